@@ -1,0 +1,156 @@
+//! Bodies that break off or pause, and the stream that closes when one breaks off.
+//!
+//! hyper drops what it has buffered when a body ends with an error. So a cut body ends with silence instead and throws a
+//! switch; the stream, which hyper flushes once all is written, then reports a broken connection.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use crate::message::{BodyFault, Framing};
+
+/// Thrown by a body to close its connection once everything before the cut is sent.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CutSwitch(Arc<AtomicBool>);
+
+#[derive(Debug)]
+enum Part {
+    Bytes(Bytes),
+    Pause(Duration),
+    Cut,
+}
+
+/// A reply's body on its way out.
+#[derive(Debug)]
+pub(crate) struct FaultyBody {
+    parts: VecDeque<Part>,
+    /// What is still promised; `None` is chunked.
+    promised: Option<u64>,
+    sleep: Option<Pin<Box<Sleep>>>,
+    switch: CutSwitch,
+}
+
+impl FaultyBody {
+    pub(crate) fn new(mut body: Bytes, fault: Option<BodyFault>, switch: CutSwitch) -> Self {
+        let mut promised = Some(body.len() as u64);
+        let mut parts = VecDeque::new();
+        match fault {
+            Some(BodyFault::Cut { after, framing }) => {
+                if framing == Framing::Chunked {
+                    promised = None;
+                }
+                body.truncate(after);
+                parts.extend([Part::Bytes(body), Part::Cut]);
+            }
+            Some(BodyFault::Stall { after, pause }) => {
+                let rest = body.split_off(after.min(body.len()));
+                parts.extend([Part::Bytes(body), Part::Pause(pause), Part::Bytes(rest)]);
+            }
+            Some(BodyFault::Reset) | None => parts.push_back(Part::Bytes(body)),
+        }
+        parts.retain(|part| !matches!(part, Part::Bytes(bytes) if bytes.is_empty()));
+        Self { parts, promised, sleep: None, switch }
+    }
+}
+
+impl Body for FaultyBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        loop {
+            if let Some(sleep) = &mut self.sleep {
+                ready!(sleep.as_mut().poll(context));
+                self.sleep = None;
+            }
+            match self.parts.pop_front() {
+                None => return Poll::Ready(None),
+                Some(Part::Pause(pause)) => self.sleep = Some(Box::pin(tokio::time::sleep(pause))),
+                Some(Part::Cut) => {
+                    self.parts.push_front(Part::Cut);
+                    self.switch.0.store(true, Ordering::Release);
+                    return Poll::Pending;
+                }
+                Some(Part::Bytes(bytes)) => {
+                    self.promised = self.promised.map(|promised| promised - bytes.len() as u64);
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.parts.is_empty() && self.sleep.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.promised.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// A connection that fails as soon as all is flushed and the switch is thrown.
+#[derive(Debug)]
+pub(crate) struct FaultyStream {
+    stream: TcpStream,
+    switch: CutSwitch,
+}
+
+impl FaultyStream {
+    pub(crate) fn new(stream: TcpStream, switch: CutSwitch) -> Self {
+        Self { stream, switch }
+    }
+}
+
+impl AsyncRead for FaultyStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for FaultyStream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        if self.switch.0.load(Ordering::Acquire) {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the reply is cut on purpose")));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,299 @@
+//! Everything about the simulated project that can be chosen.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::duration::parse_duration;
+use crate::fault::Fault;
+use crate::profiles::{OddProfile, ProfileCopy, Records};
+
+/// The simulated project and the behaviour of its server.
+///
+/// The default is a project of 10,000 generated profiles with Mixpanel's documented limits and no faults.
+#[derive(Clone)]
+pub struct SimulatorConfig {
+    /// The seed of everything that looks random. The same seed gives the same bytes. Default 1.
+    pub seed: u64,
+    /// The service account's name. Default `simulator`.
+    pub username: String,
+    /// The service account's secret. Default `simulator-secret`.
+    pub secret: String,
+    /// The project's id, which every request must give. Default `12345`.
+    pub project_id: String,
+    /// How wrong credentials are refused.
+    pub auth_refusal: AuthRefusal,
+    /// Where the profiles come from.
+    pub profiles: ProfileSource,
+    /// The greatest number of group profiles of a `data_group_id`. Each id has between half of it and all. Default 200.
+    pub groups: u64,
+    /// Records that are unusual in some way, in place of the record at the given index. Indices outside the list have
+    /// no effect.
+    pub odd_profiles: Vec<(u64, OddProfile)>,
+    /// Records that appear again elsewhere.
+    pub copies: Vec<ProfileCopy>,
+    /// The probability from 0 to 1 that a record is a copy of an earlier one, half of them with a later `$last_seen`.
+    pub copy_rate: f64,
+    /// The number of results on a page when the request asks for none; at least 1. Default 1000 ("API facts" 1.4).
+    pub page_size: u32,
+    /// What becomes of a requested `page_size`.
+    pub requested_page_size: RequestedPageSize,
+    /// Which replies say `total`, and how truly.
+    pub total: TotalMode,
+    /// Which replies say `session_id`.
+    pub session_id: SessionIdMode,
+    /// The reply to a page past the end.
+    pub past_end: PastEnd,
+    /// The age at which a session is forgotten; `None`, the default, is never.
+    pub session_max_age: Option<Duration>,
+    /// The number of requests after which a session is forgotten, the one that made it included; `None`, the default, is
+    /// never.
+    pub session_max_requests: Option<u32>,
+    /// The hourly limit; `None` is no limit. Default 60 per hour ("API facts" 2.1).
+    pub quota: Option<Quota>,
+    /// The greatest number of requests at once; `None` is no limit. Default 5 ("API facts" 2.1).
+    pub concurrency: Option<u32>,
+    /// Whether pages with a session count towards the hourly limit. Default: they are free ("API facts" C1).
+    pub session_pages: SessionPages,
+    /// What a 429 looks like.
+    pub rate_limit_style: RateLimitStyle,
+    /// The time from request to reply. Default none.
+    pub latency: Duration,
+    /// The greatest addition to the latency, drawn evenly from the seed and the request's number. Default none.
+    pub jitter: Duration,
+    /// The faults, in order of precedence.
+    pub faults: Vec<Fault>,
+    /// Whether replies are compressed for clients that ask for it. Default: they are not.
+    pub compression: Compression,
+    /// The names that `events/names` returns.
+    pub event_names: Vec<String>,
+    /// The number of latest requests that the statistics remember. Default 1000.
+    pub recent_requests: usize,
+}
+
+/// Where the profiles of the simulated project come from.
+#[derive(Debug, Clone)]
+pub enum ProfileSource {
+    /// This many profiles, made up from the seed.
+    Generated(u64),
+    /// The records of a JSONL file.
+    Records(Arc<Records>),
+}
+
+/// How wrong credentials are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AuthRefusal {
+    /// Status 401.
+    #[default]
+    Unauthorized,
+    /// Status 400 with "Unable to authenticate request" ("API facts" 2.4).
+    BadRequest,
+}
+
+/// What becomes of the `page_size` that a request asks for ("API facts" C3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestedPageSize {
+    /// It is honoured up to this size. The default, with 40,000.
+    UpTo(u32),
+    /// It is ignored.
+    Ignored,
+}
+
+/// Which replies say `total`, and how truly ("API facts" C5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TotalMode {
+    /// Page 0 says it.
+    #[default]
+    FirstPage,
+    /// Every page says it.
+    EveryPage,
+    /// No page says it.
+    Missing,
+    /// Every page says a wrong one: the truth plus this, at least 0.
+    OffBy(i64),
+    /// Every page says the truth plus this times the page's number, at least 0.
+    DriftPerPage(i64),
+}
+
+/// Which replies say `session_id` ("API facts" C4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SessionIdMode {
+    /// Every page says it.
+    #[default]
+    EveryPage,
+    /// It is null on the last page.
+    NullOnLastPage,
+}
+
+/// The reply to a page past the end, which no source describes ("API facts" 1.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PastEnd {
+    /// Status 200 with no results.
+    #[default]
+    Empty,
+    /// Status 400.
+    BadRequest,
+}
+
+/// Whether pages with a session count towards the hourly limit ("API facts" C1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SessionPages {
+    /// They do not.
+    #[default]
+    Free,
+    /// They do.
+    Counted,
+}
+
+/// What a 429 looks like ("API facts" 2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RateLimitStyle {
+    /// With `RateLimit`, `RateLimit-Policy` and `Retry-After` headers.
+    #[default]
+    Current,
+    /// As in 2021: no headers, both numbers in the body.
+    BodyOnly,
+}
+
+/// Whether replies are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// Never.
+    #[default]
+    Off,
+    /// With gzip, when the client's `Accept-Encoding` names it.
+    Gzip,
+}
+
+/// A number of requests in a rolling window.
+///
+/// Written `60/h` or `60/90s`: the window is `s`, `m` or `h`, with or without a number before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// The number of counted requests in the window.
+    pub requests: u32,
+    /// The length of the window.
+    pub window: Duration,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self { requests: 60, window: Duration::from_secs(3_600) }
+    }
+}
+
+impl FromStr for Quota {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (requests, window) = text.split_once('/')?;
+            let window = if window.starts_with(|first: char| first.is_ascii_digit()) {
+                window.to_owned()
+            } else {
+                format!("1{window}")
+            };
+            let quota = Self { requests: requests.trim().parse().ok()?, window: parse_duration(&window).ok()? };
+            (!quota.window.is_zero()).then_some(quota)
+        };
+        parse().ok_or_else(|| {
+            format!("cannot read the quota {text:?}: expected requests per window, such as 60/h or 60/90s")
+        })
+    }
+}
+
+impl Default for SimulatorConfig {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            username: "simulator".to_owned(),
+            secret: "simulator-secret".to_owned(),
+            project_id: "12345".to_owned(),
+            auth_refusal: AuthRefusal::default(),
+            profiles: ProfileSource::Generated(10_000),
+            groups: 200,
+            odd_profiles: Vec::new(),
+            copies: Vec::new(),
+            copy_rate: 0.0,
+            page_size: 1_000,
+            requested_page_size: RequestedPageSize::UpTo(40_000),
+            total: TotalMode::default(),
+            session_id: SessionIdMode::default(),
+            past_end: PastEnd::default(),
+            session_max_age: None,
+            session_max_requests: None,
+            quota: Some(Quota::default()),
+            concurrency: Some(5),
+            session_pages: SessionPages::default(),
+            rate_limit_style: RateLimitStyle::default(),
+            latency: Duration::ZERO,
+            jitter: Duration::ZERO,
+            faults: Vec::new(),
+            compression: Compression::default(),
+            event_names: ["Signed up", "Logged in", "Viewed page", "Purchased", "$identify", "Größe geändert"]
+                .map(str::to_owned)
+                .to_vec(),
+            recent_requests: 1_000,
+        }
+    }
+}
+
+impl SimulatorConfig {
+    /// Returns the default without the hourly limit and without the limit of concurrent requests.
+    pub fn unlimited() -> Self {
+        Self { quota: None, concurrency: None, ..Self::default() }
+    }
+
+    /// Replaces the profiles by this many generated ones.
+    #[must_use]
+    pub fn with_profiles(mut self, count: u64) -> Self {
+        self.profiles = ProfileSource::Generated(count);
+        self
+    }
+
+    /// Adds a fault after those that are there.
+    #[must_use]
+    pub fn with_fault(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+}
+
+impl fmt::Debug for SimulatorConfig {
+    /// Leaves the secret out, though it protects nothing: logs get copied.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SimulatorConfig")
+            .field("seed", &self.seed)
+            .field("project_id", &self.project_id)
+            .field("profiles", &self.profiles)
+            .field("page_size", &self.page_size)
+            .field("quota", &self.quota)
+            .field("concurrency", &self.concurrency)
+            .field("faults", &self.faults)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_are_read_as_people_write_them() {
+        let table =
+            [("60/h", (60, 3_600)), ("60/60s", (60, 60)), ("5/m", (5, 60)), ("1/90s", (1, 90)), ("7/2h", (7, 7_200))];
+        for (text, (requests, seconds)) in table {
+            assert_eq!(text.parse(), Ok(Quota { requests, window: Duration::from_secs(seconds) }), "{text}");
+        }
+        for text in ["", "60", "/h", "60/", "60/d", "60/0s", "-1/h", "60/99999999999999999999s"] {
+            assert!(text.parse::<Quota>().expect_err(text).contains("60/h or 60/90s"));
+        }
+    }
+
+    #[test]
+    fn the_secret_is_not_formatted() {
+        assert!(!format!("{:?}", SimulatorConfig::default()).contains("simulator-secret"));
+    }
+}

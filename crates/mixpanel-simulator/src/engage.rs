@@ -1,0 +1,155 @@
+//! The Engage endpoint: sessions, pages, and the JSON of a page ("API facts" 1.3 to 1.5).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::config::{PastEnd, RequestedPageSize, SessionIdMode, SimulatorConfig, TotalMode};
+use crate::fault::FaultKind;
+use crate::message::Reply;
+use crate::params::Params;
+use crate::profiles::{Population, push, push_json_text, push_number};
+use crate::select::{Selection, population};
+use crate::session::{Session, Sessions};
+
+/// The only known text about a page of a query that the server does not hold ("API facts" 1.5). Its status is not known;
+/// 400 is an assumption.
+const UNCACHED: &str = "request for page in uncached query for params";
+
+/// The profiles of the project and the sessions over them.
+#[derive(Debug)]
+pub(crate) struct Engage {
+    people: Population,
+    sessions: Sessions,
+    /// The latest query. A new session of the same query shares its list, which spares a second run over all records.
+    latest: Option<Arc<Selection>>,
+    pub(crate) sessions_made: u64,
+}
+
+impl Engage {
+    pub(crate) fn new(config: &SimulatorConfig) -> Self {
+        Self { people: population(config), sessions: Sessions::default(), latest: None, sessions_made: 0 }
+    }
+
+    /// Answers a request for a page. `fault` matters here if it is about sessions or the page's number.
+    pub(crate) fn reply(
+        &mut self,
+        config: &SimulatorConfig,
+        params: &Params,
+        page: u64,
+        fault: Option<&FaultKind>,
+        now: Duration,
+    ) -> Reply {
+        match self.session_of(config, params, page, fault, now) {
+            Ok(session) => page_reply(config, &session, page, fault),
+            Err(reply) => *reply,
+        }
+    }
+
+    fn session_of(
+        &mut self,
+        config: &SimulatorConfig,
+        params: &Params,
+        page: u64,
+        fault: Option<&FaultKind>,
+        now: Duration,
+    ) -> Result<Session, Box<Reply>> {
+        let refused = |message: &str| Box::new(Reply::error(StatusCode::BAD_REQUEST, message));
+        let asked_size = params.page_size().map_err(|message| refused(&message))?;
+        let id = params.get("session_id");
+        if let Some(id) = id.filter(|_| fault == Some(&FaultKind::LostSession)) {
+            self.sessions.forget(id);
+        }
+        let session = match id {
+            // A session that is not known is refused on page 0 as well (assumption).
+            Some(id) => self
+                .sessions
+                .get(config, id, &params.filter_key(), now)
+                .filter(|session| page == 0 || !session.selection.uncached)
+                .ok_or_else(|| refused(UNCACHED))?,
+            None if page > 0 => return Err(refused(UNCACHED)),
+            None => {
+                let selection = self.select(config, params).map_err(|message| refused(&message))?;
+                self.sessions_made += 1;
+                self.sessions.make(config, selection, page_size(config, asked_size), now)
+            }
+        };
+        Ok(match fault {
+            Some(FaultKind::LostSession) => {
+                self.sessions.forget(&session.id);
+                session
+            }
+            Some(FaultKind::ReplacedSession) => {
+                self.sessions_made += 1;
+                self.sessions.replace(config, &session, now)
+            }
+            _ => session,
+        })
+    }
+
+    fn select(&mut self, config: &SimulatorConfig, params: &Params) -> Result<Arc<Selection>, String> {
+        let key = params.filter_key();
+        if let Some(latest) = self.latest.as_ref().filter(|latest| latest.filter_key == key) {
+            return Ok(Arc::clone(latest));
+        }
+        let selection = Arc::new(Selection::make(config, &self.people, params)?);
+        self.latest = Some(Arc::clone(&selection));
+        Ok(selection)
+    }
+}
+
+fn page_size(config: &SimulatorConfig, asked: Option<u32>) -> u32 {
+    match (config.requested_page_size, asked) {
+        (RequestedPageSize::UpTo(most), Some(asked)) => asked.min(most.max(1)),
+        _ => config.page_size.max(1),
+    }
+}
+
+fn page_reply(config: &SimulatorConfig, session: &Session, page: u64, fault: Option<&FaultKind>) -> Reply {
+    let len = session.selection.len();
+    let start = page.saturating_mul(u64::from(session.page_size));
+    if page > 0 && start >= len && config.past_end == PastEnd::BadRequest {
+        return Reply::error(StatusCode::BAD_REQUEST, &format!("page {page} is past the end of the query"));
+    }
+    let rows = len.saturating_sub(start).min(u64::from(session.page_size));
+    let mut out = Vec::with_capacity(256 + usize::try_from(rows).unwrap_or(0) * 1_100);
+    push(&mut out, "{\"page\":");
+    push_number(&mut out, if fault == Some(&FaultKind::WrongPage) { page + 1 } else { page });
+    push(&mut out, ",\"page_size\":");
+    push_number(&mut out, u64::from(session.page_size));
+    push(&mut out, ",\"session_id\":");
+    if config.session_id == SessionIdMode::NullOnLastPage && start + rows >= len {
+        push(&mut out, "null");
+    } else {
+        push_json_text(&mut out, &session.id);
+    }
+    push(&mut out, ",\"status\":\"ok\"");
+    if let Some(total) = total(config.total, len, page) {
+        push(&mut out, ",\"total\":");
+        push_number(&mut out, total);
+    }
+    push(&mut out, ",\"results\":[");
+    let mut scratch = Vec::new();
+    for (number, place) in session.places(page).enumerate() {
+        if number > 0 {
+            out.push(b',');
+        }
+        session.selection.push_row(&mut out, &mut scratch, place);
+    }
+    push(&mut out, "]}");
+    Reply::json(out)
+}
+
+fn total(mode: TotalMode, len: u64, page: u64) -> Option<u64> {
+    match mode {
+        TotalMode::FirstPage => (page == 0).then_some(len),
+        TotalMode::EveryPage => Some(len),
+        TotalMode::Missing => None,
+        TotalMode::OffBy(delta) => Some(len.saturating_add_signed(delta)),
+        TotalMode::DriftPerPage(delta) => {
+            let pages = i64::try_from(page).unwrap_or(i64::MAX);
+            Some(len.saturating_add_signed(delta.saturating_mul(pages)))
+        }
+    }
+}

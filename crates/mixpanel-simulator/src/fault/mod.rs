@@ -1,0 +1,13 @@
+//! Faults by script: which pages, how often, and what goes wrong.
+
+mod apply;
+mod fields;
+mod model;
+mod script;
+
+pub(crate) use script::Script;
+
+#[cfg(test)]
+mod fault_test;
+
+pub use model::{Fault, FaultKind, PageSelector, Times};

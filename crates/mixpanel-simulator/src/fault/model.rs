@@ -1,0 +1,135 @@
+//! What can go wrong.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use super::fields::FaultFields;
+use crate::hash::{chance, mix2};
+use crate::message::Framing;
+use crate::quota::LimitKind;
+
+/// One thing that goes wrong, on some pages of the Engage API, once or more often.
+///
+/// Two spellings have the same fields. As JSON, for a script: `{"pages": "3,7-9", "status": 500, "times": 2}`; on one line:
+/// `pages=3,7-9 status=500 times=2`. Which pages:
+///
+/// - `pages`: `all` (the default), or numbers and ranges such as `3,7-9`;
+/// - `every`: each page whose number plus one divides by this, so `every=3` means pages 2, 5, 8;
+/// - `probability`, with `seed` (default 0): each request has this chance from 0 to 1.
+///
+/// `times` is how often it happens on each page, `always` by default. What happens is exactly one of:
+///
+/// - `status=500`, with `body="..."` and headers (`header=Retry-After:5` on a line, `"headers": {...}` in JSON);
+/// - `cut=100`: the connection closes after 100 bytes of the body; `framing=chunked` leaves out the `Content-Length`;
+/// - `stall=100 for=30s`: a pause after 100 bytes of the body; 0 is before the first byte of the reply;
+/// - `delay=2s`: this page takes longer, and other faults still apply;
+/// - `fault=NAME`, on a line just `NAME`: `reset`, `html`, `empty`, `invalid-json`, `truncated-gzip`, `error-in-200`,
+///   `lost-session`, `replaced-session`, `not-utf8`, `wrong-page`, `hourly-limit`, `concurrency-limit`, `load-shed`,
+///   `body-only-limit`, `auth-400`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "FaultFields")]
+pub struct Fault {
+    /// The pages on which it happens.
+    pub pages: PageSelector,
+    /// How often it happens on each of them.
+    pub times: Times,
+    /// What happens.
+    pub kind: FaultKind,
+}
+
+/// Chooses pages.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PageSelector {
+    /// All pages.
+    All,
+    /// These pages.
+    List(Vec<RangeInclusive<u64>>),
+    /// Each page whose number plus one divides by this: the last of every so many. 0 is none.
+    Every(u64),
+    /// Each request with a probability from 0 to 1, drawn from the seed, the page and the number of requests for it.
+    Random {
+        /// The probability.
+        probability: f64,
+        /// The seed.
+        seed: u64,
+    },
+}
+
+/// How often a fault happens on a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Times {
+    /// At every request.
+    #[default]
+    Always,
+    /// At this many requests of each page.
+    PerPage(u32),
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FaultKind {
+    /// Another status.
+    Status {
+        /// The status.
+        status: StatusCode,
+        /// The body; `None` is a JSON error that fits the status.
+        body: Option<String>,
+        /// Further headers.
+        headers: HeaderMap,
+    },
+    /// The connection closes after some bytes of the body. At least one byte is missing.
+    Cut {
+        /// The number of bytes that arrive.
+        after: usize,
+        /// What the client was promised.
+        framing: Framing,
+    },
+    /// The reply pauses after some bytes of the body; 0 is before the first byte of the reply.
+    Stall {
+        /// The number of bytes that arrive before the pause.
+        after: usize,
+        /// The length of the pause.
+        pause: Duration,
+    },
+    /// The reply comes later by this. The only kind that leaves other faults their turn.
+    Delay(Duration),
+    /// The connection closes without a reply.
+    Reset,
+    /// A captive portal's page, with status 200.
+    Html,
+    /// Status 200 and nothing else.
+    EmptyBody,
+    /// Status 200 and the first half of the JSON, with a `Content-Length` that fits.
+    InvalidJson,
+    /// A gzip stream that ends in the middle, with a `Content-Length` that fits.
+    TruncatedGzip,
+    /// Status 200 with `{"error": ...}` ("API facts" 2.4).
+    ErrorInSuccess,
+    /// The session of this request is forgotten. On page 0, whose reply is still good, that of the reply.
+    LostSession,
+    /// The reply comes from a new session with another id, whose order is shifted.
+    ReplacedSession,
+    /// Two bytes inside a text are not UTF-8.
+    NotUtf8,
+    /// The reply says the number of the next page, and has the results of the right one.
+    WrongPage,
+    /// A 429 of a kind.
+    Limit(LimitKind),
+    /// Status 400 with "Unable to authenticate request" ("API facts" 2.4).
+    AuthBadRequest,
+}
+
+impl PageSelector {
+    /// Returns whether a page is chosen at its `attempt`th request, counted from 0.
+    pub(super) fn chooses(&self, page: u64, attempt: u64) -> bool {
+        match self {
+            Self::All => true,
+            Self::List(ranges) => ranges.iter().any(|range| range.contains(&page)),
+            Self::Every(number) => *number > 0 && (page + 1).is_multiple_of(*number),
+            Self::Random { probability, seed } => chance(mix2(mix2(*seed, page), attempt), *probability),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A Mixpanel that runs on this machine: profiles, sessions, quotas and faults, over HTTP on loopback.
+//!
+//! It imitates the Engage query API as far as public sources describe it; where they are silent, the doc comment of the
+//! option concerned says what was assumed. "API facts" in comments means the project's collection of those sources.
+//!
+//! - [`Simulator`] is the core: a function of the request and the time, without I/O and without a clock.
+//! - [`Server`] is an HTTP server around it.
+//! - [`SimulatorConfig`] chooses the profiles, the limits and how replies look; [`Fault`] is one thing that goes wrong.
+//!
+//! Endpoints: `/api/query/engage`, `/api/query/events/names` (both also under `/api/2.0`), `GET /_sim/stats` and
+//! `POST /_sim/reset`.
+//!
+//! ```
+//! use mixpanel_simulator::{Server, SimulatorConfig};
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! # runtime.block_on(async {
+//! let mut config = SimulatorConfig::unlimited().with_profiles(2_500);
+//! config.faults.push("pages=1 status=503 times=1".parse()?);
+//! let server = Server::start(config, ([127, 0, 0, 1], 0).into()).await?;
+//! println!("{}/api/query/engage", server.base_url());
+//! server.shutdown().await;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod auth;
+mod body;
+mod compress;
+mod config;
+mod duration;
+mod engage;
+mod fault;
+mod filter;
+mod hash;
+mod message;
+mod params;
+mod profiles;
+mod quota;
+mod refusal;
+mod select;
+mod server;
+mod session;
+mod simulator;
+mod stats;
+
+pub use config::{
+    AuthRefusal, Compression, PastEnd, ProfileSource, Quota, RateLimitStyle, RequestedPageSize, SessionIdMode,
+    SessionPages, SimulatorConfig, TotalMode,
+};
+pub use fault::{Fault, FaultKind, PageSelector, Times};
+pub use message::{BodyFault, Framing, Reply, Request, Ticket};
+pub use profiles::{CopyChange, OddProfile, ProfileCopy, Records, RecordsError};
+pub use quota::LimitKind;
+pub use server::{Server, ServerError};
+pub use simulator::Simulator;
+pub use stats::{RequestRecord, Stats, TooManyRequests};

@@ -1,0 +1,120 @@
+//! Records from a JSONL file, one a line.
+
+use std::io::BufRead;
+
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use super::write::push;
+
+/// Profiles read from JSONL, kept as the JSON text that the API sends.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Records {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+/// Says why a JSONL file cannot be served.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RecordsError {
+    /// The file could not be read.
+    #[error("could not read line {line}")]
+    Read {
+        /// The number of the line, from 1.
+        line: u64,
+        /// What reading said.
+        source: std::io::Error,
+    },
+    /// A line is no profile.
+    #[error("line {line}: {reason}")]
+    Line {
+        /// The number of the line, from 1.
+        line: u64,
+        /// What is wrong with it, and what is accepted.
+        reason: String,
+    },
+}
+
+impl Records {
+    /// Reads one record per line; empty lines are skipped.
+    ///
+    /// A line is either what the Engage API sends, `{"$distinct_id": ..., "$properties": {...}}`, which is sent on byte for
+    /// byte, or what `mp fetch profiles --stdout` prints, `{"distinct_id": ..., "properties": {...}, "last_seen": ...}`,
+    /// which is turned back into the former. In the latter, a `Z` or `+00:00` at the end of `last_seen` is dropped,
+    /// because the API sends times without a zone ("API facts" 1.4).
+    ///
+    /// # Errors
+    ///
+    /// Returns an error with the line's number if reading fails, or a line is not JSON or has neither form.
+    pub fn read(reader: impl BufRead) -> Result<Self, RecordsError> {
+        let mut records = Self::default();
+        for (line, text) in (1..).zip(reader.lines()) {
+            let text = text.map_err(|source| RecordsError::Read { line, source })?;
+            if !text.trim().is_empty() {
+                records.push_line(text.trim()).map_err(|reason| RecordsError::Line { line, reason })?;
+            }
+        }
+        Ok(records)
+    }
+
+    /// Returns the number of records.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Returns whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub(super) fn get(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.text[start..self.ends[index]]
+    }
+
+    fn push_line(&mut self, line: &str) -> Result<(), String> {
+        let form: Form<'_> = serde_json::from_str(line).map_err(|error| format!("not a profile: {error}"))?;
+        if form.api_id.is_some() || form.api_properties.is_some() {
+            push(&mut self.text, line);
+        } else if let (Some(id), Some(properties)) = (form.id, form.properties) {
+            let members = properties.get().trim().strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+            let members = members.ok_or("\"properties\" is not an object")?.trim();
+            push(&mut self.text, "{\"$distinct_id\":");
+            push(&mut self.text, id.get());
+            push(&mut self.text, ",\"$properties\":{");
+            push(&mut self.text, members);
+            if let Some(last_seen) = form.last_seen {
+                push(&mut self.text, if members.is_empty() { "\"$last_seen\":" } else { ",\"$last_seen\":" });
+                push(&mut self.text, &without_zone(last_seen.get()));
+            }
+            push(&mut self.text, "}}");
+        } else {
+            return Err(
+                "neither {\"$distinct_id\", \"$properties\"} nor {\"distinct_id\", \"properties\", \"last_seen\"}"
+                    .to_owned(),
+            );
+        }
+        self.ends.push(self.text.len());
+        Ok(())
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Form<'a> {
+    #[serde(rename = "$distinct_id", borrow)]
+    api_id: Option<&'a RawValue>,
+    #[serde(rename = "$properties", borrow)]
+    api_properties: Option<&'a RawValue>,
+    #[serde(rename = "distinct_id", borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    properties: Option<&'a RawValue>,
+    #[serde(borrow)]
+    last_seen: Option<&'a RawValue>,
+}
+
+fn without_zone(last_seen: &str) -> String {
+    let text = last_seen.strip_suffix("Z\"").or_else(|| last_seen.strip_suffix("+00:00\""));
+    text.map_or_else(|| last_seen.to_owned(), |text| format!("{text}\"").replacen(' ', "T", 1))
+}

@@ -1,0 +1,21 @@
+//! What the simulated project holds: generated people, groups, records from a file, odd records and copies.
+//!
+//! Nothing is kept per generated profile: profile `i` is a pure function of the seed and `i`, so ten million of them cost
+//! no more memory than ten.
+
+mod copies;
+mod group;
+mod jsonl;
+mod odd;
+mod person;
+mod population;
+mod record;
+mod tables;
+mod write;
+
+pub use copies::{CopyChange, ProfileCopy};
+pub use jsonl::{Records, RecordsError};
+pub use odd::OddProfile;
+pub(crate) use population::Population;
+pub(crate) use record::{RecordView, pick_properties, push_projection};
+pub(crate) use write::{push, push_json_text, push_number, push_time};

@@ -1,0 +1,239 @@
+//! A generated user profile: a pure function of the seed and the profile's number, about 1 KB of JSON.
+
+use super::tables::{BIOS, BY_PERCENT, CAMPAIGNS, COUNTRIES, Country, DEVICES, DOMAINS, Name, REFERRERS, TAGS};
+use super::write::{push, push_date, push_hex, push_hundredths, push_number, push_time, push_two};
+use crate::hash::{Sequence, mix, mix2};
+
+/// 2026-09-20T12:00:00Z, the moment at which the generated population is looked at. A constant, so that profiles do not
+/// depend on the clock.
+pub(super) const LOOKED_AT: u64 = 1_789_905_600;
+/// Three years in days: how far signups reach back.
+const SIGNUP_DAYS: u64 = 1_096;
+/// Added to the profile's number: no account number fits the 53 bits of a float's mantissa.
+const FIRST_ACCOUNT: u64 = (1 << 53) + 1;
+
+/// What a subscription plan implies, so that queries over generated data find something.
+struct Plan {
+    name: &'static str,
+    /// Revenue in cents: least, and spread above it.
+    revenue: (u64, u64),
+    sessions: u64,
+    paying_percent: u64,
+}
+
+static FREE: Plan = Plan { name: "free", revenue: (0, 900), sessions: 60, paying_percent: 0 };
+static STARTER: Plan = Plan { name: "starter", revenue: (1_900, 40_000), sessions: 240, paying_percent: 92 };
+static GROWTH: Plan = Plan { name: "growth", revenue: (29_900, 390_000), sessions: 900, paying_percent: 96 };
+static ENTERPRISE: Plan =
+    Plan { name: "enterprise", revenue: (499_900, 11_500_000), sessions: 3_000, paying_percent: 100 };
+
+/// Writes the distinct id of a profile, without quotes: mostly a UUID, some readable ids, some of anonymous devices.
+pub(super) fn push_distinct_id(out: &mut Vec<u8>, seed: u64, index: u64) {
+    // A bijection of the index, so that no two profiles of a population share an id.
+    let unique = mix(index ^ mix(seed));
+    match unique % 20 {
+        0 => push(out, "$device:"),
+        1..=4 => {
+            push(out, "user-");
+            push_number(out, 100_000 + index);
+            return;
+        }
+        _ => {}
+    }
+    let rest = mix2(seed, unique);
+    for (number, digits) in [(unique >> 32, 8), (unique >> 16, 4), (unique, 4), (rest >> 48, 4), (rest, 12)] {
+        push_hex(out, number, digits);
+        if digits != 12 {
+            out.push(b'-');
+        }
+    }
+}
+
+/// Writes one whole record as the Engage API sends it.
+pub(super) fn push_record(out: &mut Vec<u8>, seed: u64, index: u64) {
+    let mut random = Sequence::new(seed, index);
+    let percent = (random.next() % 100) as usize;
+    let country = &COUNTRIES[usize::from(BY_PERCENT[percent])];
+    push(out, "{\"$distinct_id\":\"");
+    push_distinct_id(out, seed, index);
+    push(out, "\",\"$properties\":{");
+    push_identity(out, &mut random, country);
+    push_times_and_plan(out, &mut random);
+    push_address(out, &mut random, country);
+    push_optional(out, &mut random);
+    push(out, ",\"account_number\":");
+    push_number(out, FIRST_ACCOUNT + 2 * index);
+    push(out, "}}");
+}
+
+fn push_identity(out: &mut Vec<u8>, random: &mut Sequence, country: &Country) {
+    let first: Name = random.pick(country.first);
+    let last: Name = random.pick(country.last);
+    let bits = random.next();
+    push(out, "\"$email\":\"");
+    push(out, first.1);
+    out.push(b'.');
+    push(out, last.1);
+    push_number(out, bits % 9_000);
+    out.push(b'@');
+    push(out, random.pick(&DOMAINS));
+    push(out, "\",\"$first_name\":\"");
+    push(out, first.0);
+    push(out, "\",\"$last_name\":\"");
+    push(out, last.0);
+    push(out, "\",\"$name\":\"");
+    push(out, first.0);
+    out.push(b' ');
+    push(out, last.0);
+    push(out, "\",\"$country_code\":\"");
+    push(out, country.code);
+    push(out, "\",\"$timezone\":\"");
+    push(out, country.timezone);
+    push(out, "\",\"locale\":\"");
+    push(out, country.locale);
+    out.push(b'"');
+}
+
+fn push_times_and_plan(out: &mut Vec<u8>, random: &mut Sequence) {
+    let plan = match random.next() % 100 {
+        0..=57 => &FREE,
+        58..=79 => &STARTER,
+        80..=93 => &GROWTH,
+        _ => &ENTERPRISE,
+    };
+    // The smaller of two draws: more people signed up lately, as in a product that grows.
+    let days_ago = random.below(SIGNUP_DAYS).min(random.below(SIGNUP_DAYS));
+    let created = LOOKED_AT - days_ago * 86_400 - random.below(43_200);
+    // The smallest of three: most were seen not long ago, some left soon after they had signed up.
+    let alive = LOOKED_AT - created;
+    let seen = LOOKED_AT - random.below(alive).min(random.below(alive)).min(random.below(alive));
+    push(out, ",\"$created\":\"");
+    push_time(out, created);
+    push(out, "\",\"$last_seen\":\"");
+    push_time(out, seen);
+    push(out, "\",\"signup_date\":\"");
+    push_date(out, created / 86_400);
+    push(out, "\",\"plan\":\"");
+    push(out, plan.name);
+    push(out, "\",\"ltv\":");
+    let (least, spread) = plan.revenue;
+    let draw = random.below(1_000_000).min(random.below(1_000_000));
+    push_hundredths(out, least + spread * draw / 1_000_000);
+    push(out, ",\"sessions\":");
+    push_number(out, 1 + random.below(plan.sessions) * (alive / 86_400 + 30) / (SIGNUP_DAYS + 30));
+    let bits = random.next();
+    push(out, if bits % 100 < plan.paying_percent { ",\"is_paying\":true" } else { ",\"is_paying\":false" });
+    match (bits >> 32) % 4 {
+        0 => push(out, ",\"trial_ends\":null"),
+        1 => {
+            push(out, ",\"trial_ends\":\"");
+            push_date(out, created / 86_400 + 14);
+            out.push(b'"');
+        }
+        _ => {}
+    }
+}
+
+fn push_address(out: &mut Vec<u8>, random: &mut Sequence, country: &Country) {
+    let city = random.pick(country.cities);
+    let street = random.pick(country.streets);
+    let bits = random.next();
+    push(out, ",\"$city\":\"");
+    push(out, city.0);
+    push(out, "\",\"address\":{\"street\":\"");
+    push(out, street);
+    out.push(b' ');
+    push_number(out, 1 + bits % 180);
+    push(out, "\",\"city\":\"");
+    push(out, city.0);
+    push(out, "\",\"country\":\"");
+    push(out, country.code);
+    push(
+        out,
+        if bits >> 63 == 0 {
+            "\",\"verified\":true,\"postal_code\":\""
+        } else {
+            "\",\"verified\":false,\"postal_code\":\""
+        },
+    );
+    push_number(out, 10_000 + (bits >> 16) % 89_999);
+    push(out, "\",\"geo\":{\"lat\":");
+    push(out, city.1);
+    push_two(out, bits >> 32);
+    push(out, ",\"lon\":");
+    push(out, city.2);
+    push_two(out, bits >> 40);
+    push(out, "}}");
+}
+
+fn push_optional(out: &mut Vec<u8>, random: &mut Sequence) {
+    let bits = random.next();
+    if bits.is_multiple_of(3) {
+        push(out, ",\"referrer\":null");
+    } else {
+        push(out, ",\"referrer\":\"");
+        push(out, random.pick(&REFERRERS));
+        out.push(b'"');
+    }
+    push_tags(out, random, (bits >> 8) % 4);
+    push_devices(out, random, 1 + (bits >> 16) % 3);
+    push(out, ",\"app_version\":\"");
+    push_number(out, 3 + (bits >> 24) % 3);
+    out.push(b'.');
+    push_number(out, (bits >> 28) % 15);
+    push(out, ".0\"");
+    if (bits >> 32) % 5 < 2 {
+        push(out, ",\"nps\":");
+        push_number(out, (bits >> 36) % 11);
+    }
+    if (bits >> 40).is_multiple_of(2) {
+        let campaign = random.pick(&CAMPAIGNS);
+        push(out, ",\"last_campaign\":{\"source\":\"");
+        push(out, campaign.0);
+        push(out, "\",\"medium\":\"");
+        push(out, campaign.1);
+        push(out, "\",\"name\":\"");
+        push(out, campaign.2);
+        push(out, "\",\"clicks\":");
+        push_number(out, (bits >> 44) % 40);
+        out.push(b'}');
+    }
+    if (bits >> 52).is_multiple_of(4) {
+        push(out, ",\"bio\":\"");
+        push(out, random.pick(&BIOS));
+        out.push(b'"');
+    }
+}
+
+fn push_devices(out: &mut Vec<u8>, random: &mut Sequence, count: u64) {
+    push(out, ",\"devices\":[");
+    for number in 0..count {
+        let device = random.pick(&DEVICES);
+        push(out, if number == 0 { "{\"type\":\"" } else { ",{\"type\":\"" });
+        push(out, device.0);
+        push(out, "\",\"model\":\"");
+        push(out, device.1);
+        push(out, "\",\"os\":\"");
+        push(out, device.2);
+        let marks = random.next();
+        push(out, "\",\"id\":\"");
+        push_hex(out, marks, 8);
+        push(out, "\",\"last_used\":\"");
+        push_date(out, LOOKED_AT / 86_400 - (marks >> 32) % 200);
+        push(out, "\"}");
+    }
+    out.push(b']');
+}
+
+fn push_tags(out: &mut Vec<u8>, random: &mut Sequence, count: u64) {
+    push(out, ",\"tags\":[");
+    let first = random.below(TAGS.len() as u64);
+    for number in 0..count {
+        // Steps of three through ten tags never meet the same one twice within four.
+        let index = usize::try_from((first + 3 * number) % TAGS.len() as u64).expect("an index into a small table");
+        push(out, if number == 0 { "\"" } else { ",\"" });
+        push(out, TAGS[index]);
+        out.push(b'"');
+    }
+    out.push(b']');
+}

@@ -1,0 +1,126 @@
+//! The hourly limit and the concurrency limit ("API facts" 2.1).
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::config::SimulatorConfig;
+use crate::message::Ticket;
+use crate::stats::TooManyRequests;
+
+/// The kind of a 429.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LimitKind {
+    /// Too many counted requests in the rolling window.
+    Hourly,
+    /// Too many requests at once.
+    Concurrency,
+    /// The server is overloaded: no headers and no numbers.
+    LoadShed,
+    /// The form of 2021, which gives both numbers and no header.
+    BodyOnly,
+}
+
+/// Whether a request takes a slot of the hourly limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counting {
+    Counted,
+    Free,
+}
+
+/// The requests under way and those of the rolling window.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    window: VecDeque<(Ticket, Duration)>,
+    in_flight: BTreeSet<Ticket>,
+}
+
+impl Ledger {
+    /// Takes a place for a request, or says which limit stands against it. The hourly limit goes first: where both are
+    /// reached, clients read the reply as hourly.
+    pub(crate) fn admit(
+        &mut self,
+        config: &SimulatorConfig,
+        ticket: Ticket,
+        counting: Counting,
+        now: Duration,
+    ) -> Result<(), LimitKind> {
+        // The window is kept without a limit too, so that 429s made by a fault say true numbers.
+        let quota = config.quota.unwrap_or_default();
+        while self.window.front().is_some_and(|(_, taken)| now >= *taken + quota.window) {
+            self.window.pop_front();
+        }
+        let counted = counting == Counting::Counted;
+        if counted && config.quota.is_some_and(|quota| self.window.len() >= quota.requests as usize) {
+            return Err(LimitKind::Hourly);
+        }
+        if config.concurrency.is_some_and(|limit| self.in_flight.len() >= limit as usize) {
+            return Err(LimitKind::Concurrency);
+        }
+        if counted {
+            self.window.push_back((ticket, now));
+        }
+        self.in_flight.insert(ticket);
+        Ok(())
+    }
+
+    /// Gives back the slot of a request whose reply is not counted.
+    pub(crate) fn refund(&mut self, ticket: Ticket) {
+        self.window.retain(|(taken_by, _)| *taken_by != ticket);
+    }
+
+    pub(crate) fn finish(&mut self, ticket: Ticket) {
+        self.in_flight.remove(&ticket);
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Returns the number of requests in the window.
+    pub(crate) fn used(&self) -> usize {
+        self.window.len()
+    }
+}
+
+/// Adds a 429 of a kind to the statistics.
+pub(crate) fn count(kind: LimitKind, stats: &mut TooManyRequests) {
+    match kind {
+        LimitKind::Hourly => stats.hourly += 1,
+        LimitKind::Concurrency => stats.concurrency += 1,
+        LimitKind::LoadShed => stats.load_shed += 1,
+        LimitKind::BodyOnly => stats.body_only += 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Quota;
+
+    #[test]
+    fn a_slot_is_free_again_exactly_when_the_window_is_over() {
+        let quota = Some(Quota { requests: 2, window: Duration::from_secs(60) });
+        let config = SimulatorConfig { quota, ..SimulatorConfig::unlimited() };
+        let mut ledger = Ledger::default();
+        let mut ask =
+            |ticket, second| ledger.admit(&config, Ticket(ticket), Counting::Counted, Duration::from_secs(second));
+        assert_eq!(ask(1, 0), Ok(()));
+        assert_eq!(ask(2, 30), Ok(()));
+        assert_eq!(ask(3, 59), Err(LimitKind::Hourly));
+        assert_eq!(ask(4, 60), Ok(()));
+        assert_eq!(ask(5, 89), Err(LimitKind::Hourly));
+        assert_eq!(ask(6, 90), Ok(()));
+    }
+
+    #[test]
+    fn a_refund_frees_the_slot_and_a_refusal_takes_none() {
+        let config =
+            SimulatorConfig { quota: Some(Quota { requests: 1, ..Quota::default() }), ..SimulatorConfig::default() };
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.admit(&config, Ticket(1), Counting::Counted, Duration::ZERO), Ok(()));
+        assert_eq!(ledger.admit(&config, Ticket(2), Counting::Counted, Duration::ZERO), Err(LimitKind::Hourly));
+        ledger.refund(Ticket(1));
+        assert_eq!(ledger.admit(&config, Ticket(3), Counting::Counted, Duration::ZERO), Ok(()));
+        assert_eq!((ledger.used(), ledger.in_flight()), (1, 2));
+    }
+}

@@ -1,0 +1,210 @@
+//! The HTTP shell around the core. The only place with a clock.
+#![expect(clippy::disallowed_methods, reason = "the server is where the clock is read")]
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::body::{CutSwitch, FaultyBody, FaultyStream};
+use crate::config::SimulatorConfig;
+use crate::message::{BodyFault, Reply, Request, Ticket};
+use crate::simulator::Simulator;
+use crate::stats::Stats;
+
+/// The largest request body that is read: 8 MiB, a hundred times the longest list of distinct ids in use.
+const GREATEST_REQUEST: usize = 8 << 20;
+
+/// Says why the server could not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address is not of this machine alone. The simulator's credentials are public, and it speaks plain HTTP.
+    #[error("{0} is not a loopback address")]
+    NotLoopback(SocketAddr),
+    /// The address cannot be listened at.
+    #[error("could not listen at {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// A simulated Mixpanel that listens on this machine. Dropping it stops it.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    accepting: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    simulator: Mutex<Simulator>,
+    start: Instant,
+}
+
+impl Shared {
+    /// A panic while the lock was held leaves counts behind at worst, which later requests can live with.
+    fn lock(&self) -> MutexGuard<'_, Simulator> {
+        self.simulator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Server {
+    /// Starts a server at a loopback address; port 0 takes any free one. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the address is not a loopback address or cannot be listened at.
+    pub async fn start(config: SimulatorConfig, address: SocketAddr) -> Result<Self, ServerError> {
+        if !address.ip().is_loopback() {
+            return Err(ServerError::NotLoopback(address));
+        }
+        let failed = |source| ServerError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let shared = Arc::new(Shared { simulator: Mutex::new(Simulator::new(config)), start: Instant::now() });
+        let stop = CancellationToken::new();
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), stop.clone()));
+        Ok(Self { address, shared, stop, accepting: Some(accepting) })
+    }
+
+    /// Returns the address that it listens at.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the start of every URL, such as `http://127.0.0.1:40123`, without a slash at the end.
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Returns what was seen so far.
+    pub fn stats(&self) -> Stats {
+        self.shared.lock().stats().clone()
+    }
+
+    /// Sets the statistics to zero. Sessions, the quota and the fault script's counts stay.
+    pub fn reset_stats(&self) {
+        self.shared.lock().reset_stats();
+    }
+
+    /// Stops it and waits until every connection is closed. Replies that are under way are cut off.
+    pub async fn shutdown(mut self) {
+        self.stop.cancel();
+        if let Some(accepting) = self.accepting.take() {
+            // The task can only have ended or been aborted with its runtime; it is gone either way.
+            let _gone = accepting.await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(serve(stream, Arc::clone(&shared)));
+                }
+                // Out of descriptors, mostly: others must be closed first, so a pause is all that helps.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    // Without it small replies wait for the client's acknowledgement; where it cannot be had, they are merely slower.
+    let _slower = stream.set_nodelay(true);
+    let switch = CutSwitch::default();
+    let io = TokioIo::new(FaultyStream::new(stream, switch.clone()));
+    let service = service_fn(move |request| answer(request, Arc::clone(&shared), switch.clone()));
+    let connection =
+        http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(None).serve_connection(io, service);
+    // A client that went away, and our own cuts, end as errors here: that is what they are for.
+    let _ended = connection.await;
+}
+
+/// Takes a request out of the concurrency limit, also when the client goes away during the delay.
+struct InFlight<'a> {
+    shared: &'a Shared,
+    ticket: Ticket,
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.shared.lock().finish(self.ticket);
+    }
+}
+
+async fn answer(
+    request: http::Request<Incoming>,
+    shared: Arc<Shared>,
+    switch: CutSwitch,
+) -> Result<http::Response<FaultyBody>, std::io::Error> {
+    let request = read(request).await?;
+    let reply = {
+        let mut simulator = shared.lock();
+        // The time is read under the lock, so that it never goes back for the simulator.
+        let now = shared.start.elapsed();
+        simulator.handle(&request, now)
+    };
+    let in_flight = InFlight { shared: &shared, ticket: reply.ticket };
+    if !reply.delay.is_zero() {
+        tokio::time::sleep(reply.delay).await;
+    }
+    // Before the first byte goes out, so that a client that has its reply never meets its own request in the limit.
+    drop(in_flight);
+    respond(reply, switch)
+}
+
+fn respond(reply: Reply, switch: CutSwitch) -> Result<http::Response<FaultyBody>, std::io::Error> {
+    if reply.fault == Some(BodyFault::Reset) {
+        return Err(std::io::Error::other("the connection is closed on purpose"));
+    }
+    let mut response = http::Response::new(FaultyBody::new(reply.body, reply.fault, switch));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    Ok(response)
+}
+
+async fn read(request: http::Request<Incoming>) -> Result<Request, std::io::Error> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, GREATEST_REQUEST).collect().await.map_err(std::io::Error::other)?.to_bytes();
+    let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    Ok(Request {
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        host: header(HOST),
+        authorization: header(AUTHORIZATION),
+        content_type: header(CONTENT_TYPE),
+        accept_encoding: header(ACCEPT_ENCODING),
+        body,
+        method: head.method,
+    })
+}

@@ -1,0 +1,112 @@
+//! Sessions: the cached result lists that pages are cut from ("API facts" 1.5).
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::SimulatorConfig;
+use crate::hash::mix2;
+use crate::select::Selection;
+
+/// A cached query. Its list never changes, so paging to the end gives exactly this list.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) id: String,
+    pub(crate) selection: Arc<Selection>,
+    /// Fixed by the request that made the session (assumption; no source describes a size that changes).
+    pub(crate) page_size: u32,
+    /// How far the list is rotated: 0, except after the session was silently replaced.
+    pub(crate) shift: u64,
+    made: Duration,
+    requests: u32,
+}
+
+/// The greatest number of sessions kept: a session of a million selected profiles takes 8 MB, others next to nothing.
+const MOST_SESSIONS: usize = 1_000;
+
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    by_id: HashMap<String, Session>,
+    /// The ids of all sessions that may be in the map, oldest first.
+    oldest: VecDeque<String>,
+    made: u64,
+}
+
+impl Sessions {
+    /// Makes a session.
+    pub(crate) fn make(
+        &mut self,
+        config: &SimulatorConfig,
+        selection: Arc<Selection>,
+        page_size: u32,
+        now: Duration,
+    ) -> Session {
+        if self.oldest.len() >= MOST_SESSIONS
+            && let Some(oldest) = self.oldest.pop_front()
+        {
+            self.by_id.remove(&oldest);
+        }
+        let id = self.next_id(config.seed);
+        let session = Session { id, selection, page_size, shift: 0, made: now, requests: 1 };
+        self.oldest.push_back(session.id.clone());
+        self.by_id.insert(session.id.clone(), session.clone());
+        session
+    }
+
+    /// Makes another session of the same query, whose list is rotated.
+    pub(crate) fn replace(&mut self, config: &SimulatorConfig, old: &Session, now: Duration) -> Session {
+        let mut session = self.make(config, Arc::clone(&old.selection), old.page_size, now);
+        session.shift = old.shift + 1 + u64::from(old.page_size) / 3;
+        self.by_id.insert(session.id.clone(), session.clone());
+        session
+    }
+
+    /// Returns a session that is alive and was made for this query, and counts the request.
+    pub(crate) fn get(
+        &mut self,
+        config: &SimulatorConfig,
+        id: &str,
+        filter_key: &str,
+        now: Duration,
+    ) -> Option<Session> {
+        let session = self.by_id.get_mut(id)?;
+        if !is_alive(session, config, now) {
+            self.by_id.remove(id);
+            return None;
+        }
+        if session.selection.filter_key != filter_key {
+            return None;
+        }
+        session.requests += 1;
+        Some(session.clone())
+    }
+
+    pub(crate) fn forget(&mut self, id: &str) {
+        self.by_id.remove(id);
+    }
+
+    /// Ten digits, a hyphen, six capitals, as in Mixpanel's samples; never the same twice.
+    fn next_id(&mut self, seed: u64) -> String {
+        let number = self.made;
+        self.made += 1;
+        let random = mix2(seed, number);
+        let digits = 1_790_000_000 + mix2(seed, u64::MAX) % 100_000 + number;
+        let letters = (0..6).map(|place| char::from(b'A' + (mix2(random, place) % 26) as u8));
+        format!("{digits}-{}", letters.collect::<String>())
+    }
+}
+
+fn is_alive(session: &Session, config: &SimulatorConfig, now: Duration) -> bool {
+    let young = config.session_max_age.is_none_or(|age| now.saturating_sub(session.made) < age);
+    young && config.session_max_requests.is_none_or(|most| session.requests < most)
+}
+
+impl Session {
+    /// Returns the places in the list of a page's results.
+    pub(crate) fn places(&self, page: u64) -> impl Iterator<Item = u64> + use<> {
+        let (len, shift) = (self.selection.len(), self.shift);
+        let start = page.saturating_mul(u64::from(self.page_size)).min(len);
+        let end = start.saturating_add(u64::from(self.page_size)).min(len);
+        (start..end).map(move |place| (place + shift) % len)
+    }
+}

@@ -1,0 +1,229 @@
+//! The core: a function of the request and the time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+use crate::auth;
+use crate::compress::compress;
+use crate::config::{SessionPages, SimulatorConfig};
+use crate::engage::Engage;
+use crate::fault::{FaultKind, Script};
+use crate::hash::{below, mix2};
+use crate::message::{Reply, Request, Ticket};
+use crate::params::Params;
+use crate::quota::{self, Counting, Ledger, LimitKind};
+use crate::refusal::too_many_requests;
+use crate::stats::{RequestRecord, Stats};
+
+/// A simulated Mixpanel without any I/O.
+///
+/// It has no clock: the caller says what time it is, as the time since any fixed start. It waits for nothing: a reply says
+/// by how much it is to be delayed, and the caller calls [`finish`](Self::finish) when that time is over. The same
+/// configuration and the same calls give the same replies, byte for byte.
+#[derive(Debug)]
+pub struct Simulator {
+    config: SimulatorConfig,
+    engage: Engage,
+    ledger: Ledger,
+    script: Script,
+    stats: Stats,
+    /// The number of requests so far. Unlike the statistics, it is never set back.
+    requests: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoint {
+    Engage,
+    EventNames,
+    Stats,
+    Reset,
+}
+
+impl Simulator {
+    /// Makes the simulated project.
+    pub fn new(config: SimulatorConfig) -> Self {
+        let (engage, script) = (Engage::new(&config), Script::new(config.faults.clone()));
+        Self { config, engage, ledger: Ledger::default(), script, stats: Stats::default(), requests: 0 }
+    }
+
+    /// Answers a request that arrives at `now`, the time since a fixed start. `now` must not go back.
+    ///
+    /// The request takes part in the concurrency limit until [`finish`](Self::finish) gets the reply's ticket.
+    pub fn handle(&mut self, request: &Request, now: Duration) -> Reply {
+        self.requests += 1;
+        let ticket = Ticket(self.requests);
+        let mut reply = match endpoint(&request.path) {
+            None => {
+                let reply = Reply::error(StatusCode::NOT_FOUND, &format!("no such endpoint: {}", request.path));
+                self.record(request, BTreeMap::new(), &reply);
+                reply
+            }
+            Some(endpoint) if !allows(endpoint, &request.method) => {
+                let message = format!("{} is not allowed here", request.method);
+                let reply = Reply::error(StatusCode::METHOD_NOT_ALLOWED, &message);
+                if !matches!(endpoint, Endpoint::Stats | Endpoint::Reset) {
+                    self.record(request, BTreeMap::new(), &reply);
+                }
+                reply
+            }
+            Some(Endpoint::Stats) => Reply::json(self.stats.to_json()),
+            Some(Endpoint::Reset) => {
+                self.reset_stats();
+                Reply::json(r#"{"status": "ok"}"#)
+            }
+            Some(endpoint) => self.query(endpoint, request, ticket, now),
+        };
+        reply.ticket = ticket;
+        reply
+    }
+
+    /// Ends a request's part in the concurrency limit, when its delay is over. Unknown tickets have no effect.
+    pub fn finish(&mut self, ticket: Ticket) {
+        self.ledger.finish(ticket);
+    }
+
+    /// Returns what was seen so far.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Sets the statistics to zero. Sessions, the quota and the fault script's counts stay.
+    pub fn reset_stats(&mut self) {
+        self.stats = Stats::default();
+    }
+
+    fn query(&mut self, endpoint: Endpoint, request: &Request, ticket: Ticket, now: Duration) -> Reply {
+        let params = Params::read(request);
+        let page = params.page();
+        if let (Endpoint::Engage, Ok(page)) = (endpoint, &page) {
+            *self.stats.hits_per_page.entry(*page).or_default() += 1;
+        }
+        let counting = self.counting(endpoint, &params);
+        let reply = match auth::check(&self.config, request, &params) {
+            Some(refusal) => refusal,
+            None => match self.ledger.admit(&self.config, ticket, counting, now) {
+                Err(limit) => self.limited(limit, request),
+                Ok(()) => {
+                    let running = self.ledger.in_flight();
+                    self.stats.greatest_concurrency = self.stats.greatest_concurrency.max(running);
+                    let reply = self.admitted(endpoint, request, &params, page, now);
+                    if matches!(reply.status.as_u16(), 401 | 402 | 429) {
+                        self.ledger.refund(ticket);
+                    } else if counting == Counting::Counted {
+                        self.stats.counted_requests += 1;
+                    }
+                    reply
+                }
+            },
+        };
+        self.record(request, params.into_map(), &reply);
+        reply
+    }
+
+    fn counting(&self, endpoint: Endpoint, params: &Params) -> Counting {
+        let has_session = endpoint == Endpoint::Engage && params.get("session_id").is_some();
+        match self.config.session_pages {
+            SessionPages::Free if has_session => Counting::Free,
+            _ => Counting::Counted,
+        }
+    }
+
+    fn admitted(
+        &mut self,
+        endpoint: Endpoint,
+        request: &Request,
+        params: &Params,
+        page: Result<u64, String>,
+        now: Duration,
+    ) -> Reply {
+        let mut reply = match (endpoint, page) {
+            (Endpoint::Engage, Ok(page)) => self.engage_page(request, params, page, now),
+            (Endpoint::Engage, Err(message)) => Reply::error(StatusCode::BAD_REQUEST, &message),
+            _ => {
+                let names = serde_json::to_vec(&self.config.event_names).expect("names are plain data");
+                let mut reply = Reply::json(names);
+                compress(&self.config, request, &mut reply);
+                reply
+            }
+        };
+        reply.delay += self.latency();
+        reply
+    }
+
+    fn engage_page(&mut self, request: &Request, params: &Params, page: u64, now: Duration) -> Reply {
+        let due = self.script.next(page);
+        self.stats.faults_applied += due.applied;
+        let mut reply = match &due.kind {
+            Some(FaultKind::Limit(limit)) => self.limited(*limit, request),
+            Some(fault) => match fault.reply_instead() {
+                Some(reply) => reply,
+                None => self.engage.reply(&self.config, params, page, Some(fault), now),
+            },
+            None => self.engage.reply(&self.config, params, page, None, now),
+        };
+        self.stats.sessions_made += std::mem::take(&mut self.engage.sessions_made);
+        if let Some(fault) = &due.kind {
+            fault.spoil_content(&mut reply);
+        }
+        compress(&self.config, request, &mut reply);
+        if let Some(fault) = &due.kind {
+            fault.spoil_delivery(&mut reply);
+        }
+        reply.delay += due.delay;
+        reply
+    }
+
+    fn limited(&mut self, limit: LimitKind, request: &Request) -> Reply {
+        quota::count(limit, &mut self.stats.too_many_requests);
+        too_many_requests(&self.config, &self.ledger, limit, request)
+    }
+
+    fn latency(&self) -> Duration {
+        let most = u64::try_from(self.config.jitter.as_micros()).unwrap_or(u64::MAX);
+        let jitter = below(mix2(self.config.seed ^ 0x1A7E, self.requests), most);
+        self.config.latency + Duration::from_micros(jitter)
+    }
+
+    fn record(&mut self, request: &Request, params: BTreeMap<String, String>, reply: &Reply) {
+        self.stats.requests += 1;
+        *self.stats.replies_by_status.entry(reply.status.as_u16()).or_default() += 1;
+        if self.config.recent_requests == 0 {
+            return;
+        }
+        if self.stats.recent_requests.len() >= self.config.recent_requests {
+            self.stats.recent_requests.pop_front();
+        }
+        self.stats.recent_requests.push_back(RequestRecord {
+            number: self.stats.requests,
+            method: request.method.to_string(),
+            path: request.path.clone(),
+            content_type: request.content_type.clone(),
+            params,
+            status: reply.status.as_u16(),
+        });
+    }
+}
+
+fn endpoint(path: &str) -> Option<Endpoint> {
+    match path {
+        "/api/query/engage" | "/api/2.0/engage" => Some(Endpoint::Engage),
+        "/api/query/events/names" | "/api/2.0/events/names" => Some(Endpoint::EventNames),
+        "/_sim/stats" => Some(Endpoint::Stats),
+        "/_sim/reset" => Some(Endpoint::Reset),
+        _ => None,
+    }
+}
+
+fn allows(endpoint: Endpoint, method: &Method) -> bool {
+    match endpoint {
+        Endpoint::Engage | Endpoint::EventNames => *method == Method::GET || *method == Method::POST,
+        Endpoint::Stats => *method == Method::GET,
+        Endpoint::Reset => *method == Method::POST,
+    }
+}
+
+#[cfg(test)]
+#[path = "simulator_test.rs"]
+mod simulator_test;

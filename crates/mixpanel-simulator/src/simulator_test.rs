@@ -1,0 +1,155 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::Value;
+
+use super::Simulator;
+use crate::config::{Quota, SimulatorConfig};
+use crate::message::{BodyFault, Reply, Request};
+use crate::profiles::OddProfile;
+
+const NOON: Duration = Duration::from_secs(43_200);
+
+fn request(params: &str) -> Request {
+    Request {
+        path: "/api/query/engage".to_owned(),
+        query: format!("project_id=12345&{params}"),
+        authorization: Some("Basic simulator:simulator-secret".to_owned()),
+        ..Request::default()
+    }
+}
+
+fn ask(simulator: &mut Simulator, params: &str, now: Duration) -> Reply {
+    let reply = simulator.handle(&request(params), now);
+    simulator.finish(reply.ticket);
+    reply
+}
+
+fn field(reply: &Reply, name: &str) -> Value {
+    serde_json::from_slice::<Value>(&reply.body).expect("JSON")[name].clone()
+}
+
+fn session(reply: &Reply) -> String {
+    field(reply, "session_id").as_str().expect("a session_id").to_owned()
+}
+
+#[test]
+fn virtual_time_rolls_the_window_and_ages_sessions() {
+    let config = SimulatorConfig {
+        quota: Some(Quota { requests: 1, window: Duration::from_secs(60) }),
+        session_max_age: Some(Duration::from_secs(90)),
+        ..SimulatorConfig::default().with_profiles(2_000)
+    };
+    let mut simulator = Simulator::new(config);
+    let first = ask(&mut simulator, "", NOON);
+    let page = format!("page=1&session_id={}", session(&first));
+    let at = |seconds| NOON + Duration::from_secs(seconds);
+    assert_eq!(ask(&mut simulator, &page, at(59)).status, 200);
+    assert_eq!(ask(&mut simulator, "", at(59)).status, 429);
+    assert_eq!(ask(&mut simulator, "", at(60)).status, 200);
+    assert_eq!(ask(&mut simulator, &page, at(89)).status, 200);
+    assert_eq!(ask(&mut simulator, &page, at(90)).status, 400);
+}
+
+#[test]
+fn a_request_is_under_way_until_it_is_finished() {
+    let config = SimulatorConfig { concurrency: Some(1), ..SimulatorConfig::unlimited() };
+    let mut simulator = Simulator::new(config);
+    let first = simulator.handle(&request("page_size=1"), NOON);
+    assert_eq!(ask(&mut simulator, "page_size=1", NOON).status, 429);
+    simulator.finish(first.ticket);
+    simulator.finish(first.ticket);
+    assert_eq!(ask(&mut simulator, "page_size=1", NOON).status, 200);
+    assert_eq!(simulator.stats().greatest_concurrency, 1);
+}
+
+#[test]
+fn the_same_calls_give_the_same_replies() {
+    let trace = |seed| {
+        let faults = ["probability=0.3 status=500", "probability=0.2 cut=50", "every=3 delay=1s"];
+        let config = SimulatorConfig {
+            seed,
+            page_size: 3,
+            jitter: Duration::from_millis(500),
+            faults: faults.map(|fault| fault.parse().expect("a fault")).to_vec(),
+            odd_profiles: OddProfile::spread(0, 2),
+            copy_rate: 0.1,
+            ..SimulatorConfig::unlimited().with_profiles(100)
+        };
+        let mut simulator = Simulator::new(config);
+        let session = loop {
+            let first = ask(&mut simulator, "", NOON);
+            if first.status == 200 && first.fault.is_none() {
+                break session(&first);
+            }
+        };
+        (0..40).map(|page| ask(&mut simulator, &format!("page={page}&session_id={session}"), NOON)).collect::<Vec<_>>()
+    };
+    assert_eq!(trace(3), trace(3));
+    assert_ne!(trace(3), trace(4));
+    let delays: Vec<_> = trace(3).iter().map(|reply| reply.delay).collect();
+    assert!(delays.iter().all(|delay| *delay < Duration::from_millis(1_500)));
+    assert!(delays.iter().any(|delay| *delay > Duration::from_secs(1)));
+}
+
+#[test]
+fn a_project_of_ten_million_profiles_costs_no_memory_and_no_start() {
+    let mut simulator = Simulator::new(SimulatorConfig::unlimited().with_profiles(10_000_000));
+    let first = ask(&mut simulator, "", NOON);
+    assert_eq!(field(&first, "total"), 10_000_000);
+    let last = ask(&mut simulator, &format!("page=9999&session_id={}", session(&first)), NOON);
+    assert_eq!(field(&last, "results").as_array().map(Vec::len), Some(1_000));
+    let beyond = ask(&mut simulator, &format!("page={}&session_id={}", u64::MAX, session(&first)), NOON);
+    assert_eq!(field(&beyond, "results").as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn only_the_latest_sessions_are_kept() {
+    let mut simulator = Simulator::new(SimulatorConfig::unlimited().with_profiles(2));
+    let first = format!("page=1&session_id={}", session(&ask(&mut simulator, "page_size=1", NOON)));
+    for _ in 0..999 {
+        assert_eq!(ask(&mut simulator, "page_size=1", NOON).status, 200);
+    }
+    assert_eq!(ask(&mut simulator, &first, NOON).status, 200);
+    ask(&mut simulator, "page_size=1", NOON);
+    assert_eq!(ask(&mut simulator, &first, NOON).status, 400);
+}
+
+#[test]
+fn an_empty_project_has_an_empty_page() {
+    let mut simulator = Simulator::new(SimulatorConfig::unlimited().with_profiles(0));
+    let first = ask(&mut simulator, "", NOON);
+    assert_eq!((field(&first, "total"), field(&first, "results")), (0.into(), Value::Array(Vec::new())));
+    assert_eq!(ask(&mut simulator, &format!("page=1&session_id={}", session(&first)), NOON).status, 200);
+}
+
+#[test]
+fn delivery_faults_are_told_and_not_played() {
+    let reply = |fault: &str| {
+        let config = SimulatorConfig::unlimited().with_profiles(10).with_fault(fault.parse().expect("a fault"));
+        ask(&mut Simulator::new(config), "", NOON)
+    };
+    let first_byte = reply("stall=0 for=3s");
+    assert_eq!((first_byte.delay, first_byte.fault), (Duration::from_secs(3), None));
+    let pause = Duration::from_secs(3);
+    assert_eq!(reply("stall=5 for=3s").fault, Some(BodyFault::Stall { after: 5, pause }));
+    assert_eq!(reply("reset").fault, Some(BodyFault::Reset));
+}
+
+#[test]
+fn garbage_never_panics() {
+    let mut simulator = Simulator::new(SimulatorConfig::unlimited().with_profiles(3));
+    let bodies: [&[u8]; 6] = [b"\xff\xfe", b"{", b"{\"page\": null}", b"{\"page\": {}}", b"%zz=%", b"\"text\""];
+    for body in bodies {
+        let request = Request { method: Method::POST, body: Bytes::copy_from_slice(body), ..request("") };
+        let reply = simulator.handle(&request, NOON);
+        assert!(matches!(reply.status.as_u16(), 200 | 400), "{body:?}");
+    }
+    let huge = "1".repeat(400);
+    for params in [format!("page={huge}"), format!("where={huge}%20%3E%20-{huge}"), "behaviors=[1]".to_owned()] {
+        assert!(matches!(ask(&mut simulator, &params, NOON).status.as_u16(), 200 | 400), "{params}");
+    }
+    let put = Request { method: Method::PUT, ..request("") };
+    assert_eq!(simulator.handle(&put, NOON).status, 405);
+}

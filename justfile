@@ -1,0 +1,19 @@
+# For those who have just; everyone else types `cargo xtask ...`.
+
+set positional-arguments
+
+# Shows what there is.
+default:
+    @just --list
+
+# Runs everything that has to pass before a commit.
+check *args:
+    cargo xtask check "$@"
+
+# Shows mp at work, without an account.
+demo *args:
+    cargo xtask demo "$@"
+
+# Runs the tests alone.
+test *args:
+    cargo xtask test "$@"

@@ -1,0 +1,128 @@
+//! Reads the command line.
+
+use std::ffi::OsString;
+
+/// What `cargo xtask --help` prints.
+pub(crate) const HELP: &str = "\
+The project's chores.
+
+Usage: cargo xtask <TASK> [ARGS]
+
+Tasks:
+  demo [ARGS]           builds mp and runs `mp demo ARGS`
+  check [-- FILTERS]    format, lints, documentation, tests, doc tests, licences; stops at the first failure.
+                        FILTERS choose the tests that are run
+  test [ARGS]           only the tests (doc tests too if there are no ARGS); ARGS go to cargo nextest or cargo test
+  mp [ARGS]             builds mp and runs `mp ARGS`
+  engine                prints the folder of the DuckDB engine, after fetching it if need be
+  help                  prints this
+
+The DuckDB engine is never compiled if it can be had ready-made: from DUCKDB_LIB_DIR if that is set, else from the
+npm package of DuckDB's Node.js bindings, else from DuckDB's releases. It is kept in the target folder.
+";
+
+/// The tasks by name, for the message about an unknown one.
+const NAMES: &str = "demo, check, test, mp, engine, help";
+
+/// What xtask is asked to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Print the help text.
+    Help,
+    /// Build `mp` and run its demo with these arguments.
+    Demo(Vec<OsString>),
+    /// Build `mp` and run it with these arguments.
+    Mp(Vec<OsString>),
+    /// Run everything that has to pass before a commit.
+    Check {
+        /// Names of tests, as the test runner takes them; all tests if empty.
+        filter: Vec<OsString>,
+    },
+    /// Run the tests with these arguments for the test runner.
+    Test(Vec<OsString>),
+    /// Print the folder of the engine.
+    Engine,
+}
+
+/// A command line that makes no sense, with the message for its author.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UsageError(pub(crate) String);
+
+/// Reads the arguments that follow `cargo xtask`.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, UsageError> {
+    let mut args = args.into_iter();
+    let Some(name) = args.next() else { return Ok(Task::Help) };
+    let rest: Vec<OsString> = args.collect();
+    match name.to_str() {
+        Some("help" | "--help" | "-h") => Ok(Task::Help),
+        Some("demo") => Ok(Task::Demo(rest)),
+        Some("mp") => Ok(Task::Mp(rest)),
+        Some("test") => Ok(Task::Test(rest)),
+        Some("check") => check(rest),
+        Some("engine") if rest.is_empty() => Ok(Task::Engine),
+        Some("engine") => Err(UsageError("the task engine takes no arguments".to_owned())),
+        _ => Err(UsageError(format!("unknown task `{}`; the tasks are {NAMES}", name.to_string_lossy()))),
+    }
+}
+
+fn check(mut rest: Vec<OsString>) -> Result<Task, UsageError> {
+    if rest.first().is_some_and(|first| first != "--") {
+        let stray = rest[0].to_string_lossy();
+        return Err(UsageError(format!("unexpected argument `{stray}`; try: cargo xtask check -- {stray}")));
+    }
+    if !rest.is_empty() {
+        rest.remove(0);
+    }
+    Ok(Task::Check { filter: rest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
+    }
+
+    fn parse_line(line: &str) -> Result<Task, UsageError> {
+        parse(words(line))
+    }
+
+    #[test]
+    fn no_arguments_and_help_print_help() {
+        for line in ["", "help", "--help", "-h"] {
+            assert_eq!(parse_line(line), Ok(Task::Help), "{line}");
+        }
+    }
+
+    #[test]
+    fn options_after_demo_belong_to_mp() {
+        assert_eq!(parse_line("demo --profiles 5000 --help"), Ok(Task::Demo(words("--profiles 5000 --help"))));
+        assert_eq!(parse_line("mp auth test"), Ok(Task::Mp(words("auth test"))));
+    }
+
+    #[test]
+    fn test_passes_its_arguments_on_untouched() {
+        assert_eq!(parse_line("test -p xtask -- args"), Ok(Task::Test(words("-p xtask -- args"))));
+    }
+
+    #[test]
+    fn check_takes_filters_behind_two_dashes_only() {
+        assert_eq!(parse_line("check"), Ok(Task::Check { filter: vec![] }));
+        assert_eq!(parse_line("check --"), Ok(Task::Check { filter: vec![] }));
+        assert_eq!(parse_line("check -- quota retry"), Ok(Task::Check { filter: words("quota retry") }));
+        let UsageError(message) = parse_line("check quota").unwrap_err();
+        assert!(message.contains("cargo xtask check -- quota"), "{message}");
+    }
+
+    #[test]
+    fn an_unknown_task_is_answered_with_the_tasks_that_exist() {
+        let UsageError(message) = parse_line("chekc").unwrap_err();
+        assert!(message.contains("`chekc`"), "{message}");
+        let listed = message.rsplit("are ").next().unwrap();
+        for name in listed.split(", ") {
+            assert!(parse_line(name).is_ok(), "{name} is listed but not understood");
+            assert!(HELP.contains(&format!("\n  {name} ")), "{name} is missing in the help text");
+        }
+    }
+}

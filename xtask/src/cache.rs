@@ -1,0 +1,192 @@
+//! Fetched engines: one folder each, with a checksum beside every file.
+//!
+//! A folder appears under its final name by rename, when it is complete, so an interrupted download is never taken for
+//! an engine. The checksums notice what happens to it later (a full disk, a half-restored CI cache).
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::failure::Failure;
+use crate::places::Places;
+
+/// What lies in the place of a fetched engine.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Every file is there, as it was fetched.
+    Intact,
+    /// Nothing is there.
+    Missing,
+    /// A file is gone or differs from what was fetched.
+    Damaged(PathBuf),
+}
+
+/// Compares the files of a fetched engine with the checksums that were written when it was fetched.
+pub(crate) fn state(folder: &Path, files: &[&str]) -> State {
+    if !folder.exists() {
+        return State::Missing;
+    }
+    for name in files {
+        let file = folder.join(name);
+        let noted = fs::read_to_string(checksum_file(&file)).unwrap_or_default();
+        match sha256(&file) {
+            Ok(sum) if noted.split_whitespace().next() == Some(sum.as_str()) => {}
+            _ => return State::Damaged(file),
+        }
+    }
+    State::Intact
+}
+
+/// Writes the checksums beside `files` in `incoming` and moves the folder to its final place.
+pub(crate) fn publish(incoming: &Path, files: &[&str], folder: &Path) -> io::Result<()> {
+    for name in files {
+        let file = incoming.join(name);
+        fs::write(checksum_file(&file), format!("{}  {name}\n", sha256(&file)?))?;
+        // The rename must not reach the disk before what it makes valid.
+        File::open(&file)?.sync_all()?;
+    }
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::rename(incoming, folder),
+    }
+}
+
+/// Computes the SHA-256 of a file, in lower-case hexadecimal digits.
+pub(crate) fn sha256(file: &Path) -> io::Result<String> {
+    let mut source = File::open(file)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match source.read(&mut buffer)? {
+            0 => return Ok(format!("{:x}", hasher.finalize())),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+}
+
+fn checksum_file(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".sha256");
+    PathBuf::from(name)
+}
+
+/// The right to fetch an engine, and an empty folder to fetch it into.
+///
+/// Held by one process at a time, so that two tasks started together fetch the engine once.
+#[derive(Debug)]
+pub(crate) struct Fetching {
+    _lock: File,
+    folder: PathBuf,
+}
+
+impl Fetching {
+    /// Waits until no other process is fetching, and clears away what an interrupted one has left.
+    pub(crate) fn begin(places: &Places) -> Result<Self, Failure> {
+        let engines = places.engines();
+        let cannot = |error: io::Error| Failure::new(format!("cannot write to {}: {error}", engines.display()));
+        fs::create_dir_all(&engines).map_err(cannot)?;
+        let lock = File::create(engines.join("lock")).map_err(cannot)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                eprintln!("engine: waiting for another task that is fetching it");
+                lock.lock().map_err(cannot)?;
+            }
+            Err(TryLockError::Error(error)) => return Err(cannot(error)),
+        }
+        Ok(Self { _lock: lock, folder: engines.join("incoming") })
+    }
+
+    /// The folder to fetch into.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes the folder to fetch into, empty.
+    pub(crate) fn empty_folder(&self) -> io::Result<&Path> {
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::create_dir_all(&self.folder)?,
+        }
+        Ok(&self.folder)
+    }
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed by the next one that fetches.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of the test's own, removed at its end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+            fs::create_dir_all(&folder).unwrap();
+            Self(folder)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_checksum_is_the_one_that_sha256sum_prints() {
+        let scratch = Scratch::new("sum");
+        let file = scratch.0.join("abc");
+        fs::write(&file, "abc").unwrap();
+        assert_eq!(sha256(&file).unwrap(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn damage_after_publishing_is_noticed() {
+        let scratch = Scratch::new("damage");
+        let (incoming, folder) = (scratch.0.join("incoming"), scratch.0.join("engine"));
+        assert_eq!(state(&folder, &["lib"]), State::Missing);
+        fs::create_dir(&incoming).unwrap();
+        fs::write(incoming.join("lib"), "the engine").unwrap();
+        publish(&incoming, &["lib"], &folder).unwrap();
+        assert_eq!(state(&folder, &["lib"]), State::Intact);
+        fs::write(folder.join("lib"), "the engin").unwrap();
+        assert_eq!(state(&folder, &["lib"]), State::Damaged(folder.join("lib")));
+        fs::remove_file(folder.join("lib")).unwrap();
+        assert_eq!(state(&folder, &["lib"]), State::Damaged(folder.join("lib")));
+    }
+
+    #[test]
+    fn publishing_replaces_what_was_damaged() {
+        let scratch = Scratch::new("replace");
+        let folder = scratch.0.join("engine");
+        for content in ["old", "new"] {
+            let incoming = scratch.0.join("incoming");
+            fs::create_dir(&incoming).unwrap();
+            fs::write(incoming.join("lib"), content).unwrap();
+            publish(&incoming, &["lib"], &folder).unwrap();
+        }
+        assert_eq!(fs::read_to_string(folder.join("lib")).unwrap(), "new");
+        assert_eq!(state(&folder, &["lib"]), State::Intact);
+    }
+
+    #[test]
+    fn what_an_interrupted_fetch_left_is_cleared_away() {
+        let scratch = Scratch::new("incoming");
+        let places = Places { root: scratch.0.clone(), target: scratch.0.clone() };
+        let left = places.engines().join("incoming");
+        fs::create_dir_all(&left).unwrap();
+        fs::write(left.join("half"), "a").unwrap();
+        let fetching = Fetching::begin(&places).unwrap();
+        assert_eq!(fs::read_dir(fetching.empty_folder().unwrap()).unwrap().count(), 0);
+    }
+}

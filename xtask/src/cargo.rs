@@ -1,0 +1,180 @@
+//! Runs cargo so that what it builds links against the engine, and what it runs finds it.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus};
+
+use crate::engine::Engine;
+use crate::failure::Failure;
+use crate::places::Places;
+
+/// The variable in which the dynamic linker looks for folders.
+const LIBRARY_PATH: &str = if cfg!(target_os = "macos") {
+    "DYLD_LIBRARY_PATH"
+} else if cfg!(windows) {
+    "PATH"
+} else {
+    "LD_LIBRARY_PATH"
+};
+
+/// Cargo, with the environment that the engine needs.
+#[derive(Debug)]
+pub(crate) struct Cargo<'a> {
+    places: &'a Places,
+    engine: &'a Engine,
+    library_path: Option<OsString>,
+}
+
+impl<'a> Cargo<'a> {
+    /// Prepares the environment.
+    pub(crate) fn new(places: &'a Places, engine: &'a Engine) -> Result<Self, Failure> {
+        let library_path = match engine {
+            Engine::Prebuilt(folder) => Some(prefixed(folder, env::var_os(LIBRARY_PATH).as_deref())?),
+            Engine::FromSource => None,
+        };
+        Ok(Self { places, engine, library_path })
+    }
+
+    /// A cargo command that needs nothing of the engine, run in the root of the workspace.
+    pub(crate) fn plain(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(args).current_dir(&self.places.root);
+        set_environment(&mut command, self.places);
+        command
+    }
+
+    /// A cargo command that builds, and perhaps runs, crates of the workspace.
+    pub(crate) fn building(&self, args: &[&str]) -> Command {
+        let mut command = self.plain(args);
+        command.arg("--locked");
+        if let Engine::Prebuilt(folder) = self.engine {
+            command.arg("--no-default-features").env("DUCKDB_LIB_DIR", folder);
+        }
+        if let Some(library_path) = &self.library_path {
+            command.env(LIBRARY_PATH, library_path);
+        }
+        command
+    }
+
+    /// Whether cargo has this subcommand installed.
+    pub(crate) fn has(&self, subcommand: &str) -> bool {
+        self.plain(&[subcommand, "--version"]).output().is_ok_and(|output| output.status.success())
+    }
+
+    /// Builds `mp` and runs it in the caller's folder.
+    ///
+    /// On Unix the process becomes `mp`, so that Ctrl-C reaches it alone and its exit code is the caller's.
+    pub(crate) fn become_mp(&self, mp_args: &[OsString]) -> Result<ExitCode, Failure> {
+        let mut command = self.building(&["run", "--package", "mp"]);
+        let here = env::current_dir().map_err(|error| Failure::new(format!("the current folder is gone: {error}")))?;
+        command.arg("--manifest-path").arg(self.places.root.join("Cargo.toml")).current_dir(here);
+        command.arg("--").args(mp_args);
+        replace_process(command)
+    }
+}
+
+#[cfg(unix)]
+fn replace_process(mut command: Command) -> Result<ExitCode, Failure> {
+    use std::os::unix::process::CommandExt as _;
+    Err(cannot_run(&command.exec()))
+}
+
+#[cfg(not(unix))]
+fn replace_process(mut command: Command) -> Result<ExitCode, Failure> {
+    command.status().map(exit_code).map_err(|error| cannot_run(&error))
+}
+
+/// The failure of a cargo that does not start.
+pub(crate) fn cannot_run(error: &std::io::Error) -> Failure {
+    Failure::new(format!("cargo cannot be run: {error}"))
+}
+
+/// The exit code that passes `status` on; 128 and the signal's number, as shells do, for a process that was killed.
+pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
+    #[cfg(unix)]
+    let killed_by = std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(not(unix))]
+    let killed_by: Option<i32> = None;
+    let code = status.code().or(killed_by.map(|signal| 128 + signal)).unwrap_or(1);
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
+}
+
+/// The cargo that runs this program, so that the toolchain stays the same.
+pub(crate) fn program() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
+}
+
+/// Gives `command` the environment of a cargo that was started by hand.
+///
+/// `cargo run` describes the package that it runs (xtask) in variables. Some build scripts ask to be rerun when those
+/// change, so a cargo that inherited them would rebuild what a cargo without them has just built.
+pub(crate) fn set_environment(command: &mut Command, places: &Places) {
+    for (name, _) in env::vars_os().filter(|(name, _)| describes_xtask(name)) {
+        command.env_remove(name);
+    }
+    // Absolute, because the command may run in another folder than the one a relative path was meant for.
+    command.env("CARGO_TARGET_DIR", &places.target);
+}
+
+fn describes_xtask(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| {
+        name.starts_with("CARGO_PKG_")
+            || name.starts_with("CARGO_MANIFEST_")
+            || matches!(name, "CARGO_BIN_NAME" | "CARGO_CRATE_NAME" | "CARGO_PRIMARY_PACKAGE" | "OUT_DIR")
+    })
+}
+
+/// Puts `folder` in front of a search path.
+fn prefixed(folder: &Path, path: Option<&OsStr>) -> Result<OsString, Failure> {
+    let rest = path.filter(|path| !path.is_empty()).map(|path| env::split_paths(path).collect()).unwrap_or_default();
+    let rest: Vec<PathBuf> = rest;
+    let folders = std::iter::once(folder).chain(rest.iter().map(PathBuf::as_path).filter(|other| *other != folder));
+    env::join_paths(folders).map_err(|error| {
+        Failure::new(format!("{} cannot stand in {LIBRARY_PATH}: {error}", folder.display()))
+            .way_out("use a target folder without that character in its name (CARGO_TARGET_DIR)")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(folders: &[&str]) -> OsString {
+        env::join_paths(folders).unwrap()
+    }
+
+    #[test]
+    fn the_engine_comes_first_in_the_search_path() {
+        let before = joined(&["a", "b"]);
+        assert_eq!(prefixed(Path::new("engine"), Some(&before)).unwrap(), joined(&["engine", "a", "b"]));
+    }
+
+    #[test]
+    fn an_empty_search_path_does_not_become_the_current_folder() {
+        assert_eq!(prefixed(Path::new("engine"), None).unwrap(), "engine");
+        assert_eq!(prefixed(Path::new("engine"), Some(OsStr::new(""))).unwrap(), "engine");
+    }
+
+    #[test]
+    fn nested_calls_do_not_lengthen_the_search_path() {
+        let once = prefixed(Path::new("engine"), Some(&joined(&["a", "engine"]))).unwrap();
+        assert_eq!(prefixed(Path::new("engine"), Some(&once)).unwrap(), joined(&["engine", "a"]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_would_be_read_as_two_is_refused() {
+        assert!(prefixed(Path::new("a:b"), None).unwrap_err().to_string().contains("a:b"));
+    }
+
+    #[test]
+    fn only_what_describes_xtask_is_withheld() {
+        for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_CRATE_NAME"] {
+            assert!(describes_xtask(OsStr::new(name)), "{name}");
+        }
+        for name in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_TERM_COLOR", "CARGO_INCREMENTAL", "CARGO", "PATH"] {
+            assert!(!describes_xtask(OsStr::new(name)), "{name}");
+        }
+    }
+}

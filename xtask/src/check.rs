@@ -1,0 +1,178 @@
+//! The checks, one step after another.
+
+use std::ffi::OsString;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use crate::cargo::{self, Cargo};
+use crate::failure::Failure;
+
+/// One thing to check.
+struct Step {
+    name: &'static str,
+    action: Action,
+}
+
+enum Action {
+    Run(Command),
+    /// Not possible here, for this reason.
+    Skip(&'static str),
+}
+
+impl Step {
+    fn run(name: &'static str, command: Command) -> Self {
+        Self { name, action: Action::Run(command) }
+    }
+}
+
+/// Runs every check.
+pub(crate) fn check(cargo: &Cargo<'_>, filter: &[OsString]) -> Result<ExitCode, Failure> {
+    let mut test_args = Vec::new();
+    if !filter.is_empty() {
+        // Behind two dashes both test runners take any number of names.
+        test_args.push(OsString::from("--"));
+        test_args.extend_from_slice(filter);
+    }
+    let steps = vec![
+        Step::run("format", cargo.plain(&["fmt", "--all", "--check"])),
+        Step::run(
+            "lints",
+            with(cargo.building(&["clippy", "--workspace", "--all-targets"]), &["--", "-D", "warnings"]),
+        ),
+        Step::run("documentation", documentation(cargo)),
+        Step::run("tests", tests(cargo, &test_args)),
+        Step::run("doc tests", cargo.building(&["test", "--workspace", "--doc"])),
+        Step { name: "licences", action: licences(cargo) },
+    ];
+    run_all("check", steps)
+}
+
+/// Runs the tests alone.
+pub(crate) fn test(cargo: &Cargo<'_>, test_args: &[OsString]) -> Result<ExitCode, Failure> {
+    let mut steps = vec![Step::run("tests", tests(cargo, test_args))];
+    if test_args.is_empty() {
+        steps.push(Step::run("doc tests", cargo.building(&["test", "--workspace", "--doc"])));
+    }
+    run_all("test", steps)
+}
+
+fn with(mut command: Command, args: &[&str]) -> Command {
+    command.args(args);
+    command
+}
+
+fn documentation(cargo: &Cargo<'_>) -> Command {
+    let mut command = cargo.building(&["doc", "--workspace", "--lib", "--no-deps"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    command
+}
+
+fn tests(cargo: &Cargo<'_>, test_args: &[OsString]) -> Command {
+    let mut command = if cargo.has("nextest") {
+        cargo.building(&["nextest", "run"])
+    } else {
+        with(cargo.building(&["test", "--tests"]), &["--no-fail-fast"])
+    };
+    if !names_a_package(test_args) {
+        command.arg("--workspace");
+    }
+    command.args(test_args);
+    command
+}
+
+/// Whether the caller has chosen packages, so that we must not choose all of them.
+fn names_a_package(test_args: &[OsString]) -> bool {
+    let options = test_args.iter().filter_map(|arg| arg.to_str()).take_while(|arg| *arg != "--");
+    options.into_iter().any(|arg| {
+        arg == "--package" || arg.starts_with("--package=") || (arg.starts_with("-p") && !arg.starts_with("--"))
+    })
+}
+
+fn licences(cargo: &Cargo<'_>) -> Action {
+    if cargo.has("deny") {
+        Action::Run(cargo.plain(&[
+            "deny",
+            "--locked",
+            "check",
+            "--hide-inclusion-graph",
+            "licenses",
+            "bans",
+            "sources",
+        ]))
+    } else {
+        Action::Skip("cargo-deny is not installed (cargo install cargo-deny)")
+    }
+}
+
+fn run_all(task: &str, steps: Vec<Step>) -> Result<ExitCode, Failure> {
+    let begun = Instant::now();
+    let count = steps.len();
+    let mut passed: Vec<&str> = Vec::new();
+    let mut skipped: Vec<&str> = Vec::new();
+    for Step { name, action } in steps {
+        let mut command = match action {
+            Action::Run(command) => command,
+            Action::Skip(reason) => {
+                eprintln!("==> {name}\nskipped: {reason}");
+                skipped.push(name);
+                continue;
+            }
+        };
+        eprintln!("==> {name}: {}", shown(&command));
+        let step_begun = Instant::now();
+        let status = command.status().map_err(|error| cargo::cannot_run(&error))?;
+        let seconds = step_begun.elapsed().as_secs_f64();
+        if !status.success() {
+            eprintln!("==> {name}: failed after {seconds:.1} s ({status})");
+            eprintln!(
+                "{task}: FAILED at {name}; passed before it: {}; {} of {count} steps not run",
+                listed(&passed),
+                count - passed.len() - skipped.len() - 1
+            );
+            return Ok(cargo::exit_code(status));
+        }
+        eprintln!("==> {name}: passed in {seconds:.1} s");
+        passed.push(name);
+    }
+    eprintln!(
+        "{task}: passed in {:.1} s: {}; skipped: {}",
+        begun.elapsed().as_secs_f64(),
+        listed(&passed),
+        listed(&skipped)
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The command as one would type it, without the path of cargo.
+fn shown(command: &Command) -> String {
+    let args = command.get_args().map(|arg| arg.to_string_lossy());
+    std::iter::once("cargo".into()).chain(args).collect::<Vec<_>>().join(" ")
+}
+
+fn listed(names: &[&str]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(line: &str) -> bool {
+        names_a_package(&line.split_whitespace().map(OsString::from).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_chosen_package_is_recognised_however_it_is_spelled() {
+        assert!(named("-p xtask"));
+        assert!(named("quota --package xtask"));
+        assert!(named("--package=xtask"));
+        assert!(named("-pxtask"));
+    }
+
+    #[test]
+    fn a_filter_is_not_taken_for_a_package() {
+        assert!(!named(""));
+        assert!(!named("page --no-capture --profile ci"));
+        assert!(!named("-- -p"));
+    }
+}

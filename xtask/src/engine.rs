@@ -1,0 +1,137 @@
+//! Finds the DuckDB engine, or fetches it.
+//!
+//! In this order: `DUCKDB_LIB_DIR`; a copy fetched earlier; the npm package; DuckDB's own releases; its source. The
+//! folder that comes out is the same string every time, because cargo rebuilds everything on DuckDB when it changes.
+
+use std::path::{Path, PathBuf};
+
+use crate::cache::{self, Fetching, State};
+use crate::failure::Failure;
+use crate::places::{self, Places};
+use crate::platform::{self, ENGINE_VERSION, NPM_VERSION, Platform};
+use crate::{duckdb_download, npm};
+
+/// The engine to link against.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// A library in this folder.
+    Prebuilt(PathBuf),
+    /// None: cargo compiles it.
+    FromSource,
+}
+
+/// Why a source of engines has none for us. Another one may.
+#[derive(Debug)]
+pub(crate) struct Unavailable(pub(crate) String);
+
+/// Finds the engine, and fetches it if need be.
+pub(crate) fn find(places: &Places) -> Result<Engine, Failure> {
+    if let Some(folder) = places::non_empty("DUCKDB_LIB_DIR") {
+        return chosen(Path::new(&folder)).map(Engine::Prebuilt);
+    }
+    let Some(platform) = Platform::this() else {
+        warn_about_source("DuckDB publishes no library for this platform");
+        return Ok(Engine::FromSource);
+    };
+    if let Some(folder) = fetched_earlier(places, platform, warn_about_damage) {
+        return Ok(Engine::Prebuilt(folder));
+    }
+    fetch(places, platform)
+}
+
+/// Takes the folder that the user chose, if it holds the library.
+fn chosen(folder: &Path) -> Result<PathBuf, Failure> {
+    let library = platform::library_name();
+    let folder = std::path::absolute(folder)
+        .map_err(|error| Failure::new(format!("DUCKDB_LIB_DIR is {}: {error}", folder.display())))?;
+    if folder.join(&library).is_file() {
+        return Ok(folder);
+    }
+    Err(Failure::new(format!("DUCKDB_LIB_DIR is {}, but there is no {library} in it", folder.display()))
+        .way_out("correct it, or unset it to have the engine fetched"))
+}
+
+/// The folders in which fetched engines lie: from npm, from DuckDB's releases.
+fn folders(places: &Places, platform: &Platform) -> [PathBuf; 2] {
+    [NPM_VERSION.to_owned(), format!("{ENGINE_VERSION}-release")]
+        .map(|version| places.engines().join(format!("{version}-{}", platform.name)))
+}
+
+/// Finds an intact engine of an earlier run; `on_damage` is told about each file that makes one unusable.
+fn fetched_earlier(places: &Places, platform: &Platform, on_damage: fn(&Path)) -> Option<PathBuf> {
+    folders(places, platform).into_iter().find(|folder| match cache::state(folder, platform.files) {
+        State::Intact => true,
+        State::Missing => false,
+        State::Damaged(file) => {
+            on_damage(&file);
+            false
+        }
+    })
+}
+
+fn fetch(places: &Places, platform: &Platform) -> Result<Engine, Failure> {
+    let fetching = Fetching::begin(places)?;
+    // Another process may have fetched it while this one waited.
+    if let Some(folder) = fetched_earlier(places, platform, |_| ()) {
+        return Ok(Engine::Prebuilt(folder));
+    }
+    let [npm_folder, release_folder] = folders(places, platform);
+    if let Some(pin) = platform.npm_sha256 {
+        match npm::fetch(platform, pin, make_room(&fetching)?)? {
+            Ok(()) => return publish(&fetching, platform, npm_folder),
+            Err(Unavailable(reason)) => eprintln!("engine: not from npm: {reason}"),
+        }
+    }
+    match duckdb_download::fetch(places, platform, make_room(&fetching)?) {
+        Ok(()) => publish(&fetching, platform, release_folder),
+        Err(Unavailable(reason)) => {
+            warn_about_source(&reason);
+            Ok(Engine::FromSource)
+        }
+    }
+}
+
+fn make_room(fetching: &Fetching) -> Result<&Path, Failure> {
+    fetching.empty_folder().map_err(|error| Failure::new(format!("cannot write to the target folder: {error}")))
+}
+
+fn publish(fetching: &Fetching, platform: &Platform, folder: PathBuf) -> Result<Engine, Failure> {
+    cache::publish(fetching.folder(), platform.files, &folder)
+        .map_err(|error| Failure::new(format!("the engine cannot be put into {}: {error}", folder.display())))?;
+    eprintln!("engine: DuckDB {ENGINE_VERSION} is in {}", folder.display());
+    Ok(Engine::Prebuilt(folder))
+}
+
+fn warn_about_damage(file: &Path) {
+    eprintln!("engine: {} differs from what was fetched and will not be used", file.display());
+}
+
+fn warn_about_source(reason: &str) {
+    eprintln!("engine: no ready-made DuckDB: {reason}");
+    eprintln!("engine: WARNING: DuckDB will be compiled from source, which takes about 40 minutes on 2 cores, once.");
+    eprintln!(
+        "engine: To avoid that, stop now and install npm, or point DUCKDB_LIB_DIR at a DuckDB {ENGINE_VERSION} library."
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chosen_folder_without_the_library_is_refused_by_name() {
+        let failure = chosen(Path::new("no-such-folder")).unwrap_err().to_string();
+        assert!(failure.contains("no-such-folder") && failure.contains(&platform::library_name()), "{failure}");
+        assert!(failure.contains("hint: "), "{failure}");
+    }
+
+    #[test]
+    fn engines_of_different_origin_never_share_a_folder() {
+        let places = Places { root: PathBuf::from("r"), target: PathBuf::from("t") };
+        if let Some(platform) = Platform::this() {
+            let [npm, release] = folders(&places, platform);
+            assert_ne!(npm, release);
+            assert!(npm.ends_with(format!("duckdb-engine/1.5.5-r.5-{}", platform.name)), "{}", npm.display());
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What went wrong, and what to do about it.
+
+use std::fmt;
+
+/// A problem that ends xtask with exit code 1.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    problem: String,
+    way_out: Option<String>,
+}
+
+impl Failure {
+    /// States the problem, with its cause.
+    pub(crate) fn new(problem: impl Into<String>) -> Self {
+        Self { problem: problem.into(), way_out: None }
+    }
+
+    /// Adds what the reader can do now.
+    pub(crate) fn way_out(mut self, way_out: impl Into<String>) -> Self {
+        self.way_out = Some(way_out.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.problem)?;
+        match &self.way_out {
+            Some(way_out) => write!(f, "\nhint: {way_out}"),
+            None => Ok(()),
+        }
+    }
+}

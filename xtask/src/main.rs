@@ -1,0 +1,81 @@
+//! The project's chores: `cargo xtask demo` and `cargo xtask check`.
+//!
+//! Everything here is about one thing: nobody should wait for DuckDB to be compiled. [`engine`] finds or fetches the
+//! prebuilt engine, [`cargo`] runs cargo with the environment that makes it use that engine, and the tasks are thin
+//! wrappers around the two. Words go to stderr; stdout belongs to the command that was asked for.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "xtask is a terminal program")]
+
+mod args;
+mod cache;
+mod cargo;
+mod check;
+mod duckdb_download;
+mod engine;
+mod failure;
+mod npm;
+mod places;
+mod platform;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use crate::args::{Task, UsageError};
+use crate::cargo::Cargo;
+use crate::engine::Engine;
+use crate::failure::Failure;
+use crate::places::Places;
+
+/// Exit code for a task that does not exist or is spelled wrongly.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let task = match args::parse(std::env::args_os().skip(1)) {
+        Ok(task) => task,
+        Err(UsageError(message)) => {
+            eprintln!("error: {message}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match run(task) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode, Failure> {
+    if task == Task::Help {
+        print!("{}", args::HELP);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let places = Places::find()?;
+    let engine = engine::find(&places)?;
+    if task == Task::Engine {
+        return print_engine(&engine);
+    }
+    let cargo = Cargo::new(&places, &engine)?;
+    match task {
+        Task::Demo(rest) => {
+            let mut mp_args = vec![OsString::from("demo")];
+            mp_args.extend(rest);
+            cargo.become_mp(&mp_args)
+        }
+        Task::Mp(mp_args) => cargo.become_mp(&mp_args),
+        Task::Check { filter } => check::check(&cargo, &filter),
+        Task::Test(test_args) => check::test(&cargo, &test_args),
+        Task::Help | Task::Engine => unreachable!("answered above"),
+    }
+}
+
+fn print_engine(engine: &Engine) -> Result<ExitCode, Failure> {
+    match engine {
+        Engine::Prebuilt(folder) => {
+            println!("{}", folder.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Engine::FromSource => Err(Failure::new("there is no prebuilt engine here, so there is no folder to print")
+            .way_out("install npm, or point DUCKDB_LIB_DIR at a folder that holds the DuckDB 1.5.5 library")),
+    }
+}
