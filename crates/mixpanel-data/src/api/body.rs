@@ -1,0 +1,132 @@
+//! The bytes of a reply: compressed at most once, and never more than the limits allow.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use flate2::read::MultiGzDecoder;
+use http::HeaderMap;
+use http::header::CONTENT_ENCODING;
+
+use crate::limits::{COMPRESSION_RATIO_MAX, ERROR_BODY_BYTES_MAX, ERROR_EXCERPT_CHARS, PAGE_BYTES_MAX};
+
+use super::failure::{Failure, FailureKind};
+
+/// Undoes the one compression that was offered.
+///
+/// # Errors
+/// `BadReply` for another coding, for a damaged one, or when the text is larger than a page may be or larger than such
+/// text can be compressed.
+pub(super) fn decode(headers: &HeaderMap, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    let codings: Vec<&str> = headers.get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
+    match codings.as_slice() {
+        [] | ["identity" | ""] => Ok(bytes),
+        ["gzip" | "x-gzip"] => gunzip(&bytes),
+        _ => Err(Failure::new(FailureKind::BadReply, "the reply is compressed in a way that was not offered")),
+    }
+}
+
+fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+    let by_ratio = bytes.len().saturating_mul(COMPRESSION_RATIO_MAX).max(1 << 20);
+    let most = by_ratio.min(PAGE_BYTES_MAX);
+    let mut text = Vec::with_capacity(bytes.len().saturating_mul(8).min(most));
+    MultiGzDecoder::new(bytes)
+        .take(most as u64 + 1)
+        .read_to_end(&mut text)
+        .map_err(|error| Failure::new(FailureKind::BadReply, format!("the compressed reply is damaged: {error}")))?;
+    if text.len() > most {
+        return Err(Failure::new(FailureKind::BadReply, "the compressed reply grows beyond the limit for a page"));
+    }
+    Ok(text)
+}
+
+/// What a server said about an error: the `error` of a JSON reply, the title of a page made for people, else the text;
+/// cut short, on one line, with control characters escaped.
+pub(super) fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
+    let said = json_error(&text).or_else(|| html_title(&text).map(|title| format!("a web page titled `{title}`")));
+    let said = said.map_or(text, Cow::Owned);
+    let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut shown: String = line.chars().take(ERROR_EXCERPT_CHARS).flat_map(escape).collect();
+    if line.chars().count() > ERROR_EXCERPT_CHARS {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Control characters, and those that change the direction of text or have no width, are shown as escapes.
+fn escape(c: char) -> impl Iterator<Item = char> {
+    let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let escaped = (c.is_control() || hidden).then(|| c.escape_unicode());
+    let plain = escaped.is_none().then_some(c);
+    escaped.into_iter().flatten().chain(plain)
+}
+
+fn json_error(text: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    let error = value.get("error").or_else(|| value.get("message"))?;
+    Some(error.as_str().map_or_else(|| error.to_string(), str::to_owned))
+}
+
+/// Returns the title of an HTML page, or "untitled".
+pub(super) fn html_title(text: &str) -> Option<String> {
+    let head: String = text.chars().take(4096).collect::<String>().to_ascii_lowercase();
+    let start = head.trim_start();
+    if !start.starts_with("<!doctype html") && !start.starts_with("<html") && !head.contains("<title") {
+        return None;
+    }
+    let title = head.find("<title").and_then(|open| {
+        let from = open + head[open..].find('>')? + 1;
+        let to = from + head[from..].find("</title")?;
+        text.get(from..to).map(str::trim)
+    });
+    Some(title.filter(|title| !title.is_empty()).unwrap_or("untitled").to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn encoded(coding: &str) -> HeaderMap {
+        HeaderMap::from_iter([(CONTENT_ENCODING, coding.parse().unwrap())])
+    }
+
+    #[test]
+    fn decodes_gzip_and_nothing_else() {
+        assert_eq!(decode(&encoded("gzip"), gzip(b"text")).unwrap(), b"text");
+        assert_eq!(decode(&HeaderMap::new(), b"text".to_vec()).unwrap(), b"text");
+        for coding in ["br", "zstd", "gzip, gzip", "deflate"] {
+            assert!(decode(&encoded(coding), gzip(b"text")).is_err(), "{coding}");
+        }
+    }
+
+    #[test]
+    fn refuses_bombs_and_damage() {
+        let bomb = gzip(&vec![b' '; 32 << 20]);
+        assert!(bomb.len() * COMPRESSION_RATIO_MAX < 32 << 20);
+        assert!(decode(&encoded("gzip"), bomb).unwrap_err().message.contains("beyond the limit"));
+        let whole = gzip(b"a longer text that is cut");
+        assert!(decode(&encoded("gzip"), whole[..whole.len() - 5].to_vec()).is_err());
+    }
+
+    #[test]
+    fn shows_what_the_server_said() {
+        for (body, expected) in [
+            (&br#"{"error":"no such\nproperty","request":"/x"}"#[..], "no such property"),
+            (b"plain \x1b[31mtext", "plain \\u{1b}[31mtext"),
+            (b"<html><head><title> Sign in </title>", "a web page titled `Sign in`"),
+            (b"<!DOCTYPE html><p>x", "a web page titled `untitled`"),
+            (b"", ""),
+        ] {
+            assert_eq!(excerpt(body), expected);
+        }
+        assert_eq!(excerpt(&vec![b'x'; 1000]).chars().count(), ERROR_EXCERPT_CHARS + 1);
+    }
+}

@@ -1,0 +1,152 @@
+//! Where requests go, and how long they may take.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use crate::credentials::Region;
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// How an [`ApiClient`](super::ApiClient) reaches the server. The default is Mixpanel itself, with the documented limits.
+#[derive(Debug, Clone, Default)]
+pub struct ApiOptions {
+    /// Another server instead of Mixpanel's, on this machine's loopback interface, such as `http://127.0.0.1:8080`.
+    pub base_url: Option<String>,
+    /// How long the parts of a request may take.
+    pub timeouts: Timeouts,
+}
+
+/// How long the parts of a request may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// Setting up a connection; default [`limits::CONNECT_TIMEOUT`].
+    pub connect: Duration,
+    /// From sending the request to the first byte of the reply; default [`limits::FIRST_BYTE_TIMEOUT`].
+    pub first_byte: Duration,
+    /// Between two pieces of a body; default [`limits::IDLE_TIMEOUT`].
+    pub idle: Duration,
+    /// A whole reply; default [`limits::PAGE_TIMEOUT`].
+    pub page: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: limits::CONNECT_TIMEOUT,
+            first_byte: limits::FIRST_BYTE_TIMEOUT,
+            idle: limits::IDLE_TIMEOUT,
+            page: limits::PAGE_TIMEOUT,
+        }
+    }
+}
+
+/// The paths that are asked for, below the server's root (API facts 1.1 and 4).
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Endpoint {
+    Engage,
+    EventNames,
+}
+
+impl Endpoint {
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Engage => "api/query/engage",
+            Self::EventNames => "api/query/events/names",
+        }
+    }
+}
+
+/// A server's root: Mixpanel's host of a region, or a loopback address.
+#[derive(Debug, Clone)]
+pub(super) struct Server {
+    root: Url,
+    is_loopback: bool,
+}
+
+impl Server {
+    pub(super) fn mixpanel(region: Region) -> Self {
+        let root = format!("https://{}/", region.query_host());
+        Self { root: Url::parse(&root).expect("the hosts are constants"), is_loopback: false }
+    }
+
+    /// Takes another server's address.
+    ///
+    /// # Errors
+    /// `InvalidInput` unless it is `http` or `https` to a loopback address: credentials go nowhere else.
+    pub(super) fn loopback(base_url: &str) -> Result<Self> {
+        let shown = base_url.escape_debug();
+        let mut root = Url::parse(base_url)
+            .map_err(|error| Error::invalid(format!("`{shown}` is not a base URL")).with_source(error))?;
+        if !matches!(root.scheme(), "http" | "https") || !is_loopback_host(root.host_str().unwrap_or_default()) {
+            return Err(Error::invalid(format!(
+                "the base URL `{shown}` is not an address of this machine, such as http://127.0.0.1:8080; credentials are sent to no other server"
+            )));
+        }
+        if !root.username().is_empty() || root.password().is_some() || root.query().is_some() {
+            return Err(Error::invalid("the base URL must not hold a user name, a password or a query"));
+        }
+        root.set_fragment(None);
+        if !root.path().ends_with('/') {
+            root.set_path(&format!("{}/", root.path()));
+        }
+        Ok(Self { root, is_loopback: true })
+    }
+
+    pub(super) fn url(&self, endpoint: Endpoint) -> Url {
+        self.root.join(endpoint.path()).expect("the paths are constants")
+    }
+
+    /// Says whether this is a server on this machine, where plain HTTP is fine and no proxy is wanted.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.is_loopback
+    }
+
+    /// Returns the host, with the port if it is not the scheme's own.
+    pub(super) fn host(&self) -> String {
+        let host = self.root.host_str().unwrap_or_default();
+        self.root.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+}
+
+/// Says whether requests may be sent to this base URL.
+///
+/// # Errors
+/// `InvalidInput` unless it is an address of this machine.
+pub(crate) fn check_base_url(base_url: &str) -> Result<()> {
+    Server::loopback(base_url).map(|_| ())
+}
+
+fn is_loopback_host(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_loopback_addresses_only() {
+        for (base_url, expected) in [
+            ("http://127.0.0.1:8080", Some("http://127.0.0.1:8080/api/query/engage")),
+            ("http://127.8.9.1/", Some("http://127.8.9.1/api/query/engage")),
+            ("https://localhost:1/", Some("https://localhost:1/api/query/engage")),
+            ("http://[::1]:9/prefix", Some("http://[::1]:9/prefix/api/query/engage")),
+            ("http://mixpanel.com", None),
+            ("http://127.0.0.1.example.org", None),
+            ("http://localhost.example.org", None),
+            ("http://user:pw@127.0.0.1", None),
+            ("http://127.0.0.1@example.org/", None),
+            ("http://10.0.0.1", None),
+            ("file:///etc/passwd", None),
+            ("ftp://127.0.0.1", None),
+            ("127.0.0.1:80", None),
+            ("", None),
+        ] {
+            let url = Server::loopback(base_url).ok().map(|server| server.url(Endpoint::Engage).to_string());
+            assert_eq!(url.as_deref(), expected, "{base_url}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Why a request did not bring what it was sent for, and the error that it becomes when it is final.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::error::{Error, ErrorKind};
+
+use super::rate_limit::RateLimitKind;
+
+/// What a failed request means for those that follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// 401, or the 400 that Mixpanel sends for bad credentials (API facts 2.4).
+    Unauthorized,
+    /// 402.
+    PaymentRequired,
+    /// 403.
+    Forbidden,
+    /// 404.
+    NotFound,
+    /// Another 4xx, or a redirect.
+    Rejected(u16),
+    /// The session of the request is unknown, or the reply belongs to another one.
+    SessionLost,
+    /// 429.
+    RateLimited { kind: RateLimitKind, retry_after: Option<Duration> },
+    /// 5xx.
+    Server { status: u16, retry_after: Option<Duration> },
+    /// Nothing came in time.
+    Timeout,
+    /// No connection, or one that broke.
+    Connection,
+    /// A complete reply that is not a page.
+    BadReply,
+    /// A bug on our side, such as a panic.
+    Internal,
+}
+
+impl FailureKind {
+    /// Says whether no request of this run can succeed any more.
+    pub(crate) fn ends_the_run(self) -> bool {
+        matches!(self, Self::Unauthorized | Self::PaymentRequired | Self::Forbidden)
+    }
+}
+
+/// A failed request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    /// A lowercase fragment, safe to print.
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// The error of a run or a call that ends with this failure.
+    pub(crate) fn into_error(self) -> Error {
+        let kind = match self.kind {
+            FailureKind::Unauthorized => ErrorKind::Unauthorized,
+            FailureKind::PaymentRequired => ErrorKind::PaymentRequired,
+            FailureKind::Forbidden => ErrorKind::Forbidden,
+            FailureKind::NotFound => ErrorKind::NotFound,
+            FailureKind::Rejected(_) => ErrorKind::Rejected,
+            FailureKind::SessionLost => ErrorKind::SessionLost,
+            FailureKind::RateLimited { .. } => ErrorKind::RateLimited,
+            FailureKind::Server { .. } => ErrorKind::ServerError,
+            FailureKind::Timeout | FailureKind::Connection => ErrorKind::Unreachable,
+            FailureKind::BadReply => ErrorKind::UnexpectedReply,
+            FailureKind::Internal => ErrorKind::Internal,
+        };
+        let error = Error::new(kind, self.message);
+        match self.kind {
+            FailureKind::Unauthorized => error.with_detail("status_code", 401),
+            FailureKind::PaymentRequired => error.with_detail("status_code", 402),
+            FailureKind::Forbidden => error.with_detail("status_code", 403),
+            FailureKind::NotFound => error.with_detail("status_code", 404),
+            FailureKind::Rejected(status) | FailureKind::Server { status, .. } => {
+                error.with_detail("status_code", status)
+            }
+            FailureKind::RateLimited { retry_after, .. } => {
+                let error = error.with_detail("status_code", 429);
+                match retry_after {
+                    Some(pause) => error.with_detail("retry_after", pause.as_secs_f64()),
+                    None => error,
+                }
+            }
+            _ => error,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Says what the server answered: the status, and what it said about it.
+pub(super) fn describe_status(status: StatusCode, excerpt: &str) -> String {
+    let reason = status.canonical_reason().unwrap_or("unknown status");
+    let status = status.as_u16();
+    if excerpt.is_empty() {
+        return format!("the server answered {status} {reason}");
+    }
+    format!("the server answered {status} {reason}: {excerpt}")
+}

@@ -1,0 +1,144 @@
+//! The retry decision: what to do after a failed attempt. Pure: the random number is an argument.
+
+use std::time::Duration;
+
+use crate::limits::{
+    ATTEMPTS_MAX, BACKOFF_INITIAL, BACKOFF_MAX, RATE_LIMIT_ATTEMPTS_MAX, RATE_LIMIT_BACKOFF_INITIAL,
+    RATE_LIMIT_WAIT_MAX,
+};
+
+use super::failure::{Failure, FailureKind};
+use super::rate_limit::RateLimitKind;
+
+/// What to do after a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// Ask again after this pause; other requests go on.
+    Retry(Duration),
+    /// Ask again after this pause, in which no other request is sent either.
+    Pause(Duration),
+    /// Give this request up.
+    Fail,
+    /// Give this request up, and send no other: the server asks for a longer wait than is waited for.
+    Halt,
+}
+
+/// Decides after the failed attempt number `attempt`, counted from 1. `fraction` is a random number from 0 to 1: pauses
+/// are drawn from the upper half of a doubling range, so that clients that failed together do not come back together.
+pub(crate) fn decide(failure: &Failure, attempt: u32, fraction: f64) -> Decision {
+    match failure.kind {
+        FailureKind::Timeout | FailureKind::Connection | FailureKind::BadReply | FailureKind::Internal => {
+            transient(attempt, None, fraction)
+        }
+        FailureKind::Server { retry_after, .. } => transient(attempt, retry_after, fraction),
+        FailureKind::RateLimited { kind, retry_after } => rate_limited(kind, retry_after, attempt, fraction),
+        FailureKind::Unauthorized
+        | FailureKind::PaymentRequired
+        | FailureKind::Forbidden
+        | FailureKind::NotFound
+        | FailureKind::Rejected(_) => Decision::Fail,
+        FailureKind::SessionLost => Decision::Halt,
+    }
+}
+
+fn transient(attempt: u32, retry_after: Option<Duration>, fraction: f64) -> Decision {
+    if attempt >= ATTEMPTS_MAX {
+        return Decision::Fail;
+    }
+    match retry_after {
+        Some(asked) if asked > RATE_LIMIT_WAIT_MAX => Decision::Fail,
+        Some(asked) => Decision::Pause(asked + spread(asked, fraction)),
+        None => Decision::Retry(backoff(BACKOFF_INITIAL, BACKOFF_MAX, attempt, fraction)),
+    }
+}
+
+fn rate_limited(kind: RateLimitKind, retry_after: Option<Duration>, attempt: u32, fraction: f64) -> Decision {
+    // When waiting did not help this request, it will not help the others.
+    if attempt >= RATE_LIMIT_ATTEMPTS_MAX {
+        return Decision::Halt;
+    }
+    match retry_after {
+        // The text of the headers is an upper bound (API facts 2.2), but for the hour there is nothing better yet.
+        Some(asked) if asked > RATE_LIMIT_WAIT_MAX && kind == RateLimitKind::Hourly => Decision::Halt,
+        Some(asked) => {
+            let asked = asked.min(RATE_LIMIT_WAIT_MAX);
+            Decision::Pause(asked + spread(asked, fraction))
+        }
+        None => Decision::Pause(backoff(RATE_LIMIT_BACKOFF_INITIAL, RATE_LIMIT_WAIT_MAX, attempt, fraction)),
+    }
+}
+
+/// Up to a tenth more than what was asked for.
+fn spread(asked: Duration, fraction: f64) -> Duration {
+    asked.mul_f64(fraction / 10.0)
+}
+
+fn backoff(initial: Duration, longest: Duration, attempt: u32, fraction: f64) -> Duration {
+    let doubled = initial.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(longest);
+    doubled.mul_f64(0.5 + fraction / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(kind: FailureKind) -> Failure {
+        Failure::new(kind, "")
+    }
+
+    /// The pauses of one request that always fails so, at the greatest random number, and how it ends.
+    fn course(kind: FailureKind) -> (Vec<u128>, Decision) {
+        let mut pauses = Vec::new();
+        for attempt in 1..100 {
+            match decide(&failure(kind), attempt, 1.0) {
+                Decision::Retry(pause) | Decision::Pause(pause) => pauses.push(pause.as_millis()),
+                end => return (pauses, end),
+            }
+        }
+        panic!("it never ends")
+    }
+
+    #[test]
+    fn faults_are_retried_and_given_up() {
+        let server = FailureKind::Server { status: 503, retry_after: None };
+        for kind in [server, FailureKind::Timeout, FailureKind::Connection, FailureKind::BadReply] {
+            assert_eq!(course(kind), (vec![500, 1000, 2000], Decision::Fail), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_not_retried() {
+        for kind in [
+            FailureKind::Unauthorized,
+            FailureKind::PaymentRequired,
+            FailureKind::Forbidden,
+            FailureKind::NotFound,
+            FailureKind::Rejected(400),
+        ] {
+            assert_eq!(course(kind), (vec![], Decision::Fail), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn rate_limits_pause_everyone() {
+        let limited = |kind, seconds: Option<u64>| FailureKind::RateLimited {
+            kind,
+            retry_after: seconds.map(Duration::from_secs),
+        };
+        let (pauses, end) = course(limited(RateLimitKind::LoadShed, None));
+        assert_eq!((pauses, end), (vec![1000, 2000, 4000, 8000], Decision::Halt));
+        let paused = decide(&failure(limited(RateLimitKind::Concurrent, Some(10))), 1, 0.0);
+        assert_eq!(paused, Decision::Pause(Duration::from_secs(10)));
+        let hour = decide(&failure(limited(RateLimitKind::Hourly, Some(3600))), 1, 0.0);
+        assert_eq!(hour, Decision::Halt);
+        let minute = decide(&failure(limited(RateLimitKind::Hourly, Some(5))), 1, 0.0);
+        assert_eq!(minute, Decision::Pause(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn pauses_vary_but_never_vanish() {
+        let kind = FailureKind::Timeout;
+        assert_eq!(decide(&failure(kind), 1, 0.0), Decision::Retry(Duration::from_millis(250)));
+        assert_eq!(decide(&failure(kind), 3, 0.5), Decision::Retry(Duration::from_millis(1500)));
+    }
+}

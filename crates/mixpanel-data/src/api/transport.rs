@@ -1,0 +1,198 @@
+//! One HTTP exchange: sent, timed, read within limits, and classified.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use base64::Engine as _;
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderValue};
+use http::{HeaderMap, Method, StatusCode};
+use tokio::time::timeout;
+
+use crate::credentials::Credentials;
+use crate::error::{Error, Result};
+use crate::limits::{ERROR_BODY_BYTES_MAX, PAGE_BYTES_MAX};
+
+use super::body::{decode, excerpt};
+use super::endpoint::{ApiOptions, Endpoint, Server, Timeouts};
+use super::failure::{Failure, FailureKind, describe_status};
+use super::rate_limit;
+
+/// The connection to one server for one account.
+#[derive(Clone)]
+pub(super) struct Transport {
+    http: reqwest::Client,
+    credentials: Credentials,
+    server: Server,
+    timeouts: Timeouts,
+}
+
+/// A reply as it came.
+struct RawReply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Transport {
+    pub(super) fn new(credentials: Credentials, options: &ApiOptions) -> Result<Self> {
+        let server = match &options.base_url {
+            Some(base_url) => Server::loopback(base_url)?,
+            None => Server::mixpanel(credentials.region),
+        };
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("mixpanel-data/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(options.timeouts.connect)
+            .tcp_keepalive(Duration::from_secs(30))
+            .pool_max_idle_per_host(crate::limits::WORKERS_MAX as usize)
+            .https_only(!server.is_loopback());
+        if server.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        let http = builder
+            .build()
+            .map_err(|error| Error::internal("cannot set up the HTTP client").with_source(error.without_url()))?;
+        Ok(Self { http, credentials, server, timeouts: options.timeouts })
+    }
+
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Sends a request and returns the decoded body of a reply with status 200, or says why there is none.
+    pub(super) async fn request(
+        &self,
+        method: Method,
+        endpoint: Endpoint,
+        form: Option<&[(&'static str, String)]>,
+    ) -> Result<Vec<u8>, Failure> {
+        let limit = self.timeouts.page;
+        let reply = timeout(limit, self.exchange(method, endpoint, form))
+            .await
+            .unwrap_or_else(|_| Err(too_slow("the whole reply", limit)))?;
+        if reply.status == StatusCode::OK {
+            return decode(&reply.headers, reply.body);
+        }
+        Err(self.refusal(reply))
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        endpoint: Endpoint,
+        form: Option<&[(&'static str, String)]>,
+    ) -> Result<RawReply, Failure> {
+        let mut request = self
+            .http
+            .request(method, self.server.url(endpoint))
+            .query(&[("project_id", self.credentials.project_id.as_str())])
+            .header(AUTHORIZATION, self.authorization())
+            .header(ACCEPT, "application/json")
+            .header(ACCEPT_ENCODING, "gzip");
+        if let Some(fields) = form {
+            request = request.form(fields);
+        }
+        let limit = self.timeouts.first_byte;
+        let mut response = match timeout(limit, request.send()).await {
+            Ok(sent) => sent.map_err(|error| self.broken(&error))?,
+            Err(_) => return Err(too_slow("the first byte", limit)),
+        };
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
+        let body = self.read_body(&mut response, status).await?;
+        Ok(RawReply { status, headers, body })
+    }
+
+    /// Reads a body within its limit: a page that is larger is refused, an error's text is cut.
+    async fn read_body(&self, response: &mut reqwest::Response, status: StatusCode) -> Result<Vec<u8>, Failure> {
+        let is_page = status == StatusCode::OK;
+        let most = if is_page { PAGE_BYTES_MAX } else { ERROR_BODY_BYTES_MAX };
+        let limit = self.timeouts.idle;
+        let mut body = Vec::new();
+        loop {
+            let chunk = match timeout(limit, response.chunk()).await {
+                Ok(read) => read.map_err(|error| self.broken(&error)),
+                Err(_) => Err(too_slow("the next part of the reply", limit)),
+            };
+            match chunk {
+                Ok(Some(bytes)) if body.len() + bytes.len() <= most => body.extend_from_slice(&bytes),
+                Ok(Some(_)) if is_page => {
+                    let limit = PAGE_BYTES_MAX >> 20;
+                    let message = format!("the page is larger than {limit} MiB; ask for a smaller page size");
+                    return Err(Failure::new(FailureKind::BadReply, message));
+                }
+                Err(failure) if is_page => return Err(failure),
+                // The status alone says enough of an error whose text is long, or does not come.
+                _ => return Ok(body),
+            }
+        }
+    }
+
+    /// The header with the secret, marked so that no log shows it.
+    fn authorization(&self) -> HeaderValue {
+        let pair = format!("{}:{}", self.credentials.username, self.credentials.secret.expose());
+        let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+        let mut value = HeaderValue::from_str(&format!("Basic {encoded}")).expect("Base64 is ASCII");
+        value.set_sensitive(true);
+        value
+    }
+
+    /// Classifies a reply with another status than 200 (API facts 2.4).
+    fn refusal(&self, reply: RawReply) -> Failure {
+        let RawReply { status, headers, body } = reply;
+        let said = excerpt(&decode(&headers, body).unwrap_or_default());
+        let retry_after = rate_limit::retry_after(&headers);
+        let kind = match status.as_u16() {
+            401 => FailureKind::Unauthorized,
+            400 if said.contains("Unable to authenticate request") => FailureKind::Unauthorized,
+            400 if names_lost_session(&said) => FailureKind::SessionLost,
+            402 => FailureKind::PaymentRequired,
+            403 => FailureKind::Forbidden,
+            404 => FailureKind::NotFound,
+            408 => FailureKind::Timeout,
+            429 => FailureKind::RateLimited { kind: rate_limit::classify(&headers, &said), retry_after },
+            status @ 500.. => FailureKind::Server { status, retry_after },
+            status => FailureKind::Rejected(status),
+        };
+        if status.is_redirection() {
+            let host = self.server.host();
+            return Failure::new(kind, format!("{host} answered with a redirect ({status}), which is not followed"));
+        }
+        Failure::new(kind, describe_status(status, &said))
+    }
+
+    /// Says how a connection failed, without the URL.
+    fn broken(&self, error: &reqwest::Error) -> Failure {
+        let host = self.server.host();
+        let cause = innermost(error);
+        if error.is_connect() {
+            return Failure::new(FailureKind::Connection, format!("cannot connect to {host}: {cause}"));
+        }
+        if error.is_timeout() {
+            return Failure::new(FailureKind::Timeout, format!("{host} did not answer in time: {cause}"));
+        }
+        Failure::new(FailureKind::Connection, format!("the connection to {host} broke: {cause}"))
+    }
+}
+
+/// The one documented text, and what else a server may say of a session it does not know (API facts 1.5).
+fn names_lost_session(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    said.contains("in uncached query")
+        || (said.contains("session")
+            && ["expired", "unknown", "invalid", "not found"].iter().any(|word| said.contains(word)))
+}
+
+/// The text of the last cause: the outer ones say "error sending request" and the URL.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    if error.source().is_none() { "no further cause is known".to_owned() } else { cause.to_string() }
+}
+
+fn too_slow(what: &str, limit: Duration) -> Failure {
+    Failure::new(FailureKind::Timeout, format!("{what} did not come within {} s", limit.as_secs_f64()))
+}

@@ -1,0 +1,224 @@
+//! The one error type of the library: a kind that says what the caller should do, a message, and the causes.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// The result of every fallible call of this library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Says what went wrong, and by its [`kind`](Error::kind) what the caller should do about it.
+///
+/// The message is a lowercase fragment that never repeats its source and never holds a secret or a URL with query
+/// values. An error from a fetch means that nothing went into the table; [`run_id`](Error::run_id) is set when a stage
+/// with fetched pages remains on disk.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    run_id: Option<String>,
+    details: Vec<(&'static str, Value)>,
+    source: Option<Box<dyn StdError + Send + Sync + 'static>>,
+}
+
+/// Names the kinds of failure by what the caller should do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The credentials were refused: correct them. Not retried.
+    Unauthorized,
+    /// The plan does not include this API (status 402): nothing that a retry could change.
+    PaymentRequired,
+    /// The account may not see this project (status 403): ask for the permission, or name another project.
+    Forbidden,
+    /// The server does not know what was asked for (status 404): check the region and the ids.
+    NotFound,
+    /// The server refused the request as malformed (another 4xx): correct the filter.
+    Rejected,
+    /// A limit of the server was hit and waiting did not help: try again later.
+    RateLimited,
+    /// The server failed (5xx) on every attempt: try again later.
+    ServerError,
+    /// The server could not be reached, or the connection broke on every attempt.
+    Unreachable,
+    /// The reply was not what the API documents, on every attempt.
+    UnexpectedReply,
+    /// The server forgot the session that the pages belong to: fetch again.
+    SessionLost,
+    /// An argument is wrong: correct it. Nothing was sent.
+    InvalidInput,
+    /// The table exists and neither append nor replace was asked for.
+    TableExists,
+    /// There is no such table.
+    TableNotFound,
+    /// The database file does not exist and was to be opened for reading.
+    DatabaseNotFound,
+    /// Another process has the database open: close it there, or wait.
+    DatabaseLocked,
+    /// The file cannot be used as a database: corrupt, not DuckDB's, or written by a newer version.
+    DatabaseUnusable,
+    /// The SQL statement failed.
+    Query,
+    /// The disk is full: make room and go on.
+    DiskFull,
+    /// Reading or writing a file failed for another reason, such as permissions.
+    Storage,
+    /// Pages are missing, and the table was left as it was because a replacement must be whole.
+    Incomplete,
+    /// The caller asked to stop.
+    Cancelled,
+    /// A bug in this library: report it.
+    Internal,
+}
+
+impl ErrorKind {
+    /// Returns the stable code of this kind, as the Python package names it where it has one.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "AUTH_FAILED",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::Forbidden | Self::NotFound | Self::Rejected | Self::PaymentRequired | Self::Query => "QUERY_FAILED",
+            Self::ServerError => "SERVER_ERROR",
+            Self::Unreachable => "HTTP_ERROR",
+            Self::UnexpectedReply | Self::SessionLost => "API_ERROR",
+            Self::InvalidInput => "INVALID_INPUT",
+            Self::TableExists => "TABLE_EXISTS",
+            Self::TableNotFound => "TABLE_NOT_FOUND",
+            Self::DatabaseNotFound => "DATABASE_NOT_FOUND",
+            Self::DatabaseLocked => "DATABASE_LOCKED",
+            Self::DatabaseUnusable => "DATABASE_UNUSABLE",
+            Self::DiskFull => "DISK_FULL",
+            Self::Storage => "STORAGE_ERROR",
+            Self::Incomplete => "INCOMPLETE",
+            Self::Cancelled => "CANCELLED",
+            Self::Internal => "UNKNOWN_ERROR",
+        }
+    }
+}
+
+impl Error {
+    /// Makes an error of `kind` with a lowercase message that names the thing and the cause.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), run_id: None, details: Vec::new(), source: None }))
+    }
+
+    /// Adds the cause. Its text must not be part of the message.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync + 'static>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Adds a field for [`details`](Error::details).
+    #[must_use]
+    pub fn with_detail(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.0.details.push((name, value.into()));
+        self
+    }
+
+    /// Names the run whose stage remains on disk.
+    #[must_use]
+    pub fn with_run_id(mut self, run_id: impl Into<String>) -> Self {
+        self.0.run_id = Some(run_id.into());
+        self
+    }
+
+    /// Returns the kind.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns the run whose fetched pages remain on disk, if any do.
+    #[must_use]
+    pub fn run_id(&self) -> Option<&str> {
+        self.0.run_id.as_deref()
+    }
+
+    /// Returns the message without its causes.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Returns one field of [`details`](Error::details).
+    #[must_use]
+    pub fn detail(&self, name: &str) -> Option<&Value> {
+        self.0.details.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// Returns the extra fields of this error as a JSON object, such as `table_name` or `status_code`.
+    #[must_use]
+    pub fn details(&self) -> Value {
+        let fields = self.0.details.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        Value::Object(fields.collect())
+    }
+
+    /// Returns `{code, message, details}`.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({ "code": self.0.kind.code(), "message": self.0.message, "details": self.details() })
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidInput, message)
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Internal, message)
+    }
+
+    /// An I/O failure on `path` while doing `what` ("write", "create the folder").
+    pub(crate) fn io(what: &str, path: &Path, source: std::io::Error) -> Self {
+        let kind = if matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
+            ErrorKind::DiskFull
+        } else {
+            ErrorKind::Storage
+        };
+        Self::new(kind, format!("cannot {what} `{}`", path.display())).with_path(path).with_source(source)
+    }
+
+    pub(crate) fn with_path(self, path: &Path) -> Self {
+        self.with_detail("path", path.display().to_string())
+    }
+
+    /// Returns the path this error is about, if it is about one.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        self.detail("path").and_then(Value::as_str).map(PathBuf::from)
+    }
+
+    /// Returns how long the server asked to wait, for `RateLimited`.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.detail("retry_after").and_then(Value::as_f64).map(Duration::from_secs_f64)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("run_id", &self.0.run_id)
+            .field("source", &self.0.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,310 @@
+//! The coordinator against a model of a server, in virtual time: every request takes one second, staging takes none.
+
+use super::*;
+
+/// What the model answers to a request for a page, by attempt (from 1).
+type Script = fn(page: u32, attempt: u32) -> Answer;
+
+enum Answer {
+    Page { received: u64 },
+    OtherSession,
+    OtherPage,
+    Fail(FailureKind),
+}
+
+struct Model {
+    workers: u32,
+    total: Option<u64>,
+    session: Option<&'static str>,
+    page_bytes: usize,
+    script: Script,
+    stop_at: Option<Duration>,
+}
+
+/// What a run looked like from outside.
+struct Seen {
+    outcome: Outcome,
+    /// Every request: page and the second it was sent in.
+    requests: Vec<(u32, u64)>,
+    most_at_once: usize,
+    end: Duration,
+    events: Vec<FetchEvent>,
+}
+
+impl Seen {
+    fn asked(&self) -> Vec<u32> {
+        self.requests.iter().map(|(page, _)| *page).collect()
+    }
+
+    fn progress(&self) -> Vec<(u32, bool)> {
+        let pages = self.events.iter().filter_map(|event| match event {
+            FetchEvent::Page(progress) => Some((progress.page_index, progress.success)),
+            _ => None,
+        });
+        pages.collect()
+    }
+}
+
+const SIZE: u64 = 10;
+const SECOND: Duration = Duration::from_secs(1);
+
+fn model(total: u64, script: Script) -> Model {
+    Model { workers: 5, total: Some(total), session: Some("S"), page_bytes: 1000, script, stop_at: None }
+}
+
+/// Full pages up to a total of 10 records a page.
+fn pages_of<const TOTAL: u64>(page: u32, _: u32) -> Answer {
+    Answer::Page { received: TOTAL.saturating_sub(u64::from(page) * SIZE).min(SIZE) }
+}
+
+fn facts(model: &Model, page: u32, received: u64, session: &str) -> PageFacts {
+    PageFacts {
+        page: Some(u64::from(page)),
+        page_size: Some(SIZE),
+        session_id: model.session.map(|_| session.to_owned()),
+        total: model.total.filter(|_| page == 0),
+        received,
+        bytes: model.page_bytes,
+    }
+}
+
+fn simulate(model: &Model) -> Seen {
+    let mut coordinator = Coordinator::new(model.workers);
+    let mut now = Duration::ZERO;
+    let mut under_way: Vec<(Duration, u32, u32)> = Vec::new();
+    let mut attempts = BTreeMap::new();
+    let mut seen =
+        Seen { outcome: coordinator.finish(now), requests: Vec::new(), most_at_once: 0, end: now, events: Vec::new() };
+    for _ in 0..100_000 {
+        let action = coordinator.next(now);
+        seen.events.extend(std::iter::from_fn(|| coordinator.next_event()));
+        let until = match action {
+            Action::Ask { page, session } => {
+                assert_eq!(session.is_some(), page > 0, "pages after the first name the session");
+                let attempt = *attempts.entry(page).and_modify(|attempt| *attempt += 1).or_insert(1);
+                under_way.push((now + SECOND, page, attempt));
+                seen.requests.push((page, now.as_secs()));
+                seen.most_at_once = seen.most_at_once.max(under_way.len());
+                continue;
+            }
+            Action::WaitUntil(moment) => moment,
+            Action::WaitForEvent => Duration::MAX,
+            Action::Finish => {
+                seen.outcome = coordinator.finish(now);
+                seen.events.extend(std::iter::from_fn(|| coordinator.next_event()));
+                seen.end = now;
+                return seen;
+            }
+        };
+        let next_reply = under_way.iter().map(|(moment, ..)| *moment).min().unwrap_or(Duration::MAX);
+        let stop = model.stop_at.filter(|stop| *stop > now).unwrap_or(Duration::MAX);
+        now = until.min(next_reply).min(stop);
+        assert_ne!(now, Duration::MAX, "it waits for what never comes");
+        if Some(now) == model.stop_at {
+            coordinator.stop(now + 10 * SECOND);
+        }
+        let (due, rest) = under_way.into_iter().partition(|(moment, ..)| *moment <= now);
+        under_way = rest;
+        for (_, page, attempt) in due {
+            answer(&mut coordinator, model, page, attempt, now);
+        }
+    }
+    panic!("it never ends")
+}
+
+fn answer(coordinator: &mut Coordinator, model: &Model, page: u32, attempt: u32, now: Duration) {
+    let (received, facts) = match (model.script)(page, attempt) {
+        Answer::Fail(kind) => return coordinator.request_failed(page, Failure::new(kind, "no"), now, 1.0),
+        Answer::Page { received } => (received, facts(model, page, received, "S")),
+        Answer::OtherSession => (SIZE, facts(model, page, SIZE, "T")),
+        Answer::OtherPage => (SIZE, facts(model, page + 1, SIZE, "S")),
+    };
+    if coordinator.page_arrived(page, &facts, now, 1.0) == Verdict::Store {
+        coordinator.page_staged(page, received);
+    }
+}
+
+const DOWN: FailureKind = FailureKind::Server { status: 503, retry_after: None };
+
+#[test]
+fn page_0_goes_alone_and_the_others_five_at_a_time() {
+    let seen = simulate(&model(246, pages_of::<246>));
+    assert_eq!(seen.asked(), (0..25).collect::<Vec<_>>());
+    assert_eq!(seen.most_at_once, 5);
+    assert_eq!(seen.end, 6 * SECOND, "25 pages are 6 rounds");
+    assert_eq!((seen.outcome.received, seen.outcome.staged.len()), (246, 25));
+    assert_eq!(seen.progress().len(), 25);
+}
+
+#[test]
+fn one_worker_asks_one_page_after_the_other() {
+    let seen = simulate(&Model { workers: 1, ..model(246, pages_of::<246>) });
+    assert_eq!((seen.most_at_once, seen.end), (1, 25 * SECOND));
+}
+
+#[test]
+fn the_page_after_a_full_last_one_costs_no_round_of_its_own() {
+    let seen = simulate(&model(50, pages_of::<50>));
+    assert_eq!(seen.asked(), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(seen.end, 2 * SECOND);
+    assert_eq!(seen.outcome.staged, [0, 1, 2, 3, 4]);
+    assert_eq!(seen.progress().len(), 5, "a page that does not exist is not reported");
+}
+
+#[test]
+fn a_refusal_of_the_page_after_the_last_one_is_the_end() {
+    fn script(page: u32, _: u32) -> Answer {
+        if page < 5 { Answer::Page { received: SIZE } } else { Answer::Fail(FailureKind::Rejected(400)) }
+    }
+    let seen = simulate(&model(50, script));
+    assert_eq!((seen.requests.len(), seen.outcome.failed.len(), seen.outcome.received), (6, 0, 50));
+}
+
+#[test]
+fn what_the_server_has_beyond_its_total_is_followed_to_the_end() {
+    let seen = simulate(&model(15, pages_of::<47>));
+    assert_eq!((seen.outcome.received, seen.outcome.staged.len()), (47, 5));
+    assert_eq!(seen.outcome.expected_rows, Some(15));
+}
+
+#[test]
+fn a_page_beyond_the_total_that_cannot_be_had_is_missing() {
+    fn script(page: u32, _: u32) -> Answer {
+        if page < 3 { Answer::Page { received: SIZE } } else { Answer::Fail(DOWN) }
+    }
+    // Page 2 lies beyond the total and came full, so there is a page 3 to lose, or not: the total does not tell any more.
+    let seen = simulate(&model(15, script));
+    assert_eq!((seen.outcome.received, seen.outcome.failed.len()), (30, 0));
+    let unknown = Model { total: None, ..model(0, script) };
+    assert_eq!(simulate(&unknown).outcome.failed.keys().copied().collect::<Vec<_>>(), [3]);
+}
+
+#[test]
+fn a_failing_page_is_repeated_while_the_others_go_on() {
+    fn script(page: u32, attempt: u32) -> Answer {
+        if page == 3 && attempt < 3 { Answer::Fail(DOWN) } else { pages_of::<95>(page, attempt) }
+    }
+    let seen = simulate(&model(95, script));
+    assert_eq!((seen.outcome.received, seen.outcome.retries, seen.outcome.requests), (95, 2, 12));
+    assert_eq!(seen.progress().iter().filter(|(page, _)| *page == 3).count(), 1);
+}
+
+#[test]
+fn pages_that_fail_for_ever_are_listed_and_the_others_kept() {
+    fn script(page: u32, attempt: u32) -> Answer {
+        if page == 3 || page == 7 { Answer::Fail(DOWN) } else { pages_of::<100>(page, attempt) }
+    }
+    let seen = simulate(&model(100, script));
+    assert_eq!(seen.outcome.failed.keys().copied().collect::<Vec<_>>(), [3, 7]);
+    assert_eq!((seen.outcome.received, seen.outcome.staged.len()), (80, 8));
+    assert_eq!(seen.progress().iter().filter(|(_, success)| !success).count(), 2);
+}
+
+#[test]
+fn page_0_decides() {
+    for kind in [FailureKind::Unauthorized, FailureKind::Rejected(400), FailureKind::NotFound] {
+        let seen = simulate(&Model { script: |_, _| Answer::Fail(FailureKind::NotFound), ..model(0, pages_of::<0>) });
+        assert_eq!(seen.requests.len(), 1, "{kind:?}");
+        assert!(matches!(seen.outcome.ending, Some(Ending::Fatal(_))));
+    }
+    let seen = simulate(&model(0, |_, _| Answer::Fail(DOWN)));
+    assert_eq!((seen.requests.len(), seen.outcome.staged.len()), (4, 0));
+    assert!(matches!(seen.outcome.ending, Some(Ending::Fatal(Failure { kind: DOWN, .. }))));
+}
+
+#[test]
+fn a_rate_limit_pauses_all_and_one_request_tries_first() {
+    fn script(page: u32, attempt: u32) -> Answer {
+        let kind = crate::api::RateLimitKind::Concurrent;
+        let limited = FailureKind::RateLimited { kind, retry_after: Some(10 * SECOND) };
+        if page == 2 && attempt == 1 { Answer::Fail(limited) } else { pages_of::<195>(page, attempt) }
+    }
+    let seen = simulate(&model(195, script));
+    // Page 0 is here after one second, page 2 is refused after two; 10 s and a tenth (the spread) are waited.
+    let paused: Vec<_> = seen.requests.iter().filter(|(_, second)| (2..12).contains(second)).collect();
+    assert!(paused.is_empty(), "{paused:?}");
+    let first: Vec<_> = seen.requests.iter().filter(|(_, second)| *second == 13).map(|(page, _)| *page).collect();
+    assert_eq!(first, [2], "one request tries first");
+    assert_eq!(seen.outcome.waited, 11 * SECOND);
+    assert_eq!(seen.outcome.received, 195);
+    assert!(seen.events.iter().any(|event| matches!(event, FetchEvent::Waiting { .. })));
+}
+
+#[test]
+fn a_wait_that_is_too_long_ends_the_run_with_what_came() {
+    fn script(page: u32, attempt: u32) -> Answer {
+        let kind = crate::api::RateLimitKind::Hourly;
+        let limited = FailureKind::RateLimited { kind, retry_after: Some(3600 * SECOND) };
+        if page >= 6 { Answer::Fail(limited) } else { pages_of::<195>(page, attempt) }
+    }
+    let seen = simulate(&model(195, script));
+    assert_eq!(seen.outcome.staged, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(seen.outcome.failed.len(), 14);
+    assert!(seen.requests.len() <= 11, "no request after the refusal was known: {:?}", seen.requests);
+    assert_eq!(seen.progress().len(), 20, "every page is reported");
+}
+
+#[test]
+fn a_401_in_the_middle_ends_the_run() {
+    fn script(page: u32, attempt: u32) -> Answer {
+        if page >= 6 { Answer::Fail(FailureKind::Unauthorized) } else { pages_of::<195>(page, attempt) }
+    }
+    let seen = simulate(&model(195, script));
+    assert!(matches!(seen.outcome.ending, Some(Ending::Fatal(Failure { kind: FailureKind::Unauthorized, .. }))));
+    assert!(seen.requests.len() <= 11);
+}
+
+#[test]
+fn a_stop_lets_pages_in_flight_land() {
+    let seen = simulate(&Model { stop_at: Some(Duration::from_millis(1500)), ..model(195, pages_of::<195>) });
+    assert_eq!(seen.outcome.staged, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(seen.end, 2 * SECOND);
+    assert!(matches!(seen.outcome.ending, Some(Ending::Stopped { .. })));
+}
+
+#[test]
+fn large_pages_are_fetched_fewer_at_a_time() {
+    let seen = simulate(&Model { page_bytes: 40 << 20, ..model(195, pages_of::<195>) });
+    assert_eq!((seen.most_at_once, seen.outcome.received), (3, 195));
+}
+
+#[test]
+fn a_reply_of_another_session_is_never_mixed_in() {
+    fn script(page: u32, attempt: u32) -> Answer {
+        if page == 4 { Answer::OtherSession } else { pages_of::<95>(page, attempt) }
+    }
+    let seen = simulate(&model(95, script));
+    assert!(!seen.outcome.staged.contains(&4));
+    assert!(seen.outcome.failed.contains_key(&4));
+}
+
+#[test]
+fn a_reply_with_another_page_is_asked_for_again() {
+    fn script(page: u32, attempt: u32) -> Answer {
+        if page == 4 && attempt == 1 { Answer::OtherPage } else { pages_of::<95>(page, attempt) }
+    }
+    let seen = simulate(&model(95, script));
+    assert_eq!((seen.outcome.received, seen.outcome.retries), (95, 1));
+}
+
+#[test]
+fn more_pages_without_a_session_are_an_error() {
+    let seen = simulate(&Model { session: None, ..model(95, pages_of::<95>) });
+    assert_eq!(seen.requests.len(), 1);
+    assert!(matches!(seen.outcome.ending, Some(Ending::Fatal(_))));
+    // One page needs none, full or not.
+    let seen = simulate(&Model { session: None, ..model(10, pages_of::<10>) });
+    assert_eq!((seen.requests.len(), seen.outcome.received), (1, 10));
+    assert!(seen.outcome.ending.is_none());
+}
+
+#[test]
+fn the_warning_comes_with_the_plan() {
+    for (total, expected) in [(480, false), (481, true)] {
+        let seen = simulate(&model(total, |page, _| Answer::Page { received: if page < 48 { SIZE } else { 1 } }));
+        let warning = seen.events.iter().position(|event| matches!(event, FetchEvent::Warning(_)));
+        assert_eq!(warning.is_some(), expected, "{total}");
+        let second_page = seen.events.iter().position(|event| matches!(event, FetchEvent::Page(_)));
+        assert!(warning < second_page, "the warning comes before the pages");
+    }
+}

@@ -1,0 +1,52 @@
+//! Fetches profiles one page after the other, and hands parallel fetches on.
+
+use std::path::PathBuf;
+
+use crate::api::ApiClient;
+use crate::error::Result;
+use crate::profile_query::FetchMode;
+use crate::types::{FetchResult, ProfileFetchResult};
+
+use super::parallel_profile_fetcher::ParallelProfileFetcherService;
+use super::pipeline::fetch_into_table;
+use super::request::ProfileFetch;
+
+/// Fetches profiles into a table, in the mode that the fetch asks for.
+#[derive(Debug, Clone)]
+pub struct FetcherService {
+    client: ApiClient,
+    database: PathBuf,
+}
+
+impl FetcherService {
+    /// Makes the service for a client and a database file. Nothing is sent or opened.
+    pub fn new(client: ApiClient, database: impl Into<PathBuf>) -> Self {
+        Self { client, database: database.into() }
+    }
+
+    /// Fetches profiles into a table; see [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles) for what holds
+    /// in both modes.
+    ///
+    /// # Errors
+    /// As [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
+    ///
+    /// # Cancellation
+    /// As [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
+    pub async fn fetch_profiles(&self, fetch: ProfileFetch) -> Result<ProfileFetchResult> {
+        if let FetchMode::Parallel { .. } = fetch.mode {
+            let parallel = ParallelProfileFetcherService::new(self.client.clone(), self.database.clone());
+            return parallel.fetch_profiles(fetch).await.map(ProfileFetchResult::Parallel);
+        }
+        let report = fetch_into_table(&self.client, &self.database, fetch).await?;
+        Ok(ProfileFetchResult::Sequential(FetchResult {
+            table: report.table,
+            rows: report.rows,
+            kind: "profiles",
+            duration_seconds: report.duration_seconds,
+            date_range: None,
+            fetched_at: report.fetched_at,
+            failed_page_indices: report.failed_pages,
+            counts: report.counts,
+        }))
+    }
+}

@@ -1,0 +1,24 @@
+//! Moves pages from the API to the stage and then into the table: the only place that knows both sides.
+//!
+//! Read `plan` (which pages there are), then `coordinator` (what happens next, decided without I/O), then `run` (which
+//! does it), then `pipeline` (the whole way from the arguments to the report).
+
+mod coordinator;
+mod fetcher_service;
+mod gate;
+mod outcome;
+mod parallel_profile_fetcher;
+mod pipeline;
+mod plan;
+mod prepare;
+mod progress;
+mod request;
+mod run;
+mod stream;
+mod writer;
+
+pub use fetcher_service::FetcherService;
+pub use parallel_profile_fetcher::ParallelProfileFetcherService;
+pub(crate) use pipeline::stream_profiles;
+pub use progress::FetchEvent;
+pub use request::ProfileFetch;

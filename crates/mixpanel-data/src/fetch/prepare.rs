@@ -1,0 +1,87 @@
+//! Checks a fetch before anything is sent, by the same code for both modes.
+
+use crate::api::PageRequest;
+use crate::error::{Error, Result};
+use crate::limits::{BATCH_SIZE_RANGE, WORKERS_MAX};
+use crate::profile_query::{FetchMode, ProfileQuery};
+
+use super::progress::FetchEvent;
+use super::request::ProfileFetch;
+
+/// A fetch whose arguments are right.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// The form that goes with every page.
+    pub(super) request: PageRequest,
+    /// The query as it is sent.
+    pub(super) query: ProfileQuery,
+    /// Requests at a time.
+    pub(super) workers: u32,
+    /// What the caller should know.
+    pub(super) warning: Option<FetchEvent>,
+}
+
+/// Checks everything but the table. `now` is in seconds since 1970.
+///
+/// # Errors
+/// `InvalidInput` that names the argument and the rule.
+pub(super) fn prepare(fetch: &ProfileFetch, now: i64) -> Result<Prepared> {
+    if let Some(rows) = fetch.batch_size.filter(|rows| !BATCH_SIZE_RANGE.contains(rows)) {
+        let (least, most) = (BATCH_SIZE_RANGE.start(), BATCH_SIZE_RANGE.end());
+        return Err(Error::invalid(format!("batch size {rows}: use {least} to {most}")));
+    }
+    let (workers, warning) = match fetch.mode {
+        FetchMode::Sequential => (1, None),
+        FetchMode::Parallel { max_workers: None } => (WORKERS_MAX, None),
+        FetchMode::Parallel { max_workers: Some(0) } => {
+            return Err(Error::invalid(format!("0 workers: use 1 to {WORKERS_MAX}")));
+        }
+        FetchMode::Parallel { max_workers: Some(asked) } if asked > WORKERS_MAX => {
+            let text = format!(
+                "{asked} workers are too many: Mixpanel allows {WORKERS_MAX} queries at once for a project, so {WORKERS_MAX} are used"
+            );
+            (WORKERS_MAX, Some(FetchEvent::Warning(text)))
+        }
+        FetchMode::Parallel { max_workers: Some(asked) } => (asked, None),
+    };
+    let request = PageRequest::new(&fetch.query, now)?;
+    let mut query = fetch.query.clone();
+    if query.behaviors.is_some() {
+        query.as_of_timestamp.get_or_insert(now);
+    }
+    Ok(Prepared { request, query, workers, warning })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_capped_with_a_warning_and_zero_is_refused() {
+        let check =
+            |fetch: ProfileFetch| prepare(&fetch, 0).map(|prepared| (prepared.workers, prepared.warning.is_some()));
+        assert_eq!(check(ProfileFetch::new("t")).unwrap(), (1, false));
+        assert_eq!(check(ProfileFetch::new("t").parallel()).unwrap(), (5, false));
+        assert_eq!(check(ProfileFetch::new("t").parallel().max_workers(3)).unwrap(), (3, false));
+        assert_eq!(check(ProfileFetch::new("t").max_workers(10)).unwrap(), (5, true));
+        assert!(check(ProfileFetch::new("t").max_workers(0)).is_err());
+    }
+
+    #[test]
+    fn behaviors_get_one_moment_for_the_whole_run() {
+        let query = ProfileQuery {
+            where_: Some("w".into()),
+            behaviors: Some(r#"[{"window":"1d","name":"b","event_selectors":[]}]"#.into()),
+            ..ProfileQuery::default()
+        };
+        let prepared = prepare(&ProfileFetch::new("t").query(query), 77).unwrap();
+        assert_eq!(prepared.query.as_of_timestamp, Some(77));
+    }
+
+    #[test]
+    fn the_batch_size_has_a_range() {
+        for (rows, good) in [(99, false), (100, true), (100_000, true), (100_001, false)] {
+            assert_eq!(prepare(&ProfileFetch::new("t").batch_size(rows), 0).is_ok(), good, "{rows}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Hands records to the caller in page order, whatever order the pages come in.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use jiff::tz::TimeZone;
+
+use crate::error::Result;
+use crate::parse::{ProfileRow, ProfileRows, RecordForm};
+use crate::stage::{Stage, read_page};
+use crate::types::ProfileWriteTask;
+
+/// Receives one JSON text, without a line end; a break ends the stream.
+pub(crate) type RecordSink = Box<dyn FnMut(&str) -> ControlFlow<()> + Send>;
+
+/// Pages that come early wait in a stage on disk, so that memory stays bounded while one page is repeated.
+pub(super) struct StreamOutput {
+    stage: Stage,
+    form: RecordForm,
+    sink: RecordSink,
+    next: u32,
+    waiting: BTreeSet<u32>,
+    missing: BTreeSet<u32>,
+    line: String,
+    handed_over: u64,
+    ended: bool,
+}
+
+impl StreamOutput {
+    pub(super) fn new(stage: Stage, form: RecordForm, sink: RecordSink) -> Self {
+        Self {
+            stage,
+            form,
+            sink,
+            next: 0,
+            waiting: BTreeSet::new(),
+            missing: BTreeSet::new(),
+            line: String::new(),
+            handed_over: 0,
+            ended: false,
+        }
+    }
+
+    /// Takes a page: hands it over if it is the next one, else keeps it until it is.
+    pub(super) fn accept(&mut self, task: &ProfileWriteTask) -> Result<ControlFlow<()>> {
+        if task.page_index != self.next {
+            self.stage.write_page(task)?;
+            self.waiting.insert(task.page_index);
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.next += 1;
+        if self.hand_over(&task.rows).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        self.hand_over_waiting()
+    }
+
+    /// Notes that a page will not come.
+    pub(super) fn skip(&mut self, page: u32) -> Result<ControlFlow<()>> {
+        self.missing.insert(page);
+        self.hand_over_waiting()
+    }
+
+    /// Hands over what is left, leaving out what never came; returns the number of records and whether the caller ended
+    /// it.
+    pub(super) fn finish(mut self) -> Result<(u64, bool)> {
+        while !self.ended && self.waiting.last().is_some_and(|last| self.next <= *last) {
+            if !self.waiting.contains(&self.next) {
+                self.missing.insert(self.next);
+            }
+            if self.hand_over_waiting()?.is_break() {
+                break;
+            }
+        }
+        let summary = (self.handed_over, self.ended);
+        self.stage.remove()?;
+        Ok(summary)
+    }
+
+    fn hand_over_waiting(&mut self) -> Result<ControlFlow<()>> {
+        loop {
+            if self.missing.remove(&self.next) {
+                self.next += 1;
+            } else if self.waiting.remove(&self.next) {
+                let path = self.stage.page_path(self.next);
+                self.next += 1;
+                for rows in read_page(&path)? {
+                    if self.hand_over(&rows).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                // It has been handed over; the folder goes at the end in any case.
+                let _ = std::fs::remove_file(&path);
+            } else {
+                return Ok(ControlFlow::Continue(()));
+            }
+        }
+    }
+
+    fn hand_over(&mut self, rows: &ProfileRows) -> ControlFlow<()> {
+        for row in rows.iter() {
+            self.line.clear();
+            write_record(&mut self.line, row, self.form);
+            if (self.sink)(&self.line).is_break() {
+                self.ended = true;
+                return ControlFlow::Break(());
+            }
+            self.handed_over += 1;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Writes a record as one line. Line ends can only stand between the tokens of its JSON, where a blank does as well.
+fn write_record(line: &mut String, row: ProfileRow<'_>, form: RecordForm) {
+    let start = line.len();
+    if form == RecordForm::Raw {
+        line.push_str(row.properties);
+    } else {
+        line.push_str("{\"distinct_id\":");
+        line.push_str(&serde_json::Value::from(row.distinct_id).to_string());
+        line.push_str(",\"last_seen\":");
+        match row.last_seen.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok()) {
+            Some(moment) => {
+                line.push('"');
+                line.push_str(&TimeZone::UTC.to_datetime(moment).to_string());
+                line.push('"');
+            }
+            None => line.push_str("null"),
+        }
+        line.push_str(",\"properties\":");
+        line.push_str(row.properties);
+        line.push('}');
+    }
+    if line[start..].contains(['\n', '\r']) {
+        let one_line = line[start..].replace(['\n', '\r'], " ");
+        line.replace_range(start.., &one_line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_one_line() {
+        let row = ProfileRow { distinct_id: "a\"b", properties: "{\n\"k\": 1.50E+10\r\n}", last_seen: Some(1_500_000) };
+        let mut line = String::new();
+        write_record(&mut line, row, RecordForm::Row);
+        assert_eq!(
+            line,
+            r#"{"distinct_id":"a\"b","last_seen":"1970-01-01T00:00:01.5","properties":{ "k": 1.50E+10  }}"#
+        );
+        line.clear();
+        write_record(&mut line, ProfileRow { last_seen: None, ..row }, RecordForm::Raw);
+        assert_eq!(line, r#"{ "k": 1.50E+10  }"#);
+    }
+}

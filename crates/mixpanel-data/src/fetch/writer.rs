@@ -1,0 +1,110 @@
+//! The one thread that owns what is durable. Workers hand it finished pages over a bounded channel.
+
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{WORKERS_MAX, WRITER_QUEUE_PAGES};
+use crate::stage::{SessionFacts, Stage};
+use crate::types::ProfileWriteTask;
+
+use super::stream::StreamOutput;
+
+/// More than the coordinator ever has under way, so that handing over never waits.
+const INBOX_PAGES: usize = WORKERS_MAX as usize + WRITER_QUEUE_PAGES + 1;
+
+/// Where pages go.
+pub(super) enum Destination {
+    /// Into the stage, and from there into a table.
+    Stage(Stage),
+    /// To the caller, one record at a time.
+    Stream(StreamOutput),
+}
+
+/// What the writer is told.
+pub(super) enum Message {
+    /// Page 0 is here; this is what it said.
+    Session(SessionFacts),
+    /// A page to keep.
+    Page(Box<ProfileWriteTask>),
+    /// A page that will not come.
+    Missing(u32),
+}
+
+/// What the writer answers.
+pub(super) enum Report {
+    /// The page cannot be lost any more.
+    Staged { page: u32, rows: u64 },
+    /// The receiver of the stream wants no more.
+    Ended,
+    /// Nothing more can be kept.
+    Failed(Error),
+}
+
+/// The writer's thread. Dropping `inbox` ends it once it has kept what it was handed.
+pub(super) struct Writer {
+    pub(super) inbox: mpsc::Sender<Message>,
+    pub(super) reports: mpsc::Receiver<Report>,
+    thread: JoinHandle<Destination>,
+}
+
+impl Writer {
+    pub(super) fn spawn(destination: Destination) -> Result<Self> {
+        let (inbox, messages) = mpsc::channel(2 * INBOX_PAGES);
+        let (report_sender, reports) = mpsc::channel(2 * INBOX_PAGES);
+        let thread = std::thread::Builder::new()
+            .name("mp-writer".to_owned())
+            .spawn(move || write_all(destination, messages, &report_sender))
+            .map_err(|error| Error::new(ErrorKind::Storage, "cannot start the writer's thread").with_source(error))?;
+        Ok(Self { inbox, reports, thread })
+    }
+
+    /// Ends the thread and returns what it owned.
+    pub(super) async fn close(self) -> Result<Destination> {
+        let Self { inbox, mut reports, thread } = self;
+        drop(inbox);
+        while reports.recv().await.is_some() {}
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        joined.ok().and_then(std::thread::Result::ok).ok_or_else(|| Error::internal("the writer's thread panicked"))
+    }
+}
+
+fn write_all(
+    mut destination: Destination,
+    mut messages: mpsc::Receiver<Message>,
+    reports: &mpsc::Sender<Report>,
+) -> Destination {
+    while let Some(message) = messages.blocking_recv() {
+        let report = match handle(&mut destination, message) {
+            Ok(Some(report)) => report,
+            Ok(None) => continue,
+            Err(error) => Report::Failed(error),
+        };
+        let last = matches!(report, Report::Failed(_) | Report::Ended);
+        if reports.blocking_send(report).is_err() || last {
+            break;
+        }
+    }
+    destination
+}
+
+fn handle(destination: &mut Destination, message: Message) -> Result<Option<Report>> {
+    match (destination, message) {
+        (Destination::Stage(stage), Message::Session(facts)) => stage.record_session(facts).map(|()| None),
+        (Destination::Stage(stage), Message::Page(task)) => {
+            stage.write_page(&task)?;
+            Ok(Some(Report::Staged { page: task.page_index, rows: task.rows.len() as u64 }))
+        }
+        (Destination::Stream(stream), Message::Page(task)) => {
+            let (page, rows) = (task.page_index, task.rows.len() as u64);
+            let flow = stream.accept(&task)?;
+            Ok(Some(if flow.is_break() { Report::Ended } else { Report::Staged { page, rows } }))
+        }
+        (Destination::Stream(stream), Message::Missing(page)) => {
+            let flow = stream.skip(page)?;
+            Ok(flow.is_break().then_some(Report::Ended))
+        }
+        (Destination::Stage(_), Message::Missing(_)) | (Destination::Stream(_), Message::Session(_)) => Ok(None),
+    }
+}

@@ -1,0 +1,60 @@
+//! Gets user profiles out of Mixpanel, quickly and completely, into DuckDB.
+//!
+//! A [`Workspace`] is one Mixpanel project and one database file. [`Workspace::fetch_profiles`] fetches profiles page by
+//! page, up to five pages at a time, stages every page on disk as it comes, and loads them into a table in one
+//! transaction. [`Workspace::sql`] queries the table; any other DuckDB client can, too.
+//!
+//! ```
+//! use mixpanel_data::{Credentials, ProfileFetch, Region, Secret, Workspace};
+//! # use mixpanel_simulator::{Server, SimulatorConfig};
+//! # let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+//! # runtime.block_on(async {
+//! # let server = Server::start(SimulatorConfig::default().with_profiles(2_500), ([127, 0, 0, 1], 0).into()).await?;
+//! # let folder = tempfile::tempdir()?;
+//! # let database = folder.path().join("project.db");
+//!
+//! let credentials = Credentials::new("simulator", Secret::new("simulator-secret"), "12345", Region::Us)?;
+//! let workspace = Workspace::new(credentials, &database);
+//! # let workspace = workspace.with_base_url(&server.base_url())?;
+//! let fetch = ProfileFetch::new("profiles")
+//!     .parallel()
+//!     .on_page_complete(|page| println!("page {} of {:?}", page.page_index, page.total_pages));
+//! let result = workspace.fetch_profiles(fetch).await?;
+//! assert_eq!(result.rows(), 2_500);
+//!
+//! let plans = workspace.sql("select properties->>'plan' as plan, count(*) from profiles group by all")?;
+//! assert_eq!(plans.columns[0], "plan");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Where to read on: [`ProfileFetch`] and [`ProfileQuery`] say what can be asked for, [`ProfileFetchResult`] what comes
+//! back, [`Error`] and [`ErrorKind`] what can go wrong, and [`limits`] every number. [`ApiClient`] fetches single pages
+//! without storing them. The library needs a Tokio runtime for whatever is `async`; it never prints, and it reads neither
+//! the environment nor the home directory.
+
+mod api;
+mod clock;
+pub mod credentials;
+pub mod error;
+mod fetch;
+pub mod limits;
+mod parse;
+mod profile_query;
+mod stage;
+mod store;
+mod types;
+mod workspace;
+
+pub use api::{ApiClient, ApiOptions, Timeouts};
+pub use credentials::{Credentials, ProjectId, Region, Secret};
+pub use error::{Error, ErrorKind, Result};
+pub use fetch::{FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch};
+pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject};
+pub use profile_query::{FetchMode, IncludeUsers, OnExisting, ProfileQuery};
+pub use types::{
+    ColumnInfo, FetchCounts, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult,
+    ProfileProgress, ProfileStreamResult, ProfileWriteTask, SqlResult, TableInfo, TableSchema,
+};
+pub use workspace::Workspace;

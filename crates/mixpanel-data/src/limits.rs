@@ -1,0 +1,101 @@
+//! Every limit and default of the library, with its unit, its arithmetic and its source.
+
+use std::time::Duration;
+
+/// Queries that Mixpanel allows at once per project (API facts 2.1), and so the most workers of one fetch.
+pub const WORKERS_MAX: u32 = 5;
+
+/// Counted queries that Mixpanel allows per project in a rolling hour (API facts 2.1).
+pub const QUERIES_PER_HOUR: u32 = 60;
+
+/// Pages above which a fetch warns about the hourly quota: 80 % of [`QUERIES_PER_HOUR`] (T018 of the specification).
+pub const PAGES_WARNING: u32 = QUERIES_PER_HOUR * 4 / 5;
+
+/// Profiles in a page when the reply does not say (API facts 1.4: 1,000 in every sample).
+pub const PAGE_SIZE_DEFAULT: u64 = 1_000;
+
+/// Largest page size that may be asked for; the server decides what it gives (API facts C3).
+pub const PAGE_SIZE_MAX: u32 = 40_000;
+
+/// Pages in one fetch at most: 10 million pages are 10 billion profiles, and 10 MB of page states.
+pub const PAGES_MAX: u64 = 10_000_000;
+
+/// Time to set up a connection.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time from sending a request to the first byte of the reply (API facts C8: at least 120 s).
+pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Time between two pieces of a body.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time for one whole page.
+pub const PAGE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Bytes of one decoded page at most. A page of 40,000 profiles of 1 KB is 40 MB.
+pub const PAGE_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of decoded pages in flight at most, requests under way counted with the largest page seen so far.
+pub const FLIGHT_BYTES_MAX: usize = 128 << 20;
+
+/// Decoded bytes per compressed byte at most, past the first mebibyte; text compresses about tenfold.
+pub const COMPRESSION_RATIO_MAX: usize = 200;
+
+/// Bytes kept of a reply that is not a page, for classification and the error message.
+pub const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Characters of a server's error text that are shown.
+pub const ERROR_EXCERPT_CHARS: usize = 300;
+
+/// Pages that wait for the writer at most; with [`WORKERS_MAX`] in flight and one being written, 8 pages live at once.
+pub const WRITER_QUEUE_PAGES: usize = 2;
+
+/// Attempts for a page that fails with a server error, a timeout, a broken connection or a broken body.
+pub const ATTEMPTS_MAX: u32 = 4;
+
+/// Attempts for a page that is answered with 429.
+pub const RATE_LIMIT_ATTEMPTS_MAX: u32 = 5;
+
+/// Attempts for the page after the last one, which is asked for only to see that nothing follows.
+pub const PROBE_ATTEMPTS_MAX: u32 = 2;
+
+/// First pause before a retry; it doubles with each attempt. The pause is drawn from its upper half.
+pub const BACKOFF_INITIAL: Duration = Duration::from_millis(500);
+
+/// Longest pause between two attempts after a fault.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(20);
+
+/// First pause after a 429 that names no time.
+pub const RATE_LIMIT_BACKOFF_INITIAL: Duration = Duration::from_secs(1);
+
+/// Longest pause that a 429 is waited out; one that asks for more ends the fetch with what has come.
+pub const RATE_LIMIT_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Time that pages in flight get to finish after the caller asked to stop.
+pub const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// Memory that DuckDB may use while it loads, in megabytes. It takes as much again beside that. A million profiles of 1 KB,
+/// one thread: 9.1 s and 358 MiB for the whole process with 128 MB, 7.9 s and 507 MiB with 256.
+pub const LOAD_MEMORY_MB: u32 = 128;
+
+/// Threads of DuckDB while it loads. A second one, on two cores, saves a tenth of the time at best, and takes 110 MiB.
+pub const LOAD_THREADS: u32 = 1;
+
+/// Staged pages that one statement reads at most. More statements make more, smaller row groups; fewer, longer SQL: 10,000
+/// file names are 1 MB of it.
+pub const LOAD_PAGES_PER_STATEMENT: usize = 10_000;
+
+/// Time that a load waits for another process that has the database open.
+pub const LOCK_WAIT: Duration = Duration::from_secs(30);
+
+/// Time between two attempts to open a database that another process has open.
+pub const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Times that a database is reopened to find out whether a failed commit is in it.
+pub const REOPENS_MAX: u32 = 3;
+
+/// Smallest and largest accepted `batch_size` (specification; it has no effect, a page is the unit).
+pub const BATCH_SIZE_RANGE: std::ops::RangeInclusive<u32> = 100..=100_000;
+
+/// Longest table name, in characters.
+pub const TABLE_NAME_CHARS_MAX: usize = 255;

@@ -1,0 +1,93 @@
+//! Reads `$last_seen`.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, fmt::temporal::DateTimeParser};
+
+static PARSER: DateTimeParser = DateTimeParser::new();
+
+/// Reads a time as Mixpanel sends it, `YYYY-MM-DDTHH:MM:SS` without a zone, as UTC (API facts 1.4); also with a
+/// fraction, a blank for the `T`, the date alone, or an offset, which is applied. Returns microseconds since 1970.
+pub(super) fn parse_last_seen(text: &str) -> Option<i64> {
+    if let Some(micros) = parse_plain(text.as_bytes()) {
+        return Some(micros);
+    }
+    if let Ok(timestamp) = PARSER.parse_timestamp(text) {
+        return Some(timestamp.as_microsecond());
+    }
+    // An offset that did not make a timestamp is not to be ignored, as a civil time would do.
+    let after_date = text.get(10..).unwrap_or_default();
+    if after_date.contains(['+', '-', 'Z', 'z', '[']) {
+        return None;
+    }
+    let civil: DateTime = PARSER.parse_datetime(text).ok()?;
+    TimeZone::UTC.to_timestamp(civil).ok().map(Timestamp::as_microsecond)
+}
+
+/// The form of every sample, `2026-09-20T11:42:07`, without the general parser.
+fn parse_plain(text: &[u8]) -> Option<i64> {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2] = text else {
+        return None;
+    };
+    let number = |digits: &[&u8]| {
+        digits.iter().try_fold(0_i64, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(**byte - b'0')))
+    };
+    let (year, month, day) = (number(&[y1, y2, y3, y4])?, number(&[m1, m2])?, number(&[d1, d2])?);
+    let (hour, minute, second) = (number(&[h1, h2])?, number(&[i1, i2])?, number(&[s1, s2])?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days_in_month = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let month_index = usize::try_from(month).ok()?.checked_sub(1)?;
+    if !(1..=*days_in_month.get(month_index)?).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let days = days_from_civil(year, month, day);
+    Some(((days * 24 + hour) * 60 + minute) * 60_000_000 + second * 1_000_000)
+}
+
+/// Days since 1970-01-01 in the proleptic Gregorian calendar; years begin in March so that leap days come last.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_forms_that_servers_send() {
+        for (text, expected) in [
+            ("1970-01-01T00:00:00", Some(0)),
+            ("2026-09-20T11:42:07", Some(1_789_904_527_000_000)),
+            ("2024-02-29T23:59:59", Some(1_709_251_199_000_000)),
+            ("1969-12-31T23:59:59", Some(-1_000_000)),
+            ("2026-09-20 11:42:07", Some(1_789_904_527_000_000)),
+            ("2026-09-20T11:42:07.25", Some(1_789_904_527_250_000)),
+            ("2026-09-20T13:42:07+02:00", Some(1_789_904_527_000_000)),
+            ("2026-09-20T13:42:07+0200", Some(1_789_904_527_000_000)),
+            ("2026-09-20T11:42:07Z", Some(1_789_904_527_000_000)),
+            ("2026-09-20", Some(1_789_862_400_000_000)),
+            ("2023-02-29T00:00:00", None),
+            ("2026-13-01T00:00:00", None),
+            ("2026-09-20T11:42:07+99:99", None),
+            ("yesterday", None),
+            ("", None),
+            ("1790000123", None),
+        ] {
+            assert_eq!(parse_last_seen(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_fast_path_agrees_with_the_general_parser() {
+        for day in -300_000_i64..300_000 {
+            let timestamp = Timestamp::from_second(day * 86_399).expect("in range");
+            let text = timestamp.to_string();
+            let text = text.trim_end_matches('Z');
+            assert_eq!(parse_plain(text.as_bytes()), Some(timestamp.as_microsecond()), "{text}");
+        }
+    }
+}

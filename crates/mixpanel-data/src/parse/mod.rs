@@ -1,0 +1,9 @@
+//! Bytes to rows. Pure: nothing here does I/O or reads a clock.
+
+mod last_seen;
+mod page;
+mod profile;
+mod rows;
+
+pub(crate) use page::{PageBody, parse_page};
+pub use rows::{ProfileRow, ProfileRows, RecordForm, Reject};

@@ -1,0 +1,139 @@
+//! The tables of a database.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use duckdb::Connection;
+use serde_json::Value;
+
+use super::database::{Access, Database};
+use super::failure::{refused, statement};
+use super::location::{Location, locate, not_found};
+use super::metadata;
+use super::query;
+use super::table_name::{TableName, excerpt};
+use super::target::{Target, find};
+use crate::error::{Error, ErrorKind, Result};
+use crate::types::{ColumnInfo, SqlResult, TableInfo, TableSchema};
+
+/// Kinds of tables that a fetch makes.
+const KINDS: [&str; 2] = ["profiles", "events"];
+
+/// Lists the tables, by name; those whose names start with `_` are ours.
+pub(crate) fn tables(database: &Path) -> Result<Vec<TableInfo>> {
+    let database = Database::open(database, Access::ReadOnly)?;
+    let connection = database.connection();
+    let mut labels = metadata::labels(connection);
+    let mut tables = Vec::new();
+    for table in names(connection)? {
+        let sql = format!("SELECT count(*) FROM {}", table.quoted());
+        let row_count = connection
+            .query_row(&sql, [], |row| row.get(0))
+            .map_err(|error| statement(&format!("count the rows of table `{table}`"), &error))?;
+        let label = labels.remove(&table.as_str().to_lowercase());
+        let kind = label.as_ref().map(|label| label.kind.as_str()).filter(|kind| KINDS.contains(kind));
+        tables.push(TableInfo {
+            kind: kind.unwrap_or("unknown").to_owned(),
+            row_count,
+            fetched_at: label.as_ref().and_then(|label| label.fetched_at).map(|at| at.to_string()),
+            name: table.as_str().to_owned(),
+        });
+    }
+    Ok(tables)
+}
+
+fn names(connection: &Connection) -> Result<Vec<TableName>> {
+    let fail = |error| statement("list the tables", &error);
+    let mut query = connection
+        .prepare(
+            "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database()
+             AND table_schema = 'main' AND table_type = 'BASE TABLE' AND NOT starts_with(table_name, '_') ORDER BY table_name",
+        )
+        .map_err(fail)?;
+    let names = query.query_map([], |row| row.get::<_, String>(0).map(TableName::listed)).map_err(fail)?;
+    names.collect::<Result<_, _>>().map_err(fail)
+}
+
+/// Returns the columns of a table or view.
+pub(crate) fn table_schema(database: &Path, table: &str) -> Result<TableSchema> {
+    let database = Database::open(database, Access::ReadOnly)?;
+    let connection = database.connection();
+    let table = existing(connection, table)?;
+    let fail = |error| statement(&format!("read the columns of table `{table}`"), &error);
+    let mut query = connection
+        .prepare(
+            "SELECT column_name, data_type, is_nullable::INTEGER, column_name IN (
+                 SELECT unnest(constraint_column_names) FROM duckdb_constraints() AS c
+                 WHERE c.database_name = current_database() AND c.schema_name = 'main' AND c.table_name = ?1
+                 AND constraint_type = 'PRIMARY KEY'
+             )::INTEGER
+             FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = 'main' AND table_name = ?1
+             ORDER BY column_index",
+        )
+        .map_err(fail)?;
+    let columns = query
+        .query_map([table.as_str()], |row| {
+            let (nullable, primary_key): (i32, i32) = (row.get(2)?, row.get(3)?);
+            Ok(ColumnInfo {
+                name: row.get(0)?,
+                kind: row.get(1)?,
+                nullable: nullable != 0,
+                primary_key: primary_key != 0,
+            })
+        })
+        .map_err(fail)?;
+    let columns = columns.collect::<Result<_, _>>().map_err(fail)?;
+    Ok(TableSchema { table_name: table.as_str().to_owned(), columns })
+}
+
+/// Returns `rows` random rows of a table or view, all of them if it has no more.
+pub(crate) fn sample(database: &Path, table: &str, rows: u32) -> Result<SqlResult> {
+    let table = existing(Database::open(database, Access::ReadOnly)?.connection(), table)?;
+    query::rows(database, &format!("SELECT * FROM {} USING SAMPLE {rows} ROWS", table.quoted()))
+}
+
+/// Drops tables and views, with what `_metadata` says of them, all or none.
+pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
+    if matches!(locate(database)?, Location::Absent(_)) {
+        return Err(not_found(database));
+    }
+    let database = Database::open(database, Access::ReadWrite)?;
+    let connection = database.connection();
+    connection.execute_batch("BEGIN").map_err(|error| statement("drop tables", &error))?;
+    // A name given twice is dropped once.
+    let mut seen = BTreeSet::new();
+    for name in tables.iter().filter(|name| seen.insert(name.to_ascii_lowercase())) {
+        if name.starts_with('_') {
+            let message =
+                format!("table `{}` cannot be dropped: names that start with `_` are reserved", excerpt(name));
+            return Err(Error::invalid(message).with_detail("table_name", name.as_str()));
+        }
+        let (kind, table) = match find(connection, &TableName::listed(name))? {
+            Target::Table(table) => ("TABLE", table),
+            Target::View(view) => ("VIEW", view),
+            Target::Absent => return Err(not_there(connection, name)),
+        };
+        connection.execute_batch(&format!("DROP {kind} {}", table.quoted())).map_err(|error| {
+            refused(&format!("table `{table}` cannot be dropped because of what depends on it"), &error)
+                .with_detail("table_name", table.as_str())
+        })?;
+        metadata::forget(connection, &table)?;
+    }
+    database.commit().map_err(|error| statement("drop tables", &error))
+}
+
+/// Finds a table or view, in the spelling of the database.
+fn existing(connection: &Connection, name: &str) -> Result<TableName> {
+    match find(connection, &TableName::listed(name))? {
+        Target::Table(table) | Target::View(table) => Ok(table),
+        Target::Absent => Err(not_there(connection, name)),
+    }
+}
+
+fn not_there(connection: &Connection, name: &str) -> Error {
+    let available: Vec<Value> =
+        names(connection).unwrap_or_default().iter().map(|table| Value::from(table.as_str())).collect();
+    Error::new(ErrorKind::TableNotFound, format!("there is no table `{}`", excerpt(name)))
+        .with_detail("table_name", name)
+        .with_detail("available_tables", available)
+}

@@ -1,0 +1,175 @@
+//! Opens a database file, with nothing else in reach of what runs in it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use duckdb::{AccessMode, Config, Connection};
+
+use super::failure::opening;
+use super::lease::{self, Lease};
+use super::location::{Location, check_magic, create, locate, not_found};
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{LOAD_MEMORY_MB, LOAD_THREADS, LOCK_POLL_INTERVAL};
+
+/// What a database is opened for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Access<'a> {
+    /// To run queries that a user wrote. No file can be reached at all, so nothing can spill to disk either.
+    ReadOnly,
+    /// To change it with statements of ours. Made if missing.
+    ReadWrite,
+    /// To load this stage, which is the only folder in reach; a missing database is made.
+    Load { stage_folder: &'a Path },
+}
+
+/// An open database; closed when dropped.
+pub(super) struct Database {
+    // Dropped first: the lease ends when the file is closed.
+    connection: Connection,
+    path: PathBuf,
+    _lease: Lease,
+}
+
+impl Database {
+    /// Opens a file at once or not at all.
+    ///
+    /// # Errors
+    /// `DatabaseNotFound` (for reading), `DatabaseLocked`, `DatabaseUnusable`, `InvalidInput` for a path that is none,
+    /// `Storage`, `DiskFull`.
+    pub(super) fn open(path: &Path, access: Access<'_>) -> Result<Self> {
+        let path = match (locate(path)?, access) {
+            (Location::Present(path), _) => path,
+            (Location::Absent(_), Access::ReadOnly) => return Err(not_found(path)),
+            (Location::Absent(path), Access::ReadWrite | Access::Load { .. }) => {
+                create(&path)?;
+                path
+            }
+        };
+        // A link and its target are one file.
+        let file = fs::canonicalize(&path).map_err(|error| Error::io("find", &path, error))?;
+        let connect = || {
+            check_magic(&path)?;
+            connect(&path, access)
+        };
+        let (connection, lease) = match access {
+            Access::ReadOnly => lease::read(file, connect)?,
+            Access::ReadWrite | Access::Load { .. } => lease::write(file, connect)?,
+        };
+        Ok(Self { connection, path, _lease: lease })
+    }
+
+    /// Opens a file, waiting up to `wait` for whoever has it open.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(super) fn open_waiting(path: &Path, access: Access<'_>, wait: Duration) -> Result<Self> {
+        let mut polls = wait.as_millis() / LOCK_POLL_INTERVAL.as_millis();
+        loop {
+            match Self::open(path, access) {
+                Err(error) if error.kind() == ErrorKind::DatabaseLocked && polls > 0 => {
+                    polls -= 1;
+                    std::thread::sleep(LOCK_POLL_INTERVAL);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Returns the connection.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Commits, moves everything from the write-ahead log into the file, and closes it.
+    ///
+    /// # Errors
+    /// DuckDB's own. Whether the transaction is in the file is then *unknown*: only a look into the reopened file tells.
+    pub(super) fn commit(self) -> Result<(), duckdb::Error> {
+        self.connection.execute_batch("COMMIT")?;
+        // DuckDB makes the log as the umask says; it must not be more open than the database.
+        self.restrict_log();
+        self.connection.execute_batch("CHECKPOINT")
+    }
+
+    #[cfg(unix)]
+    fn restrict_log(&self) {
+        let mut log = self.path.clone().into_os_string();
+        log.push(".wal");
+        // By name alone: opening a file of the database would endanger DuckDB's lock. The log is gone already if the commit
+        // was a checkpoint, and will be in a moment if it was not, so a failure here changes nothing.
+        if let Ok(database) = fs::metadata(&self.path) {
+            let _ = fs::set_permissions(log, database.permissions());
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn restrict_log(&self) {}
+}
+
+/// Opens the file with the settings of `access` and locks them.
+fn connect(path: &Path, access: Access<'_>) -> Result<Connection> {
+    let open = || -> Result<Connection, duckdb::Error> {
+        let connection = Connection::open_with_flags(path, settings(access)?)?;
+        connection.execute_batch(&fences(access))?;
+        Ok(connection)
+    };
+    open().map_err(|error| opening(path, &error))
+}
+
+/// Settings that must hold before the write-ahead log is replayed, and so cannot be statements.
+fn settings(access: Access<'_>) -> Result<Config, duckdb::Error> {
+    let config = Config::default().enable_autoload_extension(false)?;
+    match access {
+        // DuckDB's own limits: four fifths of the machine's memory, all of its cores.
+        Access::ReadOnly => config
+            .access_mode(AccessMode::ReadOnly)?
+            .with("temp_directory", "")?
+            .with("arrow_lossless_conversion", "true"),
+        Access::ReadWrite => writing(config)?.with("temp_directory", ""),
+        Access::Load { stage_folder } => {
+            writing(config)?.with("temp_directory", spill_folder(stage_folder).to_string_lossy())
+        }
+    }
+}
+
+fn writing(config: Config) -> Result<Config, duckdb::Error> {
+    config
+        .access_mode(AccessMode::ReadWrite)?
+        .max_memory(&format!("{LOAD_MEMORY_MB}MB"))?
+        .threads(i64::from(LOAD_THREADS))?
+        .with("preserve_insertion_order", "true")?
+        // A commit then writes into the file at once, instead of into the log first and from there into the file: a fifth less
+        // time for 25,000 profiles, start to end.
+        .with("checkpoint_threshold", "1KB")
+}
+
+/// Where a load spills what does not fit into its memory: inside the stage, which is private and beside the database.
+pub(super) fn spill_folder(stage_folder: &Path) -> PathBuf {
+    stage_folder.join("spill")
+}
+
+/// Statements that put everything else out of reach, for good.
+///
+/// `enable_external_access=false` still leaves the database's own files and the folders named here open to `COPY`, `ATTACH` and
+/// `read_blob`: a query could plant a write-ahead log, or open and close the file and so drop its lock. Where a user's queries
+/// run, the file system is therefore switched off altogether.
+fn fences(access: Access<'_>) -> String {
+    let mut sql = String::new();
+    if let Access::Load { stage_folder } = access {
+        let folder = literal(&stage_folder.to_string_lossy());
+        write!(sql, "SET allowed_directories=[{folder}];").expect("a string can be written to");
+    }
+    sql.push_str("SET enable_external_access=false;");
+    if matches!(access, Access::ReadOnly) {
+        sql.push_str("SET disabled_filesystems='LocalFileSystem';");
+    }
+    sql.push_str("SET lock_configuration=true");
+    sql
+}
+
+/// Returns a text as an SQL literal.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

@@ -1,0 +1,246 @@
+//! DuckDB's messages, as errors by kind.
+//!
+//! DuckDB tells its failures apart by text alone. The texts are those of 1.5.5; what is not recognised keeps its text as
+//! the cause and becomes `Storage`.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::error::{Error, ErrorKind};
+
+/// Something that DuckDB said, as the cause of an error.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Said(String);
+
+/// Makes an error of a failure to open the file.
+pub(super) fn opening(path: &Path, error: &duckdb::Error) -> Error {
+    let text = error.to_string();
+    let shown = path.display();
+    if let Some(holder) = lock_holder(&text) {
+        return locked(path, holder.pid);
+    }
+    let message = if text.contains("we can only read versions") {
+        version_message(path, &text)
+    } else if text.contains("WAL does not match") {
+        format!("the write-ahead log beside `{shown}` belongs to another database; neither file was changed")
+    } else if text.contains("replaying WAL") {
+        format!(
+            "the write-ahead log beside `{shown}` is damaged or belongs to another database; neither file was changed"
+        )
+    } else if text.contains("not a valid DuckDB database") {
+        not_duckdb_message(path)
+    } else if text.contains("Corrupt database file") {
+        format!("`{shown}` is damaged: a checksum does not match")
+    } else if text.contains("Could not read enough bytes") {
+        format!("`{shown}` is damaged: it is shorter than it should be")
+    } else {
+        return statement(&format!("open `{shown}`"), error).with_path(path);
+    };
+    unusable(path, message).with_source(Said(cleaned(&text)))
+}
+
+/// Makes an error of a statement of ours that failed; `what` completes "cannot …".
+pub(super) fn statement(what: &str, error: &duckdb::Error) -> Error {
+    let text = error.to_string();
+    let kind = if is_disk_full(&text) {
+        ErrorKind::DiskFull
+    } else if text.contains("Corrupt database file") || text.contains("Could not read enough bytes from file") {
+        ErrorKind::DatabaseUnusable
+    } else if text.contains("constraint violation") {
+        // The user's own index or key on the table; a new index is checked as late as at the commit.
+        ErrorKind::InvalidInput
+    } else {
+        ErrorKind::Storage
+    };
+    Error::new(kind, format!("cannot {what}")).with_source(Said(cleaned(&text)))
+}
+
+/// Makes an error of a change that the contents of the database do not allow.
+pub(super) fn refused(message: &str, error: &duckdb::Error) -> Error {
+    let text = error.to_string();
+    if is_disk_full(&text) {
+        return statement("change the tables", error);
+    }
+    Error::invalid(message).with_source(Said(cleaned(&text)))
+}
+
+/// Makes an error of a user's query. DuckDB's text is the message, for it shows the place in the query.
+pub(super) fn query(sql: &str, error: &duckdb::Error) -> Error {
+    let text = match error {
+        duckdb::Error::InvalidParameterCount(..) => {
+            "the query has parameters (`?` or `$1`), which cannot be given values here".to_owned()
+        }
+        duckdb::Error::NulError(_) => "the query holds a NUL character".to_owned(),
+        other => cleaned(&other.to_string()),
+    };
+    Error::new(ErrorKind::Query, text.clone()).with_detail("query", sql).with_detail("error", text)
+}
+
+/// Makes the error of a file that another process, or another part of this one, has open.
+pub(super) fn locked(path: &Path, pid: Option<u32>) -> Error {
+    let holder = match pid {
+        Some(pid) if pid == std::process::id() => " in this process".to_owned(),
+        Some(pid) => format!(" by process {pid}"),
+        None => " by another process".to_owned(),
+    };
+    Error::new(ErrorKind::DatabaseLocked, format!("`{}` is held open{holder}", path.display()))
+        .with_detail("db_path", path.display().to_string())
+        .with_detail("holding_pid", pid.map_or(Value::Null, Value::from))
+        .with_detail("suggestion", "close it there and try again")
+        .with_path(path)
+}
+
+/// Makes the error of a file that cannot be used as a database.
+pub(super) fn unusable(path: &Path, message: String) -> Error {
+    Error::new(ErrorKind::DatabaseUnusable, message).with_detail("db_path", path.display().to_string()).with_path(path)
+}
+
+/// Says that a file is something else than a DuckDB database.
+pub(super) fn not_duckdb_message(path: &Path) -> String {
+    format!("`{}` is not a DuckDB database", path.display())
+}
+
+/// Whether the staged texts of a failed load are to blame: DuckDB's JSON refuses what is not JSON in its eyes.
+pub(super) fn is_malformed_json(error: &duckdb::Error) -> bool {
+    error.to_string().contains("Malformed JSON")
+}
+
+struct Holder {
+    pid: Option<u32>,
+}
+
+/// Reads `Conflicting lock is held in /usr/bin/duckdb (PID 4711)`; the program may be missing, or unreadable to us.
+fn lock_holder(text: &str) -> Option<Holder> {
+    let by_another_process = text.contains("Could not set lock on file")
+        || text.contains("already open in")
+        || text.contains("being used by another process");
+    let pid =
+        text.rsplit_once("(PID ").and_then(|(_, rest)| rest.split_once(')')).and_then(|(pid, _)| pid.parse().ok());
+    by_another_process.then_some(Holder { pid })
+}
+
+/// Names both versions of `… version number 999, but we can only read versions between 64 and 68`.
+fn version_message(path: &Path, text: &str) -> String {
+    let after = |marker: &str| -> Option<u64> {
+        let (_, rest) = text.split_once(marker)?;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    };
+    let (found, oldest, newest) = (after("version number "), after("versions between "), after(" and "));
+    let shown = path.display();
+    match (found, oldest, newest) {
+        (Some(found), Some(oldest), Some(newest)) if found < oldest => {
+            format!(
+                "`{shown}` was written by an old DuckDB: storage version {found}, readable are {oldest} to {newest}"
+            )
+        }
+        (Some(found), Some(oldest), Some(newest)) => {
+            format!(
+                "`{shown}` was written by a newer DuckDB: storage version {found}, readable are {oldest} to {newest}"
+            )
+        }
+        _ => format!("`{shown}` was written by a DuckDB whose files cannot be read here"),
+    }
+}
+
+fn is_disk_full(text: &str) -> bool {
+    ["No space left on device", "Disk quota exceeded", "max_temp_directory_size", "not enough space on the disk"]
+        .iter()
+        .any(|sign| text.contains(sign))
+}
+
+/// Makes one fragment of DuckDB's text: the class of the error in lower case, no blank lines, no links.
+fn cleaned(text: &str) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.starts_with("See the storage page"))
+        .map(|line| line.split(" See also https://").next().unwrap_or(line))
+        .map(str::trim_end)
+        .collect();
+    let text = lines.join("\n");
+    match text.split_once(": ") {
+        Some((class, rest)) if class.ends_with("Error") => format!("{}: {rest}", class.to_lowercase()),
+        _ if text.is_empty() => "no reason given".to_owned(),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> duckdb::Error {
+        duckdb::Error::DuckDBFailure(duckdb::ffi::Error::new(1), Some(text.to_owned()))
+    }
+
+    #[test]
+    fn maps_what_duckdb_says_on_opening() {
+        use ErrorKind::{DatabaseUnusable, DiskFull, Storage};
+        let cases = [
+            (
+                "IO Error: Trying to read a database file with version number 999, but we can only read versions between 64 \
+                 and 68.\nThe database file was created with an newer version of DuckDB.\n\nNewer DuckDB version might",
+                DatabaseUnusable,
+                "newer DuckDB: storage version 999, readable are 64 to 68",
+            ),
+            (
+                "IO Error: Trying to read a database file with version number 40, but we can only read versions between 64 and 68.",
+                DatabaseUnusable,
+                "old DuckDB: storage version 40",
+            ),
+            (
+                "IO Error: Failure while replaying WAL file \"/x/u.db.wal\": WAL does not match database file.",
+                DatabaseUnusable,
+                "belongs to another database",
+            ),
+            (
+                "IO Error: Failure while replaying WAL file \"/x/w4.db.wal\": Corrupt WAL file: entry at byte position 120",
+                DatabaseUnusable,
+                "is damaged or belongs",
+            ),
+            (
+                "IO Error: Corrupt database file: computed checksum 119 does not match stored checksum 133 in block",
+                DatabaseUnusable,
+                "checksum",
+            ),
+            (
+                "IO Error: Could not read enough bytes from file \"/x/trunc.db\": attempted to read 3192 bytes",
+                DatabaseUnusable,
+                "shorter",
+            ),
+            ("IO Error: Cannot open file \"/x/y.db\": Permission denied", Storage, "cannot open"),
+            ("IO Error: Could not write: No space left on device", DiskFull, "cannot open"),
+        ];
+        for (text, kind, part) in cases {
+            let mapped = opening(Path::new("/x/y.db"), &error(text));
+            assert_eq!(mapped.kind(), kind, "{text}");
+            assert!(mapped.message().contains(part), "{}", mapped.message());
+            assert_eq!(mapped.path().unwrap(), Path::new("/x/y.db"));
+        }
+    }
+
+    #[test]
+    fn a_lock_names_its_holder() {
+        let text = "IO Error: Could not set lock on file \"/x/g.db\": Conflicting lock is held in /usr/bin/py (thon) (PID 31617). \
+                    However, you would be able to open this database in read-only mode. See also https://duckdb.org/docs";
+        let mapped = opening(Path::new("/x/g.db"), &error(text));
+        assert_eq!(mapped.kind(), ErrorKind::DatabaseLocked);
+        assert_eq!(mapped.detail("holding_pid"), Some(&Value::from(31617)));
+        assert_eq!(mapped.detail("db_path"), Some(&Value::from("/x/g.db")));
+
+        let unknown =
+            opening(Path::new("/x/g.db"), &error("IO Error: Could not set lock on file \"/x/g.db\": Resource busy"));
+        assert_eq!(unknown.kind(), ErrorKind::DatabaseLocked);
+        assert_eq!(unknown.detail("holding_pid"), Some(&Value::Null));
+    }
+
+    #[test]
+    fn a_query_error_keeps_the_place() {
+        let text = "Parser Error: syntax error at or near \"selec\"\n\nLINE 1: selec\n        ^";
+        assert_eq!(
+            query("selec", &error(text)).message(),
+            "parser error: syntax error at or near \"selec\"\nLINE 1: selec\n        ^"
+        );
+    }
+}

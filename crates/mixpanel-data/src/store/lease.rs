@@ -1,0 +1,77 @@
+//! One open database per file and process.
+//!
+//! DuckDB's file lock keeps other *processes* out. Two databases on one file in *this* process would both get it, one could
+//! write under the other's reads, and the first to be closed would drop the lock of both. So readers here share one open
+//! database, and a writer is alone.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use duckdb::Connection;
+
+use super::failure::locked;
+use crate::error::{Error, Result};
+
+enum Use {
+    Writing,
+    Reading { database: Connection, readers: usize },
+}
+
+static IN_USE: Mutex<BTreeMap<PathBuf, Use>> = Mutex::new(BTreeMap::new());
+
+/// The right to have a file open; given back when dropped, which must happen after the connection is.
+pub(super) struct Lease(PathBuf);
+
+/// Opens `file` for writing with `connect`, unless this process has it open already.
+pub(super) fn write(file: PathBuf, connect: impl FnOnce() -> Result<Connection>) -> Result<(Connection, Lease)> {
+    let mut in_use = in_use();
+    if in_use.contains_key(&file) {
+        return Err(held_here(&file));
+    }
+    let connection = connect()?;
+    in_use.insert(file.clone(), Use::Writing);
+    Ok((connection, Lease(file)))
+}
+
+/// Returns a connection for reading `file`: one more to the database that is open, or the first, made with `connect`.
+pub(super) fn read(file: PathBuf, connect: impl FnOnce() -> Result<Connection>) -> Result<(Connection, Lease)> {
+    let mut in_use = in_use();
+    let clone = |database: &Connection| {
+        database.try_clone().map_err(|error| Error::internal("cannot connect once more").with_source(error))
+    };
+    match in_use.get_mut(&file) {
+        Some(Use::Writing) => Err(held_here(&file)),
+        Some(Use::Reading { database, readers }) => {
+            let connection = clone(database)?;
+            *readers += 1;
+            Ok((connection, Lease(file)))
+        }
+        None => {
+            let database = connect()?;
+            let connection = clone(&database)?;
+            in_use.insert(file.clone(), Use::Reading { database, readers: 1 });
+            Ok((connection, Lease(file)))
+        }
+    }
+}
+
+fn held_here(file: &Path) -> Error {
+    locked(file, Some(std::process::id()))
+}
+
+/// A panic elsewhere cannot leave the map half changed.
+fn in_use() -> MutexGuard<'static, BTreeMap<PathBuf, Use>> {
+    IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut in_use = in_use();
+        match in_use.get_mut(&self.0) {
+            Some(Use::Reading { readers, .. }) if *readers > 1 => *readers -= 1,
+            // The database is closed before anybody else can open the file.
+            _ => drop(in_use.remove(&self.0)),
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What a database path is, judged before DuckDB sees it, and how a new database comes into being.
+//!
+//! DuckDB would take `s3://…` or a SQLite file for a wish to download an extension, and would create the target of a
+//! dangling link.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind as IoKind, Read};
+use std::path::{Path, PathBuf};
+
+use duckdb::Connection;
+
+use super::failure::{not_duckdb_message, opening, unusable};
+use super::table_name::excerpt;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Where DuckDB's magic bytes are: after a checksum of eight.
+const MAGIC_AT: usize = 8;
+const MAGIC: &[u8] = b"DUCK";
+const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// A path that can be a database file, made absolute.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Location {
+    /// There is a regular file.
+    Present(PathBuf),
+    /// There is nothing.
+    Absent(PathBuf),
+}
+
+/// Judges a path without opening the file.
+///
+/// # Errors
+/// `InvalidInput` for a URL or `:memory:`; `DatabaseUnusable` for a folder, a dangling link, an empty file.
+pub(super) fn locate(path: &Path) -> Result<Location> {
+    refuse_schemes(path)?;
+    let absolute = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
+    let shown = path.display();
+    match fs::metadata(&absolute) {
+        Ok(found) if found.is_dir() => Err(unusable(path, format!("`{shown}` is a folder, not a database file"))),
+        Ok(found) if !found.is_file() => Err(unusable(path, format!("`{shown}` is not a regular file"))),
+        Ok(found) if found.len() == 0 => {
+            Err(unusable(path, format!("`{shown}` is empty, and so not a DuckDB database; remove it to start anew")))
+        }
+        Ok(_) => Ok(Location::Present(absolute)),
+        Err(error) if error.kind() == IoKind::NotFound => {
+            if fs::symlink_metadata(&absolute).is_ok() {
+                return Err(unusable(path, format!("`{shown}` is a symbolic link to a file that does not exist")));
+            }
+            Ok(Location::Absent(absolute))
+        }
+        Err(error) => Err(Error::io("look at", path, error)),
+    }
+}
+
+fn refuse_schemes(path: &Path) -> Result<()> {
+    let Some(text) = path.to_str() else {
+        return Err(Error::invalid(format!("the database path `{}` is not UTF-8", path.display())).with_path(path));
+    };
+    if text.is_empty() || text.contains('\0') {
+        return Err(Error::invalid("the database path is empty or holds a NUL character"));
+    }
+    // A drive letter has one character, a scheme at least two.
+    let is_scheme = text.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.len() != 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_'))
+    });
+    if is_scheme {
+        return Err(Error::invalid(format!(
+            "`{}` is not a file on this machine; a file with a colon in its name is written `./name`",
+            excerpt(text)
+        ))
+        .with_path(path));
+    }
+    Ok(())
+}
+
+/// Reads the first bytes of the file.
+///
+/// Only while this process has no connection to it: closing the file would drop DuckDB's lock without a word.
+///
+/// # Errors
+/// `DatabaseUnusable` if they are not DuckDB's; `Storage` if the file cannot be read.
+pub(super) fn check_magic(path: &Path) -> Result<()> {
+    let mut head = [0; 16];
+    let read =
+        File::open(path).and_then(|mut file| file.read(&mut head)).map_err(|error| Error::io("read", path, error))?;
+    let head = &head[..read];
+    if head.get(MAGIC_AT..).is_some_and(|rest| rest.starts_with(MAGIC)) {
+        return Ok(());
+    }
+    if head.starts_with(SQLITE_MAGIC) {
+        return Err(unusable(path, format!("`{}` is a SQLite database, not one of DuckDB", path.display())));
+    }
+    Err(unusable(path, not_duckdb_message(path)))
+}
+
+/// Makes the error of a missing file that was to be read.
+pub(super) fn not_found(path: &Path) -> Error {
+    Error::new(ErrorKind::DatabaseNotFound, format!("there is no database `{}`", path.display()))
+        .with_detail("db_path", path.display().to_string())
+        .with_detail("suggestion", "fetch profiles first, or name another file")
+        .with_path(path)
+}
+
+/// Makes the folder of a database, and those above it, open to their owner alone. Existing folders stay as they are.
+pub(super) fn ensure_folder(path: &Path) -> Result<&Path> {
+    let folder = path.parent().ok_or_else(|| Error::invalid(format!("`{}` names no file", path.display())))?;
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(|error| Error::io("create the folder", folder, error))?;
+    Ok(folder)
+}
+
+/// Proves that files can be made in a folder, and leaves none.
+pub(super) fn check_writable(folder: &Path) -> Result<()> {
+    tempfile::tempfile_in(folder).map(drop).map_err(|error| Error::io("write in the folder", folder, error))
+}
+
+/// Makes an empty database that only its owner can read.
+///
+/// It is made in a private folder and then given its name, so that it is at no moment open to others; if somebody else was
+/// quicker, theirs stays.
+pub(super) fn create(path: &Path) -> Result<()> {
+    let folder = ensure_folder(path)?;
+    let fail = |error| Error::io("create the database", path, error);
+    let private = tempfile::Builder::new().prefix(".mixpanel-data-").tempdir_in(folder).map_err(fail)?;
+    let fresh = private.path().join("new.duckdb");
+    let connection = Connection::open(&fresh).map_err(|error| opening(path, &error))?;
+    connection.execute_batch("CHECKPOINT").map_err(|error| opening(path, &error))?;
+    drop(connection);
+    #[cfg(unix)]
+    fs::set_permissions(&fresh, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(fail)?;
+    match tempfile::TempPath::try_from_path(fresh).map_err(fail)?.persist_noclobber(path) {
+        Ok(()) => {}
+        Err(error) if error.error.kind() == IoKind::AlreadyExists => {}
+        Err(error) => return Err(fail(error.error)),
+    }
+    // The load will be durable only if the name is.
+    #[cfg(unix)]
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)?;
+    Ok(())
+}

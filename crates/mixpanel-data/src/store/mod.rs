@@ -1,0 +1,36 @@
+//! Owns DuckDB: opens the file, loads a finished stage into a table, lists, queries and drops tables.
+//!
+//! It knows nothing of HTTP, and of the stage only that a page is a Parquet file with the columns of a profile. A file is
+//! open only while a call lasts. The path of a load:
+//!
+//! - `location`: what the path is, before DuckDB sees it; makes a new file that only its owner can read;
+//! - `database`: opens it with everything else on the machine out of reach; `lease`: never twice in this process;
+//! - `preflight`: everything that can be known to fail, before the first request;
+//! - `load`: one transaction from the staged pages to the table, with `target` (the table that is there already) and
+//!   `metadata` (`_metadata` and `_fetches`).
+//!
+//! Reading: `catalog` (tables and columns), `query`, and `values` with `iso` (what DuckDB returns, as JSON). `failure` turns
+//! DuckDB's messages into errors by kind.
+
+mod catalog;
+mod database;
+mod failure;
+mod iso;
+mod lease;
+mod load;
+mod location;
+mod metadata;
+mod preflight;
+mod query;
+mod table_name;
+mod target;
+#[cfg(test)]
+mod testing;
+mod values;
+
+pub(crate) use catalog::{drop_tables, sample, table_schema, tables};
+pub(crate) use load::{LoadReport, LoadRequest, load};
+pub(crate) use metadata::RunRecord;
+pub(crate) use preflight::{Found, preflight};
+pub(crate) use query::{each, rows, scalar};
+pub(crate) use table_name::TableName;

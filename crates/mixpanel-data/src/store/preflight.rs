@@ -1,0 +1,55 @@
+//! Everything that can be known to fail about the database, before the first request.
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use super::database::{Access, Database};
+use super::failure::statement;
+use super::load::{LOADING, Loading, create_loading};
+use super::location::{Location, check_writable, ensure_folder, locate};
+use super::metadata;
+use super::table_name::TableName;
+use super::target::{self, Target};
+use crate::error::Result;
+use crate::profile_query::OnExisting;
+
+/// What there is under the name of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// No table.
+    Nothing,
+    /// A table that the load will append to or replace.
+    Table,
+}
+
+/// Proves that a load could succeed, as far as that is possible now, in a moment and without a trace.
+///
+/// The folder of the database is made if it is missing. An existing database is opened for writing, and the change of tables is
+/// rehearsed in a transaction that is rolled back.
+///
+/// # Errors
+/// `DatabaseLocked`, `DatabaseUnusable`, `TableExists`; `InvalidInput` for a path that is none, a view, a table that profiles
+/// cannot be appended to or that cannot be replaced because of what depends on it; `Storage` or `DiskFull` if the folder cannot
+/// be written in.
+pub(crate) fn preflight(database: &Path, table: &TableName, on_existing: OnExisting) -> Result<Found> {
+    let location = locate(database)?;
+    let (Location::Present(path) | Location::Absent(path)) = &location;
+    check_writable(ensure_folder(path)?)?;
+    if matches!(location, Location::Absent(_)) {
+        return Ok(Found::Nothing);
+    }
+    let database = Database::open(path, Access::ReadWrite)?;
+    let connection = database.connection();
+    let target = target::check(connection, table, on_existing)?;
+    // Closing the database rolls back.
+    connection.execute_batch("BEGIN").map_err(|error| statement("rehearse the load", &error))?;
+    metadata::ensure(connection)?;
+    create_loading(connection, Loading::Permanent)?;
+    let Target::Table(old) = target else { return Ok(Found::Nothing) };
+    if on_existing == OnExisting::Replace {
+        target::replace(connection, &old, &TableName::listed(LOADING))?;
+    }
+    Ok(Found::Table)
+}

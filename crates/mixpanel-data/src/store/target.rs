@@ -1,0 +1,147 @@
+//! The table that a load is to make, fill or replace.
+
+use duckdb::Connection;
+
+use super::failure::{refused, statement};
+use super::metadata::other_kind;
+use super::table_name::{TableName, excerpt};
+use crate::error::{Error, ErrorKind, Result};
+use crate::profile_query::OnExisting;
+
+/// What has the name, in the spelling of the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Nothing.
+    Absent,
+    /// A table.
+    Table(TableName),
+    /// A view.
+    View(TableName),
+}
+
+/// Looks a name up in the main schema of the file, as DuckDB does: ASCII letters without regard to case.
+pub(super) fn find(connection: &Connection, name: &TableName) -> Result<Target> {
+    let look = || -> Result<Vec<(String, String)>, duckdb::Error> {
+        let mut query = connection.prepare(
+            "SELECT table_name, table_type FROM information_schema.tables
+             WHERE table_catalog = current_database() AND table_schema = 'main' AND lower(table_name) = lower(?)",
+        )?;
+        query.query_map([name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    };
+    let found = look().map_err(|error| statement("look for the table", &error))?;
+    let found = found.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name.as_str()));
+    Ok(match found {
+        Some((name, kind)) if kind == "BASE TABLE" => Target::Table(TableName::listed(name)),
+        Some((name, _)) => Target::View(TableName::listed(name)),
+        None => Target::Absent,
+    })
+}
+
+/// Finds the target of a load and says whether it will do.
+///
+/// # Errors
+/// `TableExists` for a new table that is there already; `InvalidInput` for a view, or for a table that profiles cannot be
+/// appended to.
+pub(super) fn check(connection: &Connection, table: &TableName, on_existing: OnExisting) -> Result<Target> {
+    let target = find(connection, table)?;
+    match (&target, on_existing) {
+        (Target::Absent, _) | (Target::Table(_), OnExisting::Replace) => {}
+        (_, OnExisting::Fail) => return Err(exists(table)),
+        (Target::View(_), _) => {
+            return Err(Error::invalid(format!("`{table}` is a view; profiles go into tables"))
+                .with_detail("table_name", table.as_str()));
+        }
+        (Target::Table(found), OnExisting::Append) => check_shape(connection, found)?,
+    }
+    Ok(target)
+}
+
+fn exists(table: &TableName) -> Error {
+    Error::new(ErrorKind::TableExists, format!("table `{table}` exists"))
+        .with_detail("table_name", table.as_str())
+        .with_detail("suggestion", "append to it, replace it, or choose another name")
+}
+
+struct Column {
+    name: String,
+    kind: String,
+    may_be_left_out: bool,
+}
+
+fn check_shape(connection: &Connection, table: &TableName) -> Result<()> {
+    let refuse = |reason: String| {
+        Err(Error::invalid(format!("profiles cannot be appended to table `{table}`: {reason}"))
+            .with_detail("table_name", table.as_str()))
+    };
+    if let Some(kind) = other_kind(connection, table) {
+        return refuse(format!("it holds {}", excerpt(&kind)));
+    }
+    let columns = columns(connection, table)?;
+    for (name, kinds) in
+        [("distinct_id", &["VARCHAR"][..]), ("properties", &["JSON", "VARCHAR"]), ("last_seen", &["TIMESTAMP"])]
+    {
+        match columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
+            None => return refuse(format!("it has no column `{name}`")),
+            Some(column) if !kinds.contains(&column.kind.as_str()) => {
+                return refuse(format!("its column `{name}` is {}, not {}", column.kind, kinds.join(" or ")));
+            }
+            Some(_) => {}
+        }
+    }
+    let ours = ["distinct_id", "properties", "last_seen"];
+    let extra = columns
+        .iter()
+        .find(|column| !column.may_be_left_out && !ours.iter().any(|name| column.name.eq_ignore_ascii_case(name)));
+    match extra {
+        Some(column) => refuse(format!("its column `{}` needs a value", excerpt(&column.name))),
+        None => Ok(()),
+    }
+}
+
+fn columns(connection: &Connection, table: &TableName) -> Result<Vec<Column>> {
+    let fail = |error| statement("read the columns of the table", &error);
+    let mut query = connection
+        .prepare(
+            "SELECT column_name, data_type, (is_nullable OR column_default IS NOT NULL)::INTEGER FROM duckdb_columns()
+             WHERE database_name = current_database() AND schema_name = 'main' AND table_name = ? ORDER BY column_index",
+        )
+        .map_err(fail)?;
+    let columns = query
+        .query_map([table.as_str()], |row| {
+            let may_be_left_out: i32 = row.get(2)?;
+            Ok(Column { name: row.get(0)?, kind: row.get(1)?, may_be_left_out: may_be_left_out != 0 })
+        })
+        .map_err(fail)?;
+    columns.collect::<Result<_, _>>().map_err(fail)
+}
+
+/// Puts the table `new` in the place and under the name of `old`, with the indexes that `old` had. Views find it by name.
+///
+/// # Errors
+/// `InvalidInput` if something depends on the old table, such as a foreign key, or an index cannot be made on the new one.
+pub(super) fn replace(connection: &Connection, old: &TableName, new: &TableName) -> Result<()> {
+    let swap = || -> Result<(), duckdb::Error> {
+        let indexes = indexes(connection, old)?;
+        connection.execute_batch(&format!("DROP TABLE {}", old.quoted()))?;
+        rename(connection, new, old)?;
+        indexes.iter().try_for_each(|index| connection.execute_batch(index))
+    };
+    swap().map_err(|error| {
+        refused(&format!("table `{old}` cannot be replaced because of what depends on it"), &error)
+            .with_detail("table_name", old.as_str())
+    })
+}
+
+/// Gives a table another name.
+pub(super) fn rename(connection: &Connection, from: &TableName, to: &TableName) -> Result<(), duckdb::Error> {
+    connection.execute_batch(&format!("ALTER TABLE {} RENAME TO {}", from.quoted(), to.quoted()))
+}
+
+/// Returns the statements that make the table's indexes, as DuckDB writes them.
+fn indexes(connection: &Connection, table: &TableName) -> Result<Vec<String>, duckdb::Error> {
+    let mut query = connection.prepare(
+        "SELECT sql FROM duckdb_indexes() WHERE database_name = current_database() AND schema_name = 'main'
+         AND table_name = ? AND sql IS NOT NULL ORDER BY index_oid",
+    )?;
+    query.query_map([table.as_str()], |row| row.get(0))?.collect()
+}

@@ -1,0 +1,208 @@
+//! What the tests of the store share: stages, runs, and other processes.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
+use duckdb::Connection;
+use parquet::arrow::ArrowWriter;
+use tempfile::TempDir;
+
+use super::load::{LoadReport, LoadRequest, load};
+use super::metadata::RunRecord;
+use super::table_name::TableName;
+use crate::error::Result;
+use crate::parse::ProfileRows;
+use crate::profile_query::{FetchMode, OnExisting, ProfileQuery};
+
+/// One staged row: id, properties, last seen.
+pub(super) type Row<'a> = (&'a str, &'a str, Option<i64>);
+
+/// A folder with a stage in it, and the path of a database that does not exist yet.
+pub(super) struct Fixture {
+    pub(super) folder: TempDir,
+    pub(super) database: PathBuf,
+    pub(super) stage: PathBuf,
+    pub(super) pages: Vec<PathBuf>,
+    rows: u64,
+}
+
+impl Fixture {
+    pub(super) fn new() -> Self {
+        Self::named("profiles.db", "stage")
+    }
+
+    pub(super) fn named(database: &str, stage: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, stage) = (folder.path().join(database), folder.path().join(stage));
+        std::fs::create_dir(&stage).unwrap();
+        Self { folder, database, stage, pages: Vec::new(), rows: 0 }
+    }
+
+    /// Stages one more page.
+    pub(super) fn page(&mut self, rows: &[Row<'_>]) -> &mut Self {
+        let path = self.stage.join(format!("page-{:06}.parquet", self.pages.len()));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0))),
+            Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.1))),
+            Arc::new(TimestampMicrosecondArray::from_iter(rows.iter().map(|row| row.2))),
+        ];
+        let batch = RecordBatch::try_new(ProfileRows::schema(), columns).unwrap();
+        let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        self.pages.push(path);
+        self.rows += rows.len() as u64;
+        self
+    }
+
+    /// Forgets the staged pages, for another run.
+    pub(super) fn restage(&mut self) -> &mut Self {
+        self.pages.clear();
+        self.rows = 0;
+        self
+    }
+
+    pub(super) fn run(&self, run_id: &str) -> RunRecord {
+        RunRecord {
+            run_id: run_id.to_owned(),
+            started_at: "2024-05-06T07:08:09Z".parse().unwrap(),
+            finished_at: "2024-05-06T08:08:09.5Z".parse().unwrap(),
+            project_id: "12345".to_owned(),
+            region: "eu".to_owned(),
+            query: ProfileQuery { where_: Some("properties[\"plan\"] == 'pro'".to_owned()), ..ProfileQuery::default() },
+            mode: FetchMode::Parallel { max_workers: None },
+            expected_rows: None,
+            received: self.rows,
+            rejected: 0,
+            page_count: u32::try_from(self.pages.len()).unwrap(),
+            failed_pages: Vec::new(),
+            requests: 3,
+            retries: 1,
+        }
+    }
+
+    pub(super) fn load(&self, run_id: &str, on_existing: OnExisting) -> Result<LoadReport> {
+        self.load_run(self.run(run_id), on_existing)
+    }
+
+    pub(super) fn load_run(&self, run: RunRecord, on_existing: OnExisting) -> Result<LoadReport> {
+        load(&LoadRequest {
+            database: &self.database,
+            table: &TableName::parse("profiles").unwrap(),
+            on_existing,
+            stage_folder: &self.stage,
+            pages: &self.pages,
+            run,
+            lock_wait: Duration::ZERO,
+        })
+    }
+
+    /// Runs statements in the database as another program would.
+    pub(super) fn execute(&self, sql: &str) {
+        Connection::open(&self.database).unwrap().execute_batch(sql).unwrap();
+    }
+
+    /// Returns the texts that a query of one VARCHAR column gives; NULL as `NULL`.
+    pub(super) fn texts(&self, sql: &str) -> Vec<String> {
+        let connection = Connection::open(&self.database).unwrap();
+        let mut query = connection.prepare(sql).unwrap();
+        let text =
+            |row: &duckdb::Row<'_>| row.get::<_, Option<String>>(0).map(|text| text.unwrap_or("NULL".to_owned()));
+        query.query_map([], text).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    pub(super) fn ids(&self) -> Vec<String> {
+        self.texts("SELECT distinct_id FROM profiles")
+    }
+
+    /// The names and contents of all files of the stage.
+    pub(super) fn stage_contents(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let entries = std::fs::read_dir(&self.stage).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = entries.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+        files.sort();
+        files
+    }
+}
+
+/// A small file system in memory, mounted on `folder` until this is dropped.
+pub(super) struct Mount<'a>(&'a Path);
+
+impl<'a> Mount<'a> {
+    /// `None`, with the reason on stderr, where that cannot be done.
+    #[expect(clippy::disallowed_methods, reason = "only the environment tells whether this is CI")]
+    pub(super) fn tmpfs(folder: &'a Path, bytes: u64) -> Option<Self> {
+        let options = format!("size={bytes},mode=700");
+        if mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], folder) {
+            return Some(Self(folder));
+        }
+        std::io::stderr().write_all(b"skipped: this needs the right to mount\n").unwrap();
+        assert!(std::env::var_os("CI").is_none(), "CI must be able to mount");
+        None
+    }
+
+    pub(super) fn make_read_only(&self) {
+        assert!(mount(&["-o", "remount,ro"], self.0));
+    }
+
+    pub(super) fn resize(&self, bytes: u64) {
+        assert!(mount(&["-o", &format!("remount,size={bytes}")], self.0));
+    }
+}
+
+impl Drop for Mount<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
+}
+
+fn mount(arguments: &[&str], folder: &Path) -> bool {
+    let result = Command::new("mount").args(arguments).arg(folder).stderr(Stdio::null()).status();
+    result.is_ok_and(|status| status.success())
+}
+
+const HOLD: &str = "MIXPANEL_DATA_TEST_HOLD";
+
+/// Another process that has a database open until this is dropped.
+pub(super) struct Holder(Child);
+
+impl Holder {
+    pub(super) fn open(database: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::testing::holds_a_database", "--nocapture"])
+            .env(HOLD, database)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains("database is open")));
+        Self(child)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// Not a test of its own: what [`Holder`] runs.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test program is told its part through the environment")]
+fn holds_a_database() {
+    let Some(database) = std::env::var_os(HOLD) else { return };
+    let _connection = Connection::open(database).unwrap();
+    std::io::stdout().write_all(b"\ndatabase is open\n").unwrap();
+    std::io::stdout().flush().unwrap();
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+}

@@ -1,0 +1,251 @@
+//! The result types of the specification, and what they promise.
+
+use serde::Serialize;
+
+use crate::parse::ProfileRows;
+
+/// Tells what became of one page, while the fetch goes on.
+///
+/// Sent once for every page, failed ones too, in the order in which pages are finished. A page is finished when it is
+/// staged (and so cannot be lost any more) or when it has failed for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProfileProgress {
+    /// Which page, counted from 0.
+    pub page_index: u32,
+    /// How many pages are planned, when that is known. It grows when the server has more than it said.
+    pub total_pages: Option<u32>,
+    /// Profiles that this page brought; 0 for a failed page.
+    pub rows: u64,
+    /// Whether the page is staged.
+    pub success: bool,
+    /// Why it failed, when it did.
+    pub error: Option<String>,
+    /// Profiles of all pages so far. Duplicates across pages are counted until the load removes them.
+    pub cumulative_rows: u64,
+}
+
+/// One page of profiles, as `ApiClient::export_profiles_page` returns it.
+#[derive(Debug, Clone)]
+pub struct ProfilePageResult {
+    /// The profiles of this page, and the records that cannot be rows.
+    pub profiles: ProfileRows,
+    /// The session to name when asking for the other pages.
+    pub session_id: Option<String>,
+    /// Which page this is, counted from 0.
+    pub page: u32,
+    /// Whether another page may follow: this one is as long as a page can be.
+    pub has_more: bool,
+    /// Profiles in all pages together, when the server says so. Only page 0 is sure to (API facts C5).
+    pub total: Option<u64>,
+    /// Profiles in a full page, as the server counts.
+    pub page_size: u64,
+}
+
+impl ProfilePageResult {
+    /// Returns how many pages `total` makes, rounded up; 0 for an empty result, `None` without a total.
+    #[must_use]
+    pub fn num_pages(&self) -> Option<u64> {
+        self.total.map(|total| total.div_ceil(self.page_size.max(1)))
+    }
+}
+
+/// What every fetch reports besides the table: where every received record went, and what it cost.
+///
+/// `rows + duplicates + rejected` of the result equals the records received.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FetchCounts {
+    /// Profiles that the server said there are, when it said so.
+    pub expected_rows: Option<u64>,
+    /// Records received that are not in the table because another one with the same id is: in this fetch or, when
+    /// appending, in the table already.
+    pub duplicates: u64,
+    /// Records received that cannot be rows.
+    pub rejected: u64,
+    /// Requests sent, retries included.
+    pub requests: u64,
+    /// Requests among them that repeated a failed one.
+    pub retries: u64,
+    /// Seconds during which no request was allowed because the server asked for a pause.
+    pub waited_seconds: f64,
+    /// Identifies the run.
+    pub run_id: String,
+}
+
+/// The result of a sequential fetch.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FetchResult {
+    /// The table.
+    pub table: String,
+    /// Rows that the fetch put into the table.
+    pub rows: u64,
+    /// What the table holds: `profiles`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Seconds from the call to the committed load.
+    pub duration_seconds: f64,
+    /// First and last date; `None` for profiles.
+    pub date_range: Option<(String, String)>,
+    /// When the load was committed, in UTC, ISO 8601.
+    pub fetched_at: String,
+    /// Pages that failed for good, in order.
+    pub failed_page_indices: Vec<u32>,
+    /// Where every record went and what it cost.
+    #[serde(flatten)]
+    pub counts: FetchCounts,
+}
+
+impl FetchResult {
+    /// Says whether pages are missing from the table.
+    #[must_use]
+    pub fn has_failures(&self) -> bool {
+        !self.failed_page_indices.is_empty()
+    }
+}
+
+/// The result of a parallel fetch.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ParallelProfileResult {
+    /// The table.
+    pub table: String,
+    /// Rows that the fetch put into the table.
+    pub total_rows: u64,
+    /// Pages whose profiles are in the table.
+    pub successful_pages: u32,
+    /// Pages that failed for good.
+    pub failed_pages: u32,
+    /// Which pages failed for good, in order.
+    pub failed_page_indices: Vec<u32>,
+    /// Seconds from the call to the committed load.
+    pub duration_seconds: f64,
+    /// When the load was committed, in UTC, ISO 8601.
+    pub fetched_at: String,
+    /// Where every record went and what it cost.
+    #[serde(flatten)]
+    pub counts: FetchCounts,
+}
+
+impl ParallelProfileResult {
+    /// Says whether pages are missing from the table.
+    #[must_use]
+    pub fn has_failures(&self) -> bool {
+        self.failed_pages > 0
+    }
+}
+
+/// What `fetch_profiles` returns: the shape depends on the mode that was asked for, as in the specification.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ProfileFetchResult {
+    /// One page after the other.
+    Sequential(FetchResult),
+    /// Several pages at a time.
+    Parallel(ParallelProfileResult),
+}
+
+impl ProfileFetchResult {
+    /// Rows that the fetch put into the table.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        match self {
+            Self::Sequential(result) => result.rows,
+            Self::Parallel(result) => result.total_rows,
+        }
+    }
+
+    /// Which pages failed for good, in order.
+    #[must_use]
+    pub fn failed_page_indices(&self) -> &[u32] {
+        match self {
+            Self::Sequential(result) => &result.failed_page_indices,
+            Self::Parallel(result) => &result.failed_page_indices,
+        }
+    }
+
+    /// Says whether pages are missing from the table.
+    #[must_use]
+    pub fn has_failures(&self) -> bool {
+        !self.failed_page_indices().is_empty()
+    }
+
+    /// Where every record went and what it cost.
+    #[must_use]
+    pub fn counts(&self) -> &FetchCounts {
+        match self {
+            Self::Sequential(result) => &result.counts,
+            Self::Parallel(result) => &result.counts,
+        }
+    }
+}
+
+/// One finished page, on its way to the writer.
+#[derive(Debug)]
+pub struct ProfileWriteTask {
+    /// Which page, counted from 0.
+    pub page_index: u32,
+    /// Its rows and rejects.
+    pub rows: ProfileRows,
+    /// SHA-256 of the decoded reply, in hexadecimal.
+    pub body_sha256: String,
+}
+
+/// A table of the database, as `Workspace::tables` lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableInfo {
+    /// Its name.
+    pub name: String,
+    /// What it holds: `profiles`, `events`, or `unknown` for a table that no fetch made.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Rows in it.
+    pub row_count: u64,
+    /// When it was last loaded, in UTC, ISO 8601; `None` for a table that no fetch made.
+    pub fetched_at: Option<String>,
+}
+
+/// One column of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ColumnInfo {
+    /// Its name.
+    pub name: String,
+    /// Its SQL type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether it may be null.
+    pub nullable: bool,
+    /// Whether it is part of the primary key.
+    pub primary_key: bool,
+}
+
+/// The columns of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableSchema {
+    /// The table.
+    pub table_name: String,
+    /// Its columns, in order.
+    pub columns: Vec<ColumnInfo>,
+}
+
+/// The rows that a query returned.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SqlResult {
+    /// Column names, in order; they need not be unique.
+    pub columns: Vec<String>,
+    /// Rows; each has a value per column. JSON columns hold JSON values, dates and times ISO 8601 text.
+    pub rows: Vec<Vec<serde_json::Value>>,
+}
+
+/// The result of a stream of profiles.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProfileStreamResult {
+    /// Records handed over.
+    pub rows: u64,
+    /// Pages whose records were handed over.
+    pub successful_pages: u32,
+    /// Pages that failed for good, in order.
+    pub failed_page_indices: Vec<u32>,
+    /// Whether the receiver ended the stream.
+    pub ended_early: bool,
+    /// Where every record went and what it cost. `duplicates` is 0: a stream is not searched for them.
+    #[serde(flatten)]
+    pub counts: FetchCounts,
+}

@@ -1,0 +1,60 @@
+//! What the tests share: a simulator, a folder, and a workspace for the two.
+
+use std::path::PathBuf;
+
+use mixpanel_data::{ApiClient, ApiOptions, Credentials, Region, Secret, Workspace};
+use mixpanel_simulator::{Fault, Server, SimulatorConfig};
+use tempfile::TempDir;
+
+/// A simulator and an empty folder for databases; both go when it is dropped.
+pub(crate) struct Bench {
+    pub(crate) server: Server,
+    pub(crate) folder: TempDir,
+}
+
+impl Bench {
+    /// Starts a simulator.
+    pub(crate) async fn start(config: SimulatorConfig) -> Self {
+        let server = Server::start(config, ([127, 0, 0, 1], 0).into()).await.expect("loopback has a free port");
+        Self { server, folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    /// Starts a simulator without quotas that has `profiles` profiles and these faults.
+    pub(crate) async fn with_faults(profiles: u64, faults: &[&str]) -> Self {
+        let mut config = SimulatorConfig::unlimited().with_profiles(profiles);
+        config.faults = faults.iter().map(|fault| fault.parse::<Fault>().expect("a fault")).collect();
+        Self::start(config).await
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("project.db")
+    }
+
+    pub(crate) fn workspace(&self) -> Workspace {
+        Workspace::new(credentials("simulator-secret"), self.database())
+            .with_base_url(&self.server.base_url())
+            .expect("it is on loopback")
+    }
+
+    pub(crate) fn client(&self) -> ApiClient {
+        self.client_with_secret("simulator-secret")
+    }
+
+    pub(crate) fn client_with_secret(&self, secret: &str) -> ApiClient {
+        let options = ApiOptions { base_url: Some(self.server.base_url()), ..ApiOptions::default() };
+        ApiClient::new(credentials(secret), &options).expect("it is on loopback")
+    }
+
+    /// The files and folders beside the database.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).expect("the folder");
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+pub(crate) fn credentials(secret: &str) -> Credentials {
+    Credentials::new("simulator", Secret::new(secret), "12345", Region::Us).expect("they are well formed")
+}

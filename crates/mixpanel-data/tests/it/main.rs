@@ -1,0 +1,11 @@
+//! The library through its public surface: real HTTP on loopback, real files, the real engine.
+#![expect(clippy::disallowed_methods, reason = "tests time what they wait for")]
+
+mod client;
+mod failures;
+mod fetch;
+mod harness;
+mod store;
+mod stream;
+mod tidy;
+mod types;

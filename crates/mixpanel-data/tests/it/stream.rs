@@ -1,0 +1,77 @@
+//! Profiles handed over instead of stored.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+
+use mixpanel_data::{ProfileFetch, ProfileStreamResult, RecordForm, Result};
+use mixpanel_simulator::SimulatorConfig;
+use serde_json::Value;
+
+use crate::harness::Bench;
+
+async fn collect(
+    bench: &Bench,
+    fetch: ProfileFetch,
+    form: RecordForm,
+    most: usize,
+) -> (Vec<String>, Result<ProfileStreamResult>) {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&lines);
+    let result = bench
+        .workspace()
+        .stream_profiles(fetch, form, move |line| {
+            let mut lines = sink.lock().expect("no panic before");
+            lines.push(line.to_owned());
+            if lines.len() >= most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .await;
+    let lines = std::mem::take(&mut *lines.lock().expect("no panic before"));
+    (lines, result)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parallel_and_sequential_hand_over_the_same_lines_in_the_same_order() {
+    let mut config = SimulatorConfig::unlimited().with_profiles(7_300);
+    config.jitter = std::time::Duration::from_millis(60);
+    config.faults.push("pages=2 status=503 times=2".parse().unwrap());
+    let bench = Bench::start(config).await;
+    let (sequential, first) = collect(&bench, ProfileFetch::new("x"), RecordForm::Row, usize::MAX).await;
+    let (parallel, second) = collect(&bench, ProfileFetch::new("x").parallel(), RecordForm::Row, usize::MAX).await;
+    assert_eq!(sequential.len(), 7_300);
+    assert!(sequential == parallel, "the lines differ");
+    assert_eq!((first.unwrap().rows, second.unwrap().rows), (7_300, 7_300));
+    let record: Value = serde_json::from_str(&sequential[0]).unwrap();
+    let keys: Vec<_> = record.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(keys, ["distinct_id", "last_seen", "properties"]);
+    assert!(record["properties"].get("$last_seen").is_none());
+    assert!(bench.files().is_empty(), "nothing is left behind: {:?}", bench.files());
+}
+
+#[tokio::test]
+async fn raw_records_are_what_the_api_sent() {
+    let bench = Bench::with_faults(3, &[]).await;
+    let (lines, _) = collect(&bench, ProfileFetch::new("x"), RecordForm::Raw, usize::MAX).await;
+    let record: Value = serde_json::from_str(&lines[0]).unwrap();
+    assert!(record["$properties"].get("$last_seen").is_some(), "{record}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_fails_is_left_out_and_named() {
+    let bench = Bench::with_faults(5_500, &["pages=2 status=500"]).await;
+    let (lines, result) = collect(&bench, ProfileFetch::new("x").parallel(), RecordForm::Row, usize::MAX).await;
+    let result = result.unwrap();
+    assert_eq!((lines.len(), result.failed_page_indices.as_slice()), (4_500, &[2][..]));
+    assert!(bench.files().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_has_enough_ends_it_without_error() {
+    let mut config = SimulatorConfig::unlimited().with_profiles(50_000);
+    config.latency = std::time::Duration::from_millis(20);
+    let bench = Bench::start(config).await;
+    let (lines, result) = collect(&bench, ProfileFetch::new("x").parallel(), RecordForm::Row, 10).await;
+    assert_eq!(lines.len(), 10);
+    assert!(result.unwrap().ended_early);
+    assert!(bench.server.stats().requests < 20);
+    assert!(bench.files().is_empty());
+}
