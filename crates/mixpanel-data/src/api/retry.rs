@@ -58,8 +58,8 @@ fn rate_limited(kind: RateLimitKind, retry_after: Option<Duration>, attempt: u32
         return Decision::Halt;
     }
     match retry_after {
-        // The text of the headers is an upper bound (API facts 2.2), but for the hour there is nothing better yet.
-        Some(asked) if asked > RATE_LIMIT_WAIT_MAX && kind == RateLimitKind::Hourly => Decision::Halt,
+        // Too many queries at once are over in a moment, whatever the header says; it is an upper bound (API facts 2.2).
+        Some(asked) if asked > RATE_LIMIT_WAIT_MAX && kind != RateLimitKind::Concurrent => Decision::Halt,
         Some(asked) => {
             let asked = asked.min(RATE_LIMIT_WAIT_MAX);
             Decision::Pause(asked + spread(asked, fraction))
@@ -131,6 +131,8 @@ mod tests {
         assert_eq!(paused, Decision::Pause(Duration::from_secs(10)));
         let hour = decide(&failure(limited(RateLimitKind::Hourly, Some(3600))), 1, 0.0);
         assert_eq!(hour, Decision::Halt);
+        let unknown = decide(&failure(limited(RateLimitKind::LoadShed, Some(3600))), 1, 0.0);
+        assert_eq!(unknown, Decision::Halt);
         let minute = decide(&failure(limited(RateLimitKind::Hourly, Some(5))), 1, 0.0);
         assert_eq!(minute, Decision::Pause(Duration::from_secs(5)));
     }

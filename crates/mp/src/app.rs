@@ -1,0 +1,119 @@
+//! From the command line to the exit code.
+
+use std::io::IsTerminal as _;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::cli::{Cli, Command};
+use crate::commands;
+use crate::context::Context;
+use crate::env::Environment;
+use crate::failure::{Exit, Failure};
+use crate::logging;
+use crate::output::{Escape, Output};
+use crate::settings::Settings;
+
+/// Does what the command line says, and returns how it went.
+pub(crate) fn run() -> Exit {
+    keep_memory_private();
+    let environment = Environment::read();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let output = Output::new(&environment, false);
+            let wants_help = !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+            let shown = if wants_help { help(&error, &environment, &output) } else { Err(usage_failure(&error)) };
+            return conclude(shown.map(|()| Exit::Success), &output);
+        }
+    };
+    let output = Output::new(&environment, cli.global.quiet > 0);
+    if cli.global.verbose > 0 {
+        logging::install(&output);
+    }
+    let result = dispatch(cli, environment, &output);
+    conclude(result, &output)
+}
+
+fn conclude(result: Result<Exit, Failure>, output: &Output) -> Exit {
+    match result {
+        Ok(exit) => exit,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit
+        }
+    }
+}
+
+fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit, Failure> {
+    let Cli { global, show_completion, install_completion, command } = cli;
+    let settings = Settings::new(environment, global.account, global.db, global.base_url);
+    let context = Context { settings, output: output.clone(), chosen_format: global.format };
+    if let Some(shell) = show_completion {
+        return commands::completions::show(&context, shell);
+    }
+    if let Some(shell) = install_completion {
+        return commands::completions::install(&context, shell);
+    }
+    match command {
+        None => commands::completions::help(&context),
+        Some(Command::Fetch(command)) => commands::fetch::run(&context, command),
+        Some(Command::Query(command)) => commands::query::run(&context, command),
+        Some(Command::Inspect(command)) => commands::inspect::run(&context, command),
+        Some(Command::Auth(command)) => commands::auth::run(&context, command),
+        Some(Command::Demo(arguments)) => commands::demo::run(&context, &arguments),
+        Some(Command::Simulate(arguments)) => commands::simulate::run(&context, arguments),
+        Some(Command::Completions { shell }) => commands::completions::show(&context, Some(shell)),
+    }
+}
+
+/// Prints the help or the version that was asked for, or the help of a command that needs another word.
+fn help(error: &clap::Error, environment: &Environment, output: &Output) -> Result<(), Failure> {
+    let text = error.render();
+    let styled = std::io::stdout().is_terminal() && !environment.no_color && !environment.dumb_terminal;
+    if styled {
+        return output.styled_help(&text.ansi().to_string());
+    }
+    let mut data = output.data(Escape::Text);
+    data.text(&text.to_string())?;
+    data.finish()
+}
+
+/// Shows what the parser says in the form of all other failures.
+fn usage_failure(error: &clap::Error) -> Failure {
+    if std::env::args_os().any(|word| word.to_string_lossy().starts_with("--secret")) {
+        return Failure::usage("the secret cannot be given as an argument")
+            .hint("arguments are visible to every user of the machine; pipe it into `mp auth add NAME --secret-stdin`, set MP_SECRET, or leave it out to be asked for it");
+    }
+    let rendered = error.render().to_string();
+    let mut headline = String::new();
+    let mut hints = Vec::new();
+    let mut usage = None;
+    for line in rendered.lines() {
+        let text = line.trim();
+        if let Some(tip) = text.strip_prefix("tip: ") {
+            hints.push(tip.to_owned());
+        } else if let Some(form) = text.strip_prefix("Usage: ") {
+            usage = Some(form.to_owned());
+        } else if usage.is_none() && !text.is_empty() && !text.starts_with("For more information") {
+            if !headline.is_empty() {
+                headline.push('\n');
+            }
+            headline.push_str(text.strip_prefix("error: ").unwrap_or(text));
+        }
+    }
+    hints.extend(usage.map(|form| format!("usage: {form}")));
+    hints.into_iter().fold(Failure::usage(headline), Failure::hint)
+}
+
+/// No core file and no other process of this user gets to see the secret. Where the system cannot do that, it is as
+/// private as any other program's memory.
+fn keep_memory_private() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let _unchanged = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        let _unchanged = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}

@@ -1,0 +1,71 @@
+//! `mp auth` as typed.
+
+use clap::{Args, Subcommand};
+use mixpanel_data::Region;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuthCommand {
+    /// List the accounts
+    List,
+    /// Add an account
+    Add(AddArgs),
+    /// Remove an account
+    Remove {
+        /// The account
+        name: String,
+        /// Do not ask
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make an account the default
+    Switch {
+        /// The account
+        name: String,
+    },
+    /// Show an account, without its secret
+    Show {
+        /// The account [default: the default account]
+        name: Option<String>,
+    },
+    /// Check credentials with one cheap query
+    Test {
+        /// The account [default: as for every other command]
+        name: Option<String>,
+    },
+}
+
+/// The secret is asked for without echo, unless it comes from --secret-stdin or from the environment variable
+/// MP_SECRET. It is never an argument: arguments are visible to every user of the machine.
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// The name that the account gets here
+    pub(crate) name: String,
+
+    /// The service account's user name
+    #[arg(short, long)]
+    pub(crate) username: Option<String>,
+
+    /// The project's number
+    #[arg(short, long, value_name = "PROJECT_ID")]
+    pub(crate) project: Option<String>,
+
+    /// Where the project's data live: us, eu or in
+    #[arg(short, long, value_name = "REGION", default_value = "us", value_parser = parse_region)]
+    pub(crate) region: Region,
+
+    /// Make it the default account, as the first one always is
+    #[arg(short, long)]
+    pub(crate) default: bool,
+
+    /// Ask for whatever is missing
+    #[arg(short, long, conflicts_with = "secret_stdin")]
+    pub(crate) interactive: bool,
+
+    /// Read the secret from standard input, which must be a pipe or a file
+    #[arg(long)]
+    pub(crate) secret_stdin: bool,
+}
+
+fn parse_region(text: &str) -> Result<Region, String> {
+    text.parse().map_err(|_| "use us, eu or in".to_owned())
+}

@@ -1,0 +1,15 @@
+//! The command line as it is typed. The doc comments are the help texts; nothing here reads files or the environment.
+
+mod auth;
+mod fetch;
+mod inspect;
+mod query;
+mod root;
+mod simulate;
+
+pub(crate) use auth::{AddArgs, AuthCommand};
+pub(crate) use fetch::{FetchCommand, FetchProfilesArgs};
+pub(crate) use inspect::InspectCommand;
+pub(crate) use query::{QueryCommand, SqlArgs};
+pub(crate) use root::{Cli, Command, Format};
+pub(crate) use simulate::{DemoArgs, SimulateArgs};

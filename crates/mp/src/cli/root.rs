@@ -1,0 +1,122 @@
+//! The command, its subcommands and the options that all of them take.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use super::auth::AuthCommand;
+use super::fetch::FetchCommand;
+use super::inspect::InspectCommand;
+use super::query::QueryCommand;
+use super::simulate::{DemoArgs, SimulateArgs};
+
+/// Get user profiles out of Mixpanel into DuckDB, and query them with SQL
+///
+/// Exit codes: 0 success; 1 failure, or a fetch that lacks pages; 2 credentials refused; 3 wrong arguments, query or SQL;
+/// 4 no such table, database, account or file; 5 rate limited; 130 interrupted (143 terminated, 129 hung up).
+#[derive(Debug, Parser)]
+#[command(
+    name = "mp",
+    version = concat!("version ", env!("CARGO_PKG_VERSION")),
+    arg_required_else_help = true,
+    subcommand_required = false,
+    infer_subcommands = false,
+    max_term_width = 100,
+    after_help = "Start with `mp demo`, which needs no account, or with `mp auth add`."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+
+    /// Print the completion script of this shell, or of the one in SHELL
+    #[arg(long, value_name = "SHELL", num_args = 0..=1, exclusive = true)]
+    pub(crate) show_completion: Option<Option<Shell>>,
+
+    /// Install the completion script of this shell, or of the one in SHELL, for the current user
+    #[arg(long, value_name = "SHELL", num_args = 0..=1, exclusive = true)]
+    pub(crate) install_completion: Option<Option<Shell>>,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Options that every command takes, before or after it.
+#[derive(Debug, Args)]
+pub(crate) struct GlobalArgs {
+    /// Use this account of the config file [env: MP_ACCOUNT]
+    #[arg(short, long, global = true, value_name = "NAME", help_heading = "Global options")]
+    pub(crate) account: Option<String>,
+
+    /// Use this database file [default: ~/.mp/data/PROJECT_ID.db]
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Global options")]
+    pub(crate) db: Option<PathBuf>,
+
+    /// Send requests to this loopback address, such as that of `mp simulate`, instead of Mixpanel [env: MP_BASE_URL]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    pub(crate) base_url: Option<String>,
+
+    /// Print results in this format [default: json]
+    ///
+    /// `csv` is exact: a text that a spreadsheet would take for a formula is not changed.
+    #[arg(short, long, global = true, value_name = "FORMAT", value_enum, help_heading = "Global options")]
+    pub(crate) format: Option<Format>,
+
+    /// Show no progress and no notes; warnings and errors stay
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
+    pub(crate) quiet: u8,
+
+    /// Log what happens to standard error
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
+    pub(crate) verbose: u8,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// JSON, indented by two blanks
+    Json,
+    /// JSON, one value a line
+    Jsonl,
+    /// A table to read
+    Table,
+    /// Comma-separated values with a header
+    Csv,
+    /// The most telling value of each row, one a line
+    Plain,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Fetch data from Mixpanel into the database
+    #[command(subcommand)]
+    Fetch(FetchCommand),
+    /// Query the database
+    #[command(subcommand)]
+    Query(QueryCommand),
+    /// Look at the tables of the database
+    #[command(subcommand)]
+    Inspect(InspectCommand),
+    /// Manage accounts in the config file
+    #[command(subcommand)]
+    Auth(AuthCommand),
+    /// Fetch from a simulated Mixpanel and query the result: a tour that needs no account
+    Demo(DemoArgs),
+    /// Run a simulated Mixpanel on this machine
+    Simulate(SimulateArgs),
+    /// Print the completion script of a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn no_two_options_share_a_name() {
+        super::Cli::command().debug_assert();
+    }
+}

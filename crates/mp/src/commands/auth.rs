@@ -1,0 +1,148 @@
+//! `mp auth`: the accounts of the config file.
+
+use mixpanel_data::Credentials;
+use serde_json::json;
+
+use crate::accounts::Accounts;
+use crate::cli::{AddArgs, AuthCommand};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::prompt::{self, Answer};
+
+/// Runs `mp auth ...`.
+pub(crate) fn run(context: &Context, command: AuthCommand) -> Result<Exit, Failure> {
+    match command {
+        AuthCommand::List => list(context)?,
+        AuthCommand::Add(arguments) => add(context, arguments)?,
+        AuthCommand::Remove { name, force } => remove(context, &name, force)?,
+        AuthCommand::Switch { name } => switch(context, &name)?,
+        AuthCommand::Show { name } => show(context, name)?,
+        AuthCommand::Test { name } => test(context, name)?,
+    }
+    Ok(Exit::Success)
+}
+
+fn list(context: &Context) -> Result<(), Failure> {
+    let accounts = Accounts::load(context.environment(), &context.output)?;
+    let default = accounts.config().default_name();
+    let mut records = Vec::new();
+    for name in accounts.config().names() {
+        let Credentials { username, project_id, region, .. } = accounts.get(name)?;
+        records.push(json!({
+            "name": name,
+            "username": username,
+            "project_id": project_id,
+            "region": region,
+            "is_default": default == Some(name),
+        }));
+    }
+    context.print_all(&["name", "username", "project_id", "region", "is_default"], records)
+}
+
+fn add(context: &Context, arguments: AddArgs) -> Result<(), Failure> {
+    let AddArgs { name, username, project, region, default, interactive, secret_stdin } = arguments;
+    check_name(&name)?;
+    // Nobody should type a secret to be told that the name is taken.
+    check_is_new(&Accounts::load(context.environment(), &context.output)?, &name)?;
+    let ask = |value: Option<String>, question: &str, option: &str| match value {
+        Some(value) => Ok(value),
+        None if interactive => prompt::text(&context.output, question),
+        None => Err(Failure::usage(format!("the {question} is missing"))
+            .hint(format!("give it with `{option}`, or use `--interactive` to be asked"))),
+    };
+    let username = ask(username, "user name", "--username")?;
+    let project_id = ask(project, "project id", "--project")?;
+    let secret = match &context.environment().secret {
+        _ if secret_stdin => prompt::secret_from_stdin()?,
+        Some(secret) if !interactive => {
+            context.output.note("the secret is that of MP_SECRET");
+            secret.clone()
+        }
+        _ => prompt::secret()?,
+    };
+    let credentials = Credentials::new(username, secret, project_id, region)
+        .map_err(|error| Failure::library(format!("could not add the account `{name}`"), &error))?;
+    let is_default = Accounts::update(context.environment(), |accounts| {
+        check_is_new(accounts, &name)?;
+        accounts.config_mut().add(&name, &credentials);
+        if default {
+            accounts.config_mut().set_default(&name);
+        }
+        Ok(accounts.config().default_name() == Some(&name))
+    })?;
+    context.print(json!({ "added": name, "is_default": is_default }))
+}
+
+fn check_name(name: &str) -> Result<(), Failure> {
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err(Failure::usage("the account's name is empty or holds a control character"));
+    }
+    Ok(())
+}
+
+fn check_is_new(accounts: &Accounts, name: &str) -> Result<(), Failure> {
+    if !accounts.config().names().contains(&name) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("there is an account `{name}` already"))
+        .hint(format!("choose another name, or remove it first with `mp auth remove {name}`")))
+}
+
+fn remove(context: &Context, name: &str, force: bool) -> Result<(), Failure> {
+    Accounts::load(context.environment(), &context.output)?.check_exists(name)?;
+    if !force && prompt::confirm(&context.output, &format!("Remove the account `{name}`?"))? == Answer::No {
+        return Err(Failure::new("nothing was removed").hint("`--force` removes without asking"));
+    }
+    Accounts::update(context.environment(), |accounts| {
+        accounts.check_exists(name)?;
+        accounts.config_mut().remove(name);
+        Ok(())
+    })?;
+    context.print(json!({ "removed": name }))
+}
+
+fn switch(context: &Context, name: &str) -> Result<(), Failure> {
+    Accounts::update(context.environment(), |accounts| {
+        accounts.check_exists(name)?;
+        accounts.config_mut().set_default(name);
+        Ok(())
+    })?;
+    context.print(json!({ "default": name }))
+}
+
+fn show(context: &Context, name: Option<String>) -> Result<(), Failure> {
+    let accounts = Accounts::load(context.environment(), &context.output)?;
+    let default = accounts.config().default_name().map(str::to_owned);
+    let name = name.or_else(|| context.settings.account.clone()).or_else(|| default.clone());
+    let name = name.ok_or_else(|| Failure::new("there are no accounts").hint("add one with `mp auth add`"))?;
+    let Credentials { username, project_id, region, .. } = accounts.get(&name)?;
+    context.print(json!({
+        "name": name,
+        "username": username,
+        "secret": "********",
+        "project_id": project_id,
+        "region": region,
+        "is_default": default.as_ref() == Some(&name),
+    }))
+}
+
+fn test(context: &Context, name: Option<String>) -> Result<(), Failure> {
+    let settings = &context.settings;
+    let identity = match name {
+        Some(name) => settings.identity_of(name, &context.output)?,
+        None => settings.identity(&context.output)?,
+    };
+    let workspace = settings.workspace(&identity, &context.output)?;
+    let whose = identity.whose();
+    let events = context.block_on(async {
+        let result = workspace.test_credentials().await;
+        result.map_err(|error| Failure::library(format!("the credentials of {whose} did not work"), &error))
+    })?;
+    context.print(json!({
+        "success": true,
+        "account": identity.account,
+        "project_id": identity.credentials.project_id,
+        "region": identity.credentials.region,
+        "events_found": events,
+    }))
+}

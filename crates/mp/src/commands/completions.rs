@@ -1,0 +1,83 @@
+//! `mp completions`, and the help that is shown when nothing is asked for.
+
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use crate::accounts::no_home;
+use crate::cli::Cli;
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::output::Escape;
+
+/// Prints the help.
+pub(crate) fn help(context: &Context) -> Result<Exit, Failure> {
+    print(context, &Cli::command().render_help().to_string())
+}
+
+/// Prints the completion script of a shell; of the user's one if none is named.
+pub(crate) fn show(context: &Context, shell: Option<Shell>) -> Result<Exit, Failure> {
+    let shell = shell.map_or_else(|| current_shell(context), Ok)?;
+    print(context, &script(shell))
+}
+
+/// Puts the completion script where the shell looks for it.
+pub(crate) fn install(context: &Context, shell: Option<Shell>) -> Result<Exit, Failure> {
+    let shell = shell.map_or_else(|| current_shell(context), Ok)?;
+    let path = destination(context, shell)?;
+    let write = |path: &Path| {
+        std::fs::create_dir_all(path.parent().unwrap_or(path))?;
+        std::fs::write(path, script(shell))
+    };
+    write(&path).map_err(|error| {
+        Failure::new(format!("could not write `{}`", path.display()))
+            .caused_by(&error)
+            .hint(format!("`mp completions {shell}` prints the script, for you to put it elsewhere"))
+    })?;
+    context.output.note(&format!("the completion script for {shell} is in `{}`; open a new shell", path.display()));
+    if shell == Shell::Zsh {
+        context
+            .output
+            .hint("zsh needs these lines in ~/.zshrc: `fpath=(~/.zfunc $fpath)` and `autoload -U compinit; compinit`");
+    }
+    Ok(Exit::Success)
+}
+
+fn print(context: &Context, text: &str) -> Result<Exit, Failure> {
+    let mut data = context.output.data(Escape::Text);
+    data.text(text)?;
+    data.finish()?;
+    Ok(Exit::Success)
+}
+
+fn script(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "mp", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+fn current_shell(context: &Context) -> Result<Shell, Failure> {
+    let shell = context.environment().shell.as_deref().and_then(Shell::from_shell_path);
+    shell.ok_or_else(|| {
+        Failure::usage("cannot tell which shell this is").hint("name it: bash, zsh, fish, elvish or powershell")
+    })
+}
+
+fn destination(context: &Context, shell: Shell) -> Result<PathBuf, Failure> {
+    let environment = context.environment();
+    let home = environment.home.clone().ok_or_else(no_home)?;
+    match shell {
+        Shell::Bash => {
+            let data = environment.data_home.clone().unwrap_or_else(|| home.join(".local/share"));
+            Ok(data.join("bash-completion/completions/mp"))
+        }
+        Shell::Fish => {
+            let config = environment.config_home.clone().unwrap_or_else(|| home.join(".config"));
+            Ok(config.join("fish/completions/mp.fish"))
+        }
+        Shell::Zsh => Ok(home.join(".zfunc/_mp")),
+        _ => Err(Failure::usage(format!("{shell} has no place for completion scripts"))
+            .hint(format!("`mp completions {shell}` prints the script, for you to put it where you need it"))),
+    }
+}

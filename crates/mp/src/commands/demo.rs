@@ -1,0 +1,283 @@
+//! `mp demo`: a simulated Mixpanel, two fetches from it, some queries. Needs nothing and leaves nothing behind.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mixpanel_data::{Credentials, ErrorKind, ProfileFetch, ProfileFetchResult, Region, Secret, SqlResult, Workspace};
+use mixpanel_simulator::{Server, SimulatorConfig};
+use serde_json::{Value, json};
+
+use crate::cli::{DemoArgs, Format};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::format::Rows;
+use crate::output::Escape;
+use crate::progress::{Progress, Shown};
+use crate::signals::Interrupts;
+use crate::text::{counted, duration, shell_quoted, thousands};
+
+const FILE: &str = "demo.db";
+const PARALLEL: &str = "users";
+const SEQUENTIAL: &str = "users_one_by_one";
+const WORKERS: u32 = 5;
+
+/// What is asked of the fetched data: a heading and the SQL.
+const QUERIES: [(&str, &str); 3] = [
+    (
+        "What customers of each plan have spent so far",
+        "SELECT properties->>'plan' AS plan, count(*) AS customers, \
+         round(avg((properties->>'ltv')::DOUBLE), 2) AS average_ltv, \
+         round(sum((properties->>'ltv')::DOUBLE))::BIGINT AS revenue \
+         FROM users GROUP BY plan ORDER BY average_ltv DESC",
+    ),
+    (
+        "Where they live",
+        "SELECT properties->>'$.\"$country_code\"' AS country, count(*) AS customers, \
+         round(100 * avg((properties->>'is_paying')::BOOLEAN::INTEGER), 1) AS paying_percent, \
+         round(avg((properties->>'sessions')::INTEGER), 1) AS average_sessions \
+         FROM users GROUP BY country ORDER BY customers DESC LIMIT 6",
+    ),
+    (
+        "Who signed up in the last months, and how many came back in the last week",
+        "SELECT strftime((properties->>'signup_date')::DATE, '%Y-%m') AS month, count(*) AS signups, \
+         count(*) FILTER (last_seen > (SELECT max(last_seen) FROM users) - INTERVAL 7 DAY) AS seen_last_week \
+         FROM users GROUP BY month ORDER BY month DESC LIMIT 6",
+    ),
+];
+
+/// How large the demo is.
+struct Size {
+    profiles: u64,
+    page_size: u32,
+    /// Least time for a page, and what may come on top.
+    latency: (Duration, Duration),
+}
+
+const FULL: Size =
+    Size { profiles: 25_000, page_size: 1_000, latency: (Duration::from_millis(350), Duration::from_millis(100)) };
+const FAST: Size =
+    Size { profiles: 2_000, page_size: 200, latency: (Duration::from_millis(20), Duration::from_millis(5)) };
+
+/// Where the database is, and whether it stays.
+struct Place {
+    database: PathBuf,
+    kept: bool,
+    /// Removes the folder when it goes.
+    _temporary: Option<tempfile::TempDir>,
+}
+
+/// Runs `mp demo`.
+pub(crate) fn run(context: &Context, arguments: &DemoArgs) -> Result<Exit, Failure> {
+    let size = if arguments.fast { FAST } else { FULL };
+    let place = place(arguments.keep.as_deref())?;
+    context.block_on(async {
+        let interrupts = Interrupts::listen(&context.output, "stopping; once more stops at once")?;
+        let shown = if arguments.no_progress { Shown::No } else { Shown::Yes };
+        let tour = Tour { context, size, place: &place, interrupts: &interrupts, shown };
+        interrupts.settle(tour.take().await)
+    })?;
+    Ok(Exit::Success)
+}
+
+fn place(keep: Option<&Path>) -> Result<Place, Failure> {
+    let Some(folder) = keep else {
+        let failed = |error: std::io::Error| {
+            Failure::new("cannot make a temporary folder")
+                .caused_by(&error)
+                .hint("set TMPDIR to a folder with some space")
+        };
+        let temporary = tempfile::Builder::new().prefix("mp-demo-").tempdir().map_err(failed)?;
+        return Ok(Place { database: temporary.path().join(FILE), kept: false, _temporary: Some(temporary) });
+    };
+    let failed =
+        |error: std::io::Error| Failure::new(format!("cannot use the folder `{}`", folder.display())).caused_by(&error);
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let database = std::path::absolute(folder).map_err(failed)?.join(FILE);
+    if database.try_exists().map_err(failed)? {
+        return Err(
+            Failure::new(format!("`{}` exists already", database.display())).hint("remove it, or name another folder")
+        );
+    }
+    Ok(Place { database, kept: true, _temporary: None })
+}
+
+struct Tour<'a> {
+    context: &'a Context,
+    size: Size,
+    place: &'a Place,
+    interrupts: &'a Interrupts,
+    shown: Shown,
+}
+
+impl Tour<'_> {
+    async fn take(&self) -> Result<(), Failure> {
+        let server = self.start_simulator().await?;
+        let workspace = self.workspace(&server)?;
+        self.say(&format!(
+            "A simulated Mixpanel listens at {}:\n{}, {} a page, {} for a page.\n",
+            server.base_url(),
+            counted(self.size.profiles, "profile"),
+            thousands(u64::from(self.size.page_size)),
+            about(self.size.latency),
+        ))?;
+        let sequential = self.fetch(&workspace, SEQUENTIAL, ProfileFetch::new(SEQUENTIAL)).await?;
+        self.say(&format!("One page after the other:  {}", fetched(&sequential)))?;
+        let parallel = ProfileFetch::new(PARALLEL).max_workers(WORKERS);
+        let parallel = self.fetch(&workspace, PARALLEL, parallel).await?;
+        self.say(&format!("Up to five pages at once:  {}", fetched(&parallel)))?;
+        server.shutdown().await;
+        let speedup = seconds(&sequential) / seconds(&parallel);
+        self.check_same(&workspace)?;
+        self.say(&format!("{speedup:.1} times as fast, and the two tables hold the same profiles.\n"))?;
+        let results = self.query(&workspace)?;
+        if !self.is_story() {
+            return self.report(&sequential, &parallel, speedup, &results);
+        }
+        if self.place.kept {
+            self.say(&self.how_to_go_on())
+        } else {
+            self.say("Nothing of this is left; `mp demo --keep DIR` keeps the database.\nFor your own data, begin with `mp auth add`.")
+        }
+    }
+
+    async fn start_simulator(&self) -> Result<Server, Failure> {
+        let mut config = SimulatorConfig::default().with_profiles(self.size.profiles);
+        config.page_size = self.size.page_size;
+        (config.latency, config.jitter) = self.size.latency;
+        let address = ([127, 0, 0, 1], 0).into();
+        Server::start(config, address)
+            .await
+            .map_err(|error| Failure::new("could not start the simulator").caused_by(&error))
+    }
+
+    fn workspace(&self, server: &Server) -> Result<Workspace, Failure> {
+        let failed = |error| Failure::library("could not set up the demo", &error);
+        let SimulatorConfig { username, secret, project_id, .. } = SimulatorConfig::default();
+        let credentials = Credentials::new(username, Secret::new(secret), project_id, Region::Us).map_err(failed)?;
+        Workspace::new(credentials, &self.place.database).with_base_url(&server.base_url()).map_err(failed)
+    }
+
+    async fn fetch(
+        &self,
+        workspace: &Workspace,
+        table: &str,
+        fetch: ProfileFetch,
+    ) -> Result<ProfileFetchResult, Failure> {
+        let progress = Progress::begin(&self.context.output, format!("`{table}`"), self.shown);
+        let fetch = fetch.cancel_with(self.interrupts.token()).on_event(progress.listener());
+        let result = progress.watch(workspace.fetch_profiles(fetch)).await;
+        let result = result.map_err(|error| match error.kind() {
+            // What the fetch has kept goes with the folder.
+            ErrorKind::Cancelled => Failure::new("the demo was stopped").exit(Exit::Signal(2)),
+            _ => Failure::library(format!("could not fetch profiles into `{table}`"), &error),
+        })?;
+        if result.has_failures() {
+            return Err(Failure::new("pages of the simulator failed, which they should not"));
+        }
+        Ok(result)
+    }
+
+    fn check_same(&self, workspace: &Workspace) -> Result<(), Failure> {
+        let difference = format!(
+            "SELECT count(*) FROM ((FROM {PARALLEL} EXCEPT ALL FROM {SEQUENTIAL}) UNION ALL \
+             (FROM {SEQUENTIAL} EXCEPT ALL FROM {PARALLEL}))"
+        );
+        let failed = |error| Failure::library("could not compare the two tables", &error);
+        match workspace.sql_scalar(&difference).map_err(failed)?.as_u64() {
+            Some(0) => Ok(()),
+            different => Err(Failure::new("the two tables are not the same")
+                .hint(format!("this is a bug: please report it ({different:?} rows differ)"))),
+        }
+    }
+
+    fn query(&self, workspace: &Workspace) -> Result<Vec<SqlResult>, Failure> {
+        let mut results = Vec::new();
+        for (heading, query) in QUERIES {
+            let result = workspace.sql(query).map_err(|error| Failure::library("could not run a query", &error))?;
+            if self.is_story() {
+                self.say(&format!("{heading}:"))?;
+                let mut rows = Rows::begin(&self.context.output, Format::Table, &result.columns)?;
+                for row in &result.rows {
+                    rows.row(row.clone())?;
+                }
+                rows.end()?;
+                self.say("")?;
+            }
+            results.push(result);
+        }
+        Ok(results)
+    }
+
+    /// Without a format of its own, the demo is a story to read.
+    fn is_story(&self) -> bool {
+        matches!(self.context.chosen_format, None | Some(Format::Table))
+    }
+
+    fn say(&self, text: &str) -> Result<(), Failure> {
+        if !self.is_story() {
+            return Ok(());
+        }
+        let mut data = self.context.output.data(Escape::Text);
+        data.line(text)?;
+        data.finish()
+    }
+
+    fn report(
+        &self,
+        sequential: &ProfileFetchResult,
+        parallel: &ProfileFetchResult,
+        speedup: f64,
+        results: &[SqlResult],
+    ) -> Result<(), Failure> {
+        let queries = QUERIES.iter().zip(results).map(|((heading, query), result)| {
+            let rows: Vec<Value> = result
+                .rows
+                .iter()
+                .map(|row| {
+                    result.columns.iter().cloned().zip(row.iter().cloned()).collect::<serde_json::Map<_, _>>().into()
+                })
+                .collect();
+            json!({ "heading": heading, "query": query, "rows": rows })
+        });
+        let database = self.place.kept.then(|| self.place.database.display().to_string());
+        self.context.print(json!({
+            "profiles": parallel.rows(),
+            "sequential_seconds": seconds(sequential),
+            "parallel_seconds": seconds(parallel),
+            "speedup": speedup,
+            "queries": queries.collect::<Vec<_>>(),
+            "database": database,
+        }))
+    }
+
+    fn how_to_go_on(&self) -> String {
+        let program = &self.context.environment().program;
+        let program = shell_quoted(if program.contains('/') { program } else { "mp" });
+        let path = self.place.database.display().to_string();
+        let database = shell_quoted(&path);
+        let query = QUERIES[0].1.replace('"', "\\\"");
+        format!(
+            "The database stays. Go on with:\n\n  \
+             {program} inspect tables --db {database} --format table\n  \
+             {program} inspect sample --db {database} --table {PARALLEL} --rows 1\n  \
+             {program} query sql --db {database} --format table \"{query}\"\n"
+        )
+    }
+}
+
+fn seconds(result: &ProfileFetchResult) -> f64 {
+    match result {
+        ProfileFetchResult::Sequential(result) => result.duration_seconds,
+        ProfileFetchResult::Parallel(result) => result.duration_seconds,
+    }
+}
+
+fn fetched(result: &ProfileFetchResult) -> String {
+    let time = Duration::try_from_secs_f64(seconds(result)).unwrap_or_default();
+    let requests = result.counts().requests;
+    format!("{} with {} in {}", counted(result.rows(), "profile"), counted(requests, "request"), duration(time))
+}
+
+fn about((least, extra): (Duration, Duration)) -> String {
+    format!("about {} ms", (least + extra / 2).as_millis())
+}

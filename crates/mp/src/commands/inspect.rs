@@ -1,0 +1,68 @@
+//! `mp inspect`: the tables of the database.
+
+use mixpanel_data::{TableInfo, TableSchema};
+use serde_json::json;
+
+use crate::cli::{Format, InspectCommand};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::format::Rows;
+use crate::prompt::{self, Answer};
+
+/// Runs `mp inspect ...`.
+pub(crate) fn run(context: &Context, command: InspectCommand) -> Result<Exit, Failure> {
+    match command {
+        InspectCommand::Tables => tables(context)?,
+        InspectCommand::Schema { table } => schema(context, &table)?,
+        InspectCommand::Sample { table, rows } => sample(context, &table, rows)?,
+        InspectCommand::Drop { table, force } => drop_table(context, &table, force)?,
+    }
+    Ok(Exit::Success)
+}
+
+fn tables(context: &Context) -> Result<(), Failure> {
+    let tables = context.database()?.tables().map_err(|error| Failure::library("could not list the tables", &error))?;
+    let records = tables.into_iter().map(|TableInfo { name, kind, row_count, fetched_at }| {
+        json!({ "name": name, "type": kind, "row_count": row_count, "fetched_at": fetched_at })
+    });
+    context.print_all(&["name", "type", "row_count", "fetched_at"], records.collect())
+}
+
+fn schema(context: &Context, table: &str) -> Result<(), Failure> {
+    let schema = context.database()?.table_schema(table);
+    let TableSchema { table_name, columns } =
+        schema.map_err(|error| Failure::library(format!("could not read the columns of `{table}`"), &error))?;
+    let columns: Vec<_> = columns
+        .into_iter()
+        .map(|column| json!({ "name": column.name, "type": column.kind, "nullable": column.nullable }))
+        .collect();
+    if matches!(context.format(), Format::Json | Format::Jsonl) {
+        return context.print(json!({ "table": table_name, "columns": columns }));
+    }
+    context.print_all(&["name", "type", "nullable"], columns)
+}
+
+fn sample(context: &Context, table: &str, rows: u32) -> Result<(), Failure> {
+    let result = context.database()?.sample(table, rows);
+    let result = result.map_err(|error| Failure::library(format!("could not read from `{table}`"), &error))?;
+    let mut printed = Rows::begin(&context.output, context.format(), &result.columns)?;
+    for row in result.rows {
+        printed.row(row)?;
+    }
+    printed.end()
+}
+
+fn drop_table(context: &Context, table: &str, force: bool) -> Result<(), Failure> {
+    let failed = |error: &mixpanel_data::Error| Failure::library(format!("could not drop `{table}`"), error);
+    let workspace = context.database()?;
+    // Nobody should confirm to be told that there is nothing to drop.
+    workspace.table_schema(table).map_err(|error| failed(&error))?;
+    if !force {
+        let database = workspace.database().display();
+        if prompt::confirm(&context.output, &format!("Drop the table `{table}` of {database}?"))? == Answer::No {
+            return Err(Failure::new("nothing was dropped").hint("`--force` drops without asking"));
+        }
+    }
+    workspace.drop_tables(&[table.to_owned()]).map_err(|error| failed(&error))?;
+    context.print(json!({ "dropped": table }))
+}

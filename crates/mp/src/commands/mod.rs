@@ -1,0 +1,9 @@
+//! One module a command: resolved values in, result or failure out.
+
+pub(crate) mod auth;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod fetch;
+pub(crate) mod inspect;
+pub(crate) mod query;
+pub(crate) mod simulate;

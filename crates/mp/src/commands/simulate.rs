@@ -1,0 +1,125 @@
+//! `mp simulate`: a Mixpanel on this machine, for trying things out and for tests.
+
+use std::fs::File;
+use std::io::{BufReader, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use mixpanel_simulator::{Fault, ProfileSource, Records, Server, SessionPages, SimulatorConfig, Stats};
+use serde_json::json;
+
+use crate::cli::{Format, SimulateArgs};
+use crate::context::Context;
+use crate::env::{MP_BASE_URL, MP_PROJECT_ID, MP_REGION, MP_SECRET, MP_USERNAME};
+use crate::failure::{Exit, Failure};
+use crate::output::Escape;
+use crate::signals::Interrupts;
+use crate::text::{counted, shell_quoted};
+
+/// Runs `mp simulate`, until it is interrupted.
+pub(crate) fn run(context: &Context, arguments: SimulateArgs) -> Result<Exit, Failure> {
+    let address = arguments.addr;
+    let config = config(arguments)?;
+    let variables = |base_url: String| {
+        [
+            (MP_BASE_URL, base_url),
+            (MP_USERNAME, config.username.clone()),
+            (MP_SECRET, config.secret.clone()),
+            (MP_PROJECT_ID, config.project_id.clone()),
+            (MP_REGION, "us".to_owned()),
+        ]
+    };
+    context.block_on(async {
+        let interrupts = Interrupts::listen(&context.output, "stopping")?;
+        let server = Server::start(config.clone(), address).await.map_err(|error| {
+            Failure::new("could not start the simulator")
+                .caused_by(&error)
+                .hint("choose another address with `--addr`; 127.0.0.1:0 takes any free port")
+        })?;
+        print_variables(context, &variables(server.base_url()))?;
+        context.output.note("a simulated Mixpanel runs until Ctrl-C; set the variables above where you use it");
+        interrupts.token().cancelled().await;
+        let stats = server.stats();
+        server.shutdown().await;
+        context.output.note(&summary(&stats));
+        Ok(interrupts.exit().unwrap_or(Exit::Success))
+    })
+}
+
+fn print_variables(context: &Context, variables: &[(&str, String)]) -> Result<(), Failure> {
+    if matches!(context.chosen_format, Some(Format::Json | Format::Jsonl)) {
+        let fields = variables.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
+        return context.print(fields.collect::<serde_json::Map<_, _>>().into());
+    }
+    let mut data = context.output.data(Escape::Text);
+    for (name, value) in variables {
+        data.line(&format!("export {name}={}", shell_quoted(value)))?;
+    }
+    data.finish()
+}
+
+fn summary(stats: &Stats) -> String {
+    let refused = stats.too_many_requests;
+    let refused = refused.hourly + refused.concurrency + refused.load_shed + refused.body_only;
+    format!(
+        "{} answered, {} counted, {refused} refused with 429, {} applied, at most {} at once",
+        counted(stats.requests, "request"),
+        stats.counted_requests,
+        counted(stats.faults_applied, "fault"),
+        stats.greatest_concurrency,
+    )
+}
+
+fn config(arguments: SimulateArgs) -> Result<SimulatorConfig, Failure> {
+    let SimulateArgs {
+        profiles,
+        file,
+        seed,
+        latency,
+        jitter,
+        page_size,
+        quota,
+        count_session_pages,
+        fault,
+        faults,
+        ..
+    } = arguments;
+    let mut config = SimulatorConfig { seed, latency, jitter, page_size, quota: quota.0, ..SimulatorConfig::default() };
+    config.profiles = match file {
+        Some(file) => ProfileSource::Records(Arc::new(records(&file)?)),
+        None => ProfileSource::Generated(profiles),
+    };
+    if count_session_pages {
+        config.session_pages = SessionPages::Counted;
+    }
+    config.faults = fault;
+    if let Some(file) = faults {
+        config.faults.extend(read_faults(&file)?);
+    }
+    Ok(config)
+}
+
+fn records(file: &Path) -> Result<Records, Failure> {
+    let records = if file == Path::new("-") {
+        Records::read(std::io::stdin().lock())
+    } else {
+        Records::read(BufReader::new(File::open(file).map_err(|error| unreadable(file, &error))?))
+    };
+    records.map_err(|error| Failure::usage(format!("cannot serve `{}`", file.display())).caused_by(&error))
+}
+
+fn read_faults(file: &Path) -> Result<Vec<Fault>, Failure> {
+    let mut text = String::new();
+    let read = File::open(file).and_then(|mut file| file.read_to_string(&mut text));
+    read.map_err(|error| unreadable(file, &error))?;
+    serde_json::from_str(&text).map_err(|error| {
+        Failure::usage(format!("cannot understand the faults in `{}`", file.display()))
+            .caused_by(&error)
+            .hint(r#"they are a JSON array, such as [{"pages": "3,7", "status": 500, "times": 2}]"#)
+    })
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> Failure {
+    let failure = Failure::new(format!("cannot read `{}`", file.display())).caused_by(error);
+    if error.kind() == std::io::ErrorKind::NotFound { failure.exit(Exit::NotFound) } else { failure }
+}

@@ -1,0 +1,160 @@
+//! The config file: `default = "NAME"` and a table `[accounts.NAME]` for each account. What else stands in it, comments
+//! included, is kept when it is rewritten.
+
+use std::path::Path;
+
+use mixpanel_data::{Credentials, Region, Secret};
+use toml_edit::{DocumentMut, Item, Table, value};
+
+use crate::failure::Failure;
+
+const DEFAULT: &str = "default";
+const ACCOUNTS: &str = "accounts";
+const KEYS: [&str; 4] = ["username", "secret", "project_id", "region"];
+
+/// A config file that has been read.
+#[derive(Debug, Default)]
+pub(crate) struct Config {
+    document: DocumentMut,
+}
+
+impl Config {
+    /// Reads the text of a config file.
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
+        let document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
+            // The error's own text quotes the line, and that may be the one with the secret.
+            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+            Failure::new(format!("cannot understand the config file `{}`", path.display()))
+                .caused_by(&std::io::Error::other(format!("line {line}: {}", error.message())))
+                .hint("correct that line, or move the file away and add the accounts again with `mp auth add`")
+        })?;
+        let config = Self { document };
+        if config.document.get(ACCOUNTS).is_some_and(|accounts| !accounts.is_table_like()) {
+            return Err(malformed(path, "`accounts` is not a table"));
+        }
+        Ok(config)
+    }
+
+    /// Returns the text of the config file.
+    pub(crate) fn text(&self) -> String {
+        self.document.to_string()
+    }
+
+    /// Returns the accounts' names in the file's order.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let accounts = self.document.get(ACCOUNTS).and_then(Item::as_table_like);
+        accounts.map(|accounts| accounts.iter().map(|(name, _)| name).collect()).unwrap_or_default()
+    }
+
+    /// Returns the name of the default account: the one that `default` names, else the first.
+    pub(crate) fn default_name(&self) -> Option<&str> {
+        let named = self.document.get(DEFAULT).and_then(Item::as_str);
+        named.or_else(|| self.names().first().copied())
+    }
+
+    /// Returns an account's credentials.
+    pub(crate) fn account(&self, name: &str, path: &Path) -> Result<Credentials, Failure> {
+        let field = |key: &str| self.field(name, key, path);
+        if !self.names().contains(&name) {
+            return Err(unknown_account(name, &self.names()));
+        }
+        let [username, secret, project_id, region] = KEYS.map(field);
+        let wrong = |error: &mixpanel_data::Error| {
+            Failure::new(format!("account `{name}` in the config file `{}` is not usable", path.display()))
+                .caused_by(error)
+                .hint("correct it there, or remove it and add it again")
+        };
+        let region: Region = region?.parse().map_err(|error| wrong(&error))?;
+        Credentials::new(username?, Secret::new(secret?), project_id?, region).map_err(|error| wrong(&error))
+    }
+
+    fn field(&self, name: &str, key: &str, path: &Path) -> Result<String, Failure> {
+        let account = self.document.get(ACCOUNTS).and_then(Item::as_table_like).and_then(|accounts| accounts.get(name));
+        let item = account.and_then(Item::as_table_like).and_then(|account| account.get(key));
+        let item = item.ok_or_else(|| {
+            malformed(path, &format!("account `{name}` has no `{key}`"))
+                .hint(format!("add it under `[accounts.{name}]`, or remove the account and add it again"))
+        })?;
+        // People write the project's number without quotes.
+        let text = item.as_str().map(str::to_owned).or_else(|| item.as_integer().map(|number| number.to_string()));
+        text.ok_or_else(|| malformed(path, &format!("`{key}` of account `{name}` is not a text")))
+    }
+
+    /// Adds an account. The first one becomes the default.
+    pub(crate) fn add(&mut self, name: &str, credentials: &Credentials) {
+        let accounts = self.document.entry(ACCOUNTS).or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(true);
+            Item::Table(table)
+        });
+        let mut account = Table::new();
+        let Credentials { username, secret, project_id, region } = credentials;
+        let texts = [username.as_str(), secret.expose(), project_id.as_str(), region.as_str()];
+        for (key, text) in KEYS.into_iter().zip(texts) {
+            account.insert(key, value(text));
+        }
+        let account = if accounts.is_inline_table() {
+            Item::Value(account.into_inline_table().into())
+        } else {
+            Item::Table(account)
+        };
+        if let Some(accounts) = accounts.as_table_like_mut() {
+            accounts.insert(name, account);
+        }
+        if self.document.get(DEFAULT).is_none() {
+            let first = self.names().first().map_or_else(|| name.to_owned(), |first| (*first).to_owned());
+            self.set_default(&first);
+        }
+    }
+
+    /// Makes an account the default.
+    pub(crate) fn set_default(&mut self, name: &str) {
+        let mut name = toml_edit::Value::from(name);
+        match self.document.get_mut(DEFAULT) {
+            Some(Item::Value(old)) => {
+                // The blanks and the comment around it.
+                *name.decor_mut() = old.decor().clone();
+                *old = name;
+            }
+            _ => {
+                self.document.insert(DEFAULT, Item::Value(name));
+            }
+        }
+    }
+
+    /// Removes an account. If it was the default, the next one in the file is; after the last one, the first.
+    pub(crate) fn remove(&mut self, name: &str) {
+        let was_default = self.default_name() == Some(name);
+        let names = self.names();
+        let position = names.iter().position(|other| *other == name).unwrap_or(0);
+        let next = names
+            .get(position + 1)
+            .or_else(|| names.first())
+            .filter(|next| **next != name)
+            .map(|next| (*next).to_owned());
+        if let Some(accounts) = self.document.get_mut(ACCOUNTS).and_then(Item::as_table_like_mut) {
+            accounts.remove(name);
+        }
+        match next {
+            Some(next) if was_default => self.set_default(&next),
+            None => {
+                self.document.remove(DEFAULT);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+/// Says that there is no such account, and which there are.
+pub(crate) fn unknown_account(name: &str, names: &[&str]) -> Failure {
+    let failure = Failure::not_found(format!("there is no account `{name}`"));
+    if names.is_empty() {
+        return failure.hint("add it with `mp auth add`");
+    }
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    failure.hint(format!("the config file has {}", names.join(", ")))
+}
+
+fn malformed(path: &Path, reason: &str) -> Failure {
+    Failure::new(format!("cannot understand the config file `{}`: {reason}", path.display()))
+}

@@ -1,0 +1,269 @@
+//! Failures as they are shown: headline, causes, hints, exit code. [`render`](Failure::render) is the one printer.
+
+use std::error::Error as StdError;
+use std::process::ExitCode;
+
+use mixpanel_data::{Error, ErrorKind};
+
+use crate::text::{duration, indented, printable};
+
+/// How the command ends. The numbers are part of the command's contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// 0
+    Success,
+    /// 1: a failure that has no code of its own, or a fetch that lacks pages.
+    Failure,
+    /// 2: the credentials were refused.
+    Auth,
+    /// 3: wrong arguments, or a query that the server or the database refused.
+    Usage,
+    /// 4: no such table, database, account or file.
+    NotFound,
+    /// 5: a limit of the server.
+    RateLimit,
+    /// 128 and the signal's number.
+    Signal(u8),
+}
+
+impl Exit {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failure => 1,
+            Self::Auth => 2,
+            Self::Usage => 3,
+            Self::NotFound => 4,
+            Self::RateLimit => 5,
+            Self::Signal(number) => 128 + number,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Why a command failed, ready to be shown.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    headline: String,
+    causes: Vec<String>,
+    hints: Vec<String>,
+    silent: bool,
+}
+
+impl Failure {
+    /// A failure with exit code 1, unless changed by [`exit`](Self::exit).
+    pub(crate) fn new(headline: impl Into<String>) -> Self {
+        Self { exit: Exit::Failure, headline: headline.into(), causes: Vec::new(), hints: Vec::new(), silent: false }
+    }
+
+    /// Wrong arguments.
+    pub(crate) fn usage(headline: impl Into<String>) -> Self {
+        Self::new(headline).exit(Exit::Usage)
+    }
+
+    /// Something named does not exist.
+    pub(crate) fn not_found(headline: impl Into<String>) -> Self {
+        Self::new(headline).exit(Exit::NotFound)
+    }
+
+    /// Whoever read our output went away, which is no failure: `mp ... | head`.
+    pub(crate) fn reader_gone() -> Self {
+        Self { silent: true, ..Self::new("the reader of the output went away").exit(Exit::Success) }
+    }
+
+    /// The exit code, the causes and the hints follow from the error.
+    pub(crate) fn library(headline: impl Into<String>, error: &Error) -> Self {
+        let mut failure = Self::new(headline).exit(exit_of(error.kind())).caused_by(error);
+        if let Some(run_id) = error.run_id() {
+            failure = failure.hint(kept(error, run_id));
+        }
+        match hint_of(error) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// Adds an error and its sources, but no text twice.
+    #[must_use]
+    pub(crate) fn caused_by(mut self, error: &dyn StdError) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let text = error.to_string();
+            let shown = self.causes.last().unwrap_or(&self.headline);
+            if !text.is_empty() && !shown.contains(&text) {
+                self.causes.push(text);
+            }
+            next = error.source();
+        }
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Says whether there is anything to show.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent
+    }
+
+    /// Returns the lines to show, with labels in the given style.
+    pub(crate) fn render(&self, label: impl Fn(&str, Label) -> String) -> String {
+        let mut text = format!("{} {}\n", label("error:", Label::Error), indented(&self.headline, 2));
+        for cause in &self.causes {
+            text.push_str(&format!("  {} {}\n", label("caused by:", Label::Cause), indented(cause, 4)));
+        }
+        for hint in &self.hints {
+            text.push_str(&format!("{} {}\n", label("hint:", Label::Hint), indented(hint, 2)));
+        }
+        text
+    }
+}
+
+/// What a label means, and so which colour it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Label {
+    Error,
+    Warning,
+    Cause,
+    Hint,
+    Note,
+}
+
+fn exit_of(kind: ErrorKind) -> Exit {
+    match kind {
+        ErrorKind::Unauthorized => Exit::Auth,
+        ErrorKind::PaymentRequired
+        | ErrorKind::Forbidden
+        | ErrorKind::NotFound
+        | ErrorKind::Rejected
+        | ErrorKind::InvalidInput
+        | ErrorKind::Query => Exit::Usage,
+        ErrorKind::TableNotFound | ErrorKind::DatabaseNotFound => Exit::NotFound,
+        ErrorKind::RateLimited => Exit::RateLimit,
+        ErrorKind::Cancelled => Exit::Signal(2),
+        _ => Exit::Failure,
+    }
+}
+
+/// What to do about an error, by its kind. Errors whose message says it have no entry.
+fn hint_of(error: &Error) -> Option<String> {
+    let hint = match error.kind() {
+        ErrorKind::Unauthorized => {
+            "check the user name, the secret and the region, then try `mp auth test`; a service account needs a role in the project"
+        }
+        ErrorKind::PaymentRequired => "the project's plan does not include this API: ask its owner",
+        ErrorKind::Forbidden => {
+            "give the service account a role in this project, in the project's settings, or name another project"
+        }
+        ErrorKind::NotFound => "check the region (us, eu or in) and the ids",
+        ErrorKind::Rejected => "correct the filter; `mp fetch profiles --help` shows the accepted forms",
+        ErrorKind::RateLimited => return Some(rate_limit_hint(error)),
+        ErrorKind::ServerError => "the server has trouble: try again later",
+        ErrorKind::Unreachable => "check the network, and HTTPS_PROXY if there is a proxy; the region decides the host",
+        ErrorKind::UnexpectedReply => {
+            "something between this machine and Mixpanel may have answered, such as a proxy or a log-in page of the network"
+        }
+        ErrorKind::SessionLost => "run the same command again",
+        ErrorKind::TableExists => {
+            "use `--append` to add to it, `--replace` to replace it once the new one is complete, or another table name"
+        }
+        ErrorKind::TableNotFound => return Some(tables_hint(error)),
+        ErrorKind::DatabaseNotFound => "fetch first with `mp fetch profiles`, or name another file with `--db`",
+        ErrorKind::DatabaseLocked => return Some(lock_hint(error)),
+        ErrorKind::DatabaseUnusable => "move the file away, with its `.wal` file, or name another one with `--db`",
+        ErrorKind::DiskFull => "make room, or name a file on another disk with `--db`; then run the same command again",
+        ErrorKind::Storage => {
+            "check that the folder exists and that you may write to it, or name another file with `--db`"
+        }
+        ErrorKind::Incomplete => "run the same command again for a complete table",
+        ErrorKind::Internal => "this is a bug: please report it with the output of the same command and `--verbose`",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn kept(error: &Error, run_id: &str) -> String {
+    let pages = error.detail("staged_pages").and_then(serde_json::Value::as_u64);
+    let pages = pages.map_or_else(|| "the pages".to_owned(), |pages| format!("the {pages} pages"));
+    format!("{pages} fetched so far are kept in the stage beside the database, as run {run_id}")
+}
+
+fn rate_limit_hint(error: &Error) -> String {
+    match error.retry_after() {
+        Some(pause) => format!("try again in {}", duration(pause)),
+        None => "Mixpanel allows 60 counted queries an hour and 5 at once for a project: try again later".to_owned(),
+    }
+}
+
+fn tables_hint(error: &Error) -> String {
+    let names: Vec<&str> = error
+        .detail("available_tables")
+        .and_then(serde_json::Value::as_array)
+        .map(|names| names.iter().filter_map(serde_json::Value::as_str).collect())
+        .unwrap_or_default();
+    if names.is_empty() {
+        return "`mp inspect tables` lists the tables".to_owned();
+    }
+    format!("the database has {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+}
+
+fn lock_hint(error: &Error) -> String {
+    match error.detail("holding_pid") {
+        Some(pid) => format!("process {} has it open: close it there, or wait", printable(&pid.to_string())),
+        None => "another process has it open: close it there, or wait".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(failure: &Failure) -> String {
+        failure.render(|label, _| label.to_owned())
+    }
+
+    #[test]
+    fn no_text_is_shown_twice() {
+        let error = Error::new(ErrorKind::ServerError, "page 0 failed after 4 attempts")
+            .with_source(std::io::Error::other(std::io::Error::other("status 503")));
+        let text = shown(&Failure::library("could not fetch profiles into `users`", &error));
+        assert_eq!(
+            text,
+            "error: could not fetch profiles into `users`\n  \
+             caused by: page 0 failed after 4 attempts\n  \
+             caused by: status 503\n\
+             hint: the server has trouble: try again later\n"
+        );
+    }
+
+    #[test]
+    fn texts_of_servers_cannot_play_tricks() {
+        let error = Error::new(ErrorKind::Rejected, "status 400: \u{1b}[2Jgone\r\nhint: run rm\u{202e}\u{9b}1m");
+        let text = shown(&Failure::library("could not fetch", &error));
+        assert!(!text.contains(['\u{1b}', '\r', '\u{202e}', '\u{9b}']), "{text:?}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("hint:")).count(), 1, "{text}");
+    }
+
+    #[test]
+    fn kept_pages_are_named() {
+        let error = Error::new(ErrorKind::Cancelled, "the fetch was stopped").with_detail("staged_pages", 7);
+        let failure = Failure::library("could not fetch", &error.with_run_id("r1"));
+        assert!(shown(&failure).contains("hint: the 7 pages fetched so far are kept"));
+        assert_eq!(failure.exit.code(), 130);
+    }
+}

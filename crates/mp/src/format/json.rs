@@ -1,0 +1,69 @@
+//! `json`, indented by two blanks, and `jsonl`, one value a line.
+
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+use crate::output::Data;
+
+/// Pairs columns and values. A column that is there twice gets a number, as DuckDB does it: `a`, `a_1`.
+pub(super) fn object(columns: &[String], values: Vec<Value>) -> Map<String, Value> {
+    columns.iter().cloned().zip(values).collect()
+}
+
+/// Numbers columns of the same name.
+pub(super) fn unique(columns: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::with_capacity(columns.len());
+    for column in columns {
+        let mut name = column.clone();
+        let mut number = 0;
+        while names.contains(&name) || (number > 0 && columns.contains(&name)) {
+            number += 1;
+            name = format!("{column}_{number}");
+        }
+        names.push(name);
+    }
+    names
+}
+
+/// Writes a value as text; what was read as JSON can be written as JSON.
+fn compact(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("keys are texts")
+}
+
+fn pretty(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("keys are texts")
+}
+
+/// Writes a line.
+pub(super) fn line(data: &mut Data, record: &Map<String, Value>) -> Result<(), Failure> {
+    data.line(&compact(record))
+}
+
+/// Writes a single record over several lines.
+pub(super) fn record(data: &mut Data, record: &Map<String, Value>) -> Result<(), Failure> {
+    data.line(&pretty(record))
+}
+
+/// Writes an element of an array, with what goes before it.
+pub(super) fn element(data: &mut Data, position: u64, record: &Map<String, Value>) -> Result<(), Failure> {
+    data.text(if position == 0 { "[\n  " } else { ",\n  " })?;
+    // Line ends inside texts are escaped, so that these are layout.
+    data.text(&pretty(record).replace('\n', "\n  "))
+}
+
+/// Ends an array of so many elements.
+pub(super) fn end(data: &mut Data, elements: u64) -> Result<(), Failure> {
+    data.text(if elements == 0 { "[]\n" } else { "\n]\n" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_of_the_same_name_are_numbered() {
+        let names = |columns: &[&str]| unique(&columns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(names(&["a", "b"]), ["a", "b"]);
+        assert_eq!(names(&["a", "a", "a_1", "a"]), ["a", "a_2", "a_1", "a_3"]);
+    }
+}

@@ -1,0 +1,69 @@
+//! `table`: for reading. On a terminal it is as wide as the terminal at most; elsewhere it is never wrapped.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use serde_json::{Map, Value};
+
+use crate::failure::Failure;
+use crate::output::Data;
+use crate::text::printable;
+
+/// Where the table is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    Terminal,
+    Pipe,
+}
+
+/// Writes rows under their column names.
+pub(super) fn rows(data: &mut Data, columns: &[String], rows: &[Vec<Value>], reader: Reader) -> Result<(), Failure> {
+    let mut table = empty(reader);
+    table.set_header(columns.iter().map(|column| cell_text(&column.to_uppercase().replace('_', " "), reader)));
+    for row in rows {
+        table.add_row(row.iter().map(|value| cell(value, reader)));
+    }
+    for (number, column) in table.column_iter_mut().enumerate() {
+        if !rows.is_empty()
+            && rows.iter().all(|row| row.get(number).is_some_and(|value| value.is_number() || value.is_null()))
+        {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    data.line(&table.trim_fmt())
+}
+
+/// Writes a lone record: a line for each of its fields.
+pub(super) fn record(data: &mut Data, record: &Map<String, Value>, reader: Reader) -> Result<(), Failure> {
+    let mut table = empty(reader);
+    table.set_header(["FIELD", "VALUE"]);
+    for (key, value) in record {
+        table.add_row([cell_text(key, reader), cell(value, reader)]);
+    }
+    data.line(&table.trim_fmt())
+}
+
+fn empty(reader: Reader) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_FULL_CONDENSED);
+    table.set_content_arrangement(match reader {
+        Reader::Terminal => ContentArrangement::Dynamic,
+        Reader::Pipe => ContentArrangement::Disabled,
+    });
+    table
+}
+
+fn cell(value: &Value, reader: Reader) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Bool(true) => "Yes".to_owned(),
+        Value::Bool(false) => "No".to_owned(),
+        Value::String(text) => cell_text(text, reader),
+        other => cell_text(&other.to_string(), reader),
+    }
+}
+
+fn cell_text(text: &str, reader: Reader) -> String {
+    match reader {
+        Reader::Terminal => printable(text).into_owned(),
+        Reader::Pipe => text.to_owned(),
+    }
+}

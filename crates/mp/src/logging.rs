@@ -1,0 +1,59 @@
+//! The log of `--verbose`, on standard error.
+//!
+//! Only this project's crates are heard: the log of an HTTP library would show headers, and so credentials.
+
+use std::io;
+
+use tracing::Level;
+use tracing_subscriber::filter::{FilterFn, Targets};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::output::Output;
+use crate::text::indented;
+
+/// Where the library tells callers what it tells the log, too. Its warnings are shown as such already.
+const ALSO_AN_EVENT: &str = "mixpanel_data::fetch::run";
+
+/// Begins to log.
+pub(crate) fn install(output: &Output) {
+    let targets = Targets::new()
+        .with_target("mixpanel_data", Level::DEBUG)
+        .with_target("mixpanel_simulator", Level::DEBUG)
+        .with_target("mp", Level::DEBUG);
+    let not_shown_already = FilterFn::new(|event| *event.level() != Level::WARN || event.target() != ALSO_AN_EVENT);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_timer(tracing_subscriber::fmt::time::uptime())
+        .with_writer(LogWriter(output.clone()))
+        .with_filter(targets)
+        .with_filter(not_shown_already);
+    // There is one call, so there is no other subscriber to give way to.
+    let _first = tracing_subscriber::registry().with(layer).try_init();
+}
+
+/// Writes above the progress bar.
+struct LogWriter(Output);
+
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line(&self.0)
+    }
+}
+
+/// A line of the log, which the subscriber writes at once.
+struct Line<'a>(&'a Output);
+
+impl io::Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.words(&format!("{}\n", indented(&String::from_utf8_lossy(bytes), 4)));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

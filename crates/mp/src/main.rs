@@ -1,0 +1,28 @@
+//! The command `mp`: gets user profiles out of Mixpanel into DuckDB.
+//!
+//! Read `cli` (what is typed), `settings` (what then holds), `commands` (what is done), `output` and `failure` (what is
+//! shown).
+
+mod accounts;
+mod app;
+mod cli;
+mod commands;
+mod config;
+mod context;
+mod env;
+mod failure;
+mod format;
+mod logging;
+mod output;
+mod private_file;
+mod progress;
+mod prompt;
+mod settings;
+mod signals;
+mod text;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    app::run().into()
+}

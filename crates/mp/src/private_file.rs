@@ -1,0 +1,171 @@
+//! Reads and writes a small file that holds secrets, through descriptors, so that nothing can be swapped in between a
+//! check and what it is for.
+
+use std::fs::{DirBuilder, File};
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::failure::Failure;
+use crate::text::shell_quoted;
+
+/// A config file is a few kilobytes; a larger one is something else.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// A folder that is held open, with the name of the file in it.
+#[derive(Debug)]
+pub(crate) struct PrivateFile {
+    folder: OwnedFd,
+    name: String,
+    path: PathBuf,
+}
+
+/// What is in the file, and who else can read it.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub(crate) text: String,
+    pub(crate) others_can_read: bool,
+}
+
+impl PrivateFile {
+    /// Opens the folder of the file; `None` if there is none.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, Failure> {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| unusable(path, "its name is not a file name"))?.to_owned();
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = match rustix::fs::open(folder, flags, Mode::empty()) {
+            Ok(folder) => folder,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(unreadable(path).caused_by(&std::io::Error::from(error))),
+        };
+        let stat = rustix::fs::fstat(&folder).map_err(|error| unreadable(path).caused_by(&error))?;
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        if mode.contains(Mode::WOTH) && stat.st_mode & STICKY == 0 {
+            let quoted = shell_quoted(&path.parent().unwrap_or(path).display().to_string()).into_owned();
+            return Err(unusable(path, "everyone may write to its folder").hint(format!("`chmod o-w {quoted}`")));
+        }
+        Ok(Some(Self { folder, name, path: path.to_owned() }))
+    }
+
+    /// Opens the folder of the file, and makes it, for this user alone, if there is none.
+    pub(crate) fn open_or_make_folder(path: &Path) -> Result<Self, Failure> {
+        if let Some(file) = Self::open(path)? {
+            return Ok(file);
+        }
+        let folder = path.parent().unwrap_or(Path::new("."));
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+            Failure::new(format!("cannot make the folder `{}`", folder.display()))
+                .caused_by(&error)
+                .hint("name another place for the config file with MP_CONFIG_PATH")
+        })?;
+        Self::open(path)?.ok_or_else(|| unusable(path, "its folder vanished"))
+    }
+
+    /// Keeps other processes that do the same out until this value goes.
+    pub(crate) fn lock(&self) -> Result<(), Failure> {
+        rustix::fs::flock(&self.folder, FlockOperation::LockExclusive).map_err(|error| {
+            Failure::new(format!("cannot lock the folder of `{}`", self.path.display())).caused_by(&error)
+        })
+    }
+
+    /// Reads the file; `None` if there is none.
+    pub(crate) fn read(&self) -> Result<Option<Contents>, Failure> {
+        // Without NONBLOCK, opening a pipe would wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&self.folder, &self.name, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(self.symbolic_link()),
+            Err(error) => return Err(unreadable(&self.path).caused_by(&std::io::Error::from(error))),
+        };
+        let stat = rustix::fs::fstat(&file).map_err(|error| unreadable(&self.path).caused_by(&error))?;
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        self.check(&stat, mode)?;
+        let mut text = String::new();
+        let mut limited = File::from(file).take(BYTES_MAX + 1);
+        limited.read_to_string(&mut text).map_err(|error| unreadable(&self.path).caused_by(&error))?;
+        if text.len() as u64 > BYTES_MAX {
+            return Err(unusable(&self.path, "it is larger than 1 MiB"));
+        }
+        Ok(Some(Contents { text, others_can_read: mode.intersects(Mode::RGRP | Mode::ROTH) }))
+    }
+
+    fn check(&self, stat: &rustix::fs::Stat, mode: Mode) -> Result<(), Failure> {
+        let file_type = FileType::from_raw_mode(stat.st_mode);
+        if file_type != FileType::RegularFile {
+            return Err(unusable(&self.path, "it is not a regular file"));
+        }
+        if stat.st_uid != rustix::process::geteuid().as_raw() {
+            return Err(unusable(&self.path, "it belongs to another user"));
+        }
+        if stat.st_nlink != 1 {
+            return Err(
+                unusable(&self.path, "it has other names (hard links)").hint("copy it, and move the copy in its place")
+            );
+        }
+        if mode.intersects(Mode::WGRP | Mode::WOTH) {
+            return Err(unusable(&self.path, "others may write to it").hint(chmod(&self.path)));
+        }
+        if u64::try_from(stat.st_size).is_ok_and(|size| size > BYTES_MAX) {
+            return Err(unusable(&self.path, "it is larger than 1 MiB"));
+        }
+        Ok(())
+    }
+
+    /// Replaces the file in one step: after a crash there is the old one or the new one, for this user alone.
+    pub(crate) fn write(&self, text: &str) -> Result<(), Failure> {
+        if let Ok(stat) = rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)
+            && FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
+        {
+            return Err(self.symbolic_link());
+        }
+        let failed = |error: std::io::Error| {
+            let failure = Failure::new(format!("cannot write `{}`", self.path.display())).caused_by(&error);
+            match error.kind() {
+                std::io::ErrorKind::StorageFull => failure.hint("make room on its disk; the old file is untouched"),
+                _ => failure.hint("check that you may write to its folder, or name another file with MP_CONFIG_PATH"),
+            }
+        };
+        let temporary = format!(".{}.{}.tmp", self.name, std::process::id());
+        // What is left of a process that was killed and had this process's number.
+        let _absent = rustix::fs::unlinkat(&self.folder, &temporary, AtFlags::empty());
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.folder, &temporary, flags, Mode::RUSR | Mode::WUSR);
+        let mut file = File::from(file.map_err(|error| failed(error.into()))?);
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| {
+            rustix::fs::renameat(&self.folder, &temporary, &self.folder, &self.name)?;
+            Ok(rustix::fs::fsync(&self.folder)?)
+        });
+        written.map_err(|error| {
+            let _gone = rustix::fs::unlinkat(&self.folder, &temporary, AtFlags::empty());
+            failed(error)
+        })
+    }
+
+    fn symbolic_link(&self) -> Failure {
+        unusable(&self.path, "it is a symbolic link").hint("name the file that it points to with MP_CONFIG_PATH")
+    }
+}
+
+const STICKY: rustix::fs::RawMode = 0o1000;
+
+fn unreadable(path: &Path) -> Failure {
+    Failure::new(format!("cannot read the config file `{}`", path.display()))
+}
+
+fn unusable(path: &Path, reason: &str) -> Failure {
+    Failure::new(format!("cannot use the config file `{}`: {reason}", path.display()))
+}
+
+/// The command that makes the file private.
+pub(crate) fn chmod(path: &Path) -> String {
+    format!("`chmod 600 {}`", shell_quoted(&path.display().to_string()))
+}

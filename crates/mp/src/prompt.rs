@@ -1,0 +1,71 @@
+//! Asks people at a terminal.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+
+use mixpanel_data::Secret;
+
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// A service account's secret has 32 characters; a longer input is something else.
+const SECRET_BYTES_MAX: u64 = 4 << 10;
+
+/// Asks for a line of text.
+pub(crate) fn text(output: &Output, question: &str) -> Result<String, Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage(format!("cannot ask for the {question}: standard input is not a terminal")));
+    }
+    output.words(&format!("{question}: "));
+    Ok(read_line()?.unwrap_or_default())
+}
+
+/// Asks for a yes or no; no answer is a no.
+pub(crate) fn confirm(output: &Output, question: &str) -> Result<Answer, Failure> {
+    output.words(&format!("{question} [y/N] "));
+    let answer = read_line()?.unwrap_or_default().to_ascii_lowercase();
+    if !io::stdin().is_terminal() {
+        output.words("\n");
+    }
+    Ok(if matches!(answer.as_str(), "y" | "yes") { Answer::Yes } else { Answer::No })
+}
+
+/// What a person decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Yes,
+    No,
+}
+
+/// Asks for the secret without echo.
+pub(crate) fn secret() -> Result<Secret, Failure> {
+    let ways = "pipe the secret into `mp auth add NAME --secret-stdin`, or set MP_SECRET";
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage("cannot ask for the secret: standard input is not a terminal").hint(ways));
+    }
+    let secret = rpassword::prompt_password("Secret: ")
+        .map_err(|error| Failure::new("cannot ask for the secret").caused_by(&error).hint(ways))?;
+    Ok(Secret::new(secret))
+}
+
+/// Reads the secret from a pipe or a file, less the line end.
+pub(crate) fn secret_from_stdin() -> Result<Secret, Failure> {
+    if io::stdin().is_terminal() {
+        return Err(Failure::usage("`--secret-stdin` needs a pipe or a file")
+            .hint("leave the option out to be asked for the secret without echo"));
+    }
+    let mut text = String::new();
+    let failed = |error: io::Error| Failure::new("cannot read the secret from standard input").caused_by(&error);
+    io::stdin().lock().take(SECRET_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > SECRET_BYTES_MAX {
+        return Err(Failure::usage("what came from standard input is too long for a secret"));
+    }
+    let secret = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(Secret::new(secret.strip_suffix('\r').unwrap_or(secret)))
+}
+
+fn read_line() -> Result<Option<String>, Failure> {
+    let mut line = String::new();
+    let read = io::stdin().lock().read_line(&mut line);
+    let read = read.map_err(|error| Failure::new("cannot read the answer").caused_by(&error))?;
+    Ok((read > 0).then(|| line.trim().to_owned()))
+}

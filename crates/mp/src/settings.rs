@@ -1,0 +1,137 @@
+//! Settles what holds: option, then environment, then config file, then default.
+
+use std::path::PathBuf;
+
+use mixpanel_data::{Credentials, ProjectId, Region, Workspace};
+
+use crate::accounts::{Accounts, no_home};
+use crate::env::{Environment, MP_PROJECT_ID, MP_REGION, MP_SECRET, MP_USERNAME};
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// The options that all commands take, with the environment they were given in.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) environment: Environment,
+    pub(crate) account: Option<String>,
+    pub(crate) db: Option<PathBuf>,
+    pub(crate) base_url: Option<String>,
+}
+
+/// Whose credentials are used, and whence they came.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// The account's name in the config file; `None` for the environment's credentials.
+    pub(crate) account: Option<String>,
+    pub(crate) credentials: Credentials,
+}
+
+impl Identity {
+    /// Says whose credentials these are.
+    pub(crate) fn whose(&self) -> String {
+        self.account.as_ref().map_or_else(|| "the environment".to_owned(), |name| format!("account `{name}`"))
+    }
+}
+
+impl Settings {
+    /// Adds what the environment says to what the options say.
+    pub(crate) fn new(
+        environment: Environment,
+        account: Option<String>,
+        db: Option<PathBuf>,
+        base_url: Option<String>,
+    ) -> Self {
+        Self {
+            account: account.or_else(|| environment.account.clone()),
+            db,
+            base_url: base_url.or_else(|| environment.base_url.clone()),
+            environment,
+        }
+    }
+
+    /// Returns the credentials to use: those of the account that is named, else the environment's, else those of the
+    /// default account.
+    pub(crate) fn identity(&self, output: &Output) -> Result<Identity, Failure> {
+        if let Some(name) = &self.account {
+            if self.environment.username.is_some() {
+                output.note(&format!("account `{name}` is used; {MP_USERNAME} and its like are not"));
+            }
+            return self.identity_of(name.clone(), output);
+        }
+        if let Some(credentials) = self.environment_credentials()? {
+            return Ok(Identity { account: None, credentials });
+        }
+        let accounts = Accounts::load(&self.environment, output)?;
+        let name = accounts.config().default_name().ok_or_else(|| {
+            Failure::new("there are no credentials").hint(format!(
+                "add an account with `mp auth add`, or set {MP_USERNAME}, {MP_SECRET}, {MP_PROJECT_ID} and {MP_REGION}"
+            ))
+        })?;
+        let credentials = accounts.get(name)?;
+        Ok(Identity { account: Some(name.to_owned()), credentials })
+    }
+
+    /// Returns the credentials of this account.
+    pub(crate) fn identity_of(&self, name: String, output: &Output) -> Result<Identity, Failure> {
+        let credentials = Accounts::load(&self.environment, output)?.get(&name)?;
+        Ok(Identity { account: Some(name), credentials })
+    }
+
+    /// Reads the environment's credentials: all four variables or none.
+    fn environment_credentials(&self) -> Result<Option<Credentials>, Failure> {
+        let Environment { username, secret, project_id, region, .. } = &self.environment;
+        if let (Some(username), Some(secret), Some(project_id), Some(region)) = (username, secret, project_id, region) {
+            let wrong = |error: mixpanel_data::Error| {
+                Failure::library(format!("cannot use the credentials in {MP_USERNAME} and its like"), &error)
+            };
+            let region: Region = region.parse().map_err(wrong)?;
+            return Credentials::new(username, secret.clone(), project_id, region).map(Some).map_err(wrong);
+        }
+        if username.is_none() && secret.is_none() && project_id.is_none() {
+            return Ok(None);
+        }
+        let given = [username.is_some(), secret.is_some(), project_id.is_some(), region.is_some()];
+        let names = [MP_USERNAME, MP_SECRET, MP_PROJECT_ID, MP_REGION];
+        let list = |wanted: bool| -> Vec<&str> {
+            names.into_iter().zip(given).filter(|(_, is_given)| *is_given == wanted).map(|(name, _)| name).collect()
+        };
+        let headline = format!("the environment has {} but not {}", list(true).join(", "), list(false).join(", "));
+        Err(Failure::new(headline).hint("set all four, or none, or name an account with `--account`"))
+    }
+
+    /// Returns the database and the account in use, without looking for more than that needs.
+    pub(crate) fn database(&self, output: &Output) -> Result<PathBuf, Failure> {
+        if let Some(path) = &self.db {
+            return Ok(path.clone());
+        }
+        if self.account.is_none()
+            && let Some(project_id) = &self.environment.project_id
+        {
+            let project_id = ProjectId::new(project_id.clone())
+                .map_err(|error| Failure::library(format!("cannot use {MP_PROJECT_ID}"), &error))?;
+            return self.default_database(&project_id);
+        }
+        let identity = self.identity(output).map_err(|failure| failure.hint("or name the database with `--db`"))?;
+        self.default_database(&identity.credentials.project_id)
+    }
+
+    fn default_database(&self, project_id: &ProjectId) -> Result<PathBuf, Failure> {
+        let home = self.environment.home.as_ref().ok_or_else(no_home)?;
+        Ok(home.join(".mp").join("data").join(format!("{project_id}.db")))
+    }
+
+    /// Returns a workspace that talks to Mixpanel, or to the server that stands in for it.
+    pub(crate) fn workspace(&self, identity: &Identity, output: &Output) -> Result<Workspace, Failure> {
+        let database = match &self.db {
+            Some(path) => path.clone(),
+            None => self.default_database(&identity.credentials.project_id)?,
+        };
+        let workspace = Workspace::new(identity.credentials.clone(), database);
+        let Some(base_url) = &self.base_url else { return Ok(workspace) };
+        let workspace = workspace
+            .with_base_url(base_url)
+            .map_err(|error| Failure::library("cannot use `--base-url` (or MP_BASE_URL)", &error))?;
+        output.note(&format!("requests go to {base_url}, not to Mixpanel"));
+        Ok(workspace)
+    }
+}

@@ -1,0 +1,125 @@
+//! Words and numbers for people.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// Says whether a character moves the cursor, hides, or reorders what is around it.
+pub(crate) fn is_unprintable(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{61c}'
+        )
+}
+
+/// Writes characters that could disturb a terminal as `\u{1b}`.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unprintable) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_unprintable(character) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Makes every line printable and indents all but the first, so that no text can pass for a line of ours.
+pub(crate) fn indented(text: &str, blanks: usize) -> String {
+    let separator = format!("\n{:blanks$}", "");
+    text.trim_end()
+        .lines()
+        .map(|line| printable(&line.replace('\t', "    ")).into_owned())
+        .collect::<Vec<_>>()
+        .join(&separator)
+}
+
+/// Writes a number with commas between thousands.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Writes a number with its noun, in the plural where that is due.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(number))
+}
+
+/// Writes a length of time: `0.4s`, `12s`, `3m 05s`, `2h 10m`.
+pub(crate) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..10 => format!("{:.1}s", time.as_secs_f64()),
+        10..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {:02}m", seconds / 3_600, seconds / 60 % 60),
+    }
+}
+
+/// Quotes a word for a POSIX shell, if it needs it.
+pub(crate) fn shell_quoted(word: &str) -> Cow<'_, str> {
+    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=:,@%+".contains(character);
+    if !word.is_empty() && word.chars().all(plain) {
+        return Cow::Borrowed(word);
+    }
+    Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
+}
+
+/// Lists page numbers, as ranges where they follow each other: `3, 7-9`.
+pub(crate) fn page_list(pages: &[u32]) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for page in pages {
+        match ranges.last_mut() {
+            Some((_, last)) if *page == *last + 1 => *last = *page,
+            _ => ranges.push((*page, *page)),
+        }
+    }
+    let shown =
+        ranges.iter().map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!(
+            ["0", "999", "1,000", "1,234,567"],
+            [0, 999, 1_000, 1_234_567].map(thousands).each_ref().map(String::as_str)
+        );
+        assert_eq!(counted(1, "page"), "1 page");
+        assert_eq!(counted(0, "page"), "0 pages");
+        let times = [(0.42, "0.4s"), (59.9, "59s"), (185.0, "3m 05s"), (7_810.0, "2h 10m")];
+        for (seconds, text) in times {
+            assert_eq!(duration(Duration::from_secs_f64(seconds)), text);
+        }
+        assert_eq!(page_list(&[3, 7, 8, 9, 11]), "3, 7-9, 11");
+    }
+
+    #[test]
+    fn quoted_words_survive_a_shell() {
+        assert_eq!(shell_quoted("/data/a.db"), "/data/a.db");
+        assert_eq!(shell_quoted("it's"), r"'it'\''s'");
+        assert_eq!(shell_quoted(""), "''");
+    }
+
+    #[test]
+    fn terminals_are_not_disturbed() {
+        assert_eq!(printable("a\u{1b}[31m\u{9b}\u{202e}ü"), r"a\u{1b}[31m\u{9b}\u{202e}ü");
+        assert_eq!(indented("one\ntwo\r\n", 2), "one\n  two");
+    }
+}

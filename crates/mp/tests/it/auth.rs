@@ -1,0 +1,126 @@
+//! `mp auth`.
+
+use mixpanel_simulator::SimulatorConfig;
+use serde_json::json;
+
+use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME};
+
+fn add(home: &Home, name: &str, more: &[&str]) -> crate::support::Run {
+    let arguments = ["auth", "add", name, "-u", USERNAME, "-p", PROJECT, "--secret-stdin"];
+    home.run_with_input(&[&arguments, more].concat(), &format!("{CANARY}\n"))
+}
+
+#[test]
+fn the_first_account_is_the_default() {
+    let home = Home::new();
+    assert_eq!(add(&home, "one", &[]).exits(0).json(), json!({"added": "one", "is_default": true}));
+    assert_eq!(add(&home, "two", &["-r", "EU"]).exits(0).json(), json!({"added": "two", "is_default": false}));
+    assert_eq!(add(&home, "three", &["--default"]).exits(0).json(), json!({"added": "three", "is_default": true}));
+    insta::assert_snapshot!(home.run(&["auth", "list", "-f", "csv"]).exits(0).stdout, @r"
+    name,username,project_id,region,is_default
+    one,sa.canary,12345,us,false
+    two,sa.canary,12345,eu,false
+    three,sa.canary,12345,us,true
+    ");
+}
+
+#[test]
+fn an_account_is_shown_without_its_secret() {
+    let home = Home::new();
+    add(&home, "prod", &["-r", "in"]).exits(0);
+    insta::assert_snapshot!(home.run(&["auth", "show"]).exits(0).stdout, @r#"
+    {
+      "name": "prod",
+      "username": "sa.canary",
+      "secret": "********",
+      "project_id": "12345",
+      "region": "in",
+      "is_default": true
+    }
+    "#);
+    for format in ["json", "jsonl", "table", "csv", "plain"] {
+        home.run(&["auth", "show", "prod", "--format", format]).exits(0);
+    }
+    home.run(&["auth", "show", "other"]).exits(4).says(&["no account `other`", "has `prod`"]).prints_nothing();
+}
+
+#[test]
+fn removing_the_default_promotes_the_next_one() {
+    let home = Home::new();
+    for name in ["one", "two", "three"] {
+        add(&home, name, &[]).exits(0);
+    }
+    assert_eq!(home.run(&["auth", "switch", "two"]).exits(0).json(), json!({"default": "two"}));
+    assert_eq!(home.run(&["auth", "remove", "two", "--force"]).exits(0).json(), json!({"removed": "two"}));
+    assert_eq!(home.run(&["auth", "show"]).exits(0).json()["name"], "three");
+    home.run(&["auth", "remove", "three", "--force"]).exits(0);
+    assert_eq!(home.run(&["auth", "show"]).exits(0).json()["name"], "one");
+    home.run(&["auth", "remove", "one", "--force"]).exits(0);
+    home.run(&["auth", "show"]).exits(1).says(&["there are no accounts", "mp auth add"]);
+    assert_eq!(home.run(&["auth", "list"]).exits(0).stdout, "[]\n");
+    assert_eq!(add(&home, "again", &[]).exits(0).json()["is_default"], true);
+}
+
+#[test]
+fn a_declined_question_is_no_success_and_no_authentication_error() {
+    let home = Home::new();
+    add(&home, "prod", &[]).exits(0);
+    for answer in ["n\n", "\n", "", "yess\n"] {
+        let run = home.run_with_input(&["auth", "remove", "prod"], answer).exits(1).prints_nothing();
+        run.says(&["Remove the account `prod`? [y/N]", "nothing was removed", "--force"]).exits(1);
+    }
+    home.run_with_input(&["auth", "remove", "prod"], "y\n").exits(0);
+    home.run(&["auth", "remove", "prod", "--force"]).exits(4);
+}
+
+#[test]
+fn the_secret_comes_from_a_pipe_or_the_environment_and_never_from_an_argument() {
+    let home = Home::new().with("MP_SECRET", CANARY);
+    home.run(&["auth", "add", "env", "-u", USERNAME, "-p", PROJECT]).exits(0);
+    assert!(std::fs::read_to_string(home.config()).expect("a config file").contains(CANARY));
+
+    let home = Home::new();
+    let arguments = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT];
+    home.run(&arguments).exits(3).says(&["standard input is not a terminal", "--secret-stdin", "MP_SECRET"]);
+    for wrong in [vec!["--secret", CANARY], vec!["--secret-stdin", CANARY], vec!["--secret=CANARY-Zq7-never-show-this"]]
+    {
+        let run = home.run(&[&arguments[..], &wrong].concat()).exits(3).prints_nothing();
+        run.says(&["cannot be given as an argument"]).exits(3);
+    }
+    let stdin_value = format!("--secret-stdin={CANARY}");
+    home.run(&[&arguments[..], &[stdin_value.as_str()]].concat()).exits(3).prints_nothing();
+    let empty = home.run_with_input(&[&arguments[..], &["--secret-stdin"]].concat(), "\n").exits(3);
+    empty.says(&["the secret is empty"]).exits(3);
+    assert!(!home.config().exists());
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_named_before_the_secret_is_asked_for() {
+    let home = Home::new().with("MP_SECRET", CANARY);
+    home.run(&["auth", "add", "prod", "-p", "1"]).exits(3).says(&["user name is missing", "--username"]);
+    home.run(&["auth", "add", "prod", "-u", "a"]).exits(3).says(&["project id is missing", "--project"]);
+    home.run(&["auth", "add", "prod", "-u", "a", "-p", "x"]).exits(3).says(&["not a project id"]);
+    home.run(&["auth", "add", "prod", "-u", "a:b", "-p", "1"]).exits(3).says(&["user name", "colon"]);
+    home.run(&["auth", "add", "prod", "-u", "a", "-p", "1", "-r", "mars"]).exits(3).says(&["us, eu or in"]);
+    home.run(&["auth", "add", "", "-u", "a", "-p", "1"]).exits(3).says(&["name is empty"]);
+    home.run(&["auth", "add", "prod", "-u", "a", "-p", "1"]).exits(0);
+    let again = home.run(&["auth", "add", "prod", "-u", "a", "-p", "1"]).exits(1);
+    again.says(&["there is an account `prod` already"]).exits(1);
+}
+
+#[test]
+fn credentials_are_tested_with_one_query() {
+    let simulator = Simulator::start(SimulatorConfig::default());
+    let home = Home::new().with_server(&simulator);
+    let run = home.run(&["auth", "test"]).exits(0);
+    let expected = json!({"success": true, "account": null, "project_id": PROJECT, "region": "us", "events_found": 6});
+    assert_eq!(run.json(), expected);
+    assert_eq!(simulator.stats().requests, 1);
+
+    let home = Home::new().with("MP_BASE_URL", &simulator.base_url());
+    add(&home, "prod", &[]).exits(0);
+    assert_eq!(home.run(&["auth", "test", "prod"]).exits(0).json()["account"], "prod");
+    home.run_with_input(&["auth", "add", "bad", "-u", "x", "-p", PROJECT, "--secret-stdin"], "wrong").exits(0);
+    let refused = home.run(&["auth", "test", "bad"]).exits(2).prints_nothing();
+    refused.says(&["credentials of account `bad` did not work", "401", "hint:"]).exits(2);
+}

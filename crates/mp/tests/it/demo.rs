@@ -1,0 +1,56 @@
+//! `mp demo`.
+
+use crate::support::Home;
+
+#[test]
+fn it_tells_its_story_and_leaves_nothing_behind() {
+    let home = Home::new();
+    let run = home.run(&["demo", "--fast"]).exits(0);
+    for text in [
+        "2,000 profiles",
+        "One page after the other:",
+        "Up to five pages at once:",
+        "times as fast",
+        "enterprise",
+        "COUNTRY",
+        "SIGNUPS",
+    ] {
+        assert!(run.stdout.contains(text), "no {text:?} in:\n{}", run.stdout);
+    }
+    assert!(run.stderr.contains("page 9: "), "{}", run.stderr);
+    let left: Vec<_> =
+        std::fs::read_dir(home.path()).expect("the home").map(|entry| entry.expect("an entry").path()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn it_can_be_read_by_programs() {
+    let report = Home::new().run(&["demo", "--fast", "-q", "--format", "json"]).exits(0);
+    assert_eq!(report.stderr, "");
+    let report = report.json();
+    assert_eq!(report["profiles"], 2_000);
+    assert!(report["speedup"].as_f64().is_some_and(|speedup| speedup > 1.0), "{report}");
+    assert!(
+        report["queries"].as_array().is_some_and(|queries| queries.iter().all(|query| query["rows"][0].is_object()))
+    );
+}
+
+#[test]
+fn the_commands_to_go_on_with_work_as_printed() {
+    let home = Home::new();
+    let run = home.run(&["demo", "--fast", "-q", "--keep", "it's here"]).exits(0);
+    let program = env!("CARGO_BIN_EXE_mp");
+    let commands: Vec<&str> = run.stdout.lines().map(str::trim).filter(|line| line.starts_with(program)).collect();
+    assert_eq!(commands.len(), 3, "{}", run.stdout);
+    let environment = home.command(&[]);
+    for command in commands {
+        let mut shell = std::process::Command::new("sh");
+        shell.arg("-c").arg(command).env_clear().current_dir("/");
+        shell.envs(environment.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let run = crate::support::Run::new(shell.output().expect("a shell")).exits(0);
+        assert!(run.stdout.len() > 100, "{command}: {}", run.stdout);
+        assert_eq!(run.stderr, "", "{command}");
+    }
+    let again = home.run(&["demo", "--fast", "-q", "--keep", "it's here"]).exits(1).prints_nothing();
+    again.says(&["exists already", "hint:"]).exits(1);
+}

@@ -1,0 +1,89 @@
+//! `mp fetch profiles --stdout`.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Stdio;
+
+use mixpanel_simulator::SimulatorConfig;
+use serde_json::Value;
+
+use crate::support::{Home, Run, Simulator};
+
+fn lines(run: &Run) -> Vec<Value> {
+    run.stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
+}
+
+#[test]
+fn records_come_in_page_order_in_both_modes() {
+    let simulator = Simulator::with_faults(530, &["pages=1 status=503 times=1"]);
+    let home = Home::new().with_server(&simulator);
+    let sequential = home.run(&["fetch", "profiles", "--stdout"]).exits(0);
+    let parallel = home.run(&["fetch", "profiles", "--stdout", "--parallel"]).exits(0);
+    assert_eq!(sequential.stdout, parallel.stdout);
+    let records = lines(&parallel);
+    assert_eq!(records.len(), 530);
+    let keys: Vec<&String> = records[0].as_object().expect("an object").keys().collect();
+    assert_eq!(keys, ["distinct_id", "last_seen", "properties"]);
+    assert!(parallel.stderr.contains("note: 530 profiles fetched"));
+    assert!(!home.database().exists());
+    let left: Vec<_> =
+        std::fs::read_dir(home.path().join(".mp/data")).map(|entries| entries.collect()).unwrap_or_default();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn raw_records_are_what_the_server_sent() {
+    let simulator = Simulator::with_faults(120, &[]);
+    let home = Home::new().with_server(&simulator);
+    for mode in [&["--parallel"][..], &[]] {
+        let run = home.run(&[&["fetch", "profiles", "--stdout", "--raw", "-q"], mode].concat()).exits(0);
+        let records = lines(&run);
+        assert_eq!(records.len(), 120);
+        assert!(records.iter().all(|record| record["$properties"]["$last_seen"].is_string()));
+        assert_eq!(run.stderr, "");
+    }
+}
+
+#[test]
+fn what_is_printed_can_be_served_again() {
+    let simulator = Simulator::with_faults(150, &[]);
+    let home = Home::new().with_server(&simulator);
+    let first = home.run(&["fetch", "profiles", "--stdout", "-q"]).exits(0);
+    let records = mixpanel_simulator::Records::read(first.stdout.as_bytes()).expect("records");
+    let config = SimulatorConfig {
+        profiles: mixpanel_simulator::ProfileSource::Records(records.into()),
+        ..SimulatorConfig::default()
+    };
+    let second = Simulator::start(config);
+    let home = Home::new().with_server(&second);
+    assert_eq!(home.run(&["fetch", "profiles", "--stdout", "-q"]).exits(0).stdout, first.stdout);
+}
+
+#[test]
+fn missing_pages_are_named_and_the_exit_code_is_1() {
+    let simulator = Simulator::with_faults(500, &["pages=1 status=404"]);
+    let home = Home::new().with_server(&simulator);
+    let run = home.run(&["fetch", "profiles", "--stdout", "--parallel", "-q"]).exits(1);
+    assert_eq!(lines(&run).len(), 400);
+    run.says(&["warning: 1 page failed, so the output lacks the profiles of page 1", "hint:"]).exits(1);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let simulator = Simulator::with_faults(20_000, &[]);
+    let home = Home::new().with_server(&simulator);
+    let mut command = home.command(&["fetch", "profiles", "--stdout", "--no-progress"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("a line");
+    assert!(line.starts_with("{\"distinct_id\":"));
+    drop(stdout);
+    let status = child.wait().expect("it ends");
+    let mut stderr = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("words");
+    assert_eq!((status.code(), stderr.contains("error")), (Some(0), false), "{stderr}");
+    assert!(simulator.stats().requests < 150, "it stops asking");
+}

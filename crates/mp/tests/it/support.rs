@@ -1,0 +1,197 @@
+//! A home for a test, a simulated Mixpanel, and a look at all that the command says.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use mixpanel_simulator::{Server, SimulatorConfig};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The secret of all tests. Nothing that the command says may hold it in any form.
+pub(crate) const CANARY: &str = "CANARY-Zq7-never-show-this";
+pub(crate) const USERNAME: &str = "sa.canary";
+pub(crate) const PROJECT: &str = "12345";
+
+/// A home directory of a user who has never called the command.
+pub(crate) struct Home {
+    folder: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self { folder: TempDir::new().expect("a temporary folder"), variables: Vec::new() }
+    }
+
+    /// Gives the command this variable, too.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Gives the command credentials in its environment, and this server.
+    pub(crate) fn with_server(self, simulator: &Simulator) -> Self {
+        self.with("MP_BASE_URL", &simulator.base_url())
+            .with("MP_USERNAME", USERNAME)
+            .with("MP_SECRET", CANARY)
+            .with("MP_PROJECT_ID", PROJECT)
+            .with("MP_REGION", "us")
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path().join(".mp/config.toml")
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.path().join(".mp/data").join(format!("{PROJECT}.db"))
+    }
+
+    /// Writes a config file as a careful person would.
+    pub(crate) fn write_config(&self, text: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let config = self.config();
+        std::fs::create_dir_all(config.parent().expect("it has a folder")).expect("a folder");
+        std::fs::write(&config, text).expect("a config file");
+        std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).expect("its permissions");
+    }
+
+    /// The command, with nothing of this process's environment but where the engine is.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mp"));
+        command
+            .env_clear()
+            .env("HOME", self.path())
+            .env("TMPDIR", self.path())
+            .env("TERM", "xterm")
+            .env("COLUMNS", "80");
+        for name in ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the command to its end.
+    #[must_use = "look at the exit code, at least"]
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
+        Run::of(assert_cmd::Command::from_std(self.command(arguments)))
+    }
+
+    /// Runs the command with this on its standard input.
+    #[must_use = "look at the exit code, at least"]
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Run {
+        let mut command = assert_cmd::Command::from_std(self.command(arguments));
+        command.write_stdin(input);
+        Run::of(command)
+    }
+}
+
+/// What a call came to.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    fn of(mut command: assert_cmd::Command) -> Self {
+        let output = command.timeout(Duration::from_secs(120)).output().expect("the command runs");
+        Self::new(output)
+    }
+
+    pub(crate) fn new(output: std::process::Output) -> Self {
+        let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+        for text in [&stdout, &stderr] {
+            check_no_secret(text);
+            assert!(!text.contains("panicked"), "{text}");
+        }
+        Self { code: output.status.code(), stdout, stderr }
+    }
+
+    /// Checks the exit code, and shows everything if it is another.
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Checks that standard error has these texts.
+    pub(crate) fn says(self, texts: &[&str]) -> Self {
+        for text in texts {
+            assert!(self.stderr.contains(text), "no {text:?} in:\n{}", self.stderr);
+        }
+        self
+    }
+
+    /// Checks that nothing went to standard output.
+    pub(crate) fn prints_nothing(self) -> Self {
+        assert_eq!(self.stdout, "");
+        self
+    }
+
+    /// Reads standard output as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}:\n{}", self.stdout))
+    }
+}
+
+/// The secret as it is, and as HTTP Basic would carry it, wherever it may start in a group of three bytes.
+pub(crate) fn check_no_secret(text: &str) {
+    assert!(!text.contains(CANARY), "the secret is in:\n{text}");
+    for before in ["", "a", "ab"] {
+        let encoded = STANDARD_NO_PAD.encode(format!("{before}{CANARY}"));
+        // The first and last characters depend on the neighbours.
+        let core = &encoded[4..encoded.len() - 4];
+        assert!(!text.contains(core), "the secret, encoded, is in:\n{text}");
+    }
+}
+
+/// A simulated Mixpanel whose secret is the canary.
+pub(crate) struct Simulator {
+    server: Option<Server>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Simulator {
+    pub(crate) fn start(mut config: SimulatorConfig) -> Self {
+        USERNAME.clone_into(&mut config.username);
+        CANARY.clone_into(&mut config.secret);
+        PROJECT.clone_into(&mut config.project_id);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let server = runtime.block_on(Server::start(config, ([127, 0, 0, 1], 0).into()));
+        Self { server: Some(server.expect("a server")), runtime }
+    }
+
+    /// Profiles on pages of 100, with these faults.
+    pub(crate) fn with_faults(profiles: u64, faults: &[&str]) -> Self {
+        let mut config = SimulatorConfig { page_size: 100, ..SimulatorConfig::default() }.with_profiles(profiles);
+        config.faults = faults.iter().map(|fault| fault.parse().expect("a fault")).collect();
+        Self::start(config)
+    }
+
+    pub(crate) fn base_url(&self) -> String {
+        self.server.as_ref().expect("it runs").base_url()
+    }
+
+    pub(crate) fn stats(&self) -> mixpanel_simulator::Stats {
+        self.server.as_ref().expect("it runs").stats()
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.runtime.block_on(server.shutdown());
+        }
+    }
+}
