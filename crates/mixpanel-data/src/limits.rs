@@ -91,6 +91,9 @@ pub const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// Time between two attempts to open a database that another process has open.
 pub const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
+/// Times that a failed query is run again because DuckDB did not give the true reason.
+pub const QUERY_REPLAYS_MAX: u32 = 3;
+
 /// Times that a database is reopened to find out whether a failed commit is in it.
 pub const REOPENS_MAX: u32 = 3;
 

@@ -118,16 +118,18 @@ impl Workspace {
 
     /// Runs a query on the database, read-only, and returns all its rows.
     ///
-    /// Values are JSON: integers beyond 64 bits, decimals beyond 15 digits and non-finite floats are text, dates and times ISO 8601
-    /// text, blobs hexadecimal text. A JSON column holds parsed values, whose numbers have the precision of 64 bits; cast it to
-    /// `VARCHAR` for the exact text. All rows are in memory at once: see [`sql_each`](Self::sql_each).
+    /// Values are JSON: integers beyond 64 bits, decimals beyond 15 digits and non-finite floats are text, dates and
+    /// times ISO 8601 text, blobs hexadecimal text. A JSON column holds parsed values, whose numbers have the precision
+    /// of 64 bits; cast it to `VARCHAR` for the exact text. All rows are in memory at once: see
+    /// [`sql_each`](Self::sql_each).
     ///
-    /// Queries can reach nothing but the database: no files, no network, no extensions, no settings. They cannot spill to disk
-    /// either, and may use what memory DuckDB takes by default, four fifths of the machine's. Of several statements all are run
-    /// and the last one's rows returned.
+    /// Queries can reach nothing but the database: no files, no network, no extensions, no settings. They cannot spill
+    /// to disk either, and may use what memory DuckDB takes by default, four fifths of the machine's. Of several
+    /// statements all are run and the last one's rows returned.
     ///
     /// # Errors
-    /// `Query` with DuckDB's text, which shows the place; `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
+    /// `Query` with DuckDB's text, which shows the place; `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`,
+    /// `Storage`.
     pub fn sql(&self, query: &str) -> Result<SqlResult> {
         store::rows(&self.database, query)
     }
@@ -181,8 +183,8 @@ impl Workspace {
     /// Drops tables and views, all or none.
     ///
     /// # Errors
-    /// `TableNotFound`; `InvalidInput` for a name that starts with `_` or a table that others depend on; `DiskFull`; else as
-    /// [`tables`](Self::tables). Nothing is dropped then.
+    /// `TableNotFound`; `InvalidInput` for a name that starts with `_` or a table that others depend on; `DiskFull`;
+    /// else as [`tables`](Self::tables). Nothing is dropped then.
     pub fn drop_tables(&self, tables: &[String]) -> Result<()> {
         store::drop_tables(&self.database, tables)
     }

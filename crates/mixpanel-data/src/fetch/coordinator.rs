@@ -10,6 +10,7 @@ use crate::types::ProfileProgress;
 
 use super::gate::Gate;
 use super::outcome::{Ending, Outcome};
+use super::pages::{PageState, Pages};
 use super::plan::Plan;
 use super::progress::FetchEvent;
 
@@ -48,40 +49,13 @@ pub(crate) struct PageFacts {
     pub(crate) bytes: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PageState {
-    /// Not asked for yet.
-    Fresh,
-    /// A request is under way; the attempts counted from 1.
-    Asked { attempt: u32 },
-    /// Waits among the retries.
-    Waiting,
-    /// On its way to the disk.
-    Writing { received: u64 },
-    /// Cannot be lost any more.
-    Staged,
-    /// Given up.
-    Failed,
-    /// Asked for, and not there.
-    Absent,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Retry {
-    page: u32,
-    attempt: u32,
-    not_before: Duration,
-}
-
 /// The state of a fetch.
 #[derive(Debug)]
 pub(crate) struct Coordinator {
     workers: u32,
     plan: Option<Plan>,
     session_id: Option<String>,
-    pages: Vec<PageState>,
-    next_fresh: u32,
-    retries: Vec<Retry>,
+    pages: Pages,
     in_flight: u32,
     writing: u32,
     largest_page: usize,
@@ -103,9 +77,7 @@ impl Coordinator {
             workers: workers.max(1),
             plan: None,
             session_id: None,
-            pages: vec![PageState::Fresh],
-            next_fresh: 0,
-            retries: Vec::new(),
+            pages: Pages::default(),
             in_flight: 0,
             writing: 0,
             largest_page: 1,
@@ -160,24 +132,21 @@ impl Coordinator {
 
     /// The next page to ask for: what is to be repeated first, then the plan, then the page after it.
     fn pick(&mut self, now: Duration) -> Option<Action> {
-        if let Some(due) = self.retries.iter().position(|retry| retry.not_before <= now) {
-            let Retry { page, attempt, .. } = self.retries.remove(due);
+        if let Some((page, attempt)) = self.pages.take_due(now) {
             self.retry_count += 1;
             return Some(self.ask(page, attempt));
         }
-        let planned = self.plan.as_ref().map_or(1, Plan::pages);
-        if self.next_fresh < planned {
-            let page = self.next_fresh;
-            self.next_fresh += 1;
-            return Some(self.ask(page, 1));
+        let fresh = self.pages.next_fresh();
+        let is_planned = fresh < self.plan.as_ref().map_or(1, Plan::pages);
+        if !is_planned && self.plan.as_ref().and_then(Plan::probe) != Some(fresh) {
+            return None;
         }
-        let probe = self.plan.as_ref().and_then(Plan::probe).filter(|page| *page == self.next_fresh)?;
-        self.next_fresh += 1;
-        Some(self.ask(probe, 1))
+        let (page, attempt) = self.pages.take_fresh();
+        Some(self.ask(page, attempt))
     }
 
     fn ask(&mut self, page: u32, attempt: u32) -> Action {
-        self.set(page, PageState::Asked { attempt });
+        self.pages.set(page, PageState::Asked { attempt });
         self.in_flight += 1;
         self.request_count += 1;
         let session = if page == 0 { None } else { self.session_id.clone() };
@@ -185,26 +154,10 @@ impl Coordinator {
     }
 
     fn wait_or_finish(&self, under_way: u32) -> Action {
-        let earliest = self.retries.iter().map(|retry| retry.not_before).min();
-        match earliest {
+        match self.pages.next_due() {
             Some(moment) => Action::WaitUntil(moment),
             None if under_way > 0 => Action::WaitForEvent,
             None => Action::Finish,
-        }
-    }
-
-    fn set(&mut self, page: u32, state: PageState) {
-        let index = page as usize;
-        if self.pages.len() <= index {
-            self.pages.resize(index + 1, PageState::Fresh);
-        }
-        self.pages[index] = state;
-    }
-
-    fn attempt(&self, page: u32) -> u32 {
-        match self.pages.get(page as usize) {
-            Some(PageState::Asked { attempt }) => *attempt,
-            _ => 1,
         }
     }
 
@@ -224,15 +177,18 @@ impl Coordinator {
         let is_probe = plan.probe() == Some(page);
         plan.page_arrived(page, facts.received);
         // A short last page ends the plan, unless the page after it is under way already.
-        if page + 1 == plan.pages() && facts.received < plan.page_size() && plan.probe() == Some(self.next_fresh) {
+        if page + 1 == plan.pages()
+            && facts.received < plan.page_size()
+            && plan.probe() == Some(self.pages.next_fresh())
+        {
             plan.drop_probe();
         }
         if is_probe && facts.received == 0 {
-            self.set(page, PageState::Absent);
+            self.pages.set(page, PageState::Absent);
             return Verdict::Drop;
         }
         self.writing += 1;
-        self.set(page, PageState::Writing { received: facts.received });
+        self.pages.set(page, PageState::Writing { received: facts.received });
         Verdict::Store
     }
 
@@ -276,11 +232,11 @@ impl Coordinator {
     /// A page is staged.
     pub(crate) fn page_staged(&mut self, page: u32, rows: u64) {
         self.writing -= 1;
-        let received = match self.pages.get(page as usize) {
-            Some(PageState::Writing { received }) => *received,
+        let received = match self.pages.state(page) {
+            PageState::Writing { received } => received,
             _ => rows,
         };
-        self.set(page, PageState::Staged);
+        self.pages.set(page, PageState::Staged);
         self.received += received;
         self.rejected += received - rows;
         self.rows += rows;
@@ -300,14 +256,14 @@ impl Coordinator {
     /// A request for `page` brought nothing usable.
     pub(crate) fn request_failed(&mut self, page: u32, failure: Failure, now: Duration, fraction: f64) {
         self.in_flight -= 1;
-        let attempt = self.attempt(page);
+        let attempt = self.pages.attempt(page);
         if failure.kind.ends_the_run() {
-            self.set(page, PageState::Fresh);
+            self.pages.set(page, PageState::Fresh);
             self.end(Ending::Fatal(failure));
             return;
         }
         if self.ending.is_some() {
-            self.set(page, PageState::Fresh);
+            self.pages.set(page, PageState::Fresh);
             return;
         }
         let is_probe = self.plan.as_ref().and_then(Plan::probe) == Some(page);
@@ -319,11 +275,11 @@ impl Coordinator {
                 self.events.push_back(FetchEvent::Waiting { reason: failure.message, pause });
             }
             _ if is_probe && self.nothing_may_follow(&failure) => {
-                self.set(page, PageState::Absent);
+                self.pages.set(page, PageState::Absent);
                 self.plan.iter_mut().for_each(Plan::drop_probe);
             }
             _ if self.plan.is_none() => {
-                self.set(page, PageState::Fresh);
+                self.pages.set(page, PageState::Fresh);
                 self.end(Ending::Fatal(failure));
             }
             decision => {
@@ -354,13 +310,12 @@ impl Coordinator {
     }
 
     fn retry(&mut self, page: u32, attempt: u32, failure: &Failure, now: Duration, pause: Duration) {
-        self.set(page, PageState::Waiting);
-        self.retries.push(Retry { page, attempt: attempt + 1, not_before: now + pause });
+        self.pages.retry(page, attempt + 1, now + pause);
         self.events.push_back(FetchEvent::Retry { page_index: page, attempt, reason: failure.message.clone(), pause });
     }
 
     fn give_up(&mut self, page: u32, failure: &Failure) {
-        self.set(page, PageState::Failed);
+        self.pages.set(page, PageState::Failed);
         self.failed.insert(page, failure.clone());
         self.report(page, Err(failure.message.clone()));
     }
@@ -393,18 +348,13 @@ impl Coordinator {
     /// Closes the books. After a halt, every page that is not there has failed for the same reason.
     pub(crate) fn finish(&mut self, now: Duration) -> Outcome {
         if let Some(Ending::Halted(failure)) = self.ending.clone() {
-            let planned = self.plan.as_ref().map_or(1, Plan::pages);
-            for page in 0..planned {
-                let state = self.pages.get(page as usize).copied().unwrap_or(PageState::Fresh);
-                if !matches!(state, PageState::Staged | PageState::Failed | PageState::Absent) {
-                    self.give_up(page, &failure);
-                }
+            for page in self.pages.unfinished(self.plan.as_ref().map_or(1, Plan::pages)) {
+                self.give_up(page, &failure);
             }
         }
-        let staged = (0..).zip(&self.pages).filter(|(_, state)| **state == PageState::Staged).map(|(page, _)| page);
         Outcome {
             ending: self.ending.clone(),
-            staged: staged.collect(),
+            staged: self.pages.staged(),
             failed: self.failed.clone(),
             expected_rows: self.plan.as_ref().and_then(Plan::total),
             received: self.received,

@@ -7,6 +7,7 @@ mod coordinator;
 mod fetcher_service;
 mod gate;
 mod outcome;
+mod pages;
 mod parallel_profile_fetcher;
 mod pipeline;
 mod plan;

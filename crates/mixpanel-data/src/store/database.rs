@@ -85,27 +85,47 @@ impl Database {
     /// Commits, moves everything from the write-ahead log into the file, and closes it.
     ///
     /// # Errors
-    /// DuckDB's own. Whether the transaction is in the file is then *unknown*: only a look into the reopened file tells.
+    /// DuckDB's own. Whether the transaction is in the file is then *unknown*: only a look into the reopened file
+    /// tells.
     pub(super) fn commit(self) -> Result<(), duckdb::Error> {
+        self.prepare_log();
         self.connection.execute_batch("COMMIT")?;
-        // DuckDB makes the log as the umask says; it must not be more open than the database.
-        self.restrict_log();
-        self.connection.execute_batch("CHECKPOINT")
+        self.connection.execute_batch("CHECKPOINT")?;
+        self.remove_unused_log();
+        Ok(())
     }
 
+    /// Makes the empty write-ahead log before DuckDB would, as private as the database: DuckDB makes it as the umask
+    /// says, and a killed process would leave it like that. DuckDB has not opened it yet, and takes an empty one for a
+    /// new one.
     #[cfg(unix)]
-    fn restrict_log(&self) {
-        let mut log = self.path.clone().into_os_string();
-        log.push(".wal");
-        // By name alone: opening a file of the database would endanger DuckDB's lock. The log is gone already if the commit
-        // was a checkpoint, and will be in a moment if it was not, so a failure here changes nothing.
-        if let Ok(database) = fs::metadata(&self.path) {
-            let _ = fs::set_permissions(log, database.permissions());
+    fn prepare_log(&self) {
+        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+        let log = self.log_path();
+        // Where this fails, the commit will say why.
+        let Ok(database) = fs::metadata(&self.path) else { return };
+        let mode = database.permissions().mode() & 0o666;
+        if fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&log).is_err() {
+            let _ = fs::set_permissions(&log, fs::Permissions::from_mode(mode));
         }
     }
 
     #[cfg(not(unix))]
-    fn restrict_log(&self) {}
+    fn prepare_log(&self) {}
+
+    /// A commit that went straight into the file left the log that was made for it unused, and DuckDB does not know it.
+    fn remove_unused_log(&self) {
+        let log = self.log_path();
+        if fs::metadata(&log).is_ok_and(|log| log.len() == 0) {
+            let _ = fs::remove_file(&log);
+        }
+    }
+
+    fn log_path(&self) -> PathBuf {
+        let mut log = self.path.clone().into_os_string();
+        log.push(".wal");
+        PathBuf::from(log)
+    }
 }
 
 /// Opens the file with the settings of `access` and locks them.
@@ -152,9 +172,9 @@ pub(super) fn spill_folder(stage_folder: &Path) -> PathBuf {
 
 /// Statements that put everything else out of reach, for good.
 ///
-/// `enable_external_access=false` still leaves the database's own files and the folders named here open to `COPY`, `ATTACH` and
-/// `read_blob`: a query could plant a write-ahead log, or open and close the file and so drop its lock. Where a user's queries
-/// run, the file system is therefore switched off altogether.
+/// `enable_external_access=false` still leaves the database's own files and the folders named here open to `COPY`,
+/// `ATTACH` and `read_blob`: a query could plant a write-ahead log, or open and close the file and so drop its lock.
+/// Where a user's queries run, the file system is therefore switched off altogether.
 fn fences(access: Access<'_>) -> String {
     let mut sql = String::new();
     if let Access::Load { stage_folder } = access {

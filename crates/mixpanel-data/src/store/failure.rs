@@ -1,7 +1,7 @@
 //! DuckDB's messages, as errors by kind.
 //!
-//! DuckDB tells its failures apart by text alone. The texts are those of 1.5.5; what is not recognised keeps its text as
-//! the cause and becomes `Storage`.
+//! DuckDB tells its failures apart by text alone. The texts are those of 1.5.5; what is not recognised keeps its text
+//! as the cause and becomes `Storage`.
 
 use std::path::Path;
 

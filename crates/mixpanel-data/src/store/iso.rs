@@ -32,8 +32,8 @@ pub(super) fn time(value: i64, per_second: i64) -> String {
     clock(i128::from(value) * (NANOS_PER_SECOND / i128::from(per_second)))
 }
 
-/// Writes a time of day with its zone, packed as DuckDB does: microseconds in the upper 40 bits, and below them how far the offset
-/// lies west of the easternmost one.
+/// Writes a time of day with its zone, packed as DuckDB does: microseconds in the upper 40 bits, and below them how far
+/// the offset lies west of the easternmost one.
 pub(super) fn time_with_zone(packed: u64) -> String {
     const EASTERNMOST_SECONDS: i64 = 16 * 3_600 - 1;
     let micros = i128::from(packed >> 24);
@@ -76,8 +76,8 @@ pub(super) fn interval(months: i32, days: i32, nanos: i64) -> String {
     text
 }
 
-/// Days since 1970 to the proleptic Gregorian calendar, by eras of 400 years that begin in March, so that the leap day is last.
-/// Years outside 0 to 9999 get a sign, as ISO 8601 wants it.
+/// Days since 1970 to the proleptic Gregorian calendar, by eras of 400 years that begin in March, so that the leap day
+/// is last. Years outside 0 to 9999 get a sign, as ISO 8601 wants it.
 fn civil(days: i64) -> String {
     const DAYS_PER_ERA: i64 = 146_097;
     const DAYS_FROM_YEAR_0: i64 = 719_468;

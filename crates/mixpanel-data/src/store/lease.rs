@@ -1,8 +1,8 @@
 //! One open database per file and process.
 //!
-//! DuckDB's file lock keeps other *processes* out. Two databases on one file in *this* process would both get it, one could
-//! write under the other's reads, and the first to be closed would drop the lock of both. So readers here share one open
-//! database, and a writer is alone.
+//! DuckDB's file lock keeps other *processes* out. Two databases on one file in *this* process would both get it, one
+//! could write under the other's reads, and the first to be closed would drop the lock of both. So readers here share
+//! one open database, and a writer is alone.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

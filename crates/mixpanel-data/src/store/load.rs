@@ -2,9 +2,9 @@
 //!
 //! Until its commit the old table is what everybody sees, and whatever happens, the staged pages stay as they are.
 //!
-//! **Duplicates.** Of several rows with one id, the one with the latest `last_seen` stays (none at all counts as earliest), among
-//! those the one of the lowest page, and within it the first. It stays in its own place. So the table is a function of the
-//! pages' content alone.
+//! **Duplicates.** Of several rows with one id, the one with the latest `last_seen` stays (none at all counts as
+//! earliest), among those the one of the lowest page, and within it the first. It stays in its own place. So the table
+//! is a function of the pages' content alone.
 
 #[cfg(test)]
 mod full_disk_tests;
@@ -51,8 +51,8 @@ pub(crate) struct LoadRequest<'a> {
     pub(crate) on_existing: OnExisting,
     /// The stage: the only folder that the load can read, and where it spills (`spill`, removed afterwards).
     pub(crate) stage_folder: &'a Path,
-    /// Parquet files with `distinct_id VARCHAR`, `properties VARCHAR`, `last_seen TIMESTAMP`, in page order. None at all makes
-    /// an empty table.
+    /// Parquet files with `distinct_id VARCHAR`, `properties VARCHAR`, `last_seen TIMESTAMP`, in page order. None at
+    /// all makes an empty table.
     pub(crate) pages: &'a [PathBuf],
     /// The run that this load ends.
     pub(crate) run: RunRecord,
@@ -72,10 +72,10 @@ pub(crate) struct LoadReport {
 /// Loads a stage. Loading the same run again does nothing and reports the same.
 ///
 /// # Errors
-/// Nothing went into the table: `DatabaseLocked` after the wait; `DatabaseUnusable`; `TableExists`, `InvalidInput` if the table
-/// has changed since [`preflight`](super::preflight); `DiskFull`; `Storage` if a page cannot be read; `Internal` if the pages are
-/// not what the run says. If even the outcome of the commit cannot be found out, the detail `outcome` is `unknown`; then loading
-/// again does the right thing.
+/// Nothing went into the table: `DatabaseLocked` after the wait; `DatabaseUnusable`; `TableExists`, `InvalidInput` if
+/// the table has changed since [`preflight`](super::preflight); `DiskFull`; `Storage` if a page cannot be read;
+/// `Internal` if the pages are not what the run says. If even the outcome of the commit cannot be found out, the detail
+/// `outcome` is `unknown`; then loading again does the right thing.
 pub(crate) fn load(request: &LoadRequest<'_>) -> Result<LoadReport> {
     let stage_folder = std::path::absolute(request.stage_folder)
         .map_err(|error| Error::io("find the stage", request.stage_folder, error))?;
@@ -159,7 +159,8 @@ pub(super) enum Loading {
     Temporary,
 }
 
-/// Makes the empty table that the pages are read into. It has no primary key: making one takes longer than all the rest.
+/// Makes the empty table that the pages are read into. It has no primary key: making one takes longer than all the
+/// rest.
 pub(super) fn create_loading(connection: &Connection, loading: Loading) -> Result<()> {
     let kind = match loading {
         Loading::Permanent => "TABLE",

@@ -119,8 +119,8 @@ pub(super) fn check_writable(folder: &Path) -> Result<()> {
 
 /// Makes an empty database that only its owner can read.
 ///
-/// It is made in a private folder and then given its name, so that it is at no moment open to others; if somebody else was
-/// quicker, theirs stays.
+/// It is made in a private folder and then given its name, so that it is at no moment open to others; if somebody else
+/// was quicker, theirs stays.
 pub(super) fn create(path: &Path) -> Result<()> {
     let folder = ensure_folder(path)?;
     let fail = |error| Error::io("create the database", path, error);

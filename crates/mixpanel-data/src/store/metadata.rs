@@ -1,7 +1,7 @@
 //! `_metadata`, one row for each table, and `_fetches`, one row for each load.
 //!
-//! `_metadata` is the Python package's, with columns added at its end, so that either program goes on with the other's file.
-//! What stands in it may come from anybody and is only ever data.
+//! `_metadata` is the Python package's, with columns added at its end, so that either program goes on with the other's
+//! file. What stands in it may come from anybody and is only ever data.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Owns DuckDB: opens the file, loads a finished stage into a table, lists, queries and drops tables.
 //!
-//! It knows nothing of HTTP, and of the stage only that a page is a Parquet file with the columns of a profile. A file is
-//! open only while a call lasts. The path of a load:
+//! It knows nothing of HTTP, and of the stage only that a page is a Parquet file with the columns of a profile. A file
+//! is open only while a call lasts. The path of a load:
 //!
 //! - `location`: what the path is, before DuckDB sees it; makes a new file that only its owner can read;
 //! - `database`: opens it with everything else on the machine out of reach; `lease`: never twice in this process;
@@ -9,8 +9,8 @@
 //! - `load`: one transaction from the staged pages to the table, with `target` (the table that is there already) and
 //!   `metadata` (`_metadata` and `_fetches`).
 //!
-//! Reading: `catalog` (tables and columns), `query`, and `values` with `iso` (what DuckDB returns, as JSON). `failure` turns
-//! DuckDB's messages into errors by kind.
+//! Reading: `catalog` (tables and columns), `query`, and `values` with `iso` (what DuckDB returns, as JSON). `failure`
+//! turns DuckDB's messages into errors by kind.
 
 mod catalog;
 mod database;

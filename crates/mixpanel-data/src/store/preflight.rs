@@ -26,13 +26,13 @@ pub(crate) enum Found {
 
 /// Proves that a load could succeed, as far as that is possible now, in a moment and without a trace.
 ///
-/// The folder of the database is made if it is missing. An existing database is opened for writing, and the change of tables is
-/// rehearsed in a transaction that is rolled back.
+/// The folder of the database is made if it is missing. An existing database is opened for writing, and the change of
+/// tables is rehearsed in a transaction that is rolled back.
 ///
 /// # Errors
-/// `DatabaseLocked`, `DatabaseUnusable`, `TableExists`; `InvalidInput` for a path that is none, a view, a table that profiles
-/// cannot be appended to or that cannot be replaced because of what depends on it; `Storage` or `DiskFull` if the folder cannot
-/// be written in.
+/// `DatabaseLocked`, `DatabaseUnusable`, `TableExists`; `InvalidInput` for a path that is none, a view, a table that
+/// profiles cannot be appended to or that cannot be replaced because of what depends on it; `Storage` or `DiskFull` if
+/// the folder cannot be written in.
 pub(crate) fn preflight(database: &Path, table: &TableName, on_existing: OnExisting) -> Result<Found> {
     let location = locate(database)?;
     let (Location::Present(path) | Location::Absent(path)) = &location;

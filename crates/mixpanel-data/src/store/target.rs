@@ -40,8 +40,8 @@ pub(super) fn find(connection: &Connection, name: &TableName) -> Result<Target> 
 /// Finds the target of a load and says whether it will do.
 ///
 /// # Errors
-/// `TableExists` for a new table that is there already; `InvalidInput` for a view, or for a table that profiles cannot be
-/// appended to.
+/// `TableExists` for a new table that is there already; `InvalidInput` for a view, or for a table that profiles cannot
+/// be appended to.
 pub(super) fn check(connection: &Connection, table: &TableName, on_existing: OnExisting) -> Result<Target> {
     let target = find(connection, table)?;
     match (&target, on_existing) {
@@ -115,10 +115,12 @@ fn columns(connection: &Connection, table: &TableName) -> Result<Vec<Column>> {
     columns.collect::<Result<_, _>>().map_err(fail)
 }
 
-/// Puts the table `new` in the place and under the name of `old`, with the indexes that `old` had. Views find it by name.
+/// Puts the table `new` in the place and under the name of `old`, with the indexes that `old` had. Views find it by
+/// name.
 ///
 /// # Errors
-/// `InvalidInput` if something depends on the old table, such as a foreign key, or an index cannot be made on the new one.
+/// `InvalidInput` if something depends on the old table, such as a foreign key, or an index cannot be made on the new
+/// one.
 pub(super) fn replace(connection: &Connection, old: &TableName, new: &TableName) -> Result<()> {
     let swap = || -> Result<(), duckdb::Error> {
         let indexes = indexes(connection, old)?;

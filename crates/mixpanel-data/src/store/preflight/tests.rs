@@ -188,7 +188,7 @@ fn a_log_of_another_database() {
 #[test]
 fn a_database_of_a_newer_duckdb() {
     let fixture = Fixture::new();
-    fs::write(&fixture.database, include_bytes!("../../../tests/it/newer.duckdb")).unwrap();
+    fs::write(&fixture.database, include_bytes!("../../../tests/it/newer_database.bin")).unwrap();
     let error = refusal(&fixture, OnExisting::Fail);
     assert_eq!(error.kind(), ErrorKind::DatabaseUnusable, "{error:?}");
     assert!(error.message().contains("newer DuckDB: storage version 999"), "{error}");
