@@ -69,6 +69,9 @@ impl ApiClient {
         query: &ProfileQuery,
     ) -> Result<ProfilePageResult> {
         let request = PageRequest::new(query, clock::wall_clock().as_second())?;
+        if request.is_empty {
+            return Err(Error::invalid("an empty list of ids asks for nothing"));
+        }
         if page > 0 && session_id.is_none() {
             return Err(Error::invalid("pages after the first need the session id that page 0 returned"));
         }

@@ -76,12 +76,13 @@ impl Server {
     /// # Errors
     /// `InvalidInput` unless it is `http` or `https` to a loopback address: credentials go nowhere else.
     pub(super) fn loopback(base_url: &str) -> Result<Self> {
-        let shown = base_url.escape_debug();
-        let mut root = Url::parse(base_url)
-            .map_err(|error| Error::invalid(format!("`{shown}` is not a base URL")).with_source(error))?;
+        // The text is not shown: whoever puts a password into a URL should not find it in a log.
+        let mut root =
+            Url::parse(base_url).map_err(|error| Error::invalid("the base URL is not a URL").with_source(error))?;
         if !matches!(root.scheme(), "http" | "https") || !is_loopback_host(root.host_str().unwrap_or_default()) {
+            let host = root.host_str().unwrap_or_default().escape_debug();
             return Err(Error::invalid(format!(
-                "the base URL `{shown}` is not an address of this machine, such as http://127.0.0.1:8080; credentials are sent to no other server"
+                "`{host}` is not an address of this machine, such as http://127.0.0.1:8080; credentials are sent to no other server"
             )));
         }
         if !root.username().is_empty() || root.password().is_some() || root.query().is_some() {

@@ -74,7 +74,8 @@ impl Transport {
         if reply.status == StatusCode::OK {
             return decode(&reply.headers, reply.body);
         }
-        Err(self.refusal(reply))
+        let has_session = form.is_some_and(|fields| fields.iter().any(|(name, _)| *name == "session_id"));
+        Err(self.refusal(reply, has_session))
     }
 
     async fn exchange(
@@ -139,14 +140,14 @@ impl Transport {
     }
 
     /// Classifies a reply with another status than 200 (API facts 2.4).
-    fn refusal(&self, reply: RawReply) -> Failure {
+    fn refusal(&self, reply: RawReply, has_session: bool) -> Failure {
         let RawReply { status, headers, body } = reply;
         let said = excerpt(&decode(&headers, body).unwrap_or_default());
         let retry_after = rate_limit::retry_after(&headers);
         let kind = match status.as_u16() {
             401 => FailureKind::Unauthorized,
             400 if said.contains("Unable to authenticate request") => FailureKind::Unauthorized,
-            400 if names_lost_session(&said) => FailureKind::SessionLost,
+            400 if has_session && names_lost_session(&said) => FailureKind::SessionLost,
             402 => FailureKind::PaymentRequired,
             403 => FailureKind::Forbidden,
             404 => FailureKind::NotFound,

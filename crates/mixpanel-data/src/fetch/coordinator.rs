@@ -10,7 +10,7 @@ use crate::types::ProfileProgress;
 
 use super::gate::Gate;
 use super::outcome::{Ending, Outcome};
-use super::pages::{PageState, Pages};
+use super::pages::{FailedAttempts, PageState, Pages};
 use super::plan::Plan;
 use super::progress::FetchEvent;
 
@@ -61,6 +61,8 @@ pub(crate) struct Coordinator {
     largest_page: usize,
     gate: Gate,
     ending: Option<Ending>,
+    /// When pages in flight are not waited for any more.
+    stop_deadline: Option<Duration>,
     failed: BTreeMap<u32, Failure>,
     received: u64,
     rejected: u64,
@@ -83,6 +85,7 @@ impl Coordinator {
             largest_page: 1,
             gate: Gate::default(),
             ending: None,
+            stop_deadline: None,
             failed: BTreeMap::new(),
             received: 0,
             rejected: 0,
@@ -102,11 +105,11 @@ impl Coordinator {
     pub(crate) fn next(&mut self, now: Duration) -> Action {
         let under_way = self.in_flight + self.writing;
         match &self.ending {
-            Some(_) if under_way == 0 => return Action::Finish,
-            Some(Ending::Stopped { deadline }) if now >= *deadline => return Action::Finish,
-            Some(Ending::Stopped { deadline }) => return Action::WaitUntil(*deadline),
             Some(Ending::WriterFailed) => return Action::Finish,
-            Some(_) => return Action::WaitForEvent,
+            Some(_) if under_way == 0 || self.stop_deadline.is_some_and(|deadline| now >= deadline) => {
+                return Action::Finish;
+            }
+            Some(_) => return self.stop_deadline.map_or(Action::WaitForEvent, Action::WaitUntil),
             None => {}
         }
         if self.gate.open_if_due(now) {
@@ -115,38 +118,32 @@ impl Coordinator {
         if let Some(until) = self.gate.closed_until() {
             return Action::WaitUntil(until);
         }
-        let allowed = self.allowed_requests();
+        let by_memory = u32::try_from(FLIGHT_BYTES_MAX / self.largest_page).unwrap_or(u32::MAX).max(1);
+        let allowed = if self.gate.is_on_trial() { 1 } else { self.workers };
         let queue = u32::try_from(WRITER_QUEUE_PAGES).unwrap_or(u32::MAX);
-        if self.in_flight >= allowed || under_way >= allowed + queue {
+        if self.in_flight >= allowed || under_way >= by_memory.min(allowed + queue) {
             return Action::WaitForEvent;
         }
         self.pick(now).unwrap_or_else(|| self.wait_or_finish(under_way))
     }
 
-    /// Requests that may be under way: one while the server is tried after a pause, else one a worker, but no more pages
-    /// than the memory for them.
-    fn allowed_requests(&self) -> u32 {
-        let by_memory = u32::try_from(FLIGHT_BYTES_MAX / self.largest_page).unwrap_or(u32::MAX).max(1);
-        if self.gate.is_on_trial() { 1 } else { self.workers.min(by_memory) }
-    }
-
     /// The next page to ask for: what is to be repeated first, then the plan, then the page after it.
     fn pick(&mut self, now: Duration) -> Option<Action> {
-        if let Some((page, attempt)) = self.pages.take_due(now) {
+        if let Some((page, failed)) = self.pages.take_due(now) {
             self.retry_count += 1;
-            return Some(self.ask(page, attempt));
+            return Some(self.ask(page, failed));
         }
         let fresh = self.pages.next_fresh();
         let is_planned = fresh < self.plan.as_ref().map_or(1, Plan::pages);
         if !is_planned && self.plan.as_ref().and_then(Plan::probe) != Some(fresh) {
             return None;
         }
-        let (page, attempt) = self.pages.take_fresh();
-        Some(self.ask(page, attempt))
+        let page = self.pages.take_fresh();
+        Some(self.ask(page, FailedAttempts::default()))
     }
 
-    fn ask(&mut self, page: u32, attempt: u32) -> Action {
-        self.pages.set(page, PageState::Asked { attempt });
+    fn ask(&mut self, page: u32, failed: FailedAttempts) -> Action {
+        self.pages.set(page, PageState::Asked { failed });
         self.in_flight += 1;
         self.request_count += 1;
         let session = if page == 0 { None } else { self.session_id.clone() };
@@ -200,7 +197,7 @@ impl Coordinator {
         }
         let Some(plan) = &self.plan else { return Ok(()) };
         let other_session = facts.session_id.is_some() && facts.session_id != self.session_id;
-        let other_size = facts.page_size.is_some_and(|size| size != plan.page_size());
+        let other_size = facts.page_size.is_some_and(|size| !plan.is_page_size(size));
         if other_session || other_size {
             let message = format!("the reply to page {page} belongs to another session than page 0");
             return Err(Failure::new(FailureKind::SessionLost, message));
@@ -212,8 +209,9 @@ impl Coordinator {
         let mut plan = Plan::new(facts.total, facts.page_size, facts.received);
         self.session_id.clone_from(&facts.session_id);
         if self.session_id.is_none() {
-            if plan.pages() > 1 {
-                let message = "the server says that there are more pages, but names no session to ask for them with";
+            let more_may_follow = plan.probe().is_some() && !plan.covers_total();
+            if plan.pages() > 1 || more_may_follow {
+                let message = "there may be more pages, and the server names no session to ask for them with";
                 self.end(Ending::Fatal(Failure::new(FailureKind::BadReply, message)));
             }
             plan.close();
@@ -250,13 +248,14 @@ impl Coordinator {
 
     /// The caller wants the fetch to end; pages in flight get until `deadline`.
     pub(crate) fn stop(&mut self, deadline: Duration) {
-        self.end(Ending::Stopped { deadline });
+        self.stop_deadline = Some(deadline);
+        self.end(Ending::Stopped);
     }
 
     /// A request for `page` brought nothing usable.
     pub(crate) fn request_failed(&mut self, page: u32, failure: Failure, now: Duration, fraction: f64) {
         self.in_flight -= 1;
-        let attempt = self.pages.attempt(page);
+        let mut failed = self.pages.failed_attempts(page);
         if failure.kind.ends_the_run() {
             self.pages.set(page, PageState::Fresh);
             self.end(Ending::Fatal(failure));
@@ -267,10 +266,10 @@ impl Coordinator {
             return;
         }
         let is_probe = self.plan.as_ref().and_then(Plan::probe) == Some(page);
-        match self.decide(&failure, attempt, fraction, is_probe) {
-            Decision::Retry(pause) => self.retry(page, attempt, &failure, now, pause),
+        match self.decide(&failure, &mut failed, fraction, is_probe) {
+            Decision::Retry(pause) => self.retry(page, failed, &failure, now, pause),
             Decision::Pause(pause) => {
-                self.retry(page, attempt, &failure, now, pause);
+                self.retry(page, failed, &failure, now, pause);
                 self.gate.close(now, now + pause);
                 self.events.push_back(FetchEvent::Waiting { reason: failure.message, pause });
             }
@@ -293,24 +292,29 @@ impl Coordinator {
     }
 
     /// The page after the last one is not worth as many attempts as the others when the server said that it has none.
-    fn decide(&self, failure: &Failure, attempt: u32, fraction: f64, is_probe: bool) -> Decision {
+    fn decide(&self, failure: &Failure, failed: &mut FailedAttempts, fraction: f64, is_probe: bool) -> Decision {
+        let count = match failure.kind {
+            FailureKind::RateLimited { .. } => &mut failed.by_rate_limit,
+            _ => &mut failed.by_fault,
+        };
+        *count += 1;
         let expected_absent = is_probe && self.plan.as_ref().is_some_and(Plan::covers_total);
-        if expected_absent && attempt >= PROBE_ATTEMPTS_MAX {
+        if expected_absent && *count >= PROBE_ATTEMPTS_MAX {
             return Decision::Fail;
         }
-        decide(failure, attempt, fraction)
+        decide(failure, *count, fraction)
     }
 
-    /// A refusal of the page after the last one is the server's way to say that there is none; when it said so before, any
-    /// failure is taken for that.
+    /// A refusal of the page after the last one may be the server's way to say that there is none. Anything else is not,
+    /// least of all a lost session, unless the server said before how many profiles there are and they are all here.
     fn nothing_may_follow(&self, failure: &Failure) -> bool {
-        let refused =
-            matches!(failure.kind, FailureKind::Rejected(_) | FailureKind::NotFound | FailureKind::SessionLost);
+        let refused = matches!(failure.kind, FailureKind::Rejected(400) | FailureKind::NotFound);
         refused || self.plan.as_ref().is_some_and(Plan::covers_total)
     }
 
-    fn retry(&mut self, page: u32, attempt: u32, failure: &Failure, now: Duration, pause: Duration) {
-        self.pages.retry(page, attempt + 1, now + pause);
+    fn retry(&mut self, page: u32, failed: FailedAttempts, failure: &Failure, now: Duration, pause: Duration) {
+        self.pages.retry(page, failed, now + pause);
+        let attempt = failed.by_fault + failed.by_rate_limit;
         self.events.push_back(FetchEvent::Retry { page_index: page, attempt, reason: failure.message.clone(), pause });
     }
 
@@ -336,7 +340,7 @@ impl Coordinator {
     fn end(&mut self, ending: Ending) {
         let severity = |ending: &Ending| match ending {
             Ending::Halted(_) => 0,
-            Ending::Stopped { .. } => 1,
+            Ending::Stopped => 1,
             Ending::Fatal(_) => 2,
             Ending::WriterFailed => 3,
         };

@@ -172,9 +172,12 @@ fn a_page_beyond_the_total_that_cannot_be_had_is_missing() {
     fn script(page: u32, _: u32) -> Answer {
         if page < 3 { Answer::Page { received: SIZE } } else { Answer::Fail(DOWN) }
     }
-    // Page 2 lies beyond the total and came full, so there is a page 3 to lose, or not: the total does not tell any more.
+    // Page 1 was full though the total says 5 profiles, so the total does not vouch for the end.
     let seen = simulate(&model(15, script));
-    assert_eq!((seen.outcome.received, seen.outcome.failed.len()), (30, 0));
+    assert_eq!((seen.outcome.received, seen.outcome.failed.keys().copied().collect::<Vec<_>>()), (30, vec![3]));
+    // Had it been right, there would be nothing to miss.
+    let right = simulate(&model(30, script));
+    assert_eq!((right.outcome.received, right.outcome.failed.len()), (30, 0));
     let unknown = Model { total: None, ..model(0, script) };
     assert_eq!(simulate(&unknown).outcome.failed.keys().copied().collect::<Vec<_>>(), [3]);
 }
@@ -202,9 +205,14 @@ fn pages_that_fail_for_ever_are_listed_and_the_others_kept() {
 
 #[test]
 fn page_0_decides() {
-    for kind in [FailureKind::Unauthorized, FailureKind::Rejected(400), FailureKind::NotFound] {
-        let seen = simulate(&Model { script: |_, _| Answer::Fail(FailureKind::NotFound), ..model(0, pages_of::<0>) });
-        assert_eq!(seen.requests.len(), 1, "{kind:?}");
+    let refusals: [Script; 3] = [
+        |_, _| Answer::Fail(FailureKind::Unauthorized),
+        |_, _| Answer::Fail(FailureKind::Rejected(400)),
+        |_, _| Answer::Fail(FailureKind::NotFound),
+    ];
+    for script in refusals {
+        let seen = simulate(&model(0, script));
+        assert_eq!(seen.requests.len(), 1);
         assert!(matches!(seen.outcome.ending, Some(Ending::Fatal(_))));
     }
     let seen = simulate(&model(0, |_, _| Answer::Fail(DOWN)));
@@ -259,7 +267,7 @@ fn a_stop_lets_pages_in_flight_land() {
     let seen = simulate(&Model { stop_at: Some(Duration::from_millis(1500)), ..model(195, pages_of::<195>) });
     assert_eq!(seen.outcome.staged, [0, 1, 2, 3, 4, 5]);
     assert_eq!(seen.end, 2 * SECOND);
-    assert!(matches!(seen.outcome.ending, Some(Ending::Stopped { .. })));
+    assert!(matches!(seen.outcome.ending, Some(Ending::Stopped)));
 }
 
 #[test]
@@ -292,6 +300,9 @@ fn more_pages_without_a_session_are_an_error() {
     let seen = simulate(&Model { session: None, ..model(95, pages_of::<95>) });
     assert_eq!(seen.requests.len(), 1);
     assert!(matches!(seen.outcome.ending, Some(Ending::Fatal(_))));
+    // Without a total a full page may have followers.
+    let seen = simulate(&Model { session: None, total: None, ..model(0, pages_of::<10>) });
+    assert!(matches!(seen.outcome.ending, Some(Ending::Fatal(_))));
     // One page needs none, full or not.
     let seen = simulate(&Model { session: None, ..model(10, pages_of::<10>) });
     assert_eq!((seen.requests.len(), seen.outcome.received), (1, 10));
@@ -307,4 +318,44 @@ fn the_warning_comes_with_the_plan() {
         let second_page = seen.events.iter().position(|event| matches!(event, FetchEvent::Page(_)));
         assert!(warning < second_page, "the warning comes before the pages");
     }
+}
+
+#[test]
+fn a_session_that_is_lost_is_never_taken_for_the_end() {
+    fn script(page: u32, attempt: u32) -> Answer {
+        if page == 3 { Answer::Fail(FailureKind::SessionLost) } else { pages_of::<75>(page, attempt) }
+    }
+    for total in [None, Some(15)] {
+        let seen = simulate(&Model { total, ..model(0, script) });
+        assert_eq!(seen.outcome.failed.keys().copied().collect::<Vec<_>>(), [3], "{total:?}");
+    }
+}
+
+#[test]
+fn rate_limits_and_faults_are_counted_apart() {
+    fn script(page: u32, attempt: u32) -> Answer {
+        let kind = crate::api::RateLimitKind::LoadShed;
+        match (page, attempt) {
+            (3, 1..=3) => Answer::Fail(FailureKind::RateLimited { kind, retry_after: None }),
+            (3, 4..=6) => Answer::Fail(DOWN),
+            _ => pages_of::<95>(page, attempt),
+        }
+    }
+    let seen = simulate(&model(95, script));
+    assert_eq!((seen.outcome.received, seen.outcome.failed.len(), seen.outcome.retries), (95, 0, 6));
+}
+
+#[test]
+fn a_stop_has_its_deadline_whatever_else_ended_the_run() {
+    let mut coordinator = Coordinator::new(5);
+    let model = model(195, pages_of::<195>);
+    assert!(matches!(coordinator.next(Duration::ZERO), Action::Ask { page: 0, .. }));
+    answer(&mut coordinator, &model, 0, 1, SECOND);
+    while let Action::Ask { .. } = coordinator.next(SECOND) {}
+    coordinator.request_failed(1, Failure::new(FailureKind::Unauthorized, "no"), SECOND, 1.0);
+    assert_eq!(coordinator.next(SECOND), Action::WaitForEvent, "pages in flight may land");
+    coordinator.stop(3 * SECOND);
+    assert_eq!(coordinator.next(SECOND), Action::WaitUntil(3 * SECOND));
+    assert_eq!(coordinator.next(3 * SECOND), Action::Finish);
+    assert!(matches!(coordinator.finish(3 * SECOND).ending, Some(Ending::Fatal(_))));
 }

@@ -10,8 +10,8 @@ use crate::api::Failure;
 pub(crate) enum Ending {
     /// No further request can succeed in time; what has come is good.
     Halted(Failure),
-    /// The caller asked to stop; pages in flight have until then.
-    Stopped { deadline: Duration },
+    /// The caller asked to stop.
+    Stopped,
     /// Nothing of this run can be trusted or finished now.
     Fatal(Failure),
     /// The writer failed; it says why itself.

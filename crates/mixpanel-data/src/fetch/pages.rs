@@ -7,8 +7,8 @@ use std::time::Duration;
 pub(super) enum PageState {
     /// Not asked for yet, or abandoned because the run ended.
     Fresh,
-    /// A request is under way; the attempts counted from 1.
-    Asked { attempt: u32 },
+    /// A request is under way, after so many failed ones.
+    Asked { failed: FailedAttempts },
     /// Waits among the retries.
     Waiting,
     /// On its way to the disk.
@@ -21,11 +21,18 @@ pub(super) enum PageState {
     Absent,
 }
 
+/// How often a page was asked for in vain. Rate limits are counted apart: they say nothing about the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct FailedAttempts {
+    pub(super) by_fault: u32,
+    pub(super) by_rate_limit: u32,
+}
+
 /// An attempt that is due at some time.
 #[derive(Debug, Clone, Copy)]
 struct Retry {
     page: u32,
-    attempt: u32,
+    failed: FailedAttempts,
     not_before: Duration,
 }
 
@@ -52,11 +59,11 @@ impl Pages {
         self.states[index] = state;
     }
 
-    /// Returns which attempt is under way, counted from 1.
-    pub(super) fn attempt(&self, page: u32) -> u32 {
+    /// Returns how often the page that is under way was asked for in vain.
+    pub(super) fn failed_attempts(&self, page: u32) -> FailedAttempts {
         match self.state(page) {
-            PageState::Asked { attempt } => attempt,
-            _ => 1,
+            PageState::Asked { failed } => failed,
+            _ => FailedAttempts::default(),
         }
     }
 
@@ -65,23 +72,23 @@ impl Pages {
         self.next_fresh
     }
 
-    /// Takes the first page that was never asked for, for its first attempt.
-    pub(super) fn take_fresh(&mut self) -> (u32, u32) {
+    /// Takes the first page that was never asked for.
+    pub(super) fn take_fresh(&mut self) -> u32 {
         self.next_fresh += 1;
-        (self.next_fresh - 1, 1)
+        self.next_fresh - 1
     }
 
-    /// Has a page asked for again, as attempt number `attempt`, at `not_before` or later.
-    pub(super) fn retry(&mut self, page: u32, attempt: u32, not_before: Duration) {
+    /// Has a page that failed so often asked for again, at `not_before` or later.
+    pub(super) fn retry(&mut self, page: u32, failed: FailedAttempts, not_before: Duration) {
         self.set(page, PageState::Waiting);
-        self.retries.push(Retry { page, attempt, not_before });
+        self.retries.push(Retry { page, failed, not_before });
     }
 
-    /// Takes a page that is to be asked for again now, with the number of the attempt.
-    pub(super) fn take_due(&mut self, now: Duration) -> Option<(u32, u32)> {
+    /// Takes a page that is to be asked for again now.
+    pub(super) fn take_due(&mut self, now: Duration) -> Option<(u32, FailedAttempts)> {
         let due = self.retries.iter().position(|retry| retry.not_before <= now)?;
-        let Retry { page, attempt, .. } = self.retries.remove(due);
-        Some((page, attempt))
+        let Retry { page, failed, .. } = self.retries.remove(due);
+        Some((page, failed))
     }
 
     /// Returns when the next page is to be asked for again.

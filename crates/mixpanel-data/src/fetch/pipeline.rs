@@ -55,7 +55,8 @@ pub(super) async fn fetch_into_table(
     let (stage, outcome) = if prepared.request.is_empty {
         (stage, Outcome::nothing_asked())
     } else {
-        let finished = run(client, &fetch, prepared).drive(Destination::Stage(stage), &mut callbacks).await?;
+        let finished = run(client, &fetch, prepared).drive(Destination::Stage(stage), &mut callbacks).await;
+        let finished = finished.map_err(|error| error.with_run_id(run_id.clone()))?;
         check_ending(finished, &run_id)?
     };
     let failed_pages: Vec<u32> = outcome.failed.keys().copied().collect();
@@ -126,11 +127,10 @@ pub(crate) async fn stream_profiles(
         let ending = writer_error.or_else(|| ending_error(&outcome));
         (outcome, output, ending)
     };
-    let handed_over = blocking(move || output.finish()).await;
+    let (rows, ended_early) = blocking(move || Ok(output.finish())).await?;
     if let Some(error) = ending {
         return Err(error);
     }
-    let (rows, ended_early) = handed_over?;
     if !ended_early {
         warn_of_differences(&outcome, &mut callbacks);
     }
@@ -203,7 +203,10 @@ fn check_ending(finished: Finished, run_id: &str) -> Result<(Stage, Outcome)> {
     };
     let Some(error) = writer_error.or_else(|| ending_error(&outcome)) else { return Ok((stage, outcome)) };
     if outcome.staged.is_empty() {
-        stage.remove()?;
+        // The reason why there is nothing matters more than a folder that stays.
+        if let Err(error) = stage.remove() {
+            tracing::warn!("{error}");
+        }
         return Err(error);
     }
     Err(error.with_detail("staged_pages", outcome.staged.len()).with_run_id(run_id))
@@ -212,7 +215,7 @@ fn check_ending(finished: Finished, run_id: &str) -> Result<(Stage, Outcome)> {
 fn ending_error(outcome: &Outcome) -> Option<Error> {
     match outcome.ending.clone()? {
         Ending::Fatal(failure) => Some(failure.into_error()),
-        Ending::Stopped { .. } => Some(Error::new(ErrorKind::Cancelled, "the fetch was stopped")),
+        Ending::Stopped => Some(Error::new(ErrorKind::Cancelled, "the fetch was stopped")),
         Ending::Halted(failure) if outcome.staged.is_empty() => Some(failure.into_error()),
         Ending::Halted(_) | Ending::WriterFailed => None,
     }

@@ -11,15 +11,18 @@ use crate::limits::{PAGE_SIZE_DEFAULT, PAGES_MAX};
 pub(crate) struct Plan {
     total: Option<u64>,
     page_size: u64,
+    declared_page_size: Option<u64>,
     pages: u32,
     probe: Option<u32>,
     is_closed: bool,
 }
 
 impl Plan {
-    /// Plans from page 0: its `total` and `page_size`, and how many records it brought.
-    pub(crate) fn new(total: Option<u64>, page_size: Option<u64>, received: u64) -> Self {
-        let page_size = page_size.unwrap_or(PAGE_SIZE_DEFAULT).max(1);
+    /// Plans from page 0: its `total` and `page_size`, and how many records it brought. A server that does not say how
+    /// long a page is has shown it, unless page 0 holds everything.
+    pub(crate) fn new(total: Option<u64>, declared_page_size: Option<u64>, received: u64) -> Self {
+        let shown = (received > 0 && total.is_none_or(|total| received < total)).then_some(received);
+        let page_size = declared_page_size.or(shown).unwrap_or(PAGE_SIZE_DEFAULT).max(1);
         // A total that nobody can mean is as good as none.
         let total = total.filter(|total| total.div_ceil(page_size) <= PAGES_MAX);
         let pages = total.map_or(1, |total| total.div_ceil(page_size).max(1));
@@ -28,7 +31,8 @@ impl Plan {
             Some(total) if pages > 1 => total % page_size == 0,
             _ => received >= page_size,
         };
-        Self { total, page_size, pages, probe: ends_full.then_some(pages), is_closed: false }
+        let probe = ends_full.then_some(pages);
+        Self { total, page_size, declared_page_size, pages, probe, is_closed: false }
     }
 
     /// Profiles that the server says there are.
@@ -41,6 +45,11 @@ impl Plan {
         self.page_size
     }
 
+    /// Whether a reply that names this page size can belong to the same session.
+    pub(crate) fn is_page_size(&self, size: u64) -> bool {
+        self.declared_page_size.is_none_or(|declared| declared == size)
+    }
+
     /// Pages that are known or said to be there.
     pub(crate) fn pages(&self) -> u32 {
         self.pages
@@ -51,9 +60,10 @@ impl Plan {
         self.probe
     }
 
-    /// Says whether the pages in the plan hold all profiles that the server said there are.
+    /// Says whether the pages in the plan, full as they are, hold just the profiles that the server said there are. A total
+    /// that was too small for what came says nothing any more.
     pub(crate) fn covers_total(&self) -> bool {
-        self.total.is_some_and(|total| u64::from(self.pages) * self.page_size >= total)
+        self.total == Some(u64::from(self.pages) * self.page_size)
     }
 
     /// Notes how many records a page brought.
@@ -135,6 +145,13 @@ mod tests {
 
     #[test]
     fn a_missing_page_size_is_the_documented_one() {
-        assert_eq!(Plan::new(Some(2500), None, 1000).pages(), 3);
+        assert_eq!(Plan::new(Some(7), None, 7).page_size(), 1000);
+        assert_eq!(Plan::new(Some(0), None, 0).page_size(), 1000);
+    }
+
+    #[test]
+    fn a_page_size_that_is_not_said_is_seen() {
+        assert_eq!(Plan::new(Some(5000), None, 500).pages(), 10);
+        assert_eq!(Plan::new(None, None, 500).probe(), Some(1));
     }
 }

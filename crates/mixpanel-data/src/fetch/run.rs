@@ -1,12 +1,13 @@
 //! Drives the coordinator: sends the requests it asks for, hands pages to the writer, and tells it what happened.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{ApiClient, Failure, PageReply, PageRequest};
+use crate::api::{ApiClient, Failure, FailureKind, PageReply, PageRequest};
 use crate::clock::{Stopwatch, random_fraction};
 use crate::error::{Error, Result};
 use crate::parse::RecordForm;
@@ -36,14 +37,16 @@ pub(super) struct Finished {
     pub(super) writer_error: Option<Error>,
 }
 
-type Answer = (u32, Result<PageReply, Failure>);
+type PageReplyResult = Result<PageReply, Failure>;
 
 /// The moving parts of a run.
 struct Driver<'a> {
     run: Run,
     coordinator: Coordinator,
     writer: Writer,
-    requests: JoinSet<Answer>,
+    requests: JoinSet<PageReplyResult>,
+    /// The page that each task asks for.
+    pages: HashMap<tokio::task::Id, u32>,
     watch: Stopwatch,
     callbacks: &'a mut Callbacks,
     session_recorded: bool,
@@ -60,6 +63,7 @@ impl Run {
             run: self,
             writer,
             requests: JoinSet::new(),
+            pages: HashMap::new(),
             watch: Stopwatch::start(),
             callbacks,
             session_recorded: false,
@@ -94,10 +98,9 @@ impl Driver<'_> {
         let client = self.run.client.clone();
         let request = self.run.request.clone();
         let form = self.run.form;
-        self.requests.spawn(async move {
-            let reply = client.request_page(&request, page, session.as_deref(), form).await;
-            (page, reply)
-        });
+        let task =
+            self.requests.spawn(async move { client.request_page(&request, page, session.as_deref(), form).await });
+        self.pages.insert(task.id(), page);
     }
 
     /// Waits for whatever comes first, and tells the coordinator.
@@ -115,13 +118,12 @@ impl Driver<'_> {
                 self.stopped = true;
                 self.coordinator.stop(self.watch.elapsed() + self.run.stop_grace);
             }
-            Some(report) = self.writer.reports.recv() => self.writer_reported(report),
-            Some(answer) = self.requests.join_next(), if !self.requests.is_empty() => {
-                // A request's task is neither aborted before the end nor does it panic: what can is caught inside.
-                if let Ok((page, reply)) = answer {
-                    self.answered(page, reply).await;
-                }
-            }
+            report = self.writer.reports.recv() => match report {
+                Some(report) => self.writer_reported(report),
+                // Its thread ended without a word: closing it says that it panicked.
+                None => self.coordinator.writer_failed(),
+            },
+            Some(answer) = self.requests.join_next_with_id(), if !self.requests.is_empty() => self.joined(answer).await,
             () = timer => {}
         }
     }
@@ -135,6 +137,17 @@ impl Driver<'_> {
                 self.coordinator.writer_failed();
             }
         }
+    }
+
+    /// A request's task ended: with an answer, or in a panic, which is as good as none.
+    async fn joined(&mut self, answer: Result<(tokio::task::Id, PageReplyResult), JoinError>) {
+        let id = answer.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some(page) = self.pages.remove(&id) else { return };
+        let reply = match answer {
+            Ok((_, reply)) => reply,
+            Err(_) => Err(Failure::new(FailureKind::Internal, "the request's task panicked; this is a bug")),
+        };
+        self.answered(page, reply).await;
     }
 
     async fn answered(&mut self, page: u32, reply: Result<PageReply, Failure>) {

@@ -61,20 +61,14 @@ impl StreamOutput {
         self.hand_over_waiting()
     }
 
-    /// Hands over what is left, leaving out what never came; returns the number of records and whether the caller ended
-    /// it.
-    pub(super) fn finish(mut self) -> Result<(u64, bool)> {
-        while !self.ended && self.waiting.last().is_some_and(|last| self.next <= *last) {
-            if !self.waiting.contains(&self.next) {
-                self.missing.insert(self.next);
-            }
-            if self.hand_over_waiting()?.is_break() {
-                break;
-            }
-        }
+    /// Returns the number of records handed over and whether the caller ended it. Pages that still wait are removed: those
+    /// before them never came, because the fetch was stopped or failed.
+    pub(super) fn finish(self) -> (u64, bool) {
         let summary = (self.handed_over, self.ended);
-        self.stage.remove()?;
-        Ok(summary)
+        if let Err(error) = self.stage.remove() {
+            tracing::warn!("{error}");
+        }
+        summary
     }
 
     fn hand_over_waiting(&mut self) -> Result<ControlFlow<()>> {

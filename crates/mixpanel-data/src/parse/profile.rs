@@ -40,6 +40,9 @@ pub(super) fn push_record(rows: &mut RowsBuilder, raw: &str, scratch: &mut Scrat
 }
 
 fn try_push(rows: &mut RowsBuilder, raw: &str, scratch: &mut Scratch) -> Result<(), String> {
+    if !raw.starts_with('{') {
+        return Err("not a profile: not an object".to_owned());
+    }
     let record: Record<'_> = serde_json::from_str(raw).map_err(|error| format!("not a profile: {error}"))?;
     let distinct_id = read_distinct_id(record.distinct_id.map(RawValue::get))?;
     let properties = record.properties.map_or("{}", RawValue::get);

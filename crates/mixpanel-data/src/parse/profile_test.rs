@@ -95,7 +95,7 @@ fn rejects_what_cannot_be_a_row() {
 
 #[test]
 fn rejects_what_is_no_object() {
-    for raw in ["null", "7", r#""text""#, "[]"] {
+    for raw in ["null", "7", r#""text""#, "[]", r#"["a",{"k":1}]"#] {
         let mut rows = RowsBuilder::with_capacity(0);
         push_record(&mut rows, raw, &mut Scratch::default());
         assert_eq!(rows.finish().rejects().len(), 1, "{raw}");

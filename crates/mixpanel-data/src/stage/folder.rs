@@ -36,6 +36,7 @@ impl Stage {
         make_folder(&stage.pages_folder())?;
         stage.write_manifest()?;
         sync_folder(&stage.root)?;
+        sync_folder(&folder_of(&stage.root))?;
         Ok(stage)
     }
 
@@ -119,6 +120,11 @@ fn make_folder(path: &Path) -> Result<()> {
     #[cfg(unix)]
     builder.mode(0o700);
     builder.create(path).map_err(|error| Error::io("create the folder", path, error))
+}
+
+/// The folder that a path is in; the current one for a bare name.
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
 /// Makes the names in a folder durable. Not every system can; on Windows there is nothing to do.

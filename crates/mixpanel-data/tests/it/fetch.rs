@@ -165,6 +165,8 @@ async fn a_callback_that_panics_disturbs_nothing() {
     let result = bench.workspace().fetch_profiles(fetch).await.unwrap();
     assert_eq!(result.rows(), 3_500);
     assert!(!result.has_failures());
+    let calls = calls.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    assert_eq!(*calls, 1, "it is not called again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

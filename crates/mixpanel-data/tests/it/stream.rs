@@ -75,3 +75,11 @@ async fn a_receiver_that_has_enough_ends_it_without_error() {
     assert!(bench.server.stats().requests < 20);
     assert!(bench.files().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_panics_ends_it_with_an_error() {
+    let bench = Bench::with_faults(300, &[]).await;
+    let sink = |_: &str| -> ControlFlow<()> { panic!("a bug of the caller") };
+    let result = bench.workspace().stream_profiles(ProfileFetch::new("x"), RecordForm::Row, sink).await;
+    assert_eq!(result.unwrap_err().kind(), mixpanel_data::ErrorKind::Internal);
+}

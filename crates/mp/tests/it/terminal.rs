@@ -39,7 +39,9 @@ fn drawn(text: &str) -> Vec<String> {
 #[test]
 fn there_is_one_bar_with_everything_on_it_and_it_is_gone_at_the_end() {
     let wait = "pages=2 status=429 header=Retry-After:1 times=1";
-    let simulator = Simulator::with_faults(1_000, &[wait, "pages=4 status=503 times=1", "pages=7 status=404"]);
+    // The last page takes its time, so that there is a moment at which the others are on the bar.
+    let slow = "pages=9 delay=2s times=1";
+    let simulator = Simulator::with_faults(1_000, &[wait, "pages=4 status=503 times=1", "pages=7 status=404", slow]);
     let home = Home::new().with_server(&simulator);
     let Some(run) = in_terminal(&home, "fetch profiles users --parallel > result.json") else { return };
     let run = run.exits(1);
