@@ -88,6 +88,10 @@ pub const LOAD_PAGES_PER_STATEMENT: usize = 10_000;
 /// Time that a load waits for another process that has the database open.
 pub const LOCK_WAIT: Duration = Duration::from_secs(30);
 
+/// Time that the look at the database before a fetch waits for another process: longer than another look takes, and short
+/// enough for someone who waits at a prompt.
+pub const PREFLIGHT_LOCK_WAIT: Duration = Duration::from_secs(2);
+
 /// Time between two attempts to open a database that another process has open.
 pub const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(250);
 

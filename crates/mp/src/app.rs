@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 
 use clap::Parser as _;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::cli::{Cli, Command};
 use crate::commands;
@@ -79,9 +79,20 @@ fn help(error: &clap::Error, environment: &Environment, output: &Output) -> Resu
     data.finish()
 }
 
+/// Whether the word that the parser did not expect may be a secret: what follows `--secret` or `--secret-stdin`.
+fn may_show_secret(error: &clap::Error) -> bool {
+    let names_secret = std::env::args_os().any(|word| word.to_string_lossy().starts_with("--secret"));
+    let unexpected = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) => word.as_str(),
+        _ => "",
+    };
+    let is_word = error.kind() == ErrorKind::UnknownArgument && !unexpected.starts_with('-');
+    names_secret && (is_word || unexpected.starts_with("--secret"))
+}
+
 /// Shows what the parser says in the form of all other failures.
 fn usage_failure(error: &clap::Error) -> Failure {
-    if std::env::args_os().any(|word| word.to_string_lossy().starts_with("--secret")) {
+    if may_show_secret(error) {
         return Failure::usage("the secret cannot be given as an argument")
             .hint("arguments are visible to every user of the machine; pipe it into `mp auth add NAME --secret-stdin`, set MP_SECRET, or leave it out to be asked for it");
     }

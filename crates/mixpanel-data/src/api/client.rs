@@ -130,9 +130,10 @@ impl ApiClient {
     ) -> Result<PageReply, Failure> {
         let fields = request.form(page, session);
         let body = self.transport.request(Method::POST, Endpoint::Engage, Some(&fields)).await?;
-        tokio::task::spawn_blocking(move || read_page(&body, form))
+        let page = tokio::task::spawn_blocking(move || read_page(&body, form))
             .await
-            .unwrap_or_else(|_| Err(Failure::new(FailureKind::Internal, "reading the page panicked; this is a bug")))
+            .unwrap_or_else(|_| Err(Failure::new(FailureKind::Internal, "reading the page panicked; this is a bug")));
+        page.map_err(|failure| Failure { message: self.transport.mask(&failure.message), ..failure })
     }
 }
 

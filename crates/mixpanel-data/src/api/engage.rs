@@ -38,10 +38,14 @@ impl PageRequest {
             }
             fields.push(("output_properties", json!(names).to_string()));
         }
-        if let Some(id) = &query.distinct_id {
-            fields.push(("distinct_id", id.clone()));
+        // An empty id is what an unset variable in a script leaves, and a server may take it for no filter at all.
+        if let Some(id) = non_blank(query.distinct_id.as_deref(), "distinct id")? {
+            fields.push(("distinct_id", id.to_owned()));
         }
         if let Some(ids) = &query.distinct_ids {
+            if ids.iter().any(|id| id.trim().is_empty()) {
+                return Err(Error::invalid("one of the distinct ids is empty"));
+            }
             let unique = unique_ids(ids);
             is_empty = unique.is_empty();
             fields.push(("distinct_ids", json!(unique).to_string()));
@@ -200,6 +204,8 @@ mod tests {
             (ProfileQuery { page_size: Some(40_001), ..Default::default() }, "40000"),
             (ProfileQuery { output_properties: Some(vec![]), ..Default::default() }, "at least one"),
             (ProfileQuery { where_: some("  "), ..Default::default() }, "empty"),
+            (ProfileQuery { distinct_id: some(""), ..Default::default() }, "empty"),
+            (ProfileQuery { distinct_ids: Some(vec!["a".into(), String::new()]), ..Default::default() }, "empty"),
         ] {
             let error = PageRequest::new(&query, NOW).unwrap_err();
             assert!(error.message().contains(part), "{query:?}: {error}");

@@ -65,6 +65,8 @@ impl Failure {
             FailureKind::PaymentRequired => ErrorKind::PaymentRequired,
             FailureKind::Forbidden => ErrorKind::Forbidden,
             FailureKind::NotFound => ErrorKind::NotFound,
+            // Below 400 it is not the request that was found wrong: something in between answered.
+            FailureKind::Rejected(..400) => ErrorKind::UnexpectedReply,
             FailureKind::Rejected(_) => ErrorKind::Rejected,
             FailureKind::SessionLost => ErrorKind::SessionLost,
             FailureKind::RateLimited { .. } => ErrorKind::RateLimited,

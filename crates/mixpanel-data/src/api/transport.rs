@@ -130,10 +130,20 @@ impl Transport {
         }
     }
 
+    /// Hides the secret in a text that a server sent: one that is there to find faults may send back what it was sent.
+    pub(super) fn mask(&self, text: &str) -> String {
+        const HIDDEN: &str = "********";
+        text.replace(&self.encoded_credentials(), HIDDEN).replace(self.credentials.secret.expose(), HIDDEN)
+    }
+
+    fn encoded_credentials(&self) -> String {
+        let pair = format!("{}:{}", self.credentials.username, self.credentials.secret.expose());
+        base64::engine::general_purpose::STANDARD.encode(pair)
+    }
+
     /// The header with the secret, marked so that no log shows it.
     fn authorization(&self) -> HeaderValue {
-        let pair = format!("{}:{}", self.credentials.username, self.credentials.secret.expose());
-        let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+        let encoded = self.encoded_credentials();
         let mut value = HeaderValue::from_str(&format!("Basic {encoded}")).expect("Base64 is ASCII");
         value.set_sensitive(true);
         value
@@ -142,7 +152,7 @@ impl Transport {
     /// Classifies a reply with another status than 200 (API facts 2.4).
     fn refusal(&self, reply: RawReply, has_session: bool) -> Failure {
         let RawReply { status, headers, body } = reply;
-        let said = excerpt(&decode(&headers, body).unwrap_or_default());
+        let said = self.mask(&excerpt(&decode(&headers, body).unwrap_or_default()));
         let retry_after = rate_limit::retry_after(&headers);
         let kind = match status.as_u16() {
             401 => FailureKind::Unauthorized,

@@ -353,7 +353,8 @@ impl Coordinator {
     pub(crate) fn finish(&mut self, now: Duration) -> Outcome {
         if let Some(Ending::Halted(failure)) = self.ending.clone() {
             for page in self.pages.unfinished(self.plan.as_ref().map_or(1, Plan::pages)) {
-                self.give_up(page, &failure);
+                let message = format!("given up, because of another page: {}", failure.message);
+                self.give_up(page, &Failure::new(failure.kind, message));
             }
         }
         Outcome {

@@ -111,7 +111,8 @@ fn attempt(request: &LoadRequest<'_>, stage_folder: &Path) -> Result<Counts, Fai
     // After an error, closing the database rolls back.
     let (counts, table_rows) = fill(connection, request)?;
     database.commit().map_err(Failure::Unknown)?;
-    verify(request, table_rows)?;
+    // What goes wrong from here on does not undo the commit.
+    verify(request, table_rows).map_err(|error| error.with_detail("outcome", "committed"))?;
     Ok(counts)
 }
 
@@ -264,8 +265,15 @@ fn verify(request: &LoadRequest<'_>, table_rows: u64) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::DatabaseLocked => return Ok(()),
         opened => opened?,
     };
+    let connection = database.connection();
+    let sql = "SELECT run_id FROM _metadata WHERE lower(table_name) = lower(?)";
+    let last_run = connection.query_row(sql, [request.table.as_str()], |row| row.get::<_, Option<String>>(0));
+    if !matches!(last_run, Ok(Some(run_id)) if run_id == request.run.run_id) {
+        // Somebody else has loaded or dropped the table since; the run is in `_fetches` all the same.
+        return Ok(());
+    }
     let sql = format!("SELECT count(*) FROM {}", request.table.quoted());
-    let found = number(database.connection(), &sql).map_err(|error| statement("count what was loaded", &error))?;
+    let found = number(connection, &sql).map_err(|error| statement("count what was loaded", &error))?;
     if found == table_rows {
         return Ok(());
     }

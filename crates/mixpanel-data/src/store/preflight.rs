@@ -13,6 +13,7 @@ use super::metadata;
 use super::table_name::TableName;
 use super::target::{self, Target};
 use crate::error::Result;
+use crate::limits::PREFLIGHT_LOCK_WAIT;
 use crate::profile_query::OnExisting;
 
 /// What there is under the name of the table.
@@ -40,7 +41,7 @@ pub(crate) fn preflight(database: &Path, table: &TableName, on_existing: OnExist
     if matches!(location, Location::Absent(_)) {
         return Ok(Found::Nothing);
     }
-    let database = Database::open(path, Access::ReadWrite)?;
+    let database = Database::open_waiting(path, Access::ReadWrite, PREFLIGHT_LOCK_WAIT)?;
     let connection = database.connection();
     let target = target::check(connection, table, on_existing)?;
     // Closing the database rolls back.

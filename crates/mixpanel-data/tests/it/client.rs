@@ -71,7 +71,7 @@ async fn refusals_are_not_retried_and_each_has_its_kind() {
         (402, ErrorKind::PaymentRequired),
         (403, ErrorKind::Forbidden),
         (404, ErrorKind::NotFound),
-        (302, ErrorKind::Rejected),
+        (302, ErrorKind::UnexpectedReply),
     ] {
         let bench = Bench::with_faults(10, &[&format!("pages=0 status={status}")]).await;
         let error = bench.client().export_profiles_page(0, None, &ProfileQuery::default()).await.unwrap_err();
@@ -87,6 +87,20 @@ async fn wrong_credentials_are_unauthorized_and_never_shown() {
     let error = client.export_profiles_page(0, None, &ProfileQuery::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
     assert!(!format!("{error} {error:?} {client:?}").contains("canary"));
+}
+
+#[tokio::test]
+async fn a_server_that_sends_the_credentials_back_is_not_quoted() {
+    for status in [400, 200] {
+        // The first is "simulator:simulator-secret" in Base64.
+        let error = r#"{\"error\":\"bad Basic c2ltdWxhdG9yOnNpbXVsYXRvci1zZWNyZXQ= or simulator-secret\"}"#;
+        let script = format!(r#"[{{"pages": 0, "status": {status}, "body": "{error}"}}]"#);
+        let mut config = SimulatorConfig::unlimited().with_profiles(10);
+        config.faults = mixpanel_simulator::Fault::read_script(&script).unwrap();
+        let bench = Bench::start(config).await;
+        let error = bench.client().export_profiles_page(0, None, &ProfileQuery::default()).await.unwrap_err();
+        assert!(error.message().contains("bad Basic ******** or ********"), "{status}: {error}");
+    }
 }
 
 #[tokio::test]

@@ -59,6 +59,9 @@ fn check(context: &Context, arguments: &FetchProfilesArgs) -> Result<(), Failure
 fn query(arguments: &FetchProfilesArgs) -> Result<ProfileQuery, Failure> {
     let properties = arguments.output_properties.iter().map(|list| split_list(list)).collect::<Result<Vec<_>, _>>()?;
     let properties = properties.concat();
+    if properties.is_empty() && !arguments.output_properties.is_empty() {
+        return Err(Failure::usage("`--output-properties` names no property").hint("leave it out to fetch all"));
+    }
     Ok(ProfileQuery {
         where_: arguments.filter.clone(),
         cohort_id: arguments.cohort.clone(),
@@ -152,8 +155,13 @@ fn warn_of_missing(output: &Output, target: &str, pages: &[u32], reasons: &[(u32
     let (count, list) = (pages.len() as u64, page_list(pages));
     let noun = if count == 1 { "page" } else { "pages" };
     let mut text = format!("{} failed, so {target} lacks the profiles of {noun} {list}", counted(count, "page"));
+    let mut reasons: Vec<_> = reasons.iter().collect();
+    reasons.sort();
     for (page, reason) in reasons.iter().take(REASONS_MAX) {
         text.push_str(&format!("\npage {page}: {reason}"));
+    }
+    if reasons.len() > REASONS_MAX {
+        text.push_str(&format!("\nand {} more", reasons.len() - REASONS_MAX));
     }
     output.warning(&text);
 }
