@@ -17,3 +17,7 @@ demo *args:
 # Runs the tests alone.
 test *args:
     cargo xtask test "$@"
+
+# Measures how fast profiles are fetched, in the release build.
+bench *args:
+    cargo xtask bench {{args}}

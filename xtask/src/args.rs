@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use crate::bench_scenario::Extent;
+
 /// What `cargo xtask --help` prints.
 pub(crate) const HELP: &str = "\
 The project's chores.
@@ -14,6 +16,8 @@ Tasks:
                         FILTERS choose the tests that are run
   test [ARGS]           only the tests (doc tests too if there are no ARGS); ARGS go to cargo nextest or cargo test
   mp [ARGS]             builds mp and runs `mp ARGS`
+  bench [--quick]       builds mp for release and measures how fast it fetches from a simulator: about 2 minutes once
+                        built; with --quick only the short cases, once each
   engine                prints the folder of the DuckDB engine, after fetching it if need be
   help                  prints this
 
@@ -22,7 +26,7 @@ npm package of DuckDB's Node.js bindings, else from DuckDB's releases. It is kep
 ";
 
 /// The tasks by name, for the message about an unknown one.
-const NAMES: &str = "demo, check, test, mp, engine, help";
+const NAMES: &str = "demo, check, test, mp, bench, engine, help";
 
 /// What xtask is asked to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub(crate) enum Task {
     },
     /// Run the tests with these arguments for the test runner.
     Test(Vec<OsString>),
+    /// Measure how fast profiles are fetched.
+    Bench(Extent),
     /// Print the folder of the engine.
     Engine,
 }
@@ -59,6 +65,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Us
         Some("mp") => Ok(Task::Mp(rest)),
         Some("test") => Ok(Task::Test(rest)),
         Some("check") => check(rest),
+        Some("bench") => bench(&rest),
         Some("engine") if rest.is_empty() => Ok(Task::Engine),
         Some("engine") => Err(UsageError("the task engine takes no arguments".to_owned())),
         _ => Err(UsageError(format!("unknown task `{}`; the tasks are {NAMES}", name.to_string_lossy()))),
@@ -74,6 +81,17 @@ fn check(mut rest: Vec<OsString>) -> Result<Task, UsageError> {
         rest.remove(0);
     }
     Ok(Task::Check { filter: rest })
+}
+
+fn bench(rest: &[OsString]) -> Result<Task, UsageError> {
+    match rest {
+        [] => Ok(Task::Bench(Extent::Full)),
+        [only] if only == "--quick" => Ok(Task::Bench(Extent::Quick)),
+        [first, second @ ..] => {
+            let stray = second.first().filter(|_| first == "--quick").unwrap_or(first).to_string_lossy();
+            Err(UsageError(format!("unexpected argument `{stray}`; the task bench takes --quick and nothing else")))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +131,16 @@ mod tests {
         assert_eq!(parse_line("check -- quota retry"), Ok(Task::Check { filter: words("quota retry") }));
         let UsageError(message) = parse_line("check quota").unwrap_err();
         assert!(message.contains("cargo xtask check -- quota"), "{message}");
+    }
+
+    #[test]
+    fn bench_is_full_unless_it_has_to_be_quick() {
+        assert_eq!(parse_line("bench"), Ok(Task::Bench(Extent::Full)));
+        assert_eq!(parse_line("bench --quick"), Ok(Task::Bench(Extent::Quick)));
+        for (line, stray) in [("bench fast", "`fast`"), ("bench --quick twice", "`twice`")] {
+            let UsageError(message) = parse_line(line).unwrap_err();
+            assert!(message.contains(stray), "{message}");
+        }
     }
 
     #[test]

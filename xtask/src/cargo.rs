@@ -51,15 +51,43 @@ impl<'a> Cargo<'a> {
         if let Engine::Prebuilt(folder) = self.engine {
             command.arg("--no-default-features").env("DUCKDB_LIB_DIR", folder);
         }
+        self.show_engine(&mut command);
+        command
+    }
+
+    /// A program that is linked against the engine, or runs one that is.
+    pub(crate) fn linked(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        self.show_engine(&mut command);
+        command
+    }
+
+    /// Lets the dynamic linker find the engine.
+    fn show_engine(&self, command: &mut Command) {
         if let Some(library_path) = &self.library_path {
             command.env(LIBRARY_PATH, library_path);
         }
-        command
     }
 
     /// Whether cargo has this subcommand installed.
     pub(crate) fn has(&self, subcommand: &str) -> bool {
         self.plain(&[subcommand, "--version"]).output().is_ok_and(|output| output.status.success())
+    }
+
+    /// Builds `mp` as it is released, except that the engine stays a library, and says where it is.
+    pub(crate) fn release_mp(&self) -> Result<PathBuf, Failure> {
+        let status = self.building(&["build", "--release", "--package", "mp"]).status();
+        let status = status.map_err(|error| cannot_run(&error))?;
+        if !status.success() {
+            return Err(Failure::new(format!("mp could not be built ({status})"))
+                .way_out("mend what cargo complains about above"));
+        }
+        let mp = self.places.target.join("release").join(format!("mp{}", env::consts::EXE_SUFFIX));
+        if mp.is_file() {
+            return Ok(mp);
+        }
+        Err(Failure::new(format!("cargo has built mp, but not as {}", mp.display()))
+            .way_out("unset CARGO_BUILD_TARGET, and `build.target` in cargo's configuration files"))
     }
 
     /// Builds `mp` and runs it in the caller's folder.
