@@ -32,7 +32,7 @@
 //! Where to read on: [`ProfileFetch`] and [`ProfileQuery`] say what can be asked for, [`ProfileFetchResult`] what comes
 //! back, [`Error`] and [`ErrorKind`] what can go wrong, and [`limits`] every number. [`ApiClient`] fetches single pages
 //! without storing them. The library needs a Tokio runtime for whatever is `async`; it never prints, and it reads neither
-//! the environment nor the home directory.
+//! the environment nor the home directory; its HTTP client honours the system's proxy settings, `HTTPS_PROXY` included.
 
 mod api;
 mod clock;

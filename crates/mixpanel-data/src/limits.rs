@@ -68,7 +68,8 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(20);
 /// First pause after a 429 that names no time.
 pub const RATE_LIMIT_BACKOFF_INITIAL: Duration = Duration::from_secs(1);
 
-/// Longest pause that a 429 is waited out; one that asks for more ends the fetch with what has come.
+/// Longest pause that a 429 is waited out. One that asks for more ends the fetch with what has come, unless its cause was
+/// too many queries at once, which is over in a moment (API facts 2.2).
 pub const RATE_LIMIT_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Time that pages in flight get to finish after the caller asked to stop.

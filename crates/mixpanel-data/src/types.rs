@@ -85,7 +85,7 @@ pub struct FetchResult {
     pub duration_seconds: f64,
     /// First and last date; `None` for profiles.
     pub date_range: Option<(String, String)>,
-    /// When the load was committed, in UTC, ISO 8601.
+    /// When the last page was staged and the load began, in UTC, ISO 8601.
     pub fetched_at: String,
     /// Pages that failed for good, in order.
     pub failed_page_indices: Vec<u32>,
@@ -117,7 +117,7 @@ pub struct ParallelProfileResult {
     pub failed_page_indices: Vec<u32>,
     /// Seconds from the call to the committed load.
     pub duration_seconds: f64,
-    /// When the load was committed, in UTC, ISO 8601.
+    /// When the last page was staged and the load began, in UTC, ISO 8601.
     pub fetched_at: String,
     /// Where every record went and what it cost.
     #[serde(flatten)]

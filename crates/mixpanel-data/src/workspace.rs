@@ -72,7 +72,8 @@ impl Workspace {
     /// replacement. `Cancelled`: the fetch's token was cancelled. `DiskFull`, `Storage`: staging or loading failed.
     ///
     /// # Cancellation
-    /// Cancel the token of [`ProfileFetch::cancel_with`]. Dropping the future abandons the fetch; staged pages stay.
+    /// Cancel the token of [`ProfileFetch::cancel_with`]. Dropping the future abandons the fetch and staged
+    /// pages stay; a load that has begun goes on to its end.
     pub async fn fetch_profiles(&self, fetch: ProfileFetch) -> Result<ProfileFetchResult> {
         FetcherService::new(self.client()?, self.database.clone()).fetch_profiles(fetch).await
     }
@@ -184,7 +185,8 @@ impl Workspace {
     ///
     /// # Errors
     /// `TableNotFound`; `InvalidInput` for a name that starts with `_` or a table that others depend on; `DiskFull`;
-    /// else as [`tables`](Self::tables). Nothing is dropped then.
+    /// else as [`tables`](Self::tables). Nothing is dropped then, unless writing the
+    /// change from the log into the file is what failed.
     pub fn drop_tables(&self, tables: &[String]) -> Result<()> {
         store::drop_tables(&self.database, tables)
     }

@@ -57,7 +57,7 @@ pub(crate) struct RunRecord {
     pub(crate) received: u64,
     /// Records among them that could not be rows.
     pub(crate) rejected: u64,
-    /// Pages planned.
+    /// Staged pages, failed ones not counted.
     pub(crate) page_count: u32,
     /// Pages that failed for good; the table is partial if there are any.
     pub(crate) failed_pages: Vec<u32>,
