@@ -39,12 +39,16 @@ fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
     Ok(text)
 }
 
-/// What a server said about an error: the `error` of a JSON reply, the title of a page made for people, else the text;
-/// cut short, on one line, with control characters escaped.
-pub(super) fn excerpt(body: &[u8]) -> String {
+/// What a server said about an error: the `error` of a JSON reply, the title of a page made for people, else the text.
+pub(super) fn said(body: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
     let said = json_error(&text).or_else(|| html_title(&text).map(|title| format!("a web page titled `{title}`")));
-    let said = said.map_or(text, Cow::Owned);
+    said.map_or(text, Cow::Owned)
+}
+
+/// A text of a server fit for a message: cut short, on one line, with control characters escaped. Hide what nobody may
+/// see first: half of a secret would not be recognised.
+pub(super) fn excerpt(said: &str) -> String {
     let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut shown: String = line.chars().take(ERROR_EXCERPT_CHARS).flat_map(escape).collect();
     if line.chars().count() > ERROR_EXCERPT_CHARS {
@@ -125,8 +129,8 @@ mod tests {
             (b"<!DOCTYPE html><p>x", "a web page titled `untitled`"),
             (b"", ""),
         ] {
-            assert_eq!(excerpt(body), expected);
+            assert_eq!(excerpt(&said(body)), expected);
         }
-        assert_eq!(excerpt(&vec![b'x'; 1000]).chars().count(), ERROR_EXCERPT_CHARS + 1);
+        assert_eq!(excerpt(&"x".repeat(1000)).chars().count(), ERROR_EXCERPT_CHARS + 1);
     }
 }

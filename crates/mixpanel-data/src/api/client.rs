@@ -109,7 +109,9 @@ impl ApiClient {
         loop {
             let outcome = self.transport.request(Method::GET, Endpoint::EventNames, None).await.and_then(|body| {
                 serde_json::from_slice(&body).map_err(|error| {
-                    Failure::new(FailureKind::BadReply, format!("the reply is no list of event names: {error}"))
+                    // The reason may show a part of the reply.
+                    let reason = self.transport.quote(&error.to_string());
+                    Failure::new(FailureKind::BadReply, format!("the reply is no list of event names: {reason}"))
                 })
             });
             match outcome {
@@ -133,7 +135,7 @@ impl ApiClient {
         let page = tokio::task::spawn_blocking(move || read_page(&body, form))
             .await
             .unwrap_or_else(|_| Err(Failure::new(FailureKind::Internal, "reading the page panicked; this is a bug")));
-        page.map_err(|failure| Failure { message: self.transport.mask(&failure.message), ..failure })
+        page.map_err(|failure| Failure { message: self.transport.quote(&failure.message), ..failure })
     }
 }
 

@@ -99,6 +99,11 @@ impl Server {
         self.root.join(endpoint.path()).expect("the paths are constants")
     }
 
+    /// Returns what a URL in a reply means, as seen from the root.
+    pub(super) fn resolve(&self, location: &str) -> Option<Url> {
+        self.root.join(location).ok()
+    }
+
     /// Says whether this is a server on this machine, where plain HTTP is fine and no proxy is wanted.
     pub(super) fn is_loopback(&self) -> bool {
         self.is_loopback

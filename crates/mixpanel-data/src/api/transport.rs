@@ -1,18 +1,20 @@
 //! One HTTP exchange: sent, timed, read within limits, and classified.
 
 use std::error::Error as _;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use base64::Engine as _;
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderValue};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
+use reqwest::Url;
 use tokio::time::timeout;
 
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::limits::{ERROR_BODY_BYTES_MAX, PAGE_BYTES_MAX};
 
-use super::body::{decode, excerpt};
+use super::body::{decode, excerpt, said};
 use super::endpoint::{ApiOptions, Endpoint, Server, Timeouts};
 use super::failure::{Failure, FailureKind, describe_status};
 use super::rate_limit;
@@ -130,10 +132,13 @@ impl Transport {
         }
     }
 
-    /// Hides the secret in a text that a server sent: one that is there to find faults may send back what it was sent.
-    pub(super) fn mask(&self, text: &str) -> String {
+    /// Makes a text that a server sent fit for a message: without the secret, for a server that is there to find faults
+    /// may send back what it was sent, and short.
+    pub(super) fn quote(&self, said: &str) -> String {
         const HIDDEN: &str = "********";
-        text.replace(&self.encoded_credentials(), HIDDEN).replace(self.credentials.secret.expose(), HIDDEN)
+        let secret = self.credentials.secret.expose();
+        let forms = [&self.encoded_credentials(), &percent_encoded(secret), secret];
+        excerpt(&forms.into_iter().fold(said.to_owned(), |said, form| said.replace(form, HIDDEN)))
     }
 
     fn encoded_credentials(&self) -> String {
@@ -152,7 +157,8 @@ impl Transport {
     /// Classifies a reply with another status than 200 (API facts 2.4).
     fn refusal(&self, reply: RawReply, has_session: bool) -> Failure {
         let RawReply { status, headers, body } = reply;
-        let said = self.mask(&excerpt(&decode(&headers, body).unwrap_or_default()));
+        let body = decode(&headers, body).unwrap_or_default();
+        let said = said(&body);
         let retry_after = rate_limit::retry_after(&headers);
         let kind = match status.as_u16() {
             401 => FailureKind::Unauthorized,
@@ -167,10 +173,20 @@ impl Transport {
             status => FailureKind::Rejected(status),
         };
         if status.is_redirection() {
-            let host = self.server.host();
-            return Failure::new(kind, format!("{host} answered with a redirect ({status}), which is not followed"));
+            let (host, target) = (self.server.host(), self.redirect_target(&headers));
+            let message = format!("{host} answered with a redirect ({status}){target}, which is not followed");
+            return Failure::new(kind, message);
         }
-        Failure::new(kind, describe_status(status, &said))
+        Failure::new(kind, describe_status(status, &self.quote(&said)))
+    }
+
+    /// Names the host that a redirect leads to, and nothing else of its URL.
+    fn redirect_target(&self, headers: &HeaderMap) -> String {
+        let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
+        let target =
+            location.filter(|location| !location.is_empty()).and_then(|location| self.server.resolve(location));
+        let host = target.as_ref().and_then(Url::host_str);
+        host.map_or_else(String::new, |host| format!(" to {}", self.quote(host)))
     }
 
     /// Says how a connection failed, without the URL.
@@ -185,6 +201,17 @@ impl Transport {
         }
         Failure::new(FailureKind::Connection, format!("the connection to {host} broke: {cause}"))
     }
+}
+
+/// Writes a text as it stands in a URL.
+fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => encoded.push(char::from(byte)),
+            _ => write!(encoded, "%{byte:02X}").expect("a string can be written to"),
+        }
+        encoded
+    })
 }
 
 /// The one documented text, and what else a server may say of a session it does not know (API facts 1.5).
