@@ -1,5 +1,6 @@
 //! Bytes to rows. Pure: nothing here does I/O or reads a clock.
 
+mod depth;
 mod last_seen;
 mod page;
 mod profile;

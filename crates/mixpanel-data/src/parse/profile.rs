@@ -6,8 +6,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::depth::is_deeper_than;
 use super::last_seen::parse_last_seen;
 use super::rows::RowsBuilder;
+use crate::limits::JSON_DEPTH_MAX;
 
 /// The two keys of a record that matter. Unknown keys are ignored; `null` counts as missing.
 #[derive(Deserialize)]
@@ -48,6 +50,9 @@ fn try_push(rows: &mut RowsBuilder, raw: &str, scratch: &mut Scratch) -> Result<
     let properties = record.properties.map_or("{}", RawValue::get);
     if !properties.starts_with('{') {
         return Err("`$properties` is not an object".to_owned());
+    }
+    if is_deeper_than(properties, JSON_DEPTH_MAX) {
+        return Err(format!("`$properties` is nested deeper than {JSON_DEPTH_MAX} levels"));
     }
     if has_lone_surrogate(properties) {
         return Err("a string holds half a surrogate pair, which is not Unicode".to_owned());
