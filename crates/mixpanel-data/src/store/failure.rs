@@ -31,10 +31,8 @@ pub(super) fn opening(path: &Path, error: &duckdb::Error) -> Error {
         )
     } else if text.contains("not a valid DuckDB database") {
         not_duckdb_message(path)
-    } else if text.contains("Corrupt database file") {
-        format!("`{shown}` is damaged: a checksum does not match")
-    } else if text.contains("Could not read enough bytes") {
-        format!("`{shown}` is damaged: it is shorter than it should be")
+    } else if let Some(damage) = damage(path, &text) {
+        damage
     } else {
         return statement(&format!("open `{shown}`"), error).with_path(path);
     };
@@ -66,8 +64,23 @@ pub(super) fn refused(message: &str, error: &duckdb::Error) -> Error {
     Error::invalid(message).with_source(Said(cleaned(&text)))
 }
 
+/// Says what is wrong with a file whose contents DuckDB cannot use.
+fn damage(path: &Path, text: &str) -> Option<String> {
+    let shown = path.display();
+    // A query can fail with any text of its own, but not with this class of error.
+    let says = |part: &str| text.starts_with("IO Error") && text.contains(part);
+    if says("Corrupt database file") {
+        return Some(format!("`{shown}` is damaged: a checksum does not match"));
+    }
+    says("Could not read enough bytes").then(|| format!("`{shown}` is damaged: it is shorter than it should be"))
+}
+
 /// Makes an error of a user's query. DuckDB's text is the message, for it shows the place in the query.
-pub(super) fn query(sql: &str, error: &duckdb::Error) -> Error {
+pub(super) fn query(path: &Path, sql: &str, error: &duckdb::Error) -> Error {
+    let said = error.to_string();
+    if let Some(damage) = damage(path, &said) {
+        return unusable(path, damage).with_source(Said(cleaned(&said)));
+    }
     let text = match error {
         duckdb::Error::InvalidParameterCount(..) => {
             "the query has parameters (`?` or `$1`), which cannot be given values here".to_owned()
@@ -239,7 +252,7 @@ mod tests {
     fn a_query_error_keeps_the_place() {
         let text = "Parser Error: syntax error at or near \"selec\"\n\nLINE 1: selec\n        ^";
         assert_eq!(
-            query("selec", &error(text)).message(),
+            query(Path::new("x.db"), "selec", &error(text)).message(),
             "parser error: syntax error at or near \"selec\"\nLINE 1: selec\n        ^"
         );
     }

@@ -30,7 +30,7 @@ pub(super) enum Location {
 /// Judges a path without opening the file.
 ///
 /// # Errors
-/// `InvalidInput` for a URL or `:memory:`; `DatabaseUnusable` for a folder, a dangling link, an empty file.
+/// `InvalidInput` for a URL, `:memory:` or what looks like an option; `DatabaseUnusable` for a folder, a dangling link, an empty file.
 pub(super) fn locate(path: &Path) -> Result<Location> {
     refuse_schemes(path)?;
     let absolute = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
@@ -58,6 +58,10 @@ fn refuse_schemes(path: &Path) -> Result<()> {
     };
     if text.is_empty() || text.contains('\0') {
         return Err(Error::invalid("the database path is empty or holds a NUL character"));
+    }
+    if text.starts_with('-') {
+        let message = format!("`{0}` begins with `-`, as options do; such a file is written `./{0}`", excerpt(text));
+        return Err(Error::invalid(message).with_path(path));
     }
     // A drive letter has one character, a scheme at least two.
     let is_scheme = text.split_once(':').is_some_and(|(scheme, _)| {

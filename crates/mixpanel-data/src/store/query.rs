@@ -23,8 +23,9 @@ pub(crate) fn each(
     columns: impl FnOnce(&[String]) -> ControlFlow<()>,
     mut row: impl FnMut(Vec<Value>) -> ControlFlow<()>,
 ) -> Result<()> {
-    let database = Database::open(database, Access::ReadOnly)?;
-    let fail = |error| query_error(sql, &error);
+    let path = database;
+    let database = Database::open(path, Access::ReadOnly)?;
+    let fail = |error| query_error(path, sql, &error);
     let mut statement = database.connection().prepare(sql).map_err(|error| match is_empty(&error) {
         true => Error::new(ErrorKind::Query, "the query is empty").with_detail("query", sql),
         false => fail(error),
