@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::env::Environment;
 use crate::failure::{Exit, Failure};
 use crate::logging;
-use crate::output::{Escape, Output};
+use crate::output::{Escape, Formulas, Output};
 use crate::settings::Settings;
 
 /// Does what the command line says, and returns how it went.
@@ -27,7 +27,8 @@ pub(crate) fn run() -> Exit {
             return conclude(shown.map(|()| Exit::Success), &output);
         }
     };
-    let output = Output::new(&environment, cli.global.quiet > 0);
+    let formulas = if cli.global.csv_safe { Formulas::Defused } else { Formulas::Kept };
+    let output = Output::new(&environment, cli.global.quiet > 0).with_formulas(formulas);
     if cli.global.verbose > 0 {
         logging::install(&output);
     }
@@ -79,9 +80,12 @@ fn help(error: &clap::Error, environment: &Environment, output: &Output) -> Resu
     data.finish()
 }
 
-/// Whether the word that the parser did not expect may be a secret: what follows `--secret` or `--secret-stdin`.
+/// Whether the word that the parser did not expect may be a secret: what follows `--secret` or `--secret-stdin`, or what
+/// follows the name of an account to add.
 fn may_show_secret(error: &clap::Error) -> bool {
-    let names_secret = std::env::args_os().any(|word| word.to_string_lossy().starts_with("--secret"));
+    let words = || std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let adds_account = words().any(|word| word == "auth") && words().any(|word| word == "add");
+    let names_secret = adds_account || words().any(|word| word.starts_with("--secret"));
     let unexpected = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(word)) => word.as_str(),
         _ => "",

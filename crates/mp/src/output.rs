@@ -14,6 +14,7 @@ use crate::text::{indented, is_unprintable};
 #[derive(Clone)]
 pub(crate) struct Output {
     quiet: bool,
+    formulas: Formulas,
     colour: bool,
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
@@ -29,6 +30,15 @@ pub(crate) enum Escape {
     Text,
 }
 
+/// What becomes of texts that a spreadsheet would take for a formula, in CSV.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Formulas {
+    /// They are written as they are.
+    Kept,
+    /// They get a `'` before them.
+    Defused,
+}
+
 impl Output {
     /// Decides, from the options and what the streams are.
     pub(crate) fn new(environment: &Environment, quiet: bool) -> Self {
@@ -37,11 +47,21 @@ impl Output {
             if stderr_is_terminal && !quiet { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Self {
             quiet,
+            formulas: Formulas::Kept,
             colour: stderr_is_terminal && !environment.no_color,
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal,
             bars: MultiProgress::with_draw_target(target),
         }
+    }
+
+    #[must_use]
+    pub(crate) fn with_formulas(self, formulas: Formulas) -> Self {
+        Self { formulas, ..self }
+    }
+
+    pub(crate) fn formulas(&self) -> Formulas {
+        self.formulas
     }
 
     pub(crate) fn is_quiet(&self) -> bool {

@@ -58,9 +58,15 @@ pub(crate) struct GlobalArgs {
 
     /// Print results in this format [default: json]
     ///
-    /// `csv` is exact: a text that a spreadsheet would take for a formula is not changed.
+    /// `csv` is exact: a text that a spreadsheet would take for a formula is not changed, unless there is `--csv-safe`.
     #[arg(short, long, global = true, value_name = "FORMAT", value_enum, help_heading = "Global options")]
     pub(crate) format: Option<Format>,
+
+    /// With `--format csv`, put a `'` before texts that a spreadsheet would take for a formula
+    ///
+    /// These are the texts that begin with `=`, `+`, `-`, `@`, a tab or a line end. Numbers are not changed.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) csv_safe: bool,
 
     /// Show no progress and no notes; warnings and errors stay
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]

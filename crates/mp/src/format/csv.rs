@@ -1,26 +1,53 @@
-//! `csv` as RFC 4180 has it, with plain line ends. Exact: what a spreadsheet would take for a formula is not changed.
+//! `csv` as RFC 4180 has it, with plain line ends. Exact, unless the user wants no formulas: see [`Formulas`].
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::output::Data;
+use crate::output::{Data, Formulas};
 
 /// Writes the column names.
-pub(super) fn header(data: &mut Data, columns: &[String]) -> Result<(), Failure> {
-    data.line(&columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(","))
+pub(super) fn header(data: &mut Data, columns: &[String], formulas: Formulas) -> Result<(), Failure> {
+    data.line(&columns.iter().map(|column| text(column, formulas)).collect::<Vec<_>>().join(","))
 }
 
 /// Writes a row. Null is empty, and what is nested is JSON.
-pub(super) fn row(data: &mut Data, values: &[Value]) -> Result<(), Failure> {
-    data.line(&values.iter().map(field).collect::<Vec<_>>().join(","))
+pub(super) fn row(data: &mut Data, values: &[Value], formulas: Formulas) -> Result<(), Failure> {
+    data.line(&values.iter().map(|value| field(value, formulas)).collect::<Vec<_>>().join(","))
 }
 
-fn field(value: &Value) -> String {
+fn field(value: &Value, formulas: Formulas) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => quoted(text),
+        Value::String(value) => text(value, formulas),
         other => quoted(&other.to_string()),
     }
+}
+
+fn text(text: &str, formulas: Formulas) -> String {
+    match formulas {
+        Formulas::Kept => quoted(text),
+        Formulas::Defused => quoted(&defused(text)),
+    }
+}
+
+/// Puts a `'` before what a spreadsheet would take for a formula; OWASP's list of beginnings.
+fn defused(text: &str) -> Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && !is_long_number(text) {
+        return format!("'{text}").into();
+    }
+    text.into()
+}
+
+/// Numbers with more digits than a number in JSON keeps come as texts.
+fn is_long_number(text: &str) -> bool {
+    const KEPT_DIGITS: usize = 15;
+    let digits = text.strip_prefix('-').unwrap_or_default();
+    digits.len() > KEPT_DIGITS
+        && digits.starts_with(|first: char| first.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && digits.matches('.').count() <= 1
 }
 
 /// An empty text is quoted, to tell it from null.
@@ -50,7 +77,7 @@ mod tests {
             (json!({"k": [1, "x"]}), "\"{\"\"k\"\":[1,\"\"x\"\"]}\""),
         ];
         for (value, expected) in table {
-            assert_eq!(field(&value), expected);
+            assert_eq!(field(&value, Formulas::Kept), expected);
         }
     }
 }

@@ -5,12 +5,13 @@ use serde_json::{Map, Value};
 use super::{csv, json, plain, table};
 use crate::cli::Format;
 use crate::failure::Failure;
-use crate::output::{Data, Escape, Output};
+use crate::output::{Data, Escape, Formulas, Output};
 
 /// Prints rows as they come.
 #[derive(Debug)]
 pub(crate) struct Rows {
     format: Format,
+    formulas: Formulas,
     data: Data,
     reader: table::Reader,
     columns: Vec<String>,
@@ -23,6 +24,7 @@ impl Rows {
     pub(crate) fn begin(output: &Output, format: Format, columns: &[String]) -> Result<Self, Failure> {
         let mut rows = Self {
             format,
+            formulas: output.formulas(),
             data: open(output, format),
             reader: reader(output),
             columns: json::unique(columns),
@@ -30,7 +32,7 @@ impl Rows {
             kept: Vec::new(),
         };
         if format == Format::Csv {
-            csv::header(&mut rows.data, columns)?;
+            csv::header(&mut rows.data, columns, rows.formulas)?;
         }
         Ok(rows)
     }
@@ -40,7 +42,7 @@ impl Rows {
         match self.format {
             Format::Json => json::element(&mut self.data, self.count, &json::object(&self.columns, values))?,
             Format::Jsonl => json::line(&mut self.data, &json::object(&self.columns, values))?,
-            Format::Csv => csv::row(&mut self.data, &values)?,
+            Format::Csv => csv::row(&mut self.data, &values, self.formulas)?,
             Format::Plain => plain::row(&mut self.data, &self.columns, &values)?,
             Format::Table => self.kept.push(values),
         }
@@ -83,8 +85,8 @@ pub(crate) fn print_record(output: &Output, format: Format, record: &Map<String,
         Format::Plain => plain::record(&mut data, record)?,
         Format::Table => table::record(&mut data, record, reader(output))?,
         Format::Csv => {
-            csv::header(&mut data, &record.keys().cloned().collect::<Vec<_>>())?;
-            csv::row(&mut data, &record.values().cloned().collect::<Vec<_>>())?;
+            csv::header(&mut data, &record.keys().cloned().collect::<Vec<_>>(), output.formulas())?;
+            csv::row(&mut data, &record.values().cloned().collect::<Vec<_>>(), output.formulas())?;
         }
     }
     data.finish()
