@@ -106,7 +106,8 @@ impl PrivateFile {
         if stat.st_uid != rustix::process::geteuid().as_raw() {
             return Err(unusable(&self.path, "it belongs to another user"));
         }
-        if stat.st_nlink != 1 {
+        // None at all: it was replaced a moment ago, and what is open is what was there before.
+        if stat.st_nlink > 1 {
             return Err(
                 unusable(&self.path, "it has other names (hard links)").hint("copy it, and move the copy in its place")
             );

@@ -6,6 +6,7 @@ use mixpanel_data::Secret;
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::text::printable;
 
 /// A service account's secret has 32 characters; a longer input is something else.
 const SECRET_BYTES_MAX: u64 = 4 << 10;
@@ -21,7 +22,7 @@ pub(crate) fn text(output: &Output, question: &str) -> Result<String, Failure> {
 
 /// Asks for a yes or no; no answer is a no.
 pub(crate) fn confirm(output: &Output, question: &str) -> Result<Answer, Failure> {
-    output.words(&format!("{question} [y/N] "));
+    output.words(&format!("{} [y/N] ", printable(question)));
     let answer = read_line()?.unwrap_or_default().to_ascii_lowercase();
     if !io::stdin().is_terminal() {
         output.words("\n");

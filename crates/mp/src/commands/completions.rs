@@ -1,5 +1,6 @@
 //! `mp completions`, and the help that is shown when nothing is asked for.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
@@ -26,9 +27,13 @@ pub(crate) fn show(context: &Context, shell: Option<Shell>) -> Result<Exit, Fail
 pub(crate) fn install(context: &Context, shell: Option<Shell>) -> Result<Exit, Failure> {
     let shell = shell.map_or_else(|| current_shell(context), Ok)?;
     let path = destination(context, shell)?;
+    // In its place in one step: whoever put a link there does not get its target overwritten.
     let write = |path: &Path| {
-        std::fs::create_dir_all(path.parent().unwrap_or(path))?;
-        std::fs::write(path, script(shell))
+        let folder = path.parent().unwrap_or(path);
+        std::fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(script(shell).as_bytes())?;
+        file.persist(path).map(drop).map_err(|error| error.error)
     };
     write(&path).map_err(|error| {
         Failure::new(format!("could not write `{}`", path.display()))

@@ -1,5 +1,7 @@
 //! `mp demo`: a simulated Mixpanel, two fetches from it, some queries. Needs nothing and leaves nothing behind.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -91,7 +93,7 @@ fn place(keep: Option<&Path>) -> Result<Place, Failure> {
     };
     let failed =
         |error: std::io::Error| Failure::new(format!("cannot use the folder `{}`", folder.display())).caused_by(&error);
-    std::fs::create_dir_all(folder).map_err(failed)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let database = std::path::absolute(folder).map_err(failed)?.join(FILE);
     if database.try_exists().map_err(failed)? {
         return Err(
