@@ -1,6 +1,7 @@
 //! The library through its public surface: real HTTP on loopback, real files, the real engine.
 #![expect(clippy::disallowed_methods, reason = "tests time what they wait for")]
 
+mod attacks;
 mod client;
 mod failures;
 mod fetch;

@@ -74,27 +74,6 @@ fn a_declined_question_is_no_success_and_no_authentication_error() {
 }
 
 #[test]
-fn the_secret_comes_from_a_pipe_or_the_environment_and_never_from_an_argument() {
-    let home = Home::new().with("MP_SECRET", CANARY);
-    home.run(&["auth", "add", "env", "-u", USERNAME, "-p", PROJECT]).exits(0);
-    assert!(std::fs::read_to_string(home.config()).expect("a config file").contains(CANARY));
-
-    let home = Home::new();
-    let arguments = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT];
-    home.run(&arguments).exits(3).says(&["standard input is not a terminal", "--secret-stdin", "MP_SECRET"]);
-    for wrong in [vec!["--secret", CANARY], vec!["--secret-stdin", CANARY], vec!["--secret=CANARY-Zq7-never-show-this"]]
-    {
-        let run = home.run(&[&arguments[..], &wrong].concat()).exits(3).prints_nothing();
-        run.says(&["cannot be given as an argument"]).exits(3);
-    }
-    let stdin_value = format!("--secret-stdin={CANARY}");
-    home.run(&[&arguments[..], &[stdin_value.as_str()]].concat()).exits(3).prints_nothing();
-    let empty = home.run_with_input(&[&arguments[..], &["--secret-stdin"]].concat(), "\n").exits(3);
-    empty.says(&["the secret is empty"]).exits(3);
-    assert!(!home.config().exists());
-}
-
-#[test]
 fn what_is_missing_or_wrong_is_named_before_the_secret_is_asked_for() {
     let home = Home::new().with("MP_SECRET", CANARY);
     home.run(&["auth", "add", "prod", "-p", "1"]).exits(3).says(&["user name is missing", "--username"]);

@@ -1,5 +1,6 @@
 //! The command as its users meet it: the real binary, with an environment and a home of its own.
 
+mod attacks;
 mod auth;
 mod config_file;
 mod demo;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::support::{Home, Run, Simulator};
 
 /// Runs the command with a terminal for standard error, and for standard output unless that goes to a file.
-fn in_terminal(home: &Home, command: &str) -> Option<Run> {
+pub(crate) fn in_terminal(home: &Home, command: &str) -> Option<Run> {
     let direct = home.command(&[]);
     let line = format!("stty cols 80 rows 24; {} {command}", env!("CARGO_BIN_EXE_mp"));
     let mut script = Command::new("script");

@@ -89,9 +89,3 @@ fn completion_scripts_are_printed_and_installed() {
     home.run(&["--install-completion", "powershell"]).exits(3).says(&["mp completions powershell"]).prints_nothing();
     Home::new().run(&["--show-completion"]).exits(3).says(&["which shell this is"]).prints_nothing();
 }
-
-#[test]
-fn what_is_typed_cannot_disturb_the_terminal() {
-    let run = Home::new().run(&["fetch", "\u{1b}]0;title\u{7}\u{9b}2J\u{202e}"]).exits(3);
-    assert!(!run.stderr.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']), "{:?}", run.stderr);
-}

@@ -1,0 +1,313 @@
+//! A12 and A13 of the list of attacks: replies that are made to be expensive. The other attacks are tried on the command.
+
+use std::io::{Read as _, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use mixpanel_data::limits::{ERROR_EXCERPT_CHARS, JSON_DEPTH_MAX};
+use mixpanel_data::{ApiClient, ApiOptions, Error, ErrorKind, ProfilePageResult, ProfileQuery, Timeouts};
+
+use crate::harness::credentials;
+
+/// What a server sends to whoever asks.
+type Answer = Arc<dyn Fn(&mut Counted) -> std::io::Result<()> + Send + Sync>;
+
+/// A connection that counts what is written to it.
+struct Counted(TcpStream, Arc<AtomicU64>);
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.0.write(bytes)?;
+        self.1.fetch_add(written as u64, Ordering::SeqCst);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Starts a server that sends this, and returns its address and how much it has sent.
+fn serve(answer: Answer) -> (String, Arc<AtomicU64>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let base_url = format!("http://{}", listener.local_addr().expect("an address"));
+    let sent = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&sent);
+    // It goes with the process.
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = Counted(connection.expect("a connection"), Arc::clone(&count));
+            let answer = Arc::clone(&answer);
+            std::thread::spawn(move || {
+                let mut request = [0; 64 << 10];
+                // The client ends most of these talks by going away.
+                let _heard = connection.0.read(&mut request).and_then(|_| answer(&mut connection));
+            });
+        }
+    });
+    (base_url, sent)
+}
+
+fn sends(bytes: Vec<u8>) -> Answer {
+    Arc::new(move |connection| connection.write_all(&bytes))
+}
+
+/// Sends a beginning, and then the same thing for ever.
+fn sends_for_ever(beginning: &str, part: &str) -> Answer {
+    let (beginning, part) = (beginning.to_owned(), part.repeat((64 << 10) / part.len().min(64 << 10)));
+    Arc::new(move |connection| {
+        connection.write_all(beginning.as_bytes())?;
+        loop {
+            connection.write_all(part.as_bytes())?;
+        }
+    })
+}
+
+/// Sends a beginning, and then the same thing again and again, slowly.
+fn drips(beginning: &'static str, part: &'static str) -> Answer {
+    Arc::new(move |connection| {
+        connection.write_all(beginning.as_bytes())?;
+        loop {
+            connection.write_all(part.as_bytes())?;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    })
+}
+
+fn reply(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+async fn ask(answer: Answer) -> (Result<ProfilePageResult, Error>, u64) {
+    ask_within(answer, Timeouts::default()).await
+}
+
+async fn ask_within(answer: Answer, timeouts: Timeouts) -> (Result<ProfilePageResult, Error>, u64) {
+    let (base_url, sent) = serve(answer);
+    let options = ApiOptions { base_url: Some(base_url), timeouts };
+    let client = ApiClient::new(credentials("secret"), &options).expect("it is on loopback");
+    let page = client.export_profiles_page(0, None, &ProfileQuery::default()).await;
+    (page, sent.load(Ordering::SeqCst))
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+/// A page with these bytes after a blank, which JSON does not mind.
+fn padded(blanks: usize) -> Vec<u8> {
+    let mut body = vec![b' '; blanks];
+    body.extend_from_slice(br#"{"results":[],"page":0,"session_id":"s","total":0}"#);
+    body
+}
+
+#[tokio::test]
+async fn a12_bombs_do_not_grow_beyond_their_limits() {
+    let bomb = gzip(&padded(65 << 20));
+    assert!(bomb.len() < 80 << 10, "{}", bomb.len());
+    let beyond_ratio = gzip(&padded(20 << 20));
+    for body in [bomb.clone(), beyond_ratio, [gzip(&padded(1)), bomb.clone()].concat()] {
+        let (page, _) = ask(sends(reply("200 OK", "Content-Encoding: gzip\r\n", &body))).await;
+        let error = page.expect_err("it is a bomb");
+        assert_eq!(error.kind(), ErrorKind::UnexpectedReply);
+        assert!(error.message().contains("grows beyond the limit"), "{error}");
+    }
+    // What is small may be compressed as well as it can be.
+    let small = gzip(&padded(500 << 10));
+    assert!(small.len() * 200 < 500 << 10);
+    ask(sends(reply("200 OK", "Content-Encoding: gzip\r\n", &small))).await.0.expect("it is a page");
+    let (page, _) = ask(sends(reply("404 Not Found", "Content-Encoding: gzip\r\n", &bomb))).await;
+    assert_eq!(page.expect_err("it is an error").kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a12_one_coding_and_only_the_one_that_was_offered_is_undone() {
+    let body = gzip(&padded(1));
+    let twice = gzip(&body);
+    let cases = [
+        ("Content-Encoding: gzip, gzip\r\n", &twice),
+        ("Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n", &twice),
+        ("Content-Encoding: gzip, gzip, gzip\r\n", &twice),
+        ("Content-Encoding: identity, gzip\r\n", &body),
+        ("Content-Encoding: br\r\n", &body),
+        ("Content-Encoding: zstd\r\n", &body),
+        ("Content-Encoding: deflate\r\n", &body),
+        ("Content-Encoding: x-unknown\r\n", &body),
+    ];
+    let asked = cases.map(|(headers, body)| ask(sends(reply("200 OK", headers, body))));
+    for (case, asked) in cases.iter().zip(together(asked).await) {
+        let error = asked.0.expect_err(case.0);
+        assert!(error.message().contains("compressed in a way that was not offered"), "{case:?}: {error}");
+    }
+}
+
+/// Failed requests are tried again, which takes a while; so several at once.
+async fn together<T: Send + 'static>(work: impl IntoIterator<Item: Future<Output = T> + Send + 'static>) -> Vec<T> {
+    let tasks: Vec<_> = work.into_iter().map(tokio::spawn).collect();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.expect("no panic"));
+    }
+    results
+}
+
+#[tokio::test]
+async fn a12_endless_bodies_are_read_up_to_the_limit() {
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n";
+    let huge = "Content-Length: 9000000000000000000\r\n\r\n";
+    let page = |framing: &str| sends_for_ever(&format!("HTTP/1.1 200 OK\r\n{framing}"), &chunk);
+    for (framing, result) in [chunked, huge].into_iter().zip(together([ask(page(chunked)), ask(page(huge))]).await) {
+        let (page, sent) = result;
+        let error = page.expect_err("it is endless");
+        assert!(error.message().contains("larger than 64 MiB"), "{framing}: {error}");
+        // Four attempts, and what the sockets hold.
+        assert!(sent < 4 * (80 << 20), "{framing}: {sent}");
+    }
+    for status in ["400 Bad Request", "401 Unauthorized", "302 Found"] {
+        let (page, sent) = ask(sends_for_ever(&format!("HTTP/1.1 {status}\r\n{chunked}"), &chunk)).await;
+        let error = page.expect_err("it is an error");
+        assert!(error.message().chars().count() < ERROR_EXCERPT_CHARS + 100, "{error}");
+        assert!(sent < 16 << 20, "{status}: {sent}");
+    }
+}
+
+#[tokio::test]
+async fn a12_endless_heads_and_tails_end_the_attempt() {
+    let ok = "HTTP/1.1 200 OK\r\n";
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let cases = [
+        ("status line", "HTTP/1.1 200 ", "x"),
+        ("header", "HTTP/1.1 200 OK\r\nX: ", "x"),
+        ("header name", ok, "x"),
+        ("headers", ok, "X: y\r\n"),
+        ("chunk extension", &format!("{chunked}5;"), "x"),
+        ("trailers", &format!("{chunked}0\r\n"), "X: y\r\n"),
+    ];
+    let asked: Vec<_> = cases.iter().map(|(_, beginning, part)| ask(sends_for_ever(beginning, part))).collect();
+    for ((name, ..), (page, sent)) in cases.iter().zip(together(asked).await) {
+        let error = page.expect_err(name);
+        assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::UnexpectedReply), "{name}: {error:?}");
+        assert!(sent < 4 * (8 << 20), "{name}: {sent}");
+    }
+    let many = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 2\r\n\r\n{{}}", "X: y\r\n".repeat(10_000));
+    let (page, _) = ask(sends(many.into_bytes())).await;
+    assert_eq!(page.expect_err("too many").kind(), ErrorKind::Unreachable);
+}
+
+#[tokio::test]
+async fn a12_replies_that_come_to_nothing_are_not_waited_for() {
+    let soon = Duration::from_millis(300);
+    let timeouts = Timeouts { first_byte: soon, idle: soon, ..Timeouts::default() };
+    let announcements = drips("", "HTTP/1.1 103 Early Hints\r\n\r\n");
+    let length_without_end = drips("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "0");
+    for (page, _) in together([announcements, length_without_end].map(|answer| ask_within(answer, timeouts))).await {
+        let error = page.expect_err("it never comes");
+        assert_eq!(error.kind(), ErrorKind::Unreachable);
+        assert!(error.message().contains("did not come within"), "{error}");
+    }
+}
+
+fn page(results: &str) -> Answer {
+    let body = format!(r#"{{"page":0,"page_size":1000,"session_id":"s","total":1,"results":{results}}}"#);
+    sends(reply("200 OK", "Content-Type: application/json\r\n", body.as_bytes()))
+}
+
+fn profile(properties: &str) -> String {
+    format!(r#"[{{"$distinct_id":"a","$properties":{properties}}},{{"$distinct_id":"b","$properties":{{}}}}]"#)
+}
+
+fn nested(open: &str, close: &str, levels: usize) -> String {
+    format!("{}{}", open.repeat(levels), close.repeat(levels))
+}
+
+#[tokio::test]
+async fn a13_what_is_nested_too_deep_is_a_reject_and_its_neighbour_a_row() {
+    const MANY: usize = 1_000_000;
+    for properties in [
+        format!("{{\"k\":{}}}", nested("[", "]", MANY)),
+        format!("{}1{}", "{\"k\":".repeat(MANY), "}".repeat(MANY)),
+        format!("{{\"k\":{}}}", nested("[", "]", JSON_DEPTH_MAX)),
+    ] {
+        let page = ask(page(&profile(&properties))).await.0.expect("it is a page");
+        assert_eq!((page.profiles.len(), page.profiles.received()), (1, 2));
+        assert!(page.profiles.rejects()[0].reason.contains("deeper"), "{:?}", page.profiles.rejects()[0].reason);
+    }
+    let just = format!("{{\"k\":{}}}", nested("[", "]", JSON_DEPTH_MAX - 1));
+    assert_eq!(ask(page(&profile(&just))).await.0.expect("it is a page").profiles.len(), 2);
+    // Where no profile is expected, it does not matter at all.
+    for results in [format!("[{}]", nested("[", "]", MANY)), format!("[],\"x\":{}", nested("[", "]", MANY))] {
+        assert_eq!(ask(page(&results)).await.0.expect("it is a page").profiles.len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a13_long_keys_numbers_and_objects_stay_as_they_are() {
+    let keys: Vec<String> = (0..1_000_000).map(|number| format!("\"k{number}\":{number}")).collect();
+    for properties in [
+        format!("{{\"{}\":1}}", "k".repeat(10 << 20)),
+        format!("{{{}}}", keys.join(",")),
+        format!("{{\"n\":{}}}", "9".repeat(1_000_000)),
+        format!("{{\"n\":1e{}}}", "9".repeat(1_000_000)),
+        format!("{{\"n\":\"{}\"}}", "\\u0041".repeat(1_000_000)),
+    ] {
+        let page = ask(page(&profile(&properties))).await.0.expect("it is a page");
+        let kept = page.profiles.iter().next().expect("a profile").properties == properties;
+        assert!(kept, "{}", &properties[..20]);
+    }
+    let id = "9".repeat(1_000_000);
+    let page = ask(page(&format!("[{{\"$distinct_id\":{id},\"$properties\":{{}}}}]"))).await.0.expect("it is a page");
+    assert!(page.profiles.iter().next().expect("a profile").distinct_id == id);
+}
+
+#[tokio::test]
+async fn a13_results_given_twice_are_no_page() {
+    let (page, _) = ask(page("[],\"results\":[]")).await;
+    let error = page.expect_err("which of them?");
+    assert_eq!(error.kind(), ErrorKind::UnexpectedReply);
+    assert!(error.message().contains("duplicate field `results`"), "{error}");
+}
+
+#[tokio::test]
+async fn a13_long_complaints_are_cut() {
+    let long =
+        [format!("\"{}\"", "x".repeat(5 << 20)), nested("[", "]", 1_000_000), format!("{{{}}}", "\"a\":1,".repeat(9))];
+    let asked = long.map(|said| {
+        let body = format!("{{\"results\":[],\"error\":{said}}}");
+        ask(sends(reply("200 OK", "", body.as_bytes())))
+    });
+    for (page, _) in together(asked).await {
+        let error = page.expect_err("it is an error");
+        assert!(error.message().chars().count() < ERROR_EXCERPT_CHARS + 100, "{}", error.message().len());
+    }
+}
+
+#[tokio::test]
+async fn a13_the_most_tedious_pages_take_a_time_that_grows_with_their_length() {
+    let times = |part: &str, bytes: usize| vec![part; bytes / (part.len() + 1)].join(",");
+    let most = 60 << 20;
+    let pages = [
+        // Each of these is a reject, and takes a hundred bytes.
+        format!("[{}]", times("[]", most / 10)),
+        format!("[{}]", times("{\"$distinct_id\":1}", most)),
+        profile(&format!("{{{}}}", times("\"$last_seen\":\"2024-01-01T00:00:00\"", most))),
+        profile(&format!("{{{}}}", times("\"\\u0024last_see\":1", most))),
+        profile(&format!("{{\"k\":[{}]}}", times("{}", most))),
+        profile(&format!("{{\"k\":\"{}\"}}", "\\\\\\\"".repeat(most / 4))),
+        profile(&format!("{{\"k\":\"{}\"}}", "\\ud83d\\ude00".repeat(most / 12))),
+    ];
+    for results in pages {
+        let begun = Instant::now();
+        ask(page(&results)).await.0.expect("it is a page");
+        // A second or so on a quiet machine; what is not linear takes hours.
+        assert!(begun.elapsed() < Duration::from_secs(30), "{}: {:?}", &results[..60], begun.elapsed());
+    }
+}

@@ -1,0 +1,265 @@
+//! A18: database files that mean harm, and files that are in no condition to be used, each of which has its name (P16).
+
+use std::path::{Path, PathBuf};
+
+use duckdb::Connection;
+
+use super::tools::{everything_below, is_root, set_mode};
+use crate::support::{CANARY, Home, Run, Simulator};
+
+/// Makes a database as another program would.
+fn make(path: &Path, sql: &str) {
+    let connection = Connection::open(path).expect("a database");
+    connection.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// A home with credentials of a server that must not be asked for anything.
+fn home(simulator: &Simulator) -> (Home, PathBuf) {
+    let home = Home::new().with_server(simulator);
+    let path = home.path().join("hostile.db");
+    (home, path)
+}
+
+fn run(home: &Home, arguments: &[&str]) -> Run {
+    home.run(&[arguments, &["--db", "hostile.db"]].concat())
+}
+
+#[test]
+fn a18_views_and_macros_of_a_hostile_file_reach_nothing() {
+    let simulator = Simulator::with_faults(20, &[]);
+    let (home, path) = home(&simulator);
+    std::fs::write(home.path().join("secret.txt"), CANARY).expect("a file");
+    let secret = home.path().join("secret.txt").display().to_string();
+    make(
+        &path,
+        &format!(
+            "CREATE VIEW profiles AS SELECT content FROM read_text('{secret}');
+             CREATE MACRO lower(x) AS 'profiles'; CREATE MACRO starts_with(a, b) AS false;
+             CREATE MACRO epoch_us(x) AS (SELECT content FROM read_text('{secret}'));
+             CREATE MACRO leak() AS TABLE SELECT * FROM read_text('{secret}');
+             CREATE TABLE t AS SELECT 1 AS a"
+        ),
+    );
+    for sql in ["FROM profiles", "FROM leak()", "SELECT epoch_us(1)"] {
+        run(&home, &["query", "sql", sql]).exits(3).prints_nothing();
+    }
+    for arguments in [&["inspect", "sample", "-t", "profiles"][..], &["inspect", "schema", "-t", "profiles"]] {
+        let _whatever = run(&home, arguments);
+    }
+    // The name of a view is taken, and a view is never filled, replaced or written through.
+    for mode in [&[][..], &["--append"], &["--replace"]] {
+        let run = run(&home, &[&["fetch", "profiles"][..], mode].concat()).prints_nothing();
+        assert!(matches!(run.code, Some(1 | 3)), "{run:?}");
+    }
+    assert_eq!(simulator.stats().requests, 0);
+    // Another table can be made beside all that.
+    run(&home, &["fetch", "profiles", "mine", "-q"]).exits(0);
+    assert_eq!(run(&home, &["query", "sql", "SELECT count(*) FROM mine", "-s", "-f", "plain"]).exits(0).stdout, "20\n");
+}
+
+#[test]
+fn a18_poisoned_metadata_is_data() {
+    let simulator = Simulator::with_faults(20, &[]);
+    let long = "x".repeat(100_000);
+    for metadata in [
+        "CREATE TABLE _metadata (x INTEGER)".to_owned(),
+        "CREATE VIEW _metadata AS SELECT error('gone wrong') AS table_name, 'a' AS type, now() AS fetched_at"
+            .to_owned(),
+        format!(
+            "CREATE TABLE _metadata (table_name VARCHAR, type VARCHAR, fetched_at TIMESTAMP, from_date DATE,
+                 to_date DATE, row_count INTEGER);
+             INSERT INTO _metadata VALUES ('t', chr(27) || '[2J{long}', 'infinity', NULL, NULL, -1),
+                 ('t', 'profiles', NULL, NULL, NULL, NULL), (NULL, NULL, NULL, NULL, NULL, NULL)"
+        ),
+        "CREATE TABLE _metadata (table_name INTEGER[], type BLOB, fetched_at VARCHAR)".to_owned(),
+    ] {
+        let (home, path) = home(&simulator);
+        make(&path, &format!("CREATE TABLE t AS SELECT 1 AS a; {metadata}"));
+        let tables = run(&home, &["inspect", "tables", "-f", "jsonl"]).exits(0);
+        assert!(tables.stdout.len() < 200, "{}", tables.stdout);
+        assert_eq!((&tables.json()["name"], &tables.json()["row_count"]), (&"t".into(), &1.into()));
+        // A fetch either works or says why not, and other tables stay.
+        let fetch = run(&home, &["fetch", "profiles", "-q"]);
+        assert!(matches!(fetch.code, Some(0 | 1 | 3)), "{fetch:?}");
+        assert_eq!(run(&home, &["query", "sql", "FROM t", "-f", "jsonl"]).exits(0).stdout, "{\"a\":1}\n");
+    }
+}
+
+#[test]
+fn a18_tables_that_work_when_filled_are_refused() {
+    let simulator = Simulator::with_faults(20, &[]);
+    for table in [
+        // The column `properties` of what is filled would be made by an expression of somebody else.
+        "CREATE TABLE profiles (distinct_id VARCHAR, last_seen TIMESTAMP, properties JSON AS ('{}'::JSON))",
+        "CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP, x INTEGER NOT NULL)",
+        "CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen VARCHAR)",
+    ] {
+        let (home, path) = home(&simulator);
+        make(&path, table);
+        let run = run(&home, &["fetch", "profiles", "--append", "-q"]).prints_nothing();
+        assert!(matches!(run.code, Some(1 | 3)), "{table}: {run:?}");
+        let count = self::run(&home, &["query", "sql", "SELECT count(*) FROM profiles", "-s", "-f", "plain"]);
+        assert_eq!(count.exits(0).stdout, "0\n");
+    }
+}
+
+/// A database with more than one block in use.
+fn sound(path: &Path) -> Vec<u8> {
+    make(
+        path,
+        "CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP);
+         INSERT INTO profiles SELECT 'id-' || range, '{\"n\": ' || range || '}', make_timestamp(range) FROM range(50000);
+         CHECKPOINT",
+    );
+    std::fs::read(path).expect("the database")
+}
+
+#[test]
+fn a18_damaged_files_are_reported_and_left_as_they_are() {
+    let simulator = Simulator::with_faults(20, &[]);
+    let (home, path) = home(&simulator);
+    let bytes = sound(&path);
+    let count = &["query", "sql", "SELECT count(*), sum(length(properties)), max(last_seen) FROM profiles"][..];
+    let mut refused = 0;
+    // A linear congruential generator: the same damage in every run.
+    let mut seed: u64 = 1;
+    for round in 0..60 {
+        let mut damaged = bytes.clone();
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let at = usize::try_from(seed >> 33).expect("31 bits") % bytes.len();
+        match round % 3 {
+            0 => damaged[at] ^= 1 << (seed & 7),
+            1 => damaged.truncate(at.max(1)),
+            _ => damaged[at..].iter_mut().take(4096).for_each(|byte| *byte = 0xff),
+        }
+        std::fs::write(&path, &damaged).expect("a file");
+        for arguments in [count, &["inspect", "tables"], &["fetch", "profiles", "--append", "-q"]] {
+            if arguments[0] == "fetch" && round % 10 != 0 {
+                continue;
+            }
+            let run = run(&home, arguments);
+            match run.code {
+                // What was damaged is not looked at.
+                Some(0) => {}
+                Some(1 | 3) => {
+                    refused += 1;
+                    let run = run.says(&["error: ", "caused by: "]);
+                    assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
+                    assert!(std::fs::read(&path).expect("the file") == damaged, "round {round}: it was changed");
+                }
+                _ => panic!("round {round}, byte {at}: {run:?}"),
+            }
+        }
+    }
+    assert!(refused > 40, "{refused}");
+    // What is missing may be found missing only by the query that needs it.
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
+    run(&home, count).exits(1).says(&["hostile.db", "is damaged: it is shorter"]).prints_nothing();
+}
+
+/// Each condition of a file: how it comes about, and what is said of it.
+type Condition = (&'static str, fn(&Path), &'static str);
+
+const CONDITIONS: [Condition; 9] = [
+    (
+        "newer",
+        |path| std::fs::write(path, NEWER).expect("a file"),
+        "was written by a newer DuckDB: storage version 999",
+    ),
+    ("damaged", |path| damage(path, 5000), "a checksum does not match"),
+    (
+        "cut",
+        |path| {
+            let bytes = sound(path);
+            std::fs::write(path, &bytes[..13_000]).expect("a file");
+        },
+        "is damaged",
+    ),
+    ("text", |path| std::fs::write(path, "no database".repeat(999)).expect("a file"), "is not a DuckDB database"),
+    (
+        "SQLite",
+        |path| std::fs::write(path, [&b"SQLite format 3\0"[..], &[0; 4080]].concat()).expect("a file"),
+        "is a SQLite database",
+    ),
+    ("empty", |path| std::fs::write(path, "").expect("a file"), "is empty"),
+    ("folder", |path| std::fs::create_dir(path).expect("a folder"), "is a folder"),
+    ("foreign log", |path| foreign_log(path), "belongs to another database"),
+    ("damaged log", |path| damaged_log(path), "is damaged or belongs to another database"),
+];
+
+const NEWER: &[u8] = include_bytes!("../../../../mixpanel-data/tests/it/newer_database.bin");
+
+fn damage(path: &Path, at: usize) {
+    let mut bytes = sound(path);
+    bytes[at] ^= 1;
+    std::fs::write(path, bytes).expect("a file");
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.wal", path.display()))
+}
+
+/// Leaves changes of a database in its log, as a crash would.
+fn with_log(path: &Path) {
+    make(path, "CREATE TABLE profiles AS SELECT 1 AS a; CHECKPOINT");
+    let connection = Connection::open(path).expect("a database");
+    let settings = "PRAGMA disable_checkpoint_on_shutdown; SET checkpoint_threshold = '1GB'";
+    connection
+        .execute_batch(&format!("{settings}; INSERT INTO profiles SELECT range FROM range(1000)"))
+        .expect("valid");
+}
+
+fn foreign_log(path: &Path) {
+    let other = path.with_extension("other");
+    with_log(&other);
+    make(path, "CREATE TABLE profiles AS SELECT 1 AS a; CHECKPOINT");
+    std::fs::rename(log_of(&other), log_of(path)).expect("a log");
+}
+
+fn damaged_log(path: &Path) {
+    with_log(path);
+    let mut bytes = std::fs::read(log_of(path)).expect("a log");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(log_of(path), bytes).expect("a log");
+}
+
+#[test]
+fn a18_each_condition_of_a_file_has_its_name_and_nothing_is_changed() {
+    let simulator = Simulator::with_faults(20, &[]);
+    for (name, bring_about, said) in CONDITIONS {
+        let (home, path) = home(&simulator);
+        bring_about(&path);
+        let contents = |home: &Home| -> Vec<(PathBuf, Option<Vec<u8>>)> {
+            let mut files = everything_below(home.path());
+            files.sort();
+            files.into_iter().map(|path| (path.clone(), std::fs::read(path).ok())).collect()
+        };
+        let before = contents(&home);
+        for arguments in [&["query", "sql", "FROM profiles"][..], &["inspect", "tables"], &["fetch", "profiles", "-q"]]
+        {
+            let run = run(&home, arguments).exits(1).prints_nothing();
+            let run = run.says(&["error: ", "caused by: ", "hostile.db", said]);
+            assert!(contents(&home) == before, "{name}: something was changed\n{}", run.stderr);
+        }
+    }
+    assert_eq!(simulator.stats().requests, 0);
+}
+
+#[test]
+fn a18_a_file_that_may_not_be_read_or_written_is_named() {
+    if is_root() {
+        return println!("skipped: root may read and write everything");
+    }
+    let simulator = Simulator::with_faults(20, &[]);
+    let (home, path) = home(&simulator);
+    let bytes = sound(&path);
+    set_mode(&path, 0o400);
+    run(&home, &["inspect", "tables"]).exits(0);
+    run(&home, &["fetch", "profiles", "--append", "-q"]).exits(1).says(&["hostile.db"]).prints_nothing();
+    set_mode(&path, 0o000);
+    run(&home, &["inspect", "tables"]).exits(1).says(&["hostile.db", "ermission"]).prints_nothing();
+    set_mode(&path, 0o600);
+    assert!(std::fs::read(&path).expect("the database") == bytes);
+    assert_eq!(simulator.stats().requests, 0);
+}

@@ -1,0 +1,209 @@
+//! A21, A24 and A25: what is written where, what is left of it, and where the program itself comes from.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use super::tools::{Running, everything_below, finish, mode, set_mode, started_by};
+use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME};
+
+#[test]
+fn a21_a_link_in_place_of_a_completion_script_is_replaced_and_not_written_through() {
+    let home = Home::new();
+    let victim = home.path().join("victim");
+    std::fs::write(&victim, "precious").expect("a file");
+    let scripts = home.path().join(".config/fish/completions");
+    std::fs::create_dir_all(&scripts).expect("a folder");
+    for target in [victim.as_path(), Path::new("nowhere")] {
+        let _first = std::fs::remove_file(scripts.join("mp.fish"));
+        symlink(target, scripts.join("mp.fish")).expect("a link");
+        home.run(&["--install-completion", "fish"]).exits(0);
+        assert_eq!(std::fs::read_to_string(&victim).expect("the victim"), "precious");
+        assert!(std::fs::symlink_metadata(scripts.join("mp.fish")).expect("the script").is_file());
+    }
+    let script = std::fs::read_to_string(scripts.join("mp.fish")).expect("the script");
+    assert!(script.contains("complete -c mp"), "{script}");
+    // It can be brought up to date, and nothing else is left.
+    home.run(&["--install-completion", "fish"]).exits(0);
+    assert_eq!(std::fs::read_dir(&scripts).expect("the folder").count(), 1);
+}
+
+#[test]
+fn a21_the_demo_takes_no_place_that_is_taken() {
+    let home = Home::new();
+    std::fs::create_dir(home.path().join("folder")).expect("a folder");
+    std::fs::write(home.path().join("file"), "precious").expect("a file");
+    symlink("nowhere", home.path().join("dangling")).expect("a link");
+    symlink("folder", home.path().join("link")).expect("a link");
+    std::fs::write(home.path().join("folder/demo.db"), "precious").expect("a file");
+    for place in ["file", "dangling", "link", "folder"] {
+        home.run(&["demo", "--fast", "-q", "--keep", place]).exits(1).says(&["error: ", place]).prints_nothing();
+    }
+    assert!(!home.path().join("nowhere").exists());
+    for file in ["file", "folder/demo.db"] {
+        assert_eq!(std::fs::read_to_string(home.path().join(file)).expect("the file"), "precious");
+    }
+}
+
+#[test]
+fn a21_a_database_is_not_made_through_a_link() {
+    let simulator = Simulator::with_faults(20, &[]);
+    let home = Home::new().with_server(&simulator);
+    symlink(home.path().join("elsewhere.db"), home.path().join("link.db")).expect("a link");
+    home.run(&["fetch", "profiles", "--db", "link.db"]).exits(1).says(&["symbolic link"]).prints_nothing();
+    assert!(!home.path().join("elsewhere.db").exists());
+    assert_eq!(simulator.stats().requests, 0);
+}
+
+fn root() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn text(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).expect(name)
+}
+
+#[test]
+fn a24_every_dependency_comes_from_the_registry_with_its_checksum() {
+    let lock = text("Cargo.lock");
+    let mut foreign = 0;
+    for package in lock.split("[[package]]").skip(1) {
+        let name = package.lines().find(|line| line.starts_with("name = ")).expect("a name");
+        let source = package.lines().find(|line| line.starts_with("source = "));
+        // What has no source is ours.
+        let Some(source) = source else {
+            assert!(
+                ["mixpanel-data", "mixpanel-simulator", "mp", "xtask"].iter().any(|ours| name.contains(ours)),
+                "{name}"
+            );
+            continue;
+        };
+        assert_eq!(source, "source = \"registry+https://github.com/rust-lang/crates.io-index\"", "{name}");
+        let checksum = package.lines().find_map(|line| line.strip_prefix("checksum = ")).expect("a checksum");
+        assert_eq!(checksum.trim_matches('"').len(), 64, "{name}");
+        foreign += 1;
+    }
+    assert!(foreign > 100, "{foreign}");
+}
+
+#[test]
+fn a24_sources_bans_and_the_lock_file_are_enforced() {
+    let deny = text("deny.toml");
+    for rule in ["unknown-registry = \"deny\"", "unknown-git = \"deny\"", "wildcards = \"deny\""] {
+        assert!(deny.contains(rule), "{rule}");
+    }
+    assert!(!deny.contains("allow-git") && !deny.contains("GPL"), "{deny}");
+    assert!(text("xtask/src/cargo.rs").contains("\"--locked\"") && text("xtask/src/check.rs").contains("\"--locked\""));
+    let manifests = ["Cargo.toml", "crates/mixpanel-data/Cargo.toml", "crates/mp/Cargo.toml", "xtask/Cargo.toml"];
+    for name in manifests {
+        let manifest = text(name);
+        assert!(!manifest.contains("git = \"") && !manifest.contains("[patch"), "{name}");
+    }
+}
+
+#[test]
+fn a24_the_engine_is_pinned_by_version_and_checksum() {
+    assert!(text("Cargo.toml").contains("duckdb = { version = \"=1."));
+    let platforms = text("xtask/src/platform.rs");
+    let is_pin = |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let pins: Vec<&str> = platforms.split('"').filter(is_pin).collect();
+    assert!(pins.len() >= 4, "{pins:?}");
+    let npm = text("xtask/src/npm.rs");
+    let (checked, unpacked) =
+        (npm.find("cache::sha256(").expect("a check"), npm.find("Command::new(\"tar\")").expect("tar"));
+    assert!(checked < unpacked, "the archive is checked before it is unpacked");
+    // What runs while the program is built asks nobody for anything.
+    let build = text("crates/mp/build.rs");
+    for word in ["Command", "TcpStream", "http", "curl"] {
+        assert!(!build.contains(word), "{word}");
+    }
+}
+
+/// The same command when all that it makes would be open to everybody.
+fn careless(home: &Home, arguments: &[&str]) -> std::process::Command {
+    started_by(&["sh", "-c", "umask 000; exec \"$0\" \"$@\""], &home.command(arguments))
+}
+
+/// P14: whatever is made is for its owner alone.
+fn check_private(home: &Home) {
+    for path in everything_below(home.path()) {
+        let expected = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode(&path), expected, "{}: {:o}", path.display(), mode(&path));
+    }
+}
+
+#[test]
+fn a25_everything_on_disk_is_for_its_owner_alone() {
+    let simulator = Simulator::with_faults(500, &["pages=3 status=404 times=1"]);
+    let home = Home::new().with("MP_BASE_URL", &simulator.base_url());
+    let add = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT, "--secret-stdin"];
+    let mut command = assert_cmd::Command::from_std(careless(&home, &add));
+    command.write_stdin(CANARY).assert().success();
+    check_private(&home);
+    let table: [(&[&str], i32); 12] = [
+        (&["auth", "switch", "prod"], 0),
+        (&["fetch", "profiles", "--parallel", "-q"], 1),
+        (&["fetch", "profiles", "other", "-q"], 0),
+        (&["fetch", "profiles", "--append", "-q"], 0),
+        (&["fetch", "profiles", "--replace", "--parallel", "-q"], 0),
+        (&["fetch", "profiles", "--db", "new/folder/x.db", "-q"], 0),
+        (&["fetch", "profiles", "--stdout", "-q"], 0),
+        (&["query", "sql", "SELECT count(*) FROM profiles"], 0),
+        (&["inspect", "tables"], 0),
+        (&["inspect", "drop", "-t", "other", "--force"], 0),
+        (&["auth", "remove", "prod", "--force"], 0),
+        (&["demo", "--fast", "-q", "--keep", "demo"], 0),
+    ];
+    for (arguments, code) in table {
+        let _run = finish(careless(&home, arguments)).exits(code);
+        check_private(&home);
+    }
+}
+
+#[test]
+fn a25_nothing_but_the_table_is_left_of_a_fetch() {
+    let simulator = Simulator::with_faults(500, &["pages=2 status=503 times=1"]);
+    let home = Home::new().with_server(&simulator);
+    for mode in ["--append", "--append", "--replace"] {
+        home.run(&["fetch", "profiles", "--parallel", "-q", mode]).exits(0);
+        let left: Vec<_> = everything_below(home.path()).into_iter().filter(|path| !path.is_dir()).collect();
+        assert_eq!(left, [home.database()]);
+    }
+    let folders = everything_below(home.path()).into_iter().filter(|path| path.is_dir()).count();
+    assert_eq!(folders, 2, "{:?}", everything_below(home.path()));
+}
+
+#[test]
+fn a25_what_an_interrupted_fetch_leaves_is_for_its_owner_alone() {
+    let simulator = Simulator::with_faults(1_000, &["pages=7 delay=60s"]);
+    for signal in [Signal::KILL, Signal::TERM] {
+        let home = Home::new().with_server(&simulator);
+        let mut fetch = Running::until(careless(&home, &["fetch", "profiles", "--parallel"]), "page 4");
+        check_private(&home);
+        fetch.send(signal);
+        if signal == Signal::TERM {
+            // The second time, at once.
+            fetch.wait_for("stopping");
+            fetch.send(signal);
+        }
+        let _ended = fetch.end();
+        check_private(&home);
+        let files = everything_below(home.path());
+        assert!(files.iter().any(|path| path.extension().is_some_and(|extension| extension == "parquet")), "{files:?}");
+        assert!(!home.database().exists());
+    }
+}
+
+#[test]
+fn a25_a_place_that_is_open_to_others_is_made_by_its_owner_and_stays_as_it_is() {
+    let simulator = Simulator::with_faults(20, &[]);
+    let home = Home::new().with_server(&simulator);
+    let shared = home.path().join("shared");
+    std::fs::create_dir(&shared).expect("a folder");
+    set_mode(&shared, 0o1777);
+    finish(careless(&home, &["fetch", "profiles", "-q", "--db", "shared/x.db"])).exits(0);
+    assert_eq!(mode(&shared), 0o1777);
+    assert_eq!(mode(&shared.join("x.db")), 0o600);
+    assert_eq!(std::fs::read_dir(&shared).expect("the folder").count(), 1);
+}

@@ -1,0 +1,232 @@
+//! A1 to A4: where a secret could be seen.
+
+use std::os::unix::process::ExitStatusExt as _;
+
+use rustix::process::Signal;
+
+use super::tools::{Recorder, Running, everything_below, reply, started_by};
+use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME, secret_in};
+
+#[test]
+fn a01_a_secret_cannot_be_an_argument() {
+    let home = Home::new();
+    let arguments = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT];
+    let joined = format!("--secret={CANARY}");
+    let stdin_value = format!("--secret-stdin={CANARY}");
+    for wrong in [&["--secret", CANARY][..], &["--secret-stdin", CANARY], &[&joined], &["-s", CANARY], &[CANARY]] {
+        let run = home.run(&[&arguments[..], wrong].concat()).exits(3).prints_nothing();
+        assert!(run.stderr.contains("cannot be given as an argument") || wrong[0] == "-s", "{}", run.stderr);
+    }
+    home.run(&[&arguments[..], &[&stdin_value]].concat()).exits(3).prints_nothing();
+    home.run(&["--secret", CANARY, "auth", "list"]).exits(3).says(&["cannot be given as an argument"]).prints_nothing();
+    home.run(&["fetch", "profiles", "--secret", CANARY]).exits(3).prints_nothing();
+    // There is no way to name a command that would print it, either.
+    for option in ["--secret-command", "--password", "--token"] {
+        home.run(&[&arguments[..], &[option, "x"]].concat()).exits(3).prints_nothing();
+    }
+    assert!(!home.config().exists());
+}
+
+#[test]
+fn a01_a_secret_comes_from_a_pipe_or_the_environment() {
+    let home = Home::new().with("MP_SECRET", CANARY);
+    home.run(&["auth", "add", "env", "-u", USERNAME, "-p", PROJECT]).exits(0);
+    assert!(std::fs::read_to_string(home.config()).expect("a config file").contains(CANARY));
+
+    let home = Home::new();
+    let arguments = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT];
+    home.run(&arguments).exits(3).says(&["standard input is not a terminal", "--secret-stdin", "MP_SECRET"]);
+    let piped = [&arguments[..], &["--secret-stdin"]].concat();
+    home.run_with_input(&piped, "\n").exits(3).says(&["the secret is empty"]);
+    home.run_with_input(&piped, &"x".repeat(8 << 10)).exits(3).says(&["too long for a secret"]);
+    assert!(!home.config().exists());
+    home.run_with_input(&piped, &format!("{CANARY}\r\n")).exits(0);
+    assert!(std::fs::read_to_string(home.config()).expect("a config file").contains(CANARY));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a01_a_secret_that_is_typed_is_not_echoed() {
+    use std::io::{Read as _, Write as _};
+    use std::process::{Command, Stdio};
+    if !super::tools::has_program("script") {
+        return;
+    }
+    let home = Home::new();
+    let line = format!("tty > tty.txt; {} auth add prod -u {USERNAME} -p {PROJECT}", env!("CARGO_BIN_EXE_mp"));
+    let direct = home.command(&[]);
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_clear().current_dir(home.path());
+    command.envs(direct.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", "/usr/bin:/bin");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut screen = child.stdout.take().expect("a pipe");
+    let mut shown = Vec::new();
+    while !shown.ends_with(b"Secret: ") {
+        let mut byte = [0];
+        screen.read_exact(&mut byte).expect("the question comes");
+        shown.push(byte[0]);
+    }
+    // The question may be there a moment before the terminal is silent.
+    let terminal = std::fs::read_to_string(home.path().join("tty.txt")).expect("its name");
+    let is_silent = || {
+        let settings = Command::new("stty").args(["-a", "-F", terminal.trim()]).output().expect("stty runs");
+        String::from_utf8_lossy(&settings.stdout).split_whitespace().any(|word| word == "-echo")
+    };
+    while !is_silent() {
+        assert!(child.try_wait().expect("a state").is_none(), "it ended without waiting for the secret");
+        std::thread::yield_now();
+    }
+    let mut keyboard = child.stdin.take().expect("a pipe");
+    keyboard.write_all(format!("{CANARY}\n").as_bytes()).expect("it is typed");
+    screen.read_to_end(&mut shown).expect("the rest");
+    assert!(child.wait().expect("it ends").success());
+    drop(keyboard);
+    crate::support::check_no_secret(&String::from_utf8_lossy(&shown));
+    assert!(std::fs::read_to_string(home.config()).expect("a config file").contains(CANARY));
+}
+
+#[test]
+fn a02_no_log_at_any_level_shows_a_secret() {
+    for filter in ["trace", "hyper=trace,h2=trace,rustls=trace,reqwest=trace,hyper_util=trace", "mp=trace"] {
+        let simulator = Simulator::with_faults(300, &["pages=1 status=503 times=1"]);
+        let home = Home::new().with_server(&simulator).with("RUST_LOG", filter).with("RUST_BACKTRACE", "full");
+        let run = home.run(&["fetch", "profiles", "-vvvv", "--parallel"]).exits(0);
+        assert!(run.stderr.contains("DEBUG"), "{}", run.stderr);
+        assert!(!run.stderr.to_lowercase().contains("authorization"), "{}", run.stderr);
+        home.run(&["auth", "test", "-vvvv"]).exits(0);
+    }
+    Home::new().run(&["--json-errors", "auth", "list"]).exits(3).says(&["--json-errors"]).prints_nothing();
+}
+
+#[test]
+fn a02_no_file_but_the_config_file_holds_a_secret() {
+    let simulator = Simulator::with_faults(300, &["pages=2 status=404"]);
+    let home = Home::new().with("MP_BASE_URL", &simulator.base_url());
+    let add = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT, "--secret-stdin"];
+    home.run_with_input(&add, CANARY).exits(0);
+    home.run(&["fetch", "profiles"]).exits(1);
+    home.run(&["fetch", "profiles", "--replace"]).exits(1);
+    let files = everything_below(home.path());
+    assert!(files.iter().any(|path| path.ends_with("manifest.json")), "the stage stays: {files:?}");
+    for path in files.iter().filter(|path| path.is_file() && **path != home.config()) {
+        let bytes = std::fs::read(path).expect("a file");
+        assert_eq!(secret_in(&bytes), None, "{}", path.display());
+    }
+}
+
+#[test]
+fn a02_a_server_cannot_have_a_secret_shown() {
+    // As it is, as URLs have it, and across the place where long texts are cut.
+    let echoes = [CANARY.to_owned(), CANARY.replace('/', "%2F").replace('+', "%2B").replace('&', "%26")];
+    let basic = {
+        use base64::Engine as _;
+        base64::engine::general_purpose::STANDARD.encode(format!("{USERNAME}:{CANARY}"))
+    };
+    let cut = (276..300).step_by(4).map(|length| format!("{}{CANARY}", "x".repeat(length)));
+    for echo in echoes.into_iter().chain([basic]).chain(cut) {
+        for (status, body) in [
+            ("400 Bad Request", format!("{{\"error\": \"{echo}\"}}")),
+            ("400 Bad Request", echo.clone()),
+            ("400 Bad Request", format!("<html><title>{echo}</title>")),
+            ("400 Bad Request", format!("{{\"message\": {{\"sent\": [\"{echo}\"]}}}}")),
+        ] {
+            let headers = "Content-Type: application/json\r\n";
+            let server = Recorder::start(&[reply(status, headers, &body)]);
+            let home = Home::new()
+                .with("MP_BASE_URL", &server.base_url())
+                .with("MP_USERNAME", USERNAME)
+                .with("MP_SECRET", CANARY)
+                .with("MP_PROJECT_ID", PROJECT)
+                .with("MP_REGION", "us");
+            let run = home.run(&["auth", "test", "-v"]).exits(3).prints_nothing();
+            // Not a part of it, either: the first letters would be a good start for guessing.
+            assert!(!run.stderr.contains("CANARY"), "{body}: {}", run.stderr);
+            assert_eq!(server.end().len(), 1);
+        }
+    }
+}
+
+/// Runs a fetch that has begun and may write core files as large as it likes.
+fn fetching(home: &Home, limits: &str) -> Running {
+    let direct = home.command(&["fetch", "profiles", "--parallel", "-vv"]);
+    let script = format!("{limits}; exec \"$0\" \"$@\"");
+    Running::until(started_by(&["sh", "-c", &script], &direct), "page 0")
+}
+
+fn slow() -> Simulator {
+    Simulator::with_faults(1_000, &["pages=5 delay=60s"])
+}
+
+#[test]
+fn a03_a_crash_leaves_no_core_file() {
+    let simulator = slow();
+    for signal in [Signal::ABORT, Signal::QUIT, Signal::ILL, Signal::FPE] {
+        let home = Home::new().with_server(&simulator).with("RUST_BACKTRACE", "full");
+        let fetch = fetching(&home, "ulimit -c unlimited");
+        fetch.send(signal);
+        let (status, _run) = fetch.end();
+        assert_eq!(status.signal(), Some(signal.as_raw()));
+        assert!(!status.core_dumped(), "{signal:?}");
+        let files = everything_below(home.path());
+        let is_core = |name: &str| name.starts_with("core") || name.ends_with(".core");
+        assert!(!files.iter().any(|path| is_core(&path.file_name().expect("a name").to_string_lossy())), "{files:?}");
+        for path in files.iter().filter(|path| path.is_file()) {
+            assert_eq!(secret_in(&std::fs::read(path).expect("a file")), None, "{}", path.display());
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a03_memory_is_closed_to_core_files_and_debuggers() {
+    let simulator = slow();
+    let home = Home::new().with_server(&simulator);
+    let fetch = fetching(&home, "ulimit -c unlimited");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", fetch.id())).expect("its limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    // What a process that may not be looked into has in /proc belongs to root.
+    let owner = std::fs::metadata(format!("/proc/{}/environ", fetch.id())).expect("its environment");
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&owner), 0);
+    fetch.send(Signal::KILL);
+    let _ended = fetch.end();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a03_running_out_of_memory_shows_nothing() {
+    let simulator = Simulator::with_faults(1_000, &[]);
+    let mut ended_early = 0;
+    for megabytes in [100, 110, 120, 130, 150, 200, 300] {
+        let home = Home::new().with_server(&simulator).with("RUST_BACKTRACE", "full");
+        let direct = home.command(&["fetch", "profiles", "--parallel", "-vv"]);
+        let script = format!("ulimit -c unlimited; ulimit -v {}; exec \"$0\" \"$@\"", megabytes << 10);
+        let output = started_by(&["sh", "-c", &script], &direct).output().expect("it runs");
+        crate::support::check_no_secret(&String::from_utf8_lossy(&output.stderr));
+        assert!(!output.status.core_dumped(), "{megabytes}");
+        ended_early += usize::from(!output.status.success());
+    }
+    assert!(ended_early > 0, "no limit was too small");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a04_the_process_table_does_not_show_a_secret() {
+    let simulator = slow();
+    let home = Home::new().with("MP_BASE_URL", &simulator.base_url());
+    let add = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT, "--secret-stdin"];
+    home.run_with_input(&add, CANARY).exits(0);
+    let fetch = fetching(&home, "true");
+    let look = |file: &str| std::fs::read(format!("/proc/{}/{file}", fetch.id())).expect("it lives");
+    for file in ["cmdline", "comm", "environ", "stat"] {
+        assert_eq!(secret_in(&look(file)), None, "{file}");
+    }
+    assert!(look("cmdline").starts_with(env!("CARGO_BIN_EXE_mp").as_bytes()));
+    // There are no other processes that could inherit anything.
+    for task in std::fs::read_dir(format!("/proc/{}/task", fetch.id())).expect("its threads") {
+        let children = std::fs::read_to_string(task.expect("a thread").path().join("children"));
+        assert_eq!(children.unwrap_or_default(), "");
+    }
+    fetch.send(Signal::KILL);
+    let _ended = fetch.end();
+}

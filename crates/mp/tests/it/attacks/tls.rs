@@ -1,0 +1,161 @@
+//! A10: servers that are not who they should be, and protocols that are too old. The servers are OpenSSL's.
+
+use std::io::{BufRead as _, BufReader, Lines};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use super::tools::{Recorder, everything_below, has_program};
+use crate::support::{CANARY, Home, PROJECT, Run, USERNAME, check_no_secret};
+
+/// A certificate authority in a folder.
+struct Authority(tempfile::TempDir);
+
+/// Whom a certificate is for, and for how long.
+const GOOD: (&str, &str) = ("IP:127.0.0.1,DNS:localhost", "2");
+const EXPIRED: (&str, &str) = ("IP:127.0.0.1,DNS:localhost", "-1");
+const FOR_SOMEBODY_ELSE: (&str, &str) = ("IP:127.0.0.2,DNS:mixpanel.com", "2");
+
+impl Authority {
+    fn new() -> Self {
+        let authority = Self(tempfile::tempdir().expect("a temporary folder"));
+        let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout"];
+        let root = ["req", "-x509", "-days", "2", "-subj", "/CN=Root", "-out", "root.pem"];
+        authority.openssl(&[&root[..], &key, &["root.key"]].concat());
+        let request = ["req", "-subj", "/CN=127.0.0.1", "-out", "server.csr"];
+        authority.openssl(&[&request[..], &key, &["server.key"]].concat());
+        authority
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn openssl(&self, arguments: &[&str]) {
+        let output = Command::new("openssl").args(arguments).current_dir(self.0.path()).output().expect("openssl runs");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Starts a server with such a certificate, signed by this authority. Whoever connects gets a web page.
+    fn serve(&self, (names, days): (&str, &str)) -> Server {
+        std::fs::write(self.path("names"), format!("subjectAltName={names}\n")).expect("a file");
+        let sign = ["x509", "-req", "-in", "server.csr", "-CA", "root.pem", "-CAkey", "root.key", "-CAcreateserial"];
+        self.openssl(&[&sign[..], &["-out", "server.pem", "-extfile", "names", "-days", days]].concat());
+        let arguments = ["s_server", "-accept", "127.0.0.1:0", "-www", "-cert", "server.pem", "-key", "server.key"];
+        let mut command = Command::new("openssl");
+        command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null()).stderr(Stdio::null());
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("openssl runs");
+        let mut words = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        let port = words.find_map(|line| line.expect("a line").strip_prefix("ACCEPT 127.0.0.1:")?.parse().ok());
+        Server { process, port: port.expect("it listens"), _words: words }
+    }
+}
+
+struct Server {
+    process: Child,
+    port: u16,
+    /// It ends when nobody listens to it.
+    _words: Lines<BufReader<ChildStdout>>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone = self.process.kill();
+        let _gone = self.process.wait();
+    }
+}
+
+fn home(port: u16) -> Home {
+    Home::new()
+        .with("MP_BASE_URL", &format!("https://127.0.0.1:{port}"))
+        .with("MP_USERNAME", USERNAME)
+        .with("MP_SECRET", CANARY)
+        .with("MP_PROJECT_ID", PROJECT)
+        .with("MP_REGION", "us")
+}
+
+fn test(home: &Home) -> Run {
+    home.run(&["auth", "test", "-v"]).exits(1).prints_nothing()
+}
+
+fn trusting(authority: &Authority, port: u16) -> Home {
+    home(port).with("SSL_CERT_FILE", &authority.path("root.pem").display().to_string())
+}
+
+#[test]
+fn a10_only_a_certificate_for_this_host_that_is_valid_now_will_do() {
+    if !has_program("openssl") {
+        return;
+    }
+    let authority = Authority::new();
+    let [good, expired, other] = [GOOD, EXPIRED, FOR_SOMEBODY_ELSE].map(|certificate| authority.serve(certificate));
+    // Failed connections are tried again, which takes a while.
+    std::thread::scope(|scope| {
+        // The page comes through, so that it was the certificate that mattered elsewhere.
+        scope.spawn(|| test(&trusting(&authority, good.port)).says(&["no list of event names"]));
+        // The same one is refused by whoever does not know who signed it.
+        scope.spawn(|| test(&home(good.port)).says(&["cannot connect", "certificate"]));
+        scope.spawn(|| test(&trusting(&authority, expired.port)).says(&["cannot connect", "certificate: Expired"]));
+        scope.spawn(|| test(&trusting(&authority, other.port)).says(&["cannot connect", "certificate not valid for"]));
+    });
+}
+
+#[test]
+fn a10_keys_of_connections_are_not_written_down() {
+    if !has_program("openssl") {
+        return;
+    }
+    let authority = Authority::new();
+    let server = authority.serve(GOOD);
+    let home = trusting(&authority, server.port);
+    let keys = home.path().join("keys.log");
+    let home = home.with("SSLKEYLOGFILE", &keys.display().to_string());
+    test(&home).says(&["no list of event names"]);
+    assert!(everything_below(home.path()).iter().all(|path| *path != keys), "the keys were written down");
+}
+
+#[test]
+fn a10_certificate_checks_cannot_be_turned_off() {
+    for option in ["--insecure", "-k", "--no-verify", "--skip-tls-verify"] {
+        Home::new().run(&["auth", "test", option]).exits(3).says(&["unexpected argument"]).prints_nothing();
+    }
+    if !has_program("openssl") {
+        return;
+    }
+    let authority = Authority::new();
+    let server = authority.serve(GOOD);
+    let home = ["MP_INSECURE", "SSL_VERIFY_NONE", "NODE_TLS_REJECT_UNAUTHORIZED", "PYTHONHTTPSVERIFY", "CURL_INSECURE"]
+        .into_iter()
+        .fold(home(server.port), |home, variable| home.with(variable, "0"));
+    test(&home).says(&["cannot connect", "certificate"]);
+}
+
+/// A server's answer to a greeting, in which it chooses this version of TLS.
+fn hello(version: u8) -> Vec<u8> {
+    let mut body = vec![3, version];
+    body.extend([7; 32]);
+    // No session; AES-128-CBC with SHA, which the old versions had; no compression.
+    body.extend([0, 0xc0, 0x13, 0]);
+    let length = u8::try_from(body.len()).expect("it is short");
+    [&[0x16, 3, version, 0, length + 4, 2, 0, 0, length][..], &body].concat()
+}
+
+#[test]
+fn a10_old_protocols_and_plain_text_are_refused() {
+    let answers = [hello(1), hello(2), b"HTTP/1.1 200 OK\r\n\r\n[]".to_vec()];
+    std::thread::scope(|scope| {
+        for answer in answers {
+            scope.spawn(|| {
+                let server = Recorder::start(&[answer]);
+                test(&home(server.address().port())).says(&["cannot connect"]);
+                for heard in server.end() {
+                    assert_eq!(heard[0], 0x16, "a greeting comes first");
+                    check_no_secret(&String::from_utf8_lossy(&heard));
+                    // After the greeting there is an alert at most.
+                    let greeting = 5 + usize::from(u16::from_be_bytes([heard[3], heard[4]]));
+                    let rest = &heard[greeting..];
+                    assert!(rest.is_empty() || (rest[0] == 0x15 && rest.len() == 7), "{rest:?}");
+                }
+            });
+        }
+    });
+}
