@@ -218,8 +218,13 @@ fn a04_the_process_table_does_not_show_a_secret() {
     home.run_with_input(&add, CANARY).exits(0);
     let fetch = fetching(&home, "true");
     let look = |file: &str| std::fs::read(format!("/proc/{}/{file}", fetch.id())).expect("it lives");
-    for file in ["cmdline", "comm", "environ", "stat"] {
+    for file in ["cmdline", "comm", "stat"] {
         assert_eq!(secret_in(&look(file)), None, "{file}");
+    }
+    // The environment is for root alone, and what the config file says is not in it.
+    match std::fs::read(format!("/proc/{}/environ", fetch.id())) {
+        Ok(environment) => assert_eq!(secret_in(&environment), None),
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
     }
     assert!(look("cmdline").starts_with(env!("CARGO_BIN_EXE_mp").as_bytes()));
     // There are no other processes that could inherit anything.
