@@ -47,7 +47,7 @@ mod store;
 mod types;
 mod workspace;
 
-pub use api::{ApiClient, ApiOptions, Timeouts};
+pub use api::{ApiClient, ApiOptions, Quota, Timeouts};
 pub use credentials::{Credentials, ProjectId, Region, Secret};
 pub use error::{Error, ErrorKind, Result};
 pub use fetch::{FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch};

@@ -8,6 +8,40 @@ pub const WORKERS_MAX: u32 = 5;
 /// Counted queries that Mixpanel allows per project in a rolling hour (API facts 2.1).
 pub const QUERIES_PER_HOUR: u32 = 60;
 
+/// Time after which a counted query leaves Mixpanel's window: a rolling hour, not one of the clock (API facts 2.1).
+pub const QUOTA_WINDOW: Duration = Duration::from_secs(3600);
+
+/// Requests that a quota may allow at most. The ledger keeps twice as many entries of 45 bytes, and reads and writes all
+/// of them for every request.
+pub const QUOTA_REQUESTS_MAX: u32 = 10_000;
+
+/// Shortest and longest window of a quota.
+pub const QUOTA_WINDOW_RANGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(31 * 86_400);
+
+/// A counted request is taken to be out of the window only when this part of the window has passed on top: 6 s of an
+/// hour, for clocks that run apart and for answers that come late.
+pub const QUOTA_MARGIN_DIVISOR: u32 = 600;
+
+/// Shortest margin on top of the window, for short windows.
+pub const QUOTA_MARGIN_MIN: Duration = Duration::from_millis(50);
+
+/// A request that was sent and never answered, because its process was killed, may be counted by the server as much
+/// later than it was sent as this part of the window: a minute of an hour. A probe that was never answered is given up
+/// after the same time, and a clock that is set back by less is waited for.
+pub const QUOTA_GRACE_DIVISOR: u32 = 60;
+
+/// When others use the quota, the first look whether there is room again comes after this part of the window: 10 minutes
+/// of an hour.
+pub const QUOTA_PROBE_DIVISOR: u32 = 6;
+
+/// Time for which it is remembered that a session page was refused because of the hourly limit, and so that session
+/// pages count (API facts C1).
+pub const SESSION_PAGES_COUNT_FOR: Duration = Duration::from_secs(7 * 86_400);
+
+/// Bytes of a ledger file at most; more is something else. Twice [`QUOTA_REQUESTS_MAX`] entries of 45 bytes are 900 KB.
+pub const LEDGER_BYTES_MAX: u64 = 4 << 20;
+
 /// Pages above which a fetch warns about the hourly quota: 80 % of [`QUERIES_PER_HOUR`] (T018 of the specification).
 pub const PAGES_WARNING: u32 = QUERIES_PER_HOUR * 4 / 5;
 

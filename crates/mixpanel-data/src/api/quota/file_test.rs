@@ -1,0 +1,288 @@
+//! The ledger on disk: shared, private, and never trusted blindly.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use super::file::LedgerFile;
+use super::testing::{Opening, Session, at};
+use super::{Governor, Quota, Take};
+use crate::error::{Error, ErrorKind};
+
+const HOST: &str = "mixpanel.com";
+const PROJECT: &str = "12345";
+
+fn quota(text: &str) -> Quota {
+    text.parse().unwrap()
+}
+
+fn open(folder: &Path) -> Governor {
+    Governor::open(Some(folder), HOST, PROJECT, quota("2/h")).unwrap()
+}
+
+fn open_error(folder: &Path) -> Error {
+    Governor::open(Some(folder), HOST, PROJECT, quota("2/h")).unwrap_err()
+}
+
+fn ledger_path(folder: &Path) -> PathBuf {
+    LedgerFile::new(folder, HOST, PROJECT).unwrap().path().to_owned()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn processes_share_the_window_and_a_restart_forgets_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (open(folder.path()), open(folder.path()));
+    one.ask(Opening, at(0));
+    other.ask(Opening, at(1));
+    assert_eq!(one.blocked(Opening, at(2)), at(3_606));
+    drop((one, other));
+    let restarted = open(folder.path());
+    assert_eq!(restarted.blocked(Opening, at(3)), at(3_606));
+    assert_eq!(restarted.used(at(3)), 2);
+}
+
+#[test]
+fn processes_share_the_places_and_a_dead_one_frees_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (open(folder.path()), open(folder.path()));
+    let mut permits: Vec<_> = (0..3).map(|_| one.granted(Session, at(0))).collect();
+    permits.extend((0..2).map(|_| other.granted(Session, at(0))));
+    assert!(matches!(one.take(Session, at(1)).unwrap(), Take::AllBusy));
+    assert!(matches!(other.take(Opening, at(1)).unwrap(), Take::AllBusy));
+    permits.truncate(3);
+    let fifth = [other.granted(Opening, at(2)), other.granted(Session, at(2))];
+    assert!(matches!(one.take(Session, at(2)).unwrap(), Take::AllBusy));
+    drop((permits, fifth));
+    assert_eq!(one.used(at(3)), 1);
+}
+
+#[test]
+fn a_refusal_holds_for_other_processes_and_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (open(folder.path()), open(folder.path()));
+    one.granted(Session, at(0)).refused_hourly(at(0), None).unwrap();
+    assert_eq!(other.blocked(Session, at(1)), at(600));
+    drop((one, other));
+    let (one, other) = (open(folder.path()), open(folder.path()));
+    assert!(one.usage(at(2)).unwrap().session_pages_count);
+    let probe = one.granted(Opening, at(600));
+    assert_eq!(other.blocked(Session, at(601)), at(661));
+    probe.refused_hourly(at(602), None).unwrap();
+    drop((one, other));
+    assert_eq!(open(folder.path()).blocked(Opening, at(700)), at(3_606));
+}
+
+#[test]
+fn a_clock_that_was_set_back_blocks_for_one_window_at_most() {
+    let folder = tempfile::tempdir().unwrap();
+    let governor = open(folder.path());
+    governor.ask(Opening, at(100_000));
+    governor.ask(Opening, at(100_000));
+    for second in (0..3_606).step_by(400) {
+        assert_eq!(governor.blocked(Opening, at(second)), at(3_606), "{second}");
+    }
+    governor.ask(Opening, at(3_606));
+}
+
+#[test]
+fn hosts_and_projects_never_share_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let pairs = [
+        ("mixpanel.com", "1"),
+        ("eu.mixpanel.com", "1"),
+        ("mixpanel.com", "2"),
+        ("mixpanel.com1", ""),
+        ("127.0.0.1:8080", "1"),
+        ("127.0.0.1-8080", "1"),
+        ("127.0.0.1:8081", "1"),
+        ("..", "../../1"),
+        ("A", "/"),
+        ("a", "/"),
+    ];
+    for (host, project) in pairs {
+        let governor = Governor::open(Some(folder.path()), host, project, quota("1/h")).unwrap();
+        governor.ask(Opening, at(0));
+        governor.blocked(Opening, at(0));
+    }
+    let long = "x".repeat(5_000);
+    Governor::open(Some(folder.path()), &long, &long, quota("1/h")).unwrap().ask(Opening, at(0));
+    let names = names(folder.path());
+    assert_eq!(names.iter().filter(|name| name.ends_with(".json")).count(), pairs.len() + 1);
+    for name in names {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '-';
+        assert!(name.chars().all(plain) && name.len() < 200, "{name}");
+    }
+}
+
+#[test]
+fn the_folder_and_its_files_are_for_the_owner() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("a/state");
+    open(&folder).ask(Opening, at(0));
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), 0o700);
+    let names = names(&folder);
+    assert_eq!(names.len(), 3, "the ledger, the lock and one slot: {names:?}");
+    for name in names {
+        assert_eq!(mode(&folder.join(&name)), 0o600, "{name}");
+    }
+}
+
+#[test]
+fn a_damaged_ledger_is_set_aside() {
+    let newer = br#"{"format":2,"ledger":{"pages":[]}}"#;
+    let large = vec![b' '; usize::try_from(crate::limits::LEDGER_BYTES_MAX).unwrap() + 1];
+    for damage in [&b""[..], b"{", b"[]", b"\xff\0", br#"{"format":1}"#, br#"{"format":1,"ledger":{}}"#, newer, &large]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let path = ledger_path(folder.path());
+        let governor = open(folder.path());
+        governor.ask(Opening, at(0));
+        fs::write(&path, damage).unwrap();
+        governor.ask(Opening, at(1));
+        assert_eq!(governor.used(at(1)), 1);
+        let aside = path.with_extension("json.damaged");
+        assert_eq!(fs::read(&aside).unwrap(), damage);
+        fs::write(&path, damage).unwrap();
+        assert_eq!(open(folder.path()).used(at(1)), 0);
+    }
+}
+
+#[test]
+fn absurd_numbers_in_a_ledger_block_for_one_window_at_most() {
+    let folder = tempfile::tempdir().unwrap();
+    let governor = open(folder.path());
+    governor.ask(Opening, at(0));
+    governor.granted(Opening, at(0)).refused_hourly(at(0), None).unwrap();
+    let path = ledger_path(folder.path());
+    let text = fs::read_to_string(&path).unwrap();
+    let moment = at(0).as_microsecond().to_string();
+    let next = at(600).as_microsecond().to_string();
+    assert!(text.contains(&moment) && text.contains(&next), "{text}");
+    for number in [i64::MAX, i64::MIN] {
+        // Everything but ids, which are never negative.
+        let absurd =
+            [("", ",\"o\""), (":", "")].iter().fold(text.replace(&next, &number.to_string()), |text, around| {
+                let (before, after) = around;
+                text.replace(&format!("{before}{moment}{after}"), &format!("{before}{number}{after}"))
+            });
+        assert_ne!(absurd, text);
+        fs::write(&path, absurd.replace(&format!("last_id\":{number}"), "last_id\":1")).unwrap();
+        if let Take::NotBefore { at: moment, .. } = governor.take(Opening, at(10)).unwrap() {
+            assert!(moment <= at(10 + 3_660), "{moment}");
+        }
+        assert!(!path.with_extension("json.damaged").exists());
+    }
+}
+
+#[test]
+fn links_and_other_things_in_place_of_a_file_are_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("state");
+    let path = ledger_path(&folder);
+    let target = parent.path().join("precious");
+    fs::write(&target, "precious").unwrap();
+    for name in [path.clone(), path.with_extension("lock")] {
+        let _ = fs::remove_file(&name);
+        symlink(&target, &name).unwrap();
+        let error = open_error(&folder);
+        assert_eq!(error.kind(), ErrorKind::Storage);
+        assert!(error.message().ends_with("it is a symbolic link"), "{error}");
+        fs::remove_file(&name).unwrap();
+    }
+    // Where a temporary file goes, a link is removed.
+    symlink(&target, path.with_extension("tmp")).unwrap();
+    open(&folder).ask(Opening, at(0));
+    assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(open_error(&folder).message().ends_with("it is not a regular file"));
+    let not_a_folder = open_error(&target);
+    assert_eq!((not_a_folder.kind(), not_a_folder.path()), (ErrorKind::Storage, Some(target)));
+}
+
+#[test]
+fn a_failure_grants_nothing_and_keeps_no_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let governor = open(folder.path());
+    let temporary = ledger_path(folder.path()).with_extension("tmp");
+    fs::create_dir(&temporary).unwrap();
+    for _ in 0..6 {
+        assert_eq!(governor.take(Opening, at(0)).unwrap_err().kind(), ErrorKind::Storage);
+    }
+    fs::remove_dir(&temporary).unwrap();
+    assert_eq!(governor.used(at(0)), 0);
+    let permits = [governor.granted(Opening, at(0)), governor.granted(Opening, at(0))];
+    fs::create_dir(&temporary).unwrap();
+    for permit in permits {
+        assert!(permit.answered(at(1)).is_err());
+    }
+    fs::remove_dir(&temporary).unwrap();
+    assert_eq!(governor.blocked(Opening, at(2)), at(3_660));
+}
+
+#[test]
+fn a_folder_that_vanishes_is_made_again() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("state");
+    let governor = open(&folder);
+    let permit = governor.granted(Opening, at(0));
+    fs::remove_dir_all(&folder).unwrap();
+    permit.answered(at(1)).unwrap();
+    assert_eq!(governor.used(at(1)), 1);
+}
+
+#[test]
+fn a_kill_at_any_point_of_a_change_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = ledger_path(folder.path());
+    let temporary = path.with_extension("tmp");
+    let governor = open(folder.path());
+    governor.ask(Opening, at(0));
+    // While the temporary file is written.
+    let whole = fs::read(&path).unwrap();
+    for length in [0, 1, whole.len() / 2, whole.len()] {
+        fs::write(&temporary, &whole[..length]).unwrap();
+        assert_eq!(governor.used(at(0)), 1);
+        governor.granted(Opening, at(0)).refunded(at(0)).unwrap();
+    }
+    // Between the removal of the old ledger and the renaming of the new one; once, and again before it was mended.
+    fs::rename(&path, &temporary).unwrap();
+    assert_eq!(governor.used(at(0)), 1);
+    governor.ask(Opening, at(1));
+    fs::rename(&path, &temporary).unwrap();
+    assert_eq!(open(folder.path()).used(at(1)), 2);
+    governor.blocked(Opening, at(2));
+    // While the first one ever is written.
+    fs::remove_file(&path).unwrap();
+    fs::write(&temporary, &whole[..whole.len() / 2]).unwrap();
+    governor.ask(Opening, at(3));
+    assert_eq!(governor.used(at(3)), 1);
+}
+
+#[test]
+fn many_who_ask_at_once_get_no_more_than_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let granted: usize = std::thread::scope(|scope| {
+        let askers = [(); 4].map(|()| {
+            scope.spawn(|| {
+                let governor = Governor::open(Some(folder.path()), HOST, PROJECT, quota("50/h")).unwrap();
+                let mut granted = 0;
+                while let Take::Granted(permit) = governor.take(Opening, at(0)).unwrap() {
+                    permit.answered(at(0)).unwrap();
+                    granted += 1;
+                }
+                granted
+            })
+        });
+        askers.into_iter().map(|asker| asker.join().unwrap()).sum()
+    });
+    assert_eq!(granted, 50);
+}

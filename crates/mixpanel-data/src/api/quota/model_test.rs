@@ -1,0 +1,266 @@
+//! Random histories against a server that keeps its own window, in virtual time.
+//!
+//! The server knows true time; the governors know a clock that is set back now and then. It counts a request at some
+//! moment between sending and answer, which the governors never learn.
+
+use std::path::Path;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::testing::{Opening, Session, at_milliseconds};
+use super::{Governor, Permit, Quota, RequestClass, Take};
+use crate::limits::WORKERS_MAX;
+
+const WINDOW: i64 = 60_000;
+/// As long as the governors wait for a request that was never answered.
+const GRACE: i64 = WINDOW / 60;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Pass(i64),
+    SetBack(i64),
+    Take {
+        by: usize,
+        class: RequestClass,
+    },
+    Answer {
+        which: usize,
+        counted_at: f64,
+    },
+    Refund {
+        which: usize,
+    },
+    /// The one who waits for the answer goes away.
+    Abandon {
+        which: usize,
+        counted_at: f64,
+    },
+    /// A process is killed with all its requests, and begins again.
+    Restart {
+        who: usize,
+        counted_at: f64,
+    },
+    /// Sleeps until the governor says that there is room.
+    Wait {
+        by: usize,
+    },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let fraction = 0.0..=1.0f64;
+    let step = prop_oneof![
+        4 => (0i64..3_000).prop_map(Step::Pass),
+        1 => (0i64..2 * WINDOW).prop_map(Step::Pass),
+        1 => prop_oneof![0i64..2_000, 0i64..10 * WINDOW].prop_map(Step::SetBack),
+        8 => (0usize..2, prop_oneof![3 => Just(Opening), 1 => Just(Session)])
+            .prop_map(|(by, class)| Step::Take { by, class }),
+        5 => (any::<usize>(), fraction.clone())
+            .prop_map(|(which, counted_at)| Step::Answer { which, counted_at }),
+        1 => any::<usize>().prop_map(|which| Step::Refund { which }),
+        1 => (any::<usize>(), fraction.clone())
+            .prop_map(|(which, counted_at)| Step::Abandon { which, counted_at }),
+        1 => (0usize..2, fraction).prop_map(|(who, counted_at)| Step::Restart { who, counted_at }),
+        3 => (0usize..2).prop_map(|by| Step::Wait { by }),
+    ];
+    prop::collection::vec(step, 1..120)
+}
+
+/// A request that is under way.
+struct Flight {
+    permit: Permit,
+    owner: usize,
+    counted: bool,
+    sent: i64,
+}
+
+struct World<'a> {
+    folder: &'a Path,
+    quota: Quota,
+    governors: [Governor; 2],
+    flights: Vec<Flight>,
+    /// True time, in milliseconds.
+    time: i64,
+    /// What the clock shows less than that.
+    behind: i64,
+    /// When the server counted what, in true time.
+    counted: Vec<i64>,
+    session_pages_count: bool,
+}
+
+impl<'a> World<'a> {
+    fn new(folder: &'a Path, quota: Quota) -> Self {
+        let governors = [0; 2].map(|_| open(folder, quota));
+        Self {
+            folder,
+            quota,
+            governors,
+            flights: Vec::new(),
+            time: 0,
+            behind: 0,
+            counted: Vec::new(),
+            session_pages_count: false,
+        }
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        at_milliseconds(self.time - self.behind)
+    }
+
+    fn take(&mut self, by: usize, class: RequestClass) {
+        match self.governors[by].take(class, self.now()).unwrap() {
+            Take::Granted(permit) => {
+                let counted = class == Opening || self.session_pages_count;
+                self.flights.push(Flight { permit, owner: by, counted, sent: self.time });
+                assert!(self.flights.len() <= WORKERS_MAX as usize, "too many at once");
+            }
+            Take::NotBefore { at, used, limit } => {
+                assert!(at > self.now(), "a wait that is over");
+                assert!(used >= limit && limit == self.quota.usable());
+            }
+            Take::AllBusy => assert_eq!(self.flights.len(), WORKERS_MAX as usize),
+        }
+    }
+
+    fn pick(&mut self, which: usize) -> Option<Flight> {
+        let count = self.flights.len();
+        (count > 0).then(|| self.flights.swap_remove(which % count))
+    }
+
+    /// The server counts a request somewhere in the time that it was under way.
+    fn count(&mut self, flight: &Flight, fraction: f64, longest: i64) {
+        if flight.counted {
+            let time = (self.time - flight.sent).min(longest);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small numbers")]
+            self.counted.push(flight.sent + (time as f64 * fraction) as i64);
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Pass(time) => self.time += time,
+            Step::SetBack(by) => self.behind += by,
+            Step::Take { by, class } => self.take(by, class),
+            Step::Answer { which, counted_at } => {
+                if let Some(flight) = self.pick(which) {
+                    self.count(&flight, counted_at, i64::MAX);
+                    flight.permit.answered(self.now()).unwrap();
+                }
+            }
+            Step::Refund { which } => {
+                if let Some(flight) = self.pick(which) {
+                    flight.permit.refunded(self.now()).unwrap();
+                }
+            }
+            Step::Abandon { which, counted_at } => {
+                if let Some(flight) = self.pick(which) {
+                    self.count(&flight, counted_at, GRACE);
+                }
+            }
+            Step::Restart { who, counted_at } => {
+                let (dead, alive) = std::mem::take(&mut self.flights).into_iter().partition(|f| f.owner == who);
+                self.flights = alive;
+                let dead: Vec<Flight> = dead;
+                dead.iter().for_each(|flight| self.count(flight, counted_at, GRACE));
+                drop(dead);
+                self.governors[who] = open(self.folder, self.quota);
+            }
+            Step::Wait { by } => {
+                if let Some(at) = self.governors[by].usage(self.now()).unwrap().next_free_at {
+                    let wait = at.as_millisecond() - self.now().as_millisecond() + 1;
+                    self.time += wait;
+                    assert!(wait <= WINDOW + 2 * GRACE, "a wait of {wait} ms");
+                    // What is under way may take as long as it likes; all else is over by then.
+                    let idle = self.flights.is_empty();
+                    let next = self.governors[by].usage(self.now()).unwrap().next_free_at;
+                    assert!(!idle || next.is_none(), "the promised room is not there");
+                }
+            }
+        }
+    }
+
+    /// The greatest number of counted requests in any window.
+    fn fullest_window(&self) -> usize {
+        let inside = |start: i64| self.counted.iter().filter(|time| (start..start + WINDOW).contains(*time)).count();
+        self.counted.iter().map(|start| inside(*start)).max().unwrap_or(0)
+    }
+}
+
+fn open(folder: &Path, quota: Quota) -> Governor {
+    Governor::open(Some(folder), "127.0.0.1:8080", "1", quota).unwrap()
+}
+
+/// A history is many small files, so fewer of them than usual; `PROPTEST_CASES` makes more.
+fn config(part: u32) -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases / part, failure_persistence: None, ..usual }
+}
+
+proptest! {
+    #![proptest_config(config(2))]
+
+    /// Whatever happens, the server never counts more than the quota less the reserve, and never sees more than five
+    /// at once; and whoever waits as long as told, with nothing under way, finds room.
+    #[test]
+    fn no_history_breaks_a_limit(
+        requests in 1u32..8,
+        reserve in 0u32..3,
+        pages_count in any::<bool>(),
+        steps in steps(),
+    ) {
+        let reserve = reserve.min(requests - 1);
+        let quota = Quota { requests, reserve, window: Duration::from_secs(60) };
+        let folder = tempfile::tempdir().unwrap();
+        let mut world = World::new(folder.path(), quota);
+        if pages_count {
+            // One refusal teaches it; by the time its probe succeeds, nothing of it is left.
+            let permit = world.governors[0].granted(Session, world.now());
+            permit.refused_hourly(world.now(), None).unwrap();
+            world.time += WINDOW / 6;
+            world.governors[1].granted(Session, world.now()).succeeded(world.now()).unwrap();
+            world.counted.push(world.time);
+            world.session_pages_count = true;
+        }
+        for step in &steps {
+            world.step(step);
+        }
+        let (fullest, limit) = (world.fullest_window(), quota.usable() as usize);
+        prop_assert!(fullest <= limit, "{fullest} of {limit} in one window: {:?}", world.counted);
+    }
+
+}
+
+proptest! {
+    #![proptest_config(config(8))]
+
+    /// Others use up the window until some moment. However many processes ask however often, and are killed in between,
+    /// no more than one request between the first refusal and the end of its window is refused in vain.
+    #[test]
+    fn a_refusal_costs_one_vain_request(
+        asks in prop::collection::vec((0usize..2, 0i64..5_000, any::<bool>()), 1..100),
+        others_until in 0i64..200_000,
+    ) {
+        let quota = Quota { requests: 60, reserve: 0, window: Duration::from_secs(60) };
+        let folder = tempfile::tempdir().unwrap();
+        let mut world = World::new(folder.path(), quota);
+        let mut refusals: Vec<i64> = Vec::new();
+        for (by, pause, restart) in asks {
+            world.time += pause;
+            if restart {
+                world.governors[by] = open(folder.path(), quota);
+            }
+            if let Take::Granted(permit) = world.governors[by].take(Opening, world.now()).unwrap() {
+                if world.time < others_until {
+                    refusals.push(world.time);
+                    permit.refused_hourly(world.now(), None).unwrap();
+                } else {
+                    permit.succeeded(world.now()).unwrap();
+                }
+            }
+        }
+        // A first one, its probe, and after a whole window the next first one.
+        for (first, next) in refusals.iter().step_by(2).zip(refusals.iter().skip(2).step_by(2)) {
+            prop_assert!(next - first >= WINDOW, "{refusals:?}");
+        }
+    }
+}

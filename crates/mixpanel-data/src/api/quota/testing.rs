@@ -1,0 +1,52 @@
+//! What the tests of the quota have in common: a virtual clock, and short words for what was answered.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Governor, Permit, RequestClass, Take, Usage};
+
+pub(super) use RequestClass::{Opening, Session};
+
+/// A moment, in seconds since the test began.
+pub(super) fn at(second: i64) -> Timestamp {
+    at_milliseconds(second * 1_000)
+}
+
+pub(super) fn at_milliseconds(milliseconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap() + SignedDuration::from_millis(milliseconds)
+}
+
+/// A governor of a quota that knows only what it sees itself.
+pub(super) fn in_memory(quota: &str) -> Governor {
+    Governor::open(None, "mixpanel.com", "12345", quota.parse().unwrap()).unwrap()
+}
+
+impl Governor {
+    #[track_caller]
+    pub(super) fn granted(&self, class: RequestClass, now: Timestamp) -> Permit {
+        match self.take(class, now).unwrap() {
+            Take::Granted(permit) => permit,
+            other => panic!("{other:?} instead of a permit"),
+        }
+    }
+
+    /// Returns until when nothing may be sent.
+    #[track_caller]
+    pub(super) fn blocked(&self, class: RequestClass, now: Timestamp) -> Timestamp {
+        match self.take(class, now).unwrap() {
+            Take::NotBefore { at, .. } => at,
+            other => panic!("{other:?} instead of a wait"),
+        }
+    }
+
+    /// Sends a request that is answered at once.
+    #[track_caller]
+    pub(super) fn ask(&self, class: RequestClass, now: Timestamp) {
+        self.granted(class, now).succeeded(now).unwrap();
+    }
+
+    #[track_caller]
+    pub(super) fn used(&self, now: Timestamp) -> u32 {
+        let Usage { used, .. } = self.usage(now).unwrap();
+        used
+    }
+}
