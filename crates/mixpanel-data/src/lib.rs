@@ -55,6 +55,6 @@ pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject};
 pub use profile_query::{FetchMode, IncludeUsers, OnExisting, ProfileQuery};
 pub use types::{
     ColumnInfo, FetchCounts, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult,
-    ProfileProgress, ProfileStreamResult, ProfileWriteTask, SqlResult, TableInfo, TableSchema,
+    ProfileProgress, ProfileStreamResult, ProfileWriteTask, SqlResult, TableInfo, TableSchema, VerifyReport,
 };
 pub use workspace::Workspace;

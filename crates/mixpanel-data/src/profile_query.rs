@@ -52,6 +52,10 @@ pub enum OnExisting {
     Fail,
     /// Add profiles whose id the table does not have; known ids are skipped.
     Append,
+    /// Add profiles whose id the table does not have, and put the others in the place of the table's. Profiles that were
+    /// not fetched stay, and so do those whose `last_seen` in the table is later than in the fetch. Columns of the table
+    /// that no fetch fills get their default again in a row that is replaced.
+    Upsert,
     /// Replace the table in one step once the new one is complete. Until then, and on any failure, the old one stays.
     Replace,
 }

@@ -200,6 +200,41 @@ pub struct TableInfo {
     pub row_count: u64,
     /// When it was last loaded, in UTC, ISO 8601; `None` for a table that no fetch made.
     pub fetched_at: Option<String>,
+    /// Whether pages are missing from it that a fetch could not get.
+    pub partial: bool,
+}
+
+/// What `Workspace::verify_table` found in a table, beside what the last load left in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerifyReport {
+    /// The table, as the database spells it.
+    pub table: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// Rows in it after the last load.
+    pub expected_rows: Option<u64>,
+    /// Different ids in it.
+    pub distinct_ids: u64,
+    /// A number that a change of any row changes, and their order does not, behind the name of what computed it.
+    pub digest: String,
+    /// The digest after the last load; `None` if the program that loaded it records none.
+    pub expected_digest: Option<String>,
+    /// The run of the last load.
+    pub run_id: Option<String>,
+    /// When that was, in UTC, ISO 8601.
+    pub fetched_at: Option<String>,
+    /// Whether pages are missing that a fetch could not get. That is no problem of the table's.
+    pub partial: bool,
+    /// What is not as the last load left it, or cannot be compared; one sentence each.
+    pub problems: Vec<String>,
+}
+
+impl VerifyReport {
+    /// Says whether the table is proven to be what the last load left.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.problems.is_empty()
+    }
 }
 
 /// One column of a table.

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{FetcherService, ProfileFetch, stream_profiles};
 use crate::parse::RecordForm;
 use crate::store;
-use crate::types::{ProfileFetchResult, ProfileStreamResult, SqlResult, TableInfo, TableSchema};
+use crate::types::{ProfileFetchResult, ProfileStreamResult, SqlResult, TableInfo, TableSchema, VerifyReport};
 
 /// One project and one database, and everything that can be done with the two.
 ///
@@ -171,6 +171,16 @@ impl Workspace {
     /// `TableNotFound`, with the tables there are in the detail `available_tables`; else as [`tables`](Self::tables).
     pub fn table_schema(&self, table: &str) -> Result<TableSchema> {
         store::table_schema(&self.database, table)
+    }
+
+    /// Reads a whole table and compares it with what the last load recorded: how many rows, each id once, and the digest
+    /// of the contents. Whatever changed the table since is found, were it one digit; another load is not a change.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a table that no load recorded; else as [`table_schema`](Self::table_schema). A table that is
+    /// not what was loaded is no error: see [`VerifyReport::problems`].
+    pub fn verify_table(&self, table: &str) -> Result<VerifyReport> {
+        store::verify(&self.database, table)
     }
 
     /// Returns `rows` random rows of a table or view, all of them if it has no more.

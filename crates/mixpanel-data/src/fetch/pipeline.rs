@@ -1,5 +1,6 @@
 //! A fetch from its arguments to its report: check, stage, load.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::limits::LOCK_WAIT;
 use crate::parse::RecordForm;
 use crate::profile_query::OnExisting;
 use crate::stage::{Manifest, Stage};
-use crate::store::{self, Found, LoadReport, LoadRequest, RunRecord, TableName};
+use crate::store::{self, Found, LoadKind, LoadReport, LoadRequest, RunRecord, TableName};
 use crate::types::{FetchCounts, ProfileStreamResult};
 
 use super::outcome::{Ending, Outcome};
@@ -43,7 +44,7 @@ pub(super) async fn fetch_into_table(
     let table = TableName::parse(&fetch.table)?;
     let prepared = prepare(&fetch, started_at.as_second())?;
     let (path, name, on_existing) = (database.to_owned(), table.clone(), fetch.on_existing);
-    let found = blocking(move || store::preflight(&path, &name, on_existing)).await?;
+    let found = blocking(move || store::preflight(&path, &name, on_existing, LoadKind::First)).await?;
     let mut callbacks = std::mem::take(&mut fetch.callbacks);
     prepared.warning.iter().for_each(|warning| callbacks.tell(warning));
 
@@ -67,6 +68,7 @@ pub(super) async fn fetch_into_table(
     let finished_at = wall_clock();
     let credentials = client.credentials();
     let record = RunRecord {
+        load_id: run_id.clone(),
         run_id: run_id.clone(),
         started_at,
         finished_at,
@@ -79,8 +81,11 @@ pub(super) async fn fetch_into_table(
         rejected: outcome.rejected,
         page_count: u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX),
         failed_pages: failed_pages.clone(),
+        short_pages: Vec::new(),
+        session_restarts: 0,
         requests: outcome.requests,
         retries: outcome.retries,
+        waited_seconds: seconds(outcome.waited),
     };
     let load = Load { database: database.to_owned(), table: table.clone(), on_existing, record };
     let loaded = blocking(move || load.run(stage, &outcome).map(|loaded| (loaded, outcome))).await;
@@ -155,15 +160,18 @@ impl Load {
     /// Loads the staged pages. The stage goes when nothing is missing; else it stays, for the pages that are.
     fn run(self, stage: Stage, outcome: &Outcome) -> Result<LoadReport> {
         let pages: Vec<PathBuf> = outcome.staged.iter().map(|page| stage.page_path(*page)).collect();
-        let report = store::load(&LoadRequest {
+        let request = LoadRequest {
             database: &self.database,
             table: &self.table,
             on_existing: self.on_existing,
             stage_folder: stage.folder(),
             pages: &pages,
+            previous: &[],
+            rejects: &[],
             run: self.record,
             lock_wait: LOCK_WAIT,
-        })?;
+        };
+        let report = store::load(&request, &mut |_| ControlFlow::Continue(()))?;
         if outcome.failed.is_empty() {
             // The rows are committed: a stage that cannot be removed is a nuisance, not a failure.
             if let Err(error) = stage.remove() {

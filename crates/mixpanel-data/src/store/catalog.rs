@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::database::{Access, Database};
 use super::failure::{refused, statement};
+use super::label;
 use super::location::{Location, locate, not_found};
 use super::metadata;
 use super::query;
@@ -23,7 +24,7 @@ const KINDS: [&str; 2] = ["profiles", "events"];
 pub(crate) fn tables(database: &Path) -> Result<Vec<TableInfo>> {
     let database = Database::open(database, Access::ReadOnly)?;
     let connection = database.connection();
-    let mut labels = metadata::labels(connection);
+    let mut labels = label::all(connection);
     let mut tables = Vec::new();
     for table in names(connection)? {
         let sql = format!("SELECT count(*) FROM {}", table.quoted());
@@ -36,6 +37,7 @@ pub(crate) fn tables(database: &Path) -> Result<Vec<TableInfo>> {
             kind: kind.unwrap_or("unknown").to_owned(),
             row_count,
             fetched_at: label.as_ref().and_then(|label| label.fetched_at).map(|at| at.to_string()),
+            partial: label.as_ref().is_some_and(|label| label.partial),
             name: table.as_str().to_owned(),
         });
     }
@@ -92,7 +94,7 @@ pub(crate) fn sample(database: &Path, table: &str, rows: u32) -> Result<SqlResul
     query::rows(database, &format!("SELECT * FROM {} USING SAMPLE {rows} ROWS", table.quoted()))
 }
 
-/// Drops tables and views, with what `_metadata` says of them, all or none.
+/// Drops tables and views, with what `_metadata` and `_rejects` have of them, all or none.
 pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
     if matches!(locate(database)?, Location::Absent(_)) {
         return Err(not_found(database));
@@ -123,7 +125,7 @@ pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
 }
 
 /// Finds a table or view, in the spelling of the database.
-fn existing(connection: &Connection, name: &str) -> Result<TableName> {
+pub(super) fn existing(connection: &Connection, name: &str) -> Result<TableName> {
     match find(connection, &TableName::listed(name))? {
         Target::Table(table) | Target::View(table) => Ok(table),
         Target::Absent => Err(not_there(connection, name)),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -60,15 +61,24 @@ impl Database {
         Ok(Self { connection, path, _lease: lease })
     }
 
-    /// Opens a file, waiting up to `wait` for whoever has it open.
+    /// Opens a file, waiting up to `wait` for whoever has it open. Before each pause `on_wait` is told who that is, and
+    /// may end the wait.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub(super) fn open_waiting(path: &Path, access: Access<'_>, wait: Duration) -> Result<Self> {
+    pub(super) fn open_waiting(
+        path: &Path,
+        access: Access<'_>,
+        wait: Duration,
+        on_wait: &mut dyn FnMut(&Error) -> ControlFlow<()>,
+    ) -> Result<Self> {
         let mut polls = wait.as_millis() / LOCK_POLL_INTERVAL.as_millis();
         loop {
             match Self::open(path, access) {
                 Err(error) if error.kind() == ErrorKind::DatabaseLocked && polls > 0 => {
+                    if on_wait(&error).is_break() {
+                        return Err(error);
+                    }
                     polls -= 1;
                     std::thread::sleep(LOCK_POLL_INTERVAL);
                 }

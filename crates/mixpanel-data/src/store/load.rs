@@ -5,40 +5,47 @@
 //! **Duplicates.** Of several rows with one id, the one with the latest `last_seen` stays (none at all counts as
 //! earliest), among those the one of the lowest page, and within it the first. It stays in its own place. So the table
 //! is a function of the pages' content alone.
+//!
+//! `pages` reads the staged pages; `merge` puts rows into a table that others are in; `settle` looks into the file once
+//! more after the commit.
 
+#[cfg(test)]
+mod complete_tests;
 #[cfg(test)]
 mod full_disk_tests;
 #[cfg(test)]
+mod kill_tests;
+mod merge;
+pub(super) mod pages;
+mod settle;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upsert_tests;
 
-use std::fmt::Write as _;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use duckdb::Connection;
 
-use super::database::{Access, Database, literal, spill_folder};
-use super::failure::{is_malformed_json, statement, unusable};
-use super::metadata::{self, Counts, RunRecord};
+use super::database::{Access, Database, spill_folder};
+use super::digest::{Digest, Tally, digest_of};
+use super::failure::statement;
+use super::label;
+use super::metadata::{self, Counts, Loaded, Origin};
+use super::rejects::{self, Earlier};
+use super::run_record::RunRecord;
 use super::table_name::TableName;
-use super::target::{self, Target};
+use super::target::{self, LoadKind, Target};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{LOAD_PAGES_PER_STATEMENT, REOPENS_MAX};
 use crate::profile_query::OnExisting;
+
+pub(super) use pages::{blame, file_list};
 
 /// The name of the table while it is being filled. It is never committed.
 pub(super) const LOADING: &str = "_loading";
-
-/// Removes all but one row of each id. Row numbers of a table that is being filled ascend in the order of insertion.
-const REMOVE_DUPLICATES: &str = "
-    DELETE FROM _loading WHERE rowid IN (
-        SELECT rowid FROM (
-            SELECT rowid, row_number() OVER (PARTITION BY distinct_id ORDER BY last_seen DESC NULLS LAST, rowid) AS place
-            FROM _loading
-            WHERE distinct_id IN (SELECT distinct_id FROM _loading GROUP BY distinct_id HAVING count(*) > 1)
-        ) WHERE place > 1
-    )";
 
 /// What to load, and what to record of it.
 #[derive(Debug)]
@@ -54,36 +61,53 @@ pub(crate) struct LoadRequest<'a> {
     /// Parquet files with `distinct_id VARCHAR`, `properties VARCHAR`, `last_seen TIMESTAMP`, in page order. None at
     /// all makes an empty table.
     pub(crate) pages: &'a [PathBuf],
+    /// Pages that an earlier load of the same run has put into the table: some of `pages`, or those of a session that
+    /// the server lost. None for the first load of a run; else this load completes it.
+    pub(crate) previous: &'a [PathBuf],
+    /// Parquet files with `page INTEGER`, `position INTEGER`, `reason VARCHAR`, `raw VARCHAR`, of the pages that have
+    /// any; all rejects of the run.
+    pub(crate) rejects: &'a [PathBuf],
     /// The run that this load ends.
     pub(crate) run: RunRecord,
     /// How long to wait for another process that has the database open.
     pub(crate) lock_wait: Duration,
 }
 
-/// What a load did.
+impl LoadRequest<'_> {
+    fn kind(&self) -> LoadKind {
+        if self.previous.is_empty() { LoadKind::First } else { LoadKind::Completing }
+    }
+}
+
+/// What a load did. Of a load that completes a run: what all its loads did together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LoadReport {
-    /// Rows that went into the table.
+    /// Rows of the run that are in the table because of it.
     pub(crate) rows: u64,
-    /// Staged rows that did not, because another with the same id did, or was there.
+    /// Staged rows that are not, because another with the same id is.
     pub(crate) duplicates: u64,
 }
 
-/// Loads a stage. Loading the same run again does nothing and reports the same.
+/// Called while somebody else has the database open, with the error that says who; may end the wait with it.
+pub(crate) type OnLockWait<'a> = dyn FnMut(&Error) -> ControlFlow<()> + 'a;
+
+/// Loads a stage. Doing the same load again does nothing and reports the same.
+///
+/// While somebody else has the database open, `on_lock_wait` is called at every attempt.
 ///
 /// # Errors
 /// Nothing went into the table: `DatabaseLocked` after the wait; `DatabaseUnusable`; `TableExists`, `InvalidInput` if
-/// the table has changed since [`preflight`](super::preflight); `DiskFull`; `Storage` if a page cannot be read;
-/// `Internal` if the pages are not what the run says. If even the outcome of the commit cannot be found out, the detail
-/// `outcome` is `unknown`; then loading again does the right thing.
-pub(crate) fn load(request: &LoadRequest<'_>) -> Result<LoadReport> {
+/// the table has changed since [`preflight`](super::preflight); `Incomplete` if pages are missing from a replacement;
+/// `DiskFull`; `Storage` if a page cannot be read; `Internal` if the pages are not what the run says. If even the outcome
+/// of the commit cannot be found out, the detail `outcome` is `unknown`; then loading again does the right thing.
+pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>) -> Result<LoadReport> {
     let stage_folder = std::path::absolute(request.stage_folder)
         .map_err(|error| Error::io("find the stage", request.stage_folder, error))?;
     let _spill = Spill::create(&stage_folder)?;
-    let counts = match attempt(request, &stage_folder) {
+    let counts = match attempt(request, &stage_folder, on_lock_wait) {
         Ok(counts) => counts,
         Err(Failure::Certain(error)) => return Err(error),
-        Err(Failure::Unknown(error)) => settle(request, &error)?,
+        Err(Failure::Unknown(error)) => settle::settle(request, &error, on_lock_wait)?,
     };
     Ok(LoadReport { rows: counts.rows, duplicates: counts.duplicates })
 }
@@ -101,184 +125,128 @@ impl From<Error> for Failure {
     }
 }
 
-fn attempt(request: &LoadRequest<'_>, stage_folder: &Path) -> Result<Counts, Failure> {
-    let database = Database::open_waiting(request.database, Access::Load { stage_folder }, request.lock_wait)?;
-    if let Some(counts) = metadata::find_run(database.connection(), &request.run.run_id)? {
+fn attempt(
+    request: &LoadRequest<'_>,
+    stage_folder: &Path,
+    on_lock_wait: &mut OnLockWait<'_>,
+) -> Result<Counts, Failure> {
+    let access = Access::Load { stage_folder };
+    let database = Database::open_waiting(request.database, access, request.lock_wait, on_lock_wait)?;
+    if let Some(counts) = metadata::find_load(database.connection(), &request.run.load_id)? {
         return Ok(counts);
     }
     let connection = database.connection();
-    connection.execute_batch("BEGIN").map_err(|error| statement("begin the load", &error))?;
+    let fail = |error| statement("begin the load", &error);
+    let tally = Tally::register(connection).map_err(fail)?;
+    connection.execute_batch("BEGIN").map_err(fail)?;
     // After an error, closing the database rolls back.
-    let (counts, table_rows) = fill(connection, request)?;
+    let (counts, table_rows) = fill(connection, &tally, request)?;
     database.commit().map_err(Failure::Unknown)?;
     // What goes wrong from here on does not undo the commit.
-    verify(request, table_rows).map_err(|error| error.with_detail("outcome", "committed"))?;
+    settle::recount(request, table_rows).map_err(|error| error.with_detail("outcome", "committed"))?;
     Ok(counts)
 }
 
 /// Does everything between begin and commit. Returns what was done and how many rows the table has now.
-fn fill(connection: &Connection, request: &LoadRequest<'_>) -> Result<(Counts, u64)> {
-    let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
+fn fill(connection: &Connection, tally: &Tally, request: &LoadRequest<'_>) -> Result<(Counts, u64)> {
     metadata::ensure(connection)?;
-    let target = target::check(connection, request.table, request.on_existing)?;
-    let appends = matches!(target, Target::Table(_)) && request.on_existing == OnExisting::Append;
-    create_loading(connection, if appends { Loading::Temporary } else { Loading::Permanent })?;
-    let staged = read_pages(connection, request)?;
-    check_received(&request.run, staged)?;
-    let distinct = number(connection, "SELECT count(DISTINCT distinct_id) FROM _loading").map_err(fail)?;
-    if distinct != staged {
-        connection.execute_batch(REMOVE_DUPLICATES).map_err(fail)?;
+    let loaded = match plan(connection, request)? {
+        Plan::Make => make(connection, tally, request, None)?,
+        Plan::Replace(old) => make(connection, tally, request, Some(old))?,
+        Plan::Merge(table) => merge::merge(connection, tally, request, table)?,
+    };
+    let earlier = if loaded.origin == Origin::Made { Earlier::Remove } else { Earlier::Keep };
+    rejects::record(connection, &loaded.table, &request.run, request.rejects, earlier)?;
+    let table_rows = metadata::record(connection, &loaded, request.on_existing, &request.run)?;
+    Ok((loaded.counts, table_rows))
+}
+
+/// What the load does to the table, which has the name that the database gives it.
+enum Plan {
+    /// There is none.
+    Make,
+    /// It goes.
+    Replace(TableName),
+    /// Its rows stay, as far as they may.
+    Merge(TableName),
+}
+
+fn plan(connection: &Connection, request: &LoadRequest<'_>) -> Result<Plan> {
+    let kind = request.kind();
+    let found = match target::check(connection, request.table, request.on_existing, kind)? {
+        Target::Absent | Target::View(_) => return Ok(Plan::Make),
+        Target::Table(found) => found,
+    };
+    let replaces = request.on_existing == OnExisting::Replace;
+    match kind {
+        LoadKind::First if replaces && request.run.is_partial() => Err(appeared(&found)),
+        LoadKind::First if replaces => Ok(Plan::Replace(found)),
+        LoadKind::First => Ok(Plan::Merge(found)),
+        LoadKind::Completing => complete(connection, request, found),
     }
+}
+
+/// The table as an earlier load of the run made it is made again; one that somebody has changed since is merged into.
+fn complete(connection: &Connection, request: &LoadRequest<'_>, table: TableName) -> Result<Plan> {
+    let run_id = &request.run.run_id;
+    let maker = metadata::maker(connection, &table)?;
+    let made_here = maker.as_ref() == Some(run_id);
+    let label = label::of_table(connection, &table);
+    let last_load = label.as_ref().and_then(|label| label.run_id.as_ref());
+    if made_here && last_load == Some(run_id) && target::is_bare(connection, &table)? {
+        let recorded = label.as_ref().and_then(|label| label.digest.as_deref());
+        if recorded.is_some() && recorded == Some(digest_text(connection, &table)?.as_str()) {
+            return Ok(Plan::Replace(table));
+        }
+    }
+    let into_any = matches!(request.on_existing, OnExisting::Append | OnExisting::Upsert);
+    match maker {
+        Some(maker) if !made_here && !into_any => Err(target::made_by_another(&table, &maker)),
+        _ => Ok(Plan::Merge(table)),
+    }
+}
+
+fn digest_text(connection: &Connection, table: &TableName) -> Result<String> {
+    digest_of(connection, &format!("{} AS r", table.quoted()))
+        .and_then(|digest| digest.to_text(connection))
+        .map_err(|error| statement(&format!("read table `{table}`"), &error))
+}
+
+fn appeared(table: &TableName) -> Error {
+    let message = format!("pages are missing, and table `{table}` has been made meanwhile, so it was left as it was");
+    Error::new(ErrorKind::Incomplete, message).with_detail("table_name", table.as_str())
+}
+
+/// Makes the table of the staged pages, in the place of `old` if that is given.
+fn make(connection: &Connection, tally: &Tally, request: &LoadRequest<'_>, old: Option<TableName>) -> Result<Loaded> {
+    let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
+    pages::create(connection, pages::Loading::Permanent)?;
+    let Staged { staged, distinct, digest } = pages::read(connection, tally, request)?;
     let loading = TableName::listed(LOADING);
-    let (table, rows) = match target {
-        Target::Table(found) if appends => {
-            let rows = append(connection, &found).map_err(fail)?;
-            (found, rows)
-        }
-        Target::Table(old) => {
+    let table = match old {
+        Some(old) => {
             target::replace(connection, &old, &loading)?;
-            (old, distinct)
+            old
         }
-        Target::Absent | Target::View(_) => {
+        None => {
             // What it says of a table that is no more must not be taken for this one's.
             metadata::forget(connection, request.table)?;
             target::rename(connection, &loading, request.table).map_err(fail)?;
-            (request.table.clone(), distinct)
+            request.table.clone()
         }
     };
-    let counts = Counts { rows, duplicates: staged - rows };
-    let table_rows = metadata::record(connection, &table, request.on_existing, &request.run, counts)?;
-    Ok((counts, table_rows))
+    let counts = Counts { rows: distinct, duplicates: staged - distinct };
+    Ok(Loaded { table, origin: Origin::Made, counts, digest: digest.to_text(connection).map_err(fail)? })
 }
 
-/// What becomes of the table that the pages are read into.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Loading {
-    /// It gets the name of the table.
-    Permanent,
-    /// Its rows are copied. Outside the database, so that the file does not grow by twice their size.
-    Temporary,
-}
-
-/// Makes the empty table that the pages are read into. It has no primary key: making one takes longer than all the
-/// rest.
-pub(super) fn create_loading(connection: &Connection, loading: Loading) -> Result<()> {
-    let kind = match loading {
-        Loading::Permanent => "TABLE",
-        Loading::Temporary => "TEMP TABLE",
-    };
-    connection
-        .execute_batch(&format!("CREATE {kind} _loading (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP)"))
-        .map_err(|error| statement("make a table", &error))
-}
-
-/// Reads all pages, in order, and returns how many rows they have.
-fn read_pages(connection: &Connection, request: &LoadRequest<'_>) -> Result<u64> {
-    let mut staged = 0;
-    for pages in request.pages.chunks(LOAD_PAGES_PER_STATEMENT) {
-        let files = file_list(pages)?;
-        // To JSON is a check, not a change: the text stays byte for byte.
-        let sql = format!(
-            "INSERT INTO _loading (distinct_id, properties, last_seen)
-             SELECT distinct_id, properties::JSON, last_seen FROM read_parquet({files})"
-        );
-        let rows = connection.execute(&sql, []).map_err(|error| match is_malformed_json(&error) {
-            true => malformed_page(connection, &files),
-            false => statement("read the staged pages", &error),
-        })?;
-        staged += rows as u64;
-    }
-    Ok(staged)
-}
-
-/// Returns the files as an SQL list of literals.
-fn file_list(pages: &[PathBuf]) -> Result<String> {
-    let mut list = String::from("[");
-    for page in pages {
-        let absolute = std::path::absolute(page).map_err(|error| Error::io("find", page, error))?;
-        let Some(text) = absolute.to_str() else {
-            return Err(Error::invalid(format!("the path `{}` is not UTF-8", page.display())).with_path(page));
-        };
-        write!(list, "{},", literal(text)).expect("a string can be written to");
-    }
-    list.push(']');
-    Ok(list)
-}
-
-/// Names the page whose texts DuckDB does not take for JSON. Such a text should not have been staged.
-fn malformed_page(connection: &Connection, files: &str) -> Error {
-    let sql = format!(
-        "SELECT parse_filename(filename), file_row_number
-         FROM read_parquet({files}, filename = true, file_row_number = true) WHERE NOT json_valid(properties) LIMIT 1"
-    );
-    let culprit = connection
-        .execute_batch("ROLLBACK")
-        .and_then(|()| connection.query_row(&sql, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))));
-    Error::internal(match culprit {
-        Ok((page, row)) => format!("the properties in row {row} of the staged page `{page}` are not JSON for DuckDB"),
-        Err(_) => "some properties in the staged pages are not JSON for DuckDB".to_owned(),
-    })
-}
-
-/// Every received record must be a staged row or a reject.
-fn check_received(run: &RunRecord, staged: u64) -> Result<()> {
-    if staged + run.rejected == run.received {
-        return Ok(());
-    }
-    Err(Error::internal(format!(
-        "the staged pages have {staged} rows, which with {} rejects are not the {} records received",
-        run.rejected, run.received
-    )))
-}
-
-/// Appends the rows whose ids the table does not have, by column name, and returns how many they were.
-fn append(connection: &Connection, table: &TableName) -> Result<u64, duckdb::Error> {
-    let table = table.quoted();
-    connection.execute_batch(&format!(
-        "DELETE FROM _loading WHERE distinct_id IN (SELECT distinct_id FROM {table});
-         INSERT INTO {table} (distinct_id, properties, last_seen) SELECT distinct_id, properties, last_seen FROM _loading"
-    ))?;
-    let rows = number(connection, "SELECT count(*) FROM _loading")?;
-    connection.execute_batch("DROP TABLE _loading")?;
-    Ok(rows)
-}
-
-/// Looks into the reopened file whether a run is in it whose commit failed.
-fn settle(request: &LoadRequest<'_>, error: &duckdb::Error) -> Result<Counts> {
-    let failure = statement(&format!("commit the load into table `{}`", request.table), error);
-    for _ in 0..REOPENS_MAX {
-        let look = Database::open_waiting(request.database, Access::ReadOnly, request.lock_wait)
-            .and_then(|database| metadata::find_run(database.connection(), &request.run.run_id));
-        match look {
-            Ok(Some(counts)) => return Ok(counts),
-            Ok(None) => return Err(failure),
-            Err(_) => {}
-        }
-    }
-    Err(failure.with_detail("outcome", "unknown"))
-}
-
-/// Reopens the file and counts.
-fn verify(request: &LoadRequest<'_>, table_rows: u64) -> Result<()> {
-    let database = match Database::open_waiting(request.database, Access::ReadOnly, request.lock_wait) {
-        // Somebody else was quicker. The load is committed all the same.
-        Err(error) if error.kind() == ErrorKind::DatabaseLocked => return Ok(()),
-        opened => opened?,
-    };
-    let connection = database.connection();
-    let sql = "SELECT run_id FROM _metadata WHERE lower(table_name) = lower(?)";
-    let last_run = connection.query_row(sql, [request.table.as_str()], |row| row.get::<_, Option<String>>(0));
-    if !matches!(last_run, Ok(Some(run_id)) if run_id == request.run.run_id) {
-        // Somebody else has loaded or dropped the table since; the run is in `_fetches` all the same.
-        return Ok(());
-    }
-    let sql = format!("SELECT count(*) FROM {}", request.table.quoted());
-    let found = number(connection, &sql).map_err(|error| statement("count what was loaded", &error))?;
-    if found == table_rows {
-        return Ok(());
-    }
-    let message = format!("table `{}` has {found} rows after the load, not {table_rows}", request.table);
-    Err(unusable(request.database, message))
+/// What the staged pages came to in `_loading`.
+struct Staged {
+    /// Rows that they have.
+    staged: u64,
+    /// Ids among them, and so the rows that are left.
+    distinct: u64,
+    /// The digest of the rows that are left.
+    digest: Digest,
 }
 
 fn number(connection: &Connection, sql: &str) -> Result<u64, duckdb::Error> {
@@ -291,8 +259,14 @@ struct Spill(PathBuf);
 impl Spill {
     fn create(stage_folder: &Path) -> Result<Self> {
         let folder = spill_folder(stage_folder);
+        // A killed load may have left one, with gigabytes in it.
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove what a killed load left in", &folder, error));
+            }
+            _ => {}
+        }
         let mut builder = fs::DirBuilder::new();
-        // A killed load may have left one.
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

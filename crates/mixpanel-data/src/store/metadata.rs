@@ -3,20 +3,21 @@
 //! `_metadata` is the Python package's, with columns added at its end, so that either program goes on with the other's
 //! file. What stands in it may come from anybody and is only ever data.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
 
 use duckdb::types::{TimeUnit, Value};
 use duckdb::{Connection, params};
 use jiff::Timestamp;
 
 use super::failure::statement;
+use super::label::{self, Label, PROFILES};
+use super::rejects;
+use super::run_record::RunRecord;
 use super::table_name::TableName;
-use super::target::{Target, find};
-use crate::error::{Error, Result};
+use super::target::{Target, column_names, find};
+use crate::error::{Error, ErrorKind, Result};
 use crate::profile_query::{FetchMode, OnExisting, ProfileQuery};
-
-/// What `_metadata` says of a table of profiles.
-const PROFILES: &str = "profiles";
 
 const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS _metadata (
@@ -26,57 +27,20 @@ const CREATE: &str = "
     ALTER TABLE _metadata ADD COLUMN IF NOT EXISTS filters JSON;
     ALTER TABLE _metadata ADD COLUMN IF NOT EXISTS run_id VARCHAR;
     ALTER TABLE _metadata ADD COLUMN IF NOT EXISTS partial BOOLEAN;
+    ALTER TABLE _metadata ADD COLUMN IF NOT EXISTS digest VARCHAR;
+    ALTER TABLE _metadata ADD COLUMN IF NOT EXISTS partial_run_id VARCHAR;
     CREATE TABLE IF NOT EXISTS _fetches (
         run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, on_existing VARCHAR NOT NULL,
         started_at TIMESTAMP NOT NULL, finished_at TIMESTAMP NOT NULL,
         project_id VARCHAR, region VARCHAR, filters JSON, mode VARCHAR,
         expected_rows BIGINT, received BIGINT, rows BIGINT, duplicates BIGINT, rejected BIGINT,
         page_count BIGINT, failed_pages JSON, requests BIGINT, retries BIGINT, partial BOOLEAN
-    )";
-
-/// What is recorded of the run that a load ends. Times and counts are the caller's: the store has no clock.
-#[derive(Debug, Clone)]
-pub(crate) struct RunRecord {
-    /// Identifies the run; a run is loaded once.
-    pub(crate) run_id: String,
-    /// When the fetch began.
-    pub(crate) started_at: Timestamp,
-    /// When the last page was staged; becomes `fetched_at`.
-    pub(crate) finished_at: Timestamp,
-    /// The project.
-    pub(crate) project_id: String,
-    /// Its region, such as `us`.
-    pub(crate) region: String,
-    /// The filters.
-    pub(crate) query: ProfileQuery,
-    /// Sequential or parallel.
-    pub(crate) mode: FetchMode,
-    /// Profiles that the server said there are.
-    pub(crate) expected_rows: Option<u64>,
-    /// Records in all staged pages, rejects included.
-    pub(crate) received: u64,
-    /// Records among them that could not be rows.
-    pub(crate) rejected: u64,
-    /// Staged pages, failed ones not counted.
-    pub(crate) page_count: u32,
-    /// Pages that failed for good; the table is partial if there are any.
-    pub(crate) failed_pages: Vec<u32>,
-    /// Requests sent.
-    pub(crate) requests: u64,
-    /// Requests among them that repeated a failed one.
-    pub(crate) retries: u64,
-}
-
-impl RunRecord {
-    fn is_partial(&self) -> bool {
-        !self.failed_pages.is_empty()
-    }
-
-    fn filters(&self) -> Result<String> {
-        serde_json::to_string(&self.query)
-            .map_err(|error| Error::internal("cannot write the filters").with_source(error))
-    }
-}
+    );
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS load_id VARCHAR;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS session_restarts BIGINT;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS short_pages JSON;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS waited_seconds DOUBLE;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS made_table BOOLEAN;";
 
 /// What a load did, as `_fetches` has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,14 +49,27 @@ pub(super) struct Counts {
     pub(super) duplicates: u64,
 }
 
-/// What `_metadata` says of one table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Label {
-    pub(super) kind: String,
-    pub(super) fetched_at: Option<Timestamp>,
+/// How the table came by the rows of a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The load made the table, new or in the place of another.
+    Made,
+    /// The load changed a table that was there.
+    Changed,
 }
 
-/// Makes both tables, and brings a `_metadata` of the Python package up to date.
+/// What a load has left, ready to be recorded.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// The table, in the spelling of the database.
+    pub(super) table: TableName,
+    pub(super) origin: Origin,
+    pub(super) counts: Counts,
+    /// The digest of the whole table, as text.
+    pub(super) digest: String,
+}
+
+/// Makes both tables, and brings those of the Python package and of earlier versions up to date.
 pub(super) fn ensure(connection: &Connection) -> Result<()> {
     let fail = |error| statement("prepare the tables `_metadata` and `_fetches`", &error);
     connection.execute_batch(CREATE).map_err(fail)?;
@@ -110,28 +87,51 @@ pub(super) fn ensure(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Looks for a run that is loaded already.
-pub(super) fn find_run(connection: &Connection, run_id: &str) -> Result<Option<Counts>> {
-    if !matches!(find(connection, &TableName::listed("_fetches"))?, Target::Table(_)) {
+/// Looks for a load that is done already.
+pub(super) fn find_load(connection: &Connection, load_id: &str) -> Result<Option<Counts>> {
+    let fetches = TableName::listed("_fetches");
+    if !matches!(find(connection, &fetches)?, Target::Table(_))
+        || !column_names(connection, &fetches)?.contains("load_id")
+    {
         return Ok(None);
     }
+    first_counts(connection, "SELECT rows, duplicates FROM _fetches WHERE load_id = ?", &[load_id])
+}
+
+/// Returns what the run's last load into the table came to.
+pub(super) fn last_counts(connection: &Connection, table: &TableName, run_id: &str) -> Result<Option<Counts>> {
+    let sql = "SELECT rows, duplicates FROM _fetches WHERE run_id = ? AND lower(table_name) = lower(?)
+               ORDER BY rowid DESC LIMIT 1";
+    first_counts(connection, sql, &[run_id, table.as_str()])
+}
+
+fn first_counts(connection: &Connection, sql: &str, values: &[&str]) -> Result<Option<Counts>> {
     let fail = |error| statement("read the table `_fetches`", &error);
-    let mut query = connection.prepare("SELECT rows, duplicates FROM _fetches WHERE run_id = ?").map_err(fail)?;
-    let mut found =
-        query.query_map([run_id], |row| Ok(Counts { rows: row.get(0)?, duplicates: row.get(1)? })).map_err(fail)?;
+    let mut query = connection.prepare(sql).map_err(fail)?;
+    let counts = |row: &duckdb::Row<'_>| Ok(Counts { rows: row.get(0)?, duplicates: row.get(1)? });
+    let mut found = query.query_map(duckdb::params_from_iter(values), counts).map_err(fail)?;
+    found.next().transpose().map_err(fail)
+}
+
+/// Returns the run that made the table last, if one did. Versions that did not note it made it unless they appended.
+pub(super) fn maker(connection: &Connection, table: &TableName) -> Result<Option<String>> {
+    let fail = |error| statement("read the table `_fetches`", &error);
+    let sql = "SELECT run_id FROM _fetches WHERE lower(table_name) = lower(?)
+               AND coalesce(made_table, on_existing IN ('fail', 'replace')) ORDER BY rowid DESC LIMIT 1";
+    let mut query = connection.prepare(sql).map_err(fail)?;
+    let mut found = query.query_map([table.as_str()], |row| row.get(0)).map_err(fail)?;
     found.next().transpose().map_err(fail)
 }
 
 /// Records a load: the state of the table, and the run. Returns how many rows the table has now.
 pub(super) fn record(
     connection: &Connection,
-    table: &TableName,
+    loaded: &Loaded,
     on_existing: OnExisting,
     run: &RunRecord,
-    counts: Counts,
 ) -> Result<u64> {
-    let table_rows = label_table(connection, table, on_existing, run)?;
-    let failed_pages = serde_json::Value::from(run.failed_pages.clone()).to_string();
+    let table_rows = label_table(connection, loaded, run)?;
+    let json = |pages: &Vec<u32>| serde_json::Value::from(pages.clone()).to_string();
     let mode = match run.mode {
         FetchMode::Sequential => "sequential",
         FetchMode::Parallel { .. } => "parallel",
@@ -139,16 +139,18 @@ pub(super) fn record(
     let existing = match on_existing {
         OnExisting::Fail => "fail",
         OnExisting::Append => "append",
+        OnExisting::Upsert => "upsert",
         OnExisting::Replace => "replace",
     };
     connection
         .execute(
             "INSERT INTO _fetches (run_id, table_name, on_existing, started_at, finished_at, project_id, region, filters,
-                 mode, expected_rows, received, rows, duplicates, rejected, page_count, failed_pages, requests, retries, partial)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 mode, expected_rows, received, rows, duplicates, rejected, page_count, failed_pages, requests, retries,
+                 partial, load_id, session_restarts, short_pages, waited_seconds, made_table)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 run.run_id,
-                table.as_str(),
+                loaded.table.as_str(),
                 existing,
                 timestamp(run.started_at),
                 timestamp(run.finished_at),
@@ -158,85 +160,163 @@ pub(super) fn record(
                 mode,
                 run.expected_rows,
                 run.received,
-                counts.rows,
-                counts.duplicates,
+                loaded.counts.rows,
+                loaded.counts.duplicates,
                 run.rejected,
                 run.page_count,
-                failed_pages,
+                json(&run.failed_pages),
                 run.requests,
                 run.retries,
                 run.is_partial(),
+                run.load_id,
+                run.session_restarts,
+                json(&run.short_pages),
+                run.waited_seconds,
+                loaded.origin == Origin::Made,
             ],
         )
         .map_err(|error| statement("record the run in `_fetches`", &error))?;
     Ok(table_rows)
 }
 
-/// Writes the table's row of `_metadata`. Something appended to a partial table leaves it partial.
-fn label_table(connection: &Connection, table: &TableName, on_existing: OnExisting, run: &RunRecord) -> Result<u64> {
+/// Writes the table's row of `_metadata`.
+fn label_table(connection: &Connection, loaded: &Loaded, run: &RunRecord) -> Result<u64> {
     let fail = |error| statement("record the table in `_metadata`", &error);
+    let table = &loaded.table;
     let count = format!("SELECT count(*) FROM {}", table.quoted());
     let row_count: u64 = connection.query_row(&count, [], |row| row.get(0)).map_err(fail)?;
     let fetched_at = timestamp(run.finished_at);
-    let (filters, partial) = (run.filters()?, run.is_partial());
-    let stays_partial = matches!(on_existing, OnExisting::Append);
+    let (filters, digest) = (run.filters()?, &loaded.digest);
+    let Gaps { partial, run_id: partial_run_id } = match loaded.origin {
+        Origin::Made => Gaps::of_made(run),
+        Origin::Changed => Gaps::of_changed(label::of_table(connection, table).as_ref(), run),
+    };
     let updated = connection
         .execute(
             "UPDATE _metadata SET type = ?, fetched_at = ?, from_date = NULL, to_date = NULL, row_count = ?, filters = ?,
-                 run_id = ?, partial = ? OR (? AND coalesce(partial, false))
+                 run_id = ?, partial = ?, digest = ?, partial_run_id = ?
              WHERE lower(table_name) = lower(?)",
-            params![PROFILES, fetched_at, row_count, filters, run.run_id, partial, stays_partial, table.as_str()],
+            params![
+                PROFILES,
+                fetched_at,
+                row_count,
+                filters,
+                run.run_id,
+                partial,
+                digest,
+                partial_run_id,
+                table.as_str()
+            ],
         )
         .map_err(fail)?;
     if updated == 0 {
         connection
             .execute(
-                "INSERT INTO _metadata (table_name, type, fetched_at, row_count, filters, run_id, partial)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
-                params![table.as_str(), PROFILES, fetched_at, row_count, filters, run.run_id, partial],
+                "INSERT INTO _metadata (table_name, type, fetched_at, row_count, filters, run_id, partial, digest,
+                     partial_run_id)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                params![
+                    table.as_str(),
+                    PROFILES,
+                    fetched_at,
+                    row_count,
+                    filters,
+                    run.run_id,
+                    partial,
+                    digest,
+                    partial_run_id
+                ],
             )
             .map_err(fail)?;
     }
     Ok(row_count)
 }
 
-/// Says whether `_metadata` knows the table as something else than profiles, and as what.
-pub(super) fn other_kind(connection: &Connection, table: &TableName) -> Option<String> {
-    labels(connection)
-        .remove(&table.as_str().to_ascii_lowercase())
-        .map(|label| label.kind)
-        .filter(|kind| kind != PROFILES)
+/// Whether a table lacks pages, and the run that alone can bring them.
+#[derive(Debug, PartialEq, Eq)]
+struct Gaps {
+    partial: bool,
+    /// `None` in a partial table: pages of several runs are missing, or of one that nobody knows. Then only a
+    /// replacement makes the table whole.
+    run_id: Option<String>,
 }
 
-/// Reads `_metadata`, by table name in lower case. A `_metadata` that is missing or has another shape says nothing.
-pub(super) fn labels(connection: &Connection) -> BTreeMap<String, Label> {
-    let read = || -> Result<BTreeMap<String, Label>, duckdb::Error> {
-        let mut query = connection.prepare(
-            "SELECT lower(table_name), type, epoch_us(fetched_at) FROM main._metadata WHERE type IS NOT NULL",
-        )?;
-        let labels = query.query_map([], |row| {
-            let micros: Option<i64> = row.get(2)?;
-            let fetched_at = micros.and_then(|micros| Timestamp::from_microsecond(micros).ok());
-            Ok((row.get(0)?, Label { kind: row.get(1)?, fetched_at }))
-        })?;
-        labels.collect()
+impl Gaps {
+    fn of_made(run: &RunRecord) -> Self {
+        Self { partial: run.is_partial(), run_id: run.is_partial().then(|| run.run_id.clone()) }
+    }
+
+    fn of_changed(label: Option<&Label>, run: &RunRecord) -> Self {
+        match label.filter(|label| label.partial) {
+            None => Self::of_made(run),
+            Some(label) if label.partial_run_id.as_ref() == Some(&run.run_id) => Self::of_made(run),
+            Some(_) if run.is_partial() => Self { partial: true, run_id: None },
+            Some(label) => Self { partial: true, run_id: label.partial_run_id.clone() },
+        }
+    }
+}
+
+/// Does what a load will do to `_metadata`, `_fetches` and `_rejects`, in a transaction that is rolled back. `table`
+/// must exist in it.
+///
+/// # Errors
+/// `InvalidInput` if one of them is not as this program, or the Python package, makes it.
+pub(super) fn rehearse(connection: &Connection, table: &TableName, on_existing: OnExisting) -> Result<()> {
+    let attempt = || {
+        ensure(connection)?;
+        let loaded = Loaded {
+            table: table.clone(),
+            origin: Origin::Changed,
+            counts: Counts { rows: 0, duplicates: 0 },
+            digest: String::new(),
+        };
+        // A run may be loaded more than once.
+        for load_id in ["rehearsal-1", "rehearsal-2"] {
+            record(connection, &loaded, on_existing, &nobodys_run(load_id))?;
+        }
+        rejects::rehearse(connection, table).map_err(|error| statement("record the rejects in `_rejects`", &error))
     };
-    if matches!(find(connection, &TableName::listed("_metadata")), Ok(Target::Table(_))) {
-        read().unwrap_or_default()
-    } else {
-        BTreeMap::new()
+    attempt().map_err(|error: Error| match error.kind() {
+        ErrorKind::Storage | ErrorKind::InvalidInput => {
+            Error::invalid("`_metadata`, `_fetches` or `_rejects` in this database is not as this program makes it")
+                .with_detail("suggestion", "give that table another name, or use another database file")
+                .with_source(error)
+        }
+        _ => error,
+    })
+}
+
+fn nobodys_run(load_id: &str) -> RunRecord {
+    RunRecord {
+        run_id: "rehearsal".to_owned(),
+        load_id: load_id.to_owned(),
+        started_at: Timestamp::UNIX_EPOCH,
+        finished_at: Timestamp::UNIX_EPOCH,
+        project_id: "rehearsal".to_owned(),
+        region: "rehearsal".to_owned(),
+        query: ProfileQuery::default(),
+        mode: FetchMode::Sequential,
+        expected_rows: Some(0),
+        received: 0,
+        rejected: 0,
+        page_count: 0,
+        failed_pages: Vec::new(),
+        short_pages: Vec::new(),
+        session_restarts: 0,
+        requests: 0,
+        retries: 0,
+        waited_seconds: 0.5,
     }
 }
 
-/// Removes the table's row, if there is a `_metadata`.
+/// Removes what is recorded of a table that is no more: its row of `_metadata`, and its rejects.
 pub(super) fn forget(connection: &Connection, table: &TableName) -> Result<()> {
-    if !matches!(find(connection, &TableName::listed("_metadata"))?, Target::Table(_)) {
-        return Ok(());
+    if matches!(find(connection, &TableName::listed("_metadata"))?, Target::Table(_)) {
+        connection
+            .execute("DELETE FROM _metadata WHERE lower(table_name) = lower(?)", [table.as_str()])
+            .map_err(|error| statement("remove the table from `_metadata`", &error))?;
     }
-    connection
-        .execute("DELETE FROM _metadata WHERE lower(table_name) = lower(?)", [table.as_str()])
-        .map_err(|error| statement("remove the table from `_metadata`", &error))?;
-    Ok(())
+    rejects::forget(connection, table)
 }
 
 fn timestamp(at: Timestamp) -> Value {

@@ -1,9 +1,11 @@
 //! The table that a load is to make, fill or replace.
 
+use std::collections::BTreeSet;
+
 use duckdb::Connection;
 
 use super::failure::{refused, statement};
-use super::metadata::other_kind;
+use super::label::other_kind;
 use super::table_name::{TableName, excerpt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::profile_query::OnExisting;
@@ -17,6 +19,15 @@ pub(super) enum Target {
     Table(TableName),
     /// A view.
     View(TableName),
+}
+
+/// Which of a run's loads it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoadKind {
+    /// The run has put nothing into the table yet.
+    First,
+    /// The run was partial and has put pages into the table, which may be there on its account.
+    Completing,
 }
 
 /// Looks a name up in the main schema of the file, as DuckDB does: ASCII letters without regard to case.
@@ -41,19 +52,36 @@ pub(super) fn find(connection: &Connection, name: &TableName) -> Result<Target> 
 ///
 /// # Errors
 /// `TableExists` for a new table that is there already; `InvalidInput` for a view, or for a table that profiles cannot
-/// be appended to.
-pub(super) fn check(connection: &Connection, table: &TableName, on_existing: OnExisting) -> Result<Target> {
+/// be put into.
+pub(super) fn check(
+    connection: &Connection,
+    table: &TableName,
+    on_existing: OnExisting,
+    kind: LoadKind,
+) -> Result<Target> {
     let target = find(connection, table)?;
-    match (&target, on_existing) {
-        (Target::Absent, _) | (Target::Table(_), OnExisting::Replace) => {}
-        (_, OnExisting::Fail) => return Err(exists(table)),
-        (Target::View(_), _) => {
+    let found = match (&target, on_existing, kind) {
+        (Target::Absent, ..) | (Target::Table(_), OnExisting::Replace, LoadKind::First) => return Ok(target),
+        (_, OnExisting::Fail, LoadKind::First) => return Err(exists(table)),
+        (Target::View(_), ..) => {
             return Err(Error::invalid(format!("`{table}` is a view; profiles go into tables"))
                 .with_detail("table_name", table.as_str()));
         }
-        (Target::Table(found), OnExisting::Append) => check_shape(connection, found)?,
+        (Target::Table(found), ..) => found,
+    };
+    check_shape(connection, found)?;
+    if on_existing == OnExisting::Upsert {
+        check_unreferenced(connection, found)?;
     }
     Ok(target)
+}
+
+/// Makes the error of a run whose table is another run's now.
+pub(super) fn made_by_another(table: &TableName, run_id: &str) -> Error {
+    let message = format!("table `{table}` has been made anew by run `{}` since", excerpt(run_id));
+    Error::new(ErrorKind::TableExists, message)
+        .with_detail("table_name", table.as_str())
+        .with_detail("suggestion", "drop or rename it to load this run, or discard the run")
 }
 
 fn exists(table: &TableName) -> Error {
@@ -113,6 +141,46 @@ fn columns(connection: &Connection, table: &TableName) -> Result<Vec<Column>> {
         })
         .map_err(fail)?;
     columns.collect::<Result<_, _>>().map_err(fail)
+}
+
+/// Rows that a foreign key refers to cannot be replaced.
+fn check_unreferenced(connection: &Connection, table: &TableName) -> Result<()> {
+    let fail = |error| statement("read the constraints of the tables", &error);
+    let mut query = connection
+        .prepare(
+            "SELECT table_name FROM duckdb_constraints() WHERE database_name = current_database() AND schema_name = 'main'
+             AND constraint_type = 'FOREIGN KEY' AND referenced_table = ? LIMIT 1",
+        )
+        .map_err(fail)?;
+    let mut names = query.query_map([table.as_str()], |row| row.get::<_, String>(0)).map_err(fail)?;
+    match names.next().transpose().map_err(fail)? {
+        Some(name) => {
+            let message =
+                format!("rows of table `{table}` cannot be replaced: table `{}` refers to them", excerpt(&name));
+            Err(Error::invalid(message).with_detail("table_name", table.as_str()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Says whether a table is as a load makes it: these three columns, no keys, no constraints.
+pub(super) fn is_bare(connection: &Connection, table: &TableName) -> Result<bool> {
+    let columns = columns(connection, table)?;
+    let columns = columns.iter().map(|column| (column.name.as_str(), column.kind.as_str()));
+    let constraints: u64 = connection
+        .query_row(
+            "SELECT count(*) FROM duckdb_constraints() WHERE database_name = current_database() AND schema_name = 'main'
+             AND table_name = ?",
+            [table.as_str()],
+            |row| row.get(0),
+        )
+        .map_err(|error| statement("read the constraints of the table", &error))?;
+    Ok(constraints == 0 && columns.eq([("distinct_id", "VARCHAR"), ("properties", "JSON"), ("last_seen", "TIMESTAMP")]))
+}
+
+/// Returns the names of a table's columns, in lower case.
+pub(super) fn column_names(connection: &Connection, table: &TableName) -> Result<BTreeSet<String>> {
+    Ok(columns(connection, table)?.into_iter().map(|column| column.name.to_lowercase()).collect())
 }
 
 /// Puts the table `new` in the place and under the name of `old`, with the indexes that `old` had. Views find it by

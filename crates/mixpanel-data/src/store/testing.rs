@@ -2,18 +2,22 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use duckdb::Connection;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
 
 use super::load::{LoadReport, LoadRequest, load};
-use super::metadata::RunRecord;
+use super::run_record::RunRecord;
 use super::table_name::TableName;
 use crate::error::Result;
 use crate::parse::ProfileRows;
@@ -28,7 +32,11 @@ pub(super) struct Fixture {
     pub(super) database: PathBuf,
     pub(super) stage: PathBuf,
     pub(super) pages: Vec<PathBuf>,
-    rows: u64,
+    pub(super) previous: Vec<PathBuf>,
+    pub(super) rejects: Vec<PathBuf>,
+    table: TableName,
+    /// Files of pages so far.
+    files: usize,
 }
 
 impl Fixture {
@@ -40,36 +48,73 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let (database, stage) = (folder.path().join(database), folder.path().join(stage));
         std::fs::create_dir(&stage).unwrap();
-        Self { folder, database, stage, pages: Vec::new(), rows: 0 }
+        let table = TableName::parse("profiles").unwrap();
+        let (pages, previous, rejects) = (Vec::new(), Vec::new(), Vec::new());
+        Self { folder, database, stage, pages, previous, rejects, table, files: 0 }
     }
 
     /// Stages one more page.
     pub(super) fn page(&mut self, rows: &[Row<'_>]) -> &mut Self {
-        let path = self.stage.join(format!("page-{:06}.parquet", self.pages.len()));
+        let path = self.stage.join(format!("page-{:06}.parquet", self.files));
         let columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0))),
             Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.1))),
             Arc::new(TimestampMicrosecondArray::from_iter(rows.iter().map(|row| row.2))),
         ];
-        let batch = RecordBatch::try_new(ProfileRows::schema(), columns).unwrap();
-        let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), None).unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
+        write_parquet(&path, &RecordBatch::try_new(ProfileRows::schema(), columns).unwrap());
         self.pages.push(path);
-        self.rows += rows.len() as u64;
+        self.files += 1;
+        self
+    }
+
+    /// Stages the rejects of a page: position, reason, record.
+    pub(super) fn reject(&mut self, page: i32, rejects: &[(i32, &str, &str)]) -> &mut Self {
+        let path = self.stage.join(format!("rejects-{page:06}.parquet"));
+        let columns: [(&str, ArrayRef); 4] = [
+            ("page", Arc::new(Int32Array::from_iter_values(rejects.iter().map(|_| page)))),
+            ("position", Arc::new(Int32Array::from_iter_values(rejects.iter().map(|reject| reject.0)))),
+            ("reason", Arc::new(StringArray::from_iter_values(rejects.iter().map(|reject| reject.1)))),
+            ("raw", Arc::new(StringArray::from_iter_values(rejects.iter().map(|reject| reject.2)))),
+        ];
+        write_parquet(&path, &RecordBatch::try_from_iter(columns).unwrap());
+        self.rejects.push(path);
         self
     }
 
     /// Forgets the staged pages, for another run.
     pub(super) fn restage(&mut self) -> &mut Self {
         self.pages.clear();
-        self.rows = 0;
+        self.previous.clear();
+        self.rejects.clear();
+        self.files = 0;
         self
+    }
+
+    /// Says that a load has put the staged pages into the table, and forgets them: the server has lost the session.
+    pub(super) fn lose_session(&mut self) -> &mut Self {
+        self.previous = std::mem::take(&mut self.pages);
+        self
+    }
+
+    /// Says that a load has put the staged pages into the table.
+    pub(super) fn all_loaded(&mut self) -> &mut Self {
+        self.previous.clone_from(&self.pages);
+        self
+    }
+
+    fn rows(&self) -> u64 {
+        let rows = |path: &PathBuf| {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).ok()?).ok()?;
+            u64::try_from(reader.metadata().file_metadata().num_rows()).ok()
+        };
+        // A file that a test has damaged had one row.
+        self.pages.iter().map(|path| rows(path).unwrap_or(1)).sum()
     }
 
     pub(super) fn run(&self, run_id: &str) -> RunRecord {
         RunRecord {
             run_id: run_id.to_owned(),
+            load_id: format!("{run_id}-{}", self.pages.len()),
             started_at: "2024-05-06T07:08:09Z".parse().unwrap(),
             finished_at: "2024-05-06T08:08:09.5Z".parse().unwrap(),
             project_id: "12345".to_owned(),
@@ -77,12 +122,15 @@ impl Fixture {
             query: ProfileQuery { where_: Some("properties[\"plan\"] == 'pro'".to_owned()), ..ProfileQuery::default() },
             mode: FetchMode::Parallel { max_workers: None },
             expected_rows: None,
-            received: self.rows,
+            received: self.rows(),
             rejected: 0,
             page_count: u32::try_from(self.pages.len()).unwrap(),
             failed_pages: Vec::new(),
+            short_pages: Vec::new(),
+            session_restarts: 0,
             requests: 3,
             retries: 1,
+            waited_seconds: 0.0,
         }
     }
 
@@ -90,16 +138,27 @@ impl Fixture {
         self.load_run(self.run(run_id), on_existing)
     }
 
+    /// Loads the staged pages of a run from which pages are missing.
+    pub(super) fn load_partial(&self, run_id: &str, on_existing: OnExisting) -> Result<LoadReport> {
+        self.load_run(RunRecord { failed_pages: vec![7], ..self.run(run_id) }, on_existing)
+    }
+
     pub(super) fn load_run(&self, run: RunRecord, on_existing: OnExisting) -> Result<LoadReport> {
-        load(&LoadRequest {
+        load(&self.request(run, on_existing), &mut |_| ControlFlow::Continue(()))
+    }
+
+    pub(super) fn request(&self, run: RunRecord, on_existing: OnExisting) -> LoadRequest<'_> {
+        LoadRequest {
             database: &self.database,
-            table: &TableName::parse("profiles").unwrap(),
+            table: &self.table,
             on_existing,
             stage_folder: &self.stage,
             pages: &self.pages,
+            previous: &self.previous,
+            rejects: &self.rejects,
             run,
             lock_wait: Duration::ZERO,
-        })
+        }
     }
 
     /// Runs statements in the database as another program would.
@@ -127,6 +186,17 @@ impl Fixture {
         files.sort();
         files
     }
+}
+
+fn write_parquet(path: &Path, batch: &RecordBatch) {
+    // As the stage writes them.
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_dictionary_enabled(false)
+        .build();
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
+    writer.write(batch).unwrap();
+    writer.close().unwrap();
 }
 
 /// A small file system in memory, mounted on `folder` until this is dropped.

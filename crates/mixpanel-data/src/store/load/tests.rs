@@ -195,25 +195,19 @@ fn a_run_is_loaded_once() {
 fn an_unknown_outcome_is_settled_by_looking() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None)]);
-    let table = TableName::parse("profiles").unwrap();
-    let request = |run_id| LoadRequest {
-        database: &fixture.database,
-        table: &table,
-        on_existing: OnExisting::Fail,
-        stage_folder: &fixture.stage,
-        pages: &fixture.pages,
-        run: fixture.run(run_id),
-        lock_wait: Duration::ZERO,
+    let settle = |run_id: &str, error: &duckdb::Error| {
+        let request = fixture.request(fixture.run(run_id), OnExisting::Fail);
+        settle::settle(&request, error, &mut |_| ControlFlow::Continue(()))
     };
     let error = duckdb::Error::DuckDBFailure(duckdb::ffi::Error::new(1), Some("FATAL Error: it broke".to_owned()));
     fixture.load("r1", OnExisting::Fail).unwrap();
-    assert_eq!(settle(&request("r1"), &error).unwrap(), Counts { rows: 1, duplicates: 0 });
+    assert_eq!(settle("r1", &error).unwrap(), Counts { rows: 1, duplicates: 0 });
 
-    let failed = settle(&request("r2"), &error).unwrap_err();
+    let failed = settle("r2", &error).unwrap_err();
     assert_eq!((failed.kind(), failed.detail("outcome")), (ErrorKind::Storage, None));
 
     let _holder = Holder::open(&fixture.database);
-    let unknown = settle(&request("r1"), &error).unwrap_err();
+    let unknown = settle("r1", &error).unwrap_err();
     assert_eq!(unknown.detail("outcome"), Some(&Value::from("unknown")));
 }
 
@@ -239,17 +233,25 @@ fn a_failed_load_leaves_table_and_stage_alone() {
         }
     };
     let good = std::fs::read(&fixture.pages[13]).unwrap();
-    std::fs::write(&fixture.pages[13], &good[..good.len() - 9]).unwrap();
-    check(&fixture, ErrorKind::Storage, "page-000013.parquet");
-    std::fs::write(&fixture.pages[13], b"").unwrap();
-    check(&fixture, ErrorKind::Storage, "page-000013.parquet");
+    let middle = good.len() / 2;
+    // Cut, empty, other bytes at the start, in the rows and in the footer.
+    let with_noise = |at: usize| [&good[..at], &[0xa5; 24], &good[at + 24..]].concat();
+    for damaged in
+        [good[..good.len() - 9].to_vec(), Vec::new(), with_noise(40), with_noise(middle), with_noise(good.len() - 60)]
+    {
+        std::fs::write(&fixture.pages[13], damaged).unwrap();
+        check(&fixture, ErrorKind::Storage, "page-000013.parquet` cannot be read");
+    }
     std::fs::remove_file(&fixture.pages[13]).unwrap();
-    check(&fixture, ErrorKind::Storage, "page-000013.parquet");
+    check(&fixture, ErrorKind::Storage, "page-000013.parquet` cannot be read");
     std::fs::write(&fixture.pages[13], &good).unwrap();
     fixture.page(&[("fine", "{}", None), ("poison", r#"{"a":"\ud800"}"#, None)]);
     check(&fixture, ErrorKind::Internal, "row 1 of the staged page `page-000020.parquet`");
     fixture.pages.pop();
-    check(&fixture, ErrorKind::Internal, "the staged pages have 20 rows");
+    let run = RunRecord { received: 22, ..fixture.run("r2") };
+    let error = fixture.load_run(run, OnExisting::Replace).unwrap_err();
+    assert!(error.message().contains("the staged pages have 20 rows"), "{error:?}");
+    assert_eq!(fixture.ids(), ["old"]);
 }
 
 #[test]
@@ -283,21 +285,21 @@ fn waits_for_a_lock_and_then_names_its_holder() {
     assert_eq!(error.kind(), ErrorKind::DatabaseLocked);
     assert_eq!(error.detail("holding_pid"), Some(&Value::from(holder.pid())));
 
-    let table = TableName::parse("profiles").unwrap();
-    let request = LoadRequest {
-        database: &fixture.database,
-        table: &table,
-        on_existing: OnExisting::Append,
-        stage_folder: &fixture.stage,
-        pages: &fixture.pages,
-        run: fixture.run("r2"),
-        lock_wait: Duration::from_secs(60),
-    };
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| load(&request));
-        drop(holder);
-        assert_eq!(waiting.join().unwrap().unwrap(), report(0, 1));
+    let mut request = fixture.request(fixture.run("r2"), OnExisting::Append);
+    request.lock_wait = Duration::from_secs(60);
+    let error = load(&request, &mut |_| ControlFlow::Break(())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DatabaseLocked, "the caller can end the wait");
+
+    // The one who waits is told who has it, and gets it when that one is done.
+    let (mut holder, mut told) = (Some(holder), Vec::new());
+    let loaded = load(&request, &mut |error| {
+        told.push((error.kind(), error.detail("holding_pid").cloned()));
+        drop(holder.take());
+        ControlFlow::Continue(())
     });
+    assert_eq!(loaded.unwrap(), report(0, 1));
+    assert_eq!(told[0].0, ErrorKind::DatabaseLocked);
+    assert!(told[0].1.as_ref().is_some_and(Value::is_u64), "{told:?}");
 }
 
 #[test]

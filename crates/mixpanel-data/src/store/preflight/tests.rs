@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::store::testing::{Fixture, Holder, Mount};
 
 fn check(fixture: &Fixture, on_existing: OnExisting) -> Result<()> {
-    preflight(&fixture.database, &TableName::parse("profiles").unwrap(), on_existing).map(|_| ())
+    preflight(&fixture.database, &TableName::parse("profiles").unwrap(), on_existing, LoadKind::First).map(|_| ())
 }
 
 fn refusal(fixture: &Fixture, on_existing: OnExisting) -> Error {
@@ -40,9 +40,12 @@ fn an_existing_table() {
     check(&fixture, OnExisting::Append).unwrap();
     check(&fixture, OnExisting::Replace).unwrap();
     let other = TableName::parse("other").unwrap();
-    preflight(&fixture.database, &other, OnExisting::Fail).unwrap();
+    preflight(&fixture.database, &other, OnExisting::Fail, LoadKind::First).unwrap();
     let shouted = TableName::parse("PROFILES").unwrap();
-    assert_eq!(preflight(&fixture.database, &shouted, OnExisting::Fail).unwrap_err().kind(), ErrorKind::TableExists);
+    assert_eq!(
+        preflight(&fixture.database, &shouted, OnExisting::Fail, LoadKind::First).unwrap_err().kind(),
+        ErrorKind::TableExists
+    );
     assert_eq!(
         fixture.texts("SELECT table_name FROM duckdb_tables() ORDER BY 1"),
         ["_fetches", "_metadata", "profiles"]
@@ -111,10 +114,38 @@ fn a_target_that_cannot_be_replaced() {
 }
 
 #[test]
+fn rows_that_others_refer_to_are_not_upserted() {
+    let fixture = Fixture::new();
+    fixture.execute(
+        "CREATE TABLE profiles (distinct_id VARCHAR PRIMARY KEY, properties JSON, last_seen TIMESTAMP);
+         CREATE TABLE orders (id VARCHAR REFERENCES profiles (distinct_id))",
+    );
+    let error = refusal(&fixture, OnExisting::Upsert);
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.message().contains("table `orders` refers to them"), "{error}");
+    check(&fixture, OnExisting::Append).unwrap();
+}
+
+#[test]
+fn the_table_of_a_run_that_goes_on_may_exist() {
+    let mut fixture = Fixture::new();
+    fixture.page(&[("a", "{}", None)]);
+    fixture.load_partial("r1", OnExisting::Fail).unwrap();
+    let table = TableName::parse("profiles").unwrap();
+    for on_existing in [OnExisting::Fail, OnExisting::Append, OnExisting::Upsert, OnExisting::Replace] {
+        let found = preflight(&fixture.database, &table, on_existing, LoadKind::Completing);
+        assert_eq!(found.unwrap(), Found::Table, "{on_existing:?}");
+    }
+    fixture.execute("DROP TABLE profiles; CREATE VIEW profiles AS SELECT 1 AS distinct_id");
+    let error = preflight(&fixture.database, &table, OnExisting::Fail, LoadKind::Completing).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
 fn a_metadata_of_another_shape_is_found_early() {
     let fixture = Fixture::new();
     fixture.execute("CREATE VIEW _metadata AS SELECT 1 AS x");
-    assert_eq!(refusal(&fixture, OnExisting::Fail).kind(), ErrorKind::Storage);
+    assert_eq!(refusal(&fixture, OnExisting::Fail).kind(), ErrorKind::InvalidInput);
 }
 
 #[test]
@@ -211,16 +242,22 @@ fn paths_that_are_no_files() {
         "",
     ];
     for path in schemes {
-        let error = preflight(Path::new(path), &table, OnExisting::Fail).unwrap_err();
+        let error = preflight(Path::new(path), &table, OnExisting::Fail, LoadKind::First).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{path}");
     }
     let fixture = Fixture::new();
     let folder = fixture.folder.path();
-    assert_eq!(preflight(folder, &table, OnExisting::Fail).unwrap_err().kind(), ErrorKind::DatabaseUnusable);
+    assert_eq!(
+        preflight(folder, &table, OnExisting::Fail, LoadKind::First).unwrap_err().kind(),
+        ErrorKind::DatabaseUnusable
+    );
     fs::write(folder.join("file"), "").unwrap();
-    assert_eq!(preflight(&folder.join("file/x.db"), &table, OnExisting::Fail).unwrap_err().kind(), ErrorKind::Storage);
+    assert_eq!(
+        preflight(&folder.join("file/x.db"), &table, OnExisting::Fail, LoadKind::First).unwrap_err().kind(),
+        ErrorKind::Storage
+    );
     for name in ["with:colon.db", "file?x=1", "-rf", "a'b\"c.db", "*.db"] {
-        preflight(&folder.join(name), &table, OnExisting::Fail).unwrap();
+        preflight(&folder.join(name), &table, OnExisting::Fail, LoadKind::First).unwrap();
     }
 }
 
@@ -256,7 +293,10 @@ fn a_folder_that_cannot_be_written_in() {
     assert_eq!(workspace.sql_scalar("SELECT distinct_id FROM profiles").unwrap(), "a");
     let missing = folder.join("new.db");
     let table = TableName::parse("profiles").unwrap();
-    assert_eq!(preflight(&missing, &table, OnExisting::Fail).unwrap_err().kind(), ErrorKind::Storage);
-    assert_eq!(preflight(&folder.join("a/b.db"), &table, OnExisting::Fail).unwrap_err().kind(), ErrorKind::Storage);
+    assert_eq!(preflight(&missing, &table, OnExisting::Fail, LoadKind::First).unwrap_err().kind(), ErrorKind::Storage);
+    assert_eq!(
+        preflight(&folder.join("a/b.db"), &table, OnExisting::Fail, LoadKind::First).unwrap_err().kind(),
+        ErrorKind::Storage
+    );
     assert_eq!(workspace.drop_tables(&["profiles".to_owned()]).unwrap_err().kind(), ErrorKind::Storage);
 }

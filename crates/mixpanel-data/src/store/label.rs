@@ -1,0 +1,80 @@
+//! What `_metadata` says of a table. It may come from anybody: what cannot be read says nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use duckdb::Connection;
+use jiff::Timestamp;
+
+use super::table_name::TableName;
+use super::target::{Target, column_names, find};
+
+/// What `_metadata` calls a table of profiles.
+pub(super) const PROFILES: &str = "profiles";
+
+/// What `_metadata` says of one table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Label {
+    pub(super) kind: String,
+    pub(super) fetched_at: Option<Timestamp>,
+    pub(super) row_count: Option<u64>,
+    /// The run of the last load.
+    pub(super) run_id: Option<String>,
+    /// Whether pages are missing.
+    pub(super) partial: bool,
+    /// The run whose pages are missing, if it is one.
+    pub(super) partial_run_id: Option<String>,
+    pub(super) digest: Option<String>,
+}
+
+/// Reads `_metadata`, by table name in lower case.
+pub(super) fn all(connection: &Connection) -> BTreeMap<String, Label> {
+    let metadata = TableName::listed("_metadata");
+    if !matches!(find(connection, &metadata), Ok(Target::Table(_))) {
+        return BTreeMap::new();
+    }
+    let Ok(columns) = column_names(connection, &metadata) else { return BTreeMap::new() };
+    read(connection, &columns).unwrap_or_default()
+}
+
+fn read(connection: &Connection, columns: &BTreeSet<String>) -> Result<BTreeMap<String, Label>, duckdb::Error> {
+    // The Python package's has only some of the columns.
+    let value = |name: &str, kind: &str| match columns.contains(name) {
+        true => format!("TRY_CAST({name} AS {kind})"),
+        false => format!("NULL::{kind}"),
+    };
+    let sql = format!(
+        "SELECT lower(table_name), type::VARCHAR, epoch_us({}), {}, {}, {}, {}, {}
+         FROM main._metadata WHERE table_name IS NOT NULL AND type IS NOT NULL",
+        value("fetched_at", "TIMESTAMP"),
+        value("row_count", "BIGINT"),
+        value("run_id", "VARCHAR"),
+        value("partial", "BOOLEAN"),
+        value("partial_run_id", "VARCHAR"),
+        value("digest", "VARCHAR"),
+    );
+    let mut query = connection.prepare(&sql)?;
+    let labels = query.query_map([], |row| {
+        let (micros, rows): (Option<i64>, Option<i64>) = (row.get(2)?, row.get(3)?);
+        let label = Label {
+            kind: row.get(1)?,
+            fetched_at: micros.and_then(|micros| Timestamp::from_microsecond(micros).ok()),
+            row_count: rows.and_then(|rows| u64::try_from(rows).ok()),
+            run_id: row.get(4)?,
+            partial: row.get::<_, Option<bool>>(5)?.unwrap_or(false),
+            partial_run_id: row.get(6)?,
+            digest: row.get(7)?,
+        };
+        Ok((row.get(0)?, label))
+    })?;
+    labels.collect()
+}
+
+/// Returns what `_metadata` says of one table.
+pub(super) fn of_table(connection: &Connection, table: &TableName) -> Option<Label> {
+    all(connection).remove(&table.as_str().to_lowercase())
+}
+
+/// Says whether `_metadata` knows the table as something else than profiles, and as what.
+pub(super) fn other_kind(connection: &Connection, table: &TableName) -> Option<String> {
+    of_table(connection, table).map(|label| label.kind).filter(|kind| kind != PROFILES)
+}

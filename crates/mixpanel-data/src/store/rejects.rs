@@ -1,0 +1,84 @@
+//! `_rejects`: the records that could not be rows, as received.
+
+use std::path::PathBuf;
+
+use duckdb::{Connection, params};
+
+use super::failure::statement;
+use super::load::{blame, file_list};
+use super::run_record::RunRecord;
+use super::table_name::TableName;
+use super::target::{Target, find};
+use crate::error::{Error, Result};
+
+/// `raw` is no JSON column: a reject need not be JSON.
+const CREATE: &str = "
+    CREATE TABLE IF NOT EXISTS _rejects (
+        run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, page INTEGER NOT NULL, position INTEGER NOT NULL,
+        reason VARCHAR, raw VARCHAR
+    )";
+
+/// Whether the table already has rejects of other runs that are still true of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Earlier {
+    /// The rows of other runs stay in the table, and so do their rejects.
+    Keep,
+    /// The table is made anew.
+    Remove,
+}
+
+/// Puts the rejects of a run in the place of those that it had.
+///
+/// # Errors
+/// `Storage` if a file cannot be read; `Internal` if they are not as many as the run says.
+pub(super) fn record(
+    connection: &Connection,
+    table: &TableName,
+    run: &RunRecord,
+    files: &[PathBuf],
+    earlier: Earlier,
+) -> Result<()> {
+    let fail = |error| statement("record the rejects in `_rejects`", &error);
+    if matches!(find(connection, &TableName::listed("_rejects"))?, Target::Table(_)) {
+        let runs = if earlier == Earlier::Keep { "AND run_id = ?2" } else { "AND ?2 IS NOT NULL" };
+        let sql = format!("DELETE FROM _rejects WHERE lower(table_name) = lower(?1) {runs}");
+        connection.execute(&sql, params![table.as_str(), run.run_id]).map_err(fail)?;
+    }
+    if files.is_empty() {
+        return Ok(());
+    }
+    connection.execute_batch(CREATE).map_err(fail)?;
+    let sql = format!(
+        "INSERT INTO _rejects (run_id, table_name, page, position, reason, raw)
+         SELECT ?, ?, page, position, reason, raw FROM read_parquet({}) ORDER BY page, position",
+        file_list(files)?
+    );
+    let rows = connection
+        .execute(&sql, params![run.run_id, table.as_str()])
+        .map_err(|error| blame(connection, files, statement("read the staged rejects", &error)))?;
+    if rows as u64 == run.rejected {
+        return Ok(());
+    }
+    Err(Error::internal(format!("the stage has {rows} rejects, not {}", run.rejected)))
+}
+
+/// Does what [`record`] does, with one reject that nobody sent.
+pub(super) fn rehearse(connection: &Connection, table: &TableName) -> Result<(), duckdb::Error> {
+    connection.execute_batch(CREATE)?;
+    connection.execute(
+        "INSERT INTO _rejects (run_id, table_name, page, position, reason, raw) VALUES ('rehearsal', ?, 0, 0, 'none', 'none')",
+        [table.as_str()],
+    )?;
+    connection.execute("DELETE FROM _rejects WHERE run_id = 'rehearsal'", [])?;
+    Ok(())
+}
+
+/// Removes the rejects of a table, if there is a `_rejects` that has any.
+pub(super) fn forget(connection: &Connection, table: &TableName) -> Result<()> {
+    if matches!(find(connection, &TableName::listed("_rejects"))?, Target::Table(_)) {
+        connection
+            .execute("DELETE FROM _rejects WHERE lower(table_name) = lower(?)", [table.as_str()])
+            .map_err(|error| statement("remove the rejects of the table", &error))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! Whether a table is still what the last load left.
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use duckdb::Connection;
+
+use super::catalog::existing;
+use super::database::{Access, Database};
+use super::digest::{Digest, digest_of};
+use super::failure::statement;
+use super::label::{self, Label};
+use super::table_name::TableName;
+use super::target::column_names;
+use crate::error::{Error, Result};
+use crate::types::VerifyReport;
+
+/// Counts a table, reads every byte of it, and compares with what the last load recorded.
+///
+/// # Errors
+/// `TableNotFound`; `InvalidInput` for a table that no load recorded, or that has lost a column; `DatabaseNotFound`,
+/// `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
+pub(crate) fn verify(database: &Path, table: &str) -> Result<VerifyReport> {
+    let database = Database::open(database, Access::ReadOnly)?;
+    let connection = database.connection();
+    let table = existing(connection, table)?;
+    let refuse = |reason: String| {
+        Err(Error::invalid(format!("table `{table}` cannot be verified: {reason}"))
+            .with_detail("table_name", table.as_str()))
+    };
+    let Some(label) = label::of_table(connection, &table) else {
+        return refuse("no load is recorded in `_metadata` that made it or put rows into it".to_owned());
+    };
+    let columns = column_names(connection, &table)?;
+    if let Some(missing) =
+        ["distinct_id", "properties", "last_seen"].into_iter().find(|column| !columns.contains(*column))
+    {
+        return refuse(format!("it has no column `{missing}`"));
+    }
+    let found = Found::read(connection, &table).map_err(|error| statement(&format!("read table `{table}`"), &error))?;
+    let problems = problems(&found, &label);
+    Ok(VerifyReport {
+        table: table.as_str().to_owned(),
+        rows: found.rows,
+        expected_rows: label.row_count,
+        distinct_ids: found.distinct_ids,
+        digest: found.digest,
+        expected_digest: label.digest,
+        run_id: label.run_id,
+        fetched_at: label.fetched_at.map(|at| at.to_string()),
+        partial: label.partial,
+        problems,
+    })
+}
+
+/// What is in the table.
+struct Found {
+    rows: u64,
+    ids: u64,
+    distinct_ids: u64,
+    digest: String,
+    /// Whether the digest that was recorded can be compared with this one.
+    comparable: bool,
+}
+
+impl Found {
+    fn read(connection: &Connection, table: &TableName) -> Result<Self, duckdb::Error> {
+        let quoted = table.quoted();
+        let counts = format!("SELECT count(*), count(distinct_id), count(DISTINCT distinct_id) FROM {quoted}");
+        let (rows, ids, distinct_ids) =
+            connection.query_row(&counts, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let digest = digest_of(connection, &format!("{quoted} AS r"))?.to_text(connection)?;
+        let recorded = label::of_table(connection, table).and_then(|label| label.digest);
+        let comparable = match recorded {
+            Some(text) => Digest::read(connection, &text)?.is_some(),
+            None => false,
+        };
+        Ok(Self { rows, ids, distinct_ids, digest, comparable })
+    }
+}
+
+fn problems(found: &Found, label: &Label) -> Vec<String> {
+    let mut problems = Vec::new();
+    match label.row_count {
+        Some(expected) if expected != found.rows => {
+            problems.push(format!("it has {} rows, and had {expected} after the last load", found.rows));
+        }
+        Some(_) => {}
+        None => problems.push("no number of rows is recorded, so the rows cannot be compared".to_owned()),
+    }
+    if found.ids < found.rows {
+        problems.push(rows(found.rows - found.ids, "no id"));
+    }
+    if found.distinct_ids < found.ids {
+        problems.push(rows(found.ids - found.distinct_ids, "an id that another row has"));
+    }
+    match &label.digest {
+        None => problems.push("no digest is recorded, so the contents cannot be compared".to_owned()),
+        Some(_) if !found.comparable => {
+            problems.push("the digest was recorded by another version, so the contents cannot be compared".to_owned());
+        }
+        Some(expected) if *expected != found.digest => {
+            problems.push("the contents are not those after the last load: the digest is another one".to_owned());
+        }
+        Some(_) => {}
+    }
+    problems
+}
+
+fn rows(count: u64, what: &str) -> String {
+    let have = if count == 1 { "row has" } else { "rows have" };
+    format!("{count} {have} {what}")
+}
