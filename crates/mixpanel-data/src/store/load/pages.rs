@@ -120,7 +120,7 @@ pub(in crate::store) fn blame(connection: &Connection, files: &[PathBuf], error:
     }
 }
 
-/// Names the page whose texts DuckDB does not take for JSON. Such a text should not have been staged.
+/// Names the page whose texts DuckDB does not take for JSON. Nothing else is staged, so the page is damaged.
 fn malformed_page(connection: &Connection, files: &str) -> Error {
     let sql = format!(
         "SELECT parse_filename(filename), file_row_number
@@ -129,10 +129,11 @@ fn malformed_page(connection: &Connection, files: &str) -> Error {
     let culprit = connection
         .execute_batch("ROLLBACK")
         .and_then(|()| connection.query_row(&sql, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))));
-    Error::internal(match culprit {
+    let message = match culprit {
         Ok((page, row)) => format!("the properties in row {row} of the staged page `{page}` are not JSON for DuckDB"),
         Err(_) => "some properties in the staged pages are not JSON for DuckDB".to_owned(),
-    })
+    };
+    Error::new(ErrorKind::Storage, message)
 }
 
 /// Every received record must be a staged row or a reject.

@@ -246,7 +246,7 @@ fn a_failed_load_leaves_table_and_stage_alone() {
     check(&fixture, ErrorKind::Storage, "page-000013.parquet` cannot be read");
     std::fs::write(&fixture.pages[13], &good).unwrap();
     fixture.page(&[("fine", "{}", None), ("poison", r#"{"a":"\ud800"}"#, None)]);
-    check(&fixture, ErrorKind::Internal, "row 1 of the staged page `page-000020.parquet`");
+    check(&fixture, ErrorKind::Storage, "row 1 of the staged page `page-000020.parquet`");
     fixture.pages.pop();
     let run = RunRecord { received: 22, ..fixture.run("r2") };
     let error = fixture.load_run(run, OnExisting::Replace).unwrap_err();
