@@ -97,7 +97,7 @@ pub(crate) type OnLockWait<'a> = dyn FnMut(&Error) -> ControlFlow<()> + 'a;
 ///
 /// # Errors
 /// Nothing went into the table: `DatabaseLocked` after the wait; `DatabaseUnusable`; `TableExists`, `InvalidInput` if
-/// the table has changed since [`preflight`](super::preflight); `Incomplete` if pages are missing from a replacement;
+/// the table has changed since [`preflight`](fn@super::preflight); `Incomplete` if pages are missing from a replacement;
 /// `DiskFull`; `Storage` if a page cannot be read; `Internal` if the pages are not what the run says. If even the outcome
 /// of the commit cannot be found out, the detail `outcome` is `unknown`; then loading again does the right thing.
 pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>) -> Result<LoadReport> {
