@@ -67,6 +67,10 @@ pub enum ErrorKind {
     DiskFull,
     /// Reading or writing a file failed for another reason, such as permissions.
     Storage,
+    /// There is no such unfinished run.
+    RunNotFound,
+    /// Another process works on the run: wait for it, or stop it.
+    RunBusy,
     /// Pages are missing, and the table was left as it was because a replacement must be whole.
     Incomplete,
     /// The caller asked to stop.
@@ -94,6 +98,8 @@ impl ErrorKind {
             Self::DatabaseUnusable => "DATABASE_UNUSABLE",
             Self::DiskFull => "DISK_FULL",
             Self::Storage => "STORAGE_ERROR",
+            Self::RunNotFound => "RUN_NOT_FOUND",
+            Self::RunBusy => "RUN_BUSY",
             Self::Incomplete => "INCOMPLETE",
             Self::Cancelled => "CANCELLED",
             Self::Internal => "UNKNOWN_ERROR",

@@ -39,6 +39,7 @@ mod clock;
 pub mod credentials;
 pub mod error;
 mod fetch;
+mod kill_point;
 pub mod limits;
 mod parse;
 mod profile_query;
@@ -50,11 +51,12 @@ mod workspace;
 pub use api::{ApiClient, ApiOptions, Quota, Timeouts};
 pub use credentials::{Credentials, ProjectId, Region, Secret};
 pub use error::{Error, ErrorKind, Result};
-pub use fetch::{FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch};
+pub use fetch::{FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch};
 pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject};
 pub use profile_query::{FetchMode, IncludeUsers, OnExisting, ProfileQuery};
 pub use types::{
-    ColumnInfo, FetchCounts, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult,
-    ProfileProgress, ProfileStreamResult, ProfileWriteTask, SqlResult, TableInfo, TableSchema, VerifyReport,
+    ColumnInfo, FetchCounts, FetchPlan, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult,
+    ProfileProgress, ProfileStreamResult, ProfileWriteTask, SqlResult, TableInfo, TableSchema, UnfinishedRun,
+    VerifyReport,
 };
 pub use workspace::Workspace;

@@ -30,6 +30,10 @@ pub struct ProfileQuery {
     pub include_all_users: IncludeUsers,
     /// Profiles a page to ask for, 1 to 40,000; the server decides what it gives, and its reply counts (API facts C3).
     pub page_size: Option<u32>,
+    /// Only profiles whose `$last_seen` is not before this moment, written as the API writes it, such as
+    /// `2026-11-23T10:00:00`; joined to `where_` (API facts 5, number 16).
+    #[serde(default)]
+    pub since: Option<String>,
 }
 
 /// Whether a cohort's members without a profile are returned.
@@ -53,15 +57,15 @@ pub enum OnExisting {
     /// Add profiles whose id the table does not have; known ids are skipped.
     Append,
     /// Add profiles whose id the table does not have, and put the others in the place of the table's. Profiles that were
-    /// not fetched stay, and so do those whose `last_seen` in the table is later than in the fetch. Columns of the table
-    /// that no fetch fills get their default again in a row that is replaced.
+    /// not fetched stay, and so do those whose last activity in the table is later than in the fetch.
     Upsert,
     /// Replace the table in one step once the new one is complete. Until then, and on any failure, the old one stays.
     Replace,
 }
 
 /// How pages are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FetchMode {
     /// One after the other.
     Sequential,
@@ -70,4 +74,14 @@ pub enum FetchMode {
         /// How many at most: 1 to 5, default 5. More is capped at 5 with a warning; 0 is refused.
         max_workers: Option<u32>,
     },
+}
+
+/// What becomes of the pages that are missing from an unfinished run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum MissingPages {
+    /// They are asked for.
+    #[default]
+    Fetch,
+    /// They are done without, also in a table that replaces another.
+    Accept,
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::parse::ProfileRows;
+use crate::profile_query::OnExisting;
 
 /// Tells what became of one page, while the fetch goes on.
 ///
@@ -56,6 +57,8 @@ impl ProfilePageResult {
 pub struct FetchCounts {
     /// Profiles that the server said there are, when it said so.
     pub expected_rows: Option<u64>,
+    /// Records in all pages that are staged.
+    pub received: u64,
     /// Records received that are not in the table because another one with the same id is: in this fetch or, when
     /// appending, in the table already.
     pub duplicates: u64,
@@ -65,8 +68,13 @@ pub struct FetchCounts {
     pub requests: u64,
     /// Requests among them that repeated a failed one.
     pub retries: u64,
-    /// Seconds during which no request was allowed because the server asked for a pause.
+    /// Seconds during which no request was allowed: the server asked for a pause, the quota was used up, or the network was
+    /// down.
     pub waited_seconds: f64,
+    /// Times that the server lost the session and the fetch began again from page 0; pages of two sessions are never mixed.
+    pub session_restarts: u32,
+    /// Pages before the last one that brought fewer records than a page has, even when asked for again.
+    pub short_pages: Vec<u32>,
     /// Identifies the run.
     pub run_id: String,
 }
@@ -175,6 +183,80 @@ impl ProfileFetchResult {
             Self::Parallel(result) => &result.counts,
         }
     }
+}
+
+/// A run that was begun and is not finished: its pages are on disk, and [`Workspace::resume_fetch`] goes on with it.
+///
+/// [`Workspace::resume_fetch`]: crate::Workspace::resume_fetch
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UnfinishedRun {
+    /// Names the run.
+    pub run_id: String,
+    /// The table that its profiles are to go into.
+    pub table: String,
+    /// The project.
+    pub project_id: String,
+    /// Its region, such as `us`.
+    pub region: String,
+    /// What is to become of a table of that name.
+    pub on_existing: OnExisting,
+    /// When it began, in UTC, ISO 8601.
+    pub started_at: String,
+    /// Seconds since it began.
+    pub age_seconds: u64,
+    /// Pages that are on disk.
+    pub pages_done: u32,
+    /// Pages there are, when that is known.
+    pub pages_total: Option<u32>,
+    /// Bytes that it takes on disk.
+    pub bytes: u64,
+    /// Why it stopped, as far as it could still be written down.
+    pub reason: String,
+    /// Whether the pages that came are in the table already, which is marked as partial.
+    pub is_loaded_in_part: bool,
+    /// The process that is working on it now, if one is.
+    pub held_by: Option<u32>,
+}
+
+/// Why a run that was only planned is unfinished.
+pub(crate) const ONLY_PLANNED: &str = "only page 0 was asked for, to plan the fetch";
+
+impl UnfinishedRun {
+    /// Says whether only page 0 was asked for, to see what the fetch would take.
+    #[must_use]
+    pub fn is_only_planned(&self) -> bool {
+        self.reason == ONLY_PLANNED
+    }
+}
+
+/// What a fetch would take, as far as page 0 tells. Page 0 is kept for the fetch that follows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FetchPlan {
+    /// The table.
+    pub table: String,
+    /// Names the run that page 0 is kept in.
+    pub run_id: String,
+    /// Profiles that the server says there are, when it says so.
+    pub expected_rows: Option<u64>,
+    /// Profiles in a full page, as the server counts.
+    pub page_size: u64,
+    /// Pages there are, page 0 included, when that is known.
+    pub pages: Option<u32>,
+    /// Requests that are left to send.
+    pub requests: Option<u32>,
+    /// How many of those count towards the project's quota, by what is known now: pages with a session are free until the
+    /// server says otherwise.
+    pub counted_requests: Option<u32>,
+    /// Seconds that the rest is expected to take, waits for the quota included.
+    pub expected_seconds: Option<f64>,
+    /// Bytes that the stage and the table are expected to take together, at most.
+    pub expected_bytes: Option<u64>,
+    /// Counted requests of this machine in the quota's window so far.
+    pub quota_used: u32,
+    /// Counted requests that the quota allows in its window, less the reserve.
+    pub quota_limit: u32,
+    /// Ways to ask for less, one sentence each.
+    pub advice: Vec<String>,
 }
 
 /// One finished page, on its way to the writer.

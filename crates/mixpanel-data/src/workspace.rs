@@ -3,13 +3,16 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::api::{ApiClient, ApiOptions, Timeouts, check_base_url};
+use crate::api::{ApiClient, ApiOptions, Quota, Timeouts, check_base_url};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::{FetcherService, ProfileFetch, stream_profiles};
+use crate::fetch::{FetcherService, ProfileFetch, ResumeFetch, plan_fetch, stream_profiles, unfinished_runs};
 use crate::parse::RecordForm;
+use crate::stage::{discard, sweep};
 use crate::store;
-use crate::types::{ProfileFetchResult, ProfileStreamResult, SqlResult, TableInfo, TableSchema, VerifyReport};
+use crate::types::{
+    FetchPlan, ProfileFetchResult, ProfileStreamResult, SqlResult, TableInfo, TableSchema, UnfinishedRun, VerifyReport,
+};
 
 /// One project and one database, and everything that can be done with the two.
 ///
@@ -52,6 +55,21 @@ impl Workspace {
         self
     }
 
+    /// Remembers in this folder, made if need be, what the project's quota is used for, so that later runs and other
+    /// processes keep to it together. Without it every workspace counts for itself.
+    #[must_use]
+    pub fn with_state_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.options.state_folder = Some(folder.into());
+        self
+    }
+
+    /// Sets the quota to keep to; default 60 counted requests an hour.
+    #[must_use]
+    pub fn with_quota(mut self, quota: Quota) -> Self {
+        self.options.quota = quota;
+        self
+    }
+
     /// Returns the database file.
     #[must_use]
     pub fn database(&self) -> &Path {
@@ -76,6 +94,54 @@ impl Workspace {
     /// pages stay; a load that has begun goes on to its end.
     pub async fn fetch_profiles(&self, fetch: ProfileFetch) -> Result<ProfileFetchResult> {
         FetcherService::new(self.client()?, self.database.clone()).fetch_profiles(fetch).await
+    }
+
+    /// Goes on with an unfinished run: asks for the pages that are not on disk, and loads. Pages that failed in a run whose
+    /// other pages are in the table already are fetched the same way and join the table.
+    ///
+    /// If the server has forgotten the session, the run begins again from page 0 and says so: pages of two sessions are
+    /// never mixed. A run that lacks nothing is loaded without a request.
+    ///
+    /// # Errors
+    /// As [`fetch_profiles`](Self::fetch_profiles), and: `RunNotFound` when the table has no unfinished run; `RunBusy`,
+    /// with the process in the detail `holding_pid`, when somebody works on it; `InvalidInput` when it belongs to another
+    /// project or region, or was expected to have other filters.
+    ///
+    /// # Cancellation
+    /// As [`fetch_profiles`](Self::fetch_profiles).
+    pub async fn resume_fetch(&self, resume: ResumeFetch) -> Result<ProfileFetchResult> {
+        FetcherService::new(self.client()?, self.database.clone()).resume_fetch(resume).await
+    }
+
+    /// Asks for page 0 alone, and says what the fetch would take. The page is kept: the same fetch into the same table goes
+    /// on with it instead of asking again.
+    ///
+    /// # Errors
+    /// As [`fetch_profiles`](Self::fetch_profiles).
+    ///
+    /// # Cancellation
+    /// As [`fetch_profiles`](Self::fetch_profiles).
+    pub async fn plan_fetch(&self, fetch: ProfileFetch) -> Result<FetchPlan> {
+        plan_fetch(&self.client()?, &self.database, fetch).await
+    }
+
+    /// Lists the unfinished runs of the database, the newest first. A folder that cannot be read as a run is listed with
+    /// the reason.
+    ///
+    /// # Errors
+    /// `Storage` when the folder of the stages cannot be read.
+    pub fn unfinished_runs(&self) -> Result<Vec<UnfinishedRun>> {
+        sweep(&self.database);
+        unfinished_runs(&self.database)
+    }
+
+    /// Removes an unfinished run and its pages for good. What is in the table stays.
+    ///
+    /// # Errors
+    /// `RunNotFound`; `RunBusy` when somebody works on it; `Storage`.
+    pub fn discard_run(&self, run_id: &str) -> Result<()> {
+        sweep(&self.database);
+        discard(&self.database, run_id)
     }
 
     /// Fetches profiles and hands them, one JSON text at a time and in page order, to `sink` instead of a table. A sink

@@ -31,6 +31,8 @@ pub(crate) enum Counting {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     window: VecDeque<(Ticket, Duration)>,
+    /// When the hourly limit has refused, within the window.
+    refused: VecDeque<Duration>,
     in_flight: BTreeSet<Ticket>,
 }
 
@@ -49,8 +51,12 @@ impl Ledger {
         while self.window.front().is_some_and(|(_, taken)| now >= *taken + quota.window) {
             self.window.pop_front();
         }
+        while self.refused.front().is_some_and(|refused| now >= *refused + quota.window) {
+            self.refused.pop_front();
+        }
         let counted = counting == Counting::Counted;
         if counted && config.quota.is_some_and(|quota| self.window.len() >= quota.requests as usize) {
+            self.refused.push_back(now);
             return Err(LimitKind::Hourly);
         }
         if config.concurrency.is_some_and(|limit| self.in_flight.len() >= limit as usize) {
@@ -79,6 +85,11 @@ impl Ledger {
     /// Returns the number of requests in the window.
     pub(crate) fn used(&self) -> usize {
         self.window.len()
+    }
+
+    /// Returns the number of requests that the hourly limit has refused within the window.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.len()
     }
 }
 
@@ -110,6 +121,7 @@ mod tests {
         assert_eq!(ask(4, 60), Ok(()));
         assert_eq!(ask(5, 89), Err(LimitKind::Hourly));
         assert_eq!(ask(6, 90), Ok(()));
+        assert_eq!(ledger.refused(), 2, "the one of second 59 and the one of second 89");
     }
 
     #[test]

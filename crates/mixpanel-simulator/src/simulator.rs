@@ -118,6 +118,8 @@ impl Simulator {
                 }
             },
         };
+        self.stats.greatest_counted_in_window = self.stats.greatest_counted_in_window.max(self.ledger.used());
+        self.stats.greatest_refused_in_window = self.stats.greatest_refused_in_window.max(self.ledger.refused());
         self.record(request, params.into_map(), &reply);
         reply
     }

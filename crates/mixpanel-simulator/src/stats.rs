@@ -12,6 +12,10 @@ pub struct Stats {
     pub requests: u64,
     /// The requests that took a slot of the hourly limit and did not get it back.
     pub counted_requests: u64,
+    /// The greatest number of requests that took a slot of the hourly limit within one window.
+    pub greatest_counted_in_window: usize,
+    /// The greatest number of requests that the hourly limit refused within one window.
+    pub greatest_refused_in_window: usize,
     /// The greatest number of requests that were under way at once. Refused ones are not among them.
     pub greatest_concurrency: usize,
     /// The 429 replies by kind.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use mixpanel_data::Workspace;
+use mixpanel_data::{Error, ErrorKind, Workspace};
 use serde_json::{Map, Value};
 
 use crate::cli::Format;
@@ -11,6 +11,7 @@ use crate::failure::Failure;
 use crate::format::{print_record, print_records};
 use crate::output::Output;
 use crate::settings::Settings;
+use crate::text::shell_quoted;
 
 /// The settings, the way to the user, and the format that results are wanted in.
 #[derive(Debug)]
@@ -35,6 +36,27 @@ impl Context {
         Ok(Workspace::open(self.settings.database(&self.output)?))
     }
 
+    /// Says what to type for these words, with the global options of this call repeated.
+    pub(crate) fn command(&self, words: &[&str]) -> String {
+        let program = &self.environment().program;
+        let program = if program.contains('/') { program } else { "mp" };
+        let given = self.settings.given.iter().map(String::as_str);
+        let words = std::iter::once(program).chain(words.iter().copied()).chain(given);
+        words.map(shell_quoted).collect::<Vec<_>>().join(" ")
+    }
+
+    /// A failure of the library, where the server may be another one than Mixpanel's.
+    pub(crate) fn failed(&self, headline: impl Into<String>, error: &Error) -> Failure {
+        match &self.settings.base_url {
+            Some(base_url) if error.kind() == ErrorKind::Unreachable => {
+                Failure::unexplained(headline, error).hint(format!(
+                    "`--base-url` or MP_BASE_URL sent it to {base_url} instead of Mixpanel: is a server running there?"
+                ))
+            }
+            _ => Failure::library(headline, error),
+        }
+    }
+
     /// Prints a lone result.
     pub(crate) fn print(&self, record: Value) -> Result<(), Failure> {
         print_record(&self.output, self.format(), &fields(record))
@@ -48,7 +70,11 @@ impl Context {
     /// Runs what has to wait for the network.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        runtime.map_err(|error| Failure::new("could not start").caused_by(&error))?.block_on(work)
+        let runtime = runtime.map_err(|error| Failure::new("could not start").caused_by(&error))?;
+        let result = runtime.block_on(work);
+        // What was given up, such as a name that the network does not resolve, must not keep anyone waiting.
+        runtime.shutdown_background();
+        result
     }
 }
 

@@ -12,13 +12,13 @@ use crate::text::{duration, indented, printable};
 pub(crate) enum Exit {
     /// 0
     Success,
-    /// 1: a failure that has no code of its own, or a fetch that lacks pages.
+    /// 1: a failure that has no code of its own, or a fetch that lacks pages or left records out.
     Failure,
     /// 2: the credentials were refused.
     Auth,
     /// 3: wrong arguments, or a query that the server or the database refused.
     Usage,
-    /// 4: no such table, database, account or file.
+    /// 4: no such table, database, account, run or file.
     NotFound,
     /// 5: a limit of the server.
     RateLimit,
@@ -77,16 +77,18 @@ impl Failure {
         Self { silent: true, ..Self::new("the reader of the output went away").exit(Exit::Success) }
     }
 
-    /// The exit code, the causes and the hints follow from the error.
+    /// The exit code, the causes and the hint follow from the error.
     pub(crate) fn library(headline: impl Into<String>, error: &Error) -> Self {
-        let mut failure = Self::new(headline).exit(exit_of(error.kind())).caused_by(error);
-        if let Some(run_id) = error.run_id() {
-            failure = failure.hint(kept(error, run_id));
-        }
+        let failure = Self::unexplained(headline, error);
         match hint_of(error) {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
+    }
+
+    /// As [`library`](Self::library), without the hint: the caller knows a better one.
+    pub(crate) fn unexplained(headline: impl Into<String>, error: &Error) -> Self {
+        Self::new(headline).exit(exit_of(error.kind())).caused_by(error)
     }
 
     #[must_use]
@@ -153,16 +155,21 @@ fn exit_of(kind: ErrorKind) -> Exit {
         | ErrorKind::Rejected
         | ErrorKind::InvalidInput
         | ErrorKind::Query => Exit::Usage,
-        ErrorKind::TableNotFound | ErrorKind::DatabaseNotFound => Exit::NotFound,
+        ErrorKind::TableNotFound | ErrorKind::DatabaseNotFound | ErrorKind::RunNotFound => Exit::NotFound,
         ErrorKind::RateLimited => Exit::RateLimit,
         ErrorKind::Cancelled => Exit::Signal(2),
         _ => Exit::Failure,
     }
 }
 
-/// What to do about an error, by its kind. Errors whose message says it have no entry.
+/// What to do about an error, by its kind. Errors whose message says it have no entry, and where pages are on disk, going
+/// on with them is somebody else's hint.
 fn hint_of(error: &Error) -> Option<String> {
+    let pages_remain = error.run_id().is_some();
     let hint = match error.kind() {
+        ErrorKind::SessionLost | ErrorKind::Incomplete if pages_remain => return None,
+        ErrorKind::DiskFull if pages_remain => "make room on the disk first",
+        ErrorKind::ServerError if pages_remain => "the server has trouble: go on later",
         ErrorKind::Unauthorized => {
             "check the user name, the secret and the region, then try `mp auth test`; a service account needs a role in the project"
         }
@@ -191,16 +198,15 @@ fn hint_of(error: &Error) -> Option<String> {
             "check that the folder exists and that you may write to it, or name another file with `--db`"
         }
         ErrorKind::Incomplete => "run the same command again for a complete table",
+        ErrorKind::InvalidInput if error.detail("difference").is_some() => {
+            "a run knows its own filters, so leave them out to go on with it, or give it up with `mp fetch discard`"
+        }
+        ErrorKind::RunNotFound => "`mp fetch status` lists the unfinished runs",
+        ErrorKind::RunBusy => return Some(busy_hint(error)),
         ErrorKind::Internal => "this is a bug: please report it with the output of the same command and `--verbose`",
         _ => return None,
     };
     Some(hint.to_owned())
-}
-
-fn kept(error: &Error, run_id: &str) -> String {
-    let pages = error.detail("staged_pages").and_then(serde_json::Value::as_u64);
-    let pages = pages.map_or_else(|| "the pages".to_owned(), |pages| format!("the {pages} pages"));
-    format!("{pages} fetched so far are kept in the stage beside the database, as run {run_id}")
 }
 
 fn rate_limit_hint(error: &Error) -> String {
@@ -223,9 +229,16 @@ fn tables_hint(error: &Error) -> String {
 }
 
 fn lock_hint(error: &Error) -> String {
-    match error.detail("holding_pid") {
+    match error.detail("holding_pid").filter(|pid| !pid.is_null()) {
         Some(pid) => format!("process {} has it open: close it there, or wait", printable(&pid.to_string())),
         None => "another process has it open: close it there, or wait".to_owned(),
+    }
+}
+
+fn busy_hint(error: &Error) -> String {
+    match error.detail("holding_pid").filter(|pid| !pid.is_null()) {
+        Some(pid) => format!("wait for process {}, or stop it", printable(&pid.to_string())),
+        None => "wait for the process that works on it, or stop it".to_owned(),
     }
 }
 
@@ -260,10 +273,23 @@ mod tests {
     }
 
     #[test]
-    fn kept_pages_are_named() {
-        let error = Error::new(ErrorKind::Cancelled, "the fetch was stopped").with_detail("staged_pages", 7);
-        let failure = Failure::library("could not fetch", &error.with_run_id("r1"));
-        assert!(shown(&failure).contains("hint: the 7 pages fetched so far are kept"));
-        assert_eq!(failure.exit.code(), 130);
+    fn the_exit_code_and_the_hint_follow_from_the_kind() {
+        let kept = |kind| Error::new(kind, "m").with_run_id("r1");
+        let busy = Error::new(ErrorKind::RunBusy, "m").with_detail("holding_pid", 4711);
+        let unknown = Error::new(ErrorKind::DatabaseLocked, "m").with_detail("holding_pid", serde_json::Value::Null);
+        let table = [
+            (Error::new(ErrorKind::RunNotFound, "m"), 4, "hint: `mp fetch status` lists the unfinished runs\n"),
+            (busy, 1, "hint: wait for process 4711, or stop it\n"),
+            (unknown, 1, "hint: another process has it open: close it there, or wait\n"),
+            (kept(ErrorKind::Incomplete), 1, ""),
+            (kept(ErrorKind::SessionLost), 1, ""),
+            (kept(ErrorKind::DiskFull), 1, "hint: make room on the disk first\n"),
+            (kept(ErrorKind::Cancelled), 130, ""),
+        ];
+        for (error, code, hint) in table {
+            let failure = Failure::library("could not fetch", &error);
+            let expected = format!("error: could not fetch\n  caused by: m\n{hint}");
+            assert_eq!((failure.exit.code(), shown(&failure)), (code, expected), "{error:?}");
+        }
     }
 }

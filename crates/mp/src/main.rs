@@ -19,6 +19,7 @@ mod progress;
 mod prompt;
 mod settings;
 mod signals;
+mod terminal;
 mod text;
 
 use std::process::ExitCode;

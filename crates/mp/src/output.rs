@@ -8,6 +8,7 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use crate::env::Environment;
 use crate::failure::{Failure, Label};
+use crate::terminal::draw_target;
 use crate::text::{indented, is_unprintable};
 
 /// Where everything that the command says goes through. Cheap to clone.
@@ -43,8 +44,7 @@ impl Output {
     /// Decides, from the options and what the streams are.
     pub(crate) fn new(environment: &Environment, quiet: bool) -> Self {
         let stderr_is_terminal = io::stderr().is_terminal() && !environment.dumb_terminal;
-        let target =
-            if stderr_is_terminal && !quiet { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if stderr_is_terminal && !quiet { draw_target() } else { ProgressDrawTarget::hidden() };
         Self {
             quiet,
             formulas: Formulas::Kept,

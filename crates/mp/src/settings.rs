@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) account: Option<String>,
     pub(crate) db: Option<PathBuf>,
     pub(crate) base_url: Option<String>,
+    /// The options among these as they were given on this call, for commands that go on with its work.
+    pub(crate) given: Vec<String>,
 }
 
 /// Whose credentials are used, and whence they came.
@@ -41,7 +43,12 @@ impl Settings {
         db: Option<PathBuf>,
         base_url: Option<String>,
     ) -> Self {
+        let path = db.as_ref().map(|path| path.display().to_string());
+        let given = [("--account", account.as_ref()), ("--db", path.as_ref()), ("--base-url", base_url.as_ref())];
+        let given = given.into_iter().filter_map(|(option, value)| Some([option.to_owned(), value?.clone()]));
+        let given = given.flatten().collect();
         Self {
+            given,
             account: account.or_else(|| environment.account.clone()),
             db,
             base_url: base_url.or_else(|| environment.base_url.clone()),
@@ -127,6 +134,14 @@ impl Settings {
             None => self.default_database(&identity.credentials.project_id)?,
         };
         let workspace = Workspace::new(identity.credentials.clone(), database);
+        let workspace = match &self.environment.home {
+            Some(home) => workspace.with_state_folder(home.join(".mp").join("state")),
+            None => {
+                output
+                    .note("the home directory is not known, so other runs do not hear what this one uses of the quota");
+                workspace
+            }
+        };
         let Some(base_url) = &self.base_url else { return Ok(workspace) };
         let workspace = workspace
             .with_base_url(base_url)

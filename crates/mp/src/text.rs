@@ -57,15 +57,35 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", thousands(number))
 }
 
-/// Writes a length of time: `0.4s`, `12s`, `3m 05s`, `2h 10m`.
+/// Writes a length of time: `0.4s`, `12s`, `3m 05s`, `2h 10m`, `3d 04h`.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0..10 => format!("{:.1}s", time.as_secs_f64()),
         10..60 => format!("{seconds}s"),
         60..3_600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}h {:02}m", seconds / 3_600, seconds / 60 % 60),
+        3_600..172_800 => format!("{}h {:02}m", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{}d {:02}h", seconds / 86_400, seconds / 3_600 % 24),
     }
+}
+
+/// Writes a length of time that is a limit or a guess: `58s`, `41 min`, `3h 10m`. Rounded up.
+pub(crate) fn about(time: Duration) -> String {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{} min", seconds.div_ceil(60)),
+        _ => duration(Duration::from_secs(seconds)),
+    }
+}
+
+/// Writes a size: `512 B`, `1.2 MB`, `34 GB`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 4] =
+        [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
+    let Some((unit, scale)) = UNITS.into_iter().find(|(_, scale)| bytes >= *scale) else { return format!("{bytes} B") };
+    let tenths = u128::from(bytes) * 10 / u128::from(scale);
+    if tenths < 100 { format!("{}.{} {unit}", tenths / 10, tenths % 10) } else { format!("{} {unit}", tenths / 10) }
 }
 
 /// Quotes a word for a POSIX shell, if it needs it.
@@ -73,6 +93,9 @@ pub(crate) fn shell_quoted(word: &str) -> Cow<'_, str> {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=:,@%+".contains(character);
     if !word.is_empty() && word.chars().all(plain) {
         return Cow::Borrowed(word);
+    }
+    if word.contains('\'') && !word.contains(['"', '$', '`', '\\', '!']) {
+        return Cow::Owned(format!("\"{word}\""));
     }
     Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
 }
@@ -103,9 +126,18 @@ mod tests {
         );
         assert_eq!(counted(1, "page"), "1 page");
         assert_eq!(counted(0, "page"), "0 pages");
-        let times = [(0.42, "0.4s"), (59.9, "59s"), (185.0, "3m 05s"), (7_810.0, "2h 10m")];
+        let times = [(0.42, "0.4s"), (59.9, "59s"), (185.0, "3m 05s"), (7_810.0, "2h 10m"), (273_600.0, "3d 04h")];
         for (seconds, text) in times {
             assert_eq!(duration(Duration::from_secs_f64(seconds)), text);
+        }
+        let guesses =
+            [(0.0, "0s"), (0.2, "1s"), (57.1, "58s"), (600.0, "10 min"), (2_459.9, "41 min"), (7_810.0, "2h 10m")];
+        for (seconds, text) in guesses {
+            assert_eq!(about(Duration::from_secs_f64(seconds)), text);
+        }
+        let sizes = [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (1_290_000, "1.2 MB"), (34_900_000_000, "34 GB")];
+        for (bytes, text) in sizes {
+            assert_eq!(size(bytes), text);
         }
         assert_eq!(page_list(&[3, 7, 8, 9, 11]), "3, 7-9, 11");
     }
@@ -113,7 +145,9 @@ mod tests {
     #[test]
     fn quoted_words_survive_a_shell() {
         assert_eq!(shell_quoted("/data/a.db"), "/data/a.db");
-        assert_eq!(shell_quoted("it's"), r"'it'\''s'");
+        assert_eq!(shell_quoted("it's"), "\"it's\"");
+        assert_eq!(shell_quoted("it's $5"), r"'it'\''s $5'");
+        assert_eq!(shell_quoted("a b"), "'a b'");
         assert_eq!(shell_quoted(""), "''");
     }
 

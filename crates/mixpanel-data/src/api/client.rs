@@ -1,14 +1,15 @@
 //! Sends one request at a time and says what came of it.
 
 use std::fmt;
+use std::time::Duration;
 
 use http::Method;
 use sha2::{Digest, Sha256};
 
 use crate::clock;
 use crate::credentials::Credentials;
-use crate::error::{Error, Result};
-use crate::limits::PAGE_SIZE_DEFAULT;
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{BUSY_POLL_INTERVAL, PAGE_SIZE_DEFAULT, RATE_LIMIT_WAIT_MAX};
 use crate::parse::{PageBody, RecordForm, parse_page};
 use crate::profile_query::ProfileQuery;
 use crate::types::ProfilePageResult;
@@ -17,6 +18,8 @@ use super::body::html_title;
 use super::endpoint::{ApiOptions, Endpoint};
 use super::engage::PageRequest;
 use super::failure::{Failure, FailureKind};
+use super::quota::{Governor, RequestClass, Take};
+use super::rate_limit::RateLimitKind;
 use super::retry::{Decision, decide};
 use super::transport::Transport;
 
@@ -24,6 +27,9 @@ use super::transport::Transport;
 #[derive(Clone)]
 pub struct ApiClient {
     transport: Transport,
+    governor: Governor,
+    /// Why the quota's ledger cannot be kept on disk, if it cannot.
+    ledger_problem: Option<String>,
 }
 
 /// A page that came whole.
@@ -41,9 +47,38 @@ impl ApiClient {
     /// Makes a client. Nothing is sent.
     ///
     /// # Errors
-    /// `InvalidInput` for a base URL that is not on this machine; `Internal` when TLS cannot be set up.
+    /// `InvalidInput` for a base URL that is not on this machine, or a quota out of range; `Internal` when TLS cannot be set
+    /// up. A state folder that cannot be used is no error: the quota is then counted for this client alone, and a fetch
+    /// says so.
     pub fn new(credentials: Credentials, options: &ApiOptions) -> Result<Self> {
-        Ok(Self { transport: Transport::new(credentials, options)? })
+        let project_id = credentials.project_id.clone();
+        let transport = Transport::new(credentials, options)?;
+        let folder = options.state_folder.as_deref();
+        let open = |folder| Governor::open(folder, &transport.host(), project_id.as_str(), options.quota);
+        let (governor, ledger_problem) = match open(folder) {
+            Ok(governor) => (governor, None),
+            Err(error) if folder.is_some() && error.kind() != ErrorKind::InvalidInput => {
+                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+                (open(None)?, Some(format!("{error}{cause}")))
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self { transport, governor, ledger_problem })
+    }
+
+    /// Says why other processes and later runs will not know of the queries of this client, if they will not.
+    pub(crate) fn ledger_problem(&self) -> Option<&str> {
+        self.ledger_problem.as_deref()
+    }
+
+    /// Returns what keeps to the project's quota.
+    pub(crate) fn governor(&self) -> &Governor {
+        &self.governor
+    }
+
+    /// Names the server for the description of a run: its host, or just `loopback`, where ports change.
+    pub(crate) fn server_name(&self) -> String {
+        if self.transport.is_loopback() { "loopback".to_owned() } else { self.transport.host() }
     }
 
     /// Returns the credentials that requests are sent with.
@@ -75,9 +110,11 @@ impl ApiClient {
         if page > 0 && session_id.is_none() {
             return Err(Error::invalid("pages after the first need the session id that page 0 returned"));
         }
+        let class = if session_id.is_some() { RequestClass::Session } else { RequestClass::Opening };
         let mut attempt = 1;
         let body = loop {
-            match self.request_page(&request, page, session_id, RecordForm::Row).await {
+            let reply = self.counted(class, self.request_body(&request, page, session_id)).await?;
+            match self.read_in_background(reply).await {
                 Ok(reply) => break reply.body,
                 Err(failure) => {
                     pause_or_give_up(failure, attempt).await?;
@@ -107,7 +144,8 @@ impl ApiClient {
     pub async fn event_names(&self) -> Result<Vec<String>> {
         let mut attempt = 1;
         loop {
-            let outcome = self.transport.request(Method::GET, Endpoint::EventNames, None).await.and_then(|body| {
+            let request = self.transport.request(Method::GET, Endpoint::EventNames, None);
+            let outcome = self.counted(RequestClass::Opening, request).await?.and_then(|body| {
                 serde_json::from_slice(&body).map_err(|error| {
                     // The reason may show a part of the reply.
                     let reason = self.transport.quote(&error.to_string());
@@ -122,20 +160,87 @@ impl ApiClient {
         }
     }
 
-    /// Makes one attempt at one page.
-    pub(crate) async fn request_page(
+    /// Makes one attempt at one page, without the quota, and returns the decoded reply.
+    pub(crate) async fn request_body(
         &self,
         request: &PageRequest,
         page: u32,
         session: Option<&str>,
-        form: RecordForm,
-    ) -> Result<PageReply, Failure> {
+    ) -> Result<Vec<u8>, Failure> {
         let fields = request.form(page, session);
-        let body = self.transport.request(Method::POST, Endpoint::Engage, Some(&fields)).await?;
-        let page = tokio::task::spawn_blocking(move || read_page(&body, form))
+        self.transport.request(Method::POST, Endpoint::Engage, Some(&fields)).await
+    }
+
+    /// Reads a reply as a page. Takes some milliseconds for a megabyte.
+    pub(crate) fn read_page(&self, body: &[u8], form: RecordForm) -> Result<PageReply, Failure> {
+        read_page(body, form).map_err(|failure| Failure { message: self.transport.quote(&failure.message), ..failure })
+    }
+
+    /// Judges a reply that did not come over a network.
+    #[cfg(test)]
+    pub(crate) fn judge_reply(
+        &self,
+        status: http::StatusCode,
+        headers: http::HeaderMap,
+        body: Vec<u8>,
+        has_session: bool,
+    ) -> Result<Vec<u8>, Failure> {
+        self.transport.judge(super::transport::RawReply { status, headers, body }, has_session)
+    }
+
+    async fn read_in_background(&self, reply: Result<Vec<u8>, Failure>) -> Result<PageReply, Failure> {
+        let body = reply?;
+        let client = self.clone();
+        tokio::task::spawn_blocking(move || client.read_page(&body, RecordForm::Row))
             .await
-            .unwrap_or_else(|_| Err(Failure::new(FailureKind::Internal, "reading the page panicked; this is a bug")));
-        page.map_err(|failure| Failure { message: self.transport.quote(&failure.message), ..failure })
+            .unwrap_or_else(|_| Err(Failure::new(FailureKind::Internal, "reading the page panicked; this is a bug")))
+    }
+
+    /// Sends a single request when the quota has room for it, and tells the ledger what came of it.
+    ///
+    /// # Errors
+    /// `RateLimited` when there is no room for longer than a call may wait; `Storage` for the ledger.
+    async fn counted(
+        &self,
+        class: RequestClass,
+        request: impl Future<Output = Result<Vec<u8>, Failure>>,
+    ) -> Result<Result<Vec<u8>, Failure>> {
+        let watch = clock::Stopwatch::start();
+        let permit = loop {
+            let now = clock::wall_clock();
+            match self.governor.take(class, now)? {
+                Take::Granted(permit) => break permit,
+                Take::AllBusy if watch.elapsed() > RATE_LIMIT_WAIT_MAX => {
+                    let message = "other processes use all the queries that Mixpanel allows at once";
+                    return Err(Error::new(ErrorKind::RateLimited, message));
+                }
+                Take::AllBusy => tokio::time::sleep(BUSY_POLL_INTERVAL).await,
+                Take::NotBefore { at, used, limit } => {
+                    let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+                    if wait > RATE_LIMIT_WAIT_MAX {
+                        let message = format!(
+                            "{used} of the {limit} queries that the quota allows are used; the next is free in {} s",
+                            wait.as_secs() + 1
+                        );
+                        return Err(
+                            Error::new(ErrorKind::RateLimited, message).with_detail("retry_after", wait.as_secs_f64())
+                        );
+                    }
+                    tokio::time::sleep(wait).await;
+                }
+            }
+        };
+        let outcome = request.await;
+        let now = clock::wall_clock();
+        match outcome.as_ref().map_err(|failure| failure.kind) {
+            Err(FailureKind::RateLimited { kind: RateLimitKind::Hourly, retry_after }) => {
+                permit.refused_hourly(now, retry_after)?;
+            }
+            Err(kind) if !kind.is_counted() => permit.refunded(now)?,
+            Err(kind) if !kind.was_answered() => permit.answered(now)?,
+            _ => permit.succeeded(now)?,
+        }
+        Ok(outcome)
     }
 }
 
@@ -165,7 +270,7 @@ async fn pause_or_give_up(failure: Failure, attempt: u32) -> Result<()> {
             tokio::time::sleep(pause).await;
             Ok(())
         }
-        Decision::Fail | Decision::Halt => Err(failure.into_error()),
+        Decision::Fail => Err(failure.into_error()),
     }
 }
 

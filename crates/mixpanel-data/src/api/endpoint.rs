@@ -1,6 +1,7 @@
 //! Where requests go, and how long they may take.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -9,6 +10,8 @@ use crate::credentials::Region;
 use crate::error::{Error, Result};
 use crate::limits;
 
+use super::quota::Quota;
+
 /// How an [`ApiClient`](super::ApiClient) reaches the server. The default is Mixpanel itself, with the documented limits.
 #[derive(Debug, Clone, Default)]
 pub struct ApiOptions {
@@ -16,6 +19,10 @@ pub struct ApiOptions {
     pub base_url: Option<String>,
     /// How long the parts of a request may take.
     pub timeouts: Timeouts,
+    /// The folder that remembers what the quota is used for; `None` remembers nothing beyond this client.
+    pub state_folder: Option<PathBuf>,
+    /// The quota to keep to.
+    pub quota: Quota,
 }
 
 /// How long the parts of a request may take.

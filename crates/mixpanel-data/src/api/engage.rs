@@ -24,8 +24,9 @@ impl PageRequest {
         check_exclusions(query)?;
         let mut fields = Vec::new();
         let mut is_empty = false;
-        if let Some(expression) = non_blank(query.where_.as_deref(), "where")? {
-            fields.push(("where", expression.to_owned()));
+        let expression = non_blank(query.where_.as_deref(), "where")?;
+        if let Some(expression) = with_since(expression, query.since.as_deref()) {
+            fields.push(("where", expression));
         }
         if let Some(cohort) = query.cohort_id.as_deref() {
             let all = query.include_all_users == IncludeUsers::All;
@@ -73,12 +74,20 @@ impl PageRequest {
     }
 
     /// The form of one page.
-    pub(super) fn form<'a>(&'a self, page: u32, session: Option<&'a str>) -> Vec<(&'static str, String)> {
+    pub(crate) fn form<'a>(&'a self, page: u32, session: Option<&'a str>) -> Vec<(&'static str, String)> {
         let mut form = vec![("page", page.to_string())];
         form.extend(session.map(|session| ("session_id", session.to_owned())));
         form.extend(self.fields.iter().cloned());
         form
     }
+}
+
+/// Joins the filter with the moment from which on profiles were to be seen. The API compares `$last_seen` as text
+/// (API facts 5, number 16).
+fn with_since(expression: Option<&str>, since: Option<&str>) -> Option<String> {
+    let Some(since) = since else { return expression.map(str::to_owned) };
+    let seen = format!(r#"properties["$last_seen"] >= {}"#, json!(since));
+    Some(expression.map_or_else(|| seen.clone(), |expression| format!("({expression}) and {seen}")))
 }
 
 fn check_exclusions(query: &ProfileQuery) -> Result<()> {

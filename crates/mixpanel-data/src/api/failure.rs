@@ -13,7 +13,7 @@ use super::rate_limit::RateLimitKind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FailureKind {
     /// 401, or the 400 that Mixpanel sends for bad credentials (API facts 2.4).
-    Unauthorized,
+    Unauthorized { status: u16 },
     /// 402.
     PaymentRequired,
     /// 403.
@@ -30,7 +30,9 @@ pub(crate) enum FailureKind {
     Server { status: u16, retry_after: Option<Duration> },
     /// Nothing came in time.
     Timeout,
-    /// No connection, or one that broke.
+    /// No connection: the request did not leave this machine.
+    Unreachable,
+    /// A connection that broke.
     Connection,
     /// A complete reply that is not a page.
     BadReply,
@@ -41,7 +43,20 @@ pub(crate) enum FailureKind {
 impl FailureKind {
     /// Says whether no request of this run can succeed any more.
     pub(crate) fn ends_the_run(self) -> bool {
-        matches!(self, Self::Unauthorized | Self::PaymentRequired | Self::Forbidden)
+        matches!(self, Self::Unauthorized { .. } | Self::PaymentRequired | Self::Forbidden)
+    }
+
+    /// Says whether the server counts such a request towards the quota (API facts 2.1).
+    pub(crate) fn is_counted(self) -> bool {
+        !matches!(
+            self,
+            Self::Unauthorized { status: 401 } | Self::PaymentRequired | Self::RateLimited { .. } | Self::Unreachable
+        )
+    }
+
+    /// Says whether a reply came, so that it is known when the server saw the request.
+    pub(crate) fn was_answered(self) -> bool {
+        !matches!(self, Self::Timeout | Self::Connection | Self::Unreachable | Self::Internal)
     }
 }
 
@@ -61,7 +76,7 @@ impl Failure {
     /// The error of a run or a call that ends with this failure.
     pub(crate) fn into_error(self) -> Error {
         let kind = match self.kind {
-            FailureKind::Unauthorized => ErrorKind::Unauthorized,
+            FailureKind::Unauthorized { .. } => ErrorKind::Unauthorized,
             FailureKind::PaymentRequired => ErrorKind::PaymentRequired,
             FailureKind::Forbidden => ErrorKind::Forbidden,
             FailureKind::NotFound => ErrorKind::NotFound,
@@ -71,13 +86,13 @@ impl Failure {
             FailureKind::SessionLost => ErrorKind::SessionLost,
             FailureKind::RateLimited { .. } => ErrorKind::RateLimited,
             FailureKind::Server { .. } => ErrorKind::ServerError,
-            FailureKind::Timeout | FailureKind::Connection => ErrorKind::Unreachable,
+            FailureKind::Timeout | FailureKind::Connection | FailureKind::Unreachable => ErrorKind::Unreachable,
             FailureKind::BadReply => ErrorKind::UnexpectedReply,
             FailureKind::Internal => ErrorKind::Internal,
         };
         let error = Error::new(kind, self.message);
         match self.kind {
-            FailureKind::Unauthorized => error.with_detail("status_code", 401),
+            FailureKind::Unauthorized { status } => error.with_detail("status_code", status),
             FailureKind::PaymentRequired => error.with_detail("status_code", 402),
             FailureKind::Forbidden => error.with_detail("status_code", 403),
             FailureKind::NotFound => error.with_detail("status_code", 404),

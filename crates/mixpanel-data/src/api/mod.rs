@@ -5,10 +5,6 @@ mod client;
 mod endpoint;
 mod engage;
 mod failure;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "the fetch takes its permits from it as soon as it can resume")
-)]
 mod quota;
 mod rate_limit;
 mod retry;
@@ -21,6 +17,6 @@ pub use endpoint::{ApiOptions, Timeouts};
 pub(crate) use engage::PageRequest;
 pub(crate) use failure::{Failure, FailureKind};
 pub use quota::Quota;
-#[cfg(test)]
+pub(crate) use quota::{Governor, Permit, RequestClass, Take, Usage};
 pub(crate) use rate_limit::RateLimitKind;
-pub(crate) use retry::{Decision, decide};
+pub(crate) use retry::{Decision, backoff, decide};

@@ -8,7 +8,6 @@ use crate::limits::{
 };
 
 use super::failure::{Failure, FailureKind};
-use super::rate_limit::RateLimitKind;
 
 /// What to do after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,25 +18,25 @@ pub(crate) enum Decision {
     Pause(Duration),
     /// Give this request up.
     Fail,
-    /// Give this request up, and send no other: the server asks for a longer wait than is waited for.
-    Halt,
 }
 
 /// Decides after the failed attempt number `attempt`, counted from 1. `fraction` is a random number from 0 to 1: pauses
 /// are drawn from the upper half of a doubling range, so that clients that failed together do not come back together.
 pub(crate) fn decide(failure: &Failure, attempt: u32, fraction: f64) -> Decision {
     match failure.kind {
-        FailureKind::Timeout | FailureKind::Connection | FailureKind::BadReply | FailureKind::Internal => {
-            transient(attempt, None, fraction)
-        }
+        FailureKind::Timeout
+        | FailureKind::Connection
+        | FailureKind::Unreachable
+        | FailureKind::BadReply
+        | FailureKind::Internal => transient(attempt, None, fraction),
         FailureKind::Server { retry_after, .. } => transient(attempt, retry_after, fraction),
-        FailureKind::RateLimited { kind, retry_after } => rate_limited(kind, retry_after, attempt, fraction),
-        FailureKind::Unauthorized
+        FailureKind::RateLimited { retry_after, .. } => rate_limited(retry_after, attempt, fraction),
+        FailureKind::Unauthorized { .. }
         | FailureKind::PaymentRequired
         | FailureKind::Forbidden
         | FailureKind::NotFound
-        | FailureKind::Rejected(_) => Decision::Fail,
-        FailureKind::SessionLost => Decision::Halt,
+        | FailureKind::Rejected(_)
+        | FailureKind::SessionLost => Decision::Fail,
     }
 }
 
@@ -46,24 +45,20 @@ fn transient(attempt: u32, retry_after: Option<Duration>, fraction: f64) -> Deci
         return Decision::Fail;
     }
     match retry_after {
-        Some(asked) if asked > RATE_LIMIT_WAIT_MAX => Decision::Fail,
-        Some(asked) => Decision::Pause(asked + spread(asked, fraction)),
-        None => Decision::Retry(backoff(BACKOFF_INITIAL, BACKOFF_MAX, attempt, fraction)),
-    }
-}
-
-fn rate_limited(kind: RateLimitKind, retry_after: Option<Duration>, attempt: u32, fraction: f64) -> Decision {
-    // When waiting did not help this request, it will not help the others.
-    if attempt >= RATE_LIMIT_ATTEMPTS_MAX {
-        return Decision::Halt;
-    }
-    match retry_after {
-        // Too many queries at once are over in a moment, whatever the header says; it is an upper bound (API facts 2.2).
-        Some(asked) if asked > RATE_LIMIT_WAIT_MAX && kind != RateLimitKind::Concurrent => Decision::Halt,
         Some(asked) => {
             let asked = asked.min(RATE_LIMIT_WAIT_MAX);
             Decision::Pause(asked + spread(asked, fraction))
         }
+        None => Decision::Retry(backoff(BACKOFF_INITIAL, BACKOFF_MAX, attempt, fraction)),
+    }
+}
+
+/// For a single request. A fetch, which may wait for hours, goes by the quota's ledger instead.
+fn rate_limited(retry_after: Option<Duration>, attempt: u32, fraction: f64) -> Decision {
+    match retry_after {
+        _ if attempt >= RATE_LIMIT_ATTEMPTS_MAX => Decision::Fail,
+        Some(asked) if asked > RATE_LIMIT_WAIT_MAX => Decision::Fail,
+        Some(asked) => Decision::Pause(asked + spread(asked, fraction)),
         None => Decision::Pause(backoff(RATE_LIMIT_BACKOFF_INITIAL, RATE_LIMIT_WAIT_MAX, attempt, fraction)),
     }
 }
@@ -73,13 +68,15 @@ fn spread(asked: Duration, fraction: f64) -> Duration {
     asked.mul_f64(fraction / 10.0)
 }
 
-fn backoff(initial: Duration, longest: Duration, attempt: u32, fraction: f64) -> Duration {
+/// A pause that doubles with each attempt, counted from 1, and is drawn from its upper half.
+pub(crate) fn backoff(initial: Duration, longest: Duration, attempt: u32, fraction: f64) -> Duration {
     let doubled = initial.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(longest);
     doubled.mul_f64(0.5 + fraction / 2.0)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::rate_limit::RateLimitKind;
     use super::*;
 
     fn failure(kind: FailureKind) -> Failure {
@@ -109,7 +106,7 @@ mod tests {
     #[test]
     fn refusals_are_not_retried() {
         for kind in [
-            FailureKind::Unauthorized,
+            FailureKind::Unauthorized { status: 401 },
             FailureKind::PaymentRequired,
             FailureKind::Forbidden,
             FailureKind::NotFound,
@@ -120,21 +117,20 @@ mod tests {
     }
 
     #[test]
-    fn rate_limits_pause_everyone() {
-        let limited = |kind, seconds: Option<u64>| FailureKind::RateLimited {
-            kind,
+    fn a_single_request_waits_a_minute_for_a_rate_limit_and_no_longer() {
+        let limited = |seconds: Option<u64>| FailureKind::RateLimited {
+            kind: RateLimitKind::LoadShed,
             retry_after: seconds.map(Duration::from_secs),
         };
-        let (pauses, end) = course(limited(RateLimitKind::LoadShed, None));
-        assert_eq!((pauses, end), (vec![1000, 2000, 4000, 8000], Decision::Halt));
-        let paused = decide(&failure(limited(RateLimitKind::Concurrent, Some(10))), 1, 0.0);
-        assert_eq!(paused, Decision::Pause(Duration::from_secs(10)));
-        let hour = decide(&failure(limited(RateLimitKind::Hourly, Some(3600))), 1, 0.0);
-        assert_eq!(hour, Decision::Halt);
-        let unknown = decide(&failure(limited(RateLimitKind::LoadShed, Some(3600))), 1, 0.0);
-        assert_eq!(unknown, Decision::Halt);
-        let minute = decide(&failure(limited(RateLimitKind::Hourly, Some(5))), 1, 0.0);
-        assert_eq!(minute, Decision::Pause(Duration::from_secs(5)));
+        assert_eq!(course(limited(None)), (vec![1000, 2000, 4000, 8000], Decision::Fail));
+        assert_eq!(decide(&failure(limited(Some(10))), 1, 0.0), Decision::Pause(Duration::from_secs(10)));
+        assert_eq!(decide(&failure(limited(Some(3600))), 1, 0.0), Decision::Fail);
+    }
+
+    #[test]
+    fn an_overloaded_server_is_not_believed_for_longer_than_a_minute() {
+        let overloaded = FailureKind::Server { status: 503, retry_after: Some(Duration::from_secs(7200)) };
+        assert_eq!(decide(&failure(overloaded), 1, 0.0), Decision::Pause(Duration::from_secs(60)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, StatusCode};
 use reqwest::Url;
 use tokio::time::timeout;
 
+use crate::clock::Stopwatch;
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::limits::{ERROR_BODY_BYTES_MAX, PAGE_BYTES_MAX};
@@ -29,10 +30,10 @@ pub(super) struct Transport {
 }
 
 /// A reply as it came.
-struct RawReply {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
+pub(super) struct RawReply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
 }
 
 impl Transport {
@@ -58,6 +59,15 @@ impl Transport {
         Ok(Self { http, credentials, server, timeouts: options.timeouts })
     }
 
+    /// Returns the server's host, with its port where that is not the scheme's own.
+    pub(super) fn host(&self) -> String {
+        self.server.host()
+    }
+
+    pub(super) fn is_loopback(&self) -> bool {
+        self.server.is_loopback()
+    }
+
     pub(super) fn credentials(&self) -> &Credentials {
         &self.credentials
     }
@@ -70,13 +80,23 @@ impl Transport {
         form: Option<&[(&'static str, String)]>,
     ) -> Result<Vec<u8>, Failure> {
         let limit = self.timeouts.page;
+        let watch = Stopwatch::start();
+        let page = form.and_then(|fields| fields.iter().find(|(name, _)| *name == "page")).map(|(_, page)| page);
+        tracing::debug!(?endpoint, page, "request sent");
         let reply = timeout(limit, self.exchange(method, endpoint, form))
             .await
             .unwrap_or_else(|_| Err(too_slow("the whole reply", limit)))?;
+        let (status, bytes) = (reply.status.as_u16(), reply.body.len());
+        tracing::debug!(?endpoint, page, status, bytes, elapsed = ?watch.elapsed(), "reply received");
+        let has_session = form.is_some_and(|fields| fields.iter().any(|(name, _)| *name == "session_id"));
+        self.judge(reply, has_session)
+    }
+
+    /// Says what a whole reply is worth: its decoded body, or why it is of no use.
+    pub(super) fn judge(&self, reply: RawReply, has_session: bool) -> Result<Vec<u8>, Failure> {
         if reply.status == StatusCode::OK {
             return decode(&reply.headers, reply.body);
         }
-        let has_session = form.is_some_and(|fields| fields.iter().any(|(name, _)| *name == "session_id"));
         Err(self.refusal(reply, has_session))
     }
 
@@ -161,8 +181,8 @@ impl Transport {
         let said = said(&body);
         let retry_after = rate_limit::retry_after(&headers);
         let kind = match status.as_u16() {
-            401 => FailureKind::Unauthorized,
-            400 if said.contains("Unable to authenticate request") => FailureKind::Unauthorized,
+            401 => FailureKind::Unauthorized { status: 401 },
+            400 if said.contains("Unable to authenticate request") => FailureKind::Unauthorized { status: 400 },
             400 if has_session && names_lost_session(&said) => FailureKind::SessionLost,
             402 => FailureKind::PaymentRequired,
             403 => FailureKind::Forbidden,
@@ -194,7 +214,7 @@ impl Transport {
         let host = self.server.host();
         let cause = innermost(error);
         if error.is_connect() {
-            return Failure::new(FailureKind::Connection, format!("cannot connect to {host}: {cause}"));
+            return Failure::new(FailureKind::Unreachable, format!("cannot connect to {host}: {cause}"));
         }
         if error.is_timeout() {
             return Failure::new(FailureKind::Timeout, format!("{host} did not answer in time: {cause}"));

@@ -1,24 +1,35 @@
 //! Decides what a fetch does next. A state machine without I/O: it is told what happened and when, and answers what to
 //! do. Times are counted from the start of the run; random numbers are given.
+//!
+//! Here is the way of a page that comes; `faults` has what is done about one that does not.
+
+mod books;
+mod faults;
+mod resume;
+mod short_pages;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::api::{Decision, Failure, FailureKind, decide};
-use crate::limits::{FLIGHT_BYTES_MAX, PAGES_WARNING, PROBE_ATTEMPTS_MAX, QUERIES_PER_HOUR, WRITER_QUEUE_PAGES};
-use crate::types::ProfileProgress;
+use crate::api::{Failure, FailureKind};
+use crate::limits::{
+    FLIGHT_BYTES_MAX, MAX_WAIT, PAGES_READY_MAX, PAGES_WARNING, QUERIES_PER_HOUR, SESSION_RESTARTS_MAX,
+};
 
 use super::gate::Gate;
-use super::outcome::{Ending, Outcome};
-use super::pages::{FailedAttempts, PageState, Pages};
+use super::outcome::Ending;
+use super::pages::{PageState, Pages};
 use super::plan::Plan;
 use super::progress::FetchEvent;
+use short_pages::ShortPages;
+
+pub(crate) use resume::Earlier;
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Send a request for this page; report what came of it.
-    Ask { page: u32, session: Option<String> },
+    /// Send this request, if the quota has room for it; say so with [`Coordinator::sent`], and report what came of it.
+    Ask(Ask),
     /// Nothing before this moment, unless something happens.
     WaitUntil(Duration),
     /// Nothing until something happens.
@@ -27,12 +38,21 @@ pub(crate) enum Action {
     Finish,
 }
 
+/// A request to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ask {
+    /// Which session of the run it belongs to. What comes of a request of an earlier one is dropped unseen.
+    pub(crate) generation: u32,
+    pub(crate) page: u32,
+    pub(crate) session: Option<String>,
+}
+
 /// What to do with a page that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Hand it to the writer, and report when it is staged.
     Store,
-    /// Drop it: it is not the page that was asked for, or it only shows that nothing follows.
+    /// Drop it: it is not the page that was asked for, it is to be asked for again, or it only shows that nothing follows.
     Drop,
 }
 
@@ -49,17 +69,62 @@ pub(crate) struct PageFacts {
     pub(crate) bytes: usize,
 }
 
+/// What a fetch keeps to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// Requests at a time, at most.
+    pub(crate) workers: u32,
+    /// Times that it may begin again because the session was lost.
+    pub(crate) restarts_max: u32,
+    /// Longest time without a page that it waits for the quota.
+    pub(crate) max_wait: Duration,
+    /// Which pages it asks for.
+    pub(crate) extent: Extent,
+}
+
+/// Which pages a fetch asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All.
+    Whole,
+    /// Page 0, to see what there is.
+    FirstPage,
+}
+
+impl Rules {
+    pub(crate) fn new(workers: u32) -> Self {
+        Self { workers: workers.max(1), restarts_max: SESSION_RESTARTS_MAX, max_wait: MAX_WAIT, extent: Extent::Whole }
+    }
+}
+
 /// The state of a fetch.
 #[derive(Debug)]
 pub(crate) struct Coordinator {
-    workers: u32,
+    rules: Rules,
+    /// Requests at a time that the server seems to allow.
+    allowed: u32,
+    /// Pages that came since that was last changed.
+    pages_since_change: u32,
+    generation: u32,
+    restarts: u32,
     plan: Option<Plan>,
     session_id: Option<String>,
+    first_page_records: u64,
     pages: Pages,
+    /// Records of the pages that an earlier process staged.
+    earlier: BTreeMap<u32, u64>,
+    /// Pages that were given up since one came.
+    given_up_in_a_row: u32,
+    /// Since when nothing reaches the server.
+    outage_since: Option<Duration>,
     in_flight: u32,
+    reading: u32,
     writing: u32,
     largest_page: usize,
     gate: Gate,
+    /// Other processes have all places until then, and since when.
+    busy: Option<(Duration, Duration)>,
+    short: ShortPages,
     ending: Option<Ending>,
     /// When pages in flight are not waited for any more.
     stop_deadline: Option<Duration>,
@@ -73,17 +138,28 @@ pub(crate) struct Coordinator {
 }
 
 impl Coordinator {
-    /// Begins a fetch with at most `workers` requests at a time.
-    pub(crate) fn new(workers: u32) -> Self {
+    /// Begins a fetch.
+    pub(crate) fn new(rules: Rules) -> Self {
         Self {
-            workers: workers.max(1),
+            rules,
+            allowed: rules.workers,
+            pages_since_change: 0,
+            generation: 0,
+            restarts: 0,
             plan: None,
             session_id: None,
+            first_page_records: 0,
             pages: Pages::default(),
+            earlier: BTreeMap::new(),
+            given_up_in_a_row: 0,
+            outage_since: None,
             in_flight: 0,
+            reading: 0,
             writing: 0,
             largest_page: 1,
             gate: Gate::default(),
+            busy: None,
+            short: ShortPages::default(),
             ending: None,
             stop_deadline: None,
             failed: BTreeMap::new(),
@@ -101,9 +177,19 @@ impl Coordinator {
         self.events.pop_front()
     }
 
+    /// Tells the caller something that is not the coordinator's own.
+    pub(crate) fn tell(&mut self, event: FetchEvent) {
+        self.events.push_back(event);
+    }
+
+    /// Which session of the run is the present one.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// Says what to do at `now`. Ask again after every action that is not a wait.
     pub(crate) fn next(&mut self, now: Duration) -> Action {
-        let under_way = self.in_flight + self.writing;
+        let under_way = self.in_flight + self.reading + self.writing;
         match &self.ending {
             Some(Ending::WriterFailed) => return Action::Finish,
             Some(_) if under_way == 0 || self.stop_deadline.is_some_and(|deadline| now >= deadline) => {
@@ -118,36 +204,43 @@ impl Coordinator {
         if let Some(until) = self.gate.closed_until() {
             return Action::WaitUntil(until);
         }
+        if let Some((until, _)) = self.busy.filter(|(until, _)| now < *until) {
+            return Action::WaitUntil(until);
+        }
         let by_memory = u32::try_from(FLIGHT_BYTES_MAX / self.largest_page).unwrap_or(u32::MAX).max(1);
-        let allowed = if self.gate.is_on_trial() { 1 } else { self.workers };
-        let queue = u32::try_from(WRITER_QUEUE_PAGES).unwrap_or(u32::MAX);
-        if self.in_flight >= allowed || under_way >= by_memory.min(allowed + queue) {
+        let allowed = if self.gate.is_on_trial() { 1 } else { self.allowed };
+        let on_trial = self.gate.is_on_trial() && self.reading > 0;
+        if self.in_flight >= allowed
+            || on_trial
+            || under_way >= by_memory
+            || self.reading + self.writing >= PAGES_READY_MAX
+        {
             return Action::WaitForEvent;
         }
-        self.pick(now).unwrap_or_else(|| self.wait_or_finish(under_way))
+        match self.pick(now) {
+            Some(page) => Action::Ask(self.request_for(page)),
+            None => self.wait_or_finish(under_way),
+        }
     }
 
     /// The next page to ask for: what is to be repeated first, then the plan, then the page after it.
-    fn pick(&mut self, now: Duration) -> Option<Action> {
-        if let Some((page, failed)) = self.pages.take_due(now) {
-            self.retry_count += 1;
-            return Some(self.ask(page, failed));
+    fn pick(&self, now: Duration) -> Option<u32> {
+        if let Some(page) = self.pages.due(now) {
+            return Some(page);
         }
         let fresh = self.pages.next_fresh();
-        let is_planned = fresh < self.plan.as_ref().map_or(1, Plan::pages);
-        if !is_planned && self.plan.as_ref().and_then(Plan::probe) != Some(fresh) {
+        if self.rules.extent == Extent::FirstPage && fresh > 0 {
             return None;
         }
-        let page = self.pages.take_fresh();
-        Some(self.ask(page, FailedAttempts::default()))
+        let is_planned = fresh < self.plan.as_ref().map_or(1, Plan::pages);
+        let is_probe = self.plan.as_ref().and_then(Plan::probe) == Some(fresh);
+        (is_planned || is_probe).then_some(fresh)
     }
 
-    fn ask(&mut self, page: u32, failed: FailedAttempts) -> Action {
-        self.pages.set(page, PageState::Asked { failed });
-        self.in_flight += 1;
-        self.request_count += 1;
-        let session = if page == 0 { None } else { self.session_id.clone() };
-        Action::Ask { page, session }
+    fn request_for(&self, page: u32) -> Ask {
+        // Without a session a request makes a new one, so none goes out beside it.
+        let session = if self.plan.is_none() { None } else { self.session_id.clone() };
+        Ask { generation: self.generation, page, session }
     }
 
     fn wait_or_finish(&self, under_way: u32) -> Action {
@@ -158,21 +251,44 @@ impl Coordinator {
         }
     }
 
-    /// A whole reply came for `page`.
+    /// The request that [`next`](Self::next) asked for is on its way.
+    pub(crate) fn sent(&mut self, page: u32) {
+        if self.busy.take().is_some_and(|(until, since)| until.saturating_sub(since) >= faults::BUSY_TOLD_AFTER) {
+            self.events.push_back(FetchEvent::Resumed);
+        }
+        self.retry_count += u64::from(self.pages.ask(page));
+        self.request_count += 1;
+        self.in_flight += 1;
+    }
+
+    /// The whole reply to the request for `page` is here, so that another request may go out. It is being read.
+    pub(crate) fn reply_received(&mut self, page: u32) {
+        let failed = self.pages.failed_attempts(page);
+        self.pages.set(page, PageState::Reading { failed });
+        self.in_flight -= 1;
+        self.reading += 1;
+    }
+
+    /// The reply to the request for `page` is a page.
     pub(crate) fn page_arrived(&mut self, page: u32, facts: &PageFacts, now: Duration, fraction: f64) -> Verdict {
         if let Err(failure) = self.check_reply(page, facts) {
             self.request_failed(page, failure, now, fraction);
             return Verdict::Drop;
         }
-        self.in_flight -= 1;
-        self.gate.request_succeeded();
+        self.reading -= 1;
+        self.server_answers();
         self.largest_page = self.largest_page.max(facts.bytes);
         if self.plan.is_none() {
             self.make_plan(facts);
         }
+        if self.is_too_short(page, facts.received) {
+            self.ask_again_for_length(page, facts.received, now);
+            return Verdict::Drop;
+        }
         let Some(plan) = &mut self.plan else { return Verdict::Drop };
         let is_probe = plan.probe() == Some(page);
         plan.page_arrived(page, facts.received);
+        plan.absorb(&self.earlier);
         // A short last page ends the plan, unless the page after it is under way already.
         if page + 1 == plan.pages()
             && facts.received < plan.page_size()
@@ -208,6 +324,7 @@ impl Coordinator {
     fn make_plan(&mut self, facts: &PageFacts) {
         let mut plan = Plan::new(facts.total, facts.page_size, facts.received);
         self.session_id.clone_from(&facts.session_id);
+        self.first_page_records = facts.received;
         if self.session_id.is_none() {
             let more_may_follow = plan.probe().is_some() && !plan.covers_total();
             if plan.pages() > 1 || more_may_follow {
@@ -216,18 +333,23 @@ impl Coordinator {
             }
             plan.close();
         }
-        let total_pages = plan.total().map(|_| plan.pages());
-        self.events.push_back(FetchEvent::Planned { total_pages, expected_rows: plan.total(), workers: self.workers });
+        self.tell_plan(&plan);
         if plan.pages() > PAGES_WARNING {
             self.events.push_back(FetchEvent::Warning(format!(
-                "{} pages to fetch, and Mixpanel allows {QUERIES_PER_HOUR} queries an hour for a project; pages after the first are reported not to count, but if they do here, the fetch will meet that limit (a larger page size needs fewer pages)",
+                "{} pages to fetch, and Mixpanel allows {QUERIES_PER_HOUR} queries an hour for a project; pages after the first are reported not to count, but if they do here, the fetch waits when that limit is reached (a larger page size needs fewer pages)",
                 plan.pages()
             )));
         }
         self.plan = Some(plan);
     }
 
-    /// A page is staged.
+    fn tell_plan(&mut self, plan: &Plan) {
+        let total_pages = plan.total().map(|_| plan.pages());
+        let workers = self.rules.workers;
+        self.events.push_back(FetchEvent::Planned { total_pages, expected_rows: plan.total(), workers });
+    }
+
+    /// A page of the present session is staged.
     pub(crate) fn page_staged(&mut self, page: u32, rows: u64) {
         self.writing -= 1;
         let received = match self.pages.state(page) {
@@ -251,131 +373,12 @@ impl Coordinator {
         self.stop_deadline = Some(deadline);
         self.end(Ending::Stopped);
     }
-
-    /// A request for `page` brought nothing usable.
-    pub(crate) fn request_failed(&mut self, page: u32, failure: Failure, now: Duration, fraction: f64) {
-        self.in_flight -= 1;
-        let mut failed = self.pages.failed_attempts(page);
-        if failure.kind.ends_the_run() {
-            self.pages.set(page, PageState::Fresh);
-            self.end(Ending::Fatal(failure));
-            return;
-        }
-        if self.ending.is_some() {
-            self.pages.set(page, PageState::Fresh);
-            return;
-        }
-        let is_probe = self.plan.as_ref().and_then(Plan::probe) == Some(page);
-        match self.decide(&failure, &mut failed, fraction, is_probe) {
-            Decision::Retry(pause) => self.retry(page, failed, &failure, now, pause),
-            Decision::Pause(pause) => {
-                self.retry(page, failed, &failure, now, pause);
-                self.gate.close(now, now + pause);
-                self.events.push_back(FetchEvent::Waiting { reason: failure.message, pause });
-            }
-            _ if is_probe && self.nothing_may_follow(&failure) => {
-                self.pages.set(page, PageState::Absent);
-                self.plan.iter_mut().for_each(Plan::drop_probe);
-            }
-            _ if self.plan.is_none() => {
-                self.pages.set(page, PageState::Fresh);
-                self.end(Ending::Fatal(failure));
-            }
-            decision => {
-                self.plan.iter_mut().filter(|_| is_probe).for_each(Plan::keep_probe);
-                self.give_up(page, &failure);
-                if decision == Decision::Halt {
-                    self.end(Ending::Halted(failure));
-                }
-            }
-        }
-    }
-
-    /// The page after the last one is not worth as many attempts as the others when the server said that it has none.
-    fn decide(&self, failure: &Failure, failed: &mut FailedAttempts, fraction: f64, is_probe: bool) -> Decision {
-        let count = match failure.kind {
-            FailureKind::RateLimited { .. } => &mut failed.by_rate_limit,
-            _ => &mut failed.by_fault,
-        };
-        *count += 1;
-        let expected_absent = is_probe && self.plan.as_ref().is_some_and(Plan::covers_total);
-        if expected_absent && *count >= PROBE_ATTEMPTS_MAX {
-            return Decision::Fail;
-        }
-        decide(failure, *count, fraction)
-    }
-
-    /// A refusal of the page after the last one may be the server's way to say that there is none. Anything else is not,
-    /// least of all a lost session, unless the server said before how many profiles there are and they are all here.
-    fn nothing_may_follow(&self, failure: &Failure) -> bool {
-        let refused = matches!(failure.kind, FailureKind::Rejected(400) | FailureKind::NotFound);
-        refused || self.plan.as_ref().is_some_and(Plan::covers_total)
-    }
-
-    fn retry(&mut self, page: u32, failed: FailedAttempts, failure: &Failure, now: Duration, pause: Duration) {
-        self.pages.retry(page, failed, now + pause);
-        let attempt = failed.by_fault + failed.by_rate_limit;
-        self.events.push_back(FetchEvent::Retry { page_index: page, attempt, reason: failure.message.clone(), pause });
-    }
-
-    fn give_up(&mut self, page: u32, failure: &Failure) {
-        self.pages.set(page, PageState::Failed);
-        self.failed.insert(page, failure.clone());
-        self.report(page, Err(failure.message.clone()));
-    }
-
-    fn report(&mut self, page: u32, result: Result<u64, String>) {
-        let plan = self.plan.as_ref();
-        self.events.push_back(FetchEvent::Page(ProfileProgress {
-            page_index: page,
-            total_pages: plan.filter(|plan| plan.total().is_some()).map(Plan::pages),
-            rows: *result.as_ref().unwrap_or(&0),
-            success: result.is_ok(),
-            error: result.err(),
-            cumulative_rows: self.rows,
-        }));
-    }
-
-    /// The first reason counts, but a writer that failed or a run that cannot go on beats a wish to stop.
-    fn end(&mut self, ending: Ending) {
-        let severity = |ending: &Ending| match ending {
-            Ending::Halted(_) => 0,
-            Ending::Stopped => 1,
-            Ending::Fatal(_) => 2,
-            Ending::WriterFailed => 3,
-        };
-        if self.ending.as_ref().is_none_or(|current| severity(current) < severity(&ending)) {
-            self.ending = Some(ending);
-        }
-    }
-
-    /// Closes the books. After a halt, every page that is not there has failed for the same reason.
-    pub(crate) fn finish(&mut self, now: Duration) -> Outcome {
-        if let Some(Ending::Halted(failure)) = self.ending.clone() {
-            for page in self.pages.unfinished(self.plan.as_ref().map_or(1, Plan::pages)) {
-                let message = format!("given up, because of another page: {}", failure.message);
-                self.give_up(page, &Failure::new(failure.kind, message));
-            }
-        }
-        Outcome {
-            ending: self.ending.clone(),
-            staged: self.pages.staged(),
-            failed: self.failed.clone(),
-            expected_rows: self.plan.as_ref().and_then(Plan::total),
-            received: self.received,
-            rejected: self.rejected,
-            requests: self.request_count,
-            retries: self.retry_count,
-            waited: self.gate.waited(now),
-        }
-    }
-
-    /// What page 0 said, for the manifest: session, total and page size.
-    pub(crate) fn session(&self) -> Option<(Option<&str>, &Plan)> {
-        self.plan.as_ref().map(|plan| (self.session_id.as_deref(), plan))
-    }
 }
 
 #[cfg(test)]
 #[path = "coordinator_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "coordinator_waits_test.rs"]
+mod waits_tests;

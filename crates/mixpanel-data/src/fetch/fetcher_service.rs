@@ -7,9 +7,10 @@ use crate::error::Result;
 use crate::profile_query::FetchMode;
 use crate::types::{FetchResult, ProfileFetchResult};
 
+use super::loading::TableReport;
 use super::parallel_profile_fetcher::ParallelProfileFetcherService;
-use super::pipeline::fetch_into_table;
-use super::request::ProfileFetch;
+use super::pipeline::{fetch_into_table, resume_into_table};
+use super::request::{ProfileFetch, ResumeFetch};
 
 /// Fetches profiles into a table, in the mode that the fetch asks for.
 #[derive(Debug, Clone)]
@@ -37,16 +38,35 @@ impl FetcherService {
             let parallel = ParallelProfileFetcherService::new(self.client.clone(), self.database.clone());
             return parallel.fetch_profiles(fetch).await.map(ProfileFetchResult::Parallel);
         }
-        let report = fetch_into_table(&self.client, &self.database, fetch).await?;
-        Ok(ProfileFetchResult::Sequential(FetchResult {
-            table: report.table,
-            rows: report.rows,
-            kind: "profiles",
-            duration_seconds: report.duration_seconds,
-            date_range: None,
-            fetched_at: report.fetched_at,
-            failed_page_indices: report.failed_pages,
-            counts: report.counts,
-        }))
+        fetch_into_table(&self.client, &self.database, fetch).await.map(sequential)
     }
+
+    /// Goes on with an unfinished run; see [`Workspace::resume_fetch`](crate::Workspace::resume_fetch). The result has the
+    /// shape of the mode.
+    ///
+    /// # Errors
+    /// As [`Workspace::resume_fetch`](crate::Workspace::resume_fetch).
+    ///
+    /// # Cancellation
+    /// As [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
+    pub async fn resume_fetch(&self, resume: ResumeFetch) -> Result<ProfileFetchResult> {
+        let (mode, report) = resume_into_table(&self.client, &self.database, resume).await?;
+        Ok(match mode {
+            FetchMode::Sequential => sequential(report),
+            FetchMode::Parallel { .. } => ProfileFetchResult::Parallel(report.into()),
+        })
+    }
+}
+
+fn sequential(report: TableReport) -> ProfileFetchResult {
+    ProfileFetchResult::Sequential(FetchResult {
+        table: report.table,
+        rows: report.rows,
+        kind: "profiles",
+        duration_seconds: report.duration_seconds,
+        date_range: None,
+        fetched_at: report.fetched_at,
+        failed_page_indices: report.failed_pages,
+        counts: report.counts,
+    })
 }

@@ -1,6 +1,8 @@
-//! The one gate that all requests pass: closed while the server wants a pause, and opened by one request first.
+//! The one gate that all requests pass: closed while no request can be of use, and opened by one request first.
 
 use std::time::Duration;
+
+use crate::limits::WAIT_GROWTH_TOLD;
 
 /// Whether requests may be sent. Times are counted from the start of the run.
 #[derive(Debug, Clone, Default)]
@@ -8,6 +10,10 @@ pub(super) struct Gate {
     closed: Option<Closed>,
     /// After a pause one request goes ahead; the others follow when it succeeds.
     trial: bool,
+    /// Times that it was closed since a request last succeeded.
+    closings: u32,
+    /// Since when no request has succeeded, if it was closed meanwhile.
+    fruitless_since: Option<Duration>,
     waited: Duration,
 }
 
@@ -18,11 +24,17 @@ struct Closed {
 }
 
 impl Gate {
-    /// Closes the gate until `until`, or longer if it is closed for longer already.
-    pub(super) fn close(&mut self, now: Duration, until: Duration) {
+    /// Closes the gate until `until`, or longer if it is closed for longer already. Says whether that is news: several
+    /// requests that were under way together are refused together, for one reason.
+    pub(super) fn close(&mut self, now: Duration, until: Duration) -> bool {
+        let was_open = self.closed.is_none();
         let closed = self.closed.get_or_insert(Closed { since: now, until });
+        let is_news = was_open || until > closed.until + WAIT_GROWTH_TOLD;
         closed.until = closed.until.max(until);
         self.trial = true;
+        self.closings += u32::from(was_open);
+        self.fruitless_since.get_or_insert(now);
+        is_news
     }
 
     /// Opens the gate if its time has come; says whether it did so now.
@@ -47,8 +59,21 @@ impl Gate {
         self.trial
     }
 
+    /// Which attempt in a row, counted from 1, has failed when it is closed now. What is refused while it is closed belongs
+    /// to the attempt that closed it.
+    pub(super) fn attempt(&self) -> u32 {
+        self.closings + u32::from(self.closed.is_none())
+    }
+
+    /// How long no request will have succeeded at `moment`.
+    pub(super) fn fruitless_at(&self, moment: Duration) -> Duration {
+        self.fruitless_since.map_or(Duration::ZERO, |since| moment.saturating_sub(since))
+    }
+
     /// A request succeeded, so the server takes requests again.
     pub(super) fn request_succeeded(&mut self) {
+        self.closings = 0;
+        self.fruitless_since = self.closed.map(|closed| closed.since);
         if self.closed.is_none() {
             self.trial = false;
         }

@@ -4,22 +4,32 @@
 //! does it), then `pipeline` (the whole way from the arguments to the report).
 
 mod coordinator;
+mod dispatch;
 mod fetcher_service;
 mod gate;
+mod identity;
+mod loading;
 mod outcome;
 mod pages;
 mod parallel_profile_fetcher;
 mod pipeline;
 mod plan;
+mod planning;
 mod prepare;
 mod progress;
 mod request;
 mod run;
+mod runs;
+#[cfg(test)]
+mod simulation;
 mod stream;
+mod streaming;
 mod writer;
 
 pub use fetcher_service::FetcherService;
 pub use parallel_profile_fetcher::ParallelProfileFetcherService;
-pub(crate) use pipeline::stream_profiles;
+pub(crate) use planning::plan_fetch;
 pub use progress::FetchEvent;
-pub use request::ProfileFetch;
+pub use request::{ProfileFetch, ResumeFetch};
+pub(crate) use runs::unfinished_runs;
+pub(crate) use streaming::stream_profiles;

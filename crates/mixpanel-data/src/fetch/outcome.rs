@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::api::Failure;
+use crate::api::{Failure, FailureKind};
+
+use super::coordinator::Earlier;
+use super::plan::Plan;
 
 /// Why a fetch ends before every page is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +41,41 @@ pub(crate) struct Outcome {
     pub(crate) retries: u64,
     /// Time in which the server wanted a pause.
     pub(crate) waited: Duration,
+    /// Times that it began again because the session was lost.
+    pub(crate) session_restarts: u32,
+    /// Pages in the middle that stayed shorter than a page.
+    pub(crate) short_pages: Vec<u32>,
 }
 
 impl Outcome {
+    /// The outcome of a run that asks for nothing any more: what is not on disk will not come.
+    pub(crate) fn of_staged(earlier: &Earlier) -> Self {
+        let staged: Vec<u32> = earlier.staged.iter().map(|page| page.page).collect();
+        let mut plan = earlier.plan();
+        // A page after the last one that was not looked for may be there, whatever the server said.
+        plan.iter_mut().for_each(Plan::keep_probe);
+        let last = staged.last().map_or(0, |page| page + 1);
+        let pages = plan.as_ref().map_or(0, Plan::pages).max(last);
+        let missing = (0..pages).filter(|page| staged.binary_search(page).is_err());
+        let failure = Failure::new(FailureKind::Internal, "it was done without");
+        let rejected = earlier.staged.iter().map(|page| page.rejected).sum();
+        Self {
+            failed: missing.map(|page| (page, failure.clone())).collect(),
+            staged,
+            expected_rows: plan.and_then(|plan| plan.total()),
+            received: earlier.staged.iter().map(|page| page.rows).sum::<u64>() + rejected,
+            rejected,
+            ..Self::nothing_asked()
+        }
+    }
+
+    /// The outcome of a run whose pages are all here, as was found out when the last one came.
+    pub(crate) fn whole(earlier: &Earlier) -> Self {
+        Self { failed: BTreeMap::new(), ..Self::of_staged(earlier) }
+    }
+
     /// The outcome of a fetch that had nothing to ask for.
-    pub(super) fn nothing_asked() -> Self {
+    pub(crate) fn nothing_asked() -> Self {
         Self {
             ending: None,
             staged: Vec::new(),
@@ -53,6 +86,8 @@ impl Outcome {
             requests: 0,
             retries: 0,
             waited: Duration::ZERO,
+            session_restarts: 0,
+            short_pages: Vec::new(),
         }
     }
 }

@@ -9,6 +9,8 @@ pub(super) enum PageState {
     Fresh,
     /// A request is under way, after so many failed ones.
     Asked { failed: FailedAttempts },
+    /// The whole reply is here and is being read.
+    Reading { failed: FailedAttempts },
     /// Waits among the retries.
     Waiting,
     /// On its way to the disk.
@@ -21,11 +23,13 @@ pub(super) enum PageState {
     Absent,
 }
 
-/// How often a page was asked for in vain. Rate limits are counted apart: they say nothing about the page.
+/// How often a page was asked for in vain. What says nothing about the page, such as a rate limit, is not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct FailedAttempts {
+    /// By a fault of the reply.
     pub(super) by_fault: u32,
-    pub(super) by_rate_limit: u32,
+    /// Because it was shorter than a page in the middle should be.
+    pub(super) by_length: u32,
 }
 
 /// An attempt that is due at some time.
@@ -62,20 +66,18 @@ impl Pages {
     /// Returns how often the page that is under way was asked for in vain.
     pub(super) fn failed_attempts(&self, page: u32) -> FailedAttempts {
         match self.state(page) {
-            PageState::Asked { failed } => failed,
+            PageState::Asked { failed } | PageState::Reading { failed } => failed,
             _ => FailedAttempts::default(),
         }
     }
 
-    /// Returns the first page that was never asked for.
+    /// Returns the first page that was never asked for; pages that an earlier process staged are passed over.
     pub(super) fn next_fresh(&self) -> u32 {
-        self.next_fresh
-    }
-
-    /// Takes the first page that was never asked for.
-    pub(super) fn take_fresh(&mut self) -> u32 {
-        self.next_fresh += 1;
-        self.next_fresh - 1
+        let mut page = self.next_fresh;
+        while self.state(page) == PageState::Staged {
+            page += 1;
+        }
+        page
     }
 
     /// Has a page that failed so often asked for again, at `not_before` or later.
@@ -84,11 +86,19 @@ impl Pages {
         self.retries.push(Retry { page, failed, not_before });
     }
 
-    /// Takes a page that is to be asked for again now.
-    pub(super) fn take_due(&mut self, now: Duration) -> Option<(u32, FailedAttempts)> {
-        let due = self.retries.iter().position(|retry| retry.not_before <= now)?;
-        let Retry { page, failed, .. } = self.retries.remove(due);
-        Some((page, failed))
+    /// Returns a page that is to be asked for again now.
+    pub(super) fn due(&self, now: Duration) -> Option<u32> {
+        self.retries.iter().find(|retry| retry.not_before <= now).map(|retry| retry.page)
+    }
+
+    /// Notes that a page is being asked for; says whether it is so again.
+    pub(super) fn ask(&mut self, page: u32) -> bool {
+        let retry = self.retries.iter().position(|retry| retry.page == page).map(|index| self.retries.remove(index));
+        if retry.is_none() {
+            self.next_fresh = page + 1;
+        }
+        self.set(page, PageState::Asked { failed: retry.map_or_else(FailedAttempts::default, |retry| retry.failed) });
+        retry.is_some()
     }
 
     /// Returns when the next page is to be asked for again.

@@ -6,6 +6,7 @@ use crate::api::ApiClient;
 use crate::error::Result;
 use crate::types::ParallelProfileResult;
 
+use super::loading::TableReport;
 use super::pipeline::fetch_into_table;
 use super::request::ProfileFetch;
 
@@ -33,8 +34,13 @@ impl ParallelProfileFetcherService {
     /// # Cancellation
     /// As [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
     pub async fn fetch_profiles(&self, fetch: ProfileFetch) -> Result<ParallelProfileResult> {
-        let report = fetch_into_table(&self.client, &self.database, fetch.parallel()).await?;
-        Ok(ParallelProfileResult {
+        fetch_into_table(&self.client, &self.database, fetch.parallel()).await.map(ParallelProfileResult::from)
+    }
+}
+
+impl From<TableReport> for ParallelProfileResult {
+    fn from(report: TableReport) -> Self {
+        Self {
             table: report.table,
             total_rows: report.rows,
             successful_pages: report.staged_pages,
@@ -43,6 +49,6 @@ impl ParallelProfileFetcherService {
             duration_seconds: report.duration_seconds,
             fetched_at: report.fetched_at,
             counts: report.counts,
-        })
+        }
     }
 }

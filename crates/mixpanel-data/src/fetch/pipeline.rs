@@ -1,37 +1,24 @@
-//! A fetch from its arguments to its report: check, stage, load.
+//! A fetch into a table from its arguments to its report: check, stage, load. A run that was begun earlier comes in halfway.
 
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use crate::api::ApiClient;
+use crate::api::{ApiClient, FailureKind};
 use crate::clock::{Stopwatch, new_run_id, wall_clock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::LOCK_WAIT;
 use crate::parse::RecordForm;
-use crate::profile_query::OnExisting;
-use crate::stage::{Manifest, Stage};
-use crate::store::{self, Found, LoadKind, LoadReport, LoadRequest, RunRecord, TableName};
-use crate::types::{FetchCounts, ProfileStreamResult};
+use crate::profile_query::{FetchMode, MissingPages, OnExisting};
+use crate::stage::{self, Manifest, Progress, Stage};
+use crate::store::{self, Found, LoadKind, TableName};
 
+use super::coordinator::{Earlier, Rules};
+use super::identity::{check_same_run, since_last_load};
+use super::loading::{Job, TableReport, look_for_commit};
 use super::outcome::{Ending, Outcome};
 use super::prepare::{Prepared, prepare};
 use super::progress::FetchEvent;
-use super::request::{Callbacks, ProfileFetch};
+use super::request::{Control, ProfileFetch, ResumeFetch, Since};
 use super::run::{Finished, Run};
-use super::stream::{RecordSink, StreamOutput};
 use super::writer::Destination;
-
-/// What a fetch into a table came to, whatever its mode.
-pub(super) struct TableReport {
-    pub(super) table: String,
-    pub(super) rows: u64,
-    pub(super) staged_pages: u32,
-    pub(super) failed_pages: Vec<u32>,
-    pub(super) duration_seconds: f64,
-    pub(super) fetched_at: String,
-    pub(super) counts: FetchCounts,
-}
 
 /// Fetches profiles into a table of `database`.
 pub(super) async fn fetch_into_table(
@@ -40,245 +27,299 @@ pub(super) async fn fetch_into_table(
     mut fetch: ProfileFetch,
 ) -> Result<TableReport> {
     let watch = Stopwatch::start();
-    let started_at = wall_clock();
     let table = TableName::parse(&fetch.table)?;
-    let prepared = prepare(&fetch, started_at.as_second())?;
-    let (path, name, on_existing) = (database.to_owned(), table.clone(), fetch.on_existing);
-    let found = blocking(move || store::preflight(&path, &name, on_existing, LoadKind::First)).await?;
-    let mut callbacks = std::mem::take(&mut fetch.callbacks);
-    prepared.warning.iter().for_each(|warning| callbacks.tell(warning));
-
-    let manifest = manifest(client, &fetch, &prepared, started_at);
-    let run_id = manifest.run_id.clone();
-    let query = prepared.query.clone();
-    let path = database.to_owned();
-    let stage = blocking(move || Stage::create(&path, manifest)).await?;
-    let (stage, outcome) = if prepared.request.is_empty {
-        (stage, Outcome::nothing_asked())
-    } else {
-        let finished = run(client, &fetch, prepared).drive(Destination::Stage(stage), &mut callbacks).await;
-        let finished = finished.map_err(|error| error.with_run_id(run_id.clone()))?;
-        check_ending(finished, &run_id)?
-    };
-    let failed_pages: Vec<u32> = outcome.failed.keys().copied().collect();
-    if on_existing == OnExisting::Replace && found == Found::Table && !failed_pages.is_empty() {
-        return Err(incomplete(&outcome, &table).with_run_id(run_id));
+    if fetch.since == Since::LastLoad {
+        fetch.query.since = Some(since_last_load(client, database, &table, &fetch.query).await?);
     }
-    callbacks.tell(&FetchEvent::Loading { rows: outcome.received - outcome.rejected });
-    let finished_at = wall_clock();
-    let credentials = client.credentials();
-    let record = RunRecord {
-        load_id: run_id.clone(),
-        run_id: run_id.clone(),
-        started_at,
-        finished_at,
-        project_id: credentials.project_id.as_str().to_owned(),
-        region: credentials.region.as_str().to_owned(),
-        query,
-        mode: fetch.mode,
-        expected_rows: outcome.expected_rows,
-        received: outcome.received,
-        rejected: outcome.rejected,
-        page_count: u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX),
-        failed_pages: failed_pages.clone(),
-        short_pages: Vec::new(),
-        session_restarts: 0,
-        requests: outcome.requests,
-        retries: outcome.retries,
-        waited_seconds: seconds(outcome.waited),
-    };
-    let load = Load { database: database.to_owned(), table: table.clone(), on_existing, record };
-    let loaded = blocking(move || load.run(stage, &outcome).map(|loaded| (loaded, outcome))).await;
-    let (loaded, outcome) = loaded.map_err(|error| error.with_run_id(run_id.clone()))?;
-    warn_of_differences(&outcome, &mut callbacks);
-    Ok(TableReport {
-        table: table.as_str().to_owned(),
-        rows: loaded.rows,
-        staged_pages: u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX),
-        failed_pages,
-        duration_seconds: seconds(watch.elapsed()),
-        fetched_at: finished_at.to_string(),
-        counts: counts(&outcome, loaded.duplicates, run_id),
-    })
+    let prepared = prepare(&fetch, wall_clock().as_second())?;
+    let found = preflight(database, &table, fetch.on_existing, LoadKind::First).await?;
+    let manifest = describe(client, &fetch, &prepared);
+    let path = database.to_owned();
+    let stage = blocking(move || new_or_planned(&path, manifest)).await?;
+    let work = Work { client, database, stage, table, found, prepared, missing: MissingPages::Fetch, watch };
+    work.go(fetch.control).await
 }
 
-/// Fetches profiles and hands them to `sink` in page order.
-pub(crate) async fn stream_profiles(
+/// Goes on with an unfinished run.
+pub(super) async fn resume_into_table(
     client: &ApiClient,
     database: &Path,
-    mut fetch: ProfileFetch,
-    form: RecordForm,
-    sink: RecordSink,
-) -> Result<ProfileStreamResult> {
-    let started_at = wall_clock();
-    let prepared = prepare(&fetch, started_at.as_second())?;
-    let mut callbacks = std::mem::take(&mut fetch.callbacks);
-    prepared.warning.iter().for_each(|warning| callbacks.tell(warning));
-    let manifest = manifest(client, &fetch, &prepared, started_at);
-    let run_id = manifest.run_id.clone();
+    resume: ResumeFetch,
+) -> Result<(FetchMode, TableReport)> {
+    let watch = Stopwatch::start();
+    let (path, name, run_id) = (database.to_owned(), resume.table.clone(), resume.run_id.clone());
+    let stage = blocking(move || open_run(&path, &name, run_id.as_deref())).await?;
+    let run_id = stage.manifest().run_id.clone();
+    resume_stage(client, database, stage, resume, watch).await.map_err(|error| error.with_run_id(run_id))
+}
+
+async fn resume_stage(
+    client: &ApiClient,
+    database: &Path,
+    stage: Stage,
+    mut resume: ResumeFetch,
+    watch: Stopwatch,
+) -> Result<(FetchMode, TableReport)> {
+    check_same_run(stage.manifest(), client, resume.query.as_ref())?;
+    // What is fetched may be all: then this is the load already, and waits as long.
     let path = database.to_owned();
-    let stage = blocking(move || Stage::create(&path, manifest)).await?;
-    let output = StreamOutput::new(stage, form, sink);
-    let (outcome, output, ending) = if prepared.request.is_empty {
-        (Outcome::nothing_asked(), output, None)
-    } else {
-        let mut run = run(client, &fetch, prepared);
-        run.form = form;
-        let Finished { outcome, destination, writer_error, .. } =
-            run.drive(Destination::Stream(output), &mut callbacks).await?;
-        let Destination::Stream(output) = destination else {
-            return Err(Error::internal("the writer returned another destination than it was given"));
-        };
-        let ending = writer_error.or_else(|| ending_error(&outcome));
-        (outcome, output, ending)
+    let look = move |mut stage: Stage| {
+        let kind = look_for_commit(&mut stage, |load_id| store::is_loaded(&path, load_id));
+        (stage, kind)
     };
-    let (rows, ended_early) = blocking(move || Ok(output.finish())).await?;
-    if let Some(error) = ending {
-        return Err(error);
+    let (mut stage, kind) = waiting(&mut resume.control, stage, look).await?;
+    if let Some(on_existing) = resume.on_existing.filter(|_| stage.manifest().loaded.is_none()) {
+        stage.update(|manifest| manifest.on_existing = on_existing)?;
     }
-    if !ended_early {
-        warn_of_differences(&outcome, &mut callbacks);
-    }
-    Ok(ProfileStreamResult {
-        rows,
-        successful_pages: u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX),
-        failed_page_indices: outcome.failed.keys().copied().collect(),
-        ended_early,
-        counts: counts(&outcome, 0, run_id),
-    })
+    let manifest = stage.manifest();
+    let table = TableName::parse(&manifest.table)?;
+    // Another mode is for this time only, and the shape of the result goes with it.
+    let mode = resume.mode.unwrap_or(manifest.mode);
+    let mut again = ProfileFetch::new(&manifest.table).query(manifest.query.clone());
+    again.mode = mode;
+    // The moment that the filters count from was checked when the run began.
+    let prepared = prepare(&again, wall_clock().as_second())?;
+    let (path, name) = (database.to_owned(), table.clone());
+    let look = move |stage: Stage| {
+        let found = store::preflight(&path, &name, stage.manifest().on_existing, kind);
+        (stage, found)
+    };
+    let (stage, found) = waiting(&mut resume.control, stage, look).await?;
+    let work = Work { client, database, stage, table, found, prepared, missing: resume.missing_pages, watch };
+    Ok((mode, work.go(resume.control).await?))
 }
 
-/// The load, to be run where blocking is allowed.
-struct Load {
-    database: PathBuf,
-    table: TableName,
-    on_existing: OnExisting,
-    record: RunRecord,
-}
-
-impl Load {
-    /// Loads the staged pages. The stage goes when nothing is missing; else it stays, for the pages that are.
-    fn run(self, stage: Stage, outcome: &Outcome) -> Result<LoadReport> {
-        let pages: Vec<PathBuf> = outcome.staged.iter().map(|page| stage.page_path(*page)).collect();
-        let request = LoadRequest {
-            database: &self.database,
-            table: &self.table,
-            on_existing: self.on_existing,
-            stage_folder: stage.folder(),
-            pages: &pages,
-            previous: &[],
-            rejects: &[],
-            run: self.record,
-            lock_wait: LOCK_WAIT,
+/// Looks at the database of a run, and waits for whoever has it open: the pages are safe meanwhile.
+async fn waiting<T: Send + 'static>(
+    control: &mut Control,
+    mut stage: Stage,
+    look: impl Fn(Stage) -> (Stage, Result<T>) + Clone + Send + 'static,
+) -> Result<(Stage, T)> {
+    let watch = Stopwatch::start();
+    let mut is_told = false;
+    loop {
+        let look = look.clone();
+        let (back, seen) = blocking(move || Ok(look(stage))).await?;
+        stage = back;
+        let error = match seen {
+            Ok(seen) => return Ok((stage, seen)),
+            Err(error) => error,
         };
-        let report = store::load(&request, &mut |_| ControlFlow::Continue(()))?;
-        if outcome.failed.is_empty() {
-            // The rows are committed: a stage that cannot be removed is a nuisance, not a failure.
-            if let Err(error) = stage.remove() {
-                tracing::warn!("{error}");
-            }
+        let is_over = error.kind() != ErrorKind::DatabaseLocked || watch.elapsed() >= control.lock_wait;
+        if is_over || control.cancel.is_cancelled() {
+            return Err(error);
         }
-        Ok(report)
+        if !std::mem::replace(&mut is_told, true) {
+            let (reason, at_most) = (error.message().to_owned(), control.lock_wait);
+            control.callbacks.tell(&FetchEvent::DatabaseBusy { reason, at_most });
+        }
     }
 }
 
-fn run(client: &ApiClient, fetch: &ProfileFetch, prepared: Prepared) -> Run {
-    Run {
-        client: client.clone(),
-        request: prepared.request,
-        workers: prepared.workers,
-        form: RecordForm::Row,
-        cancel: fetch.cancel.clone(),
-        stop_grace: fetch.stop_grace,
+/// Makes a run's folder, or takes the one in which the same fetch was planned.
+fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
+    stage::sweep(database);
+    for listed in stage::list(database)? {
+        let Ok(planned) = listed.manifest else { continue };
+        // Only one of two could put its pages into the table.
+        if let Some(pid) = listed.held_by.filter(|_| planned.table.eq_ignore_ascii_case(&manifest.table)) {
+            let message = format!("process {pid} is fetching into the table `{}` already", manifest.table);
+            return Err(Error::new(ErrorKind::RunBusy, message).with_detail("holding_pid", pid));
+        }
+        if planned.progress != Progress::Planned || !planned.is_same_fetch(&manifest) || listed.held_by.is_some() {
+            continue;
+        }
+        // Somebody else may have been quicker.
+        if let Ok(mut stage) = Stage::open(database, &listed.run_id) {
+            stage.update(|planned| {
+                planned.on_existing = manifest.on_existing;
+                planned.mode = manifest.mode;
+                planned.progress = Progress::Fetching { reason: String::new() };
+            })?;
+            return Ok(stage);
+        }
+    }
+    Stage::create(database, manifest)
+}
+
+/// Takes the newest unfinished run of a table, or the one that is named.
+fn open_run(database: &Path, table: &str, run_id: Option<&str>) -> Result<Stage> {
+    if let Some(run_id) = run_id {
+        return Stage::open(database, run_id);
+    }
+    let is_of_table = |listed: &&stage::Listed| {
+        listed.manifest.as_ref().is_ok_and(|manifest| manifest.table.eq_ignore_ascii_case(table))
+    };
+    let mut runs = stage::list(database)?;
+    // A plan is only the beginning of a fetch.
+    runs.sort_by_key(|run| run.manifest.as_ref().is_ok_and(|manifest| manifest.progress == Progress::Planned));
+    match runs.iter().find(is_of_table) {
+        Some(run) => Stage::open(database, &run.run_id),
+        None => Err(Error::new(ErrorKind::RunNotFound, format!("there is no unfinished run of the table `{table}`"))
+            .with_detail("table_name", table)),
     }
 }
 
-fn manifest(client: &ApiClient, fetch: &ProfileFetch, prepared: &Prepared, started_at: jiff::Timestamp) -> Manifest {
+/// Describes a new run.
+pub(super) fn describe(client: &ApiClient, fetch: &ProfileFetch, prepared: &Prepared) -> Manifest {
     let credentials = client.credentials();
-    let run_id = new_run_id();
-    let mut manifest = Manifest::new(run_id, started_at, credentials.project_id.as_str(), credentials.region.as_str());
+    let (project_id, region) = (credentials.project_id.as_str(), credentials.region.as_str());
+    let mut manifest = Manifest::new(new_run_id(), wall_clock(), project_id, region);
+    manifest.server = client.server_name();
     manifest.query = prepared.query.clone();
     manifest.table.clone_from(&fetch.table);
     manifest.on_existing = fetch.on_existing;
+    manifest.mode = fetch.mode;
     manifest
 }
 
-/// Sorts out the endings after which nothing is loaded. A stage without pages is of no use to anyone.
-fn check_ending(finished: Finished, run_id: &str) -> Result<(Stage, Outcome)> {
-    let Finished { outcome, destination, writer_error, .. } = finished;
-    let Destination::Stage(stage) = destination else {
-        return Err(Error::internal("the writer returned another destination than it was given"));
-    };
-    let Some(error) = writer_error.or_else(|| ending_error(&outcome)) else { return Ok((stage, outcome)) };
-    if outcome.staged.is_empty() {
-        // The reason why there is nothing matters more than a folder that stays.
-        if let Err(error) = stage.remove() {
-            tracing::warn!("{error}");
-        }
-        return Err(error);
-    }
-    Err(error.with_detail("staged_pages", outcome.staged.len()).with_run_id(run_id))
+pub(super) async fn preflight(
+    database: &Path,
+    table: &TableName,
+    on_existing: OnExisting,
+    kind: LoadKind,
+) -> Result<Found> {
+    let (path, name) = (database.to_owned(), table.clone());
+    blocking(move || store::preflight(&path, &name, on_existing, kind)).await
 }
 
-fn ending_error(outcome: &Outcome) -> Option<Error> {
+/// A run, with all that is needed to bring it to its end.
+struct Work<'a> {
+    client: &'a ApiClient,
+    database: &'a Path,
+    stage: Stage,
+    table: TableName,
+    found: Found,
+    prepared: Prepared,
+    missing: MissingPages,
+    watch: Stopwatch,
+}
+
+impl Work<'_> {
+    async fn go(self, mut control: Control) -> Result<TableReport> {
+        let Work { client, database, stage, table, found, prepared, missing, watch } = self;
+        let run_id = stage.manifest().run_id.clone();
+        let keep_run = |error: Error| error.with_run_id(run_id.clone());
+        let mut callbacks = std::mem::take(&mut control.callbacks);
+        prepared.warning.iter().for_each(|warning| callbacks.tell(warning));
+        if let Some(problem) = client.ledger_problem() {
+            let text = format!("the queries of this fetch are not counted for later ones: {problem}");
+            callbacks.tell(&FetchEvent::Warning(text));
+        }
+        let (stage, earlier) = blocking(move || {
+            let mut stage = stage;
+            let earlier = earlier(&mut stage)?;
+            Ok((stage, earlier))
+        })
+        .await
+        .map_err(keep_run)?;
+        if missing == MissingPages::Accept && earlier.staged.is_empty() {
+            return Err(keep_run(Error::new(
+                ErrorKind::Incomplete,
+                "no page of the run is on disk, so there is nothing to load",
+            )));
+        }
+
+        let finished = if prepared.request.is_empty {
+            Finished { outcome: Outcome::nothing_asked(), destination: Destination::Stage(stage), writer_error: None }
+        } else if is_complete(stage.manifest(), &earlier) || missing == MissingPages::Accept {
+            let is_whole = is_complete(stage.manifest(), &earlier);
+            let outcome = if is_whole { Outcome::whole(&earlier) } else { Outcome::of_staged(&earlier) };
+            Finished { outcome, destination: Destination::Stage(stage), writer_error: None }
+        } else {
+            let run = Run {
+                client: client.clone(),
+                request: prepared.request,
+                rules: Rules { max_wait: control.max_wait, ..Rules::new(prepared.workers) },
+                earlier: Some(earlier),
+                form: RecordForm::Row,
+                cancel: control.cancel.clone(),
+                stop_grace: control.stop_grace,
+            };
+            run.drive(Destination::Stage(stage), &mut callbacks).await.map_err(keep_run)?
+        };
+        let (stage, outcome) = blocking(move || settle(finished)).await?;
+        callbacks.tell(&FetchEvent::Loading { rows: outcome.received - outcome.rejected });
+        let staged_pages = outcome.staged.len();
+        let job = Job { database: database.to_owned(), table, found, stage, outcome, missing, control, watch };
+        job.load(&mut callbacks).await.map_err(|error| keep_run(error.with_detail("staged_pages", staged_pages)))
+    }
+}
+
+pub(super) fn earlier(stage: &mut Stage) -> Result<Earlier> {
+    let staged = stage.find_pages()?;
+    let manifest = stage.manifest();
+    Ok(Earlier { generation: manifest.generation, session: manifest.session.clone(), staged })
+}
+
+/// Whether every page is on disk, so that only the load is left.
+pub(super) fn is_complete(manifest: &Manifest, earlier: &Earlier) -> bool {
+    matches!(manifest.progress, Progress::Complete { pages } if earlier.staged.len() == pages as usize)
+}
+
+/// Writes down how far the run came, and sorts out the endings after which nothing is loaded. A stage without pages is of
+/// no use to anyone.
+pub(super) fn settle(finished: Finished) -> Result<(Stage, Outcome)> {
+    let Finished { outcome, destination, writer_error } = finished;
+    let Destination::Stage(mut stage) = destination else {
+        return Err(Error::internal("the writer returned another destination than it was given"));
+    };
+    let error = writer_error.or_else(|| ending_error(&outcome)).or_else(|| nothing_came(&outcome));
+    if let Some(error) = error {
+        // The reason why there is nothing matters more than a folder that stays.
+        if outcome.staged.is_empty() && stage.manifest().loaded.is_none() && outcome.session_restarts == 0 {
+            if let Err(error) = stage.remove() {
+                tracing::warn!("{error}");
+            }
+            return Err(error);
+        }
+        let reason = error.to_string();
+        if let Err(error) = stage.update(|manifest| note(manifest, &outcome, Progress::Fetching { reason })) {
+            tracing::warn!("{error}");
+        }
+        let run_id = stage.manifest().run_id.clone();
+        return Err(error.with_detail("staged_pages", outcome.staged.len()).with_run_id(run_id));
+    }
+    let progress = match outcome.failed.values().next() {
+        None => Progress::Complete { pages: u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX) },
+        Some(failure) => Progress::Fetching { reason: failure.to_string() },
+    };
+    let run_id = stage.manifest().run_id.clone();
+    stage.update(|manifest| note(manifest, &outcome, progress)).map_err(|error| error.with_run_id(run_id))?;
+    Ok((stage, outcome))
+}
+
+pub(super) fn note(manifest: &mut Manifest, outcome: &Outcome, progress: Progress) {
+    manifest.progress = progress;
+    manifest.cost.requests += outcome.requests;
+    manifest.cost.retries += outcome.retries;
+    manifest.cost.waited_seconds += outcome.waited.as_secs_f64();
+    manifest.short_pages.extend(&outcome.short_pages);
+    manifest.short_pages.sort_unstable();
+    manifest.short_pages.dedup();
+}
+
+pub(super) fn ending_error(outcome: &Outcome) -> Option<Error> {
     match outcome.ending.clone()? {
-        Ending::Fatal(failure) => Some(failure.into_error()),
+        Ending::Fatal(failure) => {
+            let is_lost = failure.kind == FailureKind::SessionLost;
+            let error = failure.into_error();
+            Some(if is_lost { error.with_detail("session_restarts", outcome.session_restarts) } else { error })
+        }
         Ending::Stopped => Some(Error::new(ErrorKind::Cancelled, "the fetch was stopped")),
         Ending::Halted(failure) if outcome.staged.is_empty() => Some(failure.into_error()),
         Ending::Halted(_) | Ending::WriterFailed => None,
     }
 }
 
-fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
-    let pages: Vec<String> = outcome.failed.keys().map(u32::to_string).collect();
-    let cause = outcome.failed.values().next().map(ToString::to_string).unwrap_or_default();
-    let message = format!(
-        "{} of {} pages are missing (page {}), so `{}` was left as it was; {cause}",
-        pages.len(),
-        pages.len() + outcome.staged.len(),
-        pages.join(", "),
-        table.as_str(),
-    );
-    Error::new(ErrorKind::Incomplete, message)
-        .with_detail("failed_page_indices", outcome.failed.keys().copied().collect::<Vec<_>>())
-}
-
-/// Says where the server's word and what it sent differ, and what could not be a row.
-fn warn_of_differences(outcome: &Outcome, callbacks: &mut Callbacks) {
-    let complete = outcome.failed.is_empty() && outcome.ending.is_none();
-    if let Some(expected) = outcome.expected_rows.filter(|expected| complete && *expected != outcome.received) {
-        callbacks.tell(&FetchEvent::Warning(format!(
-            "the server said that there are {expected} profiles and sent {}; they may have changed meanwhile",
-            outcome.received
-        )));
-    }
-    if outcome.rejected > 0 {
-        callbacks.tell(&FetchEvent::Warning(format!(
-            "{} of {} records cannot be rows and were left out (`rejected` in the result)",
-            outcome.rejected, outcome.received
-        )));
-    }
-}
-
-fn counts(outcome: &Outcome, duplicates: u64, run_id: String) -> FetchCounts {
-    FetchCounts {
-        expected_rows: outcome.expected_rows,
-        duplicates,
-        rejected: outcome.rejected,
-        requests: outcome.requests,
-        retries: outcome.retries,
-        waited_seconds: seconds(outcome.waited),
-        run_id,
-    }
-}
-
-/// Seconds to the millisecond, for people and programs alike.
-fn seconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+/// When no page came at all, there is nothing to load, whatever ended it.
+fn nothing_came(outcome: &Outcome) -> Option<Error> {
+    let failure = outcome.failed.values().next().filter(|_| outcome.staged.is_empty())?;
+    Some(failure.clone().into_error())
 }
 
 /// Runs what waits for disks where it disturbs nobody.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(Error::internal("a storage task panicked; this is a bug").with_source(error)),

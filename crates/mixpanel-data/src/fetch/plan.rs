@@ -1,5 +1,7 @@
 //! Which pages there are: what page 0 says, checked against what comes.
 
+use std::collections::BTreeMap;
+
 use crate::limits::{PAGE_SIZE_DEFAULT, PAGES_MAX};
 
 /// The pages of one session.
@@ -45,6 +47,11 @@ impl Plan {
         self.page_size
     }
 
+    /// What page 0 said a page has.
+    pub(crate) fn declared_page_size(&self) -> Option<u64> {
+        self.declared_page_size
+    }
+
     /// Whether a reply that names this page size can belong to the same session.
     pub(crate) fn is_page_size(&self, size: u64) -> bool {
         self.declared_page_size.is_none_or(|declared| declared == size)
@@ -78,6 +85,19 @@ impl Plan {
         }
         if page + 1 == self.pages && full && self.probe.is_none() && !self.is_closed {
             self.probe = Some(self.pages);
+        }
+    }
+
+    /// Notes pages that came in an earlier process, and those of them that prove to be part of the plan when another comes.
+    pub(crate) fn absorb(&mut self, lengths: &BTreeMap<u32, u64>) {
+        if let Some(received) = lengths.get(&(self.pages - 1)) {
+            self.page_arrived(self.pages - 1, *received);
+            if *received < self.page_size {
+                self.drop_probe();
+            }
+        }
+        while let Some((probe, received)) = self.probe.and_then(|probe| Some((probe, *lengths.get(&probe)?))) {
+            self.page_arrived(probe, received);
         }
     }
 
@@ -141,6 +161,20 @@ mod tests {
         ] {
             assert_eq!(asked(total, sizes), expected, "{total:?} {sizes:?}");
         }
+    }
+
+    #[test]
+    fn pages_behind_a_gap_join_when_it_is_filled() {
+        let mut lengths = BTreeMap::from([(0, 10), (1, 10), (3, 10), (4, 10)]);
+        let mut plan = Plan::new(None, Some(10), 10);
+        plan.absorb(&lengths);
+        assert_eq!((plan.pages(), plan.probe()), (2, Some(2)));
+        plan.page_arrived(2, 10);
+        plan.absorb(&lengths);
+        assert_eq!((plan.pages(), plan.probe()), (5, Some(5)));
+        lengths.insert(5, 3);
+        plan.absorb(&lengths);
+        assert_eq!((plan.pages(), plan.probe()), (6, None));
     }
 
     #[test]

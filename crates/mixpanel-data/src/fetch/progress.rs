@@ -39,6 +39,20 @@ pub enum FetchEvent {
     },
     /// The wait is over.
     Resumed,
+    /// The server lost the session, and the fetch begins again from page 0. Pages of the lost session are not used.
+    Restarted {
+        /// Which restart of this fetch, counted from 1.
+        restart: u32,
+        /// What the server said or did.
+        reason: String,
+    },
+    /// Another process has the database open; the load waits for it. Pages are safe.
+    DatabaseBusy {
+        /// Who has it, as far as that is known.
+        reason: String,
+        /// How long it is waited for at most, from now.
+        at_most: Duration,
+    },
     /// Something that the user should know, such as a likely collision with the hourly quota.
     Warning(String),
     /// All pages are staged; the load into the database begins.

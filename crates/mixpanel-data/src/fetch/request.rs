@@ -1,4 +1,4 @@
-//! What a caller asks for: which profiles, into which table, and how.
+//! What a caller asks for: which profiles, into which table, and how; or which run to go on with.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::progress::FetchEvent;
-use crate::profile_query::{FetchMode, OnExisting, ProfileQuery};
+use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
 use crate::types::ProfileProgress;
 
 /// Called from one task, one after the other.
@@ -31,9 +31,39 @@ pub struct ProfileFetch {
     pub(crate) on_existing: OnExisting,
     pub(crate) mode: FetchMode,
     pub(crate) batch_size: Option<u32>,
+    pub(crate) since: Since,
+    pub(crate) control: Control,
+}
+
+/// Which profiles a fetch leaves out because an earlier one has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Since {
+    /// None.
+    #[default]
+    Ever,
+    /// Those that were last seen before the table's last load began, less an overlap.
+    LastLoad,
+}
+
+/// How a run is watched, stopped and kept waiting.
+pub(crate) struct Control {
     pub(crate) cancel: CancellationToken,
     pub(crate) stop_grace: Duration,
+    pub(crate) max_wait: Duration,
+    pub(crate) lock_wait: Duration,
     pub(crate) callbacks: Callbacks,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            cancel: CancellationToken::new(),
+            stop_grace: crate::limits::STOP_GRACE,
+            max_wait: crate::limits::MAX_WAIT,
+            lock_wait: crate::limits::LOCK_WAIT,
+            callbacks: Callbacks::default(),
+        }
+    }
 }
 
 /// The callbacks of a fetch; called from one task, one after the other.
@@ -52,9 +82,8 @@ impl ProfileFetch {
             on_existing: OnExisting::default(),
             mode: FetchMode::Sequential,
             batch_size: None,
-            cancel: CancellationToken::new(),
-            stop_grace: crate::limits::STOP_GRACE,
-            callbacks: Callbacks::default(),
+            since: Since::Ever,
+            control: Control::default(),
         }
     }
 
@@ -103,29 +132,145 @@ impl ProfileFetch {
         self
     }
 
-    /// Hears of every page, failed ones too, in order of completion, never from two places at once. A callback that
-    /// panics is not called again and does not disturb the fetch.
+    /// Asks only for profiles that were seen since the table's last complete load began, less
+    /// [`SINCE_OVERLAP`](crate::limits::SINCE_OVERLAP), and puts them in place of the ones that the table has. The other
+    /// filters must be those of that load. What was deleted in Mixpanel, or changed without being seen, is not noticed.
     #[must_use]
-    pub fn on_page_complete(mut self, callback: impl FnMut(&ProfileProgress) + Send + 'static) -> Self {
-        self.callbacks.page = Some(Box::new(callback));
-        self
-    }
-
-    /// Hears of everything worth showing: the plan, pages, retries, waits, warnings and the load. Same rules as
-    /// [`on_page_complete`](Self::on_page_complete).
-    #[must_use]
-    pub fn on_event(mut self, callback: impl FnMut(&FetchEvent) + Send + 'static) -> Self {
-        self.callbacks.event = Some(Box::new(callback));
-        self
-    }
-
-    /// Stops the fetch when the token is cancelled: no new requests, pages in flight get 10 s, what is staged stays.
-    #[must_use]
-    pub fn cancel_with(mut self, token: CancellationToken) -> Self {
-        self.cancel = token;
+    pub fn since_last_load(mut self) -> Self {
+        self.since = Since::LastLoad;
+        self.on_existing = OnExisting::Upsert;
         self
     }
 }
+
+/// A run to go on with, step by step made up and then given to `Workspace::resume_fetch`.
+///
+/// Nothing about the profiles has to be said again: the run knows its filters.
+///
+/// ```
+/// use mixpanel_data::ResumeFetch;
+///
+/// let resume = ResumeFetch::new("profiles").on_page_complete(|page| println!("page {}", page.page_index));
+/// # let _ = resume;
+/// ```
+pub struct ResumeFetch {
+    pub(crate) table: String,
+    pub(crate) run_id: Option<String>,
+    pub(crate) query: Option<ProfileQuery>,
+    pub(crate) mode: Option<FetchMode>,
+    pub(crate) on_existing: Option<OnExisting>,
+    pub(crate) missing_pages: MissingPages,
+    pub(crate) control: Control,
+}
+
+impl ResumeFetch {
+    /// Goes on with the newest unfinished run of a table, in the mode in which it was begun.
+    pub fn new(table: impl Into<String>) -> Self {
+        Self {
+            table: table.into(),
+            run_id: None,
+            query: None,
+            mode: None,
+            on_existing: None,
+            missing_pages: MissingPages::Fetch,
+            control: Control::default(),
+        }
+    }
+
+    /// Goes on with this run instead of the table's newest one.
+    #[must_use]
+    pub fn run(mut self, run_id: impl Into<String>) -> Self {
+        self.run_id = Some(run_id.into());
+        self
+    }
+
+    /// Says which filters the run is expected to have. If it has others, it is refused, with the difference named.
+    #[must_use]
+    pub fn expect_query(mut self, query: ProfileQuery) -> Self {
+        self.query = Some(query);
+        self
+    }
+
+    /// Says anew what to do when the table exists, for instance because another fetch has made it meanwhile. A run of which
+    /// pages are in the table already keeps to what it was begun with.
+    #[must_use]
+    pub fn on_existing(mut self, on_existing: OnExisting) -> Self {
+        self.on_existing = Some(on_existing);
+        self
+    }
+
+    /// Loads the pages that are there and does without the others; nothing is sent. The table is marked as partial. A
+    /// table that was to be replaced is replaced.
+    #[must_use]
+    pub fn accept_partial(mut self) -> Self {
+        self.missing_pages = MissingPages::Accept;
+        self
+    }
+
+    /// Asks for several pages at a time, whatever the mode in which the run was begun.
+    #[must_use]
+    pub fn parallel(mut self) -> Self {
+        self.mode.get_or_insert(FetchMode::Parallel { max_workers: None });
+        self
+    }
+
+    /// Asks for at most this many pages at a time, as [`ProfileFetch::max_workers`] does.
+    #[must_use]
+    pub fn max_workers(mut self, workers: u32) -> Self {
+        self.mode = Some(FetchMode::Parallel { max_workers: Some(workers) });
+        self
+    }
+}
+
+/// The options that a new fetch and a resumed one have in common.
+macro_rules! control_methods {
+    ($request:ty) => {
+        impl $request {
+            /// Hears of every page, failed ones too, in order of completion, never from two places at once. A callback
+            /// that panics is not called again and does not disturb the fetch.
+            #[must_use]
+            pub fn on_page_complete(mut self, callback: impl FnMut(&ProfileProgress) + Send + 'static) -> Self {
+                self.control.callbacks.page = Some(Box::new(callback));
+                self
+            }
+
+            /// Hears of everything worth showing: the plan, pages, retries, waits, warnings and the load. Same rules as
+            /// for pages.
+            #[must_use]
+            pub fn on_event(mut self, callback: impl FnMut(&FetchEvent) + Send + 'static) -> Self {
+                self.control.callbacks.event = Some(Box::new(callback));
+                self
+            }
+
+            /// Stops the fetch when the token is cancelled: no new requests, pages in flight get 10 s, what is staged
+            /// stays.
+            #[must_use]
+            pub fn cancel_with(mut self, token: CancellationToken) -> Self {
+                self.control.cancel = token;
+                self
+            }
+
+            /// Waits at most this long for the quota before it gives up; default
+            /// [`MAX_WAIT`](crate::limits::MAX_WAIT), 24 hours.
+            #[must_use]
+            pub fn max_wait(mut self, wait: Duration) -> Self {
+                self.control.max_wait = wait;
+                self
+            }
+
+            /// Waits at most this long, before the load, for another process that has the database open; default
+            /// [`LOCK_WAIT`](crate::limits::LOCK_WAIT), 10 minutes.
+            #[must_use]
+            pub fn lock_wait(mut self, wait: Duration) -> Self {
+                self.control.lock_wait = wait;
+                self
+            }
+        }
+    };
+}
+
+control_methods!(ProfileFetch);
+control_methods!(ResumeFetch);
 
 impl fmt::Debug for ProfileFetch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -134,6 +279,18 @@ impl fmt::Debug for ProfileFetch {
             .field("query", &self.query)
             .field("on_existing", &self.on_existing)
             .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ResumeFetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResumeFetch")
+            .field("table", &self.table)
+            .field("run_id", &self.run_id)
+            .field("query", &self.query)
+            .field("mode", &self.mode)
+            .field("missing_pages", &self.missing_pages)
             .finish_non_exhaustive()
     }
 }

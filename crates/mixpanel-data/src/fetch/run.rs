@@ -4,17 +4,18 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ApiClient, Failure, FailureKind, PageReply, PageRequest};
-use crate::clock::{Stopwatch, random_fraction};
+use crate::clock::{Stopwatch, random_fraction, wall_clock};
 use crate::error::{Error, Result};
+use crate::limits::SLEEP_MAX;
 use crate::parse::RecordForm;
-use crate::stage::SessionFacts;
 use crate::types::ProfileWriteTask;
 
-use super::coordinator::{Action, Coordinator, PageFacts, Verdict};
+use super::coordinator::{Action, Ask, Coordinator, Earlier, PageFacts, Rules, Verdict};
+use super::dispatch::{Dispatcher, Moment};
 use super::outcome::Outcome;
 use super::progress::FetchEvent;
 use super::request::{Callback, Callbacks};
@@ -24,7 +25,9 @@ use super::writer::{Destination, Message, Report, Writer};
 pub(super) struct Run {
     pub(super) client: ApiClient,
     pub(super) request: PageRequest,
-    pub(super) workers: u32,
+    pub(super) rules: Rules,
+    /// What an earlier process left, when this one goes on with it.
+    pub(super) earlier: Option<Earlier>,
     pub(super) form: RecordForm,
     pub(super) cancel: CancellationToken,
     pub(super) stop_grace: Duration,
@@ -37,18 +40,24 @@ pub(super) struct Finished {
     pub(super) writer_error: Option<Error>,
 }
 
-type PageReplyResult = Result<PageReply, Failure>;
+/// What a task brings: first the reply, then what it says.
+enum Work {
+    Reply(Result<Vec<u8>, Failure>),
+    Page(Box<Result<PageReply, Failure>>),
+}
 
 /// The moving parts of a run.
 struct Driver<'a> {
     run: Run,
-    coordinator: Coordinator,
+    dispatcher: Dispatcher,
     writer: Writer,
-    requests: JoinSet<PageReplyResult>,
-    /// The page that each task asks for.
-    pages: HashMap<tokio::task::Id, u32>,
+    tasks: JoinSet<Work>,
+    /// The request that each task is about.
+    asks: HashMap<tokio::task::Id, (Ask, AbortHandle)>,
     watch: Stopwatch,
     callbacks: &'a mut Callbacks,
+    /// The session of the run that the writer knows of.
+    generation: u32,
     session_recorded: bool,
     stopped: bool,
     writer_error: Option<Error>,
@@ -58,21 +67,27 @@ impl Run {
     /// Fetches all pages into `destination`. Partial success is an outcome, not an error.
     pub(super) async fn drive(self, destination: Destination, callbacks: &mut Callbacks) -> Result<Finished> {
         let writer = Writer::spawn(destination)?;
+        let generation = self.earlier.as_ref().map_or(0, |earlier| earlier.generation);
+        let coordinator = match &self.earlier {
+            Some(earlier) => Coordinator::resume(self.rules, earlier),
+            None => Coordinator::new(self.rules),
+        };
         let mut driver = Driver {
-            coordinator: Coordinator::new(self.workers),
+            generation,
+            session_recorded: coordinator.session().is_some(),
+            dispatcher: Dispatcher::new(coordinator, self.client.governor().clone()),
             run: self,
             writer,
-            requests: JoinSet::new(),
-            pages: HashMap::new(),
+            tasks: JoinSet::new(),
+            asks: HashMap::new(),
             watch: Stopwatch::start(),
             callbacks,
-            session_recorded: false,
             stopped: false,
             writer_error: None,
         };
         driver.work().await;
-        driver.requests.abort_all();
-        let outcome = driver.coordinator.finish(driver.watch.elapsed());
+        driver.tasks.abort_all();
+        let outcome = driver.dispatcher.coordinator.finish(driver.watch.elapsed());
         driver.tell().await;
         let Driver { writer, writer_error, .. } = driver;
         let destination = writer.close().await?;
@@ -81,12 +96,16 @@ impl Run {
 }
 
 impl Driver<'_> {
+    fn now(&self) -> Moment {
+        Moment { run: self.watch.elapsed(), wall: wall_clock() }
+    }
+
     async fn work(&mut self) {
         loop {
-            let action = self.coordinator.next(self.watch.elapsed());
+            let action = self.dispatcher.next(self.now());
             self.tell().await;
             match action {
-                Action::Ask { page, session } => self.send(page, session),
+                Action::Ask(ask) => self.send(ask),
                 Action::WaitUntil(moment) => self.wait(Some(moment)).await,
                 Action::WaitForEvent => self.wait(None).await,
                 Action::Finish => return,
@@ -94,18 +113,19 @@ impl Driver<'_> {
         }
     }
 
-    fn send(&mut self, page: u32, session: Option<String>) {
+    fn send(&mut self, ask: Ask) {
         let client = self.run.client.clone();
         let request = self.run.request.clone();
-        let form = self.run.form;
+        let (page, session) = (ask.page, ask.session.clone());
         let task =
-            self.requests.spawn(async move { client.request_page(&request, page, session.as_deref(), form).await });
-        self.pages.insert(task.id(), page);
+            self.tasks.spawn(async move { Work::Reply(client.request_body(&request, page, session.as_deref()).await) });
+        self.asks.insert(task.id(), (ask, task));
     }
 
     /// Waits for whatever comes first, and tells the coordinator.
     async fn wait(&mut self, until: Option<Duration>) {
-        let pause = until.map(|moment| moment.saturating_sub(self.watch.elapsed()));
+        // A machine that slept has not slept through a long timer, so long waits are looked at again now and then.
+        let pause = until.map(|moment| moment.saturating_sub(self.watch.elapsed()).min(SLEEP_MAX));
         let timer = async {
             match pause {
                 Some(pause) => tokio::time::sleep(pause).await,
@@ -116,46 +136,66 @@ impl Driver<'_> {
             biased;
             () = self.run.cancel.cancelled(), if !self.stopped => {
                 self.stopped = true;
-                self.coordinator.stop(self.watch.elapsed() + self.run.stop_grace);
+                self.dispatcher.coordinator.stop(self.watch.elapsed() + self.run.stop_grace);
             }
             report = self.writer.reports.recv() => match report {
                 Some(report) => self.writer_reported(report),
                 // Its thread ended without a word: closing it says that it panicked.
-                None => self.coordinator.writer_failed(),
+                None => self.dispatcher.coordinator.writer_failed(),
             },
-            Some(answer) = self.requests.join_next_with_id(), if !self.requests.is_empty() => self.joined(answer).await,
+            Some(work) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => self.joined(work).await,
             () = timer => {}
         }
     }
 
     fn writer_reported(&mut self, report: Report) {
+        let coordinator = &mut self.dispatcher.coordinator;
         match report {
-            Report::Staged { page, rows } => self.coordinator.page_staged(page, rows),
-            Report::Ended => self.coordinator.writer_failed(),
+            // A page of a session that is lost meanwhile is nobody's any more.
+            Report::Staged { generation, .. } if generation != coordinator.generation() => {}
+            Report::Staged { page, rows, .. } => coordinator.page_staged(page, rows),
+            Report::Ended => coordinator.writer_failed(),
             Report::Failed(error) => {
                 self.writer_error = Some(error);
-                self.coordinator.writer_failed();
+                coordinator.writer_failed();
             }
         }
     }
 
-    /// A request's task ended: with an answer, or in a panic, which is as good as none.
-    async fn joined(&mut self, answer: Result<(tokio::task::Id, PageReplyResult), JoinError>) {
-        let id = answer.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some(page) = self.pages.remove(&id) else { return };
-        let reply = match answer {
-            Ok((_, reply)) => reply,
-            Err(_) => Err(Failure::new(FailureKind::Internal, "the request's task panicked; this is a bug")),
-        };
-        self.answered(page, reply).await;
+    /// A task ended: with what it was to bring, or in a panic, which is as good as nothing.
+    async fn joined(&mut self, work: Result<(tokio::task::Id, Work), JoinError>) {
+        let id = work.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some((ask, _)) = self.asks.remove(&id) else { return };
+        match work {
+            Ok((_, Work::Reply(Ok(body)))) => {
+                if self.dispatcher.reply_received(&ask, self.now()) {
+                    self.read(ask, body);
+                }
+            }
+            Ok((_, Work::Page(page))) => match *page {
+                Ok(reply) => self.answered(&ask, reply).await,
+                Err(failure) => self.failed(&ask, failure),
+            },
+            Ok((_, Work::Reply(Err(failure)))) => self.failed(&ask, failure),
+            Err(_) => {
+                self.failed(&ask, Failure::new(FailureKind::Internal, "a request's task panicked; this is a bug"));
+            }
+        }
     }
 
-    async fn answered(&mut self, page: u32, reply: Result<PageReply, Failure>) {
-        let now = self.watch.elapsed();
-        let reply = match reply {
-            Ok(reply) => reply,
-            Err(failure) => return self.coordinator.request_failed(page, failure, now, random_fraction()),
-        };
+    /// Reads a reply where that holds nothing up; the next request goes out meanwhile.
+    fn read(&mut self, ask: Ask, body: Vec<u8>) {
+        let (client, form) = (self.run.client.clone(), self.run.form);
+        let task = self.tasks.spawn_blocking(move || Work::Page(Box::new(client.read_page(&body, form))));
+        self.asks.insert(task.id(), (ask, task));
+    }
+
+    fn failed(&mut self, ask: &Ask, failure: Failure) {
+        let now = self.now();
+        self.dispatcher.request_failed(ask, failure, now, random_fraction());
+    }
+
+    async fn answered(&mut self, ask: &Ask, reply: PageReply) {
         let facts = PageFacts {
             page: reply.body.page,
             page_size: reply.body.page_size,
@@ -164,25 +204,21 @@ impl Driver<'_> {
             received: reply.body.rows.received() as u64,
             bytes: reply.bytes,
         };
-        if self.coordinator.page_arrived(page, &facts, now, random_fraction()) == Verdict::Drop {
+        let now = self.now();
+        if self.dispatcher.page_arrived(ask, &facts, now, random_fraction()) == Verdict::Drop {
             return;
         }
         self.record_session().await;
-        let task = ProfileWriteTask { page_index: page, rows: reply.body.rows, body_sha256: reply.sha256 };
+        let task = ProfileWriteTask { page_index: ask.page, rows: reply.body.rows, body_sha256: reply.sha256 };
         self.hand_to_writer(Message::Page(Box::new(task))).await;
     }
 
-    /// The session goes into the manifest before the first page goes into the stage.
+    /// The session goes into the manifest before its first page goes into the stage.
     async fn record_session(&mut self) {
         if self.session_recorded {
             return;
         }
-        let Some((session_id, plan)) = self.coordinator.session() else { return };
-        let facts = SessionFacts {
-            session_id: session_id.map(str::to_owned),
-            total: plan.total(),
-            page_size: plan.page_size(),
-        };
+        let Some(facts) = self.dispatcher.coordinator.session() else { return };
         self.session_recorded = true;
         self.hand_to_writer(Message::Session(facts)).await;
     }
@@ -195,9 +231,18 @@ impl Driver<'_> {
         }
     }
 
-    /// Tells the caller, and the writer what it need not wait for.
+    /// Tells the writer of a new session, the caller of everything, and the writer what it need not wait for.
     async fn tell(&mut self) {
-        while let Some(event) = self.coordinator.next_event() {
+        let generation = self.dispatcher.coordinator.generation();
+        if generation != self.generation {
+            self.generation = generation;
+            self.session_recorded = false;
+            for (_, task) in self.asks.values().filter(|(ask, _)| ask.generation != generation) {
+                task.abort();
+            }
+            self.hand_to_writer(Message::Restart(generation)).await;
+        }
+        while let Some(event) = self.dispatcher.coordinator.next_event() {
             if let FetchEvent::Page(progress) = &event
                 && !progress.success
             {

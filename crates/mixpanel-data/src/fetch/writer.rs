@@ -5,14 +5,14 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{WORKERS_MAX, WRITER_QUEUE_PAGES};
+use crate::limits::{PAGES_READY_MAX, WORKERS_MAX};
 use crate::stage::{SessionFacts, Stage};
 use crate::types::ProfileWriteTask;
 
 use super::stream::StreamOutput;
 
 /// More than the coordinator ever has under way, so that handing over never waits.
-const INBOX_PAGES: usize = WORKERS_MAX as usize + WRITER_QUEUE_PAGES + 1;
+const INBOX_PAGES: usize = (WORKERS_MAX + PAGES_READY_MAX) as usize + 1;
 
 /// Where pages go.
 pub(super) enum Destination {
@@ -30,12 +30,14 @@ pub(super) enum Message {
     Page(Box<ProfileWriteTask>),
     /// A page that will not come.
     Missing(u32),
+    /// The session is lost; pages from here on belong to another one.
+    Restart(u32),
 }
 
 /// What the writer answers.
 pub(super) enum Report {
     /// The page cannot be lost any more.
-    Staged { page: u32, rows: u64 },
+    Staged { generation: u32, page: u32, rows: u64 },
     /// The receiver of the stream wants no more.
     Ended,
     /// Nothing more can be kept.
@@ -92,19 +94,23 @@ fn write_all(
 fn handle(destination: &mut Destination, message: Message) -> Result<Option<Report>> {
     match (destination, message) {
         (Destination::Stage(stage), Message::Session(facts)) => stage.record_session(facts).map(|()| None),
+        (Destination::Stage(stage), Message::Restart(generation)) => stage.begin_generation(generation).map(|()| None),
         (Destination::Stage(stage), Message::Page(task)) => {
             stage.write_page(&task)?;
-            Ok(Some(Report::Staged { page: task.page_index, rows: task.rows.len() as u64 }))
+            let generation = stage.manifest().generation;
+            Ok(Some(Report::Staged { generation, page: task.page_index, rows: task.rows.len() as u64 }))
         }
         (Destination::Stream(stream), Message::Page(task)) => {
             let (page, rows) = (task.page_index, task.rows.len() as u64);
             let flow = stream.accept(&task)?;
-            Ok(Some(if flow.is_break() { Report::Ended } else { Report::Staged { page, rows } }))
+            // A stream has one session: what was handed over cannot be taken back.
+            Ok(Some(if flow.is_break() { Report::Ended } else { Report::Staged { generation: 0, page, rows } }))
         }
         (Destination::Stream(stream), Message::Missing(page)) => {
             let flow = stream.skip(page)?;
             Ok(flow.is_break().then_some(Report::Ended))
         }
-        (Destination::Stage(_), Message::Missing(_)) | (Destination::Stream(_), Message::Session(_)) => Ok(None),
+        (Destination::Stage(_), Message::Missing(_))
+        | (Destination::Stream(_), Message::Session(_) | Message::Restart(_)) => Ok(None),
     }
 }

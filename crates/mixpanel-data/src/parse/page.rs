@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::limits::PAGE_RECORDS_MAX;
+
 use super::profile::{Scratch, push_record};
 use super::rows::{ProfileRows, RecordForm, RowsBuilder};
 
@@ -157,7 +159,12 @@ impl<'de> Visitor<'de> for ResultsSeed {
     fn visit_seq<A: SeqAccess<'de>>(self, mut records: A) -> Result<Self::Value, A::Error> {
         let mut rows = RowsBuilder::with_capacity(self.bytes);
         let mut scratch = Scratch::default();
+        let mut count = 0;
         while let Some(record) = records.next_element::<&RawValue>()? {
+            count += 1;
+            if count > PAGE_RECORDS_MAX {
+                return Err(A::Error::custom(format!("it has more than {PAGE_RECORDS_MAX} records")));
+            }
             match self.form {
                 RecordForm::Row => push_record(&mut rows, record.get(), &mut scratch),
                 RecordForm::Raw => rows.push("", record.get(), None),
@@ -226,6 +233,7 @@ mod tests {
             (r#"{"results":[],"results":[]}"#, "duplicate field"),
             (r#"{"results":[]} x"#, "trailing characters"),
             (r#"{"results":[{"a":NaN}]}"#, "expected value"),
+            (&format!(r#"{{"results":[{}[]]}}"#, "[],".repeat(PAGE_RECORDS_MAX)), "more than 200000 records"),
         ] {
             let error = parse(body).unwrap_err();
             assert!(error.contains(part), "{body}: {error}");

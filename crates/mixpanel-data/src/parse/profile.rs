@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::depth::is_deeper_than;
 use super::last_seen::parse_last_seen;
 use super::rows::RowsBuilder;
-use crate::limits::JSON_DEPTH_MAX;
+use crate::limits::{JSON_DEPTH_MAX, PROFILE_BYTES_MAX};
 
 /// The two keys of a record that matter. Unknown keys are ignored; `null` counts as missing.
 #[derive(Deserialize)]
@@ -53,6 +53,9 @@ fn try_push(rows: &mut RowsBuilder, raw: &str, scratch: &mut Scratch) -> Result<
     }
     if is_deeper_than(properties, JSON_DEPTH_MAX) {
         return Err(format!("`$properties` is nested deeper than {JSON_DEPTH_MAX} levels"));
+    }
+    if properties.len() > PROFILE_BYTES_MAX {
+        return Err(format!("`$properties` is larger than {} MiB", PROFILE_BYTES_MAX >> 20));
     }
     if has_lone_surrogate(properties) {
         return Err("a string holds half a surrogate pair, which is not Unicode".to_owned());

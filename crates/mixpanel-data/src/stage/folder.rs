@@ -1,16 +1,22 @@
-//! The folder of one run: made, locked, filled page by page, removed.
+//! A run's folder beside the database.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write;
-#[cfg(unix)]
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::kill_point::kill_point;
 use crate::types::ProfileWriteTask;
 
-use super::manifest::{Manifest, SessionFacts};
-use super::page_file::write_page;
+use super::files::{folder_of, lock_folder, make_folder, make_root, replace_file, sync_folder};
+use super::manifest::{FORMAT, Manifest, SessionFacts};
+use super::names::{Name, Part, files_in};
+use super::page_file::{StagedPage, page_bytes, read_facts, rejects_bytes};
+
+const MANIFEST: &str = "manifest.json";
+
+/// A folder whose name begins so is being removed. The rename is what removes the run; the rest is cleaning up.
+pub(super) const REMOVED_PREFIX: &str = ".removed-";
 
 /// A run's folder, held under a lock as long as this value lives.
 #[derive(Debug)]
@@ -18,7 +24,9 @@ pub(crate) struct Stage {
     root: PathBuf,
     folder: PathBuf,
     manifest: Manifest,
-    lock: File,
+    /// The files of the present session, as far as they are known to be whole.
+    files: BTreeMap<(u32, Part), PathBuf>,
+    _lock: File,
 }
 
 impl Stage {
@@ -28,16 +36,29 @@ impl Stage {
     /// `Storage` or `DiskFull` that names the path.
     pub(crate) fn create(database: &Path, manifest: Manifest) -> Result<Self> {
         let root = stage_root(database);
-        make_folder(&root)?;
         let folder = root.join(&manifest.run_id);
-        make_folder(&folder)?;
+        // Whoever removes the last run removes the root with it, perhaps just now.
+        make_root(&root).and_then(|()| make_folder(&folder)).or_else(|_| {
+            make_root(&root)?;
+            make_folder(&folder)
+        })?;
         let lock = lock_folder(&folder)?;
-        let stage = Self { root, folder, manifest, lock };
-        make_folder(&stage.pages_folder())?;
+        let stage = Self { root, folder, manifest, files: BTreeMap::new(), _lock: lock };
+        make_folder(&stage.pages_folder(stage.manifest.generation))?;
         stage.write_manifest()?;
         sync_folder(&stage.root)?;
         sync_folder(&folder_of(&stage.root))?;
         Ok(stage)
+    }
+
+    /// Takes the folder of a run that was begun earlier.
+    ///
+    /// # Errors
+    /// `RunNotFound`; `RunBusy` with the process that works on it; `Storage` when its manifest cannot be read.
+    pub(crate) fn open(database: &Path, run_id: &str) -> Result<Self> {
+        let (root, folder, lock) = take(database, run_id)?;
+        let manifest = read_manifest(&folder)?;
+        Ok(Self { root, folder, manifest, files: BTreeMap::new(), _lock: lock })
     }
 
     /// Returns the folder.
@@ -45,44 +66,152 @@ impl Stage {
         &self.folder
     }
 
-    /// Notes what page 0 said, before any page that depends on it is staged.
-    pub(crate) fn record_session(&mut self, facts: SessionFacts) -> Result<()> {
-        self.manifest.session = Some(facts);
+    /// Returns what the run is about.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Changes the manifest; when this returns, the change cannot be lost.
+    ///
+    /// # Errors
+    /// `Storage` or `DiskFull`; then the old manifest is still there.
+    pub(crate) fn update(&mut self, change: impl FnOnce(&mut Manifest)) -> Result<()> {
+        change(&mut self.manifest);
         self.write_manifest()
     }
 
+    /// Notes what page 0 said, before any page that depends on it is staged.
+    pub(crate) fn record_session(&mut self, facts: SessionFacts) -> Result<()> {
+        self.update(|manifest| manifest.session = Some(facts))
+    }
+
+    /// Begins again: pages of the session before are kept apart, and are not used any more.
+    pub(crate) fn begin_generation(&mut self, generation: u32) -> Result<()> {
+        let pages = self.pages_folder(generation);
+        if !pages.is_dir() {
+            make_folder(&pages)?;
+        }
+        self.files.clear();
+        self.update(|manifest| {
+            manifest.generation = generation;
+            manifest.session = None;
+            manifest.short_pages.clear();
+            manifest.cost.session_restarts += 1;
+        })
+    }
+
     /// Stages a page: when this returns, the page cannot be lost.
-    pub(crate) fn write_page(&self, task: &ProfileWriteTask) -> Result<()> {
-        let folder = self.pages_folder();
-        let name = page_name(task.page_index);
-        replace_file(&folder, &name, |file, path| write_page(file, path, task))
-    }
-
-    /// Returns where a page is, or will be.
-    pub(crate) fn page_path(&self, page_index: u32) -> PathBuf {
-        self.pages_folder().join(page_name(page_index))
-    }
-
-    /// Removes the folder and all pages. Call it when they are in the table, or are not wanted any more.
-    pub(crate) fn remove(self) -> Result<()> {
-        fs::remove_dir_all(&self.folder).map_err(|error| Error::io("remove the stage", &self.folder, error))?;
-        drop(self.lock);
-        // Other runs may have their folders there; then it stays.
-        let _ = fs::remove_dir(&self.root);
+    ///
+    /// Its rejects come first, in a file of their own; without the page they count for nothing.
+    pub(crate) fn write_page(&mut self, task: &ProfileWriteTask) -> Result<()> {
+        if !task.rows.rejects().is_empty() {
+            self.write_part(Part::Rejects, task.page_index, &rejects_bytes(task)?)?;
+        }
+        self.write_part(Part::Rows, task.page_index, &page_bytes(task)?)?;
+        kill_point("page-staged");
         Ok(())
     }
 
-    fn pages_folder(&self) -> PathBuf {
-        self.folder.join(format!("generation-{}", self.manifest.generation))
+    fn write_part(&mut self, part: Part, page: u32, bytes: &[u8]) -> Result<()> {
+        let folder = self.pages_folder(self.manifest.generation);
+        let name = part.name(page, bytes);
+        replace_file(&folder, &name, bytes)?;
+        self.files.insert((page, part), folder.join(name));
+        Ok(())
+    }
+
+    /// Finds the pages of the present session that an earlier process staged, in order. What is no whole page is removed,
+    /// so that it is asked for again.
+    ///
+    /// # Errors
+    /// `Storage` when the folder cannot be read or cleaned.
+    pub(crate) fn find_pages(&mut self) -> Result<Vec<StagedPage>> {
+        let folder = self.pages_folder(self.manifest.generation);
+        self.files.clear();
+        let entries = fs::read_dir(&folder).map_err(|error| Error::io("read the folder", &folder, error))?;
+        for entry in entries {
+            let entry = entry.map_err(|error| Error::io("read the folder", &folder, error))?;
+            let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
+            match Name::parse(&name) {
+                Some(name) if !name.matches(&path)? => remove(&path, "its bytes are not what was written")?,
+                Some(name) => drop(self.files.insert((name.page, name.part), path)),
+                None if name.ends_with(".tmp") => remove(&path, "it was not finished")?,
+                None => {}
+            }
+        }
+        let is_of_rows = |(page, part): &(u32, Part)| (*part == Part::Rows).then_some(*page);
+        let candidates: Vec<u32> = self.files.keys().filter_map(is_of_rows).collect();
+        let mut pages = Vec::new();
+        for page in candidates {
+            let path = self.page_path(page);
+            match read_facts(&path, page) {
+                Ok(facts) if facts.rejected == 0 || self.rejects_path(page).is_some() => pages.push(facts),
+                Ok(_) => self.forget(page, Part::Rows, "its rejects are missing")?,
+                Err(error) => self.forget(page, Part::Rows, error.message())?,
+            }
+        }
+        // Rejects of an attempt that was killed before its page was written.
+        let is_whole = |page: &u32| pages.binary_search_by_key(page, |staged: &StagedPage| staged.page).is_ok();
+        let orphans: Vec<u32> = self.files.keys().map(|(page, _)| *page).filter(|page| !is_whole(page)).collect();
+        for page in orphans {
+            self.forget(page, Part::Rejects, "its page is missing")?;
+        }
+        Ok(pages)
+    }
+
+    fn forget(&mut self, page: u32, part: Part, reason: &str) -> Result<()> {
+        match self.files.remove(&(page, part)) {
+            Some(path) => remove(&path, reason),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns where a staged page of the present session is.
+    pub(crate) fn page_path(&self, page_index: u32) -> PathBuf {
+        let missing = || self.pages_folder(self.manifest.generation).join(format!("page-{page_index:06}"));
+        self.files.get(&(page_index, Part::Rows)).cloned().unwrap_or_else(missing)
+    }
+
+    /// Returns where the rejects of a staged page of the present session are, if it has any.
+    pub(crate) fn rejects_path(&self, page_index: u32) -> Option<PathBuf> {
+        self.files.get(&(page_index, Part::Rejects)).cloned()
+    }
+
+    /// Returns the pages that an earlier load of this run has put into the table.
+    ///
+    /// # Errors
+    /// `Storage` when the folder of their session cannot be read.
+    pub(crate) fn loaded_pages(&self) -> Result<Vec<PathBuf>> {
+        let Some(loaded) = &self.manifest.loaded else { return Ok(Vec::new()) };
+        // A file that is damaged is as good as none: its rows are then taken for the user's own, and stay.
+        let is_whole = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| Name::parse(&name.to_string_lossy()));
+            name.is_some_and(|name| name.matches(path).unwrap_or(false))
+        };
+        let files = files_in(&self.pages_folder(loaded.generation))?;
+        let paths = loaded.pages.iter().filter_map(|page| files.get(&(*page, Part::Rows)).cloned());
+        Ok(paths.filter(is_whole).collect())
+    }
+
+    /// Removes the folder and all pages. Call it when they are in the table, or are not wanted any more.
+    ///
+    /// # Errors
+    /// `Storage`; the run is gone all the same if the message says that it is the rest that could not be removed.
+    pub(crate) fn remove(self) -> Result<()> {
+        // Windows renames no folder in which a file is open.
+        #[cfg(windows)]
+        drop(self._lock);
+        remove_run(&self.root, &self.folder)
+    }
+
+    fn pages_folder(&self, generation: u32) -> PathBuf {
+        self.folder.join(generation_name(generation))
     }
 
     fn write_manifest(&self) -> Result<()> {
         let text = serde_json::to_vec_pretty(&self.manifest)
             .map_err(|error| Error::internal("the manifest cannot be written as JSON").with_source(error))?;
-        replace_file(&self.folder, "manifest.json", |mut file, path| {
-            file.write_all(&text).map_err(|error| Error::io("write", path, error))?;
-            Ok(file)
-        })
+        replace_file(&self.folder, MANIFEST, &text)
     }
 }
 
@@ -93,148 +222,59 @@ pub(crate) fn stage_root(database: &Path) -> PathBuf {
     database.with_file_name(name)
 }
 
-fn page_name(page_index: u32) -> String {
-    format!("page-{page_index:06}.parquet")
+/// Locks a run's folder: the root, the folder, the lock.
+pub(super) fn take(database: &Path, run_id: &str) -> Result<(PathBuf, PathBuf, File)> {
+    let root = stage_root(database);
+    let folder = root.join(run_id);
+    let is_plain = !run_id.is_empty() && run_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if !is_plain || !folder.is_dir() {
+        return Err(Error::new(
+            ErrorKind::RunNotFound,
+            format!("there is no unfinished run `{}`", run_id.escape_debug()),
+        ));
+    }
+    make_root(&root)?;
+    let lock = lock_folder(&folder)?;
+    Ok((root, folder, lock))
 }
 
-/// Puts a file in place whole or not at all: another name first, then its bytes on disk, then the rename, then the
-/// folder's entry on disk. Both are only for the owner: profiles are personal data.
-fn replace_file(folder: &Path, name: &str, fill: impl FnOnce(File, &Path) -> Result<File>) -> Result<()> {
-    let path = folder.join(name);
-    let temporary = folder.join(format!(".{name}.tmp"));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    options.mode(0o600);
-    let file = options.open(&temporary).map_err(|error| Error::io("create", &temporary, error))?;
-    let file = fill(file, &path)?;
-    file.sync_all().map_err(|error| Error::io("write to disk", &path, error))?;
-    drop(file);
-    fs::rename(&temporary, &path).map_err(|error| Error::io("put in place", &path, error))?;
-    sync_folder(folder)
+pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
+    let path = folder.join(MANIFEST);
+    let text = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+    let unreadable = |error: serde_json::Error| {
+        Error::new(ErrorKind::Storage, format!("`{}` cannot be read as the description of a run", path.display()))
+            .with_path(&path)
+            .with_source(error)
+    };
+    let value: serde_json::Value = serde_json::from_slice(&text).map_err(unreadable)?;
+    if value.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
+        let message = format!("`{}` was written by another version of this program", path.display());
+        return Err(Error::new(ErrorKind::Storage, message).with_path(&path));
+    }
+    serde_json::from_value(value).map_err(unreadable)
 }
 
-fn make_folder(path: &Path) -> Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    builder.mode(0o700);
-    builder.create(path).map_err(|error| Error::io("create the folder", path, error))
-}
-
-/// The folder that a path is in; the current one for a bare name.
-fn folder_of(path: &Path) -> PathBuf {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
-}
-
-/// Makes the names in a folder durable. Not every system can; on Windows there is nothing to do.
-fn sync_folder(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| Error::io("write the folder to disk", path, error))?;
-    #[cfg(not(unix))]
-    let _ = path;
+/// Removes a run in one step, and then what is left of it.
+pub(super) fn remove_run(root: &Path, folder: &Path) -> Result<()> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let removed = root.join(format!("{REMOVED_PREFIX}{name}"));
+    fs::rename(folder, &removed).map_err(|error| Error::io("remove the stage", folder, error))?;
+    kill_point("stage-renamed");
+    fs::remove_dir_all(&removed).map_err(|error| Error::io("remove the rest of the stage", &removed, error))?;
+    // Other runs may have their folders there; then it stays.
+    let _ = fs::remove_dir(root);
     Ok(())
 }
 
-/// Takes the run for this process. The lock goes with the process, however it ends.
-fn lock_folder(folder: &Path) -> Result<File> {
-    let path = folder.join("lock");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    options.mode(0o600);
-    let mut file = options.open(&path).map_err(|error| Error::io("create", &path, error))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(fs::TryLockError::WouldBlock) => {
-            let holder = fs::read_to_string(&path).unwrap_or_default();
-            let message = format!("another process ({}) is working on this run", holder.trim());
-            return Err(Error::new(ErrorKind::Storage, message).with_path(folder));
-        }
-        Err(fs::TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
-    }
-    file.set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(|error| Error::io("write", &path, error))?;
-    Ok(file)
+fn remove(path: &Path, reason: &str) -> Result<()> {
+    tracing::warn!("removing `{}`: {reason}", path.display());
+    fs::remove_file(path).map_err(|error| Error::io("remove", path, error))
+}
+
+fn generation_name(generation: u32) -> String {
+    format!("generation-{generation}")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::parse::{RecordForm, parse_page};
-    use crate::stage::read_page;
-
-    fn task(page_index: u32) -> ProfileWriteTask {
-        let body =
-            format!(r#"{{"results":[{{"$distinct_id":"id-{page_index}","$properties":{{"n":1.50E+10}}}},null]}}"#);
-        let rows = parse_page(&body, RecordForm::Row).unwrap().rows;
-        ProfileWriteTask { page_index, rows, body_sha256: "00".into() }
-    }
-
-    fn stage(database: &Path) -> Stage {
-        let manifest = Manifest::new("run-1".into(), jiff::Timestamp::UNIX_EPOCH, "12345", "us");
-        Stage::create(database, manifest).unwrap()
-    }
-
-    #[test]
-    fn a_staged_page_reads_back_as_it_was() {
-        let folder = tempfile::tempdir().unwrap();
-        let stage = stage(&folder.path().join("my.db"));
-        stage.write_page(&task(7)).unwrap();
-        let pages = read_page(&stage.page_path(7)).unwrap();
-        let rows: Vec<_> = pages[0].iter().map(|row| (row.distinct_id.to_owned(), row.properties.to_owned())).collect();
-        assert_eq!(rows, [("id-7".to_owned(), r#"{"n":1.50E+10}"#.to_owned())]);
-        let names: Vec<_> =
-            fs::read_dir(stage.pages_folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names, ["page-000007.parquet"], "no temporary file is left");
-    }
-
-    #[test]
-    fn the_manifest_reads_back_with_the_session() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut stage = stage(&folder.path().join("my.db"));
-        let facts = SessionFacts { session_id: Some("S".into()), total: Some(5), page_size: 1000 };
-        stage.record_session(facts.clone()).unwrap();
-        let text = fs::read(stage.folder().join("manifest.json")).unwrap();
-        let manifest: Manifest = serde_json::from_slice(&text).unwrap();
-        assert_eq!(manifest, stage.manifest);
-        assert_eq!(manifest.session, Some(facts));
-    }
-
-    #[test]
-    fn removing_leaves_nothing_unless_another_run_is_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("my.db");
-        let first = stage(&database);
-        let second =
-            Stage::create(&database, Manifest::new("run-2".into(), jiff::Timestamp::UNIX_EPOCH, "1", "us")).unwrap();
-        first.remove().unwrap();
-        assert!(second.folder().is_dir());
-        second.remove().unwrap();
-        assert!(!stage_root(&database).exists());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn only_the_owner_can_read_it() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let stage = stage(&folder.path().join("my.db"));
-        stage.write_page(&task(0)).unwrap();
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(stage.folder()), 0o700);
-        assert_eq!(mode(&stage.page_path(0)), 0o600);
-        assert_eq!(mode(&stage.folder().join("manifest.json")), 0o600);
-    }
-
-    #[test]
-    fn a_run_has_one_process() {
-        let folder = tempfile::tempdir().unwrap();
-        let stage = stage(&folder.path().join("my.db"));
-        let error = lock_folder(stage.folder()).unwrap_err();
-        assert!(error.message().contains(&std::process::id().to_string()), "{error}");
-    }
-}
+#[path = "folder_test.rs"]
+mod tests;

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::profile_query::{OnExisting, ProfileQuery};
+use crate::profile_query::{FetchMode, OnExisting, ProfileQuery};
 
 /// The layout that this version writes.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
-/// Describes a run. Written before the first page and again when the session is known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Describes a run. Written before the first page, and again whenever something of it changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     /// The layout of the folder.
     pub(crate) format: u32,
@@ -20,27 +20,78 @@ pub(crate) struct Manifest {
     pub(crate) project_id: String,
     /// Where they live.
     pub(crate) region: String,
+    /// The server: Mixpanel's host, or `loopback`.
+    pub(crate) server: String,
     /// Which profiles, every filter as it is sent: `behaviors` with the moment they count back from.
     pub(crate) query: ProfileQuery,
     /// Where they are to go.
     pub(crate) table: String,
     /// What is to become of a table of that name.
     pub(crate) on_existing: OnExisting,
+    /// How pages are asked for.
+    pub(crate) mode: FetchMode,
     /// Counts the sessions of the run; pages of two sessions are never mixed.
     pub(crate) generation: u32,
     /// What page 0 said, once it is here.
     pub(crate) session: Option<SessionFacts>,
+    /// How far the run has come.
+    pub(crate) progress: Progress,
+    /// What an earlier load of this run has put into the table.
+    pub(crate) loaded: Option<Loaded>,
+    /// What a load that was begun puts into the table. Whether it was committed, the database knows.
+    pub(crate) loading: Option<Loaded>,
+    /// Pages in the middle of the present session that stayed shorter than a page.
+    pub(crate) short_pages: Vec<u32>,
+    /// What the run has cost so far. A process that was killed could not add its share.
+    pub(crate) cost: Cost,
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Progress {
+    /// Only page 0 was asked for, to see what the fetch would take.
+    Planned,
+    /// Pages are missing. A process that works on the run leaves the reason empty until it stops.
+    Fetching { reason: String },
+    /// All pages are here: this many.
+    Complete { pages: u32 },
 }
 
 /// What page 0 said about the session that all pages belong to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SessionFacts {
     pub(crate) session_id: Option<String>,
     pub(crate) total: Option<u64>,
-    pub(crate) page_size: u64,
+    /// What page 0 said a page has; the plan follows from it, the total and the records of page 0.
+    pub(crate) declared_page_size: Option<u64>,
+    /// Records of page 0.
+    pub(crate) first_page_records: u64,
+}
+
+/// Pages that are in the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Loaded {
+    pub(crate) generation: u32,
+    pub(crate) pages: Vec<u32>,
+}
+
+/// What a run has cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Cost {
+    pub(crate) requests: u64,
+    pub(crate) retries: u64,
+    pub(crate) waited_seconds: f64,
+    pub(crate) session_restarts: u32,
 }
 
 impl Manifest {
+    /// Names the load of these pages of a session of this run.
+    pub(crate) fn load_id(&self, generation: u32, pages: &[u32]) -> String {
+        let bytes: Vec<u8> = pages.iter().flat_map(|page| page.to_le_bytes()).collect();
+        format!("{}/{generation}/{}/{:08x}", self.run_id, pages.len(), crc32fast::hash(&bytes))
+    }
+
     pub(crate) fn new(run_id: String, started_at: jiff::Timestamp, project_id: &str, region: &str) -> Self {
         Self {
             format: FORMAT,
@@ -48,11 +99,18 @@ impl Manifest {
             started_at,
             project_id: project_id.to_owned(),
             region: region.to_owned(),
+            server: String::new(),
             query: ProfileQuery::default(),
             table: String::new(),
             on_existing: OnExisting::Fail,
+            mode: FetchMode::Sequential,
             generation: 0,
             session: None,
+            progress: Progress::Fetching { reason: String::new() },
+            loaded: None,
+            loading: None,
+            short_pages: Vec::new(),
+            cost: Cost::default(),
         }
     }
 }

@@ -1,12 +1,21 @@
 //! The stage: a folder beside the database that holds every page of a run as one small Parquet file.
 //!
 //! A page is staged when its final name exists; it appears by rename after its bytes are on disk. From then on it
-//! cannot be lost, and nothing else is a journal. The manifest says what the pages belong to.
+//! cannot be lost, and nothing else is a journal. The manifest says what the pages belong to; `list` finds the runs that
+//! are unfinished.
 
+mod files;
 mod folder;
+mod list;
 mod manifest;
+mod names;
 mod page_file;
+#[cfg(test)]
+mod torn_tests;
 
 pub(crate) use folder::Stage;
-pub(crate) use manifest::{Manifest, SessionFacts};
-pub(crate) use page_file::read_page;
+pub(crate) use list::{Listed, STREAM_PREFIX, discard, list, sweep};
+pub(crate) use manifest::{Cost, Loaded, Manifest, Progress, SessionFacts};
+pub(crate) use page_file::{StagedPage, read_page};
+#[cfg(test)]
+pub(crate) use torn_tests::{damage_a_page, leave_rejects, leave_temporary};

@@ -1,8 +1,11 @@
-//! One page as a Parquet file: its rows as columns, and what else is known of it in the file's own metadata.
+//! One page as Parquet files: its rows as columns, and what else is known of it in the file's own metadata. Records that
+//! cannot be rows have a file of their own, so that the load reads them with the engine as well.
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
@@ -10,15 +13,52 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::parse::ProfileRows;
+use crate::parse::{ProfileRows, Reject};
 use crate::types::ProfileWriteTask;
 
-/// Writes a page into an open file and returns the file, its bytes handed to the system but not yet on disk.
-pub(super) fn write_page(file: File, path: &Path, task: &ProfileWriteTask) -> Result<File> {
-    let batch = task.rows.to_record_batch();
-    let failed = |error: parquet::errors::ParquetError| write_error(path, error);
-    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties(task))).map_err(failed)?;
-    writer.write(&batch).map_err(failed)?;
+/// A page that is on disk, as its own metadata describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StagedPage {
+    pub(crate) page: u32,
+    pub(crate) rows: u64,
+    pub(crate) rejected: u64,
+}
+
+/// Returns the file of a page's rows.
+pub(super) fn page_bytes(task: &ProfileWriteTask) -> Result<Vec<u8>> {
+    let fact = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
+    let facts = vec![
+        fact("page", task.page_index.to_string()),
+        fact("rows", task.rows.len().to_string()),
+        fact("rejected", task.rows.rejects().len().to_string()),
+        fact("body_sha256", task.body_sha256.clone()),
+    ];
+    file_of(&task.rows.to_record_batch(), facts)
+}
+
+/// Returns the file of a page's rejects.
+pub(super) fn rejects_bytes(task: &ProfileWriteTask) -> Result<Vec<u8>> {
+    let rejects = task.rows.rejects();
+    let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+    let text =
+        |read: fn(&Reject) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rejects.iter().map(read))) };
+    let pages: ArrayRef = Arc::new(Int32Array::from_value(number(task.page_index), rejects.len()));
+    let positions: ArrayRef =
+        Arc::new(Int32Array::from_iter_values(rejects.iter().map(|reject| number(reject.position))));
+    let batch = RecordBatch::try_from_iter([
+        ("page", pages),
+        ("position", positions),
+        ("reason", text(|reject| &reject.reason)),
+        ("raw", text(|reject| &reject.raw)),
+    ])
+    .expect("the columns have one length");
+    file_of(&batch, Vec::new())
+}
+
+fn file_of(batch: &RecordBatch, facts: Vec<KeyValue>) -> Result<Vec<u8>> {
+    let failed = |error| Error::internal("a page cannot be written as Parquet").with_source(error);
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties(facts))).map_err(failed)?;
+    writer.write(batch).map_err(failed)?;
     writer.into_inner().map_err(failed)
 }
 
@@ -27,45 +67,52 @@ pub(super) fn write_page(file: File, path: &Path, task: &ProfileWriteTask) -> Re
 /// # Errors
 /// `Storage` when the file cannot be read as a page.
 pub(crate) fn read_page(path: &Path) -> Result<Vec<ProfileRows>> {
-    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-    let damaged = || Error::new(ErrorKind::Storage, format!("the staged page `{}` is damaged", path.display()));
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged().with_source(error))?;
-    let reader = builder.build().map_err(|error| damaged().with_source(error))?;
+    let reader = open(path)?.build().map_err(|error| damaged(path).with_source(error))?;
     reader
         .map(|batch| {
-            let batch = batch.map_err(|error| damaged().with_source(error))?;
-            ProfileRows::from_record_batch(&batch).ok_or_else(damaged)
+            let batch = batch.map_err(|error| damaged(path).with_source(error))?;
+            ProfileRows::from_record_batch(&batch).ok_or_else(|| damaged(path))
         })
         .collect()
 }
 
+/// Reads what a staged page says of itself: its footer reads back, so its bytes are there.
+///
+/// # Errors
+/// `Storage` when the file is no whole page, or another page than its name says.
+pub(super) fn read_facts(path: &Path, page: u32) -> Result<StagedPage> {
+    let builder = open(path)?;
+    let metadata = builder.metadata().file_metadata();
+    let fact = |key: &str| -> Option<u64> {
+        let pairs = metadata.key_value_metadata()?;
+        pairs.iter().find(|pair| pair.key == key)?.value.as_ref()?.parse().ok()
+    };
+    let (found, rows, rejected) = (fact("page"), fact("rows"), fact("rejected"));
+    match (found, rows, rejected) {
+        (Some(found), Some(rows), Some(rejected))
+            if found == u64::from(page) && u64::try_from(metadata.num_rows()) == Ok(rows) =>
+        {
+            Ok(StagedPage { page, rows, rejected })
+        }
+        _ => Err(damaged(path)),
+    }
+}
+
+fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
+    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
+    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(path).with_source(error))
+}
+
+fn damaged(path: &Path) -> Error {
+    Error::new(ErrorKind::Storage, format!("the staged page `{}` is damaged", path.display()))
+}
+
 /// Zstandard at its fastest level: the pages are read once, soon. Nobody asks them for statistics.
-fn properties(task: &ProfileWriteTask) -> WriterProperties {
-    let fact = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
+fn properties(facts: Vec<KeyValue>) -> WriterProperties {
     WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None)
-        .set_key_value_metadata(Some(vec![
-            fact("page", task.page_index.to_string()),
-            fact("rows", task.rows.len().to_string()),
-            fact("rejected", task.rows.rejects().len().to_string()),
-            fact("body_sha256", task.body_sha256.clone()),
-        ]))
+        .set_key_value_metadata((!facts.is_empty()).then_some(facts))
         .build()
-}
-
-/// Parquet hides the I/O error inside its own; a full disk must not be taken for anything else.
-fn write_error(path: &Path, error: parquet::errors::ParquetError) -> Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(current) = cause {
-        if let Some(io) = current.downcast_ref::<std::io::Error>() {
-            let copy = io
-                .raw_os_error()
-                .map_or_else(|| std::io::Error::new(io.kind(), io.to_string()), std::io::Error::from_raw_os_error);
-            return Error::io("write the page", path, copy);
-        }
-        cause = current.source();
-    }
-    Error::new(ErrorKind::Storage, format!("cannot write the page `{}`", path.display())).with_source(error)
 }

@@ -12,6 +12,7 @@ use super::failure::opening;
 use super::lease::{self, Lease};
 use super::location::{Location, check_magic, create, locate, not_found};
 use crate::error::{Error, ErrorKind, Result};
+use crate::kill_point::kill_point;
 use crate::limits::{LOAD_MEMORY_MB, LOAD_THREADS, LOCK_POLL_INTERVAL};
 
 /// What a database is opened for.
@@ -99,8 +100,11 @@ impl Database {
     /// tells.
     pub(super) fn commit(self) -> Result<(), duckdb::Error> {
         self.prepare_log();
+        kill_point("load-commit");
         self.connection.execute_batch("COMMIT")?;
+        kill_point("load-committed");
         self.connection.execute_batch("CHECKPOINT")?;
+        kill_point("load-checkpointed");
         self.remove_unused_log();
         Ok(())
     }

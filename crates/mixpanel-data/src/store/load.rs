@@ -40,7 +40,9 @@ use super::run_record::RunRecord;
 use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
 use crate::error::{Error, ErrorKind, Result};
-use crate::profile_query::OnExisting;
+use crate::kill_point::kill_point;
+use crate::limits::PREFLIGHT_LOCK_WAIT;
+use crate::profile_query::{MissingPages, OnExisting};
 
 pub(super) use pages::{blame, file_list};
 
@@ -64,19 +66,17 @@ pub(crate) struct LoadRequest<'a> {
     /// Pages that an earlier load of the same run has put into the table: some of `pages`, or those of a session that
     /// the server lost. None for the first load of a run; else this load completes it.
     pub(crate) previous: &'a [PathBuf],
+    /// Whether an earlier load of the run is in the table.
+    pub(crate) kind: LoadKind,
     /// Parquet files with `page INTEGER`, `position INTEGER`, `reason VARCHAR`, `raw VARCHAR`, of the pages that have
     /// any; all rejects of the run.
     pub(crate) rejects: &'a [PathBuf],
     /// The run that this load ends.
     pub(crate) run: RunRecord,
+    /// Whether a table may be replaced by one that lacks pages.
+    pub(crate) missing: MissingPages,
     /// How long to wait for another process that has the database open.
     pub(crate) lock_wait: Duration,
-}
-
-impl LoadRequest<'_> {
-    fn kind(&self) -> LoadKind {
-        if self.previous.is_empty() { LoadKind::First } else { LoadKind::Completing }
-    }
 }
 
 /// What a load did. Of a load that completes a run: what all its loads did together.
@@ -112,6 +112,19 @@ pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>)
     Ok(LoadReport { rows: counts.rows, duplicates: counts.duplicates })
 }
 
+/// Says whether a load is in the database. A process that was killed right after a commit could not note it elsewhere.
+///
+/// # Errors
+/// As opening a database for reading; one that does not exist has no loads.
+pub(crate) fn is_loaded(database: &Path, load_id: &str) -> Result<bool> {
+    let go_on = &mut |_: &_| ControlFlow::Continue(());
+    match Database::open_waiting(database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {
+        Ok(database) => Ok(metadata::find_load(database.connection(), load_id)?.is_some()),
+        Err(error) if error.kind() == ErrorKind::DatabaseNotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 enum Failure {
     /// Nothing was committed.
     Certain(Error),
@@ -138,9 +151,11 @@ fn attempt(
     let connection = database.connection();
     let fail = |error| statement("begin the load", &error);
     let tally = Tally::register(connection).map_err(fail)?;
+    kill_point("load-begin");
     connection.execute_batch("BEGIN").map_err(fail)?;
     // After an error, closing the database rolls back.
     let (counts, table_rows) = fill(connection, &tally, request)?;
+    kill_point("load-filled");
     database.commit().map_err(Failure::Unknown)?;
     // What goes wrong from here on does not undo the commit.
     settle::recount(request, table_rows).map_err(|error| error.with_detail("outcome", "committed"))?;
@@ -172,14 +187,16 @@ enum Plan {
 }
 
 fn plan(connection: &Connection, request: &LoadRequest<'_>) -> Result<Plan> {
-    let kind = request.kind();
+    let kind = request.kind;
     let found = match target::check(connection, request.table, request.on_existing, kind)? {
         Target::Absent | Target::View(_) => return Ok(Plan::Make),
         Target::Table(found) => found,
     };
     let replaces = request.on_existing == OnExisting::Replace;
     match kind {
-        LoadKind::First if replaces && request.run.is_partial() => Err(appeared(&found)),
+        LoadKind::First if replaces && request.run.is_partial() && request.missing == MissingPages::Fetch => {
+            Err(appeared(&found))
+        }
         LoadKind::First if replaces => Ok(Plan::Replace(found)),
         LoadKind::First => Ok(Plan::Merge(found)),
         LoadKind::Completing => complete(connection, request, found),

@@ -20,7 +20,6 @@ mod digest;
 mod failure;
 mod iso;
 mod label;
-#[cfg_attr(not(test), expect(dead_code, reason = "the fetch that goes on from it is not here yet"))]
 mod last_load;
 mod lease;
 mod load;
@@ -38,9 +37,8 @@ mod values;
 mod verify;
 
 pub(crate) use catalog::{drop_tables, sample, table_schema, tables};
-#[expect(unused_imports, reason = "the fetch that goes on from it is not here yet")]
-pub(crate) use last_load::{LastLoad, last_load};
-pub(crate) use load::{LoadReport, LoadRequest, load};
+pub(crate) use last_load::last_load;
+pub(crate) use load::{LoadReport, LoadRequest, OnLockWait, is_loaded, load};
 pub(crate) use preflight::{Found, preflight};
 pub(crate) use query::{each, rows, scalar};
 pub(crate) use run_record::RunRecord;

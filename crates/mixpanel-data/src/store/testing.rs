@@ -19,9 +19,10 @@ use tempfile::TempDir;
 use super::load::{LoadReport, LoadRequest, load};
 use super::run_record::RunRecord;
 use super::table_name::TableName;
+use super::target::LoadKind;
 use crate::error::Result;
 use crate::parse::ProfileRows;
-use crate::profile_query::{FetchMode, OnExisting, ProfileQuery};
+use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
 
 /// One staged row: id, properties, last seen.
 pub(super) type Row<'a> = (&'a str, &'a str, Option<i64>);
@@ -157,6 +158,8 @@ impl Fixture {
             previous: &self.previous,
             rejects: &self.rejects,
             run,
+            kind: if self.previous.is_empty() { LoadKind::First } else { LoadKind::Completing },
+            missing: MissingPages::Fetch,
             lock_wait: Duration::ZERO,
         }
     }

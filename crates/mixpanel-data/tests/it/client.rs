@@ -119,7 +119,7 @@ async fn a_server_that_is_not_there_is_unreachable() {
 async fn a_reply_that_does_not_come_is_not_waited_for() {
     let bench = Bench::with_faults(10, &["pages=0 stall=0 for=30s times=1"]).await;
     let timeouts = Timeouts { first_byte: Duration::from_millis(200), ..Timeouts::default() };
-    let options = ApiOptions { base_url: Some(bench.server.base_url()), timeouts };
+    let options = ApiOptions { base_url: Some(bench.server.base_url()), timeouts, ..ApiOptions::default() };
     let client = ApiClient::new(credentials("simulator-secret"), &options).unwrap();
     let begun = Instant::now();
     let page = client.export_profiles_page(0, None, &ProfileQuery::default()).await.unwrap();

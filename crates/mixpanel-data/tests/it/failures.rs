@@ -54,7 +54,8 @@ async fn all_pages_failing_make_no_table() {
         ("pages=all hourly-limit", ErrorKind::RateLimited),
     ] {
         let bench = Bench::with_faults(5_500, &[fault]).await;
-        let error = bench.workspace().fetch_profiles(ProfileFetch::new("profiles").parallel()).await.unwrap_err();
+        let fetch = ProfileFetch::new("profiles").parallel().max_wait(Duration::from_secs(5));
+        let error = bench.workspace().fetch_profiles(fetch).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{fault}: {error}");
         assert!(bench.files().is_empty(), "{fault}: {:?}", bench.files());
     }

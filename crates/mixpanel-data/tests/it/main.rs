@@ -6,6 +6,7 @@ mod client;
 mod failures;
 mod fetch;
 mod harness;
+mod resume;
 mod store;
 mod stream;
 mod tidy;

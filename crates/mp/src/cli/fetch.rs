@@ -1,20 +1,159 @@
 //! `mp fetch` as typed.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
+use mixpanel_data::Quota;
+
+use super::duration::parse_duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FetchCommand {
     /// Fetch user profiles, or group profiles, into a table
+    ///
+    /// Pages are kept on disk as they come and loaded into the table at the end, in one step: the table is never half full.
     Profiles(Box<FetchProfilesArgs>),
+    /// Go on with an unfinished run
+    ///
+    /// The run knows its filters, and only missing pages are asked for. Filters that are given all the same are compared,
+    /// and a run that has others is refused. If the server has forgotten the session, the run begins again from page 0.
+    Resume(Box<ResumeArgs>),
+    /// List the unfinished runs of the database
+    ///
+    /// Each with how far it has come, why it stopped, and the command that goes on with it.
+    Status,
+    /// Remove unfinished runs and their pages
+    ///
+    /// What is in tables stays. A run that a process works on is refused.
+    Discard(DiscardArgs),
 }
 
-/// Pages are kept on disk as they come and loaded into the table at the end, in one step: the table is never half full.
+/// What to fetch, where to, and how.
 #[derive(Debug, Args)]
 pub(crate) struct FetchProfilesArgs {
     /// The table
     #[arg(default_value = "profiles")]
     pub(crate) name: String,
 
+    #[command(flatten)]
+    pub(crate) filters: FilterArgs,
+
+    /// Only profiles seen since the table's last complete load began, less a day; they replace the table's
+    ///
+    /// The other filters must be those of that load. What was deleted in Mixpanel, or changed without being seen, is not
+    /// noticed.
+    #[arg(
+        long,
+        value_name = "last",
+        value_parser = ["last"],
+        conflicts_with_all = ["append", "replace", "stdout"],
+        help_heading = "Which profiles"
+    )]
+    pub(crate) since: Option<String>,
+
+    /// Replace the table once the new one is complete; until then, and on any failure, the old one stays
+    #[arg(long, conflicts_with_all = ["append", "upsert"], help_heading = "The table")]
+    pub(crate) replace: bool,
+
+    /// Add profiles whose id the table does not have
+    #[arg(long, conflicts_with = "upsert", help_heading = "The table")]
+    pub(crate) append: bool,
+
+    /// Add profiles whose id the table does not have, and replace those that it has unless they are older
+    #[arg(long, help_heading = "The table")]
+    pub(crate) upsert: bool,
+
+    #[command(flatten)]
+    pub(crate) workers: WorkerArgs,
+
+    /// Ask for N profiles a page, 1 to 40000; the server decides [default: the server's, 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=40_000), help_heading = "How")]
+    pub(crate) page_size: Option<u32>,
+
+    /// Accepted for compatibility, 100 to 100000, and without effect: a page is the unit
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=100_000), help_heading = "How")]
+    pub(crate) batch_size: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) waits: WaitArgs,
+
+    /// Say what the fetch would take, from page 0 alone; the same fetch goes on with that page
+    #[arg(long, conflicts_with = "stdout", help_heading = "How")]
+    pub(crate) plan: bool,
+
+    /// Print profiles as JSON lines instead of storing them
+    #[arg(long, conflicts_with_all = ["append", "replace", "upsert"], help_heading = "Output")]
+    pub(crate) stdout: bool,
+
+    /// With --stdout: print the records as the server sent them
+    #[arg(long, requires = "stdout", help_heading = "Output")]
+    pub(crate) raw: bool,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+/// Which run to go on with, and how.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
+    /// The table; can be left out if the runs of only one are unfinished
+    pub(crate) name: Option<String>,
+
+    /// Go on with this run instead of the table's newest one
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: Option<String>,
+
+    /// Load the pages that are there and do without the others; no request is sent
+    #[arg(long)]
+    pub(crate) accept_partial: bool,
+
+    /// Replace the table that has been made meanwhile
+    #[arg(long, conflicts_with_all = ["append", "upsert"], help_heading = "The table")]
+    pub(crate) replace: bool,
+
+    /// Add to the table that has been made meanwhile the profiles whose id it does not have
+    #[arg(long, conflicts_with = "upsert", help_heading = "The table")]
+    pub(crate) append: bool,
+
+    /// Add to the table that has been made meanwhile, and replace the profiles that it has unless they are older
+    #[arg(long, help_heading = "The table")]
+    pub(crate) upsert: bool,
+
+    #[command(flatten)]
+    pub(crate) filters: FilterArgs,
+
+    #[command(flatten)]
+    pub(crate) workers: WorkerArgs,
+
+    #[command(flatten)]
+    pub(crate) waits: WaitArgs,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+/// Which runs to remove.
+#[derive(Debug, Args)]
+pub(crate) struct DiscardArgs {
+    /// Remove all unfinished runs of this table
+    pub(crate) name: Option<String>,
+
+    /// Remove this run
+    #[arg(long, value_name = "ID", conflicts_with = "all")]
+    pub(crate) run: Option<String>,
+
+    /// Remove all unfinished runs of the database
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) all: bool,
+
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// Which profiles a fetch asks for.
+#[derive(Debug, Default, Args)]
+pub(crate) struct FilterArgs {
     /// Only profiles that this Mixpanel expression selects, such as 'properties["plan"] == "pro"'
     #[arg(short = 'w', long = "where", value_name = "EXPRESSION", help_heading = "Which profiles")]
     pub(crate) filter: Option<String>,
@@ -50,15 +189,11 @@ pub(crate) struct FetchProfilesArgs {
     /// The moment that --behaviors count back from, in seconds since 1970 [default: now]
     #[arg(long, value_name = "EPOCH", allow_negative_numbers = true, help_heading = "Which profiles")]
     pub(crate) as_of_timestamp: Option<i64>,
+}
 
-    /// Replace the table once the new one is complete; until then, and on any failure, the old one stays
-    #[arg(long, conflicts_with = "append", help_heading = "The table")]
-    pub(crate) replace: bool,
-
-    /// Add profiles whose id the table does not have
-    #[arg(long, help_heading = "The table")]
-    pub(crate) append: bool,
-
+/// How many pages are asked for at a time.
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
     /// Fetch several pages at a time
     #[arg(short, long, help_heading = "How")]
     pub(crate) parallel: bool,
@@ -66,22 +201,34 @@ pub(crate) struct FetchProfilesArgs {
     /// With --parallel: fetch at most N pages at a time; Mixpanel allows 5 [default: 5]
     #[arg(long, value_name = "N", value_parser = parse_workers, help_heading = "How")]
     pub(crate) workers: Option<u32>,
+}
 
-    /// Ask for N profiles a page, 1 to 40000; the server decides [default: the server's, 1000]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=40_000), help_heading = "How")]
-    pub(crate) page_size: Option<u32>,
+/// What is waited for, and how long. Times are such as 30s, 10m or 24h.
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Keep to N counted requests in a window, such as 60/h or 60/60s [default: 60/h, which is Mixpanel's]
+    #[arg(long, value_name = "N/WINDOW", value_parser = parse_quota, help_heading = "Waiting")]
+    pub(crate) quota: Option<Quota>,
 
-    /// Accepted for compatibility, 100 to 100000, and without effect: a page is the unit
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=100_000), help_heading = "How")]
-    pub(crate) batch_size: Option<u32>,
+    /// Leave N requests of the quota to others [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Waiting")]
+    pub(crate) reserve: Option<u32>,
 
-    /// Print profiles as JSON lines instead of storing them
-    #[arg(long, conflicts_with_all = ["append", "replace"], help_heading = "Output")]
-    pub(crate) stdout: bool,
+    /// Wait at most so long without a page coming, for the quota or the network, then stop [default: 24h]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = "Waiting")]
+    pub(crate) max_wait: Option<Duration>,
 
-    /// With --stdout: print the records as the server sent them
-    #[arg(long, requires = "stdout", help_heading = "Output")]
-    pub(crate) raw: bool,
+    /// Wait at most so long, before the load, for another process that has the database open [default: 10m]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = "Waiting")]
+    pub(crate) lock_wait: Option<Duration>,
+}
+
+/// What is shown, and what counts as success.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Exit with 0 although records came that cannot be rows; they are in the table `_rejects`
+    #[arg(long, help_heading = "Output")]
+    pub(crate) allow_rejects: bool,
 
     /// Show no progress
     #[arg(long, help_heading = "Output")]
@@ -91,4 +238,8 @@ pub(crate) struct FetchProfilesArgs {
 fn parse_workers(text: &str) -> Result<u32, String> {
     let workers: u32 = text.parse().map_err(|_| "expected a whole number from 1".to_owned())?;
     if workers == 0 { Err("at least 1 is needed to fetch anything".to_owned()) } else { Ok(workers) }
+}
+
+fn parse_quota(text: &str) -> Result<Quota, String> {
+    text.parse().map_err(|error: mixpanel_data::Error| error.to_string())
 }

@@ -1,6 +1,7 @@
 //! The command line as it is typed. The doc comments are the help texts; nothing here reads files or the environment.
 
 mod auth;
+mod duration;
 mod fetch;
 mod inspect;
 mod query;
@@ -8,7 +9,9 @@ mod root;
 mod simulate;
 
 pub(crate) use auth::{AddArgs, AuthCommand};
-pub(crate) use fetch::{FetchCommand, FetchProfilesArgs};
+pub(crate) use fetch::{
+    DiscardArgs, FetchCommand, FetchProfilesArgs, FilterArgs, ReportArgs, ResumeArgs, WaitArgs, WorkerArgs,
+};
 pub(crate) use inspect::InspectCommand;
 pub(crate) use query::{QueryCommand, SqlArgs};
 pub(crate) use root::{Cli, Command, Format};

@@ -13,8 +13,9 @@ use super::simulate::{DemoArgs, SimulateArgs};
 
 /// Get user profiles out of Mixpanel into DuckDB, and query them with SQL
 ///
-/// Exit codes: 0 success; 1 failure, or a fetch that lacks pages; 2 credentials refused; 3 wrong arguments, query or SQL;
-/// 4 no such table, database, account or file; 5 rate limited; 130 interrupted (143 terminated, 129 hung up).
+/// Exit codes: 0 success; 1 failure, or a fetch that lacks pages or left records out; 2 credentials refused; 3 wrong
+/// arguments, query or SQL; 4 no such table, database, account, run or file; 5 rate limited; 130 interrupted (143
+/// terminated, 129 hung up).
 #[derive(Debug, Parser)]
 #[command(
     name = "mp",
@@ -95,6 +96,10 @@ pub(crate) enum Format {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Fetch data from Mixpanel into the database
+    ///
+    /// Every page is on disk before it counts as fetched, and all are loaded at the end, in one step. A fetch that ends
+    /// early, for whatever reason, leaves an unfinished run: `mp fetch resume` goes on with it and asks for the missing
+    /// pages only.
     #[command(subcommand)]
     Fetch(FetchCommand),
     /// Query the database
@@ -103,6 +108,13 @@ pub(crate) enum Command {
     /// Look at the tables of the database
     #[command(subcommand)]
     Inspect(InspectCommand),
+    /// Check a table against what was written down when it was loaded
+    ///
+    /// Every row is read. Exits with 0 if the table is intact, else with 1.
+    Verify {
+        /// The table
+        table: String,
+    },
     /// Manage accounts in the config file
     #[command(subcommand)]
     Auth(AuthCommand),

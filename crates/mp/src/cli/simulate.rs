@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use mixpanel_simulator::{Fault, Quota};
 
+use super::duration::parse_duration;
+
 /// Starts a simulated Mixpanel that takes 400 ms for a page, fetches 25,000 profiles one page after the other and five
 /// pages at a time, and runs some queries. It uses no account and no network, and leaves nothing behind.
 #[derive(Debug, Args)]
@@ -81,17 +83,4 @@ fn parse_quota(text: &str) -> Result<QuotaChoice, String> {
         return Ok(QuotaChoice(None));
     }
     text.parse().map(|quota| QuotaChoice(Some(quota)))
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        _ => return Err("expected a whole number and ms, s or m, such as 400ms".to_owned()),
-    };
-    let number: u64 = number.parse().map_err(|_| "expected a whole number and ms, s or m, such as 400ms".to_owned())?;
-    number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(|| "this is too long".to_owned())
 }

@@ -136,7 +136,7 @@ fn test(context: &Context, name: Option<String>) -> Result<(), Failure> {
     let whose = identity.whose();
     let events = context.block_on(async {
         let result = workspace.test_credentials().await;
-        result.map_err(|error| Failure::library(format!("the credentials of {whose} did not work"), &error))
+        result.map_err(|error| context.failed(format!("the credentials of {whose} did not work"), &error))
     })?;
     context.print(json!({
         "success": true,

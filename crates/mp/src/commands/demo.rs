@@ -73,7 +73,7 @@ pub(crate) fn run(context: &Context, arguments: &DemoArgs) -> Result<Exit, Failu
     let size = if arguments.fast { FAST } else { FULL };
     let place = place(arguments.keep.as_deref())?;
     context.block_on(async {
-        let interrupts = Interrupts::listen(&context.output, "stopping; once more stops at once")?;
+        let interrupts = Interrupts::listen(&context.output, |_| "stopping; once more stops at once".to_owned())?;
         let shown = if arguments.no_progress { Shown::No } else { Shown::Yes };
         let tour = Tour { context, size, place: &place, interrupts: &interrupts, shown };
         interrupts.settle(tour.take().await)

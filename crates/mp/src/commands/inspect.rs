@@ -22,10 +22,10 @@ pub(crate) fn run(context: &Context, command: InspectCommand) -> Result<Exit, Fa
 
 fn tables(context: &Context) -> Result<(), Failure> {
     let tables = context.database()?.tables().map_err(|error| Failure::library("could not list the tables", &error))?;
-    let records = tables.into_iter().map(|TableInfo { name, kind, row_count, fetched_at, .. }| {
-        json!({ "name": name, "type": kind, "row_count": row_count, "fetched_at": fetched_at })
+    let records = tables.into_iter().map(|TableInfo { name, kind, row_count, fetched_at, partial }| {
+        json!({ "name": name, "type": kind, "row_count": row_count, "fetched_at": fetched_at, "partial": partial })
     });
-    context.print_all(&["name", "type", "row_count", "fetched_at"], records.collect())
+    context.print_all(&["name", "type", "row_count", "fetched_at", "partial"], records.collect())
 }
 
 fn schema(context: &Context, table: &str) -> Result<(), Failure> {

@@ -7,3 +7,4 @@ pub(crate) mod fetch;
 pub(crate) mod inspect;
 pub(crate) mod query;
 pub(crate) mod simulate;
+pub(crate) mod verify;

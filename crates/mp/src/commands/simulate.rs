@@ -30,7 +30,7 @@ pub(crate) fn run(context: &Context, arguments: SimulateArgs) -> Result<Exit, Fa
         ]
     };
     context.block_on(async {
-        let interrupts = Interrupts::listen(&context.output, "stopping")?;
+        let interrupts = Interrupts::listen(&context.output, |_| "stopping".to_owned())?;
         let server = Server::start(config.clone(), address).await.map_err(|error| {
             Failure::new("could not start the simulator")
                 .caused_by(&error)

@@ -3,6 +3,8 @@
 //! `state` knows what happened and says it in words; `view` puts it on the screen.
 
 mod state;
+#[cfg(test)]
+mod state_test;
 mod view;
 
 pub(crate) use view::{Progress, Shown};

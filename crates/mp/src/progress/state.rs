@@ -2,22 +2,46 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, ZonedDateTime};
+use mixpanel_data::limits::SESSION_RESTARTS_MAX;
 use mixpanel_data::{FetchEvent, ProfileProgress};
 
-use crate::text::{counted, duration, thousands};
+use crate::text::{about, counted, duration, thousands};
+
+/// An end of a wait that is put off by less than this is not worth a line.
+const SAME_END: Duration = Duration::from_secs(2);
 
 /// The state of a fetch as it is shown.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
+    /// Where the profiles go, as words.
+    target: String,
     total_pages: Option<u32>,
+    /// Pages done, those of earlier calls included.
     pages: u32,
+    /// Pages on disk.
+    on_disk: u32,
     rows: u64,
     retries: u64,
     failures: Vec<(u32, String)>,
     first_page: Option<Mark>,
     last_page: Option<Mark>,
-    wait: Option<(String, Instant)>,
+    wait: Option<Wait>,
     load: Option<(u64, Instant)>,
+}
+
+/// A moment, on the clock that never goes back and on the wall.
+#[derive(Debug, Clone)]
+pub(super) struct Moment {
+    pub(super) at: Instant,
+    pub(super) wall: ZonedDateTime,
+}
+
+impl Moment {
+    /// This moment.
+    pub(super) fn now() -> Self {
+        Self { at: Instant::now(), wall: ZonedDateTime::now() }
+    }
 }
 
 /// What there was when a page was done.
@@ -28,30 +52,108 @@ struct Mark {
     rows: u64,
 }
 
+/// A time in which nothing can be done.
+#[derive(Debug)]
+struct Wait {
+    since: Instant,
+    until: Instant,
+    /// When it ends, on the wall.
+    end: String,
+    reason: String,
+    for_what: WaitFor,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WaitFor {
+    /// The server, the quota or the network.
+    Request,
+    /// Another process that has the database open.
+    Database,
+}
+
 impl State {
-    /// Takes note of an event.
-    pub(super) fn apply(&mut self, event: &FetchEvent, now: Instant) {
-        match event {
-            FetchEvent::Planned { total_pages, .. } => self.total_pages = *total_pages,
-            FetchEvent::Page(page) => self.page(page, now),
-            FetchEvent::Retry { .. } => self.retries += 1,
-            FetchEvent::Waiting { reason, pause } => self.wait = Some((reason.clone(), now + *pause)),
-            FetchEvent::Resumed => self.wait = None,
-            FetchEvent::Loading { rows } => self.load = Some((*rows, now)),
-            _ => {}
+    /// Begins with so many pages that are on disk already.
+    pub(super) fn new(target: String, pages: u32) -> Self {
+        Self {
+            target,
+            total_pages: None,
+            pages,
+            on_disk: pages,
+            rows: 0,
+            retries: 0,
+            failures: Vec::new(),
+            first_page: None,
+            last_page: None,
+            wait: None,
+            load: None,
         }
     }
 
-    fn page(&mut self, page: &ProfileProgress, now: Instant) {
+    /// Takes note of an event, and says it in a line for a log, unless a log need not hear of it.
+    pub(super) fn apply(&mut self, event: &FetchEvent, now: &Moment) -> Option<String> {
+        match event {
+            FetchEvent::Planned { total_pages, expected_rows, workers } => {
+                self.total_pages = *total_pages;
+                planned_line((*total_pages)?, (*expected_rows)?, *workers)
+            }
+            FetchEvent::Page(page) => {
+                self.page(page, now.at);
+                Some(self.page_line(page))
+            }
+            FetchEvent::Retry { page_index, attempt, reason, pause } => {
+                self.retries += 1;
+                Some(format!("page {page_index}: attempt {attempt} failed, next in {}: {reason}", duration(*pause)))
+            }
+            FetchEvent::Waiting { reason, pause } => self.wait(WaitFor::Request, reason, *pause, now),
+            FetchEvent::Resumed => {
+                let wait = self.wait.take()?;
+                Some(format!("going on after {}", duration(now.at.saturating_duration_since(wait.since))))
+            }
+            FetchEvent::Restarted { .. } => {
+                self.start_again();
+                None
+            }
+            FetchEvent::DatabaseBusy { reason, at_most } => self.wait(WaitFor::Database, reason, *at_most, now),
+            FetchEvent::Loading { rows } => {
+                self.wait = None;
+                self.load = Some((*rows, now.at));
+                Some(format!("loading {} into {}", counted(*rows, "profile"), self.target))
+            }
+            _ => None,
+        }
+    }
+
+    fn page(&mut self, page: &ProfileProgress, at: Instant) {
         self.pages += 1;
+        self.on_disk += u32::from(page.success);
         self.total_pages = page.total_pages.or(self.total_pages);
         self.rows = page.cumulative_rows;
         if !page.success {
             self.failures.push((page.page_index, page.error.clone().unwrap_or_default()));
         }
-        let mark = Mark { at: now, pages: self.pages, rows: self.rows };
+        let mark = Mark { at, pages: self.pages, rows: self.rows };
         self.first_page.get_or_insert(mark);
         self.last_page = Some(mark);
+    }
+
+    fn wait(&mut self, for_what: WaitFor, reason: &str, pause: Duration, now: &Moment) -> Option<String> {
+        let until = now.at + pause;
+        let before = self.wait.take().filter(|wait| wait.for_what == for_what);
+        let is_news = before.as_ref().is_none_or(|wait| until > wait.until + SAME_END);
+        let since = before.map_or(now.at, |wait| wait.since);
+        let end = wall_time(&now.wall, pause);
+        let line = is_news.then(|| format!("waiting until {end} ({}): {reason}", about(pause)));
+        self.wait = Some(Wait { since, until, end, reason: reason.to_owned(), for_what });
+        // Of the other kind everybody is told, whatever is shown else.
+        line.filter(|_| for_what == WaitFor::Request)
+    }
+
+    /// The pages that came belong to a session that is gone.
+    fn start_again(&mut self) {
+        let target = std::mem::take(&mut self.target);
+        let retries = self.retries;
+        *self = Self::new(target, 0);
+        self.retries = retries;
     }
 
     /// Pages done, staged and failed ones.
@@ -59,8 +161,18 @@ impl State {
         self.pages
     }
 
+    /// Pages on disk.
+    pub(super) fn on_disk(&self) -> u32 {
+        self.on_disk
+    }
+
     pub(super) fn total_pages(&self) -> Option<u32> {
         self.total_pages
+    }
+
+    /// Says whether the load has begun and waits for nobody.
+    pub(super) fn is_loading(&self) -> bool {
+        self.load.is_some() && self.wait.is_none()
     }
 
     /// The pages that failed for good, and why.
@@ -69,23 +181,28 @@ impl State {
     }
 
     /// Says in a few words how things stand; the most important ones come first.
-    pub(super) fn status(&self, target: &str, now: Instant) -> String {
+    pub(super) fn status(&self, now: Instant) -> String {
+        let wait = self.wait.as_ref().map(|wait| (wait, about(wait.until.saturating_duration_since(now))));
+        if let Some((wait, left)) = wait.as_ref().filter(|(wait, _)| wait.for_what == WaitFor::Database) {
+            return format!("waiting {left} for the database, until {}: {}", wait.end, wait.reason);
+        }
         if let Some((rows, since)) = self.load {
-            let elapsed = duration(now.duration_since(since));
-            return format!("loading {} into {target}, {elapsed}", counted(rows, "profile"));
+            let elapsed = duration(now.saturating_duration_since(since));
+            return format!("loading {} into {}, {elapsed}", counted(rows, "profile"), self.target);
         }
         let mut parts = vec![self.pages_done()];
-        if let Some((reason, until)) = &self.wait {
+        if let Some((wait, left)) = wait {
             // What is waited for matters more than what was fetched, and 80 columns are not much.
-            let left = until.saturating_duration_since(now).as_secs();
-            parts.push(format!("waiting {left}s: {reason}"));
-        } else if self.pages > 0 {
+            parts.push(format!("waiting {left} until {}: {}", wait.end, wait.reason));
+            return parts.join(", ");
+        }
+        if self.last_page.is_some() {
             parts.push(counted(self.rows, "profile"));
             parts.extend(self.rate().map(|rate| format!("{}/s", thousands(rate))));
             parts.extend(self.time_left(now).map(|left| format!("{} left", whole_seconds(left))));
             parts.extend((!self.failures.is_empty()).then(|| format!("{} failed", self.failures.len())));
         }
-        parts.extend((self.retries > 0 && self.wait.is_none()).then(|| counted_retries(self.retries)));
+        parts.extend((self.retries > 0).then(|| counted_retries(self.retries)));
         parts.join(", ")
     }
 
@@ -114,25 +231,6 @@ impl State {
         Some((pace * to_come).saturating_sub(now.duration_since(last.at)))
     }
 
-    /// Says an event in a line for a log; `None` for what a log need not hear.
-    pub(super) fn line(&self, target: &str, event: &FetchEvent) -> Option<String> {
-        match event {
-            FetchEvent::Planned { total_pages: Some(pages), expected_rows: Some(rows), workers } => {
-                let at_once = if *workers > 1 { format!(", up to {workers} at a time") } else { String::new() };
-                let pages = counted(u64::from(*pages), "page");
-                Some(format!("fetching {} in {pages}{at_once}", counted(*rows, "profile")))
-            }
-            FetchEvent::Page(page) => Some(self.page_line(page)),
-            FetchEvent::Retry { page_index, attempt, reason, pause } => {
-                Some(format!("page {page_index}: attempt {attempt} failed, next in {}: {reason}", duration(*pause)))
-            }
-            FetchEvent::Waiting { reason, pause } => Some(format!("waiting {}: {reason}", duration(*pause))),
-            FetchEvent::Resumed => Some("going on".to_owned()),
-            FetchEvent::Loading { rows } => Some(format!("loading {} into {target}", counted(*rows, "profile"))),
-            _ => None,
-        }
-    }
-
     fn page_line(&self, page: &ProfileProgress) -> String {
         let done = match self.total_pages {
             Some(total) => format!("{} of {total} pages", self.pages),
@@ -146,6 +244,32 @@ impl State {
     }
 }
 
+/// What is worth a word even to those who want to see no progress.
+pub(super) fn announcement(event: &FetchEvent) -> Option<String> {
+    match event {
+        FetchEvent::Restarted { restart, reason } => Some(format!(
+            "the server lost the session: beginning again from page 0 (restart {restart} of {SESSION_RESTARTS_MAX})\n{reason}"
+        )),
+        FetchEvent::DatabaseBusy { reason, at_most } => {
+            Some(format!("waiting up to {} for the database: {reason}; all pages are safe", about(*at_most)))
+        }
+        _ => None,
+    }
+}
+
+fn planned_line(pages: u32, rows: u64, workers: u32) -> Option<String> {
+    let at_once = if workers > 1 { format!(", up to {workers} at a time") } else { String::new() };
+    Some(format!("fetching {} in {}{at_once}", counted(rows, "profile"), counted(u64::from(pages), "page")))
+}
+
+/// The time of day after a pause; with the date, if that is another day.
+fn wall_time(now: &ZonedDateTime, pause: Duration) -> String {
+    let pause = SignedDuration::try_from(pause).ok();
+    let Some(end) = pause.and_then(|pause| now.checked_add(pause).ok()) else { return "further notice".to_owned() };
+    let format = if end.date() == now.date() { "%H:%M:%S" } else { "%b %-d %H:%M" };
+    end.strftime(format).to_string()
+}
+
 /// Guesses are not given in tenths.
 fn whole_seconds(time: Duration) -> String {
     let seconds = time.as_secs_f64().ceil();
@@ -154,64 +278,4 @@ fn whole_seconds(time: Duration) -> String {
 
 fn counted_retries(retries: u64) -> String {
     if retries == 1 { "1 retry".to_owned() } else { format!("{} retries", thousands(retries)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn page(page_index: u32, rows: u64, total_pages: u32) -> FetchEvent {
-        FetchEvent::Page(ProfileProgress {
-            page_index,
-            total_pages: Some(total_pages),
-            rows,
-            success: true,
-            error: None,
-            cumulative_rows: rows * u64::from(page_index + 1),
-        })
-    }
-
-    fn run(events: &[(u64, FetchEvent)], now: u64) -> String {
-        let start = Instant::now();
-        let mut state = State::default();
-        for (second, event) in events {
-            state.apply(event, start + Duration::from_secs(*second));
-        }
-        state.status("`users`", start + Duration::from_secs(now))
-    }
-
-    #[test]
-    fn the_status_says_how_far_how_fast_and_how_long() {
-        let retry =
-            FetchEvent::Retry { page_index: 1, attempt: 1, reason: "status 503".to_owned(), pause: Duration::ZERO };
-        let events = [(1, page(0, 1_000, 25)), (2, page(1, 1_000, 25)), (2, retry), (3, page(2, 1_000, 25))];
-        assert_eq!(run(&[], 0), "asking for the first page");
-        assert_eq!(run(&events[..1], 1), "1/25 pages, 1,000 profiles");
-        assert_eq!(run(&events, 5), "3/25 pages, 3,000 profiles, 1,000/s, 20s left, 1 retry");
-    }
-
-    #[test]
-    fn a_wait_counts_down_with_its_reason() {
-        let wait =
-            FetchEvent::Waiting { reason: "rate limited by the server".to_owned(), pause: Duration::from_secs(60) };
-        let events = [(1, page(0, 1_000, 25)), (1, wait)];
-        assert_eq!(run(&events, 3), "1/25 pages, waiting 58s: rate limited by the server");
-        let resumed = [events[0].clone(), events[1].clone(), (61, FetchEvent::Resumed)];
-        assert_eq!(run(&resumed, 61), "1/25 pages, 1,000 profiles");
-    }
-
-    #[test]
-    fn the_load_has_its_own_line() {
-        let events = [(1, page(0, 1_000, 1)), (1, FetchEvent::Loading { rows: 1_000 })];
-        assert_eq!(run(&events, 3), "loading 1,000 profiles into `users`, 2.0s");
-    }
-
-    #[test]
-    fn eighty_columns_are_enough() {
-        // The bar has 12, and there is a blank after it.
-        let page_of_many = |index: u32| page(index, 40_000, 9_999);
-        let events: Vec<_> = (0..200).map(|index| (u64::from(index), page_of_many(index))).collect();
-        let status = run(&events, 200);
-        assert!(status.len() < 80 - 13, "{status}");
-    }
 }

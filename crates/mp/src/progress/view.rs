@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mixpanel_data::FetchEvent;
 use tokio::time::MissedTickBehavior;
 
-use super::state::State;
+use super::state::{Moment, State, announcement};
 use crate::output::Output;
 
 const REFRESH: Duration = Duration::from_millis(100);
@@ -29,8 +29,6 @@ pub(crate) struct Progress {
 #[derive(Debug)]
 struct Shared {
     output: Output,
-    /// Where the profiles go, as words.
-    target: String,
     state: State,
     view: View,
 }
@@ -45,6 +43,11 @@ enum View {
 impl Progress {
     /// Begins to show progress towards `target`.
     pub(crate) fn begin(output: &Output, target: impl Into<String>, shown: Shown) -> Self {
+        Self::begin_with(output, target, shown, 0)
+    }
+
+    /// Begins to show progress towards `target`, for which so many pages are on disk already.
+    pub(crate) fn begin_with(output: &Output, target: impl Into<String>, shown: Shown, pages: u32) -> Self {
         let view = match shown {
             _ if output.is_quiet() => View::Nothing,
             Shown::No => View::Nothing,
@@ -55,29 +58,38 @@ impl Progress {
             }
             Shown::Yes => View::Lines,
         };
-        let shared = Shared { output: output.clone(), target: target.into(), state: State::default(), view };
+        let shared = Shared { output: output.clone(), state: State::new(target.into(), pages), view };
         Self { shared: Arc::new(Mutex::new(shared)) }
     }
 
     /// Returns what is to be called with every event.
     pub(crate) fn listener(&self) -> impl FnMut(&FetchEvent) + Send + 'static + use<> {
         let progress = self.clone();
-        move |event| progress.lock().apply(event, Instant::now())
+        move |event| progress.lock().apply(event, &Moment::now())
     }
 
-    /// Waits for `work` and keeps the bar moving meanwhile; then the bar goes.
+    /// Waits for `work` and keeps the bar moving meanwhile; then the bar goes. It goes, too, when nobody waits any more.
     pub(crate) async fn watch<T>(&self, work: impl Future<Output = T>) -> T {
+        let _end = End(self);
         let mut work = std::pin::pin!(work);
         let mut ticks = tokio::time::interval(REFRESH);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let result = loop {
+        loop {
             tokio::select! {
-                result = &mut work => break result,
+                result = &mut work => return result,
                 _ = ticks.tick() => self.lock().refresh(Instant::now()),
             }
-        };
-        self.lock().end();
-        result
+        }
+    }
+
+    /// Says whether the load has begun and waits for nobody.
+    pub(crate) fn is_loading(&self) -> bool {
+        self.lock().state.is_loading()
+    }
+
+    /// Returns how many pages are on disk.
+    pub(crate) fn on_disk(&self) -> u32 {
+        self.lock().state.on_disk()
     }
 
     /// Returns why pages failed.
@@ -91,26 +103,40 @@ impl Progress {
     }
 }
 
+/// Takes the bar away when it goes.
+struct End<'a>(&'a Progress);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.lock().end();
+    }
+}
+
 impl Shared {
-    fn apply(&mut self, event: &FetchEvent, now: Instant) {
-        self.state.apply(event, now);
+    fn apply(&mut self, event: &FetchEvent, now: &Moment) {
+        let line = self.state.apply(event, now);
         if let FetchEvent::Warning(text) = event {
             self.output.warning(text);
         }
-        match self.view {
-            View::Nothing => {}
-            View::Lines => {
-                if let Some(line) = self.state.line(&self.target, event) {
-                    self.output.progress_line(&line);
-                }
-            }
-            View::Bar { .. } => self.refresh(now),
+        if let Some(text) = announcement(event) {
+            self.output.note(&text);
         }
+        match (&self.view, line) {
+            (View::Lines, Some(line)) => self.output.progress_line(&line),
+            // Whoever wants no progress wants to know all the same why nothing happens.
+            (View::Nothing, Some(line)) if matches!(event, FetchEvent::Waiting { .. } | FetchEvent::Resumed) => {
+                self.output.note(&line);
+            }
+            // The library logs retries itself.
+            (_, Some(line)) if !matches!(event, FetchEvent::Retry { .. }) => tracing::debug!("{line}"),
+            _ => {}
+        }
+        self.refresh(now.at);
     }
 
     fn refresh(&mut self, now: Instant) {
         let View::Bar { bar, knows_total } = &mut self.view else { return };
-        bar.set_message(self.state.status(&self.target, now));
+        bar.set_message(self.state.status(now));
         let Some(total) = self.state.total_pages() else { return bar.tick() };
         if !*knows_total {
             bar.set_style(bar_style(&self.output));

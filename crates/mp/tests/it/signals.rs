@@ -1,53 +1,18 @@
 //! Ctrl-C and its like.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Stdio};
-use std::time::Duration;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use mixpanel_simulator::SimulatorConfig;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::support::{Home, Run, Simulator};
+use crate::process::{end, is_ignored, send, start};
+use crate::support::{Home, Simulator};
 
 fn slow() -> Simulator {
     let config = SimulatorConfig { page_size: 10, latency: Duration::from_millis(100), ..SimulatorConfig::default() };
     Simulator::start(config)
-}
-
-/// Starts the command and returns it once it has shown that line.
-fn start(home: &Home, arguments: &[&str], first: &str) -> (Child, BufReader<std::process::ChildStderr>) {
-    let mut command = home.command(arguments);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
-    let mut line = String::new();
-    while !line.starts_with(first) {
-        line.clear();
-        assert!(stderr.read_line(&mut line).expect("a line") > 0, "it ended without {first:?}");
-    }
-    (child, stderr)
-}
-
-fn send(child: &Child, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process number")).expect("not zero");
-    kill_process(pid, signal).expect("it lives");
-}
-
-fn end(child: Child, mut stderr: BufReader<std::process::ChildStderr>) -> Run {
-    let mut words = Vec::new();
-    stderr.read_to_end(&mut words).expect("words");
-    let mut output = child.wait_with_output().expect("it ends");
-    output.stderr = words;
-    Run::new(output)
-}
-
-/// Whether this process was started with the signal ignored, as in the background of a script; children inherit that.
-fn is_ignored(signal: Signal) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let set = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
-    set.is_some_and(|set| set & (1 << (signal.as_raw() - 1)) != 0)
 }
 
 #[test]
@@ -62,7 +27,9 @@ fn a_signal_stops_the_fetch_and_nothing_is_loaded() {
         let (child, stderr) = start(&home, &["fetch", "profiles", "--parallel"], "page 2");
         send(&child, signal);
         let run = end(child, stderr).exits(code).prints_nothing();
-        run.says(&["stopping: ", "error: could not fetch profiles", "fetched so far are kept"]).exits(code);
+        let run = run.says(&["stopping: pages under way get up to ", "error: could not fetch profiles"]);
+        let run = run.says(&["fetched so far are kept"]);
+        assert!(run.resume_command().ends_with("/mp fetch resume profiles"), "{}", run.stderr);
         assert!(!home.database().exists());
     }
 }
@@ -72,12 +39,7 @@ fn the_second_signal_ends_it_at_once() {
     if is_ignored(Signal::INT) {
         return println!("skipped: the signal is ignored here");
     }
-    let config = SimulatorConfig {
-        page_size: 10,
-        faults: vec!["pages=1 delay=60s".parse().expect("a fault")],
-        ..SimulatorConfig::default()
-    };
-    let simulator = Simulator::start(config);
+    let simulator = stuck();
     let home = Home::new().with_server(&simulator);
     let (child, mut stderr) = start(&home, &["fetch", "profiles"], "page 0");
     send(&child, Signal::INT);
@@ -87,6 +49,61 @@ fn the_second_signal_ends_it_at_once() {
     send(&child, Signal::INT);
     let run = end(child, stderr).exits(130).prints_nothing();
     assert!(!run.stderr.contains("error"), "{}", run.stderr);
+    assert!(run.resume_command().ends_with("/mp fetch resume profiles"), "{}", run.stderr);
+}
+
+/// A server that never answers for page 1.
+fn stuck() -> Simulator {
+    let config = SimulatorConfig {
+        page_size: 10,
+        faults: vec!["pages=1 delay=300s".parse().expect("a fault")],
+        ..SimulatorConfig::default()
+    };
+    Simulator::start(config)
+}
+
+#[test]
+fn whoever_terminates_it_need_not_wait_for_ten_seconds() {
+    let simulator = stuck();
+    for (options, message) in [(&["users"][..], "the one page fetched so far is kept"), (&["--stdout"], "")] {
+        let home = Home::new().with_server(&simulator);
+        let (child, stderr) = start(&home, &[&["fetch", "profiles"], options].concat(), "page 0");
+        let sent = Instant::now();
+        send(&child, Signal::TERM);
+        let run = end(child, stderr).exits(143).says(&["stopping: pages under way get up to 5 s", message]);
+        assert!(sent.elapsed() < Duration::from_secs(8), "it took {:?}", sent.elapsed());
+        assert!(run.stderr.contains("error: could not fetch profiles"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn what_was_stopped_can_be_gone_on_with() {
+    if is_ignored(Signal::INT) {
+        return println!("skipped: the signal is ignored here");
+    }
+    let config = SimulatorConfig { page_size: 100, latency: Duration::from_millis(50), ..SimulatorConfig::default() };
+    let simulator = Simulator::start(config.with_profiles(1_950));
+    let home = Home::new().with_server(&simulator);
+    let (child, stderr) = start(&home, &["fetch", "profiles", "users", "--parallel"], "page 3");
+    send(&child, Signal::INT);
+    let run = end(child, stderr).exits(130).prints_nothing();
+    let result = home.shell(&run.resume_command()).exits(0).json();
+    assert_eq!((&result["total_rows"], &result["successful_pages"]), (&1_950.into(), &20.into()));
+    assert!(simulator.stats().hits_per_page.values().all(|hits| *hits == 1), "{:?}", simulator.stats().hits_per_page);
+}
+
+#[test]
+fn a_wait_can_be_interrupted() {
+    if is_ignored(Signal::INT) {
+        return println!("skipped: the signal is ignored here");
+    }
+    let simulator = Simulator::with_faults(950, &["pages=2 status=429 header=Retry-After:50 times=1"]);
+    let home = Home::new().with_server(&simulator);
+    let (child, stderr) = start(&home, &["fetch", "profiles"], "waiting until ");
+    let sent = Instant::now();
+    send(&child, Signal::INT);
+    end(child, stderr).exits(130).says(&["fetched so far are kept"]).prints_nothing();
+    assert!(sent.elapsed() < Duration::from_secs(5), "it took {:?}", sent.elapsed());
 }
 
 #[test]

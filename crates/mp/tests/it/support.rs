@@ -86,6 +86,16 @@ impl Home {
         Run::of(assert_cmd::Command::from_std(self.command(arguments)))
     }
 
+    /// Runs a line of shell, such as the command that a hint shows, where the command would run.
+    #[must_use = "look at the exit code, at least"]
+    pub(crate) fn shell(&self, line: &str) -> Run {
+        let direct = self.command(&[]);
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", line]).env_clear().current_dir(self.path()).stdin(Stdio::null());
+        shell.envs(direct.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", "/usr/bin:/bin");
+        Run::of(assert_cmd::Command::from_std(shell))
+    }
+
     /// Runs the command with this on its standard input.
     #[must_use = "look at the exit code, at least"]
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Run {
@@ -137,6 +147,14 @@ impl Run {
     pub(crate) fn prints_nothing(self) -> Self {
         assert_eq!(self.stdout, "");
         self
+    }
+
+    /// Returns the command that goes on with what was fetched: it is shown once, in one hint.
+    pub(crate) fn resume_command(&self) -> String {
+        let hints: Vec<_> = self.stderr.lines().filter(|line| line.contains(" fetch resume ")).collect();
+        let [hint] = hints[..] else { panic!("not one resume command in:\n{}", self.stderr) };
+        assert!(hint.starts_with("hint: "), "{hint}");
+        hint.split('`').find(|part| part.contains(" fetch resume ")).expect("a command in backticks").to_owned()
     }
 
     /// Reads standard output as JSON.

@@ -1,19 +1,26 @@
 //! What a person at a terminal of 80 columns sees. The terminal is made by `script`.
 
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::support::{Home, Run, Simulator};
 
 /// Runs the command with a terminal for standard error, and for standard output unless that goes to a file.
 pub(crate) fn in_terminal(home: &Home, command: &str) -> Option<Run> {
-    let direct = home.command(&[]);
     let line = format!("stty cols 80 rows 24; {} {command}", env!("CARGO_BIN_EXE_mp"));
+    let mut script = script(home, &line)?;
+    Some(Run::new(script.stdin(Stdio::null()).output().expect("it runs")))
+}
+
+/// A line of shell in a terminal, if there is the program that makes one.
+fn script(home: &Home, line: &str) -> Option<Command> {
+    let direct = home.command(&[]);
     let mut script = Command::new("script");
-    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_clear().current_dir(home.path());
+    script.args(["--quiet", "--return", "--command", line, "/dev/null"]).env_clear().current_dir(home.path());
     script.envs(direct.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", "/usr/bin:/bin");
-    match script.stdin(Stdio::null()).output() {
-        Ok(output) => Some(Run::new(output)),
+    match Command::new("script").arg("--version").output() {
+        Ok(_) => Some(script),
         Err(error) if std::env::var_os("CI").is_none() => {
             let _unseen = writeln!(std::io::stderr(), "skipped: `script` is needed for a terminal: {error}");
             None
@@ -54,11 +61,68 @@ fn there_is_one_bar_with_everything_on_it_and_it_is_gone_at_the_end() {
     let bars = lines.iter().filter(|line| line.contains("/10 pages"));
     assert!(bars.clone().all(|line| line.chars().count() <= 80), "{lines:#?}");
     // The last thing that is done to the bar's line is to clear it.
-    let last = run.stdout.rfind(" pages").expect("a bar");
+    let last = run.stdout.rfind("loading 900").expect("a bar");
     assert!(run.stdout[last..].contains("\u{1b}[2K"), "{:?}", &run.stdout[last..]);
     let result = std::fs::read_to_string(home.path().join("result.json")).expect("the result");
     assert!(serde_json::from_str::<serde_json::Value>(&result).is_ok(), "{result}");
     assert!(!result.contains('\u{1b}'));
+}
+
+#[test]
+fn the_second_ctrl_c_takes_the_bar_away() {
+    let simulator = Simulator::with_faults(1_000, &["pages=1 delay=300s"]);
+    let home = Home::new().with_server(&simulator);
+    let line = format!("stty cols 80 rows 24; {} fetch profiles users", env!("CARGO_BIN_EXE_mp"));
+    let Some(mut script) = script(&home, &line) else { return };
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let (mut keys, mut screen) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    let mut seen = String::new();
+    read_until(&mut screen, &mut seen, "1/10 pages");
+    keys.write_all(b"\x03").expect("Ctrl-C");
+    read_until(&mut screen, &mut seen, "once more stops at once");
+    keys.write_all(b"\x03").expect("Ctrl-C");
+    screen.read_to_string(&mut seen).expect("the rest");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{seen:?}");
+    let hint = seen.rfind("hint:").expect("the command that goes on");
+    assert!(seen[hint..].contains("fetch resume users"), "{seen:?}");
+    let last = seen.rfind(" pages, ").expect("a bar");
+    assert!(last < hint && seen[last..hint].contains("\u{1b}[2K"), "{:?}", &seen[last..]);
+    assert!(seen.ends_with("\r\n"), "the shell goes on at the beginning of a line: {:?}", &seen[hint..]);
+    // A cursor that was hidden is shown again.
+    assert!(seen.rfind("\u{1b}[?25l") <= seen.rfind("\u{1b}[?25h"), "{seen:?}");
+}
+
+/// A terminal whose window is closed makes writing to it fail. Whoever ignores the hang-up, as here, is to go on.
+#[test]
+fn a_terminal_that_goes_away_does_not_stop_a_fetch() {
+    let simulator = Simulator::with_faults(1_000, &["pages=3 status=503 times=2", "pages=5 status=404"]);
+    let home = Home::new().with_server(&simulator);
+    let fetch = format!("{} fetch profiles users -v > result.json; echo $? > code", env!("CARGO_BIN_EXE_mp"));
+    let Some(mut script) = script(&home, &format!("trap '' HUP; {fetch}; mv code done")) else { return };
+    let mut child = script.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut screen = child.stdout.take().expect("a pipe");
+    read_until(&mut screen, &mut String::new(), "/10 pages");
+    child.kill().expect("it lives");
+    child.wait().expect("it ends");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !home.path().join("done").exists() {
+        assert!(Instant::now() < deadline, "it hangs");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let code = std::fs::read_to_string(home.path().join("done")).expect("the exit code");
+    assert_eq!(code.trim(), "1", "a page failed, and nothing else went wrong");
+    let result = std::fs::read_to_string(home.path().join("result.json")).expect("the result");
+    assert!(result.contains("\"rows\": 900"), "{result}");
+}
+
+fn read_until(screen: &mut impl Read, seen: &mut String, text: &str) {
+    let mut bytes = [0; 1_024];
+    let from = seen.len();
+    while !seen[from..].contains(text) {
+        let count = screen.read(&mut bytes).expect("the screen");
+        assert!(count > 0, "no {text:?} in {seen:?}");
+        seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
 }
 
 #[test]

@@ -22,6 +22,28 @@ fn wrong_arguments_exit_with_3_and_say_why() {
         (&["fetch", "profiles", "--include-all-users"], &["--cohort"]),
         (&["fetch", "profiles", "--as-of-timestamp", "now"], &["--as-of-timestamp"]),
         (&["fetch", "profiles", "--output-properties", "\"a,b"], &["quote that does not end", "hint:"]),
+        (&["fetch", "profiles", "--upsert", "--append"], &["--upsert", "cannot be used with"]),
+        (&["fetch", "profiles", "--upsert", "--replace"], &["--upsert", "cannot be used with"]),
+        (&["fetch", "profiles", "--upsert", "--stdout"], &["--upsert", "cannot be used with"]),
+        (&["fetch", "profiles", "--since", "yesterday"], &["--since", "last"]),
+        (&["fetch", "profiles", "--since", "last", "--append"], &["--since", "cannot be used with"]),
+        (&["fetch", "profiles", "--since", "last", "--replace"], &["--since", "cannot be used with"]),
+        (&["fetch", "profiles", "--since", "last", "--stdout"], &["--since", "cannot be used with"]),
+        (&["fetch", "profiles", "--plan", "--stdout"], &["--plan", "cannot be used with"]),
+        (&["fetch", "profiles", "--quota", "60"], &["--quota", "60/h"]),
+        (&["fetch", "profiles", "--quota", "0/h"], &["--quota"]),
+        (&["fetch", "profiles", "--reserve", "-1"], &["-1"]),
+        (&["fetch", "profiles", "--reserve", "60"], &["--reserve", "caused by:"]),
+        (&["fetch", "profiles", "--max-wait", "30"], &["--max-wait", "30s or 10m"]),
+        (&["fetch", "profiles", "--lock-wait", "a while"], &["--lock-wait", "30s or 10m"]),
+        (&["fetch", "resume", "--behaviors", "[]"], &["--where"]),
+        (&["fetch", "resume", "--replace", "--append"], &["--replace", "cannot be used with"]),
+        (&["fetch", "resume", "--max-wait", "-1s"], &["-1"]),
+        (&["fetch", "discard"], &["which run", "--run", "--all"]),
+        (&["fetch", "discard", "users", "--all"], &["--all", "cannot be used with"]),
+        (&["fetch", "discard", "--run", "x", "--all"], &["--all", "cannot be used with"]),
+        (&["fetch", "sttus"], &["sttus", "status"]),
+        (&["verify"], &["TABLE"]),
         (&["fetch", "profiles", "--paralel"], &["--paralel", "hint:", "--parallel"]),
         (&["fetch", "profiels"], &["profiels", "profiles"]),
         (&["fetch", "profiles", "--format", "xml"], &["xml", "json, jsonl, table, csv, plain"]),
@@ -63,6 +85,19 @@ fn help_and_version_succeed() {
         assert!(run.stdout.contains("Usage: mp"), "{arguments:?}: {}", run.stdout);
         assert!(!run.stdout.contains('\u{1b}'), "no colour goes to a pipe");
         assert_eq!(run.stderr, "");
+    }
+}
+
+#[test]
+fn the_help_of_fetch_is_an_overview() {
+    let home = Home::new();
+    let help = home.run(&["fetch", "--help"]).exits(0).stdout;
+    for text in ["profiles", "resume", "status", "discard", "unfinished run", "`mp fetch resume` goes on with it"] {
+        assert!(help.contains(text), "no {text:?} in {help}");
+    }
+    let help = home.run(&["--help"]).exits(0).stdout;
+    for text in ["verify", "or left records", "account, run or file"] {
+        assert!(help.contains(text), "no {text:?} in {help}");
     }
 }
 

@@ -9,7 +9,7 @@
 //! Nothing is forced to the disk. A process that is killed loses nothing that way; a machine that loses its power may
 //! lose the ledger, and then the server's 429 is the truth.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind as IoErrorKind, Read as _, Write as _};
 #[cfg(unix)]
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::LEDGER_BYTES_MAX;
+use crate::limits::{LEDGER_BYTES_MAX, LEDGER_LOCK_ATTEMPTS, LEDGER_LOCK_PAUSE};
 
 use super::ledger::Ledger;
 use super::slots::SLOTS;
@@ -80,13 +80,21 @@ impl LedgerFile {
             }
             opened => opened,
         }?;
-        loop {
-            match file.lock() {
-                Ok(()) => return Ok(file),
-                Err(error) if error.kind() == IoErrorKind::Interrupted => {}
-                Err(error) => return Err(Error::io("lock", &self.lock, error)),
+        for attempt in 1.. {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if attempt < LEDGER_LOCK_ATTEMPTS => {
+                    std::thread::sleep(LEDGER_LOCK_PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let message = format!("another process does not let go of `{}`", self.lock.display());
+                    return Err(Error::new(ErrorKind::Storage, message).with_path(&self.lock));
+                }
+                Err(TryLockError::Error(error)) if error.kind() == IoErrorKind::Interrupted => {}
+                Err(TryLockError::Error(error)) => return Err(Error::io("lock", &self.lock, error)),
             }
         }
+        Ok(file)
     }
 
     /// Reads the ledger; a new one if there is none. What is not a ledger that this version can read is set aside.

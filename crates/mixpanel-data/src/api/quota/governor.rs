@@ -59,6 +59,8 @@ pub(crate) struct Usage {
     pub(crate) limit: u32,
     /// Requests kept for others.
     pub(crate) reserve: u32,
+    /// The window.
+    pub(crate) window: Duration,
     /// Whether session pages count as well: the server refused one because of the window in the last seven days.
     pub(crate) session_pages_count: bool,
     /// When the next counted request may be sent; `None` is at once.
@@ -124,6 +126,7 @@ impl Governor {
                 used: count(ledger.departures(terms).len()),
                 limit: quota.usable(),
                 reserve: quota.reserve,
+                window: quota.window,
                 session_pages_count: ledger.session_pages_count(),
                 next_free_at,
             })

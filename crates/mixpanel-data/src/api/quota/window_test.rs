@@ -62,7 +62,14 @@ fn the_reserve_is_never_touched() {
     governor.ask(Opening, at(0));
     governor.ask(Opening, at(0));
     governor.blocked(Opening, at(0));
-    let expected = Usage { used: 2, limit: 2, reserve: 3, session_pages_count: false, next_free_at: Some(at(3606)) };
+    let expected = Usage {
+        used: 2,
+        limit: 2,
+        reserve: 3,
+        window: std::time::Duration::from_secs(3600),
+        session_pages_count: false,
+        next_free_at: Some(at(3606)),
+    };
     assert_eq!(governor.usage(at(0)).unwrap(), expected);
     assert_eq!(governor.usage(at(3606)).unwrap(), Usage { used: 0, next_free_at: None, ..expected });
     let everything = Quota { reserve: 5, ..quota };

@@ -32,7 +32,7 @@ pub(super) fn merge(
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
     pages::create(connection, Loading::Temporary)?;
     let Staged { staged, .. } = pages::read(connection, tally, request)?;
-    let earlier = match request.kind() {
+    let earlier = match request.kind {
         LoadKind::First => Earlier::NONE,
         LoadKind::Completing => complete(connection, request, &table)?,
     };
@@ -40,7 +40,7 @@ pub(super) fn merge(
     connection.execute_batch(&keep_known).map_err(fail)?;
     let old_digest = recorded_digest(connection, &table).map_err(fail)?;
     let written = number(connection, "SELECT count(*) FROM _loading").map_err(fail)?;
-    let replaces = request.on_existing == OnExisting::Upsert || request.kind() == LoadKind::Completing;
+    let replaces = request.on_existing == OnExisting::Upsert || request.kind == LoadKind::Completing;
     let removed = if replaces { remove_known(connection, &table).map_err(fail)? } else { Digest::default() };
     let added = add(connection, tally, &table).map_err(fail)?;
     let digest = match old_digest {
@@ -56,7 +56,7 @@ pub(super) fn merge(
 /// Returns the statement that takes out of `_loading` what must not replace the table's rows.
 fn keep_known(table: &TableName, request: &LoadRequest<'_>) -> String {
     let table = table.quoted();
-    let not_ours = match request.kind() {
+    let not_ours = match request.kind {
         LoadKind::First => "",
         LoadKind::Completing => "AND distinct_id NOT IN (SELECT distinct_id FROM _previous)",
     };

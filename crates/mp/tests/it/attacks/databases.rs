@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use duckdb::Connection;
 
-use super::tools::{everything_below, is_root, set_mode};
+use super::tools::{all_but_state, is_root, set_mode};
 use crate::support::{CANARY, Home, Run, Simulator};
 
 /// Makes a database as another program would.
@@ -230,7 +230,7 @@ fn a18_each_condition_of_a_file_has_its_name_and_nothing_is_changed() {
         let (home, path) = home(&simulator);
         bring_about(&path);
         let contents = |home: &Home| -> Vec<(PathBuf, Option<Vec<u8>>)> {
-            let mut files = everything_below(home.path());
+            let mut files = all_but_state(home.path());
             files.sort();
             files.into_iter().map(|path| (path.clone(), std::fs::read(path).ok())).collect()
         };

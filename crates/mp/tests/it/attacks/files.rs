@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use super::tools::{Running, everything_below, finish, mode, set_mode, started_by};
+use super::tools::{Running, all_but_state, everything_below, finish, mode, set_mode, started_by};
 use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME};
 
 #[test]
@@ -167,11 +167,11 @@ fn a25_nothing_but_the_table_is_left_of_a_fetch() {
     let home = Home::new().with_server(&simulator);
     for mode in ["--append", "--append", "--replace"] {
         home.run(&["fetch", "profiles", "--parallel", "-q", mode]).exits(0);
-        let left: Vec<_> = everything_below(home.path()).into_iter().filter(|path| !path.is_dir()).collect();
+        let left: Vec<_> = all_but_state(home.path()).into_iter().filter(|path| !path.is_dir()).collect();
         assert_eq!(left, [home.database()]);
     }
-    let folders = everything_below(home.path()).into_iter().filter(|path| path.is_dir()).count();
-    assert_eq!(folders, 2, "{:?}", everything_below(home.path()));
+    let folders = all_but_state(home.path()).into_iter().filter(|path| path.is_dir()).count();
+    assert_eq!(folders, 2, "{:?}", all_but_state(home.path()));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A16 and A17: SQL and database paths that want more than a look at the tables.
 
-use super::tools::{everything_below, mode};
+use super::tools::{all_but_state, mode};
 use crate::support::{CANARY, Home, Simulator};
 
 /// A home with 20 profiles in `users`.
@@ -17,7 +17,7 @@ fn a16_queries_reach_no_file_no_network_and_no_variable() {
     let own = home.database().display().to_string();
     std::fs::write(home.path().join("secret.csv"), format!("a\n{CANARY}\n")).expect("a file");
     std::fs::write(home.path().join("plan.sql"), "SELECT 1").expect("a file");
-    let before = everything_below(home.path());
+    let before = all_but_state(home.path());
     let attacks = [
         "COPY (SELECT 1) TO '/etc/mp-was-here'",
         "COPY users TO 'out.csv'",
@@ -77,7 +77,7 @@ fn a16_queries_reach_no_file_no_network_and_no_variable() {
         let run = home.run(&["query", "sql", &attack]);
         assert_eq!((run.code, run.stdout.as_str()), (Some(3), ""), "{attack}: {}", run.stderr);
     }
-    assert_eq!(everything_below(home.path()), before);
+    assert_eq!(all_but_state(home.path()), before);
     assert!(!std::path::Path::new("/etc/mp-was-here").exists());
     assert_eq!(home.run(&["query", "sql", "SELECT count(*) FROM users", "-s", "-f", "plain"]).exits(0).stdout, "20\n");
     let wide_open = home.run(&["query", "sql", "--allow-external", "SELECT * FROM 'secret.csv'"]).exits(3);
@@ -132,7 +132,7 @@ fn a17_paths_that_are_no_files_are_refused() {
         }
     }
     assert_eq!(simulator.stats().requests, 0);
-    assert_eq!(everything_below(home.path()), Vec::<std::path::PathBuf>::new());
+    assert_eq!(all_but_state(home.path()), Vec::<std::path::PathBuf>::new());
 }
 
 #[cfg(target_os = "linux")]
@@ -162,7 +162,7 @@ fn a17_names_that_look_like_more_are_only_names() {
         let count = home.run(&["query", "sql", "SELECT count(*) FROM profiles", "-s", "-f", "plain", "--db", path]);
         assert_eq!(count.exits(0).stdout, "20\n");
     }
-    assert_eq!(everything_below(home.path()).len(), 8, "{:?}", everything_below(home.path()));
+    assert_eq!(all_but_state(home.path()).len(), 8, "{:?}", all_but_state(home.path()));
 }
 
 #[test]
@@ -176,13 +176,13 @@ fn a17_what_is_no_regular_file_is_refused() {
     std::os::unix::fs::symlink("loop", home.path().join("loop")).expect("a link");
     std::fs::write(home.path().join("empty"), "").expect("a file");
     std::fs::create_dir(home.path().join("folder")).expect("a folder");
-    let before = everything_below(home.path());
+    let before = all_but_state(home.path());
     for path in ["pipe", "socket", "dangling", "loop", "empty", "folder", "/dev/null", "/dev/zero", "/"] {
         for arguments in [&["query", "sql", "SELECT 1"][..], &["fetch", "profiles"]] {
             let run = home.run(&[arguments, &["--db", path]].concat()).prints_nothing();
             assert_eq!(run.code, Some(1), "{path}: {run:?}");
         }
     }
-    assert_eq!(everything_below(home.path()), before);
+    assert_eq!(all_but_state(home.path()), before);
     assert_eq!(simulator.stats().requests, 0);
 }

@@ -179,6 +179,17 @@ impl Running {
 }
 
 /// Everything below a folder, without links followed.
+/// Every file and folder below a home, but for the ledger of the quota, which every call that sends something may make.
+pub(crate) fn all_but_state(home: &Path) -> Vec<PathBuf> {
+    let state = home.join(".mp/state");
+    let mut found = everything_below(home);
+    found.retain(|path| !path.starts_with(&state));
+    if state.exists() && std::fs::read_dir(home.join(".mp")).expect("a folder").count() == 1 {
+        found.retain(|path| *path != home.join(".mp"));
+    }
+    found
+}
+
 pub(crate) fn everything_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];

@@ -1,0 +1,65 @@
+//! What is told of pages, and the books: what came, what did not, and why it ended.
+
+use std::time::Duration;
+
+use crate::api::Failure;
+use crate::types::ProfileProgress;
+
+use super::super::outcome::{Ending, Outcome};
+use super::super::plan::Plan;
+use super::super::progress::FetchEvent;
+use super::Coordinator;
+
+impl Coordinator {
+    pub(super) fn report(&mut self, page: u32, result: Result<u64, String>) {
+        let plan = self.plan.as_ref();
+        self.events.push_back(FetchEvent::Page(ProfileProgress {
+            page_index: page,
+            total_pages: plan.filter(|plan| plan.total().is_some()).map(Plan::pages),
+            rows: *result.as_ref().unwrap_or(&0),
+            success: result.is_ok(),
+            error: result.err(),
+            cumulative_rows: self.rows,
+        }));
+    }
+
+    /// The first reason counts, but a writer that failed or a run that cannot go on beats a wish to stop.
+    pub(super) fn end(&mut self, ending: Ending) {
+        let severity = |ending: &Ending| match ending {
+            Ending::Halted(_) => 0,
+            Ending::Stopped => 1,
+            Ending::Fatal(_) => 2,
+            Ending::WriterFailed => 3,
+        };
+        if self.ending.as_ref().is_none_or(|current| severity(current) < severity(&ending)) {
+            self.ending = Some(ending);
+        }
+    }
+
+    /// Closes the books. After a halt, every page that is not there has failed for the same reason.
+    pub(crate) fn finish(&mut self, now: Duration) -> Outcome {
+        if let Some(Ending::Halted(failure)) = self.ending.clone() {
+            // A page after the last one that was not looked for may be there, whatever the server said.
+            self.plan.iter_mut().for_each(Plan::keep_probe);
+            let unfinished = self.pages.unfinished(self.plan.as_ref().map_or(1, Plan::pages));
+            for (index, page) in unfinished.iter().enumerate() {
+                let same = "not fetched, for the same reason";
+                let message = if index == 0 { failure.message.clone() } else { same.to_owned() };
+                self.give_up(*page, &Failure::new(failure.kind, message));
+            }
+        }
+        Outcome {
+            ending: self.ending.clone(),
+            staged: self.pages.staged(),
+            failed: self.failed.clone(),
+            expected_rows: self.plan.as_ref().and_then(Plan::total),
+            received: self.received,
+            rejected: self.rejected,
+            requests: self.request_count,
+            retries: self.retry_count,
+            waited: self.gate.waited(now),
+            session_restarts: self.restarts,
+            short_pages: self.short.accepted(),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Going on where an earlier process stopped.
+
+use std::collections::BTreeMap;
+
+use crate::stage::{SessionFacts, StagedPage};
+
+use super::super::pages::PageState;
+use super::super::plan::Plan;
+use super::{Coordinator, Rules};
+
+/// What an earlier process left.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Earlier {
+    pub(crate) generation: u32,
+    pub(crate) session: Option<SessionFacts>,
+    /// Pages of that session that are on disk, in order.
+    pub(crate) staged: Vec<StagedPage>,
+}
+
+impl Earlier {
+    /// Records by page.
+    pub(crate) fn lengths(&self) -> BTreeMap<u32, u64> {
+        self.staged.iter().map(|staged| (staged.page, staged.rows + staged.rejected)).collect()
+    }
+
+    /// The plan that follows from the session and its pages, if the session is known.
+    pub(crate) fn plan(&self) -> Option<Plan> {
+        let facts = self.session.as_ref()?;
+        let mut plan = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records);
+        plan.absorb(&self.lengths());
+        Some(plan)
+    }
+}
+
+impl Coordinator {
+    /// Goes on with a run: pages that are on disk are not asked for again, and the others belong to the same session.
+    pub(crate) fn resume(rules: Rules, earlier: &Earlier) -> Self {
+        let mut coordinator = Self::new(rules);
+        coordinator.generation = earlier.generation;
+        let Some(facts) = &earlier.session else { return coordinator };
+        let mut plan = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records);
+        coordinator.session_id.clone_from(&facts.session_id);
+        coordinator.first_page_records = facts.first_page_records;
+        if facts.session_id.is_none() {
+            let more_may_follow = plan.probe().is_some() && !plan.covers_total();
+            if more_may_follow || earlier.staged.len() < plan.pages() as usize {
+                // Nothing more can be had of that session, for the server did not name it. Perhaps it names another.
+                coordinator.generation += 1;
+                return coordinator;
+            }
+            plan.close();
+        }
+        coordinator.earlier = earlier.lengths();
+        plan.absorb(&coordinator.earlier);
+        for staged in &earlier.staged {
+            let received = staged.rows + staged.rejected;
+            coordinator.pages.set(staged.page, PageState::Staged);
+            coordinator.received += received;
+            coordinator.rejected += staged.rejected;
+            coordinator.rows += staged.rows;
+        }
+        coordinator.tell_plan(&plan);
+        coordinator.plan = Some(plan);
+        coordinator
+    }
+
+    /// What page 0 said, for the manifest.
+    pub(crate) fn session(&self) -> Option<SessionFacts> {
+        let plan = self.plan.as_ref()?;
+        Some(SessionFacts {
+            session_id: self.session_id.clone(),
+            total: plan.total(),
+            declared_page_size: plan.declared_page_size(),
+            first_page_records: self.first_page_records,
+        })
+    }
+}

@@ -1,0 +1,149 @@
+//! The coordinator where it waits, begins again or goes on: rate limits, outages, lost sessions, short pages, resuming.
+
+use super::tests::*;
+use super::*;
+
+#[test]
+fn a_rate_limit_pauses_all_and_one_request_tries_first() {
+    fn script(page: u32, attempt: u32) -> Answer {
+        let kind = crate::api::RateLimitKind::LoadShed;
+        let limited = FailureKind::RateLimited { kind, retry_after: Some(10 * SECOND) };
+        if page == 2 && attempt == 1 { Answer::Fail(limited) } else { pages_of::<195>(page, attempt) }
+    }
+    let seen = simulate(&model(195, script));
+    // Page 0 is here after one second, page 2 is refused after two; 10 s are waited.
+    let paused: Vec<_> = seen.requests.iter().filter(|(_, second)| (2..12).contains(second)).collect();
+    assert!(paused.is_empty(), "{paused:?}");
+    let first: Vec<_> = seen.requests.iter().filter(|(_, second)| *second == 12).map(|(page, _)| *page).collect();
+    assert_eq!(first, [2], "one request tries first");
+    assert_eq!(seen.outcome.waited, 10 * SECOND);
+    assert_eq!(seen.outcome.received, 195);
+    assert!(seen.events.iter().any(|event| matches!(event, FetchEvent::Waiting { .. })));
+}
+
+#[test]
+fn too_many_at_once_lowers_how_many_go_out_and_long_pauses_are_not_believed() {
+    fn script(page: u32, attempt: u32) -> Answer {
+        let kind = crate::api::RateLimitKind::Concurrent;
+        let limited = FailureKind::RateLimited { kind, retry_after: Some(HOUR) };
+        if (1..=5).contains(&page) && attempt == 1 { Answer::Fail(limited) } else { pages_of::<895>(page, attempt) }
+    }
+    let seen = simulate(&model(895, script));
+    assert_eq!((seen.outcome.received, seen.outcome.failed.len()), (895, 0));
+    assert_eq!(seen.outcome.waited, SECOND, "five refusals at once are one");
+    let at_once = |second: u64| seen.requests.iter().filter(|(_, sent)| *sent == second).count();
+    assert_eq!((at_once(3), at_once(4), at_once(5)), (1, 4, 4), "one tries, and then it is one less than before");
+    assert_eq!(at_once(seen.end.as_secs() - 3), 5, "after a while it is tried again");
+}
+
+#[test]
+fn a_quota_that_is_used_up_is_waited_for() {
+    fn script(page: u32, attempt: u32) -> Answer {
+        if page >= 6 && attempt == 1 { Answer::QuotaUsedUp } else { pages_of::<195>(page, attempt) }
+    }
+    let seen = simulate(&model(195, script));
+    assert_eq!((seen.outcome.received, seen.outcome.failed.len()), (195, 0));
+    let refused_at = seen.requests.iter().filter(|(page, _)| *page == 6).map(|(_, second)| *second).min().unwrap();
+    let before: Vec<_> = seen.requests.iter().filter(|(_, second)| (refused_at + 1..3600).contains(second)).collect();
+    assert!(before.is_empty(), "{before:?}");
+}
+
+#[test]
+fn a_wait_that_is_too_long_ends_the_run_with_what_came() {
+    fn script(page: u32, attempt: u32) -> Answer {
+        if page >= 6 { Answer::QuotaUsedUp } else { pages_of::<195>(page, attempt) }
+    }
+    let seen = simulate(&Model { max_wait: HOUR - SECOND, ..model(195, script) });
+    assert_eq!(seen.outcome.staged, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(seen.outcome.failed.len(), 14);
+    assert!(seen.requests.len() <= 11, "no request after the refusal was known: {:?}", seen.requests);
+    assert_eq!(seen.progress().len(), 20, "every page is reported");
+    let seen = simulate(&Model { max_wait: 3 * HOUR, ..model(195, script) });
+    assert_eq!((seen.outcome.staged.len(), seen.end > 2 * HOUR), (6, true), "it waits as long as it may");
+}
+
+#[test]
+fn a_network_that_is_down_is_waited_for_and_costs_no_attempts() {
+    fn script(page: u32, attempt: u32) -> Answer {
+        if page >= 6 && attempt <= 2 { Answer::Fail(FailureKind::Unreachable) } else { pages_of::<95>(page, attempt) }
+    }
+    let seen = simulate(&model(95, script));
+    assert_eq!((seen.outcome.received, seen.outcome.failed.len()), (95, 0));
+    let seen = simulate(&model(95, |page, attempt| {
+        if page >= 6 { Answer::Fail(FailureKind::Unreachable) } else { pages_of::<95>(page, attempt) }
+    }));
+    assert!(matches!(seen.outcome.ending, Some(Ending::Halted(_))));
+    assert_eq!((seen.outcome.staged.len(), seen.outcome.failed.len()), (6, 4));
+    assert!(seen.end < crate::limits::OUTAGE_WAIT_MAX + 20 * SECOND);
+}
+
+#[test]
+fn a_session_that_is_lost_begins_again_and_is_never_mixed_in() {
+    fn replaced(page: u32, attempt: u32) -> Answer {
+        if page == 4 && attempt == 1 { Answer::OtherSession } else { pages_of::<95>(page, attempt) }
+    }
+    fn lost(page: u32, attempt: u32) -> Answer {
+        if page == 4 && attempt == 1 { Answer::Fail(FailureKind::SessionLost) } else { pages_of::<95>(page, attempt) }
+    }
+    for script in [replaced as Script, lost] {
+        let seen = simulate(&model(95, script));
+        assert_eq!((seen.outcome.session_restarts, seen.outcome.received, seen.outcome.failed.len()), (1, 95, 0));
+        let restarted = seen.events.iter().position(|event| matches!(event, FetchEvent::Restarted { .. })).unwrap();
+        let after = seen.events[restarted..].iter().filter(|event| matches!(event, FetchEvent::Page(_))).count();
+        assert_eq!(after, 10, "every page is fetched in the new session");
+    }
+}
+
+#[test]
+fn a_server_that_keeps_losing_the_session_ends_the_run() {
+    let seen = simulate(&model(95, |page, attempt| {
+        if page == 4 { Answer::Fail(FailureKind::SessionLost) } else { pages_of::<95>(page, attempt) }
+    }));
+    assert!(matches!(seen.outcome.ending, Some(Ending::Fatal(Failure { kind: FailureKind::SessionLost, .. }))));
+    assert_eq!(seen.outcome.session_restarts, 2);
+    assert_eq!(seen.requests.iter().filter(|(page, _)| *page == 0).count(), 3);
+}
+
+#[test]
+fn a_short_page_in_the_middle_is_asked_for_again() {
+    fn cut(page: u32, attempt: u32) -> Answer {
+        if page == 3 && attempt == 1 { Answer::Page { received: 4 } } else { pages_of::<95>(page, attempt) }
+    }
+    let seen = simulate(&model(95, cut));
+    assert_eq!((seen.outcome.received, seen.outcome.short_pages.len(), seen.outcome.retries), (95, 0, 1));
+    fn short(page: u32, attempt: u32) -> Answer {
+        if page == 3 { Answer::Page { received: 4 } } else { pages_of::<95>(page, attempt) }
+    }
+    let seen = simulate(&model(95, short));
+    assert_eq!((seen.outcome.received, seen.outcome.short_pages, seen.outcome.retries), (89, vec![3], 1));
+    // Where all pages are short, the server means it.
+    let seen = simulate(&model(195, |page, _| Answer::Page { received: if page < 20 { 9 } else { 0 } }));
+    assert_eq!((seen.outcome.received, seen.outcome.short_pages.len()), (180, 19));
+    assert_eq!(seen.outcome.retries, 3);
+}
+
+#[test]
+fn a_resumed_run_asks_for_what_is_missing_only() {
+    let staged = |pages: &[u32]| -> Vec<_> {
+        pages.iter().map(|page| crate::stage::StagedPage { page: *page, rows: SIZE, rejected: 0 }).collect()
+    };
+    let facts = crate::stage::SessionFacts {
+        session_id: Some("S".into()),
+        total: Some(95),
+        declared_page_size: Some(SIZE),
+        first_page_records: SIZE,
+    };
+    let earlier = Earlier { generation: 3, session: Some(facts), staged: staged(&[0, 1, 4, 7]) };
+    let mut coordinator = Coordinator::resume(Rules::new(5), &earlier);
+    let model = model(95, pages_of::<95>);
+    let mut asked = Vec::new();
+    while let Action::Ask(Ask { generation, page, session }) = coordinator.next(SECOND) {
+        assert_eq!((generation, session.as_deref()), (3, Some("S")));
+        coordinator.sent(page);
+        asked.push(page);
+        answer(&mut coordinator, &model, page, 1, SECOND);
+    }
+    assert_eq!(asked, [2, 3, 5, 6, 8, 9]);
+    let outcome = coordinator.finish(SECOND);
+    assert_eq!((outcome.received, outcome.staged.len(), outcome.failed.len()), (95, 10, 0));
+}

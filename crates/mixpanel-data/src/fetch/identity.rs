@@ -1,0 +1,117 @@
+//! Whether a fetch is what it is taken for: the same profiles of the same project, asked for in the same way.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::api::ApiClient;
+use crate::error::{Error, Result};
+use crate::limits::SINCE_OVERLAP;
+use crate::profile_query::ProfileQuery;
+use crate::stage::Manifest;
+use crate::store::{self, TableName};
+
+use super::pipeline::blocking;
+
+impl Manifest {
+    /// Whether this run asks for the same profiles as another, in the same words, into the same table.
+    pub(super) fn is_same_fetch(&self, other: &Self) -> bool {
+        self.table.eq_ignore_ascii_case(&other.table)
+            && self.project_id == other.project_id
+            && self.region == other.region
+            && self.server == other.server
+            && self.query == other.query
+    }
+}
+
+/// Checks that a run is one of this project, and has the filters that it is expected to have.
+///
+/// # Errors
+/// `InvalidInput` that names the first difference.
+pub(super) fn check_same_run(manifest: &Manifest, client: &ApiClient, expected: Option<&ProfileQuery>) -> Result<()> {
+    let credentials = client.credentials();
+    let server = client.server_name();
+    let of_whom = [
+        ("project", manifest.project_id.as_str(), credentials.project_id.as_str()),
+        ("region", &manifest.region, credentials.region.as_str()),
+        ("server", &manifest.server, &server),
+    ];
+    let refuse = |what: &str, was: String, is: String| {
+        Err(Error::invalid(format!("the run `{}` was begun with {what} {was}, not {is}", manifest.run_id))
+            .with_detail("difference", what))
+    };
+    for (what, was, is) in of_whom {
+        if was != is {
+            return refuse(what, format!("`{was}`"), format!("`{is}`"));
+        }
+    }
+    match expected.and_then(|expected| difference(&manifest.query, expected)) {
+        Some((name, was, is)) => refuse(&name, was, is),
+        None => Ok(()),
+    }
+}
+
+/// Names the first filter in which two queries differ, with both values. What a query leaves to the server or to the moment
+/// of its run is no difference.
+fn difference(was: &ProfileQuery, is: &ProfileQuery) -> Option<(String, String, String)> {
+    let fields = |query: &ProfileQuery| match serde_json::to_value(query) {
+        Ok(Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let (was, is) = (fields(was), fields(is));
+    let left_open = |name: &str| matches!(name, "page_size" | "as_of_timestamp" | "since") && is[name].is_null();
+    let name = was.keys().find(|name| was.get(*name) != is.get(*name) && !left_open(name))?;
+    let show = |value: &Value| if value.is_null() { "none".to_owned() } else { format!("`{value}`") };
+    Some((name.trim_end_matches('_').to_owned(), show(&was[name]), show(&is[name])))
+}
+
+/// Returns from when on profiles are to be asked for, so that with those of the table's last load none is missing.
+///
+/// # Errors
+/// `InvalidInput` when there is no such load, or it had other filters; as opening a database for reading.
+pub(super) async fn since_last_load(
+    client: &ApiClient,
+    database: &Path,
+    table: &TableName,
+    query: &ProfileQuery,
+) -> Result<String> {
+    let (path, name) = (database.to_owned(), table.clone());
+    let last = blocking(move || store::last_load(&path, &name)).await?;
+    let last = last.ok_or_else(|| {
+        Error::invalid(format!(
+            "the table `{table}` has no complete load to go on from; fetch it whole once, without `since last`"
+        ))
+    })?;
+    let credentials = client.credentials();
+    if last.project_id != credentials.project_id.as_str() || last.region != credentials.region.as_str() {
+        return Err(Error::invalid(format!(
+            "the table `{table}` was loaded from project `{}` in region `{}`, not from this one",
+            last.project_id, last.region
+        )));
+    }
+    let before = ProfileQuery { since: None, ..last.query };
+    if let Some((name, was, is)) = difference(&before, query) {
+        return Err(Error::invalid(format!(
+            "the last load of table `{table}` was made with {name} {was}, not {is}; only the same profiles can be brought up to date"
+        )));
+    }
+    let from = last.started_at.checked_sub(SINCE_OVERLAP).unwrap_or(last.started_at);
+    Ok(from.strftime("%Y-%m-%dT%H:%M:%S").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_what_differs_and_overlooks_what_was_left_open() {
+        let plain = ProfileQuery::default();
+        let filtered = ProfileQuery { where_: Some("x".into()), ..plain.clone() };
+        assert_eq!(difference(&filtered, &filtered), None);
+        assert_eq!(difference(&filtered, &plain), Some(("where".into(), "`\"x\"`".into(), "none".into())));
+        let sized = ProfileQuery { page_size: Some(500), as_of_timestamp: Some(7), ..plain.clone() };
+        assert_eq!(difference(&sized, &plain), None);
+        let other = ProfileQuery { page_size: Some(600), ..plain };
+        assert_eq!(difference(&sized, &other).map(|(name, ..)| name).as_deref(), Some("page_size"));
+    }
+}

@@ -1,0 +1,257 @@
+//! The last step of a run: from the stage into the table, and the report.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::clock::{Stopwatch, wall_clock};
+use crate::error::{Error, ErrorKind, Result};
+use crate::kill_point::kill_point;
+use crate::limits::LOCK_POLL_INTERVAL;
+use crate::profile_query::{MissingPages, OnExisting};
+use crate::stage::{Loaded, Manifest, Stage};
+use crate::store::{self, Found, LoadKind, LoadReport, LoadRequest, OnLockWait, RunRecord, TableName};
+use crate::types::FetchCounts;
+
+use super::outcome::Outcome;
+use super::pipeline::blocking;
+use super::progress::FetchEvent;
+use super::request::{Callbacks, Control};
+
+/// What a fetch into a table came to, whatever its mode.
+pub(super) struct TableReport {
+    pub(super) table: String,
+    pub(super) rows: u64,
+    pub(super) staged_pages: u32,
+    pub(super) failed_pages: Vec<u32>,
+    pub(super) duration_seconds: f64,
+    pub(super) fetched_at: String,
+    pub(super) counts: FetchCounts,
+}
+
+/// A run whose pages are staged as far as they will be.
+pub(super) struct Job {
+    pub(super) database: PathBuf,
+    pub(super) table: TableName,
+    pub(super) found: Found,
+    pub(super) stage: Stage,
+    pub(super) outcome: Outcome,
+    pub(super) missing: MissingPages,
+    pub(super) control: Control,
+    pub(super) watch: Stopwatch,
+}
+
+impl Job {
+    /// Loads the staged pages. The stage goes when nothing is missing; else it stays, for the pages that are.
+    pub(super) async fn load(self, callbacks: &mut Callbacks) -> Result<TableReport> {
+        let manifest = self.stage.manifest().clone();
+        self.check_whole()?;
+        let finished_at = wall_clock();
+        let (sender, mut busy) = unbounded_channel();
+        let (table, watch, at_most) = (self.table.clone(), self.watch, self.control.lock_wait);
+        let rows = self.outcome.received - self.outcome.rejected;
+        let loading = blocking(move || self.run(finished_at, &sender, store::load));
+        tokio::pin!(loading);
+        let mut is_waiting = false;
+        let (loaded, outcome) = loop {
+            tokio::select! {
+                done = &mut loading => break done?,
+                Some(reason) = busy.recv() => {
+                    if !std::mem::replace(&mut is_waiting, true) {
+                        callbacks.tell(&FetchEvent::DatabaseBusy { reason, at_most });
+                    }
+                }
+                // Whoever waits says so at every poll, so silence means that the database is open.
+                () = tokio::time::sleep(LOCK_POLL_INTERVAL * 3), if is_waiting => {
+                    is_waiting = false;
+                    callbacks.tell(&FetchEvent::Loading { rows });
+                }
+            }
+        };
+        warn_of_differences(&outcome, callbacks);
+        let staged_pages = u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX);
+        Ok(TableReport {
+            table: table.as_str().to_owned(),
+            rows: loaded.rows,
+            staged_pages,
+            failed_pages: outcome.failed.keys().copied().collect(),
+            duration_seconds: seconds(watch.elapsed()),
+            fetched_at: finished_at.to_string(),
+            counts: counts(&outcome, loaded.duplicates, &manifest),
+        })
+    }
+
+    /// A table that is to be replaced stays unless the new one is whole. So does one that has pages of a session that is
+    /// lost since, which may be more than have come of the new one.
+    ///
+    /// # Errors
+    /// `Incomplete`, with the missing pages.
+    pub(super) fn check_whole(&self) -> Result<()> {
+        let manifest = self.stage.manifest();
+        let is_replacement = manifest.on_existing == OnExisting::Replace && manifest.loaded.is_none();
+        let must_be_whole = is_replacement && self.found == Found::Table && self.missing == MissingPages::Fetch;
+        let of_another_session =
+            manifest.loaded.as_ref().is_some_and(|loaded| loaded.generation != manifest.generation);
+        if (must_be_whole || of_another_session) && !self.outcome.failed.is_empty() {
+            return Err(incomplete(&self.outcome, &self.table));
+        }
+        Ok(())
+    }
+
+    /// The part that blocks, around `load`. Whoever has the database open is told to `busy`, again and again.
+    pub(super) fn run(
+        self,
+        finished_at: jiff::Timestamp,
+        busy: &UnboundedSender<String>,
+        load: impl FnOnce(&LoadRequest<'_>, &mut OnLockWait<'_>) -> Result<LoadReport>,
+    ) -> Result<(LoadReport, Outcome)> {
+        let Self { database, table, mut stage, outcome, missing, control, .. } = self;
+        let pages: Vec<PathBuf> = outcome.staged.iter().map(|page| stage.page_path(*page)).collect();
+        let rejects: Vec<PathBuf> = outcome.staged.iter().filter_map(|page| stage.rejects_path(*page)).collect();
+        let previous = stage.loaded_pages()?;
+        let loading = Loaded { generation: stage.manifest().generation, pages: outcome.staged.clone() };
+        stage.update(|manifest| manifest.loading = Some(loading))?;
+        let mut on_wait = |error: &Error| {
+            // Nobody listens any more when the fetch was abandoned; the load goes on all the same.
+            let _ = busy.send(error.message().to_owned());
+            if control.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let request = LoadRequest {
+            database: &database,
+            table: &table,
+            on_existing: stage.manifest().on_existing,
+            stage_folder: stage.folder(),
+            pages: &pages,
+            rejects: &rejects,
+            previous: &previous,
+            kind: kind_of(stage.manifest()),
+            run: record(stage.manifest(), &outcome, finished_at),
+            missing,
+            lock_wait: control.lock_wait,
+        };
+        let report = match load(&request, &mut on_wait) {
+            // The wait for the database was ended by the wish to stop.
+            Err(error) if error.kind() == ErrorKind::DatabaseLocked && control.cancel.is_cancelled() => {
+                return Err(Error::new(ErrorKind::Cancelled, "the fetch was stopped").with_source(error));
+            }
+            report => report?,
+        };
+        kill_point("load-done");
+        if outcome.failed.is_empty() {
+            // The rows are committed: a stage that cannot be removed is a nuisance, not a failure.
+            if let Err(error) = stage.remove() {
+                tracing::warn!("{error}");
+            }
+        } else if let Err(error) = stage.update(Manifest::note_commit) {
+            tracing::warn!("{error}");
+        }
+        Ok((report, outcome))
+    }
+}
+
+/// Finds out whether the load that an earlier process began is in the table, if that could not be written down any more.
+/// Says what the next load of the run is to the table.
+pub(super) fn look_for_commit(stage: &mut Stage, is_loaded: impl FnOnce(&str) -> Result<bool>) -> Result<LoadKind> {
+    let manifest = stage.manifest();
+    if let Some(loading) = &manifest.loading
+        && manifest.loading != manifest.loaded
+        && is_loaded(&manifest.load_id(loading.generation, &loading.pages))?
+    {
+        stage.update(Manifest::note_commit)?;
+    }
+    Ok(kind_of(stage.manifest()))
+}
+
+/// What the next load of a run is to the table.
+fn kind_of(manifest: &Manifest) -> LoadKind {
+    if manifest.loaded.is_some() { LoadKind::Completing } else { LoadKind::First }
+}
+
+impl Manifest {
+    /// What was being loaded is in the table.
+    fn note_commit(&mut self) {
+        self.loaded.clone_from(&self.loading);
+    }
+}
+
+/// What is recorded of the run. What earlier processes spent on it is in the manifest, this one's share as well.
+fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) -> RunRecord {
+    let page_count = u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX);
+    RunRecord {
+        load_id: manifest.load_id(manifest.generation, &outcome.staged),
+        run_id: manifest.run_id.clone(),
+        started_at: manifest.started_at,
+        finished_at,
+        project_id: manifest.project_id.clone(),
+        region: manifest.region.clone(),
+        query: manifest.query.clone(),
+        mode: manifest.mode,
+        expected_rows: outcome.expected_rows,
+        received: outcome.received,
+        rejected: outcome.rejected,
+        page_count,
+        failed_pages: outcome.failed.keys().copied().collect(),
+        requests: manifest.cost.requests,
+        retries: manifest.cost.retries,
+        waited_seconds: manifest.cost.waited_seconds,
+        session_restarts: manifest.cost.session_restarts,
+        short_pages: manifest.short_pages.clone(),
+    }
+}
+
+fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
+    let pages: Vec<String> = outcome.failed.keys().map(u32::to_string).collect();
+    let cause = outcome.failed.values().next().map(ToString::to_string).unwrap_or_default();
+    let message = format!(
+        "{} of {} pages are missing (page {}), so `{}` was left as it was; {cause}",
+        pages.len(),
+        pages.len() + outcome.staged.len(),
+        pages.join(", "),
+        table.as_str(),
+    );
+    Error::new(ErrorKind::Incomplete, message)
+        .with_detail("failed_page_indices", outcome.failed.keys().copied().collect::<Vec<_>>())
+}
+
+/// Says where the server's word and what it sent differ. What could not be a row is in the result.
+pub(super) fn warn_of_differences(outcome: &Outcome, callbacks: &mut Callbacks) {
+    let complete = outcome.failed.is_empty() && outcome.ending.is_none();
+    if let Some(expected) = outcome.expected_rows.filter(|expected| complete && *expected != outcome.received) {
+        callbacks.tell(&FetchEvent::Warning(format!(
+            "the server said that there are {expected} profiles and sent {}; they may have changed meanwhile",
+            outcome.received
+        )));
+    }
+    if !outcome.short_pages.is_empty() && complete {
+        callbacks.tell(&FetchEvent::Warning(format!(
+            "{} pages brought fewer profiles than a page has, though others followed (`short_pages` in the result)",
+            outcome.short_pages.len()
+        )));
+    }
+}
+
+pub(super) fn counts(outcome: &Outcome, duplicates: u64, manifest: &Manifest) -> FetchCounts {
+    FetchCounts {
+        expected_rows: outcome.expected_rows,
+        received: outcome.received,
+        duplicates,
+        rejected: outcome.rejected,
+        requests: manifest.cost.requests,
+        retries: manifest.cost.retries,
+        waited_seconds: to_millis(manifest.cost.waited_seconds),
+        session_restarts: manifest.cost.session_restarts,
+        short_pages: manifest.short_pages.clone(),
+        run_id: manifest.run_id.clone(),
+    }
+}
+
+/// Seconds to the millisecond, for people and programs alike.
+pub(super) fn seconds(duration: Duration) -> f64 {
+    to_millis(duration.as_secs_f64())
+}
+
+fn to_millis(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}

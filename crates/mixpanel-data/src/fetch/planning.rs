@@ -1,0 +1,148 @@
+//! What a fetch would take: page 0 tells, and is kept for the fetch itself.
+
+use std::path::Path;
+
+use crate::api::{ApiClient, Usage};
+use crate::clock::{Stopwatch, wall_clock};
+use crate::error::{Error, Result};
+use crate::limits::{LOAD_ROWS_PER_SECOND, PAGE_SIZE_MAX};
+use crate::parse::RecordForm;
+use crate::profile_query::{FetchMode, ProfileQuery};
+use crate::stage::{self, Progress, Stage};
+use crate::store::{LoadKind, TableName};
+use crate::types::FetchPlan;
+
+use super::coordinator::{Extent, Rules};
+use super::identity::since_last_load;
+use super::pipeline::{blocking, describe, ending_error, note, preflight};
+use super::plan::Plan;
+use super::prepare::prepare;
+use super::request::{ProfileFetch, Since};
+use super::run::{Finished, Run};
+use super::writer::Destination;
+
+/// A table and a stage take about this many times the bytes of the staged pages: the stage itself, and the table twice
+/// while one replaces another.
+const BYTES_PER_STAGED_BYTE: u64 = 4;
+
+/// Asks for page 0 and says what the rest would take.
+pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: ProfileFetch) -> Result<FetchPlan> {
+    let table = TableName::parse(&fetch.table)?;
+    if fetch.since == Since::LastLoad {
+        fetch.query.since = Some(since_last_load(client, database, &table, &fetch.query).await?);
+    }
+    let prepared = prepare(&fetch, wall_clock().as_second())?;
+    let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
+    prepared.warning.iter().for_each(|warning| callbacks.tell(warning));
+    if prepared.request.is_empty {
+        return Err(Error::invalid("an empty list of ids asks for nothing, so there is nothing to plan"));
+    }
+    preflight(database, &table, fetch.on_existing, LoadKind::First).await?;
+    let mut manifest = describe(client, &fetch, &prepared);
+    manifest.progress = Progress::Planned;
+    let path = database.to_owned();
+    let stage = blocking(move || {
+        stage::sweep(&path);
+        drop_older_plans(&path, &manifest)?;
+        Stage::create(&path, manifest)
+    })
+    .await?;
+    let run = Run {
+        client: client.clone(),
+        request: prepared.request,
+        rules: Rules { extent: Extent::FirstPage, max_wait: fetch.control.max_wait, ..Rules::new(1) },
+        earlier: None,
+        form: RecordForm::Row,
+        cancel: fetch.control.cancel.clone(),
+        stop_grace: fetch.control.stop_grace,
+    };
+    let watch = Stopwatch::start();
+    let Finished { outcome, destination, writer_error } = run.drive(Destination::Stage(stage), &mut callbacks).await?;
+    let page_seconds = watch.elapsed().saturating_sub(outcome.waited).as_secs_f64();
+    let Destination::Stage(mut stage) = destination else {
+        return Err(Error::internal("the writer returned another destination than it was given"));
+    };
+    if let Some(error) = writer_error.or_else(|| ending_error(&outcome)) {
+        let _ = stage.remove();
+        return Err(error);
+    }
+    stage.update(|manifest| note(manifest, &outcome, Progress::Planned))?;
+    let usage = client.governor().usage(wall_clock())?;
+    let plan = Planned { stage: &stage, page_seconds, usage, workers: prepared.workers };
+    Ok(plan.report(&fetch))
+}
+
+/// Of several plans of one fetch the newest is kept.
+fn drop_older_plans(database: &Path, manifest: &stage::Manifest) -> Result<()> {
+    for listed in stage::list(database)? {
+        let is_plan = |older: &stage::Manifest| older.progress == Progress::Planned && older.is_same_fetch(manifest);
+        if listed.held_by.is_none() && listed.manifest.as_ref().is_ok_and(is_plan) {
+            stage::discard(database, &listed.run_id)?;
+        }
+    }
+    Ok(())
+}
+
+/// What page 0 told.
+struct Planned<'a> {
+    stage: &'a Stage,
+    page_seconds: f64,
+    usage: Usage,
+    workers: u32,
+}
+
+impl Planned<'_> {
+    fn report(&self, fetch: &ProfileFetch) -> FetchPlan {
+        let facts = self.stage.manifest().session.clone().unwrap_or_default();
+        let plan = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records);
+        let is_known = plan.total().is_some() || plan.probe().is_none();
+        let pages = is_known.then(|| plan.pages());
+        let requests = pages.map(|pages| pages - 1 + u32::from(plan.probe().is_some()));
+        let counted = requests.map(|requests| if self.usage.session_pages_count { requests } else { 0 });
+        let page_bytes = std::fs::metadata(self.stage.page_path(0)).map_or(0, |page| page.len());
+        FetchPlan {
+            table: fetch.table.clone(),
+            run_id: self.stage.manifest().run_id.clone(),
+            expected_rows: plan.total(),
+            page_size: plan.page_size(),
+            pages,
+            requests,
+            counted_requests: counted,
+            expected_seconds: requests.zip(counted).map(|(requests, counted)| self.seconds(&plan, requests, counted)),
+            expected_bytes: pages.map(|pages| page_bytes * u64::from(pages) * BYTES_PER_STAGED_BYTE),
+            quota_used: self.usage.used,
+            quota_limit: self.usage.limit,
+            advice: advice(fetch, plan.page_size(), requests.unwrap_or(0)),
+        }
+    }
+
+    /// The requests in rounds, the load, and the windows of the quota that have to pass.
+    fn seconds(&self, plan: &Plan, requests: u32, counted: u32) -> f64 {
+        let rounds = f64::from(requests.div_ceil(self.workers.max(1)));
+        let load = plan.total().unwrap_or(0) as f64 / LOAD_ROWS_PER_SECOND;
+        let free = self.usage.limit.saturating_sub(self.usage.used);
+        let windows = counted.saturating_sub(free).div_ceil(self.usage.limit.max(1));
+        let seconds = rounds * self.page_seconds + load + f64::from(windows) * self.usage.window.as_secs_f64();
+        (seconds * 10.0).round() / 10.0
+    }
+}
+
+fn advice(fetch: &ProfileFetch, page_size: u64, requests: u32) -> Vec<String> {
+    let query: &ProfileQuery = &fetch.query;
+    let mut advice = Vec::new();
+    if requests > 0 && page_size < u64::from(PAGE_SIZE_MAX) {
+        advice.push(format!(
+            "a larger page size takes fewer requests: up to {PAGE_SIZE_MAX}, if the server gives it (here a page has {page_size})"
+        ));
+    }
+    if requests > 1 && fetch.mode == FetchMode::Sequential {
+        advice.push("in parallel, up to five pages are asked for at a time".to_owned());
+    }
+    if query.output_properties.is_none() {
+        advice.push("naming the properties that are wanted makes pages smaller and the server faster".to_owned());
+    }
+    if requests > 0 && query.where_.is_none() && query.since.is_none() {
+        advice.push("a filter asks for fewer profiles, and `since last` for those seen since the last load".to_owned());
+    }
+    advice
+}

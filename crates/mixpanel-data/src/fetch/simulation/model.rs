@@ -1,0 +1,59 @@
+//! The load, as a model: what it does to the table follows from the staged files and nothing else.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::stage::read_page;
+use crate::store::{LoadReport, LoadRequest};
+
+use super::oracle::{Row, Rows};
+
+/// The database, as far as a load is concerned.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    pub(super) rows: Option<Rows>,
+    /// What was loaded already; the same load does nothing a second time.
+    loads: BTreeMap<String, LoadReport>,
+}
+
+impl Model {
+    pub(super) fn is_loaded(&self, load_id: &str) -> bool {
+        self.loads.contains_key(load_id)
+    }
+}
+
+/// Does what a load does.
+pub(super) fn load(model: &mut Model, request: &LoadRequest<'_>) -> Result<LoadReport> {
+    if let Some(report) = model.loads.get(&request.run.load_id) {
+        return Ok(*report);
+    }
+    let (rows, staged) = read(request.pages)?;
+    let report = LoadReport { rows: rows.len() as u64, duplicates: staged - rows.len() as u64 };
+    assert_eq!(staged + request.run.rejected, request.run.received, "what is staged is not what was received");
+    model.rows = Some(rows);
+    model.loads.insert(request.run.load_id.clone(), report);
+    Ok(report)
+}
+
+/// The rows of staged pages in page order: of several with one id, the one that was seen last, and of those the first.
+fn read(pages: &[PathBuf]) -> Result<(Rows, u64)> {
+    let mut rows: BTreeMap<String, Row> = BTreeMap::new();
+    let mut staged = 0;
+    for page in pages {
+        for batch in read_page(page)? {
+            for row in batch.iter() {
+                staged += 1;
+                let properties: Value = serde_json::from_str(row.properties).unwrap();
+                let row_of_id = rows.get(row.distinct_id);
+                if row_of_id.is_some_and(|before| before.last_seen >= row.last_seen) {
+                    continue;
+                }
+                rows.insert(row.distinct_id.to_owned(), Row { properties, last_seen: row.last_seen });
+            }
+        }
+    }
+    Ok((rows, staged))
+}

@@ -1,0 +1,125 @@
+//! What must come of a fetch, found without the code under test: another simulator without faults, read with a JSON
+//! parser that makes trees.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mixpanel_simulator::{PastEnd, Request, SessionIdMode, Simulator, SimulatorConfig, TotalMode};
+use serde_json::Value;
+
+/// A row as the oracle sees it: properties as a tree, and the moment in the usual form.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Row {
+    pub(super) properties: Value,
+    pub(super) last_seen: Option<i64>,
+}
+
+/// Rows by id.
+pub(super) type Rows = BTreeMap<String, Row>;
+
+/// All records of the project in the order of every session.
+pub(super) struct Oracle {
+    records: Vec<Option<(String, Row)>>,
+    page_size: usize,
+}
+
+impl Oracle {
+    pub(super) fn new(config: &SimulatorConfig) -> Self {
+        let mut calm = SimulatorConfig {
+            faults: Vec::new(),
+            quota: None,
+            concurrency: None,
+            total: TotalMode::EveryPage,
+            session_id: SessionIdMode::EveryPage,
+            past_end: PastEnd::Empty,
+            session_max_age: None,
+            session_max_requests: None,
+            latency: Duration::ZERO,
+            jitter: Duration::ZERO,
+            ..config.clone()
+        };
+        calm.page_size = 40_000;
+        let mut simulator = Simulator::new(calm);
+        let reply = simulator.handle(&request("page=0", config), Duration::ZERO);
+        let envelope: BTreeMap<String, Box<serde_json::value::RawValue>> = serde_json::from_slice(&reply.body).unwrap();
+        let results: Vec<Box<serde_json::value::RawValue>> = serde_json::from_str(envelope["results"].get()).unwrap();
+        let records = results.iter().map(|record| read(record.get())).collect();
+        Self { records, page_size: config.page_size as usize }
+    }
+
+    /// Records that are not rows.
+    pub(super) fn rejected(&self, pages: impl Iterator<Item = u32>) -> u64 {
+        self.of_pages(pages).filter(|record| record.is_none()).count() as u64
+    }
+
+    pub(super) fn received(&self, pages: impl Iterator<Item = u32>) -> u64 {
+        self.of_pages(pages).count() as u64
+    }
+
+    /// The rows of some pages: of several with one id, the one that was seen last, and of those the first.
+    pub(super) fn rows(&self, pages: impl Iterator<Item = u32>) -> Rows {
+        let mut rows = Rows::new();
+        for (id, row) in self.of_pages(pages).flatten() {
+            match rows.get_mut(id) {
+                Some(before) if before.last_seen >= row.last_seen => {}
+                Some(before) => *before = row.clone(),
+                None => drop(rows.insert(id.clone(), row.clone())),
+            }
+        }
+        rows
+    }
+
+    /// Pages with at least one record; page 0 in any case.
+    pub(super) fn pages(&self) -> u32 {
+        u32::try_from(self.records.len().div_ceil(self.page_size)).unwrap().max(1)
+    }
+
+    fn of_pages(&self, pages: impl Iterator<Item = u32>) -> impl Iterator<Item = &Option<(String, Row)>> {
+        pages.flat_map(|page| self.records.chunks(self.page_size).nth(page as usize).into_iter().flatten())
+    }
+}
+
+/// A request with the project's credentials.
+pub(super) fn request(form: &str, config: &SimulatorConfig) -> Request {
+    use base64::Engine as _;
+    let pair = format!("{}:{}", config.username, config.secret);
+    Request {
+        method: http::Method::POST,
+        path: "/api/query/engage".to_owned(),
+        query: format!("project_id={}", config.project_id),
+        authorization: Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))),
+        content_type: Some("application/x-www-form-urlencoded".to_owned()),
+        body: form.to_owned().into(),
+        ..Request::default()
+    }
+}
+
+fn read(record: &str) -> Option<(String, Row)> {
+    let value: Value = serde_json::from_str(record).ok()?;
+    let fields = value.as_object()?;
+    let id = match fields.get("$distinct_id")? {
+        Value::String(id) => id.clone(),
+        // As it is written: a number of 20 digits is not the tree's.
+        Value::Number(_) => {
+            let from = record.find("\"$distinct_id\":")? + "\"$distinct_id\":".len();
+            record[from..].trim_start().chars().take_while(|c| !matches!(c, ',' | '}' | ' ')).collect()
+        }
+        _ => return None,
+    };
+    let mut properties = match fields.get("$properties") {
+        None | Some(Value::Null) => serde_json::Map::new(),
+        Some(Value::Object(properties)) => properties.clone(),
+        Some(_) => return None,
+    };
+    let last_seen = properties.get("$last_seen").and_then(Value::as_str).and_then(moment);
+    if last_seen.is_some() {
+        properties.remove("$last_seen");
+    }
+    Some((id, Row { properties: Value::Object(properties), last_seen }))
+}
+
+/// The usual form alone; scenarios have no other that is a moment.
+fn moment(text: &str) -> Option<i64> {
+    let moment: jiff::civil::DateTime = text.parse().ok()?;
+    Some(jiff::tz::TimeZone::UTC.to_timestamp(moment).ok()?.as_microsecond())
+}

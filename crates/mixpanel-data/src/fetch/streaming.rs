@@ -1,0 +1,89 @@
+//! A fetch to the caller instead of a table, in page order.
+
+use std::path::Path;
+
+use crate::api::ApiClient;
+use crate::clock::wall_clock;
+use crate::error::{Error, Result};
+use crate::parse::RecordForm;
+use crate::stage::{self, Cost, STREAM_PREFIX, Stage};
+use crate::types::ProfileStreamResult;
+
+use super::coordinator::Rules;
+use super::loading::{counts, warn_of_differences};
+use super::outcome::Outcome;
+use super::pipeline::{blocking, describe, ending_error};
+use super::prepare::prepare;
+use super::request::{ProfileFetch, Since};
+use super::run::{Finished, Run};
+use super::stream::{RecordSink, StreamOutput};
+use super::writer::Destination;
+
+/// Fetches profiles and hands them to `sink` in page order.
+pub(crate) async fn stream_profiles(
+    client: &ApiClient,
+    database: &Path,
+    mut fetch: ProfileFetch,
+    form: RecordForm,
+    sink: RecordSink,
+) -> Result<ProfileStreamResult> {
+    if fetch.since == Since::LastLoad {
+        return Err(Error::invalid("a stream has no last load to count from; name the moment in a filter"));
+    }
+    let prepared = prepare(&fetch, wall_clock().as_second())?;
+    let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
+    prepared.warning.iter().for_each(|warning| callbacks.tell(warning));
+    let mut manifest = describe(client, &fetch, &prepared);
+    // Nobody goes on with a stream: what was handed over is not here any more.
+    manifest.run_id.insert_str(0, STREAM_PREFIX);
+    let mut manifest_after = manifest.clone();
+    let path = database.to_owned();
+    let stage = blocking(move || {
+        stage::sweep(&path);
+        Stage::create(&path, manifest)
+    })
+    .await?;
+    let output = StreamOutput::new(stage, form, sink);
+    let (outcome, output, ending) = if prepared.request.is_empty {
+        (Outcome::nothing_asked(), output, None)
+    } else {
+        let run = Run {
+            client: client.clone(),
+            request: prepared.request,
+            // What was handed over cannot be taken back, so there is no second session.
+            rules: Rules { restarts_max: 0, max_wait: fetch.control.max_wait, ..Rules::new(prepared.workers) },
+            earlier: None,
+            form,
+            cancel: fetch.control.cancel.clone(),
+            stop_grace: fetch.control.stop_grace,
+        };
+        let Finished { outcome, destination, writer_error } =
+            run.drive(Destination::Stream(output), &mut callbacks).await?;
+        let Destination::Stream(output) = destination else {
+            return Err(Error::internal("the writer returned another destination than it was given"));
+        };
+        let ending = writer_error.or_else(|| ending_error(&outcome));
+        (outcome, output, ending)
+    };
+    let (rows, ended_early) = blocking(move || Ok(output.finish())).await?;
+    if let Some(error) = ending {
+        return Err(error);
+    }
+    if !ended_early {
+        warn_of_differences(&outcome, &mut callbacks);
+    }
+    manifest_after.short_pages.clone_from(&outcome.short_pages);
+    manifest_after.cost = Cost {
+        requests: outcome.requests,
+        retries: outcome.retries,
+        waited_seconds: outcome.waited.as_secs_f64(),
+        session_restarts: 0,
+    };
+    Ok(ProfileStreamResult {
+        rows,
+        successful_pages: u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX),
+        failed_page_indices: outcome.failed.keys().copied().collect(),
+        ended_early,
+        counts: counts(&outcome, 0, &manifest_after),
+    })
+}

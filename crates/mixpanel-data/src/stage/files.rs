@@ -1,0 +1,128 @@
+//! Files and folders that are there whole or not at all, and for the owner alone: profiles are personal data.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write as _;
+#[cfg(unix)]
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::kill_point::kill_point;
+use crate::limits::RUN_LOCK_ATTEMPTS;
+
+/// Puts a file in place whole or not at all: another name first, then its bytes on disk, then the rename, then the
+/// folder's entry on disk.
+pub(super) fn replace_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let path = folder.join(name);
+    let temporary = folder.join(format!(".{name}.tmp"));
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    let mut file = options.open(&temporary).map_err(|error| Error::io("create", &temporary, error))?;
+    file.write_all(bytes).map_err(|error| Error::io("write", &path, error))?;
+    kill_point("file-written");
+    file.sync_all().map_err(|error| Error::io("write to disk", &path, error))?;
+    drop(file);
+    kill_point("file-synced");
+    fs::rename(&temporary, &path).map_err(|error| Error::io("put in place", &path, error))?;
+    kill_point("file-renamed");
+    sync_folder(folder)
+}
+
+/// Makes the folder that holds the stages, with the folders above it, unless it is there already.
+///
+/// # Errors
+/// `Storage` when it is a link or belongs to somebody else: whoever can change what is staged can change the table.
+pub(super) fn make_root(path: &Path) -> Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    builder.mode(0o700);
+    builder.create(path).map_err(|error| Error::io("create the folder", path, error))?;
+    let found = fs::symlink_metadata(path).map_err(|error| Error::io("look at", path, error))?;
+    #[cfg(unix)]
+    let is_ours = found.uid() == rustix::process::geteuid().as_raw();
+    #[cfg(not(unix))]
+    let is_ours = true;
+    if found.is_dir() && is_ours {
+        return Ok(());
+    }
+    let message =
+        format!("`{}` is a link or belongs to another user, and fetched pages are not put there", path.display());
+    Err(Error::new(ErrorKind::Storage, message).with_path(path))
+}
+
+/// Makes a folder that must not be there yet.
+pub(super) fn make_folder(path: &Path) -> Result<()> {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    builder.mode(0o700);
+    builder.create(path).map_err(|error| Error::io("create the folder", path, error))
+}
+
+/// The folder that a path is in; the current one for a bare name.
+pub(super) fn folder_of(path: &Path) -> PathBuf {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+}
+
+/// Makes the names in a folder durable. Not every system can; on Windows there is nothing to do.
+pub(super) fn sync_folder(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    File::open(path)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| Error::io("write the folder to disk", path, error))?;
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// Takes a run for this process. The lock goes with the process, however it ends.
+///
+/// # Errors
+/// `RunBusy`, with the process in the detail `holding_pid`; `Storage`.
+pub(super) fn lock_folder(folder: &Path) -> Result<File> {
+    let path = folder.join("lock");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    options.mode(0o600);
+    let mut file = options.open(&path).map_err(|error| Error::io("create", &path, error))?;
+    for attempt in 1.. {
+        match file.try_lock() {
+            Ok(()) => break,
+            // Whoever lists the runs looks at each for a moment.
+            Err(fs::TryLockError::WouldBlock) if attempt < RUN_LOCK_ATTEMPTS => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            Err(fs::TryLockError::WouldBlock) => return Err(busy(folder, read_holder(&path))),
+            Err(fs::TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
+        }
+    }
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(|error| Error::io("write", &path, error))?;
+    Ok(file)
+}
+
+/// Returns the process that works on a run, if one does.
+pub(super) fn holder(folder: &Path) -> Option<u32> {
+    let path = folder.join("lock");
+    let file = OpenOptions::new().read(true).open(&path).ok()?;
+    match file.try_lock_shared() {
+        Err(fs::TryLockError::WouldBlock) => Some(read_holder(&path).unwrap_or(0)),
+        _ => None,
+    }
+}
+
+fn read_holder(path: &Path) -> Option<u32> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+fn busy(folder: &Path, holder: Option<u32>) -> Error {
+    let by = holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+    let run = folder.file_name().unwrap_or_default().to_string_lossy();
+    Error::new(ErrorKind::RunBusy, format!("{by} is working on the run `{run}`"))
+        .with_detail("holding_pid", holder.map_or(serde_json::Value::Null, serde_json::Value::from))
+        .with_path(folder)
+}

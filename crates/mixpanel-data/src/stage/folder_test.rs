@@ -1,0 +1,164 @@
+//! A stage on a real disk.
+
+use super::*;
+use crate::parse::{RecordForm, parse_page};
+use crate::stage::{discard, list, read_page};
+
+fn task(page_index: u32) -> ProfileWriteTask {
+    let body = format!(r#"{{"results":[{{"$distinct_id":"id-{page_index}","$properties":{{"n":1.50E+10}}}},null]}}"#);
+    let rows = parse_page(&body, RecordForm::Row).unwrap().rows;
+    ProfileWriteTask { page_index, rows, body_sha256: "00".into() }
+}
+
+fn manifest(run_id: &str) -> Manifest {
+    Manifest::new(run_id.into(), jiff::Timestamp::UNIX_EPOCH, "12345", "us")
+}
+
+fn stage(database: &Path) -> Stage {
+    Stage::create(database, manifest("run-1")).unwrap()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_staged_page_reads_back_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stage = stage(&folder.path().join("my.db"));
+    stage.write_page(&task(7)).unwrap();
+    let pages = read_page(&stage.page_path(7)).unwrap();
+    let rows: Vec<_> = pages[0].iter().map(|row| (row.distinct_id.to_owned(), row.properties.to_owned())).collect();
+    assert_eq!(rows, [("id-7".to_owned(), r#"{"n":1.50E+10}"#.to_owned())]);
+    let pages_folder = stage.page_path(7).parent().unwrap().to_owned();
+    let kinds: Vec<_> = names(&pages_folder).iter().map(|name| name[..name.len() - 17].to_owned()).collect();
+    assert_eq!(kinds, ["page-000007", "rejects-000007"], "no temporary file is left");
+    assert_eq!(stage.find_pages().unwrap(), [StagedPage { page: 7, rows: 1, rejected: 1 }]);
+}
+
+#[test]
+fn what_is_no_whole_page_is_removed_and_the_rest_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stage = stage(&folder.path().join("my.db"));
+    for page in 0..7 {
+        stage.write_page(&task(page)).unwrap();
+    }
+    let change = |path: PathBuf, change: fn(&mut Vec<u8>)| {
+        let mut bytes = fs::read(&path).unwrap();
+        change(&mut bytes);
+        fs::write(&path, bytes).unwrap();
+    };
+    change(stage.page_path(1), |bytes| bytes.truncate(bytes.len() - 5));
+    change(stage.page_path(2), Vec::clear);
+    change(stage.page_path(6), |bytes| bytes[20] ^= 1);
+    fs::remove_file(stage.rejects_path(3).unwrap()).unwrap();
+    let named = stage.page_path(4);
+    fs::rename(&named, named.to_str().unwrap().replace("000004", "000009")).unwrap();
+    fs::write(named.with_file_name(".page-000008-00000000.parquet.tmp"), b"half").unwrap();
+    let pages: Vec<u32> = stage.find_pages().unwrap().iter().map(|staged| staged.page).collect();
+    assert_eq!(pages, [0, 5], "a page under another's name is none either");
+    let left = names(named.parent().unwrap());
+    assert_eq!(left.len(), 4, "two pages and their rejects: {left:?}");
+}
+
+#[test]
+fn a_later_process_finds_what_an_earlier_one_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("my.db");
+    let mut first = stage(&database);
+    let facts = SessionFacts {
+        session_id: Some("S".into()),
+        total: Some(5),
+        declared_page_size: Some(1000),
+        first_page_records: 5,
+    };
+    first.record_session(facts.clone()).unwrap();
+    first.write_page(&task(0)).unwrap();
+    let expected = first.manifest().clone();
+    let error = Stage::open(&database, "run-1").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RunBusy);
+    assert_eq!(error.detail("holding_pid"), Some(&std::process::id().into()));
+    assert_eq!(list(&database).unwrap()[0].held_by, Some(std::process::id()));
+    drop(first);
+    let again = Stage::open(&database, "run-1").unwrap();
+    assert_eq!((again.manifest(), again.manifest().session.as_ref()), (&expected, Some(&facts)));
+    let mut again = again;
+    assert_eq!(again.find_pages().unwrap().len(), 1);
+}
+
+#[test]
+fn pages_of_a_lost_session_are_kept_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("my.db");
+    let mut stage = stage(&database);
+    stage.write_page(&task(0)).unwrap();
+    stage.write_page(&task(1)).unwrap();
+    stage.begin_generation(1).unwrap();
+    assert_eq!(stage.find_pages().unwrap(), []);
+    stage.write_page(&task(0)).unwrap();
+    drop(stage);
+    let mut stage = Stage::open(&database, "run-1").unwrap();
+    assert_eq!((stage.manifest().generation, stage.find_pages().unwrap().len()), (1, 1));
+    stage.update(|manifest| manifest.loaded = Some(crate::stage::Loaded { generation: 0, pages: vec![0, 1] })).unwrap();
+    assert_eq!(stage.loaded_pages().unwrap().len(), 2);
+    assert_eq!(list(&database).unwrap()[0].pages_done, 1, "only the present session counts");
+}
+
+#[test]
+fn removing_leaves_nothing_unless_another_run_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("my.db");
+    let first = stage(&database);
+    let second = Stage::create(&database, manifest("run-2")).unwrap();
+    assert_eq!(discard(&database, "run-1").unwrap_err().kind(), ErrorKind::RunBusy);
+    first.remove().unwrap();
+    assert!(second.folder().is_dir());
+    drop(second);
+    discard(&database, "run-2").unwrap();
+    assert!(!stage_root(&database).exists());
+    assert_eq!(discard(&database, "run-2").unwrap_err().kind(), ErrorKind::RunNotFound);
+    assert_eq!(discard(&database, "../x").unwrap_err().kind(), ErrorKind::RunNotFound);
+}
+
+#[test]
+fn a_run_that_cannot_be_read_is_listed_and_can_be_discarded() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("my.db");
+    let stage = stage(&database);
+    fs::write(stage.folder().join(MANIFEST), b"{\"format\": 1}").unwrap();
+    drop(stage);
+    let runs = list(&database).unwrap();
+    assert!(runs[0].manifest.as_ref().unwrap_err().message().contains("another version"));
+    assert!(Stage::open(&database, "run-1").is_err());
+    discard(&database, "run-1").unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_can_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let mut stage = stage(&folder.path().join("my.db"));
+    stage.write_page(&task(0)).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(stage.folder()), 0o700);
+    assert_eq!(mode(&stage.page_path(0)), 0o600);
+    assert_eq!(mode(&stage.rejects_path(0).unwrap()), 0o600);
+    assert_eq!(mode(&stage.folder().join(MANIFEST)), 0o600);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_place_of_the_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let database = folder.path().join("my.db");
+    std::os::unix::fs::symlink(&elsewhere, stage_root(&database)).unwrap();
+    let error = Stage::create(&database, manifest("run-1")).unwrap_err();
+    assert!(error.message().contains("a link"), "{error}");
+    assert_eq!(names(&elsewhere), [""; 0]);
+}

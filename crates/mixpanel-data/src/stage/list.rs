@@ -1,0 +1,102 @@
+//! The runs that are unfinished: their folders beside the database.
+
+use std::fs;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+use super::files::holder;
+use super::folder::{REMOVED_PREFIX, read_manifest, remove_run, stage_root, take};
+use super::manifest::Manifest;
+use super::names::{Name, Part};
+
+/// Folders that hold pages of a stream, which nobody goes on with.
+pub(crate) const STREAM_PREFIX: &str = "stream-";
+
+/// One folder of an unfinished run.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    /// Names the run.
+    pub(crate) run_id: String,
+    /// What it is about, unless that cannot be read.
+    pub(crate) manifest: Result<Manifest>,
+    /// Pages of the present session that are on disk.
+    pub(crate) pages_done: u32,
+    /// Bytes of all its files.
+    pub(crate) bytes: u64,
+    /// The process that works on it; 0 when that is not known.
+    pub(crate) held_by: Option<u32>,
+}
+
+/// Lists the unfinished runs of a database, the newest first.
+///
+/// # Errors
+/// `Storage` when the folder of the stages cannot be read.
+pub(crate) fn list(database: &Path) -> Result<Vec<Listed>> {
+    let root = stage_root(database);
+    let entries = match fs::read_dir(&root) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("read the folder", &root, error)),
+    };
+    let mut runs = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io("read the folder", &root, error))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') && !name.starts_with(STREAM_PREFIX) && entry.path().is_dir() {
+            runs.push(look_at(name, &entry.path()));
+        }
+    }
+    // Names begin with the moment of the run's beginning.
+    runs.sort_by(|left, right| right.run_id.cmp(&left.run_id));
+    Ok(runs)
+}
+
+fn look_at(run_id: String, folder: &Path) -> Listed {
+    let manifest = read_manifest(folder);
+    let generation = manifest.as_ref().map_or(0, |manifest| manifest.generation);
+    let present = format!("generation-{generation}");
+    let (mut bytes, mut pages_done) = (0, 0);
+    let mut folders = vec![folder.to_owned()];
+    while let Some(inner) = folders.pop() {
+        let is_present = inner.file_name().is_some_and(|name| *name == *present);
+        for entry in fs::read_dir(&inner).into_iter().flatten().flatten() {
+            let Ok(found) = entry.metadata() else { continue };
+            if found.is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            bytes += found.len();
+            let name = Name::parse(&entry.file_name().to_string_lossy());
+            pages_done += u32::from(is_present && name.is_some_and(|name| name.part == Part::Rows));
+        }
+    }
+    Listed { run_id, manifest, pages_done, bytes, held_by: holder(folder) }
+}
+
+/// Removes a run, whatever state it is in.
+///
+/// # Errors
+/// `RunNotFound`; `RunBusy`; `Storage`.
+pub(crate) fn discard(database: &Path, run_id: &str) -> Result<()> {
+    let (root, folder, lock) = take(database, run_id)?;
+    remove_run(&root, &folder)?;
+    drop(lock);
+    Ok(())
+}
+
+/// Removes what killed processes left behind and nobody can go on with: runs that were being removed, and streams. Best
+/// effort: whatever cannot be removed now is tried again next time.
+pub(crate) fn sweep(database: &Path) {
+    let root = stage_root(database);
+    for entry in fs::read_dir(&root).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // A stream that is being made has no process in its lock yet.
+        let was_locked = || fs::read(entry.path().join("lock")).is_ok_and(|pid| !pid.is_empty());
+        let is_left_over = name.starts_with(REMOVED_PREFIX) || (name.starts_with(STREAM_PREFIX) && was_locked());
+        if is_left_over && holder(&entry.path()).is_none() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let _ = fs::remove_dir(&root);
+}

@@ -1,0 +1,75 @@
+//! `mp fetch discard`: removes unfinished runs.
+
+use std::io::IsTerminal as _;
+
+use mixpanel_data::UnfinishedRun;
+use serde_json::json;
+
+use super::unfinished::{choose, list, of_table};
+use crate::cli::DiscardArgs;
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::prompt::{self, Answer};
+use crate::text::{counted, size};
+
+/// Runs `mp fetch discard`.
+pub(super) fn run(context: &Context, arguments: &DiscardArgs) -> Result<Exit, Failure> {
+    if arguments.name.is_none() && arguments.run.is_none() && !arguments.all {
+        return Err(Failure::usage("nothing says which run to discard")
+            .hint("name a table, or use `--run` or `--all`; `mp fetch status` lists the unfinished runs"));
+    }
+    let workspace = context.database()?;
+    let runs = list(&workspace)?;
+    let chosen = chosen(&runs, arguments)?;
+    // All or none, as far as that can be known before.
+    if let Some((run, pid)) = chosen.iter().find_map(|run| Some((run, run.held_by?))) {
+        return Err(Failure::new(format!("process {pid} works on run {} of `{}`", run.run_id, run.table))
+            .hint("wait for it, or stop it; nothing was discarded"));
+    }
+    if !arguments.force && !chosen.is_empty() {
+        confirm(context, &chosen)?;
+    }
+    let mut discarded = Vec::new();
+    let mut result = Ok(Exit::Success);
+    for run in chosen {
+        if let Err(error) = workspace.discard_run(&run.run_id) {
+            result = Err(Failure::library(format!("could not discard run {}", run.run_id), &error));
+            break;
+        }
+        discarded.push(run.run_id.as_str());
+    }
+    if result.is_ok() || !discarded.is_empty() {
+        context.print(json!({ "discarded": discarded }))?;
+    }
+    result
+}
+
+fn chosen<'a>(runs: &'a [UnfinishedRun], arguments: &DiscardArgs) -> Result<Vec<&'a UnfinishedRun>, Failure> {
+    let DiscardArgs { name, run, .. } = arguments;
+    match (name, run) {
+        (name, Some(run)) => Ok(vec![choose(runs, name.as_deref(), Some(run))?]),
+        (Some(name), None) => {
+            choose(runs, Some(name), None)?;
+            Ok(of_table(runs, name).collect())
+        }
+        (None, None) => Ok(runs.iter().collect()),
+    }
+}
+
+fn confirm(context: &Context, chosen: &[&UnfinishedRun]) -> Result<(), Failure> {
+    let pages: u64 = chosen.iter().map(|run| u64::from(run.pages_done)).sum();
+    let bytes = chosen.iter().map(|run| run.bytes).sum();
+    let runs = match chosen {
+        [run] => format!("run {} of `{}`", run.run_id, run.table),
+        runs => counted(runs.len() as u64, "unfinished run"),
+    };
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(format!("cannot ask whether to discard {runs}: standard input is not a terminal"))
+            .hint("`--force` discards without asking"));
+    }
+    let question = format!("Discard {runs} with {} ({})?", counted(pages, "page"), size(bytes));
+    match prompt::confirm(&context.output, &question)? {
+        Answer::Yes => Ok(()),
+        Answer::No => Err(Failure::new("nothing was discarded").hint("`--force` discards without asking")),
+    }
+}

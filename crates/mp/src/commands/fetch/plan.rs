@@ -1,0 +1,108 @@
+//! `mp fetch profiles --plan`: what the fetch would take.
+
+use std::time::Duration;
+
+use mixpanel_data::{FetchPlan, ProfileFetch};
+
+use super::run::{Project, shown};
+use crate::cli::FetchProfilesArgs;
+use crate::failure::{Exit, Failure};
+use crate::progress::Progress;
+use crate::text::{about, counted, size, thousands};
+
+/// Asks for page 0, and prints what it tells.
+pub(super) async fn run(
+    project: &Project<'_>,
+    arguments: &FetchProfilesArgs,
+    fetch: ProfileFetch,
+) -> Result<Exit, Failure> {
+    let context = project.context;
+    let progress = Progress::begin(&context.output, "a plan", shown(arguments.report.no_progress));
+    let plan = progress.watch(project.workspace.plan_fetch(fetch.on_event(progress.listener()))).await;
+    let plan = plan.map_err(|error| context.failed("could not find out what the fetch would take", &error))?;
+    context.print(serde_json::to_value(&plan).expect("a plan is plain data"))?;
+    context.output.note(&in_words(&plan));
+    for advice in &plan.advice {
+        context.output.hint(advice);
+    }
+    Ok(Exit::Success)
+}
+
+/// Says a plan in words; what is not known is left out.
+fn in_words(plan: &FetchPlan) -> String {
+    let mut profiles = plan.expected_rows.map_or_else(|| "profiles".to_owned(), |rows| counted(rows, "profile"));
+    if let Some(pages) = plan.pages {
+        profiles.push_str(&format!(" on {}", counted(u64::from(pages), "page")));
+    }
+    let mut text = format!("{profiles}, {} a page", thousands(plan.page_size));
+    if let Some(requests) = plan.requests {
+        text.push_str(&format!("\n{} to send", counted(u64::from(requests), "request")));
+        if let Some(counted) = plan.counted_requests {
+            text.push_str(&format!(
+                ", {} of them counted; {} of {} are used",
+                thousands(u64::from(counted)),
+                thousands(u64::from(plan.quota_used)),
+                thousands(u64::from(plan.quota_limit)),
+            ));
+        }
+    }
+    if let Some(time) = plan.expected_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+        text.push_str(&format!("\nabout {}", about(time)));
+    }
+    if let Some(bytes) = plan.expected_bytes {
+        text.push_str(&format!("\nat most {} on disk", size(bytes)));
+    }
+    text.push_str("\npage 0 is kept: the same command without `--plan` goes on with it");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> FetchPlan {
+        FetchPlan {
+            table: "users".to_owned(),
+            run_id: "r1".to_owned(),
+            expected_rows: Some(80_000),
+            page_size: 1_000,
+            pages: Some(80),
+            requests: Some(79),
+            counted_requests: Some(0),
+            expected_seconds: Some(6.5),
+            expected_bytes: Some(160_000_000),
+            quota_used: 1,
+            quota_limit: 60,
+            advice: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_plan_is_said_in_words() {
+        assert_eq!(
+            in_words(&plan()),
+            "80,000 profiles on 80 pages, 1,000 a page\n\
+             79 requests to send, 0 of them counted; 1 of 60 are used\n\
+             about 7s\n\
+             at most 160 MB on disk\n\
+             page 0 is kept: the same command without `--plan` goes on with it"
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        let plan = FetchPlan {
+            expected_rows: None,
+            pages: None,
+            requests: None,
+            counted_requests: None,
+            expected_seconds: None,
+            expected_bytes: None,
+            ..plan()
+        };
+        assert_eq!(
+            in_words(&plan),
+            "profiles, 1,000 a page\npage 0 is kept: the same command without `--plan` goes on with it"
+        );
+    }
+}

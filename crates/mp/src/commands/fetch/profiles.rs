@@ -1,0 +1,73 @@
+//! `mp fetch profiles`.
+
+use mixpanel_data::{OnExisting, ProfileFetch, ProfileQuery};
+
+use super::filters::query;
+use super::run::{IntoTable, Project, check_workers, shown};
+use super::{plan, stream, warnings};
+use crate::cli::{FetchProfilesArgs, Format};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::progress::Progress;
+
+/// Runs `mp fetch profiles`.
+pub(super) fn run(context: &Context, arguments: &FetchProfilesArgs) -> Result<Exit, Failure> {
+    check(context, arguments)?;
+    let mut query = query(&arguments.filters)?;
+    query.page_size = arguments.page_size;
+    let project = Project::open(context, &arguments.waits)?;
+    let fetch = fetch(arguments, query);
+    if !arguments.stdout && !arguments.plan {
+        warnings::unfinished(context, &project.workspace, &arguments.name);
+    }
+    project.interruptible(async |interrupts| {
+        let fetch = fetch.cancel_with(interrupts.token());
+        if arguments.stdout {
+            return stream::run(&project, interrupts, arguments, fetch).await;
+        }
+        if arguments.plan {
+            return plan::run(&project, arguments, fetch).await;
+        }
+        let name = &arguments.name;
+        let progress = Progress::begin(&context.output, format!("`{name}`"), shown(arguments.report.no_progress));
+        let work = project.workspace.fetch_profiles(fetch.on_event(progress.listener()));
+        let report = &arguments.report;
+        IntoTable { project: &project, interrupts, table: name, run: None, progress, report }.finish(work).await
+    })
+}
+
+fn check(context: &Context, arguments: &FetchProfilesArgs) -> Result<(), Failure> {
+    check_workers(context, &arguments.workers);
+    if arguments.stdout && !matches!(context.chosen_format, None | Some(Format::Json | Format::Jsonl)) {
+        return Err(Failure::usage("`--stdout` prints JSON lines and no other format")
+            .hint("fetch into a table, then `mp query sql` prints it in any format"));
+    }
+    Ok(())
+}
+
+fn fetch(arguments: &FetchProfilesArgs, query: ProfileQuery) -> ProfileFetch {
+    let on_existing = match (arguments.replace, arguments.append, arguments.upsert) {
+        (true, ..) => OnExisting::Replace,
+        (_, true, _) => OnExisting::Append,
+        (.., true) => OnExisting::Upsert,
+        _ => OnExisting::Fail,
+    };
+    let mut fetch = ProfileFetch::new(&arguments.name).query(query).on_existing(on_existing);
+    if arguments.since.is_some() {
+        fetch = fetch.since_last_load();
+    }
+    if let Some(rows) = arguments.batch_size {
+        fetch = fetch.batch_size(rows);
+    }
+    if let Some(wait) = arguments.waits.max_wait {
+        fetch = fetch.max_wait(wait);
+    }
+    if let Some(wait) = arguments.waits.lock_wait {
+        fetch = fetch.lock_wait(wait);
+    }
+    match (arguments.workers.parallel, arguments.workers.workers) {
+        (true, Some(workers)) => fetch.max_workers(workers),
+        (true, None) => fetch.parallel(),
+        (false, _) => fetch,
+    }
+}

@@ -1,0 +1,58 @@
+//! `mp fetch resume`: goes on with an unfinished run.
+
+use mixpanel_data::{OnExisting, ProfileQuery, ResumeFetch, UnfinishedRun};
+
+use super::filters::query_if_given;
+use super::run::{IntoTable, Project, check_workers, shown};
+use super::unfinished::{choose, list, of_table};
+use crate::cli::ResumeArgs;
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::progress::Progress;
+
+/// Runs `mp fetch resume`.
+pub(super) fn run(context: &Context, arguments: &ResumeArgs) -> Result<Exit, Failure> {
+    check_workers(context, &arguments.workers);
+    let query = query_if_given(&arguments.filters)?;
+    let project = Project::open(context, &arguments.waits)?;
+    let runs = list(&project.workspace)?;
+    let run = choose(&runs, arguments.name.as_deref(), arguments.run.as_deref())?;
+    let table = run.table.as_str();
+    let is_newest = of_table(&runs, table).next().is_some_and(|newest| newest.run_id == run.run_id);
+    project.interruptible(async |interrupts| {
+        let shown = shown(arguments.report.no_progress);
+        let progress = Progress::begin_with(&context.output, format!("`{table}`"), shown, run.pages_done);
+        let resume = resume(arguments, run, query).cancel_with(interrupts.token()).on_event(progress.listener());
+        let work = project.workspace.resume_fetch(resume);
+        let named = (!is_newest).then_some(run.run_id.as_str());
+        let report = &arguments.report;
+        IntoTable { project: &project, interrupts, table, run: named, progress, report }.finish(work).await
+    })
+}
+
+fn resume(arguments: &ResumeArgs, run: &UnfinishedRun, query: Option<ProfileQuery>) -> ResumeFetch {
+    let mut resume = ResumeFetch::new(&run.table).run(&run.run_id);
+    if let Some(query) = query {
+        resume = resume.expect_query(query);
+    }
+    match (arguments.replace, arguments.append, arguments.upsert) {
+        (true, ..) => resume = resume.on_existing(OnExisting::Replace),
+        (_, true, _) => resume = resume.on_existing(OnExisting::Append),
+        (.., true) => resume = resume.on_existing(OnExisting::Upsert),
+        _ => {}
+    }
+    if arguments.accept_partial {
+        resume = resume.accept_partial();
+    }
+    if let Some(wait) = arguments.waits.max_wait {
+        resume = resume.max_wait(wait);
+    }
+    if let Some(wait) = arguments.waits.lock_wait {
+        resume = resume.lock_wait(wait);
+    }
+    match (arguments.workers.parallel, arguments.workers.workers) {
+        (true, Some(workers)) => resume.max_workers(workers),
+        (true, None) => resume.parallel(),
+        (false, _) => resume,
+    }
+}

@@ -1,0 +1,183 @@
+//! What all of `mp fetch` has in common: credentials, signals, and the way of a result to the user.
+
+use mixpanel_data::{Error, ErrorKind, ProfileFetchResult, Workspace};
+use serde_json::Value;
+
+use super::unfinished::{of_table, resume_command};
+use super::{discard, profiles, resume, status, warnings};
+use crate::cli::{FetchCommand, ReportArgs, WaitArgs, WorkerArgs};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::progress::{Progress, Shown};
+use crate::settings::Identity;
+use crate::signals::Interrupts;
+
+/// Runs `mp fetch ...`.
+pub(crate) fn run(context: &Context, command: FetchCommand) -> Result<Exit, Failure> {
+    match command {
+        FetchCommand::Profiles(arguments) => profiles::run(context, &arguments),
+        FetchCommand::Resume(arguments) => resume::run(context, &arguments),
+        FetchCommand::Status => status::run(context),
+        FetchCommand::Discard(arguments) => discard::run(context, &arguments),
+    }
+}
+
+/// A project to fetch from, and whose credentials are used for it.
+pub(super) struct Project<'a> {
+    pub(super) context: &'a Context,
+    pub(super) workspace: Workspace,
+    identity: Identity,
+}
+
+impl<'a> Project<'a> {
+    /// Finds out which project it is and how its quota is kept to.
+    pub(super) fn open(context: &'a Context, waits: &WaitArgs) -> Result<Self, Failure> {
+        let quota = match (waits.quota, waits.reserve) {
+            (None, None) => None,
+            (quota, reserve) => {
+                let mut quota = quota.unwrap_or_default();
+                quota.reserve = reserve.unwrap_or(quota.reserve);
+                let wrong = |error| Failure::library("cannot use `--quota` and `--reserve`", &error);
+                quota.check().map_err(wrong)?;
+                Some(quota)
+            }
+        };
+        let identity = context.settings.identity(&context.output)?;
+        let workspace = context.settings.workspace(&identity, &context.output)?;
+        let workspace = match quota {
+            Some(quota) => workspace.with_quota(quota),
+            None => workspace,
+        };
+        Ok(Self { context, workspace, identity })
+    }
+
+    /// Does `work`, which a signal can stop.
+    pub(super) fn interruptible(
+        &self,
+        work: impl AsyncFnOnce(&Interrupts) -> Result<Exit, Failure>,
+    ) -> Result<Exit, Failure> {
+        self.context.block_on(async {
+            let interrupts = Interrupts::listen(&self.context.output, |grace| {
+                format!("stopping: pages under way get up to {} s; once more stops at once", grace.as_secs())
+            })?;
+            let result = work(&interrupts).await;
+            interrupts.settle(result).map_err(|failure| match failure.exit {
+                Exit::Auth => failure.hint(format!("the credentials are those of {}", self.identity.whose())),
+                _ => failure,
+            })
+        })
+    }
+}
+
+/// Says so if an option has no effect.
+pub(super) fn check_workers(context: &Context, workers: &WorkerArgs) {
+    if workers.workers.is_some() && !workers.parallel {
+        context.output.warning("`--workers` has no effect without `--parallel`");
+    }
+}
+
+/// Whether the bar is wanted.
+pub(super) fn shown(no_progress: bool) -> Shown {
+    if no_progress { Shown::No } else { Shown::Yes }
+}
+
+/// The way of profiles into a table.
+pub(super) struct IntoTable<'a> {
+    pub(super) project: &'a Project<'a>,
+    pub(super) interrupts: &'a Interrupts,
+    pub(super) table: &'a str,
+    /// The run to name in commands, where the table's newest one is another.
+    pub(super) run: Option<&'a str>,
+    pub(super) progress: Progress,
+    pub(super) report: &'a ReportArgs,
+}
+
+impl IntoTable<'_> {
+    /// Waits for `work`, prints what came of it, and says how to go on.
+    pub(super) async fn finish(
+        &self,
+        work: impl Future<Output = Result<ProfileFetchResult, Error>>,
+    ) -> Result<Exit, Failure> {
+        let context = self.project.context;
+        self.interrupts.set_last_words(self.hint_without_a_look());
+        let result = self.wait(work).await?;
+        let printed = context.print(as_record(&result));
+        let counts = result.counts();
+        if result.has_failures() {
+            let target = format!("`{}`", self.table);
+            let reasons = self.progress.failures();
+            warnings::missing_pages(&context.output, &target, result.failed_page_indices(), &reasons);
+            context.output.hint(&warnings::missing_hint(&self.resume_command(&counts.run_id)));
+        }
+        let rejects = warnings::rejects(context, counts, self.report.allow_rejects);
+        let exit = if result.has_failures() { Exit::Failure } else { rejects };
+        match printed {
+            // The data are in the table, whether or not somebody still wants to read about it.
+            Err(failure) if !failure.is_silent() => Err(failure),
+            _ => Ok(exit),
+        }
+    }
+
+    /// Waits for `work`, but not longer than the sender of a signal does. A load is waited for.
+    async fn wait(
+        &self,
+        work: impl Future<Output = Result<ProfileFetchResult, Error>>,
+    ) -> Result<ProfileFetchResult, Failure> {
+        let mut work = std::pin::pin!(self.progress.watch(work));
+        let result = tokio::select! {
+            result = &mut work => result,
+            () = self.interrupts.time_is_up() => {
+                if !self.progress.is_loading() {
+                    return Err(self.given_up());
+                }
+                work.await
+            }
+        };
+        result.map_err(|error| {
+            let failure = self.project.context.failed(self.headline(), &error);
+            match error.run_id() {
+                Some(run_id) => failure.hint(warnings::kept(&error, &self.resume_command(run_id))),
+                None => failure,
+            }
+        })
+    }
+
+    fn given_up(&self) -> Failure {
+        let error = Error::new(ErrorKind::Cancelled, "the fetch was stopped before the pages under way had come");
+        let failure = Failure::library(self.headline(), &error);
+        match self.hint_without_a_look()() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+
+    fn headline(&self) -> String {
+        format!("could not fetch profiles into `{}`", self.table)
+    }
+
+    /// Makes the hint for when there is no time to look at the disk, from what was heard of pages.
+    fn hint_without_a_look(&self) -> impl Fn() -> Option<String> + Send + use<> {
+        let progress = self.progress.clone();
+        let command = resume_command(self.project.context, self.table, self.run);
+        move || {
+            let pages = progress.on_disk();
+            (pages > 0).then(|| warnings::kept_hint(pages.into(), &command))
+        }
+    }
+
+    fn resume_command(&self, run_id: &str) -> String {
+        let runs = self.project.workspace.unfinished_runs().unwrap_or_default();
+        let newest = of_table(&runs, self.table).next();
+        let is_newest = newest.is_none_or(|newest| newest.run_id == run_id);
+        resume_command(self.project.context, self.table, (!is_newest).then_some(run_id))
+    }
+}
+
+/// The result's fields, and whether pages are missing.
+fn as_record(result: &ProfileFetchResult) -> Value {
+    let mut record = serde_json::to_value(result).expect("a result is plain data");
+    if let Value::Object(fields) = &mut record {
+        fields.insert("has_failures".to_owned(), result.has_failures().into());
+    }
+    record
+}

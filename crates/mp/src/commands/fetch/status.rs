@@ -1,0 +1,106 @@
+//! `mp fetch status`: the unfinished runs of the database.
+
+use mixpanel_data::UnfinishedRun;
+use serde_json::{Value, json};
+
+use super::unfinished::{list, of_table, resume_command};
+use crate::cli::Format;
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::text::{duration, size};
+
+const FIELDS: [&str; 10] = [
+    "run_id",
+    "table",
+    "pages_done",
+    "pages_total",
+    "age_seconds",
+    "bytes",
+    "reason",
+    "is_loaded_in_part",
+    "held_by",
+    "resume_command",
+];
+
+/// Runs `mp fetch status`.
+pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
+    let workspace = context.database()?;
+    let runs = list(&workspace)?;
+    let path = workspace.database().display();
+    if runs.is_empty() && context.output.stderr_is_terminal() {
+        context.output.note(&format!("`{path}` has no unfinished run"));
+    }
+    if context.format() == Format::Table {
+        context
+            .print_all(&["run_id", "table", "pages", "age", "size", "reason"], runs.iter().map(for_people).collect())?;
+        if let Some(run) = runs.iter().find(|run| !run.table.is_empty() && run.held_by.is_none()) {
+            context.output.note(&format!("`{}` goes on with {}", command(context, &runs, run), run.run_id));
+        }
+        return Ok(Exit::Success);
+    }
+    let records = runs.iter().map(|run| {
+        let UnfinishedRun { run_id, table, pages_done, pages_total, age_seconds, bytes, .. } = run;
+        let command = (!table.is_empty()).then(|| command(context, &runs, run));
+        json!({
+            "run_id": run_id,
+            "table": table,
+            "pages_done": pages_done,
+            "pages_total": pages_total,
+            "age_seconds": age_seconds,
+            "bytes": bytes,
+            "reason": run.reason,
+            "is_loaded_in_part": run.is_loaded_in_part,
+            "held_by": run.held_by,
+            "resume_command": command,
+        })
+    });
+    context.print_all(&FIELDS, records.collect())?;
+    Ok(Exit::Success)
+}
+
+/// The command that goes on with this run. A run that is not its table's newest one has to be named.
+fn command(context: &Context, runs: &[UnfinishedRun], run: &UnfinishedRun) -> String {
+    let is_newest = of_table(runs, &run.table).next().is_some_and(|newest| newest.run_id == run.run_id);
+    resume_command(context, &run.table, (!is_newest).then_some(run.run_id.as_str()))
+}
+
+fn for_people(run: &UnfinishedRun) -> Value {
+    let total = run.pages_total.map_or_else(|| "?".to_owned(), |total| total.to_string());
+    let mut reason = match run.held_by {
+        Some(pid) => format!("process {pid} works on it"),
+        None => run.reason.clone(),
+    };
+    if run.is_loaded_in_part {
+        reason.push_str("; the pages that came are in the table");
+    }
+    json!({
+        "run_id": run.run_id,
+        "table": run.table,
+        "pages": format!("{}/{total}", run.pages_done),
+        "age": duration(std::time::Duration::from_secs(run.age_seconds)),
+        "size": size(run.bytes),
+        "reason": reason,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::unfinished::example;
+    use super::*;
+
+    #[test]
+    fn people_read_ages_sizes_and_who_works_on_it() {
+        let run = UnfinishedRun { held_by: Some(4711), is_loaded_in_part: true, ..example("r1", "users") };
+        let expected = json!({
+            "run_id": "r1",
+            "table": "users",
+            "pages": "12/80",
+            "age": "2h 10m",
+            "size": "1.2 MB",
+            "reason": "process 4711 works on it; the pages that came are in the table",
+        });
+        assert_eq!(for_people(&run), expected);
+        let run = UnfinishedRun { pages_total: None, ..example("r1", "users") };
+        assert_eq!((&for_people(&run)["pages"], &for_people(&run)["reason"]), (&json!("12/?"), &json!("interrupted")));
+    }
+}

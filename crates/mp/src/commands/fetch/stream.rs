@@ -1,0 +1,79 @@
+//! `mp fetch profiles --stdout`: JSON lines to standard output instead of rows into a table.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mixpanel_data::{Error, ErrorKind, ProfileFetch, RecordForm};
+
+use super::run::{Project, shown};
+use super::warnings;
+use crate::cli::FetchProfilesArgs;
+use crate::failure::{Exit, Failure};
+use crate::output::{Data, Escape};
+use crate::progress::Progress;
+use crate::signals::Interrupts;
+use crate::text::counted;
+
+/// Standard output as the fetch's sink, and what went wrong with it.
+struct Sink {
+    data: Data,
+    failure: Option<Failure>,
+    /// Whether each line is to be seen at once.
+    is_terminal: bool,
+}
+
+impl Sink {
+    fn take(&mut self, record: &str) -> ControlFlow<()> {
+        let written = self.data.line(record).and_then(|()| if self.is_terminal { self.data.flush() } else { Ok(()) });
+        match written {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(failure) => {
+                self.failure = Some(failure);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
+
+/// Fetches to standard output.
+pub(super) async fn run(
+    project: &Project<'_>,
+    interrupts: &Interrupts,
+    arguments: &FetchProfilesArgs,
+    fetch: ProfileFetch,
+) -> Result<Exit, Failure> {
+    let context = project.context;
+    let output = &context.output;
+    // On one and the same terminal, progress would stand between the records.
+    let hidden = arguments.report.no_progress || output.stdout_is_terminal();
+    let progress = Progress::begin(output, "standard output", shown(hidden));
+    let sink = Sink { data: output.data(Escape::Json), failure: None, is_terminal: output.stdout_is_terminal() };
+    let sink = Arc::new(Mutex::new(sink));
+    let form = if arguments.raw { RecordForm::Raw } else { RecordForm::Row };
+    let receiver = Arc::clone(&sink);
+    let take = move |record: &str| receiver.lock().unwrap_or_else(PoisonError::into_inner).take(record);
+    let fetch = fetch.on_event(progress.listener());
+    let failed = |error: &Error| context.failed("could not fetch profiles to standard output", error);
+    let result = tokio::select! {
+        result = progress.watch(project.workspace.stream_profiles(fetch, form, take)) => result,
+        () = interrupts.time_is_up() => {
+            let stopped = "the fetch was stopped before the pages under way had come";
+            return Err(failed(&Error::new(ErrorKind::Cancelled, stopped)));
+        }
+    };
+    let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+    let flushed = sink.data.flush();
+    if let Some(failure) = sink.failure.take() {
+        return Err(failure);
+    }
+    let result = result.map_err(|error| failed(&error))?;
+    flushed?;
+    let rejects = warnings::rejects_of_stream(output, &result.counts, arguments.report.allow_rejects);
+    if result.failed_page_indices.is_empty() {
+        output.note(&format!("{} fetched", counted(result.rows, "profile")));
+        return Ok(rejects);
+    }
+    warnings::missing_pages(output, "the output", &result.failed_page_indices, &progress.failures());
+    output.hint("run the same command again");
+    Ok(Exit::Failure)
+}

@@ -1,0 +1,133 @@
+//! Which unfinished runs there are, and how to name them.
+
+use mixpanel_data::{UnfinishedRun, Workspace};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::text::counted;
+
+/// Lists the unfinished runs of the database, the newest first.
+pub(super) fn list(workspace: &Workspace) -> Result<Vec<UnfinishedRun>, Failure> {
+    workspace.unfinished_runs().map_err(|error| Failure::library("could not list the unfinished runs", &error))
+}
+
+/// The runs of a table; names are compared as DuckDB does.
+pub(super) fn of_table<'a>(runs: &'a [UnfinishedRun], table: &str) -> impl Iterator<Item = &'a UnfinishedRun> {
+    runs.iter().filter(move |run| run.table.eq_ignore_ascii_case(table))
+}
+
+/// The command that goes on with the newest run of a table, or with this one.
+pub(super) fn resume_command(context: &Context, table: &str, run_id: Option<&str>) -> String {
+    let mut words = vec!["fetch", "resume", table];
+    words.extend(run_id.iter().flat_map(|run_id| ["--run", run_id]));
+    context.command(&words)
+}
+
+/// The run that is meant by what was typed.
+pub(super) fn choose<'a>(
+    runs: &'a [UnfinishedRun],
+    table: Option<&str>,
+    run_id: Option<&str>,
+) -> Result<&'a UnfinishedRun, Failure> {
+    let status = "`mp fetch status` lists the unfinished runs";
+    if let Some(run_id) = run_id {
+        let run = runs.iter().find(|run| run.run_id == run_id);
+        let run = run.ok_or_else(|| Failure::not_found(format!("there is no unfinished run {run_id}")).hint(status))?;
+        return match table {
+            Some(table) if !run.table.eq_ignore_ascii_case(table) => {
+                Err(Failure::usage(format!("run {run_id} is one of `{}`, not of `{table}`", run.table)))
+            }
+            _ => Ok(run),
+        };
+    }
+    if let Some(table) = table {
+        let newest = of_table(runs, table).next();
+        return newest.ok_or_else(|| Failure::not_found(format!("`{table}` has no unfinished run")).hint(status));
+    }
+    let Some(newest) = runs.iter().find(|run| !run.table.is_empty()) else {
+        return Err(Failure::not_found("there is no unfinished run").hint("nothing is left to go on with: `mp inspect tables` shows what is loaded, and `mp fetch profiles` begins anew"));
+    };
+    if let Some(others) = other_tables(runs, newest) {
+        return Err(Failure::usage("several tables have unfinished runs").hint(format!("name one of them: {others}")));
+    }
+    Ok(newest)
+}
+
+/// The tables that have unfinished runs, if there are more than that of `newest`.
+fn other_tables(runs: &[UnfinishedRun], newest: &UnfinishedRun) -> Option<String> {
+    let mut tables: Vec<&str> = Vec::new();
+    for run in runs.iter().filter(|run| !run.table.is_empty()) {
+        if !tables.iter().any(|table| table.eq_ignore_ascii_case(&run.table)) {
+            tables.push(&run.table);
+        }
+    }
+    let is_alone = tables.iter().all(|table| table.eq_ignore_ascii_case(&newest.table));
+    (!is_alone).then(|| tables.iter().map(|table| format!("`{table}`")).collect::<Vec<_>>().join(", "))
+}
+
+/// Says how far a run has come: `12 of 80 pages`.
+pub(super) fn pages(run: &UnfinishedRun) -> String {
+    match run.pages_total {
+        Some(total) => format!("{} of {}", run.pages_done, counted(u64::from(total), "page")),
+        None => counted(u64::from(run.pages_done), "page"),
+    }
+}
+
+#[cfg(test)]
+pub(super) fn example(run_id: &str, table: &str) -> UnfinishedRun {
+    UnfinishedRun {
+        run_id: run_id.to_owned(),
+        table: table.to_owned(),
+        project_id: "12345".to_owned(),
+        region: "us".to_owned(),
+        on_existing: mixpanel_data::OnExisting::Fail,
+        started_at: "2026-11-24T06:00:00Z".to_owned(),
+        age_seconds: 7_810,
+        pages_done: 12,
+        pages_total: Some(80),
+        bytes: 1_290_000,
+        reason: "interrupted".to_owned(),
+        is_loaded_in_part: false,
+        held_by: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(runs: &[UnfinishedRun], table: Option<&str>, run_id: Option<&str>) -> Result<String, u8> {
+        choose(runs, table, run_id).map(|run| run.run_id.clone()).map_err(|failure| failure.exit.code())
+    }
+
+    #[test]
+    fn a_run_is_chosen_by_what_was_typed() {
+        let one = vec![example("3", "users"), example("1", "Users"), example("0", "")];
+        let two = vec![example("3", "users"), example("2", "groups"), example("1", "users")];
+        let (none, unreadable) = (vec![], vec![example("0", "")]);
+        let table = [
+            (&none, None, None, Err(4)),
+            (&none, Some("users"), None, Err(4)),
+            (&unreadable, None, None, Err(4)),
+            (&one, None, None, Ok("3")),
+            (&one, Some("USERS"), None, Ok("3")),
+            (&one, None, Some("1"), Ok("1")),
+            (&two, None, None, Err(3)),
+            (&two, Some("groups"), None, Ok("2")),
+            (&two, None, Some("1"), Ok("1")),
+            (&two, Some("groups"), Some("1"), Err(3)),
+            (&two, None, Some("9"), Err(4)),
+        ];
+        for (runs, name, run_id, expected) in table {
+            assert_eq!(chosen(runs, name, run_id), expected.map(str::to_owned), "{name:?} {run_id:?}");
+        }
+    }
+
+    #[test]
+    fn several_tables_are_listed_once() {
+        let runs = [example("3", "users"), example("2", "groups"), example("1", "Users")];
+        assert_eq!(other_tables(&runs, &runs[0]).as_deref(), Some("`users`, `groups`"));
+        assert_eq!(pages(&runs[0]), "12 of 80 pages");
+        assert_eq!(pages(&UnfinishedRun { pages_total: None, pages_done: 1, ..example("1", "users") }), "1 page");
+    }
+}

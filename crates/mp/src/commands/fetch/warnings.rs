@@ -1,0 +1,103 @@
+//! What is said when something is missing, and how to go on.
+
+use mixpanel_data::{Error, FetchCounts, Workspace};
+
+use super::unfinished::{of_table, pages, resume_command};
+use crate::context::Context;
+use crate::failure::Exit;
+use crate::output::Output;
+use crate::text::{counted, page_list, thousands};
+
+/// Failed pages whose reasons are shown; the others are named only.
+const REASONS_MAX: usize = 5;
+
+/// Warns of pages that failed.
+pub(super) fn missing_pages(output: &Output, target: &str, pages: &[u32], reasons: &[(u32, String)]) {
+    let (count, list) = (pages.len() as u64, page_list(pages));
+    let noun = if count == 1 { "page" } else { "pages" };
+    let mut text = format!("{} failed, so {target} lacks the profiles of {noun} {list}", counted(count, "page"));
+    let mut reasons: Vec<_> = reasons.iter().collect();
+    reasons.sort();
+    for (page, reason) in reasons.iter().take(REASONS_MAX) {
+        text.push_str(&format!("\npage {page}: {reason}"));
+    }
+    if reasons.len() > REASONS_MAX {
+        text.push_str(&format!("\nand {} more", reasons.len() - REASONS_MAX));
+    }
+    output.warning(&text);
+}
+
+/// The hint after pages that failed while the others are in the table.
+pub(super) fn missing_hint(command: &str) -> String {
+    format!("the missing pages can still be fetched: `{command}` goes on with them")
+}
+
+/// The hint after a fetch that loaded nothing and leaves pages on disk.
+pub(super) fn kept(error: &Error, command: &str) -> String {
+    let pages = error.detail("staged_pages").and_then(serde_json::Value::as_u64);
+    pages.map_or_else(
+        || format!("the pages fetched so far are kept: `{command}` goes on"),
+        |pages| kept_hint(pages, command),
+    )
+}
+
+/// The same, where only the number of pages is known.
+pub(super) fn kept_hint(pages: u64, command: &str) -> String {
+    match pages {
+        1 => format!("the one page fetched so far is kept: `{command}` goes on"),
+        pages => format!("the {} pages fetched so far are kept: `{command}` goes on", thousands(pages)),
+    }
+}
+
+/// Warns of records that are in no table, and says whether that is a failure.
+pub(super) fn rejects(context: &Context, counts: &FetchCounts, is_allowed: bool) -> Exit {
+    if counts.rejected == 0 {
+        return Exit::Success;
+    }
+    let verb = if counts.rejected == 1 { "is" } else { "are" };
+    let text = format!("{} cannot be rows and {verb} in the table `_rejects`", counted(counts.rejected, "record"));
+    if is_allowed {
+        context.output.note(&text);
+        return Exit::Success;
+    }
+    context.output.warning(&text);
+    let query = format!("select * from _rejects where run_id = '{}'", counts.run_id);
+    let command = context.command(&["query", "sql", &query]);
+    context.output.hint(&format!("`{command}` shows them; with `--allow-rejects` they are no failure"));
+    Exit::Failure
+}
+
+/// The same for records that went nowhere.
+pub(super) fn rejects_of_stream(output: &Output, counts: &FetchCounts, is_allowed: bool) -> Exit {
+    if counts.rejected == 0 {
+        return Exit::Success;
+    }
+    let verb = if counts.rejected == 1 { "was" } else { "were" };
+    let text = format!("{} cannot be rows and {verb} left out", counted(counts.rejected, "record"));
+    if is_allowed {
+        output.note(&text);
+        return Exit::Success;
+    }
+    output.warning(&text);
+    output.hint("a fetch into a table keeps them in the table `_rejects`; with `--allow-rejects` they are no failure");
+    Exit::Failure
+}
+
+/// Says that an earlier fetch into this table is unfinished. Whether there is one is not worth a failure.
+pub(super) fn unfinished(context: &Context, workspace: &Workspace, table: &str) {
+    let runs = workspace.unfinished_runs().unwrap_or_default();
+    let mut runs = of_table(&runs, table).filter(|run| run.held_by.is_none() && !run.is_only_planned());
+    let Some(newest) = runs.next() else { return };
+    let others = match runs.count() {
+        0 => String::new(),
+        count => format!(
+            "\n{} of that table: `{}` lists them",
+            counted(count as u64, "other one"),
+            context.command(&["fetch", "status"])
+        ),
+    };
+    let command = resume_command(context, table, None);
+    context
+        .output
+        .note(&format!("an unfinished run of `{table}` has {}: `{command}` goes on with it{others}", pages(newest)));
+}

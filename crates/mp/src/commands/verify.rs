@@ -1,0 +1,22 @@
+//! `mp verify`: whether a table still is what was loaded.
+
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+
+/// Runs `mp verify`.
+pub(crate) fn run(context: &Context, table: &str) -> Result<Exit, Failure> {
+    let report = context.database()?.verify_table(table);
+    let report = report.map_err(|error| Failure::library(format!("could not verify `{table}`"), &error))?;
+    let printed = context.print(serde_json::to_value(&report).expect("a report is plain data"));
+    if report.is_intact() {
+        return printed.map(|()| Exit::Success);
+    }
+    let headline = format!("`{}` is not what was loaded:", report.table);
+    let lines: Vec<&str> =
+        std::iter::once(headline.as_str()).chain(report.problems.iter().map(String::as_str)).collect();
+    context.output.warning(&lines.join("\n"));
+    match printed {
+        Err(failure) if !failure.is_silent() => Err(failure),
+        _ => Ok(Exit::Failure),
+    }
+}

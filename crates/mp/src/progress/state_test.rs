@@ -1,0 +1,158 @@
+//! What is said of a fetch, event by event.
+
+use std::time::{Duration, Instant};
+
+use jiff::civil::date;
+use jiff::tz::TimeZone;
+use mixpanel_data::{FetchEvent, ProfileProgress};
+
+use super::state::{Moment, State, announcement};
+
+fn page(page_index: u32, rows: u64, total_pages: u32) -> FetchEvent {
+    FetchEvent::Page(ProfileProgress {
+        page_index,
+        total_pages: Some(total_pages),
+        rows,
+        success: true,
+        error: None,
+        cumulative_rows: rows * u64::from(page_index + 1),
+    })
+}
+
+fn waiting(seconds: u64) -> FetchEvent {
+    FetchEvent::Waiting { reason: "rate limited by the server".to_owned(), pause: Duration::from_secs(seconds) }
+}
+
+/// A fetch that began at 14:30:00.
+struct Story {
+    start: Moment,
+    state: State,
+}
+
+impl Story {
+    fn begin(pages: u32) -> Self {
+        let wall = date(2026, 11, 24).at(14, 30, 0, 0).to_zoned_datetime(TimeZone::UTC).expect("a moment");
+        Self { start: Moment { at: Instant::now(), wall }, state: State::new("`users`".to_owned(), pages) }
+    }
+
+    fn moment(&self, second: u64) -> Moment {
+        let time = Duration::from_secs(second);
+        Moment { at: self.start.at + time, wall: &self.start.wall + time }
+    }
+
+    fn tell(&mut self, second: u64, event: &FetchEvent) -> Option<String> {
+        let moment = self.moment(second);
+        self.state.apply(event, &moment)
+    }
+
+    fn status(&self, second: u64) -> String {
+        self.state.status(self.moment(second).at)
+    }
+}
+
+fn run(events: &[(u64, FetchEvent)], now: u64) -> String {
+    let mut story = Story::begin(0);
+    for (second, event) in events {
+        story.tell(*second, event);
+    }
+    story.status(now)
+}
+
+#[test]
+fn the_status_says_how_far_how_fast_and_how_long() {
+    let retry = FetchEvent::Retry { page_index: 1, attempt: 1, reason: "status 503".to_owned(), pause: Duration::ZERO };
+    let events = [(1, page(0, 1_000, 25)), (2, page(1, 1_000, 25)), (2, retry), (3, page(2, 1_000, 25))];
+    assert_eq!(run(&[], 0), "asking for the first page");
+    assert_eq!(run(&events[..1], 1), "1/25 pages, 1,000 profiles");
+    assert_eq!(run(&events, 5), "3/25 pages, 3,000 profiles, 1,000/s, 20s left, 1 retry");
+}
+
+#[test]
+fn a_wait_counts_down_to_its_end_with_its_reason() {
+    let events = [(1, page(0, 1_000, 25)), (10, waiting(2_460)), (2_470, FetchEvent::Resumed)];
+    assert_eq!(run(&events[..2], 11), "1/25 pages, waiting 41 min until 15:11:10: rate limited by the server");
+    assert_eq!(run(&events[..2], 2_412), "1/25 pages, waiting 58s until 15:11:10: rate limited by the server");
+    assert_eq!(run(&events[..2], 9_999), "1/25 pages, waiting 0s until 15:11:10: rate limited by the server");
+    assert_eq!(run(&events, 2_470), "1/25 pages, 1,000 profiles");
+    let over_midnight = run(&[(0, waiting(36_000))], 0);
+    assert_eq!(
+        over_midnight,
+        "asking for the first page, waiting 10h 00m until Nov 25 00:30: rate limited by the server"
+    );
+}
+
+#[test]
+fn a_log_hears_of_the_beginning_and_the_end_of_a_wait() {
+    let mut story = Story::begin(0);
+    let first = story.tell(10, &waiting(60));
+    assert_eq!(first.as_deref(), Some("waiting until 14:31:10 (60s): rate limited by the server"));
+    // Requests that were under way hear the same.
+    assert_eq!(story.tell(11, &waiting(59)), None);
+    assert_eq!(story.tell(11, &waiting(60)), None);
+    let longer = story.tell(20, &waiting(300));
+    assert_eq!(longer.as_deref(), Some("waiting until 14:35:20 (5 min): rate limited by the server"));
+    assert_eq!(story.tell(320, &FetchEvent::Resumed).as_deref(), Some("going on after 5m 10s"));
+    assert_eq!(story.tell(321, &FetchEvent::Resumed), None);
+}
+
+#[test]
+fn a_restart_begins_again_from_nothing() {
+    let restart = FetchEvent::Restarted { restart: 1, reason: "status 400: page 3 in uncached query".to_owned() };
+    let events = [(1, page(0, 1_000, 25)), (2, page(1, 1_000, 25)), (3, restart)];
+    assert_eq!(run(&events, 3), "asking for the first page");
+    assert_eq!(
+        announcement(&events[2].1).as_deref(),
+        Some(
+            "the server lost the session: beginning again from page 0 (restart 1 of 2)\nstatus 400: page 3 in uncached query"
+        )
+    );
+    assert_eq!(announcement(&events[0].1), None);
+}
+
+#[test]
+fn a_run_that_is_gone_on_with_counts_the_pages_on_disk() {
+    let mut story = Story::begin(12);
+    assert_eq!(story.status(0), "12 pages");
+    let planned = FetchEvent::Planned { total_pages: Some(80), expected_rows: Some(80_000), workers: 5 };
+    let line = story.tell(0, &planned);
+    assert_eq!(line.as_deref(), Some("fetching 80,000 profiles in 80 pages, up to 5 at a time"));
+    assert_eq!(story.status(0), "12/80 pages");
+    story.tell(1, &page(12, 1_000, 80));
+    assert_eq!(story.status(1), "13/80 pages, 13,000 profiles");
+    let failed = ProfileProgress {
+        page_index: 13,
+        total_pages: Some(80),
+        rows: 0,
+        success: false,
+        error: Some("status 404".to_owned()),
+        cumulative_rows: 13_000,
+    };
+    story.tell(2, &FetchEvent::Page(failed));
+    assert_eq!((story.state.pages(), story.state.on_disk()), (14, 13));
+}
+
+#[test]
+fn the_load_and_the_wait_for_the_database_have_their_own_lines() {
+    let busy =
+        FetchEvent::DatabaseBusy { reason: "process 4711 has it open".to_owned(), at_most: Duration::from_secs(600) };
+    let loading = FetchEvent::Loading { rows: 1_000 };
+    let events = [(1, page(0, 1_000, 1)), (1, loading.clone()), (2, busy.clone()), (5, FetchEvent::Resumed)];
+    assert_eq!(run(&events[..2], 3), "loading 1,000 profiles into `users`, 2.0s");
+    let waiting = "waiting 10 min for the database, until 14:40:02: process 4711 has it open";
+    assert_eq!(run(&events[..3], 3), waiting);
+    assert_eq!(run(&events, 6), "loading 1,000 profiles into `users`, 5.0s");
+    assert_eq!(run(&[(1, busy.clone()), (2, loading)], 3), "loading 1,000 profiles into `users`, 1.0s");
+    let words = announcement(&busy);
+    assert_eq!(
+        words.as_deref(),
+        Some("waiting up to 10 min for the database: process 4711 has it open; all pages are safe")
+    );
+}
+
+#[test]
+fn eighty_columns_are_enough() {
+    // The bar has 12, and there is a blank after it.
+    let events: Vec<_> = (0..200).map(|index| (u64::from(index), page(index, 40_000, 9_999))).collect();
+    let status = run(&events, 200);
+    assert!(status.len() < 80 - 13, "{status}");
+}

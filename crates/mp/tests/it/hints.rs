@@ -1,0 +1,154 @@
+//! Whatever ends a fetch while pages are on disk: one hint shows the command that goes on, and that command does.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::process::{end, send, start};
+use crate::support::{CANARY, Home, PROJECT, Run, Simulator, USERNAME};
+
+/// Ten pages; the last one is short.
+const PROFILES: u64 = 950;
+
+fn rows(home: &Home, table: &str) -> String {
+    home.run(&["query", "sql", "-s", "-f", "plain", &format!("select count(*) from {table}")]).exits(0).stdout
+}
+
+/// Runs what the hint says, and checks that nothing is missing then, and that only missing pages were asked for.
+fn go_on(home: &Home, simulator: &Simulator, run: &Run, is_missing: impl Fn(u64) -> bool) {
+    let before = simulator.stats().hits_per_page;
+    let resumed = home.shell(&run.resume_command()).exits(0);
+    assert_eq!(resumed.json()["has_failures"], json!(false));
+    assert_eq!(rows(home, "users"), format!("{PROFILES}\n"));
+    for (page, hits) in simulator.stats().hits_per_page {
+        let new = hits - before.get(&page).copied().unwrap_or(0);
+        assert_eq!(new, u64::from(is_missing(page)), "page {page}");
+    }
+    assert_eq!(home.run(&["fetch", "status"]).exits(0).json(), json!([]));
+}
+
+/// A fault, more options, the exit codes that will do, what is said, and which pages are missing then.
+type Case = (&'static str, &'static [&'static str], &'static [i32], &'static str, fn(u64) -> bool);
+
+#[test]
+fn every_cause_shows_the_command_that_goes_on_and_it_does() {
+    let limit = "pages=4 status=429 header=Retry-After:3000 times=1";
+    let table: [Case; 5] = [
+        ("pages=5 status=401 times=1", &[], &[2], "the 5 pages fetched so far are kept", |page| page >= 5),
+        ("pages=6 status=403 times=1", &[], &[3], "the 6 pages fetched so far are kept", |page| page >= 6),
+        ("pages=3,7 status=404 times=1", &[], &[1], "missing pages can still be fetched", |page| {
+            page == 3 || page == 7
+        }),
+        ("pages=3,7 status=404 times=1", &["-p"], &[1], "missing pages can still", |page| page == 3 || page == 7),
+        // Whether what came is loaded as a part, or waits for the rest, is the library's decision.
+        (limit, &["--max-wait", "2s"], &[1, 5], "hint: ", |page| page >= 4),
+    ];
+    for (fault, options, codes, words, is_missing) in table {
+        let simulator = Simulator::with_faults(PROFILES, &[fault]);
+        let home = Home::new().with_server(&simulator);
+        let run = home.run(&[&["fetch", "profiles", "users", "-q"], options].concat()).says(&[words]);
+        assert!(run.code.is_some_and(|code| codes.contains(&code)), "{fault}: {run:?}");
+        go_on(&home, &simulator, &run, is_missing);
+    }
+}
+
+#[test]
+fn an_incomplete_replacement_can_be_gone_on_with() {
+    let simulator = Simulator::with_faults(PROFILES, &["pages=4 status=404 times=1"]);
+    let home = Home::new().with_server(&simulator);
+    home.run(&["fetch", "profiles", "users", "-q", "-w", "properties[\"plan\"] == \"enterprise\""]).exits(0);
+    let run = home.run(&["fetch", "profiles", "users", "-q", "--replace"]).exits(1).prints_nothing();
+    go_on(&home, &simulator, &run, |page| page == 4);
+}
+
+#[test]
+fn a_session_that_is_lost_for_good_can_be_gone_on_with() {
+    // Three times: once more than a fetch begins again.
+    let simulator = Simulator::with_faults(PROFILES, &["pages=4 lost-session times=3"]);
+    let home = Home::new().with_server(&simulator);
+    let run = home.run(&["fetch", "profiles", "users"]).exits(1).prints_nothing();
+    let run = run.says(&["note: the server lost the session: beginning again from page 0 (restart 1 of 2)"]);
+    assert_eq!(run.stderr.matches("the server lost the session: beginning again").count(), 2, "{}", run.stderr);
+    home.shell(&run.resume_command()).exits(0);
+    assert_eq!(rows(&home, "users"), format!("{PROFILES}\n"));
+}
+
+#[test]
+fn the_command_repeats_the_global_options_that_were_given_and_no_others() {
+    let simulator = Simulator::with_faults(PROFILES, &["pages=5 status=401 times=1"]);
+    let home = Home::new().with_server(&simulator).with("MP_BASE_URL", "http://127.0.0.1:1");
+    let base_url = simulator.base_url();
+    let options = ["--db", "my data/it's.db", "--base-url", &base_url];
+    let run = home.run(&[&["fetch", "profiles", "users", "-q", "--no-progress"], &options[..]].concat()).exits(2);
+    let command = run.resume_command();
+    let expected = format!(" fetch resume users --db \"my data/it's.db\" --base-url {base_url}");
+    assert!(command.ends_with(&expected), "{command}");
+    home.shell(&command).exits(0);
+    assert!(home.path().join("my data/it's.db").exists());
+}
+
+#[test]
+fn an_account_is_repeated_by_its_name() {
+    let simulator = Simulator::with_faults(PROFILES, &["pages=5 status=401 times=1"]);
+    let home = Home::new().with("MP_BASE_URL", &simulator.base_url());
+    let account = ["auth", "add", "work", "-u", USERNAME, "-p", PROJECT, "-r", "us", "--secret-stdin"];
+    home.run_with_input(&account, CANARY).exits(0);
+    let run = home.run(&["fetch", "profiles", "-q", "--account", "work"]).exits(2);
+    assert!(run.resume_command().ends_with(" fetch resume profiles --account work"), "{}", run.stderr);
+}
+
+#[test]
+fn a_failure_that_leaves_nothing_shows_no_such_command() {
+    for fault in ["pages=0 status=401", "pages=0 hourly-limit", "pages=0 html"] {
+        let simulator = Simulator::with_faults(300, &[fault]);
+        let home = Home::new().with_server(&simulator);
+        let run = home.run(&["fetch", "profiles", "-q", "--max-wait", "1s"]);
+        assert!(run.code != Some(0) && !run.stderr.contains("fetch resume"), "{run:?}");
+        assert_eq!(home.run(&["fetch", "status"]).exits(0).json(), json!([]));
+    }
+}
+
+#[test]
+fn a_locked_database_is_waited_for_and_the_pages_are_safe() {
+    let simulator = Simulator::with_faults(PROFILES, &[]);
+    let home = Home::new().with_server(&simulator);
+    home.run(&["fetch", "profiles", "before", "-q"]).exits(0);
+    let (fetch, stderr) = start(&home, &["fetch", "profiles", "users", "--lock-wait", "1s"], "page 0");
+    send(&fetch, Signal::STOP);
+    // It has the database open for as long as nobody reads on.
+    let mut command = home.command(&["query", "sql", "select * from range(100000000)", "-f", "jsonl"]);
+    let mut holder = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut rows_of_holder = BufReader::new(holder.stdout.take().expect("a pipe"));
+    rows_of_holder.read_line(&mut String::new()).expect("a row");
+    send(&fetch, Signal::CONT);
+    let run = end(fetch, stderr).exits(1).prints_nothing();
+    let process = format!("process {}", holder.id());
+    let run = run.says(&[
+        "waiting up to 1s for the database: ",
+        &process,
+        "all pages are safe",
+        "the 10 pages fetched so far",
+    ]);
+    drop(rows_of_holder);
+    holder.wait().expect("it ends");
+    let requests = simulator.stats().requests;
+    home.shell(&run.resume_command()).exits(0);
+    assert_eq!(rows(&home, "users"), format!("{PROFILES}\n"));
+    assert_eq!(simulator.stats().requests, requests, "nothing is asked for again");
+}
+
+#[test]
+fn a_new_fetch_says_that_an_earlier_one_is_unfinished_and_goes_its_own_way() {
+    let simulator = Simulator::with_faults(PROFILES, &["pages=5 status=401 times=1"]);
+    let home = Home::new().with_server(&simulator);
+    home.run(&["fetch", "profiles", "users", "-q"]).exits(2);
+    home.run(&["fetch", "profiles", "others", "-q"]).exits(0);
+    let run = home.run(&["fetch", "profiles", "users", "--no-progress"]).exits(0);
+    let run =
+        run.says(&["note: an unfinished run of `users` has 5 of 10 pages: `", "fetch resume users` goes on with it"]);
+    assert_eq!(run.json()["rows"], 950);
+    let home_run = home.run(&["fetch", "profiles", "another", "--no-progress"]).exits(0);
+    assert!(!home_run.stderr.contains("unfinished"), "{}", home_run.stderr);
+}

@@ -1,0 +1,62 @@
+//! `mp fetch profiles --plan`.
+
+use serde_json::json;
+
+use crate::support::{Home, Simulator};
+
+#[test]
+fn a_plan_costs_page_0_and_the_fetch_goes_on_with_it() {
+    let simulator = Simulator::with_faults(950, &[]);
+    let home = Home::new().with_server(&simulator);
+    let run = home.run(&["fetch", "profiles", "users", "--plan"]).exits(0);
+    let plan = run.json();
+    let fields: Vec<&String> = plan.as_object().expect("an object").keys().collect();
+    let expected = [
+        "table",
+        "run_id",
+        "expected_rows",
+        "page_size",
+        "pages",
+        "requests",
+        "counted_requests",
+        "expected_seconds",
+        "expected_bytes",
+        "quota_used",
+        "quota_limit",
+        "advice",
+    ];
+    assert_eq!(fields, expected);
+    assert_eq!((&plan["table"], &plan["expected_rows"], &plan["pages"]), (&json!("users"), &json!(950), &json!(10)));
+    assert_eq!((&plan["page_size"], &plan["requests"], &plan["quota_limit"]), (&json!(100), &json!(9), &json!(60)));
+    let run =
+        run.says(&["note: 950 profiles on 10 pages, 100 a page", "9 requests to send", "on disk", "without `--plan`"]);
+    assert!(run.stderr.contains("about "), "{}", run.stderr);
+    assert_eq!(simulator.stats().requests, 1);
+    let fetch = home.run(&["fetch", "profiles", "users", "--no-progress"]).exits(0);
+    assert!(!fetch.stderr.contains("unfinished"), "a plan is no unfinished run: {}", fetch.stderr);
+    assert_eq!((&fetch.json()["rows"], &fetch.json()["run_id"]), (&json!(950), &plan["run_id"]));
+    assert_eq!(simulator.stats().requests, 10);
+    assert_eq!(home.run(&["fetch", "status"]).exits(0).json(), json!([]));
+}
+
+#[test]
+fn a_plan_can_be_read_by_people_and_stay_quiet() {
+    let simulator = Simulator::with_faults(950, &[]);
+    let home = Home::new().with_server(&simulator);
+    let run = home.run(&["fetch", "profiles", "users", "--plan", "-f", "table", "-q"]).exits(0);
+    assert!(run.stdout.contains("expected_rows") && run.stdout.contains("950"), "{}", run.stdout);
+    assert!(!run.stderr.contains("note:"), "{}", run.stderr);
+}
+
+#[test]
+fn a_plan_of_a_fetch_that_cannot_be_fails_as_the_fetch() {
+    let simulator = Simulator::with_faults(950, &["pages=0 status=401"]);
+    let home = Home::new().with_server(&simulator);
+    let run = home.run(&["fetch", "profiles", "users", "--plan", "-q"]).exits(2).prints_nothing();
+    run.says(&[
+        "error: could not find out what the fetch would take",
+        "401",
+        "the credentials are those of the environment",
+    ])
+    .exits(2);
+}

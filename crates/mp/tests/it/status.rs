@@ -1,0 +1,103 @@
+//! `mp fetch status`.
+
+use serde_json::{Value, json};
+
+use crate::process::{end, send, start};
+use crate::support::{Home, Simulator};
+
+fn runs(home: &Home, options: &[&str]) -> Vec<Value> {
+    let run = home.run(&[&["fetch", "status"], options].concat()).exits(0);
+    run.json().as_array().expect("an array").clone()
+}
+
+#[test]
+fn unfinished_runs_are_listed_newest_first_with_the_command_that_goes_on() {
+    let simulator = Simulator::with_faults(950, &["pages=5 status=401 times=2"]);
+    let home = Home::new().with_server(&simulator);
+    for table in ["users", "groups"] {
+        home.run(&["fetch", "profiles", table, "-q"]).exits(2);
+    }
+    let runs = runs(&home, &["--base-url", &simulator.base_url()]);
+    let ids: Vec<&str> = runs.iter().map(|run| run["run_id"].as_str().expect("an id")).collect();
+    assert!(ids.len() == 2 && ids[0] > ids[1], "names begin with the moment of the beginning: {ids:?}");
+    let run = runs.iter().find(|run| run["table"] == "groups").expect("the second one");
+    let fields: Vec<&String> = run.as_object().expect("an object").keys().collect();
+    let expected = [
+        "run_id",
+        "table",
+        "pages_done",
+        "pages_total",
+        "age_seconds",
+        "bytes",
+        "reason",
+        "is_loaded_in_part",
+        "held_by",
+        "resume_command",
+    ];
+    assert_eq!(fields, expected);
+    assert_eq!((&run["pages_done"], &run["pages_total"]), (&json!(5), &json!(10)));
+    assert_eq!((&run["is_loaded_in_part"], &run["held_by"]), (&json!(false), &Value::Null));
+    assert!(run["bytes"].as_u64().expect("bytes") > 1_000 && run["age_seconds"].as_u64().expect("an age") < 600);
+    assert!(run["reason"].as_str().expect("a reason").contains("401"), "{}", run["reason"]);
+    let command = run["resume_command"].as_str().expect("a command");
+    let expected = format!("/mp fetch resume groups --base-url {}", simulator.base_url());
+    assert!(command.ends_with(&expected), "{command}");
+    home.shell(command).exits(0);
+    assert_eq!(self::runs(&home, &[]).len(), 1);
+}
+
+#[test]
+fn an_older_run_of_a_table_is_named_in_its_command() {
+    let simulator = Simulator::with_faults(950, &["pages=5 status=401 times=2"]);
+    let home = Home::new().with_server(&simulator);
+    for _ in 0..2 {
+        home.run(&["fetch", "profiles", "users", "-q"]).exits(2);
+    }
+    let runs = runs(&home, &[]);
+    let command = |number: usize| runs[number]["resume_command"].as_str().expect("a command").to_owned();
+    let older = runs[1]["run_id"].as_str().expect("an id");
+    assert!(command(0).ends_with("/mp fetch resume users"), "{}", command(0));
+    assert!(command(1).ends_with(&format!("/mp fetch resume users --run {older}")), "{}", command(1));
+    assert_eq!(home.shell(&command(1)).exits(0).json()["run_id"], older);
+}
+
+#[test]
+fn nothing_unfinished_is_an_empty_list() {
+    let home = Home::new();
+    let database = ["--db", "data.db"];
+    for (format, printed) in [("json", "[]\n"), ("jsonl", ""), ("plain", "")] {
+        let run = home.run(&[&["fetch", "status", "-f", format], &database[..]].concat()).exits(0);
+        assert_eq!((run.stdout.as_str(), run.stderr.as_str()), (printed, ""));
+    }
+    assert!(!home.path().join("data.db").exists());
+}
+
+#[test]
+fn people_get_a_table_and_the_next_command() {
+    let simulator = Simulator::with_faults(950, &["pages=5 status=401 times=1"]);
+    let home = Home::new().with_server(&simulator);
+    home.run(&["fetch", "profiles", "users", "-q"]).exits(2);
+    let run =
+        home.run(&["fetch", "status", "-f", "table"]).exits(0).says(&["note: `", "fetch resume users` goes on with "]);
+    for text in ["RUN ID", "TABLE", "PAGES", "AGE", "SIZE", "REASON", "users", "5/10", " kB"] {
+        assert!(run.stdout.contains(text), "no {text:?} in {}", run.stdout);
+    }
+}
+
+#[test]
+fn a_run_that_is_being_worked_on_shows_its_process_and_is_left_alone() {
+    let simulator = Simulator::with_faults(950, &["pages=5 delay=300s"]);
+    let home = Home::new().with_server(&simulator);
+    let (child, stderr) = start(&home, &["fetch", "profiles", "users"], "page 4");
+    let pid = child.id();
+    let runs = runs(&home, &[]);
+    assert_eq!((&runs[0]["held_by"], &runs[0]["pages_done"]), (&json!(pid), &json!(5)));
+    let process = format!("process {pid}");
+    home.run(&["fetch", "resume", "users"]).exits(1).says(&["error: ", &process]).prints_nothing();
+    home.run(&["fetch", "discard", "users", "--force"]).exits(1).says(&["error: ", &process]).prints_nothing();
+    home.run(&["fetch", "discard", "--all", "--force"]).exits(1).says(&["error: ", &process]).prints_nothing();
+    send(&child, rustix::process::Signal::KILL);
+    drop(end(child, stderr));
+    assert_eq!(self::runs(&home, &[])[0]["held_by"], Value::Null);
+    home.run(&["fetch", "discard", "users", "--force"]).exits(0);
+}
