@@ -18,6 +18,10 @@ demo *args:
 test *args:
     cargo xtask test "$@"
 
+# Runs the long proof: simulated faults, kills, quota, full disks, signals.
+prove *args:
+    cargo xtask prove "$@"
+
 # Measures how fast profiles are fetched, in the release build.
 bench *args:
     cargo xtask bench {{args}}

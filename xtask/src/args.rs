@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use crate::bench_scenario::Extent;
+use crate::prove::Wanted;
 
 /// What `cargo xtask --help` prints.
 pub(crate) const HELP: &str = "\
@@ -12,12 +13,15 @@ Usage: cargo xtask <TASK> [ARGS]
 
 Tasks:
   demo [ARGS]           builds mp and runs `mp demo ARGS`
-  check [-- FILTERS]    format, lints, documentation, tests, doc tests, licences; stops at the first failure.
+  check [-- FILTERS]    format, lints, documentation, tests, doc tests, proof, licences; stops at the first failure.
                         FILTERS choose the tests that are run
   test [ARGS]           only the tests (doc tests too if there are no ARGS); ARGS go to cargo nextest or cargo test
   mp [ARGS]             builds mp and runs `mp ARGS`
   bench [--quick]       builds mp for release and measures how fast it fetches from a simulator: about 2 minutes once
                         built; with --quick only the short cases, once each
+  prove [--quick] [--seeds N] [PARTS]
+                        the long proof: simulated faults, kills, quota, disks, terminals; about 20 minutes once built.
+                        PARTS choose some of them; --bite plants defects and sees that the simulation finds them
   engine                prints the folder of the DuckDB engine, after fetching it if need be
   help                  prints this
 
@@ -26,7 +30,7 @@ npm package of DuckDB's Node.js bindings, else from DuckDB's releases. It is kep
 ";
 
 /// The tasks by name, for the message about an unknown one.
-const NAMES: &str = "demo, check, test, mp, bench, engine, help";
+const NAMES: &str = "demo, check, test, mp, bench, prove, engine, help";
 
 /// What xtask is asked to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub(crate) enum Task {
     Test(Vec<OsString>),
     /// Measure how fast profiles are fetched.
     Bench(Extent),
+    /// Run the long proof.
+    Prove(Wanted),
     /// Print the folder of the engine.
     Engine,
 }
@@ -66,6 +72,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Us
         Some("test") => Ok(Task::Test(rest)),
         Some("check") => check(rest),
         Some("bench") => bench(&rest),
+        Some("prove") => Wanted::read(&rest).map(Task::Prove).map_err(UsageError),
         Some("engine") if rest.is_empty() => Ok(Task::Engine),
         Some("engine") => Err(UsageError("the task engine takes no arguments".to_owned())),
         _ => Err(UsageError(format!("unknown task `{}`; the tasks are {NAMES}", name.to_string_lossy()))),

@@ -7,12 +7,12 @@ use std::process::{Command, ExitCode, Output, Stdio};
 use std::time::Instant;
 
 use crate::bench_scenario::{Extent, Mode, Scenario, grouped};
-use crate::bench_simulator::Simulator;
 use crate::bench_table::{self, Measured, Run};
 use crate::bench_usage::Watch;
 use crate::cargo::Cargo;
 use crate::failure::Failure;
 use crate::places::Places;
+use crate::simulator::Simulator;
 
 /// Builds `mp`, runs every scenario and prints the table.
 pub(crate) fn bench(cargo: &Cargo<'_>, places: &Places, extent: Extent) -> Result<ExitCode, Failure> {
@@ -102,7 +102,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn measure(&self, scenario: Scenario, count: usize) -> Result<Measured, Failure> {
-        let simulator = Simulator::start(self.cargo, &self.mp, &scenario, self.folder)?;
+        let simulator = Simulator::start(self.cargo, &self.mp, &scenario.server(), self.folder)?;
         let mut runs = Vec::new();
         for number in 1..=count {
             let run = self.run(&simulator, &scenario)?;

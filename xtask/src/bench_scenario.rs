@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Profiles on a page: Mixpanel's own number.
-pub(crate) const PAGE_SIZE: u64 = 1_000;
+const PAGE_SIZE: u64 = 1_000;
 
 /// Requests at once: what Mixpanel allows, and what `mp fetch profiles --parallel` does unless told otherwise.
 const WORKERS: u64 = 5;
@@ -82,6 +82,15 @@ impl Scenario {
         }
     }
 
+    /// The options of `mp simulate` that make a server for it.
+    pub(crate) fn server(&self) -> Vec<String> {
+        let latency = format!("{}ms", self.latency.as_millis());
+        let (profiles, page_size) = (self.profiles.to_string(), PAGE_SIZE.to_string());
+        ["--quota", "off", "--profiles", &profiles, "--page-size", &page_size, "--latency", &latency]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
     /// The time that waiting for the server alone takes; none if the server does not make one wait.
     pub(crate) fn ideal(&self) -> Option<Duration> {
         let rounds = u32::try_from(self.rounds()).unwrap_or(u32::MAX);
@@ -129,6 +138,12 @@ mod tests {
         for (pages, expected) in [(1, 1), (2, 2), (6, 2), (7, 3), (11, 3), (25, 6), (26, 6), (27, 7)] {
             assert_eq!(rounds(pages * PAGE_SIZE, Mode::Parallel), expected, "{pages} pages");
         }
+    }
+
+    #[test]
+    fn the_scenario_reaches_the_simulator() {
+        let line = Extent::Quick.scenarios()[0].server().join(" ");
+        assert!(line.contains("--profiles 24600") && line.contains("--latency 400ms"), "{line}");
     }
 
     #[test]

@@ -18,6 +18,9 @@ const LIBRARY_PATH: &str = if cfg!(target_os = "macos") {
     "LD_LIBRARY_PATH"
 };
 
+/// The features that tests are built with: places at which [`prove`](crate::prove) kills the program.
+pub(crate) const KILL_POINTS: [&str; 2] = ["--features", "mp/kill-points"];
+
 /// Cargo, with the environment that the engine needs.
 #[derive(Debug)]
 pub(crate) struct Cargo<'a> {
@@ -46,8 +49,14 @@ impl<'a> Cargo<'a> {
 
     /// A cargo command that builds, and perhaps runs, crates of the workspace.
     pub(crate) fn building(&self, args: &[&str]) -> Command {
-        let mut command = self.plain(args);
+        let mut command = self.unlocked(args);
         command.arg("--locked");
+        command
+    }
+
+    /// The same where the lock file may be out of date.
+    pub(crate) fn unlocked(&self, args: &[&str]) -> Command {
+        let mut command = self.plain(args);
         if let Engine::Prebuilt(folder) = self.engine {
             command.arg("--no-default-features").env("DUCKDB_LIB_DIR", folder);
         }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use crate::cargo::{self, Cargo};
+use crate::cargo::{self, Cargo, KILL_POINTS};
 use crate::failure::Failure;
 
 /// One thing to check.
@@ -41,7 +41,8 @@ pub(crate) fn check(cargo: &Cargo<'_>, filter: &[OsString]) -> Result<ExitCode, 
         ),
         Step::run("documentation", documentation(cargo)),
         Step::run("tests", tests(cargo, &test_args)),
-        Step::run("doc tests", cargo.building(&["test", "--workspace", "--doc"])),
+        Step::run("doc tests", doc_tests(cargo)),
+        Step { name: "proof", action: proof(cargo, filter) },
         Step { name: "licences", action: licences(cargo) },
     ];
     run_all("check", steps)
@@ -51,7 +52,7 @@ pub(crate) fn check(cargo: &Cargo<'_>, filter: &[OsString]) -> Result<ExitCode, 
 pub(crate) fn test(cargo: &Cargo<'_>, test_args: &[OsString]) -> Result<ExitCode, Failure> {
     let mut steps = vec![Step::run("tests", tests(cargo, test_args))];
     if test_args.is_empty() {
-        steps.push(Step::run("doc tests", cargo.building(&["test", "--workspace", "--doc"])));
+        steps.push(Step::run("doc tests", doc_tests(cargo)));
     }
     run_all("test", steps)
 }
@@ -74,10 +75,24 @@ fn tests(cargo: &Cargo<'_>, test_args: &[OsString]) -> Command {
         with(cargo.building(&["test", "--tests"]), &["--no-fail-fast"])
     };
     if !names_a_package(test_args) {
-        command.arg("--workspace");
+        command.arg("--workspace").args(KILL_POINTS);
     }
     command.args(test_args);
     command
+}
+
+/// The same features as for the tests, so that nothing is built twice.
+fn doc_tests(cargo: &Cargo<'_>) -> Command {
+    with(cargo.building(&["test", "--workspace", "--doc"]), &KILL_POINTS)
+}
+
+/// The short form of the proof, but for the simulation, of which the tests run some seeds.
+fn proof(cargo: &Cargo<'_>, filter: &[OsString]) -> Action {
+    if filter.is_empty() {
+        Action::Run(cargo.plain(&["xtask", "prove", "--quick", "kills", "quota", "disks", "terminals"]))
+    } else {
+        Action::Skip("only some tests were chosen")
+    }
 }
 
 /// Whether the caller has chosen packages, so that we must not choose all of them.

@@ -1,15 +1,14 @@
-//! The project's chores: `cargo xtask demo` and `cargo xtask check`.
+//! The project's chores: `cargo xtask demo`, `cargo xtask check`, `cargo xtask prove`.
 //!
 //! Everything here is about one thing: nobody should wait for DuckDB to be compiled. [`engine`] finds or fetches the
 //! prebuilt engine, [`cargo`] runs cargo with the environment that makes it use that engine, and the tasks are thin
-//! wrappers around the two; only [`bench`] goes on to measure what was built. Words go to stderr;
+//! wrappers around the two; only [`bench`] and [`prove`] go on with what was built. Words go to stderr;
 //! stdout belongs to the command that was asked for.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "xtask is a terminal program")]
 
 mod args;
 mod bench;
 mod bench_scenario;
-mod bench_simulator;
 mod bench_table;
 mod bench_usage;
 mod cache;
@@ -21,6 +20,8 @@ mod failure;
 mod npm;
 mod places;
 mod platform;
+mod prove;
+mod simulator;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -71,6 +72,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Mp(mp_args) => cargo.become_mp(&mp_args),
         Task::Check { filter } => check::check(&cargo, &filter),
         Task::Bench(extent) => bench::bench(&cargo, &places, extent),
+        Task::Prove(wanted) => prove::prove(&cargo, &places, &wanted),
         Task::Test(test_args) => check::test(&cargo, &test_args),
         Task::Help | Task::Engine => unreachable!("answered above"),
     }

@@ -1,11 +1,10 @@
-//! The server that the bench fetches from: `mp simulate` as a process of its own.
+//! The server that [`bench`](crate::bench) and [`prove`](crate::prove) fetch from: `mp simulate` as a process of its own.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::bench_scenario::{PAGE_SIZE, Scenario};
 use crate::cargo::Cargo;
 use crate::failure::Failure;
 
@@ -25,7 +24,7 @@ wait
 /// The variables that `mp simulate` prints and `mp fetch` needs.
 const VARIABLES: [&str; 5] = ["MP_BASE_URL", "MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID", "MP_REGION"];
 
-/// A simulator that serves one scenario. It ends with this value, and with this process.
+/// A simulator. It ends with this value, and with this process.
 #[derive(Debug)]
 pub(crate) struct Simulator {
     shell: Child,
@@ -33,13 +32,14 @@ pub(crate) struct Simulator {
 }
 
 impl Simulator {
-    /// Starts it at a free port and waits until it says which.
-    pub(crate) fn start(cargo: &Cargo<'_>, mp: &Path, scenario: &Scenario, folder: &Path) -> Result<Self, Failure> {
+    /// Starts it at a free port, with these options, and waits until it says which. Its words go to a file in `folder`.
+    pub(crate) fn start(cargo: &Cargo<'_>, mp: &Path, options: &[String], folder: &Path) -> Result<Self, Failure> {
         let log = folder.join("simulator.log");
         let log_file =
             File::create(&log).map_err(|error| Failure::new(format!("cannot write to {}: {error}", log.display())))?;
         let mut command = cargo.linked(Path::new("sh"));
-        command.arg("-c").arg(UNTIL_INPUT_ENDS).arg("sh").arg(mp).args(arguments(scenario));
+        command.arg("-c").arg(UNTIL_INPUT_ENDS).arg("sh").arg(mp);
+        command.args(["simulate", "--quiet", "--addr", "127.0.0.1:0"]).args(options);
         forget_settings(&mut command);
         let mut shell =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log_file).spawn().map_err(|error| {
@@ -61,6 +61,13 @@ impl Simulator {
         forget_settings(command);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
     }
+
+    /// Returns the host and port that it listens at.
+    pub(crate) fn address(&self) -> &str {
+        let url = self.variables.iter().find(|(name, _)| name == "MP_BASE_URL");
+        let (_, url) = url.expect("a simulator that has started has said all variables");
+        url.strip_prefix("http://").unwrap_or(url)
+    }
 }
 
 impl Drop for Simulator {
@@ -69,16 +76,6 @@ impl Drop for Simulator {
         // There is nobody to tell, and nothing more that could be done.
         let _ = self.shell.wait();
     }
-}
-
-fn arguments(scenario: &Scenario) -> Vec<String> {
-    let latency = format!("{}ms", scenario.latency.as_millis());
-    let (profiles, page_size) = (scenario.profiles.to_string(), PAGE_SIZE.to_string());
-    ["simulate", "--quiet", "--addr", "127.0.0.1:0", "--quota", "off"]
-        .into_iter()
-        .chain(["--profiles", &profiles, "--page-size", &page_size, "--latency", &latency])
-        .map(str::to_owned)
-        .collect()
 }
 
 /// Withholds the caller's own account and settings.
@@ -151,13 +148,6 @@ export MP_REGION=us
         assert!(problem.contains("MP_SECRET") && !problem.contains("MP_BASE_URL"), "{problem}");
     }
 
-    #[test]
-    fn the_scenario_reaches_the_simulator() {
-        let scenario = &crate::bench_scenario::Extent::Quick.scenarios()[0];
-        let line = arguments(scenario).join(" ");
-        assert!(line.contains("--profiles 24600") && line.contains("--latency 400ms"), "{line}");
-    }
-
     #[cfg(unix)]
     #[test]
     fn a_simulator_that_does_not_start_is_a_failure_and_not_a_wait_for_ever() {
@@ -168,10 +158,9 @@ export MP_REGION=us
         fs::create_dir_all(&folder).unwrap();
         let places = Places { root: folder.clone(), target: folder.clone() };
         let cargo = Cargo::new(&places, &Engine::FromSource).unwrap();
-        let scenario = crate::bench_scenario::Extent::Quick.scenarios()[0];
-        let failure = Simulator::start(&cargo, Path::new("false"), &scenario, &folder).unwrap_err().to_string();
+        let failure = Simulator::start(&cargo, Path::new("false"), &[], &folder).unwrap_err().to_string();
         assert!(failure.contains("did not start") && failure.contains("hint: "), "{failure}");
-        let failure = Simulator::start(&cargo, Path::new("no-such-program"), &scenario, &folder).unwrap_err();
+        let failure = Simulator::start(&cargo, Path::new("no-such-program"), &[], &folder).unwrap_err();
         assert!(failure.to_string().contains("no-such-program"), "{failure}");
         fs::remove_dir_all(&folder).unwrap();
     }
