@@ -12,7 +12,8 @@
 //! | A16 hostile SQL, A17 hostile paths | `queries` |
 //! | A18 hostile database files, and that each condition of a file has its name | `databases` |
 //! | A19 escape sequences, A20 formulas in CSV, A23 forged lines | `display` |
-//! | A21 output files, A22 (not yet: two fetches into one table), A24 supply chain, A25 what is left on disk | `files` |
+//! | A21 output files, A24 supply chain, A25 what is left on disk | `files` |
+//! | A22 two fetches into one table, A25 what is left of runs | `stages` |
 
 mod config;
 mod databases;
@@ -23,5 +24,6 @@ mod names;
 mod network;
 mod queries;
 mod secrets;
+mod stages;
 mod tls;
 mod tools;
