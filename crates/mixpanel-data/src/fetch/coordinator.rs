@@ -78,6 +78,8 @@ pub(crate) struct Rules {
     pub(crate) restarts_max: u32,
     /// Longest time without a page that it waits for the quota.
     pub(crate) max_wait: Duration,
+    /// Bytes of decoded pages in flight at most, requests under way counted with the largest page seen so far.
+    pub(crate) flight_bytes: usize,
     /// Which pages it asks for.
     pub(crate) extent: Extent,
 }
@@ -93,7 +95,13 @@ pub(crate) enum Extent {
 
 impl Rules {
     pub(crate) fn new(workers: u32) -> Self {
-        Self { workers: workers.max(1), restarts_max: SESSION_RESTARTS_MAX, max_wait: MAX_WAIT, extent: Extent::Whole }
+        Self {
+            workers: workers.max(1),
+            restarts_max: SESSION_RESTARTS_MAX,
+            max_wait: MAX_WAIT,
+            flight_bytes: FLIGHT_BYTES_MAX,
+            extent: Extent::Whole,
+        }
     }
 }
 
@@ -207,7 +215,7 @@ impl Coordinator {
         if let Some((until, _)) = self.busy.filter(|(until, _)| now < *until) {
             return Action::WaitUntil(until);
         }
-        let by_memory = u32::try_from(FLIGHT_BYTES_MAX / self.largest_page).unwrap_or(u32::MAX).max(1);
+        let by_memory = u32::try_from(self.rules.flight_bytes / self.largest_page).unwrap_or(u32::MAX).max(1);
         let allowed = if self.gate.is_on_trial() { 1 } else { self.allowed };
         let on_trial = self.gate.is_on_trial() && self.reading > 0;
         if self.in_flight >= allowed

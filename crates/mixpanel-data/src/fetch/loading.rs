@@ -130,6 +130,7 @@ impl Job {
             run: record(stage.manifest(), &outcome, finished_at),
             missing,
             lock_wait: control.lock_wait,
+            memory: control.memory,
         };
         let report = match load(&request, &mut on_wait) {
             // The wait for the database was ended by the wish to stop.

@@ -10,7 +10,7 @@ use crate::profile_query::{FetchMode, MissingPages, OnExisting};
 use crate::stage::{self, Manifest, Progress, Stage};
 use crate::store::{self, Found, LoadKind, TableName};
 
-use super::coordinator::{Earlier, Rules};
+use super::coordinator::Earlier;
 use super::identity::{check_same_run, since_last_load};
 use super::loading::{Job, TableReport, look_for_commit};
 use super::outcome::{Ending, Outcome};
@@ -78,6 +78,7 @@ async fn resume_stage(
     let mut again = ProfileFetch::new(&manifest.table).query(manifest.query.clone());
     again.mode = mode;
     // The moment that the filters count from was checked when the run began.
+    resume.control.check()?;
     let prepared = prepare(&again, wall_clock().as_second())?;
     let (path, name) = (database.to_owned(), table.clone());
     let look = move |stage: Stage| {
@@ -230,7 +231,7 @@ impl Work<'_> {
             let run = Run {
                 client: client.clone(),
                 request: prepared.request,
-                rules: Rules { max_wait: control.max_wait, ..Rules::new(prepared.workers) },
+                rules: control.rules(prepared.workers),
                 earlier: Some(earlier),
                 form: RecordForm::Row,
                 cancel: control.cancel.clone(),

@@ -50,7 +50,7 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     let run = Run {
         client: client.clone(),
         request: prepared.request,
-        rules: Rules { extent: Extent::FirstPage, max_wait: fetch.control.max_wait, ..Rules::new(1) },
+        rules: Rules { extent: Extent::FirstPage, ..fetch.control.rules(1) },
         earlier: None,
         form: RecordForm::Row,
         cancel: fetch.control.cancel.clone(),

@@ -30,6 +30,7 @@ pub(super) fn prepare(fetch: &ProfileFetch, now: i64) -> Result<Prepared> {
         let (least, most) = (BATCH_SIZE_RANGE.start(), BATCH_SIZE_RANGE.end());
         return Err(Error::invalid(format!("batch size {rows}: use {least} to {most}")));
     }
+    fetch.control.check()?;
     let (workers, warning) = match fetch.mode {
         FetchMode::Sequential => (1, None),
         FetchMode::Parallel { max_workers: None } => (WORKERS_MAX, None),

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::coordinator::Rules;
 use super::progress::FetchEvent;
+use crate::error::{Error, Result};
+use crate::limits::{FLIGHT_BYTES_MAX, FLIGHT_MEMORY_SHARE, MEMORY_RANGE};
 use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
 use crate::types::ProfileProgress;
 
@@ -51,6 +54,7 @@ pub(crate) struct Control {
     pub(crate) stop_grace: Duration,
     pub(crate) max_wait: Duration,
     pub(crate) lock_wait: Duration,
+    pub(crate) memory: u64,
     pub(crate) callbacks: Callbacks,
 }
 
@@ -61,6 +65,7 @@ impl Default for Control {
             stop_grace: crate::limits::STOP_GRACE,
             max_wait: crate::limits::MAX_WAIT,
             lock_wait: crate::limits::LOCK_WAIT,
+            memory: crate::limits::MEMORY_DEFAULT,
             callbacks: Callbacks::default(),
         }
     }
@@ -71,6 +76,27 @@ impl Default for Control {
 pub(crate) struct Callbacks {
     pub(crate) page: Option<Callback<ProfileProgress>>,
     pub(crate) event: Option<Callback<FetchEvent>>,
+}
+
+impl Control {
+    /// Checks what has a range.
+    ///
+    /// # Errors
+    /// `InvalidInput` that names the argument and the range.
+    pub(super) fn check(&self) -> Result<()> {
+        if MEMORY_RANGE.contains(&self.memory) {
+            return Ok(());
+        }
+        let megabytes = |bytes: u64| bytes / 1_000_000;
+        let (least, most) = (megabytes(*MEMORY_RANGE.start()), megabytes(*MEMORY_RANGE.end()));
+        Err(Error::invalid(format!("memory of {} MB: use {least} to {most} MB", megabytes(self.memory))))
+    }
+
+    /// Returns the rules of a run with so many requests at a time.
+    pub(super) fn rules(&self, workers: u32) -> Rules {
+        let share = usize::try_from(self.memory / FLIGHT_MEMORY_SHARE).unwrap_or(usize::MAX);
+        Rules { max_wait: self.max_wait, flight_bytes: share.min(FLIGHT_BYTES_MAX), ..Rules::new(workers) }
+    }
 }
 
 impl ProfileFetch {
@@ -263,6 +289,15 @@ macro_rules! control_methods {
             #[must_use]
             pub fn lock_wait(mut self, wait: Duration) -> Self {
                 self.control.lock_wait = wait;
+                self
+            }
+
+            /// Uses at most about this many bytes of memory, for the whole process;
+            /// [`MEMORY_RANGE`](crate::limits::MEMORY_RANGE), default [`MEMORY_DEFAULT`](crate::limits::MEMORY_DEFAULT).
+            /// Less makes the load slower, and fetches large pages fewer at a time.
+            #[must_use]
+            pub fn memory(mut self, bytes: u64) -> Self {
+                self.control.memory = bytes;
                 self
             }
         }

@@ -51,7 +51,7 @@ pub(crate) async fn stream_profiles(
             client: client.clone(),
             request: prepared.request,
             // What was handed over cannot be taken back, so there is no second session.
-            rules: Rules { restarts_max: 0, max_wait: fetch.control.max_wait, ..Rules::new(prepared.workers) },
+            rules: Rules { restarts_max: 0, ..fetch.control.rules(prepared.workers) },
             earlier: None,
             form,
             cancel: fetch.control.cancel.clone(),

@@ -11,9 +11,10 @@ use duckdb::{AccessMode, Config, Connection};
 use super::failure::opening;
 use super::lease::{self, Lease};
 use super::location::{Location, check_magic, create, locate, not_found};
+use super::tuning::Tuning;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
-use crate::limits::{LOAD_MEMORY_MB, LOAD_THREADS, LOCK_POLL_INTERVAL};
+use crate::limits::LOCK_POLL_INTERVAL;
 
 /// What a database is opened for.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +24,11 @@ pub(super) enum Access<'a> {
     /// To change it with statements of ours. Made if missing.
     ReadWrite,
     /// To load this stage, which is the only folder in reach; a missing database is made.
-    Load { stage_folder: &'a Path },
+    Load { stage_folder: &'a Path, tuning: Tuning },
 }
+
+/// Names of databases that the engine keeps for itself.
+const ENGINES_OWN: [&str; 4] = ["main", "memory", "system", "temp"];
 
 /// An open database; closed when dropped.
 pub(super) struct Database {
@@ -145,11 +149,34 @@ impl Database {
 /// Opens the file with the settings of `access` and locks them.
 fn connect(path: &Path, access: Access<'_>) -> Result<Connection> {
     let open = || -> Result<Connection, duckdb::Error> {
-        let connection = Connection::open_with_flags(path, settings(access)?)?;
+        let connection = match access {
+            Access::ReadOnly | Access::ReadWrite => Connection::open_with_flags(path, settings(access)?)?,
+            Access::Load { tuning, .. } => attach(path, settings(access)?, tuning)?,
+        };
         connection.execute_batch(&fences(access))?;
         Ok(connection)
     };
     open().map_err(|error| opening(path, &error))
+}
+
+/// Opens the file beside an empty database in memory: only so can the size of its row groups be chosen.
+fn attach(path: &Path, settings: Config, tuning: Tuning) -> Result<Connection, duckdb::Error> {
+    let connection = Connection::open_in_memory_with_flags(settings)?;
+    let file = literal(&path.to_string_lossy());
+    let name = attached_name(path);
+    let rows = tuning.row_group_rows;
+    connection.execute_batch(&format!(
+        "ATTACH {file} AS {name} (TYPE duckdb, READ_WRITE, ROW_GROUP_SIZE {rows}); USE {name}.main"
+    ))?;
+    Ok(connection)
+}
+
+/// The engine's name for a file, as an SQL identifier. It gets into the file, beside every table and view, so it is the
+/// one that it has when it is opened by itself.
+fn attached_name(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let suffix = if ENGINES_OWN.iter().any(|own| stem.eq_ignore_ascii_case(own)) { "_db" } else { "" };
+    format!("\"{}{suffix}\"", stem.replace('"', "\"\""))
 }
 
 /// Settings that must hold before the write-ahead log is replayed, and so cannot be statements.
@@ -161,18 +188,19 @@ fn settings(access: Access<'_>) -> Result<Config, duckdb::Error> {
             .access_mode(AccessMode::ReadOnly)?
             .with("temp_directory", "")?
             .with("arrow_lossless_conversion", "true"),
-        Access::ReadWrite => writing(config)?.with("temp_directory", ""),
-        Access::Load { stage_folder } => {
-            writing(config)?.with("temp_directory", spill_folder(stage_folder).to_string_lossy())
+        Access::ReadWrite => {
+            writing(config, Tuning::SMALL)?.access_mode(AccessMode::ReadWrite)?.with("temp_directory", "")
+        }
+        Access::Load { stage_folder, tuning } => {
+            writing(config, tuning)?.with("temp_directory", spill_folder(stage_folder).to_string_lossy())
         }
     }
 }
 
-fn writing(config: Config) -> Result<Config, duckdb::Error> {
+fn writing(config: Config, tuning: Tuning) -> Result<Config, duckdb::Error> {
     config
-        .access_mode(AccessMode::ReadWrite)?
-        .max_memory(&format!("{LOAD_MEMORY_MB}MB"))?
-        .threads(i64::from(LOAD_THREADS))?
+        .max_memory(&format!("{}MB", tuning.memory_mb))?
+        .threads(i64::from(tuning.threads))?
         .with("preserve_insertion_order", "true")?
         // A commit then writes into the file at once, instead of into the log first and from there into the file: a fifth less
         // time for 25,000 profiles, start to end.
@@ -191,7 +219,7 @@ pub(super) fn spill_folder(stage_folder: &Path) -> PathBuf {
 /// Where a user's queries run, the file system is therefore switched off altogether.
 fn fences(access: Access<'_>) -> String {
     let mut sql = String::new();
-    if let Access::Load { stage_folder } = access {
+    if let Access::Load { stage_folder, .. } = access {
         let folder = literal(&stage_folder.to_string_lossy());
         write!(sql, "SET allowed_directories=[{folder}];").expect("a string can be written to");
     }

@@ -22,6 +22,8 @@ mod settle;
 mod tests;
 #[cfg(test)]
 mod upsert_tests;
+#[cfg(test)]
+mod way_in_tests;
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -39,6 +41,7 @@ use super::rejects::{self, Earlier};
 use super::run_record::RunRecord;
 use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
+use super::tuning::Tuning;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::PREFLIGHT_LOCK_WAIT;
@@ -77,6 +80,8 @@ pub(crate) struct LoadRequest<'a> {
     pub(crate) missing: MissingPages,
     /// How long to wait for another process that has the database open.
     pub(crate) lock_wait: Duration,
+    /// Memory that the process may use, in bytes.
+    pub(crate) memory: u64,
 }
 
 /// What a load did. Of a load that completes a run: what all its loads did together.
@@ -143,7 +148,7 @@ fn attempt(
     stage_folder: &Path,
     on_lock_wait: &mut OnLockWait<'_>,
 ) -> Result<Counts, Failure> {
-    let access = Access::Load { stage_folder };
+    let access = Access::Load { stage_folder, tuning: Tuning::for_load(request.memory, request.pages) };
     let database = Database::open_waiting(request.database, access, request.lock_wait, on_lock_wait)?;
     if let Some(counts) = metadata::find_load(database.connection(), &request.run.load_id)? {
         return Ok(counts);

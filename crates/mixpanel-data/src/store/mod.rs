@@ -4,7 +4,8 @@
 //! is open only while a call lasts. The path of a load:
 //!
 //! - `location`: what the path is, before DuckDB sees it; makes a new file that only its owner can read;
-//! - `database`: opens it with everything else on the machine out of reach; `lease`: never twice in this process;
+//! - `database`: opens it with everything else on the machine out of reach, as `tuning` says; `lease`: never twice in
+//!   this process;
 //! - `preflight`: everything that can be known to fail, before the first request;
 //! - `load`: one transaction from the staged pages to the table, with `target` (the table that is there already),
 //!   `metadata` (`_metadata` and `_fetches`, told by `run_record`), `rejects` (`_rejects`) and `digest` (what the table's
@@ -33,6 +34,7 @@ mod table_name;
 mod target;
 #[cfg(test)]
 mod testing;
+mod tuning;
 mod values;
 mod verify;
 

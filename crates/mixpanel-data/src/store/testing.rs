@@ -21,6 +21,7 @@ use super::run_record::RunRecord;
 use super::table_name::TableName;
 use super::target::LoadKind;
 use crate::error::Result;
+use crate::limits::MEMORY_DEFAULT;
 use crate::parse::ProfileRows;
 use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
 
@@ -161,6 +162,7 @@ impl Fixture {
             kind: if self.previous.is_empty() { LoadKind::First } else { LoadKind::Completing },
             missing: MissingPages::Fetch,
             lock_wait: Duration::ZERO,
+            memory: MEMORY_DEFAULT,
         }
     }
 

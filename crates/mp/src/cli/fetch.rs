@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use mixpanel_data::Quota;
 
 use super::duration::parse_duration;
+use super::size::parse_size;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FetchCommand {
@@ -191,7 +192,7 @@ pub(crate) struct FilterArgs {
     pub(crate) as_of_timestamp: Option<i64>,
 }
 
-/// How many pages are asked for at a time.
+/// How much is done at a time.
 #[derive(Debug, Args)]
 pub(crate) struct WorkerArgs {
     /// Fetch several pages at a time
@@ -201,6 +202,10 @@ pub(crate) struct WorkerArgs {
     /// With --parallel: fetch at most N pages at a time; Mixpanel allows 5 [default: 5]
     #[arg(long, value_name = "N", value_parser = parse_workers, help_heading = "How")]
     pub(crate) workers: Option<u32>,
+
+    /// Use at most about so much memory in all, from 200MB; with less, the load takes longer [default: 400MB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "How")]
+    pub(crate) memory: Option<u64>,
 }
 
 /// What is waited for, and how long. Times are such as 30s, 10m or 24h.

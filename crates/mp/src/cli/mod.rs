@@ -7,6 +7,7 @@ mod inspect;
 mod query;
 mod root;
 mod simulate;
+mod size;
 
 pub(crate) use auth::{AddArgs, AuthCommand};
 pub(crate) use fetch::{

@@ -345,7 +345,8 @@ fn the_load_reaches_no_folder_but_the_stage() {
     let elsewhere = Fixture::new();
     fixture.load("r1", OnExisting::Fail).unwrap();
     fs::write(elsewhere.stage.join("secret"), "x").unwrap();
-    let database = Database::open(&fixture.database, Access::Load { stage_folder: &fixture.stage }).unwrap();
+    let access = Access::Load { stage_folder: &fixture.stage, tuning: Tuning::SMALL };
+    let database = Database::open(&fixture.database, access).unwrap();
     let run = |sql: String| Connection::execute_batch(database.connection(), &sql);
     let secret = elsewhere.stage.display();
     for sql in [

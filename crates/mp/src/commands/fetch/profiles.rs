@@ -65,6 +65,9 @@ fn fetch(arguments: &FetchProfilesArgs, query: ProfileQuery) -> ProfileFetch {
     if let Some(wait) = arguments.waits.lock_wait {
         fetch = fetch.lock_wait(wait);
     }
+    if let Some(bytes) = arguments.workers.memory {
+        fetch = fetch.memory(bytes);
+    }
     match (arguments.workers.parallel, arguments.workers.workers) {
         (true, Some(workers)) => fetch.max_workers(workers),
         (true, None) => fetch.parallel(),

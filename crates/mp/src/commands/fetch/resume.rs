@@ -50,6 +50,9 @@ fn resume(arguments: &ResumeArgs, run: &UnfinishedRun, query: Option<ProfileQuer
     if let Some(wait) = arguments.waits.lock_wait {
         resume = resume.lock_wait(wait);
     }
+    if let Some(bytes) = arguments.workers.memory {
+        resume = resume.memory(bytes);
+    }
     match (arguments.workers.parallel, arguments.workers.workers) {
         (true, Some(workers)) => resume.max_workers(workers),
         (true, None) => resume.parallel(),

@@ -1,0 +1,107 @@
+//! How a load goes about its work: memory, threads, row groups. Nothing of it changes what is in the table.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use parquet::file::metadata::ParquetMetaDataReader;
+
+use crate::limits::{
+    ENGINE_MEMORY_RATIO, LOAD_THREADS_MAX, PROGRAM_BYTES, ROW_GROUP_BYTES, ROW_GROUP_ROWS, ROW_GROUPS_IN_MEMORY,
+};
+
+/// Rows of a row group are a multiple of the engine's unit of work.
+const VECTOR_ROWS: u64 = 2_048;
+
+/// Staged pages that are looked at to learn how large a row is.
+const SAMPLED_PAGES: usize = 8;
+
+/// Settings of the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tuning {
+    /// Memory that it may use, in megabytes. It takes some more beside that.
+    pub(super) memory_mb: u64,
+    pub(super) threads: u32,
+    /// Rows of one row group, a multiple of 2,048.
+    pub(super) row_group_rows: u64,
+}
+
+impl Tuning {
+    /// For changes that move no rows.
+    pub(super) const SMALL: Self = Self { memory_mb: 128, threads: 1, row_group_rows: *ROW_GROUP_ROWS.end() };
+
+    /// For a load of these pages, in a process that may use `memory` bytes.
+    pub(super) fn for_load(memory: u64, pages: &[PathBuf]) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = u32::try_from(processors).unwrap_or(LOAD_THREADS_MAX).clamp(1, LOAD_THREADS_MAX);
+        let (believed, used) = ENGINE_MEMORY_RATIO;
+        let engine = memory.saturating_sub(PROGRAM_BYTES) / used * believed;
+        let row_group = ROW_GROUP_BYTES.min(engine / ROW_GROUPS_IN_MEMORY);
+        Self {
+            memory_mb: engine / 1_000_000,
+            threads,
+            row_group_rows: row_group_rows(row_group, mean_row_bytes(pages)),
+        }
+    }
+}
+
+/// The rows of a row group of so many bytes: every thread has one in memory while it fills it.
+fn row_group_rows(bytes: u64, row_bytes: u64) -> u64 {
+    let rows = bytes / row_bytes.max(1) / VECTOR_ROWS * VECTOR_ROWS;
+    rows.clamp(*ROW_GROUP_ROWS.start(), *ROW_GROUP_ROWS.end())
+}
+
+/// How large a row is, by what some of the pages say of themselves. A page that cannot be read says nothing here; reading
+/// it for the load will say why.
+fn mean_row_bytes(pages: &[PathBuf]) -> u64 {
+    let step = pages.len().div_ceil(SAMPLED_PAGES).max(1);
+    let sizes = pages.iter().step_by(step).filter_map(|page| rows_and_bytes(page));
+    let (rows, bytes) =
+        sizes.fold((0, 0), |(rows, bytes), (more_rows, more_bytes)| (rows + more_rows, bytes + more_bytes));
+    bytes / rows.max(1)
+}
+
+fn rows_and_bytes(page: &Path) -> Option<(u64, u64)> {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&File::open(page).ok()?).ok()?;
+    let bytes: i64 = metadata.row_groups().iter().map(|group| group.total_byte_size()).sum();
+    Some((u64::try_from(metadata.file_metadata().num_rows()).ok()?, u64::try_from(bytes).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{MEMORY_DEFAULT, MEMORY_RANGE};
+    use crate::store::testing::Fixture;
+
+    #[test]
+    fn row_groups_are_as_large_in_bytes_whatever_the_size_of_a_row() {
+        for (row_bytes, rows) in
+            [(0, 122_880), (1, 122_880), (100, 122_880), (1_000, 20_480), (4_000, 4_096), (1 << 22, 2_048)]
+        {
+            assert_eq!(row_group_rows(20 << 20, row_bytes), rows, "{row_bytes}");
+        }
+    }
+
+    #[test]
+    fn what_the_process_may_use_is_shared_out() {
+        let tuned = |memory| Tuning::for_load(memory, &[]);
+        assert!((200..300).contains(&tuned(MEMORY_DEFAULT).memory_mb), "{:?}", tuned(MEMORY_DEFAULT));
+        // Measured: with 20 MB the engine cannot load.
+        assert!((40..50).contains(&tuned(*MEMORY_RANGE.start()).memory_mb), "{:?}", tuned(*MEMORY_RANGE.start()));
+        assert!(tuned(1 << 33).memory_mb > 7_000);
+        assert!((1..=LOAD_THREADS_MAX).contains(&tuned(MEMORY_DEFAULT).threads));
+    }
+
+    #[test]
+    fn the_size_of_a_row_is_that_of_the_pages() {
+        let mut fixture = Fixture::new();
+        let large = format!(r#"{{"k":"{}"}}"#, "x".repeat(3_000));
+        for _ in 0..20 {
+            fixture.page(&[("a", &large, None), ("b", &large, Some(1))]);
+        }
+        let found = mean_row_bytes(&fixture.pages);
+        assert!((3_000..3_300).contains(&found), "{found}");
+        std::fs::write(&fixture.pages[0], "damaged").unwrap();
+        assert!((3_000..3_300).contains(&mean_row_bytes(&fixture.pages)));
+        assert_eq!(mean_row_bytes(&[]), 0);
+    }
+}
