@@ -18,10 +18,16 @@ demo *args:
 test *args:
     cargo xtask test "$@"
 
-# Runs the long proof: simulated faults, kills, quota, full disks, signals.
+# Runs the long proof: simulated faults, kills, quota, full disks, signals, instructions.
 prove *args:
     cargo xtask prove "$@"
 
 # Measures how fast profiles are fetched, in the release build.
 bench *args:
     cargo xtask bench {{args}}
+
+# Measures how long single steps take: parse, stage, load.
+bench-steps *args:
+    engine="$(cargo xtask engine)" && \
+      DUCKDB_LIB_DIR="$engine" LD_LIBRARY_PATH="$engine" DYLD_LIBRARY_PATH="$engine" \
+      cargo bench --locked --no-default-features -p mixpanel-bench --bench times -- "$@"

@@ -20,8 +20,9 @@ Tasks:
   bench [--quick]       builds mp for release and measures how fast it fetches from a simulator: about 2 minutes once
                         built; with --quick only the short cases, once each
   prove [--quick] [--seeds N] [PARTS]
-                        the long proof: simulated faults, kills, quota, disks, terminals; about 20 minutes once built.
-                        PARTS choose some of them; --bite plants defects and sees that the simulation finds them
+                        the long proof: simulated faults, kills, quota, disks, terminals, instructions; about 20 minutes
+                        once built. PARTS choose some of them; --bite plants defects and sees that the simulation finds
+                        them; `prove instructions --update` writes down what a page costs now
   engine                prints the folder of the DuckDB engine, after fetching it if need be
   help                  prints this
 

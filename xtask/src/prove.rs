@@ -5,6 +5,7 @@
 //! - [`quota`]: the hourly limit over restarts and between processes;
 //! - [`disks`], with [`injections`]: full and broken disks;
 //! - [`terminals`]: signals, in every phase of a fetch;
+//! - [`instructions`]: what parsing and staging a page costs;
 //! - [`bite`]: defects planted on purpose, each of which the simulation has to find.
 //!
 //! What all of them need: [`build`] makes the program, [`home`] runs it, [`table`] and [`stage`] look at what it did,
@@ -15,6 +16,7 @@ mod build;
 mod disks;
 mod home;
 mod injections;
+mod instructions;
 mod kills;
 mod kills_cases;
 mod options;
@@ -41,7 +43,7 @@ use crate::places::Places;
 
 pub(crate) use options::{Part, Wanted};
 
-use options::Length;
+use options::{Baseline, Length};
 use report::{Report, Row};
 
 /// What every part needs.
@@ -57,6 +59,8 @@ struct World<'a> {
     length: Length,
     /// How many seeds are simulated, if that was said.
     seeds: Option<u64>,
+    /// What becomes of the counts that are compared with.
+    baseline: Baseline,
 }
 
 /// Runs the parts that are wanted and prints what came of them.
@@ -73,6 +77,7 @@ pub(crate) fn prove(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
         folder: room.folder.clone(),
         length: wanted.length,
         seeds: wanted.seeds,
+        baseline: wanted.baseline,
     };
     let rows = run_all(&world, &wanted.parts);
     print!("{}", report::table(&rows));
@@ -112,6 +117,7 @@ fn report(world: &World<'_>, part: Part) -> Report {
         Part::Quota => quota::prove(world),
         Part::Disks => disks::prove(world).and(injections::prove(world)),
         Part::Terminals => terminals::prove(world),
+        Part::Instructions => instructions::prove(world),
         Part::Bite => bite::prove(world),
     }
 }

@@ -35,6 +35,9 @@
 //! the environment nor the home directory; its HTTP client honours the system's proxy settings, `HTTPS_PROXY` included.
 
 mod api;
+#[cfg(feature = "benchmarks")]
+#[doc(hidden)]
+pub mod benchmarks;
 mod clock;
 pub mod credentials;
 pub mod error;

@@ -21,6 +21,15 @@ impl Length {
     }
 }
 
+/// What becomes of the counts that the part `instructions` compares with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Baseline {
+    /// They are compared with.
+    Kept,
+    /// They are replaced by what is counted now.
+    WrittenAnew,
+}
+
 /// One part of the proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -34,12 +43,15 @@ pub(crate) enum Part {
     Disks,
     /// Signals.
     Terminals,
+    /// What a page costs.
+    Instructions,
     /// Planted defects.
     Bite,
 }
 
 /// Every part, in the order in which they are run.
-const PARTS: [Part; 6] = [Part::Simulation, Part::Kills, Part::Quota, Part::Disks, Part::Terminals, Part::Bite];
+const PARTS: [Part; 7] =
+    [Part::Simulation, Part::Kills, Part::Quota, Part::Disks, Part::Terminals, Part::Instructions, Part::Bite];
 
 impl Part {
     /// The name on the command line and in the table.
@@ -50,7 +62,18 @@ impl Part {
             Self::Quota => "quota",
             Self::Disks => "disks",
             Self::Terminals => "terminals",
+            Self::Instructions => "instructions",
             Self::Bite => "bite",
+        }
+    }
+
+    /// Whether it is run when no part is named. `bite` builds the library once for each defect, and `instructions` has no
+    /// short form.
+    fn is_usual(self, length: Length) -> bool {
+        match self {
+            Self::Bite => false,
+            Self::Instructions => length == Length::Long,
+            _ => true,
         }
     }
 }
@@ -64,25 +87,28 @@ pub(crate) struct Wanted {
     pub(crate) length: Length,
     /// How many seeds are simulated, unless the usual number.
     pub(crate) seeds: Option<u64>,
+    /// What becomes of the counts that are compared with.
+    pub(crate) baseline: Baseline,
 }
 
 impl Wanted {
     /// The short form of these parts.
     #[cfg(test)]
     pub(crate) fn quick(parts: &[Part]) -> Self {
-        Self { parts: parts.to_vec(), length: Length::Quick, seeds: None }
+        Self { parts: parts.to_vec(), length: Length::Quick, seeds: None, baseline: Baseline::Kept }
     }
 
     /// Reads the arguments of `cargo xtask prove`.
     ///
-    /// Without names of parts it is all of them but `bite`, which builds the library once for each defect.
+    /// Without names of parts it is the usual ones.
     pub(crate) fn read(args: &[OsString]) -> Result<Self, String> {
-        let mut wanted = Self { parts: Vec::new(), length: Length::Long, seeds: None };
+        let mut wanted = Self { parts: Vec::new(), length: Length::Long, seeds: None, baseline: Baseline::Kept };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match arg.to_string_lossy().as_ref() {
                 "--quick" => wanted.length = Length::Quick,
                 "--bite" => wanted.parts.push(Part::Bite),
+                "--update" => wanted.baseline = Baseline::WrittenAnew,
                 "--seeds" => {
                     let seeds = args.next().and_then(|seeds| seeds.to_str()?.parse().ok());
                     wanted.seeds = Some(seeds.ok_or("--seeds takes a number, such as 20000")?);
@@ -92,14 +118,17 @@ impl Wanted {
                     None => {
                         let names = PARTS.map(Part::name).join(", ");
                         return Err(format!(
-                            "unexpected argument `{name}`; the task prove takes --quick, --seeds N, --bite and parts: {names}"
+                            "unexpected argument `{name}`; the task prove takes --quick, --seeds N, --bite, --update and parts: {names}"
                         ));
                     }
                 },
             }
         }
+        if wanted.baseline == Baseline::WrittenAnew && wanted.parts != [Part::Instructions] {
+            return Err("--update goes with one part alone: cargo xtask prove instructions --update".to_owned());
+        }
         if wanted.parts.is_empty() {
-            wanted.parts = PARTS.into_iter().filter(|part| *part != Part::Bite).collect();
+            wanted.parts = PARTS.into_iter().filter(|part| part.is_usual(wanted.length)).collect();
         }
         Ok(wanted)
     }
@@ -116,9 +145,19 @@ mod tests {
     #[test]
     fn all_parts_but_the_planted_defects_unless_some_are_named() {
         assert_eq!(read("").unwrap().parts.len(), PARTS.len() - 1);
-        assert!(!read("--quick").unwrap().parts.contains(&Part::Bite));
+        let quick = read("--quick").unwrap().parts;
+        assert!(!quick.contains(&Part::Bite) && !quick.contains(&Part::Instructions));
         assert_eq!(read("--bite").unwrap().parts, [Part::Bite]);
         assert_eq!(read("--quick disks kills"), Ok(Wanted::quick(&[Part::Disks, Part::Kills])));
+    }
+
+    #[test]
+    fn counts_are_written_anew_only_where_that_is_all() {
+        assert_eq!(read("instructions").unwrap().baseline, Baseline::Kept);
+        assert_eq!(read("instructions --update").unwrap().baseline, Baseline::WrittenAnew);
+        for line in ["--update", "--update kills", "kills instructions --update"] {
+            assert!(read(line).unwrap_err().contains("prove instructions --update"), "{line}");
+        }
     }
 
     #[test]

@@ -108,6 +108,10 @@ fn the_crates_depend_only_on_whom_they_may() {
     let library = manifest("crates/mixpanel-data/Cargo.toml");
     let shipped = library.split("[dev-dependencies]").next().unwrap_or_default();
     assert!(!shipped.contains("mixpanel-simulator"), "the library uses the simulator in tests only");
+    for name in ["mixpanel-data", "mixpanel-simulator", "mp"] {
+        let manifest = manifest(&format!("crates/{name}/Cargo.toml"));
+        assert!(!manifest.contains("mixpanel-bench"), "{name} is measured, and does not know of it");
+    }
     for (name, text) in sources() {
         let is_kill_point = name.ends_with("/kill_point.rs");
         if name.starts_with("crates/mixpanel-data/src/") && !is_test(&name) && !is_kill_point {

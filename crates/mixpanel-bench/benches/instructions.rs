@@ -1,0 +1,53 @@
+//! How many instructions the steps of a fetch take, by valgrind: `cargo xtask prove instructions` compares them with
+//! `instructions.json`.
+//!
+//! Other than times, they come out the same again and again, whatever else the machine does: the pages are the same,
+//! everything happens in one thread, and neither the environment nor the place in memory differs (gungraun empties the
+//! one and fixes the other). `memcpy` and `memchr` choose their code by the processor; valgrind shows every program the
+//! same made-up one, provided that the real one has AVX2. Waiting for the disk costs no instructions.
+#![expect(missing_docs, reason = "what gungraun's macros make has no documentation")]
+
+use std::hint::black_box;
+use std::path::Path;
+
+use gungraun::prelude::*;
+use mixpanel_bench::bodies;
+use mixpanel_data::benchmarks::{Staging, parse};
+use mixpanel_data::{ProfileWriteTask, Result};
+use tempfile::TempDir;
+
+fn body() -> String {
+    bodies(1).remove(0)
+}
+
+#[library_benchmark]
+#[bench::page(body())]
+fn parse_page(body: String) -> (String, Result<ProfileWriteTask>) {
+    let page = parse(black_box(&body), 0);
+    // Handed back, so that taking it down is not counted.
+    (body, page)
+}
+
+/// A page, and where to stage it.
+struct Staged {
+    page: ProfileWriteTask,
+    staging: Staging,
+    _folder: TempDir,
+}
+
+fn staged() -> Staged {
+    let folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).expect("a folder");
+    let staging = Staging::create(&folder.path().join("x.db")).expect("a stage");
+    Staged { page: parse(&body(), 0).expect("a page"), staging, _folder: folder }
+}
+
+#[library_benchmark]
+#[bench::page(staged())]
+fn stage_page(mut staged: Staged) -> (Staged, Result<()>) {
+    let done = staged.staging.write(black_box(&staged.page));
+    (staged, done)
+}
+
+library_benchmark_group!(name = steps, benchmarks = [parse_page, stage_page]);
+
+main!(library_benchmark_groups = steps);

@@ -1,0 +1,64 @@
+//! How long the steps of a fetch take: `cargo bench -p mixpanel-bench --bench times`, under a minute once built.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
+use mixpanel_bench::{PROFILES, bodies};
+use mixpanel_data::benchmarks::{Staging, parse};
+use mixpanel_data::{ProfileWriteTask, Result};
+use tempfile::TempDir;
+
+/// Pages of a load.
+const LOADED: u64 = 100;
+
+fn main() -> Result<()> {
+    let mut criterion = Criterion::default().warm_up_time(Duration::from_secs(1)).configure_from_args();
+    let bodies = bodies(LOADED);
+    let pages: Result<Vec<_>> = (0..).zip(&bodies).map(|(index, body)| parse(body, index)).collect();
+    bench_parse(&mut criterion, &bodies[0]);
+    bench_stage(&mut criterion, &pages?)?;
+    criterion.final_summary();
+    Ok(())
+}
+
+fn bench_parse(criterion: &mut Criterion, body: &str) {
+    let mut group = criterion.benchmark_group("parse");
+    group.measurement_time(Duration::from_secs(5)).throughput(Throughput::Bytes(body.len() as u64));
+    group.bench_function("a page", |bencher| bencher.iter_with_large_drop(|| parse(black_box(body), 0)));
+    group.finish();
+}
+
+fn bench_stage(criterion: &mut Criterion, pages: &[ProfileWriteTask]) -> Result<()> {
+    let folder = folder();
+    let mut staging = Staging::create(&folder.path().join("x.db"))?;
+    for page in pages {
+        staging.write(page)?;
+        staging.count(page);
+    }
+
+    let mut group = criterion.benchmark_group("stage");
+    group.measurement_time(Duration::from_secs(5)).throughput(Throughput::Elements(PROFILES));
+    let mut next = pages.iter().cycle();
+    group.bench_function("a page", |bencher| {
+        bencher.iter(|| staging.write(next.next().expect("it has no end")).expect("a page can be written"));
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("load");
+    group.sampling_mode(SamplingMode::Flat).sample_size(10).measurement_time(Duration::from_secs(15));
+    group.throughput(Throughput::Elements(LOADED * PROFILES));
+    group.bench_function("100 pages into a new file", |bencher| {
+        let load = |folder: &mut TempDir| staging.load(&folder.path().join("x.db")).expect("the pages can be loaded");
+        // The folder goes after the clock has stopped.
+        bencher.iter_batched_ref(self::folder, load, BatchSize::PerIteration);
+    });
+    group.finish();
+    Ok(())
+}
+
+/// A folder on the disk of the target folder: where temporary files go is often memory, which needs no time to be synced.
+fn folder() -> TempDir {
+    tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).expect("the target folder can be written to")
+}

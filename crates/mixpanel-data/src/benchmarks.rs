@@ -1,0 +1,104 @@
+//! The library's inner steps, one by one, for benchmarks to measure.
+//!
+//! Only a build with the feature `benchmarks` has this module, and it may change at any time.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::error::{Error, Result};
+use crate::parse::{RecordForm, parse_page};
+use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
+use crate::stage::{Manifest, Stage};
+use crate::store::{LoadKind, LoadRequest, RunRecord, TableName, load};
+use crate::types::ProfileWriteTask;
+
+/// Reads a reply, up to what the writer is handed.
+///
+/// # Errors
+/// `Internal` when the reply is no page.
+pub fn parse(body: &str, page_index: u32) -> Result<ProfileWriteTask> {
+    let page = parse_page(body, RecordForm::Row).map_err(Error::internal)?;
+    // The checksum is made by the client, before this step.
+    Ok(ProfileWriteTask { page_index, rows: page.rows, body_sha256: "0".repeat(64) })
+}
+
+/// A stage, with the pages that were put into it.
+#[derive(Debug)]
+pub struct Staging {
+    stage: Stage,
+    pages: Vec<PathBuf>,
+    rows: u64,
+}
+
+impl Staging {
+    /// Makes an empty stage beside a database, which need not exist.
+    ///
+    /// # Errors
+    /// As making the stage of a run.
+    pub fn create(database: &Path) -> Result<Self> {
+        let manifest = Manifest::new("benchmark".to_owned(), Timestamp::UNIX_EPOCH, "12345", "us");
+        Ok(Self { stage: Stage::create(database, manifest)?, pages: Vec::new(), rows: 0 })
+    }
+
+    /// Encodes a page and puts it on disk, as the writer does.
+    ///
+    /// # Errors
+    /// As staging a page.
+    pub fn write(&mut self, page: &ProfileWriteTask) -> Result<()> {
+        self.stage.write_page(page)
+    }
+
+    /// Counts a page that was written, for [`load`](Self::load).
+    pub fn count(&mut self, page: &ProfileWriteTask) {
+        self.pages.push(self.stage.page_path(page.page_index));
+        self.rows += page.rows.len() as u64;
+    }
+
+    /// Loads the pages that were counted into a table that does not exist yet. Returns the table's rows.
+    ///
+    /// # Errors
+    /// As a load.
+    pub fn load(&self, database: &Path) -> Result<u64> {
+        let table = TableName::parse("profiles")?;
+        let request = LoadRequest {
+            database,
+            table: &table,
+            on_existing: OnExisting::Fail,
+            stage_folder: self.stage.folder(),
+            pages: &self.pages,
+            previous: &[],
+            kind: LoadKind::First,
+            rejects: &[],
+            run: self.run(),
+            missing: MissingPages::Fetch,
+            lock_wait: Duration::ZERO,
+        };
+        load(&request, &mut |_| ControlFlow::Break(())).map(|report| report.rows)
+    }
+
+    fn run(&self) -> RunRecord {
+        RunRecord {
+            run_id: "benchmark".to_owned(),
+            load_id: "benchmark".to_owned(),
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: Timestamp::UNIX_EPOCH,
+            project_id: "12345".to_owned(),
+            region: "us".to_owned(),
+            query: ProfileQuery::default(),
+            mode: FetchMode::Sequential,
+            expected_rows: Some(self.rows),
+            received: self.rows,
+            rejected: 0,
+            page_count: u32::try_from(self.pages.len()).unwrap_or(u32::MAX),
+            failed_pages: Vec::new(),
+            short_pages: Vec::new(),
+            session_restarts: 0,
+            requests: 0,
+            retries: 0,
+            waited_seconds: 0.0,
+        }
+    }
+}
