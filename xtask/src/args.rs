@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::bench_scenario::Extent;
+use crate::bench::Extent;
 use crate::prove::Wanted;
 
 /// What `cargo xtask --help` prints.

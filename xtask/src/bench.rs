@@ -1,18 +1,25 @@
 //! Measures `mp fetch profiles` from outside: whole processes of the release build against a simulator of their own.
 
+mod scenario;
+mod table;
+mod usage;
+
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::time::Instant;
 
-use crate::bench_scenario::{Extent, Mode, Scenario, grouped};
-use crate::bench_table::{self, Measured, Run};
-use crate::bench_usage::Watch;
 use crate::cargo::Cargo;
 use crate::failure::Failure;
 use crate::places::Places;
 use crate::simulator::Simulator;
+
+pub(crate) use scenario::Extent;
+
+use scenario::{Mode, Scenario, grouped};
+use table::{Measured, Run};
+use usage::Watch;
 
 /// Builds `mp`, runs every scenario and prints the table.
 pub(crate) fn bench(cargo: &Cargo<'_>, places: &Places, extent: Extent) -> Result<ExitCode, Failure> {
@@ -24,7 +31,7 @@ pub(crate) fn bench(cargo: &Cargo<'_>, places: &Places, extent: Extent) -> Resul
         results.push(bench.measure(scenario, extent.runs())?);
     }
     let load = load_before.zip(load_average());
-    print!("{}\n{}", bench_table::table(&results), bench_table::speedups(&results));
+    print!("{}\n{}", table::table(&results), table::speedups(&results));
     println!("{}", circumstances(extent.runs(), load));
     Ok(ExitCode::SUCCESS)
 }

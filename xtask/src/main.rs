@@ -8,9 +8,6 @@
 
 mod args;
 mod bench;
-mod bench_scenario;
-mod bench_table;
-mod bench_usage;
 mod cache;
 mod cargo;
 mod check;

@@ -13,11 +13,11 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// What a process has used up to now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
+pub(super) struct Usage {
     /// The most memory that it held at once, in KiB.
-    pub(crate) peak_kib: Option<u64>,
+    pub(super) peak_kib: Option<u64>,
     /// Processor time of all its threads, in the program and in the kernel.
-    pub(crate) cpu: Option<Duration>,
+    pub(super) cpu: Option<Duration>,
 }
 
 impl Usage {
@@ -31,14 +31,14 @@ impl Usage {
 
 /// Looks at a process again and again, until it is asked for what it saw.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(super) struct Watch {
     stop: mpsc::Sender<()>,
     thread: JoinHandle<Usage>,
 }
 
 impl Watch {
     /// Begins to watch.
-    pub(crate) fn begin(pid: u32) -> Self {
+    pub(super) fn begin(pid: u32) -> Self {
         let (stop, stopped) = mpsc::channel();
         let thread = thread::spawn(move || {
             let mut usage = Usage::default();
@@ -53,7 +53,7 @@ impl Watch {
     }
 
     /// Ends watching and returns the last that was seen.
-    pub(crate) fn end(self) -> Usage {
+    pub(super) fn end(self) -> Usage {
         drop(self.stop);
         self.thread.join().expect("looking at files does not panic")
     }

@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use crate::bench_scenario::{Mode, Scenario, grouped};
-use crate::bench_usage::Usage;
+use super::scenario::{Mode, Scenario, grouped};
+use super::usage::Usage;
 
 /// One run of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Run {
+pub(super) struct Run {
     /// From the start of the process to its end.
-    pub(crate) wall: Duration,
-    pub(crate) usage: Usage,
+    pub(super) wall: Duration,
+    pub(super) usage: Usage,
     /// Size of the database, in bytes.
-    pub(crate) database: u64,
+    pub(super) database: u64,
 }
 
 /// A scenario with its runs, of which there is at least one.
 #[derive(Debug)]
-pub(crate) struct Measured {
-    pub(crate) scenario: Scenario,
-    pub(crate) runs: Vec<Run>,
+pub(super) struct Measured {
+    pub(super) scenario: Scenario,
+    pub(super) runs: Vec<Run>,
 }
 
 impl Measured {
@@ -74,7 +74,7 @@ const COLUMNS: [(&str, Align); 10] = [
 ];
 
 /// Lays the results out, a line each, with a header.
-pub(crate) fn table(results: &[Measured]) -> String {
+pub(super) fn table(results: &[Measured]) -> String {
     let mut lines = vec![COLUMNS.map(|(title, _)| title.to_owned())];
     lines.extend(results.iter().map(Measured::cells));
     let mut text = String::new();
@@ -94,7 +94,7 @@ pub(crate) fn table(results: &[Measured]) -> String {
 }
 
 /// Says how much faster parallel is, a line for each scenario that was run both ways.
-pub(crate) fn speedups(results: &[Measured]) -> String {
+pub(super) fn speedups(results: &[Measured]) -> String {
     let mut text = String::new();
     for parallel in results.iter().filter(|result| result.scenario.mode == Mode::Parallel) {
         let other = Scenario { mode: Mode::Sequential, ..parallel.scenario };
