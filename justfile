@@ -24,10 +24,4 @@ prove *args:
 
 # Measures how fast profiles are fetched, in the release build.
 bench *args:
-    cargo xtask bench {{args}}
-
-# Measures how long single steps take: parse, stage, load.
-bench-steps *args:
-    engine="$(cargo xtask engine)" && \
-      DUCKDB_LIB_DIR="$engine" LD_LIBRARY_PATH="$engine" DYLD_LIBRARY_PATH="$engine" \
-      cargo bench --locked --no-default-features -p mixpanel-bench --bench times -- "$@"
+    cargo xtask bench "$@"

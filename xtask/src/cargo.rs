@@ -83,19 +83,19 @@ impl<'a> Cargo<'a> {
         self.plain(&[subcommand, "--version"]).output().is_ok_and(|output| output.status.success())
     }
 
-    /// Builds `mp` as it is released, except that the engine stays a library, and says where it is.
-    pub(crate) fn release_mp(&self) -> Result<PathBuf, Failure> {
-        let status = self.building(&["build", "--release", "--package", "mp"]).status();
+    /// Builds a program of a package as it is released, except that the engine stays a library, and says where it is.
+    pub(crate) fn release(&self, package: &str, program: &str) -> Result<PathBuf, Failure> {
+        let status = self.building(&["build", "--release", "--package", package, "--bin", program]).status();
         let status = status.map_err(|error| cannot_run(&error))?;
         if !status.success() {
-            return Err(Failure::new(format!("mp could not be built ({status})"))
+            return Err(Failure::new(format!("{program} could not be built ({status})"))
                 .way_out("mend what cargo complains about above"));
         }
-        let mp = self.places.target.join("release").join(format!("mp{}", env::consts::EXE_SUFFIX));
-        if mp.is_file() {
-            return Ok(mp);
+        let built = self.places.target.join("release").join(format!("{program}{}", env::consts::EXE_SUFFIX));
+        if built.is_file() {
+            return Ok(built);
         }
-        Err(Failure::new(format!("cargo has built mp, but not as {}", mp.display()))
+        Err(Failure::new(format!("cargo has built {program}, but not as {}", built.display()))
             .way_out("unset CARGO_BUILD_TARGET, and `build.target` in cargo's configuration files"))
     }
 

@@ -68,7 +68,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         }
         Task::Mp(mp_args) => cargo.become_mp(&mp_args),
         Task::Check { filter } => check::check(&cargo, &filter),
-        Task::Bench(extent) => bench::bench(&cargo, &places, extent),
+        Task::Bench(wanted) => bench::bench(&cargo, &places, &wanted),
         Task::Prove(wanted) => prove::prove(&cargo, &places, &wanted),
         Task::Test(test_args) => check::test(&cargo, &test_args),
         Task::Help | Task::Engine => unreachable!("answered above"),

@@ -11,10 +11,12 @@ use crate::failure::Failure;
 /// Runs a command until nobody holds the other end of the standard input any more.
 ///
 /// A guard in this process would not outlive a SIGTERM; a shell that waits for the end of a pipe does, whatever ended
-/// us. It lets go of the standard output so that the end of that is the end of the command.
+/// us. It says which process the command is, and lets go of the standard output so that the end of that is the end of
+/// the command.
 const UNTIL_INPUT_ENDS: &str = r#"
 trap '' HUP INT TERM
 "$@" &
+echo "export SIMULATOR_PID=$!"
 exec >&-
 read -r _
 kill -KILL $!
@@ -24,10 +26,14 @@ wait
 /// The variables that `mp simulate` prints and `mp fetch` needs.
 const VARIABLES: [&str; 5] = ["MP_BASE_URL", "MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID", "MP_REGION"];
 
+/// The variable in which [`UNTIL_INPUT_ENDS`] says which process the simulator is.
+const PID: &str = "SIMULATOR_PID";
+
 /// A simulator. It ends with this value, and with this process.
 #[derive(Debug)]
 pub(crate) struct Simulator {
     shell: Child,
+    /// What it printed, with [`PID`].
     variables: Vec<(String, String)>,
 }
 
@@ -59,7 +65,12 @@ impl Simulator {
     /// Makes `command`, an `mp`, talk to this simulator and to nothing else.
     pub(crate) fn point(&self, command: &mut Command) {
         forget_settings(command);
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.envs(self.variables.iter().filter(|(name, _)| name != PID).map(|(name, value)| (name, value)));
+    }
+
+    /// Returns the process that it is.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.variables.iter().find(|(name, _)| name == PID)?.1.parse().ok()
     }
 
     /// Returns the host and port that it listens at.
@@ -78,14 +89,14 @@ impl Drop for Simulator {
     }
 }
 
-/// Withholds the caller's own account and settings.
-fn forget_settings(command: &mut Command) {
+/// Withholds the caller's own account and settings from an `mp`.
+pub(crate) fn forget_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MP_")) {
         command.env_remove(name);
     }
 }
 
-/// Reads `export NAME=VALUE` lines until every variable is there.
+/// Reads `export NAME=VALUE` lines until every variable is there, and the process.
 fn read_variables(output: impl Read) -> Result<Vec<(String, String)>, String> {
     let mut found: Vec<(String, String)> = Vec::new();
     for line in BufReader::new(output).lines() {
@@ -101,7 +112,7 @@ fn read_variables(output: impl Read) -> Result<Vec<(String, String)>, String> {
 }
 
 fn missing(found: &[(String, String)]) -> Vec<&'static str> {
-    VARIABLES.into_iter().filter(|wanted| !found.iter().any(|(name, _)| name == wanted)).collect()
+    VARIABLES.into_iter().chain([PID]).filter(|wanted| !found.iter().any(|(name, _)| name == wanted)).collect()
 }
 
 /// Reads one line that a shell would understand. The values are plain or in single quotes.
@@ -115,6 +126,7 @@ mod tests {
     use super::*;
 
     const PRINTED: &str = "\
+export SIMULATOR_PID=4242
 export MP_BASE_URL=http://127.0.0.1:42731
 export MP_USERNAME=simulator
 export MP_SECRET='a secret'
@@ -128,7 +140,8 @@ export MP_REGION=us
         let value = |wanted: &str| variables.iter().find(|(name, _)| name == wanted).unwrap().1.as_str();
         assert_eq!(value("MP_BASE_URL"), "http://127.0.0.1:42731");
         assert_eq!(value("MP_SECRET"), "a secret");
-        assert_eq!(variables.len(), VARIABLES.len());
+        assert_eq!(value(PID), "4242");
+        assert_eq!(variables.len(), VARIABLES.len() + 1);
     }
 
     #[test]

@@ -1,29 +1,51 @@
-//! What is measured, and how fast it could be at best.
+//! What is fetched, and how long the waiting alone takes.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Profiles on a page: Mixpanel's own number.
-const PAGE_SIZE: u64 = 1_000;
-
 /// Requests at once: what Mixpanel allows, and what `mp fetch profiles --parallel` does unless told otherwise.
 const WORKERS: u64 = 5;
 
-/// How many times each scenario is run, unless it has to be quick. Odd, so that the median is a run.
+/// Numbers of profiles: 25 and 100 pages of Mixpanel's size of which the last is not full, and a million.
+const SIZES: [u64; 3] = [24_600, 99_600, 1_000_000];
+
+/// Profiles on a page: Mixpanel's own number, and ten times that.
+pub(super) const PAGE_SIZE: u64 = 1_000;
+const PAGE_SIZES: [u64; 2] = [PAGE_SIZE, 10_000];
+
+/// No waiting at all, so that our own speed is what counts; a near server; one as slow as the real one.
+const LATENCIES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(50), SLOW];
+const SLOW: Duration = Duration::from_millis(400);
+
+/// Scenarios that wait longer than this are left out: they say nothing that the others do not say.
+const WAIT_MAX: Duration = Duration::from_secs(120);
+
+/// Scenarios that wait longer than this are run once. What a busy machine adds to them is small beside the waiting.
+const WAIT_OFTEN_MAX: Duration = Duration::from_secs(20);
+
+/// How many times the others are run, unless it has to be quick. Odd, so that the median is a run.
 const RUNS: usize = 3;
 
 /// How much of the bench is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// Every scenario, several times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// The whole matrix, most of it several times.
+    #[default]
     Full,
-    /// What can be said in a few seconds: the short scenarios, once.
+    /// What the targets are about, once.
     Quick,
 }
 
 impl Extent {
-    /// How many times each scenario is run.
-    pub(crate) fn runs(self) -> usize {
+    /// How many times a scenario is run.
+    pub(super) fn runs(self, scenario: &Scenario) -> usize {
+        let waits = scenario.waiting();
+        let is_long = waits > WAIT_OFTEN_MAX || (scenario.profiles >= 1_000_000 && !waits.is_zero());
+        if is_long { 1 } else { self.repeats() }
+    }
+
+    /// How many times everything else is measured.
+    pub(super) fn repeats(self) -> usize {
         match self {
             Self::Full => RUNS,
             Self::Quick => 1,
@@ -31,30 +53,63 @@ impl Extent {
     }
 
     /// The scenarios, in the order in which they are run and shown.
-    pub(crate) fn scenarios(self) -> Vec<Scenario> {
-        // Twenty-five pages and a server as slow as the real one: the waiting is what counts.
-        let waiting = |mode| Scenario { profiles: 24_600, latency: Duration::from_millis(400), mode };
-        // No waiting at all: our own speed is what counts.
-        let working = |profiles| Scenario { profiles, latency: Duration::ZERO, mode: Mode::Parallel };
+    pub(super) fn scenarios(self) -> Vec<Scenario> {
         match self {
+            Self::Full => matrix().into_iter().filter(|scenario| scenario.waiting() <= WAIT_MAX).collect(),
+            Self::Quick => vec![
+                Scenario::typical(SIZES[0], SLOW),
+                Scenario::typical(SIZES[1], Duration::ZERO),
+                Scenario::typical(SIZES[1], SLOW),
+                Scenario::typical(SIZES[2], Duration::ZERO),
+            ],
+        }
+    }
+
+    /// The numbers of profiles that occur, in ascending order.
+    pub(super) fn sizes(self) -> Vec<u64> {
+        let mut sizes: Vec<u64> = self.scenarios().iter().map(|scenario| scenario.profiles).collect();
+        sizes.dedup();
+        sizes
+    }
+
+    /// Says what of the matrix is left out, and why.
+    pub(super) fn left_out(self) -> String {
+        match self {
+            Self::Quick => "Only the scenarios that the targets are about; without --quick there are more.".to_owned(),
             Self::Full => {
-                vec![waiting(Mode::Parallel), waiting(Mode::Sequential), working(100_000), working(1_000_000)]
+                let long = matrix().into_iter().filter(|scenario| scenario.waiting() > WAIT_MAX);
+                let names: Vec<String> =
+                    long.map(|scenario| format!("{scenario} ({} s)", scenario.waiting().as_secs())).collect();
+                format!("Left out, because they would only wait: {}.", names.join("; "))
             }
-            Self::Quick => vec![waiting(Mode::Parallel), working(100_000)],
         }
     }
 }
 
+fn matrix() -> Vec<Scenario> {
+    let mut all = Vec::new();
+    for profiles in SIZES {
+        for page_size in PAGE_SIZES {
+            for latency in LATENCIES {
+                for mode in [Mode::Parallel, Mode::Sequential] {
+                    all.push(Scenario { profiles, page_size, latency, mode });
+                }
+            }
+        }
+    }
+    all
+}
+
 /// How pages are fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
+pub(super) enum Mode {
     Parallel,
     Sequential,
 }
 
 impl Mode {
     /// The name in the table.
-    pub(crate) fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Parallel => "parallel",
             Self::Sequential => "sequential",
@@ -64,49 +119,80 @@ impl Mode {
 
 /// One fetch of so many profiles from a server that takes so long for every reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Scenario {
-    pub(crate) profiles: u64,
-    pub(crate) latency: Duration,
-    pub(crate) mode: Mode,
+pub(super) struct Scenario {
+    pub(super) profiles: u64,
+    pub(super) page_size: u64,
+    pub(super) latency: Duration,
+    pub(super) mode: Mode,
 }
 
 impl Scenario {
+    /// What most people do: in parallel, with the server's own page size.
+    pub(super) fn typical(profiles: u64, latency: Duration) -> Self {
+        Self { profiles, page_size: PAGE_SIZE, latency, mode: Mode::Parallel }
+    }
+
+    /// The typical fetch of the small number, with a server as slow as the real one.
+    pub(super) fn slow_small() -> Self {
+        Self::typical(SIZES[0], SLOW)
+    }
+
+    /// The same of the middle number.
+    pub(super) fn slow_middle() -> Self {
+        Self::typical(SIZES[1], SLOW)
+    }
+
+    /// The middle number without waiting.
+    pub(super) fn middle() -> Self {
+        Self::typical(SIZES[1], Duration::ZERO)
+    }
+
+    /// A million without waiting.
+    pub(super) fn million() -> Self {
+        Self::typical(SIZES[2], Duration::ZERO)
+    }
+
+    /// Whether the server is as slow as the real one.
+    pub(super) fn is_slow(&self) -> bool {
+        self.latency == SLOW
+    }
+
     /// How many replies must be waited for one after the other.
     ///
     /// The first page is always fetched alone, because it says how many there are.
     fn rounds(&self) -> u64 {
-        let pages = self.profiles.div_ceil(PAGE_SIZE).max(1);
+        let pages = self.profiles.div_ceil(self.page_size).max(1);
         match self.mode {
             Mode::Parallel => 1 + (pages - 1).div_ceil(WORKERS),
             Mode::Sequential => pages,
         }
     }
 
+    /// The time that waiting for the server alone takes.
+    pub(super) fn waiting(&self) -> Duration {
+        self.latency.saturating_mul(u32::try_from(self.rounds()).unwrap_or(u32::MAX))
+    }
+
     /// The options of `mp simulate` that make a server for it.
-    pub(crate) fn server(&self) -> Vec<String> {
+    pub(super) fn server(&self) -> Vec<String> {
         let latency = format!("{}ms", self.latency.as_millis());
-        let (profiles, page_size) = (self.profiles.to_string(), PAGE_SIZE.to_string());
+        let (profiles, page_size) = (self.profiles.to_string(), self.page_size.to_string());
         ["--quota", "off", "--profiles", &profiles, "--page-size", &page_size, "--latency", &latency]
             .map(str::to_owned)
             .to_vec()
-    }
-
-    /// The time that waiting for the server alone takes; none if the server does not make one wait.
-    pub(crate) fn ideal(&self) -> Option<Duration> {
-        let rounds = u32::try_from(self.rounds()).unwrap_or(u32::MAX);
-        (!self.latency.is_zero()).then(|| self.latency.saturating_mul(rounds))
     }
 }
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { profiles, latency, mode } = self;
-        write!(f, "{} profiles at {} ms, {}", grouped(*profiles), latency.as_millis(), mode.name())
+        let Self { profiles, page_size, latency, mode } = self;
+        let (profiles, page_size) = (grouped(*profiles), grouped(*page_size));
+        write!(f, "{profiles} profiles at {} ms, {page_size} a page, {}", latency.as_millis(), mode.name())
     }
 }
 
 /// Writes a number with a comma between thousands.
-pub(crate) fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -122,28 +208,25 @@ pub(crate) fn grouped(number: u64) -> String {
 mod tests {
     use super::*;
 
-    fn rounds(profiles: u64, mode: Mode) -> u64 {
-        Scenario { profiles, latency: Duration::ZERO, mode }.rounds()
+    fn rounds(pages: u64, mode: Mode) -> u64 {
+        Scenario { profiles: pages * 10_000, page_size: 10_000, latency: SLOW, mode }.rounds()
     }
 
     #[test]
     fn sequentially_every_page_is_a_round() {
-        assert_eq!(rounds(24_600, Mode::Sequential), 25);
-        assert_eq!(rounds(1_000, Mode::Sequential), 1);
-        assert_eq!(rounds(1_001, Mode::Sequential), 2);
+        let sequential =
+            |profiles, page_size| Scenario { profiles, page_size, latency: SLOW, mode: Mode::Sequential }.rounds();
+        assert_eq!(sequential(24_600, 1_000), 25);
+        assert_eq!(sequential(24_600, 10_000), 3);
+        assert_eq!(sequential(1_000, 1_000), 1);
+        assert_eq!(sequential(1_001, 1_000), 2);
     }
 
     #[test]
     fn in_parallel_the_first_page_comes_alone_and_the_others_in_fives() {
-        for (pages, expected) in [(1, 1), (2, 2), (6, 2), (7, 3), (11, 3), (25, 6), (26, 6), (27, 7)] {
-            assert_eq!(rounds(pages * PAGE_SIZE, Mode::Parallel), expected, "{pages} pages");
+        for (pages, expected) in [(1, 1), (2, 2), (6, 2), (7, 3), (11, 3), (25, 6), (26, 6), (27, 7), (1_000, 201)] {
+            assert_eq!(rounds(pages, Mode::Parallel), expected, "{pages} pages");
         }
-    }
-
-    #[test]
-    fn the_scenario_reaches_the_simulator() {
-        let line = Extent::Quick.scenarios()[0].server().join(" ");
-        assert!(line.contains("--profiles 24600") && line.contains("--latency 400ms"), "{line}");
     }
 
     #[test]
@@ -154,36 +237,58 @@ mod tests {
 
     #[test]
     fn twenty_five_slow_pages_take_six_waits_instead_of_twenty_five() {
-        let ideal = |mode| Scenario { profiles: 24_600, latency: Duration::from_millis(400), mode }.ideal();
-        assert_eq!(ideal(Mode::Parallel), Some(Duration::from_millis(2_400)));
-        assert_eq!(ideal(Mode::Sequential), Some(Duration::from_secs(10)));
+        let parallel = Scenario::slow_small();
+        assert_eq!(parallel.waiting(), Duration::from_millis(2_400));
+        assert_eq!(Scenario { mode: Mode::Sequential, ..parallel }.waiting(), Duration::from_secs(10));
+        assert_eq!(Scenario::million().waiting(), Duration::ZERO);
     }
 
     #[test]
-    fn without_latency_there_is_nothing_to_compare_with() {
-        assert_eq!(Scenario { profiles: 1, latency: Duration::ZERO, mode: Mode::Parallel }.ideal(), None);
+    fn the_scenario_reaches_the_simulator() {
+        let line = Scenario { page_size: 10_000, ..Scenario::slow_small() }.server().join(" ");
+        for option in ["--profiles 24600", "--latency 400ms", "--page-size 10000"] {
+            assert!(line.contains(option), "{line}");
+        }
     }
 
     #[test]
-    fn a_quick_bench_leaves_out_what_takes_long() {
+    fn only_what_would_wait_for_minutes_is_left_out_of_the_matrix() {
+        let full = Extent::Full.scenarios();
+        assert_eq!(full.len(), 3 * 2 * 3 * 2 - 1);
+        let left_out = Extent::Full.left_out();
+        assert!(left_out.contains("1,000,000 profiles at 400 ms, 1,000 a page, sequential (400 s)"), "{left_out}");
+        let waiting: Duration = full.iter().map(|scenario| scenario.waiting() * repeats(scenario)).sum();
+        assert!(waiting < Duration::from_secs(9 * 60), "{waiting:?} of waiting leaves no time for the rest");
+    }
+
+    fn repeats(scenario: &Scenario) -> u32 {
+        u32::try_from(Extent::Full.runs(scenario)).unwrap()
+    }
+
+    #[test]
+    fn a_quick_bench_is_a_part_of_the_full_one_and_has_what_the_targets_need() {
         let quick = Extent::Quick.scenarios();
         let full = Extent::Full.scenarios();
         assert!(quick.iter().all(|scenario| full.contains(scenario)), "{quick:?}");
-        assert!(quick.iter().all(|scenario| scenario.mode == Mode::Parallel && scenario.profiles < 1_000_000));
-        assert_eq!(Extent::Quick.runs(), 1);
-        assert_eq!(Extent::Full.runs() % 2, 1, "the median must be a run");
+        for needed in [Scenario::slow_small(), Scenario::slow_middle(), Scenario::middle(), Scenario::million()] {
+            assert!(quick.contains(&needed), "{needed}");
+        }
+        assert_eq!(Extent::Quick.sizes(), SIZES);
+        assert_eq!(Extent::Full.sizes(), SIZES);
+    }
+
+    #[test]
+    fn short_scenarios_are_run_an_odd_number_of_times_and_long_ones_once() {
+        assert_eq!(repeats(&Scenario::million()), 3);
+        assert_eq!(repeats(&Scenario::slow_middle()), 3);
+        assert_eq!(repeats(&Scenario { mode: Mode::Sequential, ..Scenario::slow_middle() }), 1);
+        assert_eq!(repeats(&Scenario::typical(1_000_000, Duration::from_millis(50))), 1);
+        assert_eq!(Extent::Quick.runs(&Scenario::million()), 1);
     }
 
     #[test]
     fn thousands_are_set_apart() {
-        let cases = [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (24_600, "24,600"),
-            (100_000, "100,000"),
-            (1_000_000, "1,000,000"),
-        ];
+        let cases = [(0, "0"), (999, "999"), (1_000, "1,000"), (24_600, "24,600"), (1_000_000, "1,000,000")];
         for (number, text) in cases {
             assert_eq!(grouped(number), text);
         }

@@ -23,9 +23,9 @@ pub(super) struct Usage {
 impl Usage {
     /// Looks at a process; keeps what was known if it has gone.
     fn look_at(&mut self, pid: u32) {
-        let read = |name: &str| fs::read_to_string(format!("/proc/{pid}/{name}")).ok();
-        self.peak_kib = read("status").as_deref().and_then(peak_kib).or(self.peak_kib);
-        self.cpu = read("stat").as_deref().and_then(cpu).or(self.cpu);
+        let status = fs::read_to_string(format!("/proc/{pid}/status"));
+        self.peak_kib = status.ok().as_deref().and_then(peak_kib).or(self.peak_kib);
+        self.cpu = cpu_of(pid).or(self.cpu);
     }
 }
 
@@ -57,6 +57,11 @@ impl Watch {
         drop(self.stop);
         self.thread.join().expect("looking at files does not panic")
     }
+}
+
+/// Returns the processor time that a process has used up to now.
+pub(super) fn cpu_of(pid: u32) -> Option<Duration> {
+    cpu(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
 /// Reads the greatest resident memory from the text of `/proc/PID/status`; none for a process that is ending.
@@ -117,7 +122,7 @@ mod tests {
     fn a_process_that_runs_is_seen() {
         let usage = Watch::begin(std::process::id()).end();
         assert!(usage.peak_kib.is_some_and(|kib| kib > 100), "{usage:?}");
-        assert!(usage.cpu.is_some(), "{usage:?}");
+        assert!(usage.cpu.is_some() && cpu_of(std::process::id()) >= usage.cpu, "{usage:?}");
     }
 
     #[test]

@@ -1,0 +1,281 @@
+//! What fetches are compared with: DuckDB alone loading the same profiles, and the load of `mp` without the fetch.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::fetches::{self, Fetches};
+use super::process;
+use super::room;
+use super::run::{Run, Runs};
+use super::scenario::{PAGE_SIZE, Scenario, grouped};
+use crate::failure::Failure;
+use crate::simulator::Simulator;
+
+/// From lines as the server sends them. What `mp` lifts out of the properties, `$last_seen`, is lifted as far as SQL
+/// does that easily.
+const FROM_JSONL: [&str; 2] = [
+    r#"CREATE TABLE profiles AS SELECT json->>'$."$distinct_id"' AS distinct_id, json->'$."$properties"' AS properties,
+       try_cast(json->>'$."$properties"."$last_seen"' AS TIMESTAMP) AS last_seen
+       FROM read_json_objects('profiles.jsonl', format = 'newline_delimited')"#,
+    "CHECKPOINT",
+];
+
+/// From pages as `mp` stages them, with the statement that `mp` uses.
+const FROM_PAGES: [&str; 3] = [
+    "CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP)",
+    "INSERT INTO profiles SELECT distinct_id, properties::JSON, last_seen FROM read_parquet('page-*.parquet')",
+    "CHECKPOINT",
+];
+
+/// Exit code of a fetch that may not go on because the account is refused.
+const EXIT_REFUSED: i32 = 2;
+/// Exit code of a load that lacks pages.
+const EXIT_PARTIAL: i32 = 1;
+
+/// The loads of one number of profiles.
+#[derive(Clone, Debug)]
+pub(super) struct Loads {
+    /// How many there are in the JSONL file: as many as in the scenarios.
+    pub(super) profiles: u64,
+    /// How many are staged: full pages only.
+    pub(super) staged: u64,
+    /// By DuckDB alone, from the JSONL file; its statements only.
+    pub(super) jsonl: Option<Runs>,
+    /// By DuckDB alone, from the staged pages; its statements only.
+    pub(super) pages: Option<Runs>,
+    /// By `mp`, from the staged pages; without what the process needs to start.
+    pub(super) ours: Runs,
+}
+
+impl Loads {
+    /// The load of `mp` for as many profiles as in the scenarios.
+    pub(super) fn load(&self) -> Duration {
+        let share = u32::try_from(self.profiles).unwrap_or(u32::MAX);
+        let of = u32::try_from(self.staged.max(1)).unwrap_or(u32::MAX);
+        self.ours.wall() * share / of
+    }
+}
+
+/// Measures loads.
+pub(super) struct Alone<'a> {
+    pub(super) fetches: &'a Fetches<'a>,
+    /// `duckdb-alone`, where there is one.
+    pub(super) duckdb: Option<PathBuf>,
+    /// How long `mp` takes to start, which is no part of a load.
+    pub(super) start: Duration,
+}
+
+impl Alone<'_> {
+    /// Loads so many profiles, each way so many times.
+    pub(super) fn measure(&self, profiles: u64, count: usize) -> Result<Loads, Failure> {
+        let jsonl = match &self.duckdb {
+            Some(program) => Some(self.lines_alone(program, profiles, count)?),
+            None => None,
+        };
+        let staged = profiles.next_multiple_of(PAGE_SIZE);
+        let stage = Stage::make(self, staged)?;
+        let pages = match &self.duckdb {
+            Some(program) => {
+                let what = format!("DuckDB alone, {} staged profiles", grouped(staged));
+                Some(repeat(&what, count, || self.by_duckdb(program, &FROM_PAGES, &stage.pages, staged))?)
+            }
+            None => None,
+        };
+        let what = format!("mp alone, {} staged profiles", grouped(staged));
+        let ours = repeat(&what, count, || self.by_mp(&stage, staged))?;
+        for folder in ["duckdb", "load", "staged"] {
+            room::remove(&self.folder(folder))?;
+        }
+        Ok(Loads { profiles, staged, jsonl, pages, ours })
+    }
+
+    fn lines_alone(&self, program: &Path, profiles: u64, count: usize) -> Result<Runs, Failure> {
+        let folder = self.folder("jsonl");
+        room::empty(&folder)?;
+        let simulator = self.fetches.simulator(&Scenario::typical(profiles, Duration::ZERO).server())?;
+        let file = folder.join("profiles.jsonl");
+        let cannot = |error| Failure::new(format!("cannot write {}: {error}", file.display()));
+        let lines = File::create(&file).map_err(cannot)?;
+        let mut command = self.fetches.fetch(&simulator, &folder.join("x.db"));
+        command.args(["--quiet", "--parallel", "--stdout", "--raw"]).stdout(lines.try_clone().map_err(cannot)?);
+        process::timed(command, 0)?;
+        // Else it would be written to the disk while DuckDB is measured.
+        lines.sync_all().map_err(cannot)?;
+        drop(simulator);
+        let what = format!("DuckDB alone, {} profiles from JSONL", grouped(profiles));
+        let runs = repeat(&what, count, || self.by_duckdb(program, &FROM_JSONL, &folder, profiles))?;
+        room::remove(&folder)?;
+        Ok(runs)
+    }
+
+    /// Runs the statements in a folder, into a new database.
+    fn by_duckdb(&self, program: &Path, sql: &[&str], folder: &Path, expected: u64) -> Result<Run, Failure> {
+        let target = self.folder("duckdb");
+        room::empty(&target)?;
+        let database = target.join("x.db");
+        let mut command = self.fetches.cargo.linked(program);
+        command.current_dir(folder).arg(&database).args(sql);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let took = process::timed(command, 0)?;
+        let wall = statements(&took.printed, expected)?;
+        Ok(Run { wall, usage: took.usage, simulator_cpu: None, database: fetches::size(&database)? })
+    }
+
+    /// Loads a copy of the stage.
+    fn by_mp(&self, stage: &Stage, expected: u64) -> Result<Run, Failure> {
+        let folder = self.folder("load");
+        room::remove(&folder)?;
+        copy(&stage.folder, &folder)
+            .map_err(|error| Failure::new(format!("cannot copy {}: {error}", stage.folder.display())))?;
+        let database = folder.join("x.db");
+        let mut command = self.fetches.mp(&stage.simulator, &database);
+        command.args(["fetch", "resume", "--accept-partial", "--no-progress"]);
+        let took = process::timed(command, EXIT_PARTIAL)?;
+        self.fetches.check_count(&stage.simulator, &database, expected)?;
+        let wall = took.wall.saturating_sub(self.start);
+        Ok(Run { wall, usage: took.usage, simulator_cpu: None, database: fetches::size(&database)? })
+    }
+
+    fn folder(&self, name: &str) -> PathBuf {
+        self.fetches.folder.join(name)
+    }
+}
+
+fn repeat(what: &str, count: usize, mut once: impl FnMut() -> Result<Run, Failure>) -> Result<Runs, Failure> {
+    Runs::of(count, |number| {
+        let run = once()?;
+        eprintln!("bench: {what}: {:.2} s ({number} of {count})", run.wall.as_secs_f64());
+        Ok(run)
+    })
+}
+
+/// A fetch that has staged all its full pages and then been refused the last one.
+struct Stage {
+    simulator: Simulator,
+    folder: PathBuf,
+    /// The folder of the pages.
+    pages: PathBuf,
+}
+
+impl Stage {
+    fn make(alone: &Alone<'_>, staged: u64) -> Result<Self, Failure> {
+        let folder = alone.folder("staged");
+        room::empty(&folder)?;
+        let mut options = Scenario::typical(staged + 1, Duration::ZERO).server();
+        let wanted = staged / PAGE_SIZE;
+        options.extend(["--fault".to_owned(), format!("pages={wanted} status=401 times=always")]);
+        let simulator = alone.fetches.simulator(&options)?;
+        // One page after the other: all others are staged when the last one is asked for.
+        let command: Command = alone.fetches.fetch(&simulator, &folder.join("x.db"));
+        process::timed(command, EXIT_REFUSED)?;
+        let pages = pages_folder(&folder.join("x.db.stage")).ok_or_else(|| {
+            Failure::new(format!("there are no staged pages in {}", folder.display()))
+                .way_out("the layout of a stage has changed; let `pages_folder` in xtask/src/bench/alone.rs follow it")
+        })?;
+        let found = entries(&pages).iter().filter(|path| is_page(path)).count() as u64;
+        if found == wanted {
+            return Ok(Self { simulator, folder, pages });
+        }
+        Err(Failure::new(format!("{found} pages are staged, but it should be {wanted}"))
+            .way_out("find the defect with `cargo xtask check`"))
+    }
+}
+
+/// Finds the folder of the pages in a stage with one run.
+fn pages_folder(stage: &Path) -> Option<PathBuf> {
+    let folders = |path: &Path| entries(path).into_iter().filter(|path| path.is_dir()).max();
+    folders(&folders(stage)?).filter(|folder| entries(folder).iter().any(|path| is_page(path)))
+}
+
+fn is_page(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str);
+    name.is_some_and(|name| name.starts_with("page-") && name.ends_with(".parquet"))
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// Copies a folder. Pages are never written to, so that they can be one file in both.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let path = entry?.path();
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            copy(&path, &target)?;
+        } else if is_page(&path) {
+            fs::hard_link(&path, &target)?;
+        } else {
+            fs::copy(&path, &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds up the seconds of the statements; one of them must have made so many rows.
+fn statements(printed: &str, expected: u64) -> Result<Duration, Failure> {
+    let unreadable = || {
+        Failure::new(format!("duckdb-alone printed what is not understood: {}", printed.trim()))
+            .way_out("it should print {\"seconds\": 0.1, \"rows\": 1} for each statement")
+    };
+    let (mut seconds, mut rows) = (0.0, 0);
+    for line in printed.lines() {
+        let line: Value = serde_json::from_str(line).map_err(|_| unreadable())?;
+        seconds += line["seconds"].as_f64().ok_or_else(unreadable)?;
+        rows = rows.max(line["rows"].as_u64().ok_or_else(unreadable)?);
+    }
+    if rows == expected {
+        return Duration::try_from_secs_f64(seconds).map_err(|_| unreadable());
+    }
+    let problem = format!("DuckDB should have loaded {} profiles alone, but says {}", grouped(expected), grouped(rows));
+    Err(Failure::new(problem)
+        .way_out("a wrong result has no speed; look at the statements in xtask/src/bench/alone.rs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seconds_of_all_statements_count_and_the_rows_must_be_right() {
+        let printed =
+            "{\"seconds\": 0.5, \"rows\": 0}\n{\"seconds\": 1.25, \"rows\": 7}\n{\"seconds\":0.25,\"rows\":0}\n";
+        assert_eq!(statements(printed, 7).unwrap(), Duration::from_secs(2));
+        let failure = statements(printed, 8).unwrap_err().to_string();
+        assert!(failure.contains("8 profiles") && failure.contains("says 7"), "{failure}");
+        for printed in ["nonsense", "{\"rows\": 7}", "{\"seconds\": -1, \"rows\": 7}"] {
+            assert!(statements(printed, 7).unwrap_err().to_string().contains("not understood"), "{printed}");
+        }
+    }
+
+    #[test]
+    fn the_load_is_that_of_the_scenario_and_not_of_the_stage() {
+        let ours = Runs(vec![Run { wall: Duration::from_millis(250), ..Run::default() }]);
+        let loads = Loads { profiles: 24_600, staged: 25_000, jsonl: None, pages: None, ours };
+        assert_eq!(loads.load(), Duration::from_millis(246));
+    }
+
+    #[test]
+    fn a_stage_is_found_and_copied_with_its_pages_linked() {
+        let folder = std::env::temp_dir().join(format!("xtask-alone-{}", std::process::id()));
+        let pages = folder.join("a/x.db.stage/run-1/generation-0");
+        fs::create_dir_all(&pages).unwrap();
+        assert_eq!(pages_folder(&folder.join("a/x.db.stage")), None);
+        for name in ["page-000000-abc.parquet", "rejects-000000-abc.parquet", "../manifest.json"] {
+            fs::write(pages.join(name), "{}").unwrap();
+        }
+        assert_eq!(pages_folder(&folder.join("a/x.db.stage")), Some(pages));
+        copy(&folder.join("a"), &folder.join("b")).unwrap();
+        let copied = pages_folder(&folder.join("b/x.db.stage")).unwrap();
+        assert_eq!(entries(&copied).len(), 2);
+        assert!(copied.join("../manifest.json").is_file());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

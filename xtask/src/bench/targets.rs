@@ -1,0 +1,137 @@
+//! The targets, and whether they are met.
+
+use std::time::Duration;
+
+use super::report::{Results, mebibytes, per_100_000, ratio};
+use super::scenario::{Scenario, grouped};
+use super::table::{Align, Table};
+
+/// At most so many times waiting for the server plus the load.
+const SLOW_MAX: f64 = 1.05;
+/// Seconds for the load of 100,000 profiles, at most.
+const LOAD_MAX: f64 = 0.65;
+/// At most so many times DuckDB's own time for the same statement.
+const LOAD_RATIO_MAX: f64 = 1.2;
+/// At most so many times DuckDB's own time for the same profiles from JSONL, without waiting.
+const MILLION_RATIO_MAX: f64 = 2.5;
+/// Seconds of processor time for a million profiles, at most.
+const MILLION_CPU_MAX: f64 = 20.0;
+/// Milliseconds for `mp --version` and for `select 1`, at most.
+const VERSION_MAX: f64 = 15.0;
+const QUERY_MAX: f64 = 80.0;
+/// MiB for a million profiles, at most; with `--memory 256MB`; and at most so many times slower with it.
+const PEAK_MAX: f64 = 450.0;
+const LIMITED_PEAK_MAX: f64 = 300.0;
+const LIMITED_RATIO_MAX: f64 = 1.5;
+/// At most so many times the time for ten times the profiles.
+const GROWTH_MAX: f64 = 10.5;
+
+/// What should hold, and what was reached.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Target {
+    what: String,
+    unit: &'static str,
+    most: f64,
+    /// None if it was not measured.
+    reached: Option<f64>,
+}
+
+impl Target {
+    fn verdict(&self) -> &'static str {
+        match self.reached {
+            None => "not measured",
+            Some(reached) if reached <= self.most => "met",
+            Some(_) => "NOT MET",
+        }
+    }
+}
+
+/// Compares what was measured with the targets.
+pub(super) fn judge(results: &Results) -> Vec<Target> {
+    let mut all = Vec::new();
+    let mut target = |what: String, most: f64, unit: &'static str, reached: Option<f64>| {
+        all.push(Target { what, unit, most, reached });
+    };
+    for scenario in [Scenario::slow_small(), Scenario::slow_middle()] {
+        let what = format!("{} profiles at 400 ms: wall / (rounds x latency + load)", grouped(scenario.profiles));
+        target(what, SLOW_MAX, "", beside_waiting_and_load(results, scenario));
+    }
+    for loads in &results.loads {
+        let (ours, staged) = (loads.ours.wall(), loads.staged);
+        let name = grouped(staged);
+        target(format!("load of {name}, for each 100,000"), LOAD_MAX, " s", Some(per_100_000(ours, staged)));
+        let alone = loads.pages.as_ref().map(|alone| ratio(ours, alone.wall()));
+        target(format!("load of {name} / DuckDB alone"), LOAD_RATIO_MAX, "", alone);
+    }
+    let million = results.fetch(Scenario::million());
+    let jsonl = million.zip(results.ideal(&Scenario::million())).map(|(runs, ideal)| ratio(runs.wall(), ideal));
+    target("1,000,000 at 0 ms: wall / DuckDB alone from JSONL".to_owned(), MILLION_RATIO_MAX, "", jsonl);
+    let cpu = million.and_then(|runs| runs.median().usage.cpu).map(|cpu| cpu.as_secs_f64());
+    target("1,000,000 at 0 ms: CPU".to_owned(), MILLION_CPU_MAX, " s", cpu);
+    target("1,000,000: peak memory, at most of all scenarios".to_owned(), PEAK_MAX, " MiB", peak(results));
+    let limited = results.limited.as_ref().map(|measured| &measured.runs);
+    let limited_peak = limited.and_then(|runs| runs.peak_kib()).map(in_mib);
+    target("the same with --memory 256MB".to_owned(), LIMITED_PEAK_MAX, " MiB", limited_peak);
+    let slower = limited.zip(million).map(|(limited, million)| ratio(limited.wall(), million.wall()));
+    target("wall with --memory 256MB / without".to_owned(), LIMITED_RATIO_MAX, "", slower);
+    target("time for ten times the profiles, at 0 ms".to_owned(), GROWTH_MAX, "", growth(results));
+    target("mp --version".to_owned(), VERSION_MAX, " ms", Some(milliseconds(results.version)));
+    let size = results.query.map_or_else(|| "?".to_owned(), |query| mebibytes(query.database));
+    let query = results.query.map(|query| milliseconds(query.wall));
+    target(format!("mp query sql 'select 1', database of {size} MiB"), QUERY_MAX, " ms", query);
+    all
+}
+
+fn beside_waiting_and_load(results: &Results, scenario: Scenario) -> Option<f64> {
+    let best = scenario.waiting() + results.loads(scenario.profiles)?.load();
+    Some(ratio(results.fetch(scenario)?.wall(), best))
+}
+
+/// The greatest peak of all fetches of a million.
+fn peak(results: &Results) -> Option<f64> {
+    let profiles = Scenario::million().profiles;
+    let fetches = results.fetches.iter().filter(|measured| measured.scenario.profiles == profiles);
+    fetches.filter_map(|measured| measured.runs.peak_kib()).max().map(in_mib)
+}
+
+/// How many times longer ten times the profiles take. The two sizes are not exactly ten times each other.
+fn growth(results: &Results) -> Option<f64> {
+    let for_each = |scenario: Scenario| {
+        Some(per_100_000(results.fetch(scenario)?.wall(), scenario.profiles)).filter(|seconds| *seconds > 0.0)
+    };
+    Some(10.0 * for_each(Scenario::million())? / for_each(Scenario::middle())?)
+}
+
+fn in_mib(kib: u64) -> f64 {
+    kib.div_ceil(1024) as f64
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// Lays the targets out.
+pub(super) fn table(targets: &[Target]) -> Table {
+    let columns =
+        [("target", Align::Left), ("at most", Align::Right), ("reached", Align::Right), ("verdict", Align::Left)];
+    let row = |target: &Target| {
+        let shown = |number: f64| format!("{}{}", rounded(number), target.unit);
+        let reached = target.reached.map_or_else(|| "-".to_owned(), shown);
+        let most = format!("{}{}", target.most, target.unit);
+        vec![target.what.clone(), most, reached, target.verdict().to_owned()]
+    };
+    Table { title: "Targets", columns: columns.to_vec(), rows: targets.iter().map(row).collect() }
+}
+
+/// Three digits, so that what is just above a limit does not look like it.
+fn rounded(number: f64) -> String {
+    match number {
+        n if n < 10.0 => format!("{n:.3}"),
+        n if n < 100.0 => format!("{n:.1}"),
+        n => format!("{n:.0}"),
+    }
+}
+
+#[cfg(test)]
+#[path = "targets_test.rs"]
+mod targets_test;
