@@ -144,7 +144,7 @@ fn measure(fetches: &Fetches<'_>, duckdb: Option<PathBuf>, extent: Extent) -> Re
         results.fetches.push(fetches.measure(scenario, extent.runs(&scenario), &[])?);
         if scenario == Scenario::million() {
             // Its database is still there.
-            results.query = Some(startup::query(fetches, &fetches.database())?);
+            results.query = Some(startup::query(fetches, &fetches.database(), alone.duckdb.as_deref())?);
             results.limited = startup::limited(fetches, extent.repeats())?;
         }
     }
