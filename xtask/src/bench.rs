@@ -69,7 +69,7 @@ pub(crate) fn bench(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
     }
     let seconds = begun.elapsed().as_secs();
     let mut lines =
-        vec![format!("`{}`, {} min {} s once built", wanted.command(), seconds / 60, seconds % 60), machine.line()];
+        vec![format!("`{}`, {} min {} s once built.", wanted.command(), seconds / 60, seconds % 60), machine.line()];
     lines.push(method(wanted.extent, load));
     lines.push(wanted.extent.left_out());
     lines.extend(results.speedups());
@@ -86,12 +86,12 @@ pub(crate) fn bench(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
 /// Says how the numbers came about.
 fn method(extent: Extent, load: Option<(String, String)>) -> String {
     let runs = match extent.repeats() {
-        1 => "one run each".to_owned(),
-        n => format!("the median of {n} runs unless the table says 1, and the greatest of their peaks"),
+        1 => "One run each".to_owned(),
+        n => format!("The median of {n} runs unless the table says 1, and the greatest of their peaks"),
     };
     let load =
         load.map_or_else(String::new, |(before, after)| format!("; load average {before} before, {after} after"));
-    format!("{runs}{load}")
+    format!("{runs}{load}.")
 }
 
 /// The programs that are run.
@@ -158,8 +158,8 @@ mod tests {
     #[test]
     fn the_method_names_the_load_where_it_is_known() {
         let text = method(Extent::Full, Some(("0.50".to_owned(), "1.75".to_owned())));
-        assert!(text.contains("median of 3") && text.contains("0.50 before, 1.75 after"), "{text}");
-        assert_eq!(method(Extent::Quick, None), "one run each");
+        assert!(text.contains("The median of 3") && text.contains("0.50 before, 1.75 after"), "{text}");
+        assert_eq!(method(Extent::Quick, None), "One run each.");
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl Machine {
     pub(super) fn line(&self) -> String {
         let Self { processor, cores, memory, kernel, date, commit } = self;
         format!(
-            "{processor}, processors: {cores}, shared with the simulator; memory: {memory}; {kernel}; {date}; commit {commit}"
+            "{processor}, processors: {cores}, shared with the simulator; memory: {memory}; {kernel}; {date}; commit {commit}."
         )
     }
 }

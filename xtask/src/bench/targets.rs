@@ -10,6 +10,8 @@ use super::table::{Align, Table};
 const SLOW_MAX: f64 = 1.05;
 /// Seconds for the load of 100,000 profiles, at most.
 const LOAD_MAX: f64 = 0.65;
+/// Smaller loads are not judged: opening and closing the file is most of them.
+const LOAD_JUDGED_FROM: u64 = 100_000;
 /// At most so many times DuckDB's own time for the same statement.
 const LOAD_RATIO_MAX: f64 = 1.2;
 /// At most so many times DuckDB's own time for the same profiles from JSONL, without waiting.
@@ -56,7 +58,7 @@ pub(super) fn judge(results: &Results) -> Vec<Target> {
         let what = format!("{} profiles at 400 ms: wall / (rounds x latency + load)", grouped(scenario.profiles));
         target(what, SLOW_MAX, "", beside_waiting_and_load(results, scenario));
     }
-    for loads in &results.loads {
+    for loads in results.loads.iter().filter(|loads| loads.staged >= LOAD_JUDGED_FROM) {
         let (ours, staged) = (loads.ours.wall(), loads.staged);
         let name = grouped(staged);
         target(format!("load of {name}, for each 100,000"), LOAD_MAX, " s", Some(per_100_000(ours, staged)));
@@ -123,13 +125,17 @@ pub(super) fn table(targets: &[Target]) -> Table {
     Table { title: "Targets", columns: columns.to_vec(), rows: targets.iter().map(row).collect() }
 }
 
-/// Three digits, so that what is just above a limit does not look like it.
+/// Three digits or more, rounded up, so that what is just above a limit does not look like it.
 fn rounded(number: f64) -> String {
-    match number {
-        n if n < 10.0 => format!("{n:.3}"),
-        n if n < 100.0 => format!("{n:.1}"),
-        n => format!("{n:.0}"),
-    }
+    let digits = match number {
+        n if n < 10.0 => 3,
+        n if n < 100.0 => 2,
+        _ => 0,
+    };
+    let factor = 10_f64.powi(digits);
+    // What is a hair above only because of how fractions are stored is not above.
+    let up = (number * factor - 1e-6).ceil() / factor;
+    format!("{up:.*}", usize::try_from(digits).unwrap_or_default())
 }
 
 #[cfg(test)]
