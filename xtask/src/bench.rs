@@ -53,6 +53,10 @@ pub(crate) fn bench(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
     }
     let room = Room::enter(places)?;
     let programs = Programs::find(cargo, &places.root, wanted.built.as_deref())?;
+    let has_steps = wanted.extent == Extent::Full && programs.can_be_built;
+    if has_steps {
+        micro::build(cargo)?;
+    }
     let fetches = Fetches { cargo, mp: programs.mp, folder: &room.folder };
     let machine = Machine::look(&places.root);
     let (begun, load_before) = (Instant::now(), load_average());
@@ -62,7 +66,7 @@ pub(crate) fn bench(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
     for table in &tables {
         println!("{}", table.text());
     }
-    if wanted.extent == Extent::Full && programs.can_be_built {
+    if has_steps {
         let steps = micro::measure(cargo)?;
         println!("{}", steps.text());
         tables.push(steps);

@@ -1,20 +1,22 @@
 //! The single steps of a fetch, measured by criterion in `crates/mixpanel-bench`.
 
+use std::process::{Output, Stdio};
+
 use super::table::{Align, Table};
-use crate::cargo::Cargo;
+use crate::cargo::{Cargo, cannot_run};
 use crate::failure::Failure;
 
 /// The package and its benches.
 const BENCHES: [&str; 5] = ["bench", "--package", super::PACKAGE, "--bench", "times"];
 
+/// Builds the benches, so that nobody waits for that later, or for a mistake in them.
+pub(super) fn build(cargo: &Cargo<'_>) -> Result<(), Failure> {
+    run(cargo, &["--no-run"]).map(|_| ())
+}
+
 /// Runs the benches and reads what they print.
 pub(super) fn measure(cargo: &Cargo<'_>) -> Result<Table, Failure> {
-    let output = cargo.building(&BENCHES).stderr(std::process::Stdio::inherit()).output();
-    let output = output.map_err(|error| crate::cargo::cannot_run(&error))?;
-    if !output.status.success() {
-        return Err(Failure::new(format!("the benches of single steps failed ({})", output.status))
-            .way_out(format!("try `cargo {} --no-default-features`", BENCHES.join(" "))));
-    }
+    let output = run(cargo, &[])?;
     let rows = rows(&String::from_utf8_lossy(&output.stdout));
     if rows.is_empty() {
         return Err(Failure::new("the benches of single steps printed no times")
@@ -22,6 +24,16 @@ pub(super) fn measure(cargo: &Cargo<'_>) -> Result<Table, Failure> {
     }
     let columns = vec![("step", Align::Left), ("time", Align::Right), ("throughput", Align::Right)];
     Ok(Table { title: "Single steps", columns, rows })
+}
+
+fn run(cargo: &Cargo<'_>, options: &[&str]) -> Result<Output, Failure> {
+    let mut command = cargo.building(&BENCHES);
+    let output = command.args(options).stderr(Stdio::inherit()).output().map_err(|error| cannot_run(&error))?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    Err(Failure::new(format!("the benches of single steps failed ({})", output.status))
+        .way_out(format!("try `cargo {} --no-default-features`", BENCHES.join(" "))))
 }
 
 /// Reads name, time and throughput of each bench.
