@@ -2,6 +2,7 @@
 
 mod depth;
 mod last_seen;
+mod object;
 mod page;
 mod profile;
 mod rows;

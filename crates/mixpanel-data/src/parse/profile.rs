@@ -1,23 +1,23 @@
 //! One record of a page: what of it becomes a row, and why not.
 
 use std::borrow::Cow;
-
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use std::cmp::Ordering;
 
 use super::depth::is_deeper_than;
 use super::last_seen::parse_last_seen;
+use super::object::Cursor;
 use super::rows::RowsBuilder;
 use crate::limits::{JSON_DEPTH_MAX, PROFILE_BYTES_MAX};
 
-/// The two keys of a record that matter. Unknown keys are ignored; `null` counts as missing.
-#[derive(Deserialize)]
+const DISTINCT_ID: &str = "$distinct_id";
+const PROPERTIES: &str = "$properties";
+const LAST_SEEN: &str = "$last_seen";
+
+/// The two members of a record that matter, as they stand in its text. Others are ignored; `null` counts as missing.
+#[derive(Default)]
 struct Record<'a> {
-    #[serde(rename = "$distinct_id", borrow, default)]
-    distinct_id: Option<&'a RawValue>,
-    #[serde(rename = "$properties", borrow, default)]
-    properties: Option<&'a RawValue>,
+    distinct_id: Option<&'a str>,
+    properties: Option<&'a str>,
 }
 
 /// Space that is used again for every record.
@@ -30,6 +30,7 @@ pub(super) struct Scratch {
 /// Where a member of the properties object stands in its text.
 struct Member {
     start: usize,
+    value_start: usize,
     end: usize,
     is_last_seen: bool,
 }
@@ -45,9 +46,9 @@ fn try_push(rows: &mut RowsBuilder, raw: &str, scratch: &mut Scratch) -> Result<
     if !raw.starts_with('{') {
         return Err("not a profile: not an object".to_owned());
     }
-    let record: Record<'_> = serde_json::from_str(raw).map_err(|error| format!("not a profile: {error}"))?;
-    let distinct_id = read_distinct_id(record.distinct_id.map(RawValue::get))?;
-    let properties = record.properties.map_or("{}", RawValue::get);
+    let record = read_record(raw, &mut scratch.members)?;
+    let distinct_id = read_distinct_id(record.distinct_id.filter(|value| *value != "null"))?;
+    let properties = record.properties.filter(|value| *value != "null").unwrap_or("{}");
     if !properties.starts_with('{') {
         return Err("`$properties` is not an object".to_owned());
     }
@@ -60,10 +61,62 @@ fn try_push(rows: &mut RowsBuilder, raw: &str, scratch: &mut Scratch) -> Result<
     if has_lone_surrogate(properties) {
         return Err("a string holds half a surrogate pair, which is not Unicode".to_owned());
     }
-    let last_seen = lift_last_seen(properties, scratch)?;
+    let last_seen = lift_last_seen(properties, scratch);
     let kept = if last_seen.is_some() { scratch.text.as_str() } else { properties };
     rows.push(&distinct_id, kept, last_seen);
     Ok(())
+}
+
+/// Finds the members of a record, and those of its properties.
+fn read_record<'a>(raw: &'a str, members: &mut Vec<Member>) -> Result<Record<'a>, String> {
+    members.clear();
+    let mut record = Record::default();
+    let mut cursor = Cursor::enter(raw, 0);
+    while let Some(key) = cursor.next_key() {
+        if is_key(key, DISTINCT_ID) {
+            set_once(&mut record.distinct_id, cursor.value(), DISTINCT_ID)?;
+        } else if is_key(key, PROPERTIES) {
+            let value = if cursor.is_at_object() {
+                let end = read_properties(raw, cursor.position(), members);
+                cursor.value_until(end)
+            } else {
+                cursor.value()
+            };
+            set_once(&mut record.properties, value, PROPERTIES)?;
+        } else {
+            cursor.value();
+        }
+    }
+    Ok(record)
+}
+
+fn set_once<'a>(field: &mut Option<&'a str>, value: &'a str, key: &str) -> Result<(), String> {
+    match field.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("not a profile: it has `{key}` twice")),
+    }
+}
+
+/// Notes where the members of the properties stand, from their own start. Returns where the object ends.
+fn read_properties(raw: &str, start: usize, members: &mut Vec<Member>) -> usize {
+    let mut cursor = Cursor::enter(raw, start);
+    while let Some(key) = cursor.next_key() {
+        let is_last_seen = is_key(key, LAST_SEEN);
+        let key_start = key.as_ptr().addr() - raw.as_ptr().addr();
+        let value_start = cursor.position() - start;
+        cursor.value();
+        members.push(Member { start: key_start - start, value_start, end: cursor.position() - start, is_last_seen });
+    }
+    cursor.position()
+}
+
+/// Compares a key as it stands in the text; one with escapes, such as `"\u0024last_seen"`, is decoded first.
+fn is_key(raw: &str, key: &str) -> bool {
+    match raw.len().cmp(&(key.len() + 2)) {
+        Ordering::Less => false,
+        Ordering::Equal => &raw[1..raw.len() - 1] == key,
+        Ordering::Greater => raw.contains('\\') && serde_json::from_str::<String>(raw).is_ok_and(|text| text == key),
+    }
 }
 
 fn read_distinct_id(raw: Option<&str>) -> Result<Cow<'_, str>, String> {
@@ -80,15 +133,11 @@ fn read_distinct_id(raw: Option<&str>) -> Result<Cow<'_, str>, String> {
 
 /// Reads `$last_seen` and writes the properties without it to `scratch.text`, every other byte as it was. `None` when it
 /// is missing or cannot be read as a time; then it stays where it is. Of several, the last one counts.
-fn lift_last_seen(properties: &str, scratch: &mut Scratch) -> Result<Option<i64>, String> {
-    scratch.members.clear();
-    let mut last_seen = None;
-    let mut deserializer = serde_json::Deserializer::from_str(properties);
-    let visitor = Members { text: properties, members: &mut scratch.members, last_seen: &mut last_seen };
-    deserializer.deserialize_map(visitor).map_err(|error| format!("`$properties` cannot be read: {error}"))?;
-    let Some(micros) = last_seen.and_then(read_time) else { return Ok(None) };
+fn lift_last_seen(properties: &str, scratch: &mut Scratch) -> Option<i64> {
+    let last = scratch.members.iter().rev().find(|member| member.is_last_seen)?;
+    let micros = read_time(&properties[last.value_start..last.end])?;
     remove_last_seen(properties, scratch);
-    Ok(Some(micros))
+    Some(micros)
 }
 
 fn read_time(raw: &str) -> Option<i64> {
@@ -121,45 +170,6 @@ fn remove_last_seen(properties: &str, scratch: &mut Scratch) {
         copied_to = cut_to;
     }
     text.push_str(&properties[copied_to..]);
-}
-
-/// Notes where the members of an object are. Keys and values are raw, so nothing in them can fail.
-struct Members<'a, 'text> {
-    text: &'text str,
-    members: &'a mut Vec<Member>,
-    last_seen: &'a mut Option<&'text str>,
-}
-
-impl<'text> Visitor<'text> for Members<'_, 'text> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'text>>(self, mut map: A) -> Result<(), A::Error> {
-        let origin = self.text.as_ptr().addr();
-        while let Some(key) = map.next_key::<&'text RawValue>()? {
-            let value = map.next_value::<&'text RawValue>()?.get();
-            let is_last_seen = is_last_seen_key(key.get());
-            if is_last_seen {
-                *self.last_seen = Some(value);
-            }
-            let start = key.get().as_ptr().addr() - origin;
-            let end = value.as_ptr().addr() - origin + value.len();
-            self.members.push(Member { start, end, is_last_seen });
-        }
-        Ok(())
-    }
-}
-
-/// Compares a key as it stands in the text; one with escapes, such as `"\u0024last_seen"`, is decoded first.
-fn is_last_seen_key(raw: &str) -> bool {
-    const KEY: &str = "$last_seen";
-    if raw.contains('\\') {
-        return serde_json::from_str::<String>(raw).is_ok_and(|key| key == KEY);
-    }
-    raw.len() == KEY.len() + 2 && &raw[1..raw.len() - 1] == KEY
 }
 
 /// Looks for an escape such as `\ud83d` that is not followed by its other half, or precedes none.

@@ -1,0 +1,164 @@
+//! The members of a JSON object, as they stand in its text.
+//!
+//! The text has been checked when it was cut out of the reply, so looking for its members needs no second check. What is
+//! not JSON all the same makes no panic and no endless loop, but no sense either.
+
+/// A place in the text of an object, before a key or behind one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    /// Begins behind the bracket that opens an object.
+    pub(super) fn enter(text: &'a str, bracket: usize) -> Self {
+        Self { text, at: bracket + 1 }
+    }
+
+    /// Where it is, in bytes from the start of the text.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Returns the next key, in its quotes, and goes on to its value; after the last one goes behind the object.
+    pub(super) fn next_key(&mut self) -> Option<&'a str> {
+        let bytes = self.text.as_bytes();
+        self.skip(|byte| is_blank(byte) || byte == b',');
+        if bytes.get(self.at) != Some(&b'"') {
+            self.at = (self.at + 1).min(bytes.len());
+            return None;
+        }
+        let start = self.at;
+        self.at = text_end(bytes, start);
+        let key = self.text.get(start..self.at)?;
+        self.skip(|byte| is_blank(byte) || byte == b':');
+        Some(key)
+    }
+
+    /// Whether the value is an object.
+    pub(super) fn is_at_object(&self) -> bool {
+        self.text.as_bytes().get(self.at) == Some(&b'{')
+    }
+
+    /// Returns the value and goes behind it.
+    pub(super) fn value(&mut self) -> &'a str {
+        let start = self.at;
+        self.at = value_end(self.text.as_bytes(), start);
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Returns a value of which the end is known, and goes behind it.
+    pub(super) fn value_until(&mut self, end: usize) -> &'a str {
+        let start = std::mem::replace(&mut self.at, end);
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    fn skip(&mut self, is_skipped: impl Fn(u8) -> bool) {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        self.at += rest.iter().take_while(|byte| is_skipped(**byte)).count();
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
+}
+
+fn value_end(bytes: &[u8], start: usize) -> usize {
+    match bytes.get(start) {
+        Some(b'"') => text_end(bytes, start),
+        Some(b'{' | b'[') => nested_end(bytes, start),
+        _ => {
+            let ends = |byte: &u8| is_blank(*byte) || matches!(byte, b',' | b'}' | b']');
+            let rest = bytes.get(start..).unwrap_or_default();
+            start + rest.iter().position(ends).unwrap_or(rest.len())
+        }
+    }
+}
+
+/// Returns the place behind the quote that ends a text.
+fn text_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(found) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
+        if bytes[at + found] == b'"' {
+            return at + found + 1;
+        }
+        // Whatever follows a backslash does not end the text.
+        at += found + 2;
+    }
+    bytes.len()
+}
+
+/// Returns the place behind the bracket that closes an array or object.
+fn nested_end(bytes: &[u8], start: usize) -> usize {
+    let mut depth = 0;
+    let mut at = start;
+    while let Some(byte) = bytes.get(at) {
+        at += 1;
+        match byte {
+            b'"' => at = text_end(bytes, at - 1),
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn members(text: &str) -> Vec<(&str, &str)> {
+        let mut cursor = Cursor::enter(text, 0);
+        let mut found = Vec::new();
+        while let Some(key) = cursor.next_key() {
+            found.push((key, cursor.value()));
+        }
+        found
+    }
+
+    #[test]
+    fn keys_and_values_are_as_they_stand() {
+        let text = r#"{ "a\"" : [1,{"x":"]}"}] ,"b":-1.5e3,"c" :{"d":{}}, "e":"\\","f":null}tail"#;
+        let expected = [
+            (r#""a\"""#, r#"[1,{"x":"]}"}]"#),
+            (r#""b""#, "-1.5e3"),
+            (r#""c""#, r#"{"d":{}}"#),
+            (r#""e""#, r#""\\""#),
+            (r#""f""#, "null"),
+        ];
+        assert_eq!(members(text), expected);
+        for empty in ["{}", "{ \n}", "{", ""] {
+            assert_eq!(members(empty), []);
+        }
+    }
+
+    #[test]
+    fn it_ends_behind_the_object() {
+        let text = r#"{"o":{"k":{"z":"}"}} ,"p":1}"#;
+        let mut outer = Cursor::enter(text, 0);
+        outer.next_key();
+        assert!(outer.is_at_object());
+        let mut inner = Cursor::enter(text, outer.position());
+        while inner.next_key().is_some() {
+            inner.value();
+        }
+        assert_eq!(outer.value_until(inner.position()), r#"{"k":{"z":"}"}}"#);
+        assert_eq!((outer.next_key(), outer.value()), (Some("\"p\""), "1"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_not_json_ends_all_the_same(text in r#"[\{\}\[\]",:\\a é]{0,40}"#) {
+            members(&text);
+        }
+    }
+}
