@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::error::{Error, Result};
+use crate::limits::MEMORY_DEFAULT;
 use crate::parse::{RecordForm, parse_page};
 use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
 use crate::stage::{Manifest, Stage};
@@ -75,6 +76,7 @@ impl Staging {
             run: self.run(),
             missing: MissingPages::Fetch,
             lock_wait: Duration::ZERO,
+            memory: MEMORY_DEFAULT,
         };
         load(&request, &mut |_| ControlFlow::Break(())).map(|report| report.rows)
     }
