@@ -80,6 +80,17 @@ mod tests {
     }
 
     #[test]
+    fn memory_has_a_range_and_bounds_what_is_in_flight() {
+        for (megabytes, good) in [(199, false), (200, true), (1_000_000, true), (1_000_001, false)] {
+            let fetch = ProfileFetch::new("t").memory(megabytes * 1_000_000);
+            assert_eq!(prepare(&fetch, 0).is_ok(), good, "{megabytes}");
+        }
+        let in_flight = |bytes| ProfileFetch::new("t").memory(bytes).control.rules(5).flight_bytes;
+        assert!(in_flight(200_000_000) < 100_000_000);
+        assert_eq!(in_flight(1_000_000_000_000), crate::limits::FLIGHT_BYTES_MAX);
+    }
+
+    #[test]
     fn the_batch_size_has_a_range() {
         for (rows, good) in [(99, false), (100, true), (100_000, true), (100_001, false)] {
             assert_eq!(prepare(&ProfileFetch::new("t").batch_size(rows), 0).is_ok(), good, "{rows}");

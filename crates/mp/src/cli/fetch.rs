@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use mixpanel_data::Quota;
+use mixpanel_data::limits::MEMORY_RANGE;
 
 use super::duration::parse_duration;
 use super::size::parse_size;
@@ -204,7 +205,7 @@ pub(crate) struct WorkerArgs {
     pub(crate) workers: Option<u32>,
 
     /// Use at most about so much memory in all, from 200MB; with less, the load takes longer [default: 400MB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "How")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory, help_heading = "How")]
     pub(crate) memory: Option<u64>,
 }
 
@@ -243,6 +244,11 @@ pub(crate) struct ReportArgs {
 fn parse_workers(text: &str) -> Result<u32, String> {
     let workers: u32 = text.parse().map_err(|_| "expected a whole number from 1".to_owned())?;
     if workers == 0 { Err("at least 1 is needed to fetch anything".to_owned()) } else { Ok(workers) }
+}
+
+fn parse_memory(text: &str) -> Result<u64, String> {
+    let bytes = parse_size(text)?;
+    if MEMORY_RANGE.contains(&bytes) { Ok(bytes) } else { Err("expected 200MB to 1000GB".to_owned()) }
 }
 
 fn parse_quota(text: &str) -> Result<Quota, String> {
