@@ -17,18 +17,22 @@ use super::scenario::{PAGE_SIZE, Scenario, grouped};
 use crate::failure::Failure;
 use crate::simulator::Simulator;
 
+/// What every load begins with. `CREATE TABLE AS` would not say how many rows it makes.
+const TABLE: &str = "CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP)";
+
 /// From lines as the server sends them. What `mp` lifts out of the properties, `$last_seen`, is lifted as far as SQL
 /// does that easily.
-const FROM_JSONL: [&str; 2] = [
-    r#"CREATE TABLE profiles AS SELECT json->>'$."$distinct_id"' AS distinct_id, json->'$."$properties"' AS properties,
-       try_cast(json->>'$."$properties"."$last_seen"' AS TIMESTAMP) AS last_seen
+const FROM_JSONL: [&str; 3] = [
+    TABLE,
+    r#"INSERT INTO profiles SELECT json->>'$."$distinct_id"', json->'$."$properties"',
+       try_cast(json->>'$."$properties"."$last_seen"' AS TIMESTAMP)
        FROM read_json_objects('profiles.jsonl', format = 'newline_delimited')"#,
     "CHECKPOINT",
 ];
 
 /// From pages as `mp` stages them, with the statement that `mp` uses.
 const FROM_PAGES: [&str; 3] = [
-    "CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP)",
+    TABLE,
     "INSERT INTO profiles SELECT distinct_id, properties::JSON, last_seen FROM read_parquet('page-*.parquet')",
     "CHECKPOINT",
 ];
