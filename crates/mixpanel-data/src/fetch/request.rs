@@ -294,8 +294,7 @@ macro_rules! control_methods {
 
             /// Uses at most about this many bytes of memory, for the whole process;
             /// [`MEMORY_RANGE`](crate::limits::MEMORY_RANGE), default [`MEMORY_DEFAULT`](crate::limits::MEMORY_DEFAULT).
-            /// Less makes the load slower, and fetches large pages fewer at a time. Loads of many millions of profiles take
-            /// more (ten million, with the default: 560 MB).
+            /// Less makes the load slower, and fetches large pages fewer at a time.
             #[must_use]
             pub fn memory(mut self, bytes: u64) -> Self {
                 self.control.memory = bytes;

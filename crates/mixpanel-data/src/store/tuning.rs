@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use parquet::file::metadata::ParquetMetaDataReader;
 
 use crate::limits::{
-    ENGINE_MEMORY_RATIO, LOAD_THREADS_MAX, PROGRAM_BYTES, ROW_GROUP_BYTES, ROW_GROUP_ROWS, ROW_GROUPS_IN_MEMORY,
+    ENGINE_MEMORY_RATIO, LOAD_THREADS_MAX, MEMORY_RANGE, PROGRAM_BYTES, ROW_GROUP_BYTES, ROW_GROUP_ROWS,
+    ROW_GROUPS_IN_MEMORY, STAGED_BYTES_PER_KEPT,
 };
 
 /// Rows of a row group are a multiple of the engine's unit of work.
@@ -33,15 +34,20 @@ impl Tuning {
     pub(super) fn for_load(memory: u64, pages: &[PathBuf]) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = u32::try_from(processors).unwrap_or(LOAD_THREADS_MAX).clamp(1, LOAD_THREADS_MAX);
-        let (believed, used) = ENGINE_MEMORY_RATIO;
-        let engine = memory.saturating_sub(PROGRAM_BYTES) / used * believed;
+        let staged = Staged::of(pages);
+        let engine = engine_bytes(memory, staged.bytes);
         let row_group = ROW_GROUP_BYTES.min(engine / ROW_GROUPS_IN_MEMORY);
-        Self {
-            memory_mb: engine / 1_000_000,
-            threads,
-            row_group_rows: row_group_rows(row_group, mean_row_bytes(pages)),
-        }
+        Self { memory_mb: engine / 1_000_000, threads, row_group_rows: row_group_rows(row_group, staged.row_bytes) }
     }
+}
+
+/// What the engine may believe to use, so that a process that loads so many bytes stays within its memory; never less than
+/// it was tried with.
+fn engine_bytes(memory: u64, staged_bytes: u64) -> u64 {
+    let (believed, used) = ENGINE_MEMORY_RATIO;
+    let share = |beside: u64| memory.saturating_sub(beside) / used * believed;
+    let least = (*MEMORY_RANGE.start() - PROGRAM_BYTES) / used * believed;
+    share(PROGRAM_BYTES + staged_bytes / STAGED_BYTES_PER_KEPT).max(least)
 }
 
 /// The rows of a row group of so many bytes: every thread has one in memory while it fills it.
@@ -50,14 +56,24 @@ fn row_group_rows(bytes: u64, row_bytes: u64) -> u64 {
     rows.clamp(*ROW_GROUP_ROWS.start(), *ROW_GROUP_ROWS.end())
 }
 
-/// How large a row is, by what some of the pages say of themselves. A page that cannot be read says nothing here; reading
-/// it for the load will say why.
-fn mean_row_bytes(pages: &[PathBuf]) -> u64 {
-    let step = pages.len().div_ceil(SAMPLED_PAGES).max(1);
-    let sizes = pages.iter().step_by(step).filter_map(|page| rows_and_bytes(page));
-    let (rows, bytes) =
-        sizes.fold((0, 0), |(rows, bytes), (more_rows, more_bytes)| (rows + more_rows, bytes + more_bytes));
-    bytes / rows.max(1)
+/// How much is staged, uncompressed, by what some of the pages say of themselves. A page that cannot be read says nothing
+/// here; reading it for the load will say why.
+#[derive(Debug, PartialEq, Eq)]
+struct Staged {
+    bytes: u64,
+    /// Of one row, on average.
+    row_bytes: u64,
+}
+
+impl Staged {
+    fn of(pages: &[PathBuf]) -> Self {
+        let step = pages.len().div_ceil(SAMPLED_PAGES).max(1);
+        let sampled = pages.iter().step_by(step).filter_map(|page| rows_and_bytes(page));
+        let (pages_read, rows, bytes) = sampled.fold((0_u64, 0_u64, 0_u64), |(pages, all_rows, all), (rows, bytes)| {
+            (pages + 1, all_rows + rows, all + bytes)
+        });
+        Self { bytes: bytes / pages_read.max(1) * pages.len() as u64, row_bytes: bytes / rows.max(1) }
+    }
 }
 
 fn rows_and_bytes(page: &Path) -> Option<(u64, u64)> {
@@ -92,16 +108,28 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_a_row_is_that_of_the_pages() {
+    fn what_the_engine_keeps_of_many_rows_is_left_to_it() {
+        let [none, ten_gigabytes] = [0, 10_000_000_000].map(|staged| engine_bytes(MEMORY_DEFAULT, staged));
+        assert!((30_000_000..40_000_000).contains(&(none - ten_gigabytes)), "{none} {ten_gigabytes}");
+        let least = engine_bytes(*MEMORY_RANGE.start(), 0);
+        assert_eq!(engine_bytes(MEMORY_DEFAULT, u64::MAX), least);
+        assert_eq!(engine_bytes(0, 0), least);
+    }
+
+    #[test]
+    fn the_size_of_what_is_staged_is_what_the_pages_say() {
         let mut fixture = Fixture::new();
         let large = format!(r#"{{"k":"{}"}}"#, "x".repeat(3_000));
         for _ in 0..20 {
             fixture.page(&[("a", &large, None), ("b", &large, Some(1))]);
         }
-        let found = mean_row_bytes(&fixture.pages);
-        assert!((3_000..3_300).contains(&found), "{found}");
+        let about_40_rows = |found: &Staged| {
+            assert!((3_000..3_300).contains(&found.row_bytes), "{found:?}");
+            assert!((120_000..132_000).contains(&found.bytes), "{found:?}");
+        };
+        about_40_rows(&Staged::of(&fixture.pages));
         std::fs::write(&fixture.pages[0], "damaged").unwrap();
-        assert!((3_000..3_300).contains(&mean_row_bytes(&fixture.pages)));
-        assert_eq!(mean_row_bytes(&[]), 0);
+        about_40_rows(&Staged::of(&fixture.pages));
+        assert_eq!(Staged::of(&[]), Staged { bytes: 0, row_bytes: 0 });
     }
 }

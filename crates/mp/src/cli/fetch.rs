@@ -204,7 +204,7 @@ pub(crate) struct WorkerArgs {
     #[arg(long, value_name = "N", value_parser = parse_workers, help_heading = "How")]
     pub(crate) workers: Option<u32>,
 
-    /// Use about so much memory in all, from 200MB; less is slower, many millions of profiles take more [default: 400MB]
+    /// Use about so much memory in all, from 200MB; less is slower [default: 400MB]
     #[arg(long, value_name = "SIZE", value_parser = parse_memory, help_heading = "How")]
     pub(crate) memory: Option<u64>,
 }
