@@ -23,7 +23,7 @@ use crate::types::ProfileWriteTask;
 pub fn parse(body: &str, page_index: u32) -> Result<ProfileWriteTask> {
     let page = parse_page(body, RecordForm::Row).map_err(Error::internal)?;
     // The checksum is made by the client, before this step.
-    Ok(ProfileWriteTask { page_index, rows: page.rows, body_sha256: "0".repeat(64) })
+    Ok(ProfileWriteTask { page_index, rows: page.rows })
 }
 
 /// A stage, with the pages that were put into it.

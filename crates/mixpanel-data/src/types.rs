@@ -266,8 +266,6 @@ pub struct ProfileWriteTask {
     pub page_index: u32,
     /// Its rows and rejects.
     pub rows: ProfileRows,
-    /// SHA-256 of the decoded reply, in hexadecimal.
-    pub body_sha256: String,
 }
 
 /// A table of the database, as `Workspace::tables` lists it.

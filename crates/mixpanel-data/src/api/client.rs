@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use http::Method;
-use sha2::{Digest, Sha256};
 
 use crate::clock;
 use crate::credentials::Credentials;
@@ -39,8 +38,6 @@ pub(crate) struct PageReply {
     pub(crate) body: PageBody,
     /// Its decoded size.
     pub(crate) bytes: usize,
-    /// SHA-256 of its decoded bytes, in hexadecimal.
-    pub(crate) sha256: String,
 }
 
 impl ApiClient {
@@ -255,11 +252,7 @@ fn read_page(body: &[u8], form: RecordForm) -> Result<PageReply, Failure> {
         )));
     }
     let page = parse_page(text, form).map_err(bad)?;
-    Ok(PageReply { body: page, bytes: body.len(), sha256: hexadecimal(&Sha256::digest(body)) })
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(PageReply { body: page, bytes: body.len() })
 }
 
 /// Sleeps before the next attempt, or returns the failure as the final error.

@@ -209,7 +209,7 @@ impl Driver<'_> {
             return;
         }
         self.record_session().await;
-        let task = ProfileWriteTask { page_index: ask.page, rows: reply.body.rows, body_sha256: reply.sha256 };
+        let task = ProfileWriteTask { page_index: ask.page, rows: reply.body.rows };
         self.hand_to_writer(Message::Page(Box::new(task))).await;
     }
 

@@ -7,7 +7,7 @@ use crate::stage::{discard, list, read_page};
 fn task(page_index: u32) -> ProfileWriteTask {
     let body = format!(r#"{{"results":[{{"$distinct_id":"id-{page_index}","$properties":{{"n":1.50E+10}}}},null]}}"#);
     let rows = parse_page(&body, RecordForm::Row).unwrap().rows;
-    ProfileWriteTask { page_index, rows, body_sha256: "00".into() }
+    ProfileWriteTask { page_index, rows }
 }
 
 fn manifest(run_id: &str) -> Manifest {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::Compression;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
@@ -31,7 +31,6 @@ pub(super) fn page_bytes(task: &ProfileWriteTask) -> Result<Vec<u8>> {
         fact("page", task.page_index.to_string()),
         fact("rows", task.rows.len().to_string()),
         fact("rejected", task.rows.rejects().len().to_string()),
-        fact("body_sha256", task.body_sha256.clone()),
     ];
     file_of(&task.rows.to_record_batch(), facts)
 }
@@ -107,10 +106,10 @@ fn damaged(path: &Path) -> Error {
     Error::new(ErrorKind::Storage, format!("the staged page `{}` is damaged", path.display()))
 }
 
-/// Zstandard at its fastest level: the pages are read once, soon. Nobody asks them for statistics.
+/// LZ4: the pages are read once, soon (decision 0008). Nobody asks them for statistics.
 fn properties(facts: Vec<KeyValue>) -> WriterProperties {
     WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_compression(Compression::LZ4_RAW)
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_key_value_metadata((!facts.is_empty()).then_some(facts))

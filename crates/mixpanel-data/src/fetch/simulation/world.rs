@@ -287,7 +287,7 @@ impl World {
             process.session_recorded = true;
             self.hand(process, Message::Session(facts));
         }
-        let task = ProfileWriteTask { page_index: ask.page, rows: reply.body.rows, body_sha256: reply.sha256 };
+        let task = ProfileWriteTask { page_index: ask.page, rows: reply.body.rows };
         self.hand(process, Message::Page(Box::new(task)));
     }
 
