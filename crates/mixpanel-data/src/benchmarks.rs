@@ -22,7 +22,6 @@ use crate::types::ProfileWriteTask;
 /// `Internal` when the reply is no page.
 pub fn parse(body: &str, page_index: u32) -> Result<ProfileWriteTask> {
     let page = parse_page(body, RecordForm::Row).map_err(Error::internal)?;
-    // The checksum is made by the client, before this step.
     Ok(ProfileWriteTask { page_index, rows: page.rows })
 }
 
