@@ -4,6 +4,7 @@ use duckdb::Connection;
 use serde_json::Value;
 
 use super::*;
+use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::store::testing::{Fixture, Holder, Row};
 
 const PYTHON_TABLES: &str = "
@@ -34,6 +35,19 @@ fn makes_a_table_in_page_order() {
         fixture.texts("SELECT column_name || ' ' || data_type FROM duckdb_columns() WHERE table_name = 'profiles'"),
         ["distinct_id VARCHAR", "properties JSON", "last_seen TIMESTAMP"]
     );
+}
+
+#[test]
+fn pages_of_several_statements_are_one_table() {
+    let mut fixture = Fixture::new();
+    let ids: Vec<String> = (0..LOAD_PAGES_PER_STATEMENT + 2).map(|page| format!("id-{page}")).collect();
+    for id in &ids {
+        fixture.page(&[(id, "{}", Some(1))]);
+    }
+    // The last page has the first one's profile again.
+    fixture.page(&[(&ids[0], r#"{"later":true}"#, Some(2))]);
+    assert_eq!(fixture.load("r1", OnExisting::Fail).unwrap(), report(ids.len() as u64, 1));
+    assert!(fixture.ids() == [&ids[1..], &ids[..1]].concat(), "the rows are not in page order");
 }
 
 #[test]
