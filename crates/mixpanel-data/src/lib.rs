@@ -44,6 +44,7 @@ pub mod error;
 mod fetch;
 mod kill_point;
 pub mod limits;
+mod memory;
 mod parse;
 mod profile_query;
 mod stage;

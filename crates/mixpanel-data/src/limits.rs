@@ -183,9 +183,12 @@ pub const ENGINE_MEMORY_RATIO: (u64, u64) = (6, 7);
 /// where every block is, and what is in it (decision 0008).
 pub const STAGED_BYTES_PER_KEPT: u64 = 250;
 
-/// One part in so many of the memory is for decoded pages in flight: the reply, its
-/// columns and the file that is made of them.
-pub const FLIGHT_MEMORY_SHARE: u64 = 3;
+/// One part in so many of the memory is for decoded pages in flight. A page takes twice as much: the reply, and its columns.
+pub const FLIGHT_MEMORY_SHARE: u64 = 4;
+
+/// Rows of a row group of a staged page at most: the engine's unit of work. It reads a row group as a whole, and a larger one
+/// does not fit into row groups of the table (decision 0008).
+pub const STAGED_GROUP_ROWS: usize = 2_048;
 
 /// Profiles of 1 KB that a load takes in a second, for estimates: measured on two cores, 110,000 to 160,000.
 pub const LOAD_ROWS_PER_SECOND: f64 = 120_000.0;

@@ -17,6 +17,7 @@ use crate::settings::Settings;
 /// Does what the command line says, and returns how it went.
 pub(crate) fn run() -> Exit {
     keep_memory_private();
+    keep_freed_memory();
     let environment = Environment::read();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -34,6 +35,16 @@ pub(crate) fn run() -> Exit {
     }
     let result = dispatch(cli, environment, &output);
     conclude(result, &output)
+}
+
+/// Lets the allocator keep the buffers of one page for those of the next one, instead of giving them back to the kernel.
+///
+/// The allocator of glibc learns from the largest block that was ever freed how large blocks are that come and go, and
+/// keeps twice as much at hand (`mallopt(3)`, `M_MMAP_THRESHOLD`). One such block is enough, and nobody ever writes to it.
+/// Other allocators do not care. What it saves: decision 0008.
+fn keep_freed_memory() {
+    const BLOCK_BYTES: usize = 16 << 20;
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(BLOCK_BYTES)));
 }
 
 fn conclude(result: Result<Exit, Failure>, output: &Output) -> Exit {

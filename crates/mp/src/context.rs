@@ -69,7 +69,8 @@ impl Context {
 
     /// Runs what has to wait for the network.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        // Two are enough for five requests at once, and every thread has memory of its own.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new("could not start").caused_by(&error))?;
         let result = runtime.block_on(work);
         // What was given up, such as a name that the network does not resolve, must not keep anyone waiting.

@@ -1,9 +1,11 @@
 //! Sends one request at a time and says what came of it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use tokio::sync::Semaphore;
 
 use crate::clock;
 use crate::credentials::Credentials;
@@ -27,6 +29,8 @@ use super::transport::Transport;
 pub struct ApiClient {
     transport: Transport,
     governor: Governor,
+    /// As many replies are read at once as there are processors: more of them would only hold more memory.
+    readers: Arc<Semaphore>,
     /// Why the quota's ledger cannot be kept on disk, if it cannot.
     ledger_problem: Option<String>,
 }
@@ -60,7 +64,8 @@ impl ApiClient {
             }
             Err(error) => return Err(error),
         };
-        Ok(Self { transport, governor, ledger_problem })
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self { transport, governor, readers: Arc::new(Semaphore::new(processors)), ledger_problem })
     }
 
     /// Says why other processes and later runs will not know of the queries of this client, if they will not.
@@ -111,7 +116,11 @@ impl ApiClient {
         let mut attempt = 1;
         let body = loop {
             let reply = self.counted(class, self.request_body(&request, page, session_id)).await?;
-            match self.read_in_background(reply).await {
+            let outcome = match reply {
+                Ok(body) => self.read_in_background(body, RecordForm::Row).await,
+                Err(failure) => Err(failure),
+            };
+            match outcome {
                 Ok(reply) => break reply.body,
                 Err(failure) => {
                     pause_or_give_up(failure, attempt).await?;
@@ -185,12 +194,16 @@ impl ApiClient {
         self.transport.judge(super::transport::RawReply { status, headers, body }, has_session)
     }
 
-    async fn read_in_background(&self, reply: Result<Vec<u8>, Failure>) -> Result<PageReply, Failure> {
-        let body = reply?;
+    /// Reads a reply as a page where that holds nothing up. Dropping the future does not end a reading that has begun.
+    pub(crate) async fn read_in_background(&self, body: Vec<u8>, form: RecordForm) -> Result<PageReply, Failure> {
+        let bug = |_| Failure::new(FailureKind::Internal, "reading the page panicked; this is a bug");
         let client = self.clone();
-        tokio::task::spawn_blocking(move || client.read_page(&body, RecordForm::Row))
-            .await
-            .unwrap_or_else(|_| Err(Failure::new(FailureKind::Internal, "reading the page panicked; this is a bug")))
+        let permit = Arc::clone(&self.readers).acquire_owned().await;
+        let work = move || {
+            let _permit = permit;
+            client.read_page(&body, form)
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(bug(error)))
     }
 
     /// Sends a single request when the quota has room for it, and tells the ledger what came of it.

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::coordinator::Rules;
 use super::progress::FetchEvent;
 use crate::error::{Error, Result};
-use crate::limits::{FLIGHT_BYTES_MAX, FLIGHT_MEMORY_SHARE, MEMORY_RANGE};
+use crate::limits::MEMORY_RANGE;
+use crate::memory::flight_bytes;
 use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
 use crate::types::ProfileProgress;
 
@@ -94,8 +95,7 @@ impl Control {
 
     /// Returns the rules of a run with so many requests at a time.
     pub(super) fn rules(&self, workers: u32) -> Rules {
-        let share = usize::try_from(self.memory / FLIGHT_MEMORY_SHARE).unwrap_or(usize::MAX);
-        Rules { max_wait: self.max_wait, flight_bytes: share.min(FLIGHT_BYTES_MAX), ..Rules::new(workers) }
+        Rules { max_wait: self.max_wait, flight_bytes: flight_bytes(self.memory), ..Rules::new(workers) }
     }
 }
 

@@ -186,7 +186,7 @@ impl Driver<'_> {
     /// Reads a reply where that holds nothing up; the next request goes out meanwhile.
     fn read(&mut self, ask: Ask, body: Vec<u8>) {
         let (client, form) = (self.run.client.clone(), self.run.form);
-        let task = self.tasks.spawn_blocking(move || Work::Page(Box::new(client.read_page(&body, form))));
+        let task = self.tasks.spawn(async move { Work::Page(Box::new(client.read_in_background(body, form).await)) });
         self.asks.insert(task.id(), (ask, task));
     }
 

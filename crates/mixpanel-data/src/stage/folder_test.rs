@@ -40,6 +40,24 @@ fn a_staged_page_reads_back_as_it_was() {
 }
 
 #[test]
+fn a_large_page_is_staged_in_small_row_groups_and_reads_back_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stage = stage(&folder.path().join("my.db"));
+    let records: Vec<_> =
+        (0..5_000).map(|n| format!(r#"{{"$distinct_id":"id-{n}","$properties":{{"n":{n}}}}}"#)).collect();
+    let rows = parse_page(&format!(r#"{{"results":[{}]}}"#, records.join(",")), RecordForm::Row).unwrap().rows;
+    stage.write_page(&ProfileWriteTask { page_index: 0, rows }).unwrap();
+    let path = stage.page_path(0);
+    let file = fs::File::open(&path).unwrap();
+    let metadata = parquet::file::metadata::ParquetMetaDataReader::new().parse_and_finish(&file).unwrap();
+    let groups: Vec<_> = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
+    assert_eq!(groups, [2_048, 2_048, 904]);
+    let pages = read_page(&path).unwrap();
+    let ids: Vec<_> = pages.iter().flat_map(|rows| rows.iter().map(|row| row.distinct_id.to_owned())).collect();
+    assert_eq!(ids, (0..5_000).map(|n| format!("id-{n}")).collect::<Vec<_>>());
+}
+
+#[test]
 fn what_is_no_whole_page_is_removed_and_the_rest_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let mut stage = stage(&folder.path().join("my.db"));

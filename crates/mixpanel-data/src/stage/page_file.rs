@@ -13,6 +13,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::STAGED_GROUP_ROWS;
 use crate::parse::{ProfileRows, Reject};
 use crate::types::ProfileWriteTask;
 
@@ -111,6 +112,7 @@ fn properties(facts: Vec<KeyValue>) -> WriterProperties {
     WriterProperties::builder()
         .set_compression(Compression::LZ4_RAW)
         .set_dictionary_enabled(false)
+        .set_max_row_group_row_count(Some(STAGED_GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::None)
         .set_key_value_metadata((!facts.is_empty()).then_some(facts))
         .build()

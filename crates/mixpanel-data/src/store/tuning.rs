@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 
 use parquet::file::metadata::ParquetMetaDataReader;
 
-use crate::limits::{
-    ENGINE_MEMORY_RATIO, LOAD_THREADS_MAX, MEMORY_RANGE, PROGRAM_BYTES, ROW_GROUP_BYTES, ROW_GROUP_ROWS,
-    ROW_GROUPS_IN_MEMORY, STAGED_BYTES_PER_KEPT,
-};
+use crate::limits::{LOAD_THREADS_MAX, ROW_GROUP_BYTES, ROW_GROUP_ROWS, ROW_GROUPS_IN_MEMORY};
+use crate::memory::engine_bytes;
 
 /// Rows of a row group are a multiple of the engine's unit of work.
 const VECTOR_ROWS: u64 = 2_048;
@@ -35,19 +33,10 @@ impl Tuning {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = u32::try_from(processors).unwrap_or(LOAD_THREADS_MAX).clamp(1, LOAD_THREADS_MAX);
         let staged = Staged::of(pages);
-        let engine = engine_bytes(memory, staged.bytes);
+        let engine = engine_bytes(memory, staged.bytes, staged.page_bytes);
         let row_group = ROW_GROUP_BYTES.min(engine / ROW_GROUPS_IN_MEMORY);
         Self { memory_mb: engine / 1_000_000, threads, row_group_rows: row_group_rows(row_group, staged.row_bytes) }
     }
-}
-
-/// What the engine may believe to use, so that a process that loads so many bytes stays within its memory; never less than
-/// it was tried with.
-fn engine_bytes(memory: u64, staged_bytes: u64) -> u64 {
-    let (believed, used) = ENGINE_MEMORY_RATIO;
-    let share = |beside: u64| memory.saturating_sub(beside) / used * believed;
-    let least = (*MEMORY_RANGE.start() - PROGRAM_BYTES) / used * believed;
-    share(PROGRAM_BYTES + staged_bytes / STAGED_BYTES_PER_KEPT).max(least)
 }
 
 /// The rows of a row group of so many bytes: every thread has one in memory while it fills it.
@@ -61,6 +50,8 @@ fn row_group_rows(bytes: u64, row_bytes: u64) -> u64 {
 #[derive(Debug, PartialEq, Eq)]
 struct Staged {
     bytes: u64,
+    /// Of one page, on average.
+    page_bytes: u64,
     /// Of one row, on average.
     row_bytes: u64,
 }
@@ -69,10 +60,12 @@ impl Staged {
     fn of(pages: &[PathBuf]) -> Self {
         let step = pages.len().div_ceil(SAMPLED_PAGES).max(1);
         let sampled = pages.iter().step_by(step).filter_map(|page| rows_and_bytes(page));
-        let (pages_read, rows, bytes) = sampled.fold((0_u64, 0_u64, 0_u64), |(pages, all_rows, all), (rows, bytes)| {
-            (pages + 1, all_rows + rows, all + bytes)
-        });
-        Self { bytes: bytes / pages_read.max(1) * pages.len() as u64, row_bytes: bytes / rows.max(1) }
+        let (sampled_pages, rows, bytes) = sampled
+            .fold((0_u64, 0_u64, 0_u64), |(pages, all_rows, all), (rows, bytes)| {
+                (pages + 1, all_rows + rows, all + bytes)
+            });
+        let page_bytes = bytes / sampled_pages.max(1);
+        Self { bytes: page_bytes * pages.len() as u64, page_bytes, row_bytes: bytes / rows.max(1) }
     }
 }
 
@@ -108,15 +101,6 @@ mod tests {
     }
 
     #[test]
-    fn what_the_engine_keeps_of_many_rows_is_left_to_it() {
-        let [none, ten_gigabytes] = [0, 10_000_000_000].map(|staged| engine_bytes(MEMORY_DEFAULT, staged));
-        assert!((30_000_000..40_000_000).contains(&(none - ten_gigabytes)), "{none} {ten_gigabytes}");
-        let least = engine_bytes(*MEMORY_RANGE.start(), 0);
-        assert_eq!(engine_bytes(MEMORY_DEFAULT, u64::MAX), least);
-        assert_eq!(engine_bytes(0, 0), least);
-    }
-
-    #[test]
     fn the_size_of_what_is_staged_is_what_the_pages_say() {
         let mut fixture = Fixture::new();
         let large = format!(r#"{{"k":"{}"}}"#, "x".repeat(3_000));
@@ -126,10 +110,11 @@ mod tests {
         let about_40_rows = |found: &Staged| {
             assert!((3_000..3_300).contains(&found.row_bytes), "{found:?}");
             assert!((120_000..132_000).contains(&found.bytes), "{found:?}");
+            assert_eq!(found.bytes, found.page_bytes * 20);
         };
         about_40_rows(&Staged::of(&fixture.pages));
         std::fs::write(&fixture.pages[0], "damaged").unwrap();
         about_40_rows(&Staged::of(&fixture.pages));
-        assert_eq!(Staged::of(&[]), Staged { bytes: 0, row_bytes: 0 });
+        assert_eq!(Staged::of(&[]), Staged { bytes: 0, page_bytes: 0, row_bytes: 0 });
     }
 }

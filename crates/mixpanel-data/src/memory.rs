@@ -1,0 +1,47 @@
+//! How the memory that a process may use is shared out (decision 0008).
+
+use crate::limits::{
+    ENGINE_MEMORY_RATIO, FLIGHT_BYTES_MAX, FLIGHT_MEMORY_SHARE, MEMORY_RANGE, PAGES_READY_MAX, PROGRAM_BYTES,
+    STAGED_BYTES_PER_KEPT, WORKERS_MAX,
+};
+
+/// Decoded bytes of pages that may be in flight, in a process that may use `memory` bytes.
+pub(crate) fn flight_bytes(memory: u64) -> usize {
+    usize::try_from(memory / FLIGHT_MEMORY_SHARE).unwrap_or(usize::MAX).min(FLIGHT_BYTES_MAX)
+}
+
+/// What the engine may believe to use, so that a process that loads so many bytes, in pages of so many, stays within its
+/// memory; never less than it was tried with.
+///
+/// Allocators keep about half of what the pages in flight have used, and the engine has an allocator of its own.
+pub(crate) fn engine_bytes(memory: u64, staged_bytes: u64, page_bytes: u64) -> u64 {
+    let (believed, used) = ENGINE_MEMORY_RATIO;
+    let share = |beside: u64| memory.saturating_sub(beside) / used * believed;
+    let pages = u64::from(PAGES_READY_MAX + WORKERS_MAX);
+    let fetched = page_bytes.saturating_mul(pages).min(flight_bytes(memory) as u64);
+    let kept = staged_bytes / STAGED_BYTES_PER_KEPT;
+    let least = (*MEMORY_RANGE.start() - PROGRAM_BYTES) / used * believed;
+    share(PROGRAM_BYTES + fetched / 2 + kept).max(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::MEMORY_DEFAULT;
+
+    #[test]
+    fn what_the_engine_keeps_of_many_rows_is_left_to_it() {
+        let [none, ten_gigabytes] = [0, 10_000_000_000].map(|staged| engine_bytes(MEMORY_DEFAULT, staged, 0));
+        assert!((30_000_000..40_000_000).contains(&(none - ten_gigabytes)), "{none} {ten_gigabytes}");
+        let least = engine_bytes(*MEMORY_RANGE.start(), 0, 0);
+        assert_eq!(engine_bytes(MEMORY_DEFAULT, u64::MAX, 0), least);
+        assert_eq!(engine_bytes(0, 0, 0), least);
+    }
+
+    #[test]
+    fn what_large_pages_leave_behind_is_not_the_engines() {
+        let [small, large, huge] = [0, 4_000_000, u64::MAX].map(|page| engine_bytes(MEMORY_DEFAULT, 0, page));
+        assert!(small > large && large > huge, "{small} {large} {huge}");
+        assert!(huge > engine_bytes(*MEMORY_RANGE.start(), 0, 0), "a huge page takes no more than may be in flight");
+    }
+}
