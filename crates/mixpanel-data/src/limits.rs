@@ -190,8 +190,8 @@ pub const FLIGHT_MEMORY_SHARE: u64 = 4;
 /// does not fit into row groups of the table (decision 0008).
 pub const STAGED_GROUP_ROWS: usize = 2_048;
 
-/// Profiles of 1 KB that a load takes in a second, for estimates: measured on two cores, 110,000 to 160,000.
-pub const LOAD_ROWS_PER_SECOND: f64 = 120_000.0;
+/// Profiles of 1 KB that a load takes in a second, for estimates: measured on two cores, 140,000 to 220,000.
+pub const LOAD_ROWS_PER_SECOND: f64 = 160_000.0;
 
 /// Threads of DuckDB while it loads, at most; no more than there are processors. Each fills a row group of its own.
 pub const LOAD_THREADS_MAX: u32 = 4;

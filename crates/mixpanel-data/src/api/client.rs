@@ -196,14 +196,15 @@ impl ApiClient {
 
     /// Reads a reply as a page where that holds nothing up. Dropping the future does not end a reading that has begun.
     pub(crate) async fn read_in_background(&self, body: Vec<u8>, form: RecordForm) -> Result<PageReply, Failure> {
-        let bug = |_| Failure::new(FailureKind::Internal, "reading the page panicked; this is a bug");
         let client = self.clone();
         let permit = Arc::clone(&self.readers).acquire_owned().await;
         let work = move || {
             let _permit = permit;
             client.read_page(&body, form)
         };
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(bug(error)))
+        tokio::task::spawn_blocking(work)
+            .await
+            .unwrap_or_else(|_| Err(Failure::new(FailureKind::Internal, "reading the page panicked; this is a bug")))
     }
 
     /// Sends a single request when the quota has room for it, and tells the ledger what came of it.

@@ -75,7 +75,8 @@ fn quotas_faults_and_records_can_be_given() {
     let arguments =
         ["--file", &records, "--page-size", "10", "--faults", &faults, "--quota", "2/1s", "--count-session-pages"];
     let running = Running::start(&home, &arguments);
-    let run = running.home().run(&["fetch", "profiles", "--stdout", "-q", "--page-size", "10"]).exits(1);
+    let arguments = ["fetch", "profiles", "--stdout", "-q", "--page-size", "10", "--quota", "2/1s"];
+    let run = running.home().run(&arguments).exits(1);
     assert!(run.stdout.contains(r#"{"distinct_id":"u0","last_seen":null,"properties":{"n":0}}"#), "{run:?}");
     running.stop().exits(143).says(&["1 refused with 429"]);
 
