@@ -93,8 +93,8 @@ pub const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 /// Characters of a server's error text that are shown.
 pub const ERROR_EXCERPT_CHARS: usize = 300;
 
-/// Pages that have come and are not on disk yet, at most: being read, waiting for the writer, or being written. With
-/// [`WORKERS_MAX`] in flight 9 pages live at once.
+/// Pages that have come and are not on disk yet: being read, waiting for the writer, or being written. While there are so
+/// many, no request goes out. With [`WORKERS_MAX`], 8 pages live at once.
 pub const PAGES_READY_MAX: u32 = 4;
 
 /// Attempts for a page that fails with a server error, a timeout, a broken connection or a broken body.
@@ -183,12 +183,17 @@ pub const ENGINE_MEMORY_RATIO: (u64, u64) = (6, 7);
 /// where every block is, and what is in it (decision 0008).
 pub const STAGED_BYTES_PER_KEPT: u64 = 250;
 
-/// One part in so many of the memory is for decoded pages in flight. A page takes twice as much: the reply, and its columns.
+/// One part in so many of the memory is for decoded pages in flight, by their decoded size. While a page is read it takes
+/// twice that: the reply, and its columns.
 pub const FLIGHT_MEMORY_SHARE: u64 = 4;
 
-/// Rows of a row group of a staged page at most: the engine's unit of work. It reads a row group as a whole, and a larger one
-/// does not fit into row groups of the table (decision 0008).
+/// Rows of a row group of a staged page at most. The engine reads a row group as a whole. This is the fewest that a row group
+/// of the table has ([`ROW_GROUP_ROWS`]), so that none has to be broken in two (decision 0008).
 pub const STAGED_GROUP_ROWS: usize = 2_048;
+
+/// Bytes of a row group of a staged page at most, if it has more than one row. With the least memory the engine cannot read
+/// one of 10 MB (decision 0008).
+pub const STAGED_GROUP_BYTES: usize = 2 << 20;
 
 /// Profiles of 1 KB that a load takes in a second, for estimates: measured on two cores, 140,000 to 220,000.
 pub const LOAD_ROWS_PER_SECOND: f64 = 160_000.0;

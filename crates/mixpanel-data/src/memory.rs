@@ -13,15 +13,16 @@ pub(crate) fn flight_bytes(memory: u64) -> usize {
 /// What the engine may believe to use, so that a process that loads so many bytes, in pages of so many, stays within its
 /// memory; never less than it was tried with.
 ///
-/// Allocators keep about half of what the pages in flight have used, and the engine has an allocator of its own.
+/// Beside what `PROGRAM_BYTES` allows for, the allocator keeps about half as much as the decoded pages in flight were. The
+/// prebuilt engine has an allocator of its own and cannot use that.
 pub(crate) fn engine_bytes(memory: u64, staged_bytes: u64, page_bytes: u64) -> u64 {
     let (believed, used) = ENGINE_MEMORY_RATIO;
     let share = |beside: u64| memory.saturating_sub(beside) / used * believed;
     let pages = u64::from(PAGES_READY_MAX + WORKERS_MAX);
-    let fetched = page_bytes.saturating_mul(pages).min(flight_bytes(memory) as u64);
+    let in_flight = page_bytes.saturating_mul(pages).min(flight_bytes(memory) as u64);
     let kept = staged_bytes / STAGED_BYTES_PER_KEPT;
     let least = (*MEMORY_RANGE.start() - PROGRAM_BYTES) / used * believed;
-    share(PROGRAM_BYTES + fetched / 2 + kept).max(least)
+    share(PROGRAM_BYTES + in_flight / 2 + kept).max(least)
 }
 
 #[cfg(test)]

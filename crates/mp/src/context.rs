@@ -69,7 +69,7 @@ impl Context {
 
     /// Runs what has to wait for the network.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        // Two are enough for five requests at once, and every thread has memory of its own.
+        // Five requests at once do not need more, and every thread keeps memory of its own (decision 0008).
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new("could not start").caused_by(&error))?;
         let result = runtime.block_on(work);

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::clock;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{BUSY_POLL_INTERVAL, PAGE_SIZE_DEFAULT, RATE_LIMIT_WAIT_MAX};
+use crate::limits::{BUSY_POLL_INTERVAL, PAGE_SIZE_DEFAULT, PAGES_READY_MAX, RATE_LIMIT_WAIT_MAX};
 use crate::parse::{PageBody, RecordForm, parse_page};
 use crate::profile_query::ProfileQuery;
 use crate::types::ProfilePageResult;
@@ -29,7 +29,7 @@ use super::transport::Transport;
 pub struct ApiClient {
     transport: Transport,
     governor: Governor,
-    /// As many replies are read at once as there are processors: more of them would only hold more memory.
+    /// As many replies are read at once as there are processors, four at most: more would only hold more memory.
     readers: Arc<Semaphore>,
     /// Why the quota's ledger cannot be kept on disk, if it cannot.
     ledger_problem: Option<String>,
@@ -65,7 +65,8 @@ impl ApiClient {
             Err(error) => return Err(error),
         };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self { transport, governor, readers: Arc::new(Semaphore::new(processors)), ledger_problem })
+        let readers = Arc::new(Semaphore::new(processors.min(PAGES_READY_MAX as usize)));
+        Ok(Self { transport, governor, readers, ledger_problem })
     }
 
     /// Says why other processes and later runs will not know of the queries of this client, if they will not.
@@ -199,8 +200,11 @@ impl ApiClient {
         let client = self.clone();
         let permit = Arc::clone(&self.readers).acquire_owned().await;
         let work = move || {
-            let _permit = permit;
-            client.read_page(&body, form)
+            let page = client.read_page(&body, form);
+            // The next one begins when the memory of this one is free.
+            drop(body);
+            drop(permit);
+            page
         };
         tokio::task::spawn_blocking(work)
             .await
@@ -284,5 +288,31 @@ async fn pause_or_give_up(failure: Failure, attempt: u32) -> Result<()> {
 impl fmt::Debug for ApiClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiClient").field("credentials", self.credentials()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::{Region, Secret};
+
+    #[tokio::test]
+    async fn a_reply_waits_until_another_one_is_read() {
+        let credentials = Credentials::new("someone", Secret::new("secret"), "12345", Region::Us).unwrap();
+        let options = ApiOptions { base_url: Some("http://127.0.0.1:9".to_owned()), ..ApiOptions::default() };
+        let client = ApiClient::new(credentials, &options).unwrap();
+        let all = client.readers.available_permits();
+        assert!((1..=PAGES_READY_MAX as usize).contains(&all), "{all}");
+        let others = client.readers.acquire_many(u32::try_from(all).unwrap()).await.unwrap();
+        let reading = client.read_in_background(br#"{"results":[]}"#.to_vec(), RecordForm::Row);
+        let mut reading = std::pin::pin!(reading);
+        tokio::select! {
+            biased;
+            _ = &mut reading => panic!("it did not wait"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(others);
+        assert_eq!(reading.await.unwrap().body.rows.received(), 0);
+        assert_eq!(client.readers.available_permits(), all);
     }
 }

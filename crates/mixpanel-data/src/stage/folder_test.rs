@@ -43,16 +43,24 @@ fn a_staged_page_reads_back_as_it_was() {
 fn a_large_page_is_staged_in_small_row_groups_and_reads_back_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let mut stage = stage(&folder.path().join("my.db"));
-    let records: Vec<_> =
-        (0..5_000).map(|n| format!(r#"{{"$distinct_id":"id-{n}","$properties":{{"n":{n}}}}}"#)).collect();
-    let rows = parse_page(&format!(r#"{{"results":[{}]}}"#, records.join(",")), RecordForm::Row).unwrap().rows;
-    stage.write_page(&ProfileWriteTask { page_index: 0, rows }).unwrap();
-    let path = stage.page_path(0);
-    let file = fs::File::open(&path).unwrap();
-    let metadata = parquet::file::metadata::ParquetMetaDataReader::new().parse_and_finish(&file).unwrap();
-    let groups: Vec<_> = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
-    assert_eq!(groups, [2_048, 2_048, 904]);
-    let pages = read_page(&path).unwrap();
+    let page = |count: u32, text: &str| {
+        let record = |n| format!(r#"{{"$distinct_id":"id-{n}","$properties":{{"n":{n},"text":"{text}"}}}}"#);
+        let records: Vec<_> = (0..count).map(record).collect();
+        parse_page(&format!(r#"{{"results":[{}]}}"#, records.join(",")), RecordForm::Row).unwrap().rows
+    };
+    let groups_of = |path: &Path| -> Vec<i64> {
+        let file = fs::File::open(path).unwrap();
+        let metadata = parquet::file::metadata::ParquetMetaDataReader::new().parse_and_finish(&file).unwrap();
+        metadata.row_groups().iter().map(|group| group.num_rows()).collect()
+    };
+    stage.write_page(&ProfileWriteTask { page_index: 0, rows: page(5_000, "") }).unwrap();
+    assert_eq!(groups_of(&stage.page_path(0)), [2_048, 2_048, 904]);
+    stage.write_page(&ProfileWriteTask { page_index: 1, rows: page(500, &"x".repeat(50_000)) }).unwrap();
+    let groups = groups_of(&stage.page_path(1));
+    assert!(groups.iter().all(|rows| (10..=41).contains(rows)), "2 MiB each: {groups:?}");
+    stage.write_page(&ProfileWriteTask { page_index: 2, rows: page(2, &"x".repeat(3_000_000)) }).unwrap();
+    assert_eq!(groups_of(&stage.page_path(2)), [1, 1]);
+    let pages = read_page(&stage.page_path(0)).unwrap();
     let ids: Vec<_> = pages.iter().flat_map(|rows| rows.iter().map(|row| row.distinct_id.to_owned())).collect();
     assert_eq!(ids, (0..5_000).map(|n| format!("id-{n}")).collect::<Vec<_>>());
 }

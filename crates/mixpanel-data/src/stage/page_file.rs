@@ -13,7 +13,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::STAGED_GROUP_ROWS;
+use crate::limits::{STAGED_GROUP_BYTES, STAGED_GROUP_ROWS};
 use crate::parse::{ProfileRows, Reject};
 use crate::types::ProfileWriteTask;
 
@@ -57,7 +57,8 @@ pub(super) fn rejects_bytes(task: &ProfileWriteTask) -> Result<Vec<u8>> {
 
 fn file_of(batch: &RecordBatch, facts: Vec<KeyValue>) -> Result<Vec<u8>> {
     let failed = |error| Error::internal("a page cannot be written as Parquet").with_source(error);
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties(facts))).map_err(failed)?;
+    let mut writer =
+        ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties(batch, facts))).map_err(failed)?;
     writer.write(batch).map_err(failed)?;
     writer.into_inner().map_err(failed)
 }
@@ -107,12 +108,14 @@ fn damaged(path: &Path) -> Error {
     Error::new(ErrorKind::Storage, format!("the staged page `{}` is damaged", path.display()))
 }
 
-/// LZ4: the pages are read once, soon (decision 0008). Nobody asks them for statistics.
-fn properties(facts: Vec<KeyValue>) -> WriterProperties {
+/// How a page is written. LZ4: the pages are read once, soon (decision 0008). Nobody asks them for statistics.
+pub(crate) fn properties(batch: &RecordBatch, facts: Vec<KeyValue>) -> WriterProperties {
+    let row_bytes = batch.get_array_memory_size() / batch.num_rows().max(1);
+    let group_rows = (STAGED_GROUP_BYTES / row_bytes.max(1)).clamp(1, STAGED_GROUP_ROWS);
     WriterProperties::builder()
         .set_compression(Compression::LZ4_RAW)
         .set_dictionary_enabled(false)
-        .set_max_row_group_row_count(Some(STAGED_GROUP_ROWS))
+        .set_max_row_group_row_count(Some(group_rows))
         .set_statistics_enabled(EnabledStatistics::None)
         .set_key_value_metadata((!facts.is_empty()).then_some(facts))
         .build()

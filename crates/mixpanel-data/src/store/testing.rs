@@ -12,8 +12,6 @@ use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray, TimestampMicr
 use duckdb::Connection;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
 
 use super::load::{LoadReport, LoadRequest, load};
@@ -24,6 +22,7 @@ use crate::error::Result;
 use crate::limits::MEMORY_DEFAULT;
 use crate::parse::ProfileRows;
 use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
+use crate::stage::page_properties;
 
 /// One staged row: id, properties, last seen.
 pub(super) type Row<'a> = (&'a str, &'a str, Option<i64>);
@@ -194,9 +193,7 @@ impl Fixture {
 }
 
 fn write_parquet(path: &Path, batch: &RecordBatch) {
-    // As the stage writes them.
-    let properties =
-        WriterProperties::builder().set_compression(Compression::LZ4_RAW).set_dictionary_enabled(false).build();
+    let properties = page_properties(batch, Vec::new());
     let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
     writer.write(batch).unwrap();
     writer.close().unwrap();

@@ -77,8 +77,11 @@ fn quotas_faults_and_records_can_be_given() {
     let running = Running::start(&home, &arguments);
     let arguments = ["fetch", "profiles", "--stdout", "-q", "--page-size", "10", "--quota", "2/1s"];
     let run = running.home().run(&arguments).exits(1);
-    assert!(run.stdout.contains(r#"{"distinct_id":"u0","last_seen":null,"properties":{"n":0}}"#), "{run:?}");
-    running.stop().exits(143).says(&["1 refused with 429"]);
+    for number in [0, 29] {
+        let record = format!(r#"{{"distinct_id":"u{number}","last_seen":null,"properties":{{"n":{number}}}}}"#);
+        assert!(run.stdout.contains(&record), "{run:?}");
+    }
+    running.stop().exits(143).says(&[" 1 refused with 429"]);
 
     home.run(&["simulate", "--faults", "nowhere.json"]).exits(4).says(&["nowhere.json"]).prints_nothing();
     std::fs::write(home.path().join("bad.json"), "[{\"pages\": \"1\"}]").expect("a file");

@@ -39,23 +39,28 @@ fn a_file_may_have_a_name_that_the_engine_uses_itself() {
 }
 
 #[test]
-fn rows_stay_in_page_order_whatever_the_memory() {
-    let mut fixture = Fixture::new();
+fn rows_stay_in_page_order_whatever_the_memory_and_the_size_of_pages() {
     let ids: Vec<String> = (0..12_000).map(|row| format!("{:x}", row * 7_919 % 12_007)).collect();
     let text = format!(r#"{{"k":"{}"}}"#, "x".repeat(5_000));
-    for page in ids.chunks(500) {
-        let rows: Vec<_> = page.iter().map(|id| (id.as_str(), text.as_str(), None)).collect();
-        fixture.page(&rows);
+    // Large pages have several row groups; a duplicate is in another one.
+    let mut rows: Vec<_> = ids.iter().map(|id| (id.as_str(), text.as_str(), None)).collect();
+    rows.insert(4_000, (&ids[100], "{}", None));
+    for page_rows in [500, 5_000] {
+        let mut fixture = Fixture::new();
+        for page in rows.chunks(page_rows) {
+            fixture.page(page);
+        }
+        for memory in [*MEMORY_RANGE.start(), *MEMORY_RANGE.end()] {
+            let mut request = fixture.request(fixture.run(&memory.to_string()), OnExisting::Replace);
+            request.memory = memory;
+            assert_eq!(
+                super::load(&request, &mut |_| std::ops::ControlFlow::Continue(())).unwrap(),
+                LoadReport { rows: 12_000, duplicates: 1 }
+            );
+            assert_eq!(fixture.ids(), ids, "{page_rows} {memory}");
+            assert_eq!(fixture.texts("SELECT count(*)::VARCHAR FROM profiles WHERE properties = '{}'"), ["0"]);
+        }
+        let groups = "SELECT count(DISTINCT row_group_id)::VARCHAR FROM pragma_storage_info('profiles')";
+        assert_ne!(fixture.texts(groups), ["1"], "one row group has an order of its own");
     }
-    for memory in [*MEMORY_RANGE.start(), *MEMORY_RANGE.end()] {
-        let mut request = fixture.request(fixture.run(&memory.to_string()), OnExisting::Replace);
-        request.memory = memory;
-        assert_eq!(
-            super::load(&request, &mut |_| std::ops::ControlFlow::Continue(())).unwrap(),
-            LoadReport { rows: 12_000, duplicates: 0 }
-        );
-        assert_eq!(fixture.ids(), ids, "{memory}");
-    }
-    let groups = "SELECT count(DISTINCT row_group_id)::VARCHAR FROM pragma_storage_info('profiles')";
-    assert_ne!(fixture.texts(groups), ["1"], "one row group has an order of its own");
 }
