@@ -13,8 +13,9 @@ pub(crate) fn flight_bytes(memory: u64) -> usize {
 /// What the engine may believe to use, so that a process that loads so many bytes, in pages of so many, stays within its
 /// memory; never less than it was tried with.
 ///
-/// Beside what `PROGRAM_BYTES` allows for, the allocator keeps about half as much as the decoded pages in flight were. The
-/// prebuilt engine has an allocator of its own and cannot use that.
+/// Counted is one page more than can be under way, also when they come one after the other. Beside what `PROGRAM_BYTES`
+/// allows for, the allocator keeps about half as much as the decoded pages in flight were. The prebuilt engine has an
+/// allocator of its own and cannot use that.
 pub(crate) fn engine_bytes(memory: u64, staged_bytes: u64, page_bytes: u64) -> u64 {
     let (believed, used) = ENGINE_MEMORY_RATIO;
     let share = |beside: u64| memory.saturating_sub(beside) / used * believed;

@@ -58,6 +58,7 @@ fn a_large_page_is_staged_in_small_row_groups_and_reads_back_in_order() {
     stage.write_page(&ProfileWriteTask { page_index: 1, rows: page(500, &"x".repeat(50_000)) }).unwrap();
     let groups = groups_of(&stage.page_path(1));
     assert!(groups.iter().all(|rows| (10..=41).contains(rows)), "2 MiB each: {groups:?}");
+    assert_eq!(groups.iter().sum::<i64>(), 500);
     stage.write_page(&ProfileWriteTask { page_index: 2, rows: page(2, &"x".repeat(3_000_000)) }).unwrap();
     assert_eq!(groups_of(&stage.page_path(2)), [1, 1]);
     let pages = read_page(&stage.page_path(0)).unwrap();
