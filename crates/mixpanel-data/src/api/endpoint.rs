@@ -116,6 +116,11 @@ impl Server {
         self.is_loopback
     }
 
+    /// Says whether it is spoken to without TLS.
+    pub(super) fn is_plain(&self) -> bool {
+        self.root.scheme() == "http"
+    }
+
     /// Returns the host, with the port if it is not the scheme's own.
     pub(super) fn host(&self) -> String {
         let host = self.root.host_str().unwrap_or_default();
