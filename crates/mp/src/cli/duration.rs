@@ -1,4 +1,4 @@
-//! Lengths of time as typed: `400ms`, `30s`, `10m`, `24h`, `2d`.
+//! Lengths of time as typed: `400ms`, `30s`, `10m`, `24h`, `2d`; 0 needs no unit.
 
 use std::time::Duration;
 
@@ -6,6 +6,9 @@ const FORM: &str = "expected a whole number and ms, s, m, h or d, such as 400ms,
 
 /// Reads a length of time.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let milliseconds = match unit {
@@ -32,6 +35,8 @@ mod tests {
         let table = [
             ("400ms", Ok(400)),
             ("0s", Ok(0)),
+            ("0", Ok(0)),
+            ("00", Err(FORM)),
             ("30s", Ok(30_000)),
             ("10m", Ok(600_000)),
             ("24h", Ok(86_400_000)),

@@ -46,11 +46,11 @@ pub(crate) struct SimulateArgs {
     pub(crate) seed: u64,
 
     /// Take this long for a reply, such as 400ms or 2s
-    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = parse_duration)]
     pub(crate) latency: Duration,
 
     /// Take up to this much longer, at random
-    #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = parse_duration)]
     pub(crate) jitter: Duration,
 
     /// Put N profiles on a page
