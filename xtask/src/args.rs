@@ -19,7 +19,7 @@ Tasks:
   mp [ARGS]             builds mp and runs `mp ARGS`
   bench [--quick] [--write] [--built FOLDER]
                         builds mp for release and measures how fast it fetches from a simulator, beside what would be
-                        ideal: about 20 minutes once built; with --quick, in 3, only what the targets are about.
+                        ideal: 10 to 15 minutes once built; with --quick, in 3, only what the targets are about.
                         --write puts the results into docs/performance.md; --built takes the programs from FOLDER
   prove [--quick] [--seeds N] [PARTS]
                         the long proof: simulated faults, kills, quota, disks, terminals, instructions; about 20 minutes
