@@ -109,7 +109,7 @@ fn warn_about_damage(file: &Path) {
 fn warn_about_source(reason: &str) {
     eprintln!("engine: no ready-made DuckDB: {reason}");
     eprintln!(
-        "engine: WARNING: DuckDB will be compiled from source, which takes half an hour to an hour on 2 cores, once."
+        "engine: WARNING: DuckDB will be compiled from source, which takes 20 minutes to an hour on 2 cores, once."
     );
     eprintln!(
         "engine: To avoid that, stop now and install npm, or point DUCKDB_LIB_DIR at a DuckDB {ENGINE_VERSION} library."
