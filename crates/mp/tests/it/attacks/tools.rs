@@ -178,7 +178,6 @@ impl Running {
     }
 }
 
-/// Everything below a folder, without links followed.
 /// Every file and folder below a home, but for the ledger of the quota, which every call that sends something may make.
 pub(crate) fn all_but_state(home: &Path) -> Vec<PathBuf> {
     let state = home.join(".mp/state");
@@ -190,6 +189,7 @@ pub(crate) fn all_but_state(home: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Everything below a folder, without links followed.
 pub(crate) fn everything_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
