@@ -194,6 +194,9 @@ fn hint_of(error: &Error) -> Option<String> {
         ErrorKind::DatabaseLocked => return Some(lock_hint(error)),
         ErrorKind::DatabaseUnusable => "move the file away, with its `.wal` file, or name another one with `--db`",
         ErrorKind::DiskFull => "make room, or name a file on another disk with `--db`; then run the same command again",
+        ErrorKind::Storage if error.detail("reading").is_some() => {
+            "install the certificates of the authorities, such as the package `ca-certificates`, or name a file that has them in SSL_CERT_FILE"
+        }
         ErrorKind::Storage => {
             "check that the folder exists and that you may write to it, or name another file with `--db`"
         }

@@ -48,9 +48,9 @@ impl ApiClient {
     /// Makes a client. Nothing is sent.
     ///
     /// # Errors
-    /// `InvalidInput` for a base URL that is not on this machine, or a quota out of range; `Internal` when TLS cannot be set
-    /// up. A state folder that cannot be used is no error: the quota is then counted for this client alone, and a fetch
-    /// says so.
+    /// `InvalidInput` for a base URL that is not on this machine, or a quota out of range; `Storage`, with the detail
+    /// `reading`, when this machine has no certificates for TLS, or none that can be read: install them. A state folder
+    /// that cannot be used is no error: the quota is then counted for this client alone, and a fetch says so.
     pub fn new(credentials: Credentials, options: &ApiOptions) -> Result<Self> {
         let project_id = credentials.project_id.clone();
         let transport = Transport::new(credentials, options)?;

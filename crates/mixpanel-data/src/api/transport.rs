@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::clock::Stopwatch;
 use crate::credentials::Credentials;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{ERROR_BODY_BYTES_MAX, PAGE_BYTES_MAX};
 
 use super::body::{decode, excerpt, said};
@@ -36,6 +36,13 @@ pub(super) struct RawReply {
     pub(super) body: Vec<u8>,
 }
 
+/// Of what the client is made of, only the certificates of this machine are not our own.
+fn without_certificates(error: reqwest::Error) -> Error {
+    Error::new(ErrorKind::Storage, "cannot set up TLS with the certificates of this machine")
+        .with_detail("reading", "certificates")
+        .with_source(error)
+}
+
 impl Transport {
     pub(super) fn new(credentials: Credentials, options: &ApiOptions) -> Result<Self> {
         let server = match &options.base_url {
@@ -54,12 +61,11 @@ impl Transport {
             builder = builder.no_proxy();
         }
         if server.is_plain() {
-            // Redirects are not followed, so no certificate is ever looked at; to read those of the system takes 18 ms.
+            // Redirects are not followed, so no certificate is ever looked at. To read those of the system takes 18 ms, and fails
+            // where there are none.
             builder = builder.tls_certs_only([]);
         }
-        let http = builder
-            .build()
-            .map_err(|error| Error::internal("cannot set up the HTTP client").with_source(error.without_url()))?;
+        let http = builder.build().map_err(|error| without_certificates(error.without_url()))?;
         Ok(Self { http, credentials, server, timeouts: options.timeouts })
     }
 

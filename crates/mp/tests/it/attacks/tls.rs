@@ -99,6 +99,28 @@ fn a10_only_a_certificate_for_this_host_that_is_valid_now_will_do() {
     });
 }
 
+/// A home on a machine that knows no certificate authority, as a container without the package `ca-certificates`.
+#[cfg(target_os = "linux")]
+fn without_authorities(home: Home) -> Home {
+    home.with("SSL_CERT_FILE", "/nonexistent").with("SSL_CERT_DIR", "/nonexistent")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a10_without_any_authority_nothing_is_sent_and_the_way_out_is_named() {
+    let server = Recorder::start(&[]);
+    let run = test(&without_authorities(home(server.address().port())));
+    let run = run.says(&["cannot set up TLS", "hint: install", "`ca-certificates`", "SSL_CERT_FILE"]);
+    assert!(!run.stderr.contains("this is a bug"), "{}", run.stderr);
+    assert_eq!(server.end(), Vec::<Vec<u8>>::new());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a10_a_server_without_tls_needs_no_authority() {
+    let _run = without_authorities(Home::new()).run(&["demo", "--fast", "-q"]).exits(0);
+}
+
 #[test]
 fn a10_keys_of_connections_are_not_written_down() {
     if !has_program("openssl") {
