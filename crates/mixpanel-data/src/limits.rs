@@ -54,6 +54,9 @@ pub const PAGE_SIZE_MAX: u32 = 40_000;
 /// Pages in one fetch at most: 10 million pages are 10 billion profiles, and 10 MB of page states.
 pub const PAGES_MAX: u64 = 10_000_000;
 
+/// Pages at most that are listed as failed because the fetch was given up before they were requested.
+pub const PAGES_LISTED_MAX: usize = 100_000;
+
 /// Time to set up a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -158,6 +161,14 @@ pub const SHORT_PAGE_CHECKS_MAX: usize = 3;
 
 /// Times that such a page is asked for at most.
 pub const SHORT_PAGE_ATTEMPTS_MAX: u32 = 3;
+
+/// Percent of the announced profiles that may be missing without a fetch being incomplete, because a live project changes
+/// while it is read; one profile may be missing in any case.
+pub const ALLOWED_DRIFT_PERCENT: f64 = 0.1;
+
+/// Replies in a row that bring nothing new (empty, or the records of another page) before no more pages are requested: as
+/// many as can be in flight at once.
+pub const NOTHING_NEW_MAX: u32 = WORKERS_MAX;
 
 /// Time that pages in flight get to finish after the caller asked to stop.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);

@@ -59,6 +59,11 @@ pub struct FetchCounts {
     pub expected_rows: Option<u64>,
     /// Records in all pages that are staged.
     pub received: u64,
+    /// Profiles fewer than announced that are taken for the drift of a live project: at most 0.1 % of them, and 1 at least,
+    /// unless `allow_drift` says otherwise.
+    pub drift: u64,
+    /// Profiles fewer than announced beyond that, though no page failed: the table is partial.
+    pub shortfall: u64,
     /// Records received that are not in the table because another one with the same id is: in this fetch or, when
     /// appending, in the table already.
     pub duplicates: u64,
@@ -103,10 +108,10 @@ pub struct FetchResult {
 }
 
 impl FetchResult {
-    /// Says whether pages are missing from the table.
+    /// Says whether profiles are missing from the table.
     #[must_use]
     pub fn has_failures(&self) -> bool {
-        !self.failed_page_indices.is_empty()
+        !self.failed_page_indices.is_empty() || self.counts.shortfall > 0
     }
 }
 
@@ -133,10 +138,10 @@ pub struct ParallelProfileResult {
 }
 
 impl ParallelProfileResult {
-    /// Says whether pages are missing from the table.
+    /// Says whether profiles are missing from the table.
     #[must_use]
     pub fn has_failures(&self) -> bool {
-        self.failed_pages > 0
+        self.failed_pages > 0 || self.counts.shortfall > 0
     }
 }
 
@@ -169,10 +174,13 @@ impl ProfileFetchResult {
         }
     }
 
-    /// Says whether pages are missing from the table.
+    /// Says whether profiles are missing from the table.
     #[must_use]
     pub fn has_failures(&self) -> bool {
-        !self.failed_page_indices().is_empty()
+        match self {
+            Self::Sequential(result) => result.has_failures(),
+            Self::Parallel(result) => result.has_failures(),
+        }
     }
 
     /// Where every record went and what it cost.

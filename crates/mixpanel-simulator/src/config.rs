@@ -37,6 +37,8 @@ pub struct SimulatorConfig {
     pub copy_rate: f64,
     /// The number of results on a page when the request asks for none; at least 1. Default 1000 ("API facts" 1.4).
     pub page_size: u32,
+    /// The `page_size` that replies say, if it is not the true one.
+    pub declared_page_size: Option<u32>,
     /// What becomes of a requested `page_size`.
     pub requested_page_size: RequestedPageSize,
     /// Which replies say `total`, and how truly.
@@ -70,6 +72,10 @@ pub struct SimulatorConfig {
     pub event_names: Vec<String>,
     /// The number of latest requests that the statistics remember. Default 1000.
     pub recent_requests: usize,
+    /// Whether the results of every page that was sent whole are kept, for [`Server::sent_pages`]. Default: they are not.
+    ///
+    /// [`Server::sent_pages`]: crate::Server::sent_pages
+    pub keep_sent: bool,
 }
 
 /// Where the profiles of the simulated project come from.
@@ -134,6 +140,10 @@ pub enum PastEnd {
     Empty,
     /// Status 400.
     BadRequest,
+    /// The results of the last page, under the number that was requested.
+    RepeatLast,
+    /// The results of page 0, under the number that was requested.
+    RepeatFirst,
 }
 
 /// Whether pages with a session count towards the hourly limit ("API facts" C1).
@@ -217,6 +227,7 @@ impl Default for SimulatorConfig {
             copies: Vec::new(),
             copy_rate: 0.0,
             page_size: 1_000,
+            declared_page_size: None,
             requested_page_size: RequestedPageSize::UpTo(40_000),
             total: TotalMode::default(),
             session_id: SessionIdMode::default(),
@@ -235,6 +246,7 @@ impl Default for SimulatorConfig {
                 .map(str::to_owned)
                 .to_vec(),
             recent_requests: 1_000,
+            keep_sent: false,
         }
     }
 }

@@ -112,12 +112,18 @@ fn page_reply(config: &SimulatorConfig, session: &Session, page: u64, fault: Opt
     if page > 0 && start >= len && config.past_end == PastEnd::BadRequest {
         return Reply::error(StatusCode::BAD_REQUEST, &format!("page {page} is past the end of the query"));
     }
+    let shown = match config.past_end {
+        PastEnd::RepeatLast if start >= len => len.saturating_sub(1) / u64::from(session.page_size),
+        PastEnd::RepeatFirst if start >= len => 0,
+        _ => page,
+    };
+    let start = shown.saturating_mul(u64::from(session.page_size));
     let rows = len.saturating_sub(start).min(u64::from(session.page_size));
     let mut out = Vec::with_capacity(256 + usize::try_from(rows).unwrap_or(0) * 1_100);
     push(&mut out, "{\"page\":");
     push_number(&mut out, if fault == Some(&FaultKind::WrongPage) { page + 1 } else { page });
     push(&mut out, ",\"page_size\":");
-    push_number(&mut out, u64::from(session.page_size));
+    push_number(&mut out, u64::from(config.declared_page_size.unwrap_or(session.page_size)));
     push(&mut out, ",\"session_id\":");
     if config.session_id == SessionIdMode::NullOnLastPage && start + rows >= len {
         push(&mut out, "null");
@@ -131,7 +137,7 @@ fn page_reply(config: &SimulatorConfig, session: &Session, page: u64, fault: Opt
     }
     push(&mut out, ",\"results\":[");
     let mut scratch = Vec::new();
-    for (number, place) in session.places(page).enumerate() {
+    for (number, place) in session.places(shown).enumerate() {
         if number > 0 {
             out.push(b',');
         }

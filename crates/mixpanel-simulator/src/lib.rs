@@ -55,4 +55,4 @@ pub use profiles::{CopyChange, OddProfile, ProfileCopy, Records, RecordsError};
 pub use quota::LimitKind;
 pub use server::{Server, ServerError};
 pub use simulator::Simulator;
-pub use stats::{RequestRecord, Stats, TooManyRequests};
+pub use stats::{RequestRecord, SentPage, Stats, TooManyRequests};

@@ -20,7 +20,7 @@ use crate::body::{CutSwitch, FaultyBody, FaultyStream};
 use crate::config::SimulatorConfig;
 use crate::message::{BodyFault, Reply, Request, Ticket};
 use crate::simulator::Simulator;
-use crate::stats::Stats;
+use crate::stats::{SentPage, Stats};
 
 /// The largest request body that is read: 8 MiB, a hundred times the longest list of distinct ids in use.
 const GREATEST_REQUEST: usize = 8 << 20;
@@ -96,6 +96,11 @@ impl Server {
     /// Returns what was seen so far.
     pub fn stats(&self) -> Stats {
         self.shared.lock().stats().clone()
+    }
+
+    /// Returns the pages that were sent so far, in order, if the configuration keeps them.
+    pub fn sent_pages(&self) -> Vec<SentPage> {
+        self.shared.lock().sent_pages().to_vec()
     }
 
     /// Sets the statistics to zero. Sessions, the quota and the fault script's counts stay.

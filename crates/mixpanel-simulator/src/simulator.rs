@@ -15,7 +15,7 @@ use crate::message::{Reply, Request, Ticket};
 use crate::params::Params;
 use crate::quota::{self, Counting, Ledger, LimitKind};
 use crate::refusal::too_many_requests;
-use crate::stats::{RequestRecord, Stats};
+use crate::stats::{RequestRecord, SentPage, Stats};
 
 /// A simulated Mixpanel without any I/O.
 ///
@@ -29,6 +29,7 @@ pub struct Simulator {
     ledger: Ledger,
     script: Script,
     stats: Stats,
+    sent: Vec<SentPage>,
     /// The number of requests so far. Unlike the statistics, it is never set back.
     requests: u64,
 }
@@ -45,7 +46,15 @@ impl Simulator {
     /// Makes the simulated project.
     pub fn new(config: SimulatorConfig) -> Self {
         let (engage, script) = (Engage::new(&config), Script::new(config.faults.clone()));
-        Self { config, engage, ledger: Ledger::default(), script, stats: Stats::default(), requests: 0 }
+        Self {
+            config,
+            engage,
+            ledger: Ledger::default(),
+            script,
+            stats: Stats::default(),
+            sent: Vec::new(),
+            requests: 0,
+        }
     }
 
     /// Answers a request that arrives at `now`, the time since a fixed start. `now` must not go back.
@@ -87,6 +96,11 @@ impl Simulator {
     /// Returns what was seen so far.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// Returns the pages that were sent whole, in order, if they are kept.
+    pub fn sent_pages(&self) -> &[SentPage] {
+        &self.sent
     }
 
     /// Sets the statistics to zero. Sessions, the quota and the fault script's counts stay.
@@ -169,12 +183,21 @@ impl Simulator {
         if let Some(fault) = &due.kind {
             fault.spoil_content(&mut reply);
         }
+        self.keep(page, params, &reply);
         compress(&self.config, request, &mut reply);
         if let Some(fault) = &due.kind {
             fault.spoil_delivery(&mut reply);
         }
         reply.delay += due.delay;
         reply
+    }
+
+    /// Keeps the body of a page. One that is cut or damaged on its way is kept, too: the client asks for it again.
+    fn keep(&mut self, page: u64, params: &Params, reply: &Reply) {
+        if self.config.keep_sent && reply.status == StatusCode::OK {
+            let session_id = params.get("session_id").map(str::to_owned);
+            self.sent.push(SentPage { page, session_id, body: reply.body.clone() });
+        }
     }
 
     fn limited(&mut self, limit: LimitKind, request: &Request) -> Reply {

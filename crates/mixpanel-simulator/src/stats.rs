@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use bytes::Bytes;
 use serde::Serialize;
 
 /// Counts of what was asked and answered, as `GET /_sim/stats` returns them. Requests under `/_sim` are not counted.
@@ -68,4 +69,16 @@ pub struct RequestRecord {
     pub params: BTreeMap<String, String>,
     /// The status of the reply.
     pub status: u16,
+}
+
+/// A page as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SentPage {
+    /// Which page was requested, counted from 0.
+    pub page: u64,
+    /// The session that the request named.
+    pub session_id: Option<String>,
+    /// The body before it was compressed.
+    pub body: Bytes,
 }

@@ -3,6 +3,7 @@
 //!
 //! Here is the way of a page that comes; `faults` has what is done about one that does not.
 
+mod announced;
 mod books;
 mod faults;
 mod resume;
@@ -13,15 +14,19 @@ use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
 use crate::limits::{
-    FLIGHT_BYTES_MAX, MAX_WAIT, PAGES_READY_MAX, PAGES_WARNING, QUERIES_PER_HOUR, SESSION_RESTARTS_MAX,
+    ALLOWED_DRIFT_PERCENT, FLIGHT_BYTES_MAX, MAX_WAIT, PAGES_READY_MAX, PAGES_WARNING, QUERIES_PER_HOUR,
+    SESSION_RESTARTS_MAX,
 };
 
 use super::gate::Gate;
-use super::outcome::Ending;
+use super::outcome::{Ending, Over};
 use super::pages::{PageState, Pages};
-use super::plan::Plan;
+use super::plan::{ImpossibleTotal, Plan};
 use super::progress::FetchEvent;
+use announced::NothingNew;
 use short_pages::ShortPages;
+
+pub(crate) use announced::allowed_drift;
 
 pub(crate) use resume::Earlier;
 
@@ -65,6 +70,8 @@ pub(crate) struct PageFacts {
     pub(crate) total: Option<u64>,
     /// Records, rejects included.
     pub(crate) received: u64,
+    /// A number that depends on the ids of the records alone; see [`fingerprint`](crate::parse::fingerprint).
+    pub(crate) fingerprint: u64,
     /// Size of the decoded reply.
     pub(crate) bytes: usize,
 }
@@ -82,6 +89,8 @@ pub(crate) struct Rules {
     pub(crate) flight_bytes: usize,
     /// Which pages it asks for.
     pub(crate) extent: Extent,
+    /// How many percent fewer profiles than announced are taken for the drift of a live project, 0 to 100.
+    pub(crate) allow_drift: f64,
 }
 
 /// Which pages a fetch asks for.
@@ -101,7 +110,13 @@ impl Rules {
             max_wait: MAX_WAIT,
             flight_bytes: FLIGHT_BYTES_MAX,
             extent: Extent::Whole,
+            allow_drift: ALLOWED_DRIFT_PERCENT,
         }
+    }
+
+    /// Returns how many profiles fewer than announced are accepted.
+    pub(crate) fn drift_of(&self, total: u64) -> u64 {
+        allowed_drift(total, self.allow_drift)
     }
 }
 
@@ -133,6 +148,13 @@ pub(crate) struct Coordinator {
     /// Other processes have all places until then, and since when.
     busy: Option<(Duration, Duration)>,
     short: ShortPages,
+    nothing_new: NothingNew,
+    /// Profiles that the server announced on a later page, if page 0 did not.
+    announced_late: Option<u64>,
+    /// Why this run left the session of an earlier process, until page 0 of a new one is here.
+    earlier_over: Option<Over>,
+    /// Whether an earlier process left pages of a session that this run does not use.
+    left_pages: bool,
     ending: Option<Ending>,
     /// When pages in flight are not waited for any more.
     stop_deadline: Option<Duration>,
@@ -168,6 +190,10 @@ impl Coordinator {
             gate: Gate::default(),
             busy: None,
             short: ShortPages::default(),
+            nothing_new: NothingNew::default(),
+            announced_late: None,
+            earlier_over: None,
+            left_pages: false,
             ending: None,
             stop_deadline: None,
             failed: BTreeMap::new(),
@@ -227,6 +253,7 @@ impl Coordinator {
         }
         match self.pick(now) {
             Some(page) => Action::Ask(self.request_for(page)),
+            None if under_way == 0 && self.looks_beyond() => self.next(now),
             None => self.wait_or_finish(under_way),
         }
     }
@@ -237,7 +264,7 @@ impl Coordinator {
             return Some(page);
         }
         let fresh = self.pages.next_fresh();
-        if self.rules.extent == Extent::FirstPage && fresh > 0 {
+        if (self.rules.extent == Extent::FirstPage && fresh > 0) || self.nothing_new.is_the_end() {
             return None;
         }
         let is_planned = fresh < self.plan.as_ref().map_or(1, Plan::pages);
@@ -283,18 +310,25 @@ impl Coordinator {
             self.request_failed(page, failure, now, fraction);
             return Verdict::Drop;
         }
-        self.reading -= 1;
-        self.server_answers();
-        self.largest_page = self.largest_page.max(facts.bytes);
         if self.plan.is_none() {
             self.make_plan(facts);
         }
+        self.hear_of_total(page, facts);
+        if let Some(reason) = self.brings_nothing_new(page, facts) {
+            self.nothing_new_came(page, facts, reason, now, fraction);
+            return Verdict::Drop;
+        }
+        if facts.received > 0 {
+            self.nothing_new.something_came(page);
+        }
+        self.reading -= 1;
+        self.server_answers();
+        self.largest_page = self.largest_page.max(facts.bytes);
         if self.is_too_short(page, facts.received) {
             self.ask_again_for_length(page, facts.received, now);
             return Verdict::Drop;
         }
         let Some(plan) = &mut self.plan else { return Verdict::Drop };
-        let is_probe = plan.probe() == Some(page);
         plan.page_arrived(page, facts.received);
         plan.absorb(&self.earlier);
         // A short last page ends the plan, unless the page after it is under way already.
@@ -303,10 +337,6 @@ impl Coordinator {
             && plan.probe() == Some(self.pages.next_fresh())
         {
             plan.drop_probe();
-        }
-        if is_probe && facts.received == 0 {
-            self.pages.set(page, PageState::Absent);
-            return Verdict::Drop;
         }
         self.writing += 1;
         self.pages.set(page, PageState::Writing { received: facts.received });
@@ -330,7 +360,10 @@ impl Coordinator {
     }
 
     fn make_plan(&mut self, facts: &PageFacts) {
-        let mut plan = Plan::new(facts.total, facts.page_size, facts.received);
+        let mut plan = match Plan::new(facts.total, facts.page_size, facts.received) {
+            Ok(plan) => plan,
+            Err(ImpossibleTotal(total)) => return self.refuse_total(total, facts),
+        };
         self.session_id.clone_from(&facts.session_id);
         self.first_page_records = facts.received;
         if self.session_id.is_none() {
@@ -390,3 +423,7 @@ mod tests;
 #[cfg(test)]
 #[path = "coordinator_waits_test.rs"]
 mod waits_tests;
+
+#[cfg(test)]
+#[path = "coordinator_announced_test.rs"]
+mod announced_tests;

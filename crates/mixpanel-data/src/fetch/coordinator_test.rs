@@ -3,12 +3,15 @@
 use super::*;
 use crate::fetch::outcome::Outcome;
 
-/// What the model answers to a request for a page, by attempt (from 1).
-/// What the model answers by page and attempt.
+/// What the model answers by page and attempt (from 1).
 pub(super) type Script = fn(page: u32, attempt: u32) -> Answer;
 
 pub(super) enum Answer {
-    Page { received: u64 },
+    Page {
+        received: u64,
+    },
+    /// The records of this page under the number that was asked for.
+    RecordsOf(u32),
     OtherSession,
     OtherPage,
     Fail(FailureKind),
@@ -82,6 +85,7 @@ pub(super) fn facts(model: &Model, page: u32, received: u64, session: &str) -> P
         session_id: model.session.map(|_| session.to_owned()),
         total: model.total.filter(|_| page == 0),
         received,
+        fingerprint: 1_000 + u64::from(page),
         bytes: model.page_bytes,
     }
 }
@@ -138,6 +142,10 @@ pub(super) fn answer(coordinator: &mut Coordinator, model: &Model, page: u32, at
         Answer::QuotaUsedUp => return coordinator.quota_refused(page, limited("no"), now, now + HOUR),
         Answer::Fail(kind) => return coordinator.request_failed(page, Failure::new(kind, "no"), now, 1.0),
         Answer::Page { received } => (received, facts(model, page, received, "S")),
+        Answer::RecordsOf(other) => {
+            let repeated = PageFacts { fingerprint: 1_000 + u64::from(other), ..facts(model, page, SIZE, "S") };
+            (SIZE, repeated)
+        }
         Answer::OtherSession => (SIZE, facts(model, page, SIZE, "T")),
         Answer::OtherPage => (SIZE, facts(model, page + 1, SIZE, "S")),
     };

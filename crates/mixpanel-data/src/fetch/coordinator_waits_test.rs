@@ -116,16 +116,19 @@ fn a_short_page_in_the_middle_is_asked_for_again() {
     }
     let seen = simulate(&model(95, short));
     assert_eq!((seen.outcome.received, seen.outcome.short_pages, seen.outcome.retries), (89, vec![3], 1));
-    // Where all pages are short, the server means it.
+    // Where all pages are as short as page 0, that is their size.
     let seen = simulate(&model(195, |page, _| Answer::Page { received: if page < 20 { 9 } else { 0 } }));
-    assert_eq!((seen.outcome.received, seen.outcome.short_pages.len()), (180, 19));
-    assert_eq!(seen.outcome.retries, 3);
+    assert_eq!((seen.outcome.received, seen.outcome.short_pages), (180, vec![0]));
+    assert_eq!((seen.outcome.retries, seen.outcome.shortfall), (1, 15));
 }
 
 #[test]
 fn a_resumed_run_asks_for_what_is_missing_only() {
     let staged = |pages: &[u32]| -> Vec<_> {
-        pages.iter().map(|page| crate::stage::StagedPage { page: *page, rows: SIZE, rejected: 0 }).collect()
+        pages
+            .iter()
+            .map(|page| crate::stage::StagedPage { page: *page, rows: SIZE, rejected: 0, fingerprint: None })
+            .collect()
     };
     let facts = crate::stage::SessionFacts {
         session_id: Some("S".into()),
@@ -133,7 +136,7 @@ fn a_resumed_run_asks_for_what_is_missing_only() {
         declared_page_size: Some(SIZE),
         first_page_records: SIZE,
     };
-    let earlier = Earlier { generation: 3, session: Some(facts), staged: staged(&[0, 1, 4, 7]) };
+    let earlier = Earlier { generation: 3, session: Some(facts), staged: staged(&[0, 1, 4, 7]), session_over: None };
     let mut coordinator = Coordinator::resume(Rules::new(5), &earlier);
     let model = model(95, pages_of::<95>);
     let mut asked = Vec::new();

@@ -94,7 +94,7 @@ impl Job {
         let must_be_whole = is_replacement && self.found == Found::Table && self.missing == MissingPages::Fetch;
         let of_another_session =
             manifest.loaded.as_ref().is_some_and(|loaded| loaded.generation != manifest.generation);
-        if (must_be_whole || of_another_session) && !self.outcome.failed.is_empty() {
+        if (must_be_whole || of_another_session) && !self.outcome.is_whole() {
             return Err(incomplete(&self.outcome, &self.table));
         }
         Ok(())
@@ -131,6 +131,7 @@ impl Job {
             missing,
             lock_wait: control.lock_wait,
             memory: control.memory,
+            allow_empty: control.allow_empty,
         };
         let report = match load(&request, &mut on_wait) {
             // The wait for the database was ended by the wish to stop.
@@ -140,7 +141,7 @@ impl Job {
             report => report?,
         };
         kill_point("load-done");
-        if outcome.failed.is_empty() {
+        if outcome.is_whole() {
             // The rows are committed: a stage that cannot be removed is a nuisance, not a failure.
             if let Err(error) = stage.remove() {
                 tracing::warn!("{error}");
@@ -194,6 +195,7 @@ fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) 
         rejected: outcome.rejected,
         page_count,
         failed_pages: outcome.failed.keys().copied().collect(),
+        shortfall: outcome.shortfall,
         requests: manifest.cost.requests,
         retries: manifest.cost.retries,
         waited_seconds: manifest.cost.waited_seconds,
@@ -202,14 +204,23 @@ fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) 
     }
 }
 
+/// Missing pages that an error names one by one.
+const PAGES_NAMED_MAX: usize = 30;
+
 fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
-    let pages: Vec<String> = outcome.failed.keys().map(u32::to_string).collect();
+    if let Some(text) = outcome.shortfall_text() {
+        let message = format!("{text}, so `{}` was left as it was", table.as_str());
+        return Error::new(ErrorKind::Incomplete, message).with_detail("shortfall", outcome.shortfall);
+    }
+    let pages: Vec<String> = outcome.failed.keys().take(PAGES_NAMED_MAX).map(u32::to_string).collect();
+    let more = outcome.failed.len() - pages.len();
     let cause = outcome.failed.values().next().map(ToString::to_string).unwrap_or_default();
     let message = format!(
-        "{} of {} pages are missing (page {}), so `{}` was left as it was; {cause}",
-        pages.len(),
-        pages.len() + outcome.staged.len(),
+        "{} of {} pages are missing (page {}{}), so `{}` was left as it was; {cause}",
+        outcome.failed.len(),
+        outcome.failed.len() + outcome.staged.len(),
         pages.join(", "),
+        if more > 0 { format!(" and {more} more") } else { String::new() },
         table.as_str(),
     );
     Error::new(ErrorKind::Incomplete, message)
@@ -219,15 +230,19 @@ fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
 /// Says where the server's word and what it sent differ. What could not be a row is in the result.
 pub(super) fn warn_of_differences(outcome: &Outcome, callbacks: &mut Callbacks) {
     let complete = outcome.failed.is_empty() && outcome.ending.is_none();
-    if let Some(expected) = outcome.expected_rows.filter(|expected| complete && *expected != outcome.received) {
+    if let Some(text) = outcome.shortfall_text() {
+        callbacks.tell(&FetchEvent::Warning(text));
+    } else if let Some(expected) = outcome.expected_rows.filter(|expected| complete && *expected != outcome.received) {
+        let difference = if outcome.drift > 0 { "fewer" } else { "more" };
         callbacks.tell(&FetchEvent::Warning(format!(
-            "the server said that there are {expected} profiles and sent {}; they may have changed meanwhile",
-            outcome.received
+            "the server announced {expected} profiles and sent {}, {} {difference}: the project changed during the fetch",
+            outcome.received,
+            expected.abs_diff(outcome.received)
         )));
     }
     if !outcome.short_pages.is_empty() && complete {
         callbacks.tell(&FetchEvent::Warning(format!(
-            "{} pages brought fewer profiles than a page has, though others followed (`short_pages` in the result)",
+            "{} pages brought fewer profiles than expected (`short_pages` in the result)",
             outcome.short_pages.len()
         )));
     }
@@ -237,6 +252,8 @@ pub(super) fn counts(outcome: &Outcome, duplicates: u64, manifest: &Manifest) ->
     FetchCounts {
         expected_rows: outcome.expected_rows,
         received: outcome.received,
+        drift: outcome.drift,
+        shortfall: outcome.shortfall,
         duplicates,
         rejected: outcome.rejected,
         requests: manifest.cost.requests,

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
 
+pub(crate) use crate::stage::Over;
+
 use super::coordinator::Earlier;
 use super::plan::Plan;
 
@@ -29,8 +31,16 @@ pub(crate) struct Outcome {
     pub(crate) staged: Vec<u32>,
     /// Pages that failed for good, and why.
     pub(crate) failed: BTreeMap<u32, Failure>,
-    /// Profiles that the server said there are.
+    /// Profiles that the server announced.
     pub(crate) expected_rows: Option<u64>,
+    /// Profiles fewer than announced, where all pages came and the difference is taken for the drift of a live project.
+    pub(crate) drift: u64,
+    /// Profiles fewer than announced, where all pages came and the difference is more than that.
+    pub(crate) shortfall: u64,
+    /// Why the session has no more to give, if that is known.
+    pub(crate) session_over: Option<Over>,
+    /// Whether pages of an earlier session are on disk that this run did not use.
+    pub(crate) left_pages: bool,
     /// Records in staged pages, rejects included.
     pub(crate) received: u64,
     /// Records among them that cannot be rows.
@@ -48,6 +58,20 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Whether everything is here that the server announced.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.failed.is_empty() && self.shortfall == 0
+    }
+
+    /// Names the figures that do not add up, if they do not.
+    pub(crate) fn shortfall_text(&self) -> Option<String> {
+        let expected = self.expected_rows.filter(|_| self.shortfall > 0)?;
+        Some(format!(
+            "the server announced {expected} profiles and sent {}; {} are missing, more than the drift that is allowed",
+            self.received, self.shortfall
+        ))
+    }
+
     /// The outcome of a run that asks for nothing any more: what is not on disk will not come.
     pub(crate) fn of_staged(earlier: &Earlier) -> Self {
         let staged: Vec<u32> = earlier.staged.iter().map(|page| page.page).collect();
@@ -59,11 +83,14 @@ impl Outcome {
         let missing = (0..pages).filter(|page| staged.binary_search(page).is_err());
         let failure = Failure::new(FailureKind::Internal, "it was done without");
         let rejected = earlier.staged.iter().map(|page| page.rejected).sum();
+        let failed: BTreeMap<u32, Failure> = missing.map(|page| (page, failure.clone())).collect();
         Self {
-            failed: missing.map(|page| (page, failure.clone())).collect(),
+            shortfall: if failed.is_empty() { earlier.missing_profiles() } else { 0 },
+            session_over: earlier.session_over,
+            failed,
             staged,
             expected_rows: plan.and_then(|plan| plan.total()),
-            received: earlier.staged.iter().map(|page| page.rows).sum::<u64>() + rejected,
+            received: earlier.received(),
             rejected,
             ..Self::nothing_asked()
         }
@@ -71,7 +98,13 @@ impl Outcome {
 
     /// The outcome of a run whose pages are all here, as was found out when the last one came.
     pub(crate) fn whole(earlier: &Earlier) -> Self {
-        Self { failed: BTreeMap::new(), ..Self::of_staged(earlier) }
+        Self {
+            failed: BTreeMap::new(),
+            drift: earlier.missing_profiles(),
+            shortfall: 0,
+            session_over: None,
+            ..Self::of_staged(earlier)
+        }
     }
 
     /// The outcome of a fetch that had nothing to ask for.
@@ -81,6 +114,10 @@ impl Outcome {
             staged: Vec::new(),
             failed: BTreeMap::new(),
             expected_rows: Some(0),
+            drift: 0,
+            shortfall: 0,
+            session_over: None,
+            left_pages: false,
             received: 0,
             rejected: 0,
             requests: 0,

@@ -1,5 +1,6 @@
 //! Where every page of a fetch is: not asked for, under way, waiting for another attempt, or done.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The state of one page.
@@ -84,6 +85,18 @@ impl Pages {
     pub(super) fn retry(&mut self, page: u32, failed: FailedAttempts, not_before: Duration) {
         self.set(page, PageState::Waiting);
         self.retries.push(Retry { page, failed, not_before });
+    }
+
+    /// Gives up asking for these pages again.
+    pub(super) fn forget_retries(&mut self, pages: &BTreeSet<u32>) {
+        for retry in self.retries.extract_if(.., |retry| pages.contains(&retry.page)) {
+            self.states[retry.page as usize] = PageState::Absent;
+        }
+    }
+
+    /// Says whether a page was asked for that is not there.
+    pub(super) fn has_absent(&self) -> bool {
+        self.states.contains(&PageState::Absent)
     }
 
     /// Returns a page that is to be asked for again now.

@@ -7,10 +7,10 @@ use crate::clock::{Stopwatch, new_run_id, wall_clock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::RecordForm;
 use crate::profile_query::{FetchMode, MissingPages, OnExisting};
-use crate::stage::{self, Manifest, Progress, Stage};
+use crate::stage::{self, Manifest, Over, Progress, Stage};
 use crate::store::{self, Found, LoadKind, TableName};
 
-use super::coordinator::Earlier;
+use super::coordinator::{Earlier, allowed_drift};
 use super::identity::{check_same_run, since_last_load};
 use super::loading::{Job, TableReport, look_for_commit};
 use super::outcome::{Ending, Outcome};
@@ -223,8 +223,8 @@ impl Work<'_> {
 
         let finished = if prepared.request.is_empty {
             Finished { outcome: Outcome::nothing_asked(), destination: Destination::Stage(stage), writer_error: None }
-        } else if is_complete(stage.manifest(), &earlier) || missing == MissingPages::Accept {
-            let is_whole = is_complete(stage.manifest(), &earlier);
+        } else if is_complete(stage.manifest(), &earlier, control.allow_drift) || missing == MissingPages::Accept {
+            let is_whole = is_complete(stage.manifest(), &earlier, control.allow_drift);
             let outcome = if is_whole { Outcome::whole(&earlier) } else { Outcome::of_staged(&earlier) };
             Finished { outcome, destination: Destination::Stage(stage), writer_error: None }
         } else {
@@ -250,12 +250,19 @@ impl Work<'_> {
 pub(super) fn earlier(stage: &mut Stage) -> Result<Earlier> {
     let staged = stage.find_pages()?;
     let manifest = stage.manifest();
-    Ok(Earlier { generation: manifest.generation, session: manifest.session.clone(), staged })
+    let (generation, session_over) = (manifest.generation, manifest.session_over);
+    Ok(Earlier { generation, session: manifest.session.clone(), staged, session_over })
 }
 
-/// Whether every page is on disk, so that only the load is left.
-pub(super) fn is_complete(manifest: &Manifest, earlier: &Earlier) -> bool {
-    matches!(manifest.progress, Progress::Complete { pages } if earlier.staged.len() == pages as usize)
+/// Whether every page is on disk, so that only the load is left. A session that ended short of what was announced has every
+/// page, if the difference is allowed now.
+pub(super) fn is_complete(manifest: &Manifest, earlier: &Earlier, allow_drift: f64) -> bool {
+    let total = manifest.session.as_ref().and_then(|session| session.total).unwrap_or(0);
+    let missing = earlier.missing_profiles();
+    match manifest.progress {
+        Progress::Complete { pages } => earlier.staged.len() == pages as usize,
+        _ => manifest.session_over == Some(Over::Short) && missing <= allowed_drift(total, allow_drift),
+    }
 }
 
 /// Writes down how far the run came, and sorts out the endings after which nothing is loaded. A stage without pages is of
@@ -268,7 +275,8 @@ pub(super) fn settle(finished: Finished) -> Result<(Stage, Outcome)> {
     let error = writer_error.or_else(|| ending_error(&outcome)).or_else(|| nothing_came(&outcome));
     if let Some(error) = error {
         // The reason why there is nothing matters more than a folder that stays.
-        if outcome.staged.is_empty() && stage.manifest().loaded.is_none() && outcome.session_restarts == 0 {
+        let is_empty = outcome.staged.is_empty() && !outcome.left_pages;
+        if is_empty && stage.manifest().loaded.is_none() && outcome.session_restarts == 0 {
             if let Err(error) = stage.remove() {
                 tracing::warn!("{error}");
             }
@@ -278,12 +286,14 @@ pub(super) fn settle(finished: Finished) -> Result<(Stage, Outcome)> {
         if let Err(error) = stage.update(|manifest| note(manifest, &outcome, Progress::Fetching { reason })) {
             tracing::warn!("{error}");
         }
-        let run_id = stage.manifest().run_id.clone();
-        return Err(error.with_detail("staged_pages", outcome.staged.len()).with_run_id(run_id));
+        let error = error.with_run_id(stage.manifest().run_id.clone());
+        // Of an earlier session there are other pages on disk.
+        return Err(if outcome.left_pages { error } else { error.with_detail("staged_pages", outcome.staged.len()) });
     }
-    let progress = match outcome.failed.values().next() {
+    let reason = outcome.failed.values().next().map(ToString::to_string).or_else(|| outcome.shortfall_text());
+    let progress = match reason {
         None => Progress::Complete { pages: u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX) },
-        Some(failure) => Progress::Fetching { reason: failure.to_string() },
+        Some(reason) => Progress::Fetching { reason },
     };
     let run_id = stage.manifest().run_id.clone();
     stage.update(|manifest| note(manifest, &outcome, progress)).map_err(|error| error.with_run_id(run_id))?;
@@ -292,6 +302,7 @@ pub(super) fn settle(finished: Finished) -> Result<(Stage, Outcome)> {
 
 pub(super) fn note(manifest: &mut Manifest, outcome: &Outcome, progress: Progress) {
     manifest.progress = progress;
+    manifest.session_over = outcome.session_over;
     manifest.cost.requests += outcome.requests;
     manifest.cost.retries += outcome.retries;
     manifest.cost.waited_seconds += outcome.waited.as_secs_f64();

@@ -7,34 +7,52 @@ use crate::limits::{PAGE_SIZE_DEFAULT, PAGES_MAX};
 /// The pages of one session.
 ///
 /// Page 0 says how many profiles there are and how many a page has; a short page is the last one. The two are checked
-/// against each other: when the last planned page is full, one more is asked for, until one comes that is empty or
-/// short.
+/// against each other: when the last planned page is full, or fewer profiles came than were announced, one more is asked
+/// for, until one comes that brings nothing.
+///
+/// A page 0 that is shorter than its declared size, though more profiles follow, shows the size that pages really have.
+/// The pages that exist only then are *tentative*: that one of them is empty or refused is no failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     total: Option<u64>,
     page_size: u64,
     declared_page_size: Option<u64>,
     pages: u32,
+    /// The first page that exists only if pages are shorter than declared.
+    first_tentative: u32,
     probe: Option<u32>,
     is_closed: bool,
 }
 
+/// A total that no fetch can mean: more pages than [`PAGES_MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ImpossibleTotal(pub(crate) u64);
+
 impl Plan {
-    /// Plans from page 0: its `total` and `page_size`, and how many records it brought. A server that does not say how
-    /// long a page is has shown it, unless page 0 holds everything.
-    pub(crate) fn new(total: Option<u64>, declared_page_size: Option<u64>, received: u64) -> Self {
+    /// Plans from page 0: its `total` and `page_size`, and how many records it brought.
+    ///
+    /// # Errors
+    /// The total, if it makes more pages than a fetch can have.
+    pub(crate) fn new(
+        total: Option<u64>,
+        declared_page_size: Option<u64>,
+        received: u64,
+    ) -> Result<Self, ImpossibleTotal> {
         let shown = (received > 0 && total.is_none_or(|total| received < total)).then_some(received);
-        let page_size = declared_page_size.or(shown).unwrap_or(PAGE_SIZE_DEFAULT).max(1);
-        // A total that nobody can mean is as good as none.
-        let total = total.filter(|total| total.div_ceil(page_size) <= PAGES_MAX);
-        let pages = total.map_or(1, |total| total.div_ceil(page_size).max(1));
-        let pages = u32::try_from(pages).unwrap_or(u32::MAX);
+        let declared = declared_page_size.or(shown).unwrap_or(PAGE_SIZE_DEFAULT).max(1);
+        // Without a total a short page is the end, and shows nothing.
+        let page_size = shown.filter(|shown| total.is_some() && *shown < declared).unwrap_or(declared);
+        let count = |size: u64| match total.map_or(1, |total| total.div_ceil(size).max(1)) {
+            pages if pages > PAGES_MAX => Err(ImpossibleTotal(total.unwrap_or(0))),
+            pages => Ok(u32::try_from(pages).unwrap_or(u32::MAX)),
+        };
+        let (pages, first_tentative) = (count(page_size)?, count(declared)?);
         let ends_full = match total {
             Some(total) if pages > 1 => total % page_size == 0,
             _ => received >= page_size,
         };
         let probe = ends_full.then_some(pages);
-        Self { total, page_size, declared_page_size, pages, probe, is_closed: false }
+        Ok(Self { total, page_size, declared_page_size, pages, first_tentative, probe, is_closed: false })
     }
 
     /// Profiles that the server says there are.
@@ -71,6 +89,31 @@ impl Plan {
     /// that was too small for what came says nothing any more.
     pub(crate) fn covers_total(&self) -> bool {
         self.total == Some(u64::from(self.pages) * self.page_size)
+    }
+
+    /// Whether a page may turn out not to exist: the page after the last one, or one that follows only from a short page 0.
+    pub(crate) fn is_optional(&self, page: u32) -> bool {
+        self.probe == Some(page) || page >= self.first_tentative
+    }
+
+    /// Returns how many records a page should bring at least, by what the server announced; 0 where nothing is promised.
+    pub(crate) fn expected_records(&self, page: u32) -> u64 {
+        if self.is_optional(page) {
+            return 0;
+        }
+        let full = if page == 0 { self.declared_page_size.unwrap_or(self.page_size) } else { self.page_size };
+        match self.total {
+            Some(total) => total.saturating_sub(u64::from(page) * self.page_size).min(full),
+            None if page + 1 < self.pages => full,
+            None => 0,
+        }
+    }
+
+    /// Asks for one more page, because fewer profiles came than the server announced.
+    pub(crate) fn look_beyond(&mut self, page: u32) {
+        if !self.is_closed {
+            self.probe = Some(page);
+        }
     }
 
     /// Notes how many records a page brought.
@@ -127,7 +170,7 @@ mod tests {
     /// Feeds the pages of `sizes` in order to a plan of `total` with pages of 10, and shows the pages asked for.
     fn asked(total: Option<u64>, sizes: &[u64]) -> Vec<u32> {
         let size = |page: u32| sizes.get(page as usize).copied().unwrap_or(0);
-        let mut plan = Plan::new(total, Some(10), size(0));
+        let mut plan = Plan::new(total, Some(10), size(0)).unwrap();
         let mut asked = vec![0];
         let mut page = 1;
         while page < plan.pages() || plan.probe() == Some(page) {
@@ -156,8 +199,9 @@ mod tests {
             (None, &[10, 10, 2], &[0, 1, 2]),
             (None, &[10, 10], &[0, 1, 2]),
             (None, &[0], &[0]),
-            // It cannot mean it.
-            (Some(u64::MAX), &[10, 2], &[0, 1]),
+            // Its pages are shorter than it says.
+            (Some(11), &[4, 4, 3], &[0, 1, 2]),
+            (Some(25), &[9, 9, 7], &[0, 1, 2]),
         ] {
             assert_eq!(asked(total, sizes), expected, "{total:?} {sizes:?}");
         }
@@ -166,7 +210,7 @@ mod tests {
     #[test]
     fn pages_behind_a_gap_join_when_it_is_filled() {
         let mut lengths = BTreeMap::from([(0, 10), (1, 10), (3, 10), (4, 10)]);
-        let mut plan = Plan::new(None, Some(10), 10);
+        let mut plan = Plan::new(None, Some(10), 10).unwrap();
         plan.absorb(&lengths);
         assert_eq!((plan.pages(), plan.probe()), (2, Some(2)));
         plan.page_arrived(2, 10);
@@ -179,13 +223,35 @@ mod tests {
 
     #[test]
     fn a_missing_page_size_is_the_documented_one() {
-        assert_eq!(Plan::new(Some(7), None, 7).page_size(), 1000);
-        assert_eq!(Plan::new(Some(0), None, 0).page_size(), 1000);
+        assert_eq!(Plan::new(Some(7), None, 7).unwrap().page_size(), 1000);
+        assert_eq!(Plan::new(Some(0), None, 0).unwrap().page_size(), 1000);
     }
 
     #[test]
     fn a_page_size_that_is_not_said_is_seen() {
-        assert_eq!(Plan::new(Some(5000), None, 500).pages(), 10);
-        assert_eq!(Plan::new(None, None, 500).probe(), Some(1));
+        assert_eq!(Plan::new(Some(5000), None, 500).unwrap().pages(), 10);
+        assert_eq!(Plan::new(None, None, 500).unwrap().probe(), Some(1));
+    }
+
+    #[test]
+    fn a_short_page_0_shows_the_real_size_and_makes_pages_that_may_not_exist() {
+        let plan = Plan::new(Some(4_500), Some(40_000), 1_000).unwrap();
+        assert_eq!((plan.pages(), plan.page_size()), (5, 1_000));
+        assert_eq!(
+            (0..6).map(|page| plan.is_optional(page)).collect::<Vec<_>>(),
+            [false, true, true, true, true, true]
+        );
+        assert_eq!((plan.expected_records(0), plan.expected_records(1)), (4_500, 0));
+        let plan = Plan::new(Some(25_000), Some(1_000), 999).unwrap();
+        assert_eq!((plan.pages(), plan.is_optional(24), plan.is_optional(25)), (26, false, true));
+        let plan = Plan::new(Some(25_500), Some(1_000), 1_000).unwrap();
+        assert_eq!((plan.expected_records(3), plan.expected_records(25), plan.expected_records(26)), (1_000, 500, 0));
+    }
+
+    #[test]
+    fn a_total_beyond_all_pages_is_refused() {
+        assert_eq!(Plan::new(Some(u64::MAX), Some(10), 10), Err(ImpossibleTotal(u64::MAX)));
+        assert!(Plan::new(Some(PAGES_MAX * 10), Some(10), 10).is_ok());
+        assert_eq!(Plan::new(Some(PAGES_MAX * 10), Some(10), 9), Err(ImpossibleTotal(PAGES_MAX * 10)));
     }
 }

@@ -67,8 +67,11 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
         return Err(error);
     }
     stage.update(|manifest| note(manifest, &outcome, Progress::Planned))?;
+    let facts = stage.manifest().session.clone().unwrap_or_default();
+    let pages = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records)
+        .map_err(|_| Error::internal("a total that was refused came into a manifest"))?;
     let usage = client.governor().usage(wall_clock())?;
-    let plan = Planned { stage: &stage, page_seconds, usage, workers: prepared.workers };
+    let plan = Planned { stage: &stage, plan: &pages, page_seconds, usage, workers: prepared.workers };
     Ok(plan.report(&fetch))
 }
 
@@ -86,6 +89,7 @@ fn drop_older_plans(database: &Path, manifest: &stage::Manifest) -> Result<()> {
 /// What page 0 told.
 struct Planned<'a> {
     stage: &'a Stage,
+    plan: &'a Plan,
     page_seconds: f64,
     usage: Usage,
     workers: u32,
@@ -93,8 +97,7 @@ struct Planned<'a> {
 
 impl Planned<'_> {
     fn report(&self, fetch: &ProfileFetch) -> FetchPlan {
-        let facts = self.stage.manifest().session.clone().unwrap_or_default();
-        let plan = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records);
+        let plan = self.plan;
         let is_known = plan.total().is_some() || plan.probe().is_none();
         let pages = is_known.then(|| plan.pages());
         let requests = pages.map(|pages| pages - 1 + u32::from(plan.probe().is_some()));
@@ -108,7 +111,7 @@ impl Planned<'_> {
             pages,
             requests,
             counted_requests: counted,
-            expected_seconds: requests.zip(counted).map(|(requests, counted)| self.seconds(&plan, requests, counted)),
+            expected_seconds: requests.zip(counted).map(|(requests, counted)| self.seconds(plan, requests, counted)),
             expected_bytes: pages.map(|pages| page_bytes * u64::from(pages) * BYTES_PER_STAGED_BYTE),
             quota_used: self.usage.used,
             quota_limit: self.usage.limit,

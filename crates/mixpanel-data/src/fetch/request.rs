@@ -56,6 +56,8 @@ pub(crate) struct Control {
     pub(crate) max_wait: Duration,
     pub(crate) lock_wait: Duration,
     pub(crate) memory: u64,
+    pub(crate) allow_drift: f64,
+    pub(crate) allow_empty: bool,
     pub(crate) callbacks: Callbacks,
 }
 
@@ -67,6 +69,8 @@ impl Default for Control {
             max_wait: crate::limits::MAX_WAIT,
             lock_wait: crate::limits::LOCK_WAIT,
             memory: crate::limits::MEMORY_DEFAULT,
+            allow_drift: crate::limits::ALLOWED_DRIFT_PERCENT,
+            allow_empty: false,
             callbacks: Callbacks::default(),
         }
     }
@@ -85,6 +89,9 @@ impl Control {
     /// # Errors
     /// `InvalidInput` that names the argument and the range.
     pub(super) fn check(&self) -> Result<()> {
+        if !(0.0..=100.0).contains(&self.allow_drift) {
+            return Err(Error::invalid(format!("drift of {} percent: use 0 to 100", self.allow_drift)));
+        }
         if MEMORY_RANGE.contains(&self.memory) {
             return Ok(());
         }
@@ -95,7 +102,12 @@ impl Control {
 
     /// Returns the rules of a run with so many requests at a time.
     pub(super) fn rules(&self, workers: u32) -> Rules {
-        Rules { max_wait: self.max_wait, flight_bytes: flight_bytes(self.memory), ..Rules::new(workers) }
+        Rules {
+            max_wait: self.max_wait,
+            flight_bytes: flight_bytes(self.memory),
+            allow_drift: self.allow_drift,
+            ..Rules::new(workers)
+        }
     }
 }
 
@@ -298,6 +310,23 @@ macro_rules! control_methods {
             #[must_use]
             pub fn memory(mut self, bytes: u64) -> Self {
                 self.control.memory = bytes;
+                self
+            }
+
+            /// Accepts up to this many percent fewer profiles than the server announced, 0 to 100, when all pages came;
+            /// default [`ALLOWED_DRIFT_PERCENT`](crate::limits::ALLOWED_DRIFT_PERCENT), 0.1, and one profile at least
+            /// unless it is 0. What is missing is then reported as `drift`; more makes the fetch incomplete.
+            #[must_use]
+            pub fn allow_drift(mut self, percent: f64) -> Self {
+                self.control.allow_drift = percent;
+                self
+            }
+
+            /// Lets a table that has rows be replaced by one that has none; by default it stays as it was, and the fetch
+            /// fails with `Incomplete`.
+            #[must_use]
+            pub fn allow_empty(mut self) -> Self {
+                self.control.allow_empty = true;
                 self
             }
         }

@@ -11,7 +11,7 @@ use crate::api::{ApiClient, Failure, FailureKind, PageReply, PageRequest};
 use crate::clock::{Stopwatch, random_fraction, wall_clock};
 use crate::error::{Error, Result};
 use crate::limits::SLEEP_MAX;
-use crate::parse::RecordForm;
+use crate::parse::{RecordForm, fingerprint};
 use crate::types::ProfileWriteTask;
 
 use super::coordinator::{Action, Ask, Coordinator, Earlier, PageFacts, Rules, Verdict};
@@ -56,8 +56,10 @@ struct Driver<'a> {
     asks: HashMap<tokio::task::Id, (Ask, AbortHandle)>,
     watch: Stopwatch,
     callbacks: &'a mut Callbacks,
-    /// The session of the run that the writer knows of.
+    /// The session that requests are sent for.
     generation: u32,
+    /// The session that the writer stages pages of.
+    staged_generation: u32,
     session_recorded: bool,
     stopped: bool,
     writer_error: Option<Error>,
@@ -74,6 +76,7 @@ impl Run {
         };
         let mut driver = Driver {
             generation,
+            staged_generation: generation,
             session_recorded: coordinator.session().is_some(),
             dispatcher: Dispatcher::new(coordinator, self.client.governor().clone()),
             run: self,
@@ -202,6 +205,7 @@ impl Driver<'_> {
             session_id: reply.body.session_id,
             total: reply.body.total,
             received: reply.body.rows.received() as u64,
+            fingerprint: fingerprint(&reply.body.rows),
             bytes: reply.bytes,
         };
         let now = self.now();
@@ -213,13 +217,17 @@ impl Driver<'_> {
         self.hand_to_writer(Message::Page(Box::new(task))).await;
     }
 
-    /// The session goes into the manifest before its first page goes into the stage.
+    /// The session goes into the manifest before its first page goes into the stage. Until page 0 of a new session is here,
+    /// the pages of the one before it stay what a later process resumes.
     async fn record_session(&mut self) {
         if self.session_recorded {
             return;
         }
         let Some(facts) = self.dispatcher.coordinator.session() else { return };
         self.session_recorded = true;
+        if std::mem::replace(&mut self.staged_generation, self.generation) != self.generation {
+            self.hand_to_writer(Message::Restart(self.generation)).await;
+        }
         self.hand_to_writer(Message::Session(facts)).await;
     }
 
@@ -231,7 +239,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Tells the writer of a new session, the caller of everything, and the writer what it need not wait for.
+    /// Lets go of what belongs to a lost session; tells the caller everything, and the writer what it need not wait for.
     async fn tell(&mut self) {
         let generation = self.dispatcher.coordinator.generation();
         if generation != self.generation {
@@ -240,7 +248,6 @@ impl Driver<'_> {
             for (_, task) in self.asks.values().filter(|(ask, _)| ask.generation != generation) {
                 task.abort();
             }
-            self.hand_to_writer(Message::Restart(generation)).await;
         }
         while let Some(event) = self.dispatcher.coordinator.next_event() {
             if let FetchEvent::Page(progress) = &event

@@ -70,5 +70,5 @@ fn pages_total(manifest: &Manifest) -> Option<u32> {
     }
     let facts = manifest.session.as_ref()?;
     facts.total?;
-    Some(Plan::new(facts.total, facts.declared_page_size, facts.first_page_records).pages())
+    Plan::new(facts.total, facts.declared_page_size, facts.first_page_records).ok().map(|plan| plan.pages())
 }

@@ -1,11 +1,13 @@
 //! Bytes to rows. Pure: nothing here does I/O or reads a clock.
 
 mod depth;
+mod fingerprint;
 mod last_seen;
 mod object;
 mod page;
 mod profile;
 mod rows;
 
+pub(crate) use fingerprint::fingerprint;
 pub(crate) use page::{PageBody, parse_page};
 pub use rows::{ProfileRow, ProfileRows, RecordForm, Reject};

@@ -95,6 +95,7 @@ impl Stage {
         self.update(|manifest| {
             manifest.generation = generation;
             manifest.session = None;
+            manifest.session_over = None;
             manifest.short_pages.clear();
             manifest.cost.session_restarts += 1;
         })

@@ -42,6 +42,9 @@ pub(crate) struct Manifest {
     pub(crate) loading: Option<Loaded>,
     /// Pages in the middle of the present session that stayed shorter than a page.
     pub(crate) short_pages: Vec<u32>,
+    /// Why the present session has no more to give, if that is known: then the next process begins from page 0.
+    #[serde(default)]
+    pub(crate) session_over: Option<Over>,
     /// What the run has cost so far. A process that was killed could not add its share.
     pub(crate) cost: Cost,
 }
@@ -56,6 +59,26 @@ pub(crate) enum Progress {
     Fetching { reason: String },
     /// All pages are here: this many.
     Complete { pages: u32 },
+}
+
+/// Why a session has no more to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Over {
+    /// All its pages are here, and hold fewer profiles than the server announced.
+    Short,
+    /// The server refused every missing page in the same way.
+    Refused,
+}
+
+impl Over {
+    /// Says why the fetch begins again.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::Short => "the earlier session had fewer profiles than the server announced",
+            Self::Refused => "the server refused every missing page of the earlier session",
+        }
+    }
 }
 
 /// What page 0 said about the session that all pages belong to.
@@ -110,6 +133,7 @@ impl Manifest {
             loaded: None,
             loading: None,
             short_pages: Vec::new(),
+            session_over: None,
             cost: Cost::default(),
         }
     }

@@ -14,7 +14,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{STAGED_GROUP_BYTES, STAGED_GROUP_ROWS};
-use crate::parse::{ProfileRows, Reject};
+use crate::parse::{ProfileRows, Reject, fingerprint};
 use crate::types::ProfileWriteTask;
 
 /// A page that is on disk, as its own metadata describes it.
@@ -23,6 +23,8 @@ pub(crate) struct StagedPage {
     pub(crate) page: u32,
     pub(crate) rows: u64,
     pub(crate) rejected: u64,
+    /// What its ids come to; pages of older versions do not say.
+    pub(crate) fingerprint: Option<u64>,
 }
 
 /// Returns the file of a page's rows.
@@ -32,6 +34,7 @@ pub(super) fn page_bytes(task: &ProfileWriteTask) -> Result<Vec<u8>> {
         fact("page", task.page_index.to_string()),
         fact("rows", task.rows.len().to_string()),
         fact("rejected", task.rows.rejects().len().to_string()),
+        fact("fingerprint", fingerprint(&task.rows).to_string()),
     ];
     file_of(&task.rows.to_record_batch(), facts)
 }
@@ -93,7 +96,7 @@ pub(super) fn read_facts(path: &Path, page: u32) -> Result<StagedPage> {
         (Some(found), Some(rows), Some(rejected))
             if found == u64::from(page) && u64::try_from(metadata.num_rows()) == Ok(rows) =>
         {
-            Ok(StagedPage { page, rows, rejected })
+            Ok(StagedPage { page, rows, rejected, fingerprint: fact("fingerprint") })
         }
         _ => Err(damaged(path)),
     }

@@ -78,6 +78,8 @@ pub(crate) struct LoadRequest<'a> {
     pub(crate) run: RunRecord,
     /// Whether a table may be replaced by one that lacks pages.
     pub(crate) missing: MissingPages,
+    /// Whether a table that has rows may be replaced by one that has none.
+    pub(crate) allow_empty: bool,
     /// How long to wait for another process that has the database open.
     pub(crate) lock_wait: Duration,
     /// Memory that the process may use, in bytes.
@@ -202,7 +204,10 @@ fn plan(connection: &Connection, request: &LoadRequest<'_>) -> Result<Plan> {
         LoadKind::First if replaces && request.run.is_partial() && request.missing == MissingPages::Fetch => {
             Err(appeared(&found))
         }
-        LoadKind::First if replaces => Ok(Plan::Replace(found)),
+        LoadKind::First if replaces => {
+            check_not_emptied(connection, request, &found)?;
+            Ok(Plan::Replace(found))
+        }
         LoadKind::First => Ok(Plan::Merge(found)),
         LoadKind::Completing => complete(connection, request, found),
     }
@@ -232,6 +237,22 @@ fn digest_text(connection: &Connection, table: &TableName) -> Result<String> {
     digest_of(connection, &format!("{} AS r", table.quoted()))
         .and_then(|digest| digest.to_text(connection))
         .map_err(|error| statement(&format!("read table `{table}`"), &error))
+}
+
+/// Rows are replaced by nothing only if the caller says so: an empty answer is more often a mistake than the truth.
+fn check_not_emptied(connection: &Connection, request: &LoadRequest<'_>, table: &TableName) -> Result<()> {
+    if request.allow_empty || request.run.received > request.run.rejected {
+        return Ok(());
+    }
+    let sql = format!("SELECT count(*) FROM {}", table.quoted());
+    let rows = number(connection, &sql).map_err(|error| statement(&format!("count table `{table}`"), &error))?;
+    if rows == 0 {
+        return Ok(());
+    }
+    let message = format!("table `{table}` has {rows} rows and the fetch brought none, so it was left as it was");
+    Err(Error::new(ErrorKind::Incomplete, message)
+        .with_detail("table_name", table.as_str())
+        .with_detail("emptied_rows", rows))
 }
 
 fn appeared(table: &TableName) -> Error {

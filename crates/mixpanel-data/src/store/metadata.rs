@@ -301,6 +301,7 @@ fn nobodys_run(load_id: &str) -> RunRecord {
         rejected: 0,
         page_count: 0,
         failed_pages: Vec::new(),
+        shortfall: 0,
         short_pages: Vec::new(),
         session_restarts: 0,
         requests: 0,

@@ -34,6 +34,8 @@ pub(crate) struct RunRecord {
     pub(crate) page_count: u32,
     /// Pages that failed for good; the table is partial if there are any.
     pub(crate) failed_pages: Vec<u32>,
+    /// Profiles fewer than announced, beyond the drift that is allowed; the table is partial if there are any.
+    pub(crate) shortfall: u64,
     /// Staged pages that are shorter than their session says, and yet not the last one.
     pub(crate) short_pages: Vec<u32>,
     /// Times that the server lost the session and the run began another.
@@ -47,9 +49,9 @@ pub(crate) struct RunRecord {
 }
 
 impl RunRecord {
-    /// Says whether pages are missing.
+    /// Says whether profiles are missing.
     pub(super) fn is_partial(&self) -> bool {
-        !self.failed_pages.is_empty()
+        !self.failed_pages.is_empty() || self.shortfall > 0
     }
 
     /// Returns the filters as JSON.

@@ -127,6 +127,7 @@ impl Fixture {
             rejected: 0,
             page_count: u32::try_from(self.pages.len()).unwrap(),
             failed_pages: Vec::new(),
+            shortfall: 0,
             short_pages: Vec::new(),
             session_restarts: 0,
             requests: 3,
@@ -160,6 +161,7 @@ impl Fixture {
             run,
             kind: if self.previous.is_empty() { LoadKind::First } else { LoadKind::Completing },
             missing: MissingPages::Fetch,
+            allow_empty: false,
             lock_wait: Duration::ZERO,
             memory: MEMORY_DEFAULT,
         }

@@ -12,6 +12,8 @@ fn counts() -> FetchCounts {
     FetchCounts {
         expected_rows: Some(8_003),
         received: 8_003,
+        drift: 0,
+        shortfall: 0,
         duplicates: 2,
         rejected: 1,
         requests: 12,
@@ -57,7 +59,7 @@ fn a_parallel_result_has_the_fields_of_the_specification_and_the_added_ones() {
         json!({
             "table": "profiles", "total_rows": 8_000, "successful_pages": 8, "failed_pages": 2,
             "failed_page_indices": [3, 7], "duration_seconds": 2.5, "fetched_at": "2026-01-01T00:00:00Z",
-            "expected_rows": 8_003, "received": 8_003, "duplicates": 2, "rejected": 1, "requests": 12, "retries": 2,
+            "expected_rows": 8_003, "received": 8_003, "drift": 0, "shortfall": 0, "duplicates": 2, "rejected": 1, "requests": 12, "retries": 2,
             "waited_seconds": 1.5, "session_restarts": 1, "short_pages": [4], "run_id": "run",
         })
     );

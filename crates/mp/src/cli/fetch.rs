@@ -77,6 +77,9 @@ pub(crate) struct FetchProfilesArgs {
     pub(crate) batch_size: Option<u32>,
 
     #[command(flatten)]
+    pub(crate) accept: AcceptArgs,
+
+    #[command(flatten)]
     pub(crate) waits: WaitArgs,
 
     /// Say what the fetch would take, from page 0 alone; the same fetch goes on with that page
@@ -126,6 +129,9 @@ pub(crate) struct ResumeArgs {
 
     #[command(flatten)]
     pub(crate) workers: WorkerArgs,
+
+    #[command(flatten)]
+    pub(crate) accept: AcceptArgs,
 
     #[command(flatten)]
     pub(crate) waits: WaitArgs,
@@ -209,6 +215,21 @@ pub(crate) struct WorkerArgs {
     pub(crate) memory: Option<u64>,
 }
 
+/// What of an implausible response is accepted.
+#[derive(Debug, Default, Args)]
+pub(crate) struct AcceptArgs {
+    /// Accept up to PERCENT fewer profiles than Mixpanel announced [default: 0.1, and one profile at least]
+    ///
+    /// A live project changes while it is fetched. When more profiles are missing although every page came, the fetch is
+    /// incomplete: exit code 1, and a table that was to be replaced stays.
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent, help_heading = "The table")]
+    pub(crate) allow_drift: Option<f64>,
+
+    /// With --replace: let an empty result replace a table that has rows
+    #[arg(long, help_heading = "The table")]
+    pub(crate) allow_empty: bool,
+}
+
 /// What is waited for, and how long. Times are such as 30s, 10m or 24h.
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
@@ -244,6 +265,11 @@ pub(crate) struct ReportArgs {
 fn parse_workers(text: &str) -> Result<u32, String> {
     let workers: u32 = text.parse().map_err(|_| "expected a whole number from 1".to_owned())?;
     if workers == 0 { Err("at least 1 is needed to fetch anything".to_owned()) } else { Ok(workers) }
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>();
+    number.ok().filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(|| "expected 0 to 100".to_owned())
 }
 
 fn parse_memory(text: &str) -> Result<u64, String> {

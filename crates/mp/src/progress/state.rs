@@ -98,7 +98,12 @@ impl State {
             }
             FetchEvent::Page(page) => {
                 self.page(page, now.at);
-                Some(self.page_line(page))
+                // After a fetch that was given up, most pages fail for one reason, which the summary names.
+                match self.failures.len() {
+                    FAILURES_TOLD_MAX.. if !page.success => (self.failures.len() == FAILURES_TOLD_MAX)
+                        .then(|| "further failed pages are not listed here".to_owned()),
+                    _ => Some(self.page_line(page)),
+                }
             }
             FetchEvent::Retry { page_index, attempt, reason, pause } => {
                 self.retries += 1;
@@ -243,6 +248,9 @@ impl State {
         }
     }
 }
+
+/// Failed pages that have a line each.
+const FAILURES_TOLD_MAX: usize = 30;
 
 /// What is worth a word even to those who want to see no progress.
 pub(super) fn announcement(event: &FetchEvent) -> Option<String> {

@@ -1,6 +1,7 @@
 //! The command as its users meet it: the real binary, with an environment and a home of its own.
 
 mod again;
+mod announced;
 mod attacks;
 mod auth;
 mod closed_streams;

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::api::Failure;
+use crate::limits::PAGES_LISTED_MAX;
 use crate::types::ProfileProgress;
 
 use super::super::outcome::{Ending, Outcome};
 use super::super::plan::Plan;
 use super::super::progress::FetchEvent;
-use super::Coordinator;
+use super::{Coordinator, Extent};
 
 impl Coordinator {
     pub(super) fn report(&mut self, page: u32, result: Result<u64, String>) {
@@ -42,17 +43,30 @@ impl Coordinator {
             // A page after the last one that was not looked for may be there, whatever the server said.
             self.plan.iter_mut().for_each(Plan::keep_probe);
             let unfinished = self.pages.unfinished(self.plan.as_ref().map_or(1, Plan::pages));
-            for (index, page) in unfinished.iter().enumerate() {
+            // A server that announced more than that lies, and its pages are not listed one by one.
+            for (index, page) in unfinished.iter().take(PAGES_LISTED_MAX).enumerate() {
                 let same = "not fetched, for the same reason";
                 let message = if index == 0 { failure.message.clone() } else { same.to_owned() };
                 self.give_up(*page, &Failure::new(failure.kind, message));
             }
         }
+        let missing = if self.failed.is_empty() && self.ending.is_none() && self.rules.extent == Extent::Whole {
+            self.missing_profiles()
+        } else {
+            0
+        };
+        let announced = self.announced();
+        let is_drift = missing <= announced.map_or(0, |total| self.rules.drift_of(total));
+        let (drift, shortfall) = if is_drift { (missing, 0) } else { (0, missing) };
         Outcome {
+            drift,
+            shortfall,
+            session_over: self.session_over(shortfall),
+            left_pages: self.left_pages,
             ending: self.ending.clone(),
             staged: self.pages.staged(),
             failed: self.failed.clone(),
-            expected_rows: self.plan.as_ref().and_then(Plan::total),
+            expected_rows: announced,
             received: self.received,
             rejected: self.rejected,
             requests: self.request_count,

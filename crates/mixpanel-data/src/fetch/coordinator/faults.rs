@@ -12,7 +12,7 @@ use super::super::outcome::Ending;
 use super::super::pages::{FailedAttempts, PageState, Pages};
 use super::super::plan::Plan;
 use super::super::progress::FetchEvent;
-use super::{Coordinator, ShortPages};
+use super::{Coordinator, NothingNew, ShortPages};
 
 /// A wait for other processes is told when it has lasted so long; most are over at once.
 pub(super) const BUSY_TOLD_AFTER: Duration = Duration::from_secs(1);
@@ -164,6 +164,7 @@ impl Coordinator {
         fraction: f64,
     ) {
         let is_probe = self.plan.as_ref().and_then(Plan::probe) == Some(page);
+        let is_optional = self.plan.as_ref().is_some_and(|plan| plan.is_optional(page));
         failed.by_fault += 1;
         // The page after the last one is not worth as many attempts when the server said that it has none.
         let expected_absent = is_probe && self.plan.as_ref().is_some_and(Plan::covers_total);
@@ -178,10 +179,7 @@ impl Coordinator {
                 self.events.push_back(FetchEvent::Retry { page_index: page, attempt, reason, pause });
             }
             Decision::Pause(pause) => self.pause(page, failed, failure, now, now + pause),
-            Decision::Fail if is_probe && self.nothing_may_follow(&failure) => {
-                self.pages.set(page, PageState::Absent);
-                self.plan.iter_mut().for_each(Plan::drop_probe);
-            }
+            Decision::Fail if is_optional && self.nothing_may_follow(is_probe, &failure) => self.nothing_is_there(page),
             Decision::Fail if self.plan.is_none() => {
                 self.pages.set(page, PageState::Fresh);
                 self.end(Ending::Fatal(failure));
@@ -195,9 +193,9 @@ impl Coordinator {
 
     /// A refusal of the page after the last one may be the server's way to say that there is none. Anything else is not,
     /// unless the server said before how many profiles there are and they are all here.
-    fn nothing_may_follow(&self, failure: &Failure) -> bool {
+    fn nothing_may_follow(&self, is_probe: bool, failure: &Failure) -> bool {
         let refused = matches!(failure.kind, FailureKind::Rejected(400) | FailureKind::NotFound);
-        refused || self.plan.as_ref().is_some_and(Plan::covers_total)
+        refused || (is_probe && self.plan.as_ref().is_some_and(Plan::covers_total))
     }
 
     pub(super) fn give_up(&mut self, page: u32, failure: &Failure) {
@@ -225,26 +223,27 @@ impl Coordinator {
         self.pages = Pages::default();
         self.earlier.clear();
         self.short = ShortPages::default();
+        self.nothing_new = NothingNew::default();
+        self.announced_late = None;
         (self.in_flight, self.reading, self.writing) = (0, 0, 0);
         (self.received, self.rejected, self.rows) = (0, 0, 0);
         self.failed.clear();
         self.events.push_back(FetchEvent::Restarted { restart: self.restarts, reason: failure.message });
     }
 
-    /// A page of the middle with fewer records than a page has.
+    /// A page with fewer records than the server's own figures promise.
     pub(super) fn is_too_short(&mut self, page: u32, received: u64) -> bool {
         let Some(plan) = &self.plan else { return false };
-        let is_in_the_middle = page + 1 < plan.pages();
         let attempts = self.pages.failed_attempts(page).by_length;
-        is_in_the_middle && received < plan.page_size() && self.short.asks_again(page, received, attempts)
+        received < plan.expected_records(page) && self.short.asks_again(page, received, attempts)
     }
 
     pub(super) fn ask_again_for_length(&mut self, page: u32, received: u64, now: Duration) {
         let mut failed = self.pages.failed_attempts(page);
         failed.by_length += 1;
         self.pages.retry(page, failed, now);
-        let full = self.plan.as_ref().map_or(0, Plan::page_size);
-        let reason = format!("page {page} brought {received} of {full} profiles, though others follow");
+        let expected = self.plan.as_ref().map_or(0, |plan| plan.expected_records(page));
+        let reason = format!("page {page} brought {received} of {expected} profiles");
         let (attempt, pause) = (failed.by_length, Duration::ZERO);
         self.events.push_back(FetchEvent::Retry { page_index: page, attempt, reason, pause });
     }

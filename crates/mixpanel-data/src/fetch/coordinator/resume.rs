@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::stage::{SessionFacts, StagedPage};
+use crate::stage::{Over, SessionFacts, StagedPage};
 
 use super::super::pages::PageState;
 use super::super::plan::Plan;
+use super::super::progress::FetchEvent;
 use super::{Coordinator, Rules};
 
 /// What an earlier process left.
@@ -15,6 +16,8 @@ pub(crate) struct Earlier {
     pub(crate) session: Option<SessionFacts>,
     /// Pages of that session that are on disk, in order.
     pub(crate) staged: Vec<StagedPage>,
+    /// Why that session has no more to give, if that is known.
+    pub(crate) session_over: Option<Over>,
 }
 
 impl Earlier {
@@ -26,9 +29,20 @@ impl Earlier {
     /// The plan that follows from the session and its pages, if the session is known.
     pub(crate) fn plan(&self) -> Option<Plan> {
         let facts = self.session.as_ref()?;
-        let mut plan = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records);
+        let mut plan = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records).ok()?;
         plan.absorb(&self.lengths());
         Some(plan)
+    }
+
+    /// Records of the staged pages.
+    pub(crate) fn received(&self) -> u64 {
+        self.staged.iter().map(|page| page.rows + page.rejected).sum()
+    }
+
+    /// Profiles that the server announced and that are not on disk.
+    pub(crate) fn missing_profiles(&self) -> u64 {
+        let announced = self.session.as_ref().and_then(|session| session.total);
+        announced.map_or(0, |announced| announced.saturating_sub(self.received()))
     }
 }
 
@@ -37,8 +51,18 @@ impl Coordinator {
     pub(crate) fn resume(rules: Rules, earlier: &Earlier) -> Self {
         let mut coordinator = Self::new(rules);
         coordinator.generation = earlier.generation;
+        coordinator.left_pages = !earlier.staged.is_empty();
         let Some(facts) = &earlier.session else { return coordinator };
-        let mut plan = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records);
+        if let Some(over) = earlier.session_over {
+            coordinator.generation += 1;
+            coordinator.earlier_over = Some(over);
+            coordinator.tell(FetchEvent::Restarted { restart: 1, reason: over.reason().to_owned() });
+            return coordinator;
+        }
+        let Ok(mut plan) = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records) else {
+            coordinator.generation += 1;
+            return coordinator;
+        };
         coordinator.session_id.clone_from(&facts.session_id);
         coordinator.first_page_records = facts.first_page_records;
         if facts.session_id.is_none() {
@@ -58,7 +82,11 @@ impl Coordinator {
             coordinator.received += received;
             coordinator.rejected += staged.rejected;
             coordinator.rows += staged.rows;
+            if let Some(fingerprint) = staged.fingerprint.filter(|_| received > 0) {
+                coordinator.nothing_new.remember(staged.page, fingerprint);
+            }
         }
+        coordinator.left_pages = false;
         coordinator.tell_plan(&plan);
         coordinator.plan = Some(plan);
         coordinator

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use crate::api::{ApiClient, ApiOptions, Failure, FailureKind, Governor, PageReply, PageRequest};
 use crate::credentials::{Credentials, Region, Secret};
-use crate::limits::{FIRST_BYTE_TIMEOUT, IDLE_TIMEOUT};
-use crate::parse::RecordForm;
+use crate::limits::{ALLOWED_DRIFT_PERCENT, FIRST_BYTE_TIMEOUT, IDLE_TIMEOUT};
+use crate::parse::{RecordForm, fingerprint};
 use crate::profile_query::ProfileQuery;
 use crate::stage::{Stage, damage_a_page, leave_rejects, leave_temporary};
 use crate::types::ProfileWriteTask;
@@ -76,6 +76,7 @@ struct Process {
     sequence: u64,
     inbox: VecDeque<Message>,
     generation: u32,
+    staged_generation: u32,
     session_recorded: bool,
 }
 
@@ -114,7 +115,7 @@ impl World {
     /// Lets a process work on the run until it is done, or is interrupted.
     pub(super) fn process(&mut self, mut stage: Stage, interruption: Option<Interruption>) -> Ended {
         let earlier = earlier(&mut stage).unwrap();
-        if is_complete(stage.manifest(), &earlier) {
+        if is_complete(stage.manifest(), &earlier, ALLOWED_DRIFT_PERCENT) {
             let outcome = Outcome::whole(&earlier);
             return Ended::Finished(Box::new((stage, outcome)));
         }
@@ -124,6 +125,7 @@ impl World {
         let coordinator = Coordinator::resume(rules, &earlier);
         let mut process = Process {
             generation: earlier.generation,
+            staged_generation: earlier.generation,
             session_recorded: coordinator.session().is_some(),
             dispatcher: Dispatcher::new(coordinator, governor),
             stage,
@@ -206,7 +208,6 @@ impl World {
         if generation != process.generation {
             process.generation = generation;
             process.session_recorded = false;
-            self.hand(process, Message::Restart(generation));
             // The driver lets go of what belongs to the lost session.
             let is_stale = |event: &Event| match event {
                 Event::Reply(ask, _) | Event::Read(ask, _) => ask.generation != generation,
@@ -274,6 +275,7 @@ impl World {
             session_id: reply.body.session_id,
             total: reply.body.total,
             received: reply.body.rows.received() as u64,
+            fingerprint: fingerprint(&reply.body.rows),
             bytes: reply.bytes,
         };
         self.trace(|| format!("page {} came: {facts:?}", ask.page));
@@ -285,6 +287,9 @@ impl World {
             && let Some(facts) = process.dispatcher.coordinator.session()
         {
             process.session_recorded = true;
+            if std::mem::replace(&mut process.staged_generation, process.generation) != process.generation {
+                self.hand(process, Message::Restart(process.generation));
+            }
             self.hand(process, Message::Session(facts));
         }
         let task = ProfileWriteTask { page_index: ask.page, rows: reply.body.rows };

@@ -68,6 +68,12 @@ fn fetch(arguments: &FetchProfilesArgs, query: ProfileQuery) -> ProfileFetch {
     if let Some(bytes) = arguments.workers.memory {
         fetch = fetch.memory(bytes);
     }
+    if let Some(percent) = arguments.accept.allow_drift {
+        fetch = fetch.allow_drift(percent);
+    }
+    if arguments.accept.allow_empty {
+        fetch = fetch.allow_empty();
+    }
     match (arguments.workers.parallel, arguments.workers.workers) {
         (true, Some(workers)) => fetch.max_workers(workers),
         (true, None) => fetch.parallel(),

@@ -53,6 +53,12 @@ fn resume(arguments: &ResumeArgs, run: &UnfinishedRun, query: Option<ProfileQuer
     if let Some(bytes) = arguments.workers.memory {
         resume = resume.memory(bytes);
     }
+    if let Some(percent) = arguments.accept.allow_drift {
+        resume = resume.allow_drift(percent);
+    }
+    if arguments.accept.allow_empty {
+        resume = resume.allow_empty();
+    }
     match (arguments.workers.parallel, arguments.workers.workers) {
         (true, Some(workers)) => resume.max_workers(workers),
         (true, None) => resume.parallel(),

@@ -103,11 +103,13 @@ impl IntoTable<'_> {
         let result = self.wait(work).await?;
         let printed = context.print(as_record(&result));
         let counts = result.counts();
-        if result.has_failures() {
+        if !result.failed_page_indices().is_empty() {
             let target = format!("`{}`", self.table);
             let reasons = self.progress.failures();
             warnings::missing_pages(&context.output, &target, result.failed_page_indices(), &reasons);
             context.output.hint(&warnings::missing_hint(&self.resume_command(&counts.run_id)));
+        } else if counts.shortfall > 0 {
+            context.output.hint(&warnings::shortfall_hint(&self.resume_command(&counts.run_id)));
         }
         let rejects = warnings::rejects(context, counts, self.report.allow_rejects);
         let exit = if result.has_failures() { Exit::Failure } else { rejects };

@@ -69,6 +69,10 @@ pub(super) async fn run(
     let result = result.map_err(|error| failed(&error))?;
     flushed?;
     let rejects = warnings::rejects_of_stream(output, &result.counts, arguments.report.allow_rejects);
+    if result.failed_page_indices.is_empty() && result.counts.shortfall > 0 {
+        output.hint("run the same command again; `--allow-drift PERCENT` accepts what came");
+        return Ok(Exit::Failure);
+    }
     if result.failed_page_indices.is_empty() {
         output.note(&format!("{} fetched", counted(result.rows, "profile")));
         return Ok(rejects);

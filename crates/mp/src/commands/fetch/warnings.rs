@@ -32,8 +32,19 @@ pub(super) fn missing_hint(command: &str) -> String {
     format!("the missing pages can still be fetched: `{command}` goes on with them")
 }
 
+/// The hint after a fetch of which every page came and profiles are missing all the same.
+pub(super) fn shortfall_hint(command: &str) -> String {
+    format!("`{command}` fetches everything again; with `--allow-drift PERCENT` it accepts what came")
+}
+
 /// The hint after a fetch that loaded nothing and leaves pages on disk.
 pub(super) fn kept(error: &Error, command: &str) -> String {
+    if error.detail("emptied_rows").is_some() {
+        return format!("if that is right, `{command} --allow-empty` empties it");
+    }
+    if error.detail("shortfall").is_some() {
+        return shortfall_hint(command);
+    }
     let pages = error.detail("staged_pages").and_then(serde_json::Value::as_u64);
     pages.map_or_else(
         || format!("the pages fetched so far are kept: `{command}` goes on"),

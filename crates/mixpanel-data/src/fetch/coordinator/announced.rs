@@ -1,0 +1,200 @@
+//! What the server announced, against what it sends: repeated and empty pages, and profiles that do not come.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use crate::api::{Failure, FailureKind};
+use crate::limits::{NOTHING_NEW_MAX, PAGES_MAX};
+
+use super::super::outcome::{Ending, Over};
+use super::super::pages::PageState;
+use super::super::plan::Plan;
+use super::{Coordinator, Extent, PageFacts};
+
+/// Returns how many profiles fewer than `total` are accepted: `percent` of them, and 1 at least unless that is 0.
+pub(crate) fn allowed_drift(total: u64, percent: f64) -> u64 {
+    if percent <= 0.0 {
+        return 0;
+    }
+    // A share of at most 100 % fits; a project is far below the 2^53 that a float counts exactly.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 0 to total")]
+    let share = (total as f64 * percent / 100.0).floor() as u64;
+    share.clamp(1, total.max(1))
+}
+
+/// Pages that brought nothing new: empty, or the records of another page.
+#[derive(Debug, Default)]
+pub(super) struct NothingNew {
+    /// The page that first brought these records, and how many pages did.
+    seen: HashMap<u64, (u32, u32)>,
+    /// Replies without anything new since the last one with something.
+    in_a_row: u32,
+    pages: BTreeSet<u32>,
+}
+
+impl NothingNew {
+    /// Whether so many replies in a row brought nothing that no other page is worth a request.
+    pub(super) fn is_the_end(&self) -> bool {
+        self.in_a_row >= NOTHING_NEW_MAX
+    }
+
+    /// Returns the page whose records these are, if it is another one.
+    ///
+    /// A single record may well be in a project twice, so one is taken for a repeated page only the third time.
+    fn repeated(&mut self, page: u32, facts: &PageFacts) -> Option<u32> {
+        let (first, count) = self.seen.entry(facts.fingerprint).or_insert((page, 0));
+        if *first == page {
+            return None;
+        }
+        *count += 1;
+        (facts.received > 1 || *count > 1).then_some(*first)
+    }
+}
+
+impl NothingNew {
+    /// Notes a page that an earlier process staged.
+    pub(super) fn remember(&mut self, page: u32, fingerprint: u64) {
+        self.seen.insert(fingerprint, (page, 0));
+    }
+
+    /// A page brought new records.
+    pub(super) fn something_came(&mut self, page: u32) {
+        self.in_a_row = 0;
+        self.pages.remove(&page);
+    }
+}
+
+impl Coordinator {
+    /// The number of profiles that the server announced.
+    pub(super) fn announced(&self) -> Option<u64> {
+        self.plan.as_ref().and_then(Plan::total).or(self.announced_late)
+    }
+
+    /// Some servers say only later how many profiles there are.
+    pub(super) fn hear_of_total(&mut self, page: u32, facts: &PageFacts) {
+        if page > 0 && self.plan.as_ref().is_some_and(|plan| plan.total().is_none()) {
+            self.announced_late = self.announced_late.max(facts.total);
+        }
+    }
+
+    /// Ends the fetch after page 0: no project has so many profiles.
+    pub(super) fn refuse_total(&mut self, total: u64, facts: &PageFacts) {
+        let size = facts.page_size.map_or_else(String::new, |size| format!(" on pages of {size}"));
+        let message = format!(
+            "the server announced {total} profiles{size} and sent {} on page 0; a fetch has at most {PAGES_MAX} pages",
+            facts.received
+        );
+        self.end(Ending::Fatal(Failure::new(FailureKind::BadReply, message)));
+    }
+
+    /// Says why a page is of no use: it is empty though records are expected or wanted, or it repeats another page.
+    pub(super) fn brings_nothing_new(&mut self, page: u32, facts: &PageFacts) -> Option<String> {
+        let plan = self.plan.as_ref()?;
+        if facts.received > 0 {
+            let first = self.nothing_new.repeated(page, facts)?;
+            return Some(format!("page {page} brought the same records as page {first}"));
+        }
+        // The last profiles of a live project may be gone: an empty last page is just a short one.
+        let is_last = page > 0 && page + 1 >= plan.pages();
+        let announced = plan.total().unwrap_or(0);
+        let is_missed = plan.expected_records(page) > 0 && !is_last;
+        (plan.is_optional(page) || is_missed)
+            .then(|| format!("page {page} came empty, though the server announced {announced} profiles"))
+    }
+
+    /// A page brought nothing new. One that need not exist is the end, if it is empty or nothing is missing; another is
+    /// asked for again, and after a few such replies in a row none is.
+    pub(super) fn nothing_new_came(
+        &mut self,
+        page: u32,
+        facts: &PageFacts,
+        reason: String,
+        now: Duration,
+        fraction: f64,
+    ) {
+        self.nothing_new.in_a_row += 1;
+        let is_covered = self.announced().is_some() && self.missing_profiles() == 0;
+        let may_be_absent = self.plan.as_ref().is_some_and(|plan| plan.is_optional(page));
+        if may_be_absent && (facts.received == 0 || is_covered) {
+            self.reading -= 1;
+            self.nothing_is_there(page);
+        } else {
+            self.nothing_new.pages.insert(page);
+            self.request_failed(page, Failure::new(FailureKind::BadReply, reason), now, fraction);
+        }
+        if self.nothing_new.is_the_end() {
+            self.pages.forget_retries(&self.nothing_new.pages);
+        }
+    }
+
+    /// A page that need not exist does not.
+    pub(super) fn nothing_is_there(&mut self, page: u32) {
+        self.pages.set(page, PageState::Absent);
+        self.plan.iter_mut().filter(|plan| plan.probe() == Some(page)).for_each(Plan::drop_probe);
+    }
+
+    /// When all planned pages are here and hold fewer profiles than announced, one more is asked for: says so, and plans
+    /// it.
+    pub(super) fn looks_beyond(&mut self) -> bool {
+        let beyond = self.pages.next_fresh();
+        let is_short = self.missing_profiles() > 0 && self.failed.is_empty();
+        if !is_short
+            || self.rules.extent == Extent::FirstPage
+            || self.nothing_new.is_the_end()
+            || self.pages.has_absent()
+            || self.pages.next_due().is_some()
+            || self.plan.as_ref().is_none_or(|plan| beyond < plan.pages() || plan.probe().is_some())
+        {
+            return false;
+        }
+        self.plan.iter_mut().for_each(|plan| plan.look_beyond(beyond));
+        self.plan.as_ref().and_then(Plan::probe) == Some(beyond)
+    }
+
+    /// Profiles that the server announced and that have not come.
+    pub(super) fn missing_profiles(&self) -> u64 {
+        self.announced().map_or(0, |announced| announced.saturating_sub(self.received))
+    }
+
+    /// Says whether the session has no more to give, so that only a new one can.
+    pub(super) fn session_over(&self, shortfall: u64) -> Option<Over> {
+        if self.plan.is_none() {
+            return self.earlier_over;
+        }
+        if shortfall > 0 {
+            return Some(Over::Short);
+        }
+        let mut kinds = self.failed.values().map(|failure| failure.kind);
+        let kind = kinds.next().filter(|kind| kinds.all(|other| other == *kind))?;
+        let came = self.pages.staged().len() > self.earlier.len();
+        let none_came_since = self.given_up_in_a_row as usize == self.failed.len() && self.failed.len() > 1;
+        let is_over = match kind {
+            FailureKind::Rejected(400..) | FailureKind::NotFound => true,
+            // The server's bad hour: only a later process that gets nothing either knows better.
+            FailureKind::Server { status: 502..=504, .. } | FailureKind::Timeout | FailureKind::Connection => !came,
+            FailureKind::Server { .. } | FailureKind::BadReply | FailureKind::Rejected(_) => !came || none_came_since,
+            _ => false,
+        };
+        (is_over && self.session_id.is_some()).then_some(Over::Refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drift_is_a_share_of_the_total_and_one_profile_at_least() {
+        for (total, percent, expected) in [
+            (0, 0.1, 1),
+            (1, 0.1, 1),
+            (999, 0.1, 1),
+            (25_000, 0.1, 25),
+            (4_500, 80.0, 3_600),
+            (4_500, 100.0, 4_500),
+            (4_500, 0.0, 0),
+        ] {
+            assert_eq!(allowed_drift(total, percent), expected, "{total} {percent}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Servers whose pages are not what they announced.
+
+use super::tests::*;
+use super::*;
+use crate::fetch::outcome::Over;
+
+const TOTAL: u64 = 95;
+
+#[test]
+fn what_is_missing_is_asked_for_beyond_the_plan() {
+    // Pages of 8 where 10 were declared: 96 records are on 12 pages.
+    fn script(page: u32, _: u32) -> Answer {
+        Answer::Page { received: TOTAL.saturating_sub(u64::from(page) * 8).min(8) }
+    }
+    for workers in [1, 5] {
+        let seen = simulate(&Model { workers, ..model(TOTAL, script) });
+        assert_eq!((seen.outcome.received, seen.outcome.shortfall, seen.outcome.drift), (95, 0, 0));
+        assert!(seen.requests.len() <= 12 + 6, "{:?}", seen.asked());
+    }
+}
+
+#[test]
+fn one_profile_fewer_is_drift_and_more_is_a_shortfall() {
+    fn one(page: u32, attempt: u32) -> Answer {
+        if page == 9 { Answer::Page { received: 4 } } else { pages_of::<TOTAL>(page, attempt) }
+    }
+    fn two(page: u32, attempt: u32) -> Answer {
+        if page == 4 { Answer::Page { received: 8 } } else { pages_of::<TOTAL>(page, attempt) }
+    }
+    fn half(page: u32, attempt: u32) -> Answer {
+        if page >= 4 { Answer::Page { received: 0 } } else { pages_of::<TOTAL>(page, attempt) }
+    }
+    for (script, drift, shortfall) in [(one as Script, 1, 0), (two, 0, 2), (half, 0, 55)] {
+        let outcome = simulate(&model(TOTAL, script)).outcome;
+        assert_eq!((outcome.drift, outcome.shortfall), (drift, shortfall));
+        assert_eq!(outcome.is_whole(), shortfall == 0);
+        assert_eq!(outcome.session_over, (shortfall > 0).then_some(Over::Short));
+    }
+}
+
+#[test]
+fn a_server_that_has_nothing_more_is_not_asked_for_ever() {
+    fn empty(page: u32, attempt: u32) -> Answer {
+        if page >= 3 { Answer::Page { received: 0 } } else { pages_of::<1_000>(page, attempt) }
+    }
+    fn last(page: u32, _: u32) -> Answer {
+        Answer::RecordsOf(page.min(3))
+    }
+    fn first(_: u32, _: u32) -> Answer {
+        Answer::RecordsOf(0)
+    }
+    for (script, pages) in [(empty as Script, 3), (last, 4), (first, 1)] {
+        for (workers, total) in [(1, 1_000), (5, 1_000), (1, 10_000_000), (5, 10_000_000)] {
+            let seen = simulate(&Model { workers, ..model(total, script) });
+            assert!(seen.requests.len() <= pages + 12, "{workers}: {:?}", seen.asked());
+            assert_eq!(seen.outcome.staged.len(), pages, "{workers}");
+            assert!(seen.outcome.shortfall > 0 && seen.outcome.failed.len() < 10, "{:?}", seen.outcome);
+        }
+    }
+}
+
+#[test]
+fn a_repeated_page_is_asked_for_again_and_then_missing() {
+    fn once(page: u32, attempt: u32) -> Answer {
+        if page == 6 && attempt == 1 { Answer::RecordsOf(2) } else { pages_of::<TOTAL>(page, attempt) }
+    }
+    fn always(page: u32, attempt: u32) -> Answer {
+        if page == 6 { Answer::RecordsOf(2) } else { pages_of::<TOTAL>(page, attempt) }
+    }
+    let outcome = simulate(&model(TOTAL, once)).outcome;
+    assert_eq!((outcome.received, outcome.is_whole()), (95, true));
+    let outcome = simulate(&model(TOTAL, always)).outcome;
+    assert_eq!((outcome.received, outcome.failed.keys().copied().collect::<Vec<_>>()), (85, vec![6]));
+}
+
+#[test]
+fn a_page_past_the_end_that_repeats_another_is_the_end_only_if_the_total_says_so() {
+    fn clamped(page: u32, _: u32) -> Answer {
+        Answer::RecordsOf(page.min(4))
+    }
+    for (total, failed) in [(Some(50), vec![]), (None, vec![5])] {
+        let seen = simulate(&Model { total, ..model(50, clamped) });
+        assert_eq!(seen.outcome.failed.keys().copied().collect::<Vec<_>>(), failed, "{total:?}");
+        assert_eq!(seen.outcome.staged.len(), 5);
+        assert!(seen.requests.len() <= 9, "{:?}", seen.asked());
+    }
+}
+
+#[test]
+fn an_impossible_total_ends_the_fetch_after_page_0() {
+    for total in [10 * crate::limits::PAGES_MAX + 1, u64::MAX] {
+        let seen = simulate(&model(total, pages_of::<TOTAL>));
+        let Some(Ending::Fatal(failure)) = seen.outcome.ending else { panic!("{:?}", seen.outcome) };
+        assert!(failure.message.contains(&total.to_string()), "{}", failure.message);
+        assert_eq!(seen.requests.len(), 1);
+    }
+}
+
+#[test]
+fn pages_that_are_all_refused_in_the_same_way_end_their_session() {
+    const fn failing(kind: FailureKind) -> impl Fn(u32) -> Answer {
+        move |page| if page < 3 { Answer::Page { received: SIZE } } else { Answer::Fail(kind) }
+    }
+    fn gone(page: u32, _: u32) -> Answer {
+        failing(FailureKind::Rejected(410))(page)
+    }
+    fn unknown(page: u32, _: u32) -> Answer {
+        failing(FailureKind::NotFound)(page)
+    }
+    fn broken(page: u32, _: u32) -> Answer {
+        failing(FailureKind::Server { status: 500, retry_after: None })(page)
+    }
+    fn down(page: u32, _: u32) -> Answer {
+        failing(DOWN)(page)
+    }
+    fn one(page: u32, attempt: u32) -> Answer {
+        if page == 3 { Answer::Fail(DOWN) } else { pages_of::<TOTAL>(page, attempt) }
+    }
+    for (script, over) in [
+        (gone as Script, Some(Over::Refused)),
+        (unknown, Some(Over::Refused)),
+        (broken, Some(Over::Refused)),
+        (down, None),
+        (one, None),
+    ] {
+        assert_eq!(simulate(&model(TOTAL, script)).outcome.session_over, over);
+    }
+}

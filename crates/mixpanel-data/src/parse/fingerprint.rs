@@ -1,0 +1,37 @@
+//! Tells whether two pages hold the same records.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use super::rows::ProfileRows;
+
+/// Returns a number that depends on the ids of a page's records, rejects included, and not on their order: two pages with
+/// the same number hold the same records.
+pub(crate) fn fingerprint(rows: &ProfileRows) -> u64 {
+    let hash = |is_reject: bool, text: &[u8]| {
+        let mut hasher = DefaultHasher::new();
+        (is_reject, text).hash(&mut hasher);
+        hasher.finish()
+    };
+    // A raw record has its id in its text.
+    let ids = rows.iter().map(|row| if row.distinct_id.is_empty() { row.properties } else { row.distinct_id });
+    let rejects = rows.rejects().iter().map(|reject| hash(true, reject.raw.as_ref()));
+    ids.map(|id| hash(false, id.as_bytes())).chain(rejects).fold(0, u64::wrapping_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::parse::{RecordForm, parse_page};
+
+    #[test]
+    fn the_same_records_have_one_number_in_any_order() {
+        let number = |records: &str| {
+            let page = parse_page(&format!(r#"{{"results":[{records}]}}"#), RecordForm::Row).unwrap();
+            super::fingerprint(&page.rows)
+        };
+        let (a, b, c) = (r#"{"$distinct_id":"a"}"#, r#"{"$distinct_id":"b","$properties":{}}"#, "3");
+        assert_eq!(number(&format!("{a},{b},{c}")), number(&format!("{c},{b},{a}")));
+        for other in [format!("{a},{b}"), format!("{a},{a},{c}"), format!("{a},{b},4"), String::new()] {
+            assert_ne!(number(&format!("{a},{b},{c}")), number(&other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Servers whose pages are not what they announced: nothing is lost without a word, and nothing is asked for without end.
+
+use mixpanel_simulator::{PastEnd, SimulatorConfig, TotalMode};
+use serde_json::Value;
+
+use crate::support::{Home, Run, Simulator};
+
+/// 2,500 profiles on pages of 100.
+fn project() -> SimulatorConfig {
+    SimulatorConfig { page_size: 100, ..SimulatorConfig::default() }.with_profiles(2_500)
+}
+
+fn count(home: &Home, table: &str) -> String {
+    let sql = format!("SELECT count(*) FROM {table}");
+    home.run(&["query", "sql", "-s", "-f", "plain", &sql]).exits(0).stdout.trim().to_owned()
+}
+
+fn fetch(simulator: &Simulator, home: Home, more: &[&str]) -> (Home, Run) {
+    let home = home.with_server(simulator);
+    let run = home.run(&[&["fetch", "profiles", "users"], more].concat());
+    (home, run)
+}
+
+fn number(result: &Value, field: &str) -> u64 {
+    result[field].as_u64().unwrap_or_else(|| panic!("{field}: {result}"))
+}
+
+#[test]
+fn pages_shorter_than_declared_are_all_fetched() {
+    for (declared, real) in [(40_000, 1_000), (1_000, 999), (1_000, 600), (100, 7)] {
+        for mode in [&[][..], &["--parallel"]] {
+            let config = SimulatorConfig { page_size: real, declared_page_size: Some(declared), ..project() };
+            let profiles = u64::from(real) * 9 / 2;
+            let simulator = Simulator::start(config.with_profiles(profiles));
+            let (home, run) = fetch(&simulator, Home::new(), mode);
+            let result = run.exits(0).json();
+            assert_eq!((number(&result, "received"), number(&result, "shortfall")), (profiles, 0), "{declared} {real}");
+            assert_eq!(count(&home, "users"), profiles.to_string());
+            assert!(simulator.stats().requests < 5 + 8, "{:?}", simulator.stats());
+        }
+    }
+}
+
+#[test]
+fn a_table_is_not_replaced_by_less_than_was_announced() {
+    // By how many profiles the announced total is wrong, and what is accepted.
+    let table: [(i64, &[&str], bool); 9] = [
+        (1, &[], true),
+        (2, &[], true),
+        (3, &[], false),
+        (2_000, &[], false),
+        (100_000_000, &[], false),
+        (2_000, &["--allow-drift", "44"], false),
+        (2_000, &["--allow-drift", "45%"], true),
+        (1, &["--allow-drift", "0"], false),
+        (-3, &[], true),
+    ];
+    for (off, more, accepted) in table {
+        let first = Simulator::start(project().with_profiles(500));
+        let (home, run) = fetch(&first, Home::new(), &["--parallel"]);
+        let _ = run.exits(0);
+        let simulator = Simulator::start(SimulatorConfig { total: TotalMode::OffBy(off), ..project() });
+        let (home, run) = fetch(&simulator, home, &[&["--parallel", "--replace"], more].concat());
+        let case = format!("{off} {more:?}");
+        assert!(simulator.stats().requests < 45, "{case}: {:?}", simulator.stats().requests);
+        if accepted {
+            let result = run.exits(0).json();
+            assert_eq!(number(&result, "drift"), u64::try_from(off.max(0)).unwrap(), "{case}");
+            assert_eq!(count(&home, "users"), "2500", "{case}");
+            continue;
+        }
+        let announced = (2_500 + off).to_string();
+        let run = run.exits(1).says(&[&announced, "2500", "was left as it was", "--allow-drift"]);
+        assert_eq!(count(&home, "users"), "500", "{case}");
+        // What is on disk can still be accepted, and nothing is requested for it.
+        let before = simulator.stats().requests;
+        let command = run.resume_command() + " --allow-drift 100";
+        let result = home.shell(&command).exits(0).json();
+        assert_eq!((simulator.stats().requests, number(&result, "shortfall")), (before, 0), "{case}");
+        assert_eq!(count(&home, "users"), "2500", "{case}");
+    }
+}
+
+#[test]
+fn a_new_table_that_lacks_announced_profiles_is_partial_and_a_resume_begins_again() {
+    let simulator = Simulator::start(SimulatorConfig { total: TotalMode::OffBy(700), ..project() });
+    let (home, run) = fetch(&simulator, Home::new(), &["--parallel"]);
+    let run = run.exits(1).says(&["announced 3200", "sent 2500", "700 are missing"]);
+    let result = run.json();
+    assert_eq!((number(&result, "shortfall"), &result["has_failures"]), (700, &Value::Bool(true)));
+    assert_eq!(
+        home.run(&["query", "sql", "-s", "-f", "plain", "SELECT partial FROM _fetches"]).exits(0).stdout,
+        "true\n"
+    );
+    let before = simulator.stats().sessions_made;
+    let run = home.run(&["fetch", "resume", "users"]).exits(1).prints_nothing();
+    let _ = run.says(&["fewer profiles than the server announced", "was left as it was"]);
+    assert_eq!(count(&home, "users"), "2500");
+    assert_eq!(simulator.stats().sessions_made, before + 1);
+}
+
+#[test]
+fn an_empty_result_replaces_rows_only_if_that_is_allowed() {
+    let empties = [
+        SimulatorConfig { total: TotalMode::FirstPage, ..project() },
+        SimulatorConfig { total: TotalMode::Missing, ..project() },
+    ];
+    for config in empties {
+        let full = Simulator::start(project());
+        let (home, run) = fetch(&full, Home::new(), &["--parallel"]);
+        let _ = run.exits(0);
+        let simulator = Simulator::start(config.with_profiles(0));
+        let (home, run) = fetch(&simulator, home, &["--replace"]);
+        let run = run.exits(1).says(&["has 2500 rows", "--allow-empty"]);
+        assert_eq!(count(&home, "users"), "2500");
+        let _ = home.shell(&run.resume_command()).exits(0);
+        assert_eq!(count(&home, "users"), "0");
+        // Nothing is lost where nothing was.
+        let (_, run) = fetch(&simulator, home, &["--replace"]);
+        let _ = run.exits(0);
+    }
+}
+
+#[test]
+fn a_server_without_end_is_asked_a_few_times_more_than_it_has_pages() {
+    for past_end in [PastEnd::Empty, PastEnd::RepeatLast, PastEnd::RepeatFirst, PastEnd::BadRequest] {
+        for mode in [&[][..], &["--parallel"], &["--parallel", "--stdout", "--raw"]] {
+            let total = TotalMode::OffBy(1_000_000_000 - 300);
+            let simulator = Simulator::start(SimulatorConfig { past_end, total, ..project() }.with_profiles(300));
+            let (_, run) = fetch(&simulator, Home::new(), mode);
+            let run = run.exits(1);
+            assert!(simulator.stats().requests < 40, "{past_end:?} {mode:?}: {}", simulator.stats().requests);
+            assert!(run.stderr.len() < 10_000, "{past_end:?} {mode:?}: {}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn an_impossible_total_is_refused_after_page_0() {
+    for total in [i64::MAX, 100 * 10_000_000] {
+        let simulator = Simulator::start(SimulatorConfig { total: TotalMode::OffBy(total), ..project() });
+        let (home, run) = fetch(&simulator, Home::new(), &["--parallel"]);
+        let _ = run.exits(1).says(&[&(2_500 + u64::try_from(total).unwrap()).to_string()]).prints_nothing();
+        assert_eq!(simulator.stats().requests, 1);
+        assert_eq!(home.run(&["fetch", "status", "-f", "jsonl"]).exits(0).stdout, "");
+    }
+}
+
+#[test]
+fn a_dead_session_is_left_by_the_next_resume() {
+    let faults = [
+        "pages=3-5 status=404",
+        "pages=3-5 status=410 body=\"gone\"",
+        "pages=3-5 status=400 body=\"cannot do that\"",
+        "pages=3-5 status=422",
+        "pages=3-5 status=500",
+        "pages=3-5 error-in-200",
+    ];
+    for fault in faults {
+        let simulator = Simulator::with_faults(550, &[fault]);
+        let (home, run) = fetch(&simulator, Home::new(), &["--parallel"]);
+        let _ = run.exits(1);
+        let healthy = Simulator::with_faults(550, &[]);
+        let home = home.with_server(&healthy);
+        let run = home.run(&["fetch", "resume", "users", "--parallel"]).exits(0);
+        let run = run.says(&["refused every missing page of the earlier session"]);
+        assert_eq!(number(&run.json(), "received"), 550, "{fault}");
+        assert_eq!(count(&home, "users"), "550");
+    }
+}
+
+#[test]
+fn what_is_on_disk_stays_until_page_0_of_a_new_session_is_here() {
+    let simulator = Simulator::with_faults(550, &["pages=3-5 status=410"]);
+    let (home, run) = fetch(&simulator, Home::new(), &["--parallel", "--replace"]);
+    let _ = run.exits(1);
+    let pages = |home: &Home| home.run(&["fetch", "status", "-f", "jsonl"]).exits(0).json()["pages_done"].clone();
+    assert_eq!(pages(&home), 3);
+    let down = Simulator::with_faults(550, &["pages=0 status=403"]);
+    let home = home.with_server(&down);
+    let _ = home.run(&["fetch", "resume", "users"]).exits(3).says(&["the pages fetched so far are kept"]);
+    assert_eq!(pages(&home), 3);
+    let healthy = Simulator::with_faults(550, &[]);
+    let home = home.with_server(&healthy);
+    let _ = home.run(&["fetch", "resume", "users"]).exits(0);
+    assert_eq!((count(&home, "users"), healthy.stats().sessions_made), ("550".to_owned(), 1));
+}
