@@ -82,3 +82,10 @@ pub struct SentPage {
     /// The body before it was compressed.
     pub body: Bytes,
 }
+
+impl SentPage {
+    /// Makes one, for tests of what is done with them.
+    pub fn new(page: u64, session_id: Option<String>, body: impl Into<Bytes>) -> Self {
+        Self { page, session_id, body: body.into() }
+    }
+}

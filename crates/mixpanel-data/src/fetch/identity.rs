@@ -2,16 +2,19 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::api::ApiClient;
+use crate::clock::wall_clock;
 use crate::error::{Error, Result};
-use crate::limits::SINCE_OVERLAP;
+use crate::limits::{CLOCK_TOLERANCE, SINCE_OVERLAP};
 use crate::profile_query::ProfileQuery;
 use crate::stage::Manifest;
-use crate::store::{self, TableName};
+use crate::store::{self, LastLoad, TableName};
 
 use super::pipeline::blocking;
+use super::progress::FetchEvent;
 
 impl Manifest {
     /// Whether this run asks for the same profiles as another, in the same words, into the same table.
@@ -65,6 +68,14 @@ fn difference(was: &ProfileQuery, is: &ProfileQuery) -> Option<(String, String, 
     Some((name.trim_end_matches('_').to_owned(), show(&was[name]), show(&is[name])))
 }
 
+/// From when on profiles are requested, and what the caller should know about it.
+#[derive(Debug, PartialEq)]
+pub(super) struct SinceLast {
+    /// `None` asks for all profiles.
+    pub(super) since: Option<String>,
+    pub(super) warning: Option<FetchEvent>,
+}
+
 /// Returns from when on profiles are to be asked for, so that with those of the table's last load none is missing.
 ///
 /// # Errors
@@ -74,7 +85,7 @@ pub(super) async fn since_last_load(
     database: &Path,
     table: &TableName,
     query: &ProfileQuery,
-) -> Result<String> {
+) -> Result<SinceLast> {
     let (path, name) = (database.to_owned(), table.clone());
     let last = blocking(move || store::last_load(&path, &name)).await?;
     let last = last.ok_or_else(|| {
@@ -89,14 +100,34 @@ pub(super) async fn since_last_load(
             last.project_id, last.region
         )));
     }
-    let before = ProfileQuery { since: None, ..last.query };
+    let before = ProfileQuery { since: None, ..last.query.clone() };
     if let Some((name, was, is)) = difference(&before, query) {
         return Err(Error::invalid(format!(
             "the last load of table `{table}` was made with {name} {was}, not {is}; only the same profiles can be brought up to date"
         )));
     }
-    let from = last.started_at.checked_sub(SINCE_OVERLAP).unwrap_or(last.started_at);
-    Ok(from.strftime("%Y-%m-%dT%H:%M:%S").to_string())
+    Ok(since(table, &last, wall_clock()))
+}
+
+/// The load began when its clock said so, but not after the newest profile that it brought, and not in the future: a clock
+/// that was ahead must not make later fetches skip anything.
+fn since(table: &TableName, last: &LastLoad, now: Timestamp) -> SinceLast {
+    let is_ahead = last.started_at > now.checked_add(CLOCK_TOLERANCE).unwrap_or(now);
+    let seen = last.newest_seen;
+    let moment = match seen {
+        Some(seen) => Some(last.started_at.min(seen).min(now)),
+        None if is_ahead => None,
+        None => Some(last.started_at.min(now)),
+    };
+    let warning = is_ahead.then(|| {
+        let asked = if moment.is_some() { "those seen since its newest profile" } else { "all profiles" };
+        FetchEvent::Warning(format!(
+            "the last load of `{table}` is recorded for {}, which is in the future: this machine's clock was ahead then or is behind now, so {asked} are fetched",
+            last.started_at.strftime("%Y-%m-%d %H:%M:%S UTC")
+        ))
+    });
+    let from = moment.map(|moment| moment.checked_sub(SINCE_OVERLAP).unwrap_or(Timestamp::MIN));
+    SinceLast { since: from.map(|from| from.strftime("%Y-%m-%dT%H:%M:%S").to_string()), warning }
 }
 
 #[cfg(test)]
@@ -113,5 +144,37 @@ mod tests {
         assert_eq!(difference(&sized, &plain), None);
         let other = ProfileQuery { page_size: Some(600), ..plain };
         assert_eq!(difference(&sized, &other).map(|(name, ..)| name).as_deref(), Some("page_size"));
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_makes_nothing_be_skipped() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (now, day) = (at("2026-11-25T12:00:00Z"), "2026-11-24T12:00:00");
+        let table = TableName::parse("t").unwrap();
+        for (started, seen, expected, warned) in [
+            // As it should be: the load began a moment after the newest profile was seen.
+            ("2026-11-25T12:00:00Z", Some("2026-11-25T12:00:00Z"), Some(day), false),
+            ("2026-11-20T12:00:00Z", None, Some("2026-11-19T12:00:00"), false),
+            // A clock some seconds ahead is no news.
+            ("2026-11-25T12:01:00Z", None, Some(day), false),
+            ("2027-11-25T12:00:00Z", Some("2026-11-25T12:00:00Z"), Some(day), true),
+            ("2027-11-25T12:00:00Z", None, None, true),
+            // It was ahead, and its time has come since.
+            ("2026-11-24T00:00:00Z", Some("2026-11-20T12:00:00Z"), Some("2026-11-19T12:00:00"), false),
+            // Profiles from the future.
+            ("2026-11-25T12:00:00Z", Some("2099-01-01T00:00:00Z"), Some(day), false),
+            ("2027-11-25T12:00:00Z", Some("2099-01-01T00:00:00Z"), Some(day), true),
+        ] {
+            let last = LastLoad {
+                started_at: at(started),
+                newest_seen: seen.map(at),
+                query: ProfileQuery::default(),
+                project_id: "1".into(),
+                region: "us".into(),
+            };
+            let found = since(&table, &last, now);
+            assert_eq!(found.since.as_deref(), expected, "{started} {seen:?}");
+            assert_eq!(found.warning.is_some(), warned, "{started} {seen:?}");
+        }
     }
 }

@@ -29,7 +29,9 @@ pub(super) async fn fetch_into_table(
     let watch = Stopwatch::start();
     let table = TableName::parse(&fetch.table)?;
     if fetch.since == Since::LastLoad {
-        fetch.query.since = Some(since_last_load(client, database, &table, &fetch.query).await?);
+        let last = since_last_load(client, database, &table, &fetch.query).await?;
+        fetch.query.since = last.since;
+        last.warning.iter().for_each(|warning| fetch.control.callbacks.tell(warning));
     }
     let prepared = prepare(&fetch, wall_clock().as_second())?;
     let found = preflight(database, &table, fetch.on_existing, LoadKind::First).await?;

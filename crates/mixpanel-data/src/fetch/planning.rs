@@ -29,7 +29,9 @@ const BYTES_PER_STAGED_BYTE: u64 = 4;
 pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: ProfileFetch) -> Result<FetchPlan> {
     let table = TableName::parse(&fetch.table)?;
     if fetch.since == Since::LastLoad {
-        fetch.query.since = Some(since_last_load(client, database, &table, &fetch.query).await?);
+        let last = since_last_load(client, database, &table, &fetch.query).await?;
+        fetch.query.since = last.since;
+        last.warning.iter().for_each(|warning| fetch.control.callbacks.tell(warning));
     }
     let prepared = prepare(&fetch, wall_clock().as_second())?;
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);

@@ -21,6 +21,8 @@ use crate::profile_query::ProfileQuery;
 pub(crate) struct LastLoad {
     /// When its fetch began: whatever changed later may not be in the table.
     pub(crate) started_at: Timestamp,
+    /// The greatest `last_seen` in the table: whatever was seen later came after the load, whatever its clock said.
+    pub(crate) newest_seen: Option<Timestamp>,
     /// The filters.
     pub(crate) query: ProfileQuery,
     /// The project.
@@ -44,8 +46,10 @@ pub(crate) fn last_load(database: &Path, table: &TableName) -> Result<Option<Las
     };
     let Some(run_id) = label::of_table(connection, &table).and_then(|label| label.run_id) else { return Ok(None) };
     let notes_maker = column_names(connection, &fetches)?.contains("made_table");
-    match newest(connection, &table, &run_id, if notes_maker { "made_table" } else { "NULL" }) {
-        Ok(found) => Ok(found.and_then(Found::read)),
+    let found = newest(connection, &table, &run_id, if notes_maker { "made_table" } else { "NULL" })
+        .and_then(|found| Ok((found, newest_seen(connection, &table)?)));
+    match found {
+        Ok((found, newest_seen)) => Ok(found.and_then(|found| found.read(newest_seen))),
         // Anybody can have made a table of that name; that it is damaged must not stay hidden.
         Err(error) => match statement("read the table `_fetches`", &error) {
             error if error.kind() == crate::error::ErrorKind::Storage => Ok(None),
@@ -63,14 +67,20 @@ struct Found {
 }
 
 impl Found {
-    fn read(self) -> Option<LastLoad> {
+    fn read(self, newest_seen: Option<i64>) -> Option<LastLoad> {
         Some(LastLoad {
+            newest_seen: newest_seen.and_then(|micros| Timestamp::from_microsecond(micros).ok()),
             started_at: Timestamp::from_microsecond(self.started_at?).ok()?,
             query: serde_json::from_str(&self.filters?).ok()?,
             project_id: self.project_id?,
             region: self.region?,
         })
     }
+}
+
+fn newest_seen(connection: &Connection, table: &TableName) -> Result<Option<i64>, duckdb::Error> {
+    let sql = format!("SELECT epoch_us(max(last_seen) FILTER (isfinite(last_seen))) FROM {}", table.quoted());
+    connection.query_row(&sql, [], |row| row.get(0))
 }
 
 /// The loads before the one that made the table are of rows that are gone.

@@ -39,7 +39,7 @@ mod values;
 mod verify;
 
 pub(crate) use catalog::{drop_tables, sample, table_schema, tables};
-pub(crate) use last_load::last_load;
+pub(crate) use last_load::{LastLoad, last_load};
 pub(crate) use load::{LoadReport, LoadRequest, OnLockWait, is_loaded, load};
 pub(crate) use preflight::{Found, preflight};
 pub(crate) use query::{each, rows, scalar};

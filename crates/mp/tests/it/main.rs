@@ -6,6 +6,7 @@ mod attacks;
 mod auth;
 mod closed_streams;
 mod config_file;
+mod conservation;
 mod demo;
 mod discard;
 mod fetch;

@@ -1,14 +1,18 @@
 //! A home for a test, a simulated Mixpanel, and a look at all that the command says.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use mixpanel_simulator::{Server, SimulatorConfig};
+use mixpanel_simulator::{SentPage, Server, SimulatorConfig};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::conservation;
 
 /// The secret of all tests. Nothing that the command says may hold it in any form. It has characters that are written
 /// otherwise in a URL.
@@ -83,7 +87,27 @@ impl Home {
     /// Runs the command to its end.
     #[must_use = "look at the exit code, at least"]
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
-        Run::of(assert_cmd::Command::from_std(self.command(arguments)))
+        let run = Run::of(assert_cmd::Command::from_std(self.command(arguments)));
+        self.check_conservation(arguments, &run);
+        run
+    }
+
+    /// After a fetch that ended well, compares the table with what the server sent.
+    fn check_conservation(&self, arguments: &[&str], run: &Run) {
+        let is_fetch =
+            arguments.contains(&"fetch") && ["profiles", "resume"].iter().any(|name| arguments.contains(name));
+        if !is_fetch || run.code != Some(0) || arguments.contains(&"--plan") || arguments.contains(&"--help") {
+            return;
+        }
+        let option = |name: &str| arguments.iter().skip_while(|argument| **argument != name).nth(1).copied();
+        let variable =
+            |name: &str| self.variables.iter().rev().find(|(of, _)| of == name).map(|(_, value)| value.as_str());
+        let sent = option("--base-url").or_else(|| variable("MP_BASE_URL")).map(sent_by).unwrap_or_default();
+        if arguments.contains(&"--stdout") {
+            return conservation::check_stream(&run.stdout, &sent);
+        }
+        let named = option("--db").or_else(|| variable("MP_DATABASE")).map(|path| self.path().join(path));
+        conservation::check(&named.unwrap_or_else(|| self.database()), &sent);
     }
 
     /// Runs a line of shell, such as the command that a hint shows, where the command would run.
@@ -195,9 +219,19 @@ pub(crate) fn secret_in(bytes: &[u8]) -> Option<&'static str> {
     None
 }
 
+/// The simulated Mixpanels of this process, by their base URL.
+static SERVERS: Mutex<BTreeMap<String, Arc<Mutex<Option<Server>>>>> = Mutex::new(BTreeMap::new());
+
+/// Returns the pages that a simulated Mixpanel of this process has sent; none of another server.
+fn sent_by(base_url: &str) -> Vec<SentPage> {
+    let servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(server) = servers.get(base_url.trim_end_matches('/')) else { return Vec::new() };
+    server.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Server::sent_pages).unwrap_or_default()
+}
+
 /// A simulated Mixpanel whose secret is the canary.
 pub(crate) struct Simulator {
-    server: Option<Server>,
+    server: Arc<Mutex<Option<Server>>>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -206,10 +240,15 @@ impl Simulator {
         USERNAME.clone_into(&mut config.username);
         CANARY.clone_into(&mut config.secret);
         PROJECT.clone_into(&mut config.project_id);
+        config.keep_sent = true;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let server = runtime.block_on(Server::start(config, ([127, 0, 0, 1], 0).into()));
-        Self { server: Some(server.expect("a server")), runtime }
+        let server = server.expect("a server");
+        let base_url = server.base_url();
+        let server = Arc::new(Mutex::new(Some(server)));
+        SERVERS.lock().unwrap_or_else(PoisonError::into_inner).insert(base_url, Arc::clone(&server));
+        Self { server, runtime }
     }
 
     /// Profiles on pages of 100, with these faults.
@@ -220,17 +259,22 @@ impl Simulator {
     }
 
     pub(crate) fn base_url(&self) -> String {
-        self.server.as_ref().expect("it runs").base_url()
+        self.server().as_ref().expect("it runs").base_url()
     }
 
     pub(crate) fn stats(&self) -> mixpanel_simulator::Stats {
-        self.server.as_ref().expect("it runs").stats()
+        self.server().as_ref().expect("it runs").stats()
+    }
+
+    fn server(&self) -> MutexGuard<'_, Option<Server>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        if let Some(server) = self.server.take() {
+        let server = self.server().take();
+        if let Some(server) = server {
             self.runtime.block_on(server.shutdown());
         }
     }

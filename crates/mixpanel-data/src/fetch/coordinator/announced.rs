@@ -169,10 +169,11 @@ impl Coordinator {
         let came = self.pages.staged().len() > self.earlier.len();
         let none_came_since = self.given_up_in_a_row as usize == self.failed.len() && self.failed.len() > 1;
         let is_over = match kind {
-            FailureKind::Rejected(400..) | FailureKind::NotFound => true,
             // The server's bad hour: only a later process that gets nothing either knows better.
             FailureKind::Server { status: 502..=504, .. } | FailureKind::Timeout | FailureKind::Connection => !came,
-            FailureKind::Server { .. } | FailureKind::BadReply | FailureKind::Rejected(_) => !came || none_came_since,
+            FailureKind::Server { .. } | FailureKind::BadReply | FailureKind::Rejected(_) | FailureKind::NotFound => {
+                !came || none_came_since
+            }
             _ => false,
         };
         (is_over && self.session_id.is_some()).then_some(Over::Refused)

@@ -22,6 +22,7 @@ fn the_newest_load_that_is_whole() {
     let run = fetch(&mut fixture, "r1", 100, OnExisting::Fail);
     let expected = LastLoad {
         started_at: run.started_at,
+        newest_seen: None,
         query: run.query,
         project_id: "12345".to_owned(),
         region: "eu".to_owned(),
