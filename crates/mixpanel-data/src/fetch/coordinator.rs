@@ -311,6 +311,11 @@ impl Coordinator {
             return Verdict::Drop;
         }
         if self.plan.is_none() {
+            if let Some(total) = facts.total.filter(|total| *total > 0 && facts.received == 0) {
+                let message = format!("page 0 came empty, though the server announced {total} profiles");
+                self.request_failed(page, Failure::new(FailureKind::BadReply, message), now, fraction);
+                return Verdict::Drop;
+            }
             self.make_plan(facts);
         }
         self.hear_of_total(page, facts);

@@ -75,7 +75,7 @@ impl Run {
             None => Coordinator::new(self.rules),
         };
         let mut driver = Driver {
-            generation,
+            generation: coordinator.generation(),
             staged_generation: generation,
             session_recorded: coordinator.session().is_some(),
             dispatcher: Dispatcher::new(coordinator, self.client.governor().clone()),
@@ -217,17 +217,22 @@ impl Driver<'_> {
         self.hand_to_writer(Message::Page(Box::new(task))).await;
     }
 
-    /// The session goes into the manifest before its first page goes into the stage. Until page 0 of a new session is here,
-    /// the pages of the one before it stay what a later process resumes.
+    /// Has the writer stage pages of the present session. After a session that was lost that is so at once; a session that an
+    /// earlier process left stays what a later one resumes until page 0 of a new one is here.
+    async fn begin_generation(&mut self) {
+        if std::mem::replace(&mut self.staged_generation, self.generation) != self.generation {
+            self.hand_to_writer(Message::Restart(self.generation)).await;
+        }
+    }
+
+    /// The session goes into the manifest before its first page goes into the stage.
     async fn record_session(&mut self) {
         if self.session_recorded {
             return;
         }
         let Some(facts) = self.dispatcher.coordinator.session() else { return };
         self.session_recorded = true;
-        if std::mem::replace(&mut self.staged_generation, self.generation) != self.generation {
-            self.hand_to_writer(Message::Restart(self.generation)).await;
-        }
+        self.begin_generation().await;
         self.hand_to_writer(Message::Session(facts)).await;
     }
 
@@ -248,6 +253,7 @@ impl Driver<'_> {
             for (_, task) in self.asks.values().filter(|(ask, _)| ask.generation != generation) {
                 task.abort();
             }
+            self.begin_generation().await;
         }
         while let Some(event) = self.dispatcher.coordinator.next_event() {
             if let FetchEvent::Page(progress) = &event

@@ -124,7 +124,7 @@ impl World {
         let rules = Rules { max_wait: self.scenario.max_wait, ..Rules::new(self.scenario.workers) };
         let coordinator = Coordinator::resume(rules, &earlier);
         let mut process = Process {
-            generation: earlier.generation,
+            generation: coordinator.generation(),
             staged_generation: earlier.generation,
             session_recorded: coordinator.session().is_some(),
             dispatcher: Dispatcher::new(coordinator, governor),
@@ -208,6 +208,8 @@ impl World {
         if generation != process.generation {
             process.generation = generation;
             process.session_recorded = false;
+            process.staged_generation = generation;
+            self.hand(process, Message::Restart(generation));
             // The driver lets go of what belongs to the lost session.
             let is_stale = |event: &Event| match event {
                 Event::Reply(ask, _) | Event::Read(ask, _) => ask.generation != generation,
