@@ -21,7 +21,7 @@ use crate::types::ProfileWriteTask;
 /// # Errors
 /// `Internal` when the reply is no page.
 pub fn parse(body: &str, page_index: u32) -> Result<ProfileWriteTask> {
-    let page = parse_page(body, RecordForm::Row).map_err(Error::internal)?;
+    let page = parse_page(body.as_bytes(), RecordForm::Row).map_err(Error::internal)?;
     Ok(ProfileWriteTask { page_index, rows: page.rows })
 }
 

@@ -56,7 +56,7 @@ pub use api::{ApiClient, ApiOptions, Quota, Timeouts};
 pub use credentials::{Credentials, ProjectId, Region, Secret};
 pub use error::{Error, ErrorKind, Result};
 pub use fetch::{FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch};
-pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject};
+pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unkept};
 pub use profile_query::{FetchMode, IncludeUsers, OnExisting, ProfileQuery};
 pub use types::{
     ColumnInfo, FetchCounts, FetchPlan, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult,

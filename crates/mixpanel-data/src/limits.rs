@@ -80,6 +80,13 @@ pub const PAGE_RECORDS_MAX: usize = 5 * PAGE_SIZE_MAX as usize;
 /// 256 KB (API facts 1.4); DuckDB, with the memory that it is given, cannot load one of 14 MB.
 pub const PROFILE_BYTES_MAX: usize = 4 << 20;
 
+/// Bytes that are kept of one reject at most; the reason of a longer one says so. All rejects of a page together keep no
+/// more than [`PAGE_BYTES_MAX`].
+pub const REJECT_BYTES_MAX: usize = PROFILE_BYTES_MAX;
+
+/// Names of members of records that are told of at most, when they are not kept.
+pub const UNKEPT_NAMES_MAX: usize = 10;
+
 /// Bytes of decoded pages in flight at most, requests under way counted with the largest page seen so far.
 pub const FLIGHT_BYTES_MAX: usize = 128 << 20;
 

@@ -10,7 +10,9 @@ use tokio::sync::Semaphore;
 use crate::clock;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{BUSY_POLL_INTERVAL, PAGE_SIZE_DEFAULT, PAGES_READY_MAX, RATE_LIMIT_WAIT_MAX};
+use crate::limits::{
+    BUSY_POLL_INTERVAL, ERROR_BODY_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGES_READY_MAX, RATE_LIMIT_WAIT_MAX,
+};
 use crate::parse::{PageBody, RecordForm, parse_page};
 use crate::profile_query::ProfileQuery;
 use crate::types::ProfilePageResult;
@@ -262,14 +264,16 @@ impl ApiClient {
 /// Reads a reply with status 200. What is not a page of JSON is usually a proxy's or a captive portal's page.
 fn read_page(body: &[u8], form: RecordForm) -> Result<PageReply, Failure> {
     let bad = |message: String| Failure::new(FailureKind::BadReply, message);
-    let text = std::str::from_utf8(body).map_err(|error| bad(format!("the reply is not UTF-8: {error}")))?;
-    if let Some(title) = html_title(text) {
-        let title = title.escape_debug();
-        return Err(bad(format!(
-            "the reply is not from Mixpanel's API but a web page titled `{title}`; a proxy or a sign-in page may be in between"
-        )));
-    }
-    let page = parse_page(text, form).map_err(bad)?;
+    let page = parse_page(body, form).map_err(|reason| {
+        let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
+        let title = html_title(&text).filter(|_| !text.trim_start().starts_with('{'));
+        bad(title.map_or(reason, |title| {
+            format!(
+                "the reply is not from Mixpanel's API but a web page titled `{}`; a proxy or a sign-in page may be in between",
+                title.escape_debug()
+            )
+        }))
+    })?;
     Ok(PageReply { body: page, bytes: body.len() })
 }
 

@@ -11,7 +11,7 @@ use crate::api::{ApiClient, Failure, FailureKind, PageReply, PageRequest};
 use crate::clock::{Stopwatch, random_fraction, wall_clock};
 use crate::error::{Error, Result};
 use crate::limits::SLEEP_MAX;
-use crate::parse::{RecordForm, fingerprint};
+use crate::parse::{RecordForm, Unkept, fingerprint};
 use crate::types::ProfileWriteTask;
 
 use super::coordinator::{Action, Ask, Coordinator, Earlier, PageFacts, Rules, Verdict};
@@ -63,6 +63,8 @@ struct Driver<'a> {
     session_recorded: bool,
     stopped: bool,
     writer_error: Option<Error>,
+    /// What the pages of this run have that no table has a place for.
+    unkept: Unkept,
 }
 
 impl Run {
@@ -87,11 +89,15 @@ impl Run {
             callbacks,
             stopped: false,
             writer_error: None,
+            unkept: Unkept::default(),
         };
         driver.work().await;
         driver.tasks.abort_all();
         let outcome = driver.dispatcher.coordinator.finish(driver.watch.elapsed());
         driver.tell().await;
+        for warning in driver.unkept.warnings() {
+            driver.callbacks.tell(&FetchEvent::Warning(warning));
+        }
         let Driver { writer, writer_error, .. } = driver;
         let destination = writer.close().await?;
         Ok(Finished { outcome, destination, writer_error })
@@ -212,6 +218,7 @@ impl Driver<'_> {
         if self.dispatcher.page_arrived(ask, &facts, now, random_fraction()) == Verdict::Drop {
             return;
         }
+        self.unkept.add(reply.body.rows.unkept());
         self.record_session().await;
         let task = ProfileWriteTask { page_index: ask.page, rows: reply.body.rows };
         self.hand_to_writer(Message::Page(Box::new(task))).await;

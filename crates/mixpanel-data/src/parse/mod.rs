@@ -6,8 +6,12 @@ mod last_seen;
 mod object;
 mod page;
 mod profile;
+mod recover;
 mod rows;
+mod scan;
+mod unkept;
 
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use page::{PageBody, parse_page};
 pub use rows::{ProfileRow, ProfileRows, RecordForm, Reject};
+pub use unkept::Unkept;

@@ -60,11 +60,13 @@ impl<'a> Cursor<'a> {
     }
 }
 
-fn is_blank(byte: u8) -> bool {
+/// Whether JSON allows this byte between its tokens.
+pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
 }
 
-fn value_end(bytes: &[u8], start: usize) -> usize {
+/// Returns the place behind a value.
+pub(super) fn value_end(bytes: &[u8], start: usize) -> usize {
     match bytes.get(start) {
         Some(b'"') => text_end(bytes, start),
         Some(b'{' | b'[') => nested_end(bytes, start),
@@ -77,7 +79,7 @@ fn value_end(bytes: &[u8], start: usize) -> usize {
 }
 
 /// Returns the place behind the quote that ends a text.
-fn text_end(bytes: &[u8], start: usize) -> usize {
+pub(super) fn text_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(found) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
         if bytes[at + found] == b'"' {

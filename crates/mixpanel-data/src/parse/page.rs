@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::limits::PAGE_RECORDS_MAX;
 
 use super::profile::{Scratch, push_record};
+use super::recover::recover;
 use super::rows::{ProfileRows, RecordForm, RowsBuilder};
 
 /// A reply, read. Fields that the server left out, or that make no sense, are `None`.
@@ -26,22 +27,27 @@ pub(crate) struct PageBody {
     pub(crate) rows: ProfileRows,
 }
 
-/// Reads a reply.
+/// Reads a reply: strictly, and if that fails, record by record, so that what is wrong with one costs no other.
+///
+/// Only a reply whose records cannot be told apart is no page: one that was cut off, or whose brackets do not match, or one
+/// that goes on after its end with what may be another reply.
 ///
 /// # Errors
 /// A sentence that says why this is no page: not JSON, no `results`, or an error that came with status 200
 /// (API facts 2.4).
-pub(crate) fn parse_page(body: &str, form: RecordForm) -> Result<PageBody, String> {
-    let text = body.strip_prefix('\u{feff}').unwrap_or(body);
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let envelope = EnvelopeSeed { bytes: text.len(), form }
-        .deserialize(&mut deserializer)
-        .and_then(|envelope| deserializer.end().map(|()| envelope))
-        .map_err(|error| format!("the reply is no page of profiles: {error}"))?;
+pub(crate) fn parse_page(body: &[u8], form: RecordForm) -> Result<PageBody, String> {
+    let envelope = match parse_strictly(body, form) {
+        Ok(envelope) => envelope,
+        Err(strict) => recover(body, form).map_err(|reason| reason.unwrap_or(strict))?,
+    };
     if let Some(message) = envelope.error {
         return Err(format!("the reply is an error with status 200: {message}"));
     }
-    let rows = envelope.rows.ok_or("the reply has no `results`")?;
+    if envelope.has_results_twice {
+        return Err("the reply has `results` twice".to_owned());
+    }
+    let mut rows = envelope.rows.ok_or("the reply has no `results`")?;
+    rows.note_trailing(envelope.trailing);
     Ok(PageBody {
         page: envelope.page,
         page_size: envelope.page_size.filter(|size| *size > 0),
@@ -51,19 +57,57 @@ pub(crate) fn parse_page(body: &str, form: RecordForm) -> Result<PageBody, Strin
     })
 }
 
-#[derive(Default)]
-struct Envelope {
+fn parse_strictly(body: &[u8], form: RecordForm) -> Result<Envelope, String> {
+    let text = std::str::from_utf8(body).map_err(|error| format!("the reply is not UTF-8: {error}"))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    EnvelopeSeed { bytes: text.len(), form }
+        .deserialize(&mut deserializer)
+        .and_then(|envelope| deserializer.end().map(|()| envelope))
+        .map_err(|error| format!("the reply is no page of profiles: {error}"))
+}
+
+/// What a reply says, as far as it makes sense.
+#[derive(Debug, Default)]
+pub(super) struct Envelope {
     page: Option<u64>,
     page_size: Option<u64>,
     session_id: Option<String>,
     total: Option<u64>,
     error: Option<String>,
-    rows: Option<ProfileRows>,
+    has_results_twice: bool,
+    pub(super) rows: Option<ProfileRows>,
+    /// Bytes behind its end.
+    pub(super) trailing: usize,
 }
 
-#[derive(Deserialize)]
+impl Envelope {
+    /// Notes a member, whose value is given as it stands.
+    pub(super) fn set(&mut self, key: Key, value: &str) {
+        match key {
+            Key::Page => self.page = read_count(value),
+            Key::PageSize => self.page_size = read_count(value),
+            Key::Total => self.total = read_count(value),
+            Key::SessionId => self.session_id = read_session(value),
+            Key::Error => self.error = read_text(value),
+            Key::Results | Key::Other => {}
+        }
+    }
+
+    /// Adds what the other part of the same reply says.
+    pub(super) fn add(&mut self, other: Self) {
+        self.page = other.page.or(self.page);
+        self.page_size = other.page_size.or(self.page_size);
+        self.session_id = other.session_id.or(self.session_id.take());
+        self.total = other.total.or(self.total);
+        self.error = other.error.or(self.error.take());
+        self.trailing += other.trailing;
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(field_identifier, rename_all = "snake_case")]
-enum Key {
+pub(super) enum Key {
     Page,
     PageSize,
     SessionId,
@@ -72,6 +116,13 @@ enum Key {
     Results,
     #[serde(other)]
     Other,
+}
+
+impl Key {
+    /// Reads a key in its quotes.
+    pub(super) fn of(raw: &[u8]) -> Self {
+        serde_json::from_slice(raw).unwrap_or(Self::Other)
+    }
 }
 
 struct EnvelopeSeed {
@@ -98,18 +149,17 @@ impl<'de> Visitor<'de> for EnvelopeSeed {
         let mut envelope = Envelope::default();
         while let Some(key) = map.next_key::<Key>()? {
             match key {
-                Key::Page => envelope.page = read_count(map.next_value()?),
-                Key::PageSize => envelope.page_size = read_count(map.next_value()?),
-                Key::Total => envelope.total = read_count(map.next_value()?),
-                Key::SessionId => envelope.session_id = read_text(map.next_value()?),
-                Key::Error => envelope.error = read_text(map.next_value()?),
-                Key::Results if envelope.rows.is_some() => return Err(A::Error::duplicate_field("results")),
+                Key::Results if envelope.rows.is_some() => {
+                    envelope.has_results_twice = true;
+                    map.next_value::<IgnoredAny>()?;
+                }
                 Key::Results => {
                     envelope.rows = map.next_value_seed(ResultsSeed { bytes: self.bytes, form: self.form })?;
                 }
                 Key::Other => {
                     map.next_value::<IgnoredAny>()?;
                 }
+                key => envelope.set(key, map.next_value::<&RawValue>()?.get()),
             }
         }
         Ok(envelope)
@@ -117,8 +167,8 @@ impl<'de> Visitor<'de> for EnvelopeSeed {
 }
 
 /// A count as a number, as a number with a zero fraction, or as digits in a string: the documentation is vague on it.
-fn read_count(raw: &RawValue) -> Option<u64> {
-    let text = raw.get().trim_matches('"');
+fn read_count(raw: &str) -> Option<u64> {
+    let text = raw.trim_matches('"');
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if fraction.bytes().any(|digit| digit != b'0') {
         return None;
@@ -127,9 +177,15 @@ fn read_count(raw: &RawValue) -> Option<u64> {
 }
 
 /// Text, or what is not text as it stands; `null`, `false` and the empty string are nothing.
-fn read_text(raw: &RawValue) -> Option<String> {
-    let text = serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned());
+fn read_text(raw: &str) -> Option<String> {
+    let text = serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned());
     (!matches!(text.as_str(), "" | "null" | "false")).then_some(text)
+}
+
+/// A session's id. One that is not JSON could not be sent back as it came, so it is none.
+fn read_session(raw: &str) -> Option<String> {
+    serde_json::from_str::<IgnoredAny>(raw).ok()?;
+    read_text(raw).filter(|text| !text.contains(char::REPLACEMENT_CHARACTER))
 }
 
 struct ResultsSeed {
@@ -175,78 +231,5 @@ impl<'de> Visitor<'de> for ResultsSeed {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(body: &str) -> Result<PageBody, String> {
-        parse_page(body, RecordForm::Row)
-    }
-
-    #[test]
-    fn reads_the_documented_reply() {
-        let body = r#"{"page":2,"page_size":1000,"session_id":"1790012345-QZKRWT","status":"ok","total":2345,
-            "computed_at":"x","results":[{"$distinct_id":"a","$properties":{"k":1}},{"$distinct_id":10042}]}"#;
-        let page = parse(body).unwrap();
-        assert_eq!((page.page, page.page_size, page.total), (Some(2), Some(1000), Some(2345)));
-        assert_eq!(page.session_id.as_deref(), Some("1790012345-QZKRWT"));
-        let ids: Vec<_> = page.rows.iter().map(|row| row.distinct_id.to_owned()).collect();
-        assert_eq!(ids, ["a", "10042"]);
-    }
-
-    #[test]
-    fn tolerates_odd_counts() {
-        for (value, expected) in [("5", Some(5)), ("5.0", Some(5)), ("\"5\"", Some(5)), ("5.5", None), ("-1", None)] {
-            let page = parse(&format!(r#"{{"total":{value},"results":[]}}"#)).unwrap();
-            assert_eq!(page.total, expected, "{value}");
-        }
-        let page = parse(r#"{"page_size":0,"session_id":null,"total":null,"results":[]}"#).unwrap();
-        assert_eq!((page.page_size, page.session_id, page.total), (None, None, None));
-    }
-
-    #[test]
-    fn one_bad_record_takes_no_neighbour_along() {
-        let body =
-            "{\"results\":[{\"$distinct_id\":\"a\"},null,[],{\"$distinct_id\":\"\\ud800\"},{\"$distinct_id\":\"b\"}]}";
-        let page = parse(body).unwrap();
-        assert_eq!((page.rows.len(), page.rows.rejects().len(), page.rows.received()), (2, 3, 5));
-        let positions: Vec<_> = page.rows.rejects().iter().map(|reject| reject.position).collect();
-        assert_eq!(positions, [1, 2, 3]);
-    }
-
-    #[test]
-    fn raw_records_are_kept_as_they_are() {
-        let page = parse_page("{\"results\":[{\"$distinct_id\": \"a\"},null]}", RecordForm::Raw).unwrap();
-        let records: Vec<_> = page.rows.iter().map(|row| row.properties.to_owned()).collect();
-        assert_eq!(records, [r#"{"$distinct_id": "a"}"#, "null"]);
-    }
-
-    #[test]
-    fn says_why_a_reply_is_no_page() {
-        for (body, part) in [
-            ("", "EOF"),
-            ("<html>", "expected value"),
-            ("[]", "an object with `results`"),
-            (r#"{"status":"ok"}"#, "no `results`"),
-            (r#"{"results":null}"#, "no `results`"),
-            (r#"{"results":{}}"#, "an array of profiles"),
-            (r#"{"error":"no such thing"}"#, "no such thing"),
-            (r#"{"results":[],"results":[]}"#, "duplicate field"),
-            (r#"{"results":[]} x"#, "trailing characters"),
-            (r#"{"results":[{"a":NaN}]}"#, "expected value"),
-            (&format!(r#"{{"results":[{}[]]}}"#, "[],".repeat(PAGE_RECORDS_MAX)), "more than 200000 records"),
-        ] {
-            let error = parse(body).unwrap_err();
-            assert!(error.contains(part), "{body}: {error}");
-        }
-    }
-
-    #[test]
-    fn deep_nesting_is_no_danger() {
-        let deep = format!(
-            r#"{{"results":[{{"$distinct_id":"a","$properties":{{"k":{}{}}}}}]}}"#,
-            "[".repeat(200_000),
-            "]".repeat(200_000)
-        );
-        assert_eq!(parse(&deep).unwrap().rows.received(), 1);
-    }
-}
+#[path = "page_test.rs"]
+mod tests;

@@ -7,17 +7,19 @@ use super::depth::is_deeper_than;
 use super::last_seen::parse_last_seen;
 use super::object::Cursor;
 use super::rows::RowsBuilder;
-use crate::limits::{JSON_DEPTH_MAX, PROFILE_BYTES_MAX};
+use crate::limits::{JSON_DEPTH_MAX, PROFILE_BYTES_MAX, UNKEPT_NAMES_MAX};
 
 const DISTINCT_ID: &str = "$distinct_id";
 const PROPERTIES: &str = "$properties";
 const LAST_SEEN: &str = "$last_seen";
 
-/// The two members of a record that matter, as they stand in its text. Others are ignored; `null` counts as missing.
+/// The two members of a record that matter, as they stand in its text; `null` counts as missing.
 #[derive(Default)]
 struct Record<'a> {
     distinct_id: Option<&'a str>,
     properties: Option<&'a str>,
+    /// The names of other members, a few if there are many.
+    unknown: Vec<&'a str>,
 }
 
 /// Space that is used again for every record.
@@ -37,12 +39,16 @@ struct Member {
 
 /// Appends a record to `rows`, as a row if it can be one, else as a reject. A record never takes another one along.
 pub(super) fn push_record(rows: &mut RowsBuilder, raw: &str, scratch: &mut Scratch) {
-    if let Err(reason) = try_push(rows, raw, scratch) {
-        rows.reject(reason, raw);
+    match try_push(rows, raw, scratch) {
+        Ok(unknown) if unknown.is_empty() => {}
+        Ok(unknown) => rows.note_unkept(&unknown),
+        // What a reject has is kept as a whole.
+        Err(reason) => rows.reject(reason, raw.as_bytes()),
     }
 }
 
-fn try_push(rows: &mut RowsBuilder, raw: &str, scratch: &mut Scratch) -> Result<(), String> {
+/// Returns the names of the members that are not kept.
+fn try_push<'a>(rows: &mut RowsBuilder, raw: &'a str, scratch: &mut Scratch) -> Result<Vec<&'a str>, String> {
     if !raw.starts_with('{') {
         return Err("not a profile: not an object".to_owned());
     }
@@ -64,7 +70,7 @@ fn try_push(rows: &mut RowsBuilder, raw: &str, scratch: &mut Scratch) -> Result<
     let last_seen = lift_last_seen(properties, scratch);
     let kept = if last_seen.is_some() { scratch.text.as_str() } else { properties };
     rows.push(&distinct_id, kept, last_seen);
-    Ok(())
+    Ok(record.unknown)
 }
 
 /// Finds the members of a record, and those of its properties.
@@ -85,6 +91,9 @@ fn read_record<'a>(raw: &'a str, members: &mut Vec<Member>) -> Result<Record<'a>
             set_once(&mut record.properties, value, PROPERTIES)?;
         } else {
             cursor.value();
+            if record.unknown.len() < UNKEPT_NAMES_MAX {
+                record.unknown.push(key);
+            }
         }
     }
     Ok(record)

@@ -163,7 +163,7 @@ mod properties_of_any_shape {
         #[test]
         fn nothing_is_lost(records in prop::collection::vec(any_value(), 0..20)) {
             let body = format!("{{\"results\":[{}]}}", records.join(","));
-            let page = crate::parse::parse_page(&body, crate::parse::RecordForm::Row).expect("JSON");
+            let page = crate::parse::parse_page(body.as_bytes(), crate::parse::RecordForm::Row).expect("JSON");
             prop_assert_eq!(page.rows.received(), records.len());
         }
     }

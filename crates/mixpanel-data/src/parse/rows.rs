@@ -1,10 +1,14 @@
 //! The rows of one page, column by column, as they go into the stage.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray};
 use arrow::array::{TimestampMicrosecondBuilder, builder::ArrayBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+
+use super::unkept::Unkept;
+use crate::limits::{PAGE_BYTES_MAX, REJECT_BYTES_MAX};
 
 /// How a received record is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -12,7 +16,7 @@ pub enum RecordForm {
     /// As the table has it: `{"distinct_id": …, "last_seen": …, "properties": {…}}` when streamed.
     #[default]
     Row,
-    /// As the API sent it; nothing is lifted out and nothing is rejected.
+    /// As the API sent it; nothing is lifted out, and only what is not JSON is rejected.
     Raw,
 }
 
@@ -35,7 +39,47 @@ pub struct Reject {
     /// Why, as a lowercase fragment.
     pub reason: String,
     /// The record as received.
+    ///
+    /// A record that is not UTF-8, for which `reason` begins with `not UTF-8`, is escaped: its bytes beyond ASCII and its
+    /// backslashes are written `\xNN`, everything else stands as it is. That is how DuckDB reads a BLOB, so `raw::BLOB` has
+    /// the bytes as they were sent.
+    ///
+    /// Of a very long record, the beginning: [`REJECT_BYTES_MAX`](crate::limits::REJECT_BYTES_MAX) bytes. `reason` then
+    /// says how many there were.
     pub raw: String,
+}
+
+impl Reject {
+    /// Keeps a record, in no more than `room` bytes.
+    fn new(position: u32, mut reason: String, raw: &[u8], room: usize) -> Self {
+        let (text, kept) = match std::str::from_utf8(raw) {
+            Ok(text) => {
+                let kept = text.floor_char_boundary(room);
+                (text[..kept].to_owned(), kept)
+            }
+            Err(_) => escape(raw, room),
+        };
+        if kept < raw.len() {
+            let _ = write!(reason, "; only the first {kept} of {} bytes are kept", raw.len());
+        }
+        Self { position, reason, raw: text }
+    }
+}
+
+/// Writes bytes as DuckDB reads a BLOB, as many as there is room for. Returns how many that are.
+fn escape(raw: &[u8], room: usize) -> (String, usize) {
+    let mut text = String::with_capacity(raw.len().min(room));
+    for (index, byte) in raw.iter().enumerate() {
+        if text.len() + 4 > room {
+            return (text, index);
+        }
+        if byte.is_ascii() && *byte != b'\\' {
+            text.push(char::from(*byte));
+        } else {
+            let _ = write!(text, "\\x{byte:02X}");
+        }
+    }
+    (text, raw.len())
 }
 
 /// The profiles of one page in the order received, and the records that cannot be rows.
@@ -45,6 +89,7 @@ pub struct ProfileRows {
     properties: StringArray,
     last_seen: TimestampMicrosecondArray,
     rejects: Vec<Reject>,
+    unkept: Unkept,
 }
 
 impl ProfileRows {
@@ -64,6 +109,17 @@ impl ProfileRows {
     #[must_use]
     pub fn rejects(&self) -> &[Reject] {
         &self.rejects
+    }
+
+    /// Returns what the page had beside its records' ids and properties, of which nothing is kept.
+    #[must_use]
+    pub fn unkept(&self) -> &Unkept {
+        &self.unkept
+    }
+
+    /// Notes that so many bytes stood behind the end of the page.
+    pub(super) fn note_trailing(&mut self, bytes: usize) {
+        self.unkept.note_trailing(bytes);
     }
 
     /// Returns how many records the page had: rows and rejects.
@@ -107,6 +163,7 @@ impl ProfileRows {
             properties: batch.column_by_name("properties")?.as_any().downcast_ref::<StringArray>()?.clone(),
             last_seen: batch.column_by_name("last_seen")?.as_any().downcast_ref::<TimestampMicrosecondArray>()?.clone(),
             rejects: Vec::new(),
+            unkept: Unkept::default(),
         })
     }
 }
@@ -117,6 +174,8 @@ pub(super) struct RowsBuilder {
     properties: StringBuilder,
     last_seen: TimestampMicrosecondBuilder,
     rejects: Vec<Reject>,
+    reject_room: usize,
+    unkept: Unkept,
 }
 
 impl RowsBuilder {
@@ -128,7 +187,19 @@ impl RowsBuilder {
             properties: StringBuilder::with_capacity(rows, bytes),
             last_seen: TimestampMicrosecondBuilder::with_capacity(rows),
             rejects: Vec::new(),
+            reject_room: PAGE_BYTES_MAX,
+            unkept: Unkept::default(),
         }
+    }
+
+    /// Returns how many records were appended.
+    pub(super) fn received(&self) -> usize {
+        self.distinct_ids.len() + self.rejects.len()
+    }
+
+    /// Notes a record's members that are not kept.
+    pub(super) fn note_unkept(&mut self, names: &[&str]) {
+        self.unkept.note_record(names);
     }
 
     /// Appends a row.
@@ -139,9 +210,11 @@ impl RowsBuilder {
     }
 
     /// Appends a record that cannot be a row.
-    pub(super) fn reject(&mut self, reason: String, raw: &str) {
-        let position = u32::try_from(self.distinct_ids.len() + self.rejects.len()).unwrap_or(u32::MAX);
-        self.rejects.push(Reject { position, reason, raw: raw.to_owned() });
+    pub(super) fn reject(&mut self, reason: String, raw: &[u8]) {
+        let position = u32::try_from(self.received()).unwrap_or(u32::MAX);
+        let reject = Reject::new(position, reason, raw, self.reject_room.min(REJECT_BYTES_MAX));
+        self.reject_room -= reject.raw.len();
+        self.rejects.push(reject);
     }
 
     /// Returns what was collected.
@@ -151,6 +224,7 @@ impl RowsBuilder {
             properties: self.properties.finish(),
             last_seen: self.last_seen.finish(),
             rejects: self.rejects,
+            unkept: self.unkept,
         }
     }
 }

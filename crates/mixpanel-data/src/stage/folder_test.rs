@@ -6,7 +6,7 @@ use crate::stage::{discard, list, read_page};
 
 fn task(page_index: u32) -> ProfileWriteTask {
     let body = format!(r#"{{"results":[{{"$distinct_id":"id-{page_index}","$properties":{{"n":1.50E+10}}}},null]}}"#);
-    let rows = parse_page(&body, RecordForm::Row).unwrap().rows;
+    let rows = parse_page(body.as_bytes(), RecordForm::Row).unwrap().rows;
     ProfileWriteTask { page_index, rows }
 }
 
@@ -48,7 +48,7 @@ fn a_large_page_is_staged_in_small_row_groups_and_reads_back_in_order() {
     let page = |count: u32, text: &str| {
         let record = |n| format!(r#"{{"$distinct_id":"id-{n}","$properties":{{"n":{n},"text":"{text}"}}}}"#);
         let records: Vec<_> = (0..count).map(record).collect();
-        parse_page(&format!(r#"{{"results":[{}]}}"#, records.join(",")), RecordForm::Row).unwrap().rows
+        parse_page(format!(r#"{{"results":[{}]}}"#, records.join(",")).as_bytes(), RecordForm::Row).unwrap().rows
     };
     let groups_of = |path: &Path| -> Vec<i64> {
         let file = fs::File::open(path).unwrap();

@@ -1,0 +1,72 @@
+use super::*;
+
+fn parse(body: &str) -> Result<PageBody, String> {
+    parse_page(body.as_bytes(), RecordForm::Row)
+}
+
+#[test]
+fn reads_the_documented_reply() {
+    let body = r#"{"page":2,"page_size":1000,"session_id":"1790012345-QZKRWT","status":"ok","total":2345,
+        "computed_at":"x","results":[{"$distinct_id":"a","$properties":{"k":1}},{"$distinct_id":10042}]}"#;
+    let page = parse(body).unwrap();
+    assert_eq!((page.page, page.page_size, page.total), (Some(2), Some(1000), Some(2345)));
+    assert_eq!(page.session_id.as_deref(), Some("1790012345-QZKRWT"));
+    let ids: Vec<_> = page.rows.iter().map(|row| row.distinct_id.to_owned()).collect();
+    assert_eq!(ids, ["a", "10042"]);
+}
+
+#[test]
+fn tolerates_odd_counts() {
+    for (value, expected) in [("5", Some(5)), ("5.0", Some(5)), ("\"5\"", Some(5)), ("5.5", None), ("-1", None)] {
+        let page = parse(&format!(r#"{{"total":{value},"results":[]}}"#)).unwrap();
+        assert_eq!(page.total, expected, "{value}");
+    }
+    let page = parse(r#"{"page_size":0,"session_id":null,"total":null,"results":[]}"#).unwrap();
+    assert_eq!((page.page_size, page.session_id, page.total), (None, None, None));
+}
+
+#[test]
+fn one_bad_record_takes_no_neighbour_along() {
+    let body =
+        "{\"results\":[{\"$distinct_id\":\"a\"},null,[],{\"$distinct_id\":\"\\ud800\"},{\"$distinct_id\":\"b\"}]}";
+    let page = parse(body).unwrap();
+    assert_eq!((page.rows.len(), page.rows.rejects().len(), page.rows.received()), (2, 3, 5));
+    let positions: Vec<_> = page.rows.rejects().iter().map(|reject| reject.position).collect();
+    assert_eq!(positions, [1, 2, 3]);
+}
+
+#[test]
+fn raw_records_are_kept_as_they_are() {
+    let page = parse_page(b"{\"results\":[{\"$distinct_id\": \"a\"},null]}", RecordForm::Raw).unwrap();
+    let records: Vec<_> = page.rows.iter().map(|row| row.properties.to_owned()).collect();
+    assert_eq!(records, [r#"{"$distinct_id": "a"}"#, "null"]);
+}
+
+#[test]
+fn says_why_a_reply_is_no_page() {
+    for (body, part) in [
+        ("", "EOF"),
+        ("<html>", "expected value"),
+        ("[]", "an object with `results`"),
+        (r#"{"status":"ok"}"#, "no `results`"),
+        (r#"{"results":null}"#, "no `results`"),
+        (r#"{"results":{}}"#, "an array of profiles"),
+        (r#"{"error":"no such thing"}"#, "no such thing"),
+        (r#"{"results":[],"results":[]}"#, "`results` twice"),
+        (r#"{"results":[]} {}"#, "trailing characters"),
+        (&format!(r#"{{"results":[{}[]]}}"#, "[],".repeat(PAGE_RECORDS_MAX)), "more than 200000 records"),
+    ] {
+        let error = parse(body).unwrap_err();
+        assert!(error.contains(part), "{body}: {error}");
+    }
+}
+
+#[test]
+fn deep_nesting_is_no_danger() {
+    let deep = format!(
+        r#"{{"results":[{{"$distinct_id":"a","$properties":{{"k":{}{}}}}}]}}"#,
+        "[".repeat(200_000),
+        "]".repeat(200_000)
+    );
+    assert_eq!(parse(&deep).unwrap().rows.received(), 1);
+}

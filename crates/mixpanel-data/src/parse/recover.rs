@@ -1,0 +1,212 @@
+//! Reads a reply that is not JSON, as far as its records can be told apart.
+//!
+//! What counts as one record: what stands between two commas of `results`. An empty place between two commas is one, as in
+//! JavaScript; a comma behind the last record makes none. What stands behind a whole record, and cannot belong to it, is one
+//! of its own. Where brackets and quotes are so broken that two records cannot be told apart, the two are one reject, which
+//! holds the text of both.
+
+use serde_json::value::RawValue;
+
+use super::object::{text_end, value_end};
+use super::page::{Envelope, Key};
+use super::profile::{Scratch, push_record};
+use super::rows::{ProfileRows, RecordForm, RowsBuilder};
+use super::scan::{FIRST_KEYS, Scanner, is_skipped, skip};
+use crate::limits::PAGE_RECORDS_MAX;
+
+/// Brackets and bytes at the end of a reply among which the end of `results` is looked for.
+const TAIL_BRACKETS_MAX: usize = 64;
+const TAIL_BYTES_MAX: usize = 1 << 20;
+
+/// Brackets behind which another reply is looked for.
+const OTHER_REPLY_LOOKS_MAX: usize = 64;
+
+/// Reads a reply whose envelope can be followed; records that cannot be read are rejects.
+///
+/// # Errors
+/// Why that is not possible, or `None` when the reason is the one for which it is not JSON.
+pub(super) fn recover(body: &[u8], form: RecordForm) -> Result<Envelope, Option<String>> {
+    let mut envelope = Envelope::default();
+    let start = skip(body, 0);
+    if body.get(start) != Some(&b'{') {
+        return Err(None);
+    }
+    let results = match read_members(body, start + 1, &mut envelope).ok_or(None)? {
+        Stop::Results(bracket) => bracket + 1,
+        Stop::End(end) => {
+            envelope.trailing = trailing(body, end).ok_or(None)?;
+            return Ok(envelope);
+        }
+    };
+    let (end, tail) = find_end(body, results).ok_or(None)?;
+    envelope.add(tail);
+    envelope.rows = Some(read_records(&body[results..end], form)?);
+    Ok(envelope)
+}
+
+/// Where the members of the envelope were left.
+enum Stop {
+    /// At the bracket that opens `results`.
+    Results(usize),
+    /// Behind the brace that closes the envelope.
+    End(usize),
+}
+
+/// Reads the members of the envelope that begin at `at`. `None` where they cannot be followed.
+fn read_members(body: &[u8], mut at: usize, envelope: &mut Envelope) -> Option<Stop> {
+    loop {
+        at = skip(body, at);
+        match body.get(at)? {
+            b',' => at += 1,
+            b'}' => return Some(Stop::End(at + 1)),
+            b'"' => {
+                let key_end = text_end(body, at);
+                let key = Key::of(&body[at..key_end]);
+                let colon = skip(body, key_end);
+                if body.get(colon) != Some(&b':') {
+                    return None;
+                }
+                let value = skip(body, colon + 1);
+                if key == Key::Results {
+                    return (body.get(value) == Some(&b'[')).then_some(Stop::Results(value));
+                }
+                at = value_end(body, value);
+                let ends_as_it_begins = match body.get(value)? {
+                    b'{' => body[at - 1] == b'}',
+                    b'[' => body[at - 1] == b']',
+                    _ => at > value,
+                };
+                if !ends_as_it_begins {
+                    return None;
+                }
+                envelope.set(key, &String::from_utf8_lossy(&body[value..at]));
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// Finds the bracket that closes `results`, from the end of the reply: the first one behind which nothing but the rest of
+/// an envelope follows. Returns that rest as well.
+fn find_end(body: &[u8], results: usize) -> Option<(usize, Envelope)> {
+    // The last record has it before its end.
+    let last_key = FIRST_KEYS.iter().filter_map(|key| memchr::memmem::rfind(body, key)).max().unwrap_or(0);
+    let from = results.max(last_key).max(body.len().saturating_sub(TAIL_BYTES_MAX));
+    let mut found = None;
+    for bracket in memchr::memrchr_iter(b']', &body[from..]).take(TAIL_BRACKETS_MAX) {
+        let mut envelope = Envelope::default();
+        if let Some(Stop::End(end)) = read_members(body, from + bracket + 1, &mut envelope)
+            && let Some(bytes) = trailing(body, end)
+        {
+            envelope.trailing = bytes;
+            found = Some((from + bracket, envelope));
+        }
+    }
+    found
+}
+
+/// Counts the bytes behind the envelope. `None` if they may be another reply: it is not to be lost.
+fn trailing(body: &[u8], end: usize) -> Option<usize> {
+    let rest = &body[skip(body, end)..];
+    let has_brackets = rest.iter().any(|byte| matches!(byte, b'{' | b'}' | b'[' | b']'));
+    (!has_brackets).then_some(rest.len())
+}
+
+/// Reads the records in the text between the brackets of `results`.
+///
+/// # Errors
+/// A page that has too many; `None` where they are the records of two replies.
+fn read_records(text: &[u8], form: RecordForm) -> Result<ProfileRows, Option<String>> {
+    let mut records = Records { rows: RowsBuilder::with_capacity(text.len()), scratch: Scratch::default(), form };
+    let mut scanner = Scanner::new(text);
+    let mut looks_left = OTHER_REPLY_LOOKS_MAX;
+    let mut at = scanner.skip_blank(0);
+    while at < text.len() {
+        if records.rows.received() == PAGE_RECORDS_MAX {
+            return Err(Some(format!("the reply has more than {PAGE_RECORDS_MAX} records")));
+        }
+        if text[at] == b',' {
+            records.rows.reject("there is nothing between two commas".to_owned(), b"");
+            at = scanner.skip_blank(at + 1);
+            continue;
+        }
+        let element = scanner.element(at);
+        let behind = element.object_end.map_or(at, |end| scanner.skip_blank(end));
+        if text.get(behind) == Some(&b']') && looks_left > 0 {
+            looks_left -= 1;
+            if is_before_another_reply(text, behind) {
+                return Err(None);
+            }
+        }
+        records.read(&text[at..element.end], element.object_end.map(|end| end - at));
+        at = scanner.skip_blank(element.end);
+        if text.get(at) == Some(&b',') {
+            at = scanner.skip_blank(at + 1);
+        }
+    }
+    Ok(records.rows.finish())
+}
+
+/// Whether the bracket ends the results of a reply that another one follows.
+fn is_before_another_reply(text: &[u8], bracket: usize) -> bool {
+    let stop = read_members(text, bracket + 1, &mut Envelope::default());
+    matches!(stop, Some(Stop::End(end)) if text.get(skip(text, end)) == Some(&b'{'))
+}
+
+struct Records {
+    rows: RowsBuilder,
+    scratch: Scratch,
+    form: RecordForm,
+}
+
+impl Records {
+    /// Reads one element; the object that it begins with, if it does, ends at `object_end`.
+    fn read(&mut self, text: &[u8], object_end: Option<usize>) {
+        let blank_bytes = text.iter().rev().take_while(|byte| is_skipped(**byte)).count();
+        let text = &text[..text.len() - blank_bytes];
+        match (strict(text), object_end) {
+            (Ok(record), _) => self.push(record),
+            (Err(reason), Some(end)) if end < text.len() => {
+                let (object, rest) = text.split_at(end);
+                match strict(object) {
+                    Ok(record) if is_no_part_of(record, rest) => {
+                        self.push(record);
+                        let rest = &rest[skip(rest, 0)..];
+                        let rest = rest.strip_prefix(b",").unwrap_or(rest);
+                        self.rows.reject("not JSON: it follows a whole record".to_owned(), &rest[skip(rest, 0)..]);
+                    }
+                    _ => self.rows.reject(reason, text),
+                }
+            }
+            (Err(reason), _) => self.rows.reject(reason, text),
+        }
+    }
+
+    fn push(&mut self, record: &str) {
+        match self.form {
+            RecordForm::Row => push_record(&mut self.rows, record, &mut self.scratch),
+            RecordForm::Raw => self.rows.push("", record, None),
+        }
+    }
+}
+
+/// Whether a text behind a record cannot belong to it: it is just words, or has what the record has already.
+fn is_no_part_of(record: &str, rest: &[u8]) -> bool {
+    let has_structure = rest.iter().any(|byte| matches!(byte, b'{' | b'}' | b'[' | b']' | b'"' | b'\'' | b':' | b','));
+    let has = |text: &[u8], key: &[u8]| memchr::memmem::find(text, key).is_some();
+    !has_structure || FIRST_KEYS.iter().any(|key| has(rest, key) && has(record.as_bytes(), key))
+}
+
+/// Returns a record that is JSON, or says why it is none.
+fn strict(record: &[u8]) -> Result<&str, String> {
+    let text = std::str::from_utf8(record).map_err(|error| {
+        let at = error.valid_up_to();
+        format!("not UTF-8 at byte {at} (0x{:02X}); `raw::BLOB` has the bytes", record[at])
+    })?;
+    let value: &RawValue = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+    Ok(value.get())
+}
+
+#[cfg(test)]
+#[path = "recover_test.rs"]
+mod tests;

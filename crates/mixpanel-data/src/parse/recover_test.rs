@@ -1,0 +1,523 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::limits::{PAGE_RECORDS_MAX, REJECT_BYTES_MAX};
+use crate::parse::page::{PageBody, parse_page};
+use crate::parse::{RecordForm, Reject};
+
+const A: &[u8] =
+    br#"{"$distinct_id":"a","$properties":{"k":"},{\"$distinct_id\":\"no\"},[","n":1.50,"l":[{"x":"]"}]}}"#;
+const B: &[u8] =
+    "{ \"$distinct_id\" : \"b\", \"$properties\" : { \"k\":\"é 😀 // /* '\", \"e\":\"\\\\\" } }".as_bytes();
+const A_ROW: &str = r#"a|{"k":"},{\"$distinct_id\":\"no\"},[","n":1.50,"l":[{"x":"]"}]}"#;
+const B_ROW: &str = "b|{ \"k\":\"é 😀 // /* '\", \"e\":\"\\\\\" }";
+
+fn envelope(results: &[u8]) -> Vec<u8> {
+    let head = br#"{"page":0,"session_id":"s-1","results":["#;
+    [&head[..], results, br#"],"page_size":1000,"status":"ok","computed_at":"x","total":3}"#].concat()
+}
+
+fn read(body: &[u8]) -> PageBody {
+    parse_page(body, RecordForm::Row).unwrap_or_else(|error| panic!("{error}: {}", shown(body)))
+}
+
+fn shown(body: &[u8]) -> String {
+    String::from_utf8_lossy(&body[..body.len().min(2000)]).into_owned()
+}
+
+fn rows(page: &PageBody) -> Vec<String> {
+    page.rows.iter().map(|row| format!("{}|{}", row.distinct_id, row.properties)).collect()
+}
+
+/// Undoes the escapes of a reject, as DuckDB's cast to BLOB does.
+fn bytes_of(reject: &Reject) -> Vec<u8> {
+    if !reject.reason.starts_with("not UTF-8") {
+        return reject.raw.clone().into_bytes();
+    }
+    let mut bytes = Vec::new();
+    let mut rest = reject.raw.as_bytes();
+    while let Some(byte) = rest.first() {
+        assert!(byte.is_ascii());
+        if rest.starts_with(b"\\x") {
+            let hex = std::str::from_utf8(&rest[2..4]).unwrap();
+            bytes.push(u8::from_str_radix(hex, 16).unwrap());
+            rest = &rest[4..];
+        } else {
+            bytes.push(*byte);
+            rest = &rest[1..];
+        }
+    }
+    bytes
+}
+
+/// Records that cannot be rows and whose end is clear.
+fn odd_records() -> Vec<Vec<u8>> {
+    let values: &[&[u8]] = &[
+        // Characters that are not escaped.
+        b"\"a\tb\"",
+        b"\"a\nb\"",
+        b"\"a\r\nb\"",
+        b"\"a\0b\"",
+        b"\"\x1b[31m\"",
+        b"\"tab\t},{\\\"$distinct_id\\\":\\\"x\\\"},[\"",
+        // What is not UTF-8: Latin-1, half a sequence, an overlong quote, surrogates, beyond the last character.
+        b"\"M\xfcnchen\"",
+        b"\"\xc3\"",
+        b"\"\xe2\x82\"",
+        b"\"\xf0\x9f\x98\"",
+        b"\"\xc0\xa2\"",
+        b"\"\xed\xa0\xbd\xed\xb8\x80\"",
+        b"\"\xf5\x80\x80\x80\"",
+        b"\"\xff\xfe\"",
+        b"\xff",
+        b"\"back\\\\slash \xff\"",
+        // Words of other languages.
+        b"NaN",
+        b"Infinity",
+        b"-Infinity",
+        b"nan",
+        b"undefined",
+        b"None",
+        b"True",
+        b"nil",
+        b"b'x'",
+        b"new Date(0)",
+        b"0x1F",
+        b"+1",
+        b"01",
+        b".5",
+        b"1.",
+        b"1e",
+        b"1_000",
+        b"1,5",
+        b"-",
+        b"12abc",
+        b"0o7",
+        b"1n",
+        b"'single'",
+        b"'it\\'s'",
+        b"'}'",
+        b"'say \"hi\"'",
+        b"\"x",
+        b"x\"",
+        b"`x`",
+        // Commas.
+        b"1,",
+        b",1",
+        b"1,,\"m\":2",
+        b"1 \"m\":2",
+        b"\"v\" \"m\":2",
+        b"\"v\"\"m\":2",
+        b"[1,]",
+        b"[,1]",
+        b"[1,,2]",
+        b"[1 2]",
+        b"{\"x\":1,}",
+        b"{,}",
+        b"{} {}",
+        b"[{}{}]",
+        b"",
+        b"1;\"m\":2",
+        // Comments.
+        b"1 /* don't } */",
+        b"/* \"{ */ 1",
+        b"1 // it's }\n",
+        b"1 # no\n",
+        b"\"v\" /* } */, \"m\":\"}\"",
+        // Keys.
+        b"{x:1}",
+        b"{'x':1}",
+        b"{1:1}",
+        b"{\"x\" 1}",
+        b"{\"x\"=1}",
+        b"{\"x\"=>1}",
+        b"{\"x\":}",
+        b"{:1}",
+        b"{\"x\"}",
+        b"{\"x\" {\"y\":1}}",
+        // Quotes that are not escaped.
+        b"\"say \"hi\" to }\"",
+        b"\"5\" x 7\" frame\"",
+        b"\"\"quoted\"\"",
+        b"\"he said \"yes\", then {\"",
+        b"\"a\" + \"b\"",
+        // Escapes.
+        br#""\x41""#,
+        br#""\u12""#,
+        br#""\u12G4""#,
+        br#""\a""#,
+        br#""\'""#,
+        br#""\U0001F600""#,
+        br#""C:\dir""#,
+        br#""C:\temp\""#,
+        br#""\""#,
+        // Byte order marks between tokens.
+        b"\xef\xbb\xbf1",
+        b"1\xef\xbb\xbf",
+        // Brackets of the wrong kind, and too few or too many.
+        b"[1",
+        b"1]",
+        b"[1}",
+        b"{\"x\":1]",
+        b"[[1]",
+        b"[1]]",
+        b"{\"x\":1",
+        b"{\"x\":[1,{\"y\":2}",
+        b"1}",
+    ];
+    let mut records: Vec<Vec<u8>> = Vec::new();
+    for value in values {
+        for (before, after) in
+            [(&b""[..], &b""[..]), (b"\"p\":\"1\",", b",\"q\":\"2\""), (b"\"l\":[{}],", b",\"l\":[{}]")]
+        {
+            let text = [b"{\"$distinct_id\":\"x\",\"$properties\":{", before, b"\"k\":", value, after, b"}}"].concat();
+            records.push(text);
+        }
+    }
+    let whole: &[&[u8]] = &[
+        b"null",
+        b"7",
+        b"true",
+        b"\"text\"",
+        b"[]",
+        b"[1,{\"$distinct_id\":\"x\"}]",
+        b"NaN",
+        b"undefined",
+        b"None",
+        b"'x'",
+        b"-",
+        b"\xff",
+        b"{\"$distinct_id\":\"x\",\"$distinct_id\":\"y\",\"$properties\":{}}",
+        b"{\"$distinct_id\":\"x\",\"$properties\":{},\"\\u0024properties\":{}}",
+        b"{'$distinct_id': 'x', '$properties': {'k': None, 'l': \"it's\", 'm': '}'}}",
+        b"{$distinct_id:\"x\",$properties:{k:\"v\"}}",
+        b"{\"$distinct_id\":\"x\",\"$properties\":{\"k\":1},}",
+        b"{\"$distinct_id\":\"x\"\"$properties\":{\"k\":1}}",
+        b"{\"$distinct_id\":\"x\",,\"$properties\":{\"k\":1}}",
+        b"{\"$distinct_id\":\"x\",\"$properties\":{\"k\":1}}}",
+        b"{\"$distinct_id\":\"x\",\"$properties\":{\"k\":1}},\"more\":{\"a\":1}}",
+        b"{\"$distinct_id\":\"x\",\"$properties\":{\"k\":1},\"more\":{\"a\":1}",
+        b"{\"$distinct_id\":\"x\",\"$properties\":{\"k\":\"never closed",
+        b"{\"$distinct_id\":\"x\",\"$properties\":{\"k\":",
+        b"{\"$distinct_id\":\"x\"",
+        b"{\"$distinct_id\":\"x",
+        b"{\"$distinct_id\":",
+        b"{",
+        b"}",
+        b"\"$distinct_id\":\"x\",\"$properties\":{\"k\":1}}",
+        b"$distinct_id\":\"x\",\"$properties\":{\"k\":1}}",
+        b"{\"error\":\"too long\tto show\"}",
+        b"<b>Fatal error</b>: out of memory",
+    ];
+    records.extend(whole.iter().map(|text| text.to_vec()));
+    records
+        .push([b"{\"$distinct_id\":\"x\",\"$properties\":{\"k\":\"\t", &vec![b'9'; 1_000_000][..], b"\"}}"].concat());
+    records.push([b"{\"$distinct_id\":\"x\",\"$properties\":{\"k\":0x", &vec![b'9'; 1_000_000][..], b"}}"].concat());
+    let deep = ["[".repeat(100_000), "]".repeat(100_000), "{\"a\":".repeat(100_000), "}".repeat(100_000)];
+    records.push(format!("{{\"$distinct_id\":\"x\",\"$properties\":{{\"k\":{}{}}}}}", deep[0], deep[1]).into_bytes());
+    records
+        .push(format!("{{\"$distinct_id\":\"x\",\"$properties\":{{\"k\":{}NaN{}}}}}", deep[2], deep[3]).into_bytes());
+    records
+}
+
+#[test]
+fn an_odd_record_is_a_reject_and_its_neighbours_are_rows() {
+    for odd in odd_records() {
+        for (records, position, expected) in
+            [([A, &odd, B], 1, [A_ROW, B_ROW]), ([&odd, B, A], 0, [B_ROW, A_ROW]), ([B, A, &odd], 2, [B_ROW, A_ROW])]
+        {
+            for separator in [&b","[..], b" ,\r\n\t"] {
+                let body = envelope(&records.join(separator));
+                let page = read(&body);
+                assert_eq!(rows(&page), expected, "{}", shown(&body));
+                let [reject] = page.rows.rejects() else {
+                    panic!("{:?} in {}", page.rows.rejects(), shown(&body));
+                };
+                assert_eq!((shown(&bytes_of(reject)), reject.position), (shown(&odd), position), "{}", reject.reason);
+                assert!(bytes_of(reject) == odd.trim_ascii_end());
+                let facts = (page.page, page.page_size, page.session_id.as_deref(), page.total);
+                assert_eq!(facts, (Some(0), Some(1000), Some("s-1"), Some(3)));
+            }
+        }
+    }
+}
+
+#[test]
+fn many_odd_records_in_one_page_are_as_many_rejects() {
+    let odd = odd_records();
+    // One that lacks its end has no clear one when what follows lacks its beginning.
+    let clear: Vec<&Vec<u8>> =
+        odd.iter().filter(|record| record.starts_with(b"{\"$distinct_id\"") && record.ends_with(b"}}")).collect();
+    let mut records = Vec::new();
+    for record in &clear {
+        records.extend([A, record.as_slice()]);
+    }
+    let page = read(&envelope(&records.join(&b","[..])));
+    for (reject, record) in page.rows.rejects().iter().zip(&clear) {
+        assert_eq!(shown(&bytes_of(reject)), shown(record));
+    }
+    assert_eq!(page.rows.received(), records.len());
+    assert_eq!(rows(&page), vec![A_ROW; clear.len()]);
+}
+
+#[test]
+fn what_stands_between_records_costs_none() {
+    let page = |results: &[&[u8]]| read(&envelope(&results.concat()));
+    for (between, rejects) in [
+        (&b",,"[..], &[""][..]),
+        (b", ,\n,", &["", ""]),
+        (b"", &[]),
+        (b" \n", &[]),
+        (b",\xef\xbb\xbf", &[]),
+        (b"\0,\0", &[]),
+        (b", /* one, two {} */ ", &[]),
+        (b", // it's {\n", &[]),
+        (b" x ,", &["x"]),
+        (b",x,", &["x"]),
+        (b" \xff,", &["\\xFF"]),
+    ] {
+        let page = page(&[A, between, B]);
+        assert_eq!(rows(&page), [A_ROW, B_ROW], "{}", shown(between));
+        let raw: Vec<_> = page.rows.rejects().iter().map(|reject| reject.raw.as_str()).collect();
+        assert_eq!(raw, rejects, "{}", shown(between));
+    }
+    for (results, received) in [(&b","[..], 1), (b",,", 2), (b" ", 0), (b"/**/", 0)] {
+        assert_eq!(page(&[results]).rows.received(), received);
+    }
+    assert_eq!(page(&[A, b","]).rows.received(), 1);
+    assert_eq!(page(&[b",", A]).rows.received(), 2);
+}
+
+#[test]
+fn odd_envelopes_are_followed() {
+    let results = [A, b"\t,null\0,", B].concat();
+    for (head, tail) in [
+        (&b"\xef\xbb\xbf{\"results\":["[..], &b"]}"[..]),
+        (b" \xef\xbb\xbf \n{ \"results\" : [", b"] }\n\0"),
+        (b"{\"results\":[", b"],\"page\":NaN,\"total\":1e,\"status\":'ok'}"),
+        (
+            b"{\"computed_at\":\"a\tb\xff]}\",\"x\":{\"results\":[]},\"results\":[",
+            b"],\"warnings\":[\"]\",[1]],\"y\":{\"z\":[]},}",
+        ),
+        (b"{,\"page_size\":undefined,,\"error\":null,\"re\\u0073ults\":[", b",],\"error\":\"\"}"),
+        (b"{\"results\":[", b"]}\n\n"),
+    ] {
+        let page = read(&[head, &results, tail].concat());
+        assert_eq!(
+            (rows(&page), page.rows.received()),
+            (vec![A_ROW.to_owned(), B_ROW.to_owned()], 3),
+            "{}",
+            shown(head)
+        );
+        assert_eq!((page.total, page.rows.unkept().trailing_bytes()), (None, 0));
+    }
+    for body in [&b"{\"session_id\":\"a\xff\",\"results\":[]}"[..], b"{\"session_id\":'a',\"results\":[]}"] {
+        assert_eq!(read(body).session_id, None);
+    }
+    let page = read(b"{\"results\":[],\"total\":\"7\"} <!-- served by x -->");
+    assert_eq!((page.total, page.rows.unkept().trailing_bytes()), (Some(7), 20));
+}
+
+#[test]
+fn an_envelope_that_cannot_be_followed_is_no_page() {
+    let whole = envelope(&[A, b",{\"x\":NaN},", B].concat());
+    let bodies: &[(&[u8], &str)] = &[
+        (&whole[..whole.len() - 1], "expected value"),
+        (&whole[..whole.len() - 80], "expected value"),
+        (&whole[..60], "EOF"),
+        (b"{\"results\":[NaN", "expected"),
+        (b"{\"results\":[NaN}", "expected"),
+        (b"{\"results\":NaN}", "expected"),
+        (b"{\"results\":[NaN]}}", "expected"),
+        (b"{\"results\":[]}{\"results\":[{\"$distinct_id\":\"a\"}]}", "trailing characters"),
+        (b"{\"results\":[]}[]", "trailing characters"),
+        (b"{\"results\":[],\"results\":[]}", "twice"),
+        (b"{\"results\":null}", "no `results`"),
+        (b"{\"results\":{\"a\":NaN}}", "an array of profiles"),
+        (b"{\"status\":\"\xff\"}", "no `results`"),
+        (b"{\"error\":\"caf\xe9\",\"results\":[]}", "an error with status 200: caf\u{fffd}"),
+        (b"{\"results\":[NaN],\"error\":\"too \tmuch\"}", "an error with status 200"),
+        (b"\xff\xfe{\0}\0", "not UTF-8"),
+        (b"\xff", "not UTF-8"),
+    ];
+    for (body, reason) in bodies {
+        let error = parse_page(body, RecordForm::Row).expect_err(&shown(body));
+        assert!(error.contains(reason), "{}: {error}", shown(body));
+    }
+    let many = envelope(",".repeat(PAGE_RECORDS_MAX + 1).as_bytes());
+    assert!(parse_page(&many, RecordForm::Row).unwrap_err().contains("more than 200000 records"));
+}
+
+#[test]
+fn raw_records_are_json_or_rejects() {
+    let body = envelope(b"null,{\"x\":NaN},{\"$distinct_id\":\"\\ud800\"},[1],\"\xff\"");
+    let page = parse_page(&body, RecordForm::Raw).unwrap();
+    let records: Vec<_> = page.rows.iter().map(|row| row.properties).collect();
+    assert_eq!(records, ["null", r#"{"$distinct_id":"\ud800"}"#, "[1]"]);
+    let rejects: Vec<_> = page.rows.rejects().iter().map(|reject| (reject.position, reject.raw.as_str())).collect();
+    assert_eq!(rejects, [(1, "{\"x\":NaN}"), (4, "\"\\xFF\"")]);
+}
+
+#[test]
+fn a_long_reject_is_kept_in_part_and_says_so() {
+    for (byte, per_byte) in [(b'x', 1), (0xff, 4)] {
+        let long = [b"{\"x\":\"", &vec![byte; REJECT_BYTES_MAX][..], b"\"}"].concat();
+        let page = read(&envelope(&[&long[..], A].join(&b","[..])));
+        let reject = &page.rows.rejects()[0];
+        assert!(reject.raw.len() <= REJECT_BYTES_MAX && reject.raw.len() > REJECT_BYTES_MAX - 4);
+        let bytes = bytes_of(reject);
+        assert!(long.starts_with(&bytes) && bytes.len() * per_byte > REJECT_BYTES_MAX - 40);
+        let end = format!("only the first {} of {} bytes are kept", bytes.len(), long.len());
+        assert!(reject.reason.ends_with(&end), "{}", reject.reason);
+    }
+}
+
+/// Texts that are bad in a way that costs most, if anything of what is done is not linear.
+fn hostile(bytes: usize) -> Vec<(&'static str, Vec<u8>)> {
+    let fill = |unit: &[u8]| unit.repeat(bytes / unit.len());
+    let record = b"{\"$distinct_id\":\"x\",\"$properties\":{\"k\":";
+    vec![
+        ("open braces", fill(b"{")),
+        ("open brackets", fill(b"[")),
+        ("brackets that match nothing", [fill(b"{"), fill(b"]")].concat()),
+        ("quotes", fill(b"\"")),
+        ("single quotes", fill(b",'")),
+        ("backslashes", fill(b"\\")),
+        ("escaped quotes", fill(b"\"\\\"")),
+        ("blanks", fill(b" ")),
+        ("commas", fill(b",")),
+        ("commas and blanks", fill(b",                                                                            ")),
+        ("comments that do not end", fill(b"/*")),
+        ("lines that do not end", fill(b"//")),
+        ("comments", fill(b"/**/#\n")),
+        ("not UTF-8", fill(b"\xff")),
+        ("records without an end", fill(&[&record[..], b"[{},"].concat())),
+        ("records without an end, nested", fill(&[&record[..], b"["].concat())),
+        ("records in braces", fill(&[&record[..], b"NaN},"].concat())),
+        ("strings without an end", fill(&[&record[..], b"\"},"].concat())),
+        ("paths", fill(&[&record[..], br#""C:\temp\"}},"#].concat())),
+        ("long records", fill(&[&record[..], &vec![b'['; 400], b"}},"].concat())),
+        ("keys", fill(b"\"$distinct_id\"")),
+        ("braces and keys", fill(b"{\"$distinct_id\"")),
+        ("other keys", fill(b"{\"id\":[,")),
+        ("quotes and blanks", fill(b"\"                                                                            x")),
+        ("members", fill(b"{},\"a\":")),
+        ("ends", fill(b"],\"a\":1")),
+        ("objects", fill(b"{}")),
+        ("envelopes", fill(b"]}")),
+    ]
+}
+
+/// Time that this thread has had a processor, however busy the machine is.
+fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).expect("it is not negative")
+}
+
+#[test]
+fn hostile_texts_take_linear_time() {
+    for (name, text) in hostile(4 << 20) {
+        let body = envelope(&text);
+        let start = processor_time();
+        if let Ok(page) = parse_page(&body, RecordForm::Row) {
+            assert!(page.rows.received() <= PAGE_RECORDS_MAX);
+        }
+        let took = processor_time() - start;
+        // Several times what it takes; quadratic time would be minutes.
+        assert!(took < Duration::from_secs(1), "{name}: {took:?}");
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Mutation {
+    Set(u8),
+    Insert(u8),
+    Delete,
+    Cut,
+}
+
+fn any_mutation() -> impl Strategy<Value = Mutation> {
+    let byte = prop_oneof![any::<u8>(), prop::sample::select(b"\"\\{}[],:' \t\n/*#\0\xff\xc3".to_vec())].boxed();
+    prop_oneof![
+        byte.clone().prop_map(Mutation::Set),
+        byte.prop_map(Mutation::Insert),
+        Just(Mutation::Delete),
+        Just(Mutation::Cut),
+    ]
+}
+
+fn mutate(record: &mut Vec<u8>, from: usize, mutation: &Mutation, place: prop::sample::Index) {
+    if record.len() <= from {
+        return;
+    }
+    let at = from + place.index(record.len() - from);
+    match mutation {
+        Mutation::Set(byte) => record[at] = *byte,
+        Mutation::Insert(byte) => record.insert(at, *byte),
+        Mutation::Delete => drop(record.remove(at)),
+        Mutation::Cut => record.truncate(at),
+    }
+}
+
+fn any_record() -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        "[ -~é😀]{0,12}".prop_map(|text| serde_json::Value::from(text).to_string()),
+        "-?[1-9][0-9]{0,20}(\\.[0-9]{1,3})?",
+        Just("null".to_owned()),
+        Just("[{\"a\":[1,2]},\"]\"]".to_owned()),
+        Just("{\"x\":{\"y\":\"}\"}}".to_owned()),
+    ];
+    let member = ("[a-z$ ]{1,8}", value);
+    ("[ -~]{0,8}", prop::collection::vec(member, 0..5)).prop_map(|(id, members)| {
+        let members: Vec<_> = members.iter().map(|(key, value)| format!("\"{key}_\": {value}")).collect();
+        format!("{{\"$distinct_id\":{},\"$properties\":{{{}}}}}", serde_json::Value::from(id), members.join(", "))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    /// Whatever is done to one record, the others are exactly their rows.
+    #[test]
+    fn a_broken_record_takes_no_neighbour_along(
+        records in prop::collection::vec(any_record(), 1..7),
+        victim in any::<prop::sample::Index>(),
+        first in (any_mutation(), any::<prop::sample::Index>()),
+        others in prop::collection::vec((any_mutation(), any::<prop::sample::Index>()), 0..3),
+    ) {
+        let victim = victim.index(records.len());
+        let mut texts: Vec<Vec<u8>> = records.iter().map(|record| record.clone().into_bytes()).collect();
+        mutate(&mut texts[victim], 0, &first.0, first.1);
+        for (mutation, place) in &others {
+            // One that neither begins nor goes on as records do cannot be told apart from the one before it.
+            mutate(&mut texts[victim], "{\"$distinct_id\":".len(), mutation, *place);
+        }
+        let page = parse_page(&envelope(&texts.join(&b","[..])), RecordForm::Row)
+            .map_err(|error| TestCaseError::fail(format!("{error}: {}", shown(&texts[victim]))))?;
+        let found = rows(&page);
+        let clean = |record: &String| rows(&read(&envelope(record.as_bytes())));
+        let before: Vec<String> = records[..victim].iter().flat_map(clean).collect();
+        let after: Vec<String> = records[victim + 1..].iter().flat_map(clean).collect();
+        let of_victim = found.len() as i64 - (before.len() + after.len()) as i64;
+        prop_assert!((0..=1).contains(&of_victim), "{:?} of {}", found, shown(&texts[victim]));
+        prop_assert_eq!(&found[..before.len()], &before[..], "{}", shown(&texts[victim]));
+        prop_assert_eq!(&found[found.len() - after.len()..], &after[..], "{}", shown(&texts[victim]));
+        prop_assert_eq!(page.rows.received(), page.rows.len() + page.rows.rejects().len());
+    }
+
+    /// Whatever is done to a page, it does not panic, and nothing of its records is lost from view.
+    #[test]
+    fn a_broken_page_is_no_danger(
+        records in prop::collection::vec(any_record(), 0..5),
+        mutations in prop::collection::vec((any_mutation(), any::<prop::sample::Index>()), 1..8),
+    ) {
+        let mut body = envelope(records.join(",").as_bytes());
+        for (mutation, place) in &mutations {
+            mutate(&mut body, 0, mutation, *place);
+        }
+        if let Ok(page) = parse_page(&body, RecordForm::Row) {
+            prop_assert_eq!(page.rows.received(), page.rows.len() + page.rows.rejects().len());
+        }
+    }
+}

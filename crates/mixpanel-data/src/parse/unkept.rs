@@ -1,0 +1,87 @@
+//! What a page has that no table has a place for.
+
+use crate::limits::UNKEPT_NAMES_MAX;
+
+/// What pages had beside the ids and properties of their records. It is not kept, and so it is told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unkept {
+    names: Vec<String>,
+    records: u64,
+    trailing_bytes: u64,
+}
+
+impl Unkept {
+    /// Returns the names of members beside `$distinct_id` and `$properties`, in the order seen; a few, if there are many.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Returns how many records had such members.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Returns how many bytes stood behind the end of a page.
+    #[must_use]
+    pub fn trailing_bytes(&self) -> u64 {
+        self.trailing_bytes
+    }
+
+    /// Adds what another page had.
+    pub(crate) fn add(&mut self, other: &Self) {
+        other.names.iter().for_each(|name| self.note_name(name));
+        self.records += other.records;
+        self.trailing_bytes += other.trailing_bytes;
+    }
+
+    /// Says what is not kept, one sentence each.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some((first, others)) = self.names.split_first() {
+            let names = others.iter().fold(format!("`{first}`"), |names, name| format!("{names}, `{name}`"));
+            let more = if self.names.len() < UNKEPT_NAMES_MAX { "" } else { " and perhaps others" };
+            let records =
+                if self.records == 1 { "1 record has".to_owned() } else { format!("{} records have", self.records) };
+            warnings.push(format!(
+                "{records} members beside `$distinct_id` and `$properties`, which are not kept: {names}{more}; \
+                 `--stdout --raw` prints records as they were sent"
+            ));
+        }
+        if self.trailing_bytes > 0 {
+            let bytes = self.trailing_bytes;
+            warnings.push(format!("the server sent {bytes} bytes after the end of a page, which are not kept"));
+        }
+        warnings
+    }
+
+    /// Notes a record that has members of these names, given as JSON has them, in their quotes.
+    pub(super) fn note_record(&mut self, names: &[&str]) {
+        self.records += 1;
+        for raw in names {
+            let name = serde_json::from_str(raw).unwrap_or_else(|_| (*raw).to_owned());
+            self.note_name(&shown(&name));
+        }
+    }
+
+    pub(super) fn note_trailing(&mut self, bytes: usize) {
+        self.trailing_bytes += bytes as u64;
+    }
+
+    fn note_name(&mut self, name: &str) {
+        if self.names.len() < UNKEPT_NAMES_MAX && !self.names.iter().any(|known| known == name) {
+            self.names.push(name.to_owned());
+        }
+    }
+}
+
+/// A name fit for a message.
+fn shown(name: &str) -> String {
+    const CHARS_MAX: usize = 64;
+    let mut shown: String = name.chars().take(CHARS_MAX).flat_map(char::escape_debug).collect();
+    if name.chars().nth(CHARS_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
+}
