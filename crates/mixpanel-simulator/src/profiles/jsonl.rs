@@ -37,7 +37,8 @@ pub enum RecordsError {
 }
 
 impl Records {
-    /// Reads one record per line; empty lines are skipped.
+    /// Reads one record per line; empty lines are skipped, and so are byte order marks. Lines may end with CR LF, and the
+    /// last one need not end at all.
     ///
     /// A line is either what the Engage API sends, `{"$distinct_id": ..., "$properties": {...}}`, which is sent on byte for
     /// byte, or what `mp fetch profiles --stdout` prints, `{"distinct_id": ..., "properties": {...}, "last_seen": ...}`,
@@ -46,13 +47,25 @@ impl Records {
     ///
     /// # Errors
     ///
-    /// Returns an error with the line's number if reading fails, or a line is not JSON or has neither form.
-    pub fn read(reader: impl BufRead) -> Result<Self, RecordsError> {
+    /// Returns an error with the line's number if reading fails, or a line is not UTF-8, not JSON or has neither form. A
+    /// file that is compressed, or UTF-16, is named as such.
+    pub fn read(mut reader: impl BufRead) -> Result<Self, RecordsError> {
         let mut records = Self::default();
-        for (line, text) in (1..).zip(reader.lines()) {
-            let text = text.map_err(|source| RecordsError::Read { line, source })?;
-            if !text.trim().is_empty() {
-                records.push_line(text.trim()).map_err(|reason| RecordsError::Line { line, reason })?;
+        let mut bytes = Vec::new();
+        for line in 1.. {
+            bytes.clear();
+            let read = reader.read_until(b'\n', &mut bytes).map_err(|source| RecordsError::Read { line, source })?;
+            if read == 0 {
+                break;
+            }
+            let failed = |reason: String| RecordsError::Line { line, reason };
+            if let Some(reason) = other_format(&bytes).filter(|_| line == 1) {
+                return Err(failed(reason.to_owned()));
+            }
+            let text = std::str::from_utf8(&bytes).map_err(|error| failed(format!("not UTF-8: {error}")))?;
+            let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+            if !text.is_empty() {
+                records.push_line(text).map_err(failed)?;
             }
         }
         Ok(records)
@@ -74,6 +87,9 @@ impl Records {
     }
 
     fn push_line(&mut self, line: &str) -> Result<(), String> {
+        if line.starts_with('[') {
+            return Err("not a profile but an array; JSON lines have one record a line".to_owned());
+        }
         let form: Form<'_> = serde_json::from_str(line).map_err(|error| format!("not a profile: {error}"))?;
         if form.api_id.is_some() || form.api_properties.is_some() {
             push(&mut self.text, line);
@@ -112,6 +128,20 @@ struct Form<'a> {
     properties: Option<&'a RawValue>,
     #[serde(borrow)]
     last_seen: Option<&'a RawValue>,
+}
+
+/// Recognizes what is no UTF-8 text by its first bytes.
+fn other_format(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0x1f, 0x8b, ..] => Some("the file is compressed with gzip; pipe it through `gunzip -c` and read `-`"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            Some("the file is compressed with zstd; pipe it through `zstd -dc` and read `-`")
+        }
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0, b'{', ..] | [b'{', 0, ..] => {
+            Some("the file is UTF-16; save it as UTF-8")
+        }
+        _ => None,
+    }
 }
 
 fn without_zone(last_seen: &str) -> String {

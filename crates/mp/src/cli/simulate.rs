@@ -1,6 +1,6 @@
 //! `mp demo` and `mp simulate` as typed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,15 +29,15 @@ pub(crate) struct DemoArgs {
 /// Runs until it is interrupted. Give the address to other commands with --base-url or MP_BASE_URL.
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArgs {
-    /// Listen at this address of the loopback interface; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    /// Listen at this loopback address, such as localhost:8080, [::1]:8080 or 8080; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = parse_address)]
     pub(crate) addr: SocketAddr,
 
     /// Serve N made-up profiles
     #[arg(long, value_name = "N", default_value_t = 10_000, conflicts_with = "file")]
     pub(crate) profiles: u64,
 
-    /// Serve the records of this JSON lines file, such as `mp fetch profiles --stdout` prints; `-` is standard input
+    /// Serve the records of this JSON lines file, as `mp fetch profiles --stdout` prints them; `-` reads standard input
     #[arg(long, value_name = "PATH")]
     pub(crate) file: Option<PathBuf>,
 
@@ -74,6 +74,42 @@ pub(crate) struct SimulateArgs {
     pub(crate) faults: Option<PathBuf>,
 }
 
+/// Reads an address to listen at. Without a host it is 127.0.0.1, and so is `localhost`; without a port it is 8080.
+///
+/// Other names are not looked up: only loopback addresses are served, and these have no other names that matter.
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    const PORT_DEFAULT: u16 = 8080;
+    let text = text.trim();
+    if text.contains("://") {
+        return Err("give the address without a scheme, such as localhost:8080".to_owned());
+    }
+    if text.is_empty() {
+        return Err("it is empty; give an address such as 127.0.0.1:8080".to_owned());
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        _ if text.bytes().all(|byte| byte.is_ascii_digit()) => ("", Some(text)),
+        // An IPv6 address without brackets and port.
+        Some(_) if text.parse::<IpAddr>().is_ok() => (text, None),
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let port = match port {
+        None => PORT_DEFAULT,
+        Some(port) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            port.parse().map_err(|_| format!("the port {port} is not in 0 to 65535"))?
+        }
+        Some(port) => return Err(format!("`{port}` is not a port: expected a number in 0 to 65535")),
+    };
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if bare.is_empty() || bare.trim_end_matches('.').eq_ignore_ascii_case("localhost") {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    let address = bare.parse::<IpAddr>().map_err(|_| {
+        format!("`{host}` is not an address of this machine's loopback interface: use localhost, 127.0.0.1 or [::1]")
+    })?;
+    Ok((address, port).into())
+}
+
 /// The hourly limit, or none.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QuotaChoice(pub(crate) Option<Quota>);
@@ -83,4 +119,45 @@ fn parse_quota(text: &str) -> Result<QuotaChoice, String> {
         return Ok(QuotaChoice(None));
     }
     text.parse().map(|quota| QuotaChoice(Some(quota)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_people_write_them() {
+        for (text, expected) in [
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+            ("localhost:8080", "127.0.0.1:8080"),
+            ("LocalHost.:0", "127.0.0.1:0"),
+            ("localhost", "127.0.0.1:8080"),
+            (":9000", "127.0.0.1:9000"),
+            ("9000", "127.0.0.1:9000"),
+            ("0", "127.0.0.1:0"),
+            ("127.0.0.2", "127.0.0.2:8080"),
+            ("[::1]:0", "[::1]:0"),
+            ("[::1]", "[::1]:8080"),
+            ("::1", "[::1]:8080"),
+            (" localhost:1 ", "127.0.0.1:1"),
+            ("0.0.0.0:0", "0.0.0.0:0"),
+        ] {
+            assert_eq!(parse_address(text).map(|address| address.to_string()), Ok(expected.to_owned()), "{text}");
+        }
+        for (text, part) in [
+            ("", "empty"),
+            ("localhost:65536", "65536 is not in 0 to 65535"),
+            ("70000", "70000 is not in 0 to 65535"),
+            ("localhost:", "not a port"),
+            ("localhost:http", "`http` is not a port"),
+            ("localhost:-1", "`-1` is not a port"),
+            ("localhost:+1", "`+1` is not a port"),
+            ("http://localhost:8080", "without a scheme"),
+            ("example.com:8080", "`example.com` is not an address"),
+            ("256.0.0.1:8080", "is not an address"),
+            ("/tmp/socket", "is not an address"),
+        ] {
+            assert!(parse_address(text).expect_err(text).contains(part), "{text}: {:?}", parse_address(text));
+        }
+    }
 }

@@ -34,7 +34,7 @@ pub(crate) fn run(context: &Context, arguments: SimulateArgs) -> Result<Exit, Fa
         let server = Server::start(config.clone(), address).await.map_err(|error| {
             Failure::new("could not start the simulator")
                 .caused_by(&error)
-                .hint("choose another address with `--addr`; 127.0.0.1:0 takes any free port")
+                .hint("choose another address with `--addr`; `--addr 127.0.0.1:0` takes any free port")
         })?;
         print_variables(context, &variables(server.base_url()))?;
         context.output.note("a simulated Mixpanel runs until Ctrl-C; set the variables above where you use it");
@@ -102,6 +102,9 @@ fn config(arguments: SimulateArgs) -> Result<SimulatorConfig, Failure> {
 fn records(file: &Path) -> Result<Records, Failure> {
     let records = if file == Path::new("-") {
         Records::read(std::io::stdin().lock())
+    } else if file.is_dir() {
+        let problem = std::io::Error::from(std::io::ErrorKind::IsADirectory);
+        return Err(Failure::usage(format!("cannot serve `{}`", file.display())).caused_by(&problem));
     } else {
         Records::read(BufReader::new(File::open(file).map_err(|error| unreadable(file, &error))?))
     };

@@ -15,7 +15,8 @@ struct Running {
 
 impl Running {
     fn start(home: &Home, arguments: &[&str]) -> Self {
-        let mut command = home.command(&[&["simulate", "--addr", "127.0.0.1:0"], arguments].concat());
+        let address = if arguments.contains(&"--addr") { &[][..] } else { &["--addr", "127.0.0.1:0"] };
+        let mut command = home.command(&[&["simulate"], address, arguments].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let lines = stdout.lines().take(5).map(|line| line.expect("a line"));
@@ -89,4 +90,58 @@ fn quotas_faults_and_records_can_be_given() {
     std::fs::write(home.path().join("bad.jsonl"), "{}\n").expect("a file");
     home.run(&["simulate", "--file", "bad.jsonl"]).exits(3).says(&["bad.jsonl", "line 1"]).prints_nothing();
     home.run(&["simulate", "--addr", "0.0.0.0:0"]).exits(1).says(&["not a loopback address"]).prints_nothing();
+}
+
+#[test]
+fn files_are_served_as_other_tools_write_them() {
+    let home = Home::new();
+    let record = |id: &str| format!(r#"{{"$distinct_id":"{id}","$properties":{{"k": 1.50}}}}"#);
+    let (a, b) = (record("a"), record("b"));
+    for text in [
+        format!("\u{feff}{a}\n{b}\n"),
+        format!("{a}\r\n{b}\r\n"),
+        format!("\u{feff}\r\n\r\n {a} \r\n\r\n\u{feff}{b}"),
+        format!("{a}\n{b}"),
+    ] {
+        std::fs::write(home.path().join("records.jsonl"), &text).expect("a file");
+        let running = Running::start(&home, &["--file", "records.jsonl"]);
+        let run = running.home().run(&["fetch", "profiles", "--stdout", "--raw", "-q"]).exits(0);
+        assert_eq!(run.stdout, format!("{a}\n{b}\n"), "{text:?}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_served_are_named_for_what_they_are() {
+    let home = Home::new();
+    let utf16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, reason) in [
+        (&utf16[..], "UTF-16"),
+        (b"\x1f\x8b\x08\0", "gzip"),
+        (b"{\"$distinct_id\":\"a\"}\n{\"$distinct_id\":\"\xff\"}\n", "line 2: not UTF-8"),
+        (b"[{\"$distinct_id\":\"a\"}]", "an array"),
+        (b"{\"$distinct_id\":\"a\"} {}", "line 1: not a profile"),
+    ] {
+        std::fs::write(home.path().join("records.jsonl"), bytes).expect("a file");
+        home.run(&["simulate", "--file", "records.jsonl"]).exits(3).says(&["records.jsonl", reason]).prints_nothing();
+    }
+    home.run(&["simulate", "--file", "."]).exits(3).says(&["cannot serve `.`", "directory"]).prints_nothing();
+    home.run(&["simulate", "--file", "nowhere.jsonl"]).exits(4).says(&["nowhere.jsonl"]).prints_nothing();
+}
+
+#[test]
+fn an_address_can_be_given_by_name_and_one_in_use_is_named() {
+    let home = Home::new();
+    for address in ["localhost:0", ":0", "0"] {
+        let running = Running::start(&home, &["--profiles", "1", "--addr", address]);
+        assert!(running.variables[0].1.starts_with("http://127.0.0.1:"), "{:?}", running.variables);
+    }
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let run = home.run(&["simulate", "--addr", &address]).exits(1).prints_nothing();
+    run.says(&[&address, "in use", "hint: ", "`--addr 127.0.0.1:0`"]).exits(1);
+    for (address, reason) in
+        [("localhost:70000", "65535"), ("example.com:80", "localhost"), ("http://localhost:1", "scheme")]
+    {
+        home.run(&["simulate", "--addr", address]).exits(3).says(&[reason]).prints_nothing();
+    }
 }
