@@ -25,7 +25,8 @@ mod tests {
     #[test]
     fn the_same_records_have_one_number_in_any_order() {
         let number = |records: &str| {
-            let page = parse_page(&format!(r#"{{"results":[{records}]}}"#), RecordForm::Row).unwrap();
+            let body = format!(r#"{{"results":[{records}]}}"#);
+            let page = parse_page(body.as_bytes(), RecordForm::Row).unwrap();
             super::fingerprint(&page.rows)
         };
         let (a, b, c) = (r#"{"$distinct_id":"a"}"#, r#"{"$distinct_id":"b","$properties":{}}"#, "3");

@@ -43,6 +43,12 @@ pub(crate) fn parse_page(body: &[u8], form: RecordForm) -> Result<PageBody, Stri
     if let Some(message) = envelope.error {
         return Err(format!("the reply is an error with status 200: {message}"));
     }
+    if let Some(status) = envelope.status.filter(|status| !is_good(status)) {
+        return Err(format!("the reply has the status `{}` instead of `ok`", status.escape_debug()));
+    }
+    if let Some(total) = envelope.impossible_total {
+        return Err(format!("the reply announces a total of {total}, which is no number of profiles"));
+    }
     if envelope.has_results_twice {
         return Err("the reply has `results` twice".to_owned());
     }
@@ -75,6 +81,10 @@ pub(super) struct Envelope {
     session_id: Option<String>,
     total: Option<u64>,
     error: Option<String>,
+    /// What it says of itself, such as `ok`; a value that is not text as it stands.
+    status: Option<String>,
+    /// A total that is a number and no count, as it stands.
+    impossible_total: Option<String>,
     has_results_twice: bool,
     pub(super) rows: Option<ProfileRows>,
     /// Bytes behind its end.
@@ -87,9 +97,14 @@ impl Envelope {
         match key {
             Key::Page => self.page = read_count(value),
             Key::PageSize => self.page_size = read_count(value),
-            Key::Total => self.total = read_count(value),
+            Key::Total => {
+                self.total = read_count(value);
+                let is_number = value.parse::<f64>().is_ok();
+                self.impossible_total = (self.total.is_none() && is_number).then(|| value.chars().take(40).collect());
+            }
             Key::SessionId => self.session_id = read_session(value),
             Key::Error => self.error = read_text(value),
+            Key::Status => self.status = serde_json::from_str(value).ok().or_else(|| Some(value.to_owned())),
             Key::Results | Key::Other => {}
         }
     }
@@ -101,6 +116,8 @@ impl Envelope {
         self.session_id = other.session_id.or(self.session_id.take());
         self.total = other.total.or(self.total);
         self.error = other.error.or(self.error.take());
+        self.status = other.status.or(self.status.take());
+        self.impossible_total = other.impossible_total.or(self.impossible_total.take());
         self.trailing += other.trailing;
     }
 }
@@ -113,6 +130,7 @@ pub(super) enum Key {
     SessionId,
     Total,
     Error,
+    Status,
     Results,
     #[serde(other)]
     Other,
@@ -166,20 +184,33 @@ impl<'de> Visitor<'de> for EnvelopeSeed {
     }
 }
 
-/// A count as a number, as a number with a zero fraction, or as digits in a string: the documentation is vague on it.
+/// A count as a number, as one with a zero fraction or an exponent, or as digits in a string: the documentation is vague
+/// on it.
 fn read_count(raw: &str) -> Option<u64> {
     let text = raw.trim_matches('"');
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if text.contains(['e', 'E']) {
+        let number: f64 = text.parse().ok()?;
+        // Beyond 2^53 a float is no count any more.
+        let is_count = number.fract() == 0.0 && (0.0..9e15).contains(&number);
+        return is_count.then(|| format!("{number:.0}").parse().ok()).flatten();
+    }
     if fraction.bytes().any(|digit| digit != b'0') {
         return None;
     }
     whole.parse().ok()
 }
 
-/// Text, or what is not text as it stands; `null`, `false` and the empty string are nothing.
+/// Whether a page with this status is one. Mixpanel documents `ok`; the others are what servers say for it.
+fn is_good(status: &str) -> bool {
+    let good = ["ok", "success", "complete", "completed", "done", "true", "200", "null"];
+    good.iter().any(|good| status.trim().eq_ignore_ascii_case(good))
+}
+
+/// Text, or what is not text as it stands; `null`, `false`, 0 and what is empty are nothing.
 fn read_text(raw: &str) -> Option<String> {
     let text = serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned());
-    (!matches!(text.as_str(), "" | "null" | "false")).then_some(text)
+    (!matches!(text.as_str(), "" | "null" | "false" | "0" | "[]" | "{}")).then_some(text)
 }
 
 /// A session's id. One that is not JSON could not be sent back as it came, so it is none.

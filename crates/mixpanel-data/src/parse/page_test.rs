@@ -70,3 +70,36 @@ fn deep_nesting_is_no_danger() {
     );
     assert_eq!(parse(&deep).unwrap().rows.received(), 1);
 }
+
+#[test]
+fn a_status_or_a_total_that_cannot_be_is_no_page() {
+    let page = |member: &str| parse_page(format!(r#"{{{member},"results":[]}}"#).as_bytes(), RecordForm::Row);
+    for (member, total) in [
+        (r#""status":"ok""#, None),
+        (r#""status":"OK","total":"7""#, Some(7)),
+        (r#""status":null,"total":null"#, None),
+        (r#""status":true,"total":4.0"#, Some(4)),
+        (r#""status":200,"total":4.5e3"#, Some(4_500)),
+        (r#""error":null,"total":"unknown""#, None),
+        (r#""error":"""#, None),
+    ] {
+        assert_eq!(page(member).map(|page| page.total), Ok(total), "{member}");
+    }
+    for (member, words) in [
+        (r#""status":"""#, "the status ``"),
+        (r#""status":"failed""#, "the status `failed`"),
+        (r#""status":"error","total":0"#, "the status `error`"),
+        (r#""status":false"#, "the status `false`"),
+        (r#""status":500"#, "the status `500`"),
+        (r#""status":{"code":1}"#, "the status `"),
+        (r#""total":-1"#, "a total of -1"),
+        (r#""total":1.5"#, "a total of 1.5"),
+        (r#""total":1e30"#, "a total of 1e30"),
+        (r#""total":99999999999999999999999"#, "a total of 99999999999999999999999"),
+        (r#""error":{"message":"no"}"#, "an error with status 200"),
+        (r#""error":true"#, "an error with status 200"),
+    ] {
+        let error = page(member).map(|page| page.total).unwrap_err();
+        assert!(error.contains(words), "{member}: {error}");
+    }
+}
