@@ -186,7 +186,12 @@ impl Error {
         } else {
             ErrorKind::Storage
         };
-        Self::new(kind, format!("cannot {what} `{}`", path.display())).with_path(path).with_source(source)
+        let error = Self::new(kind, format!("cannot {what} `{}`", path.display())).with_path(path);
+        let error = match source.raw_os_error() {
+            Some(number) => error.with_detail("os_error", number),
+            None => error,
+        };
+        error.with_source(source)
     }
 
     pub(crate) fn with_path(self, path: &Path) -> Self {
@@ -197,6 +202,12 @@ impl Error {
     #[must_use]
     pub fn path(&self) -> Option<PathBuf> {
         self.detail("path").and_then(Value::as_str).map(PathBuf::from)
+    }
+
+    /// Returns the operating system's number of this error (`errno`), where a file or a device failed.
+    #[must_use]
+    pub fn os_error(&self) -> Option<i32> {
+        self.detail("os_error").and_then(Value::as_i64).and_then(|number| number.try_into().ok())
     }
 
     /// Returns how long the server asked to wait, for `RateLimited`.

@@ -13,11 +13,11 @@ use crate::failure::{Exit, Failure};
 use crate::logging;
 use crate::output::{Escape, Formulas, Output};
 use crate::settings::Settings;
+use crate::start::check_resources;
+use crate::streams::stdout_was_closed;
 
 /// Does what the command line says, and returns how it went.
 pub(crate) fn run() -> Exit {
-    keep_memory_private();
-    keep_freed_memory();
     let environment = Environment::read();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -28,6 +28,9 @@ pub(crate) fn run() -> Exit {
             return conclude(shown.map(|()| Exit::Success), &output);
         }
     };
+    if let Err(failure) = check_streams(&cli, &Output::new(&environment, cli.global.quiet > 0)) {
+        return conclude(Err(failure), &Output::new(&environment, false));
+    }
     let formulas = if cli.global.csv_safe { Formulas::Defused } else { Formulas::Kept };
     let output = Output::new(&environment, cli.global.quiet > 0).with_formulas(formulas);
     if cli.global.verbose > 0 {
@@ -35,20 +38,6 @@ pub(crate) fn run() -> Exit {
     }
     let result = dispatch(cli, environment, &output);
     conclude(result, &output)
-}
-
-/// Lets the allocator keep the buffers of one page for those of the next one, instead of giving them back to the kernel.
-///
-/// The allocator of glibc learns from the largest block that was ever freed, up to 32 MiB, how large blocks are that come
-/// and go, and keeps twice as much at hand (`mallopt(3)`, `M_MMAP_THRESHOLD`). One such block is enough, and nobody ever
-/// writes to it. Other allocators do not care. What it saves: decision 0008.
-fn keep_freed_memory() {
-    const BLOCK_BYTES: usize = 16 << 20;
-    let mut block = Vec::<u8>::new();
-    // Where memory is so short, there is nothing to keep.
-    if block.try_reserve_exact(BLOCK_BYTES).is_ok() {
-        drop(std::hint::black_box(block));
-    }
 }
 
 fn conclude(result: Result<Exit, Failure>, output: &Output) -> Exit {
@@ -71,6 +60,9 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
     if let Some(shell) = install_completion {
         return commands::completions::install(&context, shell);
     }
+    if let Some(descriptors) = command.as_ref().and_then(Command::descriptors) {
+        check_resources(descriptors)?;
+    }
     match command {
         None => commands::completions::help(&context),
         Some(Command::Fetch(command)) => commands::fetch::run(&context, command),
@@ -84,8 +76,28 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
     }
 }
 
+/// Refuses a command whose result nobody would see; where the command does something else as well, that is done.
+fn check_streams(cli: &Cli, output: &Output) -> Result<(), Failure> {
+    if !stdout_was_closed() {
+        return Ok(());
+    }
+    if cli.only_prints() {
+        return Err(stdout_is_closed());
+    }
+    output.warning("standard output is closed, so the result is not shown");
+    Ok(())
+}
+
+fn stdout_is_closed() -> Failure {
+    Failure::new("standard output is closed, so the result would be lost")
+        .hint("let it go to a file or a pipe, or to /dev/null where nobody needs it")
+}
+
 /// Prints the help or the version that was asked for, or the help of a command that needs another word.
 fn help(error: &clap::Error, environment: &Environment, output: &Output) -> Result<(), Failure> {
+    if stdout_was_closed() {
+        return Err(stdout_is_closed());
+    }
     let text = error.render();
     let styled = std::io::stdout().is_terminal() && !environment.no_color && !environment.dumb_terminal;
     if styled {
@@ -135,16 +147,4 @@ fn usage_failure(error: &clap::Error) -> Failure {
     }
     hints.extend(usage.map(|form| format!("usage: {form}")));
     hints.into_iter().fold(Failure::usage(headline), Failure::hint)
-}
-
-/// No core file and no other process of this user gets to see the secret. Where the system cannot do that, it is as
-/// private as any other program's memory.
-fn keep_memory_private() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let _unchanged = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        let _unchanged = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    }
 }

@@ -47,7 +47,7 @@ pub(crate) struct Environment {
     pub(crate) data_home: Option<PathBuf>,
     pub(crate) config_home: Option<PathBuf>,
     pub(crate) home: Option<PathBuf>,
-    /// How the command was called.
+    /// How the command was called; empty where that cannot be typed.
     pub(crate) program: String,
 }
 
@@ -68,7 +68,7 @@ impl Environment {
             data_home: path(XDG_DATA_HOME),
             config_home: path(XDG_CONFIG_HOME),
             home: std::env::home_dir().filter(|home| !home.as_os_str().is_empty()),
-            program: std::env::args().next().unwrap_or_else(|| "mp".to_owned()),
+            program: std::env::args_os().next().and_then(|program| program.into_string().ok()).unwrap_or_default(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use mixpanel_data::{Error, ErrorKind};
 
+use crate::os_error::{errno_of, file_hint};
 use crate::text::{duration, indented, printable};
 
 /// How the command ends. The numbers are part of the command's contract.
@@ -75,6 +76,15 @@ impl Failure {
     /// Whoever read our output went away, which is no failure: `mp ... | head`.
     pub(crate) fn reader_gone() -> Self {
         Self { silent: true, ..Self::new("the reader of the output went away").exit(Exit::Success) }
+    }
+
+    /// A failure to read or write a file or a stream, with what helps against its cause.
+    pub(crate) fn io(headline: impl Into<String>, error: &std::io::Error) -> Self {
+        let failure = Self::new(headline).caused_by(error);
+        match errno_of(error).and_then(file_hint) {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     }
 
     /// The exit code, the causes and the hint follow from the error.
@@ -197,9 +207,7 @@ fn hint_of(error: &Error) -> Option<String> {
         ErrorKind::Storage if error.detail("reading").is_some() => {
             "install the certificates of the authorities, such as the package `ca-certificates`, or name a file that has them in SSL_CERT_FILE"
         }
-        ErrorKind::Storage => {
-            "check that the folder exists and that you may write to it, or name another file with `--db`"
-        }
+        ErrorKind::Storage => return Some(storage_hint(error)),
         ErrorKind::Incomplete => "run the same command again for a complete table",
         ErrorKind::InvalidInput if error.detail("difference").is_some() => {
             "a run knows its own filters, so leave them out to go on with it, or give it up with `mp fetch discard`"
@@ -210,6 +218,14 @@ fn hint_of(error: &Error) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+/// Where the cause is not known, the commonest ones are named.
+fn storage_hint(error: &Error) -> String {
+    let hint = errno_of(error).and_then(file_hint);
+    hint.unwrap_or_else(|| {
+        "check that the directory exists and that you may write to it, or name another file with `--db`".to_owned()
+    })
 }
 
 fn rate_limit_hint(error: &Error) -> String {

@@ -13,17 +13,20 @@ mod env;
 mod failure;
 mod format;
 mod logging;
+mod os_error;
 mod output;
 mod private_file;
 mod progress;
 mod prompt;
 mod settings;
 mod signals;
+mod start;
+mod streams;
 mod terminal;
 mod text;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    app::run().into()
+    start::guarded(app::run).into()
 }

@@ -1,13 +1,14 @@
 //! Data to standard output, words to standard error. What is shown, and how, is decided here once.
 
 use std::fmt;
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use crate::env::Environment;
 use crate::failure::{Failure, Label};
+use crate::streams::{Stderr, Stdout};
 use crate::terminal::draw_target;
 use crate::text::{indented, is_unprintable};
 
@@ -118,8 +119,7 @@ impl Output {
 
     /// Prints a help text with its colours to a terminal.
     pub(crate) fn styled_help(&self, text: &str) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| write_failure(&error))
+        Stdout.write_all(text.as_bytes()).map_err(|error| write_failure(&error))
     }
 
     fn labelled(&self, label: &str, kind: Label, text: &str) {
@@ -129,8 +129,9 @@ impl Output {
     /// Writes to standard error, above the bars. A closed standard error is nobody's concern.
     pub(crate) fn words(&self, text: &str) {
         self.bars.suspend(|| {
-            let mut stderr = io::stderr().lock();
-            let _closed = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+            // `std`'s lock keeps the words of one thread together.
+            let _together = io::stderr().lock();
+            let _closed = Stderr.write_all(text.as_bytes());
         });
     }
 
@@ -149,10 +150,7 @@ impl Output {
 
     /// Opens standard output for data. End with [`Data::finish`].
     pub(crate) fn data(&self, escape: Escape) -> Data {
-        Data {
-            out: BufWriter::with_capacity(64 << 10, io::stdout()),
-            escape: self.stdout_is_terminal.then_some(escape),
-        }
+        Data { out: BufWriter::with_capacity(64 << 10, Stdout), escape: self.stdout_is_terminal.then_some(escape) }
     }
 }
 
@@ -226,8 +224,7 @@ fn write_failure(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Failure::reader_gone();
     }
-    let failure = Failure::new("could not write to standard output").caused_by(error);
-    if error.kind() == io::ErrorKind::StorageFull { failure.hint("make room on the disk it goes to") } else { failure }
+    Failure::io("could not write to standard output", error)
 }
 
 #[cfg(test)]

@@ -1,15 +1,19 @@
 //! Asks people at a terminal.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _, Read as _};
 
 use mixpanel_data::Secret;
 
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::streams::Stdin;
 use crate::text::printable;
 
 /// A service account's secret has 32 characters; a longer input is something else.
 const SECRET_BYTES_MAX: u64 = 4 << 10;
+
+/// An answer is a word or two.
+const ANSWER_BYTES_MAX: usize = 4 << 10;
 
 /// Asks for a line of text.
 pub(crate) fn text(output: &Output, question: &str) -> Result<String, Failure> {
@@ -56,7 +60,7 @@ pub(crate) fn secret_from_stdin() -> Result<Secret, Failure> {
     }
     let mut text = String::new();
     let failed = |error: io::Error| Failure::new("cannot read the secret from standard input").caused_by(&error);
-    io::stdin().lock().take(SECRET_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
+    Stdin.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
     if text.len() as u64 > SECRET_BYTES_MAX {
         return Err(Failure::usage("what came from standard input is too long for a secret"));
     }
@@ -64,9 +68,17 @@ pub(crate) fn secret_from_stdin() -> Result<Secret, Failure> {
     Ok(Secret::new(secret.strip_suffix('\r').unwrap_or(secret)))
 }
 
+/// Reads up to the line end and not a byte further: what follows belongs to the next question.
 fn read_line() -> Result<Option<String>, Failure> {
-    let mut line = String::new();
-    let read = io::stdin().lock().read_line(&mut line);
-    let read = read.map_err(|error| Failure::new("cannot read the answer").caused_by(&error))?;
-    Ok((read > 0).then(|| line.trim().to_owned()))
+    let failed = |error: io::Error| Failure::io("cannot read the answer", &error);
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while line.len() < ANSWER_BYTES_MAX && Stdin.read(&mut byte).map_err(failed)? > 0 {
+        line.push(byte[0]);
+        if byte == *b"\n" {
+            break;
+        }
+    }
+    let text = String::from_utf8(line).map_err(|error| failed(io::Error::other(error)))?;
+    Ok((!text.is_empty()).then(|| text.trim().to_owned()))
 }

@@ -153,11 +153,14 @@ async fn next(signal: &mut Option<Signal>) {
 /// Says something, in a thread of its own: a pipe that nobody reads holds up whoever writes to it.
 fn say(words: impl FnOnce() + Send + 'static) {
     let (said, is_said) = mpsc::channel();
-    std::thread::spawn(move || {
+    let thread = std::thread::Builder::new().spawn(move || {
         words();
         let _nobody_waits = said.send(());
     });
-    let _not_in_time = is_said.recv_timeout(WORDS_WAIT);
+    // Without a thread nothing is said, but the signal is obeyed.
+    if thread.is_ok() {
+        let _not_in_time = is_said.recv_timeout(WORDS_WAIT);
+    }
 }
 
 fn say_last(output: &Output, last_words: &Mutex<Option<LastWords>>) {

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use rustix::io::Errno;
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind};
@@ -52,7 +53,35 @@ pub(super) fn statement(what: &str, error: &duckdb::Error) -> Error {
     } else {
         ErrorKind::Storage
     };
-    Error::new(kind, format!("cannot {what}")).with_source(Said(cleaned(&text)))
+    let error = Error::new(kind, format!("cannot {what}")).with_source(Said(cleaned(&text)));
+    match os_error(&text) {
+        Some(number) => error.with_detail("os_error", number.raw_os_error()),
+        None => error,
+    }
+}
+
+/// Reads the operating system's error off the text that DuckDB quotes it by (`strerror`).
+fn os_error(text: &str) -> Option<Errno> {
+    let errors = [
+        ("File too large", Errno::FBIG),
+        ("Too many open files in system", Errno::NFILE),
+        ("Too many open files", Errno::MFILE),
+        ("No space left on device", Errno::NOSPC),
+        ("Disk quota exceeded", Errno::DQUOT),
+        ("Read-only file system", Errno::ROFS),
+        ("Input/output error", Errno::IO),
+        ("Cannot allocate memory", Errno::NOMEM),
+        ("Permission denied", Errno::ACCESS),
+        ("Operation not permitted", Errno::PERM),
+        ("No such file or directory", Errno::NOENT),
+        ("Not a directory", Errno::NOTDIR),
+        ("Is a directory", Errno::ISDIR),
+        ("File name too long", Errno::NAMETOOLONG),
+        ("Too many levels of symbolic links", Errno::LOOP),
+        ("Stale file handle", Errno::STALE),
+        ("No locks available", Errno::NOLCK),
+    ];
+    errors.into_iter().find(|(said, _)| text.contains(said)).map(|(_, number)| number)
 }
 
 /// Makes an error of a change that the contents of the database do not allow.

@@ -11,6 +11,7 @@ use crate::cli::{QueryCommand, SqlArgs};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::format::Rows;
+use crate::streams::Stdin;
 
 /// A query of more than this is a mistake in the file's name.
 const QUERY_BYTES_MAX: u64 = 16 << 20;
@@ -75,12 +76,12 @@ pub(crate) fn print_rows(context: &Context, workspace: &Workspace, query: &str) 
 fn read(file: &Path) -> Result<String, Failure> {
     let shown = file.display();
     let failed = |error: std::io::Error| {
-        let failure = Failure::new(format!("cannot read the query from `{shown}`")).caused_by(&error);
+        let failure = Failure::io(format!("cannot read the query from `{shown}`"), &error);
         if error.kind() == std::io::ErrorKind::NotFound { failure.exit(Exit::NotFound) } else { failure }
     };
     let mut text = String::new();
     let read = if file == Path::new("-") {
-        std::io::stdin().lock().take(QUERY_BYTES_MAX + 1).read_to_string(&mut text)
+        Stdin.take(QUERY_BYTES_MAX + 1).read_to_string(&mut text)
     } else {
         std::fs::File::open(file).and_then(|file| file.take(QUERY_BYTES_MAX + 1).read_to_string(&mut text))
     };

@@ -14,6 +14,7 @@ use crate::env::{MP_BASE_URL, MP_PROJECT_ID, MP_REGION, MP_SECRET, MP_USERNAME};
 use crate::failure::{Exit, Failure};
 use crate::output::Escape;
 use crate::signals::Interrupts;
+use crate::streams::Stdin;
 use crate::text::{counted, shell_quoted};
 
 /// Runs `mp simulate`, until it is interrupted.
@@ -101,7 +102,7 @@ fn config(arguments: SimulateArgs) -> Result<SimulatorConfig, Failure> {
 
 fn records(file: &Path) -> Result<Records, Failure> {
     let records = if file == Path::new("-") {
-        Records::read(std::io::stdin().lock())
+        Records::read(BufReader::new(Stdin))
     } else if file.is_dir() {
         let problem = std::io::Error::from(std::io::ErrorKind::IsADirectory);
         return Err(Failure::usage(format!("cannot serve `{}`", file.display())).caused_by(&problem));
@@ -123,6 +124,6 @@ fn read_faults(file: &Path) -> Result<Vec<Fault>, Failure> {
 }
 
 fn unreadable(file: &Path, error: &std::io::Error) -> Failure {
-    let failure = Failure::new(format!("cannot read `{}`", file.display())).caused_by(error);
+    let failure = Failure::io(format!("cannot read `{}`", file.display()), error);
     if error.kind() == std::io::ErrorKind::NotFound { failure.exit(Exit::NotFound) } else { failure }
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
+use crate::attacks::tools::has_program;
 use crate::support::{Home, Simulator};
 
 const MP: &str = env!("CARGO_BIN_EXE_mp");
@@ -16,7 +17,9 @@ fn a_fetch_into_a_table_does_not_need_anyone_who_listens() {
     let simulator = Simulator::with_faults(300, &["pages=1 status=503 times=1"]);
     let home = Home::new().with_server(&simulator);
     for (number, streams) in
-        [">&-", "2>&-", "<&-", ">&- 2>&-", ">&- 2>&- <&-", "-v 2>&-", "> /dev/full 2>&-"].into_iter().enumerate()
+        [">&-", "2>&-", "<&-", ">&- 2>&-", ">&- <&-", "2>&- <&-", ">&- 2>&- <&-", "-v 2>&-", "> /dev/full 2>&-"]
+            .into_iter()
+            .enumerate()
     {
         let table = format!("t{number}");
         let run = home.shell(&format!("{MP} fetch profiles {table} {streams}"));
@@ -65,14 +68,137 @@ fn standard_error_whose_reader_goes_away_in_the_middle_does_not_stop_it() {
 }
 
 #[test]
-fn other_commands_do_not_need_anyone_who_listens_either() {
+fn a_result_that_nobody_would_see_is_an_error_before_any_request() {
     let simulator = Simulator::with_faults(300, &[]);
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
-    for command in ["inspect tables", "query sql 'from users'", "auth list", "--help", "fetch profiles --stdout"] {
-        let run = home.shell(&format!("{MP} {command} >&- 2>&-"));
-        assert_eq!(run.code, Some(0), "{command}");
+    let requests = simulator.stats().requests;
+    let commands = [
+        "inspect tables",
+        "inspect sample -t users",
+        "query sql 'from users'",
+        "auth list",
+        "fetch status",
+        "fetch profiles --stdout",
+        "fetch profiles other --plan",
+        "completions bash",
+        "demo --fast",
+        "simulate --addr 127.0.0.1:0",
+        "--help",
+        "fetch profiles --help",
+        "--version",
+    ];
+    for command in commands {
+        for streams in [">&-", ">&- 2>&- <&-"] {
+            let run = home.shell(&format!("{MP} {command} {streams}"));
+            assert_eq!(run.code, Some(1), "{command} {streams}: {run:?}");
+            if !streams.contains("2>") {
+                let _said = run.says(&["error: standard output is closed", "hint: "]);
+            }
+        }
+        // Whoever wants nothing says so, in whichever way the file is opened.
+        for streams in ["> /dev/null", "1<> /dev/null"] {
+            if !command.starts_with("simulate") && !command.starts_with("demo") {
+                let run = home.shell(&format!("{MP} {command} {streams}"));
+                assert_eq!(run.code, Some(0), "{command} {streams}: {run:?}");
+            }
+        }
+        home.shell(&format!("rm -rf {}.stage", home.database().display())).exits(0);
     }
-    let run = home.shell(&format!("{MP} query sql nonsense >&- 2>&-"));
+    assert_eq!(simulator.stats().requests - requests, 10, "only for /dev/null");
+    let run = home.shell(&format!("{MP} query sql nonsense 2>&-"));
     assert_eq!(run.code, Some(3));
+}
+
+#[test]
+fn what_is_done_without_printing_is_done_and_says_that_its_result_is_not_shown() {
+    let simulator = Simulator::with_faults(300, &[]);
+    let home = Home::new().with_server(&simulator);
+    let commands = [
+        "fetch profiles users",
+        "verify users",
+        "auth switch b",
+        "auth remove b --force",
+        "inspect drop -t users --force",
+    ];
+    for name in ["a", "b"] {
+        let add = format!("{MP} auth add {name} --username u --project 1 --secret-stdin >&-");
+        home.shell(&format!("echo s3cret | {add}")).says(&["warning: standard output is closed"]).exits(0);
+    }
+    for command in commands {
+        home.shell(&format!("{MP} {command} >&-")).says(&["warning: standard output is closed"]).exits(0);
+    }
+    assert_eq!(home.run(&["auth", "list", "-f", "plain"]).exits(0).stdout, "a\n");
+    home.run(&["query", "sql", "from users"]).exits(3);
+}
+
+#[test]
+fn a_file_that_is_read_from_a_closed_standard_input_is_an_error() {
+    let home = Home::new();
+    for command in ["query sql -F -", "auth add a --username u --project 1 --secret-stdin", "simulate --file -"] {
+        let run = home.shell(&format!("{MP} {command} <&-"));
+        assert!(matches!(run.code, Some(1 | 3)), "{run:?}");
+        let _said = run.says(&["error: ", "standard input is closed"]);
+    }
+}
+
+/// Runs the command with its streams non-blocking and small, and reads slowly; returns what came.
+fn through_a_slow_pipe(home: &Home, arguments: &str, stream: u8) -> String {
+    let script = "import os,subprocess,sys,time\n\
+        r,w=os.pipe()\n\
+        os.set_blocking(w,False)\n\
+        stream=int(sys.argv[1])\n\
+        p=subprocess.Popen(sys.argv[2:],**{['','stdout','stderr'][stream]:w})\n\
+        os.close(w)\n\
+        time.sleep(0.3)\n\
+        data=b''\n\
+        while True:\n\
+        \x20   part=os.read(r,50000)\n\
+        \x20   if not part: break\n\
+        \x20   data+=part\n\
+        assert p.wait()==0,p.returncode\n\
+        sys.stdout.buffer.write(data)\n";
+    std::fs::write(home.path().join("slow.py"), script).expect("a script");
+    let python = "PATH=$PATH:/usr/local/bin python3";
+    home.shell(&format!("{python} slow.py {stream} {MP} {arguments}")).exits(0).stdout
+}
+
+#[test]
+fn a_stream_that_is_non_blocking_and_full_is_waited_for() {
+    if !has_program("python3") {
+        return;
+    }
+    let simulator = Simulator::with_faults(700, &[]);
+    let home = Home::new().with_server(&simulator);
+    home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
+    for arguments in ["query sql 'from users'", "fetch profiles --stdout"] {
+        let whole = home.shell(&format!("{MP} {arguments}")).exits(0).stdout;
+        let came = through_a_slow_pipe(&home, arguments, 1);
+        assert!(whole.len() > 300_000, "larger than any pipe");
+        assert_eq!((came.len(), came == whole), (whole.len(), true), "{arguments}");
+    }
+    let words = through_a_slow_pipe(&home, "fetch profiles users --replace -v", 2);
+    assert!(words.contains("page 6"), "{words}");
+}
+
+#[test]
+fn standard_input_that_is_non_blocking_is_waited_for() {
+    if !has_program("python3") {
+        return;
+    }
+    let home = Home::new();
+    home.run(&["demo", "--fast", "--keep", "d", "-f", "json", "-q"]).exits(0);
+    let script = "import os,subprocess,sys,time\n\
+        r,w=os.pipe()\n\
+        os.set_blocking(r,False)\n\
+        p=subprocess.Popen(sys.argv[1:],stdin=r)\n\
+        os.close(r)\n\
+        for part in [b'select ', b'40 ', b'+ 2']:\n\
+        \x20   time.sleep(0.2)\n\
+        \x20   os.write(w,part)\n\
+        os.close(w)\n\
+        sys.exit(p.wait())\n";
+    std::fs::write(home.path().join("late.py"), script).expect("a script");
+    let line = format!("PATH=$PATH:/usr/local/bin python3 late.py {MP} query sql -s -f plain -F - --db d/demo.db");
+    assert_eq!(home.shell(&line).exits(0).stdout, "42\n");
 }

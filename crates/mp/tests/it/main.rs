@@ -13,6 +13,7 @@ mod fetch;
 mod formats;
 mod hints;
 mod identity;
+mod limits;
 mod odd_records;
 mod plan;
 mod process;

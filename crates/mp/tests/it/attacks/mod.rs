@@ -26,4 +26,4 @@ mod queries;
 mod secrets;
 mod stages;
 mod tls;
-mod tools;
+pub(crate) mod tools;

@@ -1,0 +1,123 @@
+//! What to do about an error of the operating system, by its number.
+
+use std::error::Error as StdError;
+
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+
+/// Returns the first number of the operating system in an error and its sources.
+pub(crate) fn errno_of(error: &(dyn StdError + 'static)) -> Option<Errno> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let of_io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        let of_library = error.downcast_ref::<mixpanel_data::Error>().and_then(mixpanel_data::Error::os_error);
+        if let Some(number) = of_io.or(of_library) {
+            return Some(Errno::from_raw_os_error(number));
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Returns what helps against a failure to read or write a file; `None` where the error's own text is all that is known.
+pub(crate) fn file_hint(errno: Errno) -> Option<String> {
+    let hint = match errno {
+        Errno::FBIG => return Some(too_large_hint()),
+        Errno::MFILE => return Some(descriptors_hint()),
+        Errno::NFILE => {
+            "the whole system has too many files open: close other programs, or raise the limit `fs.file-max`"
+        }
+        // What a thread that cannot be started fails with.
+        Errno::AGAIN => return Some(threads_hint().to_owned()),
+        Errno::NOSPC => "make room on its disk",
+        Errno::DQUOT => "your disk quota is used up: remove files of yours, or ask for a larger quota",
+        Errno::ROFS => "its file system is mounted read-only: use a path on another one",
+        Errno::IO => {
+            "the disk or the connection to it has a fault: see the system's log (`dmesg`) before you run it again"
+        }
+        Errno::NOMEM => "the system has no memory left for it: close other programs, or lower `--memory`",
+        Errno::ACCESS => "check the permissions of the file and of the directories above it with `ls -ld`",
+        Errno::PERM => {
+            "the system forbids it whatever the permissions say: look for an immutable flag (`lsattr`), a sandbox or another owner"
+        }
+        Errno::NOENT => "check that the directory exists, or create it with `mkdir -p`",
+        Errno::NOTDIR => "a part of the path is a file and not a directory: correct the path",
+        Errno::ISDIR => "the path is a directory: name a file in it",
+        Errno::NAMETOOLONG => "use a shorter file name or path",
+        Errno::LOOP => "its symbolic links lead in a circle: look at them with `ls -l`",
+        Errno::BUSY | Errno::TXTBSY => "another program uses it: close it there",
+        Errno::STALE => "the network file system has lost the file: mount it again, or use a local path",
+        Errno::NOLCK => "its file system has no file locks: use a local path",
+        Errno::NXIO | Errno::NODEV => "the device is not there: check that the disk is connected",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// Returns what helps where the process may not open more files.
+pub(crate) fn descriptors_hint() -> String {
+    match getrlimit(Resource::Nofile).current {
+        Some(limit) => {
+            format!("this process may open {limit} files: raise the limit with `ulimit -n 256` and run it again")
+        }
+        None => "close files that the process was started with, and run it again".to_owned(),
+    }
+}
+
+/// Returns what helps where no thread can be started.
+pub(crate) fn threads_hint() -> &'static str {
+    "this user or container may not start more threads: end other programs, or raise the limit with `ulimit -u 4096`, \
+     `--pids-limit` (Docker) or `TasksMax` (systemd)"
+}
+
+fn too_large_hint() -> String {
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) => {
+            format!("this process may write files of up to {limit} bytes: raise the limit with `ulimit -f unlimited`")
+        }
+        None => "its file system takes no file this large (FAT: 4 GB): use a path on another one".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mixpanel_data::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn the_number_is_found_below_other_errors() {
+        let number = |errno: Errno| std::io::Error::from_raw_os_error(errno.raw_os_error());
+        let inner = Error::new(ErrorKind::Storage, "cannot write").with_source(number(Errno::FBIG));
+        let outer = Error::new(ErrorKind::Storage, "cannot load").with_source(inner);
+        assert_eq!(errno_of(&outer), Some(Errno::FBIG));
+        assert_eq!(errno_of(&number(Errno::ROFS)), Some(Errno::ROFS));
+        assert_eq!(errno_of(&std::io::Error::other("none")), None);
+        let said = Error::new(ErrorKind::Storage, "m").with_detail("os_error", Errno::DQUOT.raw_os_error());
+        assert_eq!(errno_of(&said), Some(Errno::DQUOT));
+    }
+
+    #[test]
+    fn no_two_errors_share_a_hint_that_fits_only_one() {
+        let numbers = [
+            Errno::FBIG,
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOSPC,
+            Errno::DQUOT,
+            Errno::ROFS,
+            Errno::IO,
+            Errno::NOMEM,
+            Errno::ACCESS,
+            Errno::PERM,
+            Errno::NOENT,
+            Errno::NOTDIR,
+            Errno::ISDIR,
+            Errno::NAMETOOLONG,
+            Errno::LOOP,
+        ];
+        let hints: Vec<String> = numbers.into_iter().filter_map(file_hint).collect();
+        let different: std::collections::BTreeSet<&String> = hints.iter().collect();
+        assert_eq!((hints.len(), different.len()), (numbers.len(), numbers.len()), "{hints:#?}");
+    }
+}

@@ -1,0 +1,138 @@
+//! What is settled before anything else runs: limits, signals that would end the process without a word, and panics.
+
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::failure::{Exit, Failure};
+use crate::os_error::{descriptors_hint, threads_hint};
+use crate::streams::Stderr;
+
+/// Files that a process should be allowed to open, where the hard limit lets it.
+const DESCRIPTORS_WANTED: u64 = 1024;
+
+/// Threads that a command with a database or a network starts: the runtime's, the stage's and the engine's.
+const THREADS: usize = 8;
+
+/// Runs the command so that no panic passes for anything but a failure.
+pub(crate) fn guarded(run: impl FnOnce() -> Exit) -> Exit {
+    std::panic::set_hook(Box::new(report_panic));
+    keep_memory_private();
+    keep_freed_memory();
+    raise_descriptor_limit();
+    survive_file_size_limit();
+    // Nothing that the closure leaves behind is used afterwards.
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or(Exit::Failure)
+}
+
+/// Checks that the process can open the files and start the threads that a command with a database or a network needs.
+/// Libraries panic or abort where they lack them, some of them after requests have been spent.
+pub(crate) fn check_resources(descriptors: usize) -> Result<(), Failure> {
+    check_descriptors(descriptors)?;
+    check_threads()
+}
+
+fn check_descriptors(needed: usize) -> Result<(), Failure> {
+    let stdin = std::io::stdin();
+    let held: std::io::Result<Vec<_>> = (0..needed).map(|_| stdin.as_fd().try_clone_to_owned()).collect();
+    held.map(drop).map_err(|error| {
+        Failure::new(format!("too few file descriptors are left: {needed} are needed"))
+            .caused_by(&error)
+            .hint(descriptors_hint())
+    })
+}
+
+fn check_threads() -> Result<(), Failure> {
+    let (release, held) = mpsc::channel::<()>();
+    let held = Arc::new(std::sync::Mutex::new(held));
+    let wait = |held: Arc<std::sync::Mutex<mpsc::Receiver<()>>>| {
+        // All wait for the end of the channel, one after the other.
+        move || drop(held.lock().map(|held| held.recv()))
+    };
+    let threads: Vec<_> =
+        (0..THREADS).map(|_| std::thread::Builder::new().stack_size(64 << 10).spawn(wait(Arc::clone(&held)))).collect();
+    drop(release);
+    let mut result = Ok(());
+    for thread in threads {
+        match thread {
+            Ok(thread) => drop(thread.join()),
+            Err(error) => result = Err(error),
+        }
+    }
+    result.map_err(|error| {
+        Failure::new(format!("could not start {THREADS} threads")).caused_by(&error).hint(threads_hint())
+    })
+}
+
+/// Shows a panic as any other failure.
+fn report_panic(panic: &PanicHookInfo<'_>) {
+    static REPORTED: AtomicBool = AtomicBool::new(false);
+    // A panic often brings about others, in threads that waited for the first one.
+    if REPORTED.swap(true, Ordering::SeqCst) {
+        return;
+    }
+    let message = panic.payload_as_str().unwrap_or("no reason given");
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let cause = std::io::Error::other(message.to_owned());
+    let mut is_shortage = true;
+    let failure = if message.contains("Too many open files") {
+        Failure::new("too few file descriptors are left").caused_by(&cause).hint(descriptors_hint())
+    } else if message.contains("Resource temporarily unavailable") {
+        Failure::new("could not start a thread").caused_by(&cause).hint(threads_hint())
+    } else {
+        is_shortage = false;
+        Failure::new(format!("mp failed unexpectedly at {place}"))
+            .caused_by(&cause)
+            .hint("this is a bug: please report it with the output of the same command and `--verbose`")
+    };
+    let _closed = Stderr.write_all(failure.render(|label, _| label.to_owned()).as_bytes());
+    if is_shortage {
+        // A runtime that lacks one of its threads waits for the others for ever. What is on disk is good at any time.
+        signal_hook::low_level::exit(i32::from(failure.exit.code()));
+    }
+}
+
+/// Lets the allocator keep the buffers of one page for those of the next one, instead of giving them back to the kernel.
+///
+/// The allocator of glibc learns from the largest block that was ever freed, up to 32 MiB, how large blocks are that come
+/// and go, and keeps twice as much at hand (`mallopt(3)`, `M_MMAP_THRESHOLD`). One such block is enough, and nobody ever
+/// writes to it. Other allocators do not care. What it saves: decision 0008.
+fn keep_freed_memory() {
+    const BLOCK_BYTES: usize = 16 << 20;
+    let mut block = Vec::<u8>::new();
+    // Where memory is so short, there is nothing to keep.
+    if block.try_reserve_exact(BLOCK_BYTES).is_ok() {
+        drop(std::hint::black_box(block));
+    }
+}
+
+/// No core file and no other process of this user gets to see the secret. Where the system cannot do that, it is as
+/// private as any other program's memory.
+fn keep_memory_private() {
+    let _unchanged = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        let _unchanged = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
+/// Raises the soft limit of open files as far as it takes and the hard limit allows.
+fn raise_descriptor_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(DESCRIPTORS_WANTED, |maximum| maximum.min(DESCRIPTORS_WANTED));
+    if current.is_some_and(|current| current < wanted) {
+        let _unchanged = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
+    }
+}
+
+/// Makes a write beyond `ulimit -f` fail with EFBIG instead of ending the process by SIGXFSZ, which says nothing.
+fn survive_file_size_limit() {
+    // A handler does; without one the signal cannot be ignored in safe Rust.
+    let _not_handled = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
+}

@@ -1,0 +1,124 @@
+//! Limits that the system sets to a process: each ends in a result or in a message that names the limit, never in silence.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::process::CommandExt as _;
+
+use crate::attacks::tools::has_program;
+use crate::support::{Home, Run, Simulator};
+
+const MP: &str = env!("CARGO_BIN_EXE_mp");
+
+fn rows(home: &Home) -> String {
+    home.run(&["query", "sql", "-s", "-f", "plain", "select count(*) from users"]).exits(0).stdout
+}
+
+#[test]
+fn a_file_that_grows_beyond_the_limit_is_an_error_with_the_command_that_lifts_it() {
+    let simulator = Simulator::with_faults(1_000, &[]);
+    let home = Home::new().with_server(&simulator);
+    // In blocks of 512 bytes: too small for a page, for the output, for the database.
+    for (blocks, arguments) in [
+        (8, "fetch profiles others"),
+        (8, "fetch profiles --stdout > out.jsonl"),
+        (200, "fetch profiles users --parallel"),
+    ] {
+        let run = home.shell(&format!("ulimit -f {blocks}; {MP} {arguments}"));
+        run.says(&["error: could not", "File too large", "hint: this process may write files of up to", "ulimit -f"])
+            .exits(1);
+    }
+    home.run(&["query", "sql", "-s", "-f", "plain", "select count(*) from users"]).exits(4);
+    home.run(&["fetch", "resume", "users"]).exits(0);
+    assert_eq!(rows(&home), "1000\n");
+    for command in ["query sql 'from users'", "inspect sample -t users -n 900", "completions bash"] {
+        let run = home.shell(&format!("ulimit -f 1; {MP} {command} > out"));
+        run.says(&["error: could not write to standard output", "File too large", "ulimit -f"]).exits(1);
+    }
+}
+
+#[test]
+fn too_few_file_descriptors_are_an_error_with_the_command_that_raises_them() {
+    let simulator = Simulator::with_faults(300, &[]);
+    let home = Home::new().with_server(&simulator);
+    home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
+    let commands = [
+        "fetch profiles users --replace --parallel",
+        "fetch profiles --stdout",
+        "query sql 'from users'",
+        "auth test",
+        "demo --fast",
+        "auth list",
+    ];
+    for command in commands {
+        let whole = home.shell(&format!("{MP} {command} -q")).exits(0).stdout.lines().count();
+        let mut worked = false;
+        // With fewer than 5 the system cannot load the command's libraries, which it says itself.
+        for limit in [5, 6, 7, 8, 12, 20, 30, 60] {
+            let run = home.shell(&format!("ulimit -n {limit}; {MP} {command} -q"));
+            match run.code {
+                Some(0) => assert_eq!(run.stdout.lines().count(), whole, "{command}, {limit}"),
+                Some(1) => {
+                    assert!(!worked, "{command} works with less than {limit}");
+                    let _said = run.says(&["error: ", "Too many open files", "hint: ", "ulimit -n"]);
+                    continue;
+                }
+                // The loader's own words.
+                Some(127) => continue,
+                other => panic!("{command}, {limit}: {other:?}: {}", run.stderr),
+            }
+            worked = true;
+        }
+        assert!(worked, "{command}");
+    }
+    // A soft limit is none of anybody's intentions.
+    let _raised = home.shell(&format!("ulimit -Sn 8; {MP} fetch profiles users --append --parallel")).exits(0);
+    assert_eq!(rows(&home), "300\n");
+}
+
+#[test]
+fn threads_that_cannot_be_started_are_an_error_with_the_limit_to_raise() {
+    if !has_program("strace") {
+        return;
+    }
+    let simulator = Simulator::with_faults(300, &[]);
+    let home = Home::new().with_server(&simulator);
+    home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
+    for arguments in ["fetch profiles users --replace --parallel -q", "query sql 'from users'", "auth test -q"] {
+        // Some are started to see whether they can be; the others come after that.
+        for threads in [1, 8, 9, 10, 11, 12] {
+            let calls = format!("-e trace=clone,clone3 -e inject=clone,clone3:error=EAGAIN:when={threads}+");
+            let run = home.shell(&format!("strace -f -qq -o trace {calls} {MP} {arguments}"));
+            match run.code {
+                Some(0) => assert!(!run.stdout.is_empty(), "{arguments}, {threads}"),
+                _ => {
+                    let _said =
+                        run.says(&["error: ", "hint: this user or container may not start more threads"]).exits(1);
+                }
+            }
+        }
+    }
+    assert_eq!(rows(&home), "300\n");
+}
+
+#[test]
+fn texts_that_are_not_utf_8_are_values_or_errors_but_never_a_panic() {
+    let home = Home::new();
+    let odd = || OsString::from_vec(b"caf\xe9".to_vec());
+    let mut as_program = home.command(&["auth", "list"]);
+    let output = as_program.arg0(odd()).output().expect("it runs");
+    let _listed = Run::new(output).exits(0);
+    let commands: [&[&str]; 6] =
+        [&[], &["fetch"], &["fetch", "profiles"], &["query", "sql"], &["auth", "add"], &["fetch", "profiles", "-w"]];
+    for words in commands {
+        let output = home.command(words).arg(odd()).output().expect("it runs");
+        let run = Run::new(output);
+        assert!(matches!(run.code, Some(3)), "{words:?}: {run:?}");
+        assert!(run.stderr.starts_with("error: "), "{run:?}");
+    }
+    for (words, code) in [(&["--db"][..], 4), (&["-F"], 4)] {
+        let output =
+            home.command(&["query", "sql"]).args(words).arg(odd()).args(["select 1"]).output().expect("it runs");
+        let run = Run::new(output);
+        assert!(matches!(run.code, Some(other) if other == code || other == 3), "{words:?}: {run:?}");
+    }
+}
