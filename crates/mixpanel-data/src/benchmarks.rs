@@ -13,7 +13,7 @@ use crate::limits::MEMORY_DEFAULT;
 use crate::parse::{RecordForm, parse_page};
 use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
 use crate::stage::{Manifest, Stage};
-use crate::store::{LoadKind, LoadRequest, RunRecord, TableName, load};
+use crate::store::{LoadKind, LoadRequest, LoadStop, RunRecord, TableName, load};
 use crate::types::ProfileWriteTask;
 
 /// Reads a reply, up to what the writer is handed.
@@ -76,6 +76,7 @@ impl Staging {
             missing: MissingPages::Fetch,
             lock_wait: Duration::ZERO,
             memory: MEMORY_DEFAULT,
+            stop: LoadStop::default(),
         };
         load(&request, &mut |_| ControlFlow::Break(())).map(|report| report.rows)
     }

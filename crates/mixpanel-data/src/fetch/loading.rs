@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Stopwatch, wall_clock};
 use crate::error::{Error, ErrorKind, Result};
@@ -12,13 +13,16 @@ use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::stage::{Loaded, Manifest, Stage};
-use crate::store::{self, Found, LoadKind, LoadReport, LoadRequest, OnLockWait, RunRecord, TableName};
+use crate::store::{self, Found, LoadKind, LoadReport, LoadRequest, LoadStop, OnLockWait, RunRecord, TableName};
 use crate::types::FetchCounts;
 
 use super::outcome::Outcome;
 use super::pipeline::blocking;
 use super::progress::FetchEvent;
 use super::request::{Callbacks, Control};
+
+/// How often a load that is to stop is told so: a statement that has not begun does not notice.
+const STOP_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What a fetch into a table came to, whatever its mode.
 pub(super) struct TableReport {
@@ -52,7 +56,9 @@ impl Job {
         let (sender, mut busy) = unbounded_channel();
         let (table, watch, at_most) = (self.table.clone(), self.watch, self.control.lock_wait);
         let rows = self.outcome.received - self.outcome.rejected;
-        let loading = blocking(move || self.run(finished_at, &sender, store::load));
+        let (cancel, stop) = (self.control.cancel.clone(), LoadStop::default());
+        let stopped = stop.clone();
+        let loading = blocking(move || self.run(finished_at, &sender, &stopped, store::load));
         tokio::pin!(loading);
         let mut is_waiting = false;
         let (loaded, outcome) = loop {
@@ -63,6 +69,7 @@ impl Job {
                         callbacks.tell(&FetchEvent::DatabaseBusy { reason, at_most });
                     }
                 }
+                () = cancelled_for(&cancel, STOP_INTERVAL) => stop.ask(),
                 // Whoever waits says so at every poll, so silence means that the database is open.
                 () = tokio::time::sleep(LOCK_POLL_INTERVAL * 3), if is_waiting => {
                     is_waiting = false;
@@ -105,6 +112,7 @@ impl Job {
         self,
         finished_at: jiff::Timestamp,
         busy: &UnboundedSender<String>,
+        stop: &LoadStop,
         load: impl FnOnce(&LoadRequest<'_>, &mut OnLockWait<'_>) -> Result<LoadReport>,
     ) -> Result<(LoadReport, Outcome)> {
         let Self { database, table, mut stage, outcome, missing, control, .. } = self;
@@ -132,11 +140,16 @@ impl Job {
             lock_wait: control.lock_wait,
             memory: control.memory,
             allow_empty: control.allow_empty,
+            stop: stop.clone(),
         };
         let report = match load(&request, &mut on_wait) {
             // The wait for the database was ended by the wish to stop.
             Err(error) if error.kind() == ErrorKind::DatabaseLocked && control.cancel.is_cancelled() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the fetch was stopped").with_source(error));
+            }
+            // What an interrupted statement says of itself is nobody's concern.
+            Err(_) if stop.is_asked() => {
+                return Err(Error::new(ErrorKind::Cancelled, "the load was stopped before its commit and undone"));
             }
             report => report?,
         };
@@ -151,6 +164,12 @@ impl Job {
         }
         Ok((report, outcome))
     }
+}
+
+/// Waits until the caller has wanted to stop for some time.
+async fn cancelled_for(cancel: &CancellationToken, time: Duration) {
+    cancel.cancelled().await;
+    tokio::time::sleep(time).await;
 }
 
 /// Finds out whether the load that an earlier process began is in the table, if that could not be written down any more.

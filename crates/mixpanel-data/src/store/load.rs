@@ -36,6 +36,7 @@ use super::database::{Access, Database, spill_folder};
 use super::digest::{Digest, Tally, digest_of};
 use super::failure::statement;
 use super::label;
+use super::load_stop::LoadStop;
 use super::metadata::{self, Counts, Loaded, Origin};
 use super::rejects::{self, Earlier};
 use super::run_record::RunRecord;
@@ -84,6 +85,8 @@ pub(crate) struct LoadRequest<'a> {
     pub(crate) lock_wait: Duration,
     /// Memory that the process may use, in bytes.
     pub(crate) memory: u64,
+    /// How another thread stops the load before its commit.
+    pub(crate) stop: LoadStop,
 }
 
 /// What a load did. Of a load that completes a run: what all its loads did together.
@@ -105,7 +108,7 @@ pub(crate) type OnLockWait<'a> = dyn FnMut(&Error) -> ControlFlow<()> + 'a;
 /// # Errors
 /// Nothing went into the table: `DatabaseLocked` after the wait; `DatabaseUnusable`; `TableExists`, `InvalidInput` if
 /// the table has changed since [`preflight`](fn@super::preflight); `Incomplete` if pages are missing from a replacement;
-/// `DiskFull`; `Storage` if a page cannot be read; `Internal` if the pages are not what the run says. If even the outcome
+/// `DiskFull`; `Storage` if a page cannot be read; any of these or `Cancelled` if it was stopped; `Internal` if the pages are not what the run says. If even the outcome
 /// of the commit cannot be found out, the detail `outcome` is `unknown`; then loading again does the right thing.
 pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>) -> Result<LoadReport> {
     let stage_folder = std::path::absolute(request.stage_folder)
@@ -157,12 +160,14 @@ fn attempt(
     }
     let connection = database.connection();
     let fail = |error| statement("begin the load", &error);
+    request.stop.begin(connection)?;
     let tally = Tally::register(connection).map_err(fail)?;
     kill_point("load-begin");
     connection.execute_batch("BEGIN").map_err(fail)?;
     // After an error, closing the database rolls back.
     let (counts, table_rows) = fill(connection, &tally, request)?;
     kill_point("load-filled");
+    request.stop.begin_commit()?;
     database.commit().map_err(Failure::Unknown)?;
     // What goes wrong from here on does not undo the commit.
     settle::recount(request, table_rows).map_err(|error| error.with_detail("outcome", "committed"))?;

@@ -9,7 +9,7 @@
 //! - `preflight`: everything that can be known to fail, before the first request;
 //! - `load`: one transaction from the staged pages to the table, with `target` (the table that is there already),
 //!   `metadata` (`_metadata` and `_fetches`, told by `run_record`), `rejects` (`_rejects`) and `digest` (what the table's
-//!   contents come to).
+//!   contents come to) and `load_stop` (how another thread ends it before its commit).
 //!
 //! Reading: `catalog` (tables and columns), `label` (what `_metadata` says of a table), `verify` (whether the table is
 //! still what was loaded), `last_load`, `query`, and `values` with `iso` (what DuckDB returns, as JSON). `failure` turns
@@ -24,6 +24,7 @@ mod label;
 mod last_load;
 mod lease;
 mod load;
+mod load_stop;
 mod location;
 mod metadata;
 mod preflight;
@@ -41,6 +42,7 @@ mod verify;
 pub(crate) use catalog::{drop_tables, sample, table_schema, tables};
 pub(crate) use last_load::{LastLoad, last_load};
 pub(crate) use load::{LoadReport, LoadRequest, OnLockWait, is_loaded, load};
+pub(crate) use load_stop::LoadStop;
 pub(crate) use preflight::{Found, preflight};
 pub(crate) use query::{each, rows, scalar};
 pub(crate) use run_record::RunRecord;

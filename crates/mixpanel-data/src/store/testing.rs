@@ -15,6 +15,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tempfile::TempDir;
 
 use super::load::{LoadReport, LoadRequest, load};
+use super::load_stop::LoadStop;
 use super::run_record::RunRecord;
 use super::table_name::TableName;
 use super::target::LoadKind;
@@ -164,6 +165,7 @@ impl Fixture {
             allow_empty: false,
             lock_wait: Duration::ZERO,
             memory: MEMORY_DEFAULT,
+            stop: LoadStop::default(),
         }
     }
 

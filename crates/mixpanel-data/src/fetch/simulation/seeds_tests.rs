@@ -10,7 +10,7 @@ use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind};
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::stage::{Manifest, Stage, list};
-use crate::store::{self, Found, LoadKind, TableName};
+use crate::store::{self, Found, LoadKind, LoadStop, TableName};
 
 use super::super::loading::{Job, look_for_commit};
 use super::super::pipeline::settle;
@@ -158,7 +158,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
     let (sender, _receiver) = tokio::sync::mpsc::unbounded_channel();
     let (engine, fault) = (table.engine, table.load_faults.pop());
     let model = &mut table.model;
-    let loaded = job.run(world.wall(), &sender, |request, on_wait| {
+    let loaded = job.run(world.wall(), &sender, &LoadStop::default(), |request, on_wait| {
         if fault == Some(LoadFault::Before) {
             return Err(Error::new(ErrorKind::DiskFull, "no space left"));
         }

@@ -1,0 +1,116 @@
+//! The wish to stop a load, from another thread: heard until the commit begins.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use duckdb::{Connection, InterruptHandle};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Stops a load that has not begun its commit. Clones stop the same load.
+#[derive(Clone, Default)]
+pub(crate) struct LoadStop(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    is_asked: bool,
+    is_committing: bool,
+    handle: Option<Arc<InterruptHandle>>,
+}
+
+impl LoadStop {
+    /// Asks the load to stop. A statement that is not running yet does not notice, so this is called again until the load
+    /// has ended.
+    pub(crate) fn ask(&self) {
+        let mut state = self.lock();
+        if state.is_committing {
+            return;
+        }
+        state.is_asked = true;
+        if let Some(handle) = &state.handle {
+            handle.interrupt();
+        }
+    }
+
+    /// Returns whether the load was asked to stop before its commit, which is why it failed.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.lock().is_asked
+    }
+
+    /// Lets the statements of a connection be interrupted from here on.
+    pub(super) fn begin(&self, connection: &Connection) -> Result<()> {
+        let mut state = self.lock();
+        state.handle = Some(connection.interrupt_handle());
+        state.check()
+    }
+
+    /// Lets nothing be interrupted from here on: nobody could tell what became of the commit.
+    pub(super) fn begin_commit(&self) -> Result<()> {
+        let mut state = self.lock();
+        state.check()?;
+        state.is_committing = true;
+        state.handle = None;
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn check(&self) -> Result<()> {
+        if self.is_asked { Err(Error::new(ErrorKind::Cancelled, "the load was stopped")) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for LoadStop {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("LoadStop").field("is_asked", &self.is_asked()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_has_begun_is_not_stopped() {
+        let connection = Connection::open_in_memory().unwrap();
+        let stop = LoadStop::default();
+        stop.begin(&connection).unwrap();
+        stop.begin_commit().unwrap();
+        stop.ask();
+        assert!(!stop.is_asked());
+    }
+
+    #[test]
+    fn what_was_asked_before_is_heard_at_every_step() {
+        let connection = Connection::open_in_memory().unwrap();
+        let stop = LoadStop::default();
+        stop.ask();
+        assert_eq!(stop.begin(&connection).unwrap_err().kind(), ErrorKind::Cancelled);
+        assert_eq!(stop.begin_commit().unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+
+    #[test]
+    fn a_running_statement_is_interrupted() {
+        let connection = Connection::open_in_memory().unwrap();
+        let stop = LoadStop::default();
+        stop.begin(&connection).unwrap();
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        let error = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(std::sync::atomic::Ordering::SeqCst) {
+                    stop.ask();
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+            });
+            let sql = "SELECT count(*) FROM range(10_000_000) a, range(1_000_000) b WHERE a.range % 7 = b.range % 5";
+            let error = connection.execute_batch(sql);
+            is_done.store(true, std::sync::atomic::Ordering::SeqCst);
+            error
+        });
+        assert!(error.unwrap_err().to_string().contains("nterrupt"));
+    }
+}
