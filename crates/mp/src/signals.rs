@@ -24,6 +24,9 @@ const TERMINATE_GRACE: Duration = Duration::from_secs(5);
 /// Time that words get to reach a terminal, or a pipe that nobody may read. A signal is obeyed all the same.
 const WORDS_WAIT: Duration = Duration::from_millis(250);
 
+/// What is said at the first signal, with the time that is left.
+type FirstWords = Box<dyn Fn(Duration) -> String + Send>;
+
 /// What is to be said before the process ends at once.
 type LastWords = Box<dyn Fn() -> Option<String> + Send>;
 
@@ -32,6 +35,7 @@ pub(crate) struct Interrupts {
     stop: CancellationToken,
     time_is_up: CancellationToken,
     received: Arc<AtomicU8>,
+    first_words: Arc<Mutex<FirstWords>>,
     last_words: Arc<Mutex<Option<LastWords>>>,
 }
 
@@ -44,10 +48,12 @@ impl Interrupts {
             stop: CancellationToken::new(),
             time_is_up: CancellationToken::new(),
             received: Arc::new(AtomicU8::new(0)),
+            first_words: Arc::new(Mutex::new(Box::new(message))),
             last_words: Arc::default(),
         };
         let (stop, time_is_up) = (interrupts.stop.clone(), interrupts.time_is_up.clone());
         let (received, last_words) = (Arc::clone(&interrupts.received), Arc::clone(&interrupts.last_words));
+        let first_words = Arc::clone(&interrupts.first_words);
         let output = output.clone();
         tokio::spawn(async move {
             let number = signals.next().await;
@@ -61,7 +67,8 @@ impl Interrupts {
                 });
             }
             let words = output.clone();
-            say(move || words.words(&format!("{}\n", message(grace))));
+            let message = first_words.lock().unwrap_or_else(PoisonError::into_inner)(grace);
+            say(move || words.words(&format!("{message}\n")));
             let number = signals.next().await;
             say(move || say_last(&output, &last_words));
             // Without destructors: other threads are in the middle of their work, and what is on disk is good at any time.
@@ -78,6 +85,11 @@ impl Interrupts {
     /// Waits until the time is up that a signal left for ending; for ever after Ctrl-C, or without a signal.
     pub(crate) async fn time_is_up(&self) {
         self.time_is_up.cancelled().await;
+    }
+
+    /// Sets what is shown at the first signal, for work that has several steps.
+    pub(crate) fn set_first_words(&self, words: impl Fn(Duration) -> String + Send + 'static) {
+        *self.first_words.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(words);
     }
 
     /// Sets the hint that is shown before a second signal ends the process.

@@ -124,3 +124,35 @@ fn a_hang_up_that_was_to_be_ignored_is_ignored() {
     send(&child, Signal::HUP);
     end(child, stderr).exits(0).says(&["loading "]);
 }
+
+#[test]
+fn a_load_is_undone_by_a_signal_and_done_by_the_command_that_is_shown() {
+    if is_ignored(Signal::INT) {
+        return println!("skipped: the signal is ignored here");
+    }
+    let simulator =
+        Simulator::start(SimulatorConfig { page_size: 1_000, ..SimulatorConfig::default() }.with_profiles(10_000));
+    let old = Simulator::with_faults(10, &[]);
+    for (more, signal, code) in [(&["--replace"][..], Signal::INT, 130), (&["--upsert"], Signal::TERM, 143)] {
+        let home = Home::new().with_server(&old);
+        home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
+        let home = home.with_server(&simulator);
+        let arguments = [&["fetch", "profiles", "users", "--parallel"], more].concat();
+        let (child, stderr) = start(&home, &arguments, "loading 10,000 profiles");
+        send(&child, signal);
+        let begun = Instant::now();
+        let run = end(child, stderr).exits(code).prints_nothing();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        let run = run.says(&[
+            "stopping: the load is undone",
+            "caused by: the load was stopped before its commit",
+            "10 pages",
+        ]);
+        let count = ["query", "sql", "-s", "-f", "plain", "select count(*) from users"];
+        assert_eq!(home.run(&count).exits(0).stdout, "10\n");
+        let requests = simulator.stats().requests;
+        home.shell(&run.resume_command()).exits(0);
+        assert_eq!(simulator.stats().requests, requests, "all pages were there");
+        assert!(home.run(&count).exits(0).stdout.starts_with("100"));
+    }
+}

@@ -1,5 +1,7 @@
 //! What all of `mp fetch` has in common: credentials, signals, and the way of a result to the user.
 
+use std::time::Duration;
+
 use mixpanel_data::{Error, ErrorKind, ProfileFetchResult, Workspace};
 use serde_json::Value;
 
@@ -57,9 +59,7 @@ impl<'a> Project<'a> {
         work: impl AsyncFnOnce(&Interrupts) -> Result<Exit, Failure>,
     ) -> Result<Exit, Failure> {
         self.context.block_on(async {
-            let interrupts = Interrupts::listen(&self.context.output, |grace| {
-                format!("stopping: pages under way get up to {} s; once more stops at once", grace.as_secs())
-            })?;
+            let interrupts = Interrupts::listen(&self.context.output, pages_get_time)?;
             let result = work(&interrupts).await;
             interrupts.settle(result).map_err(|failure| match failure.exit {
                 Exit::Auth => failure.hint(format!("the credentials are those of {}", self.identity.whose())),
@@ -67,6 +67,10 @@ impl<'a> Project<'a> {
             })
         })
     }
+}
+
+fn pages_get_time(grace: Duration) -> String {
+    format!("stopping: pages under way get up to {} s; once more stops at once", grace.as_secs())
 }
 
 /// Says so if an option has no effect.
@@ -100,6 +104,11 @@ impl IntoTable<'_> {
     ) -> Result<Exit, Failure> {
         let context = self.project.context;
         self.interrupts.set_last_words(self.hint_without_a_look());
+        let progress = self.progress.clone();
+        self.interrupts.set_first_words(move |grace| match progress.is_loading() {
+            true => "stopping: the load is undone unless its commit has begun; once more stops at once".to_owned(),
+            false => pages_get_time(grace),
+        });
         let result = self.wait(work).await?;
         let printed = context.print(as_record(&result));
         let counts = result.counts();
@@ -120,7 +129,7 @@ impl IntoTable<'_> {
         }
     }
 
-    /// Waits for `work`, but not longer than the sender of a signal does. A load is waited for.
+    /// Waits for `work`, but not longer than the sender of a signal does. A load is waited for: it stops by itself.
     async fn wait(
         &self,
         work: impl Future<Output = Result<ProfileFetchResult, Error>>,
