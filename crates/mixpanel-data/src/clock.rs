@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this is the module that the rule leaves them to")]
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
@@ -47,8 +47,16 @@ fn since_boot() -> Duration {
 
 /// Returns the time of day, to the microsecond: as fine as DuckDB keeps it.
 pub(crate) fn wall_clock() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+    timestamp_of(SystemTime::now())
+}
+
+/// A clock that says a year before 1970 or after 9998 is taken to say the nearest year between: what comes before or after
+/// cannot be written everywhere, and times that are a few days off can still be computed with.
+fn timestamp_of(time: SystemTime) -> Timestamp {
+    const MICROSECONDS_MAX: u64 = 253_370_764_800_000_000;
+    let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let microseconds = u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX).min(MICROSECONDS_MAX);
+    i64::try_from(microseconds).ok().and_then(|now| Timestamp::from_microsecond(now).ok()).unwrap_or_default()
 }
 
 /// Draws a number from 0 to 1, 1 excluded.
@@ -61,4 +69,29 @@ pub(crate) fn new_run_id() -> String {
     let now = wall_clock();
     let (moment, millis) = (now.strftime("%Y%m%dT%H%M%S"), now.subsec_millisecond());
     format!("{moment}{millis:03}Z-{:08x}", rand::random::<u32>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_far_off_is_no_panic() {
+        let day = Duration::from_secs(86_400);
+        let epoch = SystemTime::UNIX_EPOCH;
+        let table = [
+            (epoch.checked_sub(day * 40_000), "1970-01-01T00:00:00Z"),
+            (epoch.checked_sub(day), "1970-01-01T00:00:00Z"),
+            (Some(epoch), "1970-01-01T00:00:00Z"),
+            (epoch.checked_add(Duration::from_nanos(1_764_086_400_123_456_789)), "2025-11-25T16:00:00.123456Z"),
+            (epoch.checked_add(day * 4_000_000), "9999-01-01T00:00:00Z"),
+            (epoch.checked_add(day * 900_000_000), "9999-01-01T00:00:00Z"),
+        ];
+        for (time, expected) in table {
+            let time = time.expect("the system's times reach further");
+            assert_eq!(timestamp_of(time).to_string(), expected);
+        }
+        let latest = timestamp_of(epoch.checked_add(day * 4_000_000).expect("a time"));
+        assert!(latest.checked_add(jiff::SignedDuration::from_hours(24 * 300)).is_ok());
+    }
 }

@@ -1,8 +1,9 @@
 //! What happened so far, and how to say it. Pure: times are given.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use jiff::{SignedDuration, ZonedDateTime};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use mixpanel_data::limits::SESSION_RESTARTS_MAX;
 use mixpanel_data::{FetchEvent, ProfileProgress};
 
@@ -40,7 +41,9 @@ pub(super) struct Moment {
 impl Moment {
     /// This moment.
     pub(super) fn now() -> Self {
-        Self { at: Instant::now(), wall: ZonedDateTime::now() }
+        // `ZonedDateTime::now` panics where the clock is beyond its years.
+        let wall = Timestamp::try_from(SystemTime::now()).unwrap_or_default().to_zoned_datetime(TimeZone::system());
+        Self { at: Instant::now(), wall }
     }
 }
 
