@@ -1,45 +1,80 @@
-//! The accounts of the config file: reading them, and changing them so that nothing is lost.
+//! The accounts: reading them, and changing them so that nothing is lost.
+//!
+//! They are in `~/.mp/accounts.toml`, or in the file that MP_CONFIG_PATH names. Before there is one, those in
+//! `~/.mp/config.toml` are read; that name is also another program's.
 
 use std::path::{Path, PathBuf};
 
 use mixpanel_data::Credentials;
 
-use crate::config::{Config, unknown_account};
+use crate::config::{Config, Owner, unknown_account};
 use crate::env::Environment;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::private_file::{PrivateFile, chmod};
 
-/// The config file, if there is one.
+/// The accounts, and the file that they are in.
 #[derive(Debug)]
 pub(crate) struct Accounts {
     path: PathBuf,
     config: Config,
 }
 
+/// Where accounts are kept.
+struct Places {
+    /// Where they are read from and written to.
+    own: PathBuf,
+    /// Where they were kept before, and where another program of Mixpanel's keeps its own: read where there is no file of
+    /// our own, never written.
+    shared: Option<PathBuf>,
+}
+
 impl Accounts {
-    /// Reads the config file. One that others can read is used with a warning.
+    /// Reads the accounts. A file that others can read is used with a warning.
     pub(crate) fn load(environment: &Environment, output: &Output) -> Result<Self, Failure> {
-        let path = config_path(environment)?;
-        let config = match PrivateFile::open(&path)? {
-            Some(file) => read(&file, &path, Some(output))?,
-            None => Config::default(),
-        };
-        Ok(Self { path, config })
+        let Places { own, shared } = Places::of(environment)?;
+        if let Some(file) = PrivateFile::open(&own)?
+            && let Some(config) = read(&file, &own, output)?
+        {
+            check_is_ours(&config, &own)?;
+            return Ok(Self { path: own, config });
+        }
+        if let Some(shared) = shared
+            && let Some(file) = PrivateFile::open(&shared)?
+            && let Some(config) = read(&file, &shared, output)?
+        {
+            if config.owner() == Owner::Ours {
+                return Ok(Self { path: shared, config });
+            }
+            let (theirs, ours) = (shared.display(), own.display());
+            output.note(&format!(
+                "`{theirs}` belongs to another program of the same name and is left as it is; accounts of this one go to `{ours}`"
+            ));
+            return Ok(Self { path: shared, config: config.only_ours() });
+        }
+        Ok(Self { path: own, config: Config::default() })
     }
 
-    /// Reads the config file, lets `change` change it and writes it, for this user alone, while no other process does.
+    /// Reads the accounts, lets `change` change them and writes them, for this user alone, while no other process does.
     pub(crate) fn update<T>(
         environment: &Environment,
+        output: &Output,
         change: impl FnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let path = config_path(environment)?;
-        let file = PrivateFile::open_or_make_folder(&path)?;
+        let own = Places::of(environment)?.own;
+        let file = PrivateFile::open_or_make_folder(&own)?;
         file.lock()?;
-        let config = read(&file, &path, None)?;
-        let mut accounts = Self { path, config };
+        // What there is to say about the files was said when they were looked at before.
+        let mut accounts = Self::load(environment, &output.silent())?;
         let result = change(&mut accounts)?;
         file.write(&accounts.config.text())?;
+        if accounts.path != own && !accounts.config.names().is_empty() {
+            output.note(&format!(
+                "the accounts are in `{}` from now on; `{}` was not changed and is not read any more",
+                own.display(),
+                accounts.path.display()
+            ));
+        }
         Ok(result)
     }
 
@@ -63,21 +98,33 @@ impl Accounts {
     }
 }
 
-fn read(file: &PrivateFile, path: &Path, warn: Option<&Output>) -> Result<Config, Failure> {
-    let Some(contents) = file.read()? else { return Ok(Config::default()) };
-    if let Some(output) = warn.filter(|_| contents.others_can_read) {
+fn read(file: &PrivateFile, path: &Path, output: &Output) -> Result<Option<Config>, Failure> {
+    let Some(contents) = file.read()? else { return Ok(None) };
+    let config = Config::parse(&contents.text, path)?;
+    if contents.others_can_read && config.owner() != Owner::Another {
         let (path, chmod) = (path.display(), chmod(path));
         output.warning(&format!("other users can read `{path}`, which holds secrets; {chmod} prevents it"));
     }
-    Config::parse(&contents.text, path)
+    Ok(Some(config))
 }
 
-fn config_path(environment: &Environment) -> Result<PathBuf, Failure> {
-    if let Some(path) = &environment.config_path {
-        return Ok(path.clone());
+/// Refuses a file that was named for our accounts and belongs to somebody else: writing it would break both programs.
+fn check_is_ours(config: &Config, path: &Path) -> Result<(), Failure> {
+    if config.owner() == Owner::Ours {
+        return Ok(());
     }
-    let home = environment.home.as_ref().ok_or_else(no_home)?;
-    Ok(home.join(".mp").join("config.toml"))
+    Err(Failure::new(format!("the file `{}` belongs to another program of the same name", path.display()))
+        .hint("name another file with MP_CONFIG_PATH, or unset it to use `~/.mp/accounts.toml`"))
+}
+
+impl Places {
+    fn of(environment: &Environment) -> Result<Self, Failure> {
+        if let Some(path) = &environment.config_path {
+            return Ok(Self { own: path.clone(), shared: None });
+        }
+        let folder = environment.home.as_ref().ok_or_else(no_home)?.join(".mp");
+        Ok(Self { own: folder.join("accounts.toml"), shared: Some(folder.join("config.toml")) })
+    }
 }
 
 /// Says that the home directory is not known.

@@ -2,10 +2,9 @@
 
 use std::io::IsTerminal as _;
 
-use clap::Parser as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ParseError, parse};
 use crate::commands;
 use crate::context::Context;
 use crate::env::Environment;
@@ -13,15 +12,19 @@ use crate::failure::{Exit, Failure};
 use crate::logging;
 use crate::output::{Escape, Formulas, Output};
 use crate::settings::Settings;
-use crate::start::check_resources;
+use crate::start::{check_clock, check_resources};
 use crate::streams::stdout_was_closed;
 
 /// Does what the command line says, and returns how it went.
 pub(crate) fn run() -> Exit {
     let environment = Environment::read();
-    let cli = match Cli::try_parse() {
+    let words: Vec<_> = std::env::args_os().collect();
+    let cli = match parse(&words, environment.help_width()) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(ParseError::ValueMissing { option, next }) => {
+            return conclude(Err(value_missing(&option, &next)), &Output::new(&environment, false));
+        }
+        Err(ParseError::Clap(error)) => {
             let output = Output::new(&environment, false);
             let wants_help = !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
             let shown = if wants_help { help(&error, &environment, &output) } else { Err(usage_failure(&error)) };
@@ -52,13 +55,19 @@ fn conclude(result: Result<Exit, Failure>, output: &Output) -> Exit {
 
 fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit, Failure> {
     let Cli { global, show_completion, install_completion, command } = cli;
-    let settings = Settings::new(environment, global.account, global.db, global.base_url);
+    if command.as_ref().is_some_and(Command::reads_environment) {
+        environment.check()?;
+    }
+    let settings = Settings::new(environment, global.account, global.db, global.base_url)?;
     let context = Context { settings, output: output.clone(), chosen_format: global.format };
     if let Some(shell) = show_completion {
         return commands::completions::show(&context, shell);
     }
     if let Some(shell) = install_completion {
         return commands::completions::install(&context, shell);
+    }
+    if matches!(command, Some(Command::Demo(_) | Command::Simulate(_))) {
+        check_clock()?;
     }
     if let Some(descriptors) = command.as_ref().and_then(Command::descriptors) {
         check_resources(descriptors)?;
@@ -120,6 +129,11 @@ fn may_show_secret(error: &clap::Error) -> bool {
     };
     let is_word = error.kind() == ErrorKind::UnknownArgument && !unexpected.starts_with('-');
     names_secret && (is_word || unexpected.starts_with("--secret"))
+}
+
+fn value_missing(option: &str, next: &str) -> Failure {
+    Failure::usage(format!("`{option}` needs a value, but the option `{next}` follows"))
+        .hint(format!("put the value after `{option}`; if `{next}` is the value, write `{option}={next}`"))
 }
 
 /// Shows what the parser says in the form of all other failures.

@@ -6,14 +6,30 @@ use std::path::Path;
 use mixpanel_data::{Credentials, Region, Secret};
 use toml_edit::{DocumentMut, Item, Table, value};
 
+use crate::credential_text::credential_text;
 use crate::failure::Failure;
 
 const DEFAULT: &str = "default";
 const ACCOUNTS: &str = "accounts";
 const KEYS: [&str; 4] = ["username", "secret", "project_id", "region"];
 
+/// Keys of accounts that only the other program writes.
+const KEYS_OF_ANOTHER: [&str; 2] = ["type", "default_project"];
+/// The table in which it says which account is in use.
+const TABLE_OF_ANOTHER: &str = "active";
+
+/// Whose file it is, by its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Ours,
+    /// Another program's, which keeps accounts of its own in a file of this form.
+    Another,
+    /// Both have written to it.
+    Both,
+}
+
 /// A config file that has been read.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Config {
     document: DocumentMut,
 }
@@ -33,6 +49,44 @@ impl Config {
             return Err(malformed(path, "`accounts` is not a table"));
         }
         Ok(config)
+    }
+
+    /// Returns whose file it is.
+    pub(crate) fn owner(&self) -> Owner {
+        let has_table = self.document.get(TABLE_OF_ANOTHER).is_some();
+        let is_anothers = |name: &&str| KEYS_OF_ANOTHER.iter().any(|key| self.has_key(name, key));
+        match (has_table || self.names().iter().any(is_anothers), self.names().iter().any(|name| self.is_ours(name))) {
+            (false, _) => Owner::Ours,
+            (true, false) => Owner::Another,
+            (true, true) => Owner::Both,
+        }
+    }
+
+    /// Returns the accounts that are in our form, and the default among them; nothing else.
+    pub(crate) fn only_ours(&self) -> Self {
+        let mut config = self.clone();
+        config.document.retain(|key, _| key == DEFAULT || key == ACCOUNTS);
+        for name in self.names().into_iter().filter(|name| !self.is_ours(name)) {
+            if let Some(accounts) = config.document.get_mut(ACCOUNTS).and_then(Item::as_table_like_mut) {
+                accounts.remove(name);
+            }
+        }
+        let names_one = config.document.get(DEFAULT).and_then(Item::as_str).is_some_and(|name| self.is_ours(name));
+        if !names_one {
+            config.document.remove(DEFAULT);
+        }
+        config
+    }
+
+    /// Says whether an account has all that ours have, and nothing that only the other program writes.
+    fn is_ours(&self, name: &str) -> bool {
+        KEYS.iter().all(|key| self.has_key(name, key)) && !KEYS_OF_ANOTHER.iter().any(|key| self.has_key(name, key))
+    }
+
+    fn has_key(&self, name: &str, key: &str) -> bool {
+        let accounts = self.document.get(ACCOUNTS).and_then(Item::as_table_like);
+        let account = accounts.and_then(|accounts| accounts.get(name)).and_then(Item::as_table_like);
+        account.is_some_and(|account| account.contains_key(key))
     }
 
     /// Returns the text of the config file.
@@ -77,7 +131,10 @@ impl Config {
         })?;
         // People write the project's number without quotes.
         let text = item.as_str().map(str::to_owned).or_else(|| item.as_integer().map(|number| number.to_string()));
-        text.ok_or_else(|| malformed(path, &format!("`{key}` of account `{name}` is not a text")))
+        let text = text.ok_or_else(|| malformed(path, &format!("`{key}` of account `{name}` is not a text")))?;
+        credential_text(text.as_bytes()).map_err(|reason| {
+            malformed(path, &format!("`{key}` of account `{name}` {reason}")).hint("correct it there")
+        })
     }
 
     /// Adds an account. The first one becomes the default.

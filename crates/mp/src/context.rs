@@ -1,6 +1,7 @@
 //! What every command is given.
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 
 use mixpanel_data::{Error, ErrorKind, Workspace};
 use serde_json::{Map, Value};
@@ -10,7 +11,7 @@ use crate::env::Environment;
 use crate::failure::Failure;
 use crate::format::{print_record, print_records};
 use crate::output::Output;
-use crate::settings::Settings;
+use crate::settings::{Settings, expanded};
 use crate::text::shell_quoted;
 
 /// The settings, the way to the user, and the format that results are wanted in.
@@ -25,6 +26,11 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn environment(&self) -> &Environment {
         &self.settings.environment
+    }
+
+    /// Returns the path that an option names.
+    pub(crate) fn path(&self, path: &Path) -> Result<PathBuf, Failure> {
+        expanded(path, self.environment().home.as_deref())
     }
 
     pub(crate) fn format(&self) -> Format {

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::process::ExitCode;
 
 use mixpanel_data::{Error, ErrorKind};
+use rustix::io::Errno;
 
 use crate::os_error::{errno_of, file_hint};
 use crate::text::{duration, indented, printable};
@@ -178,6 +179,7 @@ fn hint_of(error: &Error) -> Option<String> {
     let pages_remain = error.run_id().is_some();
     let hint = match error.kind() {
         ErrorKind::SessionLost | ErrorKind::Incomplete if pages_remain => return None,
+        ErrorKind::DiskFull if errno_of(error) == Some(Errno::DQUOT) => return file_hint(Errno::DQUOT),
         ErrorKind::DiskFull if pages_remain => "make room on the disk first",
         ErrorKind::ServerError if pages_remain => "the server has trouble: go on later",
         ErrorKind::Unauthorized => {
@@ -202,7 +204,7 @@ fn hint_of(error: &Error) -> Option<String> {
         ErrorKind::TableNotFound => return Some(tables_hint(error)),
         ErrorKind::DatabaseNotFound => "fetch first with `mp fetch profiles`, or name another file with `--db`",
         ErrorKind::DatabaseLocked => return Some(lock_hint(error)),
-        ErrorKind::DatabaseUnusable => "move the file away, with its `.wal` file, or name another one with `--db`",
+        ErrorKind::DatabaseUnusable => "name another file with `--db`; this one was not changed",
         ErrorKind::DiskFull => "make room, or name a file on another disk with `--db`; then run the same command again",
         ErrorKind::Storage if error.detail("reading").is_some() => {
             "install the certificates of the authorities, such as the package `ca-certificates`, or name a file that has them in SSL_CERT_FILE"

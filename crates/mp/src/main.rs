@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod config;
 mod context;
+mod credential_text;
 mod env;
 mod failure;
 mod format;

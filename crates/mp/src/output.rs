@@ -16,10 +16,12 @@ use crate::text::{indented, is_unprintable};
 #[derive(Clone)]
 pub(crate) struct Output {
     quiet: bool,
+    silent: bool,
     formulas: Formulas,
     colour: bool,
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
+    width: u16,
     bars: MultiProgress,
 }
 
@@ -48,10 +50,12 @@ impl Output {
         let target = if stderr_is_terminal && !quiet { draw_target() } else { ProgressDrawTarget::hidden() };
         Self {
             quiet,
+            silent: false,
             formulas: Formulas::Kept,
             colour: stderr_is_terminal && !environment.no_color,
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal,
+            width: environment.terminal_width(),
             bars: MultiProgress::with_draw_target(target),
         }
     }
@@ -59,6 +63,11 @@ impl Output {
     #[must_use]
     pub(crate) fn with_formulas(self, formulas: Formulas) -> Self {
         Self { formulas, ..self }
+    }
+
+    /// The same, for what has been said already: neither notes nor warnings are shown.
+    pub(crate) fn silent(&self) -> Self {
+        Self { quiet: true, silent: true, ..self.clone() }
     }
 
     pub(crate) fn formulas(&self) -> Formulas {
@@ -75,6 +84,11 @@ impl Output {
 
     pub(crate) fn stdout_is_terminal(&self) -> bool {
         self.stdout_is_terminal
+    }
+
+    /// Returns the width of the terminal, in columns.
+    pub(crate) fn width(&self) -> u16 {
+        self.width
     }
 
     pub(crate) fn stderr_is_terminal(&self) -> bool {
@@ -95,7 +109,9 @@ impl Output {
 
     /// Shows something that needs attention.
     pub(crate) fn warning(&self, text: &str) {
-        self.labelled("warning:", Label::Warning, text);
+        if !self.silent {
+            self.labelled("warning:", Label::Warning, text);
+        }
     }
 
     /// Shows what to do.

@@ -129,11 +129,8 @@ impl PrivateFile {
             return Err(self.symbolic_link());
         }
         let failed = |error: std::io::Error| {
-            let failure = Failure::new(format!("cannot write `{}`", self.path.display())).caused_by(&error);
-            match error.kind() {
-                std::io::ErrorKind::StorageFull => failure.hint("make room on its disk; the old file is untouched"),
-                _ => failure.hint("check that you may write to its folder, or name another file with MP_CONFIG_PATH"),
-            }
+            let failure = Failure::io(format!("cannot write `{}`", self.path.display()), &error);
+            failure.hint("the old file is untouched; MP_CONFIG_PATH names another one")
         };
         let temporary = format!(".{}.{}.tmp", self.name, std::process::id());
         // What is left of a process that was killed and had this process's number.

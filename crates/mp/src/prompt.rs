@@ -4,13 +4,11 @@ use std::io::{self, IsTerminal as _, Read as _};
 
 use mixpanel_data::Secret;
 
+use crate::credential_text::{CREDENTIAL_BYTES_MAX, secret_from};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::streams::Stdin;
 use crate::text::printable;
-
-/// A service account's secret has 32 characters; a longer input is something else.
-const SECRET_BYTES_MAX: u64 = 4 << 10;
 
 /// An answer is a word or two.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
@@ -49,23 +47,19 @@ pub(crate) fn secret() -> Result<Secret, Failure> {
     }
     let secret = rpassword::prompt_password("Secret: ")
         .map_err(|error| Failure::new("cannot ask for the secret").caused_by(&error).hint(ways))?;
-    Ok(Secret::new(secret))
+    secret_from("the prompt", secret.as_bytes())
 }
 
-/// Reads the secret from a pipe or a file, less the line end.
+/// Reads the secret from a pipe or a file.
 pub(crate) fn secret_from_stdin() -> Result<Secret, Failure> {
     if io::stdin().is_terminal() {
         return Err(Failure::usage("`--secret-stdin` needs a pipe or a file")
             .hint("leave the option out to be asked for the secret without echo"));
     }
-    let mut text = String::new();
-    let failed = |error: io::Error| Failure::new("cannot read the secret from standard input").caused_by(&error);
-    Stdin.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
-    if text.len() as u64 > SECRET_BYTES_MAX {
-        return Err(Failure::usage("what came from standard input is too long for a secret"));
-    }
-    let secret = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(Secret::new(secret.strip_suffix('\r').unwrap_or(secret)))
+    let failed = |error: io::Error| Failure::io("cannot read the secret from standard input", &error);
+    let mut bytes = Vec::new();
+    Stdin.take(CREDENTIAL_BYTES_MAX as u64 + 16).read_to_end(&mut bytes).map_err(failed)?;
+    secret_from("standard input", &bytes)
 }
 
 /// Reads up to the line end and not a byte further: what follows belongs to the next question.

@@ -1,6 +1,7 @@
 //! Settles what holds: option, then environment, then config file, then default.
 
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
 
 use mixpanel_data::{Credentials, ProjectId, Region, Workspace};
 
@@ -42,18 +43,22 @@ impl Settings {
         account: Option<String>,
         db: Option<PathBuf>,
         base_url: Option<String>,
-    ) -> Self {
+    ) -> Result<Self, Failure> {
+        let mut environment = environment;
+        let home = environment.home.as_deref();
+        let db = db.map(|path| expanded(&path, home)).transpose()?;
+        environment.config_path = environment.config_path.map(|path| expanded(&path, home)).transpose()?;
         let path = db.as_ref().map(|path| path.display().to_string());
         let given = [("--account", account.as_ref()), ("--db", path.as_ref()), ("--base-url", base_url.as_ref())];
         let given = given.into_iter().filter_map(|(option, value)| Some([option.to_owned(), value?.clone()]));
         let given = given.flatten().collect();
-        Self {
+        Ok(Self {
             given,
             account: account.or_else(|| environment.account.clone()),
             db,
             base_url: base_url.or_else(|| environment.base_url.clone()),
             environment,
-        }
+        })
     }
 
     /// Returns the credentials to use: those of the account that is named, else the environment's, else those of the
@@ -148,5 +153,60 @@ impl Settings {
             .map_err(|error| Failure::library("cannot use `--base-url` (or MP_BASE_URL)", &error))?;
         output.note(&format!("requests go to {base_url}, not to Mixpanel"));
         Ok(workspace)
+    }
+}
+
+/// Returns the path with the home directory in the place of a `~` that the shell has left, as in `--db=~/x.db`.
+///
+/// # Errors
+/// A usage error for `~name`, which only a shell can resolve, and where the home directory is not known.
+pub(crate) fn expanded(path: &Path, home: Option<&Path>) -> Result<PathBuf, Failure> {
+    let mut components = path.components();
+    let Some(Component::Normal(first)) = components.next() else { return Ok(path.to_owned()) };
+    if !first.as_bytes().starts_with(b"~") {
+        return Ok(path.to_owned());
+    }
+    let rest = components.as_path();
+    if first != "~" {
+        // Without a directory in it, it is a file name like any other, and no shell would take it for more.
+        if rest.as_os_str().is_empty() {
+            return Ok(path.to_owned());
+        }
+        let shown = path.display();
+        return Err(Failure::usage(format!(
+            "the path `{shown}` begins with `~` and a name, which only a shell resolves"
+        ))
+        .hint(format!("write the directory in full, or `./{shown}` for a file of that name")));
+    }
+    let home = home.ok_or_else(no_home)?;
+    Ok(if rest.as_os_str().is_empty() { home.to_owned() } else { home.join(rest) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tilde_is_the_home_directory_as_in_a_shell() {
+        let table = [
+            ("~/x.db", Some("/home/me/x.db")),
+            ("~//a/../x.db", Some("/home/me/a/../x.db")),
+            ("~", Some("/home/me")),
+            ("~/", Some("/home/me")),
+            ("./~/x.db", Some("./~/x.db")),
+            ("a/~/x.db", Some("a/~/x.db")),
+            ("/~/x.db", Some("/~/x.db")),
+            ("x~", Some("x~")),
+            ("-", Some("-")),
+            ("~me/x.db", None),
+            ("~x.db", Some("~x.db")),
+            ("~/", Some("/home/me")),
+            ("~+/x.db", None),
+        ];
+        for (path, expected) in table {
+            let found = expanded(Path::new(path), Some(Path::new("/home/me")));
+            assert_eq!(found.ok(), expected.map(PathBuf::from), "{path}");
+        }
+        assert!(expanded(Path::new("~/x.db"), None).is_err());
     }
 }

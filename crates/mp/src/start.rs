@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::time::{Duration, SystemTime};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -35,6 +36,16 @@ pub(crate) fn guarded(run: impl FnOnce() -> Exit) -> Exit {
 pub(crate) fn check_resources(descriptors: usize) -> Result<(), Failure> {
     check_descriptors(descriptors)?;
     check_threads()
+}
+
+/// Checks that the clock says a time that HTTP can write into a header; the server's library panics at others.
+pub(crate) fn check_clock() -> Result<(), Failure> {
+    const YEAR_9999: Duration = Duration::from_secs(253_370_764_800);
+    if SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|now| now < YEAR_9999) {
+        return Ok(());
+    }
+    Err(Failure::new("this machine's clock says a year before 1970 or after 9998, in which no server can run")
+        .hint("set the clock: `date` shows it, `timedatectl set-ntp true` keeps it right"))
 }
 
 fn check_descriptors(needed: usize) -> Result<(), Failure> {

@@ -22,7 +22,11 @@ struct Forgiving(Term);
 
 impl TermLike for Forgiving {
     fn width(&self) -> u16 {
-        self.0.size().1
+        // A terminal of 0 columns does not know its width.
+        match self.0.size().1 {
+            0..20 => 80,
+            width => width,
+        }
     }
 
     fn height(&self) -> u16 {

@@ -257,7 +257,7 @@ pub(crate) struct ReportArgs {
     #[arg(long, help_heading = "Output")]
     pub(crate) allow_rejects: bool,
 
-    /// Show no progress
+    /// Show no progress; waits are still announced
     #[arg(long, help_heading = "Output")]
     pub(crate) no_progress: bool,
 }

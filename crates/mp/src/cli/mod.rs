@@ -4,6 +4,7 @@ mod auth;
 mod duration;
 mod fetch;
 mod inspect;
+mod parse;
 mod query;
 mod root;
 mod simulate;
@@ -14,6 +15,7 @@ pub(crate) use fetch::{
     DiscardArgs, FetchCommand, FetchProfilesArgs, FilterArgs, ReportArgs, ResumeArgs, WaitArgs, WorkerArgs,
 };
 pub(crate) use inspect::InspectCommand;
+pub(crate) use parse::{ParseError, parse};
 pub(crate) use query::{QueryCommand, SqlArgs};
 pub(crate) use root::{Cli, Command, Format};
 pub(crate) use simulate::{DemoArgs, SimulateArgs};

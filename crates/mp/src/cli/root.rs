@@ -60,7 +60,7 @@ impl Cli {
 /// Options that every command takes, before or after it.
 #[derive(Debug, Args)]
 pub(crate) struct GlobalArgs {
-    /// Use this account of the config file [env: MP_ACCOUNT]
+    /// Use this account of `mp auth list` [env: MP_ACCOUNT]
     #[arg(short, long, global = true, value_name = "NAME", help_heading = "Global options")]
     pub(crate) account: Option<String>,
 
@@ -84,7 +84,9 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) csv_safe: bool,
 
-    /// Show no progress and no notes; warnings and errors stay
+    /// Show no progress and no notes, not even of waits; warnings and errors stay
+    ///
+    /// A fetch can wait for hours for the quota. `--no-progress` hides the progress and still says what is waited for.
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     pub(crate) quiet: u8,
 
@@ -130,7 +132,11 @@ pub(crate) enum Command {
         /// The table
         table: String,
     },
-    /// Manage accounts in the config file
+    /// Manage accounts
+    ///
+    /// They are kept in `~/.mp/accounts.toml`, for this user alone, or in the file that MP_CONFIG_PATH names. While there is
+    /// no `~/.mp/accounts.toml`, accounts in `~/.mp/config.toml` are read; they move with the first change. A `config.toml` of
+    /// another program is left as it is.
     #[command(subcommand)]
     Auth(AuthCommand),
     /// Fetch from a simulated Mixpanel and query the result: a tour that needs no account
@@ -145,6 +151,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Returns whether the command uses the account, the project or the server that the environment names.
+    pub(crate) fn reads_environment(&self) -> bool {
+        !matches!(self, Self::Completions { .. } | Self::Demo(_) | Self::Simulate(_))
+    }
+
     /// Returns how many files and connections the command has open at most, if it opens a database or a connection.
     ///
     /// Measured: a fetch with five requests at a time has 17, `auth test` 11, a command that reads the database 2. A few more

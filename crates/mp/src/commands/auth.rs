@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::accounts::Accounts;
 use crate::cli::{AddArgs, AuthCommand};
 use crate::context::Context;
+use crate::credential_text::credential_text;
 use crate::failure::{Exit, Failure};
 use crate::prompt::{self, Answer};
 
@@ -50,8 +51,11 @@ fn add(context: &Context, arguments: AddArgs) -> Result<(), Failure> {
         None => Err(Failure::usage(format!("the {question} is missing"))
             .hint(format!("give it with `{option}`, or use `--interactive` to be asked"))),
     };
-    let username = ask(username, "user name", "--username")?;
-    let project_id = ask(project, "project id", "--project")?;
+    let cleaned = |text: String, what: &str| {
+        credential_text(text.as_bytes()).map_err(|reason| Failure::usage(format!("the {what} {reason}")))
+    };
+    let username = cleaned(ask(username, "user name", "--username")?, "user name")?;
+    let project_id = cleaned(ask(project, "project id", "--project")?, "project id")?;
     let secret = match &context.environment().secret {
         _ if secret_stdin => prompt::secret_from_stdin()?,
         Some(secret) if !interactive => {
@@ -62,7 +66,7 @@ fn add(context: &Context, arguments: AddArgs) -> Result<(), Failure> {
     };
     let credentials = Credentials::new(username, secret, project_id, region)
         .map_err(|error| Failure::library(format!("could not add the account `{name}`"), &error))?;
-    let is_default = Accounts::update(context.environment(), |accounts| {
+    let is_default = Accounts::update(context.environment(), &context.output, |accounts| {
         check_is_new(accounts, &name)?;
         accounts.config_mut().add(&name, &credentials);
         if default {
@@ -93,7 +97,7 @@ fn remove(context: &Context, name: &str, force: bool) -> Result<(), Failure> {
     if !force && prompt::confirm(&context.output, &format!("Remove the account `{name}`?"))? == Answer::No {
         return Err(Failure::new("nothing was removed").hint("`--force` removes without asking"));
     }
-    Accounts::update(context.environment(), |accounts| {
+    Accounts::update(context.environment(), &context.output, |accounts| {
         accounts.check_exists(name)?;
         accounts.config_mut().remove(name);
         Ok(())
@@ -102,7 +106,8 @@ fn remove(context: &Context, name: &str, force: bool) -> Result<(), Failure> {
 }
 
 fn switch(context: &Context, name: &str) -> Result<(), Failure> {
-    Accounts::update(context.environment(), |accounts| {
+    Accounts::load(context.environment(), &context.output)?.check_exists(name)?;
+    Accounts::update(context.environment(), &context.output, |accounts| {
         accounts.check_exists(name)?;
         accounts.config_mut().set_default(name);
         Ok(())

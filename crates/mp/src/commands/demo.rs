@@ -71,7 +71,8 @@ struct Place {
 /// Runs `mp demo`.
 pub(crate) fn run(context: &Context, arguments: &DemoArgs) -> Result<Exit, Failure> {
     let size = if arguments.fast { FAST } else { FULL };
-    let place = place(arguments.keep.as_deref())?;
+    let keep = arguments.keep.as_ref().map(|path| context.path(path)).transpose()?;
+    let place = place(keep.as_deref())?;
     context.block_on(async {
         let interrupts = Interrupts::listen(&context.output, |_| "stopping; once more stops at once".to_owned())?;
         let shown = if arguments.no_progress { Shown::No } else { Shown::Yes };

@@ -21,7 +21,7 @@ pub(crate) fn run(context: &Context, command: QueryCommand) -> Result<Exit, Fail
     let QueryCommand::Sql(SqlArgs { query, file, scalar }) = command;
     let query = match (query, file) {
         (Some(query), _) => query,
-        (None, Some(file)) => read(&file)?,
+        (None, Some(file)) => read(&context.path(&file)?)?,
         (None, None) => {
             return Err(Failure::usage("the query is missing").hint("give it as an argument or with `--file`"));
         }

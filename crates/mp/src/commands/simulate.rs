@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mixpanel_simulator::{Fault, ProfileSource, Records, Server, SessionPages, SimulatorConfig, Stats};
@@ -20,7 +20,9 @@ use crate::text::{counted, shell_quoted};
 /// Runs `mp simulate`, until it is interrupted.
 pub(crate) fn run(context: &Context, arguments: SimulateArgs) -> Result<Exit, Failure> {
     let address = arguments.addr;
-    let config = config(arguments)?;
+    let path = |path: Option<PathBuf>| path.map(|path| context.path(&path)).transpose();
+    let (file, faults) = (path(arguments.file.clone())?, path(arguments.faults.clone())?);
+    let config = config(SimulateArgs { file, faults, ..arguments })?;
     let variables = |base_url: String| {
         [
             (MP_BASE_URL, base_url),

@@ -97,5 +97,5 @@ fn open(output: &Output, format: Format) -> Data {
 }
 
 fn reader(output: &Output) -> table::Reader {
-    if output.stdout_is_terminal() { table::Reader::Terminal } else { table::Reader::Pipe }
+    if output.stdout_is_terminal() { table::Reader::Terminal { width: output.width() } } else { table::Reader::Pipe }
 }

@@ -10,7 +10,10 @@ use crate::text::printable;
 /// Where the table is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reader {
-    Terminal,
+    /// Of this many columns.
+    Terminal {
+        width: u16,
+    },
     Pipe,
 }
 
@@ -44,10 +47,10 @@ pub(super) fn record(data: &mut Data, record: &Map<String, Value>, reader: Reade
 fn empty(reader: Reader) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED);
-    table.set_content_arrangement(match reader {
-        Reader::Terminal => ContentArrangement::Dynamic,
-        Reader::Pipe => ContentArrangement::Disabled,
-    });
+    match reader {
+        Reader::Terminal { width } => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
+        Reader::Pipe => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
     table
 }
 
@@ -63,7 +66,7 @@ fn cell(value: &Value, reader: Reader) -> String {
 
 fn cell_text(text: &str, reader: Reader) -> String {
     match reader {
-        Reader::Terminal => printable(text).into_owned(),
+        Reader::Terminal { .. } => printable(text).into_owned(),
         Reader::Pipe => text.to_owned(),
     }
 }

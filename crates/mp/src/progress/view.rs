@@ -13,6 +13,9 @@ use crate::output::Output;
 
 const REFRESH: Duration = Duration::from_millis(100);
 
+/// A pause between attempts that is longer is a wait.
+const LONG_PAUSE: Duration = Duration::from_secs(10);
+
 /// Whether progress is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shown {
@@ -124,7 +127,7 @@ impl Shared {
         match (&self.view, line) {
             (View::Lines, Some(line)) => self.output.progress_line(&line),
             // Whoever wants no progress wants to know all the same why nothing happens.
-            (View::Nothing, Some(line)) if matches!(event, FetchEvent::Waiting { .. } | FetchEvent::Resumed) => {
+            (View::Nothing, Some(line)) if is_wait(event) => {
                 self.output.note(&line);
             }
             // The library logs retries itself.
@@ -154,6 +157,15 @@ impl Shared {
             bar.finish_and_clear();
         }
         self.view = View::Nothing;
+    }
+}
+
+/// Whether an event is a pause that is worth a word where nothing else is shown. Short ones between attempts are not.
+fn is_wait(event: &FetchEvent) -> bool {
+    match event {
+        FetchEvent::Waiting { .. } | FetchEvent::Resumed => true,
+        FetchEvent::Retry { pause, .. } => *pause > LONG_PAUSE,
+        _ => false,
     }
 }
 

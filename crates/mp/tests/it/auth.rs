@@ -3,7 +3,7 @@
 use mixpanel_simulator::SimulatorConfig;
 use serde_json::json;
 
-use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME};
+use crate::support::{CANARY, Home, PROJECT, Run, Simulator, USERNAME};
 
 fn add(home: &Home, name: &str, more: &[&str]) -> crate::support::Run {
     let arguments = ["auth", "add", name, "-u", USERNAME, "-p", PROJECT, "--secret-stdin"];
@@ -102,4 +102,52 @@ fn credentials_are_tested_with_one_query() {
     home.run_with_input(&["auth", "add", "bad", "-u", "x", "-p", PROJECT, "--secret-stdin"], "wrong").exits(0);
     let refused = home.run(&["auth", "test", "bad"]).exits(2).prints_nothing();
     refused.says(&["credentials of account `bad` did not work", "401", "hint:"]).exits(2);
+}
+
+#[test]
+fn a_secret_is_taken_without_what_cannot_belong_to_it_and_refused_if_it_cannot_be_one() {
+    let simulator = Simulator::start(mixpanel_simulator::SimulatorConfig::default());
+    let home = Home::new().with("MP_BASE_URL", &simulator.base_url());
+    let add = |input: Vec<u8>| {
+        let _absent = home.run(&["auth", "remove", "it", "--force"]);
+        let arguments = ["auth", "add", "it", "-u", USERNAME, "-p", PROJECT, "--secret-stdin"];
+        let mut command = assert_cmd::Command::from_std(home.command(&arguments));
+        Run::new(command.write_stdin(input).output().expect("it runs"))
+    };
+    let bytes = |parts: &[&[u8]]| parts.concat();
+    let secret = CANARY.as_bytes();
+    for good in [
+        bytes(&[secret]),
+        bytes(&[b"\xef\xbb\xbf", secret, b"\r\n"]),
+        bytes(&[secret, b"\r"]),
+        bytes(&[secret, b"\n\n"]),
+    ] {
+        add(good).exits(0);
+        home.run(&["auth", "test"]).exits(0);
+    }
+    let utf_16: Vec<u8> = [0xff, 0xfe].into_iter().chain(CANARY.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let table = [
+        (bytes(&[]), "is empty"),
+        (bytes(&[b"\xef\xbb\xbf\r\n"]), "is empty"),
+        (bytes(&[b" \t\n"]), "is blank"),
+        (bytes(&[secret, b"\n", secret]), "has several lines"),
+        (bytes(&[secret, b"\0"]), "holds a control character"),
+        (bytes(&[secret, b"\xe9"]), "is not UTF-8"),
+        (bytes(&[secret, b" "]), "begins or ends with a blank"),
+        (utf_16, "is UTF-16"),
+        (vec![b'a'; 5_000], "is too long"),
+    ];
+    for (input, reason) in table {
+        add(input).exits(3).says(&["error: the secret ", reason, "standard input", "hint: "]).prints_nothing();
+        assert_eq!(home.run(&["auth", "list"]).exits(0).stdout, "[]\n");
+    }
+    // The same in the file and in the environment.
+    for (odd, reason) in
+        [("\\u0000", "holds a control character"), ("\\n.", "has several lines"), (" ", "begins or ends")]
+    {
+        home.write_config(&format!(
+            "[accounts.it]\nusername = \"{USERNAME}\"\nsecret = \"{CANARY}{odd}\"\nproject_id = \"{PROJECT}\"\nregion = \"us\"\n"
+        ));
+        home.run(&["auth", "test"]).exits(1).says(&["`secret` of account `it`", reason]).prints_nothing();
+    }
 }

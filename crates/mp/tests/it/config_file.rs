@@ -98,3 +98,72 @@ fn accounts_added_at_the_same_time_are_all_there() {
     });
     assert_eq!(home.run(&["auth", "list"]).exits(0).json().as_array().map(Vec::len), Some(8));
 }
+
+/// The config file of the other program of the same name.
+const ANOTHERS: &str = "[active]\naccount = \"work\"\n\n[accounts.work]\ntype = \"service_account\"\nusername = \"w\"\n\
+    secret = \"theirs\"\ndefault_project = \"3\"\nregion = \"eu\"\n";
+
+fn shared(home: &Home, text: &str) -> std::path::PathBuf {
+    let path = home.path().join(".mp/config.toml");
+    std::fs::create_dir_all(home.path().join(".mp")).expect("a folder");
+    std::fs::write(&path, text).expect("a file");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its permissions");
+    path
+}
+
+#[test]
+fn a_config_file_of_another_program_is_left_as_it_is() {
+    let variants = [
+        ANOTHERS.to_owned(),
+        "[active]\n".to_owned(),
+        "active = \"x\"\n".to_owned(),
+        "[accounts.work]\ntype = \"oauth_browser\"\n".to_owned(),
+        "[accounts.work]\ndefault_project = \"3\"\n".to_owned(),
+        "accounts.work = { type = \"oauth_token\", region = \"us\" }\n".to_owned(),
+        // A whole account of ours and a key that we do not write.
+        account("work").replace("region", "type = \"x\"\nregion"),
+    ];
+    for text in variants {
+        let home = Home::new();
+        let path = shared(&home, &text);
+        let listed = home.run(&["auth", "list"]).exits(0).says(&["belongs to another program", "accounts.toml"]);
+        assert_eq!(listed.stdout, "[]\n", "{text}");
+        home.run(&["auth", "test"]).exits(1).says(&["there are no credentials"]);
+        home.run(&["auth", "switch", "work"]).exits(4);
+        home.run(&["auth", "remove", "work", "--force"]).exits(4);
+        assert!(!home.config().exists());
+        add(&home, "mine").exits(0);
+        assert_eq!(mode(&home.config()), 0o600);
+        // Said once: from here on the other file is not looked at.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("its permissions");
+        let run = home.run(&["auth", "list", "-f", "plain"]).exits(0);
+        assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("mine\n", ""), "{text}");
+        assert_eq!(std::fs::read_to_string(&path).expect("the file"), text);
+        let home = home.with("MP_CONFIG_PATH", &path.display().to_string());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its permissions");
+        add(&home, "other").exits(1).says(&["belongs to another program", "MP_CONFIG_PATH"]);
+        assert_eq!(std::fs::read_to_string(&path).expect("the file"), text);
+    }
+}
+
+#[test]
+fn accounts_of_ours_in_the_shared_config_file_are_read_and_move_with_the_first_change() {
+    let ours = format!("# mine\ndefault = \"b\"\n{}{}", account("a"), account("b"));
+    let accounts_of_another = ANOTHERS.split_once("\n\n").expect("a table follows").1;
+    for text in [ours.clone(), format!("{ours}{accounts_of_another}"), format!("{ours}[active]\naccount = \"x\"\n")] {
+        let home = Home::new();
+        let path = shared(&home, &text);
+        assert_eq!(home.run(&["auth", "list", "-f", "plain"]).exits(0).stdout, "a\nb\n");
+        assert_eq!(home.run(&["auth", "show"]).exits(0).json()["name"], "b");
+        let run = home.run(&["auth", "switch", "a"]).exits(0);
+        let _said = run.says(&["note: the accounts are in", "accounts.toml", "config.toml` was not changed"]);
+        assert_eq!(home.run(&["auth", "show"]).exits(0).json()["name"], "a");
+        assert_eq!(home.run(&["auth", "list", "-f", "plain"]).exits(0).stdout, "a\nb\n");
+        let moved = std::fs::read_to_string(home.config()).expect("the file");
+        assert!(moved.contains("# mine") && !moved.contains("theirs") && !moved.contains("active"), "{moved}");
+        assert_eq!(mode(&home.config()), 0o600);
+        assert_eq!(std::fs::read_to_string(&path).expect("the file"), text);
+        let run = home.run(&["auth", "switch", "b"]).exits(0);
+        assert_eq!(run.stderr, "");
+    }
+}

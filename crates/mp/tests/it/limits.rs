@@ -27,7 +27,8 @@ fn a_file_that_grows_beyond_the_limit_is_an_error_with_the_command_that_lifts_it
         run.says(&["error: could not", "File too large", "hint: this process may write files of up to", "ulimit -f"])
             .exits(1);
     }
-    home.run(&["query", "sql", "-s", "-f", "plain", "select count(*) from users"]).exits(4);
+    // The database is there and empty.
+    home.run(&["query", "sql", "from users"]).exits(3).says(&["users does not exist"]);
     home.run(&["fetch", "resume", "users"]).exits(0);
     assert_eq!(rows(&home), "1000\n");
     for command in ["query sql 'from users'", "inspect sample -t users -n 900", "completions bash"] {
@@ -53,7 +54,7 @@ fn too_few_file_descriptors_are_an_error_with_the_command_that_raises_them() {
         let whole = home.shell(&format!("{MP} {command} -q")).exits(0).stdout.lines().count();
         let mut worked = false;
         // With fewer than 5 the system cannot load the command's libraries, which it says itself.
-        for limit in [5, 6, 7, 8, 12, 20, 30, 60] {
+        for limit in [5, 7, 20, 60] {
             let run = home.shell(&format!("ulimit -n {limit}; {MP} {command} -q"));
             match run.code {
                 Some(0) => assert_eq!(run.stdout.lines().count(), whole, "{command}, {limit}"),
@@ -83,9 +84,9 @@ fn threads_that_cannot_be_started_are_an_error_with_the_limit_to_raise() {
     let simulator = Simulator::with_faults(300, &[]);
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
-    for arguments in ["fetch profiles users --replace --parallel -q", "query sql 'from users'", "auth test -q"] {
+    for arguments in ["fetch profiles users --replace --parallel -q", "query sql 'from users'"] {
         // Some are started to see whether they can be; the others come after that.
-        for threads in [1, 8, 9, 10, 11, 12] {
+        for threads in [1, 9, 11] {
             let calls = format!("-e trace=clone,clone3 -e inject=clone,clone3:error=EAGAIN:when={threads}+");
             let run = home.shell(&format!("strace -f -qq -o trace {calls} {MP} {arguments}"));
             match run.code {

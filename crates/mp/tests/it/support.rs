@@ -51,7 +51,7 @@ impl Home {
     }
 
     pub(crate) fn config(&self) -> PathBuf {
-        self.path().join(".mp/config.toml")
+        self.path().join(".mp/accounts.toml")
     }
 
     pub(crate) fn database(&self) -> PathBuf {

@@ -1,6 +1,6 @@
 //! What is typed wrongly, and help.
 
-use crate::support::Home;
+use crate::support::{Home, Simulator};
 
 #[test]
 fn wrong_arguments_exit_with_3_and_say_why() {
@@ -126,4 +126,88 @@ fn completion_scripts_are_printed_and_installed() {
     assert!(home.path().join(".config/fish/completions/mp.fish").exists());
     home.run(&["--install-completion", "powershell"]).exits(3).says(&["mp completions powershell"]).prints_nothing();
     Home::new().run(&["--show-completion"]).exits(3).says(&["which shell this is"]).prints_nothing();
+}
+
+#[test]
+fn values_that_begin_with_a_hyphen_reach_the_server_and_the_hints_for_others_help() {
+    let simulator = Simulator::with_faults(10, &[]);
+    let home = Home::new().with_server(&simulator);
+    let values: [&[&str]; 6] = [
+        &["--distinct-id", "-Mabc"],
+        &["--distinct-ids", "--x", "--distinct-ids", "-1"],
+        &["-g", "-1405123841946871899"],
+        &["--group-id", "-1405123841946871899", "--parallel"],
+        &["--where", "-1 < 0", "-o", "-a,-b"],
+        &["-w", "--properties"],
+    ];
+    for value in values {
+        let run = home.run(&[&["fetch", "profiles", "--stdout", "-q"], value].concat());
+        assert!(
+            !run.stderr.contains("unexpected argument") && !run.stderr.contains("needs a value"),
+            "{value:?}: {run:?}"
+        );
+    }
+    assert!(simulator.stats().requests >= 4, "{}", simulator.stats().requests);
+    let requests = simulator.stats().requests;
+    let run = home.run(&["fetch", "profiles", "--group-id", "--parallel"]).exits(3);
+    let _said = run
+        .says(&["error: `--group-id` needs a value, but the option `--parallel` follows", "`--group-id=--parallel`"]);
+    assert_eq!(simulator.stats().requests, requests);
+    home.run(&["demo", "--fast", "--keep", "-d", "-q"]).exits(0);
+    for query in ["-- why\nselect 42", "--why\nselect 42"] {
+        assert_eq!(
+            home.run(&["query", "sql", query, "--db", "./-d/demo.db", "-s", "-f", "plain"]).exits(0).stdout,
+            "42\n"
+        );
+    }
+    // The hint for what may not begin so is a command line that works.
+    let run = home.run(&["auth", "show", "-x"]).exits(3).says(&["use '-- -x'"]);
+    assert!(!run.stderr.contains("panicked"));
+    home.run(&["auth", "show", "--", "-x"]).exits(4).says(&["no account `-x`"]);
+}
+
+#[test]
+fn a_tilde_that_the_shell_has_left_is_the_home_directory_in_every_path() {
+    let home = Home::new().with("MP_CONFIG_PATH", "~/c/accounts.toml");
+    std::fs::write(home.path().join("q.sql"), "select 7").expect("a file");
+    home.run(&["demo", "--fast", "-q", "--keep=~/kept"]).exits(0);
+    let run = home.run(&["query", "sql", "--db=~/kept/demo.db", "-F", "~/q.sql", "-s", "-f", "plain"]).exits(0);
+    assert_eq!(run.stdout, "7\n");
+    home.run_with_input(&["auth", "add", "a", "-u", "u", "-p", "1", "--secret-stdin"], "s").exits(0);
+    assert!(home.path().join("c/accounts.toml").is_file());
+    home.run(&["simulate", "--addr", "127.0.0.1:0", "--file=~/none.jsonl"]).exits(4).says(&["/none.jsonl"]);
+    for arguments in [&["query", "sql", "select 1", "--db=~me/x.db"][..], &["query", "sql", "-F", "~me/q.sql"]] {
+        home.run(arguments).exits(3).says(&["begins with `~` and a name", "hint: "]).prints_nothing();
+    }
+    assert!(!home.path().join("~").exists());
+}
+
+#[test]
+fn each_error_of_a_file_has_the_hint_that_helps_against_it() {
+    let home = Home::new();
+    let simulator = Simulator::with_faults(10, &[]);
+    let home_with_server = home.with_server(&simulator);
+    let path = |name: &str| home_with_server.path().join(name);
+    std::fs::write(path("file"), "").expect("a file");
+    std::os::unix::fs::symlink(path("b"), path("a")).expect("a link");
+    std::os::unix::fs::symlink(path("a"), path("b")).expect("a link");
+    let long = format!("{}.db", "x".repeat(300));
+    let table = [
+        ("file/x.db", "a part of the path is a file"),
+        (long.as_str(), "use a shorter file name"),
+        ("a/x.db", "lead in a circle"),
+        ("a", "lead in a circle"),
+    ];
+    for (database, hint) in table {
+        for arguments in [&["fetch", "profiles", "-q"][..], &["query", "sql", "select 1"], &["fetch", "status"]] {
+            let run = home_with_server.run(&[arguments, &["--db", database]].concat());
+            if run.code == Some(1) {
+                let _said = run.says(&[hint]);
+            } else {
+                assert!(matches!(run.code, Some(0 | 4)), "{database} {arguments:?}: {run:?}");
+            }
+        }
+        home_with_server.run(&["fetch", "profiles", "--db", database]).exits(1).says(&[hint]);
+    }
+    assert_eq!(simulator.stats().requests, 0);
 }

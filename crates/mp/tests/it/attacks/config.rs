@@ -111,7 +111,7 @@ fn a06_a_link_in_place_of_the_temporary_file_is_not_written_through() {
     std::fs::write(&victim, "precious").expect("a file");
     set_mode(&victim, 0o644);
     // The process number is part of the name; `exec` keeps it.
-    let plant = "for name in .config.toml.$$.tmp .config.toml.tmp config.toml.tmp; do ln -s \"$PWD/victim\" \".mp/$name\"; \
+    let plant = "for name in .accounts.toml.$$.tmp .accounts.toml.tmp accounts.toml.tmp; do ln -s \"$PWD/victim\" \".mp/$name\"; \
                  done; exec \"$0\" \"$@\"";
     let direct = home.command(&["auth", "switch", "prod"]);
     finish(started_by(&["sh", "-c", plant], &direct)).exits(0);
@@ -275,7 +275,38 @@ fn a08_an_incomplete_environment_is_an_error_that_names_what_is_missing() {
         run.says(&[missing.as_str(), "hint: set all four, or none"]).exits(1);
         assert_eq!(home.run(&["auth", "test", "-a", "good"]).exits(0).json()["account"], "good");
     }
-    // An empty variable is one that is not set, and the region alone says nothing.
-    home(&simulator).with("MP_USERNAME", "").with("MP_REGION", "eu").run(&["auth", "test"]).exits(0);
+    // The region alone says nothing.
+    home(&simulator).with("MP_REGION", "eu").run(&["auth", "test"]).exits(0);
     assert_eq!(simulator.stats().replies_by_status.keys().copied().collect::<Vec<_>>(), [200]);
+}
+
+#[test]
+fn a08_a_variable_that_is_set_without_a_value_is_refused_and_never_means_another_account_or_server() {
+    let simulator = Simulator::start(SimulatorConfig::default());
+    let names =
+        ["MP_ACCOUNT", "MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID", "MP_REGION", "MP_CONFIG_PATH", "MP_BASE_URL"];
+    for name in names {
+        for (value, reason) in
+            [("", "is empty"), (" ", "is blank"), ("\r\n", "is empty"), ("a\nb", "has several lines")]
+        {
+            if name == "MP_CONFIG_PATH" && !value.is_empty() {
+                continue;
+            }
+            for arguments in [&["auth", "test"][..], &["fetch", "profiles"], &["inspect", "tables"], &["auth", "list"]]
+            {
+                let run = home(&simulator).with(name, value).run(arguments).prints_nothing();
+                let unset = format!("`unset {name}`");
+                let _refused =
+                    run.says(&[&format!("error: the environment variable {name} {reason}"), &unset]).exits(3);
+            }
+        }
+        home(&simulator).with(name, "").run(&["--help"]).exits(0);
+    }
+    assert_eq!(simulator.stats().requests, 0);
+    // What an editor or a file of variables leaves around a value does not belong to it.
+    let all = [("MP_USERNAME", USERNAME), ("MP_SECRET", CANARY), ("MP_PROJECT_ID", PROJECT), ("MP_REGION", "us")];
+    let base_url = format!("{}\r\n", simulator.base_url());
+    let home = Home::new().with("MP_BASE_URL", &base_url);
+    let home = all.iter().fold(home, |home, (name, value)| home.with(name, &format!("\u{feff}{value}\r\n")));
+    home.run(&["auth", "test"]).exits(0);
 }

@@ -1,0 +1,89 @@
+//! Texts that make up credentials, as editors, shells and other programs hand them over.
+
+use mixpanel_data::Secret;
+
+use crate::failure::Failure;
+use crate::text::is_unprintable;
+
+/// A service account's secret has 32 characters; a longer text is something else.
+pub(crate) const CREDENTIAL_BYTES_MAX: usize = 4 << 10;
+
+/// Returns the text without what cannot belong to it: a byte order mark before it and line ends after it.
+///
+/// # Errors
+/// Why the text cannot be a part of credentials, to follow the name of its source. The text itself is not in it.
+pub(crate) fn credential_text(bytes: &[u8]) -> Result<String, &'static str> {
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err("is UTF-16; write it as UTF-8");
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if bytes.len() > CREDENTIAL_BYTES_MAX {
+        return Err("is too long for a secret, a name or an id");
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return Err("is empty");
+    }
+    if text.trim().is_empty() {
+        return Err("is blank");
+    }
+    if text.contains(['\r', '\n']) {
+        return Err("has several lines");
+    }
+    if text.contains(|character| is_unprintable(character) || character == char::REPLACEMENT_CHARACTER) {
+        return Err("holds a control character or an invisible one");
+    }
+    if text.trim() != text {
+        return Err("begins or ends with a blank");
+    }
+    Ok(text.to_owned())
+}
+
+/// Returns the secret that came from `source`.
+///
+/// # Errors
+/// A usage error where the text cannot be a secret.
+pub(crate) fn secret_from(source: &str, bytes: &[u8]) -> Result<Secret, Failure> {
+    let text = credential_text(bytes);
+    let failed = |reason| {
+        Failure::usage(format!("the secret {reason} (it came from {source})"))
+            .hint("copy the secret of the service account once more; it is a single line of letters and digits")
+    };
+    text.map(Secret::new).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_belong_to_it_is_cut_off_and_what_cannot_be_it_is_refused() {
+        let table: [(&[u8], Result<&str, &str>); 22] = [
+            (b"abc", Ok("abc")),
+            (b"abc\n", Ok("abc")),
+            (b"abc\r\n", Ok("abc")),
+            (b"abc\r\n\r\n", Ok("abc")),
+            (b"abc\r", Ok("abc")),
+            (b"\xef\xbb\xbfabc\r\n", Ok("abc")),
+            (b"a b", Ok("a b")),
+            ("pässword".as_bytes(), Ok("pässword")),
+            (b"", Err("is empty")),
+            (b"\n", Err("is empty")),
+            (b"\xef\xbb\xbf\r\n", Err("is empty")),
+            (b" \t \n", Err("is blank")),
+            (b"a\nb", Err("has several lines")),
+            (b"a\r\nb\n", Err("has several lines")),
+            (b"a\0b", Err("holds a control character or an invisible one")),
+            (b"a\x1bb", Err("holds a control character or an invisible one")),
+            ("a\u{200b}b".as_bytes(), Err("holds a control character or an invisible one")),
+            ("a\u{fffd}b".as_bytes(), Err("holds a control character or an invisible one")),
+            (b"abc \n", Err("begins or ends with a blank")),
+            (b"ab\xe9", Err("is not UTF-8")),
+            (b"\xff\xfea\0b\0", Err("is UTF-16; write it as UTF-8")),
+            (&[b'a'; CREDENTIAL_BYTES_MAX + 1], Err("is too long for a secret, a name or an id")),
+        ];
+        for (bytes, expected) in table {
+            assert_eq!(credential_text(bytes), expected.map(str::to_owned), "{bytes:?}");
+        }
+    }
+}
