@@ -5,8 +5,9 @@ use std::future::Future;
 use mixpanel_data::{Error, ErrorKind, Workspace};
 use serde_json::{Map, Value};
 
+use crate::accounts::Accounts;
 use crate::cli::Format;
-use crate::env::Environment;
+use crate::env::{Environment, MP_REGION};
 use crate::failure::Failure;
 use crate::format::{print_record, print_records};
 use crate::output::Output;
@@ -47,14 +48,37 @@ impl Context {
 
     /// A failure of the library, where the server may be another one than Mixpanel's.
     pub(crate) fn failed(&self, headline: impl Into<String>, error: &Error) -> Failure {
+        if error.detail("fault").is_some_and(|fault| fault == "region") {
+            return Failure::unexplained(headline, error).hint(self.region_hint(None));
+        }
         match &self.settings.base_url {
-            Some(base_url) if error.kind() == ErrorKind::Unreachable => {
+            Some(base_url) if error.kind() == ErrorKind::Unreachable && error.detail("fault").is_none() => {
                 Failure::unexplained(headline, error).hint(format!(
                     "`--base-url` or MP_BASE_URL sent it to {base_url} instead of Mixpanel: is a server running there?"
                 ))
             }
             _ => Failure::library(headline, error),
         }
+    }
+
+    /// Says how to name the project's region, which Mixpanel shows in the project's settings, for this account or for the
+    /// one that is used.
+    pub(crate) fn region_hint(&self, account: Option<&str>) -> String {
+        let (settings, environment) = (&self.settings, self.environment());
+        let why = "the project lives in another region (data residency, in the project's settings in Mixpanel)";
+        let account = account.map(str::to_owned).or_else(|| settings.account.clone());
+        let account = match account {
+            None if environment.username.is_some() => return format!("{why}: set {MP_REGION} to us, eu or in"),
+            None => Accounts::load(environment, &self.output)
+                .ok()
+                .and_then(|accounts| accounts.config().default_name().map(str::to_owned))
+                .unwrap_or_else(|| "NAME".to_owned()),
+            Some(account) => account,
+        };
+        let name = shell_quoted(&account);
+        format!(
+            "{why}: `mp auth remove {name}`, then `mp auth add {name} --region eu` (or `us`, or `in`) with its user name and project"
+        )
     }
 
     /// Prints a lone result.

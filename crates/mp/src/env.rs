@@ -1,10 +1,8 @@
 //! Every environment variable that the command reads, and the only place that reads them.
-//!
-//! Proxies (`HTTPS_PROXY` and its like) are the HTTP client's business.
 
 use std::path::PathBuf;
 
-use mixpanel_data::Secret;
+use mixpanel_data::{NetworkVariables, Secret};
 
 /// The account to use, as `--account` names it.
 pub(crate) const MP_ACCOUNT: &str = "MP_ACCOUNT";
@@ -41,6 +39,8 @@ pub(crate) struct Environment {
     pub(crate) region: Option<String>,
     pub(crate) config_path: Option<PathBuf>,
     pub(crate) base_url: Option<String>,
+    /// `HTTPS_PROXY` and its like, which the library judges.
+    pub(crate) network: NetworkVariables,
     pub(crate) no_color: bool,
     pub(crate) dumb_terminal: bool,
     pub(crate) shell: Option<String>,
@@ -62,6 +62,7 @@ impl Environment {
             region: text(MP_REGION),
             config_path: path(MP_CONFIG_PATH),
             base_url: text(MP_BASE_URL),
+            network: NetworkVariables::collect(|name| std::env::var_os(name)),
             no_color: path(NO_COLOR).is_some(),
             dumb_terminal: text(TERM).is_some_and(|term| term == "dumb"),
             shell: text(SHELL),

@@ -122,8 +122,23 @@ fn a02_a_server_cannot_have_a_secret_shown() {
         use base64::Engine as _;
         base64::engine::general_purpose::STANDARD.encode(format!("{USERNAME}:{CANARY}"))
     };
+    let each = |write: fn(u8) -> String| -> [String; 2] {
+        [CANARY, basic.as_str()].map(|text| text.bytes().map(write).collect())
+    };
+    let encoded = [
+        each(|byte| format!("%{byte:02x}")),
+        each(|byte| format!("%25{byte:02X}")),
+        each(|byte| format!("&#{byte};")),
+        each(|byte| format!("&#x{byte:X};")),
+        each(|byte| format!("\\u{byte:04x}")),
+        each(|byte| format!("\\\\u{byte:04x}")),
+        each(|byte| format!("{byte:02x}")),
+        each(|byte| format!("{} ", char::from(byte))),
+        [basic.trim_end_matches('=').to_owned(), basic.replace('+', "-").replace('/', "_")],
+        [basic.to_lowercase(), basic.split_at(10).0.to_owned() + "\r\n" + basic.split_at(10).1],
+    ];
     let cut = (276..300).step_by(4).map(|length| format!("{}{CANARY}", "x".repeat(length)));
-    for echo in echoes.into_iter().chain([basic]).chain(cut) {
+    for echo in echoes.into_iter().chain([basic.clone()]).chain(encoded.into_iter().flatten()).chain(cut) {
         for (status, body) in [
             ("400 Bad Request", format!("{{\"error\": \"{echo}\"}}")),
             ("400 Bad Request", echo.clone()),
@@ -141,6 +156,8 @@ fn a02_a_server_cannot_have_a_secret_shown() {
             let run = home.run(&["auth", "test", "-v"]).exits(3).prints_nothing();
             // Not a part of it, either: the first letters would be a good start for guessing.
             assert!(!run.stderr.contains("CANARY"), "{body}: {}", run.stderr);
+            let start: String = echo.chars().take(24).collect();
+            assert!(!run.stderr.contains(&start) || start.starts_with("xxx"), "{body}: {}", run.stderr);
             assert_eq!(server.end().len(), 1);
         }
     }
