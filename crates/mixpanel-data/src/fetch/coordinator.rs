@@ -5,6 +5,7 @@
 
 mod books;
 mod faults;
+mod patience;
 mod resume;
 mod short_pages;
 
@@ -21,6 +22,7 @@ use super::outcome::Ending;
 use super::pages::{PageState, Pages};
 use super::plan::Plan;
 use super::progress::FetchEvent;
+use patience::Patience;
 use short_pages::ShortPages;
 
 pub(crate) use resume::Earlier;
@@ -76,7 +78,7 @@ pub(crate) struct Rules {
     pub(crate) workers: u32,
     /// Times that it may begin again because the session was lost.
     pub(crate) restarts_max: u32,
-    /// Longest time without a page that it waits for the quota.
+    /// Longest time without a page, whatever is waited for.
     pub(crate) max_wait: Duration,
     /// Bytes of decoded pages in flight at most, requests under way counted with the largest page seen so far.
     pub(crate) flight_bytes: usize,
@@ -133,6 +135,7 @@ pub(crate) struct Coordinator {
     /// Other processes have all places until then, and since when.
     busy: Option<(Duration, Duration)>,
     short: ShortPages,
+    patience: Patience,
     ending: Option<Ending>,
     /// When pages in flight are not waited for any more.
     stop_deadline: Option<Duration>,
@@ -168,6 +171,7 @@ impl Coordinator {
             gate: Gate::default(),
             busy: None,
             short: ShortPages::default(),
+            patience: Patience::default(),
             ending: None,
             stop_deadline: None,
             failed: BTreeMap::new(),
@@ -197,6 +201,12 @@ impl Coordinator {
 
     /// Says what to do at `now`. Ask again after every action that is not a wait.
     pub(crate) fn next(&mut self, now: Duration) -> Action {
+        self.lose_patience(now);
+        let action = self.decide_next(now);
+        patience::at_most(action, self.patience_ends(now))
+    }
+
+    fn decide_next(&mut self, now: Duration) -> Action {
         let under_way = self.in_flight + self.reading + self.writing;
         match &self.ending {
             Some(Ending::WriterFailed) => return Action::Finish,
@@ -207,6 +217,7 @@ impl Coordinator {
             None => {}
         }
         if self.gate.open_if_due(now) {
+            self.patience.wait_ended(now, self.rules.max_wait);
             self.events.push_back(FetchEvent::Resumed);
         }
         if let Some(until) = self.gate.closed_until() {
@@ -285,6 +296,7 @@ impl Coordinator {
         }
         self.reading -= 1;
         self.server_answers();
+        self.patience.page_came(now);
         self.largest_page = self.largest_page.max(facts.bytes);
         if self.plan.is_none() {
             self.make_plan(facts);
