@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use mixpanel_data::{Error, ErrorKind, Workspace};
+use mixpanel_data::{Error, ErrorKind, Region, Workspace};
 use serde_json::{Map, Value};
 
 use crate::accounts::Accounts;
@@ -65,19 +65,26 @@ impl Context {
     /// one that is used.
     pub(crate) fn region_hint(&self, account: Option<&str>) -> String {
         let (settings, environment) = (&self.settings, self.environment());
-        let why = "the project lives in another region (data residency, in the project's settings in Mixpanel)";
-        let account = account.map(str::to_owned).or_else(|| settings.account.clone());
-        let account = match account {
-            None if environment.username.is_some() => return format!("{why}: set {MP_REGION} to us, eu or in"),
-            None => Accounts::load(environment, &self.output)
-                .ok()
-                .and_then(|accounts| accounts.config().default_name().map(str::to_owned))
-                .unwrap_or_else(|| "NAME".to_owned()),
-            Some(account) => account,
+        let why = "the project seems to live in another region (its settings in Mixpanel show the data residency)";
+        let others = |region: Option<Region>| {
+            let regions = [Region::Eu, Region::In, Region::Us].into_iter().filter(|other| Some(*other) != region);
+            regions.map(Region::as_str).collect::<Vec<_>>()
         };
-        let name = shell_quoted(&account);
+        let account = account.map(str::to_owned).or_else(|| settings.account.clone());
+        if account.is_none() && environment.username.is_some() {
+            let region = environment.region.as_deref().and_then(|region| region.parse().ok());
+            return format!("{why}: set {MP_REGION} to {}", others(region).join(" or "));
+        }
+        let accounts = Accounts::load(environment, &self.output).ok();
+        let name = account.or_else(|| accounts.as_ref()?.config().default_name().map(str::to_owned));
+        let found = name.and_then(|name| Some((accounts?.get(&name).ok()?, name)));
+        let Some((credentials, name)) = found else { return format!("{why}: name it with `--region`") };
+        let regions = others(Some(credentials.region));
+        let (name, user) = (shell_quoted(&name), shell_quoted(&credentials.username));
+        let project = credentials.project_id;
         format!(
-            "{why}: `mp auth remove {name}`, then `mp auth add {name} --region eu` (or `us`, or `in`) with its user name and project"
+            "{why}: `mp auth remove {name}`, then `mp auth add {name} --username {user} --project {project} --region {}` (or `--region {}`)",
+            regions[0], regions[1]
         )
     }
 

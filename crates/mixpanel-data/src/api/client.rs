@@ -96,7 +96,7 @@ impl ApiClient {
     /// # Errors
     /// `InvalidInput` for a bad query, before any request. `Unauthorized`, `PaymentRequired`, `Forbidden`, `NotFound`,
     /// `Rejected`, `SessionLost`: at once. `RateLimited`, `ServerError`, `Unreachable`, `UnexpectedReply`: after the
-    /// last attempt.
+    /// last attempt, or when all attempts together have taken [`Timeouts::call`](super::Timeouts::call).
     ///
     /// # Cancellation
     /// Dropping the future abandons the request; the server may count it all the same.

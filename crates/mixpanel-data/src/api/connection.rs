@@ -117,7 +117,10 @@ impl Route<'_> {
                 Some(status) => self.refused_with(proxy, status),
                 None => down("the proxy refused to connect, or does not speak HTTP"),
             },
-            "unexpected end of file" => down("the proxy closed the connection instead of an answer"),
+            "failed parsing server response" => down("the proxy does not answer as a SOCKS proxy does"),
+            "unexpected end of file" | "io error during SOCKS handshake" => {
+                down("the proxy closed the connection instead of an answer")
+            }
             "proxy response headers too long" => down("the proxy does not answer as an HTTP proxy does"),
             "connection not allowed by ruleset" | "connection not allowed" => self.proxy_failure(
                 FailureKind::ProxyRefused { status: None },

@@ -149,7 +149,7 @@ proptest! {
         prop_assume!(secret.bytes().filter(u8::is_ascii_alphanumeric).count() >= 10);
         let redactor = Redactor::new([(USER, secret.as_str())]);
         let pair = format!("{USER}:{secret}");
-        let echo = [secret.clone(), STANDARD.encode(&pair), pair][echo].clone();
+        let echo = [secret, STANDARD.encode(&pair), pair][echo].clone();
         let encoded = picks.iter().fold(echo, |text, pick| CODINGS[*pick].1(&text));
         let shown = redactor.quote(&format!("{before}: {encoded}"));
         let names: String = picks.iter().fold(String::new(), |mut names, pick| {

@@ -181,7 +181,10 @@ fn an_account_of_another_region_is_told_which_command_helps() {
     let add = ["auth", "add", "my work", "-u", "someone", "-p", "12345", "-r", "us", "--secret-stdin"];
     home.run_with_input(&add, crate::support::CANARY).exits(0);
     for arguments in [&["auth", "test", "my work"][..], &["fetch", "profiles", "-q"]] {
-        home.run(arguments).exits(3).says(&["auth remove \"my work\"", "auth add \"my work\" --region eu"]);
+        home.run(arguments).exits(3).says(&[
+            "auth remove 'my work'",
+            "auth add 'my work' --username someone --project 12345 --region eu` (or `--region in`)",
+        ]);
     }
     // A filter that speaks of regions is still a filter.
     let text = "{\"error\":\"unknown property region in properties[\\\"cluster\\\"]\"}";

@@ -60,6 +60,7 @@ const ENTITIES: [(&str, &str); 36] = [
 pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
     let mut found = vec![unescaped(text, percent), unescaped(text, html), unescaped(text, backslash)];
     found.push(unescaped(text, quoted_printable));
+    found.push(text.iter().copied().filter(|byte| !is_blank(*byte)).collect());
     found.push(text.iter().copied().filter(|byte| !is_filler(*byte)).collect());
     found.extend(hexadecimal(text));
     found.extend(numbers(text));
@@ -68,9 +69,9 @@ pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// Returns the letters and digits in lower case, and what is not ASCII.
+/// Returns the letters and digits of ASCII in lower case.
 pub(super) fn letters(text: &[u8]) -> Vec<u8> {
-    text.iter().filter(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii()).map(u8::to_ascii_lowercase).collect()
+    text.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect()
 }
 
 /// Writes a text as it stands in a URL.
@@ -80,9 +81,14 @@ pub(super) fn percent_encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, &KEPT).to_string()
 }
 
-/// What may stand between the parts of something that was split.
+/// Blanks and control characters may stand between the parts of something that was split.
+fn is_blank(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte.is_ascii_control()
+}
+
+/// What else may, with the quotation marks of code.
 fn is_filler(byte: u8) -> bool {
-    byte.is_ascii_whitespace() || byte.is_ascii_control() || matches!(byte, b'"' | b'\'' | b',' | b'`' | b'\\')
+    is_blank(byte) || matches!(byte, b'"' | b'\'' | b',' | b'`' | b'\\')
 }
 
 /// Replaces what `read` recognises at the beginning of a rest of the text, and says how long it was.

@@ -11,6 +11,9 @@ use super::{Action, Coordinator};
 /// more than this.
 const GRACE_MAX: Duration = Duration::from_secs(10);
 
+/// Whoever wants no wait at all still wants requests to be answered.
+const REQUEST_WITHOUT_WAIT: Duration = Duration::from_secs(30);
+
 /// Since when no page has come.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
@@ -38,12 +41,17 @@ impl Patience {
 }
 
 impl Coordinator {
-    /// Until when a page must come. A planned wait and one for other processes have ends of their own.
+    /// Until when a page must come. A planned wait and one for other processes have ends of their own, and a page that is
+    /// read or written has come.
     pub(super) fn patience_ends(&self, now: Duration) -> Option<Duration> {
-        let waits_otherwise =
-            self.gate.closed_until().is_some() || self.busy.is_some_and(|(until, _)| now < until) || self.writing > 0;
-        let ends = self.patience.since.saturating_add(self.rules.max_wait).max(self.patience.not_before);
-        (self.ending.is_none() && !waits_otherwise).then_some(ends)
+        let waits_otherwise = self.gate.closed_until().is_some() || self.busy.is_some_and(|(until, _)| now < until);
+        let is_here = self.reading + self.writing > 0;
+        let ends = self.patience.since.saturating_add(self.patience_limit()).max(self.patience.not_before);
+        (self.ending.is_none() && !waits_otherwise && !is_here).then_some(ends)
+    }
+
+    fn patience_limit(&self) -> Duration {
+        if self.rules.max_wait.is_zero() { REQUEST_WITHOUT_WAIT } else { self.rules.max_wait }
     }
 
     /// Ends the fetch if no page came for too long: requests under way are not waited for, whatever they hang in.
@@ -51,10 +59,10 @@ impl Coordinator {
         if self.writing > 0 {
             self.patience.page_came(now);
         }
-        if !self.patience_ends(now).is_some_and(|ends| now >= ends) {
+        if self.patience_ends(now).is_none_or(|ends| now < ends) {
             return;
         }
-        let limit = self.rules.max_wait.as_secs_f64();
+        let limit = self.patience_limit().as_secs_f64();
         let failure = match self.patience.last.take() {
             Some(last) => Failure {
                 message: format!("{} (no page came within {limit} s, the limit for waiting)", last.message),
