@@ -309,8 +309,13 @@ fn names_other_region(said: &str) -> bool {
         "to this",
     ];
     let said = said.to_lowercase().replace(['"', '\'', '`'], "");
+    let names_project =
+        ["project id", "project_id", "project is", "this project", "the project", "project was", "project not"];
+    let speaks_of_both = PLACES.iter().any(|place| said.contains(place))
+        && names_project.iter().any(|words| said.contains(words))
+        && !said.contains("propert");
     let names_place = LINKS.iter().any(|link| PLACES.iter().any(|place| said.contains(&format!("{link} {place}"))));
-    said.contains("project") && names_place
+    (said.contains("project") && names_place) || speaks_of_both
 }
 
 /// The one documented text, and what else a server may say of a session it does not know (API facts 1.5).
@@ -323,4 +328,27 @@ fn names_lost_session(said: &str) -> bool {
 
 fn too_slow(what: &str, limit: Duration) -> Failure {
     Failure::new(FailureKind::Timeout, format!("{what} did not come within {} s", limit.as_secs_f64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_a_project_of_another_region() {
+        for (said, expected) in [
+            ("invalid project id for cluster.", true),
+            ("Invalid project_id for EU cluster", true),
+            ("Project 7 not found in this region", true),
+            ("this project is hosted in our EU data center", true),
+            ("the project's data residency is IN", true),
+            ("project belongs to a different cluster", true),
+            ("unknown property region in properties[\"cluster\"] of project 7", false),
+            ("invalid project id", false),
+            ("Unable to authenticate request", false),
+            ("no such region", false),
+        ] {
+            assert_eq!(names_other_region(said), expected, "{said}");
+        }
+    }
 }

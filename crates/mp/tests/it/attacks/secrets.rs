@@ -163,6 +163,43 @@ fn a02_a_server_cannot_have_a_secret_shown() {
     }
 }
 
+/// Not only the text of an error gets into messages.
+#[test]
+fn a02_no_part_of_a_reply_carries_a_secret_into_a_message() {
+    use base64::Engine as _;
+    let basic = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("{USERNAME}:{CANARY}"));
+    let digits: String = CANARY.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let percent: String = CANARY.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    for echo in [basic, digits, percent] {
+        for (status, headers, body) in [
+            ("302 Found", format!("Location: http://{echo}.example.org/\r\n"), String::new()),
+            ("200 OK", format!("Content-Encoding: {echo}\r\n"), "[]".to_owned()),
+            ("200 OK", String::new(), format!("<html><title>{echo}</title>")),
+            ("200 OK", String::new(), format!("{{\"error\": \"{echo}\"}}")),
+            ("200 OK", String::new(), format!("{{\"results\": \"{echo}\"}}")),
+            ("200 OK", String::new(), format!("\"{echo}\"")),
+            (&format!("500 {echo}"), String::new(), echo.clone()),
+            ("429 Too Many Requests", format!("Retry-After: {echo}\r\n"), echo.clone()),
+        ] {
+            let server = Recorder::start(&[reply(status, &headers, &body)]);
+            let home = Home::new()
+                .with("MP_BASE_URL", &server.base_url())
+                .with("MP_USERNAME", USERNAME)
+                .with("MP_SECRET", CANARY)
+                .with("MP_PROJECT_ID", PROJECT)
+                .with("MP_REGION", "us");
+            for arguments in [
+                &["auth", "test", "-vv", "--max-wait", "100ms"][..],
+                &["fetch", "profiles", "-vv", "--max-wait", "300ms"],
+            ] {
+                let run = home.run(arguments).prints_nothing();
+                assert!(!run.stderr.to_ascii_lowercase().contains(&echo[..16].to_ascii_lowercase()), "{}", run.stderr);
+            }
+            drop(server.end());
+        }
+    }
+}
+
 /// Runs a fetch that has begun and may write core files as large as it likes.
 fn fetching(home: &Home, limits: &str) -> Running {
     let direct = home.command(&["fetch", "profiles", "--parallel", "-vv"]);
