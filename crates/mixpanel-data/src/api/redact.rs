@@ -20,6 +20,8 @@ const WITHHELD: &str = "(its text is not shown, because it may hold the credenti
 const DEPTH_MAX: u32 = 6;
 /// Results of decoding that are looked at; a text that has more is not shown.
 const RESULTS_MAX: usize = 2_000;
+/// Characters of a text that are decoded.
+const JUDGED_CHARS: usize = 4096;
 /// As much of a secret, in characters, gives it away; a shorter one counts as a whole.
 const PART_CHARS: usize = 8;
 /// As much of an encoded pair of credentials, in a case that cannot be decoded any more, gives it away.
@@ -63,9 +65,9 @@ impl Redactor {
     /// Makes a text of a server fit for a message: without what is secret, on one line, and short.
     pub(super) fn quote(&self, said: &str) -> String {
         let masked = self.literal.iter().fold(said.to_owned(), |said, form| said.replace(form.as_str(), HIDDEN));
-        // Judged is what is shown, and the whole: of a secret that is cut off, the beginning is secret as well.
+        // Judged is what is shown, and what follows it: of a secret that is cut off, the beginning is secret as well.
         let shown = excerpt(&masked);
-        let judged: String = masked.chars().take(2 * crate::limits::ERROR_EXCERPT_CHARS).collect();
+        let judged: String = masked.chars().take(JUDGED_CHARS).collect();
         if self.gives_away(shown.as_bytes()) || self.gives_away(judged.as_bytes()) {
             WITHHELD.to_owned()
         } else {
