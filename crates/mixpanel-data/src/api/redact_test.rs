@@ -136,7 +136,7 @@ fn short_and_odd_secrets_are_hidden_too() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     /// Whatever codings are put around it, in whatever text.
     #[test]
