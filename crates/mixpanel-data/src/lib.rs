@@ -32,7 +32,7 @@
 //! Where to read on: [`ProfileFetch`] and [`ProfileQuery`] say what can be asked for, [`ProfileFetchResult`] what comes
 //! back, [`Error`] and [`ErrorKind`] what can go wrong, and [`limits`] every number. [`ApiClient`] fetches single pages
 //! without storing them. The library needs a Tokio runtime for whatever is `async`; it never prints, and it reads neither
-//! the environment nor the home directory; its HTTP client honours the system's proxy settings, `HTTPS_PROXY` included.
+//! the environment nor the home directory: what the environment says of proxies is passed on in [`NetworkVariables`].
 
 mod api;
 #[cfg(feature = "benchmarks")]
@@ -52,7 +52,7 @@ mod store;
 mod types;
 mod workspace;
 
-pub use api::{ApiClient, ApiOptions, Quota, Timeouts};
+pub use api::{ApiClient, ApiOptions, NetworkVariables, Quota, Timeouts};
 pub use credentials::{Credentials, ProjectId, Region, Secret};
 pub use error::{Error, ErrorKind, Result};
 pub use fetch::{FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch};

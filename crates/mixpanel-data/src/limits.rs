@@ -69,6 +69,9 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time for one whole page.
 pub const PAGE_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// Longest time for a call that is not a fetch, with all its attempts and pauses.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
 /// Bytes of one decoded page at most. A page of 40,000 profiles of 1 KB is 40 MB.
 pub const PAGE_BYTES_MAX: usize = 64 << 20;
 
@@ -129,7 +132,7 @@ pub const RATE_LIMIT_BACKOFF_INITIAL: Duration = Duration::from_secs(1);
 /// any.
 pub const RATE_LIMIT_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Longest time that a run waits for the quota without a page coming (reliability, P10).
+/// Longest time that a run waits without a page coming, whatever it waits for.
 pub const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// How far before the start of the last load "since the last load" reaches. `$last_seen` has no time zone (API facts 1.4),

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::api::{ApiClient, ApiOptions, Quota, Timeouts, check_base_url};
+use crate::api::{ApiClient, ApiOptions, NetworkVariables, Quota, Timeouts, check_base_url};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{FetcherService, ProfileFetch, ResumeFetch, plan_fetch, stream_profiles, unfinished_runs};
@@ -67,6 +67,14 @@ impl Workspace {
     #[must_use]
     pub fn with_quota(mut self, quota: Quota) -> Self {
         self.options.quota = quota;
+        self
+    }
+
+    /// Passes on what the environment says of proxies and certificates; by default Mixpanel is reached directly. What cannot
+    /// be used is refused, with `InvalidInput`, by every call that would send something to Mixpanel.
+    #[must_use]
+    pub fn with_network(mut self, network: NetworkVariables) -> Self {
+        self.options.network = network;
         self
     }
 

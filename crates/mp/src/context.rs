@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
-use mixpanel_data::{Error, ErrorKind, Workspace};
+use mixpanel_data::{Error, ErrorKind, Region, Workspace};
 use serde_json::{Map, Value};
 
+use crate::accounts::Accounts;
 use crate::cli::Format;
-use crate::env::Environment;
+use crate::env::{Environment, MP_REGION};
 use crate::failure::Failure;
 use crate::format::{print_record, print_records};
 use crate::output::Output;
@@ -53,14 +54,44 @@ impl Context {
 
     /// A failure of the library, where the server may be another one than Mixpanel's.
     pub(crate) fn failed(&self, headline: impl Into<String>, error: &Error) -> Failure {
+        if error.detail("fault").is_some_and(|fault| fault == "region") {
+            return Failure::unexplained(headline, error).hint(self.region_hint(None));
+        }
         match &self.settings.base_url {
-            Some(base_url) if error.kind() == ErrorKind::Unreachable => {
+            Some(base_url) if error.kind() == ErrorKind::Unreachable && error.detail("fault").is_none() => {
                 Failure::unexplained(headline, error).hint(format!(
                     "`--base-url` or MP_BASE_URL sent it to {base_url} instead of Mixpanel: is a server running there?"
                 ))
             }
             _ => Failure::library(headline, error),
         }
+    }
+
+    /// Says how to name the project's region, which Mixpanel shows in the project's settings, for this account or for the
+    /// one that is used.
+    pub(crate) fn region_hint(&self, account: Option<&str>) -> String {
+        let (settings, environment) = (&self.settings, self.environment());
+        let why = "the project seems to live in another region (its settings in Mixpanel show the data residency)";
+        let others = |region: Option<Region>| {
+            let regions = [Region::Eu, Region::In, Region::Us].into_iter().filter(|other| Some(*other) != region);
+            regions.map(Region::as_str).collect::<Vec<_>>()
+        };
+        let account = account.map(str::to_owned).or_else(|| settings.account.clone());
+        if account.is_none() && environment.username.is_some() {
+            let region = environment.region.as_deref().and_then(|region| region.parse().ok());
+            return format!("{why}: set {MP_REGION} to {}", others(region).join(" or "));
+        }
+        let accounts = Accounts::load(environment, &self.output).ok();
+        let name = account.or_else(|| accounts.as_ref()?.config().default_name().map(str::to_owned));
+        let found = name.and_then(|name| Some((accounts?.get(&name).ok()?, name)));
+        let Some((credentials, name)) = found else { return format!("{why}: name it with `--region`") };
+        let regions = others(Some(credentials.region));
+        let (name, user) = (shell_quoted(&name), shell_quoted(&credentials.username));
+        let project = credentials.project_id;
+        format!(
+            "{why}: `mp auth remove {name}`, then `mp auth add {name} --username {user} --project {project} --region {}` (or `--region {}`)",
+            regions[0], regions[1]
+        )
     }
 
     /// Prints a lone result.

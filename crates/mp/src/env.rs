@@ -1,11 +1,9 @@
 //! Every environment variable that the command reads, and the only place that reads them.
-//!
-//! Proxies (`HTTPS_PROXY` and its like) are the HTTP client's business.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use mixpanel_data::Secret;
+use mixpanel_data::{NetworkVariables, Secret};
 
 use crate::credential_text::credential_text;
 use crate::failure::Failure;
@@ -56,6 +54,8 @@ pub(crate) struct Environment {
     pub(crate) region: Option<String>,
     pub(crate) config_path: Option<PathBuf>,
     pub(crate) base_url: Option<String>,
+    /// `HTTPS_PROXY` and its like, which the library judges.
+    pub(crate) network: NetworkVariables,
     pub(crate) no_color: bool,
     pub(crate) dumb_terminal: bool,
     pub(crate) shell: Option<String>,
@@ -92,6 +92,7 @@ impl Environment {
                 }
                 path
             },
+            network: NetworkVariables::collect(|name| std::env::var_os(name)),
             no_color: path(NO_COLOR).is_some(),
             dumb_terminal: text(TERM).is_some_and(|term| term == "dumb"),
             shell: text(SHELL),

@@ -176,6 +176,11 @@ fn exit_of(kind: ErrorKind) -> Exit {
 /// What to do about an error, by its kind. Errors whose message says it have no entry, and where pages are on disk, going
 /// on with them is somebody else's hint.
 fn hint_of(error: &Error) -> Option<String> {
+    if let Some(hint) =
+        error.detail("fault").and_then(serde_json::Value::as_str).and_then(|fault| fault_hint(fault, error))
+    {
+        return Some(hint);
+    }
     let pages_remain = error.run_id().is_some();
     let hint = match error.kind() {
         ErrorKind::SessionLost | ErrorKind::Incomplete if pages_remain => return None,
@@ -227,6 +232,30 @@ fn storage_hint(error: &Error) -> String {
     let hint = errno_of(error).and_then(file_hint);
     hint.unwrap_or_else(|| {
         "check that the directory exists and that you may write to it, or name another file with `--db`".to_owned()
+    })
+}
+
+/// What to do about an error that names what is at fault.
+fn fault_hint(fault: &str, error: &Error) -> Option<String> {
+    let variable = error.detail("variable").and_then(serde_json::Value::as_str).unwrap_or("HTTPS_PROXY");
+    Some(match fault {
+        "proxy_setting" if variable.eq_ignore_ascii_case("NO_PROXY") => {
+            format!("correct {variable}, such as `localhost,.example.org`, or unset it")
+        }
+        "proxy_setting" => format!(
+            "correct {variable}, such as `http://user:password@proxy.example.org:3128`, or unset it if no proxy is needed; in a user name or password `@` is written %40, `:` %3A and `/` %2F"
+        ),
+        "proxy" => "check that the proxy is running and may connect to Mixpanel, and its setting (HTTPS_PROXY, ALL_PROXY, NO_PROXY)".to_owned(),
+        "proxy_credentials" => {
+            "check the user name and password in the proxy's setting; `@` is written %40 there, `:` %3A and `/` %2F".to_owned()
+        }
+        "clock" => {
+            "check the date and time of this machine; if they are right, whoever runs the server has to renew its certificate".to_owned()
+        }
+        "issuer" => "if a proxy of your network opens TLS, name a file with the certificate of its authority in SSL_CERT_FILE; otherwise do not go on: somebody else may have answered".to_owned(),
+        "certificate" => "check which server answers under this name: a proxy, a log-in page of the network or a wrong entry in DNS may be in between".to_owned(),
+        "certificate_file" => format!("correct {variable}, or unset it to use the certificates of this machine"),
+        _ => return None,
     })
 }
 

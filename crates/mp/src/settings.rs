@@ -139,6 +139,7 @@ impl Settings {
             None => self.default_database(&identity.credentials.project_id)?,
         };
         let workspace = Workspace::new(identity.credentials.clone(), database);
+        let workspace = workspace.with_network(self.environment.network.clone());
         let workspace = match &self.environment.home {
             Some(home) => workspace.with_state_folder(home.join(".mp").join("state")),
             None => {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::Read;
 
-use flate2::read::MultiGzDecoder;
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 
@@ -11,25 +11,46 @@ use crate::limits::{COMPRESSION_RATIO_MAX, ERROR_BODY_BYTES_MAX, ERROR_EXCERPT_C
 
 use super::failure::{Failure, FailureKind};
 
-/// Undoes the one compression that was offered.
+/// Codings on top of each other that are undone.
+const CODINGS_MAX: usize = 2;
+
+/// Undoes the codings that `Content-Encoding` lists, the last one first (RFC 9110, 8.4). Only gzip was offered; a server or
+/// something in between may still use `deflate`, which needs nothing more, and names are read in any case.
 ///
 /// # Errors
-/// `BadReply` for another coding, for a damaged one, or when the text is larger than a page may be or larger than such
-/// text can be compressed.
+/// `BadReply` for another coding, which is named, for a damaged one, or when the text is larger than a page may be or larger
+/// than such text can be compressed.
 pub(super) fn decode(headers: &HeaderMap, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
-    let codings: Vec<&str> = headers.get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
-    match codings.as_slice() {
-        [] | ["identity" | ""] => Ok(bytes),
-        ["gzip" | "x-gzip"] => gunzip(&bytes),
-        _ => Err(Failure::new(FailureKind::BadReply, "the reply is compressed in a way that was not offered")),
+    let bad = |message: String| Err(Failure::new(FailureKind::BadReply, message));
+    let list = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let list = list.collect::<Vec<_>>().join(",").to_ascii_lowercase();
+    let codings: Vec<&str> =
+        list.split(',').map(str::trim).filter(|coding| !matches!(*coding, "" | "identity")).collect();
+    if codings.len() > CODINGS_MAX {
+        return bad(format!("the reply is compressed {} times", codings.len()));
     }
+    let mut bytes = bytes;
+    for coding in codings.into_iter().rev() {
+        bytes = match coding {
+            "gzip" | "x-gzip" => inflate(&bytes, MultiGzDecoder::new(bytes.as_slice()))?,
+            // Some servers leave out the frame that the standard asks for.
+            "deflate" => match inflate(&bytes, ZlibDecoder::new(bytes.as_slice())) {
+                Ok(text) => text,
+                Err(_) => inflate(&bytes, DeflateDecoder::new(bytes.as_slice()))?,
+            },
+            other => {
+                return bad(format!("the reply is compressed with `{}`, and only gzip was offered", excerpt(other)));
+            }
+        };
+    }
+    Ok(bytes)
 }
 
-fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+fn inflate(bytes: &[u8], decoder: impl Read) -> Result<Vec<u8>, Failure> {
     let by_ratio = bytes.len().saturating_mul(COMPRESSION_RATIO_MAX).max(1 << 20);
     let most = by_ratio.min(PAGE_BYTES_MAX);
     let mut text = Vec::with_capacity(bytes.len().saturating_mul(8).min(most));
-    MultiGzDecoder::new(bytes)
+    decoder
         .take(most as u64 + 1)
         .read_to_end(&mut text)
         .map_err(|error| Failure::new(FailureKind::BadReply, format!("the compressed reply is damaged: {error}")))?;
@@ -102,13 +123,59 @@ mod tests {
         HeaderMap::from_iter([(CONTENT_ENCODING, coding.parse().unwrap())])
     }
 
-    #[test]
-    fn decodes_gzip_and_nothing_else() {
-        assert_eq!(decode(&encoded("gzip"), gzip(b"text")).unwrap(), b"text");
-        assert_eq!(decode(&HeaderMap::new(), b"text".to_vec()).unwrap(), b"text");
-        for coding in ["br", "zstd", "gzip, gzip", "deflate"] {
-            assert!(decode(&encoded(coding), gzip(b"text")).is_err(), "{coding}");
+    fn deflated(text: &[u8], with_frame: bool) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let level = flate2::Compression::default();
+        if with_frame {
+            flate2::read::ZlibEncoder::new(text, level).read_to_end(&mut bytes).unwrap();
+        } else {
+            flate2::read::DeflateEncoder::new(text, level).read_to_end(&mut bytes).unwrap();
         }
+        bytes
+    }
+
+    #[test]
+    fn undoes_what_the_standard_allows_in_whatever_form() {
+        let once = gzip(b"text");
+        for coding in [
+            "gzip",
+            "GZIP",
+            "Gzip",
+            "x-gzip",
+            "X-GZip",
+            " gzip ",
+            "gzip, identity",
+            "identity,gzip",
+            ", gzip,,",
+            "gzip\t",
+        ] {
+            assert_eq!(decode(&encoded(coding), once.clone()).unwrap(), b"text", "{coding:?}");
+        }
+        for coding in ["identity", "", " ", "Identity, identity", ",,"] {
+            assert_eq!(decode(&encoded(coding), b"text".to_vec()).unwrap(), b"text", "{coding:?}");
+        }
+        assert_eq!(decode(&HeaderMap::new(), b"text".to_vec()).unwrap(), b"text");
+        assert_eq!(decode(&encoded("gzip, GZIP"), gzip(&once)).unwrap(), b"text");
+        assert_eq!(decode(&encoded("deflate, gzip"), gzip(&deflated(b"text", true))).unwrap(), b"text");
+        for with_frame in [true, false] {
+            assert_eq!(decode(&encoded("Deflate"), deflated(b"text", with_frame)).unwrap(), b"text");
+        }
+        let mut repeated = encoded("identity");
+        repeated.append(CONTENT_ENCODING, "".parse().unwrap());
+        repeated.append(CONTENT_ENCODING, "GZip".parse().unwrap());
+        assert_eq!(decode(&repeated, once).unwrap(), b"text");
+    }
+
+    #[test]
+    fn names_the_coding_that_it_does_not_know() {
+        for coding in ["br", "zstd", "compress", "gzip, BR", "br, gzip", "gzip;q=1", "gzipp", "aes128gcm"] {
+            let message = decode(&encoded(coding), gzip(b"text")).unwrap_err().message;
+            let named = coding.to_ascii_lowercase().replace("gzip, ", "").replace(", gzip", "");
+            assert!(message.contains(&format!("`{named}`")), "{coding}: {message}");
+        }
+        let foreign = HeaderMap::from_iter([(CONTENT_ENCODING, http::HeaderValue::from_bytes(b"g\xffip").unwrap())]);
+        assert!(decode(&foreign, gzip(b"text")).is_err());
+        assert!(decode(&encoded("gzip, gzip, gzip"), gzip(b"text")).unwrap_err().message.contains("3 times"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Sends one request at a time and says what came of it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
@@ -98,7 +98,7 @@ impl ApiClient {
     /// # Errors
     /// `InvalidInput` for a bad query, before any request. `Unauthorized`, `PaymentRequired`, `Forbidden`, `NotFound`,
     /// `Rejected`, `SessionLost`: at once. `RateLimited`, `ServerError`, `Unreachable`, `UnexpectedReply`: after the
-    /// last attempt.
+    /// last attempt, or when all attempts together have taken [`Timeouts::call`](super::Timeouts::call).
     ///
     /// # Cancellation
     /// Dropping the future abandons the request; the server may count it all the same.
@@ -116,21 +116,22 @@ impl ApiClient {
             return Err(Error::invalid("pages after the first need the session id that page 0 returned"));
         }
         let class = if session_id.is_some() { RequestClass::Session } else { RequestClass::Opening };
-        let mut attempt = 1;
-        let body = loop {
-            let reply = self.counted(class, self.request_body(&request, page, session_id)).await?;
-            let outcome = match reply {
-                Ok(body) => self.read_in_background(body, RecordForm::Row).await,
-                Err(failure) => Err(failure),
-            };
-            match outcome {
-                Ok(reply) => break reply.body,
-                Err(failure) => {
-                    pause_or_give_up(failure, attempt).await?;
-                    attempt += 1;
+        let last = LastFailure::default();
+        let attempts = async {
+            let mut attempt = 1;
+            loop {
+                let outcome = match self.counted(class, self.request_body(&request, page, session_id)).await? {
+                    Ok(body) => self.read_in_background(body, RecordForm::Row).await,
+                    Err(failure) => Err(failure),
+                };
+                match outcome {
+                    Ok(reply) => return Ok(reply.body),
+                    Err(failure) => pause_or_give_up(failure, attempt, &last).await?,
                 }
+                attempt += 1;
             }
         };
+        let body = self.in_time(attempts, &last).await?;
         let page_size = body.page_size.unwrap_or(PAGE_SIZE_DEFAULT);
         Ok(ProfilePageResult {
             has_more: body.rows.received() as u64 >= page_size,
@@ -151,22 +152,35 @@ impl ApiClient {
     /// # Cancellation
     /// Dropping the future abandons the request.
     pub async fn event_names(&self) -> Result<Vec<String>> {
-        let mut attempt = 1;
-        loop {
-            let request = self.transport.request(Method::GET, Endpoint::EventNames, None);
-            let outcome = self.counted(RequestClass::Opening, request).await?.and_then(|body| {
-                serde_json::from_slice(&body).map_err(|error| {
-                    // The reason may show a part of the reply.
-                    let reason = self.transport.quote(&error.to_string());
-                    Failure::new(FailureKind::BadReply, format!("the reply is no list of event names: {reason}"))
-                })
-            });
-            match outcome {
-                Ok(names) => return Ok(names),
-                Err(failure) => pause_or_give_up(failure, attempt).await?,
+        let last = LastFailure::default();
+        let attempts = async {
+            let mut attempt = 1;
+            loop {
+                let request = self.transport.request(Method::GET, Endpoint::EventNames, None);
+                let outcome = self.counted(RequestClass::Opening, request).await?.and_then(|body| {
+                    serde_json::from_slice(&body).map_err(|error| {
+                        // The reason may show a part of the reply.
+                        let reason = self.transport.quote(&error.to_string());
+                        Failure::new(FailureKind::BadReply, format!("the reply is no list of event names: {reason}"))
+                    })
+                });
+                match outcome {
+                    Ok(names) => return Ok(names),
+                    Err(failure) => pause_or_give_up(failure, attempt, &last).await?,
+                }
+                attempt += 1;
             }
-            attempt += 1;
-        }
+        };
+        self.in_time(attempts, &last).await
+    }
+
+    /// Waits for all attempts of a call together, for as long as it may take.
+    async fn in_time<T>(&self, attempts: impl Future<Output = Result<T>>, last: &LastFailure) -> Result<T> {
+        let limit = self.transport.call_limit();
+        tokio::time::timeout(limit, attempts).await.unwrap_or_else(|_| {
+            let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Err(self.transport.out_of_time(last, limit).into_error())
+        })
     }
 
     /// Makes one attempt at one page, without the quota, and returns the decoded reply.
@@ -277,11 +291,15 @@ fn read_page(body: &[u8], form: RecordForm) -> Result<PageReply, Failure> {
     Ok(PageReply { body: page, bytes: body.len() })
 }
 
+/// Why the last attempt of a call failed that has come to an end.
+type LastFailure = Mutex<Option<Failure>>;
+
 /// Sleeps before the next attempt, or returns the failure as the final error.
-async fn pause_or_give_up(failure: Failure, attempt: u32) -> Result<()> {
+async fn pause_or_give_up(failure: Failure, attempt: u32, last: &LastFailure) -> Result<()> {
     match decide(&failure, attempt, clock::random_fraction()) {
         Decision::Retry(pause) | Decision::Pause(pause) => {
             tracing::debug!(attempt, ?pause, "{failure}; trying again");
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
             tokio::time::sleep(pause).await;
             Ok(())
         }

@@ -10,6 +10,7 @@ use crate::credentials::Region;
 use crate::error::{Error, Result};
 use crate::limits;
 
+use super::network::NetworkVariables;
 use super::quota::Quota;
 
 /// How an [`ApiClient`](super::ApiClient) reaches the server. The default is Mixpanel itself, with the documented limits.
@@ -23,6 +24,9 @@ pub struct ApiOptions {
     pub state_folder: Option<PathBuf>,
     /// The quota to keep to.
     pub quota: Quota,
+    /// What the environment says of proxies and certificates; by default nothing, so that Mixpanel is reached directly.
+    /// A server on this machine is never reached through a proxy.
+    pub network: NetworkVariables,
 }
 
 /// How long the parts of a request may take.
@@ -36,6 +40,9 @@ pub struct Timeouts {
     pub idle: Duration,
     /// A whole reply; default [`limits::PAGE_TIMEOUT`].
     pub page: Duration,
+    /// A call that is not a fetch, such as a test of credentials, with all its attempts and pauses; default
+    /// [`limits::CALL_TIMEOUT`]. For a fetch there is `max_wait`.
+    pub call: Duration,
 }
 
 impl Default for Timeouts {
@@ -45,6 +52,7 @@ impl Default for Timeouts {
             first_byte: limits::FIRST_BYTE_TIMEOUT,
             idle: limits::IDLE_TIMEOUT,
             page: limits::PAGE_TIMEOUT,
+            call: limits::CALL_TIMEOUT,
         }
     }
 }
@@ -119,6 +127,11 @@ impl Server {
     /// Says whether it is spoken to without TLS.
     pub(super) fn is_plain(&self) -> bool {
         self.root.scheme() == "http"
+    }
+
+    /// Returns the host without its port.
+    pub(super) fn host_name(&self) -> &str {
+        self.root.host_str().unwrap_or_default()
     }
 
     /// Returns the host, with the port if it is not the scheme's own.

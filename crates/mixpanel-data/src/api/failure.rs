@@ -20,18 +20,24 @@ pub(crate) enum FailureKind {
     Forbidden,
     /// 404.
     NotFound,
+    /// A 4xx that says that the project lives in another region.
+    WrongRegion { status: u16 },
     /// Another 4xx, or a redirect.
     Rejected(u16),
     /// The session of the request is unknown, or the reply belongs to another one.
     SessionLost,
     /// 429.
     RateLimited { kind: RateLimitKind, retry_after: Option<Duration> },
-    /// 5xx.
+    /// 5xx, or a 4xx that may be over in a moment.
     Server { status: u16, retry_after: Option<Duration> },
     /// Nothing came in time.
     Timeout,
-    /// No connection: the request did not leave this machine.
+    /// No connection: the server did not get the request.
     Unreachable,
+    /// The proxy in between does not let the request through, and says so.
+    ProxyRefused { status: Option<u16> },
+    /// The certificate of the server was refused, so that it was told nothing.
+    Untrusted,
     /// A connection that broke.
     Connection,
     /// A complete reply that is not a page.
@@ -43,20 +49,63 @@ pub(crate) enum FailureKind {
 impl FailureKind {
     /// Says whether no request of this run can succeed any more.
     pub(crate) fn ends_the_run(self) -> bool {
-        matches!(self, Self::Unauthorized { .. } | Self::PaymentRequired | Self::Forbidden)
+        matches!(self, Self::Unauthorized { .. } | Self::PaymentRequired | Self::Forbidden | Self::ProxyRefused { .. })
     }
 
     /// Says whether the server counts such a request towards the quota (API facts 2.1).
     pub(crate) fn is_counted(self) -> bool {
         !matches!(
             self,
-            Self::Unauthorized { status: 401 } | Self::PaymentRequired | Self::RateLimited { .. } | Self::Unreachable
+            Self::Unauthorized { status: 401 }
+                | Self::PaymentRequired
+                | Self::RateLimited { .. }
+                | Self::Unreachable
+                | Self::ProxyRefused { .. }
+                | Self::Untrusted
         )
     }
 
     /// Says whether a reply came, so that it is known when the server saw the request.
     pub(crate) fn was_answered(self) -> bool {
-        !matches!(self, Self::Timeout | Self::Connection | Self::Unreachable | Self::Internal)
+        !matches!(
+            self,
+            Self::Timeout
+                | Self::Connection
+                | Self::Unreachable
+                | Self::ProxyRefused { .. }
+                | Self::Untrusted
+                | Self::Internal
+        )
+    }
+}
+
+/// What is to be corrected, where the kind of a failure does not say it. It is the detail `fault` of the error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The proxy, or its setting.
+    Proxy,
+    /// The user name or password in the proxy's setting.
+    ProxyCredentials,
+    /// The region of the credentials.
+    Region,
+    /// The clock of this machine, or a certificate that is too old or too new.
+    Clock,
+    /// Which authorities are trusted.
+    Issuer,
+    /// Which server answers.
+    Certificate,
+}
+
+impl Fault {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Proxy => "proxy",
+            Self::ProxyCredentials => "proxy_credentials",
+            Self::Region => "region",
+            Self::Clock => "clock",
+            Self::Issuer => "issuer",
+            Self::Certificate => "certificate",
+        }
     }
 }
 
@@ -66,11 +115,18 @@ pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
     /// A lowercase fragment, safe to print.
     pub(crate) message: String,
+    /// What is to be corrected.
+    pub(crate) fault: Option<Fault>,
 }
 
 impl Failure {
     pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), fault: None }
+    }
+
+    pub(crate) fn with_fault(mut self, fault: Fault) -> Self {
+        self.fault = Some(fault);
+        self
     }
 
     /// The error of a run or a call that ends with this failure.
@@ -82,23 +138,31 @@ impl Failure {
             FailureKind::NotFound => ErrorKind::NotFound,
             // Below 400 it is not the request that was found wrong: something in between answered.
             FailureKind::Rejected(..400) => ErrorKind::UnexpectedReply,
-            FailureKind::Rejected(_) => ErrorKind::Rejected,
+            FailureKind::Rejected(_) | FailureKind::WrongRegion { .. } => ErrorKind::Rejected,
             FailureKind::SessionLost => ErrorKind::SessionLost,
             FailureKind::RateLimited { .. } => ErrorKind::RateLimited,
             FailureKind::Server { .. } => ErrorKind::ServerError,
-            FailureKind::Timeout | FailureKind::Connection | FailureKind::Unreachable => ErrorKind::Unreachable,
+            FailureKind::Timeout
+            | FailureKind::Connection
+            | FailureKind::Unreachable
+            | FailureKind::ProxyRefused { .. }
+            | FailureKind::Untrusted => ErrorKind::Unreachable,
             FailureKind::BadReply => ErrorKind::UnexpectedReply,
             FailureKind::Internal => ErrorKind::Internal,
         };
         let error = Error::new(kind, self.message);
+        let error = match self.fault {
+            Some(fault) => error.with_detail("fault", fault.as_str()),
+            None => error,
+        };
         match self.kind {
             FailureKind::Unauthorized { status } => error.with_detail("status_code", status),
             FailureKind::PaymentRequired => error.with_detail("status_code", 402),
             FailureKind::Forbidden => error.with_detail("status_code", 403),
             FailureKind::NotFound => error.with_detail("status_code", 404),
-            FailureKind::Rejected(status) | FailureKind::Server { status, .. } => {
-                error.with_detail("status_code", status)
-            }
+            FailureKind::Rejected(status)
+            | FailureKind::WrongRegion { status }
+            | FailureKind::Server { status, .. } => error.with_detail("status_code", status),
             FailureKind::RateLimited { retry_after, .. } => {
                 let error = error.with_detail("status_code", 429);
                 match retry_after {
@@ -117,9 +181,14 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Names a status in words.
+pub(super) fn reason_of(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("unknown status")
+}
+
 /// Says what the server answered: the status, and what it said about it.
 pub(super) fn describe_status(status: StatusCode, excerpt: &str) -> String {
-    let reason = status.canonical_reason().unwrap_or("unknown status");
+    let reason = reason_of(status);
     let status = status.as_u16();
     if excerpt.is_empty() {
         return format!("the server answered {status} {reason}");

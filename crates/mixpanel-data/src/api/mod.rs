@@ -2,13 +2,18 @@
 
 mod body;
 mod client;
+mod connection;
 mod endpoint;
 mod engage;
 mod failure;
+mod network;
+mod proxy;
 mod quota;
 mod rate_limit;
+mod redact;
 mod retry;
 mod transport;
+mod trust;
 
 pub use client::ApiClient;
 pub(crate) use client::PageReply;
@@ -16,6 +21,7 @@ pub(crate) use endpoint::check_base_url;
 pub use endpoint::{ApiOptions, Timeouts};
 pub(crate) use engage::PageRequest;
 pub(crate) use failure::{Failure, FailureKind};
+pub use network::NetworkVariables;
 pub use quota::Quota;
 pub(crate) use quota::{Governor, Permit, RequestClass, Take, Usage};
 pub(crate) use rate_limit::RateLimitKind;

@@ -18,8 +18,25 @@ pub(crate) enum RateLimitKind {
     LoadShed,
 }
 
+/// Says whether a reply with another status than 429 speaks of a limit all the same. Only an exceeded one counts: a filter
+/// that is quoted, or a hint at the documentation, may speak of limits as well.
+pub(super) fn is_meant(text: &str) -> bool {
+    let text = plain(text);
+    [
+        "rate limit exceeded",
+        "rate limit has been exceeded",
+        "rate limit reached",
+        "exceeded the rate limit",
+        "exceeded your rate limit",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
+        || (text.contains("too many ") && (text.contains("requests") || text.contains("queries")))
+}
+
 /// Tells the limits apart: by the `RateLimit` header, where the item with nothing remaining is the one that was hit and
-/// the hourly one wins if both are; else by the usage that the text states; else it is load shedding.
+/// the hourly one wins if both are; else by the usage that the text states; else by the words for an hour or for requests
+/// at a time; else it is load shedding.
 pub(super) fn classify(headers: &HeaderMap, text: &str) -> RateLimitKind {
     let header =
         headers.get_all("ratelimit").iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
@@ -29,25 +46,102 @@ pub(super) fn classify(headers: &HeaderMap, text: &str) -> RateLimitKind {
             parts.next() == Some(name) && parts.any(|part| matches!(part, "r=0" | "a=0"))
         })
     };
-    if exhausted("\"project\"") || usage_exceeded(text, "queries running in the last hour") {
+    let text = plain(text);
+    let (hour, moment) = (usage(&text, &HOUR_USAGE), usage(&text, &MOMENT_USAGE));
+    let beyond = |usage: &Option<(u64, u64)>| usage.is_some_and(|(used, limit)| used > limit);
+    let at_limit = |usage: &Option<(u64, u64)>| usage.is_some_and(|(used, limit)| used >= limit);
+    // Words that come with numbers within the limit only describe it.
+    let speaks_of =
+        |words: &[&str], usage: &Option<(u64, u64)>| usage.is_none() && words.iter().any(|word| has_word(&text, word));
+    let concurrent = exhausted("\"project-concurrency\"") || beyond(&moment);
+    if exhausted("\"project\"") || beyond(&hour) || (!concurrent && at_limit(&hour)) {
         return RateLimitKind::Hourly;
     }
-    if exhausted("\"project-concurrency\"") || usage_exceeded(text, "queries running concurrently") {
+    if concurrent || at_limit(&moment) {
         return RateLimitKind::Concurrent;
     }
-    RateLimitKind::LoadShed
+    if speaks_of(&HOUR_WORDS, &hour) {
+        return RateLimitKind::Hourly;
+    }
+    if speaks_of(&MOMENT_WORDS, &moment) { RateLimitKind::Concurrent } else { RateLimitKind::LoadShed }
 }
 
-/// Looks for `61/60 <what>` with the first number above the second.
-fn usage_exceeded(text: &str, what: &str) -> bool {
-    text.match_indices(what).any(|(at, _)| {
-        let before = text[..at].trim_end();
-        let start = before.rfind(|c: char| !c.is_ascii_digit() && c != '/').map_or(0, |index| index + 1);
-        let numbers = before.get(start..).and_then(|usage| usage.split_once('/'));
-        numbers.is_some_and(|(used, limit)| {
-            matches!((used.parse::<u64>(), limit.parse::<u64>()), (Ok(used), Ok(limit)) if used > limit)
-        })
+/// What follows the numbers of a usage, such as `61/60 queries running in the last hour`.
+const HOUR_USAGE: [&str; 3] = ["in the last hour", "in the past hour", "this hour"];
+const MOMENT_USAGE: [&str; 2] = ["concurrently", "concurrent"];
+/// Words for a limit on the queries of an hour.
+const HOUR_WORDS: [&str; 21] = [
+    "per hour",
+    "per 1 hour",
+    "an hour",
+    "a hour",
+    "one hour",
+    "each hour",
+    "every hour",
+    "last hour",
+    "past hour",
+    "hourly",
+    "/h",
+    "/hr",
+    "/hour",
+    "/ hour",
+    "60 minutes",
+    "60 min",
+    "60min",
+    "3600 seconds",
+    "3600 s",
+    "3600s",
+    "1h",
+];
+/// Words for a limit on queries at a time.
+const MOMENT_WORDS: [&str; 6] = ["concurrent", "concurrently", "concurrency", "simultaneous", "at once", "in parallel"];
+
+/// Lower case, without the tags of HTML, the escapes of JSON, and more than one blank in a row.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut inside = false;
+    for c in text.chars() {
+        match c {
+            '<' => inside = true,
+            '>' => inside = false,
+            '\\' => {}
+            c if !inside => plain.extend(c.to_lowercase()),
+            _ => {}
+        }
+        if c == '>' {
+            plain.push(' ');
+        }
+    }
+    plain.replace("&nbsp;", " ").replace("&#47;", "/").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Looks for a word with nothing joined to it that would make it another.
+fn has_word(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| {
+        let is_part = |c: char| c.is_alphanumeric();
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        let starts = !word.starts_with(char::is_alphanumeric) || !before.is_some_and(is_part);
+        starts && !after.is_some_and(is_part)
     })
+}
+
+/// Looks for `61/60 queries ... <what>` and returns the two numbers; if there are several, the ones that are exceeded most.
+fn usage(text: &str, what: &[&str]) -> Option<(u64, u64)> {
+    let at = |word: &str| text.match_indices(word).map(|(at, _)| at).collect::<Vec<_>>();
+    let ends = what.iter().flat_map(|word| at(word));
+    ends.filter_map(|end| {
+        let (used, rest) = text[..end].rsplit_once('/')?;
+        let used = used.trim_end();
+        let used = &used[used.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |index| index + 1)..];
+        let (limit, words) = rest.trim_start().split_once(' ')?;
+        // Only what names the queries stands between.
+        let is_near = words
+            .split(' ')
+            .all(|word| matches!(word, "" | "queries" | "requests" | "calls" | "running" | "run" | "made"));
+        is_near.then_some((used.parse::<u64>().ok()?, limit.parse::<u64>().ok()?))
+    })
+    .max_by_key(|(used, limit)| used.saturating_sub(*limit))
 }
 
 /// Reads `Retry-After`: seconds, or a date that is compared with the reply's own `Date`. Of several, the longest counts;
@@ -55,35 +149,42 @@ fn usage_exceeded(text: &str, what: &str) -> bool {
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let server_now = headers.get(DATE).and_then(|value| value.to_str().ok()).and_then(parse_date);
     let read = |text: &str| -> Option<Duration> {
-        let text = text.trim();
-        if let Ok(seconds) = text.parse::<i64>() {
-            return Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(1).max(1)));
+        let text = text.trim().trim_matches('"');
+        if let Some(seconds) = seconds_of(text) {
+            return Some(seconds);
         }
-        let seconds = (parse_date(text)? - server_now?).num_seconds_rounded_up();
-        Some(Duration::from_secs(seconds))
+        let seconds = parse_date(text)? - server_now?;
+        Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX))
     };
-    headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok()).filter_map(read).max()
+    // A date holds a comma as well, so the whole is read first, then its parts.
+    let read_all = |text: &str| read(text).or_else(|| text.split(',').filter_map(read).max());
+    headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok()).filter_map(read_all).max()
 }
 
-fn parse_date(text: &str) -> Option<Seconds> {
-    rfc2822::DateTimeParser::new().parse_timestamp(text).ok().map(|timestamp: Timestamp| Seconds(timestamp.as_second()))
-}
+/// A server that names no pause is not asked again at once.
+const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
+/// Nobody means a longer one.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
-#[derive(Clone, Copy)]
-struct Seconds(i64);
-
-impl std::ops::Sub for Seconds {
-    type Output = Self;
-
-    fn sub(self, other: Self) -> Self {
-        Self(self.0 - other.0)
+/// Reads seconds, also with a fraction or a unit: `120`, `1.5`, `120s`, `120 seconds`.
+fn seconds_of(text: &str) -> Option<Duration> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim();
+    let unit = text[number.len()..].trim().to_ascii_lowercase();
+    if !matches!(unit.as_str(), "" | "s" | "sec" | "secs" | "second" | "seconds") {
+        return None;
     }
+    let is_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+');
+    let seconds: f64 = number.chars().all(is_number).then(|| number.parse().ok())??;
+    let whole = seconds.ceil().clamp(RETRY_AFTER_MIN.as_secs_f64(), RETRY_AFTER_MAX.as_secs_f64());
+    Some(Duration::from_secs_f64(whole))
 }
 
-impl Seconds {
-    fn num_seconds_rounded_up(self) -> u64 {
-        u64::try_from(self.0).unwrap_or(1).max(1)
+/// Reads a date in the three forms of HTTP (RFC 9110, 5.6.7), and in those of mail; returns seconds since 1970.
+fn parse_date(text: &str) -> Option<i64> {
+    if let Ok(date) = httpdate::parse_http_date(text.trim()) {
+        return Timestamp::try_from(date).ok().map(Timestamp::as_second);
     }
+    rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok().map(Timestamp::as_second)
 }
 
 #[cfg(test)]
@@ -112,10 +213,45 @@ mod tests {
                 RateLimitKind::Concurrent,
             ),
             ("", "Query rate limit exceeded for project_id: 7", RateLimitKind::LoadShed),
+            ("", "Query rate limit exceeded: 60 queries per hour", RateLimitKind::Hourly),
+            ("", "Query rate limit exceeded: 60 queries/hour", RateLimitKind::Hourly),
+            ("", "Limit of 60/h reached", RateLimitKind::Hourly),
+            ("", "Limit of 60 / hour reached", RateLimitKind::Hourly),
+            ("", "HOURLY QUOTA EXCEEDED", RateLimitKind::Hourly),
+            ("", "you may send 60 queries an hour", RateLimitKind::Hourly),
+            ("", "60 queries in the last hour", RateLimitKind::Hourly),
+            ("", "60/60 queries in the last hour", RateLimitKind::Hourly),
+            ("", "60 requests per 60 minutes", RateLimitKind::Hourly),
+            ("", "<html><title>429</title><p>60 queries <b>per</b>&nbsp;hour</html>", RateLimitKind::Hourly),
+            ("", r#"{"message":"60\/60 queries running in the last hour"}"#, RateLimitKind::Hourly),
+            ("", "5 concurrent queries allowed", RateLimitKind::Concurrent),
+            (
+                "",
+                "5/5 queries running concurrently and 7/60 queries running in the last hour.",
+                RateLimitKind::Concurrent,
+            ),
+            ("", "5/5 queries running concurrently and 61/60 queries running in the last hour.", RateLimitKind::Hourly),
+            ("", "too many queries at once", RateLimitKind::Concurrent),
+            ("", "the server is overloaded; hours of operation", RateLimitKind::LoadShed),
+            ("", "see https://x.example/help/h1/hourglass", RateLimitKind::LoadShed),
             (r#""project";r=10"#, "", RateLimitKind::LoadShed),
         ] {
             let headers = if header.is_empty() { HeaderMap::new() } else { headers(&[("ratelimit", header)]) };
             assert_eq!(classify(&headers, text), expected, "{header} {text}");
+        }
+    }
+
+    #[test]
+    fn knows_a_limit_by_its_words() {
+        for (text, expected) in [
+            ("Query rate limit exceeded for project_id: 7", true),
+            ("You have exceeded the rate limit", true),
+            ("<h1>Too many\n requests</h1>", true),
+            ("no such property: rate", false),
+            ("see https://docs.example/reference/rate-limits", false),
+            ("invalid credentials", false),
+        ] {
+            assert_eq!(is_meant(text), expected, "{text}");
         }
     }
 
@@ -127,6 +263,21 @@ mod tests {
             (vec![("retry-after", "-3")], Some(1)),
             (vec![("retry-after", "0")], Some(1)),
             (vec![("retry-after", "soon")], None),
+            (vec![("retry-after", "")], None),
+            (vec![("retry-after", "  7  ")], Some(7)),
+            (vec![("retry-after", "+7")], Some(7)),
+            (vec![("retry-after", "6.2")], Some(7)),
+            (vec![("retry-after", "\"7\"")], Some(7)),
+            (vec![("retry-after", "7s")], Some(7)),
+            (vec![("retry-after", "7 seconds")], Some(7)),
+            (vec![("retry-after", "7, 9")], Some(9)),
+            (vec![("retry-after", "NaN")], None),
+            (vec![("retry-after", "99999999999999999999999")], Some(30 * 24 * 3600)),
+            (vec![("retry-after", "-9223372036854775808")], Some(1)),
+            (vec![date, ("retry-after", "Monday, 23-Nov-26 10:01:30 GMT")], Some(90)),
+            (vec![date, ("retry-after", "Mon Nov 23 10:01:30 2026")], Some(90)),
+            (vec![date, ("retry-after", " Mon, 23 Nov 2026 10:01:30 GMT ")], Some(90)),
+            (vec![date, ("retry-after", "Mon, 23 Nov 2026 11:01:30 +0100")], Some(90)),
             (vec![], None),
             (vec![date, ("retry-after", "Mon, 23 Nov 2026 10:01:30 GMT")], Some(90)),
             (vec![date, ("retry-after", "Mon, 23 Nov 2026 09:00:00 GMT")], Some(1)),

@@ -35,6 +35,9 @@ pub(crate) fn decide(failure: &Failure, attempt: u32, fraction: f64) -> Decision
         | FailureKind::PaymentRequired
         | FailureKind::Forbidden
         | FailureKind::NotFound
+        | FailureKind::WrongRegion { .. }
+        | FailureKind::ProxyRefused { .. }
+        | FailureKind::Untrusted
         | FailureKind::Rejected(_)
         | FailureKind::SessionLost => Decision::Fail,
     }
@@ -110,6 +113,7 @@ mod tests {
             FailureKind::PaymentRequired,
             FailureKind::Forbidden,
             FailureKind::NotFound,
+            FailureKind::ProxyRefused { status: Some(407) },
             FailureKind::Rejected(400),
         ] {
             assert_eq!(course(kind), (vec![], Decision::Fail), "{kind:?}");

@@ -1,7 +1,5 @@
 //! One HTTP exchange: sent, timed, read within limits, and classified.
 
-use std::error::Error as _;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -15,10 +13,14 @@ use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{ERROR_BODY_BYTES_MAX, PAGE_BYTES_MAX};
 
-use super::body::{decode, excerpt, said};
+use super::body::{decode, said};
+use super::connection::Route;
 use super::endpoint::{ApiOptions, Endpoint, Server, Timeouts};
-use super::failure::{Failure, FailureKind, describe_status};
-use super::rate_limit;
+use super::failure::{Failure, FailureKind, Fault, describe_status};
+use super::proxy::Proxy;
+use super::rate_limit::{self, RateLimitKind};
+use super::redact::Redactor;
+use super::trust::named_certificates;
 
 /// The connection to one server for one account.
 #[derive(Clone)]
@@ -26,6 +28,8 @@ pub(super) struct Transport {
     http: reqwest::Client,
     credentials: Credentials,
     server: Server,
+    proxy: Option<Proxy>,
+    redactor: Redactor,
     timeouts: Timeouts,
 }
 
@@ -57,16 +61,25 @@ impl Transport {
             .tcp_keepalive(Duration::from_secs(30))
             .pool_max_idle_per_host(crate::limits::WORKERS_MAX as usize)
             .https_only(!server.is_loopback());
-        if server.is_loopback() {
-            builder = builder.no_proxy();
+        let proxy = if server.is_loopback() { None } else { Proxy::resolve(&options.network, server.host_name())? };
+        // Without this the client reads the environment by itself, and drops what it cannot read.
+        builder = builder.no_proxy();
+        if let Some(proxy) = &proxy {
+            builder = builder.proxy(proxy.for_client()?);
         }
         if server.is_plain() {
             // Redirects are not followed, so no certificate is ever looked at. To read those of the system takes 18 ms, and fails
             // where there are none.
             builder = builder.tls_certs_only([]);
+        } else if let Some(certificates) = named_certificates(&options.network)? {
+            builder = builder.tls_certs_only(certificates);
         }
         let http = builder.build().map_err(|error| without_certificates(error.without_url()))?;
-        Ok(Self { http, credentials, server, timeouts: options.timeouts })
+        let login = proxy.as_ref().map(|proxy| (proxy.user_name(), proxy.password()));
+        let secrets = [(credentials.username.as_str(), credentials.secret.expose())];
+        let login = login.iter().map(|(user, password)| (user.as_str(), password.as_str()));
+        let redactor = Redactor::new(secrets.into_iter().chain(login));
+        Ok(Self { http, credentials, server, proxy, redactor, timeouts: options.timeouts })
     }
 
     /// Returns the server's host, with its port where that is not the scheme's own.
@@ -80,6 +93,24 @@ impl Transport {
 
     pub(super) fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// How long a call may take that is not a fetch.
+    pub(super) fn call_limit(&self) -> Duration {
+        self.timeouts.call
+    }
+
+    /// The failure of a call that has taken too long, of which this is the last attempt that came to an end.
+    pub(super) fn out_of_time(&self, last: Option<Failure>, limit: Duration) -> Failure {
+        let limit = limit.as_secs_f64();
+        match last {
+            Some(last) => Failure { message: format!("{} (given up after {limit} s)", last.message), ..last },
+            None => {
+                let (host, through) = (self.server.host(), self.route(&self.server.host()).through());
+                let message = format!("{host} did not answer within {limit} s{through}");
+                Failure::new(FailureKind::Timeout, message)
+            }
+        }
     }
 
     /// Sends a request and returns the decoded body of a reply with status 200, or says why there is none.
@@ -104,8 +135,9 @@ impl Transport {
 
     /// Says what a whole reply is worth: its decoded body, or why it is of no use.
     pub(super) fn judge(&self, reply: RawReply, has_session: bool) -> Result<Vec<u8>, Failure> {
-        if reply.status == StatusCode::OK {
-            return decode(&reply.headers, reply.body);
+        if is_page(reply.status) {
+            let decoded = decode(&reply.headers, reply.body);
+            return decoded.map_err(|failure| Failure { message: self.quote(&failure.message), ..failure });
         }
         Err(self.refusal(reply, has_session))
     }
@@ -128,7 +160,8 @@ impl Transport {
         }
         let limit = self.timeouts.first_byte;
         let mut response = match timeout(limit, request.send()).await {
-            Ok(sent) => sent.map_err(|error| self.broken(&error))?,
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(self.explain(&error).await),
             Err(_) => return Err(too_slow("the first byte", limit)),
         };
         let status = response.status();
@@ -139,13 +172,14 @@ impl Transport {
 
     /// Reads a body within its limit: a page that is larger is refused, an error's text is cut.
     async fn read_body(&self, response: &mut reqwest::Response, status: StatusCode) -> Result<Vec<u8>, Failure> {
-        let is_page = status == StatusCode::OK;
+        let is_page = is_page(status);
         let most = if is_page { PAGE_BYTES_MAX } else { ERROR_BODY_BYTES_MAX };
         let limit = self.timeouts.idle;
         let mut body = Vec::new();
         loop {
             let chunk = match timeout(limit, response.chunk()).await {
-                Ok(read) => read.map_err(|error| self.broken(&error)),
+                Ok(Ok(read)) => Ok(read),
+                Ok(Err(error)) => Err(self.explain(&error).await),
                 Err(_) => Err(too_slow("the next part of the reply", limit)),
             };
             match chunk {
@@ -162,13 +196,9 @@ impl Transport {
         }
     }
 
-    /// Makes a text that a server sent fit for a message: without the secret, for a server that is there to find faults
-    /// may send back what it was sent, and short.
+    /// Makes a text that came from outside fit for a message. Every one that may get into a message passes here.
     pub(super) fn quote(&self, said: &str) -> String {
-        const HIDDEN: &str = "********";
-        let secret = self.credentials.secret.expose();
-        let forms = [&self.encoded_credentials(), &percent_encoded(secret), secret];
-        excerpt(&forms.into_iter().fold(said.to_owned(), |said, form| said.replace(form, HIDDEN)))
+        self.redactor.quote(said)
     }
 
     fn encoded_credentials(&self) -> String {
@@ -184,13 +214,26 @@ impl Transport {
         value
     }
 
-    /// Classifies a reply with another status than 200 (API facts 2.4).
+    /// Classifies a reply that is no page (API facts 2.4).
     fn refusal(&self, reply: RawReply, has_session: bool) -> Failure {
         let RawReply { status, headers, body } = reply;
         let body = decode(&headers, body).unwrap_or_default();
         let said = said(&body);
+        let whole = String::from_utf8_lossy(&body);
+        let is_limit = || rate_limit::is_meant(&said) || rate_limit::is_meant(&whole);
         let retry_after = rate_limit::retry_after(&headers);
+        let limited = || {
+            let kind = match rate_limit::classify(&headers, &said) {
+                RateLimitKind::LoadShed => rate_limit::classify(&headers, &whole),
+                kind => kind,
+            };
+            FailureKind::RateLimited { kind, retry_after }
+        };
         let kind = match status.as_u16() {
+            429 => limited(),
+            // A few servers and proxies have the words without the status.
+            400 | 403 | 420 | 503 if is_limit() => limited(),
+            status @ 400..500 if names_other_region(&said) => FailureKind::WrongRegion { status },
             401 => FailureKind::Unauthorized { status: 401 },
             400 if said.contains("Unable to authenticate request") => FailureKind::Unauthorized { status: 400 },
             400 if has_session && names_lost_session(&said) => FailureKind::SessionLost,
@@ -198,16 +241,26 @@ impl Transport {
             403 => FailureKind::Forbidden,
             404 => FailureKind::NotFound,
             408 => FailureKind::Timeout,
-            429 => FailureKind::RateLimited { kind: rate_limit::classify(&headers, &said), retry_after },
-            status @ 500.. => FailureKind::Server { status, retry_after },
+            // Conflict, misdirected, locked, too early, overloaded, and what proxies say of a server that is gone: the same
+            // request may succeed in a moment.
+            status @ (409 | 420 | 421 | 423 | 425 | 444 | 449 | 460 | 499 | 500..) => {
+                FailureKind::Server { status, retry_after }
+            }
+            // Not even an error, and no page either: something in between has made it.
+            ..300 | 304 => FailureKind::BadReply,
             status => FailureKind::Rejected(status),
         };
-        if status.is_redirection() {
+        if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
             let (host, target) = (self.server.host(), self.redirect_target(&headers));
             let message = format!("{host} answered with a redirect ({status}){target}, which is not followed");
             return Failure::new(kind, message);
         }
-        Failure::new(kind, describe_status(status, &self.quote(&said)))
+        let message = describe_status(status, &self.quote(&said));
+        match kind {
+            FailureKind::BadReply => Failure::new(kind, format!("{message} (a page comes with 200)")),
+            FailureKind::WrongRegion { .. } => Failure::new(kind, message).with_fault(Fault::Region),
+            _ => Failure::new(kind, message),
+        }
     }
 
     /// Names the host that a redirect leads to, and nothing else of its URL.
@@ -219,29 +272,50 @@ impl Transport {
         host.map_or_else(String::new, |host| format!(" to {}", self.quote(host)))
     }
 
-    /// Says how a connection failed, without the URL.
-    fn broken(&self, error: &reqwest::Error) -> Failure {
-        let host = self.server.host();
-        let cause = innermost(error);
-        if error.is_connect() {
-            return Failure::new(FailureKind::Unreachable, format!("cannot connect to {host}: {cause}"));
-        }
-        if error.is_timeout() {
-            return Failure::new(FailureKind::Timeout, format!("{host} did not answer in time: {cause}"));
-        }
-        Failure::new(FailureKind::Connection, format!("the connection to {host} broke: {cause}"))
+    /// Says why no reply came.
+    async fn explain(&self, error: &reqwest::Error) -> Failure {
+        self.route(&self.server.host()).explain(error).await
+    }
+
+    fn route<'a>(&'a self, host: &'a str) -> Route<'a> {
+        Route { host, proxy: self.proxy.as_ref(), redactor: &self.redactor }
     }
 }
 
-/// Writes a text as it stands in a URL.
-fn percent_encoded(text: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
-        match byte {
-            b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => encoded.push(char::from(byte)),
-            _ => write!(encoded, "%{byte:02X}").expect("a string can be written to"),
-        }
-        encoded
-    })
+/// Says whether a reply with this status is read as a page: 200, and 203, which is a 200 that something in between has
+/// changed, such as its compression. What it says is checked as strictly.
+fn is_page(status: StatusCode) -> bool {
+    matches!(status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION)
+}
+
+/// Mixpanel's words for a project that lives in another region are "invalid project id for cluster."; the same may be said
+/// of a region or a data center. A filter that is quoted may speak of clusters and regions as well, so a single word is
+/// not enough.
+fn names_other_region(said: &str) -> bool {
+    const PLACES: [&str; 6] = ["cluster", "region", "data center", "datacenter", "data centre", "data residency"];
+    const LINKS: [&str; 13] = [
+        "for",
+        "for the",
+        "for this",
+        "in",
+        "in the",
+        "in this",
+        "on this",
+        "wrong",
+        "another",
+        "a different",
+        "different",
+        "other",
+        "to this",
+    ];
+    let said = said.to_lowercase().replace(['"', '\'', '`'], "");
+    let names_project =
+        ["project id", "project_id", "project is", "this project", "the project", "project was", "project not"];
+    let speaks_of_both = PLACES.iter().any(|place| said.contains(place))
+        && names_project.iter().any(|words| said.contains(words))
+        && !said.contains("propert");
+    let names_place = LINKS.iter().any(|link| PLACES.iter().any(|place| said.contains(&format!("{link} {place}"))));
+    (said.contains("project") && names_place) || speaks_of_both
 }
 
 /// The one documented text, and what else a server may say of a session it does not know (API facts 1.5).
@@ -252,15 +326,29 @@ fn names_lost_session(said: &str) -> bool {
             && ["expired", "unknown", "invalid", "not found"].iter().any(|word| said.contains(word)))
 }
 
-/// The text of the last cause: the outer ones say "error sending request" and the URL.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    if error.source().is_none() { "no further cause is known".to_owned() } else { cause.to_string() }
-}
-
 fn too_slow(what: &str, limit: Duration) -> Failure {
     Failure::new(FailureKind::Timeout, format!("{what} did not come within {} s", limit.as_secs_f64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_a_project_of_another_region() {
+        for (said, expected) in [
+            ("invalid project id for cluster.", true),
+            ("Invalid project_id for EU cluster", true),
+            ("Project 7 not found in this region", true),
+            ("this project is hosted in our EU data center", true),
+            ("the project's data residency is IN", true),
+            ("project belongs to a different cluster", true),
+            ("unknown property region in properties[\"cluster\"] of project 7", false),
+            ("invalid project id", false),
+            ("Unable to authenticate request", false),
+            ("no such region", false),
+        ] {
+            assert_eq!(names_other_region(said), expected, "{said}");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 mod announced;
 mod books;
 mod faults;
+mod patience;
 mod resume;
 mod short_pages;
 
@@ -24,6 +25,7 @@ use super::pages::{PageState, Pages};
 use super::plan::{ImpossibleTotal, Plan};
 use super::progress::FetchEvent;
 use announced::NothingNew;
+use patience::Patience;
 use short_pages::ShortPages;
 
 pub(crate) use announced::allowed_drift;
@@ -83,7 +85,7 @@ pub(crate) struct Rules {
     pub(crate) workers: u32,
     /// Times that it may begin again because the session was lost.
     pub(crate) restarts_max: u32,
-    /// Longest time without a page that it waits for the quota.
+    /// Longest time without a page, whatever is waited for.
     pub(crate) max_wait: Duration,
     /// Bytes of decoded pages in flight at most, requests under way counted with the largest page seen so far.
     pub(crate) flight_bytes: usize,
@@ -155,6 +157,7 @@ pub(crate) struct Coordinator {
     earlier_over: Option<Over>,
     /// Whether an earlier process left pages of a session that this run does not use.
     left_pages: bool,
+    patience: Patience,
     ending: Option<Ending>,
     /// When pages in flight are not waited for any more.
     stop_deadline: Option<Duration>,
@@ -194,6 +197,7 @@ impl Coordinator {
             announced_late: None,
             earlier_over: None,
             left_pages: false,
+            patience: Patience::default(),
             ending: None,
             stop_deadline: None,
             failed: BTreeMap::new(),
@@ -223,6 +227,12 @@ impl Coordinator {
 
     /// Says what to do at `now`. Ask again after every action that is not a wait.
     pub(crate) fn next(&mut self, now: Duration) -> Action {
+        self.lose_patience(now);
+        let action = self.decide_next(now);
+        patience::at_most(action, self.patience_ends(now))
+    }
+
+    fn decide_next(&mut self, now: Duration) -> Action {
         let under_way = self.in_flight + self.reading + self.writing;
         match &self.ending {
             Some(Ending::WriterFailed) => return Action::Finish,
@@ -233,6 +243,7 @@ impl Coordinator {
             None => {}
         }
         if self.gate.open_if_due(now) {
+            self.patience.wait_ended(now, self.rules.max_wait);
             self.events.push_back(FetchEvent::Resumed);
         }
         if let Some(until) = self.gate.closed_until() {
@@ -328,6 +339,7 @@ impl Coordinator {
         }
         self.reading -= 1;
         self.server_answers();
+        self.patience.page_came(now);
         self.largest_page = self.largest_page.max(facts.bytes);
         if self.is_too_short(page, facts.received) {
             self.ask_again_for_length(page, facts.received, now);

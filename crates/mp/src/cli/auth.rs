@@ -1,7 +1,11 @@
 //! `mp auth` as typed.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use mixpanel_data::Region;
+
+use super::duration::parse_duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuthCommand {
@@ -31,6 +35,10 @@ pub(crate) enum AuthCommand {
     Test {
         /// The account [default: as for every other command]
         name: Option<String>,
+
+        /// Give up after this long without an answer
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1m")]
+        max_wait: Duration,
     },
 }
 

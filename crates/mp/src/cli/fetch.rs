@@ -241,7 +241,7 @@ pub(crate) struct WaitArgs {
     #[arg(long, value_name = "N", help_heading = "Waiting")]
     pub(crate) reserve: Option<u32>,
 
-    /// Wait at most so long without a page coming, for the quota or the network, then stop [default: 24h]
+    /// Give up after this long without a new page, whatever it waits for [default: 24h]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = "Waiting")]
     pub(crate) max_wait: Option<Duration>,
 

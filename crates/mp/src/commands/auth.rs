@@ -1,6 +1,8 @@
 //! `mp auth`: the accounts of the config file.
 
-use mixpanel_data::Credentials;
+use std::time::Duration;
+
+use mixpanel_data::{Credentials, Timeouts};
 use serde_json::json;
 
 use crate::accounts::Accounts;
@@ -18,7 +20,7 @@ pub(crate) fn run(context: &Context, command: AuthCommand) -> Result<Exit, Failu
         AuthCommand::Remove { name, force } => remove(context, &name, force)?,
         AuthCommand::Switch { name } => switch(context, &name)?,
         AuthCommand::Show { name } => show(context, name)?,
-        AuthCommand::Test { name } => test(context, name)?,
+        AuthCommand::Test { name, max_wait } => test(context, name, max_wait)?,
     }
     Ok(Exit::Success)
 }
@@ -131,17 +133,26 @@ fn show(context: &Context, name: Option<String>) -> Result<(), Failure> {
     }))
 }
 
-fn test(context: &Context, name: Option<String>) -> Result<(), Failure> {
+fn test(context: &Context, name: Option<String>, max_wait: Duration) -> Result<(), Failure> {
     let settings = &context.settings;
     let identity = match name {
         Some(name) => settings.identity_of(name, &context.output)?,
         None => settings.identity(&context.output)?,
     };
     let workspace = settings.workspace(&identity, &context.output)?;
+    let workspace = workspace.with_timeouts(Timeouts { call: max_wait, ..Timeouts::default() });
     let whose = identity.whose();
     let events = context.block_on(async {
         let result = workspace.test_credentials().await;
-        result.map_err(|error| context.failed(format!("the credentials of {whose} did not work"), &error))
+        result.map_err(|error| {
+            let headline = format!("the credentials of {whose} did not work");
+            match &identity.account {
+                Some(name) if error.detail("fault").is_some_and(|fault| fault == "region") => {
+                    Failure::unexplained(headline, &error).hint(context.region_hint(Some(name)))
+                }
+                _ => context.failed(headline, &error),
+            }
+        })
     })?;
     context.print(json!({
         "success": true,

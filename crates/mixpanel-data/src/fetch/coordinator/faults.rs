@@ -22,6 +22,7 @@ impl Coordinator {
     /// [`quota_refused`](Self::quota_refused) instead.
     pub(crate) fn request_failed(&mut self, page: u32, failure: Failure, now: Duration, fraction: f64) {
         let failed = self.take_back(page);
+        self.patience.failed(&failure);
         if failure.kind != FailureKind::Unreachable {
             self.outage_since = None;
         }

@@ -22,6 +22,7 @@ mod display;
 mod files;
 mod names;
 mod network;
+mod proxies;
 mod queries;
 mod secrets;
 mod stages;

@@ -98,7 +98,7 @@ fn a11_a_proxy_that_plays_mixpanel_gets_no_secret() {
 
 #[test]
 fn a11_proxies_of_other_kinds_get_nothing() {
-    // One for plain HTTP is of no use, and so is SOCKS; with both there is nobody to reach Mixpanel through.
+    // One for plain HTTP is of no use, and the other one speaks no SOCKS; there is nobody to reach Mixpanel through.
     let plain = Untouched::listen("127.0.0.1");
     let socks = Recorder::start(&[]);
     let home = credentials(Home::new())

@@ -122,27 +122,94 @@ fn a02_a_server_cannot_have_a_secret_shown() {
         use base64::Engine as _;
         base64::engine::general_purpose::STANDARD.encode(format!("{USERNAME}:{CANARY}"))
     };
+    let each = |write: fn(u8) -> String| -> [String; 2] {
+        [CANARY, basic.as_str()].map(|text| text.bytes().map(write).collect())
+    };
+    let encoded = [
+        each(|byte| format!("%{byte:02x}")),
+        each(|byte| format!("%25{byte:02X}")),
+        each(|byte| format!("&#{byte};")),
+        each(|byte| format!("&#x{byte:X};")),
+        each(|byte| format!("\\u{byte:04x}")),
+        each(|byte| format!("\\\\u{byte:04x}")),
+        each(|byte| format!("{byte:02x}")),
+        each(|byte| format!("{} ", char::from(byte))),
+        [basic.trim_end_matches('=').to_owned(), basic.replace('+', "-").replace('/', "_")],
+        [basic.to_lowercase(), basic.split_at(10).0.to_owned() + "\r\n" + basic.split_at(10).1],
+    ];
     let cut = (276..300).step_by(4).map(|length| format!("{}{CANARY}", "x".repeat(length)));
-    for echo in echoes.into_iter().chain([basic]).chain(cut) {
-        for (status, body) in [
-            ("400 Bad Request", format!("{{\"error\": \"{echo}\"}}")),
-            ("400 Bad Request", echo.clone()),
-            ("400 Bad Request", format!("<html><title>{echo}</title>")),
-            ("400 Bad Request", format!("{{\"message\": {{\"sent\": [\"{echo}\"]}}}}")),
-        ] {
-            let headers = "Content-Type: application/json\r\n";
-            let server = Recorder::start(&[reply(status, headers, &body)]);
-            let home = Home::new()
-                .with("MP_BASE_URL", &server.base_url())
-                .with("MP_USERNAME", USERNAME)
-                .with("MP_SECRET", CANARY)
-                .with("MP_PROJECT_ID", PROJECT)
-                .with("MP_REGION", "us");
-            let run = home.run(&["auth", "test", "-v"]).exits(3).prints_nothing();
-            // Not a part of it, either: the first letters would be a good start for guessing.
-            assert!(!run.stderr.contains("CANARY"), "{body}: {}", run.stderr);
-            assert_eq!(server.end().len(), 1);
+    let all = echoes.into_iter().chain([basic.clone()]).chain(encoded.into_iter().flatten()).chain(cut);
+    let all: Vec<String> = all.collect();
+    std::thread::scope(|scope| {
+        for part in all.chunks(8) {
+            scope.spawn(move || part.iter().for_each(|echo| check_is_not_shown(echo)));
         }
+    });
+}
+
+fn check_is_not_shown(echo: &str) {
+    for (status, body) in [
+        ("400 Bad Request", format!("{{\"error\": \"{echo}\"}}")),
+        ("400 Bad Request", echo.to_owned()),
+        ("400 Bad Request", format!("<html><title>{echo}</title>")),
+        ("400 Bad Request", format!("{{\"message\": {{\"sent\": [\"{echo}\"]}}}}")),
+    ] {
+        let headers = "Content-Type: application/json\r\n";
+        let server = Recorder::start(&[reply(status, headers, &body)]);
+        let home = Home::new()
+            .with("MP_BASE_URL", &server.base_url())
+            .with("MP_USERNAME", USERNAME)
+            .with("MP_SECRET", CANARY)
+            .with("MP_PROJECT_ID", PROJECT)
+            .with("MP_REGION", "us");
+        let run = home.run(&["auth", "test", "-v"]).exits(3).prints_nothing();
+        // Not a part of it, either: the first letters would be a good start for guessing.
+        assert!(!run.stderr.contains("CANARY"), "{body}: {}", run.stderr);
+        let start: String = echo.chars().take(24).collect();
+        assert!(!run.stderr.contains(&start) || start.starts_with("xxx"), "{body}: {}", run.stderr);
+        assert_eq!(server.end().len(), 1);
+    }
+}
+
+/// Not only the text of an error gets into messages.
+#[test]
+fn a02_no_part_of_a_reply_carries_a_secret_into_a_message() {
+    use base64::Engine as _;
+    let basic = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("{USERNAME}:{CANARY}"));
+    let digits: String = CANARY.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let percent: String = CANARY.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    std::thread::scope(|scope| {
+        for echo in [basic, digits, percent] {
+            scope.spawn(move || check_no_part_carries(&echo));
+        }
+    });
+}
+
+fn check_no_part_carries(echo: &str) {
+    for (status, headers, body) in [
+        ("302 Found", format!("Location: http://{echo}.example.org/\r\n"), String::new()),
+        ("200 OK", format!("Content-Encoding: {echo}\r\n"), "[]".to_owned()),
+        ("200 OK", String::new(), format!("<html><title>{echo}</title>")),
+        ("200 OK", String::new(), format!("{{\"error\": \"{echo}\"}}")),
+        ("200 OK", String::new(), format!("{{\"results\": \"{echo}\"}}")),
+        ("200 OK", String::new(), format!("\"{echo}\"")),
+        (&format!("500 {echo}"), String::new(), echo.to_owned()),
+        ("429 Too Many Requests", format!("Retry-After: {echo}\r\n"), echo.to_owned()),
+    ] {
+        let server = Recorder::start(&[reply(status, &headers, &body)]);
+        let home = Home::new()
+            .with("MP_BASE_URL", &server.base_url())
+            .with("MP_USERNAME", USERNAME)
+            .with("MP_SECRET", CANARY)
+            .with("MP_PROJECT_ID", PROJECT)
+            .with("MP_REGION", "us");
+        for arguments in
+            [&["auth", "test", "-vv", "--max-wait", "100ms"][..], &["fetch", "profiles", "-vv", "--max-wait", "300ms"]]
+        {
+            let run = home.run(arguments).prints_nothing();
+            assert!(!run.stderr.to_ascii_lowercase().contains(&echo[..16].to_ascii_lowercase()), "{}", run.stderr);
+        }
+        drop(server.end());
     }
 }
 

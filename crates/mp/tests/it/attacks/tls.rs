@@ -88,15 +88,49 @@ fn a10_only_a_certificate_for_this_host_that_is_valid_now_will_do() {
     }
     let authority = Authority::new();
     let [good, expired, other] = [GOOD, EXPIRED, FOR_SOMEBODY_ELSE].map(|certificate| authority.serve(certificate));
-    // Failed connections are tried again, which takes a while.
-    std::thread::scope(|scope| {
-        // The page comes through, so that it was the certificate that mattered elsewhere.
-        scope.spawn(|| test(&trusting(&authority, good.port)).says(&["no list of event names"]));
-        // The same one is refused by whoever does not know who signed it.
-        scope.spawn(|| test(&home(good.port)).says(&["cannot connect", "certificate"]));
-        scope.spawn(|| test(&trusting(&authority, expired.port)).says(&["cannot connect", "certificate: Expired"]));
-        scope.spawn(|| test(&trusting(&authority, other.port)).says(&["cannot connect", "certificate not valid for"]));
-    });
+    // The page comes through, so that it was the certificate that mattered elsewhere.
+    test(&trusting(&authority, good.port)).says(&["no list of event names"]);
+    // The same one is refused by whoever does not know who signed it.
+    let run = test(&home(good.port)).says(&["cannot connect", "an authority that is not trusted", "SSL_CERT_FILE"]);
+    assert!(!run.stderr.contains("is a server running"), "{}", run.stderr);
+    let words = ["cannot connect", "its certificate has expired", "clock of this machine says", "hint: check the date"];
+    test(&trusting(&authority, expired.port)).says(&words);
+    let words = ["cannot connect", "its certificate is not valid for this host", "mixpanel.com", "hint: check which"];
+    test(&trusting(&authority, other.port)).says(&words);
+    // A certificate does not get better, so nobody waits for it.
+    let begun = std::time::Instant::now();
+    let fetch = ["fetch", "profiles", "-q"];
+    home(good.port).run(&fetch).exits(1).prints_nothing().says(&["an authority that is not trusted"]);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20));
+}
+
+/// Whatever is wrong with the files that say which authorities are trusted: the variable and the file are named.
+#[test]
+fn a10_certificate_files_that_cannot_be_used_are_named() {
+    let server = Recorder::start(&[]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::create_dir(path("empty")).expect("a folder");
+    std::fs::write(path("nothing.pem"), "").expect("a file");
+    std::fs::write(path("words.pem"), "no certificate\n").expect("a file");
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(path("broken.pem"), broken).expect("a file");
+    std::fs::write(path("torn.pem"), &broken[..40]).expect("a file");
+    for (variable, name) in [
+        ("SSL_CERT_FILE", "missing.pem"),
+        ("SSL_CERT_FILE", "empty"),
+        ("SSL_CERT_FILE", "nothing.pem"),
+        ("SSL_CERT_FILE", "words.pem"),
+        ("SSL_CERT_FILE", "broken.pem"),
+        ("SSL_CERT_FILE", "torn.pem"),
+        ("SSL_CERT_DIR", "missing"),
+        ("SSL_CERT_DIR", "empty"),
+    ] {
+        let home = home(server.address().port()).with(variable, &path(name));
+        let run = test(&home).says(&["cannot set up TLS", variable, &path(name), &format!("hint: correct {variable}")]);
+        assert!(!run.stderr.contains("is a server running"), "{}", run.stderr);
+    }
+    assert_eq!(server.end(), Vec::<Vec<u8>>::new());
 }
 
 /// A home on a machine that knows no certificate authority, as a container without the package `ca-certificates`.
@@ -110,7 +144,7 @@ fn without_authorities(home: Home) -> Home {
 fn a10_without_any_authority_nothing_is_sent_and_the_way_out_is_named() {
     let server = Recorder::start(&[]);
     let run = test(&without_authorities(home(server.address().port())));
-    let run = run.says(&["cannot set up TLS", "hint: install", "`ca-certificates`", "SSL_CERT_FILE"]);
+    let run = run.says(&["cannot set up TLS", "`/nonexistent`", "hint: correct SSL_CERT_FILE"]);
     assert!(!run.stderr.contains("this is a bug"), "{}", run.stderr);
     assert_eq!(server.end(), Vec::<Vec<u8>>::new());
 }

@@ -1,0 +1,250 @@
+//! Says why a connection came to nothing: whether it was the server, the network, or the proxy in between.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use http::StatusCode;
+use rustls::CertificateError;
+use rustls::pki_types::UnixTime;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::clock::wall_clock;
+
+use super::failure::{Failure, FailureKind, Fault, reason_of};
+use super::proxy::Proxy;
+use super::redact::Redactor;
+
+/// How long the proxy is given to repeat its refusal.
+const ASK_AGAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the HTTP client says of a proxy, in texts of `hyper-util` whose types are private. A version with other texts fails
+/// the tests of `mp` that let a proxy misbehave.
+const TUNNEL: &str = "tunnel error: ";
+const SOCKS: &str = "SOCKS error: ";
+
+/// The way to a server.
+pub(super) struct Route<'a> {
+    /// The server, with its port where that is not the scheme's own.
+    pub(super) host: &'a str,
+    pub(super) proxy: Option<&'a Proxy>,
+    pub(super) redactor: &'a Redactor,
+}
+
+impl Route<'_> {
+    /// Says how a request failed that got no reply, without any URL.
+    pub(super) async fn explain(&self, error: &reqwest::Error) -> Failure {
+        let causes = causes(error);
+        if let Some(proxy) = self.proxy
+            && let Some(failure) = self.blame_proxy(proxy, &causes).await
+        {
+            return failure;
+        }
+        if let Some((fault, cause)) = tls_error(error).and_then(|error| self.blame_certificate(error)) {
+            let message = format!("cannot connect to {}{}: {cause}", self.host, self.through());
+            return Failure::new(FailureKind::Untrusted, message).with_fault(fault);
+        }
+        let cause = causes.last().map_or("no further cause is known", String::as_str);
+        let host = self.host;
+        let through = self.through();
+        if error.is_connect() {
+            let failure = Failure::new(FailureKind::Unreachable, format!("cannot connect to {host}{through}: {cause}"));
+            return if self.proxy.is_some() { failure.with_fault(Fault::Proxy) } else { failure };
+        }
+        if error.is_timeout() {
+            return Failure::new(FailureKind::Timeout, format!("{host} did not answer in time{through}: {cause}"));
+        }
+        Failure::new(FailureKind::Connection, format!("the connection to {host}{through} broke: {cause}"))
+    }
+
+    /// Names the proxy, as the second half of a sentence.
+    pub(super) fn through(&self) -> String {
+        self.proxy
+            .map_or_else(String::new, |proxy| format!(" through the proxy {} ({})", proxy.name(), proxy.variable()))
+    }
+
+    /// Says what is wrong with the certificate of the server, or with the clock that it is compared with.
+    fn blame_certificate(&self, error: &rustls::Error) -> Option<(Fault, String)> {
+        let rustls::Error::InvalidCertificate(error) = error else { return None };
+        let now = || format!("the clock of this machine says {}", wall_clock().strftime("%Y-%m-%dT%H:%M:%SZ"));
+        Some(match error {
+            CertificateError::ExpiredContext { not_after, .. } => {
+                (Fault::Clock, format!("its certificate has expired, at {}; {}", moment(*not_after), now()))
+            }
+            CertificateError::Expired => (Fault::Clock, format!("its certificate has expired; {}", now())),
+            CertificateError::NotValidYetContext { not_before, .. } => {
+                (Fault::Clock, format!("its certificate is not valid before {}; {}", moment(*not_before), now()))
+            }
+            CertificateError::NotValidYet => (Fault::Clock, format!("its certificate is not valid yet; {}", now())),
+            CertificateError::UnknownIssuer => {
+                (Fault::Issuer, "its certificate was issued by an authority that is not trusted here".to_owned())
+            }
+            CertificateError::NotValidForNameContext { presented, .. } => {
+                // A server may name itself as it likes.
+                let names = self.redactor.quote(&presented.join(", "));
+                (Fault::Certificate, format!("its certificate is not valid for this host, but for: {names}"))
+            }
+            CertificateError::NotValidForName => {
+                (Fault::Certificate, "its certificate is not valid for this host".to_owned())
+            }
+            error => (
+                Fault::Certificate,
+                format!("its certificate was refused: {}", self.redactor.quote(&error.to_string())),
+            ),
+        })
+    }
+
+    /// Says what the proxy did wrong, if it was the proxy.
+    async fn blame_proxy(&self, proxy: &Proxy, causes: &[String]) -> Option<Failure> {
+        let at = causes.iter().position(|cause| cause.starts_with(TUNNEL) || cause.starts_with(SOCKS))?;
+        let said = causes[at].trim_start_matches(TUNNEL).trim_start_matches(SOCKS);
+        let innermost = causes.last().filter(|_| at + 1 < causes.len());
+        let down = |cause: &str| self.proxy_failure(FailureKind::Unreachable, Fault::Proxy, cause);
+        Some(match said {
+            "failed to create underlying connection" => match innermost {
+                Some(cause) => down(&format!("the proxy cannot be reached: {cause}")),
+                None => down("the proxy cannot be reached"),
+            },
+            "proxy authorization required" => self.refused_credentials(proxy),
+            "credentials not accepted" => self.refused_credentials(proxy),
+            "server does not support user/pass authentication" => self.proxy_failure(
+                FailureKind::ProxyRefused { status: None },
+                Fault::ProxyCredentials,
+                "the proxy accepts no user name and password, or wants another kind of login",
+            ),
+            "unsuccessful" => match self.ask_again(proxy).await {
+                Some(status) => self.refused_with(proxy, status),
+                None => down("the proxy refused to connect, or does not speak HTTP"),
+            },
+            "failed parsing server response" => down("the proxy does not answer as a SOCKS proxy does"),
+            "unexpected end of file" | "io error during SOCKS handshake" => {
+                down("the proxy closed the connection instead of an answer")
+            }
+            "proxy response headers too long" => down("the proxy does not answer as an HTTP proxy does"),
+            "connection not allowed by ruleset" | "connection not allowed" => self.proxy_failure(
+                FailureKind::ProxyRefused { status: None },
+                Fault::Proxy,
+                "the proxy does not allow a connection to this host",
+            ),
+            said => match innermost {
+                Some(cause) => down(&format!("the proxy failed: {said}: {cause}")),
+                None => down(&format!("the proxy failed: {said}")),
+            },
+        })
+    }
+
+    fn refused_credentials(&self, proxy: &Proxy) -> Failure {
+        let status = proxy.is_http().then_some(407);
+        let answer = status.map_or_else(String::new, |_| " (407 Proxy Authentication Required)".to_owned());
+        let cause = if proxy.has_credentials() {
+            format!("the proxy refused the user name or password{answer}")
+        } else {
+            format!("the proxy asks for a user name and a password{answer}")
+        };
+        self.proxy_failure(FailureKind::ProxyRefused { status }, Fault::ProxyCredentials, &cause)
+    }
+
+    /// A proxy that forbids stays with it; one that reaches nobody may do so later.
+    fn refused_with(&self, proxy: &Proxy, status: StatusCode) -> Failure {
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return self.refused_credentials(proxy);
+        }
+        let cause = format!("the proxy answered {} {}", status.as_u16(), reason_of(status));
+        let is_final = status.is_client_error() && !matches!(status.as_u16(), 408 | 421 | 425 | 429);
+        let status = Some(status.as_u16());
+        let kind = if is_final { FailureKind::ProxyRefused { status } } else { FailureKind::Unreachable };
+        self.proxy_failure(kind, Fault::Proxy, &cause)
+    }
+
+    fn proxy_failure(&self, kind: FailureKind, fault: Fault, cause: &str) -> Failure {
+        Failure::new(kind, format!("cannot connect to {}{}: {cause}", self.host, self.through())).with_fault(fault)
+    }
+
+    /// Repeats the wish to connect that the proxy has just refused, because the HTTP client keeps the status to itself.
+    async fn ask_again(&self, proxy: &Proxy) -> Option<StatusCode> {
+        if !proxy.is_plain_http() {
+            return None;
+        }
+        let target = if self.host.contains(':') { self.host.to_owned() } else { format!("{}:443", self.host) };
+        let credentials = proxy.basic_credentials();
+        let login = credentials.map_or_else(String::new, |login| format!("Proxy-Authorization: Basic {login}\r\n"));
+        let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{login}\r\n");
+        let conversation = async {
+            let mut stream = TcpStream::connect(proxy.address()).await.ok()?;
+            stream.write_all(request.as_bytes()).await.ok()?;
+            let mut heard = Vec::new();
+            let mut part = [0; 512];
+            while heard.len() < 12 {
+                match stream.read(&mut part).await.ok()? {
+                    0 => return None,
+                    length => heard.extend_from_slice(&part[..length]),
+                }
+            }
+            status_of(&heard)
+        };
+        timeout(ASK_AGAIN_TIMEOUT, conversation).await.ok().flatten()
+    }
+}
+
+/// Reads the status of a status line, `HTTP/1.1 502 ...`.
+fn status_of(answer: &[u8]) -> Option<StatusCode> {
+    let line = std::str::from_utf8(answer.get(..12)?).ok()?;
+    let (version, status) = line.split_once(' ')?;
+    if !version.starts_with("HTTP/1.") {
+        return None;
+    }
+    StatusCode::from_bytes(status.as_bytes()).ok()
+}
+
+fn moment(time: UnixTime) -> String {
+    let moment = i64::try_from(time.as_secs()).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    moment.map_or_else(|| "an unknown time".to_owned(), |moment| moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// Finds what TLS says among the causes; `std::io::Error` hides what it wraps.
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let mut wrapped: Option<&(dyn StdError + 'static)> = Some(cause);
+        while let Some(inner) = wrapped {
+            if let Some(found) = inner.downcast_ref::<rustls::Error>() {
+                return Some(found);
+            }
+            let io = inner.downcast_ref::<std::io::Error>();
+            wrapped = io.and_then(std::io::Error::get_ref).map(|inner| inner as &(dyn StdError + 'static));
+        }
+        next = cause.source();
+    }
+    None
+}
+
+/// The texts of all causes below the outermost one, which says no more than "error sending request".
+fn causes(error: &reqwest::Error) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        texts.push(cause.to_string());
+        next = cause.source();
+    }
+    texts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_status_line_and_nothing_else() {
+        for (answer, expected) in [
+            ("HTTP/1.1 502 Bad Gateway\r\n", Some(502)),
+            ("HTTP/1.0 403\r\n\r\n", Some(403)),
+            ("HTTP/2 502 Bad\r\n", None),
+            ("SSH-2.0-OpenSSH_9.6", None),
+            ("HTTP/1.1 2x0 OK", None),
+            ("", None),
+        ] {
+            assert_eq!(status_of(answer.as_bytes()).map(|status| status.as_u16()), expected, "{answer}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The proxy that requests go through: read strictly, because the HTTP client drops a setting that it cannot read and
+//! connects directly.
+
+use base64::Engine as _;
+use http::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
+
+use crate::error::{Error, Result};
+
+use super::network::NetworkVariables;
+
+/// The port of a SOCKS proxy whose setting names none.
+const SOCKS_PORT: u16 = 1080;
+
+/// A proxy that is to be used.
+#[derive(Clone)]
+pub(super) struct Proxy {
+    url: Url,
+    /// The variable that names it.
+    variable: &'static str,
+}
+
+impl Proxy {
+    /// Finds the proxy for this host; `None` where there is none, or `NO_PROXY` excludes the host. `HTTPS_PROXY` comes
+    /// before `ALL_PROXY`.
+    ///
+    /// # Errors
+    /// `InvalidInput`, with the detail `variable`, for a setting that cannot be used. Its value is never shown.
+    pub(super) fn resolve(variables: &NetworkVariables, host: &str) -> Result<Option<Self>> {
+        let setting = match one_of(variables, ["HTTPS_PROXY", "https_proxy"])? {
+            Some(setting) => Some(setting),
+            None => one_of(variables, ["ALL_PROXY", "all_proxy"])?,
+        };
+        let Some((variable, value)) = setting else { return Ok(None) };
+        let url = parse(value).map_err(|reason| unusable(variable, reason))?;
+        // What reqwest drops without a word is refused here, whatever `parse` may have overlooked.
+        let target: Uri = format!("https://{host}/").parse().map_err(|_| Error::internal("the host is no host"))?;
+        if Matcher::builder().https(url.as_str()).build().intercept(&target).is_none() {
+            return Err(unusable(variable, "it is not a URL of a proxy"));
+        }
+        if is_excluded(variables, &url, &target)? {
+            return Ok(None);
+        }
+        Ok(Some(Self { url, variable }))
+    }
+
+    /// Makes the client's own proxy of it.
+    ///
+    /// # Errors
+    /// `InvalidInput` as for [`resolve`](Self::resolve).
+    pub(super) fn for_client(&self) -> Result<reqwest::Proxy> {
+        reqwest::Proxy::https(self.url.clone()).map_err(|_| unusable(self.variable, "it is not a URL of a proxy"))
+    }
+
+    /// Names it without its user name and password: `host:port`.
+    pub(super) fn name(&self) -> String {
+        let port = self.url.port_or_known_default().unwrap_or(SOCKS_PORT);
+        format!("{}:{port}", self.url.host_str().unwrap_or_default())
+    }
+
+    pub(super) fn variable(&self) -> &'static str {
+        self.variable
+    }
+
+    /// Returns host and port to connect to.
+    pub(super) fn address(&self) -> (String, u16) {
+        let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        (host.to_owned(), self.url.port_or_known_default().unwrap_or(SOCKS_PORT))
+    }
+
+    /// Says whether it is spoken to with HTTP, with TLS or without.
+    pub(super) fn is_http(&self) -> bool {
+        matches!(self.url.scheme(), "http" | "https")
+    }
+
+    /// Says whether it is spoken to with HTTP and without TLS.
+    pub(super) fn is_plain_http(&self) -> bool {
+        self.url.scheme() == "http"
+    }
+
+    pub(super) fn has_credentials(&self) -> bool {
+        !self.url.username().is_empty() || self.url.password().is_some()
+    }
+
+    /// Returns the user name, decoded; empty if there is none.
+    pub(super) fn user_name(&self) -> String {
+        decoded(self.url.username())
+    }
+
+    /// Returns the password, decoded; empty if there is none.
+    pub(super) fn password(&self) -> String {
+        self.url.password().map(decoded).unwrap_or_default()
+    }
+
+    /// Returns `user:password` as HTTP Basic has it, if there are any.
+    pub(super) fn basic_credentials(&self) -> Option<String> {
+        let pair = || format!("{}:{}", self.user_name(), self.password());
+        self.has_credentials().then(|| base64::engine::general_purpose::STANDARD.encode(pair()))
+    }
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+fn unusable(variable: &'static str, reason: &str) -> Error {
+    Error::invalid(format!("the proxy setting {variable} cannot be used: {reason}"))
+        .with_detail("fault", "proxy_setting")
+        .with_detail("variable", variable)
+}
+
+/// Returns the value of a setting that has two names, if it is set.
+fn one_of<'a>(variables: &'a NetworkVariables, names: [&'static str; 2]) -> Result<Option<(&'static str, &'a str)>> {
+    let mut found: Option<(&'static str, &str)> = None;
+    for name in names {
+        let Some(value) = variables.get(name) else { continue };
+        let value = value.to_str().ok_or_else(|| unusable(name, "it is not UTF-8"))?;
+        match found {
+            Some((_, other)) if other != value => {
+                return Err(unusable(names[0], &format!("{} is set as well, to another value", names[1])));
+            }
+            Some(_) => {}
+            None => found = Some((name, value)),
+        }
+    }
+    Ok(found)
+}
+
+/// Says whether `NO_PROXY` excludes the target, by the rules of `reqwest`, which are those of `curl`: names and their
+/// subdomains, addresses and networks, and `*`, separated by commas.
+fn is_excluded(variables: &NetworkVariables, proxy: &Url, target: &Uri) -> Result<bool> {
+    let mut verdict = None;
+    for name in ["NO_PROXY", "no_proxy"] {
+        let Some(list) = variables.get(name) else { continue };
+        let list = list.to_str().ok_or_else(|| unusable(name, "it is not UTF-8"))?;
+        let matcher = Matcher::builder().https(proxy.as_str()).no(list).build();
+        let excluded = matcher.intercept(target).is_none();
+        if verdict.is_some_and(|before| before != excluded) {
+            return Err(unusable("NO_PROXY", "no_proxy is set as well, and the two disagree about this host"));
+        }
+        verdict = Some(excluded);
+    }
+    Ok(verdict.unwrap_or(false))
+}
+
+/// Reads `[scheme://][user[:password]@]host[:port][/]`.
+fn parse(value: &str) -> Result<Url, &'static str> {
+    if value.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("it holds a blank, a line end or a control character");
+    }
+    if value.contains(['"', '\'', '`']) {
+        return Err("it holds a quotation mark");
+    }
+    if !value.is_ascii() {
+        return Err("it holds characters that have to be percent-encoded (or, in a host, written in Punycode)");
+    }
+    let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
+    let scheme = scheme.to_ascii_lowercase();
+    match scheme.as_str() {
+        "http" | "https" | "socks5" | "socks5h" => {}
+        "socks" | "socks4" | "socks4a" => return Err("of SOCKS only socks5:// and socks5h:// are supported"),
+        _ => return Err("its scheme is none of http://, https://, socks5:// and socks5h://"),
+    }
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    if authority.contains(['/', '?', '#', '\\']) {
+        return Err(
+            "it holds `/`, `?`, `#` or `\\` before its end; in a user name or password these are percent-encoded",
+        );
+    }
+    let (user, address) = match authority.split_once('@') {
+        Some((user, address)) => (Some(user), address),
+        None => (None, authority),
+    };
+    if address.contains('@') {
+        return Err("it holds more than one `@`; in a user name or password it is written %40");
+    }
+    user.map_or(Ok(()), check_user)?;
+    check_address(address)?;
+    let user = user.map_or_else(String::new, |user| format!("{user}@"));
+    let url = Url::parse(&format!("{scheme}://{user}{address}")).map_err(|_| "its host or port is not valid")?;
+    if url.host_str().is_none_or(str::is_empty) { Err("its host is missing") } else { Ok(url) }
+}
+
+/// Checks `user[:password]` as RFC 3986 has it: what is reserved is percent-encoded.
+fn check_user(user: &str) -> Result<(), &'static str> {
+    let bytes = user.as_bytes();
+    for (index, byte) in bytes.iter().enumerate() {
+        let follows = |offset: usize| bytes.get(index + offset).is_some_and(u8::is_ascii_hexdigit);
+        let allowed = match byte {
+            b'%' => follows(1) && follows(2),
+            byte => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:".contains(byte),
+        };
+        if !allowed {
+            return Err("its user name or password holds a character that has to be percent-encoded");
+        }
+    }
+    match percent_decode_str(user).decode_utf8() {
+        Ok(text) if !text.chars().any(char::is_control) => Ok(()),
+        Ok(_) => Err("its user name or password holds a control character"),
+        Err(_) => Err("its user name or password is not UTF-8"),
+    }
+}
+
+/// Checks `host[:port]`, where the host is a name, an IPv4 address, or an IPv6 address in brackets.
+fn check_address(address: &str) -> Result<(), &'static str> {
+    let (host, port) = match address.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or("its host has an opening bracket without a closing one")?;
+            host.parse::<std::net::Ipv6Addr>().map_err(|_| "its host in brackets is not an IPv6 address")?;
+            (host, if port.is_empty() { None } else { Some(port.strip_prefix(':').ok_or("its port is not a number")?) })
+        }
+        None => match address.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (address, None),
+        },
+    };
+    if host.is_empty() {
+        return Err("its host is missing");
+    }
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
+    if !host.bytes().all(is_name) || host.bytes().all(|byte| byte == b'.') || host.starts_with(['.', '-']) {
+        return Err("its host is not a name or an address");
+    }
+    match port {
+        None => Ok(()),
+        Some(port) if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Err("its port is not a number")
+        }
+        Some(port) if port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(()),
+        Some(_) => Err("its port is not between 1 and 65535"),
+    }
+}
+
+#[cfg(test)]
+#[path = "proxy_test.rs"]
+mod tests;

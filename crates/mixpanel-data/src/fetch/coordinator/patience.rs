@@ -1,0 +1,88 @@
+//! The limit of a wait: how long no page may come, whatever is waited for.
+
+use std::time::Duration;
+
+use crate::api::{Failure, FailureKind};
+
+use super::super::outcome::Ending;
+use super::{Action, Coordinator};
+
+/// After a planned wait, such as for the quota, a request gets a quarter of the limit even if the wait took all of it, but no
+/// more than this.
+const GRACE_MAX: Duration = Duration::from_secs(10);
+
+/// Whoever wants no wait at all still wants requests to be answered.
+const REQUEST_WITHOUT_WAIT: Duration = Duration::from_secs(30);
+
+/// Since when no page has come.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    since: Duration,
+    /// A wait that was planned is over by then, and a request was given some time.
+    not_before: Duration,
+    /// What went wrong last.
+    last: Option<Failure>,
+}
+
+impl Patience {
+    /// A page came, or is being written.
+    pub(super) fn page_came(&mut self, now: Duration) {
+        *self = Self { since: now, ..Self::default() };
+    }
+
+    /// The gate opened, so that a request can go out.
+    pub(super) fn wait_ended(&mut self, now: Duration, limit: Duration) {
+        self.not_before = now + (limit / 4).min(GRACE_MAX);
+    }
+
+    pub(super) fn failed(&mut self, failure: &Failure) {
+        self.last = Some(failure.clone());
+    }
+}
+
+impl Coordinator {
+    /// Until when a page must come. A planned wait and one for other processes have ends of their own, and a page that is
+    /// read or written has come.
+    pub(super) fn patience_ends(&self, now: Duration) -> Option<Duration> {
+        let waits_otherwise = self.gate.closed_until().is_some() || self.busy.is_some_and(|(until, _)| now < until);
+        let is_here = self.reading + self.writing > 0;
+        let ends = self.patience.since.saturating_add(self.patience_limit()).max(self.patience.not_before);
+        (self.ending.is_none() && !waits_otherwise && !is_here).then_some(ends)
+    }
+
+    fn patience_limit(&self) -> Duration {
+        if self.rules.max_wait.is_zero() { REQUEST_WITHOUT_WAIT } else { self.rules.max_wait }
+    }
+
+    /// Ends the fetch if no page came for too long: requests under way are not waited for, whatever they hang in.
+    pub(super) fn lose_patience(&mut self, now: Duration) {
+        if self.writing > 0 {
+            self.patience.page_came(now);
+        }
+        if self.patience_ends(now).is_none_or(|ends| now < ends) {
+            return;
+        }
+        let limit = self.patience_limit().as_secs_f64();
+        let failure = match self.patience.last.take() {
+            Some(last) => Failure {
+                message: format!("{} (no page came within {limit} s, the limit for waiting)", last.message),
+                ..last
+            },
+            None => {
+                let message = format!("no page came within {limit} s, the limit for waiting");
+                Failure::new(FailureKind::Timeout, message)
+            }
+        };
+        self.stop_deadline = Some(now);
+        self.end(Ending::Halted(failure));
+    }
+}
+
+/// Cuts a wait short where patience ends.
+pub(super) fn at_most(action: Action, ends: Option<Duration>) -> Action {
+    match (action, ends) {
+        (Action::WaitForEvent, Some(ends)) => Action::WaitUntil(ends),
+        (Action::WaitUntil(moment), Some(ends)) => Action::WaitUntil(moment.min(ends)),
+        (action, _) => action,
+    }
+}

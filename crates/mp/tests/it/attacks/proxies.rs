@@ -1,0 +1,186 @@
+//! Proxies: a setting is used or refused, never ignored, and what a proxy does wrong is said of the proxy.
+
+use std::os::unix::ffi::OsStrExt as _;
+
+use mixpanel_simulator::SimulatorConfig;
+
+use super::tools::{Recorder, Untouched, reply, run_watched};
+use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME, check_no_secret};
+
+const PASSWORD: &str = "PROXY-CANARY-8h2";
+
+fn home() -> Home {
+    Home::new()
+        .with("MP_USERNAME", USERNAME)
+        .with("MP_SECRET", CANARY)
+        .with("MP_PROJECT_ID", PROJECT)
+        .with("MP_REGION", "us")
+}
+
+/// Runs the command with a setting that it must refuse; nobody may be connected to meanwhile, nor asked for a name.
+fn check_refused(variable: &str, command: std::process::Command, home: &Home) {
+    let Some((run, reached)) = run_watched(home, &command) else { return };
+    let run = run.exits(3).prints_nothing().says(&[variable, "hint: correct "]);
+    for hidden in ["CANARY", "proxy-host", "someone"] {
+        assert!(!run.stderr.contains(hidden), "{}", run.stderr);
+    }
+    assert!(reached.is_empty(), "{reached:#?}");
+}
+
+#[test]
+fn a_setting_that_cannot_be_used_is_refused_before_anything_is_sent() {
+    let values: [&[u8]; 12] = [
+        b"http://someone:CANARY@proxy-host:3128 ",
+        b"http://proxy-host:3128\r",
+        b"\"http://proxy-host:3128\"",
+        b"'http://proxy-host:3128'",
+        b"htp://proxy-host:3128",
+        b"socks4://proxy-host:1080",
+        b"http://someone:CAN@ARY@proxy-host:3128",
+        b"http://someone:CAN/ARY@proxy-host:3128",
+        b"http://proxy-host:70000",
+        b"http://:3128",
+        b"http://proxy-\xff:3128",
+        b"http://[]:3128",
+    ];
+    let commands: [&[&str]; 4] = [
+        &["auth", "test", "-vvv"],
+        &["fetch", "profiles", "-vvv"],
+        &["fetch", "profiles", "--plan"],
+        &["fetch", "profiles", "--stdout"],
+    ];
+    std::thread::scope(|scope| {
+        for (index, value) in values.into_iter().enumerate() {
+            let variable = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"][index % 4];
+            scope.spawn(move || {
+                let home = home();
+                let mut command = home.command(commands[index / 4 % 4]);
+                command.env(variable, std::ffi::OsStr::from_bytes(value));
+                check_refused(variable, command, &home);
+            });
+        }
+        scope.spawn(|| {
+            let home = home().with("HTTPS_PROXY", "http://proxy-host:1").with("https_proxy", "http://proxy-host:2");
+            check_refused("https_proxy", home.command(&["fetch", "profiles", "--stdout"]), &home);
+        });
+        scope.spawn(|| {
+            let home = home().with("HTTPS_PROXY", "http://proxy-host:1").with("NO_PROXY", "x");
+            let home = home.with("no_proxy", "mixpanel.com");
+            check_refused("NO_PROXY", home.command(&["auth", "test"]), &home);
+        });
+    });
+}
+
+#[test]
+fn a_server_on_this_machine_needs_no_usable_proxy() {
+    let simulator = Simulator::start(SimulatorConfig::default());
+    Home::new().with_server(&simulator).with("HTTPS_PROXY", "no proxy ").run(&["auth", "test"]).exits(0);
+}
+
+/// A proxy that answers like this, what is said of it, and how many connections that takes.
+struct Case {
+    answer: Vec<u8>,
+    login: bool,
+    says: &'static [&'static str],
+    connections: usize,
+}
+
+#[test]
+fn what_a_proxy_does_wrong_is_said_of_the_proxy() {
+    let case = |answer: &[u8], login, says, connections| Case { answer: answer.to_vec(), login, says, connections };
+    const ASKS: &str = "asks for a user name and a password (407";
+    const REFUSES: &str = "refused the user name or password (407";
+    const HINT: &str = "hint: check the user name and password in the proxy's setting";
+    let cases = [
+        case(&reply("407 Proxy Authentication Required", "", ""), false, &[ASKS, HINT], 1),
+        case(&reply("407 Proxy Authentication Required", "", ""), true, &[REFUSES, HINT], 1),
+        // The client keeps the status to itself, so the proxy is asked once more.
+        case(&reply("403 Forbidden", "", "no"), true, &["answered 403 Forbidden", "hint: check that the proxy"], 2),
+        case(&reply("502 Bad Gateway", "", ""), false, &["answered 502 Bad Gateway", "hint: check that the proxy"], 8),
+        case(&reply("504 Gateway Timeout", "", ""), false, &["answered 504 Gateway Timeout", "hint: check"], 8),
+        case(b"SSH-2.0-OpenSSH_9.6\r\n\r\n", false, &["does not speak HTTP", "hint: check that the proxy"], 8),
+        // The tunnel stands, and is cut in the middle of the greeting.
+        case(
+            b"HTTP/1.1 200 OK\r\n\r\n",
+            false,
+            &["cannot connect to mixpanel.com through the proxy", "hint: check"],
+            4,
+        ),
+    ];
+    std::thread::scope(|scope| {
+        for case in &cases {
+            scope.spawn(move || {
+                let proxy = Recorder::start(std::slice::from_ref(&case.answer));
+                let login = if case.login { format!("someone:{PASSWORD}@") } else { String::new() };
+                let home = home().with("HTTPS_PROXY", &format!("http://{login}{}", proxy.address()));
+                // A CGI program must not trust HTTP_PROXY; the others hold.
+                let home = home.with("REQUEST_METHOD", "GET");
+                let run = home.run(&["auth", "test", "-vvv"]).exits(1).prints_nothing().says(case.says);
+                let run = run.says(&[&proxy.address().to_string()]);
+                assert!(!run.stderr.contains(PASSWORD) && !run.stderr.contains("someone"), "{}", run.stderr);
+                let heard = proxy.end();
+                assert_eq!(heard.len(), case.connections, "{:?}", case.says);
+                heard.iter().for_each(|heard| check_no_secret(&String::from_utf8_lossy(heard)));
+            });
+        }
+    });
+}
+
+#[test]
+fn a_proxy_that_is_not_there_is_named() {
+    std::thread::scope(|scope| {
+        for (proxy, cause) in [("127.0.0.1:1", "refused"), ("proxy.invalid:3128", "lookup")] {
+            scope.spawn(move || {
+                let home = home().with("HTTPS_PROXY", &format!("http://someone:{PASSWORD}@{proxy}"));
+                let run = home.run(&["fetch", "profiles", "-q", "--max-wait", "1s"]).exits(1).prints_nothing();
+                let run =
+                    run.says(&["cannot connect to mixpanel.com through the proxy", proxy, cause, "cannot be reached"]);
+                assert!(!run.stderr.contains(PASSWORD), "{}", run.stderr);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_host_that_needs_no_proxy_is_reached_without() {
+    let proxy = Untouched::listen("127.0.0.1");
+    let home =
+        home().with("HTTPS_PROXY", &format!("http://127.0.0.1:{}", proxy.port())).with("NO_PROXY", "mixpanel.com");
+    let run = home.run(&["fetch", "profiles", "-q", "--max-wait", "1s"]).prints_nothing();
+    assert!(!run.stderr.contains("proxy 127.0.0.1"), "{}", run.stderr);
+    proxy.check();
+}
+
+#[test]
+fn a_socks_proxy_gets_the_name_of_the_host_and_no_secret() {
+    let done = [&[5, 0, 0, 1][..], &[0; 6]].concat();
+    let denied = [&[5, 2, 0, 1][..], &[0; 6]].concat();
+    let cases = [
+        ("socks5h://", vec![vec![5, 0], done], &["cannot connect to mixpanel.com through the proxy"][..]),
+        ("socks5h://", vec![vec![5, 0], denied], &["does not allow a connection"]),
+        ("socks5h://someone:PROXY-CANARY-8h2@", vec![vec![5, 2], vec![1, 1]], &["refused the user name or password"]),
+        (
+            "socks5h://",
+            vec![b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()],
+            &["through the proxy", "as a SOCKS proxy does"],
+        ),
+    ];
+    std::thread::scope(|scope| {
+        for (scheme, answers, says) in cases {
+            scope.spawn(move || {
+                let proxy = Recorder::start(&answers);
+                let home = home().with("ALL_PROXY", &format!("{scheme}{}", proxy.address()));
+                let run = home.run(&["auth", "test", "-vvv"]).exits(1).prints_nothing().says(says);
+                assert!(!run.stderr.contains(PASSWORD), "{}", run.stderr);
+                let heard = proxy.end();
+                assert!(!heard.is_empty());
+                for heard in heard {
+                    check_no_secret(&String::from_utf8_lossy(&heard));
+                    if answers[0] == [5, 0] {
+                        assert!(heard.windows(12).any(|part| part == b"mixpanel.com"), "{heard:?}");
+                    }
+                }
+            });
+        }
+    });
+}

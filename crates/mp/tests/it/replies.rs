@@ -1,0 +1,193 @@
+//! What is made of replies that are no page: by status, by coding, and by what they say.
+
+use crate::attacks::tools::reply;
+use crate::servers::Server;
+
+/// `["Sign up"]`, as gzip and as zlib have it.
+const GZIP: &[u8] = &[
+    31, 139, 8, 0, 0, 0, 0, 0, 2, 255, 139, 86, 10, 206, 76, 207, 83, 40, 45, 80, 138, 5, 0, 144, 158, 157, 248, 11, 0,
+    0, 0,
+];
+const ZLIB: &[u8] = &[120, 156, 139, 86, 10, 206, 76, 207, 83, 40, 45, 80, 138, 5, 0, 21, 69, 3, 147];
+
+fn names() -> Vec<u8> {
+    reply("200 OK", "Content-Type: application/json\r\n", r#"["Sign up"]"#)
+}
+
+#[test]
+fn what_may_be_over_in_a_moment_is_asked_again() {
+    let statuses = [
+        "201 Created",
+        "202 Accepted",
+        "204 No Content",
+        "205 Reset Content",
+        "206 Partial Content",
+        "226 IM Used",
+        "299 X",
+        "304 Not Modified",
+        "408 Request Timeout",
+        "409 Conflict",
+        "420 X",
+        "421 Misdirected Request",
+        "423 Locked",
+        "425 Too Early",
+        "444 X",
+        "499 X",
+        "500 X",
+        "502 Bad Gateway",
+        "520 X",
+        "521 X",
+        "526 X",
+        "530 X",
+        "599 X",
+        "600 X",
+    ];
+    std::thread::scope(|scope| {
+        for status in statuses {
+            scope.spawn(move || {
+                let server = Server::replying(vec![reply(status, "", ""), names()]);
+                server.home("http").run(&["auth", "test"]).exits(0);
+                assert_eq!(server.connections(), 2, "{status}");
+            });
+        }
+    });
+}
+
+#[test]
+fn what_stays_as_it_is_is_not_asked_again() {
+    let statuses = [
+        ("300 X", 1),
+        ("305 X", 1),
+        ("400 Bad Request", 3),
+        ("401 Unauthorized", 2),
+        ("402 Payment Required", 3),
+        ("403 Forbidden", 3),
+        ("404 Not Found", 3),
+        ("405 X", 3),
+        ("410 Gone", 3),
+        ("413 X", 3),
+        ("414 X", 3),
+        ("415 X", 3),
+        ("418 I'm a teapot", 3),
+        ("422 X", 3),
+        ("431 X", 3),
+        ("451 X", 3),
+    ];
+    std::thread::scope(|scope| {
+        for (status, code) in statuses {
+            scope.spawn(move || {
+                let server = Server::replying(vec![reply(status, "", ""), names()]);
+                server.home("http").run(&["auth", "test"]).exits(code).says(&[&status[..3]]);
+                assert_eq!(server.connections(), 1, "{status}");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_page_that_something_in_between_has_changed_is_a_page() {
+    let body = r#"["Sign up"]"#;
+    let notice =
+        [b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n".to_vec(), names()].concat();
+    let chunked =
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\nConnection: close\r\n\r\nb\r\n[\"Sign up\"]\r\n0\r\n\r\n";
+    for answer in [reply("203 Non-Authoritative Information", "", body), notice, chunked.as_bytes().to_vec()] {
+        let server = Server::replying(vec![answer]);
+        server.home("http").run(&["auth", "test"]).exits(0);
+        assert_eq!(server.connections(), 1);
+    }
+}
+
+#[test]
+fn codings_are_read_as_the_standard_has_them() {
+    let answer = |headers: &str, body: &[u8]| {
+        let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
+        [head.as_bytes(), body].concat()
+    };
+    for headers in [
+        "Content-Encoding: GZIP\r\n",
+        "content-encoding:gzip\r\n",
+        "Content-Encoding:   x-Gzip  \r\n",
+        "Content-Encoding: gzip, identity\r\n",
+        "Content-Encoding: identity,gzip\r\nContent-Type: text/plain\r\n",
+        "Content-Encoding: identity\r\nContent-Encoding: gzip\r\n",
+        "Content-Encoding: ,gzip,\r\n",
+    ] {
+        Server::replying(vec![answer(headers, GZIP)]).home("http").run(&["auth", "test"]).exits(0);
+    }
+    Server::replying(vec![answer("Content-Encoding: Deflate\r\n", ZLIB)]).home("http").run(&["auth", "test"]).exits(0);
+    let server = Server::replying(vec![answer("Content-Encoding: gzip, Br\r\n", GZIP)]);
+    server
+        .home("http")
+        .run(&["auth", "test", "--max-wait", "1s"])
+        .exits(1)
+        .says(&["compressed with `br`", "only gzip"]);
+}
+
+#[test]
+fn a_limit_on_the_queries_of_an_hour_is_known_by_its_words() {
+    let texts = [
+        ("429 Too Many Requests", "Query rate limit exceeded: 60 queries per hour"),
+        ("429 Too Many Requests", "{\"error\":\"Query rate limit exceeded for project_id: 1. 60 queries/hour\"}"),
+        ("429 Too Many Requests", "<html><title>429</title><body>Only <b>60</b> requests an hour</body></html>"),
+        ("429 Too Many Requests", "hourly quota used up"),
+        ("429 Too Many Requests", "{\"error\":\"60 queries in the last hour\"}"),
+        ("400 Bad Request", "Query rate limit exceeded: 60 queries per hour"),
+        ("403 Forbidden", "{\"error\":\"Query rate limit exceeded: 60/h\"}"),
+        ("503 Service Unavailable", "rate limit exceeded, 60 queries in the last hour"),
+    ];
+    std::thread::scope(|scope| {
+        for (status, text) in texts {
+            scope.spawn(move || {
+                let server = Server::replying(vec![reply(status, "", text), names()]);
+                server.home("http").run(&["auth", "test"]).exits(5);
+                // Until the hour is over no second request goes out.
+                assert_eq!(server.connections(), 1, "{text}");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_project_of_another_region_is_said_to_be_one() {
+    let texts = [
+        ("400 Bad Request", "{\"error\":\"invalid project id for cluster.\"}"),
+        ("400 Bad Request", "Invalid Project ID for cluster"),
+        ("403 Forbidden", "{\"error\":\"project 12345 is not in this region\"}"),
+        ("401 Unauthorized", "the project belongs to another data center"),
+        ("404 Not Found", "{\"status\":\"error\",\"error\":\"No project 12345 in cluster us\"}"),
+    ];
+    let commands: [&[&str]; 4] = [
+        &["auth", "test"],
+        &["fetch", "profiles", "-q"],
+        &["fetch", "profiles", "--plan"],
+        &["fetch", "profiles", "--stdout"],
+    ];
+    for (index, (status, text)) in texts.into_iter().enumerate() {
+        let server = Server::replying(vec![reply(status, "Content-Type: application/json\r\n", text)]);
+        for arguments in commands.into_iter().skip(if index == 0 { 0 } else { 3 - index % 4 }) {
+            let run = server.home("http").run(arguments).exits(3).prints_nothing();
+            let run = run.says(&["another region", "hint: ", "MP_REGION"]);
+            assert!(!run.stderr.contains("filter"), "{}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn an_account_of_another_region_is_told_which_command_helps() {
+    let text = "{\"error\":\"invalid project id for cluster.\"}";
+    let server = Server::replying(vec![reply("400 Bad Request", "", text)]);
+    let home = crate::support::Home::new().with("MP_BASE_URL", &format!("http://{}", server.address()));
+    let add = ["auth", "add", "my work", "-u", "someone", "-p", "12345", "-r", "us", "--secret-stdin"];
+    home.run_with_input(&add, crate::support::CANARY).exits(0);
+    for arguments in [&["auth", "test", "my work"][..], &["fetch", "profiles", "-q"]] {
+        home.run(arguments).exits(3).says(&[
+            "auth remove 'my work'",
+            "auth add 'my work' --username someone --project 12345 --region eu` (or `--region in`)",
+        ]);
+    }
+    // A filter that speaks of regions is still a filter.
+    let text = "{\"error\":\"unknown property region in properties[\\\"cluster\\\"]\"}";
+    let server = Server::replying(vec![reply("400 Bad Request", "", text)]);
+    server.home("http").run(&["fetch", "profiles", "-q", "-w", "x"]).exits(3).says(&["correct the filter"]);
+}
