@@ -11,7 +11,8 @@ use crate::profile_query::ProfileQuery;
 use crate::stage::Manifest;
 use crate::store::{self, TableName};
 
-use super::pipeline::blocking;
+use super::pipeline::waiting;
+use super::request::Control;
 
 impl Manifest {
     /// Whether this run asks for the same profiles as another, in the same words, into the same table.
@@ -74,9 +75,11 @@ pub(super) async fn since_last_load(
     database: &Path,
     table: &TableName,
     query: &ProfileQuery,
+    control: &mut Control,
 ) -> Result<String> {
     let (path, name) = (database.to_owned(), table.clone());
-    let last = blocking(move || store::last_load(&path, &name)).await?;
+    let look = move |()| ((), store::last_load(&path, &name));
+    let ((), last) = waiting(control, control.preflight_wait, (), look).await?;
     let last = last.ok_or_else(|| {
         Error::invalid(format!(
             "the table `{table}` has no complete load to go on from; fetch it whole once, without `since last`"
