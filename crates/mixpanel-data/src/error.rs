@@ -63,6 +63,8 @@ pub enum ErrorKind {
     DatabaseUnusable,
     /// The SQL statement failed.
     Query,
+    /// The rows are not what an index or a constraint of the table allows: drop it, or load into another table.
+    ConstraintViolated,
     /// The disk is full: make room and go on.
     DiskFull,
     /// Reading or writing a file failed for another reason, such as permissions.
@@ -96,6 +98,7 @@ impl ErrorKind {
             Self::DatabaseNotFound => "DATABASE_NOT_FOUND",
             Self::DatabaseLocked => "DATABASE_LOCKED",
             Self::DatabaseUnusable => "DATABASE_UNUSABLE",
+            Self::ConstraintViolated => "CONSTRAINT_VIOLATED",
             Self::DiskFull => "DISK_FULL",
             Self::Storage => "STORAGE_ERROR",
             Self::RunNotFound => "RUN_NOT_FOUND",

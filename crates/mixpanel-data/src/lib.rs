@@ -40,6 +40,7 @@ mod api;
 pub mod benchmarks;
 mod clock;
 pub mod credentials;
+mod durable;
 pub mod error;
 mod fetch;
 mod kill_point;

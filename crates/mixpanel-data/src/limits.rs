@@ -42,6 +42,9 @@ pub const SESSION_PAGES_COUNT_FOR: Duration = Duration::from_secs(7 * 86_400);
 /// Bytes of a ledger file at most; more is something else. Twice [`QUOTA_REQUESTS_MAX`] entries of 100 bytes are 2 MB.
 pub const LEDGER_BYTES_MAX: u64 = 4 << 20;
 
+/// Damaged ledgers of one project that are kept; further ones take the place of the last.
+pub const LEDGERS_ASIDE_MAX: u32 = 100;
+
 /// Pages above which a fetch warns about the hourly quota: 80 % of [`QUERIES_PER_HOUR`] (T018 of the specification).
 pub const PAGES_WARNING: u32 = QUERIES_PER_HOUR * 4 / 5;
 
@@ -189,6 +192,9 @@ pub const STOP_GRACE: Duration = Duration::from_secs(10);
 /// Attempts, 10 ms apart, to take a run that somebody else has for a moment.
 pub const RUN_LOCK_ATTEMPTS: u32 = 20;
 
+/// Attempts, 10 ms apart, to get the turn to begin or take a run: 30 s. Whoever has it lists the runs of the database.
+pub const RUN_TURN_ATTEMPTS: u32 = 3_000;
+
 /// Memory that a fetch uses at most, the whole process, in bytes. The statement that loads a million profiles of 1 KB takes
 /// 4.1 s with the engine's share of this, 5.8 s with that of 256 MB, 8 to 9 s with that of 200 MB (decision 0008).
 pub const MEMORY_DEFAULT: u64 = 400_000_000;
@@ -246,6 +252,10 @@ pub const LOCK_WAIT: Duration = Duration::from_secs(600);
 /// Time that the look at the database before a fetch waits for another process: longer than another look takes, and short
 /// enough for someone who waits at a prompt.
 pub const PREFLIGHT_LOCK_WAIT: Duration = Duration::from_secs(2);
+
+/// Time that the second look at the database waits, which a fetch takes once no other can begin: several fetches that
+/// begin at the same moment look at it one after the other.
+pub const RELOOK_LOCK_WAIT: Duration = Duration::from_secs(10);
 
 /// Time between two attempts to open a database that another process has open.
 pub const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(100);

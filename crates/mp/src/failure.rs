@@ -209,12 +209,15 @@ fn hint_of(error: &Error) -> Option<String> {
         ErrorKind::TableNotFound => return Some(tables_hint(error)),
         ErrorKind::DatabaseNotFound => "fetch first with `mp fetch profiles`, or name another file with `--db`",
         ErrorKind::DatabaseLocked => return Some(lock_hint(error)),
-        ErrorKind::DatabaseUnusable => "name another file with `--db`; this one was not changed",
+        ErrorKind::DatabaseUnusable => {
+            "name another database with `--db`; keep this file as it is, together with its `.wal` file if it has one"
+        }
         ErrorKind::DiskFull => "make room, or name a file on another disk with `--db`; then run the same command again",
         ErrorKind::Storage if error.detail("reading").is_some() => {
             "install the certificates of the authorities, such as the package `ca-certificates`, or name a file that has them in SSL_CERT_FILE"
         }
         ErrorKind::Storage => return Some(storage_hint(error)),
+        ErrorKind::ConstraintViolated => "drop the index or constraint of the table that says so, then load again",
         ErrorKind::Incomplete => "run the same command again for a complete table",
         ErrorKind::InvalidInput if error.detail("difference").is_some() => {
             "a run knows its own filters, so leave them out to go on with it, or give it up with `mp fetch discard`"

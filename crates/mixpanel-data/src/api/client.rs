@@ -33,8 +33,8 @@ pub struct ApiClient {
     governor: Governor,
     /// As many replies are read at once as there are processors, four at most: more would only hold more memory.
     readers: Arc<Semaphore>,
-    /// Why the quota's ledger cannot be kept on disk, if it cannot.
-    ledger_problem: Option<String>,
+    /// What the user should know about the quota's ledger.
+    ledger_notice: Option<String>,
 }
 
 /// A page that came whole.
@@ -58,22 +58,27 @@ impl ApiClient {
         let transport = Transport::new(credentials, options)?;
         let folder = options.state_folder.as_deref();
         let open = |folder| Governor::open(folder, &transport.host(), project_id.as_str(), options.quota);
-        let (governor, ledger_problem) = match open(folder) {
-            Ok(governor) => (governor, None),
+        let (governor, ledger_notice) = match open(folder) {
+            Ok(governor) => {
+                let notice = governor.notice();
+                (governor, notice)
+            }
             Err(error) if folder.is_some() && error.kind() != ErrorKind::InvalidInput => {
                 let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                (open(None)?, Some(format!("{error}{cause}")))
+                let notice = format!("the queries of this fetch are not counted for later ones: {error}{cause}");
+                (open(None)?, Some(notice))
             }
             Err(error) => return Err(error),
         };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let readers = Arc::new(Semaphore::new(processors.min(PAGES_READY_MAX as usize)));
-        Ok(Self { transport, governor, readers, ledger_problem })
+        Ok(Self { transport, governor, readers, ledger_notice })
     }
 
-    /// Says why other processes and later runs will not know of the queries of this client, if they will not.
-    pub(crate) fn ledger_problem(&self) -> Option<&str> {
-        self.ledger_problem.as_deref()
+    /// Says that other processes and later runs will not know of the queries of this client, or that those of earlier ones
+    /// are forgotten, and why.
+    pub(crate) fn ledger_notice(&self) -> Option<&str> {
+        self.ledger_notice.as_deref()
     }
 
     /// Returns what keeps to the project's quota.

@@ -13,8 +13,9 @@ use crate::profile_query::ProfileQuery;
 use crate::stage::Manifest;
 use crate::store::{self, LastLoad, TableName};
 
-use super::pipeline::blocking;
+use super::pipeline::waiting;
 use super::progress::FetchEvent;
+use super::request::Control;
 
 impl Manifest {
     /// Whether this run asks for the same profiles as another, in the same words, into the same table.
@@ -85,9 +86,11 @@ pub(super) async fn since_last_load(
     database: &Path,
     table: &TableName,
     query: &ProfileQuery,
+    control: &mut Control,
 ) -> Result<SinceLast> {
     let (path, name) = (database.to_owned(), table.clone());
-    let last = blocking(move || store::last_load(&path, &name)).await?;
+    let look = move |()| ((), store::last_load(&path, &name));
+    let ((), last) = waiting(control, control.preflight_wait, (), look).await?;
     let last = last.ok_or_else(|| {
         Error::invalid(format!(
             "the table `{table}` has no complete load to go on from; fetch it whole once, without `since last`"

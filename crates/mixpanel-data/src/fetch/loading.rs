@@ -61,7 +61,7 @@ impl Job {
         let loading = blocking(move || self.run(finished_at, &sender, &stopped, store::load));
         tokio::pin!(loading);
         let mut is_waiting = false;
-        let (loaded, outcome) = loop {
+        let (loaded, outcome, left_over) = loop {
             tokio::select! {
                 done = &mut loading => break done?,
                 Some(reason) = busy.recv() => {
@@ -77,6 +77,7 @@ impl Job {
                 }
             }
         };
+        left_over.into_iter().for_each(|text| callbacks.tell(&FetchEvent::Warning(text)));
         warn_of_differences(&outcome, callbacks);
         let staged_pages = u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX);
         Ok(TableReport {
@@ -107,14 +108,15 @@ impl Job {
         Ok(())
     }
 
-    /// The part that blocks, around `load`. Whoever has the database open is told to `busy`, again and again.
+    /// The part that blocks, around `load`. Whoever has the database open is told to `busy`, again and again. Returns what
+    /// the load came to, and why the stage is still there, if it should not be.
     pub(super) fn run(
         self,
         finished_at: jiff::Timestamp,
         busy: &UnboundedSender<String>,
         stop: &LoadStop,
         load: impl FnOnce(&LoadRequest<'_>, &mut OnLockWait<'_>) -> Result<LoadReport>,
-    ) -> Result<(LoadReport, Outcome)> {
+    ) -> Result<(LoadReport, Outcome, Option<String>)> {
         let Self { database, table, mut stage, outcome, missing, control, .. } = self;
         let pages: Vec<PathBuf> = outcome.staged.iter().map(|page| stage.page_path(*page)).collect();
         let rejects: Vec<PathBuf> = outcome.staged.iter().filter_map(|page| stage.rejects_path(*page)).collect();
@@ -154,15 +156,13 @@ impl Job {
             report => report?,
         };
         kill_point("load-done");
-        if outcome.is_whole() {
-            // The rows are committed: a stage that cannot be removed is a nuisance, not a failure.
-            if let Err(error) = stage.remove() {
-                tracing::warn!("{error}");
-            }
-        } else if let Err(error) = stage.update(Manifest::note_commit) {
-            tracing::warn!("{error}");
-        }
-        Ok((report, outcome))
+        // The rows are committed: a stage that cannot be removed is a nuisance, not a failure.
+        let noted = if outcome.is_whole() { stage.remove() } else { stage.update(Manifest::note_commit) };
+        let left_over = noted.err().map(|error| {
+            let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+            format!("the rows are in the table, but {error}{cause}; what is left of the run can be discarded")
+        });
+        Ok((report, outcome, left_over))
     }
 }
 

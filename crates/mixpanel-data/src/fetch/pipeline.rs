@@ -1,14 +1,16 @@
 //! A fetch into a table from its arguments to its report: check, stage, load. A run that was begun earlier comes in halfway.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::api::{ApiClient, FailureKind};
 use crate::clock::{Stopwatch, new_run_id, wall_clock};
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{LOCK_POLL_INTERVAL, PREFLIGHT_LOCK_WAIT, RELOOK_LOCK_WAIT};
 use crate::parse::RecordForm;
 use crate::profile_query::{FetchMode, MissingPages, OnExisting};
 use crate::stage::{self, Manifest, Over, Progress, Stage};
-use crate::store::{self, Found, LoadKind, TableName};
+use crate::store::{self, Checked, Found, LoadKind, TableName};
 
 use super::coordinator::{Earlier, allowed_drift};
 use super::identity::{check_same_run, since_last_load};
@@ -29,15 +31,25 @@ pub(super) async fn fetch_into_table(
     let watch = Stopwatch::start();
     let table = TableName::parse(&fetch.table)?;
     if fetch.since == Since::LastLoad {
-        let last = since_last_load(client, database, &table, &fetch.query).await?;
+        let last = since_last_load(client, database, &table, &fetch.query, &mut fetch.control).await?;
         fetch.query.since = last.since;
         last.warning.iter().for_each(|warning| fetch.control.callbacks.tell(warning));
     }
     let prepared = prepare(&fetch, wall_clock().as_second())?;
-    let found = preflight(database, &table, fetch.on_existing, LoadKind::First).await?;
+    let on_existing = fetch.on_existing;
+    preflight(&mut fetch.control, database, &table, on_existing, LoadKind::First).await?;
     let manifest = describe(client, &fetch, &prepared);
-    let path = database.to_owned();
-    let stage = blocking(move || new_or_planned(&path, manifest)).await?;
+    let (path, name) = (database.to_owned(), table.clone());
+    let (stage, found) = blocking(move || {
+        let stage = new_or_planned(&path, manifest)?;
+        // Another fetch may have made the table between the preflight and the turn of this one. The preflights of further
+        // ones have the database open for moments.
+        match store::look(&path, &name, on_existing, LoadKind::First, RELOOK_LOCK_WAIT) {
+            Ok(found) => Ok((stage, found)),
+            Err(error) => Err(give_back(stage, error)),
+        }
+    })
+    .await?;
     let work = Work { client, database, stage, table, found, prepared, missing: MissingPages::Fetch, watch };
     work.go(fetch.control).await
 }
@@ -69,7 +81,8 @@ async fn resume_stage(
         let kind = look_for_commit(&mut stage, |load_id| store::is_loaded(&path, load_id));
         (stage, kind)
     };
-    let (mut stage, kind) = waiting(&mut resume.control, stage, look).await?;
+    let at_most = resume.control.lock_wait;
+    let (mut stage, kind) = waiting(&mut resume.control, at_most, stage, look).await?;
     if let Some(on_existing) = resume.on_existing.filter(|_| stage.manifest().loaded.is_none()) {
         stage.update(|manifest| manifest.on_existing = on_existing)?;
     }
@@ -82,53 +95,56 @@ async fn resume_stage(
     // The moment that the filters count from was checked when the run began.
     resume.control.check()?;
     let prepared = prepare(&again, wall_clock().as_second())?;
-    let (path, name) = (database.to_owned(), table.clone());
+    let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
     let look = move |stage: Stage| {
-        let found = store::preflight(&path, &name, stage.manifest().on_existing, kind);
-        (stage, found)
+        let checked = store::preflight(&path, &name, stage.manifest().on_existing, kind, wait);
+        (stage, checked)
     };
-    let (stage, found) = waiting(&mut resume.control, stage, look).await?;
+    let (stage, Checked { found, warnings }) = waiting(&mut resume.control, at_most, stage, look).await?;
+    tell(&mut resume.control, warnings);
     let work = Work { client, database, stage, table, found, prepared, missing: resume.missing_pages, watch };
     Ok((mode, work.go(resume.control).await?))
 }
 
-/// Looks at the database of a run, and waits for whoever has it open: the pages are safe meanwhile.
-async fn waiting<T: Send + 'static>(
+/// Looks at a database, and waits up to `at_most` for whoever has it open. `state` goes along and comes back.
+pub(super) async fn waiting<S: Send + 'static, T: Send + 'static>(
     control: &mut Control,
-    mut stage: Stage,
-    look: impl Fn(Stage) -> (Stage, Result<T>) + Clone + Send + 'static,
-) -> Result<(Stage, T)> {
+    at_most: Duration,
+    mut state: S,
+    look: impl Fn(S) -> (S, Result<T>) + Clone + Send + 'static,
+) -> Result<(S, T)> {
     let watch = Stopwatch::start();
     let mut is_told = false;
     loop {
         let look = look.clone();
-        let (back, seen) = blocking(move || Ok(look(stage))).await?;
-        stage = back;
+        let (back, seen) = blocking(move || Ok(look(state))).await?;
+        state = back;
         let error = match seen {
-            Ok(seen) => return Ok((stage, seen)),
+            Ok(seen) => return Ok((state, seen)),
             Err(error) => error,
         };
-        let is_over = error.kind() != ErrorKind::DatabaseLocked || watch.elapsed() >= control.lock_wait;
-        if is_over || control.cancel.is_cancelled() {
+        if error.kind() != ErrorKind::DatabaseLocked || watch.elapsed() >= at_most {
             return Err(error);
         }
+        if control.cancel.is_cancelled() {
+            return Err(Error::new(ErrorKind::Cancelled, "the fetch was stopped").with_source(error));
+        }
         if !std::mem::replace(&mut is_told, true) {
-            let (reason, at_most) = (error.message().to_owned(), control.lock_wait);
+            let reason = error.message().to_owned();
             control.callbacks.tell(&FetchEvent::DatabaseBusy { reason, at_most });
         }
+        tokio::time::sleep(LOCK_POLL_INTERVAL).await;
     }
 }
 
 /// Makes a run's folder, or takes the one in which the same fetch was planned.
 fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
+    let _turn = stage::take_turn(database)?;
     stage::sweep(database);
-    for listed in stage::list(database)? {
+    let runs = stage::list(database)?;
+    check_alone(&runs, &manifest.table)?;
+    for listed in runs {
         let Ok(planned) = listed.manifest else { continue };
-        // Only one of two could put its pages into the table.
-        if let Some(pid) = listed.held_by.filter(|_| planned.table.eq_ignore_ascii_case(&manifest.table)) {
-            let message = format!("process {pid} is fetching into the table `{}` already", manifest.table);
-            return Err(Error::new(ErrorKind::RunBusy, message).with_detail("holding_pid", pid));
-        }
         if planned.progress != Progress::Planned || !planned.is_same_fetch(&manifest) || listed.held_by.is_some() {
             continue;
         }
@@ -145,8 +161,35 @@ fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
     Stage::create(database, manifest)
 }
 
+/// Refuses a second fetch into a table: only one of two could put its pages into it.
+fn check_alone(runs: &[stage::Listed], table: &str) -> Result<()> {
+    let is_of_table = |manifest: &Manifest| manifest.table.eq_ignore_ascii_case(table);
+    let holder = runs.iter().find_map(|run| run.held_by.filter(|_| run.manifest.as_ref().is_ok_and(is_of_table)));
+    match holder {
+        Some(pid) => {
+            let message = format!("process {pid} is fetching into the table `{table}` already");
+            Err(Error::new(ErrorKind::RunBusy, message).with_detail("holding_pid", pid))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Leaves a run as it was found: a new one goes, a planned one stays planned.
+fn give_back(mut stage: Stage, error: Error) -> Error {
+    let result = match stage.manifest().session {
+        None => stage.remove(),
+        Some(_) => stage.update(|manifest| manifest.progress = Progress::Planned),
+    };
+    if let Err(error) = result {
+        tracing::warn!("{error}");
+    }
+    error
+}
+
 /// Takes the newest unfinished run of a table, or the one that is named.
 fn open_run(database: &Path, table: &str, run_id: Option<&str>) -> Result<Stage> {
+    let _turn = stage::take_turn(database)?;
+    check_alone(&stage::list(database)?, table)?;
     if let Some(run_id) = run_id {
         return Stage::open(database, run_id);
     }
@@ -176,14 +219,24 @@ pub(super) fn describe(client: &ApiClient, fetch: &ProfileFetch, prepared: &Prep
     manifest
 }
 
+/// Looks at the database before the first request, and says what the fetch will do without.
 pub(super) async fn preflight(
+    control: &mut Control,
     database: &Path,
     table: &TableName,
     on_existing: OnExisting,
     kind: LoadKind,
-) -> Result<Found> {
-    let (path, name) = (database.to_owned(), table.clone());
-    blocking(move || store::preflight(&path, &name, on_existing, kind)).await
+) -> Result<()> {
+    let at_most = control.preflight_wait;
+    let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
+    let look = move |()| ((), store::preflight(&path, &name, on_existing, kind, wait));
+    let ((), checked) = waiting(control, at_most, (), look).await?;
+    tell(control, checked.warnings);
+    Ok(())
+}
+
+fn tell(control: &mut Control, warnings: Vec<String>) {
+    warnings.into_iter().for_each(|warning| control.callbacks.tell(&FetchEvent::Warning(warning)));
 }
 
 /// A run, with all that is needed to bring it to its end.
@@ -205,10 +258,7 @@ impl Work<'_> {
         let keep_run = |error: Error| error.with_run_id(run_id.clone());
         let mut callbacks = std::mem::take(&mut control.callbacks);
         prepared.warning.iter().for_each(|warning| callbacks.tell(warning));
-        if let Some(problem) = client.ledger_problem() {
-            let text = format!("the queries of this fetch are not counted for later ones: {problem}");
-            callbacks.tell(&FetchEvent::Warning(text));
-        }
+        client.ledger_notice().iter().for_each(|text| callbacks.tell(&FetchEvent::Warning((*text).to_owned())));
         let (stage, earlier) = blocking(move || {
             let mut stage = stage;
             let earlier = earlier(&mut stage)?;

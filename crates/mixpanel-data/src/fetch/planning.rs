@@ -17,6 +17,7 @@ use super::identity::since_last_load;
 use super::pipeline::{blocking, describe, ending_error, note, preflight};
 use super::plan::Plan;
 use super::prepare::prepare;
+use super::progress::FetchEvent;
 use super::request::{ProfileFetch, Since};
 use super::run::{Finished, Run};
 use super::writer::Destination;
@@ -29,21 +30,24 @@ const BYTES_PER_STAGED_BYTE: u64 = 4;
 pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: ProfileFetch) -> Result<FetchPlan> {
     let table = TableName::parse(&fetch.table)?;
     if fetch.since == Since::LastLoad {
-        let last = since_last_load(client, database, &table, &fetch.query).await?;
+        let last = since_last_load(client, database, &table, &fetch.query, &mut fetch.control).await?;
         fetch.query.since = last.since;
         last.warning.iter().for_each(|warning| fetch.control.callbacks.tell(warning));
     }
     let prepared = prepare(&fetch, wall_clock().as_second())?;
-    let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
-    prepared.warning.iter().for_each(|warning| callbacks.tell(warning));
     if prepared.request.is_empty {
         return Err(Error::invalid("an empty list of ids asks for nothing, so there is nothing to plan"));
     }
-    preflight(database, &table, fetch.on_existing, LoadKind::First).await?;
+    let on_existing = fetch.on_existing;
+    preflight(&mut fetch.control, database, &table, on_existing, LoadKind::First).await?;
+    let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
+    prepared.warning.iter().for_each(|warning| callbacks.tell(warning));
+    client.ledger_notice().iter().for_each(|text| callbacks.tell(&FetchEvent::Warning((*text).to_owned())));
     let mut manifest = describe(client, &fetch, &prepared);
     manifest.progress = Progress::Planned;
     let path = database.to_owned();
     let stage = blocking(move || {
+        let _turn = stage::take_turn(&path)?;
         stage::sweep(&path);
         drop_older_plans(&path, &manifest)?;
         Stage::create(&path, manifest)

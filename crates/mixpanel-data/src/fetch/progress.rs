@@ -46,7 +46,7 @@ pub enum FetchEvent {
         /// What the server said or did.
         reason: String,
     },
-    /// Another process has the database open; the load waits for it. Pages are safe.
+    /// Another process has the database open, and it is waited for. Pages that are fetched already are safe.
     DatabaseBusy {
         /// Who has it, as far as that is known.
         reason: String,

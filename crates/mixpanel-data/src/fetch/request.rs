@@ -54,7 +54,10 @@ pub(crate) struct Control {
     pub(crate) cancel: CancellationToken,
     pub(crate) stop_grace: Duration,
     pub(crate) max_wait: Duration,
+    /// For the load.
     pub(crate) lock_wait: Duration,
+    /// For the looks at the database before the first request.
+    pub(crate) preflight_wait: Duration,
     pub(crate) memory: u64,
     pub(crate) allow_drift: f64,
     pub(crate) allow_empty: bool,
@@ -68,6 +71,7 @@ impl Default for Control {
             stop_grace: crate::limits::STOP_GRACE,
             max_wait: crate::limits::MAX_WAIT,
             lock_wait: crate::limits::LOCK_WAIT,
+            preflight_wait: crate::limits::PREFLIGHT_LOCK_WAIT,
             memory: crate::limits::MEMORY_DEFAULT,
             allow_drift: crate::limits::ALLOWED_DRIFT_PERCENT,
             allow_empty: false,
@@ -296,11 +300,14 @@ macro_rules! control_methods {
                 self
             }
 
-            /// Waits at most this long, before the load, for another process that has the database open; default
-            /// [`LOCK_WAIT`](crate::limits::LOCK_WAIT), 10 minutes.
+            /// Waits at most this long for another process that has the database open, before the first request and
+            /// before the load; default [`LOCK_WAIT`](crate::limits::LOCK_WAIT), 10 minutes, before the load, and
+            /// [`PREFLIGHT_LOCK_WAIT`](crate::limits::PREFLIGHT_LOCK_WAIT), 2 seconds, before the first request of a new
+            /// fetch.
             #[must_use]
             pub fn lock_wait(mut self, wait: Duration) -> Self {
                 self.control.lock_wait = wait;
+                self.control.preflight_wait = wait;
                 self
             }
 

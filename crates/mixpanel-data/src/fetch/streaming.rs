@@ -14,6 +14,7 @@ use super::loading::{counts, warn_of_differences};
 use super::outcome::Outcome;
 use super::pipeline::{blocking, describe, ending_error};
 use super::prepare::prepare;
+use super::progress::FetchEvent;
 use super::request::{ProfileFetch, Since};
 use super::run::{Finished, Run};
 use super::stream::{RecordSink, StreamOutput};
@@ -33,6 +34,7 @@ pub(crate) async fn stream_profiles(
     let prepared = prepare(&fetch, wall_clock().as_second())?;
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
     prepared.warning.iter().for_each(|warning| callbacks.tell(warning));
+    client.ledger_notice().iter().for_each(|text| callbacks.tell(&FetchEvent::Warning((*text).to_owned())));
     let mut manifest = describe(client, &fetch, &prepared);
     // Nobody goes on with a stream: what was handed over is not here any more.
     manifest.run_id.insert_str(0, STREAM_PREFIX);

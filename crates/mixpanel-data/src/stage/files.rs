@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::RUN_LOCK_ATTEMPTS;
@@ -66,14 +67,9 @@ pub(super) fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Makes the names in a folder durable. Not every system can; on Windows there is nothing to do.
+/// Makes the names in a folder durable, where the file system can.
 pub(super) fn sync_folder(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| Error::io("write the folder to disk", path, error))?;
-    #[cfg(not(unix))]
-    let _ = path;
+    durable::sync_directory(path).map_err(|error| Error::io("write the folder to disk", path, error))?;
     Ok(())
 }
 
@@ -96,6 +92,10 @@ pub(super) fn lock_folder(folder: &Path) -> Result<File> {
                 std::thread::sleep(std::time::Duration::from_millis(10));
             }
             Err(fs::TryLockError::WouldBlock) => return Err(busy(folder, read_holder(&path))),
+            Err(fs::TryLockError::Error(error)) if durable::is_unsupported(&error) => match living_holder(&path) {
+                Some(pid) if pid != std::process::id() => return Err(busy(folder, Some(pid))),
+                _ => break,
+            },
             Err(fs::TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
         }
     }
@@ -111,8 +111,23 @@ pub(super) fn holder(folder: &Path) -> Option<u32> {
     let file = OpenOptions::new().read(true).open(&path).ok()?;
     match file.try_lock_shared() {
         Err(fs::TryLockError::WouldBlock) => Some(read_holder(&path).unwrap_or(0)),
+        Err(fs::TryLockError::Error(error)) if durable::is_unsupported(&error) => living_holder(&path),
         _ => None,
     }
+}
+
+/// Returns the process that took a run last, if it lives: all that can be known where there are no file locks.
+fn living_holder(lock: &Path) -> Option<u32> {
+    let pid = read_holder(lock)?;
+    #[cfg(unix)]
+    {
+        let id = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw)?;
+        // That it belongs to somebody else is an answer, too.
+        if rustix::process::test_kill_process(id) == Err(rustix::io::Errno::SRCH) {
+            return None;
+        }
+    }
+    Some(pid)
 }
 
 fn read_holder(path: &Path) -> Option<u32> {

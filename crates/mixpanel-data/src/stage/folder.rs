@@ -12,6 +12,7 @@ use super::files::{folder_of, lock_folder, make_folder, make_root, replace_file,
 use super::manifest::{FORMAT, Manifest, SessionFacts};
 use super::names::{Name, Part, files_in};
 use super::page_file::{StagedPage, page_bytes, read_facts, rejects_bytes};
+use super::root::{stage_root, stage_roots};
 
 const MANIFEST: &str = "manifest.json";
 
@@ -216,24 +217,17 @@ impl Stage {
     }
 }
 
-/// Returns the folder beside a database that holds its stages.
-pub(crate) fn stage_root(database: &Path) -> PathBuf {
-    let mut name = database.file_name().unwrap_or_default().to_owned();
-    name.push(".stage");
-    database.with_file_name(name)
-}
-
 /// Locks a run's folder: the root, the folder, the lock.
 pub(super) fn take(database: &Path, run_id: &str) -> Result<(PathBuf, PathBuf, File)> {
-    let root = stage_root(database);
-    let folder = root.join(run_id);
     let is_plain = !run_id.is_empty() && run_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if !is_plain || !folder.is_dir() {
+    let root = stage_roots(database).into_iter().find(|root| is_plain && root.join(run_id).is_dir());
+    let Some(root) = root else {
         return Err(Error::new(
             ErrorKind::RunNotFound,
             format!("there is no unfinished run `{}`", run_id.escape_debug()),
         ));
-    }
+    };
+    let folder = root.join(run_id);
     make_root(&root)?;
     let lock = lock_folder(&folder)?;
     Ok((root, folder, lock))
@@ -249,7 +243,11 @@ pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
     };
     let value: serde_json::Value = serde_json::from_slice(&text).map_err(unreadable)?;
     if value.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
-        let message = format!("`{}` was written by another version of this program", path.display());
+        let format = value.get("format").map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        let message = format!(
+            "`{}` was written by another version of this program: its format is {format}, and this version reads {FORMAT}",
+            path.display()
+        );
         return Err(Error::new(ErrorKind::Storage, message).with_path(&path));
     }
     serde_json::from_value(value).map_err(unreadable)

@@ -6,9 +6,10 @@ use std::path::Path;
 use crate::error::{Error, Result};
 
 use super::files::holder;
-use super::folder::{REMOVED_PREFIX, read_manifest, remove_run, stage_root, take};
+use super::folder::{REMOVED_PREFIX, read_manifest, remove_run, take};
 use super::manifest::Manifest;
 use super::names::{Name, Part};
+use super::root::{stage_roots, sweep_turn};
 
 /// Folders that hold pages of a stream, which nobody goes on with.
 pub(crate) const STREAM_PREFIX: &str = "stream-";
@@ -33,18 +34,19 @@ pub(crate) struct Listed {
 /// # Errors
 /// `Storage` when the folder of the stages cannot be read.
 pub(crate) fn list(database: &Path) -> Result<Vec<Listed>> {
-    let root = stage_root(database);
-    let entries = match fs::read_dir(&root) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("read the folder", &root, error)),
-    };
     let mut runs = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|error| Error::io("read the folder", &root, error))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') && !name.starts_with(STREAM_PREFIX) && entry.path().is_dir() {
-            runs.push(look_at(name, &entry.path()));
+    for root in stage_roots(database) {
+        let entries = match fs::read_dir(&root) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(Error::io("read the folder", &root, error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|error| Error::io("read the folder", &root, error))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with('.') && !name.starts_with(STREAM_PREFIX) && entry.path().is_dir() {
+                runs.push(look_at(name, &entry.path()));
+            }
         }
     }
     // Names begin with the moment of the run's beginning.
@@ -88,8 +90,12 @@ pub(crate) fn discard(database: &Path, run_id: &str) -> Result<()> {
 /// Removes what killed processes left behind and nobody can go on with: runs that were being removed, and streams. Best
 /// effort: whatever cannot be removed now is tried again next time.
 pub(crate) fn sweep(database: &Path) {
-    let root = stage_root(database);
-    for entry in fs::read_dir(&root).into_iter().flatten().flatten() {
+    stage_roots(database).iter().for_each(|root| sweep_root(root));
+}
+
+fn sweep_root(root: &Path) {
+    sweep_turn(root);
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         // A stream that is being made has no process in its lock yet.
         let was_locked = || fs::read(entry.path().join("lock")).is_ok_and(|pid| !pid.is_empty());
@@ -98,5 +104,5 @@ pub(crate) fn sweep(database: &Path) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
-    let _ = fs::remove_dir(&root);
+    let _ = fs::remove_dir(root);
 }

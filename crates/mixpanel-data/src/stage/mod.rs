@@ -10,6 +10,7 @@ mod list;
 mod manifest;
 mod names;
 mod page_file;
+mod root;
 #[cfg(test)]
 mod torn_tests;
 
@@ -19,5 +20,6 @@ pub(crate) use manifest::{Cost, Loaded, Manifest, Over, Progress, SessionFacts};
 #[cfg(test)]
 pub(crate) use page_file::properties as page_properties;
 pub(crate) use page_file::{StagedPage, read_page};
+pub(crate) use root::take_turn;
 #[cfg(test)]
 pub(crate) use torn_tests::{damage_a_page, leave_rejects, leave_temporary};

@@ -6,7 +6,7 @@ use std::path::Path;
 use duckdb::Connection;
 use serde_json::Value;
 
-use super::database::{Access, Database};
+use super::database::{Access, CommitError, Database};
 use super::failure::{refused, statement};
 use super::label;
 use super::location::{Location, locate, not_found};
@@ -121,7 +121,12 @@ pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
         })?;
         metadata::forget(connection, &table)?;
     }
-    database.commit().map_err(|error| statement("drop tables", &error))
+    database.commit().map_err(|error| match error {
+        CommitError::Unknown(error) | CommitError::NotOnDisk { committed: Err(error), .. } => {
+            statement("drop tables", &error)
+        }
+        CommitError::NotOnDisk { committed: Ok(()), error } => error,
+    })
 }
 
 /// Finds a table or view, in the spelling of the database.

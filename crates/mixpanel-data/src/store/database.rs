@@ -1,17 +1,18 @@
 //! Opens a database file, with nothing else in reach of what runs in it.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use duckdb::{AccessMode, Config, Connection};
 
-use super::failure::opening;
+use super::failure::{is_log_failure, opening};
 use super::lease::{self, Lease};
 use super::location::{Location, check_magic, create, locate, not_found};
 use super::tuning::Tuning;
+use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
@@ -35,7 +36,34 @@ pub(super) struct Database {
     // Dropped first: the lease ends when the file is closed.
     connection: Connection,
     path: PathBuf,
+    /// The file of a database that is open for writing. It is opened before DuckDB writes, because the system tells a
+    /// write that failed later to those who had the file open then; and closed after DuckDB has closed it, because
+    /// closing it drops DuckDB's lock.
+    file: Option<File>,
     _lease: Lease,
+}
+
+/// Where the next look into a file is to read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// The system's memory, where everything was written without an error.
+    Cache,
+    /// The disk: after an error the memory of the system may have what the disk does not have.
+    Disk,
+}
+
+/// Why a commit did not end well.
+#[derive(Debug)]
+pub(super) enum CommitError {
+    /// DuckDB failed. Only a look into the reopened file tells whether the transaction is in it.
+    Unknown(duckdb::Error),
+    /// The transaction is in the file, and the file could not be written to the disk. `committed` is what DuckDB said.
+    NotOnDisk {
+        /// DuckDB's error, if it had one.
+        committed: Result<(), duckdb::Error>,
+        /// Why.
+        error: Error,
+    },
 }
 
 impl Database {
@@ -53,17 +81,25 @@ impl Database {
                 path
             }
         };
-        // A link and its target are one file.
-        let file = fs::canonicalize(&path).map_err(|error| Error::io("find", &path, error))?;
+        // A link and its target are one file, and DuckDB keeps the log beside the file.
+        let path = fs::canonicalize(&path).map_err(|error| Error::io("find", &path, error))?;
+        let file = path.clone();
+        let mut opened = None;
         let connect = || {
             check_magic(&path)?;
-            connect(&path, access)
+            if !matches!(access, Access::ReadOnly) {
+                opened = Some(File::open(&path).map_err(|error| Error::io("read", &path, error))?);
+            }
+            match access {
+                Access::ReadOnly => connect_to_read(&path),
+                Access::ReadWrite | Access::Load { .. } => connect(&path, access),
+            }
         };
         let (connection, lease) = match access {
             Access::ReadOnly => lease::read(file, connect)?,
             Access::ReadWrite | Access::Load { .. } => lease::write(file, connect)?,
         };
-        Ok(Self { connection, path, _lease: lease })
+        Ok(Self { connection, path, file: opened, _lease: lease })
     }
 
     /// Opens a file, waiting up to `wait` for whoever has it open. Before each pause `on_wait` is told who that is, and
@@ -97,19 +133,54 @@ impl Database {
         &self.connection
     }
 
-    /// Commits, moves everything from the write-ahead log into the file, and closes it.
+    /// Commits, moves everything from the write-ahead log into the file, closes it, and has it on the disk.
     ///
     /// # Errors
-    /// DuckDB's own. Whether the transaction is in the file is then *unknown*: only a look into the reopened file
-    /// tells.
-    pub(super) fn commit(self) -> Result<(), duckdb::Error> {
+    /// Whatever failed, and with it how much is known.
+    pub(super) fn commit(self) -> Result<(), CommitError> {
         self.prepare_log();
         kill_point("load-commit");
+        let committed = self.commit_and_checkpoint();
+        self.remove_unused_log();
+        let trust = if committed.is_ok() { Trust::Cache } else { Trust::Disk };
+        match (committed, self.close_durably(trust)) {
+            (Ok(()), Ok(())) => Ok(()),
+            (Err(error), Ok(())) => Err(CommitError::Unknown(error)),
+            (committed, Err(error)) => Err(CommitError::NotOnDisk { committed, error }),
+        }
+    }
+
+    fn commit_and_checkpoint(&self) -> Result<(), duckdb::Error> {
         self.connection.execute_batch("COMMIT")?;
         kill_point("load-committed");
         self.connection.execute_batch("CHECKPOINT")?;
         kill_point("load-checkpointed");
-        self.remove_unused_log();
+        Ok(())
+    }
+
+    /// Closes the file, and returns when it, its log and their names are on the disk: DuckDB syncs what it writes, but
+    /// not everything that it needs. Whatever is read with [`Trust::Disk`] afterwards comes from the disk.
+    ///
+    /// # Errors
+    /// `Storage` or `DiskFull`.
+    pub(super) fn close_durably(self, trust: Trust) -> Result<()> {
+        let log = self.log_path();
+        let Self { connection, path, file, _lease } = self;
+        drop(connection);
+        let fail = |error| Error::io("sync the database", &path, error);
+        if let Some(file) = &file {
+            file.sync_all().map_err(fail)?;
+            if trust == Trust::Disk {
+                durable::forget_cached(file);
+            }
+        }
+        match File::open(&log) {
+            Ok(log) => log.sync_all().map_err(fail)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(fail(error)),
+        }
+        let directory = path.parent().unwrap_or(Path::new("."));
+        durable::sync_directory(directory).map_err(fail)?;
         Ok(())
     }
 
@@ -140,10 +211,58 @@ impl Database {
     }
 
     fn log_path(&self) -> PathBuf {
-        let mut log = self.path.clone().into_os_string();
-        log.push(".wal");
-        PathBuf::from(log)
+        log_of(&self.path)
     }
+}
+
+/// Returns where DuckDB has the write-ahead log of a file that it opens by this path.
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push(".wal");
+    PathBuf::from(log)
+}
+
+/// Opens the file for reading.
+///
+/// DuckDB replays some of what a write-ahead log can have, such as `CREATE INDEX`, only into a database that is open for
+/// writing. What such a log has is committed, so it is moved into the file first, as any other client would do it.
+fn connect_to_read(path: &Path) -> Result<Connection> {
+    let error = match connect(path, Access::ReadOnly) {
+        Err(error) if has_log(path) && is_log_error(&error) => error,
+        connected => return connected,
+    };
+    let replay = || {
+        let connection = connect(path, Access::ReadWrite)?;
+        connection.execute_batch("CHECKPOINT").map_err(|error| opening(path, &error))
+    };
+    match replay() {
+        Ok(()) => connect(path, Access::ReadOnly),
+        // That it cannot be written is the reason why it cannot be read.
+        Err(reason) if reason.kind() == ErrorKind::Storage => {
+            let shown = path.display();
+            let message = format!(
+                "`{shown}` has changes in its write-ahead log that can only be read once they are written into the file"
+            );
+            Err(Error::new(ErrorKind::Storage, message).with_path(path).with_source(reason))
+        }
+        Err(reason) if reason.kind() == ErrorKind::DatabaseLocked => Err(reason),
+        Err(_) => Err(error),
+    }
+}
+
+fn has_log(path: &Path) -> bool {
+    fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0)
+}
+
+/// The log's failure is told as the database's.
+fn is_log_error(error: &Error) -> bool {
+    let mut next = Some(error as &(dyn std::error::Error + 'static));
+    std::iter::from_fn(|| {
+        let error = next?;
+        next = error.source();
+        Some(error.to_string())
+    })
+    .any(|text| is_log_failure(&text) || text.contains("read-only"))
 }
 
 /// Opens the file with the settings of `access` and locks them.

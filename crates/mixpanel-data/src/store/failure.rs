@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::io::Errno;
 use serde_json::Value;
 
+use crate::durable;
 use crate::error::{Error, ErrorKind};
 
 /// Something that DuckDB said, as the cause of an error.
@@ -20,15 +21,20 @@ pub(super) fn opening(path: &Path, error: &duckdb::Error) -> Error {
     let text = error.to_string();
     let shown = path.display();
     if let Some(holder) = lock_holder(&text) {
-        return locked(path, holder.pid);
+        // DuckDB says the same where the file system has no locks.
+        return match durable::lock_problem(path) {
+            None => locked(path, holder.pid),
+            Some(problem) => cannot_lock(path, problem),
+        };
     }
     let message = if text.contains("we can only read versions") {
         version_message(path, &text)
     } else if text.contains("WAL does not match") {
         format!("the write-ahead log beside `{shown}` belongs to another database; neither file was changed")
-    } else if text.contains("replaying WAL") {
+    } else if is_log_failure(&text) {
         format!(
-            "the write-ahead log beside `{shown}` is damaged or belongs to another database; neither file was changed"
+            "the write-ahead log beside `{shown}` is damaged or belongs to another database, or needs an extension of \
+             DuckDB that is not here; it may have committed rows, and neither file was changed"
         )
     } else if text.contains("not a valid DuckDB database") {
         not_duckdb_message(path)
@@ -40,6 +46,21 @@ pub(super) fn opening(path: &Path, error: &duckdb::Error) -> Error {
     unusable(path, message).with_source(Said(cleaned(&text)))
 }
 
+/// Says whether a database could not be opened because of what is in its write-ahead log.
+pub(super) fn is_log_failure(text: &str) -> bool {
+    text.contains("replaying WAL") || text.contains("WAL file")
+}
+
+/// Makes the error of a file that DuckDB cannot lock, though no process has it open.
+fn cannot_lock(path: &Path, problem: std::io::Error) -> Error {
+    let shown = path.display();
+    let message = format!("`{shown}` cannot be locked, and DuckDB opens nothing without; no other process has it open");
+    Error::new(ErrorKind::Storage, message)
+        .with_detail("suggestion", "keep the database on a file system with locks, such as a local disk")
+        .with_path(path)
+        .with_source(problem)
+}
+
 /// Makes an error of a statement of ours that failed; `what` completes "cannot …".
 pub(super) fn statement(what: &str, error: &duckdb::Error) -> Error {
     let text = error.to_string();
@@ -47,9 +68,9 @@ pub(super) fn statement(what: &str, error: &duckdb::Error) -> Error {
         ErrorKind::DiskFull
     } else if text.contains("Corrupt database file") || text.contains("Could not read enough bytes from file") {
         ErrorKind::DatabaseUnusable
-    } else if text.contains("constraint violation") {
+    } else if is_violation(error) {
         // The user's own index or key on the table; a new index is checked as late as at the commit.
-        ErrorKind::InvalidInput
+        ErrorKind::ConstraintViolated
     } else {
         ErrorKind::Storage
     };
@@ -82,6 +103,12 @@ fn os_error(text: &str) -> Option<Errno> {
         ("No locks available", Errno::NOLCK),
     ];
     errors.into_iter().find(|(said, _)| text.contains(said)).map(|(_, number)| number)
+}
+
+/// Says whether rows are not what an index or a constraint of the table allows.
+pub(super) fn is_violation(error: &duckdb::Error) -> bool {
+    let text = error.to_string();
+    text.contains("Constraint Error") || text.contains("constraint violation") || text.contains("constraint violated")
 }
 
 /// Makes an error of a change that the contents of the database do not allow.

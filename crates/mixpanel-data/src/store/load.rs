@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use duckdb::Connection;
 
-use super::database::{Access, Database, spill_folder};
+use super::database::{Access, CommitError, Database, Trust, spill_folder};
 use super::digest::{Digest, Tally, digest_of};
 use super::failure::statement;
 use super::label;
@@ -108,8 +108,9 @@ pub(crate) type OnLockWait<'a> = dyn FnMut(&Error) -> ControlFlow<()> + 'a;
 /// # Errors
 /// Nothing went into the table: `DatabaseLocked` after the wait; `DatabaseUnusable`; `TableExists`, `InvalidInput` if
 /// the table has changed since [`preflight`](fn@super::preflight); `Incomplete` if pages are missing from a replacement;
-/// `DiskFull`; `Storage` if a page cannot be read; any of these or `Cancelled` if it was stopped; `Internal` if the pages are not what the run says. If even the outcome
-/// of the commit cannot be found out, the detail `outcome` is `unknown`; then loading again does the right thing.
+/// `DiskFull`; `Storage` if a page cannot be read; any of these or `Cancelled` if it was stopped; `Internal` if the pages are
+/// not what the run says. If even the outcome of the commit cannot be found out, the detail `outcome` is `unknown`, and if
+/// the rows are in the file and may not be on the disk, `committed`; then loading again does the right thing.
 pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>) -> Result<LoadReport> {
     let stage_folder = std::path::absolute(request.stage_folder)
         .map_err(|error| Error::io("find the stage", request.stage_folder, error))?;
@@ -136,10 +137,25 @@ pub(crate) fn is_loaded(database: &Path, load_id: &str) -> Result<bool> {
 }
 
 enum Failure {
-    /// Nothing was committed.
+    /// Nothing was committed, or the error says otherwise.
     Certain(Error),
     /// The commit, or moving it from the log into the file, failed.
     Unknown(duckdb::Error),
+}
+
+impl From<CommitError> for Failure {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Unknown(error) => Self::Unknown(error),
+            CommitError::NotOnDisk { committed: Ok(()), error } => {
+                Self::Certain(error.with_detail("outcome", "committed"))
+            }
+            CommitError::NotOnDisk { committed: Err(committed), error } => {
+                let error = error.with_source(statement("commit the load", &committed));
+                Self::Certain(error.with_detail("outcome", "unknown"))
+            }
+        }
+    }
 }
 
 impl From<Error> for Failure {
@@ -156,6 +172,9 @@ fn attempt(
     let access = Access::Load { stage_folder, tuning: Tuning::for_load(request.memory, request.pages) };
     let database = Database::open_waiting(request.database, access, request.lock_wait, on_lock_wait)?;
     if let Some(counts) = metadata::find_load(database.connection(), &request.run.load_id)? {
+        // The process that committed it could not say that it is on the disk.
+        database.close_durably(Trust::Disk)?;
+        settle::check_contents(request)?;
         return Ok(counts);
     }
     let connection = database.connection();
@@ -168,7 +187,7 @@ fn attempt(
     let (counts, table_rows) = fill(connection, &tally, request)?;
     kill_point("load-filled");
     request.stop.begin_commit()?;
-    database.commit().map_err(Failure::Unknown)?;
+    database.commit()?;
     // What goes wrong from here on does not undo the commit.
     settle::recount(request, table_rows).map_err(|error| error.with_detail("outcome", "committed"))?;
     Ok(counts)

@@ -11,6 +11,7 @@ use duckdb::Connection;
 
 use super::failure::{not_duckdb_message, opening, unusable};
 use super::table_name::excerpt;
+use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where DuckDB's magic bytes are: after a checksum of eight.
@@ -39,7 +40,7 @@ pub(super) fn locate(path: &Path) -> Result<Location> {
         Ok(found) if found.is_dir() => Err(unusable(path, format!("`{shown}` is a folder, not a database file"))),
         Ok(found) if !found.is_file() => Err(unusable(path, format!("`{shown}` is not a regular file"))),
         Ok(found) if found.len() == 0 => {
-            Err(unusable(path, format!("`{shown}` is empty, and so not a DuckDB database; remove it to start anew")))
+            Err(unusable(path, format!("`{shown}` is empty, and so not a DuckDB database")))
         }
         Ok(_) => Ok(Location::Present(absolute)),
         Err(error) if error.kind() == IoKind::NotFound => {
@@ -116,11 +117,6 @@ pub(super) fn ensure_folder(path: &Path) -> Result<&Path> {
     Ok(folder)
 }
 
-/// Proves that files can be made in a folder, and leaves none.
-pub(super) fn check_writable(folder: &Path) -> Result<()> {
-    tempfile::tempfile_in(folder).map(drop).map_err(|error| Error::io("write in the folder", folder, error))
-}
-
 /// Makes an empty database that only its owner can read.
 ///
 /// It is made in a private folder and then given its name, so that it is at no moment open to others; if somebody else
@@ -128,20 +124,17 @@ pub(super) fn check_writable(folder: &Path) -> Result<()> {
 pub(super) fn create(path: &Path) -> Result<()> {
     let folder = ensure_folder(path)?;
     let fail = |error| Error::io("create the database", path, error);
-    let private = tempfile::Builder::new().prefix(".mixpanel-data-").tempdir_in(folder).map_err(fail)?;
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    let private = builder.prefix(".mixpanel-data-").tempdir_in(folder).map_err(fail)?;
     let fresh = private.path().join("new.duckdb");
     let connection = Connection::open(&fresh).map_err(|error| opening(path, &error))?;
     connection.execute_batch("CHECKPOINT").map_err(|error| opening(path, &error))?;
     drop(connection);
-    #[cfg(unix)]
-    fs::set_permissions(&fresh, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(fail)?;
-    match tempfile::TempPath::try_from_path(fresh).map_err(fail)?.persist_noclobber(path) {
-        Ok(()) => {}
-        Err(error) if error.error.kind() == IoKind::AlreadyExists => {}
-        Err(error) => return Err(fail(error.error)),
-    }
+    durable::make_private(&fresh).map_err(fail)?;
+    durable::name_new_file(&fresh, path).map_err(fail)?;
     // The load will be durable only if the name is.
-    #[cfg(unix)]
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)?;
+    durable::sync_directory(folder).map_err(fail)?;
     Ok(())
 }

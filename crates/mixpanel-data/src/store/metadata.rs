@@ -277,7 +277,7 @@ pub(super) fn rehearse(connection: &Connection, table: &TableName, on_existing: 
         rejects::rehearse(connection, table).map_err(|error| statement("record the rejects in `_rejects`", &error))
     };
     attempt().map_err(|error: Error| match error.kind() {
-        ErrorKind::Storage | ErrorKind::InvalidInput => {
+        ErrorKind::Storage | ErrorKind::InvalidInput | ErrorKind::ConstraintViolated => {
             Error::invalid("`_metadata`, `_fetches` or `_rejects` in this database is not as this program makes it")
                 .with_detail("suggestion", "give that table another name, or use another database file")
                 .with_source(error)

@@ -17,6 +17,7 @@
 
 mod catalog;
 mod database;
+mod dependents;
 mod digest;
 mod failure;
 mod iso;
@@ -43,7 +44,7 @@ pub(crate) use catalog::{drop_tables, sample, table_schema, tables};
 pub(crate) use last_load::{LastLoad, last_load};
 pub(crate) use load::{LoadReport, LoadRequest, OnLockWait, is_loaded, load};
 pub(crate) use load_stop::LoadStop;
-pub(crate) use preflight::{Found, preflight};
+pub(crate) use preflight::{Checked, Found, look, preflight};
 pub(crate) use query::{each, rows, scalar};
 pub(crate) use run_record::RunRecord;
 pub(crate) use table_name::TableName;

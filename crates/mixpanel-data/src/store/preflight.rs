@@ -5,17 +5,21 @@ mod tests;
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::time::Duration;
+
+use duckdb::Connection;
 
 use super::database::{Access, Database};
+use super::dependents;
 use super::failure::statement;
 use super::load::LOADING;
 use super::load::pages::{self, Loading};
-use super::location::{Location, check_writable, ensure_folder, locate};
+use super::location::{Location, ensure_folder, locate};
 use super::metadata;
 use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
+use crate::durable;
 use crate::error::Result;
-use crate::limits::PREFLIGHT_LOCK_WAIT;
 use crate::profile_query::OnExisting;
 
 /// What there is under the name of the table.
@@ -27,33 +31,94 @@ pub(crate) enum Found {
     Table,
 }
 
+/// What a look at the database came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Checked {
+    /// What has the name of the table.
+    pub(crate) found: Found,
+    /// What the fetch does without, and what goes with a table that is replaced.
+    pub(crate) warnings: Vec<String>,
+}
+
 /// Proves that a load could succeed, as far as that is possible now, in a moment and without a trace.
 ///
-/// The folder of the database is made if it is missing. An existing database is opened for writing, and the change of
-/// tables and what is recorded of it are rehearsed in a transaction that is rolled back. For a load that completes a run,
-/// the run's own table may exist.
+/// The folder of the database is made if it is missing, and all that staging and loading do to files is rehearsed there.
+/// An existing database is opened for writing, and the change of tables and what is recorded of it are rehearsed in a
+/// transaction that is rolled back. For a load that completes a run, the run's own table may exist. Another process that
+/// has the database open is waited for, up to `wait`.
 ///
 /// # Errors
 /// `DatabaseLocked`, `DatabaseUnusable`, `TableExists`; `InvalidInput` for a path that is none, a view, a table that
 /// profiles cannot be put into or that cannot be replaced because of what depends on it, or tables of ours that have
-/// another shape; `Storage` or `DiskFull` if the folder cannot be written in.
-pub(crate) fn preflight(database: &Path, table: &TableName, on_existing: OnExisting, kind: LoadKind) -> Result<Found> {
+/// another shape; `Storage` or `DiskFull` if the folder cannot be written in, or its file system lacks what a database
+/// needs.
+pub(crate) fn preflight(
+    database: &Path,
+    table: &TableName,
+    on_existing: OnExisting,
+    kind: LoadKind,
+    wait: Duration,
+) -> Result<Checked> {
     let location = locate(database)?;
     let (Location::Present(path) | Location::Absent(path)) = &location;
-    check_writable(ensure_folder(path)?)?;
-    if matches!(location, Location::Absent(_)) {
-        return Ok(Found::Nothing);
+    let folder = ensure_folder(path)?;
+    let lacking = durable::rehearse(folder)?;
+    let mut warnings = Vec::new();
+    if !lacking.is_empty() {
+        let folder = folder.display();
+        warnings.push(format!("the file system of `{folder}` cannot do everything: {}", lacking.join("; ")));
     }
+    let found = rehearse(database, table, on_existing, kind, wait, &mut warnings)?;
+    Ok(Checked { found, warnings })
+}
+
+/// Does the part of the [`preflight`] that others can have changed since.
+///
+/// # Errors
+/// As the preflight.
+pub(crate) fn look(
+    database: &Path,
+    table: &TableName,
+    on_existing: OnExisting,
+    kind: LoadKind,
+    wait: Duration,
+) -> Result<Found> {
+    rehearse(database, table, on_existing, kind, wait, &mut Vec::new())
+}
+
+fn rehearse(
+    database: &Path,
+    table: &TableName,
+    on_existing: OnExisting,
+    kind: LoadKind,
+    wait: Duration,
+    warnings: &mut Vec<String>,
+) -> Result<Found> {
+    let Location::Present(path) = locate(database)? else {
+        let fail = |error| statement("look for the engine's own tables", &error);
+        target::check_name(&Connection::open_in_memory().map_err(fail)?, table)?;
+        return Ok(Found::Nothing);
+    };
     let go_on = &mut |_: &_| ControlFlow::Continue(());
-    let database = Database::open_waiting(path, Access::ReadWrite, PREFLIGHT_LOCK_WAIT, go_on)?;
+    let database = Database::open_waiting(&path, Access::ReadWrite, wait, go_on)?;
     let connection = database.connection();
     let target = target::check(connection, table, on_existing, kind)?;
     let fail = |error| statement("rehearse the load", &error);
+    let views = dependents::readable_views(connection)?;
     // Closing the database rolls back.
     connection.execute_batch("BEGIN").map_err(fail)?;
     pages::create(connection, Loading::Permanent)?;
     let loading = TableName::listed(LOADING);
     match &target {
+        Target::Table(old) if on_existing == OnExisting::Replace && kind == LoadKind::First => {
+            let mut losses = dependents::losses(connection, old)?;
+            target::replace(connection, old, &loading)?;
+            let broken = views.iter().filter(|view| !dependents::is_readable(connection, view));
+            losses.extend(broken.map(|view| format!("what the view `{view}` reads")));
+            if !losses.is_empty() {
+                warnings.push(format!("replacing table `{old}` drops {}", losses.join(", ")));
+            }
+        }
         Target::Table(old) if on_existing == OnExisting::Replace => target::replace(connection, old, &loading)?,
         Target::Table(_) => {}
         Target::Absent | Target::View(_) => target::rename(connection, &loading, table).map_err(fail)?,

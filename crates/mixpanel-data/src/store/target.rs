@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use duckdb::Connection;
 
-use super::failure::{refused, statement};
+use super::dependents::comments;
+use super::failure::{is_violation, refused, statement};
 use super::label::other_kind;
 use super::table_name::{TableName, excerpt};
 use crate::error::{Error, ErrorKind, Result};
@@ -61,7 +62,11 @@ pub(super) fn check(
 ) -> Result<Target> {
     let target = find(connection, table)?;
     let found = match (&target, on_existing, kind) {
-        (Target::Absent, ..) | (Target::Table(_), OnExisting::Replace, LoadKind::First) => return Ok(target),
+        (Target::Absent, ..) => {
+            check_name(connection, table)?;
+            return Ok(target);
+        }
+        (Target::Table(_), OnExisting::Replace, LoadKind::First) => return Ok(target),
         (_, OnExisting::Fail, LoadKind::First) => return Err(exists(table)),
         (Target::View(_), ..) => {
             return Err(Error::invalid(format!("`{table}` is a view; profiles go into tables"))
@@ -74,6 +79,30 @@ pub(super) fn check(
         check_unreferenced(connection, found)?;
     }
     Ok(target)
+}
+
+/// Refuses to make a table of a name that the engine, or a client of another database, takes for something of its own:
+/// whoever asks for the engine's list of tables by that name would be given profiles.
+///
+/// # Errors
+/// `InvalidInput`.
+pub(super) fn check_name(connection: &Connection, table: &TableName) -> Result<()> {
+    let name = table.as_str().to_ascii_lowercase();
+    let is_reserved = ["duckdb_", "pg_", "sqlite_"].iter().any(|prefix| name.starts_with(prefix));
+    let sql = "SELECT count(*) FROM (
+             SELECT view_name AS name FROM duckdb_views() WHERE internal
+             UNION ALL SELECT table_name FROM duckdb_tables() WHERE internal
+             UNION ALL SELECT schema_name FROM duckdb_schemas() WHERE internal AND schema_name <> 'main'
+         ) WHERE lower(name) = ?";
+    let found: u64 = connection
+        .query_row(sql, [&name], |row| row.get(0))
+        .map_err(|error| statement("look for the engine's own tables", &error))?;
+    if found == 0 && !is_reserved {
+        return Ok(());
+    }
+    let message =
+        format!("`{table}` cannot be the name of a new table: DuckDB and its clients have their own of that name");
+    Err(Error::invalid(message).with_detail("table_name", table.as_str()))
 }
 
 /// Makes the error of a run whose table is another run's now.
@@ -183,22 +212,25 @@ pub(super) fn column_names(connection: &Connection, table: &TableName) -> Result
     Ok(columns(connection, table)?.into_iter().map(|column| column.name.to_lowercase()).collect())
 }
 
-/// Puts the table `new` in the place and under the name of `old`, with the indexes that `old` had. Views find it by
-/// name.
+/// Puts the table `new` in the place and under the name of `old`, with the indexes and comments that `old` had. Views
+/// find it by name.
 ///
 /// # Errors
-/// `InvalidInput` if something depends on the old table, such as a foreign key, or an index cannot be made on the new
-/// one.
+/// `InvalidInput` if something depends on the old table, such as a foreign key; `ConstraintViolated` if the rows of the
+/// new one are not what an index of the old one allows.
 pub(super) fn replace(connection: &Connection, old: &TableName, new: &TableName) -> Result<()> {
     let swap = || -> Result<(), duckdb::Error> {
-        let indexes = indexes(connection, old)?;
+        let (indexes, comments) = (indexes(connection, old)?, comments(connection, old)?);
         connection.execute_batch(&format!("DROP TABLE {}", old.quoted()))?;
         rename(connection, new, old)?;
-        indexes.iter().try_for_each(|index| connection.execute_batch(index))
+        indexes.iter().chain(&comments).try_for_each(|statement| connection.execute_batch(statement))
     };
     swap().map_err(|error| {
-        refused(&format!("table `{old}` cannot be replaced because of what depends on it"), &error)
-            .with_detail("table_name", old.as_str())
+        let error = match is_violation(&error) {
+            true => statement(&format!("load into table `{old}`"), &error),
+            false => refused(&format!("table `{old}` cannot be replaced because of what depends on it"), &error),
+        };
+        error.with_detail("table_name", old.as_str())
     })
 }
 

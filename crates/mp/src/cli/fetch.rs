@@ -245,7 +245,7 @@ pub(crate) struct WaitArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = "Waiting")]
     pub(crate) max_wait: Option<Duration>,
 
-    /// Wait at most so long, before the load, for another process that has the database open [default: 10m]
+    /// Wait at most this long for another process that has the database open [default: 10m before the load, 2s before a new fetch]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = "Waiting")]
     pub(crate) lock_wait: Option<Duration>,
 }

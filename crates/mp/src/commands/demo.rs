@@ -98,7 +98,7 @@ fn place(keep: Option<&Path>) -> Result<Place, Failure> {
     let database = std::path::absolute(folder).map_err(failed)?.join(FILE);
     if database.try_exists().map_err(failed)? {
         return Err(
-            Failure::new(format!("`{}` exists already", database.display())).hint("remove it, or name another folder")
+            Failure::new(format!("`{}` exists already", database.display())).hint("name another folder with `--keep`")
         );
     }
     Ok(Place { database, kept: true, _temporary: None })

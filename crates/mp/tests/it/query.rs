@@ -146,7 +146,7 @@ fn databases_that_cannot_be_read_are_told_apart() {
     std::fs::write(home.path().join("text.db"), "this is no database, whatever its name says\n".repeat(500))
         .expect("a file");
     let run = home.run(&["inspect", "tables", "--db", &at("text.db")]).exits(1).prints_nothing();
-    run.says(&["caused by:", "text.db", "hint: name another file with `--db`"]).exits(1);
+    run.says(&["caused by:", "text.db", "hint: name another database with `--db`; keep this file as it is"]).exits(1);
 }
 
 #[test]

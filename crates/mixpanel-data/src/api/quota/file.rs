@@ -14,17 +14,19 @@ use std::io::{ErrorKind as IoErrorKind, Read as _, Write as _};
 #[cfg(unix)]
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{LEDGER_BYTES_MAX, LEDGER_LOCK_ATTEMPTS, LEDGER_LOCK_PAUSE};
+use crate::limits::{LEDGER_BYTES_MAX, LEDGER_LOCK_ATTEMPTS, LEDGER_LOCK_PAUSE, LEDGERS_ASIDE_MAX};
 
 use super::ledger::Ledger;
 use super::slots::SLOTS;
 
-/// The version of the file's form. Another one is set aside: guessing at it could break the limits it keeps.
+/// The version of the file's form. Another one is left alone: guessing at it could break the limits it keeps, and the
+/// version that keeps it still needs it.
 const FORMAT: u32 = 1;
 
 /// Characters of the host and of the project that a file name shows; the hash tells longer ones apart.
@@ -49,6 +51,8 @@ pub(super) struct LedgerFile {
     path: PathBuf,
     temporary: PathBuf,
     lock: PathBuf,
+    /// What came of a ledger that could not be read.
+    notice: OnceLock<String>,
 }
 
 impl LedgerFile {
@@ -63,6 +67,7 @@ impl LedgerFile {
             temporary: file("tmp"),
             lock: file("lock"),
             stem: stem.clone(),
+            notice: OnceLock::new(),
         })
     }
 
@@ -97,21 +102,48 @@ impl LedgerFile {
         Ok(file)
     }
 
-    /// Reads the ledger; a new one if there is none. What is not a ledger that this version can read is set aside.
+    /// Reads the ledger; a new one if there is none. One that is damaged is set aside.
+    ///
+    /// # Errors
+    /// `Storage` or `DiskFull` when it cannot be read or set aside, or another version of this program keeps it.
     pub(super) fn read(&self) -> Result<Ledger> {
         let Some(bytes) = read_bytes(&self.path)? else { return self.recover() };
-        match parse(&bytes) {
-            Ok(ledger) => Ok(ledger),
-            Err(reason) => {
-                let aside = self.folder.join(format!("{}.json.damaged", self.stem));
-                fs::rename(&self.path, &aside).map_err(|error| Error::io("set aside", &self.path, error))?;
-                let (path, aside) = (self.path.display(), aside.display());
-                tracing::warn!(
-                    "`{path}` {reason}; it is now `{aside}`, and the requests of the last window are forgotten"
+        let reason = match parse(&bytes) {
+            Ok(ledger) => return Ok(ledger),
+            Err(Unreadable::Damaged(reason)) => reason,
+            Err(Unreadable::OtherFormat(format)) => {
+                let message = format!(
+                    "`{}` was written by another version of this program: its format is {format}, and this version \
+                     reads {FORMAT}",
+                    self.path.display()
                 );
-                Ok(Ledger::new())
+                return Err(Error::new(ErrorKind::Storage, message).with_path(&self.path));
             }
+        };
+        let aside = self.name_aside();
+        fs::rename(&self.path, &aside).map_err(|error| Error::io("set aside", &self.path, error))?;
+        let (path, aside) = (self.path.display(), aside.display());
+        let notice = format!("`{path}` {reason}; it is kept as `{aside}`, and the queries counted in it are forgotten");
+        tracing::warn!("{notice}");
+        let _first = self.notice.set(notice);
+        Ok(Ledger::new())
+    }
+
+    /// Says what came of a ledger that could not be read.
+    pub(super) fn notice(&self) -> Option<String> {
+        self.notice.get().cloned()
+    }
+
+    /// Returns a name that nothing has yet, so that what was set aside earlier stays.
+    fn name_aside(&self) -> PathBuf {
+        let mut name = format!("{}.json.damaged", self.stem);
+        for number in 2..LEDGERS_ASIDE_MAX {
+            if fs::symlink_metadata(self.folder.join(&name)).is_err() {
+                break;
+            }
+            name = format!("{}.json.damaged-{number}", self.stem);
         }
+        self.folder.join(name)
     }
 
     /// Takes the ledger of a process that was killed before it could put it in place. Without an old ledger, what cannot
@@ -174,19 +206,24 @@ fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-fn parse(bytes: &[u8]) -> Result<Ledger, String> {
+/// Why a ledger cannot be read.
+enum Unreadable {
+    Damaged(String),
+    OtherFormat(u32),
+}
+
+fn parse(bytes: &[u8]) -> Result<Ledger, Unreadable> {
     if bytes.len() as u64 > LEDGER_BYTES_MAX {
-        return Err(format!("is larger than {LEDGER_BYTES_MAX} bytes"));
+        return Err(Unreadable::Damaged(format!("is larger than {LEDGER_BYTES_MAX} bytes")));
     }
-    let damaged = |error: serde_json::Error| format!("is damaged ({error})");
     match serde_json::from_slice::<Contents<Ledger>>(bytes) {
         Ok(contents) if contents.format == FORMAT => Ok(contents.ledger),
         // Its form may be another one throughout, so only its version is looked at.
         read => match serde_json::from_slice::<Format>(bytes) {
-            Ok(Format { format }) if format != FORMAT => {
-                Err(format!("is of format {format}, and this is for {FORMAT}"))
-            }
-            _ => Err(read.map_or_else(damaged, |_| "is damaged".to_owned())),
+            Ok(Format { format }) if format != FORMAT => Err(Unreadable::OtherFormat(format)),
+            _ => Err(Unreadable::Damaged(
+                read.map_or_else(|error| format!("is damaged ({error})"), |_| "is damaged".to_owned()),
+            )),
         },
     }
 }

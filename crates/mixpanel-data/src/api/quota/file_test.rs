@@ -137,10 +137,8 @@ fn the_folder_and_its_files_are_for_the_owner() {
 
 #[test]
 fn a_damaged_ledger_is_set_aside() {
-    let newer = br#"{"format":2,"ledger":{"pages":[]}}"#;
     let large = vec![b' '; usize::try_from(crate::limits::LEDGER_BYTES_MAX).unwrap() + 1];
-    for damage in [&b""[..], b"{", b"[]", b"\xff\0", br#"{"format":1}"#, br#"{"format":1,"ledger":{}}"#, newer, &large]
-    {
+    for damage in [&b""[..], b"{", b"[]", b"\xff\0", br#"{"format":1}"#, br#"{"format":1,"ledger":{}}"#, &large] {
         let folder = tempfile::tempdir().unwrap();
         let path = ledger_path(folder.path());
         let governor = open(folder.path());
@@ -150,8 +148,33 @@ fn a_damaged_ledger_is_set_aside() {
         assert_eq!(governor.used(at(1)), 1);
         let aside = path.with_extension("json.damaged");
         assert_eq!(fs::read(&aside).unwrap(), damage);
-        fs::write(&path, damage).unwrap();
-        assert_eq!(open(folder.path()).used(at(1)), 0);
+        // A second damage does not take the place of the first.
+        fs::write(&path, [damage, b" again"].concat()).unwrap();
+        let reopened = open(folder.path());
+        assert_eq!(reopened.used(at(1)), 0);
+        let again = path.with_extension("json.damaged-2");
+        assert_eq!(
+            (fs::read(&aside).unwrap(), fs::read(&again).unwrap()),
+            (damage.to_vec(), [damage, b" again"].concat())
+        );
+        let notice = reopened.notice().unwrap();
+        assert!(notice.contains(&again.display().to_string()), "{notice}");
+        assert_eq!(open(folder.path()).notice(), None);
+    }
+}
+
+#[test]
+fn a_ledger_of_another_version_is_left_alone() {
+    for (text, format) in [(r#"{"format":2,"ledger":{"pages":[]}}"#, 2), (r#"{"format":999}"#, 999)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = ledger_path(folder.path());
+        fs::write(&path, text).unwrap();
+        let error = open_error(folder.path());
+        for part in [format!("its format is {format}"), "this version reads 1".to_owned()] {
+            assert!(error.message().contains(&part), "{error}");
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        assert!(!path.with_extension("json.damaged").exists());
     }
 }
 

@@ -74,7 +74,7 @@ impl Governor {
     ///
     /// # Errors
     /// `InvalidInput` for a quota out of range. `Storage` or `DiskFull` when the folder or its files cannot be made or
-    /// used. A damaged ledger is no error: it is set aside.
+    /// used, or another version of this program keeps the ledger. A damaged ledger is no error: it is set aside.
     pub(crate) fn open(folder: Option<&Path>, host: &str, project: &str, quota: Quota) -> Result<Self> {
         quota.check()?;
         let (place, slots) = match folder {
@@ -89,6 +89,14 @@ impl Governor {
             }
         };
         Ok(Self(Arc::new(Shared { quota, terms: Terms::new(&quota), place, slots })))
+    }
+
+    /// Says what came of a ledger that could not be read, if this one found such a one.
+    pub(crate) fn notice(&self) -> Option<String> {
+        match &self.0.place {
+            Place::Memory(_) => None,
+            Place::Disk(file) => file.notice(),
+        }
     }
 
     /// Asks to send one request now. What is granted is in the ledger before this returns, so that it is counted even if

@@ -166,14 +166,14 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
             Engine::Model => model::load(model, request),
             Engine::DuckDb => {
                 let kind = if is_first { LoadKind::First } else { LoadKind::Completing };
-                store::preflight(request.database, request.table, request.on_existing, kind)
+                store::look(request.database, request.table, request.on_existing, kind, request.lock_wait)
                     .and_then(|_| store::load(request, on_wait))
             }
         };
         let report = report.unwrap_or_else(|error| panic!("the load failed: {error:?}"));
         if fault == Some(LoadFault::After) { Err(Error::new(ErrorKind::Storage, "unplugged")) } else { Ok(report) }
     });
-    let (report, outcome) = match loaded {
+    let (report, outcome, _) = match loaded {
         Ok(loaded) => loaded,
         Err(_) => {
             assert!(!list(&world.database()).unwrap().is_empty(), "the stage is gone and the load has failed");

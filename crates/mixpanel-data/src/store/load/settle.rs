@@ -6,11 +6,16 @@ use super::{LoadRequest, OnLockWait, number};
 use crate::error::{ErrorKind, Result};
 use crate::limits::{PREFLIGHT_LOCK_WAIT, REOPENS_MAX};
 use crate::store::database::{Access, Database};
+use crate::store::digest::digest_of;
 use crate::store::failure::{statement, unusable};
 use crate::store::label;
 use crate::store::metadata::{self, Counts};
+use crate::store::target::{Target, find};
 
 /// Looks into the reopened file whether a load is in it whose commit failed.
+///
+/// A load that is there after the disk failed is not taken for one that stays: what the system has in its memory may
+/// never get to the disk. The stage is kept then, and loading again reads the table from the disk.
 pub(super) fn settle(
     request: &LoadRequest<'_>,
     error: &duckdb::Error,
@@ -21,7 +26,11 @@ pub(super) fn settle(
         let look = Database::open_waiting(request.database, Access::ReadOnly, request.lock_wait, on_lock_wait)
             .and_then(|database| metadata::find_load(database.connection(), &request.run.load_id));
         match look {
-            Ok(Some(counts)) => return Ok(counts),
+            Ok(Some(_)) if is_disk_failure(error) => return Err(failure.with_detail("outcome", "committed")),
+            Ok(Some(counts)) => {
+                check_contents(request).map_err(|error| error.with_detail("outcome", "committed"))?;
+                return Ok(counts);
+            }
             Ok(None) => return Err(failure),
             // The whole wait is over, or the caller has ended it.
             Err(error) if error.kind() == ErrorKind::DatabaseLocked => break,
@@ -31,7 +40,39 @@ pub(super) fn settle(
     Err(failure.with_detail("outcome", "unknown"))
 }
 
-/// Reopens the file and counts.
+/// DuckDB names no error number when it could not sync.
+fn is_disk_failure(error: &duckdb::Error) -> bool {
+    let text = error.to_string();
+    ["fsync failed", "Input/output error"].iter().any(|sign| text.contains(sign))
+}
+
+/// Reads every byte of the table that a load is in, unless another load changed it since.
+///
+/// # Errors
+/// `DatabaseUnusable` if it is not what was loaded, or cannot be read.
+pub(super) fn check_contents(request: &LoadRequest<'_>) -> Result<()> {
+    let go_on = &mut |_: &_| ControlFlow::Continue(());
+    let database = Database::open_waiting(request.database, Access::ReadOnly, request.lock_wait, go_on)?;
+    let connection = database.connection();
+    let Target::Table(table) = find(connection, request.table)? else { return Ok(()) };
+    let Some(label) = label::of_table(connection, &table) else { return Ok(()) };
+    if label.run_id.as_ref() != Some(&request.run.run_id) {
+        return Ok(());
+    }
+    let fail = |error| statement(&format!("read table `{table}`"), &error);
+    let found = digest_of(connection, &format!("{} AS r", table.quoted())).map_err(fail)?;
+    let found = found.to_text(connection).map_err(fail)?;
+    match label.digest {
+        Some(recorded) if recorded != found => {
+            let message =
+                format!("table `{table}` is not what was loaded into it: the disk may have lost a part of it");
+            Err(unusable(request.database, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reopens the file, looks for the load, and counts.
 pub(super) fn recount(request: &LoadRequest<'_>, table_rows: u64) -> Result<()> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
     let database = match Database::open_waiting(request.database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {
@@ -40,6 +81,10 @@ pub(super) fn recount(request: &LoadRequest<'_>, table_rows: u64) -> Result<()> 
         opened => opened?,
     };
     let connection = database.connection();
+    if metadata::find_load(connection, &request.run.load_id)?.is_none() {
+        let message = format!("the load into table `{}` is not in the file after its commit", request.table);
+        return Err(unusable(request.database, message));
+    }
     let last_run = label::of_table(connection, request.table).and_then(|label| label.run_id);
     if last_run.as_ref() != Some(&request.run.run_id) {
         // Somebody else has loaded or dropped the table since; the run is in `_fetches` all the same.

@@ -285,7 +285,7 @@ fn replace_keeps_indexes_and_views() {
 
     fixture.restage().page(&[("x", "{}", None), ("X", "{}", None)]);
     let error = fixture.load("r3", OnExisting::Replace).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::ConstraintViolated, "{error:?}");
     assert_eq!(fixture.ids(), ["New", "other"], "the unique index does not allow it");
 }
 

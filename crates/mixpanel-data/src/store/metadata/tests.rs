@@ -3,6 +3,7 @@ use crate::store::testing::Fixture;
 use crate::store::{LoadKind, drop_tables, preflight, tables};
 
 use super::*;
+use crate::limits::PREFLIGHT_LOCK_WAIT;
 
 /// The tables as the first version of this program made them.
 const FIRST_VERSION: &str = "
@@ -27,7 +28,7 @@ fn a_file_of_the_first_version_goes_on_working() {
     let mut fixture = Fixture::new();
     fixture.execute(FIRST_VERSION);
     assert!(tables(&fixture.database).unwrap()[0].partial);
-    preflight(&fixture.database, &table(), OnExisting::Append, LoadKind::First).unwrap();
+    preflight(&fixture.database, &table(), OnExisting::Append, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
     fixture.page(&[("b", "{}", None)]);
     let run = RunRecord { session_restarts: 2, short_pages: vec![3, 5], waited_seconds: 1.25, ..fixture.run("r1") };
     fixture.load_run(run, OnExisting::Append).unwrap();
@@ -50,7 +51,7 @@ fn columns_that_others_added_stay() {
     fixture.execute(
         "ALTER TABLE _metadata ADD COLUMN note VARCHAR DEFAULT 'n'; ALTER TABLE _fetches ADD COLUMN note VARCHAR DEFAULT 'n'",
     );
-    preflight(&fixture.database, &table(), OnExisting::Replace, LoadKind::First).unwrap();
+    preflight(&fixture.database, &table(), OnExisting::Replace, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
     fixture.load("r2", OnExisting::Replace).unwrap();
     assert_eq!(fixture.texts("SELECT note FROM _metadata"), ["n"]);
     assert_eq!(fixture.texts("SELECT note FROM _fetches"), ["n", "n"]);
@@ -78,7 +79,7 @@ fn tables_of_another_shape_are_found_before_the_first_request() {
         fixture.execute(sql);
         let bytes = std::fs::read(&fixture.database).unwrap();
         for on_existing in [OnExisting::Replace, OnExisting::Append, OnExisting::Upsert] {
-            let error = preflight(&fixture.database, &table(), on_existing, LoadKind::First).unwrap_err();
+            let error = preflight(&fixture.database, &table(), on_existing, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{sql}: {error:?}");
             assert!(error.message().contains("is not as this program makes it"), "{sql}: {error:?}");
             assert!(error.detail("suggestion").is_some());

@@ -6,10 +6,18 @@ use serde_json::Value;
 use super::*;
 use crate::Workspace;
 use crate::error::{Error, ErrorKind};
+use crate::limits::PREFLIGHT_LOCK_WAIT;
 use crate::store::testing::{Fixture, Holder, Mount};
 
 fn check(fixture: &Fixture, on_existing: OnExisting) -> Result<()> {
-    preflight(&fixture.database, &TableName::parse("profiles").unwrap(), on_existing, LoadKind::First).map(|_| ())
+    preflight(
+        &fixture.database,
+        &TableName::parse("profiles").unwrap(),
+        on_existing,
+        LoadKind::First,
+        PREFLIGHT_LOCK_WAIT,
+    )
+    .map(|_| ())
 }
 
 fn refusal(fixture: &Fixture, on_existing: OnExisting) -> Error {
@@ -40,10 +48,12 @@ fn an_existing_table() {
     check(&fixture, OnExisting::Append).unwrap();
     check(&fixture, OnExisting::Replace).unwrap();
     let other = TableName::parse("other").unwrap();
-    preflight(&fixture.database, &other, OnExisting::Fail, LoadKind::First).unwrap();
+    preflight(&fixture.database, &other, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
     let shouted = TableName::parse("PROFILES").unwrap();
     assert_eq!(
-        preflight(&fixture.database, &shouted, OnExisting::Fail, LoadKind::First).unwrap_err().kind(),
+        preflight(&fixture.database, &shouted, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+            .unwrap_err()
+            .kind(),
         ErrorKind::TableExists
     );
     assert_eq!(
@@ -133,11 +143,12 @@ fn the_table_of_a_run_that_goes_on_may_exist() {
     fixture.load_partial("r1", OnExisting::Fail).unwrap();
     let table = TableName::parse("profiles").unwrap();
     for on_existing in [OnExisting::Fail, OnExisting::Append, OnExisting::Upsert, OnExisting::Replace] {
-        let found = preflight(&fixture.database, &table, on_existing, LoadKind::Completing);
-        assert_eq!(found.unwrap(), Found::Table, "{on_existing:?}");
+        let found = preflight(&fixture.database, &table, on_existing, LoadKind::Completing, PREFLIGHT_LOCK_WAIT);
+        assert_eq!(found.unwrap().found, Found::Table, "{on_existing:?}");
     }
     fixture.execute("DROP TABLE profiles; CREATE VIEW profiles AS SELECT 1 AS distinct_id");
-    let error = preflight(&fixture.database, &table, OnExisting::Fail, LoadKind::Completing).unwrap_err();
+    let error =
+        preflight(&fixture.database, &table, OnExisting::Fail, LoadKind::Completing, PREFLIGHT_LOCK_WAIT).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
 
@@ -242,22 +253,25 @@ fn paths_that_are_no_files() {
         "",
     ];
     for path in schemes {
-        let error = preflight(Path::new(path), &table, OnExisting::Fail, LoadKind::First).unwrap_err();
+        let error =
+            preflight(Path::new(path), &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{path}");
     }
     let fixture = Fixture::new();
     let folder = fixture.folder.path();
     assert_eq!(
-        preflight(folder, &table, OnExisting::Fail, LoadKind::First).unwrap_err().kind(),
+        preflight(folder, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap_err().kind(),
         ErrorKind::DatabaseUnusable
     );
     fs::write(folder.join("file"), "").unwrap();
     assert_eq!(
-        preflight(&folder.join("file/x.db"), &table, OnExisting::Fail, LoadKind::First).unwrap_err().kind(),
+        preflight(&folder.join("file/x.db"), &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+            .unwrap_err()
+            .kind(),
         ErrorKind::Storage
     );
     for name in ["with:colon.db", "file?x=1", "-rf", "a'b\"c.db", "*.db"] {
-        preflight(&folder.join(name), &table, OnExisting::Fail, LoadKind::First).unwrap();
+        preflight(&folder.join(name), &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
     }
 }
 
@@ -293,9 +307,14 @@ fn a_folder_that_cannot_be_written_in() {
     assert_eq!(workspace.sql_scalar("SELECT distinct_id FROM profiles").unwrap(), "a");
     let missing = folder.join("new.db");
     let table = TableName::parse("profiles").unwrap();
-    assert_eq!(preflight(&missing, &table, OnExisting::Fail, LoadKind::First).unwrap_err().kind(), ErrorKind::Storage);
     assert_eq!(
-        preflight(&folder.join("a/b.db"), &table, OnExisting::Fail, LoadKind::First).unwrap_err().kind(),
+        preflight(&missing, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap_err().kind(),
+        ErrorKind::Storage
+    );
+    assert_eq!(
+        preflight(&folder.join("a/b.db"), &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+            .unwrap_err()
+            .kind(),
         ErrorKind::Storage
     );
     assert_eq!(workspace.drop_tables(&["profiles".to_owned()]).unwrap_err().kind(), ErrorKind::Storage);

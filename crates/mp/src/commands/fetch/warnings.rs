@@ -97,6 +97,10 @@ pub(super) fn rejects_of_stream(output: &Output, counts: &FetchCounts, is_allowe
 /// Says that an earlier fetch into this table is unfinished. Whether there is one is not worth a failure.
 pub(super) fn unfinished(context: &Context, workspace: &Workspace, table: &str) {
     let runs = workspace.unfinished_runs().unwrap_or_default();
+    for run in runs.iter().filter(|run| run.table.is_empty() && run.held_by.is_none()) {
+        context.output.warning(&format!("the unfinished run {} cannot be read: {}", run.run_id, run.reason));
+        context.output.hint(&format!("`{}` lists it", context.command(&["fetch", "status"])));
+    }
     let mut runs = of_table(&runs, table).filter(|run| run.held_by.is_none() && !run.is_only_planned());
     let Some(newest) = runs.next() else { return };
     let others = match runs.count() {

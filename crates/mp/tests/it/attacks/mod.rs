@@ -13,18 +13,26 @@
 //! | A18 hostile database files, and that each condition of a file has its name | `databases` |
 //! | A19 escape sequences, A20 formulas in CSV, A23 forged lines | `display` |
 //! | A21 output files, A24 supply chain, A25 what is left on disk | `files` |
-//! | A22 two fetches into one table, A25 what is left of runs | `stages` |
+//! | A22 two fetches into one table, A25 what is left of runs | `stages`, `races` |
+//! | A18 databases that a killed process left | `logs` |
+//! | A26 disks that fail, A27 file systems that lack something | `disks` |
 
 mod config;
 mod databases;
 #[cfg(target_os = "linux")]
+mod disks;
+#[cfg(target_os = "linux")]
 mod display;
 mod files;
+mod logs;
 mod names;
 mod network;
 mod proxies;
 mod queries;
+mod races;
 mod secrets;
 mod stages;
 mod tls;
 pub(crate) mod tools;
+
+pub(crate) use tools::Running;

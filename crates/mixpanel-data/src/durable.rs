@@ -1,0 +1,216 @@
+//! What is asked of a file system so that what is written stays, and how to do without what it does not have.
+//!
+//! Network file systems, FUSE and exFAT lack some of it: SMB refuses to sync a directory, NFS may have no locks, exFAT
+//! neither permissions nor hard links. What can be done without is done without, and said once, before the first
+//! request; a disk that fails or is full is an error everywhere.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Says whether an error means that the file system has no such operation, rather than that it failed.
+#[cfg(unix)]
+pub(crate) fn is_unsupported(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    // FUSE and network servers answer with any of these to what they do not know.
+    const ANSWERS: [Errno; 10] = [
+        Errno::INVAL,
+        Errno::NOTSUP,
+        Errno::OPNOTSUPP,
+        Errno::NOSYS,
+        Errno::PERM,
+        Errno::ACCESS,
+        Errno::BADF,
+        Errno::NOTTY,
+        Errno::NOLCK,
+        Errno::ISDIR,
+    ];
+    error.raw_os_error().is_some_and(|code| ANSWERS.iter().any(|answer| answer.raw_os_error() == code))
+}
+
+/// Says whether an error means that the file system has no such operation, rather than that it failed.
+#[cfg(not(unix))]
+pub(crate) fn is_unsupported(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
+}
+
+/// Makes the names in a directory durable, where the file system can; returns whether it can.
+///
+/// # Errors
+/// The directory could not be written to the disk.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<bool> {
+    // On Windows there is nothing to do.
+    if cfg!(not(unix)) {
+        return Ok(true);
+    }
+    match File::open(path).and_then(|directory| directory.sync_all()) {
+        Ok(()) => Ok(true),
+        Err(error) if is_unsupported(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a finished file its name, unless there is another file of that name already; returns whether it did.
+///
+/// # Errors
+/// The file could not be renamed.
+pub(crate) fn name_new_file(fresh: &Path, path: &Path) -> io::Result<bool> {
+    let error = match tempfile::TempPath::try_from_path(fresh)?.persist_noclobber(path) {
+        Ok(()) => return Ok(true),
+        Err(error) => error,
+    };
+    match &error.error {
+        reason if reason.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        reason if is_unsupported(reason) => {}
+        _ => return Err(error.error),
+    }
+    // Neither a rename that replaces nothing nor a hard link: an empty file claims the name.
+    match File::create_new(path) {
+        Ok(_) => {}
+        Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        Err(reason) => return Err(reason),
+    }
+    fs::rename(&error.path, path).inspect_err(|_| drop(fs::remove_file(path)))?;
+    Ok(true)
+}
+
+/// Makes a file private, where the file system has permissions; returns whether it is private now.
+///
+/// # Errors
+/// The permissions could not be changed for another reason.
+pub(crate) fn make_private(path: &Path) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        match fs::set_permissions(path, fs::Permissions::from_mode(0o600)) {
+            Err(error) if !is_unsupported(&error) => return Err(error),
+            _ => {}
+        }
+        Ok(fs::metadata(path)?.permissions().mode() & 0o077 == 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        Ok(true)
+    }
+}
+
+/// Does in a directory, with a file of its own, everything that staging and loading will do there. Returns what is done
+/// without, one clause each.
+///
+/// # Errors
+/// `Storage` or `DiskFull` for what cannot be done without, with the reason.
+pub(crate) fn rehearse(directory: &Path) -> Result<Vec<&'static str>> {
+    let fail = |what: &'static str| move |error| Error::io(what, directory, error);
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    let private = builder.prefix(".mixpanel-data-").tempdir_in(directory).map_err(fail("write in the directory"))?;
+    let (fresh, named) = (private.path().join("fresh"), private.path().join("named"));
+    let mut lacking = Vec::new();
+    let mut file =
+        File::options().read(true).write(true).create_new(true).open(&fresh).map_err(fail("make a file in"))?;
+    if !make_private(&fresh).map_err(fail("make a file private in"))? {
+        lacking.push("it keeps no permissions, so that others may be able to read what is fetched");
+    }
+    file.write_all(&[0; 4096]).map_err(fail("write a file in"))?;
+    file.sync_all().map_err(|error| needed("sync a file", directory, error))?;
+    file.set_len(0).map_err(|error| needed("shorten a file", directory, error))?;
+    match file.try_lock() {
+        Ok(()) | Err(fs::TryLockError::WouldBlock) => {}
+        Err(fs::TryLockError::Error(error)) if is_unsupported(&error) => {
+            lacking.push("it has no file locks, so that a fetch on another machine is not noticed");
+        }
+        Err(fs::TryLockError::Error(error)) => return Err(Error::io("lock a file in", directory, error)),
+    }
+    lock_records(&file).map_err(|error| needed("lock a file for DuckDB", directory, error))?;
+    drop(file);
+    name_new_file(&fresh, &named).map_err(fail("name a file in"))?;
+    fs::rename(&named, &fresh).map_err(fail("rename a file in"))?;
+    let names = [private.path(), directory].map(sync_directory);
+    let synced: io::Result<Vec<bool>> = names.into_iter().collect();
+    if synced.map_err(fail("sync the directory"))?.contains(&false) {
+        lacking.push("it cannot sync directories, so that a power failure may lose the pages fetched last");
+    }
+    fs::remove_file(&fresh).map_err(fail("remove a file in"))?;
+    private.close().map_err(fail("remove a directory in"))?;
+    Ok(lacking)
+}
+
+/// What there is no way without.
+fn needed(what: &str, directory: &Path, error: io::Error) -> Error {
+    if !is_unsupported(&error) {
+        return Error::io(&format!("{what} in"), directory, error);
+    }
+    let message = format!("the file system of `{}` cannot {what}, which a database needs", directory.display());
+    Error::new(ErrorKind::Storage, message).with_path(directory).with_source(error)
+}
+
+/// Takes the kind of lock that DuckDB takes, on a file that nobody else has. Closing the file gives it back.
+fn lock_records(file: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    rustix::fs::fcntl_lock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
+}
+
+/// Says why a file cannot be locked the way DuckDB does, if that is not because another process has the lock.
+///
+/// Only while this process has no connection to the file: closing it drops every such lock of this process.
+pub(crate) fn lock_problem(path: &Path) -> Option<io::Error> {
+    let file = File::options().read(true).write(true).open(path).or_else(|_| File::open(path)).ok()?;
+    let error = lock_records(&file).err()?;
+    let is_held = matches!(error.kind(), io::ErrorKind::WouldBlock);
+    #[cfg(unix)]
+    let is_held = is_held || rustix::io::Errno::from_io_error(&error) == Some(rustix::io::Errno::ACCESS);
+    (!is_held).then_some(error)
+}
+
+/// Has the next reader of a file read it from the disk, as far as the system can be asked for that.
+///
+/// After a write that failed, the memory of the system may have what the disk does not have.
+pub(crate) fn forget_cached(file: &File) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+    #[cfg(not(target_os = "linux"))]
+    let _ = file;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ordinary_file_system_lacks_nothing_and_keeps_no_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(rehearse(folder.path()).unwrap(), Vec::<&str>::new());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_name_is_given_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (fresh, named) = (folder.path().join("fresh"), folder.path().join("named"));
+        for (text, given) in [("first", true), ("second", false)] {
+            fs::write(&fresh, text).unwrap();
+            assert_eq!(name_new_file(&fresh, &named).unwrap(), given);
+        }
+        assert_eq!(fs::read_to_string(named).unwrap(), "first");
+    }
+
+    #[test]
+    fn a_failing_disk_is_not_taken_for_one_that_lacks_something() {
+        use rustix::io::Errno;
+        let of = |errno: Errno| is_unsupported(&io::Error::from(errno));
+        for errno in [Errno::IO, Errno::NOSPC, Errno::ROFS, Errno::DQUOT, Errno::NOENT, Errno::MFILE, Errno::FBIG] {
+            assert!(!of(errno), "{errno}");
+        }
+        for errno in [Errno::INVAL, Errno::NOTSUP, Errno::NOSYS, Errno::PERM, Errno::ACCESS, Errno::BADF, Errno::NOLCK]
+        {
+            assert!(of(errno), "{errno}");
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Disks that fail, and file systems that lack something, by system calls that strace lets fail.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::tools::{all_but_state, finish, has_program, skip_unless, started_by};
+use crate::support::{Home, Run, Simulator};
+
+const ROWS: u64 = 300;
+
+/// Whether calls can be made to fail here.
+fn can_inject() -> bool {
+    if !has_program("strace") {
+        return false;
+    }
+    let works = std::process::Command::new("strace").args(["-qq", "-e", "trace=none", "true"]).status();
+    skip_unless(works.is_ok_and(|status| status.success()), "strace may not trace")
+}
+
+/// Runs the command while these calls fail, with a path only those that are about it. Returns how it went, and how many
+/// calls failed.
+fn with_faults(home: &Home, path: Option<&Path>, faults: &[&str], arguments: &[&str]) -> (Run, usize) {
+    let log = home.path().join("strace.log");
+    let calls: Vec<&str> = faults.iter().map(|fault| fault.split(':').next().expect("a call")).collect();
+    let (trace, log_name) = (format!("trace={}", calls.join(",")), log.display().to_string());
+    let injections: Vec<String> = faults.iter().map(|fault| format!("inject={fault}")).collect();
+    let mut launcher = vec!["strace", "-f", "--seccomp-bpf", "-qq", "-o", &log_name, "-e", &trace];
+    injections.iter().for_each(|injection| launcher.extend(["-e", injection]));
+    let path = path.map(|path| path.display().to_string());
+    path.iter().for_each(|path| launcher.extend(["-P", path]));
+    let run = finish(started_by(&launcher, &home.command(arguments)));
+    let log_text = std::fs::read_to_string(&log).expect("a log");
+    std::fs::remove_file(log).expect("a log");
+    (run, log_text.matches("(INJECTED)").count())
+}
+
+fn home(simulator: &Simulator) -> Home {
+    Home::new().with_server(simulator)
+}
+
+/// Checks that all rows are in the table and nothing else is left.
+fn check_whole(home: &Home, case: &str) {
+    let verify = home.run(&["verify", "profiles", "--db", "my.db"]);
+    assert_eq!((verify.code, &verify.json()["rows"]), (Some(0), &json!(ROWS)), "{case}: {verify:?}");
+    let left: Vec<_> = all_but_state(home.path()).into_iter().filter(|path| !path.ends_with("my.db")).collect();
+    assert!(left.iter().all(|path| path.is_dir() && !path.ends_with("my.db.stage")), "{case}: {left:?}");
+}
+
+/// A fetch either says that all is well, and it is; or it fails, keeps what it has, and can be continued.
+fn check_fault(simulator: &Simulator, path: Option<&str>, fault: &str, before: bool) -> (bool, usize) {
+    let home = home(simulator);
+    let fetch = ["fetch", "profiles", "-q", "--replace", "--db", "my.db"];
+    if before {
+        let _first = home.run(&fetch).exits(0);
+    }
+    let case = format!("{fault} on {path:?}, {before}");
+    let path = path.map(|name| home.path().join(name));
+    let (run, injected) = with_faults(&home, path.as_deref(), &[fault], &fetch);
+    if run.code == Some(0) {
+        if run.stderr.contains("warning: the rows are in the table, but") {
+            let _discarded = home.run(&["fetch", "discard", "--all", "--force", "-q", "--db", "my.db"]).exits(0);
+        }
+        check_whole(&home, &case);
+        return (true, injected);
+    }
+    let run = run.exits(1).says(&["error: ", "caused by: "]).prints_nothing();
+    assert!(injected > 0, "{case}: {run:?}");
+    // With pages on disk there is a command that continues; without, the same command does.
+    if run.stderr.contains(" fetch resume ") {
+        assert!(home.path().join("my.db.stage").exists(), "{case}: the stage is gone\n{}", run.stderr);
+        let asked = simulator.stats().requests;
+        let _resumed = home.shell(&run.resume_command()).exits(0);
+        let staged_all = run.stderr.contains("the 3 pages");
+        assert!(!staged_all || simulator.stats().requests == asked, "{case}: pages were asked for again");
+    } else {
+        let _discarded = home.run(&["fetch", "discard", "--all", "--force", "-q", "--db", "my.db"]).exits(0);
+        let _again = home.run(&fetch).exits(0);
+    }
+    check_whole(&home, &case);
+    (false, injected)
+}
+
+fn check_faults(path: Option<&str>, faults: &[&str], before: bool) {
+    if !can_inject() {
+        return;
+    }
+    let simulator = Simulator::with_faults(ROWS, &[]);
+    let came: Vec<_> = faults.iter().map(|fault| check_fault(&simulator, path, fault, before)).collect();
+    assert!(came.iter().any(|(_, injected)| *injected > 0), "no call failed: {faults:?}");
+    assert!(came.iter().any(|(survived, _)| !survived), "every failure was survived: {faults:?}");
+}
+
+#[test]
+fn a26_a_failed_sync_of_a_new_database_keeps_the_stage() {
+    check_faults(
+        Some("my.db"),
+        &["1", "2", "3", "1+", "2+", "3+"].map(failed_sync).each_ref().map(String::as_str),
+        false,
+    );
+}
+
+#[test]
+fn a26_a_failed_sync_of_a_database_keeps_the_stage() {
+    check_faults(Some("my.db"), &["1", "2", "3", "4", "3+"].map(failed_sync).each_ref().map(String::as_str), true);
+}
+
+fn failed_sync(when: &str) -> String {
+    format!("fsync,fdatasync:error=EIO:when={when}")
+}
+
+#[test]
+fn a26_the_second_sync_of_a_load_is_not_swallowed() {
+    if !can_inject() {
+        return;
+    }
+    let simulator = Simulator::with_faults(ROWS, &[]);
+    let home = home(&simulator);
+    let fetch = ["fetch", "profiles", "-q", "--db", "my.db"];
+    let path = home.path().join("my.db");
+    let (run, injected) = with_faults(&home, Some(&path), &["fsync:error=EIO:when=2"], &fetch);
+    assert_eq!(injected, 1);
+    let run = run.exits(1).says(&["fsync failed", "are kept"]);
+    let _resumed = home.shell(&run.resume_command()).exits(0);
+    check_whole(&home, "resumed");
+}
+
+#[test]
+fn a26_a_failed_write_of_the_database_keeps_the_stage() {
+    for (error, whens) in [("ENOSPC", ["1", "3", "7", "8"]), ("EIO", ["2", "5", "8", "3+"])] {
+        let faults = whens.map(|when| format!("pwrite64:error={error}:when={when}"));
+        check_faults(Some("my.db"), &faults.each_ref().map(String::as_str), error == "EIO");
+    }
+}
+
+/// The calls of each thread are counted by themselves.
+fn check_anywhere(calls: &str, whens: &[&str]) {
+    let faults: Vec<String> = whens.iter().map(|when| format!("{calls}:error=EIO:when={when}")).collect();
+    check_faults(None, &faults.iter().map(String::as_str).collect::<Vec<_>>(), false);
+}
+
+#[test]
+fn a26_a_failed_sync_anywhere_loses_nothing() {
+    check_anywhere("fsync,fdatasync", &["1", "2", "4", "6", "7", "9", "10", "9+"]);
+}
+
+#[test]
+fn a26_a_failed_rename_anywhere_loses_nothing() {
+    check_anywhere("rename,renameat,renameat2", &["1", "2", "3", "4", "5", "6", "4+"]);
+}
+
+#[test]
+fn a26_a_failed_change_of_a_size_anywhere_loses_nothing() {
+    check_anywhere("ftruncate", &["1", "2", "3"]);
+}
+
+#[test]
+fn a26_a_directory_that_fails_is_an_error() {
+    for error in ["EIO", "ENOSPC", "EROFS"] {
+        check_faults(Some(""), &[&format!("fsync:error={error}")], false);
+    }
+}
+
+/// What a file system lacks: the path that it is about, the calls, what they answer, and what is said of it.
+type Lack<'a> = (Option<&'a str>, &'a [&'a str], &'a [&'a str], &'a str);
+
+#[test]
+fn a27_what_a_file_system_lacks_is_done_without() {
+    if !can_inject() {
+        return;
+    }
+    let simulator = Simulator::with_faults(ROWS, &[]);
+    let directory = "cannot sync directories";
+    let cases: [Lack; 6] = [
+        (Some(""), &["fsync"], &["EINVAL", "EOPNOTSUPP", "EPERM", "EACCES", "EBADF", "ENOSYS"], directory),
+        (None, &["chmod,fchmod,fchmodat"], &["EPERM", "EOPNOTSUPP"], "keeps no permissions"),
+        (None, &["flock"], &["ENOLCK", "ENOSYS"], "no file locks"),
+        (None, &["renameat2"], &["EINVAL", "ENOSYS", "EPERM"], ""),
+        (None, &["link,linkat", "renameat2"], &["EPERM"], ""),
+        (None, &["link,linkat", "renameat2"], &["EINVAL"], ""),
+    ];
+    for (path, calls, errors, warning) in cases {
+        for error in errors {
+            let home = home(&simulator);
+            let faults: Vec<String> = calls.iter().map(|call| format!("{call}:error={error}")).collect();
+            let faults: Vec<&str> = faults.iter().map(String::as_str).collect();
+            let path = path.map(|name| home.path().join(name));
+            let fetch = ["fetch", "profiles", "-q", "--db", "my.db"];
+            let (run, injected) = with_faults(&home, path.as_deref(), &faults, &fetch);
+            let run = run.exits(0);
+            assert!(injected > 0 || calls[0].starts_with("link"), "{faults:?}");
+            let said = run.stderr.lines().filter(|line| line.contains("cannot do everything")).count();
+            assert_eq!(said, usize::from(!warning.is_empty()), "{faults:?}: {}", run.stderr);
+            check_whole(&home, &format!("{faults:?}"));
+            let _said = run.says(&[warning]);
+        }
+    }
+}
+
+#[test]
+fn a27_what_cannot_be_done_without_is_refused_before_the_first_request() {
+    if !can_inject() {
+        return;
+    }
+    let simulator = Simulator::with_faults(ROWS, &[]);
+    let cases = [
+        ("fsync:error=EINVAL", "cannot sync a file, which a database needs"),
+        ("fsync:error=EIO", "Input/output error"),
+        ("ftruncate:error=EOPNOTSUPP", "cannot shorten a file, which a database needs"),
+        ("mkdir,mkdirat:error=EROFS", "Read-only file system"),
+        ("flock:error=EIO", "Input/output error"),
+        ("rename:error=EIO", "Input/output error"),
+        ("chmod,fchmod,fchmodat:error=EIO", "Input/output error"),
+    ];
+    for (fault, said) in cases {
+        let home = home(&simulator);
+        let fetch = ["fetch", "profiles", "-q", "--db", "my.db"];
+        let (run, injected) = with_faults(&home, None, &[fault], &fetch);
+        assert!(injected > 0, "{fault}");
+        let _refused = run.exits(1).says(&["error: ", "caused by: ", said]).prints_nothing();
+        assert!(!home.path().join("my.db").exists() && !home.path().join("my.db.stage").exists(), "{fault}");
+    }
+    assert_eq!(simulator.stats().requests, 0);
+}
+
+#[test]
+fn a27_a_database_that_cannot_be_locked_is_not_held_open_by_anybody() {
+    if !can_inject() {
+        return;
+    }
+    let simulator = Simulator::with_faults(ROWS, &[]);
+    let home = home(&simulator);
+    let _made = home.run(&["fetch", "profiles", "-q", "--db", "my.db"]).exits(0);
+    let asked = simulator.stats().requests;
+    let path = home.path().join("my.db");
+    for (error, said) in
+        [("ENOLCK", "No locks available"), ("ENOSYS", "Function not implemented"), ("EINVAL", "Invalid")]
+    {
+        for arguments in [&["inspect", "tables"][..], &["fetch", "profiles", "--append", "-q", "--lock-wait", "5s"]] {
+            let arguments = [arguments, &["--db", "my.db"]].concat();
+            let (run, injected) = with_faults(&home, Some(&path), &[&format!("fcntl:error={error}")], &arguments);
+            assert!(injected > 0, "{error}");
+            let run = run.exits(1).says(&["cannot be locked", said]).prints_nothing();
+            assert!(!run.stderr.contains("held open"), "{}", run.stderr);
+        }
+    }
+    assert_eq!(simulator.stats().requests, asked);
+}
+
+#[test]
+fn a27_without_file_locks_a_second_fetch_on_the_machine_is_noticed_all_the_same() {
+    if !can_inject() {
+        return;
+    }
+    let simulator = Simulator::with_faults(1_000, &["pages=5 delay=3s"]);
+    let home = home(&simulator);
+    let log = home.path().join("first.log").display().to_string();
+    let launcher =
+        ["strace", "-f", "--seccomp-bpf", "-qq", "-o", &log, "-e", "trace=flock", "-e", "inject=flock:error=ENOLCK"];
+    let first = started_by(&launcher, &home.command(&["fetch", "profiles", "--db", "my.db"]));
+    let running = super::tools::Running::until(first, "page ");
+    let fetch = ["fetch", "profiles", "-q", "--db", "my.db"];
+    let (second, _) = with_faults(&home, None, &["flock:error=ENOLCK"], &fetch);
+    let _refused = second.exits(1).says(&["is fetching into the table"]);
+    let (_, first) = running.end();
+    assert_eq!(first.exits(0).json()["rows"], json!(1_000));
+}
