@@ -6,6 +6,9 @@
 //! earliest), among those the one of the lowest page, and within it the first. It stays in its own place. So the table
 //! is a function of the pages' content alone.
 //!
+//! **Trust.** What the rows must come to is known from the stage, where it was computed from what was received. Before the
+//! commit it is compared with what DuckDB hands back, and a load that would change anything fails.
+//!
 //! `pages` reads the staged pages; `merge` puts rows into a table that others are in; `settle` looks into the file once
 //! more after the commit.
 
@@ -17,6 +20,8 @@ mod full_disk_tests;
 mod kill_tests;
 mod merge;
 pub(super) mod pages;
+#[cfg(test)]
+mod planted_tests;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -33,12 +38,13 @@ use std::time::Duration;
 use duckdb::Connection;
 
 use super::database::{Access, Database, spill_folder};
-use super::digest::{Digest, Tally, digest_of};
+use super::digest;
 use super::failure::statement;
 use super::label;
 use super::metadata::{self, Counts, Loaded, Origin};
 use super::rejects::{self, Earlier};
 use super::run_record::RunRecord;
+use super::staged;
 use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
 use super::tuning::Tuning;
@@ -46,8 +52,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::PREFLIGHT_LOCK_WAIT;
 use crate::profile_query::{MissingPages, OnExisting};
+use crate::row_sum::RowSum;
 
-pub(super) use pages::{blame, file_list};
+pub(super) use pages::blame;
 
 /// The name of the table while it is being filled. It is never committed.
 pub(super) const LOADING: &str = "_loading";
@@ -155,11 +162,11 @@ fn attempt(
     }
     let connection = database.connection();
     let fail = |error| statement("begin the load", &error);
-    let tally = Tally::register(connection).map_err(fail)?;
+    digest::check_engine(connection)?;
     kill_point("load-begin");
     connection.execute_batch("BEGIN").map_err(fail)?;
     // After an error, closing the database rolls back.
-    let (counts, table_rows) = fill(connection, &tally, request)?;
+    let (counts, table_rows) = fill(connection, request)?;
     kill_point("load-filled");
     database.commit().map_err(Failure::Unknown)?;
     // What goes wrong from here on does not undo the commit.
@@ -168,12 +175,12 @@ fn attempt(
 }
 
 /// Does everything between begin and commit. Returns what was done and how many rows the table has now.
-fn fill(connection: &Connection, tally: &Tally, request: &LoadRequest<'_>) -> Result<(Counts, u64)> {
+fn fill(connection: &Connection, request: &LoadRequest<'_>) -> Result<(Counts, u64)> {
     metadata::ensure(connection)?;
     let loaded = match plan(connection, request)? {
-        Plan::Make => make(connection, tally, request, None)?,
-        Plan::Replace(old) => make(connection, tally, request, Some(old))?,
-        Plan::Merge(table) => merge::merge(connection, tally, request, table)?,
+        Plan::Make => make(connection, request, None)?,
+        Plan::Replace(old) => make(connection, request, Some(old))?,
+        Plan::Merge(table) => merge::merge(connection, request, table)?,
     };
     let earlier = if loaded.origin == Origin::Made { Earlier::Remove } else { Earlier::Keep };
     rejects::record(connection, &loaded.table, &request.run, request.rejects, earlier)?;
@@ -229,9 +236,13 @@ fn complete(connection: &Connection, request: &LoadRequest<'_>, table: TableName
 }
 
 fn digest_text(connection: &Connection, table: &TableName) -> Result<String> {
-    digest_of(connection, &format!("{} AS r", table.quoted()))
-        .and_then(|digest| digest.to_text(connection))
+    sum_of_table(connection, table)
+        .and_then(|sum| digest::to_text(connection, sum))
         .map_err(|error| statement(&format!("read table `{table}`"), &error))
+}
+
+fn sum_of_table(connection: &Connection, table: &TableName) -> Result<RowSum, duckdb::Error> {
+    digest::sum_of(connection, &format!("{} AS r", table.quoted()))
 }
 
 fn appeared(table: &TableName) -> Error {
@@ -240,10 +251,10 @@ fn appeared(table: &TableName) -> Error {
 }
 
 /// Makes the table of the staged pages, in the place of `old` if that is given.
-fn make(connection: &Connection, tally: &Tally, request: &LoadRequest<'_>, old: Option<TableName>) -> Result<Loaded> {
+fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableName>) -> Result<Loaded> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
     pages::create(connection, pages::Loading::Permanent)?;
-    let Staged { staged, distinct, digest } = pages::read(connection, tally, request)?;
+    let Staged { staged, kept } = pages::read(connection, request)?;
     let loading = TableName::listed(LOADING);
     let table = match old {
         Some(old) => {
@@ -257,18 +268,37 @@ fn make(connection: &Connection, tally: &Tally, request: &LoadRequest<'_>, old: 
             request.table.clone()
         }
     };
-    let counts = Counts { rows: distinct, duplicates: staged - distinct };
-    Ok(Loaded { table, origin: Origin::Made, counts, digest: digest.to_text(connection).map_err(fail)? })
+    let found = sum_of_table(connection, &table).map_err(fail)?;
+    check(request, &format!("table `{table}`"), kept, found)?;
+    let counts = Counts { rows: kept.rows, duplicates: staged - kept.rows };
+    Ok(Loaded { table, origin: Origin::Made, counts, digest: digest::to_text(connection, kept).map_err(fail)? })
 }
 
-/// What the staged pages came to in `_loading`.
+/// What was staged.
 struct Staged {
-    /// Rows that they have.
+    /// Rows of the pages.
     staged: u64,
-    /// Ids among them, and so the rows that are left.
-    distinct: u64,
-    /// The digest of the rows that are left.
-    digest: Digest,
+    /// What they come to without duplicates.
+    kept: RowSum,
+}
+
+/// Compares what was staged with what DuckDB hands back of it, before the commit. The two have nothing in common but the
+/// bytes that were received: what one of them does wrong, the other does not.
+///
+/// # Errors
+/// `Storage` if a page is not what it was when it was staged; `Internal` if the load is wrong.
+fn check(request: &LoadRequest<'_>, what: &str, expected: RowSum, found: RowSum) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(staged::differs(request.pages, what, expected, found))
+}
+
+/// Runs a statement that moves rows.
+fn run(connection: &Connection, sql: &str) -> Result<usize, duckdb::Error> {
+    #[cfg(test)]
+    let sql = &planted_tests::defect(sql);
+    connection.execute(sql, [])
 }
 
 fn number(connection: &Connection, sql: &str) -> Result<u64, duckdb::Error> {
