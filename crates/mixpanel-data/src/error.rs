@@ -65,6 +65,8 @@ pub enum ErrorKind {
     Query,
     /// The disk is full: make room and go on.
     DiskFull,
+    /// The load needs more memory than it may use; the detail `memory_needed` says how much, such as `600MB`.
+    OutOfMemory,
     /// Reading or writing a file failed for another reason, such as permissions.
     Storage,
     /// There is no such unfinished run.
@@ -97,6 +99,7 @@ impl ErrorKind {
             Self::DatabaseLocked => "DATABASE_LOCKED",
             Self::DatabaseUnusable => "DATABASE_UNUSABLE",
             Self::DiskFull => "DISK_FULL",
+            Self::OutOfMemory => "OUT_OF_MEMORY",
             Self::Storage => "STORAGE_ERROR",
             Self::RunNotFound => "RUN_NOT_FOUND",
             Self::RunBusy => "RUN_BUSY",

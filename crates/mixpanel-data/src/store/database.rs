@@ -12,7 +12,7 @@ use super::failure::opening;
 use super::lease::{self, Lease};
 use super::location::{Location, check_magic, create, locate, not_found};
 use super::staged::as_pattern;
-use super::tuning::Tuning;
+use super::tuning::{Effort, Tuning};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
@@ -204,6 +204,13 @@ fn settings(access: Access<'_>) -> Result<Config, duckdb::Error> {
         Access::ReadOnly => config.with("temp_directory", "")?.with("arrow_lossless_conversion", "true"),
         Access::ReadWrite => writing(config, Tuning::SMALL)?.with("temp_directory", ""),
         Access::Load { stage_folder, tuning } => {
+            let config = match tuning.effort {
+                Effort::Usual => config,
+                // Small row groups, of which many rows were deleted, are joined at a commit, and read for that.
+                Effort::Frugal | Effort::Last => {
+                    config.with("write_buffer_row_group_count", "1")?.with("max_vacuum_tasks", "0")?
+                }
+            };
             writing(config, tuning)?
                 .with("temp_directory", spill_folder(stage_folder).to_string_lossy())?
                 // A staged page is read once. Kept, the pages would fill the memory that the load needs.

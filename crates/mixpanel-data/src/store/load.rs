@@ -18,6 +18,8 @@ mod complete_tests;
 mod full_disk_tests;
 #[cfg(test)]
 mod kill_tests;
+#[cfg(test)]
+mod large_rows_tests;
 mod merge;
 pub(super) mod pages;
 #[cfg(test)]
@@ -47,10 +49,10 @@ use super::run_record::RunRecord;
 use super::staged;
 use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
-use super::tuning::Tuning;
+use super::tuning::{Effort, Tuning, memory_needed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
-use crate::limits::PREFLIGHT_LOCK_WAIT;
+use crate::limits::{PREFLIGHT_LOCK_WAIT, VECTOR_ROWS};
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::row_sum::RowSum;
 
@@ -110,18 +112,40 @@ pub(crate) type OnLockWait<'a> = dyn FnMut(&Error) -> ControlFlow<()> + 'a;
 /// # Errors
 /// Nothing went into the table: `DatabaseLocked` after the wait; `DatabaseUnusable`; `TableExists`, `InvalidInput` if
 /// the table has changed since [`preflight`](fn@super::preflight); `Incomplete` if pages are missing from a replacement;
-/// `DiskFull`; `Storage` if a page cannot be read; `Internal` if the pages are not what the run says. If even the outcome
+/// `DiskFull`; `OutOfMemory`, with what would be enough in the detail `memory_needed`; `Storage` if a page cannot be read; `Internal` if the pages are not what the run says. If even the outcome
 /// of the commit cannot be found out, the detail `outcome` is `unknown`; then loading again does the right thing.
 pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>) -> Result<LoadReport> {
     let stage_folder = std::path::absolute(request.stage_folder)
         .map_err(|error| Error::io("find the stage", request.stage_folder, error))?;
     let _spill = Spill::create(&stage_folder)?;
-    let counts = match attempt(request, &stage_folder, on_lock_wait) {
-        Ok(counts) => counts,
-        Err(Failure::Certain(error)) => return Err(error),
-        Err(Failure::Unknown(error)) => settle::settle(request, &error, on_lock_wait)?,
-    };
-    Ok(LoadReport { rows: counts.rows, duplicates: counts.duplicates })
+    let mut effort = Effort::Usual;
+    loop {
+        let tuning = Tuning::for_load(request.memory, request.pages, effort);
+        let error = match attempt(request, &stage_folder, tuning, on_lock_wait) {
+            Ok(counts) => return Ok(LoadReport { rows: counts.rows, duplicates: counts.duplicates }),
+            Err(error) if error.kind() == ErrorKind::OutOfMemory => error,
+            Err(error) => return Err(error),
+        };
+        match tuning.effort.next() {
+            Some(next) => effort = next,
+            None => return Err(out_of_memory(request, error)),
+        }
+        tracing::warn!("{error}; loading again in smaller steps");
+    }
+}
+
+/// Names the memory that would be enough.
+fn out_of_memory(request: &LoadRequest<'_>, error: Error) -> Error {
+    const MB: u64 = 1_000_000;
+    let more = request.memory.saturating_add(100 * MB);
+    let needed = memory_needed(request.pages).max(more).div_ceil(100 * MB) * 100;
+    let message = format!(
+        "the load into table `{}` needs more than {} MB of memory: DuckDB reads and writes {VECTOR_ROWS} rows at once, and \
+         these are large",
+        request.table,
+        request.memory / MB
+    );
+    Error::new(ErrorKind::OutOfMemory, message).with_detail("memory_needed", format!("{needed}MB")).with_source(error)
 }
 
 /// Says whether a load is in the database. A process that was killed right after a commit could not note it elsewhere.
@@ -137,25 +161,14 @@ pub(crate) fn is_loaded(database: &Path, load_id: &str) -> Result<bool> {
     }
 }
 
-enum Failure {
-    /// Nothing was committed.
-    Certain(Error),
-    /// The commit, or moving it from the log into the file, failed.
-    Unknown(duckdb::Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Certain(error)
-    }
-}
-
+/// Loads with these settings. Where it fails, nothing was committed, unless the detail `outcome` says something else.
 fn attempt(
     request: &LoadRequest<'_>,
     stage_folder: &Path,
+    tuning: Tuning,
     on_lock_wait: &mut OnLockWait<'_>,
-) -> Result<Counts, Failure> {
-    let access = Access::Load { stage_folder, tuning: Tuning::for_load(request.memory, request.pages) };
+) -> Result<Counts> {
+    let access = Access::Load { stage_folder, tuning };
     let database = Database::open_waiting(request.database, access, request.lock_wait, on_lock_wait)?;
     if let Some(counts) = metadata::find_load(database.connection(), &request.run.load_id)? {
         return Ok(counts);
@@ -168,7 +181,10 @@ fn attempt(
     // After an error, closing the database rolls back.
     let (counts, table_rows) = fill(connection, request)?;
     kill_point("load-filled");
-    database.commit().map_err(Failure::Unknown)?;
+    // Where the commit fails, or moving it from the log into the file, the file tells what came of it.
+    if let Err(error) = database.commit() {
+        return settle::settle(request, &error, on_lock_wait);
+    }
     // What goes wrong from here on does not undo the commit.
     settle::recount(request, table_rows).map_err(|error| error.with_detail("outcome", "committed"))?;
     Ok(counts)

@@ -30,10 +30,11 @@ pub(super) enum Location {
 /// Judges a path without opening the file.
 ///
 /// # Errors
-/// `InvalidInput` for a URL, `:memory:` or what looks like an option; `DatabaseUnusable` for a folder, a dangling link, an empty file.
+/// `InvalidInput` for a URL, `:memory:`, what looks like an option, or a question mark in the path; `DatabaseUnusable` for a folder, a dangling link, an empty file.
 pub(super) fn locate(path: &Path) -> Result<Location> {
     refuse_schemes(path)?;
     let absolute = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
+    refuse_question_marks(&absolute)?;
     let shown = path.display();
     match fs::metadata(&absolute) {
         Ok(found) if found.is_dir() => Err(unusable(path, format!("`{shown}` is a folder, not a database file"))),
@@ -75,6 +76,18 @@ fn refuse_schemes(path: &Path) -> Result<()> {
         .with_path(path));
     }
     Ok(())
+}
+
+/// DuckDB takes a question mark for the beginning of parameters, wherever in the path it is, and puts the write-ahead log
+/// beside what comes before it.
+fn refuse_question_marks(absolute: &Path) -> Result<()> {
+    if !absolute.to_string_lossy().contains('?') {
+        return Ok(());
+    }
+    let shown = absolute.display().to_string();
+    let message =
+        format!("the database cannot be at `{}`: DuckDB does not support `?` in the path of a file", excerpt(&shown));
+    Err(Error::invalid(message).with_path(absolute))
 }
 
 /// Reads the first bytes of the file.

@@ -11,6 +11,7 @@ mod fetch;
 mod formats;
 mod hints;
 mod identity;
+mod odd_paths;
 mod plan;
 mod process;
 mod query;

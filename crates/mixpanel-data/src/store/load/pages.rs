@@ -98,7 +98,9 @@ fn insert(connection: &Connection, request: &LoadRequest<'_>) -> Result<()> {
 /// Names the file that is to blame for a failure to read many: DuckDB does not always say which one is damaged. The
 /// transaction is over then.
 pub(in crate::store) fn blame(connection: &Connection, files: &[PathBuf], error: Error) -> Error {
-    if error.kind() == ErrorKind::DiskFull || connection.execute_batch("ROLLBACK").is_err() {
+    if matches!(error.kind(), ErrorKind::DiskFull | ErrorKind::OutOfMemory)
+        || connection.execute_batch("ROLLBACK").is_err()
+    {
         return error;
     }
     let unreadable = |file: &&PathBuf| {

@@ -1,5 +1,6 @@
 //! How the engine gets at the file, and what it may use, changes nothing.
 
+use crate::ErrorKind;
 use crate::limits::MEMORY_RANGE;
 use crate::profile_query::OnExisting;
 use crate::store::load::LoadReport;
@@ -95,8 +96,6 @@ fn where_the_files_are_changes_nothing() {
         "*",
         "**",
         "a*",
-        "?",
-        "a?c",
         "[a]",
         "[!a]",
         "[",
@@ -140,6 +139,17 @@ fn where_the_files_are_changes_nothing() {
         std::fs::write(&fixture.pages[0], "damaged").unwrap();
         let error = fixture.load("r5", OnExisting::Replace).unwrap_err();
         assert!(error.message().contains("page-000000.parquet` cannot be read"), "{name}: {error:?}");
+    }
+}
+
+/// DuckDB would put the write-ahead log elsewhere.
+#[test]
+fn a_question_mark_in_the_path_is_refused_at_once() {
+    for path in ["?.db", "a?b/x.db"] {
+        let fixture = Fixture::named(path, "stage");
+        let error = preflight(&fixture.database, &profiles(), OnExisting::Fail, LoadKind::First).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
+        assert!(error.message().contains("`?`"), "{error:?}");
     }
 }
 
