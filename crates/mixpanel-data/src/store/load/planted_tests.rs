@@ -91,7 +91,7 @@ fn a_load_that_would_change_anything_fails() {
 #[test]
 fn so_does_one_that_would_change_a_table_that_is_there() {
     let mut fixture = Fixture::new();
-    fixture.page(&[("Id-5", "{}", Some(1)), ("Id-6", "{}", Some(1 << 50)), ("mine", "{}", None)]);
+    fixture.page(&[("Id-6", "{}", Some(1)), ("Id-5", "{}", Some(1 << 50)), ("mine", "{}", None)]);
     fixture.load("r1", OnExisting::Fail).unwrap();
     staged(fixture.restage());
     for on_existing in [OnExisting::Replace, OnExisting::Append, OnExisting::Upsert] {
@@ -116,7 +116,7 @@ fn so_does_one_that_would_change_a_table_that_is_there() {
     refuses(&fixture, OnExisting::Upsert, removal, &format!("{removal} OR distinct_id = 'mine'"));
     fixture.load("r2", OnExisting::Upsert).unwrap();
     assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
-    assert_eq!(fixture.texts("SELECT properties FROM profiles WHERE distinct_id IN ('Id-6', 'mine')"), ["{}", "{}"]);
+    assert_eq!(fixture.texts("SELECT properties FROM profiles WHERE distinct_id IN ('Id-5', 'mine')"), ["{}", "{}"]);
 }
 
 #[test]
