@@ -30,7 +30,7 @@ pub(super) enum Location {
 /// Judges a path without opening the file.
 ///
 /// # Errors
-/// `InvalidInput` for a URL, `:memory:`, what looks like an option, or a question mark in the path; `DatabaseUnusable` for a folder, a dangling link, an empty file.
+/// `InvalidInput` for a URL, `:memory:`, what looks like an option, or a question mark in a directory's name; `DatabaseUnusable` for a folder, a dangling link, an empty file.
 pub(super) fn locate(path: &Path) -> Result<Location> {
     refuse_schemes(path)?;
     let absolute = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
@@ -78,15 +78,17 @@ fn refuse_schemes(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// DuckDB takes a question mark for the beginning of parameters, wherever in the path it is, and puts the write-ahead log
-/// beside what comes before it.
+/// DuckDB takes a question mark for the beginning of parameters, and makes the write-ahead log's path of what comes before
+/// it: in the name of a file that is another name, in that of a directory another directory.
 fn refuse_question_marks(absolute: &Path) -> Result<()> {
-    if !absolute.to_string_lossy().contains('?') {
+    if !absolute.parent().is_some_and(|directory| directory.to_string_lossy().contains('?')) {
         return Ok(());
     }
     let shown = absolute.display().to_string();
-    let message =
-        format!("the database cannot be at `{}`: DuckDB does not support `?` in the path of a file", excerpt(&shown));
+    let message = format!(
+        "the database cannot be at `{}`: DuckDB does not support `?` in the name of a directory",
+        excerpt(&shown)
+    );
     Err(Error::invalid(message).with_path(absolute))
 }
 

@@ -8,7 +8,7 @@ use crate::support::{Home, Simulator};
 const ROWS: &str = "SELECT distinct_id, properties::VARCHAR AS p, last_seen FROM users ORDER BY ALL";
 
 fn rows(home: &Home, database: &str) -> String {
-    home.run(&["query", "sql", "-s", "-f", "jsonl", "--db", database, ROWS]).exits(0).stdout
+    home.run(&["query", "sql", "-f", "jsonl", "--db", database, ROWS]).exits(0).stdout
 }
 
 fn fetch(home: &Home, database: &str, more: &[&str]) {
@@ -99,7 +99,7 @@ fn links_working_directories_and_homes_count_as_well() {
     for more in [&[][..], &["--db", "here.db"]] {
         let output = within(&odd, &[&["fetch", "profiles", "users", "-q"], more].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let output = within(&odd, &[&["query", "sql", "-s", "-f", "jsonl", ROWS], more].concat());
+        let output = within(&odd, &[&["query", "sql", "-f", "jsonl", ROWS], more].concat());
         assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
     }
 }
