@@ -109,11 +109,8 @@ fn group_size(group: &RowGroupMetaData) -> (u64, u64) {
 /// The memory that the texts of so many rows take while DuckDB handles them, from how many bytes they have.
 fn pinned((rows, bytes): (u64, u64)) -> u64 {
     let row_bytes = bytes.div_ceil(rows.max(1));
-    let each = match row_bytes {
-        0..=TEXT_INLINE_BYTES => row_bytes,
-        ..=TEXT_BLOCK_BYTES => TEXT_BLOCK_BYTES / (TEXT_BLOCK_BYTES / row_bytes),
-        _ => row_bytes,
-    };
+    let is_in_shared_blocks = row_bytes > TEXT_INLINE_BYTES && row_bytes <= TEXT_BLOCK_BYTES;
+    let each = if is_in_shared_blocks { TEXT_BLOCK_BYTES / (TEXT_BLOCK_BYTES / row_bytes) } else { row_bytes };
     each.saturating_mul(rows)
 }
 
