@@ -67,6 +67,8 @@ pub enum ErrorKind {
     ConstraintViolated,
     /// The disk is full: make room and go on.
     DiskFull,
+    /// The load needs more memory than it may use; the detail `memory_needed` says how much, such as `600MB`.
+    OutOfMemory,
     /// Reading or writing a file failed for another reason, such as permissions.
     Storage,
     /// There is no such unfinished run.
@@ -100,6 +102,7 @@ impl ErrorKind {
             Self::DatabaseUnusable => "DATABASE_UNUSABLE",
             Self::ConstraintViolated => "CONSTRAINT_VIOLATED",
             Self::DiskFull => "DISK_FULL",
+            Self::OutOfMemory => "OUT_OF_MEMORY",
             Self::Storage => "STORAGE_ERROR",
             Self::RunNotFound => "RUN_NOT_FOUND",
             Self::RunBusy => "RUN_BUSY",

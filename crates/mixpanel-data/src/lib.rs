@@ -48,6 +48,7 @@ pub mod limits;
 mod memory;
 mod parse;
 mod profile_query;
+mod row_sum;
 mod stage;
 mod store;
 mod types;

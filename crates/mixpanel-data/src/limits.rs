@@ -209,6 +209,24 @@ pub const PROGRAM_BYTES: u64 = 150_000_000;
 /// Seven bytes are in use where the engine believes that it uses six.
 pub const ENGINE_MEMORY_RATIO: (u64, u64) = (6, 7);
 
+/// Memory of the process beside the engine's own, where a load has failed with less for the engine: what the process has
+/// in use when no pages are in flight any more.
+pub const PROGRAM_BYTES_LAST: u64 = 80_000_000;
+
+/// Rows that DuckDB handles as one unit: when it reads or writes a text of more than [`TEXT_INLINE_BYTES`] of one, it has
+/// those of all of them in memory.
+pub const VECTOR_ROWS: u64 = 2_048;
+
+/// Bytes of a text that DuckDB keeps among others, at most. A longer one goes into blocks of [`TEXT_BLOCK_BYTES`], as many
+/// whole texts as fit into one, or into a block of its own.
+pub const TEXT_INLINE_BYTES: u64 = 4_096;
+
+/// Bytes of such a block.
+pub const TEXT_BLOCK_BYTES: u64 = 256 << 10;
+
+/// Memory that the engine needs while it loads, beside the texts that it has in memory.
+pub const ENGINE_LEAST_BYTES: u64 = 24_000_000;
+
 /// Bytes of staged rows for each byte that the engine keeps of them beside what it counts, until they are committed:
 /// where every block is, and what is in it (decision 0008).
 pub const STAGED_BYTES_PER_KEPT: u64 = 250;

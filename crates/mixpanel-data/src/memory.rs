@@ -2,7 +2,7 @@
 
 use crate::limits::{
     ENGINE_MEMORY_RATIO, FLIGHT_BYTES_MAX, FLIGHT_MEMORY_SHARE, MEMORY_RANGE, PAGES_READY_MAX, PROGRAM_BYTES,
-    STAGED_BYTES_PER_KEPT, WORKERS_MAX,
+    PROGRAM_BYTES_LAST, STAGED_BYTES_PER_KEPT, WORKERS_MAX,
 };
 
 /// Decoded bytes of pages that may be in flight, in a process that may use `memory` bytes.
@@ -26,6 +26,19 @@ pub(crate) fn engine_bytes(memory: u64, staged_bytes: u64, page_bytes: u64) -> u
     share(PROGRAM_BYTES + in_flight / 2 + kept).max(least)
 }
 
+/// What the engine may believe to use in a last attempt, when it had too little before.
+pub(crate) fn engine_bytes_last(memory: u64) -> u64 {
+    let (believed, used) = ENGINE_MEMORY_RATIO;
+    memory.saturating_sub(PROGRAM_BYTES_LAST) / used * believed
+}
+
+/// The memory of the process, in whole 100 MB, with which [`engine_bytes_last`] leaves the engine `engine` bytes.
+pub(crate) fn memory_for(engine: u64) -> u64 {
+    let (believed, used) = ENGINE_MEMORY_RATIO;
+    let memory = (engine / believed + 1).saturating_mul(used).saturating_add(PROGRAM_BYTES_LAST);
+    memory.div_ceil(100_000_000).saturating_mul(100_000_000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,6 +51,15 @@ mod tests {
         let least = engine_bytes(*MEMORY_RANGE.start(), 0, 0);
         assert_eq!(engine_bytes(MEMORY_DEFAULT, u64::MAX, 0), least);
         assert_eq!(engine_bytes(0, 0, 0), least);
+    }
+
+    #[test]
+    fn the_memory_that_is_named_is_enough() {
+        for engine in [0, 1, 43_000_000, 260_000_000, 8_600_000_000] {
+            let memory = memory_for(engine);
+            assert!(engine_bytes_last(memory) >= engine, "{engine} {memory}");
+            assert_eq!(memory % 100_000_000, 0);
+        }
     }
 
     #[test]

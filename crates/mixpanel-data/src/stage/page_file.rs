@@ -1,5 +1,6 @@
-//! One page as Parquet files: its rows as columns, and what else is known of it in the file's own metadata. Records that
-//! cannot be rows have a file of their own, so that the load reads them with the engine as well.
+//! One page as Parquet files: its rows as columns, and what else is known of it in the file's own metadata, the sum of its
+//! rows among it, with which the load compares what it has put into the table. Records that cannot be rows have a file of
+//! their own, so that the load reads them with the engine as well.
 
 use std::fs::File;
 use std::path::Path;
@@ -15,6 +16,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{STAGED_GROUP_BYTES, STAGED_GROUP_ROWS};
 use crate::parse::{ProfileRows, Reject, fingerprint};
+use crate::row_sum::{RowSum, SUM_KEY};
 use crate::types::ProfileWriteTask;
 
 /// A page that is on disk, as its own metadata describes it.
@@ -29,12 +31,12 @@ pub(crate) struct StagedPage {
 
 /// Returns the file of a page's rows.
 pub(super) fn page_bytes(task: &ProfileWriteTask) -> Result<Vec<u8>> {
-    let fact = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
     let facts = vec![
         fact("page", task.page_index.to_string()),
         fact("rows", task.rows.len().to_string()),
         fact("rejected", task.rows.rejects().len().to_string()),
         fact("fingerprint", fingerprint(&task.rows).to_string()),
+        fact(SUM_KEY, RowSum::of_profiles(&task.rows).to_text()),
     ];
     file_of(&task.rows.to_record_batch(), facts)
 }
@@ -55,7 +57,11 @@ pub(super) fn rejects_bytes(task: &ProfileWriteTask) -> Result<Vec<u8>> {
         ("raw", text(|reject| &reject.raw)),
     ])
     .expect("the columns have one length");
-    file_of(&batch, Vec::new())
+    file_of(&batch, vec![fact(SUM_KEY, RowSum::of_rejects(task.page_index, rejects).to_text())])
+}
+
+fn fact(key: &str, value: String) -> KeyValue {
+    KeyValue::new(key.to_owned(), value)
 }
 
 fn file_of(batch: &RecordBatch, facts: Vec<KeyValue>) -> Result<Vec<u8>> {

@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use duckdb::{AccessMode, Config, Connection};
+use duckdb::{Config, Connection};
 
 use super::failure::{is_log_failure, opening};
 use super::lease::{self, Lease};
 use super::location::{Location, check_magic, create, locate, not_found};
-use super::tuning::Tuning;
+use super::staged::as_pattern;
+use super::tuning::{Effort, Tuning};
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
@@ -27,9 +28,6 @@ pub(super) enum Access<'a> {
     /// To load this stage, which is the only folder in reach; a missing database is made.
     Load { stage_folder: &'a Path, tuning: Tuning },
 }
-
-/// Names of databases that the engine keeps for itself.
-const ENGINES_OWN: [&str; 4] = ["main", "memory", "system", "temp"];
 
 /// An open database; closed when dropped.
 pub(super) struct Database {
@@ -99,7 +97,9 @@ impl Database {
             Access::ReadOnly => lease::read(file, connect)?,
             Access::ReadWrite | Access::Load { .. } => lease::write(file, connect)?,
         };
-        Ok(Self { connection, path, file: opened, _lease: lease })
+        let database = Self { connection, path, file: opened, _lease: lease };
+        use_file(&database.connection).map_err(|error| opening(&database.path, &error))?;
+        Ok(database)
     }
 
     /// Opens a file, waiting up to `wait` for whoever has it open. Before each pause `on_wait` is told who that is, and
@@ -268,34 +268,51 @@ fn is_log_error(error: &Error) -> bool {
 /// Opens the file with the settings of `access` and locks them.
 fn connect(path: &Path, access: Access<'_>) -> Result<Connection> {
     let open = || -> Result<Connection, duckdb::Error> {
-        let connection = match access {
-            Access::ReadOnly | Access::ReadWrite => Connection::open_with_flags(path, settings(access)?)?,
-            Access::Load { tuning, .. } => attach(path, settings(access)?, tuning)?,
-        };
+        let connection = Connection::open_in_memory_with_flags(settings(access)?)?;
+        attach(&connection, path, access)?;
         connection.execute_batch(&fences(access))?;
         Ok(connection)
     };
     open().map_err(|error| opening(path, &error))
 }
 
-/// Opens the file beside an empty database in memory: only so can the size of its row groups be chosen.
-fn attach(path: &Path, settings: Config, tuning: Tuning) -> Result<Connection, duckdb::Error> {
-    let connection = Connection::open_in_memory_with_flags(settings)?;
+/// Opens the file beside an empty database in memory. Only so can its name be chosen, and the size of its row groups.
+fn attach(connection: &Connection, path: &Path, access: Access<'_>) -> Result<(), duckdb::Error> {
     let file = literal(&path.to_string_lossy());
-    let name = attached_name(path);
-    let rows = tuning.row_group_rows;
-    connection.execute_batch(&format!(
-        "ATTACH {file} AS {name} (TYPE duckdb, READ_WRITE, ROW_GROUP_SIZE {rows}); USE {name}.main"
-    ))?;
-    Ok(connection)
+    let name = quoted(&attached_name(connection, path)?);
+    let options = match access {
+        Access::ReadOnly => "READ_ONLY".to_owned(),
+        Access::ReadWrite => "READ_WRITE".to_owned(),
+        Access::Load { tuning, .. } => format!("READ_WRITE, ROW_GROUP_SIZE {}", tuning.row_group_rows),
+    };
+    connection.execute_batch(&format!("ATTACH {file} AS {name} (TYPE duckdb, {options})"))
 }
 
-/// The engine's name for a file, as an SQL identifier. It gets into the file, beside every table and view, so it is the
-/// one that it has when it is opened by itself.
-fn attached_name(path: &Path) -> String {
+/// The name that a file is opened under.
+///
+/// It is the one that other clients give it, for views, macros and defaults in the file may hold it. Names of the engine's
+/// own databases and schemas are the exception: with `information_schema.db`, `information_schema.tables` would be
+/// ambiguous. Then nothing in the file can hold the name, because no client could have used it.
+fn attached_name(connection: &Connection, path: &Path) -> Result<String, duckdb::Error> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let suffix = if ENGINES_OWN.iter().any(|own| stem.eq_ignore_ascii_case(own)) { "_db" } else { "" };
-    format!("\"{}{suffix}\"", stem.replace('"', "\"\""))
+    let taken: bool = connection.query_row(
+        "SELECT lower(?) IN (SELECT lower(database_name) FROM duckdb_databases()
+             UNION SELECT lower(schema_name) FROM duckdb_schemas())",
+        [&stem],
+        |row| row.get(0),
+    )?;
+    Ok(if taken { format!("{stem}_db") } else { stem.into_owned() })
+}
+
+/// Makes the file the one whose tables are meant. Every connection has to be told.
+fn use_file(connection: &Connection) -> Result<(), duckdb::Error> {
+    let sql = "SELECT database_name FROM duckdb_databases() WHERE NOT internal AND path IS NOT NULL";
+    let name: String = connection.query_row(sql, [], |row| row.get(0))?;
+    connection.execute_batch(&format!("USE {}.main", quoted(&name)))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// Settings that must hold before the write-ahead log is replayed, and so cannot be statements.
@@ -303,14 +320,16 @@ fn settings(access: Access<'_>) -> Result<Config, duckdb::Error> {
     let config = Config::default().enable_autoload_extension(false)?;
     match access {
         // DuckDB's own limits: four fifths of the machine's memory, all of its cores.
-        Access::ReadOnly => config
-            .access_mode(AccessMode::ReadOnly)?
-            .with("temp_directory", "")?
-            .with("arrow_lossless_conversion", "true"),
-        Access::ReadWrite => {
-            writing(config, Tuning::SMALL)?.access_mode(AccessMode::ReadWrite)?.with("temp_directory", "")
-        }
+        Access::ReadOnly => config.with("temp_directory", "")?.with("arrow_lossless_conversion", "true"),
+        Access::ReadWrite => writing(config, Tuning::SMALL)?.with("temp_directory", ""),
         Access::Load { stage_folder, tuning } => {
+            let config = match tuning.effort {
+                Effort::Usual => config,
+                // Small row groups, of which many rows were deleted, are joined at a commit, and read for that.
+                Effort::Frugal | Effort::Last => {
+                    config.with("write_buffer_row_group_count", "1")?.with("max_vacuum_tasks", "0")?
+                }
+            };
             writing(config, tuning)?
                 .with("temp_directory", spill_folder(stage_folder).to_string_lossy())?
                 // A staged page is read once. Kept, the pages would fill the memory that the load needs.
@@ -346,8 +365,10 @@ pub(super) fn spill_folder(stage_folder: &Path) -> PathBuf {
 fn fences(access: Access<'_>) -> String {
     let mut sql = String::new();
     if let Access::Load { stage_folder, .. } = access {
-        let folder = literal(&stage_folder.to_string_lossy());
-        write!(sql, "SET allowed_directories=[{folder}];").expect("a string can be written to");
+        // The engine asks for the pattern before it looks for files, and for the file when it opens it.
+        let folder = stage_folder.to_string_lossy();
+        let (path, pattern) = (literal(&folder), literal(&as_pattern(&folder)));
+        write!(sql, "SET allowed_directories=[{path}, {pattern}];").expect("a string can be written to");
     }
     sql.push_str("SET enable_external_access=false;");
     if matches!(access, Access::ReadOnly) {

@@ -66,6 +66,8 @@ pub(super) fn statement(what: &str, error: &duckdb::Error) -> Error {
     let text = error.to_string();
     let kind = if is_disk_full(&text) {
         ErrorKind::DiskFull
+    } else if is_out_of_memory(&text) {
+        ErrorKind::OutOfMemory
     } else if text.contains("Corrupt database file") || text.contains("Could not read enough bytes from file") {
         ErrorKind::DatabaseUnusable
     } else if is_violation(error) {
@@ -114,7 +116,7 @@ pub(super) fn is_violation(error: &duckdb::Error) -> bool {
 /// Makes an error of a change that the contents of the database do not allow.
 pub(super) fn refused(message: &str, error: &duckdb::Error) -> Error {
     let text = error.to_string();
-    if is_disk_full(&text) {
+    if is_disk_full(&text) || is_out_of_memory(&text) {
         return statement("change the tables", error);
     }
     Error::invalid(message).with_source(Said(cleaned(&text)))
@@ -219,8 +221,22 @@ fn is_disk_full(text: &str) -> bool {
         .any(|sign| text.contains(sign))
 }
 
+/// A commit says it in other words than a statement.
+fn is_out_of_memory(text: &str) -> bool {
+    [
+        "Out of Memory Error",
+        "failed to pin block",
+        "failed to allocate data of size",
+        "could not allocate block of size",
+    ]
+    .iter()
+    .any(|sign| text.contains(sign))
+}
+
 /// Makes one fragment of DuckDB's text: the class of the error in lower case, no blank lines, no links.
 fn cleaned(text: &str) -> String {
+    // What follows is about settings that cannot be reached from here.
+    let text = text.split("\nPossible solutions:").next().unwrap_or_default();
     let lines: Vec<&str> = text
         .lines()
         .filter(|line| !line.trim().is_empty() && !line.starts_with("See the storage page"))

@@ -6,6 +6,9 @@
 //! earliest), among those the one of the lowest page, and within it the first. It stays in its own place. So the table
 //! is a function of the pages' content alone.
 //!
+//! **Trust.** What the rows must come to is known from the stage, where it was computed from what was received. Before the
+//! commit it is compared with what DuckDB hands back, and a load that would change anything fails.
+//!
 //! `pages` reads the staged pages; `merge` puts rows into a table that others are in; `settle` looks into the file once
 //! more after the commit.
 
@@ -15,8 +18,12 @@ mod complete_tests;
 mod full_disk_tests;
 #[cfg(test)]
 mod kill_tests;
+#[cfg(test)]
+mod large_rows_tests;
 mod merge;
 pub(super) mod pages;
+#[cfg(test)]
+mod planted_tests;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -33,22 +40,24 @@ use std::time::Duration;
 use duckdb::Connection;
 
 use super::database::{Access, CommitError, Database, Trust, spill_folder};
-use super::digest::{Digest, Tally, digest_of};
+use super::digest;
 use super::failure::statement;
 use super::label;
 use super::load_stop::LoadStop;
 use super::metadata::{self, Counts, Loaded, Origin};
 use super::rejects::{self, Earlier};
 use super::run_record::RunRecord;
+use super::staged;
 use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
-use super::tuning::Tuning;
+use super::tuning::{Effort, Tuning, memory_needed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
-use crate::limits::PREFLIGHT_LOCK_WAIT;
+use crate::limits::{PREFLIGHT_LOCK_WAIT, VECTOR_ROWS};
 use crate::profile_query::{MissingPages, OnExisting};
+use crate::row_sum::RowSum;
 
-pub(super) use pages::{blame, file_list};
+pub(super) use pages::blame;
 
 /// The name of the table while it is being filled. It is never committed.
 pub(super) const LOADING: &str = "_loading";
@@ -108,19 +117,42 @@ pub(crate) type OnLockWait<'a> = dyn FnMut(&Error) -> ControlFlow<()> + 'a;
 /// # Errors
 /// Nothing went into the table: `DatabaseLocked` after the wait; `DatabaseUnusable`; `TableExists`, `InvalidInput` if
 /// the table has changed since [`preflight`](fn@super::preflight); `Incomplete` if pages are missing from a replacement;
-/// `DiskFull`; `Storage` if a page cannot be read; any of these or `Cancelled` if it was stopped; `Internal` if the pages are
-/// not what the run says. If even the outcome of the commit cannot be found out, the detail `outcome` is `unknown`, and if
+/// `DiskFull`; `OutOfMemory`, with what would be enough in the detail `memory_needed`; `Storage` if a page cannot be read; any
+/// of these or `Cancelled` if it was stopped; `Internal` if the pages are not what the run says, or what is in the table is
+/// not what was staged. If even the outcome of the commit cannot be found out, the detail `outcome` is `unknown`, and if
 /// the rows are in the file and may not be on the disk, `committed`; then loading again does the right thing.
 pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>) -> Result<LoadReport> {
     let stage_folder = std::path::absolute(request.stage_folder)
         .map_err(|error| Error::io("find the stage", request.stage_folder, error))?;
     let _spill = Spill::create(&stage_folder)?;
-    let counts = match attempt(request, &stage_folder, on_lock_wait) {
-        Ok(counts) => counts,
-        Err(Failure::Certain(error)) => return Err(error),
-        Err(Failure::Unknown(error)) => settle::settle(request, &error, on_lock_wait)?,
-    };
-    Ok(LoadReport { rows: counts.rows, duplicates: counts.duplicates })
+    let mut effort = Effort::Usual;
+    loop {
+        let tuning = Tuning::for_load(request.memory, request.pages, effort);
+        let error = match attempt(request, &stage_folder, tuning, on_lock_wait) {
+            Ok(counts) => return Ok(LoadReport { rows: counts.rows, duplicates: counts.duplicates }),
+            Err(error) if error.kind() == ErrorKind::OutOfMemory && error.detail("outcome").is_none() => error,
+            Err(error) => return Err(error),
+        };
+        match tuning.effort.next() {
+            Some(next) => effort = next,
+            None => return Err(out_of_memory(request, error)),
+        }
+        tracing::warn!("{error}; loading again in smaller steps");
+    }
+}
+
+/// Names the memory that would be enough.
+fn out_of_memory(request: &LoadRequest<'_>, error: Error) -> Error {
+    const MB: u64 = 1_000_000;
+    let more = request.memory.saturating_add(100 * MB);
+    let needed = memory_needed(request.pages).max(more).div_ceil(100 * MB) * 100;
+    let message = format!(
+        "the load into table `{}` needs more than {} MB of memory: DuckDB reads and writes {VECTOR_ROWS} rows at once, and \
+         these are large",
+        request.table,
+        request.memory / MB
+    );
+    Error::new(ErrorKind::OutOfMemory, message).with_detail("memory_needed", format!("{needed}MB")).with_source(error)
 }
 
 /// Says whether a load is in the database. A process that was killed right after a commit could not note it elsewhere.
@@ -136,40 +168,14 @@ pub(crate) fn is_loaded(database: &Path, load_id: &str) -> Result<bool> {
     }
 }
 
-enum Failure {
-    /// Nothing was committed, or the error says otherwise.
-    Certain(Error),
-    /// The commit, or moving it from the log into the file, failed.
-    Unknown(duckdb::Error),
-}
-
-impl From<CommitError> for Failure {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Unknown(error) => Self::Unknown(error),
-            CommitError::NotOnDisk { committed: Ok(()), error } => {
-                Self::Certain(error.with_detail("outcome", "committed"))
-            }
-            CommitError::NotOnDisk { committed: Err(committed), error } => {
-                let error = error.with_source(statement("commit the load", &committed));
-                Self::Certain(error.with_detail("outcome", "unknown"))
-            }
-        }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Certain(error)
-    }
-}
-
+/// Loads with these settings. Where it fails, nothing was committed, unless the detail `outcome` says something else.
 fn attempt(
     request: &LoadRequest<'_>,
     stage_folder: &Path,
+    tuning: Tuning,
     on_lock_wait: &mut OnLockWait<'_>,
-) -> Result<Counts, Failure> {
-    let access = Access::Load { stage_folder, tuning: Tuning::for_load(request.memory, request.pages) };
+) -> Result<Counts> {
+    let access = Access::Load { stage_folder, tuning };
     let database = Database::open_waiting(request.database, access, request.lock_wait, on_lock_wait)?;
     if let Some(counts) = metadata::find_load(database.connection(), &request.run.load_id)? {
         // The process that committed it could not say that it is on the disk.
@@ -180,26 +186,37 @@ fn attempt(
     let connection = database.connection();
     let fail = |error| statement("begin the load", &error);
     request.stop.begin(connection)?;
-    let tally = Tally::register(connection).map_err(fail)?;
+    digest::check_engine(connection)?;
     kill_point("load-begin");
     connection.execute_batch("BEGIN").map_err(fail)?;
     // After an error, closing the database rolls back.
-    let (counts, table_rows) = fill(connection, &tally, request)?;
+    let (counts, table_rows) = fill(connection, request)?;
     kill_point("load-filled");
     request.stop.begin_commit()?;
-    database.commit()?;
+    match database.commit() {
+        Ok(()) => {}
+        // The file tells what came of it.
+        Err(CommitError::Unknown(error)) => return settle::settle(request, &error, on_lock_wait),
+        Err(CommitError::NotOnDisk { committed: Ok(()), error }) => {
+            return Err(error.with_detail("outcome", "committed"));
+        }
+        Err(CommitError::NotOnDisk { committed: Err(committed), error }) => {
+            let error = error.with_source(statement("commit the load", &committed));
+            return Err(error.with_detail("outcome", "unknown"));
+        }
+    }
     // What goes wrong from here on does not undo the commit.
     settle::recount(request, table_rows).map_err(|error| error.with_detail("outcome", "committed"))?;
     Ok(counts)
 }
 
 /// Does everything between begin and commit. Returns what was done and how many rows the table has now.
-fn fill(connection: &Connection, tally: &Tally, request: &LoadRequest<'_>) -> Result<(Counts, u64)> {
+fn fill(connection: &Connection, request: &LoadRequest<'_>) -> Result<(Counts, u64)> {
     metadata::ensure(connection)?;
     let loaded = match plan(connection, request)? {
-        Plan::Make => make(connection, tally, request, None)?,
-        Plan::Replace(old) => make(connection, tally, request, Some(old))?,
-        Plan::Merge(table) => merge::merge(connection, tally, request, table)?,
+        Plan::Make => make(connection, request, None)?,
+        Plan::Replace(old) => make(connection, request, Some(old))?,
+        Plan::Merge(table) => merge::merge(connection, request, table)?,
     };
     let earlier = if loaded.origin == Origin::Made { Earlier::Remove } else { Earlier::Keep };
     rejects::record(connection, &loaded.table, &request.run, request.rejects, earlier)?;
@@ -258,8 +275,8 @@ fn complete(connection: &Connection, request: &LoadRequest<'_>, table: TableName
 }
 
 fn digest_text(connection: &Connection, table: &TableName) -> Result<String> {
-    digest_of(connection, &format!("{} AS r", table.quoted()))
-        .and_then(|digest| digest.to_text(connection))
+    sum_of_table(connection, table)
+        .and_then(|sum| digest::to_text(connection, sum))
         .map_err(|error| statement(&format!("read table `{table}`"), &error))
 }
 
@@ -279,16 +296,20 @@ fn check_not_emptied(connection: &Connection, request: &LoadRequest<'_>, table: 
         .with_detail("emptied_rows", rows))
 }
 
+fn sum_of_table(connection: &Connection, table: &TableName) -> Result<RowSum, duckdb::Error> {
+    digest::sum_of(connection, &format!("{} AS r", table.quoted()))
+}
+
 fn appeared(table: &TableName) -> Error {
     let message = format!("pages are missing, and table `{table}` has been made meanwhile, so it was left as it was");
     Error::new(ErrorKind::Incomplete, message).with_detail("table_name", table.as_str())
 }
 
 /// Makes the table of the staged pages, in the place of `old` if that is given.
-fn make(connection: &Connection, tally: &Tally, request: &LoadRequest<'_>, old: Option<TableName>) -> Result<Loaded> {
+fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableName>) -> Result<Loaded> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
     pages::create(connection, pages::Loading::Permanent)?;
-    let Staged { staged, distinct, digest } = pages::read(connection, tally, request)?;
+    let Staged { staged, kept } = pages::read(connection, request)?;
     let loading = TableName::listed(LOADING);
     let table = match old {
         Some(old) => {
@@ -302,18 +323,37 @@ fn make(connection: &Connection, tally: &Tally, request: &LoadRequest<'_>, old: 
             request.table.clone()
         }
     };
-    let counts = Counts { rows: distinct, duplicates: staged - distinct };
-    Ok(Loaded { table, origin: Origin::Made, counts, digest: digest.to_text(connection).map_err(fail)? })
+    let found = sum_of_table(connection, &table).map_err(fail)?;
+    check(request, &format!("table `{table}`"), kept, found)?;
+    let counts = Counts { rows: kept.rows, duplicates: staged - kept.rows };
+    Ok(Loaded { table, origin: Origin::Made, counts, digest: digest::to_text(connection, kept).map_err(fail)? })
 }
 
-/// What the staged pages came to in `_loading`.
+/// What was staged.
 struct Staged {
-    /// Rows that they have.
+    /// Rows of the pages.
     staged: u64,
-    /// Ids among them, and so the rows that are left.
-    distinct: u64,
-    /// The digest of the rows that are left.
-    digest: Digest,
+    /// What they come to without duplicates.
+    kept: RowSum,
+}
+
+/// Compares what was staged with what DuckDB hands back of it, before the commit. The two have nothing in common but the
+/// bytes that were received: what one of them does wrong, the other does not.
+///
+/// # Errors
+/// `Storage` if a page is not what it was when it was staged; `Internal` if the load is wrong.
+fn check(request: &LoadRequest<'_>, what: &str, expected: RowSum, found: RowSum) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(staged::differs(request.pages, what, expected, found))
+}
+
+/// Runs a statement that moves rows.
+fn run(connection: &Connection, sql: &str) -> Result<usize, duckdb::Error> {
+    #[cfg(test)]
+    let sql = &planted_tests::defect(sql);
+    connection.execute(sql, [])
 }
 
 fn number(connection: &Connection, sql: &str) -> Result<u64, duckdb::Error> {

@@ -40,6 +40,7 @@ impl LoadStop {
     /// Lets the statements of a connection be interrupted from here on.
     pub(super) fn begin(&self, connection: &Connection) -> Result<()> {
         let mut state = self.lock();
+        state.is_committing = false;
         state.handle = Some(connection.interrupt_handle());
         state.check()
     }

@@ -31,10 +31,11 @@ pub(super) enum Location {
 /// Judges a path without opening the file.
 ///
 /// # Errors
-/// `InvalidInput` for a URL, `:memory:` or what looks like an option; `DatabaseUnusable` for a folder, a dangling link, an empty file.
+/// `InvalidInput` for a URL, `:memory:`, what looks like an option, or a question mark in a directory's name; `DatabaseUnusable` for a folder, a dangling link, an empty file.
 pub(super) fn locate(path: &Path) -> Result<Location> {
     refuse_schemes(path)?;
     let absolute = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
+    refuse_question_marks(&absolute)?;
     let shown = path.display();
     match fs::metadata(&absolute) {
         Ok(found) if found.is_dir() => Err(unusable(path, format!("`{shown}` is a folder, not a database file"))),
@@ -76,6 +77,20 @@ fn refuse_schemes(path: &Path) -> Result<()> {
         .with_path(path));
     }
     Ok(())
+}
+
+/// DuckDB takes a question mark for the beginning of parameters, and makes the write-ahead log's path of what comes before
+/// it: in the name of a file that is another name, in that of a directory another directory.
+fn refuse_question_marks(absolute: &Path) -> Result<()> {
+    if !absolute.parent().is_some_and(|directory| directory.to_string_lossy().contains('?')) {
+        return Ok(());
+    }
+    let shown = absolute.display().to_string();
+    let message = format!(
+        "the database cannot be at `{}`: DuckDB does not support `?` in the name of a directory",
+        excerpt(&shown)
+    );
+    Err(Error::invalid(message).with_path(absolute))
 }
 
 /// Reads the first bytes of the file.

@@ -8,8 +8,8 @@
 //!   this process;
 //! - `preflight`: everything that can be known to fail, before the first request;
 //! - `load`: one transaction from the staged pages to the table, with `target` (the table that is there already),
-//!   `metadata` (`_metadata` and `_fetches`, told by `run_record`), `rejects` (`_rejects`) and `digest` (what the table's
-//!   contents come to) and `load_stop` (how another thread ends it before its commit).
+//!   `metadata` (`_metadata` and `_fetches`, told by `run_record`), `rejects` (`_rejects`), `staged` (the files that are
+//!   read), `digest` (what the table's contents come to) and `load_stop` (how another thread ends it before its commit).
 //!
 //! Reading: `catalog` (tables and columns), `label` (what `_metadata` says of a table), `verify` (whether the table is
 //! still what was loaded), `last_load`, `query`, and `values` with `iso` (what DuckDB returns, as JSON). `failure` turns
@@ -32,6 +32,7 @@ mod preflight;
 mod query;
 mod rejects;
 mod run_record;
+mod staged;
 mod table_name;
 mod target;
 #[cfg(test)]

@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use duckdb::{Connection, params};
 
+use super::database::literal;
+use super::digest::{reject_hash, sum_hashes};
 use super::failure::statement;
-use super::load::{blame, file_list};
+use super::load::blame;
 use super::run_record::RunRecord;
+use super::staged::{Extra, read_parquet, sum_of_rejects};
 use super::table_name::TableName;
 use super::target::{Target, find};
 use crate::error::{Error, Result};
@@ -50,16 +53,28 @@ pub(super) fn record(
     connection.execute_batch(CREATE).map_err(fail)?;
     let sql = format!(
         "INSERT INTO _rejects (run_id, table_name, page, position, reason, raw)
-         SELECT ?, ?, page, position, reason, raw FROM read_parquet({}) ORDER BY page, position",
-        file_list(files)?
+         SELECT ?, ?, page, position, reason, raw FROM {} ORDER BY page, position",
+        read_parquet(files, Extra::Nothing)?
     );
     let rows = connection
         .execute(&sql, params![run.run_id, table.as_str()])
         .map_err(|error| blame(connection, files, statement("read the staged rejects", &error)))?;
-    if rows as u64 == run.rejected {
+    if rows as u64 != run.rejected {
+        return Err(Error::internal(format!("the stage has {rows} rejects, not {}", run.rejected)));
+    }
+    check(connection, run, files)
+}
+
+/// Compares the recorded rejects with those that were staged, as the load does with the rows.
+fn check(connection: &Connection, run: &RunRecord, files: &[PathBuf]) -> Result<()> {
+    let Some(expected) = sum_of_rejects(files)? else { return Ok(()) };
+    let rows = format!("_rejects AS r WHERE run_id = {}", literal(&run.run_id));
+    let found =
+        sum_hashes(connection, reject_hash(), &rows).map_err(|error| statement("read the table `_rejects`", &error))?;
+    if found == expected {
         return Ok(());
     }
-    Err(Error::internal(format!("the stage has {rows} rejects, not {}", run.rejected)))
+    Err(Error::internal(format!("the {} rejects in `_rejects` are not those that were staged", found.rows)))
 }
 
 /// Does what [`record`] does, with one reject that nobody sent.

@@ -12,6 +12,7 @@ use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray, TimestampMicr
 use duckdb::Connection;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::KeyValue;
 use tempfile::TempDir;
 
 use super::load::{LoadReport, LoadRequest, load};
@@ -23,6 +24,7 @@ use crate::error::Result;
 use crate::limits::MEMORY_DEFAULT;
 use crate::parse::ProfileRows;
 use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
+use crate::row_sum::{RowSum, SUM_KEY};
 use crate::stage::page_properties;
 
 /// One staged row: id, properties, last seen.
@@ -49,7 +51,8 @@ impl Fixture {
     pub(super) fn named(database: &str, stage: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (database, stage) = (folder.path().join(database), folder.path().join(stage));
-        std::fs::create_dir(&stage).unwrap();
+        std::fs::create_dir_all(&stage).unwrap();
+        std::fs::create_dir_all(database.parent().unwrap()).unwrap();
         let table = TableName::parse("profiles").unwrap();
         let (pages, previous, rejects) = (Vec::new(), Vec::new(), Vec::new());
         Self { folder, database, stage, pages, previous, rejects, table, files: 0 }
@@ -67,6 +70,15 @@ impl Fixture {
         self.pages.push(path);
         self.files += 1;
         self
+    }
+
+    /// Writes a staged page again, with a sum of its rows recorded in it.
+    pub(super) fn record_sum(&self, page: usize, sum: RowSum) {
+        let path = &self.pages[page];
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
+        let batch = reader.with_batch_size(usize::MAX >> 8).build().unwrap().next().unwrap().unwrap();
+        let facts = vec![KeyValue::new(SUM_KEY.to_owned(), sum.to_text())];
+        write_parquet_with(path, &batch, facts);
     }
 
     /// Stages the rejects of a page: position, reason, record.
@@ -197,7 +209,11 @@ impl Fixture {
 }
 
 fn write_parquet(path: &Path, batch: &RecordBatch) {
-    let properties = page_properties(batch, Vec::new());
+    write_parquet_with(path, batch, Vec::new());
+}
+
+fn write_parquet_with(path: &Path, batch: &RecordBatch, facts: Vec<KeyValue>) {
+    let properties = page_properties(batch, facts);
     let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
     writer.write(batch).unwrap();
     writer.close().unwrap();

@@ -3,16 +3,39 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 
-use crate::limits::{LOAD_THREADS_MAX, ROW_GROUP_BYTES, ROW_GROUP_ROWS, ROW_GROUPS_IN_MEMORY};
-use crate::memory::engine_bytes;
-
-/// Rows of a row group are a multiple of the engine's unit of work.
-const VECTOR_ROWS: u64 = 2_048;
+use crate::limits::{
+    ENGINE_LEAST_BYTES, LOAD_THREADS_MAX, ROW_GROUP_BYTES, ROW_GROUP_ROWS, ROW_GROUPS_IN_MEMORY, TEXT_BLOCK_BYTES,
+    TEXT_INLINE_BYTES, VECTOR_ROWS,
+};
+use crate::memory::{engine_bytes, engine_bytes_last, memory_for};
 
 /// Staged pages that are looked at to learn how large a row is.
 const SAMPLED_PAGES: usize = 8;
+
+/// How a load goes about it. Each is slower than the one before, or takes more of the process's memory, and is tried when
+/// that one ran out of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// All threads, and row groups of the best size.
+    Usual,
+    /// One thread, which writes every row group at once and never joins small ones.
+    Frugal,
+    /// The same, with all the memory that the process can spare.
+    Last,
+}
+
+impl Effort {
+    /// What to try next.
+    pub(super) fn next(self) -> Option<Self> {
+        match self {
+            Self::Usual => Some(Self::Frugal),
+            Self::Frugal => Some(Self::Last),
+            Self::Last => None,
+        }
+    }
+}
 
 /// Settings of the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,21 +45,73 @@ pub(super) struct Tuning {
     pub(super) threads: u32,
     /// Rows of one row group, a multiple of 2,048.
     pub(super) row_group_rows: u64,
+    pub(super) effort: Effort,
 }
 
 impl Tuning {
     /// For changes that move no rows.
-    pub(super) const SMALL: Self = Self { memory_mb: 128, threads: 1, row_group_rows: *ROW_GROUP_ROWS.end() };
+    pub(super) const SMALL: Self =
+        Self { memory_mb: 128, threads: 1, row_group_rows: *ROW_GROUP_ROWS.end(), effort: Effort::Usual };
 
-    /// For a load of these pages, in a process that may use `memory` bytes.
-    pub(super) fn for_load(memory: u64, pages: &[PathBuf]) -> Self {
+    /// For a load of these pages, in a process that may use `memory` bytes. Where `effort` cannot succeed, for the next.
+    pub(super) fn for_load(memory: u64, pages: &[PathBuf], effort: Effort) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = u32::try_from(processors).unwrap_or(LOAD_THREADS_MAX).clamp(1, LOAD_THREADS_MAX);
         let staged = Staged::of(pages);
         let engine = engine_bytes(memory, staged.bytes, staged.page_bytes);
+        let needs =
+            |threads: u32| staged.vector_bytes.saturating_mul(threads.into()).saturating_add(ENGINE_LEAST_BYTES);
+        let effort = match effort {
+            effort if staged.row_bytes <= TEXT_INLINE_BYTES => effort,
+            Effort::Usual | Effort::Frugal if needs(1) > engine => Effort::Last,
+            // Beside what each thread reads, there is what it writes.
+            Effort::Usual if needs(2 * threads) > engine => Effort::Frugal,
+            effort => effort,
+        };
+        let engine = if effort == Effort::Last { engine.max(engine_bytes_last(memory)) } else { engine };
         let row_group = ROW_GROUP_BYTES.min(engine / ROW_GROUPS_IN_MEMORY);
-        Self { memory_mb: engine / 1_000_000, threads, row_group_rows: row_group_rows(row_group, staged.row_bytes) }
+        Self {
+            memory_mb: engine / 1_000_000,
+            threads: if effort == Effort::Usual { threads } else { 1 },
+            row_group_rows: row_group_rows(row_group, staged.row_bytes),
+            effort,
+        }
     }
+}
+
+/// The memory of the process with which a load of these pages succeeds. A load into a table that has rows reads them once
+/// more, from where it has put them first.
+pub(super) fn memory_needed(pages: &[PathBuf]) -> u64 {
+    let groups: Vec<(u64, u64)> = pages
+        .iter()
+        .filter_map(|page| footer(page))
+        .flat_map(|metadata| metadata.row_groups().iter().map(group_size).collect::<Vec<_>>())
+        .collect();
+    // Every run of row groups that holds as many rows as DuckDB handles at once, and one more, for where it begins.
+    let (mut first, mut rows, mut bytes, mut most) = (0, 0, 0_u64, 0);
+    for (index, (group_rows, _)) in groups.iter().enumerate() {
+        rows += group_rows;
+        bytes = bytes.saturating_add(pinned(groups[index]));
+        while rows.saturating_sub(groups[first].0) >= VECTOR_ROWS {
+            rows -= groups[first].0;
+            bytes -= pinned(groups[first]);
+            first += 1;
+        }
+        most = most.max(bytes);
+    }
+    memory_for(most.saturating_mul(2).saturating_add(ENGINE_LEAST_BYTES))
+}
+
+fn group_size(group: &RowGroupMetaData) -> (u64, u64) {
+    (u64::try_from(group.num_rows()).unwrap_or_default(), u64::try_from(group.total_byte_size()).unwrap_or_default())
+}
+
+/// The memory that the texts of so many rows take while DuckDB handles them, from how many bytes they have.
+fn pinned((rows, bytes): (u64, u64)) -> u64 {
+    let row_bytes = bytes.div_ceil(rows.max(1));
+    let is_in_shared_blocks = row_bytes > TEXT_INLINE_BYTES && row_bytes <= TEXT_BLOCK_BYTES;
+    let each = if is_in_shared_blocks { TEXT_BLOCK_BYTES / (TEXT_BLOCK_BYTES / row_bytes) } else { row_bytes };
+    each.saturating_mul(rows)
 }
 
 /// The rows of a row group of so many bytes: every thread has one in memory while it fills it.
@@ -54,6 +129,8 @@ struct Staged {
     page_bytes: u64,
     /// Of one row, on average.
     row_bytes: u64,
+    /// Of as many rows as DuckDB handles at once, in its memory.
+    vector_bytes: u64,
 }
 
 impl Staged {
@@ -65,15 +142,26 @@ impl Staged {
                 (pages + 1, all_rows.saturating_add(rows), all.saturating_add(bytes))
             });
         let page_bytes = bytes / sampled_pages.max(1);
-        Self { bytes: page_bytes.saturating_mul(pages.len() as u64), page_bytes, row_bytes: bytes / rows.max(1) }
+        let all_rows = (rows / sampled_pages.max(1)).saturating_mul(pages.len() as u64);
+        let row_bytes = bytes / rows.max(1);
+        Self {
+            bytes: page_bytes.saturating_mul(pages.len() as u64),
+            page_bytes,
+            row_bytes,
+            vector_bytes: pinned((VECTOR_ROWS.min(all_rows), row_bytes.saturating_mul(VECTOR_ROWS.min(all_rows)))),
+        }
     }
 }
 
 fn rows_and_bytes(page: &Path) -> Option<(u64, u64)> {
-    let metadata = ParquetMetaDataReader::new().parse_and_finish(&File::open(page).ok()?).ok()?;
+    let metadata = footer(page)?;
     // A damaged page may say anything.
     let bytes = metadata.row_groups().iter().map(|group| group.total_byte_size()).fold(0, i64::saturating_add);
     Some((u64::try_from(metadata.file_metadata().num_rows()).ok()?, u64::try_from(bytes).ok()?))
+}
+
+fn footer(page: &Path) -> Option<ParquetMetaData> {
+    ParquetMetaDataReader::new().parse_and_finish(&File::open(page).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -98,12 +186,35 @@ mod tests {
 
     #[test]
     fn what_the_process_may_use_is_shared_out() {
-        let tuned = |memory| Tuning::for_load(memory, &[]);
+        let tuned = |memory| Tuning::for_load(memory, &[], Effort::Usual);
         assert!((200..300).contains(&tuned(MEMORY_DEFAULT).memory_mb), "{:?}", tuned(MEMORY_DEFAULT));
         // What the least was tried with.
         assert!((40..50).contains(&tuned(*MEMORY_RANGE.start()).memory_mb), "{:?}", tuned(*MEMORY_RANGE.start()));
         assert!(tuned(1 << 33).memory_mb > 7_000);
         assert!((1..=LOAD_THREADS_MAX).contains(&tuned(MEMORY_DEFAULT).threads));
+    }
+
+    #[test]
+    fn large_rows_are_loaded_by_one_thread_and_with_more_memory_if_need_be() {
+        let mut fixture = Fixture::new();
+        let effort = |fixture: &Fixture, memory| Tuning::for_load(memory, &fixture.pages, Effort::Usual).effort;
+        let least = *MEMORY_RANGE.start();
+        for (kib, pages, expected) in [
+            (1, 20, [Effort::Usual, Effort::Usual]),
+            (6, 20, [Effort::Frugal, Effort::Usual]),
+            (40, 20, [Effort::Last, Effort::Frugal]),
+        ] {
+            let text = format!(r#"{{"k":"{}"}}"#, "x".repeat(kib << 10));
+            let rows: Vec<_> = (0..120).map(|_| ("a", text.as_str(), None)).collect();
+            fixture.restage();
+            for _ in 0..pages {
+                fixture.page(&rows);
+            }
+            let found = [effort(&fixture, least), effort(&fixture, MEMORY_DEFAULT)];
+            assert!(found == expected, "{kib} KiB: {found:?}");
+            let needed = memory_needed(&fixture.pages);
+            assert!(needed >= kib as u64 * 1_024 * 120 * pages.min(17), "{kib}: {needed}");
+        }
     }
 
     #[test]
@@ -121,6 +232,6 @@ mod tests {
         about_40_rows(&Staged::of(&fixture.pages));
         std::fs::write(&fixture.pages[0], "damaged").unwrap();
         about_40_rows(&Staged::of(&fixture.pages));
-        assert_eq!(Staged::of(&[]), Staged { bytes: 0, page_bytes: 0, row_bytes: 0 });
+        assert_eq!(Staged::of(&[]), Staged { bytes: 0, page_bytes: 0, row_bytes: 0, vector_bytes: 0 });
     }
 }

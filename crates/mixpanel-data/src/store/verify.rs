@@ -9,7 +9,7 @@ use duckdb::Connection;
 
 use super::catalog::existing;
 use super::database::{Access, Database};
-use super::digest::{Digest, digest_of};
+use super::digest::{self, sum_of};
 use super::failure::statement;
 use super::label::{self, Label};
 use super::table_name::TableName;
@@ -71,10 +71,11 @@ impl Found {
         let counts = format!("SELECT count(*), count(distinct_id), count(DISTINCT distinct_id) FROM {quoted}");
         let (rows, ids, distinct_ids) =
             connection.query_row(&counts, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let digest = digest_of(connection, &format!("{quoted} AS r"))?.to_text(connection)?;
+        let sum = sum_of(connection, &format!("{quoted} AS r"))?;
+        let digest = digest::to_text(connection, sum)?;
         let recorded = label::of_table(connection, table).and_then(|label| label.digest);
         let comparable = match recorded {
-            Some(text) => Digest::read(connection, &text)?.is_some(),
+            Some(text) => digest::read(connection, &text, rows)?.is_some(),
             None => false,
         };
         Ok(Self { rows, ids, distinct_ids, digest, comparable })

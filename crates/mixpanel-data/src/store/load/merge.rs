@@ -11,50 +11,63 @@
 use duckdb::Connection;
 
 use super::pages::{self, FIND_DUPLICATES, Loading};
-use super::{LoadRequest, Staged, number};
+use super::{LoadRequest, Staged, check, number, run, sum_of_table};
 use crate::error::Result;
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::profile_query::OnExisting;
-use crate::store::digest::{Digest, Tally, digest_of, row_hash};
+use crate::row_sum::RowSum;
+use crate::store::digest::{self, row_hash, sum_hashes, sum_of};
 use crate::store::failure::statement;
 use crate::store::label;
 use crate::store::metadata::{self, Counts, Loaded, Origin};
+use crate::store::staged::{self, Extra, read_parquet, sum_of_pages};
 use crate::store::table_name::TableName;
 use crate::store::target::LoadKind;
 
 /// Merges the staged pages into `table`.
-pub(super) fn merge(
-    connection: &Connection,
-    tally: &Tally,
-    request: &LoadRequest<'_>,
-    table: TableName,
-) -> Result<Loaded> {
+pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: TableName) -> Result<Loaded> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
+    let count = || number(connection, &format!("SELECT count(*) FROM {}", table.quoted())).map_err(fail);
     pages::create(connection, Loading::Temporary)?;
-    let Staged { staged, .. } = pages::read(connection, tally, request)?;
-    let earlier = match request.kind {
-        LoadKind::First => Earlier::NONE,
-        LoadKind::Completing => complete(connection, request, &table)?,
+    let Staged { staged, kept } = pages::read(connection, request)?;
+    let (earlier, kept) = match request.kind {
+        LoadKind::First => (Earlier::NONE, kept),
+        LoadKind::Completing => {
+            let (earlier, set_aside) = complete(connection, request, &table)?;
+            (earlier, kept.minus(set_aside))
+        }
     };
-    let keep_known = keep_known(&table, request);
-    connection.execute_batch(&keep_known).map_err(fail)?;
-    let old_digest = recorded_digest(connection, &table).map_err(fail)?;
-    let written = number(connection, "SELECT count(*) FROM _loading").map_err(fail)?;
+    let known = pages::remove(connection, "_loading", &find_known(&table, request)).map_err(fail)?;
+    let (before, added) = (count()?, kept.minus(known));
+    check(request, "what is to be added to the table", added, sum_of(connection, "_loading AS r").map_err(fail)?)?;
+    let old = recorded(connection, &table, before).map_err(fail)?;
     let replaces = request.on_existing == OnExisting::Upsert || request.kind == LoadKind::Completing;
-    let removed = if replaces { remove_known(connection, &table).map_err(fail)? } else { Digest::default() };
-    let added = add(connection, tally, &table).map_err(fail)?;
-    let digest = match old_digest {
-        Some(old) => old.minus(removed).plus(added),
-        None => digest_of(connection, &format!("{} AS r", table.quoted())).map_err(fail)?,
+    let find = format!("SELECT rowid AS place FROM {} WHERE {IS_LOADING}", table.quoted());
+    let removed = match replaces {
+        true => pages::remove(connection, &table.quoted(), &find).map_err(fail)?,
+        false => RowSum::default(),
     };
-    let rows = earlier.rows + written - earlier.replaced;
+    add(connection, &table).map_err(fail)?;
+    let found = sum_of(connection, &format!("{} AS r WHERE r.{IS_LOADING}", table.quoted())).map_err(fail)?;
+    check(request, &format!("what was added to table `{table}`"), added, found)?;
+    let after = RowSum { rows: before - removed.rows + added.rows, hashes: 0 };
+    check(request, &format!("table `{table}`"), after, RowSum { rows: count()?, hashes: 0 })?;
+    let sum = match old {
+        Some(old) => old.minus(removed).plus(added),
+        None => sum_of_table(connection, &table).map_err(fail)?,
+    };
+    drop_helpers(connection).map_err(fail)?;
+    let rows = earlier.rows + added.rows - earlier.replaced;
     let counts = Counts { rows, duplicates: staged - rows };
-    let digest = digest.to_text(connection).map_err(fail)?;
+    let digest = digest::to_text(connection, sum).map_err(fail)?;
     Ok(Loaded { table, origin: Origin::Changed, counts, digest })
 }
 
-/// Returns the statement that takes out of `_loading` what must not replace the table's rows.
-fn keep_known(table: &TableName, request: &LoadRequest<'_>) -> String {
+/// The rows of the table whose ids are staged.
+const IS_LOADING: &str = "distinct_id IN (SELECT distinct_id FROM _loading)";
+
+/// Returns the query for the rows of `_loading` that must not replace the table's.
+fn find_known(table: &TableName, request: &LoadRequest<'_>) -> String {
     let table = table.quoted();
     let not_ours = match request.kind {
         LoadKind::First => "",
@@ -62,12 +75,14 @@ fn keep_known(table: &TableName, request: &LoadRequest<'_>) -> String {
     };
     match request.on_existing {
         OnExisting::Upsert => format!(
-            "DELETE FROM _loading WHERE EXISTS (
+            "SELECT rowid AS place FROM _loading WHERE EXISTS (
                  SELECT 1 FROM {table} AS t WHERE t.distinct_id = _loading.distinct_id AND t.last_seen > _loading.last_seen
              ) {not_ours}"
         ),
         OnExisting::Append | OnExisting::Fail | OnExisting::Replace => {
-            format!("DELETE FROM _loading WHERE distinct_id IN (SELECT distinct_id FROM {table}) {not_ours}")
+            format!(
+                "SELECT rowid AS place FROM _loading WHERE distinct_id IN (SELECT distinct_id FROM {table}) {not_ours}"
+            )
         }
     }
 }
@@ -86,7 +101,9 @@ impl Earlier {
 
 /// Leaves of the rows in `_loading` whose ids an earlier load brought only those that have changed, and whose earlier
 /// row is in the table as it was.
-fn complete(connection: &Connection, request: &LoadRequest<'_>, table: &TableName) -> Result<Earlier> {
+///
+/// Returns the sum of those that go as well.
+fn complete(connection: &Connection, request: &LoadRequest<'_>, table: &TableName) -> Result<(Earlier, RowSum)> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
     read_previous(connection, request)?;
     let sql = format!(
@@ -98,19 +115,19 @@ fn complete(connection: &Connection, request: &LoadRequest<'_>, table: &TableNam
     connection.execute_batch(&sql).map_err(fail)?;
     let sql = "SELECT count(*) FROM _loading WHERE distinct_id IN (SELECT distinct_id FROM _unchanged)";
     let unchanged = number(connection, sql).map_err(fail)?;
-    let sql = format!(
-        "DELETE FROM _loading AS l USING _previous AS p WHERE l.distinct_id = p.distinct_id
-             AND ({} = p.hash OR p.distinct_id NOT IN (SELECT distinct_id FROM _unchanged))",
+    let find = format!(
+        "SELECT l.rowid AS place FROM _loading AS l JOIN _previous AS p ON l.distinct_id = p.distinct_id
+             WHERE {} = p.hash OR p.distinct_id NOT IN (SELECT distinct_id FROM _unchanged)",
         row_hash("l")
     );
-    connection.execute_batch(&sql).map_err(fail)?;
+    let set_aside = pages::remove(connection, "_loading", &find).map_err(fail)?;
     let sql = "SELECT count(*) FROM _loading WHERE distinct_id IN (SELECT distinct_id FROM _previous)";
     let replaced = number(connection, sql).map_err(fail)?;
     // A row that was there before the run may be equal to the run's: it does not count.
     let put_in = metadata::last_counts(connection, table, &request.run.run_id)?;
     let rows = put_in.map_or(unchanged, |counts| counts.rows.min(unchanged));
     // Where the two differ, as many of the replaced rows were not the run's.
-    Ok(Earlier { rows, replaced: replaced.min(rows) })
+    Ok((Earlier { rows, replaced: replaced.min(rows) }, set_aside))
 }
 
 /// Reads what identifies the rows of the pages that are in the table already: one row of each id, by the same rule.
@@ -121,11 +138,16 @@ fn read_previous(connection: &Connection, request: &LoadRequest<'_>) -> Result<(
         .map_err(fail)?;
     for pages in request.previous.chunks(LOAD_PAGES_PER_STATEMENT) {
         let sql = format!(
-            "INSERT INTO _previous SELECT distinct_id, last_seen, {} FROM read_parquet({}) AS r",
+            "INSERT INTO _previous SELECT distinct_id, last_seen, {} FROM {} AS r",
             row_hash("r"),
-            pages::file_list(pages)?
+            read_parquet(pages, Extra::Nothing)?
         );
-        connection.execute(&sql, []).map_err(|error| pages::blame(connection, pages, fail(error)))?;
+        run(connection, &sql).map_err(|error| pages::blame(connection, pages, fail(error)))?;
+    }
+    let expected = sum_of_pages(request.previous)?;
+    let found = sum_hashes(connection, "r.hash", "_previous AS r").map_err(fail)?;
+    if expected != found {
+        return Err(staged::differs(request.previous, "what an earlier load of the run read", expected, found));
     }
     let find = FIND_DUPLICATES.replace("{table}", "_previous");
     connection
@@ -133,32 +155,23 @@ fn read_previous(connection: &Connection, request: &LoadRequest<'_>) -> Result<(
         .map_err(fail)
 }
 
-/// The digest that the last load recorded; adding to it keeps what somebody changed since visible.
-fn recorded_digest(connection: &Connection, table: &TableName) -> Result<Option<Digest>, duckdb::Error> {
+/// The sum that the last load recorded; adding to it keeps what somebody changed since visible.
+fn recorded(connection: &Connection, table: &TableName, rows: u64) -> Result<Option<RowSum>, duckdb::Error> {
     match label::of_table(connection, table).and_then(|label| label.digest) {
-        Some(text) => Digest::read(connection, &text),
+        Some(text) => digest::read(connection, &text, rows),
         None => Ok(None),
     }
 }
 
-/// Removes the rows that those of `_loading` replace.
-fn remove_known(connection: &Connection, table: &TableName) -> Result<Digest, duckdb::Error> {
-    let table = table.quoted();
-    let known = "distinct_id IN (SELECT distinct_id FROM _loading)";
-    let removed = digest_of(connection, &format!("{table} AS r WHERE r.{known}"))?;
-    connection.execute_batch(&format!("DELETE FROM {table} WHERE {known}"))?;
-    Ok(removed)
+/// Adds the rows of `_loading`, by column name.
+fn add(connection: &Connection, table: &TableName) -> Result<(), duckdb::Error> {
+    let sql = format!(
+        "INSERT INTO {} (distinct_id, properties, last_seen) SELECT distinct_id, properties, last_seen FROM _loading",
+        table.quoted()
+    );
+    run(connection, &sql).map(drop)
 }
 
-/// Adds the rows of `_loading`, by column name.
-fn add(connection: &Connection, tally: &Tally, table: &TableName) -> Result<Digest, duckdb::Error> {
-    tally.take();
-    connection.execute_batch(&format!(
-        "INSERT INTO {} (distinct_id, properties, last_seen)
-             SELECT distinct_id, properties, last_seen FROM _loading AS r WHERE tally({});
-         DROP TABLE _loading; DROP TABLE IF EXISTS _previous; DROP TABLE IF EXISTS _unchanged",
-        table.quoted(),
-        row_hash("r")
-    ))?;
-    Ok(tally.take())
+fn drop_helpers(connection: &Connection) -> Result<(), duckdb::Error> {
+    connection.execute_batch("DROP TABLE _loading; DROP TABLE IF EXISTS _previous; DROP TABLE IF EXISTS _unchanged")
 }

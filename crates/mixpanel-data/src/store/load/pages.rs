@@ -1,17 +1,17 @@
 //! Reads the staged pages into `_loading`, one row of each id.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use duckdb::Connection;
 
-use super::{LoadRequest, Staged, number};
+use super::{LoadRequest, Staged, number, run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
-use crate::store::database::literal;
-use crate::store::digest::{Tally, digest_of, row_hash};
+use crate::row_sum::RowSum;
+use crate::store::digest::sum_of;
 use crate::store::failure::{is_malformed_json, statement};
 use crate::store::run_record::RunRecord;
+use crate::store::staged::{Extra, read_parquet, sum_of_pages};
 
 /// Finds the rows that another one of the same id is better than. Row numbers of a table that is being filled ascend in
 /// the order of insertion.
@@ -43,77 +43,70 @@ pub(in crate::store) fn create(connection: &Connection, loading: Loading) -> Res
         .map_err(|error| statement("make a table", &error))
 }
 
-/// Reads all pages, in order, and removes duplicates.
-pub(super) fn read(connection: &Connection, tally: &Tally, request: &LoadRequest<'_>) -> Result<Staged> {
+/// Reads all pages, in order, and removes duplicates. The caller compares what is then in `_loading`, or where its rows
+/// went, with what was staged: what is returned comes from the stage, and from no reading by the engine.
+pub(super) fn read(connection: &Connection, request: &LoadRequest<'_>) -> Result<Staged> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
-    tally.take();
-    let staged = insert(connection, request)?;
-    check_received(&request.run, staged)?;
-    let digest = tally.take();
+    let received = sum_of_pages(request.pages)?;
+    check_received(&request.run, received.rows)?;
+    insert(connection, request)?;
     let count = |what| number(connection, &format!("SELECT count(DISTINCT {what}) FROM _loading")).map_err(fail);
     // As many hashes as rows mean as many ids, and take a fraction of the memory.
     let distinct = match count("hash(distinct_id)")? {
-        hashes if hashes == staged => staged,
+        hashes if hashes == received.rows => hashes,
         _ => count("distinct_id")?,
     };
-    if distinct == staged {
-        return Ok(Staged { staged, distinct, digest });
+    if distinct == received.rows {
+        return Ok(Staged { staged: received.rows, kept: received });
     }
-    let find = FIND_DUPLICATES.replace("{table}", "_loading");
-    let remove = || {
-        connection.execute_batch(&format!("CREATE TEMP TABLE _duplicates AS {find}"))?;
-        let removed = digest_of(connection, "_loading AS r WHERE r.rowid IN (SELECT place FROM _duplicates)")?;
-        connection.execute_batch(
-            "DELETE FROM _loading WHERE rowid IN (SELECT place FROM _duplicates); DROP TABLE _duplicates",
-        )?;
-        Ok(digest.minus(removed))
-    };
-    Ok(Staged { staged, distinct, digest: remove().map_err(fail)? })
+    let removed = remove(connection, "_loading", &FIND_DUPLICATES.replace("{table}", "_loading")).map_err(fail)?;
+    let left = count("distinct_id")?;
+    if left == distinct && received.rows.checked_sub(removed.rows) == Some(distinct) {
+        return Ok(Staged { staged: received.rows, kept: received.minus(removed) });
+    }
+    Err(Error::internal(format!(
+        "{} rows with {distinct} ids were staged, and without {} duplicates {left} ids are left",
+        received.rows, removed.rows
+    )))
 }
 
-fn insert(connection: &Connection, request: &LoadRequest<'_>) -> Result<u64> {
-    let mut staged = 0;
+/// Removes the rows that a query finds, as `place`, and returns their sum.
+pub(super) fn remove(connection: &Connection, table: &str, find: &str) -> Result<RowSum, duckdb::Error> {
+    run(connection, &format!("CREATE TEMP TABLE _removed AS {find}"))?;
+    let removed = sum_of(connection, &format!("{table} AS r WHERE r.rowid IN (SELECT place FROM _removed)"))?;
+    run(connection, &format!("DELETE FROM {table} WHERE rowid IN (SELECT place FROM _removed)"))?;
+    run(connection, "DROP TABLE _removed")?;
+    Ok(removed)
+}
+
+fn insert(connection: &Connection, request: &LoadRequest<'_>) -> Result<()> {
     for pages in request.pages.chunks(LOAD_PAGES_PER_STATEMENT) {
-        let files = file_list(pages)?;
-        // To JSON is a check, not a change: the text stays byte for byte. `tally` is always true.
+        // To JSON is a check, not a change: the text stays byte for byte.
         let sql = format!(
             "INSERT INTO _loading (distinct_id, properties, last_seen)
-             SELECT distinct_id, properties::JSON, last_seen FROM read_parquet({files}) AS r WHERE tally({})",
-            row_hash("r")
+             SELECT distinct_id, properties::JSON, last_seen FROM {}",
+            read_parquet(pages, Extra::Nothing)?
         );
-        let rows = connection.execute(&sql, []).map_err(|error| match is_malformed_json(&error) {
-            true => malformed_page(connection, &files),
+        run(connection, &sql).map_err(|error| match is_malformed_json(&error) {
+            true => malformed_page(connection, pages),
             false => blame(connection, pages, statement("read the staged pages", &error)),
         })?;
-        staged += rows as u64;
     }
-    Ok(staged)
-}
-
-/// Returns the files as an SQL list of literals.
-pub(in crate::store) fn file_list(pages: &[PathBuf]) -> Result<String> {
-    let mut list = String::from("[");
-    for page in pages {
-        let absolute = std::path::absolute(page).map_err(|error| Error::io("find", page, error))?;
-        let Some(text) = absolute.to_str() else {
-            return Err(Error::invalid(format!("the path `{}` is not UTF-8", page.display())).with_path(page));
-        };
-        write!(list, "{},", literal(text)).expect("a string can be written to");
-    }
-    list.push(']');
-    Ok(list)
+    Ok(())
 }
 
 /// Names the file that is to blame for a failure to read many: DuckDB does not always say which one is damaged. The
 /// transaction is over then.
 pub(in crate::store) fn blame(connection: &Connection, files: &[PathBuf], error: Error) -> Error {
-    if error.kind() == ErrorKind::DiskFull || connection.execute_batch("ROLLBACK").is_err() {
+    if matches!(error.kind(), ErrorKind::DiskFull | ErrorKind::OutOfMemory)
+        || connection.execute_batch("ROLLBACK").is_err()
+    {
         return error;
     }
     let unreadable = |file: &&PathBuf| {
-        file_list(std::slice::from_ref(*file)).is_ok_and(|list| {
+        read_parquet(std::slice::from_ref(*file), Extra::Nothing).is_ok_and(|rows| {
             // A hash needs every byte.
-            let sql = format!("SELECT count(*) FROM (SELECT hash(r) AS h FROM read_parquet({list}) AS r) WHERE h = 0");
+            let sql = format!("SELECT count(*) FROM (SELECT hash(r) AS h FROM {rows} AS r) WHERE h = 0");
             number(connection, &sql).is_err()
         })
     };
@@ -126,17 +119,17 @@ pub(in crate::store) fn blame(connection: &Connection, files: &[PathBuf], error:
 }
 
 /// Names the page whose texts DuckDB does not take for JSON. Nothing else is staged, so the page is damaged.
-fn malformed_page(connection: &Connection, files: &str) -> Error {
-    let sql = format!(
-        "SELECT parse_filename(filename), file_row_number
-         FROM read_parquet({files}, filename = true, file_row_number = true) WHERE NOT json_valid(properties) LIMIT 1"
-    );
-    let culprit = connection
-        .execute_batch("ROLLBACK")
-        .and_then(|()| connection.query_row(&sql, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))));
+fn malformed_page(connection: &Connection, pages: &[PathBuf]) -> Error {
+    let culprit = read_parquet(pages, Extra::Place).ok().and_then(|rows| {
+        let sql = format!(
+            "SELECT parse_filename(filename), file_row_number FROM {rows} WHERE NOT json_valid(properties) LIMIT 1"
+        );
+        connection.execute_batch("ROLLBACK").ok()?;
+        connection.query_row(&sql, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).ok()
+    });
     let message = match culprit {
-        Ok((page, row)) => format!("the properties in row {row} of the staged page `{page}` are not JSON for DuckDB"),
-        Err(_) => "some properties in the staged pages are not JSON for DuckDB".to_owned(),
+        Some((page, row)) => format!("the properties in row {row} of the staged page `{page}` are not JSON for DuckDB"),
+        None => "some properties in the staged pages are not JSON for DuckDB".to_owned(),
     };
     Error::new(ErrorKind::Storage, message)
 }

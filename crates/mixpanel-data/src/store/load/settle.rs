@@ -6,7 +6,7 @@ use super::{LoadRequest, OnLockWait, number};
 use crate::error::{ErrorKind, Result};
 use crate::limits::{PREFLIGHT_LOCK_WAIT, REOPENS_MAX};
 use crate::store::database::{Access, Database};
-use crate::store::digest::digest_of;
+use crate::store::digest;
 use crate::store::failure::{statement, unusable};
 use crate::store::label;
 use crate::store::metadata::{self, Counts};
@@ -60,8 +60,8 @@ pub(super) fn check_contents(request: &LoadRequest<'_>) -> Result<()> {
         return Ok(());
     }
     let fail = |error| statement(&format!("read table `{table}`"), &error);
-    let found = digest_of(connection, &format!("{} AS r", table.quoted())).map_err(fail)?;
-    let found = found.to_text(connection).map_err(fail)?;
+    let found = digest::sum_of(connection, &format!("{} AS r", table.quoted())).map_err(fail)?;
+    let found = digest::to_text(connection, found).map_err(fail)?;
     match label.digest {
         Some(recorded) if recorded != found => {
             let message =

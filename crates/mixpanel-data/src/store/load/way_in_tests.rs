@@ -1,9 +1,13 @@
 //! How the engine gets at the file, and what it may use, changes nothing.
 
+use std::time::Duration;
+
+use crate::ErrorKind;
 use crate::limits::MEMORY_RANGE;
 use crate::profile_query::OnExisting;
 use crate::store::load::LoadReport;
 use crate::store::testing::Fixture;
+use crate::store::{LoadKind, RunRecord, TableName, drop_tables, preflight, scalar, tables, verify};
 
 #[test]
 fn what_others_made_in_the_file_stays_as_it_was() {
@@ -28,14 +32,137 @@ fn what_others_made_in_the_file_stays_as_it_was() {
 
 #[test]
 fn a_file_may_have_a_name_that_the_engine_uses_itself() {
-    for name in ["memory.db", "temp.db", "system.db", "main.db", "a.b.db", ".db", "it's \"one\".db"] {
-        let mut fixture = Fixture::named(name, "stage");
-        fixture.page(&[("a", "{}", None)]);
-        fixture.load("r1", OnExisting::Fail).unwrap();
+    for stem in [
+        "memory",
+        "temp",
+        "system",
+        "main",
+        "Main",
+        "information_schema",
+        "INFORMATION_SCHEMA",
+        "pg_catalog",
+        "a.b",
+        "",
+        "it's \"one\"",
+        "$1",
+        "x;--",
+        "select",
+        "_metadata",
+        "profiles",
+        "default",
+    ] {
+        let mut fixture = Fixture::named(&format!("{stem}.db"), "stage");
+        fixture.page(&[("a", "{}", None)]).reject(0, &[(1, "why", "{")]);
+        fixture.load_run(rejecting(&fixture, "r1"), OnExisting::Fail).unwrap();
+        preflight(&fixture.database, &profiles(), OnExisting::Upsert, LoadKind::First, Duration::ZERO).unwrap();
         fixture.restage().page(&[("b", "{}", None)]);
         fixture.load("r2", OnExisting::Append).unwrap();
-        assert_eq!(fixture.ids(), ["a", "b"], "{name}");
+        assert!(verify(&fixture.database, "profiles").unwrap().is_intact(), "{stem}");
+        assert_eq!(tables(&fixture.database).unwrap().len(), 1, "{stem}");
+        assert_eq!(scalar(&fixture.database, "SELECT count(*) FROM profiles").unwrap(), 2, "{stem}");
+        let sql = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'profiles'";
+        assert_eq!(scalar(&fixture.database, sql).unwrap(), 1, "{stem}");
+        drop_tables(&fixture.database, &["profiles".to_owned()]).unwrap();
+        assert!(tables(&fixture.database).unwrap().is_empty(), "{stem}");
     }
+}
+
+/// A view may name the database that it is in, as the client that made it called it.
+#[test]
+fn views_that_name_their_database_still_work() {
+    let mut fixture = Fixture::named("mine.db", "stage");
+    fixture.page(&[("a", "{}", None)]);
+    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.execute(
+        "CREATE VIEW seen AS SELECT * FROM mine.main.profiles; CREATE SEQUENCE n;
+         ALTER TABLE profiles ADD COLUMN number BIGINT DEFAULT nextval('mine.main.n')",
+    );
+    fixture.restage().page(&[("b", "{}", None)]);
+    fixture.load("r2", OnExisting::Append).unwrap();
+    assert_eq!(scalar(&fixture.database, "SELECT max(number) FROM mine.seen").unwrap(), 2);
+    assert_eq!(fixture.texts("SELECT distinct_id FROM mine.main.seen"), ["a", "b"]);
+}
+
+/// DuckDB takes `name=value` in a path for a column, and `*`, `?` and `[` for patterns.
+#[test]
+fn where_the_files_are_changes_nothing() {
+    for name in [
+        "distinct_id=5",
+        "properties=x",
+        "last_seen=2020-01-01",
+        "page=7",
+        "reason=no",
+        "a=b=c",
+        "year=2024",
+        "=",
+        "*",
+        "**",
+        "a*",
+        "[a]",
+        "[!a]",
+        "[",
+        "]",
+        "a[b]*",
+        "{a,b}",
+        "it's",
+        "\"",
+        "back\\slash",
+        "back\\*",
+        "~",
+        "~root",
+        "a b",
+        "a\nb",
+        "é*",
+        "%20",
+        "#",
+        "$HOME",
+        ";",
+        "a,b",
+        "x.parquet",
+        "-r",
+    ] {
+        // Another file that the pattern would match is beside it.
+        let mut fixture = Fixture::named(&format!("{name}/{name}.db"), &format!("{name}/stage"));
+        for other in ["a", "abc", "axc", "x", "back/x"] {
+            let folder = fixture.folder.path().join(other).join("stage");
+            std::fs::create_dir_all(&folder).unwrap();
+            for file in ["page-000000.parquet", "rejects-000000.parquet"] {
+                std::fs::write(folder.join(file), "another").unwrap();
+            }
+        }
+        fixture.page(&[("a", r#"{"n":1}"#, Some(1)), ("b", "{}", None)]).reject(0, &[(1, "why", "{")]);
+        fixture.load_run(rejecting(&fixture, "r1"), OnExisting::Fail).unwrap();
+        for on_existing in [OnExisting::Append, OnExisting::Upsert, OnExisting::Replace] {
+            fixture.load_run(rejecting(&fixture, &format!("{on_existing:?}")), on_existing).unwrap();
+        }
+        let row = "SELECT concat_ws('|', distinct_id, properties, epoch_us(last_seen)) FROM profiles";
+        assert_eq!(fixture.texts(row), [r#"a|{"n":1}|1"#, "b|{}"], "{name}");
+        assert!(verify(&fixture.database, "profiles").unwrap().is_intact(), "{name}");
+        std::fs::write(&fixture.pages[0], "damaged").unwrap();
+        let error = fixture.load("r5", OnExisting::Replace).unwrap_err();
+        assert!(error.message().contains("page-000000.parquet` cannot be read"), "{name}: {error:?}");
+    }
+}
+
+/// DuckDB would put the write-ahead log elsewhere.
+#[test]
+fn a_question_mark_in_a_directory_is_refused_at_once() {
+    for path in ["?/x.db", "a?b/x.db"] {
+        let fixture = Fixture::named(path, "stage");
+        let error =
+            preflight(&fixture.database, &profiles(), OnExisting::Fail, LoadKind::First, Duration::ZERO).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
+        assert!(error.message().contains("`?`"), "{error:?}");
+    }
+}
+
+fn rejecting(fixture: &Fixture, run_id: &str) -> RunRecord {
+    let run = fixture.run(run_id);
+    RunRecord { received: run.received + 1, rejected: 1, ..run }
+}
+
+fn profiles() -> TableName {
+    TableName::parse("profiles").unwrap()
 }
 
 #[test]

@@ -147,7 +147,12 @@ impl IntoTable<'_> {
         result.map_err(|error| {
             let failure = self.project.context.failed(self.headline(), &error);
             match error.run_id() {
-                Some(run_id) => failure.hint(warnings::kept(&error, &self.resume_command(run_id))),
+                Some(run_id) => {
+                    let memory = error.detail("memory_needed").and_then(Value::as_str);
+                    let memory = memory.map(|memory| format!(" --memory {memory}")).unwrap_or_default();
+                    let command = format!("{}{memory}", self.resume_command(run_id));
+                    failure.hint(warnings::kept(&error, &command))
+                }
                 None => failure,
             }
         })

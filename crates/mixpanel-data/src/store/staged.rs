@@ -1,0 +1,170 @@
+//! The staged files of a load: what each says of itself, and the SQL that reads them.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use parquet::file::metadata::ParquetMetaDataReader;
+
+use super::database::literal;
+use crate::error::{Error, ErrorKind, Result};
+use crate::row_sum::{RowSum, SUM_KEY};
+
+/// A staged file, as its footer describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StagedFile {
+    path: PathBuf,
+    pub(super) rows: u64,
+    /// Bytes of its rows, uncompressed.
+    pub(super) bytes: u64,
+    /// The sum of its rows. Versions before this one did not record it.
+    recorded: Option<RowSum>,
+}
+
+impl StagedFile {
+    /// Reads the footer of a staged file.
+    ///
+    /// # Errors
+    /// `Storage` if it cannot be read as a Parquet file.
+    pub(super) fn look(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|error| unreadable(path).with_source(error))?;
+        let metadata = ParquetMetaDataReader::new()
+            .parse_and_finish(&file)
+            .map_err(|error| unreadable(path).with_source(error))?;
+        // A damaged page may say anything.
+        let bytes = metadata.row_groups().iter().map(|group| group.total_byte_size()).fold(0, i64::saturating_add);
+        let facts = metadata.file_metadata();
+        let rows = u64::try_from(facts.num_rows()).map_err(|_| unreadable(path))?;
+        let recorded = facts.key_value_metadata().and_then(|pairs| pairs.iter().find(|pair| pair.key == SUM_KEY));
+        Ok(Self {
+            path: path.to_owned(),
+            rows,
+            bytes: u64::try_from(bytes).unwrap_or_default(),
+            recorded: recorded.and_then(|pair| RowSum::read(rows, pair.value.as_ref()?)),
+        })
+    }
+
+    /// Returns what the page's rows came to when they were received. Where that is not recorded, the page is read, though
+    /// not by DuckDB.
+    ///
+    /// # Errors
+    /// `Storage` if it cannot be read.
+    fn page_sum(&self) -> Result<RowSum> {
+        self.recorded.map_or_else(|| RowSum::of_page_file(&self.path), Ok)
+    }
+
+    /// Says whether the page still has the rows that were received, as far as can be known.
+    fn is_intact(&self) -> bool {
+        RowSum::of_page_file(&self.path).is_ok_and(|found| self.recorded.is_none_or(|recorded| recorded == found))
+    }
+}
+
+/// Returns the sum of the rows of pages.
+///
+/// # Errors
+/// `Storage` that names the page that cannot be read.
+pub(super) fn sum_of_pages(pages: &[PathBuf]) -> Result<RowSum> {
+    pages.iter().try_fold(RowSum::default(), |sum, page| Ok(sum.plus(StagedFile::look(page)?.page_sum()?)))
+}
+
+/// Returns the sum of rejects; `None` if a file of an earlier version is among them.
+///
+/// # Errors
+/// `Storage` that names the file that cannot be read.
+pub(super) fn sum_of_rejects(files: &[PathBuf]) -> Result<Option<RowSum>> {
+    let mut total = Some(RowSum::default());
+    for file in files {
+        let recorded = StagedFile::look(file)?.recorded;
+        total = total.zip(recorded).map(|(total, recorded)| total.plus(recorded));
+    }
+    Ok(total)
+}
+
+/// Makes the error of a load that would leave other rows than were staged. If a page is no longer what it was, it is to
+/// blame; else the load is.
+pub(super) fn differs(pages: &[PathBuf], what: &str, expected: RowSum, found: RowSum) -> Error {
+    let damaged = pages.iter().find(|page| !StagedFile::look(page).is_ok_and(|file| file.is_intact()));
+    match damaged {
+        Some(page) => unreadable(page),
+        None if expected.rows != found.rows => {
+            Error::internal(format!("{what} has {} rows, and {} were staged for it", found.rows, expected.rows))
+        }
+        None => Error::internal(format!(
+            "{what} has {} rows, as many as were staged for it, but their contents are not those that were staged",
+            found.rows
+        )),
+    }
+}
+
+fn unreadable(path: &Path) -> Error {
+    Error::new(ErrorKind::Storage, format!("the staged file `{}` cannot be read", path.display())).with_path(path)
+}
+
+/// Columns that DuckDB can add to the rows of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extra {
+    Nothing,
+    /// `filename` and `file_row_number`.
+    Place,
+}
+
+/// Returns the SQL that reads exactly these files, and of each nothing but its rows.
+///
+/// Without being told, DuckDB takes `name=value` in a path for a column, and `*`, `?` and `[` for patterns. The files are
+/// in a folder beside the user's database, whose path may hold anything.
+///
+/// # Errors
+/// `InvalidInput` for a path that is not UTF-8.
+pub(super) fn read_parquet(files: &[PathBuf], extra: Extra) -> Result<String> {
+    let mut list = String::new();
+    for file in files {
+        let absolute = std::path::absolute(file).map_err(|error| Error::io("find", file, error))?;
+        let Some(text) = absolute.to_str() else {
+            return Err(Error::invalid(format!("the path `{}` is not UTF-8", file.display())).with_path(file));
+        };
+        write!(list, "{},", literal(&as_pattern(text))).expect("a string can be written to");
+    }
+    let place = extra == Extra::Place;
+    Ok(format!(
+        "read_parquet([{list}], hive_partitioning = false, hive_types_autocast = false, union_by_name = false,
+             binary_as_string = false, filename = {place}, file_row_number = {place})"
+    ))
+}
+
+/// Returns the pattern that matches a path and nothing else: DuckDB takes every path for one.
+///
+/// In a pattern a backslash separates names. No class of characters can hold one either, so it is matched as any
+/// character: the names of staged files are unique enough. The first name below the root is never taken for a pattern.
+pub(super) fn as_pattern(path: &str) -> String {
+    if !path.contains(['*', '?', '[']) {
+        return path.to_owned();
+    }
+    let mut pattern = String::with_capacity(path.len() + 8);
+    let mut depth = 0;
+    for character in path.chars() {
+        depth += u32::from(character == '/');
+        match character {
+            '*' | '?' | '[' if depth > 1 => write!(pattern, "[{character}]").expect("a string can be written to"),
+            '\\' if depth > 1 => pattern.push('?'),
+            _ => pattern.push(character),
+        }
+    }
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_pattern_for_itself_alone() {
+        for (path, pattern) in [
+            ("/a/b.parquet", "/a/b.parquet"),
+            ("/a/x=1/'{~}%#\\.parquet", "/a/x=1/'{~}%#\\.parquet"),
+            ("/a/b*/c?/[d]\\e", "/a/b[*]/c[?]/[[]d]?e"),
+            ("/a*/b*", "/a*/b[*]"),
+        ] {
+            assert_eq!(as_pattern(path), pattern);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Where the database is changes nothing of what is in it.
+
+use std::path::Path;
+
+use crate::support::{Home, Simulator};
+
+/// Rows as text, in an order of their own.
+const ROWS: &str = "SELECT distinct_id, properties::VARCHAR AS p, last_seen FROM users ORDER BY ALL";
+
+fn rows(home: &Home, database: &str) -> String {
+    home.run(&["query", "sql", "-f", "jsonl", "--db", database, ROWS]).exits(0).stdout
+}
+
+fn fetch(home: &Home, database: &str, more: &[&str]) {
+    home.run(&[&["fetch", "profiles", "users", "-q", "--db", database], more].concat()).exits(0);
+}
+
+#[test]
+fn names_that_duckdb_would_take_for_something_else() {
+    let simulator = Simulator::with_faults(250, &[]);
+    let home = Home::new().with_server(&simulator);
+    fetch(&home, "plain.db", &[]);
+    let expected = rows(&home, "plain.db");
+    assert_eq!(expected.lines().count(), 250);
+    for name in [
+        "distinct_id=5",
+        "properties={}",
+        "last_seen=2020-01-01",
+        "page=1",
+        "a=b=c",
+        "*",
+        "a*",
+        "[ab]",
+        "a[b]*",
+        "{a,b}",
+        "it's \"x\"",
+        "back\\slash*",
+        "~",
+        "a b",
+        "a\nb",
+        "é",
+        "%20#",
+        "$HOME",
+        "a,b;--",
+        "information_schema",
+        "pg_catalog",
+        "temp",
+        "main",
+        "system",
+        "memory",
+    ] {
+        std::fs::create_dir(home.path().join(name)).expect("a directory");
+        let database = format!("{name}/{name}.db");
+        fetch(&home, &database, &[]);
+        assert_eq!(rows(&home, &database), expected, "{name:?}");
+    }
+}
+
+#[test]
+fn every_command_reads_what_was_sent() {
+    let simulator = Simulator::with_faults(250, &["pages=1 status=404 times=1"]);
+    let home = Home::new().with_server(&simulator);
+    let database = "distinct_id=all/[x]*/information_schema.db";
+    // A page is missing, and comes later.
+    home.run(&["fetch", "profiles", "users", "-q", "--db", database]).exits(1);
+    home.run(&["fetch", "resume", "-q", "--db", database]).exits(0);
+    fetch(&home, "plain.db", &[]);
+    let expected = rows(&home, "plain.db");
+    for more in ["--append", "--upsert", "--replace"] {
+        fetch(&home, database, &[more]);
+        assert_eq!(rows(&home, database), expected, "{more}");
+        home.run(&["verify", "users", "--db", database]).exits(0);
+    }
+    for command in [
+        &["inspect", "tables"][..],
+        &["inspect", "schema", "--table", "users"],
+        &["inspect", "sample", "--table", "users"],
+        &["fetch", "status"],
+    ] {
+        home.run(&[command, &["--db", database]].concat()).exits(0);
+    }
+}
+
+#[test]
+fn links_working_directories_and_homes_count_as_well() {
+    let simulator = Simulator::with_faults(50, &[]);
+    let home = Home::new().with_server(&simulator);
+    fetch(&home, "plain.db", &[]);
+    let expected = rows(&home, "plain.db");
+    let odd = home.path().join("distinct_id=7/a*");
+    std::fs::create_dir_all(&odd).expect("a directory");
+    std::os::unix::fs::symlink(&odd, home.path().join("link")).expect("a link");
+    fetch(&home, "link/x.db", &[]);
+    assert_eq!(rows(&home, "link/x.db"), expected);
+    let within = |folder: &Path, arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        command.current_dir(folder).env("HOME", folder).output().expect("the command runs")
+    };
+    for more in [&[][..], &["--db", "here.db"]] {
+        let output = within(&odd, &[&["fetch", "profiles", "users", "-q"], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = within(&odd, &[&["query", "sql", "-f", "jsonl", ROWS], more].concat());
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+    }
+}
