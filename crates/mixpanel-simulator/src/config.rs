@@ -66,6 +66,8 @@ pub struct SimulatorConfig {
     pub jitter: Duration,
     /// The faults, in order of precedence.
     pub faults: Vec<Fault>,
+    /// How far the server's clock, which replies show in `Date`, is behind this machine's. Default: it is not.
+    pub clock_behind: Duration,
     /// Whether replies are compressed for clients that ask for it. Default: they are not.
     pub compression: Compression,
     /// The names that `events/names` returns.
@@ -241,6 +243,7 @@ impl Default for SimulatorConfig {
             latency: Duration::ZERO,
             jitter: Duration::ZERO,
             faults: Vec::new(),
+            clock_behind: Duration::ZERO,
             compression: Compression::default(),
             event_names: ["Signed up", "Logged in", "Viewed page", "Purchased", "$identify", "Größe geändert"]
                 .map(str::to_owned)

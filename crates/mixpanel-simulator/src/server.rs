@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http_body_util::{BodyExt as _, Limited};
@@ -55,6 +55,7 @@ pub struct Server {
 struct Shared {
     simulator: Mutex<Simulator>,
     start: Instant,
+    clock_behind: Duration,
 }
 
 impl Shared {
@@ -77,7 +78,9 @@ impl Server {
         let failed = |source| ServerError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let shared = Arc::new(Shared { simulator: Mutex::new(Simulator::new(config)), start: Instant::now() });
+        let clock_behind = config.clock_behind;
+        let simulator = Mutex::new(Simulator::new(config));
+        let shared = Arc::new(Shared { simulator, start: Instant::now(), clock_behind });
         let stop = CancellationToken::new();
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), stop.clone()));
         Ok(Self { address, shared, stop, accepting: Some(accepting) })
@@ -185,7 +188,13 @@ async fn answer(
     }
     // Before the first byte goes out, so that a client that has its reply never meets its own request in the limit.
     drop(in_flight);
-    respond(reply, switch)
+    let mut response = respond(reply, switch)?;
+    if !shared.clock_behind.is_zero() {
+        let date = httpdate::fmt_http_date(SystemTime::now() - shared.clock_behind);
+        let date = http::HeaderValue::try_from(date).map_err(std::io::Error::other)?;
+        response.headers_mut().insert(http::header::DATE, date);
+    }
+    Ok(response)
 }
 
 fn respond(reply: Reply, switch: CutSwitch) -> Result<http::Response<FaultyBody>, std::io::Error> {

@@ -21,7 +21,7 @@ use super::body::html_title;
 use super::endpoint::{ApiOptions, Endpoint};
 use super::engage::PageRequest;
 use super::failure::{Failure, FailureKind};
-use super::quota::{Governor, RequestClass, Take};
+use super::quota::{Governor, RequestClass, Take, why_wait};
 use super::rate_limit::RateLimitKind;
 use super::retry::{Decision, decide};
 use super::transport::Transport;
@@ -84,6 +84,12 @@ impl ApiClient {
     /// Returns what keeps to the project's quota.
     pub(crate) fn governor(&self) -> &Governor {
         &self.governor
+    }
+
+    /// Returns the time by the server's clock, if a reply has said it.
+    pub(crate) fn server_time(&self) -> Option<jiff::Timestamp> {
+        let ahead = jiff::SignedDuration::from_secs(self.transport.clock_ahead()?);
+        clock::wall_clock().checked_sub(ahead).ok()
     }
 
     /// Names the server for the description of a run: its host, or just `loopback`, where ports change.
@@ -254,10 +260,8 @@ impl ApiClient {
                 Take::NotBefore { at, used, limit } => {
                     let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
                     if wait > RATE_LIMIT_WAIT_MAX {
-                        let message = format!(
-                            "{used} of the {limit} queries that the quota allows are used; the next is free in {} s",
-                            wait.as_secs() + 1
-                        );
+                        let seconds = wait.as_secs() + 1;
+                        let message = format!("{}; the next is free in {seconds} s", why_wait(used, limit));
                         return Err(
                             Error::new(ErrorKind::RateLimited, message).with_detail("retry_after", wait.as_secs_f64())
                         );

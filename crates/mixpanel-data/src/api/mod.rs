@@ -23,6 +23,6 @@ pub(crate) use engage::PageRequest;
 pub(crate) use failure::{Failure, FailureKind};
 pub use network::NetworkVariables;
 pub use quota::Quota;
-pub(crate) use quota::{Governor, Permit, RequestClass, Take, Usage};
+pub(crate) use quota::{Governor, Permit, RequestClass, Take, Usage, why_wait};
 pub(crate) use rate_limit::RateLimitKind;
 pub(crate) use retry::{Decision, backoff, decide};

@@ -180,7 +180,7 @@ fn seconds_of(text: &str) -> Option<Duration> {
 }
 
 /// Reads a date in the three forms of HTTP (RFC 9110, 5.6.7), and in those of mail; returns seconds since 1970.
-fn parse_date(text: &str) -> Option<i64> {
+pub(super) fn parse_date(text: &str) -> Option<i64> {
     if let Ok(date) = httpdate::parse_http_date(text.trim()) {
         return Timestamp::try_from(date).ok().map(Timestamp::as_second);
     }

@@ -1,14 +1,15 @@
 //! One HTTP exchange: sent, timed, read within limits, and classified.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, DATE, HeaderValue, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 use reqwest::Url;
 use tokio::time::timeout;
 
-use crate::clock::Stopwatch;
+use crate::clock::{Stopwatch, wall_clock};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{ERROR_BODY_BYTES_MAX, PAGE_BYTES_MAX};
@@ -31,6 +32,8 @@ pub(super) struct Transport {
     proxy: Option<Proxy>,
     redactor: Redactor,
     timeouts: Timeouts,
+    /// How many seconds this machine's clock was ahead of the server's at the last reply.
+    clock_ahead: Arc<Mutex<Option<i64>>>,
 }
 
 /// A reply as it came.
@@ -79,7 +82,7 @@ impl Transport {
         let secrets = [(credentials.username.as_str(), credentials.secret.expose())];
         let login = login.iter().map(|(user, password)| (user.as_str(), password.as_str()));
         let redactor = Redactor::new(secrets.into_iter().chain(login));
-        Ok(Self { http, credentials, server, proxy, redactor, timeouts: options.timeouts })
+        Ok(Self { http, credentials, server, proxy, redactor, timeouts: options.timeouts, clock_ahead: Arc::default() })
     }
 
     /// Returns the server's host, with its port where that is not the scheme's own.
@@ -166,8 +169,22 @@ impl Transport {
         };
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
+        self.compare_clocks(&headers);
         let body = self.read_body(&mut response, status).await?;
         Ok(RawReply { status, headers, body })
+    }
+
+    fn compare_clocks(&self, headers: &HeaderMap) {
+        let date = headers.get(DATE).and_then(|date| rate_limit::parse_date(date.to_str().ok()?));
+        if let Some(date) = date {
+            let ahead = wall_clock().as_second() - date;
+            *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner) = Some(ahead);
+        }
+    }
+
+    /// Returns how many seconds this machine's clock was ahead of the server's at the last reply; negative if it was behind.
+    pub(super) fn clock_ahead(&self) -> Option<i64> {
+        *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads a body within its limit: a page that is larger is refused, an error's text is cut.

@@ -135,6 +135,7 @@ fn a_resumed_run_asks_for_what_is_missing_only() {
         total: Some(95),
         declared_page_size: Some(SIZE),
         first_page_records: SIZE,
+        server_time: None,
     };
     let earlier = Earlier { generation: 3, session: Some(facts), staged: staged(&[0, 1, 4, 7]), session_over: None };
     let mut coordinator = Coordinator::resume(Rules::new(5), &earlier);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{Failure, FailureKind, Governor, Permit, RateLimitKind, RequestClass, Take};
+use crate::api::{Failure, FailureKind, Governor, Permit, RateLimitKind, RequestClass, Take, why_wait};
 use crate::limits::RATE_LIMIT_WAIT_MAX;
 
 use super::coordinator::{Action, Ask, Coordinator, PageFacts, Verdict};
@@ -50,7 +50,7 @@ impl Dispatcher {
                 }
                 Ok(Take::NotBefore { at: moment, used, limit }) => {
                     let kind = FailureKind::RateLimited { kind: RateLimitKind::Hourly, retry_after: None };
-                    let failure = Failure::new(kind, quota_used_up(used, limit));
+                    let failure = Failure::new(kind, why_wait(used, limit));
                     self.coordinator.quota_exhausted(failure, at.run, at.run + from_to(at.wall, moment));
                 }
                 Ok(Take::AllBusy) => self.coordinator.all_busy(at.run),
@@ -159,10 +159,6 @@ impl Dispatcher {
             self.coordinator.tell(FetchEvent::Warning(text));
         }
     }
-}
-
-fn quota_used_up(used: u32, limit: u32) -> String {
-    format!("{used} of the {limit} queries that the quota allows are used")
 }
 
 /// The time from one moment to another; none if it is past.

@@ -203,7 +203,12 @@ fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) 
     RunRecord {
         load_id: manifest.load_id(manifest.generation, &outcome.staged),
         run_id: manifest.run_id.clone(),
-        started_at: manifest.started_at,
+        // A clock that is ahead must not make a later fetch skip what was seen since.
+        started_at: manifest
+            .session
+            .as_ref()
+            .and_then(|session| session.server_time)
+            .map_or(manifest.started_at, |time| time.min(manifest.started_at)),
         finished_at,
         project_id: manifest.project_id.clone(),
         region: manifest.region.clone(),

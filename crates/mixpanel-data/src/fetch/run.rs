@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ApiClient, Failure, FailureKind, PageReply, PageRequest};
 use crate::clock::{Stopwatch, random_fraction, wall_clock};
 use crate::error::{Error, Result};
-use crate::limits::SLEEP_MAX;
+use crate::limits::{CLOCK_TOLERANCE, SLEEP_MAX};
 use crate::parse::{RecordForm, Unkept, fingerprint};
 use crate::types::ProfileWriteTask;
 
@@ -237,10 +238,24 @@ impl Driver<'_> {
         if self.session_recorded {
             return;
         }
-        let Some(facts) = self.dispatcher.coordinator.session() else { return };
+        let Some(mut facts) = self.dispatcher.coordinator.session() else { return };
+        facts.server_time = self.run.client.server_time();
+        self.warn_of_clock(facts.server_time);
         self.session_recorded = true;
         self.begin_generation().await;
         self.hand_to_writer(Message::Session(facts)).await;
+    }
+
+    /// What is recorded of the run goes by the server's clock, if this one is ahead of it.
+    fn warn_of_clock(&mut self, server_time: Option<Timestamp>) {
+        let now = wall_clock();
+        let ahead = server_time.map_or(0, |time| now.as_second() - time.as_second());
+        if u64::try_from(ahead).is_ok_and(|ahead| ahead > CLOCK_TOLERANCE.as_secs()) {
+            let text = format!(
+                "this machine's clock is {ahead} s ahead of the server's; the load is recorded for the server's time"
+            );
+            self.dispatcher.coordinator.tell(FetchEvent::Warning(text));
+        }
     }
 
     /// The inbox has room for all that can be under way. A closed one means that the writer has failed; it says why in

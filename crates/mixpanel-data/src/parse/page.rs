@@ -204,7 +204,9 @@ fn read_count(raw: &str) -> Option<u64> {
 /// Whether a page with this status is one. Mixpanel documents `ok`; the others are what servers say for it.
 fn is_good(status: &str) -> bool {
     let good = ["ok", "success", "complete", "completed", "done", "true", "200", "null"];
-    good.iter().any(|good| status.trim().eq_ignore_ascii_case(good))
+    // A value that is not JSON stands in whatever quotes it came in.
+    let status = status.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\'' | '"'));
+    good.iter().any(|good| status.eq_ignore_ascii_case(good))
 }
 
 /// Text, or what is not text as it stands; `null`, `false`, 0 and what is empty are nothing.

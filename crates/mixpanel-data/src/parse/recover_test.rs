@@ -335,7 +335,7 @@ fn an_envelope_that_cannot_be_followed_is_no_page() {
         (b"{\"results\":[],\"results\":[]}", "twice"),
         (b"{\"results\":null}", "no `results`"),
         (b"{\"results\":{\"a\":NaN}}", "an array of profiles"),
-        (b"{\"status\":\"\xff\"}", "no `results`"),
+        (b"{\"status\":\"\xff\"}", "has the status"),
         (b"{\"error\":\"caf\xe9\",\"results\":[]}", "an error with status 200: caf\u{fffd}"),
         (b"{\"results\":[NaN],\"error\":\"too \tmuch\"}", "an error with status 200"),
         (b"\xff\xfe{\0}\0", "not UTF-8"),

@@ -103,6 +103,7 @@ fn a_later_process_finds_what_an_earlier_one_left() {
         total: Some(5),
         declared_page_size: Some(1000),
         first_page_records: 5,
+        server_time: None,
     };
     first.record_session(facts.clone()).unwrap();
     first.write_page(&task(0)).unwrap();

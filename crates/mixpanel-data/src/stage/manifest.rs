@@ -90,6 +90,9 @@ pub(crate) struct SessionFacts {
     pub(crate) declared_page_size: Option<u64>,
     /// Records of page 0.
     pub(crate) first_page_records: u64,
+    /// When page 0 was here, by the server's clock.
+    #[serde(default)]
+    pub(crate) server_time: Option<jiff::Timestamp>,
 }
 
 /// Pages that are in the table.

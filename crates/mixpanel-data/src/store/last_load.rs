@@ -98,7 +98,7 @@ fn newest(
          SELECT epoch_us(started_at), filters::VARCHAR, project_id::VARCHAR, region::VARCHAR FROM loads
          WHERE NOT coalesce(partial, true) AND place >= coalesce((SELECT max(place) FROM loads WHERE made), 0)
              AND EXISTS (SELECT 1 FROM loads WHERE run_id = ?2)
-         ORDER BY finished_at DESC, place DESC LIMIT 1"
+         ORDER BY place DESC LIMIT 1"
     );
     let mut query = connection.prepare(&sql)?;
     let mut found = query.query_map([table.as_str(), run_id], |row| {

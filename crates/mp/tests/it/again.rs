@@ -1,5 +1,8 @@
 //! Fetching into a table that exists: `--upsert` and `--since last`.
 
+use std::time::Duration;
+
+use mixpanel_simulator::SimulatorConfig;
 use serde_json::json;
 
 use crate::support::{Home, Simulator};
@@ -35,4 +38,37 @@ fn since_last_asks_for_what_was_seen_since_and_upserts() {
     // A table without a load has no last one.
     let run = home.run(&["fetch", "profiles", "people", "-q", "--since", "last"]).prints_nothing();
     assert!(matches!(run.code, Some(3 | 4)) && run.stderr.contains("error: "), "{run:?}");
+}
+
+#[test]
+fn a_clock_that_was_ahead_makes_since_last_skip_nothing() {
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let since = |simulator: &Simulator| {
+        let stats = simulator.stats();
+        let request = stats.recent_requests.iter().max_by_key(|request| request.number).expect("a request");
+        request.params.get("where").cloned()
+    };
+    // The server says that it is five days earlier.
+    let config = SimulatorConfig { clock_behind: days(5), ..SimulatorConfig::default() };
+    let simulator = Simulator::start(config.with_profiles(300));
+    let home = Home::new().with_server(&simulator);
+    let run = home.run(&["fetch", "profiles", "users"]).exits(0);
+    let _ = run.says(&["warning: this machine's clock is 43", "s ahead of the server's"]);
+    let recorded =
+        "SELECT (now() AT TIME ZONE 'UTC') - started_at BETWEEN INTERVAL 119 HOUR AND INTERVAL 121 HOUR FROM _fetches";
+    assert_eq!(home.run(&["query", "sql", "-s", "-f", "plain", recorded]).exits(0).stdout, "true\n");
+    // A load that was recorded by an older version for next year; the newest profile of the table counts.
+    let change = |sql: &str| duckdb::Connection::open(home.database()).expect("it").execute_batch(sql).expect("SQL");
+    change(
+        "UPDATE _fetches SET started_at = started_at + INTERVAL 1 YEAR, finished_at = finished_at + INTERVAL 1 YEAR",
+    );
+    change("UPDATE users SET last_seen = '2026-03-02 10:00:00'");
+    let run = home.run(&["fetch", "profiles", "users", "--since", "last"]).exits(0);
+    let _ = run.says(&["which is in the future", "its newest profile"]);
+    assert!(since(&simulator).is_some_and(|filter| filter.contains("2026-03-01T10:00:00")), "{:?}", since(&simulator));
+    // Where nothing was seen, everything is fetched.
+    change("UPDATE _fetches SET started_at = '2090-01-01'; UPDATE users SET last_seen = NULL");
+    let run = home.run(&["fetch", "profiles", "users", "--since", "last"]).exits(0);
+    let _ = run.says(&["all profiles are fetched"]);
+    assert_eq!(since(&simulator), None);
 }

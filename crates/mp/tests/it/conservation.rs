@@ -118,7 +118,7 @@ pub(crate) fn check(database: &Path, sent: &[SentPage]) {
     let counts: Vec<u64> = sessions.iter().map(|session| session.records(load.pages)).collect();
     let whole = sessions.iter().rev().find(|session| session.records(load.pages) == load.received);
     let Some(session) = whole else {
-        let is_resumed = sessions.iter().all(|session| session.pages.len() < load.pages as usize);
+        let is_resumed = sessions.iter().all(|session| (session.pages.len() as u64) < load.pages);
         assert!(is_resumed, "{} records were received, and the server sent {counts:?}", load.received);
         return;
     };

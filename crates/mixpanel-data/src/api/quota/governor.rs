@@ -50,6 +50,16 @@ pub(crate) enum Take {
     AllBusy,
 }
 
+/// Says why a request has to wait: the window is full by our own count, or the server has refused requests before.
+pub(crate) fn why_wait(used: u32, limit: u32) -> String {
+    if used < limit {
+        return format!(
+            "the server has refused requests because its quota is used up, though only {used} of {limit} queries are counted here"
+        );
+    }
+    format!("{used} of the {limit} queries that the quota allows are used")
+}
+
 /// The numbers of a quota at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Usage {

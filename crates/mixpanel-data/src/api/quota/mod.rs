@@ -33,6 +33,6 @@ mod testing;
 #[cfg(test)]
 mod window_test;
 
-pub(crate) use governor::{Governor, Permit, Take, Usage};
+pub(crate) use governor::{Governor, Permit, Take, Usage, why_wait};
 pub(crate) use ledger::RequestClass;
 pub use setting::Quota;

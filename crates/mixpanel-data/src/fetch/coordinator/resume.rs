@@ -100,6 +100,7 @@ impl Coordinator {
             total: plan.total(),
             declared_page_size: plan.declared_page_size(),
             first_page_records: self.first_page_records,
+            server_time: None,
         })
     }
 }
