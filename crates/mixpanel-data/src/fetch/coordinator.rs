@@ -8,16 +8,14 @@ mod books;
 mod faults;
 mod patience;
 mod resume;
+mod rules;
 mod short_pages;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
-use crate::limits::{
-    ALLOWED_DRIFT_PERCENT, FLIGHT_BYTES_MAX, MAX_WAIT, PAGES_READY_MAX, PAGES_WARNING, QUERIES_PER_HOUR,
-    SESSION_RESTARTS_MAX,
-};
+use crate::limits::{PAGES_READY_MAX, PAGES_WARNING, QUERIES_PER_HOUR};
 
 use super::gate::Gate;
 use super::outcome::{Ending, Over};
@@ -29,8 +27,8 @@ use patience::Patience;
 use short_pages::ShortPages;
 
 pub(crate) use announced::allowed_drift;
-
 pub(crate) use resume::Earlier;
+pub(crate) use rules::{Extent, Rules};
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,50 +74,6 @@ pub(crate) struct PageFacts {
     pub(crate) fingerprint: u64,
     /// Size of the decoded reply.
     pub(crate) bytes: usize,
-}
-
-/// What a fetch keeps to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Rules {
-    /// Requests at a time, at most.
-    pub(crate) workers: u32,
-    /// Times that it may begin again because the session was lost.
-    pub(crate) restarts_max: u32,
-    /// Longest time without a page, whatever is waited for.
-    pub(crate) max_wait: Duration,
-    /// Bytes of decoded pages in flight at most, requests under way counted with the largest page seen so far.
-    pub(crate) flight_bytes: usize,
-    /// Which pages it asks for.
-    pub(crate) extent: Extent,
-    /// How many percent fewer profiles than announced are taken for the drift of a live project, 0 to 100.
-    pub(crate) allow_drift: f64,
-}
-
-/// Which pages a fetch asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// All.
-    Whole,
-    /// Page 0, to see what there is.
-    FirstPage,
-}
-
-impl Rules {
-    pub(crate) fn new(workers: u32) -> Self {
-        Self {
-            workers: workers.max(1),
-            restarts_max: SESSION_RESTARTS_MAX,
-            max_wait: MAX_WAIT,
-            flight_bytes: FLIGHT_BYTES_MAX,
-            extent: Extent::Whole,
-            allow_drift: ALLOWED_DRIFT_PERCENT,
-        }
-    }
-
-    /// Returns how many profiles fewer than announced are accepted.
-    pub(crate) fn drift_of(&self, total: u64) -> u64 {
-        allowed_drift(total, self.allow_drift)
-    }
 }
 
 /// The state of a fetch.

@@ -129,23 +129,19 @@ async fn a12_bombs_do_not_grow_beyond_their_limits() {
 }
 
 #[tokio::test]
-async fn a12_one_coding_and_only_the_one_that_was_offered_is_undone() {
+async fn a12_two_codings_at_most_are_undone_and_others_are_named() {
     let body = gzip(&padded(1));
-    let twice = gzip(&body);
     let cases = [
-        ("Content-Encoding: gzip, gzip\r\n", &twice),
-        ("Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n", &twice),
-        ("Content-Encoding: gzip, gzip, gzip\r\n", &twice),
-        ("Content-Encoding: identity, gzip\r\n", &body),
-        ("Content-Encoding: br\r\n", &body),
-        ("Content-Encoding: zstd\r\n", &body),
-        ("Content-Encoding: deflate\r\n", &body),
-        ("Content-Encoding: x-unknown\r\n", &body),
+        ("Content-Encoding: gzip, gzip, gzip\r\n", "compressed 3 times"),
+        ("Content-Encoding: br\r\n", "compressed with `br`"),
+        ("Content-Encoding: gzip, zstd\r\n", "compressed with `zstd`"),
+        ("Content-Encoding: x-unknown\r\n", "compressed with `x-unknown`"),
+        ("Content-Encoding: deflate\r\n", "the compressed reply is damaged"),
     ];
-    let asked = cases.map(|(headers, body)| ask(sends(reply("200 OK", headers, body))));
+    let asked = cases.map(|(headers, _)| ask(sends(reply("200 OK", headers, &body))));
     for (case, asked) in cases.iter().zip(together(asked).await) {
         let error = asked.0.expect_err(case.0);
-        assert!(error.message().contains("compressed in a way that was not offered"), "{case:?}: {error}");
+        assert!(error.message().contains(case.1), "{case:?}: {error}");
     }
 }
 
@@ -280,7 +276,7 @@ async fn a13_results_given_twice_are_no_page() {
     let (page, _) = ask(page("[],\"results\":[]")).await;
     let error = page.expect_err("which of them?");
     assert_eq!(error.kind(), ErrorKind::UnexpectedReply);
-    assert!(error.message().contains("duplicate field `results`"), "{error}");
+    assert!(error.message().contains("`results` twice"), "{error}");
 }
 
 #[tokio::test]

@@ -116,7 +116,9 @@ fn the_crates_depend_only_on_whom_they_may() {
         let is_kill_point = name.ends_with("/kill_point.rs");
         if name.starts_with("crates/mixpanel-data/src/") && !is_test(&name) && !is_kill_point {
             let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-            assert!(code.clone().all(|line| !line.contains("std::env::")), "{name} reads the environment");
+            // Splitting a list of paths reads nothing.
+            let reads = |line: &str| line.replace("std::env::split_paths", "").contains("std::env::");
+            assert!(!code.clone().any(reads), "{name} reads the environment");
             assert!(code.clone().all(|line| !line.contains("println!")), "{name} prints");
         }
     }
