@@ -22,7 +22,7 @@ use super::outcome::{Ending, Over};
 use super::pages::{PageState, Pages};
 use super::plan::{ImpossibleTotal, Plan};
 use super::progress::FetchEvent;
-use announced::NothingNew;
+use announced::{NothingNew, SignOfLife};
 use patience::Patience;
 use short_pages::ShortPages;
 
@@ -105,6 +105,7 @@ pub(crate) struct Coordinator {
     busy: Option<(Duration, Duration)>,
     short: ShortPages,
     nothing_new: NothingNew,
+    sign_of_life: SignOfLife,
     /// Profiles that the server announced on a later page, if page 0 did not.
     announced_late: Option<u64>,
     /// Why this run left the session of an earlier process, until page 0 of a new one is here.
@@ -148,6 +149,7 @@ impl Coordinator {
             busy: None,
             short: ShortPages::default(),
             nothing_new: NothingNew::default(),
+            sign_of_life: SignOfLife::default(),
             announced_late: None,
             earlier_over: None,
             left_pages: false,
@@ -258,6 +260,7 @@ impl Coordinator {
         }
         self.retry_count += u64::from(self.pages.ask(page));
         self.request_count += 1;
+        self.sign_of_life.requested(page, !self.failed.is_empty());
         self.in_flight += 1;
     }
 
@@ -290,6 +293,7 @@ impl Coordinator {
         }
         if facts.received > 0 {
             self.nothing_new.something_came(page);
+            self.sign_of_life.page_came(page);
         }
         self.reading -= 1;
         self.server_answers();
@@ -373,17 +377,6 @@ impl Coordinator {
         self.rejected += received - rows;
         self.rows += rows;
         self.report(page, Ok(rows));
-    }
-
-    /// The writer failed and takes no more pages.
-    pub(crate) fn writer_failed(&mut self) {
-        self.end(Ending::WriterFailed);
-    }
-
-    /// The caller wants the fetch to end; pages in flight get until `deadline`.
-    pub(crate) fn stop(&mut self, deadline: Duration) {
-        self.stop_deadline = Some(deadline);
-        self.end(Ending::Stopped);
     }
 }
 

@@ -22,6 +22,29 @@ pub(crate) fn allowed_drift(total: u64, percent: f64) -> u64 {
     share.clamp(1, total.max(1))
 }
 
+/// Whether a session still brings pages, once some of its pages were given up.
+#[derive(Debug, Default)]
+pub(super) struct SignOfLife {
+    /// Pages that were requested after the first one was given up. Those in flight at that moment say nothing.
+    requested: BTreeSet<u32>,
+    /// Whether one of them came.
+    came: bool,
+}
+
+impl SignOfLife {
+    /// A page is requested, before or after one was given up.
+    pub(super) fn requested(&mut self, page: u32, is_any_given_up: bool) {
+        if is_any_given_up {
+            self.requested.insert(page);
+        }
+    }
+
+    /// A page came.
+    pub(super) fn page_came(&mut self, page: u32) {
+        self.came |= self.requested.contains(&page);
+    }
+}
+
 /// Pages that brought nothing new: empty, or the records of another page.
 #[derive(Debug, Default)]
 pub(super) struct NothingNew {
@@ -167,7 +190,7 @@ impl Coordinator {
         let mut kinds = self.failed.values().map(|failure| failure.kind);
         let kind = kinds.next().filter(|kind| kinds.all(|other| other == *kind))?;
         let came = self.pages.staged().len() > self.earlier.len();
-        let none_came_since = self.given_up_in_a_row as usize == self.failed.len() && self.failed.len() > 1;
+        let none_came_since = !self.sign_of_life.came && self.failed.len() > 1;
         let is_over = match kind {
             // The server's bad hour: only a later process that gets nothing either knows better.
             FailureKind::Server { status: 502..=504, .. } | FailureKind::Timeout | FailureKind::Connection => !came,

@@ -37,6 +37,17 @@ impl Coordinator {
         }
     }
 
+    /// The writer failed and takes no more pages.
+    pub(crate) fn writer_failed(&mut self) {
+        self.end(Ending::WriterFailed);
+    }
+
+    /// The caller wants the fetch to end; pages in flight get until `deadline`.
+    pub(crate) fn stop(&mut self, deadline: Duration) {
+        self.stop_deadline = Some(deadline);
+        self.end(Ending::Stopped);
+    }
+
     /// Closes the books. After a halt, every page that is not there has failed for the same reason.
     pub(crate) fn finish(&mut self, now: Duration) -> Outcome {
         if let Some(Ending::Halted(failure)) = self.ending.clone() {

@@ -12,7 +12,7 @@ use super::super::outcome::Ending;
 use super::super::pages::{FailedAttempts, PageState, Pages};
 use super::super::plan::Plan;
 use super::super::progress::FetchEvent;
-use super::{Coordinator, NothingNew, ShortPages};
+use super::{Coordinator, NothingNew, ShortPages, SignOfLife};
 
 /// A wait for other processes is told when it has lasted so long; most are over at once.
 pub(super) const BUSY_TOLD_AFTER: Duration = Duration::from_secs(1);
@@ -225,6 +225,7 @@ impl Coordinator {
         self.earlier.clear();
         self.short = ShortPages::default();
         self.nothing_new = NothingNew::default();
+        self.sign_of_life = SignOfLife::default();
         self.announced_late = None;
         (self.in_flight, self.reading, self.writing) = (0, 0, 0);
         (self.received, self.rejected, self.rows) = (0, 0, 0);
