@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::attacks::tools::reply;
 use crate::servers::{Server, read_request};
+use crate::support::{CANARY, Home, PROJECT, USERNAME};
 
 /// Reads until the other side goes away.
 fn hold(mut connection: TcpStream) {
@@ -92,8 +93,8 @@ fn a_test_of_credentials_ends_in_time() {
 fn a_proxy_that_says_nothing_is_not_waited_for_either() {
     let proxy = Server::start(|connection, _| hold(connection));
     let home = || {
-        let direct = proxy.home("http").with("MP_BASE_URL", "");
-        direct.with("HTTPS_PROXY", &format!("http://{}", proxy.address()))
+        let home = Home::new().with("MP_USERNAME", USERNAME).with("MP_SECRET", CANARY).with("MP_PROJECT_ID", PROJECT);
+        home.with("MP_REGION", "us").with("HTTPS_PROXY", &format!("http://{}", proxy.address()))
     };
     for arguments in [&["auth", "test", "--max-wait", "1s"][..], &["fetch", "profiles", "-q", "--max-wait", "1s"]] {
         let begun = Instant::now();

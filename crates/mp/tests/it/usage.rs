@@ -57,7 +57,7 @@ fn wrong_arguments_exit_with_3_and_say_why() {
         (&["simulate", "--quota", "60/fortnight"], &["--quota", "60/h"]),
         (&["simulate", "--fault", "pages=1 nonsense"], &["--fault"]),
         (&["simulate", "--latency", "4"], &["--latency", "400ms"]),
-        (&["simulate", "--addr", "localhost"], &["--addr"]),
+        (&["simulate", "--addr", "example.org:8080"], &["--addr", "loopback"]),
         (&["completions", "cmd"], &["bash"]),
         (&["bogus"], &["bogus"]),
     ];
