@@ -186,6 +186,14 @@ pub const ALLOWED_DRIFT_PERCENT: f64 = 0.1;
 /// many as can be in flight at once.
 pub const NOTHING_NEW_MAX: u32 = WORKERS_MAX;
 
+/// Pages beyond the announced ones that are fetched in any case, while they bring new profiles; after that, as many as were
+/// announced.
+pub const PAGES_BEYOND_MAX: u32 = 20;
+
+/// Faults in a row, without a page between them, after which no page is requested for the first time while others wait for
+/// a retry: twice as many as can be in flight.
+pub const FAULTS_IN_A_ROW_MAX: u32 = 2 * WORKERS_MAX;
+
 /// Time that pages in flight get to finish after the caller asked to stop.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 

@@ -86,6 +86,11 @@ impl ApiClient {
         &self.governor
     }
 
+    /// Returns a text that holds what the server sent, cut short and without secrets.
+    pub(crate) fn quote(&self, said: &str) -> String {
+        self.transport.quote(said)
+    }
+
     /// Returns the time by the server's clock, if a reply has said it.
     pub(crate) fn server_time(&self) -> Option<jiff::Timestamp> {
         let ahead = jiff::SignedDuration::from_secs(self.transport.clock_ahead()?);

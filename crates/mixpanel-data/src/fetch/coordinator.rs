@@ -94,6 +94,8 @@ pub(crate) struct Coordinator {
     earlier: BTreeMap<u32, u64>,
     /// Pages that were given up since one came.
     given_up_in_a_row: u32,
+    /// Requests that failed since a page came.
+    faults_in_a_row: u32,
     /// Since when nothing reaches the server.
     outage_since: Option<Duration>,
     in_flight: u32,
@@ -140,6 +142,7 @@ impl Coordinator {
             pages: Pages::default(),
             earlier: BTreeMap::new(),
             given_up_in_a_row: 0,
+            faults_in_a_row: 0,
             outage_since: None,
             in_flight: 0,
             reading: 0,
@@ -230,6 +233,9 @@ impl Coordinator {
         if let Some(page) = self.pages.due(now) {
             return Some(page);
         }
+        if self.fails_at_everything() {
+            return None;
+        }
         let fresh = self.pages.next_fresh();
         if (self.rules.extent == Extent::FirstPage && fresh > 0) || self.nothing_new.is_the_end() {
             return None;
@@ -313,6 +319,7 @@ impl Coordinator {
         {
             plan.drop_probe();
         }
+        self.stop_if_it_never_ends();
         self.writing += 1;
         self.pages.set(page, PageState::Writing { received: facts.received });
         Verdict::Store

@@ -126,3 +126,38 @@ fn pages_that_are_all_refused_in_the_same_way_end_their_session() {
         assert_eq!(simulate(&model(TOTAL, script)).outcome.session_over, over);
     }
 }
+
+#[test]
+fn a_server_that_never_ends_is_left() {
+    fn script(_: u32, _: u32) -> Answer {
+        Answer::Page { received: SIZE }
+    }
+    for (total, most) in [(0, 30), (35, 30), (1_000, 210)] {
+        for workers in [1, 5] {
+            let seen = simulate(&Model { workers, ..model(total, script) });
+            assert!(seen.requests.len() <= most, "{total}: {}", seen.requests.len());
+            let last = seen.outcome.failed.values().next().expect("the page that would be next is missing");
+            assert!(last.message.contains(&format!("announced {total} profiles and goes on")), "{}", last.message);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_fails_at_everything_gets_few_requests() {
+    fn script(page: u32, _: u32) -> Answer {
+        if page == 0 { Answer::Page { received: SIZE } } else { Answer::Fail(DOWN) }
+    }
+    let seen = simulate(&model(10_000, script));
+    let early = seen.requests.iter().filter(|(_, second)| *second < 4).count();
+    assert!(early <= 35 && seen.requests.len() <= 120, "{early} of {}", seen.requests.len());
+    assert!(!seen.outcome.is_whole());
+}
+
+#[test]
+fn pages_longer_than_declared_are_all() {
+    fn script(page: u32, _: u32) -> Answer {
+        Answer::Page { received: TOTAL.saturating_sub(u64::from(page) * 20).min(20) }
+    }
+    let outcome = simulate(&model(TOTAL, script)).outcome;
+    assert_eq!((outcome.received, outcome.is_whole()), (TOTAL, true));
+}

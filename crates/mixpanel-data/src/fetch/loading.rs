@@ -16,6 +16,7 @@ use crate::stage::{Loaded, Manifest, Stage};
 use crate::store::{self, Found, LoadKind, LoadReport, LoadRequest, LoadStop, OnLockWait, RunRecord, TableName};
 use crate::types::FetchCounts;
 
+use super::coordinator::allowed_drift;
 use super::outcome::Outcome;
 use super::pipeline::blocking;
 use super::progress::FetchEvent;
@@ -56,6 +57,7 @@ impl Job {
         let (sender, mut busy) = unbounded_channel();
         let (table, watch, at_most) = (self.table.clone(), self.watch, self.control.lock_wait);
         let rows = self.outcome.received - self.outcome.rejected;
+        let allow_drift = self.control.allow_drift;
         let (cancel, stop) = (self.control.cancel.clone(), LoadStop::default());
         let stopped = stop.clone();
         let loading = blocking(move || self.run(finished_at, &sender, &stopped, store::load));
@@ -79,6 +81,9 @@ impl Job {
         };
         left_over.into_iter().for_each(|text| callbacks.tell(&FetchEvent::Warning(text)));
         warn_of_differences(&outcome, callbacks);
+        if matches!(manifest.on_existing, OnExisting::Fail | OnExisting::Replace) {
+            warn_of_duplicates(&outcome, loaded.duplicates, allow_drift, callbacks);
+        }
         let staged_pages = u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX);
         Ok(TableReport {
             table: table.as_str().to_owned(),
@@ -268,6 +273,17 @@ pub(super) fn warn_of_differences(outcome: &Outcome, callbacks: &mut Callbacks) 
         callbacks.tell(&FetchEvent::Warning(format!(
             "{} pages brought fewer profiles than expected (`short_pages` in the result)",
             outcome.short_pages.len()
+        )));
+    }
+}
+
+/// Profiles that came twice make the figures add up although others are missing.
+fn warn_of_duplicates(outcome: &Outcome, duplicates: u64, allow_drift: f64, callbacks: &mut Callbacks) {
+    let Some(total) = outcome.expected_rows.filter(|_| outcome.is_whole()) else { return };
+    let different = outcome.received.saturating_sub(duplicates);
+    if total.saturating_sub(different) > allowed_drift(total, allow_drift) {
+        callbacks.tell(&FetchEvent::Warning(format!(
+            "{duplicates} profiles came more than once: the server announced {total} and sent {different} different ones, so others may be missing"
         )));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::limits::{PAGE_SIZE_DEFAULT, PAGES_MAX};
+use crate::limits::{PAGE_SIZE_DEFAULT, PAGES_BEYOND_MAX, PAGES_MAX};
 
 /// The pages of one session.
 ///
@@ -20,6 +20,8 @@ pub(crate) struct Plan {
     pages: u32,
     /// The first page that exists only if pages are shorter than declared.
     first_tentative: u32,
+    /// Pages that follow from what page 0 said.
+    announced_pages: u32,
     probe: Option<u32>,
     is_closed: bool,
 }
@@ -39,7 +41,8 @@ impl Plan {
         received: u64,
     ) -> Result<Self, ImpossibleTotal> {
         let shown = (received > 0 && total.is_none_or(|total| received < total)).then_some(received);
-        let declared = declared_page_size.or(shown).unwrap_or(PAGE_SIZE_DEFAULT).max(1);
+        // A page that is longer than declared shows its size as well.
+        let declared = declared_page_size.or(shown).unwrap_or(PAGE_SIZE_DEFAULT).max(received).max(1);
         // Without a total a short page is the end, and shows nothing.
         let page_size = shown.filter(|shown| total.is_some() && *shown < declared).unwrap_or(declared);
         let count = |size: u64| match total.map_or(1, |total| total.div_ceil(size).max(1)) {
@@ -52,7 +55,16 @@ impl Plan {
             _ => received >= page_size,
         };
         let probe = ends_full.then_some(pages);
-        Ok(Self { total, page_size, declared_page_size, pages, first_tentative, probe, is_closed: false })
+        Ok(Self {
+            total,
+            page_size,
+            declared_page_size,
+            pages,
+            first_tentative,
+            announced_pages: pages,
+            probe,
+            is_closed: false,
+        })
     }
 
     /// Profiles that the server says there are.
@@ -101,7 +113,8 @@ impl Plan {
         if self.is_optional(page) {
             return 0;
         }
-        let full = if page == 0 { self.declared_page_size.unwrap_or(self.page_size) } else { self.page_size };
+        let declared = self.declared_page_size.unwrap_or(self.page_size).max(self.page_size);
+        let full = if page == 0 { declared } else { self.page_size };
         match self.total {
             Some(total) => total.saturating_sub(u64::from(page) * self.page_size).min(full),
             None if page + 1 < self.pages => full,
@@ -114,6 +127,13 @@ impl Plan {
         if !self.is_closed {
             self.probe = Some(page);
         }
+    }
+
+    /// Whether so many more pages came than were announced that the server may never end: as many again, and
+    /// [`PAGES_BEYOND_MAX`] at least.
+    pub(crate) fn never_ends(&self) -> bool {
+        let beyond = self.pages - self.announced_pages.min(self.pages);
+        self.total.is_some() && self.probe.is_some() && beyond >= self.announced_pages.max(PAGES_BEYOND_MAX)
     }
 
     /// Notes how many records a page brought.
@@ -252,6 +272,7 @@ mod tests {
     fn a_total_beyond_all_pages_is_refused() {
         assert_eq!(Plan::new(Some(u64::MAX), Some(10), 10), Err(ImpossibleTotal(u64::MAX)));
         assert!(Plan::new(Some(PAGES_MAX * 10), Some(10), 10).is_ok());
+        assert_eq!(Plan::new(Some(2_500), Some(500), 1_000).map(|plan| plan.pages()), Ok(3));
         assert_eq!(Plan::new(Some(PAGES_MAX * 10), Some(10), 9), Err(ImpossibleTotal(PAGES_MAX * 10)));
     }
 }

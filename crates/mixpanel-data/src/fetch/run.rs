@@ -97,6 +97,8 @@ impl Run {
         let outcome = driver.dispatcher.coordinator.finish(driver.watch.elapsed());
         driver.tell().await;
         for warning in driver.unkept.warnings() {
+            // It has names that the server sent.
+            let warning = driver.run.client.quote(&warning);
             driver.callbacks.tell(&FetchEvent::Warning(warning));
         }
         let Driver { writer, writer_error, .. } = driver;

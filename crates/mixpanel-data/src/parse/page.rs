@@ -99,8 +99,9 @@ impl Envelope {
             Key::PageSize => self.page_size = read_count(value),
             Key::Total => {
                 self.total = read_count(value);
-                let is_number = value.parse::<f64>().is_ok();
-                self.impossible_total = (self.total.is_none() && is_number).then(|| value.chars().take(40).collect());
+                let is_none =
+                    self.total.is_none() && value != "null" && serde_json::from_str::<IgnoredAny>(value).is_ok();
+                self.impossible_total = is_none.then(|| value.chars().take(40).collect());
             }
             Key::SessionId => self.session_id = read_session(value),
             Key::Error => self.error = read_text(value),
@@ -187,7 +188,7 @@ impl<'de> Visitor<'de> for EnvelopeSeed {
 /// A count as a number, as one with a zero fraction or an exponent, or as digits in a string: the documentation is vague
 /// on it.
 fn read_count(raw: &str) -> Option<u64> {
-    let text = raw.trim_matches('"');
+    let text = raw.trim_matches('"').trim();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if text.contains(['e', 'E']) {
         let number: f64 = text.parse().ok()?;

@@ -61,6 +61,10 @@ fn refuse_schemes(path: &Path) -> Result<()> {
     if text.is_empty() || text.contains('\0') {
         return Err(Error::invalid("the database path is empty or holds a NUL character"));
     }
+    if text.ends_with('/') {
+        let message = format!("`{}` names a directory, not a database file", excerpt(text));
+        return Err(Error::invalid(message).with_path(path));
+    }
     if text.starts_with('-') {
         let message = format!("`{0}` begins with `-`, as options do; such a file is written `./{0}`", excerpt(text));
         return Err(Error::invalid(message).with_path(path));

@@ -77,12 +77,12 @@ async fn a_replacement_that_is_not_whole_leaves_the_old_table() {
         bench.workspace().fetch_profiles(ProfileFetch::new("profiles")).await.unwrap();
         let mut config = SimulatorConfig::unlimited().with_profiles(5_500);
         config.faults.push(fault.parse().unwrap());
-        let other = Bench { folder: bench.folder, ..Bench::start(config).await };
+        let other = Bench::start(config).await;
         let fetch = ProfileFetch::new("profiles").on_existing(OnExisting::Replace).parallel();
-        let error = other.workspace().fetch_profiles(fetch).await.unwrap_err();
+        let error = bench.workspace_of(&other).fetch_profiles(fetch).await.unwrap_err();
         let expected = if fault.contains("401") { ErrorKind::Unauthorized } else { ErrorKind::Incomplete };
         assert_eq!(error.kind(), expected, "{fault}: {error}");
-        assert_eq!(count(&other, "profiles"), 400, "{fault}");
+        assert_eq!(count(&bench, "profiles"), 400, "{fault}");
     }
 }
 
@@ -90,10 +90,10 @@ async fn a_replacement_that_is_not_whole_leaves_the_old_table() {
 async fn a_whole_replacement_takes_the_place_of_the_old_table() {
     let bench = Bench::with_faults(400, &[]).await;
     bench.workspace().fetch_profiles(ProfileFetch::new("profiles")).await.unwrap();
-    let other = Bench { folder: bench.folder, ..Bench::with_faults(2_600, &[]).await };
+    let other = Bench::with_faults(2_600, &[]).await;
     let fetch = ProfileFetch::new("profiles").on_existing(OnExisting::Replace).parallel();
-    assert_eq!(other.workspace().fetch_profiles(fetch).await.unwrap().rows(), 2_600);
-    assert_eq!(count(&other, "profiles"), 2_600);
+    assert_eq!(bench.workspace_of(&other).fetch_profiles(fetch).await.unwrap().rows(), 2_600);
+    assert_eq!(count(&bench, "profiles"), 2_600);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,8 @@ use mixpanel_data::{ApiClient, ApiOptions, Credentials, Region, Secret, Workspac
 use mixpanel_simulator::{Fault, Server, SimulatorConfig};
 use tempfile::TempDir;
 
+use crate::conservation;
+
 /// A simulator and an empty folder for databases; both go when it is dropped.
 pub(crate) struct Bench {
     pub(crate) server: Server,
@@ -14,7 +16,8 @@ pub(crate) struct Bench {
 
 impl Bench {
     /// Starts a simulator.
-    pub(crate) async fn start(config: SimulatorConfig) -> Self {
+    pub(crate) async fn start(mut config: SimulatorConfig) -> Self {
+        config.keep_sent = true;
         let server = Server::start(config, ([127, 0, 0, 1], 0).into()).await.expect("loopback has a free port");
         Self { server, folder: tempfile::tempdir().expect("a temporary folder") }
     }
@@ -31,8 +34,13 @@ impl Bench {
     }
 
     pub(crate) fn workspace(&self) -> Workspace {
+        self.workspace_of(self)
+    }
+
+    /// This database, and the simulator of another bench.
+    pub(crate) fn workspace_of(&self, other: &Self) -> Workspace {
         Workspace::new(credentials("simulator-secret"), self.database())
-            .with_base_url(&self.server.base_url())
+            .with_base_url(&other.server.base_url())
             .expect("it is on loopback")
     }
 
@@ -52,6 +60,15 @@ impl Bench {
             entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
+    }
+}
+
+/// After every test: what the last load left in the table is what the server sent.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            conservation::check(&self.database(), &self.server.sent_pages());
+        }
     }
 }
 

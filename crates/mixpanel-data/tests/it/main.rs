@@ -3,6 +3,9 @@
 
 mod attacks;
 mod client;
+#[expect(dead_code, reason = "the tests of the command use all of it")]
+#[path = "../../../mp/tests/it/conservation.rs"]
+mod conservation;
 mod failures;
 mod fetch;
 mod harness;

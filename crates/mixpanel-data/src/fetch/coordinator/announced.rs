@@ -120,7 +120,7 @@ impl Coordinator {
         // The last profiles of a live project may be gone: an empty last page is just a short one.
         let is_last = page > 0 && page + 1 >= plan.pages();
         let announced = plan.total().unwrap_or(0);
-        let is_missed = plan.expected_records(page) > 0 && !is_last;
+        let is_missed = plan.expected_records(page) > 0 && !is_last && self.missing_profiles() > 0;
         (plan.is_optional(page) || is_missed)
             .then(|| format!("page {page} came empty, though the server announced {announced} profiles"))
     }
@@ -148,6 +148,16 @@ impl Coordinator {
         if self.nothing_new.is_the_end() {
             self.pages.forget_retries(&self.nothing_new.pages);
         }
+    }
+
+    /// A server that sends new profiles for ever is not followed for ever: the page that would be next is missing.
+    pub(super) fn stop_if_it_never_ends(&mut self) {
+        let Some(plan) = self.plan.as_mut().filter(|plan| plan.never_ends()) else { return };
+        let (total, next) = (plan.total().unwrap_or(0), plan.pages());
+        plan.keep_probe();
+        plan.close();
+        let message = format!("the server announced {total} profiles and goes on after {next} full pages");
+        self.give_up(next, &Failure::new(FailureKind::BadReply, message));
     }
 
     /// A page that need not exist does not.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::api::{Decision, Failure, FailureKind, RateLimitKind, backoff, decide};
 use crate::limits::{
-    BACKOFF_INITIAL, BUSY_POLL_INTERVAL, CONCURRENCY_BACKOFF_MAX, CONCURRENCY_RAISE_PAGES, GIVEN_UP_MAX,
-    OUTAGE_BACKOFF_MAX, OUTAGE_WAIT_MAX, PROBE_ATTEMPTS_MAX, RATE_LIMIT_BACKOFF_INITIAL, RATE_LIMIT_WAIT_MAX,
+    BACKOFF_INITIAL, BUSY_POLL_INTERVAL, CONCURRENCY_BACKOFF_MAX, CONCURRENCY_RAISE_PAGES, FAULTS_IN_A_ROW_MAX,
+    GIVEN_UP_MAX, OUTAGE_BACKOFF_MAX, OUTAGE_WAIT_MAX, PROBE_ATTEMPTS_MAX, RATE_LIMIT_BACKOFF_INITIAL,
+    RATE_LIMIT_WAIT_MAX,
 };
 
 use super::super::outcome::Ending;
@@ -90,11 +91,17 @@ impl Coordinator {
         self.pages.failed_attempts(page)
     }
 
+    /// A server that fails at everything gets the pauses of its retries, not a request for every page.
+    pub(super) fn fails_at_everything(&self) -> bool {
+        self.faults_in_a_row >= FAULTS_IN_A_ROW_MAX && self.pages.next_due().is_some()
+    }
+
     /// A page came: what the server could not bear is forgotten step by step.
     pub(super) fn server_answers(&mut self) {
         self.gate.request_succeeded();
         self.outage_since = None;
         self.given_up_in_a_row = 0;
+        self.faults_in_a_row = 0;
         self.pages_since_change += 1;
         if self.allowed < self.rules.workers && self.pages_since_change >= CONCURRENCY_RAISE_PAGES {
             self.allowed += 1;
@@ -167,6 +174,7 @@ impl Coordinator {
         let is_probe = self.plan.as_ref().and_then(Plan::probe) == Some(page);
         let is_optional = self.plan.as_ref().is_some_and(|plan| plan.is_optional(page));
         failed.by_fault += 1;
+        self.faults_in_a_row += 1;
         // The page after the last one is not worth as many attempts when the server said that it has none.
         let expected_absent = is_probe && self.plan.as_ref().is_some_and(Plan::covers_total);
         let decision = match decide(&failure, failed.by_fault, fraction) {
