@@ -45,6 +45,10 @@ pub(super) fn locate(path: &Path) -> Result<Location> {
         }
         Ok(_) => Ok(Location::Present(absolute)),
         Err(error) if error.kind() == IoKind::NotFound => {
+            if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+                let message = format!("`{shown}` names a directory, not a database file");
+                return Err(Error::invalid(message).with_path(path));
+            }
             if fs::symlink_metadata(&absolute).is_ok() {
                 return Err(unusable(path, format!("`{shown}` is a symbolic link to a file that does not exist")));
             }
@@ -60,10 +64,6 @@ fn refuse_schemes(path: &Path) -> Result<()> {
     };
     if text.is_empty() || text.contains('\0') {
         return Err(Error::invalid("the database path is empty or holds a NUL character"));
-    }
-    if text.ends_with('/') {
-        let message = format!("`{}` names a directory, not a database file", excerpt(text));
-        return Err(Error::invalid(message).with_path(path));
     }
     if text.starts_with('-') {
         let message = format!("`{0}` begins with `-`, as options do; such a file is written `./{0}`", excerpt(text));
