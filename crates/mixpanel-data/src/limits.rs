@@ -142,7 +142,7 @@ pub const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// zones are up to 14 hours apart, and a profile may be seen some time before that can be read.
 pub const SINCE_OVERLAP: Duration = Duration::from_secs(24 * 3600);
 
-/// How far this machine's clock may be ahead of another one's without a word about it.
+/// How far this machine's clock may be ahead of the server's, or of a recorded time, before a warning says so.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
 /// Longest pause after a 429 for too many queries at once: they are over in a moment, and the 10 s that the server names
