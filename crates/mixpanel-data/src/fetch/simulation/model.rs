@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::profile_query::OnExisting;
 use crate::stage::read_page;
-use crate::store::{LoadReport, LoadRequest};
+use crate::store::{LoadKind, LoadReport, LoadRequest};
 
 use super::oracle::{Row, Rows};
 
@@ -31,6 +32,10 @@ pub(super) fn load(model: &mut Model, request: &LoadRequest<'_>) -> Result<LoadR
         return Ok(*report);
     }
     let (rows, staged) = read(request.pages)?;
+    let replaces = request.on_existing == OnExisting::Replace && request.kind == LoadKind::First;
+    if replaces && rows.is_empty() && model.rows.as_ref().is_some_and(|old| !old.is_empty()) {
+        return Err(Error::new(ErrorKind::Incomplete, "nothing came").with_detail("emptied_rows", 1));
+    }
     let report = LoadReport { rows: rows.len() as u64, duplicates: staged - rows.len() as u64 };
     assert_eq!(staged + request.run.rejected, request.run.received, "what is staged is not what was received");
     model.rows = Some(rows);

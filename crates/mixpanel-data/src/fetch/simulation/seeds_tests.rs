@@ -157,6 +157,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
     }
     let (sender, _receiver) = tokio::sync::mpsc::unbounded_channel();
     let (engine, fault) = (table.engine, table.load_faults.pop());
+    let (staged, expected_rows) = (job.outcome.staged.clone(), job.outcome.expected_rows.unwrap_or(0));
     let model = &mut table.model;
     let loaded = job.run(world.wall(), &sender, &LoadStop::default(), |request, on_wait| {
         if fault == Some(LoadFault::Before) {
@@ -170,14 +171,21 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
                     .and_then(|_| store::load(request, on_wait))
             }
         };
-        let report = report.unwrap_or_else(|error| panic!("the load failed: {error:?}"));
-        if fault == Some(LoadFault::After) { Err(Error::new(ErrorKind::Storage, "unplugged")) } else { Ok(report) }
+        match report {
+            Ok(_) if fault == Some(LoadFault::After) => Err(Error::new(ErrorKind::Storage, "unplugged")),
+            Err(error) if error.kind() != ErrorKind::Incomplete => panic!("the load failed: {error:?}"),
+            report => report,
+        }
     });
     let (report, outcome, _) = match loaded {
         Ok(loaded) => loaded,
-        Err(_) => {
+        Err(error) => {
             assert!(!list(&world.database()).unwrap().is_empty(), "the stage is gone and the load has failed");
-            if fault == Some(LoadFault::Before) {
+            if error.kind() == ErrorKind::Incomplete {
+                let new = oracle.rows(staged.into_iter());
+                check_refusal(&error, before.as_ref().expect("there is a table"), &new, expected_rows);
+            }
+            if fault == Some(LoadFault::Before) || error.kind() == ErrorKind::Incomplete {
                 assert_eq!(table.read(world), before, "a failed load changed the table");
             }
             return false;
@@ -202,6 +210,14 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
     let missing = outcome.expected_rows.unwrap_or(0).saturating_sub(outcome.received);
     assert!(!outcome.is_whole() || missing <= 1, "{missing} profiles are missing without a word");
     outcome.is_whole()
+}
+
+/// A load may refuse to put these rows in the place of the old ones only for a reason.
+fn check_refusal(error: &Error, old: &Rows, new: &Rows, announced: u64) {
+    let emptied = new.is_empty() && !old.is_empty();
+    let lost = announced > new.len() as u64 + 1;
+    let reasons = (error.detail("emptied_rows").is_some(), error.detail("shortfall").is_some());
+    assert!(reasons == (emptied, false) || (reasons == (false, true) && lost), "{error:?}, {} rows", new.len());
 }
 
 /// The table must have just these rows. Says which one is wrong, not what all are.
