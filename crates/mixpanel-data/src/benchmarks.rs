@@ -73,6 +73,7 @@ impl Staging {
             kind: LoadKind::First,
             rejects: &[],
             run: self.run(),
+            announced: None,
             missing: MissingPages::Fetch,
             allow_empty: false,
             lock_wait: Duration::ZERO,

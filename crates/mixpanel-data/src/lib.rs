@@ -46,6 +46,7 @@ mod fetch;
 mod kill_point;
 pub mod limits;
 mod memory;
+mod overlap;
 mod parse;
 mod profile_query;
 mod row_sum;

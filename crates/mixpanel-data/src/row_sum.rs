@@ -80,21 +80,30 @@ impl RowSum {
     /// # Errors
     /// `Storage` when the file cannot be read as a page.
     pub(crate) fn of_page_file(path: &Path) -> Result<Self> {
-        let unreadable = || {
-            Error::new(ErrorKind::Storage, format!("the staged file `{}` cannot be read", path.display()))
-                .with_path(path)
-        };
-        let file = std::fs::File::open(path).map_err(|error| unreadable().with_source(error))?;
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-            .and_then(ParquetRecordBatchReaderBuilder::build)
-            .map_err(|error| unreadable().with_source(error))?;
         let mut sum = Self::default();
-        for batch in reader {
-            let batch = batch.map_err(|error| unreadable().with_source(error))?;
-            sum = sum.plus(Self::of_profiles(&ProfileRows::from_record_batch(&batch).ok_or_else(unreadable)?));
+        for rows in rows_of(path)? {
+            sum = sum.plus(Self::of_profiles(&rows?));
         }
         Ok(sum)
     }
+}
+
+/// Reads the rows of a staged page, some thousand at a time.
+///
+/// # Errors
+/// `Storage` when the file cannot be read as a page.
+pub(crate) fn rows_of(path: &Path) -> Result<impl Iterator<Item = Result<ProfileRows>>> {
+    let unreadable = move || {
+        Error::new(ErrorKind::Storage, format!("the staged file `{}` cannot be read", path.display())).with_path(path)
+    };
+    let file = std::fs::File::open(path).map_err(|error| unreadable().with_source(error))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .and_then(ParquetRecordBatchReaderBuilder::build)
+        .map_err(|error| unreadable().with_source(error))?;
+    Ok(reader.map(move |batch| {
+        let batch = batch.map_err(|error| unreadable().with_source(error))?;
+        ProfileRows::from_record_batch(&batch).ok_or_else(unreadable)
+    }))
 }
 
 impl FromIterator<u64> for RowSum {

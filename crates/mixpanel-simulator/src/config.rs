@@ -39,6 +39,9 @@ pub struct SimulatorConfig {
     pub page_size: u32,
     /// The `page_size` that replies say, if it is not the true one.
     pub declared_page_size: Option<u32>,
+    /// How many records at the beginning of a page are those at the end of the page before. As many fewer come of the
+    /// whole list, whose pages do not get more.
+    pub overlap: u32,
     /// What becomes of a requested `page_size`.
     pub requested_page_size: RequestedPageSize,
     /// Which replies say `total`, and how truly.
@@ -120,6 +123,8 @@ pub enum TotalMode {
     Missing,
     /// Every page says a wrong one: the truth plus this, at least 0.
     OffBy(i64),
+    /// Page 0 says a wrong one: the truth plus this, at least 0. The others say the truth.
+    FirstPageOffBy(i64),
     /// Every page says the truth plus this times the page's number, at least 0.
     DriftPerPage(i64),
 }
@@ -230,6 +235,7 @@ impl Default for SimulatorConfig {
             copy_rate: 0.0,
             page_size: 1_000,
             declared_page_size: None,
+            overlap: 0,
             requested_page_size: RequestedPageSize::UpTo(40_000),
             total: TotalMode::default(),
             session_id: SessionIdMode::default(),

@@ -137,7 +137,7 @@ fn page_reply(config: &SimulatorConfig, session: &Session, page: u64, fault: Opt
     }
     push(&mut out, ",\"results\":[");
     let mut scratch = Vec::new();
-    for (number, place) in session.places(shown).enumerate() {
+    for (number, place) in session.places(shown, config.overlap).enumerate() {
         if number > 0 {
             out.push(b',');
         }
@@ -152,7 +152,8 @@ fn total(mode: TotalMode, len: u64, page: u64) -> Option<u64> {
         TotalMode::FirstPage => (page == 0).then_some(len),
         TotalMode::EveryPage => Some(len),
         TotalMode::Missing => None,
-        TotalMode::OffBy(delta) => Some(len.saturating_add_signed(delta)),
+        TotalMode::FirstPageOffBy(_) if page > 0 => Some(len),
+        TotalMode::OffBy(delta) | TotalMode::FirstPageOffBy(delta) => Some(len.saturating_add_signed(delta)),
         TotalMode::DriftPerPage(delta) => {
             let pages = i64::try_from(page).unwrap_or(i64::MAX);
             Some(len.saturating_add_signed(delta.saturating_mul(pages)))

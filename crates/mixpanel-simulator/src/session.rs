@@ -102,11 +102,12 @@ fn is_alive(session: &Session, config: &SimulatorConfig, now: Duration) -> bool 
 }
 
 impl Session {
-    /// Returns the places in the list of a page's results.
-    pub(crate) fn places(&self, page: u64) -> impl Iterator<Item = u64> + use<> {
+    /// Returns the places in the list of a page's results, of which the first `overlap` are on the page before too.
+    pub(crate) fn places(&self, page: u64, overlap: u32) -> impl Iterator<Item = u64> + use<> {
         let (len, shift) = (self.selection.len(), self.shift);
         let start = page.saturating_mul(u64::from(self.page_size)).min(len);
         let end = start.saturating_add(u64::from(self.page_size)).min(len);
-        (start..end).map(move |place| (place + shift) % len)
+        let back = page.saturating_mul(u64::from(overlap)).min(start);
+        (start..end).map(move |place| (place - back + shift) % len)
     }
 }

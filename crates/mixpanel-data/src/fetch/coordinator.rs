@@ -15,12 +15,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
-use crate::limits::{PAGES_READY_MAX, PAGES_WARNING, QUERIES_PER_HOUR};
+use crate::limits::PAGES_READY_MAX;
 
 use super::gate::Gate;
 use super::outcome::{Ending, Over};
 use super::pages::{PageState, Pages};
-use super::plan::{ImpossibleTotal, Plan};
+use super::plan::Plan;
 use super::progress::FetchEvent;
 use announced::{NothingNew, SignOfLife};
 use patience::Patience;
@@ -108,8 +108,11 @@ pub(crate) struct Coordinator {
     short: ShortPages,
     nothing_new: NothingNew,
     sign_of_life: SignOfLife,
-    /// Profiles that the server announced on a later page, if page 0 did not.
+    /// Profiles that the server announced on a later page, if page 0 did not, or said fewer.
     announced_late: Option<u64>,
+    /// Pages that came though nothing announced them, and when the next one may be requested.
+    unannounced: u32,
+    next_unannounced: Duration,
     /// Why this run left the session of an earlier process, until page 0 of a new one is here.
     earlier_over: Option<Over>,
     /// Whether an earlier process left pages of a session that this run does not use.
@@ -154,6 +157,8 @@ impl Coordinator {
             nothing_new: NothingNew::default(),
             sign_of_life: SignOfLife::default(),
             announced_late: None,
+            unannounced: 0,
+            next_unannounced: Duration::ZERO,
             earlier_over: None,
             left_pages: false,
             patience: Patience::default(),
@@ -222,7 +227,10 @@ impl Coordinator {
             return Action::WaitForEvent;
         }
         match self.pick(now) {
-            Some(page) => Action::Ask(self.request_for(page)),
+            Some(page) => match self.paced_until(page, now) {
+                Some(until) => Action::WaitUntil(until),
+                None => Action::Ask(self.request_for(page)),
+            },
             None if under_way == 0 && self.looks_beyond() => self.next(now),
             None => self.wait_or_finish(under_way),
         }
@@ -319,6 +327,7 @@ impl Coordinator {
         {
             plan.drop_probe();
         }
+        self.pace(page, now);
         self.stop_if_it_never_ends();
         self.writing += 1;
         self.pages.set(page, PageState::Writing { received: facts.received });
@@ -339,37 +348,6 @@ impl Coordinator {
             return Err(Failure::new(FailureKind::SessionLost, message));
         }
         Ok(())
-    }
-
-    fn make_plan(&mut self, facts: &PageFacts) {
-        let mut plan = match Plan::new(facts.total, facts.page_size, facts.received) {
-            Ok(plan) => plan,
-            Err(ImpossibleTotal(total)) => return self.refuse_total(total, facts),
-        };
-        self.session_id.clone_from(&facts.session_id);
-        self.first_page_records = facts.received;
-        if self.session_id.is_none() {
-            let more_may_follow = plan.probe().is_some() && !plan.covers_total();
-            if plan.pages() > 1 || more_may_follow {
-                let message = "there may be more pages, and the server names no session to ask for them with";
-                self.end(Ending::Fatal(Failure::new(FailureKind::BadReply, message)));
-            }
-            plan.close();
-        }
-        self.tell_plan(&plan);
-        if plan.pages() > PAGES_WARNING {
-            self.events.push_back(FetchEvent::Warning(format!(
-                "{} pages to fetch, and Mixpanel allows {QUERIES_PER_HOUR} queries an hour for a project; pages after the first are reported not to count, but if they do here, the fetch waits when that limit is reached (a larger page size needs fewer pages)",
-                plan.pages()
-            )));
-        }
-        self.plan = Some(plan);
-    }
-
-    fn tell_plan(&mut self, plan: &Plan) {
-        let total_pages = plan.total().map(|_| plan.pages());
-        let workers = self.rules.workers;
-        self.events.push_back(FetchEvent::Planned { total_pages, expected_rows: plan.total(), workers });
     }
 
     /// A page of the present session is staged.

@@ -12,8 +12,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
 use crate::profile_query::{MissingPages, OnExisting};
-use crate::stage::{Loaded, Manifest, Stage};
-use crate::store::{self, Found, LoadKind, LoadReport, LoadRequest, LoadStop, OnLockWait, RunRecord, TableName};
+use crate::stage::{Loaded, Manifest, Progress, Stage};
+use crate::store::{
+    self, Announced, Found, LoadKind, LoadReport, LoadRequest, LoadStop, OnLockWait, RunRecord, TableName,
+};
 use crate::types::FetchCounts;
 
 use super::coordinator::allowed_drift;
@@ -105,9 +107,7 @@ impl Job {
         let manifest = self.stage.manifest();
         let is_replacement = manifest.on_existing == OnExisting::Replace && manifest.loaded.is_none();
         let must_be_whole = is_replacement && self.found == Found::Table && self.missing == MissingPages::Fetch;
-        let of_another_session =
-            manifest.loaded.as_ref().is_some_and(|loaded| loaded.generation != manifest.generation);
-        if (must_be_whole || of_another_session) && !self.outcome.is_whole() {
+        if (must_be_whole || is_of_another_session(manifest)) && !self.outcome.is_whole() {
             return Err(incomplete(&self.outcome, &self.table));
         }
         Ok(())
@@ -122,7 +122,7 @@ impl Job {
         stop: &LoadStop,
         load: impl FnOnce(&LoadRequest<'_>, &mut OnLockWait<'_>) -> Result<LoadReport>,
     ) -> Result<(LoadReport, Outcome, Option<String>)> {
-        let Self { database, table, mut stage, outcome, missing, control, .. } = self;
+        let Self { database, table, mut stage, mut outcome, missing, control, .. } = self;
         let pages: Vec<PathBuf> = outcome.staged.iter().map(|page| stage.page_path(*page)).collect();
         let rejects: Vec<PathBuf> = outcome.staged.iter().filter_map(|page| stage.rejects_path(*page)).collect();
         let previous = stage.loaded_pages()?;
@@ -143,6 +143,7 @@ impl Job {
             previous: &previous,
             kind: kind_of(stage.manifest()),
             run: record(stage.manifest(), &outcome, finished_at),
+            announced: announced(&outcome, stage.manifest(), missing, control.allow_drift),
             missing,
             lock_wait: control.lock_wait,
             memory: control.memory,
@@ -158,17 +159,58 @@ impl Job {
             Err(_) if stop.is_asked() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the load was stopped before its commit and undone"));
             }
-            report => report?,
+            Err(error) => return Err(refused(error, &mut stage, &mut outcome, &table)),
+            Ok(report) => report,
         };
         kill_point("load-done");
+        if report.shortfall > outcome.shortfall {
+            outcome.lacks(report.shortfall);
+        }
         // The rows are committed: a stage that cannot be removed is a nuisance, not a failure.
-        let noted = if outcome.is_whole() { stage.remove() } else { stage.update(Manifest::note_commit) };
+        let noted = match &outcome {
+            outcome if outcome.is_whole() => stage.remove(),
+            outcome => stage.update(|manifest| {
+                manifest.note_commit();
+                if outcome.shortfall > 0 {
+                    lacks(manifest, outcome);
+                }
+            }),
+        };
         let left_over = noted.err().map(|error| {
             let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
             format!("the rows are in the table, but {error}{cause}; what is left of the run can be discarded")
         });
         Ok((report, outcome, left_over))
     }
+}
+
+/// Says whether the table has pages of a session that is lost since.
+fn is_of_another_session(manifest: &Manifest) -> bool {
+    manifest.loaded.as_ref().is_some_and(|loaded| loaded.generation != manifest.generation)
+}
+
+/// What the load compares with the different profiles that came.
+fn announced(outcome: &Outcome, manifest: &Manifest, missing: MissingPages, allow_drift: f64) -> Option<Announced> {
+    let total = outcome.expected_rows.filter(|_| outcome.is_whole() && missing == MissingPages::Fetch)?;
+    let at_least = total - allowed_drift(total, allow_drift).min(total);
+    Some(Announced { total, at_least, is_strict: is_of_another_session(manifest) })
+}
+
+/// The load left the table as it was. If that is because profiles are missing, the next process begins from page 0.
+fn refused(error: Error, stage: &mut Stage, outcome: &mut Outcome, table: &TableName) -> Error {
+    let Some(shortfall) = error.detail("shortfall").and_then(serde_json::Value::as_u64) else { return error };
+    outcome.lacks(shortfall);
+    if let Err(error) = stage.update(|manifest| lacks(manifest, outcome)) {
+        tracing::warn!("{error}");
+    }
+    incomplete(outcome, table)
+}
+
+/// Notes what a load has found missing.
+fn lacks(manifest: &mut Manifest, outcome: &Outcome) {
+    manifest.progress = Progress::Fetching { reason: outcome.shortfall_text().unwrap_or_default() };
+    manifest.session_over = outcome.session_over;
+    manifest.repeated = outcome.repeated;
 }
 
 /// Waits until the caller has wanted to stop for some time.

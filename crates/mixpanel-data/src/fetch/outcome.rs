@@ -37,6 +37,8 @@ pub(crate) struct Outcome {
     pub(crate) drift: u64,
     /// Profiles fewer than announced, where all pages came and the difference is more than that.
     pub(crate) shortfall: u64,
+    /// Profiles among the received ones that came again because pages overlap, as far as that was looked for.
+    pub(crate) repeated: u64,
     /// Why the session has no more to give, if that is known.
     pub(crate) session_over: Option<Over>,
     /// Whether pages of an earlier session are on disk that this run did not use.
@@ -66,10 +68,22 @@ impl Outcome {
     /// Names the figures that do not add up, if they do not.
     pub(crate) fn shortfall_text(&self) -> Option<String> {
         let expected = self.expected_rows.filter(|_| self.shortfall > 0)?;
+        let again = match self.repeated {
+            0 => String::new(),
+            repeated => format!(" ({repeated} of them more than once)"),
+        };
         Some(format!(
-            "the server announced {expected} profiles and sent {}; {} are missing, more than the drift that is allowed",
+            "the server announced {expected} profiles and sent {}{again}; {} are missing, more than the drift that is allowed",
             self.received, self.shortfall
         ))
+    }
+
+    /// Notes that profiles are missing because others came more than once: only a new session may bring them.
+    pub(crate) fn lacks(&mut self, shortfall: u64) {
+        self.shortfall = self.shortfall.max(shortfall);
+        self.repeated = (self.received + self.shortfall).saturating_sub(self.expected_rows.unwrap_or(0));
+        self.drift = 0;
+        self.session_over = Some(Over::Short);
     }
 
     /// The outcome of a run that asks for nothing any more: what is not on disk will not come.
@@ -87,6 +101,7 @@ impl Outcome {
         Self {
             shortfall: if failed.is_empty() { earlier.missing_profiles() } else { 0 },
             session_over: earlier.session_over,
+            repeated: earlier.repeated,
             failed,
             staged,
             expected_rows: plan.and_then(|plan| plan.total()),
@@ -116,6 +131,7 @@ impl Outcome {
             expected_rows: Some(0),
             drift: 0,
             shortfall: 0,
+            repeated: 0,
             session_over: None,
             left_pages: false,
             received: 0,

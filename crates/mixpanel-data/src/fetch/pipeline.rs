@@ -302,8 +302,8 @@ impl Work<'_> {
 pub(super) fn earlier(stage: &mut Stage) -> Result<Earlier> {
     let staged = stage.find_pages()?;
     let manifest = stage.manifest();
-    let (generation, session_over) = (manifest.generation, manifest.session_over);
-    Ok(Earlier { generation, session: manifest.session.clone(), staged, session_over })
+    let (generation, session_over, repeated) = (manifest.generation, manifest.session_over, manifest.repeated);
+    Ok(Earlier { generation, session: manifest.session.clone(), staged, session_over, repeated })
 }
 
 /// Whether every page is on disk, so that only the load is left. A session that ended short of what was announced has every
@@ -355,6 +355,10 @@ pub(super) fn settle(finished: Finished) -> Result<(Stage, Outcome)> {
 pub(super) fn note(manifest: &mut Manifest, outcome: &Outcome, progress: Progress) {
     manifest.progress = progress;
     manifest.session_over = outcome.session_over;
+    if let Some(session) = &mut manifest.session {
+        // A later page may have said that there are more.
+        session.total = session.total.max(outcome.expected_rows);
+    }
     manifest.cost.requests += outcome.requests;
     manifest.cost.retries += outcome.retries;
     manifest.cost.waited_seconds += outcome.waited.as_secs_f64();

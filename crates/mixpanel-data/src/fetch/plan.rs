@@ -20,8 +20,10 @@ pub(crate) struct Plan {
     pages: u32,
     /// The first page that exists only if pages are shorter than declared.
     first_tentative: u32,
-    /// Pages that follow from what page 0 said.
+    /// Pages that follow from what page 0 said, and how long it was.
     announced_pages: u32,
+    /// Pages that the announced profiles would take, if all were as long as declared.
+    declared_pages: u32,
     probe: Option<u32>,
     is_closed: bool,
 }
@@ -50,6 +52,7 @@ impl Plan {
             pages => Ok(u32::try_from(pages).unwrap_or(u32::MAX)),
         };
         let (pages, first_tentative) = (count(page_size)?, count(declared)?);
+        let declared_pages = count(declared_page_size.unwrap_or(PAGE_SIZE_DEFAULT).max(received).max(1))?;
         let ends_full = match total {
             Some(total) if pages > 1 => total % page_size == 0,
             _ => received >= page_size,
@@ -62,6 +65,7 @@ impl Plan {
             pages,
             first_tentative,
             announced_pages: pages,
+            declared_pages,
             probe,
             is_closed: false,
         })
@@ -134,6 +138,18 @@ impl Plan {
     pub(crate) fn never_ends(&self) -> bool {
         let beyond = self.pages - self.announced_pages.min(self.pages);
         self.total.is_some() && self.probe.is_some() && beyond >= self.announced_pages.max(PAGES_BEYOND_MAX)
+    }
+
+    /// Whether nothing that the server said makes it have this page.
+    pub(crate) fn is_unannounced(&self, page: u32) -> bool {
+        page >= self.declared_pages
+    }
+
+    /// Takes account of a total that a later page said: so many profiles may follow.
+    pub(crate) fn hear_of_total(&mut self, total: u64) {
+        let pages = u32::try_from(total.div_ceil(self.page_size).min(PAGES_MAX)).unwrap_or(u32::MAX);
+        self.announced_pages = self.announced_pages.max(pages);
+        self.declared_pages = self.declared_pages.max(pages);
     }
 
     /// Notes how many records a page brought.

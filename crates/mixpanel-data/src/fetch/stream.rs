@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use jiff::tz::TimeZone;
 
 use crate::error::Result;
+use crate::overlap::Overlap;
 use crate::parse::{ProfileRow, ProfileRows, RecordForm};
 use crate::stage::{Stage, read_page};
 use crate::types::ProfileWriteTask;
@@ -23,7 +24,18 @@ pub(super) struct StreamOutput {
     missing: BTreeSet<u32>,
     line: String,
     handed_over: u64,
+    overlap: Overlap,
     ended: bool,
+}
+
+/// What a stream came to.
+pub(super) struct Streamed {
+    /// Records that were handed over.
+    pub(super) rows: u64,
+    /// Profiles among them that came again because pages overlap.
+    pub(super) repeated: u64,
+    /// Whether the receiver ended it.
+    pub(super) ended: bool,
 }
 
 impl StreamOutput {
@@ -37,6 +49,7 @@ impl StreamOutput {
             missing: BTreeSet::new(),
             line: String::new(),
             handed_over: 0,
+            overlap: Overlap::default(),
             ended: false,
         }
     }
@@ -49,7 +62,7 @@ impl StreamOutput {
             return Ok(ControlFlow::Continue(()));
         }
         self.next += 1;
-        if self.hand_over(&task.rows).is_break() {
+        if self.hand_over(std::slice::from_ref(&task.rows)).is_break() {
             return Ok(ControlFlow::Break(()));
         }
         self.hand_over_waiting()
@@ -61,10 +74,10 @@ impl StreamOutput {
         self.hand_over_waiting()
     }
 
-    /// Returns the number of records handed over and whether the caller ended it. Pages that still wait are removed: those
-    /// before them never came, because the fetch was stopped or failed.
-    pub(super) fn finish(self) -> (u64, bool) {
-        let summary = (self.handed_over, self.ended);
+    /// Returns what it came to. Pages that still wait are removed: those before them never came, because the fetch was
+    /// stopped or failed.
+    pub(super) fn finish(self) -> Streamed {
+        let summary = Streamed { rows: self.handed_over, repeated: self.overlap.repeated(), ended: self.ended };
         if let Err(error) = self.stage.remove() {
             tracing::warn!("{error}");
         }
@@ -75,13 +88,12 @@ impl StreamOutput {
         loop {
             if self.missing.remove(&self.next) {
                 self.next += 1;
+                self.overlap.gap();
             } else if self.waiting.remove(&self.next) {
                 let path = self.stage.page_path(self.next);
                 self.next += 1;
-                for rows in read_page(&path)? {
-                    if self.hand_over(&rows).is_break() {
-                        return Ok(ControlFlow::Break(()));
-                    }
+                if self.hand_over(&read_page(&path)?).is_break() {
+                    return Ok(ControlFlow::Break(()));
                 }
                 // It has been handed over; the folder goes at the end in any case.
                 let _ = std::fs::remove_file(&path);
@@ -91,8 +103,10 @@ impl StreamOutput {
         }
     }
 
-    fn hand_over(&mut self, rows: &ProfileRows) -> ControlFlow<()> {
-        for row in rows.iter() {
+    /// Hands over a page.
+    fn hand_over(&mut self, page: &[ProfileRows]) -> ControlFlow<()> {
+        self.overlap.page(page.iter().flat_map(|rows| rows.iter().map(ProfileRow::identity)));
+        for row in page.iter().flat_map(ProfileRows::iter) {
             self.line.clear();
             write_record(&mut self.line, row, self.form);
             if (self.sink)(&self.line).is_break() {

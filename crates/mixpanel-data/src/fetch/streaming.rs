@@ -9,7 +9,7 @@ use crate::parse::RecordForm;
 use crate::stage::{self, Cost, STREAM_PREFIX, Stage};
 use crate::types::ProfileStreamResult;
 
-use super::coordinator::Rules;
+use super::coordinator::{Rules, allowed_drift};
 use super::loading::{counts, warn_of_differences};
 use super::outcome::Outcome;
 use super::pipeline::{blocking, describe, ending_error};
@@ -17,7 +17,7 @@ use super::prepare::prepare;
 use super::progress::FetchEvent;
 use super::request::{ProfileFetch, Since};
 use super::run::{Finished, Run};
-use super::stream::{RecordSink, StreamOutput};
+use super::stream::{RecordSink, StreamOutput, Streamed};
 use super::writer::Destination;
 
 /// Fetches profiles and hands them to `sink` in page order.
@@ -46,7 +46,7 @@ pub(crate) async fn stream_profiles(
     })
     .await?;
     let output = StreamOutput::new(stage, form, sink);
-    let (outcome, output, ending) = if prepared.request.is_empty {
+    let (mut outcome, output, ending) = if prepared.request.is_empty {
         (Outcome::nothing_asked(), output, None)
     } else {
         let run = Run {
@@ -67,9 +67,15 @@ pub(crate) async fn stream_profiles(
         let ending = writer_error.or_else(|| ending_error(&outcome));
         (outcome, output, ending)
     };
-    let (rows, ended_early) = blocking(move || Ok(output.finish())).await?;
+    let Streamed { rows, repeated, ended: ended_early } = blocking(move || Ok(output.finish())).await?;
     if let Some(error) = ending {
         return Err(error);
+    }
+    if let Some(total) = outcome.expected_rows.filter(|_| outcome.is_whole() && !ended_early) {
+        let missing = (total + repeated).saturating_sub(outcome.received);
+        if missing > allowed_drift(total, fetch.control.allow_drift) {
+            outcome.lacks(missing);
+        }
     }
     if !ended_early {
         warn_of_differences(&outcome, &mut callbacks);

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use super::rows::ProfileRows;
+use super::rows::{ProfileRow, ProfileRows};
 
 /// Returns a number that depends on the ids of a page's records, rejects included, and not on their order: two pages with
 /// the same number hold the same records.
@@ -12,8 +12,7 @@ pub(crate) fn fingerprint(rows: &ProfileRows) -> u64 {
         (is_reject, text).hash(&mut hasher);
         hasher.finish()
     };
-    // A raw record has its id in its text.
-    let ids = rows.iter().map(|row| if row.distinct_id.is_empty() { row.properties } else { row.distinct_id });
+    let ids = rows.iter().map(ProfileRow::identity);
     let rejects = rows.rejects().iter().map(|reject| hash(true, reject.raw.as_ref()));
     ids.map(|id| hash(false, id.as_bytes())).chain(rejects).fold(0, u64::wrapping_add)
 }

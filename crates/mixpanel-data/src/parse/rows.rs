@@ -31,6 +31,13 @@ pub struct ProfileRow<'a> {
     pub last_seen: Option<i64>,
 }
 
+impl<'a> ProfileRow<'a> {
+    /// What tells the record from others: its id, or, where it was kept as it is, its text, which has the id in it.
+    pub(crate) fn identity(self) -> &'a str {
+        if self.distinct_id.is_empty() { self.properties } else { self.distinct_id }
+    }
+}
+
 /// A record that cannot be a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {

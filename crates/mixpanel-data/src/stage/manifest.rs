@@ -45,6 +45,9 @@ pub(crate) struct Manifest {
     /// Why the present session has no more to give, if that is known: then the next process begins from page 0.
     #[serde(default)]
     pub(crate) session_over: Option<Over>,
+    /// Profiles of the present session that came again because pages overlap, as far as a load has found any.
+    #[serde(default)]
+    pub(crate) repeated: u64,
     /// What the run has cost so far. A process that was killed could not add its share.
     pub(crate) cost: Cost,
 }
@@ -137,6 +140,7 @@ impl Manifest {
             loading: None,
             short_pages: Vec::new(),
             session_over: None,
+            repeated: 0,
             cost: Cost::default(),
         }
     }

@@ -12,6 +12,7 @@
 //! `pages` reads the staged pages; `merge` puts rows into a table that others are in; `settle` looks into the file once
 //! more after the commit.
 
+mod announced;
 #[cfg(test)]
 mod complete_tests;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub(super) mod pages;
 #[cfg(test)]
 mod planted_tests;
 mod settle;
+mod spill;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -32,14 +34,13 @@ mod upsert_tests;
 #[cfg(test)]
 mod way_in_tests;
 
-use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use duckdb::Connection;
 
-use super::database::{Access, CommitError, Database, Trust, spill_folder};
+use super::database::{Access, CommitError, Database, Trust};
 use super::digest;
 use super::failure::statement;
 use super::label;
@@ -57,7 +58,9 @@ use crate::limits::{PREFLIGHT_LOCK_WAIT, VECTOR_ROWS};
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::row_sum::RowSum;
 
+pub(crate) use announced::Announced;
 pub(super) use pages::blame;
+use spill::Spill;
 
 /// The name of the table while it is being filled. It is never committed.
 pub(super) const LOADING: &str = "_loading";
@@ -86,6 +89,8 @@ pub(crate) struct LoadRequest<'a> {
     pub(crate) rejects: &'a [PathBuf],
     /// The run that this load ends.
     pub(crate) run: RunRecord,
+    /// What the server announced; `None` if pages are missing, or if whatever came is accepted.
+    pub(crate) announced: Option<Announced>,
     /// Whether a table may be replaced by one that lacks pages.
     pub(crate) missing: MissingPages,
     /// Whether a table that has rows may be replaced by one that has none.
@@ -105,6 +110,8 @@ pub(crate) struct LoadReport {
     pub(crate) rows: u64,
     /// Staged rows that are not, because another with the same id is.
     pub(crate) duplicates: u64,
+    /// Profiles that did not come though the server announced them. 0 if those that are missing are accepted.
+    pub(crate) shortfall: u64,
 }
 
 /// Called while somebody else has the database open, with the error that says who; may end the wait with it.
@@ -116,7 +123,7 @@ pub(crate) type OnLockWait<'a> = dyn FnMut(&Error) -> ControlFlow<()> + 'a;
 ///
 /// # Errors
 /// Nothing went into the table: `DatabaseLocked` after the wait; `DatabaseUnusable`; `TableExists`, `InvalidInput` if
-/// the table has changed since [`preflight`](fn@super::preflight); `Incomplete` if pages are missing from a replacement;
+/// the table has changed since [`preflight`](fn@super::preflight); `Incomplete` if pages or profiles are missing from a replacement;
 /// `DiskFull`; `OutOfMemory`, with what would be enough in the detail `memory_needed`; `Storage` if a page cannot be read; any
 /// of these or `Cancelled` if it was stopped; `Internal` if the pages are not what the run says, or what is in the table is
 /// not what was staged. If even the outcome of the commit cannot be found out, the detail `outcome` is `unknown`, and if
@@ -129,7 +136,7 @@ pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>)
     loop {
         let tuning = Tuning::for_load(request.memory, request.pages, effort);
         let error = match attempt(request, &stage_folder, tuning, on_lock_wait) {
-            Ok(counts) => return Ok(LoadReport { rows: counts.rows, duplicates: counts.duplicates }),
+            Ok(Counts { rows, duplicates, shortfall }) => return Ok(LoadReport { rows, duplicates, shortfall }),
             Err(error) if error.kind() == ErrorKind::OutOfMemory && error.detail("outcome").is_none() => error,
             Err(error) => return Err(error),
         };
@@ -219,8 +226,10 @@ fn fill(connection: &Connection, request: &LoadRequest<'_>) -> Result<(Counts, u
         Plan::Merge(table) => merge::merge(connection, request, table)?,
     };
     let earlier = if loaded.origin == Origin::Made { Earlier::Remove } else { Earlier::Keep };
-    rejects::record(connection, &loaded.table, &request.run, request.rejects, earlier)?;
-    let table_rows = metadata::record(connection, &loaded, request.on_existing, &request.run)?;
+    let mut run = request.run.clone();
+    run.shortfall += loaded.counts.shortfall;
+    rejects::record(connection, &loaded.table, &run, request.rejects, earlier)?;
+    let table_rows = metadata::record(connection, &loaded, request.on_existing, &run)?;
     Ok((loaded.counts, table_rows))
 }
 
@@ -309,7 +318,9 @@ fn appeared(table: &TableName) -> Error {
 fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableName>) -> Result<Loaded> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
     pages::create(connection, pages::Loading::Permanent)?;
-    let Staged { staged, kept } = pages::read(connection, request)?;
+    let staged = pages::read(connection, request)?;
+    let shortfall = announced::check(connection, request, &staged, old.as_ref())?;
+    let Staged { staged, kept } = staged;
     let loading = TableName::listed(LOADING);
     let table = match old {
         Some(old) => {
@@ -325,7 +336,7 @@ fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableNam
     };
     let found = sum_of_table(connection, &table).map_err(fail)?;
     check(request, &format!("table `{table}`"), kept, found)?;
-    let counts = Counts { rows: kept.rows, duplicates: staged - kept.rows };
+    let counts = Counts { rows: kept.rows, duplicates: staged - kept.rows, shortfall };
     Ok(Loaded { table, origin: Origin::Made, counts, digest: digest::to_text(connection, kept).map_err(fail)? })
 }
 
@@ -358,33 +369,4 @@ fn run(connection: &Connection, sql: &str) -> Result<usize, duckdb::Error> {
 
 fn number(connection: &Connection, sql: &str) -> Result<u64, duckdb::Error> {
     connection.query_row(sql, [], |row| row.get(0))
-}
-
-/// The private folder that a load spills into; removed when dropped.
-struct Spill(PathBuf);
-
-impl Spill {
-    fn create(stage_folder: &Path) -> Result<Self> {
-        let folder = spill_folder(stage_folder);
-        // A killed load may have left one, with gigabytes in it.
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("remove what a killed load left in", &folder, error));
-            }
-            _ => {}
-        }
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&folder).map_err(|error| Error::io("create the folder", &folder, error))?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for Spill {
-    fn drop(&mut self) {
-        // What stays behind is removed with the stage.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

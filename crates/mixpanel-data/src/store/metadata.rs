@@ -40,13 +40,15 @@ const CREATE: &str = "
     ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS session_restarts BIGINT;
     ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS short_pages JSON;
     ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS waited_seconds DOUBLE;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS made_table BOOLEAN;";
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS made_table BOOLEAN;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS shortfall BIGINT;";
 
 /// What a load did, as `_fetches` has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) rows: u64,
     pub(super) duplicates: u64,
+    pub(super) shortfall: u64,
 }
 
 /// How the table came by the rows of a load.
@@ -90,17 +92,21 @@ pub(super) fn ensure(connection: &Connection) -> Result<()> {
 /// Looks for a load that is done already.
 pub(super) fn find_load(connection: &Connection, load_id: &str) -> Result<Option<Counts>> {
     let fetches = TableName::listed("_fetches");
-    if !matches!(find(connection, &fetches)?, Target::Table(_))
-        || !column_names(connection, &fetches)?.contains("load_id")
-    {
+    if !matches!(find(connection, &fetches)?, Target::Table(_)) {
         return Ok(None);
     }
-    first_counts(connection, "SELECT rows, duplicates FROM _fetches WHERE load_id = ?", &[load_id])
+    let columns = column_names(connection, &fetches)?;
+    if !columns.contains("load_id") {
+        return Ok(None);
+    }
+    let shortfall = if columns.contains("shortfall") { "shortfall" } else { "NULL" };
+    let sql = format!("SELECT rows, duplicates, {shortfall}::UBIGINT FROM _fetches WHERE load_id = ?");
+    first_counts(connection, &sql, &[load_id])
 }
 
 /// Returns what the run's last load into the table came to.
 pub(super) fn last_counts(connection: &Connection, table: &TableName, run_id: &str) -> Result<Option<Counts>> {
-    let sql = "SELECT rows, duplicates FROM _fetches WHERE run_id = ? AND lower(table_name) = lower(?)
+    let sql = "SELECT rows, duplicates, shortfall FROM _fetches WHERE run_id = ? AND lower(table_name) = lower(?)
                ORDER BY rowid DESC LIMIT 1";
     first_counts(connection, sql, &[run_id, table.as_str()])
 }
@@ -108,7 +114,10 @@ pub(super) fn last_counts(connection: &Connection, table: &TableName, run_id: &s
 fn first_counts(connection: &Connection, sql: &str, values: &[&str]) -> Result<Option<Counts>> {
     let fail = |error| statement("read the table `_fetches`", &error);
     let mut query = connection.prepare(sql).map_err(fail)?;
-    let counts = |row: &duckdb::Row<'_>| Ok(Counts { rows: row.get(0)?, duplicates: row.get(1)? });
+    let counts = |row: &duckdb::Row<'_>| {
+        let shortfall = row.get::<_, Option<u64>>(2)?.unwrap_or(0);
+        Ok(Counts { rows: row.get(0)?, duplicates: row.get(1)?, shortfall })
+    };
     let mut found = query.query_map(duckdb::params_from_iter(values), counts).map_err(fail)?;
     found.next().transpose().map_err(fail)
 }
@@ -146,8 +155,8 @@ pub(super) fn record(
         .execute(
             "INSERT INTO _fetches (run_id, table_name, on_existing, started_at, finished_at, project_id, region, filters,
                  mode, expected_rows, received, rows, duplicates, rejected, page_count, failed_pages, requests, retries,
-                 partial, load_id, session_restarts, short_pages, waited_seconds, made_table)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 partial, load_id, session_restarts, short_pages, waited_seconds, made_table, shortfall)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 run.run_id,
                 loaded.table.as_str(),
@@ -173,6 +182,7 @@ pub(super) fn record(
                 json(&run.short_pages),
                 run.waited_seconds,
                 loaded.origin == Origin::Made,
+                run.shortfall,
             ],
         )
         .map_err(|error| statement("record the run in `_fetches`", &error))?;
@@ -267,7 +277,7 @@ pub(super) fn rehearse(connection: &Connection, table: &TableName, on_existing: 
         let loaded = Loaded {
             table: table.clone(),
             origin: Origin::Changed,
-            counts: Counts { rows: 0, duplicates: 0 },
+            counts: Counts { rows: 0, duplicates: 0, shortfall: 0 },
             digest: String::new(),
         };
         // A run may be loaded more than once.

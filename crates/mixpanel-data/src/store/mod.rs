@@ -43,7 +43,7 @@ mod verify;
 
 pub(crate) use catalog::{drop_tables, sample, table_schema, tables};
 pub(crate) use last_load::{LastLoad, last_load};
-pub(crate) use load::{LoadReport, LoadRequest, OnLockWait, is_loaded, load};
+pub(crate) use load::{Announced, LoadReport, LoadRequest, OnLockWait, is_loaded, load};
 pub(crate) use load_stop::LoadStop;
 pub(crate) use preflight::{Checked, Found, look, preflight};
 pub(crate) use query::{each, rows, scalar};

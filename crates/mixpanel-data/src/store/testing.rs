@@ -173,6 +173,7 @@ impl Fixture {
             rejects: &self.rejects,
             run,
             kind: if self.previous.is_empty() { LoadKind::First } else { LoadKind::Completing },
+            announced: None,
             missing: MissingPages::Fetch,
             allow_empty: false,
             lock_wait: Duration::ZERO,

@@ -1,6 +1,8 @@
 //! Servers whose pages are not what they announced: nothing is lost without a word, and nothing is asked for without end.
 
-use mixpanel_simulator::{PastEnd, SimulatorConfig, TotalMode};
+use std::time::{Duration, Instant};
+
+use mixpanel_simulator::{CopyChange, PastEnd, ProfileCopy, SimulatorConfig, TotalMode};
 use serde_json::Value;
 
 use crate::support::{Home, Run, Simulator};
@@ -184,4 +186,123 @@ fn what_is_on_disk_stays_until_page_0_of_a_new_session_is_here() {
     let home = home.with_server(&healthy);
     let _ = home.run(&["fetch", "resume", "users"]).exits(0);
     assert_eq!((count(&home, "users"), healthy.stats().sessions_made), ("550".to_owned(), 1));
+}
+
+/// Pages of 100 of which each begins with some of the last profiles of the page before, so that the last ones never come.
+fn overlapping(profiles: u64, overlap: u32) -> SimulatorConfig {
+    SimulatorConfig { overlap, ..project() }.with_profiles(profiles)
+}
+
+#[test]
+fn profiles_that_come_twice_do_not_stand_for_others_that_do_not_come() {
+    let full = Simulator::start(project());
+    let simulator = Simulator::start(overlapping(2_500, 20));
+    // 24 boundaries with 20 profiles that the page before has too.
+    for mode in [&[][..], &["--parallel"]] {
+        let (home, run) = fetch(&full, Home::new(), mode);
+        let _ = run.exits(0);
+        let (home, run) = fetch(&simulator, home, &[&["--replace"], mode].concat());
+        let run = run.exits(1).says(&["announced 2500", "480 of them more than once", "480 are missing"]);
+        let run = run.says(&["`users` was left as it was", "--allow-drift"]);
+        assert_eq!(count(&home, "users"), "2500");
+        // What is on disk is accepted only if that is said, and then nothing is requested.
+        let (requests, sessions) = (simulator.stats().requests, simulator.stats().sessions_made);
+        let _ = home.shell(&run.resume_command()).exits(1).says(&["fewer profiles than the server announced"]);
+        assert_eq!(simulator.stats().sessions_made, sessions + 1);
+        assert!(simulator.stats().requests < requests + 30);
+        let requests = simulator.stats().requests;
+        let result = home.shell(&(run.resume_command() + " --allow-drift 20")).exits(0).json();
+        assert_eq!((number(&result, "shortfall"), number(&result, "duplicates")), (0, 480));
+        assert_eq!((count(&home, "users"), simulator.stats().requests), ("2020".to_owned(), requests));
+    }
+}
+
+#[test]
+fn a_table_made_of_overlapping_pages_is_partial_until_a_session_has_all() {
+    for mode in ["--append", "--upsert", ""] {
+        let simulator = Simulator::start(overlapping(550, 20));
+        let modes: Vec<&str> = [mode, "--parallel"].into_iter().filter(|mode| !mode.is_empty()).collect();
+        let (home, run) = fetch(&simulator, Home::new(), &modes);
+        let run = run.exits(1).says(&["announced 550", "100 of them more than once", "100 are missing"]);
+        assert_eq!((number(&run.json(), "shortfall"), count(&home, "users").as_str()), (100, "450"), "{mode}");
+        let partial = "SELECT partial || ',' || shortfall FROM _fetches ORDER BY rowid DESC LIMIT 1";
+        let facts = |home: &Home| home.run(&["query", "sql", "-s", "-f", "plain", partial]).exits(0).stdout;
+        assert!(facts(&home).contains("true,100"), "{}", facts(&home));
+        let healthy = Simulator::start(project().with_profiles(550));
+        let home = home.with_server(&healthy);
+        let run = home.shell(&run.resume_command()).exits(0);
+        assert_eq!((number(&run.json(), "shortfall"), count(&home, "users").as_str()), (0, "550"), "{mode}");
+        assert!(facts(&home).contains("false,0"), "{}", facts(&home));
+    }
+}
+
+#[test]
+fn a_stream_of_overlapping_pages_fails_after_its_last_record() {
+    for more in [&[][..], &["--parallel"], &["--raw", "--parallel"]] {
+        for (overlap, accepted) in [(20, false), (1, false), (0, true)] {
+            let simulator = Simulator::start(overlapping(550, overlap));
+            let (_, run) = fetch(&simulator, Home::new(), &[&["--stdout"], more].concat());
+            let run = run.exits(i32::from(!accepted));
+            assert_eq!(run.stdout.lines().count(), 550);
+            if !accepted {
+                let _ = run.says(&["announced 550", "of them more than once", "--allow-drift"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn two_profiles_with_one_id_are_no_overlap_unless_a_larger_table_would_go() {
+    let copies = (0..30).map(|at| ProfileCopy { from: at * 7, to: 300 + at * 5, change: CopyChange::Identical });
+    let simulator = Simulator::start(SimulatorConfig { copies: copies.collect(), ..project() }.with_profiles(500));
+    let (home, run) = fetch(&simulator, Home::new(), &["--parallel"]);
+    let run = run.exits(0).says(&["30 profiles came more than once"]);
+    assert_eq!((number(&run.json(), "duplicates"), count(&home, "users").as_str()), (30, "470"));
+    let (home, run) = fetch(&simulator, home, &["--parallel", "--replace"]);
+    let _ = run.exits(0).says(&["30 profiles came more than once"]);
+    let full = Simulator::start(project().with_profiles(500));
+    let (home, run) = fetch(&full, home, &["--replace"]);
+    let _ = run.exits(0);
+    let (home, run) = fetch(&simulator, home, &["--parallel", "--replace"]);
+    let _ = run.exits(1).says(&["announced 500", "30 of them more than once", "was left as it was"]);
+    assert_eq!(count(&home, "users"), "500");
+}
+
+#[test]
+fn a_total_that_a_later_page_corrects_counts() {
+    for mode in [&[][..], &["--parallel"]] {
+        // Page 0 says fewer than there are; the pages that follow are fetched all the same.
+        let total = TotalMode::FirstPageOffBy(-2_400);
+        let simulator = Simulator::start(SimulatorConfig { total, ..project() });
+        let (home, run) = fetch(&simulator, Home::new(), mode);
+        let _ = run.exits(0);
+        assert_eq!(count(&home, "users"), "2500", "{mode:?}");
+        // Later pages say that there are more than come.
+        let simulator = Simulator::start(SimulatorConfig { total: TotalMode::DriftPerPage(200), ..project() });
+        let (home, run) = fetch(&simulator, home, &[&["--replace"], mode].concat());
+        let run = run.exits(1).says(&["sent 2500", "are missing", "was left as it was"]);
+        assert_eq!(count(&home, "users"), "2500");
+        let _ = home.shell(&run.resume_command()).exits(1).says(&["was left as it was"]);
+        assert!(simulator.stats().requests < 2 * 25 + 20, "{}", simulator.stats().requests);
+        // A project that grows by one meanwhile is no contradiction.
+        let config = SimulatorConfig { total: TotalMode::DriftPerPage(1), ..project() };
+        let simulator = Simulator::start(config.with_profiles(150));
+        let (_, run) = fetch(&simulator, home, &[&["--replace"], mode].concat());
+        let _ = run.exits(0);
+    }
+}
+
+#[test]
+fn pages_that_nothing_announced_are_not_requested_one_right_after_the_other() {
+    // The server says no total, or one that makes its pages absurdly many.
+    let no_total = SimulatorConfig { page_size: 1, total: TotalMode::Missing, ..project() };
+    let tiny = SimulatorConfig { page_size: 1, declared_page_size: Some(1_000), ..project() };
+    for config in [no_total, tiny] {
+        let simulator = Simulator::start(config.with_profiles(45));
+        let begun = Instant::now();
+        let (home, run) = fetch(&simulator, Home::new(), &["--parallel"]);
+        let _ = run.exits(0);
+        assert!(begun.elapsed() > Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert_eq!(count(&home, "users"), "45");
+    }
 }

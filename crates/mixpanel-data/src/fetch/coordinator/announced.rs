@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
-use crate::limits::{NOTHING_NEW_MAX, PAGES_MAX};
+use crate::limits::{NOTHING_NEW_MAX, PAGES_BEYOND_MAX, PAGES_MAX, PAGES_WARNING, QUERIES_PER_HOUR, UNANNOUNCED_PAUSE};
 
 use super::super::outcome::{Ending, Over};
 use super::super::pages::PageState;
-use super::super::plan::Plan;
+use super::super::plan::{ImpossibleTotal, Plan};
+use super::super::progress::FetchEvent;
 use super::{Coordinator, Extent, PageFacts};
 
 /// Returns how many profiles fewer than `total` are accepted: `percent` of them, and 1 at least unless that is 0.
@@ -88,20 +89,71 @@ impl NothingNew {
 }
 
 impl Coordinator {
-    /// The number of profiles that the server announced.
+    /// The number of profiles that the server announced: what page 0 said, unless a later page said that there are more.
     pub(super) fn announced(&self) -> Option<u64> {
-        self.plan.as_ref().and_then(Plan::total).or(self.announced_late)
+        self.plan.as_ref().and_then(Plan::total).max(self.announced_late)
     }
 
-    /// Some servers say only later how many profiles there are.
+    /// A page may say for the first time how many profiles there are, or contradict page 0. A few more than that said are
+    /// the drift of a live project, and fewer mean nothing: what was announced must come.
     pub(super) fn hear_of_total(&mut self, page: u32, facts: &PageFacts) {
-        if page > 0 && self.plan.as_ref().is_some_and(|plan| plan.total().is_none()) {
-            self.announced_late = self.announced_late.max(facts.total);
+        let (Some(said), Some(plan)) = (facts.total.filter(|_| page > 0), &mut self.plan) else { return };
+        if plan.total().is_none_or(|total| said > total + self.rules.drift_of(total)) {
+            self.announced_late = self.announced_late.max(Some(said));
+            plan.hear_of_total(said);
         }
     }
 
+    /// Notes a page that nothing announced: many of them are not requested one right after the other.
+    pub(super) fn pace(&mut self, page: u32, now: Duration) {
+        if self.plan.as_ref().is_some_and(|plan| plan.is_unannounced(page)) {
+            self.unannounced += 1;
+            if self.unannounced > PAGES_BEYOND_MAX {
+                self.next_unannounced = now + UNANNOUNCED_PAUSE;
+            }
+        }
+    }
+
+    /// Until when a page that nothing announced has to wait.
+    pub(super) fn paced_until(&self, page: u32, now: Duration) -> Option<Duration> {
+        let is_unannounced = self.plan.as_ref().is_some_and(|plan| plan.is_unannounced(page));
+        (is_unannounced && now < self.next_unannounced).then_some(self.next_unannounced)
+    }
+
+    /// Plans from page 0.
+    pub(super) fn make_plan(&mut self, facts: &PageFacts) {
+        let mut plan = match Plan::new(facts.total, facts.page_size, facts.received) {
+            Ok(plan) => plan,
+            Err(ImpossibleTotal(total)) => return self.refuse_total(total, facts),
+        };
+        self.session_id.clone_from(&facts.session_id);
+        self.first_page_records = facts.received;
+        if self.session_id.is_none() {
+            let more_may_follow = plan.probe().is_some() && !plan.covers_total();
+            if plan.pages() > 1 || more_may_follow {
+                let message = "there may be more pages, and the server names no session to ask for them with";
+                self.end(Ending::Fatal(Failure::new(FailureKind::BadReply, message)));
+            }
+            plan.close();
+        }
+        self.tell_plan(&plan);
+        if plan.pages() > PAGES_WARNING {
+            self.events.push_back(FetchEvent::Warning(format!(
+                "{} pages to fetch, and Mixpanel allows {QUERIES_PER_HOUR} queries an hour for a project; pages after the first are reported not to count, but if they do here, the fetch waits when that limit is reached (a larger page size needs fewer pages)",
+                plan.pages()
+            )));
+        }
+        self.plan = Some(plan);
+    }
+
+    pub(super) fn tell_plan(&mut self, plan: &Plan) {
+        let total_pages = plan.total().map(|_| plan.pages());
+        let workers = self.rules.workers;
+        self.events.push_back(FetchEvent::Planned { total_pages, expected_rows: plan.total(), workers });
+    }
+
     /// Ends the fetch after page 0: no project has so many profiles.
-    pub(super) fn refuse_total(&mut self, total: u64, facts: &PageFacts) {
+    fn refuse_total(&mut self, total: u64, facts: &PageFacts) {
         let size = facts.page_size.map_or_else(String::new, |size| format!(" on pages of {size}"));
         let message = format!(
             "the server announced {total} profiles{size} and sent {} on page 0; a fetch has at most {PAGES_MAX} pages",

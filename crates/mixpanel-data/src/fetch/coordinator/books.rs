@@ -72,6 +72,7 @@ impl Coordinator {
         Outcome {
             drift,
             shortfall,
+            repeated: 0,
             session_over: self.session_over(shortfall),
             left_pages: self.left_pages,
             ending: self.ending.clone(),

@@ -18,6 +18,8 @@ pub(crate) struct Earlier {
     pub(crate) staged: Vec<StagedPage>,
     /// Why that session has no more to give, if that is known.
     pub(crate) session_over: Option<Over>,
+    /// Profiles among the staged ones that came again because pages overlap.
+    pub(crate) repeated: u64,
 }
 
 impl Earlier {
@@ -42,7 +44,7 @@ impl Earlier {
     /// Profiles that the server announced and that are not on disk.
     pub(crate) fn missing_profiles(&self) -> u64 {
         let announced = self.session.as_ref().and_then(|session| session.total);
-        announced.map_or(0, |announced| announced.saturating_sub(self.received()))
+        announced.map_or(0, |announced| announced.saturating_sub(self.received() - self.repeated.min(self.received())))
     }
 }
 

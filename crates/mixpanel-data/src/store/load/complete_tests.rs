@@ -1,3 +1,5 @@
+use std::fs;
+
 use crate::store::testing::{Fixture, Row};
 use crate::store::{drop_tables, preflight, tables, verify};
 
@@ -15,7 +17,7 @@ fn rows(fixture: &Fixture) -> Vec<String> {
 }
 
 fn report(rows: u64, duplicates: u64) -> LoadReport {
-    LoadReport { rows, duplicates }
+    LoadReport { rows, duplicates, shortfall: 0 }
 }
 
 fn is_partial(fixture: &Fixture) -> bool {

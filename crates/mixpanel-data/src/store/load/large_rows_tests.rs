@@ -55,7 +55,7 @@ fn a_load_that_runs_out_of_memory_is_begun_again() {
     let sizes: Vec<_> = (0..24).map(|page| if page % 3 == 0 { (10, 100) } else { (60, 60 << 10) }).collect();
     let rows = stage(&mut fixture, &sizes);
     let report = load_with(&fixture, *MEMORY_RANGE.start(), OnExisting::Fail).unwrap();
-    assert_eq!(report, LoadReport { rows, duplicates: 0 });
+    assert_eq!(report, LoadReport { rows, duplicates: 0, shortfall: 0 });
     assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
 }
 
@@ -72,8 +72,8 @@ fn the_memory_that_is_named_is_enough() {
     let needed: u64 = needed.strip_suffix("MB").unwrap().parse().unwrap();
     assert!((300..=500).contains(&needed), "{needed}");
     let report = load_with(&fixture, needed * 1_000_000, OnExisting::Fail).unwrap();
-    assert_eq!(report, LoadReport { rows, duplicates: 0 });
+    assert_eq!(report, LoadReport { rows, duplicates: 0, shortfall: 0 });
     let report = load_with(&fixture, needed * 1_000_000, OnExisting::Upsert).unwrap();
-    assert_eq!(report, LoadReport { rows, duplicates: 0 });
+    assert_eq!(report, LoadReport { rows, duplicates: 0, shortfall: 0 });
     assert!(needed * 1_000_000 > MEMORY_DEFAULT / 2);
 }

@@ -11,7 +11,7 @@
 use duckdb::Connection;
 
 use super::pages::{self, FIND_DUPLICATES, Loading};
-use super::{LoadRequest, Staged, check, number, run, sum_of_table};
+use super::{LoadRequest, Staged, announced, check, number, run, sum_of_table};
 use crate::error::Result;
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::profile_query::OnExisting;
@@ -29,7 +29,9 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: T
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
     let count = || number(connection, &format!("SELECT count(*) FROM {}", table.quoted())).map_err(fail);
     pages::create(connection, Loading::Temporary)?;
-    let Staged { staged, kept } = pages::read(connection, request)?;
+    let staged = pages::read(connection, request)?;
+    let shortfall = announced::check(connection, request, &staged, None)?;
+    let Staged { staged, kept } = staged;
     let (earlier, kept) = match request.kind {
         LoadKind::First => (Earlier::NONE, kept),
         LoadKind::Completing => {
@@ -58,7 +60,7 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: T
     };
     drop_helpers(connection).map_err(fail)?;
     let rows = earlier.rows + added.rows - earlier.replaced;
-    let counts = Counts { rows, duplicates: staged - rows };
+    let counts = Counts { rows, duplicates: staged - rows, shortfall };
     let digest = digest::to_text(connection, sum).map_err(fail)?;
     Ok(Loaded { table, origin: Origin::Changed, counts, digest })
 }

@@ -1,0 +1,40 @@
+//! Where a load spills what does not fit into memory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::store::database::spill_folder;
+
+/// The private folder that a load spills into; removed when dropped.
+pub(super) struct Spill(PathBuf);
+
+impl Spill {
+    /// Makes it, in the place of what a killed load left.
+    ///
+    /// # Errors
+    /// `Storage` or `DiskFull`.
+    pub(super) fn create(stage_folder: &Path) -> Result<Self> {
+        let folder = spill_folder(stage_folder);
+        // There may be gigabytes in it.
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove what a killed load left in", &folder, error));
+            }
+            _ => {}
+        }
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&folder).map_err(|error| Error::io("create the folder", &folder, error))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Spill {
+    fn drop(&mut self) {
+        // What stays behind is removed with the stage.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
