@@ -12,6 +12,7 @@ use crate::credentials::Secret;
 use crate::limits::ERROR_JUDGED_CHARS;
 
 use super::body::excerpt;
+use decode::Decoded;
 use needles::Needles;
 
 mod binary;
@@ -27,7 +28,7 @@ const WITHHELD: &str = "(its text is not shown, because it may hold the credenti
 /// How often encodings may be nested.
 const DEPTH_MAX: u32 = 6;
 /// Bytes of decoded texts that are decoded again; a text of which there are more is not shown.
-const DECODED_BYTES_MAX: usize = 96 << 10;
+const DECODED_BYTES_MAX: usize = 32 << 10;
 
 /// Knows what is secret.
 #[derive(Clone)]
@@ -69,16 +70,16 @@ impl Redactor {
             if needles.are_in(&text) {
                 return true;
             }
+            if depth == DEPTH_MAX {
+                continue;
+            }
             bytes += text.len();
             if bytes > DECODED_BYTES_MAX {
                 return true;
             }
-            if depth == DEPTH_MAX {
-                continue;
-            }
-            for decoded in decode::all(&text, needles.length_min()) {
-                if seen.insert(decoded.clone()) {
-                    open.push_back((decoded, depth + 1));
+            for Decoded { text, is_final } in decode::all(&text, needles.length_min()) {
+                if seen.insert(text.clone()) {
+                    open.push_back((text, if is_final { DEPTH_MAX } else { depth + 1 }));
                 }
             }
         }

@@ -234,6 +234,8 @@ fn no_unknown_encoding_is_shown() {
         SECRET.bytes().map(|byte| char::from_u32(0x3400 + 17 * u32::from(byte)).unwrap()).collect(),
         SECRET.chars().flat_map(|c| [c, 'x']).collect(),
         SECRET.chars().flat_map(|c| ['0', c]).collect(),
+        SECRET.bytes().map(|byte| format!("{byte:08b} ").replace('0', "no ").replace('1', "yes ")).collect(),
+        SECRET.bytes().map(|byte| char::from_u32(0x4e00 + u32::from(byte)).unwrap()).collect(),
         of_morse.join(" "),
         of_key,
     ] {

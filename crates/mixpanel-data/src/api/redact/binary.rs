@@ -1,5 +1,7 @@
 //! Undoes what writes bytes in few characters: in bases of 2 to 85, and as lists of numbers.
 
+use std::sync::LazyLock;
+
 /// Shorter runs hold too little.
 const RUN_CHARS_MIN: usize = 8;
 /// Longer numbers do not fit; nor are they shown.
@@ -15,6 +17,8 @@ const OF_BITS: [(&[u8], u32); 5] = [
     (b"ybndrfg8ejkmcpqxot1uwisza345h769", 5),
     (b"0123456789abcdef", 4),
 ];
+/// Six bits each, as `uuencode` has them.
+const UU: &[u8] = b" !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_";
 const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// Five digits of these are four bytes. The first one is that of Ascii85, `!` to `u`.
 const OF_85: [&[u8]; 3] = [
@@ -31,42 +35,58 @@ const OF_NUMBERS: [&[u8]; 5] = [
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
 ];
 
+/// The values of bytes as digits.
+struct Tables {
+    of_bits: [Table; 5],
+    of_64: [Table; 3],
+    of_85: [Table; 3],
+    of_numbers: [Table; 5],
+}
+
+type Table = [u8; 256];
+
+static TABLES: LazyLock<Tables> = LazyLock::new(|| {
+    let mut of_64 = table(BASE64, false);
+    (of_64[usize::from(b'-')], of_64[usize::from(b'_')]) = (62, 63);
+    Tables {
+        of_bits: OF_BITS.map(|(digits, _)| table(digits, true)),
+        // A dash or a slash may as well be what stands beside it.
+        of_64: [of_64, table(&BASE64[..62], false), table(UU, false)],
+        of_85: OF_85.map(|digits| table(digits, false)),
+        of_numbers: OF_NUMBERS.map(|digits| table(digits, digits.len() == 36)),
+    }
+});
+
 /// No digit.
 const NONE: u8 = 0xff;
 
 /// Reads all that may be bytes in some base, from wherever a group of digits may begin.
 pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
+    let tables = &*TABLES;
     let mut found = Vec::new();
-    for (digits, bits) in OF_BITS {
-        let table = table(digits, true);
-        for run in runs(text, &table) {
+    for (table, (_, bits)) in tables.of_bits.iter().zip(OF_BITS) {
+        for run in runs(text, table) {
             found.extend((0..8).map(|start| of_bits(&run, start, bits)));
         }
     }
     // With colons and the like between the pairs.
-    let table_of_hex = table(OF_BITS[4].0, true);
     let plain: Vec<u8> =
         text.iter().copied().filter(|byte| !matches!(byte, b':' | b'-' | b';' | b'.' | b'_')).collect();
     if plain.len() != text.len() {
-        for run in runs(&plain, &table_of_hex) {
+        for run in runs(&plain, &tables.of_bits[4]) {
             found.extend((0..2).map(|start| of_bits(&run, start, 4)));
         }
     }
-    let mut of_64 = table(BASE64, false);
-    // A dash or a slash may as well be what stands beside it.
-    let letters = table(&BASE64[..62], false);
-    (of_64[usize::from(b'-')], of_64[usize::from(b'_')]) = (62, 63);
-    for run in runs(text, &of_64).into_iter().chain(runs(text, &letters)) {
+    for run in tables.of_64.iter().flat_map(|table| runs(text, table)) {
         found.extend((0..4).map(|start| of_bits(&run, start, 6)));
     }
-    for digits in OF_85 {
-        for run in runs(text, &table(digits, false)) {
+    for table in &tables.of_85 {
+        for run in runs(text, table) {
             found.extend((0..5).map(|start| of_85(&run[start..])));
         }
     }
-    for digits in OF_NUMBERS {
-        let table = table(digits, digits.len() == 36);
-        for run in runs(text, &table).into_iter().filter(|run| run.len() <= NUMBER_CHARS_MAX) {
+    for (table, digits) in tables.of_numbers.iter().zip(OF_NUMBERS) {
+        for run in runs(text, table).into_iter().filter(|run| run.len() <= NUMBER_CHARS_MAX) {
             found.extend(of_number(&run, digits.len()));
         }
     }
@@ -75,7 +95,7 @@ pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// Returns the value of each byte as a digit.
-fn table(digits: &[u8], any_case: bool) -> [u8; 256] {
+fn table(digits: &[u8], any_case: bool) -> Table {
     let mut table = [NONE; 256];
     for (value, digit) in (0..).zip(digits) {
         table[usize::from(*digit)] = value;
@@ -88,7 +108,7 @@ fn table(digits: &[u8], any_case: bool) -> [u8; 256] {
 }
 
 /// Returns the values of digits that stand in a row.
-fn runs(text: &[u8], table: &[u8; 256]) -> Vec<Vec<u8>> {
+fn runs(text: &[u8], table: &Table) -> Vec<Vec<u8>> {
     text.split(|byte| table[usize::from(*byte)] == NONE)
         .filter(|run| run.len() >= RUN_CHARS_MIN)
         .map(|run| run.iter().map(|byte| table[usize::from(*byte)]).collect())

@@ -10,20 +10,35 @@ use super::{binary, escapes, fold};
 const INFLATED_BYTES_MAX: u64 = 4 << 10;
 /// A shorter row of characters in what is decoded is noise, whatever is looked for.
 const ROW_CHARS_MIN: usize = 4;
+/// What has no longer row is not decoded again: six characters of a secret take as many in any encoding.
+const ROW_AGAIN_MIN: usize = 8;
+
+/// What a text may stand for.
+pub(super) struct Decoded {
+    pub(super) text: Vec<u8>,
+    /// It is too short, or too much like noise, to be decoded again.
+    pub(super) is_final: bool,
+}
 
 /// Undoes each encoding that the text may be in, by itself. Of what is decoded, as many characters in a row must be
 /// printable: else it is noise.
-pub(super) fn all(text: &[u8], row_min: usize) -> Vec<Vec<u8>> {
+pub(super) fn all(text: &[u8], row_min: usize) -> Vec<Decoded> {
     let mut found = escapes::all(text);
     found.push(text.iter().copied().filter(|byte| !is_filler(*byte)).collect());
-    found.extend(spelled(text));
-    found.retain(|decoded| decoded != text && !decoded.is_empty());
+    let mut found: Vec<Decoded> = found.into_iter().map(|text| Decoded { text, is_final: false }).collect();
+    found.extend(spelled(text).into_iter().map(|text| Decoded { text, is_final: true }));
+    found.retain(|decoded| decoded.text != text && !decoded.text.is_empty());
     let row_min = row_min.max(ROW_CHARS_MIN);
-    for bytes in binary::all(text) {
+    for bytes in binary::all(text).into_iter().chain(wide(text)) {
         let inflated = inflated(&bytes);
         // Text in two or four bytes a character.
         let bytes: Vec<u8> = bytes.into_iter().filter(|byte| *byte != 0).collect();
-        found.extend([inflated, Some(bytes)].into_iter().flatten().filter(|bytes| has_row(bytes, row_min)));
+        for text in [inflated, Some(bytes)].into_iter().flatten() {
+            let row = longest_row(&text);
+            if row >= row_min {
+                found.push(Decoded { text, is_final: row < ROW_AGAIN_MIN });
+            }
+        }
     }
     found
 }
@@ -48,8 +63,25 @@ fn spelled(text: &[u8]) -> Vec<Vec<u8>> {
     [single(&words), single(&chunks), first(&words), last(&words)].map(String::into_bytes).to_vec()
 }
 
+/// Reads characters beyond ASCII as the bytes of their numbers, or as the last of these with something added to it.
+#[expect(clippy::cast_possible_truncation, reason = "the last bits are meant")]
+fn wide(text: &[u8]) -> Vec<Vec<u8>> {
+    if text.is_ascii() {
+        return Vec::new();
+    }
+    let text = String::from_utf8_lossy(text);
+    let units = || text.encode_utf16();
+    let low = |bits: u32| text.chars().map(|c| (u32::from(c) & bits) as u8).collect();
+    vec![
+        units().flat_map(u16::to_be_bytes).collect(),
+        units().flat_map(u16::to_le_bytes).collect(),
+        low(0xff),
+        low(0x7f),
+    ]
+}
+
 /// Reads the name of a digit.
-fn digit_of(word: &str) -> Option<&'static str> {
+pub(super) fn digit_of(word: &str) -> Option<&'static str> {
     const NAMES: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
     const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
     let digit = NAMES
@@ -72,11 +104,8 @@ fn inflated(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// Says whether there is anything but noise in it.
-fn has_row(bytes: &[u8], length: usize) -> bool {
-    let mut row = 0;
-    bytes.iter().any(|byte| {
-        row = if byte.is_ascii_graphic() || *byte == b' ' { row + 1 } else { 0 };
-        row >= length
-    })
+/// Returns how many printable characters stand in a row.
+fn longest_row(bytes: &[u8]) -> usize {
+    let is_noise = |byte: &u8| !byte.is_ascii_graphic() && *byte != b' ';
+    bytes.split(is_noise).map(<[u8]>::len).max().unwrap_or_default()
 }

@@ -5,9 +5,12 @@
 
 use std::ops::Range;
 
+use super::decode::digit_of;
 use super::fold::is_mark;
 use super::words::{Word, judge};
 
+/// A word that stands there again so soon may be a digit.
+const WORDS_APART: usize = 3;
 /// What stands for what is left out.
 const LEFT_OUT: &str = "[not shown]";
 /// Pieces in a row that weigh as much are left out.
@@ -24,6 +27,7 @@ const SHAPE: usize = 5;
 struct Piece {
     range: Range<usize>,
     weight: usize,
+    is_word: bool,
 }
 
 /// Returns the text with a remark instead of each part that may hold something else than words.
@@ -41,7 +45,7 @@ pub(super) fn masked(text: &str) -> String {
 
 /// Returns what is between the words, wherever it is: a secret may have been split.
 pub(super) fn odd_words(text: &str) -> String {
-    pieces(text).into_iter().filter(|piece| piece.weight > 0).map(|piece| &text[piece.range]).collect()
+    pieces(text).into_iter().filter(|piece| !piece.is_word).map(|piece| &text[piece.range]).collect()
 }
 
 /// Finds rows of pieces that weigh too much.
@@ -73,6 +77,7 @@ fn doubtful(pieces: &[Piece]) -> Vec<Range<usize>> {
 /// Cuts a text into pieces; what may stand between words is none.
 fn pieces(text: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();
+    let mut words: Vec<String> = Vec::new();
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
         let rest = &text[at..];
@@ -89,7 +94,11 @@ fn pieces(text: &str) -> Vec<Piece> {
         } else {
             (c.len_utf8(), (!is_usual_sign(c)).then_some(SIGN))
         };
-        pieces.extend(weight.map(|weight| Piece { range: at..at + length, weight }));
+        if let Some(weight) = weight {
+            let (range, is_word) = (at..at + length, weight == 0);
+            let weight = if is_word { weight_of_word(&rest[..length], &mut words) } else { weight };
+            pieces.push(Piece { range, weight, is_word });
+        }
         at += length;
     }
     pieces
@@ -162,6 +171,17 @@ fn has_form(text: &[u8], form: &str) -> bool {
         form => *byte == form,
     };
     text.len() >= form.len() && text.iter().zip(form.bytes()).all(fits)
+}
+
+/// Weighs a word after the last ones: words can be digits, such as those that are called so, or `yes` and `no`.
+fn weight_of_word(word: &str, last: &mut Vec<String>) -> usize {
+    let word = word.to_lowercase();
+    let is_digit = digit_of(&word).is_some() || last.contains(&word);
+    if last.len() == WORDS_APART {
+        last.remove(0);
+    }
+    last.push(word);
+    if is_digit { SIGN } else { 0 }
 }
 
 /// Weighs letters and digits that stand together.

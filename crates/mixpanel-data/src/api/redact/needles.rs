@@ -86,6 +86,9 @@ impl Needles {
         insert(&mut self.compact, &folded(moved.as_bytes()).compact);
         let texts = [(&mut self.letters, letters), (&mut self.compact, compact)];
         for (groups, text) in texts.into_iter().filter(|(_, text)| text.len() >= CIPHER_CHARS_MIN) {
+            for start in [0, 1] {
+                insert(groups, &in_swapped_pairs(&text, start));
+            }
             let mut add = |cipher: &dyn Fn(char) -> char| {
                 insert(groups, &text.iter().map(|c| cipher(*c)).collect::<Vec<_>>());
             };
@@ -149,6 +152,12 @@ impl Parts {
 fn place(key: u128) -> (usize, u64) {
     let mixed = (key as u64 ^ (key >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - TABLE_BITS);
     ((mixed >> 6) as usize, 1 << (mixed & 63))
+}
+
+/// Swaps the bytes of 16-bit numbers, as `hexdump` does.
+fn in_swapped_pairs(text: &[char], start: usize) -> Vec<char> {
+    let (before, pairs) = text.split_at(start);
+    before.iter().copied().chain(pairs.chunks(2).flat_map(|pair| pair.iter().rev().copied())).collect()
 }
 
 /// Moves a letter and a digit along their alphabets.
