@@ -1,6 +1,6 @@
 //! Tells words from other letters, without a dictionary.
 
-/// Words of up to four letters that messages have, and one that is unlike a word.
+/// Words of up to four letters that messages have, and a few that are unlike words.
 const SHORT: &str = "\
 a i ad ai am an as at be by cc cd co db de dc do eg en et eu ex fr go gb hc he hi hr ie id if in ip is it jp kb la le mb md \
 me mp ms mr my na no nt of ok on or os pc pm re ru sa sh so sp st tb tb to tv uk un up us utc ux vm vs we ws \
@@ -26,7 +26,7 @@ pure push quit race rank rate read real redo rest ring role root rows rule runs 
 self send sent show shut side sign site size skip slow snap soap some soon sort span spec ssl step stop such sure swap \
 sync tags tail take talk task team tell temp term test text than that them then they this thus tick till time tiny \
 todo told took tool total true turn type undo unit unix upon url used user uses utc uuid view void wait walk want warn \
-ways week well went were west what when whom wide wifi will wire wish with word work wrap https xss year yaml your zero";
+ways week well went were west what when whom wide wifi will wire wish with word work wrap cert https localhost xss year yaml your zero";
 
 /// Letters that do not follow a letter in English and its relatives, but in some rare words, from `a` on.
 const NOT_AFTER: [&str; 26] = [
@@ -76,7 +76,7 @@ pub(super) fn judge(letters: &str) -> Word {
     if letters.len() < 2 {
         return Word::Unknown;
     }
-    if letters.len() <= 5 && SHORT.split_ascii_whitespace().any(|word| word == letters) {
+    if letters.len() <= 9 && SHORT.split_ascii_whitespace().any(|word| word == letters) {
         return Word::Sure;
     }
     if !can_be_said(letters.as_bytes()) {
