@@ -31,6 +31,15 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Quotes what was given for a public part of credentials, unless it is long enough to be the secret in the wrong place.
+fn shown(text: &str) -> String {
+    const CHARS_MAX: usize = 12;
+    match text.chars().count() {
+        0..=CHARS_MAX => format!("`{}`", text.escape_debug()),
+        count => format!("(a text of {count} characters)"),
+    }
+}
+
 /// The data residency of a project, which decides the host (API facts 1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -81,7 +90,7 @@ impl FromStr for Region {
             "us" => Ok(Self::Us),
             "eu" => Ok(Self::Eu),
             "in" => Ok(Self::In),
-            _ => Err(Error::invalid(format!("unknown region `{}`: use us, eu or in", text.escape_debug()))),
+            _ => Err(Error::invalid(format!("unknown region {}: use us, eu or in", shown(text)))),
         }
     }
 }
@@ -100,8 +109,8 @@ impl ProjectId {
         if (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok(Self(text));
         }
-        let shown = text.escape_debug();
-        Err(Error::invalid(format!("`{shown}` is not a project id: it is the number in the project's settings")))
+        let shown = shown(&text);
+        Err(Error::invalid(format!("{shown} is not a project id: it is the number in the project's settings")))
     }
 
     /// Returns the digits.

@@ -106,6 +106,9 @@ pub const JSON_DEPTH_MAX: usize = 128;
 /// Bytes kept of a reply that is not a page, for classification and the error message.
 pub const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 
+/// Characters of a server's error text that are searched for secrets before the beginning of it is shown.
+pub const ERROR_JUDGED_CHARS: usize = 1024;
+
 /// Characters of a server's error text that are shown.
 pub const ERROR_EXCERPT_CHARS: usize = 300;
 

@@ -45,7 +45,9 @@ impl Route<'_> {
             let message = format!("cannot connect to {}{}: {cause}", self.host, self.through());
             return Failure::new(FailureKind::Untrusted, message).with_fault(fault);
         }
-        let cause = causes.last().map_or("no further cause is known", String::as_str);
+        // HTTP/2 lets a server say why it closes a connection.
+        let cause = causes.last().map(|cause| self.redactor.quote(cause));
+        let cause = cause.unwrap_or_else(|| "no further cause is known".to_owned());
         let host = self.host;
         let through = self.through();
         if error.is_connect() {
@@ -99,7 +101,7 @@ impl Route<'_> {
     async fn blame_proxy(&self, proxy: &Proxy, causes: &[String]) -> Option<Failure> {
         let at = causes.iter().position(|cause| cause.starts_with(TUNNEL) || cause.starts_with(SOCKS))?;
         let said = causes[at].trim_start_matches(TUNNEL).trim_start_matches(SOCKS);
-        let innermost = causes.last().filter(|_| at + 1 < causes.len());
+        let innermost = causes.last().filter(|_| at + 1 < causes.len()).map(|cause| self.redactor.quote(cause));
         let down = |cause: &str| self.proxy_failure(FailureKind::Unreachable, Fault::Proxy, cause);
         Some(match said {
             "failed to create underlying connection" => match innermost {
@@ -128,8 +130,8 @@ impl Route<'_> {
                 "the proxy does not allow a connection to this host",
             ),
             said => match innermost {
-                Some(cause) => down(&format!("the proxy failed: {said}: {cause}")),
-                None => down(&format!("the proxy failed: {said}")),
+                Some(cause) => down(&format!("the proxy failed: {}: {cause}", self.redactor.quote(said))),
+                None => down(&format!("the proxy failed: {}", self.redactor.quote(said))),
             },
         })
     }

@@ -1,260 +1,111 @@
-//! The usual codings of text, undone wherever something looks like them. What does not is left as it is.
+//! The usual encodings of text, undone wherever something looks like them.
 
-use base64::Engine as _;
-use base64::alphabet::STANDARD;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use std::io::Read as _;
 
-/// Takes Base64 without padding, and whatever the last bits are.
-const LENIENT: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-/// Shorter runs are words.
-const BASE64_CHARS_MIN: usize = 8;
-/// Of what is decoded, as many characters in a row must be printable: else it is noise.
-const PRINTABLE_MIN: usize = 4;
-/// Names of characters in HTML that stand in secrets, their encodings, and between them.
-const ENTITIES: [(&str, &str); 36] = [
-    ("amp", "&"),
-    ("lt", "<"),
-    ("gt", ">"),
-    ("quot", "\""),
-    ("apos", "'"),
-    ("plus", "+"),
-    ("sol", "/"),
-    ("equals", "="),
-    ("colon", ":"),
-    ("semi", ";"),
-    ("comma", ","),
-    ("period", "."),
-    ("num", "#"),
-    ("excl", "!"),
-    ("dollar", "$"),
-    ("percnt", "%"),
-    ("lpar", "("),
-    ("rpar", ")"),
-    ("ast", "*"),
-    ("midast", "*"),
-    ("commat", "@"),
-    ("quest", "?"),
-    ("lsqb", "["),
-    ("lbrack", "["),
-    ("rsqb", "]"),
-    ("rbrack", "]"),
-    ("bsol", "\\"),
-    ("Hat", "^"),
-    ("lowbar", "_"),
-    ("grave", "`"),
-    ("lcub", "{"),
-    ("rcub", "}"),
-    ("verbar", "|"),
-    ("vert", "|"),
-    ("hyphen", "-"),
-    ("nbsp", " "),
-];
+use flate2::read::{GzDecoder, ZlibDecoder};
 
-/// Undoes each coding that the text may be in, by itself.
-pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
-    let mut found = vec![unescaped(text, percent), unescaped(text, html), unescaped(text, backslash)];
-    found.push(unescaped(text, quoted_printable));
-    found.push(text.iter().copied().filter(|byte| !is_blank(*byte)).collect());
+use super::{binary, escapes, fold};
+
+/// Bytes of an inflated text that are looked at.
+const INFLATED_BYTES_MAX: u64 = 4 << 10;
+/// A shorter row of characters in what is decoded is noise, whatever is looked for.
+const ROW_CHARS_MIN: usize = 4;
+/// What has no longer row is not decoded again: six characters of a secret take as many in any encoding.
+const ROW_AGAIN_MIN: usize = 8;
+
+/// What a text may stand for.
+pub(super) struct Decoded {
+    pub(super) text: Vec<u8>,
+    /// It is too short, or too much like noise, to be decoded again.
+    pub(super) is_final: bool,
+}
+
+/// Undoes each encoding that the text may be in, by itself. Of what is decoded, as many characters in a row must be
+/// printable: else it is noise.
+pub(super) fn all(text: &[u8], row_min: usize) -> Vec<Decoded> {
+    let mut found = escapes::all(text);
     found.push(text.iter().copied().filter(|byte| !is_filler(*byte)).collect());
-    found.extend(hexadecimal(text));
-    found.extend(numbers(text));
-    found.extend(base64(text));
-    found.retain(|decoded| decoded != text && !decoded.is_empty());
+    let mut found: Vec<Decoded> = found.into_iter().map(|text| Decoded { text, is_final: false }).collect();
+    found.extend(spelled(text).into_iter().map(|text| Decoded { text, is_final: true }));
+    found.retain(|decoded| decoded.text != text && !decoded.text.is_empty());
+    let row_min = row_min.max(ROW_CHARS_MIN);
+    for bytes in binary::all(text).into_iter().chain(wide(text)) {
+        let inflated = inflated(&bytes);
+        // Text in two or four bytes a character.
+        let bytes: Vec<u8> = bytes.into_iter().filter(|byte| *byte != 0).collect();
+        for text in [inflated, Some(bytes)].into_iter().flatten() {
+            let row = longest_row(&text);
+            if row >= row_min {
+                found.push(Decoded { text, is_final: row < ROW_AGAIN_MIN });
+            }
+        }
+    }
     found
 }
 
-/// Returns the letters and digits of ASCII in lower case.
-pub(super) fn letters(text: &[u8]) -> Vec<u8> {
-    text.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect()
-}
-
-/// Writes a text as it stands in a URL.
-pub(super) fn percent_encoded(text: &str) -> String {
-    const KEPT: percent_encoding::AsciiSet =
-        percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-    percent_encoding::utf8_percent_encode(text, &KEPT).to_string()
-}
-
-/// Blanks and control characters may stand between the parts of something that was split.
-fn is_blank(byte: u8) -> bool {
-    byte.is_ascii_whitespace() || byte.is_ascii_control()
-}
-
-/// What else may, with the quotation marks of code.
+/// What may stand between the parts of something that was split: blanks, and the quotation marks of code.
 fn is_filler(byte: u8) -> bool {
-    is_blank(byte) || matches!(byte, b'"' | b'\'' | b',' | b'`' | b'\\')
+    byte.is_ascii_whitespace() || byte.is_ascii_control() || matches!(byte, b'"' | b'\'' | b',' | b'`' | b'\\')
 }
 
-/// Replaces what `read` recognises at the beginning of a rest of the text, and says how long it was.
-fn unescaped(text: &[u8], read: impl Fn(&[u8]) -> Option<(usize, Vec<u8>)>) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(first) = rest.first() {
-        match read(rest) {
-            Some((length, bytes)) => {
-                decoded.extend(bytes);
-                rest = &rest[length..];
-            }
-            None => {
-                decoded.push(*first);
-                rest = &rest[1..];
-            }
-        }
-    }
-    decoded
-}
-
-fn digit(byte: u8) -> Option<u32> {
-    char::from(byte).to_digit(16)
-}
-
-/// Reads a number in this base from the beginning; returns it and its length.
-fn number(text: &[u8], base: u32, length_max: usize) -> Option<(u32, usize)> {
-    let digits = text.iter().take(length_max).take_while(|byte| char::from(**byte).is_digit(base)).count();
-    let text = std::str::from_utf8(&text[..digits]).ok().filter(|text| !text.is_empty())?;
-    Some((u32::from_str_radix(text, base).ok()?, digits))
-}
-
-/// Code points below 256 may be bytes that were taken for characters, but those of ASCII are both.
-fn utf8(code: u32) -> Option<Vec<u8>> {
-    char::from_u32(code).map(|c| c.to_string().into_bytes())
-}
-
-/// `%41`, and `%u0041`.
-fn percent(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
-    match rest {
-        [b'%', b'u' | b'U', digits @ ..] => {
-            let (code, length) = number(digits, 16, 4)?;
-            (length == 4).then_some(())?;
-            Some((6, utf8(code)?))
-        }
-        [b'%', high, low, ..] => Some((3, vec![u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?])),
-        _ => None,
-    }
-}
-
-/// `=41`, and a line that goes on.
-fn quoted_printable(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
-    match rest {
-        [b'=', b'\r', b'\n', ..] => Some((3, Vec::new())),
-        [b'=', b'\n' | b' ', ..] => Some((2, Vec::new())),
-        [b'=', high, low, ..] => Some((3, vec![u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?])),
-        _ => None,
-    }
-}
-
-/// `&amp;`, `&#65;`, `&#x41;`, also without the semicolon.
-fn html(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
-    let [b'&', body @ ..] = rest else { return None };
-    let (length, bytes) = match body {
-        [b'#', b'x' | b'X', digits @ ..] => {
-            let (code, length) = number(digits, 16, 8)?;
-            (length + 3, utf8(code)?)
-        }
-        [b'#', digits @ ..] => {
-            let (code, length) = number(digits, 10, 8)?;
-            (length + 2, utf8(code)?)
-        }
-        _ => {
-            let is_named = |(name, _): &&(&str, &str)| {
-                body.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
-            };
-            let (name, character) = ENTITIES.iter().find(is_named)?;
-            (name.len() + 1, character.as_bytes().to_vec())
-        }
+/// What a text spells: with its single characters, with the beginnings of its words and lines, and with their ends.
+fn spelled(text: &[u8]) -> Vec<Vec<u8>> {
+    let text = String::from_utf8_lossy(text);
+    let seen: String = text.chars().filter(|c| c.is_whitespace() || !fold::is_invisible(*c)).collect();
+    let words: Vec<&str> = seen.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let chunks: Vec<&str> = seen.split_whitespace().collect();
+    let single =
+        |words: &[&str]| -> String { words.iter().filter(|word| word.chars().nth(1).is_none()).copied().collect() };
+    let first = |words: &[&str]| -> String {
+        words.iter().map(|word| digit_of(word).unwrap_or(*word)).filter_map(|word| word.chars().next()).collect()
     };
-    Some((length + usize::from(rest.get(length) == Some(&b';')), bytes))
+    let last = |words: &[&str]| -> String { words.iter().filter_map(|word| word.chars().next_back()).collect() };
+    [single(&words), single(&chunks), first(&words), last(&words)].map(String::into_bytes).to_vec()
 }
 
-/// `\u0041`, `\u{41}`, `\U00000041`, `\x41`, `\101`, `\n`, `\/`.
-fn backslash(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
-    let [b'\\', kind, body @ ..] = rest else { return None };
-    match (kind, body) {
-        (b'u' | b'x', [b'{', digits @ ..]) => {
-            let (code, length) = number(digits, 16, 8)?;
-            (digits.get(length) == Some(&b'}')).then_some(())?;
-            Some((length + 4, utf8(code)?))
-        }
-        (b'u', digits) => fixed(digits, 16, 4),
-        (b'U', digits) => fixed(digits, 16, 8),
-        (b'x', digits) => fixed(digits, 16, 2),
-        (b'0'..=b'7', _) => number(&rest[1..], 8, 3).and_then(|(code, length)| Some((length + 1, utf8(code)?))),
-        (b'n' | b'r' | b't' | b'b' | b'f', _) => Some((2, Vec::new())),
-        (other, _) => Some((2, vec![*other])),
+/// Reads characters beyond ASCII as the bytes of their numbers, or as the last of these with something added to it.
+#[expect(clippy::cast_possible_truncation, reason = "the last bits are meant")]
+fn wide(text: &[u8]) -> Vec<Vec<u8>> {
+    if text.is_ascii() {
+        return Vec::new();
     }
+    let text = String::from_utf8_lossy(text);
+    let units = || text.encode_utf16();
+    let low = |bits: u32| text.chars().map(|c| (u32::from(c) & bits) as u8).collect();
+    vec![
+        units().flat_map(u16::to_be_bytes).collect(),
+        units().flat_map(u16::to_le_bytes).collect(),
+        low(0xff),
+        low(0x7f),
+    ]
 }
 
-fn fixed(digits: &[u8], base: u32, length: usize) -> Option<(usize, Vec<u8>)> {
-    let (code, found) = number(digits, base, length)?;
-    (found == length).then_some(())?;
-    Some((length + 2, utf8(code)?))
-}
-
-/// Pairs of hexadecimal digits, also with `0x`, `\x`, colons, blanks or the like between them.
-fn hexadecimal(text: &[u8]) -> Vec<Vec<u8>> {
-    let plain = unescaped(text, |rest| match rest {
-        [b'0', b'x' | b'X', ..] => Some((2, Vec::new())),
-        [byte, ..] if is_filler(*byte) || matches!(byte, b':' | b'-' | b';' | b'[' | b']') => Some((1, Vec::new())),
-        _ => None,
-    });
-    let mut found = Vec::new();
-    for source in [text, plain.as_slice()] {
-        for run in source.split(|byte| !byte.is_ascii_hexdigit()).filter(|run| run.len() >= 2 * PRINTABLE_MIN) {
-            for start in [0, 1] {
-                let byte = |pair: &[u8]| u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok();
-                let bytes: Option<Vec<u8>> = run[start..].chunks_exact(2).map(byte).collect();
-                found.extend(bytes.filter(|bytes| is_text(bytes)));
-            }
-        }
-    }
-    found
-}
-
-/// Lists of decimal numbers, such as `[67, 65, 78]`.
-fn numbers(text: &[u8]) -> Option<Vec<u8>> {
-    let text = std::str::from_utf8(text).ok()?;
-    let bytes: Vec<u8> =
-        text.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse::<u8>().ok()).collect();
-    is_text(&bytes).then_some(bytes)
-}
-
-/// Base64 with either alphabet, with or without padding, from wherever a group of four may begin.
-fn base64(text: &[u8]) -> Vec<Vec<u8>> {
-    let standard: Vec<u8> = text
+/// Reads the name of a digit.
+pub(super) fn digit_of(word: &str) -> Option<&'static str> {
+    const NAMES: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+    const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    let digit = NAMES
         .iter()
-        .map(|byte| match byte {
-            b'-' => b'+',
-            b'_' => b'/',
-            byte => *byte,
-        })
-        .collect();
-    let mut found = Vec::new();
-    let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-    // A dash or a slash may as well be what stands beside it.
-    let of_words = text.split(|byte| !byte.is_ascii_alphanumeric());
-    let of_runs = standard.split(|byte| !is_inside(byte));
-    for run in of_runs.chain(of_words).filter(|run| run.len() >= BASE64_CHARS_MIN) {
-        for start in 0..4 {
-            let whole = &run[start..];
-            // A single character at the end holds no byte.
-            let length = whole.len() - usize::from(whole.len() % 4 == 1);
-            found.extend(LENIENT.decode(&whole[..length]).ok().filter(|bytes| is_text(bytes)));
-        }
-    }
-    found
+        .position(|name| word.eq_ignore_ascii_case(name) || word.eq_ignore_ascii_case("niner") && *name == "nine")?;
+    Some(DIGITS[digit])
 }
 
-/// Says whether there is anything but noise in it.
-fn is_text(bytes: &[u8]) -> bool {
-    let mut row = 0;
-    bytes.iter().any(|byte| {
-        row = if byte.is_ascii_graphic() || *byte == b' ' { row + 1 } else { 0 };
-        row >= PRINTABLE_MIN
-    })
+/// Inflates what begins as gzip or zlib has it, as far as it can be inflated.
+fn inflated(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    // What is cut off or damaged gives its beginning.
+    let _whole = match bytes {
+        [0x1f, 0x8b, 8, ..] => GzDecoder::new(bytes).take(INFLATED_BYTES_MAX).read_to_end(&mut text),
+        [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => {
+            ZlibDecoder::new(bytes).take(INFLATED_BYTES_MAX).read_to_end(&mut text)
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+/// Returns how many printable characters stand in a row.
+fn longest_row(bytes: &[u8]) -> usize {
+    let is_noise = |byte: &u8| !byte.is_ascii_graphic() && *byte != b' ';
+    bytes.split(is_noise).map(<[u8]>::len).max().unwrap_or_default()
 }

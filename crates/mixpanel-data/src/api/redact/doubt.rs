@@ -1,0 +1,274 @@
+//! Leaves out of a text what is neither words nor a few numbers: whatever its encoding is, it may hold a secret.
+//!
+//! A text is cut into pieces, each of which has a weight: nothing for a word, more for what is unlike one. Pieces that stand
+//! in a row, also with single words between them, are left out when they weigh too much together.
+
+use std::ops::Range;
+
+use super::decode::digit_of;
+use super::fold::is_mark;
+use super::words::{Word, judge};
+
+/// A word that stands there again so soon may be a digit.
+const WORDS_APART: usize = 3;
+/// What stands for what is left out.
+const LEFT_OUT: &str = "[not shown]";
+/// Pieces in a row that weigh as much are left out.
+const WEIGHT_MAX: usize = 12;
+/// As many words in a row end a row of pieces.
+const WORDS_BETWEEN: usize = 2;
+/// Longer numbers are no ids, but 64 bits have 20 digits.
+const DIGITS_MAX: usize = 20;
+/// What a number weighs, a single letter, or a sign that is not known: as much as a character in most encodings.
+const SIGN: usize = 2;
+/// What a time, a UUID or an address weighs.
+const SHAPE: usize = 5;
+/// A part of a text, and what speaks against it.
+struct Piece {
+    range: Range<usize>,
+    weight: usize,
+    is_word: bool,
+}
+
+/// Returns the text with a remark instead of each part that may hold something else than words.
+pub(super) fn masked(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut from = 0;
+    for range in doubtful(&pieces(text)) {
+        shown.push_str(&text[from..range.start]);
+        shown.push_str(LEFT_OUT);
+        from = range.end;
+    }
+    shown.push_str(&text[from..]);
+    shown
+}
+
+/// Returns what is between the words, wherever it is: a secret may have been split.
+pub(super) fn odd_words(text: &str) -> String {
+    pieces(text).into_iter().filter(|piece| !piece.is_word).map(|piece| &text[piece.range]).collect()
+}
+
+/// Finds rows of pieces that weigh too much.
+fn doubtful(pieces: &[Piece]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut row: Option<(Range<usize>, usize)> = None;
+    let mut words = 0;
+    for piece in pieces {
+        if piece.weight == 0 {
+            words += 1;
+            if words >= WORDS_BETWEEN {
+                found.extend(row.take());
+            }
+            continue;
+        }
+        words = 0;
+        match &mut row {
+            Some((range, weight)) => {
+                range.end = piece.range.end;
+                *weight += piece.weight;
+            }
+            None => row = Some((piece.range.clone(), piece.weight)),
+        }
+    }
+    found.extend(row);
+    found.into_iter().filter(|(_, weight)| *weight >= WEIGHT_MAX).map(|(range, _)| range).collect()
+}
+
+/// Cuts a text into pieces; what may stand between words is none.
+fn pieces(text: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut words: Vec<String> = Vec::new();
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let is_start = !text[..at].chars().next_back().is_some_and(char::is_alphanumeric);
+        let (length, weight) = if let Some(length) = is_start.then(|| shape(rest)).flatten() {
+            (length, Some(SHAPE))
+        } else if c.is_alphanumeric() {
+            let length = rest.find(|c: char| !c.is_alphanumeric() && !is_mark(c)).unwrap_or(rest.len());
+            (length, Some(weight_of(&rest[..length])))
+        } else if c.is_ascii() {
+            let length = rest.find(|c: char| !c.is_ascii_punctuation()).unwrap_or(rest.len()).max(1);
+            let alone = is_alone(text, at, at + length) && !is_line(&rest[..length]);
+            (length, alone.then_some(SIGN))
+        } else {
+            (c.len_utf8(), (!is_usual_sign(c)).then_some(SIGN))
+        };
+        if let Some(weight) = weight {
+            let (range, is_word) = (at..at + length, weight == 0);
+            let weight = if is_word { weight_of_word(&rest[..length], &mut words) } else { weight };
+            pieces.push(Piece { range, weight, is_word });
+        }
+        at += length;
+    }
+    pieces
+}
+
+/// Says whether blanks are on both sides.
+fn is_alone(text: &str, start: usize, end: usize) -> bool {
+    let is_blank = |c: Option<char>| c.is_none_or(|c| c == ' ');
+    is_blank(text[..start].chars().next_back()) && is_blank(text[end..].chars().next())
+}
+
+/// Says whether punctuation is a line, such as `-----`.
+fn is_line(signs: &str) -> bool {
+    signs.len() > 3 && signs.bytes().all(|sign| sign == signs.as_bytes()[0])
+}
+
+/// Quotation marks, dashes and the like, of whatever language.
+fn is_usual_sign(c: char) -> bool {
+    matches!(
+        c,
+        '\u{a0}' | '¡' | '§' | '©' | '«' | '®' | '°' | '±' | '·' | '»' | '¿' | '×' | '‐'..='―' | '‘'..='„' | '•' | '…'
+            | '‹' | '›' | '€' | '£' | '¥' | '→' | '←' | '✓' | '✗' | '、' | '。' | '〈'..='】' | '・' | '！' | '（' | '）'
+            | '，' | '：' | '；' | '？'
+    )
+}
+
+/// Finds a time, a UUID or an address with its port at the beginning, and returns its length.
+fn shape(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let ends = |length: usize| !text[length..].chars().next().is_some_and(char::is_alphanumeric);
+    if has_form(bytes, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") && ends(36) {
+        return Some(36);
+    }
+    if let Some(length) = address(text) {
+        return ends(length).then_some(length);
+    }
+    if !has_form(bytes, "9999-99-99") {
+        return None;
+    }
+    let mut length = 10;
+    for form in ["T99:99", " 99:99", ":99"] {
+        length += if has_form(&bytes[length..], form) { form.len() } else { 0 };
+    }
+    if bytes.get(length) == Some(&b'.') && length > 15 {
+        let digits = bytes[length + 1..].iter().take(9).take_while(|byte| byte.is_ascii_digit()).count();
+        length += digits + usize::from(digits > 0);
+    }
+    for form in ["Z", "+99:99", "-99:99"] {
+        length += if has_form(&bytes[length..], form) { form.len() } else { 0 };
+    }
+    ends(length).then_some(length)
+}
+
+/// Returns the length of an IPv4 address, with its port if it has one.
+fn address(text: &str) -> Option<usize> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let host = text[..end].trim_end_matches('.');
+    host.parse::<std::net::Ipv4Addr>().ok()?;
+    let port = text[host.len()..]
+        .strip_prefix(':')
+        .map_or("", |rest| &rest[..rest.bytes().take(5).take_while(u8::is_ascii_digit).count()]);
+    Some(host.len() + port.len() + usize::from(!port.is_empty()))
+}
+
+/// Compares with a form, in which `9` is a digit and `x` one of base 16.
+fn has_form(text: &[u8], form: &str) -> bool {
+    let fits = |(byte, form): (&u8, u8)| match form {
+        b'9' => byte.is_ascii_digit(),
+        b'x' => byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'),
+        form => *byte == form,
+    };
+    text.len() >= form.len() && text.iter().zip(form.bytes()).all(fits)
+}
+
+/// Weighs a word after the last ones: words can be digits, such as those that are called so, or `yes` and `no`.
+fn weight_of_word(word: &str, last: &mut Vec<String>) -> usize {
+    let word = word.to_lowercase();
+    let is_digit = digit_of(&word).is_some() || last.contains(&word);
+    if last.len() == WORDS_APART {
+        last.remove(0);
+    }
+    last.push(word);
+    if is_digit { SIGN } else { 0 }
+}
+
+/// Weighs letters and digits that stand together.
+fn weight_of(atom: &str) -> usize {
+    if atom.is_ascii() {
+        return weight_of_ascii(atom);
+    }
+    let length = atom.chars().count();
+    let base: String = atom.chars().filter_map(base_letter).collect();
+    if base.is_ascii() {
+        return weight_of_ascii(&base);
+    }
+    let scripts: Vec<u32> = atom.chars().map(script).collect();
+    let is_one = scripts.iter().all(|script| *script == scripts[0]) && scripts[0] != 0;
+    if is_one { 0 } else { SIGN * length }
+}
+
+fn weight_of_ascii(atom: &str) -> usize {
+    let length = atom.len();
+    if length == 1 {
+        return SIGN;
+    }
+    if atom.bytes().all(|byte| byte.is_ascii_digit()) {
+        return if length <= DIGITS_MAX { SIGN } else { length };
+    }
+    let parts = parts_of(atom);
+    let (numbers, words): (Vec<&str>, Vec<&str>) = parts.iter().partition(|part| part.as_bytes()[0].is_ascii_digit());
+    let digits: usize = numbers.iter().map(|number| number.len()).sum();
+    let words: Vec<Word> = words.iter().map(|word| judge(&word.to_ascii_lowercase())).collect();
+    match (words.as_slice(), digits) {
+        ([Word::Likely], 0) => length / 2,
+        (words, 0) if words.iter().all(|word| *word == Word::Sure) => 0,
+        (words, 1..=4) if parts.len() <= 3 && words.iter().all(|word| *word == Word::Sure) => SIGN,
+        _ => length,
+    }
+}
+
+/// Cuts at the ends of numbers and where capital letters begin, as in `HTTPStatusCode404`.
+fn parts_of(atom: &str) -> Vec<&str> {
+    let bytes = atom.as_bytes();
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for at in 1..bytes.len() {
+        let [before, this] = [bytes[at - 1], bytes[at]];
+        let next_is_lower = bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase);
+        let is_cut = before.is_ascii_digit() != this.is_ascii_digit()
+            || this.is_ascii_uppercase() && (before.is_ascii_lowercase() || next_is_lower);
+        if is_cut {
+            parts.push(&atom[start..at]);
+            start = at;
+        }
+    }
+    parts.push(&atom[start..]);
+    parts
+}
+
+/// Drops marks from letters of Latin; other letters stay as they are, as does what only looks like one.
+fn base_letter(c: char) -> Option<char> {
+    if is_mark(c) {
+        return None;
+    }
+    if !matches!(c, '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}') {
+        return Some(c);
+    }
+    let mut decomposed = icu_normalizer::DecomposingNormalizerBorrowed::new_nfd().normalize_iter(std::iter::once(c));
+    Some(match decomposed.next().unwrap_or(c) {
+        'ß' => 's',
+        'ø' | 'Ø' => 'o',
+        'æ' | 'Æ' => 'e',
+        'ł' | 'Ł' => 'l',
+        'ı' => 'i',
+        'đ' | 'Đ' => 'd',
+        c => c,
+    })
+}
+
+/// Numbers the alphabets that messages are written in; 0 for a character of none of them.
+fn script(c: char) -> u32 {
+    match c {
+        '\u{370}'..='\u{3ff}' => 1,
+        '\u{400}'..='\u{4ff}' => 2,
+        '\u{590}'..='\u{5ff}' => 3,
+        '\u{600}'..='\u{6ff}' => 4,
+        '\u{900}'..='\u{97f}' => 5,
+        '\u{e00}'..='\u{e7f}' => 6,
+        '\u{3041}'..='\u{30ff}' | '\u{4e00}'..='\u{9fff}' | '\u{3005}' => 7,
+        '\u{ac00}'..='\u{d7a3}' => 8,
+        _ => 0,
+    }
+}
