@@ -136,7 +136,11 @@ pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>)
     loop {
         let tuning = Tuning::for_load(request.memory, request.pages, effort);
         let error = match attempt(request, &stage_folder, tuning, on_lock_wait) {
-            Ok(Counts { rows, duplicates, shortfall }) => return Ok(LoadReport { rows, duplicates, shortfall }),
+            Ok(Counts { rows, duplicates, shortfall }) => {
+                // An earlier process may have loaded the same, and more may be accepted now.
+                let shortfall = request.announced.map_or(0, |announced| announced.lacks(shortfall));
+                return Ok(LoadReport { rows, duplicates, shortfall });
+            }
             Err(error) if error.kind() == ErrorKind::OutOfMemory && error.detail("outcome").is_none() => error,
             Err(error) => return Err(error),
         };

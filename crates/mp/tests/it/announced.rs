@@ -228,6 +228,9 @@ fn a_table_made_of_overlapping_pages_is_partial_until_a_session_has_all() {
         let partial = "SELECT partial || ',' || shortfall FROM _fetches ORDER BY rowid DESC LIMIT 1";
         let facts = |home: &Home| home.run(&["query", "sql", "-s", "-f", "plain", partial]).exits(0).stdout;
         assert!(facts(&home).contains("true,100"), "{}", facts(&home));
+        let other = fetch(&simulator, Home::new(), &modes);
+        let accepted = other.0.shell(&(other.1.resume_command() + " --allow-drift 20"));
+        assert_eq!(number(&accepted.exits(0).json(), "shortfall"), 0);
         let healthy = Simulator::start(project().with_profiles(550));
         let home = home.with_server(&healthy);
         let run = home.shell(&run.resume_command()).exits(0);

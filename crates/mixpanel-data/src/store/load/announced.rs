@@ -23,6 +23,13 @@ pub(crate) struct Announced {
     pub(crate) is_strict: bool,
 }
 
+impl Announced {
+    /// Returns a shortfall, or 0 if it is accepted.
+    pub(super) fn lacks(self, shortfall: u64) -> u64 {
+        if self.total.saturating_sub(shortfall) >= self.at_least { 0 } else { shortfall }
+    }
+}
+
 /// Returns how many profiles others came more than once for; 0 if that is accepted.
 ///
 /// The ids of a project are different ones, so repeated ones stand for others that did not come. It is not known that
