@@ -20,6 +20,7 @@ use super::prepare::{Prepared, prepare};
 use super::progress::FetchEvent;
 use super::request::{Control, ProfileFetch, ResumeFetch, Since};
 use super::run::{Finished, Run};
+use super::runs::{check_alone, none_of_table};
 use super::writer::Destination;
 
 /// Fetches profiles into a table of `database`.
@@ -161,19 +162,6 @@ fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
     Stage::create(database, manifest)
 }
 
-/// Refuses a second fetch into a table: only one of two could put its pages into it.
-fn check_alone(runs: &[stage::Listed], table: &str) -> Result<()> {
-    let is_of_table = |manifest: &Manifest| manifest.table.eq_ignore_ascii_case(table);
-    let holder = runs.iter().find_map(|run| run.held_by.filter(|_| run.manifest.as_ref().is_ok_and(is_of_table)));
-    match holder {
-        Some(pid) => {
-            let message = format!("process {pid} is fetching into the table `{table}` already");
-            Err(Error::new(ErrorKind::RunBusy, message).with_detail("holding_pid", pid))
-        }
-        None => Ok(()),
-    }
-}
-
 /// Leaves a run as it was found: a new one goes, a planned one stays planned.
 fn give_back(mut stage: Stage, error: Error) -> Error {
     let result = match stage.manifest().session {
@@ -201,8 +189,7 @@ fn open_run(database: &Path, table: &str, run_id: Option<&str>) -> Result<Stage>
     runs.sort_by_key(|run| run.manifest.as_ref().is_ok_and(|manifest| manifest.progress == Progress::Planned));
     match runs.iter().find(is_of_table) {
         Some(run) => Stage::open(database, &run.run_id),
-        None => Err(Error::new(ErrorKind::RunNotFound, format!("there is no unfinished run of the table `{table}`"))
-            .with_detail("table_name", table)),
+        None => Err(none_of_table(runs, table)),
     }
 }
 

@@ -16,6 +16,9 @@ use super::root::{stage_root, stage_roots};
 
 const MANIFEST: &str = "manifest.json";
 
+/// The pages of a session are in a directory whose name begins so.
+pub(super) const GENERATION_PREFIX: &str = "generation-";
+
 /// A folder whose name begins so is being removed. The rename is what removes the run; the rest is cleaning up.
 pub(super) const REMOVED_PREFIX: &str = ".removed-";
 
@@ -270,8 +273,8 @@ fn remove(path: &Path, reason: &str) -> Result<()> {
     fs::remove_file(path).map_err(|error| Error::io("remove", path, error))
 }
 
-fn generation_name(generation: u32) -> String {
-    format!("generation-{generation}")
+pub(super) fn generation_name(generation: u32) -> String {
+    format!("{GENERATION_PREFIX}{generation}")
 }
 
 #[cfg(test)]

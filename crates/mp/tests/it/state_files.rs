@@ -113,3 +113,100 @@ fn a_run_that_cannot_be_read_is_listed_with_the_reason_and_can_be_discarded() {
         assert!(!run.exists(), "{case}");
     }
 }
+
+/// Leaves unfinished runs of `users`, and returns the directories of all, the oldest first.
+fn runs_of(home: &Home, count: usize) -> Vec<PathBuf> {
+    for _ in 0..count {
+        let _refused = home.run(&["fetch", "profiles", "users", "-q", "--db", "my.db"]).exits(2);
+    }
+    let entries = std::fs::read_dir(home.path().join("my.db.stage")).into_iter().flatten();
+    let mut runs: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    runs.sort();
+    runs
+}
+
+#[test]
+fn every_command_that_picks_a_run_tells_of_those_that_cannot_be_read() {
+    let simulator = Simulator::with_faults(300, &["pages=1 status=401"]);
+    for (readable, unreadable) in [(0, 0), (1, 0), (2, 0), (0, 1), (0, 2), (1, 1), (2, 2)] {
+        let case = format!("{readable} readable, {unreadable} not");
+        let home = Home::new().with_server(&simulator);
+        let runs = runs_of(&home, readable + unreadable);
+        let damaged: Vec<String> = runs[..unreadable]
+            .iter()
+            .map(|run| {
+                std::fs::write(run.join("manifest.json"), "{").expect("a manifest");
+                run.file_name().expect("a name").to_string_lossy().into_owned()
+            })
+            .collect();
+        let named: Vec<&str> = damaged
+            .iter()
+            .map(String::as_str)
+            .chain(damaged.first().map(|_| "manifest.json` cannot be read as"))
+            .collect();
+        let run = |arguments: &[&str]| home.run(&[arguments, &["--db", "my.db"]].concat());
+
+        let listed = run(&["fetch", "status"]).exits(0).json();
+        let listed = listed.as_array().expect("an array");
+        assert_eq!(listed.len(), readable + unreadable, "{case}");
+        for run in listed.iter().filter(|run| damaged.iter().any(|id| run["run_id"] == *id)) {
+            assert_eq!((&run["table"], &run["resume_command"]), (&json!(null), &json!(null)), "{case}");
+            assert_eq!(run["pages_done"], json!(1), "{case}");
+            assert!(run["age_seconds"].as_u64().expect("an age") < 600, "{case}: {run}");
+        }
+
+        // 2 is what the server answers; without a run that can be read nothing is sent.
+        let expected = if readable > 0 {
+            2
+        } else if unreadable > 0 {
+            1
+        } else {
+            4
+        };
+        for arguments in [&["fetch", "resume", "-q"][..], &["fetch", "resume", "users", "-q"]] {
+            let requests = simulator.stats().requests;
+            let _said = run(arguments).exits(expected).says(&named).prints_nothing();
+            assert_eq!(simulator.stats().requests > requests, readable > 0, "{case}");
+        }
+        let exit = if unreadable > 0 { 1 } else { 4 };
+        let _others = run(&["fetch", "resume", "others"]).exits(exit).says(&named).prints_nothing();
+        let _others = run(&["fetch", "discard", "others", "--force"]).exits(exit).says(&named).prints_nothing();
+        for id in damaged.iter().take(1) {
+            for arguments in [
+                &["fetch", "resume", "--run", id][..],
+                &["fetch", "resume", "users", "--run", id],
+                &["fetch", "discard", "users", "--run", id, "--force"],
+            ] {
+                let run =
+                    run(arguments).exits(1).says(&[id, "manifest.json` cannot be read as", "hint: "]).prints_nothing();
+                assert!(!run.stderr.contains("``"), "{case}: {}", run.stderr);
+            }
+        }
+        let _plan = run(&["fetch", "profiles", "planned", "--plan", "-q"]).exits(0).says(&named);
+        let _fetch = run(&["fetch", "profiles", "users", "-q"]).exits(2).says(&named);
+        for run in &runs[..unreadable] {
+            assert!(run.join("generation-0").is_dir(), "{case}: nothing of it is touched");
+        }
+    }
+}
+
+#[test]
+fn a_run_of_another_version_that_is_being_worked_on_may_be_of_the_same_table() {
+    let simulator = Simulator::with_faults(300, &["pages=1 delay=60s"]);
+    let home = Home::new().with_server(&simulator);
+    let (fetch, words) = start(&home, &["fetch", "profiles", "users", "--db", "my.db"], "page 0");
+    let mut runs = std::fs::read_dir(home.path().join("my.db.stage")).expect("a stage");
+    let manifest = runs.next().expect("a run").expect("an entry").path().join("manifest.json");
+    std::fs::write(&manifest, newer(&manifest)).expect("a manifest");
+    let requests = simulator.stats().requests;
+    let pid = format!("process {}", fetch.id());
+    for arguments in [["fetch", "profiles", "users", "-q"], ["fetch", "resume", "users", "-q"]] {
+        let run = home.run(&[&arguments[..], &["--db", "my.db"]].concat()).exits(1).prints_nothing();
+        let _said = run.says(&["error: ", "its format is 9"]);
+    }
+    let run = home.run(&["fetch", "profiles", "users", "-q", "--db", "my.db"]).exits(1);
+    let _said = run.says(&[&pid, "cannot be read", "its format is 9"]);
+    assert_eq!(simulator.stats().requests, requests);
+    send(&fetch, Signal::KILL);
+    let _killed = end(fetch, words);
+}
