@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
+use crate::limits::MANIFEST_BYTES_MAX;
 use crate::types::ProfileWriteTask;
 
-use super::files::{folder_of, lock_folder, make_folder, make_root, replace_file, sync_folder};
+use super::files::{folder_of, lock_folder, make_folder, make_root, open_file, replace_file, sync_folder};
 use super::manifest::{FORMAT, Manifest, SessionFacts};
 use super::names::{Name, Part, files_in};
 use super::page_file::{StagedPage, page_bytes, read_facts, rejects_bytes};
@@ -238,13 +240,13 @@ pub(super) fn take(database: &Path, run_id: &str) -> Result<(PathBuf, PathBuf, F
 
 pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
     let path = folder.join(MANIFEST);
-    let text = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+    let file = BufReader::new(open_file(&path)?.take(MANIFEST_BYTES_MAX));
     let unreadable = |error: serde_json::Error| {
         Error::new(ErrorKind::Storage, format!("`{}` cannot be read as the description of a run", path.display()))
             .with_path(&path)
             .with_source(error)
     };
-    let value: serde_json::Value = serde_json::from_slice(&text).map_err(unreadable)?;
+    let value: serde_json::Value = serde_json::from_reader(file).map_err(unreadable)?;
     if value.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
         let format = value.get("format").map_or_else(|| "unknown".to_owned(), ToString::to_string);
         let message = format!(

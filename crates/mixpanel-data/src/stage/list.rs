@@ -113,7 +113,7 @@ fn sweep_root(root: &Path) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         // A stream that is being made has no process in its lock yet.
-        let was_locked = || fs::read(entry.path().join("lock")).is_ok_and(|pid| !pid.is_empty());
+        let was_locked = || fs::metadata(entry.path().join("lock")).is_ok_and(|lock| lock.len() > 0);
         let is_left_over = name.starts_with(REMOVED_PREFIX) || (name.starts_with(STREAM_PREFIX) && was_locked());
         if is_left_over && holder(&entry.path()).is_none() {
             let _ = fs::remove_dir_all(entry.path());

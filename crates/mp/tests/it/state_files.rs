@@ -210,3 +210,42 @@ fn a_run_of_another_version_that_is_being_worked_on_may_be_of_the_same_table() {
     send(&fetch, Signal::KILL);
     let _killed = end(fetch, words);
 }
+
+/// What has the name of a state file and is none: nothing waits for it, and none is read into memory as it is.
+#[test]
+fn state_files_that_are_no_files_or_enormous_are_named_at_once() {
+    let simulator = Simulator::with_faults(300, &["pages=1 status=401"]);
+    let home = Home::new().with_server(&simulator);
+    let run = runs_of(&home, 1).remove(0);
+    let page = std::fs::read_dir(run.join("generation-0")).expect("pages").next().expect("a page").expect("an entry");
+    let pipe =
+        |path: &Path| assert!(std::process::Command::new("mkfifo").arg(path).status().expect("mkfifo").success());
+    let sparse = |path: &Path| std::fs::File::create(path).and_then(|file| file.set_len(1 << 30)).expect("a file");
+    let directory = |path: &Path| std::fs::create_dir(path).expect("a directory");
+    type Make<'a> = &'a dyn Fn(&Path);
+    let manifest = run.join("manifest.json");
+    let cases: [(&Path, Make<'_>, &str); 6] = [
+        (&manifest, &pipe, "not a regular file"),
+        (&manifest, &directory, "not a regular file"),
+        (&manifest, &sparse, "cannot be read as"),
+        (&run.join("lock"), &pipe, "not a regular file"),
+        (&page.path(), &pipe, "not a regular file"),
+        (&home.path().join("my.db.stage/.turn"), &pipe, "not a regular file"),
+    ];
+    for (path, make, said) in cases {
+        let aside = home.path().join("aside");
+        let is_there = std::fs::rename(path, &aside).is_ok();
+        make(path);
+        let shown = path.display().to_string();
+        // Far less memory than the file would take.
+        let line = format!("ulimit -v 900000; exec {} fetch resume -q --db my.db", env!("CARGO_BIN_EXE_mp"));
+        let _resume = home.shell(&line).exits(1).says(&[&shown, said]).prints_nothing();
+        let listed = home.run(&["fetch", "status", "--db", "my.db"]).exits(0).json();
+        assert_eq!(listed.as_array().map(Vec::len), Some(1), "{shown}");
+        let _gone = if path.is_dir() { std::fs::remove_dir(path) } else { std::fs::remove_file(path) };
+        if is_there {
+            std::fs::rename(&aside, path).expect("it was there");
+        }
+    }
+    let _resume = home.run(&["fetch", "resume", "-q", "--db", "my.db"]).exits(2);
+}
