@@ -13,7 +13,7 @@ use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::stage::{Loaded, Manifest, Stage};
-use crate::store::{self, Found, LoadKind, LoadReport, LoadRequest, LoadStop, OnLockWait, RunRecord, TableName};
+use crate::store::{self, Found, LoadKind, LoadReport, LoadRequest, LoadStop, OnLockWait, RunRecord, Seen, TableName};
 use crate::types::FetchCounts;
 
 use super::coordinator::allowed_drift;
@@ -40,7 +40,7 @@ pub(super) struct TableReport {
 pub(super) struct Job {
     pub(super) database: PathBuf,
     pub(super) table: TableName,
-    pub(super) found: Found,
+    pub(super) seen: Seen,
     pub(super) stage: Stage,
     pub(super) outcome: Outcome,
     pub(super) missing: MissingPages,
@@ -104,7 +104,7 @@ impl Job {
     pub(super) fn check_whole(&self) -> Result<()> {
         let manifest = self.stage.manifest();
         let is_replacement = manifest.on_existing == OnExisting::Replace && manifest.loaded.is_none();
-        let must_be_whole = is_replacement && self.found == Found::Table && self.missing == MissingPages::Fetch;
+        let must_be_whole = is_replacement && self.seen.found == Found::Table && self.missing == MissingPages::Fetch;
         let of_another_session =
             manifest.loaded.as_ref().is_some_and(|loaded| loaded.generation != manifest.generation);
         if (must_be_whole || of_another_session) && !self.outcome.is_whole() {
@@ -122,7 +122,7 @@ impl Job {
         stop: &LoadStop,
         load: impl FnOnce(&LoadRequest<'_>, &mut OnLockWait<'_>) -> Result<LoadReport>,
     ) -> Result<(LoadReport, Outcome, Option<String>)> {
-        let Self { database, table, mut stage, outcome, missing, control, .. } = self;
+        let Self { database, table, seen, mut stage, outcome, missing, control, .. } = self;
         let pages: Vec<PathBuf> = outcome.staged.iter().map(|page| stage.page_path(*page)).collect();
         let rejects: Vec<PathBuf> = outcome.staged.iter().filter_map(|page| stage.rejects_path(*page)).collect();
         let previous = stage.loaded_pages()?;
@@ -142,6 +142,7 @@ impl Job {
             rejects: &rejects,
             previous: &previous,
             kind: kind_of(stage.manifest()),
+            seen: Some(&seen),
             run: record(stage.manifest(), &outcome, finished_at),
             missing,
             lock_wait: control.lock_wait,
@@ -157,6 +158,9 @@ impl Job {
             // What an interrupted statement says of itself is nobody's concern.
             Err(_) if stop.is_asked() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the load was stopped before its commit and undone"));
+            }
+            Err(error) if error.kind() == ErrorKind::TableChanged && stage.manifest().updates => {
+                return Err(error.with_detail("since", stage.manifest().query.since.clone()));
             }
             report => report?,
         };

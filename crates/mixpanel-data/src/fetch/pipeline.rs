@@ -10,10 +10,10 @@ use crate::limits::{LOCK_POLL_INTERVAL, PREFLIGHT_LOCK_WAIT, RELOOK_LOCK_WAIT};
 use crate::parse::RecordForm;
 use crate::profile_query::{FetchMode, MissingPages, OnExisting};
 use crate::stage::{self, Manifest, Over, Progress, Stage};
-use crate::store::{self, Checked, Found, LoadKind, TableName};
+use crate::store::{self, Checked, LoadKind, Seen, TableName};
 
 use super::coordinator::{Earlier, allowed_drift};
-use super::identity::{check_same_run, since_last_load};
+use super::identity::{check_base, check_same_run, since_last_load};
 use super::loading::{Job, TableReport, look_for_commit};
 use super::outcome::{Ending, Outcome};
 use super::prepare::{Prepared, prepare};
@@ -41,17 +41,17 @@ pub(super) async fn fetch_into_table(
     preflight(&mut fetch.control, database, &table, on_existing, LoadKind::First).await?;
     let manifest = describe(client, &fetch, &prepared);
     let (path, name) = (database.to_owned(), table.clone());
-    let (stage, found) = blocking(move || {
+    let (stage, seen) = blocking(move || {
         let stage = new_or_planned(&path, manifest)?;
         // Another fetch may have made the table between the preflight and the turn of this one. The preflights of further
         // ones have the database open for moments.
         match store::look(&path, &name, on_existing, LoadKind::First, RELOOK_LOCK_WAIT) {
-            Ok(found) => Ok((stage, found)),
+            Ok(seen) => Ok((stage, seen)),
             Err(error) => Err(give_back(stage, error)),
         }
     })
     .await?;
-    let work = Work { client, database, stage, table, found, prepared, missing: MissingPages::Fetch, watch };
+    let work = Work { client, database, stage, table, seen, prepared, missing: MissingPages::Fetch, watch };
     work.go(fetch.control).await
 }
 
@@ -101,9 +101,10 @@ async fn resume_stage(
         let checked = store::preflight(&path, &name, stage.manifest().on_existing, kind, wait);
         (stage, checked)
     };
-    let (stage, Checked { found, warnings }) = waiting(&mut resume.control, at_most, stage, look).await?;
+    let (stage, Checked { seen, warnings }) = waiting(&mut resume.control, at_most, stage, look).await?;
     tell(&mut resume.control, warnings);
-    let work = Work { client, database, stage, table, found, prepared, missing: resume.missing_pages, watch };
+    check_base(stage.manifest(), client, database, &table, &mut resume.control).await?;
+    let work = Work { client, database, stage, table, seen, prepared, missing: resume.missing_pages, watch };
     Ok((mode, work.go(resume.control).await?))
 }
 
@@ -202,6 +203,7 @@ pub(super) fn describe(client: &ApiClient, fetch: &ProfileFetch, prepared: &Prep
     manifest.query = prepared.query.clone();
     manifest.table.clone_from(&fetch.table);
     manifest.on_existing = fetch.on_existing;
+    manifest.updates = fetch.since == Since::LastLoad;
     manifest.mode = fetch.mode;
     manifest
 }
@@ -232,7 +234,7 @@ struct Work<'a> {
     database: &'a Path,
     stage: Stage,
     table: TableName,
-    found: Found,
+    seen: Seen,
     prepared: Prepared,
     missing: MissingPages,
     watch: Stopwatch,
@@ -240,7 +242,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     async fn go(self, mut control: Control) -> Result<TableReport> {
-        let Work { client, database, stage, table, found, prepared, missing, watch } = self;
+        let Work { client, database, stage, table, seen, prepared, missing, watch } = self;
         let run_id = stage.manifest().run_id.clone();
         let keep_run = |error: Error| error.with_run_id(run_id.clone());
         let mut callbacks = std::mem::take(&mut control.callbacks);
@@ -281,7 +283,7 @@ impl Work<'_> {
         let (stage, outcome) = blocking(move || settle(finished)).await?;
         callbacks.tell(&FetchEvent::Loading { rows: outcome.received - outcome.rejected });
         let staged_pages = outcome.staged.len();
-        let job = Job { database: database.to_owned(), table, found, stage, outcome, missing, control, watch };
+        let job = Job { database: database.to_owned(), table, seen, stage, outcome, missing, control, watch };
         job.load(&mut callbacks).await.map_err(|error| keep_run(error.with_detail("staged_pages", staged_pages)))
     }
 }

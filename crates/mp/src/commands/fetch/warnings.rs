@@ -1,6 +1,6 @@
 //! What is said when something is missing, and how to go on.
 
-use mixpanel_data::{Error, FetchCounts, UnfinishedRun, Workspace};
+use mixpanel_data::{Error, ErrorKind, FetchCounts, UnfinishedRun, Workspace};
 
 use super::unfinished::{of_table, pages, resume_command};
 use crate::context::Context;
@@ -41,6 +41,16 @@ pub(super) fn shortfall_hint(command: &str) -> String {
 pub(super) fn kept(error: &Error, command: &str) -> String {
     if error.detail("emptied_rows").is_some() {
         return format!("if that is right, `{command} --allow-empty` empties it");
+    }
+    if error.kind() == ErrorKind::TableChanged {
+        return match error.detail("since") {
+            Some(_) => format!(
+                "the pages fetched so far are kept: put the table back as it was and `{command}` goes on, or repeat the fetch with `--since last`"
+            ),
+            None => format!(
+                "the pages fetched so far are kept: put back what is missing, if anything is; `{command}` loads them into what is there then"
+            ),
+        };
     }
     if error.detail("shortfall").is_some() {
         return shortfall_hint(command);
