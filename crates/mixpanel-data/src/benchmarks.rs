@@ -71,6 +71,7 @@ impl Staging {
             pages: &self.pages,
             previous: &[],
             kind: LoadKind::First,
+            seen: None,
             rejects: &[],
             run: self.run(),
             announced: None,

@@ -71,9 +71,24 @@ pub(crate) fn new_run_id() -> String {
     format!("{moment}{millis:03}Z-{:08x}", rand::random::<u32>())
 }
 
+/// Returns the moment in the name of a run, to the second.
+pub(crate) fn moment_of(run_id: &str) -> Option<Timestamp> {
+    let moment = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", run_id.get(..15)?).ok()?;
+    jiff::tz::Offset::UTC.to_timestamp(moment).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_a_run_tells_its_moment() {
+        let (before, found) = (wall_clock().as_second(), moment_of(&new_run_id()).unwrap());
+        assert!((0..=60).contains(&(found.as_second() - before)));
+        for other in ["", "x", "20261124T0000", "20261199T000000000Z-00000000", "ä0261124T000000"] {
+            assert_eq!(moment_of(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn a_clock_that_is_far_off_is_no_panic() {

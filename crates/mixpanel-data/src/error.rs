@@ -53,6 +53,9 @@ pub enum ErrorKind {
     InvalidInput,
     /// The table exists and neither append nor replace was asked for.
     TableExists,
+    /// The table or its database is not what it was when the fetch began: look at it, then resume the run, which takes it
+    /// as it is then.
+    TableChanged,
     /// There is no such table.
     TableNotFound,
     /// The database file does not exist and was to be opened for reading.
@@ -96,6 +99,7 @@ impl ErrorKind {
             Self::UnexpectedReply | Self::SessionLost => "API_ERROR",
             Self::InvalidInput => "INVALID_INPUT",
             Self::TableExists => "TABLE_EXISTS",
+            Self::TableChanged => "TABLE_CHANGED",
             Self::TableNotFound => "TABLE_NOT_FOUND",
             Self::DatabaseNotFound => "DATABASE_NOT_FOUND",
             Self::DatabaseLocked => "DATABASE_LOCKED",

@@ -204,6 +204,10 @@ pub const FAULTS_IN_A_ROW_MAX: u32 = 2 * WORKERS_MAX;
 /// Time that pages in flight get to finish after the caller asked to stop.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 
+/// Bytes of the description of a run that are read at most. It names every page that is loaded, in 16 bytes, twice: those of
+/// ten million pages are 320 MB.
+pub const MANIFEST_BYTES_MAX: u64 = 512 << 20;
+
 /// Attempts, 10 ms apart, to take a run that somebody else has for a moment.
 pub const RUN_LOCK_ATTEMPTS: u32 = 20;
 

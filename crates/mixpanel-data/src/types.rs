@@ -200,7 +200,8 @@ impl ProfileFetchResult {
 pub struct UnfinishedRun {
     /// Names the run.
     pub run_id: String,
-    /// The table that its profiles are to go into.
+    /// The table that its profiles are to go into. Empty if the description of the run cannot be read; then `reason` says
+    /// which file cannot be read and why, and the other fields are as much as its directory tells.
     pub table: String,
     /// The project.
     pub project_id: String,
@@ -234,6 +235,12 @@ impl UnfinishedRun {
     #[must_use]
     pub fn is_only_planned(&self) -> bool {
         self.reason == ONLY_PLANNED
+    }
+
+    /// Says whether the description of the run could be read. One that could not cannot be resumed.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        !self.table.is_empty()
     }
 }
 

@@ -63,11 +63,16 @@ impl Accounts {
     ) -> Result<T, Failure> {
         let own = Places::of(environment)?.own;
         let file = PrivateFile::open_or_make_folder(&own)?;
-        file.lock()?;
+        let unlocked = file.lock()?;
         // What there is to say about the files was said when they were looked at before.
         let mut accounts = Self::load(environment, &output.silent())?;
         let result = change(&mut accounts)?;
-        file.write(&accounts.config.text())?;
+        let unsynced = file.write(&accounts.config.text())?;
+        let lacking: Vec<&str> = unlocked.into_iter().chain(unsynced).collect();
+        if !lacking.is_empty() {
+            let lacking = lacking.join("; ");
+            output.warning(&format!("the file system of `{}` cannot do everything: {lacking}", own.display()));
+        }
         if accounts.path != own && !accounts.config.names().is_empty() {
             output.note(&format!(
                 "the accounts are in `{}` from now on; `{}` was not changed and is not read any more",

@@ -39,14 +39,17 @@ impl Config {
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
         let document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
             // The error's own text quotes the line, and that may be the one with the secret.
-            let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
-            Failure::new(format!("cannot understand the config file `{}`", path.display()))
+            let before = error.span().map_or(0, |span| span.start.min(text.len()));
+            let line = text.as_bytes()[..before].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let shown = path.display();
+            Failure::new(format!("cannot understand the config file `{shown}`"))
                 .caused_by(&std::io::Error::other(format!("line {line}: {}", error.message())))
-                .hint("correct that line, or move the file away and add the accounts again with `mp auth add`")
+                .hint(format!("correct line {line} of `{shown}` in an editor: a table begins with `[accounts.NAME]`, and its other lines are such as `region = \"eu\"`"))
         })?;
         let config = Self { document };
         if config.document.get(ACCOUNTS).is_some_and(|accounts| !accounts.is_table_like()) {
-            return Err(malformed(path, "`accounts` is not a table"));
+            let reason = "`accounts` is not a table";
+            return Err(malformed(path, reason).hint("write each account under a line `[accounts.NAME]` there"));
         }
         Ok(config)
     }
@@ -116,7 +119,7 @@ impl Config {
         let wrong = |error: &mixpanel_data::Error| {
             Failure::new(format!("account `{name}` in the config file `{}` is not usable", path.display()))
                 .caused_by(error)
-                .hint("correct it there, or remove it and add it again")
+                .hint(format!("correct it under `[accounts.{name}]` there"))
         };
         let region: Region = region?.parse().map_err(|error| wrong(&error))?;
         Credentials::new(username?, Secret::new(secret?), project_id?, region).map_err(|error| wrong(&error))
@@ -127,11 +130,14 @@ impl Config {
         let item = account.and_then(Item::as_table_like).and_then(|account| account.get(key));
         let item = item.ok_or_else(|| {
             malformed(path, &format!("account `{name}` has no `{key}`"))
-                .hint(format!("add it under `[accounts.{name}]`, or remove the account and add it again"))
+                .hint(format!("add a line such as `{key} = \"...\"` under `[accounts.{name}]` there"))
         })?;
         // People write the project's number without quotes.
         let text = item.as_str().map(str::to_owned).or_else(|| item.as_integer().map(|number| number.to_string()));
-        let text = text.ok_or_else(|| malformed(path, &format!("`{key}` of account `{name}` is not a text")))?;
+        let text = text.ok_or_else(|| {
+            malformed(path, &format!("`{key}` of account `{name}` is not a text"))
+                .hint(format!("write it in quotes under `[accounts.{name}]` there: `{key} = \"...\"`"))
+        })?;
         credential_text(text.as_bytes()).map_err(|reason| {
             malformed(path, &format!("`{key}` of account `{name}` {reason}")).hint("correct it there")
         })

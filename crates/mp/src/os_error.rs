@@ -54,6 +54,23 @@ pub(crate) fn file_hint(errno: Errno) -> Option<String> {
     Some(hint.to_owned())
 }
 
+/// Says whether an error means that the file system has no such operation, rather than that it failed: FUSE and network
+/// servers answer with any of these to what they do not know.
+pub(crate) fn is_unsupported(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::INVAL
+            | Errno::NOTSUP
+            | Errno::NOSYS
+            | Errno::PERM
+            | Errno::ACCESS
+            | Errno::BADF
+            | Errno::NOTTY
+            | Errno::NOLCK
+            | Errno::ISDIR
+    ) || errno == Errno::OPNOTSUPP
+}
+
 /// Returns what helps where the process may not open more files.
 pub(crate) fn descriptors_hint() -> String {
     match getrlimit(Resource::Nofile).current {

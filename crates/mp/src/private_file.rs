@@ -11,6 +11,7 @@ use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::failure::Failure;
+use crate::os_error::is_unsupported;
 use crate::text::shell_quoted;
 
 /// A config file is a few kilobytes; a larger one is something else.
@@ -69,11 +70,18 @@ impl PrivateFile {
         Self::open(path)?.ok_or_else(|| unusable(path, "its folder vanished"))
     }
 
-    /// Keeps other processes that do the same out until this value goes.
-    pub(crate) fn lock(&self) -> Result<(), Failure> {
-        rustix::fs::flock(&self.folder, FlockOperation::LockExclusive).map_err(|error| {
-            Failure::new(format!("cannot lock the folder of `{}`", self.path.display())).caused_by(&error)
-        })
+    /// Keeps other processes that do the same out until this value goes, where the file system has locks. Returns what
+    /// the user should know if it has none.
+    pub(crate) fn lock(&self) -> Result<Option<&'static str>, Failure> {
+        match rustix::io::retry_on_intr(|| rustix::fs::flock(&self.folder, FlockOperation::LockExclusive)) {
+            Ok(()) => Ok(None),
+            Err(error) if is_unsupported(error) => {
+                Ok(Some("it has no file locks, so that of two changes at the same moment one may be lost"))
+            }
+            Err(error) => {
+                Err(Failure::new(format!("cannot lock the directory of `{}`", self.path.display())).caused_by(&error))
+            }
+        }
     }
 
     /// Reads the file; `None` if there is none.
@@ -113,7 +121,11 @@ impl PrivateFile {
             );
         }
         if mode.intersects(Mode::WGRP | Mode::WOTH) {
-            return Err(unusable(&self.path, "others may write to it").hint(chmod(&self.path)));
+            let hint = format!(
+                "{}; where the file system keeps no permissions, name a file on another one with MP_CONFIG_PATH",
+                chmod(&self.path)
+            );
+            return Err(unusable(&self.path, "others may write to it").hint(hint));
         }
         if u64::try_from(stat.st_size).is_ok_and(|size| size > BYTES_MAX) {
             return Err(unusable(&self.path, "it is larger than 1 MiB"));
@@ -121,8 +133,9 @@ impl PrivateFile {
         Ok(())
     }
 
-    /// Replaces the file in one step: after a crash there is the old one or the new one, for this user alone.
-    pub(crate) fn write(&self, text: &str) -> Result<(), Failure> {
+    /// Replaces the file in one step: after a crash there is the old one or the new one, for this user alone. Returns what
+    /// the user should know if the file system cannot make that sure.
+    pub(crate) fn write(&self, text: &str) -> Result<Option<&'static str>, Failure> {
         if let Ok(stat) = rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)
             && FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
         {
@@ -138,18 +151,34 @@ impl PrivateFile {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.folder, &temporary, flags, Mode::RUSR | Mode::WUSR);
         let mut file = File::from(file.map_err(|error| failed(error.into()))?);
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| {
+        let written = file.write_all(text.as_bytes()).and_then(|()| {
+            let is_synced = synced(rustix::fs::fsync(&file))?;
             rustix::fs::renameat(&self.folder, &temporary, &self.folder, &self.name)?;
-            Ok(rustix::fs::fsync(&self.folder)?)
+            Ok(synced(rustix::fs::fsync(&self.folder))? && is_synced)
         });
-        written.map_err(|error| {
-            let _gone = rustix::fs::unlinkat(&self.folder, &temporary, AtFlags::empty());
-            failed(error)
-        })
+        match written {
+            Ok(true) => Ok(None),
+            Ok(false) => {
+                Ok(Some("it cannot be told to write to the disk, so that a power failure may undo this change"))
+            }
+            Err(error) => {
+                let _gone = rustix::fs::unlinkat(&self.folder, &temporary, AtFlags::empty());
+                Err(failed(error))
+            }
+        }
     }
 
     fn symbolic_link(&self) -> Failure {
         unusable(&self.path, "it is a symbolic link").hint("name the file that it points to with MP_CONFIG_PATH")
+    }
+}
+
+/// Whether something is on the disk: not every file system can say so, and a disk that fails is an error everywhere.
+fn synced(result: Result<(), Errno>) -> std::io::Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if is_unsupported(error) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

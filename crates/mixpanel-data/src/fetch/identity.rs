@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::api::ApiClient;
 use crate::clock::wall_clock;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{CLOCK_TOLERANCE, SINCE_OVERLAP};
 use crate::profile_query::ProfileQuery;
 use crate::stage::Manifest;
@@ -69,12 +69,43 @@ fn difference(was: &ProfileQuery, is: &ProfileQuery) -> Option<(String, String, 
     Some((name.trim_end_matches('_').to_owned(), show(&was[name]), show(&is[name])))
 }
 
+/// Checks that the table that a run brings up to date is as far as it was: the run has only what was seen since then.
+///
+/// # Errors
+/// `TableChanged`; as opening a database for reading.
+pub(super) async fn check_base(
+    manifest: &Manifest,
+    client: &ApiClient,
+    database: &Path,
+    table: &TableName,
+    control: &mut Control,
+) -> Result<()> {
+    let Some(since) = manifest.query.since.as_ref().filter(|_| manifest.updates) else { return Ok(()) };
+    let query = ProfileQuery { since: None, ..manifest.query.clone() };
+    let source = match since_last_load(client, database, table, &query, control).await {
+        Ok(now) if now.since.as_ref().is_some_and(|now| now >= since) => return Ok(()),
+        Ok(_) => None,
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::DatabaseNotFound) => Some(error),
+        Err(error) => return Err(error),
+    };
+    let message = format!(
+        "the run `{}` has only profiles seen since {since}, and table `{table}` does not have those seen before any more",
+        manifest.run_id
+    );
+    let error = Error::new(ErrorKind::TableChanged, message).with_detail("table_name", table.as_str());
+    let error = error.with_detail("since", since.as_str());
+    Err(match source {
+        Some(source) => error.with_source(source),
+        None => error,
+    })
+}
+
 /// From when on profiles are requested, and what the caller should know about it.
 #[derive(Debug, PartialEq)]
 pub(super) struct SinceLast {
     /// `None` asks for all profiles.
     pub(super) since: Option<String>,
-    pub(super) warning: Option<FetchEvent>,
+    pub(super) warning: Vec<FetchEvent>,
 }
 
 /// Returns from when on profiles are to be asked for, so that with those of the table's last load none is missing.
@@ -112,23 +143,36 @@ pub(super) async fn since_last_load(
     Ok(since(table, &last, wall_clock()))
 }
 
-/// The load began when its clock said so, but not after the newest profile that it brought, and not in the future: a clock
-/// that was ahead must not make later fetches skip anything.
+/// The load began when its clock said so, but not after the newest profile in the table, and not in the future: neither a
+/// clock that was ahead nor rows that were removed must make later fetches skip anything. Where the newest profile is not
+/// known, and the clock or the rows are in doubt, all are requested.
 fn since(table: &TableName, last: &LastLoad, now: Timestamp) -> SinceLast {
     let is_ahead = last.started_at > now.checked_add(CLOCK_TOLERANCE).unwrap_or(now);
-    let seen = last.newest_seen;
-    let moment = match seen {
+    let removed = last.recorded_rows.unwrap_or(0).saturating_sub(last.rows);
+    let moment = match last.newest_seen {
         Some(seen) => Some(last.started_at.min(seen).min(now)),
-        None if is_ahead => None,
+        None if is_ahead || removed > 0 || last.rows == 0 => None,
         None => Some(last.started_at.min(now)),
     };
-    let warning = is_ahead.then(|| {
-        let asked = if moment.is_some() { "those seen since its newest profile" } else { "all profiles" };
-        FetchEvent::Warning(format!(
+    let asked = if moment.is_some() { "those seen since its newest profile" } else { "all profiles" };
+    let mut warning = Vec::new();
+    if is_ahead {
+        warning.push(FetchEvent::Warning(format!(
             "the last load of `{table}` is recorded for {}, which is in the future: this machine's clock was ahead then or is behind now, so {asked} are fetched",
             last.started_at.strftime("%Y-%m-%d %H:%M:%S UTC")
-        ))
-    });
+        )));
+    }
+    if removed > 0 {
+        let lost = match moment {
+            Some(_) => "; others that were removed are not fetched again, `--replace` without `--since` fetches all",
+            None => "",
+        };
+        warning.push(FetchEvent::Warning(format!(
+            "`{table}` has {} rows and had {} after its last load, so {asked} are fetched{lost}",
+            last.rows,
+            last.rows + removed
+        )));
+    }
     let from = moment.map(|moment| moment.checked_sub(SINCE_OVERLAP).unwrap_or(Timestamp::MIN));
     SinceLast { since: from.map(|from| from.strftime("%Y-%m-%dT%H:%M:%S").to_string()), warning }
 }
@@ -171,13 +215,15 @@ mod tests {
             let last = LastLoad {
                 started_at: at(started),
                 newest_seen: seen.map(at),
+                rows: 1,
+                recorded_rows: Some(1),
                 query: ProfileQuery::default(),
                 project_id: "1".into(),
                 region: "us".into(),
             };
             let found = since(&table, &last, now);
             assert_eq!(found.since.as_deref(), expected, "{started} {seen:?}");
-            assert_eq!(found.warning.is_some(), warned, "{started} {seen:?}");
+            assert_eq!(!found.warning.is_empty(), warned, "{started} {seen:?}");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::limits::LOCK_POLL_INTERVAL;
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::stage::{Loaded, Manifest, Progress, Stage};
 use crate::store::{
-    self, Announced, Found, LoadKind, LoadReport, LoadRequest, LoadStop, OnLockWait, RunRecord, TableName,
+    self, Announced, Found, LoadKind, LoadReport, LoadRequest, LoadStop, OnLockWait, RunRecord, Seen, TableName,
 };
 use crate::types::FetchCounts;
 
@@ -42,7 +42,7 @@ pub(super) struct TableReport {
 pub(super) struct Job {
     pub(super) database: PathBuf,
     pub(super) table: TableName,
-    pub(super) found: Found,
+    pub(super) seen: Seen,
     pub(super) stage: Stage,
     pub(super) outcome: Outcome,
     pub(super) missing: MissingPages,
@@ -106,7 +106,7 @@ impl Job {
     pub(super) fn check_whole(&self) -> Result<()> {
         let manifest = self.stage.manifest();
         let is_replacement = manifest.on_existing == OnExisting::Replace && manifest.loaded.is_none();
-        let must_be_whole = is_replacement && self.found == Found::Table && self.missing == MissingPages::Fetch;
+        let must_be_whole = is_replacement && self.seen.found == Found::Table && self.missing == MissingPages::Fetch;
         if (must_be_whole || is_of_another_session(manifest)) && !self.outcome.is_whole() {
             return Err(incomplete(&self.outcome, &self.table));
         }
@@ -122,7 +122,7 @@ impl Job {
         stop: &LoadStop,
         load: impl FnOnce(&LoadRequest<'_>, &mut OnLockWait<'_>) -> Result<LoadReport>,
     ) -> Result<(LoadReport, Outcome, Option<String>)> {
-        let Self { database, table, mut stage, mut outcome, missing, control, .. } = self;
+        let Self { database, table, seen, mut stage, mut outcome, missing, control, .. } = self;
         let pages: Vec<PathBuf> = outcome.staged.iter().map(|page| stage.page_path(*page)).collect();
         let rejects: Vec<PathBuf> = outcome.staged.iter().filter_map(|page| stage.rejects_path(*page)).collect();
         let previous = stage.loaded_pages()?;
@@ -142,6 +142,7 @@ impl Job {
             rejects: &rejects,
             previous: &previous,
             kind: kind_of(stage.manifest()),
+            seen: Some(&seen),
             run: record(stage.manifest(), &outcome, finished_at),
             announced: announced(&outcome, stage.manifest(), missing, control.allow_drift),
             missing,
@@ -158,6 +159,9 @@ impl Job {
             // What an interrupted statement says of itself is nobody's concern.
             Err(_) if stop.is_asked() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the load was stopped before its commit and undone"));
+            }
+            Err(error) if error.kind() == ErrorKind::TableChanged && stage.manifest().updates => {
+                return Err(error.with_detail("since", stage.manifest().query.since.clone()));
             }
             Err(error) => return Err(refused(error, &mut stage, &mut outcome, &table)),
             Ok(report) => report,

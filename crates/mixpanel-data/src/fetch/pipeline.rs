@@ -10,16 +10,17 @@ use crate::limits::{LOCK_POLL_INTERVAL, PREFLIGHT_LOCK_WAIT, RELOOK_LOCK_WAIT};
 use crate::parse::RecordForm;
 use crate::profile_query::{FetchMode, MissingPages, OnExisting};
 use crate::stage::{self, Manifest, Over, Progress, Stage};
-use crate::store::{self, Checked, Found, LoadKind, TableName};
+use crate::store::{self, Checked, LoadKind, Seen, TableName};
 
 use super::coordinator::{Earlier, allowed_drift};
-use super::identity::{check_same_run, since_last_load};
+use super::identity::{check_base, check_same_run, since_last_load};
 use super::loading::{Job, TableReport, look_for_commit};
 use super::outcome::{Ending, Outcome};
 use super::prepare::{Prepared, prepare};
 use super::progress::FetchEvent;
 use super::request::{Control, ProfileFetch, ResumeFetch, Since};
 use super::run::{Finished, Run};
+use super::runs::{check_alone, none_of_table};
 use super::writer::Destination;
 
 /// Fetches profiles into a table of `database`.
@@ -40,17 +41,17 @@ pub(super) async fn fetch_into_table(
     preflight(&mut fetch.control, database, &table, on_existing, LoadKind::First).await?;
     let manifest = describe(client, &fetch, &prepared);
     let (path, name) = (database.to_owned(), table.clone());
-    let (stage, found) = blocking(move || {
+    let (stage, seen) = blocking(move || {
         let stage = new_or_planned(&path, manifest)?;
         // Another fetch may have made the table between the preflight and the turn of this one. The preflights of further
         // ones have the database open for moments.
         match store::look(&path, &name, on_existing, LoadKind::First, RELOOK_LOCK_WAIT) {
-            Ok(found) => Ok((stage, found)),
+            Ok(seen) => Ok((stage, seen)),
             Err(error) => Err(give_back(stage, error)),
         }
     })
     .await?;
-    let work = Work { client, database, stage, table, found, prepared, missing: MissingPages::Fetch, watch };
+    let work = Work { client, database, stage, table, seen, prepared, missing: MissingPages::Fetch, watch };
     work.go(fetch.control).await
 }
 
@@ -100,9 +101,10 @@ async fn resume_stage(
         let checked = store::preflight(&path, &name, stage.manifest().on_existing, kind, wait);
         (stage, checked)
     };
-    let (stage, Checked { found, warnings }) = waiting(&mut resume.control, at_most, stage, look).await?;
+    let (stage, Checked { seen, warnings }) = waiting(&mut resume.control, at_most, stage, look).await?;
     tell(&mut resume.control, warnings);
-    let work = Work { client, database, stage, table, found, prepared, missing: resume.missing_pages, watch };
+    check_base(stage.manifest(), client, database, &table, &mut resume.control).await?;
+    let work = Work { client, database, stage, table, seen, prepared, missing: resume.missing_pages, watch };
     Ok((mode, work.go(resume.control).await?))
 }
 
@@ -161,19 +163,6 @@ fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
     Stage::create(database, manifest)
 }
 
-/// Refuses a second fetch into a table: only one of two could put its pages into it.
-fn check_alone(runs: &[stage::Listed], table: &str) -> Result<()> {
-    let is_of_table = |manifest: &Manifest| manifest.table.eq_ignore_ascii_case(table);
-    let holder = runs.iter().find_map(|run| run.held_by.filter(|_| run.manifest.as_ref().is_ok_and(is_of_table)));
-    match holder {
-        Some(pid) => {
-            let message = format!("process {pid} is fetching into the table `{table}` already");
-            Err(Error::new(ErrorKind::RunBusy, message).with_detail("holding_pid", pid))
-        }
-        None => Ok(()),
-    }
-}
-
 /// Leaves a run as it was found: a new one goes, a planned one stays planned.
 fn give_back(mut stage: Stage, error: Error) -> Error {
     let result = match stage.manifest().session {
@@ -201,8 +190,7 @@ fn open_run(database: &Path, table: &str, run_id: Option<&str>) -> Result<Stage>
     runs.sort_by_key(|run| run.manifest.as_ref().is_ok_and(|manifest| manifest.progress == Progress::Planned));
     match runs.iter().find(is_of_table) {
         Some(run) => Stage::open(database, &run.run_id),
-        None => Err(Error::new(ErrorKind::RunNotFound, format!("there is no unfinished run of the table `{table}`"))
-            .with_detail("table_name", table)),
+        None => Err(none_of_table(runs, table)),
     }
 }
 
@@ -215,6 +203,7 @@ pub(super) fn describe(client: &ApiClient, fetch: &ProfileFetch, prepared: &Prep
     manifest.query = prepared.query.clone();
     manifest.table.clone_from(&fetch.table);
     manifest.on_existing = fetch.on_existing;
+    manifest.updates = fetch.since == Since::LastLoad;
     manifest.mode = fetch.mode;
     manifest
 }
@@ -245,7 +234,7 @@ struct Work<'a> {
     database: &'a Path,
     stage: Stage,
     table: TableName,
-    found: Found,
+    seen: Seen,
     prepared: Prepared,
     missing: MissingPages,
     watch: Stopwatch,
@@ -253,7 +242,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     async fn go(self, mut control: Control) -> Result<TableReport> {
-        let Work { client, database, stage, table, found, prepared, missing, watch } = self;
+        let Work { client, database, stage, table, seen, prepared, missing, watch } = self;
         let run_id = stage.manifest().run_id.clone();
         let keep_run = |error: Error| error.with_run_id(run_id.clone());
         let mut callbacks = std::mem::take(&mut control.callbacks);
@@ -294,7 +283,7 @@ impl Work<'_> {
         let (stage, outcome) = blocking(move || settle(finished)).await?;
         callbacks.tell(&FetchEvent::Loading { rows: outcome.received - outcome.rejected });
         let staged_pages = outcome.staged.len();
-        let job = Job { database: database.to_owned(), table, found, stage, outcome, missing, control, watch };
+        let job = Job { database: database.to_owned(), table, seen, stage, outcome, missing, control, watch };
         job.load(&mut callbacks).await.map_err(|error| keep_run(error.with_detail("staged_pages", staged_pages)))
     }
 }

@@ -1,9 +1,11 @@
-//! The unfinished runs, as they are shown.
+//! The unfinished runs: as they are shown, and what they stand in the way of.
 
 use std::path::Path;
 
-use crate::clock::wall_clock;
-use crate::error::Result;
+use jiff::Timestamp;
+
+use crate::clock::{moment_of, wall_clock};
+use crate::error::{Error, ErrorKind, Result};
 use crate::profile_query::OnExisting;
 use crate::stage::{self, Listed, Manifest, Progress};
 use crate::types::{ONLY_PLANNED, UnfinishedRun};
@@ -13,6 +15,42 @@ use super::plan::Plan;
 /// Lists the unfinished runs of a database, the newest first.
 pub(crate) fn unfinished_runs(database: &Path) -> Result<Vec<UnfinishedRun>> {
     Ok(stage::list(database)?.into_iter().map(describe).collect())
+}
+
+/// Refuses a second fetch into a table: only one of two could put its pages into it.
+///
+/// # Errors
+/// `RunBusy` with the process of the first, also if the table of that cannot be found out.
+pub(super) fn check_alone(runs: &[Listed], table: &str) -> Result<()> {
+    for run in runs {
+        let Some(pid) = run.held_by else { continue };
+        let message = match &run.manifest {
+            Ok(manifest) if !manifest.table.eq_ignore_ascii_case(table) => continue,
+            Ok(_) => format!("process {pid} is fetching into the table `{table}` already"),
+            // A newer version of this program may be fetching into the same table.
+            Err(error) => format!(
+                "process {pid} is working on run `{}`, which may be of the table `{table}` and cannot be read: {}",
+                run.run_id,
+                with_causes(error)
+            ),
+        };
+        return Err(Error::new(ErrorKind::RunBusy, message).with_detail("holding_pid", pid));
+    }
+    Ok(())
+}
+
+/// Makes the error for a table without a run to resume. A run that cannot be read may be one of it.
+pub(super) fn none_of_table(runs: Vec<Listed>, table: &str) -> Error {
+    let unreadable = runs.into_iter().find_map(|run| Some((run.run_id, run.manifest.err()?)));
+    let error = match unreadable {
+        None => Error::new(ErrorKind::RunNotFound, format!("there is no unfinished run of the table `{table}`")),
+        Some((run_id, error)) => {
+            let message =
+                format!("no unfinished run of the table `{table}` can be read, and run `{run_id}` cannot be read");
+            Error::new(ErrorKind::Storage, message).with_source(error)
+        }
+    };
+    error.with_detail("table_name", table)
 }
 
 fn describe(listed: Listed) -> UnfinishedRun {
@@ -34,12 +72,15 @@ fn describe(listed: Listed) -> UnfinishedRun {
         is_loaded_in_part: false,
         held_by,
     };
-    let Ok(manifest) = manifest else { return run };
-    let age = wall_clock().duration_since(manifest.started_at);
+    let age_of = |began: Timestamp| u64::try_from(wall_clock().duration_since(began).as_secs()).unwrap_or(0);
+    let Ok(manifest) = manifest else {
+        let Some(began) = moment_of(&run.run_id) else { return run };
+        return UnfinishedRun { started_at: began.to_string(), age_seconds: age_of(began), ..run };
+    };
     UnfinishedRun {
         pages_total: pages_total(&manifest),
         started_at: manifest.started_at.to_string(),
-        age_seconds: u64::try_from(age.as_secs()).unwrap_or(0),
+        age_seconds: age_of(manifest.started_at),
         is_loaded_in_part: manifest.loaded.is_some(),
         table: manifest.table,
         project_id: manifest.project_id,
@@ -51,7 +92,7 @@ fn describe(listed: Listed) -> UnfinishedRun {
 
 fn reason(listed: &Listed) -> String {
     match &listed.manifest {
-        Err(error) => error.to_string(),
+        Err(error) => with_causes(error),
         Ok(_) if listed.held_by.is_some() => "a process is working on it".to_owned(),
         Ok(Manifest { progress: Progress::Planned, .. }) => ONLY_PLANNED.to_owned(),
         Ok(Manifest { progress: Progress::Complete { .. }, .. }) => {
@@ -62,6 +103,17 @@ fn reason(listed: &Listed) -> String {
         }
         Ok(Manifest { progress: Progress::Fetching { reason }, .. }) => reason.clone(),
     }
+}
+
+/// An error in one line, with why it happened.
+fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        text.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    text
 }
 
 fn pages_total(manifest: &Manifest) -> Option<u32> {

@@ -6,12 +6,9 @@ use jiff::{Timestamp, fmt::temporal::DateTimeParser};
 
 static PARSER: DateTimeParser = DateTimeParser::new();
 
-/// Reads a time as Mixpanel sends it, `YYYY-MM-DDTHH:MM:SS` without a zone, as UTC (API facts 1.4); also with a
-/// fraction, a blank for the `T`, the date alone, or an offset, which is applied. Returns microseconds since 1970.
-pub(super) fn parse_last_seen(text: &str) -> Option<i64> {
-    if let Some(micros) = parse_plain(text.as_bytes()) {
-        return Some(micros);
-    }
+/// Reads a time in another form than the usual one: with a fraction, a blank for the `T`, the date alone, or an offset,
+/// which is applied. Returns microseconds since 1970, rounded toward zero, and for a leap second those of the second before.
+pub(super) fn parse_other(text: &str) -> Option<i64> {
     if let Ok(timestamp) = PARSER.parse_timestamp(text) {
         return Some(timestamp.as_microsecond());
     }
@@ -24,8 +21,9 @@ pub(super) fn parse_last_seen(text: &str) -> Option<i64> {
     TimeZone::UTC.to_timestamp(civil).ok().map(Timestamp::as_microsecond)
 }
 
-/// The form of every sample, `2026-09-20T11:42:07`, without the general parser.
-fn parse_plain(text: &[u8]) -> Option<i64> {
+/// Reads a time as Mixpanel sends it, `YYYY-MM-DDTHH:MM:SS` without a zone, as UTC (API facts 1.4). Returns microseconds since
+/// 1970, from which the text can be written again. Year 0 is none: DuckDB writes it in another way.
+pub(super) fn parse_usual(text: &[u8]) -> Option<i64> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2] = text else {
         return None;
     };
@@ -37,7 +35,7 @@ fn parse_plain(text: &[u8]) -> Option<i64> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days_in_month = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let month_index = usize::try_from(month).ok()?.checked_sub(1)?;
-    if !(1..=*days_in_month.get(month_index)?).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+    if year == 0 || !(1..=*days_in_month.get(month_index)?).contains(&day) || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     let days = days_from_civil(year, month, day);
@@ -77,7 +75,9 @@ mod tests {
             ("", None),
             ("1790000123", None),
         ] {
-            assert_eq!(parse_last_seen(text), expected, "{text}");
+            let usual = parse_usual(text.as_bytes());
+            assert_eq!(usual.or_else(|| parse_other(text)), expected, "{text}");
+            assert_eq!(usual.is_some(), expected.is_some() && text.len() == 19 && text.contains('T'), "{text}");
         }
     }
 
@@ -87,7 +87,7 @@ mod tests {
             let timestamp = Timestamp::from_second(day * 86_399).expect("in range");
             let text = timestamp.to_string();
             let text = text.trim_end_matches('Z');
-            assert_eq!(parse_plain(text.as_bytes()), Some(timestamp.as_microsecond()), "{text}");
+            assert_eq!(parse_usual(text.as_bytes()), Some(timestamp.as_microsecond()), "{text}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::depth::is_deeper_than;
-use super::last_seen::parse_last_seen;
+use super::last_seen::{parse_other, parse_usual};
 use super::object::Cursor;
 use super::rows::RowsBuilder;
 use crate::limits::{JSON_DEPTH_MAX, PROFILE_BYTES_MAX, UNKEPT_NAMES_MAX};
@@ -67,8 +67,7 @@ fn try_push<'a>(rows: &mut RowsBuilder, raw: &'a str, scratch: &mut Scratch) -> 
     if has_lone_surrogate(properties) {
         return Err("a string holds half a surrogate pair, which is not Unicode".to_owned());
     }
-    let last_seen = lift_last_seen(properties, scratch);
-    let kept = if last_seen.is_some() { scratch.text.as_str() } else { properties };
+    let (last_seen, kept) = lift_last_seen(properties, scratch);
     rows.push(&distinct_id, kept, last_seen);
     Ok(record.unknown)
 }
@@ -140,45 +139,40 @@ fn read_distinct_id(raw: Option<&str>) -> Result<Cow<'_, str>, String> {
     }
 }
 
-/// Reads `$last_seen` and writes the properties without it to `scratch.text`, every other byte as it was. `None` when it
-/// is missing or cannot be read as a time; then it stays where it is. Of several, the last one counts.
-fn lift_last_seen(properties: &str, scratch: &mut Scratch) -> Option<i64> {
-    let last = scratch.members.iter().rev().find(|member| member.is_last_seen)?;
-    let micros = read_time(&properties[last.value_start..last.end])?;
-    remove_last_seen(properties, scratch);
-    Some(micros)
-}
-
-fn read_time(raw: &str) -> Option<i64> {
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        return parse_last_seen(&serde_json::from_str::<String>(raw).ok()?);
-    }
-    parse_last_seen(inner)
-}
-
-/// Copies all but the marked members. A member goes with the separator before it, or, when nothing before it stays,
-/// with the one after it.
-fn remove_last_seen(properties: &str, scratch: &mut Scratch) {
+/// Reads `$last_seen`. Returns the moment, and the properties that are kept: without it, every other byte as it was, if the
+/// moment says all that its text said. A text of another form stays, and so does one that is not alone; of several, the last
+/// one counts.
+fn lift_last_seen<'a>(properties: &'a str, scratch: &'a mut Scratch) -> (Option<i64>, &'a str) {
     let Scratch { members, text } = scratch;
-    text.clear();
-    if members.iter().all(|member| member.is_last_seen) {
-        text.push_str("{}");
-        return;
-    }
-    let mut copied_to = 0;
-    let mut kept_before = false;
-    for (index, member) in members.iter().enumerate() {
-        if !member.is_last_seen {
-            kept_before = true;
-            continue;
+    let mut found = members.iter().enumerate().rev().filter(|(_, member)| member.is_last_seen);
+    let Some((index, last)) = found.next() else { return (None, properties) };
+    let raw = &properties[last.value_start..last.end];
+    let inner = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
+    match inner.and_then(|inner| parse_usual(inner.as_bytes())) {
+        Some(micros) if found.next().is_none() => {
+            write_without(properties, members, index, text);
+            (Some(micros), text)
         }
-        let (cut_from, cut_to) =
-            if kept_before { (members[index - 1].end, member.end) } else { (member.start, members[index + 1].start) };
-        text.push_str(&properties[copied_to..cut_from]);
-        copied_to = cut_to;
+        Some(micros) => (Some(micros), properties),
+        None => {
+            let other = inner.and_then(|_| serde_json::from_str::<String>(raw).ok());
+            let micros = other.and_then(|other| parse_usual(other.as_bytes()).or_else(|| parse_other(&other)));
+            (micros, properties)
+        }
     }
-    text.push_str(&properties[copied_to..]);
+}
+
+/// Copies all but one member. It goes with the separator before it, or, if it is the first, with the one after it.
+fn write_without(properties: &str, members: &[Member], index: usize, text: &mut String) {
+    text.clear();
+    let member = &members[index];
+    let (cut_from, cut_to) = match (index.checked_sub(1), members.get(index + 1)) {
+        (Some(before), _) => (members[before].end, member.end),
+        (None, Some(after)) => (member.start, after.start),
+        (None, None) => return text.push_str("{}"),
+    };
+    text.push_str(&properties[..cut_from]);
+    text.push_str(&properties[cut_to..]);
 }
 
 /// Looks for an escape such as `\ud83d` that is not followed by its other half, or precedes none.

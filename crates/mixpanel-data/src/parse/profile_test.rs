@@ -44,13 +44,52 @@ fn lifts_last_seen_and_leaves_every_other_byte() {
         (r#"{"a":1,"$last_seen":"T"}"#, r#"{"a":1}"#),
         (r#"{"a": 1, "$last_seen": "T", "b": 2}"#, r#"{"a": 1, "b": 2}"#),
         (r#"{"\u0024last_seen":"T","a":1}"#, r#"{"a":1}"#),
-        (r#"{"$last_seen":"x","a":1,"$last_seen":"T","b":2}"#, r#"{"a":1,"b":2}"#),
-        (r#"{"$last_seen":"x","$last_seen":"T","b":2}"#, r#"{"b":2}"#),
-        (r#"{"$last_seen":"x","$last_seen":"T"}"#, "{}"),
-        (r#"{"a":1,"$last_seen":"x","$last_seen":"T"}"#, r#"{"a":1}"#),
     ] {
         let properties = properties.replace('T', time);
         check(&format!(r#"{{"$distinct_id":"a","$properties":{properties}}}"#), &format!("a|{rest}|Some(1000000)"));
+    }
+}
+
+/// What the column cannot say again stays in the properties, whether or not there is a moment in it.
+#[test]
+fn leaves_a_last_seen_that_the_column_does_not_say() {
+    const AT: i64 = 1_767_225_599_000_000;
+    for (value, moment) in [
+        (r#""2025-12-31T23:59:60""#, Some(AT)),
+        (r#""2025-12-31T23:59:59.0""#, Some(AT)),
+        (r#""2025-12-31T23:59:59.000000""#, Some(AT)),
+        (r#""2025-12-31T23:59:59.123456""#, Some(AT + 123_456)),
+        (r#""2025-12-31T23:59:59.1234567""#, Some(AT + 123_456)),
+        (r#""2025-12-31T23:59:59.123456789""#, Some(AT + 123_456)),
+        (r#""2025-12-31T23:59:59Z""#, Some(AT)),
+        (r#""2025-12-31T23:59:59+00:00""#, Some(AT)),
+        (r#""2026-01-01T01:59:59+02:00""#, Some(AT)),
+        (r#""2025-12-31T23:59:59-00:00""#, Some(AT)),
+        (r#""2025-12-31 23:59:59""#, Some(AT)),
+        (r#""2025-12-31t23:59:59""#, Some(AT)),
+        (r#""20251231T235959""#, Some(AT)),
+        (r#""2025-12-31T23:59""#, Some(AT - 59_000_000)),
+        (r#""2025-12-31""#, Some(AT - 86_399_000_000)),
+        (r#""2025\u002d12-31T23:59:59""#, Some(AT)),
+        (r#""0000-01-01T00:00:00""#, Some(-62_167_219_200_000_000)),
+        (r#"" 2025-12-31T23:59:59""#, None),
+        (r#""2025-12-31T24:00:00""#, None),
+        ("1767225599", None),
+        ("1767225599.5", None),
+        ("true", None),
+        (r#"["2025-12-31T23:59:59"]"#, None),
+    ] {
+        let properties = format!(r#"{{"a":1,"$last_seen":{value}}}"#);
+        check(&format!(r#"{{"$distinct_id":"a","$properties":{properties}}}"#), &format!("a|{properties}|{moment:?}"));
+    }
+    for properties in [
+        r#"{"$last_seen":"x","a":1,"$last_seen":"T","b":2}"#,
+        r#"{"$last_seen":"T","$last_seen":"T"}"#,
+        r#"{"a":1,"$last_seen":null,"\u0024last_seen":"T"}"#,
+    ] {
+        let properties = properties.replace('T', "2025-12-31T23:59:59");
+        let expected = format!("a|{properties}|{:?}", Some(AT));
+        check(&format!(r#"{{"$distinct_id":"a","$properties":{properties}}}"#), &expected);
     }
 }
 

@@ -25,9 +25,10 @@ pub enum RecordForm {
 pub struct ProfileRow<'a> {
     /// The profile's id, as text; a numeric id is its digits as sent.
     pub distinct_id: &'a str,
-    /// The properties as received, byte for byte, less a `$last_seen` that could be read as a time.
+    /// The properties as received, byte for byte, less a `$last_seen` that `last_seen` says exactly: one in the form
+    /// `YYYY-MM-DDTHH:MM:SS`. In another form, such as with an offset, or given twice, it stays there as well.
     pub properties: &'a str,
-    /// When the profile was last updated, in microseconds since 1970 in UTC.
+    /// When the profile was last updated, in microseconds since 1970 in UTC; `None` if `$last_seen` is missing or no time.
     pub last_seen: Option<i64>,
 }
 

@@ -1,7 +1,7 @@
 //! Files and folders that are there whole or not at all, and for the owner alone: profiles are personal data.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Read as _, Write as _};
 #[cfg(unix)]
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -73,17 +73,35 @@ pub(super) fn sync_folder(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Opens a file for reading. What is no file, such as a pipe, is refused: it would make us wait.
+pub(super) fn open_file(path: &Path) -> Result<File> {
+    regular(OpenOptions::new().read(true), path).map_err(|error| Error::io("read", path, error))
+}
+
+/// Opens a file whose only use is to be locked, and makes it if there is none.
+pub(super) fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    regular(&mut options, path)
+}
+
+fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    options.mode(0o600).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is not a regular file")),
+    }
+}
+
 /// Takes a run for this process. The lock goes with the process, however it ends.
 ///
 /// # Errors
 /// `RunBusy`, with the process in the detail `holding_pid`; `Storage`.
 pub(super) fn lock_folder(folder: &Path) -> Result<File> {
     let path = folder.join("lock");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    options.mode(0o600);
-    let mut file = options.open(&path).map_err(|error| Error::io("create", &path, error))?;
+    let mut file = open_lock(&path).map_err(|error| Error::io("lock", &path, error))?;
     for attempt in 1.. {
         match file.try_lock() {
             Ok(()) => break,
@@ -108,7 +126,7 @@ pub(super) fn lock_folder(folder: &Path) -> Result<File> {
 /// Returns the process that works on a run, if one does.
 pub(super) fn holder(folder: &Path) -> Option<u32> {
     let path = folder.join("lock");
-    let file = OpenOptions::new().read(true).open(&path).ok()?;
+    let file = open_file(&path).ok()?;
     match file.try_lock_shared() {
         Err(fs::TryLockError::WouldBlock) => Some(read_holder(&path).unwrap_or(0)),
         Err(fs::TryLockError::Error(error)) if durable::is_unsupported(&error) => living_holder(&path),
@@ -131,7 +149,10 @@ fn living_holder(lock: &Path) -> Option<u32> {
 }
 
 fn read_holder(path: &Path) -> Option<u32> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    let mut text = String::new();
+    // A number and a line end.
+    open_file(path).ok()?.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
 }
 
 fn busy(folder: &Path, holder: Option<u32>) -> Error {

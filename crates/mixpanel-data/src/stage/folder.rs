@@ -2,19 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
+use crate::limits::MANIFEST_BYTES_MAX;
 use crate::types::ProfileWriteTask;
 
-use super::files::{folder_of, lock_folder, make_folder, make_root, replace_file, sync_folder};
+use super::files::{folder_of, lock_folder, make_folder, make_root, open_file, replace_file, sync_folder};
 use super::manifest::{FORMAT, Manifest, SessionFacts};
 use super::names::{Name, Part, files_in};
 use super::page_file::{StagedPage, page_bytes, read_facts, rejects_bytes};
 use super::root::{stage_root, stage_roots};
 
 const MANIFEST: &str = "manifest.json";
+
+/// The pages of a session are in a directory whose name begins so.
+pub(super) const GENERATION_PREFIX: &str = "generation-";
 
 /// A folder whose name begins so is being removed. The rename is what removes the run; the rest is cleaning up.
 pub(super) const REMOVED_PREFIX: &str = ".removed-";
@@ -236,13 +241,13 @@ pub(super) fn take(database: &Path, run_id: &str) -> Result<(PathBuf, PathBuf, F
 
 pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
     let path = folder.join(MANIFEST);
-    let text = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+    let file = BufReader::new(open_file(&path)?.take(MANIFEST_BYTES_MAX));
     let unreadable = |error: serde_json::Error| {
         Error::new(ErrorKind::Storage, format!("`{}` cannot be read as the description of a run", path.display()))
             .with_path(&path)
             .with_source(error)
     };
-    let value: serde_json::Value = serde_json::from_slice(&text).map_err(unreadable)?;
+    let value: serde_json::Value = serde_json::from_reader(file).map_err(unreadable)?;
     if value.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
         let format = value.get("format").map_or_else(|| "unknown".to_owned(), ToString::to_string);
         let message = format!(
@@ -271,8 +276,8 @@ fn remove(path: &Path, reason: &str) -> Result<()> {
     fs::remove_file(path).map_err(|error| Error::io("remove", path, error))
 }
 
-fn generation_name(generation: u32) -> String {
-    format!("generation-{generation}")
+pub(super) fn generation_name(generation: u32) -> String {
+    format!("{GENERATION_PREFIX}{generation}")
 }
 
 #[cfg(test)]

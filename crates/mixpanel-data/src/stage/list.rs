@@ -1,12 +1,12 @@
 //! The runs that are unfinished: their folders beside the database.
 
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
 use super::files::holder;
-use super::folder::{REMOVED_PREFIX, read_manifest, remove_run, take};
+use super::folder::{GENERATION_PREFIX, REMOVED_PREFIX, generation_name, read_manifest, remove_run, take};
 use super::manifest::Manifest;
 use super::names::{Name, Part};
 use super::root::{stage_roots, sweep_turn};
@@ -44,7 +44,7 @@ pub(crate) fn list(database: &Path) -> Result<Vec<Listed>> {
         for entry in entries {
             let entry = entry.map_err(|error| Error::io("read the folder", &root, error))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.starts_with('.') && !name.starts_with(STREAM_PREFIX) && entry.path().is_dir() {
+            if !name.starts_with('.') && !name.starts_with(STREAM_PREFIX) && is_directory(&entry) {
                 runs.push(look_at(name, &entry.path()));
             }
         }
@@ -54,10 +54,19 @@ pub(crate) fn list(database: &Path) -> Result<Vec<Listed>> {
     Ok(runs)
 }
 
+/// Whether it is, or may be, a run's: what cannot be looked at is listed, with the reason, rather than left out.
+fn is_directory(entry: &DirEntry) -> bool {
+    match entry.file_type() {
+        Ok(kind) if kind.is_symlink() => entry.path().is_dir(),
+        Ok(kind) => kind.is_dir(),
+        Err(_) => true,
+    }
+}
+
 fn look_at(run_id: String, folder: &Path) -> Listed {
     let manifest = read_manifest(folder);
-    let generation = manifest.as_ref().map_or(0, |manifest| manifest.generation);
-    let present = format!("generation-{generation}");
+    let generation = manifest.as_ref().map_or_else(|_| newest_generation(folder), |manifest| manifest.generation);
+    let present = generation_name(generation);
     let (mut bytes, mut pages_done) = (0, 0);
     let mut folders = vec![folder.to_owned()];
     while let Some(inner) = folders.pop() {
@@ -74,6 +83,12 @@ fn look_at(run_id: String, folder: &Path) -> Listed {
         }
     }
     Listed { run_id, manifest, pages_done, bytes, held_by: holder(folder) }
+}
+
+/// The session that a run had last, as far as its directory tells.
+fn newest_generation(folder: &Path) -> u32 {
+    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    names.filter_map(|name| name.to_str()?.strip_prefix(GENERATION_PREFIX)?.parse().ok()).max().unwrap_or(0)
 }
 
 /// Removes a run, whatever state it is in.
@@ -98,7 +113,7 @@ fn sweep_root(root: &Path) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         // A stream that is being made has no process in its lock yet.
-        let was_locked = || fs::read(entry.path().join("lock")).is_ok_and(|pid| !pid.is_empty());
+        let was_locked = || fs::metadata(entry.path().join("lock")).is_ok_and(|lock| lock.len() > 0);
         let is_left_over = name.starts_with(REMOVED_PREFIX) || (name.starts_with(STREAM_PREFIX) && was_locked());
         if is_left_over && holder(&entry.path()).is_none() {
             let _ = fs::remove_dir_all(entry.path());

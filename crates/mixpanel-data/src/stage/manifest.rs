@@ -28,6 +28,9 @@ pub(crate) struct Manifest {
     pub(crate) table: String,
     /// What is to become of a table of that name.
     pub(crate) on_existing: OnExisting,
+    /// Whether the run brings the table up to date from its last load on, so that it is nothing without that table.
+    #[serde(default)]
+    pub(crate) updates: bool,
     /// How pages are asked for.
     pub(crate) mode: FetchMode,
     /// Counts the sessions of the run; pages of two sessions are never mixed.
@@ -132,6 +135,7 @@ impl Manifest {
             query: ProfileQuery::default(),
             table: String::new(),
             on_existing: OnExisting::Fail,
+            updates: false,
             mode: FetchMode::Sequential,
             generation: 0,
             session: None,

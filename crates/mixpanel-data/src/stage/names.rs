@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::files::open_file;
 use crate::error::{Error, Result};
 
 /// What a file holds.
@@ -53,8 +55,16 @@ impl Name {
     /// # Errors
     /// `Storage` when it cannot be read.
     pub(super) fn matches(self, path: &Path) -> Result<bool> {
-        let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
-        Ok(crc32fast::hash(&bytes) == self.checksum)
+        let mut file = open_file(path)?;
+        let (mut hasher, mut bytes) = (crc32fast::Hasher::new(), vec![0; 1 << 16]);
+        loop {
+            match file.read(&mut bytes) {
+                Ok(0) => return Ok(hasher.finalize() == self.checksum),
+                Ok(count) => hasher.update(&bytes[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io("read", path, error)),
+            }
+        }
     }
 }
 

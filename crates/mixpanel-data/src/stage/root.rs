@@ -1,12 +1,12 @@
 //! Where the stages of a database are, and the turn of a process that begins or takes a run.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 #[cfg(unix)]
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::files::make_root;
+use super::files::{make_root, open_file, open_lock};
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::RUN_TURN_ATTEMPTS;
@@ -76,11 +76,7 @@ pub(crate) fn take_turn(database: &Path) -> Result<Turn> {
             Err(error) if is_gone(&error) => continue,
             made => made?,
         }
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        options.mode(0o600);
-        let file = match options.open(&path) {
+        let file = match open_lock(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return Err(Error::io("create", &path, error)),
@@ -108,7 +104,7 @@ fn is_gone(error: &Error) -> bool {
 /// Removes what a killed process left of its turn.
 pub(super) fn sweep_turn(root: &Path) {
     let path = root.join(TURN);
-    let Ok(file) = File::open(&path) else { return };
+    let Ok(file) = open_file(&path) else { return };
     if file.try_lock().is_ok() && is_at(&file, &path) {
         let _ = fs::remove_file(&path);
     }

@@ -7,6 +7,7 @@ use duckdb::Connection;
 use super::database::literal;
 use super::failure::statement;
 use super::table_name::{TableName, excerpt};
+use super::target::column_names;
 use crate::error::Result;
 
 /// The columns that a load makes.
@@ -33,7 +34,7 @@ pub(super) fn comments(connection: &Connection, table: &TableName) -> Result<Vec
             (kind, Some(name), comment) if kind == "INDEX" => {
                 statements.push(format!("COMMENT ON INDEX {} IS {comment}", name.quoted()));
             }
-            (_, Some(column), comment) if OURS.iter().any(|ours| column.as_str().eq_ignore_ascii_case(ours)) => {
+            (_, Some(column), comment) if is_ours(column.as_str()) => {
                 let column = format!("{}.{}", table.quoted(), column.quoted());
                 statements.push(format!("COMMENT ON COLUMN {column} IS {comment}"));
             }
@@ -43,49 +44,84 @@ pub(super) fn comments(connection: &Connection, table: &TableName) -> Result<Vec
     Ok(statements)
 }
 
+/// A view of the database, in whatever schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct View {
+    /// As it is shown.
+    name: String,
+    /// As SQL has it.
+    quoted: String,
+}
+
 /// Returns the views that can be read now.
-pub(super) fn readable_views(connection: &Connection) -> Result<Vec<TableName>> {
+pub(super) fn readable_views(connection: &Connection) -> Result<Vec<View>> {
     let fail = |error| statement("list the views", &error);
     let mut query = connection
         .prepare(
-            "SELECT view_name FROM duckdb_views() WHERE database_name = current_database() AND schema_name = 'main'
-             AND NOT internal ORDER BY view_name",
+            "SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = current_database()
+             AND NOT internal ORDER BY ALL",
         )
         .map_err(fail)?;
-    let names = query.query_map([], |row| row.get::<_, String>(0).map(TableName::listed)).map_err(fail)?;
-    let names: Vec<TableName> = names.collect::<Result<_, _>>().map_err(fail)?;
-    Ok(names.into_iter().filter(|view| is_readable(connection, view)).collect())
+    let read = |row: &duckdb::Row<'_>| {
+        let (schema, name): (String, String) = (row.get(0)?, row.get(1)?);
+        let quoted = [&schema, &name].map(|name| TableName::listed(name.clone()).quoted()).join(".");
+        let name = if schema == "main" { name } else { format!("{schema}.{name}") };
+        Ok(View { name: excerpt(&name), quoted })
+    };
+    let views: Vec<View> = query.query_map([], read).and_then(Iterator::collect).map_err(fail)?;
+    Ok(views.into_iter().filter(|view| is_readable(connection, view)).collect())
+}
+
+/// Says which of these views cannot be read any more, as the loss that it is.
+pub(super) fn broken(connection: &Connection, views: &[View]) -> Vec<String> {
+    let broken = views.iter().filter(|view| !is_readable(connection, view));
+    broken.map(|view| format!("what the view `{}` reads", view.name)).collect()
 }
 
 /// Whether the engine can plan to read a view; nothing is read.
-pub(super) fn is_readable(connection: &Connection, view: &TableName) -> bool {
-    let plan = format!("EXPLAIN SELECT * FROM {}", view.quoted());
+fn is_readable(connection: &Connection, view: &View) -> bool {
+    let plan = format!("EXPLAIN SELECT * FROM {}", view.quoted);
     connection.prepare(&plan).and_then(|mut plan| plan.query([]).map(drop)).is_ok()
 }
 
-/// Says what goes with a table when it is replaced: columns that a load does not make, and constraints.
-pub(super) fn losses(connection: &Connection, table: &TableName) -> Result<Vec<String>> {
+/// Says what a table has that a load does not make, and that goes with it when it is replaced: columns, defaults and
+/// constraints.
+pub(super) fn additions(connection: &Connection, table: &TableName) -> Result<Vec<String>> {
     let fail = |error| statement("read the columns of the table", &error);
-    let texts = |sql: &str| -> Result<Vec<String>, duckdb::Error> {
-        connection.prepare(sql)?.query_map([table.as_str()], |row| row.get(0))?.collect()
-    };
-    let columns = texts(
-        "SELECT column_name FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = 'main'
-         AND table_name = ? ORDER BY column_index",
-    )
-    .map_err(fail)?;
-    let extra: Vec<String> = columns
-        .iter()
-        .filter(|column| !OURS.iter().any(|ours| column.eq_ignore_ascii_case(ours)))
-        .map(|column| format!("the column `{}`", excerpt(column)))
-        .collect();
-    let constraints: BTreeSet<String> = texts(
-        "SELECT constraint_text FROM duckdb_constraints() WHERE database_name = current_database()
-         AND schema_name = 'main' AND table_name = ? ORDER BY 1",
-    )
-    .map_err(fail)?
-    .into_iter()
-    .collect();
+    let columns: Vec<(String, Option<String>)> = connection
+        .prepare(
+            "SELECT column_name, column_default FROM duckdb_columns() WHERE database_name = current_database()
+             AND schema_name = 'main' AND table_name = ? ORDER BY column_index",
+        )
+        .and_then(|mut query| query.query_map([table.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+        .map_err(fail)?;
+    let columns = columns.iter().filter_map(|(column, default)| match default {
+        _ if !is_ours(column) => Some(extra(column)),
+        Some(default) => Some(format!("the default `{}` of column `{column}`", excerpt(default))),
+        None => None,
+    });
+    let constraints: BTreeSet<String> = connection
+        .prepare(
+            "SELECT constraint_text FROM duckdb_constraints() WHERE database_name = current_database()
+             AND schema_name = 'main' AND table_name = ? ORDER BY 1",
+        )
+        .and_then(|mut query| query.query_map([table.as_str()], |row| row.get(0))?.collect())
+        .map_err(fail)?;
     let constraints = constraints.iter().map(|text| format!("the constraint `{}`", excerpt(text)));
-    Ok(extra.into_iter().chain(constraints).collect())
+    Ok(columns.chain(constraints).collect())
+}
+
+/// Says which columns lose their values when rows of a table are replaced, if any do.
+pub(super) fn emptied_columns(connection: &Connection, table: &TableName) -> Result<Option<String>> {
+    let columns = column_names(connection, table)?;
+    let extra: Vec<String> = columns.iter().filter(|column| !is_ours(column)).map(|column| extra(column)).collect();
+    Ok((!extra.is_empty()).then(|| extra.join(", ")))
+}
+
+fn is_ours(column: &str) -> bool {
+    OURS.iter().any(|ours| column.eq_ignore_ascii_case(ours))
+}
+
+fn extra(column: &str) -> String {
+    format!("the column `{}`", excerpt(column))
 }

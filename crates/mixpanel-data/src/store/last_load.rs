@@ -23,6 +23,10 @@ pub(crate) struct LastLoad {
     pub(crate) started_at: Timestamp,
     /// The greatest `last_seen` in the table: whatever was seen later came after the load, whatever its clock said.
     pub(crate) newest_seen: Option<Timestamp>,
+    /// The rows of the table.
+    pub(crate) rows: u64,
+    /// The rows that it had after its last load, complete or not.
+    pub(crate) recorded_rows: Option<u64>,
     /// The filters.
     pub(crate) query: ProfileQuery,
     /// The project.
@@ -44,12 +48,14 @@ pub(crate) fn last_load(database: &Path, table: &TableName) -> Result<Option<Las
     else {
         return Ok(None);
     };
-    let Some(run_id) = label::of_table(connection, &table).and_then(|label| label.run_id) else { return Ok(None) };
+    let label = label::of_table(connection, &table);
+    let recorded_rows = label.as_ref().and_then(|label| label.row_count);
+    let Some(run_id) = label.and_then(|label| label.run_id) else { return Ok(None) };
     let notes_maker = column_names(connection, &fetches)?.contains("made_table");
     let found = newest(connection, &table, &run_id, if notes_maker { "made_table" } else { "NULL" })
-        .and_then(|found| Ok((found, newest_seen(connection, &table)?)));
+        .and_then(|found| Ok((found, Contents::look(connection, &table)?)));
     match found {
-        Ok((found, newest_seen)) => Ok(found.and_then(|found| found.read(newest_seen))),
+        Ok((found, contents)) => Ok(found.and_then(|found| found.read(&contents, recorded_rows))),
         // Anybody can have made a table of that name; that it is damaged must not stay hidden.
         Err(error) => match statement("read the table `_fetches`", &error) {
             error if error.kind() == crate::error::ErrorKind::Storage => Ok(None),
@@ -67,9 +73,12 @@ struct Found {
 }
 
 impl Found {
-    fn read(self, newest_seen: Option<i64>) -> Option<LastLoad> {
+    fn read(self, contents: &Contents, recorded_rows: Option<u64>) -> Option<LastLoad> {
+        let newest_seen = contents.newest_seen.and_then(|micros| Timestamp::from_microsecond(micros).ok());
         Some(LastLoad {
-            newest_seen: newest_seen.and_then(|micros| Timestamp::from_microsecond(micros).ok()),
+            newest_seen,
+            rows: contents.rows,
+            recorded_rows,
             started_at: Timestamp::from_microsecond(self.started_at?).ok()?,
             query: serde_json::from_str(&self.filters?).ok()?,
             project_id: self.project_id?,
@@ -78,12 +87,22 @@ impl Found {
     }
 }
 
-fn newest_seen(connection: &Connection, table: &TableName) -> Result<Option<i64>, duckdb::Error> {
-    let sql = format!("SELECT epoch_us(max(last_seen) FILTER (isfinite(last_seen))) FROM {}", table.quoted());
-    connection.query_row(&sql, [], |row| row.get(0))
+/// What is in the table now.
+struct Contents {
+    rows: u64,
+    newest_seen: Option<i64>,
 }
 
-/// The loads before the one that made the table are of rows that are gone.
+impl Contents {
+    fn look(connection: &Connection, table: &TableName) -> Result<Self, duckdb::Error> {
+        let sql =
+            format!("SELECT count(*), epoch_us(max(last_seen) FILTER (isfinite(last_seen))) FROM {}", table.quoted());
+        connection.query_row(&sql, [], |row| Ok(Self { rows: row.get(0)?, newest_seen: row.get(1)? }))
+    }
+}
+
+/// The loads before the one that made the table are of rows that are gone. One that made it of the latest profiles alone
+/// is not whole, nor are those after it.
 fn newest(
     connection: &Connection,
     table: &TableName,
@@ -98,6 +117,10 @@ fn newest(
          SELECT epoch_us(started_at), filters::VARCHAR, project_id::VARCHAR, region::VARCHAR FROM loads
          WHERE NOT coalesce(partial, true) AND place >= coalesce((SELECT max(place) FROM loads WHERE made), 0)
              AND EXISTS (SELECT 1 FROM loads WHERE run_id = ?2)
+             AND NOT EXISTS (
+                 SELECT 1 FROM loads WHERE made AND on_existing = 'upsert' AND (filters->>'since') IS NOT NULL
+                     AND place = (SELECT max(place) FROM loads WHERE made)
+             )
          ORDER BY place DESC LIMIT 1"
     );
     let mut query = connection.prepare(&sql)?;

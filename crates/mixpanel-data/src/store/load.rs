@@ -48,6 +48,7 @@ use super::load_stop::LoadStop;
 use super::metadata::{self, Counts, Loaded, Origin};
 use super::rejects::{self, Earlier};
 use super::run_record::RunRecord;
+use super::seen::Seen;
 use super::staged;
 use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
@@ -84,6 +85,8 @@ pub(crate) struct LoadRequest<'a> {
     pub(crate) previous: &'a [PathBuf],
     /// Whether an earlier load of the run is in the table.
     pub(crate) kind: LoadKind,
+    /// What the fetch saw before its first request, with which the load compares what it finds.
+    pub(crate) seen: Option<&'a Seen>,
     /// Parquet files with `page INTEGER`, `position INTEGER`, `reason VARCHAR`, `raw VARCHAR`, of the pages that have
     /// any; all rejects of the run.
     pub(crate) rejects: &'a [PathBuf],
@@ -122,8 +125,8 @@ pub(crate) type OnLockWait<'a> = dyn FnMut(&Error) -> ControlFlow<()> + 'a;
 /// While somebody else has the database open, `on_lock_wait` is called at every attempt.
 ///
 /// # Errors
-/// Nothing went into the table: `DatabaseLocked` after the wait; `DatabaseUnusable`; `TableExists`, `InvalidInput` if
-/// the table has changed since [`preflight`](fn@super::preflight); `Incomplete` if pages or profiles are missing from a replacement;
+/// Nothing went into the table: `DatabaseLocked` after the wait; `DatabaseUnusable`; `TableExists`, `InvalidInput`,
+/// `TableChanged` if the table has changed since [`preflight`](fn@super::preflight); `Incomplete` if pages or profiles are missing from a replacement;
 /// `DiskFull`; `OutOfMemory`, with what would be enough in the detail `memory_needed`; `Storage` if a page cannot be read; any
 /// of these or `Cancelled` if it was stopped; `Internal` if the pages are not what the run says, or what is in the table is
 /// not what was staged. If even the outcome of the commit cannot be found out, the detail `outcome` is `unknown`, and if
@@ -186,6 +189,7 @@ fn attempt(
     tuning: Tuning,
     on_lock_wait: &mut OnLockWait<'_>,
 ) -> Result<Counts> {
+    request.seen.map_or(Ok(()), |seen| seen.check_file(request))?;
     let access = Access::Load { stage_folder, tuning };
     let database = Database::open_waiting(request.database, access, request.lock_wait, on_lock_wait)?;
     if let Some(counts) = metadata::find_load(database.connection(), &request.run.load_id)? {
@@ -223,12 +227,14 @@ fn attempt(
 
 /// Does everything between begin and commit. Returns what was done and how many rows the table has now.
 fn fill(connection: &Connection, request: &LoadRequest<'_>) -> Result<(Counts, u64)> {
+    let views = request.seen.map(|seen| seen.check(connection, request)).transpose()?.unwrap_or_default();
     metadata::ensure(connection)?;
     let loaded = match plan(connection, request)? {
         Plan::Make => make(connection, request, None)?,
         Plan::Replace(old) => make(connection, request, Some(old))?,
         Plan::Merge(table) => merge::merge(connection, request, table)?,
     };
+    request.seen.map_or(Ok(()), |seen| seen.check_views(connection, &views, request))?;
     let earlier = if loaded.origin == Origin::Made { Earlier::Remove } else { Earlier::Keep };
     let mut run = request.run.clone();
     run.shortfall += loaded.counts.shortfall;

@@ -16,6 +16,7 @@ use super::load::LOADING;
 use super::load::pages::{self, Loading};
 use super::location::{Location, ensure_folder, locate};
 use super::metadata;
+use super::seen::Seen;
 use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
 use crate::durable;
@@ -34,8 +35,8 @@ pub(crate) enum Found {
 /// What a look at the database came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Checked {
-    /// What has the name of the table.
-    pub(crate) found: Found,
+    /// What the load is to find again.
+    pub(crate) seen: Seen,
     /// What the fetch does without, and what goes with a table that is replaced.
     pub(crate) warnings: Vec<String>,
 }
@@ -68,8 +69,8 @@ pub(crate) fn preflight(
         let folder = folder.display();
         warnings.push(format!("the file system of `{folder}` cannot do everything: {}", lacking.join("; ")));
     }
-    let found = rehearse(database, table, on_existing, kind, wait, &mut warnings)?;
-    Ok(Checked { found, warnings })
+    let seen = rehearse(database, table, on_existing, kind, wait, &mut warnings)?;
+    Ok(Checked { seen, warnings })
 }
 
 /// Does the part of the [`preflight`] that others can have changed since.
@@ -82,7 +83,7 @@ pub(crate) fn look(
     on_existing: OnExisting,
     kind: LoadKind,
     wait: Duration,
-) -> Result<Found> {
+) -> Result<Seen> {
     rehearse(database, table, on_existing, kind, wait, &mut Vec::new())
 }
 
@@ -93,15 +94,16 @@ fn rehearse(
     kind: LoadKind,
     wait: Duration,
     warnings: &mut Vec<String>,
-) -> Result<Found> {
+) -> Result<Seen> {
     let Location::Present(path) = locate(database)? else {
         let fail = |error| statement("look for the engine's own tables", &error);
         target::check_name(&Connection::open_in_memory().map_err(fail)?, table)?;
-        return Ok(Found::Nothing);
+        return Ok(Seen::nothing());
     };
     let go_on = &mut |_: &_| ControlFlow::Continue(());
     let database = Database::open_waiting(&path, Access::ReadWrite, wait, go_on)?;
     let connection = database.connection();
+    let mut seen = Seen::look(connection, &path, table)?;
     let target = target::check(connection, table, on_existing, kind)?;
     let fail = |error| statement("rehearse the load", &error);
     let views = dependents::readable_views(connection)?;
@@ -111,18 +113,23 @@ fn rehearse(
     let loading = TableName::listed(LOADING);
     match &target {
         Target::Table(old) if on_existing == OnExisting::Replace && kind == LoadKind::First => {
-            let mut losses = dependents::losses(connection, old)?;
+            seen.losses = dependents::additions(connection, old)?;
             target::replace(connection, old, &loading)?;
-            let broken = views.iter().filter(|view| !dependents::is_readable(connection, view));
-            losses.extend(broken.map(|view| format!("what the view `{view}` reads")));
-            if !losses.is_empty() {
-                warnings.push(format!("replacing table `{old}` drops {}", losses.join(", ")));
+            seen.losses.extend(dependents::broken(connection, &views));
+            if !seen.losses.is_empty() {
+                warnings.push(format!("replacing table `{old}` drops {}", seen.losses.join(", ")));
             }
         }
         Target::Table(old) if on_existing == OnExisting::Replace => target::replace(connection, old, &loading)?,
+        Target::Table(old) if on_existing == OnExisting::Upsert => {
+            if let Some(columns) = dependents::emptied_columns(connection, old)? {
+                let text = "of profiles that are replaced, the new rows have no values for";
+                warnings.push(format!("upserting into table `{old}`: {text} {columns}"));
+            }
+        }
         Target::Table(_) => {}
         Target::Absent | Target::View(_) => target::rename(connection, &loading, table).map_err(fail)?,
     }
     metadata::rehearse(connection, table, on_existing)?;
-    Ok(if matches!(target, Target::Table(_)) { Found::Table } else { Found::Nothing })
+    Ok(seen)
 }

@@ -172,6 +172,7 @@ impl Fixture {
             previous: &self.previous,
             rejects: &self.rejects,
             run,
+            seen: None,
             kind: if self.previous.is_empty() { LoadKind::First } else { LoadKind::Completing },
             announced: None,
             missing: MissingPages::Fetch,

@@ -1,5 +1,6 @@
 //! Records from a JSONL file, one a line.
 
+use std::collections::BTreeMap;
 use std::io::BufRead;
 
 use serde_json::value::RawValue;
@@ -100,7 +101,13 @@ impl Records {
             push(&mut self.text, id.get());
             push(&mut self.text, ",\"$properties\":{");
             push(&mut self.text, members);
-            if let Some(last_seen) = form.last_seen {
+            // What a fetch prints has it in the properties as well where it is of another form than the usual one.
+            let has_last_seen = members.contains("last_seen\"") && {
+                let members: BTreeMap<String, &RawValue> = serde_json::from_str(properties.get())
+                    .map_err(|error| format!("\"properties\" is not an object: {error}"))?;
+                members.contains_key("$last_seen")
+            };
+            if let Some(last_seen) = form.last_seen.filter(|_| !has_last_seen) {
                 push(&mut self.text, if members.is_empty() { "\"$last_seen\":" } else { ",\"$last_seen\":" });
                 push(&mut self.text, &without_zone(last_seen.get()));
             }

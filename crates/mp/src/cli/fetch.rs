@@ -62,6 +62,10 @@ pub(crate) struct FetchProfilesArgs {
     pub(crate) append: bool,
 
     /// Add profiles whose id the table does not have, and replace those that it has unless they are older
+    ///
+    /// A fetched profile is older if both have a time and its is the earlier one. One without a time, or with one that
+    /// cannot be read, is what Mixpanel has now, and replaces the table's. Columns that were added to the table are empty
+    /// in the new rows.
     #[arg(long, help_heading = "The table")]
     pub(crate) upsert: bool,
 

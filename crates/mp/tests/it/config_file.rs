@@ -50,8 +50,16 @@ fn mistakes_in_it_are_named_without_what_stands_there() {
     let lines = |text: &str| {
         let home = Home::new();
         home.write_config(text);
-        home.run(&["auth", "show"]).exits(1).prints_nothing().stderr
+        let run = home.run(&["auth", "show"]).exits(1).prints_nothing();
+        let run = run.says(&[&home.config().display().to_string(), "hint: "]);
+        assert!(!["move", "remove", "delete"].iter().any(|advice| run.stderr.contains(advice)), "{}", run.stderr);
+        run.stderr
     };
+    for (number, text) in [(1, "= 1\n"), (2, "\n= 1\n"), (3, "# a\n\n???\n"), (3, "a = 1\nb = 2\nb = 3\n")] {
+        let said = lines(text);
+        let named = [format!("line {number}: "), format!("hint: correct line {number} of `")];
+        assert!(named.iter().all(|named| said.contains(named)), "{text:?}: {said}");
+    }
     let broken = account("prod").replace("secret = ", "secret = = ");
     assert!(lines(&broken).contains("line 3"), "{}", lines(&broken));
     let incomplete = account("prod").replace("project_id = \"1\"\n", "");

@@ -14,6 +14,7 @@ mod formats;
 mod hints;
 mod identity;
 mod limits;
+mod meanwhile;
 mod odd_paths;
 mod odd_records;
 mod patience;

@@ -113,3 +113,139 @@ fn a_run_that_cannot_be_read_is_listed_with_the_reason_and_can_be_discarded() {
         assert!(!run.exists(), "{case}");
     }
 }
+
+/// Leaves unfinished runs of `users`, and returns the directories of all, the oldest first.
+fn runs_of(home: &Home, count: usize) -> Vec<PathBuf> {
+    for _ in 0..count {
+        let _refused = home.run(&["fetch", "profiles", "users", "-q", "--db", "my.db"]).exits(2);
+    }
+    let entries = std::fs::read_dir(home.path().join("my.db.stage")).into_iter().flatten();
+    let mut runs: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    runs.sort();
+    runs
+}
+
+#[test]
+fn every_command_that_picks_a_run_tells_of_those_that_cannot_be_read() {
+    let simulator = Simulator::with_faults(300, &["pages=1 status=401"]);
+    for (readable, unreadable) in [(0, 0), (1, 0), (2, 0), (0, 1), (0, 2), (1, 1), (2, 2)] {
+        let case = format!("{readable} readable, {unreadable} not");
+        let home = Home::new().with_server(&simulator);
+        let runs = runs_of(&home, readable + unreadable);
+        let damaged: Vec<String> = runs[..unreadable]
+            .iter()
+            .map(|run| {
+                std::fs::write(run.join("manifest.json"), "{").expect("a manifest");
+                run.file_name().expect("a name").to_string_lossy().into_owned()
+            })
+            .collect();
+        let named: Vec<&str> = damaged
+            .iter()
+            .map(String::as_str)
+            .chain(damaged.first().map(|_| "manifest.json` cannot be read as"))
+            .collect();
+        let run = |arguments: &[&str]| home.run(&[arguments, &["--db", "my.db"]].concat());
+
+        let listed = run(&["fetch", "status"]).exits(0).json();
+        let listed = listed.as_array().expect("an array");
+        assert_eq!(listed.len(), readable + unreadable, "{case}");
+        for run in listed.iter().filter(|run| damaged.iter().any(|id| run["run_id"] == *id)) {
+            assert_eq!((&run["table"], &run["resume_command"]), (&json!(null), &json!(null)), "{case}");
+            assert_eq!(run["pages_done"], json!(1), "{case}");
+            assert!(run["age_seconds"].as_u64().expect("an age") < 600, "{case}: {run}");
+        }
+
+        // 2 is what the server answers; without a run that can be read nothing is sent.
+        let expected = if readable > 0 {
+            2
+        } else if unreadable > 0 {
+            1
+        } else {
+            4
+        };
+        for arguments in [&["fetch", "resume", "-q"][..], &["fetch", "resume", "users", "-q"]] {
+            let requests = simulator.stats().requests;
+            let _said = run(arguments).exits(expected).says(&named).prints_nothing();
+            assert_eq!(simulator.stats().requests > requests, readable > 0, "{case}");
+        }
+        let exit = if unreadable > 0 { 1 } else { 4 };
+        let _others = run(&["fetch", "resume", "others"]).exits(exit).says(&named).prints_nothing();
+        let _others = run(&["fetch", "discard", "others", "--force"]).exits(exit).says(&named).prints_nothing();
+        for id in damaged.iter().take(1) {
+            for arguments in [
+                &["fetch", "resume", "--run", id][..],
+                &["fetch", "resume", "users", "--run", id],
+                &["fetch", "discard", "users", "--run", id, "--force"],
+            ] {
+                let run =
+                    run(arguments).exits(1).says(&[id, "manifest.json` cannot be read as", "hint: "]).prints_nothing();
+                assert!(!run.stderr.contains("``"), "{case}: {}", run.stderr);
+            }
+        }
+        let _plan = run(&["fetch", "profiles", "planned", "--plan", "-q"]).exits(0).says(&named);
+        let _fetch = run(&["fetch", "profiles", "users", "-q"]).exits(2).says(&named);
+        for run in &runs[..unreadable] {
+            assert!(run.join("generation-0").is_dir(), "{case}: nothing of it is touched");
+        }
+    }
+}
+
+#[test]
+fn a_run_of_another_version_that_is_being_worked_on_may_be_of_the_same_table() {
+    let simulator = Simulator::with_faults(300, &["pages=1 delay=60s"]);
+    let home = Home::new().with_server(&simulator);
+    let (fetch, words) = start(&home, &["fetch", "profiles", "users", "--db", "my.db"], "page 0");
+    let mut runs = std::fs::read_dir(home.path().join("my.db.stage")).expect("a stage");
+    let manifest = runs.next().expect("a run").expect("an entry").path().join("manifest.json");
+    std::fs::write(&manifest, newer(&manifest)).expect("a manifest");
+    let requests = simulator.stats().requests;
+    let pid = format!("process {}", fetch.id());
+    for arguments in [["fetch", "profiles", "users", "-q"], ["fetch", "resume", "users", "-q"]] {
+        let run = home.run(&[&arguments[..], &["--db", "my.db"]].concat()).exits(1).prints_nothing();
+        let _said = run.says(&["error: ", "its format is 9"]);
+    }
+    let run = home.run(&["fetch", "profiles", "users", "-q", "--db", "my.db"]).exits(1);
+    let _said = run.says(&[&pid, "cannot be read", "its format is 9"]);
+    assert_eq!(simulator.stats().requests, requests);
+    send(&fetch, Signal::KILL);
+    let _killed = end(fetch, words);
+}
+
+/// What has the name of a state file and is none: nothing waits for it, and none is read into memory as it is.
+#[test]
+fn state_files_that_are_no_files_or_enormous_are_named_at_once() {
+    let simulator = Simulator::with_faults(300, &["pages=1 status=401"]);
+    let home = Home::new().with_server(&simulator);
+    let run = runs_of(&home, 1).remove(0);
+    let page = std::fs::read_dir(run.join("generation-0")).expect("pages").next().expect("a page").expect("an entry");
+    let pipe =
+        |path: &Path| assert!(std::process::Command::new("mkfifo").arg(path).status().expect("mkfifo").success());
+    let sparse = |path: &Path| std::fs::File::create(path).and_then(|file| file.set_len(1 << 30)).expect("a file");
+    let directory = |path: &Path| std::fs::create_dir(path).expect("a directory");
+    type Make<'a> = &'a dyn Fn(&Path);
+    let manifest = run.join("manifest.json");
+    let cases: [(&Path, Make<'_>, &str); 6] = [
+        (&manifest, &pipe, "not a regular file"),
+        (&manifest, &directory, "not a regular file"),
+        (&manifest, &sparse, "cannot be read as"),
+        (&run.join("lock"), &pipe, "not a regular file"),
+        (&page.path(), &pipe, "not a regular file"),
+        (&home.path().join("my.db.stage/.turn"), &pipe, "not a regular file"),
+    ];
+    for (path, make, said) in cases {
+        let aside = home.path().join("aside");
+        let is_there = std::fs::rename(path, &aside).is_ok();
+        make(path);
+        let shown = path.display().to_string();
+        // Far less memory than the file would take.
+        let line = format!("ulimit -v 900000; exec {} fetch resume -q --db my.db", env!("CARGO_BIN_EXE_mp"));
+        let _resume = home.shell(&line).exits(1).says(&[&shown, said]).prints_nothing();
+        let listed = home.run(&["fetch", "status", "--db", "my.db"]).exits(0).json();
+        assert_eq!(listed.as_array().map(Vec::len), Some(1), "{shown}");
+        let _gone = if path.is_dir() { std::fs::remove_dir(path) } else { std::fs::remove_file(path) };
+        if is_there {
+            std::fs::rename(&aside, path).expect("it was there");
+        }
+    }
+    let _resume = home.run(&["fetch", "resume", "-q", "--db", "my.db"]).exits(2);
+}

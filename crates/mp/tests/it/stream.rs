@@ -61,6 +61,52 @@ fn what_is_printed_can_be_served_again() {
     assert_eq!(home.run(&["fetch", "profiles", "--stdout", "-q"]).exits(0).stdout, first.stdout);
 }
 
+/// Serves these records, one a line.
+fn serving(records: &str) -> Simulator {
+    let records = mixpanel_simulator::Records::read(records.as_bytes()).expect("records");
+    let profiles = mixpanel_simulator::ProfileSource::Records(records.into());
+    Simulator::start(SimulatorConfig { profiles, ..SimulatorConfig::default() })
+}
+
+#[test]
+fn a_last_seen_that_the_column_does_not_say_again_stays_in_the_properties() {
+    let usual = r#""2026-01-01T00:00:00""#;
+    let others = [
+        r#""2025-12-31T23:59:60""#,
+        r#""2026-01-01T00:00:00.1234567""#,
+        r#""2026-01-01T02:00:00+02:00""#,
+        r#""2026-01-01T00:00:00Z""#,
+        r#""2026-01-01 00:00:00""#,
+        r#""2026-01-01""#,
+        r#""soon""#,
+        "1767225600",
+        "null",
+    ];
+    let records: Vec<String> = [usual]
+        .iter()
+        .chain(&others)
+        .enumerate()
+        .map(|(id, seen)| {
+            format!(r#"{{"$distinct_id":"{id:02}","$properties":{{"a":1.50,"$last_seen":{seen},"b":2}}}}"#)
+        })
+        .collect();
+    let first = serving(&records.join("\n"));
+    let home = Home::new().with_server(&first);
+    let _fetched = home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
+    let sql = "SELECT properties::VARCHAR AS p FROM users ORDER BY distinct_id";
+    let stored = home.run(&["query", "sql", sql, "-f", "plain"]).exits(0).stdout;
+    let kept = others.iter().map(|seen| format!(r#"{{"a":1.50,"$last_seen":{seen},"b":2}}"#));
+    let expected: Vec<String> = std::iter::once(r#"{"a":1.50,"b":2}"#.to_owned()).chain(kept).collect();
+    assert_eq!(stored.lines().collect::<Vec<_>>(), expected);
+    let moments = "SELECT count(last_seen) FROM users";
+    assert_eq!(home.run(&["query", "sql", "-s", "-f", "plain", moments]).exits(0).stdout, "7\n");
+    // What is printed can be served again, with the same text.
+    let printed = home.run(&["fetch", "profiles", "--stdout", "-q"]).exits(0).stdout;
+    let second = serving(&printed);
+    let home = Home::new().with_server(&second);
+    assert_eq!(home.run(&["fetch", "profiles", "--stdout", "-q"]).exits(0).stdout, printed);
+}
+
 #[test]
 fn missing_pages_are_named_and_the_exit_code_is_1() {
     let simulator = Simulator::with_faults(500, &["pages=1 status=404"]);

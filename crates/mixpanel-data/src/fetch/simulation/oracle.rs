@@ -112,7 +112,8 @@ fn read(record: &str) -> Option<(String, Row)> {
         Some(_) => return None,
     };
     let last_seen = properties.get("$last_seen").and_then(Value::as_str).and_then(moment);
-    if last_seen.is_some() {
+    // Only the usual form says no more than the moment.
+    if last_seen.is_some() && properties["$last_seen"].as_str().is_some_and(|text| text.len() == 19) {
         properties.remove("$last_seen");
     }
     Some((id, Row { properties: Value::Object(properties), last_seen }))

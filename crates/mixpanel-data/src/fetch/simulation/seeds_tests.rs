@@ -10,7 +10,7 @@ use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind};
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::stage::{Manifest, Stage, list};
-use crate::store::{self, Found, LoadKind, LoadStop, TableName};
+use crate::store::{self, Found, LoadKind, LoadStop, Seen, TableName};
 
 use super::super::loading::{Job, look_for_commit};
 use super::super::pipeline::settle;
@@ -143,7 +143,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
     let job = Job {
         database: world.database(),
         table: TableName::parse("profiles").unwrap(),
-        found,
+        seen: Seen::assumed(found),
         stage,
         outcome,
         missing: MissingPages::Fetch,

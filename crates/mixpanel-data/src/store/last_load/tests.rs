@@ -23,16 +23,19 @@ fn the_newest_load_that_is_whole() {
     let expected = LastLoad {
         started_at: run.started_at,
         newest_seen: None,
+        rows: 1,
+        recorded_rows: Some(1),
         query: run.query,
         project_id: "12345".to_owned(),
         region: "eu".to_owned(),
     };
     assert_eq!(last(&fixture), Some(expected.clone()));
     let run = fetch(&mut fixture, "r2", 200, OnExisting::Upsert);
-    let newer = LastLoad { started_at: run.started_at, ..expected };
+    let newer = LastLoad { started_at: run.started_at, rows: 2, recorded_rows: Some(2), ..expected };
     assert_eq!(last(&fixture), Some(newer.clone()));
     fixture.restage().page(&[("x", "{}", None)]);
     fixture.load_partial("r3", OnExisting::Upsert).unwrap();
+    let newer = LastLoad { rows: 3, recorded_rows: Some(3), ..newer };
     assert_eq!(last(&fixture), Some(newer), "a load that lacks pages is not one to go on from");
     assert_eq!(last_load(&fixture.database, &TableName::parse("other").unwrap()).unwrap(), None);
 }

@@ -1,7 +1,8 @@
 //! Puts the staged rows into a table that has rows already.
 //!
 //! **Appending** adds the rows whose ids the table does not have. **Upserting** also puts the others in the place of the
-//! table's, except where the table's has a later `last_seen`: nothing becomes older.
+//! table's, except where the table's has a later `last_seen`: nothing becomes older. A fetched row without a time is what
+//! the server has now, and replaces any; only among the rows of one fetch one with a time comes before one without.
 //!
 //! **Completing** a run that has put `previous` pages into the table goes by content, for somebody may have changed the
 //! table since. The run's rows are known by their hash. Ids that `previous` does not have are appended or upserted. Of

@@ -144,7 +144,7 @@ fn the_table_of_a_run_that_goes_on_may_exist() {
     let table = TableName::parse("profiles").unwrap();
     for on_existing in [OnExisting::Fail, OnExisting::Append, OnExisting::Upsert, OnExisting::Replace] {
         let found = preflight(&fixture.database, &table, on_existing, LoadKind::Completing, PREFLIGHT_LOCK_WAIT);
-        assert_eq!(found.unwrap().found, Found::Table, "{on_existing:?}");
+        assert_eq!(found.unwrap().seen.found, Found::Table, "{on_existing:?}");
     }
     fixture.execute("DROP TABLE profiles; CREATE VIEW profiles AS SELECT 1 AS distinct_id");
     let error =

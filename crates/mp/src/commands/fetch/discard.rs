@@ -5,7 +5,8 @@ use std::io::IsTerminal as _;
 use mixpanel_data::UnfinishedRun;
 use serde_json::json;
 
-use super::unfinished::{choose, list, of_table};
+use super::unfinished::{choose, list, named, of_table};
+use super::warnings;
 use crate::cli::DiscardArgs;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -21,9 +22,12 @@ pub(super) fn run(context: &Context, arguments: &DiscardArgs) -> Result<Exit, Fa
     let workspace = context.database()?;
     let runs = list(&workspace)?;
     let chosen = chosen(&runs, arguments)?;
+    if arguments.run.is_none() {
+        warnings::unreadable(context, &runs);
+    }
     // All or none, as far as that can be known before.
     if let Some((run, pid)) = chosen.iter().find_map(|run| Some((run, run.held_by?))) {
-        return Err(Failure::new(format!("process {pid} works on run {} of `{}`", run.run_id, run.table))
+        return Err(Failure::new(format!("process {pid} works on {}", named(run).trim_end_matches(',')))
             .hint("wait for it, or stop it; nothing was discarded"));
     }
     if !arguments.force && !chosen.is_empty() {
@@ -60,7 +64,7 @@ fn confirm(context: &Context, chosen: &[&UnfinishedRun]) -> Result<(), Failure> 
     let pages: u64 = chosen.iter().map(|run| u64::from(run.pages_done)).sum();
     let bytes = chosen.iter().map(|run| run.bytes).sum();
     let runs = match chosen {
-        [run] => format!("run {} of `{}`", run.run_id, run.table),
+        [run] => named(run),
         runs => counted(runs.len() as u64, "unfinished run"),
     };
     if !std::io::stdin().is_terminal() {

@@ -19,6 +19,8 @@ pub(super) fn run(context: &Context, arguments: &FetchProfilesArgs) -> Result<Ex
     let fetch = fetch(arguments, query);
     if !arguments.stdout && !arguments.plan {
         warnings::unfinished(context, &project.workspace, &arguments.name);
+    } else if arguments.plan {
+        warnings::unreadable(context, &project.workspace.unfinished_runs().unwrap_or_default());
     }
     project.interruptible(async |interrupts| {
         let fetch = fetch.cancel_with(interrupts.token());

@@ -4,7 +4,8 @@ use mixpanel_data::{OnExisting, ProfileQuery, ResumeFetch, UnfinishedRun};
 
 use super::filters::query_if_given;
 use super::run::{IntoTable, Project, check_workers, shown};
-use super::unfinished::{choose, list, of_table};
+use super::unfinished::{cannot_read, choose, list, of_table};
+use super::warnings;
 use crate::cli::ResumeArgs;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -17,6 +18,12 @@ pub(super) fn run(context: &Context, arguments: &ResumeArgs) -> Result<Exit, Fai
     let project = Project::open(context, &arguments.waits)?;
     let runs = list(&project.workspace)?;
     let run = choose(&runs, arguments.name.as_deref(), arguments.run.as_deref())?;
+    if !run.is_readable() {
+        return Err(cannot_read(format!("cannot resume run {}", run.run_id), &[run]));
+    }
+    if arguments.run.is_none() {
+        warnings::unreadable(context, &runs);
+    }
     let table = run.table.as_str();
     let is_newest = of_table(&runs, table).next().is_some_and(|newest| newest.run_id == run.run_id);
     project.interruptible(async |interrupts| {

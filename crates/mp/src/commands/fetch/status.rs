@@ -33,17 +33,17 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     if context.format() == Format::Table {
         context
             .print_all(&["run_id", "table", "pages", "age", "size", "reason"], runs.iter().map(for_people).collect())?;
-        if let Some(run) = runs.iter().find(|run| !run.table.is_empty() && run.held_by.is_none()) {
+        if let Some(run) = runs.iter().find(|run| run.is_readable() && run.held_by.is_none()) {
             context.output.note(&format!("`{}` goes on with {}", command(context, &runs, run), run.run_id));
         }
         return Ok(Exit::Success);
     }
     let records = runs.iter().map(|run| {
         let UnfinishedRun { run_id, table, pages_done, pages_total, age_seconds, bytes, .. } = run;
-        let command = (!table.is_empty()).then(|| command(context, &runs, run));
+        let command = run.is_readable().then(|| command(context, &runs, run));
         json!({
             "run_id": run_id,
-            "table": table,
+            "table": run.is_readable().then_some(table),
             "pages_done": pages_done,
             "pages_total": pages_total,
             "age_seconds": age_seconds,
@@ -75,7 +75,7 @@ fn for_people(run: &UnfinishedRun) -> Value {
     }
     json!({
         "run_id": run.run_id,
-        "table": run.table,
+        "table": if run.is_readable() { run.table.as_str() } else { "?" },
         "pages": format!("{}/{total}", run.pages_done),
         "age": duration(std::time::Duration::from_secs(run.age_seconds)),
         "size": size(run.bytes),
@@ -102,5 +102,6 @@ mod tests {
         assert_eq!(for_people(&run), expected);
         let run = UnfinishedRun { pages_total: None, ..example("r1", "users") };
         assert_eq!((&for_people(&run)["pages"], &for_people(&run)["reason"]), (&json!("12/?"), &json!("interrupted")));
+        assert_eq!(for_people(&example("r1", ""))["table"], json!("?"));
     }
 }

@@ -30,10 +30,14 @@ pub(super) fn choose<'a>(
     run_id: Option<&str>,
 ) -> Result<&'a UnfinishedRun, Failure> {
     let status = "`mp fetch status` lists the unfinished runs";
+    let unreadable: Vec<&UnfinishedRun> = runs.iter().filter(|run| !run.is_readable()).collect();
     if let Some(run_id) = run_id {
         let run = runs.iter().find(|run| run.run_id == run_id);
         let run = run.ok_or_else(|| Failure::not_found(format!("there is no unfinished run {run_id}")).hint(status))?;
         return match table {
+            Some(table) if !run.is_readable() => {
+                Err(cannot_read(format!("it is not known whether run {run_id} is one of `{table}`"), &[run]))
+            }
             Some(table) if !run.table.eq_ignore_ascii_case(table) => {
                 Err(Failure::usage(format!("run {run_id} is one of `{}`, not of `{table}`", run.table)))
             }
@@ -41,10 +45,18 @@ pub(super) fn choose<'a>(
         };
     }
     if let Some(table) = table {
-        let newest = of_table(runs, table).next();
-        return newest.ok_or_else(|| Failure::not_found(format!("`{table}` has no unfinished run")).hint(status));
+        return match of_table(runs, table).next() {
+            Some(newest) => Ok(newest),
+            None if unreadable.is_empty() => {
+                Err(Failure::not_found(format!("`{table}` has no unfinished run")).hint(status))
+            }
+            None => Err(cannot_read(format!("`{table}` has no unfinished run that can be read"), &unreadable)),
+        };
     }
-    let Some(newest) = runs.iter().find(|run| !run.table.is_empty()) else {
+    let Some(newest) = runs.iter().find(|run| run.is_readable()) else {
+        if !unreadable.is_empty() {
+            return Err(cannot_read("there is no unfinished run that can be read".to_owned(), &unreadable));
+        }
         return Err(Failure::not_found("there is no unfinished run").hint("nothing is left to go on with: `mp inspect tables` shows what is loaded, and `mp fetch profiles` begins anew"));
     };
     if let Some(others) = other_tables(runs, newest) {
@@ -53,10 +65,26 @@ pub(super) fn choose<'a>(
     Ok(newest)
 }
 
+/// The failure of a command that needs a run, where there are only such that cannot be read.
+pub(super) fn cannot_read(headline: String, runs: &[&UnfinishedRun]) -> Failure {
+    let failure = runs.iter().fold(Failure::new(headline), |failure, run| {
+        failure.caused_by(&std::io::Error::other(format!("run {} cannot be read: {}", run.run_id, run.reason)))
+    });
+    failure.hint("nothing of it was touched: `mp fetch status` lists it, the version of mp that wrote it can resume it, and `mp fetch profiles` fetches anew")
+}
+
+/// Names a run and its table.
+pub(super) fn named(run: &UnfinishedRun) -> String {
+    match run.is_readable() {
+        true => format!("run {} of `{}`", run.run_id, run.table),
+        false => format!("run {}, which cannot be read,", run.run_id),
+    }
+}
+
 /// The tables that have unfinished runs, if there are more than that of `newest`.
 fn other_tables(runs: &[UnfinishedRun], newest: &UnfinishedRun) -> Option<String> {
     let mut tables: Vec<&str> = Vec::new();
-    for run in runs.iter().filter(|run| !run.table.is_empty()) {
+    for run in runs.iter().filter(|run| run.is_readable()) {
         if !tables.iter().any(|table| table.eq_ignore_ascii_case(&run.table)) {
             tables.push(&run.table);
         }
@@ -108,7 +136,12 @@ mod tests {
         let table = [
             (&none, None, None, Err(4)),
             (&none, Some("users"), None, Err(4)),
-            (&unreadable, None, None, Err(4)),
+            (&unreadable, None, None, Err(1)),
+            (&unreadable, Some("users"), None, Err(1)),
+            (&unreadable, None, Some("0"), Ok("0")),
+            (&unreadable, Some("users"), Some("0"), Err(1)),
+            (&unreadable, Some("users"), Some("9"), Err(4)),
+            (&one, Some("groups"), None, Err(1)),
             (&one, None, None, Ok("3")),
             (&one, Some("USERS"), None, Ok("3")),
             (&one, None, Some("1"), Ok("1")),

@@ -1,6 +1,6 @@
 //! What is said when something is missing, and how to go on.
 
-use mixpanel_data::{Error, FetchCounts, Workspace};
+use mixpanel_data::{Error, ErrorKind, FetchCounts, UnfinishedRun, Workspace};
 
 use super::unfinished::{of_table, pages, resume_command};
 use crate::context::Context;
@@ -41,6 +41,16 @@ pub(super) fn shortfall_hint(command: &str) -> String {
 pub(super) fn kept(error: &Error, command: &str) -> String {
     if error.detail("emptied_rows").is_some() {
         return format!("if that is right, `{command} --allow-empty` empties it");
+    }
+    if error.kind() == ErrorKind::TableChanged {
+        return match error.detail("since") {
+            Some(_) => format!(
+                "the pages fetched so far are kept: put the table back as it was and `{command}` goes on, or repeat the fetch with `--since last`"
+            ),
+            None => format!(
+                "the pages fetched so far are kept: put back what is missing, if anything is; `{command}` loads them into what is there then"
+            ),
+        };
     }
     if error.detail("shortfall").is_some() {
         return shortfall_hint(command);
@@ -94,13 +104,18 @@ pub(super) fn rejects_of_stream(output: &Output, counts: &FetchCounts, is_allowe
     Exit::Failure
 }
 
-/// Says that an earlier fetch into this table is unfinished. Whether there is one is not worth a failure.
-pub(super) fn unfinished(context: &Context, workspace: &Workspace, table: &str) {
-    let runs = workspace.unfinished_runs().unwrap_or_default();
-    for run in runs.iter().filter(|run| run.table.is_empty() && run.held_by.is_none()) {
+/// Warns of the unfinished runs that cannot be read: they may be of any table.
+pub(super) fn unreadable(context: &Context, runs: &[UnfinishedRun]) {
+    for run in runs.iter().filter(|run| !run.is_readable() && run.held_by.is_none()) {
         context.output.warning(&format!("the unfinished run {} cannot be read: {}", run.run_id, run.reason));
         context.output.hint(&format!("`{}` lists it", context.command(&["fetch", "status"])));
     }
+}
+
+/// Says that an earlier fetch into this table is unfinished. Whether there is one is not worth a failure.
+pub(super) fn unfinished(context: &Context, workspace: &Workspace, table: &str) {
+    let runs = workspace.unfinished_runs().unwrap_or_default();
+    unreadable(context, &runs);
     let mut runs = of_table(&runs, table).filter(|run| run.held_by.is_none() && !run.is_only_planned());
     let Some(newest) = runs.next() else { return };
     let others = match runs.count() {

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::tools::{all_but_state, finish, has_program, skip_unless, started_by};
+use crate::config_file::account;
 use crate::support::{Home, Run, Simulator};
 
 const ROWS: u64 = 300;
@@ -264,4 +265,28 @@ fn a27_without_file_locks_a_second_fetch_on_the_machine_is_noticed_all_the_same(
     let _refused = second.exits(1).says(&["is fetching into the table"]);
     let (_, first) = running.end();
     assert_eq!(first.exits(0).json()["rows"], json!(1_000));
+}
+
+/// The accounts are changed where a file system has neither locks nor a sync of directories; a disk that fails is an error.
+#[test]
+fn accounts_are_changed_where_a_file_system_lacks_something() {
+    if !can_inject() {
+        return;
+    }
+    let unlocked =
+        ["ENOLCK", "EINVAL", "EOPNOTSUPP", "ENOSYS", "EBADF"].map(|error| (format!("flock:error={error}"), 0));
+    let unsynced = ["EINVAL", "EOPNOTSUPP", "ENOSYS", "EBADF"].map(|error| (format!("fsync:error={error}:when=2"), 0));
+    let failing =
+        ["flock:error=EIO", "fsync:error=EIO:when=1", "fsync:error=EIO:when=2"].map(|fault| (fault.to_owned(), 1));
+    for (fault, code) in unlocked.into_iter().chain(unsynced).chain(failing) {
+        let home = Home::new();
+        home.write_config(&format!("default = \"a\"\n{}{}", account("a"), account("b")));
+        let (run, injected) = with_faults(&home, None, &[&fault], &["auth", "switch", "b"]);
+        let run = run.exits(code);
+        assert!(injected > 0, "{fault}");
+        let warnings = run.stderr.matches("warning: the file system of `").count();
+        assert_eq!(warnings, usize::from(code == 0), "{fault}: {}", run.stderr);
+        let text = std::fs::read_to_string(home.config()).expect("the file");
+        assert!(text.contains("default = \"b\"") || code == 1, "{fault}: {text}");
+    }
 }

@@ -1,0 +1,217 @@
+//! What others do to the table and to the database while a fetch runs, and between a load and the next `--since last`.
+
+use std::path::{Path, PathBuf};
+
+use duckdb::Connection;
+
+use crate::process::{end, start};
+use crate::support::{Home, Run, Simulator};
+
+fn execute(path: &Path, sql: &str) {
+    let connection = Connection::open(path).expect("a database");
+    connection.execute_batch(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+fn text(path: &Path, sql: &str) -> String {
+    let connection = Connection::open(path).expect("a database");
+    connection.query_row(&format!("SELECT ({sql})::VARCHAR"), [], |row| row.get(0)).expect("a value")
+}
+
+/// A home whose `my.db` has 300 loaded profiles in `users`, of a server that has the same.
+fn loaded(calm: &Simulator, slow: &Simulator) -> (Home, PathBuf) {
+    let home = Home::new().with_server(slow);
+    let url = calm.base_url();
+    let _made = home.run(&["fetch", "profiles", "users", "-q", "--db", "my.db", "--base-url", &url]).exits(0);
+    let path = home.path().join("my.db");
+    (home, path)
+}
+
+/// Two servers of the same profiles; one takes its time after page 0.
+fn servers() -> (Simulator, Simulator) {
+    (Simulator::with_faults(300, &[]), Simulator::with_faults(300, &["pages=1 delay=1s"]))
+}
+
+/// Fetches, and changes something after the first page.
+fn fetch(home: &Home, option: &str, change: impl FnOnce()) -> Run {
+    let (child, words) = start(home, &["fetch", "profiles", "users", option, "--db", "my.db"], "page 0");
+    change();
+    end(child, words)
+}
+
+/// Checks that a fetch with `option` fails because of `sql`, loads nothing, and can be resumed.
+fn refused(before: &str, option: &str, sql: &str, said: &[&str], kept: &str) {
+    let (calm, slow) = servers();
+    let (home, path) = loaded(&calm, &slow);
+    execute(&path, before);
+    let run = fetch(&home, option, || execute(&path, sql)).exits(1).says(said).says(&["error: ", "hint: "]);
+    assert_eq!(text(&path, kept), "true", "{option} {sql}");
+    let requests = slow.stats().requests;
+    let _resumed = home.shell(&run.resume_command()).exits(0);
+    assert_eq!(slow.stats().requests, requests, "nothing is requested again");
+    assert_eq!(text(&path, "SELECT count(*) FROM users"), "300", "{option} {sql}");
+}
+
+#[test]
+fn what_appears_while_a_replacement_is_fetched_is_not_dropped_without_a_word() {
+    let table = "SELECT count(*) = 300 FROM users";
+    refused(
+        "",
+        "--replace",
+        "ALTER TABLE users ADD COLUMN note VARCHAR",
+        &["the column `note`", "drops it"],
+        "SELECT count(note) = 0 FROM users",
+    );
+    refused(
+        "",
+        "--replace",
+        "ALTER TABLE users ALTER last_seen SET DEFAULT '2020-01-01'",
+        &["the default `", "column `last_seen`"],
+        table,
+    );
+    refused(
+        "ALTER TABLE users ADD COLUMN note VARCHAR",
+        "--replace",
+        "CREATE SCHEMA s; CREATE VIEW s.notes AS SELECT note FROM main.users",
+        &["what the view `s.notes` reads"],
+        "SELECT count(*) = 300 FROM s.notes",
+    );
+    refused("", "--replace", "ALTER TABLE users ALTER distinct_id SET NOT NULL", &["the constraint `NOT NULL"], table);
+}
+
+#[test]
+fn what_is_kept_or_does_no_harm_may_appear() {
+    let (calm, slow) = servers();
+    for (option, sql, then) in [
+        (
+            "--replace",
+            "CREATE INDEX by_id ON users (distinct_id); COMMENT ON TABLE users IS 'mine'",
+            "SELECT (SELECT count(*) FROM duckdb_indexes()) = 1
+                 AND (SELECT comment FROM duckdb_tables() WHERE table_name = 'users') = 'mine'",
+        ),
+        ("--replace", "CREATE VIEW ids AS SELECT distinct_id FROM users", "SELECT count(*) = 300 FROM ids"),
+        (
+            "--append",
+            "DELETE FROM users WHERE distinct_id = (SELECT min(distinct_id) FROM users)",
+            "SELECT count(*) = 300 FROM users",
+        ),
+        ("--upsert", "CREATE TABLE others (a INTEGER)", "SELECT count(*) = 300 FROM users"),
+    ] {
+        let (home, path) = loaded(&calm, &slow);
+        let _run = fetch(&home, option, || execute(&path, sql)).exits(0);
+        assert_eq!(text(&path, then), "true", "{option} {sql}");
+    }
+}
+
+#[test]
+fn a_table_that_is_not_what_it_was_is_not_added_to_without_a_word() {
+    let none = "SELECT count(*) = 0 FROM duckdb_tables() WHERE table_name = 'users'";
+    refused(
+        "",
+        "--append",
+        "ALTER TABLE users ADD COLUMN note VARCHAR",
+        &["the column `note`"],
+        "SELECT count(note) = 0 FROM users",
+    );
+    refused("", "--append", "DROP TABLE users", &["had 300 rows", "no rows now"], none);
+    refused("", "--upsert", "DELETE FROM users", &["had 300 rows", "0 rows now"], "SELECT count(*) = 0 FROM users");
+    refused(
+        "",
+        "--upsert",
+        "UPDATE _metadata SET run_id = 'another'",
+        &["another load has changed"],
+        "SELECT count(*) = 300 FROM users",
+    );
+}
+
+#[test]
+fn a_database_that_is_removed_or_replaced_is_noticed() {
+    let (calm, slow) = servers();
+    for option in ["--append", "--upsert", "--replace"] {
+        let (home, path) = loaded(&calm, &slow);
+        let run = fetch(&home, option, || std::fs::remove_file(&path).expect("a file")).exits(1);
+        let run = run.says(&["my.db` had 300 rows of table `users`", "is gone"]);
+        assert!(!path.exists(), "{option}");
+        let _resumed = home.shell(&run.resume_command()).exits(0);
+        assert_eq!(text(&path, "SELECT count(*) FROM users"), "300", "{option}");
+    }
+    for (option, tables, code) in [("--replace", "CREATE TABLE other (a INTEGER)", 1), ("--append", "", 0)] {
+        let (home, path) = loaded(&calm, &slow);
+        let run = fetch(&home, option, || {
+            let fresh = path.with_extension("new");
+            match tables {
+                "" => drop(std::fs::copy(&path, &fresh).expect("a copy")),
+                sql => execute(&fresh, sql),
+            }
+            std::fs::rename(&fresh, &path).expect("a rename");
+        });
+        let run = run.exits(code);
+        assert_eq!(run.stderr.contains("replaced by another file"), code == 1, "{}", run.stderr);
+    }
+}
+
+#[test]
+fn an_update_without_the_rows_that_it_updates_is_refused() {
+    let (calm, slow) = servers();
+    let (home, path) = loaded(&calm, &slow);
+    // The update has two pages, so that there is time after the first one.
+    execute(&path, "DELETE FROM users WHERE last_seen > (SELECT min(last_seen) + INTERVAL 1 DAY FROM users)");
+    let arguments = ["fetch", "profiles", "users", "--since", "last", "--db", "my.db"];
+    let (child, words) = start(&home, &arguments, "page 0");
+    execute(&path, "DROP TABLE users");
+    let run = end(child, words).exits(1).says(&["had ", "no rows now", "put the table back", "--since last"]);
+    let resumed = home.shell(&run.resume_command()).exits(1);
+    let _said = resumed.says(&["has only profiles seen since ", "put the table back"]);
+    assert_eq!(text(&path, "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'users'"), "0");
+}
+
+/// The moment in the filter of the last request, if it has one.
+fn since(simulator: &Simulator) -> Option<String> {
+    let stats = simulator.stats();
+    let request = stats.recent_requests.iter().max_by_key(|request| request.number).expect("a request");
+    request.params.get("where").cloned()
+}
+
+#[test]
+fn rows_that_were_removed_are_told_and_asked_for_as_far_as_possible() {
+    let simulator = Simulator::with_faults(300, &[]);
+    let update = ["fetch", "profiles", "users", "--since", "last", "--db", "my.db"];
+    for (sql, said, is_whole) in [
+        ("SELECT 1", "", true),
+        ("DELETE FROM users", "`users` has 0 rows and had 300 after its last load, so all profiles are fetched", true),
+        (
+            "CREATE OR REPLACE TABLE users (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP)",
+            "has 0 rows and had 300",
+            true,
+        ),
+        ("CREATE OR REPLACE TABLE users AS FROM users ORDER BY last_seen LIMIT 10", "has 10 rows and had 300", true),
+        (
+            "DELETE FROM users WHERE last_seen > (SELECT max(last_seen) - INTERVAL 3 DAY FROM users)",
+            "so those seen since its newest profile are fetched",
+            true,
+        ),
+        (
+            "DELETE FROM users WHERE last_seen IS NOT NULL; UPDATE users SET last_seen = NULL",
+            "so all profiles are fetched",
+            true,
+        ),
+        (
+            "DELETE FROM users WHERE distinct_id = (SELECT arg_min(distinct_id, last_seen) FROM users)",
+            "has 299 rows and had 300",
+            false,
+        ),
+    ] {
+        let home = Home::new().with_server(&simulator);
+        let path = home.path().join("my.db");
+        let _made = home.run(&["fetch", "profiles", "users", "-q", "--db", "my.db"]).exits(0);
+        execute(&path, sql);
+        let run = home.run(&update).exits(0).says(&[said]);
+        assert_eq!(run.stderr.contains("after its last load"), !said.is_empty(), "{sql}: {}", run.stderr);
+        assert_eq!(since(&simulator).is_none(), said.contains("all profiles") || said.contains("has 0 rows"), "{sql}");
+        if is_whole {
+            assert_eq!(text(&path, "SELECT count(*) FROM users"), "300", "{sql}");
+        }
+        // What was told is the state now.
+        let again = home.run(&update).exits(0);
+        assert!(!again.stderr.contains("after its last load"), "{sql}: {}", again.stderr);
+    }
+}
