@@ -205,7 +205,9 @@ fn weight_of_ascii(atom: &str) -> usize {
         return SIGN;
     }
     if atom.bytes().all(|byte| byte.is_ascii_digit()) {
-        return if length <= DIGITS_MAX { SIGN } else { length };
+        // What begins with a zero is no number of anything, but may be bits.
+        let is_count = length <= DIGITS_MAX && !atom.starts_with('0');
+        return if is_count { SIGN } else { length.max(SIGN) };
     }
     let parts = parts_of(atom);
     let (numbers, words): (Vec<&str>, Vec<&str>) = parts.iter().partition(|part| part.as_bytes()[0].is_ascii_digit());
