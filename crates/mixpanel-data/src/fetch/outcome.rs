@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
+use crate::counted::counted;
 
 pub(crate) use crate::stage::Over;
 
@@ -67,8 +68,10 @@ impl Outcome {
     pub(crate) fn shortfall_text(&self) -> Option<String> {
         let expected = self.expected_rows.filter(|_| self.shortfall > 0)?;
         Some(format!(
-            "the server announced {expected} profiles and sent {}; {} are missing, more than the drift that is allowed",
-            self.received, self.shortfall
+            "the server announced {} and sent {}; {} missing, more than the drift that is allowed",
+            counted(expected, "profile"),
+            self.received,
+            if self.shortfall == 1 { "1 is".to_owned() } else { format!("{} are", self.shortfall) },
         ))
     }
 
