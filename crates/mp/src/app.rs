@@ -69,8 +69,8 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
     if matches!(command, Some(Command::Demo(_) | Command::Simulate(_))) {
         check_clock()?;
     }
-    if let Some(descriptors) = command.as_ref().and_then(Command::descriptors) {
-        check_resources(descriptors)?;
+    if let Some(needs) = command.as_ref().and_then(Command::needs) {
+        check_resources(needs)?;
     }
     match command {
         None => commands::completions::help(&context),
