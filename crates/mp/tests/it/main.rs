@@ -20,6 +20,7 @@ mod patience;
 mod plan;
 mod process;
 mod query;
+mod refusals;
 mod rejects;
 mod replace;
 mod replies;
