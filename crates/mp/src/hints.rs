@@ -88,7 +88,7 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
         ErrorKind::ServerError => "the server has trouble: try again later",
         ErrorKind::Unreachable => "check the network, and HTTPS_PROXY if there is a proxy; the region decides the host",
         ErrorKind::UnexpectedReply => {
-            "try again later; if it stays so, something between this machine and Mixpanel may be answering, such as a proxy or a log-in page of the network"
+            "if it stays so, something between this machine and Mixpanel may be answering, such as a proxy or a log-in page of the network"
         }
         ErrorKind::SessionLost => "run the same command again",
         ErrorKind::TableExists if purpose == Purpose::Resume => {
