@@ -39,6 +39,7 @@ mod api;
 #[doc(hidden)]
 pub mod benchmarks;
 mod clock;
+mod counted;
 pub mod credentials;
 mod durable;
 pub mod error;

@@ -9,6 +9,7 @@ use crate::commands;
 use crate::context::Context;
 use crate::env::Environment;
 use crate::failure::{Exit, Failure};
+use crate::hints::Purpose;
 use crate::logging;
 use crate::output::{Escape, Formulas, Output};
 use crate::settings::Settings;
@@ -59,7 +60,8 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
         environment.check()?;
     }
     let settings = Settings::new(environment, global.account, global.db, global.base_url)?;
-    let context = Context { settings, output: output.clone(), chosen_format: global.format };
+    let purpose = Purpose::of(command.as_ref());
+    let context = Context { settings, output: output.clone(), purpose, chosen_format: global.format };
     if let Some(shell) = show_completion {
         return commands::completions::show(&context, shell);
     }
@@ -69,8 +71,8 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
     if matches!(command, Some(Command::Demo(_) | Command::Simulate(_))) {
         check_clock()?;
     }
-    if let Some(descriptors) = command.as_ref().and_then(Command::descriptors) {
-        check_resources(descriptors)?;
+    if let Some(needs) = command.as_ref().and_then(Command::needs) {
+        check_resources(needs)?;
     }
     match command {
         None => commands::completions::help(&context),

@@ -11,6 +11,7 @@ use crate::cli::Format;
 use crate::env::{Environment, MP_REGION};
 use crate::failure::Failure;
 use crate::format::{print_record, print_records};
+use crate::hints::Purpose;
 use crate::output::Output;
 use crate::settings::{Settings, expanded};
 use crate::text::shell_quoted;
@@ -20,6 +21,8 @@ use crate::text::shell_quoted;
 pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) output: Output,
+    /// What the command is to do.
+    pub(crate) purpose: Purpose,
     /// The format that was asked for, if one was.
     pub(crate) chosen_format: Option<Format>,
 }
@@ -63,7 +66,7 @@ impl Context {
                     "`--base-url` or MP_BASE_URL sent it to {base_url} instead of Mixpanel: is a server running there?"
                 ))
             }
-            _ => Failure::library(headline, error),
+            _ => Failure::of_command(headline, error, self.purpose),
         }
     }
 

@@ -4,10 +4,10 @@ use std::error::Error as StdError;
 use std::process::ExitCode;
 
 use mixpanel_data::{Error, ErrorKind};
-use rustix::io::Errno;
 
+use crate::hints::{Purpose, hint_of};
 use crate::os_error::{errno_of, file_hint};
-use crate::text::{duration, indented, printable};
+use crate::text::indented;
 
 /// How the command ends. The numbers are part of the command's contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,10 +88,15 @@ impl Failure {
         }
     }
 
-    /// The exit code, the causes and the hint follow from the error.
+    /// The exit code, the causes and the hint follow from the error of a command that sends nothing.
     pub(crate) fn library(headline: impl Into<String>, error: &Error) -> Self {
+        Self::of_command(headline, error, Purpose::Local)
+    }
+
+    /// As [`library`](Self::library), for a command that was to do this.
+    pub(crate) fn of_command(headline: impl Into<String>, error: &Error, purpose: Purpose) -> Self {
         let failure = Self::unexplained(headline, error);
-        match hint_of(error) {
+        match hint_of(error, purpose) {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
@@ -170,128 +175,6 @@ fn exit_of(kind: ErrorKind) -> Exit {
         ErrorKind::RateLimited => Exit::RateLimit,
         ErrorKind::Cancelled => Exit::Signal(2),
         _ => Exit::Failure,
-    }
-}
-
-/// What to do about an error, by its kind. Errors whose message says it have no entry, and where pages are on disk, going
-/// on with them is somebody else's hint.
-fn hint_of(error: &Error) -> Option<String> {
-    if let Some(hint) =
-        error.detail("fault").and_then(serde_json::Value::as_str).and_then(|fault| fault_hint(fault, error))
-    {
-        return Some(hint);
-    }
-    let pages_remain = error.run_id().is_some();
-    let hint = match error.kind() {
-        ErrorKind::SessionLost | ErrorKind::Incomplete if pages_remain => return None,
-        ErrorKind::DiskFull if errno_of(error) == Some(Errno::DQUOT) => return file_hint(Errno::DQUOT),
-        ErrorKind::DiskFull if pages_remain => "make room on the disk first",
-        ErrorKind::ServerError if pages_remain => "the server has trouble: go on later",
-        ErrorKind::Unauthorized => {
-            "check the user name, the secret and the region, then try `mp auth test`; a service account needs a role in the project"
-        }
-        ErrorKind::PaymentRequired => "the project's plan does not include this API: ask its owner",
-        ErrorKind::Forbidden => {
-            "give the service account a role in this project, in the project's settings, or name another project"
-        }
-        ErrorKind::NotFound => "check the region (us, eu or in) and the ids",
-        ErrorKind::Rejected => "correct the filter; `mp fetch profiles --help` shows the accepted forms",
-        ErrorKind::RateLimited => return Some(rate_limit_hint(error)),
-        ErrorKind::ServerError => "the server has trouble: try again later",
-        ErrorKind::Unreachable => "check the network, and HTTPS_PROXY if there is a proxy; the region decides the host",
-        ErrorKind::UnexpectedReply => {
-            "something between this machine and Mixpanel may have answered, such as a proxy or a log-in page of the network"
-        }
-        ErrorKind::SessionLost => "run the same command again",
-        ErrorKind::TableExists => {
-            "use `--append` to add to it, `--replace` to replace it once the new one is complete, or another table name"
-        }
-        ErrorKind::TableNotFound => return Some(tables_hint(error)),
-        ErrorKind::DatabaseNotFound => "fetch first with `mp fetch profiles`, or name another file with `--db`",
-        ErrorKind::DatabaseLocked => return Some(lock_hint(error)),
-        ErrorKind::DatabaseUnusable => {
-            "name another database with `--db`; keep this file as it is, together with its `.wal` file if it has one"
-        }
-        ErrorKind::DiskFull => "make room, or name a file on another disk with `--db`; then run the same command again",
-        ErrorKind::Storage if error.detail("reading").is_some() => {
-            "install the certificates of the authorities, such as the package `ca-certificates`, or name a file that has them in SSL_CERT_FILE"
-        }
-        ErrorKind::Storage => return Some(storage_hint(error)),
-        ErrorKind::ConstraintViolated => "drop the index or constraint of the table that says so, then load again",
-        ErrorKind::Incomplete => "run the same command again for a complete table",
-        ErrorKind::InvalidInput if error.detail("difference").is_some() => {
-            "a run knows its own filters, so leave them out to go on with it, or give it up with `mp fetch discard`"
-        }
-        ErrorKind::RunNotFound => "`mp fetch status` lists the unfinished runs",
-        ErrorKind::RunBusy => return Some(busy_hint(error)),
-        ErrorKind::Internal => "this is a bug: please report it with the output of the same command and `--verbose`",
-        _ => return None,
-    };
-    Some(hint.to_owned())
-}
-
-/// Where the cause is not known, the commonest ones are named.
-fn storage_hint(error: &Error) -> String {
-    let hint = errno_of(error).and_then(file_hint);
-    hint.unwrap_or_else(|| {
-        "check that the directory exists and that you may write to it, or name another file with `--db`".to_owned()
-    })
-}
-
-/// What to do about an error that names what is at fault.
-fn fault_hint(fault: &str, error: &Error) -> Option<String> {
-    let variable = error.detail("variable").and_then(serde_json::Value::as_str).unwrap_or("HTTPS_PROXY");
-    Some(match fault {
-        "proxy_setting" if variable.eq_ignore_ascii_case("NO_PROXY") => {
-            format!("correct {variable}, such as `localhost,.example.org`, or unset it")
-        }
-        "proxy_setting" => format!(
-            "correct {variable}, such as `http://user:password@proxy.example.org:3128`, or unset it if no proxy is needed; in a user name or password `@` is written %40, `:` %3A and `/` %2F"
-        ),
-        "proxy" => "check that the proxy is running and may connect to Mixpanel, and its setting (HTTPS_PROXY, ALL_PROXY, NO_PROXY)".to_owned(),
-        "proxy_credentials" => {
-            "check the user name and password in the proxy's setting; `@` is written %40 there, `:` %3A and `/` %2F".to_owned()
-        }
-        "clock" => {
-            "check the date and time of this machine; if they are right, whoever runs the server has to renew its certificate".to_owned()
-        }
-        "issuer" => "if a proxy of your network opens TLS, name a file with the certificate of its authority in SSL_CERT_FILE; otherwise do not go on: somebody else may have answered".to_owned(),
-        "certificate" => "check which server answers under this name: a proxy, a log-in page of the network or a wrong entry in DNS may be in between".to_owned(),
-        "certificate_file" => format!("correct {variable}, or unset it to use the certificates of this machine"),
-        _ => return None,
-    })
-}
-
-fn rate_limit_hint(error: &Error) -> String {
-    match error.retry_after() {
-        Some(pause) => format!("try again in {}", duration(pause)),
-        None => "Mixpanel allows 60 counted queries an hour and 5 at once for a project: try again later".to_owned(),
-    }
-}
-
-fn tables_hint(error: &Error) -> String {
-    let names: Vec<&str> = error
-        .detail("available_tables")
-        .and_then(serde_json::Value::as_array)
-        .map(|names| names.iter().filter_map(serde_json::Value::as_str).collect())
-        .unwrap_or_default();
-    if names.is_empty() {
-        return "`mp inspect tables` lists the tables".to_owned();
-    }
-    format!("the database has {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
-}
-
-fn lock_hint(error: &Error) -> String {
-    match error.detail("holding_pid").filter(|pid| !pid.is_null()) {
-        Some(pid) => format!("process {} has it open: close it there, or wait", printable(&pid.to_string())),
-        None => "another process has it open: close it there, or wait".to_owned(),
-    }
-}
-
-fn busy_hint(error: &Error) -> String {
-    match error.detail("holding_pid").filter(|pid| !pid.is_null()) {
-        Some(pid) => format!("wait for process {}, or stop it", printable(&pid.to_string())),
-        None => "wait for the process that works on it, or stop it".to_owned(),
     }
 }
 

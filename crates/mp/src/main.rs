@@ -13,6 +13,7 @@ mod credential_text;
 mod env;
 mod failure;
 mod format;
+mod hints;
 mod logging;
 mod os_error;
 mod output;

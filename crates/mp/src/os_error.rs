@@ -5,6 +5,8 @@ use std::error::Error as StdError;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
+use crate::text::counted;
+
 /// Returns the first number of the operating system in an error and its sources.
 pub(crate) fn errno_of(error: &(dyn StdError + 'static)) -> Option<Errno> {
     let mut next = Some(error);
@@ -28,14 +30,17 @@ pub(crate) fn file_hint(errno: Errno) -> Option<String> {
             "the whole system has too many files open: close other programs, or raise the limit `fs.file-max`"
         }
         // What a thread that cannot be started fails with.
-        Errno::AGAIN => return Some(threads_hint().to_owned()),
+        Errno::AGAIN => return Some(threads_hint()),
         Errno::NOSPC => "make room on its disk",
         Errno::DQUOT => "your disk quota is used up: remove files of yours, or ask for a larger quota",
         Errno::ROFS => "its file system is mounted read-only: use a path on another one",
         Errno::IO => {
             "the disk or the connection to it has a fault: see the system's log (`dmesg`) before you run it again"
         }
-        Errno::NOMEM => "the system has no memory left for it: close other programs, or lower `--memory`",
+        Errno::NOMEM => match memory_limit() {
+            Some((_, hint)) => return Some(hint),
+            None => "the system has no memory left for it: close other programs, or lower `--memory`",
+        },
         Errno::ACCESS => "check the permissions of the file and of the directories above it with `ls -ld`",
         Errno::PERM => {
             "the system forbids it whatever the permissions say: look for an immutable flag (`lsattr`), a sandbox or another owner"
@@ -75,22 +80,38 @@ pub(crate) fn is_unsupported(errno: Errno) -> bool {
 pub(crate) fn descriptors_hint() -> String {
     match getrlimit(Resource::Nofile).current {
         Some(limit) => {
-            format!("this process may open {limit} files: raise the limit with `ulimit -n 256` and run it again")
+            format!(
+                "this process may open {}: raise the limit with `ulimit -n 256` and run it again",
+                counted(limit, "file")
+            )
         }
         None => "close files that the process was started with, and run it again".to_owned(),
     }
 }
 
 /// Returns what helps where no thread can be started.
-pub(crate) fn threads_hint() -> &'static str {
-    "this user or container may not start more threads: end other programs, or raise the limit with `ulimit -u 4096`, \
-     `--pids-limit` (Docker) or `TasksMax` (systemd)"
+pub(crate) fn threads_hint() -> String {
+    // Each thread takes address space as well.
+    let memory = memory_limit().map_or_else(String::new, |(_, hint)| format!("; or {hint}"));
+    format!(
+        "this user or container may not start more threads: end other programs, or raise the limit with `ulimit -u 4096`, \
+         `--pids-limit` (Docker) or `TasksMax` (systemd){memory}"
+    )
+}
+
+/// Returns the limit on the memory that this process may map, in bytes, if there is one, and what helps against it.
+pub(crate) fn memory_limit() -> Option<(u64, String)> {
+    let limits = [(Resource::As, 'v'), (Resource::Data, 'd')];
+    let limits = limits.into_iter().filter_map(|(resource, flag)| Some((getrlimit(resource).current?, flag)));
+    let (limit, flag) = limits.min()?;
+    Some((limit, format!("raise the limit on the memory of this process with `ulimit -{flag} unlimited`")))
 }
 
 fn too_large_hint() -> String {
     match getrlimit(Resource::Fsize).current {
         Some(limit) => {
-            format!("this process may write files of up to {limit} bytes: raise the limit with `ulimit -f unlimited`")
+            let limit = counted(limit, "byte");
+            format!("this process may write files of up to {limit}: raise the limit with `ulimit -f unlimited`")
         }
         None => "its file system takes no file this large (FAT: 4 GB): use a path on another one".to_owned(),
     }

@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::cli::Needs;
 use crate::failure::{Exit, Failure};
-use crate::os_error::{descriptors_hint, threads_hint};
+use crate::os_error::{descriptors_hint, memory_limit, threads_hint};
 use crate::streams::Stderr;
+use crate::text::size;
 
 /// Files that a process should be allowed to open, where the hard limit lets it.
 const DESCRIPTORS_WANTED: u64 = 1024;
@@ -31,10 +34,11 @@ pub(crate) fn guarded(run: impl FnOnce() -> Exit) -> Exit {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or(Exit::Failure)
 }
 
-/// Checks that the process can open the files and start the threads that a command with a database or a network needs.
-/// Libraries panic or abort where they lack them, some of them after requests have been spent.
-pub(crate) fn check_resources(descriptors: usize) -> Result<(), Failure> {
-    check_descriptors(descriptors)?;
+/// Checks that the process can open the files, map the memory and start the threads that a command with a database or a
+/// network needs. Libraries panic or abort where they lack them, some of them after requests have been spent.
+pub(crate) fn check_resources(needs: Needs) -> Result<(), Failure> {
+    check_descriptors(needs.descriptors)?;
+    check_memory(needs.memory)?;
     check_threads()
 }
 
@@ -55,6 +59,23 @@ fn check_descriptors(needed: usize) -> Result<(), Failure> {
         Failure::new(format!("too few file descriptors are left: {needed} are needed"))
             .caused_by(&error)
             .hint(descriptors_hint())
+    })
+}
+
+/// Checks a limit on the memory of the process, where there is one. Address space counts, which threads and the engine
+/// reserve in larger pieces than they use.
+fn check_memory(needed: u64) -> Result<(), Failure> {
+    let Some((limit, hint)) = memory_limit() else { return Ok(()) };
+    let mut block = Vec::<u8>::new();
+    let reserved = usize::try_from(needed).map_err(std::io::Error::other).and_then(|needed| {
+        block.try_reserve_exact(needed).map_err(|_| std::io::Error::from_raw_os_error(Errno::NOMEM.raw_os_error()))
+    });
+    drop(std::hint::black_box(block));
+    reserved.map_err(|error| {
+        let (limit, needed) = (size(limit), size(needed));
+        Failure::new(format!("too little memory is left: {needed} are needed, and this process may use {limit} in all"))
+            .caused_by(&error)
+            .hint(hint)
     })
 }
 

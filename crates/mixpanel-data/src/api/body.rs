@@ -6,6 +6,7 @@ use std::io::Read;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
+use serde_json::Value;
 
 use crate::limits::{COMPRESSION_RATIO_MAX, ERROR_BODY_BYTES_MAX, ERROR_EXCERPT_CHARS, PAGE_BYTES_MAX};
 
@@ -67,6 +68,78 @@ pub(super) fn said(body: &[u8]) -> Cow<'_, str> {
     said.map_or(text, Cow::Owned)
 }
 
+/// All that a reply says of an error: of a JSON object the texts of the members that explain it, but not the request that
+/// some servers repeat; else the whole.
+pub(super) fn explanation(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
+    match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
+        Ok(Value::Object(members)) => {
+            let explaining = members.iter().filter(|(name, _)| EXPLAINING.contains(&name.to_lowercase().as_str()));
+            let mut texts = Vec::new();
+            explaining.for_each(|(_, value)| collect_texts(value, &mut texts));
+            texts.join("; ")
+        }
+        Ok(Value::String(text)) => text,
+        _ => text.into_owned(),
+    }
+}
+
+/// The explanation of a reply that came with a good status and is an error all the same; `None` where it is not. Only
+/// what is short can be one.
+pub(super) fn explanation_with_good_status(body: &[u8]) -> Option<String> {
+    if body.len() > ERROR_BODY_BYTES_MAX || body.trim_ascii_start().starts_with(b"[") {
+        return None;
+    }
+    match serde_json::from_slice(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)) {
+        Ok(Value::Object(members)) => {
+            let is_nothing = |value: &Value| match value {
+                Value::Null | Value::Bool(false) => true,
+                Value::String(text) => text.is_empty(),
+                Value::Array(values) => values.is_empty(),
+                _ => false,
+            };
+            let has = |name: &str| members.get(name).is_some_and(|value| !is_nothing(value));
+            if has("results") && !has("error") {
+                return None;
+            }
+        }
+        // A page with an odd record is not JSON, and its profiles may speak of limits.
+        Err(_) if String::from_utf8_lossy(body).contains("results") => return None,
+        _ => {}
+    }
+    Some(explanation(body))
+}
+
+/// Members that say what is wrong, in lower case.
+const EXPLAINING: [&str; 14] = [
+    "error",
+    "errors",
+    "error_message",
+    "error_description",
+    "message",
+    "msg",
+    "detail",
+    "details",
+    "reason",
+    "description",
+    "title",
+    "status",
+    "code",
+    "fault",
+];
+
+fn collect_texts(value: &Value, texts: &mut Vec<String>) {
+    match value {
+        Value::String(text) => texts.push(text.clone()),
+        Value::Array(values) => values.iter().for_each(|value| collect_texts(value, texts)),
+        Value::Object(members) => {
+            let explaining = members.iter().filter(|(name, _)| EXPLAINING.contains(&name.to_lowercase().as_str()));
+            explaining.for_each(|(_, value)| collect_texts(value, texts));
+        }
+        _ => {}
+    }
+}
+
 /// A text of a server fit for a message: cut short, on one line, with control characters escaped. Hide what nobody may
 /// see first: half of a secret would not be recognised.
 pub(super) fn excerpt(said: &str) -> String {
@@ -87,7 +160,7 @@ fn escape(c: char) -> impl Iterator<Item = char> {
 }
 
 fn json_error(text: &str) -> Option<String> {
-    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    let value: Value = serde_json::from_str(text).ok()?;
     let error = value.get("error").or_else(|| value.get("message"))?;
     Some(error.as_str().map_or_else(|| error.to_string(), str::to_owned))
 }
@@ -185,6 +258,30 @@ mod tests {
         assert!(decode(&encoded("gzip"), bomb).unwrap_err().message.contains("beyond the limit"));
         let whole = gzip(b"a longer text that is cut");
         assert!(decode(&encoded("gzip"), whole[..whole.len() - 5].to_vec()).is_err());
+    }
+
+    #[test]
+    fn an_explanation_is_all_that_is_said_of_the_error_and_not_the_request() {
+        for (body, expected) in [
+            (r#"{"status":"error","error":"no","request":"/x?where=60 per hour"}"#, "error; no"),
+            (r#"{"errors":[{"code":"E1","title":"no","source":"x"}],"results":["y"]}"#, "E1; no"),
+            (r#"{"error":{"message":"no","where":"x"}}"#, "no"),
+            (r#""no""#, "no"),
+            ("no", "no"),
+            ("{'error': 'no'}", "{'error': 'no'}"),
+        ] {
+            assert_eq!(explanation(body.as_bytes()), expected, "{body}");
+        }
+        for (body, expected) in [
+            (r#"{"error":"no","results":[{}]}"#, Some("no")),
+            (r#"{"error":null,"message":"no","results":[]}"#, Some("no")),
+            (r#"{"error":"","message":"no","results":[{}]}"#, None),
+            (r#" ["no"]"#, None),
+            ("{\"results\":[{\"x\":\"rate limit\texceeded\"}]}", None),
+            ("no", Some("no")),
+        ] {
+            assert_eq!(explanation_with_good_status(body.as_bytes()).as_deref(), expected, "{body}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::types::ProfilePageResult;
 use super::body::html_title;
 use super::endpoint::{ApiOptions, Endpoint};
 use super::engage::PageRequest;
-use super::failure::{Failure, FailureKind};
+use super::failure::{Failure, FailureKind, Fault};
 use super::quota::{Governor, RequestClass, Take, why_wait};
 use super::rate_limit::RateLimitKind;
 use super::retry::{Decision, decide};
@@ -176,8 +176,9 @@ impl ApiClient {
                 let outcome = self.counted(RequestClass::Opening, request).await?.and_then(|body| {
                     serde_json::from_slice(&body).map_err(|error| {
                         // The reason may show a part of the reply.
-                        let reason = self.transport.quote(&error.to_string());
-                        Failure::new(FailureKind::BadReply, format!("the reply is no list of event names: {reason}"))
+                        let reason = format!("the reply is no list of event names: {error}");
+                        let failure = web_page(&body).unwrap_or_else(|| Failure::new(FailureKind::BadReply, reason));
+                        Failure { message: self.transport.quote(&failure.message), ..failure }
                     })
                 });
                 match outcome {
@@ -289,20 +290,22 @@ impl ApiClient {
     }
 }
 
-/// Reads a reply with status 200. What is not a page of JSON is usually a proxy's or a captive portal's page.
+/// Reads a reply with status 200.
 fn read_page(body: &[u8], form: RecordForm) -> Result<PageReply, Failure> {
-    let bad = |message: String| Failure::new(FailureKind::BadReply, message);
-    let page = parse_page(body, form).map_err(|reason| {
-        let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
-        let title = html_title(&text).filter(|_| !text.trim_start().starts_with('{'));
-        bad(title.map_or(reason, |title| {
-            format!(
-                "the reply is not from Mixpanel's API but a web page titled `{}`; a proxy or a sign-in page may be in between",
-                title.escape_debug()
-            )
-        }))
-    })?;
+    let page = parse_page(body, form)
+        .map_err(|reason| web_page(body).unwrap_or_else(|| Failure::new(FailureKind::BadReply, reason)))?;
     Ok(PageReply { body: page, bytes: body.len() })
+}
+
+/// The failure of a reply with status 200 that is no JSON but a page for people, such as that of a captive portal.
+fn web_page(body: &[u8]) -> Option<Failure> {
+    let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
+    let title = html_title(&text).filter(|_| !text.trim_start().starts_with(['{', '[']))?;
+    let message = format!(
+        "the reply is not from Mixpanel's API but a web page titled `{}`; a proxy or the log-in page of a network may be in between",
+        title.escape_debug()
+    );
+    Some(Failure::new(FailureKind::BadReply, message).with_fault(Fault::InBetween))
 }
 
 /// Why the last attempt of a call failed that has come to an end.

@@ -23,6 +23,8 @@ const ASK_AGAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// the tests of `mp` that let a proxy misbehave.
 const TUNNEL: &str = "tunnel error: ";
 const SOCKS: &str = "SOCKS error: ";
+/// What it says of a name that it was to resolve itself for a SOCKS proxy.
+const LOCAL_NAME: &str = "error resolving for socks proxy";
 
 /// The way to a server.
 pub(super) struct Route<'a> {
@@ -56,6 +58,11 @@ impl Route<'_> {
         }
         if error.is_timeout() {
             return Failure::new(FailureKind::Timeout, format!("{host} did not answer in time{through}: {cause}"));
+        }
+        // The words of the HTTP library for what is not HTTP, such as a status of two digits.
+        if cause.starts_with("invalid HTTP ") {
+            let message = format!("{host}{through} does not answer as an HTTP server does: {cause}");
+            return Failure::new(FailureKind::Connection, message).with_fault(Fault::InBetween);
         }
         Failure::new(FailureKind::Connection, format!("the connection to {host}{through} broke: {cause}"))
     }
@@ -99,6 +106,11 @@ impl Route<'_> {
 
     /// Says what the proxy did wrong, if it was the proxy.
     async fn blame_proxy(&self, proxy: &Proxy, causes: &[String]) -> Option<Failure> {
+        if causes.iter().any(|cause| cause == LOCAL_NAME) {
+            let cause = causes.last().map_or("no further cause is known", String::as_str);
+            let cause = format!("this machine, which resolves names for a proxy of socks5://, cannot: {cause}");
+            return Some(self.proxy_failure(FailureKind::Unreachable, Fault::LocalNames, &cause));
+        }
         let at = causes.iter().position(|cause| cause.starts_with(TUNNEL) || cause.starts_with(SOCKS))?;
         let said = causes[at].trim_start_matches(TUNNEL).trim_start_matches(SOCKS);
         let innermost = causes.last().filter(|_| at + 1 < causes.len()).map(|cause| self.redactor.quote(cause));

@@ -94,6 +94,12 @@ pub(crate) enum Fault {
     Issuer,
     /// Which server answers.
     Certificate,
+    /// The network lets nobody through who has not logged in to it.
+    NetworkLogin,
+    /// Something between this machine and Mixpanel, which answered in its place.
+    InBetween,
+    /// The names of hosts, which this machine resolves for a proxy that could do it itself.
+    LocalNames,
 }
 
 impl Fault {
@@ -105,6 +111,9 @@ impl Fault {
             Self::Clock => "clock",
             Self::Issuer => "issuer",
             Self::Certificate => "certificate",
+            Self::NetworkLogin => "network_login",
+            Self::InBetween => "in_between",
+            Self::LocalNames => "local_names",
         }
     }
 }
@@ -117,11 +126,18 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// What is to be corrected.
     pub(crate) fault: Option<Fault>,
+    /// The status of the reply, where the kind does not say it.
+    pub(crate) status: Option<u16>,
 }
 
 impl Failure {
     pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), fault: None }
+        Self { kind, message: message.into(), fault: None, status: None }
+    }
+
+    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = Some(status.as_u16());
+        self
     }
 
     pub(crate) fn with_fault(mut self, fault: Fault) -> Self {
@@ -164,7 +180,7 @@ impl Failure {
             | FailureKind::WrongRegion { status }
             | FailureKind::Server { status, .. } => error.with_detail("status_code", status),
             FailureKind::RateLimited { retry_after, .. } => {
-                let error = error.with_detail("status_code", 429);
+                let error = error.with_detail("status_code", self.status.unwrap_or(429));
                 match retry_after {
                     Some(pause) => error.with_detail("retry_after", pause.as_secs_f64()),
                     None => error,
@@ -181,9 +197,31 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Names a status in words.
+/// Names a status in words, also those of proxies, CDNs and load balancers that no standard has.
 pub(super) fn reason_of(status: StatusCode) -> &'static str {
-    status.canonical_reason().unwrap_or("unknown status")
+    status.canonical_reason().unwrap_or(match status.as_u16() {
+        440 => "Login Timeout",
+        444 => "Connection Closed Without Response",
+        460 | 499 => "Client Closed Request",
+        494 => "Request Header Too Large",
+        495 | 496 => "Client Certificate Error",
+        497 => "HTTP Request Sent to HTTPS Port",
+        509 => "Bandwidth Limit Exceeded",
+        520 => "Web Server Returned an Unknown Error, as a CDN says",
+        521 => "Web Server Is Down, as a CDN says",
+        522 => "Connection Timed Out, as a CDN says",
+        523 => "Origin Is Unreachable, as a CDN says",
+        524 => "A Timeout Occurred, as a CDN says",
+        525 => "SSL Handshake Failed, as a CDN says",
+        526 => "Invalid SSL Certificate of the Server, as a CDN says",
+        527 => "Railgun Error, as a CDN says",
+        529 => "Site Is Overloaded",
+        530 => "Origin Has No Address, as a CDN says",
+        598 => "Network Read Timeout, as a proxy says",
+        599 => "Network Connect Timeout, as a proxy says",
+        600.. => "which is no status of HTTP",
+        _ => "unknown status",
+    })
 }
 
 /// Says what the server answered: the status, and what it said about it.

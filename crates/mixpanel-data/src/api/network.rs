@@ -30,12 +30,20 @@ impl NetworkVariables {
 
     /// Asks for the value of each of the [`NAMES`](Self::NAMES), such as with `|name| std::env::var_os(name)`.
     pub fn collect(value_of: impl Fn(&str) -> Option<OsString>) -> Self {
-        let set = Self::NAMES.into_iter().filter_map(|name| Some((name, value_of(name)?)));
-        Self(set.filter(|(_, value)| !value.is_empty()).collect())
+        Self(Self::NAMES.into_iter().filter_map(|name| Some((name, value_of(name)?))).collect())
     }
 
     /// Returns the value of a variable that is set and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.value(name).filter(|value| !value.is_empty())
+    }
+
+    /// Returns whether a variable is set to an empty value.
+    pub(super) fn is_empty(&self, name: &str) -> bool {
+        self.value(name).is_some_and(OsStr::is_empty)
+    }
+
+    fn value(&self, name: &str) -> Option<&OsStr> {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_os_str())
     }
 }

@@ -21,17 +21,34 @@ pub(crate) enum RateLimitKind {
 /// Says whether a reply with another status than 429 speaks of a limit all the same. Only an exceeded one counts: a filter
 /// that is quoted, or a hint at the documentation, may speak of limits as well.
 pub(super) fn is_meant(text: &str) -> bool {
-    let text = plain(text);
-    [
+    let text = without_quotations(&plain(text)).replace(['_', '-'], " ");
+    let has = |words: &[&str]| words.iter().any(|word| has_word(&text, word));
+    let says_so = [
         "rate limit exceeded",
+        "ratelimit exceeded",
+        "ratelimitexceeded",
         "rate limit has been exceeded",
         "rate limit reached",
         "exceeded the rate limit",
         "exceeded your rate limit",
-    ]
-    .iter()
-    .any(|words| text.contains(words))
-        || (text.contains("too many ") && (text.contains("requests") || text.contains("queries")))
+        "toomanyrequests",
+    ];
+    let counts = |usage: Option<(u64, u64)>| usage.is_some_and(|(used, limit)| used >= limit);
+    let is_spent = has(&SPENT_WORDS) && has(&["limit", "limits", "quota", "quotas", "allowance"]);
+    // Logins are limited as well.
+    let is_login = has(&["attempt", "attempts", "login", "logins", "password"]);
+    says_so.iter().any(|words| text.contains(words))
+        || (text.contains("too many ") && has(&["requests", "queries"]))
+        || counts(usage(&text, &HOUR_USAGE))
+        || counts(usage(&text, &MOMENT_USAGE))
+        || (is_spent && !is_login && (has(&HOUR_WORDS) || has(&MOMENT_WORDS)))
+}
+
+/// Leaves out what stands in double quotes or backticks, which somebody else said, unless nothing else is there.
+fn without_quotations(text: &str) -> String {
+    let outside = |text: &str, quote: char| text.split(quote).step_by(2).collect::<Vec<_>>().join(" ");
+    let rest = outside(&outside(text, '"'), '`');
+    if rest.trim().is_empty() { text.to_owned() } else { rest }
 }
 
 /// Tells the limits apart: by the `RateLimit` header, where the item with nothing remaining is the one that was hit and
@@ -92,6 +109,20 @@ const HOUR_WORDS: [&str; 21] = [
     "3600 s",
     "3600s",
     "1h",
+];
+/// Words for a limit of which nothing is left.
+const SPENT_WORDS: [&str; 11] = [
+    "exceed",
+    "exceeds",
+    "exceeded",
+    "exceeding",
+    "reached",
+    "hit",
+    "exhausted",
+    "used up",
+    "depleted",
+    "over the",
+    "out of",
 ];
 /// Words for a limit on queries at a time.
 const MOMENT_WORDS: [&str; 6] = ["concurrent", "concurrently", "concurrency", "simultaneous", "at once", "in parallel"];
@@ -247,7 +278,22 @@ mod tests {
             ("Query rate limit exceeded for project_id: 7", true),
             ("You have exceeded the rate limit", true),
             ("<h1>Too many\n requests</h1>", true),
+            ("\"Query rate limit exceeded\"", true),
+            ("rate_limit_exceeded", true),
+            ("RATE-LIMIT exceeded", true),
+            ("hourly quota used up", true),
+            ("Quota exceeded: 60 queries per hour", true),
+            ("you have hit the limit of 60 queries an hour", true),
+            ("61/60 queries running in the last hour", true),
+            ("6/5 queries running concurrently", true),
+            ("limit of 5 concurrent queries reached", true),
+            ("7/60 queries running in the last hour", false),
+            ("60 queries an hour are allowed", false),
+            ("your plan's limit of 1000 exports a month is exceeded", false),
+            ("login attempts exceeded the limit per hour", false),
             ("no such property: rate", false),
+            ("no such property \"rate limit exceeded\"", false),
+            ("cannot parse properties[\"too many requests\"] == `hourly quota used up`", false),
             ("see https://docs.example/reference/rate-limits", false),
             ("invalid credentials", false),
         ] {

@@ -14,7 +14,7 @@ use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{ERROR_BODY_BYTES_MAX, PAGE_BYTES_MAX};
 
-use super::body::{decode, said};
+use super::body::{decode, explanation, explanation_with_good_status, html_title, said};
 use super::connection::Route;
 use super::endpoint::{ApiOptions, Endpoint, Server, Timeouts};
 use super::failure::{Failure, FailureKind, Fault, describe_status};
@@ -138,11 +138,15 @@ impl Transport {
 
     /// Says what a whole reply is worth: its decoded body, or why it is of no use.
     pub(super) fn judge(&self, reply: RawReply, has_session: bool) -> Result<Vec<u8>, Failure> {
-        if is_page(reply.status) {
-            let decoded = decode(&reply.headers, reply.body);
-            return decoded.map_err(|failure| Failure { message: self.quote(&failure.message), ..failure });
+        if !is_page(reply.status) {
+            return Err(self.refusal(reply, has_session));
         }
-        Err(self.refusal(reply, has_session))
+        let decoded = decode(&reply.headers, reply.body);
+        let body = decoded.map_err(|failure| Failure { message: self.quote(&failure.message), ..failure })?;
+        match explanation_with_good_status(&body) {
+            Some(text) if rate_limit::is_meant(&text) => Err(self.limited(reply.status, &reply.headers, &body)),
+            _ => Ok(body),
+        }
     }
 
     async fn exchange(
@@ -236,20 +240,13 @@ impl Transport {
         let RawReply { status, headers, body } = reply;
         let body = decode(&headers, body).unwrap_or_default();
         let said = said(&body);
-        let whole = String::from_utf8_lossy(&body);
-        let is_limit = || rate_limit::is_meant(&said) || rate_limit::is_meant(&whole);
+        let status_code = status.as_u16();
+        // A few servers and proxies have the words of a limit without its status.
+        if status_code == 429 || (status_code >= 400 && rate_limit::is_meant(&explanation(&body))) {
+            return self.limited(status, &headers, &body);
+        }
         let retry_after = rate_limit::retry_after(&headers);
-        let limited = || {
-            let kind = match rate_limit::classify(&headers, &said) {
-                RateLimitKind::LoadShed => rate_limit::classify(&headers, &whole),
-                kind => kind,
-            };
-            FailureKind::RateLimited { kind, retry_after }
-        };
-        let kind = match status.as_u16() {
-            429 => limited(),
-            // A few servers and proxies have the words without the status.
-            400 | 403 | 420 | 503 if is_limit() => limited(),
+        let kind = match status_code {
             status @ 400..500 if names_other_region(&said) => FailureKind::WrongRegion { status },
             401 => FailureKind::Unauthorized { status: 401 },
             400 if said.contains("Unable to authenticate request") => FailureKind::Unauthorized { status: 400 },
@@ -258,6 +255,8 @@ impl Transport {
             403 => FailureKind::Forbidden,
             404 => FailureKind::NotFound,
             408 => FailureKind::Timeout,
+            // The network has answered, in place of the server (RFC 6585, 6).
+            511 => FailureKind::Unreachable,
             // Conflict, misdirected, locked, too early, overloaded, and what proxies say of a server that is gone: the same
             // request may succeed in a moment.
             status @ (409 | 420 | 421 | 423 | 425 | 444 | 449 | 460 | 499 | 500..) => {
@@ -273,11 +272,31 @@ impl Transport {
             return Failure::new(kind, message);
         }
         let message = describe_status(status, &self.quote(&said));
+        let is_web_page = html_title(&String::from_utf8_lossy(&body)).is_some();
         match kind {
             FailureKind::BadReply => Failure::new(kind, format!("{message} (a page comes with 200)")),
             FailureKind::WrongRegion { .. } => Failure::new(kind, message).with_fault(Fault::Region),
+            FailureKind::Unreachable => {
+                let message = format!("the network wants you to log in before it lets requests through: {message}");
+                Failure::new(kind, message).with_fault(Fault::NetworkLogin)
+            }
+            // The API says why in JSON.
+            FailureKind::Forbidden | FailureKind::NotFound | FailureKind::Rejected(_) if is_web_page => {
+                Failure::new(kind, message).with_fault(Fault::InBetween)
+            }
             _ => Failure::new(kind, message),
         }
+    }
+
+    /// The failure of a request that some limit of the server stopped, whatever the status that says so.
+    fn limited(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+        let (said, retry_after) = (said(body), rate_limit::retry_after(headers));
+        let kind = match rate_limit::classify(headers, &said) {
+            RateLimitKind::LoadShed => rate_limit::classify(headers, &explanation(body)),
+            kind => kind,
+        };
+        let message = describe_status(status, &self.quote(&said));
+        Failure::new(FailureKind::RateLimited { kind, retry_after }, message).with_status(status)
     }
 
     /// Names the host that a redirect leads to, and nothing else of its URL.

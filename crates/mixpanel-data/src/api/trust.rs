@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use reqwest::Certificate;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls_native_certs::load_certs_from_paths;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -23,7 +25,7 @@ pub(super) fn named_certificates(variables: &NetworkVariables) -> Result<Option<
     let directories: Vec<PathBuf> = variables.get(DIRECTORY).into_iter().flat_map(std::env::split_paths).collect();
     let directories: Vec<&PathBuf> = directories.iter().filter(|path| !path.as_os_str().is_empty()).collect();
     if file.is_none() && directories.is_empty() {
-        return Ok(None);
+        return if variables.is_empty(FILE) { of_this_machine().map(Some) } else { Ok(None) };
     }
     let mut trusted = Vec::new();
     if let Some(path) = &file {
@@ -48,6 +50,25 @@ pub(super) fn named_certificates(variables: &NetworkVariables) -> Result<Option<
     }
 }
 
+/// Returns the certificates of this machine, because what reads them otherwise takes an empty variable for a path.
+#[cfg(all(unix, not(target_os = "macos")))]
+fn of_this_machine() -> Result<Vec<Certificate>> {
+    let places = openssl_probe::probe();
+    let directories = places.cert_dir.iter().map(|path| read(None, Some(path)));
+    let found = places.cert_file.iter().map(|path| read(Some(path), None)).chain(directories);
+    let certificates: Vec<Certificate> = found.flat_map(|(certificates, _)| certificates).collect();
+    if !certificates.is_empty() {
+        return Ok(certificates);
+    }
+    let message = "cannot set up TLS with the certificates of this machine: there are none";
+    Err(Error::new(ErrorKind::Storage, message).with_detail("reading", "certificates"))
+}
+
+#[cfg(not(all(unix, not(target_os = "macos"))))]
+fn of_this_machine() -> Result<Vec<Certificate>> {
+    Err(named_wrongly(FILE, format!("cannot set up TLS: {FILE} is set and empty")))
+}
+
 /// Reads what can be used, and says what the first problem was.
 fn read(file: Option<&Path>, directory: Option<&Path>) -> (Vec<Certificate>, Option<rustls_native_certs::Error>) {
     let loaded = load_certs_from_paths(file, directory);
@@ -61,16 +82,29 @@ fn read(file: Option<&Path>, directory: Option<&Path>) -> (Vec<Certificate>, Opt
 }
 
 fn unusable(variable: &'static str, path: &Path, problem: Option<rustls_native_certs::Error>) -> Error {
-    let (path_shown, what) = (path.display(), if variable == FILE { "file" } else { "directory" });
-    let found = if problem.is_some() { "cannot be read as certificates" } else { "holds no certificate in PEM form" };
-    let message = format!("cannot set up TLS: the {what} `{path_shown}` that {variable} names {found}");
-    let error = Error::new(ErrorKind::Storage, message)
-        .with_detail("reading", "certificates")
-        .with_detail("fault", "certificate_file")
-        .with_detail("variable", variable)
-        .with_path(path);
+    let (shown, what) = (path.display(), if variable == FILE { "file" } else { "directory" });
+    let found = match &problem {
+        Some(_) => "cannot be read as certificates",
+        None if holds_key(path) => "holds a private key and no certificate",
+        None => "holds no certificate in PEM form",
+    };
+    let error =
+        named_wrongly(variable, format!("cannot set up TLS: the {what} `{shown}` that {variable} names {found}"));
+    let error = error.with_path(path);
     match problem {
         Some(problem) => error.with_source(problem),
         None => error,
     }
+}
+
+fn named_wrongly(variable: &'static str, message: String) -> Error {
+    Error::new(ErrorKind::Storage, message)
+        .with_detail("reading", "certificates")
+        .with_detail("fault", "certificate_file")
+        .with_detail("variable", variable)
+}
+
+/// Says whether the file holds a private key, which is easily named instead of the certificate.
+fn holds_key(path: &Path) -> bool {
+    PrivateKeyDer::from_pem_file(path).is_ok()
 }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Stopwatch, wall_clock};
+use crate::counted::counted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
@@ -291,9 +292,10 @@ fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
     let more = outcome.failed.len() - pages.len();
     let cause = outcome.failed.values().next().map(ToString::to_string).unwrap_or_default();
     let message = format!(
-        "{} of {} pages are missing (page {}{}), so `{}` was left as it was; {cause}",
+        "{} of {} {} missing (page {}{}), so `{}` was left as it was; {cause}",
         outcome.failed.len(),
-        outcome.failed.len() + outcome.staged.len(),
+        counted((outcome.failed.len() + outcome.staged.len()) as u64, "page"),
+        if outcome.failed.len() == 1 { "is" } else { "are" },
         pages.join(", "),
         if more > 0 { format!(" and {more} more") } else { String::new() },
         table.as_str(),
@@ -310,15 +312,16 @@ pub(super) fn warn_of_differences(outcome: &Outcome, callbacks: &mut Callbacks) 
     } else if let Some(expected) = outcome.expected_rows.filter(|expected| complete && *expected != outcome.received) {
         let difference = if outcome.drift > 0 { "fewer" } else { "more" };
         callbacks.tell(&FetchEvent::Warning(format!(
-            "the server announced {expected} profiles and sent {}, {} {difference}: the project changed during the fetch",
+            "the server announced {} and sent {}, {} {difference}: the project changed during the fetch",
+            counted(expected, "profile"),
             outcome.received,
             expected.abs_diff(outcome.received)
         )));
     }
     if !outcome.short_pages.is_empty() && complete {
         callbacks.tell(&FetchEvent::Warning(format!(
-            "{} pages brought fewer profiles than expected (`short_pages` in the result)",
-            outcome.short_pages.len()
+            "{} brought fewer profiles than expected (`short_pages` in the result)",
+            counted(outcome.short_pages.len() as u64, "page")
         )));
     }
 }
@@ -329,7 +332,8 @@ fn warn_of_duplicates(outcome: &Outcome, duplicates: u64, allow_drift: f64, call
     let different = outcome.received.saturating_sub(duplicates);
     if total.saturating_sub(different) > allowed_drift(total, allow_drift) {
         callbacks.tell(&FetchEvent::Warning(format!(
-            "{duplicates} profiles came more than once: the server announced {total} and sent {different} different ones, so others may be missing"
+            "{} came more than once: the server announced {total} and sent {different} different ones, so others may be missing",
+            counted(duplicates, "profile")
         )));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
+use crate::counted::counted;
 
 pub(crate) use crate::stage::Over;
 
@@ -73,8 +74,10 @@ impl Outcome {
             repeated => format!(" ({repeated} of them more than once)"),
         };
         Some(format!(
-            "the server announced {expected} profiles and sent {}{again}; {} are missing, more than the drift that is allowed",
-            self.received, self.shortfall
+            "the server announced {} and sent {}{again}; {} missing, more than the drift that is allowed",
+            counted(expected, "profile"),
+            self.received,
+            if self.shortfall == 1 { "1 is".to_owned() } else { format!("{} are", self.shortfall) },
         ))
     }
 

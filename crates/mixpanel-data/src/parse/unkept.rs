@@ -1,5 +1,6 @@
 //! What a page has that no table has a place for.
 
+use crate::counted::counted;
 use crate::limits::UNKEPT_NAMES_MAX;
 
 /// What pages had beside the ids and properties of their records. It is not kept, and so it is told.
@@ -42,16 +43,16 @@ impl Unkept {
         if let Some((first, others)) = self.names.split_first() {
             let names = others.iter().fold(format!("`{first}`"), |names, name| format!("{names}, `{name}`"));
             let more = if self.names.len() < UNKEPT_NAMES_MAX { "" } else { " and perhaps others" };
-            let records =
-                if self.records == 1 { "1 record has".to_owned() } else { format!("{} records have", self.records) };
+            let records = counted(self.records, "record");
+            let verb = if self.records == 1 { "has" } else { "have" };
             warnings.push(format!(
-                "{records} members beside `$distinct_id` and `$properties`, which are not kept: {names}{more}; \
+                "{records} {verb} members beside `$distinct_id` and `$properties`, which are not kept: {names}{more}; \
                  `--stdout --raw` prints records as they were sent"
             ));
         }
         if self.trailing_bytes > 0 {
-            let bytes = self.trailing_bytes;
-            warnings.push(format!("the server sent {bytes} bytes after the end of a page, which are not kept"));
+            let bytes = counted(self.trailing_bytes, "byte");
+            warnings.push(format!("the server sent {bytes} after the end of a page; nothing of that is kept"));
         }
         warnings
     }

@@ -53,6 +53,7 @@ use super::staged;
 use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
 use super::tuning::{Effort, Tuning, memory_needed};
+use crate::counted::counted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::{PREFLIGHT_LOCK_WAIT, VECTOR_ROWS};
@@ -309,7 +310,8 @@ fn check_not_emptied(connection: &Connection, request: &LoadRequest<'_>, table: 
     if rows == 0 {
         return Ok(());
     }
-    let message = format!("table `{table}` has {rows} rows and the fetch brought none, so it was left as it was");
+    let message =
+        format!("table `{table}` has {} and the fetch brought none, so it was left as it was", counted(rows, "row"));
     Err(Error::new(ErrorKind::Incomplete, message)
         .with_detail("table_name", table.as_str())
         .with_detail("emptied_rows", rows))

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use parquet::file::metadata::ParquetMetaDataReader;
 
 use super::database::literal;
+use crate::counted::counted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::row_sum::{RowSum, SUM_KEY};
 
@@ -87,11 +88,12 @@ pub(super) fn differs(pages: &[PathBuf], what: &str, expected: RowSum, found: Ro
     match damaged {
         Some(page) => unreadable(page),
         None if expected.rows != found.rows => {
-            Error::internal(format!("{what} has {} rows, and {} were staged for it", found.rows, expected.rows))
+            let rows = counted(found.rows, "row");
+            Error::internal(format!("{what} has {rows}; staged for it: {}", expected.rows))
         }
         None => Error::internal(format!(
-            "{what} has {} rows, as many as were staged for it, but their contents are not those that were staged",
-            found.rows
+            "{what} has {}, as many as were staged for it, but with other contents",
+            counted(found.rows, "row")
         )),
     }
 }

@@ -14,6 +14,7 @@ use super::failure::statement;
 use super::label::{self, Label};
 use super::table_name::TableName;
 use super::target::column_names;
+use crate::counted::counted;
 use crate::error::{Error, Result};
 use crate::types::VerifyReport;
 
@@ -86,7 +87,7 @@ fn problems(found: &Found, label: &Label) -> Vec<String> {
     let mut problems = Vec::new();
     match label.row_count {
         Some(expected) if expected != found.rows => {
-            problems.push(format!("it has {} rows, and had {expected} after the last load", found.rows));
+            problems.push(format!("it has {}, and had {expected} after the last load", counted(found.rows, "row")));
         }
         Some(_) => {}
         None => problems.push("no number of rows is recorded, so the rows cannot be compared".to_owned()),

@@ -296,7 +296,7 @@ async fn a13_long_complaints_are_cut() {
 #[tokio::test]
 async fn a13_the_most_tedious_pages_take_a_time_that_grows_with_their_length() {
     let times = |part: &str, bytes: usize| vec![part; bytes / (part.len() + 1)].join(",");
-    let most = 60 << 20;
+    let most = 16 << 20;
     let pages = [
         // Each of these would be a reject, and take a hundred bytes.
         format!("[{}]", times("[]", most)),
@@ -312,7 +312,7 @@ async fn a13_the_most_tedious_pages_take_a_time_that_grows_with_their_length() {
         if let Err(error) = ask(page(&results)).await.0 {
             assert!(error.message().contains("more than 200000 records"), "{error}");
         }
-        // A second or so on a quiet machine; what is not linear takes hours.
-        assert!(begun.elapsed() < Duration::from_secs(30), "{}: {:?}", &results[..60], begun.elapsed());
+        // Half a second or so on a quiet machine; what is not linear takes many minutes.
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}: {:?}", &results[..60], begun.elapsed());
     }
 }

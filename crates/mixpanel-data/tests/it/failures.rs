@@ -34,11 +34,11 @@ async fn every_page_failing_once_is_complete() {
         "pages=all cut=2000 times=1",
         "pages=all html times=1",
     ] {
-        let bench = Bench::with_faults(6_200, &[fault]).await;
+        let bench = Bench::with_faults(3_200, &[fault]).await;
         let result = bench.workspace().fetch_profiles(ProfileFetch::new("profiles").parallel()).await.unwrap();
         assert!(!result.has_failures(), "{fault}");
-        assert_eq!(result.rows(), 6_200, "{fault}");
-        assert_eq!((result.counts().retries, result.counts().requests), (7, 14), "{fault}");
+        assert_eq!(result.rows(), 3_200, "{fault}");
+        assert_eq!((result.counts().retries, result.counts().requests), (4, 8), "{fault}");
         assert_eq!(bench.files(), ["project.db"]);
     }
 }

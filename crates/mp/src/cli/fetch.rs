@@ -164,7 +164,7 @@ pub(crate) struct DiscardArgs {
 }
 
 /// Which profiles a fetch asks for.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(crate) struct FilterArgs {
     /// Only profiles that this Mixpanel expression selects, such as 'properties["plan"] == "pro"'
     #[arg(short = 'w', long = "where", value_name = "EXPRESSION", help_heading = "Which profiles")]
@@ -201,6 +201,13 @@ pub(crate) struct FilterArgs {
     /// The moment that --behaviors count back from, in seconds since 1970 [default: now]
     #[arg(long, value_name = "EPOCH", allow_negative_numbers = true, help_heading = "Which profiles")]
     pub(crate) as_of_timestamp: Option<i64>,
+}
+
+impl FilterArgs {
+    /// Says whether everything is asked for.
+    pub(crate) fn are_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How much is done at a time.

@@ -17,5 +17,5 @@ pub(crate) use fetch::{
 pub(crate) use inspect::InspectCommand;
 pub(crate) use parse::{ParseError, parse};
 pub(crate) use query::{QueryCommand, SqlArgs};
-pub(crate) use root::{Cli, Command, Format};
+pub(crate) use root::{Cli, Command, Format, Needs};
 pub(crate) use simulate::{DemoArgs, SimulateArgs};

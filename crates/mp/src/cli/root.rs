@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use mixpanel_data::limits::MEMORY_DEFAULT;
 
 use super::auth::AuthCommand;
 use super::fetch::FetchCommand;
@@ -156,19 +157,41 @@ impl Command {
         !matches!(self, Self::Completions { .. } | Self::Demo(_) | Self::Simulate(_))
     }
 
-    /// Returns how many files and connections the command has open at most, if it opens a database or a connection.
+    /// Returns what the command needs of the system, if it opens a database or a connection.
     ///
-    /// Measured: a fetch with five requests at a time has 17, `auth test` 11, a command that reads the database 2. A few more
-    /// are asked for, because a slow connection is closed later than the next one is opened.
-    pub(crate) fn descriptors(&self) -> Option<usize> {
+    /// Measured, files and connections: a fetch with five requests at a time has 17, `auth test` 11, a command that reads the
+    /// database 2. A few more are asked for, because a slow connection is closed later than the next one is opened. Memory: what
+    /// may be used, and the address space that eight threads reserve; with less, some runs were ended by the system.
+    pub(crate) fn needs(&self) -> Option<Needs> {
+        const RESERVED: u64 = 256 << 20;
+        let fetch =
+            |memory: Option<u64>| Needs { descriptors: 24, memory: memory.unwrap_or(MEMORY_DEFAULT) + RESERVED };
         match self {
-            Self::Fetch(FetchCommand::Profiles(_) | FetchCommand::Resume(_)) => Some(24),
-            Self::Fetch(_) | Self::Query(_) | Self::Inspect(_) | Self::Verify { .. } => Some(6),
-            Self::Auth(AuthCommand::Test { .. }) | Self::Simulate(_) => Some(16),
-            Self::Demo(_) => Some(48),
+            // Without a load there are only the pages in flight, a quarter of the memory.
+            Self::Fetch(FetchCommand::Profiles(arguments)) if arguments.stdout => {
+                Some(fetch(Some(arguments.workers.memory.unwrap_or(MEMORY_DEFAULT) / 4)))
+            }
+            Self::Fetch(FetchCommand::Profiles(arguments)) => Some(fetch(arguments.workers.memory)),
+            Self::Fetch(FetchCommand::Resume(arguments)) => Some(fetch(arguments.workers.memory)),
+            Self::Fetch(_) | Self::Query(_) | Self::Inspect(_) | Self::Verify { .. } => {
+                Some(Needs { descriptors: 6, memory: RESERVED })
+            }
+            Self::Auth(AuthCommand::Test { .. }) | Self::Simulate(_) => {
+                Some(Needs { descriptors: 16, memory: RESERVED / 4 })
+            }
+            Self::Demo(_) => Some(Needs { descriptors: 48, ..fetch(None) }),
             Self::Auth(_) | Self::Completions { .. } => None,
         }
     }
+}
+
+/// What a command needs that the system may limit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needs {
+    /// Files and connections.
+    pub(crate) descriptors: usize,
+    /// Address space beyond that of the program, in bytes.
+    pub(crate) memory: u64,
 }
 
 #[cfg(test)]

@@ -216,7 +216,7 @@ impl State {
 
     fn pages_done(&self) -> String {
         match self.total_pages {
-            Some(total) => format!("{}/{} pages", self.pages, total.max(self.pages)),
+            Some(total) => format!("{}/{}", self.pages, counted(total.max(self.pages).into(), "page")),
             None if self.pages == 0 => "asking for the first page".to_owned(),
             None => counted(u64::from(self.pages), "page"),
         }
@@ -241,7 +241,7 @@ impl State {
 
     fn page_line(&self, page: &ProfileProgress) -> String {
         let done = match self.total_pages {
-            Some(total) => format!("{} of {total} pages", self.pages),
+            Some(total) => format!("{} of {}", self.pages, counted(total.into(), "page")),
             None => counted(u64::from(self.pages), "page"),
         };
         let all = counted(page.cumulative_rows, "profile");

@@ -226,7 +226,7 @@ fn exit_codes_tell_the_causes_apart() {
         ("status=402", 3, "plan does not include"),
         ("status=403", 3, "role in this project"),
         ("status=404", 3, "check the region"),
-        ("status=400", 3, "correct the filter"),
+        ("status=400", 3, "no filter was given"),
         ("hourly-limit", 5, "try again in"),
         ("html", 1, "proxy"),
         ("empty", 1, "hint:"),

@@ -54,7 +54,7 @@ fn too_few_file_descriptors_are_an_error_with_the_command_that_raises_them() {
         let whole = home.shell(&format!("{MP} {command} -q")).exits(0).stdout.lines().count();
         let mut worked = false;
         // With fewer than 5 the system cannot load the command's libraries, which it says itself.
-        for limit in [5, 7, 20, 60] {
+        for limit in [7, 20, 60] {
             let run = home.shell(&format!("ulimit -n {limit}; {MP} {command} -q"));
             match run.code {
                 Some(0) => assert_eq!(run.stdout.lines().count(), whole, "{command}, {limit}"),
@@ -74,6 +74,47 @@ fn too_few_file_descriptors_are_an_error_with_the_command_that_raises_them() {
     // A soft limit is none of anybody's intentions.
     let _raised = home.shell(&format!("ulimit -Sn 8; {MP} fetch profiles users --append --parallel")).exits(0);
     assert_eq!(rows(&home), "300\n");
+}
+
+#[test]
+fn too_little_memory_is_an_error_with_the_limit_to_raise() {
+    let simulator = Simulator::with_faults(300, &[]);
+    let home = Home::new().with_server(&simulator);
+    home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
+    let commands = [
+        ("fetch profiles users --replace --parallel", 700_000),
+        ("fetch profiles users --replace --memory 1GB", 1_300_000),
+        ("fetch profiles --stdout", 390_000),
+        ("query sql 'from users'", 290_000),
+        ("verify users", 290_000),
+        ("auth test", 100_000),
+        ("demo --fast", 700_000),
+    ];
+    let requests = simulator.stats().requests;
+    std::thread::scope(|scope| {
+        for (command, too_small) in commands {
+            let home = &home;
+            scope.spawn(move || {
+                for limit in [too_small, too_small * 2 / 3] {
+                    let run = home.shell(&format!("ulimit -v {limit}; {MP} {command} -q"));
+                    // The loader has its own words for less than the program itself takes.
+                    if run.code != Some(127) {
+                        let run = run.exits(1).prints_nothing();
+                        let words = ["too little memory is left", "Cannot allocate memory", "`ulimit -v unlimited`"];
+                        let run = run.says(&words);
+                        assert!(!run.stderr.contains("bug"), "{}", run.stderr);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(simulator.stats().requests, requests);
+    // Without address space there is no limit on anything else, and with enough all is well.
+    home.shell(&format!("ulimit -d 600000; {MP} fetch profiles users --replace")).exits(1).says(&["`ulimit -d"]);
+    for limit in ["-v 1500000", "-d 1500000"] {
+        home.shell(&format!("ulimit {limit}; {MP} fetch profiles users --replace --parallel -q")).exits(0);
+        home.shell(&format!("ulimit {limit}; {MP} query sql 'from users'")).exits(0);
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod patience;
 mod plan;
 mod process;
 mod query;
+mod refusals;
 mod rejects;
 mod replace;
 mod replies;

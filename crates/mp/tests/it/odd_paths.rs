@@ -22,24 +22,17 @@ fn names_that_duckdb_would_take_for_something_else() {
     fetch(&home, "plain.db", &[]);
     let expected = rows(&home, "plain.db");
     assert_eq!(expected.lines().count(), 250);
-    for name in [
-        "distinct_id=5",
-        "properties={}",
-        "last_seen=2020-01-01",
-        "a*",
-        "a[b]*",
-        "{a,b}",
-        "it's \"x\"",
-        "back\\slash*",
-        "a\nb",
-        "é",
-        "information_schema",
-        "temp",
+    for (folder, name) in [
+        ("distinct_id=5/properties={}/last_seen=2020-01-01", "distinct_id=5"),
+        ("a*/a[b]*/{a,b}", "a[b]*"),
+        ("it's \"x\"/back\\slash*/a\nb/é", "it's \"x\"\n{a,b}"),
+        ("temp", "information_schema"),
+        ("information_schema", "temp"),
     ] {
-        std::fs::create_dir(home.path().join(name)).expect("a directory");
-        let database = format!("{name}/{name}.db");
+        std::fs::create_dir_all(home.path().join(folder)).expect("a directory");
+        let database = format!("{folder}/{name}.db");
         fetch(&home, &database, &[]);
-        assert_eq!(rows(&home, &database), expected, "{name:?}");
+        assert_eq!(rows(&home, &database), expected, "{database:?}");
     }
 }
 

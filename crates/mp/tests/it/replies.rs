@@ -135,13 +135,60 @@ fn a_limit_on_the_queries_of_an_hour_is_known_by_its_words() {
         ("400 Bad Request", "Query rate limit exceeded: 60 queries per hour"),
         ("403 Forbidden", "{\"error\":\"Query rate limit exceeded: 60/h\"}"),
         ("503 Service Unavailable", "rate limit exceeded, 60 queries in the last hour"),
+        ("401 Unauthorized", "{\"error\":\"rate_limit_exceeded\",\"message\":\"60 queries per hour\"}"),
+        ("402 Payment Required", "{\"error\":\"Query rate limit exceeded: 60 queries per hour\",\"request\":\"/x\"}"),
+        ("403 Forbidden", "hourly quota used up"),
+        ("404 Not Found", "{\"errors\":[{\"title\":\"Quota exceeded: 60 requests each hour\"}]}"),
+        ("418 X", "You have reached the limit of 60 queries per hour"),
+        ("500 X", "Query rate limit exceeded: 60 queries per hour"),
+        ("502 X", "<html><title>Error</title><body>Query rate limit exceeded: 60 queries/hour</body></html>"),
+        ("599 X", "61/60 queries running in the last hour"),
+        ("200 OK", "{\"error\":\"Query rate limit exceeded: 60 queries per hour\"}"),
+        (
+            "200 OK",
+            "\u{feff}{\"results\":[],\"status\":\"error\",\"error\":\"Query rate limit exceeded: 60 queries/h\"}",
+        ),
+        ("200 OK", "{\"error\":{\"message\":\"Query rate limit exceeded (60/60 queries running in the last hour)\"}}"),
+        ("203 X", "Query rate limit exceeded: 60 queries per hour"),
     ];
     std::thread::scope(|scope| {
         for (status, text) in texts {
             scope.spawn(move || {
                 let server = Server::replying(vec![reply(status, "", text), names()]);
-                server.home("http").run(&["auth", "test"]).exits(5);
+                let home = server.home("http");
+                home.run(&["auth", "test"]).exits(5).says(&["hint: try again in "]);
                 // Until the hour is over no second request goes out.
+                assert_eq!(server.connections(), 1, "{text}");
+                let fetch = ["fetch", "profiles", "--max-wait", "1s"];
+                home.run(&fetch).exits(5).says(&["its quota is used up"]);
+                assert_eq!(server.connections(), 1, "{text}");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_text_that_only_quotes_or_describes_a_limit_is_none() {
+    let page = |text: &str| {
+        format!(
+            r#"{{"page":0,"page_size":1000,"total":1,"session_id":"s","results":[{{"$distinct_id":"a","$properties":{{"p":"{text}"}}}}]}}"#
+        )
+    };
+    let limit = "Query rate limit exceeded: 60 queries per hour";
+    let cases = [
+        ("200 OK", page(limit), 0),
+        ("200 OK", page(&format!("{limit}\t")), 0),
+        ("400 Bad Request", format!("{{\"error\":\"odd filter \\\"{limit}\\\"\"}}"), 3),
+        ("400 Bad Request", format!("{{\"error\":\"odd filter\",\"request\":\"/x?where={limit}\"}}"), 3),
+        ("403 Forbidden", "60 queries an hour are allowed for those who have a role".to_owned(), 3),
+        ("402 Payment Required", "your plan's limit of 1000 exports a month is exceeded".to_owned(), 3),
+    ];
+    std::thread::scope(|scope| {
+        for (status, text, code) in cases {
+            scope.spawn(move || {
+                let server = Server::replying(vec![reply(status, "Content-Type: application/json\r\n", &text)]);
+                let fetch = ["fetch", "profiles", "-q", "--allow-rejects", "--max-wait", "2s"];
+                server.home("http").run(&fetch).exits(code);
                 assert_eq!(server.connections(), 1, "{text}");
             });
         }

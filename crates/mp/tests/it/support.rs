@@ -150,6 +150,7 @@ impl Run {
             check_no_secret(text);
             assert!(!text.contains("panicked"), "{text}");
         }
+        check_numbers(&stderr);
         Self { code: output.status.code(), stdout, stderr }
     }
 
@@ -184,6 +185,17 @@ impl Run {
     /// Reads standard output as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}:\n{}", self.stdout))
+    }
+}
+
+/// Checks that one thing is told in the singular.
+fn check_numbers(text: &str) {
+    let nouns = ["pages", "profiles", "rows", "records", "requests", "files", "bytes", "members", "tables", "runs"];
+    for noun in
+        nouns.into_iter().chain(["retries", "attempts", "columns", "threads", "accounts", "are", "cannot be rows"])
+    {
+        let wrong = format!(" 1 {noun}");
+        assert!(!format!(" {}", text.replace(['\n', '('], " ")).contains(&wrong), "{wrong:?} in:\n{text}");
     }
 }
 

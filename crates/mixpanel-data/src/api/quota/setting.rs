@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::counted::counted;
 use crate::error::{Error, Result};
 use crate::limits;
 
@@ -38,7 +39,10 @@ impl Quota {
             return Err(Error::invalid(format!("the window of a quota is from {shortest} to {longest}, not {window}")));
         }
         if reserve >= requests {
-            return Err(Error::invalid(format!("a reserve of {reserve} leaves nothing of {requests} requests")));
+            return Err(Error::invalid(format!(
+                "a reserve of {reserve} leaves nothing of {}",
+                counted(requests, "request")
+            )));
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
+use crate::counted::counted;
 use crate::limits::{NOTHING_NEW_MAX, PAGES_BEYOND_MAX, PAGES_MAX, PAGES_WARNING, QUERIES_PER_HOUR, UNANNOUNCED_PAUSE};
 
 use super::super::outcome::{Ending, Over};
@@ -156,7 +157,8 @@ impl Coordinator {
     fn refuse_total(&mut self, total: u64, facts: &PageFacts) {
         let size = facts.page_size.map_or_else(String::new, |size| format!(" on pages of {size}"));
         let message = format!(
-            "the server announced {total} profiles{size} and sent {} on page 0; a fetch has at most {PAGES_MAX} pages",
+            "the server announced {}{size} and sent {} on page 0; a fetch has at most {PAGES_MAX} pages",
+            counted(total, "profile"),
             facts.received
         );
         self.end(Ending::Fatal(Failure::new(FailureKind::BadReply, message)));
@@ -174,7 +176,7 @@ impl Coordinator {
         let announced = plan.total().unwrap_or(0);
         let is_missed = plan.expected_records(page) > 0 && !is_last && self.missing_profiles() > 0;
         (plan.is_optional(page) || is_missed)
-            .then(|| format!("page {page} came empty, though the server announced {announced} profiles"))
+            .then(|| format!("page {page} came empty, though the server announced {}", counted(announced, "profile")))
     }
 
     /// A page brought nothing new. One that need not exist is the end, if it is empty or nothing is missing; another is
@@ -208,7 +210,11 @@ impl Coordinator {
         let (total, next) = (plan.total().unwrap_or(0), plan.pages());
         plan.keep_probe();
         plan.close();
-        let message = format!("the server announced {total} profiles and goes on after {next} full pages");
+        let message = format!(
+            "the server announced {} and goes on after {}",
+            counted(total, "profile"),
+            counted(next, "full page")
+        );
         self.give_up(next, &Failure::new(FailureKind::BadReply, message));
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::api::{Decision, Failure, FailureKind, RateLimitKind, backoff, decide};
+use crate::counted::counted;
 use crate::limits::{
     BACKOFF_INITIAL, BUSY_POLL_INTERVAL, CONCURRENCY_BACKOFF_MAX, CONCURRENCY_RAISE_PAGES, FAULTS_IN_A_ROW_MAX,
     GIVEN_UP_MAX, OUTAGE_BACKOFF_MAX, OUTAGE_WAIT_MAX, PROBE_ATTEMPTS_MAX, RATE_LIMIT_BACKOFF_INITIAL,
@@ -253,7 +254,7 @@ impl Coordinator {
         failed.by_length += 1;
         self.pages.retry(page, failed, now);
         let expected = self.plan.as_ref().map_or(0, |plan| plan.expected_records(page));
-        let reason = format!("page {page} brought {received} of {expected} profiles");
+        let reason = format!("page {page} brought {received} of {}", counted(expected, "profile"));
         let (attempt, pause) = (failed.by_length, Duration::ZERO);
         self.events.push_back(FetchEvent::Retry { page_index: page, attempt, reason, pause });
     }

@@ -3,7 +3,7 @@ use std::fs;
 use super::*;
 use crate::store::testing::{Fixture, Mount, Row};
 
-const ROWS: usize = 20_000;
+const ROWS: usize = 10_000;
 
 /// Properties that do not compress: four hexadecimal numbers of a simple generator.
 fn properties(row: usize) -> String {
@@ -25,7 +25,7 @@ fn a_full_disk_leaves_the_old_table() {
     let ids: Vec<String> = (0..ROWS).map(|row| format!("new-{row}")).collect();
 
     let (mut failures, mut successes) = (0, 0);
-    for free_kib in (0..6_000).step_by(500) {
+    for free_kib in (0..3_500).step_by(400) {
         let Some(mount) = Mount::tmpfs(&folder, 64 << 20) else { return };
         fixture.restage().page(&[("old", "{}", None)]);
         fixture.load("r1", OnExisting::Fail).unwrap();
@@ -51,5 +51,5 @@ fn a_full_disk_leaves_the_old_table() {
         }
         drop(mount);
     }
-    assert!(failures > 3 && successes > 1, "{failures} failures, {successes} successes");
+    assert!(failures > 2 && successes > 1, "{failures} failures, {successes} successes");
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use duckdb::Connection;
 
 use super::{LoadRequest, Staged, number, run};
+use crate::counted::counted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::row_sum::RowSum;
@@ -65,7 +66,7 @@ pub(super) fn read(connection: &Connection, request: &LoadRequest<'_>) -> Result
         return Ok(Staged { staged: received.rows, kept: received.minus(removed) });
     }
     Err(Error::internal(format!(
-        "{} rows with {distinct} ids were staged, and without {} duplicates {left} ids are left",
+        "rows staged: {}, with different ids: {distinct}; duplicates removed: {}, ids left: {left}",
         received.rows, removed.rows
     )))
 }
@@ -140,7 +141,9 @@ fn check_received(run: &RunRecord, staged: u64) -> Result<()> {
         return Ok(());
     }
     Err(Error::internal(format!(
-        "the staged pages have {staged} rows, which with {} rejects are not the {} records received",
-        run.rejected, run.received
+        "the staged pages have {}, which with {} are not the {} received",
+        counted(staged, "row"),
+        counted(run.rejected, "reject"),
+        counted(run.received, "record")
     )))
 }

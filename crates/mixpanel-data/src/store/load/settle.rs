@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::{LoadRequest, OnLockWait, number};
+use crate::counted::counted;
 use crate::error::{ErrorKind, Result};
 use crate::limits::{PREFLIGHT_LOCK_WAIT, REOPENS_MAX};
 use crate::store::database::{Access, Database};
@@ -95,6 +96,6 @@ pub(super) fn recount(request: &LoadRequest<'_>, table_rows: u64) -> Result<()> 
     if found == table_rows {
         return Ok(());
     }
-    let message = format!("table `{}` has {found} rows after the load, not {table_rows}", request.table);
+    let message = format!("table `{}` has {} after the load, not {table_rows}", request.table, counted(found, "row"));
     Err(unusable(request.database, message))
 }

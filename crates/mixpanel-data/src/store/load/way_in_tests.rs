@@ -32,7 +32,7 @@ fn what_others_made_in_the_file_stays_as_it_was() {
 
 #[test]
 fn a_file_may_have_a_name_that_the_engine_uses_itself() {
-    for stem in [
+    let stems = [
         "memory",
         "temp",
         "system",
@@ -43,27 +43,29 @@ fn a_file_may_have_a_name_that_the_engine_uses_itself() {
         "pg_catalog",
         "a.b",
         "",
-        "it's \"one\"",
-        "$1",
-        "x;--",
+        "it's \"one\"; -- $1",
         "select",
         "_metadata",
         "profiles",
         "default",
-    ] {
+    ];
+    let sql = "SELECT (SELECT count(*) FROM profiles) || '|' || count(*) FROM information_schema.tables
+               WHERE table_name = 'profiles'";
+    for (number, stem) in stems.into_iter().enumerate() {
         let mut fixture = Fixture::named(&format!("{stem}.db"), "stage");
         fixture.page(&[("a", "{}", None)]).reject(0, &[(1, "why", "{")]);
         fixture.load_run(rejecting(&fixture, "r1"), OnExisting::Fail).unwrap();
-        preflight(&fixture.database, &profiles(), OnExisting::Upsert, LoadKind::First, Duration::ZERO).unwrap();
-        fixture.restage().page(&[("b", "{}", None)]);
-        fixture.load("r2", OnExisting::Append).unwrap();
-        assert!(verify(&fixture.database, "profiles").unwrap().is_intact(), "{stem}");
-        assert_eq!(tables(&fixture.database).unwrap().len(), 1, "{stem}");
-        assert_eq!(scalar(&fixture.database, "SELECT count(*) FROM profiles").unwrap(), 2, "{stem}");
-        let sql = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'profiles'";
-        assert_eq!(scalar(&fixture.database, sql).unwrap(), 1, "{stem}");
-        drop_tables(&fixture.database, &["profiles".to_owned()]).unwrap();
-        assert!(tables(&fixture.database).unwrap().is_empty(), "{stem}");
+        assert_eq!(scalar(&fixture.database, sql).unwrap(), "1|1", "{stem}");
+        // Every way into a file goes by the same alias, so that the others are tried with some names only.
+        if number % 5 == 0 {
+            preflight(&fixture.database, &profiles(), OnExisting::Upsert, LoadKind::First, Duration::ZERO).unwrap();
+            fixture.restage().page(&[("b", "{}", None)]);
+            fixture.load("r2", OnExisting::Append).unwrap();
+            assert!(verify(&fixture.database, "profiles").unwrap().is_intact(), "{stem}");
+            assert_eq!(tables(&fixture.database).unwrap().len(), 1, "{stem}");
+            drop_tables(&fixture.database, &["profiles".to_owned()]).unwrap();
+            assert!(tables(&fixture.database).unwrap().is_empty(), "{stem}");
+        }
     }
 }
 
@@ -86,30 +88,19 @@ fn views_that_name_their_database_still_work() {
 /// DuckDB takes `name=value` in a path for a column, and `*`, `?` and `[` for patterns.
 #[test]
 fn where_the_files_are_changes_nothing() {
-    for name in [
-        "distinct_id=5",
-        "properties=x",
-        "last_seen=2020-01-01",
-        "page=7",
-        "*",
-        "a*",
-        "[a]",
-        "a[b]*",
-        "{a,b}",
-        "it's",
-        "\"",
-        "back\\*",
-        "~",
-        "a b",
-        "a\nb",
-        "é*",
-        "$HOME",
-        "a,b",
-        "-r",
+    let others = ["a", "abc", "axc", "x", "back", "~"];
+    for (name, file) in [
+        ("distinct_id=5/properties=x/last_seen=2020-01-01/page=7", "distinct_id=5.db"),
+        ("*/a*", "a*.db"),
+        ("[a]/a[b]*", "a[b]*.db"),
+        ("{a,b}/back\\*", "{a,b}.db"),
+        ("it's/\"/~/a b\nc", "it's \"\n*.db"),
+        ("é*/$HOME/a,b/-r", "-r.db"),
     ] {
-        // Another file that the pattern would match is beside it.
-        let mut fixture = Fixture::named(&format!("{name}/{name}.db"), &format!("{name}/stage"));
-        for other in ["a", "abc", "axc", "x", "back/x"] {
+        // Other files that the patterns would match are beside it.
+        let mut fixture = Fixture::named(&format!("{name}/{file}"), &format!("{name}/stage"));
+        let inner = others.iter().flat_map(|first| others.map(|second| format!("{first}/{second}")));
+        for other in inner.chain(others.map(str::to_owned)) {
             let folder = fixture.folder.path().join(other).join("stage");
             std::fs::create_dir_all(&folder).unwrap();
             for file in ["page-000000.parquet", "rejects-000000.parquet"] {
@@ -153,12 +144,12 @@ fn profiles() -> TableName {
 
 #[test]
 fn rows_stay_in_page_order_whatever_the_memory_and_the_size_of_pages() {
-    let ids: Vec<String> = (0..12_000).map(|row| format!("{:x}", row * 7_919 % 12_007)).collect();
-    let text = format!(r#"{{"k":"{}"}}"#, "x".repeat(5_000));
+    let ids: Vec<String> = (0..3_000).map(|row| format!("{:x}", row * 7_919 % 3_001)).collect();
+    let text = format!(r#"{{"k":"{}"}}"#, "x".repeat(10_000));
     // Large pages have several row groups; a duplicate is in another one.
     let mut rows: Vec<_> = ids.iter().map(|id| (id.as_str(), text.as_str(), None)).collect();
-    rows.insert(4_000, (&ids[100], "{}", None));
-    for page_rows in [500, 5_000] {
+    rows.insert(2_300, (&ids[100], "{}", None));
+    for page_rows in [250, 2_500] {
         let mut fixture = Fixture::new();
         for page in rows.chunks(page_rows) {
             fixture.page(page);
@@ -168,7 +159,7 @@ fn rows_stay_in_page_order_whatever_the_memory_and_the_size_of_pages() {
             request.memory = memory;
             assert_eq!(
                 super::load(&request, &mut |_| std::ops::ControlFlow::Continue(())).unwrap(),
-                LoadReport { rows: 12_000, duplicates: 1, shortfall: 0 }
+                LoadReport { rows: 3_000, duplicates: 1, shortfall: 0 }
             );
             assert_eq!(fixture.ids(), ids, "{page_rows} {memory}");
             assert_eq!(fixture.texts("SELECT count(*)::VARCHAR FROM profiles WHERE properties = '{}'"), ["0"]);

@@ -75,8 +75,7 @@ pub(super) fn rejects(context: &Context, counts: &FetchCounts, is_allowed: bool)
     if counts.rejected == 0 {
         return Exit::Success;
     }
-    let verb = if counts.rejected == 1 { "is" } else { "are" };
-    let text = format!("{} cannot be rows and {verb} in the table `_rejects`", counted(counts.rejected, "record"));
+    let text = format!("{} in the table `_rejects`", cannot_be_rows(counts.rejected, "is", "are"));
     if is_allowed {
         context.output.note(&text);
         return Exit::Success;
@@ -88,13 +87,18 @@ pub(super) fn rejects(context: &Context, counts: &FetchCounts, is_allowed: bool)
     Exit::Failure
 }
 
+/// The beginning of a sentence about records that were rejected.
+fn cannot_be_rows(records: u64, is: &str, are: &str) -> String {
+    let rest = if records == 1 { format!("a row and {is}") } else { format!("rows and {are}") };
+    format!("{} cannot be {rest}", counted(records, "record"))
+}
+
 /// The same for records that went nowhere.
 pub(super) fn rejects_of_stream(output: &Output, counts: &FetchCounts, is_allowed: bool) -> Exit {
     if counts.rejected == 0 {
         return Exit::Success;
     }
-    let verb = if counts.rejected == 1 { "was" } else { "were" };
-    let text = format!("{} cannot be rows and {verb} left out", counted(counts.rejected, "record"));
+    let text = format!("{} left out", cannot_be_rows(counts.rejected, "was", "were"));
     if is_allowed {
         output.note(&text);
         return Exit::Success;

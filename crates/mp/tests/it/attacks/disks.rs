@@ -9,6 +9,7 @@ use crate::config_file::account;
 use crate::support::{Home, Run, Simulator};
 
 const ROWS: u64 = 300;
+const FETCH: [&str; 6] = ["fetch", "profiles", "-q", "--replace", "--db", "my.db"];
 
 /// Whether calls can be made to fail here.
 fn can_inject() -> bool {
@@ -49,15 +50,14 @@ fn check_whole(home: &Home, case: &str) {
 }
 
 /// A fetch either says that all is well, and it is; or it fails, keeps what it has, and can be continued.
-fn check_fault(simulator: &Simulator, path: Option<&str>, fault: &str, before: bool) -> (bool, usize) {
+fn check_fault(simulator: &Simulator, path: Option<&str>, fault: &str, before: Option<&Home>) -> (bool, usize) {
     let home = home(simulator);
-    let fetch = ["fetch", "profiles", "-q", "--replace", "--db", "my.db"];
-    if before {
-        let _first = home.run(&fetch).exits(0);
+    if let Some(before) = before {
+        std::fs::copy(before.path().join("my.db"), home.path().join("my.db")).expect("a copy");
     }
-    let case = format!("{fault} on {path:?}, {before}");
+    let case = format!("{fault} on {path:?}, {}", before.is_some());
     let path = path.map(|name| home.path().join(name));
-    let (run, injected) = with_faults(&home, path.as_deref(), &[fault], &fetch);
+    let (run, injected) = with_faults(&home, path.as_deref(), &[fault], &FETCH);
     if run.code == Some(0) {
         if run.stderr.contains("warning: the rows are in the table, but") {
             let _discarded = home.run(&["fetch", "discard", "--all", "--force", "-q", "--db", "my.db"]).exits(0);
@@ -76,7 +76,7 @@ fn check_fault(simulator: &Simulator, path: Option<&str>, fault: &str, before: b
         assert!(!staged_all || simulator.stats().requests == asked, "{case}: pages were asked for again");
     } else {
         let _discarded = home.run(&["fetch", "discard", "--all", "--force", "-q", "--db", "my.db"]).exits(0);
-        let _again = home.run(&fetch).exits(0);
+        let _again = home.run(&FETCH).exits(0);
     }
     check_whole(&home, &case);
     (false, injected)
@@ -87,7 +87,11 @@ fn check_faults(path: Option<&str>, faults: &[&str], before: bool) {
         return;
     }
     let simulator = Simulator::with_faults(ROWS, &[]);
-    let came: Vec<_> = faults.iter().map(|fault| check_fault(&simulator, path, fault, before)).collect();
+    let made = before.then(|| home(&simulator));
+    if let Some(home) = &made {
+        let _first = home.run(&FETCH).exits(0);
+    }
+    let came: Vec<_> = faults.iter().map(|fault| check_fault(&simulator, path, fault, made.as_ref())).collect();
     assert!(came.iter().any(|(_, injected)| *injected > 0), "no call failed: {faults:?}");
     assert!(came.iter().any(|(survived, _)| !survived), "every failure was survived: {faults:?}");
 }

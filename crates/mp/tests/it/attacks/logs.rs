@@ -53,10 +53,15 @@ fn a18_whatever_is_committed_in_a_log_can_be_read() {
         &["fetch", "profiles", "-q", "--append"],
     ];
     for (number, change) in changes.iter().enumerate() {
+        let made = tempfile::tempdir().expect("a folder");
+        let left = made.path().join("my.db");
+        leave_log(&left, before, &format!("{change}; INSERT INTO t BY NAME SELECT 200 AS a"));
         for arguments in [commands[0], commands[1 + number % 2]] {
             let home = Home::new().with_server(&simulator);
             let path = home.path().join("my.db");
-            leave_log(&path, before, &format!("{change}; INSERT INTO t BY NAME SELECT 200 AS a"));
+            for (from, to) in [(&left, &path), (&log_of(&left), &log_of(&path))] {
+                std::fs::copy(from, to).expect("a copy");
+            }
             let run = home.run(&[arguments, &["--db", "my.db"]].concat());
             assert_eq!(run.code, Some(0), "{change}: {arguments:?}: {run:?}");
             if arguments[0] == "query" {

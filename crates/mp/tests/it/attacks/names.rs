@@ -55,10 +55,8 @@ fn a14_names_that_mean_something_in_sql_are_ordinary_tables() {
     let simulator = Simulator::with_faults(10, &[]);
     let home = Home::new().with_server(&simulator);
     let names = ["select", "TABLE", "range", "glob", "main", "x_"];
-    for name in names {
-        for mode in ["--append", "--replace"] {
-            home.run(&["fetch", "profiles", name, mode, "-q"]).exits(0);
-        }
+    for (name, mode) in names.into_iter().zip(["--append", "--replace"].into_iter().cycle()) {
+        home.run(&["fetch", "profiles", name, mode, "-q"]).exits(0);
         assert_eq!(home.run(&["inspect", "sample", "-t", name]).exits(0).json().as_array().map(Vec::len), Some(10));
     }
     let tables = home.run(&["inspect", "tables"]).exits(0).json();

@@ -184,3 +184,15 @@ fn a_socks_proxy_gets_the_name_of_the_host_and_no_secret() {
         }
     });
 }
+
+#[test]
+fn a_name_that_this_machine_cannot_resolve_for_a_proxy_is_said_to_be_one() {
+    let proxy = Recorder::start(&[vec![5, 0], vec![5, 1, 0, 1]]);
+    let home = home().with("HTTPS_PROXY", &format!("socks5://{}", proxy.address()));
+    let run = home.run(&["auth", "test", "--max-wait", "1s"]).exits(1).prints_nothing();
+    // Where the name is known, the proxy gets an address.
+    if proxy.end().is_empty() {
+        let run = run.says(&["through the proxy", "this machine, which resolves names", "(HTTPS_PROXY)"]);
+        let _said = run.says(&["hint: write `socks5h://` instead of `socks5://`"]);
+    }
+}

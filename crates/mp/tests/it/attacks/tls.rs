@@ -89,7 +89,7 @@ fn a10_only_a_certificate_for_this_host_that_is_valid_now_will_do() {
     let authority = Authority::new();
     let [good, expired, other] = [GOOD, EXPIRED, FOR_SOMEBODY_ELSE].map(|certificate| authority.serve(certificate));
     // The page comes through, so that it was the certificate that mattered elsewhere.
-    test(&trusting(&authority, good.port)).says(&["no list of event names"]);
+    test(&trusting(&authority, good.port)).says(&["not from Mixpanel's API but a web page"]);
     // The same one is refused by whoever does not know who signed it.
     let run = test(&home(good.port)).says(&["cannot connect", "an authority that is not trusted", "SSL_CERT_FILE"]);
     assert!(!run.stderr.contains("is a server running"), "{}", run.stderr);
@@ -116,6 +116,10 @@ fn a10_certificate_files_that_cannot_be_used_are_named() {
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     std::fs::write(path("broken.pem"), broken).expect("a file");
     std::fs::write(path("torn.pem"), &broken[..40]).expect("a file");
+    let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    std::fs::write(path("key.pem"), key).expect("a file");
+    std::fs::create_dir(path("keys")).expect("a folder");
+    std::fs::write(path("keys/key.pem"), key).expect("a file");
     for (variable, name) in [
         ("SSL_CERT_FILE", "missing.pem"),
         ("SSL_CERT_FILE", "empty"),
@@ -123,14 +127,45 @@ fn a10_certificate_files_that_cannot_be_used_are_named() {
         ("SSL_CERT_FILE", "words.pem"),
         ("SSL_CERT_FILE", "broken.pem"),
         ("SSL_CERT_FILE", "torn.pem"),
+        ("SSL_CERT_FILE", "key.pem"),
+        ("SSL_CERT_DIR", "keys"),
         ("SSL_CERT_DIR", "missing"),
         ("SSL_CERT_DIR", "empty"),
     ] {
         let home = home(server.address().port()).with(variable, &path(name));
         let run = test(&home).says(&["cannot set up TLS", variable, &path(name), &format!("hint: correct {variable}")]);
+        assert_eq!(run.stderr.contains("a private key and no certificate"), name == "key.pem", "{}", run.stderr);
         assert!(!run.stderr.contains("is a server running"), "{}", run.stderr);
     }
     assert_eq!(server.end(), Vec::<Vec<u8>>::new());
+}
+
+/// An empty variable is as good as none, and of two sources one is enough.
+#[test]
+fn a10_of_the_file_and_the_directory_of_certificates_one_may_be_empty() {
+    if !has_program("openssl") {
+        return;
+    }
+    let authority = Authority::new();
+    let server = authority.serve(GOOD);
+    let [root, trusted, empty] = ["root.pem", "trusted", "empty"].map(|name| authority.path(name));
+    std::fs::create_dir(&trusted).expect("a folder");
+    std::fs::create_dir(&empty).expect("a folder");
+    std::fs::copy(&root, trusted.join("root.pem")).expect("a copy");
+    let [root, trusted, empty] = [root, trusted, empty].map(|path| path.display().to_string());
+    let cases = [
+        ("", "", "an authority that is not trusted"),
+        ("", &trusted, "not from Mixpanel's API but a web page"),
+        (&root, "", "not from Mixpanel's API but a web page"),
+        (&root, &empty, "not from Mixpanel's API but a web page"),
+        (&root, &trusted, "not from Mixpanel's API but a web page"),
+    ];
+    for (file, directory, words) in cases {
+        let home = home(server.port).with("SSL_CERT_FILE", file).with("SSL_CERT_DIR", directory);
+        test(&home).says(&[words]);
+    }
+    let home = home(server.port).with("SSL_CERT_FILE", "");
+    test(&home).says(&["an authority that is not trusted"]);
 }
 
 /// A home on a machine that knows no certificate authority, as a container without the package `ca-certificates`.
@@ -165,7 +200,7 @@ fn a10_keys_of_connections_are_not_written_down() {
     let home = trusting(&authority, server.port);
     let keys = home.path().join("keys.log");
     let home = home.with("SSLKEYLOGFILE", &keys.display().to_string());
-    test(&home).says(&["no list of event names"]);
+    test(&home).says(&["not from Mixpanel's API but a web page"]);
     assert!(everything_below(home.path()).iter().all(|path| *path != keys), "the keys were written down");
 }
 

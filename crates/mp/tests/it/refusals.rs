@@ -1,0 +1,182 @@
+//! Each refusal is named for what it is, and its hint fits the command that was refused.
+
+use crate::attacks::tools::reply;
+use crate::servers::Server;
+use crate::support::{Home, Run, Simulator};
+
+const HTML: &str = "<!DOCTYPE html><html><head><title>Welcome to Hotel WiFi</title></head><body>Log in</body></html>";
+
+fn run(status: &str, headers: &str, body: &str, arguments: &[&str]) -> Run {
+    let server = Server::replying(vec![reply(status, headers, body)]);
+    server.home("http").run(&[arguments, &["--max-wait", "1s", "-q"]].concat()).prints_nothing()
+}
+
+/// A status, the body, the command, its exit code, and what its words have and have not.
+type Case =
+    (&'static str, &'static str, &'static [&'static str], i32, &'static [&'static str], &'static [&'static str]);
+
+const TEST: &[&str] = &["auth", "test"];
+const FETCH: &[&str] = &["fetch", "profiles"];
+const FILTERED: &[&str] = &["fetch", "profiles", "-w", "x"];
+const IDS: &[&str] = &["fetch", "profiles", "--stdout", "--distinct-ids", "a"];
+const PAGE_SIZE: &[&str] = &["fetch", "profiles", "--plan", "--page-size", "7"];
+
+const CASES: &[Case] = &[
+    (
+        "400 Bad Request",
+        "{\"error\":\"odd\"}",
+        TEST,
+        3,
+        &["400 Bad Request: odd", "hint: check the region"],
+        &["filter"],
+    ),
+    ("400 Bad Request", "{\"error\":\"odd\"}", FETCH, 3, &["no filter was given", "`mp auth test`"], &["correct"]),
+    ("400 Bad Request", "{\"error\":\"odd\"}", FILTERED, 3, &["hint: correct the filter"], &["auth test"]),
+    ("422 X", "", IDS, 3, &["hint: correct the filter"], &["auth test"]),
+    ("400 Bad Request", "{\"error\":\"odd\"}", PAGE_SIZE, 3, &["hint: try it without `--page-size`"], &["filter"]),
+    ("401 Unauthorized", "", TEST, 2, &["hint: check the user name", "the region"], &["then try", "filter"]),
+    ("401 Unauthorized", "", FETCH, 2, &["hint: check the user name", "then try `mp auth test`"], &["filter"]),
+    ("402 Payment Required", "", TEST, 3, &["plan does not include"], &["filter"]),
+    ("403 Forbidden", "", TEST, 3, &["hint: give the service account a role"], &["filter", "firewall"]),
+    (
+        "403 Forbidden",
+        HTML,
+        TEST,
+        3,
+        &["a web page titled `Welcome to Hotel WiFi`", "firewall"],
+        &["role in", "filter"],
+    ),
+    (
+        "403 Forbidden",
+        HTML,
+        FETCH,
+        3,
+        &["a web page titled `Welcome to Hotel WiFi`", "firewall"],
+        &["role in", "filter"],
+    ),
+    ("404 Not Found", "", TEST, 3, &["hint: check the region", "project id"], &["filter", "the ids"]),
+    ("404 Not Found", "", FILTERED, 3, &["hint: check the region", "the ids that the filter names"], &["correct"]),
+    ("404 Not Found", HTML, FETCH, 3, &["web page", "firewall"], &["filter", "the ids"]),
+    ("405 X", "", TEST, 3, &["405", "firewall"], &["filter"]),
+    ("407 X", "", TEST, 3, &["407", "proxy"], &["filter"]),
+    ("410 Gone", "", FETCH, 3, &["410 Gone", "newer version of mp"], &["filter"]),
+    ("413 X", "", IDS, 3, &["413", "fewer ids"], &["correct the filter"]),
+    ("414 X", "", FETCH, 3, &["414", "firewall"], &["filter"]),
+    ("418 X", "", FILTERED, 3, &["418 I'm a teapot", "firewall"], &["filter"]),
+    ("426 X", "", FETCH, 3, &["426 Upgrade Required", "newer version of mp"], &["filter"]),
+    ("431 X", "", FILTERED, 3, &["431", "a shorter filter"], &["correct"]),
+    ("451 X", "", TEST, 3, &["451 Unavailable For Legal Reasons", "a law or a filter of the network"], &["correct"]),
+    ("500 X", "", TEST, 1, &["500 Internal Server Error", "try again later"], &["filter"]),
+    (
+        "511 X",
+        HTML,
+        TEST,
+        1,
+        &["wants you to log in", "511 Network Auth", "hint: open any web page"],
+        &["server running"],
+    ),
+    (
+        "511 X",
+        "",
+        FETCH,
+        1,
+        &["wants you to log in", "511 Network Auth", "hint: open any web page"],
+        &["server running"],
+    ),
+    ("200 OK", HTML, TEST, 1, &["web page titled `Welcome to Hotel WiFi`", "log-in page", "firewall"], &["filter"]),
+    ("200 OK", HTML, FETCH, 1, &["web page titled `Welcome to Hotel WiFi`", "log-in page", "firewall"], &["filter"]),
+    ("200 OK", "", TEST, 1, &["no list of event names", "log-in page"], &["filter"]),
+    ("300 X", "", TEST, 1, &["a redirect (300 Multiple Choices), which", "log-in page"], &["filter"]),
+    ("302 X", "", FETCH, 1, &["a redirect (302 Found), which is not followed", "log-in page"], &["filter"]),
+    ("305 X", "", TEST, 1, &["a redirect (305 Use Proxy), which", "log-in page"], &["filter"]),
+    ("306 X", HTML, TEST, 1, &["a redirect (306", "which is not followed"], &["filter"]),
+    ("308 X", "", FETCH, 1, &["a redirect (308 Permanent Redirect), which"], &["filter"]),
+    ("522 X", HTML, FETCH, 1, &["522 Connection Timed Out, as a CDN says", "try again later"], &["filter"]),
+    ("530 X", "", TEST, 1, &["530 Origin Has No Address, as a CDN says", "try again later"], &["filter"]),
+    ("599 X", "", TEST, 1, &["599 Network Connect Timeout, as a proxy says", "try again later"], &["filter"]),
+    ("999 X", "", FETCH, 1, &["999 which is no status of HTTP", "try again later"], &["filter"]),
+    (
+        "000 X",
+        "",
+        TEST,
+        1,
+        &["not answer as an HTTP server", "status", "firewall"],
+        &["filter", "bug", "running there"],
+    ),
+    (
+        "1000 X",
+        "",
+        FETCH,
+        1,
+        &["not answer as an HTTP server", "status", "firewall"],
+        &["filter", "bug", "running there"],
+    ),
+];
+
+#[test]
+fn every_refusal_is_named_and_its_hint_fits_the_command() {
+    let groups: Vec<&[Case]> = CASES.chunks(CASES.len().div_ceil(6)).collect();
+    std::thread::scope(|scope| {
+        for group in groups {
+            scope.spawn(move || {
+                for (status, body, arguments, code, has, has_not) in group {
+                    let run = run(status, "", body, arguments).exits(*code).says(has);
+                    for words in *has_not {
+                        let shown = format!("{status} {arguments:?}: {words:?} in:\n{}", run.stderr);
+                        assert!(!run.stderr.contains(words), "{shown}");
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_redirect_names_the_host_that_it_leads_to() {
+    let location = "Location: https://login.hotel.example/portal?user=x\r\n";
+    let run = run("302 Found", location, "", TEST).exits(1).says(&["(302 Found) to login.hotel.example, which"]);
+    assert!(!run.stderr.contains("portal"), "{}", run.stderr);
+}
+
+#[test]
+fn a_network_that_wants_a_login_is_tried_again() {
+    let names = reply("200 OK", "", r#"["Sign up"]"#);
+    let server = Server::replying(vec![reply("511 X", "", HTML), names]);
+    server.home("http").run(&["auth", "test"]).exits(0);
+    assert_eq!(server.connections(), 2);
+}
+
+#[test]
+fn odd_interim_answers_are_passed_over_or_retried() {
+    let names = reply("200 OK", "", r#"["Sign up"]"#);
+    let after = |interim: &str| [interim.as_bytes(), &names].concat();
+    let answers = [
+        (after("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 199 X\r\n\r\n"), 1),
+        (after(&"HTTP/1.1 100 Continue\r\n\r\n".repeat(50)), 1),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".to_vec(), 2),
+        (b"HTTP/1.1 100 Continue\r\n\r\n".to_vec(), 2),
+    ];
+    std::thread::scope(|scope| {
+        for (answer, connections) in &answers {
+            scope.spawn(|| {
+                let server = Server::replying(vec![answer.clone(), names.clone()]);
+                server.home("http").run(&["auth", "test"]).exits(0);
+                assert_eq!(server.connections(), *connections, "{}", String::from_utf8_lossy(answer));
+            });
+        }
+    });
+}
+
+#[test]
+fn a_run_that_is_refused_is_not_told_to_correct_a_filter() {
+    let simulator = Simulator::with_faults(500, &["pages=2 status=401 times=1"]);
+    let home = Home::new().with_server(&simulator);
+    home.run(&["fetch", "profiles", "users", "-q", "-w", "properties[\"plan\"] != \"x\""]).exits(2);
+    for (status, code) in [("400 Bad Request", 1), ("403 Forbidden", 3)] {
+        let server = Server::replying(vec![reply(status, "", "{\"error\":\"odd\"}")]);
+        let resumed = home.run(&["fetch", "resume", "-q", "--base-url", &format!("http://{}", server.address())]);
+        assert!(!resumed.stderr.contains("correct the filter"), "{}", resumed.stderr);
+        let _run = resumed.exits(code);
+    }
+    home.run(&["fetch", "resume", "-q"]).exits(0);
+}
