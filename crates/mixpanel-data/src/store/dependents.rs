@@ -7,7 +7,6 @@ use duckdb::Connection;
 use super::database::literal;
 use super::failure::statement;
 use super::table_name::{TableName, excerpt};
-use super::target::column_names;
 use crate::error::Result;
 
 /// The columns that a load makes.
@@ -87,14 +86,8 @@ fn is_readable(connection: &Connection, view: &View) -> bool {
 /// Says what a table has that a load does not make, and that goes with it when it is replaced: columns, defaults and
 /// constraints.
 pub(super) fn additions(connection: &Connection, table: &TableName) -> Result<Vec<String>> {
-    let fail = |error| statement("read the columns of the table", &error);
-    let columns: Vec<(String, Option<String>)> = connection
-        .prepare(
-            "SELECT column_name, column_default FROM duckdb_columns() WHERE database_name = current_database()
-             AND schema_name = 'main' AND table_name = ? ORDER BY column_index",
-        )
-        .and_then(|mut query| query.query_map([table.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
-        .map_err(fail)?;
+    let fail = |error| statement("read the constraints of the table", &error);
+    let columns = columns(connection, table)?;
     let columns = columns.iter().filter_map(|(column, default)| match default {
         _ if !is_ours(column) => Some(extra(column)),
         Some(default) => Some(format!("the default `{}` of column `{column}`", excerpt(default))),
@@ -113,9 +106,21 @@ pub(super) fn additions(connection: &Connection, table: &TableName) -> Result<Ve
 
 /// Says which columns lose their values when rows of a table are replaced, if any do.
 pub(super) fn emptied_columns(connection: &Connection, table: &TableName) -> Result<Option<String>> {
-    let columns = column_names(connection, table)?;
-    let extra: Vec<String> = columns.iter().filter(|column| !is_ours(column)).map(|column| extra(column)).collect();
+    let columns = columns(connection, table)?;
+    let extra: Vec<String> =
+        columns.iter().filter(|(column, _)| !is_ours(column)).map(|(column, _)| extra(column)).collect();
     Ok((!extra.is_empty()).then(|| extra.join(", ")))
+}
+
+/// Returns the columns of a table with their defaults.
+fn columns(connection: &Connection, table: &TableName) -> Result<Vec<(String, Option<String>)>> {
+    connection
+        .prepare(
+            "SELECT column_name, column_default FROM duckdb_columns() WHERE database_name = current_database()
+             AND schema_name = 'main' AND table_name = ? ORDER BY column_index",
+        )
+        .and_then(|mut query| query.query_map([table.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+        .map_err(|error| statement("read the columns of the table", &error))
 }
 
 fn is_ours(column: &str) -> bool {

@@ -123,8 +123,9 @@ fn rehearse(
         Target::Table(old) if on_existing == OnExisting::Replace => target::replace(connection, old, &loading)?,
         Target::Table(old) if on_existing == OnExisting::Upsert => {
             if let Some(columns) = dependents::emptied_columns(connection, old)? {
-                let text = "of profiles that are replaced, the new rows have no values for";
-                warnings.push(format!("upserting into table `{old}`: {text} {columns}"));
+                warnings.push(format!(
+                    "upserting into table `{old}` does not keep what replaced profiles have in {columns}"
+                ));
             }
         }
         Target::Table(_) => {}

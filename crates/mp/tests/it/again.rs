@@ -5,6 +5,7 @@ use std::time::Duration;
 use mixpanel_simulator::SimulatorConfig;
 use serde_json::json;
 
+use crate::stream::serving;
 use crate::support::{Home, Simulator};
 
 fn rows(home: &Home) -> String {
@@ -71,4 +72,39 @@ fn a_clock_that_was_ahead_makes_since_last_skip_nothing() {
     let run = home.run(&["fetch", "profiles", "users", "--since", "last"]).exits(0);
     let _ = run.says(&["all profiles are fetched"]);
     assert_eq!(since(&simulator), None);
+}
+
+#[test]
+fn an_upsert_takes_what_the_server_has_now_unless_it_is_known_to_be_older() {
+    let record = |version: u32, seen: &str| {
+        format!(r#"{{"$distinct_id":"a","$properties":{{"v":{version},"$last_seen":{seen}}}}}"#)
+    };
+    let first = serving(&record(1, r#""2026-01-01T00:00:00""#));
+    for (seen, version) in [
+        (r#""2026-01-01T00:00:01""#, "2\n"),
+        (r#""2026-01-01T00:00:00""#, "2\n"),
+        (r#""2025-12-31T23:59:59""#, "1\n"),
+        (r#""soon""#, "2\n"),
+        ("null", "2\n"),
+        ("1700000000", "2\n"),
+    ] {
+        let second = serving(&record(2, seen));
+        let home = Home::new().with_server(&second);
+        let url = first.base_url();
+        let _made = home.run(&["fetch", "profiles", "users", "-q", "--base-url", &url]).exits(0);
+        let _upserted = home.run(&["fetch", "profiles", "users", "-q", "--upsert"]).exits(0);
+        let found = home.run(&["query", "sql", "-s", "-f", "plain", "select properties->>'v' from users"]).exits(0);
+        assert_eq!(found.stdout, version, "{seen}");
+    }
+}
+
+#[test]
+fn an_upsert_tells_of_added_columns_before_the_first_request() {
+    let simulator = Simulator::with_faults(100, &["pages=0 status=401"]);
+    let home = Home::new().with_server(&simulator);
+    let path = home.path().join("my.db");
+    let table = "CREATE TABLE users (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP, \"Note\" VARCHAR)";
+    duckdb::Connection::open(path).expect("a database").execute_batch(table).expect("SQL");
+    let upsert = ["fetch", "profiles", "users", "-q", "--upsert", "--db", "my.db"];
+    let _told = home.run(&upsert).exits(2).says(&["warning: upserting into table `users`", "the column `Note`"]);
 }

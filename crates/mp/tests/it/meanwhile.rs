@@ -211,7 +211,9 @@ fn rows_that_were_removed_are_told_and_asked_for_as_far_as_possible() {
             assert_eq!(text(&path, "SELECT count(*) FROM users"), "300", "{sql}");
         }
         // What was told is the state now.
-        let again = home.run(&update).exits(0);
-        assert!(!again.stderr.contains("after its last load"), "{sql}: {}", again.stderr);
+        if !is_whole {
+            let again = home.run(&update).exits(0);
+            assert!(!again.stderr.contains("after its last load"), "{sql}: {}", again.stderr);
+        }
     }
 }

@@ -62,7 +62,7 @@ fn what_is_printed_can_be_served_again() {
 }
 
 /// Serves these records, one a line.
-fn serving(records: &str) -> Simulator {
+pub(crate) fn serving(records: &str) -> Simulator {
     let records = mixpanel_simulator::Records::read(records.as_bytes()).expect("records");
     let profiles = mixpanel_simulator::ProfileSource::Records(records.into());
     Simulator::start(SimulatorConfig { profiles, ..SimulatorConfig::default() })
