@@ -50,7 +50,7 @@ use super::run_record::RunRecord;
 use super::staged;
 use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
-use super::tuning::{Effort, Tuning, memory_needed};
+use super::tuning::{Effort, Steps, Tuning, memory_needed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::{PREFLIGHT_LOCK_WAIT, VECTOR_ROWS};
@@ -127,7 +127,7 @@ pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>)
     let _spill = Spill::create(&stage_folder)?;
     let mut effort = Effort::Usual;
     loop {
-        let tuning = Tuning::for_load(request.memory, request.pages, effort);
+        let tuning = Tuning::for_load(request.memory, request.pages, request.rejects, effort);
         let error = match attempt(request, &stage_folder, tuning, on_lock_wait) {
             Ok(counts) => return Ok(LoadReport { rows: counts.rows, duplicates: counts.duplicates }),
             Err(error) if error.kind() == ErrorKind::OutOfMemory && error.detail("outcome").is_none() => error,
@@ -145,7 +145,7 @@ pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>)
 fn out_of_memory(request: &LoadRequest<'_>, error: Error) -> Error {
     const MB: u64 = 1_000_000;
     let more = request.memory.saturating_add(100 * MB);
-    let needed = memory_needed(request.pages).max(more).div_ceil(100 * MB) * 100;
+    let needed = memory_needed(request.pages, request.rejects).max(more).div_ceil(100 * MB) * 100;
     let message = format!(
         "the load into table `{}` needs more than {} MB of memory: DuckDB reads and writes {VECTOR_ROWS} rows at once, and \
          these are large",
@@ -263,7 +263,7 @@ fn complete(connection: &Connection, request: &LoadRequest<'_>, table: TableName
     let last_load = label.as_ref().and_then(|label| label.run_id.as_ref());
     if made_here && last_load == Some(run_id) && target::is_bare(connection, &table)? {
         let recorded = label.as_ref().and_then(|label| label.digest.as_deref());
-        if recorded.is_some() && recorded == Some(digest_text(connection, &table)?.as_str()) {
+        if recorded.is_some() && recorded == Some(digest_text(connection, request, &table)?.as_str()) {
             return Ok(Plan::Replace(table));
         }
     }
@@ -274,8 +274,9 @@ fn complete(connection: &Connection, request: &LoadRequest<'_>, table: TableName
     }
 }
 
-fn digest_text(connection: &Connection, table: &TableName) -> Result<String> {
-    sum_of_table(connection, table)
+fn digest_text(connection: &Connection, request: &LoadRequest<'_>, table: &TableName) -> Result<String> {
+    steps_of(connection, request, table)
+        .and_then(|steps| sum_of_table(connection, table, steps))
         .and_then(|sum| digest::to_text(connection, sum))
         .map_err(|error| statement(&format!("read table `{table}`"), &error))
 }
@@ -296,8 +297,14 @@ fn check_not_emptied(connection: &Connection, request: &LoadRequest<'_>, table: 
         .with_detail("emptied_rows", rows))
 }
 
-fn sum_of_table(connection: &Connection, table: &TableName) -> Result<RowSum, duckdb::Error> {
-    digest::sum_of(connection, &format!("{} AS r", table.quoted()))
+fn sum_of_table(connection: &Connection, table: &TableName, steps: Steps) -> Result<RowSum, duckdb::Error> {
+    digest::sum_of(connection, &table.quoted(), "true", steps)
+}
+
+/// Returns how many rows of a table that is there already are read at once.
+fn steps_of(connection: &Connection, request: &LoadRequest<'_>, table: &TableName) -> Result<Steps, duckdb::Error> {
+    let rows = number(connection, &format!("SELECT count(*) FROM {}", table.quoted()))?;
+    Ok(Steps::of_table(request.database, rows))
 }
 
 fn appeared(table: &TableName) -> Error {
@@ -309,7 +316,7 @@ fn appeared(table: &TableName) -> Error {
 fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableName>) -> Result<Loaded> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
     pages::create(connection, pages::Loading::Permanent)?;
-    let Staged { staged, kept } = pages::read(connection, request)?;
+    let Staged { staged, kept, steps } = pages::read(connection, request)?;
     let loading = TableName::listed(LOADING);
     let table = match old {
         Some(old) => {
@@ -323,7 +330,7 @@ fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableNam
             request.table.clone()
         }
     };
-    let found = sum_of_table(connection, &table).map_err(fail)?;
+    let found = sum_of_table(connection, &table, steps).map_err(fail)?;
     check(request, &format!("table `{table}`"), kept, found)?;
     let counts = Counts { rows: kept.rows, duplicates: staged - kept.rows };
     Ok(Loaded { table, origin: Origin::Made, counts, digest: digest::to_text(connection, kept).map_err(fail)? })
@@ -335,6 +342,8 @@ struct Staged {
     staged: u64,
     /// What they come to without duplicates.
     kept: RowSum,
+    /// How many of them are read back at once.
+    steps: Steps,
 }
 
 /// Compares what was staged with what DuckDB hands back of it, before the commit. The two have nothing in common but the
