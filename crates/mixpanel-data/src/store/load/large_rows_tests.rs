@@ -67,7 +67,7 @@ fn rows_are_put_in_the_place_of_large_ones_with_the_least_memory() {
     let mut fixture = Fixture::new();
     fixture.execute(
         r#"CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP);
-           INSERT INTO profiles SELECT 'id-' || i, '{"k":"' || repeat(chr(97 + i % 26), 100_000) || '"}', NULL
+           INSERT INTO profiles SELECT 'id-' || i, '{"k":"' || repeat(chr((97 + i % 26)::INTEGER), 100_000) || '"}', NULL
            FROM range(900) t(i)"#,
     );
     let ids: Vec<String> = (0..600).map(|row| format!("id-{row}")).collect();
