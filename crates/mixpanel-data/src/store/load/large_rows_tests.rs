@@ -84,9 +84,10 @@ fn large_rejects_are_loaded_with_the_least_memory() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None)]);
     let raw: Vec<String> = (b'a'..=b'z').map(|letter| char::from(letter).to_string().repeat(100 * KIB)).collect();
-    for page in 0..8 {
-        let rejects = (0..100).map(|row| (row, "it has no id", raw[(page + row) as usize % 26].as_str()));
-        fixture.reject(page, &rejects.collect::<Vec<_>>());
+    for page in 0..8_u8 {
+        let raw = |row: u8| raw[usize::from(page + row) % 26].as_str();
+        let rejects = (0..100_u8).map(|row| (i32::from(row), "it has no id", raw(row)));
+        fixture.reject(i32::from(page), &rejects.collect::<Vec<_>>());
     }
     let mut run = fixture.run("r");
     run.rejected = 800;
