@@ -230,7 +230,10 @@ pub const ENGINE_MEMORY_RATIO: (u64, u64) = (6, 7);
 
 /// Memory of the process beside the engine's own, where a load has failed with less for the engine: what the process has
 /// in use when no pages are in flight any more.
-pub const PROGRAM_BYTES_LAST: u64 = 80_000_000;
+pub const PROGRAM_BYTES_LAST: u64 = 60_000_000;
+
+/// [`ENGINE_MEMORY_RATIO`] in that case, where most of it is in blocks of [`TEXT_BLOCK_BYTES`].
+pub const ENGINE_MEMORY_RATIO_LAST: (u64, u64) = (9, 10);
 
 /// Rows that DuckDB handles as one unit: when it reads or writes a text of more than [`TEXT_INLINE_BYTES`] of one, it has
 /// those of all of them in memory.
@@ -242,6 +245,9 @@ pub const TEXT_INLINE_BYTES: u64 = 4_096;
 
 /// Bytes of such a block.
 pub const TEXT_BLOCK_BYTES: u64 = 256 << 10;
+
+/// Bytes of texts that are read back at once, at most, unless a single one is larger.
+pub const READ_STEP_BYTES: u64 = 32 << 20;
 
 /// Memory that the engine needs while it loads, beside the texts that it has in memory.
 pub const ENGINE_LEAST_BYTES: u64 = 24_000_000;

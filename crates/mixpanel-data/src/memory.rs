@@ -1,8 +1,8 @@
 //! How the memory that a process may use is shared out (decision 0008).
 
 use crate::limits::{
-    ENGINE_MEMORY_RATIO, FLIGHT_BYTES_MAX, FLIGHT_MEMORY_SHARE, MEMORY_RANGE, PAGES_READY_MAX, PROGRAM_BYTES,
-    PROGRAM_BYTES_LAST, STAGED_BYTES_PER_KEPT, WORKERS_MAX,
+    ENGINE_MEMORY_RATIO, ENGINE_MEMORY_RATIO_LAST, FLIGHT_BYTES_MAX, FLIGHT_MEMORY_SHARE, MEMORY_RANGE,
+    PAGES_READY_MAX, PROGRAM_BYTES, PROGRAM_BYTES_LAST, STAGED_BYTES_PER_KEPT, WORKERS_MAX,
 };
 
 /// Decoded bytes of pages that may be in flight, in a process that may use `memory` bytes.
@@ -26,15 +26,16 @@ pub(crate) fn engine_bytes(memory: u64, staged_bytes: u64, page_bytes: u64) -> u
     share(PROGRAM_BYTES + in_flight / 2 + kept).max(least)
 }
 
-/// What the engine may believe to use in a last attempt, when it had too little before.
+/// What the engine may believe to use in a last attempt, when it had too little before. What the allocator keeps of a fetch
+/// of large pages is not taken off: to load beyond the memory by that much is better than not to load.
 pub(crate) fn engine_bytes_last(memory: u64) -> u64 {
-    let (believed, used) = ENGINE_MEMORY_RATIO;
+    let (believed, used) = ENGINE_MEMORY_RATIO_LAST;
     memory.saturating_sub(PROGRAM_BYTES_LAST) / used * believed
 }
 
 /// The memory of the process, in whole 100 MB, with which [`engine_bytes_last`] leaves the engine `engine` bytes.
 pub(crate) fn memory_for(engine: u64) -> u64 {
-    let (believed, used) = ENGINE_MEMORY_RATIO;
+    let (believed, used) = ENGINE_MEMORY_RATIO_LAST;
     let memory = (engine / believed + 1).saturating_mul(used).saturating_add(PROGRAM_BYTES_LAST);
     memory.div_ceil(100_000_000).saturating_mul(100_000_000)
 }

@@ -11,6 +11,7 @@ use crate::parse::Reject;
 use crate::row_sum::RowSum;
 
 use super::failure::statement;
+use super::tuning::Steps;
 
 /// Returns the SQL of the hash of one row of `table`, an unsigned number of 64 bits.
 pub(super) fn row_hash(table: &str) -> String {
@@ -38,9 +39,29 @@ fn prefix(connection: &Connection) -> Result<String, duckdb::Error> {
     Ok(format!("duckdb-{version}:"))
 }
 
-/// Counts and sums profiles as DuckDB hands them back. `rows` is what follows FROM; the rows are called `r` there.
-pub(super) fn sum_of(connection: &Connection, rows: &str) -> Result<RowSum, duckdb::Error> {
-    sum_hashes(connection, &row_hash("r"), rows)
+/// Counts and sums those profiles of a table that a condition selects, as DuckDB hands them back. The rows are called `r`
+/// in the condition.
+pub(super) fn sum_of(
+    connection: &Connection,
+    table: &str,
+    condition: &str,
+    steps: Steps,
+) -> Result<RowSum, duckdb::Error> {
+    sum_in_steps(connection, &row_hash("r"), table, condition, steps)
+}
+
+/// Counts rows of a table, called `r`, and sums a hash of each, of no more rows at once than `steps` allows.
+pub(super) fn sum_in_steps(
+    connection: &Connection,
+    hash: &str,
+    table: &str,
+    condition: &str,
+    steps: Steps,
+) -> Result<RowSum, duckdb::Error> {
+    steps.conditions(connection, table)?.into_iter().try_fold(RowSum::default(), |sum, step| {
+        let rows = format!("{table} AS r WHERE ({condition}) AND {step}");
+        Ok(sum.plus(sum_hashes(connection, hash, &rows)?))
+    })
 }
 
 /// Counts rows and sums a hash of each.

@@ -52,7 +52,7 @@ use super::seen::Seen;
 use super::staged;
 use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
-use super::tuning::{Effort, Tuning, memory_needed};
+use super::tuning::{Effort, Steps, Tuning, memory_needed};
 use crate::counted::counted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
@@ -138,7 +138,7 @@ pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>)
     let _spill = Spill::create(&stage_folder)?;
     let mut effort = Effort::Usual;
     loop {
-        let tuning = Tuning::for_load(request.memory, request.pages, effort);
+        let tuning = Tuning::for_load(request.memory, request.pages, request.rejects, effort);
         let error = match attempt(request, &stage_folder, tuning, on_lock_wait) {
             Ok(Counts { rows, duplicates, shortfall }) => {
                 // An earlier process may have loaded the same, and more may be accepted now.
@@ -160,7 +160,7 @@ pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>)
 fn out_of_memory(request: &LoadRequest<'_>, error: Error) -> Error {
     const MB: u64 = 1_000_000;
     let more = request.memory.saturating_add(100 * MB);
-    let needed = memory_needed(request.pages).max(more).div_ceil(100 * MB) * 100;
+    let needed = memory_needed(request.pages, request.rejects).max(more).div_ceil(100 * MB) * 100;
     let message = format!(
         "the load into table `{}` needs more than {} MB of memory: DuckDB reads and writes {VECTOR_ROWS} rows at once, and \
          these are large",
@@ -283,7 +283,7 @@ fn complete(connection: &Connection, request: &LoadRequest<'_>, table: TableName
     let last_load = label.as_ref().and_then(|label| label.run_id.as_ref());
     if made_here && last_load == Some(run_id) && target::is_bare(connection, &table)? {
         let recorded = label.as_ref().and_then(|label| label.digest.as_deref());
-        if recorded.is_some() && recorded == Some(digest_text(connection, &table)?.as_str()) {
+        if recorded.is_some() && recorded == Some(digest_text(connection, request, &table)?.as_str()) {
             return Ok(Plan::Replace(table));
         }
     }
@@ -294,8 +294,9 @@ fn complete(connection: &Connection, request: &LoadRequest<'_>, table: TableName
     }
 }
 
-fn digest_text(connection: &Connection, table: &TableName) -> Result<String> {
-    sum_of_table(connection, table)
+fn digest_text(connection: &Connection, request: &LoadRequest<'_>, table: &TableName) -> Result<String> {
+    steps_of(connection, request, table)
+        .and_then(|steps| sum_of_table(connection, table, steps))
         .and_then(|sum| digest::to_text(connection, sum))
         .map_err(|error| statement(&format!("read table `{table}`"), &error))
 }
@@ -317,8 +318,14 @@ fn check_not_emptied(connection: &Connection, request: &LoadRequest<'_>, table: 
         .with_detail("emptied_rows", rows))
 }
 
-fn sum_of_table(connection: &Connection, table: &TableName) -> Result<RowSum, duckdb::Error> {
-    digest::sum_of(connection, &format!("{} AS r", table.quoted()))
+fn sum_of_table(connection: &Connection, table: &TableName, steps: Steps) -> Result<RowSum, duckdb::Error> {
+    digest::sum_of(connection, &table.quoted(), "true", steps)
+}
+
+/// Returns how many rows of a table that is there already are read at once.
+fn steps_of(connection: &Connection, request: &LoadRequest<'_>, table: &TableName) -> Result<Steps, duckdb::Error> {
+    let rows = number(connection, &format!("SELECT count(*) FROM {}", table.quoted()))?;
+    Ok(Steps::of_table(request.database, rows))
 }
 
 fn appeared(table: &TableName) -> Error {
@@ -332,7 +339,7 @@ fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableNam
     pages::create(connection, pages::Loading::Permanent)?;
     let staged = pages::read(connection, request)?;
     let shortfall = announced::check(connection, request, &staged, old.as_ref())?;
-    let Staged { staged, kept } = staged;
+    let Staged { staged, kept, steps } = staged;
     let loading = TableName::listed(LOADING);
     let table = match old {
         Some(old) => {
@@ -346,7 +353,7 @@ fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableNam
             request.table.clone()
         }
     };
-    let found = sum_of_table(connection, &table).map_err(fail)?;
+    let found = sum_of_table(connection, &table, steps).map_err(fail)?;
     check(request, &format!("table `{table}`"), kept, found)?;
     let counts = Counts { rows: kept.rows, duplicates: staged - kept.rows, shortfall };
     Ok(Loaded { table, origin: Origin::Made, counts, digest: digest::to_text(connection, kept).map_err(fail)? })
@@ -358,6 +365,8 @@ struct Staged {
     staged: u64,
     /// What they come to without duplicates.
     kept: RowSum,
+    /// How many of them are read back at once.
+    steps: Steps,
 }
 
 /// Compares what was staged with what DuckDB hands back of it, before the commit. The two have nothing in common but the

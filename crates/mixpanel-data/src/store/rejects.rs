@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use duckdb::{Connection, params};
 
 use super::database::literal;
-use super::digest::{reject_hash, sum_hashes};
+use super::digest::{reject_hash, sum_in_steps};
 use super::failure::statement;
 use super::load::blame;
 use super::run_record::RunRecord;
 use super::staged::{Extra, read_parquet, sum_of_rejects};
 use super::table_name::TableName;
 use super::target::{Target, find};
+use super::tuning::Steps;
 use crate::error::{Error, Result};
+use crate::limits::LOAD_PAGES_PER_STATEMENT;
 
 /// `raw` is no JSON column: a reject need not be JSON.
 const CREATE: &str = "
@@ -51,14 +53,17 @@ pub(super) fn record(
         return Ok(());
     }
     connection.execute_batch(CREATE).map_err(fail)?;
-    let sql = format!(
-        "INSERT INTO _rejects (run_id, table_name, page, position, reason, raw)
-         SELECT ?, ?, page, position, reason, raw FROM {} ORDER BY page, position",
-        read_parquet(files, Extra::Nothing)?
-    );
-    let rows = connection
-        .execute(&sql, params![run.run_id, table.as_str()])
-        .map_err(|error| blame(connection, files, statement("read the staged rejects", &error)))?;
+    let mut rows = 0;
+    // The files are in the order of the pages, and the rejects of a page in the order in which they came.
+    for files in files.chunks(LOAD_PAGES_PER_STATEMENT) {
+        let sql = format!(
+            "INSERT INTO _rejects (run_id, table_name, page, position, reason, raw)
+             SELECT ?, ?, page, position, reason, raw FROM {}",
+            read_parquet(files, Extra::Nothing)?
+        );
+        let inserted = connection.execute(&sql, params![run.run_id, table.as_str()]);
+        rows += inserted.map_err(|error| blame(connection, files, statement("read the staged rejects", &error)))?;
+    }
     if rows as u64 != run.rejected {
         return Err(Error::internal(format!("the stage has {rows} rejects, not {}", run.rejected)));
     }
@@ -68,9 +73,9 @@ pub(super) fn record(
 /// Compares the recorded rejects with those that were staged, as the load does with the rows.
 fn check(connection: &Connection, run: &RunRecord, files: &[PathBuf]) -> Result<()> {
     let Some(expected) = sum_of_rejects(files)? else { return Ok(()) };
-    let rows = format!("_rejects AS r WHERE run_id = {}", literal(&run.run_id));
-    let found =
-        sum_hashes(connection, reject_hash(), &rows).map_err(|error| statement("read the table `_rejects`", &error))?;
+    let of_run = format!("r.run_id = {}", literal(&run.run_id));
+    let found = sum_in_steps(connection, reject_hash(), "_rejects", &of_run, Steps::of_staged(files))
+        .map_err(|error| statement("read the table `_rejects`", &error))?;
     if found == expected {
         return Ok(());
     }

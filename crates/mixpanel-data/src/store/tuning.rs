@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use duckdb::Connection;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 
 use crate::limits::{
-    ENGINE_LEAST_BYTES, LOAD_THREADS_MAX, ROW_GROUP_BYTES, ROW_GROUP_ROWS, ROW_GROUPS_IN_MEMORY, TEXT_BLOCK_BYTES,
-    TEXT_INLINE_BYTES, VECTOR_ROWS,
+    ENGINE_LEAST_BYTES, LOAD_THREADS_MAX, READ_STEP_BYTES, ROW_GROUP_BYTES, ROW_GROUP_ROWS, ROW_GROUPS_IN_MEMORY,
+    TEXT_BLOCK_BYTES, TEXT_INLINE_BYTES, VECTOR_ROWS,
 };
 use crate::memory::{engine_bytes, engine_bytes_last, memory_for};
 
@@ -53,16 +54,18 @@ impl Tuning {
     pub(super) const SMALL: Self =
         Self { memory_mb: 128, threads: 1, row_group_rows: *ROW_GROUP_ROWS.end(), effort: Effort::Usual };
 
-    /// For a load of these pages, in a process that may use `memory` bytes. Where `effort` cannot succeed, for the next.
-    pub(super) fn for_load(memory: u64, pages: &[PathBuf], effort: Effort) -> Self {
+    /// For a load of these pages and rejects, in a process that may use `memory` bytes. Where `effort` cannot succeed, for
+    /// the next.
+    pub(super) fn for_load(memory: u64, pages: &[PathBuf], rejects: &[PathBuf], effort: Effort) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = u32::try_from(processors).unwrap_or(LOAD_THREADS_MAX).clamp(1, LOAD_THREADS_MAX);
         let staged = Staged::of(pages);
         let engine = engine_bytes(memory, staged.bytes, staged.page_bytes);
-        let needs =
-            |threads: u32| staged.vector_bytes.saturating_mul(threads.into()).saturating_add(ENGINE_LEAST_BYTES);
+        // The two are written one after the other.
+        let vector_bytes = staged.large_vector_bytes().max(Staged::of(rejects).large_vector_bytes());
+        let needs = |threads: u32| vector_bytes.saturating_mul(threads.into()).saturating_add(ENGINE_LEAST_BYTES);
         let effort = match effort {
-            effort if staged.row_bytes <= TEXT_INLINE_BYTES => effort,
+            effort if vector_bytes == 0 => effort,
             Effort::Usual | Effort::Frugal if needs(1) > engine => Effort::Last,
             // Beside what each thread reads, there is what it writes.
             Effort::Usual if needs(2 * threads) > engine => Effort::Frugal,
@@ -79,16 +82,67 @@ impl Tuning {
     }
 }
 
-/// The memory of the process with which a load of these pages succeeds. A load into a table that has rows reads them once
-/// more, from where it has put them first.
-pub(super) fn memory_needed(pages: &[PathBuf]) -> u64 {
-    let groups: Vec<(u64, u64)> = pages
+/// The memory of the process with which a load of these pages and rejects succeeds.
+pub(super) fn memory_needed(pages: &[PathBuf], rejects: &[PathBuf]) -> u64 {
+    let most = largest_vector(pages).1.max(largest_vector(rejects).1);
+    memory_for(most.saturating_add(ENGINE_LEAST_BYTES))
+}
+
+/// How many rows are read back at once. Reading a row whose text is large, DuckDB has the texts of 2,048 in memory, and
+/// does not count all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Steps(Option<u64>);
+
+impl Steps {
+    /// For rows that come from these files.
+    pub(super) fn of_staged(files: &[PathBuf]) -> Self {
+        Self::of_vectors(largest_vector(files))
+    }
+
+    /// For a table of `rows` rows in a database, of whose file it may be all.
+    pub(super) fn of_table(database: &Path, rows: u64) -> Self {
+        let row_bytes = std::fs::metadata(database).map_or(0, |file| file.len()) / rows.max(1);
+        let rows = VECTOR_ROWS.min(rows);
+        let is_large = row_bytes > TEXT_INLINE_BYTES;
+        Self::of_vectors((rows, if is_large { pinned((rows, row_bytes.saturating_mul(rows))) } else { 0 }))
+    }
+
+    /// For vectors of so many rows, which take so many bytes.
+    fn of_vectors((rows, bytes): (u64, u64)) -> Self {
+        let fits = bytes <= READ_STEP_BYTES;
+        Self((!fits).then(|| (READ_STEP_BYTES.saturating_mul(rows) / bytes).max(1)))
+    }
+
+    /// Returns the smaller of two steps.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self([self.0, other.0].into_iter().flatten().min())
+    }
+
+    /// Returns SQL conditions that between them select every row of a table, each of few enough.
+    pub(super) fn conditions(self, connection: &Connection, table: &str) -> Result<Vec<String>, duckdb::Error> {
+        let Some(step) = self.0 else { return Ok(vec!["true".to_owned()]) };
+        // Rows that are not committed have numbers of their own, far above the others.
+        let sql = format!("SELECT min(rowid), max(rowid) FROM {table} GROUP BY rowid >> 50 ORDER BY 1");
+        let mut query = connection.prepare(&sql)?;
+        let ranges: Vec<(u64, u64)> =
+            query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+        let step_of = |(first, last): (u64, u64)| {
+            let starts = (first..=last).step_by(usize::try_from(step).unwrap_or(usize::MAX));
+            starts.map(move |start| format!("rowid BETWEEN {start} AND {}", last.min(start + step - 1)))
+        };
+        Ok(ranges.into_iter().flat_map(step_of).collect())
+    }
+}
+
+/// As many rows as DuckDB handles at once, where their texts take most memory, and how much.
+fn largest_vector(files: &[PathBuf]) -> (u64, u64) {
+    let groups: Vec<(u64, u64)> = files
         .iter()
-        .filter_map(|page| footer(page))
+        .filter_map(|file| footer(file))
         .flat_map(|metadata| metadata.row_groups().iter().map(group_size).collect::<Vec<_>>())
         .collect();
     // Every run of row groups that holds as many rows as DuckDB handles at once, and one more, for where it begins.
-    let (mut first, mut rows, mut bytes, mut most) = (0, 0, 0_u64, 0);
+    let (mut first, mut rows, mut bytes, mut most) = (0, 0, 0_u64, (0, 0));
     for (index, (group_rows, _)) in groups.iter().enumerate() {
         rows += group_rows;
         bytes = bytes.saturating_add(pinned(groups[index]));
@@ -97,9 +151,9 @@ pub(super) fn memory_needed(pages: &[PathBuf]) -> u64 {
             bytes -= pinned(groups[first]);
             first += 1;
         }
-        most = most.max(bytes);
+        most = if bytes > most.1 { (rows, bytes) } else { most };
     }
-    memory_for(most.saturating_mul(2).saturating_add(ENGINE_LEAST_BYTES))
+    most
 }
 
 fn group_size(group: &RowGroupMetaData) -> (u64, u64) {
@@ -134,6 +188,11 @@ struct Staged {
 }
 
 impl Staged {
+    /// 0 where no text is so large that DuckDB has those of many rows in memory.
+    fn large_vector_bytes(&self) -> u64 {
+        if self.row_bytes > TEXT_INLINE_BYTES { self.vector_bytes } else { 0 }
+    }
+
     fn of(pages: &[PathBuf]) -> Self {
         let step = pages.len().div_ceil(SAMPLED_PAGES).max(1);
         let sampled = pages.iter().step_by(step).filter_map(|page| rows_and_bytes(page));
@@ -186,7 +245,7 @@ mod tests {
 
     #[test]
     fn what_the_process_may_use_is_shared_out() {
-        let tuned = |memory| Tuning::for_load(memory, &[], Effort::Usual);
+        let tuned = |memory| Tuning::for_load(memory, &[], &[], Effort::Usual);
         assert!((200..300).contains(&tuned(MEMORY_DEFAULT).memory_mb), "{:?}", tuned(MEMORY_DEFAULT));
         // What the least was tried with.
         assert!((40..50).contains(&tuned(*MEMORY_RANGE.start()).memory_mb), "{:?}", tuned(*MEMORY_RANGE.start()));
@@ -197,7 +256,9 @@ mod tests {
     #[test]
     fn large_rows_are_loaded_by_one_thread_and_with_more_memory_if_need_be() {
         let mut fixture = Fixture::new();
-        let effort = |fixture: &Fixture, memory| Tuning::for_load(memory, &fixture.pages, Effort::Usual).effort;
+        let effort = |fixture: &Fixture, memory| {
+            Tuning::for_load(memory, &fixture.pages, &fixture.rejects, Effort::Usual).effort
+        };
         let least = *MEMORY_RANGE.start();
         for (kib, pages, expected) in [
             (1, 20, [Effort::Usual, Effort::Usual]),
@@ -212,9 +273,47 @@ mod tests {
             }
             let found = [effort(&fixture, least), effort(&fixture, MEMORY_DEFAULT)];
             assert!(found == expected, "{kib} KiB: {found:?}");
-            let needed = memory_needed(&fixture.pages);
+            let needed = memory_needed(&fixture.pages, &fixture.rejects);
             assert!(needed >= kib as u64 * 1_024 * 120 * pages.min(17), "{kib}: {needed}");
         }
+    }
+
+    #[test]
+    fn large_rows_are_read_back_in_steps() {
+        const MIB: u64 = 1 << 20;
+        for (rows, bytes, step) in [
+            (0, 0, None),
+            (2_048, 2 * MIB, None),
+            (2_048, 64 * MIB, Some(1_024)),
+            (120, 120 * MIB, Some(32)),
+            (4, 4_096 * MIB, Some(1)),
+        ] {
+            assert_eq!(Steps::of_vectors((rows, bytes)), Steps(step), "{rows} rows of {bytes} bytes");
+        }
+        assert_eq!(Steps(None).and(Steps(Some(7))).and(Steps(Some(9))), Steps(Some(7)));
+        let fixture = Fixture::new();
+        fixture.execute("CREATE TABLE t AS SELECT 1 AS a FROM range(5)");
+        assert_eq!(Steps::of_table(&fixture.database, 5), Steps(None), "a small file of few rows");
+        assert_eq!(Steps::of_table(&fixture.database, 0), Steps(None));
+    }
+
+    /// Rows that are not committed are numbered apart from the others.
+    #[test]
+    fn steps_select_every_row_once() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t AS SELECT range AS a FROM range(5000)").unwrap();
+        connection.execute_batch("DELETE FROM t WHERE a BETWEEN 100 AND 300; BEGIN").unwrap();
+        connection.execute_batch("INSERT INTO t SELECT range FROM range(5000, 10000)").unwrap();
+        for step in [None, Some(7), Some(2_048), Some(1 << 40)] {
+            let conditions = Steps(step).conditions(&connection, "t").unwrap();
+            let selected = conditions.iter().map(|condition| {
+                let sql = format!("SELECT count(*), coalesce(sum(a), 0)::BIGINT FROM t WHERE {condition}");
+                connection.query_row(&sql, [], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u64>(1)?))).unwrap()
+            });
+            let found = selected.fold((0, 0), |all, step| (all.0 + step.0, all.1 + step.1));
+            assert_eq!(found, (9_799, 49_995_000 - 201 * 200), "{step:?}");
+        }
+        assert!(Steps(Some(7)).conditions(&connection, "(SELECT 1 AS rowid LIMIT 0)").unwrap().is_empty());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::failure::statement;
 use super::label::{self, Label};
 use super::table_name::TableName;
 use super::target::column_names;
+use super::tuning::Steps;
 use crate::counted::counted;
 use crate::error::{Error, Result};
 use crate::types::VerifyReport;
@@ -23,8 +24,8 @@ use crate::types::VerifyReport;
 /// # Errors
 /// `TableNotFound`; `InvalidInput` for a table that no load recorded, or that has lost a column; `DatabaseNotFound`,
 /// `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
-pub(crate) fn verify(database: &Path, table: &str) -> Result<VerifyReport> {
-    let database = Database::open(database, Access::ReadOnly)?;
+pub(crate) fn verify(path: &Path, table: &str) -> Result<VerifyReport> {
+    let database = Database::open(path, Access::ReadOnly)?;
     let connection = database.connection();
     let table = existing(connection, table)?;
     let refuse = |reason: String| {
@@ -40,7 +41,8 @@ pub(crate) fn verify(database: &Path, table: &str) -> Result<VerifyReport> {
     {
         return refuse(format!("it has no column `{missing}`"));
     }
-    let found = Found::read(connection, &table).map_err(|error| statement(&format!("read table `{table}`"), &error))?;
+    let found =
+        Found::read(connection, path, &table).map_err(|error| statement(&format!("read table `{table}`"), &error))?;
     let problems = problems(&found, &label);
     Ok(VerifyReport {
         table: table.as_str().to_owned(),
@@ -67,12 +69,12 @@ struct Found {
 }
 
 impl Found {
-    fn read(connection: &Connection, table: &TableName) -> Result<Self, duckdb::Error> {
+    fn read(connection: &Connection, database: &Path, table: &TableName) -> Result<Self, duckdb::Error> {
         let quoted = table.quoted();
         let counts = format!("SELECT count(*), count(distinct_id), count(DISTINCT distinct_id) FROM {quoted}");
         let (rows, ids, distinct_ids) =
             connection.query_row(&counts, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let sum = sum_of(connection, &format!("{quoted} AS r"))?;
+        let sum = sum_of(connection, &quoted, "true", Steps::of_table(database, rows))?;
         let digest = digest::to_text(connection, sum)?;
         let recorded = label::of_table(connection, table).and_then(|label| label.digest);
         let comparable = match recorded {

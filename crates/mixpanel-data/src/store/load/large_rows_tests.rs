@@ -8,6 +8,7 @@ use crate::limits::{MEMORY_DEFAULT, MEMORY_RANGE};
 use crate::profile_query::OnExisting;
 use crate::store::load::{LoadReport, load};
 use crate::store::testing::{Fixture, Row};
+use crate::store::tuning::memory_needed;
 use crate::store::verify;
 
 /// Stages pages of rows of so many bytes, with ids of their own.
@@ -30,22 +31,86 @@ fn load_with(fixture: &Fixture, memory: u64, on_existing: OnExisting) -> Result<
     load(&request, &mut |_| ControlFlow::Continue(()))
 }
 
-#[test]
-fn rows_of_any_size_are_loaded_with_the_least_memory() {
-    const KIB: usize = 1 << 10;
-    for (pages, count, bytes) in
-        [(10, 200, 100), (10, 200, 15 * KIB), (3, 80, 100 * KIB), (20, 10, 100 * KIB), (4, 2, 4_096 * KIB)]
-    {
-        let mut fixture = Fixture::new();
-        let rows = stage(&mut fixture, &vec![(count, bytes); pages]);
-        for on_existing in [OnExisting::Fail, OnExisting::Replace, OnExisting::Append, OnExisting::Upsert] {
-            let report = load_with(&fixture, *MEMORY_RANGE.start(), on_existing);
-            let what = format!("{pages} pages of {count} rows of {bytes} bytes, {on_existing:?}");
-            let report = report.unwrap_or_else(|error| panic!("{what}: {error:?}"));
-            assert_eq!(report.rows + report.duplicates, rows, "{what}");
-        }
-        assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
+const KIB: usize = 1 << 10;
+
+/// Loads pages of rows of so many bytes in every mode, with the least memory.
+fn load_in_every_mode(pages: usize, count: usize, bytes: usize) {
+    let mut fixture = Fixture::new();
+    let rows = stage(&mut fixture, &vec![(count, bytes); pages]);
+    for on_existing in [OnExisting::Fail, OnExisting::Replace, OnExisting::Append, OnExisting::Upsert] {
+        let report = load_with(&fixture, *MEMORY_RANGE.start(), on_existing);
+        let what = format!("{pages} pages of {count} rows of {bytes} bytes, {on_existing:?}");
+        let report = report.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        assert_eq!(report.rows + report.duplicates, rows, "{what}");
     }
+    assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
+}
+
+#[test]
+fn rows_of_15_kib_are_loaded_with_the_least_memory() {
+    load_in_every_mode(10, 200, 15 * KIB);
+}
+
+#[test]
+fn rows_of_100_kib_are_loaded_with_the_least_memory() {
+    load_in_every_mode(3, 80, 100 * KIB);
+}
+
+#[test]
+fn the_largest_rows_are_loaded_with_the_least_memory() {
+    load_in_every_mode(2, 3, 4_096 * KIB);
+}
+
+/// The table is one that another program has made, so that all of it is read for its digest as well.
+#[test]
+fn rows_are_put_in_the_place_of_large_ones_with_the_least_memory() {
+    let mut fixture = Fixture::new();
+    fixture.execute(
+        r#"CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP);
+           INSERT INTO profiles SELECT 'id-' || i, '{"k":"' || repeat(chr((97 + i % 26)::INTEGER), 100_000) || '"}', NULL
+           FROM range(900) t(i)"#,
+    );
+    let ids: Vec<String> = (0..600).map(|row| format!("id-{row}")).collect();
+    fixture.page(&ids.iter().map(|id| (id.as_str(), "{}", Some(1))).collect::<Vec<_>>());
+    let report = load_with(&fixture, *MEMORY_RANGE.start(), OnExisting::Upsert).unwrap();
+    assert_eq!(report, LoadReport { rows: 600, duplicates: 0, shortfall: 0 });
+    let sql = "SELECT concat_ws(' ', count(*), count(DISTINCT distinct_id), sum(strlen(properties))) FROM profiles";
+    assert_eq!(fixture.texts(sql), [format!("900 900 {}", 600 * 2 + 300 * 100_008)]);
+    assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
+}
+
+#[test]
+fn large_rejects_are_loaded_with_the_least_memory() {
+    let mut fixture = Fixture::new();
+    fixture.page(&[("a", "{}", None)]);
+    let raw: Vec<String> = (b'a'..=b'z').map(|letter| char::from(letter).to_string().repeat(100 * KIB)).collect();
+    for page in 0..8_u8 {
+        let raw = |row: u8| raw[usize::from(page + row) % 26].as_str();
+        let rejects = (0..100_u8).map(|row| (i32::from(row), "it has no id", raw(row)));
+        fixture.reject(i32::from(page), &rejects.collect::<Vec<_>>());
+    }
+    let mut run = fixture.run("r");
+    run.rejected = 800;
+    run.received += 800;
+    let mut request = fixture.request(run, OnExisting::Fail);
+    request.memory = *MEMORY_RANGE.start();
+    load(&request, &mut |_| ControlFlow::Continue(())).unwrap();
+    let sql = "SELECT concat_ws(' ', page, position, raw[1], strlen(raw)) FROM _rejects";
+    let expected = (0..800).map(|row| {
+        let (page, position) = (row / 100, row % 100);
+        format!("{page} {position} {} {}", &raw[(page + position) % 26][..1], 100 * KIB)
+    });
+    assert_eq!(fixture.texts(sql), expected.collect::<Vec<_>>());
+}
+
+/// 2,000 profiles of 100 KiB.
+#[test]
+fn the_default_memory_is_enough_for_large_profiles() {
+    let mut fixture = Fixture::new();
+    stage(&mut fixture, &[(205, 100 * KIB)]);
+    let pages = vec![fixture.pages[0].clone(); 10];
+    let needed = memory_needed(&pages, &[]);
+    assert!(needed <= MEMORY_DEFAULT, "{needed}");
 }
 
 /// The pages that are looked at first are small, so the load runs out of memory, and goes on in smaller steps.

@@ -12,7 +12,7 @@
 use duckdb::Connection;
 
 use super::pages::{self, FIND_DUPLICATES, Loading};
-use super::{LoadRequest, Staged, announced, check, number, run, sum_of_table};
+use super::{LoadRequest, Staged, announced, check, number, run, steps_of, sum_of_table};
 use crate::error::Result;
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::profile_query::OnExisting;
@@ -24,6 +24,7 @@ use crate::store::metadata::{self, Counts, Loaded, Origin};
 use crate::store::staged::{self, Extra, read_parquet, sum_of_pages};
 use crate::store::table_name::TableName;
 use crate::store::target::LoadKind;
+use crate::store::tuning::Steps;
 
 /// Merges the staged pages into `table`.
 pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: TableName) -> Result<Loaded> {
@@ -32,32 +33,34 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: T
     pages::create(connection, Loading::Temporary)?;
     let staged = pages::read(connection, request)?;
     let shortfall = announced::check(connection, request, &staged, None)?;
-    let Staged { staged, kept } = staged;
+    let Staged { staged, kept, steps } = staged;
     let (earlier, kept) = match request.kind {
         LoadKind::First => (Earlier::NONE, kept),
         LoadKind::Completing => {
-            let (earlier, set_aside) = complete(connection, request, &table)?;
+            let (earlier, set_aside) = complete(connection, request, &table, steps)?;
             (earlier, kept.minus(set_aside))
         }
     };
-    let known = pages::remove(connection, "_loading", &find_known(&table, request)).map_err(fail)?;
+    let known = pages::remove(connection, "_loading", &find_known(&table, request), steps).map_err(fail)?;
     let (before, added) = (count()?, kept.minus(known));
-    check(request, "what is to be added to the table", added, sum_of(connection, "_loading AS r").map_err(fail)?)?;
+    let found = sum_of(connection, "_loading", "true", steps).map_err(fail)?;
+    check(request, "what is to be added to the table", added, found)?;
+    let steps = steps.and(steps_of(connection, request, &table).map_err(fail)?);
     let old = recorded(connection, &table, before).map_err(fail)?;
     let replaces = request.on_existing == OnExisting::Upsert || request.kind == LoadKind::Completing;
     let find = format!("SELECT rowid AS place FROM {} WHERE {IS_LOADING}", table.quoted());
     let removed = match replaces {
-        true => pages::remove(connection, &table.quoted(), &find).map_err(fail)?,
+        true => pages::remove(connection, &table.quoted(), &find, steps).map_err(fail)?,
         false => RowSum::default(),
     };
-    add(connection, &table).map_err(fail)?;
-    let found = sum_of(connection, &format!("{} AS r WHERE r.{IS_LOADING}", table.quoted())).map_err(fail)?;
+    add(connection, &table, steps).map_err(fail)?;
+    let found = sum_of(connection, &table.quoted(), &format!("r.{IS_LOADING}"), steps).map_err(fail)?;
     check(request, &format!("what was added to table `{table}`"), added, found)?;
     let after = RowSum { rows: before - removed.rows + added.rows, hashes: 0 };
     check(request, &format!("table `{table}`"), after, RowSum { rows: count()?, hashes: 0 })?;
     let sum = match old {
         Some(old) => old.minus(removed).plus(added),
-        None => sum_of_table(connection, &table).map_err(fail)?,
+        None => sum_of_table(connection, &table, steps).map_err(fail)?,
     };
     drop_helpers(connection).map_err(fail)?;
     let rows = earlier.rows + added.rows - earlier.replaced;
@@ -106,7 +109,12 @@ impl Earlier {
 /// row is in the table as it was.
 ///
 /// Returns the sum of those that go as well.
-fn complete(connection: &Connection, request: &LoadRequest<'_>, table: &TableName) -> Result<(Earlier, RowSum)> {
+fn complete(
+    connection: &Connection,
+    request: &LoadRequest<'_>,
+    table: &TableName,
+    steps: Steps,
+) -> Result<(Earlier, RowSum)> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
     read_previous(connection, request)?;
     let sql = format!(
@@ -123,7 +131,7 @@ fn complete(connection: &Connection, request: &LoadRequest<'_>, table: &TableNam
              WHERE {} = p.hash OR p.distinct_id NOT IN (SELECT distinct_id FROM _unchanged)",
         row_hash("l")
     );
-    let set_aside = pages::remove(connection, "_loading", &find).map_err(fail)?;
+    let set_aside = pages::remove(connection, "_loading", &find, steps).map_err(fail)?;
     let sql = "SELECT count(*) FROM _loading WHERE distinct_id IN (SELECT distinct_id FROM _previous)";
     let replaced = number(connection, sql).map_err(fail)?;
     // A row that was there before the run may be equal to the run's: it does not count.
@@ -167,12 +175,15 @@ fn recorded(connection: &Connection, table: &TableName, rows: u64) -> Result<Opt
 }
 
 /// Adds the rows of `_loading`, by column name.
-fn add(connection: &Connection, table: &TableName) -> Result<(), duckdb::Error> {
-    let sql = format!(
-        "INSERT INTO {} (distinct_id, properties, last_seen) SELECT distinct_id, properties, last_seen FROM _loading",
-        table.quoted()
-    );
-    run(connection, &sql).map(drop)
+fn add(connection: &Connection, table: &TableName, steps: Steps) -> Result<(), duckdb::Error> {
+    steps.conditions(connection, "_loading")?.into_iter().try_for_each(|step| {
+        let sql = format!(
+            "INSERT INTO {} (distinct_id, properties, last_seen)
+             SELECT distinct_id, properties, last_seen FROM _loading WHERE {step}",
+            table.quoted()
+        );
+        run(connection, &sql).map(drop)
+    })
 }
 
 fn drop_helpers(connection: &Connection) -> Result<(), duckdb::Error> {

@@ -13,6 +13,7 @@ use crate::store::digest::sum_of;
 use crate::store::failure::{is_malformed_json, statement};
 use crate::store::run_record::RunRecord;
 use crate::store::staged::{Extra, read_parquet, sum_of_pages};
+use crate::store::tuning::Steps;
 
 /// Finds the rows that another one of the same id is better than. Row numbers of a table that is being filled ascend in
 /// the order of insertion.
@@ -51,6 +52,7 @@ pub(super) fn read(connection: &Connection, request: &LoadRequest<'_>) -> Result
     let received = sum_of_pages(request.pages)?;
     check_received(&request.run, received.rows)?;
     insert(connection, request)?;
+    let steps = Steps::of_staged(request.pages);
     let count = |what| number(connection, &format!("SELECT count(DISTINCT {what}) FROM _loading")).map_err(fail);
     // As many hashes as rows mean as many ids, and take a fraction of the memory.
     let distinct = match count("hash(distinct_id)")? {
@@ -58,12 +60,13 @@ pub(super) fn read(connection: &Connection, request: &LoadRequest<'_>) -> Result
         _ => count("distinct_id")?,
     };
     if distinct == received.rows {
-        return Ok(Staged { staged: received.rows, kept: received });
+        return Ok(Staged { staged: received.rows, kept: received, steps });
     }
-    let removed = remove(connection, "_loading", &FIND_DUPLICATES.replace("{table}", "_loading")).map_err(fail)?;
+    let find = FIND_DUPLICATES.replace("{table}", "_loading");
+    let removed = remove(connection, "_loading", &find, steps).map_err(fail)?;
     let left = count("distinct_id")?;
     if left == distinct && received.rows.checked_sub(removed.rows) == Some(distinct) {
-        return Ok(Staged { staged: received.rows, kept: received.minus(removed) });
+        return Ok(Staged { staged: received.rows, kept: received.minus(removed), steps });
     }
     Err(Error::internal(format!(
         "rows staged: {}, with different ids: {distinct}; duplicates removed: {}, ids left: {left}",
@@ -72,9 +75,9 @@ pub(super) fn read(connection: &Connection, request: &LoadRequest<'_>) -> Result
 }
 
 /// Removes the rows that a query finds, as `place`, and returns their sum.
-pub(super) fn remove(connection: &Connection, table: &str, find: &str) -> Result<RowSum, duckdb::Error> {
+pub(super) fn remove(connection: &Connection, table: &str, find: &str, steps: Steps) -> Result<RowSum, duckdb::Error> {
     run(connection, &format!("CREATE TEMP TABLE _removed AS {find}"))?;
-    let removed = sum_of(connection, &format!("{table} AS r WHERE r.rowid IN (SELECT place FROM _removed)"))?;
+    let removed = sum_of(connection, table, "r.rowid IN (SELECT place FROM _removed)", steps)?;
     run(connection, &format!("DELETE FROM {table} WHERE rowid IN (SELECT place FROM _removed)"))?;
     run(connection, "DROP TABLE _removed")?;
     Ok(removed)

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{LoadRequest, OnLockWait, number};
+use super::{LoadRequest, OnLockWait, number, steps_of, sum_of_table};
 use crate::counted::counted;
 use crate::error::{ErrorKind, Result};
 use crate::limits::{PREFLIGHT_LOCK_WAIT, REOPENS_MAX};
@@ -61,7 +61,8 @@ pub(super) fn check_contents(request: &LoadRequest<'_>) -> Result<()> {
         return Ok(());
     }
     let fail = |error| statement(&format!("read table `{table}`"), &error);
-    let found = digest::sum_of(connection, &format!("{} AS r", table.quoted())).map_err(fail)?;
+    let found = steps_of(connection, request, &table).and_then(|steps| sum_of_table(connection, &table, steps));
+    let found = found.map_err(fail)?;
     let found = digest::to_text(connection, found).map_err(fail)?;
     match label.digest {
         Some(recorded) if recorded != found => {

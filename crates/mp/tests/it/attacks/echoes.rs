@@ -22,7 +22,7 @@ fn echoes() -> Vec<(&'static str, String)> {
         byte => char::from(byte),
     };
     vec![
-        ("base64", basic.clone()),
+        ("base64", basic),
         ("base64url", URL_SAFE_NO_PAD.encode(CANARY)),
         ("base64 of UTF-16", STANDARD.encode(wide)),
         ("base32", of_bits("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 5)),
