@@ -193,8 +193,8 @@ pub const NOTHING_NEW_MAX: u32 = WORKERS_MAX;
 /// announced.
 pub const PAGES_BEYOND_MAX: u32 = 20;
 
-/// Time from a page that nothing announced to the request for the next one, once [`PAGES_BEYOND_MAX`] of them came: only a
-/// server far faster than Mixpanel is slowed down by it, and one that sends profiles without end is not flooded.
+/// Time from the request for a page that nothing announced to the next such request, once there were [`PAGES_BEYOND_MAX`]:
+/// only a server far faster than Mixpanel is slowed down by it, and one that sends profiles without end is not flooded.
 pub const UNANNOUNCED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Faults in a row, without a page between them, after which no page is requested for the first time while others wait for

@@ -110,9 +110,11 @@ pub(crate) struct Coordinator {
     sign_of_life: SignOfLife,
     /// Profiles that the server announced on a later page, if page 0 did not, or said fewer.
     announced_late: Option<u64>,
-    /// Pages that came though nothing announced them, and when the next one may be requested.
+    /// Requests for pages that nothing announced, and when the next one may be sent.
     unannounced: u32,
     next_unannounced: Duration,
+    /// When [`next`](Self::next) was last asked.
+    decided_at: Duration,
     /// Why this run left the session of an earlier process, until page 0 of a new one is here.
     earlier_over: Option<Over>,
     /// Whether an earlier process left pages of a session that this run does not use.
@@ -159,6 +161,7 @@ impl Coordinator {
             announced_late: None,
             unannounced: 0,
             next_unannounced: Duration::ZERO,
+            decided_at: Duration::ZERO,
             earlier_over: None,
             left_pages: false,
             patience: Patience::default(),
@@ -192,6 +195,7 @@ impl Coordinator {
     /// Says what to do at `now`. Ask again after every action that is not a wait.
     pub(crate) fn next(&mut self, now: Duration) -> Action {
         self.lose_patience(now);
+        self.decided_at = now;
         let action = self.decide_next(now);
         patience::at_most(action, self.patience_ends(now))
     }
@@ -275,6 +279,7 @@ impl Coordinator {
         self.retry_count += u64::from(self.pages.ask(page));
         self.request_count += 1;
         self.sign_of_life.requested(page, !self.failed.is_empty());
+        self.pace(page);
         self.in_flight += 1;
     }
 
@@ -327,7 +332,6 @@ impl Coordinator {
         {
             plan.drop_probe();
         }
-        self.pace(page, now);
         self.stop_if_it_never_ends();
         self.writing += 1;
         self.pages.set(page, PageState::Writing { received: facts.received });

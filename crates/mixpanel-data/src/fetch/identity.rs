@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::api::ApiClient;
 use crate::clock::wall_clock;
+use crate::counted::counted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{CLOCK_TOLERANCE, SINCE_OVERLAP};
 use crate::profile_query::ProfileQuery;
@@ -168,8 +169,8 @@ fn since(table: &TableName, last: &LastLoad, now: Timestamp) -> SinceLast {
             None => "",
         };
         warning.push(FetchEvent::Warning(format!(
-            "`{table}` has {} rows and had {} after its last load, so {asked} are fetched{lost}",
-            last.rows,
+            "`{table}` has {} and had {} after its last load, so {asked} are fetched{lost}",
+            counted(last.rows, "row"),
             last.rows + removed
         )));
     }

@@ -83,10 +83,11 @@ impl Job {
             }
         };
         left_over.into_iter().for_each(|text| callbacks.tell(&FetchEvent::Warning(text)));
-        warn_of_differences(&outcome, callbacks);
-        if matches!(manifest.on_existing, OnExisting::Fail | OnExisting::Replace) {
-            warn_of_duplicates(&outcome, loaded.duplicates, allow_drift, callbacks);
-        }
+        // What is appended may be in the table already; that is no sign of anything.
+        let makes_table = matches!(manifest.on_existing, OnExisting::Fail | OnExisting::Replace);
+        let repeated = if makes_table { loaded.duplicates } else { 0 };
+        warn_of_differences(&outcome, repeated, callbacks);
+        warn_of_duplicates(&outcome, repeated, allow_drift, callbacks);
         let staged_pages = u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX);
         Ok(TableReport {
             table: table.as_str().to_owned(),
@@ -304,15 +305,20 @@ fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
         .with_detail("failed_page_indices", outcome.failed.keys().copied().collect::<Vec<_>>())
 }
 
-/// Says where the server's word and what it sent differ. What could not be a row is in the result.
-pub(super) fn warn_of_differences(outcome: &Outcome, callbacks: &mut Callbacks) {
+/// Says where the server's word and what it sent differ, when `repeated` of the profiles came once more. What
+/// could not be a row is in the result.
+pub(super) fn warn_of_differences(outcome: &Outcome, repeated: u64, callbacks: &mut Callbacks) {
     let complete = outcome.failed.is_empty() && outcome.ending.is_none();
     if let Some(text) = outcome.shortfall_text() {
         callbacks.tell(&FetchEvent::Warning(text));
     } else if let Some(expected) = outcome.expected_rows.filter(|expected| complete && *expected != outcome.received) {
-        let difference = if outcome.drift > 0 { "fewer" } else { "more" };
+        let difference = match (outcome.drift, repeated) {
+            (0, 0) => "more: the project may have changed during the fetch",
+            (0, _) => "more: some came more than once",
+            _ => "fewer: the project may have changed during the fetch",
+        };
         callbacks.tell(&FetchEvent::Warning(format!(
-            "the server announced {} and sent {}, {} {difference}: the project changed during the fetch",
+            "the server announced {} and sent {}, {} {difference}",
             counted(expected, "profile"),
             outcome.received,
             expected.abs_diff(outcome.received)
@@ -327,13 +333,13 @@ pub(super) fn warn_of_differences(outcome: &Outcome, callbacks: &mut Callbacks) 
 }
 
 /// Profiles that came twice make the figures add up although others are missing.
-fn warn_of_duplicates(outcome: &Outcome, duplicates: u64, allow_drift: f64, callbacks: &mut Callbacks) {
+fn warn_of_duplicates(outcome: &Outcome, repeated: u64, allow_drift: f64, callbacks: &mut Callbacks) {
     let Some(total) = outcome.expected_rows.filter(|_| outcome.is_whole()) else { return };
-    let different = outcome.received.saturating_sub(duplicates);
+    let different = outcome.received.saturating_sub(repeated);
     if total.saturating_sub(different) > allowed_drift(total, allow_drift) {
         callbacks.tell(&FetchEvent::Warning(format!(
             "{} came more than once: the server announced {total} and sent {different} different ones, so others may be missing",
-            counted(duplicates, "profile")
+            counted(repeated, "profile")
         )));
     }
 }

@@ -78,7 +78,7 @@ pub(crate) async fn stream_profiles(
         }
     }
     if !ended_early {
-        warn_of_differences(&outcome, &mut callbacks);
+        warn_of_differences(&outcome, repeated, &mut callbacks);
     }
     manifest_after.short_pages.clone_from(&outcome.short_pages);
     manifest_after.cost = Cost {

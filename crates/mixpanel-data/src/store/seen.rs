@@ -15,6 +15,7 @@ use super::load::LoadRequest;
 use super::preflight::Found;
 use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
+use crate::counted::counted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::profile_query::OnExisting;
 
@@ -183,7 +184,7 @@ impl Contents {
 
     fn rows_of(&self) -> String {
         match self.table {
-            Some(_) => format!("{} rows", self.rows),
+            Some(_) => counted(self.rows, "row"),
             None => "no rows".to_owned(),
         }
     }

@@ -105,12 +105,12 @@ impl Coordinator {
         }
     }
 
-    /// Notes a page that nothing announced: many of them are not requested one right after the other.
-    pub(super) fn pace(&mut self, page: u32, now: Duration) {
+    /// Notes a request for a page that nothing announced: many of them are not sent one right after the other.
+    pub(super) fn pace(&mut self, page: u32) {
         if self.plan.as_ref().is_some_and(|plan| plan.is_unannounced(page)) {
             self.unannounced += 1;
             if self.unannounced > PAGES_BEYOND_MAX {
-                self.next_unannounced = now + UNANNOUNCED_PAUSE;
+                self.next_unannounced = self.decided_at + UNANNOUNCED_PAUSE;
             }
         }
     }

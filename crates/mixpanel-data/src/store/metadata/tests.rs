@@ -39,7 +39,10 @@ fn a_file_of_the_first_version_goes_on_working() {
     let columns =
         fixture.texts("SELECT column_name FROM duckdb_columns() WHERE table_name = '_fetches' ORDER BY column_index");
     assert_eq!(columns[..2], ["run_id", "table_name"]);
-    assert_eq!(columns[19..], ["load_id", "session_restarts", "short_pages", "waited_seconds", "made_table"]);
+    assert_eq!(
+        columns[19..],
+        ["load_id", "session_restarts", "short_pages", "waited_seconds", "made_table", "shortfall"]
+    );
     assert!(tables(&fixture.database).unwrap()[0].partial, "the pages of r0 are still missing");
 }
 
