@@ -64,7 +64,8 @@ pub(crate) fn parse_page(body: &[u8], form: RecordForm) -> Result<PageBody, Stri
 }
 
 fn parse_strictly(body: &[u8], form: RecordForm) -> Result<Envelope, String> {
-    let text = std::str::from_utf8(body).map_err(|error| format!("the reply is not UTF-8: {error}"))?;
+    let text =
+        std::str::from_utf8(body).map_err(|error| format!("the reply is not UTF-8 at byte {}", error.valid_up_to()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     EnvelopeSeed { bytes: text.len(), form }

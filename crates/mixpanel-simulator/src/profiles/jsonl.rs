@@ -63,7 +63,8 @@ impl Records {
             if let Some(reason) = other_format(&bytes).filter(|_| line == 1) {
                 return Err(failed(reason.to_owned()));
             }
-            let text = std::str::from_utf8(&bytes).map_err(|error| failed(format!("not UTF-8: {error}")))?;
+            let text = std::str::from_utf8(&bytes)
+                .map_err(|error| failed(format!("not UTF-8 at byte {}", error.valid_up_to())))?;
             let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
             if !text.is_empty() {
                 records.push_line(text).map_err(failed)?;
