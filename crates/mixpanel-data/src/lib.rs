@@ -41,6 +41,7 @@ pub mod benchmarks;
 mod clock;
 mod counted;
 pub mod credentials;
+mod drift;
 mod durable;
 pub mod error;
 mod fetch;

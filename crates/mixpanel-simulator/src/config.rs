@@ -123,6 +123,8 @@ pub enum TotalMode {
     Missing,
     /// Every page says a wrong one: the truth plus this, at least 0.
     OffBy(i64),
+    /// Every page says that one more follows it.
+    OnePageMore,
     /// Page 0 says a wrong one: the truth plus this, at least 0. The others say the truth.
     FirstPageOffBy(i64),
     /// Every page says the truth plus this times the page's number, at least 0.

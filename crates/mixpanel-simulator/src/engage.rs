@@ -131,7 +131,7 @@ fn page_reply(config: &SimulatorConfig, session: &Session, page: u64, fault: Opt
         push_json_text(&mut out, &session.id);
     }
     push(&mut out, ",\"status\":\"ok\"");
-    if let Some(total) = total(config.total, len, page) {
+    if let Some(total) = total(config.total, len, page, session.page_size) {
         push(&mut out, ",\"total\":");
         push_number(&mut out, total);
     }
@@ -147,11 +147,12 @@ fn page_reply(config: &SimulatorConfig, session: &Session, page: u64, fault: Opt
     Reply::json(out)
 }
 
-fn total(mode: TotalMode, len: u64, page: u64) -> Option<u64> {
+fn total(mode: TotalMode, len: u64, page: u64, page_size: u32) -> Option<u64> {
     match mode {
         TotalMode::FirstPage => (page == 0).then_some(len),
         TotalMode::EveryPage => Some(len),
         TotalMode::Missing => None,
+        TotalMode::OnePageMore => Some((page + 2).saturating_mul(u64::from(page_size))),
         TotalMode::FirstPageOffBy(_) if page > 0 => Some(len),
         TotalMode::OffBy(delta) | TotalMode::FirstPageOffBy(delta) => Some(len.saturating_add_signed(delta)),
         TotalMode::DriftPerPage(delta) => {

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
+use crate::counted::counted;
 use crate::limits::PAGES_READY_MAX;
 
 use super::gate::Gate;
@@ -26,7 +27,6 @@ use announced::{NothingNew, SignOfLife};
 use patience::Patience;
 use short_pages::ShortPages;
 
-pub(crate) use announced::allowed_drift;
 pub(crate) use resume::Earlier;
 pub(crate) use rules::{Extent, Rules};
 
@@ -298,8 +298,11 @@ impl Coordinator {
             return Verdict::Drop;
         }
         if self.plan.is_none() {
-            if let Some(total) = facts.total.filter(|total| *total > 0 && facts.received == 0) {
-                let message = format!("page 0 came empty, though the server announced {total} profiles");
+            if let Some(total) =
+                facts.total.filter(|total| *total > 0 && facts.received == 0 && !self.may_all_be_gone(*total))
+            {
+                let announced = counted(total, "profile");
+                let message = format!("page 0 came empty, though the server announced {announced}");
                 self.request_failed(page, Failure::new(FailureKind::BadReply, message), now, fraction);
                 return Verdict::Drop;
             }
@@ -313,6 +316,8 @@ impl Coordinator {
         if facts.received > 0 {
             self.nothing_new.something_came(page);
             self.sign_of_life.page_came(page);
+        } else {
+            self.nothing_new.came_empty(page);
         }
         self.reading -= 1;
         self.server_answers();
@@ -345,10 +350,13 @@ impl Coordinator {
             return Err(Failure::new(FailureKind::BadReply, message));
         }
         let Some(plan) = &self.plan else { return Ok(()) };
-        let other_session = facts.session_id.is_some() && facts.session_id != self.session_id;
-        let other_size = facts.page_size.is_some_and(|size| !plan.is_page_size(size));
-        if other_session || other_size {
+        if facts.session_id.is_some() && facts.session_id != self.session_id {
             let message = format!("the reply to page {page} belongs to another session than page 0");
+            return Err(Failure::new(FailureKind::SessionLost, message));
+        }
+        if let Some(size) = facts.page_size.filter(|size| !plan.is_page_size(*size)) {
+            let declared = plan.declared_page_size().unwrap_or_default();
+            let message = format!("page {page} says that pages have {size} profiles, and page 0 said {declared}");
             return Err(Failure::new(FailureKind::SessionLost, message));
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! The last step of a run: from the stage into the table, and the report.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -19,7 +19,7 @@ use crate::store::{
 };
 use crate::types::FetchCounts;
 
-use super::coordinator::allowed_drift;
+use super::differences::{incomplete, warn_of_differences, warn_of_duplicates};
 use super::outcome::Outcome;
 use super::pipeline::blocking;
 use super::progress::FetchEvent;
@@ -82,9 +82,17 @@ impl Job {
                 }
             }
         };
+        if loaded.altered > 0 {
+            callbacks.tell(&FetchEvent::Warning(format!(
+                "{} of the earlier load of this run {} been changed or removed in `{table}` since; that was left so",
+                counted(loaded.altered, "row"),
+                if loaded.altered == 1 { "has" } else { "have" },
+            )));
+        }
         left_over.into_iter().for_each(|text| callbacks.tell(&FetchEvent::Warning(text)));
-        // What is appended may be in the table already; that is no sign of anything.
-        let makes_table = matches!(manifest.on_existing, OnExisting::Fail | OnExisting::Replace);
+        // What is added may be in the table already, or have been removed from it; that is no sign of anything.
+        let makes_table = matches!(manifest.on_existing, OnExisting::Fail | OnExisting::Replace)
+            && kind_of(&manifest) == LoadKind::First;
         let repeated = if makes_table { loaded.duplicates } else { 0 };
         warn_of_differences(&outcome, repeated, callbacks);
         warn_of_duplicates(&outcome, repeated, allow_drift, callbacks);
@@ -178,7 +186,7 @@ impl Job {
             outcome => stage.update(|manifest| {
                 manifest.note_commit();
                 if outcome.shortfall > 0 {
-                    lacks(manifest, outcome);
+                    lacks(manifest, outcome, &outcome.shortfall_text().unwrap_or_default());
                 }
             }),
         };
@@ -197,26 +205,27 @@ fn is_of_another_session(manifest: &Manifest) -> bool {
 
 /// What the load compares with the different profiles that came.
 fn announced(outcome: &Outcome, manifest: &Manifest, missing: MissingPages, allow_drift: f64) -> Option<Announced> {
-    let total = outcome.expected_rows.filter(|_| outcome.is_whole() && missing == MissingPages::Fetch)?;
-    let at_least = total - allowed_drift(total, allow_drift).min(total);
-    Some(Announced { total, at_least, is_strict: is_of_another_session(manifest) })
+    let is_compared = outcome.is_whole() && missing == MissingPages::Fetch;
+    let (total, is_strict) = (outcome.expected_rows, is_of_another_session(manifest));
+    is_compared.then_some(Announced { total, allow_drift, is_strict })
 }
 
 /// The load left the table as it was. If that is because profiles are missing, the next process begins from page 0.
 fn refused(error: Error, stage: &mut Stage, outcome: &mut Outcome, table: &TableName) -> Error {
     let Some(shortfall) = error.detail("shortfall").and_then(serde_json::Value::as_u64) else { return error };
     outcome.lacks(shortfall);
-    if let Err(error) = stage.update(|manifest| lacks(manifest, outcome)) {
+    let error = if outcome.expected_rows.is_some() { incomplete(outcome, table) } else { error };
+    if let Err(error) = stage.update(|manifest| lacks(manifest, outcome, error.message())) {
         tracing::warn!("{error}");
     }
-    incomplete(outcome, table)
+    error
 }
 
 /// Notes what a load has found missing.
-fn lacks(manifest: &mut Manifest, outcome: &Outcome) {
-    manifest.progress = Progress::Fetching { reason: outcome.shortfall_text().unwrap_or_default() };
+fn lacks(manifest: &mut Manifest, outcome: &Outcome, reason: &str) {
+    manifest.progress = Progress::Fetching { reason: reason.to_owned() };
     manifest.session_over = outcome.session_over;
-    manifest.repeated = outcome.repeated;
+    manifest.lacking = outcome.shortfall;
 }
 
 /// Waits until the caller has wanted to stop for some time.
@@ -236,6 +245,34 @@ pub(super) fn look_for_commit(stage: &mut Stage, is_loaded: impl FnOnce(&str) ->
         stage.update(Manifest::note_commit)?;
     }
     Ok(kind_of(stage.manifest()))
+}
+
+/// A table that another run made anew cannot be completed. If the caller says what to do with it, it is a table like any
+/// other for this run. Says what the next load is to the table.
+///
+/// # Errors
+/// `TableExists` if the caller does not say it.
+pub(super) fn look_for_maker(
+    stage: &mut Stage,
+    database: &Path,
+    kind: LoadKind,
+    on_existing: Option<OnExisting>,
+) -> Result<LoadKind> {
+    let manifest = stage.manifest();
+    if kind == LoadKind::First || matches!(manifest.on_existing, OnExisting::Append | OnExisting::Upsert) {
+        return Ok(kind);
+    }
+    let table = TableName::parse(&manifest.table)?;
+    let Some(maker) = store::maker(database, &table)?.filter(|maker| *maker != manifest.run_id) else {
+        return Ok(kind);
+    };
+    let Some(on_existing) = on_existing else { return Err(store::made_by_another(&table, &maker)) };
+    stage.update(|manifest| {
+        (manifest.loaded, manifest.loading) = (None, None);
+        manifest.on_existing = on_existing;
+        manifest.tables_left += 1;
+    })?;
+    Ok(LoadKind::First)
 }
 
 /// What the next load of a run is to the table.
@@ -278,69 +315,6 @@ fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) 
         waited_seconds: manifest.cost.waited_seconds,
         session_restarts: manifest.cost.session_restarts,
         short_pages: manifest.short_pages.clone(),
-    }
-}
-
-/// Missing pages that an error names one by one.
-const PAGES_NAMED_MAX: usize = 30;
-
-fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
-    if let Some(text) = outcome.shortfall_text() {
-        let message = format!("{text}, so `{}` was left as it was", table.as_str());
-        return Error::new(ErrorKind::Incomplete, message).with_detail("shortfall", outcome.shortfall);
-    }
-    let pages: Vec<String> = outcome.failed.keys().take(PAGES_NAMED_MAX).map(u32::to_string).collect();
-    let more = outcome.failed.len() - pages.len();
-    let cause = outcome.failed.values().next().map(ToString::to_string).unwrap_or_default();
-    let message = format!(
-        "{} of {} {} missing (page {}{}), so `{}` was left as it was; {cause}",
-        outcome.failed.len(),
-        counted((outcome.failed.len() + outcome.staged.len()) as u64, "page"),
-        if outcome.failed.len() == 1 { "is" } else { "are" },
-        pages.join(", "),
-        if more > 0 { format!(" and {more} more") } else { String::new() },
-        table.as_str(),
-    );
-    Error::new(ErrorKind::Incomplete, message)
-        .with_detail("failed_page_indices", outcome.failed.keys().copied().collect::<Vec<_>>())
-}
-
-/// Says where the server's word and what it sent differ, when `repeated` of the profiles came once more. What
-/// could not be a row is in the result.
-pub(super) fn warn_of_differences(outcome: &Outcome, repeated: u64, callbacks: &mut Callbacks) {
-    let complete = outcome.failed.is_empty() && outcome.ending.is_none();
-    if let Some(text) = outcome.shortfall_text() {
-        callbacks.tell(&FetchEvent::Warning(text));
-    } else if let Some(expected) = outcome.expected_rows.filter(|expected| complete && *expected != outcome.received) {
-        let difference = match (outcome.drift, repeated) {
-            (0, 0) => "more: the project may have changed during the fetch",
-            (0, _) => "more: some came more than once",
-            _ => "fewer: the project may have changed during the fetch",
-        };
-        callbacks.tell(&FetchEvent::Warning(format!(
-            "the server announced {} and sent {}, {} {difference}",
-            counted(expected, "profile"),
-            outcome.received,
-            expected.abs_diff(outcome.received)
-        )));
-    }
-    if !outcome.short_pages.is_empty() && complete {
-        callbacks.tell(&FetchEvent::Warning(format!(
-            "{} brought fewer profiles than expected (`short_pages` in the result)",
-            counted(outcome.short_pages.len() as u64, "page")
-        )));
-    }
-}
-
-/// Profiles that came twice make the figures add up although others are missing.
-fn warn_of_duplicates(outcome: &Outcome, repeated: u64, allow_drift: f64, callbacks: &mut Callbacks) {
-    let Some(total) = outcome.expected_rows.filter(|_| outcome.is_whole()) else { return };
-    let different = outcome.received.saturating_sub(repeated);
-    if total.saturating_sub(different) > allowed_drift(total, allow_drift) {
-        callbacks.tell(&FetchEvent::Warning(format!(
-            "{} came more than once: the server announced {total} and sent {different} different ones, so others may be missing",
-            counted(repeated, "profile")
-        )));
     }
 }
 

@@ -4,6 +4,7 @@
 //! does it), then `pipeline` (the whole way from the arguments to the report).
 
 mod coordinator;
+mod differences;
 mod dispatch;
 mod fetcher_service;
 mod gate;

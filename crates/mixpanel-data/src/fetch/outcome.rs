@@ -84,7 +84,7 @@ impl Outcome {
     /// Notes that profiles are missing because others came more than once: only a new session may bring them.
     pub(crate) fn lacks(&mut self, shortfall: u64) {
         self.shortfall = self.shortfall.max(shortfall);
-        self.repeated = (self.received + self.shortfall).saturating_sub(self.expected_rows.unwrap_or(0));
+        self.repeated = self.expected_rows.map_or(0, |total| (self.received + self.shortfall).saturating_sub(total));
         self.drift = 0;
         self.session_over = Some(Over::Short);
     }
@@ -104,7 +104,7 @@ impl Outcome {
         Self {
             shortfall: if failed.is_empty() { earlier.missing_profiles() } else { 0 },
             session_over: earlier.session_over,
-            repeated: earlier.repeated,
+            repeated: earlier.repeated(),
             failed,
             staged,
             expected_rows: plan.and_then(|plan| plan.total()),

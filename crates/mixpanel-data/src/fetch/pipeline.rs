@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::api::{ApiClient, FailureKind};
 use crate::clock::{Stopwatch, new_run_id, wall_clock};
+use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{LOCK_POLL_INTERVAL, PREFLIGHT_LOCK_WAIT, RELOOK_LOCK_WAIT};
 use crate::parse::RecordForm;
@@ -12,9 +13,9 @@ use crate::profile_query::{FetchMode, MissingPages, OnExisting};
 use crate::stage::{self, Manifest, Over, Progress, Stage};
 use crate::store::{self, Checked, LoadKind, Seen, TableName};
 
-use super::coordinator::{Earlier, allowed_drift};
+use super::coordinator::Earlier;
 use super::identity::{check_base, check_same_run, since_last_load};
-use super::loading::{Job, TableReport, look_for_commit};
+use super::loading::{Job, TableReport, look_for_commit, look_for_maker};
 use super::outcome::{Ending, Outcome};
 use super::prepare::{Prepared, prepare};
 use super::progress::FetchEvent;
@@ -78,8 +79,10 @@ async fn resume_stage(
     check_same_run(stage.manifest(), client, resume.query.as_ref())?;
     // What is fetched may be all: then this is the load already, and waits as long.
     let path = database.to_owned();
+    let on_existing = resume.on_existing;
     let look = move |mut stage: Stage| {
-        let kind = look_for_commit(&mut stage, |load_id| store::is_loaded(&path, load_id));
+        let kind = look_for_commit(&mut stage, |load_id| store::is_loaded(&path, load_id))
+            .and_then(|kind| look_for_maker(&mut stage, &path, kind, on_existing));
         (stage, kind)
     };
     let at_most = resume.control.lock_wait;
@@ -291,15 +294,14 @@ impl Work<'_> {
 pub(super) fn earlier(stage: &mut Stage) -> Result<Earlier> {
     let staged = stage.find_pages()?;
     let manifest = stage.manifest();
-    let (generation, session_over, repeated) = (manifest.generation, manifest.session_over, manifest.repeated);
-    Ok(Earlier { generation, session: manifest.session.clone(), staged, session_over, repeated })
+    let (generation, session_over, lacking) = (manifest.generation, manifest.session_over, manifest.lacking);
+    Ok(Earlier { generation, session: manifest.session.clone(), staged, session_over, lacking })
 }
 
 /// Whether every page is on disk, so that only the load is left. A session that ended short of what was announced has every
 /// page, if the difference is allowed now.
 pub(super) fn is_complete(manifest: &Manifest, earlier: &Earlier, allow_drift: f64) -> bool {
-    let total = manifest.session.as_ref().and_then(|session| session.total).unwrap_or(0);
-    let missing = earlier.missing_profiles();
+    let (total, missing) = (earlier.expected_profiles(), earlier.missing_profiles());
     match manifest.progress {
         Progress::Complete { pages } => earlier.staged.len() == pages as usize,
         _ => manifest.session_over == Some(Over::Short) && missing <= allowed_drift(total, allow_drift),

@@ -4,13 +4,15 @@ use std::path::Path;
 
 use crate::api::ApiClient;
 use crate::clock::wall_clock;
+use crate::drift::allowed_drift;
 use crate::error::{Error, Result};
 use crate::parse::RecordForm;
 use crate::stage::{self, Cost, STREAM_PREFIX, Stage};
 use crate::types::ProfileStreamResult;
 
-use super::coordinator::{Rules, allowed_drift};
-use super::loading::{counts, warn_of_differences};
+use super::coordinator::Rules;
+use super::differences::warn_of_differences;
+use super::loading::counts;
 use super::outcome::Outcome;
 use super::pipeline::{blocking, describe, ending_error};
 use super::prepare::prepare;

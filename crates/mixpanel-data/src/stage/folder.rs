@@ -102,7 +102,7 @@ impl Stage {
             manifest.generation = generation;
             manifest.session = None;
             manifest.session_over = None;
-            manifest.repeated = 0;
+            manifest.lacking = 0;
             manifest.short_pages.clear();
             manifest.cost.session_restarts += 1;
         })

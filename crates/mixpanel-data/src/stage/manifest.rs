@@ -48,9 +48,12 @@ pub(crate) struct Manifest {
     /// Why the present session has no more to give, if that is known: then the next process begins from page 0.
     #[serde(default)]
     pub(crate) session_over: Option<Over>,
-    /// Profiles of the present session that came again because pages overlap, as far as a load has found any.
+    /// Times that the run gave up a table that another one made anew, to load into that one as if it were the first time.
     #[serde(default)]
-    pub(crate) repeated: u64,
+    pub(crate) tables_left: u32,
+    /// Profiles that a load has found missing although every page of the present session is here.
+    #[serde(default)]
+    pub(crate) lacking: u64,
     /// What the run has cost so far. A process that was killed could not add its share.
     pub(crate) cost: Cost,
 }
@@ -121,7 +124,8 @@ impl Manifest {
     /// Names the load of these pages of a session of this run.
     pub(crate) fn load_id(&self, generation: u32, pages: &[u32]) -> String {
         let bytes: Vec<u8> = pages.iter().flat_map(|page| page.to_le_bytes()).collect();
-        format!("{}/{generation}/{}/{:08x}", self.run_id, pages.len(), crc32fast::hash(&bytes))
+        let again = if self.tables_left > 0 { format!("/{}", self.tables_left) } else { String::new() };
+        format!("{}/{generation}/{}/{:08x}{again}", self.run_id, pages.len(), crc32fast::hash(&bytes))
     }
 
     pub(crate) fn new(run_id: String, started_at: jiff::Timestamp, project_id: &str, region: &str) -> Self {
@@ -144,7 +148,8 @@ impl Manifest {
             loading: None,
             short_pages: Vec::new(),
             session_over: None,
-            repeated: 0,
+            tables_left: 0,
+            lacking: 0,
             cost: Cost::default(),
         }
     }

@@ -19,6 +19,7 @@ mod complete_tests;
 mod full_disk_tests;
 #[cfg(test)]
 mod kill_tests;
+mod known;
 #[cfg(test)]
 mod large_rows_tests;
 mod merge;
@@ -56,11 +57,12 @@ use super::tuning::{Effort, Steps, Tuning, memory_needed};
 use crate::counted::counted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
-use crate::limits::{PREFLIGHT_LOCK_WAIT, VECTOR_ROWS};
+use crate::limits::VECTOR_ROWS;
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::row_sum::RowSum;
 
 pub(crate) use announced::Announced;
+pub(crate) use known::{is_loaded, maker};
 pub(super) use pages::blame;
 use spill::Spill;
 
@@ -116,6 +118,8 @@ pub(crate) struct LoadReport {
     pub(crate) duplicates: u64,
     /// Profiles that did not come though the server announced them. 0 if those that are missing are accepted.
     pub(crate) shortfall: u64,
+    /// Rows of earlier loads of the run that others have changed or removed since; they stay like that.
+    pub(crate) altered: u64,
 }
 
 /// Called while somebody else has the database open, with the error that says who; may end the wait with it.
@@ -140,10 +144,10 @@ pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>)
     loop {
         let tuning = Tuning::for_load(request.memory, request.pages, request.rejects, effort);
         let error = match attempt(request, &stage_folder, tuning, on_lock_wait) {
-            Ok(Counts { rows, duplicates, shortfall }) => {
+            Ok(Counts { rows, duplicates, shortfall, altered }) => {
                 // An earlier process may have loaded the same, and more may be accepted now.
                 let shortfall = request.announced.map_or(0, |announced| announced.lacks(shortfall));
-                return Ok(LoadReport { rows, duplicates, shortfall });
+                return Ok(LoadReport { rows, duplicates, shortfall, altered });
             }
             Err(error) if error.kind() == ErrorKind::OutOfMemory && error.detail("outcome").is_none() => error,
             Err(error) => return Err(error),
@@ -168,19 +172,6 @@ fn out_of_memory(request: &LoadRequest<'_>, error: Error) -> Error {
         request.memory / MB
     );
     Error::new(ErrorKind::OutOfMemory, message).with_detail("memory_needed", format!("{needed}MB")).with_source(error)
-}
-
-/// Says whether a load is in the database. A process that was killed right after a commit could not note it elsewhere.
-///
-/// # Errors
-/// As opening a database for reading; one that does not exist has no loads.
-pub(crate) fn is_loaded(database: &Path, load_id: &str) -> Result<bool> {
-    let go_on = &mut |_: &_| ControlFlow::Continue(());
-    match Database::open_waiting(database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {
-        Ok(database) => Ok(metadata::find_load(database.connection(), load_id)?.is_some()),
-        Err(error) if error.kind() == ErrorKind::DatabaseNotFound => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// Loads with these settings. Where it fails, nothing was committed, unless the detail `outcome` says something else.
@@ -311,8 +302,11 @@ fn check_not_emptied(connection: &Connection, request: &LoadRequest<'_>, table: 
     if rows == 0 {
         return Ok(());
     }
-    let message =
-        format!("table `{table}` has {} and the fetch brought none, so it was left as it was", counted(rows, "row"));
+    let brought = match request.run.rejected {
+        0 => "the fetch brought none".to_owned(),
+        rejected => format!("of {} that came, none can be a row", counted(rejected, "record")),
+    };
+    let message = format!("table `{table}` has {} and {brought}, so it was left as it was", counted(rows, "row"));
     Err(Error::new(ErrorKind::Incomplete, message)
         .with_detail("table_name", table.as_str())
         .with_detail("emptied_rows", rows))
@@ -355,7 +349,7 @@ fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableNam
     };
     let found = sum_of_table(connection, &table, steps).map_err(fail)?;
     check(request, &format!("table `{table}`"), kept, found)?;
-    let counts = Counts { rows: kept.rows, duplicates: staged - kept.rows, shortfall };
+    let counts = Counts { rows: kept.rows, duplicates: staged - kept.rows, shortfall, altered: 0 };
     Ok(Loaded { table, origin: Origin::Made, counts, digest: digest::to_text(connection, kept).map_err(fail)? })
 }
 

@@ -49,6 +49,8 @@ pub(super) struct Counts {
     pub(super) rows: u64,
     pub(super) duplicates: u64,
     pub(super) shortfall: u64,
+    /// Rows of earlier loads of the run that others have changed or removed since. Only known while it is loaded.
+    pub(super) altered: u64,
 }
 
 /// How the table came by the rows of a load.
@@ -116,7 +118,7 @@ fn first_counts(connection: &Connection, sql: &str, values: &[&str]) -> Result<O
     let mut query = connection.prepare(sql).map_err(fail)?;
     let counts = |row: &duckdb::Row<'_>| {
         let shortfall = row.get::<_, Option<u64>>(2)?.unwrap_or(0);
-        Ok(Counts { rows: row.get(0)?, duplicates: row.get(1)?, shortfall })
+        Ok(Counts { rows: row.get(0)?, duplicates: row.get(1)?, shortfall, altered: 0 })
     };
     let mut found = query.query_map(duckdb::params_from_iter(values), counts).map_err(fail)?;
     found.next().transpose().map_err(fail)
@@ -277,7 +279,7 @@ pub(super) fn rehearse(connection: &Connection, table: &TableName, on_existing: 
         let loaded = Loaded {
             table: table.clone(),
             origin: Origin::Changed,
-            counts: Counts { rows: 0, duplicates: 0, shortfall: 0 },
+            counts: Counts { rows: 0, duplicates: 0, shortfall: 0, altered: 0 },
             digest: String::new(),
         };
         // A run may be loaded more than once.

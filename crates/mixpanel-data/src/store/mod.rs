@@ -44,12 +44,12 @@ mod verify;
 
 pub(crate) use catalog::{drop_tables, sample, table_schema, tables};
 pub(crate) use last_load::{LastLoad, last_load};
-pub(crate) use load::{Announced, LoadReport, LoadRequest, OnLockWait, is_loaded, load};
+pub(crate) use load::{Announced, LoadReport, LoadRequest, OnLockWait, is_loaded, load, maker};
 pub(crate) use load_stop::LoadStop;
 pub(crate) use preflight::{Checked, Found, look, preflight};
 pub(crate) use query::{each, rows, scalar};
 pub(crate) use run_record::RunRecord;
 pub(crate) use seen::Seen;
 pub(crate) use table_name::TableName;
-pub(crate) use target::LoadKind;
+pub(crate) use target::{LoadKind, made_by_another};
 pub(crate) use verify::verify;

@@ -106,11 +106,11 @@ pub(super) fn check_name(connection: &Connection, table: &TableName) -> Result<(
 }
 
 /// Makes the error of a run whose table is another run's now.
-pub(super) fn made_by_another(table: &TableName, run_id: &str) -> Error {
+pub(crate) fn made_by_another(table: &TableName, run_id: &str) -> Error {
     let message = format!("table `{table}` has been made anew by run `{}` since", excerpt(run_id));
     Error::new(ErrorKind::TableExists, message)
         .with_detail("table_name", table.as_str())
-        .with_detail("suggestion", "drop or rename it to load this run, or discard the run")
+        .with_detail("suggestion", "append to it, upsert into it, replace it, or discard the run")
 }
 
 fn exists(table: &TableName) -> Error {

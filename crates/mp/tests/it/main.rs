@@ -35,6 +35,7 @@ mod stream;
 mod support;
 #[cfg(target_os = "linux")]
 mod terminal;
+mod unannounced;
 mod usage;
 mod verify;
 mod waits;

@@ -5,24 +5,15 @@ use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
 use crate::counted::counted;
-use crate::limits::{NOTHING_NEW_MAX, PAGES_BEYOND_MAX, PAGES_MAX, PAGES_WARNING, QUERIES_PER_HOUR, UNANNOUNCED_PAUSE};
+use crate::limits::{
+    ATTEMPTS_MAX, NOTHING_NEW_MAX, PAGES_BEYOND_MAX, PAGES_MAX, PAGES_WARNING, QUERIES_PER_HOUR, UNANNOUNCED_PAUSE,
+};
 
 use super::super::outcome::{Ending, Over};
 use super::super::pages::PageState;
 use super::super::plan::{ImpossibleTotal, Plan};
 use super::super::progress::FetchEvent;
 use super::{Coordinator, Extent, PageFacts};
-
-/// Returns how many profiles fewer than `total` are accepted: `percent` of them, and 1 at least unless that is 0.
-pub(crate) fn allowed_drift(total: u64, percent: f64) -> u64 {
-    if percent <= 0.0 {
-        return 0;
-    }
-    // A share of at most 100 % fits; a project is far below the 2^53 that a float counts exactly.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 0 to total")]
-    let share = (total as f64 * percent / 100.0).floor() as u64;
-    share.clamp(1, total.max(1))
-}
 
 /// Whether a session still brings pages, once some of its pages were given up.
 #[derive(Debug, Default)]
@@ -82,6 +73,11 @@ impl NothingNew {
         self.seen.insert(fingerprint, (page, 0));
     }
 
+    /// A page is taken as it is, without records.
+    pub(super) fn came_empty(&mut self, page: u32) {
+        self.pages.insert(page);
+    }
+
     /// A page brought new records.
     pub(super) fn something_came(&mut self, page: u32) {
         self.in_a_row = 0;
@@ -100,8 +96,11 @@ impl Coordinator {
     pub(super) fn hear_of_total(&mut self, page: u32, facts: &PageFacts) {
         let (Some(said), Some(plan)) = (facts.total.filter(|_| page > 0), &mut self.plan) else { return };
         if plan.total().is_none_or(|total| said > total + self.rules.drift_of(total)) {
+            // A total that grows with every page is no reason to go on for ever.
+            if self.announced_late.is_none() {
+                plan.hear_of_total(said);
+            }
             self.announced_late = self.announced_late.max(Some(said));
-            plan.hear_of_total(said);
         }
     }
 
@@ -109,6 +108,10 @@ impl Coordinator {
     pub(super) fn pace(&mut self, page: u32) {
         if self.plan.as_ref().is_some_and(|plan| plan.is_unannounced(page)) {
             self.unannounced += 1;
+            if self.unannounced == PAGES_BEYOND_MAX + 1 {
+                let text = "the server has more pages than it announced: they are requested ten times a second at most";
+                self.events.push_back(FetchEvent::Warning(text.to_owned()));
+            }
             if self.unannounced > PAGES_BEYOND_MAX {
                 self.next_unannounced = self.decided_at + UNANNOUNCED_PAUSE;
             }
@@ -172,8 +175,8 @@ impl Coordinator {
             return Some(format!("page {page} brought the same records as page {first}"));
         }
         // The last profiles of a live project may be gone: an empty last page is just a short one.
-        let is_last = page > 0 && page + 1 >= plan.pages();
         let announced = plan.total().unwrap_or(0);
+        let is_last = page + 1 >= plan.pages() && (page > 0 || self.may_all_be_gone(announced));
         let is_missed = plan.expected_records(page) > 0 && !is_last && self.missing_profiles() > 0;
         (plan.is_optional(page) || is_missed)
             .then(|| format!("page {page} came empty, though the server announced {}", counted(announced, "profile")))
@@ -242,6 +245,30 @@ impl Coordinator {
         self.plan.as_ref().and_then(Plan::probe) == Some(beyond)
     }
 
+    /// Planned pages at the end that bring nothing new are not there. What is missing is profiles then, not pages.
+    pub(super) fn settle_the_end(&mut self) {
+        let pages = self.plan.as_ref().filter(|plan| plan.total().is_some()).map_or(0, Plan::pages);
+        for page in (1..pages).rev() {
+            let brought_nothing = self.nothing_new.pages.contains(&page)
+                && self.failed.get(&page).is_some_and(|failure| failure.kind == FailureKind::BadReply);
+            match self.pages.state(page) {
+                PageState::Absent => {}
+                PageState::Staged if self.nothing_new.pages.contains(&page) => {}
+                PageState::Failed if brought_nothing => {
+                    self.failed.remove(&page);
+                    self.pages.set(page, PageState::Absent);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Says whether page 0 may be empty although the server announced this many profiles: the drift covers them all, and
+    /// it was empty each time.
+    pub(super) fn may_all_be_gone(&self, total: u64) -> bool {
+        total <= self.rules.drift_of(total) && self.pages.failed_attempts(0).by_fault + 1 >= ATTEMPTS_MAX
+    }
+
     /// Profiles that the server announced and that have not come.
     pub(super) fn missing_profiles(&self) -> u64 {
         self.announced().map_or(0, |announced| announced.saturating_sub(self.received))
@@ -268,25 +295,5 @@ impl Coordinator {
             _ => false,
         };
         (is_over && self.session_id.is_some()).then_some(Over::Refused)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn drift_is_a_share_of_the_total_and_one_profile_at_least() {
-        for (total, percent, expected) in [
-            (0, 0.1, 1),
-            (1, 0.1, 1),
-            (999, 0.1, 1),
-            (25_000, 0.1, 25),
-            (4_500, 80.0, 3_600),
-            (4_500, 100.0, 4_500),
-            (4_500, 0.0, 0),
-        ] {
-            assert_eq!(allowed_drift(total, percent), expected, "{total} {percent}");
-        }
     }
 }

@@ -61,6 +61,9 @@ impl Coordinator {
                 self.give_up(*page, &Failure::new(failure.kind, message));
             }
         }
+        if self.ending.is_none() {
+            self.settle_the_end();
+        }
         let missing = if self.failed.is_empty() && self.ending.is_none() && self.rules.extent == Extent::Whole {
             self.missing_profiles()
         } else {

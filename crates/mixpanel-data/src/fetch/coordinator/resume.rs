@@ -18,8 +18,8 @@ pub(crate) struct Earlier {
     pub(crate) staged: Vec<StagedPage>,
     /// Why that session has no more to give, if that is known.
     pub(crate) session_over: Option<Over>,
-    /// Profiles among the staged ones that came again because pages overlap.
-    pub(crate) repeated: u64,
+    /// Profiles that a load has found missing although every page is on disk.
+    pub(crate) lacking: u64,
 }
 
 impl Earlier {
@@ -41,10 +41,24 @@ impl Earlier {
         self.staged.iter().map(|page| page.rows + page.rejected).sum()
     }
 
+    fn announced(&self) -> Option<u64> {
+        self.session.as_ref().and_then(|session| session.total)
+    }
+
     /// Profiles that the server announced and that are not on disk.
     pub(crate) fn missing_profiles(&self) -> u64 {
-        let announced = self.session.as_ref().and_then(|session| session.total);
-        announced.map_or(0, |announced| announced.saturating_sub(self.received() - self.repeated.min(self.received())))
+        self.announced().map_or(0, |announced| announced.saturating_sub(self.received())).max(self.lacking)
+    }
+
+    /// Profiles that there should be.
+    pub(crate) fn expected_profiles(&self) -> u64 {
+        self.announced().unwrap_or_else(|| self.received() + self.lacking)
+    }
+
+    /// Profiles among those on disk that came again because pages overlap.
+    pub(crate) fn repeated(&self) -> u64 {
+        self.announced()
+            .map_or(0, |announced| (self.received() + self.lacking).saturating_sub(announced).min(self.lacking))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::limits::{ALLOWED_DRIFT_PERCENT, FLIGHT_BYTES_MAX, MAX_WAIT, SESSION_RESTARTS_MAX};
 
-use super::announced::allowed_drift;
+use crate::drift::allowed_drift;
 
 /// What a fetch keeps to.
 #[derive(Debug, Clone, Copy)]

@@ -36,7 +36,8 @@ pub(super) fn load(model: &mut Model, request: &LoadRequest<'_>) -> Result<LoadR
     if replaces && rows.is_empty() && model.rows.as_ref().is_some_and(|old| !old.is_empty()) {
         return Err(Error::new(ErrorKind::Incomplete, "nothing came").with_detail("emptied_rows", 1));
     }
-    let report = LoadReport { rows: rows.len() as u64, duplicates: staged - rows.len() as u64, shortfall: 0 };
+    let report =
+        LoadReport { rows: rows.len() as u64, duplicates: staged - rows.len() as u64, shortfall: 0, altered: 0 };
     assert_eq!(staged + request.run.rejected, request.run.received, "what is staged is not what was received");
     model.rows = Some(rows);
     model.loads.insert(request.run.load_id.clone(), report);

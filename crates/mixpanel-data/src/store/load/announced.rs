@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use duckdb::Connection;
 
 use super::{LoadRequest, Staged, number};
+use crate::counted::counted;
+use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind, Result};
 use crate::overlap::Overlap;
 use crate::row_sum::rows_of;
@@ -15,29 +17,37 @@ use crate::store::target::LoadKind;
 /// What the server announced, for a run of which every page came.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Announced {
-    /// Profiles.
-    pub(crate) total: u64,
-    /// The fewest different ones that are accepted; records that cannot be rows count as different.
-    pub(crate) at_least: u64,
+    /// Profiles, if it said how many there are.
+    pub(crate) total: Option<u64>,
+    /// How many percent of them may be missing.
+    pub(crate) allow_drift: f64,
     /// Whether a table is left as it was when fewer came, also if it is not replaced.
     pub(crate) is_strict: bool,
 }
 
 impl Announced {
+    /// Whether so many profiles are enough where there should be `total`.
+    fn accepts(self, profiles: u64, total: u64) -> bool {
+        total.saturating_sub(profiles) <= allowed_drift(total, self.allow_drift)
+    }
+
     /// Returns a shortfall, or 0 if it is accepted.
     pub(super) fn lacks(self, shortfall: u64) -> u64 {
-        if self.total.saturating_sub(shortfall) >= self.at_least { 0 } else { shortfall }
+        let total = self.total.unwrap_or(0);
+        if self.accepts(total.saturating_sub(shortfall), total) { 0 } else { shortfall }
     }
 }
 
-/// Returns how many profiles others came more than once for; 0 if that is accepted.
+/// Returns how many profiles others came more than once for; 0 if that is accepted. Records that cannot be rows count as
+/// different profiles.
 ///
 /// The ids of a project are different ones, so repeated ones stand for others that did not come. It is not known that
 /// `total` never counts an id twice, so they must be those of pages that overlap, or `old`, the table to be replaced, must
 /// have more rows (`docs/decisions/0002`).
 ///
 /// # Errors
-/// `Incomplete`, with the details `shortfall` and `repeated`, if the table is to be replaced.
+/// `Incomplete`, with the detail `shortfall`, if the table is to be replaced; also if the server announced nothing and the
+/// table has more rows than came.
 pub(super) fn check(
     connection: &Connection,
     request: &LoadRequest<'_>,
@@ -45,30 +55,62 @@ pub(super) fn check(
     old: Option<&TableName>,
 ) -> Result<u64> {
     let Some(announced) = request.announced else { return Ok(0) };
-    let different = staged.kept.rows + request.run.rejected;
-    if different >= announced.at_least {
+    let replaced = old.filter(|_| request.kind == LoadKind::First);
+    let Some(total) = announced.total else {
+        return replaced.map_or(Ok(0), |old| check_unannounced(connection, request, announced, staged, old));
+    };
+    let received = request.run.received;
+    if announced.accepts(staged.kept.rows + request.run.rejected, total) {
         return Ok(0);
     }
     let mut repeated = overlap(request.pages)?;
-    if request.run.received.saturating_sub(repeated) >= announced.at_least {
-        let Some(old) = old else { return Ok(0) };
-        let sql = format!("SELECT count(*) FROM {}", old.quoted());
-        let rows = number(connection, &sql).map_err(|error| statement(&format!("count table `{old}`"), &error))?;
-        if staged.kept.rows >= rows {
+    if announced.accepts(received.saturating_sub(repeated), total) {
+        let shrinks = match replaced {
+            Some(old) => staged.kept.rows < count(connection, old)?,
+            None => false,
+        };
+        if !shrinks {
             return Ok(0);
         }
         repeated = staged.staged - staged.kept.rows;
     }
-    let shortfall = announced.total - (request.run.received - repeated);
-    let replaces = old.is_some() && request.kind == LoadKind::First;
-    if !replaces && !announced.is_strict {
+    let shortfall = total - (received - repeated);
+    if replaced.is_none() && !announced.is_strict {
         return Ok(shortfall);
     }
     let table = old.unwrap_or(request.table);
-    Err(Error::new(ErrorKind::Incomplete, format!("profiles came more than once, so `{table}` was left as it was"))
+    Err(incomplete(table, shortfall, format!("profiles came more than once, so `{table}` was left as it was")))
+}
+
+/// Without a total, the end of the pages may be a mistake. The only other figure is the table that would go.
+fn check_unannounced(
+    connection: &Connection,
+    request: &LoadRequest<'_>,
+    announced: Announced,
+    staged: &Staged,
+    old: &TableName,
+) -> Result<u64> {
+    let (rows, came) = (count(connection, old)?, staged.kept.rows + request.run.rejected);
+    if announced.accepts(came, rows) || (staged.kept.rows == 0 && request.allow_empty) {
+        return Ok(0);
+    }
+    let message = format!(
+        "the server did not say how many profiles there are, and sent {came}; table `{old}` has {}, so it was left as it \
+         was",
+        counted(rows, "row")
+    );
+    Err(incomplete(old, rows - came, message))
+}
+
+fn incomplete(table: &TableName, shortfall: u64, message: String) -> Error {
+    Error::new(ErrorKind::Incomplete, message)
         .with_detail("table_name", table.as_str())
         .with_detail("shortfall", shortfall)
-        .with_detail("repeated", repeated))
+}
+
+fn count(connection: &Connection, table: &TableName) -> Result<u64> {
+    let sql = format!("SELECT count(*) FROM {}", table.quoted());
+    number(connection, &sql).map_err(|error| statement(&format!("count table `{table}`"), &error))
 }
 
 /// Reads the ids of all pages. It is done only when some came more than once.

@@ -1,5 +1,6 @@
 use std::fs;
 
+use crate::limits::PREFLIGHT_LOCK_WAIT;
 use crate::store::testing::{Fixture, Row};
 use crate::store::{drop_tables, preflight, tables, verify};
 
@@ -17,7 +18,7 @@ fn rows(fixture: &Fixture) -> Vec<String> {
 }
 
 fn report(rows: u64, duplicates: u64) -> LoadReport {
-    LoadReport { rows, duplicates, shortfall: 0 }
+    LoadReport { rows, duplicates, shortfall: 0, altered: 0 }
 }
 
 fn is_partial(fixture: &Fixture) -> bool {
@@ -97,14 +98,15 @@ fn a_new_session_of_an_untouched_table_is_a_new_snapshot() {
 
 #[test]
 fn what_somebody_changed_since_is_left() {
+    let altered = LoadReport { altered: 1, ..report(2, 2) };
     // Each change, and what the table has in the end: `a` has become newer, `c` is new.
     let cases = [
-        ("DELETE FROM profiles WHERE distinct_id = 'a'", vec![r#"b|{"v":1}"#, r#"c|{"v":1}|3"#], report(2, 2)),
-        ("DELETE FROM profiles WHERE distinct_id = 'b'", vec![r#"a|{"v":2}|9"#, r#"c|{"v":1}|3"#], report(2, 2)),
+        ("DELETE FROM profiles WHERE distinct_id = 'a'", vec![r#"b|{"v":1}"#, r#"c|{"v":1}|3"#], altered),
+        ("DELETE FROM profiles WHERE distinct_id = 'b'", vec![r#"a|{"v":2}|9"#, r#"c|{"v":1}|3"#], altered),
         (
             "UPDATE profiles SET properties = '{\"mine\":1}' WHERE distinct_id = 'a'",
             vec![r#"a|{"mine":1}|1"#, r#"b|{"v":1}"#, r#"c|{"v":1}|3"#],
-            report(2, 2),
+            altered,
         ),
         (
             "INSERT INTO profiles VALUES ('mine', '{}', NULL), (NULL, '{}', NULL)",

@@ -62,7 +62,7 @@ fn a_killed_load_is_done_or_not_and_can_be_done_again() {
         }
         assert_eq!(fixture.texts("SELECT count(*)::VARCHAR FROM duckdb_tables() WHERE table_name = '_loading'"), ["0"]);
         let report = fixture.load("r1", OnExisting::Replace).unwrap();
-        assert_eq!(report, LoadReport { rows: ROWS as u64, duplicates: 0, shortfall: 0 });
+        assert_eq!(report, LoadReport { rows: ROWS as u64, duplicates: 0, shortfall: 0, altered: 0 });
         assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
         assert!(!spill_folder(&fixture.stage).exists());
         let _ = fs::remove_file(fixture.database.with_extension("db.wal"));

@@ -73,7 +73,7 @@ fn rows_are_put_in_the_place_of_large_ones_with_the_least_memory() {
     let ids: Vec<String> = (0..600).map(|row| format!("id-{row}")).collect();
     fixture.page(&ids.iter().map(|id| (id.as_str(), "{}", Some(1))).collect::<Vec<_>>());
     let report = load_with(&fixture, *MEMORY_RANGE.start(), OnExisting::Upsert).unwrap();
-    assert_eq!(report, LoadReport { rows: 600, duplicates: 0, shortfall: 0 });
+    assert_eq!(report, LoadReport { rows: 600, duplicates: 0, shortfall: 0, altered: 0 });
     let sql = "SELECT concat_ws(' ', count(*), count(DISTINCT distinct_id), sum(strlen(properties))) FROM profiles";
     assert_eq!(fixture.texts(sql), [format!("900 900 {}", 600 * 2 + 300 * 100_008)]);
     assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
@@ -120,7 +120,7 @@ fn a_load_that_runs_out_of_memory_is_begun_again() {
     let sizes: Vec<_> = (0..24).map(|page| if page % 3 == 0 { (10, 100) } else { (60, 60 << 10) }).collect();
     let rows = stage(&mut fixture, &sizes);
     let report = load_with(&fixture, *MEMORY_RANGE.start(), OnExisting::Fail).unwrap();
-    assert_eq!(report, LoadReport { rows, duplicates: 0, shortfall: 0 });
+    assert_eq!(report, LoadReport { rows, duplicates: 0, shortfall: 0, altered: 0 });
     assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
 }
 
@@ -137,8 +137,8 @@ fn the_memory_that_is_named_is_enough() {
     let needed: u64 = needed.strip_suffix("MB").unwrap().parse().unwrap();
     assert!((300..=500).contains(&needed), "{needed}");
     let report = load_with(&fixture, needed * 1_000_000, OnExisting::Fail).unwrap();
-    assert_eq!(report, LoadReport { rows, duplicates: 0, shortfall: 0 });
+    assert_eq!(report, LoadReport { rows, duplicates: 0, shortfall: 0, altered: 0 });
     let report = load_with(&fixture, needed * 1_000_000, OnExisting::Upsert).unwrap();
-    assert_eq!(report, LoadReport { rows, duplicates: 0, shortfall: 0 });
+    assert_eq!(report, LoadReport { rows, duplicates: 0, shortfall: 0, altered: 0 });
     assert!(needed * 1_000_000 > MEMORY_DEFAULT / 2);
 }

@@ -64,7 +64,7 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: T
     };
     drop_helpers(connection).map_err(fail)?;
     let rows = earlier.rows + added.rows - earlier.replaced;
-    let counts = Counts { rows, duplicates: staged - rows, shortfall };
+    let counts = Counts { rows, duplicates: staged - rows, shortfall, altered: earlier.altered };
     let digest = digest::to_text(connection, sum).map_err(fail)?;
     Ok(Loaded { table, origin: Origin::Changed, counts, digest })
 }
@@ -99,10 +99,12 @@ struct Earlier {
     rows: u64,
     /// Those among them that are about to be replaced.
     replaced: u64,
+    /// Rows that it put in and that others have changed or removed since.
+    altered: u64,
 }
 
 impl Earlier {
-    const NONE: Self = Self { rows: 0, replaced: 0 };
+    const NONE: Self = Self { rows: 0, replaced: 0, altered: 0 };
 }
 
 /// Leaves of the rows in `_loading` whose ids an earlier load brought only those that have changed, and whose earlier
@@ -138,7 +140,8 @@ fn complete(
     let put_in = metadata::last_counts(connection, table, &request.run.run_id)?;
     let rows = put_in.map_or(unchanged, |counts| counts.rows.min(unchanged));
     // Where the two differ, as many of the replaced rows were not the run's.
-    Ok((Earlier { rows, replaced: replaced.min(rows) }, set_aside))
+    let altered = put_in.map_or(0, |counts| counts.rows - rows);
+    Ok((Earlier { rows, replaced: replaced.min(rows), altered }, set_aside))
 }
 
 /// Reads what identifies the rows of the pages that are in the table already: one row of each id, by the same rule.

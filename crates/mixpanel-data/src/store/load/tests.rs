@@ -16,7 +16,7 @@ const PYTHON_TABLES: &str = "
     INSERT INTO _metadata VALUES ('profiles', 'profiles', '2020-01-02', NULL, NULL, 2);";
 
 fn report(rows: u64, duplicates: u64) -> LoadReport {
-    LoadReport { rows, duplicates, shortfall: 0 }
+    LoadReport { rows, duplicates, shortfall: 0, altered: 0 }
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn an_unknown_outcome_is_settled_by_looking() {
     };
     let error = duckdb::Error::DuckDBFailure(duckdb::ffi::Error::new(1), Some("FATAL Error: it broke".to_owned()));
     fixture.load("r1", OnExisting::Fail).unwrap();
-    assert_eq!(settle("r1", &error).unwrap(), Counts { rows: 1, duplicates: 0, shortfall: 0 });
+    assert_eq!(settle("r1", &error).unwrap(), Counts { rows: 1, duplicates: 0, shortfall: 0, altered: 0 });
 
     let failed = settle("r2", &error).unwrap_err();
     assert_eq!((failed.kind(), failed.detail("outcome")), (ErrorKind::Storage, None));

@@ -12,7 +12,7 @@ fn rows(fixture: &Fixture) -> Vec<String> {
 }
 
 fn report(rows: u64, duplicates: u64) -> LoadReport {
-    LoadReport { rows, duplicates, shortfall: 0 }
+    LoadReport { rows, duplicates, shortfall: 0, altered: 0 }
 }
 
 fn assert_intact(fixture: &Fixture) {

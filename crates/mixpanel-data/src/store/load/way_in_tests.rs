@@ -159,7 +159,7 @@ fn rows_stay_in_page_order_whatever_the_memory_and_the_size_of_pages() {
             request.memory = memory;
             assert_eq!(
                 super::load(&request, &mut |_| std::ops::ControlFlow::Continue(())).unwrap(),
-                LoadReport { rows: 3_000, duplicates: 1, shortfall: 0 }
+                LoadReport { rows: 3_000, duplicates: 1, shortfall: 0, altered: 0 }
             );
             assert_eq!(fixture.ids(), ids, "{page_rows} {memory}");
             assert_eq!(fixture.texts("SELECT count(*)::VARCHAR FROM profiles WHERE properties = '{}'"), ["0"]);

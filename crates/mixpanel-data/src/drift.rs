@@ -1,0 +1,32 @@
+//! How many profiles may be missing.
+
+/// Returns how many profiles fewer than `total` are accepted: `percent` of them, and 1 at least unless that is 0.
+pub(crate) fn allowed_drift(total: u64, percent: f64) -> u64 {
+    if percent <= 0.0 {
+        return 0;
+    }
+    // A share of at most 100 % fits; a project is far below the 2^53 that a float counts exactly.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 0 to total")]
+    let share = (total as f64 * percent / 100.0).floor() as u64;
+    share.clamp(1, total.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drift_is_a_share_of_the_total_and_one_profile_at_least() {
+        for (total, percent, expected) in [
+            (0, 0.1, 1),
+            (1, 0.1, 1),
+            (999, 0.1, 1),
+            (25_000, 0.1, 25),
+            (4_500, 80.0, 3_600),
+            (4_500, 100.0, 4_500),
+            (4_500, 0.0, 0),
+        ] {
+            assert_eq!(allowed_drift(total, percent), expected, "{total} {percent}");
+        }
+    }
+}

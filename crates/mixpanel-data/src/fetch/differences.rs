@@ -1,0 +1,74 @@
+//! What is said when what came is not what the server announced.
+
+use crate::counted::counted;
+use crate::drift::allowed_drift;
+use crate::error::{Error, ErrorKind};
+use crate::store::TableName;
+
+use super::outcome::Outcome;
+use super::progress::FetchEvent;
+use super::request::Callbacks;
+
+/// Missing pages that an error names one by one.
+const PAGES_NAMED_MAX: usize = 30;
+
+/// Makes the error of a fetch whose table stays as it was.
+pub(super) fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
+    if let Some(text) = outcome.shortfall_text() {
+        let message = format!("{text}, so `{}` was left as it was", table.as_str());
+        return Error::new(ErrorKind::Incomplete, message).with_detail("shortfall", outcome.shortfall);
+    }
+    let pages: Vec<String> = outcome.failed.keys().take(PAGES_NAMED_MAX).map(u32::to_string).collect();
+    let more = outcome.failed.len() - pages.len();
+    let cause = outcome.failed.values().next().map(ToString::to_string).unwrap_or_default();
+    let message = format!(
+        "{} of {} {} missing (page {}{}), so `{}` was left as it was; {cause}",
+        outcome.failed.len(),
+        counted((outcome.failed.len() + outcome.staged.len()) as u64, "page"),
+        if outcome.failed.len() == 1 { "is" } else { "are" },
+        pages.join(", "),
+        if more > 0 { format!(" and {more} more") } else { String::new() },
+        table.as_str(),
+    );
+    Error::new(ErrorKind::Incomplete, message)
+        .with_detail("failed_page_indices", outcome.failed.keys().copied().collect::<Vec<_>>())
+}
+
+/// Says where the server's word and what it sent differ, when `repeated` of the profiles came once more. What
+/// could not be a row is in the result.
+pub(super) fn warn_of_differences(outcome: &Outcome, repeated: u64, callbacks: &mut Callbacks) {
+    let complete = outcome.failed.is_empty() && outcome.ending.is_none();
+    if let Some(text) = outcome.shortfall_text() {
+        callbacks.tell(&FetchEvent::Warning(text));
+    } else if let Some(expected) = outcome.expected_rows.filter(|expected| complete && *expected != outcome.received) {
+        let difference = match (outcome.drift, repeated) {
+            (0, 0) => "more: the project may have changed during the fetch",
+            (0, _) => "more: some came more than once",
+            _ => "fewer: the project may have changed during the fetch",
+        };
+        callbacks.tell(&FetchEvent::Warning(format!(
+            "the server announced {} and sent {}, {} {difference}",
+            counted(expected, "profile"),
+            outcome.received,
+            expected.abs_diff(outcome.received)
+        )));
+    }
+    if !outcome.short_pages.is_empty() && complete {
+        callbacks.tell(&FetchEvent::Warning(format!(
+            "{} brought fewer profiles than expected (`short_pages` in the result)",
+            counted(outcome.short_pages.len() as u64, "page")
+        )));
+    }
+}
+
+/// Profiles that came twice make the figures add up although others are missing.
+pub(super) fn warn_of_duplicates(outcome: &Outcome, repeated: u64, allow_drift: f64, callbacks: &mut Callbacks) {
+    let Some(total) = outcome.expected_rows.filter(|_| outcome.is_whole()) else { return };
+    let different = outcome.received.saturating_sub(repeated);
+    if total.saturating_sub(different) > allowed_drift(total, allow_drift) {
+        callbacks.tell(&FetchEvent::Warning(format!(
+            "{} came more than once: the server announced {total} and sent {different} different ones, so others may be missing",
+            counted(repeated, "profile")
+        )));
+    }
+}

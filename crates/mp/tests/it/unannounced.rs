@@ -1,0 +1,142 @@
+//! Servers that say nothing, or change their mind, about how many profiles there are.
+
+use mixpanel_simulator::{SimulatorConfig, TotalMode};
+
+use crate::support::{Home, Run, Simulator};
+
+/// Pages of 100.
+fn project(profiles: u64) -> SimulatorConfig {
+    SimulatorConfig { page_size: 100, ..SimulatorConfig::default() }.with_profiles(profiles)
+}
+
+fn fetch(simulator: &Simulator, home: Home, more: &[&str]) -> (Home, Run) {
+    let home = home.with_server(simulator);
+    let run = home.run(&[&["fetch", "profiles", "users", "--parallel"], more].concat());
+    (home, run)
+}
+
+fn rows(home: &Home) -> String {
+    let sql = "SELECT count(*) FROM users";
+    home.run(&["query", "sql", "-s", "-f", "plain", sql]).exits(0).stdout.trim().to_owned()
+}
+
+#[test]
+fn without_a_total_a_table_is_not_replaced_by_a_smaller_one() {
+    let full = Simulator::start(project(1_000));
+    let (home, run) = fetch(&full, Home::new(), &[]);
+    let _ = run.exits(0);
+    let silent = |profiles| SimulatorConfig { total: TotalMode::Missing, ..project(profiles) };
+    // As many as before but for the drift, or more.
+    for profiles in [1_000, 999, 1_200] {
+        let (home, run) = fetch(&full, Home::new(), &[]);
+        let _ = run.exits(0);
+        let (home, run) = fetch(&Simulator::start(silent(profiles)), home, &["--replace"]);
+        let _ = run.exits(0);
+        assert_eq!(rows(&home), profiles.to_string());
+    }
+    let fewer = Simulator::start(silent(300));
+    let (home, run) = fetch(&fewer, home, &["--replace"]);
+    let run = run.exits(1).says(&["did not say how many", "sent 300", "has 1000 rows", "--allow-drift"]);
+    assert_eq!(rows(&home), "1000");
+    let requests = fewer.stats().requests;
+    let _ = home.shell(&(run.resume_command() + " --allow-drift 70")).exits(0);
+    assert_eq!((rows(&home).as_str(), fewer.stats().requests), ("300", requests));
+    let (_, run) = fetch(&Simulator::start(silent(10)), home, &["--append"]);
+    let _ = run.exits(0);
+}
+
+#[test]
+fn a_total_that_grows_with_every_page_is_not_followed_for_ever() {
+    // 1,000 pages of which each says that one more follows.
+    let config = SimulatorConfig { page_size: 10, total: TotalMode::OnePageMore, ..SimulatorConfig::default() };
+    let simulator = Simulator::start(config);
+    let (_, run) = fetch(&simulator, Home::new(), &[]);
+    let _ = run.exits(1).says(&["announced 20 profiles and goes on after"]);
+    assert!(simulator.stats().requests < 40, "{}", simulator.stats().requests);
+}
+
+#[test]
+fn empty_pages_at_the_end_are_profiles_that_are_missing_and_not_pages() {
+    // The server announces more than it has: so many pages at the end are empty.
+    for (announced, more, accepted) in [
+        (1_120, &["--allow-drift", "20"][..], true),
+        (1_320, &["--allow-drift", "30"], true),
+        (1_320, &["--allow-drift", "20"], false),
+        (1_320, &[], false),
+    ] {
+        let off: i64 = announced - 1_000;
+        let simulator = Simulator::start(SimulatorConfig { total: TotalMode::OffBy(off), ..project(1_000) });
+        let (home, run) = fetch(&simulator, Home::new(), more);
+        assert_eq!(rows(&home), "1000");
+        if accepted {
+            let result = run.exits(0).json();
+            assert_eq!((&result["drift"], &result["failed_page_indices"]), (&off.into(), &serde_json::json!([])));
+        } else {
+            let _ = run.exits(1).says(&[&format!("announced {announced}"), "sent 1000", "--allow-drift"]);
+        }
+    }
+}
+
+#[test]
+fn the_last_profile_of_a_project_may_be_gone() {
+    let gone = |total| Simulator::start(SimulatorConfig { total: TotalMode::OffBy(total), ..project(0) });
+    let (home, run) = fetch(&gone(1), Home::new(), &[]);
+    assert_eq!(run.exits(0).json()["drift"], 1);
+    assert_eq!(rows(&home), "0");
+    let (_, run) = fetch(&gone(2), Home::new(), &[]);
+    let _ = run.exits(1).says(&["page 0 came empty, though the server announced 2 profiles"]);
+}
+
+#[test]
+fn a_run_whose_table_another_one_made_anew_goes_where_it_is_told() {
+    let healthy = Simulator::with_faults(450, &[]);
+    for (answer, expected) in [("--append", "450"), ("--upsert", "450"), ("--replace", "450")] {
+        let broken = Simulator::with_faults(450, &["pages=2 status=404"]);
+        let (home, run) = fetch(&broken, Home::new(), &[]);
+        let _ = run.exits(1);
+        let other = Simulator::with_faults(200, &[]);
+        let (home, run) = fetch(&other, home, &["--replace"]);
+        let _ = run.exits(0);
+        let home = home.with_server(&healthy);
+        let before = healthy.stats().requests;
+        let resume = ["fetch", "resume", "users", "--allow-drift", "60"];
+        let run = home.run(&resume).exits(1).says(&["made anew by run", "--append", "--upsert", "--replace"]);
+        assert_eq!(healthy.stats().requests, before, "nothing is requested for it: {}", run.stderr);
+        assert_eq!(rows(&home), "200");
+        let run = home.run(&[&resume[..], &[answer]].concat()).exits(0);
+        assert_eq!(rows(&home), expected, "{answer}: {}", run.stderr);
+        assert_eq!(home.run(&["fetch", "status", "-f", "jsonl"]).exits(0).stdout, "", "{answer}");
+    }
+}
+
+#[test]
+fn records_of_which_none_can_be_a_row_do_not_pass_for_an_empty_project() {
+    let full = Simulator::start(project(300));
+    let (home, run) = fetch(&full, Home::new(), &[]);
+    let _ = run.exits(0);
+    let odd = (0..50).map(|at| (at, mixpanel_simulator::OddProfile::IdNull));
+    let simulator = Simulator::start(SimulatorConfig { odd_profiles: odd.collect(), ..project(50) });
+    let (home, run) = fetch(&simulator, home, &["--replace"]);
+    let _ = run.exits(1).says(&["has 300 rows", "of 50 records that came, none can be a row"]);
+    assert_eq!(rows(&home), "300");
+}
+
+#[test]
+fn what_others_did_to_the_rows_of_a_partial_run_is_told_when_it_is_completed() {
+    let (broken, healthy) = (Simulator::with_faults(450, &["pages=2 status=404"]), Simulator::with_faults(450, &[]));
+    for (sql, warning, expected) in [
+        ("DELETE FROM users WHERE rowid < 40", "40 rows of the earlier load of this run have been changed", "410"),
+        ("UPDATE users SET properties = '{}' WHERE rowid = 7", "1 row of the earlier load of this run has", "450"),
+        ("SELECT 1", "", "450"),
+    ] {
+        let (home, run) = fetch(&broken, Home::new(), &[]);
+        let _ = run.exits(1);
+        duckdb::Connection::open(home.database()).unwrap().execute_batch(sql).unwrap();
+        let home = home.with_server(&healthy);
+        // Without the check that every record is in the table: here somebody else took some out.
+        let output = home.command(&["fetch", "resume", "users"]).output().unwrap();
+        let run = Run::new(output).exits(0).says(&[warning]);
+        assert!(!run.stderr.contains("more than once"), "{}", run.stderr);
+        assert_eq!((rows(&home).as_str(), run.stderr.contains("earlier load")), (expected, !warning.is_empty()));
+    }
+}
