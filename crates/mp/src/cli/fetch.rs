@@ -232,7 +232,8 @@ pub(crate) struct AcceptArgs {
     /// Accept up to PERCENT fewer profiles than Mixpanel announced [default: 0.1, and one profile at least]
     ///
     /// A live project changes while it is fetched. When more profiles are missing although every page came, the fetch is
-    /// incomplete: exit code 1, and a table that was to be replaced stays.
+    /// incomplete: exit code 1, and a table that was to be replaced stays. Profiles that come again because pages overlap
+    /// count once. If Mixpanel announces no number, a table is not replaced by one with fewer rows.
     #[arg(long, value_name = "PERCENT", value_parser = parse_percent, help_heading = "The table")]
     pub(crate) allow_drift: Option<f64>,
 

@@ -198,6 +198,10 @@ fn a_run_of_another_version_that_is_being_worked_on_may_be_of_the_same_table() {
     let mut runs = std::fs::read_dir(home.path().join("my.db.stage")).expect("a stage");
     let manifest = runs.next().expect("a run").expect("an entry").path().join("manifest.json");
     std::fs::write(&manifest, newer(&manifest)).expect("a manifest");
+    // Its request for page 1 may still be on its way.
+    while simulator.stats().requests < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
     let requests = simulator.stats().requests;
     let pid = format!("process {}", fetch.id());
     for arguments in [["fetch", "profiles", "users", "-q"], ["fetch", "resume", "users", "-q"]] {
