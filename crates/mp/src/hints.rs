@@ -179,6 +179,7 @@ fn fault_hint(fault: &str, error: &Error) -> Option<String> {
         "network_login" => "open any web page in a browser to log in to the network".to_owned(),
         "in_between" => IN_BETWEEN.to_owned(),
         "local_names" => "write `socks5h://` instead of `socks5://` in the proxy's setting: then the proxy resolves names".to_owned(),
+        "page_size" => "ask for fewer profiles a page with `--page-size`".to_owned(),
         "certificate_file" => format!("correct {variable}, or unset it to use the certificates of this machine"),
         _ => return None,
     })

@@ -100,6 +100,8 @@ pub(crate) enum Fault {
     InBetween,
     /// The names of hosts, which this machine resolves for a proxy that could do it itself.
     LocalNames,
+    /// How many profiles a page is to have.
+    PageSize,
 }
 
 impl Fault {
@@ -114,6 +116,7 @@ impl Fault {
             Self::NetworkLogin => "network_login",
             Self::InBetween => "in_between",
             Self::LocalNames => "local_names",
+            Self::PageSize => "page_size",
         }
     }
 }

@@ -207,8 +207,8 @@ impl Transport {
                 Ok(Some(bytes)) if body.len() + bytes.len() <= most => body.extend_from_slice(&bytes),
                 Ok(Some(_)) if is_page => {
                     let limit = PAGE_BYTES_MAX >> 20;
-                    let message = format!("the page is larger than {limit} MiB; ask for a smaller page size");
-                    return Err(Failure::new(FailureKind::BadReply, message));
+                    let message = format!("the page is larger than {limit} MiB");
+                    return Err(Failure::new(FailureKind::BadReply, message).with_fault(Fault::PageSize));
                 }
                 Err(failure) if is_page => return Err(failure),
                 // The status alone says enough of an error whose text is long, or does not come.

@@ -165,6 +165,7 @@ async fn a12_endless_bodies_are_read_up_to_the_limit() {
         let (page, sent) = result;
         let error = page.expect_err("it is endless");
         assert!(error.message().contains("larger than 64 MiB"), "{framing}: {error}");
+        assert_eq!(error.detail("fault").and_then(|fault| fault.as_str()), Some("page_size"), "{framing}");
         // Four attempts, and what the sockets hold.
         assert!(sent < 4 * (80 << 20), "{framing}: {sent}");
     }
