@@ -161,3 +161,28 @@ fn pages_longer_than_declared_are_all() {
     let outcome = simulate(&model(TOTAL, script)).outcome;
     assert_eq!((outcome.received, outcome.is_whole()), (TOTAL, true));
 }
+
+/// Replies take no time here, so that nothing but the pause spaces the requests.
+#[test]
+fn pages_that_nothing_announced_are_requested_ten_times_a_second() {
+    let model = Model { total: None, ..model(0, pages_of::<1_000>) };
+    let mut coordinator = Coordinator::new(Rules::new(5));
+    let (mut now, mut sent) = (Duration::ZERO, Vec::new());
+    while sent.len() < 60 {
+        match coordinator.next(now) {
+            Action::Ask(ask) => {
+                sent.push(now);
+                coordinator.sent(ask.page);
+                coordinator.reply_received(ask.page);
+                let verdict = coordinator.page_arrived(ask.page, &facts(&model, ask.page, SIZE, "S"), now, 0.5);
+                assert_eq!(verdict, Verdict::Store);
+                coordinator.page_staged(ask.page, SIZE);
+            }
+            Action::WaitUntil(moment) => now = moment,
+            other => panic!("{other:?} after {} requests", sent.len()),
+        }
+    }
+    // Page 0, 20 pages without a pause, and one that begins it.
+    assert_eq!(sent.iter().filter(|moment| moment.is_zero()).count(), 22);
+    assert!(sent[21..].windows(2).all(|pair| pair[1] - pair[0] == crate::limits::UNANNOUNCED_PAUSE), "{sent:?}");
+}

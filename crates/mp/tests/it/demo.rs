@@ -29,8 +29,10 @@ fn it_can_be_read_by_programs() {
     assert_eq!(report.stderr, "");
     let report = report.json();
     assert_eq!(report["profiles"], 2_000);
-    // How fast the two were says something of the machine's other work as well.
-    assert!(report["speedup"].as_f64().is_some_and(|speedup| speedup > 0.0), "{report}");
+    // Which of the two was faster depends on what else the machine does; that the figure is theirs does not.
+    let number = |field: &str| report[field].as_f64().expect("a number");
+    let speedup = number("sequential_seconds") / number("parallel_seconds");
+    assert!(speedup > 0.0 && (number("speedup") - speedup).abs() < 0.01, "{report}");
     assert!(
         report["queries"].as_array().is_some_and(|queries| queries.iter().all(|query| query["rows"][0].is_object()))
     );
