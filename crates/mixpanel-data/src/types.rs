@@ -62,7 +62,8 @@ pub struct FetchCounts {
     /// Profiles fewer than announced that are taken for the drift of a live project: at most 0.1 % of them, and 1 at least,
     /// unless `allow_drift` says otherwise.
     pub drift: u64,
-    /// Profiles fewer than announced beyond that, though no page failed: the table is partial.
+    /// Profiles fewer than announced beyond that, though no page failed: the table is partial. Profiles that came again
+    /// because pages overlap count once.
     pub shortfall: u64,
     /// Records received that are not in the table because another one with the same id is: in this fetch or, when
     /// appending, in the table already.

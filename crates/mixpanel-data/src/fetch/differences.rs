@@ -34,8 +34,8 @@ pub(super) fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
         .with_detail("failed_page_indices", outcome.failed.keys().copied().collect::<Vec<_>>())
 }
 
-/// Says where the server's word and what it sent differ, when `repeated` of the profiles came once more. What
-/// could not be a row is in the result.
+/// Says where what the server announced and what it sent differ. `repeated` is how many of the profiles had come before.
+/// Records that could not be rows are in the result.
 pub(super) fn warn_of_differences(outcome: &Outcome, repeated: u64, callbacks: &mut Callbacks) {
     let complete = outcome.failed.is_empty() && outcome.ending.is_none();
     if let Some(text) = outcome.shortfall_text() {

@@ -84,7 +84,7 @@ impl Job {
         };
         if loaded.altered > 0 {
             callbacks.tell(&FetchEvent::Warning(format!(
-                "{} of the earlier load of this run {} been changed or removed in `{table}` since; that was left so",
+                "{} of the earlier load of this run {} been changed or removed in `{table}` since; they stay like that",
                 counted(loaded.altered, "row"),
                 if loaded.altered == 1 { "has" } else { "have" },
             )));

@@ -38,7 +38,7 @@ pub(crate) struct Outcome {
     pub(crate) drift: u64,
     /// Profiles fewer than announced, where all pages came and the difference is more than that.
     pub(crate) shortfall: u64,
-    /// Profiles among the received ones that came again because pages overlap, as far as that was looked for.
+    /// Profiles among the received ones that came again because pages overlap; 0 until a load has looked.
     pub(crate) repeated: u64,
     /// Why the session has no more to give, if that is known.
     pub(crate) session_over: Option<Over>,

@@ -131,9 +131,9 @@ pub(crate) type OnLockWait<'a> = dyn FnMut(&Error) -> ControlFlow<()> + 'a;
 ///
 /// # Errors
 /// Nothing went into the table: `DatabaseLocked` after the wait; `DatabaseUnusable`; `TableExists`, `InvalidInput`,
-/// `TableChanged` if the table has changed since [`preflight`](fn@super::preflight); `Incomplete` if pages or profiles are missing from a replacement;
-/// `DiskFull`; `OutOfMemory`, with what would be enough in the detail `memory_needed`; `Storage` if a page cannot be read; any
-/// of these or `Cancelled` if it was stopped; `Internal` if the pages are not what the run says, or what is in the table is
+/// `TableChanged` if the table has changed since [`preflight`](fn@super::preflight); `Incomplete` if pages or profiles
+/// are missing from a replacement; `DiskFull`; `OutOfMemory`, with what would be enough in the detail `memory_needed`;
+/// `Storage` if a page cannot be read; any of these or `Cancelled` if it was stopped; `Internal` if the pages are not what the run says, or what is in the table is
 /// not what was staged. If even the outcome of the commit cannot be found out, the detail `outcome` is `unknown`, and if
 /// the rows are in the file and may not be on the disk, `committed`; then loading again does the right thing.
 pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>) -> Result<LoadReport> {
@@ -297,8 +297,7 @@ fn check_not_emptied(connection: &Connection, request: &LoadRequest<'_>, table: 
     if request.allow_empty || request.run.received > request.run.rejected {
         return Ok(());
     }
-    let sql = format!("SELECT count(*) FROM {}", table.quoted());
-    let rows = number(connection, &sql).map_err(|error| statement(&format!("count table `{table}`"), &error))?;
+    let rows = count_rows(connection, table)?;
     if rows == 0 {
         return Ok(());
     }
@@ -380,6 +379,11 @@ fn run(connection: &Connection, sql: &str) -> Result<usize, duckdb::Error> {
     #[cfg(test)]
     let sql = &planted_tests::defect(sql);
     connection.execute(sql, [])
+}
+
+fn count_rows(connection: &Connection, table: &TableName) -> Result<u64> {
+    let sql = format!("SELECT count(*) FROM {}", table.quoted());
+    number(connection, &sql).map_err(|error| statement(&format!("count table `{table}`"), &error))
 }
 
 fn number(connection: &Connection, sql: &str) -> Result<u64, duckdb::Error> {

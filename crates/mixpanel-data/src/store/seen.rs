@@ -1,5 +1,5 @@
-//! What a fetch saw of its database before its first request, and whether the load finds the same: what others have
-//! changed in the meantime is not lost, nor made again, without a word.
+//! What a fetch saw of its database before its first request, compared with what its load finds. What others changed
+//! since is reported before anything of it is dropped, or made again.
 
 use std::fs;
 #[cfg(unix)]

@@ -109,7 +109,7 @@ impl Coordinator {
         if self.plan.as_ref().is_some_and(|plan| plan.is_unannounced(page)) {
             self.unannounced += 1;
             if self.unannounced == PAGES_BEYOND_MAX + 1 {
-                let text = "the server has more pages than it announced: they are requested ten times a second at most";
+                let text = "the server has more pages than it announced; at most ten of them are requested each second";
                 self.events.push_back(FetchEvent::Warning(text.to_owned()));
             }
             if self.unannounced > PAGES_BEYOND_MAX {

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use crate::limits::{ALLOWED_DRIFT_PERCENT, FLIGHT_BYTES_MAX, MAX_WAIT, SESSION_RESTARTS_MAX};
-
 use crate::drift::allowed_drift;
+use crate::limits::{ALLOWED_DRIFT_PERCENT, FLIGHT_BYTES_MAX, MAX_WAIT, SESSION_RESTARTS_MAX};
 
 /// What a fetch keeps to.
 #[derive(Debug, Clone, Copy)]

@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use duckdb::Connection;
 
-use super::{LoadRequest, Staged, number};
+use super::{LoadRequest, Staged, count_rows};
 use crate::counted::counted;
 use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind, Result};
 use crate::overlap::Overlap;
 use crate::row_sum::rows_of;
-use crate::store::failure::statement;
 use crate::store::table_name::TableName;
 use crate::store::target::LoadKind;
 
@@ -66,7 +65,7 @@ pub(super) fn check(
     let mut repeated = overlap(request.pages)?;
     if announced.accepts(received.saturating_sub(repeated), total) {
         let shrinks = match replaced {
-            Some(old) => staged.kept.rows < count(connection, old)?,
+            Some(old) => staged.kept.rows < count_rows(connection, old)?,
             None => false,
         };
         if !shrinks {
@@ -90,7 +89,7 @@ fn check_unannounced(
     staged: &Staged,
     old: &TableName,
 ) -> Result<u64> {
-    let (rows, came) = (count(connection, old)?, staged.kept.rows + request.run.rejected);
+    let (rows, came) = (count_rows(connection, old)?, staged.kept.rows + request.run.rejected);
     if announced.accepts(came, rows) || (staged.kept.rows == 0 && request.allow_empty) {
         return Ok(0);
     }
@@ -106,11 +105,6 @@ fn incomplete(table: &TableName, shortfall: u64, message: String) -> Error {
     Error::new(ErrorKind::Incomplete, message)
         .with_detail("table_name", table.as_str())
         .with_detail("shortfall", shortfall)
-}
-
-fn count(connection: &Connection, table: &TableName) -> Result<u64> {
-    let sql = format!("SELECT count(*) FROM {}", table.quoted());
-    number(connection, &sql).map_err(|error| statement(&format!("count table `{table}`"), &error))
 }
 
 /// Reads the ids of all pages. It is done only when some came more than once.

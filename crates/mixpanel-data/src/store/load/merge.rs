@@ -12,7 +12,7 @@
 use duckdb::Connection;
 
 use super::pages::{self, FIND_DUPLICATES, Loading};
-use super::{LoadRequest, Staged, announced, check, number, run, steps_of, sum_of_table};
+use super::{LoadRequest, Staged, announced, check, count_rows, number, run, steps_of, sum_of_table};
 use crate::error::Result;
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::profile_query::OnExisting;
@@ -29,7 +29,7 @@ use crate::store::tuning::Steps;
 /// Merges the staged pages into `table`.
 pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: TableName) -> Result<Loaded> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
-    let count = || number(connection, &format!("SELECT count(*) FROM {}", table.quoted())).map_err(fail);
+    let count = || count_rows(connection, &table);
     pages::create(connection, Loading::Temporary)?;
     let staged = pages::read(connection, request)?;
     let shortfall = announced::check(connection, request, &staged, None)?;
