@@ -1,5 +1,5 @@
-//! What to do about an error of the library: by its kind, and by what the command was to do, so that no hint speaks of what
-//! was not there.
+//! What to do about an error of the library: by its kind, and by what the command was to do, so that no hint names what
+//! was not given.
 
 use mixpanel_data::{Error, ErrorKind};
 use rustix::io::Errno;
@@ -10,9 +10,9 @@ use crate::text::{duration, printable};
 
 const REGION_AND_PROJECT: &str = "check the region (us, eu or in) and the project id";
 
-const IN_BETWEEN: &str = "Mixpanel's API answers otherwise, so a proxy, a firewall or the log-in page of a network has probably answered: ask whoever runs the network, or try it from another one";
+const IN_BETWEEN: &str = "Mixpanel's API answers otherwise, so a proxy, a firewall or the log-in page of a network has probably answered: ask the administrator of the network, or try it from another one";
 
-/// What a command was to do, as far as a hint depends on it.
+/// What a command was to do, where a hint depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Works with files of this machine alone.
@@ -21,7 +21,7 @@ pub(crate) enum Purpose {
     Test,
     /// Begins a fetch.
     Fetch(Asked),
-    /// Goes on with a fetch.
+    /// Resumes a fetch.
     Resume,
 }
 
@@ -141,7 +141,7 @@ fn rejection_hint(error: &Error, purpose: Purpose) -> &'static str {
             "ask for less at a time: fewer ids or properties, or a shorter filter"
         }
         Some(410 | 426) => "Mixpanel does not offer this any more: look for a newer version of mp",
-        Some(451) => "a law or a filter of the network is in the way: ask whoever runs the network",
+        Some(451) => "a law or a filter of the network is in the way: ask the administrator of the network",
         None | Some(400 | 422) => match purpose {
             Purpose::Fetch(Asked::Filters) => "correct the filter; `mp fetch profiles --help` shows the accepted forms",
             Purpose::Fetch(Asked::Options) => "try it without `--page-size` and `--since`",

@@ -94,7 +94,7 @@ pub(crate) enum Fault {
     Issuer,
     /// Which server answers.
     Certificate,
-    /// The network lets nobody through who has not logged in to it.
+    /// The network requires a login.
     NetworkLogin,
     /// Something between this machine and Mixpanel, which answered in its place.
     InBetween,

@@ -44,7 +44,7 @@ pub(super) fn is_meant(text: &str) -> bool {
         || (is_spent && !is_login && (has(&HOUR_WORDS) || has(&MOMENT_WORDS)))
 }
 
-/// Leaves out what stands in double quotes or backticks, which somebody else said, unless nothing else is there.
+/// Leaves out what stands in double quotes or backticks, which is quoted from elsewhere, unless nothing else is there.
 fn without_quotations(text: &str) -> String {
     let outside = |text: &str, quote: char| text.split(quote).step_by(2).collect::<Vec<_>>().join(" ");
     let rest = outside(&outside(text, '"'), '`');

@@ -6,7 +6,7 @@
 //! complete, so what is neither words nor a few numbers is left out of the rest. In doubt nothing is shown.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::credentials::Secret;
 use crate::limits::ERROR_JUDGED_CHARS;
@@ -29,6 +29,8 @@ const WITHHELD: &str = "(its text is not shown, because it may hold the credenti
 const DEPTH_MAX: u32 = 6;
 /// Bytes of decoded texts that are decoded again; a text of which there are more is not shown.
 const DECODED_BYTES_MAX: usize = 32 << 10;
+/// Texts whose quotations are remembered: to judge one takes milliseconds, and a server in trouble repeats itself.
+const REMEMBERED: usize = 8;
 
 /// Knows what is secret.
 #[derive(Clone)]
@@ -37,6 +39,8 @@ pub(super) struct Redactor {
     pairs: Vec<(String, Secret)>,
     /// What is looked for, made when the first text is to be shown.
     needles: Arc<OnceLock<Needles>>,
+    /// The newest texts, each with its quotation.
+    quoted: Arc<Mutex<VecDeque<(String, String)>>>,
 }
 
 impl Redactor {
@@ -45,16 +49,29 @@ impl Redactor {
     pub(super) fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let pairs = pairs.into_iter().filter(|(user, secret)| !user.is_empty() || !secret.is_empty());
         let pairs = pairs.map(|(user, secret)| (user.to_owned(), Secret::new(secret))).collect();
-        Self { pairs, needles: Arc::default() }
+        Self { pairs, needles: Arc::default(), quoted: Arc::default() }
     }
 
     /// Makes a text of a server fit for a message: without what is secret or may be, on one line, and short.
     pub(super) fn quote(&self, said: &str) -> String {
         let line = one_line(said, ERROR_JUDGED_CHARS);
-        if self.gives_away(line.as_bytes()) || self.gives_away(doubt::odd_words(&line).as_bytes()) {
+        let known = || self.quoted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, quotation)) = known().iter().find(|(text, _)| *text == line) {
+            return quotation.clone();
+        }
+        let quotation = self.judged(&line);
+        let mut known = known();
+        known.truncate(REMEMBERED - 1);
+        known.push_front((line, quotation.clone()));
+        quotation
+    }
+
+    /// The quotation of a text on one line.
+    fn judged(&self, line: &str) -> String {
+        if self.gives_away(line.as_bytes()) || self.gives_away(doubt::odd_words(line).as_bytes()) {
             return WITHHELD.to_owned();
         }
-        excerpt(&doubt::masked(&line))
+        excerpt(&doubt::masked(line))
     }
 
     /// Says whether a secret comes out when the text is decoded.

@@ -70,7 +70,7 @@ fn difference(was: &ProfileQuery, is: &ProfileQuery) -> Option<(String, String, 
     Some((name.trim_end_matches('_').to_owned(), show(&was[name]), show(&is[name])))
 }
 
-/// Checks that the table that a run brings up to date is as far as it was: the run has only what was seen since then.
+/// Checks that the table still has the profiles that an update builds on: the run has only those seen since then.
 ///
 /// # Errors
 /// `TableChanged`; as opening a database for reading.

@@ -313,7 +313,8 @@ macro_rules! control_methods {
 
             /// Uses at most about this many bytes of memory, for the whole process;
             /// [`MEMORY_RANGE`](crate::limits::MEMORY_RANGE), default [`MEMORY_DEFAULT`](crate::limits::MEMORY_DEFAULT).
-            /// Less makes the load slower, and fetches large pages fewer at a time.
+            /// Less makes the load slower, and fetches large pages fewer at a time. Loads of profiles of tens of kilobytes
+            /// each, or more, may take two to three times as much.
             #[must_use]
             pub fn memory(mut self, bytes: u64) -> Self {
                 self.control.memory = bytes;

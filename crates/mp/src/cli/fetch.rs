@@ -222,6 +222,8 @@ pub(crate) struct WorkerArgs {
     pub(crate) workers: Option<u32>,
 
     /// Use about so much memory in all, from 200MB; less is slower [default: 400MB]
+    ///
+    /// Loads of profiles of tens of kilobytes each, or more, may take two to three times as much.
     #[arg(long, value_name = "SIZE", value_parser = parse_memory, help_heading = "How")]
     pub(crate) memory: Option<u64>,
 }

@@ -293,7 +293,7 @@ fn a_total_that_a_later_page_corrects_counts() {
         assert_eq!(count(&home, "users"), "2500");
         let _ = home.shell(&run.resume_command()).exits(1).says(&["was left as it was"]);
         assert!(simulator.stats().requests < 2 * 25 + 20, "{}", simulator.stats().requests);
-        // A project that grows by one meanwhile is no contradiction.
+        // A project that grows by one during the fetch is no contradiction.
         let config = SimulatorConfig { total: TotalMode::DriftPerPage(1), ..project() };
         let simulator = Simulator::start(config.with_profiles(150));
         let (_, run) = fetch(&simulator, home, &[&["--replace"], mode].concat());

@@ -133,7 +133,7 @@ fn what_others_did_to_the_rows_of_a_partial_run_is_told_when_it_is_completed() {
         let _ = run.exits(1);
         duckdb::Connection::open(home.database()).unwrap().execute_batch(sql).unwrap();
         let home = home.with_server(&healthy);
-        // Without the check that every record is in the table: here somebody else took some out.
+        // Without the check that every record is in the table: here another program removed some.
         let output = home.command(&["fetch", "resume", "users"]).output().unwrap();
         let run = Run::new(output).exits(0).says(&[warning]);
         assert!(!run.stderr.contains("more than once"), "{}", run.stderr);

@@ -90,7 +90,7 @@ pub(super) fn digit_of(word: &str) -> Option<&'static str> {
     Some(DIGITS[digit])
 }
 
-/// Inflates what begins as gzip or zlib has it, as far as it can be inflated.
+/// Inflates gzip or zlib data, up to the first error.
 fn inflated(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     // What is cut off or damaged gives its beginning.

@@ -23,6 +23,7 @@ const DIGITS_MAX: usize = 20;
 const SIGN: usize = 2;
 /// What a time, a UUID or an address weighs.
 const SHAPE: usize = 5;
+
 /// A part of a text, and what speaks against it.
 struct Piece {
     range: Range<usize>,

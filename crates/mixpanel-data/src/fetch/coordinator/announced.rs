@@ -46,6 +46,8 @@ pub(super) struct NothingNew {
     /// Replies without anything new since the last one with something.
     in_a_row: u32,
     pages: BTreeSet<u32>,
+    /// Those of the pages whose last reply was empty.
+    empty: BTreeSet<u32>,
 }
 
 impl NothingNew {
@@ -75,13 +77,24 @@ impl NothingNew {
 
     /// A page is taken as it is, without records.
     pub(super) fn came_empty(&mut self, page: u32) {
+        self.empty.insert(page);
+    }
+
+    /// Notes a page that brought nothing new.
+    fn add(&mut self, page: u32, received: u64) {
         self.pages.insert(page);
+        if received == 0 {
+            self.empty.insert(page);
+        } else {
+            self.empty.remove(&page);
+        }
     }
 
     /// A page brought new records.
     pub(super) fn something_came(&mut self, page: u32) {
         self.in_a_row = 0;
         self.pages.remove(&page);
+        self.empty.remove(&page);
     }
 }
 
@@ -199,7 +212,7 @@ impl Coordinator {
             self.reading -= 1;
             self.nothing_is_there(page);
         } else {
-            self.nothing_new.pages.insert(page);
+            self.nothing_new.add(page, facts.received);
             self.request_failed(page, Failure::new(FailureKind::BadReply, reason), now, fraction);
         }
         if self.nothing_new.is_the_end() {
@@ -245,16 +258,17 @@ impl Coordinator {
         self.plan.as_ref().and_then(Plan::probe) == Some(beyond)
     }
 
-    /// Planned pages at the end that bring nothing new are not there. What is missing is profiles then, not pages.
+    /// Planned pages at the end that come empty are not there. What is missing is profiles then, not pages. A page that
+    /// repeats another one is there, and failed.
     pub(super) fn settle_the_end(&mut self) {
         let pages = self.plan.as_ref().filter(|plan| plan.total().is_some()).map_or(0, Plan::pages);
         for page in (1..pages).rev() {
-            let brought_nothing = self.nothing_new.pages.contains(&page)
+            let came_empty = self.nothing_new.empty.contains(&page)
                 && self.failed.get(&page).is_some_and(|failure| failure.kind == FailureKind::BadReply);
             match self.pages.state(page) {
                 PageState::Absent => {}
-                PageState::Staged if self.nothing_new.pages.contains(&page) => {}
-                PageState::Failed if brought_nothing => {
+                PageState::Staged if self.nothing_new.empty.contains(&page) => {}
+                PageState::Failed if came_empty => {
                     self.failed.remove(&page);
                     self.pages.set(page, PageState::Absent);
                 }
