@@ -23,8 +23,8 @@ Tasks:
                         --write puts the results into docs/performance.md; --built takes the programs from FOLDER
   prove [--quick] [--seeds N] [PARTS]
                         the long proof: simulated faults, kills, quota, disks, terminals, instructions; about 20 minutes
-                        once built. PARTS choose some of them; --bite plants defects and sees that the simulation finds
-                        them; `prove instructions --update` writes down what a page costs now
+                        once built. PARTS choose some of them; --bite shows which planted defect the simulation finds with
+                        which seed; `prove instructions --update` writes down what a page costs now
   engine                prints the folder of the DuckDB engine, after fetching it if need be
   help                  prints this
 

@@ -48,6 +48,7 @@ mod fetch;
 mod kill_point;
 pub mod limits;
 mod memory;
+mod mutant;
 mod overlap;
 mod parse;
 mod profile_query;

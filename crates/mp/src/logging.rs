@@ -14,7 +14,7 @@ use crate::output::Output;
 use crate::text::indented;
 
 /// Where the library tells callers what it tells the log, too. Its warnings are shown as such already.
-const ALSO_AN_EVENT: &str = "mixpanel_data::fetch::run";
+const ALSO_AN_EVENT: &str = "mixpanel_data::event";
 
 /// Begins to log.
 pub(crate) fn install(output: &Output) {

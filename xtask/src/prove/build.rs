@@ -33,16 +33,6 @@ pub(super) fn build(cargo: &Cargo<'_>, root: &Path) -> Result<Built, Failure> {
     }
 }
 
-/// Builds the library's tests alone, of the workspace in `root`.
-pub(super) fn library_tests(mut command: Command, root: &Path) -> Result<PathBuf, Failure> {
-    command.current_dir(root);
-    let found = artifacts(command)?.into_iter().find_map(|artifact| match artifact {
-        Artifact::LibraryTests { name, path } if name == "mixpanel_data" => Some(path),
-        _ => None,
-    });
-    found.ok_or_else(|| Failure::new("cargo did not say where it put the library's tests"))
-}
-
 /// Something that can be run.
 #[derive(Debug, PartialEq, Eq)]
 enum Artifact {

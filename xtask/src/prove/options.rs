@@ -67,8 +67,7 @@ impl Part {
         }
     }
 
-    /// Whether it is run when no part is named. `bite` builds the library once for each defect, and `instructions` has no
-    /// short form.
+    /// Whether it is run when no part is named. The tests run `bite` anyway, and `instructions` has no short form.
     fn is_usual(self, length: Length) -> bool {
         match self {
             Self::Bite => false,

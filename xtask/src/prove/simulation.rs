@@ -16,7 +16,7 @@ const SEEDS: (u64, u64) = (20_000, 300);
 const DUCKDB_SEEDS: (u64, u64) = (1_500, 20);
 
 /// The tests that read the seeds from the environment.
-pub(super) const TESTS: [&str; 2] =
+const TESTS: [&str; 2] =
     ["fetch::simulation::seeds_tests::seeds_hold", "fetch::simulation::seeds_tests::seeds_hold_with_duckdb"];
 
 /// Seeds that failed once, and are tried for ever.
@@ -29,7 +29,7 @@ pub(super) fn prove(world: &World<'_>) -> Report {
     let mut report = Report::default();
     for test in TESTS {
         let command = simulation(world, &world.library_tests, test, 0..seeds, 0..duckdb_seeds);
-        match run(command, Words::Shown) {
+        match run(command) {
             Ok(simulated) => {
                 if !simulated.passed {
                     report.add(test, Err(told(world, test, &simulated)));
@@ -43,13 +43,7 @@ pub(super) fn prove(world: &World<'_>) -> Report {
 }
 
 /// A test of the library's simulation with these seeds.
-pub(super) fn simulation(
-    world: &World<'_>,
-    tests: &Path,
-    test: &str,
-    seeds: Range<u64>,
-    duckdb_seeds: Range<u64>,
-) -> Command {
+fn simulation(world: &World<'_>, tests: &Path, test: &str, seeds: Range<u64>, duckdb_seeds: Range<u64>) -> Command {
     let mut command = world.cargo.linked(tests);
     command.args(["--exact", test, "--nocapture"]).current_dir(world.places.root.join("crates/mixpanel-data"));
     command.env("MP_SIM_SEEDS", format!("{seeds:?}")).env("MP_SIM_DUCKDB_SEEDS", format!("{duckdb_seeds:?}"));
@@ -61,20 +55,11 @@ pub(super) struct Simulated {
     pub(super) passed: bool,
     /// Its own words about how much it did.
     counts: Option<String>,
-    pub(super) failing: Vec<u64>,
-}
-
-/// What becomes of what a simulation says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Words {
-    /// It goes to stderr as it comes.
-    Shown,
-    /// It is only read.
-    Kept,
+    failing: Vec<u64>,
 }
 
 /// Runs a simulation.
-pub(super) fn run(mut command: Command, show: Words) -> Result<Simulated, String> {
+pub(super) fn run(mut command: Command) -> Result<Simulated, String> {
     // The test runner's own words go to stdout, those of a panic to stderr; both may name a seed.
     let mut child = command
         .stdin(Stdio::null())
@@ -83,8 +68,8 @@ pub(super) fn run(mut command: Command, show: Words) -> Result<Simulated, String
         .spawn()
         .map_err(|error| format!("the library's tests cannot be run: {error}"))?;
     let (out, err) = (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
-    let reader = std::thread::spawn(move || lines(err, show));
-    let mut words = lines(out, show);
+    let reader = std::thread::spawn(move || lines(err));
+    let mut words = lines(out);
     words.extend(reader.join().unwrap_or_default());
     let status = child.wait().map_err(|error| format!("the library's tests cannot be waited for: {error}"))?;
     let mut failing: Vec<u64> = words.iter().filter_map(|line| failing_seed(line)).collect();
@@ -97,14 +82,9 @@ pub(super) fn run(mut command: Command, show: Words) -> Result<Simulated, String
     Ok(Simulated { passed: status.success(), counts, failing })
 }
 
-fn lines(output: impl std::io::Read, show: Words) -> Vec<String> {
+fn lines(output: impl std::io::Read) -> Vec<String> {
     let lines = BufReader::new(output).lines().map_while(Result::ok);
-    let say = |line: &String| {
-        if show == Words::Shown {
-            eprintln!("{line}");
-        }
-    };
-    lines.inspect(say).collect()
+    lines.inspect(|line| eprintln!("{line}")).collect()
 }
 
 fn failing_seed(line: &str) -> Option<u64> {

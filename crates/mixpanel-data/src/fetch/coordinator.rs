@@ -7,6 +7,7 @@ mod announced;
 mod books;
 mod faults;
 mod patience;
+mod protocol;
 mod resume;
 mod rules;
 mod short_pages;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use crate::api::{Failure, FailureKind};
 use crate::counted::counted;
 use crate::limits::PAGES_READY_MAX;
+use crate::mutant::{Mutant, is_planted};
 
 use super::gate::Gate;
 use super::outcome::{Ending, Over};
@@ -27,54 +29,9 @@ use announced::{NothingNew, SignOfLife};
 use patience::Patience;
 use short_pages::ShortPages;
 
+pub(crate) use protocol::{Ask, PageFacts, Step, Verdict};
 pub(crate) use resume::Earlier;
 pub(crate) use rules::{Extent, Rules};
-
-/// What to do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Send this request, if the quota has room for it; say so with [`Coordinator::sent`], and report what came of it.
-    Ask(Ask),
-    /// Nothing before this moment, unless something happens.
-    WaitUntil(Duration),
-    /// Nothing until something happens.
-    WaitForEvent,
-    /// The fetch is over; see [`Coordinator::finish`].
-    Finish,
-}
-
-/// A request to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ask {
-    /// Which session of the run it belongs to. What comes of a request of an earlier one is dropped unseen.
-    pub(crate) generation: u32,
-    pub(crate) page: u32,
-    pub(crate) session: Option<String>,
-}
-
-/// What to do with a page that came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Hand it to the writer, and report when it is staged.
-    Store,
-    /// Drop it: it is not the page that was asked for, it is to be asked for again, or it only shows that nothing follows.
-    Drop,
-}
-
-/// What a page says, less its rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PageFacts {
-    pub(crate) page: Option<u64>,
-    pub(crate) page_size: Option<u64>,
-    pub(crate) session_id: Option<String>,
-    pub(crate) total: Option<u64>,
-    /// Records, rejects included.
-    pub(crate) received: u64,
-    /// A number that depends on the ids of the records alone; see [`fingerprint`](crate::parse::fingerprint).
-    pub(crate) fingerprint: u64,
-    /// Size of the decoded reply.
-    pub(crate) bytes: usize,
-}
 
 /// The state of a fetch.
 #[derive(Debug)]
@@ -192,22 +149,22 @@ impl Coordinator {
         self.generation
     }
 
-    /// Says what to do at `now`. Ask again after every action that is not a wait.
-    pub(crate) fn next(&mut self, now: Duration) -> Action {
+    /// Says what to do at `now`. Ask again after every step that is not a wait.
+    pub(crate) fn next(&mut self, now: Duration) -> Step {
         self.lose_patience(now);
         self.decided_at = now;
-        let action = self.decide_next(now);
-        patience::at_most(action, self.patience_ends(now))
+        let step = self.decide_next(now);
+        patience::at_most(step, self.patience_ends(now))
     }
 
-    fn decide_next(&mut self, now: Duration) -> Action {
+    fn decide_next(&mut self, now: Duration) -> Step {
         let under_way = self.in_flight + self.reading + self.writing;
         match &self.ending {
-            Some(Ending::WriterFailed) => return Action::Finish,
+            Some(Ending::WriterFailed) => return Step::Finish,
             Some(_) if under_way == 0 || self.stop_deadline.is_some_and(|deadline| now >= deadline) => {
-                return Action::Finish;
+                return Step::Finish;
             }
-            Some(_) => return self.stop_deadline.map_or(Action::WaitForEvent, Action::WaitUntil),
+            Some(_) => return self.stop_deadline.map_or(Step::WaitForEvent, Step::WaitUntil),
             None => {}
         }
         if self.gate.open_if_due(now) {
@@ -215,10 +172,10 @@ impl Coordinator {
             self.events.push_back(FetchEvent::Resumed);
         }
         if let Some(until) = self.gate.closed_until() {
-            return Action::WaitUntil(until);
+            return Step::WaitUntil(until);
         }
         if let Some((until, _)) = self.busy.filter(|(until, _)| now < *until) {
-            return Action::WaitUntil(until);
+            return Step::WaitUntil(until);
         }
         let by_memory = u32::try_from(self.rules.flight_bytes / self.largest_page).unwrap_or(u32::MAX).max(1);
         let allowed = if self.gate.is_on_trial() { 1 } else { self.allowed };
@@ -228,12 +185,12 @@ impl Coordinator {
             || under_way >= by_memory
             || self.reading + self.writing >= PAGES_READY_MAX
         {
-            return Action::WaitForEvent;
+            return Step::WaitForEvent;
         }
         match self.pick(now) {
             Some(page) => match self.paced_until(page, now) {
-                Some(until) => Action::WaitUntil(until),
-                None => Action::Ask(self.request_for(page)),
+                Some(until) => Step::WaitUntil(until),
+                None => Step::Send(self.request_for(page)),
             },
             None if under_way == 0 && self.looks_beyond() => self.next(now),
             None => self.wait_or_finish(under_way),
@@ -263,11 +220,11 @@ impl Coordinator {
         Ask { generation: self.generation, page, session }
     }
 
-    fn wait_or_finish(&self, under_way: u32) -> Action {
+    fn wait_or_finish(&self, under_way: u32) -> Step {
         match self.pages.next_due() {
-            Some(moment) => Action::WaitUntil(moment),
-            None if under_way > 0 => Action::WaitForEvent,
-            None => Action::Finish,
+            Some(moment) => Step::WaitUntil(moment),
+            None if under_way > 0 => Step::WaitForEvent,
+            None => Step::Finish,
         }
     }
 
@@ -350,7 +307,8 @@ impl Coordinator {
             return Err(Failure::new(FailureKind::BadReply, message));
         }
         let Some(plan) = &self.plan else { return Ok(()) };
-        if facts.session_id.is_some() && facts.session_id != self.session_id {
+        let is_other = facts.session_id.is_some() && facts.session_id != self.session_id;
+        if is_other && !is_planted(Mutant::SessionNotChecked) {
             let message = format!("the reply to page {page} belongs to another session than page 0");
             return Err(Failure::new(FailureKind::SessionLost, message));
         }
@@ -371,7 +329,9 @@ impl Coordinator {
         };
         self.pages.set(page, PageState::Staged);
         self.received += received;
-        self.rejected += received - rows;
+        if !is_planted(Mutant::RejectNotCounted) {
+            self.rejected += received - rows;
+        }
         self.rows += rows;
         self.report(page, Ok(rows));
     }

@@ -170,7 +170,7 @@ fn pages_that_nothing_announced_are_requested_ten_times_a_second() {
     let (mut now, mut sent) = (Duration::ZERO, Vec::new());
     while sent.len() < 60 {
         match coordinator.next(now) {
-            Action::Ask(ask) => {
+            Step::Send(ask) => {
                 sent.push(now);
                 coordinator.sent(ask.page);
                 coordinator.reply_received(ask.page);
@@ -178,7 +178,7 @@ fn pages_that_nothing_announced_are_requested_ten_times_a_second() {
                 assert_eq!(verdict, Verdict::Store);
                 coordinator.page_staged(ask.page, SIZE);
             }
-            Action::WaitUntil(moment) => now = moment,
+            Step::WaitUntil(moment) => now = moment,
             other => panic!("{other:?} after {} requests", sent.len()),
         }
     }

@@ -98,10 +98,10 @@ pub(super) fn simulate(model: &Model) -> Seen {
     let mut seen =
         Seen { outcome: coordinator.finish(now), requests: Vec::new(), most_at_once: 0, end: now, events: Vec::new() };
     for _ in 0..100_000 {
-        let action = coordinator.next(now);
+        let step = coordinator.next(now);
         seen.events.extend(std::iter::from_fn(|| coordinator.next_event()));
-        let until = match action {
-            Action::Ask(Ask { generation, page, session }) => {
+        let until = match step {
+            Step::Send(Ask { generation, page, session }) => {
                 assert!(session.is_some() || page == 0, "pages after the first name the session");
                 coordinator.sent(page);
                 let attempt = *attempts.entry(page).and_modify(|attempt| *attempt += 1).or_insert(1);
@@ -110,9 +110,9 @@ pub(super) fn simulate(model: &Model) -> Seen {
                 seen.most_at_once = seen.most_at_once.max(under_way.len());
                 continue;
             }
-            Action::WaitUntil(moment) => moment,
-            Action::WaitForEvent => Duration::MAX,
-            Action::Finish => {
+            Step::WaitUntil(moment) => moment,
+            Step::WaitForEvent => Duration::MAX,
+            Step::Finish => {
                 seen.outcome = coordinator.finish(now);
                 seen.events.extend(std::iter::from_fn(|| coordinator.next_event()));
                 seen.end = now;
@@ -338,16 +338,16 @@ fn rate_limits_and_faults_are_counted_apart() {
 fn a_stop_has_its_deadline_whatever_else_ended_the_run() {
     let mut coordinator = Coordinator::new(Rules::new(5));
     let model = model(195, pages_of::<195>);
-    assert!(matches!(coordinator.next(Duration::ZERO), Action::Ask(Ask { page: 0, .. })));
+    assert!(matches!(coordinator.next(Duration::ZERO), Step::Send(Ask { page: 0, .. })));
     coordinator.sent(0);
     answer(&mut coordinator, &model, 0, 1, SECOND);
-    while let Action::Ask(ask) = coordinator.next(SECOND) {
+    while let Step::Send(ask) = coordinator.next(SECOND) {
         coordinator.sent(ask.page);
     }
     coordinator.request_failed(1, Failure::new(FailureKind::Unauthorized { status: 401 }, "no"), SECOND, 1.0);
-    assert_eq!(coordinator.next(SECOND), Action::WaitForEvent, "pages in flight may land");
+    assert_eq!(coordinator.next(SECOND), Step::WaitForEvent, "pages in flight may land");
     coordinator.stop(3 * SECOND);
-    assert_eq!(coordinator.next(SECOND), Action::WaitUntil(3 * SECOND));
-    assert_eq!(coordinator.next(3 * SECOND), Action::Finish);
+    assert_eq!(coordinator.next(SECOND), Step::WaitUntil(3 * SECOND));
+    assert_eq!(coordinator.next(3 * SECOND), Step::Finish);
     assert!(matches!(coordinator.finish(3 * SECOND).ending, Some(Ending::Fatal(_))));
 }

@@ -141,7 +141,7 @@ fn a_resumed_run_asks_for_what_is_missing_only() {
     let mut coordinator = Coordinator::resume(Rules::new(5), &earlier);
     let model = model(95, pages_of::<95>);
     let mut asked = Vec::new();
-    while let Action::Ask(Ask { generation, page, session }) = coordinator.next(SECOND) {
+    while let Step::Send(Ask { generation, page, session }) = coordinator.next(SECOND) {
         assert_eq!((generation, session.as_deref()), (3, Some("S")));
         coordinator.sent(page);
         asked.push(page);

@@ -5,9 +5,9 @@ use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind};
 use crate::store::TableName;
 
+use super::callbacks::Callbacks;
 use super::outcome::Outcome;
 use super::progress::FetchEvent;
-use super::request::Callbacks;
 
 /// Missing pages that an error names one by one.
 const PAGES_NAMED_MAX: usize = 30;

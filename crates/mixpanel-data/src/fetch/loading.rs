@@ -12,6 +12,7 @@ use crate::counted::counted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
+use crate::mutant::{Mutant, is_planted};
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::stage::{Loaded, Manifest, Progress, Stage};
 use crate::store::{
@@ -19,11 +20,12 @@ use crate::store::{
 };
 use crate::types::FetchCounts;
 
+use super::callbacks::Callbacks;
 use super::differences::{incomplete, warn_of_differences, warn_of_duplicates};
 use super::outcome::Outcome;
 use super::pipeline::blocking;
 use super::progress::FetchEvent;
-use super::request::{Callbacks, Control};
+use super::request::Control;
 
 /// How often a load that is to stop is told so: a statement that has not begun does not notice.
 const STOP_INTERVAL: Duration = Duration::from_millis(20);
@@ -173,6 +175,10 @@ impl Job {
             Err(error) if error.kind() == ErrorKind::TableChanged && stage.manifest().updates => {
                 return Err(error.with_detail("since", stage.manifest().query.since.clone()));
             }
+            Err(error) if is_planted(Mutant::StageRemovedTooEarly) => {
+                stage.remove()?;
+                return Err(error);
+            }
             Err(error) => return Err(refused(error, &mut stage, &mut outcome, &table)),
             Ok(report) => report,
         };
@@ -240,7 +246,7 @@ pub(super) fn look_for_commit(stage: &mut Stage, is_loaded: impl FnOnce(&str) ->
     let manifest = stage.manifest();
     if let Some(loading) = &manifest.loading
         && manifest.loading != manifest.loaded
-        && is_loaded(&manifest.load_id(loading.generation, &loading.pages))?
+        && is_loaded(&manifest.load_id(loading.generation, &loading.pages))? != is_planted(Mutant::CommitNotLookedFor)
     {
         stage.update(Manifest::note_commit)?;
     }

@@ -1,11 +1,14 @@
 //! Moves pages from the API to the stage and then into the table: the only place that knows both sides.
 //!
-//! Read `plan` (which pages there are), then `coordinator` (what happens next, decided without I/O), then `run` (which
-//! does it), then `pipeline` (the whole way from the arguments to the report).
+//! Read `plan` (which pages there are), then `coordinator` (what happens next) and `core` (with the quota, the writer and the
+//! caller), which decide without I/O, then `driver` (which does it), then `pipeline` (the whole way from the arguments to
+//! the report).
 
+mod callbacks;
 mod coordinator;
+mod core;
 mod differences;
-mod dispatch;
+mod driver;
 mod fetcher_service;
 mod gate;
 mod identity;
@@ -19,7 +22,6 @@ mod planning;
 mod prepare;
 mod progress;
 mod request;
-mod run;
 mod runs;
 #[cfg(test)]
 mod simulation;

@@ -14,15 +14,15 @@ use crate::stage::{self, Manifest, Over, Progress, Stage};
 use crate::store::{self, Checked, LoadKind, Seen, TableName};
 
 use super::coordinator::Earlier;
+use super::driver::{Finished, Run};
 use super::identity::{check_base, check_same_run, since_last_load};
 use super::loading::{Job, TableReport, look_for_commit, look_for_maker};
 use super::outcome::{Ending, Outcome};
 use super::prepare::{Prepared, prepare};
 use super::progress::FetchEvent;
 use super::request::{Control, ProfileFetch, ResumeFetch, Since};
-use super::run::{Finished, Run};
 use super::runs::{check_alone, none_of_table};
-use super::writer::Destination;
+use super::writer::into_stage;
 
 /// Fetches profiles into a table of `database`.
 pub(super) async fn fetch_into_table(
@@ -266,11 +266,11 @@ impl Work<'_> {
         }
 
         let finished = if prepared.request.is_empty {
-            Finished { outcome: Outcome::nothing_asked(), destination: Destination::Stage(stage), writer_error: None }
+            Finished { outcome: Outcome::nothing_asked(), target: stage, writer_error: None }
         } else if is_complete(stage.manifest(), &earlier, control.allow_drift) || missing == MissingPages::Accept {
             let is_whole = is_complete(stage.manifest(), &earlier, control.allow_drift);
             let outcome = if is_whole { Outcome::whole(&earlier) } else { Outcome::of_staged(&earlier) };
-            Finished { outcome, destination: Destination::Stage(stage), writer_error: None }
+            Finished { outcome, target: stage, writer_error: None }
         } else {
             let run = Run {
                 client: client.clone(),
@@ -281,7 +281,7 @@ impl Work<'_> {
                 cancel: control.cancel.clone(),
                 stop_grace: control.stop_grace,
             };
-            run.drive(Destination::Stage(stage), &mut callbacks).await.map_err(keep_run)?
+            run.drive(stage, into_stage, &mut callbacks).await.map_err(keep_run)?
         };
         let (stage, outcome) = blocking(move || settle(finished)).await?;
         callbacks.tell(&FetchEvent::Loading { rows: outcome.received - outcome.rejected });
@@ -310,11 +310,8 @@ pub(super) fn is_complete(manifest: &Manifest, earlier: &Earlier, allow_drift: f
 
 /// Writes down how far the run came, and sorts out the endings after which nothing is loaded. A stage without pages is of
 /// no use to anyone.
-pub(super) fn settle(finished: Finished) -> Result<(Stage, Outcome)> {
-    let Finished { outcome, destination, writer_error } = finished;
-    let Destination::Stage(mut stage) = destination else {
-        return Err(Error::internal("the writer returned another destination than it was given"));
-    };
+pub(super) fn settle(finished: Finished<Stage>) -> Result<(Stage, Outcome)> {
+    let Finished { outcome, target: mut stage, writer_error } = finished;
     let error = writer_error.or_else(|| ending_error(&outcome)).or_else(|| nothing_came(&outcome));
     if let Some(error) = error {
         // The reason why there is nothing matters more than a folder that stays.

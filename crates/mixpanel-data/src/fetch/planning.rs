@@ -13,14 +13,14 @@ use crate::store::{LoadKind, TableName};
 use crate::types::FetchPlan;
 
 use super::coordinator::{Extent, Rules};
+use super::driver::{Finished, Run};
 use super::identity::since_last_load;
 use super::pipeline::{blocking, describe, ending_error, note, preflight};
 use super::plan::Plan;
 use super::prepare::prepare;
 use super::progress::FetchEvent;
 use super::request::{ProfileFetch, Since};
-use super::run::{Finished, Run};
-use super::writer::Destination;
+use super::writer::into_stage;
 
 /// A table and a stage take about this many times the bytes of the staged pages: the stage itself, and the table twice
 /// while one replaces another.
@@ -63,11 +63,8 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
         stop_grace: fetch.control.stop_grace,
     };
     let watch = Stopwatch::start();
-    let Finished { outcome, destination, writer_error } = run.drive(Destination::Stage(stage), &mut callbacks).await?;
+    let Finished { outcome, target: mut stage, writer_error } = run.drive(stage, into_stage, &mut callbacks).await?;
     let page_seconds = watch.elapsed().saturating_sub(outcome.waited).as_secs_f64();
-    let Destination::Stage(mut stage) = destination else {
-        return Err(Error::internal("the writer returned another destination than it was given"));
-    };
     if let Some(error) = writer_error.or_else(|| ending_error(&outcome)) {
         let _ = stage.remove();
         return Err(error);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::callbacks::Callbacks;
 use super::coordinator::Rules;
 use super::progress::FetchEvent;
 use crate::error::{Error, Result};
@@ -12,9 +13,6 @@ use crate::limits::MEMORY_RANGE;
 use crate::memory::flight_bytes;
 use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
 use crate::types::ProfileProgress;
-
-/// Called from one task, one after the other.
-pub(super) type Callback<T> = Box<dyn FnMut(&T) + Send>;
 
 /// A fetch of profiles into a table, step by step made up and then given to `Workspace::fetch_profiles`.
 ///
@@ -78,13 +76,6 @@ impl Default for Control {
             callbacks: Callbacks::default(),
         }
     }
-}
-
-/// The callbacks of a fetch; called from one task, one after the other.
-#[derive(Default)]
-pub(crate) struct Callbacks {
-    pub(crate) page: Option<Callback<ProfileProgress>>,
-    pub(crate) event: Option<Callback<FetchEvent>>,
 }
 
 impl Control {

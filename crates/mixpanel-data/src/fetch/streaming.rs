@@ -12,15 +12,15 @@ use crate::types::ProfileStreamResult;
 
 use super::coordinator::Rules;
 use super::differences::warn_of_differences;
+use super::driver::{Finished, Run};
 use super::loading::counts;
 use super::outcome::Outcome;
 use super::pipeline::{blocking, describe, ending_error};
 use super::prepare::prepare;
 use super::progress::FetchEvent;
 use super::request::{ProfileFetch, Since};
-use super::run::{Finished, Run};
 use super::stream::{RecordSink, StreamOutput, Streamed};
-use super::writer::Destination;
+use super::writer::into_stream;
 
 /// Fetches profiles and hands them to `sink` in page order.
 pub(crate) async fn stream_profiles(
@@ -61,11 +61,7 @@ pub(crate) async fn stream_profiles(
             cancel: fetch.control.cancel.clone(),
             stop_grace: fetch.control.stop_grace,
         };
-        let Finished { outcome, destination, writer_error } =
-            run.drive(Destination::Stream(output), &mut callbacks).await?;
-        let Destination::Stream(output) = destination else {
-            return Err(Error::internal("the writer returned another destination than it was given"));
-        };
+        let Finished { outcome, target: output, writer_error } = run.drive(output, into_stream, &mut callbacks).await?;
         let ending = writer_error.or_else(|| ending_error(&outcome));
         (outcome, output, ending)
     };

@@ -14,16 +14,9 @@ use super::stream::StreamOutput;
 /// More than the coordinator ever has under way, so that handing over never waits.
 const INBOX_PAGES: usize = (WORKERS_MAX + PAGES_READY_MAX) as usize + 1;
 
-/// Where pages go.
-pub(super) enum Destination {
-    /// Into the stage, and from there into a table.
-    Stage(Stage),
-    /// To the caller, one record at a time.
-    Stream(StreamOutput),
-}
-
 /// What the writer is told.
-pub(super) enum Message {
+#[derive(Debug)]
+pub(crate) enum Message {
     /// Page 0 is here; this is what it said.
     Session(SessionFacts),
     /// A page to keep.
@@ -35,7 +28,8 @@ pub(super) enum Message {
 }
 
 /// What the writer answers.
-pub(super) enum Report {
+#[derive(Debug)]
+pub(crate) enum Report {
     /// The page cannot be lost any more.
     Staged { generation: u32, page: u32, rows: u64 },
     /// The receiver of the stream wants no more.
@@ -44,26 +38,29 @@ pub(super) enum Report {
     Failed(Error),
 }
 
-/// The writer's thread. Dropping `inbox` ends it once it has kept what it was handed.
-pub(super) struct Writer {
+/// Does what a message says, and reports it if there is something to report.
+pub(super) type Write<T> = fn(&mut T, Message) -> Result<Option<Report>>;
+
+/// The writer's thread, which owns what it writes to. Dropping `inbox` ends it once it has kept what it was handed.
+pub(super) struct Writer<T> {
     pub(super) inbox: mpsc::Sender<Message>,
     pub(super) reports: mpsc::Receiver<Report>,
-    thread: JoinHandle<Destination>,
+    thread: JoinHandle<T>,
 }
 
-impl Writer {
-    pub(super) fn spawn(destination: Destination) -> Result<Self> {
+impl<T: Send + 'static> Writer<T> {
+    pub(super) fn spawn(target: T, write: Write<T>) -> Result<Self> {
         let (inbox, messages) = mpsc::channel(2 * INBOX_PAGES);
         let (report_sender, reports) = mpsc::channel(2 * INBOX_PAGES);
         let thread = std::thread::Builder::new()
             .name("mp-writer".to_owned())
-            .spawn(move || write_all(destination, messages, &report_sender))
+            .spawn(move || write_all(target, write, messages, &report_sender))
             .map_err(|error| Error::new(ErrorKind::Storage, "cannot start the writer's thread").with_source(error))?;
         Ok(Self { inbox, reports, thread })
     }
 
     /// Ends the thread and returns what it owned.
-    pub(super) async fn close(self) -> Result<Destination> {
+    pub(super) async fn close(self) -> Result<T> {
         let Self { inbox, mut reports, thread } = self;
         drop(inbox);
         while reports.recv().await.is_some() {}
@@ -72,13 +69,14 @@ impl Writer {
     }
 }
 
-fn write_all(
-    mut destination: Destination,
+fn write_all<T>(
+    mut target: T,
+    write: Write<T>,
     mut messages: mpsc::Receiver<Message>,
     reports: &mpsc::Sender<Report>,
-) -> Destination {
+) -> T {
     while let Some(message) = messages.blocking_recv() {
-        let report = match handle(&mut destination, message) {
+        let report = match write(&mut target, message) {
             Ok(Some(report)) => report,
             Ok(None) => continue,
             Err(error) => Report::Failed(error),
@@ -88,29 +86,34 @@ fn write_all(
             break;
         }
     }
-    destination
+    target
 }
 
-fn handle(destination: &mut Destination, message: Message) -> Result<Option<Report>> {
-    match (destination, message) {
-        (Destination::Stage(stage), Message::Session(facts)) => stage.record_session(facts).map(|()| None),
-        (Destination::Stage(stage), Message::Restart(generation)) => stage.begin_generation(generation).map(|()| None),
-        (Destination::Stage(stage), Message::Page(task)) => {
+/// Writes to the stage.
+pub(super) fn into_stage(stage: &mut Stage, message: Message) -> Result<Option<Report>> {
+    match message {
+        Message::Session(facts) => stage.record_session(facts)?,
+        Message::Restart(generation) => stage.begin_generation(generation)?,
+        Message::Page(task) => {
             stage.write_page(&task)?;
             let generation = stage.manifest().generation;
-            Ok(Some(Report::Staged { generation, page: task.page_index, rows: task.rows.len() as u64 }))
+            return Ok(Some(Report::Staged { generation, page: task.page_index, rows: task.rows.len() as u64 }));
         }
-        (Destination::Stream(stream), Message::Page(task)) => {
+        Message::Missing(_) => {}
+    }
+    Ok(None)
+}
+
+/// Hands records to the caller.
+pub(super) fn into_stream(stream: &mut StreamOutput, message: Message) -> Result<Option<Report>> {
+    match message {
+        Message::Page(task) => {
             let (page, rows) = (task.page_index, task.rows.len() as u64);
             let flow = stream.accept(&task)?;
             // A stream has one session: what was handed over cannot be taken back.
             Ok(Some(if flow.is_break() { Report::Ended } else { Report::Staged { generation: 0, page, rows } }))
         }
-        (Destination::Stream(stream), Message::Missing(page)) => {
-            let flow = stream.skip(page)?;
-            Ok(flow.is_break().then_some(Report::Ended))
-        }
-        (Destination::Stage(_), Message::Missing(_))
-        | (Destination::Stream(_), Message::Session(_) | Message::Restart(_)) => Ok(None),
+        Message::Missing(page) => Ok(stream.skip(page)?.is_break().then_some(Report::Ended)),
+        Message::Session(_) | Message::Restart(_) => Ok(None),
     }
 }

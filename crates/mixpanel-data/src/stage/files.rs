@@ -10,6 +10,7 @@ use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::RUN_LOCK_ATTEMPTS;
+use crate::mutant::{Mutant, is_planted};
 
 /// Puts a file in place whole or not at all: another name first, then its bytes on disk, then the rename, then the
 /// folder's entry on disk.
@@ -26,6 +27,9 @@ pub(super) fn replace_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<()
     file.sync_all().map_err(|error| Error::io("write to disk", &path, error))?;
     drop(file);
     kill_point("file-synced");
+    if is_planted(Mutant::PageNotRenamed) && name.starts_with("page-") {
+        return Ok(());
+    }
     fs::rename(&temporary, &path).map_err(|error| Error::io("put in place", &path, error))?;
     kill_point("file-renamed");
     sync_folder(folder)

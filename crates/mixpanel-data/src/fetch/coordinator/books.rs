@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::api::Failure;
 use crate::limits::PAGES_LISTED_MAX;
+use crate::mutant::{Mutant, is_planted};
 use crate::types::ProfileProgress;
 
 use super::super::outcome::{Ending, Outcome};
@@ -52,7 +53,7 @@ impl Coordinator {
     pub(crate) fn finish(&mut self, now: Duration) -> Outcome {
         if let Some(Ending::Halted(failure)) = self.ending.clone() {
             // A page after the last one that was not looked for may be there, whatever the server said.
-            self.plan.iter_mut().for_each(Plan::keep_probe);
+            self.plan.iter_mut().filter(|_| !is_planted(Mutant::HaltTakenForWhole)).for_each(Plan::keep_probe);
             let unfinished = self.pages.unfinished(self.plan.as_ref().map_or(1, Plan::pages));
             // A server that announced more than that lies, and its pages are not listed one by one.
             for (index, page) in unfinished.iter().take(PAGES_LISTED_MAX).enumerate() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::api::{Failure, FailureKind};
 
 use super::super::outcome::Ending;
-use super::{Action, Coordinator};
+use super::{Coordinator, Step};
 
 /// After a planned wait, such as for the quota, a request gets a quarter of the limit even if the wait took all of it, but no
 /// more than this.
@@ -79,10 +79,10 @@ impl Coordinator {
 }
 
 /// Cuts a wait short where patience ends.
-pub(super) fn at_most(action: Action, ends: Option<Duration>) -> Action {
-    match (action, ends) {
-        (Action::WaitForEvent, Some(ends)) => Action::WaitUntil(ends),
-        (Action::WaitUntil(moment), Some(ends)) => Action::WaitUntil(moment.min(ends)),
-        (action, _) => action,
+pub(super) fn at_most(step: Step, ends: Option<Duration>) -> Step {
+    match (step, ends) {
+        (Step::WaitForEvent, Some(ends)) => Step::WaitUntil(ends),
+        (Step::WaitUntil(moment), Some(ends)) => Step::WaitUntil(moment.min(ends)),
+        (step, _) => step,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::mutant::{Mutant, is_planted};
 use crate::stage::{Over, SessionFacts, StagedPage};
 
 use super::super::pages::PageState;
@@ -94,7 +95,9 @@ impl Coordinator {
         plan.absorb(&coordinator.earlier);
         for staged in &earlier.staged {
             let received = staged.rows + staged.rejected;
-            coordinator.pages.set(staged.page, PageState::Staged);
+            if staged.page > 0 || !is_planted(Mutant::StagedPageRequested) {
+                coordinator.pages.set(staged.page, PageState::Staged);
+            }
             coordinator.received += received;
             coordinator.rejected += staged.rejected;
             coordinator.rows += staged.rows;

@@ -8,6 +8,7 @@ use mixpanel_simulator::{Quota, SessionPages};
 use crate::api::{Failure, FailureKind, RateLimitKind};
 
 use super::super::coordinator::Ask;
+use super::super::progress::FetchEvent;
 use super::scenario::Scenario;
 
 /// Watches the requests.
@@ -54,6 +55,21 @@ impl Watch {
             self.staged.iter().any(|(generation, page)| *generation == ask.generation && !damaged.contains(page));
         assert!(!(begins && has_pages), "a session is begun beside the pages of another one");
         assert!(ask.generation >= on_disk, "a request of an earlier session");
+    }
+
+    /// No request of a session that is lost is in flight beside one of a later session.
+    pub(super) fn in_flight(&self, ask: &Ask, mut generations: impl Iterator<Item = u32>) {
+        assert!(generations.all(|other| other == ask.generation), "a request of a lost session is still in flight");
+    }
+
+    /// The caller is told. A page that is told to be here must be on disk.
+    pub(super) fn told(&self, event: &FetchEvent, generation: u32) {
+        if let FetchEvent::Page(progress) = event
+            && progress.success
+        {
+            let is_staged = self.staged.contains(&(generation, progress.page_index));
+            assert!(is_staged, "page {} is told to be here and is not on disk", progress.page_index);
+        }
     }
 
     /// The server answered at once with this status.

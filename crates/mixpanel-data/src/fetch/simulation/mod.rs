@@ -8,6 +8,7 @@
 
 mod check;
 mod model;
+mod mutants_test;
 mod oracle;
 mod scenario;
 mod seeds_tests;

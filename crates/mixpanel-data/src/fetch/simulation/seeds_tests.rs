@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind};
+use crate::mutant::{self, Mutant};
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::stage::{Manifest, Stage, list};
 use crate::store::{self, Found, LoadKind, LoadStop, Seen, TableName};
 
+use super::super::driver::Finished;
 use super::super::loading::{Job, look_for_commit};
 use super::super::pipeline::settle;
 use super::super::request::Control;
-use super::super::run::Finished;
-use super::super::writer::Destination;
 use super::model::{self, Model};
 use super::oracle::{Oracle, Row, Rows};
 use super::scenario::{Draw, LoadFault, scenario};
@@ -27,14 +27,14 @@ const LAST_PROCESSES: usize = 5;
 
 /// What does the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Engine {
+pub(super) enum Engine {
     Model,
     DuckDb,
 }
 
 /// What a seed came to, for the summary.
 #[derive(Debug, Default)]
-struct Tally {
+pub(super) struct Tally {
     processes: AtomicU64,
     steps: AtomicU64,
     faults: AtomicU64,
@@ -96,7 +96,7 @@ fn run_seed(seed: u64, engine: Engine, tally: &Tally) {
             Ended::Crashed => assert_eq!(table.read(&world), before, "a killed process changed the table"),
             Ended::Finished(end_of) => {
                 let (stage, outcome) = *end_of;
-                let finished = Finished { outcome, destination: Destination::Stage(stage), writer_error: None };
+                let finished = Finished { outcome, target: stage, writer_error: None };
                 let is_complete = end(&world, &oracle, &mut table, before, finished);
                 tally.complete.fetch_add(u64::from(is_complete), Ordering::Relaxed);
             }
@@ -128,7 +128,7 @@ fn make_old_table(world: &World, table: &mut Table) {
 }
 
 /// The end of a process that was not killed: settles, loads, and compares. Says whether the table is whole.
-fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, finished: Finished) -> bool {
+fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, finished: Finished<Stage>) -> bool {
     let (stage, outcome) = match settle(finished) {
         Ok(settled) => settled,
         Err(error) => {
@@ -242,17 +242,19 @@ fn check_error(world: &World, error: &Error) {
     assert_eq!(error.run_id().is_some(), remains, "{error:?}");
 }
 
-/// Runs seeds on all cores; returns those that failed, with what was wrong.
-fn run_seeds(seeds: Vec<u64>, engine: Engine) -> (Tally, Vec<(u64, String)>) {
+/// Runs seeds on all cores; returns those that failed, with what was wrong. With a planted defect the first failure is enough.
+pub(super) fn run_seeds(seeds: Vec<u64>, engine: Engine, mutant: Option<Mutant>) -> (Tally, Vec<(u64, String)>) {
     let (tally, next, failed) = (Tally::default(), AtomicU64::new(0), Mutex::new(Vec::new()));
     std::panic::set_hook(Box::new(|_| {}));
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
+                mutant::plant(mutant);
                 loop {
                     let index = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap();
-                    let Some(seed) = seeds.get(index) else { return };
+                    let is_found = mutant.is_some() && !failed.lock().unwrap().is_empty();
+                    let Some(seed) = seeds.get(index).filter(|_| !is_found) else { return };
                     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run_seed(*seed, engine, &tally))) {
                         let text = panic.downcast_ref::<String>().cloned();
                         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -278,7 +280,7 @@ fn seeds(variable: &str, default: Range<u64>) -> Vec<u64> {
 fn hold(variable: &str, default: Range<u64>, engine: Engine) {
     let seeds = seeds(variable, default);
     let count = seeds.len();
-    let (tally, failed) = run_seeds(seeds, engine);
+    let (tally, failed) = run_seeds(seeds, engine, None);
     let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
     println!(
         "simulation: {count} seeds, {} processes, {} steps, {} faults, {} whole tables",

@@ -1,4 +1,6 @@
 //! A world in which a run happens: processes that begin, go on and end, one server, one disk, and no time but the virtual.
+//!
+//! It carries out the actions of the core as the driver does, and like it decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -12,16 +14,15 @@ use tempfile::TempDir;
 use crate::api::{ApiClient, ApiOptions, Failure, FailureKind, Governor, PageReply, PageRequest};
 use crate::credentials::{Credentials, Region, Secret};
 use crate::limits::{ALLOWED_DRIFT_PERCENT, FIRST_BYTE_TIMEOUT, IDLE_TIMEOUT};
-use crate::parse::{RecordForm, fingerprint};
+use crate::parse::RecordForm;
 use crate::profile_query::ProfileQuery;
 use crate::stage::{Stage, damage_a_page, leave_rejects, leave_temporary};
-use crate::types::ProfileWriteTask;
 
-use super::super::coordinator::{Action, Ask, Coordinator, PageFacts, Rules, Verdict};
-use super::super::dispatch::{Dispatcher, Moment};
+use super::super::coordinator::{Ask, Coordinator, Rules};
+use super::super::core::{Action, Core, Moment};
 use super::super::outcome::Outcome;
 use super::super::pipeline::{earlier, is_complete};
-use super::super::writer::Message;
+use super::super::writer::{Message, Report, into_stage};
 use super::check::Watch;
 use super::oracle::request;
 use super::scenario::{Draw, Interruption, Scenario, Torn};
@@ -41,6 +42,16 @@ enum Event {
     Written,
     /// The user stops the run.
     Stop,
+}
+
+impl Event {
+    /// The session of the request that it is about.
+    fn generation(&self) -> Option<u32> {
+        match self {
+            Self::Reply(ask, _) | Self::Read(ask, _) => Some(ask.generation),
+            _ => None,
+        }
+    }
 }
 
 /// How a process ended.
@@ -69,15 +80,14 @@ pub(super) struct World {
 
 /// A process, as far as it is alive.
 struct Process {
-    dispatcher: Dispatcher,
+    core: Core,
     stage: Stage,
     began: Duration,
     events: BTreeMap<(Duration, u64), Event>,
     sequence: u64,
     inbox: VecDeque<Message>,
-    generation: u32,
-    staged_generation: u32,
-    session_recorded: bool,
+    /// Requests of earlier sessions than this one were aborted.
+    abandoned: u32,
 }
 
 impl World {
@@ -124,15 +134,13 @@ impl World {
         let rules = Rules { max_wait: self.scenario.max_wait, ..Rules::new(self.scenario.workers) };
         let coordinator = Coordinator::resume(rules, &earlier);
         let mut process = Process {
-            generation: coordinator.generation(),
-            staged_generation: earlier.generation,
-            session_recorded: coordinator.session().is_some(),
-            dispatcher: Dispatcher::new(coordinator, governor),
+            core: Core::new(coordinator, earlier.generation, governor),
             stage,
             began: self.now,
             events: BTreeMap::new(),
             sequence: 0,
             inbox: VecDeque::new(),
+            abandoned: 0,
         };
         if let Some(Interruption::Stop { after }) = interruption {
             process.later(self.now + after, Event::Stop);
@@ -153,76 +161,87 @@ impl World {
 
     /// `None` if the process was killed.
     fn live(&mut self, process: &mut Process, interruption: Option<Interruption>) -> Option<Outcome> {
-        for step in 0..STEPS_MAX {
+        let mut steps = 0;
+        loop {
+            let action = process.core.next(self.moment(process));
+            let until = match action {
+                Action::Write(message) => {
+                    self.hand(process, message);
+                    continue;
+                }
+                Action::Tell(event) => {
+                    self.watch.told(&event, process.stage.manifest().generation);
+                    continue;
+                }
+                Action::Abandon(generation) => {
+                    self.abandon(process, generation);
+                    continue;
+                }
+                Action::Parse(ask, body) => {
+                    let page = client().read_page(&body, RecordForm::Row);
+                    let takes = Duration::from_millis(self.draw.below(20));
+                    process.later(self.now + takes, Event::Read(ask, Box::new(page)));
+                    continue;
+                }
+                Action::Finish(end) => {
+                    // The writer finishes what it was handed.
+                    while !process.inbox.is_empty() {
+                        let _ = self.write(process);
+                    }
+                    return Some(end.outcome);
+                }
+                Action::Send(ask) => Err(ask),
+                Action::WaitUntil(moment) => Ok(Some(process.began + moment)),
+                Action::WaitForEvent => Ok(None),
+            };
             if let Some(Interruption::Crash { step: last, torn }) = interruption
-                && step == last
+                && steps == last
             {
                 self.tear(process, torn);
                 return None;
             }
+            steps += 1;
+            assert!(steps < STEPS_MAX, "it never ends");
             self.steps += 1;
-            let action = process.dispatcher.next(self.moment(process));
-            self.hear(process);
-            let until = match action {
-                Action::Ask(ask) => {
-                    self.send(process, ask);
-                    continue;
-                }
-                Action::WaitUntil(moment) => Some(process.began + moment),
-                Action::WaitForEvent => None,
-                Action::Finish => return Some(self.finish(process)),
-            };
-            let next = process.events.first_key_value().map(|((moment, _), _)| *moment);
-            let moment = match (next, until) {
-                (Some(next), Some(until)) => next.min(until),
-                (Some(one), None) | (None, Some(one)) => one,
-                (None, None) => panic!("it waits for what never comes"),
-            };
-            self.now = self.now.max(moment);
-            if next.is_some_and(|next| next <= self.now)
-                && let Some((_, event)) = process.events.pop_first()
-            {
-                self.happen(process, event);
+            match until {
+                Err(ask) => self.send(process, ask),
+                Ok(until) => self.wait(process, until),
             }
         }
-        panic!("it never ends");
+    }
+
+    /// Requests of earlier sessions are aborted, which the server does not hear of. Some have their reply already.
+    fn abandon(&mut self, process: &mut Process, generation: u32) {
+        process.abandoned = generation;
+        process.events.retain(|_, event| {
+            event.generation().is_none_or(|of_event| of_event == generation) || self.draw.below(4) == 0
+        });
+    }
+
+    /// Lets time pass until something happens, or until that moment.
+    fn wait(&mut self, process: &mut Process, until: Option<Duration>) {
+        let next = process.events.first_key_value().map(|((moment, _), _)| *moment);
+        let moment = match (next, until) {
+            (Some(next), Some(until)) => next.min(until),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => panic!("it waits for what never comes"),
+        };
+        self.now = self.now.max(moment);
+        if next.is_some_and(|next| next <= self.now)
+            && let Some((_, event)) = process.events.pop_first()
+        {
+            self.happen(process, event);
+        }
     }
 
     fn moment(&self, process: &Process) -> Moment {
         Moment { run: self.now - process.began, wall: self.wall() }
     }
 
-    fn finish(&mut self, process: &mut Process) -> Outcome {
-        let outcome = process.dispatcher.coordinator.finish(self.now - process.began);
-        while process.dispatcher.coordinator.next_event().is_some() {}
-        // The writer finishes what it was handed.
-        while !process.inbox.is_empty() {
-            self.write(process, false);
-        }
-        outcome
-    }
-
-    /// What the driver does after every decision.
-    fn hear(&mut self, process: &mut Process) {
-        let generation = process.dispatcher.coordinator.generation();
-        if generation != process.generation {
-            process.generation = generation;
-            process.session_recorded = false;
-            process.staged_generation = generation;
-            self.hand(process, Message::Restart(generation));
-            // The driver lets go of what belongs to the lost session.
-            let is_stale = |event: &Event| match event {
-                Event::Reply(ask, _) | Event::Read(ask, _) => ask.generation != generation,
-                _ => false,
-            };
-            process.events.retain(|_, event| !is_stale(event));
-        }
-        while process.dispatcher.coordinator.next_event().is_some() {}
-    }
-
     fn send(&mut self, process: &mut Process, ask: Ask) {
         self.trace(|| format!("ask {ask:?}"));
         self.watch.asked(&ask, process.stage.manifest().generation, &self.damaged);
+        self.watch.in_flight(&ask, process.in_flight());
         if self.scenario.outages.iter().any(|(begin, end)| (*begin..*end).contains(&self.now)) {
             let failure = Failure::new(FailureKind::Unreachable, "cannot connect");
             process.later(self.now + Duration::from_millis(5), Event::Reply(ask, Err(failure)));
@@ -245,57 +264,31 @@ impl World {
         let at = self.moment(process);
         match event {
             Event::Leave(ticket) => self.simulator.finish(ticket),
-            Event::Stop => process.dispatcher.coordinator.stop(at.run + Duration::from_secs(10)),
-            Event::Written => self.write(process, true),
-            Event::Reply(ask, Ok(body)) => {
-                if process.dispatcher.reply_received(&ask, at) {
-                    let page = client().read_page(&body, RecordForm::Row);
-                    let takes = Duration::from_millis(self.draw.below(20));
-                    process.later(self.now + takes, Event::Read(ask, Box::new(page)));
+            Event::Stop => process.core.stop(at.run + Duration::from_secs(10)),
+            Event::Written => {
+                let report = self.write(process);
+                if report.is_some() {
+                    process.core.writer_reported(report);
                 }
             }
+            Event::Reply(ask, Ok(body)) => process.core.reply_received(ask, body, at),
             Event::Reply(ask, Err(failure)) => {
                 self.trace(|| format!("page {} failed: {:?} {}", ask.page, failure.kind, failure.message));
                 self.watch.failed(&ask, &failure, self.now);
                 let fraction = self.draw.fraction();
-                process.dispatcher.request_failed(&ask, failure, at, fraction);
+                process.core.request_failed(&ask, failure, at, fraction);
             }
-            Event::Read(ask, page) => match *page {
-                Ok(page) => self.arrive(process, &ask, page),
-                Err(failure) => {
-                    let fraction = self.draw.fraction();
-                    process.dispatcher.request_failed(&ask, failure, at, fraction);
+            Event::Read(ask, page) => {
+                let fraction = self.draw.fraction();
+                match *page {
+                    Ok(page) => {
+                        self.trace(|| format!("page {} came: {} records", ask.page, page.body.rows.received()));
+                        process.core.page_arrived(&ask, page, Some(self.wall()), at, fraction);
+                    }
+                    Err(failure) => process.core.request_failed(&ask, failure, at, fraction),
                 }
-            },
-        }
-    }
-
-    fn arrive(&mut self, process: &mut Process, ask: &Ask, reply: PageReply) {
-        let facts = PageFacts {
-            page: reply.body.page,
-            page_size: reply.body.page_size,
-            session_id: reply.body.session_id,
-            total: reply.body.total,
-            received: reply.body.rows.received() as u64,
-            fingerprint: fingerprint(&reply.body.rows),
-            bytes: reply.bytes,
-        };
-        self.trace(|| format!("page {} came: {facts:?}", ask.page));
-        let (at, fraction) = (self.moment(process), self.draw.fraction());
-        if process.dispatcher.page_arrived(ask, &facts, at, fraction) == Verdict::Drop {
-            return;
-        }
-        if !process.session_recorded
-            && let Some(facts) = process.dispatcher.coordinator.session()
-        {
-            process.session_recorded = true;
-            if std::mem::replace(&mut process.staged_generation, process.generation) != process.generation {
-                self.hand(process, Message::Restart(process.generation));
             }
-            self.hand(process, Message::Session(facts));
         }
-        let task = ProfileWriteTask { page_index: ask.page, rows: reply.body.rows };
-        self.hand(process, Message::Page(Box::new(task)));
     }
 
     fn hand(&mut self, process: &mut Process, message: Message) {
@@ -307,23 +300,18 @@ impl World {
     }
 
     /// The writer takes the next thing from its inbox, as its thread does.
-    fn write(&mut self, process: &mut Process, is_heard: bool) {
-        let Some(message) = process.inbox.pop_front() else { return };
-        match message {
-            Message::Session(facts) => process.stage.record_session(facts).unwrap(),
-            Message::Restart(generation) => process.stage.begin_generation(generation).unwrap(),
-            Message::Missing(_) => {}
-            Message::Page(task) => {
-                self.trace(|| format!("page {} is staged", task.page_index));
-                process.stage.write_page(&task).unwrap();
-                let generation = process.stage.manifest().generation;
-                self.watch.staged(generation, task.page_index);
-                self.damaged.remove(&task.page_index);
-                if is_heard && generation == process.dispatcher.coordinator.generation() {
-                    process.dispatcher.coordinator.page_staged(task.page_index, task.rows.len() as u64);
-                }
-            }
+    fn write(&mut self, process: &mut Process) -> Option<Report> {
+        let message = process.inbox.pop_front()?;
+        if let Message::Page(task) = &message {
+            self.trace(|| format!("page {} is staged", task.page_index));
+            assert!(process.stage.manifest().session.is_some(), "a page is staged before its session is recorded");
         }
+        let report = into_stage(&mut process.stage, message).unwrap();
+        if let Some(Report::Staged { generation, page, .. }) = &report {
+            self.watch.staged(*generation, *page);
+            self.damaged.remove(page);
+        }
+        report
     }
 
     /// The process is killed while it writes.
@@ -343,6 +331,12 @@ impl World {
 }
 
 impl Process {
+    /// Sessions of the requests that are sent or being parsed, less those that were aborted.
+    fn in_flight(&self) -> impl Iterator<Item = u32> {
+        let generations = self.events.values().filter_map(Event::generation);
+        generations.filter(|generation| *generation >= self.abandoned)
+    }
+
     fn later(&mut self, moment: Duration, event: Event) {
         self.sequence += 1;
         self.events.insert((moment, self.sequence), event);

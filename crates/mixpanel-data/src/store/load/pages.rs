@@ -8,6 +8,7 @@ use super::{LoadRequest, Staged, number, run};
 use crate::counted::counted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
+use crate::mutant::{Mutant, is_planted};
 use crate::row_sum::RowSum;
 use crate::store::digest::sum_of;
 use crate::store::failure::{is_malformed_json, statement};
@@ -62,7 +63,10 @@ pub(super) fn read(connection: &Connection, request: &LoadRequest<'_>) -> Result
     if distinct == received.rows {
         return Ok(Staged { staged: received.rows, kept: received, steps });
     }
-    let find = FIND_DUPLICATES.replace("{table}", "_loading");
+    let mut find = FIND_DUPLICATES.replace("{table}", "_loading");
+    if is_planted(Mutant::DuplicateKeptByArrival) {
+        find = find.replace("last_seen DESC NULLS LAST, rowid", "rowid DESC");
+    }
     let removed = remove(connection, "_loading", &find, steps).map_err(fail)?;
     let left = count("distinct_id")?;
     if left == distinct && received.rows.checked_sub(removed.rows) == Some(distinct) {
@@ -86,11 +90,16 @@ pub(super) fn remove(connection: &Connection, table: &str, find: &str, steps: St
 fn insert(connection: &Connection, request: &LoadRequest<'_>) -> Result<()> {
     for pages in request.pages.chunks(LOAD_PAGES_PER_STATEMENT) {
         // To JSON is a check, not a change: the text stays byte for byte.
-        let sql = format!(
+        let mut sql = format!(
             "INSERT INTO _loading (distinct_id, properties, last_seen)
              SELECT distinct_id, properties::JSON, last_seen FROM {}",
             read_parquet(pages, Extra::Nothing)?
         );
+        if is_planted(Mutant::LoadLeavesRowsOut) {
+            sql.push_str(" WHERE hash(distinct_id) % 50 <> 7");
+        } else if is_planted(Mutant::LoadShiftsTimes) {
+            sql = sql.replace("last_seen FROM", "last_seen + INTERVAL 1 HOUR FROM");
+        }
         run(connection, &sql).map_err(|error| match is_malformed_json(&error) {
             true => malformed_page(connection, pages),
             false => blame(connection, pages, statement("read the staged pages", &error)),

@@ -1,0 +1,45 @@
+//! Tells the caller what happens.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::types::ProfileProgress;
+
+use super::progress::FetchEvent;
+
+/// Called from one task, one after the other.
+pub(super) type Callback<T> = Box<dyn FnMut(&T) + Send>;
+
+/// The callbacks of a fetch; called from one task, one after the other.
+#[derive(Default)]
+pub(crate) struct Callbacks {
+    pub(crate) page: Option<Callback<ProfileProgress>>,
+    pub(crate) event: Option<Callback<FetchEvent>>,
+}
+
+impl Callbacks {
+    /// Calls back. A callback that panics is not called again, and the fetch goes on.
+    pub(super) fn tell(&mut self, event: &FetchEvent) {
+        match event {
+            // A listener is told below. `mp` shows events and filters this target out of its log.
+            FetchEvent::Warning(text) if self.event.is_none() => {
+                tracing::warn!(target: "mixpanel_data::event", "{text}");
+            }
+            FetchEvent::Retry { page_index, attempt, reason, .. } => {
+                tracing::debug!(page_index, attempt, "{reason}; trying again");
+            }
+            _ => {}
+        }
+        if let FetchEvent::Page(progress) = event {
+            call(&mut self.page, progress);
+        }
+        call(&mut self.event, event);
+    }
+}
+
+fn call<T>(callback: &mut Option<Callback<T>>, value: &T) {
+    let Some(function) = callback else { return };
+    if catch_unwind(AssertUnwindSafe(|| function(value))).is_err() {
+        tracing::warn!("a progress callback panicked and is not called again");
+        *callback = None;
+    }
+}

@@ -1,0 +1,187 @@
+//! Drives the core: carries out its actions with tokio, the client and the writer's thread, and reports what happened.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{ApiClient, Failure, FailureKind, PageReply, PageRequest};
+use crate::clock::{Stopwatch, random_fraction, wall_clock};
+use crate::error::{Error, Result};
+use crate::limits::SLEEP_MAX;
+use crate::parse::RecordForm;
+
+use super::callbacks::Callbacks;
+use super::coordinator::{Ask, Coordinator, Earlier, Rules};
+use super::core::{Action, Core, End, Moment};
+use super::outcome::Outcome;
+use super::progress::FetchEvent;
+use super::writer::{Message, Write, Writer};
+
+/// What a run needs to know.
+pub(super) struct Run {
+    pub(super) client: ApiClient,
+    pub(super) request: PageRequest,
+    pub(super) rules: Rules,
+    /// What an earlier process left, when this one goes on with it.
+    pub(super) earlier: Option<Earlier>,
+    pub(super) form: RecordForm,
+    pub(super) cancel: CancellationToken,
+    pub(super) stop_grace: Duration,
+}
+
+/// How a run ended, and what its pages were written to.
+pub(super) struct Finished<T> {
+    pub(super) outcome: Outcome,
+    pub(super) target: T,
+    pub(super) writer_error: Option<Error>,
+}
+
+/// What a task brings: first the reply, then what it says.
+enum Work {
+    Reply(Result<Vec<u8>, Failure>),
+    Page(Box<Result<PageReply, Failure>>),
+}
+
+/// Carries out what the core says.
+struct Driver<'a, T> {
+    run: Run,
+    core: Core,
+    writer: Writer<T>,
+    tasks: JoinSet<Work>,
+    /// The request that each task is about.
+    asks: HashMap<tokio::task::Id, (Ask, AbortHandle)>,
+    watch: Stopwatch,
+    callbacks: &'a mut Callbacks,
+    stopped: bool,
+}
+
+impl Run {
+    /// Fetches all pages into `target`, with `write` for what the writer is told. Partial success is an outcome, not an error.
+    pub(super) async fn drive<T: Send + 'static>(
+        self,
+        target: T,
+        write: Write<T>,
+        callbacks: &mut Callbacks,
+    ) -> Result<Finished<T>> {
+        let writer = Writer::spawn(target, write)?;
+        let staged_generation = self.earlier.as_ref().map_or(0, |earlier| earlier.generation);
+        let coordinator = match &self.earlier {
+            Some(earlier) => Coordinator::resume(self.rules, earlier),
+            None => Coordinator::new(self.rules),
+        };
+        let mut driver = Driver {
+            core: Core::new(coordinator, staged_generation, self.client.governor().clone()),
+            run: self,
+            writer,
+            tasks: JoinSet::new(),
+            asks: HashMap::new(),
+            watch: Stopwatch::start(),
+            callbacks,
+            stopped: false,
+        };
+        let End { outcome, writer_error, unkept } = driver.work().await;
+        driver.tasks.abort_all();
+        for warning in unkept.warnings() {
+            // It has names that the server sent.
+            let warning = driver.run.client.quote(&warning);
+            driver.callbacks.tell(&FetchEvent::Warning(warning));
+        }
+        let target = driver.writer.close().await?;
+        Ok(Finished { outcome, target, writer_error })
+    }
+}
+
+impl<T: Send + 'static> Driver<'_, T> {
+    fn now(&self) -> Moment {
+        Moment { run: self.watch.elapsed(), wall: wall_clock() }
+    }
+
+    async fn work(&mut self) -> End {
+        loop {
+            match self.core.next(self.now()) {
+                Action::Send(ask) => self.send(ask),
+                Action::Parse(ask, body) => self.parse(ask, body),
+                Action::Write(message) => self.write(message).await,
+                Action::Abandon(generation) => self.abandon(generation),
+                Action::Tell(event) => self.callbacks.tell(&event),
+                Action::WaitUntil(moment) => self.wait(Some(moment)).await,
+                Action::WaitForEvent => self.wait(None).await,
+                Action::Finish(end) => return *end,
+            }
+        }
+    }
+
+    fn send(&mut self, ask: Ask) {
+        let client = self.run.client.clone();
+        let request = self.run.request.clone();
+        let (page, session) = (ask.page, ask.session.clone());
+        let task =
+            self.tasks.spawn(async move { Work::Reply(client.request_body(&request, page, session.as_deref()).await) });
+        self.asks.insert(task.id(), (ask, task));
+    }
+
+    /// Parses a reply where that holds nothing up, so that the next request goes out at the same time.
+    fn parse(&mut self, ask: Ask, body: Vec<u8>) {
+        let (client, form) = (self.run.client.clone(), self.run.form);
+        let task = self.tasks.spawn(async move { Work::Page(Box::new(client.read_in_background(body, form).await)) });
+        self.asks.insert(task.id(), (ask, task));
+    }
+
+    /// The inbox has room for all that can be in flight. A closed one means that the writer has failed; it says why in
+    /// its last report.
+    async fn write(&mut self, message: Message) {
+        if self.writer.inbox.send(message).await.is_err() {
+            tracing::debug!("the writer takes no more pages");
+        }
+    }
+
+    fn abandon(&mut self, generation: u32) {
+        for (_, task) in self.asks.values().filter(|(ask, _)| ask.generation != generation) {
+            task.abort();
+        }
+    }
+
+    /// Waits for whatever comes first, and reports it.
+    async fn wait(&mut self, until: Option<Duration>) {
+        // A machine that slept has not slept through a long timer, so long waits are looked at again now and then.
+        let pause = until.map(|moment| moment.saturating_sub(self.watch.elapsed()).min(SLEEP_MAX));
+        let timer = async {
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.run.cancel.cancelled(), if !self.stopped => {
+                self.stopped = true;
+                self.core.stop(self.watch.elapsed() + self.run.stop_grace);
+            }
+            report = self.writer.reports.recv() => self.core.writer_reported(report),
+            Some(work) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => self.joined(work),
+            () = timer => {}
+        }
+    }
+
+    /// A task ended: with what it was to bring, or in a panic.
+    fn joined(&mut self, work: Result<(tokio::task::Id, Work), JoinError>) {
+        let id = work.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some((ask, _)) = self.asks.remove(&id) else { return };
+        let now = self.now();
+        let failure = match work {
+            Ok((_, Work::Reply(Ok(body)))) => return self.core.reply_received(ask, body, now),
+            Ok((_, Work::Page(page))) => match *page {
+                Ok(reply) => {
+                    let server_time = self.run.client.server_time();
+                    return self.core.page_arrived(&ask, reply, server_time, now, random_fraction());
+                }
+                Err(failure) => failure,
+            },
+            Ok((_, Work::Reply(Err(failure)))) => failure,
+            Err(_) => Failure::new(FailureKind::Internal, "a request's task panicked; this is a bug"),
+        };
+        self.core.request_failed(&ask, failure, now, random_fraction());
+    }
+}

@@ -1,0 +1,49 @@
+//! Does the simulation find anything? Every planted defect has to make a seed fail.
+
+use crate::mutant::{Mutant, Mutant::*};
+
+use super::seeds_tests::{Engine, run_seeds};
+
+const MUTANTS: [Mutant; 15] = [
+    CommitNotLookedFor,
+    DuplicateKeptByArrival,
+    HaltTakenForWhole,
+    LoadLeavesRowsOut,
+    LoadShiftsTimes,
+    PageNotRenamed,
+    PageStagedTooEarly,
+    PermitLeaked,
+    RejectNotCounted,
+    LostSessionUsed,
+    LostSessionNotAbandoned,
+    SessionNotChecked,
+    SessionRecordedTooLate,
+    StagedPageRequested,
+    StageRemovedTooEarly,
+];
+
+/// Seeds that are tried; most defects are found at once.
+const SEEDS: u64 = 3_000;
+
+/// A seed that fails with the defect, and how.
+fn found(mutant: Mutant) -> Option<(u64, String)> {
+    let engine = match mutant {
+        CommitNotLookedFor | DuplicateKeptByArrival | LoadLeavesRowsOut | LoadShiftsTimes => Engine::DuckDb,
+        _ => Engine::Model,
+    };
+    run_seeds((0..SEEDS).collect(), engine, Some(mutant)).1.into_iter().min()
+}
+
+#[test]
+fn every_planted_defect_is_found() {
+    let mut missed = Vec::new();
+    for mutant in MUTANTS {
+        match found(mutant) {
+            Some((seed, how)) => {
+                println!("mutant: {mutant:?}: seed {seed}: {}", how.lines().next().unwrap_or_default());
+            }
+            None => missed.push(mutant),
+        }
+    }
+    assert!(missed.is_empty(), "the simulation does not find {missed:?}");
+}
