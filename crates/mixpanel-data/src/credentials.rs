@@ -40,7 +40,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// The data residency of a project, which decides the host (API facts 1.1).
+/// The data residency of a project, which decides the host (`docs/mixpanel-api.md#hosts-and-regions`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Region {
@@ -64,7 +64,7 @@ impl Region {
         }
     }
 
-    /// Returns the host of the query API (API facts 1.1).
+    /// Returns the host of the Query API (`docs/mixpanel-api.md#hosts-and-regions`).
     #[must_use]
     pub const fn query_host(self) -> &'static str {
         match self {

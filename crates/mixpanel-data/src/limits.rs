@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-/// Queries that Mixpanel allows at once per project (API facts 2.1), and so the most workers of one fetch.
+/// Mixpanel's concurrency limit per project (`docs/mixpanel-api.md#quotas`), and so the most workers of one fetch.
 pub const WORKERS_MAX: u32 = 5;
 
-/// Counted queries that Mixpanel allows per project in a rolling hour (API facts 2.1).
+/// Counted queries that Mixpanel allows per project in a rolling hour (`docs/mixpanel-api.md#quotas`).
 pub const QUERIES_PER_HOUR: u32 = 60;
 
-/// Time after which a counted query leaves Mixpanel's window: a rolling hour, not one of the clock (API facts 2.1).
+/// Time after which a counted query leaves Mixpanel's window: a rolling hour, not a clock hour
+/// (`docs/mixpanel-api.md#quotas`).
 pub const QUOTA_WINDOW: Duration = Duration::from_secs(3600);
 
 /// Requests that a quota may allow at most. The ledger keeps twice as many entries of 70 bytes, and reads and writes all
@@ -35,8 +36,7 @@ pub const QUOTA_GRACE_DIVISOR: u32 = 60;
 /// of an hour.
 pub const QUOTA_PROBE_DIVISOR: u32 = 6;
 
-/// Time for which it is remembered that a session page was refused because of the hourly limit, and so that session
-/// pages count (API facts C1).
+/// Time for which session pages count, after the hourly limit refused one (`docs/mixpanel-api.md#what-counts`).
 pub const SESSION_PAGES_COUNT_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 /// Bytes of a ledger file at most; more is something else. Twice [`QUOTA_REQUESTS_MAX`] entries of 100 bytes are 2 MB.
@@ -45,13 +45,13 @@ pub const LEDGER_BYTES_MAX: u64 = 4 << 20;
 /// Damaged ledgers of one project that are kept; further ones take the place of the last.
 pub const LEDGERS_ASIDE_MAX: u32 = 100;
 
-/// Pages above which a fetch warns about the hourly quota: 80 % of [`QUERIES_PER_HOUR`] (T018 of the specification).
+/// Pages above which a fetch warns about the hourly quota: 80 % of [`QUERIES_PER_HOUR`] (T018, `docs/traceability.md`).
 pub const PAGES_WARNING: u32 = QUERIES_PER_HOUR * 4 / 5;
 
-/// Profiles in a page when the reply does not say (API facts 1.4: 1,000 in every sample).
+/// Profiles per page when the response does not say; 1,000 in every known sample (`docs/mixpanel-api.md#page-size`).
 pub const PAGE_SIZE_DEFAULT: u64 = 1_000;
 
-/// Largest page size that may be asked for; the server decides what it gives (API facts C3).
+/// Largest page size that may be requested; the server decides (`docs/mixpanel-api.md#page-size`).
 pub const PAGE_SIZE_MAX: u32 = 40_000;
 
 /// Pages in one fetch at most: 10 million pages are 10 billion profiles, and 10 MB of page states.
@@ -63,7 +63,7 @@ pub const PAGES_LISTED_MAX: usize = 100_000;
 /// Time to set up a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time from sending a request to the first byte of the reply (API facts C8: at least 120 s).
+/// Time from sending a request to the first byte of the response (`docs/mixpanel-api.md#timeouts`).
 pub const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Time between two pieces of a body.
@@ -83,7 +83,7 @@ pub const PAGE_BYTES_MAX: usize = 64 << 20;
 pub const PAGE_RECORDS_MAX: usize = 5 * PAGE_SIZE_MAX as usize;
 
 /// Bytes of one profile at most; a larger one is a reject. Mixpanel allows 2,000 properties of 255 bytes, and lists of
-/// 256 KB (API facts 1.4); DuckDB, with the memory that it is given, cannot load one of 14 MB.
+/// 256 KB (`docs/mixpanel-api.md#records`); DuckDB, with the memory that it is given, cannot load one of 14 MB.
 pub const PROFILE_BYTES_MAX: usize = 4 << 20;
 
 /// Bytes that are kept of one reject at most; the reason of a longer one says so. All rejects of a page together keep no
@@ -141,15 +141,16 @@ pub const RATE_LIMIT_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Longest time that a run waits without a page coming, whatever it waits for.
 pub const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// How far before the start of the last load "since the last load" reaches. `$last_seen` has no time zone (API facts 1.4),
-/// zones are up to 14 hours apart, and a profile may be seen some time before that can be read.
+/// How far before the start of the last load "since the last load" reaches. `$last_seen` has no time zone
+/// (`docs/mixpanel-api.md#records`), zones are up to 14 hours apart, and a profile may be seen some time before that
+/// can be read.
 pub const SINCE_OVERLAP: Duration = Duration::from_secs(24 * 3600);
 
 /// How far this machine's clock may be ahead of the server's, or of a recorded time, before a warning says so.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 
-/// Longest pause after a 429 for too many queries at once: they are over in a moment, and the 10 s that the server names
-/// are an upper bound (API facts 2.2).
+/// Longest pause after a 429 for too many concurrent queries. They end within moments, and the 10 s that the server
+/// names are an upper bound (`docs/mixpanel-api.md#responses-with-429`).
 pub const CONCURRENCY_BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 /// Pages that must come before one more request at a time is tried again, after the server found them too many.
@@ -171,7 +172,7 @@ pub const BUSY_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Longest sleep before the clocks are looked at again: a laptop may have slept meanwhile.
 pub const SLEEP_MAX: Duration = Duration::from_secs(10);
 
-/// Times that a fetch begins again because the server lost the session (reliability, 2.3).
+/// Times that a fetch starts over because the server lost the session (`docs/decisions/0002-what-ends-a-fetch.md`).
 pub const SESSION_RESTARTS_MAX: u32 = 2;
 
 /// Pages in the middle that are asked for again because they are short, per session: where more are short, the server
@@ -288,8 +289,8 @@ pub const ROW_GROUP_ROWS: std::ops::RangeInclusive<u64> = 2_048..=122_880;
 /// the engine keeps something of every file until the end: 50 MiB of 10,000 (decision 0008).
 pub const LOAD_PAGES_PER_STATEMENT: usize = 1_000;
 
-/// Time that a load waits for another process that has the database open (reliability facts 2.3: up to 10 minutes, with
-/// notice). The pages are safe meanwhile.
+/// Time that a load waits for another process that has the database open. The pages are safe meanwhile, and the wait is
+/// announced.
 pub const LOCK_WAIT: Duration = Duration::from_secs(600);
 
 /// Time that the look at the database before a fetch waits for another process: longer than another look takes, and short
@@ -319,7 +320,8 @@ pub const LEDGER_LOCK_PAUSE: Duration = Duration::from_micros(500);
 /// A wait that grows by less than this is not announced again.
 pub const WAIT_GROWTH_TOLD: Duration = Duration::from_secs(1);
 
-/// Smallest and largest accepted `batch_size` (specification; it has no effect, a page is the unit).
+/// Smallest and largest accepted `batch_size`. It has no effect: a page is the unit
+/// (`docs/decisions/0004-differences-from-the-python-package.md`).
 pub const BATCH_SIZE_RANGE: std::ops::RangeInclusive<u32> = 100..=100_000;
 
 /// Longest table name, in characters.

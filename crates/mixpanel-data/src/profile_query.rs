@@ -23,15 +23,16 @@ pub struct ProfileQuery {
     pub group_id: Option<String>,
     /// A JSON array of objects with `window`, `name` and `event_selectors`. Needs `where_`.
     pub behaviors: Option<String>,
-    /// The moment `behaviors` count back from, in seconds since 1970, not in the future. Set to now, once for the whole
-    /// run, when `behaviors` are given without it (API facts 1.3).
+    /// The moment `behaviors` count back from, in seconds since 1970, not in the future. Default with `behaviors`: now,
+    /// once for the whole run (`docs/mixpanel-api.md#engage-request`).
     pub as_of_timestamp: Option<i64>,
     /// With a cohort: also ids that have no profile. Always sent with a cohort, for the server's own default differs.
     pub include_all_users: IncludeUsers,
-    /// Profiles a page to ask for, 1 to 40,000; the server decides what it gives, and its reply counts (API facts C3).
+    /// Requested number of profiles per page, 1 to 40,000; the server decides, and its response says what it chose
+    /// (`docs/mixpanel-api.md#page-size`).
     pub page_size: Option<u32>,
     /// Only profiles whose `$last_seen` is not before this moment, written as the API writes it, such as
-    /// `2026-11-23T10:00:00`; joined to `where_` (API facts 5, number 16).
+    /// `2026-11-23T10:00:00`; added to `where_` (`docs/mixpanel-api.md#engage-request`).
     #[serde(default)]
     pub since: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The result types of the specification, and what they promise.
+//! The result types, and what they promise (T002 to T005, `docs/traceability.md`).
 
 use serde::Serialize;
 
@@ -36,7 +36,8 @@ pub struct ProfilePageResult {
     pub page: u32,
     /// Whether another page may follow: this one is as long as a page can be.
     pub has_more: bool,
-    /// Profiles in all pages together, when the server says so. Only page 0 is sure to (API facts C5).
+    /// Profiles in all pages together, if the server says so; only page 0 can be expected to
+    /// (`docs/mixpanel-api.md#totals`).
     pub total: Option<u64>,
     /// Profiles in a full page, as the server counts.
     pub page_size: u64,
@@ -146,7 +147,7 @@ impl ParallelProfileResult {
     }
 }
 
-/// What `fetch_profiles` returns: the shape depends on the mode that was asked for, as in the specification.
+/// What `fetch_profiles` returns: its shape depends on the requested mode.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ProfileFetchResult {

@@ -10,7 +10,8 @@ use crate::params::Params;
 
 /// Checks the credentials and the project; gives the refusal if they are wrong, `None` if all is well.
 ///
-/// The texts of 401 and 403 are assumptions: the sources name the status only ("API facts" 2.4).
+/// The texts of 401 and 403 are assumptions: the sources give only the status
+/// (`docs/mixpanel-api.md#errors-by-status`).
 pub(crate) fn check(config: &SimulatorConfig, request: &Request, params: &Params) -> Option<Reply> {
     let expected = format!("{}:{}", config.username, config.secret);
     let known = request.authorization.as_deref().and_then(|value| credentials(value, &expected)).is_some();
@@ -30,7 +31,7 @@ pub(crate) fn check(config: &SimulatorConfig, request: &Request, params: &Params
     }
 }
 
-/// Accepts base64 and plain text after `Basic `, as Mixpanel does ("API facts" 1.2).
+/// Accepts Base64 and plain text after `Basic `, as Mixpanel does (`docs/mixpanel-api.md#authentication`).
 fn credentials(header: &str, expected: &str) -> Option<()> {
     let (scheme, value) = header.split_once(' ')?;
     let value = value.trim();

@@ -35,7 +35,8 @@ pub struct SimulatorConfig {
     pub copies: Vec<ProfileCopy>,
     /// The probability from 0 to 1 that a record is a copy of an earlier one, half of them with a later `$last_seen`.
     pub copy_rate: f64,
-    /// The number of results on a page when the request asks for none; at least 1. Default 1000 ("API facts" 1.4).
+    /// Results per page when the request has no `page_size`; at least 1. Default 1000
+    /// (`docs/mixpanel-api.md#page-size`).
     pub page_size: u32,
     /// The `page_size` that replies say, if it is not the true one.
     pub declared_page_size: Option<u32>,
@@ -55,11 +56,12 @@ pub struct SimulatorConfig {
     /// The number of requests after which a session is forgotten, the one that made it included; `None`, the default, is
     /// never.
     pub session_max_requests: Option<u32>,
-    /// The hourly limit; `None` is no limit. Default 60 per hour ("API facts" 2.1).
+    /// The hourly limit; `None` is no limit. Default 60 per hour (`docs/mixpanel-api.md#quotas`).
     pub quota: Option<Quota>,
-    /// The greatest number of requests at once; `None` is no limit. Default 5 ("API facts" 2.1).
+    /// The concurrency limit; `None` is no limit. Default 5 (`docs/mixpanel-api.md#quotas`).
     pub concurrency: Option<u32>,
-    /// Whether pages with a session count towards the hourly limit. Default: they are free ("API facts" C1).
+    /// Whether pages with a session count towards the hourly limit. Default: they are free
+    /// (`docs/mixpanel-api.md#what-counts`).
     pub session_pages: SessionPages,
     /// What a 429 looks like.
     pub rate_limit_style: RateLimitStyle,
@@ -98,11 +100,11 @@ pub enum AuthRefusal {
     /// Status 401.
     #[default]
     Unauthorized,
-    /// Status 400 with "Unable to authenticate request" ("API facts" 2.4).
+    /// Status 400 with "Unable to authenticate request" (`docs/mixpanel-api.md#errors-by-status`).
     BadRequest,
 }
 
-/// What becomes of the `page_size` that a request asks for ("API facts" C3).
+/// What becomes of a requested `page_size` (`docs/mixpanel-api.md#page-size`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestedPageSize {
     /// It is honoured up to this size. The default, with 40,000.
@@ -111,7 +113,7 @@ pub enum RequestedPageSize {
     Ignored,
 }
 
-/// Which replies say `total`, and how truly ("API facts" C5).
+/// Which replies have a `total`, and whether it is true (`docs/mixpanel-api.md#totals`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TotalMode {
     /// Page 0 says it.
@@ -131,7 +133,7 @@ pub enum TotalMode {
     DriftPerPage(i64),
 }
 
-/// Which replies say `session_id` ("API facts" C4).
+/// Which replies have a `session_id` (`docs/mixpanel-api.md#sessions-and-paging`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SessionIdMode {
     /// Every page says it.
@@ -141,7 +143,7 @@ pub enum SessionIdMode {
     NullOnLastPage,
 }
 
-/// The reply to a page past the end, which no source describes ("API facts" 1.5).
+/// The reply to a page past the end, which no source describes (`docs/mixpanel-api.md#sessions-and-paging`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PastEnd {
     /// Status 200 with no results.
@@ -155,7 +157,7 @@ pub enum PastEnd {
     RepeatFirst,
 }
 
-/// Whether pages with a session count towards the hourly limit ("API facts" C1).
+/// Whether pages with a session count towards the hourly limit (`docs/mixpanel-api.md#what-counts`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SessionPages {
     /// They do not.
@@ -165,7 +167,7 @@ pub enum SessionPages {
     Counted,
 }
 
-/// What a 429 looks like ("API facts" 2.2).
+/// What a 429 looks like (`docs/mixpanel-api.md#responses-with-429`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RateLimitStyle {
     /// With `RateLimit`, `RateLimit-Policy` and `Retry-After` headers.

@@ -1,4 +1,5 @@
-//! The Engage endpoint: sessions, pages, and the JSON of a page ("API facts" 1.3 to 1.5).
+//! The Engage endpoint: sessions, pages, and the JSON of a page (`docs/mixpanel-api.md#engage-request` and the sections
+//! after it).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use crate::profiles::{Population, push, push_json_text, push_number};
 use crate::select::{Selection, population};
 use crate::session::{Session, Sessions};
 
-/// The only known text about a page of a query that the server does not hold ("API facts" 1.5). Its status is not known;
-/// 400 is an assumption.
+/// The only known text about a page of a query that the server does not hold
+/// (`docs/mixpanel-api.md#sessions-and-paging`). Its status is not known; 400 is an assumption.
 const UNCACHED: &str = "request for page in uncached query for params";
 
 /// The profiles of the project and the sessions over them.

@@ -1,7 +1,8 @@
 //! A Mixpanel that runs on this machine: profiles, sessions, quotas and faults, over HTTP on loopback.
 //!
-//! It imitates the Engage query API as far as public sources describe it; where they are silent, the doc comment of the
-//! option concerned says what was assumed. "API facts" in comments means the project's collection of those sources.
+//! It imitates the Engage query API as far as public sources describe it. `docs/mixpanel-api.md` says what they say,
+//! gives their addresses, and names the options of [`SimulatorConfig`] where they disagree. Where they are silent, the
+//! comment at the option or at the code says what was assumed.
 //!
 //! - [`Simulator`] is the core: a function of the request and the time, without I/O and without a clock.
 //! - [`Server`] is an HTTP server around it.

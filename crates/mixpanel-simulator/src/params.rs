@@ -24,8 +24,9 @@ const FILTERS: [&str; 9] = [
 ];
 
 impl Params {
-    /// Reads the query string and the body: UTF-8, then a JSON object, else a form. What the body says overrides the URL;
-    /// JSON that is no object adds nothing ("API facts" 1.3). A JSON null counts as not given (assumption).
+    /// Reads the query string and the body: UTF-8, then a JSON object, else a form. The body overrides the URL; JSON
+    /// that is not an object adds nothing (`docs/mixpanel-api.md#engage-request`). A JSON null counts as not given
+    /// (assumption).
     pub(crate) fn read(request: &Request) -> Self {
         let mut params: BTreeMap<String, String> =
             form_urlencoded::parse(request.query.as_bytes()).into_owned().collect();

@@ -1,4 +1,4 @@
-//! The hourly limit and the concurrency limit ("API facts" 2.1).
+//! The hourly limit and the concurrency limit (`docs/mixpanel-api.md#quotas`).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a 429 says ("API facts" 2.2 and 6.2).
+//! What a 429 says (`docs/mixpanel-api.md#responses-with-429`).
 
 use std::time::Duration;
 

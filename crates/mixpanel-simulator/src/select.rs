@@ -14,7 +14,8 @@ use crate::profiles::{Population, RecordView, pick_properties, push, push_number
 #[derive(Debug)]
 pub(crate) struct Selection {
     pub(crate) filter_key: String,
-    /// `behaviors` without `as_of_timestamp`: the query is not cached, and only page 0 can be had ("API facts" 1.3).
+    /// `behaviors` without `as_of_timestamp`: the query is not cached, so that only page 0 exists
+    /// (`docs/mixpanel-api.md#engage-request`).
     pub(crate) uncached: bool,
     population: Population,
     output_properties: Option<Vec<String>>,
@@ -101,7 +102,7 @@ impl Selection {
         };
         scratch.clear();
         self.population.push_record(scratch, index);
-        // `$last_seen` comes back unasked ("API facts" 1.3, unverified).
+        // Not confirmed: `$last_seen` comes back in any case (`docs/mixpanel-api.md#engage-request`).
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         if !names.contains(&"$last_seen") {
             names.push("$last_seen");

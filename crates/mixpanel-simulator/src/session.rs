@@ -1,4 +1,4 @@
-//! Sessions: the cached result lists that pages are cut from ("API facts" 1.5).
+//! Sessions: the cached result lists that pages are cut from (`docs/mixpanel-api.md#sessions-and-paging`).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -159,8 +159,8 @@ impl ApiClient {
         })
     }
 
-    /// Asks for the names of the project's events of the last 31 days (API facts 4): a cheap test of credentials that
-    /// costs one query. With retries.
+    /// Returns the names of the project's most common events of the last 31 days (`docs/mixpanel-api.md#discovery`),
+    /// with retries: a test of credentials that costs one query.
     ///
     /// # Errors
     /// As [`export_profiles_page`](Self::export_profiles_page).

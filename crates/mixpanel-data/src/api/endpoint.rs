@@ -57,7 +57,7 @@ impl Default for Timeouts {
     }
 }
 
-/// The paths that are asked for, below the server's root (API facts 1.1 and 4).
+/// Endpoints in use, by their path below the server's root (`docs/mixpanel-api.md#hosts-and-regions`).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Endpoint {
     Engage,

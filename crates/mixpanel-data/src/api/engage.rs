@@ -1,4 +1,5 @@
-//! The engage request: the filters of a query as the form that goes with every page (API facts 1.3).
+//! The engage request: a query's filters as the form that every page request sends
+//! (`docs/mixpanel-api.md#engage-request`).
 
 use serde_json::{Value, json};
 
@@ -56,7 +57,7 @@ impl PageRequest {
         }
         if let Some(behaviors) = &query.behaviors {
             fields.push(("behaviors", check_behaviors(behaviors)?));
-            // Pages after the first are refused without one moment for all (API facts 1.3).
+            // Without it the server refuses pages after the first (`docs/mixpanel-api.md#engage-request`).
             fields.push(("as_of_timestamp", query.as_of_timestamp.unwrap_or(now).to_string()));
         } else if let Some(moment) = query.as_of_timestamp {
             fields.push(("as_of_timestamp", moment.to_string()));
@@ -82,8 +83,8 @@ impl PageRequest {
     }
 }
 
-/// Joins the filter with the moment from which on profiles were to be seen. The API compares `$last_seen` as text
-/// (API facts 5, number 16).
+/// Adds to the filter that `$last_seen` is not before `since`. The API compares `$last_seen` as text
+/// (`docs/mixpanel-api.md#engage-request`).
 fn with_since(expression: Option<&str>, since: Option<&str>) -> Option<String> {
     let Some(since) = since else { return expression.map(str::to_owned) };
     let seen = format!(r#"properties["$last_seen"] >= {}"#, json!(since));

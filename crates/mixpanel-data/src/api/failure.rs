@@ -12,7 +12,7 @@ use super::rate_limit::RateLimitKind;
 /// What a failed request means for those that follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FailureKind {
-    /// 401, or the 400 that Mixpanel sends for bad credentials (API facts 2.4).
+    /// 401, or the 400 that Mixpanel sends for bad credentials (`docs/mixpanel-api.md#errors-by-status`).
     Unauthorized { status: u16 },
     /// 402.
     PaymentRequired,
@@ -52,7 +52,7 @@ impl FailureKind {
         matches!(self, Self::Unauthorized { .. } | Self::PaymentRequired | Self::Forbidden | Self::ProxyRefused { .. })
     }
 
-    /// Says whether the server counts such a request towards the quota (API facts 2.1).
+    /// Says whether the server counts such a request towards the quota (`docs/mixpanel-api.md#what-counts`).
     pub(crate) fn is_counted(self) -> bool {
         !matches!(
             self,

@@ -1,4 +1,4 @@
-//! Reads what a 429 says about itself (API facts 2.2).
+//! Reads which limit a 429 is about, and how long to wait (`docs/mixpanel-api.md#responses-with-429`).
 
 use std::time::Duration;
 

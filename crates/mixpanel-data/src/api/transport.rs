@@ -235,7 +235,7 @@ impl Transport {
         value
     }
 
-    /// Classifies a reply that is no page (API facts 2.4).
+    /// Classifies a reply that is not a page (`docs/mixpanel-api.md#errors-by-status`).
     fn refusal(&self, reply: RawReply, has_session: bool) -> Failure {
         let RawReply { status, headers, body } = reply;
         let body = decode(&headers, body).unwrap_or_default();
@@ -354,7 +354,8 @@ fn names_other_region(said: &str) -> bool {
     (said.contains("project") && names_place) || speaks_of_both
 }
 
-/// The one documented text, and what else a server may say of a session it does not know (API facts 1.5).
+/// Says whether a text is about an unknown session: the one documented text, or another that a server may use
+/// (`docs/mixpanel-api.md#sessions-and-paging`).
 fn names_lost_session(said: &str) -> bool {
     let said = said.to_ascii_lowercase();
     said.contains("in uncached query")

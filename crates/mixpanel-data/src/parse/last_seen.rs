@@ -21,8 +21,9 @@ pub(super) fn parse_other(text: &str) -> Option<i64> {
     TimeZone::UTC.to_timestamp(civil).ok().map(Timestamp::as_microsecond)
 }
 
-/// Reads a time as Mixpanel sends it, `YYYY-MM-DDTHH:MM:SS` without a zone, as UTC (API facts 1.4). Returns microseconds since
-/// 1970, from which the text can be written again. Year 0 is none: DuckDB writes it in another way.
+/// Reads a time as Mixpanel sends it, `YYYY-MM-DDTHH:MM:SS` without a zone, as UTC (`docs/mixpanel-api.md#records`).
+/// Returns microseconds since 1970, from which the text can be written again. Not for year 0, which DuckDB writes in
+/// another way.
 pub(super) fn parse_usual(text: &[u8]) -> Option<i64> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2] = text else {
         return None;

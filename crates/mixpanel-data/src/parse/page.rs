@@ -33,8 +33,8 @@ pub(crate) struct PageBody {
 /// that goes on after its end with what may be another reply.
 ///
 /// # Errors
-/// A sentence that says why this is no page: not JSON, no `results`, or an error that came with status 200
-/// (API facts 2.4).
+/// A sentence that says why this is not a page: not JSON, no `results`, or an error with status 200
+/// (`docs/mixpanel-api.md#engage-response`).
 pub(crate) fn parse_page(body: &[u8], form: RecordForm) -> Result<PageBody, String> {
     let envelope = match parse_strictly(body, form) {
         Ok(envelope) => envelope,

@@ -1,4 +1,4 @@
-//! One page at a time over real HTTP (T007 of the specification).
+//! One page at a time over real HTTP (T007, `docs/traceability.md`).
 
 use std::time::{Duration, Instant};
 

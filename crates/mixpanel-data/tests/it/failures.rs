@@ -1,4 +1,4 @@
-//! What goes wrong on the way, and what is kept (US3 of the specification).
+//! What can fail during a fetch, and what is kept (US3, `docs/traceability.md#user-stories`).
 
 use std::time::Duration;
 

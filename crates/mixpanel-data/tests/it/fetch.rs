@@ -1,4 +1,4 @@
-//! Profiles from a server into a table, in both modes (US1 and US2 of the specification).
+//! Profiles from a server into a table, in both modes (US1 and US2, `docs/traceability.md#user-stories`).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

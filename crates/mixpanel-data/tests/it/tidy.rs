@@ -14,22 +14,34 @@ fn workspace_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace")
 }
 
-/// Every Rust source of the workspace, with its path from the root.
-fn sources() -> Vec<(String, String)> {
+/// Every file of the workspace with this extension, with its path from the root.
+fn files(extension: &str) -> Vec<(String, String)> {
     let root = workspace_root();
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = vec![root.join("crates"), root.join("xtask")];
+    let mut folders: Vec<PathBuf> = ["crates", "docs", "xtask"].iter().map(|name| root.join(name)).collect();
+    let mut paths: Vec<PathBuf> = entries(&root).into_iter().filter(|path| path.is_file()).collect();
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(&root).expect("below the root").to_string_lossy().replace('\\', "/");
-                found.push((name, fs::read_to_string(&path).expect("UTF-8")));
-            }
+        for path in entries(&folder) {
+            let list = if path.is_dir() { &mut folders } else { &mut paths };
+            list.push(path);
         }
     }
+    for path in paths {
+        if path.extension().is_some_and(|own| own == extension) {
+            let name = path.strip_prefix(&root).expect("below the root").to_string_lossy().replace('\\', "/");
+            found.push((name, fs::read_to_string(&path).expect("UTF-8")));
+        }
+    }
+    found
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).expect("a directory").map(|entry| entry.expect("an entry").path()).collect()
+}
+
+/// Every Rust source of the workspace.
+fn sources() -> Vec<(String, String)> {
+    let found = files("rs");
     assert!(found.len() > 50, "the sources were not found");
     found
 }
@@ -122,4 +134,86 @@ fn the_crates_depend_only_on_whom_they_may() {
             assert!(code.clone().all(|line| !line.contains("println!")), "{name} prints");
         }
     }
+}
+
+/// Returns the documents in `docs/` that a line mentions, each with its anchor if it has one. A path inside a longer
+/// path or a URL is another file.
+fn mentions(line: &str) -> Vec<(&str, Option<&str>)> {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+    let mut found = Vec::new();
+    for (start, _) in line.match_indices("docs/") {
+        if line[..start].ends_with(is_part) {
+            continue;
+        }
+        let rest = &line[start..];
+        let (path, rest) = rest.split_at(rest.find(|c: char| !is_part(c)).unwrap_or(rest.len()));
+        // A full stop may end the sentence.
+        let name = path.trim_end_matches('.');
+        if !name.ends_with(".md") {
+            continue;
+        }
+        let anchor = rest.strip_prefix('#').filter(|_| name == path).map(|rest| {
+            let end = rest.find(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_')).unwrap_or(rest.len());
+            &rest[..end]
+        });
+        found.push((name, anchor));
+    }
+    found
+}
+
+/// Returns the anchors of a document's headings, as GitHub makes them.
+fn anchors(document: &str) -> Vec<String> {
+    let mut is_code = false;
+    let mut anchors: Vec<String> = Vec::new();
+    for line in document.lines() {
+        is_code ^= line.starts_with("```");
+        let title = line.trim_start_matches('#');
+        if is_code || title == line || !title.starts_with(' ') {
+            continue;
+        }
+        let kept = title.trim().to_lowercase().replace(' ', "-");
+        anchors.push(kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect());
+    }
+    anchors
+}
+
+#[test]
+fn documents_that_are_cited_exist() {
+    let documents = files("md");
+    let mut problems = Vec::new();
+    let mut count = 0;
+    for (file, text) in documents.iter().chain(&files("rs")) {
+        for (number, line) in text.lines().enumerate() {
+            for (name, anchor) in mentions(line) {
+                count += 1;
+                let place = format!("{file}:{}", number + 1);
+                match (documents.iter().find(|(document, _)| document == name), anchor) {
+                    (None, _) => problems.push(format!("{place}: there is no {name}")),
+                    (Some((_, document)), Some(anchor)) if !anchors(document).iter().any(|known| known == anchor) => {
+                        problems.push(format!("{place}: {name} has no heading with the anchor #{anchor}"));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    complain(&problems);
+    assert!(count > 50, "the citations were not found");
+}
+
+#[test]
+fn citations_and_anchors_are_recognised() {
+    // This file is searched as well, so the documents named here must exist.
+    let table = [
+        ("as `docs/mixpanel-api.md#page-size`, or", Some(("docs/mixpanel-api.md", Some("page-size")))),
+        ("see [it](docs/performance.md) there", Some(("docs/performance.md", None))),
+        ("see docs/decisions/0006-quota.md.", Some(("docs/decisions/0006-quota.md", None))),
+        ("docs/export-methods.mdx and docs/decisions", None),
+        ("https://example.org/blob/main/docs/guide.md", None),
+    ];
+    for (line, expected) in table {
+        assert_eq!(mentions(line).first().copied(), expected, "{line}");
+    }
+    let document = "# A `b_c`: d, e & f\n```\n# code\n```\n#no heading\ntext\n## Zwölf";
+    assert_eq!(anchors(document), ["a-b_c-d-e--f", "zwölf"]);
 }

@@ -1,4 +1,4 @@
-//! The result types of the specification as programs see them (T002 and T003).
+//! The result types as programs see them (T002 and T003, `docs/traceability.md`).
 
 use mixpanel_data::{
     FetchCounts, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfileProgress, ProfileQuery,

@@ -88,7 +88,8 @@ fn status_reply(status: StatusCode, body: Option<&str>, headers: &HeaderMap) -> 
     reply
 }
 
-/// The texts of 402 and 400 follow reports ("API facts" 2.4); the others are the status's name.
+/// The texts of 402 and 400 follow reports (`docs/mixpanel-api.md#errors-by-status`); the others are the status's
+/// name.
 fn usual_text(status: StatusCode) -> &'static str {
     match status.as_u16() {
         400 => "Bad request",

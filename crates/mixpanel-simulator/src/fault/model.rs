@@ -106,7 +106,7 @@ pub enum FaultKind {
     InvalidJson,
     /// A gzip stream that ends in the middle, with a `Content-Length` that fits.
     TruncatedGzip,
-    /// Status 200 with `{"error": ...}` ("API facts" 2.4).
+    /// Status 200 with `{"error": ...}` (`docs/mixpanel-api.md#engage-response`).
     ErrorInSuccess,
     /// The session of this request is forgotten. On page 0, whose reply is still good, that of the reply.
     LostSession,
@@ -118,7 +118,7 @@ pub enum FaultKind {
     WrongPage,
     /// A 429 of a kind.
     Limit(LimitKind),
-    /// Status 400 with "Unable to authenticate request" ("API facts" 2.4).
+    /// Status 400 with "Unable to authenticate request" (`docs/mixpanel-api.md#errors-by-status`).
     AuthBadRequest,
 }
 

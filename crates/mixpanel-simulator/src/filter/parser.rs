@@ -239,7 +239,8 @@ impl Parser<'_> {
         }
     }
 
-    /// A time is compared as text, like `$last_seen` itself ("API facts" 5, quirk 16); seconds since the epoch become one.
+    /// Times are compared as text, like `$last_seen` itself (`docs/mixpanel-api.md#engage-request`); seconds since the
+    /// epoch become such a text.
     fn datetime(&mut self) -> Result<Value, String> {
         self.advance();
         self.expect_sign("(")?;

@@ -44,7 +44,7 @@ impl Records {
     /// A line is either what the Engage API sends, `{"$distinct_id": ..., "$properties": {...}}`, which is sent on byte for
     /// byte, or what `mp fetch profiles --stdout` prints, `{"distinct_id": ..., "properties": {...}, "last_seen": ...}`,
     /// which is turned back into the former. In the latter, a `Z` or `+00:00` at the end of `last_seen` is dropped,
-    /// because the API sends times without a zone ("API facts" 1.4).
+    /// because the API sends times without a zone (`docs/mixpanel-api.md#records`).
     ///
     /// # Errors
     ///

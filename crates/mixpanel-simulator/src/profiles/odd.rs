@@ -1,4 +1,4 @@
-//! Records that a robust client must survive ("API facts" 1.4 and the quirks list in section 5).
+//! Records that a robust client must survive (`docs/mixpanel-api.md#records`).
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! `mp fetch profiles` into a table (T028 to T032 and T035 to T038 of the specification).
+//! `mp fetch profiles` into a table (T028 to T032 and T035 to T038, `docs/traceability.md`).
 
 use serde_json::{Value, json};
 

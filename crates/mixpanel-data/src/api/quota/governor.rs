@@ -202,7 +202,8 @@ impl Permit {
         self.tell(now, |ledger, terms| ledger.answered(self.id, self.class, terms))
     }
 
-    /// The reply is one that the server does not count: 401, 402, or a 429 that is not about the window (API facts 2.1).
+    /// The server does not count the request: it answered with 401, 402, or a 429 that is not about the window
+    /// (`docs/mixpanel-api.md#what-counts`).
     pub(crate) fn refunded(self, now: Timestamp) -> Result<()> {
         self.tell(now, |ledger, _| ledger.refunded(self.id))
     }

@@ -14,7 +14,7 @@ use super::slots::SLOTS;
 /// A moment or a length of time, in microseconds; moments since 1970.
 pub(super) type Micros = i64;
 
-/// What a request asks for, as far as the server's counting goes (API facts C1).
+/// Whether a request belongs to a session, which decides whether it counts (`docs/mixpanel-api.md#what-counts`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum RequestClass {
     /// Without a session: always counted.

@@ -1,4 +1,5 @@
-//! Remembers what was asked of a project, so that its limits hold over runs and processes (API facts 2.1, C1, C2, C10).
+//! Records the requests to a project, so that its limits hold across runs and processes (`docs/mixpanel-api.md#quotas`,
+//! `docs/decisions/0006-quota.md`).
 //!
 //! Mixpanel allows a project a number of counted requests in a rolling window and five requests at once, whoever sends
 //! them. A [`Governor`] keeps both limits for one host and project: every request takes a [`Permit`] first, and the
