@@ -157,6 +157,10 @@ impl Simulator {
         let mut reply = match (endpoint, page) {
             (Endpoint::Engage, Ok(page)) => self.engage_page(request, params, page, now),
             (Endpoint::Engage, Err(message)) => Reply::error(StatusCode::BAD_REQUEST, &message),
+            // Documented as required; the text is an assumption.
+            (Endpoint::EventNames, _) if params.get("type").is_none() => {
+                Reply::error(StatusCode::BAD_REQUEST, "type is a required parameter")
+            }
             _ => {
                 let names = serde_json::to_vec(&self.config.event_names).expect("names are plain data");
                 let mut reply = Reply::json(names);

@@ -71,6 +71,14 @@ impl Endpoint {
             Self::EventNames => "api/query/events/names",
         }
     }
+
+    /// Parameters of the endpoint that go into the query string of every request (`docs/mixpanel-api.md#discovery`).
+    pub(super) const fn query(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Engage => &[],
+            Self::EventNames => &[("type", "general")],
+        }
+    }
 }
 
 /// A server's root: Mixpanel's host of a region, or a loopback address.

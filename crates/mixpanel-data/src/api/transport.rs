@@ -159,6 +159,7 @@ impl Transport {
             .http
             .request(method, self.server.url(endpoint))
             .query(&[("project_id", self.credentials.project_id.as_str())])
+            .query(endpoint.query())
             .header(AUTHORIZATION, self.authorization())
             .header(ACCEPT, "application/json")
             .header(ACCEPT_ENCODING, "gzip");
@@ -324,8 +325,8 @@ fn is_page(status: StatusCode) -> bool {
     matches!(status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION)
 }
 
-/// Mixpanel's words for a project that lives in another region are "invalid project id for cluster."; the same may be said
-/// of a region or a data center. A filter that is quoted may speak of clusters and regions as well, so a single word is
+/// For a project of another region Mixpanel is reported to say "invalid project id for cluster."; the same may be said of
+/// a region or a data center. A filter that is quoted may speak of clusters and regions as well, so a single word is
 /// not enough.
 fn names_other_region(said: &str) -> bool {
     const PLACES: [&str; 6] = ["cluster", "region", "data center", "datacenter", "data centre", "data residency"];

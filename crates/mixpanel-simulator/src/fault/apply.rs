@@ -88,8 +88,7 @@ fn status_reply(status: StatusCode, body: Option<&str>, headers: &HeaderMap) -> 
     reply
 }
 
-/// The texts of 402 and 400 follow reports (`docs/mixpanel-api.md#errors-by-status`); the others are the status's
-/// name.
+/// The text of 402 follows a report (`docs/mixpanel-api.md#errors-by-status`); the others are assumptions.
 fn usual_text(status: StatusCode) -> &'static str {
     match status.as_u16() {
         400 => "Bad request",

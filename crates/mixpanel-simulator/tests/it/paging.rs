@@ -214,9 +214,12 @@ async fn event_names_are_listed() {
         let refused = Got::from(request.try_clone().expect("no body").send().await.expect("a reply")).await;
         assert_eq!(refused.status, 401);
         let request = request.basic_auth("simulator", Some("simulator-secret"));
+        let untyped = request.try_clone().expect("no body").send().await.expect("a reply");
+        assert_eq!(Got::from(untyped).await.status, 400, "`type` is required");
+        let request = request.query(&[("type", "general")]);
         assert_eq!(Got::from(request.send().await.expect("a reply")).await.json(), json!(["Größe"]));
     }
-    assert_eq!(sim.server.stats().counted_requests, 2);
+    assert_eq!(sim.server.stats().counted_requests, 4);
 }
 
 #[tokio::test]

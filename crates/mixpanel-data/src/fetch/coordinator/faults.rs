@@ -118,8 +118,8 @@ impl Coordinator {
         }
     }
 
-    /// `Retry-After` is an upper bound (API facts 2.2), and too many queries at once are over in a moment, so there it is
-    /// not looked at. An overloaded server may know best, within bounds.
+    /// `Retry-After` is an upper bound (`docs/mixpanel-api.md#responses-with-429`). It is ignored for too many
+    /// concurrent queries, which end within moments. For an overloaded server it counts, up to [`RATE_LIMIT_WAIT_MAX`].
     fn rate_limit_pause(&self, kind: RateLimitKind, retry_after: Option<Duration>, fraction: f64) -> Duration {
         let longest = if kind == RateLimitKind::Concurrent { CONCURRENCY_BACKOFF_MAX } else { RATE_LIMIT_WAIT_MAX };
         let pause = backoff(RATE_LIMIT_BACKOFF_INITIAL, longest, self.gate.attempt(), fraction);
