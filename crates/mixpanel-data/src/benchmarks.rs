@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::counts::FetchCounts;
 use crate::error::{Error, Result};
 use crate::limits::MEMORY_DEFAULT;
 use crate::parse::{RecordForm, parse_page};
-use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
+use crate::profile_query::{MissingPages, OnExisting};
 use crate::stage::{Manifest, Stage};
 use crate::store::{LoadKind, LoadRequest, LoadStop, RunRecord, TableName, load};
 use crate::types::ProfileWriteTask;
@@ -85,26 +86,8 @@ impl Staging {
     }
 
     fn run(&self) -> RunRecord {
-        RunRecord {
-            run_id: "benchmark".to_owned(),
-            load_id: "benchmark".to_owned(),
-            started_at: Timestamp::UNIX_EPOCH,
-            finished_at: Timestamp::UNIX_EPOCH,
-            project_id: "12345".to_owned(),
-            region: "us".to_owned(),
-            query: ProfileQuery::default(),
-            mode: FetchMode::Sequential,
-            expected_rows: Some(self.rows),
-            received: self.rows,
-            rejected: 0,
-            page_count: u32::try_from(self.pages.len()).unwrap_or(u32::MAX),
-            failed_pages: Vec::new(),
-            shortfall: 0,
-            short_pages: Vec::new(),
-            session_restarts: 0,
-            requests: 0,
-            retries: 0,
-            waited_seconds: 0.0,
-        }
+        let counts = FetchCounts { expected_rows: Some(self.rows), received: self.rows, ..FetchCounts::default() };
+        let page_count = u32::try_from(self.pages.len()).unwrap_or(u32::MAX);
+        RunRecord { counts, page_count, ..RunRecord::empty("benchmark", "benchmark") }
     }
 }

@@ -40,6 +40,7 @@ mod api;
 pub mod benchmarks;
 mod clock;
 mod counted;
+mod counts;
 pub mod credentials;
 mod drift;
 mod durable;
@@ -59,14 +60,14 @@ mod types;
 mod workspace;
 
 pub use api::{ApiClient, ApiOptions, NetworkVariables, Quota, Timeouts};
+pub use counts::FetchCounts;
 pub use credentials::{Credentials, ProjectId, Region, Secret};
 pub use error::{Error, ErrorKind, Result};
 pub use fetch::{FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch};
 pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unkept};
 pub use profile_query::{FetchMode, IncludeUsers, OnExisting, ProfileQuery};
 pub use types::{
-    ColumnInfo, FetchCounts, FetchPlan, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult,
-    ProfileProgress, ProfileStreamResult, ProfileWriteTask, SqlResult, TableInfo, TableSchema, UnfinishedRun,
-    VerifyReport,
+    ColumnInfo, FetchPlan, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult, ProfileProgress,
+    ProfileStreamResult, ProfileWriteTask, SqlResult, TableInfo, TableSchema, UnfinishedRun, VerifyReport,
 };
 pub use workspace::Workspace;

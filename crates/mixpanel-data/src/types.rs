@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::counts::FetchCounts;
 use crate::parse::ProfileRows;
 use crate::profile_query::OnExisting;
 
@@ -51,41 +52,6 @@ impl ProfilePageResult {
     }
 }
 
-/// What every fetch reports besides the table: where every received record went, and what it cost.
-///
-/// `rows + duplicates + rejected` of the result equals the records received.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FetchCounts {
-    /// Profiles that the server said there are, when it said so.
-    pub expected_rows: Option<u64>,
-    /// Records in all pages that are staged.
-    pub received: u64,
-    /// Profiles fewer than announced that are taken for the drift of a live project: at most 0.1 % of them, and 1 at least,
-    /// unless `allow_drift` says otherwise.
-    pub drift: u64,
-    /// Profiles fewer than announced beyond that, though no page failed: the table is partial. Profiles that came again
-    /// because pages overlap count once.
-    pub shortfall: u64,
-    /// Records received that are not in the table because another one with the same id is: in this fetch or, when
-    /// appending, in the table already.
-    pub duplicates: u64,
-    /// Records received that cannot be rows.
-    pub rejected: u64,
-    /// Requests sent, retries included.
-    pub requests: u64,
-    /// Requests among them that repeated a failed one.
-    pub retries: u64,
-    /// Seconds during which no request was allowed: the server asked for a pause, the quota was used up, or the network was
-    /// down.
-    pub waited_seconds: f64,
-    /// Times that the server lost the session and the fetch began again from page 0; pages of two sessions are never mixed.
-    pub session_restarts: u32,
-    /// Pages before the last one that brought fewer records than a page has, even when asked for again.
-    pub short_pages: Vec<u32>,
-    /// Identifies the run.
-    pub run_id: String,
-}
-
 /// The result of a sequential fetch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FetchResult {
@@ -107,6 +73,8 @@ pub struct FetchResult {
     /// Where every record went and what it cost.
     #[serde(flatten)]
     pub counts: FetchCounts,
+    /// Identifies the run.
+    pub run_id: String,
 }
 
 impl FetchResult {
@@ -137,6 +105,8 @@ pub struct ParallelProfileResult {
     /// Where every record went and what it cost.
     #[serde(flatten)]
     pub counts: FetchCounts,
+    /// Identifies the run.
+    pub run_id: String,
 }
 
 impl ParallelProfileResult {
@@ -182,6 +152,15 @@ impl ProfileFetchResult {
         match self {
             Self::Sequential(result) => result.has_failures(),
             Self::Parallel(result) => result.has_failures(),
+        }
+    }
+
+    /// Identifies the run.
+    #[must_use]
+    pub fn run_id(&self) -> &str {
+        match self {
+            Self::Sequential(result) => &result.run_id,
+            Self::Parallel(result) => &result.run_id,
         }
     }
 
@@ -380,4 +359,6 @@ pub struct ProfileStreamResult {
     /// Where every record went and what it cost. `duplicates` is 0: a stream is not searched for them.
     #[serde(flatten)]
     pub counts: FetchCounts,
+    /// Identifies the run.
+    pub run_id: String,
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
 use crate::counted::counted;
+use crate::counts::FetchCounts;
 use crate::limits::PAGES_READY_MAX;
 use crate::mutant::{Mutant, is_planted};
 
@@ -42,7 +43,6 @@ pub(crate) struct Coordinator {
     /// Pages that came since that was last changed.
     pages_since_change: u32,
     generation: u32,
-    restarts: u32,
     plan: Option<Plan>,
     session_id: Option<String>,
     first_page_records: u64,
@@ -81,11 +81,10 @@ pub(crate) struct Coordinator {
     /// When pages in flight are not waited for any more.
     stop_deadline: Option<Duration>,
     failed: BTreeMap<u32, Failure>,
-    received: u64,
-    rejected: u64,
+    /// What is counted as it happens; the rest is added at the end.
+    counts: FetchCounts,
+    /// Rows of staged pages.
     rows: u64,
-    request_count: u64,
-    retry_count: u64,
     events: VecDeque<FetchEvent>,
 }
 
@@ -97,7 +96,6 @@ impl Coordinator {
             allowed: rules.workers,
             pages_since_change: 0,
             generation: 0,
-            restarts: 0,
             plan: None,
             session_id: None,
             first_page_records: 0,
@@ -125,11 +123,8 @@ impl Coordinator {
             ending: None,
             stop_deadline: None,
             failed: BTreeMap::new(),
-            received: 0,
-            rejected: 0,
+            counts: FetchCounts::default(),
             rows: 0,
-            request_count: 0,
-            retry_count: 0,
             events: VecDeque::new(),
         }
     }
@@ -233,8 +228,8 @@ impl Coordinator {
         if self.busy.take().is_some_and(|(until, since)| until.saturating_sub(since) >= faults::BUSY_TOLD_AFTER) {
             self.events.push_back(FetchEvent::Resumed);
         }
-        self.retry_count += u64::from(self.pages.ask(page));
-        self.request_count += 1;
+        self.counts.retries += u64::from(self.pages.ask(page));
+        self.counts.requests += 1;
         self.sign_of_life.requested(page, !self.failed.is_empty());
         self.pace(page);
         self.in_flight += 1;
@@ -328,9 +323,9 @@ impl Coordinator {
             _ => rows,
         };
         self.pages.set(page, PageState::Staged);
-        self.received += received;
+        self.counts.received += received;
         if !is_planted(Mutant::RejectNotCounted) {
-            self.rejected += received - rows;
+            self.counts.rejected += received - rows;
         }
         self.rows += rows;
         self.report(page, Ok(rows));

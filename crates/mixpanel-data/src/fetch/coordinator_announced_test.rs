@@ -14,7 +14,10 @@ fn what_is_missing_is_asked_for_beyond_the_plan() {
     }
     for workers in [1, 5] {
         let seen = simulate(&Model { workers, ..model(TOTAL, script) });
-        assert_eq!((seen.outcome.received, seen.outcome.shortfall, seen.outcome.drift), (95, 0, 0));
+        assert_eq!(
+            (seen.outcome.counts.received, seen.outcome.counts.shortfall, seen.outcome.counts.drift),
+            (95, 0, 0)
+        );
         assert!(seen.requests.len() <= 12 + 6, "{:?}", seen.asked());
     }
 }
@@ -32,7 +35,7 @@ fn one_profile_fewer_is_drift_and_more_is_a_shortfall() {
     }
     for (script, drift, shortfall) in [(one as Script, 1, 0), (two, 0, 2), (half, 0, 55)] {
         let outcome = simulate(&model(TOTAL, script)).outcome;
-        assert_eq!((outcome.drift, outcome.shortfall), (drift, shortfall));
+        assert_eq!((outcome.counts.drift, outcome.counts.shortfall), (drift, shortfall));
         assert_eq!(outcome.is_whole(), shortfall == 0);
         assert_eq!(outcome.session_over, (shortfall > 0).then_some(Over::Short));
     }
@@ -54,7 +57,7 @@ fn a_server_that_has_nothing_more_is_not_asked_for_ever() {
             let seen = simulate(&Model { workers, ..model(total, script) });
             assert!(seen.requests.len() <= pages + 12, "{workers}: {:?}", seen.asked());
             assert_eq!(seen.outcome.staged.len(), pages, "{workers}");
-            assert!(seen.outcome.shortfall > 0 && seen.outcome.failed.len() < 10, "{:?}", seen.outcome);
+            assert!(seen.outcome.counts.shortfall > 0 && seen.outcome.failed.len() < 10, "{:?}", seen.outcome);
         }
     }
 }
@@ -68,9 +71,9 @@ fn a_repeated_page_is_asked_for_again_and_then_missing() {
         if page == 6 { Answer::RecordsOf(2) } else { pages_of::<TOTAL>(page, attempt) }
     }
     let outcome = simulate(&model(TOTAL, once)).outcome;
-    assert_eq!((outcome.received, outcome.is_whole()), (95, true));
+    assert_eq!((outcome.counts.received, outcome.is_whole()), (95, true));
     let outcome = simulate(&model(TOTAL, always)).outcome;
-    assert_eq!((outcome.received, outcome.failed.keys().copied().collect::<Vec<_>>()), (85, vec![6]));
+    assert_eq!((outcome.counts.received, outcome.failed.keys().copied().collect::<Vec<_>>()), (85, vec![6]));
 }
 
 #[test]
@@ -159,7 +162,7 @@ fn pages_longer_than_declared_are_all() {
         Answer::Page { received: TOTAL.saturating_sub(u64::from(page) * 20).min(20) }
     }
     let outcome = simulate(&model(TOTAL, script)).outcome;
-    assert_eq!((outcome.received, outcome.is_whole()), (TOTAL, true));
+    assert_eq!((outcome.counts.received, outcome.is_whole()), (TOTAL, true));
 }
 
 /// Replies take no time here, so that nothing but the pause spaces the requests.

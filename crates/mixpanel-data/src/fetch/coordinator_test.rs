@@ -163,7 +163,7 @@ fn page_0_goes_alone_and_the_others_five_at_a_time() {
     assert_eq!(seen.asked(), (0..25).collect::<Vec<_>>());
     assert_eq!(seen.most_at_once, 5);
     assert_eq!(seen.end, 6 * SECOND, "25 pages are 6 rounds");
-    assert_eq!((seen.outcome.received, seen.outcome.staged.len()), (246, 25));
+    assert_eq!((seen.outcome.counts.received, seen.outcome.staged.len()), (246, 25));
     assert_eq!(seen.progress().len(), 25);
 }
 
@@ -188,14 +188,14 @@ fn a_refusal_of_the_page_after_the_last_one_is_the_end() {
         if page < 5 { Answer::Page { received: SIZE } } else { Answer::Fail(FailureKind::Rejected(400)) }
     }
     let seen = simulate(&model(50, script));
-    assert_eq!((seen.requests.len(), seen.outcome.failed.len(), seen.outcome.received), (6, 0, 50));
+    assert_eq!((seen.requests.len(), seen.outcome.failed.len(), seen.outcome.counts.received), (6, 0, 50));
 }
 
 #[test]
 fn what_the_server_has_beyond_its_total_is_followed_to_the_end() {
     let seen = simulate(&model(15, pages_of::<47>));
-    assert_eq!((seen.outcome.received, seen.outcome.staged.len()), (47, 5));
-    assert_eq!(seen.outcome.expected_rows, Some(15));
+    assert_eq!((seen.outcome.counts.received, seen.outcome.staged.len()), (47, 5));
+    assert_eq!(seen.outcome.counts.expected_rows, Some(15));
 }
 
 #[test]
@@ -205,10 +205,10 @@ fn a_page_beyond_the_total_that_cannot_be_had_is_missing() {
     }
     // Page 1 was full though the total says 5 profiles, so the total does not vouch for the end.
     let seen = simulate(&model(15, script));
-    assert_eq!((seen.outcome.received, seen.outcome.failed.keys().copied().collect::<Vec<_>>()), (30, vec![3]));
+    assert_eq!((seen.outcome.counts.received, seen.outcome.failed.keys().copied().collect::<Vec<_>>()), (30, vec![3]));
     // Had it been right, there would be nothing to miss.
     let right = simulate(&model(30, script));
-    assert_eq!((right.outcome.received, right.outcome.failed.len()), (30, 0));
+    assert_eq!((right.outcome.counts.received, right.outcome.failed.len()), (30, 0));
     let unknown = Model { total: None, ..model(0, script) };
     assert_eq!(simulate(&unknown).outcome.failed.keys().copied().collect::<Vec<_>>(), [3]);
 }
@@ -219,7 +219,7 @@ fn a_failing_page_is_repeated_while_the_others_go_on() {
         if page == 3 && attempt < 3 { Answer::Fail(DOWN) } else { pages_of::<95>(page, attempt) }
     }
     let seen = simulate(&model(95, script));
-    assert_eq!((seen.outcome.received, seen.outcome.retries, seen.outcome.requests), (95, 2, 12));
+    assert_eq!((seen.outcome.counts.received, seen.outcome.counts.retries, seen.outcome.counts.requests), (95, 2, 12));
     assert_eq!(seen.progress().iter().filter(|(page, _)| *page == 3).count(), 1);
 }
 
@@ -230,7 +230,7 @@ fn pages_that_fail_for_ever_are_listed_and_the_others_kept() {
     }
     let seen = simulate(&model(100, script));
     assert_eq!(seen.outcome.failed.keys().copied().collect::<Vec<_>>(), [3, 7]);
-    assert_eq!((seen.outcome.received, seen.outcome.staged.len()), (80, 8));
+    assert_eq!((seen.outcome.counts.received, seen.outcome.staged.len()), (80, 8));
     assert_eq!(seen.progress().iter().filter(|(_, success)| !success).count(), 2);
 }
 
@@ -272,7 +272,7 @@ fn a_stop_lets_pages_in_flight_land() {
 #[test]
 fn large_pages_are_fetched_fewer_at_a_time() {
     let seen = simulate(&Model { page_bytes: 40 << 20, ..model(195, pages_of::<195>) });
-    assert_eq!((seen.most_at_once, seen.outcome.received), (3, 195));
+    assert_eq!((seen.most_at_once, seen.outcome.counts.received), (3, 195));
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn a_reply_with_another_page_is_asked_for_again() {
         if page == 4 && attempt == 1 { Answer::OtherPage } else { pages_of::<95>(page, attempt) }
     }
     let seen = simulate(&model(95, script));
-    assert_eq!((seen.outcome.received, seen.outcome.retries), (95, 1));
+    assert_eq!((seen.outcome.counts.received, seen.outcome.counts.retries), (95, 1));
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn more_pages_without_a_session_are_an_error() {
     assert!(matches!(seen.outcome.ending, Some(Ending::Fatal(_))));
     // One page needs none, full or not.
     let seen = simulate(&Model { session: None, ..model(10, pages_of::<10>) });
-    assert_eq!((seen.requests.len(), seen.outcome.received), (1, 10));
+    assert_eq!((seen.requests.len(), seen.outcome.counts.received), (1, 10));
     assert!(seen.outcome.ending.is_none());
 }
 
@@ -316,7 +316,7 @@ fn a_session_that_is_lost_is_never_taken_for_the_end() {
     }
     for total in [None, Some(15)] {
         let seen = simulate(&Model { total, ..model(0, script) });
-        assert_eq!((seen.outcome.received, seen.outcome.session_restarts), (75, 1), "{total:?}");
+        assert_eq!((seen.outcome.counts.received, seen.outcome.counts.session_restarts), (75, 1), "{total:?}");
     }
 }
 
@@ -331,7 +331,7 @@ fn rate_limits_and_faults_are_counted_apart() {
         }
     }
     let seen = simulate(&model(95, script));
-    assert_eq!((seen.outcome.received, seen.outcome.failed.len(), seen.outcome.retries), (95, 0, 6));
+    assert_eq!((seen.outcome.counts.received, seen.outcome.failed.len(), seen.outcome.counts.retries), (95, 0, 6));
 }
 
 #[test]

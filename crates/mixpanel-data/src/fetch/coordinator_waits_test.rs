@@ -16,8 +16,8 @@ fn a_rate_limit_pauses_all_and_one_request_tries_first() {
     assert!(paused.is_empty(), "{paused:?}");
     let first: Vec<_> = seen.requests.iter().filter(|(_, second)| *second == 12).map(|(page, _)| *page).collect();
     assert_eq!(first, [2], "one request tries first");
-    assert_eq!(seen.outcome.waited, 10 * SECOND);
-    assert_eq!(seen.outcome.received, 195);
+    assert_eq!(seen.outcome.counts.waited_seconds, 10.0);
+    assert_eq!(seen.outcome.counts.received, 195);
     assert!(seen.events.iter().any(|event| matches!(event, FetchEvent::Waiting { .. })));
 }
 
@@ -29,8 +29,8 @@ fn too_many_at_once_lowers_how_many_go_out_and_long_pauses_are_not_believed() {
         if (1..=5).contains(&page) && attempt == 1 { Answer::Fail(limited) } else { pages_of::<895>(page, attempt) }
     }
     let seen = simulate(&model(895, script));
-    assert_eq!((seen.outcome.received, seen.outcome.failed.len()), (895, 0));
-    assert_eq!(seen.outcome.waited, SECOND, "five refusals at once are one");
+    assert_eq!((seen.outcome.counts.received, seen.outcome.failed.len()), (895, 0));
+    assert_eq!(seen.outcome.counts.waited_seconds, 1.0, "five refusals at once are one");
     let at_once = |second: u64| seen.requests.iter().filter(|(_, sent)| *sent == second).count();
     assert_eq!((at_once(3), at_once(4), at_once(5)), (1, 4, 4), "one tries, and then it is one less than before");
     assert_eq!(at_once(seen.end.as_secs() - 3), 5, "after a while it is tried again");
@@ -42,7 +42,7 @@ fn a_quota_that_is_used_up_is_waited_for() {
         if page >= 6 && attempt == 1 { Answer::QuotaUsedUp } else { pages_of::<195>(page, attempt) }
     }
     let seen = simulate(&model(195, script));
-    assert_eq!((seen.outcome.received, seen.outcome.failed.len()), (195, 0));
+    assert_eq!((seen.outcome.counts.received, seen.outcome.failed.len()), (195, 0));
     let refused_at = seen.requests.iter().filter(|(page, _)| *page == 6).map(|(_, second)| *second).min().unwrap();
     let before: Vec<_> = seen.requests.iter().filter(|(_, second)| (refused_at + 1..3600).contains(second)).collect();
     assert!(before.is_empty(), "{before:?}");
@@ -68,7 +68,7 @@ fn a_network_that_is_down_is_waited_for_and_costs_no_attempts() {
         if page >= 6 && attempt <= 2 { Answer::Fail(FailureKind::Unreachable) } else { pages_of::<95>(page, attempt) }
     }
     let seen = simulate(&model(95, script));
-    assert_eq!((seen.outcome.received, seen.outcome.failed.len()), (95, 0));
+    assert_eq!((seen.outcome.counts.received, seen.outcome.failed.len()), (95, 0));
     let seen = simulate(&model(95, |page, attempt| {
         if page >= 6 { Answer::Fail(FailureKind::Unreachable) } else { pages_of::<95>(page, attempt) }
     }));
@@ -87,7 +87,10 @@ fn a_session_that_is_lost_begins_again_and_is_never_mixed_in() {
     }
     for script in [replaced as Script, lost] {
         let seen = simulate(&model(95, script));
-        assert_eq!((seen.outcome.session_restarts, seen.outcome.received, seen.outcome.failed.len()), (1, 95, 0));
+        assert_eq!(
+            (seen.outcome.counts.session_restarts, seen.outcome.counts.received, seen.outcome.failed.len()),
+            (1, 95, 0)
+        );
         let restarted = seen.events.iter().position(|event| matches!(event, FetchEvent::Restarted { .. })).unwrap();
         let after = seen.events[restarted..].iter().filter(|event| matches!(event, FetchEvent::Page(_))).count();
         assert_eq!(after, 10, "every page is fetched in the new session");
@@ -100,7 +103,7 @@ fn a_server_that_keeps_losing_the_session_ends_the_run() {
         if page == 4 { Answer::Fail(FailureKind::SessionLost) } else { pages_of::<95>(page, attempt) }
     }));
     assert!(matches!(seen.outcome.ending, Some(Ending::Fatal(Failure { kind: FailureKind::SessionLost, .. }))));
-    assert_eq!(seen.outcome.session_restarts, 2);
+    assert_eq!(seen.outcome.counts.session_restarts, 2);
     assert_eq!(seen.requests.iter().filter(|(page, _)| *page == 0).count(), 3);
 }
 
@@ -110,16 +113,22 @@ fn a_short_page_in_the_middle_is_asked_for_again() {
         if page == 3 && attempt == 1 { Answer::Page { received: 4 } } else { pages_of::<95>(page, attempt) }
     }
     let seen = simulate(&model(95, cut));
-    assert_eq!((seen.outcome.received, seen.outcome.short_pages.len(), seen.outcome.retries), (95, 0, 1));
+    assert_eq!(
+        (seen.outcome.counts.received, seen.outcome.counts.short_pages.len(), seen.outcome.counts.retries),
+        (95, 0, 1)
+    );
     fn short(page: u32, attempt: u32) -> Answer {
         if page == 3 { Answer::Page { received: 4 } } else { pages_of::<95>(page, attempt) }
     }
     let seen = simulate(&model(95, short));
-    assert_eq!((seen.outcome.received, seen.outcome.short_pages, seen.outcome.retries), (89, vec![3], 1));
+    assert_eq!(
+        (seen.outcome.counts.received, seen.outcome.counts.short_pages, seen.outcome.counts.retries),
+        (89, vec![3], 1)
+    );
     // Where all pages are as short as page 0, that is their size.
     let seen = simulate(&model(195, |page, _| Answer::Page { received: if page < 20 { 9 } else { 0 } }));
-    assert_eq!((seen.outcome.received, seen.outcome.short_pages), (180, vec![0]));
-    assert_eq!((seen.outcome.retries, seen.outcome.shortfall), (1, 15));
+    assert_eq!((seen.outcome.counts.received, seen.outcome.counts.short_pages), (180, vec![0]));
+    assert_eq!((seen.outcome.counts.retries, seen.outcome.counts.shortfall), (1, 15));
 }
 
 #[test]
@@ -149,5 +158,5 @@ fn a_resumed_run_asks_for_what_is_missing_only() {
     }
     assert_eq!(asked, [2, 3, 5, 6, 8, 9]);
     let outcome = coordinator.finish(SECOND);
-    assert_eq!((outcome.received, outcome.staged.len(), outcome.failed.len()), (95, 10, 0));
+    assert_eq!((outcome.counts.received, outcome.staged.len(), outcome.failed.len()), (95, 10, 0));
 }

@@ -16,7 +16,7 @@ const PAGES_NAMED_MAX: usize = 30;
 pub(super) fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
     if let Some(text) = outcome.shortfall_text() {
         let message = format!("{text}, so `{}` was left as it was", table.as_str());
-        return Error::new(ErrorKind::Incomplete, message).with_detail("shortfall", outcome.shortfall);
+        return Error::new(ErrorKind::Incomplete, message).with_detail("shortfall", outcome.counts.shortfall);
     }
     let pages: Vec<String> = outcome.failed.keys().take(PAGES_NAMED_MAX).map(u32::to_string).collect();
     let more = outcome.failed.len() - pages.len();
@@ -40,8 +40,10 @@ pub(super) fn warn_of_differences(outcome: &Outcome, repeated: u64, callbacks: &
     let complete = outcome.failed.is_empty() && outcome.ending.is_none();
     if let Some(text) = outcome.shortfall_text() {
         callbacks.tell(&FetchEvent::Warning(text));
-    } else if let Some(expected) = outcome.expected_rows.filter(|expected| complete && *expected != outcome.received) {
-        let difference = match (outcome.drift, repeated) {
+    } else if let Some(expected) =
+        outcome.counts.expected_rows.filter(|expected| complete && *expected != outcome.counts.received)
+    {
+        let difference = match (outcome.counts.drift, repeated) {
             (0, 0) => "more: the project may have changed during the fetch",
             (0, _) => "more: some came more than once",
             _ => "fewer: the project may have changed during the fetch",
@@ -49,22 +51,22 @@ pub(super) fn warn_of_differences(outcome: &Outcome, repeated: u64, callbacks: &
         callbacks.tell(&FetchEvent::Warning(format!(
             "the server announced {} and sent {}, {} {difference}",
             counted(expected, "profile"),
-            outcome.received,
-            expected.abs_diff(outcome.received)
+            outcome.counts.received,
+            expected.abs_diff(outcome.counts.received)
         )));
     }
-    if !outcome.short_pages.is_empty() && complete {
+    if !outcome.counts.short_pages.is_empty() && complete {
         callbacks.tell(&FetchEvent::Warning(format!(
             "{} brought fewer profiles than expected (`short_pages` in the result)",
-            counted(outcome.short_pages.len() as u64, "page")
+            counted(outcome.counts.short_pages.len() as u64, "page")
         )));
     }
 }
 
 /// Profiles that came twice make the figures add up although others are missing.
 pub(super) fn warn_of_duplicates(outcome: &Outcome, repeated: u64, allow_drift: f64, callbacks: &mut Callbacks) {
-    let Some(total) = outcome.expected_rows.filter(|_| outcome.is_whole()) else { return };
-    let different = outcome.received.saturating_sub(repeated);
+    let Some(total) = outcome.counts.expected_rows.filter(|_| outcome.is_whole()) else { return };
+    let different = outcome.counts.received.saturating_sub(repeated);
     if total.saturating_sub(different) > allowed_drift(total, allow_drift) {
         callbacks.tell(&FetchEvent::Warning(format!(
             "{} came more than once: the server announced {total} and sent {different} different ones, so others may be missing",

@@ -68,5 +68,6 @@ fn sequential(report: TableReport) -> ProfileFetchResult {
         fetched_at: report.fetched_at,
         failed_page_indices: report.failed_pages,
         counts: report.counts,
+        run_id: report.run_id,
     })
 }

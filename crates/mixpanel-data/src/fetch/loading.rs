@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Stopwatch, wall_clock};
 use crate::counted::counted;
+use crate::counts::{FetchCounts, to_millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
@@ -18,7 +19,6 @@ use crate::stage::{Loaded, Manifest, Progress, Stage};
 use crate::store::{
     self, Announced, Found, LoadKind, LoadReport, LoadRequest, LoadStop, OnLockWait, RunRecord, Seen, TableName,
 };
-use crate::types::FetchCounts;
 
 use super::callbacks::Callbacks;
 use super::differences::{incomplete, warn_of_differences, warn_of_duplicates};
@@ -39,6 +39,7 @@ pub(super) struct TableReport {
     pub(super) duration_seconds: f64,
     pub(super) fetched_at: String,
     pub(super) counts: FetchCounts,
+    pub(super) run_id: String,
 }
 
 /// A run whose pages are staged as far as they will be.
@@ -61,7 +62,7 @@ impl Job {
         let finished_at = wall_clock();
         let (sender, mut busy) = unbounded_channel();
         let (table, watch, at_most) = (self.table.clone(), self.watch, self.control.lock_wait);
-        let rows = self.outcome.received - self.outcome.rejected;
+        let rows = self.outcome.counts.received - self.outcome.counts.rejected;
         let allow_drift = self.control.allow_drift;
         let (cancel, stop) = (self.control.cancel.clone(), LoadStop::default());
         let stopped = stop.clone();
@@ -106,7 +107,8 @@ impl Job {
             failed_pages: outcome.failed.keys().copied().collect(),
             duration_seconds: seconds(watch.elapsed()),
             fetched_at: finished_at.to_string(),
-            counts: counts(&outcome, loaded.duplicates, &manifest),
+            counts: FetchCounts { duplicates: loaded.duplicates, ..outcome.counts.with_costs_of(&manifest.counts) },
+            run_id: manifest.run_id.clone(),
         })
     }
 
@@ -183,7 +185,7 @@ impl Job {
             Ok(report) => report,
         };
         kill_point("load-done");
-        if report.shortfall > outcome.shortfall {
+        if report.shortfall > outcome.counts.shortfall {
             outcome.lacks(report.shortfall);
         }
         // The rows are committed: a stage that cannot be removed is a nuisance, not a failure.
@@ -191,7 +193,7 @@ impl Job {
             outcome if outcome.is_whole() => stage.remove(),
             outcome => stage.update(|manifest| {
                 manifest.note_commit();
-                if outcome.shortfall > 0 {
+                if outcome.counts.shortfall > 0 {
                     lacks(manifest, outcome, &outcome.shortfall_text().unwrap_or_default());
                 }
             }),
@@ -212,7 +214,7 @@ fn is_of_another_session(manifest: &Manifest) -> bool {
 /// What the load compares with the different profiles that came.
 fn announced(outcome: &Outcome, manifest: &Manifest, missing: MissingPages, allow_drift: f64) -> Option<Announced> {
     let is_compared = outcome.is_whole() && missing == MissingPages::Fetch;
-    let (total, is_strict) = (outcome.expected_rows, is_of_another_session(manifest));
+    let (total, is_strict) = (outcome.counts.expected_rows, is_of_another_session(manifest));
     is_compared.then_some(Announced { total, allow_drift, is_strict })
 }
 
@@ -220,7 +222,7 @@ fn announced(outcome: &Outcome, manifest: &Manifest, missing: MissingPages, allo
 fn refused(error: Error, stage: &mut Stage, outcome: &mut Outcome, table: &TableName) -> Error {
     let Some(shortfall) = error.detail("shortfall").and_then(serde_json::Value::as_u64) else { return error };
     outcome.lacks(shortfall);
-    let error = if outcome.expected_rows.is_some() { incomplete(outcome, table) } else { error };
+    let error = if outcome.counts.expected_rows.is_some() { incomplete(outcome, table) } else { error };
     if let Err(error) = stage.update(|manifest| lacks(manifest, outcome, error.message())) {
         tracing::warn!("{error}");
     }
@@ -231,7 +233,7 @@ fn refused(error: Error, stage: &mut Stage, outcome: &mut Outcome, table: &Table
 fn lacks(manifest: &mut Manifest, outcome: &Outcome, reason: &str) {
     manifest.progress = Progress::Fetching { reason: reason.to_owned() };
     manifest.session_over = outcome.session_over;
-    manifest.lacking = outcome.shortfall;
+    manifest.lacking = outcome.counts.shortfall;
 }
 
 /// Waits until the caller has wanted to stop for some time.
@@ -310,42 +312,13 @@ fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) 
         region: manifest.region.clone(),
         query: manifest.query.clone(),
         mode: manifest.mode,
-        expected_rows: outcome.expected_rows,
-        received: outcome.received,
-        rejected: outcome.rejected,
+        counts: outcome.counts.with_costs_of(&manifest.counts),
         page_count,
         failed_pages: outcome.failed.keys().copied().collect(),
-        shortfall: outcome.shortfall,
-        requests: manifest.cost.requests,
-        retries: manifest.cost.retries,
-        waited_seconds: manifest.cost.waited_seconds,
-        session_restarts: manifest.cost.session_restarts,
-        short_pages: manifest.short_pages.clone(),
-    }
-}
-
-pub(super) fn counts(outcome: &Outcome, duplicates: u64, manifest: &Manifest) -> FetchCounts {
-    FetchCounts {
-        expected_rows: outcome.expected_rows,
-        received: outcome.received,
-        drift: outcome.drift,
-        shortfall: outcome.shortfall,
-        duplicates,
-        rejected: outcome.rejected,
-        requests: manifest.cost.requests,
-        retries: manifest.cost.retries,
-        waited_seconds: to_millis(manifest.cost.waited_seconds),
-        session_restarts: manifest.cost.session_restarts,
-        short_pages: manifest.short_pages.clone(),
-        run_id: manifest.run_id.clone(),
     }
 }
 
 /// Seconds to the millisecond, for people and programs alike.
 pub(super) fn seconds(duration: Duration) -> f64 {
     to_millis(duration.as_secs_f64())
-}
-
-fn to_millis(seconds: f64) -> f64 {
-    (seconds * 1000.0).round() / 1000.0
 }

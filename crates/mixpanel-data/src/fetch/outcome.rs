@@ -1,10 +1,10 @@
 //! How a fetch ended.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
 use crate::counted::counted;
+use crate::counts::FetchCounts;
 
 pub(crate) use crate::stage::Over;
 
@@ -32,43 +32,25 @@ pub(crate) struct Outcome {
     pub(crate) staged: Vec<u32>,
     /// Pages that failed for good, and why.
     pub(crate) failed: BTreeMap<u32, Failure>,
-    /// Profiles that the server announced.
-    pub(crate) expected_rows: Option<u64>,
-    /// Profiles fewer than announced, where all pages came and the difference is taken for the drift of a live project.
-    pub(crate) drift: u64,
-    /// Profiles fewer than announced, where all pages came and the difference is more than that.
-    pub(crate) shortfall: u64,
+    /// Where every record went, and what this process spent; without the duplicates, which the load finds.
+    pub(crate) counts: FetchCounts,
     /// Profiles among the received ones that came again because pages overlap; 0 until a load has looked.
     pub(crate) repeated: u64,
     /// Why the session has no more to give, if that is known.
     pub(crate) session_over: Option<Over>,
     /// Whether pages of an earlier session are on disk that this run did not use.
     pub(crate) left_pages: bool,
-    /// Records in staged pages, rejects included.
-    pub(crate) received: u64,
-    /// Records among them that cannot be rows.
-    pub(crate) rejected: u64,
-    /// Requests sent.
-    pub(crate) requests: u64,
-    /// Requests among them that repeated a failed one.
-    pub(crate) retries: u64,
-    /// Time in which the server wanted a pause.
-    pub(crate) waited: Duration,
-    /// Times that it began again because the session was lost.
-    pub(crate) session_restarts: u32,
-    /// Pages in the middle that stayed shorter than a page.
-    pub(crate) short_pages: Vec<u32>,
 }
 
 impl Outcome {
     /// Whether everything is here that the server announced.
     pub(crate) fn is_whole(&self) -> bool {
-        self.failed.is_empty() && self.shortfall == 0
+        self.failed.is_empty() && self.counts.shortfall == 0
     }
 
     /// Names the figures that do not add up, if they do not.
     pub(crate) fn shortfall_text(&self) -> Option<String> {
-        let expected = self.expected_rows.filter(|_| self.shortfall > 0)?;
+        let expected = self.counts.expected_rows.filter(|_| self.counts.shortfall > 0)?;
         let again = match self.repeated {
             0 => String::new(),
             repeated => format!(" ({repeated} of them more than once)"),
@@ -76,16 +58,19 @@ impl Outcome {
         Some(format!(
             "the server announced {} and sent {}{again}; {} missing, more than the drift that is allowed",
             counted(expected, "profile"),
-            self.received,
-            if self.shortfall == 1 { "1 is".to_owned() } else { format!("{} are", self.shortfall) },
+            self.counts.received,
+            if self.counts.shortfall == 1 { "1 is".to_owned() } else { format!("{} are", self.counts.shortfall) },
         ))
     }
 
     /// Notes that profiles are missing because others came more than once: only a new session may bring them.
     pub(crate) fn lacks(&mut self, shortfall: u64) {
-        self.shortfall = self.shortfall.max(shortfall);
-        self.repeated = self.expected_rows.map_or(0, |total| (self.received + self.shortfall).saturating_sub(total));
-        self.drift = 0;
+        self.counts.shortfall = self.counts.shortfall.max(shortfall);
+        self.repeated = self
+            .counts
+            .expected_rows
+            .map_or(0, |total| (self.counts.received + self.counts.shortfall).saturating_sub(total));
+        self.counts.drift = 0;
         self.session_over = Some(Over::Short);
     }
 
@@ -101,28 +86,22 @@ impl Outcome {
         let failure = Failure::new(FailureKind::Internal, "it was done without");
         let rejected = earlier.staged.iter().map(|page| page.rejected).sum();
         let failed: BTreeMap<u32, Failure> = missing.map(|page| (page, failure.clone())).collect();
-        Self {
-            shortfall: if failed.is_empty() { earlier.missing_profiles() } else { 0 },
-            session_over: earlier.session_over,
-            repeated: earlier.repeated(),
-            failed,
-            staged,
+        let counts = FetchCounts {
             expected_rows: plan.and_then(|plan| plan.total()),
             received: earlier.received(),
             rejected,
-            ..Self::nothing_asked()
-        }
+            shortfall: if failed.is_empty() { earlier.missing_profiles() } else { 0 },
+            ..FetchCounts::default()
+        };
+        let (session_over, repeated) = (earlier.session_over, earlier.repeated());
+        Self { counts, session_over, repeated, failed, staged, ..Self::nothing_asked() }
     }
 
     /// The outcome of a run whose pages are all here, as was found out when the last one came.
     pub(crate) fn whole(earlier: &Earlier) -> Self {
-        Self {
-            failed: BTreeMap::new(),
-            drift: earlier.missing_profiles(),
-            shortfall: 0,
-            session_over: None,
-            ..Self::of_staged(earlier)
-        }
+        let outcome = Self::of_staged(earlier);
+        let counts = FetchCounts { drift: earlier.missing_profiles(), shortfall: 0, ..outcome.counts };
+        Self { counts, failed: BTreeMap::new(), session_over: None, ..outcome }
     }
 
     /// The outcome of a fetch that had nothing to ask for.
@@ -131,19 +110,10 @@ impl Outcome {
             ending: None,
             staged: Vec::new(),
             failed: BTreeMap::new(),
-            expected_rows: Some(0),
-            drift: 0,
-            shortfall: 0,
+            counts: FetchCounts { expected_rows: Some(0), ..FetchCounts::default() },
             repeated: 0,
             session_over: None,
             left_pages: false,
-            received: 0,
-            rejected: 0,
-            requests: 0,
-            retries: 0,
-            waited: Duration::ZERO,
-            session_restarts: 0,
-            short_pages: Vec::new(),
         }
     }
 }

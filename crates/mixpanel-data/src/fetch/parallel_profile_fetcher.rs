@@ -49,6 +49,7 @@ impl From<TableReport> for ParallelProfileResult {
             duration_seconds: report.duration_seconds,
             fetched_at: report.fetched_at,
             counts: report.counts,
+            run_id: report.run_id,
         }
     }
 }

@@ -284,7 +284,7 @@ impl Work<'_> {
             run.drive(stage, into_stage, &mut callbacks).await.map_err(keep_run)?
         };
         let (stage, outcome) = blocking(move || settle(finished)).await?;
-        callbacks.tell(&FetchEvent::Loading { rows: outcome.received - outcome.rejected });
+        callbacks.tell(&FetchEvent::Loading { rows: outcome.counts.received - outcome.counts.rejected });
         let staged_pages = outcome.staged.len();
         let job = Job { database: database.to_owned(), table, seen, stage, outcome, missing, control, watch };
         job.load(&mut callbacks).await.map_err(|error| keep_run(error.with_detail("staged_pages", staged_pages)))
@@ -316,7 +316,7 @@ pub(super) fn settle(finished: Finished<Stage>) -> Result<(Stage, Outcome)> {
     if let Some(error) = error {
         // The reason why there is nothing matters more than a folder that stays.
         let is_empty = outcome.staged.is_empty() && !outcome.left_pages;
-        if is_empty && stage.manifest().loaded.is_none() && outcome.session_restarts == 0 {
+        if is_empty && stage.manifest().loaded.is_none() && outcome.counts.session_restarts == 0 {
             if let Err(error) = stage.remove() {
                 tracing::warn!("{error}");
             }
@@ -345,14 +345,9 @@ pub(super) fn note(manifest: &mut Manifest, outcome: &Outcome, progress: Progres
     manifest.session_over = outcome.session_over;
     if let Some(session) = &mut manifest.session {
         // A later page may have said that there are more.
-        session.total = session.total.max(outcome.expected_rows);
+        session.total = session.total.max(outcome.counts.expected_rows);
     }
-    manifest.cost.requests += outcome.requests;
-    manifest.cost.retries += outcome.retries;
-    manifest.cost.waited_seconds += outcome.waited.as_secs_f64();
-    manifest.short_pages.extend(&outcome.short_pages);
-    manifest.short_pages.sort_unstable();
-    manifest.short_pages.dedup();
+    manifest.counts.add_costs(&outcome.counts);
 }
 
 pub(super) fn ending_error(outcome: &Outcome) -> Option<Error> {
@@ -360,7 +355,7 @@ pub(super) fn ending_error(outcome: &Outcome) -> Option<Error> {
         Ending::Fatal(failure) => {
             let is_lost = failure.kind == FailureKind::SessionLost;
             let error = failure.into_error();
-            Some(if is_lost { error.with_detail("session_restarts", outcome.session_restarts) } else { error })
+            Some(if is_lost { error.with_detail("session_restarts", outcome.counts.session_restarts) } else { error })
         }
         Ending::Stopped => Some(Error::new(ErrorKind::Cancelled, "the fetch was stopped")),
         Ending::Halted(failure) if outcome.staged.is_empty() => Some(failure.into_error()),

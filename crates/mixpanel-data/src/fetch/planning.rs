@@ -64,7 +64,7 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     };
     let watch = Stopwatch::start();
     let Finished { outcome, target: mut stage, writer_error } = run.drive(stage, into_stage, &mut callbacks).await?;
-    let page_seconds = watch.elapsed().saturating_sub(outcome.waited).as_secs_f64();
+    let page_seconds = (watch.elapsed().as_secs_f64() - outcome.counts.waited_seconds).max(0.0);
     if let Some(error) = writer_error.or_else(|| ending_error(&outcome)) {
         let _ = stage.remove();
         return Err(error);

@@ -7,13 +7,12 @@ use crate::clock::wall_clock;
 use crate::drift::allowed_drift;
 use crate::error::{Error, Result};
 use crate::parse::RecordForm;
-use crate::stage::{self, Cost, STREAM_PREFIX, Stage};
+use crate::stage::{self, STREAM_PREFIX, Stage};
 use crate::types::ProfileStreamResult;
 
 use super::coordinator::Rules;
 use super::differences::warn_of_differences;
 use super::driver::{Finished, Run};
-use super::loading::counts;
 use super::outcome::Outcome;
 use super::pipeline::{blocking, describe, ending_error};
 use super::prepare::prepare;
@@ -40,7 +39,7 @@ pub(crate) async fn stream_profiles(
     let mut manifest = describe(client, &fetch, &prepared);
     // Nobody goes on with a stream: what was handed over is not here any more.
     manifest.run_id.insert_str(0, STREAM_PREFIX);
-    let mut manifest_after = manifest.clone();
+    let run_id = manifest.run_id.clone();
     let path = database.to_owned();
     let stage = blocking(move || {
         stage::sweep(&path);
@@ -69,8 +68,8 @@ pub(crate) async fn stream_profiles(
     if let Some(error) = ending {
         return Err(error);
     }
-    if let Some(total) = outcome.expected_rows.filter(|_| outcome.is_whole() && !ended_early) {
-        let missing = (total + repeated).saturating_sub(outcome.received);
+    if let Some(total) = outcome.counts.expected_rows.filter(|_| outcome.is_whole() && !ended_early) {
+        let missing = (total + repeated).saturating_sub(outcome.counts.received);
         if missing > allowed_drift(total, fetch.control.allow_drift) {
             outcome.lacks(missing);
         }
@@ -78,18 +77,12 @@ pub(crate) async fn stream_profiles(
     if !ended_early {
         warn_of_differences(&outcome, repeated, &mut callbacks);
     }
-    manifest_after.short_pages.clone_from(&outcome.short_pages);
-    manifest_after.cost = Cost {
-        requests: outcome.requests,
-        retries: outcome.retries,
-        waited_seconds: outcome.waited.as_secs_f64(),
-        session_restarts: 0,
-    };
     Ok(ProfileStreamResult {
         rows,
         successful_pages: u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX),
         failed_page_indices: outcome.failed.keys().copied().collect(),
         ended_early,
-        counts: counts(&outcome, 0, &manifest_after),
+        counts: outcome.counts.with_costs_of(&outcome.counts),
+        run_id,
     })
 }

@@ -103,8 +103,8 @@ impl Stage {
             manifest.session = None;
             manifest.session_over = None;
             manifest.lacking = 0;
-            manifest.short_pages.clear();
-            manifest.cost.session_restarts += 1;
+            manifest.counts.short_pages.clear();
+            manifest.counts.session_restarts += 1;
         })
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::counts::FetchCounts;
 use crate::profile_query::{FetchMode, OnExisting, ProfileQuery};
 
 /// The layout that this version writes.
@@ -43,8 +44,6 @@ pub(crate) struct Manifest {
     pub(crate) loaded: Option<Loaded>,
     /// What a load that was begun puts into the table. Whether it was committed, the database knows.
     pub(crate) loading: Option<Loaded>,
-    /// Pages in the middle of the present session that stayed shorter than a page.
-    pub(crate) short_pages: Vec<u32>,
     /// Why the present session has no more to give, if that is known: then the next process begins from page 0.
     #[serde(default)]
     pub(crate) session_over: Option<Over>,
@@ -54,8 +53,10 @@ pub(crate) struct Manifest {
     /// Profiles that a load has found missing although every page of the present session is here.
     #[serde(default)]
     pub(crate) lacking: u64,
-    /// What the run has cost so far. A process that was killed could not add its share.
-    pub(crate) cost: Cost,
+    /// What the run has cost so far, with the short pages of the present session. A process that was killed could not add
+    /// its share.
+    #[serde(rename = "cost")]
+    pub(crate) counts: FetchCounts,
 }
 
 /// How far a run has come.
@@ -111,15 +112,6 @@ pub(crate) struct Loaded {
     pub(crate) pages: Vec<u32>,
 }
 
-/// What a run has cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Cost {
-    pub(crate) requests: u64,
-    pub(crate) retries: u64,
-    pub(crate) waited_seconds: f64,
-    pub(crate) session_restarts: u32,
-}
-
 impl Manifest {
     /// Names the load of these pages of a session of this run.
     pub(crate) fn load_id(&self, generation: u32, pages: &[u32]) -> String {
@@ -146,11 +138,10 @@ impl Manifest {
             progress: Progress::Fetching { reason: String::new() },
             loaded: None,
             loading: None,
-            short_pages: Vec::new(),
             session_over: None,
             tables_left: 0,
             lacking: 0,
-            cost: Cost::default(),
+            counts: FetchCounts::default(),
         }
     }
 }

@@ -16,7 +16,7 @@ mod torn_tests;
 
 pub(crate) use folder::Stage;
 pub(crate) use list::{Listed, STREAM_PREFIX, discard, list, sweep};
-pub(crate) use manifest::{Cost, Loaded, Manifest, Over, Progress, SessionFacts};
+pub(crate) use manifest::{Loaded, Manifest, Over, Progress, SessionFacts};
 #[cfg(test)]
 pub(crate) use page_file::properties as page_properties;
 pub(crate) use page_file::{StagedPage, read_page};

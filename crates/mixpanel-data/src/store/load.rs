@@ -229,7 +229,7 @@ fn fill(connection: &Connection, request: &LoadRequest<'_>) -> Result<(Counts, u
     request.seen.map_or(Ok(()), |seen| seen.check_views(connection, &views, request))?;
     let earlier = if loaded.origin == Origin::Made { Earlier::Remove } else { Earlier::Keep };
     let mut run = request.run.clone();
-    run.shortfall += loaded.counts.shortfall;
+    run.counts.shortfall += loaded.counts.shortfall;
     rejects::record(connection, &loaded.table, &run, request.rejects, earlier)?;
     let table_rows = metadata::record(connection, &loaded, request.on_existing, &run)?;
     Ok((loaded.counts, table_rows))
@@ -294,14 +294,14 @@ fn digest_text(connection: &Connection, request: &LoadRequest<'_>, table: &Table
 
 /// Rows are replaced by nothing only if the caller says so: an empty answer is more often a mistake than the truth.
 fn check_not_emptied(connection: &Connection, request: &LoadRequest<'_>, table: &TableName) -> Result<()> {
-    if request.allow_empty || request.run.received > request.run.rejected {
+    if request.allow_empty || request.run.counts.received > request.run.counts.rejected {
         return Ok(());
     }
     let rows = count_rows(connection, table)?;
     if rows == 0 {
         return Ok(());
     }
-    let brought = match request.run.rejected {
+    let brought = match request.run.counts.rejected {
         0 => "the fetch brought none".to_owned(),
         rejected => format!("of {} that came, none can be a row", counted(rejected, "record")),
     };

@@ -16,8 +16,9 @@ use super::rejects;
 use super::run_record::RunRecord;
 use super::table_name::TableName;
 use super::target::{Target, column_names, find};
+use crate::counts::FetchCounts;
 use crate::error::{Error, ErrorKind, Result};
-use crate::profile_query::{FetchMode, OnExisting, ProfileQuery};
+use crate::profile_query::{FetchMode, OnExisting};
 
 const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS _metadata (
@@ -169,22 +170,22 @@ pub(super) fn record(
                 run.region,
                 run.filters()?,
                 mode,
-                run.expected_rows,
-                run.received,
+                run.counts.expected_rows,
+                run.counts.received,
                 loaded.counts.rows,
                 loaded.counts.duplicates,
-                run.rejected,
+                run.counts.rejected,
                 run.page_count,
                 json(&run.failed_pages),
-                run.requests,
-                run.retries,
+                run.counts.requests,
+                run.counts.retries,
                 run.is_partial(),
                 run.load_id,
-                run.session_restarts,
-                json(&run.short_pages),
-                run.waited_seconds,
+                run.counts.session_restarts,
+                json(&run.counts.short_pages),
+                run.counts.waited_seconds,
                 loaded.origin == Origin::Made,
-                run.shortfall,
+                run.counts.shortfall,
             ],
         )
         .map_err(|error| statement("record the run in `_fetches`", &error))?;
@@ -299,27 +300,8 @@ pub(super) fn rehearse(connection: &Connection, table: &TableName, on_existing: 
 }
 
 fn nobodys_run(load_id: &str) -> RunRecord {
-    RunRecord {
-        run_id: "rehearsal".to_owned(),
-        load_id: load_id.to_owned(),
-        started_at: Timestamp::UNIX_EPOCH,
-        finished_at: Timestamp::UNIX_EPOCH,
-        project_id: "rehearsal".to_owned(),
-        region: "rehearsal".to_owned(),
-        query: ProfileQuery::default(),
-        mode: FetchMode::Sequential,
-        expected_rows: Some(0),
-        received: 0,
-        rejected: 0,
-        page_count: 0,
-        failed_pages: Vec::new(),
-        shortfall: 0,
-        short_pages: Vec::new(),
-        session_restarts: 0,
-        requests: 0,
-        retries: 0,
-        waited_seconds: 0.5,
-    }
+    let counts = FetchCounts { expected_rows: Some(0), waited_seconds: 0.5, ..FetchCounts::default() };
+    RunRecord { counts, ..RunRecord::empty("rehearsal", load_id) }
 }
 
 /// Removes what is recorded of a table that is no more: its row of `_metadata`, and its rejects.

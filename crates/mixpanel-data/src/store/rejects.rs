@@ -64,8 +64,8 @@ pub(super) fn record(
         let inserted = connection.execute(&sql, params![run.run_id, table.as_str()]);
         rows += inserted.map_err(|error| blame(connection, files, statement("read the staged rejects", &error)))?;
     }
-    if rows as u64 != run.rejected {
-        return Err(Error::internal(format!("the stage has {rows} rejects, not {}", run.rejected)));
+    if rows as u64 != run.counts.rejected {
+        return Err(Error::internal(format!("the stage has {rows} rejects, not {}", run.counts.rejected)));
     }
     check(connection, run, files)
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::counts::FetchCounts;
 use crate::error::{Error, Result};
 use crate::profile_query::{FetchMode, ProfileQuery};
 
@@ -24,34 +25,35 @@ pub(crate) struct RunRecord {
     pub(crate) query: ProfileQuery,
     /// Sequential or parallel.
     pub(crate) mode: FetchMode,
-    /// Profiles that the server said there are.
-    pub(crate) expected_rows: Option<u64>,
-    /// Records in all staged pages, rejects included.
-    pub(crate) received: u64,
-    /// Records among them that could not be rows.
-    pub(crate) rejected: u64,
+    /// Where every record went, and what the run cost; without the duplicates, which the load finds.
+    pub(crate) counts: FetchCounts,
     /// Staged pages, failed ones not counted.
     pub(crate) page_count: u32,
     /// Pages that failed for good; the table is partial if there are any.
     pub(crate) failed_pages: Vec<u32>,
-    /// Profiles fewer than announced, beyond the drift that is allowed; the table is partial if there are any.
-    pub(crate) shortfall: u64,
-    /// Staged pages that are shorter than their session says, and yet not the last one.
-    pub(crate) short_pages: Vec<u32>,
-    /// Times that the server lost the session and the run began another.
-    pub(crate) session_restarts: u32,
-    /// Requests sent.
-    pub(crate) requests: u64,
-    /// Requests among them that repeated a failed one.
-    pub(crate) retries: u64,
-    /// Seconds that the run waited because the server or the quota said so.
-    pub(crate) waited_seconds: f64,
 }
 
 impl RunRecord {
+    /// Describes a run that has nothing.
+    pub(crate) fn empty(run_id: &str, load_id: &str) -> Self {
+        Self {
+            run_id: run_id.to_owned(),
+            load_id: load_id.to_owned(),
+            started_at: Timestamp::UNIX_EPOCH,
+            finished_at: Timestamp::UNIX_EPOCH,
+            project_id: "12345".to_owned(),
+            region: "us".to_owned(),
+            query: ProfileQuery::default(),
+            mode: FetchMode::Sequential,
+            counts: FetchCounts::default(),
+            page_count: 0,
+            failed_pages: Vec::new(),
+        }
+    }
+
     /// Says whether profiles are missing.
     pub(super) fn is_partial(&self) -> bool {
-        !self.failed_pages.is_empty() || self.shortfall > 0
+        !self.failed_pages.is_empty() || self.counts.shortfall > 0
     }
 
     /// Returns the filters as JSON.

@@ -20,6 +20,7 @@ use super::load_stop::LoadStop;
 use super::run_record::RunRecord;
 use super::table_name::TableName;
 use super::target::LoadKind;
+use crate::counts::FetchCounts;
 use crate::error::Result;
 use crate::limits::MEMORY_DEFAULT;
 use crate::parse::ProfileRows;
@@ -135,17 +136,9 @@ impl Fixture {
             region: "eu".to_owned(),
             query: ProfileQuery { where_: Some("properties[\"plan\"] == 'pro'".to_owned()), ..ProfileQuery::default() },
             mode: FetchMode::Parallel { max_workers: None },
-            expected_rows: None,
-            received: self.rows(),
-            rejected: 0,
+            counts: FetchCounts { received: self.rows(), requests: 3, retries: 1, ..FetchCounts::default() },
             page_count: u32::try_from(self.pages.len()).unwrap(),
             failed_pages: Vec::new(),
-            shortfall: 0,
-            short_pages: Vec::new(),
-            session_restarts: 0,
-            requests: 3,
-            retries: 1,
-            waited_seconds: 0.0,
         }
     }
 

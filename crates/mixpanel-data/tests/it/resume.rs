@@ -193,7 +193,7 @@ async fn a_plan_asks_for_page_0_and_the_fetch_goes_on_with_it() {
     assert!(workspace.unfinished_runs().unwrap()[0].is_only_planned());
     let result = workspace.fetch_profiles(fetch()).await.unwrap();
     assert_eq!((result.rows(), bench.server.stats().requests), (2_950, 30), "page 0 is not asked for again");
-    assert_eq!(result.counts().run_id, plan.run_id);
+    assert_eq!(result.run_id(), plan.run_id);
     workspace.plan_fetch(fetch().on_existing(OnExisting::Replace)).await.unwrap();
     let filtered = fetch().on_existing(OnExisting::Replace).filter("properties[\"plan\"] == \"free\"");
     workspace.fetch_profiles(filtered).await.unwrap();

@@ -285,7 +285,7 @@ impl Coordinator {
 
     /// Profiles that the server announced and that have not come.
     pub(super) fn missing_profiles(&self) -> u64 {
-        self.announced().map_or(0, |announced| announced.saturating_sub(self.received))
+        self.announced().map_or(0, |announced| announced.saturating_sub(self.counts.received))
     }
 
     /// Says whether the session has no more to give, so that only a new one can.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::api::Failure;
+use crate::counts::FetchCounts;
 use crate::limits::PAGES_LISTED_MAX;
 use crate::mutant::{Mutant, is_planted};
 use crate::types::ProfileProgress;
@@ -73,23 +74,22 @@ impl Coordinator {
         let announced = self.announced();
         let is_drift = missing <= announced.map_or(0, |total| self.rules.drift_of(total));
         let (drift, shortfall) = if is_drift { (missing, 0) } else { (0, missing) };
-        Outcome {
+        let counts = FetchCounts {
+            expected_rows: announced,
             drift,
             shortfall,
+            waited_seconds: self.gate.waited(now).as_secs_f64(),
+            short_pages: self.short.accepted(),
+            ..self.counts.clone()
+        };
+        Outcome {
+            counts,
             repeated: 0,
             session_over: self.session_over(shortfall),
             left_pages: self.left_pages,
             ending: self.ending.clone(),
             staged: self.pages.staged(),
             failed: self.failed.clone(),
-            expected_rows: announced,
-            received: self.received,
-            rejected: self.rejected,
-            requests: self.request_count,
-            retries: self.retry_count,
-            waited: self.gate.waited(now),
-            session_restarts: self.restarts,
-            short_pages: self.short.accepted(),
         }
     }
 }

@@ -222,11 +222,11 @@ impl Coordinator {
     /// The session is lost. Where a profile stands in another session nobody knows, so nothing of the lost one is used: the
     /// fetch begins again from page 0, a few times at most.
     fn begin_again(&mut self, failure: Failure) {
-        if self.restarts >= self.rules.restarts_max {
+        if self.counts.session_restarts >= self.rules.restarts_max {
             self.end(Ending::Fatal(failure));
             return;
         }
-        self.restarts += 1;
+        self.counts.session_restarts += 1;
         self.generation += 1;
         self.plan = None;
         self.session_id = None;
@@ -237,9 +237,9 @@ impl Coordinator {
         self.sign_of_life = SignOfLife::default();
         self.announced_late = None;
         (self.in_flight, self.reading, self.writing) = (0, 0, 0);
-        (self.received, self.rejected, self.rows) = (0, 0, 0);
+        (self.counts.received, self.counts.rejected, self.rows) = (0, 0, 0);
         self.failed.clear();
-        self.events.push_back(FetchEvent::Restarted { restart: self.restarts, reason: failure.message });
+        self.events.push_back(FetchEvent::Restarted { restart: self.counts.session_restarts, reason: failure.message });
     }
 
     /// A page with fewer records than the server's own figures promise.

@@ -98,8 +98,8 @@ impl Coordinator {
             if staged.page > 0 || !is_planted(Mutant::StagedPageRequested) {
                 coordinator.pages.set(staged.page, PageState::Staged);
             }
-            coordinator.received += received;
-            coordinator.rejected += staged.rejected;
+            coordinator.counts.received += received;
+            coordinator.counts.rejected += staged.rejected;
             coordinator.rows += staged.rows;
             if let Some(fingerprint) = staged.fingerprint.filter(|_| received > 0) {
                 coordinator.nothing_new.remember(staged.page, fingerprint);

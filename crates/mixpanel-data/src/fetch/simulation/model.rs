@@ -38,7 +38,11 @@ pub(super) fn load(model: &mut Model, request: &LoadRequest<'_>) -> Result<LoadR
     }
     let report =
         LoadReport { rows: rows.len() as u64, duplicates: staged - rows.len() as u64, shortfall: 0, altered: 0 };
-    assert_eq!(staged + request.run.rejected, request.run.received, "what is staged is not what was received");
+    assert_eq!(
+        staged + request.run.counts.rejected,
+        request.run.counts.received,
+        "what is staged is not what was received"
+    );
     model.rows = Some(rows);
     model.loads.insert(request.run.load_id.clone(), report);
     Ok(report)

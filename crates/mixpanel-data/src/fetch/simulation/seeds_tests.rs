@@ -157,7 +157,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
     }
     let (sender, _receiver) = tokio::sync::mpsc::unbounded_channel();
     let (engine, fault) = (table.engine, table.load_faults.pop());
-    let (staged, expected_rows) = (job.outcome.staged.clone(), job.outcome.expected_rows.unwrap_or(0));
+    let (staged, expected_rows) = (job.outcome.staged.clone(), job.outcome.counts.expected_rows.unwrap_or(0));
     let model = &mut table.model;
     let loaded = job.run(world.wall(), &sender, &LoadStop::default(), |request, on_wait| {
         if fault == Some(LoadFault::Before) {
@@ -195,9 +195,13 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
     world.trace(|| format!("table: {:?}", table.read(world).map(|rows| rows.into_keys().collect::<Vec<_>>())));
     world.trace(|| format!("expected: {:?}", oracle.rows(staged()).into_keys().collect::<Vec<_>>()));
     world.trace(|| format!("loaded {report:?} from {:?}, missing {:?}", outcome.staged, outcome.failed.keys()));
-    assert_eq!(report.rows + report.duplicates + outcome.rejected, outcome.received, "records are not conserved");
-    assert_eq!(outcome.received, oracle.received(staged()), "not the records of the staged pages");
-    assert_eq!(outcome.rejected, oracle.rejected(staged()), "not the rejects of the staged pages");
+    assert_eq!(
+        report.rows + report.duplicates + outcome.counts.rejected,
+        outcome.counts.received,
+        "records are not conserved"
+    );
+    assert_eq!(outcome.counts.received, oracle.received(staged()), "not the records of the staged pages");
+    assert_eq!(outcome.counts.rejected, oracle.rejected(staged()), "not the rejects of the staged pages");
     check_rows(table.read(world), &oracle.rows(staged()));
     let missing: Vec<u32> = (0..oracle.pages()).filter(|page| !outcome.staged.contains(page)).collect();
     let unlisted: Vec<u32> = missing.into_iter().filter(|page| !outcome.failed.contains_key(page)).collect();
@@ -207,7 +211,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
     assert!(unlisted.is_empty() || may_lack, "pages {unlisted:?} are neither here nor listed as failed");
     let remains = !list(&world.database()).unwrap().is_empty();
     assert_eq!(remains, !outcome.is_whole(), "the stage stays exactly while profiles are missing");
-    let missing = outcome.expected_rows.unwrap_or(0).saturating_sub(outcome.received);
+    let missing = outcome.counts.expected_rows.unwrap_or(0).saturating_sub(outcome.counts.received);
     assert!(!outcome.is_whole() || missing <= 1, "{missing} profiles are missing without a word");
     outcome.is_whole()
 }

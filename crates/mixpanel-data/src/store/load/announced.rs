@@ -58,8 +58,8 @@ pub(super) fn check(
     let Some(total) = announced.total else {
         return replaced.map_or(Ok(0), |old| check_unannounced(connection, request, announced, staged, old));
     };
-    let received = request.run.received;
-    if announced.accepts(staged.kept.rows + request.run.rejected, total) {
+    let received = request.run.counts.received;
+    if announced.accepts(staged.kept.rows + request.run.counts.rejected, total) {
         return Ok(0);
     }
     let mut repeated = overlap(request.pages)?;
@@ -89,7 +89,7 @@ fn check_unannounced(
     staged: &Staged,
     old: &TableName,
 ) -> Result<u64> {
-    let (rows, came) = (count_rows(connection, old)?, staged.kept.rows + request.run.rejected);
+    let (rows, came) = (count_rows(connection, old)?, staged.kept.rows + request.run.counts.rejected);
     if announced.accepts(came, rows) || (staged.kept.rows == 0 && request.allow_empty) {
         return Ok(0);
     }

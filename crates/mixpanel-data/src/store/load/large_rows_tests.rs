@@ -90,8 +90,8 @@ fn large_rejects_are_loaded_with_the_least_memory() {
         fixture.reject(i32::from(page), &rejects.collect::<Vec<_>>());
     }
     let mut run = fixture.run("r");
-    run.rejected = 800;
-    run.received += 800;
+    run.counts.rejected = 800;
+    run.counts.received += 800;
     let mut request = fixture.request(run, OnExisting::Fail);
     request.memory = *MEMORY_RANGE.start();
     load(&request, &mut |_| ControlFlow::Continue(())).unwrap();

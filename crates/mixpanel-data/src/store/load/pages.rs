@@ -149,13 +149,13 @@ fn malformed_page(connection: &Connection, pages: &[PathBuf]) -> Error {
 
 /// Every received record must be a staged row or a reject.
 fn check_received(run: &RunRecord, staged: u64) -> Result<()> {
-    if staged + run.rejected == run.received {
+    if staged + run.counts.rejected == run.counts.received {
         return Ok(());
     }
     Err(Error::internal(format!(
         "the staged pages have {}, which with {} are not the {} received",
         counted(staged, "row"),
-        counted(run.rejected, "reject"),
-        counted(run.received, "record")
+        counted(run.counts.rejected, "reject"),
+        counted(run.counts.received, "record")
     )))
 }

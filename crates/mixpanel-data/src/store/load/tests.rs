@@ -5,6 +5,7 @@ use duckdb::Connection;
 use serde_json::Value;
 
 use super::*;
+use crate::counts::FetchCounts;
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::store::testing::{Fixture, Holder, Row};
 
@@ -172,7 +173,8 @@ fn records_the_run() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", Some(1)), ("a", "{}", Some(1))]);
     let mut run = fixture.run("r1");
-    (run.rejected, run.received, run.failed_pages, run.expected_rows) = (2, 4, vec![3, 7], Some(9));
+    (run.counts.rejected, run.counts.received, run.failed_pages, run.counts.expected_rows) =
+        (2, 4, vec![3, 7], Some(9));
     fixture.load_run(run, OnExisting::Replace).unwrap();
     assert_eq!(
         fixture.texts(
@@ -263,7 +265,8 @@ fn a_failed_load_leaves_table_and_stage_alone() {
     fixture.page(&[("fine", "{}", None), ("poison", r#"{"a":"\ud800"}"#, None)]);
     check(&fixture, ErrorKind::Storage, "row 1 of the staged page `page-000020.parquet`");
     fixture.pages.pop();
-    let run = RunRecord { received: 22, ..fixture.run("r2") };
+    let run = fixture.run("r2");
+    let run = RunRecord { counts: FetchCounts { received: 22, ..run.counts.clone() }, ..run };
     let error = fixture.load_run(run, OnExisting::Replace).unwrap_err();
     assert!(error.message().contains("the staged pages have 20 rows"), "{error:?}");
     assert_eq!(fixture.ids(), ["old"]);

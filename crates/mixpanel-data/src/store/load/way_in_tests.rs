@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::ErrorKind;
+use crate::counts::FetchCounts;
 use crate::limits::MEMORY_RANGE;
 use crate::profile_query::OnExisting;
 use crate::store::load::LoadReport;
@@ -135,7 +136,8 @@ fn a_question_mark_in_a_directory_is_refused_at_once() {
 
 fn rejecting(fixture: &Fixture, run_id: &str) -> RunRecord {
     let run = fixture.run(run_id);
-    RunRecord { received: run.received + 1, rejected: 1, ..run }
+    let counts = FetchCounts { received: run.counts.received + 1, rejected: 1, ..run.counts };
+    RunRecord { counts, ..run }
 }
 
 fn profiles() -> TableName {

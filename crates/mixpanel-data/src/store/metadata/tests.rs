@@ -30,7 +30,9 @@ fn a_file_of_the_first_version_goes_on_working() {
     assert!(tables(&fixture.database).unwrap()[0].partial);
     preflight(&fixture.database, &table(), OnExisting::Append, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
     fixture.page(&[("b", "{}", None)]);
-    let run = RunRecord { session_restarts: 2, short_pages: vec![3, 5], waited_seconds: 1.25, ..fixture.run("r1") };
+    let run = fixture.run("r1");
+    let counts = FetchCounts { session_restarts: 2, short_pages: vec![3, 5], waited_seconds: 1.25, ..run.counts };
+    let run = RunRecord { counts, ..run };
     fixture.load_run(run, OnExisting::Append).unwrap();
     assert_eq!(
         fixture.texts("SELECT concat_ws('|', run_id, load_id, session_restarts, short_pages, waited_seconds, made_table) FROM _fetches"),
@@ -99,7 +101,8 @@ fn rejects_belong_to_their_run_and_their_table() {
     };
     let load = |fixture: &Fixture, run_id: &str, rejected: u64, on_existing| {
         let run = fixture.run(run_id);
-        fixture.load_run(RunRecord { rejected, received: run.received + rejected, ..run }, on_existing).unwrap()
+        let counts = FetchCounts { rejected, received: run.counts.received + rejected, ..run.counts };
+        fixture.load_run(RunRecord { counts, ..run }, on_existing).unwrap()
     };
     fixture.page(&[("a", "{}", None)]).reject(0, &[(2, "no id", "{\"a\":\"\\ud800\""), (5, "not JSON", "\u{0}x'\"")]);
     load(&fixture, "r1", 2, OnExisting::Fail);
@@ -128,7 +131,8 @@ fn rejects_belong_to_their_run_and_their_table() {
 fn rejects_that_cannot_be_read_or_are_too_few() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None)]).reject(0, &[(1, "no id", "{}")]);
-    let run = RunRecord { rejected: 2, received: 3, ..fixture.run("r1") };
+    let run = fixture.run("r1");
+    let run = RunRecord { counts: FetchCounts { rejected: 2, received: 3, ..run.counts.clone() }, ..run };
     let error = fixture.load_run(run.clone(), OnExisting::Fail).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal, "{error:?}");
     std::fs::write(&fixture.rejects[0], "no Parquet").unwrap();

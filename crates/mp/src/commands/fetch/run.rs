@@ -116,11 +116,11 @@ impl IntoTable<'_> {
             let target = format!("`{}`", self.table);
             let reasons = self.progress.failures();
             warnings::missing_pages(&context.output, &target, result.failed_page_indices(), &reasons);
-            context.output.hint(&warnings::missing_hint(&self.resume_command(&counts.run_id)));
+            context.output.hint(&warnings::missing_hint(&self.resume_command(result.run_id())));
         } else if counts.shortfall > 0 {
-            context.output.hint(&warnings::shortfall_hint(&self.resume_command(&counts.run_id)));
+            context.output.hint(&warnings::shortfall_hint(&self.resume_command(result.run_id())));
         }
-        let rejects = warnings::rejects(context, counts, self.report.allow_rejects);
+        let rejects = warnings::rejects(context, &result, self.report.allow_rejects);
         let exit = if result.has_failures() { Exit::Failure } else { rejects };
         match printed {
             // The data are in the table, whether or not somebody still wants to read about it.

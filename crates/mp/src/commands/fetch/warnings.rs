@@ -1,6 +1,6 @@
 //! What is said when something is missing, and how to go on.
 
-use mixpanel_data::{Error, ErrorKind, FetchCounts, UnfinishedRun, Workspace};
+use mixpanel_data::{Error, ErrorKind, FetchCounts, ProfileFetchResult, UnfinishedRun, Workspace};
 
 use super::unfinished::{of_table, pages, resume_command};
 use crate::context::Context;
@@ -71,7 +71,8 @@ pub(super) fn kept_hint(pages: u64, command: &str) -> String {
 }
 
 /// Warns of records that are in no table, and says whether that is a failure.
-pub(super) fn rejects(context: &Context, counts: &FetchCounts, is_allowed: bool) -> Exit {
+pub(super) fn rejects(context: &Context, result: &ProfileFetchResult, is_allowed: bool) -> Exit {
+    let counts = result.counts();
     if counts.rejected == 0 {
         return Exit::Success;
     }
@@ -81,7 +82,7 @@ pub(super) fn rejects(context: &Context, counts: &FetchCounts, is_allowed: bool)
         return Exit::Success;
     }
     context.output.warning(&text);
-    let query = format!("select * from _rejects where run_id = '{}'", counts.run_id);
+    let query = format!("select * from _rejects where run_id = '{}'", result.run_id());
     let command = context.command(&["query", "sql", &query]);
     context.output.hint(&format!("`{command}` shows them; with `--allow-rejects` they are no failure"));
     Exit::Failure
