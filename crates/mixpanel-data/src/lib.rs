@@ -42,6 +42,7 @@ mod clock;
 mod counted;
 mod counts;
 pub mod credentials;
+mod dataset;
 mod drift;
 mod durable;
 pub mod error;

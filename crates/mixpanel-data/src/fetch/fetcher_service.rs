@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::api::ApiClient;
+use crate::dataset::PROFILES;
 use crate::error::Result;
 use crate::profile_query::FetchMode;
 use crate::types::{FetchResult, ProfileFetchResult};
@@ -62,7 +63,7 @@ fn sequential(report: TableReport) -> ProfileFetchResult {
     ProfileFetchResult::Sequential(FetchResult {
         table: report.table,
         rows: report.rows,
-        kind: "profiles",
+        kind: PROFILES.kind,
         duration_seconds: report.duration_seconds,
         date_range: None,
         fetched_at: report.fetched_at,

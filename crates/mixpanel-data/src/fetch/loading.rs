@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{Stopwatch, wall_clock};
 use crate::counted::counted;
 use crate::counts::{FetchCounts, to_millis};
+use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
@@ -299,6 +300,7 @@ impl Manifest {
 fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) -> RunRecord {
     let page_count = u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX);
     RunRecord {
+        dataset: &PROFILES,
         load_id: manifest.load_id(manifest.generation, &outcome.staged),
         run_id: manifest.run_id.clone(),
         // A clock that is ahead must not make a later fetch skip what was seen since.

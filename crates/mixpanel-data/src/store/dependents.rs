@@ -7,10 +7,8 @@ use duckdb::Connection;
 use super::database::literal;
 use super::failure::statement;
 use super::table_name::{TableName, excerpt};
+use crate::dataset::PROFILES;
 use crate::error::Result;
-
-/// The columns that a load makes.
-const OURS: [&str; 3] = ["distinct_id", "properties", "last_seen"];
 
 /// Returns the statements that give a new table the comments of the one that it replaces, and of its indexes.
 pub(super) fn comments(connection: &Connection, table: &TableName) -> Result<Vec<String>, duckdb::Error> {
@@ -124,7 +122,7 @@ fn columns(connection: &Connection, table: &TableName) -> Result<Vec<(String, Op
 }
 
 fn is_ours(column: &str) -> bool {
-    OURS.iter().any(|ours| column.eq_ignore_ascii_case(ours))
+    PROFILES.has_column(column)
 }
 
 fn extra(column: &str) -> String {

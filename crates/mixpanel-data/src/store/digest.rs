@@ -6,17 +6,13 @@
 
 use duckdb::Connection;
 
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::parse::Reject;
 use crate::row_sum::RowSum;
 
 use super::failure::statement;
 use super::tuning::Steps;
-
-/// Returns the SQL of the hash of one row of `table`, an unsigned number of 64 bits.
-pub(super) fn row_hash(table: &str) -> String {
-    format!("hash({table}.distinct_id, {table}.properties::VARCHAR, {table}.last_seen)")
-}
 
 /// Returns the SQL of the hash of one reject.
 pub(super) fn reject_hash() -> &'static str {
@@ -39,15 +35,16 @@ fn prefix(connection: &Connection) -> Result<String, duckdb::Error> {
     Ok(format!("duckdb-{version}:"))
 }
 
-/// Counts and sums those profiles of a table that a condition selects, as DuckDB hands them back. The rows are called `r`
-/// in the condition.
+/// Counts and sums those rows of a table that a condition selects, as DuckDB hands them back. The rows are called `r` in
+/// the condition.
 pub(super) fn sum_of(
     connection: &Connection,
+    dataset: &Dataset,
     table: &str,
     condition: &str,
     steps: Steps,
 ) -> Result<RowSum, duckdb::Error> {
-    sum_in_steps(connection, &row_hash("r"), table, condition, steps)
+    sum_in_steps(connection, &dataset.row_hash("r"), table, condition, steps)
 }
 
 /// Counts rows of a table, called `r`, and sums a hash of each, of no more rows at once than `steps` allows.

@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use duckdb::Connection;
 use jiff::Timestamp;
 
+use crate::dataset::Dataset;
+
 use super::table_name::TableName;
 use super::target::{Target, column_names, find};
-
-/// What `_metadata` calls a table of profiles.
-pub(super) const PROFILES: &str = "profiles";
 
 /// What `_metadata` says of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +73,7 @@ pub(super) fn of_table(connection: &Connection, table: &TableName) -> Option<Lab
     all(connection).remove(&table.as_str().to_lowercase())
 }
 
-/// Says whether `_metadata` knows the table as something else than profiles, and as what.
-pub(super) fn other_kind(connection: &Connection, table: &TableName) -> Option<String> {
-    of_table(connection, table).map(|label| label.kind).filter(|kind| kind != PROFILES)
+/// Says whether `_metadata` knows the table as something else than a table of the dataset, and as what.
+pub(super) fn other_kind(connection: &Connection, dataset: &Dataset, table: &TableName) -> Option<String> {
+    of_table(connection, table).map(|label| label.kind).filter(|kind| kind != dataset.kind)
 }

@@ -13,6 +13,7 @@ use super::failure::statement;
 use super::label;
 use super::table_name::TableName;
 use super::target::{Target, column_names, find};
+use crate::dataset::PROFILES;
 use crate::error::Result;
 use crate::profile_query::ProfileQuery;
 
@@ -95,8 +96,9 @@ struct Contents {
 
 impl Contents {
     fn look(connection: &Connection, table: &TableName) -> Result<Self, duckdb::Error> {
+        let newest = PROFILES.newest;
         let sql =
-            format!("SELECT count(*), epoch_us(max(last_seen) FILTER (isfinite(last_seen))) FROM {}", table.quoted());
+            format!("SELECT count(*), epoch_us(max({newest}) FILTER (isfinite({newest}))) FROM {}", table.quoted());
         connection.query_row(&sql, [], |row| Ok(Self { rows: row.get(0)?, newest_seen: row.get(1)? }))
     }
 }

@@ -55,6 +55,7 @@ use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
 use super::tuning::{Effort, Steps, Tuning, memory_needed};
 use crate::counted::counted;
+use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::VECTOR_ROWS;
@@ -80,8 +81,7 @@ pub(crate) struct LoadRequest<'a> {
     pub(crate) on_existing: OnExisting,
     /// The stage: the only folder that the load can read, and where it spills (`spill`, removed afterwards).
     pub(crate) stage_folder: &'a Path,
-    /// Parquet files with `distinct_id VARCHAR`, `properties VARCHAR`, `last_seen TIMESTAMP`, in page order. None at
-    /// all makes an empty table.
+    /// Parquet files with the columns of the dataset, JSON as text, in page order. None at all makes an empty table.
     pub(crate) pages: &'a [PathBuf],
     /// Pages that an earlier load of the same run has put into the table: some of `pages`, or those of a session that
     /// the server lost. None for the first load of a run; else this load completes it.
@@ -247,7 +247,7 @@ enum Plan {
 
 fn plan(connection: &Connection, request: &LoadRequest<'_>) -> Result<Plan> {
     let kind = request.kind;
-    let found = match target::check(connection, request.table, request.on_existing, kind)? {
+    let found = match target::check(connection, request.run.dataset, request.table, request.on_existing, kind)? {
         Target::Absent | Target::View(_) => return Ok(Plan::Make),
         Target::Table(found) => found,
     };
@@ -272,7 +272,7 @@ fn complete(connection: &Connection, request: &LoadRequest<'_>, table: TableName
     let made_here = maker.as_ref() == Some(run_id);
     let label = label::of_table(connection, &table);
     let last_load = label.as_ref().and_then(|label| label.run_id.as_ref());
-    if made_here && last_load == Some(run_id) && target::is_bare(connection, &table)? {
+    if made_here && last_load == Some(run_id) && target::is_bare(connection, request.run.dataset, &table)? {
         let recorded = label.as_ref().and_then(|label| label.digest.as_deref());
         if recorded.is_some() && recorded == Some(digest_text(connection, request, &table)?.as_str()) {
             return Ok(Plan::Replace(table));
@@ -287,7 +287,7 @@ fn complete(connection: &Connection, request: &LoadRequest<'_>, table: TableName
 
 fn digest_text(connection: &Connection, request: &LoadRequest<'_>, table: &TableName) -> Result<String> {
     steps_of(connection, request, table)
-        .and_then(|steps| sum_of_table(connection, table, steps))
+        .and_then(|steps| sum_of_table(connection, request.run.dataset, table, steps))
         .and_then(|sum| digest::to_text(connection, sum))
         .map_err(|error| statement(&format!("read table `{table}`"), &error))
 }
@@ -311,8 +311,13 @@ fn check_not_emptied(connection: &Connection, request: &LoadRequest<'_>, table: 
         .with_detail("emptied_rows", rows))
 }
 
-fn sum_of_table(connection: &Connection, table: &TableName, steps: Steps) -> Result<RowSum, duckdb::Error> {
-    digest::sum_of(connection, &table.quoted(), "true", steps)
+fn sum_of_table(
+    connection: &Connection,
+    dataset: &Dataset,
+    table: &TableName,
+    steps: Steps,
+) -> Result<RowSum, duckdb::Error> {
+    digest::sum_of(connection, dataset, &table.quoted(), "true", steps)
 }
 
 /// Returns how many rows of a table that is there already are read at once.
@@ -329,7 +334,7 @@ fn appeared(table: &TableName) -> Error {
 /// Makes the table of the staged pages, in the place of `old` if that is given.
 fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableName>) -> Result<Loaded> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
-    pages::create(connection, pages::Loading::Permanent)?;
+    pages::create(connection, request.run.dataset, pages::Loading::Permanent)?;
     let staged = pages::read(connection, request)?;
     let shortfall = announced::check(connection, request, &staged, old.as_ref())?;
     let Staged { staged, kept, steps } = staged;
@@ -346,7 +351,7 @@ fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableNam
             request.table.clone()
         }
     };
-    let found = sum_of_table(connection, &table, steps).map_err(fail)?;
+    let found = sum_of_table(connection, request.run.dataset, &table, steps).map_err(fail)?;
     check(request, &format!("table `{table}`"), kept, found)?;
     let counts = Counts { rows: kept.rows, duplicates: staged - kept.rows, shortfall, altered: 0 };
     Ok(Loaded { table, origin: Origin::Made, counts, digest: digest::to_text(connection, kept).map_err(fail)? })

@@ -11,7 +11,7 @@ use duckdb::{Connection, params};
 use jiff::Timestamp;
 
 use super::failure::statement;
-use super::label::{self, Label, PROFILES};
+use super::label::{self, Label};
 use super::rejects;
 use super::run_record::RunRecord;
 use super::table_name::TableName;
@@ -210,7 +210,7 @@ fn label_table(connection: &Connection, loaded: &Loaded, run: &RunRecord) -> Res
                  run_id = ?, partial = ?, digest = ?, partial_run_id = ?
              WHERE lower(table_name) = lower(?)",
             params![
-                PROFILES,
+                run.dataset.kind,
                 fetched_at,
                 row_count,
                 filters,
@@ -230,7 +230,7 @@ fn label_table(connection: &Connection, loaded: &Loaded, run: &RunRecord) -> Res
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 params![
                     table.as_str(),
-                    PROFILES,
+                    run.dataset.kind,
                     fetched_at,
                     row_count,
                     filters,

@@ -19,6 +19,7 @@ use super::metadata;
 use super::seen::Seen;
 use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
+use crate::dataset::PROFILES;
 use crate::durable;
 use crate::error::Result;
 use crate::profile_query::OnExisting;
@@ -95,6 +96,8 @@ fn rehearse(
     wait: Duration,
     warnings: &mut Vec<String>,
 ) -> Result<Seen> {
+    // What fetches load today.
+    let dataset = &PROFILES;
     let Location::Present(path) = locate(database)? else {
         let fail = |error| statement("look for the engine's own tables", &error);
         target::check_name(&Connection::open_in_memory().map_err(fail)?, table)?;
@@ -104,12 +107,12 @@ fn rehearse(
     let database = Database::open_waiting(&path, Access::ReadWrite, wait, go_on)?;
     let connection = database.connection();
     let mut seen = Seen::look(connection, &path, table)?;
-    let target = target::check(connection, table, on_existing, kind)?;
+    let target = target::check(connection, dataset, table, on_existing, kind)?;
     let fail = |error| statement("rehearse the load", &error);
     let views = dependents::readable_views(connection)?;
     // Closing the database rolls back.
     connection.execute_batch("BEGIN").map_err(fail)?;
-    pages::create(connection, Loading::Permanent)?;
+    pages::create(connection, dataset, Loading::Permanent)?;
     let loading = TableName::listed(LOADING);
     match &target {
         Target::Table(old) if on_existing == OnExisting::Replace && kind == LoadKind::First => {

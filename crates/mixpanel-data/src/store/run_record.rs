@@ -3,12 +3,15 @@
 use jiff::Timestamp;
 
 use crate::counts::FetchCounts;
+use crate::dataset::{Dataset, PROFILES};
 use crate::error::{Error, Result};
 use crate::profile_query::{FetchMode, ProfileQuery};
 
 /// What is recorded of the run that a load ends. Times and counts are the caller's: the store has no clock.
 #[derive(Debug, Clone)]
 pub(crate) struct RunRecord {
+    /// What its rows are.
+    pub(crate) dataset: &'static Dataset,
     /// Identifies the run. A run that was partial is loaded again when it goes on.
     pub(crate) run_id: String,
     /// Identifies this load of the run, by what it loads: the same load is done once.
@@ -37,6 +40,7 @@ impl RunRecord {
     /// Describes a run that has nothing.
     pub(crate) fn empty(run_id: &str, load_id: &str) -> Self {
         Self {
+            dataset: &PROFILES,
             run_id: run_id.to_owned(),
             load_id: load_id.to_owned(),
             started_at: Timestamp::UNIX_EPOCH,

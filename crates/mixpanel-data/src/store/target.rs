@@ -8,6 +8,7 @@ use super::dependents::comments;
 use super::failure::{is_violation, refused, statement};
 use super::label::other_kind;
 use super::table_name::{TableName, excerpt};
+use crate::dataset::{Column, Dataset};
 use crate::error::{Error, ErrorKind, Result};
 use crate::profile_query::OnExisting;
 
@@ -56,6 +57,7 @@ pub(super) fn find(connection: &Connection, name: &TableName) -> Result<Target> 
 /// be put into.
 pub(super) fn check(
     connection: &Connection,
+    dataset: &Dataset,
     table: &TableName,
     on_existing: OnExisting,
     kind: LoadKind,
@@ -69,12 +71,12 @@ pub(super) fn check(
         (Target::Table(_), OnExisting::Replace, LoadKind::First) => return Ok(target),
         (_, OnExisting::Fail, LoadKind::First) => return Err(exists(table)),
         (Target::View(_), ..) => {
-            return Err(Error::invalid(format!("`{table}` is a view; profiles go into tables"))
+            return Err(Error::invalid(format!("`{table}` is a view; {} go into tables", dataset.kind))
                 .with_detail("table_name", table.as_str()));
         }
         (Target::Table(found), ..) => found,
     };
-    check_shape(connection, found)?;
+    check_shape(connection, dataset, found)?;
     if on_existing == OnExisting::Upsert {
         check_unreferenced(connection, found)?;
     }
@@ -119,43 +121,38 @@ fn exists(table: &TableName) -> Error {
         .with_detail("suggestion", "append to it, replace it, or choose another name")
 }
 
-struct Column {
+struct FoundColumn {
     name: String,
     kind: String,
     may_be_left_out: bool,
 }
 
-fn check_shape(connection: &Connection, table: &TableName) -> Result<()> {
+fn check_shape(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<()> {
     let refuse = |reason: String| {
-        Err(Error::invalid(format!("profiles cannot be appended to table `{table}`: {reason}"))
+        Err(Error::invalid(format!("{} cannot be appended to table `{table}`: {reason}", dataset.kind))
             .with_detail("table_name", table.as_str()))
     };
-    if let Some(kind) = other_kind(connection, table) {
+    if let Some(kind) = other_kind(connection, dataset, table) {
         return refuse(format!("it holds {}", excerpt(&kind)));
     }
     let columns = columns(connection, table)?;
-    for (name, kinds) in
-        [("distinct_id", &["VARCHAR"][..]), ("properties", &["JSON", "VARCHAR"]), ("last_seen", &["TIMESTAMP"])]
-    {
+    for Column { name, accepts, .. } in dataset.columns {
         match columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
             None => return refuse(format!("it has no column `{name}`")),
-            Some(column) if !kinds.contains(&column.kind.as_str()) => {
-                return refuse(format!("its column `{name}` is {}, not {}", column.kind, kinds.join(" or ")));
+            Some(column) if !accepts.contains(&column.kind.as_str()) => {
+                return refuse(format!("its column `{name}` is {}, not {}", column.kind, accepts.join(" or ")));
             }
             Some(_) => {}
         }
     }
-    let ours = ["distinct_id", "properties", "last_seen"];
-    let extra = columns
-        .iter()
-        .find(|column| !column.may_be_left_out && !ours.iter().any(|name| column.name.eq_ignore_ascii_case(name)));
+    let extra = columns.iter().find(|column| !column.may_be_left_out && !dataset.has_column(&column.name));
     match extra {
         Some(column) => refuse(format!("its column `{}` needs a value", excerpt(&column.name))),
         None => Ok(()),
     }
 }
 
-fn columns(connection: &Connection, table: &TableName) -> Result<Vec<Column>> {
+fn columns(connection: &Connection, table: &TableName) -> Result<Vec<FoundColumn>> {
     let fail = |error| statement("read the columns of the table", &error);
     let mut query = connection
         .prepare(
@@ -166,7 +163,7 @@ fn columns(connection: &Connection, table: &TableName) -> Result<Vec<Column>> {
     let columns = query
         .query_map([table.as_str()], |row| {
             let may_be_left_out: i32 = row.get(2)?;
-            Ok(Column { name: row.get(0)?, kind: row.get(1)?, may_be_left_out: may_be_left_out != 0 })
+            Ok(FoundColumn { name: row.get(0)?, kind: row.get(1)?, may_be_left_out: may_be_left_out != 0 })
         })
         .map_err(fail)?;
     columns.collect::<Result<_, _>>().map_err(fail)
@@ -192,8 +189,8 @@ fn check_unreferenced(connection: &Connection, table: &TableName) -> Result<()> 
     }
 }
 
-/// Says whether a table is as a load makes it: these three columns, no keys, no constraints.
-pub(super) fn is_bare(connection: &Connection, table: &TableName) -> Result<bool> {
+/// Says whether a table is as a load makes it: the dataset's columns, no keys, no constraints.
+pub(super) fn is_bare(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<bool> {
     let columns = columns(connection, table)?;
     let columns = columns.iter().map(|column| (column.name.as_str(), column.kind.as_str()));
     let constraints: u64 = connection
@@ -204,7 +201,7 @@ pub(super) fn is_bare(connection: &Connection, table: &TableName) -> Result<bool
             |row| row.get(0),
         )
         .map_err(|error| statement("read the constraints of the table", &error))?;
-    Ok(constraints == 0 && columns.eq([("distinct_id", "VARCHAR"), ("properties", "JSON"), ("last_seen", "TIMESTAMP")]))
+    Ok(constraints == 0 && columns.eq(dataset.columns.iter().map(|column| (column.name, column.kind))))
 }
 
 /// Returns the names of a table's columns, in lower case.

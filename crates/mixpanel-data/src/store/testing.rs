@@ -21,6 +21,7 @@ use super::run_record::RunRecord;
 use super::table_name::TableName;
 use super::target::LoadKind;
 use crate::counts::FetchCounts;
+use crate::dataset::PROFILES;
 use crate::error::Result;
 use crate::limits::MEMORY_DEFAULT;
 use crate::parse::ProfileRows;
@@ -128,6 +129,7 @@ impl Fixture {
 
     pub(super) fn run(&self, run_id: &str) -> RunRecord {
         RunRecord {
+            dataset: &PROFILES,
             run_id: run_id.to_owned(),
             load_id: format!("{run_id}-{}", self.pages.len()),
             started_at: "2024-05-06T07:08:09Z".parse().unwrap(),

@@ -16,6 +16,7 @@ use super::table_name::TableName;
 use super::target::column_names;
 use super::tuning::Steps;
 use crate::counted::counted;
+use crate::dataset::PROFILES;
 use crate::error::{Error, Result};
 use crate::types::VerifyReport;
 
@@ -36,10 +37,8 @@ pub(crate) fn verify(path: &Path, table: &str) -> Result<VerifyReport> {
         return refuse("no load is recorded in `_metadata` that made it or put rows into it".to_owned());
     };
     let columns = column_names(connection, &table)?;
-    if let Some(missing) =
-        ["distinct_id", "properties", "last_seen"].into_iter().find(|column| !columns.contains(*column))
-    {
-        return refuse(format!("it has no column `{missing}`"));
+    if let Some(missing) = PROFILES.columns.iter().find(|column| !columns.contains(column.name)) {
+        return refuse(format!("it has no column `{}`", missing.name));
     }
     let found =
         Found::read(connection, path, &table).map_err(|error| statement(&format!("read table `{table}`"), &error))?;
@@ -71,10 +70,11 @@ struct Found {
 impl Found {
     fn read(connection: &Connection, database: &Path, table: &TableName) -> Result<Self, duckdb::Error> {
         let quoted = table.quoted();
-        let counts = format!("SELECT count(*), count(distinct_id), count(DISTINCT distinct_id) FROM {quoted}");
+        let key = PROFILES.key(None);
+        let counts = format!("SELECT count(*), count({key}), count(DISTINCT {key}) FROM {quoted}");
         let (rows, ids, distinct_ids) =
             connection.query_row(&counts, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let sum = sum_of(connection, &quoted, "true", Steps::of_table(database, rows))?;
+        let sum = sum_of(connection, &PROFILES, &quoted, "true", Steps::of_table(database, rows))?;
         let digest = digest::to_text(connection, sum)?;
         let recorded = label::of_table(connection, table).and_then(|label| label.digest);
         let comparable = match recorded {

@@ -13,7 +13,7 @@ fn counts() -> FetchCounts {
         "expected_rows": 8_003, "received": 8_003, "drift": 0, "shortfall": 0, "duplicates": 2, "rejected": 1, "requests": 12,
         "retries": 2, "waited_seconds": 1.5, "session_restarts": 1, "short_pages": [4],
     });
-    serde_json::from_value(counts).unwrap()
+    serde_json::from_value(counts).expect("these are all counters")
 }
 
 #[test]

@@ -11,13 +11,14 @@
 
 use duckdb::Connection;
 
-use super::pages::{self, FIND_DUPLICATES, Loading};
+use super::pages::{self, Loading};
 use super::{LoadRequest, Staged, announced, check, count_rows, number, run, steps_of, sum_of_table};
+use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::profile_query::OnExisting;
 use crate::row_sum::RowSum;
-use crate::store::digest::{self, row_hash, sum_hashes, sum_of};
+use crate::store::digest::{self, sum_hashes, sum_of};
 use crate::store::failure::statement;
 use crate::store::label;
 use crate::store::metadata::{self, Counts, Loaded, Origin};
@@ -30,7 +31,8 @@ use crate::store::tuning::Steps;
 pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: TableName) -> Result<Loaded> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
     let count = || count_rows(connection, &table);
-    pages::create(connection, Loading::Temporary)?;
+    let dataset = request.run.dataset;
+    pages::create(connection, dataset, Loading::Temporary)?;
     let staged = pages::read(connection, request)?;
     let shortfall = announced::check(connection, request, &staged, None)?;
     let Staged { staged, kept, steps } = staged;
@@ -41,26 +43,27 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: T
             (earlier, kept.minus(set_aside))
         }
     };
-    let known = pages::remove(connection, "_loading", &find_known(&table, request), steps).map_err(fail)?;
+    let known = pages::remove(connection, dataset, "_loading", &find_known(&table, request), steps).map_err(fail)?;
     let (before, added) = (count()?, kept.minus(known));
-    let found = sum_of(connection, "_loading", "true", steps).map_err(fail)?;
+    let found = sum_of(connection, dataset, "_loading", "true", steps).map_err(fail)?;
     check(request, "what is to be added to the table", added, found)?;
     let steps = steps.and(steps_of(connection, request, &table).map_err(fail)?);
     let old = recorded(connection, &table, before).map_err(fail)?;
     let replaces = request.on_existing == OnExisting::Upsert || request.kind == LoadKind::Completing;
-    let find = format!("SELECT rowid AS place FROM {} WHERE {IS_LOADING}", table.quoted());
+    let find = format!("SELECT rowid AS place FROM {} WHERE {}", table.quoted(), dataset.key_is_in(None, "_loading"));
     let removed = match replaces {
-        true => pages::remove(connection, &table.quoted(), &find, steps).map_err(fail)?,
+        true => pages::remove(connection, dataset, &table.quoted(), &find, steps).map_err(fail)?,
         false => RowSum::default(),
     };
-    add(connection, &table, steps).map_err(fail)?;
-    let found = sum_of(connection, &table.quoted(), &format!("r.{IS_LOADING}"), steps).map_err(fail)?;
+    add(connection, dataset, &table, steps).map_err(fail)?;
+    let found =
+        sum_of(connection, dataset, &table.quoted(), &dataset.key_is_in(Some("r"), "_loading"), steps).map_err(fail)?;
     check(request, &format!("what was added to table `{table}`"), added, found)?;
     let after = RowSum { rows: before - removed.rows + added.rows, hashes: 0 };
     check(request, &format!("table `{table}`"), after, RowSum { rows: count()?, hashes: 0 })?;
     let sum = match old {
         Some(old) => old.minus(removed).plus(added),
-        None => sum_of_table(connection, &table, steps).map_err(fail)?,
+        None => sum_of_table(connection, dataset, &table, steps).map_err(fail)?,
     };
     drop_helpers(connection).map_err(fail)?;
     let rows = earlier.rows + added.rows - earlier.replaced;
@@ -69,26 +72,23 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: T
     Ok(Loaded { table, origin: Origin::Changed, counts, digest })
 }
 
-/// The rows of the table whose ids are staged.
-const IS_LOADING: &str = "distinct_id IN (SELECT distinct_id FROM _loading)";
-
 /// Returns the query for the rows of `_loading` that must not replace the table's.
 fn find_known(table: &TableName, request: &LoadRequest<'_>) -> String {
-    let table = table.quoted();
+    let (dataset, table) = (request.run.dataset, table.quoted());
     let not_ours = match request.kind {
-        LoadKind::First => "",
-        LoadKind::Completing => "AND distinct_id NOT IN (SELECT distinct_id FROM _previous)",
+        LoadKind::First => String::new(),
+        LoadKind::Completing => format!("AND NOT ({})", dataset.key_is_in(None, "_previous")),
     };
     match request.on_existing {
         OnExisting::Upsert => format!(
             "SELECT rowid AS place FROM _loading WHERE EXISTS (
-                 SELECT 1 FROM {table} AS t WHERE t.distinct_id = _loading.distinct_id AND t.last_seen > _loading.last_seen
-             ) {not_ours}"
+                 SELECT 1 FROM {table} AS t WHERE {} AND t.{newest} > _loading.{newest}
+             ) {not_ours}",
+            dataset.same_key("t", "_loading"),
+            newest = dataset.newest
         ),
         OnExisting::Append | OnExisting::Fail | OnExisting::Replace => {
-            format!(
-                "SELECT rowid AS place FROM _loading WHERE distinct_id IN (SELECT distinct_id FROM {table}) {not_ours}"
-            )
+            format!("SELECT rowid AS place FROM _loading WHERE {} {not_ours}", dataset.key_is_in(None, &table))
         }
     }
 }
@@ -119,23 +119,25 @@ fn complete(
 ) -> Result<(Earlier, RowSum)> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
     read_previous(connection, request)?;
+    let dataset = request.run.dataset;
     let sql = format!(
-        "CREATE TEMP TABLE _unchanged AS SELECT DISTINCT p.distinct_id FROM _previous AS p
-             JOIN {} AS t ON t.distinct_id = p.distinct_id WHERE {} = p.hash",
+        "CREATE TEMP TABLE _unchanged AS SELECT DISTINCT {} FROM _previous AS p JOIN {} AS t ON {} WHERE {} = p.hash",
+        dataset.key_names_of("p"),
         table.quoted(),
-        row_hash("t")
+        dataset.same_key("t", "p"),
+        dataset.row_hash("t")
     );
     connection.execute_batch(&sql).map_err(fail)?;
-    let sql = "SELECT count(*) FROM _loading WHERE distinct_id IN (SELECT distinct_id FROM _unchanged)";
-    let unchanged = number(connection, sql).map_err(fail)?;
+    let of_keys_in = |table| format!("SELECT count(*) FROM _loading WHERE {}", dataset.key_is_in(None, table));
+    let unchanged = number(connection, &of_keys_in("_unchanged")).map_err(fail)?;
     let find = format!(
-        "SELECT l.rowid AS place FROM _loading AS l JOIN _previous AS p ON l.distinct_id = p.distinct_id
-             WHERE {} = p.hash OR p.distinct_id NOT IN (SELECT distinct_id FROM _unchanged)",
-        row_hash("l")
+        "SELECT l.rowid AS place FROM _loading AS l JOIN _previous AS p ON {} WHERE {} = p.hash OR NOT ({})",
+        dataset.same_key("l", "p"),
+        dataset.row_hash("l"),
+        dataset.key_is_in(Some("p"), "_unchanged")
     );
-    let set_aside = pages::remove(connection, "_loading", &find, steps).map_err(fail)?;
-    let sql = "SELECT count(*) FROM _loading WHERE distinct_id IN (SELECT distinct_id FROM _previous)";
-    let replaced = number(connection, sql).map_err(fail)?;
+    let set_aside = pages::remove(connection, dataset, "_loading", &find, steps).map_err(fail)?;
+    let replaced = number(connection, &of_keys_in("_previous")).map_err(fail)?;
     // A row that was there before the run may be equal to the run's: it does not count.
     let put_in = metadata::last_counts(connection, table, &request.run.run_id)?;
     let rows = put_in.map_or(unchanged, |counts| counts.rows.min(unchanged));
@@ -147,13 +149,15 @@ fn complete(
 /// Reads what identifies the rows of the pages that are in the table already: one row of each id, by the same rule.
 fn read_previous(connection: &Connection, request: &LoadRequest<'_>) -> Result<()> {
     let fail = |error| statement("read the staged pages", &error);
+    let dataset = request.run.dataset;
     connection
-        .execute_batch("CREATE TEMP TABLE _previous (distinct_id VARCHAR, last_seen TIMESTAMP, hash UBIGINT)")
+        .execute_batch(&format!("CREATE TEMP TABLE _previous ({}, hash UBIGINT)", dataset.identity_definitions()))
         .map_err(fail)?;
     for pages in request.previous.chunks(LOAD_PAGES_PER_STATEMENT) {
         let sql = format!(
-            "INSERT INTO _previous SELECT distinct_id, last_seen, {} FROM {} AS r",
-            row_hash("r"),
+            "INSERT INTO _previous SELECT {}, {} FROM {} AS r",
+            dataset.identity_names(),
+            dataset.row_hash("r"),
             read_parquet(pages, Extra::Nothing)?
         );
         run(connection, &sql).map_err(|error| pages::blame(connection, pages, fail(error)))?;
@@ -163,7 +167,7 @@ fn read_previous(connection: &Connection, request: &LoadRequest<'_>) -> Result<(
     if expected != found {
         return Err(staged::differs(request.previous, "what an earlier load of the run read", expected, found));
     }
-    let find = FIND_DUPLICATES.replace("{table}", "_previous");
+    let find = dataset.find_duplicates("_previous");
     connection
         .execute_batch(&format!("DELETE FROM _previous WHERE rowid IN (SELECT place FROM ({find}))"))
         .map_err(fail)
@@ -178,13 +182,10 @@ fn recorded(connection: &Connection, table: &TableName, rows: u64) -> Result<Opt
 }
 
 /// Adds the rows of `_loading`, by column name.
-fn add(connection: &Connection, table: &TableName, steps: Steps) -> Result<(), duckdb::Error> {
+fn add(connection: &Connection, dataset: &Dataset, table: &TableName, steps: Steps) -> Result<(), duckdb::Error> {
+    let names = dataset.names();
     steps.conditions(connection, "_loading")?.into_iter().try_for_each(|step| {
-        let sql = format!(
-            "INSERT INTO {} (distinct_id, properties, last_seen)
-             SELECT distinct_id, properties, last_seen FROM _loading WHERE {step}",
-            table.quoted()
-        );
+        let sql = format!("INSERT INTO {} ({names}) SELECT {names} FROM _loading WHERE {step}", table.quoted());
         run(connection, &sql).map(drop)
     })
 }

@@ -6,6 +6,7 @@ use duckdb::Connection;
 
 use super::{LoadRequest, Staged, number, run};
 use crate::counted::counted;
+use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::mutant::{Mutant, is_planted};
@@ -15,15 +16,6 @@ use crate::store::failure::{is_malformed_json, statement};
 use crate::store::run_record::RunRecord;
 use crate::store::staged::{Extra, read_parquet, sum_of_pages};
 use crate::store::tuning::Steps;
-
-/// Finds the rows that another one of the same id is better than. Row numbers of a table that is being filled ascend in
-/// the order of insertion.
-pub(super) const FIND_DUPLICATES: &str = "
-    SELECT rowid AS place FROM (
-        SELECT rowid, row_number() OVER (PARTITION BY distinct_id ORDER BY last_seen DESC NULLS LAST, rowid) AS place
-        FROM {table}
-        WHERE distinct_id IN (SELECT distinct_id FROM {table} GROUP BY distinct_id HAVING count(*) > 1)
-    ) WHERE place > 1";
 
 /// What becomes of the table that the pages are read into.
 #[derive(Debug, Clone, Copy)]
@@ -36,13 +28,13 @@ pub(in crate::store) enum Loading {
 
 /// Makes the empty table that the pages are read into. It has no primary key: making one takes longer than all the
 /// rest.
-pub(in crate::store) fn create(connection: &Connection, loading: Loading) -> Result<()> {
+pub(in crate::store) fn create(connection: &Connection, dataset: &Dataset, loading: Loading) -> Result<()> {
     let kind = match loading {
         Loading::Permanent => "TABLE",
         Loading::Temporary => "TEMP TABLE",
     };
     connection
-        .execute_batch(&format!("CREATE {kind} _loading (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP)"))
+        .execute_batch(&format!("CREATE {kind} _loading ({})", dataset.definitions()))
         .map_err(|error| statement("make a table", &error))
 }
 
@@ -50,38 +42,46 @@ pub(in crate::store) fn create(connection: &Connection, loading: Loading) -> Res
 /// went, with what was staged: what is returned comes from the stage, and from no reading by the engine.
 pub(super) fn read(connection: &Connection, request: &LoadRequest<'_>) -> Result<Staged> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
+    let dataset = request.run.dataset;
     let received = sum_of_pages(request.pages)?;
     check_received(&request.run, received.rows)?;
     insert(connection, request)?;
     let steps = Steps::of_staged(request.pages);
-    let count = |what| number(connection, &format!("SELECT count(DISTINCT {what}) FROM _loading")).map_err(fail);
-    // As many hashes as rows mean as many ids, and take a fraction of the memory.
-    let distinct = match count("hash(distinct_id)")? {
+    let count = |what: &str| number(connection, &format!("SELECT count(DISTINCT {what}) FROM _loading")).map_err(fail);
+    // As many hashes as rows mean as many keys, and take a fraction of the memory.
+    let (names, key) = (dataset.key_names(), dataset.key(None));
+    let distinct = match count(&format!("hash({names})"))? {
         hashes if hashes == received.rows => hashes,
-        _ => count("distinct_id")?,
+        _ => count(&key)?,
     };
     if distinct == received.rows {
         return Ok(Staged { staged: received.rows, kept: received, steps });
     }
-    let mut find = FIND_DUPLICATES.replace("{table}", "_loading");
+    let mut find = dataset.find_duplicates("_loading");
     if is_planted(Mutant::DuplicateKeptByArrival) {
         find = find.replace("last_seen DESC NULLS LAST, rowid", "rowid DESC");
     }
-    let removed = remove(connection, "_loading", &find, steps).map_err(fail)?;
-    let left = count("distinct_id")?;
+    let removed = remove(connection, dataset, "_loading", &find, steps).map_err(fail)?;
+    let left = count(&key)?;
     if left == distinct && received.rows.checked_sub(removed.rows) == Some(distinct) {
         return Ok(Staged { staged: received.rows, kept: received.minus(removed), steps });
     }
     Err(Error::internal(format!(
-        "rows staged: {}, with different ids: {distinct}; duplicates removed: {}, ids left: {left}",
+        "rows staged: {}, with different keys: {distinct}; duplicates removed: {}, keys left: {left}",
         received.rows, removed.rows
     )))
 }
 
 /// Removes the rows that a query finds, as `place`, and returns their sum.
-pub(super) fn remove(connection: &Connection, table: &str, find: &str, steps: Steps) -> Result<RowSum, duckdb::Error> {
+pub(super) fn remove(
+    connection: &Connection,
+    dataset: &Dataset,
+    table: &str,
+    find: &str,
+    steps: Steps,
+) -> Result<RowSum, duckdb::Error> {
     run(connection, &format!("CREATE TEMP TABLE _removed AS {find}"))?;
-    let removed = sum_of(connection, table, "r.rowid IN (SELECT place FROM _removed)", steps)?;
+    let removed = sum_of(connection, dataset, table, "r.rowid IN (SELECT place FROM _removed)", steps)?;
     run(connection, &format!("DELETE FROM {table} WHERE rowid IN (SELECT place FROM _removed)"))?;
     run(connection, "DROP TABLE _removed")?;
     Ok(removed)
@@ -91,8 +91,9 @@ fn insert(connection: &Connection, request: &LoadRequest<'_>) -> Result<()> {
     for pages in request.pages.chunks(LOAD_PAGES_PER_STATEMENT) {
         // To JSON is a check, not a change: the text stays byte for byte.
         let mut sql = format!(
-            "INSERT INTO _loading (distinct_id, properties, last_seen)
-             SELECT distinct_id, properties::JSON, last_seen FROM {}",
+            "INSERT INTO _loading ({}) SELECT {} FROM {}",
+            request.run.dataset.names(),
+            request.run.dataset.checked_names(),
             read_parquet(pages, Extra::Nothing)?
         );
         if is_planted(Mutant::LoadLeavesRowsOut) {

@@ -61,7 +61,8 @@ pub(super) fn check_contents(request: &LoadRequest<'_>) -> Result<()> {
         return Ok(());
     }
     let fail = |error| statement(&format!("read table `{table}`"), &error);
-    let found = steps_of(connection, request, &table).and_then(|steps| sum_of_table(connection, &table, steps));
+    let found = steps_of(connection, request, &table)
+        .and_then(|steps| sum_of_table(connection, request.run.dataset, &table, steps));
     let found = found.map_err(fail)?;
     let found = digest::to_text(connection, found).map_err(fail)?;
     match label.digest {
