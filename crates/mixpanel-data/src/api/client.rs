@@ -19,9 +19,9 @@ use crate::types::ProfilePageResult;
 
 use super::body::html_title;
 use super::endpoint::{ApiOptions, Endpoint};
-use super::engage::PageRequest;
+use super::engage::EngageForm;
 use super::failure::{Failure, FailureKind, Fault};
-use super::quota::{Governor, RequestClass, Take, why_wait};
+use super::quota::{Acquired, RateLimiter, RequestClass, why_wait};
 use super::rate_limit::RateLimitKind;
 use super::retry::{Decision, decide};
 use super::transport::Transport;
@@ -30,7 +30,7 @@ use super::transport::Transport;
 #[derive(Clone)]
 pub struct ApiClient {
     transport: Transport,
-    governor: Governor,
+    limiter: RateLimiter,
     /// As many replies are read at once as there are processors, four at most: more would only hold more memory.
     readers: Arc<Semaphore>,
     /// What the user should know about the quota's ledger.
@@ -57,11 +57,11 @@ impl ApiClient {
         let project_id = credentials.project_id.clone();
         let transport = Transport::new(credentials, options)?;
         let folder = options.state_folder.as_deref();
-        let open = |folder| Governor::open(folder, &transport.host(), project_id.as_str(), options.quota);
-        let (governor, ledger_notice) = match open(folder) {
-            Ok(governor) => {
-                let notice = governor.notice();
-                (governor, notice)
+        let open = |folder| RateLimiter::open(folder, &transport.host(), project_id.as_str(), options.quota);
+        let (limiter, ledger_notice) = match open(folder) {
+            Ok(limiter) => {
+                let notice = limiter.notice();
+                (limiter, notice)
             }
             Err(error) if folder.is_some() && error.kind() != ErrorKind::InvalidInput => {
                 let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
@@ -72,7 +72,7 @@ impl ApiClient {
         };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let readers = Arc::new(Semaphore::new(processors.min(PAGES_READY_MAX as usize)));
-        Ok(Self { transport, governor, readers, ledger_notice })
+        Ok(Self { transport, limiter, readers, ledger_notice })
     }
 
     /// Says that other processes and later runs will not know of the queries of this client, or that those of earlier ones
@@ -82,8 +82,8 @@ impl ApiClient {
     }
 
     /// Returns what keeps to the project's quota.
-    pub(crate) fn governor(&self) -> &Governor {
-        &self.governor
+    pub(crate) fn limiter(&self) -> &RateLimiter {
+        &self.limiter
     }
 
     /// Returns a text that holds what the server sent, cut short and without secrets.
@@ -124,7 +124,7 @@ impl ApiClient {
         session_id: Option<&str>,
         query: &ProfileQuery,
     ) -> Result<ProfilePageResult> {
-        let request = PageRequest::new(query, clock::wall_clock().as_second())?;
+        let request = EngageForm::new(query, clock::wall_clock().as_second())?;
         if request.is_empty {
             return Err(Error::invalid("an empty list of ids asks for nothing"));
         }
@@ -203,7 +203,7 @@ impl ApiClient {
     /// Makes one attempt at one page, without the quota, and returns the decoded reply.
     pub(crate) async fn request_body(
         &self,
-        request: &PageRequest,
+        request: &EngageForm,
         page: u32,
         session: Option<&str>,
     ) -> Result<Vec<u8>, Failure> {
@@ -256,14 +256,14 @@ impl ApiClient {
         let watch = clock::Stopwatch::start();
         let permit = loop {
             let now = clock::wall_clock();
-            match self.governor.take(class, now)? {
-                Take::Granted(permit) => break permit,
-                Take::AllBusy if watch.elapsed() > RATE_LIMIT_WAIT_MAX => {
+            match self.limiter.acquire(class, now)? {
+                Acquired::Granted(permit) => break permit,
+                Acquired::AllBusy if watch.elapsed() > RATE_LIMIT_WAIT_MAX => {
                     let message = "other processes use all the queries that Mixpanel allows at once";
                     return Err(Error::new(ErrorKind::RateLimited, message));
                 }
-                Take::AllBusy => tokio::time::sleep(BUSY_POLL_INTERVAL).await,
-                Take::NotBefore { at, used, limit } => {
+                Acquired::AllBusy => tokio::time::sleep(BUSY_POLL_INTERVAL).await,
+                Acquired::NotBefore { at, used, limit } => {
                     let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
                     if wait > RATE_LIMIT_WAIT_MAX {
                         let seconds = wait.as_secs() + 1;

@@ -9,13 +9,13 @@ use crate::profile_query::{IncludeUsers, ProfileQuery};
 
 /// A checked query, written as form fields. The same fields go with every page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PageRequest {
+pub(crate) struct EngageForm {
     fields: Vec<(&'static str, String)>,
     /// The ids asked for were an empty list: there is nothing to ask.
     pub(crate) is_empty: bool,
 }
 
-impl PageRequest {
+impl EngageForm {
     /// Checks a query and writes it as form fields. `now` is in seconds since 1970; `behaviors` without a moment of
     /// their own count back from it.
     ///
@@ -153,7 +153,7 @@ mod tests {
     const BEHAVIORS: &str = r#"[{"window":"30d","name":"b","event_selectors":[{"event":"Buy"}]}]"#;
 
     fn form(query: &ProfileQuery) -> String {
-        let fields = PageRequest::new(query, NOW).unwrap().form(3, Some("S"));
+        let fields = EngageForm::new(query, NOW).unwrap().form(3, Some("S"));
         fields.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
     }
 
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn an_empty_list_of_ids_asks_for_nothing() {
         let query = ProfileQuery { distinct_ids: Some(vec![]), ..ProfileQuery::default() };
-        assert!(PageRequest::new(&query, NOW).unwrap().is_empty);
+        assert!(EngageForm::new(&query, NOW).unwrap().is_empty);
     }
 
     #[test]
@@ -217,7 +217,7 @@ mod tests {
             (ProfileQuery { distinct_id: some(""), ..Default::default() }, "empty"),
             (ProfileQuery { distinct_ids: Some(vec!["a".into(), String::new()]), ..Default::default() }, "empty"),
         ] {
-            let error = PageRequest::new(&query, NOW).unwrap_err();
+            let error = EngageForm::new(&query, NOW).unwrap_err();
             assert!(error.message().contains(part), "{query:?}: {error}");
         }
     }

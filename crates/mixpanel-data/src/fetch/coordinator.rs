@@ -3,8 +3,8 @@
 //!
 //! Here is the way of a page that comes; `faults` has what is done about one that does not.
 
+mod accounting;
 mod announced;
-mod books;
 mod faults;
 mod patience;
 mod protocol;
@@ -21,7 +21,7 @@ use crate::counts::FetchCounts;
 use crate::limits::PAGES_READY_MAX;
 use crate::mutant::{Mutant, is_planted};
 
-use super::gate::Gate;
+use super::circuit_breaker::CircuitBreaker;
 use super::outcome::{Ending, Over};
 use super::pages::{PageState, Pages};
 use super::plan::Plan;
@@ -30,7 +30,7 @@ use announced::{NothingNew, SignOfLife};
 use patience::Patience;
 use short_pages::ShortPages;
 
-pub(crate) use protocol::{Ask, PageFacts, Step, Verdict};
+pub(crate) use protocol::{PageFacts, PageRequest, Step, Verdict};
 pub(crate) use resume::Earlier;
 pub(crate) use rules::{Extent, Rules};
 
@@ -42,7 +42,7 @@ pub(crate) struct Coordinator {
     allowed: u32,
     /// Pages that came since that was last changed.
     pages_since_change: u32,
-    generation: u32,
+    epoch: u32,
     plan: Option<Plan>,
     session_id: Option<String>,
     first_page_records: u64,
@@ -59,7 +59,7 @@ pub(crate) struct Coordinator {
     reading: u32,
     writing: u32,
     largest_page: usize,
-    gate: Gate,
+    breaker: CircuitBreaker,
     /// Other processes have all places until then, and since when.
     busy: Option<(Duration, Duration)>,
     short: ShortPages,
@@ -95,7 +95,7 @@ impl Coordinator {
             rules,
             allowed: rules.workers,
             pages_since_change: 0,
-            generation: 0,
+            epoch: 0,
             plan: None,
             session_id: None,
             first_page_records: 0,
@@ -108,7 +108,7 @@ impl Coordinator {
             reading: 0,
             writing: 0,
             largest_page: 1,
-            gate: Gate::default(),
+            breaker: CircuitBreaker::default(),
             busy: None,
             short: ShortPages::default(),
             nothing_new: NothingNew::default(),
@@ -140,11 +140,11 @@ impl Coordinator {
     }
 
     /// Which session of the run is the present one.
-    pub(crate) fn generation(&self) -> u32 {
-        self.generation
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
     }
 
-    /// Says what to do at `now`. Ask again after every step that is not a wait.
+    /// Says what to do at `now`. PageRequest again after every step that is not a wait.
     pub(crate) fn next(&mut self, now: Duration) -> Step {
         self.lose_patience(now);
         self.decided_at = now;
@@ -162,21 +162,21 @@ impl Coordinator {
             Some(_) => return self.stop_deadline.map_or(Step::WaitForEvent, Step::WaitUntil),
             None => {}
         }
-        if self.gate.open_if_due(now) {
+        if self.breaker.half_open_if_due(now) {
             self.patience.wait_ended(now, self.rules.max_wait);
             self.events.push_back(FetchEvent::Resumed);
         }
-        if let Some(until) = self.gate.closed_until() {
+        if let Some(until) = self.breaker.open_until() {
             return Step::WaitUntil(until);
         }
         if let Some((until, _)) = self.busy.filter(|(until, _)| now < *until) {
             return Step::WaitUntil(until);
         }
         let by_memory = u32::try_from(self.rules.flight_bytes / self.largest_page).unwrap_or(u32::MAX).max(1);
-        let allowed = if self.gate.is_on_trial() { 1 } else { self.allowed };
-        let on_trial = self.gate.is_on_trial() && self.reading > 0;
+        let allowed = if self.breaker.is_half_open() { 1 } else { self.allowed };
+        let is_tested = self.breaker.is_half_open() && self.reading > 0;
         if self.in_flight >= allowed
-            || on_trial
+            || is_tested
             || under_way >= by_memory
             || self.reading + self.writing >= PAGES_READY_MAX
         {
@@ -200,19 +200,19 @@ impl Coordinator {
         if self.fails_at_everything() {
             return None;
         }
-        let fresh = self.pages.next_fresh();
+        let fresh = self.pages.next_pending();
         if (self.rules.extent == Extent::FirstPage && fresh > 0) || self.nothing_new.is_the_end() {
             return None;
         }
         let is_planned = fresh < self.plan.as_ref().map_or(1, Plan::pages);
-        let is_probe = self.plan.as_ref().and_then(Plan::probe) == Some(fresh);
-        (is_planned || is_probe).then_some(fresh)
+        let is_tail = self.plan.as_ref().and_then(Plan::tail_page) == Some(fresh);
+        (is_planned || is_tail).then_some(fresh)
     }
 
-    fn request_for(&self, page: u32) -> Ask {
+    fn request_for(&self, page: u32) -> PageRequest {
         // Without a session a request makes a new one, so none goes out beside it.
         let session = if self.plan.is_none() { None } else { self.session_id.clone() };
-        Ask { generation: self.generation, page, session }
+        PageRequest { epoch: self.epoch, page, session }
     }
 
     fn wait_or_finish(&self, under_way: u32) -> Step {
@@ -228,7 +228,7 @@ impl Coordinator {
         if self.busy.take().is_some_and(|(until, since)| until.saturating_sub(since) >= faults::BUSY_TOLD_AFTER) {
             self.events.push_back(FetchEvent::Resumed);
         }
-        self.counts.retries += u64::from(self.pages.ask(page));
+        self.counts.retries += u64::from(self.pages.start(page));
         self.counts.requests += 1;
         self.sign_of_life.requested(page, !self.failed.is_empty());
         self.pace(page);
@@ -281,13 +281,13 @@ impl Coordinator {
         }
         let Some(plan) = &mut self.plan else { return Verdict::Drop };
         plan.page_arrived(page, facts.received);
-        plan.absorb(&self.earlier);
+        plan.merge_staged(&self.earlier);
         // A short last page ends the plan, unless the page after it is under way already.
         if page + 1 == plan.pages()
             && facts.received < plan.page_size()
-            && plan.probe() == Some(self.pages.next_fresh())
+            && plan.tail_page() == Some(self.pages.next_pending())
         {
-            plan.drop_probe();
+            plan.drop_tail();
         }
         self.stop_if_it_never_ends();
         self.writing += 1;

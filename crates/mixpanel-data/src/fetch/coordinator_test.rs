@@ -101,11 +101,11 @@ pub(super) fn simulate(model: &Model) -> Seen {
         let step = coordinator.next(now);
         seen.events.extend(std::iter::from_fn(|| coordinator.next_event()));
         let until = match step {
-            Step::Send(Ask { generation, page, session }) => {
+            Step::Send(PageRequest { epoch, page, session }) => {
                 assert!(session.is_some() || page == 0, "pages after the first name the session");
                 coordinator.sent(page);
                 let attempt = *attempts.entry(page).and_modify(|attempt| *attempt += 1).or_insert(1);
-                under_way.push((now + SECOND, generation, page, attempt));
+                under_way.push((now + SECOND, epoch, page, attempt));
                 seen.requests.push((page, now.as_secs()));
                 seen.most_at_once = seen.most_at_once.max(under_way.len());
                 continue;
@@ -128,8 +128,8 @@ pub(super) fn simulate(model: &Model) -> Seen {
         }
         let (due, rest) = under_way.into_iter().partition(|(moment, ..)| *moment <= now);
         under_way = rest;
-        for (_, generation, page, attempt) in due {
-            if generation == coordinator.generation() {
+        for (_, epoch, page, attempt) in due {
+            if epoch == coordinator.epoch() {
                 answer(&mut coordinator, model, page, attempt, now);
             }
         }
@@ -338,7 +338,7 @@ fn rate_limits_and_faults_are_counted_apart() {
 fn a_stop_has_its_deadline_whatever_else_ended_the_run() {
     let mut coordinator = Coordinator::new(Rules::new(5));
     let model = model(195, pages_of::<195>);
-    assert!(matches!(coordinator.next(Duration::ZERO), Step::Send(Ask { page: 0, .. })));
+    assert!(matches!(coordinator.next(Duration::ZERO), Step::Send(PageRequest { page: 0, .. })));
     coordinator.sent(0);
     answer(&mut coordinator, &model, 0, 1, SECOND);
     while let Step::Send(ask) = coordinator.next(SECOND) {

@@ -146,12 +146,12 @@ fn a_resumed_run_asks_for_what_is_missing_only() {
         first_page_records: SIZE,
         server_time: None,
     };
-    let earlier = Earlier { generation: 3, session: Some(facts), staged: staged(&[0, 1, 4, 7]), ..Earlier::default() };
+    let earlier = Earlier { epoch: 3, session: Some(facts), staged: staged(&[0, 1, 4, 7]), ..Earlier::default() };
     let mut coordinator = Coordinator::resume(Rules::new(5), &earlier);
     let model = model(95, pages_of::<95>);
     let mut asked = Vec::new();
-    while let Step::Send(Ask { generation, page, session }) = coordinator.next(SECOND) {
-        assert_eq!((generation, session.as_deref()), (3, Some("S")));
+    while let Step::Send(PageRequest { epoch, page, session }) = coordinator.next(SECOND) {
+        assert_eq!((epoch, session.as_deref()), (3, Some("S")));
         coordinator.sent(page);
         asked.push(page);
         answer(&mut coordinator, &model, page, 1, SECOND);

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{Failure, FailureKind, Governor, PageReply, Permit, RateLimitKind, RequestClass, Take, why_wait};
+use crate::api::{
+    Acquired, Failure, FailureKind, PageReply, Permit, RateLimitKind, RateLimiter, RequestClass, why_wait,
+};
 use crate::error::Error;
 use crate::limits::{CLOCK_TOLERANCE, RATE_LIMIT_WAIT_MAX};
 use crate::mutant::{Mutant, is_planted};
 use crate::parse::Unkept;
 use crate::types::ProfileWriteTask;
 
-use super::coordinator::{Ask, Coordinator, PageFacts, Step, Verdict};
+use super::coordinator::{Coordinator, PageFacts, PageRequest, Step, Verdict};
 use super::outcome::Outcome;
 use super::progress::FetchEvent;
 use super::writer::{Message, Report};
@@ -31,9 +33,9 @@ pub(crate) struct Moment {
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Send this request, for which there is a permit, and report with [`Core::reply_received`] or [`Core::request_failed`].
-    Send(Ask),
+    Send(PageRequest),
     /// Parse this reply, and report with [`Core::page_arrived`] or [`Core::request_failed`].
-    Parse(Ask, Vec<u8>),
+    Parse(PageRequest, Vec<u8>),
     /// Hand this to the writer, after everything before it, and pass on what it reports with [`Core::writer_reported`].
     Write(Message),
     /// Abort the requests of earlier sessions than this one.
@@ -62,30 +64,30 @@ pub(crate) struct End {
 #[derive(Debug)]
 pub(crate) struct Core {
     coordinator: Coordinator,
-    governor: Governor,
-    /// By generation and page.
+    limiter: RateLimiter,
+    /// By epoch and page.
     permits: HashMap<(u32, u32), Permit>,
     is_ledger_broken: bool,
     /// Actions that were decided and not handed out yet.
     actions: VecDeque<Action>,
     /// The session that requests are sent for.
-    generation: u32,
+    epoch: u32,
     /// The session that the writer stages pages of.
-    staged_generation: u32,
+    staged_epoch: u32,
     is_session_recorded: bool,
     unkept: Unkept,
     writer_error: Option<Error>,
 }
 
 impl Core {
-    /// `staged_generation` is the session that an earlier process staged pages of; 0 if there was none.
-    pub(crate) fn new(coordinator: Coordinator, staged_generation: u32, governor: Governor) -> Self {
+    /// `staged_epoch` is the session that an earlier process staged pages of; 0 if there was none.
+    pub(crate) fn new(coordinator: Coordinator, staged_epoch: u32, limiter: RateLimiter) -> Self {
         Self {
-            generation: coordinator.generation(),
-            staged_generation,
+            epoch: coordinator.epoch(),
+            staged_epoch,
             is_session_recorded: coordinator.session().is_some(),
             coordinator,
-            governor,
+            limiter,
             permits: HashMap::new(),
             is_ledger_broken: false,
             actions: VecDeque::new(),
@@ -119,17 +121,17 @@ impl Core {
                 }
             };
             let class = if ask.session.is_some() { RequestClass::Session } else { RequestClass::Opening };
-            match self.governor.take(class, at.wall) {
-                Ok(Take::Granted(permit)) => {
-                    self.permits.insert((ask.generation, ask.page), permit);
+            match self.limiter.acquire(class, at.wall) {
+                Ok(Acquired::Granted(permit)) => {
+                    self.permits.insert((ask.epoch, ask.page), permit);
                     return self.send(ask);
                 }
-                Ok(Take::NotBefore { at: moment, used, limit }) => {
+                Ok(Acquired::NotBefore { at: moment, used, limit }) => {
                     let kind = FailureKind::RateLimited { kind: RateLimitKind::Hourly, retry_after: None };
                     let failure = Failure::new(kind, why_wait(used, limit));
                     self.coordinator.quota_exhausted(failure, at.run, at.run + from_to(at.wall, moment));
                 }
-                Ok(Take::AllBusy) => self.coordinator.all_busy(at.run),
+                Ok(Acquired::AllBusy) => self.coordinator.all_busy(at.run),
                 // The server still counts; a fetch is not given up because its own count cannot be kept.
                 Err(error) => {
                     self.ledger_broke(&error);
@@ -139,20 +141,20 @@ impl Core {
         }
     }
 
-    fn send(&mut self, ask: Ask) -> Action {
+    fn send(&mut self, ask: PageRequest) -> Action {
         self.coordinator.sent(ask.page);
         Action::Send(ask)
     }
 
     /// Turns what the coordinator decided since the last time into actions.
     fn follow(&mut self) {
-        let generation = self.coordinator.generation();
-        if std::mem::replace(&mut self.generation, generation) != generation {
+        let epoch = self.coordinator.epoch();
+        if std::mem::replace(&mut self.epoch, epoch) != epoch {
             self.is_session_recorded = false;
             if !is_planted(Mutant::LostSessionNotAbandoned) {
-                self.actions.push_back(Action::Abandon(generation));
+                self.actions.push_back(Action::Abandon(epoch));
             }
-            self.begin_generation();
+            self.begin_epoch();
         }
         while let Some(event) = self.coordinator.next_event() {
             if let FetchEvent::Page(progress) = &event
@@ -166,14 +168,14 @@ impl Core {
 
     /// Has the writer stage pages of the present session. After a session that was lost that is so at once; a session that an
     /// earlier process left stays what a later one resumes until page 0 of a new one is here.
-    fn begin_generation(&mut self) {
-        if std::mem::replace(&mut self.staged_generation, self.generation) != self.generation {
-            self.actions.push_back(Action::Write(Message::Restart(self.generation)));
+    fn begin_epoch(&mut self) {
+        if std::mem::replace(&mut self.staged_epoch, self.epoch) != self.epoch {
+            self.actions.push_back(Action::Write(Message::Restart(self.epoch)));
         }
     }
 
     /// The whole reply to a request is here, with status 200. It is parsed if it is of use.
-    pub(crate) fn reply_received(&mut self, ask: Ask, body: Vec<u8>, at: Moment) {
+    pub(crate) fn reply_received(&mut self, ask: PageRequest, body: Vec<u8>, at: Moment) {
         if let Some(permit) = self.permit(&ask) {
             let told = permit.succeeded(at.wall);
             self.note(told);
@@ -187,7 +189,7 @@ impl Core {
     /// The reply is a page. `server_time` is the newest time that the server has said.
     pub(crate) fn page_arrived(
         &mut self,
-        ask: &Ask,
+        ask: &PageRequest,
         reply: PageReply,
         server_time: Option<Timestamp>,
         at: Moment,
@@ -221,7 +223,7 @@ impl Core {
         facts.server_time = server_time;
         self.warn_of_clock(server_time, at);
         self.is_session_recorded = true;
-        self.begin_generation();
+        self.begin_epoch();
         self.actions.push_back(Action::Write(Message::Session(facts)));
     }
 
@@ -237,7 +239,7 @@ impl Core {
     }
 
     /// A request brought nothing usable.
-    pub(crate) fn request_failed(&mut self, ask: &Ask, failure: Failure, at: Moment, fraction: f64) {
+    pub(crate) fn request_failed(&mut self, ask: &PageRequest, failure: Failure, at: Moment, fraction: f64) {
         let until = self.settle(ask, &failure, at);
         if !self.is_present(ask) {
             return;
@@ -253,7 +255,7 @@ impl Core {
     pub(crate) fn writer_reported(&mut self, report: Option<Report>) {
         match report {
             // A page of a session that was lost since then.
-            Some(Report::Staged { generation, .. }) if generation != self.coordinator.generation() => {}
+            Some(Report::Staged { epoch, .. }) if epoch != self.coordinator.epoch() => {}
             Some(Report::Staged { .. }) if is_planted(Mutant::PageStagedTooEarly) => {}
             Some(Report::Staged { page, rows, .. }) => self.coordinator.page_staged(page, rows),
             Some(Report::Failed(error)) => {
@@ -271,12 +273,12 @@ impl Core {
 
     /// Requests of a session that is lost are not waited for: their places are free, and what they cost stays counted.
     fn forget_older(&mut self) {
-        let present = self.coordinator.generation();
-        self.permits.retain(|(generation, _), _| *generation == present);
+        let present = self.coordinator.epoch();
+        self.permits.retain(|(epoch, _), _| *epoch == present);
     }
 
     /// Tells the ledger what came of a request. Returns until when the quota is used up, if that is what the server said.
-    fn settle(&mut self, ask: &Ask, failure: &Failure, at: Moment) -> Option<Duration> {
+    fn settle(&mut self, ask: &PageRequest, failure: &Failure, at: Moment) -> Option<Duration> {
         let permit = self.permit(ask);
         if let FailureKind::RateLimited { kind: RateLimitKind::Hourly, retry_after } = failure.kind {
             let moment = permit.map(|permit| permit.refused_hourly(at.wall, retry_after));
@@ -305,13 +307,13 @@ impl Core {
     }
 
     /// A reply of an earlier session is of no use any more.
-    fn is_present(&self, ask: &Ask) -> bool {
-        ask.generation == self.coordinator.generation() || is_planted(Mutant::LostSessionUsed)
+    fn is_present(&self, ask: &PageRequest) -> bool {
+        ask.epoch == self.coordinator.epoch() || is_planted(Mutant::LostSessionUsed)
     }
 
     /// A reply that is being read has given its permit back already.
-    fn permit(&mut self, ask: &Ask) -> Option<Permit> {
-        self.permits.remove(&(ask.generation, ask.page))
+    fn permit(&mut self, ask: &PageRequest) -> Option<Permit> {
+        self.permits.remove(&(ask.epoch, ask.page))
     }
 
     fn note(&mut self, told: crate::error::Result<()>) {

@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{ApiClient, Failure, FailureKind, PageReply, PageRequest};
+use crate::api::{ApiClient, EngageForm, Failure, FailureKind, PageReply};
 use crate::clock::{Stopwatch, random_fraction, wall_clock};
 use crate::error::{Error, Result};
 use crate::limits::SLEEP_MAX;
 use crate::parse::RecordForm;
 
 use super::callbacks::Callbacks;
-use super::coordinator::{Ask, Coordinator, Earlier, Rules};
+use super::coordinator::{Coordinator, Earlier, PageRequest, Rules};
 use super::core::{Action, Core, End, Moment};
 use super::outcome::Outcome;
 use super::progress::FetchEvent;
@@ -22,7 +22,7 @@ use super::writer::{Message, Write, Writer};
 /// What a run needs to know.
 pub(super) struct Run {
     pub(super) client: ApiClient,
-    pub(super) request: PageRequest,
+    pub(super) request: EngageForm,
     pub(super) rules: Rules,
     /// What an earlier process left, when this one goes on with it.
     pub(super) earlier: Option<Earlier>,
@@ -51,7 +51,7 @@ struct Driver<'a, T> {
     writer: Writer<T>,
     tasks: JoinSet<Work>,
     /// The request that each task is about.
-    asks: HashMap<tokio::task::Id, (Ask, AbortHandle)>,
+    asks: HashMap<tokio::task::Id, (PageRequest, AbortHandle)>,
     watch: Stopwatch,
     callbacks: &'a mut Callbacks,
     stopped: bool,
@@ -66,13 +66,13 @@ impl Run {
         callbacks: &mut Callbacks,
     ) -> Result<Finished<T>> {
         let writer = Writer::spawn(target, write)?;
-        let staged_generation = self.earlier.as_ref().map_or(0, |earlier| earlier.generation);
+        let staged_epoch = self.earlier.as_ref().map_or(0, |earlier| earlier.epoch);
         let coordinator = match &self.earlier {
             Some(earlier) => Coordinator::resume(self.rules, earlier),
             None => Coordinator::new(self.rules),
         };
         let mut driver = Driver {
-            core: Core::new(coordinator, staged_generation, self.client.governor().clone()),
+            core: Core::new(coordinator, staged_epoch, self.client.limiter().clone()),
             run: self,
             writer,
             tasks: JoinSet::new(),
@@ -104,7 +104,7 @@ impl<T: Send + 'static> Driver<'_, T> {
                 Action::Send(ask) => self.send(ask),
                 Action::Parse(ask, body) => self.parse(ask, body),
                 Action::Write(message) => self.write(message).await,
-                Action::Abandon(generation) => self.abandon(generation),
+                Action::Abandon(epoch) => self.abandon(epoch),
                 Action::Tell(event) => self.callbacks.tell(&event),
                 Action::WaitUntil(moment) => self.wait(Some(moment)).await,
                 Action::WaitForEvent => self.wait(None).await,
@@ -113,7 +113,7 @@ impl<T: Send + 'static> Driver<'_, T> {
         }
     }
 
-    fn send(&mut self, ask: Ask) {
+    fn send(&mut self, ask: PageRequest) {
         let client = self.run.client.clone();
         let request = self.run.request.clone();
         let (page, session) = (ask.page, ask.session.clone());
@@ -123,7 +123,7 @@ impl<T: Send + 'static> Driver<'_, T> {
     }
 
     /// Parses a reply where that holds nothing up, so that the next request goes out at the same time.
-    fn parse(&mut self, ask: Ask, body: Vec<u8>) {
+    fn parse(&mut self, ask: PageRequest, body: Vec<u8>) {
         let (client, form) = (self.run.client.clone(), self.run.form);
         let task = self.tasks.spawn(async move { Work::Page(Box::new(client.read_in_background(body, form).await)) });
         self.asks.insert(task.id(), (ask, task));
@@ -137,8 +137,8 @@ impl<T: Send + 'static> Driver<'_, T> {
         }
     }
 
-    fn abandon(&mut self, generation: u32) {
-        for (_, task) in self.asks.values().filter(|(ask, _)| ask.generation != generation) {
+    fn abandon(&mut self, epoch: u32) {
+        for (_, task) in self.asks.values().filter(|(ask, _)| ask.epoch != epoch) {
             task.abort();
         }
     }

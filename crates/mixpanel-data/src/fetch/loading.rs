@@ -141,7 +141,7 @@ impl Job {
         let pages: Vec<PathBuf> = outcome.staged.iter().map(|page| stage.page_path(*page)).collect();
         let rejects: Vec<PathBuf> = outcome.staged.iter().filter_map(|page| stage.rejects_path(*page)).collect();
         let previous = stage.loaded_pages()?;
-        let loading = Loaded { generation: stage.manifest().generation, pages: outcome.staged.clone() };
+        let loading = Loaded { epoch: stage.manifest().epoch, pages: outcome.staged.clone() };
         stage.update(|manifest| manifest.loading = Some(loading))?;
         let mut on_wait = |error: &Error| {
             // Nobody listens any more when the fetch was abandoned; the load goes on all the same.
@@ -209,7 +209,7 @@ impl Job {
 
 /// Says whether the table has pages of a session that is lost since.
 fn is_of_another_session(manifest: &Manifest) -> bool {
-    manifest.loaded.as_ref().is_some_and(|loaded| loaded.generation != manifest.generation)
+    manifest.loaded.as_ref().is_some_and(|loaded| loaded.epoch != manifest.epoch)
 }
 
 /// What the load compares with the different profiles that came.
@@ -249,7 +249,7 @@ pub(super) fn look_for_commit(stage: &mut Stage, is_loaded: impl FnOnce(&str) ->
     let manifest = stage.manifest();
     if let Some(loading) = &manifest.loading
         && manifest.loading != manifest.loaded
-        && is_loaded(&manifest.load_id(loading.generation, &loading.pages))? != is_planted(Mutant::CommitNotLookedFor)
+        && is_loaded(&manifest.load_id(loading.epoch, &loading.pages))? != is_planted(Mutant::CommitNotLookedFor)
     {
         stage.update(Manifest::note_commit)?;
     }
@@ -301,7 +301,7 @@ fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) 
     let page_count = u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX);
     RunRecord {
         dataset: &PROFILES,
-        load_id: manifest.load_id(manifest.generation, &outcome.staged),
+        load_id: manifest.load_id(manifest.epoch, &outcome.staged),
         run_id: manifest.run_id.clone(),
         // A clock that is ahead must not make a later fetch skip what was seen since.
         started_at: manifest

@@ -5,12 +5,12 @@
 //! the report).
 
 mod callbacks;
+mod circuit_breaker;
 mod coordinator;
 mod core;
 mod differences;
 mod driver;
 mod fetcher_service;
-mod gate;
 mod identity;
 mod loading;
 mod outcome;

@@ -79,7 +79,7 @@ impl Outcome {
         let staged: Vec<u32> = earlier.staged.iter().map(|page| page.page).collect();
         let mut plan = earlier.plan();
         // A page after the last one that was not looked for may be there, whatever the server said.
-        plan.iter_mut().for_each(Plan::keep_probe);
+        plan.iter_mut().for_each(Plan::assume_tail);
         let last = staged.last().map_or(0, |page| page + 1);
         let pages = plan.as_ref().map_or(0, Plan::pages).max(last);
         let missing = (0..pages).filter(|page| staged.binary_search(page).is_err());

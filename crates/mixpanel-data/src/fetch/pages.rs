@@ -1,4 +1,4 @@
-//! Where every page of a fetch is: not asked for, under way, waiting for another attempt, or done.
+//! The state of every page of a fetch: pending, in flight, waiting for a retry, or done.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 /// The state of one page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PageState {
-    /// Not asked for yet, or abandoned because the run ended.
-    Fresh,
-    /// A request is under way, after so many failed ones.
-    Asked { failed: FailedAttempts },
-    /// The whole reply is here and is being read.
+    /// Not requested yet, or abandoned because the run ended.
+    Pending,
+    /// A request is in flight, after this many failed ones.
+    InFlight { failed: FailedAttempts },
+    /// The whole response is here and is being parsed.
     Reading { failed: FailedAttempts },
     /// Waits among the retries.
     Waiting,
@@ -20,11 +20,11 @@ pub(super) enum PageState {
     Staged,
     /// Given up.
     Failed,
-    /// Asked for, and not there.
-    Absent,
+    /// Requested, and past the end of the pages.
+    PastEnd,
 }
 
-/// How often a page was asked for in vain. What says nothing about the page, such as a rate limit, is not counted.
+/// Failed attempts to get a page. What says nothing about the page, such as a rate limit, is not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct FailedAttempts {
     /// By a fault of the reply.
@@ -41,80 +41,83 @@ struct Retry {
     not_before: Duration,
 }
 
-/// All pages that are known. Pages are asked for in order, each once, and then again as often as it takes.
+/// All pages that are known. Pages are requested in order, each once, and then retried.
 #[derive(Debug, Default)]
 pub(super) struct Pages {
     states: Vec<PageState>,
     retries: Vec<Retry>,
-    next_fresh: u32,
+    next_pending: u32,
 }
 
 impl Pages {
     /// Returns a page's state.
     pub(super) fn state(&self, page: u32) -> PageState {
-        self.states.get(page as usize).copied().unwrap_or(PageState::Fresh)
+        self.states.get(page as usize).copied().unwrap_or(PageState::Pending)
     }
 
     /// Changes a page's state.
     pub(super) fn set(&mut self, page: u32, state: PageState) {
         let index = page as usize;
         if self.states.len() <= index {
-            self.states.resize(index + 1, PageState::Fresh);
+            self.states.resize(index + 1, PageState::Pending);
         }
         self.states[index] = state;
     }
 
-    /// Returns how often the page that is under way was asked for in vain.
+    /// Returns the failed attempts of a page that is in flight.
     pub(super) fn failed_attempts(&self, page: u32) -> FailedAttempts {
         match self.state(page) {
-            PageState::Asked { failed } | PageState::Reading { failed } => failed,
+            PageState::InFlight { failed } | PageState::Reading { failed } => failed,
             _ => FailedAttempts::default(),
         }
     }
 
-    /// Returns the first page that was never asked for; pages that an earlier process staged are passed over.
-    pub(super) fn next_fresh(&self) -> u32 {
-        let mut page = self.next_fresh;
+    /// Returns the first page that was never requested; pages that an earlier process staged are passed over.
+    pub(super) fn next_pending(&self) -> u32 {
+        let mut page = self.next_pending;
         while self.state(page) == PageState::Staged {
             page += 1;
         }
         page
     }
 
-    /// Has a page that failed so often asked for again, at `not_before` or later.
+    /// Schedules a retry at `not_before`.
     pub(super) fn retry(&mut self, page: u32, failed: FailedAttempts, not_before: Duration) {
         self.set(page, PageState::Waiting);
         self.retries.push(Retry { page, failed, not_before });
     }
 
-    /// Gives up asking for these pages again.
+    /// Drops the retries of these pages.
     pub(super) fn forget_retries(&mut self, pages: &BTreeSet<u32>) {
         for retry in self.retries.extract_if(.., |retry| pages.contains(&retry.page)) {
-            self.states[retry.page as usize] = PageState::Absent;
+            self.states[retry.page as usize] = PageState::PastEnd;
         }
     }
 
-    /// Says whether a page was asked for that is not there.
-    pub(super) fn has_absent(&self) -> bool {
-        self.states.contains(&PageState::Absent)
+    /// Says whether a requested page is past the end.
+    pub(super) fn has_past_end(&self) -> bool {
+        self.states.contains(&PageState::PastEnd)
     }
 
-    /// Returns a page that is to be asked for again now.
+    /// Returns a page whose retry is due.
     pub(super) fn due(&self, now: Duration) -> Option<u32> {
         self.retries.iter().find(|retry| retry.not_before <= now).map(|retry| retry.page)
     }
 
-    /// Notes that a page is being asked for; says whether it is so again.
-    pub(super) fn ask(&mut self, page: u32) -> bool {
+    /// Puts a page in flight; says whether it is a retry.
+    pub(super) fn start(&mut self, page: u32) -> bool {
         let retry = self.retries.iter().position(|retry| retry.page == page).map(|index| self.retries.remove(index));
         if retry.is_none() {
-            self.next_fresh = page + 1;
+            self.next_pending = page + 1;
         }
-        self.set(page, PageState::Asked { failed: retry.map_or_else(FailedAttempts::default, |retry| retry.failed) });
+        self.set(
+            page,
+            PageState::InFlight { failed: retry.map_or_else(FailedAttempts::default, |retry| retry.failed) },
+        );
         retry.is_some()
     }
 
-    /// Returns when the next page is to be asked for again.
+    /// Returns when the next retry is due.
     pub(super) fn next_due(&self) -> Option<Duration> {
         self.retries.iter().map(|retry| retry.not_before).min()
     }
@@ -124,10 +127,10 @@ impl Pages {
         (0..).zip(&self.states).filter(|(_, state)| **state == PageState::Staged).map(|(page, _)| page).collect()
     }
 
-    /// Returns which of the first `count` pages are neither staged nor given up nor absent, in order.
+    /// Returns which of the first `count` pages are neither staged nor failed nor past the end, in order.
     pub(super) fn unfinished(&self, count: u32) -> Vec<u32> {
         let finished =
-            |page: &u32| matches!(self.state(*page), PageState::Staged | PageState::Failed | PageState::Absent);
+            |page: &u32| matches!(self.state(*page), PageState::Staged | PageState::Failed | PageState::PastEnd);
         (0..count).filter(|page| !finished(page)).collect()
     }
 }

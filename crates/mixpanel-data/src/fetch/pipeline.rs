@@ -294,8 +294,8 @@ impl Work<'_> {
 pub(super) fn earlier(stage: &mut Stage) -> Result<Earlier> {
     let staged = stage.find_pages()?;
     let manifest = stage.manifest();
-    let (generation, session_over, lacking) = (manifest.generation, manifest.session_over, manifest.lacking);
-    Ok(Earlier { generation, session: manifest.session.clone(), staged, session_over, lacking })
+    let (epoch, session_over, lacking) = (manifest.epoch, manifest.session_over, manifest.lacking);
+    Ok(Earlier { epoch, session: manifest.session.clone(), staged, session_over, lacking })
 }
 
 /// Whether every page is on disk, so that only the load is left. A session that ended short of what was announced has every

@@ -24,8 +24,8 @@ pub(crate) struct Plan {
     announced_pages: u32,
     /// Pages that the announced profiles would take, if all were as long as declared.
     declared_pages: u32,
-    probe: Option<u32>,
-    is_closed: bool,
+    tail: Option<u32>,
+    is_sealed: bool,
 }
 
 /// A total that no fetch can mean: more pages than [`PAGES_MAX`].
@@ -57,7 +57,7 @@ impl Plan {
             Some(total) if pages > 1 => total % page_size == 0,
             _ => received >= page_size,
         };
-        let probe = ends_full.then_some(pages);
+        let tail = ends_full.then_some(pages);
         Ok(Self {
             total,
             page_size,
@@ -66,8 +66,8 @@ impl Plan {
             first_tentative,
             announced_pages: pages,
             declared_pages,
-            probe,
-            is_closed: false,
+            tail,
+            is_sealed: false,
         })
     }
 
@@ -97,8 +97,8 @@ impl Plan {
     }
 
     /// The page after the last one, while it is not known whether it exists.
-    pub(crate) fn probe(&self) -> Option<u32> {
-        self.probe
+    pub(crate) fn tail_page(&self) -> Option<u32> {
+        self.tail
     }
 
     /// Says whether the pages in the plan, full as they are, hold just the profiles that the server said there are. A total
@@ -109,7 +109,7 @@ impl Plan {
 
     /// Whether a page may turn out not to exist: the page after the last one, or one that follows only from a short page 0.
     pub(crate) fn is_optional(&self, page: u32) -> bool {
-        self.probe == Some(page) || page >= self.first_tentative
+        self.tail == Some(page) || page >= self.first_tentative
     }
 
     /// Returns how many records a page should bring at least, by what the server announced; 0 where nothing is promised.
@@ -128,8 +128,8 @@ impl Plan {
 
     /// Asks for one more page, because fewer profiles came than the server announced.
     pub(crate) fn look_beyond(&mut self, page: u32) {
-        if !self.is_closed {
-            self.probe = Some(page);
+        if !self.is_sealed {
+            self.tail = Some(page);
         }
     }
 
@@ -137,7 +137,7 @@ impl Plan {
     /// [`PAGES_BEYOND_MAX`] at least.
     pub(crate) fn never_ends(&self) -> bool {
         let beyond = self.pages - self.announced_pages.min(self.pages);
-        self.total.is_some() && self.probe.is_some() && beyond >= self.announced_pages.max(PAGES_BEYOND_MAX)
+        self.total.is_some() && self.tail.is_some() && beyond >= self.announced_pages.max(PAGES_BEYOND_MAX)
     }
 
     /// Whether nothing that the server said makes it have this page.
@@ -155,46 +155,46 @@ impl Plan {
     /// Notes how many records a page brought.
     pub(crate) fn page_arrived(&mut self, page: u32, received: u64) {
         let full = received >= self.page_size;
-        if Some(page) == self.probe {
-            self.probe = None;
+        if Some(page) == self.tail {
+            self.tail = None;
             if received == 0 {
                 return;
             }
             self.pages = page + 1;
         }
-        if page + 1 == self.pages && full && self.probe.is_none() && !self.is_closed {
-            self.probe = Some(self.pages);
+        if page + 1 == self.pages && full && self.tail.is_none() && !self.is_sealed {
+            self.tail = Some(self.pages);
         }
     }
 
     /// Notes pages that came in an earlier process, and those of them that prove to be part of the plan when another comes.
-    pub(crate) fn absorb(&mut self, lengths: &BTreeMap<u32, u64>) {
+    pub(crate) fn merge_staged(&mut self, lengths: &BTreeMap<u32, u64>) {
         if let Some(received) = lengths.get(&(self.pages - 1)) {
             self.page_arrived(self.pages - 1, *received);
             if *received < self.page_size {
-                self.drop_probe();
+                self.drop_tail();
             }
         }
-        while let Some((probe, received)) = self.probe.and_then(|probe| Some((probe, *lengths.get(&probe)?))) {
-            self.page_arrived(probe, received);
+        while let Some((tail, received)) = self.tail.and_then(|tail| Some((tail, *lengths.get(&tail)?))) {
+            self.page_arrived(tail, received);
         }
     }
 
-    /// The last planned page was short after all, so nothing follows it. Only while the probe has not been asked for.
-    pub(crate) fn drop_probe(&mut self) {
-        self.probe = None;
+    /// The last planned page was short after all, so nothing follows it. Only while the tail has not been asked for.
+    pub(crate) fn drop_tail(&mut self) {
+        self.tail = None;
     }
 
     /// No page beyond the plan can be asked for, because the server named no session.
-    pub(crate) fn close(&mut self) {
-        self.probe = None;
-        self.is_closed = true;
+    pub(crate) fn seal(&mut self) {
+        self.tail = None;
+        self.is_sealed = true;
     }
 
     /// Takes the page after the last one for a page that exists, though it cannot be had.
-    pub(crate) fn keep_probe(&mut self) {
-        if let Some(probe) = self.probe.take() {
-            self.pages = probe + 1;
+    pub(crate) fn assume_tail(&mut self) {
+        if let Some(tail) = self.tail.take() {
+            self.pages = tail + 1;
         }
     }
 }
@@ -209,7 +209,7 @@ mod tests {
         let mut plan = Plan::new(total, Some(10), size(0)).unwrap();
         let mut asked = vec![0];
         let mut page = 1;
-        while page < plan.pages() || plan.probe() == Some(page) {
+        while page < plan.pages() || plan.tail_page() == Some(page) {
             asked.push(page);
             plan.page_arrived(page, size(page));
             page += 1;
@@ -247,14 +247,14 @@ mod tests {
     fn pages_behind_a_gap_join_when_it_is_filled() {
         let mut lengths = BTreeMap::from([(0, 10), (1, 10), (3, 10), (4, 10)]);
         let mut plan = Plan::new(None, Some(10), 10).unwrap();
-        plan.absorb(&lengths);
-        assert_eq!((plan.pages(), plan.probe()), (2, Some(2)));
+        plan.merge_staged(&lengths);
+        assert_eq!((plan.pages(), plan.tail_page()), (2, Some(2)));
         plan.page_arrived(2, 10);
-        plan.absorb(&lengths);
-        assert_eq!((plan.pages(), plan.probe()), (5, Some(5)));
+        plan.merge_staged(&lengths);
+        assert_eq!((plan.pages(), plan.tail_page()), (5, Some(5)));
         lengths.insert(5, 3);
-        plan.absorb(&lengths);
-        assert_eq!((plan.pages(), plan.probe()), (6, None));
+        plan.merge_staged(&lengths);
+        assert_eq!((plan.pages(), plan.tail_page()), (6, None));
     }
 
     #[test]
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn a_page_size_that_is_not_said_is_seen() {
         assert_eq!(Plan::new(Some(5000), None, 500).unwrap().pages(), 10);
-        assert_eq!(Plan::new(None, None, 500).unwrap().probe(), Some(1));
+        assert_eq!(Plan::new(None, None, 500).unwrap().tail_page(), Some(1));
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     let facts = stage.manifest().session.clone().unwrap_or_default();
     let pages = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records)
         .map_err(|_| Error::internal("a total that was refused came into a manifest"))?;
-    let usage = client.governor().usage(wall_clock())?;
+    let usage = client.limiter().usage(wall_clock())?;
     let plan = Planned { stage: &stage, plan: &pages, page_seconds, usage, workers: prepared.workers };
     Ok(plan.report(&fetch))
 }
@@ -101,9 +101,9 @@ struct Planned<'a> {
 impl Planned<'_> {
     fn report(&self, fetch: &ProfileFetch) -> FetchPlan {
         let plan = self.plan;
-        let is_known = plan.total().is_some() || plan.probe().is_none();
+        let is_known = plan.total().is_some() || plan.tail_page().is_none();
         let pages = is_known.then(|| plan.pages());
-        let requests = pages.map(|pages| pages - 1 + u32::from(plan.probe().is_some()));
+        let requests = pages.map(|pages| pages - 1 + u32::from(plan.tail_page().is_some()));
         let counted = requests.map(|requests| if self.usage.session_pages_count { requests } else { 0 });
         let page_bytes = std::fs::metadata(self.stage.page_path(0)).map_or(0, |page| page.len());
         FetchPlan {

@@ -1,6 +1,6 @@
 //! Checks a fetch before anything is sent, by the same code for both modes.
 
-use crate::api::PageRequest;
+use crate::api::EngageForm;
 use crate::error::{Error, Result};
 use crate::limits::{BATCH_SIZE_RANGE, WORKERS_MAX};
 use crate::profile_query::{FetchMode, ProfileQuery};
@@ -12,7 +12,7 @@ use super::request::ProfileFetch;
 #[derive(Debug)]
 pub(super) struct Prepared {
     /// The form that goes with every page.
-    pub(super) request: PageRequest,
+    pub(super) request: EngageForm,
     /// The query as it is sent.
     pub(super) query: ProfileQuery,
     /// Requests at a time.
@@ -45,7 +45,7 @@ pub(super) fn prepare(fetch: &ProfileFetch, now: i64) -> Result<Prepared> {
         }
         FetchMode::Parallel { max_workers: Some(asked) } => (asked, None),
     };
-    let request = PageRequest::new(&fetch.query, now)?;
+    let request = EngageForm::new(&fetch.query, now)?;
     let mut query = fetch.query.clone();
     if query.behaviors.is_some() {
         query.as_of_timestamp.get_or_insert(now);

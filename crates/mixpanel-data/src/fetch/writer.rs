@@ -31,7 +31,7 @@ pub(crate) enum Message {
 #[derive(Debug)]
 pub(crate) enum Report {
     /// The page cannot be lost any more.
-    Staged { generation: u32, page: u32, rows: u64 },
+    Staged { epoch: u32, page: u32, rows: u64 },
     /// The receiver of the stream wants no more.
     Ended,
     /// Nothing more can be kept.
@@ -93,11 +93,11 @@ fn write_all<T>(
 pub(super) fn into_stage(stage: &mut Stage, message: Message) -> Result<Option<Report>> {
     match message {
         Message::Session(facts) => stage.record_session(facts)?,
-        Message::Restart(generation) => stage.begin_generation(generation)?,
+        Message::Restart(epoch) => stage.begin_epoch(epoch)?,
         Message::Page(task) => {
             stage.write_page(&task)?;
-            let generation = stage.manifest().generation;
-            return Ok(Some(Report::Staged { generation, page: task.page_index, rows: task.rows.len() as u64 }));
+            let epoch = stage.manifest().epoch;
+            return Ok(Some(Report::Staged { epoch, page: task.page_index, rows: task.rows.len() as u64 }));
         }
         Message::Missing(_) => {}
     }
@@ -111,7 +111,7 @@ pub(super) fn into_stream(stream: &mut StreamOutput, message: Message) -> Result
             let (page, rows) = (task.page_index, task.rows.len() as u64);
             let flow = stream.accept(&task)?;
             // A stream has one session: what was handed over cannot be taken back.
-            Ok(Some(if flow.is_break() { Report::Ended } else { Report::Staged { generation: 0, page, rows } }))
+            Ok(Some(if flow.is_break() { Report::Ended } else { Report::Staged { epoch: 0, page, rows } }))
         }
         Message::Missing(page) => Ok(stream.skip(page)?.is_break().then_some(Report::Ended)),
         Message::Session(_) | Message::Restart(_) => Ok(None),

@@ -19,7 +19,7 @@ use super::root::{stage_root, stage_roots};
 const MANIFEST: &str = "manifest.json";
 
 /// The pages of a session are in a directory whose name begins so.
-pub(super) const GENERATION_PREFIX: &str = "generation-";
+pub(super) const EPOCH_PREFIX: &str = "generation-";
 
 /// A folder whose name begins so is being removed. The rename is what removes the run; the rest is cleaning up.
 pub(super) const REMOVED_PREFIX: &str = ".removed-";
@@ -50,7 +50,7 @@ impl Stage {
         })?;
         let lock = lock_folder(&folder)?;
         let stage = Self { root, folder, manifest, files: BTreeMap::new(), _lock: lock };
-        make_folder(&stage.pages_folder(stage.manifest.generation))?;
+        make_folder(&stage.pages_folder(stage.manifest.epoch))?;
         stage.write_manifest()?;
         sync_folder(&stage.root)?;
         sync_folder(&folder_of(&stage.root))?;
@@ -92,14 +92,14 @@ impl Stage {
     }
 
     /// Begins again: pages of the session before are kept apart, and are not used any more.
-    pub(crate) fn begin_generation(&mut self, generation: u32) -> Result<()> {
-        let pages = self.pages_folder(generation);
+    pub(crate) fn begin_epoch(&mut self, epoch: u32) -> Result<()> {
+        let pages = self.pages_folder(epoch);
         if !pages.is_dir() {
             make_folder(&pages)?;
         }
         self.files.clear();
         self.update(|manifest| {
-            manifest.generation = generation;
+            manifest.epoch = epoch;
             manifest.session = None;
             manifest.session_over = None;
             manifest.lacking = 0;
@@ -121,7 +121,7 @@ impl Stage {
     }
 
     fn write_part(&mut self, part: Part, page: u32, bytes: &[u8]) -> Result<()> {
-        let folder = self.pages_folder(self.manifest.generation);
+        let folder = self.pages_folder(self.manifest.epoch);
         let name = part.name(page, bytes);
         replace_file(&folder, &name, bytes)?;
         self.files.insert((page, part), folder.join(name));
@@ -134,7 +134,7 @@ impl Stage {
     /// # Errors
     /// `Storage` when the folder cannot be read or cleaned.
     pub(crate) fn find_pages(&mut self) -> Result<Vec<StagedPage>> {
-        let folder = self.pages_folder(self.manifest.generation);
+        let folder = self.pages_folder(self.manifest.epoch);
         self.files.clear();
         let entries = fs::read_dir(&folder).map_err(|error| Error::io("read the folder", &folder, error))?;
         for entry in entries {
@@ -176,7 +176,7 @@ impl Stage {
 
     /// Returns where a staged page of the present session is.
     pub(crate) fn page_path(&self, page_index: u32) -> PathBuf {
-        let missing = || self.pages_folder(self.manifest.generation).join(format!("page-{page_index:06}"));
+        let missing = || self.pages_folder(self.manifest.epoch).join(format!("page-{page_index:06}"));
         self.files.get(&(page_index, Part::Rows)).cloned().unwrap_or_else(missing)
     }
 
@@ -196,7 +196,7 @@ impl Stage {
             let name = path.file_name().and_then(|name| Name::parse(&name.to_string_lossy()));
             name.is_some_and(|name| name.matches(path).unwrap_or(false))
         };
-        let files = files_in(&self.pages_folder(loaded.generation))?;
+        let files = files_in(&self.pages_folder(loaded.epoch))?;
         let paths = loaded.pages.iter().filter_map(|page| files.get(&(*page, Part::Rows)).cloned());
         Ok(paths.filter(is_whole).collect())
     }
@@ -212,8 +212,8 @@ impl Stage {
         remove_run(&self.root, &self.folder)
     }
 
-    fn pages_folder(&self, generation: u32) -> PathBuf {
-        self.folder.join(generation_name(generation))
+    fn pages_folder(&self, epoch: u32) -> PathBuf {
+        self.folder.join(generation_name(epoch))
     }
 
     fn write_manifest(&self) -> Result<()> {
@@ -276,8 +276,8 @@ fn remove(path: &Path, reason: &str) -> Result<()> {
     fs::remove_file(path).map_err(|error| Error::io("remove", path, error))
 }
 
-pub(super) fn generation_name(generation: u32) -> String {
-    format!("{GENERATION_PREFIX}{generation}")
+pub(super) fn generation_name(epoch: u32) -> String {
+    format!("{EPOCH_PREFIX}{epoch}")
 }
 
 #[cfg(test)]

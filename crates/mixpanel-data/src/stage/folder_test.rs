@@ -126,13 +126,13 @@ fn pages_of_a_lost_session_are_kept_apart() {
     let mut stage = stage(&database);
     stage.write_page(&task(0)).unwrap();
     stage.write_page(&task(1)).unwrap();
-    stage.begin_generation(1).unwrap();
+    stage.begin_epoch(1).unwrap();
     assert_eq!(stage.find_pages().unwrap(), []);
     stage.write_page(&task(0)).unwrap();
     drop(stage);
     let mut stage = Stage::open(&database, "run-1").unwrap();
-    assert_eq!((stage.manifest().generation, stage.find_pages().unwrap().len()), (1, 1));
-    stage.update(|manifest| manifest.loaded = Some(crate::stage::Loaded { generation: 0, pages: vec![0, 1] })).unwrap();
+    assert_eq!((stage.manifest().epoch, stage.find_pages().unwrap().len()), (1, 1));
+    stage.update(|manifest| manifest.loaded = Some(crate::stage::Loaded { epoch: 0, pages: vec![0, 1] })).unwrap();
     assert_eq!(stage.loaded_pages().unwrap().len(), 2);
     assert_eq!(list(&database).unwrap()[0].pages_done, 1, "only the present session counts");
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 
 use super::files::holder;
-use super::folder::{GENERATION_PREFIX, REMOVED_PREFIX, generation_name, read_manifest, remove_run, take};
+use super::folder::{EPOCH_PREFIX, REMOVED_PREFIX, generation_name, read_manifest, remove_run, take};
 use super::manifest::Manifest;
 use super::names::{Name, Part};
 use super::root::{stage_roots, sweep_turn};
@@ -65,8 +65,8 @@ fn is_directory(entry: &DirEntry) -> bool {
 
 fn look_at(run_id: String, folder: &Path) -> Listed {
     let manifest = read_manifest(folder);
-    let generation = manifest.as_ref().map_or_else(|_| newest_generation(folder), |manifest| manifest.generation);
-    let present = generation_name(generation);
+    let epoch = manifest.as_ref().map_or_else(|_| newest_generation(folder), |manifest| manifest.epoch);
+    let present = generation_name(epoch);
     let (mut bytes, mut pages_done) = (0, 0);
     let mut folders = vec![folder.to_owned()];
     while let Some(inner) = folders.pop() {
@@ -88,7 +88,7 @@ fn look_at(run_id: String, folder: &Path) -> Listed {
 /// The session that a run had last, as far as its directory tells.
 fn newest_generation(folder: &Path) -> u32 {
     let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    names.filter_map(|name| name.to_str()?.strip_prefix(GENERATION_PREFIX)?.parse().ok()).max().unwrap_or(0)
+    names.filter_map(|name| name.to_str()?.strip_prefix(EPOCH_PREFIX)?.parse().ok()).max().unwrap_or(0)
 }
 
 /// Removes a run, whatever state it is in.

@@ -35,7 +35,8 @@ pub(crate) struct Manifest {
     /// How pages are asked for.
     pub(crate) mode: FetchMode,
     /// Counts the sessions of the run; pages of two sessions are never mixed.
-    pub(crate) generation: u32,
+    #[serde(rename = "generation")]
+    pub(crate) epoch: u32,
     /// What page 0 said, once it is here.
     pub(crate) session: Option<SessionFacts>,
     /// How far the run has come.
@@ -108,16 +109,17 @@ pub(crate) struct SessionFacts {
 /// Pages that are in the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Loaded {
-    pub(crate) generation: u32,
+    #[serde(rename = "generation")]
+    pub(crate) epoch: u32,
     pub(crate) pages: Vec<u32>,
 }
 
 impl Manifest {
     /// Names the load of these pages of a session of this run.
-    pub(crate) fn load_id(&self, generation: u32, pages: &[u32]) -> String {
+    pub(crate) fn load_id(&self, epoch: u32, pages: &[u32]) -> String {
         let bytes: Vec<u8> = pages.iter().flat_map(|page| page.to_le_bytes()).collect();
         let again = if self.tables_left > 0 { format!("/{}", self.tables_left) } else { String::new() };
-        format!("{}/{generation}/{}/{:08x}{again}", self.run_id, pages.len(), crc32fast::hash(&bytes))
+        format!("{}/{epoch}/{}/{:08x}{again}", self.run_id, pages.len(), crc32fast::hash(&bytes))
     }
 
     pub(crate) fn new(run_id: String, started_at: jiff::Timestamp, project_id: &str, region: &str) -> Self {
@@ -133,7 +135,7 @@ impl Manifest {
             on_existing: OnExisting::Fail,
             updates: false,
             mode: FetchMode::Sequential,
-            generation: 0,
+            epoch: 0,
             session: None,
             progress: Progress::Fetching { reason: String::new() },
             loaded: None,

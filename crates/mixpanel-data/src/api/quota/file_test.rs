@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::LedgerFile;
 use super::testing::{Opening, Session, at};
-use super::{Governor, Quota, Take};
+use super::{Acquired, Quota, RateLimiter};
 use crate::error::{Error, ErrorKind};
 
 const HOST: &str = "mixpanel.com";
@@ -16,12 +16,12 @@ fn quota(text: &str) -> Quota {
     text.parse().unwrap()
 }
 
-fn open(folder: &Path) -> Governor {
-    Governor::open(Some(folder), HOST, PROJECT, quota("2/h")).unwrap()
+fn open(folder: &Path) -> RateLimiter {
+    RateLimiter::open(Some(folder), HOST, PROJECT, quota("2/h")).unwrap()
 }
 
 fn open_error(folder: &Path) -> Error {
-    Governor::open(Some(folder), HOST, PROJECT, quota("2/h")).unwrap_err()
+    RateLimiter::open(Some(folder), HOST, PROJECT, quota("2/h")).unwrap_err()
 }
 
 fn ledger_path(folder: &Path) -> PathBuf {
@@ -54,11 +54,11 @@ fn processes_share_the_places_and_a_dead_one_frees_its_own() {
     let (one, other) = (open(folder.path()), open(folder.path()));
     let mut permits: Vec<_> = (0..3).map(|_| one.granted(Session, at(0))).collect();
     permits.extend((0..2).map(|_| other.granted(Session, at(0))));
-    assert!(matches!(one.take(Session, at(1)).unwrap(), Take::AllBusy));
-    assert!(matches!(other.take(Opening, at(1)).unwrap(), Take::AllBusy));
+    assert!(matches!(one.acquire(Session, at(1)).unwrap(), Acquired::AllBusy));
+    assert!(matches!(other.acquire(Opening, at(1)).unwrap(), Acquired::AllBusy));
     permits.truncate(3);
     let fifth = [other.granted(Opening, at(2)), other.granted(Session, at(2))];
-    assert!(matches!(one.take(Session, at(2)).unwrap(), Take::AllBusy));
+    assert!(matches!(one.acquire(Session, at(2)).unwrap(), Acquired::AllBusy));
     drop((permits, fifth));
     assert_eq!(one.used(at(3)), 1);
 }
@@ -82,13 +82,13 @@ fn a_refusal_holds_for_other_processes_and_after_a_restart() {
 #[test]
 fn a_clock_that_was_set_back_blocks_for_one_window_at_most() {
     let folder = tempfile::tempdir().unwrap();
-    let governor = open(folder.path());
-    governor.ask(Opening, at(100_000));
-    governor.ask(Opening, at(100_000));
+    let limiter = open(folder.path());
+    limiter.ask(Opening, at(100_000));
+    limiter.ask(Opening, at(100_000));
     for second in (0..3_606).step_by(400) {
-        assert_eq!(governor.blocked(Opening, at(second)), at(3_606), "{second}");
+        assert_eq!(limiter.blocked(Opening, at(second)), at(3_606), "{second}");
     }
-    governor.ask(Opening, at(3_606));
+    limiter.ask(Opening, at(3_606));
 }
 
 #[test]
@@ -107,12 +107,12 @@ fn hosts_and_projects_never_share_a_file() {
         ("a", "/"),
     ];
     for (host, project) in pairs {
-        let governor = Governor::open(Some(folder.path()), host, project, quota("1/h")).unwrap();
-        governor.ask(Opening, at(0));
-        governor.blocked(Opening, at(0));
+        let limiter = RateLimiter::open(Some(folder.path()), host, project, quota("1/h")).unwrap();
+        limiter.ask(Opening, at(0));
+        limiter.blocked(Opening, at(0));
     }
     let long = "x".repeat(5_000);
-    Governor::open(Some(folder.path()), &long, &long, quota("1/h")).unwrap().ask(Opening, at(0));
+    RateLimiter::open(Some(folder.path()), &long, &long, quota("1/h")).unwrap().ask(Opening, at(0));
     let names = names(folder.path());
     assert_eq!(names.iter().filter(|name| name.ends_with(".json")).count(), pairs.len() + 1);
     for name in names {
@@ -141,11 +141,11 @@ fn a_damaged_ledger_is_set_aside() {
     for damage in [&b""[..], b"{", b"[]", b"\xff\0", br#"{"format":1}"#, br#"{"format":1,"ledger":{}}"#, &large] {
         let folder = tempfile::tempdir().unwrap();
         let path = ledger_path(folder.path());
-        let governor = open(folder.path());
-        governor.ask(Opening, at(0));
+        let limiter = open(folder.path());
+        limiter.ask(Opening, at(0));
         fs::write(&path, damage).unwrap();
-        governor.ask(Opening, at(1));
-        assert_eq!(governor.used(at(1)), 1);
+        limiter.ask(Opening, at(1));
+        assert_eq!(limiter.used(at(1)), 1);
         let aside = path.with_extension("json.damaged");
         assert_eq!(fs::read(&aside).unwrap(), damage);
         // A second damage does not take the place of the first.
@@ -181,9 +181,9 @@ fn a_ledger_of_another_version_is_left_alone() {
 #[test]
 fn absurd_numbers_in_a_ledger_block_for_one_window_at_most() {
     let folder = tempfile::tempdir().unwrap();
-    let governor = open(folder.path());
-    governor.ask(Opening, at(0));
-    governor.granted(Opening, at(0)).refused_hourly(at(0), None).unwrap();
+    let limiter = open(folder.path());
+    limiter.ask(Opening, at(0));
+    limiter.granted(Opening, at(0)).refused_hourly(at(0), None).unwrap();
     let path = ledger_path(folder.path());
     let text = fs::read_to_string(&path).unwrap();
     let moment = at(0).as_microsecond().to_string();
@@ -198,7 +198,7 @@ fn absurd_numbers_in_a_ledger_block_for_one_window_at_most() {
             });
         assert_ne!(absurd, text);
         fs::write(&path, absurd.replace(&format!("last_id\":{number}"), "last_id\":1")).unwrap();
-        if let Take::NotBefore { at: moment, .. } = governor.take(Opening, at(10)).unwrap() {
+        if let Acquired::NotBefore { at: moment, .. } = limiter.acquire(Opening, at(10)).unwrap() {
             assert!(moment <= at(10 + 3_660), "{moment}");
         }
         assert!(!path.with_extension("json.damaged").exists());
@@ -234,32 +234,32 @@ fn links_and_other_things_in_place_of_a_file_are_refused() {
 #[test]
 fn a_failure_grants_nothing_and_keeps_no_place() {
     let folder = tempfile::tempdir().unwrap();
-    let governor = open(folder.path());
+    let limiter = open(folder.path());
     let temporary = ledger_path(folder.path()).with_extension("tmp");
     fs::create_dir(&temporary).unwrap();
     for _ in 0..6 {
-        assert_eq!(governor.take(Opening, at(0)).unwrap_err().kind(), ErrorKind::Storage);
+        assert_eq!(limiter.acquire(Opening, at(0)).unwrap_err().kind(), ErrorKind::Storage);
     }
     fs::remove_dir(&temporary).unwrap();
-    assert_eq!(governor.used(at(0)), 0);
-    let permits = [governor.granted(Opening, at(0)), governor.granted(Opening, at(0))];
+    assert_eq!(limiter.used(at(0)), 0);
+    let permits = [limiter.granted(Opening, at(0)), limiter.granted(Opening, at(0))];
     fs::create_dir(&temporary).unwrap();
     for permit in permits {
         assert!(permit.answered(at(1)).is_err());
     }
     fs::remove_dir(&temporary).unwrap();
-    assert_eq!(governor.blocked(Opening, at(2)), at(3_660));
+    assert_eq!(limiter.blocked(Opening, at(2)), at(3_660));
 }
 
 #[test]
 fn a_folder_that_vanishes_is_made_again() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("state");
-    let governor = open(&folder);
-    let permit = governor.granted(Opening, at(0));
+    let limiter = open(&folder);
+    let permit = limiter.granted(Opening, at(0));
     fs::remove_dir_all(&folder).unwrap();
     permit.answered(at(1)).unwrap();
-    assert_eq!(governor.used(at(1)), 1);
+    assert_eq!(limiter.used(at(1)), 1);
 }
 
 #[test]
@@ -267,27 +267,27 @@ fn a_kill_at_any_point_of_a_change_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = ledger_path(folder.path());
     let temporary = path.with_extension("tmp");
-    let governor = open(folder.path());
-    governor.ask(Opening, at(0));
+    let limiter = open(folder.path());
+    limiter.ask(Opening, at(0));
     // While the temporary file is written.
     let whole = fs::read(&path).unwrap();
     for length in [0, 1, whole.len() / 2, whole.len()] {
         fs::write(&temporary, &whole[..length]).unwrap();
-        assert_eq!(governor.used(at(0)), 1);
-        governor.granted(Opening, at(0)).refunded(at(0)).unwrap();
+        assert_eq!(limiter.used(at(0)), 1);
+        limiter.granted(Opening, at(0)).refunded(at(0)).unwrap();
     }
     // Between the removal of the old ledger and the renaming of the new one; once, and again before it was mended.
     fs::rename(&path, &temporary).unwrap();
-    assert_eq!(governor.used(at(0)), 1);
-    governor.ask(Opening, at(1));
+    assert_eq!(limiter.used(at(0)), 1);
+    limiter.ask(Opening, at(1));
     fs::rename(&path, &temporary).unwrap();
     assert_eq!(open(folder.path()).used(at(1)), 2);
-    governor.blocked(Opening, at(2));
+    limiter.blocked(Opening, at(2));
     // While the first one ever is written.
     fs::remove_file(&path).unwrap();
     fs::write(&temporary, &whole[..whole.len() / 2]).unwrap();
-    governor.ask(Opening, at(3));
-    assert_eq!(governor.used(at(3)), 1);
+    limiter.ask(Opening, at(3));
+    assert_eq!(limiter.used(at(3)), 1);
 }
 
 #[test]
@@ -296,9 +296,9 @@ fn many_who_ask_at_once_get_no_more_than_there_is() {
     let granted: usize = std::thread::scope(|scope| {
         let askers = [(); 4].map(|()| {
             scope.spawn(|| {
-                let governor = Governor::open(Some(folder.path()), HOST, PROJECT, quota("50/h")).unwrap();
+                let limiter = RateLimiter::open(Some(folder.path()), HOST, PROJECT, quota("50/h")).unwrap();
                 let mut granted = 0;
-                while let Take::Granted(permit) = governor.take(Opening, at(0)).unwrap() {
+                while let Acquired::Granted(permit) = limiter.acquire(Opening, at(0)).unwrap() {
                     permit.answered(at(0)).unwrap();
                     granted += 1;
                 }

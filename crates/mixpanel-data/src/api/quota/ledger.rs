@@ -27,7 +27,7 @@ pub(crate) enum RequestClass {
 
 /// A quota in the units of the ledger.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Terms {
+pub(super) struct WindowParams {
     /// What the server allows.
     pub(super) requests: usize,
     /// What may be used here.
@@ -39,7 +39,7 @@ pub(super) struct Terms {
     pub(super) grace: Micros,
 }
 
-impl Terms {
+impl WindowParams {
     pub(super) fn new(quota: &Quota) -> Self {
         let margin = (quota.window / limits::QUOTA_MARGIN_DIVISOR).max(limits::QUOTA_MARGIN_MIN);
         let grace = (quota.window / limits::QUOTA_GRACE_DIVISOR).max(margin);
@@ -96,9 +96,9 @@ impl From<Entry> for Row {
 
 impl Entry {
     /// When the server has certainly let it out of the window.
-    fn leaves_at(&self, terms: &Terms) -> Micros {
-        let late = if self.state == State::Answered { terms.margin } else { terms.grace };
-        self.at.saturating_add(terms.window).saturating_add(late)
+    fn leaves_at(&self, params: &WindowParams) -> Micros {
+        let late = if self.state == State::Answered { params.margin } else { params.grace };
+        self.at.saturating_add(params.window).saturating_add(late)
     }
 }
 
@@ -141,9 +141,9 @@ impl Ledger {
     /// A clock that is a little behind was read by somebody who was overtaken, or set back by a trifle: time stands still
     /// until it has caught up. One that is far behind was set back: then everything keeps its age. Either way nothing
     /// leaves the window earlier than it would have.
-    pub(super) fn advance(&mut self, now: Micros, terms: &Terms) {
+    pub(super) fn advance(&mut self, now: Micros, params: &WindowParams) {
         let behind = self.clock.saturating_sub(now);
-        let set_back = if behind > terms.grace { behind } else { 0 };
+        let set_back = if behind > params.grace { behind } else { 0 };
         self.clock = now.max(self.clock.saturating_sub(set_back));
         // What lies ahead even so is damage, since no such moment is ever written. It counts as now.
         let clock = self.clock;
@@ -151,7 +151,7 @@ impl Ledger {
             *moment = moment.saturating_sub(set_back).min(clock);
         }
         if let Some(refusal) = &mut self.refusal {
-            refusal.set_back(set_back, clock, terms);
+            refusal.set_back(set_back, clock, params);
         }
     }
 
@@ -181,26 +181,26 @@ impl Ledger {
     }
 
     /// When the counted requests that are in the window leave it, earliest first.
-    pub(super) fn departures(&self, terms: &Terms) -> Vec<Micros> {
+    pub(super) fn departures(&self, params: &WindowParams) -> Vec<Micros> {
         let counted = self.entries.iter().filter(|entry| self.counts(entry.class));
         let mut departures: Vec<_> =
-            counted.map(|entry| entry.leaves_at(terms)).filter(|moment| *moment > self.clock).collect();
+            counted.map(|entry| entry.leaves_at(params)).filter(|moment| *moment > self.clock).collect();
         departures.sort_unstable();
         departures
     }
 
     /// Says whether a request may be sent now.
-    pub(super) fn verdict(&self, class: RequestClass, terms: &Terms) -> Verdict {
+    pub(super) fn verdict(&self, class: RequestClass, params: &WindowParams) -> Verdict {
         if !self.counts(class) {
             return Verdict::Now;
         }
-        let departures = self.departures(terms);
-        let room_at = departures.len().checked_sub(terms.usable).and_then(|surplus| departures.get(surplus)).copied();
-        room_at.max(self.held_until(class, terms)).map_or(Verdict::Now, Verdict::NotBefore)
+        let departures = self.departures(params);
+        let room_at = departures.len().checked_sub(params.usable).and_then(|surplus| departures.get(surplus)).copied();
+        room_at.max(self.held_until(class, params)).map_or(Verdict::Now, Verdict::NotBefore)
     }
 
     /// Enters a request that is about to be sent, and returns its id.
-    pub(super) fn add(&mut self, class: RequestClass, slot: usize, terms: &Terms) -> u64 {
+    pub(super) fn add(&mut self, class: RequestClass, slot: usize, params: &WindowParams) -> u64 {
         for entry in &mut self.entries {
             if entry.state == State::UnderWay(slot) {
                 entry.state = State::Lost;
@@ -211,19 +211,19 @@ impl Ledger {
         self.last_id = id;
         self.entries.push(Entry { id, at: self.clock, class, state: State::UnderWay(slot) });
         self.note_probe(class, id);
-        self.forget_surplus(class, terms);
+        self.forget_surplus(class, params);
         id
     }
 
     /// Notes that a request was answered, or failed, just now: the server counted it before.
-    pub(super) fn answered(&mut self, id: u64, class: RequestClass, terms: &Terms) {
+    pub(super) fn answered(&mut self, id: u64, class: RequestClass, params: &WindowParams) {
         let answered = Entry { id, at: self.clock, class, state: State::Answered };
         match self.entries.iter_mut().find(|entry| entry.id == id) {
             Some(entry) => *entry = answered,
             None => self.entries.push(answered),
         }
         self.probe_ended(id);
-        self.forget_surplus(class, terms);
+        self.forget_surplus(class, params);
     }
 
     /// Forgets a request that the server did not count.
@@ -233,16 +233,17 @@ impl Ledger {
     }
 
     /// When a request that was not answered is not expected to be any more; `None` if it was answered.
-    pub(super) fn unanswered_until(&self, id: u64, terms: &Terms) -> Option<Micros> {
+    pub(super) fn unanswered_until(&self, id: u64, params: &WindowParams) -> Option<Micros> {
         let entry = self.entries.iter().find(|entry| entry.id == id)?;
-        (entry.state != State::Answered).then(|| entry.at.saturating_add(terms.grace))
+        (entry.state != State::Answered).then(|| entry.at.saturating_add(params.grace))
     }
 
     /// Keeps the latest entries of a class: as many as can fill the window, and a refund for each slot.
-    fn forget_surplus(&mut self, class: RequestClass, terms: &Terms) {
-        while self.entries.iter().filter(|entry| entry.class == class).count() > terms.requests + SLOTS {
+    fn forget_surplus(&mut self, class: RequestClass, params: &WindowParams) {
+        while self.entries.iter().filter(|entry| entry.class == class).count() > params.requests + SLOTS {
             let of_class = self.entries.iter().enumerate().filter(|(_, entry)| entry.class == class);
-            let earliest = of_class.min_by_key(|(_, entry)| (entry.leaves_at(terms), entry.id)).map(|(index, _)| index);
+            let earliest =
+                of_class.min_by_key(|(_, entry)| (entry.leaves_at(params), entry.id)).map(|(index, _)| index);
             self.entries.remove(earliest.expect("the class has entries"));
         }
     }

@@ -2,16 +2,16 @@
 //! `docs/decisions/0006-quota.md`).
 //!
 //! Mixpanel allows a project a number of counted requests in a rolling window and five requests at once, whoever sends
-//! them. A [`Governor`] keeps both limits for one host and project: every request takes a [`Permit`] first, and the
-//! permit is told what became of it. With a folder, all processes that use the folder keep the limits together, and a
+//! them. A [`RateLimiter`] keeps both limits for one host and project: every request takes a [`Permit`] first, and the
+//! permit is told what became of it. With a directory, all processes that use it keep the limits together, and a
 //! process that is killed forgets nothing:
 //!
 //! - `setting.rs`: [`Quota`], the limit as people write it.
 //! - `ledger.rs`: the entries of the window, and when there is room. Pure.
 //! - `refusal.rs`: what follows from a 429 that names the window. Pure.
 //! - `file.rs`: the ledger as a small file under a file lock.
-//! - `slots.rs`: the five places at once, each a file lock that its process loses when it dies.
-//! - `governor.rs`: puts them together. One call is one locked read, change and write.
+//! - `slots.rs`: the five concurrency slots, each a file lock that its process loses when it dies.
+//! - `rate_limiter.rs`: puts them together. One call is one locked read, change and write.
 //!
 //! The time of day is an argument everywhere, since it has to mean the same to several processes and after a restart.
 //! Nothing here sleeps: who has to wait is told until when. It holds for clocks that are set back at any moment; a clock
@@ -20,10 +20,10 @@
 mod file;
 #[cfg(test)]
 mod file_test;
-mod governor;
 mod ledger;
 #[cfg(test)]
 mod model_test;
+mod rate_limiter;
 mod refusal;
 #[cfg(test)]
 mod refusal_test;
@@ -34,6 +34,6 @@ mod testing;
 #[cfg(test)]
 mod window_test;
 
-pub(crate) use governor::{Governor, Permit, Take, Usage, why_wait};
 pub(crate) use ledger::RequestClass;
+pub(crate) use rate_limiter::{Acquired, Permit, RateLimiter, Usage, why_wait};
 pub use setting::Quota;

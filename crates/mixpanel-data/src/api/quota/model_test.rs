@@ -1,7 +1,7 @@
 //! Random histories against a server that keeps its own window, in virtual time.
 //!
-//! The server knows true time; the governors know a clock that is set back now and then. It counts a request at some
-//! moment between sending and answer, which the governors never learn.
+//! The server knows true time; the limiters know a clock that is set back now and then. It counts a request at some
+//! moment between sending and answer, which the limiters never learn.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::testing::{Opening, Session, at_milliseconds};
-use super::{Governor, Permit, Quota, RequestClass, Take};
+use super::{Acquired, Permit, Quota, RateLimiter, RequestClass};
 use crate::limits::WORKERS_MAX;
 
 const WINDOW: i64 = 60_000;
-/// As long as the governors wait for a request that was never answered.
+/// As long as the limiters wait for a request that was never answered.
 const GRACE: i64 = WINDOW / 60;
 
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ enum Step {
         who: usize,
         counted_at: f64,
     },
-    /// Sleeps until the governor says that there is room.
+    /// Sleeps until the limiter says that there is room.
     Wait {
         by: usize,
     },
@@ -77,7 +77,7 @@ struct Flight {
 struct World<'a> {
     folder: &'a Path,
     quota: Quota,
-    governors: [Governor; 2],
+    limiters: [RateLimiter; 2],
     flights: Vec<Flight>,
     /// True time, in milliseconds.
     time: i64,
@@ -90,11 +90,11 @@ struct World<'a> {
 
 impl<'a> World<'a> {
     fn new(folder: &'a Path, quota: Quota) -> Self {
-        let governors = [0; 2].map(|_| open(folder, quota));
+        let limiters = [0; 2].map(|_| open(folder, quota));
         Self {
             folder,
             quota,
-            governors,
+            limiters,
             flights: Vec::new(),
             time: 0,
             behind: 0,
@@ -108,17 +108,17 @@ impl<'a> World<'a> {
     }
 
     fn take(&mut self, by: usize, class: RequestClass) {
-        match self.governors[by].take(class, self.now()).unwrap() {
-            Take::Granted(permit) => {
+        match self.limiters[by].acquire(class, self.now()).unwrap() {
+            Acquired::Granted(permit) => {
                 let counted = class == Opening || self.session_pages_count;
                 self.flights.push(Flight { permit, owner: by, counted, sent: self.time });
                 assert!(self.flights.len() <= WORKERS_MAX as usize, "too many at once");
             }
-            Take::NotBefore { at, used, limit } => {
+            Acquired::NotBefore { at, used, limit } => {
                 assert!(at > self.now(), "a wait that is over");
                 assert!(used >= limit && limit == self.quota.usable());
             }
-            Take::AllBusy => assert_eq!(self.flights.len(), WORKERS_MAX as usize),
+            Acquired::AllBusy => assert_eq!(self.flights.len(), WORKERS_MAX as usize),
         }
     }
 
@@ -163,16 +163,16 @@ impl<'a> World<'a> {
                 let dead: Vec<Flight> = dead;
                 dead.iter().for_each(|flight| self.count(flight, counted_at, GRACE));
                 drop(dead);
-                self.governors[who] = open(self.folder, self.quota);
+                self.limiters[who] = open(self.folder, self.quota);
             }
             Step::Wait { by } => {
-                if let Some(at) = self.governors[by].usage(self.now()).unwrap().next_free_at {
+                if let Some(at) = self.limiters[by].usage(self.now()).unwrap().next_free_at {
                     let wait = at.as_millisecond() - self.now().as_millisecond() + 1;
                     self.time += wait;
                     assert!(wait <= WINDOW + 2 * GRACE, "a wait of {wait} ms");
                     // What is under way may take as long as it likes; all else is over by then.
                     let idle = self.flights.is_empty();
-                    let next = self.governors[by].usage(self.now()).unwrap().next_free_at;
+                    let next = self.limiters[by].usage(self.now()).unwrap().next_free_at;
                     assert!(!idle || next.is_none(), "the promised room is not there");
                 }
             }
@@ -186,8 +186,8 @@ impl<'a> World<'a> {
     }
 }
 
-fn open(folder: &Path, quota: Quota) -> Governor {
-    Governor::open(Some(folder), "127.0.0.1:8080", "1", quota).unwrap()
+fn open(folder: &Path, quota: Quota) -> RateLimiter {
+    RateLimiter::open(Some(folder), "127.0.0.1:8080", "1", quota).unwrap()
 }
 
 /// A history is many small files, so fewer of them than usual; `PROPTEST_CASES` makes more.
@@ -214,10 +214,10 @@ proptest! {
         let mut world = World::new(folder.path(), quota);
         if pages_count {
             // One refusal teaches it; by the time its probe succeeds, nothing of it is left.
-            let permit = world.governors[0].granted(Session, world.now());
+            let permit = world.limiters[0].granted(Session, world.now());
             permit.refused_hourly(world.now(), None).unwrap();
             world.time += WINDOW / 6;
-            world.governors[1].granted(Session, world.now()).succeeded(world.now()).unwrap();
+            world.limiters[1].granted(Session, world.now()).succeeded(world.now()).unwrap();
             world.counted.push(world.time);
             world.session_pages_count = true;
         }
@@ -247,9 +247,9 @@ proptest! {
         for (by, pause, restart) in asks {
             world.time += pause;
             if restart {
-                world.governors[by] = open(folder.path(), quota);
+                world.limiters[by] = open(folder.path(), quota);
             }
-            if let Take::Granted(permit) = world.governors[by].take(Opening, world.now()).unwrap() {
+            if let Acquired::Granted(permit) = world.limiters[by].acquire(Opening, world.now()).unwrap() {
                 if world.time < others_until {
                     refusals.push(world.time);
                     permit.refused_hourly(world.now(), None).unwrap();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-use super::ledger::{Ledger, Micros, RequestClass, Terms};
+use super::ledger::{Ledger, Micros, RequestClass, WindowParams};
 
 /// A refusal that is not over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,22 +24,22 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// When the window of the first refusal is over whoever used it.
-    fn over_at(&self, terms: &Terms) -> Micros {
-        self.first.saturating_add(terms.window).saturating_add(terms.margin)
+    fn over_at(&self, params: &WindowParams) -> Micros {
+        self.first.saturating_add(params.window).saturating_add(params.margin)
     }
 
     /// Moves with a clock that was set back; and neither did it happen in the future, nor does it outlast the window.
-    pub(super) fn set_back(&mut self, by: Micros, clock: Micros, terms: &Terms) {
+    pub(super) fn set_back(&mut self, by: Micros, clock: Micros, params: &WindowParams) {
         self.first = self.first.saturating_sub(by).min(clock);
-        self.next = self.next.saturating_sub(by).min(clock.saturating_add(terms.window).saturating_add(terms.grace));
+        self.next = self.next.saturating_sub(by).min(clock.saturating_add(params.window).saturating_add(params.grace));
     }
 }
 
 impl Ledger {
     /// Says until when nothing is sent because of a refusal.
-    pub(super) fn held_until(&self, class: RequestClass, terms: &Terms) -> Option<Micros> {
+    pub(super) fn held_until(&self, class: RequestClass, params: &WindowParams) -> Option<Micros> {
         let refusal = self.refusal.as_ref().filter(|_| self.counts(class))?;
-        let probing_until = refusal.probe.and_then(|probe| self.unanswered_until(probe, terms));
+        let probing_until = refusal.probe.and_then(|probe| self.unanswered_until(probe, params));
         probing_until.max(Some(refusal.next)).filter(|moment| *moment > self.clock)
     }
 
@@ -59,8 +59,8 @@ impl Ledger {
     }
 
     /// Notes that the server let a request through: if it was taken after the refusal, that is over.
-    pub(super) fn succeeded(&mut self, id: u64, class: RequestClass, terms: &Terms) {
-        self.answered(id, class, terms);
+    pub(super) fn succeeded(&mut self, id: u64, class: RequestClass, params: &WindowParams) {
+        self.answered(id, class, params);
         if id > self.fence && self.counts(class) {
             self.refusal = None;
         }
@@ -72,7 +72,7 @@ impl Ledger {
         id: u64,
         class: RequestClass,
         retry_after: Option<Micros>,
-        terms: &Terms,
+        params: &WindowParams,
     ) -> Micros {
         self.refunded(id);
         let is_news = !self.counts(class);
@@ -81,7 +81,7 @@ impl Ledger {
         }
         // Requests that were all under way are refused together; that says nothing new.
         if id > self.fence || is_news {
-            let over_at = self.refusal.as_ref().map(|refusal| refusal.over_at(terms));
+            let over_at = self.refusal.as_ref().map(|refusal| refusal.over_at(params));
             match (&mut self.refusal, over_at) {
                 (Some(refusal), Some(over_at)) if over_at > self.clock && !is_news => {
                     refusal.next = over_at;
@@ -89,23 +89,23 @@ impl Ledger {
                 }
                 _ => {
                     let mut refusal = Refusal { first: self.clock, next: 0, probe: None };
-                    refusal.next = self.first_probe_at(retry_after, terms).min(refusal.over_at(terms));
+                    refusal.next = self.first_probe_at(retry_after, params).min(refusal.over_at(params));
                     self.refusal = Some(refusal);
                 }
             }
             self.fence = self.last_id;
         }
-        self.held_until(class, terms).unwrap_or(self.clock)
+        self.held_until(class, params).unwrap_or(self.clock)
     }
 
-    fn first_probe_at(&self, retry_after: Option<Micros>, terms: &Terms) -> Micros {
-        let departures = self.departures(terms);
-        let ours = departures.len().checked_sub(terms.requests).and_then(|surplus| departures.get(surplus));
+    fn first_probe_at(&self, retry_after: Option<Micros>, params: &WindowParams) -> Micros {
+        let departures = self.departures(params);
+        let ours = departures.len().checked_sub(params.requests).and_then(|surplus| departures.get(surplus));
         if let Some(room_at) = ours {
             return *room_at;
         }
-        let patience = terms.window / Micros::from(limits::QUOTA_PROBE_DIVISOR);
-        let least = terms.window / Micros::from(limits::QUOTA_GRACE_DIVISOR);
+        let patience = params.window / Micros::from(limits::QUOTA_PROBE_DIVISOR);
+        let least = params.window / Micros::from(limits::QUOTA_GRACE_DIVISOR);
         self.clock.saturating_add(retry_after.unwrap_or(patience).clamp(least, patience))
     }
 }

@@ -2,44 +2,44 @@
 
 use std::time::Duration;
 
-use super::Governor;
+use super::RateLimiter;
 use super::testing::{Opening, Session, at, in_memory};
 
 #[test]
 fn a_refusal_that_others_cause_is_probed_once_and_then_waited_out() {
-    let governor = in_memory("60/h");
-    let refused = governor.granted(Opening, at(0));
+    let limiter = in_memory("60/h");
+    let refused = limiter.granted(Opening, at(0));
     assert_eq!(refused.refused_hourly(at(1), None).unwrap(), at(601));
-    assert_eq!(governor.blocked(Opening, at(600)), at(601));
-    assert_eq!(governor.usage(at(600)).unwrap().next_free_at, Some(at(601)));
-    governor.ask(Session, at(600));
-    let probe = governor.granted(Opening, at(601));
-    assert_eq!(governor.blocked(Opening, at(602)), at(662), "one probe at a time");
-    governor.ask(Session, at(602));
+    assert_eq!(limiter.blocked(Opening, at(600)), at(601));
+    assert_eq!(limiter.usage(at(600)).unwrap().next_free_at, Some(at(601)));
+    limiter.ask(Session, at(600));
+    let probe = limiter.granted(Opening, at(601));
+    assert_eq!(limiter.blocked(Opening, at(602)), at(662), "one probe at a time");
+    limiter.ask(Session, at(602));
     assert_eq!(probe.refused_hourly(at(603), None).unwrap(), at(1 + 3_606));
-    assert_eq!(governor.blocked(Opening, at(3_606)), at(3_607));
-    let probe = governor.granted(Opening, at(3_607));
-    governor.blocked(Opening, at(3_608));
+    assert_eq!(limiter.blocked(Opening, at(3_606)), at(3_607));
+    let probe = limiter.granted(Opening, at(3_607));
+    limiter.blocked(Opening, at(3_608));
     probe.succeeded(at(3_609)).unwrap();
-    governor.ask(Opening, at(3_609));
-    governor.ask(Opening, at(3_609));
-    assert_eq!(governor.used(at(3_609)), 3);
+    limiter.ask(Opening, at(3_609));
+    limiter.ask(Opening, at(3_609));
+    assert_eq!(limiter.used(at(3_609)), 3);
 }
 
 #[test]
 fn who_is_still_refused_when_the_window_must_be_free_begins_again() {
-    let governor = in_memory("60/h");
-    governor.granted(Opening, at(0)).refused_hourly(at(0), None).unwrap();
-    governor.granted(Opening, at(600)).refused_hourly(at(600), None).unwrap();
-    let last = governor.granted(Opening, at(3_606));
+    let limiter = in_memory("60/h");
+    limiter.granted(Opening, at(0)).refused_hourly(at(0), None).unwrap();
+    limiter.granted(Opening, at(600)).refused_hourly(at(600), None).unwrap();
+    let last = limiter.granted(Opening, at(3_606));
     assert_eq!(last.refused_hourly(at(3_607), None).unwrap(), at(3_607 + 600));
 }
 
 #[test]
 fn the_servers_word_shortens_the_first_wait_within_bounds() {
     for (said, wait) in [(None, 600), (Some(3_600), 600), (Some(300), 300), (Some(10), 60), (Some(0), 60)] {
-        let governor = in_memory("60/h");
-        let refused = governor.granted(Opening, at(0));
+        let limiter = in_memory("60/h");
+        let refused = limiter.granted(Opening, at(0));
         let next = refused.refused_hourly(at(0), said.map(Duration::from_secs)).unwrap();
         assert_eq!(next, at(wait), "{said:?}");
     }
@@ -47,103 +47,103 @@ fn the_servers_word_shortens_the_first_wait_within_bounds() {
 
 #[test]
 fn requests_that_were_under_way_together_are_refused_once() {
-    let governor = in_memory("60/h");
-    let [first, second, third, fourth] = [0; 4].map(|second| governor.granted(Opening, at(second)));
+    let limiter = in_memory("60/h");
+    let [first, second, third, fourth] = [0; 4].map(|second| limiter.granted(Opening, at(second)));
     assert_eq!(first.refused_hourly(at(1), None).unwrap(), at(601));
     assert_eq!(second.refused_hourly(at(90), None).unwrap(), at(601));
     third.succeeded(at(91)).unwrap();
-    assert_eq!(governor.blocked(Opening, at(92)), at(601), "it was let through before");
-    let probe = governor.granted(Opening, at(601));
+    assert_eq!(limiter.blocked(Opening, at(92)), at(601), "it was let through before");
+    let probe = limiter.granted(Opening, at(601));
     fourth.refused_hourly(at(602), None).unwrap();
-    governor.blocked(Opening, at(603));
+    limiter.blocked(Opening, at(603));
     probe.succeeded(at(604)).unwrap();
-    governor.ask(Opening, at(605));
+    limiter.ask(Opening, at(605));
 }
 
 #[test]
 fn a_very_late_refusal_does_not_undo_a_success() {
-    let governor = in_memory("60/h");
-    let [first, late] = [0; 2].map(|second| governor.granted(Opening, at(second)));
+    let limiter = in_memory("60/h");
+    let [first, late] = [0; 2].map(|second| limiter.granted(Opening, at(second)));
     first.refused_hourly(at(1), None).unwrap();
-    governor.ask(Opening, at(601));
+    limiter.ask(Opening, at(601));
     assert_eq!(late.refused_hourly(at(700), None).unwrap(), at(700));
-    governor.ask(Opening, at(700));
+    limiter.ask(Opening, at(700));
 }
 
 /// Fills the window with session pages, one a second from 0 on, of which the last is refused.
-fn run_into_the_price_of_session_pages(pages: i64) -> (Governor, jiff::Timestamp) {
-    let governor = in_memory("60/h");
+fn run_into_the_price_of_session_pages(pages: i64) -> (RateLimiter, jiff::Timestamp) {
+    let limiter = in_memory("60/h");
     for second in 0..pages {
-        governor.ask(Session, at(second));
+        limiter.ask(Session, at(second));
     }
-    let next = governor.granted(Session, at(pages)).refused_hourly(at(pages), None).unwrap();
-    (governor, next)
+    let next = limiter.granted(Session, at(pages)).refused_hourly(at(pages), None).unwrap();
+    (limiter, next)
 }
 
 #[test]
 fn a_refusal_that_our_own_pages_explain_ends_when_the_ledger_says() {
-    let (governor, next) = run_into_the_price_of_session_pages(100);
+    let (limiter, next) = run_into_the_price_of_session_pages(100);
     // The latest sixty are those of 40 s to 99 s.
     assert_eq!(next, at(40 + 3_606));
-    assert!(governor.usage(at(101)).unwrap().session_pages_count);
-    assert_eq!(governor.blocked(Session, at(101)), next);
-    assert_eq!(governor.blocked(Opening, at(101)), next);
-    let probe = governor.granted(Session, next);
-    governor.blocked(Session, next);
-    governor.blocked(Opening, next);
+    assert!(limiter.usage(at(101)).unwrap().session_pages_count);
+    assert_eq!(limiter.blocked(Session, at(101)), next);
+    assert_eq!(limiter.blocked(Opening, at(101)), next);
+    let probe = limiter.granted(Session, next);
+    limiter.blocked(Session, next);
+    limiter.blocked(Opening, next);
     probe.succeeded(next).unwrap();
-    assert_eq!(governor.blocked(Session, next), at(41 + 3_606), "pages count now");
-    governor.ask(Opening, at(41 + 3_606));
+    assert_eq!(limiter.blocked(Session, next), at(41 + 3_606), "pages count now");
+    limiter.ask(Opening, at(41 + 3_606));
 }
 
 #[test]
 fn a_refused_page_that_our_own_pages_do_not_explain_is_caused_by_others() {
-    let (governor, next) = run_into_the_price_of_session_pages(30);
+    let (limiter, next) = run_into_the_price_of_session_pages(30);
     assert_eq!(next, at(30 + 600));
-    assert_eq!(governor.blocked(Session, at(31)), next);
-    governor.ask(Session, next);
-    governor.ask(Session, next);
+    assert_eq!(limiter.blocked(Session, at(31)), next);
+    limiter.ask(Session, next);
+    limiter.ask(Session, next);
 }
 
 #[test]
 fn a_refused_page_among_those_under_way_is_news_even_after_a_refusal() {
-    let governor = in_memory("60/h");
-    let page = governor.granted(Session, at(0));
-    governor.granted(Opening, at(0)).refused_hourly(at(1), None).unwrap();
+    let limiter = in_memory("60/h");
+    let page = limiter.granted(Session, at(0));
+    limiter.granted(Opening, at(0)).refused_hourly(at(1), None).unwrap();
     assert_eq!(page.refused_hourly(at(100), None).unwrap(), at(700));
-    assert_eq!(governor.blocked(Session, at(101)), at(700));
-    assert_eq!(governor.blocked(Opening, at(101)), at(700));
+    assert_eq!(limiter.blocked(Session, at(101)), at(700));
+    assert_eq!(limiter.blocked(Opening, at(101)), at(700));
 }
 
 #[test]
 fn a_probe_that_nobody_waits_for_is_given_up() {
-    let governor = in_memory("60/h");
-    governor.granted(Opening, at(0)).refused_hourly(at(0), None).unwrap();
-    drop(governor.granted(Opening, at(600)));
-    assert_eq!(governor.blocked(Opening, at(601)), at(660));
-    let second = governor.granted(Opening, at(660));
+    let limiter = in_memory("60/h");
+    limiter.granted(Opening, at(0)).refused_hourly(at(0), None).unwrap();
+    drop(limiter.granted(Opening, at(600)));
+    assert_eq!(limiter.blocked(Opening, at(601)), at(660));
+    let second = limiter.granted(Opening, at(660));
     // One that is merely slow is not.
-    assert_eq!(governor.blocked(Opening, at(1_200)), at(1_260));
+    assert_eq!(limiter.blocked(Opening, at(1_200)), at(1_260));
     assert_eq!(second.refused_hourly(at(1_300), None).unwrap(), at(3_606));
 }
 
 #[test]
 fn a_probe_without_a_verdict_may_be_repeated() {
-    let governor = in_memory("60/h");
-    governor.granted(Opening, at(0)).refused_hourly(at(0), None).unwrap();
-    governor.granted(Opening, at(600)).answered(at(601)).unwrap();
-    governor.granted(Opening, at(602)).refunded(at(603)).unwrap();
-    let probe = governor.granted(Opening, at(604));
-    governor.blocked(Opening, at(604));
+    let limiter = in_memory("60/h");
+    limiter.granted(Opening, at(0)).refused_hourly(at(0), None).unwrap();
+    limiter.granted(Opening, at(600)).answered(at(601)).unwrap();
+    limiter.granted(Opening, at(602)).refunded(at(603)).unwrap();
+    let probe = limiter.granted(Opening, at(604));
+    limiter.blocked(Opening, at(604));
     probe.succeeded(at(605)).unwrap();
-    governor.ask(Opening, at(605));
+    limiter.ask(Opening, at(605));
 }
 
 #[test]
 fn a_refusal_moves_with_a_clock_that_is_set_back() {
-    let governor = in_memory("60/h");
-    governor.granted(Opening, at(10_000)).refused_hourly(at(10_000), None).unwrap();
-    assert_eq!(governor.blocked(Opening, at(0)), at(600));
-    governor.granted(Opening, at(600)).refused_hourly(at(600), None).unwrap();
-    assert_eq!(governor.blocked(Opening, at(601)), at(3_606));
+    let limiter = in_memory("60/h");
+    limiter.granted(Opening, at(10_000)).refused_hourly(at(10_000), None).unwrap();
+    assert_eq!(limiter.blocked(Opening, at(0)), at(600));
+    limiter.granted(Opening, at(600)).refused_hourly(at(600), None).unwrap();
+    assert_eq!(limiter.blocked(Opening, at(601)), at(3_606));
 }

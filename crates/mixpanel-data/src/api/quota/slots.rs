@@ -12,7 +12,7 @@ use super::file::open_lock_file;
 /// The number of places.
 pub(super) const SLOTS: usize = WORKERS_MAX as usize;
 
-/// The places of all processes that use the same files, or those of one governor.
+/// The places of all processes that use the same files, or those of one limiter.
 ///
 /// In files they are taken and looked at only while the ledger is locked: a look takes the lock for a moment.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Governor, Permit, RequestClass, Take, Usage};
+use super::{Acquired, Permit, RateLimiter, RequestClass, Usage};
 
 pub(super) use RequestClass::{Opening, Session};
 
@@ -15,16 +15,16 @@ pub(super) fn at_milliseconds(milliseconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap() + SignedDuration::from_millis(milliseconds)
 }
 
-/// A governor of a quota that knows only what it sees itself.
-pub(super) fn in_memory(quota: &str) -> Governor {
-    Governor::open(None, "mixpanel.com", "12345", quota.parse().unwrap()).unwrap()
+/// A limiter of a quota that knows only what it sees itself.
+pub(super) fn in_memory(quota: &str) -> RateLimiter {
+    RateLimiter::open(None, "mixpanel.com", "12345", quota.parse().unwrap()).unwrap()
 }
 
-impl Governor {
+impl RateLimiter {
     #[track_caller]
     pub(super) fn granted(&self, class: RequestClass, now: Timestamp) -> Permit {
-        match self.take(class, now).unwrap() {
-            Take::Granted(permit) => permit,
+        match self.acquire(class, now).unwrap() {
+            Acquired::Granted(permit) => permit,
             other => panic!("{other:?} instead of a permit"),
         }
     }
@@ -32,8 +32,8 @@ impl Governor {
     /// Returns until when nothing may be sent.
     #[track_caller]
     pub(super) fn blocked(&self, class: RequestClass, now: Timestamp) -> Timestamp {
-        match self.take(class, now).unwrap() {
-            Take::NotBefore { at, .. } => at,
+        match self.acquire(class, now).unwrap() {
+            Acquired::NotBefore { at, .. } => at,
             other => panic!("{other:?} instead of a wait"),
         }
     }

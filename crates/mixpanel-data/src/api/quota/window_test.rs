@@ -3,65 +3,65 @@
 use crate::limits::SESSION_PAGES_COUNT_FOR;
 
 use super::testing::{Opening, Session, at, at_milliseconds, in_memory};
-use super::{Governor, Quota, Take, Usage};
+use super::{Acquired, Quota, RateLimiter, Usage};
 
 #[test]
 fn there_is_room_again_when_the_oldest_answer_has_left_the_window() {
-    let governor = in_memory("2/h");
-    governor.granted(Opening, at(0)).answered(at(10)).unwrap();
-    governor.granted(Opening, at(20)).answered(at(25)).unwrap();
-    match governor.take(Opening, at(30)).unwrap() {
-        Take::NotBefore { at: moment, used, limit } => assert_eq!((moment, used, limit), (at(3616), 2, 2)),
+    let limiter = in_memory("2/h");
+    limiter.granted(Opening, at(0)).answered(at(10)).unwrap();
+    limiter.granted(Opening, at(20)).answered(at(25)).unwrap();
+    match limiter.acquire(Opening, at(30)).unwrap() {
+        Acquired::NotBefore { at: moment, used, limit } => assert_eq!((moment, used, limit), (at(3616), 2, 2)),
         other => panic!("{other:?}"),
     }
-    assert_eq!(governor.blocked(Opening, at_milliseconds(3_615_999)), at(3616));
-    governor.ask(Opening, at(3616));
-    assert_eq!(governor.blocked(Opening, at(3616)), at(3631));
+    assert_eq!(limiter.blocked(Opening, at_milliseconds(3_615_999)), at(3616));
+    limiter.ask(Opening, at(3616));
+    assert_eq!(limiter.blocked(Opening, at(3616)), at(3631));
 }
 
 #[test]
 fn a_short_window_has_a_margin_too() {
-    let governor = in_memory("1/10s");
-    governor.ask(Opening, at(0));
-    assert_eq!(governor.blocked(Opening, at(10)), at_milliseconds(10_050));
-    governor.ask(Opening, at_milliseconds(10_050));
+    let limiter = in_memory("1/10s");
+    limiter.ask(Opening, at(0));
+    assert_eq!(limiter.blocked(Opening, at(10)), at_milliseconds(10_050));
+    limiter.ask(Opening, at_milliseconds(10_050));
 }
 
 #[test]
 fn what_the_server_does_not_count_makes_room_at_once() {
-    let governor = in_memory("1/h");
+    let limiter = in_memory("1/h");
     for second in 0..100 {
-        governor.granted(Opening, at(second)).refunded(at(second)).unwrap();
+        limiter.granted(Opening, at(second)).refunded(at(second)).unwrap();
     }
-    governor.ask(Opening, at(100));
-    governor.blocked(Opening, at(100));
+    limiter.ask(Opening, at(100));
+    limiter.blocked(Opening, at(100));
 }
 
 #[test]
 fn a_request_that_nobody_waits_for_counts_until_the_grace_is_over() {
-    let governor = in_memory("1/h");
-    drop(governor.granted(Opening, at(0)));
-    assert_eq!(governor.blocked(Opening, at(1)), at(3660));
-    assert_eq!(governor.blocked(Opening, at(3659)), at(3660));
-    governor.ask(Opening, at(3660));
+    let limiter = in_memory("1/h");
+    drop(limiter.granted(Opening, at(0)));
+    assert_eq!(limiter.blocked(Opening, at(1)), at(3660));
+    assert_eq!(limiter.blocked(Opening, at(3659)), at(3660));
+    limiter.ask(Opening, at(3660));
 }
 
 #[test]
 fn a_request_under_way_counts_however_long_it_takes() {
-    let governor = in_memory("1/h");
-    let slow = governor.granted(Opening, at(0));
-    assert_eq!(governor.blocked(Opening, at(7_200)), at(7_200 + 3_660));
+    let limiter = in_memory("1/h");
+    let slow = limiter.granted(Opening, at(0));
+    assert_eq!(limiter.blocked(Opening, at(7_200)), at(7_200 + 3_660));
     slow.answered(at(7_300)).unwrap();
-    assert_eq!(governor.blocked(Opening, at(7_300)), at(7_300 + 3_606));
+    assert_eq!(limiter.blocked(Opening, at(7_300)), at(7_300 + 3_606));
 }
 
 #[test]
 fn the_reserve_is_never_touched() {
     let quota = Quota { reserve: 3, ..Quota { requests: 5, ..Quota::default() } };
-    let governor = Governor::open(None, "mixpanel.com", "12345", quota).unwrap();
-    governor.ask(Opening, at(0));
-    governor.ask(Opening, at(0));
-    governor.blocked(Opening, at(0));
+    let limiter = RateLimiter::open(None, "mixpanel.com", "12345", quota).unwrap();
+    limiter.ask(Opening, at(0));
+    limiter.ask(Opening, at(0));
+    limiter.blocked(Opening, at(0));
     let expected = Usage {
         used: 2,
         limit: 2,
@@ -70,98 +70,98 @@ fn the_reserve_is_never_touched() {
         session_pages_count: false,
         next_free_at: Some(at(3606)),
     };
-    assert_eq!(governor.usage(at(0)).unwrap(), expected);
-    assert_eq!(governor.usage(at(3606)).unwrap(), Usage { used: 0, next_free_at: None, ..expected });
+    assert_eq!(limiter.usage(at(0)).unwrap(), expected);
+    assert_eq!(limiter.usage(at(3606)).unwrap(), Usage { used: 0, next_free_at: None, ..expected });
     let everything = Quota { reserve: 5, ..quota };
-    assert!(Governor::open(None, "mixpanel.com", "12345", everything).is_err());
+    assert!(RateLimiter::open(None, "mixpanel.com", "12345", everything).is_err());
 }
 
 #[test]
 fn session_pages_are_free_and_push_nothing_counted_out_of_the_ledger() {
-    let governor = in_memory("3/h");
-    governor.ask(Opening, at(0));
+    let limiter = in_memory("3/h");
+    limiter.ask(Opening, at(0));
     for second in 1..1_000 {
-        governor.ask(Session, at(second));
+        limiter.ask(Session, at(second));
     }
-    assert_eq!(governor.used(at(1_000)), 1);
-    governor.ask(Opening, at(1_000));
-    governor.ask(Opening, at(1_001));
-    assert_eq!(governor.blocked(Opening, at(1_002)), at(3_606));
-    governor.ask(Session, at(1_003));
+    assert_eq!(limiter.used(at(1_000)), 1);
+    limiter.ask(Opening, at(1_000));
+    limiter.ask(Opening, at(1_001));
+    assert_eq!(limiter.blocked(Opening, at(1_002)), at(3_606));
+    limiter.ask(Session, at(1_003));
 }
 
 #[test]
 fn a_refund_among_many_pages_makes_no_room_that_is_not_there() {
-    let governor = in_memory("2/h");
+    let limiter = in_memory("2/h");
     for second in 0..50 {
-        governor.ask(Session, at(second));
+        limiter.ask(Session, at(second));
     }
-    let under_way = [50, 51, 52, 53].map(|second| governor.granted(Session, at(second)));
-    let refused = governor.granted(Session, at(54));
+    let under_way = [50, 51, 52, 53].map(|second| limiter.granted(Session, at(second)));
+    let refused = limiter.granted(Session, at(54));
     // The server may count those under way, so the window may be full of them.
     assert_eq!(refused.refused_hourly(at(54), None).unwrap(), at(54 + 3_606));
     for permit in under_way {
         permit.refunded(at(55)).unwrap();
     }
-    assert!(governor.used(at(56)) >= 2);
+    assert!(limiter.used(at(56)) >= 2);
 }
 
 #[test]
 fn five_requests_at_once_are_all() {
-    let governor = in_memory("60/h");
-    let mut permits: Vec<_> = (0..5).map(|_| governor.granted(Session, at(0))).collect();
-    assert!(matches!(governor.take(Session, at(0)).unwrap(), Take::AllBusy));
-    let clone = governor.clone();
-    assert!(matches!(clone.take(Opening, at(0)).unwrap(), Take::AllBusy));
-    assert_eq!(governor.used(at(0)), 0);
+    let limiter = in_memory("60/h");
+    let mut permits: Vec<_> = (0..5).map(|_| limiter.granted(Session, at(0))).collect();
+    assert!(matches!(limiter.acquire(Session, at(0)).unwrap(), Acquired::AllBusy));
+    let clone = limiter.clone();
+    assert!(matches!(clone.acquire(Opening, at(0)).unwrap(), Acquired::AllBusy));
+    assert_eq!(limiter.used(at(0)), 0);
     permits.pop();
-    let fifth = governor.granted(Opening, at(0));
-    assert!(matches!(governor.take(Session, at(0)).unwrap(), Take::AllBusy));
+    let fifth = limiter.granted(Opening, at(0));
+    assert!(matches!(limiter.acquire(Session, at(0)).unwrap(), Acquired::AllBusy));
     fifth.refunded(at(0)).unwrap();
-    governor.ask(Opening, at(0));
+    limiter.ask(Opening, at(0));
 }
 
 #[test]
 fn a_full_window_is_said_before_full_places() {
-    let governor = in_memory("5/h");
-    let permits: Vec<_> = (0..5).map(|_| governor.granted(Opening, at(0))).collect();
-    assert_eq!(governor.blocked(Opening, at(1)), at(1 + 3_660));
+    let limiter = in_memory("5/h");
+    let permits: Vec<_> = (0..5).map(|_| limiter.granted(Opening, at(0))).collect();
+    assert_eq!(limiter.blocked(Opening, at(1)), at(1 + 3_660));
     drop(permits);
 }
 
 #[test]
 fn time_stands_still_for_a_clock_that_is_a_little_behind() {
-    let governor = in_memory("1/h");
-    governor.ask(Opening, at(1_000));
-    assert_eq!(governor.blocked(Opening, at(960)), at(1_000 + 3_606));
-    assert_eq!(governor.blocked(Opening, at(1_001)), at(1_000 + 3_606));
+    let limiter = in_memory("1/h");
+    limiter.ask(Opening, at(1_000));
+    assert_eq!(limiter.blocked(Opening, at(960)), at(1_000 + 3_606));
+    assert_eq!(limiter.blocked(Opening, at(1_001)), at(1_000 + 3_606));
 }
 
 #[test]
 fn everything_keeps_its_age_when_the_clock_is_set_back() {
-    let governor = in_memory("2/h");
-    governor.ask(Opening, at(7_000));
-    governor.ask(Opening, at(10_000));
+    let limiter = in_memory("2/h");
+    limiter.ask(Opening, at(7_000));
+    limiter.ask(Opening, at(10_000));
     // The first is 3,000 s old, the second new.
-    assert_eq!(governor.blocked(Opening, at(0)), at(606));
-    governor.ask(Opening, at(606));
-    assert_eq!(governor.blocked(Opening, at(607)), at(3_606));
+    assert_eq!(limiter.blocked(Opening, at(0)), at(606));
+    limiter.ask(Opening, at(606));
+    assert_eq!(limiter.blocked(Opening, at(607)), at(3_606));
     // Again and again, and while requests are under way.
-    let governor = in_memory("1/h");
-    let permit = governor.granted(Opening, at(90_000));
-    assert_eq!(governor.blocked(Opening, at(50_000)), at(53_660));
+    let limiter = in_memory("1/h");
+    let permit = limiter.granted(Opening, at(90_000));
+    assert_eq!(limiter.blocked(Opening, at(50_000)), at(53_660));
     permit.answered(at(20_000)).unwrap();
-    assert_eq!(governor.blocked(Opening, at(20_000)), at(23_606));
-    assert_eq!(governor.blocked(Opening, at(10_000)), at(13_606));
-    governor.ask(Opening, at(13_606));
+    assert_eq!(limiter.blocked(Opening, at(20_000)), at(23_606));
+    assert_eq!(limiter.blocked(Opening, at(10_000)), at(13_606));
+    limiter.ask(Opening, at(13_606));
 }
 
 #[test]
 fn the_price_of_session_pages_is_forgotten_after_a_week() {
-    let governor = in_memory("60/h");
-    governor.granted(Session, at(0)).refused_hourly(at(0), None).unwrap();
+    let limiter = in_memory("60/h");
+    limiter.granted(Session, at(0)).refused_hourly(at(0), None).unwrap();
     let week = i64::try_from(SESSION_PAGES_COUNT_FOR.as_secs()).unwrap();
     for (second, counts) in [(1, true), (week - 1, true), (week, false)] {
-        assert_eq!(governor.usage(at(second)).unwrap().session_pages_count, counts, "{second}");
+        assert_eq!(limiter.usage(at(second)).unwrap().session_pages_count, counts, "{second}");
     }
 }

@@ -146,12 +146,12 @@ impl Coordinator {
         self.session_id.clone_from(&facts.session_id);
         self.first_page_records = facts.received;
         if self.session_id.is_none() {
-            let more_may_follow = plan.probe().is_some() && !plan.covers_total();
+            let more_may_follow = plan.tail_page().is_some() && !plan.covers_total();
             if plan.pages() > 1 || more_may_follow {
                 let message = "there may be more pages, and the server names no session to ask for them with";
                 self.end(Ending::Fatal(Failure::new(FailureKind::BadReply, message)));
             }
-            plan.close();
+            plan.seal();
         }
         self.tell_plan(&plan);
         if plan.pages() > PAGES_WARNING {
@@ -224,8 +224,8 @@ impl Coordinator {
     pub(super) fn stop_if_it_never_ends(&mut self) {
         let Some(plan) = self.plan.as_mut().filter(|plan| plan.never_ends()) else { return };
         let (total, next) = (plan.total().unwrap_or(0), plan.pages());
-        plan.keep_probe();
-        plan.close();
+        plan.assume_tail();
+        plan.seal();
         let message = format!(
             "the server announced {} and goes on after {}",
             counted(total, "profile"),
@@ -236,26 +236,26 @@ impl Coordinator {
 
     /// A page that need not exist does not.
     pub(super) fn nothing_is_there(&mut self, page: u32) {
-        self.pages.set(page, PageState::Absent);
-        self.plan.iter_mut().filter(|plan| plan.probe() == Some(page)).for_each(Plan::drop_probe);
+        self.pages.set(page, PageState::PastEnd);
+        self.plan.iter_mut().filter(|plan| plan.tail_page() == Some(page)).for_each(Plan::drop_tail);
     }
 
     /// When all planned pages are here and hold fewer profiles than announced, one more is asked for: says so, and plans
     /// it.
     pub(super) fn looks_beyond(&mut self) -> bool {
-        let beyond = self.pages.next_fresh();
+        let beyond = self.pages.next_pending();
         let is_short = self.missing_profiles() > 0 && self.failed.is_empty();
         if !is_short
             || self.rules.extent == Extent::FirstPage
             || self.nothing_new.is_the_end()
-            || self.pages.has_absent()
+            || self.pages.has_past_end()
             || self.pages.next_due().is_some()
-            || self.plan.as_ref().is_none_or(|plan| beyond < plan.pages() || plan.probe().is_some())
+            || self.plan.as_ref().is_none_or(|plan| beyond < plan.pages() || plan.tail_page().is_some())
         {
             return false;
         }
         self.plan.iter_mut().for_each(|plan| plan.look_beyond(beyond));
-        self.plan.as_ref().and_then(Plan::probe) == Some(beyond)
+        self.plan.as_ref().and_then(Plan::tail_page) == Some(beyond)
     }
 
     /// Planned pages at the end that come empty are not there. What is missing is profiles then, not pages. A page that
@@ -266,11 +266,11 @@ impl Coordinator {
             let came_empty = self.nothing_new.empty.contains(&page)
                 && self.failed.get(&page).is_some_and(|failure| failure.kind == FailureKind::BadReply);
             match self.pages.state(page) {
-                PageState::Absent => {}
+                PageState::PastEnd => {}
                 PageState::Staged if self.nothing_new.empty.contains(&page) => {}
                 PageState::Failed if came_empty => {
                     self.failed.remove(&page);
-                    self.pages.set(page, PageState::Absent);
+                    self.pages.set(page, PageState::PastEnd);
                 }
                 _ => return,
             }

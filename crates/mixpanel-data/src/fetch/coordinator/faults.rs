@@ -29,12 +29,12 @@ impl Coordinator {
             self.outage_since = None;
         }
         if failure.kind.ends_the_run() {
-            self.pages.set(page, PageState::Fresh);
+            self.pages.set(page, PageState::Pending);
             self.end(Ending::Fatal(failure));
             return;
         }
         if self.ending.is_some() {
-            self.pages.set(page, PageState::Fresh);
+            self.pages.set(page, PageState::Pending);
             return;
         }
         match failure.kind {
@@ -44,7 +44,7 @@ impl Coordinator {
                 let pause = self.rate_limit_pause(kind, retry_after, fraction);
                 self.pause(page, failed, failure, now, now + pause);
             }
-            FailureKind::Unreachable if self.plan.is_some() || self.generation > 0 => {
+            FailureKind::Unreachable if self.plan.is_some() || self.epoch > 0 => {
                 self.wait_for_network(page, failed, failure, now, fraction);
             }
             _ => self.decide_on_fault(page, failed, failure, now, fraction),
@@ -55,7 +55,7 @@ impl Coordinator {
     pub(crate) fn quota_refused(&mut self, page: u32, failure: Failure, now: Duration, until: Duration) {
         let failed = self.take_back(page);
         if self.ending.is_some() {
-            self.pages.set(page, PageState::Fresh);
+            self.pages.set(page, PageState::Pending);
             return;
         }
         self.pause(page, failed, failure, now, until);
@@ -63,7 +63,7 @@ impl Coordinator {
 
     /// The request that [`next`](Self::next) asked for was not sent: by our own count the quota is used up until `until`.
     pub(crate) fn quota_exhausted(&mut self, failure: Failure, now: Duration, until: Duration) {
-        self.close_gate(failure, now, until);
+        self.open_breaker(failure, now, until);
     }
 
     /// The request that [`next`](Self::next) asked for was not sent: other processes have all the places that there are.
@@ -99,7 +99,7 @@ impl Coordinator {
 
     /// A page came: what the server could not bear is forgotten step by step.
     pub(super) fn server_answers(&mut self) {
-        self.gate.request_succeeded();
+        self.breaker.request_succeeded();
         self.outage_since = None;
         self.given_up_in_a_row = 0;
         self.faults_in_a_row = 0;
@@ -112,7 +112,7 @@ impl Coordinator {
 
     /// Requests that were too many at once are refused together, and count as one refusal.
     fn slow_down(&mut self, kind: RateLimitKind) {
-        if kind == RateLimitKind::Concurrent && self.gate.closed_until().is_none() {
+        if kind == RateLimitKind::Concurrent && self.breaker.open_until().is_none() {
             self.allowed = (self.allowed - 1).max(1);
             self.pages_since_change = 0;
         }
@@ -122,7 +122,7 @@ impl Coordinator {
     /// concurrent queries, which end within moments. For an overloaded server it counts, up to [`RATE_LIMIT_WAIT_MAX`].
     fn rate_limit_pause(&self, kind: RateLimitKind, retry_after: Option<Duration>, fraction: f64) -> Duration {
         let longest = if kind == RateLimitKind::Concurrent { CONCURRENCY_BACKOFF_MAX } else { RATE_LIMIT_WAIT_MAX };
-        let pause = backoff(RATE_LIMIT_BACKOFF_INITIAL, longest, self.gate.attempt(), fraction);
+        let pause = backoff(RATE_LIMIT_BACKOFF_INITIAL, longest, self.breaker.attempt(), fraction);
         match retry_after {
             Some(asked) if kind != RateLimitKind::Concurrent => pause.max(asked.min(RATE_LIMIT_WAIT_MAX)),
             _ => pause,
@@ -131,28 +131,28 @@ impl Coordinator {
 
     /// Nothing reaches the server: that says nothing about the page, and is waited for, but not for ever.
     fn wait_for_network(&mut self, page: u32, failed: FailedAttempts, failure: Failure, now: Duration, fraction: f64) {
-        let until = now + backoff(BACKOFF_INITIAL, OUTAGE_BACKOFF_MAX, self.gate.attempt(), fraction);
+        let until = now + backoff(BACKOFF_INITIAL, OUTAGE_BACKOFF_MAX, self.breaker.attempt(), fraction);
         self.pages.retry(page, failed, now);
         let since = *self.outage_since.get_or_insert(now);
         if until.saturating_sub(since) > OUTAGE_WAIT_MAX.min(self.rules.max_wait) {
             self.end(Ending::Halted(failure));
             return;
         }
-        if self.gate.close(now, until) {
+        if self.breaker.open(now, until) {
             self.events.push_back(FetchEvent::Waiting { reason: failure.message, pause: until - now });
         }
     }
 
-    /// Has a page asked for again when the gate opens.
+    /// Has a page requested again after a pause of all requests.
     fn pause(&mut self, page: u32, failed: FailedAttempts, failure: Failure, now: Duration, until: Duration) {
         self.pages.retry(page, failed, now);
-        self.close_gate(failure, now, until);
+        self.open_breaker(failure, now, until);
     }
 
-    /// Closes the gate, or ends the fetch if that would be for too long.
-    fn close_gate(&mut self, failure: Failure, now: Duration, until: Duration) {
-        let is_news = self.gate.close(now, until);
-        if self.gate.fruitless_at(until) > self.rules.max_wait {
+    /// Opens the circuit breaker, or ends the fetch if that would be for too long.
+    fn open_breaker(&mut self, failure: Failure, now: Duration, until: Duration) {
+        let is_news = self.breaker.open(now, until);
+        if self.breaker.fruitless_at(until) > self.rules.max_wait {
             let (pause, most) = (until.saturating_sub(now).as_secs(), self.rules.max_wait.as_secs());
             let message = format!(
                 "{} (to wait for it takes {pause} s more, and it is waited for {most} s at most)",
@@ -172,12 +172,12 @@ impl Coordinator {
         now: Duration,
         fraction: f64,
     ) {
-        let is_probe = self.plan.as_ref().and_then(Plan::probe) == Some(page);
+        let is_tail = self.plan.as_ref().and_then(Plan::tail_page) == Some(page);
         let is_optional = self.plan.as_ref().is_some_and(|plan| plan.is_optional(page));
         failed.by_fault += 1;
         self.faults_in_a_row += 1;
         // The page after the last one is not worth as many attempts when the server said that it has none.
-        let expected_absent = is_probe && self.plan.as_ref().is_some_and(Plan::covers_total);
+        let expected_absent = is_tail && self.plan.as_ref().is_some_and(Plan::covers_total);
         let decision = match decide(&failure, failed.by_fault, fraction) {
             _ if expected_absent && failed.by_fault >= PROBE_ATTEMPTS_MAX => Decision::Fail,
             decision => decision,
@@ -189,13 +189,13 @@ impl Coordinator {
                 self.events.push_back(FetchEvent::Retry { page_index: page, attempt, reason, pause });
             }
             Decision::Pause(pause) => self.pause(page, failed, failure, now, now + pause),
-            Decision::Fail if is_optional && self.nothing_may_follow(is_probe, &failure) => self.nothing_is_there(page),
+            Decision::Fail if is_optional && self.nothing_may_follow(is_tail, &failure) => self.nothing_is_there(page),
             Decision::Fail if self.plan.is_none() => {
-                self.pages.set(page, PageState::Fresh);
+                self.pages.set(page, PageState::Pending);
                 self.end(Ending::Fatal(failure));
             }
             Decision::Fail => {
-                self.plan.iter_mut().filter(|_| is_probe).for_each(Plan::keep_probe);
+                self.plan.iter_mut().filter(|_| is_tail).for_each(Plan::assume_tail);
                 self.give_up(page, &failure);
             }
         }
@@ -203,9 +203,9 @@ impl Coordinator {
 
     /// A refusal of the page after the last one may be the server's way to say that there is none. Anything else is not,
     /// unless the server said before how many profiles there are and they are all here.
-    fn nothing_may_follow(&self, is_probe: bool, failure: &Failure) -> bool {
+    fn nothing_may_follow(&self, is_tail: bool, failure: &Failure) -> bool {
         let refused = matches!(failure.kind, FailureKind::Rejected(400) | FailureKind::NotFound);
-        refused || (is_probe && self.plan.as_ref().is_some_and(Plan::covers_total))
+        refused || (is_tail && self.plan.as_ref().is_some_and(Plan::covers_total))
     }
 
     pub(super) fn give_up(&mut self, page: u32, failure: &Failure) {
@@ -227,7 +227,7 @@ impl Coordinator {
             return;
         }
         self.counts.session_restarts += 1;
-        self.generation += 1;
+        self.epoch += 1;
         self.plan = None;
         self.session_id = None;
         self.pages = Pages::default();

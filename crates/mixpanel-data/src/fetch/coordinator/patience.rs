@@ -30,7 +30,7 @@ impl Patience {
         *self = Self { since: now, ..Self::default() };
     }
 
-    /// The gate opened, so that a request can go out.
+    /// The pause is over, so that a request can be sent.
     pub(super) fn wait_ended(&mut self, now: Duration, limit: Duration) {
         self.not_before = now + (limit / 4).min(GRACE_MAX);
     }
@@ -44,7 +44,7 @@ impl Coordinator {
     /// Until when a page must come. A planned wait and one for other processes have ends of their own, and a page that is
     /// read or written has come.
     pub(super) fn patience_ends(&self, now: Duration) -> Option<Duration> {
-        let waits_otherwise = self.gate.closed_until().is_some() || self.busy.is_some_and(|(until, _)| now < until);
+        let waits_otherwise = self.breaker.open_until().is_some() || self.busy.is_some_and(|(until, _)| now < until);
         let is_here = self.reading + self.writing > 0;
         let ends = self.patience.since.saturating_add(self.patience_limit()).max(self.patience.not_before);
         (self.ending.is_none() && !waits_otherwise && !is_here).then_some(ends)

@@ -10,7 +10,7 @@ use crate::parse::fingerprint;
 pub(crate) enum Step {
     /// Send this request, if the quota has room for it; say so with [`sent`](super::Coordinator::sent), and report what
     /// came of it.
-    Send(Ask),
+    Send(PageRequest),
     /// Nothing before this moment, unless something happens.
     WaitUntil(Duration),
     /// Nothing until something happens.
@@ -21,9 +21,9 @@ pub(crate) enum Step {
 
 /// A request to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ask {
+pub(crate) struct PageRequest {
     /// Which session of the run it belongs to. What comes of a request of an earlier one is dropped unseen.
-    pub(crate) generation: u32,
+    pub(crate) epoch: u32,
     pub(crate) page: u32,
     pub(crate) session: Option<String>,
 }

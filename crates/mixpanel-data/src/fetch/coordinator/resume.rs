@@ -13,7 +13,7 @@ use super::{Coordinator, Rules};
 /// What an earlier process left.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Earlier {
-    pub(crate) generation: u32,
+    pub(crate) epoch: u32,
     pub(crate) session: Option<SessionFacts>,
     /// Pages of that session that are on disk, in order.
     pub(crate) staged: Vec<StagedPage>,
@@ -33,7 +33,7 @@ impl Earlier {
     pub(crate) fn plan(&self) -> Option<Plan> {
         let facts = self.session.as_ref()?;
         let mut plan = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records).ok()?;
-        plan.absorb(&self.lengths());
+        plan.merge_staged(&self.lengths());
         Some(plan)
     }
 
@@ -67,32 +67,32 @@ impl Coordinator {
     /// Goes on with a run: pages that are on disk are not asked for again, and the others belong to the same session.
     pub(crate) fn resume(rules: Rules, earlier: &Earlier) -> Self {
         let mut coordinator = Self::new(rules);
-        coordinator.generation = earlier.generation;
+        coordinator.epoch = earlier.epoch;
         coordinator.left_pages = !earlier.staged.is_empty();
         let Some(facts) = &earlier.session else { return coordinator };
         if let Some(over) = earlier.session_over {
-            coordinator.generation += 1;
+            coordinator.epoch += 1;
             coordinator.earlier_over = Some(over);
             coordinator.tell(FetchEvent::Restarted { restart: 1, reason: over.reason().to_owned() });
             return coordinator;
         }
         let Ok(mut plan) = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records) else {
-            coordinator.generation += 1;
+            coordinator.epoch += 1;
             return coordinator;
         };
         coordinator.session_id.clone_from(&facts.session_id);
         coordinator.first_page_records = facts.first_page_records;
         if facts.session_id.is_none() {
-            let more_may_follow = plan.probe().is_some() && !plan.covers_total();
+            let more_may_follow = plan.tail_page().is_some() && !plan.covers_total();
             if more_may_follow || earlier.staged.len() < plan.pages() as usize {
                 // Nothing more can be had of that session, for the server did not name it. Perhaps it names another.
-                coordinator.generation += 1;
+                coordinator.epoch += 1;
                 return coordinator;
             }
-            plan.close();
+            plan.seal();
         }
         coordinator.earlier = earlier.lengths();
-        plan.absorb(&coordinator.earlier);
+        plan.merge_staged(&coordinator.earlier);
         for staged in &earlier.staged {
             let received = staged.rows + staged.rejected;
             if staged.page > 0 || !is_planted(Mutant::StagedPageRequested) {

@@ -7,7 +7,7 @@ use mixpanel_simulator::{Quota, SessionPages};
 
 use crate::api::{Failure, FailureKind, RateLimitKind};
 
-use super::super::coordinator::Ask;
+use super::super::coordinator::PageRequest;
 use super::super::progress::FetchEvent;
 use super::scenario::Scenario;
 
@@ -15,7 +15,7 @@ use super::scenario::Scenario;
 pub(super) struct Watch {
     quota: Option<Quota>,
     session_pages: SessionPages,
-    /// By generation of the run.
+    /// By epoch of the run.
     staged: BTreeSet<(u32, u32)>,
     /// When requests were let through that the server counts, the newest last.
     counted: VecDeque<Duration>,
@@ -47,33 +47,32 @@ impl Watch {
 
     /// A request goes out. A page that is on disk must not be asked for while its session lives, and nothing is asked for
     /// without a session beside pages of one.
-    pub(super) fn asked(&mut self, ask: &Ask, on_disk: u32, damaged: &BTreeSet<u32>) {
-        let is_on_disk = self.staged.contains(&(ask.generation, ask.page)) && !damaged.contains(&ask.page);
-        assert!(!is_on_disk, "page {} of session {} is staged and asked for again", ask.page, ask.generation);
+    pub(super) fn asked(&mut self, ask: &PageRequest, on_disk: u32, damaged: &BTreeSet<u32>) {
+        let is_on_disk = self.staged.contains(&(ask.epoch, ask.page)) && !damaged.contains(&ask.page);
+        assert!(!is_on_disk, "page {} of session {} is staged and asked for again", ask.page, ask.epoch);
         let begins = ask.session.is_none();
-        let has_pages =
-            self.staged.iter().any(|(generation, page)| *generation == ask.generation && !damaged.contains(page));
+        let has_pages = self.staged.iter().any(|(epoch, page)| *epoch == ask.epoch && !damaged.contains(page));
         assert!(!(begins && has_pages), "a session is begun beside the pages of another one");
-        assert!(ask.generation >= on_disk, "a request of an earlier session");
+        assert!(ask.epoch >= on_disk, "a request of an earlier session");
     }
 
     /// No request of a session that is lost is in flight beside one of a later session.
-    pub(super) fn in_flight(&self, ask: &Ask, mut generations: impl Iterator<Item = u32>) {
-        assert!(generations.all(|other| other == ask.generation), "a request of a lost session is still in flight");
+    pub(super) fn in_flight(&self, ask: &PageRequest, mut epochs: impl Iterator<Item = u32>) {
+        assert!(epochs.all(|other| other == ask.epoch), "a request of a lost session is still in flight");
     }
 
     /// The caller is told. A page that is told to be here must be on disk.
-    pub(super) fn told(&self, event: &FetchEvent, generation: u32) {
+    pub(super) fn told(&self, event: &FetchEvent, epoch: u32) {
         if let FetchEvent::Page(progress) = event
             && progress.success
         {
-            let is_staged = self.staged.contains(&(generation, progress.page_index));
+            let is_staged = self.staged.contains(&(epoch, progress.page_index));
             assert!(is_staged, "page {} is told to be here and is not on disk", progress.page_index);
         }
     }
 
     /// The server answered at once with this status.
-    pub(super) fn answered(&mut self, ask: &Ask, now: Duration, status: u16, is_hourly: bool) {
+    pub(super) fn answered(&mut self, ask: &PageRequest, now: Duration, status: u16, is_hourly: bool) {
         let Some(quota) = self.quota else { return };
         let is_of_window = ask.session.is_none() || self.session_pages == SessionPages::Counted;
         if !is_of_window {
@@ -84,7 +83,7 @@ impl Watch {
             self.after_refusal.clear();
         }
         if self.refusal.is_some() {
-            self.after_refusal.insert((ask.generation, ask.page));
+            self.after_refusal.insert((ask.epoch, ask.page));
         }
         if !is_hourly && !matches!(status, 401 | 402 | 429) {
             self.counted.push_back(now);
@@ -94,14 +93,14 @@ impl Watch {
     }
 
     /// The client hears of a failure. After the first hourly 429 no request but one may meet the same wall.
-    pub(super) fn failed(&mut self, ask: &Ask, failure: &Failure, now: Duration) {
+    pub(super) fn failed(&mut self, ask: &PageRequest, failure: &Failure, now: Duration) {
         let Some(quota) = self.quota else { return };
         if !matches!(failure.kind, FailureKind::RateLimited { kind: RateLimitKind::Hourly, .. }) {
             return;
         }
         match &mut self.refusal {
             Some(refusal) if now < refusal.free_at => {
-                if self.after_refusal.remove(&(ask.generation, ask.page)) {
+                if self.after_refusal.remove(&(ask.epoch, ask.page)) {
                     refusal.probes += 1;
                     assert!(refusal.probes <= 1, "more than one request after the quota was known to be used up");
                 }
@@ -115,7 +114,7 @@ impl Watch {
     }
 
     /// A page is on disk.
-    pub(super) fn staged(&mut self, generation: u32, page: u32) {
-        self.staged.insert((generation, page));
+    pub(super) fn staged(&mut self, epoch: u32, page: u32) {
+        self.staged.insert((epoch, page));
     }
 }

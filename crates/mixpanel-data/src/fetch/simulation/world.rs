@@ -11,14 +11,14 @@ use jiff::Timestamp;
 use mixpanel_simulator::{BodyFault, Reply, Simulator, Ticket};
 use tempfile::TempDir;
 
-use crate::api::{ApiClient, ApiOptions, Failure, FailureKind, Governor, PageReply, PageRequest};
+use crate::api::{ApiClient, ApiOptions, EngageForm, Failure, FailureKind, PageReply, RateLimiter};
 use crate::credentials::{Credentials, Region, Secret};
 use crate::limits::{ALLOWED_DRIFT_PERCENT, FIRST_BYTE_TIMEOUT, IDLE_TIMEOUT};
 use crate::parse::RecordForm;
 use crate::profile_query::ProfileQuery;
 use crate::stage::{Stage, damage_a_page, leave_rejects, leave_temporary};
 
-use super::super::coordinator::{Ask, Coordinator, Rules};
+use super::super::coordinator::{Coordinator, PageRequest, Rules};
 use super::super::core::{Action, Core, Moment};
 use super::super::outcome::Outcome;
 use super::super::pipeline::{earlier, is_complete};
@@ -35,9 +35,9 @@ enum Event {
     /// A request's part in the server's concurrency limit is over.
     Leave(Ticket),
     /// A request brings its reply, or not.
-    Reply(Ask, Result<Vec<u8>, Failure>),
+    Reply(PageRequest, Result<Vec<u8>, Failure>),
     /// A reply is read.
-    Read(Ask, Box<Result<PageReply, Failure>>),
+    Read(PageRequest, Box<Result<PageReply, Failure>>),
     /// The writer is done with the oldest thing it was handed.
     Written,
     /// The user stops the run.
@@ -46,9 +46,9 @@ enum Event {
 
 impl Event {
     /// The session of the request that it is about.
-    fn generation(&self) -> Option<u32> {
+    fn epoch(&self) -> Option<u32> {
         match self {
-            Self::Reply(ask, _) | Self::Read(ask, _) => Some(ask.generation),
+            Self::Reply(ask, _) | Self::Read(ask, _) => Some(ask.epoch),
             _ => None,
         }
     }
@@ -130,11 +130,11 @@ impl World {
             return Ended::Finished(Box::new((stage, outcome)));
         }
         let state = self.folder.path().join("state");
-        let governor = Governor::open(Some(&state), "host", "12345", self.scenario.quota).unwrap();
+        let limiter = RateLimiter::open(Some(&state), "host", "12345", self.scenario.quota).unwrap();
         let rules = Rules { max_wait: self.scenario.max_wait, ..Rules::new(self.scenario.workers) };
         let coordinator = Coordinator::resume(rules, &earlier);
         let mut process = Process {
-            core: Core::new(coordinator, earlier.generation, governor),
+            core: Core::new(coordinator, earlier.epoch, limiter),
             stage,
             began: self.now,
             events: BTreeMap::new(),
@@ -170,11 +170,11 @@ impl World {
                     continue;
                 }
                 Action::Tell(event) => {
-                    self.watch.told(&event, process.stage.manifest().generation);
+                    self.watch.told(&event, process.stage.manifest().epoch);
                     continue;
                 }
-                Action::Abandon(generation) => {
-                    self.abandon(process, generation);
+                Action::Abandon(epoch) => {
+                    self.abandon(process, epoch);
                     continue;
                 }
                 Action::Parse(ask, body) => {
@@ -211,11 +211,11 @@ impl World {
     }
 
     /// Requests of earlier sessions are aborted, which the server does not hear of. Some have their reply already.
-    fn abandon(&mut self, process: &mut Process, generation: u32) {
-        process.abandoned = generation;
-        process.events.retain(|_, event| {
-            event.generation().is_none_or(|of_event| of_event == generation) || self.draw.below(4) == 0
-        });
+    fn abandon(&mut self, process: &mut Process, epoch: u32) {
+        process.abandoned = epoch;
+        process
+            .events
+            .retain(|_, event| event.epoch().is_none_or(|of_event| of_event == epoch) || self.draw.below(4) == 0);
     }
 
     /// Lets time pass until something happens, or until that moment.
@@ -238,16 +238,16 @@ impl World {
         Moment { run: self.now - process.began, wall: self.wall() }
     }
 
-    fn send(&mut self, process: &mut Process, ask: Ask) {
+    fn send(&mut self, process: &mut Process, ask: PageRequest) {
         self.trace(|| format!("ask {ask:?}"));
-        self.watch.asked(&ask, process.stage.manifest().generation, &self.damaged);
+        self.watch.asked(&ask, process.stage.manifest().epoch, &self.damaged);
         self.watch.in_flight(&ask, process.in_flight());
         if self.scenario.outages.iter().any(|(begin, end)| (*begin..*end).contains(&self.now)) {
             let failure = Failure::new(FailureKind::Unreachable, "cannot connect");
             process.later(self.now + Duration::from_millis(5), Event::Reply(ask, Err(failure)));
             return;
         }
-        let plain = PageRequest::new(&ProfileQuery::default(), 0).unwrap();
+        let plain = EngageForm::new(&ProfileQuery::default(), 0).unwrap();
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.extend_pairs(plain.form(ask.page, ask.session.as_deref()));
         let before = self.simulator.stats().too_many_requests.hourly;
@@ -307,8 +307,8 @@ impl World {
             assert!(process.stage.manifest().session.is_some(), "a page is staged before its session is recorded");
         }
         let report = into_stage(&mut process.stage, message).unwrap();
-        if let Some(Report::Staged { generation, page, .. }) = &report {
-            self.watch.staged(*generation, *page);
+        if let Some(Report::Staged { epoch, page, .. }) = &report {
+            self.watch.staged(*epoch, *page);
             self.damaged.remove(page);
         }
         report
@@ -333,8 +333,8 @@ impl World {
 impl Process {
     /// Sessions of the requests that are sent or being parsed, less those that were aborted.
     fn in_flight(&self) -> impl Iterator<Item = u32> {
-        let generations = self.events.values().filter_map(Event::generation);
-        generations.filter(|generation| *generation >= self.abandoned)
+        let epochs = self.events.values().filter_map(Event::epoch);
+        epochs.filter(|epoch| *epoch >= self.abandoned)
     }
 
     fn later(&mut self, moment: Duration, event: Event) {

@@ -1,4 +1,4 @@
-//! What is told of pages, and the books: what came, what did not, and why it ended.
+//! Progress events, and the outcome of a run: what came, what did not, and why it ended.
 
 use std::time::Duration;
 
@@ -50,11 +50,11 @@ impl Coordinator {
         self.end(Ending::Stopped);
     }
 
-    /// Closes the books. After a halt, every page that is not there has failed for the same reason.
+    /// Returns the outcome. After a halt, every page that is not there has failed for the same reason.
     pub(crate) fn finish(&mut self, now: Duration) -> Outcome {
         if let Some(Ending::Halted(failure)) = self.ending.clone() {
             // A page after the last one that was not looked for may be there, whatever the server said.
-            self.plan.iter_mut().filter(|_| !is_planted(Mutant::HaltTakenForWhole)).for_each(Plan::keep_probe);
+            self.plan.iter_mut().filter(|_| !is_planted(Mutant::HaltTakenForWhole)).for_each(Plan::assume_tail);
             let unfinished = self.pages.unfinished(self.plan.as_ref().map_or(1, Plan::pages));
             // A server that announced more than that lies, and its pages are not listed one by one.
             for (index, page) in unfinished.iter().take(PAGES_LISTED_MAX).enumerate() {
@@ -78,7 +78,7 @@ impl Coordinator {
             expected_rows: announced,
             drift,
             shortfall,
-            waited_seconds: self.gate.waited(now).as_secs_f64(),
+            waited_seconds: self.breaker.waited(now).as_secs_f64(),
             short_pages: self.short.accepted(),
             ..self.counts.clone()
         };

@@ -9,18 +9,18 @@ use jiff::Timestamp;
 use crate::error::Result;
 
 use super::file::LedgerFile;
-use super::ledger::{Ledger, Micros, RequestClass, Terms, Verdict, micros};
+use super::ledger::{Ledger, Micros, RequestClass, Verdict, WindowParams, micros};
 use super::setting::Quota;
 use super::slots::{SLOTS, Slot, Slots};
 
 /// Keeps the limits of one host and project. Cheap to clone; clones are one and the same.
 #[derive(Debug, Clone)]
-pub(crate) struct Governor(Arc<Shared>);
+pub(crate) struct RateLimiter(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     quota: Quota,
-    terms: Terms,
+    params: WindowParams,
     place: Place,
     slots: Slots,
 }
@@ -34,7 +34,7 @@ enum Place {
 /// What came of asking for a permit.
 #[derive(Debug)]
 #[must_use]
-pub(crate) enum Take {
+pub(crate) enum Acquired {
     /// The request may be sent; it is in the ledger already.
     Granted(Permit),
     /// The window is full, or was refused, until `at`, which is always later than the `now` of the question. Ask again
@@ -77,8 +77,8 @@ pub(crate) struct Usage {
     pub(crate) next_free_at: Option<Timestamp>,
 }
 
-impl Governor {
-    /// Makes a governor. With a folder, it shares the ledger and the places with all who name the same folder, host and
+impl RateLimiter {
+    /// Makes a limiter. With a folder, it shares the ledger and the places with all who name the same folder, host and
     /// project, now and later; without, it knows only what it sees itself. `host` includes the port where several servers
     /// share a name, as on this machine.
     ///
@@ -98,7 +98,7 @@ impl Governor {
                 (Place::Disk(file), slots)
             }
         };
-        Ok(Self(Arc::new(Shared { quota, terms: Terms::new(&quota), place, slots })))
+        Ok(Self(Arc::new(Shared { quota, params: WindowParams::new(&quota), place, slots })))
     }
 
     /// Says what came of a ledger that could not be read, if this one found such a one.
@@ -114,17 +114,17 @@ impl Governor {
     ///
     /// # Errors
     /// `Storage` or `DiskFull` when the ledger cannot be read or written. Then nothing may be sent.
-    pub(crate) fn take(&self, class: RequestClass, now: Timestamp) -> Result<Take> {
-        let Shared { terms, slots, .. } = &*self.0;
+    pub(crate) fn acquire(&self, class: RequestClass, now: Timestamp) -> Result<Acquired> {
+        let Shared { params, slots, .. } = &*self.0;
         self.change(now, |ledger| {
             ledger.settle(|slot| slots.is_held(slot))?;
-            if let Verdict::NotBefore(at) = ledger.verdict(class, terms) {
-                let used = ledger.departures(terms).len();
-                return Ok(Take::NotBefore { at: timestamp(at), used: count(used), limit: count(terms.usable) });
+            if let Verdict::NotBefore(at) = ledger.verdict(class, params) {
+                let used = ledger.departures(params).len();
+                return Ok(Acquired::NotBefore { at: timestamp(at), used: count(used), limit: count(params.usable) });
             }
-            let Some(slot) = slots.take()? else { return Ok(Take::AllBusy) };
-            let id = ledger.add(class, slot.index(), terms);
-            Ok(Take::Granted(Permit { governor: self.clone(), id, class, _slot: slot }))
+            let Some(slot) = slots.take()? else { return Ok(Acquired::AllBusy) };
+            let id = ledger.add(class, slot.index(), params);
+            Ok(Acquired::Granted(Permit { limiter: self.clone(), id, class, _slot: slot }))
         })
     }
 
@@ -133,15 +133,15 @@ impl Governor {
     /// # Errors
     /// `Storage` or `DiskFull` when the ledger cannot be read or written.
     pub(crate) fn usage(&self, now: Timestamp) -> Result<Usage> {
-        let Shared { quota, terms, slots, .. } = &*self.0;
+        let Shared { quota, params, slots, .. } = &*self.0;
         self.change(now, |ledger| {
             ledger.settle(|slot| slots.is_held(slot))?;
-            let next_free_at = match ledger.verdict(RequestClass::Opening, terms) {
+            let next_free_at = match ledger.verdict(RequestClass::Opening, params) {
                 Verdict::Now => None,
                 Verdict::NotBefore(at) => Some(timestamp(at)),
             };
             Ok(Usage {
-                used: count(ledger.departures(terms).len()),
+                used: count(ledger.departures(params).len()),
                 limit: quota.usable(),
                 reserve: quota.reserve,
                 window: quota.window,
@@ -153,19 +153,19 @@ impl Governor {
 
     /// Changes the ledger while nobody else does. On disk, what fails halfway has changed nothing.
     fn change<R>(&self, now: Timestamp, change: impl FnOnce(&mut Ledger) -> Result<R>) -> Result<R> {
-        let Shared { terms, place, .. } = &*self.0;
+        let Shared { params, place, .. } = &*self.0;
         let now = now.as_microsecond();
         match place {
             Place::Memory(ledger) => {
                 let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
-                ledger.advance(now, terms);
+                ledger.advance(now, params);
                 change(&mut ledger)
             }
             Place::Disk(file) => {
                 let _lock = file.lock()?;
                 let before = file.read()?;
                 let mut ledger = before.clone();
-                ledger.advance(now, terms);
+                ledger.advance(now, params);
                 let outcome = change(&mut ledger)?;
                 if ledger.has_news(&before) {
                     file.write(&ledger)?;
@@ -183,7 +183,7 @@ impl Governor {
 /// the request counts as one that was never answered.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    governor: Governor,
+    limiter: RateLimiter,
     id: u64,
     class: RequestClass,
     /// Freed after the ledger was told.
@@ -193,13 +193,13 @@ pub(crate) struct Permit {
 impl Permit {
     /// The server let the request through, whatever its reply says: it is counted, and an earlier refusal is over.
     pub(crate) fn succeeded(self, now: Timestamp) -> Result<()> {
-        self.tell(now, |ledger, terms| ledger.succeeded(self.id, self.class, terms))
+        self.tell(now, |ledger, params| ledger.succeeded(self.id, self.class, params))
     }
 
     /// The request failed, and nobody knows whether the server saw it: it is counted. The server's own time for it lies
     /// between sending and now, so now is safe.
     pub(crate) fn answered(self, now: Timestamp) -> Result<()> {
-        self.tell(now, |ledger, terms| ledger.answered(self.id, self.class, terms))
+        self.tell(now, |ledger, params| ledger.answered(self.id, self.class, params))
     }
 
     /// The server does not count the request: it answered with 401, 402, or a 429 that is not about the window
@@ -209,13 +209,13 @@ impl Permit {
     }
 
     /// The reply is a 429 about the window: not counted either. Returns when the next request of this class may be sent;
-    /// until then `take` says the same to everybody. That is not before `now`.
+    /// until then `acquire` says the same to everybody. That is not before `now`.
     pub(crate) fn refused_hourly(self, now: Timestamp, retry_after: Option<Duration>) -> Result<Timestamp> {
-        self.tell(now, |ledger, terms| timestamp(ledger.refused(self.id, self.class, retry_after.map(micros), terms)))
+        self.tell(now, |ledger, params| timestamp(ledger.refused(self.id, self.class, retry_after.map(micros), params)))
     }
 
-    fn tell<R>(&self, now: Timestamp, change: impl FnOnce(&mut Ledger, &Terms) -> R) -> Result<R> {
-        self.governor.change(now, |ledger| Ok(change(ledger, &self.governor.0.terms)))
+    fn tell<R>(&self, now: Timestamp, change: impl FnOnce(&mut Ledger, &WindowParams) -> R) -> Result<R> {
+        self.limiter.change(now, |ledger| Ok(change(ledger, &self.limiter.0.params)))
     }
 }
 
