@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Stopwatch, wall_clock};
@@ -61,7 +61,7 @@ impl Job {
         let manifest = self.stage.manifest().clone();
         self.check_whole()?;
         let finished_at = wall_clock();
-        let (sender, mut busy) = unbounded_channel();
+        let (sender, mut busy) = mpsc::channel(1);
         let (table, watch, at_most) = (self.table.clone(), self.watch, self.control.lock_wait);
         let rows = self.outcome.counts.received - self.outcome.counts.rejected;
         let allow_drift = self.control.allow_drift;
@@ -79,7 +79,7 @@ impl Job {
                     }
                 }
                 () = cancelled_for(&cancel, STOP_INTERVAL) => stop.ask(),
-                // Whoever waits says so at every poll, so silence means that the database is open.
+                // A waiting load reports at every poll; no report means that the database is open.
                 () = tokio::time::sleep(LOCK_POLL_INTERVAL * 3), if is_waiting => {
                     is_waiting = false;
                     callbacks.tell(&FetchEvent::Loading { rows });
@@ -133,7 +133,7 @@ impl Job {
     pub(super) fn run(
         self,
         finished_at: jiff::Timestamp,
-        busy: &UnboundedSender<String>,
+        busy: &mpsc::Sender<String>,
         stop: &LoadStop,
         load: impl FnOnce(&LoadRequest<'_>, &mut OnLockWait<'_>) -> Result<LoadReport>,
     ) -> Result<(LoadReport, Outcome, Option<String>)> {
@@ -144,8 +144,8 @@ impl Job {
         let loading = Loaded { epoch: stage.manifest().epoch, pages: outcome.staged.clone() };
         stage.update(|manifest| manifest.loading = Some(loading))?;
         let mut on_wait = |error: &Error| {
-            // Nobody listens any more when the fetch was abandoned; the load goes on all the same.
-            let _ = busy.send(error.message().to_owned());
+            // If the fetch was abandoned, or has not heard of the last wait yet, the load continues all the same.
+            let _ = busy.try_send(error.message().to_owned());
             if control.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let request = LoadRequest {

@@ -155,7 +155,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
         assert_eq!(table.read(world), before, "a replacement that is not whole changed the table");
         return false;
     }
-    let (sender, _receiver) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, _receiver) = tokio::sync::mpsc::channel(1);
     let (engine, fault) = (table.engine, table.load_faults.pop());
     let (staged, expected_rows) = (job.outcome.staged.clone(), job.outcome.counts.expected_rows.unwrap_or(0));
     let model = &mut table.model;
