@@ -17,10 +17,10 @@ Tasks:
                         FILTERS choose the tests that are run
   test [ARGS]           only the tests (doc tests too if there are no ARGS); ARGS go to cargo nextest or cargo test
   mp [ARGS]             builds mp and runs `mp ARGS`
-  bench [--quick] [--write] [--built FOLDER]
+  bench [--quick] [--write] [--built DIRECTORY]
                         builds mp for release and measures how fast it fetches from a simulator, beside what would be
                         ideal: 10 to 15 minutes once built; with --quick, in 3, only what the targets are about.
-                        --write puts the results into docs/performance.md; --built takes the programs from FOLDER
+                        --write puts the results into docs/performance.md; --built takes the programs from DIRECTORY
   prove [--quick] [--seeds N] [PARTS]
                         the long proof: simulated faults, kills, quota, disks, terminals, instructions; about 20 minutes
                         once built. PARTS choose some of them; --bite plants defects and sees that the simulation finds

@@ -1,14 +1,92 @@
-//! All that was measured, as tables.
+//! All that was measured, as tables in Markdown.
 
 use std::time::Duration;
 
 use super::alone::Loads;
-use super::plot::Bar;
-use super::run::{Measured, Run, Runs};
+use super::run::{Run, Runs};
 use super::scenario::{Mode, Scenario, grouped};
-use super::startup::Query;
-use super::table::{Align, Table};
 use super::targets;
+
+/// A scenario with its runs.
+#[derive(Clone, Debug)]
+pub(super) struct Measured {
+    pub(super) scenario: Scenario,
+    pub(super) runs: Runs,
+}
+
+use Align::{Left, Right};
+
+/// The side to which a column is aligned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Align {
+    Left,
+    Right,
+}
+
+/// The name of a column, and its alignment.
+pub(super) type Column = (&'static str, Align);
+
+const FETCH_COLUMNS: [Column; 13] = [
+    ("profiles", Right),
+    ("a page", Right),
+    ("latency", Right),
+    ("mode", Left),
+    ("wall s", Right),
+    ("profiles/s", Right),
+    ("ideal s", Right),
+    ("wall/ideal", Right),
+    ("CPU s", Right),
+    ("simulator CPU s", Right),
+    ("peak MiB", Right),
+    ("database MiB", Right),
+    ("runs", Right),
+];
+
+const LOAD_COLUMNS: [Column; 8] = [
+    ("profiles", Right),
+    ("who loads what", Left),
+    ("s", Right),
+    ("s per 100,000", Right),
+    ("times DuckDB alone", Right),
+    ("CPU s", Right),
+    ("peak MiB", Right),
+    ("database MiB", Right),
+];
+
+/// A table with a title.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pub(super) title: &'static str,
+    pub(super) columns: &'static [Column],
+    /// As many cells in each as there are columns.
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// Writes it in Markdown, in aligned columns, so that it can be read on a terminal too.
+    pub(super) fn markdown(&self) -> String {
+        let width = |(at, (name, _)): (usize, &Column)| {
+            let cells = self.rows.iter().map(|row| row[at].chars().count());
+            cells.max().unwrap_or_default().max(name.len()).max(3)
+        };
+        let widths: Vec<usize> = self.columns.iter().enumerate().map(width).collect();
+        let line = |cells: Vec<String>| {
+            let cells = cells.iter().zip(self.columns).zip(&widths).map(|((cell, (_, align)), width)| match align {
+                Left => format!("{cell:<width$}"),
+                Right => format!("{cell:>width$}"),
+            });
+            format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
+        };
+        let mark = |((_, align), width): (&Column, &usize)| match align {
+            Left => "-".repeat(*width),
+            Right => format!("{}:", "-".repeat(*width - 1)),
+        };
+        let header = line(self.columns.iter().map(|(name, _)| (*name).to_owned()).collect());
+        let marks = line(self.columns.iter().zip(&widths).map(mark).collect());
+        let rows: String = self.rows.iter().map(|row| line(row.clone())).collect();
+        format!("### {}\n\n{header}{marks}{rows}", self.title)
+    }
+}
 
 /// All that was measured.
 #[derive(Clone, Debug, Default)]
@@ -17,8 +95,8 @@ pub(super) struct Results {
     pub(super) loads: Vec<Loads>,
     /// Of `mp --version`.
     pub(super) version: Duration,
-    /// A query on the database of a million.
-    pub(super) query: Option<Query>,
+    /// A query on the database of a million: the time, and the size of the database in bytes.
+    pub(super) query: Option<(Duration, u64)>,
     /// The million with little memory.
     pub(super) limited: Option<Measured>,
 }
@@ -42,40 +120,16 @@ impl Results {
         self.loads(scenario.profiles)?.jsonl.as_ref().map(Runs::wall)
     }
 
-    /// How many times the ideal each scenario takes.
-    pub(super) fn bars(&self) -> Vec<Bar> {
-        let bar = |Measured { scenario, runs }: &Measured| {
-            let ratio = ratio(runs.wall(), self.ideal(scenario)?);
-            Some(Bar { scenario: *scenario, ratio })
-        };
-        self.fetches.iter().filter_map(bar).collect()
-    }
-
     /// Everything, in the order in which one wants to read it.
     pub(super) fn tables(&self) -> Vec<Table> {
         vec![targets::table(&targets::judge(self)), self.fetch_table(), self.load_table()]
     }
 
     fn fetch_table(&self) -> Table {
-        let columns = [
-            ("profiles", Align::Right),
-            ("a page", Align::Right),
-            ("latency", Align::Right),
-            ("mode", Align::Left),
-            ("wall s", Align::Right),
-            ("profiles/s", Align::Right),
-            ("ideal s", Align::Right),
-            ("wall/ideal", Align::Right),
-            ("CPU s", Align::Right),
-            ("simulator CPU s", Align::Right),
-            ("peak MiB", Align::Right),
-            ("database MiB", Align::Right),
-            ("runs", Align::Right),
-        ];
         let limited = self.limited.iter().map(|measured| (measured, ", 256 MB"));
         let all = self.fetches.iter().map(|measured| (measured, "")).chain(limited);
         let rows = all.map(|(measured, suffix)| self.fetch_row(measured, suffix)).collect();
-        Table { title: "Fetches", columns: columns.to_vec(), rows }
+        Table { title: "Fetches", columns: &FETCH_COLUMNS, rows }
     }
 
     fn fetch_row(&self, Measured { scenario, runs }: &Measured, suffix: &str) -> Vec<String> {
@@ -100,16 +154,6 @@ impl Results {
     }
 
     fn load_table(&self) -> Table {
-        let columns = [
-            ("profiles", Align::Right),
-            ("who loads what", Align::Left),
-            ("s", Align::Right),
-            ("s per 100,000", Align::Right),
-            ("times DuckDB alone", Align::Right),
-            ("CPU s", Align::Right),
-            ("peak MiB", Align::Right),
-            ("database MiB", Align::Right),
-        ];
         let mut rows = Vec::new();
         for loads in &self.loads {
             let base = loads.pages.as_ref().map(Runs::wall);
@@ -120,7 +164,7 @@ impl Results {
             row(loads.staged, "DuckDB alone, staged pages", loads.pages.as_ref(), None);
             row(loads.staged, "mp alone, staged pages", Some(&loads.ours), base);
         }
-        Table { title: "Loads", columns: columns.to_vec(), rows }
+        Table { title: "Loads", columns: &LOAD_COLUMNS, rows }
     }
 
     /// Says how much faster parallel is with a slow server, a line for each scenario that was run both ways.
@@ -182,5 +226,65 @@ pub(super) fn mebibytes(bytes: u64) -> String {
 }
 
 #[cfg(test)]
-#[path = "report_test.rs"]
-mod report_test;
+mod tests {
+    use super::super::run::Usage;
+    use super::super::scenario::{MILLION, SLOW_SMALL};
+    use super::*;
+
+    fn runs(milliseconds: &[u64]) -> Runs {
+        let cpu = |ms: u64| Some(Duration::from_millis(ms / 4));
+        let run = |&ms: &u64| Run {
+            wall: Duration::from_millis(ms),
+            usage: Usage { peak_kib: Some(ms * 32), cpu: cpu(ms) },
+            simulator_cpu: cpu(ms / 2),
+            database: 9 << 20,
+        };
+        Runs(milliseconds.iter().map(run).collect())
+    }
+
+    #[test]
+    fn a_fetch_is_shown_beside_its_ideal() {
+        let sequential = Scenario { mode: Mode::Sequential, ..SLOW_SMALL };
+        let fetches = vec![
+            Measured { scenario: SLOW_SMALL, runs: runs(&[3_000, 2_400, 2_640]) },
+            Measured { scenario: sequential, runs: runs(&[10_560]) },
+        ];
+        let results = Results { fetches, ..Results::default() };
+        let expected = "\
+### Fetches
+
+| profiles | a page | latency | mode       | wall s | profiles/s | ideal s | wall/ideal | CPU s | simulator CPU s | peak MiB | database MiB | runs |
+| -------: | -----: | ------: | ---------- | -----: | ---------: | ------: | ---------: | ----: | --------------: | -------: | -----------: | ---: |
+|   24,600 |  1,000 |  400 ms | parallel   |   2.64 |      9,318 |    2.40 |       1.10 |  0.66 |            0.33 |       94 |          9.0 |    3 |
+|   24,600 |  1,000 |  400 ms | sequential |  10.56 |      2,329 |   10.00 |       1.06 |  2.64 |            1.32 |      330 |          9.0 |    1 |
+";
+        assert_eq!(results.fetch_table().markdown(), expected);
+        let line = "24,600 profiles at 400 ms, 1,000 a page, parallel: 4.00 times as fast as sequential.";
+        assert_eq!(results.speedups(), [line]);
+    }
+
+    #[test]
+    fn without_waiting_the_ideal_is_duckdb_alone_and_a_load_is_a_multiple_of_duckdbs() {
+        let loads = Loads {
+            profiles: 1_000_000,
+            staged: 1_000_000,
+            jsonl: Some(runs(&[6_000])),
+            pages: Some(runs(&[4_000])),
+            ours: runs(&[5_000]),
+        };
+        let million = |milliseconds| Measured { scenario: MILLION, runs: runs(&[milliseconds]) };
+        let limited = Some(million(15_000));
+        let results = Results { fetches: vec![million(12_000)], loads: vec![loads], limited, ..Results::default() };
+        let rows = results.fetch_table().rows;
+        assert_eq!(rows[0][3..8], ["parallel", "12.00", "83,333", "6.00", "2.00"]);
+        assert_eq!(rows[1][3..5], ["parallel, 256 MB", "15.00"]);
+        let rows = results.load_table().rows;
+        assert_eq!(rows[1][1..5], ["DuckDB alone, staged pages", "4.00", "0.400", "-"]);
+        assert_eq!(rows[2][1..5], ["mp alone, staged pages", "5.00", "0.500", "1.25"]);
+    }
+
+    #[test]
+    fn sizes_are_rounded_up_so_that_a_limit_cannot_be_hidden() {
+        assert_eq!([0, 1, 3 << 19, (1_234 << 20) + 1].map(mebibytes), ["0.0", "0.1", "1.5", "1,234.1"]);
+    }
+}
