@@ -1,7 +1,7 @@
 //! Measures `mp fetch profiles` from outside: whole processes of the release build against a simulator of their own.
 //!
 //! - [`scenario`]: what is fetched, and how long the waiting alone takes;
-//! - [`fetches`]: runs `mp` against the simulator, with [`run`] measuring what it takes;
+//! - [`fetches`]: runs `mp` against the [`simulator`], with [`run`] measuring what it takes;
 //! - [`alone`]: what it is compared with, DuckDB alone and the load alone;
 //! - [`micro`]: single steps;
 //! - [`report`]: everything in tables, [`targets`] first; [`page`] puts them into the documentation.
@@ -13,10 +13,10 @@ mod page;
 mod report;
 mod run;
 mod scenario;
+mod simulator;
 mod targets;
 
 use std::ffi::OsString;
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -24,9 +24,10 @@ use std::time::Instant;
 use crate::cargo::Cargo;
 use crate::failure::Failure;
 use crate::places::Places;
+use crate::workplace::Workplace;
 
 use alone::Alone;
-use fetches::{Fetches, MEMORY, make_empty};
+use fetches::{Fetches, MEMORY};
 use report::Results;
 use scenario::{Extent, MILLION, SIZES};
 
@@ -83,7 +84,7 @@ pub(crate) fn bench(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
         // Fails before anybody waits for the results.
         page::with(&places.root, "")?;
     }
-    let directory = Workplace::enter(places)?;
+    let directory = Workplace::enter(places, "bench")?;
     let programs = Programs::find(cargo, wanted.built.as_deref())?;
     let has_steps = wanted.extent == Extent::Full && wanted.built.is_none();
     if has_steps {
@@ -172,37 +173,6 @@ impl Programs {
     }
 }
 
-/// A directory for one bench at a time, empty at the start and removed at the end.
-///
-/// It is in the target directory and not where temporary files go: that is often memory, and staging waits for the disk.
-struct Workplace {
-    _lock: File,
-    path: PathBuf,
-}
-
-impl Workplace {
-    fn enter(places: &Places) -> Result<Self, Failure> {
-        let parent = places.target.join("bench");
-        let lock = fs::create_dir_all(&parent)
-            .and_then(|()| File::create(parent.join("lock")))
-            .map_err(|error| Failure::new(format!("cannot write to {}: {error}", parent.display())))?;
-        lock.try_lock().map_err(|_| {
-            Failure::new("another bench is running, and each would spoil the numbers of the other")
-                .way_out("wait until it has ended")
-        })?;
-        let path = parent.join("run");
-        make_empty(&path)?;
-        Ok(Self { _lock: lock, path })
-    }
-}
-
-impl Drop for Workplace {
-    fn drop(&mut self) {
-        // What cannot be removed now is removed by the next bench.
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,19 +193,5 @@ mod tests {
             let message = read(line).unwrap_err();
             assert!(message.contains(stray), "{message}");
         }
-    }
-
-    #[test]
-    fn one_bench_at_a_time_and_nothing_left_of_the_last() {
-        let target = std::env::temp_dir().join(format!("xtask-bench-{}", std::process::id()));
-        let places = Places { root: PathBuf::new(), target: target.clone() };
-        let left_over = target.join("bench/run/old");
-        fs::create_dir_all(&left_over).unwrap();
-        let first = Workplace::enter(&places).unwrap();
-        assert!(first.path.is_dir() && !left_over.exists());
-        assert!(Workplace::enter(&places).is_err());
-        drop(first);
-        assert!(!target.join("bench/run").exists());
-        fs::remove_dir_all(&target).unwrap();
     }
 }

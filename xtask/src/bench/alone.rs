@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::fetches::{Fetches, make_empty, remove, size};
 use super::run::{self, Run, Runs};
 use super::scenario::{PAGE_SIZE, Scenario, grouped};
+use super::simulator::Simulator;
 use crate::failure::Failure;
-use crate::simulator::Simulator;
 
 /// What every load begins with. `CREATE TABLE AS` would not say how many rows it makes.
 const TABLE: &str = "CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP)";

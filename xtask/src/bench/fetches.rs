@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::report::Measured;
 use super::run::{self, Run, Runs, cpu_of};
 use super::scenario::{Mode, Scenario, grouped};
+use super::simulator::{Simulator, forget_settings};
 use crate::cargo::Cargo;
 use crate::failure::Failure;
-use crate::simulator::{Simulator, forget_settings};
 
 /// How many times `mp --version` is run, and how many times a query.
 const STARTS: usize = 20;
