@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::report::Measured;
 use super::run::{self, Run, Runs, cpu_of};
-use super::scenario::{Mode, Scenario, grouped};
+use super::scenario::{PARALLEL, Scenario, grouped};
 use super::simulator::{Simulator, forget_settings};
 use crate::cargo::Cargo;
 use crate::failure::Failure;
@@ -48,7 +48,7 @@ impl Fetches<'_> {
         make_empty(&self.directory.join("fetch"))?;
         let mut command = self.fetch(simulator, &database);
         command.arg("--quiet").args(options);
-        if scenario.mode == Mode::Parallel {
+        if scenario.workers == PARALLEL {
             command.arg("--parallel");
         }
         let simulator_used = || simulator.pid().and_then(cpu_of);

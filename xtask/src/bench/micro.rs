@@ -2,11 +2,9 @@
 
 use std::process::{Output, Stdio};
 
-use super::report::{Align, Column, Table};
+use super::report::Table;
 use crate::cargo::{Cargo, cannot_run};
 use crate::failure::Failure;
-
-const COLUMNS: [Column; 3] = [("step", Align::Left), ("time", Align::Right), ("throughput", Align::Right)];
 
 /// The package and its benches.
 const BENCHES: [&str; 5] = ["bench", "--package", super::PACKAGE, "--bench", "times"];
@@ -24,7 +22,7 @@ pub(super) fn measure(cargo: &Cargo<'_>) -> Result<Table, Failure> {
         return Err(Failure::new("the benches of single steps printed no times")
             .way_out("let xtask/src/bench/micro.rs follow the format of criterion"));
     }
-    Ok(Table { title: "Single steps", columns: &COLUMNS, rows })
+    Ok(Table { title: "Single steps", columns: "step|time:|throughput:", rows })
 }
 
 fn run(cargo: &Cargo<'_>, options: &[&str]) -> Result<Output, Failure> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::alone::Loads;
 use super::run::{Run, Runs};
-use super::scenario::{Mode, Scenario, grouped};
+use super::scenario::{PARALLEL, SEQUENTIAL, Scenario, grouped};
 use super::targets;
 
 /// A scenario with its runs.
@@ -14,50 +14,18 @@ pub(super) struct Measured {
     pub(super) runs: Runs,
 }
 
-use Align::{Left, Right};
-
-/// The side to which a column is aligned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Align {
-    Left,
-    Right,
-}
-
-/// The name of a column, and its alignment.
-pub(super) type Column = (&'static str, Align);
-
-const FETCH_COLUMNS: [Column; 13] = [
-    ("profiles", Right),
-    ("a page", Right),
-    ("latency", Right),
-    ("mode", Left),
-    ("wall s", Right),
-    ("profiles/s", Right),
-    ("ideal s", Right),
-    ("wall/ideal", Right),
-    ("CPU s", Right),
-    ("simulator CPU s", Right),
-    ("peak MiB", Right),
-    ("database MiB", Right),
-    ("runs", Right),
-];
-
-const LOAD_COLUMNS: [Column; 8] = [
-    ("profiles", Right),
-    ("who loads what", Left),
-    ("s", Right),
-    ("s per 100,000", Right),
-    ("times DuckDB alone", Right),
-    ("CPU s", Right),
-    ("peak MiB", Right),
-    ("database MiB", Right),
-];
+/// The columns of the tables, separated by bars; those that end in a colon are aligned to the right.
+const FETCH_COLUMNS: &str = "profiles:|a page:|latency:|mode|wall s:|profiles/s:|ideal s:|wall/ideal:|CPU s:|\
+                             simulator CPU s:|peak MiB:|database MiB:|runs:";
+const LOAD_COLUMNS: &str =
+    "profiles:|who loads what|s:|s per 100,000:|times DuckDB alone:|CPU s:|peak MiB:|database MiB:";
 
 /// A table with a title.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) title: &'static str,
-    pub(super) columns: &'static [Column],
+    /// In the form of [`FETCH_COLUMNS`].
+    pub(super) columns: &'static str,
     /// As many cells in each as there are columns.
     pub(super) rows: Vec<Vec<String>>,
 }
@@ -65,25 +33,22 @@ pub(super) struct Table {
 impl Table {
     /// Writes it in Markdown, in aligned columns, so that it can be read on a terminal too.
     pub(super) fn markdown(&self) -> String {
-        let width = |(at, (name, _)): (usize, &Column)| {
+        let columns: Vec<(&str, bool)> =
+            self.columns.split('|').map(|name| (name.trim_end_matches(':'), name.ends_with(':'))).collect();
+        let width = |at: usize, name: &str| {
             let cells = self.rows.iter().map(|row| row[at].chars().count());
-            cells.max().unwrap_or_default().max(name.len()).max(3)
+            cells.max().unwrap_or_default().max(name.len())
         };
-        let widths: Vec<usize> = self.columns.iter().enumerate().map(width).collect();
-        let line = |cells: Vec<String>| {
-            let cells = cells.iter().zip(self.columns).zip(&widths).map(|((cell, (_, align)), width)| match align {
-                Left => format!("{cell:<width$}"),
-                Right => format!("{cell:>width$}"),
+        let widths: Vec<usize> = columns.iter().enumerate().map(|(at, (name, _))| width(at, name)).collect();
+        let line = |cells: Vec<&str>| {
+            let cells = cells.iter().zip(&columns).zip(&widths).map(|((cell, (_, is_right)), width)| {
+                if *is_right { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
             });
             format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
         };
-        let mark = |((_, align), width): (&Column, &usize)| match align {
-            Left => "-".repeat(*width),
-            Right => format!("{}:", "-".repeat(*width - 1)),
-        };
-        let header = line(self.columns.iter().map(|(name, _)| (*name).to_owned()).collect());
-        let marks = line(self.columns.iter().zip(&widths).map(mark).collect());
-        let rows: String = self.rows.iter().map(|row| line(row.clone())).collect();
+        let header = line(columns.iter().map(|(name, _)| *name).collect());
+        let marks = line(columns.iter().map(|(_, is_right)| if *is_right { "--:" } else { "---" }).collect());
+        let rows: String = self.rows.iter().map(|row| line(row.iter().map(String::as_str).collect())).collect();
         format!("### {}\n\n{header}{marks}{rows}", self.title)
     }
 }
@@ -129,18 +94,18 @@ impl Results {
         let limited = self.limited.iter().map(|measured| (measured, ", 256 MB"));
         let all = self.fetches.iter().map(|measured| (measured, "")).chain(limited);
         let rows = all.map(|(measured, suffix)| self.fetch_row(measured, suffix)).collect();
-        Table { title: "Fetches", columns: &FETCH_COLUMNS, rows }
+        Table { title: "Fetches", columns: FETCH_COLUMNS, rows }
     }
 
     fn fetch_row(&self, Measured { scenario, runs }: &Measured, suffix: &str) -> Vec<String> {
-        let Scenario { profiles, page_size, latency, mode } = *scenario;
+        let Scenario { profiles, page_size, latency, .. } = *scenario;
         let Run { wall, usage, simulator_cpu, database } = runs.median();
         let ideal = self.ideal(scenario);
         vec![
             grouped(profiles),
             grouped(page_size),
             format!("{} ms", latency.as_millis()),
-            format!("{}{suffix}", mode.name()),
+            format!("{}{suffix}", scenario.mode()),
             seconds(wall),
             per_second(profiles, wall),
             or_dash(ideal.map(seconds)),
@@ -164,15 +129,15 @@ impl Results {
             row(loads.staged, "DuckDB alone, staged pages", loads.pages.as_ref(), None);
             row(loads.staged, "mp alone, staged pages", Some(&loads.ours), base);
         }
-        Table { title: "Loads", columns: &LOAD_COLUMNS, rows }
+        Table { title: "Loads", columns: LOAD_COLUMNS, rows }
     }
 
     /// Says how much faster parallel is with a slow server, a line for each scenario that was run both ways.
     pub(super) fn speedups(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for Measured { scenario, runs } in &self.fetches {
-            let sequential = self.fetch(Scenario { mode: Mode::Sequential, ..*scenario });
-            if let Some(sequential) = sequential.filter(|_| scenario.mode == Mode::Parallel && scenario.is_slow()) {
+            let sequential = self.fetch(Scenario { workers: SEQUENTIAL, ..*scenario });
+            if let Some(sequential) = sequential.filter(|_| scenario.workers == PARALLEL && scenario.is_slow()) {
                 let times = ratio(sequential.wall(), runs.wall());
                 lines.push(format!("{scenario}: {times:.2} times as fast as sequential."));
             }
@@ -244,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_fetch_is_shown_beside_its_ideal() {
-        let sequential = Scenario { mode: Mode::Sequential, ..SLOW_SMALL };
+        let sequential = Scenario { workers: SEQUENTIAL, ..SLOW_SMALL };
         let fetches = vec![
             Measured { scenario: SLOW_SMALL, runs: runs(&[3_000, 2_400, 2_640]) },
             Measured { scenario: sequential, runs: runs(&[10_560]) },
@@ -254,7 +219,7 @@ mod tests {
 ### Fetches
 
 | profiles | a page | latency | mode       | wall s | profiles/s | ideal s | wall/ideal | CPU s | simulator CPU s | peak MiB | database MiB | runs |
-| -------: | -----: | ------: | ---------- | -----: | ---------: | ------: | ---------: | ----: | --------------: | -------: | -----------: | ---: |
+|      --: |    --: |     --: | ---        |    --: |        --: |     --: |        --: |   --: |             --: |      --: |          --: |  --: |
 |   24,600 |  1,000 |  400 ms | parallel   |   2.64 |      9,318 |    2.40 |       1.10 |  0.66 |            0.33 |       94 |          9.0 |    3 |
 |   24,600 |  1,000 |  400 ms | sequential |  10.56 |      2,329 |   10.00 |       1.06 |  2.64 |            1.32 |      330 |          9.0 |    1 |
 ";

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Requests at once: what Mixpanel allows, and what `mp fetch profiles --parallel` does unless told otherwise.
-const WORKERS: u64 = 5;
+/// Requests at once: one after the other, or what Mixpanel allows and `mp fetch profiles --parallel` does.
+pub(super) const SEQUENTIAL: u64 = 1;
+pub(super) const PARALLEL: u64 = 5;
 
 /// Numbers of profiles: 25 and 100 pages of Mixpanel's size of which the last is not full, and a million.
 pub(super) const SIZES: [u64; 3] = [24_600, 99_600, 1_000_000];
@@ -86,30 +87,13 @@ fn matrix() -> Vec<Scenario> {
     for profiles in SIZES {
         for page_size in PAGE_SIZES {
             for latency in LATENCIES {
-                for mode in [Mode::Parallel, Mode::Sequential] {
-                    all.push(Scenario { profiles, page_size, latency, mode });
+                for workers in [PARALLEL, SEQUENTIAL] {
+                    all.push(Scenario { profiles, page_size, latency, workers });
                 }
             }
         }
     }
     all
-}
-
-/// How pages are fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    Parallel,
-    Sequential,
-}
-
-impl Mode {
-    /// The name in the table.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Parallel => "parallel",
-            Self::Sequential => "sequential",
-        }
-    }
 }
 
 /// One fetch: of how many profiles, and from a server that takes how long for every response.
@@ -118,13 +102,19 @@ pub(super) struct Scenario {
     pub(super) profiles: u64,
     pub(super) page_size: u64,
     pub(super) latency: Duration,
-    pub(super) mode: Mode,
+    /// Requests at once.
+    pub(super) workers: u64,
 }
 
 impl Scenario {
     /// What most people do: in parallel, with the server's own page size.
     pub(super) const fn typical(profiles: u64, latency: Duration) -> Self {
-        Self { profiles, page_size: PAGE_SIZE, latency, mode: Mode::Parallel }
+        Self { profiles, page_size: PAGE_SIZE, latency, workers: PARALLEL }
+    }
+
+    /// The name of the way in which pages are fetched.
+    pub(super) fn mode(&self) -> &'static str {
+        if self.workers == SEQUENTIAL { "sequential" } else { "parallel" }
     }
 
     /// Whether the server is as slow as the real one.
@@ -137,10 +127,7 @@ impl Scenario {
     /// The first page is always fetched alone, because it says how many there are.
     fn rounds(&self) -> u64 {
         let pages = self.profiles.div_ceil(self.page_size).max(1);
-        match self.mode {
-            Mode::Parallel => 1 + (pages - 1).div_ceil(WORKERS),
-            Mode::Sequential => pages,
-        }
+        1 + (pages - 1).div_ceil(self.workers)
     }
 
     /// The time that waiting for the server alone takes.
@@ -160,9 +147,9 @@ impl Scenario {
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { profiles, page_size, latency, mode } = self;
+        let Self { profiles, page_size, latency, .. } = self;
         let (profiles, page_size) = (grouped(*profiles), grouped(*page_size));
-        write!(f, "{profiles} profiles at {} ms, {page_size} a page, {}", latency.as_millis(), mode.name())
+        write!(f, "{profiles} profiles at {} ms, {page_size} a page, {}", latency.as_millis(), self.mode())
     }
 }
 
@@ -188,11 +175,11 @@ mod tests {
         for (pages, parallel) in [(1, 1), (2, 2), (6, 2), (7, 3), (11, 3), (25, 6), (26, 6), (27, 7), (1_000, 201)] {
             let scenario = Scenario { page_size: 10_000, ..Scenario::typical(pages * 10_000, SLOW) };
             assert_eq!(scenario.rounds(), parallel, "{pages} pages");
-            assert_eq!(Scenario { mode: Mode::Sequential, ..scenario }.rounds(), pages);
+            assert_eq!(Scenario { workers: SEQUENTIAL, ..scenario }.rounds(), pages);
         }
         assert_eq!(Scenario::typical(0, SLOW).rounds(), 1);
         assert_eq!(SLOW_SMALL.waiting(), Duration::from_millis(2_400));
-        assert_eq!(Scenario { mode: Mode::Sequential, ..SLOW_SMALL }.waiting(), Duration::from_secs(10));
+        assert_eq!(Scenario { workers: SEQUENTIAL, ..SLOW_SMALL }.waiting(), Duration::from_secs(10));
     }
 
     #[test]
@@ -210,7 +197,7 @@ mod tests {
     #[test]
     fn short_scenarios_are_run_an_odd_number_of_times_and_long_ones_once() {
         assert_eq!([MILLION, SLOW_MIDDLE].map(|scenario| Extent::Full.runs(&scenario)), [3, 3]);
-        assert_eq!(Extent::Full.runs(&Scenario { mode: Mode::Sequential, ..SLOW_MIDDLE }), 1);
+        assert_eq!(Extent::Full.runs(&Scenario { workers: SEQUENTIAL, ..SLOW_MIDDLE }), 1);
         assert_eq!(Extent::Full.runs(&Scenario::typical(1_000_000, Duration::from_millis(50))), 1);
         assert_eq!(Extent::Quick.runs(&MILLION), 1);
     }

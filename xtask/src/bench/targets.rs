@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::report::{Align, Column, Results, Table, mebibytes, per_100_000, ratio};
+use super::report::{Results, Table, mebibytes, per_100_000, ratio};
 use super::scenario::{MIDDLE, MILLION, SLOW_MIDDLE, SLOW_SMALL, Scenario, grouped};
 
 /// At most so many times waiting for the server plus the load.
@@ -26,9 +26,6 @@ const LIMITED_PEAK_MAX: f64 = 300.0;
 const LIMITED_RATIO_MAX: f64 = 1.5;
 /// At most so many times the time for ten times the profiles.
 const GROWTH_MAX: f64 = 10.5;
-
-const COLUMNS: [Column; 4] =
-    [("target", Align::Left), ("at most", Align::Right), ("reached", Align::Right), ("verdict", Align::Left)];
 
 /// What should hold, and what was reached.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,7 +118,7 @@ pub(super) fn table(targets: &[Target]) -> Table {
         let most = format!("{}{}", target.most, target.unit);
         vec![target.what.clone(), most, reached, target.verdict().to_owned()]
     };
-    Table { title: "Targets", columns: &COLUMNS, rows: targets.iter().map(row).collect() }
+    Table { title: "Targets", columns: "target|at most:|reached:|verdict", rows: targets.iter().map(row).collect() }
 }
 
 /// Three digits or more, rounded up, so that what is just above a limit does not look like it.
