@@ -117,7 +117,7 @@ fn signals(phase: Phase, quick: Signal) {
             }
         });
     }
-    let count = signals.len();
+    let (count, slowest) = (signals.len(), slowest.as_millis());
     eprintln!(
         "prove: {count} signals while {phase:?}, {stopped} of them stopped it; the slowest end of a wait took {slowest:?}"
     );
