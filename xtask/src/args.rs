@@ -17,10 +17,10 @@ Tasks:
                         FILTERS choose the tests that are run
   test [ARGS]           only the tests (doc tests too if there are no ARGS); ARGS go to cargo nextest or cargo test
   mp [ARGS]             builds mp and runs `mp ARGS`
-  bench [--quick] [--write] [--built FOLDER]
+  bench [--quick] [--write] [--built DIRECTORY]
                         builds mp for release and measures how fast it fetches from a simulator, beside what would be
                         ideal: 10 to 15 minutes once built; with --quick, in 3, only what the targets are about.
-                        --write puts the results into docs/performance.md; --built takes the programs from FOLDER
+                        --write puts the results into docs/performance.md; --built takes the programs from DIRECTORY
   prove [--quick] [--seeds N] [PARTS]
                         the long proof: simulated faults, kills, quota, disks, terminals, instructions; about 20 minutes
                         once built. PARTS choose some of them; --bite shows which planted defect the simulation finds with
@@ -105,46 +105,34 @@ mod tests {
         parse(words(line))
     }
 
-    #[test]
-    fn no_arguments_and_help_print_help() {
-        for line in ["", "help", "--help", "-h"] {
-            assert_eq!(parse_line(line), Ok(Task::Help), "{line}");
-        }
+    fn complaint(line: &str) -> String {
+        parse_line(line).unwrap_err().0
     }
 
     #[test]
-    fn options_after_demo_belong_to_mp() {
+    fn what_follows_a_task_of_another_program_is_passed_on_untouched() {
         assert_eq!(parse_line("demo --profiles 5000 --help"), Ok(Task::Demo(words("--profiles 5000 --help"))));
         assert_eq!(parse_line("mp auth test"), Ok(Task::Mp(words("auth test"))));
-    }
-
-    #[test]
-    fn test_passes_its_arguments_on_untouched() {
         assert_eq!(parse_line("test -p xtask -- args"), Ok(Task::Test(words("-p xtask -- args"))));
     }
 
     #[test]
     fn check_takes_filters_behind_two_dashes_only() {
-        assert_eq!(parse_line("check"), Ok(Task::Check { filter: vec![] }));
-        assert_eq!(parse_line("check --"), Ok(Task::Check { filter: vec![] }));
-        assert_eq!(parse_line("check -- quota retry"), Ok(Task::Check { filter: words("quota retry") }));
-        let UsageError(message) = parse_line("check quota").unwrap_err();
+        for (line, filter) in [("check", ""), ("check --", ""), ("check -- quota retry", "quota retry")] {
+            assert_eq!(parse_line(line), Ok(Task::Check { filter: words(filter) }));
+        }
+        let message = complaint("check quota");
         assert!(message.contains("cargo xtask check -- quota"), "{message}");
     }
 
     #[test]
-    fn a_stray_argument_of_bench_is_named() {
-        assert_eq!(parse_line("bench"), Ok(Task::Bench(bench::Wanted::default())));
-        let UsageError(message) = parse_line("bench --quick fast").unwrap_err();
-        assert!(message.contains("`fast`"), "{message}");
-    }
-
-    #[test]
     fn an_unknown_task_is_answered_with_the_tasks_that_exist() {
-        let UsageError(message) = parse_line("chekc").unwrap_err();
+        for line in ["", "help", "--help", "-h"] {
+            assert_eq!(parse_line(line), Ok(Task::Help), "{line}");
+        }
+        let message = complaint("chekc");
         assert!(message.contains("`chekc`"), "{message}");
-        let listed = message.rsplit("are ").next().unwrap();
-        for name in listed.split(", ") {
+        for name in message.rsplit("are ").next().unwrap().split(", ") {
             assert!(parse_line(name).is_ok(), "{name} is listed but not understood");
             assert!(HELP.contains(&format!("\n  {name} ")), "{name} is missing in the help text");
         }

@@ -1,29 +1,22 @@
 //! Measures `mp fetch profiles` from outside: whole processes of the release build against a simulator of their own.
 //!
 //! - [`scenario`]: what is fetched, and how long the waiting alone takes;
-//! - [`fetches`]: runs it, in [`room`], with [`process`] and [`usage`] looking at what it takes;
+//! - [`fetches`]: runs `mp` against the [`simulator`], with [`run`] measuring what it takes;
 //! - [`alone`]: what it is compared with, DuckDB alone and the load alone;
-//! - [`startup`]: what `mp` needs before it does anything;
 //! - [`micro`]: single steps;
-//! - [`report`]: everything in tables, [`targets`] first; [`page`] and [`plot`] put it into the documentation.
+//! - [`report`]: everything in tables, [`targets`] first; [`page`] puts them into the documentation.
 
 mod alone;
 mod fetches;
-mod machine;
 mod micro;
-mod options;
 mod page;
-mod plot;
-mod process;
 mod report;
-mod room;
 mod run;
 mod scenario;
-mod startup;
-mod table;
+mod simulator;
 mod targets;
-mod usage;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -31,57 +24,93 @@ use std::time::Instant;
 use crate::cargo::Cargo;
 use crate::failure::Failure;
 use crate::places::Places;
-
-pub(crate) use options::Wanted;
+use crate::workplace::Workplace;
 
 use alone::Alone;
-use fetches::Fetches;
-use machine::{Machine, load_average};
-use options::Page;
+use fetches::{Fetches, MEMORY};
 use report::Results;
-use room::Room;
-use scenario::{Extent, Scenario};
+use scenario::{Extent, MILLION, SIZES};
 
 /// The package of what is measured with, and its program that runs DuckDB alone.
 const PACKAGE: &str = "mixpanel-bench";
 const DUCKDB_ALONE: &str = "duckdb-alone";
 
+/// What a bench is asked to do.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// How much is measured.
+    extent: Extent,
+    /// Whether the results are written into `docs/performance.md`.
+    write: bool,
+    /// Where the programs are, if they are not to be built.
+    built: Option<PathBuf>,
+}
+
+impl Wanted {
+    /// Reads the arguments that follow `cargo xtask bench`; returns the message for their author.
+    pub(crate) fn read(args: &[OsString]) -> Result<Self, String> {
+        let mut wanted = Self::default();
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            match arg.to_str() {
+                Some("--quick") => wanted.extent = Extent::Quick,
+                Some("--write") => wanted.write = true,
+                Some("--built") => {
+                    let directory = args.next().ok_or("--built needs the directory of a release build")?;
+                    wanted.built = Some(PathBuf::from(directory));
+                }
+                _ => {
+                    let stray = arg.to_string_lossy();
+                    return Err(format!(
+                        "unexpected argument `{stray}`; the task bench takes --quick, --write and --built DIRECTORY"
+                    ));
+                }
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// The command line that asks for this, for the page. The directory is left out: it means nothing elsewhere.
+    fn command(&self) -> String {
+        let quick = if self.extent == Extent::Quick { " --quick" } else { "" };
+        let write = if self.write { " --write" } else { "" };
+        format!("cargo xtask bench{quick}{write}")
+    }
+}
+
 /// Builds the programs, measures everything, prints the tables and, if that is wanted, writes the page.
 pub(crate) fn bench(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Result<ExitCode, Failure> {
-    if wanted.page == Page::Write {
-        page::check(&places.root)?;
+    if wanted.write {
+        // Fails before anybody waits for the results.
+        page::with(&places.root, "")?;
     }
-    let room = Room::enter(places)?;
-    let programs = Programs::find(cargo, &places.root, wanted.built.as_deref())?;
-    let has_steps = wanted.extent == Extent::Full && programs.can_be_built;
+    let directory = Workplace::enter(places, "bench")?;
+    let programs = Programs::find(cargo, wanted.built.as_deref())?;
+    let has_steps = wanted.extent == Extent::Full && wanted.built.is_none();
     if has_steps {
         micro::build(cargo)?;
     }
-    let fetches = Fetches { cargo, mp: programs.mp, folder: &room.folder };
-    let machine = Machine::look(&places.root);
-    let (begun, load_before) = (Instant::now(), load_average());
+    let fetches = Fetches { cargo, mp: programs.mp, directory: &directory.path };
+    let (begun, load_before) = (Instant::now(), page::load_average());
     let results = measure(&fetches, programs.duckdb, wanted.extent)?;
-    let load = load_before.zip(load_average());
+    let load = load_before.zip(page::load_average());
     let mut tables = results.tables();
-    for table in &tables {
-        println!("{}", table.text());
-    }
     if has_steps {
-        let steps = micro::measure(cargo)?;
-        println!("{}", steps.text());
-        tables.push(steps);
+        tables.push(micro::measure(cargo)?);
     }
     let seconds = begun.elapsed().as_secs();
-    let mut lines =
-        vec![format!("`{}`, {} min {} s once built.", wanted.command(), seconds / 60, seconds % 60), machine.line()];
-    lines.push(method(wanted.extent, load));
-    lines.push(wanted.extent.left_out());
+    let mut lines = vec![
+        format!("`{}`, {} min {} s once built.", wanted.command(), seconds / 60, seconds % 60),
+        page::circumstances(&places.root),
+        method(wanted.extent, load),
+        wanted.extent.left_out(),
+    ];
     lines.extend(results.speedups());
-    for line in &lines {
-        println!("{line}");
-    }
-    if wanted.page == Page::Write {
-        page::write(&places.root, &lines, &tables, &results.bars())?;
+    let lines: String = lines.iter().map(|line| format!("- {line}\n")).collect();
+    let text = format!("{lines}\n{}", tables.iter().map(report::Table::markdown).collect::<Vec<_>>().join("\n"));
+    print!("{text}");
+    if wanted.write {
+        page::write(&places.root, &text)?;
         eprintln!("bench: {} is written", page::PAGE);
     }
     Ok(ExitCode::SUCCESS)
@@ -98,81 +127,71 @@ fn method(extent: Extent, load: Option<(String, String)>) -> String {
     format!("{runs}{load}.")
 }
 
-/// The programs that are run.
-struct Programs {
-    mp: PathBuf,
-    duckdb: Option<PathBuf>,
-    /// Whether the benches of single steps are here, and may be built.
-    can_be_built: bool,
-}
-
-impl Programs {
-    /// Takes them from a folder, or builds them.
-    fn find(cargo: &Cargo<'_>, root: &Path, built: Option<&Path>) -> Result<Self, Failure> {
-        let programs = match built {
-            Some(folder) => {
-                let named = |name| folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-                let find = |name| Some(named(name)).filter(|program| program.is_file());
-                let mp = find("mp").ok_or_else(|| {
-                    Failure::new(format!("there is no mp in {}", folder.display()))
-                        .way_out("leave --built out to have it built")
-                })?;
-                Self { mp: absolute(mp)?, duckdb: find(DUCKDB_ALONE).map(absolute).transpose()?, can_be_built: false }
-            }
-            None => {
-                let can_be_built = root.join("crates").join(PACKAGE).is_dir();
-                let duckdb = can_be_built.then(|| cargo.release(PACKAGE, DUCKDB_ALONE)).transpose()?;
-                Self { mp: cargo.release("mp", "mp")?, duckdb, can_be_built }
-            }
-        };
-        if programs.duckdb.is_none() {
-            eprintln!("bench: there is no {DUCKDB_ALONE}, so nothing is compared with DuckDB alone");
-        }
-        Ok(programs)
-    }
-}
-
-/// Programs are run in other folders than this one.
-fn absolute(program: PathBuf) -> Result<PathBuf, Failure> {
-    std::path::absolute(&program)
-        .map_err(|error| Failure::new(format!("{} cannot be found: {error}", program.display())))
-}
-
 fn measure(fetches: &Fetches<'_>, duckdb: Option<PathBuf>, extent: Extent) -> Result<Results, Failure> {
-    let mut results = Results { version: startup::version(fetches)?, ..Results::default() };
+    let mut results = Results { version: fetches.version()?, ..Results::default() };
     let alone = Alone { fetches, duckdb, start: results.version };
-    for profiles in extent.sizes() {
+    for profiles in SIZES {
         results.loads.push(alone.measure(profiles, extent.repeats())?);
     }
     for scenario in extent.scenarios() {
         results.fetches.push(fetches.measure(scenario, extent.runs(&scenario), &[])?);
-        if scenario == Scenario::million() {
+        if scenario == MILLION {
             // Its database is still there.
-            results.query = Some(startup::query(fetches, &fetches.database(), alone.duckdb.as_deref())?);
-            results.limited = startup::limited(fetches, extent.repeats())?;
+            results.query = Some(fetches.query(alone.duckdb.as_deref())?);
+            results.limited = Some(fetches.measure(scenario, extent.repeats(), &MEMORY)?);
         }
     }
     Ok(results)
+}
+
+/// The programs that are run.
+struct Programs {
+    mp: PathBuf,
+    duckdb: Option<PathBuf>,
+}
+
+impl Programs {
+    /// Takes them from a directory, or builds them.
+    fn find(cargo: &Cargo<'_>, built: Option<&Path>) -> Result<Self, Failure> {
+        let Some(directory) = built else {
+            return Ok(Self { mp: cargo.release("mp", "mp")?, duckdb: Some(cargo.release(PACKAGE, DUCKDB_ALONE)?) });
+        };
+        let find = |name| {
+            let program = directory.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+            // Absolute, because programs are run in other directories than this one.
+            std::path::absolute(program).ok().filter(|program| program.is_file())
+        };
+        let mp = find("mp").ok_or_else(|| {
+            Failure::new(format!("there is no mp in {}", directory.display()))
+                .way_out("leave --built out to have it built")
+        })?;
+        let duckdb = find(DUCKDB_ALONE);
+        if duckdb.is_none() {
+            eprintln!("bench: there is no {DUCKDB_ALONE}, so nothing is compared with DuckDB alone");
+        }
+        Ok(Self { mp, duckdb })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_method_names_the_load_where_it_is_known() {
-        let text = method(Extent::Full, Some(("0.50".to_owned(), "1.75".to_owned())));
-        assert!(text.contains("The median of 3") && text.contains("0.50 before, 1.75 after"), "{text}");
-        assert_eq!(method(Extent::Quick, None), "One run each.");
+    fn read(line: &str) -> Result<Wanted, String> {
+        Wanted::read(&line.split_whitespace().map(OsString::from).collect::<Vec<_>>())
     }
 
     #[test]
-    fn a_folder_without_the_program_is_refused_by_name() {
-        let places = Places { root: PathBuf::new(), target: PathBuf::new() };
-        let cargo = Cargo::new(&places, &crate::engine::Engine::FromSource).unwrap();
-        let Err(failure) = Programs::find(&cargo, &places.root, Some(Path::new("no-such-folder"))) else {
-            panic!("there is no such folder");
-        };
-        assert!(failure.to_string().contains("no-such-folder"), "{failure}");
+    fn the_command_line_is_read_and_shown_again() {
+        let built = Some(PathBuf::from("elsewhere"));
+        let expected = Wanted { extent: Extent::Quick, write: true, built };
+        assert_eq!(read("--write --built elsewhere --quick"), Ok(expected));
+        for line in ["", " --quick", " --write", " --quick --write"] {
+            assert_eq!(read(line).unwrap().command(), format!("cargo xtask bench{line}"));
+        }
+        for (line, stray) in [("fast", "`fast`"), ("--quick twice", "`twice`"), ("--built", "needs the directory")] {
+            let message = read(line).unwrap_err();
+            assert!(message.contains(stray), "{message}");
+        }
     }
 }

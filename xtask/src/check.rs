@@ -172,22 +172,10 @@ fn listed(names: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    fn named(line: &str) -> bool {
-        names_a_package(&line.split_whitespace().map(OsString::from).collect::<Vec<_>>())
-    }
-
     #[test]
-    fn a_chosen_package_is_recognised_however_it_is_spelled() {
-        assert!(named("-p xtask"));
-        assert!(named("quota --package xtask"));
-        assert!(named("--package=xtask"));
-        assert!(named("-pxtask"));
-    }
-
-    #[test]
-    fn a_filter_is_not_taken_for_a_package() {
-        assert!(!named(""));
-        assert!(!named("page --no-capture --profile ci"));
-        assert!(!named("-- -p"));
+    fn a_chosen_package_is_recognised_and_a_filter_is_none() {
+        let named = |line: &str| names_a_package(&line.split_whitespace().map(OsString::from).collect::<Vec<_>>());
+        assert!(["-p xtask", "quota --package xtask", "--package=xtask", "-pxtask"].into_iter().all(named));
+        assert!(!["", "page --no-capture --profile ci", "-- -p"].into_iter().any(named));
     }
 }

@@ -18,7 +18,7 @@ mod npm;
 mod places;
 mod platform;
 mod prove;
-mod simulator;
+mod workplace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -4,18 +4,16 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::fetches::{self, Fetches};
-use super::process;
-use super::room;
-use super::run::{Run, Runs};
+use super::fetches::{Fetches, make_empty, remove, size};
+use super::run::{self, Run, Runs};
 use super::scenario::{PAGE_SIZE, Scenario, grouped};
+use super::simulator::Simulator;
 use crate::failure::Failure;
-use crate::simulator::Simulator;
 
 /// What every load begins with. `CREATE TABLE AS` would not say how many rows it makes.
 const TABLE: &str = "CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP)";
@@ -37,7 +35,7 @@ const FROM_PAGES: [&str; 3] = [
     "CHECKPOINT",
 ];
 
-/// Exit code of a fetch that may not go on because the account is refused.
+/// Exit code of a fetch that ends because the account is refused.
 const EXIT_REFUSED: i32 = 2;
 /// Exit code of a load that lacks pages.
 const EXIT_PARTIAL: i32 = 1;
@@ -69,132 +67,108 @@ impl Loads {
 /// Measures loads.
 pub(super) struct Alone<'a> {
     pub(super) fetches: &'a Fetches<'a>,
-    /// `duckdb-alone`, where there is one.
+    /// `duckdb-alone`, if it was built.
     pub(super) duckdb: Option<PathBuf>,
     /// How long `mp` takes to start, which is no part of a load.
     pub(super) start: Duration,
 }
 
 impl Alone<'_> {
-    /// Loads so many profiles, each way so many times.
+    /// Loads `profiles` profiles, each way `count` times.
     pub(super) fn measure(&self, profiles: u64, count: usize) -> Result<Loads, Failure> {
-        let jsonl = match &self.duckdb {
-            Some(program) => Some(self.lines_alone(program, profiles, count)?),
-            None => None,
-        };
+        let duckdb = self.duckdb.as_deref();
+        let jsonl = duckdb.map(|program| self.lines_alone(program, profiles, count)).transpose()?;
         let staged = profiles.next_multiple_of(PAGE_SIZE);
         let stage = Stage::make(self, staged)?;
-        let pages = match &self.duckdb {
-            Some(program) => {
-                let what = format!("DuckDB alone, {} staged profiles", grouped(staged));
-                Some(repeat(&what, count, || self.by_duckdb(program, &FROM_PAGES, &stage.pages, staged))?)
-            }
-            None => None,
-        };
+        let what = format!("DuckDB alone, {} staged profiles", grouped(staged));
+        let pages =
+            duckdb.map(|program| Runs::of(&what, count, || self.by_duckdb(program, &FROM_PAGES, &stage.pages, staged)));
         let what = format!("mp alone, {} staged profiles", grouped(staged));
-        let ours = repeat(&what, count, || self.by_mp(&stage, staged))?;
-        for folder in ["duckdb", "load", "staged"] {
-            room::remove(&self.folder(folder))?;
+        let ours = Runs::of(&what, count, || self.by_mp(&stage, staged))?;
+        for name in ["duckdb", "load", "staged"] {
+            remove(&self.directory(name))?;
         }
-        Ok(Loads { profiles, staged, jsonl, pages, ours })
+        Ok(Loads { profiles, staged, jsonl, pages: pages.transpose()?, ours })
     }
 
     fn lines_alone(&self, program: &Path, profiles: u64, count: usize) -> Result<Runs, Failure> {
-        let folder = self.folder("jsonl");
-        room::empty(&folder)?;
+        let directory = self.directory("jsonl");
+        make_empty(&directory)?;
         let simulator = self.fetches.simulator(&Scenario::typical(profiles, Duration::ZERO).server())?;
-        let file = folder.join("profiles.jsonl");
+        let file = directory.join("profiles.jsonl");
         let cannot = |error| Failure::new(format!("cannot write {}: {error}", file.display()));
         let lines = File::create(&file).map_err(cannot)?;
-        let mut command = self.fetches.fetch(&simulator, &folder.join("x.db"));
+        let mut command = self.fetches.fetch(&simulator, &directory.join("x.db"));
         command.args(["--quiet", "--parallel", "--stdout", "--raw"]).stdout(lines.try_clone().map_err(cannot)?);
-        process::timed(command, 0)?;
+        run::timed(command, 0)?;
         // Else it would be written to the disk while DuckDB is measured.
         lines.sync_all().map_err(cannot)?;
         drop(simulator);
         let what = format!("DuckDB alone, {} profiles from JSONL", grouped(profiles));
-        let runs = repeat(&what, count, || self.by_duckdb(program, &FROM_JSONL, &folder, profiles))?;
-        room::remove(&folder)?;
+        let runs = Runs::of(&what, count, || self.by_duckdb(program, &FROM_JSONL, &directory, profiles))?;
+        remove(&directory)?;
         Ok(runs)
     }
 
-    /// Runs the statements in a folder, into a new database.
-    fn by_duckdb(&self, program: &Path, sql: &[&str], folder: &Path, expected: u64) -> Result<Run, Failure> {
-        let target = self.folder("duckdb");
-        room::empty(&target)?;
+    /// Runs the statements in a directory, into a new database.
+    fn by_duckdb(&self, program: &Path, sql: &[&str], directory: &Path, expected: u64) -> Result<Run, Failure> {
+        let target = self.directory("duckdb");
+        make_empty(&target)?;
         let database = target.join("x.db");
         let mut command = self.fetches.cargo.linked(program);
-        command.current_dir(folder).arg(&database).args(sql);
+        command.current_dir(directory).arg(&database).args(sql);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let took = process::timed(command, 0)?;
-        let wall = statements(&took.printed, expected)?;
-        Ok(Run { wall, usage: took.usage, simulator_cpu: None, database: fetches::size(&database)? })
+        let (run, printed) = run::timed(command, 0)?;
+        Ok(Run { wall: statements(&printed, expected)?, database: size(&database)?, ..run })
     }
 
     /// Loads a copy of the stage.
     fn by_mp(&self, stage: &Stage, expected: u64) -> Result<Run, Failure> {
-        let folder = self.folder("load");
-        room::remove(&folder)?;
-        copy(&stage.folder, &folder)
-            .map_err(|error| Failure::new(format!("cannot copy {}: {error}", stage.folder.display())))?;
-        let database = folder.join("x.db");
+        let directory = self.directory("load");
+        remove(&directory)?;
+        copy(&stage.directory, &directory)
+            .map_err(|error| Failure::new(format!("cannot copy {}: {error}", stage.directory.display())))?;
+        let database = directory.join("x.db");
         let mut command = self.fetches.mp(&stage.simulator, &database);
         command.args(["fetch", "resume", "--accept-partial", "--no-progress"]);
-        let took = process::timed(command, EXIT_PARTIAL)?;
+        let (run, _) = run::timed(command, EXIT_PARTIAL)?;
         self.fetches.check_count(&stage.simulator, &database, expected)?;
-        let wall = took.wall.saturating_sub(self.start);
-        Ok(Run { wall, usage: took.usage, simulator_cpu: None, database: fetches::size(&database)? })
+        Ok(Run { wall: run.wall.saturating_sub(self.start), database: size(&database)?, ..run })
     }
 
-    fn folder(&self, name: &str) -> PathBuf {
-        self.fetches.folder.join(name)
+    fn directory(&self, name: &str) -> PathBuf {
+        self.fetches.directory.join(name)
     }
-}
-
-fn repeat(what: &str, count: usize, mut once: impl FnMut() -> Result<Run, Failure>) -> Result<Runs, Failure> {
-    Runs::of(count, |number| {
-        let run = once()?;
-        eprintln!("bench: {what}: {:.2} s ({number} of {count})", run.wall.as_secs_f64());
-        Ok(run)
-    })
 }
 
 /// A fetch that has staged all its full pages and then been refused the last one.
 struct Stage {
     simulator: Simulator,
-    folder: PathBuf,
-    /// The folder of the pages.
+    directory: PathBuf,
+    /// The directory of the pages.
     pages: PathBuf,
 }
 
 impl Stage {
     fn make(alone: &Alone<'_>, staged: u64) -> Result<Self, Failure> {
-        let folder = alone.folder("staged");
-        room::empty(&folder)?;
+        let directory = alone.directory("staged");
+        make_empty(&directory)?;
         let mut options = Scenario::typical(staged + 1, Duration::ZERO).server();
         let wanted = staged / PAGE_SIZE;
         options.extend(["--fault".to_owned(), format!("pages={wanted} status=401 times=always")]);
         let simulator = alone.fetches.simulator(&options)?;
-        // One page after the other: all others are staged when the last one is asked for.
-        let command: Command = alone.fetches.fetch(&simulator, &folder.join("x.db"));
-        process::timed(command, EXIT_REFUSED)?;
-        let pages = pages_folder(&folder.join("x.db.stage")).ok_or_else(|| {
-            Failure::new(format!("there are no staged pages in {}", folder.display()))
-                .way_out("the layout of a stage has changed; let `pages_folder` in xtask/src/bench/alone.rs follow it")
-        })?;
+        // One page after the other: all others are staged when the last one is requested.
+        run::timed(alone.fetches.fetch(&simulator, &directory.join("x.db")), EXIT_REFUSED)?;
+        // In a stage is a directory for each run, and in that one for each session.
+        let newest = |path: PathBuf| entries(&path).into_iter().filter(|path| path.is_dir()).max().unwrap_or(path);
+        let pages = newest(newest(directory.join("x.db.stage")));
         let found = entries(&pages).iter().filter(|path| is_page(path)).count() as u64;
         if found == wanted {
-            return Ok(Self { simulator, folder, pages });
+            return Ok(Self { simulator, directory, pages });
         }
-        Err(Failure::new(format!("{found} pages are staged, but it should be {wanted}"))
-            .way_out("find the defect with `cargo xtask check`"))
+        Err(Failure::new(format!("{} has {found} staged pages instead of {wanted}", pages.display()))
+            .way_out("if the layout of a stage has changed, update `Stage::make` in xtask/src/bench/alone.rs"))
     }
-}
-
-/// Finds the folder of the pages in a stage with one run.
-fn pages_folder(stage: &Path) -> Option<PathBuf> {
-    let folders = |path: &Path| entries(path).into_iter().filter(|path| path.is_dir()).max();
-    folders(&folders(stage)?).filter(|folder| entries(folder).iter().any(|path| is_page(path)))
 }
 
 fn is_page(path: &Path) -> bool {
@@ -202,15 +176,14 @@ fn is_page(path: &Path) -> bool {
     name.is_some_and(|name| name.starts_with("page-") && name.ends_with(".parquet"))
 }
 
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
-/// Copies a folder. Pages are never written to, so that they can be one file in both.
+/// Copies a directory. Pages are never written to, so both copies can share one file.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let path = entry?.path();
+    for path in entries(from) {
         let target = to.join(path.file_name().unwrap_or_default());
         if path.is_dir() {
             copy(&path, &target)?;
@@ -252,8 +225,7 @@ mod tests {
         let printed =
             "{\"seconds\": 0.5, \"rows\": 0}\n{\"seconds\": 1.25, \"rows\": 7}\n{\"seconds\":0.25,\"rows\":0}\n";
         assert_eq!(statements(printed, 7).unwrap(), Duration::from_secs(2));
-        let failure = statements(printed, 8).unwrap_err().to_string();
-        assert!(failure.contains("8 profiles") && failure.contains("says 7"), "{failure}");
+        assert!(statements(printed, 8).unwrap_err().to_string().contains("says 7"));
         for printed in ["nonsense", "{\"rows\": 7}", "{\"seconds\": -1, \"rows\": 7}"] {
             assert!(statements(printed, 7).unwrap_err().to_string().contains("not understood"), "{printed}");
         }
@@ -264,22 +236,5 @@ mod tests {
         let ours = Runs(vec![Run { wall: Duration::from_millis(250), ..Run::default() }]);
         let loads = Loads { profiles: 24_600, staged: 25_000, jsonl: None, pages: None, ours };
         assert_eq!(loads.load(), Duration::from_millis(246));
-    }
-
-    #[test]
-    fn a_stage_is_found_and_copied_with_its_pages_linked() {
-        let folder = std::env::temp_dir().join(format!("xtask-alone-{}", std::process::id()));
-        let pages = folder.join("a/x.db.stage/run-1/generation-0");
-        fs::create_dir_all(&pages).unwrap();
-        assert_eq!(pages_folder(&folder.join("a/x.db.stage")), None);
-        for name in ["page-000000-abc.parquet", "rejects-000000-abc.parquet", "../manifest.json"] {
-            fs::write(pages.join(name), "{}").unwrap();
-        }
-        assert_eq!(pages_folder(&folder.join("a/x.db.stage")), Some(pages));
-        copy(&folder.join("a"), &folder.join("b")).unwrap();
-        let copied = pages_folder(&folder.join("b/x.db.stage")).unwrap();
-        assert_eq!(entries(&copied).len(), 2);
-        assert!(copied.join("../manifest.json").is_file());
-        fs::remove_dir_all(&folder).unwrap();
     }
 }

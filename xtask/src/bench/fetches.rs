@@ -1,70 +1,98 @@
-//! Runs `mp` against a simulator, in folders of its own.
+//! Runs `mp` against a simulator, in directories of its own.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use super::process::{self, Took};
-use super::room;
-use super::run::{Measured, Run, Runs};
-use super::scenario::{Mode, Scenario, grouped};
-use super::usage::cpu_of;
+use super::report::Measured;
+use super::run::{self, Run, Runs, cpu_of};
+use super::scenario::{PARALLEL, Scenario, grouped};
+use super::simulator::{Simulator, forget_settings};
 use crate::cargo::Cargo;
 use crate::failure::Failure;
-use crate::simulator::{Simulator, forget_settings};
+
+/// How many times `mp --version` is run, and how many times a query.
+const STARTS: usize = 20;
+const QUERIES: usize = 5;
+
+/// The option that limits memory, and the limit that is tried.
+pub(super) const MEMORY: [&str; 2] = ["--memory", "256MB"];
+
+/// What makes of a million profiles a database of about 1 GB.
+const GROW: [&str; 3] =
+    ["CREATE TABLE again AS FROM profiles", "CREATE TABLE once_more AS FROM profiles", "CHECKPOINT"];
 
 /// What every run of `mp` needs.
 pub(super) struct Fetches<'a> {
     pub(super) cargo: &'a Cargo<'a>,
     pub(super) mp: PathBuf,
     /// For everything that the bench writes.
-    pub(super) folder: &'a Path,
+    pub(super) directory: &'a Path,
 }
 
 impl Fetches<'_> {
-    /// Runs a scenario so many times, with options of `mp fetch profiles` added. What the last run left stays at
+    /// Runs a scenario `count` times, with options of `mp fetch profiles` added. What the last run left stays at
     /// [`Self::database`].
     pub(super) fn measure(&self, scenario: Scenario, count: usize, options: &[&str]) -> Result<Measured, Failure> {
         let simulator = self.simulator(&scenario.server())?;
-        let runs = Runs::of(count, |number| {
-            let run = self.run(&simulator, &scenario, options)?;
-            let with = if options.is_empty() { String::new() } else { format!(" with {}", options.join(" ")) };
-            eprintln!("bench: {scenario}{with}: {:.2} s ({number} of {count})", run.wall.as_secs_f64());
-            Ok(run)
-        })?;
+        let what = format!("{scenario} {}", options.join(" "));
+        let runs = Runs::of(what.trim_end(), count, || self.run(&simulator, &scenario, options))?;
         Ok(Measured { scenario, runs })
     }
 
-    /// Fetches into a database that does not exist yet, and looks whether everybody is in it.
+    /// Fetches into a database that does not exist yet, and counts its rows.
     fn run(&self, simulator: &Simulator, scenario: &Scenario, options: &[&str]) -> Result<Run, Failure> {
         let database = self.database();
-        room::empty(&self.fetched())?;
+        make_empty(&self.directory.join("fetch"))?;
         let mut command = self.fetch(simulator, &database);
         command.arg("--quiet").args(options);
-        if scenario.mode == Mode::Parallel {
+        if scenario.workers == PARALLEL {
             command.arg("--parallel");
         }
         let simulator_used = || simulator.pid().and_then(cpu_of);
         let before = simulator_used();
-        let Took { wall, usage, .. } = process::timed(command, 0)?;
+        let (run, _) = run::timed(command, 0)?;
         let simulator_cpu = before.zip(simulator_used()).map(|(before, after)| after.saturating_sub(before));
         self.check_count(simulator, &database, scenario.profiles)?;
-        Ok(Run { wall, usage, simulator_cpu, database: size(&database)? })
+        Ok(Run { simulator_cpu, database: size(&database)?, ..run })
+    }
+
+    /// Measures `mp --version`; returns the median.
+    pub(super) fn version(&self) -> Result<Duration, Failure> {
+        run::median(STARTS, || {
+            let mut command = self.bare(self.directory);
+            command.arg("--version");
+            command
+        })
+    }
+
+    /// Measures the smallest query on the database of a million, after `duckdb-alone` has made that larger. Returns the
+    /// median and the size of the database.
+    pub(super) fn query(&self, duckdb: Option<&Path>) -> Result<(Duration, u64), Failure> {
+        let database = self.database();
+        if let Some(program) = duckdb {
+            let mut command = self.cargo.linked(program);
+            command.arg(&database).args(GROW).stdin(Stdio::null());
+            run::quick(command)?;
+        }
+        let median = run::median(QUERIES, || {
+            let mut command = self.bare(self.directory);
+            command.arg("--db").arg(&database).args(["query", "sql", "select 1"]);
+            command
+        })?;
+        Ok((median, size(&database)?))
     }
 
     /// Where fetches put what they fetch.
-    pub(super) fn database(&self) -> PathBuf {
-        self.fetched().join("x.db")
-    }
-
-    fn fetched(&self) -> PathBuf {
-        self.folder.join("fetch")
+    fn database(&self) -> PathBuf {
+        self.directory.join("fetch/x.db")
     }
 
     /// Starts a server.
     pub(super) fn simulator(&self, options: &[String]) -> Result<Simulator, Failure> {
-        Simulator::start(self.cargo, &self.mp, options, self.folder)
+        Simulator::start(self.cargo, &self.mp, options, self.directory)
     }
 
     /// A fetch into this database, to which options can be added.
@@ -78,22 +106,27 @@ impl Fetches<'_> {
     pub(super) fn check_count(&self, simulator: &Simulator, database: &Path, expected: u64) -> Result<(), Failure> {
         let mut command = self.mp(simulator, database);
         command.args(["query", "sql", "select count(*) from profiles", "--scalar", "-f", "plain"]);
-        check_count(&process::quick(command)?.1, expected)
+        let (_, printed) = run::quick(command)?;
+        if printed.trim().parse() == Ok(expected) {
+            return Ok(());
+        }
+        let problem =
+            format!("the table should have {} profiles, but mp counts: {}", grouped(expected), printed.trim());
+        Err(Failure::new(problem).way_out("a wrong result has no speed; find the defect with `cargo xtask check`"))
     }
 
     /// An `mp` that talks to this simulator and has this database.
     ///
-    /// Its home is the database's folder: accounts of whoever runs this stay out of it, and no run has the quota of
-    /// another.
+    /// Its home is the database's directory, which keeps the caller's accounts out and gives every run a quota of its own.
     pub(super) fn mp(&self, simulator: &Simulator, database: &Path) -> Command {
-        let mut command = self.bare(database.parent().unwrap_or(self.folder));
+        let mut command = self.bare(database.parent().unwrap_or(self.directory));
         simulator.point(&mut command);
         command.arg("--db").arg(database);
         command
     }
 
     /// An `mp` with this home and no account.
-    pub(super) fn bare(&self, home: &Path) -> Command {
+    fn bare(&self, home: &Path) -> Command {
         let mut command = self.cargo.linked(&self.mp);
         forget_settings(&mut command);
         command.env("HOME", home).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -101,16 +134,7 @@ impl Fetches<'_> {
     }
 }
 
-/// Compares the number that `mp query sql` printed with the one that the simulator serves.
-fn check_count(printed: &str, expected: u64) -> Result<(), Failure> {
-    if printed.trim().parse() == Ok(expected) {
-        return Ok(());
-    }
-    let problem = format!("the table should have {} profiles, but mp counts: {}", grouped(expected), printed.trim());
-    Err(Failure::new(problem).way_out("a wrong result has no speed; find the defect with `cargo xtask check`"))
-}
-
-/// The size of the database in bytes, with what is still in its write-ahead log.
+/// Returns the size of the database in bytes, with what is still in its write-ahead log.
 pub(super) fn size(database: &Path) -> Result<u64, Failure> {
     let length = |file: &Path| match fs::metadata(file) {
         Ok(metadata) => Ok(metadata.len()),
@@ -120,16 +144,18 @@ pub(super) fn size(database: &Path) -> Result<u64, Failure> {
     Ok(length(database)? + length(&database.with_extension("db.wal"))?)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Makes a directory that is empty, whatever was there.
+pub(super) fn make_empty(directory: &Path) -> Result<(), Failure> {
+    remove(directory)?;
+    fs::create_dir_all(directory).map_err(|error| Failure::new(format!("cannot make {}: {error}", directory.display())))
+}
 
-    #[test]
-    fn a_count_must_be_exact() {
-        assert!(check_count("24600\n", 24_600).is_ok());
-        for printed in ["24599\n", "", "error", "24600 24600"] {
-            let failure = check_count(printed, 24_600).unwrap_err().to_string();
-            assert!(failure.contains("24,600") && failure.contains("hint: "), "{failure}");
+/// Removes a directory with all that is in it, if it is there.
+pub(super) fn remove(directory: &Path) -> Result<(), Failure> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Failure::new(format!("cannot remove {}: {error}", directory.display())).way_out("remove it by hand"))
         }
+        _ => Ok(()),
     }
 }

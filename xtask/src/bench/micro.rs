@@ -2,7 +2,7 @@
 
 use std::process::{Output, Stdio};
 
-use super::table::{Align, Table};
+use super::report::Table;
 use crate::cargo::{Cargo, cannot_run};
 use crate::failure::Failure;
 
@@ -22,8 +22,7 @@ pub(super) fn measure(cargo: &Cargo<'_>) -> Result<Table, Failure> {
         return Err(Failure::new("the benches of single steps printed no times")
             .way_out("let xtask/src/bench/micro.rs follow the format of criterion"));
     }
-    let columns = vec![("step", Align::Left), ("time", Align::Right), ("throughput", Align::Right)];
-    Ok(Table { title: "Single steps", columns, rows })
+    Ok(Table { title: "Single steps", columns: "step|time:|throughput:", rows })
 }
 
 fn run(cargo: &Cargo<'_>, options: &[&str]) -> Result<Output, Failure> {
@@ -100,12 +99,5 @@ load                    time:   [200.10 ms 201.20 ms 202.30 ms]
             ["load", "201.20 ms", "-"],
         ];
         assert_eq!(rows(PRINTED), expected.map(|row| row.map(str::to_owned).to_vec()));
-    }
-
-    #[test]
-    fn what_is_no_bench_is_passed_over() {
-        assert!(rows("running 0 tests\n\nBenchmarking parse: Collecting 100 samples\n").is_empty());
-        assert_eq!(middle("[1.0 ms 1.1 ms]"), None);
-        assert_eq!(middle("nonsense"), None);
     }
 }

@@ -2,56 +2,35 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use super::plot;
-use super::plot::Bar;
-use super::table::Table;
 use crate::failure::Failure;
 
-/// The page and its plot, from the root of the workspace.
+/// The page, from the root of the workspace.
 pub(super) const PAGE: &str = "docs/performance.md";
-const PLOT: &str = "docs/performance.svg";
 
-/// Between these lines everything is written by the bench.
+/// Everything between these lines is written by the bench.
 const BEGIN: &str = "<!-- written by `cargo xtask bench --write` -->";
 const END: &str = "<!-- end of what is written by the bench -->";
 
-/// Fails if the page cannot be written, before anybody waits for the results.
-pub(super) fn check(root: &Path) -> Result<(), Failure> {
-    with(root, "").map(|_| ())
-}
-
-/// Writes tables, plot and words into the page.
-pub(super) fn write(root: &Path, lines: &[String], tables: &[Table], bars: &[Bar]) -> Result<(), Failure> {
-    let new = with(root, &generated(lines, tables))?;
-    for (name, text) in [(PAGE, new), (PLOT, plot::svg(bars))] {
-        let path = root.join(name);
-        fs::write(&path, text).map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))?;
-    }
-    Ok(())
-}
-
 /// Returns the page with this text between its markers.
-fn with(root: &Path, text: &str) -> Result<String, Failure> {
+pub(super) fn with(root: &Path, text: &str) -> Result<String, Failure> {
     let page = root.join(PAGE);
-    let way_out = || format!("`git checkout {PAGE}` brings the page back");
-    let old = fs::read_to_string(&page)
-        .map_err(|error| Failure::new(format!("cannot read {}: {error}", page.display())).way_out(way_out()))?;
-    replaced(&old, text)
-        .ok_or_else(|| Failure::new(format!("{PAGE} has lost its markers `{BEGIN}` and `{END}`")).way_out(way_out()))
+    let problem = match fs::read_to_string(&page) {
+        Ok(old) => match replaced(&old, text) {
+            Some(new) => return Ok(new),
+            None => format!("{PAGE} has lost its markers `{BEGIN}` and `{END}`"),
+        },
+        Err(error) => format!("cannot read {}: {error}", page.display()),
+    };
+    Err(Failure::new(problem).way_out(format!("`git checkout {PAGE}` brings the page back")))
 }
 
-fn generated(lines: &[String], tables: &[Table]) -> String {
-    let mut text = String::new();
-    for line in lines {
-        text.push_str(&format!("- {line}\n"));
-    }
-    text.push_str("\n![Wall time of every scenario as a multiple of its ideal](performance.svg)\n");
-    for table in tables {
-        text.push('\n');
-        text.push_str(&table.markdown());
-    }
-    text
+/// Writes this text into the page.
+pub(super) fn write(root: &Path, text: &str) -> Result<(), Failure> {
+    let path = root.join(PAGE);
+    fs::write(&path, with(root, text)?)
+        .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))
 }
 
 /// Puts text between the markers; none if they are not there, in this order.
@@ -61,9 +40,39 @@ fn replaced(page: &str, text: &str) -> Option<String> {
     Some(format!("{before}{BEGIN}\n\n{text}\n{END}{after}"))
 }
 
+/// Says in a line what one must know in order to compare the numbers with others: the machine, the day and the code.
+pub(super) fn circumstances(root: &Path) -> String {
+    let line = |file, name: &str| {
+        let text = fs::read_to_string(file).ok()?;
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let unknown = || "unknown".to_owned();
+    let printed = |program, args: &[&str]| {
+        let output = Command::new(program).args(args).current_dir(root).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        (output.status.success() && !text.is_empty()).then_some(text)
+    };
+    let processor = line("/proc/cpuinfo", "model name").unwrap_or_else(unknown);
+    let cores = std::thread::available_parallelism().map_or_else(|_| unknown(), |cores| cores.to_string());
+    let kib: Option<u64> = line("/proc/meminfo", "MemTotal").and_then(|size| size.strip_suffix(" kB")?.parse().ok());
+    let memory = kib.map_or_else(unknown, |kib| format!("{} GiB", (kib + (1 << 19)) >> 20));
+    let kernel = printed("uname", &["-sr"]).unwrap_or_else(unknown);
+    let date = printed("date", &["-u", "+%Y-%m-%d"]).unwrap_or_else(unknown);
+    let commit = printed("git", &["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(unknown);
+    let changed = printed("git", &["status", "--porcelain", "--untracked-files=no"]).map_or("", |_| " with changes");
+    format!(
+        "{processor}, processors: {cores}, shared with the simulator; memory: {memory}; {kernel}; {date}; commit {commit}{changed}."
+    )
+}
+
+/// Returns the load average of the last minute, where there is one.
+pub(super) fn load_average() -> Option<String> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next().map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::table::Align;
     use super::*;
 
     #[test]
@@ -72,35 +81,12 @@ mod tests {
         let expected = format!("# Performance\n\nwords\n\n{BEGIN}\n\nnew\n\n{END}\n\nmore words\n");
         assert_eq!(replaced(&page, "new\n"), Some(expected.clone()));
         assert_eq!(replaced(&expected, "new\n"), Some(expected), "writing the same again changes nothing");
-    }
-
-    #[test]
-    fn a_page_without_its_markers_is_left_alone() {
-        for page in ["", BEGIN, END, &format!("{END}\n{BEGIN}\n")] {
-            assert_eq!(replaced(page, "new\n"), None, "{page}");
-        }
+        assert_eq!(replaced(&format!("{END}\n{BEGIN}\n"), "new\n"), None);
     }
 
     #[test]
     fn the_page_of_this_project_has_the_markers() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let page = fs::read_to_string(root.join(PAGE)).unwrap();
-        assert!(replaced(&page, "").is_some());
-    }
-
-    #[test]
-    fn words_come_first_then_the_plot_then_the_tables() {
-        let table = Table { title: "Loads", columns: vec![("s", Align::Right)], rows: vec![vec!["1.00".to_owned()]] };
-        let text = generated(&["a machine".to_owned()], &[table]);
-        assert!(
-            text.starts_with("- a machine\n\n![") && text.ends_with("### Loads\n\n| s |\n| --: |\n| 1.00 |\n"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn a_lost_page_is_a_failure_with_a_way_out() {
-        let failure = write(Path::new("no-such-folder"), &[], &[], &[]).unwrap_err().to_string();
-        assert!(failure.contains("no-such-folder") && failure.contains("git checkout"), "{failure}");
+        assert!(with(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), "").is_ok());
+        assert!(with(Path::new("no-such-directory"), "").unwrap_err().to_string().contains("git checkout"));
     }
 }

@@ -1,14 +1,57 @@
-//! All that was measured, as tables.
+//! All that was measured, as tables in Markdown.
 
 use std::time::Duration;
 
 use super::alone::Loads;
-use super::plot::Bar;
-use super::run::{Measured, Run, Runs};
-use super::scenario::{Mode, Scenario, grouped};
-use super::startup::Query;
-use super::table::{Align, Table};
+use super::run::{Run, Runs};
+use super::scenario::{PARALLEL, SEQUENTIAL, Scenario, grouped};
 use super::targets;
+
+/// A scenario with its runs.
+#[derive(Clone, Debug)]
+pub(super) struct Measured {
+    pub(super) scenario: Scenario,
+    pub(super) runs: Runs,
+}
+
+/// The columns of the tables, separated by bars; those that end in a colon are aligned to the right.
+const FETCH_COLUMNS: &str = "profiles:|a page:|latency:|mode|wall s:|profiles/s:|ideal s:|wall/ideal:|CPU s:|\
+                             simulator CPU s:|peak MiB:|database MiB:|runs:";
+const LOAD_COLUMNS: &str =
+    "profiles:|who loads what|s:|s per 100,000:|times DuckDB alone:|CPU s:|peak MiB:|database MiB:";
+
+/// A table with a title.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pub(super) title: &'static str,
+    /// In the form of [`FETCH_COLUMNS`].
+    pub(super) columns: &'static str,
+    /// As many cells in each as there are columns.
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// Writes it in Markdown, in aligned columns, so that it can be read on a terminal too.
+    pub(super) fn markdown(&self) -> String {
+        let columns: Vec<(&str, bool)> =
+            self.columns.split('|').map(|name| (name.trim_end_matches(':'), name.ends_with(':'))).collect();
+        let width = |at: usize, name: &str| {
+            let cells = self.rows.iter().map(|row| row[at].chars().count());
+            cells.max().unwrap_or_default().max(name.len())
+        };
+        let widths: Vec<usize> = columns.iter().enumerate().map(|(at, (name, _))| width(at, name)).collect();
+        let line = |cells: Vec<&str>| {
+            let cells = cells.iter().zip(&columns).zip(&widths).map(|((cell, (_, is_right)), width)| {
+                if *is_right { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+            });
+            format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
+        };
+        let header = line(columns.iter().map(|(name, _)| *name).collect());
+        let marks = line(columns.iter().map(|(_, is_right)| if *is_right { "--:" } else { "---" }).collect());
+        let rows: String = self.rows.iter().map(|row| line(row.iter().map(String::as_str).collect())).collect();
+        format!("### {}\n\n{header}{marks}{rows}", self.title)
+    }
+}
 
 /// All that was measured.
 #[derive(Clone, Debug, Default)]
@@ -17,8 +60,8 @@ pub(super) struct Results {
     pub(super) loads: Vec<Loads>,
     /// Of `mp --version`.
     pub(super) version: Duration,
-    /// A query on the database of a million.
-    pub(super) query: Option<Query>,
+    /// A query on the database of a million: the time, and the size of the database in bytes.
+    pub(super) query: Option<(Duration, u64)>,
     /// The million with little memory.
     pub(super) limited: Option<Measured>,
 }
@@ -42,51 +85,27 @@ impl Results {
         self.loads(scenario.profiles)?.jsonl.as_ref().map(Runs::wall)
     }
 
-    /// How many times the ideal each scenario takes.
-    pub(super) fn bars(&self) -> Vec<Bar> {
-        let bar = |Measured { scenario, runs }: &Measured| {
-            let ratio = ratio(runs.wall(), self.ideal(scenario)?);
-            Some(Bar { scenario: *scenario, ratio })
-        };
-        self.fetches.iter().filter_map(bar).collect()
-    }
-
     /// Everything, in the order in which one wants to read it.
     pub(super) fn tables(&self) -> Vec<Table> {
         vec![targets::table(&targets::judge(self)), self.fetch_table(), self.load_table()]
     }
 
     fn fetch_table(&self) -> Table {
-        let columns = [
-            ("profiles", Align::Right),
-            ("a page", Align::Right),
-            ("latency", Align::Right),
-            ("mode", Align::Left),
-            ("wall s", Align::Right),
-            ("profiles/s", Align::Right),
-            ("ideal s", Align::Right),
-            ("wall/ideal", Align::Right),
-            ("CPU s", Align::Right),
-            ("simulator CPU s", Align::Right),
-            ("peak MiB", Align::Right),
-            ("database MiB", Align::Right),
-            ("runs", Align::Right),
-        ];
         let limited = self.limited.iter().map(|measured| (measured, ", 256 MB"));
         let all = self.fetches.iter().map(|measured| (measured, "")).chain(limited);
         let rows = all.map(|(measured, suffix)| self.fetch_row(measured, suffix)).collect();
-        Table { title: "Fetches", columns: columns.to_vec(), rows }
+        Table { title: "Fetches", columns: FETCH_COLUMNS, rows }
     }
 
     fn fetch_row(&self, Measured { scenario, runs }: &Measured, suffix: &str) -> Vec<String> {
-        let Scenario { profiles, page_size, latency, mode } = *scenario;
+        let Scenario { profiles, page_size, latency, .. } = *scenario;
         let Run { wall, usage, simulator_cpu, database } = runs.median();
         let ideal = self.ideal(scenario);
         vec![
             grouped(profiles),
             grouped(page_size),
             format!("{} ms", latency.as_millis()),
-            format!("{}{suffix}", mode.name()),
+            format!("{}{suffix}", scenario.mode()),
             seconds(wall),
             per_second(profiles, wall),
             or_dash(ideal.map(seconds)),
@@ -100,16 +119,6 @@ impl Results {
     }
 
     fn load_table(&self) -> Table {
-        let columns = [
-            ("profiles", Align::Right),
-            ("who loads what", Align::Left),
-            ("s", Align::Right),
-            ("s per 100,000", Align::Right),
-            ("times DuckDB alone", Align::Right),
-            ("CPU s", Align::Right),
-            ("peak MiB", Align::Right),
-            ("database MiB", Align::Right),
-        ];
         let mut rows = Vec::new();
         for loads in &self.loads {
             let base = loads.pages.as_ref().map(Runs::wall);
@@ -120,15 +129,15 @@ impl Results {
             row(loads.staged, "DuckDB alone, staged pages", loads.pages.as_ref(), None);
             row(loads.staged, "mp alone, staged pages", Some(&loads.ours), base);
         }
-        Table { title: "Loads", columns: columns.to_vec(), rows }
+        Table { title: "Loads", columns: LOAD_COLUMNS, rows }
     }
 
     /// Says how much faster parallel is with a slow server, a line for each scenario that was run both ways.
     pub(super) fn speedups(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for Measured { scenario, runs } in &self.fetches {
-            let sequential = self.fetch(Scenario { mode: Mode::Sequential, ..*scenario });
-            if let Some(sequential) = sequential.filter(|_| scenario.mode == Mode::Parallel && scenario.is_slow()) {
+            let sequential = self.fetch(Scenario { workers: SEQUENTIAL, ..*scenario });
+            if let Some(sequential) = sequential.filter(|_| scenario.workers == PARALLEL && scenario.is_slow()) {
                 let times = ratio(sequential.wall(), runs.wall());
                 lines.push(format!("{scenario}: {times:.2} times as fast as sequential."));
             }
@@ -182,5 +191,65 @@ pub(super) fn mebibytes(bytes: u64) -> String {
 }
 
 #[cfg(test)]
-#[path = "report_test.rs"]
-mod report_test;
+mod tests {
+    use super::super::run::Usage;
+    use super::super::scenario::{MILLION, SLOW_SMALL};
+    use super::*;
+
+    fn runs(milliseconds: &[u64]) -> Runs {
+        let cpu = |ms: u64| Some(Duration::from_millis(ms / 4));
+        let run = |&ms: &u64| Run {
+            wall: Duration::from_millis(ms),
+            usage: Usage { peak_kib: Some(ms * 32), cpu: cpu(ms) },
+            simulator_cpu: cpu(ms / 2),
+            database: 9 << 20,
+        };
+        Runs(milliseconds.iter().map(run).collect())
+    }
+
+    #[test]
+    fn a_fetch_is_shown_beside_its_ideal() {
+        let sequential = Scenario { workers: SEQUENTIAL, ..SLOW_SMALL };
+        let fetches = vec![
+            Measured { scenario: SLOW_SMALL, runs: runs(&[3_000, 2_400, 2_640]) },
+            Measured { scenario: sequential, runs: runs(&[10_560]) },
+        ];
+        let results = Results { fetches, ..Results::default() };
+        let expected = "\
+### Fetches
+
+| profiles | a page | latency | mode       | wall s | profiles/s | ideal s | wall/ideal | CPU s | simulator CPU s | peak MiB | database MiB | runs |
+|      --: |    --: |     --: | ---        |    --: |        --: |     --: |        --: |   --: |             --: |      --: |          --: |  --: |
+|   24,600 |  1,000 |  400 ms | parallel   |   2.64 |      9,318 |    2.40 |       1.10 |  0.66 |            0.33 |       94 |          9.0 |    3 |
+|   24,600 |  1,000 |  400 ms | sequential |  10.56 |      2,329 |   10.00 |       1.06 |  2.64 |            1.32 |      330 |          9.0 |    1 |
+";
+        assert_eq!(results.fetch_table().markdown(), expected);
+        let line = "24,600 profiles at 400 ms, 1,000 a page, parallel: 4.00 times as fast as sequential.";
+        assert_eq!(results.speedups(), [line]);
+    }
+
+    #[test]
+    fn without_waiting_the_ideal_is_duckdb_alone_and_a_load_is_a_multiple_of_duckdbs() {
+        let loads = Loads {
+            profiles: 1_000_000,
+            staged: 1_000_000,
+            jsonl: Some(runs(&[6_000])),
+            pages: Some(runs(&[4_000])),
+            ours: runs(&[5_000]),
+        };
+        let million = |milliseconds| Measured { scenario: MILLION, runs: runs(&[milliseconds]) };
+        let limited = Some(million(15_000));
+        let results = Results { fetches: vec![million(12_000)], loads: vec![loads], limited, ..Results::default() };
+        let rows = results.fetch_table().rows;
+        assert_eq!(rows[0][3..8], ["parallel", "12.00", "83,333", "6.00", "2.00"]);
+        assert_eq!(rows[1][3..5], ["parallel, 256 MB", "15.00"]);
+        let rows = results.load_table().rows;
+        assert_eq!(rows[1][1..5], ["DuckDB alone, staged pages", "4.00", "0.400", "-"]);
+        assert_eq!(rows[2][1..5], ["mp alone, staged pages", "5.00", "0.500", "1.25"]);
+    }
+
+    #[test]
+    fn sizes_are_rounded_up_so_that_a_limit_cannot_be_hidden() {
+        assert_eq!([0, 1, 3 << 19, (1_234 << 20) + 1].map(mebibytes), ["0.0", "0.1", "1.5", "1,234.1"]);
+    }
+}

@@ -1,14 +1,43 @@
-//! What one process took, and what is said of several runs of the same.
+//! Runs a process to its end and measures what it takes.
 
-use std::time::Duration;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use super::scenario::Scenario;
-use super::usage::Usage;
+use crate::failure::Failure;
+
+/// How often a process is looked at. Its last moments are missed by at most this much.
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// One tick of the processor times in `/proc/PID/stat`: Linux shows them in hundredths of a second (proc(5), `USER_HZ`).
+const TICK: Duration = Duration::from_millis(10);
+
+/// What a process has used, as `/proc` tells it; nothing is known elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    /// The most resident memory at any time, in KiB (`VmHWM`).
+    pub(super) peak_kib: Option<u64>,
+    /// Processor time of all threads, in the program and in the kernel.
+    pub(super) cpu: Option<Duration>,
+}
+
+impl Usage {
+    /// Looks at a process; keeps what was known if it has gone.
+    fn look_at(&mut self, pid: u32) {
+        let status = fs::read_to_string(format!("/proc/{pid}/status"));
+        self.peak_kib = status.ok().as_deref().and_then(peak_kib).or(self.peak_kib);
+        self.cpu = cpu_of(pid).or(self.cpu);
+    }
+}
 
 /// One run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Run {
-    /// From the start of the process to its end, or the part of it that is wanted.
+    /// From the start of the process to its end, or the part of it that counts.
     pub(super) wall: Duration,
     pub(super) usage: Usage,
     /// Processor time of the simulator meanwhile.
@@ -17,17 +46,26 @@ pub(super) struct Run {
     pub(super) database: u64,
 }
 
-/// Several runs of the same, of which there is at least one.
+/// Several runs of the same; at least one.
 #[derive(Clone, Debug)]
 pub(super) struct Runs(pub(super) Vec<Run>);
 
 impl Runs {
-    /// Does something so many times.
-    pub(super) fn of<E>(count: usize, mut once: impl FnMut(usize) -> Result<Run, E>) -> Result<Self, E> {
-        (1..=count.max(1)).map(&mut once).collect::<Result<_, E>>().map(Self)
+    /// Runs something `count` times and reports each time under this name. Stops at the first failure.
+    pub(super) fn of(
+        what: &str,
+        count: usize,
+        mut once: impl FnMut() -> Result<Run, Failure>,
+    ) -> Result<Self, Failure> {
+        let measured = (1..=count.max(1)).map(|number| {
+            let run = once()?;
+            eprintln!("bench: {what}: {:.2} s ({number} of {count})", run.wall.as_secs_f64());
+            Ok(run)
+        });
+        measured.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The run with the median time; the faster one of the two in the middle.
+    /// The run with the median time; of two in the middle the faster one.
     pub(super) fn median(&self) -> Run {
         let mut runs = self.0.clone();
         runs.sort_by_key(|run| run.wall);
@@ -45,40 +83,118 @@ impl Runs {
     }
 }
 
-/// A scenario with its runs.
-#[derive(Clone, Debug)]
-pub(super) struct Measured {
-    pub(super) scenario: Scenario,
-    pub(super) runs: Runs,
+/// Runs a command that has to end with this exit code. Returns what it took and what it printed.
+pub(super) fn timed(mut command: Command, exit_code: i32) -> Result<(Run, String), Failure> {
+    let begun = Instant::now();
+    let child = command.spawn().map_err(|error| cannot_run(&command, &error))?;
+    let (pid, has_ended) = (child.id(), AtomicBool::new(false));
+    let (output, wall, usage) = thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut usage = Usage::default();
+            while !has_ended.load(Ordering::Relaxed) {
+                usage.look_at(pid);
+                thread::sleep(INTERVAL);
+            }
+            usage
+        });
+        let output = child.wait_with_output();
+        let wall = begun.elapsed();
+        has_ended.store(true, Ordering::Relaxed);
+        (output, wall, watch.join().expect("reading files does not panic"))
+    });
+    let printed = ended(&command, output, exit_code)?;
+    Ok((Run { wall, usage, ..Run::default() }, printed))
+}
+
+/// Runs a command that has to succeed, without looking at what it uses. Returns the time and what it printed.
+pub(super) fn quick(mut command: Command) -> Result<(Duration, String), Failure> {
+    let begun = Instant::now();
+    let output = command.output();
+    let wall = begun.elapsed();
+    Ok((wall, ended(&command, output, 0)?))
+}
+
+/// Returns the median time of a command that is run `count` times.
+pub(super) fn median(count: usize, command: impl Fn() -> Command) -> Result<Duration, Failure> {
+    let mut times = (0..count).map(|_| Ok(quick(command())?.0)).collect::<Result<Vec<_>, Failure>>()?;
+    times.sort();
+    Ok(times[(times.len() - 1) / 2])
+}
+
+fn ended(command: &Command, output: io::Result<Output>, exit_code: i32) -> Result<String, Failure> {
+    let output = output.map_err(|error| cannot_run(command, &error))?;
+    if output.status.code() == Some(exit_code) {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let (stderr, name, status) = (String::from_utf8_lossy(&output.stderr), name(command), output.status);
+    Err(Failure::new(format!("{name} ended with {status} instead of exit code {exit_code}: {}", stderr.trim()))
+        .way_out("find the defect with `cargo xtask check`"))
+}
+
+fn cannot_run(command: &Command, error: &io::Error) -> Failure {
+    Failure::new(format!("{} cannot be run: {error}", name(command))).way_out("try `cargo xtask mp --version`")
+}
+
+fn name(command: &Command) -> String {
+    Path::new(command.get_program()).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Returns the processor time that a process has used up to now.
+pub(super) fn cpu_of(pid: u32) -> Option<Duration> {
+    cpu(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Reads the greatest resident memory from the text of `/proc/PID/status`; none for a process that is ending.
+fn peak_kib(status: &str) -> Option<u64> {
+    let value = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    value.trim().strip_suffix("kB")?.trim_end().parse().ok()
+}
+
+/// Reads the processor time from the text of `/proc/PID/stat`.
+fn cpu(stat: &str) -> Option<Duration> {
+    // The name of the program comes second, in brackets, and may hold blanks and brackets itself.
+    let (_, after_name) = stat.rsplit_once(')')?;
+    // utime and stime are fields 14 and 15 of the line; the first after the name is field 3.
+    let mut times = after_name.split_whitespace().skip(14 - 3).map(str::parse::<u32>);
+    Some(TICK * times.next()?.ok()? + TICK * times.next()?.ok()?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn run(milliseconds: u64, peak_kib: Option<u64>) -> Run {
-        Run { wall: Duration::from_millis(milliseconds), usage: Usage { peak_kib, cpu: None }, ..Run::default() }
-    }
-
     #[test]
     fn the_median_run_counts_and_the_greatest_memory() {
+        let run = |milliseconds, peak_kib| Run {
+            wall: Duration::from_millis(milliseconds),
+            usage: Usage { peak_kib, cpu: None },
+            ..Run::default()
+        };
         let runs = Runs(vec![run(3_000, Some(90)), run(2_400, Some(100)), run(2_640, Some(80))]);
-        assert_eq!(runs.median(), run(2_640, Some(80)));
-        assert_eq!(runs.peak_kib(), Some(100));
-    }
-
-    #[test]
-    fn of_two_runs_the_faster_one_counts_as_the_median() {
+        assert_eq!((runs.median(), runs.peak_kib()), (run(2_640, Some(80)), Some(100)));
         assert_eq!(Runs(vec![run(3_000, None), run(2_500, None)]).median(), run(2_500, None));
     }
 
     #[test]
-    fn what_fails_is_not_tried_again() {
-        let mut tried = 0;
-        let failed = Runs::of(3, |number| {
-            tried = number;
-            if number == 2 { Err("no") } else { Ok(Run::default()) }
-        });
-        assert_eq!((failed.unwrap_err(), tried), ("no", 2));
+    fn usage_is_read_from_what_linux_tells() {
+        let status = "Name:\tmp\nVmPeak:\t  999999 kB\nVmHWM:\t  131072 kB\nVmRSS:\t   65536 kB\n";
+        assert_eq!(peak_kib(status), Some(131_072));
+        assert_eq!(peak_kib("Name:\tmp\nState:\tZ (zombie)\n"), None);
+        let stat = "4242 (m) p (1 2)) S 1 4242 4242 0 -1 4194304 9001 0 12 0 153 27 0 0 20 0 9 0 771 95000000 4000";
+        assert_eq!(cpu(stat), Some(Duration::from_millis(1_800)));
+        assert_eq!(cpu("4242 (mp) S 1"), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn another_exit_code_is_a_failure_with_the_words_of_the_process() {
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+            command
+        };
+        assert_eq!(timed(shell("echo 42; exit 2"), 2).unwrap().1, "42\n");
+        let failure = timed(shell("echo alas >&2"), 1).unwrap_err().to_string();
+        assert!(failure.contains("sh ended with") && failure.contains("alas"), "{failure}");
     }
 }

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Requests at once: what Mixpanel allows, and what `mp fetch profiles --parallel` does unless told otherwise.
-const WORKERS: u64 = 5;
+/// Requests at once: one after the other, or what Mixpanel allows and `mp fetch profiles --parallel` does.
+pub(super) const SEQUENTIAL: u64 = 1;
+pub(super) const PARALLEL: u64 = 5;
 
 /// Numbers of profiles: 25 and 100 pages of Mixpanel's size of which the last is not full, and a million.
-const SIZES: [u64; 3] = [24_600, 99_600, 1_000_000];
+pub(super) const SIZES: [u64; 3] = [24_600, 99_600, 1_000_000];
 
 /// Profiles on a page: Mixpanel's own number, and ten times that.
 pub(super) const PAGE_SIZE: u64 = 1_000;
@@ -25,6 +26,13 @@ const WAIT_OFTEN_MAX: Duration = Duration::from_secs(20);
 
 /// How many times the others are run, unless it has to be quick. Odd, so that the median is a run.
 const RUNS: usize = 3;
+
+/// The scenarios that the targets are about: the small and the middle number from a server as slow as the real one, and
+/// the middle number and a million without waiting.
+pub(super) const SLOW_SMALL: Scenario = Scenario::typical(SIZES[0], SLOW);
+pub(super) const SLOW_MIDDLE: Scenario = Scenario::typical(SIZES[1], SLOW);
+pub(super) const MIDDLE: Scenario = Scenario::typical(SIZES[1], Duration::ZERO);
+pub(super) const MILLION: Scenario = Scenario::typical(SIZES[2], Duration::ZERO);
 
 /// How much of the bench is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,20 +64,8 @@ impl Extent {
     pub(super) fn scenarios(self) -> Vec<Scenario> {
         match self {
             Self::Full => matrix().into_iter().filter(|scenario| scenario.waiting() <= WAIT_MAX).collect(),
-            Self::Quick => vec![
-                Scenario::typical(SIZES[0], SLOW),
-                Scenario::typical(SIZES[1], Duration::ZERO),
-                Scenario::typical(SIZES[1], SLOW),
-                Scenario::typical(SIZES[2], Duration::ZERO),
-            ],
+            Self::Quick => vec![SLOW_SMALL, MIDDLE, SLOW_MIDDLE, MILLION],
         }
-    }
-
-    /// The numbers of profiles that occur, in ascending order.
-    pub(super) fn sizes(self) -> Vec<u64> {
-        let mut sizes: Vec<u64> = self.scenarios().iter().map(|scenario| scenario.profiles).collect();
-        sizes.dedup();
-        sizes
     }
 
     /// Says what of the matrix is left out, and why.
@@ -91,8 +87,8 @@ fn matrix() -> Vec<Scenario> {
     for profiles in SIZES {
         for page_size in PAGE_SIZES {
             for latency in LATENCIES {
-                for mode in [Mode::Parallel, Mode::Sequential] {
-                    all.push(Scenario { profiles, page_size, latency, mode });
+                for workers in [PARALLEL, SEQUENTIAL] {
+                    all.push(Scenario { profiles, page_size, latency, workers });
                 }
             }
         }
@@ -100,56 +96,25 @@ fn matrix() -> Vec<Scenario> {
     all
 }
 
-/// How pages are fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    Parallel,
-    Sequential,
-}
-
-impl Mode {
-    /// The name in the table.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Parallel => "parallel",
-            Self::Sequential => "sequential",
-        }
-    }
-}
-
-/// One fetch of so many profiles from a server that takes so long for every reply.
+/// One fetch: of how many profiles, and from a server that takes how long for every response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Scenario {
     pub(super) profiles: u64,
     pub(super) page_size: u64,
     pub(super) latency: Duration,
-    pub(super) mode: Mode,
+    /// Requests at once.
+    pub(super) workers: u64,
 }
 
 impl Scenario {
     /// What most people do: in parallel, with the server's own page size.
-    pub(super) fn typical(profiles: u64, latency: Duration) -> Self {
-        Self { profiles, page_size: PAGE_SIZE, latency, mode: Mode::Parallel }
+    pub(super) const fn typical(profiles: u64, latency: Duration) -> Self {
+        Self { profiles, page_size: PAGE_SIZE, latency, workers: PARALLEL }
     }
 
-    /// The typical fetch of the small number, with a server as slow as the real one.
-    pub(super) fn slow_small() -> Self {
-        Self::typical(SIZES[0], SLOW)
-    }
-
-    /// The same of the middle number.
-    pub(super) fn slow_middle() -> Self {
-        Self::typical(SIZES[1], SLOW)
-    }
-
-    /// The middle number without waiting.
-    pub(super) fn middle() -> Self {
-        Self::typical(SIZES[1], Duration::ZERO)
-    }
-
-    /// A million without waiting.
-    pub(super) fn million() -> Self {
-        Self::typical(SIZES[2], Duration::ZERO)
+    /// The name of the way in which pages are fetched.
+    pub(super) fn mode(&self) -> &'static str {
+        if self.workers == SEQUENTIAL { "sequential" } else { "parallel" }
     }
 
     /// Whether the server is as slow as the real one.
@@ -157,15 +122,12 @@ impl Scenario {
         self.latency == SLOW
     }
 
-    /// How many replies must be waited for one after the other.
+    /// How many responses must be waited for one after the other.
     ///
     /// The first page is always fetched alone, because it says how many there are.
     fn rounds(&self) -> u64 {
         let pages = self.profiles.div_ceil(self.page_size).max(1);
-        match self.mode {
-            Mode::Parallel => 1 + (pages - 1).div_ceil(WORKERS),
-            Mode::Sequential => pages,
-        }
+        1 + (pages - 1).div_ceil(self.workers)
     }
 
     /// The time that waiting for the server alone takes.
@@ -185,9 +147,9 @@ impl Scenario {
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { profiles, page_size, latency, mode } = self;
+        let Self { profiles, page_size, latency, .. } = self;
         let (profiles, page_size) = (grouped(*profiles), grouped(*page_size));
-        write!(f, "{profiles} profiles at {} ms, {page_size} a page, {}", latency.as_millis(), mode.name())
+        write!(f, "{profiles} profiles at {} ms, {page_size} a page, {}", latency.as_millis(), self.mode())
     }
 }
 
@@ -208,47 +170,16 @@ pub(super) fn grouped(number: u64) -> String {
 mod tests {
     use super::*;
 
-    fn rounds(pages: u64, mode: Mode) -> u64 {
-        Scenario { profiles: pages * 10_000, page_size: 10_000, latency: SLOW, mode }.rounds()
-    }
-
     #[test]
-    fn sequentially_every_page_is_a_round() {
-        let sequential =
-            |profiles, page_size| Scenario { profiles, page_size, latency: SLOW, mode: Mode::Sequential }.rounds();
-        assert_eq!(sequential(24_600, 1_000), 25);
-        assert_eq!(sequential(24_600, 10_000), 3);
-        assert_eq!(sequential(1_000, 1_000), 1);
-        assert_eq!(sequential(1_001, 1_000), 2);
-    }
-
-    #[test]
-    fn in_parallel_the_first_page_comes_alone_and_the_others_in_fives() {
-        for (pages, expected) in [(1, 1), (2, 2), (6, 2), (7, 3), (11, 3), (25, 6), (26, 6), (27, 7), (1_000, 201)] {
-            assert_eq!(rounds(pages, Mode::Parallel), expected, "{pages} pages");
+    fn the_first_page_comes_alone_and_the_others_in_fives_or_one_by_one() {
+        for (pages, parallel) in [(1, 1), (2, 2), (6, 2), (7, 3), (11, 3), (25, 6), (26, 6), (27, 7), (1_000, 201)] {
+            let scenario = Scenario { page_size: 10_000, ..Scenario::typical(pages * 10_000, SLOW) };
+            assert_eq!(scenario.rounds(), parallel, "{pages} pages");
+            assert_eq!(Scenario { workers: SEQUENTIAL, ..scenario }.rounds(), pages);
         }
-    }
-
-    #[test]
-    fn nobody_at_all_is_one_round_too() {
-        assert_eq!(rounds(0, Mode::Parallel), 1);
-        assert_eq!(rounds(0, Mode::Sequential), 1);
-    }
-
-    #[test]
-    fn twenty_five_slow_pages_take_six_waits_instead_of_twenty_five() {
-        let parallel = Scenario::slow_small();
-        assert_eq!(parallel.waiting(), Duration::from_millis(2_400));
-        assert_eq!(Scenario { mode: Mode::Sequential, ..parallel }.waiting(), Duration::from_secs(10));
-        assert_eq!(Scenario::million().waiting(), Duration::ZERO);
-    }
-
-    #[test]
-    fn the_scenario_reaches_the_simulator() {
-        let line = Scenario { page_size: 10_000, ..Scenario::slow_small() }.server().join(" ");
-        for option in ["--profiles 24600", "--latency 400ms", "--page-size 10000"] {
-            assert!(line.contains(option), "{line}");
-        }
+        assert_eq!(Scenario::typical(0, SLOW).rounds(), 1);
+        assert_eq!(SLOW_SMALL.waiting(), Duration::from_millis(2_400));
+        assert_eq!(Scenario { workers: SEQUENTIAL, ..SLOW_SMALL }.waiting(), Duration::from_secs(10));
     }
 
     #[test]
@@ -257,40 +188,17 @@ mod tests {
         assert_eq!(full.len(), 3 * 2 * 3 * 2 - 1);
         let left_out = Extent::Full.left_out();
         assert!(left_out.contains("1,000,000 profiles at 400 ms, 1,000 a page, sequential (400 s)"), "{left_out}");
+        let repeats = |scenario: &Scenario| u32::try_from(Extent::Full.runs(scenario)).unwrap();
         let waiting: Duration = full.iter().map(|scenario| scenario.waiting() * repeats(scenario)).sum();
         assert!(waiting < Duration::from_secs(9 * 60), "{waiting:?} of waiting leaves no time for the rest");
-    }
-
-    fn repeats(scenario: &Scenario) -> u32 {
-        u32::try_from(Extent::Full.runs(scenario)).unwrap()
-    }
-
-    #[test]
-    fn a_quick_bench_is_a_part_of_the_full_one_and_has_what_the_targets_need() {
-        let quick = Extent::Quick.scenarios();
-        let full = Extent::Full.scenarios();
-        assert!(quick.iter().all(|scenario| full.contains(scenario)), "{quick:?}");
-        for needed in [Scenario::slow_small(), Scenario::slow_middle(), Scenario::middle(), Scenario::million()] {
-            assert!(quick.contains(&needed), "{needed}");
-        }
-        assert_eq!(Extent::Quick.sizes(), SIZES);
-        assert_eq!(Extent::Full.sizes(), SIZES);
+        assert!(Extent::Quick.scenarios().iter().all(|scenario| full.contains(scenario)));
     }
 
     #[test]
     fn short_scenarios_are_run_an_odd_number_of_times_and_long_ones_once() {
-        assert_eq!(repeats(&Scenario::million()), 3);
-        assert_eq!(repeats(&Scenario::slow_middle()), 3);
-        assert_eq!(repeats(&Scenario { mode: Mode::Sequential, ..Scenario::slow_middle() }), 1);
-        assert_eq!(repeats(&Scenario::typical(1_000_000, Duration::from_millis(50))), 1);
-        assert_eq!(Extent::Quick.runs(&Scenario::million()), 1);
-    }
-
-    #[test]
-    fn thousands_are_set_apart() {
-        let cases = [(0, "0"), (999, "999"), (1_000, "1,000"), (24_600, "24,600"), (1_000_000, "1,000,000")];
-        for (number, text) in cases {
-            assert_eq!(grouped(number), text);
-        }
+        assert_eq!([MILLION, SLOW_MIDDLE].map(|scenario| Extent::Full.runs(&scenario)), [3, 3]);
+        assert_eq!(Extent::Full.runs(&Scenario { workers: SEQUENTIAL, ..SLOW_MIDDLE }), 1);
+        assert_eq!(Extent::Full.runs(&Scenario::typical(1_000_000, Duration::from_millis(50))), 1);
+        assert_eq!(Extent::Quick.runs(&MILLION), 1);
     }
 }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::report::{Results, mebibytes, per_100_000, ratio};
-use super::scenario::{Scenario, grouped};
-use super::table::{Align, Table};
+use super::report::{Results, Table, mebibytes, per_100_000, ratio};
+use super::scenario::{MIDDLE, MILLION, SLOW_MIDDLE, SLOW_SMALL, Scenario, grouped};
 
 /// At most so many times waiting for the server plus the load.
 const SLOW_MAX: f64 = 1.05;
@@ -54,7 +53,7 @@ pub(super) fn judge(results: &Results) -> Vec<Target> {
     let mut target = |what: String, most: f64, unit: &'static str, reached: Option<f64>| {
         all.push(Target { what, unit, most, reached });
     };
-    for scenario in [Scenario::slow_small(), Scenario::slow_middle()] {
+    for scenario in [SLOW_SMALL, SLOW_MIDDLE] {
         let what = format!("{} profiles at 400 ms: wall / (rounds x latency + load)", grouped(scenario.profiles));
         target(what, SLOW_MAX, "", beside_waiting_and_load(results, scenario));
     }
@@ -65,8 +64,8 @@ pub(super) fn judge(results: &Results) -> Vec<Target> {
         let alone = loads.pages.as_ref().map(|alone| ratio(ours, alone.wall()));
         target(format!("load of {name} / DuckDB alone"), LOAD_RATIO_MAX, "", alone);
     }
-    let million = results.fetch(Scenario::million());
-    let jsonl = million.zip(results.ideal(&Scenario::million())).map(|(runs, ideal)| ratio(runs.wall(), ideal));
+    let million = results.fetch(MILLION);
+    let jsonl = million.zip(results.ideal(&MILLION)).map(|(runs, ideal)| ratio(runs.wall(), ideal));
     target("1,000,000 at 0 ms: wall / DuckDB alone from JSONL".to_owned(), MILLION_RATIO_MAX, "", jsonl);
     let cpu = million.and_then(|runs| runs.median().usage.cpu).map(|cpu| cpu.as_secs_f64());
     target("1,000,000 at 0 ms: CPU".to_owned(), MILLION_CPU_MAX, " s", cpu);
@@ -78,8 +77,8 @@ pub(super) fn judge(results: &Results) -> Vec<Target> {
     target("wall with --memory 256MB / without".to_owned(), LIMITED_RATIO_MAX, "", slower);
     target("time for ten times the profiles, at 0 ms".to_owned(), GROWTH_MAX, "", growth(results));
     target("mp --version".to_owned(), VERSION_MAX, " ms", Some(milliseconds(results.version)));
-    let size = results.query.map_or_else(|| "?".to_owned(), |query| mebibytes(query.database));
-    let query = results.query.map(|query| milliseconds(query.wall));
+    let size = results.query.map_or_else(|| "?".to_owned(), |(_, size)| mebibytes(size));
+    let query = results.query.map(|(wall, _)| milliseconds(wall));
     target(format!("mp query sql 'select 1', database of {size} MiB"), QUERY_MAX, " ms", query);
     all
 }
@@ -91,8 +90,7 @@ fn beside_waiting_and_load(results: &Results, scenario: Scenario) -> Option<f64>
 
 /// The greatest peak of all fetches of a million.
 fn peak(results: &Results) -> Option<f64> {
-    let profiles = Scenario::million().profiles;
-    let fetches = results.fetches.iter().filter(|measured| measured.scenario.profiles == profiles);
+    let fetches = results.fetches.iter().filter(|measured| measured.scenario.profiles == MILLION.profiles);
     fetches.filter_map(|measured| measured.runs.peak_kib()).max().map(in_mib)
 }
 
@@ -101,7 +99,7 @@ fn growth(results: &Results) -> Option<f64> {
     let for_each = |scenario: Scenario| {
         Some(per_100_000(results.fetch(scenario)?.wall(), scenario.profiles)).filter(|seconds| *seconds > 0.0)
     };
-    Some(10.0 * for_each(Scenario::million())? / for_each(Scenario::middle())?)
+    Some(10.0 * for_each(MILLION)? / for_each(MIDDLE)?)
 }
 
 fn in_mib(kib: u64) -> f64 {
@@ -114,15 +112,13 @@ fn milliseconds(time: Duration) -> f64 {
 
 /// Lays the targets out.
 pub(super) fn table(targets: &[Target]) -> Table {
-    let columns =
-        [("target", Align::Left), ("at most", Align::Right), ("reached", Align::Right), ("verdict", Align::Left)];
     let row = |target: &Target| {
         let shown = |number: f64| format!("{}{}", rounded(number), target.unit);
         let reached = target.reached.map_or_else(|| "-".to_owned(), shown);
         let most = format!("{}{}", target.most, target.unit);
         vec![target.what.clone(), most, reached, target.verdict().to_owned()]
     };
-    Table { title: "Targets", columns: columns.to_vec(), rows: targets.iter().map(row).collect() }
+    Table { title: "Targets", columns: "target|at most:|reached:|verdict", rows: targets.iter().map(row).collect() }
 }
 
 /// Three digits or more, rounded up, so that what is just above a limit does not look like it.
@@ -139,5 +135,63 @@ fn rounded(number: f64) -> String {
 }
 
 #[cfg(test)]
-#[path = "targets_test.rs"]
-mod targets_test;
+mod tests {
+    use super::super::alone::Loads;
+    use super::super::report::Measured;
+    use super::super::run::{Run, Runs, Usage};
+    use super::*;
+
+    fn runs(milliseconds: u64, peak_mib: u64) -> Runs {
+        let usage = Usage { peak_kib: Some(peak_mib << 10), cpu: Some(Duration::from_millis(milliseconds)) };
+        Runs(vec![Run { wall: Duration::from_millis(milliseconds), usage, ..Run::default() }])
+    }
+
+    fn loads(profiles: u64, staged: u64, ours: u64) -> Loads {
+        let alone = |milliseconds| Some(runs(milliseconds, 1));
+        Loads { profiles, staged, jsonl: alone(6_000), pages: alone(ours * 4 / 5), ours: runs(ours, 1) }
+    }
+
+    #[test]
+    fn every_target_is_judged_by_what_was_measured() {
+        let measured = |scenario, milliseconds, peak| Measured { scenario, runs: runs(milliseconds, peak) };
+        let large_pages = Scenario { page_size: 10_000, ..MILLION };
+        let results = Results {
+            fetches: vec![
+                measured(SLOW_SMALL, 2_600, 90),
+                measured(MIDDLE, 1_195, 90),
+                measured(MILLION, 12_000, 449),
+                measured(large_pages, 9_000, 451),
+            ],
+            loads: vec![loads(24_600, 25_000, 125), loads(1_000_000, 1_000_000, 6_500)],
+            version: Duration::from_millis(12),
+            query: Some((Duration::from_millis(81), 900 << 20)),
+            limited: Some(measured(MILLION, 18_001, 301)),
+        };
+        let rows = table(&judge(&results)).rows;
+        let judged: Vec<[&str; 3]> = rows.iter().map(|row| [&*row[0], &*row[2], &*row[3]]).collect();
+        let expected = [
+            // 6 rounds of 400 ms and a load of 123 ms.
+            ["24,600 profiles at 400 ms: wall / (rounds x latency + load)", "1.031", "met"],
+            ["99,600 profiles at 400 ms: wall / (rounds x latency + load)", "-", "not measured"],
+            // That of 25,000 is too small to be judged.
+            ["load of 1,000,000, for each 100,000", "0.650 s", "met"],
+            ["load of 1,000,000 / DuckDB alone", "1.250", "NOT MET"],
+            ["1,000,000 at 0 ms: wall / DuckDB alone from JSONL", "2.000", "met"],
+            ["1,000,000 at 0 ms: CPU", "12.00 s", "met"],
+            ["1,000,000: peak memory, at most of all scenarios", "451 MiB", "NOT MET"],
+            ["the same with --memory 256MB", "301 MiB", "NOT MET"],
+            ["wall with --memory 256MB / without", "1.501", "NOT MET"],
+            // 12,000 / 1,195 = 10.042, and the million is 10.040 times 99,600.
+            ["time for ten times the profiles, at 0 ms", "10.01", "met"],
+            ["mp --version", "12.00 ms", "met"],
+            ["mp query sql 'select 1', database of 900.0 MiB", "81.00 ms", "NOT MET"],
+        ];
+        assert_eq!(judged, expected);
+    }
+
+    #[test]
+    fn what_is_just_above_a_limit_does_not_look_like_it() {
+        let shown = [1.050_01, 1.05, 10.501, 312.0, 450.2].map(rounded);
+        assert_eq!(shown, ["1.051", "1.050", "10.51", "312", "451"]);
+    }
+}

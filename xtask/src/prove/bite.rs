@@ -1,6 +1,7 @@
 //! Does the simulation find anything? A test of the library plants defects, one after the other, and says which seed finds it.
 
 use super::World;
+use super::build::library_tests;
 use super::report::Report;
 use super::simulation::run;
 
@@ -9,14 +10,17 @@ const TEST: &str = "fetch::simulation::mutants_test::every_planted_defect_is_fou
 
 /// Runs the part.
 pub(super) fn prove(world: &World<'_>) -> Report {
-    let mut report = Report::default();
-    let mut command = world.cargo.linked(&world.library_tests);
-    command.args(["--exact", TEST, "--nocapture"]).current_dir(world.places.root.join("crates/mixpanel-data"));
-    let result = match run(command) {
-        Ok(simulated) if simulated.passed => Ok(()),
-        Ok(_) => Err("a planted defect is not found".to_owned()),
-        Err(problem) => Err(problem),
+    let tests = match library_tests(world.cargo, &world.places.root) {
+        Ok(tests) => tests,
+        Err(failure) => return Report::violated(failure.to_string()),
     };
+    let mut command = world.cargo.linked(&tests);
+    command.args(["--exact", TEST, "--nocapture"]).current_dir(world.places.root.join("crates/mixpanel-data"));
+    let mut report = Report::default();
+    let result = run(command).and_then(|simulated| match simulated.passed {
+        true => Ok(()),
+        false => Err("a planted defect is not found".to_owned()),
+    });
     report.add(TEST, result);
     report
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 /// How long a part takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Length {
+pub(super) enum Length {
     /// All cases.
     Long,
     /// A few of each, for every day.
@@ -12,7 +12,7 @@ pub(crate) enum Length {
 }
 
 impl Length {
-    /// Chooses between two numbers.
+    /// Chooses between two values.
     pub(super) fn pick<T>(self, long: T, quick: T) -> T {
         match self {
             Self::Long => long,
@@ -21,116 +21,82 @@ impl Length {
     }
 }
 
-/// What becomes of the counts that the part `instructions` compares with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Baseline {
-    /// They are compared with.
-    Kept,
-    /// They are replaced by what is counted now.
-    WrittenAnew,
-}
-
 /// One part of the proof.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// The library's simulation.
-    Simulation,
-    /// The program, killed.
-    Kills,
-    /// The hourly limit.
-    Quota,
-    /// Full and broken disks.
-    Disks,
-    /// Signals.
-    Terminals,
-    /// What a page costs.
-    Instructions,
-    /// Planted defects.
-    Bite,
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// The name on the command line.
+    pub(super) name: &'static str,
+    /// The modules of `crates/mp/tests/prove` that it is, as a regular expression; none if it is no test of `mp`.
+    pub(super) tests: Option<&'static str>,
+    /// Whether it is run when no part is named: in the long form, and in the short one.
+    usual: (bool, bool),
 }
 
-/// Every part, in the order in which they are run.
-const PARTS: [Part; 7] =
-    [Part::Simulation, Part::Kills, Part::Quota, Part::Disks, Part::Terminals, Part::Instructions, Part::Bite];
-
-impl Part {
-    /// The name on the command line and in the table.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Simulation => "simulation",
-            Self::Kills => "kills",
-            Self::Quota => "quota",
-            Self::Disks => "disks",
-            Self::Terminals => "terminals",
-            Self::Instructions => "instructions",
-            Self::Bite => "bite",
-        }
-    }
-
-    /// Whether it is run when no part is named. The tests run `bite` anyway, and `instructions` has no short form.
-    fn is_usual(self, length: Length) -> bool {
-        match self {
-            Self::Bite => false,
-            Self::Instructions => length == Length::Long,
-            _ => true,
-        }
-    }
+const fn part(name: &'static str, tests: Option<&'static str>, usual: (bool, bool)) -> Part {
+    Part { name, tests, usual }
 }
+
+/// Every part, in the order in which they are run. The tests run `bite` anyway, and `instructions` has no short form.
+pub(super) static PARTS: [Part; 7] = [
+    part("simulation", None, (true, true)),
+    part("kills", Some("kills"), (true, true)),
+    part("quota", Some("quota"), (true, true)),
+    part("disks", Some("disks|injections"), (true, true)),
+    part("terminals", Some("terminals"), (true, true)),
+    part("instructions", Some("instructions"), (true, false)),
+    part("bite", None, (false, false)),
+];
 
 /// What of the proof is wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// The parts, in order.
-    pub(crate) parts: Vec<Part>,
+    pub(super) parts: Vec<&'static Part>,
     /// How long each takes.
-    pub(crate) length: Length,
+    pub(super) length: Length,
     /// How many seeds are simulated, unless the usual number.
-    pub(crate) seeds: Option<u64>,
-    /// What becomes of the counts that are compared with.
-    pub(crate) baseline: Baseline,
+    pub(super) seeds: Option<u64>,
+    /// Whether the counts of instructions that are compared with are replaced by what is counted now.
+    pub(super) update: bool,
 }
 
 impl Wanted {
-    /// The short form of these parts.
-    #[cfg(test)]
-    pub(crate) fn quick(parts: &[Part]) -> Self {
-        Self { parts: parts.to_vec(), length: Length::Quick, seeds: None, baseline: Baseline::Kept }
-    }
-
-    /// Reads the arguments of `cargo xtask prove`.
+    /// Reads the arguments of `cargo xtask prove`; returns the message for their author.
     ///
     /// Without names of parts it is the usual ones.
     pub(crate) fn read(args: &[OsString]) -> Result<Self, String> {
-        let mut wanted = Self { parts: Vec::new(), length: Length::Long, seeds: None, baseline: Baseline::Kept };
+        let mut wanted = Self { parts: Vec::new(), length: Length::Long, seeds: None, update: false };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match arg.to_string_lossy().as_ref() {
                 "--quick" => wanted.length = Length::Quick,
-                "--bite" => wanted.parts.push(Part::Bite),
-                "--update" => wanted.baseline = Baseline::WrittenAnew,
+                "--update" => wanted.update = true,
                 "--seeds" => {
                     let seeds = args.next().and_then(|seeds| seeds.to_str()?.parse().ok());
                     wanted.seeds = Some(seeds.ok_or("--seeds takes a number, such as 20000")?);
                 }
-                name => match PARTS.iter().find(|part| part.name() == name) {
-                    Some(part) => wanted.parts.push(*part),
-                    None => {
-                        let names = PARTS.map(Part::name).join(", ");
-                        return Err(format!(
-                            "unexpected argument `{name}`; the task prove takes --quick, --seeds N, --bite, --update and parts: {names}"
-                        ));
-                    }
-                },
+                "--bite" => wanted.parts.push(find("bite")?),
+                name => wanted.parts.push(find(name)?),
             }
         }
-        if wanted.baseline == Baseline::WrittenAnew && wanted.parts != [Part::Instructions] {
+        if wanted.update && wanted.parts.iter().map(|part| part.name).ne(["instructions"]) {
             return Err("--update goes with one part alone: cargo xtask prove instructions --update".to_owned());
         }
         if wanted.parts.is_empty() {
-            wanted.parts = PARTS.into_iter().filter(|part| part.is_usual(wanted.length)).collect();
+            let is_usual = |part: &&Part| wanted.length.pick(part.usual.0, part.usual.1);
+            wanted.parts = PARTS.iter().filter(is_usual).collect();
         }
         Ok(wanted)
     }
+}
+
+fn find(name: &str) -> Result<&'static Part, String> {
+    PARTS.iter().find(|part| part.name == name).ok_or_else(|| {
+        let names = PARTS.each_ref().map(|part| part.name).join(", ");
+        format!(
+            "unexpected argument `{name}`; the task prove takes --quick, --seeds N, --bite, --update and parts: {names}"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -143,27 +109,21 @@ mod tests {
 
     #[test]
     fn all_parts_but_the_planted_defects_unless_some_are_named() {
-        assert_eq!(read("").unwrap().parts.len(), PARTS.len() - 1);
-        let quick = read("--quick").unwrap().parts;
-        assert!(!quick.contains(&Part::Bite) && !quick.contains(&Part::Instructions));
-        assert_eq!(read("--bite").unwrap().parts, [Part::Bite]);
-        assert_eq!(read("--quick disks kills"), Ok(Wanted::quick(&[Part::Disks, Part::Kills])));
-    }
-
-    #[test]
-    fn counts_are_written_anew_only_where_that_is_all() {
-        assert_eq!(read("instructions").unwrap().baseline, Baseline::Kept);
-        assert_eq!(read("instructions --update").unwrap().baseline, Baseline::WrittenAnew);
-        for line in ["--update", "--update kills", "kills instructions --update"] {
-            assert!(read(line).unwrap_err().contains("prove instructions --update"), "{line}");
-        }
+        let names = |line| read(line).unwrap().parts.iter().map(|part| part.name).collect::<Vec<_>>();
+        assert_eq!(names("").len(), PARTS.len() - 1);
+        assert_eq!(names("--quick"), ["simulation", "kills", "quota", "disks", "terminals"]);
+        assert_eq!(names("--bite"), ["bite"]);
+        assert_eq!(names("--quick disks kills"), ["disks", "kills"]);
+        assert_eq!(read("simulation --seeds 50").unwrap().seeds, Some(50));
     }
 
     #[test]
     fn what_is_not_understood_is_answered_with_what_is() {
-        assert!(read("--seeds").unwrap_err().contains("number"));
+        for line in ["--update", "--update kills", "kills instructions --update"] {
+            assert!(read(line).unwrap_err().contains("prove instructions --update"), "{line}");
+        }
+        assert!(read("instructions --update").unwrap().update);
         assert!(read("--seeds many").unwrap_err().contains("number"));
-        assert_eq!(read("simulation --seeds 50").unwrap().seeds, Some(50));
         let message = read("kill").unwrap_err();
         assert!(message.contains("`kill`") && message.contains("kills"), "{message}");
     }

@@ -1,12 +1,14 @@
 //! The library's own simulation, with many seeds.
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::World;
+use super::build::library_tests;
 use super::report::Report;
 
 /// Seeds in the long and in the short form, where the load is computed.
@@ -24,11 +26,16 @@ const KEPT_SEEDS: &str = "crates/mixpanel-data/src/fetch/simulation/seeds.txt";
 
 /// Runs the part.
 pub(super) fn prove(world: &World<'_>) -> Report {
-    let seeds = world.seeds.unwrap_or(world.length.pick(SEEDS.0, SEEDS.1));
-    let duckdb_seeds = world.length.pick(DUCKDB_SEEDS.0, DUCKDB_SEEDS.1).min(seeds);
+    let length = world.wanted.length;
+    let seeds = world.wanted.seeds.unwrap_or(length.pick(SEEDS.0, SEEDS.1));
+    let duckdb_seeds = length.pick(DUCKDB_SEEDS.0, DUCKDB_SEEDS.1).min(seeds);
+    let tests = match library_tests(world.cargo, &world.places.root) {
+        Ok(tests) => tests,
+        Err(failure) => return Report::violated(failure.to_string()),
+    };
     let mut report = Report::default();
     for test in TESTS {
-        let command = simulation(world, &world.library_tests, test, 0..seeds, 0..duckdb_seeds);
+        let command = simulation(world, &tests, test, 0..seeds, 0..duckdb_seeds);
         match run(command) {
             Ok(simulated) => {
                 if !simulated.passed {
@@ -60,31 +67,18 @@ pub(super) struct Simulated {
 
 /// Runs a simulation.
 pub(super) fn run(mut command: Command) -> Result<Simulated, String> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("the library's tests cannot be run: {error}"))?;
     // The test runner's own words go to stdout, those of a panic to stderr; both may name a seed.
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("the library's tests cannot be run: {error}"))?;
-    let (out, err) = (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
-    let reader = std::thread::spawn(move || lines(err));
-    let mut words = lines(out);
-    words.extend(reader.join().unwrap_or_default());
-    let status = child.wait().map_err(|error| format!("the library's tests cannot be waited for: {error}"))?;
-    let mut failing: Vec<u64> = words.iter().filter_map(|line| failing_seed(line)).collect();
-    failing.sort_unstable();
-    failing.dedup();
-    let counts = words.iter().find_map(|line| line.strip_prefix("simulation: ").map(str::to_owned));
-    if status.success() && !words.iter().any(|line| line.contains(" 1 passed;")) {
+    let words = [output.stdout, output.stderr].map(|words| String::from_utf8_lossy(&words).into_owned()).concat();
+    eprint!("{words}");
+    let passed = output.status.success();
+    if passed && !words.contains(" 1 passed;") {
         return Err("there is no such test in the library".to_owned());
     }
-    Ok(Simulated { passed: status.success(), counts, failing })
-}
-
-fn lines(output: impl std::io::Read) -> Vec<String> {
-    let lines = BufReader::new(output).lines().map_while(Result::ok);
-    lines.inspect(|line| eprintln!("{line}")).collect()
+    let failing: BTreeSet<u64> = words.lines().filter_map(failing_seed).collect();
+    let counts = words.lines().find_map(|line| line.strip_prefix("simulation: ").map(str::to_owned));
+    Ok(Simulated { passed, counts, failing: failing.into_iter().collect() })
 }
 
 fn failing_seed(line: &str) -> Option<u64> {

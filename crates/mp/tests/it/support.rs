@@ -1,6 +1,7 @@
 //! A home for a test, a simulated Mixpanel, and a look at all that the command says.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -126,6 +127,16 @@ impl Home {
         let mut command = assert_cmd::Command::from_std(self.command(arguments));
         command.write_stdin(input);
         Run::of(command)
+    }
+}
+
+impl Drop for Home {
+    /// Keeps what a failed test has left, if `MP_TEST_KEEP` is set.
+    fn drop(&mut self) {
+        if std::thread::panicking() && std::env::var_os("MP_TEST_KEEP").is_some() {
+            self.folder.disable_cleanup(true);
+            let _unseen = writeln!(std::io::stderr(), "what the test has left is in {}", self.path().display());
+        }
     }
 }
 

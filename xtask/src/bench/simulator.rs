@@ -1,4 +1,4 @@
-//! The server that [`bench`](crate::bench) and [`prove`](crate::prove) fetch from: `mp simulate` as a process of its own.
+//! The server that is fetched from: `mp simulate` as a process of its own.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -23,8 +23,8 @@ kill -KILL $!
 wait
 "#;
 
-/// The variables that `mp simulate` prints and `mp fetch` needs.
-const VARIABLES: [&str; 5] = ["MP_BASE_URL", "MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID", "MP_REGION"];
+/// The variables that are printed: that one, and those that `mp fetch` needs.
+const VARIABLES: [&str; 6] = [PID, "MP_BASE_URL", "MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID", "MP_REGION"];
 
 /// The variable in which [`UNTIL_INPUT_ENDS`] says which process the simulator is.
 const PID: &str = "SIMULATOR_PID";
@@ -38,9 +38,9 @@ pub(crate) struct Simulator {
 }
 
 impl Simulator {
-    /// Starts it at a free port, with these options, and waits until it says which. Its words go to a file in `folder`.
-    pub(crate) fn start(cargo: &Cargo<'_>, mp: &Path, options: &[String], folder: &Path) -> Result<Self, Failure> {
-        let log = folder.join("simulator.log");
+    /// Starts it at a free port, with these options, and waits until it says which. Its words go to a file in `directory`.
+    pub(crate) fn start(cargo: &Cargo<'_>, mp: &Path, options: &[String], directory: &Path) -> Result<Self, Failure> {
+        let log = directory.join("simulator.log");
         let log_file =
             File::create(&log).map_err(|error| Failure::new(format!("cannot write to {}: {error}", log.display())))?;
         let mut command = cargo.linked(Path::new("sh"));
@@ -72,13 +72,6 @@ impl Simulator {
     pub(crate) fn pid(&self) -> Option<u32> {
         self.variables.iter().find(|(name, _)| name == PID)?.1.parse().ok()
     }
-
-    /// Returns the host and port that it listens at.
-    pub(crate) fn address(&self) -> &str {
-        let url = self.variables.iter().find(|(name, _)| name == "MP_BASE_URL");
-        let (_, url) = url.expect("a simulator that has started has said all variables");
-        url.strip_prefix("http://").unwrap_or(url)
-    }
 }
 
 impl Drop for Simulator {
@@ -96,53 +89,24 @@ pub(crate) fn forget_settings(command: &mut Command) {
     }
 }
 
-/// Reads `export NAME=VALUE` lines until every variable is there, and the process.
+/// Reads `export NAME=VALUE` lines until every variable is there, and the process. Values are plain or in single quotes.
 fn read_variables(output: impl Read) -> Result<Vec<(String, String)>, String> {
     let mut found: Vec<(String, String)> = Vec::new();
     for line in BufReader::new(output).lines() {
         let line = line.map_err(|error| format!("its output is unreadable: {error}"))?;
-        if let Some((name, value)) = exported(&line) {
-            found.push((name.to_owned(), value.to_owned()));
+        if let Some((name, value)) = line.strip_prefix("export ").and_then(|line| line.split_once('=')) {
+            found.push((name.to_owned(), value.trim_matches('\'').to_owned()));
         }
-        if missing(&found).is_empty() {
+        if VARIABLES.iter().all(|wanted| found.iter().any(|(name, _)| name == wanted)) {
             return Ok(found);
         }
     }
-    Err(format!("it ended without saying {}", missing(&found).join(", ")))
-}
-
-fn missing(found: &[(String, String)]) -> Vec<&'static str> {
-    VARIABLES.into_iter().chain([PID]).filter(|wanted| !found.iter().any(|(name, _)| name == wanted)).collect()
-}
-
-/// Reads one line that a shell would understand. The values are plain or in single quotes.
-fn exported(line: &str) -> Option<(&str, &str)> {
-    let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
-    Some((name, value.strip_prefix('\'').and_then(|value| value.strip_suffix('\'')).unwrap_or(value)))
+    Err(format!("it ended with only these variables: {found:?}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const PRINTED: &str = "\
-export SIMULATOR_PID=4242
-export MP_BASE_URL=http://127.0.0.1:42731
-export MP_USERNAME=simulator
-export MP_SECRET='a secret'
-export MP_PROJECT_ID=12345
-export MP_REGION=us
-";
-
-    #[test]
-    fn the_variables_are_read_as_a_shell_would() {
-        let variables = read_variables(PRINTED.as_bytes()).unwrap();
-        let value = |wanted: &str| variables.iter().find(|(name, _)| name == wanted).unwrap().1.as_str();
-        assert_eq!(value("MP_BASE_URL"), "http://127.0.0.1:42731");
-        assert_eq!(value("MP_SECRET"), "a secret");
-        assert_eq!(value(PID), "4242");
-        assert_eq!(variables.len(), VARIABLES.len() + 1);
-    }
 
     #[test]
     fn reading_ends_with_the_last_variable_and_not_with_the_output() {
@@ -152,29 +116,10 @@ export MP_REGION=us
                 panic!("a simulator that runs says nothing more");
             }
         }
-        assert!(read_variables(PRINTED.as_bytes().chain(Hanging)).is_ok());
-    }
-
-    #[test]
-    fn an_output_that_ends_early_says_what_is_missing() {
-        let problem = read_variables("export MP_BASE_URL=http://127.0.0.1:1\nnonsense\n".as_bytes()).unwrap_err();
-        assert!(problem.contains("MP_SECRET") && !problem.contains("MP_BASE_URL"), "{problem}");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_simulator_that_does_not_start_is_a_failure_and_not_a_wait_for_ever() {
-        use crate::engine::Engine;
-        use crate::places::Places;
-
-        let folder = std::env::temp_dir().join(format!("xtask-simulator-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let places = Places { root: folder.clone(), target: folder.clone() };
-        let cargo = Cargo::new(&places, &Engine::FromSource).unwrap();
-        let failure = Simulator::start(&cargo, Path::new("false"), &[], &folder).unwrap_err().to_string();
-        assert!(failure.contains("did not start") && failure.contains("hint: "), "{failure}");
-        let failure = Simulator::start(&cargo, Path::new("no-such-program"), &[], &folder).unwrap_err();
-        assert!(failure.to_string().contains("no-such-program"), "{failure}");
-        fs::remove_dir_all(&folder).unwrap();
+        let printed: String = VARIABLES.iter().map(|name| format!("export {name}='a value'\n")).collect();
+        let variables = read_variables(printed.as_bytes().chain(Hanging)).unwrap();
+        assert_eq!(variables, VARIABLES.map(|name| (name.to_owned(), "a value".to_owned())));
+        let problem = read_variables("export MP_REGION=us\nnonsense\n".as_bytes()).unwrap_err();
+        assert!(problem.contains("MP_REGION"), "{problem}");
     }
 }

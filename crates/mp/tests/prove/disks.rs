@@ -1,0 +1,111 @@
+//! Disks that are too small: the database and its stage on a file system in memory, of many sizes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cases::{Failures, Length, has_kill_points};
+use crate::fetches::{Kind, Undisturbed, resume_as_told, server, table};
+use crate::support::{Home, Simulator};
+use crate::tools::{finish, is_root, skip_unless};
+
+/// Sizes for each kind of fetch in the long and in the short form.
+const SIZES: (u64, u64) = (30, 3);
+
+/// A size that is enough for everything, in KiB.
+const ENOUGH: u64 = 64 << 10;
+
+#[test]
+fn a_full_disk_is_no_success_and_with_more_room_the_fetch_is_completed() {
+    if !has_kill_points() || !skip_unless(is_root(), "only root can mount a small file system") {
+        return;
+    }
+    let sizes = Length::wanted().pick(SIZES.0, SIZES.1);
+    let (simulator, undisturbed, failures) = (server(), Undisturbed::fetch(), Failures::default());
+    let mut full = 0;
+    for kind in [Kind::New, Kind::Replace] {
+        let needed = needed(&undisturbed, &simulator, kind);
+        let least = undisturbed.old_size(kind).div_ceil(1024) + 16;
+        for step in 1..=sizes {
+            // From next to nothing to a little more than is needed.
+            let kib = least + 8 + (needed.saturating_sub(least) * step * 23) / (sizes * 20);
+            failures.watch(&format!("{kind:?} on a disk of {kib} KiB"), || {
+                full += u64::from(is_too_small(&undisturbed, kind, kib));
+            });
+        }
+    }
+    eprintln!("prove: {} sizes of disk, {full} of them too small", 2 * sizes);
+    failures.check();
+    assert!(full > 0, "no disk was too small");
+}
+
+/// What a fetch takes on disk when that is most: all pages and the table, in KiB.
+fn needed(undisturbed: &Undisturbed, simulator: &Simulator, kind: Kind) -> u64 {
+    let home = undisturbed.begin(kind, simulator);
+    let mut command = home.command(&kind.fetch());
+    command.env("MP_KILL_POINT", "load-committed");
+    assert_eq!(finish(command).code, None, "it is killed");
+    size(&data(&home)).div_ceil(1024)
+}
+
+/// Fetches onto a disk of this size, and resumes with more room. Says whether the disk was too small.
+fn is_too_small(undisturbed: &Undisturbed, kind: Kind, kib: u64) -> bool {
+    let simulator = server();
+    let home = Home::new().with_server(&simulator);
+    let mount = Mount::new(data(&home), kib);
+    undisturbed.put_old(kind, &home);
+    let (before, after) = (undisturbed.before(kind), &undisturbed.after);
+    let run = home.run(&kind.fetch());
+    if run.code == Some(0) {
+        assert_eq!(table(&home), *after, "it ended with success");
+        return false;
+    }
+    mount.resize(ENOUGH);
+    let run = run.exits(1).says(&["make room"]);
+    assert_eq!(table(&home), before);
+    resume_as_told(&home, &simulator, kind, &run, after);
+    true
+}
+
+/// The directory of a home's database.
+fn data(home: &Home) -> PathBuf {
+    home.database().parent().expect("a directory").to_owned()
+}
+
+/// Bytes of all files in a directory, or of one file.
+fn size(path: &Path) -> u64 {
+    let found = fs::symlink_metadata(path).expect("it exists");
+    if !found.is_dir() {
+        return found.len();
+    }
+    fs::read_dir(path).expect("a directory").map(|entry| size(&entry.expect("an entry").path())).sum()
+}
+
+/// A file system in memory; gone when dropped.
+struct Mount(PathBuf);
+
+impl Mount {
+    /// Mounts one of this many KiB.
+    fn new(directory: PathBuf, kib: u64) -> Self {
+        fs::create_dir_all(&directory).expect("a directory");
+        run(Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={kib}k,mode=0700"), "tmpfs"])
+            .arg(&directory));
+        Self(directory)
+    }
+
+    fn resize(&self, kib: u64) {
+        run(Command::new("mount").args(["-o", &format!("remount,size={kib}k")]).arg(&self.0));
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _gone = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

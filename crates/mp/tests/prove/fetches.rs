@@ -1,0 +1,270 @@
+//! Fetches that are disturbed, and what has to hold after each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use mixpanel_simulator::SimulatorConfig;
+use serde_json::Value;
+
+use crate::support::{Home, Run, Simulator};
+use crate::tools::{finish, mode};
+
+/// The profiles that are in the table before, where there is one.
+const SOME: &str = r#"properties["plan"] == "enterprise""#;
+
+/// What is in a table: rows, distinct ids and a sum over all that a row has; the order does not matter.
+const DIGEST: &str = "SELECT count(*)::VARCHAR || ' rows, ' || count(DISTINCT distinct_id) || ' ids, sum ' ||
+    coalesce(sum(hash(distinct_id, properties::VARCHAR, last_seen::VARCHAR)::HUGEINT), 0) FROM ";
+
+/// A server of 24 pages, the last of half the size. A fetch of them takes about half a second.
+pub(crate) fn server() -> Simulator {
+    let latency = Duration::from_millis(15);
+    let config = SimulatorConfig { page_size: 100, latency, quota: None, ..SimulatorConfig::default() };
+    Simulator::start(config.with_profiles(2_350))
+}
+
+/// What the fetch finds in the table, and does to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// There is no table.
+    New,
+    Replace,
+    Append,
+    Upsert,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::New, Self::Replace, Self::Append, Self::Upsert];
+
+    /// The arguments of the fetch.
+    pub(crate) fn fetch(self) -> Vec<&'static str> {
+        let option = match self {
+            Self::New => None,
+            Self::Replace => Some("--replace"),
+            Self::Append => Some("--append"),
+            Self::Upsert => Some("--upsert"),
+        };
+        ["fetch", "profiles", "profiles", "--parallel"].into_iter().chain(option).collect()
+    }
+}
+
+/// The digest of a table; none if there is no table.
+pub(crate) type Table = Option<String>;
+
+/// What fetches make that nobody disturbs.
+pub(crate) struct Undisturbed {
+    home: Home,
+    old: Table,
+    /// What every kind of fetch makes of its table, since the old rows are among the new ones.
+    pub(crate) after: Table,
+    /// The longest time that one took.
+    pub(crate) takes: Duration,
+}
+
+impl Undisturbed {
+    pub(crate) fn fetch() -> Self {
+        let simulator = server();
+        // This one is compared with what the server sent.
+        let whole = Home::new().with_server(&simulator);
+        let _fetched = whole.run(&Kind::New.fetch()).exits(0);
+        let home = Home::new().with_server(&simulator);
+        let _some = home.run(&["fetch", "profiles", "--parallel", "--where", SOME]).exits(0);
+        let old = table(&home);
+        let mut undisturbed = Self { home, old, after: table(&whole), takes: Duration::ZERO };
+        for kind in Kind::ALL {
+            let home = undisturbed.begin(kind, &simulator);
+            let begun = Instant::now();
+            let _fetched = finish(home.command(&kind.fetch())).exits(0);
+            undisturbed.takes = undisturbed.takes.max(begun.elapsed());
+            assert_eq!(table(&home), undisturbed.after, "{kind:?}");
+        }
+        undisturbed
+    }
+
+    /// A home with the database that a fetch of this kind begins with.
+    pub(crate) fn begin(&self, kind: Kind, simulator: &Simulator) -> Home {
+        let home = Home::new().with_server(simulator);
+        self.put_old(kind, &home);
+        home
+    }
+
+    /// Puts the old database into a home, if this kind of fetch needs one.
+    pub(crate) fn put_old(&self, kind: Kind, home: &Home) {
+        let database = home.database();
+        fs::create_dir_all(database.parent().expect("a directory")).expect("a directory");
+        if kind != Kind::New {
+            fs::copy(self.home.database(), database).expect("a copy");
+        }
+    }
+
+    pub(crate) fn old_size(&self, kind: Kind) -> u64 {
+        if kind == Kind::New { 0 } else { fs::metadata(self.home.database()).expect("the database").len() }
+    }
+
+    pub(crate) fn before(&self, kind: Kind) -> Table {
+        self.old.clone().filter(|_| kind != Kind::New)
+    }
+}
+
+/// Looks at a table with `mp query sql`, as a reader does.
+pub(crate) fn table(home: &Home) -> Table {
+    digest(home, "profiles")
+}
+
+fn digest(home: &Home, name: &str) -> Table {
+    if !home.database().exists() {
+        return None;
+    }
+    let run = home.run(&["query", "sql", &format!("{DIGEST}{name}"), "--scalar", "-f", "plain"]);
+    if run.stderr.contains("does not exist") || run.stderr.contains("no table") {
+        return None;
+    }
+    Some(run.exits(0).stdout.trim().to_owned())
+}
+
+/// Checks that a table has this many rows, with as many ids.
+pub(crate) fn check_rows(home: &Home, name: &str, rows: u64) {
+    let found = digest(home, name).expect("a table");
+    assert!(found.starts_with(&format!("{rows} rows, {rows} ids,")), "{name} has {found} instead of {rows} rows");
+}
+
+/// The directory of all stages of a home's database.
+fn stages(home: &Home) -> PathBuf {
+    let mut name = home.database().into_os_string();
+    name.push(".stage");
+    name.into()
+}
+
+/// The unfinished runs, each with the staged pages of its session, and whether there is a run that was being removed.
+fn runs(home: &Home) -> (BTreeMap<String, BTreeSet<u64>>, bool) {
+    let (removed, runs): (Vec<_>, Vec<_>) =
+        entries(&stages(home)).into_iter().partition(|(name, _)| name.starts_with('.'));
+    (runs.into_iter().map(|(name, path)| (name, pages(&path))).collect(), !removed.is_empty())
+}
+
+/// The pages that are in place in the newest session of a run.
+fn pages(run: &Path) -> BTreeSet<u64> {
+    let generation = |name: &str| name.strip_prefix("generation-")?.parse::<u64>().ok();
+    let newest = entries(run).into_iter().filter_map(|(name, path)| Some((generation(&name)?, path))).max();
+    let files = newest.map(|(_, newest)| entries(&newest)).unwrap_or_default();
+    // The number is followed by a checksum.
+    let page = |name: &str| name.strip_prefix("page-")?.strip_suffix(".parquet")?.split('-').next()?.parse().ok();
+    files.iter().filter_map(|(name, _)| page(name)).collect()
+}
+
+fn entries(directory: &Path) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path())).collect()
+}
+
+/// All pages that are staged.
+pub(crate) fn staged(home: &Home) -> BTreeSet<u64> {
+    runs(home).0.into_values().flatten().collect()
+}
+
+/// Checks that only the user can read the database and its stages.
+pub(crate) fn check_private(home: &Home) {
+    let database = home.database();
+    let base = database.file_name().expect("a name").to_string_lossy().into_owned();
+    let beside = entries(database.parent().expect("a directory"));
+    let mut left: Vec<PathBuf> =
+        beside.into_iter().filter(|(name, _)| name.starts_with(&base)).map(|(_, path)| path).collect();
+    while let Some(path) = left.pop() {
+        assert_eq!(mode(&path) & 0o077, 0, "others can read {}", path.display());
+        left.extend(entries(&path).into_iter().map(|(_, path)| path));
+    }
+}
+
+/// An unfinished run, as `mp fetch status` lists it.
+pub(crate) struct Unfinished {
+    run_id: String,
+    pages_done: u64,
+    is_resumable: bool,
+}
+
+/// Lists the unfinished runs, after a check that `mp fetch status` says the truth about them.
+pub(crate) fn unfinished(home: &Home) -> Vec<Unfinished> {
+    let list = home.run(&["fetch", "status", "-f", "json"]).exits(0).json();
+    let read = |record: &Value| {
+        assert!(record["held_by"].is_null(), "a dead process works on a run: {record}");
+        Unfinished {
+            run_id: record["run_id"].as_str().expect("an id").to_owned(),
+            pages_done: record["pages_done"].as_u64().expect("a number"),
+            is_resumable: record["resume_command"].is_string(),
+        }
+    };
+    let runs_told: Vec<Unfinished> = list.as_array().expect("a list").iter().map(read).collect();
+    let told: BTreeMap<String, u64> = runs_told.iter().map(|run| (run.run_id.clone(), run.pages_done)).collect();
+    let found: BTreeMap<String, u64> = runs(home).0.into_iter().map(|(id, pages)| (id, pages.len() as u64)).collect();
+    assert_eq!(told, found, "`mp fetch status` says the one, and the other is there");
+    runs_told
+}
+
+/// Whether there is a run that can be resumed.
+pub(crate) fn can_resume(home: &Home) -> bool {
+    unfinished(home).iter().any(|run| run.is_resumable)
+}
+
+/// Discards the runs that nobody can resume: they were killed before they had written what they are about.
+pub(crate) fn discard_unusable(home: &Home) {
+    for run in unfinished(home).iter().filter(|run| !run.is_resumable) {
+        assert_eq!(run.pages_done, 0, "run {} has pages and cannot be resumed", run.run_id);
+        let _discarded = home.run(&["fetch", "discard", "--run", &run.run_id, "--force"]).exits(0);
+    }
+}
+
+/// What a simulator was asked for from now on.
+pub(crate) struct Requests<'a> {
+    simulator: &'a Simulator,
+    before: BTreeMap<u64, u64>,
+}
+
+impl<'a> Requests<'a> {
+    pub(crate) fn to(simulator: &'a Simulator) -> Self {
+        Self { simulator, before: simulator.stats().hits_per_page }
+    }
+
+    /// Checks that no page was requested that was staged, and none more than once.
+    pub(crate) fn check(&self, staged: &BTreeSet<u64>) {
+        for (page, hits) in self.simulator.stats().hits_per_page {
+            let hits = hits - self.before.get(&page).copied().unwrap_or(0);
+            assert!(hits == 0 || !staged.contains(&page), "page {page} was staged and was requested again");
+            assert!(hits <= 1, "page {page} was requested {hits} times");
+        }
+    }
+}
+
+/// Runs a command that completes what is staged. It has to request the missing pages only, and to leave this table and no
+/// unfinished run.
+pub(crate) fn complete(home: &Home, simulator: &Simulator, expected: &Table, command: impl FnOnce() -> Run) {
+    let (staged, requests) = (staged(home), Requests::to(simulator));
+    let _completed = command().exits(0);
+    requests.check(&staged);
+    assert_eq!(table(home), *expected);
+    assert!(unfinished(home).is_empty(), "runs are unfinished after the end");
+}
+
+/// Completes a fetch that has failed by the command that it has shown, or begins again where nothing was staged.
+pub(crate) fn resume_as_told(home: &Home, simulator: &Simulator, kind: Kind, failed: &Run, after: &Table) {
+    if !staged(home).is_empty() {
+        return complete(home, simulator, after, || home.shell(&failed.resume_command()));
+    }
+    for run in unfinished(home) {
+        let _discarded = home.run(&["fetch", "discard", "--run", &run.run_id, "--force"]).exits(0);
+    }
+    if table(home) != *after {
+        complete(home, simulator, after, || home.run(&kind.fetch()));
+    }
+}
+
+/// Whether a killed process was removing a stage.
+pub(crate) fn has_remains(home: &Home) -> bool {
+    runs(home).1
+}
+
+/// Checks that there is no stage at all any more.
+pub(crate) fn check_no_stage(home: &Home) {
+    assert!(!stages(home).exists(), "what a killed process was removing is still there after another fetch");
+}

@@ -1,0 +1,72 @@
+//! System calls that fail, by strace: a disk that is full in the middle of a write, or breaks.
+
+use std::process::Command;
+
+use crate::cases::{Failures, Length};
+use crate::fetches::{Kind, Undisturbed, resume_as_told, server, table};
+use crate::tools::{finish, skip_unless, started_by};
+
+/// Faults in the long and in the short form.
+const FAULTS: (usize, usize) = (40, 6);
+
+/// What fails, how, and at which calls of a thread; with a plus all later ones fail as well.
+const PLANS: [(&str, &str, &[&str]); 3] = [
+    ("pwrite64", "ENOSPC", &["1", "2+", "2", "3", "4", "5", "6", "7", "8", "9", "1+", "4+", "5+", "8+"]),
+    ("fsync,fdatasync", "EIO", &["1", "3", "2", "4", "5", "8", "13", "20", "26", "1+", "9+", "27", "28", "29"]),
+    ("rename,renameat,renameat2", "EIO", &["2", "1", "3", "5", "8", "13", "20", "26", "27", "1+", "9+", "4", "6", "7"]),
+];
+
+#[test]
+fn a_system_call_that_fails_is_no_success_with_rows_missing() {
+    let traced = Command::new("strace").args(["-qq", "-e", "trace=none", "true"]).status();
+    if !skip_unless(traced.is_ok_and(|status| status.success()), "strace is missing, or may not trace") {
+        return;
+    }
+    let count = Length::wanted().pick(FAULTS.0, FAULTS.1);
+    let (undisturbed, failures) = (Undisturbed::fetch(), Failures::default());
+    let (mut stopped, mut survived) = (0, 0);
+    for number in 0..count {
+        let (calls, error, whens) = PLANS[number % PLANS.len()];
+        let when = whens[(number / PLANS.len()) % whens.len()];
+        let kind = [Kind::New, Kind::Replace, Kind::Upsert][number % 3];
+        let fault = format!("{calls}:error={error}:when={when}");
+        failures.watch(&format!("{kind:?} with {fault}"), || match inject(&undisturbed, kind, calls, &fault) {
+            Came::Error => stopped += 1,
+            Came::Success => survived += 1,
+            Came::Nothing => {}
+        });
+    }
+    eprintln!("prove: {count} failing system calls: {stopped} fetches stopped, {survived} did not mind");
+    failures.check();
+    assert!(stopped > 0, "no call failed in a way that matters");
+}
+
+/// What came of a fault.
+enum Came {
+    /// The fetch ended with an error, and was completed.
+    Error,
+    /// The fetch ended with success, and everything is there.
+    Success,
+    /// The call was never made.
+    Nothing,
+}
+
+fn inject(undisturbed: &Undisturbed, kind: Kind, calls: &str, fault: &str) -> Came {
+    let simulator = server();
+    let home = undisturbed.begin(kind, &simulator);
+    let (before, after) = (undisturbed.before(kind), &undisturbed.after);
+    let log = home.path().join("strace.log");
+    let (trace, inject, log_name) = (format!("trace={calls}"), format!("inject={fault}"), log.display().to_string());
+    let strace = ["strace", "-f", "-qq", "-e", &trace, "-e", &inject, "-o", &log_name];
+    let run = finish(started_by(&strace, &home.command(&kind.fetch())));
+    let was_injected = std::fs::read_to_string(&log).expect("a log").contains("(INJECTED)");
+    let found = table(&home);
+    if run.code == Some(0) {
+        assert_eq!(found, *after, "it ended with success: {}", run.stderr);
+        return if was_injected { Came::Success } else { Came::Nothing };
+    }
+    let run = run.exits(1);
+    assert!(found == before || found == *after, "the table is {found:?}: {}", run.stderr);
+    resume_as_told(&home, &simulator, kind, &run, after);
+    if was_injected { Came::Error } else { Came::Nothing }
+}

@@ -1,0 +1,235 @@
+//! The program is killed, as nothing can prevent, and resumed.
+//!
+//! After every kill the table has to be the old one or the new one; a page that is staged must never be requested again;
+//! and in the end the table has to be the one that an undisturbed fetch makes.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::cases::{Failures, Length, has_kill_points, seed};
+use crate::fetches::{
+    Kind, Requests, Undisturbed, can_resume, check_no_stage, check_private, complete, discard_unusable, has_remains,
+    server, staged, table, unfinished,
+};
+use crate::support::{Home, Run};
+use crate::tools::finish;
+
+/// Kills in the long and in the short form.
+const KILLS: (u64, u64) = (300, 12);
+
+/// Cases that are tried at the same time.
+const WORKERS: usize = 2;
+
+/// How often one run is killed at most before it is left alone.
+const NESTED: usize = 3;
+
+/// A random instant is at most this part of the usual duration, so that some come after the end.
+const LATEST: f64 = 1.1;
+
+/// Resuming takes less time than the whole, so its random instants are drawn from this part of them.
+const SHORTER: f64 = 0.5;
+
+/// Which table a kill at a place leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaves {
+    Old,
+    New,
+}
+
+/// When a process is killed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kill {
+    /// At this part of the time that a whole fetch takes.
+    At(f64),
+    /// At a named place, when it is reached for the nth time, counted from 0.
+    Place { name: &'static str, passed: u32, leaves: Leaves },
+}
+
+impl fmt::Display for Kill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(part) => write!(f, "at {:.0} % of the time", part * 100.0),
+            Self::Place { name, passed, .. } => write!(f, "at {name}:{passed}"),
+        }
+    }
+}
+
+/// The places, with what a kill there leaves and the counts at which they are tried. A fetch stages 24 pages and writes
+/// its manifest at the beginning, after page 0, when all pages are there and before the load.
+const PLACES: [(&str, Leaves, &[u32]); 11] = [
+    ("load-begin", Leaves::Old, &[0]),
+    ("load-filled", Leaves::Old, &[0]),
+    ("load-commit", Leaves::Old, &[0]),
+    ("load-committed", Leaves::New, &[0]),
+    ("load-checkpointed", Leaves::New, &[0]),
+    ("load-done", Leaves::New, &[0]),
+    ("stage-renamed", Leaves::New, &[0]),
+    ("page-staged", Leaves::Old, &[1, 0, 5, 22, 23]),
+    ("file-written", Leaves::Old, &[1, 0, 2, 3, 12, 25, 26, 27]),
+    ("file-synced", Leaves::Old, &[1, 0, 2, 3, 12, 25, 26, 27]),
+    ("file-renamed", Leaves::Old, &[1, 0, 2, 3, 12, 25, 26, 27]),
+];
+
+/// A fetch that is killed, resumed, and killed again.
+struct Case {
+    number: usize,
+    kind: Kind,
+    kills: Vec<Kill>,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kills: Vec<String> = self.kills.iter().map(Kill::to_string).collect();
+        write!(f, "case {}, {:?}, killed {}", self.number, self.kind, kills.join(", then "))
+    }
+}
+
+/// The kills at places with which cases begin. The load is tried with every kind of fetch in the long form.
+fn places(length: Length) -> Vec<(Kind, Kill)> {
+    let mut cases = Vec::new();
+    for (at, (name, leaves, counts)) in PLACES.into_iter().enumerate() {
+        let kinds = if name.starts_with("load") { length.pick(4, 1) } else { 1 };
+        for passed in &counts[..length.pick(counts.len(), 1)] {
+            for kind in 0..kinds {
+                let kind = Kind::ALL[(at + kind + *passed as usize) % Kind::ALL.len()];
+                cases.push((kind, Kill::Place { name, passed: *passed, leaves }));
+            }
+        }
+    }
+    cases
+}
+
+/// Returns a case by its number: first every place, then random instants. There is no end to them.
+fn case(number: usize, seed: u64, length: Length) -> Case {
+    let places = places(length);
+    let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
+    let drawn = (Kind::ALL[number % Kind::ALL.len()], Kill::At(random.f64() * LATEST));
+    let (kind, first) = places.get(number).copied().unwrap_or(drawn);
+    let mut kills = vec![first];
+    // In the short form every kill has to be at a place.
+    for _ in 0..length.pick(random.usize(..NESTED), 0) {
+        let (_, place) = places[random.usize(..places.len())];
+        kills.push(if random.bool() { place } else { Kill::At(random.f64() * LATEST * SHORTER) });
+    }
+    Case { number, kind, kills }
+}
+
+/// Kills by depth: of a fetch, of one that resumes it, of one that resumes that.
+type Killed = [AtomicU64; NESTED];
+
+fn total(killed: &Killed) -> u64 {
+    killed.iter().map(|count| count.load(Ordering::SeqCst)).sum()
+}
+
+#[test]
+fn a_killed_fetch_leaves_the_old_table_or_the_new_one_and_can_be_resumed() {
+    if !has_kill_points() {
+        return;
+    }
+    let (length, seed) = (Length::wanted(), seed());
+    let target = length.pick(KILLS.0, KILLS.1);
+    let undisturbed = Undisturbed::fetch();
+    let (next, killed, failures) = (AtomicU64::new(0), Killed::default(), Failures::default());
+    let work = || {
+        while total(&killed) < target {
+            let number = usize::try_from(next.fetch_add(1, Ordering::SeqCst)).expect("a few hundred");
+            let case = case(number, seed, length);
+            failures
+                .watch(&format!("{case} (MP_PROVE_SEED={seed})"), || kill_and_complete(&undisturbed, &case, &killed));
+            assert!(number < 3_000, "nothing is killed");
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..WORKERS).for_each(|_| drop(scope.spawn(work)));
+    });
+    let [_, twice, thrice] = killed.each_ref().map(|count| count.load(Ordering::SeqCst));
+    eprintln!(
+        "prove: {} kills in {} fetches, {twice} of them while resuming and {thrice} while resuming after that (MP_PROVE_SEED={seed})",
+        total(&killed),
+        next.into_inner()
+    );
+    failures.check();
+}
+
+fn kill_and_complete(undisturbed: &Undisturbed, case: &Case, killed: &Killed) {
+    let simulator = server();
+    let home = undisturbed.begin(case.kind, &simulator);
+    let (before, after) = (undisturbed.before(case.kind), &undisturbed.after);
+    for (depth, kill) in case.kills.iter().enumerate() {
+        if table(&home) == *after && !can_resume(&home) {
+            break;
+        }
+        let (staged, requests) = (staged(&home), Requests::to(&simulator));
+        let run = run_and_kill(&home, case.kind, *kill, undisturbed.takes);
+        requests.check(&staged);
+        let found = table(&home);
+        if run.code.is_some() {
+            // It was quicker than the kill, or never comes to that place.
+            let _ended = run.exits(0);
+            assert_eq!(found, *after, "{kill}");
+            break;
+        }
+        killed[depth].fetch_add(1, Ordering::SeqCst);
+        let allowed = match kill {
+            // When an earlier kill came after the commit, the table was new before this one.
+            Kill::Place { leaves: Leaves::Old, .. } if depth == 0 => vec![&before],
+            Kill::Place { leaves: Leaves::New, .. } => vec![after],
+            _ => vec![&before, after],
+        };
+        assert!(allowed.contains(&&found), "{kill}: the table is {found:?}, and only {allowed:?} may be");
+        check_private(&home);
+        let _truthful = unfinished(&home);
+    }
+    discard_unusable(&home);
+    if can_resume(&home) {
+        complete(&home, &simulator, after, || home.run(&["fetch", "resume"]));
+    } else if table(&home) != *after {
+        complete(&home, &simulator, after, || home.run(&case.kind.fetch()));
+    }
+    if has_remains(&home) {
+        // The next fetch cleans up after one that was killed while it did.
+        complete(&home, &simulator, after, || home.run(&Kind::Replace.fetch()));
+        check_no_stage(&home);
+    }
+}
+
+/// Begins a fetch, or resumes it where there is something to resume, and kills it.
+fn run_and_kill(home: &Home, kind: Kind, kill: Kill, takes: Duration) -> Run {
+    let resume = vec!["fetch", "resume", "profiles", "--parallel"];
+    let mut command = home.command(&if can_resume(home) { resume } else { kind.fetch() });
+    let part = match kill {
+        Kill::At(part) => part,
+        Kill::Place { name, passed, .. } => {
+            command.env("MP_KILL_POINT", format!("{name}:{passed}"));
+            return finish(command);
+        }
+    };
+    let (begun, instant) = (Instant::now(), takes.mul_f64(part));
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    while begun.elapsed() < instant && child.try_wait().expect("a child").is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // It may have ended by itself.
+    let _ended = child.kill();
+    Run::new(child.wait_with_output().expect("it ends"))
+}
+
+#[test]
+fn every_place_is_tried_in_both_forms_and_the_load_with_every_kind() {
+    for (length, at_least) in [(Length::Quick, 11), (Length::Long, 11 + 18 + 4 + 21)] {
+        let cases: Vec<Case> = (0..200).map(|number| case(number, 1, length)).collect();
+        let at = |wanted: &str| {
+            let is_there = |kill: &Kill| matches!(kill, Kill::Place { name, .. } if *name == wanted);
+            cases.iter().filter(|case| is_there(&case.kills[0])).count()
+        };
+        assert!(PLACES.iter().all(|(name, ..)| at(name) > 0), "{length:?}");
+        assert!(PLACES.iter().map(|(name, ..)| at(name)).sum::<usize>() >= at_least, "{length:?}");
+        assert_eq!(at("load-committed"), length.pick(4, 1));
+        assert!(cases.iter().all(|case| case.kills.len() <= NESTED));
+    }
+    let shown = |seed| (0..100).map(|number| case(number, seed, Length::Long).to_string()).collect::<Vec<_>>();
+    assert_eq!(shown(3), shown(3), "a number and a seed say the case");
+    assert_ne!(shown(3), shown(4));
+}

@@ -1,0 +1,78 @@
+//! A directory in which one bench, or one proof, works at a time.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::failure::Failure;
+use crate::places::Places;
+
+/// A directory that is empty at the start and removed at the end, unless it is to be kept. Its lock keeps others out.
+///
+/// It is in the target directory and not where temporary files go: that is often memory, and staging waits for the disk.
+#[derive(Debug)]
+pub(crate) struct Workplace {
+    _lock: File,
+    pub(crate) path: PathBuf,
+    /// Whether what is in it stays until the next one enters.
+    pub(crate) is_kept: bool,
+}
+
+impl Workplace {
+    /// Enters the directory of this task.
+    pub(crate) fn enter(places: &Places, task: &str) -> Result<Self, Failure> {
+        let parent = places.target.join(task);
+        let cannot = |error: io::Error| Failure::new(format!("cannot use {}: {error}", parent.display()));
+        fs::create_dir_all(&parent).map_err(cannot)?;
+        let lock = File::create(parent.join("lock")).map_err(cannot)?;
+        lock.try_lock().map_err(|_| {
+            Failure::new(format!("`cargo xtask {task}` is running already with this target directory"))
+                .way_out("wait until it has ended")
+        })?;
+        let path = parent.join("run");
+        remove(&path).and_then(|()| fs::create_dir(&path)).map_err(cannot)?;
+        Ok(Self { _lock: lock, path, is_kept: false })
+    }
+}
+
+impl Drop for Workplace {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            // What cannot be removed now is removed by the next one.
+            let _ = remove(&self.path);
+        }
+    }
+}
+
+/// Removes a directory, if it is there, and the file systems that a killed test has left mounted in it.
+fn remove(directory: &Path) -> io::Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mounted = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    for place in mounted.filter(|place| Path::new(place).starts_with(directory)) {
+        Command::new("umount").args(["--lazy", place]).status()?;
+    }
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_and_nothing_left_of_the_last() {
+        let target = std::env::temp_dir().join(format!("xtask-workplace-{}", std::process::id()));
+        let places = Places { root: PathBuf::new(), target: target.clone() };
+        let left_over = target.join("bench/run/old");
+        fs::create_dir_all(&left_over).unwrap();
+        let first = Workplace::enter(&places, "bench").unwrap();
+        assert!(first.path.is_dir() && !left_over.exists());
+        assert!(Workplace::enter(&places, "bench").unwrap_err().to_string().contains("running already"));
+        drop(first);
+        assert!(!target.join("bench/run").exists());
+        fs::remove_dir_all(&target).unwrap();
+    }
+}
