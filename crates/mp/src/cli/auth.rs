@@ -17,7 +17,7 @@ pub(crate) enum AuthCommand {
     Remove {
         /// The account
         name: String,
-        /// Do not ask
+        /// Skip the confirmation prompt
         #[arg(long)]
         force: bool,
     },
@@ -36,28 +36,28 @@ pub(crate) enum AuthCommand {
         /// The account [default: as for every other command]
         name: Option<String>,
 
-        /// Give up after this long without an answer
+        /// Give up after this long without a response
         #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1m")]
         max_wait: Duration,
     },
 }
 
-/// The secret is asked for without echo, unless it comes from --secret-stdin or from the environment variable
-/// MP_SECRET. It is never an argument: arguments are visible to every user of the machine.
+/// Prompts for the secret without echo, unless it comes from --secret-stdin or the environment variable MP_SECRET. It
+/// is never an argument: arguments are visible to every user of the machine.
 #[derive(Debug, Args)]
 pub(crate) struct AddArgs {
-    /// The name that the account gets here
+    /// Account name
     pub(crate) name: String,
 
-    /// The service account's user name
+    /// User name of the service account
     #[arg(short, long)]
     pub(crate) username: Option<String>,
 
-    /// The project's number
+    /// Project number
     #[arg(short, long, value_name = "PROJECT_ID")]
     pub(crate) project: Option<String>,
 
-    /// Where the project's data live: us, eu or in
+    /// Region of the project's data: us, eu or in
     #[arg(short, long, value_name = "REGION", default_value = "us", value_parser = parse_region)]
     pub(crate) region: Region,
 
@@ -65,7 +65,7 @@ pub(crate) struct AddArgs {
     #[arg(short, long)]
     pub(crate) default: bool,
 
-    /// Ask for whatever is missing
+    /// Prompt for missing values
     #[arg(short, long, conflicts_with = "secret_stdin")]
     pub(crate) interactive: bool,
 

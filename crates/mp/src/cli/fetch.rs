@@ -13,20 +13,20 @@ use super::size::parse_size;
 pub(crate) enum FetchCommand {
     /// Fetch user profiles, or group profiles, into a table
     ///
-    /// Pages are kept on disk as they come and loaded into the table at the end, in one step: the table is never half full.
+    /// Pages are staged on disk as they arrive and loaded into the table at the end, in one transaction.
     Profiles(Box<FetchProfilesArgs>),
-    /// Go on with an unfinished run
+    /// Resume an unfinished run
     ///
-    /// The run knows its filters, and only missing pages are asked for. Filters that are given all the same are compared,
-    /// and a run that has others is refused. If the server has forgotten the session, the run begins again from page 0.
+    /// The run keeps its filters, and only missing pages are requested. Filters given here must be those of the run. If
+    /// the server has forgotten the session, the run restarts from page 0.
     Resume(Box<ResumeArgs>),
     /// List the unfinished runs of the database
     ///
-    /// Each with how far it has come, why it stopped, and the command that goes on with it.
+    /// Shows the progress of each, why it stopped, and the command that resumes it.
     Status,
     /// Remove unfinished runs and their pages
     ///
-    /// What is in tables stays. A run that a process works on is refused.
+    /// Tables are not changed. A run that a process is working on cannot be discarded.
     Discard(DiscardArgs),
 }
 
@@ -40,10 +40,10 @@ pub(crate) struct FetchProfilesArgs {
     #[command(flatten)]
     pub(crate) filters: FilterArgs,
 
-    /// Only profiles seen since the table's last complete load began, less a day; they replace the table's
+    /// Fetch only profiles seen since the table's last complete load, less a day; they replace the table's
     ///
-    /// The other filters must be those of that load. What was deleted in Mixpanel, or changed without being seen, is not
-    /// noticed.
+    /// The other filters must be those of that load. Profiles that were deleted in Mixpanel, or changed without being
+    /// seen, are not noticed.
     #[arg(
         long,
         value_name = "last",
@@ -61,22 +61,22 @@ pub(crate) struct FetchProfilesArgs {
     #[arg(long, conflicts_with = "upsert", help_heading = "The table")]
     pub(crate) append: bool,
 
-    /// Add profiles whose id the table does not have, and replace those that it has unless they are older
+    /// Add profiles whose id the table does not have, and replace the others unless the fetched ones are older
     ///
-    /// A fetched profile is older if both have a time and its is the earlier one. One without a time, or with one that
-    /// cannot be read, is what Mixpanel has now, and replaces the table's. Columns that were added to the table are empty
-    /// in the new rows.
+    /// A fetched profile is older if both have a time and its own is earlier. One without a time, or with one that
+    /// cannot be read, is what Mixpanel has now, and replaces the table's. Columns that were added to the table are
+    /// empty in the new rows.
     #[arg(long, help_heading = "The table")]
     pub(crate) upsert: bool,
 
     #[command(flatten)]
     pub(crate) workers: WorkerArgs,
 
-    /// Ask for N profiles a page, 1 to 40000; the server decides [default: the server's, 1000]
+    /// Request N profiles per page, 1 to 40000; the server decides [default: the server's, 1000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=40_000), help_heading = "How")]
     pub(crate) page_size: Option<u32>,
 
-    /// Accepted for compatibility, 100 to 100000, and without effect: a page is the unit
+    /// Ignored, 100 to 100000; accepted for compatibility
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=100_000), help_heading = "How")]
     pub(crate) batch_size: Option<u32>,
 
@@ -86,7 +86,7 @@ pub(crate) struct FetchProfilesArgs {
     #[command(flatten)]
     pub(crate) waits: WaitArgs,
 
-    /// Say what the fetch would take, from page 0 alone; the same fetch goes on with that page
+    /// Estimate requests, time and disk space from page 0; the same fetch reuses that page
     #[arg(long, conflicts_with = "stdout", help_heading = "How")]
     pub(crate) plan: bool,
 
@@ -94,7 +94,7 @@ pub(crate) struct FetchProfilesArgs {
     #[arg(long, conflicts_with_all = ["append", "replace", "upsert"], help_heading = "Output")]
     pub(crate) stdout: bool,
 
-    /// With --stdout: print the records as the server sent them
+    /// With --stdout: print records as the server sent them
     #[arg(long, requires = "stdout", help_heading = "Output")]
     pub(crate) raw: bool,
 
@@ -105,26 +105,26 @@ pub(crate) struct FetchProfilesArgs {
 /// Which run to go on with, and how.
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
-    /// The table; can be left out if the runs of only one are unfinished
+    /// The table; optional if only one has unfinished runs
     pub(crate) name: Option<String>,
 
-    /// Go on with this run instead of the table's newest one
+    /// Resume this run instead of the table's newest one
     #[arg(long, value_name = "ID")]
     pub(crate) run: Option<String>,
 
-    /// Load the pages that are there and do without the others; no request is sent
+    /// Load the pages fetched so far and skip the rest; no request is sent
     #[arg(long)]
     pub(crate) accept_partial: bool,
 
-    /// Replace the table that has been made meanwhile
+    /// Replace a table that was created after the run began
     #[arg(long, conflicts_with_all = ["append", "upsert"], help_heading = "The table")]
     pub(crate) replace: bool,
 
-    /// Add to the table that has been made meanwhile the profiles whose id it does not have
+    /// Add to a table that was created after the run began: profiles whose id it does not have
     #[arg(long, conflicts_with = "upsert", help_heading = "The table")]
     pub(crate) append: bool,
 
-    /// Add to the table that has been made meanwhile, and replace the profiles that it has unless they are older
+    /// Update a table that was created after the run began, as `mp fetch profiles --upsert` does
     #[arg(long, help_heading = "The table")]
     pub(crate) upsert: bool,
 
@@ -158,7 +158,7 @@ pub(crate) struct DiscardArgs {
     #[arg(long, conflicts_with = "name")]
     pub(crate) all: bool,
 
-    /// Do not ask
+    /// Skip the confirmation prompt
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -221,7 +221,7 @@ pub(crate) struct WorkerArgs {
     #[arg(long, value_name = "N", value_parser = parse_workers, help_heading = "How")]
     pub(crate) workers: Option<u32>,
 
-    /// Use about so much memory in all, from 200MB; less is slower [default: 400MB]
+    /// Memory budget for the whole process, from 200MB; less is slower [default: 400MB]
     ///
     /// Loads of profiles of tens of kilobytes each, or more, may take two to three times as much.
     #[arg(long, value_name = "SIZE", value_parser = parse_memory, help_heading = "How")]
@@ -247,11 +247,11 @@ pub(crate) struct AcceptArgs {
 /// What is waited for, and how long. Times are such as 30s, 10m or 24h.
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
-    /// Keep to N counted requests in a window, such as 60/h or 60/60s [default: 60/h, which is Mixpanel's]
+    /// Send at most N counted requests per window, such as 60/h or 60/60s [default: 60/h, which is Mixpanel's]
     #[arg(long, value_name = "N/WINDOW", value_parser = parse_quota, help_heading = "Waiting")]
     pub(crate) quota: Option<Quota>,
 
-    /// Leave N requests of the quota to others [default: 0]
+    /// Leave N requests of the quota to other programs [default: 0]
     #[arg(long, value_name = "N", help_heading = "Waiting")]
     pub(crate) reserve: Option<u32>,
 
@@ -267,7 +267,7 @@ pub(crate) struct WaitArgs {
 /// What is shown, and what counts as success.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// Exit with 0 although records came that cannot be rows; they are in the table `_rejects`
+    /// Exit with 0 even if records were rejected; they are in the table `_rejects`
     #[arg(long, help_heading = "Output")]
     pub(crate) allow_rejects: bool,
 

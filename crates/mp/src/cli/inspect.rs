@@ -26,7 +26,7 @@ pub(crate) enum InspectCommand {
         /// The table
         #[arg(short, long)]
         table: String,
-        /// Do not ask
+        /// Skip the confirmation prompt
         #[arg(long)]
         force: bool,
     },

@@ -12,9 +12,9 @@ use super::inspect::InspectCommand;
 use super::query::QueryCommand;
 use super::simulate::{DemoArgs, SimulateArgs};
 
-/// Get user profiles out of Mixpanel into DuckDB, and query them with SQL
+/// Export Mixpanel user profiles to DuckDB and query them with SQL
 ///
-/// Exit codes: 0 success; 1 failure, or a fetch that lacks pages or left records out; 2 credentials refused; 3 wrong
+/// Exit codes: 0 success; 1 failure, or a fetch with missing pages or rejected records; 2 credentials refused; 3 wrong
 /// arguments, query or SQL; 4 no such table, database, account, run or file; 5 rate limited; 130 interrupted (143
 /// terminated, 129 hung up).
 #[derive(Debug, Parser)]
@@ -61,37 +61,37 @@ impl Cli {
 /// Options that every command takes, before or after it.
 #[derive(Debug, Args)]
 pub(crate) struct GlobalArgs {
-    /// Use this account of `mp auth list` [env: MP_ACCOUNT]
+    /// Account to use; see `mp auth list` [env: MP_ACCOUNT]
     #[arg(short, long, global = true, value_name = "NAME", help_heading = "Global options")]
     pub(crate) account: Option<String>,
 
-    /// Use this database file [default: ~/.mp/data/PROJECT_ID.db]
+    /// Database file [default: ~/.mp/data/PROJECT_ID.db]
     #[arg(long, global = true, value_name = "PATH", help_heading = "Global options")]
     pub(crate) db: Option<PathBuf>,
 
-    /// Send requests to this loopback address, such as that of `mp simulate`, instead of Mixpanel [env: MP_BASE_URL]
+    /// Loopback address to use instead of Mixpanel, such as that of `mp simulate` [env: MP_BASE_URL]
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     pub(crate) base_url: Option<String>,
 
-    /// Print results in this format [default: json]
+    /// Output format [default: json]
     ///
-    /// `csv` is exact: a text that a spreadsheet would take for a formula is not changed, unless there is `--csv-safe`.
+    /// `csv` prints text unchanged, even if a spreadsheet would read it as a formula; see `--csv-safe`.
     #[arg(short, long, global = true, value_name = "FORMAT", value_enum, help_heading = "Global options")]
     pub(crate) format: Option<Format>,
 
-    /// With `--format csv`, put a `'` before texts that a spreadsheet would take for a formula
+    /// With `--format csv`: put a `'` before text that a spreadsheet would read as a formula
     ///
-    /// These are the texts that begin with `=`, `+`, `-`, `@`, a tab or a line end. Numbers are not changed.
+    /// That is text that begins with `=`, `+`, `-`, `@`, a tab or a line end. Numbers are not changed.
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) csv_safe: bool,
 
-    /// Show no progress and no notes, not even of waits; warnings and errors stay
+    /// Hide progress and notes, waits included; show warnings and errors only
     ///
-    /// A fetch can wait for hours for the quota. `--no-progress` hides the progress and still says what is waited for.
+    /// A fetch can wait for the quota for hours. `--no-progress` hides the progress and still announces waits.
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     pub(crate) quiet: u8,
 
-    /// Log what happens to standard error
+    /// Log requests, responses and decisions to standard error
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     pub(crate) verbose: u8,
 }
@@ -99,15 +99,15 @@ pub(crate) struct GlobalArgs {
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// JSON, indented by two blanks
+    /// Indented JSON
     Json,
-    /// JSON, one value a line
+    /// One JSON value per line
     Jsonl,
-    /// A table to read
+    /// Human-readable table
     Table,
     /// Comma-separated values with a header
     Csv,
-    /// The most telling value of each row, one a line
+    /// Main value of each row, such as a name or an id, one per line
     Plain,
 }
 
@@ -115,32 +115,32 @@ pub(crate) enum Format {
 pub(crate) enum Command {
     /// Fetch data from Mixpanel into the database
     ///
-    /// Every page is on disk before it counts as fetched, and all are loaded at the end, in one step. A fetch that ends
-    /// early, for whatever reason, leaves an unfinished run: `mp fetch resume` goes on with it and asks for the missing
-    /// pages only.
+    /// Every page is on disk before it counts as fetched, and all are loaded at the end, in one transaction. A fetch
+    /// that ends early, for whatever reason, leaves an unfinished run: `mp fetch resume` fetches the missing pages
+    /// only.
     #[command(subcommand)]
     Fetch(FetchCommand),
     /// Query the database
     #[command(subcommand)]
     Query(QueryCommand),
-    /// Look at the tables of the database
+    /// Show the tables of the database
     #[command(subcommand)]
     Inspect(InspectCommand),
-    /// Check a table against what was written down when it was loaded
+    /// Check that a table has not changed since its last load
     ///
-    /// Every row is read. Exits with 0 if the table is intact, else with 1.
+    /// Reads every row. Exits with 0 if the table is intact, else with 1.
     Verify {
         /// The table
         table: String,
     },
     /// Manage accounts
     ///
-    /// They are kept in `~/.mp/accounts.toml`, for this user alone, or in the file that MP_CONFIG_PATH names. While there is
-    /// no `~/.mp/accounts.toml`, accounts in `~/.mp/config.toml` are read; they move with the first change. A `config.toml` of
-    /// another program is left as it is.
+    /// They are kept in `~/.mp/accounts.toml`, readable by you alone, or in the file that MP_CONFIG_PATH names. While
+    /// there is no `~/.mp/accounts.toml`, accounts in `~/.mp/config.toml` are read; they move with the first change. A
+    /// `config.toml` of another program is left as it is.
     #[command(subcommand)]
     Auth(AuthCommand),
-    /// Fetch from a simulated Mixpanel and query the result: a tour that needs no account
+    /// Tour without an account: fetch from a simulated Mixpanel and query the result
     Demo(DemoArgs),
     /// Run a simulated Mixpanel on this machine
     Simulate(SimulateArgs),

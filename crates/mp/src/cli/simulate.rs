@@ -13,7 +13,7 @@ use super::duration::parse_duration;
 /// pages at a time, and runs some queries. It uses no account and no network, and leaves nothing behind.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// Keep the database in this folder, to go on with
+    /// Keep the database in this directory
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
 
@@ -45,11 +45,11 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// Take this long for a reply, such as 400ms or 2s
+    /// Delay each response by this, such as 400ms or 2s
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = parse_duration)]
     pub(crate) latency: Duration,
 
-    /// Take up to this much longer, at random
+    /// Delay each response by up to this much more, at random
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = parse_duration)]
     pub(crate) jitter: Duration,
 
@@ -57,15 +57,15 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=40_000))]
     pub(crate) page_size: u32,
 
-    /// Allow so many counted requests in a rolling window, such as 60/h or 60/90s; `off` allows any number
+    /// Allow N counted requests per rolling window, such as 60/h or 60/90s; `off` for no limit
     #[arg(long, value_name = "QUOTA", default_value = "60/h", value_parser = parse_quota)]
     pub(crate) quota: QuotaChoice,
 
-    /// Count the pages after the first, too
+    /// Count pages after the first as well
     #[arg(long)]
     pub(crate) count_session_pages: bool,
 
-    /// Let something go wrong, such as "pages=3,7 status=500 times=2" (can be repeated)
+    /// Inject a fault, such as "pages=3,7 status=500 times=2" (can be repeated)
     #[arg(long, value_name = "FAULT")]
     pub(crate) fault: Vec<Fault>,
 
