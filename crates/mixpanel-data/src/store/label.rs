@@ -21,7 +21,7 @@ pub(super) struct Label {
     pub(super) run_id: Option<String>,
     /// Whether pages are missing.
     pub(super) partial: bool,
-    /// The run whose pages are missing; `None` if they are those of several runs.
+    /// The run whose pages are missing, if it is exactly one.
     pub(super) partial_run_id: Option<String>,
     pub(super) digest: Option<String>,
 }

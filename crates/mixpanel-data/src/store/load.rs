@@ -130,13 +130,13 @@ pub(crate) type OnLockWait<'a> = dyn FnMut(&Error) -> ControlFlow<()> + 'a;
 /// While another process has the database open, `on_lock_wait` is called at every attempt.
 ///
 /// # Errors
-/// Nothing went into the table: `DatabaseLocked` after the wait; `DatabaseUnusable`; `TableExists`, `InvalidInput`,
-/// `TableChanged` if the table has changed since [`preflight`](fn@super::preflight); `Incomplete` if pages or profiles
-/// are missing from a replacement; `DiskFull`; `OutOfMemory`, with a sufficient amount in the detail `memory_needed`;
-/// `Storage` if a page cannot be read; any of these or `Cancelled` if it was stopped; `Internal` if the pages are not
-/// what the run says, or the table is not what was staged. The detail `outcome` is `unknown` if the result of the
-/// commit cannot be determined, and `committed` if the rows are in the file but may not be on disk; in both cases
-/// loading again is safe.
+/// Nothing went into the table, unless the detail `outcome` says otherwise: `DatabaseLocked` after the wait;
+/// `DatabaseUnusable`; `TableExists`, `InvalidInput`, `TableChanged` if the table has changed since
+/// [`preflight`](fn@super::preflight); `Incomplete` if pages or profiles are missing from a replacement; `DiskFull`;
+/// `OutOfMemory`, with a sufficient amount in the detail `memory_needed`; `Storage` if a page cannot be read; any of
+/// these or `Cancelled` if it was stopped; `Internal` if the pages are not what the run says, or the table is not what
+/// was staged. The detail `outcome` is `unknown` if the result of the commit cannot be determined, and `committed` if
+/// the rows are in the file but may not be on disk; in both cases loading again is safe.
 pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>) -> Result<LoadReport> {
     let stage_folder = std::path::absolute(request.stage_folder)
         .map_err(|error| Error::io("find the stage", request.stage_folder, error))?;

@@ -109,8 +109,8 @@ fn insert(connection: &Connection, request: &LoadRequest<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Finds the file that made a read of many files fail, because DuckDB does not always name the damaged one. Ends the
-/// transaction.
+/// Returns the error of a failed read of many files, naming the damaged file, which DuckDB does not always do. Rolls
+/// back the transaction.
 pub(in crate::store) fn blame(connection: &Connection, files: &[PathBuf], error: Error) -> Error {
     if matches!(error.kind(), ErrorKind::DiskFull | ErrorKind::OutOfMemory)
         || connection.execute_batch("ROLLBACK").is_err()
