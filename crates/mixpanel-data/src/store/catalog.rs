@@ -20,7 +20,7 @@ use crate::types::{ColumnInfo, SqlResult, TableInfo, TableSchema};
 /// The kinds of tables that a fetch makes.
 const KINDS: [&str; 2] = ["profiles", "events"];
 
-/// Lists the tables, sorted by name. Those whose names start with `_` belong to this program.
+/// Lists the tables, sorted by name, without those of this program, whose names start with `_`.
 pub(crate) fn tables(database: &Path) -> Result<Vec<TableInfo>> {
     let database = Database::open(database, Access::ReadOnly)?;
     let connection = database.connection();
