@@ -1,8 +1,8 @@
-//! How deep a JSON text is nested.
+//! How deeply a JSON text is nested.
 
-/// Says whether arrays and objects stand more than `most` deep in each other. The text must be JSON.
+/// Returns whether arrays and objects are nested more than `most` levels deep. The text must be valid JSON.
 pub(super) fn is_deeper_than(json: &str, most: usize) -> bool {
-    // Hardly any profile has as many brackets, wherever they stand, and these are found quickly.
+    // Fast path: hardly any profile has more than `most` opening brackets, nested or not.
     if memchr::memchr2_iter(b'{', b'[', json.as_bytes()).nth(most).is_none() {
         return false;
     }
@@ -12,7 +12,7 @@ pub(super) fn is_deeper_than(json: &str, most: usize) -> bool {
     while let Some(byte) = bytes.next() {
         match byte {
             b'"' => in_text = !in_text,
-            // Whatever follows it does not end the text.
+            // The escaped byte cannot end the string.
             b'\\' => drop(bytes.next()),
             b'{' | b'[' if !in_text => {
                 depth += 1;

@@ -1,11 +1,11 @@
-//! Tells whether two pages hold the same records.
+//! A fingerprint that tells whether two pages hold the same records.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::rows::{ProfileRow, ProfileRows};
 
-/// Returns a number that depends on the ids of a page's records, rejects included, and not on their order: two pages with
-/// the same number hold the same records.
+/// Returns a number that depends on the ids of a page's records, rejects included, but not on their order. Two pages
+/// with the same number hold the same records.
 pub(crate) fn fingerprint(rows: &ProfileRows) -> u64 {
     let hash = |is_reject: bool, text: &[u8]| {
         let mut hasher = DefaultHasher::new();

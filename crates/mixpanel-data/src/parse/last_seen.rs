@@ -1,4 +1,4 @@
-//! Reads `$last_seen`.
+//! Parses `$last_seen`.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -6,13 +6,14 @@ use jiff::{Timestamp, fmt::temporal::DateTimeParser};
 
 static PARSER: DateTimeParser = DateTimeParser::new();
 
-/// Reads a time in another form than the usual one: with a fraction, a blank for the `T`, the date alone, or an offset,
-/// which is applied. Returns microseconds since 1970, rounded toward zero, and for a leap second those of the second before.
+/// Parses a time in any form but the usual one: with a fraction, a space instead of the `T`, a date alone, or an
+/// offset, which is applied. Returns microseconds since 1970, rounded toward zero; a leap second becomes the second
+/// before it.
 pub(super) fn parse_other(text: &str) -> Option<i64> {
     if let Ok(timestamp) = PARSER.parse_timestamp(text) {
         return Some(timestamp.as_microsecond());
     }
-    // An offset that did not make a timestamp is not to be ignored, as a civil time would do.
+    // Without this check, parsing it as a civil time would silently drop an invalid offset.
     let after_date = text.get(10..).unwrap_or_default();
     if after_date.contains(['+', '-', 'Z', 'z', '[']) {
         return None;
@@ -21,9 +22,9 @@ pub(super) fn parse_other(text: &str) -> Option<i64> {
     TimeZone::UTC.to_timestamp(civil).ok().map(Timestamp::as_microsecond)
 }
 
-/// Reads a time as Mixpanel sends it, `YYYY-MM-DDTHH:MM:SS` without a zone, as UTC (`docs/mixpanel-api.md#records`).
-/// Returns microseconds since 1970, from which the text can be written again. Not for year 0, which DuckDB writes in
-/// another way.
+/// Parses a time as Mixpanel sends it, `YYYY-MM-DDTHH:MM:SS` without a zone, as UTC (`docs/mixpanel-api.md#records`).
+/// Returns microseconds since 1970, from which the same text can be written again. Rejects year 0, which DuckDB writes
+/// in another form.
 pub(super) fn parse_usual(text: &[u8]) -> Option<i64> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2] = text else {
         return None;
@@ -43,7 +44,8 @@ pub(super) fn parse_usual(text: &[u8]) -> Option<i64> {
     Some(((days * 24 + hour) * 60 + minute) * 60_000_000 + second * 1_000_000)
 }
 
-/// Days since 1970-01-01 in the proleptic Gregorian calendar; years begin in March so that leap days come last.
+/// Returns the days since 1970-01-01 in the proleptic Gregorian calendar. Years begin in March, so that the leap day
+/// comes last.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);

@@ -1,4 +1,4 @@
-//! Bytes to rows. Pure: nothing here does I/O or reads a clock.
+//! Turns response bytes into rows. Pure: nothing here does I/O or reads a clock.
 
 mod depth;
 mod fingerprint;

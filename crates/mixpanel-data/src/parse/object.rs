@@ -1,9 +1,9 @@
-//! The members of a JSON object, as they stand in its text.
+//! Walks the members of a JSON object without decoding them.
 //!
-//! The text has been checked when it was cut out of the reply, so looking for its members needs no second check. What is
-//! not JSON all the same makes no panic and no endless loop, but no sense either.
+//! The text was validated when it was cut out of the response, so this code does not validate it again. Invalid JSON
+//! causes no panic and no endless loop, but the results are meaningless.
 
-/// A place in the text of an object, before a key or behind one.
+/// A position in the text of an object, before or after a key.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a> {
     text: &'a str,
@@ -11,17 +11,18 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Begins behind the bracket that opens an object.
+    /// Starts after the opening brace of an object.
     pub(super) fn enter(text: &'a str, bracket: usize) -> Self {
         Self { text, at: bracket + 1 }
     }
 
-    /// Where it is, in bytes from the start of the text.
+    /// Returns the position, in bytes from the start of the text.
     pub(super) fn position(&self) -> usize {
         self.at
     }
 
-    /// Returns the next key, in its quotes, and goes on to its value; after the last one goes behind the object.
+    /// Returns the next key, including its quotes, and moves to its value. After the last member, moves past the
+    /// object.
     pub(super) fn next_key(&mut self) -> Option<&'a str> {
         let bytes = self.text.as_bytes();
         self.skip(|byte| is_blank(byte) || byte == b',');
@@ -36,19 +37,19 @@ impl<'a> Cursor<'a> {
         Some(key)
     }
 
-    /// Whether the value is an object.
+    /// Returns whether the value is an object.
     pub(super) fn is_at_object(&self) -> bool {
         self.text.as_bytes().get(self.at) == Some(&b'{')
     }
 
-    /// Returns the value and goes behind it.
+    /// Returns the value and moves past it.
     pub(super) fn value(&mut self) -> &'a str {
         let start = self.at;
         self.at = value_end(self.text.as_bytes(), start);
         self.text.get(start..self.at).unwrap_or_default()
     }
 
-    /// Returns a value of which the end is known, and goes behind it.
+    /// Returns the value that ends at `end` and moves past it.
     pub(super) fn value_until(&mut self, end: usize) -> &'a str {
         let start = std::mem::replace(&mut self.at, end);
         self.text.get(start..end).unwrap_or_default()
@@ -60,12 +61,12 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Whether JSON allows this byte between its tokens.
+/// Returns whether JSON allows this byte between tokens.
 pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
 }
 
-/// Returns the place behind a value.
+/// Returns the position after a value.
 pub(super) fn value_end(bytes: &[u8], start: usize) -> usize {
     match bytes.get(start) {
         Some(b'"') => text_end(bytes, start),
@@ -78,20 +79,20 @@ pub(super) fn value_end(bytes: &[u8], start: usize) -> usize {
     }
 }
 
-/// Returns the place behind the quote that ends a text.
+/// Returns the position after the closing quote of a string.
 pub(super) fn text_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(found) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
         if bytes[at + found] == b'"' {
             return at + found + 1;
         }
-        // Whatever follows a backslash does not end the text.
+        // The escaped byte cannot end the string.
         at += found + 2;
     }
     bytes.len()
 }
 
-/// Returns the place behind the bracket that closes an array or object.
+/// Returns the position after the bracket that closes an array or object.
 fn nested_end(bytes: &[u8], start: usize) -> usize {
     let mut depth = 0;
     let mut at = start;

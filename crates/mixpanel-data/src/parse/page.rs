@@ -1,4 +1,4 @@
-//! One reply of the engage endpoint: its envelope and its records.
+//! One response of the engage endpoint: its envelope and its records.
 
 use std::fmt;
 
@@ -12,25 +12,26 @@ use super::profile::{Scratch, push_record};
 use super::recover::recover;
 use super::rows::{ProfileRows, RecordForm, RowsBuilder};
 
-/// A reply, read. Fields that the server left out, or that make no sense, are `None`.
+/// A parsed response. Fields that are missing or invalid are `None`.
 #[derive(Debug)]
 pub(crate) struct PageBody {
-    /// Which page the server says this is.
+    /// The page number according to the server.
     pub(crate) page: Option<u64>,
-    /// How many profiles a full page has.
+    /// The number of profiles in a full page.
     pub(crate) page_size: Option<u64>,
     /// The session that the other pages belong to.
     pub(crate) session_id: Option<String>,
-    /// How many profiles there are in all pages.
+    /// The number of profiles in all pages.
     pub(crate) total: Option<u64>,
     /// The records.
     pub(crate) rows: ProfileRows,
 }
 
-/// Reads a reply: strictly, and if that fails, record by record, so that what is wrong with one costs no other.
+/// Parses a response strictly, and if that fails, record by record, so that an invalid record does not affect the
+/// others.
 ///
-/// Only a reply whose records cannot be told apart is no page: one that was cut off, or whose brackets do not match, or one
-/// that goes on after its end with what may be another reply.
+/// A response is rejected as a whole only if its records cannot be told apart: it is truncated, its brackets do not
+/// match, or its end is followed by what may be another response.
 ///
 /// # Errors
 /// A sentence that says why this is not a page: not JSON, no `results`, or an error with status 200
@@ -74,7 +75,7 @@ fn parse_strictly(body: &[u8], form: RecordForm) -> Result<Envelope, String> {
         .map_err(|error| format!("the reply is no page of profiles: {error}"))
 }
 
-/// What a reply says, as far as it makes sense.
+/// The envelope of a response; members without a usable value are empty.
 #[derive(Debug, Default)]
 pub(super) struct Envelope {
     page: Option<u64>,
@@ -82,18 +83,18 @@ pub(super) struct Envelope {
     session_id: Option<String>,
     total: Option<u64>,
     error: Option<String>,
-    /// What it says of itself, such as `ok`; a value that is not text as it stands.
+    /// The response's own status, such as `ok`; a value that is not a string is kept as its raw text.
     status: Option<String>,
-    /// A total that is a number and no count, as it stands.
+    /// The raw text of a total that is a number but not a count.
     impossible_total: Option<String>,
     has_results_twice: bool,
     pub(super) rows: Option<ProfileRows>,
-    /// Bytes behind its end.
+    /// The number of bytes after the end of the envelope.
     pub(super) trailing: usize,
 }
 
 impl Envelope {
-    /// Notes a member, whose value is given as it stands.
+    /// Records a member; `value` is its raw text.
     pub(super) fn set(&mut self, key: Key, value: &str) {
         match key {
             Key::Page => self.page = read_count(value),
@@ -111,7 +112,7 @@ impl Envelope {
         }
     }
 
-    /// Adds what the other part of the same reply says.
+    /// Adds the members of the other part of the same response. They take precedence.
     pub(super) fn add(&mut self, other: Self) {
         self.page = other.page.or(self.page);
         self.page_size = other.page_size.or(self.page_size);
@@ -139,7 +140,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// Reads a key in its quotes.
+    /// Parses a key, given in its quotes.
     pub(super) fn of(raw: &[u8]) -> Self {
         serde_json::from_slice(raw).unwrap_or(Self::Other)
     }
@@ -186,14 +187,14 @@ impl<'de> Visitor<'de> for EnvelopeSeed {
     }
 }
 
-/// A count as a number, as one with a zero fraction or an exponent, or as digits in a string: the documentation is vague
-/// on it.
+/// Parses a count: a plain number, a number with a zero fraction or an exponent, or digits in a string. The
+/// documentation is vague about the form.
 fn read_count(raw: &str) -> Option<u64> {
     let text = raw.trim_matches('"').trim();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if text.contains(['e', 'E']) {
         let number: f64 = text.parse().ok()?;
-        // Beyond 2^53 a float is no count any more.
+        // Beyond 2^53 a float cannot represent every integer.
         let is_count = number.fract() == 0.0 && (0.0..9e15).contains(&number);
         return is_count.then(|| format!("{number:.0}").parse().ok()).flatten();
     }
@@ -203,21 +204,21 @@ fn read_count(raw: &str) -> Option<u64> {
     whole.parse().ok()
 }
 
-/// Whether a page with this status is one. Mixpanel documents `ok`; the others are what servers say for it.
+/// Returns whether a status means success. Mixpanel documents `ok`; the others are common equivalents.
 fn is_good(status: &str) -> bool {
     let good = ["ok", "success", "complete", "completed", "done", "true", "200", "null"];
-    // A value that is not JSON stands in whatever quotes it came in.
+    // A value that is not JSON still has the quotes that it came in.
     let status = status.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\'' | '"'));
     good.iter().any(|good| status.eq_ignore_ascii_case(good))
 }
 
-/// Text, or what is not text as it stands; `null`, `false`, 0 and what is empty are nothing.
+/// Returns a string's text, or the raw text of any other value. `null`, `false`, 0 and empty values count as missing.
 fn read_text(raw: &str) -> Option<String> {
     let text = serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned());
     (!matches!(text.as_str(), "" | "null" | "false" | "0" | "[]" | "{}")).then_some(text)
 }
 
-/// A session's id. One that is not JSON could not be sent back as it came, so it is none.
+/// Parses a session id. One that is not JSON could not be sent back unchanged, so it counts as missing.
 fn read_session(raw: &str) -> Option<String> {
     serde_json::from_str::<IgnoredAny>(raw).ok()?;
     read_text(raw).filter(|text| !text.contains(char::REPLACEMENT_CHARACTER))

@@ -1,4 +1,4 @@
-//! One record of a page: what of it becomes a row, and why not.
+//! Turns one record of a page into a row, or into a reject with a reason.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -13,23 +13,23 @@ const DISTINCT_ID: &str = "$distinct_id";
 const PROPERTIES: &str = "$properties";
 const LAST_SEEN: &str = "$last_seen";
 
-/// The two members of a record that matter, as they stand in its text; `null` counts as missing.
+/// The raw text of the two members of a record that matter; `null` counts as missing.
 #[derive(Default)]
 struct Record<'a> {
     distinct_id: Option<&'a str>,
     properties: Option<&'a str>,
-    /// The names of other members, a few if there are many.
+    /// The names of other members; only the first few if there are many.
     unknown: Vec<&'a str>,
 }
 
-/// Space that is used again for every record.
+/// Buffers that are reused for every record.
 #[derive(Default)]
 pub(super) struct Scratch {
     members: Vec<Member>,
     text: String,
 }
 
-/// Where a member of the properties object stands in its text.
+/// The position of a member in the text of the properties object.
 struct Member {
     start: usize,
     value_start: usize,
@@ -37,17 +37,17 @@ struct Member {
     is_last_seen: bool,
 }
 
-/// Appends a record to `rows`, as a row if it can be one, else as a reject. A record never takes another one along.
+/// Appends a record to `rows`: as a row if possible, else as a reject. An invalid record does not affect the others.
 pub(super) fn push_record(rows: &mut RowsBuilder, raw: &str, scratch: &mut Scratch) {
     match try_push(rows, raw, scratch) {
         Ok(unknown) if unknown.is_empty() => {}
         Ok(unknown) => rows.note_unkept(&unknown),
-        // What a reject has is kept as a whole.
+        // A reject is kept whole, so nothing of it is unkept.
         Err(reason) => rows.reject(reason, raw.as_bytes()),
     }
 }
 
-/// Returns the names of the members that are not kept.
+/// Appends a row. Returns the names of the members that are not kept.
 fn try_push<'a>(rows: &mut RowsBuilder, raw: &'a str, scratch: &mut Scratch) -> Result<Vec<&'a str>, String> {
     if !raw.starts_with('{') {
         return Err("not a profile: not an object".to_owned());
@@ -72,7 +72,7 @@ fn try_push<'a>(rows: &mut RowsBuilder, raw: &'a str, scratch: &mut Scratch) -> 
     Ok(record.unknown)
 }
 
-/// Finds the members of a record, and those of its properties.
+/// Finds the members of a record and of its properties.
 fn read_record<'a>(raw: &'a str, members: &mut Vec<Member>) -> Result<Record<'a>, String> {
     members.clear();
     let mut record = Record::default();
@@ -105,7 +105,8 @@ fn set_once<'a>(field: &mut Option<&'a str>, value: &'a str, key: &str) -> Resul
     }
 }
 
-/// Notes where the members of the properties stand, from their own start. Returns where the object ends.
+/// Records the positions of the members of the properties, relative to the properties object. Returns where the object
+/// ends.
 fn read_properties(raw: &str, start: usize, members: &mut Vec<Member>) -> usize {
     let mut cursor = Cursor::enter(raw, start);
     while let Some(key) = cursor.next_key() {
@@ -118,7 +119,7 @@ fn read_properties(raw: &str, start: usize, members: &mut Vec<Member>) -> usize 
     cursor.position()
 }
 
-/// Compares a key as it stands in the text; one with escapes, such as `"\u0024last_seen"`, is decoded first.
+/// Compares a raw key with a name. A key with escapes, such as `"\u0024last_seen"`, is decoded first.
 fn is_key(raw: &str, key: &str) -> bool {
     match raw.len().cmp(&(key.len() + 2)) {
         Ordering::Less => false,
@@ -139,9 +140,9 @@ fn read_distinct_id(raw: Option<&str>) -> Result<Cow<'_, str>, String> {
     }
 }
 
-/// Reads `$last_seen`. Returns the moment, and the properties that are kept: without it, every other byte as it was, if the
-/// moment says all that its text said. A text of another form stays, and so does one that is not alone; of several, the last
-/// one counts.
+/// Parses `$last_seen`. Returns the time and the properties to keep. `$last_seen` is cut out of the properties, which
+/// stay the same byte for byte otherwise, if it is in the usual form, which the time reproduces exactly, and given
+/// only once. Otherwise the properties are kept whole. If it is given several times, the last one counts.
 fn lift_last_seen<'a>(properties: &'a str, scratch: &'a mut Scratch) -> (Option<i64>, &'a str) {
     let Scratch { members, text } = scratch;
     let mut found = members.iter().enumerate().rev().filter(|(_, member)| member.is_last_seen);
@@ -162,7 +163,7 @@ fn lift_last_seen<'a>(properties: &'a str, scratch: &'a mut Scratch) -> (Option<
     }
 }
 
-/// Copies all but one member. It goes with the separator before it, or, if it is the first, with the one after it.
+/// Copies the properties without one member and the separator before it; for the first member, the separator after it.
 fn write_without(properties: &str, members: &[Member], index: usize, text: &mut String) {
     text.clear();
     let member = &members[index];
@@ -175,7 +176,7 @@ fn write_without(properties: &str, members: &[Member], index: usize, text: &mut 
     text.push_str(&properties[cut_to..]);
 }
 
-/// Looks for an escape such as `\ud83d` that is not followed by its other half, or precedes none.
+/// Returns whether an escape such as `\ud83d` lacks the other half of its surrogate pair.
 fn has_lone_surrogate(json: &str) -> bool {
     let bytes = json.as_bytes();
     let mut at = 0;

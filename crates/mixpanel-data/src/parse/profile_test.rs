@@ -1,6 +1,6 @@
 use super::*;
 
-/// Parses one record and shows the row as `id|properties|last_seen`, or the reject's reason.
+/// Parses one record and compares it with `expected`: the row as `id|properties|last_seen`, or the reject's reason.
 fn check(raw: &str, expected: &str) {
     let mut rows = RowsBuilder::with_capacity(raw.len());
     push_record(&mut rows, raw, &mut Scratch::default());
@@ -50,7 +50,7 @@ fn lifts_last_seen_and_leaves_every_other_byte() {
     }
 }
 
-/// What the column cannot say again stays in the properties, whether or not there is a moment in it.
+/// A value that the column cannot reproduce exactly stays in the properties, whether or not it is a valid time.
 #[test]
 fn leaves_a_last_seen_that_the_column_does_not_say() {
     const AT: i64 = 1_767_225_599_000_000;
@@ -174,7 +174,7 @@ mod properties_of_any_shape {
     }
 
     proptest! {
-        /// What is left is the same object without `$last_seen`, every member's text as it was.
+        /// The result is the same object without `$last_seen`, and every other member keeps its text.
         #[test]
         fn only_last_seen_goes(
             members in prop::collection::vec((any::<String>(), any_value()), 0..6),
@@ -198,7 +198,7 @@ mod properties_of_any_shape {
             }
         }
 
-        /// No bytes make it panic, and every element of the array is a row or a reject.
+        /// No record causes a panic, and every element of the array becomes a row or a reject.
         #[test]
         fn nothing_is_lost(records in prop::collection::vec(any_value(), 0..20)) {
             let body = format!("{{\"results\":[{}]}}", records.join(","));

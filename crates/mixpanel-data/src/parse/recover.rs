@@ -1,9 +1,9 @@
-//! Reads a reply that is not JSON, as far as its records can be told apart.
+//! Reads the records of a response that is not JSON, if they can be told apart.
 //!
-//! What counts as one record: what stands between two commas of `results`. An empty place between two commas is one, as in
-//! JavaScript; a comma behind the last record makes none. What stands behind a whole record, and cannot belong to it, is one
-//! of its own. Where brackets and quotes are so broken that two records cannot be told apart, the two are one reject, which
-//! holds the text of both.
+//! A record is the text between two commas of `results`. As in JavaScript, an empty text between two commas is a
+//! record, and a comma after the last record does not add one. Text that follows a complete record and cannot belong
+//! to it is a record of its own. Where brackets and quotes are so broken that two records cannot be told apart, the
+//! two become one reject, which holds the text of both.
 
 use serde_json::value::RawValue;
 
@@ -14,17 +14,17 @@ use super::rows::{ProfileRows, RecordForm, RowsBuilder};
 use super::scan::{FIRST_KEYS, Scanner, is_skipped, skip};
 use crate::limits::PAGE_RECORDS_MAX;
 
-/// Brackets and bytes at the end of a reply among which the end of `results` is looked for.
+/// How many closing brackets, and how many bytes, at the end of a response are searched for the end of `results`.
 const TAIL_BRACKETS_MAX: usize = 64;
 const TAIL_BYTES_MAX: usize = 1 << 20;
 
-/// Brackets behind which another reply is looked for.
+/// How many brackets are checked for another response after them.
 const OTHER_REPLY_LOOKS_MAX: usize = 64;
 
-/// Reads a reply whose envelope can be followed; records that cannot be read are rejects.
+/// Reads a response whose envelope can be followed. Records that cannot be read become rejects.
 ///
 /// # Errors
-/// Why that is not possible, or `None` when the reason is the one for which it is not JSON.
+/// The reason why the response cannot be read; `None` when it is the error of the strict parser.
 pub(super) fn recover(body: &[u8], form: RecordForm) -> Result<Envelope, Option<String>> {
     let mut envelope = Envelope::default();
     let start = skip(body, 0);
@@ -44,15 +44,15 @@ pub(super) fn recover(body: &[u8], form: RecordForm) -> Result<Envelope, Option<
     Ok(envelope)
 }
 
-/// Where the members of the envelope were left.
+/// The position at which reading the members of the envelope stopped.
 enum Stop {
     /// At the bracket that opens `results`.
     Results(usize),
-    /// Behind the brace that closes the envelope.
+    /// After the brace that closes the envelope.
     End(usize),
 }
 
-/// Reads the members of the envelope that begin at `at`. `None` where they cannot be followed.
+/// Reads the members of the envelope from `at` on. `None` if they cannot be followed.
 fn read_members(body: &[u8], mut at: usize, envelope: &mut Envelope) -> Option<Stop> {
     loop {
         at = skip(body, at);
@@ -86,10 +86,10 @@ fn read_members(body: &[u8], mut at: usize, envelope: &mut Envelope) -> Option<S
     }
 }
 
-/// Finds the bracket that closes `results`, from the end of the reply: the first one behind which nothing but the rest of
-/// an envelope follows. Returns that rest as well.
+/// Searches the end of the response for the bracket that closes `results`: the earliest one that is followed by
+/// nothing but the rest of an envelope. Returns its position and that rest.
 fn find_end(body: &[u8], results: usize) -> Option<(usize, Envelope)> {
-    // The last record has it before its end.
+    // The last record contains this key, so the bracket comes after it.
     let last_key = FIRST_KEYS.iter().filter_map(|key| memchr::memmem::rfind(body, key)).max().unwrap_or(0);
     let from = results.max(last_key).max(body.len().saturating_sub(TAIL_BYTES_MAX));
     let mut found = None;
@@ -105,7 +105,7 @@ fn find_end(body: &[u8], results: usize) -> Option<(usize, Envelope)> {
     found
 }
 
-/// Counts the bytes behind the envelope. `None` if they may be another reply: it is not to be lost.
+/// Counts the bytes after the envelope. `None` if they may be another response, which must not be lost.
 fn trailing(body: &[u8], end: usize) -> Option<usize> {
     let rest = &body[skip(body, end)..];
     let has_brackets = rest.iter().any(|byte| matches!(byte, b'{' | b'}' | b'[' | b']'));
@@ -115,7 +115,7 @@ fn trailing(body: &[u8], end: usize) -> Option<usize> {
 /// Reads the records in the text between the brackets of `results`.
 ///
 /// # Errors
-/// A page that has too many; `None` where they are the records of two replies.
+/// A reason if the page has too many records; `None` if the text holds the records of two responses.
 fn read_records(text: &[u8], form: RecordForm) -> Result<ProfileRows, Option<String>> {
     let mut records = Records { rows: RowsBuilder::with_capacity(text.len()), scratch: Scratch::default(), form };
     let mut scanner = Scanner::new(text);
@@ -147,7 +147,7 @@ fn read_records(text: &[u8], form: RecordForm) -> Result<ProfileRows, Option<Str
     Ok(records.rows.finish())
 }
 
-/// Whether the bracket ends the results of a reply that another one follows.
+/// Returns whether the bracket ends the `results` of a response that another response follows.
 fn is_before_another_reply(text: &[u8], bracket: usize) -> bool {
     let stop = read_members(text, bracket + 1, &mut Envelope::default());
     matches!(stop, Some(Stop::End(end)) if text.get(skip(text, end)) == Some(&b'{'))
@@ -160,7 +160,7 @@ struct Records {
 }
 
 impl Records {
-    /// Reads one element; the object that it begins with, if it does, ends at `object_end`.
+    /// Reads one element. If it begins with an object, that ends at `object_end`.
     fn read(&mut self, text: &[u8], object_end: Option<usize>) {
         let blank_bytes = text.iter().rev().take_while(|byte| is_skipped(**byte)).count();
         let text = &text[..text.len() - blank_bytes];
@@ -190,14 +190,14 @@ impl Records {
     }
 }
 
-/// Whether a text behind a record cannot belong to it: it is just words, or has what the record has already.
+/// Returns whether the text after a record cannot belong to it: it is only words, or repeats a key of the record.
 fn is_no_part_of(record: &str, rest: &[u8]) -> bool {
     let has_structure = rest.iter().any(|byte| matches!(byte, b'{' | b'}' | b'[' | b']' | b'"' | b'\'' | b':' | b','));
     let has = |text: &[u8], key: &[u8]| memchr::memmem::find(text, key).is_some();
     !has_structure || FIRST_KEYS.iter().any(|key| has(rest, key) && has(record.as_bytes(), key))
 }
 
-/// Returns a record that is JSON, or says why it is none.
+/// Returns a record that is JSON, or the reason why it is not.
 fn strict(record: &[u8]) -> Result<&str, String> {
     let text = std::str::from_utf8(record).map_err(|error| {
         let at = error.valid_up_to();

@@ -1,16 +1,16 @@
-//! Records that are not JSON, in some hundred ways.
+//! About a hundred kinds of records that are not JSON.
 
-/// Records that cannot be rows and whose end is clear.
+/// Returns records that cannot become rows and whose end is clear.
 pub(super) fn odd_records() -> Vec<Vec<u8>> {
     let values: &[&[u8]] = &[
-        // Characters that are not escaped.
+        // Control characters that are not escaped.
         b"\"a\tb\"",
         b"\"a\nb\"",
         b"\"a\r\nb\"",
         b"\"a\0b\"",
         b"\"\x1b[31m\"",
         b"\"tab\t},{\\\"$distinct_id\\\":\\\"x\\\"},[\"",
-        // What is not UTF-8: Latin-1, half a sequence, an overlong quote, surrogates, beyond the last character.
+        // Not UTF-8: Latin-1, half a sequence, an overlong quote, surrogates, code points beyond the last character.
         b"\"M\xfcnchen\"",
         b"\"\xc3\"",
         b"\"\xe2\x82\"",
@@ -21,7 +21,7 @@ pub(super) fn odd_records() -> Vec<Vec<u8>> {
         b"\"\xff\xfe\"",
         b"\xff",
         b"\"back\\\\slash \xff\"",
-        // Words of other languages.
+        // Literals of other languages.
         b"NaN",
         b"Infinity",
         b"-Infinity",
@@ -85,7 +85,7 @@ pub(super) fn odd_records() -> Vec<Vec<u8>> {
         b"{:1}",
         b"{\"x\"}",
         b"{\"x\" {\"y\":1}}",
-        // Quotes that are not escaped.
+        // Unescaped quotes.
         b"\"say \"hi\" to }\"",
         b"\"5\" x 7\" frame\"",
         b"\"\"quoted\"\"",
@@ -104,7 +104,7 @@ pub(super) fn odd_records() -> Vec<Vec<u8>> {
         // Byte order marks between tokens.
         b"\xef\xbb\xbf1",
         b"1\xef\xbb\xbf",
-        // Brackets of the wrong kind, and too few or too many.
+        // Mismatched brackets, missing ones and extra ones.
         b"[1",
         b"1]",
         b"[1}",

@@ -77,7 +77,8 @@ fn an_odd_record_is_a_reject_and_its_neighbours_are_rows() {
 #[test]
 fn many_odd_records_in_one_page_are_as_many_rejects() {
     let odd = odd_records();
-    // One that lacks its end has no clear one when what follows lacks its beginning.
+    // Records with a clear beginning and a clear end only: one that lacks its end cannot be told apart from one that
+    // follows without a beginning.
     let clear: Vec<&Vec<u8>> =
         odd.iter().filter(|record| record.starts_with(b"{\"$distinct_id\"") && record.ends_with(b"}}")).collect();
     let mut records = Vec::new();
@@ -204,7 +205,7 @@ fn a_long_reject_is_kept_in_part_and_says_so() {
     }
 }
 
-/// Texts that are bad in a way that costs most, if anything of what is done is not linear.
+/// Inputs that would take longest if any step were not linear.
 fn hostile(bytes: usize) -> Vec<(&'static str, Vec<u8>)> {
     let fill = |unit: &[u8]| unit.repeat(bytes / unit.len());
     let record = b"{\"$distinct_id\":\"x\",\"$properties\":{\"k\":";
@@ -240,7 +241,7 @@ fn hostile(bytes: usize) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Time that this thread has had a processor, however busy the machine is.
+/// CPU time of this thread, which does not depend on the load of the machine.
 fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).expect("it is not negative")
@@ -309,7 +310,7 @@ fn any_record() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
-    /// Whatever is done to one record, the others are exactly their rows.
+    /// Whatever breaks in one record, the other records become the same rows as before.
     #[test]
     fn a_broken_record_takes_no_neighbour_along(
         records in prop::collection::vec(any_record(), 1..7),
@@ -321,7 +322,8 @@ proptest! {
         let mut texts: Vec<Vec<u8>> = records.iter().map(|record| record.clone().into_bytes()).collect();
         mutate(&mut texts[victim], 0, &first.0, first.1);
         for (mutation, place) in &others {
-            // One that neither begins nor goes on as records do cannot be told apart from the one before it.
+            // Keep the beginning: a record that does not begin like one cannot be told apart from the record before
+            // it.
             mutate(&mut texts[victim], "{\"$distinct_id\":".len(), mutation, *place);
         }
         let page = parse_page(&envelope(&texts.join(&b","[..])), RecordForm::Row)
@@ -337,7 +339,7 @@ proptest! {
         prop_assert_eq!(page.rows.received(), page.rows.len() + page.rows.rejects().len());
     }
 
-    /// Whatever is done to a page, it does not panic, and nothing of its records is lost from view.
+    /// However a page is broken, it causes no panic, and no part of its records is lost.
     #[test]
     fn a_broken_page_is_no_danger(
         records in prop::collection::vec(any_record(), 0..5),

@@ -1,4 +1,4 @@
-//! The rows of one page, column by column, as they go into the stage.
+//! The rows of one page, in the columns that the stage stores.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,55 +10,58 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use super::unkept::Unkept;
 use crate::limits::{PAGE_BYTES_MAX, REJECT_BYTES_MAX};
 
-/// How a received record is kept.
+/// The form in which a received record is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RecordForm {
-    /// As the table has it: `{"distinct_id": …, "last_seen": …, "properties": {…}}` when streamed.
+    /// As a row of the table: `{"distinct_id": …, "last_seen": …, "properties": {…}}` when streamed.
     #[default]
     Row,
-    /// As the API sent it; nothing is lifted out, and only what is not JSON is rejected.
+    /// As the API sent it: `$last_seen` is not lifted out, and only what is not JSON is rejected.
     Raw,
 }
 
 /// One profile, ready for the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProfileRow<'a> {
-    /// The profile's id, as text; a numeric id is its digits as sent.
+    /// The profile's id, as text; a numeric id keeps its digits as sent.
     pub distinct_id: &'a str,
-    /// The properties as received, byte for byte, less a `$last_seen` that `last_seen` says exactly: one in the form
-    /// `YYYY-MM-DDTHH:MM:SS`. In another form, such as with an offset, or given twice, it stays there as well.
+    /// The properties as received, byte for byte, without a `$last_seen` that `last_seen` represents exactly, which is
+    /// one of the form `YYYY-MM-DDTHH:MM:SS`. One of another form, such as with an offset, or given twice, stays in
+    /// the properties too.
     pub properties: &'a str,
-    /// When the profile was last updated, in microseconds since 1970 in UTC; `None` if `$last_seen` is missing or no time.
+    /// When the profile was last updated, in microseconds since 1970 in UTC; `None` if `$last_seen` is missing or not
+    /// a time.
     pub last_seen: Option<i64>,
 }
 
 impl<'a> ProfileRow<'a> {
-    /// What tells the record from others: its id, or, where it was kept as it is, its text, which has the id in it.
+    /// Returns what identifies the record: its id, or for a record kept in its raw form, its text, which includes the
+    /// id.
     pub(crate) fn identity(self) -> &'a str {
         if self.distinct_id.is_empty() { self.properties } else { self.distinct_id }
     }
 }
 
-/// A record that cannot be a row.
+/// A record that cannot become a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
     /// Its position in the page, counted from 0 over all records received.
     pub position: u32,
-    /// Why, as a lowercase fragment.
+    /// The reason, as a lowercase fragment.
     pub reason: String,
     /// The record as received.
     ///
-    /// A record that is not UTF-8, for which `reason` begins with `not UTF-8`, is escaped: its bytes beyond ASCII and its
-    /// backslashes are written `\xNN`, everything else stands as it is. That is how DuckDB reads a BLOB, so `raw::BLOB` has
-    /// the bytes as they were sent.
+    /// In a record that is not UTF-8, whose `reason` begins with `not UTF-8`, non-ASCII bytes and backslashes are
+    /// escaped as `\xNN`; all other bytes are unchanged. DuckDB reads a BLOB in this form, so `raw::BLOB` has the
+    /// bytes as they were sent.
     ///
-    /// Of a very long record, the beginning: [`REJECT_BYTES_MAX`](crate::limits::REJECT_BYTES_MAX) bytes. `reason` then
-    /// says how many there were.
+    /// A very long record is cut to [`REJECT_BYTES_MAX`](crate::limits::REJECT_BYTES_MAX) bytes; `reason` then
+    /// includes its full length.
     pub raw: String,
 }
 
 impl Reject {
-    /// Keeps a record, in no more than `room` bytes.
+    /// Keeps a record in at most `room` bytes.
     fn new(position: u32, mut reason: String, raw: &[u8], room: usize) -> Self {
         let (text, kept) = match std::str::from_utf8(raw) {
             Ok(text) => {
@@ -74,7 +77,7 @@ impl Reject {
     }
 }
 
-/// Writes bytes as DuckDB reads a BLOB, as many as there is room for. Returns how many that are.
+/// Escapes bytes in the form in which DuckDB reads a BLOB, as many as fit into `room`. Returns how many fit.
 fn escape(raw: &[u8], room: usize) -> (String, usize) {
     let mut text = String::with_capacity(raw.len().min(room));
     for (index, byte) in raw.iter().enumerate() {
@@ -90,7 +93,7 @@ fn escape(raw: &[u8], room: usize) -> (String, usize) {
     (text, raw.len())
 }
 
-/// The profiles of one page in the order received, and the records that cannot be rows.
+/// The profiles of one page in the order received, and the rejected records.
 #[derive(Debug, Clone)]
 pub struct ProfileRows {
     distinct_ids: StringArray,
@@ -101,36 +104,36 @@ pub struct ProfileRows {
 }
 
 impl ProfileRows {
-    /// Returns the number of rows, rejects not counted.
+    /// Returns the number of rows, without rejects.
     #[must_use]
     pub fn len(&self) -> usize {
         self.distinct_ids.len()
     }
 
-    /// Says whether there are no rows.
+    /// Returns whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Returns the records that cannot be rows.
+    /// Returns the records that cannot become rows.
     #[must_use]
     pub fn rejects(&self) -> &[Reject] {
         &self.rejects
     }
 
-    /// Returns what the page had beside its records' ids and properties, of which nothing is kept.
+    /// Returns what the page had besides the ids and properties of its records; none of it is kept.
     #[must_use]
     pub fn unkept(&self) -> &Unkept {
         &self.unkept
     }
 
-    /// Notes that so many bytes stood behind the end of the page.
+    /// Records `bytes` bytes after the end of the page.
     pub(super) fn note_trailing(&mut self, bytes: usize) {
         self.unkept.note_trailing(bytes);
     }
 
-    /// Returns how many records the page had: rows and rejects.
+    /// Returns the number of records in the page: rows and rejects.
     #[must_use]
     pub fn received(&self) -> usize {
         self.len() + self.rejects.len()
@@ -154,7 +157,7 @@ impl ProfileRows {
         ]))
     }
 
-    /// Returns the rows as one record batch; nothing is copied.
+    /// Returns the rows as one record batch, without copying.
     pub(crate) fn to_record_batch(&self) -> RecordBatch {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(self.distinct_ids.clone()),
@@ -164,7 +167,7 @@ impl ProfileRows {
         RecordBatch::try_new(Self::schema(), columns).expect("the columns are built with this schema's types")
     }
 
-    /// Reads back what [`to_record_batch`](Self::to_record_batch) made. `None` if the columns are of other types.
+    /// Converts a batch of [`to_record_batch`](Self::to_record_batch) back. `None` if its columns have other types.
     pub(crate) fn from_record_batch(batch: &RecordBatch) -> Option<Self> {
         Some(Self {
             distinct_ids: batch.column_by_name("distinct_id")?.as_any().downcast_ref::<StringArray>()?.clone(),
@@ -187,7 +190,7 @@ pub(super) struct RowsBuilder {
 }
 
 impl RowsBuilder {
-    /// Makes room for a page whose body has `bytes` bytes.
+    /// Allocates space for a page with a body of `bytes` bytes.
     pub(super) fn with_capacity(bytes: usize) -> Self {
         let rows = bytes / 800 + 1;
         Self {
@@ -200,12 +203,12 @@ impl RowsBuilder {
         }
     }
 
-    /// Returns how many records were appended.
+    /// Returns the number of records appended.
     pub(super) fn received(&self) -> usize {
         self.distinct_ids.len() + self.rejects.len()
     }
 
-    /// Notes a record's members that are not kept.
+    /// Records the names of a record's members that are not kept.
     pub(super) fn note_unkept(&mut self, names: &[&str]) {
         self.unkept.note_record(names);
     }
@@ -217,7 +220,7 @@ impl RowsBuilder {
         self.last_seen.append_option(last_seen);
     }
 
-    /// Appends a record that cannot be a row.
+    /// Appends a record that cannot become a row.
     pub(super) fn reject(&mut self, reason: String, raw: &[u8]) {
         let position = u32::try_from(self.received()).unwrap_or(u32::MAX);
         let reject = Reject::new(position, reason, raw, self.reject_room.min(REJECT_BYTES_MAX));
@@ -225,7 +228,7 @@ impl RowsBuilder {
         self.rejects.push(reject);
     }
 
-    /// Returns what was collected.
+    /// Returns the collected rows.
     pub(super) fn finish(mut self) -> ProfileRows {
         ProfileRows {
             distinct_ids: self.distinct_ids.finish(),

@@ -1,57 +1,58 @@
-//! Where a record ends in a text that is not JSON.
+//! Finds where records end in a text that is not JSON.
 //!
-//! A broken page is cut into its records first, and only then is each of them read strictly. The cut goes by brackets and
-//! quotes, and forgives what else is wrong: raw control characters, bytes that are not UTF-8, commas too many or too few,
-//! comments, unquoted words. A quote counts only where a string can begin or end, so that quotes inside a text that
-//! somebody forgot to escape do no harm. Where brackets and quotes lead nowhere, the next place at which a record begins
-//! in the way records begin ends the broken one.
+//! A broken page is first cut into records, and then each record is parsed strictly. The cut follows brackets and
+//! quotes and tolerates everything else: raw control characters, bytes that are not UTF-8, missing or extra commas,
+//! comments, unquoted words. A quote counts only where a string can begin or end, so that unescaped quotes inside a
+//! string do no harm. Where the brackets and quotes do not match, the broken record ends where the next text begins
+//! like a record.
 
 use memchr::{memchr, memchr3, memmem};
 
 use super::object::{is_blank, text_end};
 
-/// The keys that a record begins with.
+/// The keys that a record can begin with.
 pub(super) const FIRST_KEYS: [&[u8]; 2] = [b"\"$distinct_id\"", b"\"$properties\""];
 
-/// Bytes that may be scanned in vain, per byte of the text: keeps the time linear however the brackets are broken.
+/// How many bytes may be scanned without a result, per byte of the text. Keeps the time linear however the brackets
+/// are broken.
 const WASTE_MAX: usize = 4;
 
-/// Open brackets at most: a byte of memory for each.
+/// The maximum number of open brackets; each takes one byte of memory.
 const DEPTH_MAX: usize = 1 << 20;
 
-/// Bytes of a key at most, where it is to be found out whether a member of an object stands there.
+/// The longest key, in bytes, that is recognized when checking for a member of an object.
 const KEY_BYTES_MAX: usize = 256;
 
 /// Where an element of the array ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Element {
-    /// Behind its last byte: at a comma, at the next element, or at the end of the array.
+    /// After its last byte: at a comma, at the next element, or at the end of the array.
     pub(super) end: usize,
-    /// Behind the bracket that closes the object that it begins with.
+    /// After the bracket that closes the object at its beginning.
     pub(super) object_end: Option<usize>,
 }
 
-/// Brackets and quotes that do not match.
+/// Brackets or quotes do not match.
 struct Lost {
-    /// How many bytes it took to see that.
+    /// How many bytes were scanned to find that out.
     scanned: usize,
     object_end: Option<usize>,
 }
 
-/// Finds the elements of an array in the text between its brackets. Time is linear in the length of the text.
+/// Finds the elements of an array in the text between its brackets, in time linear in the length of the text.
 pub(super) struct Scanner<'a> {
     bytes: &'a [u8],
-    /// The key that the first record begins with, if it is none of the usual.
+    /// The key that the first record begins with, if it is not one of [`FIRST_KEYS`].
     first_key: Option<&'a [u8]>,
-    /// Where the last comment and the last line end, so that no other is looked for in vain.
+    /// The ends of the last comment and of the last line; beyond them no search for one is needed.
     last_comment_end: Option<usize>,
     last_line_end: Option<usize>,
     waste_left: usize,
-    /// The brackets that are open; kept for its memory.
+    /// The open brackets; kept here to reuse the allocation.
     open: Open,
 }
 
-/// Brackets that are open.
+/// The open brackets.
 #[derive(Default)]
 struct Open {
     brackets: Vec<u8>,
@@ -65,8 +66,8 @@ impl Open {
         self.braces += usize::from(bracket == b'{');
     }
 
-    /// Closes the bracket that `closing` belongs to, and those inside it, which lack theirs. One that belongs to none
-    /// counts for nothing.
+    /// Closes the matching bracket and those inside it, which were never closed. A closing bracket without a matching
+    /// one is ignored.
     fn close(&mut self, closing: u8) {
         let (opening, number) =
             if closing == b'}' { (b'{', self.braces) } else { (b'[', self.brackets.len() - self.braces) };
@@ -102,7 +103,7 @@ impl<'a> Scanner<'a> {
         scanner
     }
 
-    /// Goes over blanks, control characters, byte order marks and comments.
+    /// Skips whitespace, control characters, byte order marks and comments.
     pub(super) fn skip_blank(&self, at: usize) -> usize {
         let mut at = skip(self.bytes, at);
         while let Some(end) = self.comment_end(at) {
@@ -127,14 +128,14 @@ impl<'a> Scanner<'a> {
         Element { end, object_end: object_end.filter(|object_end| *object_end <= end) }
     }
 
-    /// Goes by brackets and quotes.
+    /// Finds the end of an element by its brackets and quotes.
     fn by_brackets(&mut self, start: usize) -> Result<Element, Lost> {
         let bytes = self.bytes;
         let mut open = std::mem::take(&mut self.open);
         open.brackets.clear();
         open.braces = 0;
         let mut object_end = None;
-        // The last byte that is no blank.
+        // The last byte that is not whitespace.
         let mut before = b',';
         let mut at = start;
         let found = loop {
@@ -157,7 +158,7 @@ impl<'a> Scanner<'a> {
                 b'{' if open.brackets.is_empty() && (before == b'}' || at > start && self.begins_record(at)) => {
                     break Ok(at);
                 }
-                // A key should stand here: the record before this one is not closed.
+                // Only a key may come here, so the record before this one was not closed.
                 b'{' if open.brackets.last() == Some(&b'{')
                     && matches!(before, b',' | b'}')
                     && self.begins_record(at) =>
@@ -184,7 +185,7 @@ impl<'a> Scanner<'a> {
         found.map(|end| Element { end, object_end }).map_err(|at| Lost { scanned: at - start, object_end })
     }
 
-    /// Returns the place behind the quote that ends a string; where there is none, how far that was looked for.
+    /// Returns the position after the closing quote of a string; if there is none, where the search ended.
     fn string_end(&self, start: usize) -> Result<usize, usize> {
         let bytes = self.bytes;
         let quote = bytes[start];
@@ -192,10 +193,10 @@ impl<'a> Scanner<'a> {
         while let Some(found) = bytes.get(at..).and_then(|rest| memchr3(b'"', b'\\', quote, rest)) {
             at += found;
             match bytes[at] {
-                // Whatever follows a backslash does not end the string.
+                // The escaped byte cannot end the string.
                 b'\\' => at += 1,
                 byte if byte == quote && self.can_close(at) => return Ok(at + 1),
-                // No string has this: a quote is missing, and this is another record.
+                // This cannot be inside a string: a quote is missing, and another record begins here.
                 b'"' if self.record_start_at_key(at).is_some() => return Err(at),
                 _ => {}
             }
@@ -204,7 +205,7 @@ impl<'a> Scanner<'a> {
         Err(bytes.len())
     }
 
-    /// Whether a string can end with this quote, by what follows.
+    /// Returns whether a string can end with this quote, judging by what follows.
     fn can_close(&self, quote: usize) -> bool {
         let next = skip(self.bytes, quote + 1);
         match self.bytes.get(next) {
@@ -214,13 +215,13 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Whether the brace at `at` is followed by a key that records begin with.
+    /// Returns whether the brace at `at` is followed by a key that records begin with.
     fn begins_record(&self, at: usize) -> bool {
         let rest = self.bytes.get(skip(self.bytes, at + 1)..).unwrap_or_default();
         FIRST_KEYS.iter().copied().chain(self.first_key).any(|key| rest.starts_with(key))
     }
 
-    /// Returns the brace before a key that records begin with, if what is before the brace can be before a record.
+    /// Returns the brace before a key that records begin with, if a record can follow the text before that brace.
     fn record_start_at_key(&self, quote: usize) -> Option<usize> {
         let rest = self.bytes.get(quote..)?;
         if !FIRST_KEYS.iter().copied().chain(self.first_key).any(|key| rest.starts_with(key)) {
@@ -231,8 +232,8 @@ impl<'a> Scanner<'a> {
         (self.bytes[brace] == b'{' && matches!(self.bytes[before], b',' | b'}')).then_some(brace)
     }
 
-    /// Finds the next record behind `start` by the way that records begin, and returns the place of the comma before it;
-    /// else the end of the array.
+    /// Finds the next record after `start` by the keys that records begin with. Returns the position of the comma
+    /// before it, or the end of the array if there is none.
     fn next_record(&self, start: usize) -> usize {
         let mut at = start + 1;
         while let Some(found) = self.bytes.get(at..).and_then(|rest| memchr(b'"', rest)) {
@@ -246,7 +247,8 @@ impl<'a> Scanner<'a> {
         self.bytes.len()
     }
 
-    /// Whether a member of an object stands here, where an element should: then the object before it ended too early.
+    /// Returns whether a member of an object is here, where an element belongs; if so, the object before it ended too
+    /// early.
     fn is_at_member(&self, at: usize) -> bool {
         let key = skip(self.bytes, at);
         if self.bytes.get(key) != Some(&b'"') {
@@ -257,7 +259,7 @@ impl<'a> Scanner<'a> {
         end > 1 && window[end - 1] == b'"' && self.bytes.get(skip(self.bytes, key + end)) == Some(&b':')
     }
 
-    /// Returns the place behind the comment that begins at `at`.
+    /// Returns the position after the comment that begins at `at`.
     fn comment_end(&self, at: usize) -> Option<usize> {
         let bytes = self.bytes;
         let rest = bytes.get(at..)?;
@@ -272,17 +274,17 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Whether a string can begin with this quote, by what is before it.
+/// Returns whether a string can begin with this quote, judging by what comes before it.
 fn can_open(quote: u8, before: u8) -> bool {
     matches!(before, b'{' | b'[' | b',' | b':') || quote == b'"' && matches!(before, b'}' | b']' | b'"')
 }
 
-/// Whether a byte is a blank or a control character.
+/// Returns whether a byte is whitespace or a control character.
 pub(super) fn is_skipped(byte: u8) -> bool {
     byte <= b' ' || byte == 0x7f
 }
 
-/// Goes over blanks, control characters and byte order marks.
+/// Skips whitespace, control characters and byte order marks.
 pub(super) fn skip(bytes: &[u8], mut at: usize) -> usize {
     while let Some(byte) = bytes.get(at) {
         if is_skipped(*byte) {
@@ -296,7 +298,7 @@ pub(super) fn skip(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Returns the last byte before `at` that is no blank.
+/// Returns the position of the last byte before `at` that is not whitespace.
 fn skip_back(bytes: &[u8], at: usize) -> Option<usize> {
     bytes[..at].iter().rposition(|byte| !is_blank(*byte))
 }

@@ -1,9 +1,9 @@
-//! What a page has that no table has a place for.
+//! Data in a page that the table has no column for.
 
 use crate::counted::counted;
 use crate::limits::UNKEPT_NAMES_MAX;
 
-/// What pages had beside the ids and properties of their records. It is not kept, and so it is told.
+/// What pages contained besides the ids and properties of their records. It is not kept, so it is reported.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unkept {
     names: Vec<String>,
@@ -12,32 +12,33 @@ pub struct Unkept {
 }
 
 impl Unkept {
-    /// Returns the names of members beside `$distinct_id` and `$properties`, in the order seen; a few, if there are many.
+    /// Returns the names of members other than `$distinct_id` and `$properties`, in the order seen; only the first few
+    /// if there are many.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Returns how many records had such members.
+    /// Returns the number of records with such members.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.records
     }
 
-    /// Returns how many bytes stood behind the end of a page.
+    /// Returns the number of bytes after the ends of pages.
     #[must_use]
     pub fn trailing_bytes(&self) -> u64 {
         self.trailing_bytes
     }
 
-    /// Adds what another page had.
+    /// Adds what another page contained.
     pub(crate) fn add(&mut self, other: &Self) {
         other.names.iter().for_each(|name| self.note_name(name));
         self.records += other.records;
         self.trailing_bytes += other.trailing_bytes;
     }
 
-    /// Says what is not kept, one sentence each.
+    /// Returns one sentence for each kind of data that is not kept.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if let Some((first, others)) = self.names.split_first() {
@@ -57,7 +58,7 @@ impl Unkept {
         warnings
     }
 
-    /// Notes a record that has members of these names, given as JSON has them, in their quotes.
+    /// Records a record that has members with these names, given as raw JSON keys in their quotes.
     pub(super) fn note_record(&mut self, names: &[&str]) {
         self.records += 1;
         for raw in names {
@@ -77,7 +78,7 @@ impl Unkept {
     }
 }
 
-/// A name fit for a message.
+/// Returns a name that is safe to show in a message.
 fn shown(name: &str) -> String {
     const CHARS_MAX: usize = 64;
     let mut shown: String = name.chars().take(CHARS_MAX).flat_map(char::escape_debug).collect();

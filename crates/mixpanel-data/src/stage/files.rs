@@ -1,4 +1,5 @@
-//! Files and folders that are there whole or not at all, and for the owner alone: profiles are personal data.
+//! Files and directories of the stage: written atomically, and readable by the owner only, because profiles are
+//! personal data.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -12,8 +13,7 @@ use crate::kill_point::kill_point;
 use crate::limits::RUN_LOCK_ATTEMPTS;
 use crate::mutant::{Mutant, is_planted};
 
-/// Puts a file in place whole or not at all: another name first, then its bytes on disk, then the rename, then the
-/// folder's entry on disk.
+/// Writes a file atomically and durably: writes a temporary file, syncs it, renames it, then syncs the directory.
 pub(super) fn replace_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let path = folder.join(name);
     let temporary = folder.join(format!(".{name}.tmp"));
@@ -35,10 +35,11 @@ pub(super) fn replace_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<()
     sync_folder(folder)
 }
 
-/// Makes the folder that holds the stages, with the folders above it, unless it is there already.
+/// Creates the directory that holds the stages, and its parents, if it is missing.
 ///
 /// # Errors
-/// `Storage` when it is a link or belongs to somebody else: whoever can change what is staged can change the table.
+/// `Storage` when it is a symbolic link or belongs to another user: a user who can change staged files can change the
+/// table.
 pub(super) fn make_root(path: &Path) -> Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -58,7 +59,7 @@ pub(super) fn make_root(path: &Path) -> Result<()> {
     Err(Error::new(ErrorKind::Storage, message).with_path(path))
 }
 
-/// Makes a folder that must not be there yet.
+/// Creates a directory that must not exist yet.
 pub(super) fn make_folder(path: &Path) -> Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
@@ -66,23 +67,23 @@ pub(super) fn make_folder(path: &Path) -> Result<()> {
     builder.create(path).map_err(|error| Error::io("create the folder", path, error))
 }
 
-/// The folder that a path is in; the current one for a bare name.
+/// Returns the parent directory of a path; `.` for a bare file name.
 pub(super) fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Makes the names in a folder durable, where the file system can.
+/// Syncs a directory, so that the names in it are durable, where the file system supports it.
 pub(super) fn sync_folder(path: &Path) -> Result<()> {
     durable::sync_directory(path).map_err(|error| Error::io("write the folder to disk", path, error))?;
     Ok(())
 }
 
-/// Opens a file for reading. What is no file, such as a pipe, is refused: it would make us wait.
+/// Opens a file for reading. Anything but a regular file, such as a pipe, is refused, because opening it could block.
 pub(super) fn open_file(path: &Path) -> Result<File> {
     regular(OpenOptions::new().read(true), path).map_err(|error| Error::io("read", path, error))
 }
 
-/// Opens a file whose only use is to be locked, and makes it if there is none.
+/// Opens a lock file, creating it if it is missing.
 pub(super) fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -99,17 +100,17 @@ fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     }
 }
 
-/// Takes a run for this process. The lock goes with the process, however it ends.
+/// Locks a run for this process. The lock ends with the process, however it exits.
 ///
 /// # Errors
-/// `RunBusy`, with the process in the detail `holding_pid`; `Storage`.
+/// `RunBusy`, with the process that holds the lock in the detail `holding_pid`; `Storage`.
 pub(super) fn lock_folder(folder: &Path) -> Result<File> {
     let path = folder.join("lock");
     let mut file = open_lock(&path).map_err(|error| Error::io("lock", &path, error))?;
     for attempt in 1.. {
         match file.try_lock() {
             Ok(()) => break,
-            // Whoever lists the runs looks at each for a moment.
+            // A process that lists the runs locks each of them for a moment.
             Err(fs::TryLockError::WouldBlock) if attempt < RUN_LOCK_ATTEMPTS => {
                 std::thread::sleep(std::time::Duration::from_millis(10));
             }
@@ -127,7 +128,7 @@ pub(super) fn lock_folder(folder: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Returns the process that works on a run, if one does.
+/// Returns the id of the process that holds a run, if one does; 0 if the id is not known.
 pub(super) fn holder(folder: &Path) -> Option<u32> {
     let path = folder.join("lock");
     let file = open_file(&path).ok()?;
@@ -138,13 +139,13 @@ pub(super) fn holder(folder: &Path) -> Option<u32> {
     }
 }
 
-/// Returns the process that took a run last, if it lives: all that can be known where there are no file locks.
+/// Returns the process that last locked a run, if it is alive. This is all that can be known without file locks.
 fn living_holder(lock: &Path) -> Option<u32> {
     let pid = read_holder(lock)?;
     #[cfg(unix)]
     {
         let id = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw)?;
-        // That it belongs to somebody else is an answer, too.
+        // A permission error also means that the process exists.
         if rustix::process::test_kill_process(id) == Err(rustix::io::Errno::SRCH) {
             return None;
         }
@@ -154,7 +155,7 @@ fn living_holder(lock: &Path) -> Option<u32> {
 
 fn read_holder(path: &Path) -> Option<u32> {
     let mut text = String::new();
-    // A number and a line end.
+    // A process id and a line break.
     open_file(path).ok()?.take(16).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }

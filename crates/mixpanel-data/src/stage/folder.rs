@@ -1,4 +1,4 @@
-//! A run's folder beside the database.
+//! The stage of one run: a directory beside the database.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -18,32 +18,32 @@ use super::root::{stage_root, stage_roots};
 
 const MANIFEST: &str = "manifest.json";
 
-/// The pages of a session are in a directory whose name begins so.
+/// Prefix of the directories that hold the pages of one session epoch.
 pub(super) const EPOCH_PREFIX: &str = "generation-";
 
-/// A folder whose name begins so is being removed. The rename is what removes the run; the rest is cleaning up.
+/// Prefix of a directory that is being removed. The rename removes the run; deleting the files is only cleanup.
 pub(super) const REMOVED_PREFIX: &str = ".removed-";
 
-/// A run's folder, held under a lock as long as this value lives.
+/// The directory of a run, locked for as long as this value lives.
 #[derive(Debug)]
 pub(crate) struct Stage {
     root: PathBuf,
     folder: PathBuf,
     manifest: Manifest,
-    /// The files of the present session, as far as they are known to be whole.
+    /// The files of the current session that are known to be complete.
     files: BTreeMap<(u32, Part), PathBuf>,
     _lock: File,
 }
 
 impl Stage {
-    /// Makes the folder of a new run, `<database>.stage/<run id>`, with its manifest.
+    /// Creates the directory of a new run, `<database>.stage/<run id>`, and writes its manifest.
     ///
     /// # Errors
-    /// `Storage` or `DiskFull` that names the path.
+    /// `Storage` or `DiskFull`, with the path.
     pub(crate) fn create(database: &Path, manifest: Manifest) -> Result<Self> {
         let root = stage_root(database);
         let folder = root.join(&manifest.run_id);
-        // Whoever removes the last run removes the root with it, perhaps just now.
+        // A process that removes the last run also removes the root, possibly between these two calls.
         make_root(&root).and_then(|()| make_folder(&folder)).or_else(|_| {
             make_root(&root)?;
             make_folder(&folder)
@@ -57,41 +57,41 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Takes the folder of a run that was begun earlier.
+    /// Locks and opens the stage of an earlier run.
     ///
     /// # Errors
-    /// `RunNotFound`; `RunBusy` with the process that works on it; `Storage` when its manifest cannot be read.
+    /// `RunNotFound`; `RunBusy`, with the process that holds the run; `Storage` when its manifest cannot be read.
     pub(crate) fn open(database: &Path, run_id: &str) -> Result<Self> {
         let (root, folder, lock) = take(database, run_id)?;
         let manifest = read_manifest(&folder)?;
         Ok(Self { root, folder, manifest, files: BTreeMap::new(), _lock: lock })
     }
 
-    /// Returns the folder.
+    /// Returns the path of the stage directory.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Returns what the run is about.
+    /// Returns the manifest of the run.
     pub(crate) fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Changes the manifest; when this returns, the change cannot be lost.
+    /// Changes the manifest. The change is durable when this returns.
     ///
     /// # Errors
-    /// `Storage` or `DiskFull`; then the old manifest is still there.
+    /// `Storage` or `DiskFull`; the file then still holds the old manifest.
     pub(crate) fn update(&mut self, change: impl FnOnce(&mut Manifest)) -> Result<()> {
         change(&mut self.manifest);
         self.write_manifest()
     }
 
-    /// Notes what page 0 said, before any page that depends on it is staged.
+    /// Records what page 0 said about the session, before any page that depends on it is staged.
     pub(crate) fn record_session(&mut self, facts: SessionFacts) -> Result<()> {
         self.update(|manifest| manifest.session = Some(facts))
     }
 
-    /// Begins again: pages of the session before are kept apart, and are not used any more.
+    /// Starts a new session epoch. Pages of the previous session stay in their own directory and are no longer used.
     pub(crate) fn begin_epoch(&mut self, epoch: u32) -> Result<()> {
         let pages = self.pages_folder(epoch);
         if !pages.is_dir() {
@@ -108,9 +108,9 @@ impl Stage {
         })
     }
 
-    /// Stages a page: when this returns, the page cannot be lost.
+    /// Stages a page. The page is durable when this returns.
     ///
-    /// Its rejects come first, in a file of their own; without the page they count for nothing.
+    /// The rejects are written first, to a file of their own; without their page they are ignored.
     pub(crate) fn write_page(&mut self, task: &ProfileWriteTask) -> Result<()> {
         if !task.rows.rejects().is_empty() {
             self.write_part(Part::Rejects, task.page_index, &rejects_bytes(task)?)?;
@@ -128,11 +128,11 @@ impl Stage {
         Ok(())
     }
 
-    /// Finds the pages of the present session that an earlier process staged, in order. What is no whole page is removed,
-    /// so that it is asked for again.
+    /// Returns the pages of the current session that an earlier process staged, in page order. Removes damaged and
+    /// incomplete pages, so that they are requested again.
     ///
     /// # Errors
-    /// `Storage` when the folder cannot be read or cleaned.
+    /// `Storage` when the directory cannot be read or cleaned up.
     pub(crate) fn find_pages(&mut self) -> Result<Vec<StagedPage>> {
         let folder = self.pages_folder(self.manifest.epoch);
         self.files.clear();
@@ -158,7 +158,7 @@ impl Stage {
                 Err(error) => self.forget(page, Part::Rows, error.message())?,
             }
         }
-        // Rejects of an attempt that was killed before its page was written.
+        // Rejects left by a process that was killed before it wrote their page.
         let is_whole = |page: &u32| pages.binary_search_by_key(page, |staged: &StagedPage| staged.page).is_ok();
         let orphans: Vec<u32> = self.files.keys().map(|(page, _)| *page).filter(|page| !is_whole(page)).collect();
         for page in orphans {
@@ -174,13 +174,13 @@ impl Stage {
         }
     }
 
-    /// Returns where a staged page of the present session is.
+    /// Returns the path of a staged page of the current session.
     pub(crate) fn page_path(&self, page_index: u32) -> PathBuf {
         let missing = || self.pages_folder(self.manifest.epoch).join(format!("page-{page_index:06}"));
         self.files.get(&(page_index, Part::Rows)).cloned().unwrap_or_else(missing)
     }
 
-    /// Returns where the rejects of a staged page of the present session are, if it has any.
+    /// Returns the path of the rejects of a staged page of the current session, if it has any.
     pub(crate) fn rejects_path(&self, page_index: u32) -> Option<PathBuf> {
         self.files.get(&(page_index, Part::Rejects)).cloned()
     }
@@ -188,10 +188,10 @@ impl Stage {
     /// Returns the pages that an earlier load of this run has put into the table.
     ///
     /// # Errors
-    /// `Storage` when the folder of their session cannot be read.
+    /// `Storage` when the directory of their session cannot be read.
     pub(crate) fn loaded_pages(&self) -> Result<Vec<PathBuf>> {
         let Some(loaded) = &self.manifest.loaded else { return Ok(Vec::new()) };
-        // A file that is damaged is as good as none: its rows are then taken for the user's own, and stay.
+        // A damaged file is treated as missing: its rows then count as the user's own, and stay in the table.
         let is_whole = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| Name::parse(&name.to_string_lossy()));
             name.is_some_and(|name| name.matches(path).unwrap_or(false))
@@ -201,12 +201,12 @@ impl Stage {
         Ok(paths.filter(is_whole).collect())
     }
 
-    /// Removes the folder and all pages. Call it when they are in the table, or are not wanted any more.
+    /// Removes the directory and all its pages. Call it when they are in the table or no longer wanted.
     ///
     /// # Errors
-    /// `Storage`; the run is gone all the same if the message says that it is the rest that could not be removed.
+    /// `Storage`. If the message says that the rest of the stage could not be removed, the run itself is already gone.
     pub(crate) fn remove(self) -> Result<()> {
-        // Windows renames no folder in which a file is open.
+        // Windows cannot rename a directory that has an open file in it.
         #[cfg(windows)]
         drop(self._lock);
         remove_run(&self.root, &self.folder)
@@ -223,7 +223,7 @@ impl Stage {
     }
 }
 
-/// Locks a run's folder: the root, the folder, the lock.
+/// Finds and locks the directory of a run. Returns its root, the directory and the lock.
 pub(super) fn take(database: &Path, run_id: &str) -> Result<(PathBuf, PathBuf, File)> {
     let is_plain = !run_id.is_empty() && run_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let root = stage_roots(database).into_iter().find(|root| is_plain && root.join(run_id).is_dir());
@@ -259,14 +259,14 @@ pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
     serde_json::from_value(value).map_err(unreadable)
 }
 
-/// Removes a run in one step, and then what is left of it.
+/// Removes a run atomically, by a rename, then deletes its files.
 pub(super) fn remove_run(root: &Path, folder: &Path) -> Result<()> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let removed = root.join(format!("{REMOVED_PREFIX}{name}"));
     fs::rename(folder, &removed).map_err(|error| Error::io("remove the stage", folder, error))?;
     kill_point("stage-renamed");
     fs::remove_dir_all(&removed).map_err(|error| Error::io("remove the rest of the stage", &removed, error))?;
-    // Other runs may have their folders there; then it stays.
+    // Fails, as it should, if the root still holds other runs.
     let _ = fs::remove_dir(root);
     Ok(())
 }

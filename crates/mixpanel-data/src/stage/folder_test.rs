@@ -1,4 +1,4 @@
-//! A stage on a real disk.
+//! Tests of the stage on a real disk.
 
 use super::*;
 use crate::parse::{RecordForm, parse_page};

@@ -1,4 +1,4 @@
-//! The runs that are unfinished: their folders beside the database.
+//! Lists the unfinished runs of a database from their stage directories.
 
 use std::fs::{self, DirEntry};
 use std::path::Path;
@@ -11,28 +11,28 @@ use super::manifest::Manifest;
 use super::names::{Name, Part};
 use super::root::{stage_roots, sweep_turn};
 
-/// Folders that hold pages of a stream, which nobody goes on with.
+/// Prefix of the directories that hold the pages of a stream. A stream cannot be resumed.
 pub(crate) const STREAM_PREFIX: &str = "stream-";
 
-/// One folder of an unfinished run.
+/// An unfinished run.
 #[derive(Debug)]
 pub(crate) struct Listed {
-    /// Names the run.
+    /// The run id.
     pub(crate) run_id: String,
-    /// What it is about, unless that cannot be read.
+    /// The manifest, or why it cannot be read.
     pub(crate) manifest: Result<Manifest>,
-    /// Pages of the present session that are on disk.
+    /// The number of pages of the current session on disk.
     pub(crate) pages_done: u32,
-    /// Bytes of all its files.
+    /// The total size of its files, in bytes.
     pub(crate) bytes: u64,
-    /// The process that works on it; 0 when that is not known.
+    /// The id of the process that holds the run; 0 when it is not known.
     pub(crate) held_by: Option<u32>,
 }
 
-/// Lists the unfinished runs of a database, the newest first.
+/// Lists the unfinished runs of a database, newest first.
 ///
 /// # Errors
-/// `Storage` when the folder of the stages cannot be read.
+/// `Storage` when the directory of the stages cannot be read.
 pub(crate) fn list(database: &Path) -> Result<Vec<Listed>> {
     let mut runs = Vec::new();
     for root in stage_roots(database) {
@@ -49,12 +49,13 @@ pub(crate) fn list(database: &Path) -> Result<Vec<Listed>> {
             }
         }
     }
-    // Names begin with the moment of the run's beginning.
+    // A run id begins with the time at which the run began.
     runs.sort_by(|left, right| right.run_id.cmp(&left.run_id));
     Ok(runs)
 }
 
-/// Whether it is, or may be, a run's: what cannot be looked at is listed, with the reason, rather than left out.
+/// Returns whether an entry is, or may be, the directory of a run. An entry that cannot be examined is listed with the
+/// reason rather than left out.
 fn is_directory(entry: &DirEntry) -> bool {
     match entry.file_type() {
         Ok(kind) if kind.is_symlink() => entry.path().is_dir(),
@@ -85,7 +86,7 @@ fn look_at(run_id: String, folder: &Path) -> Listed {
     Listed { run_id, manifest, pages_done, bytes, held_by: holder(folder) }
 }
 
-/// The session that a run had last, as far as its directory tells.
+/// Returns the latest session epoch of a run, from the names of its directories.
 fn newest_generation(folder: &Path) -> u32 {
     let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
     names.filter_map(|name| name.to_str()?.strip_prefix(EPOCH_PREFIX)?.parse().ok()).max().unwrap_or(0)
@@ -102,8 +103,8 @@ pub(crate) fn discard(database: &Path, run_id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes what killed processes left behind and nobody can go on with: runs that were being removed, and streams. Best
-/// effort: whatever cannot be removed now is tried again next time.
+/// Removes what killed processes left behind and no process can resume: runs whose removal was interrupted, and
+/// streams. Best effort: what cannot be removed now is tried again next time.
 pub(crate) fn sweep(database: &Path) {
     stage_roots(database).iter().for_each(|root| sweep_root(root));
 }
@@ -112,7 +113,7 @@ fn sweep_root(root: &Path) {
     sweep_turn(root);
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        // A stream that is being made has no process in its lock yet.
+        // While a stream is being created, its lock does not name a process yet.
         let was_locked = || fs::metadata(entry.path().join("lock")).is_ok_and(|lock| lock.len() > 0);
         let is_left_over = name.starts_with(REMOVED_PREFIX) || (name.starts_with(STREAM_PREFIX) && was_locked());
         if is_left_over && holder(&entry.path()).is_none() {

@@ -1,89 +1,90 @@
-//! What the pages of a stage belong to: everything that a later process needs to go on with the run.
+//! The manifest of a stage: everything that a later process needs to resume the run.
 
 use serde::{Deserialize, Serialize};
 
 use crate::counts::FetchCounts;
 use crate::profile_query::{FetchMode, OnExisting, ProfileQuery};
 
-/// The layout that this version writes.
+/// The stage format that this version writes.
 pub(super) const FORMAT: u32 = 2;
 
-/// Describes a run. Written before the first page, and again whenever something of it changes.
+/// Describes a run. Written before the first page, and again after every change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
-    /// The layout of the folder.
+    /// The format version of the stage.
     pub(crate) format: u32,
-    /// Names the run, and the folder.
+    /// The run id, which is also the name of the directory.
     pub(crate) run_id: String,
-    /// When it began, in UTC.
+    /// When the run began, in UTC.
     pub(crate) started_at: jiff::Timestamp,
-    /// Whose profiles.
+    /// The Mixpanel project.
     pub(crate) project_id: String,
-    /// Where they live.
+    /// The region of the project.
     pub(crate) region: String,
     /// The server: Mixpanel's host, or `loopback`.
     pub(crate) server: String,
-    /// Which profiles, every filter as it is sent: `behaviors` with the moment they count back from.
+    /// The filters as they are sent; `behaviors` includes the time from which it counts back.
     pub(crate) query: ProfileQuery,
-    /// Where they are to go.
+    /// The target table.
     pub(crate) table: String,
-    /// What is to become of a table of that name.
+    /// What to do if the table exists.
     pub(crate) on_existing: OnExisting,
-    /// Whether the run brings the table up to date from its last load on, so that it is nothing without that table.
+    /// Whether the run updates the table from its last load on, and so is useless without that table.
     #[serde(default)]
     pub(crate) updates: bool,
-    /// How pages are asked for.
+    /// How pages are requested.
     pub(crate) mode: FetchMode,
-    /// Counts the sessions of the run; pages of two sessions are never mixed.
+    /// The session epoch. Pages of different sessions are never mixed.
     #[serde(rename = "generation")]
     pub(crate) epoch: u32,
-    /// What page 0 said, once it is here.
+    /// What page 0 said, once it has arrived.
     pub(crate) session: Option<SessionFacts>,
-    /// How far the run has come.
+    /// The state of the run.
     pub(crate) progress: Progress,
-    /// What an earlier load of this run has put into the table.
+    /// What earlier loads of this run have put into the table.
     pub(crate) loaded: Option<Loaded>,
-    /// What a load that was begun puts into the table. Whether it was committed, the database knows.
+    /// What the load that was begun last puts into the table. Only the database knows whether it was committed.
     pub(crate) loading: Option<Loaded>,
-    /// Why the present session has no more to give, if that is known: then the next process begins from page 0.
+    /// Why the current session cannot deliver more, if that is known; the next process then starts over from page 0.
     #[serde(default)]
     pub(crate) session_over: Option<Over>,
-    /// Times that the run gave up a table that another one made anew, to load into that one as if it were the first time.
+    /// How often the run gave up its table because another run had made it anew. The next load then counts as the
+    /// first.
     #[serde(default)]
     pub(crate) tables_left: u32,
-    /// Profiles that a load has found missing although every page of the present session is here.
+    /// Profiles that a load found missing although every page of the current session is staged.
     #[serde(default)]
     pub(crate) lacking: u64,
-    /// What the run has cost so far, with the short pages of the present session. A process that was killed could not add
-    /// its share.
+    /// The counts of the run so far, including the short pages of the current session. Excludes the share of processes
+    /// that were killed.
     #[serde(rename = "cost")]
     pub(crate) counts: FetchCounts,
 }
 
-/// How far a run has come.
+/// The state of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Progress {
-    /// Only page 0 was asked for, to see what the fetch would take.
+    /// Only page 0 was requested, for an estimate.
     Planned,
-    /// Pages are missing. A process that works on the run leaves the reason empty until it stops.
+    /// Pages are missing. The reason stays empty while a process works on the run.
     Fetching { reason: String },
-    /// All pages are here: this many.
+    /// All pages are staged.
     Complete { pages: u32 },
 }
 
-/// Why a session has no more to give.
+/// Why a session cannot deliver more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Over {
-    /// All its pages are here, and hold fewer profiles than the server announced.
+    /// All its pages are staged, and hold fewer profiles than the server announced.
     Short,
     /// The server refused every missing page in the same way.
     Refused,
 }
 
 impl Over {
-    /// Says why the fetch begins again.
+    /// Returns the reason why the fetch starts over.
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::Short => "the earlier session had fewer profiles than the server announced",
@@ -97,16 +98,16 @@ impl Over {
 pub(crate) struct SessionFacts {
     pub(crate) session_id: Option<String>,
     pub(crate) total: Option<u64>,
-    /// What page 0 said a page has; the plan follows from it, the total and the records of page 0.
+    /// The page size that page 0 declared. The list of pages follows from it, the total and the records of page 0.
     pub(crate) declared_page_size: Option<u64>,
-    /// Records of page 0.
+    /// The number of records in page 0.
     pub(crate) first_page_records: u64,
-    /// When page 0 was here, by the server's clock.
+    /// When page 0 arrived, by the server's clock.
     #[serde(default)]
     pub(crate) server_time: Option<jiff::Timestamp>,
 }
 
-/// Pages that are in the table.
+/// The pages that are in the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Loaded {
     #[serde(rename = "generation")]
@@ -115,7 +116,7 @@ pub(crate) struct Loaded {
 }
 
 impl Manifest {
-    /// Names the load of these pages of a session of this run.
+    /// Returns the id of the load of these pages of a session.
     pub(crate) fn load_id(&self, epoch: u32, pages: &[u32]) -> String {
         let bytes: Vec<u8> = pages.iter().flat_map(|page| page.to_le_bytes()).collect();
         let again = if self.tables_left > 0 { format!("/{}", self.tables_left) } else { String::new() };

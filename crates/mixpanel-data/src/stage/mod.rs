@@ -1,8 +1,8 @@
-//! The stage: a folder beside the database that holds every page of a run as one small Parquet file.
+//! The stage: a directory beside the database that holds every page of a run as one small Parquet file.
 //!
-//! A page is staged when its final name exists; it appears by rename after its bytes are on disk. From then on it
-//! cannot be lost, and nothing else is a journal. The manifest says what the pages belong to; `list` finds the runs that
-//! are unfinished.
+//! A page is staged once a file of its final name exists: the bytes are synced first, then the file is renamed. A
+//! staged page is durable, and there is no other journal. The manifest describes the run that the pages belong to;
+//! `list` finds the unfinished runs.
 
 mod files;
 mod folder;

@@ -1,5 +1,5 @@
-//! The names of staged files: the page, and a checksum of the file's bytes. DuckDB does not notice a flipped bit in a
-//! compressed page, so whoever goes on with a stage of an earlier day compares the bytes with the name first.
+//! The names of staged files: the page number and a checksum of the bytes. DuckDB does not detect a flipped bit in a
+//! compressed page, so a process that resumes a stage first checks each file against its name.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,13 +24,13 @@ impl Part {
         }
     }
 
-    /// The name of the file that holds these bytes.
+    /// Returns the name of the file that holds these bytes.
     pub(super) fn name(self, page: u32, bytes: &[u8]) -> String {
         format!("{}-{page:06}-{:08x}.parquet", self.word(), crc32fast::hash(bytes))
     }
 }
 
-/// A name, read.
+/// A parsed file name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name {
     pub(super) part: Part,
@@ -39,7 +39,7 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// Reads a name; `None` for a file that is none of these.
+    /// Parses a file name; `None` if it is not the name of a staged file.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let mut words = name.strip_suffix(".parquet")?.split('-');
         let (word, page, checksum) = (words.next()?, words.next()?, words.next()?);
@@ -50,7 +50,7 @@ impl Name {
         Some(Self { part, page: page.parse().ok()?, checksum: u32::from_str_radix(checksum, 16).ok()? })
     }
 
-    /// Whether a file is what its name says.
+    /// Returns whether the bytes of a file match the checksum in its name.
     ///
     /// # Errors
     /// `Storage` when it cannot be read.
@@ -68,10 +68,10 @@ impl Name {
     }
 }
 
-/// The files of a folder, by page and part. What has another name is not among them.
+/// Returns the staged files in a directory, by page and part; ignores all other files.
 ///
 /// # Errors
-/// `Storage` when the folder cannot be read.
+/// `Storage` when the directory cannot be read.
 pub(super) fn files_in(folder: &Path) -> Result<BTreeMap<(u32, Part), PathBuf>> {
     let entries = fs::read_dir(folder).map_err(|error| Error::io("read the folder", folder, error))?;
     let mut files = BTreeMap::new();

@@ -1,6 +1,6 @@
-//! One page as Parquet files: its rows as columns, and what else is known of it in the file's own metadata, the sum of its
-//! rows among it, with which the load compares what it has put into the table. Records that cannot be rows have a file of
-//! their own, so that the load reads them with the engine as well.
+//! One page as Parquet files. The rows are columns; page number, counts and the sum of the rows are in the file's
+//! metadata. The load compares that sum with what it has put into the table. Rejects have a file of their own, so that
+//! DuckDB can read them too.
 
 use std::fs::File;
 use std::path::Path;
@@ -19,17 +19,17 @@ use crate::parse::{ProfileRows, Reject, fingerprint};
 use crate::row_sum::{RowSum, SUM_KEY};
 use crate::types::ProfileWriteTask;
 
-/// A page that is on disk, as its own metadata describes it.
+/// A page on disk, as its own metadata describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StagedPage {
     pub(crate) page: u32,
     pub(crate) rows: u64,
     pub(crate) rejected: u64,
-    /// What its ids come to; pages of older versions do not say.
+    /// The fingerprint of its record ids; `None` for pages of older versions.
     pub(crate) fingerprint: Option<u64>,
 }
 
-/// Returns the file of a page's rows.
+/// Returns the Parquet file of a page's rows.
 pub(super) fn page_bytes(task: &ProfileWriteTask) -> Result<Vec<u8>> {
     let facts = vec![
         fact("page", task.page_index.to_string()),
@@ -41,7 +41,7 @@ pub(super) fn page_bytes(task: &ProfileWriteTask) -> Result<Vec<u8>> {
     file_of(&task.rows.to_record_batch(), facts)
 }
 
-/// Returns the file of a page's rejects.
+/// Returns the Parquet file of a page's rejects.
 pub(super) fn rejects_bytes(task: &ProfileWriteTask) -> Result<Vec<u8>> {
     let rejects = task.rows.rejects();
     let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
@@ -86,10 +86,10 @@ pub(crate) fn read_page(path: &Path) -> Result<Vec<ProfileRows>> {
         .collect()
 }
 
-/// Reads what a staged page says of itself: its footer reads back, so its bytes are there.
+/// Reads the metadata of a staged page. A readable footer shows that the file is complete.
 ///
 /// # Errors
-/// `Storage` when the file is no whole page, or another page than its name says.
+/// `Storage` when the file is not a complete page, or is another page than its name says.
 pub(super) fn read_facts(path: &Path, page: u32) -> Result<StagedPage> {
     let builder = open(path)?;
     let metadata = builder.metadata().file_metadata();
@@ -117,7 +117,8 @@ fn damaged(path: &Path) -> Error {
     Error::new(ErrorKind::Storage, format!("the staged page `{}` is damaged", path.display()))
 }
 
-/// How a page is written. LZ4: the pages are read once, soon (decision 0008). Nobody asks them for statistics.
+/// Returns how a page is written: LZ4, because pages are read once and soon (decision 0008), and without statistics,
+/// which no reader uses.
 pub(crate) fn properties(batch: &RecordBatch, facts: Vec<KeyValue>) -> WriterProperties {
     let row_bytes = batch.get_array_memory_size() / batch.num_rows().max(1);
     let group_rows = (STAGED_GROUP_BYTES / row_bytes.max(1)).clamp(1, STAGED_GROUP_ROWS);

@@ -1,4 +1,4 @@
-//! Where the stages of a database are, and the turn of a process that begins or takes a run.
+//! Where the stages of a database are, and the lock that a process holds while it begins or takes a run.
 
 use std::fs::{self, File};
 #[cfg(unix)]
@@ -11,19 +11,19 @@ use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::RUN_TURN_ATTEMPTS;
 
-/// Links that lead to a database at most; more are a circle.
+/// The maximum number of links to follow to a database; more are taken for a cycle.
 const LINKS_MAX: u32 = 40;
 
 /// The file in a root that is locked while a run is begun or taken.
 const TURN: &str = ".turn";
 
-/// Returns the directory that holds the stages of a database: beside the file itself, by whatever link it was named.
+/// Returns the directory that holds the stages of a database. It is beside the file itself, whichever link names it.
 pub(crate) fn stage_root(database: &Path) -> PathBuf {
     beside(&resolved(database, LINKS_MAX))
 }
 
-/// Returns the directories that may hold stages of a database. Earlier versions put them beside the link that the
-/// database was named by.
+/// Returns the directories that may hold stages of a database. Earlier versions put them beside the link by which the
+/// database was named.
 pub(super) fn stage_roots(database: &Path) -> Vec<PathBuf> {
     let root = stage_root(database);
     let by_name = beside(database);
@@ -40,7 +40,7 @@ fn beside(database: &Path) -> PathBuf {
     database.with_file_name(name)
 }
 
-/// Follows every link, as far as there is something to follow.
+/// Resolves every link of a path, including those of a path whose target does not exist.
 fn resolved(path: &Path, links: u32) -> PathBuf {
     if let Ok(found) = fs::canonicalize(path) {
         return found;
@@ -54,24 +54,24 @@ fn resolved(path: &Path, links: u32) -> PathBuf {
     }
 }
 
-/// The right to begin or take a run of a database, which one process at a time has, for a moment. It goes with the
-/// process, however that ends.
+/// The lock for beginning or taking a run of a database. One process holds it at a time, for a moment. It ends with
+/// the process, however that exits.
 #[derive(Debug)]
 pub(crate) struct Turn {
     root: PathBuf,
-    /// Not locked where there are no file locks.
+    /// Not locked on a file system without locks.
     _lock: File,
 }
 
-/// Waits for the turn.
+/// Waits for the lock.
 ///
 /// # Errors
-/// `RunBusy` when another process does not let go of it; `Storage` or `DiskFull`.
+/// `RunBusy` when another process does not release it; `Storage` or `DiskFull`.
 pub(crate) fn take_turn(database: &Path) -> Result<Turn> {
     let root = stage_root(database);
     let path = root.join(TURN);
     for _ in 0..RUN_TURN_ATTEMPTS {
-        // Whoever is done removes the file, and the root if it is empty.
+        // The previous holder removes the file, and the root if it is empty.
         match make_root(&root) {
             Err(error) if is_gone(&error) => continue,
             made => made?,
@@ -95,13 +95,13 @@ pub(crate) fn take_turn(database: &Path) -> Result<Turn> {
     Err(Error::new(ErrorKind::RunBusy, message).with_path(&path))
 }
 
-/// Whether something vanished that was there a moment ago.
+/// Returns whether the error is that a file or directory no longer exists.
 fn is_gone(error: &Error) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
     source.is_some_and(|source| source.kind() == std::io::ErrorKind::NotFound)
 }
 
-/// Removes what a killed process left of its turn.
+/// Removes the lock file that a killed process left behind.
 pub(super) fn sweep_turn(root: &Path) {
     let path = root.join(TURN);
     let Ok(file) = open_file(&path) else { return };
@@ -110,7 +110,8 @@ pub(super) fn sweep_turn(root: &Path) {
     }
 }
 
-/// Says whether a file still has its name: another one may have got it while the lock was waited for.
+/// Returns whether the path still names this file: while this process waited for the lock, another file may have taken
+/// its place.
 fn is_at(file: &File, path: &Path) -> bool {
     #[cfg(unix)]
     {
@@ -127,7 +128,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 impl Drop for Turn {
     fn drop(&mut self) {
         let _ = fs::remove_file(self.root.join(TURN));
-        // Runs may have their directories there; then it stays.
+        // Fails, as it should, if the root holds runs.
         let _ = fs::remove_dir(&self.root);
     }
 }
@@ -157,7 +158,7 @@ mod tests {
         }
         let below = fs::canonicalize(at("real")).unwrap().join("new/y.db.stage");
         assert_eq!(stage_root(&at("linked/new/y.db")), below);
-        // It need not be right, but it ends.
+        // The result does not matter, only that the call returns.
         let _circle = stage_root(&at("circle.db"));
         fs::create_dir(at("link.db.stage")).unwrap();
         assert_eq!(stage_roots(&at("link.db")), [root.clone(), at("link.db.stage")]);
@@ -182,7 +183,7 @@ mod tests {
                 });
             }
         });
-        // As a killed process leaves it.
+        // The state that a killed process leaves behind.
         fs::create_dir(stage_root(&database)).unwrap();
         fs::write(stage_root(&database).join(TURN), "").unwrap();
         super::super::sweep(&database);

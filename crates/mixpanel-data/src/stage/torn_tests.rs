@@ -1,4 +1,4 @@
-//! What a process that is killed, or a disk that forgets, leaves in a stage. For the simulation.
+//! Leaves in a stage what a killed process or a failing disk would leave. Used by the simulation.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use super::folder::Stage;
 use super::names::{Name, Part};
 use super::page_file::{page_bytes, rejects_bytes};
 
-/// Half a page under the name that it has until it is whole.
+/// Leaves half a page under its temporary name.
 pub(crate) fn leave_temporary(stage: &Stage, task: &ProfileWriteTask) {
     let bytes = page_bytes(task).unwrap();
     let folder = stage.page_path(task.page_index).parent().unwrap().to_owned();
@@ -17,14 +17,14 @@ pub(crate) fn leave_temporary(stage: &Stage, task: &ProfileWriteTask) {
     fs::write(folder.join(name), &bytes[..bytes.len() / 2]).unwrap();
 }
 
-/// The rejects of a page that was not written any more.
+/// Leaves the rejects of a page that was never written.
 pub(crate) fn leave_rejects(stage: &Stage, task: &ProfileWriteTask) {
     let bytes = rejects_bytes(task).unwrap();
     let folder = stage.page_path(task.page_index).parent().unwrap().to_owned();
     replace_file(&folder, &Part::Rejects.name(task.page_index, &bytes), &bytes).unwrap();
 }
 
-/// Flips a bit in some page that is staged, and says in which.
+/// Flips a bit in a staged page and returns the page number.
 pub(crate) fn damage_a_page(stage: &Stage) -> Option<u32> {
     let folder = stage.page_path(0).parent().unwrap().to_owned();
     let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -17,10 +17,10 @@ use super::target::{Target, find};
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::{ColumnInfo, SqlResult, TableInfo, TableSchema};
 
-/// Kinds of tables that a fetch makes.
+/// The kinds of tables that a fetch makes.
 const KINDS: [&str; 2] = ["profiles", "events"];
 
-/// Lists the tables, by name; those whose names start with `_` are ours.
+/// Lists the tables, sorted by name, without those of this program, whose names start with `_`.
 pub(crate) fn tables(database: &Path) -> Result<Vec<TableInfo>> {
     let database = Database::open(database, Access::ReadOnly)?;
     let connection = database.connection();
@@ -88,13 +88,13 @@ pub(crate) fn table_schema(database: &Path, table: &str) -> Result<TableSchema> 
     Ok(TableSchema { table_name: table.as_str().to_owned(), columns })
 }
 
-/// Returns `rows` random rows of a table or view, all of them if it has no more.
+/// Returns `rows` random rows of a table or view, or all rows if it has fewer.
 pub(crate) fn sample(database: &Path, table: &str, rows: u32) -> Result<SqlResult> {
     let table = existing(Database::open(database, Access::ReadOnly)?.connection(), table)?;
     query::rows(database, &format!("SELECT * FROM {} USING SAMPLE {rows} ROWS", table.quoted()))
 }
 
-/// Drops tables and views, with what `_metadata` and `_rejects` have of them, all or none.
+/// Drops tables and views together with their entries in `_metadata` and `_rejects`, all or none.
 pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
     if matches!(locate(database)?, Location::Absent(_)) {
         return Err(not_found(database));
@@ -102,7 +102,7 @@ pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
     let database = Database::open(database, Access::ReadWrite)?;
     let connection = database.connection();
     connection.execute_batch("BEGIN").map_err(|error| statement("drop tables", &error))?;
-    // A name given twice is dropped once.
+    // A name that is given twice is dropped once.
     let mut seen = BTreeSet::new();
     for name in tables.iter().filter(|name| seen.insert(name.to_ascii_lowercase())) {
         if name.starts_with('_') {
@@ -129,7 +129,7 @@ pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
     })
 }
 
-/// Finds a table or view, in the spelling of the database.
+/// Finds a table or view. Returns its name as the database spells it.
 pub(super) fn existing(connection: &Connection, name: &str) -> Result<TableName> {
     match find(connection, &TableName::listed(name))? {
         Target::Table(table) | Target::View(table) => Ok(table),

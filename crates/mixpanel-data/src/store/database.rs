@@ -1,4 +1,4 @@
-//! Opens a database file, with nothing else in reach of what runs in it.
+//! Opens a database file so that the statements that run in it can reach nothing else.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -18,58 +18,58 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
 
-/// What a database is opened for.
+/// The purpose for which a database is opened.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Access<'a> {
-    /// To run queries that a user wrote. No file can be reached at all, so nothing can spill to disk either.
+    /// For queries of a user. They can reach no file at all, so they cannot spill to disk either.
     ReadOnly,
-    /// To change it with statements of ours. Made if missing.
+    /// For this program's own changes. A missing database is created.
     ReadWrite,
-    /// To load this stage, which is the only folder in reach; a missing database is made.
+    /// For a load of this stage, the only directory in reach. A missing database is created.
     Load { stage_folder: &'a Path, tuning: Tuning },
 }
 
 /// An open database; closed when dropped.
 pub(super) struct Database {
-    // Dropped first: the lease ends when the file is closed.
+    // Dropped first: the lease must not end before the file is closed.
     connection: Connection,
     path: PathBuf,
-    /// The file of a database that is open for writing. It is opened before DuckDB writes, because the system tells a
-    /// write that failed later to those who had the file open then; and closed after DuckDB has closed it, because
-    /// closing it drops DuckDB's lock.
+    /// The file of a database that is open for writing. It is opened before DuckDB writes, because the system reports
+    /// a write that fails later only to those who had the file open then. It is closed after DuckDB has closed it,
+    /// because closing it drops DuckDB's lock.
     file: Option<File>,
     _lease: Lease,
 }
 
-/// Where the next look into a file is to read from.
+/// Where the next read of a file must come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// The system's memory, where everything was written without an error.
+    /// The system's page cache, after every write succeeded.
     Cache,
-    /// The disk: after an error the memory of the system may have what the disk does not have.
+    /// The disk: after an error, the page cache may hold data that the disk does not have.
     Disk,
 }
 
-/// Why a commit did not end well.
+/// Why a commit did not succeed.
 #[derive(Debug)]
 pub(super) enum CommitError {
-    /// DuckDB failed. Only a look into the reopened file tells whether the transaction is in it.
+    /// DuckDB failed. Only the reopened file tells whether the transaction is in it.
     Unknown(duckdb::Error),
-    /// The transaction is in the file, and the file could not be written to the disk. `committed` is what DuckDB said.
+    /// The transaction is in the file, but the file could not be synced. `committed` is the result from DuckDB.
     NotOnDisk {
-        /// DuckDB's error, if it had one.
+        /// DuckDB's error, if there was one.
         committed: Result<(), duckdb::Error>,
-        /// Why.
+        /// The error of the sync.
         error: Error,
     },
 }
 
 impl Database {
-    /// Opens a file at once or not at all.
+    /// Opens a file without waiting.
     ///
     /// # Errors
-    /// `DatabaseNotFound` (for reading), `DatabaseLocked`, `DatabaseUnusable`, `InvalidInput` for a path that is none,
-    /// `Storage`, `DiskFull`.
+    /// `DatabaseNotFound` (for reading), `DatabaseLocked`, `DatabaseUnusable`, `InvalidInput` for a path that cannot
+    /// be a database, `Storage`, `DiskFull`.
     pub(super) fn open(path: &Path, access: Access<'_>) -> Result<Self> {
         let path = match (locate(path)?, access) {
             (Location::Present(path), _) => path,
@@ -102,8 +102,8 @@ impl Database {
         Ok(database)
     }
 
-    /// Opens a file, waiting up to `wait` for whoever has it open. Before each pause `on_wait` is told who that is, and
-    /// may end the wait.
+    /// Opens a file, waiting up to `wait` for a process that has it open. `on_wait` is called before each pause, with
+    /// the error that names that process, and may end the wait.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -133,10 +133,10 @@ impl Database {
         &self.connection
     }
 
-    /// Commits, moves everything from the write-ahead log into the file, closes it, and has it on the disk.
+    /// Commits, moves everything from the write-ahead log into the file, closes the file and syncs it.
     ///
     /// # Errors
-    /// Whatever failed, and with it how much is known.
+    /// What failed, and how much is known about the outcome.
     pub(super) fn commit(self) -> Result<(), CommitError> {
         self.prepare_log();
         kill_point("load-commit");
@@ -158,8 +158,8 @@ impl Database {
         Ok(())
     }
 
-    /// Closes the file, and returns when it, its log and their names are on the disk: DuckDB syncs what it writes, but
-    /// not everything that it needs. Whatever is read with [`Trust::Disk`] afterwards comes from the disk.
+    /// Closes the file and syncs it, its log and their directory entries: DuckDB syncs what it writes, but not
+    /// everything that it depends on. After [`Trust::Disk`], later reads come from the disk.
     ///
     /// # Errors
     /// `Storage` or `DiskFull`.
@@ -184,14 +184,14 @@ impl Database {
         Ok(())
     }
 
-    /// Makes the empty write-ahead log before DuckDB would, as private as the database: DuckDB makes it as the umask
-    /// says, and a killed process would leave it like that. DuckDB has not opened it yet, and takes an empty one for a
-    /// new one.
+    /// Creates the empty write-ahead log before DuckDB does, as private as the database: DuckDB would create it with
+    /// the umask's permissions, and a killed process would leave it that way. DuckDB has not opened it yet, and takes
+    /// an empty log for a new one.
     #[cfg(unix)]
     fn prepare_log(&self) {
         use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
         let log = self.log_path();
-        // Where this fails, the commit will say why.
+        // If this fails, the commit fails too and reports the reason.
         let Ok(database) = fs::metadata(&self.path) else { return };
         let mode = database.permissions().mode() & 0o666;
         if fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&log).is_err() {
@@ -202,7 +202,8 @@ impl Database {
     #[cfg(not(unix))]
     fn prepare_log(&self) {}
 
-    /// A commit that went straight into the file left the log that was made for it unused, and DuckDB does not know it.
+    /// Removes the log if it is empty: a commit that wrote straight into the file did not use it, and DuckDB does not
+    /// know of it.
     fn remove_unused_log(&self) {
         let log = self.log_path();
         if fs::metadata(&log).is_ok_and(|log| log.len() == 0) {
@@ -215,7 +216,7 @@ impl Database {
     }
 }
 
-/// Returns where DuckDB has the write-ahead log of a file that it opens by this path.
+/// Returns the path of DuckDB's write-ahead log for a file that is opened by this path.
 fn log_of(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push(".wal");
@@ -224,8 +225,8 @@ fn log_of(path: &Path) -> PathBuf {
 
 /// Opens the file for reading.
 ///
-/// DuckDB replays some of what a write-ahead log can have, such as `CREATE INDEX`, only into a database that is open for
-/// writing. What such a log has is committed, so it is moved into the file first, as any other client would do it.
+/// DuckDB replays some entries of a write-ahead log, such as `CREATE INDEX`, only into a database that is open for
+/// writing. The entries of such a log are committed, so it is first moved into the file, as any other client would do.
 fn connect_to_read(path: &Path) -> Result<Connection> {
     let error = match connect(path, Access::ReadOnly) {
         Err(error) if has_log(path) && is_log_error(&error) => error,
@@ -237,7 +238,7 @@ fn connect_to_read(path: &Path) -> Result<Connection> {
     };
     match replay() {
         Ok(()) => connect(path, Access::ReadOnly),
-        // That it cannot be written is the reason why it cannot be read.
+        // The file cannot be read because it cannot be written.
         Err(reason) if reason.kind() == ErrorKind::Storage => {
             let shown = path.display();
             let message = format!(
@@ -254,7 +255,8 @@ fn has_log(path: &Path) -> bool {
     fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0)
 }
 
-/// The log's failure is told as the database's.
+/// Returns whether the write-ahead log made the opening fail. DuckDB reports that as a failure of the database, so
+/// every error of the chain is checked.
 fn is_log_error(error: &Error) -> bool {
     let mut next = Some(error as &(dyn std::error::Error + 'static));
     std::iter::from_fn(|| {
@@ -265,7 +267,7 @@ fn is_log_error(error: &Error) -> bool {
     .any(|text| is_log_failure(&text) || text.contains("read-only"))
 }
 
-/// Opens the file with the settings of `access` and locks them.
+/// Opens the file with the settings of `access` and locks the settings.
 fn connect(path: &Path, access: Access<'_>) -> Result<Connection> {
     let open = || -> Result<Connection, duckdb::Error> {
         let connection = Connection::open_in_memory_with_flags(settings(access)?)?;
@@ -276,7 +278,7 @@ fn connect(path: &Path, access: Access<'_>) -> Result<Connection> {
     open().map_err(|error| opening(path, &error))
 }
 
-/// Opens the file beside an empty database in memory. Only so can its name be chosen, and the size of its row groups.
+/// Attaches the file beside an empty in-memory database. Only this way can its name and its row group size be chosen.
 fn attach(connection: &Connection, path: &Path, access: Access<'_>) -> Result<(), duckdb::Error> {
     let file = literal(&path.to_string_lossy());
     let name = quoted(&attached_name(connection, path)?);
@@ -288,11 +290,11 @@ fn attach(connection: &Connection, path: &Path, access: Access<'_>) -> Result<()
     connection.execute_batch(&format!("ATTACH {file} AS {name} (TYPE duckdb, {options})"))
 }
 
-/// The name that a file is opened under.
+/// Returns the name under which a file is attached.
 ///
-/// It is the one that other clients give it, for views, macros and defaults in the file may hold it. Names of the engine's
-/// own databases and schemas are the exception: with `information_schema.db`, `information_schema.tables` would be
-/// ambiguous. Then nothing in the file can hold the name, because no client could have used it.
+/// It is the name that other clients use, because views, macros and defaults in the file may contain it. The exception
+/// are the names of DuckDB's own databases and schemas: with `information_schema.db`, `information_schema.tables`
+/// would be ambiguous. Nothing in such a file can contain the name, because no client could have used it.
 fn attached_name(connection: &Connection, path: &Path) -> Result<String, duckdb::Error> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let taken: bool = connection.query_row(
@@ -304,7 +306,7 @@ fn attached_name(connection: &Connection, path: &Path) -> Result<String, duckdb:
     Ok(if taken { format!("{stem}_db") } else { stem.into_owned() })
 }
 
-/// Makes the file the one whose tables are meant. Every connection has to be told.
+/// Makes the file the default database. This applies to one connection, so every connection needs it.
 fn use_file(connection: &Connection) -> Result<(), duckdb::Error> {
     let sql = "SELECT database_name FROM duckdb_databases() WHERE NOT internal AND path IS NOT NULL";
     let name: String = connection.query_row(sql, [], |row| row.get(0))?;
@@ -315,27 +317,27 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Settings that must hold before the write-ahead log is replayed, and so cannot be statements.
+/// Returns the settings that must apply before the write-ahead log is replayed, and so cannot be statements.
 fn settings(access: Access<'_>) -> Result<Config, duckdb::Error> {
     let config = Config::default().enable_autoload_extension(false)?;
     match access {
-        // DuckDB's own limits: four fifths of the machine's memory, all of its cores.
+        // DuckDB's own limits: four fifths of the machine's memory, and all of its cores.
         Access::ReadOnly => config.with("temp_directory", "")?.with("arrow_lossless_conversion", "true"),
         Access::ReadWrite => writing(config, Tuning::SMALL)?.with("temp_directory", ""),
         Access::Load { stage_folder, tuning } => {
             let config = match tuning.effort {
                 Effort::Usual => config,
-                // Small row groups, of which many rows were deleted, are joined at a commit, and read for that.
+                // At a commit, DuckDB would read and merge small row groups with many deleted rows.
                 Effort::Frugal | Effort::Last => {
                     config.with("write_buffer_row_group_count", "1")?.with("max_vacuum_tasks", "0")?
                 }
             };
             writing(config, tuning)?
                 .with("temp_directory", spill_folder(stage_folder).to_string_lossy())?
-                // A staged page is read once. Kept, the pages would fill the memory that the load needs.
+                // A staged page is read once. Cached pages would fill the memory that the load needs.
                 .with("enable_external_file_cache", "false")?
-                // Its allocator gives memory back after so much has been set free; with its own 128 and 512 MB, a load of ten
-                // million rows took 50 MiB more while it counted them.
+                // DuckDB's allocator returns memory to the system once this much is free. With its defaults, 128 and
+                // 512 MB, a load of ten million rows took 50 MiB more while it counted them.
                 .with("allocator_flush_threshold", "16MB")?
                 .with("allocator_bulk_deallocation_flush_threshold", "16MB")
         }
@@ -347,25 +349,25 @@ fn writing(config: Config, tuning: Tuning) -> Result<Config, duckdb::Error> {
         .max_memory(&format!("{}MB", tuning.memory_mb))?
         .threads(i64::from(tuning.threads))?
         .with("preserve_insertion_order", "true")?
-        // A commit then writes into the file at once, instead of into the log first and from there into the file: a fifth less
-        // time for 25,000 profiles, start to end.
+        // A commit then writes straight into the file, not into the log first: a fifth less time for 25,000 profiles,
+        // start to end.
         .with("checkpoint_threshold", "1KB")
 }
 
-/// Where a load spills what does not fit into its memory: inside the stage, which is private and beside the database.
+/// Returns the directory into which a load spills. It is inside the stage, which is private and beside the database.
 pub(super) fn spill_folder(stage_folder: &Path) -> PathBuf {
     stage_folder.join("spill")
 }
 
-/// Statements that put everything else out of reach, for good.
+/// Returns the statements that put everything else out of reach, irrevocably.
 ///
-/// `enable_external_access=false` still leaves the database's own files and the folders named here open to `COPY`,
+/// `enable_external_access=false` still leaves the database's own files and the directories named here open to `COPY`,
 /// `ATTACH` and `read_blob`: a query could plant a write-ahead log, or open and close the file and so drop its lock.
 /// Where a user's queries run, the file system is therefore switched off altogether.
 fn fences(access: Access<'_>) -> String {
     let mut sql = String::new();
     if let Access::Load { stage_folder, .. } = access {
-        // The engine asks for the pattern before it looks for files, and for the file when it opens it.
+        // DuckDB checks the pattern before it searches for files, and each file when it opens it.
         let folder = stage_folder.to_string_lossy();
         let (path, pattern) = (literal(&folder), literal(&as_pattern(&folder)));
         write!(sql, "SET allowed_directories=[{path}, {pattern}];").expect("a string can be written to");

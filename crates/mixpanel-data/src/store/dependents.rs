@@ -1,4 +1,5 @@
-//! What a replacement of a table does to what people have added to it: comments go along, the rest is told before.
+//! What users have added to a table that a load replaces: comments are carried over, and other losses are announced in
+//! advance.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use super::table_name::{TableName, excerpt};
 use crate::dataset::PROFILES;
 use crate::error::Result;
 
-/// Returns the statements that give a new table the comments of the one that it replaces, and of its indexes.
+/// Returns the statements that copy the comments of a table and its indexes to the table that replaces it.
 pub(super) fn comments(connection: &Connection, table: &TableName) -> Result<Vec<String>, duckdb::Error> {
     let mut query = connection.prepare(
         "SELECT 'TABLE', NULL, comment FROM duckdb_tables()
@@ -41,12 +42,12 @@ pub(super) fn comments(connection: &Connection, table: &TableName) -> Result<Vec
     Ok(statements)
 }
 
-/// A view of the database, in whatever schema.
+/// A view of the database, in any schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct View {
-    /// As it is shown.
+    /// The name as shown to the user.
     name: String,
-    /// As SQL has it.
+    /// The name as an SQL identifier.
     quoted: String,
 }
 
@@ -69,20 +70,20 @@ pub(super) fn readable_views(connection: &Connection) -> Result<Vec<View>> {
     Ok(views.into_iter().filter(|view| is_readable(connection, view)).collect())
 }
 
-/// Says which of these views cannot be read any more, as the loss that it is.
+/// Describes, as a loss, each of these views that can no longer be read.
 pub(super) fn broken(connection: &Connection, views: &[View]) -> Vec<String> {
     let broken = views.iter().filter(|view| !is_readable(connection, view));
     broken.map(|view| format!("what the view `{}` reads", view.name)).collect()
 }
 
-/// Whether the engine can plan to read a view; nothing is read.
+/// Returns whether DuckDB can plan a query of the view; no data is read.
 fn is_readable(connection: &Connection, view: &View) -> bool {
     let plan = format!("EXPLAIN SELECT * FROM {}", view.quoted);
     connection.prepare(&plan).and_then(|mut plan| plan.query([]).map(drop)).is_ok()
 }
 
-/// Says what a table has that a load does not make, and that goes with it when it is replaced: columns, defaults and
-/// constraints.
+/// Describes what a table has that a load does not make, and that is lost when the table is replaced: columns,
+/// defaults and constraints.
 pub(super) fn additions(connection: &Connection, table: &TableName) -> Result<Vec<String>> {
     let fail = |error| statement("read the constraints of the table", &error);
     let columns = columns(connection, table)?;
@@ -102,7 +103,7 @@ pub(super) fn additions(connection: &Connection, table: &TableName) -> Result<Ve
     Ok(columns.chain(constraints).collect())
 }
 
-/// Says which columns lose their values when rows of a table are replaced, if any do.
+/// Describes the columns that lose their values when rows of the table are replaced; `None` if there are none.
 pub(super) fn emptied_columns(connection: &Connection, table: &TableName) -> Result<Option<String>> {
     let columns = columns(connection, table)?;
     let extra: Vec<String> =

@@ -1,8 +1,8 @@
-//! The digest of a table: a number that a change of any row changes, and the order of the rows does not.
+//! The digest of a table: a number that changes with any row, but not with the order of the rows.
 //!
 //! It is the sum of a hash of each row, and it is computed twice: by [`RowSum`] from what was received, before DuckDB
-//! sees it, and here in SQL from what DuckDB hands back. DuckDB's own hash is used; it may be another in another version,
-//! so the version stands beside a recorded number.
+//! sees it, and here in SQL from what DuckDB returns. Both use DuckDB's own hash, which may differ between versions,
+//! so a recorded digest includes the version.
 
 use duckdb::Connection;
 
@@ -19,12 +19,13 @@ pub(super) fn reject_hash() -> &'static str {
     "hash(r.page::VARCHAR, r.position::VARCHAR, r.reason, r.raw)"
 }
 
-/// Returns the text of a sum that is recorded in `_metadata`.
+/// Returns a sum in the form recorded in `_metadata`.
 pub(super) fn to_text(connection: &Connection, sum: RowSum) -> Result<String, duckdb::Error> {
     Ok(format!("{}{:032x}", prefix(connection)?, sum.hashes))
 }
 
-/// Reads a recorded text, of a table of `rows` rows. `None` if another engine wrote it, or it is none.
+/// Parses the recorded digest of a table of `rows` rows. `None` if another DuckDB version wrote it, or it is
+/// malformed.
 pub(super) fn read(connection: &Connection, text: &str, rows: u64) -> Result<Option<RowSum>, duckdb::Error> {
     let digits = text.strip_prefix(&prefix(connection)?);
     Ok(digits.and_then(|digits| u128::from_str_radix(digits, 16).ok()).map(|hashes| RowSum { rows, hashes }))
@@ -35,8 +36,8 @@ fn prefix(connection: &Connection) -> Result<String, duckdb::Error> {
     Ok(format!("duckdb-{version}:"))
 }
 
-/// Counts and sums those rows of a table that a condition selects, as DuckDB hands them back. The rows are called `r` in
-/// the condition.
+/// Counts the rows of a table that meet a condition and sums their hashes, as DuckDB returns them. In the condition,
+/// the rows are called `r`.
 pub(super) fn sum_of(
     connection: &Connection,
     dataset: &Dataset,
@@ -47,7 +48,8 @@ pub(super) fn sum_of(
     sum_in_steps(connection, &dataset.row_hash("r"), table, condition, steps)
 }
 
-/// Counts rows of a table, called `r`, and sums a hash of each, of no more rows at once than `steps` allows.
+/// Counts the rows of a table, called `r`, and sums a hash of each, reading at most as many rows at once as `steps`
+/// allows.
 pub(super) fn sum_in_steps(
     connection: &Connection,
     hash: &str,
@@ -68,10 +70,10 @@ pub(super) fn sum_hashes(connection: &Connection, hash: &str, rows: &str) -> Res
     Ok(RowSum { rows, hashes: sum.parse().expect("a sum of unsigned numbers is one") })
 }
 
-/// Proves that the engine hashes as [`RowSum`] does: else every load would be refused for a wrong reason.
+/// Checks that DuckDB hashes as [`RowSum`] does. If it did not, every load would fail with a misleading reason.
 ///
 /// # Errors
-/// `Internal` if it does not.
+/// `Internal` if the hashes differ.
 pub(super) fn check_engine(connection: &Connection) -> Result<()> {
     let probe = Reject { position: 7, reason: String::new(), raw: "longer than twelve bytes".to_owned() };
     let rows = format!("(SELECT 3 AS page, {} AS position, '' AS reason, '{}' AS raw) AS r", probe.position, probe.raw);

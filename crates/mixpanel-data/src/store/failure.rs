@@ -1,7 +1,7 @@
-//! DuckDB's messages, as errors by kind.
+//! Turns DuckDB's messages into errors by kind.
 //!
-//! DuckDB tells its failures apart by text alone. The texts are those of 1.5.5; what is not recognised keeps its text
-//! as the cause and becomes `Storage`.
+//! DuckDB's failures can be told apart only by their text. The texts are those of 1.5.5; an unrecognized text becomes
+//! `Storage`, with the text as the cause.
 
 use std::path::Path;
 
@@ -11,17 +11,17 @@ use serde_json::Value;
 use crate::durable;
 use crate::error::{Error, ErrorKind};
 
-/// Something that DuckDB said, as the cause of an error.
+/// A message of DuckDB, as the cause of an error.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Said(String);
 
-/// Makes an error of a failure to open the file.
+/// Returns the error of a failure to open the file.
 pub(super) fn opening(path: &Path, error: &duckdb::Error) -> Error {
     let text = error.to_string();
     let shown = path.display();
     if let Some(holder) = lock_holder(&text) {
-        // DuckDB says the same where the file system has no locks.
+        // DuckDB reports the same if the file system does not support locks.
         return match durable::lock_problem(path) {
             None => locked(path, holder.pid),
             Some(problem) => cannot_lock(path, problem),
@@ -46,12 +46,12 @@ pub(super) fn opening(path: &Path, error: &duckdb::Error) -> Error {
     unusable(path, message).with_source(Said(cleaned(&text)))
 }
 
-/// Says whether a database could not be opened because of what is in its write-ahead log.
+/// Returns whether a database could not be opened because of the contents of its write-ahead log.
 pub(super) fn is_log_failure(text: &str) -> bool {
     text.contains("replaying WAL") || text.contains("WAL file")
 }
 
-/// Makes the error of a file that DuckDB cannot lock, though no process has it open.
+/// Returns the error of a file that DuckDB cannot lock although no process has it open.
 fn cannot_lock(path: &Path, problem: std::io::Error) -> Error {
     let shown = path.display();
     let message = format!("`{shown}` cannot be locked, and DuckDB opens nothing without; no other process has it open");
@@ -61,7 +61,7 @@ fn cannot_lock(path: &Path, problem: std::io::Error) -> Error {
         .with_source(problem)
 }
 
-/// Makes an error of a statement of ours that failed; `what` completes "cannot …".
+/// Returns the error of one of this program's statements; `what` completes "cannot …".
 pub(super) fn statement(what: &str, error: &duckdb::Error) -> Error {
     let text = error.to_string();
     let kind = if is_disk_full(&text) {
@@ -71,7 +71,7 @@ pub(super) fn statement(what: &str, error: &duckdb::Error) -> Error {
     } else if text.contains("Corrupt database file") || text.contains("Could not read enough bytes from file") {
         ErrorKind::DatabaseUnusable
     } else if is_violation(error) {
-        // The user's own index or key on the table; a new index is checked as late as at the commit.
+        // An index or key that the user added; a new index is checked only at the commit.
         ErrorKind::ConstraintViolated
     } else {
         ErrorKind::Storage
@@ -83,7 +83,7 @@ pub(super) fn statement(what: &str, error: &duckdb::Error) -> Error {
     }
 }
 
-/// Reads the operating system's error off the text that DuckDB quotes it by (`strerror`).
+/// Finds the operating system's error in a text in which DuckDB quotes it (`strerror`).
 fn os_error(text: &str) -> Option<Errno> {
     let errors = [
         ("File too large", Errno::FBIG),
@@ -107,13 +107,13 @@ fn os_error(text: &str) -> Option<Errno> {
     errors.into_iter().find(|(said, _)| text.contains(said)).map(|(_, number)| number)
 }
 
-/// Says whether rows are not what an index or a constraint of the table allows.
+/// Returns whether rows violate an index or a constraint of the table.
 pub(super) fn is_violation(error: &duckdb::Error) -> bool {
     let text = error.to_string();
     text.contains("Constraint Error") || text.contains("constraint violation") || text.contains("constraint violated")
 }
 
-/// Makes an error of a change that the contents of the database do not allow.
+/// Returns the error of a change that the contents of the database do not allow.
 pub(super) fn refused(message: &str, error: &duckdb::Error) -> Error {
     let text = error.to_string();
     if is_disk_full(&text) || is_out_of_memory(&text) {
@@ -122,10 +122,10 @@ pub(super) fn refused(message: &str, error: &duckdb::Error) -> Error {
     Error::invalid(message).with_source(Said(cleaned(&text)))
 }
 
-/// Says what is wrong with a file whose contents DuckDB cannot use.
+/// Describes the damage of a file whose contents DuckDB cannot use.
 fn damage(path: &Path, text: &str) -> Option<String> {
     let shown = path.display();
-    // A query can fail with any text of its own, but not with this class of error.
+    // A query can fail with an arbitrary text, but not with this class of error.
     let says = |part: &str| text.starts_with("IO Error") && text.contains(part);
     if says("Corrupt database file") {
         return Some(format!("`{shown}` is damaged: a checksum does not match"));
@@ -133,7 +133,7 @@ fn damage(path: &Path, text: &str) -> Option<String> {
     says("Could not read enough bytes").then(|| format!("`{shown}` is damaged: it is shorter than it should be"))
 }
 
-/// Makes an error of a user's query. DuckDB's text is the message, for it shows the place in the query.
+/// Returns the error of a user's query. DuckDB's text is the message, because it shows the position in the query.
 pub(super) fn query(path: &Path, sql: &str, error: &duckdb::Error) -> Error {
     let said = error.to_string();
     if let Some(damage) = damage(path, &said) {
@@ -149,7 +149,7 @@ pub(super) fn query(path: &Path, sql: &str, error: &duckdb::Error) -> Error {
     Error::new(ErrorKind::Query, text.clone()).with_detail("query", sql).with_detail("error", text)
 }
 
-/// Makes the error of a file that another process, or another part of this one, has open.
+/// Returns the error of a file that is open in another process, or elsewhere in this one.
 pub(super) fn locked(path: &Path, pid: Option<u32>) -> Error {
     let holder = match pid {
         Some(pid) if pid == std::process::id() => " in this process".to_owned(),
@@ -163,17 +163,17 @@ pub(super) fn locked(path: &Path, pid: Option<u32>) -> Error {
         .with_path(path)
 }
 
-/// Makes the error of a file that cannot be used as a database.
+/// Returns the error of a file that cannot be used as a database.
 pub(super) fn unusable(path: &Path, message: String) -> Error {
     Error::new(ErrorKind::DatabaseUnusable, message).with_detail("db_path", path.display().to_string()).with_path(path)
 }
 
-/// Says that a file is something else than a DuckDB database.
+/// Returns the message for a file that is not a DuckDB database.
 pub(super) fn not_duckdb_message(path: &Path) -> String {
     format!("`{}` is not a DuckDB database", path.display())
 }
 
-/// Whether the staged texts of a failed load are to blame: DuckDB's JSON refuses what is not JSON in its eyes.
+/// Returns whether a load failed because DuckDB does not accept a staged text as JSON.
 pub(super) fn is_malformed_json(error: &duckdb::Error) -> bool {
     error.to_string().contains("Malformed JSON")
 }
@@ -182,7 +182,7 @@ struct Holder {
     pid: Option<u32>,
 }
 
-/// Reads `Conflicting lock is held in /usr/bin/duckdb (PID 4711)`; the program may be missing, or unreadable to us.
+/// Parses `Conflicting lock is held in /usr/bin/duckdb (PID 4711)`; the program may be missing or unreadable.
 fn lock_holder(text: &str) -> Option<Holder> {
     let by_another_process = text.contains("Could not set lock on file")
         || text.contains("already open in")
@@ -192,7 +192,7 @@ fn lock_holder(text: &str) -> Option<Holder> {
     by_another_process.then_some(Holder { pid })
 }
 
-/// Names both versions of `… version number 999, but we can only read versions between 64 and 68`.
+/// Returns a message with both versions of `… version number 999, but we can only read versions between 64 and 68`.
 fn version_message(path: &Path, text: &str) -> String {
     let after = |marker: &str| -> Option<u64> {
         let (_, rest) = text.split_once(marker)?;
@@ -221,7 +221,7 @@ fn is_disk_full(text: &str) -> bool {
         .any(|sign| text.contains(sign))
 }
 
-/// A commit says it in other words than a statement.
+/// A commit words this differently than a statement.
 fn is_out_of_memory(text: &str) -> bool {
     [
         "Out of Memory Error",
@@ -233,9 +233,9 @@ fn is_out_of_memory(text: &str) -> bool {
     .any(|sign| text.contains(sign))
 }
 
-/// Makes one fragment of DuckDB's text: the class of the error in lower case, no blank lines, no links.
+/// Turns DuckDB's text into one fragment: the error class in lower case, no blank lines, no links.
 fn cleaned(text: &str) -> String {
-    // What follows is about settings that cannot be reached from here.
+    // The suggestions that follow are about settings that this program does not expose.
     let text = text.split("\nPossible solutions:").next().unwrap_or_default();
     let lines: Vec<&str> = text
         .lines()

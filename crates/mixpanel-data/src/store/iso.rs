@@ -1,11 +1,11 @@
-//! DuckDB's dates, times and intervals as ISO 8601 text, over the whole range that DuckDB has.
+//! Formats DuckDB's dates, times and intervals as ISO 8601 text, over DuckDB's whole range.
 
 use std::fmt::Write as _;
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 const SECONDS_PER_DAY: i128 = 86_400;
 
-/// Writes a date given in days since 1970; DuckDB's infinities as `infinity` and `-infinity`.
+/// Formats a date, given in days since 1970; DuckDB's infinities become `infinity` and `-infinity`.
 pub(super) fn date(days: i32) -> String {
     match days {
         i32::MAX => "infinity".to_owned(),
@@ -14,7 +14,7 @@ pub(super) fn date(days: i32) -> String {
     }
 }
 
-/// Writes a timestamp given in units of which a second has `per_second`; `zone` is appended.
+/// Formats a timestamp, given in units of 1/`per_second` seconds; `zone` is appended.
 pub(super) fn timestamp(value: i64, per_second: i64, zone: &str) -> String {
     match value {
         i64::MAX => return "infinity".to_owned(),
@@ -27,13 +27,13 @@ pub(super) fn timestamp(value: i64, per_second: i64, zone: &str) -> String {
     format!("{}T{}{zone}", civil(days), clock(nanos.rem_euclid(day)))
 }
 
-/// Writes a time of day given in units of which a second has `per_second`. DuckDB has `24:00:00`.
+/// Formats a time of day, given in units of 1/`per_second` seconds. DuckDB's range includes `24:00:00`.
 pub(super) fn time(value: i64, per_second: i64) -> String {
     clock(i128::from(value) * (NANOS_PER_SECOND / i128::from(per_second)))
 }
 
-/// Writes a time of day with its zone, packed as DuckDB does: microseconds in the upper 40 bits, and below them how far
-/// the offset lies west of the easternmost one.
+/// Formats a time of day with its zone, as DuckDB packs it: microseconds in the upper 40 bits, and in the lower 24
+/// bits how many seconds the offset is west of the easternmost one.
 pub(super) fn time_with_zone(packed: u64) -> String {
     const EASTERNMOST_SECONDS: i64 = 16 * 3_600 - 1;
     let micros = i128::from(packed >> 24);
@@ -47,7 +47,7 @@ pub(super) fn time_with_zone(packed: u64) -> String {
     text
 }
 
-/// Writes an interval as a duration such as `P1Y2M3DT4H5M6.7S`. Its parts may have different signs.
+/// Formats an interval as a duration such as `P1Y2M3DT4H5M6.7S`. Its parts may have different signs.
 pub(super) fn interval(months: i32, days: i32, nanos: i64) -> String {
     let mut text = String::from("P");
     let part = |text: &mut String, value: i64, unit: char| {
@@ -76,8 +76,8 @@ pub(super) fn interval(months: i32, days: i32, nanos: i64) -> String {
     text
 }
 
-/// Days since 1970 to the proleptic Gregorian calendar, by eras of 400 years that begin in March, so that the leap day
-/// is last. Years outside 0 to 9999 get a sign, as ISO 8601 wants it.
+/// Converts days since 1970 to the proleptic Gregorian calendar, by eras of 400 years that begin in March, so that the
+/// leap day comes last. Years outside 0 to 9999 get a sign, as ISO 8601 requires.
 fn civil(days: i64) -> String {
     const DAYS_PER_ERA: i64 = 146_097;
     const DAYS_FROM_YEAR_0: i64 = 719_468;
@@ -101,7 +101,7 @@ fn clock(nanos: i128) -> String {
     format!("{:02}:{:02}:{:02}{}", seconds / 3_600, seconds / 60 % 60, seconds % 60, fraction(rest))
 }
 
-/// Six digits, nine where six do not do, none for a whole second.
+/// Returns six digits, nine if six are not enough, none for a whole second.
 fn fraction(nanos: i128) -> String {
     match nanos {
         0 => String::new(),

@@ -1,4 +1,5 @@
-//! What `_metadata` says of a table. It may come from anybody: what cannot be read says nothing.
+//! What `_metadata` records about a table. Any program may have written it, so a value that cannot be read counts as
+//! missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,7 @@ use crate::dataset::Dataset;
 use super::table_name::TableName;
 use super::target::{Target, column_names, find};
 
-/// What `_metadata` says of one table.
+/// The entry of one table in `_metadata`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Label {
     pub(super) kind: String,
@@ -20,12 +21,12 @@ pub(super) struct Label {
     pub(super) run_id: Option<String>,
     /// Whether pages are missing.
     pub(super) partial: bool,
-    /// The run whose pages are missing, if it is one.
+    /// The run whose pages are missing, if it is exactly one.
     pub(super) partial_run_id: Option<String>,
     pub(super) digest: Option<String>,
 }
 
-/// Reads `_metadata`, by table name in lower case.
+/// Reads `_metadata`. The keys are table names in lower case.
 pub(super) fn all(connection: &Connection) -> BTreeMap<String, Label> {
     let metadata = TableName::listed("_metadata");
     if !matches!(find(connection, &metadata), Ok(Target::Table(_))) {
@@ -36,7 +37,7 @@ pub(super) fn all(connection: &Connection) -> BTreeMap<String, Label> {
 }
 
 fn read(connection: &Connection, columns: &BTreeSet<String>) -> Result<BTreeMap<String, Label>, duckdb::Error> {
-    // The Python package's has only some of the columns.
+    // The Python package's table has only some of the columns.
     let value = |name: &str, kind: &str| match columns.contains(name) {
         true => format!("TRY_CAST({name} AS {kind})"),
         false => format!("NULL::{kind}"),
@@ -68,12 +69,12 @@ fn read(connection: &Connection, columns: &BTreeSet<String>) -> Result<BTreeMap<
     labels.collect()
 }
 
-/// Returns what `_metadata` says of one table.
+/// Returns the entry of one table in `_metadata`.
 pub(super) fn of_table(connection: &Connection, table: &TableName) -> Option<Label> {
     all(connection).remove(&table.as_str().to_lowercase())
 }
 
-/// Says whether `_metadata` knows the table as something else than a table of the dataset, and as what.
+/// Returns the kind that `_metadata` records for the table, if it is not the kind of this dataset.
 pub(super) fn other_kind(connection: &Connection, dataset: &Dataset, table: &TableName) -> Option<String> {
     of_table(connection, table).map(|label| label.kind).filter(|kind| kind != dataset.kind)
 }

@@ -1,4 +1,4 @@
-//! The load that a later one can go on from.
+//! The last complete load of a table, from which a later one can continue.
 
 #[cfg(test)]
 mod tests;
@@ -17,27 +17,28 @@ use crate::dataset::PROFILES;
 use crate::error::Result;
 use crate::profile_query::ProfileQuery;
 
-/// What was asked for in a load that nothing was missing from.
+/// A complete load: its parameters, and the state of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LastLoad {
-    /// When its fetch began: whatever changed later may not be in the table.
+    /// When its fetch began. Later changes may not be in the table.
     pub(crate) started_at: Timestamp,
-    /// The greatest `last_seen` in the table: whatever was seen later came after the load, whatever its clock said.
+    /// The greatest `last_seen` in the table. Profiles seen later came after the load, whatever the server's clock
+    /// said.
     pub(crate) newest_seen: Option<Timestamp>,
-    /// The rows of the table.
+    /// The number of rows in the table now.
     pub(crate) rows: u64,
-    /// The rows that it had after its last load, complete or not.
+    /// The number of rows after the last load, complete or not.
     pub(crate) recorded_rows: Option<u64>,
     /// The filters.
     pub(crate) query: ProfileQuery,
     /// The project.
     pub(crate) project_id: String,
-    /// Its region.
+    /// The region of the project.
     pub(crate) region: String,
 }
 
-/// Returns the newest load into the table that nothing was missing from. `None` if there is none since the table was
-/// made, or `_fetches` does not know the load that `_metadata` names, or what stands there cannot be read.
+/// Returns the newest complete load into the table. `None` if there is none since the table was made, if `_fetches`
+/// does not have the load that `_metadata` names, or if its values cannot be read.
 ///
 /// # Errors
 /// `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
@@ -57,7 +58,8 @@ pub(crate) fn last_load(database: &Path, table: &TableName) -> Result<Option<Las
         .and_then(|found| Ok((found, Contents::look(connection, &table)?)));
     match found {
         Ok((found, contents)) => Ok(found.and_then(|found| found.read(&contents, recorded_rows))),
-        // Anybody can have made a table of that name; that it is damaged must not stay hidden.
+        // Any program may have made a table of that name, so a query that does not fit it means no load; damage must
+        // be reported.
         Err(error) => match statement("read the table `_fetches`", &error) {
             error if error.kind() == crate::error::ErrorKind::Storage => Ok(None),
             error => Err(error),
@@ -65,7 +67,7 @@ pub(crate) fn last_load(database: &Path, table: &TableName) -> Result<Option<Las
     }
 }
 
-/// Values as they stand there.
+/// The values as `_fetches` has them.
 struct Found {
     started_at: Option<i64>,
     filters: Option<String>,
@@ -103,8 +105,8 @@ impl Contents {
     }
 }
 
-/// The loads before the one that made the table are of rows that are gone. One that made it of the latest profiles alone
-/// is not whole, nor are those after it.
+/// Returns the newest complete load since the table was made; the rows of earlier loads are gone. If the load that
+/// made the table fetched only the latest profiles, neither it nor any load after it is complete.
 fn newest(
     connection: &Connection,
     table: &TableName,

@@ -1,16 +1,16 @@
-//! The load: from a finished stage to the table, in one transaction.
+//! Loads a finished stage into the table, in one transaction.
 //!
-//! Until its commit the old table is what everybody sees, and whatever happens, the staged pages stay as they are.
+//! Until the commit every reader sees the old table, and whatever happens, the staged pages stay as they are.
 //!
-//! **Duplicates.** Of several rows with one id, the one with the latest `last_seen` stays (none at all counts as
-//! earliest), among those the one of the lowest page, and within it the first. It stays in its own place. So the table
-//! is a function of the pages' content alone.
+//! **Duplicates.** Of several rows with one id, the one with the latest `last_seen` stays (none counts as earliest),
+//! then the one of the lowest page, then the first in the page. It keeps its position. So the table depends only on
+//! the content of the pages.
 //!
-//! **Trust.** What the rows must come to is known from the stage, where it was computed from what was received. Before the
-//! commit it is compared with what DuckDB hands back, and a load that would change anything fails.
+//! **Verification.** The sum of the rows is known from the stage, computed from what was received. Before the commit
+//! it is compared with what DuckDB returns, and a load that would change anything fails.
 //!
-//! `pages` reads the staged pages; `merge` puts rows into a table that others are in; `settle` looks into the file once
-//! more after the commit.
+//! `pages` reads the staged pages; `merge` puts rows into a table with other rows; `settle` checks the file after the
+//! commit.
 
 mod announced;
 #[cfg(test)]
@@ -70,72 +70,73 @@ use spill::Spill;
 /// The name of the table while it is being filled. It is never committed.
 pub(super) const LOADING: &str = "_loading";
 
-/// What to load, and what to record of it.
+/// What to load, and what to record about it.
 #[derive(Debug)]
 pub(crate) struct LoadRequest<'a> {
-    /// The database; made if missing, with the folders above it.
+    /// The database; created if missing, with its parent directories.
     pub(crate) database: &'a Path,
     /// The table.
     pub(crate) table: &'a TableName,
     /// What to do if it exists.
     pub(crate) on_existing: OnExisting,
-    /// The stage: the only folder that the load can read, and where it spills (`spill`, removed afterwards).
+    /// The stage: the only directory that the load can read, and where it spills (`spill`, removed afterwards).
     pub(crate) stage_folder: &'a Path,
-    /// Parquet files with the columns of the dataset, JSON as text, in page order. None at all makes an empty table.
+    /// Parquet files with the columns of the dataset, JSON as text, in page order. No files make an empty table.
     pub(crate) pages: &'a [PathBuf],
     /// Pages that an earlier load of the same run has put into the table: some of `pages`, or those of a session that
-    /// the server lost. None for the first load of a run; else this load completes it.
+    /// the server lost. Empty for the first load of a run; otherwise this load completes the run.
     pub(crate) previous: &'a [PathBuf],
     /// Whether an earlier load of the run is in the table.
     pub(crate) kind: LoadKind,
-    /// What the fetch saw before its first request, with which the load compares what it finds.
+    /// What the fetch saw before its first request; the load compares it with what it finds.
     pub(crate) seen: Option<&'a Seen>,
-    /// Parquet files with `page INTEGER`, `position INTEGER`, `reason VARCHAR`, `raw VARCHAR`, of the pages that have
-    /// any; all rejects of the run.
+    /// Parquet files with `page INTEGER`, `position INTEGER`, `reason VARCHAR`, `raw VARCHAR`, for the pages that have
+    /// rejects; all rejects of the run.
     pub(crate) rejects: &'a [PathBuf],
     /// The run that this load ends.
     pub(crate) run: RunRecord,
-    /// What the server announced; `None` if pages are missing, or if whatever came is accepted.
+    /// What the server announced; `None` if pages are missing, or if any number of profiles is accepted.
     pub(crate) announced: Option<Announced>,
     /// Whether a table may be replaced by one that lacks pages.
     pub(crate) missing: MissingPages,
-    /// Whether a table that has rows may be replaced by one that has none.
+    /// Whether a table with rows may be replaced by an empty one.
     pub(crate) allow_empty: bool,
     /// How long to wait for another process that has the database open.
     pub(crate) lock_wait: Duration,
-    /// Memory that the process may use, in bytes.
+    /// The memory that the process may use, in bytes.
     pub(crate) memory: u64,
-    /// How another thread stops the load before its commit.
+    /// Stops the load from another thread before its commit.
     pub(crate) stop: LoadStop,
 }
 
-/// What a load did. Of a load that completes a run: what all its loads did together.
+/// What a load did. For a load that completes a run: what all its loads did together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LoadReport {
     /// Rows of the run that are in the table because of it.
     pub(crate) rows: u64,
-    /// Staged rows that are not, because another with the same id is.
+    /// Staged rows that are not in the table because another row has the same id.
     pub(crate) duplicates: u64,
-    /// Profiles that did not come though the server announced them. 0 if those that are missing are accepted.
+    /// Profiles that the server announced but did not send; 0 if the shortfall is accepted.
     pub(crate) shortfall: u64,
-    /// Rows of earlier loads of the run that others have changed or removed since; they stay like that.
+    /// Rows of earlier loads of the run that others have changed or removed since; they are left as they are.
     pub(crate) altered: u64,
 }
 
-/// Called while somebody else has the database open, with the error that says who; may end the wait with it.
+/// Called while another process has the database open, with the error that names it; may end the wait.
 pub(crate) type OnLockWait<'a> = dyn FnMut(&Error) -> ControlFlow<()> + 'a;
 
-/// Loads a stage. Doing the same load again does nothing and reports the same.
+/// Loads a stage. Repeating the same load does nothing and reports the same.
 ///
-/// While somebody else has the database open, `on_lock_wait` is called at every attempt.
+/// While another process has the database open, `on_lock_wait` is called at every attempt.
 ///
 /// # Errors
-/// Nothing went into the table: `DatabaseLocked` after the wait; `DatabaseUnusable`; `TableExists`, `InvalidInput`,
-/// `TableChanged` if the table has changed since [`preflight`](fn@super::preflight); `Incomplete` if pages or profiles
-/// are missing from a replacement; `DiskFull`; `OutOfMemory`, with what would be enough in the detail `memory_needed`;
-/// `Storage` if a page cannot be read; any of these or `Cancelled` if it was stopped; `Internal` if the pages are not what the run says, or what is in the table is
-/// not what was staged. If even the outcome of the commit cannot be found out, the detail `outcome` is `unknown`, and if
-/// the rows are in the file and may not be on the disk, `committed`; then loading again does the right thing.
+/// Nothing went into the table, unless the detail `outcome` says otherwise: `DatabaseLocked` after the wait;
+/// `DatabaseUnusable`; `TableExists`, `InvalidInput`, `TableChanged` if the table has changed since
+/// [`preflight`](fn@super::preflight); `Incomplete` if pages or profiles are missing from a replacement; `DiskFull`;
+/// `OutOfMemory`, with a sufficient amount in the detail `memory_needed`; `Storage` if a page cannot be read; any of
+/// these or `Cancelled` if it was stopped; `Internal` if the pages are not what the run says, or the table is not what
+/// was staged. The detail `outcome` is `unknown` if the result of the commit cannot be determined, and `committed` if
+/// the rows are in the file but may not be on disk; in both cases loading again is safe.
 pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>) -> Result<LoadReport> {
     let stage_folder = std::path::absolute(request.stage_folder)
         .map_err(|error| Error::io("find the stage", request.stage_folder, error))?;
@@ -145,7 +146,7 @@ pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>)
         let tuning = Tuning::for_load(request.memory, request.pages, request.rejects, effort);
         let error = match attempt(request, &stage_folder, tuning, on_lock_wait) {
             Ok(Counts { rows, duplicates, shortfall, altered }) => {
-                // An earlier process may have loaded the same, and more may be accepted now.
+                // An earlier process may have loaded the same pages, and this one may accept a larger shortfall.
                 let shortfall = request.announced.map_or(0, |announced| announced.lacks(shortfall));
                 return Ok(LoadReport { rows, duplicates, shortfall, altered });
             }
@@ -160,7 +161,7 @@ pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>)
     }
 }
 
-/// Names the memory that would be enough.
+/// Adds the amount of memory that is enough to the error.
 fn out_of_memory(request: &LoadRequest<'_>, error: Error) -> Error {
     const MB: u64 = 1_000_000;
     let more = request.memory.saturating_add(100 * MB);
@@ -174,7 +175,7 @@ fn out_of_memory(request: &LoadRequest<'_>, error: Error) -> Error {
     Error::new(ErrorKind::OutOfMemory, message).with_detail("memory_needed", format!("{needed}MB")).with_source(error)
 }
 
-/// Loads with these settings. Where it fails, nothing was committed, unless the detail `outcome` says something else.
+/// Loads with these settings. On an error nothing was committed, unless the detail `outcome` says otherwise.
 fn attempt(
     request: &LoadRequest<'_>,
     stage_folder: &Path,
@@ -185,7 +186,7 @@ fn attempt(
     let access = Access::Load { stage_folder, tuning };
     let database = Database::open_waiting(request.database, access, request.lock_wait, on_lock_wait)?;
     if let Some(counts) = metadata::find_load(database.connection(), &request.run.load_id)? {
-        // The process that committed it could not say that it is on the disk.
+        // The process that committed it may have ended before the file was synced.
         database.close_durably(Trust::Disk)?;
         settle::check_contents(request)?;
         return Ok(counts);
@@ -202,7 +203,7 @@ fn attempt(
     request.stop.begin_commit()?;
     match database.commit() {
         Ok(()) => {}
-        // The file tells what came of it.
+        // The file tells whether the commit succeeded.
         Err(CommitError::Unknown(error)) => return settle::settle(request, &error, on_lock_wait),
         Err(CommitError::NotOnDisk { committed: Ok(()), error }) => {
             return Err(error.with_detail("outcome", "committed"));
@@ -212,12 +213,12 @@ fn attempt(
             return Err(error.with_detail("outcome", "unknown"));
         }
     }
-    // What goes wrong from here on does not undo the commit.
+    // An error from here on does not undo the commit.
     settle::recount(request, table_rows).map_err(|error| error.with_detail("outcome", "committed"))?;
     Ok(counts)
 }
 
-/// Does everything between begin and commit. Returns what was done and how many rows the table has now.
+/// Does everything between begin and commit. Returns the counts and the number of rows in the table.
 fn fill(connection: &Connection, request: &LoadRequest<'_>) -> Result<(Counts, u64)> {
     let views = request.seen.map(|seen| seen.check(connection, request)).transpose()?.unwrap_or_default();
     metadata::ensure(connection)?;
@@ -235,13 +236,13 @@ fn fill(connection: &Connection, request: &LoadRequest<'_>) -> Result<(Counts, u
     Ok((loaded.counts, table_rows))
 }
 
-/// What the load does to the table, which has the name that the database gives it.
+/// What the load does to the table. The names are those in the database.
 enum Plan {
-    /// There is none.
+    /// Make it; it does not exist.
     Make,
-    /// It goes.
+    /// Replace it.
     Replace(TableName),
-    /// Its rows stay, as far as they may.
+    /// Keep its rows, where possible, and add to them.
     Merge(TableName),
 }
 
@@ -265,7 +266,7 @@ fn plan(connection: &Connection, request: &LoadRequest<'_>) -> Result<Plan> {
     }
 }
 
-/// The table as an earlier load of the run made it is made again; one that somebody has changed since is merged into.
+/// Replaces a table that is as an earlier load of the run made it; merges into one that was changed since.
 fn complete(connection: &Connection, request: &LoadRequest<'_>, table: TableName) -> Result<Plan> {
     let run_id = &request.run.run_id;
     let maker = metadata::maker(connection, &table)?;
@@ -292,7 +293,7 @@ fn digest_text(connection: &Connection, request: &LoadRequest<'_>, table: &Table
         .map_err(|error| statement(&format!("read table `{table}`"), &error))
 }
 
-/// Rows are replaced by nothing only if the caller says so: an empty answer is more often a mistake than the truth.
+/// An empty result is more often a mistake than true, so it replaces rows only if the caller allows it.
 fn check_not_emptied(connection: &Connection, request: &LoadRequest<'_>, table: &TableName) -> Result<()> {
     if request.allow_empty || request.run.counts.received > request.run.counts.rejected {
         return Ok(());
@@ -320,7 +321,7 @@ fn sum_of_table(
     digest::sum_of(connection, dataset, &table.quoted(), "true", steps)
 }
 
-/// Returns how many rows of a table that is there already are read at once.
+/// Returns how many rows of an existing table to read at once.
 fn steps_of(connection: &Connection, request: &LoadRequest<'_>, table: &TableName) -> Result<Steps, duckdb::Error> {
     let rows = number(connection, &format!("SELECT count(*) FROM {}", table.quoted()))?;
     Ok(Steps::of_table(request.database, rows))
@@ -331,7 +332,7 @@ fn appeared(table: &TableName) -> Error {
     Error::new(ErrorKind::Incomplete, message).with_detail("table_name", table.as_str())
 }
 
-/// Makes the table of the staged pages, in the place of `old` if that is given.
+/// Makes the table of the staged pages, replacing `old` if it is given.
 fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableName>) -> Result<Loaded> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
     pages::create(connection, request.run.dataset, pages::Loading::Permanent)?;
@@ -345,7 +346,7 @@ fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableNam
             old
         }
         None => {
-            // What it says of a table that is no more must not be taken for this one's.
+            // The entries of a table that no longer exists must not be taken for those of this one.
             metadata::forget(connection, request.table)?;
             target::rename(connection, &loading, request.table).map_err(fail)?;
             request.table.clone()
@@ -359,19 +360,19 @@ fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableNam
 
 /// What was staged.
 struct Staged {
-    /// Rows of the pages.
+    /// The number of rows in the pages.
     staged: u64,
-    /// What they come to without duplicates.
+    /// The sum of the rows without duplicates.
     kept: RowSum,
-    /// How many of them are read back at once.
+    /// How many of them to read back at once.
     steps: Steps,
 }
 
-/// Compares what was staged with what DuckDB hands back of it, before the commit. The two have nothing in common but the
-/// bytes that were received: what one of them does wrong, the other does not.
+/// Compares what was staged with what DuckDB returns, before the commit. The two computations share nothing but the
+/// bytes received, so neither repeats an error of the other.
 ///
 /// # Errors
-/// `Storage` if a page is not what it was when it was staged; `Internal` if the load is wrong.
+/// `Storage` if a page has changed since it was staged; `Internal` if the load is wrong.
 fn check(request: &LoadRequest<'_>, what: &str, expected: RowSum, found: RowSum) -> Result<()> {
     if expected == found {
         return Ok(());

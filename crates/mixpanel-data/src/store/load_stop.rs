@@ -1,4 +1,4 @@
-//! The wish to stop a load, from another thread: heard until the commit begins.
+//! Stops a load from another thread, until its commit begins.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +19,8 @@ struct State {
 }
 
 impl LoadStop {
-    /// Asks the load to stop. A statement that is not running yet does not notice, so this is called again until the load
-    /// has ended.
+    /// Requests that the load stop. A statement that has not started yet misses the interrupt, so call this repeatedly
+    /// until the load has ended.
     pub(crate) fn ask(&self) {
         let mut state = self.lock();
         if state.is_committing {
@@ -32,12 +32,12 @@ impl LoadStop {
         }
     }
 
-    /// Returns whether the load was asked to stop before its commit, which is why it failed.
+    /// Returns whether a stop was requested before the commit. If so, that is why the load failed.
     pub(crate) fn is_asked(&self) -> bool {
         self.lock().is_asked
     }
 
-    /// Lets the statements of a connection be interrupted from here on.
+    /// Makes the statements of a connection interruptible from here on.
     pub(super) fn begin(&self, connection: &Connection) -> Result<()> {
         let mut state = self.lock();
         state.is_committing = false;
@@ -45,7 +45,7 @@ impl LoadStop {
         state.check()
     }
 
-    /// Lets nothing be interrupted from here on: nobody could tell what became of the commit.
+    /// Ignores stop requests from here on: the outcome of an interrupted commit would be unknown.
     pub(super) fn begin_commit(&self) -> Result<()> {
         let mut state = self.lock();
         state.check()?;

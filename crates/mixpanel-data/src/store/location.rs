@@ -1,6 +1,6 @@
-//! What a database path is, judged before DuckDB sees it, and how a new database comes into being.
+//! Checks a database path before DuckDB sees it, and creates new databases.
 //!
-//! DuckDB would take `s3://…` or a SQLite file for a wish to download an extension, and would create the target of a
+//! DuckDB would take `s3://…` or a SQLite file as a request to download an extension, and would create the target of a
 //! dangling link.
 
 use std::fs::{self, File};
@@ -14,24 +14,25 @@ use super::table_name::excerpt;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Where DuckDB's magic bytes are: after a checksum of eight.
+/// The offset of DuckDB's magic bytes: after an eight-byte checksum.
 const MAGIC_AT: usize = 8;
 const MAGIC: &[u8] = b"DUCK";
 const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// A path that can be a database file, made absolute.
+/// An absolute path that can be a database file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Location {
-    /// There is a regular file.
+    /// A regular file exists there.
     Present(PathBuf),
-    /// There is nothing.
+    /// Nothing exists there.
     Absent(PathBuf),
 }
 
-/// Judges a path without opening the file.
+/// Checks a path without opening the file.
 ///
 /// # Errors
-/// `InvalidInput` for a URL, `:memory:`, what looks like an option, or a question mark in a directory's name; `DatabaseUnusable` for a folder, a dangling link, an empty file.
+/// `InvalidInput` for a URL, `:memory:`, what looks like an option, or a question mark in a directory's name;
+/// `DatabaseUnusable` for a directory, a dangling link, an empty file.
 pub(super) fn locate(path: &Path) -> Result<Location> {
     refuse_schemes(path)?;
     let absolute = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
@@ -69,7 +70,7 @@ fn refuse_schemes(path: &Path) -> Result<()> {
         let message = format!("`{0}` begins with `-`, as options do; such a file is written `./{0}`", excerpt(text));
         return Err(Error::invalid(message).with_path(path));
     }
-    // A drive letter has one character, a scheme at least two.
+    // A drive letter is one character, a scheme at least two.
     let is_scheme = text.split_once(':').is_some_and(|(scheme, _)| {
         scheme.len() != 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_'))
     });
@@ -83,8 +84,9 @@ fn refuse_schemes(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// DuckDB takes a question mark for the beginning of parameters, and makes the write-ahead log's path of what comes before
-/// it: in the name of a file that is another name, in that of a directory another directory.
+/// Rejects a question mark in a directory's name. DuckDB takes it for the beginning of parameters, and derives the
+/// path of the write-ahead log from what comes before it: after a question mark in a file name, the log only gets
+/// another name; after one in a directory name, it would be in another directory.
 fn refuse_question_marks(absolute: &Path) -> Result<()> {
     if !absolute.parent().is_some_and(|directory| directory.to_string_lossy().contains('?')) {
         return Ok(());
@@ -97,9 +99,9 @@ fn refuse_question_marks(absolute: &Path) -> Result<()> {
     Err(Error::invalid(message).with_path(absolute))
 }
 
-/// Reads the first bytes of the file.
+/// Checks the first bytes of the file.
 ///
-/// Only while this process has no connection to it: closing the file would drop DuckDB's lock without a word.
+/// Call it only while this process has no connection to the file: closing the file would silently drop DuckDB's lock.
 ///
 /// # Errors
 /// `DatabaseUnusable` if they are not DuckDB's; `Storage` if the file cannot be read.
@@ -117,7 +119,7 @@ pub(super) fn check_magic(path: &Path) -> Result<()> {
     Err(unusable(path, not_duckdb_message(path)))
 }
 
-/// Makes the error of a missing file that was to be read.
+/// Returns the error of a database that does not exist but was to be read.
 pub(super) fn not_found(path: &Path) -> Error {
     Error::new(ErrorKind::DatabaseNotFound, format!("there is no database `{}`", path.display()))
         .with_detail("db_path", path.display().to_string())
@@ -125,7 +127,8 @@ pub(super) fn not_found(path: &Path) -> Error {
         .with_path(path)
 }
 
-/// Makes the folder of a database, and those above it, open to their owner alone. Existing folders stay as they are.
+/// Creates the directory of a database, and its parents, accessible to their owner only. Existing directories are
+/// unchanged.
 pub(super) fn ensure_folder(path: &Path) -> Result<&Path> {
     let folder = path.parent().ok_or_else(|| Error::invalid(format!("`{}` names no file", path.display())))?;
     let mut builder = fs::DirBuilder::new();
@@ -136,10 +139,10 @@ pub(super) fn ensure_folder(path: &Path) -> Result<&Path> {
     Ok(folder)
 }
 
-/// Makes an empty database that only its owner can read.
+/// Creates an empty database that only its owner can read.
 ///
-/// It is made in a private folder and then given its name, so that it is at no moment open to others; if somebody else
-/// was quicker, theirs stays.
+/// It is created in a private directory and then renamed, so that it is never accessible to others. If another process
+/// creates the database first, that one stays.
 pub(super) fn create(path: &Path) -> Result<()> {
     let folder = ensure_folder(path)?;
     let fail = |error| Error::io("create the database", path, error);
@@ -153,7 +156,7 @@ pub(super) fn create(path: &Path) -> Result<()> {
     drop(connection);
     durable::make_private(&fresh).map_err(fail)?;
     durable::name_new_file(&fresh, path).map_err(fail)?;
-    // The load will be durable only if the name is.
+    // The load can be durable only if the file name is.
     durable::sync_directory(folder).map_err(fail)?;
     Ok(())
 }

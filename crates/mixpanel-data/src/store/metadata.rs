@@ -1,7 +1,7 @@
-//! `_metadata`, one row for each table, and `_fetches`, one row for each load.
+//! `_metadata`, with one row for each table, and `_fetches`, with one row for each load.
 //!
-//! `_metadata` is the Python package's, with columns added at its end, so that either program goes on with the other's
-//! file. What stands in it may come from anybody and is only ever data.
+//! `_metadata` is the Python package's table with columns added at its end, so that either program can continue to use
+//! the other's file. Any program may have written its contents, so they are only ever treated as data.
 
 #[cfg(test)]
 mod tests;
@@ -44,29 +44,29 @@ const CREATE: &str = "
     ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS made_table BOOLEAN;
     ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS shortfall BIGINT;";
 
-/// What a load did, as `_fetches` has it.
+/// What a load did, as recorded in `_fetches`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) rows: u64,
     pub(super) duplicates: u64,
     pub(super) shortfall: u64,
-    /// Rows of earlier loads of the run that others have changed or removed since. Only known while it is loaded.
+    /// Rows of earlier loads of the run that others have changed or removed since. Known only during the load.
     pub(super) altered: u64,
 }
 
-/// How the table came by the rows of a load.
+/// How a load put its rows into the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// The load made the table, new or in the place of another.
+    /// The load made the table, either a new one or a replacement.
     Made,
-    /// The load changed a table that was there.
+    /// The load changed an existing table.
     Changed,
 }
 
-/// What a load has left, ready to be recorded.
+/// The result of a load, ready to be recorded.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    /// The table, in the spelling of the database.
+    /// The table, as the database spells it.
     pub(super) table: TableName,
     pub(super) origin: Origin,
     pub(super) counts: Counts,
@@ -74,7 +74,7 @@ pub(super) struct Loaded {
     pub(super) digest: String,
 }
 
-/// Makes both tables, and brings those of the Python package and of earlier versions up to date.
+/// Creates both tables, and upgrades those of the Python package and of earlier versions.
 pub(super) fn ensure(connection: &Connection) -> Result<()> {
     let fail = |error| statement("prepare the tables `_metadata` and `_fetches`", &error);
     connection.execute_batch(CREATE).map_err(fail)?;
@@ -92,7 +92,7 @@ pub(super) fn ensure(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Looks for a load that is done already.
+/// Finds a load that has already been committed.
 pub(super) fn find_load(connection: &Connection, load_id: &str) -> Result<Option<Counts>> {
     let fetches = TableName::listed("_fetches");
     if !matches!(find(connection, &fetches)?, Target::Table(_)) {
@@ -107,7 +107,7 @@ pub(super) fn find_load(connection: &Connection, load_id: &str) -> Result<Option
     first_counts(connection, &sql, &[load_id])
 }
 
-/// Returns what the run's last load into the table came to.
+/// Returns the counts of the run's last load into the table.
 pub(super) fn last_counts(connection: &Connection, table: &TableName, run_id: &str) -> Result<Option<Counts>> {
     let sql = "SELECT rows, duplicates, shortfall FROM _fetches WHERE run_id = ? AND lower(table_name) = lower(?)
                ORDER BY rowid DESC LIMIT 1";
@@ -125,7 +125,8 @@ fn first_counts(connection: &Connection, sql: &str, values: &[&str]) -> Result<O
     found.next().transpose().map_err(fail)
 }
 
-/// Returns the run that made the table last, if one did. Versions that did not note it made it unless they appended.
+/// Returns the run that made the table last, if any. Loads of versions that did not record this made the table unless
+/// they appended.
 pub(super) fn maker(connection: &Connection, table: &TableName) -> Result<Option<String>> {
     let fail = |error| statement("read the table `_fetches`", &error);
     let sql = "SELECT run_id FROM _fetches WHERE lower(table_name) = lower(?)
@@ -135,7 +136,7 @@ pub(super) fn maker(connection: &Connection, table: &TableName) -> Result<Option
     found.next().transpose().map_err(fail)
 }
 
-/// Records a load: the state of the table, and the run. Returns how many rows the table has now.
+/// Records a load: the state of the table, and the run. Returns the number of rows in the table now.
 pub(super) fn record(
     connection: &Connection,
     loaded: &Loaded,
@@ -245,12 +246,12 @@ fn label_table(connection: &Connection, loaded: &Loaded, run: &RunRecord) -> Res
     Ok(row_count)
 }
 
-/// Whether a table lacks pages, and the run that alone can bring them.
+/// Whether a table lacks pages, and the only run that can supply them.
 #[derive(Debug, PartialEq, Eq)]
 struct Gaps {
     partial: bool,
-    /// `None` in a partial table: pages of several runs are missing, or of one that nobody knows. Then only a
-    /// replacement makes the table whole.
+    /// `None` in a partial table: pages of several runs, or of an unknown run, are missing. Then only a replacement
+    /// completes the table.
     run_id: Option<String>,
 }
 
@@ -269,11 +270,11 @@ impl Gaps {
     }
 }
 
-/// Does what a load will do to `_metadata`, `_fetches` and `_rejects`, in a transaction that is rolled back. `table`
+/// Rehearses what a load does to `_metadata`, `_fetches` and `_rejects`, in a transaction that is rolled back. `table`
 /// must exist in it.
 ///
 /// # Errors
-/// `InvalidInput` if one of them is not as this program, or the Python package, makes it.
+/// `InvalidInput` if one of them does not have the form that this program, or the Python package, gives it.
 pub(super) fn rehearse(connection: &Connection, table: &TableName, on_existing: OnExisting) -> Result<()> {
     let attempt = || {
         ensure(connection)?;
@@ -304,7 +305,7 @@ fn nobodys_run(load_id: &str) -> RunRecord {
     RunRecord { counts, ..RunRecord::empty("rehearsal", load_id) }
 }
 
-/// Removes what is recorded of a table that is no more: its row of `_metadata`, and its rejects.
+/// Removes the entries of a table that no longer exists: its row of `_metadata`, and its rejects.
 pub(super) fn forget(connection: &Connection, table: &TableName) -> Result<()> {
     if matches!(find(connection, &TableName::listed("_metadata"))?, Target::Table(_)) {
         connection

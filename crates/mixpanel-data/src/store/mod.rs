@@ -1,19 +1,19 @@
-//! Owns DuckDB: opens the file, loads a finished stage into a table, lists, queries and drops tables.
+//! Owns DuckDB: opens the file, loads a finished stage into a table, and lists, queries and drops tables.
 //!
-//! It knows nothing of HTTP, and of the stage only that a page is a Parquet file with the columns of a profile. A file
-//! is open only while a call lasts. The path of a load:
+//! It knows nothing about HTTP, and about the stage only that a page is a Parquet file with the columns of a profile.
+//! A file is open only for the duration of a call. The path of a load:
 //!
-//! - `location`: what the path is, before DuckDB sees it; makes a new file that only its owner can read;
-//! - `database`: opens it with everything else on the machine out of reach, as `tuning` says; `lease`: never twice in
-//!   this process;
-//! - `preflight`: everything that can be known to fail, before the first request;
-//! - `load`: one transaction from the staged pages to the table, with `target` (the table that is there already),
-//!   `metadata` (`_metadata` and `_fetches`, told by `run_record`), `rejects` (`_rejects`), `staged` (the files that are
-//!   read), `digest` (what the table's contents come to) and `load_stop` (how another thread ends it before its commit).
+//! - `location`: checks the path before DuckDB sees it, and creates a new file that only its owner can read;
+//! - `database`: opens it with the settings of `tuning` and everything else on the machine out of reach; `lease`:
+//!   opens it only once in this process;
+//! - `preflight`: finds every failure that can be predicted, before the first request;
+//! - `load`: one transaction from the staged pages to the table, with `target` (the table that exists already),
+//!   `metadata` (`_metadata` and `_fetches`, from a `run_record`), `rejects` (`_rejects`), `staged` (the files to
+//!   read), `digest` (a sum of the table's contents) and `load_stop` (stops it from another thread before its commit).
 //!
-//! Reading: `catalog` (tables and columns), `label` (what `_metadata` says of a table), `verify` (whether the table is
-//! still what was loaded), `last_load`, `query`, and `values` with `iso` (what DuckDB returns, as JSON). `failure` turns
-//! DuckDB's messages into errors by kind.
+//! Reading: `catalog` (tables and columns), `label` (the entry of a table in `_metadata`), `verify` (whether the table
+//! is still what was loaded), `last_load`, `query`, and `values` with `iso` (what DuckDB returns, as JSON). `failure`
+//! turns DuckDB's messages into errors by kind.
 
 mod catalog;
 mod database;

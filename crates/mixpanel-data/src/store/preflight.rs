@@ -1,4 +1,4 @@
-//! Everything that can be known to fail about the database, before the first request.
+//! Finds every failure of the database that can be predicted, before the first request.
 
 #[cfg(test)]
 mod tests;
@@ -24,36 +24,36 @@ use crate::durable;
 use crate::error::Result;
 use crate::profile_query::OnExisting;
 
-/// What there is under the name of the table.
+/// What exists under the name of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
     /// No table.
     Nothing,
-    /// A table that the load will append to or replace.
+    /// A table to which the load will append, or which it will replace.
     Table,
 }
 
-/// What a look at the database came to.
+/// The result of the check of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Checked {
-    /// What the load is to find again.
+    /// What the load must find again.
     pub(crate) seen: Seen,
-    /// What the fetch does without, and what goes with a table that is replaced.
+    /// What the fetch lacks on this file system, and what is lost with a table that is replaced.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Proves that a load could succeed, as far as that is possible now, in a moment and without a trace.
+/// Checks, quickly and without leaving a trace, that a load can succeed.
 ///
-/// The folder of the database is made if it is missing, and all that staging and loading do to files is rehearsed there.
-/// An existing database is opened for writing, and the change of tables and what is recorded of it are rehearsed in a
-/// transaction that is rolled back. For a load that completes a run, the run's own table may exist. Another process that
-/// has the database open is waited for, up to `wait`.
+/// Creates the directory of the database if it is missing, and rehearses there all that staging and loading do to
+/// files. Opens an existing database for writing, and rehearses the change of the tables and of the records about it
+/// in a transaction that is rolled back. For a load that completes a run, the run's own table may exist. Waits up to
+/// `wait` for another process that has the database open.
 ///
 /// # Errors
-/// `DatabaseLocked`, `DatabaseUnusable`, `TableExists`; `InvalidInput` for a path that is none, a view, a table that
-/// profiles cannot be put into or that cannot be replaced because of what depends on it, or tables of ours that have
-/// another shape; `Storage` or `DiskFull` if the folder cannot be written in, or its file system lacks what a database
-/// needs.
+/// `DatabaseLocked`, `DatabaseUnusable`, `TableExists`; `InvalidInput` for a path that cannot be a database, a view, a
+/// table that profiles cannot be put into or that cannot be replaced because something depends on it, or this
+/// program's own tables in another form; `Storage` or `DiskFull` if the directory is not writable, or its file system
+/// lacks what a database needs.
 pub(crate) fn preflight(
     database: &Path,
     table: &TableName,
@@ -74,7 +74,7 @@ pub(crate) fn preflight(
     Ok(Checked { seen, warnings })
 }
 
-/// Does the part of the [`preflight`] that others can have changed since.
+/// Repeats the part of the [`preflight`] that other processes may have changed since.
 ///
 /// # Errors
 /// As the preflight.
@@ -96,7 +96,7 @@ fn rehearse(
     wait: Duration,
     warnings: &mut Vec<String>,
 ) -> Result<Seen> {
-    // What fetches load today.
+    // The only dataset that fetches load today.
     let dataset = &PROFILES;
     let Location::Present(path) = locate(database)? else {
         let fail = |error| statement("look for the engine's own tables", &error);

@@ -14,9 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::QUERY_REPLAYS_MAX;
 use crate::types::SqlResult;
 
-/// Runs a query and hands over its rows, of which only a few thousand are in memory at a time.
+/// Runs a query and passes on its rows, of which only a few thousand are in memory at a time.
 ///
-/// Of several statements all are run and the last one's rows are handed over.
+/// Several statements are all run, and the rows of the last one are passed on.
 pub(crate) fn each(
     database: &Path,
     sql: &str,
@@ -51,16 +51,16 @@ pub(crate) fn each(
     }
 }
 
-/// Starts a query whose rows are then fetched with `step`: the crate's own iterator over them panics on an error.
+/// Starts a query whose rows are then fetched with `step`, because the crate's own row iterator panics on an error.
 fn start(statement: &mut Statement<'_>) -> Result<(), duckdb::Error> {
     statement.stream_arrow([]).map(drop)
 }
 
-/// Finds out why a query failed.
+/// Returns the error for which a query really failed.
 ///
-/// When one thread of DuckDB fails, it interrupts the others, and now and then the first to be heard is one of those
-/// (measured: one failure in 300 with two threads, four with four). Nobody else interrupts, so the query is run again
-/// for its true reason.
+/// When one thread of DuckDB fails, it interrupts the others, and sometimes the interrupt is reported instead of the
+/// failure (measured: one failure in 300 with two threads, four with four). Nothing else interrupts a query, so it is
+/// run again to get the true reason.
 fn cause(statement: &mut Statement<'_>, error: duckdb::Error) -> duckdb::Error {
     let is_interrupt = |error: &duckdb::Error| error.to_string().contains("INTERRUPT Error");
     let run_again = |statement: &mut Statement<'_>| -> Result<(), duckdb::Error> {
@@ -95,7 +95,7 @@ pub(crate) fn rows(database: &Path, sql: &str) -> Result<SqlResult> {
     Ok(result)
 }
 
-/// Returns the first value of the first row of a query; `Null` for no rows.
+/// Returns the first value of the first row of a query; `Null` if there are no rows.
 pub(crate) fn scalar(database: &Path, sql: &str) -> Result<Value> {
     let mut first = Value::Null;
     let row = |row: Vec<Value>| {

@@ -1,4 +1,4 @@
-//! `_rejects`: the records that could not be rows, as received.
+//! `_rejects`: the rejected records, as received.
 
 use std::path::PathBuf;
 
@@ -16,14 +16,14 @@ use super::tuning::Steps;
 use crate::error::{Error, Result};
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 
-/// `raw` is no JSON column: a reject need not be JSON.
+/// `raw` is not a JSON column, because a reject need not be JSON.
 const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS _rejects (
         run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, page INTEGER NOT NULL, position INTEGER NOT NULL,
         reason VARCHAR, raw VARCHAR
     )";
 
-/// Whether the table already has rejects of other runs that are still true of it.
+/// Whether the rejects of other runs still apply to the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Earlier {
     /// The rows of other runs stay in the table, and so do their rejects.
@@ -32,10 +32,10 @@ pub(super) enum Earlier {
     Remove,
 }
 
-/// Puts the rejects of a run in the place of those that it had.
+/// Replaces the recorded rejects of a run.
 ///
 /// # Errors
-/// `Storage` if a file cannot be read; `Internal` if they are not as many as the run says.
+/// `Storage` if a file cannot be read; `Internal` if their number differs from the run's count.
 pub(super) fn record(
     connection: &Connection,
     table: &TableName,
@@ -54,7 +54,7 @@ pub(super) fn record(
     }
     connection.execute_batch(CREATE).map_err(fail)?;
     let mut rows = 0;
-    // The files are in the order of the pages, and the rejects of a page in the order in which they came.
+    // The files are in page order, and the rejects of a page in the order received.
     for files in files.chunks(LOAD_PAGES_PER_STATEMENT) {
         let sql = format!(
             "INSERT INTO _rejects (run_id, table_name, page, position, reason, raw)
@@ -70,7 +70,7 @@ pub(super) fn record(
     check(connection, run, files)
 }
 
-/// Compares the recorded rejects with those that were staged, as the load does with the rows.
+/// Compares the recorded rejects with the staged ones, as the load does with the rows.
 fn check(connection: &Connection, run: &RunRecord, files: &[PathBuf]) -> Result<()> {
     let Some(expected) = sum_of_rejects(files)? else { return Ok(()) };
     let of_run = format!("r.run_id = {}", literal(&run.run_id));
@@ -82,7 +82,7 @@ fn check(connection: &Connection, run: &RunRecord, files: &[PathBuf]) -> Result<
     Err(Error::internal(format!("the {} rejects in `_rejects` are not those that were staged", found.rows)))
 }
 
-/// Does what [`record`] does, with one reject that nobody sent.
+/// Rehearses [`record`] with an invented reject.
 pub(super) fn rehearse(connection: &Connection, table: &TableName) -> Result<(), duckdb::Error> {
     connection.execute_batch(CREATE)?;
     connection.execute(
@@ -93,7 +93,7 @@ pub(super) fn rehearse(connection: &Connection, table: &TableName) -> Result<(),
     Ok(())
 }
 
-/// Removes the rejects of a table, if there is a `_rejects` that has any.
+/// Removes the rejects of a table from `_rejects`, if that exists.
 pub(super) fn forget(connection: &Connection, table: &TableName) -> Result<()> {
     if matches!(find(connection, &TableName::listed("_rejects"))?, Target::Table(_)) {
         connection

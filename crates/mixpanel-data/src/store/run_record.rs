@@ -1,4 +1,4 @@
-//! What the store is told of the run that a load ends.
+//! What the store is told about the run that a load ends.
 
 use jiff::Timestamp;
 
@@ -7,14 +7,14 @@ use crate::dataset::{Dataset, PROFILES};
 use crate::error::{Error, Result};
 use crate::profile_query::{FetchMode, ProfileQuery};
 
-/// What is recorded of the run that a load ends. Times and counts are the caller's: the store has no clock.
+/// What is recorded about the run that a load ends. The caller supplies times and counts: the store has no clock.
 #[derive(Debug, Clone)]
 pub(crate) struct RunRecord {
-    /// What its rows are.
+    /// The dataset of its rows.
     pub(crate) dataset: &'static Dataset,
-    /// Identifies the run. A run that was partial is loaded again when it goes on.
+    /// Identifies the run. A partial run is loaded again after it is resumed.
     pub(crate) run_id: String,
-    /// Identifies this load of the run, by what it loads: the same load is done once.
+    /// Identifies this load of the run by its contents, so that the same load happens only once.
     pub(crate) load_id: String,
     /// When the fetch began.
     pub(crate) started_at: Timestamp,
@@ -28,16 +28,16 @@ pub(crate) struct RunRecord {
     pub(crate) query: ProfileQuery,
     /// Sequential or parallel.
     pub(crate) mode: FetchMode,
-    /// Where every record went, and what the run cost; without the duplicates, which the load finds.
+    /// What became of every record, and what the run cost; without the duplicates, which the load finds.
     pub(crate) counts: FetchCounts,
-    /// Staged pages, failed ones not counted.
+    /// The number of staged pages, without failed ones.
     pub(crate) page_count: u32,
-    /// Pages that failed for good; the table is partial if there are any.
+    /// The pages that failed permanently; if there are any, the table is partial.
     pub(crate) failed_pages: Vec<u32>,
 }
 
 impl RunRecord {
-    /// Describes a run that has nothing.
+    /// Returns the record of a run without pages.
     pub(crate) fn empty(run_id: &str, load_id: &str) -> Self {
         Self {
             dataset: &PROFILES,
@@ -55,7 +55,7 @@ impl RunRecord {
         }
     }
 
-    /// Says whether profiles are missing.
+    /// Returns whether profiles are missing.
     pub(super) fn is_partial(&self) -> bool {
         !self.failed_pages.is_empty() || self.counts.shortfall > 0
     }

@@ -1,5 +1,5 @@
-//! What a fetch saw of its database before its first request, compared with what its load finds. What others changed
-//! since is reported before anything of it is dropped, or made again.
+//! Compares what a fetch saw of its database before its first request with what its load finds. Changes by others are
+//! reported before anything is dropped or made again.
 
 use std::fs;
 #[cfg(unix)]
@@ -22,19 +22,19 @@ use crate::profile_query::OnExisting;
 /// What a fetch saw before its first request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// What had the name of the table.
+    /// What existed under the name of the table.
     pub(crate) found: Found,
-    /// What the replacement of the table drops; the caller was told of it.
+    /// What is lost when the table is replaced; the caller was told.
     pub(super) losses: Vec<String>,
-    /// The database, if there was one.
+    /// The database file, if there was one.
     file: Option<FileId>,
     contents: Contents,
 }
 
-/// What is compared of a database.
+/// The parts of a database that are compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Contents {
-    /// The table in the spelling of the database.
+    /// The table, as the database spells it.
     table: Option<TableName>,
     rows: u64,
     /// What the table has that a load does not make.
@@ -45,7 +45,7 @@ struct Contents {
     tables: Vec<String>,
 }
 
-/// Which file has a name. Always the same where the system does not tell.
+/// Identifies a file. The same for all files where the system has no such numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileId {
     device: u64,
@@ -65,25 +65,25 @@ impl FileId {
 }
 
 impl Seen {
-    /// There was no database.
+    /// Returns the state without a database.
     pub(super) fn nothing() -> Self {
         Self { found: Found::Nothing, losses: Vec::new(), file: None, contents: Contents::default() }
     }
 
-    /// Nothing is known but whether there is a table.
+    /// Returns a state in which only the existence of the table is known.
     #[cfg(test)]
     pub(crate) fn assumed(found: Found) -> Self {
         Self { found, ..Self::nothing() }
     }
 
-    /// Looks at an open database.
+    /// Examines an open database.
     pub(super) fn look(connection: &Connection, database: &Path, table: &TableName) -> Result<Self> {
         let contents = Contents::look(connection, table)?;
         let found = if contents.table.is_some() { Found::Table } else { Found::Nothing };
         Ok(Self { found, losses: Vec::new(), file: FileId::of(database).ok(), contents })
     }
 
-    /// Checks that the database is still there, before it is opened: a missing one would be made.
+    /// Checks, before the database is opened, that it still exists: opening would create a missing one.
     ///
     /// # Errors
     /// `TableChanged`.
@@ -102,11 +102,11 @@ impl Seen {
         }
     }
 
-    /// Compares the open database with what was seen, in the transaction of the load. Returns the views that can be read
-    /// now, if the load replaces the table.
+    /// Compares the open database with what was seen, in the transaction of the load. Returns the views that can be
+    /// read now, if the load replaces the table.
     ///
     /// # Errors
-    /// `TableChanged` with what is different.
+    /// `TableChanged`, with the difference.
     pub(super) fn check(&self, connection: &Connection, request: &LoadRequest<'_>) -> Result<Vec<View>> {
         let now = Contents::look(connection, request.table)?;
         if let Some(difference) = self.difference(&now, request) {
@@ -115,11 +115,11 @@ impl Seen {
         if request.replaces() { dependents::readable_views(connection) } else { Ok(Vec::new()) }
     }
 
-    /// Says what is different in a way that matters to the load.
+    /// Describes a difference that matters to the load, if there is one.
     fn difference(&self, now: &Contents, request: &LoadRequest<'_>) -> Option<String> {
         let (table, before) = (request.table, &self.contents);
         let is_another = self.file.is_some() && FileId::of(request.database).ok() != self.file;
-        // A copy of the same contents is as good; and not every file system has lasting numbers for its files.
+        // A copy with the same contents is acceptable; also, not every file system has stable file numbers.
         if is_another && now != before {
             return Some(format!(
                 "the database `{}` has been replaced by another file since the fetch began: it had {} of table `{table}` \
@@ -145,7 +145,7 @@ impl Seen {
         is_other_load.then(|| format!("another load has changed table `{table}` since the fetch began"))
     }
 
-    /// Checks, after the replacement of the table, that no view broke that the caller was not told of.
+    /// Checks, after the table was replaced, that no view broke except those that the caller was told about.
     ///
     /// # Errors
     /// `TableChanged`.
@@ -190,7 +190,7 @@ impl Contents {
     }
 }
 
-/// Those that a load makes for itself are not the user's.
+/// Lists the tables, except those that a load makes for itself.
 fn tables(connection: &Connection) -> Result<Vec<String>> {
     let fail = |error| statement("list the tables", &error);
     let mut query = connection

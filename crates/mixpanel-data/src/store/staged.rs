@@ -1,4 +1,4 @@
-//! The staged files of a load: what each says of itself, and the SQL that reads them.
+//! The staged files of a load: what their footers contain, and the SQL that reads them.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -16,9 +16,9 @@ use crate::row_sum::{RowSum, SUM_KEY};
 pub(super) struct StagedFile {
     path: PathBuf,
     pub(super) rows: u64,
-    /// Bytes of its rows, uncompressed.
+    /// The uncompressed size of its rows, in bytes.
     pub(super) bytes: u64,
-    /// The sum of its rows. Versions before this one did not record it.
+    /// The sum of its rows; `None` in files of earlier versions, which did not record it.
     recorded: Option<RowSum>,
 }
 
@@ -32,7 +32,7 @@ impl StagedFile {
         let metadata = ParquetMetaDataReader::new()
             .parse_and_finish(&file)
             .map_err(|error| unreadable(path).with_source(error))?;
-        // A damaged page may say anything.
+        // The sizes in a damaged footer can be arbitrary.
         let bytes = metadata.row_groups().iter().map(|group| group.total_byte_size()).fold(0, i64::saturating_add);
         let facts = metadata.file_metadata();
         let rows = u64::try_from(facts.num_rows()).map_err(|_| unreadable(path))?;
@@ -45,8 +45,8 @@ impl StagedFile {
         })
     }
 
-    /// Returns what the page's rows came to when they were received. Where that is not recorded, the page is read, though
-    /// not by DuckDB.
+    /// Returns the sum of the page's rows as they were received. If it is not recorded, reads the page, without
+    /// DuckDB.
     ///
     /// # Errors
     /// `Storage` if it cannot be read.
@@ -54,7 +54,8 @@ impl StagedFile {
         self.recorded.map_or_else(|| RowSum::of_page_file(&self.path), Ok)
     }
 
-    /// Says whether the page still has the rows that were received, as far as can be known.
+    /// Returns whether the page still has the rows that were received. If no sum is recorded, only whether it can be
+    /// read.
     fn is_intact(&self) -> bool {
         RowSum::of_page_file(&self.path).is_ok_and(|found| self.recorded.is_none_or(|recorded| recorded == found))
     }
@@ -63,15 +64,15 @@ impl StagedFile {
 /// Returns the sum of the rows of pages.
 ///
 /// # Errors
-/// `Storage` that names the page that cannot be read.
+/// `Storage`, with the page that cannot be read.
 pub(super) fn sum_of_pages(pages: &[PathBuf]) -> Result<RowSum> {
     pages.iter().try_fold(RowSum::default(), |sum, page| Ok(sum.plus(StagedFile::look(page)?.page_sum()?)))
 }
 
-/// Returns the sum of rejects; `None` if a file of an earlier version is among them.
+/// Returns the sum of rejects; `None` if one of the files is from an earlier version.
 ///
 /// # Errors
-/// `Storage` that names the file that cannot be read.
+/// `Storage`, with the file that cannot be read.
 pub(super) fn sum_of_rejects(files: &[PathBuf]) -> Result<Option<RowSum>> {
     let mut total = Some(RowSum::default());
     for file in files {
@@ -81,8 +82,8 @@ pub(super) fn sum_of_rejects(files: &[PathBuf]) -> Result<Option<RowSum>> {
     Ok(total)
 }
 
-/// Makes the error of a load that would leave other rows than were staged. If a page is no longer what it was, it is to
-/// blame; else the load is.
+/// Returns the error of a load whose rows differ from the staged ones. It names a page that has changed since it was
+/// staged; if there is none, the load itself is wrong.
 pub(super) fn differs(pages: &[PathBuf], what: &str, expected: RowSum, found: RowSum) -> Error {
     let damaged = pages.iter().find(|page| !StagedFile::look(page).is_ok_and(|file| file.is_intact()));
     match damaged {
@@ -110,10 +111,10 @@ pub(super) enum Extra {
     Place,
 }
 
-/// Returns the SQL that reads exactly these files, and of each nothing but its rows.
+/// Returns the SQL that reads exactly these files, and only their rows.
 ///
-/// Without being told, DuckDB takes `name=value` in a path for a column, and `*`, `?` and `[` for patterns. The files are
-/// in a folder beside the user's database, whose path may hold anything.
+/// By default, DuckDB takes `name=value` in a path for a column, and `*`, `?` and `[` for patterns. The files are in a
+/// directory beside the user's database, whose path may contain anything.
 ///
 /// # Errors
 /// `InvalidInput` for a path that is not UTF-8.
@@ -133,10 +134,11 @@ pub(super) fn read_parquet(files: &[PathBuf], extra: Extra) -> Result<String> {
     ))
 }
 
-/// Returns the pattern that matches a path and nothing else: DuckDB takes every path for one.
+/// Returns a pattern that matches only this path: DuckDB treats every path as a pattern.
 ///
-/// In a pattern a backslash separates names. No class of characters can hold one either, so it is matched as any
-/// character: the names of staged files are unique enough. The first name below the root is never taken for a pattern.
+/// In a pattern a backslash separates names, and a character class cannot contain one either, so it is matched as any
+/// character: the names of staged files are unique enough. DuckDB never treats the first name below the root as a
+/// pattern.
 pub(super) fn as_pattern(path: &str) -> String {
     if !path.contains(['*', '?', '[']) {
         return path.to_owned();

@@ -1,4 +1,4 @@
-//! The name of a table: the only way for one to get into SQL.
+//! Table names. This type is the only way for a name to get into SQL.
 
 use std::fmt;
 
@@ -12,10 +12,10 @@ use crate::limits::TABLE_NAME_CHARS_MAX;
 pub(crate) struct TableName(String);
 
 impl TableName {
-    /// Checks a name that a user gave: letters, digits and `_`, not starting with `_`.
+    /// Validates a name given by the user: letters, digits and `_`, not starting with `_`.
     ///
     /// # Errors
-    /// `InvalidInput`, which says the rule and shows the name with control characters escaped.
+    /// `InvalidInput`, with the rule, and the name with control characters escaped.
     pub(crate) fn parse(name: &str) -> Result<Self> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.is_empty() || name.starts_with('_') || name.len() > TABLE_NAME_CHARS_MAX || !name.chars().all(allowed) {
@@ -27,12 +27,12 @@ impl TableName {
         Ok(Self(name.to_owned()))
     }
 
-    /// Takes a name that the database itself lists, whatever characters it has.
+    /// Accepts a name that the database itself lists, whatever characters it has.
     pub(super) fn listed(name: impl Into<String>) -> Self {
         Self(name.into())
     }
 
-    /// Returns the name as it was given.
+    /// Returns the name as given.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -49,7 +49,7 @@ impl fmt::Display for TableName {
     }
 }
 
-/// Returns a name fit for a message: control and bidirectional characters escaped, long ones cut.
+/// Returns a name that is safe to show in a message: control and bidirectional characters escaped, long names cut.
 pub(super) fn excerpt(name: &str) -> String {
     const SHOWN_CHARS: usize = 80;
     let mut shown: String = name.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();

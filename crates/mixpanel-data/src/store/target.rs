@@ -1,4 +1,4 @@
-//! The table that a load is to make, fill or replace.
+//! The table that a load makes, fills or replaces.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::dataset::{Column, Dataset};
 use crate::error::{Error, ErrorKind, Result};
 use crate::profile_query::OnExisting;
 
-/// What has the name, in the spelling of the database.
+/// What exists under a name, as the database spells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
     /// Nothing.
@@ -23,16 +23,16 @@ pub(super) enum Target {
     View(TableName),
 }
 
-/// Which of a run's loads it is.
+/// Whether a load is the first of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LoadKind {
     /// The run has put nothing into the table yet.
     First,
-    /// The run was partial and has put pages into the table, which may be there on its account.
+    /// The run was partial and has put pages into the table, which may exist because of it.
     Completing,
 }
 
-/// Looks a name up in the main schema of the file, as DuckDB does: ASCII letters without regard to case.
+/// Looks up a name in the main schema of the file, ignoring ASCII case, as DuckDB does.
 pub(super) fn find(connection: &Connection, name: &TableName) -> Result<Target> {
     let look = || -> Result<Vec<(String, String)>, duckdb::Error> {
         let mut query = connection.prepare(
@@ -50,11 +50,11 @@ pub(super) fn find(connection: &Connection, name: &TableName) -> Result<Target> 
     })
 }
 
-/// Finds the target of a load and says whether it will do.
+/// Finds the target of a load and checks that the load can use it.
 ///
 /// # Errors
-/// `TableExists` for a new table that is there already; `InvalidInput` for a view, or for a table that profiles cannot
-/// be put into.
+/// `TableExists` if a new table already exists; `InvalidInput` for a view, or for a table that profiles cannot be put
+/// into.
 pub(super) fn check(
     connection: &Connection,
     dataset: &Dataset,
@@ -83,8 +83,8 @@ pub(super) fn check(
     Ok(target)
 }
 
-/// Refuses to make a table of a name that the engine, or a client of another database, takes for something of its own:
-/// whoever asks for the engine's list of tables by that name would be given profiles.
+/// Rejects a table name that DuckDB, or a client of another database, uses for a catalog of its own: a query for the
+/// list of tables by that name would return profiles.
 ///
 /// # Errors
 /// `InvalidInput`.
@@ -107,7 +107,7 @@ pub(super) fn check_name(connection: &Connection, table: &TableName) -> Result<(
     Err(Error::invalid(message).with_detail("table_name", table.as_str()))
 }
 
-/// Makes the error of a run whose table is another run's now.
+/// Returns the error of a run whose table another run has made anew.
 pub(crate) fn made_by_another(table: &TableName, run_id: &str) -> Error {
     let message = format!("table `{table}` has been made anew by run `{}` since", excerpt(run_id));
     Error::new(ErrorKind::TableExists, message)
@@ -169,7 +169,7 @@ fn columns(connection: &Connection, table: &TableName) -> Result<Vec<FoundColumn
     columns.collect::<Result<_, _>>().map_err(fail)
 }
 
-/// Rows that a foreign key refers to cannot be replaced.
+/// Checks that no foreign key refers to the table; such rows could not be replaced.
 fn check_unreferenced(connection: &Connection, table: &TableName) -> Result<()> {
     let fail = |error| statement("read the constraints of the tables", &error);
     let mut query = connection
@@ -189,7 +189,7 @@ fn check_unreferenced(connection: &Connection, table: &TableName) -> Result<()> 
     }
 }
 
-/// Says whether a table is as a load makes it: the dataset's columns, no keys, no constraints.
+/// Returns whether a table has the form that a load gives it: the dataset's columns, no keys, no constraints.
 pub(super) fn is_bare(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<bool> {
     let columns = columns(connection, table)?;
     let columns = columns.iter().map(|column| (column.name.as_str(), column.kind.as_str()));
@@ -209,12 +209,11 @@ pub(super) fn column_names(connection: &Connection, table: &TableName) -> Result
     Ok(columns(connection, table)?.into_iter().map(|column| column.name.to_lowercase()).collect())
 }
 
-/// Puts the table `new` in the place and under the name of `old`, with the indexes and comments that `old` had. Views
-/// find it by name.
+/// Replaces the table `old` with `new`, which gets its name, indexes and comments. Views find it by name.
 ///
 /// # Errors
-/// `InvalidInput` if something depends on the old table, such as a foreign key; `ConstraintViolated` if the rows of the
-/// new one are not what an index of the old one allows.
+/// `InvalidInput` if something depends on the old table, such as a foreign key; `ConstraintViolated` if the rows of
+/// the new one violate an index of the old one.
 pub(super) fn replace(connection: &Connection, old: &TableName, new: &TableName) -> Result<()> {
     let swap = || -> Result<(), duckdb::Error> {
         let (indexes, comments) = (indexes(connection, old)?, comments(connection, old)?);
@@ -231,12 +230,12 @@ pub(super) fn replace(connection: &Connection, old: &TableName, new: &TableName)
     })
 }
 
-/// Gives a table another name.
+/// Renames a table.
 pub(super) fn rename(connection: &Connection, from: &TableName, to: &TableName) -> Result<(), duckdb::Error> {
     connection.execute_batch(&format!("ALTER TABLE {} RENAME TO {}", from.quoted(), to.quoted()))
 }
 
-/// Returns the statements that make the table's indexes, as DuckDB writes them.
+/// Returns the statements that create the table's indexes, as DuckDB writes them.
 fn indexes(connection: &Connection, table: &TableName) -> Result<Vec<String>, duckdb::Error> {
     let mut query = connection.prepare(
         "SELECT sql FROM duckdb_indexes() WHERE database_name = current_database() AND schema_name = 'main'

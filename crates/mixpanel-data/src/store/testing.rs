@@ -1,4 +1,4 @@
-//! What the tests of the store share: stages, runs, and other processes.
+//! Shared helpers of the store's tests: stages, runs, and other processes.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -32,7 +32,7 @@ use crate::stage::page_properties;
 /// One staged row: id, properties, last seen.
 pub(super) type Row<'a> = (&'a str, &'a str, Option<i64>);
 
-/// A folder with a stage in it, and the path of a database that does not exist yet.
+/// A directory with a stage in it, and the path of a database that does not exist yet.
 pub(super) struct Fixture {
     pub(super) folder: TempDir,
     pub(super) database: PathBuf,
@@ -41,7 +41,7 @@ pub(super) struct Fixture {
     pub(super) previous: Vec<PathBuf>,
     pub(super) rejects: Vec<PathBuf>,
     table: TableName,
-    /// Files of pages so far.
+    /// The number of page files so far.
     files: usize,
 }
 
@@ -60,7 +60,7 @@ impl Fixture {
         Self { folder, database, stage, pages, previous, rejects, table, files: 0 }
     }
 
-    /// Stages one more page.
+    /// Stages another page.
     pub(super) fn page(&mut self, rows: &[Row<'_>]) -> &mut Self {
         let path = self.stage.join(format!("page-{:06}.parquet", self.files));
         let columns: Vec<ArrayRef> = vec![
@@ -74,7 +74,7 @@ impl Fixture {
         self
     }
 
-    /// Writes a staged page again, with a sum of its rows recorded in it.
+    /// Rewrites a staged page with a recorded sum of its rows.
     pub(super) fn record_sum(&self, page: usize, sum: RowSum) {
         let path = &self.pages[page];
         let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap()).unwrap();
@@ -97,7 +97,7 @@ impl Fixture {
         self
     }
 
-    /// Forgets the staged pages, for another run.
+    /// Removes the staged pages, for another run.
     pub(super) fn restage(&mut self) -> &mut Self {
         self.pages.clear();
         self.previous.clear();
@@ -106,13 +106,13 @@ impl Fixture {
         self
     }
 
-    /// Says that a load has put the staged pages into the table, and forgets them: the server has lost the session.
+    /// Marks the staged pages as loaded and clears them, as if the server had lost the session.
     pub(super) fn lose_session(&mut self) -> &mut Self {
         self.previous = std::mem::take(&mut self.pages);
         self
     }
 
-    /// Says that a load has put the staged pages into the table.
+    /// Marks the staged pages as loaded.
     pub(super) fn all_loaded(&mut self) -> &mut Self {
         self.previous.clone_from(&self.pages);
         self
@@ -183,7 +183,7 @@ impl Fixture {
         Connection::open(&self.database).unwrap().execute_batch(sql).unwrap();
     }
 
-    /// Returns the texts that a query of one VARCHAR column gives; NULL as `NULL`.
+    /// Returns the texts of a query with one VARCHAR column; NULL becomes `NULL`.
     pub(super) fn texts(&self, sql: &str) -> Vec<String> {
         let connection = Connection::open(&self.database).unwrap();
         let mut query = connection.prepare(sql).unwrap();
@@ -196,7 +196,7 @@ impl Fixture {
         self.texts("SELECT distinct_id FROM profiles")
     }
 
-    /// The names and contents of all files of the stage.
+    /// Returns the names and contents of all files of the stage.
     pub(super) fn stage_contents(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let entries = std::fs::read_dir(&self.stage).unwrap().map(|entry| entry.unwrap().path());
         let mut files: Vec<_> = entries.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
@@ -216,11 +216,11 @@ fn write_parquet_with(path: &Path, batch: &RecordBatch, facts: Vec<KeyValue>) {
     writer.close().unwrap();
 }
 
-/// A small file system in memory, mounted on `folder` until this is dropped.
+/// A small in-memory file system, mounted on `folder` until this is dropped.
 pub(super) struct Mount<'a>(&'a Path);
 
 impl<'a> Mount<'a> {
-    /// `None`, with the reason on stderr, where that cannot be done.
+    /// Returns `None`, and prints the reason to stderr, if it cannot be mounted.
     #[expect(clippy::disallowed_methods, reason = "only the environment tells whether this is CI")]
     pub(super) fn tmpfs(folder: &'a Path, bytes: u64) -> Option<Self> {
         let options = format!("size={bytes},mode=700");
@@ -243,13 +243,13 @@ impl<'a> Mount<'a> {
 
 impl Drop for Mount<'_> {
     fn drop(&mut self) {
-        // Detached at once, and gone when nothing in it is open any more.
+        // Detached at once; freed when no file in it is open any more.
         let _ = Command::new("umount").arg("-l").arg(self.0).status();
     }
 }
 
-/// Mounts, again while the folder is busy: a child that another test has just forked has our files open until it becomes
-/// another program.
+/// Mounts a file system, retrying while the directory is busy: a child process that another test has just forked keeps
+/// our files open until its exec.
 fn mount(arguments: &[&str], folder: &Path) -> bool {
     let once = || {
         let result = Command::new("mount").args(arguments).arg(folder).stderr(Stdio::null()).status();

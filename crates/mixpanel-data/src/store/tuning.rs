@@ -1,4 +1,4 @@
-//! How a load goes about its work: memory, threads, row groups. Nothing of it changes what is in the table.
+//! The resources of a load: memory, threads, row groups. They do not change what is in the table.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,23 +12,23 @@ use crate::limits::{
 };
 use crate::memory::{engine_bytes, engine_bytes_last, memory_for};
 
-/// Staged pages that are looked at to learn how large a row is.
+/// How many staged pages are sampled to estimate the size of a row.
 const SAMPLED_PAGES: usize = 8;
 
-/// How a load goes about it. Each is slower than the one before, or takes more of the process's memory, and is tried when
-/// that one ran out of memory.
+/// The settings of one attempt at a load. When it runs out of memory, the next one is tried, which is slower or takes
+/// more of the process's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effort {
     /// All threads, and row groups of the best size.
     Usual,
-    /// One thread, which writes every row group at once and never joins small ones.
+    /// One thread, which writes every row group at once and never merges small ones.
     Frugal,
     /// The same, with all the memory that the process can spare.
     Last,
 }
 
 impl Effort {
-    /// What to try next.
+    /// Returns the effort to try next.
     pub(super) fn next(self) -> Option<Self> {
         match self {
             Self::Usual => Some(Self::Frugal),
@@ -38,13 +38,13 @@ impl Effort {
     }
 }
 
-/// Settings of the engine.
+/// DuckDB's settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tuning {
-    /// Memory that it may use, in megabytes. It takes some more beside that.
+    /// DuckDB's memory limit, in megabytes. It uses some more beyond that.
     pub(super) memory_mb: u64,
     pub(super) threads: u32,
-    /// Rows of one row group, a multiple of 2,048.
+    /// The rows of one row group, a multiple of 2,048.
     pub(super) row_group_rows: u64,
     pub(super) effort: Effort,
 }
@@ -54,20 +54,20 @@ impl Tuning {
     pub(super) const SMALL: Self =
         Self { memory_mb: 128, threads: 1, row_group_rows: *ROW_GROUP_ROWS.end(), effort: Effort::Usual };
 
-    /// For a load of these pages and rejects, in a process that may use `memory` bytes. Where `effort` cannot succeed, for
-    /// the next.
+    /// Returns the settings for a load of these pages and rejects in a process that may use `memory` bytes. Moves on
+    /// from `effort` to the next one where it cannot succeed.
     pub(super) fn for_load(memory: u64, pages: &[PathBuf], rejects: &[PathBuf], effort: Effort) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = u32::try_from(processors).unwrap_or(LOAD_THREADS_MAX).clamp(1, LOAD_THREADS_MAX);
         let staged = Staged::of(pages);
         let engine = engine_bytes(memory, staged.bytes, staged.page_bytes);
-        // The two are written one after the other.
+        // Rows and rejects are written one after the other.
         let vector_bytes = staged.large_vector_bytes().max(Staged::of(rejects).large_vector_bytes());
         let needs = |threads: u32| vector_bytes.saturating_mul(threads.into()).saturating_add(ENGINE_LEAST_BYTES);
         let effort = match effort {
             effort if vector_bytes == 0 => effort,
             Effort::Usual | Effort::Frugal if needs(1) > engine => Effort::Last,
-            // Beside what each thread reads, there is what it writes.
+            // Each thread needs memory for what it reads and for what it writes.
             Effort::Usual if needs(2 * threads) > engine => Effort::Frugal,
             effort => effort,
         };
@@ -82,24 +82,24 @@ impl Tuning {
     }
 }
 
-/// The memory of the process with which a load of these pages and rejects succeeds.
+/// Returns the memory, in bytes, that the process needs for a load of these pages and rejects.
 pub(super) fn memory_needed(pages: &[PathBuf], rejects: &[PathBuf]) -> u64 {
     let most = largest_vector(pages).1.max(largest_vector(rejects).1);
     memory_for(most.saturating_add(ENGINE_LEAST_BYTES))
 }
 
-/// How many rows are read back at once. Reading a row whose text is large, DuckDB has the texts of 2,048 in memory, and
-/// does not count all of them.
+/// How many rows are read back at once. When DuckDB reads rows with large texts, it holds the texts of 2,048 rows in
+/// memory, and does not count all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Steps(Option<u64>);
 
 impl Steps {
-    /// For rows that come from these files.
+    /// Returns the step for rows that come from these files.
     pub(super) fn of_staged(files: &[PathBuf]) -> Self {
         Self::of_vectors(largest_vector(files))
     }
 
-    /// For a table of `rows` rows in a database, of whose file it may be all.
+    /// Returns the step for a table of `rows` rows, which may fill the whole file of the database.
     pub(super) fn of_table(database: &Path, rows: u64) -> Self {
         let row_bytes = std::fs::metadata(database).map_or(0, |file| file.len()) / rows.max(1);
         let rows = VECTOR_ROWS.min(rows);
@@ -107,7 +107,7 @@ impl Steps {
         Self::of_vectors((rows, if is_large { pinned((rows, row_bytes.saturating_mul(rows))) } else { 0 }))
     }
 
-    /// For vectors of so many rows, which take so many bytes.
+    /// Returns the step for vectors of `rows` rows that take `bytes` bytes.
     fn of_vectors((rows, bytes): (u64, u64)) -> Self {
         let fits = bytes <= READ_STEP_BYTES;
         Self((!fits).then(|| (READ_STEP_BYTES.saturating_mul(rows) / bytes).max(1)))
@@ -118,10 +118,10 @@ impl Steps {
         Self([self.0, other.0].into_iter().flatten().min())
     }
 
-    /// Returns SQL conditions that between them select every row of a table, each of few enough.
+    /// Returns SQL conditions that together select every row of a table, with at most one step of rows each.
     pub(super) fn conditions(self, connection: &Connection, table: &str) -> Result<Vec<String>, duckdb::Error> {
         let Some(step) = self.0 else { return Ok(vec!["true".to_owned()]) };
-        // Rows that are not committed have numbers of their own, far above the others.
+        // Uncommitted rows have their own row ids, far above the others.
         let sql = format!("SELECT min(rowid), max(rowid) FROM {table} GROUP BY rowid >> 50 ORDER BY 1");
         let mut query = connection.prepare(&sql)?;
         let ranges: Vec<(u64, u64)> =
@@ -134,14 +134,14 @@ impl Steps {
     }
 }
 
-/// As many rows as DuckDB handles at once, where their texts take most memory, and how much.
+/// Returns the rows and bytes of the largest vector, the unit in which DuckDB processes rows, measured in memory.
 fn largest_vector(files: &[PathBuf]) -> (u64, u64) {
     let groups: Vec<(u64, u64)> = files
         .iter()
         .filter_map(|file| footer(file))
         .flat_map(|metadata| metadata.row_groups().iter().map(group_size).collect::<Vec<_>>())
         .collect();
-    // Every run of row groups that holds as many rows as DuckDB handles at once, and one more, for where it begins.
+    // The window holds the row group in which a vector begins, and the ones after it that end within the vector.
     let (mut first, mut rows, mut bytes, mut most) = (0, 0, 0_u64, (0, 0));
     for (index, (group_rows, _)) in groups.iter().enumerate() {
         rows += group_rows;
@@ -160,7 +160,7 @@ fn group_size(group: &RowGroupMetaData) -> (u64, u64) {
     (u64::try_from(group.num_rows()).unwrap_or_default(), u64::try_from(group.total_byte_size()).unwrap_or_default())
 }
 
-/// The memory that the texts of so many rows take while DuckDB handles them, from how many bytes they have.
+/// Returns the memory, in bytes, that `rows` texts of `bytes` bytes in all take while DuckDB processes them.
 fn pinned((rows, bytes): (u64, u64)) -> u64 {
     let row_bytes = bytes.div_ceil(rows.max(1));
     let is_in_shared_blocks = row_bytes > TEXT_INLINE_BYTES && row_bytes <= TEXT_BLOCK_BYTES;
@@ -168,14 +168,15 @@ fn pinned((rows, bytes): (u64, u64)) -> u64 {
     each.saturating_mul(rows)
 }
 
-/// The rows of a row group of so many bytes: every thread has one in memory while it fills it.
+/// Returns the number of rows in a row group of `bytes` bytes. Every thread holds the row group that it fills in
+/// memory.
 fn row_group_rows(bytes: u64, row_bytes: u64) -> u64 {
     let rows = bytes / row_bytes.max(1) / VECTOR_ROWS * VECTOR_ROWS;
     rows.clamp(*ROW_GROUP_ROWS.start(), *ROW_GROUP_ROWS.end())
 }
 
-/// How much is staged, uncompressed, by what some of the pages say of themselves. A page that cannot be read says nothing
-/// here; reading it for the load will say why.
+/// The uncompressed size of the staged pages, in bytes, estimated from the footers of some of them. An unreadable page
+/// is ignored here; the load will report it.
 #[derive(Debug, PartialEq, Eq)]
 struct Staged {
     bytes: u64,
@@ -183,12 +184,12 @@ struct Staged {
     page_bytes: u64,
     /// Of one row, on average.
     row_bytes: u64,
-    /// Of as many rows as DuckDB handles at once, in its memory.
+    /// Of one vector, in DuckDB's memory.
     vector_bytes: u64,
 }
 
 impl Staged {
-    /// 0 where no text is so large that DuckDB has those of many rows in memory.
+    /// Returns `vector_bytes`, or 0 if the texts are not large enough for DuckDB to hold those of many rows in memory.
     fn large_vector_bytes(&self) -> u64 {
         if self.row_bytes > TEXT_INLINE_BYTES { self.vector_bytes } else { 0 }
     }
@@ -214,7 +215,7 @@ impl Staged {
 
 fn rows_and_bytes(page: &Path) -> Option<(u64, u64)> {
     let metadata = footer(page)?;
-    // A damaged page may say anything.
+    // The sizes in a damaged footer can be arbitrary.
     let bytes = metadata.row_groups().iter().map(|group| group.total_byte_size()).fold(0, i64::saturating_add);
     Some((u64::try_from(metadata.file_metadata().num_rows()).ok()?, u64::try_from(bytes).ok()?))
 }
@@ -247,7 +248,7 @@ mod tests {
     fn what_the_process_may_use_is_shared_out() {
         let tuned = |memory| Tuning::for_load(memory, &[], &[], Effort::Usual);
         assert!((200..300).contains(&tuned(MEMORY_DEFAULT).memory_mb), "{:?}", tuned(MEMORY_DEFAULT));
-        // What the least was tried with.
+        // The value with which the least memory was tested.
         assert!((40..50).contains(&tuned(*MEMORY_RANGE.start()).memory_mb), "{:?}", tuned(*MEMORY_RANGE.start()));
         assert!(tuned(1 << 33).memory_mb > 7_000);
         assert!((1..=LOAD_THREADS_MAX).contains(&tuned(MEMORY_DEFAULT).threads));
@@ -297,7 +298,7 @@ mod tests {
         assert_eq!(Steps::of_table(&fixture.database, 0), Steps(None));
     }
 
-    /// Rows that are not committed are numbered apart from the others.
+    /// Uncommitted rows have a separate range of row ids.
     #[test]
     fn steps_select_every_row_once() {
         let connection = Connection::open_in_memory().unwrap();

@@ -1,17 +1,20 @@
-//! What DuckDB returns, as JSON.
+//! Converts what DuckDB returns to JSON.
 //!
 //! | type | becomes |
 //! |---|---|
-//! | JSON | the value. Numbers as `serde_json` has them, so 30 digits lose some; what it cannot hold at all (`1e400`, more than 127 levels) stays text |
-//! | integers | a number if 64 bits hold it, else its digits as text |
+//! | JSON | the value, see below |
+//! | integers | a number if it fits into 64 bits, else its digits as text |
 //! | DECIMAL | a number up to 15 digits, else text |
 //! | FLOAT, DOUBLE | a number; `NaN`, `Infinity` and `-Infinity` as text |
 //! | DATE, TIME, TIMESTAMP, INTERVAL | ISO 8601 text; `Z` only with time zone |
 //! | UUID, ENUM, BIT | text |
-//! | BLOB, and what has no type here | hexadecimal text |
+//! | BLOB, and types not listed here | hexadecimal text |
 //! | LIST, ARRAY | an array |
-//! | STRUCT, MAP | an object; keys that are no text are written as JSON |
+//! | STRUCT, MAP | an object; keys that are not text are written as JSON |
 //! | UNION | the value of its member |
+//!
+//! Numbers within JSON are as `serde_json` reads them, so 30 digits lose some. JSON that it cannot hold at all
+//! (`1e400`, more than 127 levels) stays text.
 
 use std::fmt::Write as _;
 
@@ -26,7 +29,7 @@ use serde_json::{Map, Number, Value};
 
 use super::iso;
 
-/// Digits that every 64-bit float keeps.
+/// The number of decimal digits that every 64-bit float preserves.
 const FLOAT_DIGITS: u32 = 15;
 
 /// Returns one row of a batch.
@@ -129,12 +132,12 @@ fn nested(field: &Field, array: &ArrayRef, row: usize) -> Value {
     }
 }
 
-/// The name of DuckDB's own type, or of Arrow's extension.
+/// Returns the name of DuckDB's own type, or of Arrow's extension.
 fn extension(field: &Field) -> &str {
     field.metadata().get("ARROW:extension:name").map_or("", String::as_str)
 }
 
-/// Whether this is DuckDB's own type of that name.
+/// Returns whether this is DuckDB's own type of that name.
 fn is_duckdb(field: &Field, name: &str) -> bool {
     extension(field) == "arrow.opaque"
         && field
@@ -207,7 +210,7 @@ fn uuid(bytes: &[u8; 16]) -> String {
     format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..])
 }
 
-/// The first byte counts the bits of the second that do not belong to the value.
+/// The first byte is the number of leading bits of the second that do not belong to the value.
 fn bits(bytes: &[u8]) -> String {
     let Some((padding, bytes)) = bytes.split_first() else { return String::new() };
     let digits: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();

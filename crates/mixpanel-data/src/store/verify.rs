@@ -1,4 +1,4 @@
-//! Whether a table is still what the last load left.
+//! Checks whether a table is still what the last load left.
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +20,7 @@ use crate::dataset::PROFILES;
 use crate::error::{Error, Result};
 use crate::types::VerifyReport;
 
-/// Counts a table, reads every byte of it, and compares with what the last load recorded.
+/// Counts the rows of a table, reads every byte of it, and compares both with what the last load recorded.
 ///
 /// # Errors
 /// `TableNotFound`; `InvalidInput` for a table that no load recorded, or that has lost a column; `DatabaseNotFound`,
@@ -63,7 +63,7 @@ struct Found {
     ids: u64,
     distinct_ids: u64,
     digest: String,
-    /// Whether the digest that was recorded can be compared with this one.
+    /// Whether the recorded digest can be compared with this one.
     comparable: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What was staged, against what the server announced, once profiles that came more than once are counted once.
+//! Compares what was staged with what the server announced, counting repeated profiles once.
 
 use std::path::PathBuf;
 
@@ -13,40 +13,40 @@ use crate::row_sum::rows_of;
 use crate::store::table_name::TableName;
 use crate::store::target::LoadKind;
 
-/// What the server announced, for a run of which every page came.
+/// What the server announced, for a run whose pages all arrived.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Announced {
-    /// Profiles, if it said how many there are.
+    /// The number of profiles, if the server announced one.
     pub(crate) total: Option<u64>,
-    /// How many percent of them may be missing.
+    /// The percentage of them that may be missing.
     pub(crate) allow_drift: f64,
-    /// Whether a table is left as it was when fewer came, also if it is not replaced.
+    /// Whether a shortfall leaves the table unchanged even if the load does not replace it.
     pub(crate) is_strict: bool,
 }
 
 impl Announced {
-    /// Whether so many profiles are enough where there should be `total`.
+    /// Returns whether `profiles` are enough when there should be `total`.
     fn accepts(self, profiles: u64, total: u64) -> bool {
         total.saturating_sub(profiles) <= allowed_drift(total, self.allow_drift)
     }
 
-    /// Returns a shortfall, or 0 if it is accepted.
+    /// Returns the shortfall, or 0 if it is accepted.
     pub(super) fn lacks(self, shortfall: u64) -> u64 {
         let total = self.total.unwrap_or(0);
         if self.accepts(total.saturating_sub(shortfall), total) { 0 } else { shortfall }
     }
 }
 
-/// Returns how many profiles others came more than once for; 0 if that is accepted. Records that cannot be rows count as
-/// different profiles.
+/// Returns the shortfall: how many profiles are missing because others came more than once; 0 if that is accepted.
+/// Rejected records count as different profiles.
 ///
-/// The ids of a project are different ones, so repeated ones stand for others that did not come. It is not known that
-/// `total` never counts an id twice, so they must be those of pages that overlap, or `old`, the table to be replaced, must
-/// have more rows (`docs/decisions/0002`).
+/// The ids of a project are unique, so a repeated id stands in for a profile that did not come. It is not certain that
+/// `total` never counts an id twice, so repeated ids only count if their pages overlap, or if `old`, the table to be
+/// replaced, has more rows (`docs/decisions/0002`).
 ///
 /// # Errors
-/// `Incomplete`, with the detail `shortfall`, if the table is to be replaced; also if the server announced nothing and the
-/// table has more rows than came.
+/// `Incomplete`, with the detail `shortfall`, if the table is to be replaced; also if the server announced no total
+/// and the table has more rows than arrived.
 pub(super) fn check(
     connection: &Connection,
     request: &LoadRequest<'_>,
@@ -81,7 +81,7 @@ pub(super) fn check(
     Err(incomplete(table, shortfall, format!("profiles came more than once, so `{table}` was left as it was")))
 }
 
-/// Without a total, the end of the pages may be a mistake. The only other figure is the table that would go.
+/// Without a total, the pages may have ended too early. The only number to compare with is the rows of the old table.
 fn check_unannounced(
     connection: &Connection,
     request: &LoadRequest<'_>,
@@ -107,7 +107,7 @@ fn incomplete(table: &TableName, shortfall: u64, message: String) -> Error {
         .with_detail("shortfall", shortfall)
 }
 
-/// Reads the ids of all pages. It is done only when some came more than once.
+/// Reads the ids of all pages. This is slow, and needed only when some profiles came more than once.
 fn overlap(pages: &[PathBuf]) -> Result<u64> {
     let mut overlap = Overlap::default();
     for page in pages {

@@ -10,7 +10,7 @@ const A: Row<'_> = ("a", r#"{"v":1}"#, Some(1));
 const B: Row<'_> = ("b", r#"{"v":1}"#, None);
 const C: Row<'_> = ("c", r#"{"v":1}"#, Some(3));
 const D: Row<'_> = ("d", r#"{"v":1}"#, None);
-/// The row of an id that page 0 has, too.
+/// A newer row with the id of a row in page 0.
 const NEWER_A: Row<'_> = ("a", r#"{"v":2}"#, Some(9));
 
 fn rows(fixture: &Fixture) -> Vec<String> {
@@ -30,7 +30,7 @@ fn assert_intact(fixture: &Fixture) {
     assert!(report.is_intact(), "{report:?}");
 }
 
-/// A partial load of pages 0 and 1, and page 1 and a half more staged afterwards: `[A, B]`, then `[C, NEWER_A]`.
+/// A partial load of page 0, `[A, B]`, with page 1, `[C, NEWER_A]`, staged afterwards.
 fn partial(on_existing: OnExisting) -> Fixture {
     let mut fixture = Fixture::new();
     fixture.page(&[A, B]);
@@ -68,7 +68,7 @@ fn an_untouched_table_becomes_what_a_whole_run_makes() {
             fixture.texts("SELECT concat_ws('|', run_id, load_id, partial) FROM _fetches"),
             ["r1|r1-2|true", "r1|r1-3|false"]
         );
-        // The same load once more does nothing.
+        // The same load again does nothing.
         assert_eq!(fixture.load("r1", on_existing).unwrap(), report(4, 1));
         assert_eq!(fixture.texts("SELECT count(*)::VARCHAR FROM _fetches"), ["2"]);
     }
@@ -89,7 +89,7 @@ fn a_new_session_of_an_untouched_table_is_a_new_snapshot() {
     let mut fixture = Fixture::new();
     fixture.page(&[A, B]);
     fixture.load_partial("r1", OnExisting::Fail).unwrap();
-    // `b` was deleted in Mixpanel meanwhile.
+    // In Mixpanel, `b` was deleted in between.
     fixture.lose_session().page(&[NEWER_A, C]).page(&[D]);
     assert_eq!(fixture.load("r1", OnExisting::Fail).unwrap(), report(3, 0));
     assert_eq!(rows(&fixture), [r#"a|{"v":2}|9"#, r#"c|{"v":1}|3"#, r#"d|{"v":1}"#]);
@@ -99,7 +99,7 @@ fn a_new_session_of_an_untouched_table_is_a_new_snapshot() {
 #[test]
 fn what_somebody_changed_since_is_left() {
     let altered = LoadReport { altered: 1, ..report(2, 2) };
-    // Each change, and what the table has in the end: `a` has become newer, `c` is new.
+    // Each change, and the table that results: `a` has become newer, `c` is new.
     let cases = [
         ("DELETE FROM profiles WHERE distinct_id = 'a'", vec![r#"b|{"v":1}"#, r#"c|{"v":1}|3"#], altered),
         ("DELETE FROM profiles WHERE distinct_id = 'b'", vec![r#"a|{"v":2}|9"#, r#"c|{"v":1}|3"#], altered),
@@ -163,7 +163,7 @@ fn a_table_that_another_run_made_since_is_not_touched() {
     }
 }
 
-/// An older table with `a` as it is in page 0, and `b` as somebody else has it.
+/// An older table with `a` as in page 0, and `b` with other properties.
 fn into_an_older_table(on_existing: OnExisting) -> Fixture {
     let mut fixture = Fixture::new();
     fixture.execute(
@@ -203,7 +203,7 @@ fn an_upsert_is_completed_by_content() {
 
 #[test]
 fn the_counts_of_an_append_are_those_of_a_whole_run() {
-    // `a` was in the table before the run, just as the run has it: it never becomes the run's.
+    // `a` was in the table before the run, equal to the run's row; it never counts as the run's.
     let make = || {
         let mut fixture = Fixture::new();
         fixture.execute(
@@ -228,7 +228,7 @@ fn the_counts_of_an_append_are_those_of_a_whole_run() {
 fn only_the_run_that_made_it_partial_makes_it_whole() {
     let mut fixture = partial(OnExisting::Fail);
     let (pages, previous) = (fixture.pages.clone(), fixture.previous.clone());
-    // A whole append leaves it partial.
+    // A complete append leaves the table partial.
     fixture.pages = pages[1..].to_vec();
     fixture.previous.clear();
     fixture.load("r2", OnExisting::Append).unwrap();
@@ -237,7 +237,7 @@ fn only_the_run_that_made_it_partial_makes_it_whole() {
     fixture.load("r1", OnExisting::Fail).unwrap();
     assert!(!is_partial(&fixture));
 
-    // Two runs, each of which lacks pages: neither can tell of the other.
+    // Two runs that both lack pages: neither knows about the other.
     let mut fixture = partial(OnExisting::Fail);
     let page = fixture.pages.pop().unwrap();
     fixture.previous.clear();

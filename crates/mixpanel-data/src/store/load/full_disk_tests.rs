@@ -5,7 +5,7 @@ use crate::store::testing::{Fixture, Mount, Row};
 
 const ROWS: usize = 10_000;
 
-/// Properties that do not compress: four hexadecimal numbers of a simple generator.
+/// Returns properties that do not compress: four hexadecimal numbers from a simple generator.
 fn properties(row: usize) -> String {
     let mut state = row as u64;
     let mut next = || {
@@ -45,7 +45,7 @@ fn a_full_disk_leaves_the_old_table() {
                 failures += 1;
                 assert_eq!(error.kind(), ErrorKind::DiskFull, "{free_kib} KiB: {error:?}");
                 assert_eq!(fixture.ids(), ["old"], "{free_kib} KiB");
-                // With space the same stage goes in.
+                // With enough space, the same stage can be loaded.
                 assert_eq!(fixture.load("r2", OnExisting::Replace).unwrap().rows, ROWS as u64);
             }
         }

@@ -21,7 +21,7 @@ fn stage(fixture: &mut Fixture, rows: usize) {
     }
 }
 
-/// Another process loads, and is killed: a little later each time, from its first step to after its last.
+/// Kills another process during its load, a little later each time, from its first step to after its last.
 #[test]
 fn a_killed_load_is_done_or_not_and_can_be_done_again() {
     let mut fixture = Fixture::new();
@@ -40,7 +40,7 @@ fn a_killed_load_is_done_or_not_and_can_be_done_again() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // It says when it begins and when it is done.
+        // The child writes a byte when it begins and another when it is done.
         let mut said = [0; 1];
         let mut read = || child.stdout.as_mut().unwrap().read_exact(&mut said).map(|()| said[0]);
         while read().unwrap() != b'<' {}
@@ -70,7 +70,7 @@ fn a_killed_load_is_done_or_not_and_can_be_done_again() {
     assert!(done > 0 && undone > 0, "{done} done, {undone} not");
 }
 
-/// Not a test of its own: what the killed process does.
+/// Not a test of its own: the load that is killed.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test program is told its part through the environment")]
 fn loads_what_it_is_told() {

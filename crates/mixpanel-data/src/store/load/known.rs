@@ -1,4 +1,4 @@
-//! What a database knows of earlier loads.
+//! What a database records about earlier loads.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -10,10 +10,11 @@ use crate::store::metadata;
 use crate::store::table_name::TableName;
 use crate::store::target::{Target, find};
 
-/// Says whether a load is in the database. A process that was killed right after a commit could not note it elsewhere.
+/// Returns whether a load is in the database. A process that was killed right after a commit could not record it
+/// elsewhere.
 ///
 /// # Errors
-/// As opening a database for reading; one that does not exist has no loads.
+/// As opening a database for reading; a missing database has no loads.
 pub(crate) fn is_loaded(database: &Path, load_id: &str) -> Result<bool> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
     match Database::open_waiting(database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {
@@ -23,10 +24,10 @@ pub(crate) fn is_loaded(database: &Path, load_id: &str) -> Result<bool> {
     }
 }
 
-/// Returns the run that made a table last, if one did and the table is there.
+/// Returns the run that made a table last, if there is one and the table exists.
 ///
 /// # Errors
-/// As opening a database for reading; one that does not exist has no tables.
+/// As opening a database for reading; a missing database has no tables.
 pub(crate) fn maker(database: &Path, table: &TableName) -> Result<Option<String>> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
     let database = match Database::open_waiting(database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {

@@ -1,4 +1,4 @@
-//! Whatever is staged can be loaded, in the memory that there is or in the memory that is named.
+//! Every stage can be loaded, with the memory given or with the amount that the error names.
 
 use std::ops::ControlFlow;
 
@@ -11,7 +11,7 @@ use crate::store::testing::{Fixture, Row};
 use crate::store::tuning::memory_needed;
 use crate::store::verify;
 
-/// Stages pages of rows of so many bytes, with ids of their own.
+/// Stages pages, given as `(rows, bytes per row)`, with unique ids. Returns the number of rows.
 fn stage(fixture: &mut Fixture, pages: &[(usize, usize)]) -> u64 {
     let mut rows = 0;
     for (number, (count, bytes)) in pages.iter().enumerate() {
@@ -33,7 +33,7 @@ fn load_with(fixture: &Fixture, memory: u64, on_existing: OnExisting) -> Result<
 
 const KIB: usize = 1 << 10;
 
-/// Loads pages of rows of so many bytes in every mode, with the least memory.
+/// Loads `pages` pages of `count` rows of `bytes` bytes in every mode, with the least memory.
 fn load_in_every_mode(pages: usize, count: usize, bytes: usize) {
     let mut fixture = Fixture::new();
     let rows = stage(&mut fixture, &vec![(count, bytes); pages]);
@@ -61,7 +61,7 @@ fn the_largest_rows_are_loaded_with_the_least_memory() {
     load_in_every_mode(2, 3, 4_096 * KIB);
 }
 
-/// The table is one that another program has made, so that all of it is read for its digest as well.
+/// The table was made by another program, so all of it is read for its digest as well.
 #[test]
 fn rows_are_put_in_the_place_of_large_ones_with_the_least_memory() {
     let mut fixture = Fixture::new();
@@ -113,7 +113,7 @@ fn the_default_memory_is_enough_for_large_profiles() {
     assert!(needed <= MEMORY_DEFAULT, "{needed}");
 }
 
-/// The pages that are looked at first are small, so the load runs out of memory, and goes on in smaller steps.
+/// The sampled pages are small, so the load runs out of memory and continues in smaller steps.
 #[test]
 fn a_load_that_runs_out_of_memory_is_begun_again() {
     let mut fixture = Fixture::new();
@@ -124,7 +124,7 @@ fn a_load_that_runs_out_of_memory_is_begun_again() {
     assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
 }
 
-/// Texts of which only one fits into a block of DuckDB's take twice their size.
+/// Texts so large that a DuckDB block holds only one of them take twice their size.
 #[test]
 fn the_memory_that_is_named_is_enough() {
     let mut fixture = Fixture::new();

@@ -1,13 +1,13 @@
-//! Puts the staged rows into a table that has rows already.
+//! Puts the staged rows into a table that already has rows.
 //!
-//! **Appending** adds the rows whose ids the table does not have. **Upserting** also puts the others in the place of the
-//! table's, except where the table's has a later `last_seen`: nothing becomes older. A fetched row without a time is what
-//! the server has now, and replaces any; only among the rows of one fetch one with a time comes before one without.
+//! **Appending** adds the rows whose ids the table does not have. **Upserting** also replaces the table's rows with
+//! the same ids, except those with a later `last_seen`: no row becomes older. A fetched row without a time is the
+//! server's current state and replaces any row; only within one fetch does a row with a time win over one without.
 //!
-//! **Completing** a run that has put `previous` pages into the table goes by content, for somebody may have changed the
-//! table since. The run's rows are known by their hash. Ids that `previous` does not have are appended or upserted. Of
-//! the others, those whose row is another one now replace what the earlier load put in, if that is still there as it was;
-//! what somebody changed or removed is left like that.
+//! **Completing** a run that has put `previous` pages into the table compares contents, because the table may have
+//! been changed since. The run's rows are recognized by their hash. Ids that `previous` does not have are appended or
+//! upserted. The other rows, where they differ from the earlier load's, replace the row that it put in, if that is
+//! unchanged. Rows that were changed or removed since are left alone.
 
 use duckdb::Connection;
 
@@ -72,7 +72,7 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: T
     Ok(Loaded { table, origin: Origin::Changed, counts, digest })
 }
 
-/// Returns the query for the rows of `_loading` that must not replace the table's.
+/// Returns the query for the rows of `_loading` that must not replace rows of the table.
 fn find_known(table: &TableName, request: &LoadRequest<'_>) -> String {
     let (dataset, table) = (request.run.dataset, table.quoted());
     let not_ours = match request.kind {
@@ -97,9 +97,9 @@ fn find_known(table: &TableName, request: &LoadRequest<'_>) -> String {
 struct Earlier {
     /// Rows of the run that are in it.
     rows: u64,
-    /// Those among them that are about to be replaced.
+    /// Those of them that are about to be replaced.
     replaced: u64,
-    /// Rows that it put in and that others have changed or removed since.
+    /// Rows of the run that others have changed or removed since.
     altered: u64,
 }
 
@@ -107,10 +107,10 @@ impl Earlier {
     const NONE: Self = Self { rows: 0, replaced: 0, altered: 0 };
 }
 
-/// Leaves of the rows in `_loading` whose ids an earlier load brought only those that have changed, and whose earlier
-/// row is in the table as it was.
+/// Considers the rows in `_loading` whose ids an earlier load brought, and keeps those that have changed and whose
+/// earlier row is still in the table as it was.
 ///
-/// Returns the sum of those that go as well.
+/// Also returns the sum of the rows removed.
 fn complete(
     connection: &Connection,
     request: &LoadRequest<'_>,
@@ -138,15 +138,16 @@ fn complete(
     );
     let set_aside = pages::remove(connection, dataset, "_loading", &find, steps).map_err(fail)?;
     let replaced = number(connection, &of_keys_in("_previous")).map_err(fail)?;
-    // A row that was there before the run may be equal to the run's: it does not count.
+    // Rows that were in the table before the run may equal the run's. They do not count as the run's, so `put_in` is
+    // the limit here and for `replaced` below.
     let put_in = metadata::last_counts(connection, table, &request.run.run_id)?;
     let rows = put_in.map_or(unchanged, |counts| counts.rows.min(unchanged));
-    // Where the two differ, as many of the replaced rows were not the run's.
+    // The other rows that the earlier load put in were changed or removed since.
     let altered = put_in.map_or(0, |counts| counts.rows - rows);
     Ok((Earlier { rows, replaced: replaced.min(rows), altered }, set_aside))
 }
 
-/// Reads what identifies the rows of the pages that are in the table already: one row of each id, by the same rule.
+/// Reads the keys and hashes of the pages that are already in the table: one row of each id, by the same rule.
 fn read_previous(connection: &Connection, request: &LoadRequest<'_>) -> Result<()> {
     let fail = |error| statement("read the staged pages", &error);
     let dataset = request.run.dataset;
@@ -173,7 +174,8 @@ fn read_previous(connection: &Connection, request: &LoadRequest<'_>) -> Result<(
         .map_err(fail)
 }
 
-/// The sum that the last load recorded; adding to it keeps what somebody changed since visible.
+/// Returns the sum that the last load recorded. Adding to it, and not to a new sum, keeps later changes by others
+/// visible.
 fn recorded(connection: &Connection, table: &TableName, rows: u64) -> Result<Option<RowSum>, duckdb::Error> {
     match label::of_table(connection, table).and_then(|label| label.digest) {
         Some(text) => digest::read(connection, &text, rows),

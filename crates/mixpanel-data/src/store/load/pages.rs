@@ -17,17 +17,17 @@ use crate::store::run_record::RunRecord;
 use crate::store::staged::{Extra, read_parquet, sum_of_pages};
 use crate::store::tuning::Steps;
 
-/// What becomes of the table that the pages are read into.
+/// What happens to the table that the pages are read into.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) enum Loading {
-    /// It gets the name of the table.
+    /// It is renamed to the target table.
     Permanent,
-    /// Its rows are copied. Outside the database, so that the file does not grow by twice their size.
+    /// Its rows are copied. It is outside the database, so that the file does not grow by twice their size.
     Temporary,
 }
 
-/// Makes the empty table that the pages are read into. It has no primary key: making one takes longer than all the
-/// rest.
+/// Creates the empty table that the pages are read into. It has no primary key: building one takes longer than
+/// everything else together.
 pub(in crate::store) fn create(connection: &Connection, dataset: &Dataset, loading: Loading) -> Result<()> {
     let kind = match loading {
         Loading::Permanent => "TABLE",
@@ -38,8 +38,8 @@ pub(in crate::store) fn create(connection: &Connection, dataset: &Dataset, loadi
         .map_err(|error| statement("make a table", &error))
 }
 
-/// Reads all pages, in order, and removes duplicates. The caller compares what is then in `_loading`, or where its rows
-/// went, with what was staged: what is returned comes from the stage, and from no reading by the engine.
+/// Reads all pages in order and removes duplicates. The returned sums come from the stage, not from DuckDB; the caller
+/// compares them with what is in `_loading`, or where its rows went.
 pub(super) fn read(connection: &Connection, request: &LoadRequest<'_>) -> Result<Staged> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
     let dataset = request.run.dataset;
@@ -48,7 +48,7 @@ pub(super) fn read(connection: &Connection, request: &LoadRequest<'_>) -> Result
     insert(connection, request)?;
     let steps = Steps::of_staged(request.pages);
     let count = |what: &str| number(connection, &format!("SELECT count(DISTINCT {what}) FROM _loading")).map_err(fail);
-    // As many hashes as rows mean as many keys, and take a fraction of the memory.
+    // As many distinct hashes as rows imply as many keys, and take a fraction of the memory.
     let (names, key) = (dataset.key_names(), dataset.key(None));
     let distinct = match count(&format!("hash({names})"))? {
         hashes if hashes == received.rows => hashes,
@@ -72,7 +72,7 @@ pub(super) fn read(connection: &Connection, request: &LoadRequest<'_>) -> Result
     )))
 }
 
-/// Removes the rows that a query finds, as `place`, and returns their sum.
+/// Removes the rows whose row ids a query returns as `place`, and returns their sum.
 pub(super) fn remove(
     connection: &Connection,
     dataset: &Dataset,
@@ -89,7 +89,7 @@ pub(super) fn remove(
 
 fn insert(connection: &Connection, request: &LoadRequest<'_>) -> Result<()> {
     for pages in request.pages.chunks(LOAD_PAGES_PER_STATEMENT) {
-        // To JSON is a check, not a change: the text stays byte for byte.
+        // The cast to JSON only validates: the text stays the same, byte for byte.
         let mut sql = format!(
             "INSERT INTO _loading ({}) SELECT {} FROM {}",
             request.run.dataset.names(),
@@ -109,8 +109,8 @@ fn insert(connection: &Connection, request: &LoadRequest<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Names the file that is to blame for a failure to read many: DuckDB does not always say which one is damaged. The
-/// transaction is over then.
+/// Returns the error of a failed read of many files, naming the damaged file, which DuckDB does not always do. Rolls
+/// back the transaction.
 pub(in crate::store) fn blame(connection: &Connection, files: &[PathBuf], error: Error) -> Error {
     if matches!(error.kind(), ErrorKind::DiskFull | ErrorKind::OutOfMemory)
         || connection.execute_batch("ROLLBACK").is_err()
@@ -119,7 +119,7 @@ pub(in crate::store) fn blame(connection: &Connection, files: &[PathBuf], error:
     }
     let unreadable = |file: &&PathBuf| {
         read_parquet(std::slice::from_ref(*file), Extra::Nothing).is_ok_and(|rows| {
-            // A hash needs every byte.
+            // Computing a hash reads every byte.
             let sql = format!("SELECT count(*) FROM (SELECT hash(r) AS h FROM {rows} AS r) WHERE h = 0");
             number(connection, &sql).is_err()
         })
@@ -132,7 +132,7 @@ pub(in crate::store) fn blame(connection: &Connection, files: &[PathBuf], error:
     }
 }
 
-/// Names the page whose texts DuckDB does not take for JSON. Nothing else is staged, so the page is damaged.
+/// Names the page whose text DuckDB does not accept as JSON. Only valid JSON is staged, so the page is damaged.
 fn malformed_page(connection: &Connection, pages: &[PathBuf]) -> Error {
     let culprit = read_parquet(pages, Extra::Place).ok().and_then(|rows| {
         let sql = format!(
@@ -148,7 +148,7 @@ fn malformed_page(connection: &Connection, pages: &[PathBuf]) -> Error {
     Error::new(ErrorKind::Storage, message)
 }
 
-/// Every received record must be a staged row or a reject.
+/// Checks that every received record is a staged row or a reject.
 fn check_received(run: &RunRecord, staged: u64) -> Result<()> {
     if staged + run.counts.rejected == run.counts.received {
         return Ok(());

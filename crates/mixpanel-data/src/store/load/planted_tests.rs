@@ -1,4 +1,4 @@
-//! Defects planted in the load's own statements: each makes the load fail before its commit.
+//! Plants defects in the load's own statements; each makes the load fail before its commit.
 
 use std::cell::RefCell;
 
@@ -9,11 +9,11 @@ use crate::store::testing::{Fixture, Row};
 use crate::store::verify;
 
 thread_local! {
-    /// What is replaced in the statements of loads on this thread, and by what.
+    /// The text that is replaced in the statements of loads on this thread, and its replacement.
     static DEFECT: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
-/// Returns a statement with the defect that is planted, if it applies.
+/// Returns a statement with the planted defect, if it applies.
 pub(super) fn defect(sql: &str) -> String {
     DEFECT.with_borrow(|defect| match defect {
         Some((from, to)) => sql.replace(from, to),
@@ -21,7 +21,7 @@ pub(super) fn defect(sql: &str) -> String {
     })
 }
 
-/// Loads with a defect planted; the table must stay as it was, and the stage too.
+/// Loads with a planted defect. The table and the stage must stay as they were.
 fn refuses(fixture: &Fixture, on_existing: OnExisting, from: &str, to: &str) {
     let stage = fixture.stage_contents();
     DEFECT.set(Some((from.to_owned(), to.to_owned())));
@@ -57,7 +57,7 @@ fn staged(fixture: &mut Fixture) {
 
 const COLUMNS: &str = "SELECT distinct_id, properties::JSON, last_seen FROM";
 
-/// What can go wrong while the staged pages are read.
+/// Defects in the statements that read the staged pages.
 const IN_THE_READING: [(&str, &str); 11] = [
     (COLUMNS, "SELECT '5', properties::JSON, last_seen FROM"),
     (COLUMNS, "SELECT lower(distinct_id), properties::JSON, last_seen FROM"),
@@ -88,7 +88,7 @@ fn a_load_that_would_change_anything_fails() {
     fixture.load("r2", OnExisting::Fail).unwrap();
 }
 
-/// A table with rows, and pages that are not in it yet, one of whose ids it has.
+/// A table with rows, and staged pages that are not in it yet; they share one id.
 fn beside_others() -> Fixture {
     let mut fixture = Fixture::new();
     fixture.page(&[("Id-6", "{}", Some(1)), ("Id-5", "{}", Some(1 << 50)), ("mine", "{}", None)]);
@@ -97,7 +97,7 @@ fn beside_others() -> Fixture {
     fixture
 }
 
-/// What can go wrong while rows are put into a table that is there.
+/// Defects in the statements that put rows into an existing table.
 const IN_THE_ADDING: [&str; 5] = [
     "SELECT lower(distinct_id), properties, last_seen FROM _loading",
     "SELECT distinct_id, '{}', last_seen FROM _loading",
@@ -118,7 +118,7 @@ fn so_does_one_that_would_add_anything_else() {
     refuses(&fixture, OnExisting::Append, REMOVAL, &format!("{REMOVAL} OR distinct_id = 'Id-9'"));
 }
 
-/// The rows are read as those that are added, and those of a replacement as those of a new table.
+/// An upsert reads rows as an append does, and a replacement as a new table does, so some of the defects are enough.
 #[test]
 fn so_does_one_that_would_put_anything_else_in_the_place_of_rows() {
     let fixture = beside_others();
@@ -152,7 +152,7 @@ fn so_does_one_that_completes_a_run() {
     assert_eq!(fixture.texts("SELECT distinct_id FROM profiles ORDER BY 1"), ["a", "b", "c", "mine"]);
 }
 
-/// A page that is no longer what was staged is named, and it is not the program that is to blame.
+/// A page that has changed since it was staged is named in the error, which is not `Internal`.
 #[test]
 fn a_page_that_is_not_what_was_staged_is_to_blame() {
     let mut fixture = Fixture::new();
@@ -162,7 +162,7 @@ fn a_page_that_is_not_what_was_staged_is_to_blame() {
     let error = fixture.load("r1", OnExisting::Fail).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage, "{error:?}");
     assert!(error.message().contains("page-000001.parquet` cannot be read"), "{error:?}");
-    // Versions that recorded no sum have staged pages that are loaded all the same; these are such.
+    // Pages of versions that recorded no sum, such as these, can still be loaded.
     fixture.restage();
     staged(&mut fixture);
     fixture.load("r1", OnExisting::Fail).unwrap();

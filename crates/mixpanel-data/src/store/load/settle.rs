@@ -1,4 +1,4 @@
-//! A second look into the file, after the commit.
+//! Checks the file again after the commit.
 
 use std::ops::ControlFlow;
 
@@ -13,10 +13,10 @@ use crate::store::label;
 use crate::store::metadata::{self, Counts};
 use crate::store::target::{Target, find};
 
-/// Looks into the reopened file whether a load is in it whose commit failed.
+/// Looks in the reopened file for a load whose commit failed.
 ///
-/// A load that is there after the disk failed is not taken for one that stays: what the system has in its memory may
-/// never get to the disk. The stage is kept then, and loading again reads the table from the disk.
+/// If the disk failed, a load that is found is not reported as done: the page cache may hold data that never reaches
+/// the disk. The stage is then kept, and loading again reads the table from the disk.
 pub(super) fn settle(
     request: &LoadRequest<'_>,
     error: &duckdb::Error,
@@ -33,7 +33,7 @@ pub(super) fn settle(
                 return Ok(counts);
             }
             Ok(None) => return Err(failure),
-            // The whole wait is over, or the caller has ended it.
+            // The wait has expired, or the caller has ended it.
             Err(error) if error.kind() == ErrorKind::DatabaseLocked => break,
             Err(_) => {}
         }
@@ -41,16 +41,16 @@ pub(super) fn settle(
     Err(failure.with_detail("outcome", "unknown"))
 }
 
-/// DuckDB names no error number when it could not sync.
+/// DuckDB reports no error number for a failed sync.
 fn is_disk_failure(error: &duckdb::Error) -> bool {
     let text = error.to_string();
     ["fsync failed", "Input/output error"].iter().any(|sign| text.contains(sign))
 }
 
-/// Reads every byte of the table that a load is in, unless another load changed it since.
+/// Reads every byte of the table that holds a load, unless another load has changed it since.
 ///
 /// # Errors
-/// `DatabaseUnusable` if it is not what was loaded, or cannot be read.
+/// `DatabaseUnusable` if it differs from what was loaded, or cannot be read.
 pub(super) fn check_contents(request: &LoadRequest<'_>) -> Result<()> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
     let database = Database::open_waiting(request.database, Access::ReadOnly, request.lock_wait, go_on)?;
@@ -75,11 +75,11 @@ pub(super) fn check_contents(request: &LoadRequest<'_>) -> Result<()> {
     }
 }
 
-/// Reopens the file, looks for the load, and counts.
+/// Reopens the file, looks for the load, and counts the rows.
 pub(super) fn recount(request: &LoadRequest<'_>, table_rows: u64) -> Result<()> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
     let database = match Database::open_waiting(request.database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {
-        // Somebody else was quicker. The load is committed all the same.
+        // Another process opened it first. The load is committed nevertheless.
         Err(error) if error.kind() == ErrorKind::DatabaseLocked => return Ok(()),
         opened => opened?,
     };
@@ -90,7 +90,7 @@ pub(super) fn recount(request: &LoadRequest<'_>, table_rows: u64) -> Result<()> 
     }
     let last_run = label::of_table(connection, request.table).and_then(|label| label.run_id);
     if last_run.as_ref() != Some(&request.run.run_id) {
-        // Somebody else has loaded or dropped the table since; the run is in `_fetches` all the same.
+        // Another process has loaded or dropped the table since; the run is still in `_fetches`.
         return Ok(());
     }
     let sql = format!("SELECT count(*) FROM {}", request.table.quoted());

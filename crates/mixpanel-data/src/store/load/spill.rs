@@ -1,4 +1,4 @@
-//! Where a load spills what does not fit into memory.
+//! The directory for data that does not fit into a load's memory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::store::database::spill_folder;
 
-/// The private folder that a load spills into; removed when dropped.
+/// The private directory into which a load spills; removed when dropped.
 pub(super) struct Spill(PathBuf);
 
 impl Spill {
-    /// Makes it, in the place of what a killed load left.
+    /// Creates the directory, after removing what a killed load left there.
     ///
     /// # Errors
     /// `Storage` or `DiskFull`.
     pub(super) fn create(stage_folder: &Path) -> Result<Self> {
         let folder = spill_folder(stage_folder);
-        // There may be gigabytes in it.
+        // A killed load may have left gigabytes.
         match fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::io("remove what a killed load left in", &folder, error));
@@ -34,7 +34,7 @@ impl Spill {
 
 impl Drop for Spill {
     fn drop(&mut self) {
-        // What stays behind is removed with the stage.
+        // Anything left behind is removed with the stage.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -46,7 +46,7 @@ fn pages_of_several_statements_are_one_table() {
     for id in &ids {
         fixture.page(&[(id, "{}", Some(1))]);
     }
-    // The last page has the first one's profile again.
+    // The last page repeats the first page's profile.
     fixture.page(&[(&ids[0], r#"{"later":true}"#, Some(2))]);
     assert_eq!(fixture.load("r1", OnExisting::Fail).unwrap(), report(ids.len() as u64, 1));
     assert!(fixture.ids() == [&ids[1..], &ids[..1]].concat(), "the rows are not in page order");
@@ -201,7 +201,7 @@ fn a_run_is_loaded_once() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None), ("a", "{}", None), ("b", "{}", None)]);
     let first = fixture.load("r1", OnExisting::Fail).unwrap();
-    // As after a commit whose outcome was unknown: the table exists, and yet this is no error.
+    // As after a commit whose outcome was unknown: the table exists, and this is not an error.
     assert_eq!(fixture.load("r1", OnExisting::Fail).unwrap(), first);
     assert_eq!(fixture.load("r1", OnExisting::Append).unwrap(), first);
     assert_eq!(fixture.ids(), ["a", "b"]);
@@ -252,8 +252,8 @@ fn a_failed_load_leaves_table_and_stage_alone() {
     let good = std::fs::read(&fixture.pages[13]).unwrap();
     let footer = good.len() - 8 - u32::from_le_bytes(good[good.len() - 8..][..4].try_into().unwrap()) as usize;
     let with_noise = |at: usize| [&good[..at], &[0xa5; 24], &good[at + 24..]].concat();
-    // Other bytes at the start of the first column, in its rows, and in the footer. Not everywhere: what the engine does not
-    // read, it does not miss; the sum in a page's name finds that.
+    // Overwrites bytes at the start of the first column, in its rows, and in the footer. DuckDB does not notice damage
+    // where it does not read; the checksum in a page's name finds that.
     let [at_start, in_rows, in_footer, at_end] = [4, 40, footer, good.len() - 60].map(with_noise);
     for damaged in [good[..good.len() - 9].to_vec(), Vec::new(), at_start, in_rows, in_footer, at_end] {
         std::fs::write(&fixture.pages[13], damaged).unwrap();
@@ -308,7 +308,7 @@ fn waits_for_a_lock_and_then_names_its_holder() {
     let error = load(&request, &mut |_| ControlFlow::Break(())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DatabaseLocked, "the caller can end the wait");
 
-    // The one who waits is told who has it, and gets it when that one is done.
+    // The waiting load is told which process has the database, and gets it when that one is done.
     let (mut holder, mut told) = (Some(holder), Vec::new());
     let loaded = load(&request, &mut |error| {
         told.push((error.kind(), error.detail("holding_pid").cloned()));
@@ -351,7 +351,7 @@ fn what_it_makes_is_for_the_owner_alone() {
     let names: BTreeSet<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, BTreeSet::from(["profiles.db".into()]));
 
-    // Other people's choice for an existing file stays.
+    // Permissions that a user has set on an existing file are kept.
     fs::set_permissions(&fixture.database, fs::Permissions::from_mode(0o640)).unwrap();
     fixture.load("r2", OnExisting::Replace).unwrap();
     assert_eq!(mode(&fixture.database), 0o640);

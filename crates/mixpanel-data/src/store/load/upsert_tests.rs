@@ -69,10 +69,10 @@ fn into_a_keyed_table_of_the_python_package() {
     assert_eq!(fixture.load("r1", OnExisting::Upsert).unwrap(), report(3, 0));
     assert_eq!(rows(&fixture), [r#"a|{"v":1}|2"#, r#"b|{"v":1}|6"#, r#"c|{"v":0}"#, "d|{}"]);
     assert_intact(&fixture);
-    // The key is still one.
+    // The primary key is still in effect.
     fixture.execute("INSERT OR IGNORE INTO profiles VALUES ('d', '{}', NULL)");
     assert_eq!(rows(&fixture).len(), 4);
-    // And again, with the same ids in one transaction.
+    // Again, with the same ids in one transaction.
     fixture.restage().page(&[("b", r#"{"v":2}"#, Some(7)), ("d", r#"{"v":2}"#, None)]);
     assert_eq!(fixture.load("r2", OnExisting::Upsert).unwrap(), report(2, 0));
     assert_eq!(rows(&fixture), [r#"a|{"v":1}|2"#, r#"b|{"v":2}|7"#, r#"c|{"v":0}"#, r#"d|{"v":2}"#]);
@@ -125,7 +125,7 @@ fn many_rows_in_little_memory() {
 fn a_replacement_that_lacks_pages_never_takes_the_place_of_a_table() {
     let mut fixture = Fixture::new();
     fixture.page(&[("new", "{}", None)]);
-    // The table was not there when the run began, and is now.
+    // The table did not exist when the run began.
     fixture.execute("CREATE TABLE profiles (distinct_id VARCHAR); INSERT INTO profiles VALUES ('whole')");
     let error = fixture.load_partial("r1", OnExisting::Replace).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Incomplete);

@@ -1,4 +1,4 @@
-//! How the engine gets at the file, and what it may use, changes nothing.
+//! The name and path of the file, and DuckDB's limits, do not change what is loaded.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ fn a_file_may_have_a_name_that_the_engine_uses_itself() {
         fixture.page(&[("a", "{}", None)]).reject(0, &[(1, "why", "{")]);
         fixture.load_run(rejecting(&fixture, "r1"), OnExisting::Fail).unwrap();
         assert_eq!(scalar(&fixture.database, sql).unwrap(), "1|1", "{stem}");
-        // Every way into a file goes by the same alias, so that the others are tried with some names only.
+        // All operations attach the file under the same name, so the others are tested with some of the names only.
         if number % 5 == 0 {
             preflight(&fixture.database, &profiles(), OnExisting::Upsert, LoadKind::First, Duration::ZERO).unwrap();
             fixture.restage().page(&[("b", "{}", None)]);
@@ -70,7 +70,7 @@ fn a_file_may_have_a_name_that_the_engine_uses_itself() {
     }
 }
 
-/// A view may name the database that it is in, as the client that made it called it.
+/// A view may name its database by the name under which the client that made it had attached the file.
 #[test]
 fn views_that_name_their_database_still_work() {
     let mut fixture = Fixture::named("mine.db", "stage");
@@ -148,7 +148,7 @@ fn profiles() -> TableName {
 fn rows_stay_in_page_order_whatever_the_memory_and_the_size_of_pages() {
     let ids: Vec<String> = (0..3_000).map(|row| format!("{:x}", row * 7_919 % 3_001)).collect();
     let text = format!(r#"{{"k":"{}"}}"#, "x".repeat(10_000));
-    // Large pages have several row groups; a duplicate is in another one.
+    // Large pages have several row groups; the duplicate is in another one.
     let mut rows: Vec<_> = ids.iter().map(|id| (id.as_str(), text.as_str(), None)).collect();
     rows.insert(2_300, (&ids[100], "{}", None));
     for page_rows in [250, 2_500] {

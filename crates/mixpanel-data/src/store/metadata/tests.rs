@@ -107,11 +107,11 @@ fn rejects_belong_to_their_run_and_their_table() {
     fixture.page(&[("a", "{}", None)]).reject(0, &[(2, "no id", "{\"a\":\"\\ud800\""), (5, "not JSON", "\u{0}x'\"")]);
     load(&fixture, "r1", 2, OnExisting::Fail);
     assert_eq!(rejects(&fixture), ["r1|profiles|0|2|no id|{\"a\":\"\\ud800\"", "r1|profiles|0|5|not JSON|\u{0}x'\""]);
-    // The run goes on: all its rejects come again, with those of the page that was missing.
+    // The run is resumed: all its rejects come again, with those of the page that was missing.
     fixture.all_loaded().page(&[("b", "{}", None)]).reject(1, &[(0, "no id", "null")]);
     load(&fixture, "r1", 3, OnExisting::Fail);
     assert_eq!(rejects(&fixture).len(), 3);
-    // Another run appends, and brings its own.
+    // Another run appends and adds its own rejects.
     fixture.restage().page(&[("c", "{}", None)]).reject(0, &[(1, "no id", "{}")]);
     load(&fixture, "r2", 1, OnExisting::Append);
     assert_eq!(rejects(&fixture).len(), 4);

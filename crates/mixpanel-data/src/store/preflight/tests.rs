@@ -206,7 +206,7 @@ fn a_damaged_or_cut_database() {
 fn a_log_of_another_database() {
     let fixture = Fixture::new();
     let folder = fixture.folder.path().display();
-    // Only files of the latest storage version know their log.
+    // Only files of the latest storage version record which log is theirs.
     let make = |name: &str, leave_log: &str| {
         let connection = Connection::open_in_memory().unwrap();
         let sql = format!(

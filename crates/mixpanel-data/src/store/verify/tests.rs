@@ -8,7 +8,7 @@ use super::*;
 
 const ROWS: usize = 200;
 
-/// A table whose properties hold a number, and times for all rows.
+/// Returns a table whose properties hold a number, with a time in every row.
 fn loaded() -> (Fixture, Vec<u8>) {
     let mut fixture = Fixture::new();
     let texts: Vec<(String, String)> =
@@ -37,7 +37,7 @@ fn a_table_as_it_was_loaded_is_intact() {
     assert_eq!(report.run_id.as_deref(), Some("r1"));
     assert_eq!(report.fetched_at.as_deref(), Some("2024-05-06T08:08:09.5Z"));
     assert!(!report.partial);
-    // The order of the rows is none of the digest's business, and neither is what else is done to the table.
+    // The digest does not depend on the order of the rows, or on other changes such as an index.
     fixture.execute(
         "CREATE TABLE sorted AS SELECT * FROM profiles ORDER BY distinct_id DESC; DELETE FROM profiles;
          INSERT INTO profiles SELECT * FROM sorted; CREATE INDEX i ON profiles (last_seen)",
@@ -65,7 +65,7 @@ fn every_single_change_is_found() {
         .unwrap();
     }
     fixture.execute(&format!("BEGIN; {sql} COMMIT"));
-    // The others share what this one has opened.
+    // The readers below share the database that this one has opened.
     let _open = Database::open(&fixture.database, Access::ReadOnly).unwrap();
     assert!(check(&fixture).is_intact());
     for row in (0..ROWS).step_by(4) {
@@ -87,7 +87,7 @@ fn lost_and_doubled_rows_are_found() {
     };
     let found = problems("DELETE FROM profiles WHERE distinct_id = 'id-17'");
     assert!(found.contains("it has 199 rows, and had 200"), "{found}");
-    // As many rows as before, and every one of them as it was.
+    // As many rows as before, and each of them unchanged.
     let found = problems(
         "DELETE FROM profiles WHERE distinct_id = 'id-17';
          INSERT INTO profiles SELECT * FROM profiles WHERE distinct_id = 'id-18'",
@@ -95,7 +95,7 @@ fn lost_and_doubled_rows_are_found() {
     assert!(found.contains("1 row has an id that another row has") && found.contains("digest"), "{found}");
     let found = problems("UPDATE profiles SET distinct_id = NULL WHERE distinct_id = 'id-3'");
     assert!(found.contains("1 row has no id") && found.contains("digest"), "{found}");
-    // What two rows exchange is found, too.
+    // An exchange of values between two rows is detected too.
     let found = problems(
         "UPDATE profiles SET properties = CASE distinct_id WHEN 'id-1' THEN '{\"n\":1002}' ELSE '{\"n\":1001}' END
          WHERE distinct_id IN ('id-1', 'id-2')",
