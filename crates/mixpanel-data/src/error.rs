@@ -189,7 +189,7 @@ impl Error {
         Self::new(ErrorKind::Internal, message)
     }
 
-    /// Creates an error for an I/O failure on `path` while doing `what` ("write", "create the folder").
+    /// Creates an error for an I/O failure on `path` while doing `what` ("write", "create").
     pub(crate) fn io(what: &str, path: &Path, source: std::io::Error) -> Self {
         let kind = if matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
             ErrorKind::DiskFull

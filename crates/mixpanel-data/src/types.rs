@@ -240,8 +240,8 @@ pub struct FetchPlan {
     pub pages: Option<u32>,
     /// Requests still to be sent.
     pub requests: Option<u32>,
-    /// How many of those requests count towards the project's quota, as far as is known: pages with a session are
-    /// assumed to be free until the server says otherwise.
+    /// How many of those requests are expected to count towards the project's quota: pages with a session are assumed
+    /// to be free until the server says otherwise.
     pub counted_requests: Option<u32>,
     /// Estimated seconds for the rest, including waits for the quota.
     pub expected_seconds: Option<f64>,
