@@ -241,11 +241,11 @@ pub const PROGRAM_BYTES: u64 = 150_000_000;
 /// DuckDB's `memory_limit` as a fraction of the memory it really uses: the real use is about 7/6 of what it reports.
 pub const ENGINE_MEMORY_RATIO: (u64, u64) = (6, 7);
 
-/// [`PROGRAM_BYTES`] for the second attempt of a load that ran out of memory: what the process uses once no pages are
-/// in flight.
+/// [`PROGRAM_BYTES`] for the last attempt of a load, when less memory for DuckDB is not enough: what the process uses
+/// once no pages are in flight.
 pub const PROGRAM_BYTES_LAST: u64 = 60_000_000;
 
-/// [`ENGINE_MEMORY_RATIO`] for that second attempt, where [`TEXT_BLOCK_BYTES`] blocks account for most of the memory.
+/// [`ENGINE_MEMORY_RATIO`] for that last attempt, where [`TEXT_BLOCK_BYTES`] blocks account for most of the memory.
 pub const ENGINE_MEMORY_RATIO_LAST: (u64, u64) = (9, 10);
 
 /// Rows that DuckDB handles as one unit (a vector). When it reads or writes a text longer than [`TEXT_INLINE_BYTES`],

@@ -26,7 +26,7 @@ pub(crate) fn engine_bytes(memory: u64, staged_bytes: u64, page_bytes: u64) -> u
     share(PROGRAM_BYTES + in_flight / 2 + kept).max(least)
 }
 
-/// Returns DuckDB's `memory_limit` for the last attempt, after one that ran out of memory. It does not subtract what
+/// Returns DuckDB's `memory_limit` for the last attempt of a load, when less is not enough. It does not subtract what
 /// the allocator keeps after a fetch of large pages: exceeding the budget by that much is better than not loading at
 /// all.
 pub(crate) fn engine_bytes_last(memory: u64) -> u64 {
