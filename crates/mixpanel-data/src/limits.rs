@@ -21,21 +21,21 @@ pub const QUOTA_REQUESTS_MAX: u32 = 10_000;
 pub const QUOTA_WINDOW_RANGE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(31 * 86_400);
 
-/// Fraction of the window that is added as a margin before a counted request is considered out of the window: 6 s for
+/// Divisor of the window that gives the margin after which a counted request is considered out of the window: 6 s for
 /// an hour. It covers clock differences and late responses.
 pub const QUOTA_MARGIN_DIVISOR: u32 = 600;
 
 /// Minimum margin added to the window, for short windows.
 pub const QUOTA_MARGIN_MIN: Duration = Duration::from_millis(50);
 
-/// Fraction of the window used as a grace period: one minute for an hour. If a process is killed before its request is
-/// answered, the server may have counted that request up to this much later than it was sent. A probe without an answer
-/// is abandoned after the same time, and if the clock is set back by less than this, the limiter waits for it to catch
-/// up.
+/// Divisor of the window that gives the grace period: one minute for an hour. If a process is killed before its request
+/// is answered, the server may have counted that request up to this much later than it was sent. A probe without an
+/// answer is abandoned after the same time, and if the clock is set back by less than this, the limiter waits for it to
+/// catch up.
 pub const QUOTA_GRACE_DIVISOR: u32 = 60;
 
-/// Fraction of the window after which the limiter first probes for free quota when other clients use the quota as well:
-/// 10 minutes for an hour.
+/// Divisor of the window that gives the time until the limiter first probes for free quota when other clients use the
+/// quota as well: 10 minutes for an hour.
 pub const QUOTA_PROBE_DIVISOR: u32 = 6;
 
 /// Time for which session pages are treated as counted after the hourly limit refused one
@@ -194,7 +194,7 @@ pub const SHORT_PAGE_CHECKS_MAX: usize = 3;
 pub const SHORT_PAGE_ATTEMPTS_MAX: u32 = 3;
 
 /// Percentage of the announced profiles that may be missing from a complete fetch, because a live project changes while
-/// it is read. One missing profile is always allowed.
+/// it is read. At least one missing profile is allowed, unless the percentage is set to 0.
 pub const ALLOWED_DRIFT_PERCENT: f64 = 0.1;
 
 /// Consecutive responses without anything new (empty, or the records of another page) after which no more pages are
