@@ -1,4 +1,4 @@
-//! The library's inner steps, one by one, for benchmarks to measure.
+//! The library's inner steps, one by one, for benchmarks.
 //!
 //! Only a build with the feature `benchmarks` has this module, and it may change at any time.
 
@@ -17,16 +17,16 @@ use crate::stage::{Manifest, Stage};
 use crate::store::{LoadKind, LoadRequest, LoadStop, RunRecord, TableName, load};
 use crate::types::ProfileWriteTask;
 
-/// Reads a reply, up to what the writer is handed.
+/// Parses a response into what the writer receives.
 ///
 /// # Errors
-/// `Internal` when the reply is no page.
+/// `Internal` when the response is not a page.
 pub fn parse(body: &str, page_index: u32) -> Result<ProfileWriteTask> {
     let page = parse_page(body.as_bytes(), RecordForm::Row).map_err(Error::internal)?;
     Ok(ProfileWriteTask { page_index, rows: page.rows })
 }
 
-/// A stage, with the pages that were put into it.
+/// A stage and the pages that were added to it.
 #[derive(Debug)]
 pub struct Staging {
     stage: Stage,
@@ -35,16 +35,16 @@ pub struct Staging {
 }
 
 impl Staging {
-    /// Makes an empty stage beside a database, which need not exist.
+    /// Creates an empty stage next to a database, which need not exist.
     ///
     /// # Errors
-    /// As making the stage of a run.
+    /// As creating the stage of a run.
     pub fn create(database: &Path) -> Result<Self> {
         let manifest = Manifest::new("benchmark".to_owned(), Timestamp::UNIX_EPOCH, "12345", "us");
         Ok(Self { stage: Stage::create(database, manifest)?, pages: Vec::new(), rows: 0 })
     }
 
-    /// Encodes a page and puts it on disk, as the writer does.
+    /// Encodes a page and writes it to disk, as the writer does.
     ///
     /// # Errors
     /// As staging a page.
@@ -52,13 +52,13 @@ impl Staging {
         self.stage.write_page(page)
     }
 
-    /// Counts a page that was written, for [`load`](Self::load).
+    /// Adds a written page to those that [`load`](Self::load) loads.
     pub fn count(&mut self, page: &ProfileWriteTask) {
         self.pages.push(self.stage.page_path(page.page_index));
         self.rows += page.rows.len() as u64;
     }
 
-    /// Loads the pages that were counted into a table that does not exist yet. Returns the table's rows.
+    /// Loads the added pages into a table that must not exist yet. Returns the number of rows.
     ///
     /// # Errors
     /// As a load.

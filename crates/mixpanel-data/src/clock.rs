@@ -1,4 +1,4 @@
-//! The only place that reads a clock or draws a random number; everything else is given the values.
+//! The only module that reads a clock or draws random numbers; all other code receives the values as arguments.
 
 #![expect(clippy::disallowed_methods, reason = "this is the module that the rule leaves them to")]
 
@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-/// Counts the time since it was made, on a clock that is never set back and goes on while the machine sleeps.
+/// Measures the time since it was created, on a clock that is never set back and keeps running while the machine
+/// sleeps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stopwatch(Moment);
 
@@ -26,7 +27,7 @@ impl Stopwatch {
         since_boot().saturating_sub(self.0)
     }
 
-    /// Elsewhere the clock of `std` does, or stands still during sleep; waits are then longer by that.
+    /// Other systems use the clock of `std`, which may stop during sleep; waits are then longer by that time.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn start() -> Self {
         Self(Moment::now())
@@ -38,20 +39,21 @@ impl Stopwatch {
     }
 }
 
-/// The clock of `std` stands still while Linux sleeps; this one does not.
+/// Returns the time since the machine started, including sleep; on Linux, the clock of `std` stops while the machine
+/// sleeps.
 #[cfg(target_os = "linux")]
 fn since_boot() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// Returns the time of day, to the microsecond: as fine as DuckDB keeps it.
+/// Returns the current time, to the microsecond, which is DuckDB's precision.
 pub(crate) fn wall_clock() -> Timestamp {
     timestamp_of(SystemTime::now())
 }
 
-/// A clock that says a year before 1970 or after 9998 is taken to say the nearest year between: what comes before or after
-/// cannot be written everywhere, and times that are a few days off can still be computed with.
+/// Converts a system time, limited to the years 1970 to 9998. Times outside that range cannot be written everywhere,
+/// and the limit leaves room to add a few days to any time.
 fn timestamp_of(time: SystemTime) -> Timestamp {
     const MICROSECONDS_MAX: u64 = 253_370_764_800_000_000;
     let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -59,19 +61,19 @@ fn timestamp_of(time: SystemTime) -> Timestamp {
     i64::try_from(microseconds).ok().and_then(|now| Timestamp::from_microsecond(now).ok()).unwrap_or_default()
 }
 
-/// Draws a number from 0 to 1, 1 excluded.
+/// Returns a random number in the range 0 to 1, excluding 1.
 pub(crate) fn random_fraction() -> f64 {
     rand::random()
 }
 
-/// Makes the name of a run: the moment in UTC to the millisecond, so that names sort by age, and 32 random bits.
+/// Returns a new run id: the current time in UTC to the millisecond, so that ids sort by age, and 32 random bits.
 pub(crate) fn new_run_id() -> String {
     let now = wall_clock();
     let (moment, millis) = (now.strftime("%Y%m%dT%H%M%S"), now.subsec_millisecond());
     format!("{moment}{millis:03}Z-{:08x}", rand::random::<u32>())
 }
 
-/// Returns the moment in the name of a run, to the second.
+/// Returns the time in a run id, to the second.
 pub(crate) fn moment_of(run_id: &str) -> Option<Timestamp> {
     let moment = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", run_id.get(..15)?).ok()?;
     jiff::tz::Offset::UTC.to_timestamp(moment).ok()

@@ -1,6 +1,6 @@
-//! Numbers with their nouns.
+//! Formats numbers with their nouns.
 
-/// Writes a number with its noun, in the plural where that is due: `1 page`, `2 pages`.
+/// Formats a number with its noun, in the plural if necessary: `1 page`, `2 pages`.
 pub(crate) fn counted(number: impl Into<u128>, noun: &str) -> String {
     match number.into() {
         1 => format!("1 {noun}"),

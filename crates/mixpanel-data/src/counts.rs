@@ -1,8 +1,8 @@
-//! Every counter of a fetch, once.
+//! Every counter of a fetch.
 
 use serde::{Deserialize, Serialize};
 
-/// Where every received record went, and what the fetch cost.
+/// What happened to every received record, and what the fetch cost.
 ///
 /// `rows + duplicates + rejected` of the result equals the records received.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -13,32 +13,34 @@ pub struct FetchCounts {
     pub expected_rows: Option<u64>,
     /// Records in all staged pages.
     pub received: u64,
-    /// Profiles fewer than announced that are taken for the drift of a live project: at most 0.1 % of them, and 1 at least,
-    /// unless `allow_drift` says otherwise.
+    /// Missing profiles that are accepted as the drift of a live project: at most 0.1 % of the announced ones, and at
+    /// least 1, unless `allow_drift` says otherwise.
     pub drift: u64,
-    /// Profiles fewer than announced beyond that, though no page failed: the table is partial. Profiles that came again
-    /// because pages overlap count once.
+    /// Missing profiles beyond the accepted drift, although no page failed: the table is partial. Profiles that came
+    /// again because pages overlap count once.
     pub shortfall: u64,
-    /// Records received that are not in the table because another one with the same id is: in this fetch or, when
-    /// appending, in the table already.
+    /// Received records that are not in the table because another record with the same id is: in this fetch or, when
+    /// appending, already in the table.
     pub duplicates: u64,
-    /// Records received that cannot be rows.
+    /// Received records that were rejected.
     pub rejected: u64,
     /// Requests sent, retries included.
     pub requests: u64,
-    /// Requests among them that repeated a failed one.
+    /// How many of these requests repeated a failed one.
     pub retries: u64,
-    /// Seconds during which no request was allowed: the server asked for a pause, the quota was used up, or the network was
-    /// down.
+    /// Seconds during which no request was allowed: the server asked for a pause, the quota was exhausted, or the
+    /// network was down.
     pub waited_seconds: f64,
-    /// Times that the server lost the session and the fetch restarted from page 0; pages of two sessions are never mixed.
+    /// Number of times that the server lost the session and the fetch restarted from page 0. Pages of two sessions are
+    /// never mixed.
     pub session_restarts: u32,
-    /// Pages before the last one that brought fewer records than a page has, even when requested again.
+    /// Pages before the last one that brought fewer records than a full page, even when requested again.
     pub short_pages: Vec<u32>,
 }
 
 impl FetchCounts {
-    /// Adds what another process of the run spent. Session restarts are counted when the stage begins the session.
+    /// Adds the costs of another process of the run. Session restarts are not included: they are counted when the stage
+    /// begins the session.
     pub(crate) fn add_costs(&mut self, other: &Self) {
         self.requests += other.requests;
         self.retries += other.retries;
@@ -48,7 +50,7 @@ impl FetchCounts {
         self.short_pages.dedup();
     }
 
-    /// Returns these counts with the costs of the whole run; seconds to the millisecond.
+    /// Returns these counts with the costs of the whole run; seconds are rounded to the millisecond.
     pub(crate) fn with_costs_of(&self, run: &Self) -> Self {
         Self {
             requests: run.requests,

@@ -1,4 +1,4 @@
-//! Who asks, and for which project: credentials that cannot be printed.
+//! Credentials for a project, whose secret cannot be printed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// A secret that cannot be formatted, compared or serialised; its memory is wiped when it goes.
+/// A secret that cannot be formatted, compared or serialised; its memory is wiped when it is dropped.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Takes the secret's text.
+    /// Creates a secret from its text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(SecretString::from(text.into()))
     }
 
-    /// Returns the text. Use it where it is sent or stored, and nowhere else.
+    /// Returns the text. Use it only where the secret is sent or stored.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
@@ -31,7 +31,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Quotes what was given for a public part of credentials, unless it is long enough to be the secret in the wrong place.
+/// Quotes an invalid value of a public field, unless it is so long that it may be a misplaced secret.
 fn shown(text: &str) -> String {
     const CHARS_MAX: usize = 12;
     match text.chars().count() {
@@ -40,7 +40,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// The data residency of a project, which decides the host (`docs/mixpanel-api.md#hosts-and-regions`).
+/// The data residency of a project, which determines the host (`docs/mixpanel-api.md#hosts-and-regions`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Region {
@@ -84,7 +84,7 @@ impl fmt::Display for Region {
 impl FromStr for Region {
     type Err = Error;
 
-    /// Reads `us`, `eu` or `in` in any case.
+    /// Parses `us`, `eu` or `in`, ignoring case.
     fn from_str(text: &str) -> Result<Self> {
         match text.trim().to_ascii_lowercase().as_str() {
             "us" => Ok(Self::Us),
@@ -100,7 +100,7 @@ impl FromStr for Region {
 pub struct ProjectId(String);
 
 impl ProjectId {
-    /// Takes a project id: 1 to 20 ASCII digits, as project settings show it.
+    /// Parses a project id: 1 to 20 ASCII digits, as shown in the project's settings.
     ///
     /// # Errors
     /// `InvalidInput` for anything else.
@@ -126,7 +126,7 @@ impl fmt::Display for ProjectId {
     }
 }
 
-/// A service account and the project it is used for.
+/// A service account and the project that it is used for.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     /// The service account's user name.
@@ -135,16 +135,16 @@ pub struct Credentials {
     pub secret: Secret,
     /// The project to read from.
     pub project_id: ProjectId,
-    /// Where the project's data live.
+    /// The region that stores the project's data.
     pub region: Region,
 }
 
 impl Credentials {
-    /// Puts credentials together.
+    /// Creates credentials.
     ///
     /// # Errors
-    /// `InvalidInput` when the user name or the secret is empty or holds a control character, when the user name
-    /// holds a colon (HTTP Basic cannot carry it), or when the project id is not a number.
+    /// `InvalidInput` when the user name or the secret is empty or contains a control character, when the user name
+    /// contains a colon (HTTP Basic cannot carry it), or when the project id is not a number.
     pub fn new(
         username: impl Into<String>,
         secret: Secret,

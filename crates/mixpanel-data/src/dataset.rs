@@ -1,28 +1,29 @@
-//! What the rows of a dataset look like, and which of two rows that are the same stays.
+//! The columns of a dataset, and the rule that decides which of several rows with the same key is kept.
 
 /// A dataset that Mixpanel exports.
 #[derive(Debug)]
 pub(crate) struct Dataset {
-    /// What `_metadata.type` and the results call a table of it.
+    /// The name of the dataset in `_metadata.type` and in results.
     pub(crate) kind: &'static str,
-    /// The columns that a load makes, in order.
+    /// The columns that a load creates, in order.
     pub(crate) columns: &'static [Column],
     /// The columns that identify a row.
     pub(crate) key: &'static [&'static str],
-    /// The column that says how new a row is. Of rows with one key, the newest stays, those without a time last; among
-    /// equals, the first that came. A row replaces the table's unless the table's is newer.
+    /// The column that says how new a row is. Of several rows with the same key, the newest is kept; a row without a
+    /// time counts as the oldest, and among equals the first to arrive wins. A row replaces the table's unless the
+    /// table's is newer.
     pub(crate) newest: &'static str,
 }
 
-/// A column that a load makes.
+/// A column that a load creates.
 #[derive(Debug)]
 pub(crate) struct Column {
     pub(crate) name: &'static str,
     /// The SQL type that a load gives it.
     pub(crate) kind: &'static str,
-    /// Types of a column of another program's table that take the same values.
+    /// Column types that accept the same values in a table made by another program.
     pub(crate) accepts: &'static [&'static str],
-    /// Whether the engine checks its text when it is loaded, by a cast that changes nothing.
+    /// Whether DuckDB validates its text during a load, by a cast that changes nothing.
     pub(crate) is_json: bool,
 }
 
@@ -39,46 +40,46 @@ pub(crate) const PROFILES: Dataset = Dataset {
 };
 
 impl Dataset {
-    /// Returns the names of the columns, as a list in SQL.
+    /// Returns the column names as an SQL list.
     pub(crate) fn names(&self) -> String {
         join(self.columns.iter().map(|column| column.name.to_owned()))
     }
 
-    /// Returns the columns of staged files, as a list in SQL, with the checks of a load.
+    /// Returns the columns of staged files as an SQL list, with the checks of a load.
     pub(crate) fn checked_names(&self) -> String {
         let checked =
             |column: &Column| if column.is_json { format!("{}::JSON", column.name) } else { column.name.to_owned() };
         join(self.columns.iter().map(checked))
     }
 
-    /// Returns the definitions of the columns in `CREATE TABLE`.
+    /// Returns the column definitions for `CREATE TABLE`.
     pub(crate) fn definitions(&self) -> String {
         join(self.columns.iter().map(|column| format!("{} {}", column.name, column.kind)))
     }
 
-    /// Returns the definitions of the columns that a row is compared by: the key and the newest.
+    /// Returns the definitions of the columns by which rows are compared: the key and the newest.
     pub(crate) fn identity_definitions(&self) -> String {
         let is_of_identity = |column: &&Column| self.key.contains(&column.name) || column.name == self.newest;
         let columns = self.columns.iter().filter(is_of_identity);
         join(columns.map(|column| format!("{} {}", column.name, column.kind)))
     }
 
-    /// Returns the columns that a row is compared by, as a list in SQL.
+    /// Returns the columns by which rows are compared, as an SQL list.
     pub(crate) fn identity_names(&self) -> String {
         format!("{}, {}", self.key_names(), self.newest)
     }
 
-    /// Returns the columns of the key, as a list in SQL.
+    /// Returns the key columns as an SQL list.
     pub(crate) fn key_names(&self) -> String {
         self.key.join(", ")
     }
 
-    /// Returns the columns of the key of `table`, as a list in SQL.
+    /// Returns the key columns of `table` as an SQL list.
     pub(crate) fn key_names_of(&self, table: &str) -> String {
         join(self.key.iter().map(|name| format!("{table}.{name}")))
     }
 
-    /// Returns the key as one SQL expression, of the rows of `table` if one is named.
+    /// Returns the key as a single SQL expression, qualified with `table` if given.
     pub(crate) fn key(&self, table: Option<&str>) -> String {
         let names = table.map_or_else(|| self.key_names(), |table| self.key_names_of(table));
         if self.key.len() == 1 { names } else { format!("({names})") }
@@ -90,12 +91,12 @@ impl Dataset {
         equal.join(" AND ")
     }
 
-    /// Returns the condition that the key of a row is one of those in `table`.
+    /// Returns the condition that the key of a row occurs in `table`.
     pub(crate) fn key_is_in(&self, row: Option<&str>, table: &str) -> String {
         format!("{} IN (SELECT {} FROM {table})", self.key(row), self.key_names())
     }
 
-    /// Returns the SQL of the hash of one row of `table`, an unsigned number of 64 bits.
+    /// Returns the SQL expression for the hash of a row of `table`, an unsigned 64-bit number.
     pub(crate) fn row_hash(&self, table: &str) -> String {
         let text = |column: &Column| {
             let cast = if column.is_json { "::VARCHAR" } else { "" };
@@ -104,8 +105,8 @@ impl Dataset {
         format!("hash({})", join(self.columns.iter().map(text)))
     }
 
-    /// Returns the query for the rows of `table` that another one of the same key is better than, by their row number.
-    /// Row numbers of a table that is being filled ascend in the order of insertion.
+    /// Returns the query for the row numbers of the rows in `table` that lose against another row with the same key. In
+    /// a table that is being filled, row numbers ascend in the order of insertion.
     pub(crate) fn find_duplicates(&self, table: &str) -> String {
         let (key, names, newest) = (self.key(None), self.key_names(), self.newest);
         format!(
@@ -117,7 +118,7 @@ impl Dataset {
         )
     }
 
-    /// Says whether a column is one that a load makes.
+    /// Returns whether a load creates a column of this name.
     pub(crate) fn has_column(&self, name: &str) -> bool {
         self.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
     }

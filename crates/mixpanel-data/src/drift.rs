@@ -1,11 +1,11 @@
-//! How many profiles may be missing.
+//! The accepted number of missing profiles.
 
-/// Returns how many profiles fewer than `total` are accepted: `percent` of them, and 1 at least unless that is 0.
+/// Returns how many of `total` profiles may be missing: `percent` of them, and at least 1 unless `percent` is 0.
 pub(crate) fn allowed_drift(total: u64, percent: f64) -> u64 {
     if percent <= 0.0 {
         return 0;
     }
-    // A share of at most 100 % fits; a project is far below the 2^53 that a float counts exactly.
+    // A share of at most 100 % fits, and a project has far fewer than the 2^53 profiles that a float counts exactly.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 0 to total")]
     let share = (total as f64 * percent / 100.0).floor() as u64;
     share.clamp(1, total.max(1))

@@ -1,8 +1,8 @@
-//! What is asked of a file system so that what is written stays, and how to do without what it does not have.
+//! Durable file operations, and fallbacks for what a file system does not support.
 //!
-//! Network file systems, FUSE and exFAT lack some of it: SMB refuses to sync a directory, NFS may have no locks, exFAT
-//! neither permissions nor hard links. What can be done without is done without, and said once, before the first
-//! request; a disk that fails or is full is an error everywhere.
+//! Network file systems, FUSE and exFAT lack some of these operations: SMB refuses to sync a directory, NFS may have no
+//! locks, and exFAT has neither permissions nor hard links. Missing features that are not essential are skipped and
+//! reported once, before the first request. A disk that fails or is full is always an error.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -10,11 +10,11 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Says whether an error means that the file system has no such operation, rather than that it failed.
+/// Returns whether an error means that the file system does not support the operation, rather than that it failed.
 #[cfg(unix)]
 pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    // FUSE and network servers answer with any of these to what they do not know.
+    // FUSE and network servers return any of these for operations that they do not support.
     const ANSWERS: [Errno; 10] = [
         Errno::INVAL,
         Errno::NOTSUP,
@@ -30,18 +30,18 @@ pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| ANSWERS.iter().any(|answer| answer.raw_os_error() == code))
 }
 
-/// Says whether an error means that the file system has no such operation, rather than that it failed.
+/// Returns whether an error means that the file system does not support the operation, rather than that it failed.
 #[cfg(not(unix))]
 pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported
 }
 
-/// Makes the names in a directory durable, where the file system can; returns whether it can.
+/// Makes the names in a directory durable if the file system supports it; returns whether it does.
 ///
 /// # Errors
 /// The directory could not be written to the disk.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<bool> {
-    // On Windows there is nothing to do.
+    // Windows needs nothing.
     if cfg!(not(unix)) {
         return Ok(true);
     }
@@ -52,7 +52,7 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Gives a finished file its name, unless there is another file of that name already; returns whether it did.
+/// Renames a finished file to its final name unless that name is taken; returns whether it did.
 ///
 /// # Errors
 /// The file could not be renamed.
@@ -66,7 +66,8 @@ pub(crate) fn name_new_file(fresh: &Path, path: &Path) -> io::Result<bool> {
         reason if is_unsupported(reason) => {}
         _ => return Err(error.error),
     }
-    // Neither a rename that replaces nothing nor a hard link: an empty file claims the name.
+    // The file system supports neither a rename that replaces nothing nor hard links: claim the name with an empty
+    // file.
     match File::create_new(path) {
         Ok(_) => {}
         Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
@@ -76,7 +77,7 @@ pub(crate) fn name_new_file(fresh: &Path, path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Makes a file private, where the file system has permissions; returns whether it is private now.
+/// Makes a file private if the file system has permissions; returns whether it is private now.
 ///
 /// # Errors
 /// The permissions could not be changed for another reason.
@@ -97,11 +98,11 @@ pub(crate) fn make_private(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Does in a directory, with a file of its own, everything that staging and loading will do there. Returns what is done
-/// without, one clause each.
+/// Tries in a directory, with a temporary file, every operation that staging and loading will need there. Returns the
+/// features that are missing but not essential, one clause each.
 ///
 /// # Errors
-/// `Storage` or `DiskFull` for what cannot be done without, with the reason.
+/// `Storage` or `DiskFull` if an essential operation fails, with the reason.
 pub(crate) fn rehearse(directory: &Path) -> Result<Vec<&'static str>> {
     let fail = |what: &'static str| move |error| Error::io(what, directory, error);
     let mut builder = tempfile::Builder::new();
@@ -139,7 +140,7 @@ pub(crate) fn rehearse(directory: &Path) -> Result<Vec<&'static str>> {
     Ok(lacking)
 }
 
-/// What there is no way without.
+/// Makes the error for an operation that is essential.
 fn needed(what: &str, directory: &Path, error: io::Error) -> Error {
     if !is_unsupported(&error) {
         return Error::io(&format!("{what} in"), directory, error);
@@ -148,7 +149,7 @@ fn needed(what: &str, directory: &Path, error: io::Error) -> Error {
     Error::new(ErrorKind::Storage, message).with_path(directory).with_source(error)
 }
 
-/// Takes the kind of lock that DuckDB takes, on a file that nobody else has. Closing the file gives it back.
+/// Takes the kind of lock that DuckDB takes, on a file that no other process has. Closing the file releases it.
 fn lock_records(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     rustix::fs::fcntl_lock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
@@ -157,9 +158,10 @@ fn lock_records(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Says why a file cannot be locked the way DuckDB does, if that is not because another process has the lock.
+/// Returns why a file cannot be locked the way DuckDB does, unless another process has the lock.
 ///
-/// Only while this process has no connection to the file: closing it drops every such lock of this process.
+/// Call it only while this process has no connection to the file: closing the file drops all such locks of this
+/// process.
 pub(crate) fn lock_problem(path: &Path) -> Option<io::Error> {
     let file = File::options().read(true).write(true).open(path).or_else(|_| File::open(path)).ok()?;
     let error = lock_records(&file).err()?;
@@ -169,9 +171,9 @@ pub(crate) fn lock_problem(path: &Path) -> Option<io::Error> {
     (!is_held).then_some(error)
 }
 
-/// Has the next reader of a file read it from the disk, as far as the system can be asked for that.
+/// Makes the next reader of a file read it from the disk, if the operating system supports that.
 ///
-/// After a write that failed, the memory of the system may have what the disk does not have.
+/// After a failed write, the page cache may hold data that is not on the disk.
 pub(crate) fn forget_cached(file: &File) {
     #[cfg(target_os = "linux")]
     let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);

@@ -1,4 +1,4 @@
-//! The one error type of the library: a kind that says what the caller should do, a message, and the causes.
+//! The error type of the library: a kind that says what the caller should do, a message, and the causes.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 /// The result of every fallible call of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Says what went wrong, and by its [`kind`](Error::kind) what the caller should do about it.
+/// An error, with a [`kind`](Error::kind) that says what the caller should do about it.
 ///
-/// The message is a lowercase fragment that never repeats its source and never holds a secret or a URL with query
+/// The message is a lowercase fragment that never repeats its source and never contains a secret or a URL with query
 /// values. An error from a fetch means that nothing went into the table; [`run_id`](Error::run_id) is set when a stage
 /// with fetched pages remains on disk.
 pub struct Error(Box<Inner>);
@@ -25,60 +25,60 @@ struct Inner {
     source: Option<Box<dyn StdError + Send + Sync + 'static>>,
 }
 
-/// Names the kinds of failure by what the caller should do.
+/// The kinds of failure, by what the caller should do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The credentials were refused: correct them. Not retried.
+    /// The server rejected the credentials: correct them. Not retried.
     Unauthorized,
-    /// The plan does not include this API (status 402): nothing that a retry could change.
+    /// The project's plan does not include this API (status 402): a retry cannot help.
     PaymentRequired,
-    /// The account may not see this project (status 403): ask for the permission, or name another project.
+    /// The account may not access this project (status 403): get the permission, or use another project.
     Forbidden,
-    /// The server does not know what was asked for (status 404): check the region and the ids.
+    /// The server does not know the requested resource (status 404): check the region and the ids.
     NotFound,
     /// The server refused the request as malformed (another 4xx): correct the filter.
     Rejected,
-    /// A limit of the server was hit and waiting did not help: try again later.
+    /// A limit of the server was reached, and waiting did not help: try again later.
     RateLimited,
     /// The server failed (5xx) on every attempt: try again later.
     ServerError,
     /// The server could not be reached, or the connection broke on every attempt.
     Unreachable,
-    /// The reply was not what the API documents, on every attempt.
+    /// The response was not what the API documents, on every attempt.
     UnexpectedReply,
-    /// The server forgot the session that the pages belong to: fetch again.
+    /// The server lost the session that the pages belong to: fetch again.
     SessionLost,
     /// An argument is wrong: correct it. Nothing was sent.
     InvalidInput,
-    /// The table exists and neither append nor replace was asked for.
+    /// The table exists, and the fetch was not told to append, upsert or replace.
     TableExists,
-    /// The table or its database is not what it was when the fetch began: look at it, then resume the run, which takes it
-    /// as it is then.
+    /// The table or its database has changed since the fetch began: check it, then resume the run, which accepts the
+    /// table as it is then.
     TableChanged,
-    /// There is no such table.
+    /// The table does not exist.
     TableNotFound,
     /// The database file does not exist and was to be opened for reading.
     DatabaseNotFound,
     /// Another process has the database open: close it there, or wait.
     DatabaseLocked,
-    /// The file cannot be used as a database: corrupt, not DuckDB's, or written by a newer version.
+    /// The file cannot be used as a database: it is corrupt, not a DuckDB file, or written by a newer version.
     DatabaseUnusable,
     /// The SQL statement failed.
     Query,
-    /// The rows are not what an index or a constraint of the table allows: drop it, or load into another table.
+    /// The rows violate an index or a constraint of the table: drop the constraint, or load into another table.
     ConstraintViolated,
-    /// The disk is full: make room and go on.
+    /// The disk is full: free some space and resume.
     DiskFull,
-    /// The load needs more memory than it may use; the detail `memory_needed` says how much, such as `600MB`.
+    /// The load needs more memory than its budget; the detail `memory_needed` says how much, such as `600MB`.
     OutOfMemory,
     /// Reading or writing a file failed for another reason, such as permissions.
     Storage,
     /// There is no such unfinished run.
     RunNotFound,
-    /// Another process works on the run: wait for it, or stop it.
+    /// Another process is working on the run: wait for it, or stop it.
     RunBusy,
-    /// Pages are missing, and the table was left as it was because a replacement must be whole.
+    /// Pages are missing, and the table was left as it was because a replacement must be complete.
     Incomplete,
     /// The caller asked to stop.
     Cancelled,
@@ -87,7 +87,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Returns the stable code of this kind, as the Python package names it where it has one.
+    /// Returns the stable code of this kind, which is the Python package's code if it has one.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -118,7 +118,7 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// Makes an error of `kind` with a lowercase message that names the thing and the cause.
+    /// Creates an error of `kind` with a lowercase message that names the thing and the cause.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner { kind, message: message.into(), run_id: None, details: Vec::new(), source: None }))
     }
@@ -130,14 +130,14 @@ impl Error {
         self
     }
 
-    /// Adds a field for [`details`](Error::details).
+    /// Adds a field to [`details`](Error::details).
     #[must_use]
     pub fn with_detail(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.0.details.push((name, value.into()));
         self
     }
 
-    /// Names the run whose stage remains on disk.
+    /// Sets the run whose stage remains on disk.
     #[must_use]
     pub fn with_run_id(mut self, run_id: impl Into<String>) -> Self {
         self.0.run_id = Some(run_id.into());
@@ -150,7 +150,7 @@ impl Error {
         self.0.kind
     }
 
-    /// Returns the run whose fetched pages remain on disk, if any do.
+    /// Returns the run whose fetched pages remain on disk, if any.
     #[must_use]
     pub fn run_id(&self) -> Option<&str> {
         self.0.run_id.as_deref()
@@ -189,7 +189,7 @@ impl Error {
         Self::new(ErrorKind::Internal, message)
     }
 
-    /// An I/O failure on `path` while doing `what` ("write", "create the folder").
+    /// Creates an error for an I/O failure on `path` while doing `what` ("write", "create").
     pub(crate) fn io(what: &str, path: &Path, source: std::io::Error) -> Self {
         let kind = if matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) {
             ErrorKind::DiskFull
@@ -208,19 +208,19 @@ impl Error {
         self.with_detail("path", path.display().to_string())
     }
 
-    /// Returns the path this error is about, if it is about one.
+    /// Returns the path that this error is about, if any.
     #[must_use]
     pub fn path(&self) -> Option<PathBuf> {
         self.detail("path").and_then(Value::as_str).map(PathBuf::from)
     }
 
-    /// Returns the operating system's number of this error (`errno`), where a file or a device failed.
+    /// Returns the operating system's error number (`errno`), if a file or a device failed.
     #[must_use]
     pub fn os_error(&self) -> Option<i32> {
         self.detail("os_error").and_then(Value::as_i64).and_then(|number| number.try_into().ok())
     }
 
-    /// Returns how long the server asked to wait, for `RateLimited`.
+    /// Returns how long the server asked the client to wait, for `RateLimited`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.detail("retry_after").and_then(Value::as_f64).map(Duration::from_secs_f64)

@@ -1,9 +1,9 @@
-//! Places at which tests kill the program, to see that nothing is lost.
+//! Points at which tests kill the program, to check that nothing is lost.
 //!
-//! Only a build with the feature `kill-points`, which nothing but `cargo xtask` makes, for tests, has them. There the variable
-//! `MP_KILL_POINT` names the place, and after a colon how often it is passed before: `page-staged:3`.
+//! Only a build with the feature `kill-points` has them; nothing but `cargo xtask` makes one, for tests. There the
+//! variable `MP_KILL_POINT` names the point and, after a colon, how many times it is passed first: `page-staged:3`.
 
-/// Ends the process as SIGKILL does, if this is the place that was named.
+/// Kills the process with SIGKILL if `MP_KILL_POINT` names this point.
 #[cfg(feature = "kill-points")]
 pub(crate) fn kill_point(place: &str) {
     use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,8 +1,8 @@
-//! Gets user profiles out of Mixpanel, quickly and completely, into DuckDB.
+//! Fetches user profiles from Mixpanel into DuckDB, quickly and completely.
 //!
-//! A [`Workspace`] is one Mixpanel project and one database file. [`Workspace::fetch_profiles`] fetches profiles page by
-//! page, up to five pages at a time, stages every page on disk as it comes, and loads them into a table in one
-//! transaction. [`Workspace::sql`] queries the table; any other DuckDB client can, too.
+//! A [`Workspace`] is one Mixpanel project and one database file. [`Workspace::fetch_profiles`] fetches profiles page
+//! by page, up to five pages at a time, stages every page on disk when it arrives, and loads all of them into a table
+//! in one transaction. [`Workspace::sql`] queries the table; so can any other DuckDB client.
 //!
 //! ```
 //! use mixpanel_data::{Credentials, ProfileFetch, Region, Secret, Workspace};
@@ -29,10 +29,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Where to read on: [`ProfileFetch`] and [`ProfileQuery`] say what can be asked for, [`ProfileFetchResult`] what comes
-//! back, [`Error`] and [`ErrorKind`] what can go wrong, and [`limits`] every number. [`ApiClient`] fetches single pages
-//! without storing them. The library needs a Tokio runtime for whatever is `async`; it never prints, and it reads neither
-//! the environment nor the home directory: what the environment says of proxies is passed on in [`NetworkVariables`].
+//! Next steps: see [`ProfileFetch`] and [`ProfileQuery`] for the available options, [`ProfileFetchResult`] for the
+//! result, [`Error`] and [`ErrorKind`] for what can go wrong, and [`limits`] for every limit and default. [`ApiClient`]
+//! fetches single pages without storing them. The `async` methods need a Tokio runtime. The library never prints, and
+//! reads neither the environment nor the home directory: pass proxy and certificate settings in [`NetworkVariables`].
 
 mod api;
 #[cfg(feature = "benchmarks")]

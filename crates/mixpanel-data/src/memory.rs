@@ -1,21 +1,21 @@
-//! How the memory that a process may use is shared out (decision 0008).
+//! Divides the memory budget of the process (decision 0008).
 
 use crate::limits::{
     ENGINE_MEMORY_RATIO, ENGINE_MEMORY_RATIO_LAST, FLIGHT_BYTES_MAX, FLIGHT_MEMORY_SHARE, MEMORY_RANGE,
     PAGES_READY_MAX, PROGRAM_BYTES, PROGRAM_BYTES_LAST, STAGED_BYTES_PER_KEPT, WORKERS_MAX,
 };
 
-/// Decoded bytes of pages that may be in flight, in a process that may use `memory` bytes.
+/// Returns the maximum decoded bytes of pages in flight in a process with a budget of `memory` bytes.
 pub(crate) fn flight_bytes(memory: u64) -> usize {
     usize::try_from(memory / FLIGHT_MEMORY_SHARE).unwrap_or(usize::MAX).min(FLIGHT_BYTES_MAX)
 }
 
-/// What the engine may believe to use, so that a process that loads so many bytes, in pages of so many, stays within its
-/// memory; never less than it was tried with.
+/// Returns DuckDB's `memory_limit` for a load of `staged_bytes` in pages of `page_bytes`, chosen so that the whole
+/// process stays under `memory`. Never less than the smallest value that was tested.
 ///
-/// Counted is one page more than can be under way, also when they come one after the other. Beside what `PROGRAM_BYTES`
-/// allows for, the allocator keeps about half as much as the decoded pages in flight were. The prebuilt engine has an
-/// allocator of its own and cannot use that.
+/// It assumes one page more than can be in flight, even if pages arrive one after the other. In addition to
+/// `PROGRAM_BYTES`, the allocator keeps about half the size of the decoded pages that were in flight. The prebuilt
+/// DuckDB has its own allocator and cannot use that memory.
 pub(crate) fn engine_bytes(memory: u64, staged_bytes: u64, page_bytes: u64) -> u64 {
     let (believed, used) = ENGINE_MEMORY_RATIO;
     let share = |beside: u64| memory.saturating_sub(beside) / used * believed;
@@ -26,14 +26,16 @@ pub(crate) fn engine_bytes(memory: u64, staged_bytes: u64, page_bytes: u64) -> u
     share(PROGRAM_BYTES + in_flight / 2 + kept).max(least)
 }
 
-/// What the engine may believe to use in a last attempt, when it had too little before. What the allocator keeps of a fetch
-/// of large pages is not taken off: to load beyond the memory by that much is better than not to load.
+/// Returns DuckDB's `memory_limit` for the last attempt of a load, when less is not enough. It does not subtract what
+/// the allocator keeps after a fetch of large pages: exceeding the budget by that much is better than not loading at
+/// all.
 pub(crate) fn engine_bytes_last(memory: u64) -> u64 {
     let (believed, used) = ENGINE_MEMORY_RATIO_LAST;
     memory.saturating_sub(PROGRAM_BYTES_LAST) / used * believed
 }
 
-/// The memory of the process, in whole 100 MB, with which [`engine_bytes_last`] leaves the engine `engine` bytes.
+/// Returns the memory budget, rounded up to 100 MB, with which [`engine_bytes_last`] gives DuckDB at least `engine`
+/// bytes.
 pub(crate) fn memory_for(engine: u64) -> u64 {
     let (believed, used) = ENGINE_MEMORY_RATIO_LAST;
     let memory = (engine / believed + 1).saturating_mul(used).saturating_add(PROGRAM_BYTES_LAST);

@@ -1,16 +1,16 @@
-//! Defects that are planted on purpose, one at a time, to see that the simulation finds them.
+//! Mutants: defects that can be activated one at a time, to check that the simulation finds them.
 //!
-//! Each is a branch where a mistake would hurt. Only the library's own tests can take it: elsewhere [`is_planted`] is a
-//! constant `false`. `fetch/simulation/mutants_test.rs` plants every one.
+//! Each is a branch where a mistake would do damage. Only the library's own tests can activate one: elsewhere
+//! [`is_planted`] is a constant `false`. `fetch/simulation/mutants_test.rs` activates every one.
 
-/// A planted defect.
+/// A deliberate defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mutant {
-    /// After a crash, nobody looks whether the load was committed.
+    /// After a crash, the next process does not check whether the load was committed.
     CommitNotLookedFor,
-    /// Of rows with one id the last to arrive stays, not the last seen.
+    /// Of several rows with one id, the last to arrive is kept, not the last seen.
     DuplicateKeptByArrival,
-    /// A run that was halted forgets that a page may follow the last one.
+    /// A halted run forgets that a page may follow the last one.
     HaltTakenForWhole,
     /// The load leaves rows out.
     LoadLeavesRowsOut,
@@ -18,9 +18,9 @@ pub(crate) enum Mutant {
     LoadShiftsTimes,
     /// A page counts as staged although its file was not renamed.
     PageNotRenamed,
-    /// A page counts as staged as soon as it is handed to the writer.
+    /// A page counts as staged as soon as it is passed to the writer.
     PageStagedTooEarly,
-    /// A failed connection keeps its slot of the quota.
+    /// A failed connection keeps its permit, and so its slot in the quota ledger.
     PermitLeaked,
     /// Rejects of a page are not counted.
     RejectNotCounted,
@@ -28,7 +28,7 @@ pub(crate) enum Mutant {
     LostSessionUsed,
     /// Requests of a lost session stay in flight.
     LostSessionNotAbandoned,
-    /// A reply that names another session is used.
+    /// A response that names another session is used.
     SessionNotChecked,
     /// A session is recorded after its first page.
     SessionRecordedTooLate,
@@ -38,7 +38,7 @@ pub(crate) enum Mutant {
     StageRemovedTooEarly,
 }
 
-/// Says whether a defect is planted.
+/// Returns whether a mutant is active.
 #[cfg(not(test))]
 #[inline]
 pub(crate) const fn is_planted(_mutant: Mutant) -> bool {
@@ -50,13 +50,13 @@ thread_local! {
     static PLANTED: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
 }
 
-/// Says whether a defect is planted in what this thread does.
+/// Returns whether a mutant is active on this thread.
 #[cfg(test)]
 pub(crate) fn is_planted(mutant: Mutant) -> bool {
     PLANTED.get() == Some(mutant)
 }
 
-/// Plants a defect in what this thread does from now on, instead of the one before.
+/// Activates a mutant on this thread, in place of the one before.
 #[cfg(test)]
 pub(crate) fn plant(mutant: Option<Mutant>) {
     PLANTED.set(mutant);

@@ -1,9 +1,9 @@
-//! Whether pages overlap: then profiles that came twice stand in for others that did not come at all.
+//! Detects pages that overlap: then profiles that came twice take the place of others that did not come at all.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-/// Counts the profiles that a page repeats from the page before it. Only two pages are kept in memory at a time.
+/// Counts the profiles that a page repeats from the page before it. At most two pages are in memory at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Overlap {
     hasher: RandomState,
@@ -13,10 +13,10 @@ pub(crate) struct Overlap {
 }
 
 impl Overlap {
-    /// Takes the ids of the next page. A page that does not follow the last one is preceded by [`gap`](Self::gap).
+    /// Adds the ids of the next page. If a page in between is missing, call [`gap`](Self::gap) first.
     ///
-    /// Pages overlap where one begins or the other ends with a profile that both have. That two profiles of a project
-    /// happen to have one id does not make their pages overlap.
+    /// Pages overlap if one begins, or the other ends, with a profile that both contain. Two profiles of a project that
+    /// happen to share an id do not make their pages overlap.
     pub(crate) fn page<'a>(&mut self, ids: impl Iterator<Item = &'a str>) {
         let ids: Vec<u64> = ids.map(|id| self.hasher.hash_one(id)).collect();
         let (Some(first), Some(last)) = (ids.first(), ids.last().copied()) else { return };
@@ -28,13 +28,13 @@ impl Overlap {
         (self.ids, self.last) = (new, Some(last));
     }
 
-    /// The next page is missing.
+    /// Records that the next page is missing.
     pub(crate) fn gap(&mut self) {
         self.ids.clear();
         self.last = None;
     }
 
-    /// Profiles that came again because pages overlap.
+    /// Returns the number of profiles that came again because pages overlap.
     pub(crate) fn repeated(&self) -> u64 {
         self.repeated
     }
@@ -61,14 +61,14 @@ mod tests {
             (&["a b c", "d e f"][..], 0),
             (&["a b c", "c d e", "e f g"], 2),
             (&["a b c d", "c d e f"], 2),
-            // The order within a page need not be the same.
+            // The order within a page may differ.
             (&["a b c d", "e d c f"], 2),
             (&["a b c d", "b c d a"], 4),
             (&["a b c", "a b c", "a b c"], 6),
-            // One id that two profiles have.
+            // One id shared by two profiles.
             (&["a b c", "d b e"], 0),
             (&["a b a", "d e f"], 0),
-            // Nothing is known of pages beside one that is missing.
+            // Nothing is known about pages next to a missing one.
             (&["a b c", "-", "c d e"], 0),
             (&["a b c", "", "c d e"], 1),
             (&[], 0),

@@ -1,12 +1,12 @@
-//! What rows come to: how many they are, and the sum of a hash of each. Two sets of rows with one sum are the same rows,
-//! whatever their order.
+//! The checksum of rows: their number, and the sum of a hash of each. Two sets of rows with the same checksum are the
+//! same rows, in any order.
 //!
-//! The hash is the one that DuckDB's function `hash` computes, computed here without DuckDB. So what was received can be
-//! compared with what DuckDB hands back, and no step between the two is trusted. It finds damage and defects, not
-//! somebody who means to deceive.
+//! The hash is that of DuckDB's function `hash`, computed here without DuckDB. So the received rows can be compared
+//! with what DuckDB returns, without trusting any step in between. It detects damage and defects, not deliberate
+//! forgery.
 //!
-//! Source: `src/common/types/hash.cpp` and `vector_hash.cpp` of DuckDB 1.5.5. `store::digest` has the same in SQL, and
-//! its tests compare the two.
+//! Source: `src/common/types/hash.cpp` and `vector_hash.cpp` of DuckDB 1.5.5. `store::digest` implements the same in
+//! SQL, and its tests compare the two.
 
 #[cfg(test)]
 mod tests;
@@ -18,16 +18,16 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::parse::{ProfileRows, Reject};
 
-/// The key of the sum in the metadata of a staged file.
+/// Key of the sum in the metadata of a staged file.
 pub(crate) const SUM_KEY: &str = "row_sum";
 
-/// Stands before a recorded sum; another hash has another name.
+/// Prefix of a recorded sum; another hash function gets another prefix.
 const PREFIX: &str = "duckdb-hash-1:";
 
 const MULTIPLIER: u64 = 0xd6e8_feb8_6659_fd93;
 const NULL: u64 = 0xbf58_476d_1ce4_e5b9;
 
-/// Rows and the sum of their hashes. 2^64 rows fit.
+/// The number of rows and the sum of their hashes. Has room for 2^64 rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct RowSum {
     pub(crate) rows: u64,
@@ -54,28 +54,28 @@ impl RowSum {
         rejects.iter().map(hash).collect()
     }
 
-    /// Adds rows.
+    /// Adds the rows of `other`.
     pub(crate) fn plus(self, other: Self) -> Self {
         Self { rows: self.rows.wrapping_add(other.rows), hashes: self.hashes.wrapping_add(other.hashes) }
     }
 
-    /// Takes rows away. If they were not among the summed ones, neither is the result the sum of anything.
+    /// Subtracts the rows of `other`. If they were not among the summed rows, the result is meaningless.
     pub(crate) fn minus(self, other: Self) -> Self {
         Self { rows: self.rows.wrapping_sub(other.rows), hashes: self.hashes.wrapping_sub(other.hashes) }
     }
 
-    /// Returns what is recorded in a staged file. How many rows it has, the file itself says.
+    /// Returns the text that is recorded in a staged file. The number of rows is in the file itself.
     pub(crate) fn to_text(self) -> String {
         format!("{PREFIX}{:032x}", self.hashes)
     }
 
-    /// Reads what is recorded in a staged file of `rows` rows. `None` if it is of another hash.
+    /// Parses the text recorded in a staged file of `rows` rows. `None` if it was made with another hash function.
     pub(crate) fn read(rows: u64, text: &str) -> Option<Self> {
         let hashes = u128::from_str_radix(text.strip_prefix(PREFIX)?, 16).ok()?;
         Some(Self { rows, hashes })
     }
 
-    /// Reads the rows of a staged page, without DuckDB, and returns their sum.
+    /// Reads the rows of a staged page without DuckDB and returns their sum.
     ///
     /// # Errors
     /// `Storage` when the file cannot be read as a page.
@@ -88,7 +88,7 @@ impl RowSum {
     }
 }
 
-/// Reads the rows of a staged page, some thousand at a time.
+/// Reads the rows of a staged page, about a thousand at a time.
 ///
 /// # Errors
 /// `Storage` when the file cannot be read as a page.
@@ -113,7 +113,7 @@ impl FromIterator<u64> for RowSum {
     }
 }
 
-/// Hashes a number of 64 bits: `MurmurHash64` in DuckDB.
+/// Hashes a 64-bit number: `MurmurHash64` in DuckDB.
 fn mix(value: u64) -> u64 {
     let step = |value: u64| (value ^ (value >> 32)).wrapping_mul(MULTIPLIER);
     let value = step(step(value));
@@ -136,7 +136,7 @@ fn text(text: &str) -> u64 {
     mix(hash)
 }
 
-/// Hashes one more column: `CombineHashScalar` in DuckDB.
+/// Combines the hash of a row so far with that of one more column: `CombineHashScalar` in DuckDB.
 fn combine(hash: u64, column: u64) -> u64 {
     (hash ^ (hash >> 32)).wrapping_mul(MULTIPLIER) ^ column
 }

@@ -1,4 +1,4 @@
-//! The result types, and what they promise (T002 to T005, `docs/traceability.md`).
+//! The result types and their guarantees (T002 to T005, `docs/traceability.md`).
 
 use serde::Serialize;
 
@@ -6,46 +6,46 @@ use crate::counts::FetchCounts;
 use crate::parse::ProfileRows;
 use crate::profile_query::OnExisting;
 
-/// Tells what became of one page, while the fetch goes on.
+/// Reports one finished page during a fetch.
 ///
-/// Sent once for every page, failed ones too, in the order in which pages are finished. A page is finished when it is
-/// staged (and so cannot be lost any more) or when it has failed for good.
+/// Sent once for every page, including failed ones, in the order in which pages finish. A page is finished when it is
+/// staged (and so can no longer be lost) or when it has failed for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ProfileProgress {
-    /// Which page, counted from 0.
+    /// Page index, counted from 0.
     pub page_index: u32,
-    /// How many pages are planned, when that is known. It grows when the server has more than it said.
+    /// Number of pages expected, if known. It grows when the server has more than it announced.
     pub total_pages: Option<u32>,
-    /// Profiles that this page brought; 0 for a failed page.
+    /// Profiles in this page; 0 for a failed page.
     pub rows: u64,
     /// Whether the page is staged.
     pub success: bool,
-    /// Why it failed, when it did.
+    /// Why the page failed, if it did.
     pub error: Option<String>,
-    /// Profiles of all pages so far. Duplicates across pages are counted until the load removes them.
+    /// Profiles of all pages so far. Duplicates across pages are included until the load removes them.
     pub cumulative_rows: u64,
 }
 
 /// One page of profiles, as `ApiClient::export_profiles_page` returns it.
 #[derive(Debug, Clone)]
 pub struct ProfilePageResult {
-    /// The profiles of this page, and the records that cannot be rows.
+    /// The profiles of this page, and the rejected records.
     pub profiles: ProfileRows,
-    /// The session to name when asking for the other pages.
+    /// The session to name in requests for the other pages.
     pub session_id: Option<String>,
-    /// Which page this is, counted from 0.
+    /// Page index, counted from 0.
     pub page: u32,
-    /// Whether another page may follow: this one is as long as a page can be.
+    /// Whether another page may follow: this one is full.
     pub has_more: bool,
     /// Profiles in all pages together, if the server says so; only page 0 can be expected to
     /// (`docs/mixpanel-api.md#totals`).
     pub total: Option<u64>,
-    /// Profiles in a full page, as the server counts.
+    /// Profiles in a full page, according to the server.
     pub page_size: u64,
 }
 
 impl ProfilePageResult {
-    /// Returns how many pages `total` makes, rounded up; 0 for an empty result, `None` without a total.
+    /// Returns the number of pages that `total` makes, rounded up; 0 for an empty result, `None` without a total.
     #[must_use]
     pub fn num_pages(&self) -> Option<u64> {
         self.total.map(|total| total.div_ceil(self.page_size.max(1)))
@@ -70,15 +70,15 @@ pub struct FetchResult {
     pub fetched_at: String,
     /// Pages that failed for good, in order.
     pub failed_page_indices: Vec<u32>,
-    /// Where every record went and what it cost.
+    /// What happened to every record, and what the fetch cost.
     #[serde(flatten)]
     pub counts: FetchCounts,
-    /// Identifies the run.
+    /// The id of the run.
     pub run_id: String,
 }
 
 impl FetchResult {
-    /// Says whether profiles are missing from the table.
+    /// Returns whether profiles are missing from the table.
     #[must_use]
     pub fn has_failures(&self) -> bool {
         !self.failed_page_indices.is_empty() || self.counts.shortfall > 0
@@ -92,32 +92,32 @@ pub struct ParallelProfileResult {
     pub table: String,
     /// Rows that the fetch put into the table.
     pub total_rows: u64,
-    /// Pages whose profiles are in the table.
+    /// Number of pages whose profiles are in the table.
     pub successful_pages: u32,
-    /// Pages that failed for good.
+    /// Number of pages that failed for good.
     pub failed_pages: u32,
-    /// Which pages failed for good, in order.
+    /// Pages that failed for good, in order.
     pub failed_page_indices: Vec<u32>,
     /// Seconds from the call to the committed load.
     pub duration_seconds: f64,
     /// When the last page was staged and the load began, in UTC, ISO 8601.
     pub fetched_at: String,
-    /// Where every record went and what it cost.
+    /// What happened to every record, and what the fetch cost.
     #[serde(flatten)]
     pub counts: FetchCounts,
-    /// Identifies the run.
+    /// The id of the run.
     pub run_id: String,
 }
 
 impl ParallelProfileResult {
-    /// Says whether profiles are missing from the table.
+    /// Returns whether profiles are missing from the table.
     #[must_use]
     pub fn has_failures(&self) -> bool {
         self.failed_pages > 0 || self.counts.shortfall > 0
     }
 }
 
-/// What `fetch_profiles` returns: its shape depends on the requested mode.
+/// The result of `fetch_profiles`; its shape depends on the requested mode.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ProfileFetchResult {
@@ -128,7 +128,7 @@ pub enum ProfileFetchResult {
 }
 
 impl ProfileFetchResult {
-    /// Rows that the fetch put into the table.
+    /// Returns the number of rows that the fetch put into the table.
     #[must_use]
     pub fn rows(&self) -> u64 {
         match self {
@@ -137,7 +137,7 @@ impl ProfileFetchResult {
         }
     }
 
-    /// Which pages failed for good, in order.
+    /// Returns the pages that failed for good, in order.
     #[must_use]
     pub fn failed_page_indices(&self) -> &[u32] {
         match self {
@@ -146,7 +146,7 @@ impl ProfileFetchResult {
         }
     }
 
-    /// Says whether profiles are missing from the table.
+    /// Returns whether profiles are missing from the table.
     #[must_use]
     pub fn has_failures(&self) -> bool {
         match self {
@@ -155,7 +155,7 @@ impl ProfileFetchResult {
         }
     }
 
-    /// Identifies the run.
+    /// Returns the id of the run.
     #[must_use]
     pub fn run_id(&self) -> &str {
         match self {
@@ -164,7 +164,7 @@ impl ProfileFetchResult {
         }
     }
 
-    /// Where every record went and what it cost.
+    /// Returns what happened to every record, and what the fetch cost.
     #[must_use]
     pub fn counts(&self) -> &FetchCounts {
         match self {
@@ -174,37 +174,37 @@ impl ProfileFetchResult {
     }
 }
 
-/// A run that was begun and is not finished: its pages are on disk, and [`Workspace::resume_fetch`] goes on with it.
+/// An unfinished run: its pages are on disk, and [`Workspace::resume_fetch`] resumes it.
 ///
 /// [`Workspace::resume_fetch`]: crate::Workspace::resume_fetch
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct UnfinishedRun {
-    /// Names the run.
+    /// The id of the run.
     pub run_id: String,
-    /// The table that its profiles are to go into. Empty if the description of the run cannot be read; then `reason` says
-    /// which file cannot be read and why, and the other fields are as much as its directory tells.
+    /// The table into which its profiles will be loaded. Empty if the manifest of the run cannot be read; then `reason`
+    /// says which file cannot be read and why, and the other fields hold only what the run's directory shows.
     pub table: String,
     /// The project.
     pub project_id: String,
     /// Its region, such as `us`.
     pub region: String,
-    /// What is to become of a table of that name.
+    /// What to do if the table exists.
     pub on_existing: OnExisting,
-    /// When it began, in UTC, ISO 8601.
+    /// When the run began, in UTC, ISO 8601.
     pub started_at: String,
     /// Seconds since it began.
     pub age_seconds: u64,
-    /// Pages that are on disk.
+    /// Number of pages on disk.
     pub pages_done: u32,
-    /// Pages there are, when that is known.
+    /// Total number of pages, if known.
     pub pages_total: Option<u32>,
-    /// Bytes that it takes on disk.
+    /// Bytes used on disk.
     pub bytes: u64,
-    /// Why it stopped, as far as it could still be written down.
+    /// Why it stopped, if the process could still record a reason.
     pub reason: String,
-    /// Whether the pages that came are in the table already, which is marked as partial.
+    /// Whether the fetched pages are already in the table, which is marked as partial.
     pub is_loaded_in_part: bool,
-    /// The process that is working on it now, if one is.
+    /// The id of the process that is working on it now, if any.
     pub held_by: Option<u32>,
 }
 
@@ -212,59 +212,59 @@ pub struct UnfinishedRun {
 pub(crate) const ONLY_PLANNED: &str = "only page 0 was asked for, to plan the fetch";
 
 impl UnfinishedRun {
-    /// Says whether only page 0 was asked for, to see what the fetch would take.
+    /// Returns whether only page 0 was fetched, to estimate the fetch.
     #[must_use]
     pub fn is_only_planned(&self) -> bool {
         self.reason == ONLY_PLANNED
     }
 
-    /// Says whether the description of the run could be read. One that could not cannot be resumed.
+    /// Returns whether the manifest of the run could be read. If not, the run cannot be resumed.
     #[must_use]
     pub fn is_readable(&self) -> bool {
         !self.table.is_empty()
     }
 }
 
-/// What a fetch would take, as far as page 0 tells. Page 0 is kept for the fetch that follows.
+/// An estimate of what a fetch would take, based on page 0. Page 0 is kept for the fetch that follows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FetchPlan {
     /// The table.
     pub table: String,
-    /// Names the run that page 0 is kept in.
+    /// The id of the run that keeps page 0.
     pub run_id: String,
-    /// Profiles that the server says there are, when it says so.
+    /// Profiles that the server announced, if it did.
     pub expected_rows: Option<u64>,
-    /// Profiles in a full page, as the server counts.
+    /// Profiles in a full page, according to the server.
     pub page_size: u64,
-    /// Pages there are, page 0 included, when that is known.
+    /// Number of pages, including page 0, if known.
     pub pages: Option<u32>,
-    /// Requests that are left to send.
+    /// Requests still to be sent.
     pub requests: Option<u32>,
-    /// How many of those count towards the project's quota, by what is known now: pages with a session are free until the
-    /// server says otherwise.
+    /// How many of those requests are expected to count towards the project's quota: pages with a session are assumed
+    /// to be free until the server says otherwise.
     pub counted_requests: Option<u32>,
-    /// Seconds that the rest is expected to take, waits for the quota included.
+    /// Estimated seconds for the rest, including waits for the quota.
     pub expected_seconds: Option<f64>,
-    /// Bytes that the stage and the table are expected to take together, at most.
+    /// Upper estimate of the bytes that the stage and the table take together.
     pub expected_bytes: Option<u64>,
-    /// Counted requests of this machine in the quota's window so far.
+    /// Counted requests of this machine in the quota's current window.
     pub quota_used: u32,
-    /// Counted requests that the quota allows in its window, less the reserve.
+    /// Counted requests that the quota allows per window, less the reserve.
     pub quota_limit: u32,
-    /// Ways to ask for less, one sentence each.
+    /// Ways to make the fetch smaller or faster, one sentence each.
     pub advice: Vec<String>,
 }
 
 /// One finished page, on its way to the writer.
 #[derive(Debug)]
 pub struct ProfileWriteTask {
-    /// Which page, counted from 0.
+    /// Page index, counted from 0.
     pub page_index: u32,
     /// Its rows and rejects.
     pub rows: ProfileRows,
 }
 
-/// A table of the database, as `Workspace::tables` lists it.
+/// A table of the database, as listed by `Workspace::tables`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TableInfo {
     /// Its name.
@@ -272,41 +272,42 @@ pub struct TableInfo {
     /// What it holds: `profiles`, `events`, or `unknown` for a table that no fetch made.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Rows in it.
+    /// Number of rows.
     pub row_count: u64,
     /// When it was last loaded, in UTC, ISO 8601; `None` for a table that no fetch made.
     pub fetched_at: Option<String>,
-    /// Whether pages are missing from it that a fetch could not get.
+    /// Whether pages are missing from it because a fetch could not get them.
     pub partial: bool,
 }
 
-/// What `Workspace::verify_table` found in a table, beside what the last load left in it.
+/// The result of `Workspace::verify_table`: what the table holds now, compared with what the last load recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VerifyReport {
     /// The table, as the database spells it.
     pub table: String,
-    /// Rows in it.
+    /// Number of rows.
     pub rows: u64,
-    /// Rows in it after the last load.
+    /// Number of rows after the last load.
     pub expected_rows: Option<u64>,
-    /// Different ids in it.
+    /// Number of different ids.
     pub distinct_ids: u64,
-    /// A number that a change of any row changes, and their order does not, behind the name of what computed it.
+    /// Digest of the table, prefixed with the name of its algorithm. It changes with any row, but does not depend on
+    /// the order of rows.
     pub digest: String,
-    /// The digest after the last load; `None` if the program that loaded it records none.
+    /// The digest after the last load; `None` if the program that loaded the table did not record one.
     pub expected_digest: Option<String>,
     /// The run of the last load.
     pub run_id: Option<String>,
-    /// When that was, in UTC, ISO 8601.
+    /// When the last load took place, in UTC, ISO 8601.
     pub fetched_at: Option<String>,
-    /// Whether pages are missing that a fetch could not get. That is no problem of the table's.
+    /// Whether pages are missing because a fetch could not get them. This is not a problem of the table.
     pub partial: bool,
-    /// What is not as the last load left it, or cannot be compared; one sentence each.
+    /// What differs from the last load, or cannot be compared; one sentence each.
     pub problems: Vec<String>,
 }
 
 impl VerifyReport {
-    /// Says whether the table is proven to be what the last load left.
+    /// Returns whether the table is proven to be what the last load left.
     #[must_use]
     pub fn is_intact(&self) -> bool {
         self.problems.is_empty()
@@ -336,29 +337,29 @@ pub struct TableSchema {
     pub columns: Vec<ColumnInfo>,
 }
 
-/// The rows that a query returned.
+/// The rows returned by a query.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SqlResult {
     /// Column names, in order; they need not be unique.
     pub columns: Vec<String>,
-    /// Rows; each has a value per column. JSON columns hold JSON values, dates and times ISO 8601 text.
+    /// Rows; each has one value per column. JSON columns hold JSON values, dates and times are ISO 8601 text.
     pub rows: Vec<Vec<serde_json::Value>>,
 }
 
 /// The result of a stream of profiles.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProfileStreamResult {
-    /// Records handed over.
+    /// Records passed to the receiver.
     pub rows: u64,
-    /// Pages whose records were handed over.
+    /// Number of pages whose records were passed to the receiver.
     pub successful_pages: u32,
     /// Pages that failed for good, in order.
     pub failed_page_indices: Vec<u32>,
     /// Whether the receiver ended the stream.
     pub ended_early: bool,
-    /// Where every record went and what it cost. `duplicates` is 0: a stream is not searched for them.
+    /// What happened to every record, and what the fetch cost. `duplicates` is 0: a stream is not checked for them.
     #[serde(flatten)]
     pub counts: FetchCounts,
-    /// Identifies the run.
+    /// The id of the run.
     pub run_id: String,
 }

@@ -1,4 +1,4 @@
-//! The facade: one project, one database.
+//! The facade of the library: one project and one database.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use crate::types::{
     FetchPlan, ProfileFetchResult, ProfileStreamResult, SqlResult, TableInfo, TableSchema, UnfinishedRun, VerifyReport,
 };
 
-/// One project and one database, and everything that can be done with the two.
+/// One Mixpanel project and one database, with every operation on them.
 ///
 /// Methods that talk to Mixpanel are `async` and need a Tokio runtime; methods that only read the database block.
-/// Nothing is opened before it is needed, and the database is never held open between calls.
+/// Nothing is opened before it is needed, and the database is not kept open between calls.
 #[derive(Debug, Clone)]
 pub struct Workspace {
     credentials: Option<Credentials>,
@@ -26,13 +26,13 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Makes a workspace of a project and a database file, which need not exist yet.
+    /// Creates a workspace for a project and a database file, which need not exist yet.
     #[must_use]
     pub fn new(credentials: Credentials, database: impl Into<PathBuf>) -> Self {
         Self { credentials: Some(credentials), database: database.into(), options: ApiOptions::default() }
     }
 
-    /// Makes a workspace for an existing database alone. Methods that need the API return `InvalidInput`.
+    /// Opens a workspace on an existing database only. Methods that need the API return `InvalidInput`.
     pub fn open(database: impl Into<PathBuf>) -> Self {
         Self { credentials: None, database: database.into(), options: ApiOptions::default() }
     }
@@ -40,80 +40,81 @@ impl Workspace {
     /// Sends requests to this server instead of Mixpanel's, such as `http://127.0.0.1:8080`.
     ///
     /// # Errors
-    /// `InvalidInput` unless it is an `http` or `https` address of this machine's loopback interface: credentials never go
-    /// elsewhere.
+    /// `InvalidInput` unless it is an `http` or `https` address on this machine's loopback interface: credentials are
+    /// never sent anywhere else.
     pub fn with_base_url(mut self, base_url: &str) -> Result<Self> {
         check_base_url(base_url)?;
         self.options.base_url = Some(base_url.to_owned());
         Ok(self)
     }
 
-    /// Sets how long the parts of a request may take.
+    /// Sets the timeouts for the phases of a request.
     #[must_use]
     pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
         self.options.timeouts = timeouts;
         self
     }
 
-    /// Remembers in this folder, made if need be, what the project's quota is used for, so that later runs and other
-    /// processes keep to it together. Without it every workspace counts for itself.
+    /// Sets the directory for the project's quota ledger; it is created if missing. Later runs and other processes that
+    /// use the same directory share the quota. Without it, every workspace counts only its own requests.
     #[must_use]
     pub fn with_state_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.options.state_folder = Some(folder.into());
         self
     }
 
-    /// Sets the quota to keep to; default 60 counted requests an hour.
+    /// Sets the quota to respect; default 60 counted requests an hour.
     #[must_use]
     pub fn with_quota(mut self, quota: Quota) -> Self {
         self.options.quota = quota;
         self
     }
 
-    /// Passes on what the environment says of proxies and certificates; by default Mixpanel is reached directly. What cannot
-    /// be used is refused, with `InvalidInput`, by every call that would send something to Mixpanel.
+    /// Sets the proxies and certificates from the environment; by default Mixpanel is reached directly. If a setting
+    /// cannot be used, every call that would contact Mixpanel returns `InvalidInput`.
     #[must_use]
     pub fn with_network(mut self, network: NetworkVariables) -> Self {
         self.options.network = network;
         self
     }
 
-    /// Returns the database file.
+    /// Returns the path of the database file.
     #[must_use]
     pub fn database(&self) -> &Path {
         &self.database
     }
 
-    /// Fetches profiles into a table: every page is staged beside the database as it comes, and one load puts them into
-    /// the table, in page order, without duplicates.
+    /// Fetches profiles into a table. Every page is staged next to the database when it arrives, and a single load puts
+    /// all of them into the table, in page order and without duplicates.
     ///
     /// Arguments, the database and the table are checked before the first request. Pages that fail for good are listed
-    /// in the result, and the others are loaded, except into a table that was to be replaced: it stays as it was.
+    /// in the result, and the others are loaded. The exception is a table that was to be replaced: it then stays as it
+    /// was.
     ///
     /// # Errors
     /// An error means that nothing went into the table; [`Error::run_id`] is set when fetched pages remain staged.
     /// `InvalidInput`, `TableExists`, `DatabaseLocked`, `DatabaseUnusable`: before any request. `Unauthorized`,
     /// `PaymentRequired`, `Forbidden`: the server refused. `RateLimited`, `ServerError`, `Unreachable`,
-    /// `UnexpectedReply`, `NotFound`, `Rejected`: page 0 could not be had. `Incomplete`: pages are missing from a
+    /// `UnexpectedReply`, `NotFound`, `Rejected`: page 0 could not be fetched. `Incomplete`: pages are missing from a
     /// replacement. `Cancelled`: the fetch's token was cancelled. `DiskFull`, `Storage`: staging or loading failed.
     ///
     /// # Cancellation
-    /// Cancel the token of [`ProfileFetch::cancel_with`]. Dropping the future abandons the fetch and staged
-    /// pages stay; a load that has begun goes on to its end.
+    /// Cancel the token of [`ProfileFetch::cancel_with`]. Dropping the future abandons the fetch, and staged pages
+    /// stay; a load that has begun still finishes.
     pub async fn fetch_profiles(&self, fetch: ProfileFetch) -> Result<ProfileFetchResult> {
         FetcherService::new(self.client()?, self.database.clone()).fetch_profiles(fetch).await
     }
 
-    /// Goes on with an unfinished run: asks for the pages that are not on disk, and loads. Pages that failed in a run whose
-    /// other pages are in the table already are fetched the same way and join the table.
+    /// Resumes an unfinished run: requests the pages that are not on disk, and loads them. If the other pages of the
+    /// run are already in the table, the pages that failed are fetched the same way and added to it.
     ///
-    /// If the server has forgotten the session, the run begins again from page 0 and says so: pages of two sessions are
+    /// If the server has forgotten the session, the run restarts from page 0 and reports it: pages of two sessions are
     /// never mixed. A run that lacks nothing is loaded without a request.
     ///
     /// # Errors
     /// As [`fetch_profiles`](Self::fetch_profiles), and: `RunNotFound` when the table has no unfinished run; `RunBusy`,
-    /// with the process in the detail `holding_pid`, when somebody works on it; `InvalidInput` when it belongs to another
-    /// project or region, or was expected to have other filters.
+    /// with the process id in the detail `holding_pid`, when another process is working on it; `InvalidInput` when the
+    /// run belongs to another project or region, or does not have the expected filters.
     ///
     /// # Cancellation
     /// As [`fetch_profiles`](Self::fetch_profiles).
@@ -121,8 +122,8 @@ impl Workspace {
         FetcherService::new(self.client()?, self.database.clone()).resume_fetch(resume).await
     }
 
-    /// Asks for page 0 alone, and says what the fetch would take. The page is kept: the same fetch into the same table goes
-    /// on with it instead of asking again.
+    /// Requests page 0 only, and estimates what the fetch would take. The page is kept: the same fetch into the same
+    /// table uses it instead of requesting it again.
     ///
     /// # Errors
     /// As [`fetch_profiles`](Self::fetch_profiles).
@@ -133,30 +134,32 @@ impl Workspace {
         plan_fetch(&self.client()?, &self.database, fetch).await
     }
 
-    /// Lists the unfinished runs of the database, the newest first. A folder that cannot be read as a run is listed with
+    /// Lists the unfinished runs of the database, newest first. A directory that cannot be read as a run is listed with
     /// the reason.
     ///
     /// # Errors
-    /// `Storage` when the folder of the stages cannot be read.
+    /// `Storage` when the directory of the stages cannot be read.
     pub fn unfinished_runs(&self) -> Result<Vec<UnfinishedRun>> {
         sweep(&self.database);
         unfinished_runs(&self.database)
     }
 
-    /// Removes an unfinished run and its pages for good. What is in the table stays.
+    /// Deletes an unfinished run and its pages permanently. Rows in the table stay.
     ///
     /// # Errors
-    /// `RunNotFound`; `RunBusy` when somebody works on it; `Storage`.
+    /// `RunNotFound`; `RunBusy` when another process is working on it; `Storage`.
     pub fn discard_run(&self, run_id: &str) -> Result<()> {
         sweep(&self.database);
         discard(&self.database, run_id)
     }
 
-    /// Fetches profiles and hands them, one JSON text at a time and in page order, to `sink` instead of a table. A sink
-    /// that breaks ends the fetch without error. The fetch's table and what to do when it exists have no meaning here.
+    /// Fetches profiles and passes them to `sink` in page order, one JSON text at a time, instead of loading them into
+    /// a table. If the sink breaks, the fetch ends without an error. The table of the fetch, and what to do if it
+    /// exists, are ignored.
     ///
     /// # Errors
-    /// As [`fetch_profiles`](Self::fetch_profiles), without those about tables. Records may have been handed over before.
+    /// As [`fetch_profiles`](Self::fetch_profiles), without those about tables. Some records may have been passed to
+    /// the sink before.
     ///
     /// # Cancellation
     /// As [`fetch_profiles`](Self::fetch_profiles); pages that wait for an earlier one are removed.
@@ -169,7 +172,7 @@ impl Workspace {
         stream_profiles(&self.client()?, &self.database, fetch, form, Box::new(sink)).await
     }
 
-    /// Asks for the project's event names, which costs one query, and returns how many there are.
+    /// Requests the project's event names, which costs one query, and returns how many there are.
     ///
     /// # Errors
     /// As [`ApiClient::event_names`].
@@ -194,26 +197,26 @@ impl Workspace {
     /// Runs a query on the database, read-only, and returns all its rows.
     ///
     /// Values are JSON: integers beyond 64 bits, decimals beyond 15 digits and non-finite floats are text, dates and
-    /// times ISO 8601 text, blobs hexadecimal text. A JSON column holds parsed values, whose numbers have the precision
-    /// of 64 bits; cast it to `VARCHAR` for the exact text. All rows are in memory at once: see
+    /// times are ISO 8601 text, blobs are hexadecimal text. A JSON column holds parsed values, whose numbers have
+    /// 64-bit precision; cast it to `VARCHAR` for the exact text. All rows are in memory at once: for large results see
     /// [`sql_each`](Self::sql_each).
     ///
-    /// Queries can reach nothing but the database: no files, no network, no extensions, no settings. They cannot spill
-    /// to disk either, and may use what memory DuckDB takes by default, four fifths of the machine's. Of several
-    /// statements all are run and the last one's rows returned.
+    /// A query can access nothing but the database: no files, no network, no extensions, no settings. It cannot spill
+    /// to disk either, and may use DuckDB's default memory limit, 80 % of the machine's memory. If there are several
+    /// statements, all are run and the rows of the last one are returned.
     ///
     /// # Errors
-    /// `Query` with DuckDB's text, which shows the place; `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`,
-    /// `Storage`.
+    /// `Query` with DuckDB's message, which shows the position; `DatabaseNotFound`, `DatabaseLocked`,
+    /// `DatabaseUnusable`, `Storage`.
     pub fn sql(&self, query: &str) -> Result<SqlResult> {
         store::rows(&self.database, query)
     }
 
-    /// Runs a query on the database, read-only, and hands over its rows one by one, so that any size will do: first the
-    /// column names, then each row. Either may end it.
+    /// Runs a query on the database, read-only, and passes on its rows one by one, so that the result may have any
+    /// size: first the column names, then each row. Either callback may end the query.
     ///
     /// # Errors
-    /// As [`sql`](Self::sql); one may come after some of the rows.
+    /// As [`sql`](Self::sql); an error may come after some of the rows.
     pub fn sql_each(
         &self,
         query: &str,
@@ -223,7 +226,7 @@ impl Workspace {
         store::each(&self.database, query, columns, row)
     }
 
-    /// Returns the first value of the first row of a query; `Null` for no rows.
+    /// Returns the first value of the first row of a query; `Null` if there are no rows.
     ///
     /// # Errors
     /// As [`sql`](Self::sql).
@@ -231,7 +234,7 @@ impl Workspace {
         store::scalar(&self.database, query)
     }
 
-    /// Lists the tables, by name. Views, and names that start with `_`, are left out.
+    /// Lists the tables by name, without views and without names that start with `_`.
     ///
     /// # Errors
     /// `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
@@ -239,28 +242,30 @@ impl Workspace {
         store::tables(&self.database)
     }
 
-    /// Returns the columns of a table or view. Its name is compared without regard to case.
+    /// Returns the columns of a table or view. The name is case-insensitive.
     ///
     /// # Errors
-    /// `TableNotFound`, with the tables there are in the detail `available_tables`; else as [`tables`](Self::tables).
+    /// `TableNotFound`, with the existing tables in the detail `available_tables`; otherwise as
+    /// [`tables`](Self::tables).
     pub fn table_schema(&self, table: &str) -> Result<TableSchema> {
         store::table_schema(&self.database, table)
     }
 
-    /// Reads a whole table and compares it with what the last load recorded: how many rows, each id once, and the digest
-    /// of the contents. Whatever changed the table since is found, were it one digit; another load is not a change.
+    /// Reads a whole table and compares it with what the last load recorded: the number of rows, that each id occurs
+    /// once, and the digest of the contents. Detects any later change, down to one digit; another load does not count
+    /// as a change.
     ///
     /// # Errors
-    /// `InvalidInput` for a table that no load recorded; else as [`table_schema`](Self::table_schema). A table that is
-    /// not what was loaded is no error: see [`VerifyReport::problems`].
+    /// `InvalidInput` for a table that no load recorded; otherwise as [`table_schema`](Self::table_schema). A table
+    /// that differs from what was loaded is not an error: see [`VerifyReport::problems`].
     pub fn verify_table(&self, table: &str) -> Result<VerifyReport> {
         store::verify(&self.database, table)
     }
 
-    /// Returns `rows` random rows of a table or view, all of them if it has no more.
+    /// Returns `rows` random rows of a table or view, or all of them if it has fewer.
     ///
     /// # Errors
-    /// As [`table_schema`](Self::table_schema); `Query` if DuckDB cannot sample so many rows.
+    /// As [`table_schema`](Self::table_schema); `Query` if DuckDB cannot sample that many rows.
     pub fn sample(&self, table: &str, rows: u32) -> Result<SqlResult> {
         store::sample(&self.database, table, rows)
     }
@@ -269,8 +274,8 @@ impl Workspace {
     ///
     /// # Errors
     /// `TableNotFound`; `InvalidInput` for a name that starts with `_` or a table that others depend on; `DiskFull`;
-    /// else as [`tables`](Self::tables). Nothing is dropped then, unless writing the
-    /// change from the log into the file is what failed.
+    /// otherwise as [`tables`](Self::tables). After an error nothing has been dropped, unless the step that failed was
+    /// writing the change from the log into the file.
     pub fn drop_tables(&self, tables: &[String]) -> Result<()> {
         store::drop_tables(&self.database, tables)
     }

@@ -1,4 +1,4 @@
-//! Tells the caller what happens.
+//! Calls the caller's callbacks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,10 +6,10 @@ use crate::types::ProfileProgress;
 
 use super::progress::FetchEvent;
 
-/// Called from one task, one after the other.
+/// A callback. Called from one task, so never concurrently.
 pub(super) type Callback<T> = Box<dyn FnMut(&T) + Send>;
 
-/// The callbacks of a fetch; called from one task, one after the other.
+/// The callbacks of a fetch, called from one task, so never concurrently.
 #[derive(Default)]
 pub(crate) struct Callbacks {
     pub(crate) page: Option<Callback<ProfileProgress>>,
@@ -17,10 +17,10 @@ pub(crate) struct Callbacks {
 }
 
 impl Callbacks {
-    /// Calls back. A callback that panics is not called again, and the fetch goes on.
+    /// Passes an event to the callbacks. A callback that panics is not called again, and the fetch continues.
     pub(super) fn tell(&mut self, event: &FetchEvent) {
         match event {
-            // A listener is told below. `mp` shows events and filters this target out of its log.
+            // An event callback receives the warning below. `mp` shows events, and filters this target out of its log.
             FetchEvent::Warning(text) if self.event.is_none() => {
                 tracing::warn!(target: "mixpanel_data::event", "{text}");
             }

@@ -1,23 +1,23 @@
-//! The circuit breaker that all requests pass: open while no request can be of use, then half-open for one request.
+//! The circuit breaker for all requests: open while no request can succeed, then half-open for one request.
 
 use std::time::Duration;
 
 use crate::limits::WAIT_GROWTH_TOLD;
 
-/// Whether requests may be sent. Times are counted from the start of the run.
+/// Whether requests may be sent. Times are measured from the start of the run.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CircuitBreaker {
     open: Option<Open>,
-    /// After a pause one request is sent; the others follow when it succeeds.
+    /// After a pause only one request is sent; the others follow when it succeeds.
     is_half_open: bool,
-    /// Times that it opened since a request last succeeded.
+    /// Number of times it opened since a request last succeeded.
     openings: u32,
-    /// Since when no request has succeeded, if it has been open since then.
+    /// Since when no request has succeeded, if it opened since the last success.
     fruitless_since: Option<Duration>,
     waited: Duration,
 }
 
-/// No requests are sent.
+/// The breaker is open: no requests are sent.
 #[derive(Debug, Clone, Copy)]
 struct Open {
     since: Duration,
@@ -25,8 +25,8 @@ struct Open {
 }
 
 impl CircuitBreaker {
-    /// Opens until `until`, or longer if it is open for longer already. Says whether that is news: several requests that
-    /// were in flight together are refused together, for one reason.
+    /// Opens until `until`, or keeps a later end. Returns whether that is worth reporting: requests that were in flight
+    /// together are refused together, for the same reason.
     pub(super) fn open(&mut self, now: Duration, until: Duration) -> bool {
         let was_closed = self.open.is_none();
         let open = self.open.get_or_insert(Open { since: now, until });
@@ -38,7 +38,7 @@ impl CircuitBreaker {
         is_news
     }
 
-    /// Lets one request through if the pause is over; says whether it ended now.
+    /// Becomes half-open if the pause is over; returns whether it did so now.
     pub(super) fn half_open_if_due(&mut self, now: Duration) -> bool {
         match self.open {
             Some(open) if now >= open.until => {
@@ -50,28 +50,28 @@ impl CircuitBreaker {
         }
     }
 
-    /// Until when no request is sent.
+    /// Returns until when no request is sent.
     pub(super) fn open_until(&self) -> Option<Duration> {
         self.open.map(|open| open.until)
     }
 
-    /// Whether at most one request may be in flight.
+    /// Returns whether at most one request may be in flight.
     pub(super) fn is_half_open(&self) -> bool {
         self.is_half_open
     }
 
-    /// Which attempt in a row, counted from 1, has failed if it opens now. What is refused while it is open belongs to the
-    /// attempt that opened it.
+    /// Returns the number of the consecutive attempt, counted from 1, that fails if the breaker opens now. Refusals
+    /// while it is open belong to the attempt that opened it.
     pub(super) fn attempt(&self) -> u32 {
         self.openings + u32::from(self.open.is_none())
     }
 
-    /// How long no request will have succeeded at `moment`.
+    /// Returns for how long no request will have succeeded at `moment`.
     pub(super) fn fruitless_at(&self, moment: Duration) -> Duration {
         self.fruitless_since.map_or(Duration::ZERO, |since| moment.saturating_sub(since))
     }
 
-    /// A request succeeded, so the server takes requests again.
+    /// Records a success: the server accepts requests again.
     pub(super) fn request_succeeded(&mut self) {
         self.openings = 0;
         self.fruitless_since = self.open.map(|open| open.since);
@@ -80,7 +80,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Time in which no request could be sent, up to `now`.
+    /// Returns the total time in which no request could be sent, up to `now`.
     pub(super) fn waited(&self, now: Duration) -> Duration {
         self.waited + self.open.map_or(Duration::ZERO, |open| now.saturating_sub(open.since))
     }

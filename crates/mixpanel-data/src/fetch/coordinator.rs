@@ -1,7 +1,7 @@
-//! Decides what a fetch does next. A state machine without I/O: it is told what happened and when, and answers what to
-//! do. Times are counted from the start of the run; random numbers are given.
+//! Decides what a fetch does next: a state machine without I/O, which is told what happened and when, and returns the
+//! next step. Times are measured from the start of the run; random numbers are passed in.
 //!
-//! Here is the way of a page that comes; `faults` has what is done about one that does not.
+//! This file handles pages that arrive; `faults` handles failed requests.
 
 mod accounting;
 mod announced;
@@ -38,9 +38,9 @@ pub(crate) use rules::{Extent, Rules};
 #[derive(Debug)]
 pub(crate) struct Coordinator {
     rules: Rules,
-    /// Requests at a time that the server seems to allow.
+    /// Concurrent requests that the server seems to allow.
     allowed: u32,
-    /// Pages that came since that was last changed.
+    /// Pages that arrived since `allowed` last changed.
     pages_since_change: u32,
     epoch: u32,
     plan: Option<Plan>,
@@ -49,39 +49,39 @@ pub(crate) struct Coordinator {
     pages: Pages,
     /// Records of the pages that an earlier process staged.
     earlier: BTreeMap<u32, u64>,
-    /// Pages that were given up since one came.
+    /// Consecutive pages given up without a page in between.
     given_up_in_a_row: u32,
-    /// Requests that failed since a page came.
+    /// Consecutive failed requests without a page in between.
     faults_in_a_row: u32,
-    /// Since when nothing reaches the server.
+    /// Since when the server has been unreachable.
     outage_since: Option<Duration>,
     in_flight: u32,
     reading: u32,
     writing: u32,
     largest_page: usize,
     breaker: CircuitBreaker,
-    /// Other processes have all places until then, and since when.
+    /// Until when all concurrency slots count as taken by other processes, and since when they have been.
     busy: Option<(Duration, Duration)>,
     short: ShortPages,
     nothing_new: NothingNew,
     sign_of_life: SignOfLife,
-    /// Profiles that the server announced on a later page, if page 0 did not, or said fewer.
+    /// Profiles announced on a later page, if page 0 announced none or fewer.
     announced_late: Option<u64>,
-    /// Requests for pages that nothing announced, and when the next one may be sent.
+    /// Requests sent for pages that nothing announced, and the earliest time of the next one.
     unannounced: u32,
     next_unannounced: Duration,
-    /// When [`next`](Self::next) was last asked.
+    /// When [`next`](Self::next) was last called.
     decided_at: Duration,
-    /// Why this run left the session of an earlier process, until page 0 of a new one is here.
+    /// Why this run left the session of an earlier process. Set until page 0 of a new session has arrived.
     earlier_over: Option<Over>,
     /// Whether an earlier process left pages of a session that this run does not use.
     left_pages: bool,
     patience: Patience,
     ending: Option<Ending>,
-    /// When pages in flight are not waited for any more.
+    /// When to stop waiting for pages in flight.
     stop_deadline: Option<Duration>,
     failed: BTreeMap<u32, Failure>,
-    /// What is counted as it happens; the rest is added at the end.
+    /// Counts updated as things happen; the others are added at the end.
     counts: FetchCounts,
     /// Rows of staged pages.
     rows: u64,
@@ -129,22 +129,22 @@ impl Coordinator {
         }
     }
 
-    /// Takes the oldest event that the caller has not been told yet.
+    /// Removes and returns the oldest event that has not been passed to the caller.
     pub(crate) fn next_event(&mut self) -> Option<FetchEvent> {
         self.events.pop_front()
     }
 
-    /// Tells the caller something that is not the coordinator's own.
+    /// Queues an event of another component for the caller.
     pub(crate) fn tell(&mut self, event: FetchEvent) {
         self.events.push_back(event);
     }
 
-    /// Which session of the run is the present one.
+    /// Returns the current session epoch of the run.
     pub(crate) fn epoch(&self) -> u32 {
         self.epoch
     }
 
-    /// Says what to do at `now`. PageRequest again after every step that is not a wait.
+    /// Returns what to do at `now`. Call it again after every step that is not a wait.
     pub(crate) fn next(&mut self, now: Duration) -> Step {
         self.lose_patience(now);
         self.decided_at = now;
@@ -192,7 +192,7 @@ impl Coordinator {
         }
     }
 
-    /// The next page to ask for: what is to be repeated first, then the plan, then the page after it.
+    /// Returns the next page to request: due retries first, then the planned pages, then the tail page.
     fn pick(&self, now: Duration) -> Option<u32> {
         if let Some(page) = self.pages.due(now) {
             return Some(page);
@@ -210,7 +210,7 @@ impl Coordinator {
     }
 
     fn request_for(&self, page: u32) -> PageRequest {
-        // Without a session a request makes a new one, so none goes out beside it.
+        // A request without a session creates a new one, so no other request may be in flight with it.
         let session = if self.plan.is_none() { None } else { self.session_id.clone() };
         PageRequest { epoch: self.epoch, page, session }
     }
@@ -223,7 +223,7 @@ impl Coordinator {
         }
     }
 
-    /// The request that [`next`](Self::next) asked for is on its way.
+    /// Records that the request returned by [`next`](Self::next) was sent.
     pub(crate) fn sent(&mut self, page: u32) {
         if self.busy.take().is_some_and(|(until, since)| until.saturating_sub(since) >= faults::BUSY_TOLD_AFTER) {
             self.events.push_back(FetchEvent::Resumed);
@@ -235,7 +235,7 @@ impl Coordinator {
         self.in_flight += 1;
     }
 
-    /// The whole reply to the request for `page` is here, so that another request may go out. It is being read.
+    /// Records that the whole response for `page` has arrived, which frees its slot. It is being parsed.
     pub(crate) fn reply_received(&mut self, page: u32) {
         let failed = self.pages.failed_attempts(page);
         self.pages.set(page, PageState::Reading { failed });
@@ -243,7 +243,7 @@ impl Coordinator {
         self.reading += 1;
     }
 
-    /// The reply to the request for `page` is a page.
+    /// Handles a response for `page` that was parsed as a page.
     pub(crate) fn page_arrived(&mut self, page: u32, facts: &PageFacts, now: Duration, fraction: f64) -> Verdict {
         if let Err(failure) = self.check_reply(page, facts) {
             self.request_failed(page, failure, now, fraction);
@@ -282,7 +282,7 @@ impl Coordinator {
         let Some(plan) = &mut self.plan else { return Verdict::Drop };
         plan.page_arrived(page, facts.received);
         plan.merge_staged(&self.earlier);
-        // A short last page ends the plan, unless the page after it is under way already.
+        // A short last page ends the plan, unless the tail page has already been requested.
         if page + 1 == plan.pages()
             && facts.received < plan.page_size()
             && plan.tail_page() == Some(self.pages.next_pending())
@@ -295,7 +295,7 @@ impl Coordinator {
         Verdict::Store
     }
 
-    /// A reply must belong to the session of page 0 and be the page that was asked for.
+    /// Checks that a response belongs to the session of page 0 and is the requested page.
     fn check_reply(&self, page: u32, facts: &PageFacts) -> Result<(), Failure> {
         if facts.page.is_some_and(|echoed| echoed != u64::from(page)) {
             let message = format!("the reply to page {page} is another page");
@@ -315,7 +315,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// A page of the present session is staged.
+    /// Records that a page of the current session is staged.
     pub(crate) fn page_staged(&mut self, page: u32, rows: u64) {
         self.writing -= 1;
         let received = match self.pages.state(page) {

@@ -1,4 +1,4 @@
-//! Servers whose pages are not what they announced.
+//! Tests servers whose pages differ from what they announced.
 
 use super::tests::*;
 use super::*;
@@ -8,7 +8,7 @@ const TOTAL: u64 = 95;
 
 #[test]
 fn what_is_missing_is_asked_for_beyond_the_plan() {
-    // Pages of 8 where 10 were declared: 96 records are on 12 pages.
+    // Pages of 8 where 10 were declared: 95 records are on 12 pages.
     fn script(page: u32, _: u32) -> Answer {
         Answer::Page { received: TOTAL.saturating_sub(u64::from(page) * 8).min(8) }
     }
@@ -165,7 +165,7 @@ fn pages_longer_than_declared_are_all() {
     assert_eq!((outcome.counts.received, outcome.is_whole()), (TOTAL, true));
 }
 
-/// Replies take no time here, so that nothing but the pause spaces the requests.
+/// Responses take no time here, so only the pause spaces the requests.
 #[test]
 fn pages_that_nothing_announced_are_requested_ten_times_a_second() {
     let model = Model { total: None, ..model(0, pages_of::<1_000>) };
@@ -185,7 +185,7 @@ fn pages_that_nothing_announced_are_requested_ten_times_a_second() {
             other => panic!("{other:?} after {} requests", sent.len()),
         }
     }
-    // Page 0, 20 pages without a pause, and one that begins it.
+    // Page 0, 20 pages without a pause, and the one that starts the pauses.
     assert_eq!(sent.iter().filter(|moment| moment.is_zero()).count(), 22);
     assert!(sent[21..].windows(2).all(|pair| pair[1] - pair[0] == crate::limits::UNANNOUNCED_PAUSE), "{sent:?}");
 }

@@ -1,16 +1,17 @@
-//! The coordinator against a model of a server, in virtual time: every request takes one second, staging takes none.
+//! Tests the coordinator against a model of a server, in virtual time: every request takes one second, staging takes
+//! none.
 
 use super::*;
 use crate::fetch::outcome::Outcome;
 
-/// What the model answers by page and attempt (from 1).
+/// What the model answers, by page and attempt (from 1).
 pub(super) type Script = fn(page: u32, attempt: u32) -> Answer;
 
 pub(super) enum Answer {
     Page {
         received: u64,
     },
-    /// The records of this page under the number that was asked for.
+    /// The records of this page under the requested page number.
     RecordsOf(u32),
     OtherSession,
     OtherPage,
@@ -28,10 +29,10 @@ pub(super) struct Model {
     pub(super) max_wait: Duration,
 }
 
-/// What a run looked like from outside.
+/// The observable behaviour of a run.
 pub(super) struct Seen {
     pub(super) outcome: Outcome,
-    /// Every request: page and the second it was sent in.
+    /// Every request: its page, and the second in which it was sent.
     pub(super) requests: Vec<(u32, u64)>,
     pub(super) most_at_once: usize,
     pub(super) end: Duration,
@@ -73,7 +74,7 @@ pub(super) fn model(total: u64, script: Script) -> Model {
     }
 }
 
-/// Full pages up to a total of 10 records a page.
+/// Pages of up to 10 records, `TOTAL` records in all.
 pub(super) fn pages_of<const TOTAL: u64>(page: u32, _: u32) -> Answer {
     Answer::Page { received: TOTAL.saturating_sub(u64::from(page) * SIZE).min(SIZE) }
 }
@@ -203,10 +204,11 @@ fn a_page_beyond_the_total_that_cannot_be_had_is_missing() {
     fn script(page: u32, _: u32) -> Answer {
         if page < 3 { Answer::Page { received: SIZE } } else { Answer::Fail(DOWN) }
     }
-    // Page 1 was full though the total says 5 profiles, so the total does not vouch for the end.
+    // Page 1 was full although the total of 15 leaves it 5 profiles, so the total does not prove that page 3 does not
+    // exist.
     let seen = simulate(&model(15, script));
     assert_eq!((seen.outcome.counts.received, seen.outcome.failed.keys().copied().collect::<Vec<_>>()), (30, vec![3]));
-    // Had it been right, there would be nothing to miss.
+    // With the correct total, nothing would be missing.
     let right = simulate(&model(30, script));
     assert_eq!((right.outcome.counts.received, right.outcome.failed.len()), (30, 0));
     let unknown = Model { total: None, ..model(0, script) };
@@ -289,10 +291,10 @@ fn more_pages_without_a_session_are_an_error() {
     let seen = simulate(&Model { session: None, ..model(95, pages_of::<95>) });
     assert_eq!(seen.requests.len(), 1);
     assert!(matches!(seen.outcome.ending, Some(Ending::Fatal(_))));
-    // Without a total a full page may have followers.
+    // Without a total, a full page may be followed by others.
     let seen = simulate(&Model { session: None, total: None, ..model(0, pages_of::<10>) });
     assert!(matches!(seen.outcome.ending, Some(Ending::Fatal(_))));
-    // One page needs none, full or not.
+    // A single page needs no session, full or not.
     let seen = simulate(&Model { session: None, ..model(10, pages_of::<10>) });
     assert_eq!((seen.requests.len(), seen.outcome.counts.received), (1, 10));
     assert!(seen.outcome.ending.is_none());

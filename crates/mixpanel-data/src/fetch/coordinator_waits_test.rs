@@ -1,4 +1,4 @@
-//! The coordinator where it waits, begins again or goes on: rate limits, outages, lost sessions, short pages, resuming.
+//! Tests the coordinator where it waits, restarts or resumes: rate limits, outages, lost sessions, short pages.
 
 use super::tests::*;
 use super::*;
@@ -11,7 +11,7 @@ fn a_rate_limit_pauses_all_and_one_request_tries_first() {
         if page == 2 && attempt == 1 { Answer::Fail(limited) } else { pages_of::<195>(page, attempt) }
     }
     let seen = simulate(&model(195, script));
-    // Page 0 is here after one second, page 2 is refused after two; 10 s are waited.
+    // Page 0 arrives after one second, page 2 is refused after two seconds, and the pause is 10 s.
     let paused: Vec<_> = seen.requests.iter().filter(|(_, second)| (2..12).contains(second)).collect();
     assert!(paused.is_empty(), "{paused:?}");
     let first: Vec<_> = seen.requests.iter().filter(|(_, second)| *second == 12).map(|(page, _)| *page).collect();
@@ -125,7 +125,7 @@ fn a_short_page_in_the_middle_is_asked_for_again() {
         (seen.outcome.counts.received, seen.outcome.counts.short_pages, seen.outcome.counts.retries),
         (89, vec![3], 1)
     );
-    // Where all pages are as short as page 0, that is their size.
+    // If all pages are as short as page 0, that is the page size.
     let seen = simulate(&model(195, |page, _| Answer::Page { received: if page < 20 { 9 } else { 0 } }));
     assert_eq!((seen.outcome.counts.received, seen.outcome.counts.short_pages), (180, vec![0]));
     assert_eq!((seen.outcome.counts.retries, seen.outcome.counts.shortfall), (1, 15));

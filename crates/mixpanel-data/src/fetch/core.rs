@@ -1,7 +1,8 @@
-//! Everything that a fetch decides: the coordinator behind the quota, what the writer gets, what the caller is told.
+//! Everything that a fetch decides: combines the coordinator with the quota, the messages to the writer, and the events
+//! for the caller.
 //!
-//! A state machine without I/O but for the quota's ledger; the time is an argument. Whoever drives it carries out its actions
-//! one by one and reports what happened, and decides nothing. So the same code runs in a fetch and in the simulation.
+//! A state machine without I/O, except for the quota ledger; the time is an argument. A driver carries out its actions
+//! one by one, reports what happened, and decides nothing, so the same code runs in a fetch and in the simulation.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -22,7 +23,7 @@ use super::outcome::Outcome;
 use super::progress::FetchEvent;
 use super::writer::{Message, Report};
 
-/// A moment: since the run began, and by the calendar, which the quota's ledger goes by.
+/// A moment: the time since the run began, and the wall-clock time that the quota ledger uses.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     pub(crate) run: Duration,
@@ -32,21 +33,21 @@ pub(crate) struct Moment {
 /// What a driver does next.
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// Send this request, for which there is a permit, and report with [`Core::reply_received`] or [`Core::request_failed`].
+    /// Send this request, which has a permit, and report with [`Core::reply_received`] or [`Core::request_failed`].
     Send(PageRequest),
-    /// Parse this reply, and report with [`Core::page_arrived`] or [`Core::request_failed`].
+    /// Parse this response, and report with [`Core::page_arrived`] or [`Core::request_failed`].
     Parse(PageRequest, Vec<u8>),
-    /// Hand this to the writer, after everything before it, and pass on what it reports with [`Core::writer_reported`].
+    /// Pass this to the writer, after all earlier messages, and pass on what it reports with [`Core::writer_reported`].
     Write(Message),
-    /// Abort the requests of earlier sessions than this one.
+    /// Abort the requests of session epochs before this one.
     Abandon(u32),
     /// Tell the caller.
     Tell(FetchEvent),
-    /// Nothing before this moment, counted from the start of the run, unless something happens.
+    /// Do nothing before this time, measured from the start of the run, unless something happens.
     WaitUntil(Duration),
-    /// Nothing until something happens.
+    /// Do nothing until something happens.
     WaitForEvent,
-    /// The fetch is over. Everything before this was handed out.
+    /// The fetch is over. All earlier actions have been returned.
     Finish(Box<End>),
 }
 
@@ -54,25 +55,25 @@ pub(crate) enum Action {
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) outcome: Outcome,
-    /// Why the writer takes no more pages, if it said so.
+    /// Why the writer accepts no more pages, if it reported an error.
     pub(crate) writer_error: Option<Error>,
-    /// What the pages of this run have that no table has a place for.
+    /// What the pages of this run contain that no table column can hold.
     pub(crate) unkept: Unkept,
 }
 
-/// All the state of a fetch.
+/// The whole state of a fetch.
 #[derive(Debug)]
 pub(crate) struct Core {
     coordinator: Coordinator,
     limiter: RateLimiter,
-    /// By epoch and page.
+    /// By session epoch and page.
     permits: HashMap<(u32, u32), Permit>,
     is_ledger_broken: bool,
-    /// Actions that were decided and not handed out yet.
+    /// Actions that were decided and not yet returned.
     actions: VecDeque<Action>,
-    /// The session that requests are sent for.
+    /// The session epoch of the requests that are sent.
     epoch: u32,
-    /// The session that the writer stages pages of.
+    /// The session epoch of the pages that the writer stages.
     staged_epoch: u32,
     is_session_recorded: bool,
     unkept: Unkept,
@@ -80,7 +81,8 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// `staged_epoch` is the session that an earlier process staged pages of; 0 if there was none.
+    /// Creates the core. `staged_epoch` is the session epoch whose pages an earlier process staged; 0 if there was
+    /// none.
     pub(crate) fn new(coordinator: Coordinator, staged_epoch: u32, limiter: RateLimiter) -> Self {
         Self {
             epoch: coordinator.epoch(),
@@ -96,7 +98,7 @@ impl Core {
         }
     }
 
-    /// Says what to do. Everything that does not wait comes before what does.
+    /// Returns the next action. Actions that do not wait come before one that does.
     pub(crate) fn next(&mut self, at: Moment) -> Action {
         if let Some(action) = self.actions.pop_front() {
             return action;
@@ -107,7 +109,7 @@ impl Core {
         self.actions.pop_front().unwrap_or(Action::WaitForEvent)
     }
 
-    /// Asks the coordinator and the quota.
+    /// Consults the coordinator and the quota.
     fn decide(&mut self, at: Moment) -> Action {
         loop {
             let ask = match self.coordinator.next(at.run) {
@@ -132,7 +134,7 @@ impl Core {
                     self.coordinator.quota_exhausted(failure, at.run, at.run + from_to(at.wall, moment));
                 }
                 Ok(Acquired::AllBusy) => self.coordinator.all_busy(at.run),
-                // The server still counts; a fetch is not given up because its own count cannot be kept.
+                // The server counts as well, so the fetch continues when its own count cannot be kept.
                 Err(error) => {
                     self.ledger_broke(&error);
                     return self.send(ask);
@@ -146,7 +148,7 @@ impl Core {
         Action::Send(ask)
     }
 
-    /// Turns what the coordinator decided since the last time into actions.
+    /// Turns the coordinator's latest decisions into actions.
     fn follow(&mut self) {
         let epoch = self.coordinator.epoch();
         if std::mem::replace(&mut self.epoch, epoch) != epoch {
@@ -166,15 +168,16 @@ impl Core {
         }
     }
 
-    /// Has the writer stage pages of the present session. After a session that was lost that is so at once; a session that an
-    /// earlier process left stays what a later one resumes until page 0 of a new one is here.
+    /// Tells the writer to stage pages of the current session epoch. After the server lost a session, this happens at
+    /// once. A session left by an earlier process remains the one that a later process resumes, until page 0 of a new
+    /// session has arrived.
     fn begin_epoch(&mut self) {
         if std::mem::replace(&mut self.staged_epoch, self.epoch) != self.epoch {
             self.actions.push_back(Action::Write(Message::Restart(self.epoch)));
         }
     }
 
-    /// The whole reply to a request is here, with status 200. It is parsed if it is of use.
+    /// Handles a complete response with status 200. It is parsed if it can still be used.
     pub(crate) fn reply_received(&mut self, ask: PageRequest, body: Vec<u8>, at: Moment) {
         if let Some(permit) = self.permit(&ask) {
             let told = permit.succeeded(at.wall);
@@ -186,7 +189,7 @@ impl Core {
         }
     }
 
-    /// The reply is a page. `server_time` is the newest time that the server has said.
+    /// Handles a response that is a page. `server_time` is the latest time that the server reported.
     pub(crate) fn page_arrived(
         &mut self,
         ask: &PageRequest,
@@ -214,7 +217,7 @@ impl Core {
         }
     }
 
-    /// The session goes into the manifest before its first page goes into the stage.
+    /// Records the session in the manifest before its first page goes into the stage.
     fn record_session(&mut self, server_time: Option<Timestamp>, at: Moment) {
         if self.is_session_recorded {
             return;
@@ -227,7 +230,8 @@ impl Core {
         self.actions.push_back(Action::Write(Message::Session(facts)));
     }
 
-    /// What is recorded of the run goes by the server's clock, if this one is ahead of it.
+    /// Warns if this machine's clock is ahead of the server's: what is recorded about the run then uses the server's
+    /// time.
     fn warn_of_clock(&mut self, server_time: Option<Timestamp>, at: Moment) {
         let ahead = server_time.map_or(0, |time| at.wall.as_second() - time.as_second());
         if u64::try_from(ahead).is_ok_and(|ahead| ahead > CLOCK_TOLERANCE.as_secs()) {
@@ -238,7 +242,7 @@ impl Core {
         }
     }
 
-    /// A request brought nothing usable.
+    /// Handles a request that brought nothing usable.
     pub(crate) fn request_failed(&mut self, ask: &PageRequest, failure: Failure, at: Moment, fraction: f64) {
         let until = self.settle(ask, &failure, at);
         if !self.is_present(ask) {
@@ -251,10 +255,10 @@ impl Core {
         self.forget_older();
     }
 
-    /// The writer reports. `None` means that its thread ended without a report.
+    /// Handles a report of the writer. `None` means that its thread ended without a report.
     pub(crate) fn writer_reported(&mut self, report: Option<Report>) {
         match report {
-            // A page of a session that was lost since then.
+            // A page of a session that has been lost since.
             Some(Report::Staged { epoch, .. }) if epoch != self.coordinator.epoch() => {}
             Some(Report::Staged { .. }) if is_planted(Mutant::PageStagedTooEarly) => {}
             Some(Report::Staged { page, rows, .. }) => self.coordinator.page_staged(page, rows),
@@ -266,18 +270,20 @@ impl Core {
         }
     }
 
-    /// The caller wants the fetch to end; requests in flight get until `deadline`, counted from the start of the run.
+    /// Stops the fetch at the caller's request; requests in flight have until `deadline`, measured from the start of
+    /// the run.
     pub(crate) fn stop(&mut self, deadline: Duration) {
         self.coordinator.stop(deadline);
     }
 
-    /// Requests of a session that is lost are not waited for: their places are free, and what they cost stays counted.
+    /// Drops the permits of lost sessions: their slots become free, and what their requests cost stays counted.
     fn forget_older(&mut self) {
         let present = self.coordinator.epoch();
         self.permits.retain(|(epoch, _), _| *epoch == present);
     }
 
-    /// Tells the ledger what came of a request. Returns until when the quota is used up, if that is what the server said.
+    /// Records the result of a request in the ledger. Returns until when the quota is exhausted, if that is what the
+    /// server said.
     fn settle(&mut self, ask: &PageRequest, failure: &Failure, at: Moment) -> Option<Duration> {
         let permit = self.permit(ask);
         if let FailureKind::RateLimited { kind: RateLimitKind::Hourly, retry_after } = failure.kind {
@@ -306,12 +312,13 @@ impl Core {
         None
     }
 
-    /// A reply of an earlier session is of no use any more.
+    /// Returns whether a response belongs to the current session epoch; others cannot be used.
     fn is_present(&self, ask: &PageRequest) -> bool {
         ask.epoch == self.coordinator.epoch() || is_planted(Mutant::LostSessionUsed)
     }
 
-    /// A reply that is being read has given its permit back already.
+    /// Takes the permit of a request. There is none once its response is being parsed: the permit was returned when the
+    /// response arrived.
     fn permit(&mut self, ask: &PageRequest) -> Option<Permit> {
         self.permits.remove(&(ask.epoch, ask.page))
     }
@@ -332,7 +339,7 @@ impl Core {
     }
 }
 
-/// The time from one moment to another; none if it is past.
+/// Returns the time from one moment to another; zero if it is in the past.
 fn from_to(now: Timestamp, moment: Timestamp) -> Duration {
     Duration::try_from(moment.duration_since(now)).unwrap_or(Duration::ZERO)
 }

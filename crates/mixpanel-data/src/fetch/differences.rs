@@ -1,4 +1,4 @@
-//! What is said when what came is not what the server announced.
+//! Reports differences between what the server announced and what it sent.
 
 use crate::counted::counted;
 use crate::drift::allowed_drift;
@@ -9,10 +9,10 @@ use super::callbacks::Callbacks;
 use super::outcome::Outcome;
 use super::progress::FetchEvent;
 
-/// Missing pages that an error names one by one.
+/// Maximum number of missing pages that an error names one by one.
 const PAGES_NAMED_MAX: usize = 30;
 
-/// Makes the error of a fetch whose table stays as it was.
+/// Makes the error for a fetch whose table stays as it was.
 pub(super) fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
     if let Some(text) = outcome.shortfall_text() {
         let message = format!("{text}, so `{}` was left as it was", table.as_str());
@@ -34,8 +34,8 @@ pub(super) fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
         .with_detail("failed_page_indices", outcome.failed.keys().copied().collect::<Vec<_>>())
 }
 
-/// Says where what the server announced and what it sent differ. `repeated` is how many of the profiles had come before.
-/// Records that could not be rows are in the result.
+/// Warns if the server announced one number of profiles and sent another. `repeated` is the number of profiles that had
+/// already come before. Rejected records are in the result, not in a warning.
 pub(super) fn warn_of_differences(outcome: &Outcome, repeated: u64, callbacks: &mut Callbacks) {
     let complete = outcome.failed.is_empty() && outcome.ending.is_none();
     if let Some(text) = outcome.shortfall_text() {
@@ -63,7 +63,7 @@ pub(super) fn warn_of_differences(outcome: &Outcome, repeated: u64, callbacks: &
     }
 }
 
-/// Profiles that came twice make the figures add up although others are missing.
+/// Warns if profiles that came twice make the figures add up although others may be missing.
 pub(super) fn warn_of_duplicates(outcome: &Outcome, repeated: u64, allow_drift: f64, callbacks: &mut Callbacks) {
     let Some(total) = outcome.counts.expected_rows.filter(|_| outcome.is_whole()) else { return };
     let different = outcome.counts.received.saturating_sub(repeated);

@@ -1,4 +1,4 @@
-//! Drives the core: carries out its actions with tokio, the client and the writer's thread, and reports what happened.
+//! Drives the core: carries out its actions with tokio, the client and the writer thread, and reports what happened.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,38 +19,38 @@ use super::outcome::Outcome;
 use super::progress::FetchEvent;
 use super::writer::{Message, Write, Writer};
 
-/// What a run needs to know.
+/// The inputs of a run.
 pub(super) struct Run {
     pub(super) client: ApiClient,
     pub(super) request: EngageForm,
     pub(super) rules: Rules,
-    /// What an earlier process left, when this one goes on with it.
+    /// What an earlier process left, if this one resumes its run.
     pub(super) earlier: Option<Earlier>,
     pub(super) form: RecordForm,
     pub(super) cancel: CancellationToken,
     pub(super) stop_grace: Duration,
 }
 
-/// How a run ended, and what its pages were written to.
+/// How a run ended, and the target its pages were written to.
 pub(super) struct Finished<T> {
     pub(super) outcome: Outcome,
     pub(super) target: T,
     pub(super) writer_error: Option<Error>,
 }
 
-/// What a task brings: first the reply, then what it says.
+/// The result of a task: first the response, then the parsed page.
 enum Work {
     Reply(Result<Vec<u8>, Failure>),
     Page(Box<Result<PageReply, Failure>>),
 }
 
-/// Carries out what the core says.
+/// Carries out the actions of the core.
 struct Driver<'a, T> {
     run: Run,
     core: Core,
     writer: Writer<T>,
     tasks: JoinSet<Work>,
-    /// The request that each task is about.
+    /// The request of each task.
     asks: HashMap<tokio::task::Id, (PageRequest, AbortHandle)>,
     watch: Stopwatch,
     callbacks: &'a mut Callbacks,
@@ -58,7 +58,8 @@ struct Driver<'a, T> {
 }
 
 impl Run {
-    /// Fetches all pages into `target`, with `write` for what the writer is told. Partial success is an outcome, not an error.
+    /// Fetches all pages into `target`; `write` handles each message to the writer. Partial success is an outcome, not
+    /// an error.
     pub(super) async fn drive<T: Send + 'static>(
         self,
         target: T,
@@ -84,7 +85,7 @@ impl Run {
         let End { outcome, writer_error, unkept } = driver.work().await;
         driver.tasks.abort_all();
         for warning in unkept.warnings() {
-            // It has names that the server sent.
+            // The warning contains names that the server sent.
             let warning = driver.run.client.quote(&warning);
             driver.callbacks.tell(&FetchEvent::Warning(warning));
         }
@@ -122,15 +123,15 @@ impl<T: Send + 'static> Driver<'_, T> {
         self.asks.insert(task.id(), (ask, task));
     }
 
-    /// Parses a reply where that holds nothing up, so that the next request goes out at the same time.
+    /// Parses a response in the background, so that the next request can be sent at the same time.
     fn parse(&mut self, ask: PageRequest, body: Vec<u8>) {
         let (client, form) = (self.run.client.clone(), self.run.form);
         let task = self.tasks.spawn(async move { Work::Page(Box::new(client.read_in_background(body, form).await)) });
         self.asks.insert(task.id(), (ask, task));
     }
 
-    /// The inbox has room for all that can be in flight. A closed one means that the writer has failed; it says why in
-    /// its last report.
+    /// Passes a message to the writer. The inbox has room for everything that can be in flight. If it is closed, the
+    /// writer has failed, and its last report says why.
     async fn write(&mut self, message: Message) {
         if self.writer.inbox.send(message).await.is_err() {
             tracing::debug!("the writer takes no more pages");
@@ -143,9 +144,9 @@ impl<T: Send + 'static> Driver<'_, T> {
         }
     }
 
-    /// Waits for whatever comes first, and reports it.
+    /// Waits for the first thing that happens, and reports it.
     async fn wait(&mut self, until: Option<Duration>) {
-        // A machine that slept has not slept through a long timer, so long waits are looked at again now and then.
+        // A long timer does not advance while the machine sleeps, so long waits are checked at intervals.
         let pause = until.map(|moment| moment.saturating_sub(self.watch.elapsed()).min(SLEEP_MAX));
         let timer = async {
             match pause {
@@ -165,7 +166,7 @@ impl<T: Send + 'static> Driver<'_, T> {
         }
     }
 
-    /// A task ended: with what it was to bring, or in a panic.
+    /// Handles a task that ended, with a result or a panic.
     fn joined(&mut self, work: Result<(tokio::task::Id, Work), JoinError>) {
         let id = work.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some((ask, _)) = self.asks.remove(&id) else { return };

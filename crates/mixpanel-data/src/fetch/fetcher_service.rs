@@ -1,4 +1,4 @@
-//! Fetches profiles one page after the other, and hands parallel fetches on.
+//! Fetches profiles one page after the other, and forwards parallel fetches.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use super::parallel_profile_fetcher::ParallelProfileFetcherService;
 use super::pipeline::{fetch_into_table, resume_into_table};
 use super::request::{ProfileFetch, ResumeFetch};
 
-/// Fetches profiles into a table, in the mode that the fetch asks for.
+/// Fetches profiles into a table, in the mode of the fetch.
 #[derive(Debug, Clone)]
 pub struct FetcherService {
     client: ApiClient,
@@ -21,13 +21,13 @@ pub struct FetcherService {
 }
 
 impl FetcherService {
-    /// Makes the service for a client and a database file. Nothing is sent or opened.
+    /// Creates the service for a client and a database file. Nothing is sent or opened.
     pub fn new(client: ApiClient, database: impl Into<PathBuf>) -> Self {
         Self { client, database: database.into() }
     }
 
-    /// Fetches profiles into a table; see [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles) for what holds
-    /// in both modes.
+    /// Fetches profiles into a table; [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles) describes what
+    /// applies to both modes.
     ///
     /// # Errors
     /// As [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
@@ -42,8 +42,8 @@ impl FetcherService {
         fetch_into_table(&self.client, &self.database, fetch).await.map(sequential)
     }
 
-    /// Goes on with an unfinished run; see [`Workspace::resume_fetch`](crate::Workspace::resume_fetch). The result has the
-    /// shape of the mode.
+    /// Resumes an unfinished run; see [`Workspace::resume_fetch`](crate::Workspace::resume_fetch). The mode decides the
+    /// shape of the result.
     ///
     /// # Errors
     /// As [`Workspace::resume_fetch`](crate::Workspace::resume_fetch).

@@ -1,4 +1,4 @@
-//! Whether a fetch is what it is taken for: the same profiles of the same project, asked for in the same way.
+//! Checks that a fetch is the expected one: the same profiles of the same project, requested with the same filters.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use super::progress::FetchEvent;
 use super::request::Control;
 
 impl Manifest {
-    /// Whether this run asks for the same profiles as another, in the same words, into the same table.
+    /// Returns whether this run requests the same profiles as another, with identical filters, into the same table.
     pub(super) fn is_same_fetch(&self, other: &Self) -> bool {
         self.table.eq_ignore_ascii_case(&other.table)
             && self.project_id == other.project_id
@@ -29,7 +29,7 @@ impl Manifest {
     }
 }
 
-/// Checks that a run is one of this project, and has the filters that it is expected to have.
+/// Checks that a run belongs to this project and has the expected filters.
 ///
 /// # Errors
 /// `InvalidInput` that names the first difference.
@@ -56,8 +56,8 @@ pub(super) fn check_same_run(manifest: &Manifest, client: &ApiClient, expected: 
     }
 }
 
-/// Names the first filter in which two queries differ, with both values. What a query leaves to the server or to the moment
-/// of its run is no difference.
+/// Returns the first filter in which two queries differ, with both values. A value that `is` leaves to the server or to
+/// the time of the run does not count as a difference.
 fn difference(was: &ProfileQuery, is: &ProfileQuery) -> Option<(String, String, String)> {
     let fields = |query: &ProfileQuery| match serde_json::to_value(query) {
         Ok(Value::Object(fields)) => fields,
@@ -70,7 +70,7 @@ fn difference(was: &ProfileQuery, is: &ProfileQuery) -> Option<(String, String, 
     Some((name.trim_end_matches('_').to_owned(), show(&was[name]), show(&is[name])))
 }
 
-/// Checks that the table still has the profiles that an update builds on: the run has only those seen since then.
+/// Checks that the table still has the profiles that an update builds on: the run itself has only those seen since.
 ///
 /// # Errors
 /// `TableChanged`; as opening a database for reading.
@@ -101,15 +101,15 @@ pub(super) async fn check_base(
     })
 }
 
-/// From when on profiles are requested, and what the caller should know about it.
+/// The start of the time range of an update, and warnings for the caller.
 #[derive(Debug, PartialEq)]
 pub(super) struct SinceLast {
-    /// `None` asks for all profiles.
+    /// `None` fetches all profiles.
     pub(super) since: Option<String>,
     pub(super) warning: Vec<FetchEvent>,
 }
 
-/// Returns from when on profiles are to be asked for, so that with those of the table's last load none is missing.
+/// Returns from when on profiles must be fetched so that, together with the table's last load, none is missing.
 ///
 /// # Errors
 /// `InvalidInput` when there is no such load, or it had other filters; as opening a database for reading.
@@ -144,9 +144,9 @@ pub(super) async fn since_last_load(
     Ok(since(table, &last, wall_clock()))
 }
 
-/// The load began when its clock said so, but not after the newest profile in the table, and not in the future: neither a
-/// clock that was ahead nor rows that were removed must make later fetches skip anything. Where the newest profile is not
-/// known, and the clock or the rows are in doubt, all are requested.
+/// Returns the start of an update. The last load began at its recorded time, but not after the newest profile in the
+/// table, and not in the future: neither a clock that was ahead nor removed rows may make later fetches skip anything.
+/// If the newest profile is unknown and the clock or the rows are in doubt, all profiles are fetched.
 fn since(table: &TableName, last: &LastLoad, now: Timestamp) -> SinceLast {
     let is_ahead = last.started_at > now.checked_add(CLOCK_TOLERANCE).unwrap_or(now);
     let removed = last.recorded_rows.unwrap_or(0).saturating_sub(last.rows);
@@ -200,14 +200,14 @@ mod tests {
         let (now, day) = (at("2026-11-25T12:00:00Z"), "2026-11-24T12:00:00");
         let table = TableName::parse("t").unwrap();
         for (started, seen, expected, warned) in [
-            // As it should be: the load began a moment after the newest profile was seen.
+            // The normal case: the load began a moment after the newest profile was seen.
             ("2026-11-25T12:00:00Z", Some("2026-11-25T12:00:00Z"), Some(day), false),
             ("2026-11-20T12:00:00Z", None, Some("2026-11-19T12:00:00"), false),
-            // A clock some seconds ahead is no news.
+            // A clock that is a few seconds ahead is not reported.
             ("2026-11-25T12:01:00Z", None, Some(day), false),
             ("2027-11-25T12:00:00Z", Some("2026-11-25T12:00:00Z"), Some(day), true),
             ("2027-11-25T12:00:00Z", None, None, true),
-            // It was ahead, and its time has come since.
+            // The clock was ahead, and the recorded time has passed since.
             ("2026-11-24T00:00:00Z", Some("2026-11-20T12:00:00Z"), Some("2026-11-19T12:00:00"), false),
             // Profiles from the future.
             ("2026-11-25T12:00:00Z", Some("2099-01-01T00:00:00Z"), Some(day), false),

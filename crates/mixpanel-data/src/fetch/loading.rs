@@ -1,4 +1,4 @@
-//! The last step of a run: from the stage into the table, and the report.
+//! The last step of a run: loading the stage into the table, and the report.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -28,10 +28,11 @@ use super::pipeline::blocking;
 use super::progress::FetchEvent;
 use super::request::Control;
 
-/// How often a load that is to stop is told so: a statement that has not begun does not notice.
+/// Interval at which a load that should stop is told so again, because a statement that has not begun yet does not
+/// notice.
 const STOP_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What a fetch into a table came to, whatever its mode.
+/// The result of a fetch into a table, in any mode.
 pub(super) struct TableReport {
     pub(super) table: String,
     pub(super) rows: u64,
@@ -43,7 +44,7 @@ pub(super) struct TableReport {
     pub(super) run_id: String,
 }
 
-/// A run whose pages are staged as far as they will be.
+/// A run for which no more pages will be staged.
 pub(super) struct Job {
     pub(super) database: PathBuf,
     pub(super) table: TableName,
@@ -56,7 +57,8 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Loads the staged pages. The stage goes when nothing is missing; else it stays, for the pages that are.
+    /// Loads the staged pages. If nothing is missing, the stage is removed; otherwise it stays, so that the missing
+    /// pages can be fetched.
     pub(super) async fn load(self, callbacks: &mut Callbacks) -> Result<TableReport> {
         let manifest = self.stage.manifest().clone();
         self.check_whole()?;
@@ -94,7 +96,8 @@ impl Job {
             )));
         }
         left_over.into_iter().for_each(|text| callbacks.tell(&FetchEvent::Warning(text)));
-        // What is added may be in the table already, or have been removed from it; that is no sign of anything.
+        // Rows that are added may already be in the table, or may have been removed from it, so their duplicates prove
+        // nothing.
         let makes_table = matches!(manifest.on_existing, OnExisting::Fail | OnExisting::Replace)
             && kind_of(&manifest) == LoadKind::First;
         let repeated = if makes_table { loaded.duplicates } else { 0 };
@@ -113,8 +116,9 @@ impl Job {
         })
     }
 
-    /// A table that is to be replaced stays unless the new one is whole. So does one that has pages of a session that is
-    /// lost since, which may be more than have come of the new one.
+    /// Checks that a table which needs a complete load gets one. A table that is to be replaced stays unless the new
+    /// one is complete. So does a table with pages of a session that has been lost since: it may have more pages than
+    /// the new session has brought.
     ///
     /// # Errors
     /// `Incomplete`, with the missing pages.
@@ -128,8 +132,9 @@ impl Job {
         Ok(())
     }
 
-    /// The part that blocks, around `load`. Whoever has the database open is told to `busy`, again and again. Returns what
-    /// the load came to, and why the stage is still there, if it should not be.
+    /// The blocking part, around `load`. While another process has the database open, the reason is sent to `busy`
+    /// repeatedly. Returns the report of the load, the outcome, and why the stage is still there if it should have been
+    /// removed.
     pub(super) fn run(
         self,
         finished_at: jiff::Timestamp,
@@ -144,7 +149,7 @@ impl Job {
         let loading = Loaded { epoch: stage.manifest().epoch, pages: outcome.staged.clone() };
         stage.update(|manifest| manifest.loading = Some(loading))?;
         let mut on_wait = |error: &Error| {
-            // If the fetch was abandoned, or has not heard of the last wait yet, the load continues all the same.
+            // If the fetch was abandoned, or has not received the last message yet, the load continues all the same.
             let _ = busy.try_send(error.message().to_owned());
             if control.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
@@ -167,11 +172,11 @@ impl Job {
             stop: stop.clone(),
         };
         let report = match load(&request, &mut on_wait) {
-            // The wait for the database was ended by the wish to stop.
+            // The wait for the database ended because the caller asked to stop.
             Err(error) if error.kind() == ErrorKind::DatabaseLocked && control.cancel.is_cancelled() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the fetch was stopped").with_source(error));
             }
-            // What an interrupted statement says of itself is nobody's concern.
+            // The error of an interrupted statement is of no use to the caller.
             Err(_) if stop.is_asked() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the load was stopped before its commit and undone"));
             }
@@ -189,7 +194,7 @@ impl Job {
         if report.shortfall > outcome.counts.shortfall {
             outcome.lacks(report.shortfall);
         }
-        // The rows are committed: a stage that cannot be removed is a nuisance, not a failure.
+        // The rows are committed: a stage that cannot be removed is not a failure, only a warning.
         let noted = match &outcome {
             outcome if outcome.is_whole() => stage.remove(),
             outcome => stage.update(|manifest| {
@@ -207,19 +212,19 @@ impl Job {
     }
 }
 
-/// Says whether the table has pages of a session that is lost since.
+/// Returns whether the table has pages of a session that has been lost since.
 fn is_of_another_session(manifest: &Manifest) -> bool {
     manifest.loaded.as_ref().is_some_and(|loaded| loaded.epoch != manifest.epoch)
 }
 
-/// What the load compares with the different profiles that came.
+/// Returns what the load compares with the number of different profiles that arrived.
 fn announced(outcome: &Outcome, manifest: &Manifest, missing: MissingPages, allow_drift: f64) -> Option<Announced> {
     let is_compared = outcome.is_whole() && missing == MissingPages::Fetch;
     let (total, is_strict) = (outcome.counts.expected_rows, is_of_another_session(manifest));
     is_compared.then_some(Announced { total, allow_drift, is_strict })
 }
 
-/// The load left the table as it was. If that is because profiles are missing, the next process begins from page 0.
+/// Handles a load that left the table as it was. If profiles are missing, the next process restarts from page 0.
 fn refused(error: Error, stage: &mut Stage, outcome: &mut Outcome, table: &TableName) -> Error {
     let Some(shortfall) = error.detail("shortfall").and_then(serde_json::Value::as_u64) else { return error };
     outcome.lacks(shortfall);
@@ -230,21 +235,21 @@ fn refused(error: Error, stage: &mut Stage, outcome: &mut Outcome, table: &Table
     error
 }
 
-/// Notes what a load has found missing.
+/// Records what a load found missing.
 fn lacks(manifest: &mut Manifest, outcome: &Outcome, reason: &str) {
     manifest.progress = Progress::Fetching { reason: reason.to_owned() };
     manifest.session_over = outcome.session_over;
     manifest.lacking = outcome.counts.shortfall;
 }
 
-/// Waits until the caller has wanted to stop for some time.
+/// Waits until `time` after the caller asked to stop.
 async fn cancelled_for(cancel: &CancellationToken, time: Duration) {
     cancel.cancelled().await;
     tokio::time::sleep(time).await;
 }
 
-/// Finds out whether the load that an earlier process began is in the table, if that could not be written down any more.
-/// Says what the next load of the run is to the table.
+/// Finds out whether the load that an earlier process began was committed, if that process could not record it. Returns
+/// the kind of the run's next load.
 pub(super) fn look_for_commit(stage: &mut Stage, is_loaded: impl FnOnce(&str) -> Result<bool>) -> Result<LoadKind> {
     let manifest = stage.manifest();
     if let Some(loading) = &manifest.loading
@@ -256,11 +261,11 @@ pub(super) fn look_for_commit(stage: &mut Stage, is_loaded: impl FnOnce(&str) ->
     Ok(kind_of(stage.manifest()))
 }
 
-/// A table that another run made anew cannot be completed. If the caller says what to do with it, it is a table like any
-/// other for this run. Says what the next load is to the table.
+/// Checks whether another run has replaced the table, which this run then cannot complete. If the caller says what to
+/// do, the table is treated like any other existing table. Returns the kind of the run's next load.
 ///
 /// # Errors
-/// `TableExists` if the caller does not say it.
+/// `TableExists` if the caller does not say what to do.
 pub(super) fn look_for_maker(
     stage: &mut Stage,
     database: &Path,
@@ -284,26 +289,26 @@ pub(super) fn look_for_maker(
     Ok(LoadKind::First)
 }
 
-/// What the next load of a run is to the table.
+/// Returns the kind of the run's next load.
 fn kind_of(manifest: &Manifest) -> LoadKind {
     if manifest.loaded.is_some() { LoadKind::Completing } else { LoadKind::First }
 }
 
 impl Manifest {
-    /// What was being loaded is in the table.
+    /// Records that what was being loaded is in the table.
     fn note_commit(&mut self) {
         self.loaded.clone_from(&self.loading);
     }
 }
 
-/// What is recorded of the run. What earlier processes spent on it is in the manifest, this one's share as well.
+/// Returns the record of the run. The manifest has the costs of earlier processes, and of this one.
 fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) -> RunRecord {
     let page_count = u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX);
     RunRecord {
         dataset: &PROFILES,
         load_id: manifest.load_id(manifest.epoch, &outcome.staged),
         run_id: manifest.run_id.clone(),
-        // A clock that is ahead must not make a later fetch skip what was seen since.
+        // If a clock is ahead, a later fetch must not skip profiles seen since.
         started_at: manifest
             .session
             .as_ref()
@@ -320,7 +325,7 @@ fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) 
     }
 }
 
-/// Seconds to the millisecond, for people and programs alike.
+/// Returns a duration in seconds, rounded to the millisecond.
 pub(super) fn seconds(duration: Duration) -> f64 {
     to_millis(duration.as_secs_f64())
 }

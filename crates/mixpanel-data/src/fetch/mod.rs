@@ -1,8 +1,8 @@
-//! Moves pages from the API to the stage and then into the table: the only place that knows both sides.
+//! Moves pages from the API to the stage and then into the table: the only module that knows both sides.
 //!
-//! Read `plan` (which pages there are), then `coordinator` (what happens next) and `core` (with the quota, the writer and the
-//! caller), which decide without I/O, then `driver` (which does it), then `pipeline` (the whole way from the arguments to
-//! the report).
+//! Start with `plan` (which pages exist), then `coordinator` (what happens next) and `core` (which adds the quota, the
+//! writer and the caller); these decide without I/O. Then read `driver`, which performs the I/O, and `pipeline`, which
+//! covers everything from the arguments to the report.
 
 mod callbacks;
 mod circuit_breaker;

@@ -1,4 +1,4 @@
-//! How a fetch ended.
+//! The outcome of a fetch.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,13 @@ use super::plan::Plan;
 /// Why a fetch ends before every page is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// No further request can succeed in time; what has come is good.
+    /// No further request can succeed in time; the pages that arrived are good.
     Halted(Failure),
     /// The caller asked to stop.
     Stopped,
-    /// Nothing of this run can be trusted or finished now.
+    /// Nothing in this run can be trusted or finished now.
     Fatal(Failure),
-    /// The writer failed; it says why itself.
+    /// The writer failed; it reports the reason itself.
     WriterFailed,
 }
 
@@ -32,23 +32,23 @@ pub(crate) struct Outcome {
     pub(crate) staged: Vec<u32>,
     /// Pages that failed for good, and why.
     pub(crate) failed: BTreeMap<u32, Failure>,
-    /// Where every record went, and what this process spent; without the duplicates, which the load finds.
+    /// What happened to every record, and what this process spent. Without the duplicates, which the load finds.
     pub(crate) counts: FetchCounts,
-    /// Profiles among the received ones that came again because pages overlap; 0 until a load has looked.
+    /// Received profiles that came again because pages overlap; 0 until a load has checked.
     pub(crate) repeated: u64,
-    /// Why the session has no more to give, if that is known.
+    /// Why the session has nothing more to give, if known.
     pub(crate) session_over: Option<Over>,
     /// Whether pages of an earlier session are on disk that this run did not use.
     pub(crate) left_pages: bool,
 }
 
 impl Outcome {
-    /// Whether everything is here that the server announced.
+    /// Returns whether everything that the server announced is here.
     pub(crate) fn is_whole(&self) -> bool {
         self.failed.is_empty() && self.counts.shortfall == 0
     }
 
-    /// Names the figures that do not add up, if they do not.
+    /// Describes the figures that do not add up, if any.
     pub(crate) fn shortfall_text(&self) -> Option<String> {
         let expected = self.counts.expected_rows.filter(|_| self.counts.shortfall > 0)?;
         let again = match self.repeated {
@@ -63,7 +63,7 @@ impl Outcome {
         ))
     }
 
-    /// Notes that profiles are missing because others came more than once: only a new session may bring them.
+    /// Records that profiles are missing because others came more than once: only a new session may bring them.
     pub(crate) fn lacks(&mut self, shortfall: u64) {
         self.counts.shortfall = self.counts.shortfall.max(shortfall);
         self.repeated = self
@@ -74,11 +74,11 @@ impl Outcome {
         self.session_over = Some(Over::Short);
     }
 
-    /// The outcome of a run that asks for nothing any more: what is not on disk will not come.
+    /// Returns the outcome of a run that requests nothing more: pages that are not on disk are missing.
     pub(crate) fn of_staged(earlier: &Earlier) -> Self {
         let staged: Vec<u32> = earlier.staged.iter().map(|page| page.page).collect();
         let mut plan = earlier.plan();
-        // A page after the last one that was not looked for may be there, whatever the server said.
+        // A tail page that was not checked may exist, whatever the server said.
         plan.iter_mut().for_each(Plan::assume_tail);
         let last = staged.last().map_or(0, |page| page + 1);
         let pages = plan.as_ref().map_or(0, Plan::pages).max(last);
@@ -97,14 +97,14 @@ impl Outcome {
         Self { counts, session_over, repeated, failed, staged, ..Self::nothing_asked() }
     }
 
-    /// The outcome of a run whose pages are all here, as was found out when the last one came.
+    /// Returns the outcome of a run whose pages are all on disk, as was determined when the last one arrived.
     pub(crate) fn whole(earlier: &Earlier) -> Self {
         let outcome = Self::of_staged(earlier);
         let counts = FetchCounts { drift: earlier.missing_profiles(), shortfall: 0, ..outcome.counts };
         Self { counts, failed: BTreeMap::new(), session_over: None, ..outcome }
     }
 
-    /// The outcome of a fetch that had nothing to ask for.
+    /// Returns the outcome of a fetch that had nothing to request.
     pub(crate) fn nothing_asked() -> Self {
         Self {
             ending: None,

@@ -8,15 +8,15 @@ use std::time::Duration;
 pub(super) enum PageState {
     /// Not requested yet, or abandoned because the run ended.
     Pending,
-    /// A request is in flight, after this many failed ones.
+    /// A request is in flight, after this many failed attempts.
     InFlight { failed: FailedAttempts },
-    /// The whole response is here and is being parsed.
+    /// The whole response has arrived and is being parsed.
     Reading { failed: FailedAttempts },
-    /// Waits among the retries.
+    /// Waiting for a retry.
     Waiting,
     /// On its way to the disk.
     Writing { received: u64 },
-    /// Cannot be lost any more.
+    /// On disk; it can no longer be lost.
     Staged,
     /// Given up.
     Failed,
@@ -24,16 +24,16 @@ pub(super) enum PageState {
     PastEnd,
 }
 
-/// Failed attempts to get a page. What says nothing about the page, such as a rate limit, is not counted.
+/// Failed attempts to get a page. Failures that say nothing about the page, such as a rate limit, are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct FailedAttempts {
-    /// By a fault of the reply.
+    /// Attempts that failed, or whose response was unusable.
     pub(super) by_fault: u32,
-    /// Because it was shorter than a page in the middle should be.
+    /// Responses shorter than a page before the last one should be.
     pub(super) by_length: u32,
 }
 
-/// An attempt that is due at some time.
+/// A retry, due at `not_before`.
 #[derive(Debug, Clone, Copy)]
 struct Retry {
     page: u32,
@@ -41,7 +41,7 @@ struct Retry {
     not_before: Duration,
 }
 
-/// All pages that are known. Pages are requested in order, each once, and then retried.
+/// All known pages. Each is requested once, in order, and then retried.
 #[derive(Debug, Default)]
 pub(super) struct Pages {
     states: Vec<PageState>,
@@ -72,7 +72,7 @@ impl Pages {
         }
     }
 
-    /// Returns the first page that was never requested; pages that an earlier process staged are passed over.
+    /// Returns the first page that was never requested, skipping pages that an earlier process staged.
     pub(super) fn next_pending(&self) -> u32 {
         let mut page = self.next_pending;
         while self.state(page) == PageState::Staged {
@@ -94,7 +94,7 @@ impl Pages {
         }
     }
 
-    /// Says whether a requested page is past the end.
+    /// Returns whether a requested page is past the end.
     pub(super) fn has_past_end(&self) -> bool {
         self.states.contains(&PageState::PastEnd)
     }
@@ -104,7 +104,7 @@ impl Pages {
         self.retries.iter().find(|retry| retry.not_before <= now).map(|retry| retry.page)
     }
 
-    /// Puts a page in flight; says whether it is a retry.
+    /// Puts a page in flight; returns whether it is a retry.
     pub(super) fn start(&mut self, page: u32) -> bool {
         let retry = self.retries.iter().position(|retry| retry.page == page).map(|index| self.retries.remove(index));
         if retry.is_none() {
@@ -127,7 +127,7 @@ impl Pages {
         (0..).zip(&self.states).filter(|(_, state)| **state == PageState::Staged).map(|(page, _)| page).collect()
     }
 
-    /// Returns which of the first `count` pages are neither staged nor failed nor past the end, in order.
+    /// Returns the pages among the first `count` that are not staged, failed or past the end, in order.
     pub(super) fn unfinished(&self, count: u32) -> Vec<u32> {
         let finished =
             |page: &u32| matches!(self.state(*page), PageState::Staged | PageState::Failed | PageState::PastEnd);

@@ -10,8 +10,8 @@ use super::loading::TableReport;
 use super::pipeline::fetch_into_table;
 use super::request::ProfileFetch;
 
-/// Fetches page 0 for the number of pages and the session, then the others with at most 5 requests at a time; one
-/// writer stages what comes, and one load puts it into the table.
+/// Fetches page 0 for the number of pages and the session, then the others with up to 5 requests in flight. A single
+/// writer stages the pages, and one load puts them into the table.
 #[derive(Debug, Clone)]
 pub struct ParallelProfileFetcherService {
     client: ApiClient,
@@ -19,14 +19,14 @@ pub struct ParallelProfileFetcherService {
 }
 
 impl ParallelProfileFetcherService {
-    /// Makes the service for a client and a database file. Nothing is sent or opened.
+    /// Creates the service for a client and a database file. Nothing is sent or opened.
     pub fn new(client: ApiClient, database: impl Into<PathBuf>) -> Self {
         Self { client, database: database.into() }
     }
 
-    /// Fetches profiles into a table. A fetch that does not say how many workers it wants gets 5.
+    /// Fetches profiles into a table. The default is 5 workers.
     ///
-    /// Pages that fail for good are listed in the result, and those that came are loaded all the same.
+    /// Pages that fail for good are listed in the result, and the other pages are loaded.
     ///
     /// # Errors
     /// As [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).

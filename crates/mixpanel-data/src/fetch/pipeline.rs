@@ -1,4 +1,4 @@
-//! A fetch into a table from its arguments to its report: check, stage, load. A run that was begun earlier comes in halfway.
+//! A fetch into a table, from its arguments to its report: check, stage, load. A resumed run enters halfway.
 
 use std::path::Path;
 use std::time::Duration;
@@ -44,8 +44,8 @@ pub(super) async fn fetch_into_table(
     let (path, name) = (database.to_owned(), table.clone());
     let (stage, seen) = blocking(move || {
         let stage = new_or_planned(&path, manifest)?;
-        // Another fetch may have made the table between the preflight and the turn of this one. The preflights of further
-        // ones have the database open for moments.
+        // Another fetch may have created the table between the preflight and this fetch's turn. Other fetches'
+        // preflights also open the database, for a moment each.
         match store::look(&path, &name, on_existing, LoadKind::First, RELOOK_LOCK_WAIT) {
             Ok(seen) => Ok((stage, seen)),
             Err(error) => Err(give_back(stage, error)),
@@ -56,7 +56,7 @@ pub(super) async fn fetch_into_table(
     work.go(fetch.control).await
 }
 
-/// Goes on with an unfinished run.
+/// Resumes an unfinished run.
 pub(super) async fn resume_into_table(
     client: &ApiClient,
     database: &Path,
@@ -77,7 +77,7 @@ async fn resume_stage(
     watch: Stopwatch,
 ) -> Result<(FetchMode, TableReport)> {
     check_same_run(stage.manifest(), client, resume.query.as_ref())?;
-    // What is fetched may be all: then this is the load already, and waits as long.
+    // All pages may be fetched already: then this is the wait before the load, and lasts as long.
     let path = database.to_owned();
     let on_existing = resume.on_existing;
     let look = move |mut stage: Stage| {
@@ -92,11 +92,11 @@ async fn resume_stage(
     }
     let manifest = stage.manifest();
     let table = TableName::parse(&manifest.table)?;
-    // Another mode is for this time only, and the shape of the result goes with it.
+    // Another mode applies to this resume only, and decides the shape of the result.
     let mode = resume.mode.unwrap_or(manifest.mode);
     let mut again = ProfileFetch::new(&manifest.table).query(manifest.query.clone());
     again.mode = mode;
-    // The moment that the filters count from was checked when the run began.
+    // The timestamp that the filters count from was checked when the run began.
     resume.control.check()?;
     let prepared = prepare(&again, wall_clock().as_second())?;
     let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
@@ -111,7 +111,8 @@ async fn resume_stage(
     Ok((mode, work.go(resume.control).await?))
 }
 
-/// Looks at a database, and waits up to `at_most` for whoever has it open. `state` goes along and comes back.
+/// Runs `look` on the database, and waits up to `at_most` for another process that has it open. `state` is passed
+/// through `look` and returned.
 pub(super) async fn waiting<S: Send + 'static, T: Send + 'static>(
     control: &mut Control,
     at_most: Duration,
@@ -142,7 +143,7 @@ pub(super) async fn waiting<S: Send + 'static, T: Send + 'static>(
     }
 }
 
-/// Makes a run's folder, or takes the one in which the same fetch was planned.
+/// Creates a run's directory, or takes the one in which the same fetch was planned.
 fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
     let _turn = stage::take_turn(database)?;
     stage::sweep(database);
@@ -153,7 +154,7 @@ fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
         if planned.progress != Progress::Planned || !planned.is_same_fetch(&manifest) || listed.held_by.is_some() {
             continue;
         }
-        // Somebody else may have been quicker.
+        // Another process may have taken it first.
         if let Ok(mut stage) = Stage::open(database, &listed.run_id) {
             stage.update(|planned| {
                 planned.on_existing = manifest.on_existing;
@@ -166,7 +167,7 @@ fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
     Stage::create(database, manifest)
 }
 
-/// Leaves a run as it was found: a new one goes, a planned one stays planned.
+/// Restores a run to its earlier state after an error: a new one is removed, a planned one stays planned.
 fn give_back(mut stage: Stage, error: Error) -> Error {
     let result = match stage.manifest().session {
         None => stage.remove(),
@@ -178,7 +179,7 @@ fn give_back(mut stage: Stage, error: Error) -> Error {
     error
 }
 
-/// Takes the newest unfinished run of a table, or the one that is named.
+/// Opens the newest unfinished run of a table, or the run with the given id.
 fn open_run(database: &Path, table: &str, run_id: Option<&str>) -> Result<Stage> {
     let _turn = stage::take_turn(database)?;
     check_alone(&stage::list(database)?, table)?;
@@ -189,7 +190,7 @@ fn open_run(database: &Path, table: &str, run_id: Option<&str>) -> Result<Stage>
         listed.manifest.as_ref().is_ok_and(|manifest| manifest.table.eq_ignore_ascii_case(table))
     };
     let mut runs = stage::list(database)?;
-    // A plan is only the beginning of a fetch.
+    // A run that was only planned comes last: it is only the beginning of a fetch.
     runs.sort_by_key(|run| run.manifest.as_ref().is_ok_and(|manifest| manifest.progress == Progress::Planned));
     match runs.iter().find(is_of_table) {
         Some(run) => Stage::open(database, &run.run_id),
@@ -197,7 +198,7 @@ fn open_run(database: &Path, table: &str, run_id: Option<&str>) -> Result<Stage>
     }
 }
 
-/// Describes a new run.
+/// Creates the manifest of a new run.
 pub(super) fn describe(client: &ApiClient, fetch: &ProfileFetch, prepared: &Prepared) -> Manifest {
     let credentials = client.credentials();
     let (project_id, region) = (credentials.project_id.as_str(), credentials.region.as_str());
@@ -211,7 +212,7 @@ pub(super) fn describe(client: &ApiClient, fetch: &ProfileFetch, prepared: &Prep
     manifest
 }
 
-/// Looks at the database before the first request, and says what the fetch will do without.
+/// Checks the database before the first request, and reports missing file system features.
 pub(super) async fn preflight(
     control: &mut Control,
     database: &Path,
@@ -231,7 +232,7 @@ fn tell(control: &mut Control, warnings: Vec<String>) {
     warnings.into_iter().for_each(|warning| control.callbacks.tell(&FetchEvent::Warning(warning)));
 }
 
-/// A run, with all that is needed to bring it to its end.
+/// A run, with everything needed to finish it.
 struct Work<'a> {
     client: &'a ApiClient,
     database: &'a Path,
@@ -298,8 +299,8 @@ pub(super) fn earlier(stage: &mut Stage) -> Result<Earlier> {
     Ok(Earlier { epoch, session: manifest.session.clone(), staged, session_over, lacking })
 }
 
-/// Whether every page is on disk, so that only the load is left. A session that ended short of what was announced has every
-/// page, if the difference is allowed now.
+/// Returns whether every page is on disk, so that only the load is left. A session that ended with fewer profiles than
+/// announced has every page, if the difference is allowed now.
 pub(super) fn is_complete(manifest: &Manifest, earlier: &Earlier, allow_drift: f64) -> bool {
     let (total, missing) = (earlier.expected_profiles(), earlier.missing_profiles());
     match manifest.progress {
@@ -308,13 +309,13 @@ pub(super) fn is_complete(manifest: &Manifest, earlier: &Earlier, allow_drift: f
     }
 }
 
-/// Writes down how far the run came, and sorts out the endings after which nothing is loaded. A stage without pages is of
-/// no use to anyone.
+/// Records in the manifest how far the run got, and returns an error for endings after which nothing is loaded. A stage
+/// without pages is useless, and is removed.
 pub(super) fn settle(finished: Finished<Stage>) -> Result<(Stage, Outcome)> {
     let Finished { outcome, target: mut stage, writer_error } = finished;
     let error = writer_error.or_else(|| ending_error(&outcome)).or_else(|| nothing_came(&outcome));
     if let Some(error) = error {
-        // The reason why there is nothing matters more than a folder that stays.
+        // The reason why there are no pages matters more than a directory that could not be removed.
         let is_empty = outcome.staged.is_empty() && !outcome.left_pages;
         if is_empty && stage.manifest().loaded.is_none() && outcome.counts.session_restarts == 0 {
             if let Err(error) = stage.remove() {
@@ -327,7 +328,7 @@ pub(super) fn settle(finished: Finished<Stage>) -> Result<(Stage, Outcome)> {
             tracing::warn!("{error}");
         }
         let error = error.with_run_id(stage.manifest().run_id.clone());
-        // Of an earlier session there are other pages on disk.
+        // The pages on disk may belong to an earlier session; then `outcome.staged` does not count them.
         return Err(if outcome.left_pages { error } else { error.with_detail("staged_pages", outcome.staged.len()) });
     }
     let reason = outcome.failed.values().next().map(ToString::to_string).or_else(|| outcome.shortfall_text());
@@ -344,7 +345,7 @@ pub(super) fn note(manifest: &mut Manifest, outcome: &Outcome, progress: Progres
     manifest.progress = progress;
     manifest.session_over = outcome.session_over;
     if let Some(session) = &mut manifest.session {
-        // A later page may have said that there are more.
+        // A later page may have announced more profiles.
         session.total = session.total.max(outcome.counts.expected_rows);
     }
     manifest.counts.add_costs(&outcome.counts);
@@ -363,13 +364,13 @@ pub(super) fn ending_error(outcome: &Outcome) -> Option<Error> {
     }
 }
 
-/// When no page came at all, there is nothing to load, whatever ended it.
+/// Returns the error if no page arrived at all: there is nothing to load, whatever ended the fetch.
 fn nothing_came(outcome: &Outcome) -> Option<Error> {
     let failure = outcome.failed.values().next().filter(|_| outcome.staged.is_empty())?;
     Some(failure.clone().into_error())
 }
 
-/// Runs what waits for disks where it disturbs nobody.
+/// Runs blocking disk work on a thread where it does not block other tasks.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,

@@ -1,4 +1,4 @@
-//! Which pages there are: what page 0 says, checked against what comes.
+//! Which pages exist: what page 0 announces, corrected by what arrives.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use crate::limits::{PAGE_SIZE_DEFAULT, PAGES_BEYOND_MAX, PAGES_MAX};
 /// The pages of one session.
 ///
 /// Page 0 says how many profiles there are and how many a page has; a short page is the last one. The two are checked
-/// against each other: when the last planned page is full, or fewer profiles came than were announced, one more is asked
-/// for, until one comes that brings nothing.
+/// against each other: when the last planned page is full, or fewer profiles arrived than were announced, one more page
+/// is requested, until one brings nothing.
 ///
-/// A page 0 that is shorter than its declared size, though more profiles follow, shows the size that pages really have.
-/// The pages that exist only then are *tentative*: that one of them is empty or refused is no failure.
+/// If page 0 is shorter than its declared size although more profiles follow, its length is the real page size. Pages
+/// that exist only because of that are *tentative*: it is not a failure if one of them is empty or refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     total: Option<u64>,
@@ -20,20 +20,20 @@ pub(crate) struct Plan {
     pages: u32,
     /// The first page that exists only if pages are shorter than declared.
     first_tentative: u32,
-    /// Pages that follow from what page 0 said, and how long it was.
+    /// Number of pages that follow from the total and the length of page 0.
     announced_pages: u32,
-    /// Pages that the announced profiles would take, if all were as long as declared.
+    /// Number of pages that the announced profiles would take if all pages had the declared size.
     declared_pages: u32,
     tail: Option<u32>,
     is_sealed: bool,
 }
 
-/// A total that no fetch can mean: more pages than [`PAGES_MAX`].
+/// An impossible total: it makes more pages than [`PAGES_MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ImpossibleTotal(pub(crate) u64);
 
 impl Plan {
-    /// Plans from page 0: its `total` and `page_size`, and how many records it brought.
+    /// Makes a plan from page 0: its `total`, its `page_size`, and the number of records it brought.
     ///
     /// # Errors
     /// The total, if it makes more pages than a fetch can have.
@@ -43,9 +43,9 @@ impl Plan {
         received: u64,
     ) -> Result<Self, ImpossibleTotal> {
         let shown = (received > 0 && total.is_none_or(|total| received < total)).then_some(received);
-        // A page that is longer than declared shows its size as well.
+        // A page longer than declared shows the real page size as well.
         let declared = declared_page_size.or(shown).unwrap_or(PAGE_SIZE_DEFAULT).max(received).max(1);
-        // Without a total a short page is the end, and shows nothing.
+        // Without a total, a short page is the end and shows nothing about the page size.
         let page_size = shown.filter(|shown| total.is_some() && *shown < declared).unwrap_or(declared);
         let count = |size: u64| match total.map_or(1, |total| total.div_ceil(size).max(1)) {
             pages if pages > PAGES_MAX => Err(ImpossibleTotal(total.unwrap_or(0))),
@@ -71,48 +71,50 @@ impl Plan {
         })
     }
 
-    /// Profiles that the server says there are.
+    /// Returns the number of profiles that the server announced.
     pub(crate) fn total(&self) -> Option<u64> {
         self.total
     }
 
-    /// Records in a full page.
+    /// Returns the number of records in a full page.
     pub(crate) fn page_size(&self) -> u64 {
         self.page_size
     }
 
-    /// What page 0 said a page has.
+    /// Returns the page size that page 0 declared.
     pub(crate) fn declared_page_size(&self) -> Option<u64> {
         self.declared_page_size
     }
 
-    /// Whether a reply that names this page size can belong to the same session.
+    /// Returns whether a response that names this page size can belong to the same session.
     pub(crate) fn is_page_size(&self, size: u64) -> bool {
         self.declared_page_size.is_none_or(|declared| declared == size)
     }
 
-    /// Pages that are known or said to be there.
+    /// Returns the number of pages that are known or announced.
     pub(crate) fn pages(&self) -> u32 {
         self.pages
     }
 
-    /// The page after the last one, while it is not known whether it exists.
+    /// Returns the page after the last planned one, while it is not known whether it exists.
     pub(crate) fn tail_page(&self) -> Option<u32> {
         self.tail
     }
 
-    /// Says whether the pages in the plan, full as they are, hold just the profiles that the server said there are. A total
-    /// that was too small for what came says nothing any more.
+    /// Returns whether the planned pages, if full, hold exactly the announced profiles. A total that turned out too
+    /// small no longer counts.
     pub(crate) fn covers_total(&self) -> bool {
         self.total == Some(u64::from(self.pages) * self.page_size)
     }
 
-    /// Whether a page may turn out not to exist: the page after the last one, or one that follows only from a short page 0.
+    /// Returns whether a page may turn out not to exist: the tail page, or a page that follows only from a short page
+    /// 0.
     pub(crate) fn is_optional(&self, page: u32) -> bool {
         self.tail == Some(page) || page >= self.first_tentative
     }
 
-    /// Returns how many records a page should bring at least, by what the server announced; 0 where nothing is promised.
+    /// Returns the minimum number of records that a page should bring, according to what the server announced; 0 if
+    /// nothing is promised.
     pub(crate) fn expected_records(&self, page: u32) -> u64 {
         if self.is_optional(page) {
             return 0;
@@ -126,33 +128,33 @@ impl Plan {
         }
     }
 
-    /// Asks for one more page, because fewer profiles came than the server announced.
+    /// Plans one more page because fewer profiles arrived than the server announced.
     pub(crate) fn look_beyond(&mut self, page: u32) {
         if !self.is_sealed {
             self.tail = Some(page);
         }
     }
 
-    /// Whether so many more pages came than were announced that the server may never end: as many again, and
-    /// [`PAGES_BEYOND_MAX`] at least.
+    /// Returns whether so many unannounced pages arrived that the server may never end: as many again as were
+    /// announced, and at least [`PAGES_BEYOND_MAX`].
     pub(crate) fn never_ends(&self) -> bool {
         let beyond = self.pages - self.announced_pages.min(self.pages);
         self.total.is_some() && self.tail.is_some() && beyond >= self.announced_pages.max(PAGES_BEYOND_MAX)
     }
 
-    /// Whether nothing that the server said makes it have this page.
+    /// Returns whether a page follows from nothing that the server announced.
     pub(crate) fn is_unannounced(&self, page: u32) -> bool {
         page >= self.declared_pages
     }
 
-    /// Takes account of a total that a later page said: so many profiles may follow.
+    /// Handles a total that a later page announced: that many profiles may exist.
     pub(crate) fn hear_of_total(&mut self, total: u64) {
         let pages = u32::try_from(total.div_ceil(self.page_size).min(PAGES_MAX)).unwrap_or(u32::MAX);
         self.announced_pages = self.announced_pages.max(pages);
         self.declared_pages = self.declared_pages.max(pages);
     }
 
-    /// Notes how many records a page brought.
+    /// Records how many records a page brought.
     pub(crate) fn page_arrived(&mut self, page: u32, received: u64) {
         let full = received >= self.page_size;
         if Some(page) == self.tail {
@@ -167,7 +169,8 @@ impl Plan {
         }
     }
 
-    /// Notes pages that came in an earlier process, and those of them that prove to be part of the plan when another comes.
+    /// Adds pages that an earlier process staged. Call it again after each new page, because further ones may then join
+    /// the plan.
     pub(crate) fn merge_staged(&mut self, lengths: &BTreeMap<u32, u64>) {
         if let Some(received) = lengths.get(&(self.pages - 1)) {
             self.page_arrived(self.pages - 1, *received);
@@ -180,18 +183,19 @@ impl Plan {
         }
     }
 
-    /// The last planned page was short after all, so nothing follows it. Only while the tail has not been asked for.
+    /// Drops the tail page because the last planned page was short after all. Call it only before the tail page is
+    /// requested.
     pub(crate) fn drop_tail(&mut self) {
         self.tail = None;
     }
 
-    /// No page beyond the plan can be asked for, because the server named no session.
+    /// Seals the plan: no page beyond it can be requested, because the server named no session.
     pub(crate) fn seal(&mut self) {
         self.tail = None;
         self.is_sealed = true;
     }
 
-    /// Takes the page after the last one for a page that exists, though it cannot be had.
+    /// Treats the tail page as one that exists, although it could not be fetched.
     pub(crate) fn assume_tail(&mut self) {
         if let Some(tail) = self.tail.take() {
             self.pages = tail + 1;
@@ -203,7 +207,7 @@ impl Plan {
 mod tests {
     use super::*;
 
-    /// Feeds the pages of `sizes` in order to a plan of `total` with pages of 10, and shows the pages asked for.
+    /// Passes the pages of `sizes` in order to a plan of `total` with pages of 10, and returns the requested pages.
     fn asked(total: Option<u64>, sizes: &[u64]) -> Vec<u32> {
         let size = |page: u32| sizes.get(page as usize).copied().unwrap_or(0);
         let mut plan = Plan::new(total, Some(10), size(0)).unwrap();
@@ -225,17 +229,17 @@ mod tests {
             (Some(10), &[10], &[0, 1]),
             (Some(25), &[10, 10, 5], &[0, 1, 2]),
             (Some(20), &[10, 10], &[0, 1, 2]),
-            // The server has more than it said.
+            // The server has more than it announced.
             (Some(15), &[10, 10, 10, 3], &[0, 1, 2, 3]),
             (Some(20), &[10, 10, 10, 10], &[0, 1, 2, 3, 4]),
             (Some(0), &[10, 4], &[0, 1]),
             // It has less.
             (Some(35), &[10, 4], &[0, 1, 2, 3]),
-            // It does not say.
+            // It announces nothing.
             (None, &[10, 10, 2], &[0, 1, 2]),
             (None, &[10, 10], &[0, 1, 2]),
             (None, &[0], &[0]),
-            // Its pages are shorter than it says.
+            // Its pages are shorter than declared.
             (Some(11), &[4, 4, 3], &[0, 1, 2]),
             (Some(25), &[9, 9, 7], &[0, 1, 2]),
         ] {

@@ -1,4 +1,4 @@
-//! What a fetch would take: page 0 tells, and is kept for the fetch itself.
+//! Estimates what a fetch would take, from page 0, which is kept for the fetch itself.
 
 use std::path::Path;
 
@@ -22,11 +22,10 @@ use super::progress::FetchEvent;
 use super::request::{ProfileFetch, Since};
 use super::writer::into_stage;
 
-/// A table and a stage take about this many times the bytes of the staged pages: the stage itself, and the table twice
-/// while one replaces another.
+/// Estimated disk use per byte of the staged pages: the stage itself, and the table twice while one replaces another.
 const BYTES_PER_STAGED_BYTE: u64 = 4;
 
-/// Asks for page 0 and says what the rest would take.
+/// Fetches page 0 and estimates the rest.
 pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: ProfileFetch) -> Result<FetchPlan> {
     let table = TableName::parse(&fetch.table)?;
     if fetch.since == Since::LastLoad {
@@ -78,7 +77,7 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     Ok(plan.report(&fetch))
 }
 
-/// Of several plans of one fetch the newest is kept.
+/// Removes older plans of the same fetch: only the newest is kept.
 fn drop_older_plans(database: &Path, manifest: &stage::Manifest) -> Result<()> {
     for listed in stage::list(database)? {
         let is_plan = |older: &stage::Manifest| older.progress == Progress::Planned && older.is_same_fetch(manifest);
@@ -89,7 +88,7 @@ fn drop_older_plans(database: &Path, manifest: &stage::Manifest) -> Result<()> {
     Ok(())
 }
 
-/// What page 0 told.
+/// What page 0 showed.
 struct Planned<'a> {
     stage: &'a Stage,
     plan: &'a Plan,
@@ -122,7 +121,7 @@ impl Planned<'_> {
         }
     }
 
-    /// The requests in rounds, the load, and the windows of the quota that have to pass.
+    /// Estimates the seconds for the requests in rounds, the load, and the quota windows that have to pass.
     fn seconds(&self, plan: &Plan, requests: u32, counted: u32) -> f64 {
         let rounds = f64::from(requests.div_ceil(self.workers.max(1)));
         let load = plan.total().unwrap_or(0) as f64 / LOAD_ROWS_PER_SECOND;

@@ -1,4 +1,4 @@
-//! Checks a fetch before anything is sent, by the same code for both modes.
+//! Checks a fetch before anything is sent, with the same code for both modes.
 
 use crate::api::EngageForm;
 use crate::error::{Error, Result};
@@ -8,16 +8,16 @@ use crate::profile_query::{FetchMode, ProfileQuery};
 use super::progress::FetchEvent;
 use super::request::ProfileFetch;
 
-/// A fetch whose arguments are right.
+/// A fetch whose arguments are valid.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// The form that goes with every page.
+    /// The form that is sent for every page.
     pub(super) request: EngageForm,
     /// The query as it is sent.
     pub(super) query: ProfileQuery,
-    /// Requests at a time.
+    /// Maximum number of requests in flight.
     pub(super) workers: u32,
-    /// What the caller should know.
+    /// A warning for the caller.
     pub(super) warning: Option<FetchEvent>,
 }
 

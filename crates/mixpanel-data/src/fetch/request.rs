@@ -1,4 +1,4 @@
-//! What a caller asks for: which profiles, into which table, and how; or which run to go on with.
+//! The requests of a caller: [`ProfileFetch`] starts a fetch, [`ResumeFetch`] resumes a run.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::memory::flight_bytes;
 use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
 use crate::types::ProfileProgress;
 
-/// A fetch of profiles into a table, step by step made up and then given to `Workspace::fetch_profiles`.
+/// Builder for a fetch of profiles into a table; pass it to `Workspace::fetch_profiles`.
 ///
 /// ```
 /// use mixpanel_data::{OnExisting, ProfileFetch};
@@ -37,24 +37,24 @@ pub struct ProfileFetch {
     pub(crate) control: Control,
 }
 
-/// Which profiles a fetch leaves out because an earlier one has them.
+/// Which profiles a fetch skips because an earlier load has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Since {
     /// None.
     #[default]
     Ever,
-    /// Those that were last seen before the table's last load began, less an overlap.
+    /// Profiles last seen before the table's last load began, less an overlap.
     LastLoad,
 }
 
-/// How a run is watched, stopped and kept waiting.
+/// How a run reports progress, how it is stopped, and its limits.
 pub(crate) struct Control {
     pub(crate) cancel: CancellationToken,
     pub(crate) stop_grace: Duration,
     pub(crate) max_wait: Duration,
     /// For the load.
     pub(crate) lock_wait: Duration,
-    /// For the looks at the database before the first request.
+    /// For the checks of the database before the first request.
     pub(crate) preflight_wait: Duration,
     pub(crate) memory: u64,
     pub(crate) allow_drift: f64,
@@ -79,7 +79,7 @@ impl Default for Control {
 }
 
 impl Control {
-    /// Checks what has a range.
+    /// Checks the options that have a range.
     ///
     /// # Errors
     /// `InvalidInput` that names the argument and the range.
@@ -95,7 +95,7 @@ impl Control {
         Err(Error::invalid(format!("memory of {} MB: use {least} to {most} MB", megabytes(self.memory))))
     }
 
-    /// Returns the rules of a run with so many requests at a time.
+    /// Returns the rules of a run with up to `workers` requests in flight.
     pub(super) fn rules(&self, workers: u32) -> Rules {
         Rules {
             max_wait: self.max_wait,
@@ -107,7 +107,7 @@ impl Control {
 }
 
 impl ProfileFetch {
-    /// Asks for all profiles, sequentially, into a new table.
+    /// Creates a fetch of all profiles, sequentially, into a new table.
     pub fn new(table: impl Into<String>) -> Self {
         Self {
             table: table.into(),
@@ -127,21 +127,21 @@ impl ProfileFetch {
         self
     }
 
-    /// Keeps only profiles that this expression (`where` in the API) selects.
+    /// Keeps only profiles that match this expression (`where` in the API).
     #[must_use]
     pub fn filter(mut self, expression: impl Into<String>) -> Self {
         self.query.where_ = Some(expression.into());
         self
     }
 
-    /// Says what to do when the table exists; by default the fetch is refused.
+    /// Sets what to do if the table exists; by default the fetch fails.
     #[must_use]
     pub fn on_existing(mut self, on_existing: OnExisting) -> Self {
         self.on_existing = on_existing;
         self
     }
 
-    /// Asks for several pages at a time.
+    /// Requests several pages at a time.
     #[must_use]
     pub fn parallel(mut self) -> Self {
         if self.mode == FetchMode::Sequential {
@@ -150,24 +150,25 @@ impl ProfileFetch {
         self
     }
 
-    /// Asks for at most this many pages at a time, 1 to 5; implies `parallel`. More is capped at 5 with a warning, 0 is
-    /// refused when the fetch starts.
+    /// Requests up to this many pages at a time, 1 to 5; implies `parallel`. Larger values are capped at 5 with a
+    /// warning; 0 makes the fetch fail when it starts.
     #[must_use]
     pub fn max_workers(mut self, workers: u32) -> Self {
         self.mode = FetchMode::Parallel { max_workers: Some(workers) };
         self
     }
 
-    /// Accepted for likeness with the Python package, 100 to 100,000, and without effect: a page is the unit.
+    /// Accepts a batch size of 100 to 100,000 rows, for compatibility with the Python package. It has no effect: a page
+    /// is the unit.
     #[must_use]
     pub fn batch_size(mut self, rows: u32) -> Self {
         self.batch_size = Some(rows);
         self
     }
 
-    /// Asks only for profiles that were seen since the table's last complete load began, less
-    /// [`SINCE_OVERLAP`](crate::limits::SINCE_OVERLAP), and puts them in place of the ones that the table has. The other
-    /// filters must be those of that load. What was deleted in Mixpanel, or changed without being seen, is not noticed.
+    /// Fetches only profiles seen since the table's last complete load began, less
+    /// [`SINCE_OVERLAP`](crate::limits::SINCE_OVERLAP), and upserts them. The other filters must be those of that load.
+    /// Profiles that were deleted in Mixpanel, or changed without being seen, are not noticed.
     #[must_use]
     pub fn since_last_load(mut self) -> Self {
         self.since = Since::LastLoad;
@@ -176,9 +177,9 @@ impl ProfileFetch {
     }
 }
 
-/// A run to go on with, step by step made up and then given to `Workspace::resume_fetch`.
+/// Builder for resuming a run; pass it to `Workspace::resume_fetch`.
 ///
-/// Nothing about the profiles has to be said again: the run knows its filters.
+/// The filters do not have to be repeated: the run has recorded them.
 ///
 /// ```
 /// use mixpanel_data::ResumeFetch;
@@ -197,7 +198,7 @@ pub struct ResumeFetch {
 }
 
 impl ResumeFetch {
-    /// Goes on with the newest unfinished run of a table, in the mode in which it was begun.
+    /// Resumes the newest unfinished run of a table, in the mode in which it was begun.
     pub fn new(table: impl Into<String>) -> Self {
         Self {
             table: table.into(),
@@ -210,44 +211,45 @@ impl ResumeFetch {
         }
     }
 
-    /// Goes on with this run instead of the table's newest one.
+    /// Resumes this run instead of the table's newest one.
     #[must_use]
     pub fn run(mut self, run_id: impl Into<String>) -> Self {
         self.run_id = Some(run_id.into());
         self
     }
 
-    /// Says which filters the run is expected to have. If it has others, it is refused, with the difference named.
+    /// Sets the filters that the run is expected to have. If they differ, resuming fails with an error that names the
+    /// difference.
     #[must_use]
     pub fn expect_query(mut self, query: ProfileQuery) -> Self {
         self.query = Some(query);
         self
     }
 
-    /// Says anew what to do when the table exists, for instance because another fetch has made it meanwhile. A run of which
-    /// pages are in the table already keeps to what it was begun with.
+    /// Changes what to do if the table exists, for example because another fetch has created it since. A run that
+    /// already has pages in the table keeps its original setting.
     #[must_use]
     pub fn on_existing(mut self, on_existing: OnExisting) -> Self {
         self.on_existing = Some(on_existing);
         self
     }
 
-    /// Loads the pages that are there and does without the others; nothing is sent. The table is marked as partial. A
-    /// table that was to be replaced is replaced.
+    /// Loads the pages that are on disk and accepts that the others are missing; nothing is requested. The table is
+    /// marked as partial. A table that was to be replaced is replaced.
     #[must_use]
     pub fn accept_partial(mut self) -> Self {
         self.missing_pages = MissingPages::Accept;
         self
     }
 
-    /// Asks for several pages at a time, whatever the mode in which the run was begun.
+    /// Requests several pages at a time, regardless of the mode in which the run was begun.
     #[must_use]
     pub fn parallel(mut self) -> Self {
         self.mode.get_or_insert(FetchMode::Parallel { max_workers: None });
         self
     }
 
-    /// Asks for at most this many pages at a time, as [`ProfileFetch::max_workers`] does.
+    /// Requests up to this many pages at a time, like [`ProfileFetch::max_workers`].
     #[must_use]
     pub fn max_workers(mut self, workers: u32) -> Self {
         self.mode = Some(FetchMode::Parallel { max_workers: Some(workers) });
@@ -255,35 +257,35 @@ impl ResumeFetch {
     }
 }
 
-/// The options that a new fetch and a resumed one have in common.
+/// The options shared by a new fetch and a resumed one.
 macro_rules! control_methods {
     ($request:ty) => {
         impl $request {
-            /// Hears of every page, failed ones too, in order of completion, never from two places at once. A callback
-            /// that panics is not called again and does not disturb the fetch.
+            /// Calls `callback` for every page, including failed ones, in order of completion and never concurrently. A
+            /// callback that panics is not called again and does not affect the fetch.
             #[must_use]
             pub fn on_page_complete(mut self, callback: impl FnMut(&ProfileProgress) + Send + 'static) -> Self {
                 self.control.callbacks.page = Some(Box::new(callback));
                 self
             }
 
-            /// Hears of everything worth showing: the plan, pages, retries, waits, warnings and the load. Same rules as
-            /// for pages.
+            /// Calls `callback` for everything worth showing: the expected pages, finished pages, retries, waits,
+            /// warnings and the load. The rules of `on_page_complete` apply.
             #[must_use]
             pub fn on_event(mut self, callback: impl FnMut(&FetchEvent) + Send + 'static) -> Self {
                 self.control.callbacks.event = Some(Box::new(callback));
                 self
             }
 
-            /// Stops the fetch when the token is cancelled: no new requests, pages in flight get 10 s, what is staged
-            /// stays.
+            /// Stops the fetch when the token is cancelled: no new requests are sent, pages in flight have 10 s to
+            /// finish, and staged pages stay.
             #[must_use]
             pub fn cancel_with(mut self, token: CancellationToken) -> Self {
                 self.control.cancel = token;
                 self
             }
 
-            /// Waits at most this long for the quota before it gives up; default
+            /// Gives up after this long without a new page, whatever the fetch waits for, such as the quota; default
             /// [`MAX_WAIT`](crate::limits::MAX_WAIT), 24 hours.
             #[must_use]
             pub fn max_wait(mut self, wait: Duration) -> Self {
@@ -292,9 +294,9 @@ macro_rules! control_methods {
             }
 
             /// Waits at most this long for another process that has the database open, before the first request and
-            /// before the load; default [`LOCK_WAIT`](crate::limits::LOCK_WAIT), 10 minutes, before the load, and
-            /// [`PREFLIGHT_LOCK_WAIT`](crate::limits::PREFLIGHT_LOCK_WAIT), 2 seconds, before the first request of a new
-            /// fetch.
+            /// before the load. The defaults are [`LOCK_WAIT`](crate::limits::LOCK_WAIT), 10 minutes, before the load,
+            /// and [`PREFLIGHT_LOCK_WAIT`](crate::limits::PREFLIGHT_LOCK_WAIT), 2 seconds, before the first request of
+            /// a new fetch.
             #[must_use]
             pub fn lock_wait(mut self, wait: Duration) -> Self {
                 self.control.lock_wait = wait;
@@ -302,27 +304,29 @@ macro_rules! control_methods {
                 self
             }
 
-            /// Uses at most about this many bytes of memory, for the whole process;
-            /// [`MEMORY_RANGE`](crate::limits::MEMORY_RANGE), default [`MEMORY_DEFAULT`](crate::limits::MEMORY_DEFAULT).
-            /// Less makes the load slower, and fetches large pages fewer at a time. Loads of profiles of tens of kilobytes
-            /// each, or more, may take two to three times as much.
+            /// Sets the memory budget for the whole process, in bytes; range
+            /// [`MEMORY_RANGE`](crate::limits::MEMORY_RANGE), default
+            /// [`MEMORY_DEFAULT`](crate::limits::MEMORY_DEFAULT). With a smaller budget the load is slower, and fewer
+            /// large pages are fetched at a time. Loads of profiles of tens of kilobytes or more each may use two to
+            /// three times the budget.
             #[must_use]
             pub fn memory(mut self, bytes: u64) -> Self {
                 self.control.memory = bytes;
                 self
             }
 
-            /// Accepts up to this many percent fewer profiles than the server announced, 0 to 100, when all pages came;
-            /// default [`ALLOWED_DRIFT_PERCENT`](crate::limits::ALLOWED_DRIFT_PERCENT), 0.1, and one profile at least
-            /// unless it is 0. What is missing is then reported as `drift`; more makes the fetch incomplete.
+            /// Accepts up to this percentage fewer profiles than the server announced, 0 to 100, if all pages arrived;
+            /// default [`ALLOWED_DRIFT_PERCENT`](crate::limits::ALLOWED_DRIFT_PERCENT), 0.1. Unless it is 0, at least
+            /// one missing profile is accepted. Accepted missing profiles are reported as `drift`; more make the fetch
+            /// incomplete.
             #[must_use]
             pub fn allow_drift(mut self, percent: f64) -> Self {
                 self.control.allow_drift = percent;
                 self
             }
 
-            /// Lets a table that has rows be replaced by one that has none; by default it stays as it was, and the fetch
-            /// fails with `Incomplete`.
+            /// Allows a table with rows to be replaced by an empty one. By default the table stays as it was, and the
+            /// fetch fails with `Incomplete`.
             #[must_use]
             pub fn allow_empty(mut self) -> Self {
                 self.control.allow_empty = true;

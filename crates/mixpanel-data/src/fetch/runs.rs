@@ -1,4 +1,4 @@
-//! The unfinished runs: as they are shown, and what they stand in the way of.
+//! Unfinished runs: how they are listed, and when they prevent another fetch.
 
 use std::path::Path;
 
@@ -12,15 +12,15 @@ use crate::types::{ONLY_PLANNED, UnfinishedRun};
 
 use super::plan::Plan;
 
-/// Lists the unfinished runs of a database, the newest first.
+/// Lists the unfinished runs of a database, newest first.
 pub(crate) fn unfinished_runs(database: &Path) -> Result<Vec<UnfinishedRun>> {
     Ok(stage::list(database)?.into_iter().map(describe).collect())
 }
 
-/// Refuses a second fetch into a table: only one of two could put its pages into it.
+/// Rejects a second fetch into a table: only one of the two could load its pages.
 ///
 /// # Errors
-/// `RunBusy` with the process of the first, also if the table of that cannot be found out.
+/// `RunBusy` with the process of the first fetch, also if its table cannot be determined.
 pub(super) fn check_alone(runs: &[Listed], table: &str) -> Result<()> {
     for run in runs {
         let Some(pid) = run.held_by else { continue };
@@ -39,7 +39,7 @@ pub(super) fn check_alone(runs: &[Listed], table: &str) -> Result<()> {
     Ok(())
 }
 
-/// Makes the error for a table without a run to resume. A run that cannot be read may be one of it.
+/// Makes the error for a table without a run to resume. A run that cannot be read may belong to it.
 pub(super) fn none_of_table(runs: Vec<Listed>, table: &str) -> Error {
     let unreadable = runs.into_iter().find_map(|run| Some((run.run_id, run.manifest.err()?)));
     let error = match unreadable {
@@ -105,7 +105,7 @@ fn reason(listed: &Listed) -> String {
     }
 }
 
-/// An error in one line, with why it happened.
+/// Formats an error and its causes in one line.
 fn with_causes(error: &Error) -> String {
     let mut text = error.to_string();
     let mut next = std::error::Error::source(error);

@@ -1,4 +1,4 @@
-//! Hands records to the caller in page order, whatever order the pages come in.
+//! Passes records to the caller in page order, in whatever order the pages arrive.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -11,10 +11,11 @@ use crate::parse::{ProfileRow, ProfileRows, RecordForm};
 use crate::stage::{Stage, read_page};
 use crate::types::ProfileWriteTask;
 
-/// Receives one JSON text, without a line end; a break ends the stream.
+/// Receives one JSON text without a line end; a break ends the stream.
 pub(crate) type RecordSink = Box<dyn FnMut(&str) -> ControlFlow<()> + Send>;
 
-/// Pages that come early wait in a stage on disk, so that memory stays bounded while one page is repeated.
+/// Passes pages to the sink. Pages that arrive early wait in a stage on disk, so that memory stays bounded while an
+/// earlier page is retried.
 pub(super) struct StreamOutput {
     stage: Stage,
     form: RecordForm,
@@ -28,13 +29,13 @@ pub(super) struct StreamOutput {
     ended: bool,
 }
 
-/// What a stream came to.
+/// The summary of a stream.
 pub(super) struct Streamed {
-    /// Records that were handed over.
+    /// Records passed to the receiver.
     pub(super) rows: u64,
     /// Profiles among them that came again because pages overlap.
     pub(super) repeated: u64,
-    /// Whether the receiver ended it.
+    /// Whether the receiver ended the stream.
     pub(super) ended: bool,
 }
 
@@ -54,7 +55,7 @@ impl StreamOutput {
         }
     }
 
-    /// Takes a page: hands it over if it is the next one, else keeps it until it is.
+    /// Accepts a page: passes it on if it is the next one, otherwise stores it until it is.
     pub(super) fn accept(&mut self, task: &ProfileWriteTask) -> Result<ControlFlow<()>> {
         if task.page_index != self.next {
             self.stage.write_page(task)?;
@@ -68,13 +69,13 @@ impl StreamOutput {
         self.hand_over_waiting()
     }
 
-    /// Notes that a page will not come.
+    /// Records that a page will not arrive.
     pub(super) fn skip(&mut self, page: u32) -> Result<ControlFlow<()>> {
         self.missing.insert(page);
         self.hand_over_waiting()
     }
 
-    /// Returns what it came to. Pages that still wait are removed: those before them never came, because the fetch was
+    /// Returns the summary. Pages that still wait are removed: an earlier page never arrived, because the fetch was
     /// stopped or failed.
     pub(super) fn finish(self) -> Streamed {
         let summary = Streamed { rows: self.handed_over, repeated: self.overlap.repeated(), ended: self.ended };
@@ -95,7 +96,7 @@ impl StreamOutput {
                 if self.hand_over(&read_page(&path)?).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
-                // It has been handed over; the folder goes at the end in any case.
+                // Best effort: the whole directory is removed at the end.
                 let _ = std::fs::remove_file(&path);
             } else {
                 return Ok(ControlFlow::Continue(()));
@@ -103,7 +104,7 @@ impl StreamOutput {
         }
     }
 
-    /// Hands over a page.
+    /// Passes on the records of a page.
     fn hand_over(&mut self, page: &[ProfileRows]) -> ControlFlow<()> {
         self.overlap.page(page.iter().flat_map(|rows| rows.iter().map(ProfileRow::identity)));
         for row in page.iter().flat_map(ProfileRows::iter) {
@@ -119,7 +120,7 @@ impl StreamOutput {
     }
 }
 
-/// Writes a record as one line. Line ends can only stand between the tokens of its JSON, where a blank does as well.
+/// Writes a record as one line. Line ends can only occur between JSON tokens, where a space is equivalent.
 fn write_record(line: &mut String, row: ProfileRow<'_>, form: RecordForm) {
     let start = line.len();
     if form == RecordForm::Raw {

@@ -1,4 +1,4 @@
-//! A fetch to the caller instead of a table, in page order.
+//! A fetch whose records go to the caller in page order, instead of into a table.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use super::request::{ProfileFetch, Since};
 use super::stream::{RecordSink, StreamOutput, Streamed};
 use super::writer::into_stream;
 
-/// Fetches profiles and hands them to `sink` in page order.
+/// Fetches profiles and passes them to `sink` in page order.
 pub(crate) async fn stream_profiles(
     client: &ApiClient,
     database: &Path,
@@ -37,7 +37,7 @@ pub(crate) async fn stream_profiles(
     prepared.warning.iter().for_each(|warning| callbacks.tell(warning));
     client.ledger_notice().iter().for_each(|text| callbacks.tell(&FetchEvent::Warning((*text).to_owned())));
     let mut manifest = describe(client, &fetch, &prepared);
-    // Nobody goes on with a stream: what was handed over is not here any more.
+    // A stream cannot be resumed: the records that were passed on are not kept.
     manifest.run_id.insert_str(0, STREAM_PREFIX);
     let run_id = manifest.run_id.clone();
     let path = database.to_owned();
@@ -53,7 +53,7 @@ pub(crate) async fn stream_profiles(
         let run = Run {
             client: client.clone(),
             request: prepared.request,
-            // What was handed over cannot be taken back, so there is no second session.
+            // Records that were passed on cannot be taken back, so a second session is not allowed.
             rules: Rules { restarts_max: 0, ..fetch.control.rules(prepared.workers) },
             earlier: None,
             form,

@@ -1,4 +1,4 @@
-//! The one thread that owns what is durable. Workers hand it finished pages over a bounded channel.
+//! The writer thread, the only owner of the stage. It receives finished pages over a bounded channel.
 
 use std::thread::JoinHandle;
 
@@ -11,37 +11,37 @@ use crate::types::ProfileWriteTask;
 
 use super::stream::StreamOutput;
 
-/// More than the coordinator ever has under way, so that handing over never waits.
+/// More pages than the coordinator ever has in flight, so that sending never waits.
 const INBOX_PAGES: usize = (WORKERS_MAX + PAGES_READY_MAX) as usize + 1;
 
-/// What the writer is told.
+/// A message to the writer.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Page 0 is here; this is what it said.
+    /// Page 0 has arrived, and said this.
     Session(SessionFacts),
-    /// A page to keep.
+    /// A page to store.
     Page(Box<ProfileWriteTask>),
-    /// A page that will not come.
+    /// A page that will not arrive.
     Missing(u32),
-    /// The session is lost; pages from here on belong to another one.
+    /// The session is lost; pages from here on belong to this session epoch.
     Restart(u32),
 }
 
-/// What the writer answers.
+/// A report of the writer.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// The page cannot be lost any more.
+    /// The page is stored, and can no longer be lost.
     Staged { epoch: u32, page: u32, rows: u64 },
-    /// The receiver of the stream wants no more.
+    /// The receiver of the stream wants no more records.
     Ended,
-    /// Nothing more can be kept.
+    /// Nothing more can be stored.
     Failed(Error),
 }
 
-/// Does what a message says, and reports it if there is something to report.
+/// Handles a message; returns a report if there is one.
 pub(super) type Write<T> = fn(&mut T, Message) -> Result<Option<Report>>;
 
-/// The writer's thread, which owns what it writes to. Dropping `inbox` ends it once it has kept what it was handed.
+/// The writer thread, which owns its target. Dropping `inbox` ends it once it has handled the messages it received.
 pub(super) struct Writer<T> {
     pub(super) inbox: mpsc::Sender<Message>,
     pub(super) reports: mpsc::Receiver<Report>,
@@ -59,7 +59,7 @@ impl<T: Send + 'static> Writer<T> {
         Ok(Self { inbox, reports, thread })
     }
 
-    /// Ends the thread and returns what it owned.
+    /// Ends the thread and returns its target.
     pub(super) async fn close(self) -> Result<T> {
         let Self { inbox, mut reports, thread } = self;
         drop(inbox);
@@ -89,7 +89,7 @@ fn write_all<T>(
     target
 }
 
-/// Writes to the stage.
+/// Writes messages to the stage.
 pub(super) fn into_stage(stage: &mut Stage, message: Message) -> Result<Option<Report>> {
     match message {
         Message::Session(facts) => stage.record_session(facts)?,
@@ -104,13 +104,13 @@ pub(super) fn into_stage(stage: &mut Stage, message: Message) -> Result<Option<R
     Ok(None)
 }
 
-/// Hands records to the caller.
+/// Passes records to the caller.
 pub(super) fn into_stream(stream: &mut StreamOutput, message: Message) -> Result<Option<Report>> {
     match message {
         Message::Page(task) => {
             let (page, rows) = (task.page_index, task.rows.len() as u64);
             let flow = stream.accept(&task)?;
-            // A stream has one session: what was handed over cannot be taken back.
+            // A stream has only one session, because records that were passed on cannot be taken back.
             Ok(Some(if flow.is_break() { Report::Ended } else { Report::Staged { epoch: 0, page, rows } }))
         }
         Message::Missing(page) => Ok(stream.skip(page)?.is_break().then_some(Report::Ended)),

@@ -1,4 +1,4 @@
-//! Progress events, and the outcome of a run: what came, what did not, and why it ended.
+//! Progress events and the outcome of a run: what arrived, what did not, and why it ended.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ impl Coordinator {
         }));
     }
 
-    /// The first reason counts, but a writer that failed or a run that cannot go on beats a wish to stop.
+    /// Records why the fetch ends. The first reason wins, unless a later one is more severe. From most to least severe:
+    /// the writer failed, a fatal failure, the caller asked to stop, a halt.
     pub(super) fn end(&mut self, ending: Ending) {
         let severity = |ending: &Ending| match ending {
             Ending::Halted(_) => 0,
@@ -39,24 +40,24 @@ impl Coordinator {
         }
     }
 
-    /// The writer failed and takes no more pages.
+    /// Records that the writer failed and accepts no more pages.
     pub(crate) fn writer_failed(&mut self) {
         self.end(Ending::WriterFailed);
     }
 
-    /// The caller wants the fetch to end; pages in flight get until `deadline`.
+    /// Stops the fetch at the caller's request; pages in flight have until `deadline`.
     pub(crate) fn stop(&mut self, deadline: Duration) {
         self.stop_deadline = Some(deadline);
         self.end(Ending::Stopped);
     }
 
-    /// Returns the outcome. After a halt, every page that is not there has failed for the same reason.
+    /// Returns the outcome. After a halt, every page that is not staged counts as failed for the same reason.
     pub(crate) fn finish(&mut self, now: Duration) -> Outcome {
         if let Some(Ending::Halted(failure)) = self.ending.clone() {
-            // A page after the last one that was not looked for may be there, whatever the server said.
+            // A tail page that was not checked may exist, whatever the server said.
             self.plan.iter_mut().filter(|_| !is_planted(Mutant::HaltTakenForWhole)).for_each(Plan::assume_tail);
             let unfinished = self.pages.unfinished(self.plan.as_ref().map_or(1, Plan::pages));
-            // A server that announced more than that lies, and its pages are not listed one by one.
+            // A server that announced more pages than this is wrong, and its pages are not listed one by one.
             for (index, page) in unfinished.iter().take(PAGES_LISTED_MAX).enumerate() {
                 let same = "not fetched, for the same reason";
                 let message = if index == 0 { failure.message.clone() } else { same.to_owned() };

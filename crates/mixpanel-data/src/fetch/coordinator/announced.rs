@@ -1,4 +1,4 @@
-//! What the server announced, against what it sends: repeated and empty pages, and profiles that do not come.
+//! Compares what the server announced with what it sends: repeated and empty pages, and profiles that do not arrive.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -15,24 +15,24 @@ use super::super::plan::{ImpossibleTotal, Plan};
 use super::super::progress::FetchEvent;
 use super::{Coordinator, Extent, PageFacts};
 
-/// Whether a session still brings pages, once some of its pages were given up.
+/// Tracks whether a session still returns pages after some of its pages were given up.
 #[derive(Debug, Default)]
 pub(super) struct SignOfLife {
-    /// Pages that were requested after the first one was given up. Those in flight at that moment say nothing.
+    /// Pages requested after the first page was given up. Those in flight at that moment prove nothing.
     requested: BTreeSet<u32>,
-    /// Whether one of them came.
+    /// Whether one of them arrived.
     came: bool,
 }
 
 impl SignOfLife {
-    /// A page is requested, before or after one was given up.
+    /// Records a request for a page, and whether any page had been given up before it.
     pub(super) fn requested(&mut self, page: u32, is_any_given_up: bool) {
         if is_any_given_up {
             self.requested.insert(page);
         }
     }
 
-    /// A page came.
+    /// Records that a page arrived.
     pub(super) fn page_came(&mut self, page: u32) {
         self.came |= self.requested.contains(&page);
     }
@@ -41,24 +41,25 @@ impl SignOfLife {
 /// Pages that brought nothing new: empty, or the records of another page.
 #[derive(Debug, Default)]
 pub(super) struct NothingNew {
-    /// The page that first brought these records, and how many pages did.
+    /// By fingerprint: the page that first brought these records, and the number of other pages that repeated them.
     seen: HashMap<u64, (u32, u32)>,
-    /// Replies without anything new since the last one with something.
+    /// Consecutive responses without anything new.
     in_a_row: u32,
     pages: BTreeSet<u32>,
-    /// Those of the pages whose last reply was empty.
+    /// The pages whose last response was empty.
     empty: BTreeSet<u32>,
 }
 
 impl NothingNew {
-    /// Whether so many replies in a row brought nothing that no other page is worth a request.
+    /// Returns whether so many consecutive responses brought nothing new that no other page is worth a request.
     pub(super) fn is_the_end(&self) -> bool {
         self.in_a_row >= NOTHING_NEW_MAX
     }
 
     /// Returns the page whose records these are, if it is another one.
     ///
-    /// A single record may well be in a project twice, so one is taken for a repeated page only the third time.
+    /// A project may well contain a single record twice, so a page of one record counts as a repetition only the third
+    /// time.
     fn repeated(&mut self, page: u32, facts: &PageFacts) -> Option<u32> {
         let (first, count) = self.seen.entry(facts.fingerprint).or_insert((page, 0));
         if *first == page {
@@ -70,17 +71,17 @@ impl NothingNew {
 }
 
 impl NothingNew {
-    /// Notes a page that an earlier process staged.
+    /// Remembers a page that an earlier process staged.
     pub(super) fn remember(&mut self, page: u32, fingerprint: u64) {
         self.seen.insert(fingerprint, (page, 0));
     }
 
-    /// A page is taken as it is, without records.
+    /// Records a page that is accepted although it has no records.
     pub(super) fn came_empty(&mut self, page: u32) {
         self.empty.insert(page);
     }
 
-    /// Notes a page that brought nothing new.
+    /// Records a page that brought nothing new.
     fn add(&mut self, page: u32, received: u64) {
         self.pages.insert(page);
         if received == 0 {
@@ -90,7 +91,7 @@ impl NothingNew {
         }
     }
 
-    /// A page brought new records.
+    /// Records a page that brought new records.
     pub(super) fn something_came(&mut self, page: u32) {
         self.in_a_row = 0;
         self.pages.remove(&page);
@@ -99,17 +100,17 @@ impl NothingNew {
 }
 
 impl Coordinator {
-    /// The number of profiles that the server announced: what page 0 said, unless a later page said that there are more.
+    /// Returns the number of profiles that the server announced: on page 0, or on a later page if that announced more.
     pub(super) fn announced(&self) -> Option<u64> {
         self.plan.as_ref().and_then(Plan::total).max(self.announced_late)
     }
 
-    /// A page may say for the first time how many profiles there are, or contradict page 0. A few more than that said are
-    /// the drift of a live project, and fewer mean nothing: what was announced must come.
+    /// Handles the total on a later page, which may be the first total or contradict page 0. A slightly higher total is
+    /// the drift of a live project. A lower one is ignored: what was announced must arrive.
     pub(super) fn hear_of_total(&mut self, page: u32, facts: &PageFacts) {
         let (Some(said), Some(plan)) = (facts.total.filter(|_| page > 0), &mut self.plan) else { return };
         if plan.total().is_none_or(|total| said > total + self.rules.drift_of(total)) {
-            // A total that grows with every page is no reason to go on for ever.
+            // A total that grows with every page must not extend the fetch endlessly.
             if self.announced_late.is_none() {
                 plan.hear_of_total(said);
             }
@@ -117,7 +118,7 @@ impl Coordinator {
         }
     }
 
-    /// Notes a request for a page that nothing announced: many of them are not sent one right after the other.
+    /// Records a request for a page that nothing announced. After many of them, the next ones are spaced out.
     pub(super) fn pace(&mut self, page: u32) {
         if self.plan.as_ref().is_some_and(|plan| plan.is_unannounced(page)) {
             self.unannounced += 1;
@@ -131,13 +132,13 @@ impl Coordinator {
         }
     }
 
-    /// Until when a page that nothing announced has to wait.
+    /// Returns until when a page that nothing announced has to wait.
     pub(super) fn paced_until(&self, page: u32, now: Duration) -> Option<Duration> {
         let is_unannounced = self.plan.as_ref().is_some_and(|plan| plan.is_unannounced(page));
         (is_unannounced && now < self.next_unannounced).then_some(self.next_unannounced)
     }
 
-    /// Plans from page 0.
+    /// Makes the plan from page 0.
     pub(super) fn make_plan(&mut self, facts: &PageFacts) {
         let mut plan = match Plan::new(facts.total, facts.page_size, facts.received) {
             Ok(plan) => plan,
@@ -169,7 +170,7 @@ impl Coordinator {
         self.events.push_back(FetchEvent::Planned { total_pages, expected_rows: plan.total(), workers });
     }
 
-    /// Ends the fetch after page 0: no project has so many profiles.
+    /// Ends the fetch after page 0 because no project has that many profiles.
     fn refuse_total(&mut self, total: u64, facts: &PageFacts) {
         let size = facts.page_size.map_or_else(String::new, |size| format!(" on pages of {size}"));
         let message = format!(
@@ -180,14 +181,15 @@ impl Coordinator {
         self.end(Ending::Fatal(Failure::new(FailureKind::BadReply, message)));
     }
 
-    /// Says why a page is of no use: it is empty though records are expected or wanted, or it repeats another page.
+    /// Returns why a page is useless, if it is: it is empty and either optional or expected to have records, or it
+    /// repeats another page.
     pub(super) fn brings_nothing_new(&mut self, page: u32, facts: &PageFacts) -> Option<String> {
         let plan = self.plan.as_ref()?;
         if facts.received > 0 {
             let first = self.nothing_new.repeated(page, facts)?;
             return Some(format!("page {page} brought the same records as page {first}"));
         }
-        // The last profiles of a live project may be gone: an empty last page is just a short one.
+        // The last profiles of a live project may have been deleted: an empty last page is just a short one.
         let announced = plan.total().unwrap_or(0);
         let is_last = page + 1 >= plan.pages() && (page > 0 || self.may_all_be_gone(announced));
         let is_missed = plan.expected_records(page) > 0 && !is_last && self.missing_profiles() > 0;
@@ -195,8 +197,8 @@ impl Coordinator {
             .then(|| format!("page {page} came empty, though the server announced {}", counted(announced, "profile")))
     }
 
-    /// A page brought nothing new. One that need not exist is the end, if it is empty or nothing is missing; another is
-    /// asked for again, and after a few such replies in a row none is.
+    /// Handles a page that brought nothing new. If the page is optional, and is empty or nothing is missing, it is past
+    /// the end. Otherwise it is retried, until several consecutive responses brought nothing new.
     pub(super) fn nothing_new_came(
         &mut self,
         page: u32,
@@ -220,7 +222,7 @@ impl Coordinator {
         }
     }
 
-    /// A server that sends new profiles for ever is not followed for ever: the page that would be next is missing.
+    /// Stops following a server that keeps sending new profiles: the next page counts as missing.
     pub(super) fn stop_if_it_never_ends(&mut self) {
         let Some(plan) = self.plan.as_mut().filter(|plan| plan.never_ends()) else { return };
         let (total, next) = (plan.total().unwrap_or(0), plan.pages());
@@ -234,14 +236,14 @@ impl Coordinator {
         self.give_up(next, &Failure::new(FailureKind::BadReply, message));
     }
 
-    /// A page that need not exist does not.
+    /// Records that an optional page does not exist.
     pub(super) fn nothing_is_there(&mut self, page: u32) {
         self.pages.set(page, PageState::PastEnd);
         self.plan.iter_mut().filter(|plan| plan.tail_page() == Some(page)).for_each(Plan::drop_tail);
     }
 
-    /// When all planned pages are here and hold fewer profiles than announced, one more is asked for: says so, and plans
-    /// it.
+    /// Plans one more page if all planned pages are here but hold fewer profiles than announced. Returns whether it
+    /// did.
     pub(super) fn looks_beyond(&mut self) -> bool {
         let beyond = self.pages.next_pending();
         let is_short = self.missing_profiles() > 0 && self.failed.is_empty();
@@ -258,8 +260,8 @@ impl Coordinator {
         self.plan.as_ref().and_then(Plan::tail_page) == Some(beyond)
     }
 
-    /// Planned pages at the end that come empty are not there. What is missing is profiles then, not pages. A page that
-    /// repeats another one is there, and failed.
+    /// Treats planned pages at the end that came empty as past the end: then profiles are missing, not pages. A page
+    /// that repeats another one does exist, and stays failed.
     pub(super) fn settle_the_end(&mut self) {
         let pages = self.plan.as_ref().filter(|plan| plan.total().is_some()).map_or(0, Plan::pages);
         for page in (1..pages).rev() {
@@ -277,18 +279,18 @@ impl Coordinator {
         }
     }
 
-    /// Says whether page 0 may be empty although the server announced this many profiles: the drift covers them all, and
-    /// it was empty each time.
+    /// Returns whether page 0 may be empty although the server announced `total` profiles: the allowed drift covers all
+    /// of them, and page 0 was empty on every attempt.
     pub(super) fn may_all_be_gone(&self, total: u64) -> bool {
         total <= self.rules.drift_of(total) && self.pages.failed_attempts(0).by_fault + 1 >= ATTEMPTS_MAX
     }
 
-    /// Profiles that the server announced and that have not come.
+    /// Returns the number of announced profiles that have not arrived.
     pub(super) fn missing_profiles(&self) -> u64 {
         self.announced().map_or(0, |announced| announced.saturating_sub(self.counts.received))
     }
 
-    /// Says whether the session has no more to give, so that only a new one can.
+    /// Returns why the session has nothing more to give, if so: then only a new session can help.
     pub(super) fn session_over(&self, shortfall: u64) -> Option<Over> {
         if self.plan.is_none() {
             return self.earlier_over;
@@ -301,7 +303,7 @@ impl Coordinator {
         let came = self.pages.staged().len() > self.earlier.len();
         let none_came_since = !self.sign_of_life.came && self.failed.len() > 1;
         let is_over = match kind {
-            // The server's bad hour: only a later process that gets nothing either knows better.
+            // The server may just have a bad hour; only a later process that gets nothing either can be sure.
             FailureKind::Server { status: 502..=504, .. } | FailureKind::Timeout | FailureKind::Connection => !came,
             FailureKind::Server { .. } | FailureKind::BadReply | FailureKind::Rejected(_) | FailureKind::NotFound => {
                 !came || none_came_since

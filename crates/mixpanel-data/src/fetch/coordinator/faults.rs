@@ -1,4 +1,4 @@
-//! What is done about a request that brought no page: it is repeated, all wait, the fetch begins again, or it ends.
+//! Handles failed requests: retry the page, pause all requests, restart the fetch, or end it.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use super::super::plan::Plan;
 use super::super::progress::FetchEvent;
 use super::{Coordinator, NothingNew, ShortPages, SignOfLife};
 
-/// A wait for other processes is told when it has lasted so long; most are over at once.
+/// A wait for other processes is reported only after this time; most are shorter.
 pub(super) const BUSY_TOLD_AFTER: Duration = Duration::from_secs(1);
 
 impl Coordinator {
-    /// The request for `page` brought nothing usable. A used-up quota is reported with
+    /// Handles a request for `page` that brought nothing usable. An exhausted quota is reported with
     /// [`quota_refused`](Self::quota_refused) instead.
     pub(crate) fn request_failed(&mut self, page: u32, failure: Failure, now: Duration, fraction: f64) {
         let failed = self.take_back(page);
@@ -51,7 +51,7 @@ impl Coordinator {
         }
     }
 
-    /// The server says that the quota is used up; no request can succeed before `until`.
+    /// Handles a refusal because the quota is exhausted; no request can succeed before `until`.
     pub(crate) fn quota_refused(&mut self, page: u32, failure: Failure, now: Duration, until: Duration) {
         let failed = self.take_back(page);
         if self.ending.is_some() {
@@ -61,12 +61,14 @@ impl Coordinator {
         self.pause(page, failed, failure, now, until);
     }
 
-    /// The request that [`next`](Self::next) asked for was not sent: by our own count the quota is used up until `until`.
+    /// Records that the request returned by [`next`](Self::next) was not sent: by our own count, the quota is exhausted
+    /// until `until`.
     pub(crate) fn quota_exhausted(&mut self, failure: Failure, now: Duration, until: Duration) {
         self.open_breaker(failure, now, until);
     }
 
-    /// The request that [`next`](Self::next) asked for was not sent: other processes have all the places that there are.
+    /// Records that the request returned by [`next`](Self::next) was not sent: other processes hold all concurrency
+    /// slots.
     pub(crate) fn all_busy(&mut self, now: Duration) {
         let since = self.busy.map_or(now, |(_, since)| since);
         let until = now + BUSY_POLL_INTERVAL;
@@ -83,7 +85,7 @@ impl Coordinator {
         }
     }
 
-    /// Takes a page back from where it was under way; returns how often it was asked for in vain.
+    /// Takes a page out of flight and returns its number of failed attempts.
     fn take_back(&mut self, page: u32) -> FailedAttempts {
         match self.pages.state(page) {
             PageState::Reading { .. } => self.reading -= 1,
@@ -92,12 +94,13 @@ impl Coordinator {
         self.pages.failed_attempts(page)
     }
 
-    /// A server that fails at everything gets the pauses of its retries, not a request for every page.
+    /// Returns whether every recent request failed. Then only retries are sent, with their pauses, and no new page is
+    /// requested.
     pub(super) fn fails_at_everything(&self) -> bool {
         self.faults_in_a_row >= FAULTS_IN_A_ROW_MAX && self.pages.next_due().is_some()
     }
 
-    /// A page came: what the server could not bear is forgotten step by step.
+    /// Records that a page arrived: failure counts are reset, and the concurrency is raised again step by step.
     pub(super) fn server_answers(&mut self) {
         self.breaker.request_succeeded();
         self.outage_since = None;
@@ -110,7 +113,8 @@ impl Coordinator {
         }
     }
 
-    /// Requests that were too many at once are refused together, and count as one refusal.
+    /// Lowers the concurrency after a refusal for too many concurrent requests. Requests refused together count as one
+    /// refusal.
     fn slow_down(&mut self, kind: RateLimitKind) {
         if kind == RateLimitKind::Concurrent && self.breaker.open_until().is_none() {
             self.allowed = (self.allowed - 1).max(1);
@@ -118,8 +122,9 @@ impl Coordinator {
         }
     }
 
-    /// `Retry-After` is an upper bound (`docs/mixpanel-api.md#responses-with-429`). It is ignored for too many
-    /// concurrent queries, which end within moments. For an overloaded server it counts, up to [`RATE_LIMIT_WAIT_MAX`].
+    /// Returns the pause after a 429. `Retry-After` is an upper bound (`docs/mixpanel-api.md#responses-with-429`). It
+    /// is ignored for too many concurrent queries, which end quickly. For an overloaded server it is respected, up to
+    /// [`RATE_LIMIT_WAIT_MAX`].
     fn rate_limit_pause(&self, kind: RateLimitKind, retry_after: Option<Duration>, fraction: f64) -> Duration {
         let longest = if kind == RateLimitKind::Concurrent { CONCURRENCY_BACKOFF_MAX } else { RATE_LIMIT_WAIT_MAX };
         let pause = backoff(RATE_LIMIT_BACKOFF_INITIAL, longest, self.breaker.attempt(), fraction);
@@ -129,7 +134,8 @@ impl Coordinator {
         }
     }
 
-    /// Nothing reaches the server: that says nothing about the page, and is waited for, but not for ever.
+    /// Waits for an unreachable server, up to a limit. That is no fault of the page, and does not count as a failed
+    /// attempt.
     fn wait_for_network(&mut self, page: u32, failed: FailedAttempts, failure: Failure, now: Duration, fraction: f64) {
         let until = now + backoff(BACKOFF_INITIAL, OUTAGE_BACKOFF_MAX, self.breaker.attempt(), fraction);
         self.pages.retry(page, failed, now);
@@ -143,13 +149,13 @@ impl Coordinator {
         }
     }
 
-    /// Has a page requested again after a pause of all requests.
+    /// Retries a page after a pause of all requests.
     fn pause(&mut self, page: u32, failed: FailedAttempts, failure: Failure, now: Duration, until: Duration) {
         self.pages.retry(page, failed, now);
         self.open_breaker(failure, now, until);
     }
 
-    /// Opens the circuit breaker, or ends the fetch if that would be for too long.
+    /// Opens the circuit breaker, or ends the fetch if the wait would be too long.
     fn open_breaker(&mut self, failure: Failure, now: Duration, until: Duration) {
         let is_news = self.breaker.open(now, until);
         if self.breaker.fruitless_at(until) > self.rules.max_wait {
@@ -176,7 +182,7 @@ impl Coordinator {
         let is_optional = self.plan.as_ref().is_some_and(|plan| plan.is_optional(page));
         failed.by_fault += 1;
         self.faults_in_a_row += 1;
-        // The page after the last one is not worth as many attempts when the server said that it has none.
+        // The tail page is not worth as many attempts if the server announced that it does not exist.
         let expected_absent = is_tail && self.plan.as_ref().is_some_and(Plan::covers_total);
         let decision = match decide(&failure, failed.by_fault, fraction) {
             _ if expected_absent && failed.by_fault >= PROBE_ATTEMPTS_MAX => Decision::Fail,
@@ -201,8 +207,8 @@ impl Coordinator {
         }
     }
 
-    /// A refusal of the page after the last one may be the server's way to say that there is none. Anything else is not,
-    /// unless the server said before how many profiles there are and they are all here.
+    /// Returns whether the failure of an optional page may mean that there is no such page. A refusal may. For the tail
+    /// page, any other failure may only if the planned pages hold exactly the announced profiles.
     fn nothing_may_follow(&self, is_tail: bool, failure: &Failure) -> bool {
         let refused = matches!(failure.kind, FailureKind::Rejected(400) | FailureKind::NotFound);
         refused || (is_tail && self.plan.as_ref().is_some_and(Plan::covers_total))
@@ -213,14 +219,14 @@ impl Coordinator {
         self.failed.insert(page, failure.clone());
         self.report(page, Err(failure.message.clone()));
         self.given_up_in_a_row += 1;
-        // Not these pages are at fault, but the server.
+        // When this many pages fail in a row, the fault lies with the server, not with the pages.
         if self.given_up_in_a_row >= GIVEN_UP_MAX {
             self.end(Ending::Halted(failure.clone()));
         }
     }
 
-    /// The session is lost. Where a profile stands in another session nobody knows, so nothing of the lost one is used: the
-    /// fetch begins again from page 0, a few times at most.
+    /// Restarts the fetch from page 0 because the session is lost. Profiles may be on other pages in another session,
+    /// so no page of the lost one is used. The number of restarts is limited.
     fn begin_again(&mut self, failure: Failure) {
         if self.counts.session_restarts >= self.rules.restarts_max {
             self.end(Ending::Fatal(failure));
@@ -242,7 +248,7 @@ impl Coordinator {
         self.events.push_back(FetchEvent::Restarted { restart: self.counts.session_restarts, reason: failure.message });
     }
 
-    /// A page with fewer records than the server's own figures promise.
+    /// Returns whether a page with fewer records than the server's own figures promise should be requested again.
     pub(super) fn is_too_short(&mut self, page: u32, received: u64) -> bool {
         let Some(plan) = &self.plan else { return false };
         let attempts = self.pages.failed_attempts(page).by_length;

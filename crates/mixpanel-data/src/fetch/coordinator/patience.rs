@@ -1,4 +1,4 @@
-//! The limit of a wait: how long no page may come, whatever is waited for.
+//! Limits how long a fetch waits without receiving a page, whatever the reason.
 
 use std::time::Duration;
 
@@ -7,30 +7,30 @@ use crate::api::{Failure, FailureKind};
 use super::super::outcome::Ending;
 use super::{Coordinator, Step};
 
-/// After a planned wait, such as for the quota, a request gets a quarter of the limit even if the wait took all of it, but no
-/// more than this.
+/// After a planned wait, such as for the quota, a request always gets a quarter of the limit, even if the wait used all
+/// of it, but no more than this.
 const GRACE_MAX: Duration = Duration::from_secs(10);
 
-/// Whoever wants no wait at all still wants requests to be answered.
+/// With a limit of zero, a request still gets this long to be answered.
 const REQUEST_WITHOUT_WAIT: Duration = Duration::from_secs(30);
 
-/// Since when no page has come.
+/// Since when no page has arrived.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     since: Duration,
-    /// A wait that was planned is over by then, and a request was given some time.
+    /// Never give up before this time: a planned wait has just ended, and a request needs some time.
     not_before: Duration,
-    /// What went wrong last.
+    /// The last failure.
     last: Option<Failure>,
 }
 
 impl Patience {
-    /// A page came, or is being written.
+    /// Records that a page arrived or is being written.
     pub(super) fn page_came(&mut self, now: Duration) {
         *self = Self { since: now, ..Self::default() };
     }
 
-    /// The pause is over, so that a request can be sent.
+    /// Records that a pause is over and a request can be sent.
     pub(super) fn wait_ended(&mut self, now: Duration, limit: Duration) {
         self.not_before = now + (limit / 4).min(GRACE_MAX);
     }
@@ -41,8 +41,8 @@ impl Patience {
 }
 
 impl Coordinator {
-    /// Until when a page must come. A planned wait and one for other processes have ends of their own, and a page that is
-    /// read or written has come.
+    /// Returns until when a page must arrive; `None` while the limit does not apply. A planned wait and a wait for
+    /// other processes have limits of their own, and a page that is being parsed or written has arrived.
     pub(super) fn patience_ends(&self, now: Duration) -> Option<Duration> {
         let waits_otherwise = self.breaker.open_until().is_some() || self.busy.is_some_and(|(until, _)| now < until);
         let is_here = self.reading + self.writing > 0;
@@ -54,7 +54,7 @@ impl Coordinator {
         if self.rules.max_wait.is_zero() { REQUEST_WITHOUT_WAIT } else { self.rules.max_wait }
     }
 
-    /// Ends the fetch if no page came for too long: requests under way are not waited for, whatever they hang in.
+    /// Ends the fetch if no page arrived for too long. Requests in flight are not waited for.
     pub(super) fn lose_patience(&mut self, now: Duration) {
         if self.writing > 0 {
             self.patience.page_came(now);
@@ -78,7 +78,7 @@ impl Coordinator {
     }
 }
 
-/// Cuts a wait short where patience ends.
+/// Shortens a wait so that it ends no later than `ends`.
 pub(super) fn at_most(step: Step, ends: Option<Duration>) -> Step {
     match (step, ends) {
         (Step::WaitForEvent, Some(ends)) => Step::WaitUntil(ends),

@@ -1,4 +1,4 @@
-//! What the coordinator answers, and what it is told of a page.
+//! The steps that the coordinator returns, and what it is told about a page.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::parse::fingerprint;
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Send this request, if the quota has room for it; say so with [`sent`](super::Coordinator::sent), and report what
-    /// came of it.
+    /// Send this request if the quota has room for it. Confirm it with [`sent`](super::Coordinator::sent), and report
+    /// the result.
     Send(PageRequest),
-    /// Nothing before this moment, unless something happens.
+    /// Do nothing before this time, unless something happens.
     WaitUntil(Duration),
-    /// Nothing until something happens.
+    /// Do nothing until something happens.
     WaitForEvent,
     /// The fetch is over; see [`Coordinator::finish`](super::Coordinator::finish).
     Finish,
@@ -22,38 +22,38 @@ pub(crate) enum Step {
 /// A request to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PageRequest {
-    /// Which session of the run it belongs to. What comes of a request of an earlier one is dropped unseen.
+    /// The session epoch that it belongs to. Results of requests from an earlier epoch are ignored.
     pub(crate) epoch: u32,
     pub(crate) page: u32,
     pub(crate) session: Option<String>,
 }
 
-/// What to do with a page that came.
+/// What to do with a page that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Hand it to the writer, and report when it is staged.
+    /// Pass it to the writer, and report when it is staged.
     Store,
-    /// Drop it: it is not the page that was asked for, it is to be asked for again, or it only shows that nothing follows.
+    /// Drop it: it is not the requested page, it will be requested again, or it only shows that nothing follows.
     Drop,
 }
 
-/// What a page says, less its rows.
+/// What a page says, without its rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PageFacts {
     pub(crate) page: Option<u64>,
     pub(crate) page_size: Option<u64>,
     pub(crate) session_id: Option<String>,
     pub(crate) total: Option<u64>,
-    /// Records, rejects included.
+    /// Number of records, rejects included.
     pub(crate) received: u64,
-    /// A number that depends on the ids of the records alone; see [`fingerprint`](crate::parse::fingerprint).
+    /// A hash of the records' ids only; see [`fingerprint`](crate::parse::fingerprint).
     pub(crate) fingerprint: u64,
-    /// Size of the decoded reply.
+    /// Size of the decoded response in bytes.
     pub(crate) bytes: usize,
 }
 
 impl PageFacts {
-    /// The facts of a page.
+    /// Returns the facts of a page.
     pub(crate) fn of(reply: &PageReply) -> Self {
         Self {
             page: reply.body.page,

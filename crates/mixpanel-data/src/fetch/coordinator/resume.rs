@@ -1,4 +1,4 @@
-//! Going on where an earlier process stopped.
+//! Resumes a run that an earlier process left unfinished.
 
 use std::collections::BTreeMap;
 
@@ -17,19 +17,19 @@ pub(crate) struct Earlier {
     pub(crate) session: Option<SessionFacts>,
     /// Pages of that session that are on disk, in order.
     pub(crate) staged: Vec<StagedPage>,
-    /// Why that session has no more to give, if that is known.
+    /// Why that session has nothing more to give, if known.
     pub(crate) session_over: Option<Over>,
-    /// Profiles that a load has found missing although every page is on disk.
+    /// Profiles that a load found missing although every page is on disk.
     pub(crate) lacking: u64,
 }
 
 impl Earlier {
-    /// Records by page.
+    /// Returns the number of records by page.
     pub(crate) fn lengths(&self) -> BTreeMap<u32, u64> {
         self.staged.iter().map(|staged| (staged.page, staged.rows + staged.rejected)).collect()
     }
 
-    /// The plan that follows from the session and its pages, if the session is known.
+    /// Returns the plan that follows from the session and its pages, if the session is known.
     pub(crate) fn plan(&self) -> Option<Plan> {
         let facts = self.session.as_ref()?;
         let mut plan = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records).ok()?;
@@ -37,7 +37,7 @@ impl Earlier {
         Some(plan)
     }
 
-    /// Records of the staged pages.
+    /// Returns the number of records in the staged pages.
     pub(crate) fn received(&self) -> u64 {
         self.staged.iter().map(|page| page.rows + page.rejected).sum()
     }
@@ -46,17 +46,17 @@ impl Earlier {
         self.session.as_ref().and_then(|session| session.total)
     }
 
-    /// Profiles that the server announced and that are not on disk.
+    /// Returns the number of announced profiles that are not on disk.
     pub(crate) fn missing_profiles(&self) -> u64 {
         self.announced().map_or(0, |announced| announced.saturating_sub(self.received())).max(self.lacking)
     }
 
-    /// Profiles that there should be.
+    /// Returns the number of profiles that there should be.
     pub(crate) fn expected_profiles(&self) -> u64 {
         self.announced().unwrap_or_else(|| self.received() + self.lacking)
     }
 
-    /// Profiles among those on disk that came again because pages overlap.
+    /// Returns how many of the profiles on disk came more than once because pages overlap.
     pub(crate) fn repeated(&self) -> u64 {
         self.announced()
             .map_or(0, |announced| (self.received() + self.lacking).saturating_sub(announced).min(self.lacking))
@@ -64,7 +64,7 @@ impl Earlier {
 }
 
 impl Coordinator {
-    /// Goes on with a run: pages that are on disk are not asked for again, and the others belong to the same session.
+    /// Resumes a run: pages on disk are not requested again, and the others are requested in the same session.
     pub(crate) fn resume(rules: Rules, earlier: &Earlier) -> Self {
         let mut coordinator = Self::new(rules);
         coordinator.epoch = earlier.epoch;
@@ -85,7 +85,8 @@ impl Coordinator {
         if facts.session_id.is_none() {
             let more_may_follow = plan.tail_page().is_some() && !plan.covers_total();
             if more_may_follow || earlier.staged.len() < plan.pages() as usize {
-                // Nothing more can be had of that session, for the server did not name it. Perhaps it names another.
+                // The server gave that session no id, so no more of its pages can be requested. A new session may have
+                // one.
                 coordinator.epoch += 1;
                 return coordinator;
             }
@@ -111,7 +112,7 @@ impl Coordinator {
         coordinator
     }
 
-    /// What page 0 said, for the manifest.
+    /// Returns what page 0 said, for the manifest.
     pub(crate) fn session(&self) -> Option<SessionFacts> {
         let plan = self.plan.as_ref()?;
         Some(SessionFacts {

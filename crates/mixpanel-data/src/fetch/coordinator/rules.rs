@@ -1,33 +1,33 @@
-//! What a fetch keeps to.
+//! The limits and options of a fetch.
 
 use std::time::Duration;
 
 use crate::drift::allowed_drift;
 use crate::limits::{ALLOWED_DRIFT_PERCENT, FLIGHT_BYTES_MAX, MAX_WAIT, SESSION_RESTARTS_MAX};
 
-/// What a fetch keeps to.
+/// The limits and options of a fetch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
-    /// Requests at a time, at most.
+    /// Maximum number of requests in flight.
     pub(crate) workers: u32,
-    /// Times that it may begin again because the session was lost.
+    /// Maximum number of restarts because the session was lost.
     pub(crate) restarts_max: u32,
-    /// Longest time without a page, whatever is waited for.
+    /// Longest time without a page, whatever the fetch waits for.
     pub(crate) max_wait: Duration,
-    /// Bytes of decoded pages in flight at most, requests under way counted with the largest page seen so far.
+    /// Maximum bytes of decoded pages in flight. Every page in flight counts as much as the largest page seen so far.
     pub(crate) flight_bytes: usize,
-    /// Which pages it asks for.
+    /// Which pages to request.
     pub(crate) extent: Extent,
-    /// How many percent fewer profiles than announced are taken for the drift of a live project, 0 to 100.
+    /// Percentage of the announced profiles that may be missing because a live project changes, 0 to 100.
     pub(crate) allow_drift: f64,
 }
 
-/// Which pages a fetch asks for.
+/// Which pages a fetch requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// All.
+    /// All pages.
     Whole,
-    /// Page 0, to see what there is.
+    /// Only page 0, for an estimate.
     FirstPage,
 }
 
@@ -43,7 +43,7 @@ impl Rules {
         }
     }
 
-    /// Returns how many profiles fewer than announced are accepted.
+    /// Returns how many of the `total` announced profiles may be missing.
     pub(crate) fn drift_of(&self, total: u64) -> u64 {
         allowed_drift(total, self.allow_drift)
     }

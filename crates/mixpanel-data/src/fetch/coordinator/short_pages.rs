@@ -1,22 +1,22 @@
-//! Pages in the middle that bring fewer records than a page has: suspicious, for a short page is the documented end.
+//! Detects short pages before the last one. They are suspicious, because a short page is the documented end.
 
 use std::collections::BTreeMap;
 
 use crate::limits::{SHORT_PAGE_ATTEMPTS_MAX, SHORT_PAGE_CHECKS_MAX};
 
-/// Which pages were too short, and how long at most.
+/// The pages that were too short.
 #[derive(Debug, Default)]
 pub(super) struct ShortPages {
-    /// The most records that a page brought while it was asked for again.
+    /// The largest number of records that each short page brought, for pages that were requested again.
     checked: BTreeMap<u32, u64>,
     accepted: Vec<u32>,
 }
 
 impl ShortPages {
-    /// Whether a page of the middle with so few records is to be asked for again, after so many times that it was short.
+    /// Returns whether a short page should be requested again, after `attempts` earlier short responses.
     ///
-    /// A server whose pages are all short means it, so only a few of them are asked for again. A page that came shorter
-    /// than before is no answer.
+    /// A server whose pages are all short does it on purpose, so only a few pages are requested again. A page that
+    /// comes back even shorter than before proves nothing and is requested again.
     pub(super) fn asks_again(&mut self, page: u32, received: u64, attempts: u32) -> bool {
         let before = self.checked.get(&page).copied();
         let again = match before {
@@ -31,7 +31,7 @@ impl ShortPages {
         again
     }
 
-    /// Pages that stayed short, in order.
+    /// Returns the pages that stayed short, in order.
     pub(super) fn accepted(&self) -> Vec<u32> {
         let mut pages = self.accepted.clone();
         pages.sort_unstable();

@@ -1,4 +1,4 @@
-//! What must hold, whatever happens: watched while it does.
+//! Invariants that must always hold, checked during the run.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -11,20 +11,20 @@ use super::super::coordinator::PageRequest;
 use super::super::progress::FetchEvent;
 use super::scenario::Scenario;
 
-/// Watches the requests.
+/// Checks the requests.
 pub(super) struct Watch {
     quota: Option<Quota>,
     session_pages: SessionPages,
-    /// By epoch of the run.
+    /// By session epoch and page.
     staged: BTreeSet<(u32, u32)>,
-    /// When requests were let through that the server counts, the newest last.
+    /// When requests that count were let through by the server, newest last.
     counted: VecDeque<Duration>,
     refusal: Option<Refusal>,
-    /// Requests that were asked for after a refusal was known.
+    /// Requests sent after a refusal was known.
     after_refusal: BTreeSet<(u32, u32)>,
 }
 
-/// The server has said that the quota is used up, and the client has heard it.
+/// The server has said that the quota is exhausted, and the client has received it.
 struct Refusal {
     /// When the server has room again.
     free_at: Duration,
@@ -35,7 +35,8 @@ impl Watch {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let is_scripted = scenario.config.faults.iter().any(|fault| format!("{:?}", fault.kind).contains("Hourly"));
         Self {
-            // A refusal that has nothing to do with the window says nothing about keeping to it.
+            // A scripted refusal is independent of the window, so it says nothing about whether the client respects the
+            // quota.
             quota: scenario.config.quota.filter(|_| !is_scripted),
             session_pages: scenario.config.session_pages,
             staged: BTreeSet::new(),
@@ -45,8 +46,8 @@ impl Watch {
         }
     }
 
-    /// A request goes out. A page that is on disk must not be asked for while its session lives, and nothing is asked for
-    /// without a session beside pages of one.
+    /// Checks a request that is sent. A page on disk must not be requested again while its session lives, and no
+    /// request without a session may be sent while there are pages of one.
     pub(super) fn asked(&mut self, ask: &PageRequest, on_disk: u32, damaged: &BTreeSet<u32>) {
         let is_on_disk = self.staged.contains(&(ask.epoch, ask.page)) && !damaged.contains(&ask.page);
         assert!(!is_on_disk, "page {} of session {} is staged and asked for again", ask.page, ask.epoch);
@@ -56,12 +57,12 @@ impl Watch {
         assert!(ask.epoch >= on_disk, "a request of an earlier session");
     }
 
-    /// No request of a session that is lost is in flight beside one of a later session.
+    /// Checks that no request of a lost session is in flight together with one of a later session.
     pub(super) fn in_flight(&self, ask: &PageRequest, mut epochs: impl Iterator<Item = u32>) {
         assert!(epochs.all(|other| other == ask.epoch), "a request of a lost session is still in flight");
     }
 
-    /// The caller is told. A page that is told to be here must be on disk.
+    /// Checks an event for the caller. A page that is reported as staged must be on disk.
     pub(super) fn told(&self, event: &FetchEvent, epoch: u32) {
         if let FetchEvent::Page(progress) = event
             && progress.success
@@ -71,7 +72,7 @@ impl Watch {
         }
     }
 
-    /// The server answered at once with this status.
+    /// Records a response of the server, which comes at once, with this status.
     pub(super) fn answered(&mut self, ask: &PageRequest, now: Duration, status: u16, is_hourly: bool) {
         let Some(quota) = self.quota else { return };
         let is_of_window = ask.session.is_none() || self.session_pages == SessionPages::Counted;
@@ -92,7 +93,8 @@ impl Watch {
         }
     }
 
-    /// The client hears of a failure. After the first hourly 429 no request but one may meet the same wall.
+    /// Records a failure that the client receives. After the first hourly 429, at most one more request may be refused
+    /// for the same reason.
     pub(super) fn failed(&mut self, ask: &PageRequest, failure: &Failure, now: Duration) {
         let Some(quota) = self.quota else { return };
         if !matches!(failure.kind, FailureKind::RateLimited { kind: RateLimitKind::Hourly, .. }) {
@@ -113,7 +115,7 @@ impl Watch {
         }
     }
 
-    /// A page is on disk.
+    /// Records that a page is on disk.
     pub(super) fn staged(&mut self, epoch: u32, page: u32) {
         self.staged.insert((epoch, page));
     }

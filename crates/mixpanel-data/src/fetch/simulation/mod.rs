@@ -1,8 +1,9 @@
-//! Whole fetches in virtual time: the coordinator, the quota, the reading of replies and real stage files, against the
-//! simulator's own core, through random faults, stops, crashes and resumes. Everything follows from a seed.
+//! Simulates whole fetches in virtual time: the coordinator, the quota, response parsing and real stage files run
+//! against the simulator's own core, through random faults, stops, crashes and resumes. A seed determines everything.
 //!
-//! `scenario` draws what the world is like, `world` lets it happen, `oracle` knows what must come of it, `check` compares.
-//! `MP_SIM_SEEDS=FROM..TO` and `MP_SIM_DUCKDB_SEEDS=FROM..TO` choose the seeds; `seeds.txt` lists those that failed once.
+//! `scenario` generates the world, `world` runs it, `oracle` knows the expected result, and `check` verifies the
+//! invariants. `MP_SIM_SEEDS=FROM..TO` and `MP_SIM_DUCKDB_SEEDS=FROM..TO` select the seeds; `seeds.txt` lists those
+//! that failed once.
 
 #![expect(clippy::disallowed_methods, reason = "whoever replays a seed says so in the environment")]
 

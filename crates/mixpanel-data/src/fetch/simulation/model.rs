@@ -1,4 +1,4 @@
-//! The load, as a model: what it does to the table follows from the staged files and nothing else.
+//! A model of the load: its effect on the table depends only on the staged files.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ use crate::store::{LoadKind, LoadReport, LoadRequest};
 
 use super::oracle::{Row, Rows};
 
-/// The database, as far as a load is concerned.
+/// The parts of the database that a load uses.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pub(super) rows: Option<Rows>,
-    /// What was loaded already; the same load does nothing a second time.
+    /// Past loads by id; repeating one changes nothing.
     loads: BTreeMap<String, LoadReport>,
 }
 
@@ -48,7 +48,8 @@ pub(super) fn load(model: &mut Model, request: &LoadRequest<'_>) -> Result<LoadR
     Ok(report)
 }
 
-/// The rows of staged pages in page order: of several with one id, the one that was seen last, and of those the first.
+/// Returns the rows of staged pages in page order, and the number of staged records. Of several rows with one id it
+/// keeps the one that was seen last, and among equals the first.
 fn read(pages: &[PathBuf]) -> Result<(Rows, u64)> {
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     let mut staged = 0;

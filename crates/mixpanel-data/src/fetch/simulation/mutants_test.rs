@@ -1,4 +1,4 @@
-//! Does the simulation find anything? Every planted defect has to make a seed fail.
+//! Checks that the simulation finds defects: every mutant must make a seed fail.
 
 use crate::mutant::{Mutant, Mutant::*};
 
@@ -22,10 +22,10 @@ const MUTANTS: [Mutant; 15] = [
     StageRemovedTooEarly,
 ];
 
-/// Seeds that are tried; most defects are found at once.
+/// Maximum seeds per mutant; most mutants are found at once.
 const SEEDS: u64 = 3_000;
 
-/// A seed that fails with the defect, and how.
+/// Returns a seed that fails with the mutant, and the failure.
 fn found(mutant: Mutant) -> Option<(u64, String)> {
     let engine = match mutant {
         CommitNotLookedFor | DuplicateKeptByArrival | LoadLeavesRowsOut | LoadShiftsTimes => Engine::DuckDb,

@@ -1,5 +1,5 @@
-//! What must come of a fetch, found without the code under test: another simulator without faults, read with a JSON
-//! parser that makes trees.
+//! The expected result of a fetch, computed without the code under test: from another simulator without faults, with a
+//! JSON parser that builds trees.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use mixpanel_simulator::{PastEnd, Request, SessionIdMode, Simulator, SimulatorConfig, TotalMode};
 use serde_json::Value;
 
-/// A row as the oracle sees it: properties as a tree, and the moment in the usual form.
+/// A row as the oracle sees it: properties as a tree, and the parsed `$last_seen` if it has the usual format.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
     pub(super) properties: Value,
@@ -17,7 +17,7 @@ pub(super) struct Row {
 /// Rows by id.
 pub(super) type Rows = BTreeMap<String, Row>;
 
-/// All records of the project in the order of every session.
+/// All records of the project, in the order of every session.
 pub(super) struct Oracle {
     records: Vec<Option<(String, Row)>>,
     page_size: usize,
@@ -47,7 +47,7 @@ impl Oracle {
         Self { records, page_size: config.page_size as usize }
     }
 
-    /// Records that are not rows.
+    /// Returns the number of records on these pages that are not rows.
     pub(super) fn rejected(&self, pages: impl Iterator<Item = u32>) -> u64 {
         self.of_pages(pages).filter(|record| record.is_none()).count() as u64
     }
@@ -56,7 +56,7 @@ impl Oracle {
         self.of_pages(pages).count() as u64
     }
 
-    /// The rows of some pages: of several with one id, the one that was seen last, and of those the first.
+    /// Returns the rows of these pages: of several with one id, the one that was seen last, and among equals the first.
     pub(super) fn rows(&self, pages: impl Iterator<Item = u32>) -> Rows {
         let mut rows = Rows::new();
         for (id, row) in self.of_pages(pages).flatten() {
@@ -69,7 +69,7 @@ impl Oracle {
         rows
     }
 
-    /// Pages with at least one record; page 0 in any case.
+    /// Returns the number of pages with at least one record, and at least 1 for page 0.
     pub(super) fn pages(&self) -> u32 {
         u32::try_from(self.records.len().div_ceil(self.page_size)).unwrap().max(1)
     }
@@ -79,7 +79,7 @@ impl Oracle {
     }
 }
 
-/// A request with the project's credentials.
+/// Makes a request with the project's credentials.
 pub(super) fn request(form: &str, config: &SimulatorConfig) -> Request {
     use base64::Engine as _;
     let pair = format!("{}:{}", config.username, config.secret);
@@ -99,7 +99,7 @@ fn read(record: &str) -> Option<(String, Row)> {
     let fields = value.as_object()?;
     let id = match fields.get("$distinct_id")? {
         Value::String(id) => id.clone(),
-        // As it is written: a number of 20 digits is not the tree's.
+        // Taken from the text: the tree cannot represent a number of 20 digits.
         Value::Number(_) => {
             let from = record.find("\"$distinct_id\":")? + "\"$distinct_id\":".len();
             record[from..].trim_start().chars().take_while(|c| !matches!(c, ',' | '}' | ' ')).collect()
@@ -112,14 +112,14 @@ fn read(record: &str) -> Option<(String, Row)> {
         Some(_) => return None,
     };
     let last_seen = properties.get("$last_seen").and_then(Value::as_str).and_then(moment);
-    // Only the usual form says no more than the moment.
+    // Only the usual format says no more than the time itself, so only then is the property removed.
     if last_seen.is_some() && properties["$last_seen"].as_str().is_some_and(|text| text.len() == 19) {
         properties.remove("$last_seen");
     }
     Some((id, Row { properties: Value::Object(properties), last_seen }))
 }
 
-/// The usual form alone; scenarios have no other that is a moment.
+/// Parses the usual format only; scenarios contain no other valid time.
 fn moment(text: &str) -> Option<i64> {
     let moment: jiff::civil::DateTime = text.parse().ok()?;
     Some(jiff::tz::TimeZone::UTC.to_timestamp(moment).ok()?.as_microsecond())

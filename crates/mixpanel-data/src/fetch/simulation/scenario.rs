@@ -1,4 +1,4 @@
-//! What a seed's world is like.
+//! Generates the world of a seed.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use mixpanel_simulator::{
 
 use crate::profile_query::OnExisting;
 
-/// A stream of numbers that follows from a seed (SplitMix64).
+/// A stream of random numbers determined by a seed (SplitMix64).
 #[derive(Debug, Clone)]
 pub(super) struct Draw(u64);
 
@@ -25,12 +25,12 @@ impl Draw {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, which is at least 1.
+    /// Returns a number below `end`, which is at least 1.
     pub(super) fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
 
-    /// True once in so many times.
+    /// Returns true once in `times` calls on average.
     pub(super) fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
@@ -49,17 +49,17 @@ impl Draw {
 pub(super) struct Scenario {
     pub(super) config: SimulatorConfig,
     pub(super) on_existing: OnExisting,
-    /// Rows that the table has before, if it exists.
+    /// Whether the table exists before the run, with a row.
     pub(super) has_old_table: bool,
     pub(super) workers: u32,
     pub(super) max_wait: Duration,
-    /// The client's own idea of the quota, which may be wrong.
+    /// The quota that the client assumes, which may be wrong.
     pub(super) quota: crate::api::Quota,
-    /// Times in which nothing reaches the server.
+    /// Periods in which the server is unreachable.
     pub(super) outages: Vec<(Duration, Duration)>,
-    /// What befalls the first processes; the last one is left alone.
+    /// What happens to the first processes; later ones are not interrupted.
     pub(super) interruptions: Vec<Interruption>,
-    /// What befalls the first loads.
+    /// What happens to the first loads.
     pub(super) load_faults: Vec<LoadFault>,
 }
 
@@ -68,11 +68,11 @@ pub(super) struct Scenario {
 pub(super) enum LoadFault {
     /// Nothing is committed.
     Before,
-    /// All is committed, and the program does not get to know it.
+    /// Everything is committed, but the process does not learn of it.
     After,
 }
 
-/// How a process ends before its time.
+/// How a process ends early.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Interruption {
     /// It is killed before this step.
@@ -81,7 +81,7 @@ pub(super) enum Interruption {
     Stop { after: Duration },
 }
 
-/// What a killed process leaves half done on disk.
+/// What a killed process leaves unfinished on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Torn {
     Nothing,
@@ -89,7 +89,7 @@ pub(super) enum Torn {
     Temporary,
     /// The rejects of a page, without the page.
     RejectsAlone,
-    /// A page of which some bytes are wrong.
+    /// A page with some wrong bytes.
     Damaged,
 }
 
@@ -110,7 +110,7 @@ const ODD: [OddProfile; 14] = [
     OddProfile::DuplicateKeys,
 ];
 
-/// Without `not-utf8`: a record that is not UTF-8 is a reject, whatever a second reply would have brought.
+/// Without `not-utf8`: a record that is not UTF-8 is rejected, even if a second response would have brought it intact.
 const FAULTS: [&str; 17] = [
     "status=500",
     "status=503 header=Retry-After:7",
@@ -146,7 +146,7 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     let interruptions = (0..draw.pick(&[0, 0, 1, 1, 2, 3])).map(|_| interruption(draw)).collect();
     let has_old_table = draw.once_in(2);
     let window = config.quota.unwrap_or_default();
-    // Half of the clients know the quota; the others believe the documentation.
+    // Half of the clients know the quota; the others assume the documented one.
     let quota = if draw.once_in(2) {
         crate::api::Quota { requests: window.requests, window: window.window, reserve: 0 }
     } else {
@@ -209,8 +209,8 @@ fn server(draw: &mut Draw, seed: u64, profiles: u64, page_size: u32) -> Simulato
         let change = draw.pick(&[CopyChange::Identical, CopyChange::LaterLastSeen]);
         config.copies.push(ProfileCopy { from: draw.below(profiles.max(1)), to: draw.below(profiles.max(1)), change });
     }
-    // Where the total is missing or too small, a page beyond it that is refused, or cannot be had again and again, is taken
-    // for the end: nobody can know better. There faults are rare and no refusals.
+    // If the total is missing or too small, a page beyond it that is refused, or fails repeatedly, is taken for the
+    // end: the client cannot know better. In these worlds faults are rare, and there are no refusals.
     let is_total_true =
         matches!(config.total, TotalMode::FirstPage | TotalMode::EveryPage | TotalMode::DriftPerPage(_));
     for number in 0..draw.below(5) {
@@ -221,7 +221,7 @@ fn server(draw: &mut Draw, seed: u64, profiles: u64, page_size: u32) -> Simulato
         if !is_total_true && matches!(fault, "status=404" | "status=400") {
             continue;
         }
-        // Faults that go on for ever make partial tables.
+        // Permanent faults make partial tables.
         let times = match () {
             () if !is_total_true => " times=1".to_owned(),
             () if draw.once_in(6) => String::new(),
@@ -232,7 +232,7 @@ fn server(draw: &mut Draw, seed: u64, profiles: u64, page_size: u32) -> Simulato
     }
     if draw.once_in(5) {
         let page = 1 + draw.below(profiles / u64::from(page_size) + 2);
-        // A session that is replaced on a page that names none leaves no trace.
+        // If a page names no session, a replaced session cannot be detected on it.
         let named = config.session_id == SessionIdMode::EveryPage;
         let kind = if named { draw.pick(&["lost-session", "replaced-session"]) } else { "lost-session" };
         let times = draw.pick(&["1", "2", "3"]);

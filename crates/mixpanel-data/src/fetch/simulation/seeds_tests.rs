@@ -1,4 +1,4 @@
-//! Seeds, one after the other.
+//! Runs seeds.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,17 +22,17 @@ use super::oracle::{Oracle, Row, Rows};
 use super::scenario::{Draw, LoadFault, scenario};
 use super::world::{Ended, World};
 
-/// Processes that a run gets after its interruptions, some hours apart.
+/// Number of processes that a run gets after its interruptions, up to a day apart.
 const LAST_PROCESSES: usize = 5;
 
-/// What does the load.
+/// What performs the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
     Model,
     DuckDb,
 }
 
-/// What a seed came to, for the summary.
+/// Totals over all seeds, for the summary.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     processes: AtomicU64,
@@ -41,7 +41,7 @@ pub(super) struct Tally {
     complete: AtomicU64,
 }
 
-/// The table, as the model has it or as it is in the database.
+/// The table, in the model or in the database.
 struct Table {
     engine: Engine,
     model: Model,
@@ -110,7 +110,7 @@ fn run_seed(seed: u64, engine: Engine, tally: &Tally) {
             look_for_commit(&mut stage, is_loaded).unwrap();
             next = Some(stage);
         }
-        // Somebody comes back, after a moment or the next day.
+        // The user comes back after a moment or up to a day later.
         world.now += Duration::from_secs(1 + draw.pick(&[0, 60, 7_200, 86_400]));
     }
     tally.steps.fetch_add(world.steps, Ordering::Relaxed);
@@ -127,7 +127,8 @@ fn make_old_table(world: &World, table: &mut Table) {
     }
 }
 
-/// The end of a process that was not killed: settles, loads, and compares. Says whether the table is whole.
+/// Handles the end of a process that was not killed: settles, loads and compares. Returns whether the table is
+/// complete.
 fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, finished: Finished<Stage>) -> bool {
     let (stage, outcome) = match settle(finished) {
         Ok(settled) => settled,
@@ -205,7 +206,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
     check_rows(table.read(world), &oracle.rows(staged()));
     let missing: Vec<u32> = (0..oracle.pages()).filter(|page| !outcome.staged.contains(page)).collect();
     let unlisted: Vec<u32> = missing.into_iter().filter(|page| !outcome.failed.contains_key(page)).collect();
-    // Without a true total nobody knows what follows a last page that cannot be had; that page is listed.
+    // Without a true total, it is unknown what follows a last page that cannot be fetched; that page is listed.
     let last_listed = outcome.failed.keys().next_back();
     let may_lack = last_listed.is_some_and(|last| unlisted.iter().all(|page| page > last));
     assert!(unlisted.is_empty() || may_lack, "pages {unlisted:?} are neither here nor listed as failed");
@@ -216,7 +217,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
     outcome.is_whole()
 }
 
-/// A load may refuse to put these rows in the place of the old ones only for a reason.
+/// Checks that a load refused to replace the old rows with these for a valid reason.
 fn check_refusal(error: &Error, old: &Rows, new: &Rows, announced: u64) {
     let emptied = new.is_empty() && !old.is_empty();
     let lost = announced > new.len() as u64 + 1;
@@ -224,7 +225,7 @@ fn check_refusal(error: &Error, old: &Rows, new: &Rows, announced: u64) {
     assert!(reasons == (emptied, false) || (reasons == (false, true) && lost), "{error:?}, {} rows", new.len());
 }
 
-/// The table must have just these rows. Says which one is wrong, not what all are.
+/// Checks that the table has exactly these rows. A failure names only the wrong row, not all of them.
 fn check_rows(table: Option<Rows>, expected: &Rows) {
     let table = table.expect("there is no table after the load");
     for (id, row) in &table {
@@ -240,13 +241,13 @@ fn check_rows(table: Option<Rows>, expected: &Rows) {
     assert!(missing.is_none(), "the table lacks `{}`", missing.map_or("", String::as_str));
 }
 
-/// An error names the run exactly when its pages remain.
+/// Checks that an error names the run exactly when its pages remain.
 fn check_error(world: &World, error: &Error) {
     let remains = !list(&world.database()).unwrap().is_empty();
     assert_eq!(error.run_id().is_some(), remains, "{error:?}");
 }
 
-/// Runs seeds on all cores; returns those that failed, with what was wrong. With a planted defect the first failure is enough.
+/// Runs seeds on all cores; returns those that failed, with the failure. With a mutant, it stops at the first failure.
 pub(super) fn run_seeds(seeds: Vec<u64>, engine: Engine, mutant: Option<Mutant>) -> (Tally, Vec<(u64, String)>) {
     let (tally, next, failed) = (Tally::default(), AtomicU64::new(0), Mutex::new(Vec::new()));
     std::panic::set_hook(Box::new(|_| {}));
@@ -309,7 +310,7 @@ fn seeds_hold_with_duckdb() {
     hold("MP_SIM_DUCKDB_SEEDS", 0..20, Engine::DuckDb);
 }
 
-/// A seed is a whole world: run twice it must be the same, step for step.
+/// A seed determines the whole world: two runs of it must be identical, step for step.
 #[test]
 fn a_seed_is_always_the_same() {
     for seed in 0..20 {

@@ -1,6 +1,6 @@
-//! A world in which a run happens: processes that begin, go on and end, one server, one disk, and no time but the virtual.
+//! The simulated world of a run: processes that begin, resume and end, one server, one disk, and only virtual time.
 //!
-//! It carries out the actions of the core as the driver does, and like it decides nothing.
+//! Like the driver, it carries out the actions of the core and decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -27,25 +27,25 @@ use super::check::Watch;
 use super::oracle::request;
 use super::scenario::{Draw, Interruption, Scenario, Torn};
 
-/// More than any run takes: one that takes more never ends.
+/// More steps than any run takes: a run that takes more never ends.
 const STEPS_MAX: u64 = 50_000;
 
-/// What will happen, in the order of time.
+/// A future event; events are ordered by time.
 enum Event {
-    /// A request's part in the server's concurrency limit is over.
+    /// A request frees its slot in the server's concurrency limit.
     Leave(Ticket),
-    /// A request brings its reply, or not.
+    /// The response to a request arrives, or the request fails.
     Reply(PageRequest, Result<Vec<u8>, Failure>),
-    /// A reply is read.
+    /// A response has been parsed.
     Read(PageRequest, Box<Result<PageReply, Failure>>),
-    /// The writer is done with the oldest thing it was handed.
+    /// The writer has handled the oldest message in its inbox.
     Written,
     /// The user stops the run.
     Stop,
 }
 
 impl Event {
-    /// The session of the request that it is about.
+    /// Returns the session epoch of the request, if the event has one.
     fn epoch(&self) -> Option<u32> {
         match self {
             Self::Reply(ask, _) | Self::Read(ask, _) => Some(ask.epoch),
@@ -58,7 +58,7 @@ impl Event {
 pub(super) enum Ended {
     /// It was killed.
     Crashed,
-    /// It has no more requests to send; this is what came of them.
+    /// It has no more requests to send; this is the result.
     Finished(Box<(Stage, Outcome)>),
 }
 
@@ -69,16 +69,16 @@ pub(super) struct World {
     pub(super) simulator: Simulator,
     pub(super) now: Duration,
     pub(super) watch: Watch,
-    /// Pages that the disk lost; they are asked for again.
+    /// Pages that the disk lost; they are requested again.
     pub(super) damaged: BTreeSet<u32>,
-    /// Events that were handled, for the summary.
+    /// Number of events handled, for the summary.
     pub(super) steps: u64,
-    /// Whether everything is written down, for whoever replays a seed.
+    /// Whether everything is printed, for replaying a seed.
     is_traced: bool,
     draw: Draw,
 }
 
-/// A process, as far as it is alive.
+/// The state of a running process.
 struct Process {
     core: Core,
     stage: Stage,
@@ -86,7 +86,7 @@ struct Process {
     events: BTreeMap<(Duration, u64), Event>,
     sequence: u64,
     inbox: VecDeque<Message>,
-    /// Requests of earlier sessions than this one were aborted.
+    /// Requests of session epochs before this one have been aborted.
     abandoned: u32,
 }
 
@@ -111,7 +111,7 @@ impl World {
         self.folder.path().join("project.db")
     }
 
-    /// Writes down what happens, if somebody wants to read it.
+    /// Prints what happens, if tracing is on.
     pub(super) fn trace(&self, what: impl FnOnce() -> String) {
         if self.is_traced {
             println!("{:>12.3} {}", self.now.as_secs_f64(), what());
@@ -122,7 +122,7 @@ impl World {
         Timestamp::from_second(1_790_000_000).unwrap() + jiff::SignedDuration::try_from(self.now).unwrap()
     }
 
-    /// Lets a process work on the run until it is done, or is interrupted.
+    /// Runs a process on the run until it is done or interrupted.
     pub(super) fn process(&mut self, mut stage: Stage, interruption: Option<Interruption>) -> Ended {
         let earlier = earlier(&mut stage).unwrap();
         if is_complete(stage.manifest(), &earlier, ALLOWED_DRIFT_PERCENT) {
@@ -146,7 +146,7 @@ impl World {
             process.later(self.now + after, Event::Stop);
         }
         let ended = self.live(&mut process, interruption);
-        // What was under way ends for the server, whoever hears of it.
+        // Requests in flight finish on the server, even if their process is gone.
         let tickets: Vec<Ticket> = process
             .events
             .values()
@@ -159,7 +159,7 @@ impl World {
         }
     }
 
-    /// `None` if the process was killed.
+    /// Runs the process. `None` if it was killed.
     fn live(&mut self, process: &mut Process, interruption: Option<Interruption>) -> Option<Outcome> {
         let mut steps = 0;
         loop {
@@ -184,7 +184,7 @@ impl World {
                     continue;
                 }
                 Action::Finish(end) => {
-                    // The writer finishes what it was handed.
+                    // The writer finishes the messages it received.
                     while !process.inbox.is_empty() {
                         let _ = self.write(process);
                     }
@@ -210,7 +210,8 @@ impl World {
         }
     }
 
-    /// Requests of earlier sessions are aborted, which the server does not hear of. Some have their reply already.
+    /// Aborts the requests of earlier session epochs, which the server does not notice. Some already have their
+    /// response.
     fn abandon(&mut self, process: &mut Process, epoch: u32) {
         process.abandoned = epoch;
         process
@@ -218,7 +219,7 @@ impl World {
             .retain(|_, event| event.epoch().is_none_or(|of_event| of_event == epoch) || self.draw.below(4) == 0);
     }
 
-    /// Lets time pass until something happens, or until that moment.
+    /// Advances the time to the next event, or to `until`.
     fn wait(&mut self, process: &mut Process, until: Option<Duration>) {
         let next = process.events.first_key_value().map(|((moment, _), _)| *moment);
         let moment = match (next, until) {
@@ -299,7 +300,7 @@ impl World {
         process.later(moment, Event::Written);
     }
 
-    /// The writer takes the next thing from its inbox, as its thread does.
+    /// Handles the next message in the writer's inbox, as the writer thread does.
     fn write(&mut self, process: &mut Process) -> Option<Report> {
         let message = process.inbox.pop_front()?;
         if let Message::Page(task) = &message {
@@ -314,7 +315,7 @@ impl World {
         report
     }
 
-    /// The process is killed while it writes.
+    /// Kills the process while it writes.
     fn tear(&mut self, process: &mut Process, torn: Torn) {
         let under_way = process.inbox.iter().find_map(|message| match message {
             Message::Page(task) => Some(task),
@@ -331,7 +332,7 @@ impl World {
 }
 
 impl Process {
-    /// Sessions of the requests that are sent or being parsed, less those that were aborted.
+    /// Returns the session epochs of requests that are sent or being parsed, without those that were aborted.
     fn in_flight(&self) -> impl Iterator<Item = u32> {
         let epochs = self.events.values().filter_map(Event::epoch);
         epochs.filter(|epoch| *epoch >= self.abandoned)
@@ -343,7 +344,7 @@ impl Process {
     }
 }
 
-/// What of a reply reaches the client, and when. The timeouts are those of the transport.
+/// Returns what the client receives of a response, and when. The timeouts are those of the transport.
 fn deliver(reply: Reply, due: Duration, has_session: bool) -> (Duration, Result<Vec<u8>, Failure>) {
     let lost = |kind| Err(Failure::new(kind, "lost on the way"));
     match reply.fault {
@@ -360,7 +361,7 @@ fn deliver(reply: Reply, due: Duration, has_session: bool) -> (Duration, Result<
     }
 }
 
-/// Reads and judges replies; it is never connected to anything.
+/// Parses and classifies responses; it never connects to anything.
 fn client() -> &'static ApiClient {
     static CLIENT: OnceLock<ApiClient> = OnceLock::new();
     CLIENT.get_or_init(|| {
