@@ -65,7 +65,7 @@ fn spelled(text: &[u8]) -> Vec<Vec<u8>> {
     [single(&words), single(&chunks), first(&words), last(&words)].map(String::into_bytes).to_vec()
 }
 
-/// Decodes non-ASCII characters as the bytes of their code points, or as the lowest byte with an offset.
+/// Decodes non-ASCII text as the bytes of its UTF-16 code units, and as the lowest 8 or 7 bits of each character.
 #[expect(clippy::cast_possible_truncation, reason = "the last bits are meant")]
 fn wide(text: &[u8]) -> Vec<Vec<u8>> {
     if text.is_ascii() {
