@@ -4,7 +4,6 @@
 //! A server, a proxy or a page in between may echo what it was sent, in any encoding. So a text is decoded
 //! repeatedly, in all the usual ways, and each result is searched for secrets. A list of encodings is never complete,
 //! so whatever is neither words nor a few numbers is masked as well. In doubt, nothing is shown.
-//! complete, so what is neither words nor a few numbers is left out of the rest. In doubt nothing is shown.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -9,7 +9,6 @@
 //!
 //! Nothing is synced to disk. A killed process loses nothing, but a power failure may lose the ledger. The server's
 //! 429 then corrects the count.
-//! lose the ledger, and then the server's 429 is the truth.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind as IoErrorKind, Read as _, Write as _};

@@ -15,7 +15,7 @@ const PART_CHARS: usize = 6;
 const CIPHER_CHARS_MIN: usize = 5;
 /// Bits per character.
 const CHAR_BITS: usize = 21;
-/// The size, in bits of the index, of the table that avoids most lookups.
+/// Base-2 logarithm of the number of bits in the table that avoids most lookups.
 const TABLE_BITS: u32 = 16;
 
 /// Parts of secrets.
