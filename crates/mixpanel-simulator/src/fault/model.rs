@@ -13,8 +13,9 @@ use crate::quota::LimitKind;
 
 /// One thing that goes wrong, on some pages of the Engage API, once or more often.
 ///
-/// There are two notations with the same fields. As JSON, for a script: `{"pages": "3,7-9", "status": 500, "times":
-/// 2}`; on one line: `pages=3,7-9 status=500 times=2`. The pages are chosen by:
+/// There are two notations with the same fields. As JSON, for a script:
+/// `{"pages": "3,7-9", "status": 500, "times": 2}`; on one line: `pages=3,7-9 status=500 times=2`. The pages are
+/// chosen by:
 ///
 /// - `pages`: `all` (the default), or numbers and ranges such as `3,7-9`;
 /// - `every`: each page whose number plus one is divisible by this, so `every=3` means pages 2, 5, 8;

@@ -41,11 +41,11 @@ impl Records {
     /// Reads one record per line. Skips empty lines and byte order marks. Lines may end with CR LF, and the last one
     /// does not need a line end.
     ///
-    /// A line has one of two forms. Either it is what the Engage API sends, `{"$distinct_id": ..., "$properties":
-    /// {...}}`, and is sent byte for byte. Or it is what `mp fetch profiles --stdout` prints, `{"distinct_id": ...,
-    /// "properties": {...}, "last_seen": ...}`, and is converted back to the first form. In the second form, a `Z` or
-    /// `+00:00` at the end of `last_seen` is dropped, because the API sends times without a zone
-    /// (`docs/mixpanel-api.md#records`).
+    /// A line has one of two forms. Either it is what the Engage API sends,
+    /// `{"$distinct_id": ..., "$properties": {...}}`, and is sent byte for byte. Or it is what
+    /// `mp fetch profiles --stdout` prints, `{"distinct_id": ..., "properties": {...}, "last_seen": ...}`, and is
+    /// converted back to the first form. In the second form, a `Z` or `+00:00` at the end of `last_seen` is dropped,
+    /// because the API sends times without a zone (`docs/mixpanel-api.md#records`).
     ///
     /// # Errors
     ///

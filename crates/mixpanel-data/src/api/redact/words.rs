@@ -28,8 +28,8 @@ sync tags tail take talk task team tell temp term test text than that them then 
 todo told took tool total true turn type undo unit unix upon url used user uses utc uuid view void wait walk want warn \
 ways week well went were west what when whom wide wifi will wire wish with word work wrap cert https localhost xss year yaml your zero";
 
-/// Letters that do not follow a given letter in English and related languages, except in rare words, starting with
-/// `a`.
+/// Letters that do not follow a given letter in English and related languages, except in rare words. One entry
+/// per letter, from `a`.
 const NOT_AFTER: [&str; 26] = [
     "a",
     "ghkqwxz",
