@@ -1,11 +1,11 @@
-//! Reads the command line.
+//! Parses the command line.
 
 use std::ffi::OsString;
 
 use crate::bench;
 use crate::prove::Wanted;
 
-/// What `cargo xtask --help` prints.
+/// The output of `cargo xtask --help`.
 pub(crate) const HELP: &str = "\
 The project's chores.
 
@@ -32,10 +32,10 @@ The DuckDB engine is never compiled if it can be had ready-made: from DUCKDB_LIB
 npm package of DuckDB's Node.js bindings, else from DuckDB's releases. It is kept in the target folder.
 ";
 
-/// The tasks by name, for the message about an unknown one.
+/// The names of the tasks, for the message about an unknown one.
 const NAMES: &str = "demo, check, test, mp, bench, prove, engine, help";
 
-/// What xtask is asked to do.
+/// The task to run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     /// Print the help text.
@@ -44,26 +44,26 @@ pub(crate) enum Task {
     Demo(Vec<OsString>),
     /// Build `mp` and run it with these arguments.
     Mp(Vec<OsString>),
-    /// Run everything that has to pass before a commit.
+    /// Run all checks that must pass before a commit.
     Check {
-        /// Names of tests, as the test runner takes them; all tests if empty.
+        /// Names of tests, as the test runner accepts them; all tests if empty.
         filter: Vec<OsString>,
     },
-    /// Run the tests with these arguments for the test runner.
+    /// Run the tests, with these arguments for the test runner.
     Test(Vec<OsString>),
     /// Measure how fast profiles are fetched.
     Bench(bench::Wanted),
-    /// Run the long proof.
+    /// Run the stress tests.
     Prove(Wanted),
-    /// Print the folder of the engine.
+    /// Print the directory of the engine.
     Engine,
 }
 
-/// A command line that makes no sense, with the message for its author.
+/// An invalid command line, with the message for the user.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UsageError(pub(crate) String);
 
-/// Reads the arguments that follow `cargo xtask`.
+/// Parses the arguments that follow `cargo xtask`.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, UsageError> {
     let mut args = args.into_iter();
     let Some(name) = args.next() else { return Ok(Task::Help) };

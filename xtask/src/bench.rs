@@ -1,10 +1,10 @@
-//! Measures `mp fetch profiles` from outside: whole processes of the release build against a simulator of their own.
+//! Benchmarks `mp fetch profiles` from outside: whole processes of the release build against their own simulator.
 //!
 //! - [`scenario`]: what is fetched, and how long the waiting alone takes;
-//! - [`fetches`]: runs `mp` against the [`simulator`], with [`run`] measuring what it takes;
-//! - [`alone`]: what it is compared with, DuckDB alone and the load alone;
+//! - [`fetches`]: runs `mp` against the [`simulator`]; [`run`] measures each process;
+//! - [`alone`]: the baselines, DuckDB alone and the load alone;
 //! - [`micro`]: single steps;
-//! - [`report`]: everything in tables, [`targets`] first; [`page`] puts them into the documentation.
+//! - [`report`]: all results as tables, [`targets`] first; [`page`] writes them into the documentation.
 
 mod alone;
 mod fetches;
@@ -31,23 +31,23 @@ use fetches::{Fetches, MEMORY};
 use report::Results;
 use scenario::{Extent, MILLION, SIZES};
 
-/// The package of what is measured with, and its program that runs DuckDB alone.
+/// The package with the benchmark programs, and its program that runs DuckDB alone.
 const PACKAGE: &str = "mixpanel-bench";
 const DUCKDB_ALONE: &str = "duckdb-alone";
 
-/// What a bench is asked to do.
+/// The options of a benchmark run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    /// How much is measured.
+    /// How much to measure.
     extent: Extent,
-    /// Whether the results are written into `docs/performance.md`.
+    /// Whether to write the results into `docs/performance.md`.
     write: bool,
-    /// Where the programs are, if they are not to be built.
+    /// The directory of the programs, unless they have to be built.
     built: Option<PathBuf>,
 }
 
 impl Wanted {
-    /// Reads the arguments that follow `cargo xtask bench`; returns the message for their author.
+    /// Parses the arguments that follow `cargo xtask bench`. An error is the message for the user.
     pub(crate) fn read(args: &[OsString]) -> Result<Self, String> {
         let mut wanted = Self::default();
         let mut args = args.iter();
@@ -70,7 +70,7 @@ impl Wanted {
         Ok(wanted)
     }
 
-    /// The command line that asks for this, for the page. The directory is left out: it means nothing elsewhere.
+    /// Returns the equivalent command line, for the page. The directory is left out: it means nothing elsewhere.
     fn command(&self) -> String {
         let quick = if self.extent == Extent::Quick { " --quick" } else { "" };
         let write = if self.write { " --write" } else { "" };
@@ -78,10 +78,10 @@ impl Wanted {
     }
 }
 
-/// Builds the programs, measures everything, prints the tables and, if that is wanted, writes the page.
+/// Builds the programs, measures everything, prints the tables and, if requested, writes the page.
 pub(crate) fn bench(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Result<ExitCode, Failure> {
     if wanted.write {
-        // Fails before anybody waits for the results.
+        // Fail before the measurements, which take long.
         page::with(&places.root, "")?;
     }
     let directory = Workplace::enter(places, "bench")?;
@@ -116,7 +116,7 @@ pub(crate) fn bench(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says how the numbers came about.
+/// Describes how the numbers were measured.
 fn method(extent: Extent, load: Option<(String, String)>) -> String {
     let runs = match extent.repeats() {
         1 => "One run each".to_owned(),
@@ -136,7 +136,7 @@ fn measure(fetches: &Fetches<'_>, duckdb: Option<PathBuf>, extent: Extent) -> Re
     for scenario in extent.scenarios() {
         results.fetches.push(fetches.measure(scenario, extent.runs(&scenario), &[])?);
         if scenario == MILLION {
-            // Its database is still there.
+            // Uses its database, which still exists.
             results.query = Some(fetches.query(alone.duckdb.as_deref())?);
             results.limited = Some(fetches.measure(scenario, extent.repeats(), &MEMORY)?);
         }
@@ -144,21 +144,21 @@ fn measure(fetches: &Fetches<'_>, duckdb: Option<PathBuf>, extent: Extent) -> Re
     Ok(results)
 }
 
-/// The programs that are run.
+/// The programs to run.
 struct Programs {
     mp: PathBuf,
     duckdb: Option<PathBuf>,
 }
 
 impl Programs {
-    /// Takes them from a directory, or builds them.
+    /// Finds the programs in a directory, or builds them.
     fn find(cargo: &Cargo<'_>, built: Option<&Path>) -> Result<Self, Failure> {
         let Some(directory) = built else {
             return Ok(Self { mp: cargo.release("mp", "mp")?, duckdb: Some(cargo.release(PACKAGE, DUCKDB_ALONE)?) });
         };
         let find = |name| {
             let program = directory.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-            // Absolute, because programs are run in other directories than this one.
+            // Absolute, because programs are run in other directories.
             std::path::absolute(program).ok().filter(|program| program.is_file())
         };
         let mp = find("mp").ok_or_else(|| {

@@ -1,7 +1,7 @@
-//! Fetched engines: one folder each, with a checksum beside every file.
+//! Fetched engines: one directory each, with a checksum next to every file.
 //!
-//! A folder appears under its final name by rename, when it is complete, so an interrupted download is never taken for
-//! an engine. The checksums notice what happens to it later (a full disk, a half-restored CI cache).
+//! A complete directory is renamed to its final name, so an interrupted download is never mistaken for an engine. The
+//! checksums detect later damage (a full disk, a half-restored CI cache).
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
@@ -12,18 +12,18 @@ use sha2::{Digest, Sha256};
 use crate::failure::Failure;
 use crate::places::Places;
 
-/// What lies in the place of a fetched engine.
+/// The state of a fetched engine's directory.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Every file is there, as it was fetched.
+    /// Every file is as it was fetched.
     Intact,
-    /// Nothing is there.
+    /// There is no directory.
     Missing,
-    /// A file is gone or differs from what was fetched.
+    /// A file is missing or differs from what was fetched.
     Damaged(PathBuf),
 }
 
-/// Compares the files of a fetched engine with the checksums that were written when it was fetched.
+/// Compares the files of a fetched engine with the checksums written when it was fetched.
 pub(crate) fn state(folder: &Path, files: &[&str]) -> State {
     if !folder.exists() {
         return State::Missing;
@@ -39,12 +39,12 @@ pub(crate) fn state(folder: &Path, files: &[&str]) -> State {
     State::Intact
 }
 
-/// Writes the checksums beside `files` in `incoming` and moves the folder to its final place.
+/// Writes the checksums next to `files` in `incoming` and moves the directory to its final path.
 pub(crate) fn publish(incoming: &Path, files: &[&str], folder: &Path) -> io::Result<()> {
     for name in files {
         let file = incoming.join(name);
         fs::write(checksum_file(&file), format!("{}  {name}\n", sha256(&file)?))?;
-        // The rename must not reach the disk before what it makes valid.
+        // The contents must reach the disk before the rename does.
         File::open(&file)?.sync_all()?;
     }
     match fs::remove_dir_all(folder) {
@@ -53,7 +53,7 @@ pub(crate) fn publish(incoming: &Path, files: &[&str], folder: &Path) -> io::Res
     }
 }
 
-/// Computes the SHA-256 of a file, in lower-case hexadecimal digits.
+/// Returns the SHA-256 of a file, in lower-case hexadecimal digits.
 pub(crate) fn sha256(file: &Path) -> io::Result<String> {
     let mut source = File::open(file)?;
     let mut hasher = Sha256::new();
@@ -72,9 +72,9 @@ fn checksum_file(file: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The right to fetch an engine, and an empty folder to fetch it into.
+/// The lock for fetching an engine, with an empty directory to fetch it into.
 ///
-/// Held by one process at a time, so that two tasks started together fetch the engine once.
+/// Held by one process at a time, so that two tasks started together fetch the engine only once.
 #[derive(Debug)]
 pub(crate) struct Fetching {
     _lock: File,
@@ -82,7 +82,7 @@ pub(crate) struct Fetching {
 }
 
 impl Fetching {
-    /// Waits until no other process is fetching, and clears away what an interrupted one has left.
+    /// Waits until no other process is fetching, and removes what an interrupted one has left.
     pub(crate) fn begin(places: &Places) -> Result<Self, Failure> {
         let engines = places.engines();
         let cannot = |error: io::Error| Failure::new(format!("cannot write to {}: {error}", engines.display()));
@@ -99,12 +99,12 @@ impl Fetching {
         Ok(Self { _lock: lock, folder: engines.join("incoming") })
     }
 
-    /// The folder to fetch into.
+    /// Returns the directory to fetch into.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Makes the folder to fetch into, empty.
+    /// Creates an empty directory to fetch into.
     pub(crate) fn empty_folder(&self) -> io::Result<&Path> {
         match fs::remove_dir_all(&self.folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -116,7 +116,7 @@ impl Fetching {
 
 impl Drop for Fetching {
     fn drop(&mut self) {
-        // What cannot be removed now is removed by the next one that fetches.
+        // What cannot be removed now is removed by the next fetch.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -125,7 +125,7 @@ impl Drop for Fetching {
 mod tests {
     use super::*;
 
-    /// A folder of the test's own, removed at its end.
+    /// A test's own directory, removed at the end of the test.
     struct Scratch(PathBuf);
 
     impl Scratch {

@@ -1,4 +1,4 @@
-//! Runs cargo so that what it builds links against the engine, and what it runs finds it.
+//! Runs cargo so that its builds link against the engine, and programs find the engine at run time.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::places::Places;
 
-/// The variable in which the dynamic linker looks for folders.
+/// The variable that holds the search path of the dynamic linker.
 const LIBRARY_PATH: &str = if cfg!(target_os = "macos") {
     "DYLD_LIBRARY_PATH"
 } else if cfg!(windows) {
@@ -18,7 +18,7 @@ const LIBRARY_PATH: &str = if cfg!(target_os = "macos") {
     "LD_LIBRARY_PATH"
 };
 
-/// The features that tests are built with: places at which [`prove`](crate::prove) kills the program.
+/// The features that tests are built with: the points at which [`prove`](crate::prove) kills the program.
 pub(crate) const KILL_POINTS: [&str; 2] = ["--features", "mp/kill-points"];
 
 /// Cargo, with the environment that the engine needs.
@@ -39,7 +39,7 @@ impl<'a> Cargo<'a> {
         Ok(Self { places, engine, library_path })
     }
 
-    /// A cargo command that needs nothing of the engine, run in the root of the workspace.
+    /// Returns a cargo command that does not need the engine, run in the workspace root.
     pub(crate) fn plain(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(args).current_dir(&self.places.root);
@@ -47,14 +47,14 @@ impl<'a> Cargo<'a> {
         command
     }
 
-    /// A cargo command that builds, and perhaps runs, crates of the workspace.
+    /// Returns a cargo command that builds, and perhaps runs, crates of the workspace.
     pub(crate) fn building(&self, args: &[&str]) -> Command {
         let mut command = self.unlocked(args);
         command.arg("--locked");
         command
     }
 
-    /// The same where the lock file may be out of date.
+    /// Returns the same command where the lock file may be out of date.
     pub(crate) fn unlocked(&self, args: &[&str]) -> Command {
         let mut command = self.plain(args);
         if let Engine::Prebuilt(folder) = self.engine {
@@ -64,7 +64,7 @@ impl<'a> Cargo<'a> {
         command
     }
 
-    /// A program that is linked against the engine, or runs one that is.
+    /// Returns the command of a program that is linked against the engine, or runs one that is.
     pub(crate) fn linked(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         self.show_engine(&mut command);
@@ -78,12 +78,13 @@ impl<'a> Cargo<'a> {
         }
     }
 
-    /// Whether cargo has this subcommand installed.
+    /// Returns whether this cargo subcommand is installed.
     pub(crate) fn has(&self, subcommand: &str) -> bool {
         self.plain(&[subcommand, "--version"]).output().is_ok_and(|output| output.status.success())
     }
 
-    /// Builds a program of a package as it is released, except that the engine stays a library, and says where it is.
+    /// Builds a program of a package in release mode, except that the engine stays a shared library, and returns its
+    /// path.
     pub(crate) fn release(&self, package: &str, program: &str) -> Result<PathBuf, Failure> {
         let status = self.building(&["build", "--release", "--package", package, "--bin", program]).status();
         let status = status.map_err(|error| cannot_run(&error))?;
@@ -99,9 +100,10 @@ impl<'a> Cargo<'a> {
             .way_out("unset CARGO_BUILD_TARGET, and `build.target` in cargo's configuration files"))
     }
 
-    /// Builds `mp` and runs it in the caller's folder.
+    /// Builds `mp` and runs it in the caller's working directory.
     ///
-    /// On Unix the process becomes `mp`, so that Ctrl-C reaches it alone and its exit code is the caller's.
+    /// On Unix this process becomes `mp`, so that Ctrl-C reaches only `mp`, and its exit code is returned to the
+    /// caller.
     pub(crate) fn become_mp(&self, mp_args: &[OsString]) -> Result<ExitCode, Failure> {
         let mut command = self.building(&["run", "--package", "mp"]);
         let here = env::current_dir().map_err(|error| Failure::new(format!("the current folder is gone: {error}")))?;
@@ -122,12 +124,12 @@ fn replace_process(mut command: Command) -> Result<ExitCode, Failure> {
     command.status().map(exit_code).map_err(|error| cannot_run(&error))
 }
 
-/// The failure of a cargo that does not start.
+/// Returns the failure of a cargo that cannot be started.
 pub(crate) fn cannot_run(error: &std::io::Error) -> Failure {
     Failure::new(format!("cargo cannot be run: {error}"))
 }
 
-/// The exit code that passes `status` on; 128 and the signal's number, as shells do, for a process that was killed.
+/// Converts `status` to an exit code; for a killed process, 128 plus the signal number, as in shells.
 pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
     #[cfg(unix)]
     let killed_by = std::os::unix::process::ExitStatusExt::signal(&status);
@@ -137,20 +139,20 @@ pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
-/// The cargo that runs this program, so that the toolchain stays the same.
+/// Returns the cargo that runs this program, so that the toolchain stays the same.
 pub(crate) fn program() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
 }
 
-/// Gives `command` the environment of a cargo that was started by hand.
+/// Gives `command` the environment of a cargo started by hand.
 ///
-/// `cargo run` describes the package that it runs (xtask) in variables. Some build scripts ask to be rerun when those
-/// change, so a cargo that inherited them would rebuild what a cargo without them has just built.
+/// `cargo run` describes the package it runs (xtask) in environment variables. Some build scripts ask to be rerun
+/// when those change, so a cargo that inherits them would rebuild what a cargo without them has just built.
 pub(crate) fn set_environment(command: &mut Command, places: &Places) {
     for (name, _) in env::vars_os().filter(|(name, _)| describes_xtask(name)) {
         command.env_remove(name);
     }
-    // Absolute, because the command may run in another folder than the one a relative path was meant for.
+    // Absolute, because the command may run in another directory than the one that a relative path refers to.
     command.env("CARGO_TARGET_DIR", &places.target);
 }
 
@@ -162,7 +164,7 @@ fn describes_xtask(name: &OsStr) -> bool {
     })
 }
 
-/// Puts `folder` in front of a search path.
+/// Prepends `folder` to a search path.
 fn prefixed(folder: &Path, path: Option<&OsStr>) -> Result<OsString, Failure> {
     let rest = path.filter(|path| !path.is_empty()).map(|path| env::split_paths(path).collect()).unwrap_or_default();
     let rest: Vec<PathBuf> = rest;
@@ -183,7 +185,7 @@ mod tests {
         let before = |path: &OsStr| prefixed(Path::new("engine"), Some(path)).unwrap();
         assert_eq!(before(&joined(&["a", "b"])), joined(&["engine", "a", "b"]));
         assert_eq!(before(&joined(&["a", "engine"])), joined(&["engine", "a"]));
-        // An empty search path does not become the current folder.
+        // An empty search path does not become the current directory.
         assert_eq!(before(OsStr::new("")), "engine");
         assert_eq!(prefixed(Path::new("engine"), None).unwrap(), "engine");
         #[cfg(unix)]

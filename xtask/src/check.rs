@@ -1,4 +1,4 @@
-//! The checks, one step after another.
+//! The checks, run one after another.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::cargo::{self, Cargo, KILL_POINTS};
 use crate::failure::Failure;
 
-/// One thing to check.
+/// One check.
 struct Step {
     name: &'static str,
     action: Action,
@@ -29,7 +29,7 @@ impl Step {
 pub(crate) fn check(cargo: &Cargo<'_>, filter: &[OsString]) -> Result<ExitCode, Failure> {
     let mut test_args = Vec::new();
     if !filter.is_empty() {
-        // Behind two dashes both test runners take any number of names.
+        // After `--`, both test runners accept any number of names.
         test_args.push(OsString::from("--"));
         test_args.extend_from_slice(filter);
     }
@@ -48,7 +48,7 @@ pub(crate) fn check(cargo: &Cargo<'_>, filter: &[OsString]) -> Result<ExitCode, 
     run_all("check", steps)
 }
 
-/// Runs the tests alone.
+/// Runs only the tests.
 pub(crate) fn test(cargo: &Cargo<'_>, test_args: &[OsString]) -> Result<ExitCode, Failure> {
     let mut steps = vec![Step::run("tests", tests(cargo, test_args))];
     if test_args.is_empty() {
@@ -81,12 +81,12 @@ fn tests(cargo: &Cargo<'_>, test_args: &[OsString]) -> Command {
     command
 }
 
-/// The same features as for the tests, so that nothing is built twice.
+/// Returns the doc tests, with the same features as the tests, so that nothing is built twice.
 fn doc_tests(cargo: &Cargo<'_>) -> Command {
     with(cargo.building(&["test", "--workspace", "--doc"]), &KILL_POINTS)
 }
 
-/// The short form of the proof, but for the simulation, of which the tests run some seeds.
+/// Returns the quick stress tests, without the simulation, some seeds of which the tests run anyway.
 fn proof(cargo: &Cargo<'_>, filter: &[OsString]) -> Action {
     if filter.is_empty() {
         Action::Run(cargo.plain(&["xtask", "prove", "--quick", "kills", "quota", "disks", "terminals"]))
@@ -95,7 +95,7 @@ fn proof(cargo: &Cargo<'_>, filter: &[OsString]) -> Action {
     }
 }
 
-/// Whether the caller has chosen packages, so that we must not choose all of them.
+/// Returns whether the caller has selected packages, so that `--workspace` must not be added.
 fn names_a_package(test_args: &[OsString]) -> bool {
     let options = test_args.iter().filter_map(|arg| arg.to_str()).take_while(|arg| *arg != "--");
     options.into_iter().any(|arg| {
@@ -158,7 +158,7 @@ fn run_all(task: &str, steps: Vec<Step>) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The command as one would type it, without the path of cargo.
+/// Formats the command as a user would type it, without the path of cargo.
 fn shown(command: &Command) -> String {
     let args = command.get_args().map(|arg| arg.to_string_lossy());
     std::iter::once("cargo".into()).chain(args).collect::<Vec<_>>().join(" ")

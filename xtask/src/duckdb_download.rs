@@ -1,8 +1,8 @@
 //! Lets the duckdb crate download the engine from DuckDB's releases.
 //!
-//! Its build script does so when `DUCKDB_DOWNLOAD_LIB=1`, and leaves the files in
-//! `<target>/duckdb-download/<triple>/<version>/`. They are copied from there into a folder of ours, so that from then on
-//! the engine is found like any other, under one name that never changes.
+//! Its build script does so if `DUCKDB_DOWNLOAD_LIB=1`, and leaves the files in
+//! `<target>/duckdb-download/<triple>/<version>/`. They are copied into a directory of ours, so that the engine is
+//! then found like any other, under a path that never changes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::engine::Unavailable;
 use crate::places::Places;
 use crate::platform::{ENGINE_VERSION, Platform};
 
-/// Has the crate download the engine and leaves a copy in `incoming`.
+/// Makes the crate download the engine and leaves a copy in `incoming`.
 pub(crate) fn fetch(places: &Places, platform: &Platform, incoming: &Path) -> Result<(), Unavailable> {
     eprintln!(
         "engine: letting the duckdb crate download DuckDB {ENGINE_VERSION} (from its releases, no pinned checksum)"
@@ -23,7 +23,7 @@ pub(crate) fn fetch(places: &Places, platform: &Platform, incoming: &Path) -> Re
     cargo::set_environment(&mut build, places);
     build.current_dir(&places.root).env("DUCKDB_DOWNLOAD_LIB", "1").env_remove("DUCKDB_LIB_DIR");
     let status = build.status().map_err(|error| Unavailable(format!("cargo cannot be run: {error}")))?;
-    // Only the download counts: the build that went on behind it may fail for reasons of its own.
+    // Only the download counts: the build after it may fail for unrelated reasons.
     let Some(downloaded) = downloaded_folder(&places.target, platform) else {
         return Err(Unavailable(format!("the duckdb crate downloaded nothing ({status})")));
     };
@@ -34,7 +34,7 @@ pub(crate) fn fetch(places: &Places, platform: &Platform, incoming: &Path) -> Re
         .map_err(|error| Unavailable(format!("the engine in {} cannot be copied: {error}", downloaded.display())))
 }
 
-/// Finds what the crate downloaded. The folder between is the target triple, of which there is one here.
+/// Finds what the crate downloaded. The directory in between is the target triple, of which there is only one here.
 fn downloaded_folder(target: &Path, platform: &Platform) -> Option<PathBuf> {
     let triples = fs::read_dir(target.join("duckdb-download")).ok()?;
     triples

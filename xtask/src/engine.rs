@@ -1,7 +1,8 @@
 //! Finds the DuckDB engine, or fetches it.
 //!
 //! In this order: `DUCKDB_LIB_DIR`; a copy fetched earlier; the npm package; DuckDB's own releases; its source. The
-//! folder that comes out is the same string every time, because cargo rebuilds everything on DuckDB when it changes.
+//! resulting directory is always the same string, because cargo rebuilds everything that depends on DuckDB when it
+//! changes.
 
 use std::path::{Path, PathBuf};
 
@@ -14,17 +15,17 @@ use crate::{duckdb_download, npm};
 /// The engine to link against.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Engine {
-    /// A library in this folder.
+    /// A library in this directory.
     Prebuilt(PathBuf),
-    /// None: cargo compiles it.
+    /// No library: cargo compiles the engine.
     FromSource,
 }
 
-/// Why a source of engines has none for us. Another one may.
+/// Why a source cannot provide the engine. Another source may.
 #[derive(Debug)]
 pub(crate) struct Unavailable(pub(crate) String);
 
-/// Finds the engine, and fetches it if need be.
+/// Finds the engine, and fetches it if necessary.
 pub(crate) fn find(places: &Places) -> Result<Engine, Failure> {
     if let Some(folder) = places::non_empty("DUCKDB_LIB_DIR") {
         return chosen(Path::new(&folder)).map(Engine::Prebuilt);
@@ -39,7 +40,7 @@ pub(crate) fn find(places: &Places) -> Result<Engine, Failure> {
     fetch(places, platform)
 }
 
-/// Takes the folder that the user chose, if it holds the library.
+/// Uses the directory that the user chose, if it contains the library.
 fn chosen(folder: &Path) -> Result<PathBuf, Failure> {
     let library = platform::library_name();
     let folder = std::path::absolute(folder)
@@ -51,13 +52,13 @@ fn chosen(folder: &Path) -> Result<PathBuf, Failure> {
         .way_out("correct it, or unset it to have the engine fetched"))
 }
 
-/// The folders in which fetched engines lie: from npm, from DuckDB's releases.
+/// Returns the directories of fetched engines: from npm, from DuckDB's releases.
 fn folders(places: &Places, platform: &Platform) -> [PathBuf; 2] {
     [NPM_VERSION.to_owned(), format!("{ENGINE_VERSION}-release")]
         .map(|version| places.engines().join(format!("{version}-{}", platform.name)))
 }
 
-/// Finds an intact engine of an earlier run; `on_damage` is told about each file that makes one unusable.
+/// Finds an intact engine that was fetched earlier; calls `on_damage` for each file that makes one unusable.
 fn fetched_earlier(places: &Places, platform: &Platform, on_damage: fn(&Path)) -> Option<PathBuf> {
     folders(places, platform).into_iter().find(|folder| match cache::state(folder, platform.files) {
         State::Intact => true,

@@ -1,4 +1,4 @@
-//! What went wrong, and what to do about it.
+//! What went wrong, and how to fix it.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// States the problem, with its cause.
+    /// Creates a failure from the problem and its cause.
     pub(crate) fn new(problem: impl Into<String>) -> Self {
         Self { problem: problem.into(), way_out: None }
     }
 
-    /// Adds what the reader can do now.
+    /// Adds what the user can do about it.
     pub(crate) fn way_out(mut self, way_out: impl Into<String>) -> Self {
         self.way_out = Some(way_out.into());
         self

@@ -1,9 +1,8 @@
-//! The project's chores: `cargo xtask demo`, `cargo xtask check`, `cargo xtask prove`.
+//! The project's tasks: `cargo xtask demo`, `cargo xtask check`, `cargo xtask prove`.
 //!
-//! Everything here is about one thing: nobody should wait for DuckDB to be compiled. [`engine`] finds or fetches the
-//! prebuilt engine, [`cargo`] runs cargo with the environment that makes it use that engine, and the tasks are thin
-//! wrappers around the two; only [`bench`] and [`prove`] go on with what was built. Words go to stderr;
-//! stdout belongs to the command that was asked for.
+//! xtask exists so that DuckDB never has to be compiled. [`engine`] finds or fetches the prebuilt engine, [`cargo`]
+//! runs cargo with an environment that makes it use that engine, and the tasks are thin wrappers around the two; only
+//! [`bench`] and [`prove`] also run what was built. Messages go to stderr; stdout belongs to the command that is run.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "xtask is a terminal program")]
 
 mod args;
@@ -29,7 +28,7 @@ use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::places::Places;
 
-/// Exit code for a task that does not exist or is spelled wrongly.
+/// Exit code for an unknown or misspelled task.
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {

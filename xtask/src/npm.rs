@@ -1,6 +1,6 @@
-//! Fetches the engine from the npm package of DuckDB's Node.js bindings, which carries the official library.
+//! Fetches the engine from the npm package of DuckDB's Node.js bindings, which contains the official library.
 //!
-//! Of all registries npm is the one that a locked-down network most often mirrors. Nothing of the package is run.
+//! Of all registries, npm is the one most often mirrored in a locked-down network. No code of the package is run.
 
 use std::fs;
 use std::path::Path;
@@ -13,8 +13,8 @@ use crate::platform::{NPM_VERSION, Platform};
 
 /// Fetches the package for `platform` and leaves its engine in `incoming`.
 ///
-/// That npm is missing or cannot reach its registry is [`Unavailable`], and another source may be tried. A package that
-/// differs from its pin is a failure: something is wrong that must be looked at.
+/// If npm is missing or cannot reach its registry, the result is [`Unavailable`], and another source may be tried. A
+/// package that differs from its pin is a failure: something is wrong and must be investigated.
 pub(crate) fn fetch(platform: &Platform, pin: &str, incoming: &Path) -> Result<Result<(), Unavailable>, Failure> {
     let package = format!("@duckdb/node-bindings-{}@{NPM_VERSION}", platform.name);
     eprintln!("engine: fetching {package} with npm (about 25 MB, once)");
@@ -45,7 +45,7 @@ pub(crate) fn fetch(platform: &Platform, pin: &str, incoming: &Path) -> Result<R
 fn pack(package: &str, incoming: &Path) -> Result<(), Unavailable> {
     let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
     let output = Command::new(npm)
-        // An hour of patience with a network that swallows packets helps nobody: there are other sources.
+        // On a network that drops packets, do not retry for an hour: there are other sources.
         .args(["pack", "--loglevel=error", "--fetch-retry-maxtimeout=10000", package])
         .current_dir(incoming)
         .stdin(Stdio::null())
@@ -58,7 +58,7 @@ fn pack(package: &str, incoming: &Path) -> Result<(), Unavailable> {
     Err(Unavailable(format!("npm pack failed ({}): {}", output.status, first_errors(&stderr))))
 }
 
-/// Picks what is worth reading from npm's complaint: its first lines, without the pointer to a log file.
+/// Extracts the first lines of npm's error output, without the reference to a log file.
 fn first_errors(stderr: &str) -> String {
     let lines = stderr.lines().map(|line| line.trim_start_matches("npm error").trim());
     let telling: Vec<&str> =

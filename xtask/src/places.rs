@@ -1,23 +1,23 @@
-//! Where the workspace and its target folder are.
+//! The paths of the workspace and its target directory.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
-/// The folders that every task needs, as absolute paths.
+/// The directories that every task needs, as absolute paths.
 #[derive(Debug)]
 pub(crate) struct Places {
-    /// The root of the workspace.
+    /// The workspace root.
     pub(crate) root: PathBuf,
-    /// Cargo's target folder.
+    /// Cargo's target directory.
     pub(crate) target: PathBuf,
 }
 
 impl Places {
-    /// Finds both from what cargo tells the programs that it runs.
+    /// Finds both from the environment that cargo gives the programs it runs.
     pub(crate) fn find() -> Result<Self, Failure> {
-        // At run time first: with a shared target folder, the compiled-in path can be another clone's.
+        // Prefer the run-time value: with a shared target directory, the compiled-in path can be another clone's.
         let manifest_dir = std::env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = manifest_dir.parent().unwrap_or(&manifest_dir).to_path_buf();
@@ -31,20 +31,20 @@ impl Places {
         Ok(Self { root, target })
     }
 
-    /// The folder that holds fetched engines.
+    /// Returns the directory of fetched engines.
     pub(crate) fn engines(&self) -> PathBuf {
         self.target.join("duckdb-engine")
     }
 }
 
-/// Reads an environment variable; one that is set to nothing counts as not set.
+/// Reads an environment variable; an empty one counts as unset.
 pub(crate) fn non_empty(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// Finds the folder above `exe` that cargo has marked as its target folder.
+/// Finds the directory above `exe` that cargo has marked as its target directory.
 ///
-/// This honours a `build.target-dir` of any configuration file without reading any.
+/// This respects `build.target-dir` in any configuration file without parsing the file.
 fn marked_ancestor(exe: &Path) -> Option<PathBuf> {
     exe.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_path_buf)
 }

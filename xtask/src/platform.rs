@@ -1,14 +1,14 @@
-//! The platforms for which a ready-made engine exists, and the checksums that pin it.
+//! The platforms with a prebuilt engine, and the checksums that pin it.
 
 use std::env::consts;
 
 /// The version of the engine.
 pub(crate) const ENGINE_VERSION: &str = "1.5.5";
 
-/// The version of the npm packages that carry this engine.
+/// The version of the npm packages that contain this engine.
 pub(crate) const NPM_VERSION: &str = "1.5.5-r.5";
 
-/// The engine's library on the platform that xtask was built for.
+/// Returns the file name of the engine's library on the platform that xtask was built for.
 pub(crate) fn library_name() -> String {
     format!("{}duckdb{}", consts::DLL_PREFIX, consts::DLL_SUFFIX)
 }
@@ -16,15 +16,15 @@ pub(crate) fn library_name() -> String {
 /// A platform for which DuckDB publishes the engine as a library.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Platform {
-    /// Its name, as the npm packages spell it.
+    /// The name that the npm packages use.
     pub(crate) name: &'static str,
-    /// The files that linking and running need; the library is the first.
+    /// The files needed for linking and running; the library is the first.
     pub(crate) files: &'static [&'static str],
-    /// SHA-256 of the npm package's archive; none where that package cannot be linked against.
+    /// SHA-256 of the npm package's archive; `None` if that package cannot be linked against.
     pub(crate) npm_sha256: Option<&'static str>,
 }
 
-/// The table of pins. A new engine version means: `npm pack` each package, `sha256sum` each archive.
+/// The table of pins. For a new engine version, run `npm pack` for each package and `sha256sum` on each archive.
 static PLATFORMS: [(&str, &str, &str, Platform); 6] = [
     (
         "linux",
@@ -50,7 +50,7 @@ static PLATFORMS: [(&str, &str, &str, Platform); 6] = [
         "",
         npm("darwin-arm64", MACOS, "08b3cfd7d4d620a5fb67ef49db28551b767107266af3a8e2600e49d99ee59456"),
     ),
-    // The npm packages for Windows lack `duckdb.lib`, which the linker needs; DuckDB's own archives have it.
+    // The npm packages for Windows lack `duckdb.lib`, which the linker needs; DuckDB's own archives contain it.
     ("windows", "x86_64", "msvc", Platform { name: "win32-x64", files: WINDOWS, npm_sha256: None }),
     ("windows", "aarch64", "msvc", Platform { name: "win32-arm64", files: WINDOWS, npm_sha256: None }),
 ];
@@ -64,7 +64,7 @@ const fn npm(name: &'static str, files: &'static [&'static str], sha256: &'stati
 }
 
 impl Platform {
-    /// The platform that xtask was built for, if there is an engine for it.
+    /// Returns the platform that xtask was built for, if there is an engine for it.
     pub(crate) fn this() -> Option<&'static Self> {
         let env = if cfg!(target_env = "gnu") {
             "gnu"
@@ -78,7 +78,7 @@ impl Platform {
         Self::of(consts::OS, consts::ARCH, env)
     }
 
-    /// Looks a platform up by Rust's names for system, processor and C library.
+    /// Finds a platform by Rust's names for the OS, the architecture and the C library.
     fn of(os: &str, arch: &str, env: &str) -> Option<&'static Self> {
         PLATFORMS.iter().find(|(o, a, e, _)| (*o, *a, *e) == (os, arch, env)).map(|(.., platform)| platform)
     }
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(name("linux", "x86_64", "gnu"), Some("linux-x64"));
         assert_eq!(name("macos", "aarch64", ""), Some("darwin-arm64"));
         assert_eq!(name("windows", "x86_64", "msvc"), Some("win32-x64"));
-        // An engine that was built for glibc is not offered to musl.
+        // An engine built for glibc is not offered on musl.
         assert_eq!(name("linux", "x86_64", "musl"), None);
         if let Some(platform) = Platform::this() {
             assert_eq!(platform.files[0], library_name());

@@ -1,8 +1,9 @@
-//! The long proof: thousands of simulated faults, and the real program killed, starved of disk and interrupted.
+//! The stress tests: thousands of simulated faults, and the real program killed, starved of disk space and
+//! interrupted.
 //!
-//! What is proved is in two places. [`simulation`] runs the library's own simulation with many seeds, and [`bite`] plants
-//! defects for it to find. Everything else is tests of `mp`, in `crates/mp/tests/prove`, which are run here with
-//! the nextest profile `prove`.
+//! There are two kinds. [`simulation`] runs the library's own simulation with many seeds, and [`bite`] checks that it
+//! finds mutants. All others are tests of `mp`, in `crates/mp/tests/prove`, which are run here with the nextest
+//! profile `prove`.
 
 mod bite;
 mod build;
@@ -25,12 +26,12 @@ pub(crate) use options::Wanted;
 struct World<'a> {
     cargo: &'a Cargo<'a>,
     places: &'a Places,
-    /// A directory for the parts to work in.
+    /// The working directory of the parts.
     folder: PathBuf,
     wanted: &'a Wanted,
 }
 
-/// Runs the parts that are wanted and says what came of them.
+/// Runs the selected parts and reports their outcome.
 pub(crate) fn prove(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Result<ExitCode, Failure> {
     let mut workplace = Workplace::enter(places, "prove")?;
     let world = World { cargo, places, folder: workplace.path.clone(), wanted };
@@ -59,7 +60,7 @@ pub(crate) fn prove(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
     Ok(ExitCode::FAILURE)
 }
 
-/// The tests of `mp` whose names begin like this.
+/// Returns the command that runs the tests of `mp` in these modules.
 fn stress_tests(world: &World<'_>, modules: &[&str]) -> Command {
     let cargo = world.cargo;
     let mut command = if cargo.has("nextest") {
@@ -77,7 +78,7 @@ fn stress_tests(world: &World<'_>, modules: &[&str]) -> Command {
     if world.wanted.update {
         command.env("MP_PROVE_UPDATE", "1");
     }
-    // In the target directory: where temporary files go is often memory, and staging waits for the disk.
+    // Use the target directory: the temporary directory is often in memory, and staging waits for the disk.
     command.env("TMPDIR", &world.folder).env("MP_TEST_KEEP", "1");
     command
 }

@@ -1,4 +1,4 @@
-//! Who may ask: HTTP Basic and the project.
+//! Authentication: HTTP Basic and the project ID.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -8,7 +8,7 @@ use crate::config::{AuthRefusal, SimulatorConfig};
 use crate::message::{Reply, Request};
 use crate::params::Params;
 
-/// Checks the credentials and the project; gives the refusal if they are wrong, `None` if all is well.
+/// Checks the credentials and the project ID; returns the error response if they are wrong, and `None` otherwise.
 ///
 /// The texts of 401 and 403 are assumptions: the sources give only the status
 /// (`docs/mixpanel-api.md#errors-by-status`).
@@ -31,7 +31,7 @@ pub(crate) fn check(config: &SimulatorConfig, request: &Request, params: &Params
     }
 }
 
-/// Accepts Base64 and plain text after `Basic `, as Mixpanel does (`docs/mixpanel-api.md#authentication`).
+/// Accepts both Base64 and plain text after `Basic `, as Mixpanel does (`docs/mixpanel-api.md#authentication`).
 fn credentials(header: &str, expected: &str) -> Option<()> {
     let (scheme, value) = header.split_once(' ')?;
     let value = value.trim();

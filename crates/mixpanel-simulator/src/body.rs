@@ -1,7 +1,7 @@
-//! Bodies that break off or pause, and the stream that closes when one breaks off.
+//! Bodies that are cut or pause, and the stream that fails when a body is cut.
 //!
-//! hyper drops what it has buffered when a body ends with an error. So a cut body ends with silence instead and throws a
-//! switch; the stream, which hyper flushes once all is written, then reports a broken connection.
+//! hyper discards buffered data when a body ends with an error. So a cut body stays silent instead and sets a switch;
+//! the stream, which hyper flushes once everything is written, then reports a broken connection.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ use tokio::time::Sleep;
 
 use crate::message::{BodyFault, Framing};
 
-/// Thrown by a body to close its connection once everything before the cut is sent.
+/// Set by a body to close its connection once everything before the cut is sent.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CutSwitch(Arc<AtomicBool>);
 
@@ -31,11 +31,11 @@ enum Part {
     Cut,
 }
 
-/// A reply's body on its way out.
+/// A response body that is being sent.
 #[derive(Debug)]
 pub(crate) struct FaultyBody {
     parts: VecDeque<Part>,
-    /// What is still promised; `None` is chunked.
+    /// The bytes still promised; `None` means chunked.
     promised: Option<u64>,
     sleep: Option<Pin<Box<Sleep>>>,
     switch: CutSwitch,
@@ -102,7 +102,7 @@ impl Body for FaultyBody {
     }
 }
 
-/// A connection that fails as soon as all is flushed and the switch is thrown.
+/// A connection that fails once everything is flushed and the switch is set.
 #[derive(Debug)]
 pub(crate) struct FaultyStream {
     stream: TcpStream,

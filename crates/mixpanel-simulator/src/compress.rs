@@ -1,4 +1,4 @@
-//! gzip.
+//! Compression with gzip.
 
 use std::io::Write as _;
 
@@ -15,7 +15,7 @@ pub(crate) fn gzip(body: &[u8]) -> Vec<u8> {
     encoder.write_all(body).and_then(|()| encoder.finish()).expect("writing to a vector cannot fail")
 }
 
-/// Compresses a reply if the configuration says so and the client takes gzip.
+/// Compresses a response if the configuration enables it and the client accepts gzip.
 pub(crate) fn compress(config: &SimulatorConfig, request: &Request, reply: &mut Reply) {
     let asked = request.accept_encoding.as_deref().is_some_and(|accepted| accepted.contains("gzip"));
     let plain = !reply.headers.contains_key(CONTENT_ENCODING);

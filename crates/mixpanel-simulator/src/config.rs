@@ -1,4 +1,4 @@
-//! Everything about the simulated project that can be chosen.
+//! The configuration of the simulated project.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,92 +9,94 @@ use crate::duration::parse_duration;
 use crate::fault::Fault;
 use crate::profiles::{OddProfile, ProfileCopy, Records};
 
-/// The simulated project and the behaviour of its server.
+/// The simulated project and the behavior of its server.
 ///
 /// The default is a project of 10,000 generated profiles with Mixpanel's documented limits and no faults.
 #[derive(Clone)]
 pub struct SimulatorConfig {
     /// The seed of everything that looks random. The same seed gives the same bytes. Default 1.
     pub seed: u64,
-    /// The service account's name. Default `simulator`.
+    /// The service account's user name. Default `simulator`.
     pub username: String,
     /// The service account's secret. Default `simulator-secret`.
     pub secret: String,
-    /// The project's id, which every request must give. Default `12345`.
+    /// The project ID, which every request must contain. Default `12345`.
     pub project_id: String,
-    /// How wrong credentials are refused.
+    /// The response to wrong credentials.
     pub auth_refusal: AuthRefusal,
-    /// Where the profiles come from.
+    /// The source of the profiles.
     pub profiles: ProfileSource,
-    /// The greatest number of group profiles of a `data_group_id`. Each id has between half of it and all. Default 200.
+    /// The maximum number of group profiles per `data_group_id`. Each ID has between half of it and all. Default 200.
     pub groups: u64,
-    /// Records that are unusual in some way, in place of the record at the given index. Indices outside the list have
+    /// Records that are unusual in some way and replace the record at the given index. Indices outside the list have
     /// no effect.
     pub odd_profiles: Vec<(u64, OddProfile)>,
-    /// Records that appear again elsewhere.
+    /// Records that occur again at another index.
     pub copies: Vec<ProfileCopy>,
     /// The probability from 0 to 1 that a record is a copy of an earlier one, half of them with a later `$last_seen`.
     pub copy_rate: f64,
-    /// Results per page when the request has no `page_size`; at least 1. Default 1000
+    /// Results per page if the request has no `page_size`; at least 1. Default 1000
     /// (`docs/mixpanel-api.md#page-size`).
     pub page_size: u32,
-    /// The `page_size` that replies say, if it is not the true one.
+    /// The `page_size` in responses, if it is not the true one.
     pub declared_page_size: Option<u32>,
-    /// How many records at the beginning of a page are those at the end of the page before. As many fewer come of the
-    /// whole list, whose pages do not get more.
+    /// The number of records at the beginning of a page that repeat the end of the page before. There are no more pages
+    /// than without, so every page loses this many records from the end of the list.
     pub overlap: u32,
-    /// What becomes of a requested `page_size`.
+    /// How a requested `page_size` is treated.
     pub requested_page_size: RequestedPageSize,
-    /// Which replies say `total`, and how truly.
+    /// Which responses contain `total`, and how accurate it is.
     pub total: TotalMode,
-    /// Which replies say `session_id`.
+    /// Which responses contain `session_id`.
     pub session_id: SessionIdMode,
-    /// The reply to a page past the end.
+    /// The response to a page past the end.
     pub past_end: PastEnd,
-    /// The age at which a session is forgotten; `None`, the default, is never.
+    /// The age at which a session is forgotten; `None`, the default, means never.
     pub session_max_age: Option<Duration>,
-    /// The number of requests after which a session is forgotten, the one that made it included; `None`, the default, is
-    /// never.
+    /// The number of requests after which a session is forgotten, including the one that created it; `None`, the
+    /// default, means never.
     pub session_max_requests: Option<u32>,
-    /// The hourly limit; `None` is no limit. Default 60 per hour (`docs/mixpanel-api.md#quotas`).
+    /// The hourly limit; `None` means no limit. Default 60 per hour (`docs/mixpanel-api.md#quotas`).
     pub quota: Option<Quota>,
-    /// The concurrency limit; `None` is no limit. Default 5 (`docs/mixpanel-api.md#quotas`).
+    /// The concurrency limit; `None` means no limit. Default 5 (`docs/mixpanel-api.md#quotas`).
     pub concurrency: Option<u32>,
     /// Whether pages with a session count towards the hourly limit. Default: they are free
     /// (`docs/mixpanel-api.md#what-counts`).
     pub session_pages: SessionPages,
-    /// What a 429 looks like.
+    /// The form of a 429.
     pub rate_limit_style: RateLimitStyle,
-    /// The time from request to reply. Default none.
+    /// The time from request to response. Default none.
     pub latency: Duration,
-    /// The greatest addition to the latency, drawn evenly from the seed and the request's number. Default none.
+    /// The maximum addition to the latency, uniformly distributed, from the seed and the request number. Default
+    /// none.
     pub jitter: Duration,
     /// The faults, in order of precedence.
     pub faults: Vec<Fault>,
-    /// How far the server's clock, which replies show in `Date`, is behind this machine's. Default: it is not.
+    /// How far the server's clock, which responses show in `Date`, is behind this machine's. Default: not at all.
     pub clock_behind: Duration,
-    /// Whether replies are compressed for clients that ask for it. Default: they are not.
+    /// Whether responses are compressed for clients that accept it. Default: they are not.
     pub compression: Compression,
     /// The names that `events/names` returns.
     pub event_names: Vec<String>,
-    /// The number of latest requests that the statistics remember. Default 1000.
+    /// The number of latest requests that the statistics record. Default 1000.
     pub recent_requests: usize,
-    /// Whether the results of every page that was sent whole are kept, for [`Server::sent_pages`]. Default: they are not.
+    /// Whether the body of every page response with status 200 is kept, even if a fault cuts or damages it, for
+    /// [`Server::sent_pages`]. Default: they are not.
     ///
     /// [`Server::sent_pages`]: crate::Server::sent_pages
     pub keep_sent: bool,
 }
 
-/// Where the profiles of the simulated project come from.
+/// The source of the profiles of the simulated project.
 #[derive(Debug, Clone)]
 pub enum ProfileSource {
-    /// This many profiles, made up from the seed.
+    /// This many profiles, generated from the seed.
     Generated(u64),
     /// The records of a JSONL file.
     Records(Arc<Records>),
 }
 
-/// How wrong credentials are refused.
+/// The response to wrong credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AuthRefusal {
     /// Status 401.
@@ -104,46 +106,46 @@ pub enum AuthRefusal {
     BadRequest,
 }
 
-/// What becomes of a requested `page_size` (`docs/mixpanel-api.md#page-size`).
+/// How a requested `page_size` is treated (`docs/mixpanel-api.md#page-size`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestedPageSize {
-    /// It is honoured up to this size. The default, with 40,000.
+    /// It is honored up to this size. The default, with 40,000.
     UpTo(u32),
     /// It is ignored.
     Ignored,
 }
 
-/// Which replies have a `total`, and whether it is true (`docs/mixpanel-api.md#totals`).
+/// Which responses contain `total`, and whether it is true (`docs/mixpanel-api.md#totals`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TotalMode {
-    /// Page 0 says it.
+    /// Only page 0 contains it.
     #[default]
     FirstPage,
-    /// Every page says it.
+    /// Every page contains it.
     EveryPage,
-    /// No page says it.
+    /// No page contains it.
     Missing,
-    /// Every page says a wrong one: the truth plus this, at least 0.
+    /// Every page contains a wrong one: the true total plus this, at least 0.
     OffBy(i64),
-    /// Every page says that one more follows it.
+    /// Every page's total implies that one more page follows.
     OnePageMore,
-    /// Page 0 says a wrong one: the truth plus this, at least 0. The others say the truth.
+    /// Page 0 contains a wrong one: the true total plus this, at least 0. The other pages contain the true total.
     FirstPageOffBy(i64),
-    /// Every page says the truth plus this times the page's number, at least 0.
+    /// Every page contains the true total plus this times the page number, at least 0.
     DriftPerPage(i64),
 }
 
-/// Which replies have a `session_id` (`docs/mixpanel-api.md#sessions-and-paging`).
+/// Which responses contain a `session_id` (`docs/mixpanel-api.md#sessions-and-paging`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SessionIdMode {
-    /// Every page says it.
+    /// Every page contains it.
     #[default]
     EveryPage,
     /// It is null on the last page.
     NullOnLastPage,
 }
 
-/// The reply to a page past the end, which no source describes (`docs/mixpanel-api.md#sessions-and-paging`).
+/// The response to a page past the end, which no source describes (`docs/mixpanel-api.md#sessions-and-paging`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PastEnd {
     /// Status 200 with no results.
@@ -151,9 +153,9 @@ pub enum PastEnd {
     Empty,
     /// Status 400.
     BadRequest,
-    /// The results of the last page, under the number that was requested.
+    /// The results of the last page, under the requested page number.
     RepeatLast,
-    /// The results of page 0, under the number that was requested.
+    /// The results of page 0, under the requested page number.
     RepeatFirst,
 }
 
@@ -167,29 +169,29 @@ pub enum SessionPages {
     Counted,
 }
 
-/// What a 429 looks like (`docs/mixpanel-api.md#responses-with-429`).
+/// The form of a 429 (`docs/mixpanel-api.md#responses-with-429`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RateLimitStyle {
     /// With `RateLimit`, `RateLimit-Policy` and `Retry-After` headers.
     #[default]
     Current,
-    /// As in 2021: no headers, both numbers in the body.
+    /// As in 2021: no headers, and both numbers in the body.
     BodyOnly,
 }
 
-/// Whether replies are compressed.
+/// Whether responses are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
     /// Never.
     #[default]
     Off,
-    /// With gzip, when the client's `Accept-Encoding` names it.
+    /// With gzip, if the client's `Accept-Encoding` contains it.
     Gzip,
 }
 
 /// A number of requests in a rolling window.
 ///
-/// Written `60/h` or `60/90s`: the window is `s`, `m` or `h`, with or without a number before it.
+/// Written `60/h` or `60/90s`: the unit of the window is `s`, `m` or `h`, with or without a number before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     /// The number of counted requests in the window.
@@ -265,7 +267,7 @@ impl Default for SimulatorConfig {
 }
 
 impl SimulatorConfig {
-    /// Returns the default without the hourly limit and without the limit of concurrent requests.
+    /// Returns the default without the hourly limit and without the concurrency limit.
     pub fn unlimited() -> Self {
         Self { quota: None, concurrency: None, ..Self::default() }
     }
@@ -277,7 +279,7 @@ impl SimulatorConfig {
         self
     }
 
-    /// Adds a fault after those that are there.
+    /// Adds a fault after the existing ones.
     #[must_use]
     pub fn with_fault(mut self, fault: Fault) -> Self {
         self.faults.push(fault);
@@ -286,7 +288,7 @@ impl SimulatorConfig {
 }
 
 impl fmt::Debug for SimulatorConfig {
-    /// Leaves the secret out, though it protects nothing: logs get copied.
+    /// Omits the secret, although it protects nothing: logs get copied.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("SimulatorConfig")

@@ -1,8 +1,8 @@
-//! Lengths of time as people write them.
+//! Parses durations as users write them.
 
 use std::time::Duration;
 
-/// Reads `250ms`, `30s`, `5m` or `2h`.
+/// Parses `250ms`, `30s`, `5m` or `2h`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

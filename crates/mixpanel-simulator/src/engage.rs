@@ -1,5 +1,5 @@
-//! The Engage endpoint: sessions, pages, and the JSON of a page (`docs/mixpanel-api.md#engage-request` and the sections
-//! after it).
+//! The Engage endpoint: sessions, pages, and the JSON of a page (`docs/mixpanel-api.md#engage-request` and the
+//! sections after it).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::select::{Selection, population};
 use crate::session::{Session, Sessions};
 
 /// The only known text about a page of a query that the server does not hold
-/// (`docs/mixpanel-api.md#sessions-and-paging`). Its status is not known; 400 is an assumption.
+/// (`docs/mixpanel-api.md#sessions-and-paging`). Its status is unknown; 400 is an assumption.
 const UNCACHED: &str = "request for page in uncached query for params";
 
 /// The profiles of the project and the sessions over them.
@@ -23,7 +23,8 @@ const UNCACHED: &str = "request for page in uncached query for params";
 pub(crate) struct Engage {
     people: Population,
     sessions: Sessions,
-    /// The latest query. A new session of the same query shares its list, which spares a second run over all records.
+    /// The selection of the latest query. A new session of the same query reuses it instead of scanning all records
+    /// again.
     latest: Option<Arc<Selection>>,
     pub(crate) sessions_made: u64,
 }
@@ -33,7 +34,7 @@ impl Engage {
         Self { people: population(config), sessions: Sessions::default(), latest: None, sessions_made: 0 }
     }
 
-    /// Answers a request for a page. `fault` matters here if it is about sessions or the page's number.
+    /// Answers a page request. `fault` has an effect here only if it concerns sessions or the page number.
     pub(crate) fn reply(
         &mut self,
         config: &SimulatorConfig,
@@ -63,7 +64,7 @@ impl Engage {
             self.sessions.forget(id);
         }
         let session = match id {
-            // A session that is not known is refused on page 0 as well (assumption).
+            // An unknown session is rejected on page 0 too (assumption).
             Some(id) => self
                 .sessions
                 .get(config, id, &params.filter_key(), now)

@@ -1,31 +1,32 @@
-//! Numbers that look random and are pure functions of their inputs, so that the same seed always gives the same bytes.
+//! Numbers that look random but are pure functions of their inputs, so that the same seed always gives the same
+//! bytes.
 
 /// The increment of the SplitMix64 generator.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Scrambles a number. A bijection: different inputs give different outputs, which keeps generated ids unique.
+/// Scrambles a number. A bijection: different inputs give different outputs, which keeps generated IDs unique.
 pub(crate) fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     value ^ (value >> 31)
 }
 
-/// Scrambles two numbers into one.
+/// Combines two numbers into a scrambled one.
 pub(crate) fn mix2(first: u64, second: u64) -> u64 {
     mix(mix(first.wrapping_add(STEP)) ^ second.wrapping_mul(STEP))
 }
 
-/// Scrambles a text into a number.
+/// Hashes text into a number.
 pub(crate) fn mix_text(seed: u64, text: &str) -> u64 {
     text.bytes().fold(mix(seed), |state, byte| mix2(state, u64::from(byte)))
 }
 
-/// Maps a scrambled number evenly to `0..limit`; 0 if `limit` is 0.
+/// Maps a scrambled number uniformly to `0..limit`; 0 if `limit` is 0.
 pub(crate) fn below(random: u64, limit: u64) -> u64 {
     ((u128::from(random) * u128::from(limit)) >> 64) as u64
 }
 
-/// Decides an event of the given probability from a scrambled number.
+/// Returns whether an event of the given probability occurs, from a scrambled number.
 pub(crate) fn chance(random: u64, probability: f64) -> bool {
     ((random >> 11) as f64) / ((1_u64 << 53) as f64) < probability
 }

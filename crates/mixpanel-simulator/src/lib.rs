@@ -1,12 +1,13 @@
 //! A Mixpanel that runs on this machine: profiles, sessions, quotas and faults, over HTTP on loopback.
 //!
-//! It imitates the Engage query API as far as public sources describe it. `docs/mixpanel-api.md` says what they say,
-//! gives their addresses, and names the options of [`SimulatorConfig`] where they disagree. Where they are silent, the
-//! comment at the option or at the code says what was assumed.
+//! It imitates the Engage query API to the extent that public sources describe it. `docs/mixpanel-api.md` states what
+//! they say, with their addresses, and names the options of [`SimulatorConfig`] for points on which they disagree.
+//! Where they say nothing, a comment at the option or the code states the assumption.
 //!
 //! - [`Simulator`] is the core: a function of the request and the time, without I/O and without a clock.
 //! - [`Server`] is an HTTP server around it.
-//! - [`SimulatorConfig`] chooses the profiles, the limits and how replies look; [`Fault`] is one thing that goes wrong.
+//! - [`SimulatorConfig`] sets the profiles, the limits and the form of responses; a [`Fault`] is one thing that goes
+//!   wrong.
 //!
 //! Endpoints: `/api/query/engage`, `/api/query/events/names` (both also under `/api/2.0`), `GET /_sim/stats` and
 //! `POST /_sim/reset`.

@@ -1,4 +1,4 @@
-//! What goes into the simulator's core and what comes out, without any I/O.
+//! The input and output of the simulator's core, without any I/O.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-/// A request as the simulator sees it.
+/// A request to the simulator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     /// The method, `GET` by default.
@@ -15,11 +15,11 @@ pub struct Request {
     pub path: String,
     /// The query string without its question mark; may be empty.
     pub query: String,
-    /// The value of the `Host` header, which 429 replies repeat.
+    /// The value of the `Host` header, which 429 responses repeat.
     pub host: Option<String>,
     /// The value of the `Authorization` header.
     pub authorization: Option<String>,
-    /// The value of the `Content-Type` header. Recorded only: the body is read by what it looks like.
+    /// The value of the `Content-Type` header. Only recorded: the format of the body is detected from its contents.
     pub content_type: Option<String>,
     /// The value of the `Accept-Encoding` header.
     pub accept_encoding: Option<String>,
@@ -27,45 +27,45 @@ pub struct Request {
     pub body: Bytes,
 }
 
-/// A reply with everything that the transport must know to deliver or to spoil it.
+/// A response, with everything that the transport needs to deliver it or to make it fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The status.
     pub status: StatusCode,
-    /// The headers, less `Content-Length` and `Transfer-Encoding`, which belong to the transport.
+    /// The headers, except `Content-Length` and `Transfer-Encoding`, which the transport sets.
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
-    /// The time from the request's arrival to the first byte of the reply.
+    /// The time from the request's arrival to the first byte of the response.
     pub delay: Duration,
-    /// How the delivery goes wrong, if it does.
+    /// How the delivery fails, if it does.
     pub fault: Option<BodyFault>,
-    /// What to hand to [`Simulator::finish`](crate::Simulator::finish) when the delay is over.
+    /// The ticket to pass to [`Simulator::finish`](crate::Simulator::finish) after the delay.
     pub ticket: Ticket,
 }
 
-/// Identifies a request that is under way.
+/// Identifies a request in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub(crate) u64);
 
-/// A fault in the delivery of a reply's body.
+/// A fault in the delivery of a response body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyFault {
-    /// The connection closes after some bytes of the body.
+    /// The connection closes after a number of bytes of the body.
     Cut {
-        /// The number of bytes of the body that arrive, fewer than the body has.
+        /// The number of bytes of the body that arrive; less than its length.
         after: usize,
-        /// What the client was promised.
+        /// How the body is framed.
         framing: Framing,
     },
-    /// The body pauses after some bytes and then goes on.
+    /// The body pauses after a number of bytes and then continues.
     Stall {
         /// The number of bytes of the body that arrive before the pause.
         after: usize,
         /// The length of the pause.
         pause: Duration,
     },
-    /// The connection closes without any reply.
+    /// The connection closes without a response.
     Reset,
 }
 
@@ -75,7 +75,7 @@ pub enum Framing {
     /// `Content-Length` promises the whole body.
     #[default]
     ContentLength,
-    /// Chunked, and the terminating chunk never comes.
+    /// Chunked, and the terminating chunk never arrives.
     Chunked,
 }
 
@@ -91,7 +91,8 @@ impl Reply {
         Self::new(StatusCode::OK, "application/json", body)
     }
 
-    /// The form of every error of the Query API: `{"error": "..."}`, with a `status` as the ingestion API has it.
+    /// Creates an error in the form that the Query API uses, `{"error": "..."}`, with a `status` as in the ingestion
+    /// API.
     pub(crate) fn error(status: StatusCode, message: &str) -> Self {
         let body = serde_json::json!({"error": message, "status": "error"});
         Self::new(status, "application/json", body.to_string())

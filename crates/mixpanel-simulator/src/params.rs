@@ -1,4 +1,4 @@
-//! The parameters of a request, wherever they are written.
+//! The parameters of a request, from the URL and the body.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::message::Request;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Params(BTreeMap<String, String>);
 
-/// The parameters that decide what a query selects. A session answers only requests that repeat them unchanged.
+/// The parameters that determine what a query selects. A session only accepts requests that repeat them unchanged.
 const FILTERS: [&str; 9] = [
     "where",
     "output_properties",
@@ -24,9 +24,9 @@ const FILTERS: [&str; 9] = [
 ];
 
 impl Params {
-    /// Reads the query string and the body: UTF-8, then a JSON object, else a form. The body overrides the URL; JSON
-    /// that is not an object adds nothing (`docs/mixpanel-api.md#engage-request`). A JSON null counts as not given
-    /// (assumption).
+    /// Reads the query string and the body: UTF-8, then a JSON object, or else a form. The body overrides the URL;
+    /// JSON that is not an object adds nothing (`docs/mixpanel-api.md#engage-request`). A JSON null counts as not
+    /// given (assumption).
     pub(crate) fn read(request: &Request) -> Self {
         let mut params: BTreeMap<String, String> =
             form_urlencoded::parse(request.query.as_bytes()).into_owned().collect();
@@ -47,7 +47,7 @@ impl Params {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Returns the page asked for, 0 if none is.
+    /// Returns the requested page, 0 by default.
     pub(crate) fn page(&self) -> Result<u64, String> {
         let Some(text) = self.get("page") else { return Ok(0) };
         text.parse().map_err(|_| format!("page: expected a whole number from 0, got {text:?}"))
@@ -61,7 +61,7 @@ impl Params {
         }
     }
 
-    /// Returns what identifies the query, for comparison with the query that a session was made for.
+    /// Returns a key that identifies the query, to compare it with the query of a session.
     pub(crate) fn filter_key(&self) -> String {
         let given: Vec<_> = FILTERS.iter().map(|name| self.get(name)).collect();
         format!("{given:?}")

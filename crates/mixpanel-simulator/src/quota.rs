@@ -12,33 +12,33 @@ use crate::stats::TooManyRequests;
 pub enum LimitKind {
     /// Too many counted requests in the rolling window.
     Hourly,
-    /// Too many requests at once.
+    /// Too many concurrent requests.
     Concurrency,
     /// The server is overloaded: no headers and no numbers.
     LoadShed,
-    /// The form of 2021, which gives both numbers and no header.
+    /// The form of 2021, with both numbers and no headers.
     BodyOnly,
 }
 
-/// Whether a request takes a slot of the hourly limit.
+/// Whether a request counts towards the hourly limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counting {
     Counted,
     Free,
 }
 
-/// The requests under way and those of the rolling window.
+/// The requests in flight and those in the rolling window.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     window: VecDeque<(Ticket, Duration)>,
-    /// When the hourly limit has refused, within the window.
+    /// When the hourly limit rejected requests, within the window.
     refused: VecDeque<Duration>,
     in_flight: BTreeSet<Ticket>,
 }
 
 impl Ledger {
-    /// Takes a place for a request, or says which limit stands against it. The hourly limit goes first: where both are
-    /// reached, clients read the reply as hourly.
+    /// Admits a request, or returns the limit that it exceeds. The hourly limit is checked first: if both are
+    /// exceeded, clients treat the response as hourly.
     pub(crate) fn admit(
         &mut self,
         config: &SimulatorConfig,
@@ -46,7 +46,7 @@ impl Ledger {
         counting: Counting,
         now: Duration,
     ) -> Result<(), LimitKind> {
-        // The window is kept without a limit too, so that 429s made by a fault say true numbers.
+        // The window is kept even without a limit, so that 429s caused by a fault contain true numbers.
         let quota = config.quota.unwrap_or_default();
         while self.window.front().is_some_and(|(_, taken)| now >= *taken + quota.window) {
             self.window.pop_front();
@@ -69,7 +69,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Gives back the slot of a request whose reply is not counted.
+    /// Removes a request whose response does not count from the hourly limit.
     pub(crate) fn refund(&mut self, ticket: Ticket) {
         self.window.retain(|(taken_by, _)| *taken_by != ticket);
     }
@@ -87,7 +87,7 @@ impl Ledger {
         self.window.len()
     }
 
-    /// Returns the number of requests that the hourly limit has refused within the window.
+    /// Returns the number of requests that the hourly limit rejected within the window.
     pub(crate) fn refused(&self) -> usize {
         self.refused.len()
     }

@@ -1,4 +1,4 @@
-//! What a 429 says (`docs/mixpanel-api.md#responses-with-429`).
+//! The contents of a 429 (`docs/mixpanel-api.md#responses-with-429`).
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use crate::config::{Quota, RateLimitStyle, SimulatorConfig};
 use crate::message::{Reply, Request};
 use crate::quota::{Ledger, LimitKind};
 
-/// What Mixpanel's servers tell a client to wait when too many requests run at once, in seconds. A constant there too; that
-/// `Retry-After` says the same is an assumption.
+/// The wait in seconds that Mixpanel's servers give for too many concurrent requests. It is constant there too; that
+/// `Retry-After` has the same value is an assumption.
 const CONCURRENCY_WAIT: u64 = 10;
 const HELP: &str = "For more information, see https://docs.mixpanel.com/reference/rate-limits";
 
-/// The state of the limits. Where there is no limit, and a fault makes the 429, Mixpanel's usual one is named.
+/// The state of the limits. If there is no limit and a fault causes the 429, Mixpanel's usual limit is named.
 struct Limits {
     quota: Quota,
     concurrency: u64,
     used: u64,
     running: u64,
-    /// How the error starts, whatever its kind.
+    /// The start of every error message.
     start: String,
 }
 
@@ -69,12 +69,12 @@ impl Limits {
         self.with_headers(&json!({"error": error}), &state, CONCURRENCY_WAIT)
     }
 
-    /// No headers and no numbers, but for the project's own.
+    /// Builds a load-shedding response: no headers, and no numbers except the project ID.
     fn load_shed(&self) -> Reply {
         limited(&json!({"error": format!("{} The server is busy, please try again later.", self.start)}))
     }
 
-    /// The form of 2021: both numbers in the body, no header, and the URL without its host.
+    /// Builds the form of 2021: both numbers in the body, no headers, and the URL without its host.
     fn body_only(&self, kind: LimitKind, request: &Request) -> Reply {
         let (used, running) = match kind {
             LimitKind::Concurrency => (self.used, self.too_many_running()),
@@ -90,7 +90,7 @@ impl Limits {
         limited(&json!({"request": url, "error": format!("{} {numbers} {HELP}", self.start)}))
     }
 
-    /// One more than allowed, also where a fault says that the window is full while it is not.
+    /// Returns one more than the limit, even if the window is not full and only a fault says so.
     fn too_many_used(&self) -> u64 {
         self.used.max(u64::from(self.quota.requests)) + 1
     }
@@ -126,7 +126,7 @@ fn limited(body: &Value) -> Reply {
     Reply::new(StatusCode::TOO_MANY_REQUESTS, "application/json", body.to_string())
 }
 
-/// Whole seconds, rounded up, since the headers have no others.
+/// Returns whole seconds, rounded up, since the headers allow no fractions.
 fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }

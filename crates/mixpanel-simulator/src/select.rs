@@ -1,4 +1,4 @@
-//! What a query selects: the checked parameters and the list of results.
+//! The selection of a query: the validated parameters and the list of results.
 
 use std::collections::BTreeSet;
 
@@ -19,14 +19,14 @@ pub(crate) struct Selection {
     pub(crate) uncached: bool,
     population: Population,
     output_properties: Option<Vec<String>>,
-    /// The rows by index in the population; `None` is all of them in order.
+    /// The rows by index in the population; `None` means all of them in order.
     rows: Option<Vec<u64>>,
     cohort: u64,
-    /// Members of the cohort that have no profile; they come after the rows.
+    /// The number of cohort members without a profile; they follow the rows.
     without_profile: u64,
 }
 
-/// The parameters of a query that decide on rows, checked.
+/// The validated parameters that select rows.
 struct Conditions {
     filter: Option<Filter>,
     ids: Option<BTreeSet<String>>,
@@ -47,7 +47,7 @@ impl Selection {
     ///
     /// # Errors
     ///
-    /// Says which parameter is not understood.
+    /// Returns a message that names the invalid parameter.
     pub(crate) fn make(config: &SimulatorConfig, people: &Population, params: &Params) -> Result<Self, String> {
         let population = match params.get("data_group_id") {
             Some(id) => Population::groups(config.seed, id, config.groups),
@@ -82,7 +82,7 @@ impl Selection {
         self.rows.as_ref().map_or(self.population.len(), |rows| rows.len() as u64) + self.without_profile
     }
 
-    /// Writes the result at a place of the list, which must be below [`len`](Self::len).
+    /// Writes the result at an index of the list, which must be below [`len`](Self::len).
     pub(crate) fn push_row(&self, out: &mut Vec<u8>, scratch: &mut Vec<u8>, place: u64) {
         let index = match &self.rows {
             None => Some(place),
@@ -102,7 +102,7 @@ impl Selection {
         };
         scratch.clear();
         self.population.push_record(scratch, index);
-        // Not confirmed: `$last_seen` comes back in any case (`docs/mixpanel-api.md#engage-request`).
+        // Not confirmed: `$last_seen` is always returned (`docs/mixpanel-api.md#engage-request`).
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         if !names.contains(&"$last_seen") {
             names.push("$last_seen");
@@ -118,7 +118,7 @@ fn select_rows(seed: u64, population: &Population, conditions: &Conditions) -> O
     let names = conditions.filter.as_ref().map(Filter::property_names).unwrap_or_default();
     let mut record = Vec::new();
     let fits = |index: &u64| {
-        // Copies are of one person, so they share membership and behaviors.
+        // Copies belong to one user, so they share membership and behaviors.
         let (person, _) = population.original(*index);
         if !conditions.cohort.is_none_or(|cohort| is_member(seed, cohort, person)) {
             return false;
@@ -138,13 +138,13 @@ fn select_rows(seed: u64, population: &Population, conditions: &Conditions) -> O
     Some((0..population.len()).filter(fits).collect())
 }
 
-/// About one in `cohort mod 7 + 2` is a member.
+/// Returns whether a user is a member: about one in `cohort mod 7 + 2` is.
 fn is_member(seed: u64, cohort: u64, person: u64) -> bool {
     mix2(mix2(seed, cohort), person).is_multiple_of(cohort % 7 + 2)
 }
 
-/// With `include_all_users`, a cohort has members that have no profile: one for ten that do, and one more. A `where` sees
-/// them as people without any property.
+/// Returns the number of cohort members without a profile, which exist with `include_all_users`: one for every ten
+/// with a profile, plus one. For a `where` they are users without properties.
 fn ids_without_profile(seed: u64, conditions: &Conditions, rows: Option<&[u64]>) -> u64 {
     if conditions.cohort.is_none() || !conditions.include_all_users || conditions.ids.is_some() {
         return 0;
@@ -170,7 +170,7 @@ fn distinct_ids(params: &Params) -> Result<Option<BTreeSet<String>>, String> {
     })
 }
 
-/// Reads a JSON array of strings; numbers count as their digits.
+/// Parses a JSON array of strings; numbers count as their digits.
 fn text_list(name: &str, text: &str) -> Result<Vec<String>, String> {
     let wrong = || format!("{name}: expected a JSON array of strings, got {text:?}");
     let values: Vec<Value> = serde_json::from_str(text).map_err(|_| wrong())?;
@@ -203,7 +203,7 @@ fn flag(params: &Params, name: &str) -> Result<Option<bool>, String> {
     }
 }
 
-/// Reads the names of the behaviors.
+/// Parses the names of the behaviors.
 fn behaviors(params: &Params) -> Result<BTreeSet<String>, String> {
     let Some(text) = params.get("behaviors") else { return Ok(BTreeSet::new()) };
     let wrong = || "behaviors: expected a JSON array of objects with name, window and event_selectors".to_owned();

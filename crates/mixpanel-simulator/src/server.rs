@@ -1,4 +1,4 @@
-//! The HTTP shell around the core. The only place with a clock.
+//! The HTTP server around the core. The only code that reads a clock.
 #![expect(clippy::disallowed_methods, reason = "the server is where the clock is read")]
 
 use std::net::SocketAddr;
@@ -22,27 +22,27 @@ use crate::message::{BodyFault, Reply, Request, Ticket};
 use crate::simulator::Simulator;
 use crate::stats::{SentPage, Stats};
 
-/// The largest request body that is read: 8 MiB, a hundred times the longest list of distinct ids in use.
+/// The largest accepted request body: 8 MiB, a hundred times the longest list of distinct IDs in use.
 const GREATEST_REQUEST: usize = 8 << 20;
 
-/// Says why the server could not start.
+/// Why the server could not start.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ServerError {
-    /// The address is not of this machine alone. The simulator's credentials are public, and it speaks plain HTTP.
+    /// The address is not a loopback address. The simulator's credentials are public, and it speaks plain HTTP.
     #[error("{0} is not a loopback address")]
     NotLoopback(SocketAddr),
-    /// The address cannot be listened at.
+    /// The server cannot listen on the address.
     #[error("could not listen at {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
 }
 
-/// A simulated Mixpanel that listens on this machine. Dropping it stops it.
+/// A simulated Mixpanel that listens on this machine. Dropping it stops the server.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -59,18 +59,18 @@ struct Shared {
 }
 
 impl Shared {
-    /// A panic while the lock was held leaves counts behind at worst, which later requests can live with.
+    /// A panic with the lock held can at worst leave wrong counts, which later requests tolerate.
     fn lock(&self) -> MutexGuard<'_, Simulator> {
         self.simulator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Server {
-    /// Starts a server at a loopback address; port 0 takes any free one. Must be called within a tokio runtime.
+    /// Starts a server on a loopback address; port 0 picks a free port. Must be called within a tokio runtime.
     ///
     /// # Errors
     ///
-    /// Returns an error if the address is not a loopback address or cannot be listened at.
+    /// Returns an error if the address is not a loopback address or the server cannot listen on it.
     pub async fn start(config: SimulatorConfig, address: SocketAddr) -> Result<Self, ServerError> {
         if !address.ip().is_loopback() {
             return Err(ServerError::NotLoopback(address));
@@ -86,36 +86,36 @@ impl Server {
         Ok(Self { address, shared, stop, accepting: Some(accepting) })
     }
 
-    /// Returns the address that it listens at.
+    /// Returns the address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns the start of every URL, such as `http://127.0.0.1:40123`, without a slash at the end.
+    /// Returns the base of every URL, such as `http://127.0.0.1:40123`, without a trailing slash.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Returns what was seen so far.
+    /// Returns the statistics so far.
     pub fn stats(&self) -> Stats {
         self.shared.lock().stats().clone()
     }
 
-    /// Returns the pages that were sent so far, in order, if the configuration keeps them.
+    /// Returns the pages sent so far, in order, if the configuration keeps them.
     pub fn sent_pages(&self) -> Vec<SentPage> {
         self.shared.lock().sent_pages().to_vec()
     }
 
-    /// Sets the statistics to zero. Sessions, the quota and the fault script's counts stay.
+    /// Resets the statistics to zero. Sessions, the quota and the counts of the fault script are kept.
     pub fn reset_stats(&self) {
         self.shared.lock().reset_stats();
     }
 
-    /// Stops it and waits until every connection is closed. Replies that are under way are cut off.
+    /// Stops the server and waits until every connection is closed. Responses in flight are cut off.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
         if let Some(accepting) = self.accepting.take() {
-            // The task can only have ended or been aborted with its runtime; it is gone either way.
+            // The task has ended, or was aborted with its runtime.
             let _gone = accepting.await;
         }
     }
@@ -136,7 +136,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTo
                 Ok((stream, _)) => {
                     connections.spawn(serve(stream, Arc::clone(&shared)));
                 }
-                // Out of descriptors, mostly: others must be closed first, so a pause is all that helps.
+                // Most likely out of file descriptors: other connections must be closed first, so only a pause helps.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -147,18 +147,18 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTo
 }
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
-    // Without it small replies wait for the client's acknowledgement; where it cannot be had, they are merely slower.
+    // Without it, small responses wait for the client's acknowledgement. If it cannot be set, they are merely slower.
     let _slower = stream.set_nodelay(true);
     let switch = CutSwitch::default();
     let io = TokioIo::new(FaultyStream::new(stream, switch.clone()));
     let service = service_fn(move |request| answer(request, Arc::clone(&shared), switch.clone()));
     let connection =
         http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(None).serve_connection(io, service);
-    // A client that went away, and our own cuts, end as errors here: that is what they are for.
+    // A client that disconnects, and our own cuts, end as errors here, as intended.
     let _ended = connection.await;
 }
 
-/// Takes a request out of the concurrency limit, also when the client goes away during the delay.
+/// Removes a request from the concurrency limit, even if the client disconnects during the delay.
 struct InFlight<'a> {
     shared: &'a Shared,
     ticket: Ticket,
@@ -178,7 +178,7 @@ async fn answer(
     let request = read(request).await?;
     let reply = {
         let mut simulator = shared.lock();
-        // The time is read under the lock, so that it never goes back for the simulator.
+        // The time is read under the lock, so that it never goes backwards for the simulator.
         let now = shared.start.elapsed();
         simulator.handle(&request, now)
     };
@@ -186,7 +186,8 @@ async fn answer(
     if !reply.delay.is_zero() {
         tokio::time::sleep(reply.delay).await;
     }
-    // Before the first byte goes out, so that a client that has its reply never meets its own request in the limit.
+    // Before the first byte is sent, so that a client that has its response does not hit the limit because of its own
+    // request.
     drop(in_flight);
     let mut response = respond(reply, switch)?;
     if !shared.clock_behind.is_zero() {

@@ -8,32 +8,32 @@ use crate::config::SimulatorConfig;
 use crate::hash::mix2;
 use crate::select::Selection;
 
-/// A cached query. Its list never changes, so paging to the end gives exactly this list.
+/// A cached query. Its list never changes, so paging to the end returns exactly this list.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) id: String,
     pub(crate) selection: Arc<Selection>,
-    /// Fixed by the request that made the session (assumption; no source describes a size that changes).
+    /// Set by the request that created the session (assumption; no source describes a size that changes).
     pub(crate) page_size: u32,
-    /// How far the list is rotated: 0, except after the session was silently replaced.
+    /// How far the list is rotated: 0, unless the session was silently replaced.
     pub(crate) shift: u64,
     made: Duration,
     requests: u32,
 }
 
-/// The greatest number of sessions kept: a session of a million selected profiles takes 8 MB, others next to nothing.
+/// The maximum number of sessions: a session of a million selected profiles takes 8 MB, others next to nothing.
 const MOST_SESSIONS: usize = 1_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     by_id: HashMap<String, Session>,
-    /// The ids of all sessions that may be in the map, oldest first.
+    /// The IDs of all sessions that may be in the map, oldest first.
     oldest: VecDeque<String>,
     made: u64,
 }
 
 impl Sessions {
-    /// Makes a session.
+    /// Creates a session.
     pub(crate) fn make(
         &mut self,
         config: &SimulatorConfig,
@@ -53,7 +53,7 @@ impl Sessions {
         session
     }
 
-    /// Makes another session of the same query, whose list is rotated.
+    /// Creates another session of the same query, with a rotated list.
     pub(crate) fn replace(&mut self, config: &SimulatorConfig, old: &Session, now: Duration) -> Session {
         let mut session = self.make(config, Arc::clone(&old.selection), old.page_size, now);
         session.shift = old.shift + 1 + u64::from(old.page_size) / 3;
@@ -61,7 +61,7 @@ impl Sessions {
         session
     }
 
-    /// Returns a session that is alive and was made for this query, and counts the request.
+    /// Returns a session that still exists and was created for this query, and counts the request.
     pub(crate) fn get(
         &mut self,
         config: &SimulatorConfig,
@@ -85,7 +85,7 @@ impl Sessions {
         self.by_id.remove(id);
     }
 
-    /// Ten digits, a hyphen, six capitals, as in Mixpanel's samples; never the same twice.
+    /// Returns ten digits, a hyphen and six capital letters, as in Mixpanel's samples; never the same twice.
     fn next_id(&mut self, seed: u64) -> String {
         let number = self.made;
         self.made += 1;
@@ -102,7 +102,8 @@ fn is_alive(session: &Session, config: &SimulatorConfig, now: Duration) -> bool 
 }
 
 impl Session {
-    /// Returns the places in the list of a page's results, of which the first `overlap` are on the page before too.
+    /// Returns the positions in the list of a page's results, the first `overlap` of which are also on the page
+    /// before.
     pub(crate) fn places(&self, page: u64, overlap: u32) -> impl Iterator<Item = u64> + use<> {
         let (len, shift) = (self.selection.len(), self.shift);
         let start = page.saturating_mul(u64::from(self.page_size)).min(len);

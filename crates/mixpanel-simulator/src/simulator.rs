@@ -19,9 +19,9 @@ use crate::stats::{RequestRecord, SentPage, Stats};
 
 /// A simulated Mixpanel without any I/O.
 ///
-/// It has no clock: the caller says what time it is, as the time since any fixed start. It waits for nothing: a reply says
-/// by how much it is to be delayed, and the caller calls [`finish`](Self::finish) when that time is over. The same
-/// configuration and the same calls give the same replies, byte for byte.
+/// It has no clock: the caller passes the time since any fixed start. It never waits: a response states its delay,
+/// and the caller calls [`finish`](Self::finish) after it. The same configuration and the same calls give the same
+/// responses, byte for byte.
 #[derive(Debug)]
 pub struct Simulator {
     config: SimulatorConfig,
@@ -30,7 +30,7 @@ pub struct Simulator {
     script: Script,
     stats: Stats,
     sent: Vec<SentPage>,
-    /// The number of requests so far. Unlike the statistics, it is never set back.
+    /// The number of requests so far. Unlike the statistics, it is never reset.
     requests: u64,
 }
 
@@ -43,7 +43,7 @@ enum Endpoint {
 }
 
 impl Simulator {
-    /// Makes the simulated project.
+    /// Creates the simulated project.
     pub fn new(config: SimulatorConfig) -> Self {
         let (engage, script) = (Engage::new(&config), Script::new(config.faults.clone()));
         Self {
@@ -57,9 +57,10 @@ impl Simulator {
         }
     }
 
-    /// Answers a request that arrives at `now`, the time since a fixed start. `now` must not go back.
+    /// Answers a request that arrives at `now`, the time since a fixed start. `now` must not go backwards.
     ///
-    /// The request takes part in the concurrency limit until [`finish`](Self::finish) gets the reply's ticket.
+    /// The request counts towards the concurrency limit until [`finish`](Self::finish) is called with the response's
+    /// ticket.
     pub fn handle(&mut self, request: &Request, now: Duration) -> Reply {
         self.requests += 1;
         let ticket = Ticket(self.requests);
@@ -88,22 +89,22 @@ impl Simulator {
         reply
     }
 
-    /// Ends a request's part in the concurrency limit, when its delay is over. Unknown tickets have no effect.
+    /// Removes a request from the concurrency limit after its delay. Unknown tickets have no effect.
     pub fn finish(&mut self, ticket: Ticket) {
         self.ledger.finish(ticket);
     }
 
-    /// Returns what was seen so far.
+    /// Returns the statistics so far.
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
 
-    /// Returns the pages that were sent whole, in order, if they are kept.
+    /// Returns the pages that were sent with status 200, in order, if they are kept.
     pub fn sent_pages(&self) -> &[SentPage] {
         &self.sent
     }
 
-    /// Sets the statistics to zero. Sessions, the quota and the fault script's counts stay.
+    /// Resets the statistics to zero. Sessions, the quota and the counts of the fault script are kept.
     pub fn reset_stats(&mut self) {
         self.stats = Stats::default();
     }
@@ -196,7 +197,7 @@ impl Simulator {
         reply
     }
 
-    /// Keeps the body of a page. One that is cut or damaged on its way is kept, too: the client asks for it again.
+    /// Keeps the body of a page, even if it is cut or damaged on its way: the client requests it again.
     fn keep(&mut self, page: u64, params: &Params, reply: &Reply) {
         if self.config.keep_sent && reply.status == StatusCode::OK {
             let session_id = params.get("session_id").map(str::to_owned);

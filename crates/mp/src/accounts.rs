@@ -1,7 +1,7 @@
-//! The accounts: reading them, and changing them so that nothing is lost.
+//! The accounts: reads them, and changes them without losing any.
 //!
-//! They are in `~/.mp/accounts.toml`, or in the file that MP_CONFIG_PATH names. Before there is one, those in
-//! `~/.mp/config.toml` are read; that name is also another program's.
+//! They are in `~/.mp/accounts.toml`, or in the file that MP_CONFIG_PATH names. As long as that file does not exist,
+//! those in `~/.mp/config.toml` are read; another program uses that file name too.
 
 use std::path::{Path, PathBuf};
 
@@ -13,24 +13,24 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::private_file::{PrivateFile, chmod};
 
-/// The accounts, and the file that they are in.
+/// The accounts, and the path of their file.
 #[derive(Debug)]
 pub(crate) struct Accounts {
     path: PathBuf,
     config: Config,
 }
 
-/// Where accounts are kept.
+/// The paths of the accounts file.
 struct Places {
-    /// Where they are read from and written to.
+    /// Accounts are read from here and written here.
     own: PathBuf,
-    /// Where they were kept before, and where another program of Mixpanel's keeps its own: read where there is no file of
-    /// our own, never written.
+    /// Where accounts used to be kept, and where another program of Mixpanel's keeps its own. Read if `own` does not
+    /// exist, never written.
     shared: Option<PathBuf>,
 }
 
 impl Accounts {
-    /// Reads the accounts. A file that others can read is used with a warning.
+    /// Reads the accounts. Warns if other users can read the file.
     pub(crate) fn load(environment: &Environment, output: &Output) -> Result<Self, Failure> {
         let Places { own, shared } = Places::of(environment)?;
         if let Some(file) = PrivateFile::open(&own)?
@@ -55,7 +55,8 @@ impl Accounts {
         Ok(Self { path: own, config: Config::default() })
     }
 
-    /// Reads the accounts, lets `change` change them and writes them, for this user alone, while no other process does.
+    /// Reads the accounts, applies `change` and writes them, with access for this user only, under a lock against
+    /// other processes.
     pub(crate) fn update<T>(
         environment: &Environment,
         output: &Output,
@@ -64,7 +65,7 @@ impl Accounts {
         let own = Places::of(environment)?.own;
         let file = PrivateFile::open_or_make_folder(&own)?;
         let unlocked = file.lock()?;
-        // What there is to say about the files was said when they were looked at before.
+        // Notes and warnings about the files were shown when they were read before.
         let mut accounts = Self::load(environment, &output.silent())?;
         let result = change(&mut accounts)?;
         let unsynced = file.write(&accounts.config.text())?;
@@ -96,7 +97,7 @@ impl Accounts {
         self.config.account(name, &self.path)
     }
 
-    /// Fails unless there is this account.
+    /// Fails unless this account exists.
     pub(crate) fn check_exists(&self, name: &str) -> Result<(), Failure> {
         let names = self.config.names();
         if names.contains(&name) { Ok(()) } else { Err(unknown_account(name, &names)) }
@@ -113,7 +114,8 @@ fn read(file: &PrivateFile, path: &Path, output: &Output) -> Result<Option<Confi
     Ok(Some(config))
 }
 
-/// Refuses a file that was named for our accounts and belongs to somebody else: writing it would break both programs.
+/// Rejects a file that was named for our accounts but belongs to another program: writing it would break both
+/// programs.
 fn check_is_ours(config: &Config, path: &Path) -> Result<(), Failure> {
     if config.owner() == Owner::Ours {
         return Ok(());
@@ -132,7 +134,7 @@ impl Places {
     }
 }
 
-/// Says that the home directory is not known.
+/// Returns the failure that the home directory is unknown.
 pub(crate) fn no_home() -> Failure {
     Failure::new("the home directory is not known").hint("set HOME, or name files with MP_CONFIG_PATH and `--db`")
 }

@@ -1,4 +1,4 @@
-//! From the command line to the exit code.
+//! Runs the command line and determines the exit code.
 
 use std::io::IsTerminal as _;
 
@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::start::{check_clock, check_resources};
 use crate::streams::stdout_was_closed;
 
-/// Does what the command line says, and returns how it went.
+/// Runs the command line, and returns the exit code.
 pub(crate) fn run() -> Exit {
     let environment = Environment::read();
     let words: Vec<_> = std::env::args_os().collect();
@@ -87,7 +87,7 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
     }
 }
 
-/// Refuses a command whose result nobody would see; where the command does something else as well, that is done.
+/// Rejects a command whose result could not be seen. A command that also does something else is run.
 fn check_streams(cli: &Cli, output: &Output) -> Result<(), Failure> {
     if !stdout_was_closed() {
         return Ok(());
@@ -104,7 +104,7 @@ fn stdout_is_closed() -> Failure {
         .hint("let it go to a file or a pipe, or to /dev/null where nobody needs it")
 }
 
-/// Prints the help or the version that was asked for, or the help of a command that needs another word.
+/// Prints the requested help or version, or the help of a command that lacks a subcommand.
 fn help(error: &clap::Error, environment: &Environment, output: &Output) -> Result<(), Failure> {
     if stdout_was_closed() {
         return Err(stdout_is_closed());
@@ -119,8 +119,8 @@ fn help(error: &clap::Error, environment: &Environment, output: &Output) -> Resu
     data.finish()
 }
 
-/// Whether the word that the parser did not expect may be a secret: what follows `--secret` or `--secret-stdin`, or what
-/// follows the name of an account to add.
+/// Returns whether the argument that the parser did not expect may be a secret: what follows `--secret` or
+/// `--secret-stdin`, or the name of an account to add.
 fn may_show_secret(error: &clap::Error) -> bool {
     let words = || std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let adds_account = words().any(|word| word == "auth") && words().any(|word| word == "add");
@@ -138,7 +138,7 @@ fn value_missing(option: &str, next: &str) -> Failure {
         .hint(format!("put the value after `{option}`; if `{next}` is the value, write `{option}={next}`"))
 }
 
-/// Shows what the parser says in the form of all other failures.
+/// Converts a parser error into the form of all other failures.
 fn usage_failure(error: &clap::Error) -> Failure {
     if may_show_secret(error) {
         return Failure::usage("the secret cannot be given as an argument")

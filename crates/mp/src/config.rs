@@ -1,5 +1,5 @@
-//! The config file: `default = "NAME"` and a table `[accounts.NAME]` for each account. What else stands in it, comments
-//! included, is kept when it is rewritten.
+//! The config file: `default = "NAME"` and a table `[accounts.NAME]` for each account. Everything else in it,
+//! comments included, is kept when it is rewritten.
 
 use std::path::Path;
 
@@ -13,32 +13,32 @@ const DEFAULT: &str = "default";
 const ACCOUNTS: &str = "accounts";
 const KEYS: [&str; 4] = ["username", "secret", "project_id", "region"];
 
-/// Keys of accounts that only the other program writes.
+/// Account keys that only the other program writes.
 const KEYS_OF_ANOTHER: [&str; 2] = ["type", "default_project"];
-/// The table in which it says which account is in use.
+/// The table in which the other program stores which account is active.
 const TABLE_OF_ANOTHER: &str = "active";
 
-/// Whose file it is, by its keys.
+/// Which program the file belongs to, judged by its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
     Ours,
-    /// Another program's, which keeps accounts of its own in a file of this form.
+    /// Another program, which keeps its own accounts in a file of this form.
     Another,
-    /// Both have written to it.
+    /// Both programs have written to it.
     Both,
 }
 
-/// A config file that has been read.
+/// A parsed config file.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Config {
     document: DocumentMut,
 }
 
 impl Config {
-    /// Reads the text of a config file.
+    /// Parses a config file.
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
         let document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
-            // The error's own text quotes the line, and that may be the one with the secret.
+            // The error's own text quotes the line, which may contain the secret.
             let before = error.span().map_or(0, |span| span.start.min(text.len()));
             let line = text.as_bytes()[..before].iter().filter(|byte| **byte == b'\n').count() + 1;
             let shown = path.display();
@@ -54,7 +54,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Returns whose file it is.
+    /// Returns which program the file belongs to.
     pub(crate) fn owner(&self) -> Owner {
         let has_table = self.document.get(TABLE_OF_ANOTHER).is_some();
         let is_anothers = |name: &&str| KEYS_OF_ANOTHER.iter().any(|key| self.has_key(name, key));
@@ -65,7 +65,7 @@ impl Config {
         }
     }
 
-    /// Returns the accounts that are in our form, and the default among them; nothing else.
+    /// Returns only the accounts in our form, and the default among them.
     pub(crate) fn only_ours(&self) -> Self {
         let mut config = self.clone();
         config.document.retain(|key, _| key == DEFAULT || key == ACCOUNTS);
@@ -81,7 +81,7 @@ impl Config {
         config
     }
 
-    /// Says whether an account has all that ours have, and nothing that only the other program writes.
+    /// Returns whether an account has all of our keys, and none that only the other program writes.
     fn is_ours(&self, name: &str) -> bool {
         KEYS.iter().all(|key| self.has_key(name, key)) && !KEYS_OF_ANOTHER.iter().any(|key| self.has_key(name, key))
     }
@@ -97,13 +97,13 @@ impl Config {
         self.document.to_string()
     }
 
-    /// Returns the accounts' names in the file's order.
+    /// Returns the account names in the order of the file.
     pub(crate) fn names(&self) -> Vec<&str> {
         let accounts = self.document.get(ACCOUNTS).and_then(Item::as_table_like);
         accounts.map(|accounts| accounts.iter().map(|(name, _)| name).collect()).unwrap_or_default()
     }
 
-    /// Returns the name of the default account: the one that `default` names, else the first.
+    /// Returns the name of the default account: the one that `default` names, or else the first.
     pub(crate) fn default_name(&self) -> Option<&str> {
         let named = self.document.get(DEFAULT).and_then(Item::as_str);
         named.or_else(|| self.names().first().copied())
@@ -132,7 +132,7 @@ impl Config {
             malformed(path, &format!("account `{name}` has no `{key}`"))
                 .hint(format!("add a line such as `{key} = \"...\"` under `[accounts.{name}]` there"))
         })?;
-        // People write the project's number without quotes.
+        // Users write the project ID without quotes.
         let text = item.as_str().map(str::to_owned).or_else(|| item.as_integer().map(|number| number.to_string()));
         let text = text.ok_or_else(|| {
             malformed(path, &format!("`{key}` of account `{name}` is not a text"))
@@ -175,7 +175,7 @@ impl Config {
         let mut name = toml_edit::Value::from(name);
         match self.document.get_mut(DEFAULT) {
             Some(Item::Value(old)) => {
-                // The blanks and the comment around it.
+                // Keep the surrounding whitespace and comment.
                 *name.decor_mut() = old.decor().clone();
                 *old = name;
             }
@@ -185,7 +185,8 @@ impl Config {
         }
     }
 
-    /// Removes an account. If it was the default, the next one in the file is; after the last one, the first.
+    /// Removes an account. If it was the default, the next one in the file becomes the default; after the last one,
+    /// the first.
     pub(crate) fn remove(&mut self, name: &str) {
         let was_default = self.default_name() == Some(name);
         let names = self.names();
@@ -208,7 +209,7 @@ impl Config {
     }
 }
 
-/// Says that there is no such account, and which there are.
+/// Returns the failure that there is no such account, with the existing ones.
 pub(crate) fn unknown_account(name: &str, names: &[&str]) -> Failure {
     let failure = Failure::not_found(format!("there is no account `{name}`"));
     if names.is_empty() {

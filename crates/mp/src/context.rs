@@ -1,4 +1,4 @@
-//! What every command is given.
+//! What every command receives.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -16,14 +16,14 @@ use crate::output::Output;
 use crate::settings::{Settings, expanded};
 use crate::text::shell_quoted;
 
-/// The settings, the way to the user, and the format that results are wanted in.
+/// The settings, the output, and the requested format of results.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) output: Output,
-    /// What the command is to do.
+    /// What the command does, for hints.
     pub(crate) purpose: Purpose,
-    /// The format that was asked for, if one was.
+    /// The format that the user chose, if any.
     pub(crate) chosen_format: Option<Format>,
 }
 
@@ -41,12 +41,12 @@ impl Context {
         self.chosen_format.unwrap_or(Format::Json)
     }
 
-    /// Returns a workspace for the database alone.
+    /// Returns a workspace that only uses the database.
     pub(crate) fn database(&self) -> Result<Workspace, Failure> {
         Ok(Workspace::open(self.settings.database(&self.output)?))
     }
 
-    /// Says what to type for these words, with the global options of this call repeated.
+    /// Returns the command line for these words, with the global options of this call repeated.
     pub(crate) fn command(&self, words: &[&str]) -> String {
         let program = &self.environment().program;
         let program = if program.contains('/') { program } else { "mp" };
@@ -55,7 +55,7 @@ impl Context {
         words.map(shell_quoted).collect::<Vec<_>>().join(" ")
     }
 
-    /// A failure of the library, where the server may be another one than Mixpanel's.
+    /// Converts a library error into a failure, with a hint that takes into account which server is used.
     pub(crate) fn failed(&self, headline: impl Into<String>, error: &Error) -> Failure {
         if error.detail("fault").is_some_and(|fault| fault == "region") {
             return Failure::unexplained(headline, error).hint(self.region_hint(None));
@@ -70,8 +70,8 @@ impl Context {
         }
     }
 
-    /// Says how to name the project's region, which Mixpanel shows in the project's settings, for this account or for the
-    /// one that is used.
+    /// Returns the hint on how to set the project's region, which Mixpanel shows in the project's settings, for this
+    /// account or for the one in use.
     pub(crate) fn region_hint(&self, account: Option<&str>) -> String {
         let (settings, environment) = (&self.settings, self.environment());
         let why = "the project seems to live in another region (its settings in Mixpanel show the data residency)";
@@ -97,23 +97,23 @@ impl Context {
         )
     }
 
-    /// Prints a lone result.
+    /// Prints a single record.
     pub(crate) fn print(&self, record: Value) -> Result<(), Failure> {
         print_record(&self.output, self.format(), &fields(record))
     }
 
-    /// Prints a list of results that all have these fields.
+    /// Prints a list of records that all have these fields.
     pub(crate) fn print_all(&self, columns: &[&str], records: Vec<Value>) -> Result<(), Failure> {
         print_records(&self.output, self.format(), columns, records.into_iter().map(fields).collect())
     }
 
-    /// Runs what has to wait for the network.
+    /// Runs a future that uses the network.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        // Five requests at once do not need more, and every thread keeps memory of its own (decision 0008).
+        // Five concurrent requests do not need more, and every thread uses memory of its own (decision 0008).
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new("could not start").caused_by(&error))?;
         let result = runtime.block_on(work);
-        // What was given up, such as a name that the network does not resolve, must not keep anyone waiting.
+        // Do not wait for abandoned work, such as a pending name lookup.
         runtime.shutdown_background();
         result
     }

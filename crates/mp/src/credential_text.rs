@@ -1,4 +1,4 @@
-//! Texts that make up credentials, as editors, shells and other programs hand them over.
+//! Parts of credentials as editors, shells and other programs provide them.
 
 use mixpanel_data::Secret;
 
@@ -8,10 +8,11 @@ use crate::text::is_unprintable;
 /// A service account's secret has 32 characters; a longer text is something else.
 pub(crate) const CREDENTIAL_BYTES_MAX: usize = 4 << 10;
 
-/// Returns the text without what cannot belong to it: a byte order mark before it and line ends after it.
+/// Returns the text without a byte order mark before it and line ends after it.
 ///
 /// # Errors
-/// Why the text cannot be a part of credentials, to follow the name of its source. The text itself is not in it.
+/// Why the text cannot be part of credentials, phrased to follow the name of its source. The text itself is not
+/// included.
 pub(crate) fn credential_text(bytes: &[u8]) -> Result<String, &'static str> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err("is UTF-16; write it as UTF-8");
@@ -42,7 +43,7 @@ pub(crate) fn credential_text(bytes: &[u8]) -> Result<String, &'static str> {
 /// Returns the secret that came from `source`.
 ///
 /// # Errors
-/// A usage error where the text cannot be a secret.
+/// A usage error if the text cannot be a secret.
 pub(crate) fn secret_from(source: &str, bytes: &[u8]) -> Result<Secret, Failure> {
     let text = credential_text(bytes);
     let failed = |reason| {

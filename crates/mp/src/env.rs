@@ -1,4 +1,4 @@
-//! Every environment variable that the command reads, and the only place that reads them.
+//! All environment variables that the command reads, and the only code that reads them.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -8,43 +8,45 @@ use mixpanel_data::{NetworkVariables, Secret};
 use crate::credential_text::credential_text;
 use crate::failure::Failure;
 
-/// The account to use, as `--account` names it.
+/// The account to use, like `--account`.
 pub(crate) const MP_ACCOUNT: &str = "MP_ACCOUNT";
-/// The service account's user name; used with `MP_SECRET`, `MP_PROJECT_ID` and `MP_REGION`, all four or none.
+/// The service account's user name; used together with `MP_SECRET`, `MP_PROJECT_ID` and `MP_REGION`, all four or
+/// none.
 pub(crate) const MP_USERNAME: &str = "MP_USERNAME";
-/// The service account's secret. `mp auth add` reads it alone.
+/// The service account's secret. `mp auth add` uses it without the other three.
 pub(crate) const MP_SECRET: &str = "MP_SECRET";
-/// The project's number. It is enough for commands that only read the project's database.
+/// The project ID. Enough for commands that only read the project's database.
 pub(crate) const MP_PROJECT_ID: &str = "MP_PROJECT_ID";
-/// Where the project's data live: us, eu or in, in any case.
+/// The project's data residency: us, eu or in, case-insensitive.
 pub(crate) const MP_REGION: &str = "MP_REGION";
-/// The file with the accounts, instead of `~/.mp/accounts.toml`.
+/// The accounts file, instead of `~/.mp/accounts.toml`.
 pub(crate) const MP_CONFIG_PATH: &str = "MP_CONFIG_PATH";
-/// The server to send requests to, as `--base-url` names it.
+/// The server to send requests to, like `--base-url`.
 pub(crate) const MP_BASE_URL: &str = "MP_BASE_URL";
-/// Turns colour off when it is not empty.
+/// Turns color off if it is not empty.
 const NO_COLOR: &str = "NO_COLOR";
-/// `dumb` turns colour and the progress bar off.
+/// `dumb` turns color and the progress bar off.
 const TERM: &str = "TERM";
 /// The shell whose completion script `--show-completion` prints.
 const SHELL: &str = "SHELL";
-/// Where completion scripts are installed for bash.
+/// The base directory of completion scripts for bash.
 const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
-/// Where completion scripts are installed for fish.
+/// The base directory of completion scripts for fish.
 const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 
-/// The width that programs are told of where there is no terminal.
+/// The width that programs should assume if there is no terminal.
 const COLUMNS: &str = "COLUMNS";
 
-/// A terminal that says that it is narrower does not know how wide it is.
+/// A terminal that reports a smaller width does not know its width.
 const COLUMNS_MIN: u16 = 20;
-/// The width where the terminal's is not known.
+/// The width if that of the terminal is unknown.
 const COLUMNS_DEFAULT: u16 = 80;
 
-/// The environment as it was at the start.
+/// The environment at the start of the process.
 ///
-/// A variable of ours that is set but has no value is a mistake of whoever set it: [`check`](Self::check) refuses it, for
-/// without it the command would use another account, project or server. Other variables that are empty count as not set.
+/// One of our variables that is set but empty is the user's mistake: [`check`](Self::check) rejects it, because
+/// without it the command would use another account, project or server. Other variables that are empty count as
+/// unset.
 #[derive(Debug, Default)]
 pub(crate) struct Environment {
     pub(crate) account: Option<String>,
@@ -54,7 +56,7 @@ pub(crate) struct Environment {
     pub(crate) region: Option<String>,
     pub(crate) config_path: Option<PathBuf>,
     pub(crate) base_url: Option<String>,
-    /// `HTTPS_PROXY` and its like, which the library judges.
+    /// `HTTPS_PROXY` and related variables, which the library validates.
     pub(crate) network: NetworkVariables,
     pub(crate) no_color: bool,
     pub(crate) dumb_terminal: bool,
@@ -62,7 +64,7 @@ pub(crate) struct Environment {
     pub(crate) data_home: Option<PathBuf>,
     pub(crate) config_home: Option<PathBuf>,
     pub(crate) home: Option<PathBuf>,
-    /// How the command was called; empty where that cannot be typed.
+    /// How the command was called; empty if that cannot be typed.
     pub(crate) program: String,
     columns: Option<u16>,
     /// A variable that cannot be used, and why not.
@@ -105,20 +107,20 @@ impl Environment {
         }
     }
 
-    /// Checks that every variable of ours that is set can be used.
+    /// Checks that all of our variables that are set can be used.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let Some((name, reason)) = self.unusable else { return Ok(()) };
         Err(Failure::usage(format!("the environment variable {name} {reason}"))
             .hint(format!("correct it, or remove it with `unset {name}`")))
     }
 
-    /// Returns the width of the terminal that standard output is, in columns; a usual one where it is not known.
+    /// Returns the width of the terminal on standard output, in columns, or a default if it is unknown.
     pub(crate) fn terminal_width(&self) -> u16 {
         let shown = console::Term::stdout().size_checked().map(|(_, columns)| columns);
         shown.or(self.columns).filter(|columns| *columns >= COLUMNS_MIN).unwrap_or(COLUMNS_DEFAULT)
     }
 
-    /// Returns the width of help texts, where what the terminal or COLUMNS says cannot be meant.
+    /// Returns the width for help texts if the width that the terminal or COLUMNS reports is implausible.
     pub(crate) fn help_width(&self) -> Option<u16> {
         let shown = console::Term::stdout().size_checked().map(|(_, columns)| columns);
         let is_odd = |columns: Option<u16>| columns.is_some_and(|columns| columns < COLUMNS_MIN);
@@ -126,7 +128,7 @@ impl Environment {
     }
 }
 
-/// What is not UTF-8 becomes replacement characters; none of these values is a secret or an address.
+/// Invalid UTF-8 becomes replacement characters; none of these values is a secret or an address.
 fn text(name: &str) -> Option<String> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(|value| value.to_string_lossy().into_owned())
 }

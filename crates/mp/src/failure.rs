@@ -1,4 +1,4 @@
-//! Failures as they are shown: headline, causes, hints, exit code. [`render`](Failure::render) is the one printer.
+//! Failures as they are shown: headline, causes, hints, exit code. Only [`render`](Failure::render) formats them.
 
 use std::error::Error as StdError;
 use std::process::ExitCode;
@@ -9,22 +9,22 @@ use crate::hints::{Purpose, hint_of};
 use crate::os_error::{errno_of, file_hint};
 use crate::text::indented;
 
-/// How the command ends. The numbers are part of the command's contract.
+/// The exit codes of the command. The numbers are part of its interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// 0
     Success,
-    /// 1: a failure that has no code of its own, or a fetch that lacks pages or left records out.
+    /// 1: a failure without a code of its own, or a fetch that lacks pages or left records out.
     Failure,
-    /// 2: the credentials were refused.
+    /// 2: the credentials were rejected.
     Auth,
-    /// 3: wrong arguments, or a query that the server or the database refused.
+    /// 3: wrong arguments, or a query that the server or the database rejected.
     Usage,
     /// 4: no such table, database, account, run or file.
     NotFound,
-    /// 5: a limit of the server.
+    /// 5: rate limited by the server.
     RateLimit,
-    /// 128 and the signal's number.
+    /// 128 plus the signal number.
     Signal(u8),
 }
 
@@ -59,27 +59,27 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A failure with exit code 1, unless changed by [`exit`](Self::exit).
+    /// Creates a failure with exit code 1, unless changed by [`exit`](Self::exit).
     pub(crate) fn new(headline: impl Into<String>) -> Self {
         Self { exit: Exit::Failure, headline: headline.into(), causes: Vec::new(), hints: Vec::new(), silent: false }
     }
 
-    /// Wrong arguments.
+    /// Creates a failure about wrong arguments.
     pub(crate) fn usage(headline: impl Into<String>) -> Self {
         Self::new(headline).exit(Exit::Usage)
     }
 
-    /// Something named does not exist.
+    /// Creates a failure about something that does not exist.
     pub(crate) fn not_found(headline: impl Into<String>) -> Self {
         Self::new(headline).exit(Exit::NotFound)
     }
 
-    /// Whoever read our output went away, which is no failure: `mp ... | head`.
+    /// Creates the outcome for a closed pipe (`mp ... | head`), which is not a failure.
     pub(crate) fn reader_gone() -> Self {
         Self { silent: true, ..Self::new("the reader of the output went away").exit(Exit::Success) }
     }
 
-    /// A failure to read or write a file or a stream, with what helps against its cause.
+    /// Creates a failure to read or write a file or a stream, with a hint for its cause.
     pub(crate) fn io(headline: impl Into<String>, error: &std::io::Error) -> Self {
         let failure = Self::new(headline).caused_by(error);
         match errno_of(error).and_then(file_hint) {
@@ -88,12 +88,12 @@ impl Failure {
         }
     }
 
-    /// The exit code, the causes and the hint follow from the error of a command that sends nothing.
+    /// Creates a failure from a library error, with its exit code, causes and hint, for a command that sends nothing.
     pub(crate) fn library(headline: impl Into<String>, error: &Error) -> Self {
         Self::of_command(headline, error, Purpose::Local)
     }
 
-    /// As [`library`](Self::library), for a command that was to do this.
+    /// As [`library`](Self::library), for a command with this purpose.
     pub(crate) fn of_command(headline: impl Into<String>, error: &Error, purpose: Purpose) -> Self {
         let failure = Self::unexplained(headline, error);
         match hint_of(error, purpose) {
@@ -102,7 +102,7 @@ impl Failure {
         }
     }
 
-    /// As [`library`](Self::library), without the hint: the caller knows a better one.
+    /// As [`library`](Self::library), but without a hint: the caller has a better one.
     pub(crate) fn unexplained(headline: impl Into<String>, error: &Error) -> Self {
         Self::new(headline).exit(exit_of(error.kind())).caused_by(error)
     }
@@ -113,7 +113,7 @@ impl Failure {
         self
     }
 
-    /// Adds an error and its sources, but no text twice.
+    /// Adds an error and its sources, without repeating a text.
     #[must_use]
     pub(crate) fn caused_by(mut self, error: &dyn StdError) -> Self {
         let mut next = Some(error);
@@ -134,7 +134,7 @@ impl Failure {
         self
     }
 
-    /// Says whether there is anything to show.
+    /// Returns whether there is nothing to show.
     pub(crate) fn is_silent(&self) -> bool {
         self.silent
     }
@@ -152,7 +152,7 @@ impl Failure {
     }
 }
 
-/// What a label means, and so which colour it has.
+/// The meaning of a label, which decides its color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Label {
     Error,

@@ -1,4 +1,4 @@
-//! What to do about an error of the library: by its kind, and by what the command was to do, so that no hint names what
+//! Hints for library errors, by kind and by the purpose of the command, so that a hint never mentions an option that
 //! was not given.
 
 use mixpanel_data::{Error, ErrorKind};
@@ -12,24 +12,24 @@ const REGION_AND_PROJECT: &str = "check the region (us, eu or in) and the projec
 
 const IN_BETWEEN: &str = "Mixpanel's API answers otherwise, so a proxy, a firewall or the log-in page of a network has probably answered: ask the administrator of the network, or try it from another one";
 
-/// What a command was to do, where a hint depends on it.
+/// The purpose of a command, where hints depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Works with files of this machine alone.
+    /// Uses only local files.
     Local,
-    /// Tries credentials.
+    /// Tests credentials.
     Test,
-    /// Begins a fetch.
+    /// Starts a fetch.
     Fetch(Asked),
     /// Resumes a fetch.
     Resume,
 }
 
-/// What a fetch asks for that the server could find wrong.
+/// The parts of a fetch's query that the server may reject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
     Everything,
-    /// Everything, with options that become a part of the request.
+    /// No filters, but options that become part of the request.
     Options,
     Filters,
 }
@@ -55,8 +55,8 @@ fn asked(arguments: &FetchProfilesArgs) -> Asked {
     }
 }
 
-/// What to do about an error, by its kind. Errors whose message says it have no entry, and where pages are on disk, going
-/// on with them is somebody else's hint.
+/// Returns the hint for an error, by its kind. There is none if the message is sufficient. If pages are on disk, the
+/// caller adds the hint to resume.
 pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
     if let Some(hint) =
         error.detail("fault").and_then(serde_json::Value::as_str).and_then(|fault| fault_hint(fault, error))
@@ -122,7 +122,7 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// Where the cause is not known, the commonest ones are named.
+/// Names the most common causes if the cause is unknown.
 fn storage_hint(error: &Error, purpose: Purpose) -> String {
     let hint = errno_of(error).and_then(file_hint);
     hint.unwrap_or_else(|| match purpose {
@@ -133,7 +133,7 @@ fn storage_hint(error: &Error, purpose: Purpose) -> String {
     })
 }
 
-/// What to do about a request that was refused: only what was asked for can be corrected.
+/// Returns the hint for a rejected request. It only mentions what the user has given.
 fn rejection_hint(error: &Error, purpose: Purpose) -> &'static str {
     let filtered = purpose == Purpose::Fetch(Asked::Filters);
     match error.detail("status_code").and_then(serde_json::Value::as_u64) {
@@ -157,7 +157,7 @@ fn rejection_hint(error: &Error, purpose: Purpose) -> &'static str {
     }
 }
 
-/// What to do about an error that names what is at fault.
+/// Returns the hint for an error with the detail `fault`.
 fn fault_hint(fault: &str, error: &Error) -> Option<String> {
     let variable = error.detail("variable").and_then(serde_json::Value::as_str).unwrap_or("HTTPS_PROXY");
     Some(match fault {

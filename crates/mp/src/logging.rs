@@ -1,6 +1,6 @@
 //! The log of `--verbose`, on standard error.
 //!
-//! Only this project's crates are heard: the log of an HTTP library would show headers, and so credentials.
+//! Only this project's crates are logged: the log of an HTTP library would show headers, and with them credentials.
 
 use std::io;
 
@@ -13,10 +13,11 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::output::Output;
 use crate::text::indented;
 
-/// Where the library tells callers what it tells the log, too. Its warnings are shown as such already.
+/// The target of log events that the library also reports to its caller. Warnings among them are already shown as
+/// such.
 const ALSO_AN_EVENT: &str = "mixpanel_data::event";
 
-/// Begins to log.
+/// Installs the logger.
 pub(crate) fn install(output: &Output) {
     let targets = Targets::new()
         .with_target("mixpanel_data", Level::DEBUG)
@@ -29,7 +30,7 @@ pub(crate) fn install(output: &Output) {
         .with_writer(LogWriter(output.clone()))
         .with_filter(targets)
         .with_filter(not_shown_already);
-    // There is one call, so there is no other subscriber to give way to.
+    // This is called once, so no other subscriber can be installed.
     let _first = tracing_subscriber::registry().with(layer).try_init();
 }
 
@@ -44,7 +45,7 @@ impl<'a> MakeWriter<'a> for LogWriter {
     }
 }
 
-/// A line of the log, which the subscriber writes at once.
+/// One line of the log, which the subscriber writes at once.
 struct Line<'a>(&'a Output);
 
 impl io::Write for Line<'_> {

@@ -1,7 +1,7 @@
-//! The command `mp`: gets user profiles out of Mixpanel into DuckDB.
+//! The command `mp`: fetches user profiles from Mixpanel into DuckDB.
 //!
-//! Read `cli` (what is typed), `settings` (what then holds), `commands` (what is done), `output` and `failure` (what is
-//! shown).
+//! Read `cli` (the arguments), `settings` (the resolved settings), `commands` (the work), `output` and `failure`
+//! (what is shown).
 
 mod accounts;
 mod app;

@@ -1,4 +1,4 @@
-//! What to do about an error of the operating system, by its number.
+//! Hints for operating system errors, by error number.
 
 use std::error::Error as StdError;
 
@@ -7,7 +7,7 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::text::counted;
 
-/// Returns the first number of the operating system in an error and its sources.
+/// Returns the first OS error number in an error and its sources.
 pub(crate) fn errno_of(error: &(dyn StdError + 'static)) -> Option<Errno> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -21,7 +21,7 @@ pub(crate) fn errno_of(error: &(dyn StdError + 'static)) -> Option<Errno> {
     None
 }
 
-/// Returns what helps against a failure to read or write a file; `None` where the error's own text is all that is known.
+/// Returns the hint for a failure to read or write a file; `None` if the error's own text says everything.
 pub(crate) fn file_hint(errno: Errno) -> Option<String> {
     let hint = match errno {
         Errno::FBIG => return Some(too_large_hint()),
@@ -29,7 +29,7 @@ pub(crate) fn file_hint(errno: Errno) -> Option<String> {
         Errno::NFILE => {
             "the whole system has too many files open: close other programs, or raise the limit `fs.file-max`"
         }
-        // What a thread that cannot be started fails with.
+        // The error of a thread that cannot be started.
         Errno::AGAIN => return Some(threads_hint()),
         Errno::NOSPC => "make room on its disk",
         Errno::DQUOT => "your disk quota is used up: remove files of yours, or ask for a larger quota",
@@ -59,8 +59,8 @@ pub(crate) fn file_hint(errno: Errno) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// Says whether an error means that the file system has no such operation, rather than that it failed: FUSE and network
-/// servers answer with any of these to what they do not know.
+/// Returns whether an error means that the file system does not support an operation, rather than that the operation
+/// failed: FUSE and network servers use any of these for unknown operations.
 pub(crate) fn is_unsupported(errno: Errno) -> bool {
     matches!(
         errno,
@@ -76,7 +76,7 @@ pub(crate) fn is_unsupported(errno: Errno) -> bool {
     ) || errno == Errno::OPNOTSUPP
 }
 
-/// Returns what helps where the process may not open more files.
+/// Returns the hint for a process that may not open more files.
 pub(crate) fn descriptors_hint() -> String {
     match getrlimit(Resource::Nofile).current {
         Some(limit) => {
@@ -89,7 +89,7 @@ pub(crate) fn descriptors_hint() -> String {
     }
 }
 
-/// Returns what helps where no thread can be started.
+/// Returns the hint for a thread that cannot be started.
 pub(crate) fn threads_hint() -> String {
     // Each thread takes address space as well.
     let memory = memory_limit().map_or_else(String::new, |(_, hint)| format!("; or {hint}"));
@@ -99,7 +99,8 @@ pub(crate) fn threads_hint() -> String {
     )
 }
 
-/// Returns the limit on the memory that this process may map, in bytes, if there is one, and what helps against it.
+/// Returns the limit on the memory that this process may map, in bytes, if there is one, with a hint on how to raise
+/// it.
 pub(crate) fn memory_limit() -> Option<(u64, String)> {
     let limits = [(Resource::As, 'v'), (Resource::Data, 'd')];
     let limits = limits.into_iter().filter_map(|(resource, flag)| Some((getrlimit(resource).current?, flag)));

@@ -1,4 +1,4 @@
-//! Data to standard output, words to standard error. What is shown, and how, is decided here once.
+//! Writes data to standard output and messages to standard error. What is shown, and how, is decided here.
 
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
@@ -12,7 +12,7 @@ use crate::streams::{Stderr, Stdout};
 use crate::terminal::draw_target;
 use crate::text::{indented, is_unprintable};
 
-/// Where everything that the command says goes through. Cheap to clone.
+/// All output of the command. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Output {
     quiet: bool,
@@ -25,26 +25,26 @@ pub(crate) struct Output {
     bars: MultiProgress,
 }
 
-/// How characters that could disturb a terminal are written to one. Elsewhere data are exact.
+/// How control characters are written to a terminal. Elsewhere data is exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Escape {
-    /// As JSON strings have them: `\u001b`.
+    /// As in JSON strings: `\u001b`.
     Json,
     /// As `\u{1b}`.
     Text,
 }
 
-/// What becomes of texts that a spreadsheet would take for a formula, in CSV.
+/// What happens in CSV to text that a spreadsheet would take for a formula.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Formulas {
-    /// They are written as they are.
+    /// It is written unchanged.
     Kept,
-    /// They get a `'` before them.
+    /// A `'` is put before it.
     Defused,
 }
 
 impl Output {
-    /// Decides, from the options and what the streams are.
+    /// Decides what to show, from the options and the kinds of the streams.
     pub(crate) fn new(environment: &Environment, quiet: bool) -> Self {
         let stderr_is_terminal = io::stderr().is_terminal() && !environment.dumb_terminal;
         let target = if stderr_is_terminal && !quiet { draw_target() } else { ProgressDrawTarget::hidden() };
@@ -65,7 +65,7 @@ impl Output {
         Self { formulas, ..self }
     }
 
-    /// The same, for what has been said already: neither notes nor warnings are shown.
+    /// Returns a copy that shows neither notes nor warnings, for what has been reported already.
     pub(crate) fn silent(&self) -> Self {
         Self { quiet: true, silent: true, ..self.clone() }
     }
@@ -95,26 +95,26 @@ impl Output {
         self.stderr_is_terminal
     }
 
-    /// The bars on standard error; words appear above them.
+    /// Returns the progress bars on standard error; messages appear above them.
     pub(crate) fn bars(&self) -> &MultiProgress {
         &self.bars
     }
 
-    /// Shows something worth knowing, unless the user wants quiet.
+    /// Shows a note, unless `--quiet` is given.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             self.labelled("note:", Label::Note, text);
         }
     }
 
-    /// Shows something that needs attention.
+    /// Shows a warning.
     pub(crate) fn warning(&self, text: &str) {
         if !self.silent {
             self.labelled("warning:", Label::Warning, text);
         }
     }
 
-    /// Shows what to do.
+    /// Shows a hint.
     pub(crate) fn hint(&self, text: &str) {
         self.labelled("hint:", Label::Hint, text);
     }
@@ -133,7 +133,7 @@ impl Output {
         }
     }
 
-    /// Prints a help text with its colours to a terminal.
+    /// Prints a help text, with colors on a terminal.
     pub(crate) fn styled_help(&self, text: &str) -> Result<(), Failure> {
         Stdout.write_all(text.as_bytes()).map_err(|error| write_failure(&error))
     }
@@ -142,10 +142,10 @@ impl Output {
         self.words(&format!("{} {}\n", self.styled(label, kind), indented(text, 2)));
     }
 
-    /// Writes to standard error, above the bars. A closed standard error is nobody's concern.
+    /// Writes to standard error, above the bars. A closed standard error is ignored.
     pub(crate) fn words(&self, text: &str) {
         self.bars.suspend(|| {
-            // `std`'s lock keeps the words of one thread together.
+            // `std`'s lock keeps the text of one thread together.
             let _together = io::stderr().lock();
             let _closed = Stderr.write_all(text.as_bytes());
         });
@@ -164,7 +164,7 @@ impl Output {
         format!("{style}{text}{style:#}")
     }
 
-    /// Opens standard output for data. End with [`Data::finish`].
+    /// Opens standard output for data. Call [`Data::finish`] at the end.
     pub(crate) fn data(&self, escape: Escape) -> Data {
         Data { out: BufWriter::with_capacity(64 << 10, Stdout), escape: self.stdout_is_terminal.then_some(escape) }
     }
@@ -188,7 +188,7 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Writes a text as it is, or escaped for a terminal.
+    /// Writes text unchanged, or escaped for a terminal.
     pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
         let result = match self.escape {
             Some(escape) if text.contains(disturbs) => self.out.write_all(escaped(text, escape).as_bytes()),
@@ -197,24 +197,24 @@ impl Data {
         result.map_err(|error| write_failure(&error))
     }
 
-    /// Writes a text and a line end.
+    /// Writes text and a line end.
     pub(crate) fn line(&mut self, text: &str) -> Result<(), Failure> {
         self.text(text)?;
         self.text("\n")
     }
 
-    /// Writes what is left in memory.
+    /// Writes what is still buffered.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.out.flush().map_err(|error| write_failure(&error))
     }
 
-    /// Writes what is left in memory, for the last time.
+    /// Writes what is still buffered, and ends the output.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         self.flush()
     }
 }
 
-/// Line ends and tabs are layout here; a cell's or a string's own ones are dealt with by the formats.
+/// Line ends and tabs are layout here; the formats handle those within a cell or a string.
 fn disturbs(character: char) -> bool {
     is_unprintable(character) && !matches!(character, '\n' | '\t')
 }

@@ -1,5 +1,5 @@
-//! Reads and writes a small file that holds secrets, through descriptors, so that nothing can be swapped in between a
-//! check and what it is for.
+//! Reads and writes a small file that contains secrets, through file descriptors, so that nothing can be swapped
+//! between a check and the use of what was checked.
 
 use std::fs::{DirBuilder, File};
 use std::io::{Read as _, Write as _};
@@ -14,10 +14,10 @@ use crate::failure::Failure;
 use crate::os_error::is_unsupported;
 use crate::text::shell_quoted;
 
-/// A config file is a few kilobytes; a larger one is something else.
+/// A config file has a few kilobytes; a larger one is something else.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// A folder that is held open, with the name of the file in it.
+/// An open directory, with the name of the file in it.
 #[derive(Debug)]
 pub(crate) struct PrivateFile {
     folder: OwnedFd,
@@ -25,7 +25,7 @@ pub(crate) struct PrivateFile {
     path: PathBuf,
 }
 
-/// What is in the file, and who else can read it.
+/// The contents of the file, and whether other users can read it.
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(crate) text: String,
@@ -33,7 +33,7 @@ pub(crate) struct Contents {
 }
 
 impl PrivateFile {
-    /// Opens the folder of the file; `None` if there is none.
+    /// Opens the directory of the file; `None` if it does not exist.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, Failure> {
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| unusable(path, "its name is not a file name"))?.to_owned();
@@ -56,7 +56,7 @@ impl PrivateFile {
         Ok(Some(Self { folder, name, path: path.to_owned() }))
     }
 
-    /// Opens the folder of the file, and makes it, for this user alone, if there is none.
+    /// Opens the directory of the file, and creates it, with access for this user only, if it does not exist.
     pub(crate) fn open_or_make_folder(path: &Path) -> Result<Self, Failure> {
         if let Some(file) = Self::open(path)? {
             return Ok(file);
@@ -70,8 +70,8 @@ impl PrivateFile {
         Self::open(path)?.ok_or_else(|| unusable(path, "its folder vanished"))
     }
 
-    /// Keeps other processes that do the same out until this value goes, where the file system has locks. Returns what
-    /// the user should know if it has none.
+    /// Locks out other processes that call this until the value is dropped, if the file system has locks. Returns a
+    /// warning for the user if it has none.
     pub(crate) fn lock(&self) -> Result<Option<&'static str>, Failure> {
         match rustix::io::retry_on_intr(|| rustix::fs::flock(&self.folder, FlockOperation::LockExclusive)) {
             Ok(()) => Ok(None),
@@ -84,7 +84,7 @@ impl PrivateFile {
         }
     }
 
-    /// Reads the file; `None` if there is none.
+    /// Reads the file; `None` if it does not exist.
     pub(crate) fn read(&self) -> Result<Option<Contents>, Failure> {
         // Without NONBLOCK, opening a pipe would wait for a writer.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -114,7 +114,7 @@ impl PrivateFile {
         if stat.st_uid != rustix::process::geteuid().as_raw() {
             return Err(unusable(&self.path, "it belongs to another user"));
         }
-        // None at all: it was replaced a moment ago, and what is open is what was there before.
+        // No links at all means that the file was just replaced; the open file has the previous contents.
         if stat.st_nlink > 1 {
             return Err(
                 unusable(&self.path, "it has other names (hard links)").hint("copy it, and move the copy in its place")
@@ -133,8 +133,8 @@ impl PrivateFile {
         Ok(())
     }
 
-    /// Replaces the file in one step: after a crash there is the old one or the new one, for this user alone. Returns what
-    /// the user should know if the file system cannot make that sure.
+    /// Replaces the file atomically: after a crash there is either the old or the new file, with access for this user
+    /// only. Returns a warning for the user if the file system cannot guarantee that.
     pub(crate) fn write(&self, text: &str) -> Result<Option<&'static str>, Failure> {
         if let Ok(stat) = rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)
             && FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
@@ -146,7 +146,7 @@ impl PrivateFile {
             failure.hint("the old file is untouched; MP_CONFIG_PATH names another one")
         };
         let temporary = format!(".{}.{}.tmp", self.name, std::process::id());
-        // What is left of a process that was killed and had this process's number.
+        // The leftover of a killed process that had the same process ID.
         let _absent = rustix::fs::unlinkat(&self.folder, &temporary, AtFlags::empty());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.folder, &temporary, flags, Mode::RUSR | Mode::WUSR);
@@ -173,7 +173,7 @@ impl PrivateFile {
     }
 }
 
-/// Whether something is on the disk: not every file system can say so, and a disk that fails is an error everywhere.
+/// Returns whether data was synced to disk: not every file system can tell, but a failing disk is always an error.
 fn synced(result: Result<(), Errno>) -> std::io::Result<bool> {
     match result {
         Ok(()) => Ok(true),
@@ -192,7 +192,7 @@ fn unusable(path: &Path, reason: &str) -> Failure {
     Failure::new(format!("cannot use the config file `{}`: {reason}", path.display()))
 }
 
-/// The command that makes the file private.
+/// Returns the command that makes the file private.
 pub(crate) fn chmod(path: &Path) -> String {
     format!("`chmod 600 {}`", shell_quoted(&path.display().to_string()))
 }

@@ -1,4 +1,4 @@
-//! Asks people at a terminal.
+//! Prompts for input on a terminal.
 
 use std::io::{self, IsTerminal as _, Read as _};
 
@@ -13,7 +13,7 @@ use crate::text::printable;
 /// An answer is a word or two.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
 
-/// Asks for a line of text.
+/// Prompts for a line of text.
 pub(crate) fn text(output: &Output, question: &str) -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage(format!("cannot ask for the {question}: standard input is not a terminal")));
@@ -22,7 +22,7 @@ pub(crate) fn text(output: &Output, question: &str) -> Result<String, Failure> {
     Ok(read_line()?.unwrap_or_default())
 }
 
-/// Asks for a yes or no; no answer is a no.
+/// Prompts for yes or no; an empty answer means no.
 pub(crate) fn confirm(output: &Output, question: &str) -> Result<Answer, Failure> {
     output.words(&format!("{} [y/N] ", printable(question)));
     let answer = read_line()?.unwrap_or_default().to_ascii_lowercase();
@@ -32,14 +32,14 @@ pub(crate) fn confirm(output: &Output, question: &str) -> Result<Answer, Failure
     Ok(if matches!(answer.as_str(), "y" | "yes") { Answer::Yes } else { Answer::No })
 }
 
-/// What a person decided.
+/// The answer to a yes-or-no question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Yes,
     No,
 }
 
-/// Asks for the secret without echo.
+/// Prompts for the secret without echo.
 pub(crate) fn secret() -> Result<Secret, Failure> {
     let ways = "pipe the secret into `mp auth add NAME --secret-stdin`, or set MP_SECRET";
     if !io::stdin().is_terminal() {
@@ -62,7 +62,7 @@ pub(crate) fn secret_from_stdin() -> Result<Secret, Failure> {
     secret_from("standard input", &bytes)
 }
 
-/// Reads up to the line end and not a byte further: what follows belongs to the next question.
+/// Reads up to the line end and not a byte further: the rest belongs to the next prompt.
 fn read_line() -> Result<Option<String>, Failure> {
     let failed = |error: io::Error| Failure::io("cannot read the answer", &error);
     let mut line = Vec::new();

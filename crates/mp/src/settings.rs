@@ -1,4 +1,4 @@
-//! Settles what holds: option, then environment, then config file, then default.
+//! Resolves the settings: option, then environment, then config file, then default.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -10,34 +10,34 @@ use crate::env::{Environment, MP_PROJECT_ID, MP_REGION, MP_SECRET, MP_USERNAME};
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// The options that all commands take, with the environment they were given in.
+/// The global options, and the environment.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) environment: Environment,
     pub(crate) account: Option<String>,
     pub(crate) db: Option<PathBuf>,
     pub(crate) base_url: Option<String>,
-    /// The options among these as they were given on this call, for commands that go on with its work.
+    /// The global options given on this call, repeated in commands that continue its work.
     pub(crate) given: Vec<String>,
 }
 
-/// Whose credentials are used, and whence they came.
+/// The credentials in use, and where they came from.
 #[derive(Debug)]
 pub(crate) struct Identity {
-    /// The account's name in the config file; `None` for the environment's credentials.
+    /// The account's name in the config file; `None` for credentials from the environment.
     pub(crate) account: Option<String>,
     pub(crate) credentials: Credentials,
 }
 
 impl Identity {
-    /// Says whose credentials these are.
+    /// Describes where the credentials came from.
     pub(crate) fn whose(&self) -> String {
         self.account.as_ref().map_or_else(|| "the environment".to_owned(), |name| format!("account `{name}`"))
     }
 }
 
 impl Settings {
-    /// Adds what the environment says to what the options say.
+    /// Combines the options with the environment.
     pub(crate) fn new(
         environment: Environment,
         account: Option<String>,
@@ -61,7 +61,7 @@ impl Settings {
         })
     }
 
-    /// Returns the credentials to use: those of the account that is named, else the environment's, else those of the
+    /// Returns the credentials to use: those of the named account, else those in the environment, else those of the
     /// default account.
     pub(crate) fn identity(&self, output: &Output) -> Result<Identity, Failure> {
         if let Some(name) = &self.account {
@@ -89,7 +89,7 @@ impl Settings {
         Ok(Identity { account: Some(name), credentials })
     }
 
-    /// Reads the environment's credentials: all four variables or none.
+    /// Returns the credentials in the environment: all four variables or none.
     fn environment_credentials(&self) -> Result<Option<Credentials>, Failure> {
         let Environment { username, secret, project_id, region, .. } = &self.environment;
         if let (Some(username), Some(secret), Some(project_id), Some(region)) = (username, secret, project_id, region) {
@@ -111,7 +111,7 @@ impl Settings {
         Err(Failure::new(headline).hint("set all four, or none, or name an account with `--account`"))
     }
 
-    /// Returns the database and the account in use, without looking for more than that needs.
+    /// Returns the path of the database, reading no more settings than necessary.
     pub(crate) fn database(&self, output: &Output) -> Result<PathBuf, Failure> {
         if let Some(path) = &self.db {
             return Ok(path.clone());
@@ -132,7 +132,7 @@ impl Settings {
         Ok(home.join(".mp").join("data").join(format!("{project_id}.db")))
     }
 
-    /// Returns a workspace that talks to Mixpanel, or to the server that stands in for it.
+    /// Returns a workspace that uses Mixpanel, or the server given in its place.
     pub(crate) fn workspace(&self, identity: &Identity, output: &Output) -> Result<Workspace, Failure> {
         let database = match &self.db {
             Some(path) => path.clone(),
@@ -157,10 +157,10 @@ impl Settings {
     }
 }
 
-/// Returns the path with the home directory in the place of a `~` that the shell has left, as in `--db=~/x.db`.
+/// Replaces a leading `~` that the shell has not expanded, as in `--db=~/x.db`, with the home directory.
 ///
 /// # Errors
-/// A usage error for `~name`, which only a shell can resolve, and where the home directory is not known.
+/// A usage error for `~name`, which only a shell can resolve, or if the home directory is unknown.
 pub(crate) fn expanded(path: &Path, home: Option<&Path>) -> Result<PathBuf, Failure> {
     let mut components = path.components();
     let Some(Component::Normal(first)) = components.next() else { return Ok(path.to_owned()) };
@@ -169,7 +169,7 @@ pub(crate) fn expanded(path: &Path, home: Option<&Path>) -> Result<PathBuf, Fail
     }
     let rest = components.as_path();
     if first != "~" {
-        // Without a directory in it, it is a file name like any other, and no shell would take it for more.
+        // With no path after it, it is an ordinary file name, which no shell would expand.
         if rest.as_os_str().is_empty() {
             return Ok(path.to_owned());
         }

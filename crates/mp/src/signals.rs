@@ -1,4 +1,5 @@
-//! Ctrl-C, and the other ways of asking a process to end: the first time politely, the second time at once.
+//! Ctrl-C and other signals to stop: the first one stops the work in an orderly way, the second one ends the process
+//! at once.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -17,20 +18,20 @@ const HANGUP: u8 = 1;
 const INTERRUPT: u8 = 2;
 const TERMINATE: u8 = 15;
 
-/// Time that work gets to end after a signal that nobody waits for at a terminal: whoever sent it may kill next, Docker for
-/// one after 10 s.
+/// Grace period after a signal that does not come from a terminal: the sender may kill the process next, as Docker
+/// does after 10 s.
 const TERMINATE_GRACE: Duration = Duration::from_secs(5);
 
-/// Time that words get to reach a terminal, or a pipe that nobody may read. A signal is obeyed all the same.
+/// Time for a message to reach a terminal, or a pipe that may have no reader. The signal is obeyed in any case.
 const WORDS_WAIT: Duration = Duration::from_millis(250);
 
-/// What is said at the first signal, with the time that is left.
+/// Builds the message at the first signal, from the time that is left.
 type FirstWords = Box<dyn Fn(Duration) -> String + Send>;
 
-/// What is to be said before the process ends at once.
+/// Builds the last hint before the process ends at once.
 type LastWords = Box<dyn Fn() -> Option<String> + Send>;
 
-/// Listens to signals for as long as the runtime lives.
+/// Listens for signals as long as the runtime lives.
 pub(crate) struct Interrupts {
     stop: CancellationToken,
     time_is_up: CancellationToken,
@@ -40,8 +41,8 @@ pub(crate) struct Interrupts {
 }
 
 impl Interrupts {
-    /// Begins to listen; at the first signal, what `message` makes of the time that is left is shown. Must be called within
-    /// a tokio runtime.
+    /// Starts listening. At the first signal, the message that `message` builds from the remaining time is shown.
+    /// Must be called within a tokio runtime.
     pub(crate) fn listen(output: &Output, message: fn(Duration) -> String) -> Result<Self, Failure> {
         let mut signals = Signals::open()?;
         let interrupts = Self {
@@ -71,23 +72,23 @@ impl Interrupts {
             say(move || words.words(&format!("{message}\n")));
             let number = signals.next().await;
             say(move || say_last(&output, &last_words));
-            // Without destructors: other threads are in the middle of their work, and what is on disk is good at any time.
+            // Skips destructors: other threads are still working, and the data on disk is consistent at any time.
             signal_hook::low_level::exit(i32::from(Exit::Signal(number).code()));
         });
         Ok(interrupts)
     }
 
-    /// Is cancelled at the first signal.
+    /// Returns the token that is cancelled at the first signal.
     pub(crate) fn token(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// Waits until the time is up that a signal left for ending; for ever after Ctrl-C, or without a signal.
+    /// Waits until the grace period of a signal is over; forever after Ctrl-C, or without a signal.
     pub(crate) async fn time_is_up(&self) {
         self.time_is_up.cancelled().await;
     }
 
-    /// Sets what is shown at the first signal, for work that has several steps.
+    /// Sets the message for the first signal, for work with several steps.
     pub(crate) fn set_first_words(&self, words: impl Fn(Duration) -> String + Send + 'static) {
         *self.first_words.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(words);
     }
@@ -97,7 +98,7 @@ impl Interrupts {
         *self.last_words.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(words));
     }
 
-    /// Gives work that was stopped the exit code of the signal that stopped it.
+    /// Gives stopped work the exit code of the signal that stopped it.
     pub(crate) fn settle<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
         result.map_err(|failure| match (failure.exit, self.exit()) {
             (Exit::Signal(_), Some(exit)) => failure.exit(exit),
@@ -105,7 +106,7 @@ impl Interrupts {
         })
     }
 
-    /// Returns how the command ends if a signal came.
+    /// Returns the exit code if there was a signal.
     pub(crate) fn exit(&self) -> Option<Exit> {
         match self.received.load(Ordering::SeqCst) {
             0 => None,
@@ -120,7 +121,7 @@ impl fmt::Debug for Interrupts {
     }
 }
 
-/// The signals that are listened to.
+/// The signals to listen for.
 struct Signals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
@@ -132,7 +133,8 @@ impl Signals {
         let failed = |error: std::io::Error| Failure::new("could not listen to signals").caused_by(&error);
         let ignored = ignored_signals();
         let open = |number: u8, kind: SignalKind| -> Result<Option<Signal>, Failure> {
-            // Whoever started us with nohup, or in the background of a script, does not want us to hear it.
+            // A signal that was ignored at startup stays ignored: with nohup, or in the background of a script, that
+            // is intended.
             if ignored & (1 << (number - 1)) != 0 { Ok(None) } else { signal(kind).map(Some).map_err(failed) }
         };
         Ok(Self {
@@ -142,7 +144,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one and returns its number.
+    /// Waits for the next signal and returns its number.
     async fn next(&mut self) -> u8 {
         tokio::select! {
             () = next(&mut self.interrupt) => INTERRUPT,
@@ -152,7 +154,7 @@ impl Signals {
     }
 }
 
-/// Waits for a signal; for ever, if it is not listened to.
+/// Waits for a signal; forever if it is not listened for.
 async fn next(signal: &mut Option<Signal>) {
     if let Some(signal) = signal
         && signal.recv().await.is_some()
@@ -162,14 +164,14 @@ async fn next(signal: &mut Option<Signal>) {
     std::future::pending::<()>().await;
 }
 
-/// Says something, in a thread of its own: a pipe that nobody reads holds up whoever writes to it.
+/// Shows a message from a separate thread, because a pipe without a reader blocks its writer.
 fn say(words: impl FnOnce() + Send + 'static) {
     let (said, is_said) = mpsc::channel();
     let thread = std::thread::Builder::new().spawn(move || {
         words();
         let _nobody_waits = said.send(());
     });
-    // Without a thread nothing is said, but the signal is obeyed.
+    // Without a thread nothing is shown, but the signal is obeyed.
     if thread.is_ok() {
         let _not_in_time = is_said.recv_timeout(WORDS_WAIT);
     }
@@ -177,7 +179,7 @@ fn say(words: impl FnOnce() + Send + 'static) {
 
 fn say_last(output: &Output, last_words: &Mutex<Option<LastWords>>) {
     let words = last_words.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|words| words());
-    // No bar may be drawn again over what the shell writes next.
+    // The bar must not be drawn over what the shell writes next.
     let _gone = output.bars().clear();
     output.bars().set_draw_target(ProgressDrawTarget::hidden());
     if let Some(words) = words {
@@ -185,7 +187,7 @@ fn say_last(output: &Output, last_words: &Mutex<Option<LastWords>>) {
     }
 }
 
-/// Returns the set of ignored signals, the first one in the lowest bit, where the system tells; else none.
+/// Returns the set of ignored signals, the first one in the lowest bit; empty if the system does not report it.
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

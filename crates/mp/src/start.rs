@@ -1,4 +1,4 @@
-//! What is settled before anything else runs: limits, signals that would end the process without a word, and panics.
+//! Prepares the process before anything else runs: limits, signals that would end it without a message, and panics.
 
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
@@ -17,13 +17,13 @@ use crate::os_error::{descriptors_hint, memory_limit, threads_hint};
 use crate::streams::Stderr;
 use crate::text::size;
 
-/// Files that a process should be allowed to open, where the hard limit lets it.
+/// The number of files that the process should be allowed to open, if the hard limit permits it.
 const DESCRIPTORS_WANTED: u64 = 1024;
 
-/// Threads that a command with a database or a network starts: the runtime's, the stage's and the engine's.
+/// Threads started by a command that uses a database or the network: those of the runtime, the stage and DuckDB.
 const THREADS: usize = 8;
 
-/// Runs the command so that no panic passes for anything but a failure.
+/// Runs the command so that a panic is reported as a failure.
 pub(crate) fn guarded(run: impl FnOnce() -> Exit) -> Exit {
     std::panic::set_hook(Box::new(report_panic));
     keep_memory_private();
@@ -34,15 +34,15 @@ pub(crate) fn guarded(run: impl FnOnce() -> Exit) -> Exit {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or(Exit::Failure)
 }
 
-/// Checks that the process can open the files, map the memory and start the threads that a command with a database or a
-/// network needs. Libraries panic or abort where they lack them, some of them after requests have been spent.
+/// Checks that the process can open the files, map the memory and start the threads that a command with a database or
+/// a network needs. Without them, libraries panic or abort, some of them after requests were already spent.
 pub(crate) fn check_resources(needs: Needs) -> Result<(), Failure> {
     check_descriptors(needs.descriptors)?;
     check_memory(needs.memory)?;
     check_threads()
 }
 
-/// Checks that the clock says a time that HTTP can write into a header; the server's library panics at others.
+/// Checks that the clock shows a time that fits into an HTTP header; the server's library panics at others.
 pub(crate) fn check_clock() -> Result<(), Failure> {
     const YEAR_9999: Duration = Duration::from_secs(253_370_764_800);
     if SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|now| now < YEAR_9999) {
@@ -62,8 +62,8 @@ fn check_descriptors(needed: usize) -> Result<(), Failure> {
     })
 }
 
-/// Checks a limit on the memory of the process, where there is one. Address space counts, which threads and the engine
-/// reserve in larger pieces than they use.
+/// Checks the limit on the memory of the process, if there is one. Address space counts, and threads and DuckDB
+/// reserve more of it than they use.
 fn check_memory(needed: u64) -> Result<(), Failure> {
     let Some((limit, hint)) = memory_limit() else { return Ok(()) };
     let mut block = Vec::<u8>::new();
@@ -83,7 +83,7 @@ fn check_threads() -> Result<(), Failure> {
     let (release, held) = mpsc::channel::<()>();
     let held = Arc::new(std::sync::Mutex::new(held));
     let wait = |held: Arc<std::sync::Mutex<mpsc::Receiver<()>>>| {
-        // All wait for the end of the channel, one after the other.
+        // All threads wait for the end of the channel, one after the other.
         move || drop(held.lock().map(|held| held.recv()))
     };
     let threads: Vec<_> =
@@ -101,10 +101,10 @@ fn check_threads() -> Result<(), Failure> {
     })
 }
 
-/// Shows a panic as any other failure.
+/// Shows a panic like any other failure.
 fn report_panic(panic: &PanicHookInfo<'_>) {
     static REPORTED: AtomicBool = AtomicBool::new(false);
-    // A panic often brings about others, in threads that waited for the first one.
+    // A panic often causes others, in threads that waited for the first one.
     if REPORTED.swap(true, Ordering::SeqCst) {
         return;
     }
@@ -124,27 +124,27 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     };
     let _closed = Stderr.write_all(failure.render(|label, _| label.to_owned()).as_bytes());
     if is_shortage {
-        // A runtime that lacks one of its threads waits for the others for ever. What is on disk is good at any time.
+        // A runtime that lacks a thread waits forever for the others. The data on disk is consistent at any time.
         signal_hook::low_level::exit(i32::from(failure.exit.code()));
     }
 }
 
-/// Lets the allocator keep the buffers of one page for those of the next one, instead of giving them back to the kernel.
+/// Makes the allocator reuse the buffers of one page for the next, instead of returning them to the kernel.
 ///
-/// The allocator of glibc learns from the largest block that was ever freed, up to 32 MiB, how large blocks are that come
-/// and go, and keeps twice as much at hand (`mallopt(3)`, `M_MMAP_THRESHOLD`). One such block is enough, and nobody ever
-/// writes to it. Other allocators do not care. What it saves: decision 0008.
+/// The allocator of glibc adjusts to the largest block that was ever freed, up to 32 MiB: it then keeps twice that
+/// size available (`mallopt(3)`, `M_MMAP_THRESHOLD`). One such block is enough, and it is never written to. Other
+/// allocators are not affected. For the savings, see decision 0008.
 fn keep_freed_memory() {
     const BLOCK_BYTES: usize = 16 << 20;
     let mut block = Vec::<u8>::new();
-    // Where memory is so short, there is nothing to keep.
+    // If so little memory is available, there is nothing to keep.
     if block.try_reserve_exact(BLOCK_BYTES).is_ok() {
         drop(std::hint::black_box(block));
     }
 }
 
-/// No core file and no other process of this user gets to see the secret. Where the system cannot do that, it is as
-/// private as any other program's memory.
+/// Keeps the secret out of core files and away from other processes of this user. If the system does not support
+/// that, it is as private as any other program's memory.
 fn keep_memory_private() {
     let _unchanged = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     #[cfg(target_os = "linux")]
@@ -154,7 +154,7 @@ fn keep_memory_private() {
     }
 }
 
-/// Raises the soft limit of open files as far as it takes and the hard limit allows.
+/// Raises the soft limit of open files to the wanted number, within the hard limit.
 fn raise_descriptor_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(DESCRIPTORS_WANTED, |maximum| maximum.min(DESCRIPTORS_WANTED));
@@ -163,8 +163,8 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// Makes a write beyond `ulimit -f` fail with EFBIG instead of ending the process by SIGXFSZ, which says nothing.
+/// Makes a write beyond `ulimit -f` fail with EFBIG, instead of SIGXFSZ ending the process without a message.
 fn survive_file_size_limit() {
-    // A handler does; without one the signal cannot be ignored in safe Rust.
+    // A handler prevents that; safe Rust cannot ignore the signal.
     let _not_handled = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }

@@ -1,7 +1,7 @@
-//! Standard input, output and error, as the process that started this one left them: closed, non-blocking, or neither.
+//! Standard input, output and error as inherited: possibly closed or non-blocking.
 //!
-//! `std` opens `/dev/null` in the place of a stream that is closed, before `main`, and its writers give up at a stream that
-//! is non-blocking and full. A stream that was started by Node.js or shared with a terminal multiplexer often is.
+//! Before `main`, `std` replaces a closed stream with `/dev/null`, and its writers fail if a non-blocking stream is
+//! full. Streams inherited from Node.js or shared with a terminal multiplexer are often non-blocking.
 
 use std::io::{self, Read, Write};
 use std::os::fd::BorrowedFd;
@@ -11,13 +11,13 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-/// One bit for each stream that was closed when the process started, standard input's in the lowest one.
+/// One bit for each stream that was closed at the start of the process; standard input is the lowest bit.
 static CLOSED_AT_START: AtomicU8 = AtomicU8::new(0);
 
-/// How long to wait where `poll` says that a stream is ready and the stream says that it is not.
+/// The pause if `poll` reports a stream as ready but the stream would still block.
 const DISAGREEMENT_PAUSE: Duration = Duration::from_millis(10);
 
-/// Looks at the streams before `std` replaces those that are closed. Must not allocate, print or panic.
+/// Checks the streams before `std` replaces the closed ones. Must not allocate, print or panic.
 #[ctor::ctor]
 fn look_for_closed_streams() {
     let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
@@ -32,12 +32,12 @@ fn was_closed(number: u8) -> bool {
     CLOSED_AT_START.load(Ordering::Relaxed) & (1 << number) != 0
 }
 
-/// Returns whether standard output was closed when the process started (`>&-`).
+/// Returns whether standard output was closed at the start of the process (`>&-`).
 pub(crate) fn stdout_was_closed() -> bool {
     was_closed(1)
 }
 
-/// Standard input, without a buffer.
+/// Standard input, unbuffered.
 #[derive(Debug, Default)]
 pub(crate) struct Stdin;
 
@@ -51,7 +51,7 @@ impl Read for Stdin {
     }
 }
 
-/// Standard output, without a buffer.
+/// Standard output, unbuffered.
 #[derive(Debug, Default)]
 pub(crate) struct Stdout;
 
@@ -66,7 +66,7 @@ impl Write for Stdout {
     }
 }
 
-/// Standard error, without a buffer.
+/// Standard error, unbuffered.
 #[derive(Debug, Default)]
 pub(crate) struct Stderr;
 
@@ -81,7 +81,7 @@ impl Write for Stderr {
     }
 }
 
-/// Repeats an attempt that would have blocked, or that a signal interrupted, until it has an outcome.
+/// Repeats an attempt that would have blocked, or was interrupted by a signal, until it has an outcome.
 fn when_ready(
     stream: BorrowedFd<'_>,
     flags: PollFlags,

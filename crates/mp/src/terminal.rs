@@ -1,28 +1,28 @@
-//! The terminal that bars are drawn on. One that is gone, because its window was closed, is nobody's concern: the bars'
-//! crate would panic where we go on.
+//! The terminal that bars are drawn on. If it is gone because its window was closed, that is ignored: the progress
+//! bar crate would panic.
 
 use std::io;
 
 use console::Term;
 use indicatif::{ProgressDrawTarget, TermLike};
 
-/// Drawings a second, at most.
+/// The maximum number of redraws per second.
 const REFRESH_RATE: u8 = 20;
 
-/// Standard error, as a place for bars.
+/// Returns standard error as a target for bars.
 pub(crate) fn draw_target() -> ProgressDrawTarget {
-    // Whether there is colour is decided where the bars' templates are made.
+    // Whether colors are used is decided where the templates of the bars are built.
     console::set_colors_enabled(true);
     ProgressDrawTarget::term_like_with_hz(Box::new(Forgiving(Term::buffered_stderr())), REFRESH_RATE)
 }
 
-/// A terminal whose failures do not matter.
+/// A terminal whose errors are ignored.
 #[derive(Debug)]
 struct Forgiving(Term);
 
 impl TermLike for Forgiving {
     fn width(&self) -> u16 {
-        // A terminal of 0 columns does not know its width.
+        // A terminal that reports 0 columns does not know its width.
         match self.0.size().1 {
             0..20 => 80,
             width => width,

@@ -1,9 +1,9 @@
-//! Words and numbers for people.
+//! Formats text and numbers for people.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// Says whether a character moves the cursor, hides, or reorders what is around it.
+/// Returns whether a character moves the cursor, is invisible, or reorders its surroundings.
 pub(crate) fn is_unprintable(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -12,7 +12,7 @@ pub(crate) fn is_unprintable(character: char) -> bool {
         )
 }
 
-/// Writes characters that could disturb a terminal as `\u{1b}`.
+/// Escapes characters that could affect a terminal, as `\u{1b}`.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return Cow::Borrowed(text);
@@ -28,7 +28,7 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Makes every line printable and indents all but the first, so that no text can pass for a line of ours.
+/// Makes every line printable and indents all but the first, so that foreign text cannot pass for a line of ours.
 pub(crate) fn indented(text: &str, blanks: usize) -> String {
     let separator = format!("\n{:blanks$}", "");
     text.trim_end()
@@ -38,7 +38,7 @@ pub(crate) fn indented(text: &str, blanks: usize) -> String {
         .join(&separator)
 }
 
-/// Writes a number with commas between thousands.
+/// Formats a number with commas between thousands.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -51,13 +51,13 @@ pub(crate) fn thousands(number: u64) -> String {
     text
 }
 
-/// Writes a number with its noun, in the plural where that is due.
+/// Formats a number with its noun, in the plural if needed.
 pub(crate) fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", thousands(number))
 }
 
-/// Writes a length of time: `0.4s`, `12s`, `3m 05s`, `2h 10m`, `3d 04h`.
+/// Formats a duration: `0.4s`, `12s`, `3m 05s`, `2h 10m`, `3d 04h`.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
@@ -69,7 +69,7 @@ pub(crate) fn duration(time: Duration) -> String {
     }
 }
 
-/// Writes a length of time that is a limit or a guess: `58s`, `41 min`, `3h 10m`. Rounded up.
+/// Formats a duration that is a limit or an estimate, rounded up: `58s`, `41 min`, `3h 10m`.
 pub(crate) fn about(time: Duration) -> String {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     match seconds {
@@ -79,7 +79,7 @@ pub(crate) fn about(time: Duration) -> String {
     }
 }
 
-/// Writes a size: `512 B`, `1.2 MB`, `34 GB`.
+/// Formats a size: `512 B`, `1.2 MB`, `34 GB`.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [(&str, u64); 4] =
         [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
@@ -88,7 +88,7 @@ pub(crate) fn size(bytes: u64) -> String {
     if tenths < 100 { format!("{}.{} {unit}", tenths / 10, tenths % 10) } else { format!("{} {unit}", tenths / 10) }
 }
 
-/// Quotes a word for a POSIX shell, if it needs it.
+/// Quotes a word for a POSIX shell, if necessary.
 pub(crate) fn shell_quoted(word: &str) -> Cow<'_, str> {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=:,@%+".contains(character);
     if !word.is_empty() && word.chars().all(plain) {
@@ -100,7 +100,7 @@ pub(crate) fn shell_quoted(word: &str) -> Cow<'_, str> {
     Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
 }
 
-/// Lists page numbers, as ranges where they follow each other: `3, 7-9`.
+/// Formats page numbers as a list with ranges: `3, 7-9`.
 pub(crate) fn page_list(pages: &[u32]) -> String {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for page in pages {

@@ -1,4 +1,4 @@
-//! What fetches are compared with: DuckDB alone loading the same profiles, and the load of `mp` without the fetch.
+//! The baselines of the fetches: DuckDB alone loading the same profiles, and the load of `mp` without the fetch.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -15,11 +15,11 @@ use super::scenario::{PAGE_SIZE, Scenario, grouped};
 use super::simulator::Simulator;
 use crate::failure::Failure;
 
-/// What every load begins with. `CREATE TABLE AS` would not say how many rows it makes.
+/// The first statement of every load. `CREATE TABLE AS` would not return the number of rows.
 const TABLE: &str = "CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP)";
 
-/// From lines as the server sends them. What `mp` lifts out of the properties, `$last_seen`, is lifted as far as SQL
-/// does that easily.
+/// Loads JSON lines as the server sends them. `$last_seen`, which `mp` extracts from the properties, is extracted
+/// only to the extent that this is easy in SQL.
 const FROM_JSONL: [&str; 3] = [
     TABLE,
     r#"INSERT INTO profiles SELECT json->>'$."$distinct_id"', json->'$."$properties"',
@@ -28,35 +28,35 @@ const FROM_JSONL: [&str; 3] = [
     "CHECKPOINT",
 ];
 
-/// From pages as `mp` stages them, with the statement that `mp` uses.
+/// Loads pages as `mp` stages them, with the statement that `mp` uses.
 const FROM_PAGES: [&str; 3] = [
     TABLE,
     "INSERT INTO profiles SELECT distinct_id, properties::JSON, last_seen FROM read_parquet('page-*.parquet')",
     "CHECKPOINT",
 ];
 
-/// Exit code of a fetch that ends because the account is refused.
+/// Exit code of a fetch whose credentials are rejected.
 const EXIT_REFUSED: i32 = 2;
 /// Exit code of a load that lacks pages.
 const EXIT_PARTIAL: i32 = 1;
 
-/// The loads of one number of profiles.
+/// The loads for one number of profiles.
 #[derive(Clone, Debug)]
 pub(super) struct Loads {
-    /// How many there are in the JSONL file: as many as in the scenarios.
+    /// The number of profiles in the JSONL file: as many as in the scenarios.
     pub(super) profiles: u64,
-    /// How many are staged: full pages only.
+    /// The number of staged profiles: full pages only.
     pub(super) staged: u64,
-    /// By DuckDB alone, from the JSONL file; its statements only.
+    /// DuckDB alone, from the JSONL file; only the time of its statements.
     pub(super) jsonl: Option<Runs>,
-    /// By DuckDB alone, from the staged pages; its statements only.
+    /// DuckDB alone, from the staged pages; only the time of its statements.
     pub(super) pages: Option<Runs>,
-    /// By `mp`, from the staged pages; without what the process needs to start.
+    /// `mp`, from the staged pages; without the startup time of the process.
     pub(super) ours: Runs,
 }
 
 impl Loads {
-    /// The load of `mp` for as many profiles as in the scenarios.
+    /// Returns the load time of `mp`, scaled to the number of profiles in the scenarios.
     pub(super) fn load(&self) -> Duration {
         let share = u32::try_from(self.profiles).unwrap_or(u32::MAX);
         let of = u32::try_from(self.staged.max(1)).unwrap_or(u32::MAX);
@@ -67,14 +67,14 @@ impl Loads {
 /// Measures loads.
 pub(super) struct Alone<'a> {
     pub(super) fetches: &'a Fetches<'a>,
-    /// `duckdb-alone`, if it was built.
+    /// The program `duckdb-alone`, if it was built.
     pub(super) duckdb: Option<PathBuf>,
-    /// How long `mp` takes to start, which is no part of a load.
+    /// The startup time of `mp`, which is not part of a load.
     pub(super) start: Duration,
 }
 
 impl Alone<'_> {
-    /// Loads `profiles` profiles, each way `count` times.
+    /// Loads `profiles` profiles, `count` times in each way.
     pub(super) fn measure(&self, profiles: u64, count: usize) -> Result<Loads, Failure> {
         let duckdb = self.duckdb.as_deref();
         let jsonl = duckdb.map(|program| self.lines_alone(program, profiles, count)).transpose()?;
@@ -101,7 +101,7 @@ impl Alone<'_> {
         let mut command = self.fetches.fetch(&simulator, &directory.join("x.db"));
         command.args(["--quiet", "--parallel", "--stdout", "--raw"]).stdout(lines.try_clone().map_err(cannot)?);
         run::timed(command, 0)?;
-        // Else it would be written to the disk while DuckDB is measured.
+        // Otherwise the file would be written to disk while DuckDB is measured.
         lines.sync_all().map_err(cannot)?;
         drop(simulator);
         let what = format!("DuckDB alone, {} profiles from JSONL", grouped(profiles));
@@ -110,7 +110,7 @@ impl Alone<'_> {
         Ok(runs)
     }
 
-    /// Runs the statements in a directory, into a new database.
+    /// Runs the statements in a directory, on a new database.
     fn by_duckdb(&self, program: &Path, sql: &[&str], directory: &Path, expected: u64) -> Result<Run, Failure> {
         let target = self.directory("duckdb");
         make_empty(&target)?;
@@ -141,7 +141,7 @@ impl Alone<'_> {
     }
 }
 
-/// A fetch that has staged all its full pages and then been refused the last one.
+/// A fetch that has staged all its full pages and was then refused the last one.
 struct Stage {
     simulator: Simulator,
     directory: PathBuf,
@@ -157,9 +157,9 @@ impl Stage {
         let wanted = staged / PAGE_SIZE;
         options.extend(["--fault".to_owned(), format!("pages={wanted} status=401 times=always")]);
         let simulator = alone.fetches.simulator(&options)?;
-        // One page after the other: all others are staged when the last one is requested.
+        // With one page at a time, all others are staged when the last one is requested.
         run::timed(alone.fetches.fetch(&simulator, &directory.join("x.db")), EXIT_REFUSED)?;
-        // In a stage is a directory for each run, and in that one for each session.
+        // A stage has a directory for each run, which has one for each session.
         let newest = |path: PathBuf| entries(&path).into_iter().filter(|path| path.is_dir()).max().unwrap_or(path);
         let pages = newest(newest(directory.join("x.db.stage")));
         let found = entries(&pages).iter().filter(|path| is_page(path)).count() as u64;
@@ -180,7 +180,7 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
     fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
-/// Copies a directory. Pages are never written to, so both copies can share one file.
+/// Copies a directory. Pages are never modified, so the copy shares them through hard links.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     for path in entries(from) {
@@ -196,7 +196,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Adds up the seconds of the statements; one of them must have made so many rows.
+/// Adds up the seconds of the statements, one of which must report the expected number of rows.
 fn statements(printed: &str, expected: u64) -> Result<Duration, Failure> {
     let unreadable = || {
         Failure::new(format!("duckdb-alone printed what is not understood: {}", printed.trim()))

@@ -1,4 +1,4 @@
-//! Runs `mp` against a simulator, in directories of its own.
+//! Runs `mp` against a simulator, in separate directories.
 
 use std::fs;
 use std::io;
@@ -13,14 +13,14 @@ use super::simulator::{Simulator, forget_settings};
 use crate::cargo::Cargo;
 use crate::failure::Failure;
 
-/// How many times `mp --version` is run, and how many times a query.
+/// How many times `mp --version` and a query are run.
 const STARTS: usize = 20;
 const QUERIES: usize = 5;
 
-/// The option that limits memory, and the limit that is tried.
+/// The option that limits memory, with the limit to test.
 pub(super) const MEMORY: [&str; 2] = ["--memory", "256MB"];
 
-/// What makes of a million profiles a database of about 1 GB.
+/// Grows the database of a million profiles to about 1 GB.
 const GROW: [&str; 3] =
     ["CREATE TABLE again AS FROM profiles", "CREATE TABLE once_more AS FROM profiles", "CHECKPOINT"];
 
@@ -28,13 +28,13 @@ const GROW: [&str; 3] =
 pub(super) struct Fetches<'a> {
     pub(super) cargo: &'a Cargo<'a>,
     pub(super) mp: PathBuf,
-    /// For everything that the bench writes.
+    /// The directory for everything that the benchmark writes.
     pub(super) directory: &'a Path,
 }
 
 impl Fetches<'_> {
-    /// Runs a scenario `count` times, with options of `mp fetch profiles` added. What the last run left stays at
-    /// [`Self::database`].
+    /// Runs a scenario `count` times, with extra options of `mp fetch profiles`. The database of the last run stays
+    /// at [`Self::database`].
     pub(super) fn measure(&self, scenario: Scenario, count: usize, options: &[&str]) -> Result<Measured, Failure> {
         let simulator = self.simulator(&scenario.server())?;
         let what = format!("{scenario} {}", options.join(" "));
@@ -42,7 +42,7 @@ impl Fetches<'_> {
         Ok(Measured { scenario, runs })
     }
 
-    /// Fetches into a database that does not exist yet, and counts its rows.
+    /// Fetches into a new database, and counts its rows.
     fn run(&self, simulator: &Simulator, scenario: &Scenario, options: &[&str]) -> Result<Run, Failure> {
         let database = self.database();
         make_empty(&self.directory.join("fetch"))?;
@@ -59,7 +59,7 @@ impl Fetches<'_> {
         Ok(Run { simulator_cpu, database: size(&database)?, ..run })
     }
 
-    /// Measures `mp --version`; returns the median.
+    /// Returns the median time of `mp --version`.
     pub(super) fn version(&self) -> Result<Duration, Failure> {
         run::median(STARTS, || {
             let mut command = self.bare(self.directory);
@@ -68,8 +68,8 @@ impl Fetches<'_> {
         })
     }
 
-    /// Measures the smallest query on the database of a million, after `duckdb-alone` has made that larger. Returns the
-    /// median and the size of the database.
+    /// Measures the smallest query on the database of a million profiles, after `duckdb-alone` has enlarged it.
+    /// Returns the median time and the size of the database.
     pub(super) fn query(&self, duckdb: Option<&Path>) -> Result<(Duration, u64), Failure> {
         let database = self.database();
         if let Some(program) = duckdb {
@@ -85,24 +85,24 @@ impl Fetches<'_> {
         Ok((median, size(&database)?))
     }
 
-    /// Where fetches put what they fetch.
+    /// Returns the path of the database to fetch into.
     fn database(&self) -> PathBuf {
         self.directory.join("fetch/x.db")
     }
 
-    /// Starts a server.
+    /// Starts a simulator.
     pub(super) fn simulator(&self, options: &[String]) -> Result<Simulator, Failure> {
         Simulator::start(self.cargo, &self.mp, options, self.directory)
     }
 
-    /// A fetch into this database, to which options can be added.
+    /// Returns the command of a fetch into this database, to which options can be added.
     pub(super) fn fetch(&self, simulator: &Simulator, database: &Path) -> Command {
         let mut command = self.mp(simulator, database);
         command.args(["fetch", "profiles", "--no-progress"]);
         command
     }
 
-    /// Fails if there are not as many profiles in the table as there should be.
+    /// Fails unless the table has the expected number of profiles.
     pub(super) fn check_count(&self, simulator: &Simulator, database: &Path, expected: u64) -> Result<(), Failure> {
         let mut command = self.mp(simulator, database);
         command.args(["query", "sql", "select count(*) from profiles", "--scalar", "-f", "plain"]);
@@ -115,9 +115,9 @@ impl Fetches<'_> {
         Err(Failure::new(problem).way_out("a wrong result has no speed; find the defect with `cargo xtask check`"))
     }
 
-    /// An `mp` that talks to this simulator and has this database.
+    /// Returns an `mp` command that uses this simulator and this database.
     ///
-    /// Its home is the database's directory, which keeps the caller's accounts out and gives every run a quota of its own.
+    /// Its home is the database's directory, which hides the caller's accounts and gives every run its own quota.
     pub(super) fn mp(&self, simulator: &Simulator, database: &Path) -> Command {
         let mut command = self.bare(database.parent().unwrap_or(self.directory));
         simulator.point(&mut command);
@@ -125,7 +125,7 @@ impl Fetches<'_> {
         command
     }
 
-    /// An `mp` with this home and no account.
+    /// Returns an `mp` command with this home and no account.
     fn bare(&self, home: &Path) -> Command {
         let mut command = self.cargo.linked(&self.mp);
         forget_settings(&mut command);
@@ -134,7 +134,7 @@ impl Fetches<'_> {
     }
 }
 
-/// Returns the size of the database in bytes, with what is still in its write-ahead log.
+/// Returns the size of the database in bytes, including its write-ahead log.
 pub(super) fn size(database: &Path) -> Result<u64, Failure> {
     let length = |file: &Path| match fs::metadata(file) {
         Ok(metadata) => Ok(metadata.len()),
@@ -144,13 +144,13 @@ pub(super) fn size(database: &Path) -> Result<u64, Failure> {
     Ok(length(database)? + length(&database.with_extension("db.wal"))?)
 }
 
-/// Makes a directory that is empty, whatever was there.
+/// Creates an empty directory, and removes any previous contents.
 pub(super) fn make_empty(directory: &Path) -> Result<(), Failure> {
     remove(directory)?;
     fs::create_dir_all(directory).map_err(|error| Failure::new(format!("cannot make {}: {error}", directory.display())))
 }
 
-/// Removes a directory with all that is in it, if it is there.
+/// Removes a directory with all its contents, if it exists.
 pub(super) fn remove(directory: &Path) -> Result<(), Failure> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -1,4 +1,4 @@
-//! The single steps of a fetch, measured by criterion in `crates/mixpanel-bench`.
+//! The single steps of a fetch, measured with criterion in `crates/mixpanel-bench`.
 
 use std::process::{Output, Stdio};
 
@@ -6,15 +6,15 @@ use super::report::Table;
 use crate::cargo::{Cargo, cannot_run};
 use crate::failure::Failure;
 
-/// The package and its benches.
+/// The arguments that select the package and its benchmarks.
 const BENCHES: [&str; 5] = ["bench", "--package", super::PACKAGE, "--bench", "times"];
 
-/// Builds the benches, so that nobody waits for that later, or for a mistake in them.
+/// Builds the benchmarks first, so that a compile error does not show up late and no build delays the measurements.
 pub(super) fn build(cargo: &Cargo<'_>) -> Result<(), Failure> {
     run(cargo, &["--no-run"]).map(|_| ())
 }
 
-/// Runs the benches and reads what they print.
+/// Runs the benchmarks and parses their output.
 pub(super) fn measure(cargo: &Cargo<'_>) -> Result<Table, Failure> {
     let output = run(cargo, &[])?;
     let rows = rows(&String::from_utf8_lossy(&output.stdout));
@@ -35,10 +35,10 @@ fn run(cargo: &Cargo<'_>, options: &[&str]) -> Result<Output, Failure> {
         .way_out(format!("try `cargo {} --no-default-features`", BENCHES.join(" "))))
 }
 
-/// Reads name, time and throughput of each bench.
+/// Parses the name, time and throughput of each benchmark.
 ///
-/// Criterion prints `name  time: [low middle high]` and perhaps `thrpt: [...]` below; a long name has a line of its own.
-/// Below `change:` both come again, compared with an earlier run.
+/// Criterion prints `name  time: [low middle high]` and perhaps `thrpt: [...]` below; a long name has its own line.
+/// Both occur again below `change:`, compared with an earlier run.
 fn rows(printed: &str) -> Vec<Vec<String>> {
     let mut rows: Vec<Vec<String>> = Vec::new();
     let (mut name, mut is_change) = ("", false);

@@ -1,4 +1,4 @@
-//! `docs/performance.md`: words written by hand around results that are not.
+//! Updates the generated part of `docs/performance.md`; the rest of the page is written by hand.
 
 use std::fs;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::process::Command;
 
 use crate::failure::Failure;
 
-/// The page, from the root of the workspace.
+/// The path of the page, relative to the workspace root.
 pub(super) const PAGE: &str = "docs/performance.md";
 
-/// Everything between these lines is written by the bench.
+/// The markers around the part that the benchmark writes.
 const BEGIN: &str = "<!-- written by `cargo xtask bench --write` -->";
 const END: &str = "<!-- end of what is written by the bench -->";
 
@@ -33,14 +33,14 @@ pub(super) fn write(root: &Path, text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))
 }
 
-/// Puts text between the markers; none if they are not there, in this order.
+/// Replaces the text between the markers; `None` unless both are there, in this order.
 fn replaced(page: &str, text: &str) -> Option<String> {
     let (before, rest) = page.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
     Some(format!("{before}{BEGIN}\n\n{text}\n{END}{after}"))
 }
 
-/// Says in a line what one must know in order to compare the numbers with others: the machine, the day and the code.
+/// Describes in one line what is needed to compare the numbers with others: the machine, the day and the code.
 pub(super) fn circumstances(root: &Path) -> String {
     let line = |file, name: &str| {
         let text = fs::read_to_string(file).ok()?;
@@ -66,7 +66,7 @@ pub(super) fn circumstances(root: &Path) -> String {
     )
 }
 
-/// Returns the load average of the last minute, where there is one.
+/// Returns the load average of the last minute, if available.
 pub(super) fn load_average() -> Option<String> {
     fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next().map(str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! All that was measured, as tables in Markdown.
+//! All results as Markdown tables.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(super) struct Measured {
     pub(super) runs: Runs,
 }
 
-/// The columns of the tables, separated by bars; those that end in a colon are aligned to the right.
+/// The columns of the tables, separated by bars; those that end in a colon are right-aligned.
 const FETCH_COLUMNS: &str = "profiles:|a page:|latency:|mode|wall s:|profiles/s:|ideal s:|wall/ideal:|CPU s:|\
                              simulator CPU s:|peak MiB:|database MiB:|runs:";
 const LOAD_COLUMNS: &str =
@@ -24,14 +24,14 @@ const LOAD_COLUMNS: &str =
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) title: &'static str,
-    /// In the form of [`FETCH_COLUMNS`].
+    /// In the format of [`FETCH_COLUMNS`].
     pub(super) columns: &'static str,
-    /// As many cells in each as there are columns.
+    /// Each row has one cell per column.
     pub(super) rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// Writes it in Markdown, in aligned columns, so that it can be read on a terminal too.
+    /// Formats the table in Markdown with aligned columns, so that it is readable on a terminal too.
     pub(super) fn markdown(&self) -> String {
         let columns: Vec<(&str, bool)> =
             self.columns.split('|').map(|name| (name.trim_end_matches(':'), name.ends_with(':'))).collect();
@@ -53,16 +53,16 @@ impl Table {
     }
 }
 
-/// All that was measured.
+/// All results.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Results {
     pub(super) fetches: Vec<Measured>,
     pub(super) loads: Vec<Loads>,
-    /// Of `mp --version`.
+    /// The time of `mp --version`.
     pub(super) version: Duration,
-    /// A query on the database of a million: the time, and the size of the database in bytes.
+    /// A query on the database of a million profiles: the time, and the size of the database in bytes.
     pub(super) query: Option<(Duration, u64)>,
-    /// The million with little memory.
+    /// The fetch of a million profiles with little memory.
     pub(super) limited: Option<Measured>,
 }
 
@@ -75,8 +75,8 @@ impl Results {
         self.loads.iter().find(|loads| loads.profiles == profiles)
     }
 
-    /// The time that a scenario would take at best: that of waiting for the server; if it does not make one wait, that
-    /// of DuckDB alone for the same profiles.
+    /// Returns the best possible time of a scenario: the time spent waiting for the server or, if the server responds
+    /// at once, DuckDB's own time for the same profiles.
     pub(super) fn ideal(&self, scenario: &Scenario) -> Option<Duration> {
         let waiting = scenario.waiting();
         if !waiting.is_zero() {
@@ -85,7 +85,7 @@ impl Results {
         self.loads(scenario.profiles)?.jsonl.as_ref().map(Runs::wall)
     }
 
-    /// Everything, in the order in which one wants to read it.
+    /// Returns all tables, in reading order.
     pub(super) fn tables(&self) -> Vec<Table> {
         vec![targets::table(&targets::judge(self)), self.fetch_table(), self.load_table()]
     }
@@ -132,7 +132,8 @@ impl Results {
         Table { title: "Loads", columns: LOAD_COLUMNS, rows }
     }
 
-    /// Says how much faster parallel is with a slow server, a line for each scenario that was run both ways.
+    /// Returns how much faster parallel fetches are with a slow server, one line for each scenario that was run both
+    /// ways.
     pub(super) fn speedups(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for Measured { scenario, runs } in &self.fetches {
@@ -165,7 +166,7 @@ pub(super) fn ratio(time: Duration, by: Duration) -> f64 {
     time.as_secs_f64() / by.as_secs_f64().max(1e-9)
 }
 
-/// Returns the seconds for 100,000 of so many profiles.
+/// Returns the seconds per 100,000 profiles, from the time for `profiles` profiles.
 pub(super) fn per_100_000(time: Duration, profiles: u64) -> f64 {
     let parts = profiles.max(1) as f64 / 1e5;
     time.as_secs_f64() / parts
@@ -184,7 +185,7 @@ fn per_second(profiles: u64, wall: Duration) -> String {
     grouped(u64::try_from(u128::from(profiles) * 1_000_000_000 / nanoseconds).unwrap_or(u64::MAX))
 }
 
-/// Writes a number of bytes in MiB, with one digit behind the point, rounded up so that a limit cannot be hidden.
+/// Formats a number of bytes in MiB with one decimal, rounded up so that an exceeded limit stays visible.
 pub(super) fn mebibytes(bytes: u64) -> String {
     let tenths = (bytes * 10).div_ceil(1 << 20);
     format!("{}.{}", grouped(tenths / 10), tenths % 10)

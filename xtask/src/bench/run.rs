@@ -1,4 +1,4 @@
-//! Runs a process to its end and measures what it takes.
+//! Runs a process to its end and measures its time, memory and processor time.
 
 use std::fs;
 use std::io;
@@ -10,23 +10,23 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 
-/// How often a process is looked at. Its last moments are missed by at most this much.
+/// The sampling interval. At most this much of the end of a process is missed.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// One tick of the processor times in `/proc/PID/stat`: Linux shows them in hundredths of a second (proc(5), `USER_HZ`).
+/// One tick of the processor times in `/proc/PID/stat`: Linux reports hundredths of a second (proc(5), `USER_HZ`).
 const TICK: Duration = Duration::from_millis(10);
 
-/// What a process has used, as `/proc` tells it; nothing is known elsewhere.
+/// The resources that a process has used, from `/proc`; unknown on other systems.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Usage {
-    /// The most resident memory at any time, in KiB (`VmHWM`).
+    /// Peak resident memory, in KiB (`VmHWM`).
     pub(super) peak_kib: Option<u64>,
-    /// Processor time of all threads, in the program and in the kernel.
+    /// Processor time of all threads, in user and kernel mode.
     pub(super) cpu: Option<Duration>,
 }
 
 impl Usage {
-    /// Looks at a process; keeps what was known if it has gone.
+    /// Samples a process; keeps the last values if it has exited.
     fn look_at(&mut self, pid: u32) {
         let status = fs::read_to_string(format!("/proc/{pid}/status"));
         self.peak_kib = status.ok().as_deref().and_then(peak_kib).or(self.peak_kib);
@@ -40,18 +40,18 @@ pub(super) struct Run {
     /// From the start of the process to its end, or the part of it that counts.
     pub(super) wall: Duration,
     pub(super) usage: Usage,
-    /// Processor time of the simulator meanwhile.
+    /// Processor time of the simulator during the run.
     pub(super) simulator_cpu: Option<Duration>,
     /// Size of the database, in bytes.
     pub(super) database: u64,
 }
 
-/// Several runs of the same; at least one.
+/// Several runs of the same command; at least one.
 #[derive(Clone, Debug)]
 pub(super) struct Runs(pub(super) Vec<Run>);
 
 impl Runs {
-    /// Runs something `count` times and reports each time under this name. Stops at the first failure.
+    /// Runs something `count` times and reports each run under the name `what`. Stops at the first failure.
     pub(super) fn of(
         what: &str,
         count: usize,
@@ -65,25 +65,25 @@ impl Runs {
         measured.collect::<Result<_, _>>().map(Self)
     }
 
-    /// The run with the median time; of two in the middle the faster one.
+    /// Returns the run with the median time; the faster one if there are two in the middle.
     pub(super) fn median(&self) -> Run {
         let mut runs = self.0.clone();
         runs.sort_by_key(|run| run.wall);
         runs[(runs.len() - 1) / 2]
     }
 
-    /// The median time.
+    /// Returns the median time.
     pub(super) fn wall(&self) -> Duration {
         self.median().wall
     }
 
-    /// The greatest of all peaks.
+    /// Returns the greatest of all memory peaks.
     pub(super) fn peak_kib(&self) -> Option<u64> {
         self.0.iter().filter_map(|run| run.usage.peak_kib).max()
     }
 }
 
-/// Runs a command that has to end with this exit code. Returns what it took and what it printed.
+/// Runs a command that must exit with this code. Returns its measurements and its output.
 pub(super) fn timed(mut command: Command, exit_code: i32) -> Result<(Run, String), Failure> {
     let begun = Instant::now();
     let child = command.spawn().map_err(|error| cannot_run(&command, &error))?;
@@ -106,7 +106,7 @@ pub(super) fn timed(mut command: Command, exit_code: i32) -> Result<(Run, String
     Ok((Run { wall, usage, ..Run::default() }, printed))
 }
 
-/// Runs a command that has to succeed, without looking at what it uses. Returns the time and what it printed.
+/// Runs a command that must succeed, without measuring its resources. Returns its time and its output.
 pub(super) fn quick(mut command: Command) -> Result<(Duration, String), Failure> {
     let begun = Instant::now();
     let output = command.output();
@@ -144,17 +144,17 @@ pub(super) fn cpu_of(pid: u32) -> Option<Duration> {
     cpu(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// Reads the greatest resident memory from the text of `/proc/PID/status`; none for a process that is ending.
+/// Parses the peak resident memory from `/proc/PID/status`; `None` for a process that is exiting.
 fn peak_kib(status: &str) -> Option<u64> {
     let value = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     value.trim().strip_suffix("kB")?.trim_end().parse().ok()
 }
 
-/// Reads the processor time from the text of `/proc/PID/stat`.
+/// Parses the processor time from `/proc/PID/stat`.
 fn cpu(stat: &str) -> Option<Duration> {
-    // The name of the program comes second, in brackets, and may hold blanks and brackets itself.
+    // The program name is the second field, in parentheses, and may itself contain spaces and parentheses.
     let (_, after_name) = stat.rsplit_once(')')?;
-    // utime and stime are fields 14 and 15 of the line; the first after the name is field 3.
+    // utime and stime are fields 14 and 15; the first one after the name is field 3.
     let mut times = after_name.split_whitespace().skip(14 - 3).map(str::parse::<u32>);
     Some(TICK * times.next()?.ok()? + TICK * times.next()?.ok()?)
 }

@@ -3,56 +3,56 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Requests at once: one after the other, or what Mixpanel allows and `mp fetch profiles --parallel` does.
+/// Concurrent requests: one, or as many as Mixpanel allows and `mp fetch profiles --parallel` sends.
 pub(super) const SEQUENTIAL: u64 = 1;
 pub(super) const PARALLEL: u64 = 5;
 
-/// Numbers of profiles: 25 and 100 pages of Mixpanel's size of which the last is not full, and a million.
+/// Numbers of profiles: 25 and 100 pages of Mixpanel's size, the last of which is not full, and a million.
 pub(super) const SIZES: [u64; 3] = [24_600, 99_600, 1_000_000];
 
-/// Profiles on a page: Mixpanel's own number, and ten times that.
+/// Profiles per page: Mixpanel's own number, and ten times that.
 pub(super) const PAGE_SIZE: u64 = 1_000;
 const PAGE_SIZES: [u64; 2] = [PAGE_SIZE, 10_000];
 
-/// No waiting at all, so that our own speed is what counts; a near server; one as slow as the real one.
+/// No latency, so that only our own speed counts; a nearby server; one as slow as the real one.
 const LATENCIES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(50), SLOW];
 const SLOW: Duration = Duration::from_millis(400);
 
-/// Scenarios that wait longer than this are left out: they say nothing that the others do not say.
+/// Scenarios that wait longer than this are left out: they add no information.
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
-/// Scenarios that wait longer than this are run once. What a busy machine adds to them is small beside the waiting.
+/// Scenarios that wait longer than this are run once: noise from a busy machine is small compared with the waiting.
 const WAIT_OFTEN_MAX: Duration = Duration::from_secs(20);
 
-/// How many times the others are run, unless it has to be quick. Odd, so that the median is a run.
+/// How many times the others are run, unless the quick form is requested. Odd, so that the median is a run.
 const RUNS: usize = 3;
 
-/// The scenarios that the targets are about: the small and the middle number from a server as slow as the real one, and
-/// the middle number and a million without waiting.
+/// The scenarios of the targets: the small and the medium number from a server as slow as the real one, and the
+/// medium number and a million without latency.
 pub(super) const SLOW_SMALL: Scenario = Scenario::typical(SIZES[0], SLOW);
 pub(super) const SLOW_MIDDLE: Scenario = Scenario::typical(SIZES[1], SLOW);
 pub(super) const MIDDLE: Scenario = Scenario::typical(SIZES[1], Duration::ZERO);
 pub(super) const MILLION: Scenario = Scenario::typical(SIZES[2], Duration::ZERO);
 
-/// How much of the bench is wanted.
+/// How much to measure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Extent {
     /// The whole matrix, most of it several times.
     #[default]
     Full,
-    /// What the targets are about, once.
+    /// Only the scenarios of the targets, once.
     Quick,
 }
 
 impl Extent {
-    /// How many times a scenario is run.
+    /// Returns how many times a scenario is run.
     pub(super) fn runs(self, scenario: &Scenario) -> usize {
         let waits = scenario.waiting();
         let is_long = waits > WAIT_OFTEN_MAX || (scenario.profiles >= 1_000_000 && !waits.is_zero());
         if is_long { 1 } else { self.repeats() }
     }
 
-    /// How many times everything else is measured.
+    /// Returns how many times everything else is measured.
     pub(super) fn repeats(self) -> usize {
         match self {
             Self::Full => RUNS,
@@ -60,7 +60,7 @@ impl Extent {
         }
     }
 
-    /// The scenarios, in the order in which they are run and shown.
+    /// Returns the scenarios, in the order in which they are run and shown.
     pub(super) fn scenarios(self) -> Vec<Scenario> {
         match self {
             Self::Full => matrix().into_iter().filter(|scenario| scenario.waiting() <= WAIT_MAX).collect(),
@@ -68,7 +68,7 @@ impl Extent {
         }
     }
 
-    /// Says what of the matrix is left out, and why.
+    /// Describes which part of the matrix is left out, and why.
     pub(super) fn left_out(self) -> String {
         match self {
             Self::Quick => "Only the scenarios that the targets are about; without --quick there are more.".to_owned(),
@@ -96,46 +96,46 @@ fn matrix() -> Vec<Scenario> {
     all
 }
 
-/// One fetch: of how many profiles, and from a server that takes how long for every response.
+/// One fetch: the number of profiles, the page size, the server's latency per response, and the concurrency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Scenario {
     pub(super) profiles: u64,
     pub(super) page_size: u64,
     pub(super) latency: Duration,
-    /// Requests at once.
+    /// Concurrent requests.
     pub(super) workers: u64,
 }
 
 impl Scenario {
-    /// What most people do: in parallel, with the server's own page size.
+    /// Returns the most common kind of fetch: in parallel, with the server's default page size.
     pub(super) const fn typical(profiles: u64, latency: Duration) -> Self {
         Self { profiles, page_size: PAGE_SIZE, latency, workers: PARALLEL }
     }
 
-    /// The name of the way in which pages are fetched.
+    /// Returns the name of the fetch mode.
     pub(super) fn mode(&self) -> &'static str {
         if self.workers == SEQUENTIAL { "sequential" } else { "parallel" }
     }
 
-    /// Whether the server is as slow as the real one.
+    /// Returns whether the server is as slow as the real one.
     pub(super) fn is_slow(&self) -> bool {
         self.latency == SLOW
     }
 
-    /// How many responses must be waited for one after the other.
+    /// Returns the number of consecutive responses to wait for.
     ///
-    /// The first page is always fetched alone, because it says how many there are.
+    /// The first page is always fetched alone, because it tells how many there are.
     fn rounds(&self) -> u64 {
         let pages = self.profiles.div_ceil(self.page_size).max(1);
         1 + (pages - 1).div_ceil(self.workers)
     }
 
-    /// The time that waiting for the server alone takes.
+    /// Returns the time spent waiting for the server.
     pub(super) fn waiting(&self) -> Duration {
         self.latency.saturating_mul(u32::try_from(self.rounds()).unwrap_or(u32::MAX))
     }
 
-    /// The options of `mp simulate` that make a server for it.
+    /// Returns the options of `mp simulate` for this scenario's server.
     pub(super) fn server(&self) -> Vec<String> {
         let latency = format!("{}ms", self.latency.as_millis());
         let (profiles, page_size) = (self.profiles.to_string(), self.page_size.to_string());
@@ -153,7 +153,7 @@ impl fmt::Display for Scenario {
     }
 }
 
-/// Writes a number with a comma between thousands.
+/// Formats a number with a comma between thousands.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

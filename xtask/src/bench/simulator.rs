@@ -1,4 +1,4 @@
-//! The server that is fetched from: `mp simulate` as a process of its own.
+//! The server to fetch from: `mp simulate` in a separate process.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -8,11 +8,11 @@ use std::process::{Child, Command, Stdio};
 use crate::cargo::Cargo;
 use crate::failure::Failure;
 
-/// Runs a command until nobody holds the other end of the standard input any more.
+/// Runs a command until the other end of standard input is closed.
 ///
-/// A guard in this process would not outlive a SIGTERM; a shell that waits for the end of a pipe does, whatever ended
-/// us. It says which process the command is, and lets go of the standard output so that the end of that is the end of
-/// the command.
+/// A guard in this process would not survive a SIGTERM. A shell that waits for the end of a pipe does, however this
+/// process ends. The shell prints the command's process ID, and closes its own standard output, so that the output
+/// ends when the command does.
 const UNTIL_INPUT_ENDS: &str = r#"
 trap '' HUP INT TERM
 "$@" &
@@ -23,22 +23,23 @@ kill -KILL $!
 wait
 "#;
 
-/// The variables that are printed: that one, and those that `mp fetch` needs.
+/// The variables that are printed: [`PID`], and those that `mp fetch` needs.
 const VARIABLES: [&str; 6] = [PID, "MP_BASE_URL", "MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID", "MP_REGION"];
 
-/// The variable in which [`UNTIL_INPUT_ENDS`] says which process the simulator is.
+/// The variable in which [`UNTIL_INPUT_ENDS`] prints the process ID of the simulator.
 const PID: &str = "SIMULATOR_PID";
 
-/// A simulator. It ends with this value, and with this process.
+/// A running simulator. It ends when this value is dropped, or this process ends.
 #[derive(Debug)]
 pub(crate) struct Simulator {
     shell: Child,
-    /// What it printed, with [`PID`].
+    /// The variables that it printed, including [`PID`].
     variables: Vec<(String, String)>,
 }
 
 impl Simulator {
-    /// Starts it at a free port, with these options, and waits until it says which. Its words go to a file in `directory`.
+    /// Starts a simulator on a free port, with these options, and waits until it prints its address. Its messages go
+    /// to a file in `directory`.
     pub(crate) fn start(cargo: &Cargo<'_>, mp: &Path, options: &[String], directory: &Path) -> Result<Self, Failure> {
         let log = directory.join("simulator.log");
         let log_file =
@@ -52,7 +53,7 @@ impl Simulator {
                 Failure::new(format!("sh cannot be run: {error}")).way_out("see that sh is in PATH")
             })?;
         let output = shell.stdout.take().expect("it was made a pipe");
-        // A value from here on, so that the shell is ended if the simulator did not start.
+        // Built before the variables are read, so that the shell is ended if the simulator did not start.
         let mut simulator = Self { shell, variables: Vec::new() };
         simulator.variables = read_variables(output).map_err(|problem| {
             let words = fs::read_to_string(&log).unwrap_or_default();
@@ -62,13 +63,13 @@ impl Simulator {
         Ok(simulator)
     }
 
-    /// Makes `command`, an `mp`, talk to this simulator and to nothing else.
+    /// Makes `command`, an `mp`, use this simulator and nothing else.
     pub(crate) fn point(&self, command: &mut Command) {
         forget_settings(command);
         command.envs(self.variables.iter().filter(|(name, _)| name != PID).map(|(name, value)| (name, value)));
     }
 
-    /// Returns the process that it is.
+    /// Returns the process ID of the simulator.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.variables.iter().find(|(name, _)| name == PID)?.1.parse().ok()
     }
@@ -77,19 +78,20 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         drop(self.shell.stdin.take());
-        // There is nobody to tell, and nothing more that could be done.
+        // A failure cannot be reported here, and nothing more can be done.
         let _ = self.shell.wait();
     }
 }
 
-/// Withholds the caller's own account and settings from an `mp`.
+/// Hides the caller's own account and settings from an `mp` command.
 pub(crate) fn forget_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MP_")) {
         command.env_remove(name);
     }
 }
 
-/// Reads `export NAME=VALUE` lines until every variable is there, and the process. Values are plain or in single quotes.
+/// Reads `export NAME=VALUE` lines until every variable and the process ID are there. Values are plain or in single
+/// quotes.
 fn read_variables(output: impl Read) -> Result<Vec<(String, String)>, String> {
     let mut found: Vec<(String, String)> = Vec::new();
     for line in BufReader::new(output).lines() {

@@ -1,39 +1,39 @@
-//! The targets, and whether they are met.
+//! The performance targets, and whether they are met.
 
 use std::time::Duration;
 
 use super::report::{Results, Table, mebibytes, per_100_000, ratio};
 use super::scenario::{MIDDLE, MILLION, SLOW_MIDDLE, SLOW_SMALL, Scenario, grouped};
 
-/// At most so many times waiting for the server plus the load.
+/// The maximum ratio of the wall time to the time of waiting for the server plus the load.
 const SLOW_MAX: f64 = 1.05;
-/// Seconds for the load of 100,000 profiles, at most.
+/// The maximum seconds for the load of 100,000 profiles.
 const LOAD_MAX: f64 = 0.65;
-/// Smaller loads are not judged: opening and closing the file is most of them.
+/// Smaller loads are not judged: they mostly consist of opening and closing the file.
 const LOAD_JUDGED_FROM: u64 = 100_000;
-/// At most so many times DuckDB's own time for the same statement.
+/// The maximum ratio to DuckDB's own time for the same statement.
 const LOAD_RATIO_MAX: f64 = 1.2;
-/// At most so many times DuckDB's own time for the same profiles from JSONL, without waiting.
+/// The maximum ratio to DuckDB's own time for the same profiles from JSONL, without latency.
 const MILLION_RATIO_MAX: f64 = 2.5;
-/// Seconds of processor time for a million profiles, at most.
+/// The maximum seconds of processor time for a million profiles.
 const MILLION_CPU_MAX: f64 = 20.0;
-/// Milliseconds for `mp --version` and for `select 1`, at most.
+/// The maximum milliseconds for `mp --version` and for `select 1`.
 const VERSION_MAX: f64 = 15.0;
 const QUERY_MAX: f64 = 80.0;
-/// MiB for a million profiles, at most; with `--memory 256MB`; and at most so many times slower with it.
+/// The maximum MiB for a million profiles, without and with `--memory 256MB`, and the maximum slowdown with it.
 const PEAK_MAX: f64 = 450.0;
 const LIMITED_PEAK_MAX: f64 = 300.0;
 const LIMITED_RATIO_MAX: f64 = 1.5;
-/// At most so many times the time for ten times the profiles.
+/// The maximum ratio of the times for ten times the profiles.
 const GROWTH_MAX: f64 = 10.5;
 
-/// What should hold, and what was reached.
+/// A target, and the measured value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Target {
     what: String,
     unit: &'static str,
     most: f64,
-    /// None if it was not measured.
+    /// `None` if it was not measured.
     reached: Option<f64>,
 }
 
@@ -47,7 +47,7 @@ impl Target {
     }
 }
 
-/// Compares what was measured with the targets.
+/// Compares the results with the targets.
 pub(super) fn judge(results: &Results) -> Vec<Target> {
     let mut all = Vec::new();
     let mut target = |what: String, most: f64, unit: &'static str, reached: Option<f64>| {
@@ -88,13 +88,13 @@ fn beside_waiting_and_load(results: &Results, scenario: Scenario) -> Option<f64>
     Some(ratio(results.fetch(scenario)?.wall(), best))
 }
 
-/// The greatest peak of all fetches of a million.
+/// Returns the greatest memory peak of all fetches of a million profiles.
 fn peak(results: &Results) -> Option<f64> {
     let fetches = results.fetches.iter().filter(|measured| measured.scenario.profiles == MILLION.profiles);
     fetches.filter_map(|measured| measured.runs.peak_kib()).max().map(in_mib)
 }
 
-/// How many times longer ten times the profiles take. The two sizes are not exactly ten times each other.
+/// Returns how many times longer ten times the profiles take. The two sizes are not exactly a factor of ten apart.
 fn growth(results: &Results) -> Option<f64> {
     let for_each = |scenario: Scenario| {
         Some(per_100_000(results.fetch(scenario)?.wall(), scenario.profiles)).filter(|seconds| *seconds > 0.0)
@@ -110,7 +110,7 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Lays the targets out.
+/// Formats the targets as a table.
 pub(super) fn table(targets: &[Target]) -> Table {
     let row = |target: &Target| {
         let shown = |number: f64| format!("{}{}", rounded(number), target.unit);
@@ -121,7 +121,8 @@ pub(super) fn table(targets: &[Target]) -> Table {
     Table { title: "Targets", columns: "target|at most:|reached:|verdict", rows: targets.iter().map(row).collect() }
 }
 
-/// Three digits or more, rounded up, so that what is just above a limit does not look like it.
+/// Formats a number with three digits or more, rounded up so that a value just above a limit does not look equal to
+/// it.
 fn rounded(number: f64) -> String {
     let digits = match number {
         n if n < 10.0 => 3,
@@ -129,7 +130,7 @@ fn rounded(number: f64) -> String {
         _ => 0,
     };
     let factor = 10_f64.powi(digits);
-    // What is a hair above only because of how fractions are stored is not above.
+    // Do not round up a difference that is only due to the floating-point representation.
     let up = (number * factor - 1e-6).ceil() / factor;
     format!("{up:.*}", usize::try_from(digits).unwrap_or_default())
 }
@@ -173,7 +174,7 @@ mod tests {
             // 6 rounds of 400 ms and a load of 123 ms.
             ["24,600 profiles at 400 ms: wall / (rounds x latency + load)", "1.031", "met"],
             ["99,600 profiles at 400 ms: wall / (rounds x latency + load)", "-", "not measured"],
-            // That of 25,000 is too small to be judged.
+            // The load of 25,000 is too small to be judged.
             ["load of 1,000,000, for each 100,000", "0.650 s", "met"],
             ["load of 1,000,000 / DuckDB alone", "1.250", "NOT MET"],
             ["1,000,000 at 0 ms: wall / DuckDB alone from JSONL", "2.000", "met"],

@@ -1,11 +1,12 @@
-//! Does the simulation find anything? A test of the library plants defects, one after the other, and says which seed finds it.
+//! Checks that the simulation finds mutants: a test of the library activates them one at a time, and reports the seed
+//! that finds each.
 
 use super::World;
 use super::build::library_tests;
 use super::report::Report;
 use super::simulation::run;
 
-/// The test that plants them.
+/// The test that activates the mutants.
 const TEST: &str = "fetch::simulation::mutants_test::every_planted_defect_is_found";
 
 /// Runs the part.

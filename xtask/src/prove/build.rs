@@ -1,4 +1,4 @@
-//! Builds the library's tests and says where they are.
+//! Builds the library's tests and returns the path of the program.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -26,7 +26,7 @@ pub(super) fn library_tests(cargo: &Cargo<'_>, root: &Path) -> Result<PathBuf, F
     found.ok_or_else(|| Failure::new("cargo did not say where it put the library's tests"))
 }
 
-/// Reads one message of cargo's: the program, if it is the library's tests.
+/// Parses one of cargo's messages, and returns the program if it is the library's tests.
 fn executable(line: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(line).ok()?;
     let is_ours = message.pointer("/target/name")? == "mixpanel_data"

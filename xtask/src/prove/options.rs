@@ -1,4 +1,4 @@
-//! What of the proof is wanted.
+//! The options of the stress tests.
 
 use std::ffi::OsString;
 
@@ -7,12 +7,12 @@ use std::ffi::OsString;
 pub(super) enum Length {
     /// All cases.
     Long,
-    /// A few of each, for every day.
+    /// A few of each, for everyday use.
     Quick,
 }
 
 impl Length {
-    /// Chooses between two values.
+    /// Returns the value for this length.
     pub(super) fn pick<T>(self, long: T, quick: T) -> T {
         match self {
             Self::Long => long,
@@ -21,14 +21,15 @@ impl Length {
     }
 }
 
-/// One part of the proof.
+/// One part of the stress tests.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part {
     /// The name on the command line.
     pub(super) name: &'static str,
-    /// The modules of `crates/mp/tests/prove` that it is, as a regular expression; none if it is no test of `mp`.
+    /// The modules of `crates/mp/tests/prove` that belong to it, as a regular expression; `None` if it is not a test
+    /// of `mp`.
     pub(super) tests: Option<&'static str>,
-    /// Whether it is run when no part is named: in the long form, and in the short one.
+    /// Whether it runs if no part is named: in the long form, and in the quick one.
     usual: (bool, bool),
 }
 
@@ -36,7 +37,7 @@ const fn part(name: &'static str, tests: Option<&'static str>, usual: (bool, boo
     Part { name, tests, usual }
 }
 
-/// Every part, in the order in which they are run. The tests run `bite` anyway, and `instructions` has no short form.
+/// Every part, in the order in which they are run. The tests run `bite` anyway, and `instructions` has no quick form.
 pub(super) static PARTS: [Part; 7] = [
     part("simulation", None, (true, true)),
     part("kills", Some("kills"), (true, true)),
@@ -47,23 +48,23 @@ pub(super) static PARTS: [Part; 7] = [
     part("bite", None, (false, false)),
 ];
 
-/// What of the proof is wanted.
+/// The selected options.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// The parts, in order.
     pub(super) parts: Vec<&'static Part>,
     /// How long each takes.
     pub(super) length: Length,
-    /// How many seeds are simulated, unless the usual number.
+    /// The number of seeds to simulate, instead of the default.
     pub(super) seeds: Option<u64>,
-    /// Whether the counts of instructions that are compared with are replaced by what is counted now.
+    /// Whether to replace the reference instruction counts by the measured ones.
     pub(super) update: bool,
 }
 
 impl Wanted {
-    /// Reads the arguments of `cargo xtask prove`; returns the message for their author.
+    /// Parses the arguments of `cargo xtask prove`. An error is the message for the user.
     ///
-    /// Without names of parts it is the usual ones.
+    /// If no parts are named, the usual ones are run.
     pub(crate) fn read(args: &[OsString]) -> Result<Self, String> {
         let mut wanted = Self { parts: Vec::new(), length: Length::Long, seeds: None, update: false };
         let mut args = args.iter();

@@ -1,16 +1,16 @@
-//! What came of a part that is not a test.
+//! The outcome of a part that is not a test.
 
-/// What came of it.
+/// The outcome of a part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Report {
     /// What was done, with numbers.
     pub(super) counts: Vec<String>,
-    /// What must not be, and how to see it again.
+    /// What went wrong, and how to reproduce it.
     pub(super) violations: Vec<String>,
 }
 
 impl Report {
-    /// A part with one violation.
+    /// Returns a report with one violation.
     pub(super) fn violated(violation: impl Into<String>) -> Self {
         let mut report = Self::default();
         report.add("this part", Err(violation.into()));

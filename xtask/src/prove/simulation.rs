@@ -11,17 +11,17 @@ use super::World;
 use super::build::library_tests;
 use super::report::Report;
 
-/// Seeds in the long and in the short form, where the load is computed.
+/// Seeds in the long and in the quick form, with a simulated load.
 const SEEDS: (u64, u64) = (20_000, 300);
 
-/// Seeds where DuckDB does the load.
+/// Seeds with a load by DuckDB.
 const DUCKDB_SEEDS: (u64, u64) = (1_500, 20);
 
 /// The tests that read the seeds from the environment.
 const TESTS: [&str; 2] =
     ["fetch::simulation::seeds_tests::seeds_hold", "fetch::simulation::seeds_tests::seeds_hold_with_duckdb"];
 
-/// Seeds that failed once, and are tried for ever.
+/// Seeds that failed once, and are now always run.
 const KEPT_SEEDS: &str = "crates/mixpanel-data/src/fetch/simulation/seeds.txt";
 
 /// Runs the part.
@@ -49,7 +49,7 @@ pub(super) fn prove(world: &World<'_>) -> Report {
     report
 }
 
-/// A test of the library's simulation with these seeds.
+/// Returns the command of a simulation test of the library with these seeds.
 fn simulation(world: &World<'_>, tests: &Path, test: &str, seeds: Range<u64>, duckdb_seeds: Range<u64>) -> Command {
     let mut command = world.cargo.linked(tests);
     command.args(["--exact", test, "--nocapture"]).current_dir(world.places.root.join("crates/mixpanel-data"));
@@ -57,10 +57,10 @@ fn simulation(world: &World<'_>, tests: &Path, test: &str, seeds: Range<u64>, du
     command
 }
 
-/// What a simulation came to.
+/// The outcome of a simulation.
 pub(super) struct Simulated {
     pub(super) passed: bool,
-    /// Its own words about how much it did.
+    /// The simulation's own summary of how much it did.
     counts: Option<String>,
     failing: Vec<u64>,
 }
@@ -69,7 +69,7 @@ pub(super) struct Simulated {
 pub(super) fn run(mut command: Command) -> Result<Simulated, String> {
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("the library's tests cannot be run: {error}"))?;
-    // The test runner's own words go to stdout, those of a panic to stderr; both may name a seed.
+    // The test runner prints to stdout, a panic to stderr; both may name a seed.
     let words = [output.stdout, output.stderr].map(|words| String::from_utf8_lossy(&words).into_owned()).concat();
     eprint!("{words}");
     let passed = output.status.success();
@@ -86,7 +86,7 @@ fn failing_seed(line: &str) -> Option<u64> {
     rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// Says which seeds failed, and keeps them.
+/// Reports which seeds failed, and records them.
 fn told(world: &World<'_>, test: &str, simulated: &Simulated) -> String {
     let failing = &simulated.failing;
     let (Some(first), true) = (failing.first(), !failing.is_empty()) else {

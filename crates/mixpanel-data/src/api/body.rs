@@ -1,4 +1,4 @@
-//! The bytes of a reply: compressed at most once, and never more than the limits allow.
+//! The bytes of a response body: undoes its content codings, within the size limits.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -12,15 +12,16 @@ use crate::limits::{COMPRESSION_RATIO_MAX, ERROR_BODY_BYTES_MAX, ERROR_EXCERPT_C
 
 use super::failure::{Failure, FailureKind};
 
-/// Codings on top of each other that are undone.
+/// Nested content codings that are decoded.
 const CODINGS_MAX: usize = 2;
 
-/// Undoes the codings that `Content-Encoding` lists, the last one first (RFC 9110, 8.4). Only gzip was offered; a server or
-/// something in between may still use `deflate`, which needs nothing more, and names are read in any case.
+/// Undoes the codings listed in `Content-Encoding`, the last one first (RFC 9110, 8.4). Only gzip was offered, but a
+/// server or an intermediary may still use `deflate`, which needs no further dependency. Coding names are
+/// case-insensitive.
 ///
 /// # Errors
-/// `BadReply` for another coding, which is named, for a damaged one, or when the text is larger than a page may be or larger
-/// than such text can be compressed.
+/// `BadReply` for another coding, which the message names, for damaged data, or if the text is larger than a page may
+/// be or decompresses by an implausible factor.
 pub(super) fn decode(headers: &HeaderMap, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
     let bad = |message: String| Err(Failure::new(FailureKind::BadReply, message));
     let list = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -34,7 +35,7 @@ pub(super) fn decode(headers: &HeaderMap, bytes: Vec<u8>) -> Result<Vec<u8>, Fai
     for coding in codings.into_iter().rev() {
         bytes = match coding {
             "gzip" | "x-gzip" => inflate(&bytes, MultiGzDecoder::new(bytes.as_slice()))?,
-            // Some servers leave out the frame that the standard asks for.
+            // Some servers omit the zlib wrapper that the standard requires.
             "deflate" => match inflate(&bytes, ZlibDecoder::new(bytes.as_slice())) {
                 Ok(text) => text,
                 Err(_) => inflate(&bytes, DeflateDecoder::new(bytes.as_slice()))?,
@@ -61,15 +62,16 @@ fn inflate(bytes: &[u8], decoder: impl Read) -> Result<Vec<u8>, Failure> {
     Ok(text)
 }
 
-/// What a server said about an error: the `error` of a JSON reply, the title of a page made for people, else the text.
+/// Returns what a server said about an error: the `error` member of a JSON response, the title of an HTML page, or
+/// else the text itself.
 pub(super) fn said(body: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
     let said = json_error(&text).or_else(|| html_title(&text).map(|title| format!("a web page titled `{title}`")));
     said.map_or(text, Cow::Owned)
 }
 
-/// All that a reply says of an error: of a JSON object the texts of the members that explain it, but not the request that
-/// some servers repeat; else the whole.
+/// Returns everything a response says about an error: the explanatory members of a JSON object, without the request
+/// that some servers echo; otherwise the whole text.
 pub(super) fn explanation(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
     match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
@@ -84,8 +86,8 @@ pub(super) fn explanation(body: &[u8]) -> String {
     }
 }
 
-/// The explanation of a reply that came with a good status and is an error all the same; `None` where it is not. Only
-/// what is short can be one.
+/// Returns the explanation in a response that has a success status but is an error; `None` if it is not one. Only
+/// short responses can be.
 pub(super) fn explanation_with_good_status(body: &[u8]) -> Option<String> {
     if body.len() > ERROR_BODY_BYTES_MAX || body.trim_ascii_start().starts_with(b"[") {
         return None;
@@ -103,14 +105,14 @@ pub(super) fn explanation_with_good_status(body: &[u8]) -> Option<String> {
                 return None;
             }
         }
-        // A page with an odd record is not JSON, and its profiles may speak of limits.
+        // A page with an odd record is not JSON, and its profiles may mention limits.
         Err(_) if String::from_utf8_lossy(body).contains("results") => return None,
         _ => {}
     }
     Some(explanation(body))
 }
 
-/// Members that say what is wrong, in lower case.
+/// Members that explain an error, in lower case.
 const EXPLAINING: [&str; 14] = [
     "error",
     "errors",
@@ -140,8 +142,8 @@ fn collect_texts(value: &Value, texts: &mut Vec<String>) {
     }
 }
 
-/// A text of a server fit for a message: cut short, on one line, with control characters escaped. Hide what nobody may
-/// see first: half of a secret would not be recognised.
+/// Makes server text fit for a message: truncated, on one line, with control characters escaped. Redact secrets
+/// first, because half a secret would not be recognized.
 pub(super) fn excerpt(said: &str) -> String {
     let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut shown: String = line.chars().take(ERROR_EXCERPT_CHARS).flat_map(escape).collect();
@@ -151,7 +153,7 @@ pub(super) fn excerpt(said: &str) -> String {
     shown
 }
 
-/// Control characters, and those that change the direction of text or have no width, are shown as escapes.
+/// Escapes control characters, and characters that change the text direction or have no width.
 fn escape(c: char) -> impl Iterator<Item = char> {
     let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     let escaped = (c.is_control() || hidden).then(|| c.escape_unicode());

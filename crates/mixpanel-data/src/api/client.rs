@@ -1,4 +1,4 @@
-//! Sends one request at a time and says what came of it.
+//! The API client: sends single requests, with retries and within the quota, and returns their outcome.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,33 +26,35 @@ use super::rate_limit::RateLimitKind;
 use super::retry::{Decision, decide};
 use super::transport::Transport;
 
-/// Talks to Mixpanel for one account and project. Cheap to clone; clones share their connections.
+/// A client of Mixpanel for one account and project. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct ApiClient {
     transport: Transport,
     limiter: RateLimiter,
-    /// As many replies are read at once as there are processors, four at most: more would only hold more memory.
+    /// Limits the responses parsed at the same time to the number of processors, at most four: more would only use
+    /// more memory.
     readers: Arc<Semaphore>,
-    /// What the user should know about the quota's ledger.
+    /// What the user should know about the quota ledger.
     ledger_notice: Option<String>,
 }
 
-/// A page that came whole.
+/// A page that was received completely.
 #[derive(Debug)]
 pub(crate) struct PageReply {
-    /// What it says.
+    /// The parsed page.
     pub(crate) body: PageBody,
-    /// Its decoded size.
+    /// Its decoded size, in bytes.
     pub(crate) bytes: usize,
 }
 
 impl ApiClient {
-    /// Makes a client. Nothing is sent.
+    /// Creates a client. Nothing is sent.
     ///
     /// # Errors
-    /// `InvalidInput` for a base URL that is not on this machine, or a quota out of range; `Storage`, with the detail
-    /// `reading`, when this machine has no certificates for TLS, or none that can be read: install them. A state folder
-    /// that cannot be used is no error: the quota is then counted for this client alone, and a fetch says so.
+    /// `InvalidInput` for a base URL that is not a loopback address, or a quota out of range. `Storage`, with the
+    /// detail `reading`, if this machine has no TLS root certificates or none that can be read: install them. A state
+    /// directory that cannot be used is not an error: the quota is then counted for this client alone, and a fetch
+    /// reports that.
     pub fn new(credentials: Credentials, options: &ApiOptions) -> Result<Self> {
         let project_id = credentials.project_id.clone();
         let transport = Transport::new(credentials, options)?;
@@ -75,29 +77,30 @@ impl ApiClient {
         Ok(Self { transport, limiter, readers, ledger_notice })
     }
 
-    /// Says that other processes and later runs will not know of the queries of this client, or that those of earlier ones
-    /// are forgotten, and why.
+    /// Returns why other processes and later runs do not see the queries of this client, or why the queries of
+    /// earlier ones are forgotten, if that is so.
     pub(crate) fn ledger_notice(&self) -> Option<&str> {
         self.ledger_notice.as_deref()
     }
 
-    /// Returns what keeps to the project's quota.
+    /// Returns the rate limiter that enforces the project's quota.
     pub(crate) fn limiter(&self) -> &RateLimiter {
         &self.limiter
     }
 
-    /// Returns a text that holds what the server sent, cut short and without secrets.
+    /// Returns text that contains server output, truncated and without secrets.
     pub(crate) fn quote(&self, said: &str) -> String {
         self.transport.quote(said)
     }
 
-    /// Returns the time by the server's clock, if a reply has said it.
+    /// Returns the time by the server's clock, if a response has told it.
     pub(crate) fn server_time(&self) -> Option<jiff::Timestamp> {
         let ahead = jiff::SignedDuration::from_secs(self.transport.clock_ahead()?);
         clock::wall_clock().checked_sub(ahead).ok()
     }
 
-    /// Names the server for the description of a run: its host, or just `loopback`, where ports change.
+    /// Returns the name of the server for the description of a run: its host, or just `loopback`, because loopback
+    /// ports change.
     pub(crate) fn server_name(&self) -> String {
         if self.transport.is_loopback() { "loopback".to_owned() } else { self.transport.host() }
     }
@@ -108,16 +111,17 @@ impl ApiClient {
         self.transport.credentials()
     }
 
-    /// Fetches one page of profiles, with retries. `page` counts from 0; pages after the first need the `session_id` that
-    /// page 0 returned, and the same query.
+    /// Fetches one page of profiles, with retries. `page` counts from 0; pages after the first need the `session_id`
+    /// that page 0 returned, and the same query.
     ///
     /// # Errors
-    /// `InvalidInput` for a bad query, before any request. `Unauthorized`, `PaymentRequired`, `Forbidden`, `NotFound`,
-    /// `Rejected`, `SessionLost`: at once. `RateLimited`, `ServerError`, `Unreachable`, `UnexpectedReply`: after the
-    /// last attempt, or when all attempts together have taken [`Timeouts::call`](super::Timeouts::call).
+    /// `InvalidInput` for a bad query, before any request is sent. `Unauthorized`, `PaymentRequired`, `Forbidden`,
+    /// `NotFound`, `Rejected`, `SessionLost`: at once. `RateLimited`, `ServerError`, `Unreachable`,
+    /// `UnexpectedReply`: after the last attempt, or when all attempts together have taken
+    /// [`Timeouts::call`](super::Timeouts::call).
     ///
     /// # Cancellation
-    /// Dropping the future abandons the request; the server may count it all the same.
+    /// Dropping the future abandons the request; the server may still count it.
     pub async fn export_profiles_page(
         &self,
         page: u32,
@@ -160,7 +164,7 @@ impl ApiClient {
     }
 
     /// Returns the names of the project's most common events of the last 31 days (`docs/mixpanel-api.md#discovery`),
-    /// with retries: a test of credentials that costs one query.
+    /// with retries. Serves as a test of credentials that costs one query.
     ///
     /// # Errors
     /// As [`export_profiles_page`](Self::export_profiles_page).
@@ -175,7 +179,7 @@ impl ApiClient {
                 let request = self.transport.request(Method::GET, Endpoint::EventNames, None);
                 let outcome = self.counted(RequestClass::Opening, request).await?.and_then(|body| {
                     serde_json::from_slice(&body).map_err(|error| {
-                        // The reason may show a part of the reply.
+                        // The reason may quote part of the response.
                         let reason = format!("the reply is no list of event names: {error}");
                         let failure = web_page(&body).unwrap_or_else(|| Failure::new(FailureKind::BadReply, reason));
                         Failure { message: self.transport.quote(&failure.message), ..failure }
@@ -191,7 +195,7 @@ impl ApiClient {
         self.in_time(attempts, &last).await
     }
 
-    /// Waits for all attempts of a call together, for as long as it may take.
+    /// Runs all attempts of a call, within the time limit of a call.
     async fn in_time<T>(&self, attempts: impl Future<Output = Result<T>>, last: &LastFailure) -> Result<T> {
         let limit = self.transport.call_limit();
         tokio::time::timeout(limit, attempts).await.unwrap_or_else(|_| {
@@ -200,7 +204,7 @@ impl ApiClient {
         })
     }
 
-    /// Makes one attempt at one page, without the quota, and returns the decoded reply.
+    /// Makes one attempt to fetch a page, without the quota, and returns the decoded response body.
     pub(crate) async fn request_body(
         &self,
         request: &EngageForm,
@@ -211,12 +215,12 @@ impl ApiClient {
         self.transport.request(Method::POST, Endpoint::Engage, Some(&fields)).await
     }
 
-    /// Reads a reply as a page. Takes some milliseconds for a megabyte.
+    /// Parses a response body as a page. Takes a few milliseconds per megabyte.
     pub(crate) fn read_page(&self, body: &[u8], form: RecordForm) -> Result<PageReply, Failure> {
         read_page(body, form).map_err(|failure| Failure { message: self.transport.quote(&failure.message), ..failure })
     }
 
-    /// Judges a reply that did not come over a network.
+    /// Classifies a response that did not come over a network.
     #[cfg(test)]
     pub(crate) fn judge_reply(
         &self,
@@ -228,13 +232,14 @@ impl ApiClient {
         self.transport.judge(super::transport::RawReply { status, headers, body }, has_session)
     }
 
-    /// Reads a reply as a page where that holds nothing up. Dropping the future does not end a reading that has begun.
+    /// Parses a response body as a page on a blocking thread. Dropping the future does not stop parsing that has
+    /// begun.
     pub(crate) async fn read_in_background(&self, body: Vec<u8>, form: RecordForm) -> Result<PageReply, Failure> {
         let client = self.clone();
         let permit = Arc::clone(&self.readers).acquire_owned().await;
         let work = move || {
             let page = client.read_page(&body, form);
-            // The next one begins when the memory of this one is free.
+            // Free this page's memory before the next one is parsed.
             drop(body);
             drop(permit);
             page
@@ -244,10 +249,10 @@ impl ApiClient {
             .unwrap_or_else(|_| Err(Failure::new(FailureKind::Internal, "reading the page panicked; this is a bug")))
     }
 
-    /// Sends a single request when the quota has room for it, and tells the ledger what came of it.
+    /// Sends a single request when the quota has room for it, and records its outcome in the ledger.
     ///
     /// # Errors
-    /// `RateLimited` when there is no room for longer than a call may wait; `Storage` for the ledger.
+    /// `RateLimited` if there will be no room within the time that a call may wait; `Storage` for the ledger.
     async fn counted(
         &self,
         class: RequestClass,
@@ -290,14 +295,15 @@ impl ApiClient {
     }
 }
 
-/// Reads a reply with status 200.
+/// Parses a response body with status 200.
 fn read_page(body: &[u8], form: RecordForm) -> Result<PageReply, Failure> {
     let page = parse_page(body, form)
         .map_err(|reason| web_page(body).unwrap_or_else(|| Failure::new(FailureKind::BadReply, reason)))?;
     Ok(PageReply { body: page, bytes: body.len() })
 }
 
-/// The failure of a reply with status 200 that is no JSON but a page for people, such as that of a captive portal.
+/// Returns the failure of a response with status 200 that is an HTML page instead of JSON, such as a captive
+/// portal's.
 fn web_page(body: &[u8]) -> Option<Failure> {
     let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
     let title = html_title(&text).filter(|_| !text.trim_start().starts_with(['{', '[']))?;
@@ -308,7 +314,7 @@ fn web_page(body: &[u8]) -> Option<Failure> {
     Some(Failure::new(FailureKind::BadReply, message).with_fault(Fault::InBetween))
 }
 
-/// Why the last attempt of a call failed that has come to an end.
+/// The failure of the latest attempt that ended, for a call that runs out of time.
 type LastFailure = Mutex<Option<Failure>>;
 
 /// Sleeps before the next attempt, or returns the failure as the final error.

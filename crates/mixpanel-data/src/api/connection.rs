@@ -1,4 +1,4 @@
-//! Says why a connection came to nothing: whether it was the server, the network, or the proxy in between.
+//! Explains why a connection failed: because of the server, the network, or the proxy in between.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -16,26 +16,26 @@ use super::failure::{Failure, FailureKind, Fault, reason_of};
 use super::proxy::Proxy;
 use super::redact::Redactor;
 
-/// How long the proxy is given to repeat its refusal.
+/// Time limit for the proxy to repeat its refusal.
 const ASK_AGAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the HTTP client says of a proxy, in texts of `hyper-util` whose types are private. A version with other texts fails
-/// the tests of `mp` that let a proxy misbehave.
+/// How the HTTP client reports proxy failures, in texts of `hyper-util` whose types are private. If a new version
+/// changes them, the tests of `mp` with misbehaving proxies fail.
 const TUNNEL: &str = "tunnel error: ";
 const SOCKS: &str = "SOCKS error: ";
-/// What it says of a name that it was to resolve itself for a SOCKS proxy.
+/// How it reports a name that it has to resolve itself for a SOCKS proxy.
 const LOCAL_NAME: &str = "error resolving for socks proxy";
 
-/// The way to a server.
+/// The route to a server.
 pub(super) struct Route<'a> {
-    /// The server, with its port where that is not the scheme's own.
+    /// The server, with its port unless it is the default port of the scheme.
     pub(super) host: &'a str,
     pub(super) proxy: Option<&'a Proxy>,
     pub(super) redactor: &'a Redactor,
 }
 
 impl Route<'_> {
-    /// Says how a request failed that got no reply, without any URL.
+    /// Explains why a request got no response, without showing any URL.
     pub(super) async fn explain(&self, error: &reqwest::Error) -> Failure {
         let causes = causes(error);
         if let Some(proxy) = self.proxy
@@ -47,7 +47,7 @@ impl Route<'_> {
             let message = format!("cannot connect to {}{}: {cause}", self.host, self.through());
             return Failure::new(FailureKind::Untrusted, message).with_fault(fault);
         }
-        // HTTP/2 lets a server say why it closes a connection.
+        // With HTTP/2 a server can say why it closes a connection.
         let cause = causes.last().map(|cause| self.redactor.quote(cause));
         let cause = cause.unwrap_or_else(|| "no further cause is known".to_owned());
         let host = self.host;
@@ -59,7 +59,7 @@ impl Route<'_> {
         if error.is_timeout() {
             return Failure::new(FailureKind::Timeout, format!("{host} did not answer in time{through}: {cause}"));
         }
-        // The words of the HTTP library for what is not HTTP, such as a status of two digits.
+        // The HTTP library's error for a response that is not HTTP, such as a two-digit status.
         if cause.starts_with("invalid HTTP ") {
             let message = format!("{host}{through} does not answer as an HTTP server does: {cause}");
             return Failure::new(FailureKind::Connection, message).with_fault(Fault::InBetween);
@@ -67,13 +67,13 @@ impl Route<'_> {
         Failure::new(FailureKind::Connection, format!("the connection to {host}{through} broke: {cause}"))
     }
 
-    /// Names the proxy, as the second half of a sentence.
+    /// Returns a phrase that names the proxy, to append to a sentence.
     pub(super) fn through(&self) -> String {
         self.proxy
             .map_or_else(String::new, |proxy| format!(" through the proxy {} ({})", proxy.name(), proxy.variable()))
     }
 
-    /// Says what is wrong with the certificate of the server, or with the clock that it is compared with.
+    /// Returns what is wrong with the server's certificate, or with the clock it is checked against.
     fn blame_certificate(&self, error: &rustls::Error) -> Option<(Fault, String)> {
         let rustls::Error::InvalidCertificate(error) = error else { return None };
         let now = || format!("the clock of this machine says {}", wall_clock().strftime("%Y-%m-%dT%H:%M:%SZ"));
@@ -90,7 +90,7 @@ impl Route<'_> {
                 (Fault::Issuer, "its certificate was issued by an authority that is not trusted here".to_owned())
             }
             CertificateError::NotValidForNameContext { presented, .. } => {
-                // A server may name itself as it likes.
+                // A server chooses the names in its certificate.
                 let names = self.redactor.quote(&presented.join(", "));
                 (Fault::Certificate, format!("its certificate is not valid for this host, but for: {names}"))
             }
@@ -104,7 +104,7 @@ impl Route<'_> {
         })
     }
 
-    /// Says what the proxy did wrong, if it was the proxy.
+    /// Returns the failure of the proxy, if the proxy is at fault.
     async fn blame_proxy(&self, proxy: &Proxy, causes: &[String]) -> Option<Failure> {
         if causes.iter().any(|cause| cause == LOCAL_NAME) {
             let cause = causes.last().map_or("no further cause is known", String::as_str);
@@ -159,7 +159,7 @@ impl Route<'_> {
         self.proxy_failure(FailureKind::ProxyRefused { status }, Fault::ProxyCredentials, &cause)
     }
 
-    /// A proxy that forbids stays with it; one that reaches nobody may do so later.
+    /// A proxy that forbids a connection will keep doing so; one that reaches no server may reach it later.
     fn refused_with(&self, proxy: &Proxy, status: StatusCode) -> Failure {
         if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return self.refused_credentials(proxy);
@@ -175,7 +175,8 @@ impl Route<'_> {
         Failure::new(kind, format!("cannot connect to {}{}: {cause}", self.host, self.through())).with_fault(fault)
     }
 
-    /// Repeats the wish to connect that the proxy has just refused, because the HTTP client keeps the status to itself.
+    /// Repeats the CONNECT request that the proxy has just refused, because the HTTP client does not expose the
+    /// status.
     async fn ask_again(&self, proxy: &Proxy) -> Option<StatusCode> {
         if !proxy.is_plain_http() {
             return None;
@@ -201,7 +202,7 @@ impl Route<'_> {
     }
 }
 
-/// Reads the status of a status line, `HTTP/1.1 502 ...`.
+/// Parses the status of a status line, `HTTP/1.1 502 ...`.
 fn status_of(answer: &[u8]) -> Option<StatusCode> {
     let line = std::str::from_utf8(answer.get(..12)?).ok()?;
     let (version, status) = line.split_once(' ')?;
@@ -216,7 +217,7 @@ fn moment(time: UnixTime) -> String {
     moment.map_or_else(|| "an unknown time".to_owned(), |moment| moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-/// Finds what TLS says among the causes; `std::io::Error` hides what it wraps.
+/// Finds a TLS error among the causes; `std::io::Error` does not list its inner error as a source.
 fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut next = error.source();
     while let Some(cause) = next {
@@ -233,7 +234,7 @@ fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     None
 }
 
-/// The texts of all causes below the outermost one, which says no more than "error sending request".
+/// Returns the texts of all causes below the outermost one, which only says "error sending request".
 fn causes(error: &reqwest::Error) -> Vec<String> {
     let mut texts = Vec::new();
     let mut next = error.source();

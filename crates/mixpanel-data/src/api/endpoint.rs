@@ -1,4 +1,4 @@
-//! Where requests go, and how long they may take.
+//! Where requests are sent, and their time limits.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -13,35 +13,36 @@ use crate::limits;
 use super::network::NetworkVariables;
 use super::quota::Quota;
 
-/// How an [`ApiClient`](super::ApiClient) reaches the server. The default is Mixpanel itself, with the documented limits.
+/// How an [`ApiClient`](super::ApiClient) reaches the server. The default is Mixpanel itself, with the documented
+/// limits.
 #[derive(Debug, Clone, Default)]
 pub struct ApiOptions {
     /// Another server instead of Mixpanel's, on this machine's loopback interface, such as `http://127.0.0.1:8080`.
     pub base_url: Option<String>,
-    /// How long the parts of a request may take.
+    /// Time limits for the phases of a request.
     pub timeouts: Timeouts,
-    /// The folder that remembers what the quota is used for; `None` remembers nothing beyond this client.
+    /// The directory that stores the quota ledger; `None` remembers nothing beyond this client.
     pub state_folder: Option<PathBuf>,
-    /// The quota to keep to.
+    /// The quota to enforce.
     pub quota: Quota,
-    /// What the environment says of proxies and certificates; by default nothing, so that Mixpanel is reached directly.
+    /// The environment variables for proxies and certificates; none by default, so that Mixpanel is reached directly.
     /// A server on this machine is never reached through a proxy.
     pub network: NetworkVariables,
 }
 
-/// How long the parts of a request may take.
+/// Time limits for the phases of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
     /// Setting up a connection; default [`limits::CONNECT_TIMEOUT`].
     pub connect: Duration,
-    /// From sending the request to the first byte of the reply; default [`limits::FIRST_BYTE_TIMEOUT`].
+    /// From sending the request to the first byte of the response; default [`limits::FIRST_BYTE_TIMEOUT`].
     pub first_byte: Duration,
-    /// Between two pieces of a body; default [`limits::IDLE_TIMEOUT`].
+    /// Between two chunks of a body; default [`limits::IDLE_TIMEOUT`].
     pub idle: Duration,
-    /// A whole reply; default [`limits::PAGE_TIMEOUT`].
+    /// A whole response; default [`limits::PAGE_TIMEOUT`].
     pub page: Duration,
     /// A call that is not a fetch, such as a test of credentials, with all its attempts and pauses; default
-    /// [`limits::CALL_TIMEOUT`]. For a fetch there is `max_wait`.
+    /// [`limits::CALL_TIMEOUT`]. A fetch has `max_wait` instead.
     pub call: Duration,
 }
 
@@ -57,7 +58,7 @@ impl Default for Timeouts {
     }
 }
 
-/// Endpoints in use, by their path below the server's root (`docs/mixpanel-api.md#hosts-and-regions`).
+/// The endpoints in use, by their path below the server's root (`docs/mixpanel-api.md#hosts-and-regions`).
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Endpoint {
     Engage,
@@ -72,7 +73,7 @@ impl Endpoint {
         }
     }
 
-    /// Parameters of the endpoint that go into the query string of every request (`docs/mixpanel-api.md#discovery`).
+    /// Returns the query parameters of every request to the endpoint (`docs/mixpanel-api.md#discovery`).
     pub(super) const fn query(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Engage => &[],
@@ -81,7 +82,7 @@ impl Endpoint {
     }
 }
 
-/// A server's root: Mixpanel's host of a region, or a loopback address.
+/// A server's root URL: Mixpanel's host for a region, or a loopback address.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
     root: Url,
@@ -94,13 +95,13 @@ impl Server {
         Self { root: Url::parse(&root).expect("the hosts are constants"), is_loopback: false }
     }
 
-    /// Takes another server's address.
+    /// Parses the address of another server.
     ///
     /// # Errors
-    /// `InvalidInput` unless it is `http` or `https` to a loopback address: credentials go nowhere else.
+    /// `InvalidInput` unless it is `http` or `https` to a loopback address: credentials are sent nowhere else.
     pub(super) fn loopback(base_url: &str) -> Result<Self> {
-        // The text is not shown: whoever puts a password into a URL should not find it in a log. With an unescaped `/`, `?` or
-        // `#` in it, a part of it would pass for the host.
+        // The error does not show the URL: a password in it must not end up in a log. With an unescaped `/`, `?` or
+        // `#` in the password, part of it would pass for the host.
         if base_url.contains(['@', '?', '#']) {
             return Err(Error::invalid(
                 "the base URL must not hold a user name, a password, a query or a fragment (`@`, `?` or `#`)",
@@ -124,17 +125,17 @@ impl Server {
         self.root.join(endpoint.path()).expect("the paths are constants")
     }
 
-    /// Returns what a URL in a reply means, as seen from the root.
+    /// Resolves a URL in a response against the root.
     pub(super) fn resolve(&self, location: &str) -> Option<Url> {
         self.root.join(location).ok()
     }
 
-    /// Says whether this is a server on this machine, where plain HTTP is fine and no proxy is wanted.
+    /// Returns whether the server is on this machine, where plain HTTP is acceptable and no proxy is used.
     pub(super) fn is_loopback(&self) -> bool {
         self.is_loopback
     }
 
-    /// Says whether it is spoken to without TLS.
+    /// Returns whether the server is reached without TLS.
     pub(super) fn is_plain(&self) -> bool {
         self.root.scheme() == "http"
     }
@@ -144,14 +145,14 @@ impl Server {
         self.root.host_str().unwrap_or_default()
     }
 
-    /// Returns the host, with the port if it is not the scheme's own.
+    /// Returns the host, with the port unless it is the default port of the scheme.
     pub(super) fn host(&self) -> String {
         let host = self.root.host_str().unwrap_or_default();
         self.root.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 }
 
-/// Says whether requests may be sent to this base URL.
+/// Checks that requests may be sent to this base URL.
 ///
 /// # Errors
 /// `InvalidInput` unless it is an address of this machine.

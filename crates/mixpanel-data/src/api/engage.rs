@@ -7,16 +7,16 @@ use crate::error::{Error, Result};
 use crate::limits::PAGE_SIZE_MAX;
 use crate::profile_query::{IncludeUsers, ProfileQuery};
 
-/// A checked query, written as form fields. The same fields go with every page.
+/// A validated query as form fields. Every page request sends the same fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EngageForm {
     fields: Vec<(&'static str, String)>,
-    /// The ids asked for were an empty list: there is nothing to ask.
+    /// The query selects an empty list of IDs, so there is nothing to request.
     pub(crate) is_empty: bool,
 }
 
 impl EngageForm {
-    /// Checks a query and writes it as form fields. `now` is in seconds since 1970; `behaviors` without a moment of
+    /// Validates a query and turns it into form fields. `now` is in seconds since 1970; `behaviors` without a time of
     /// their own count back from it.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ impl EngageForm {
             }
             fields.push(("output_properties", json!(names).to_string()));
         }
-        // An empty id is what an unset variable in a script leaves, and a server may take it for no filter at all.
+        // An unset variable in a script leaves an empty ID, which a server may treat as no filter at all.
         if let Some(id) = non_blank(query.distinct_id.as_deref(), "distinct id")? {
             fields.push(("distinct_id", id.to_owned()));
         }
@@ -57,7 +57,7 @@ impl EngageForm {
         }
         if let Some(behaviors) = &query.behaviors {
             fields.push(("behaviors", check_behaviors(behaviors)?));
-            // Without it the server refuses pages after the first (`docs/mixpanel-api.md#engage-request`).
+            // Without it the server rejects pages after the first (`docs/mixpanel-api.md#engage-request`).
             fields.push(("as_of_timestamp", query.as_of_timestamp.unwrap_or(now).to_string()));
         } else if let Some(moment) = query.as_of_timestamp {
             fields.push(("as_of_timestamp", moment.to_string()));
@@ -74,7 +74,7 @@ impl EngageForm {
         Ok(Self { fields, is_empty })
     }
 
-    /// The form of one page.
+    /// Returns the form of one page request.
     pub(crate) fn form<'a>(&'a self, page: u32, session: Option<&'a str>) -> Vec<(&'static str, String)> {
         let mut form = vec![("page", page.to_string())];
         form.extend(session.map(|session| ("session_id", session.to_owned())));
@@ -83,7 +83,7 @@ impl EngageForm {
     }
 }
 
-/// Adds to the filter that `$last_seen` is not before `since`. The API compares `$last_seen` as text
+/// Extends the filter to profiles whose `$last_seen` is not before `since`. The API compares `$last_seen` as text
 /// (`docs/mixpanel-api.md#engage-request`).
 fn with_since(expression: Option<&str>, since: Option<&str>) -> Option<String> {
     let Some(since) = since else { return expression.map(str::to_owned) };
@@ -126,13 +126,13 @@ fn cohort_number(cohort: &str) -> Result<u64> {
     })
 }
 
-/// Each id once, in the order given.
+/// Returns each ID once, in the given order.
 fn unique_ids(ids: &[String]) -> Vec<&str> {
     let mut seen = std::collections::HashSet::new();
     ids.iter().map(String::as_str).filter(|id| seen.insert(*id)).collect()
 }
 
-/// Checks the shape that the API documents, and passes the text on as it is.
+/// Checks the documented shape, and returns the text unchanged.
 fn check_behaviors(text: &str) -> Result<String> {
     let shape = "behaviors: a JSON array of objects with `window`, `name` and `event_selectors` (an array)";
     let value: Value = serde_json::from_str(text).map_err(|error| Error::invalid(shape).with_source(error))?;

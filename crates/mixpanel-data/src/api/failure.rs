@@ -1,4 +1,4 @@
-//! Why a request did not bring what it was sent for, and the error that it becomes when it is final.
+//! Why a request failed, and the error it becomes when the failure is final.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 
 use super::rate_limit::RateLimitKind;
 
-/// What a failed request means for those that follow.
+/// What a failed request means for later requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FailureKind {
     /// 401, or the 400 that Mixpanel sends for bad credentials (`docs/mixpanel-api.md#errors-by-status`).
@@ -20,39 +20,39 @@ pub(crate) enum FailureKind {
     Forbidden,
     /// 404.
     NotFound,
-    /// A 4xx that says that the project lives in another region.
+    /// A 4xx that says that the project belongs to another region.
     WrongRegion { status: u16 },
     /// Another 4xx, or a redirect.
     Rejected(u16),
-    /// The session of the request is unknown, or the reply belongs to another one.
+    /// The request's session is unknown, or the response belongs to another session.
     SessionLost,
     /// 429.
     RateLimited { kind: RateLimitKind, retry_after: Option<Duration> },
-    /// 5xx, or a 4xx that may be over in a moment.
+    /// 5xx, or a 4xx that may be temporary.
     Server { status: u16, retry_after: Option<Duration> },
-    /// Nothing came in time.
+    /// No response in time.
     Timeout,
-    /// No connection: the server did not get the request.
+    /// No connection: the server did not receive the request.
     Unreachable,
-    /// The proxy in between does not let the request through, and says so.
+    /// The proxy refuses to forward the request, and says so.
     ProxyRefused { status: Option<u16> },
-    /// The certificate of the server was refused, so that it was told nothing.
+    /// The server's certificate was rejected, so nothing was sent to it.
     Untrusted,
-    /// A connection that broke.
+    /// The connection broke.
     Connection,
-    /// A complete reply that is not a page.
+    /// A complete response that is not a page.
     BadReply,
-    /// A bug on our side, such as a panic.
+    /// A bug in this library, such as a panic.
     Internal,
 }
 
 impl FailureKind {
-    /// Says whether no request of this run can succeed any more.
+    /// Returns whether no later request of this run can succeed.
     pub(crate) fn ends_the_run(self) -> bool {
         matches!(self, Self::Unauthorized { .. } | Self::PaymentRequired | Self::Forbidden | Self::ProxyRefused { .. })
     }
 
-    /// Says whether the server counts such a request towards the quota (`docs/mixpanel-api.md#what-counts`).
+    /// Returns whether the server counts such a request towards the quota (`docs/mixpanel-api.md#what-counts`).
     pub(crate) fn is_counted(self) -> bool {
         !matches!(
             self,
@@ -65,7 +65,7 @@ impl FailureKind {
         )
     }
 
-    /// Says whether a reply came, so that it is known when the server saw the request.
+    /// Returns whether a response arrived, so that it is known when the server saw the request.
     pub(crate) fn was_answered(self) -> bool {
         !matches!(
             self,
@@ -79,18 +79,18 @@ impl FailureKind {
     }
 }
 
-/// What is to be corrected, where the kind of a failure does not say it. It is the detail `fault` of the error.
+/// What needs to be corrected, where the kind of failure does not tell. It is the detail `fault` of the error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The proxy, or its setting.
     Proxy,
-    /// The user name or password in the proxy's setting.
+    /// The user name or password in the proxy setting.
     ProxyCredentials,
     /// The region of the credentials.
     Region,
-    /// The clock of this machine, or a certificate that is too old or too new.
+    /// The clock of this machine, or a certificate that has expired or is not yet valid.
     Clock,
-    /// Which authorities are trusted.
+    /// Which certificate authorities are trusted.
     Issuer,
     /// Which server answers.
     Certificate,
@@ -98,9 +98,9 @@ pub(crate) enum Fault {
     NetworkLogin,
     /// Something between this machine and Mixpanel, which answered in its place.
     InBetween,
-    /// The names of hosts, which this machine resolves for a proxy that could do it itself.
+    /// Host names, which this machine resolves for a proxy that could resolve them itself.
     LocalNames,
-    /// How many profiles a page is to have.
+    /// The requested number of profiles per page.
     PageSize,
 }
 
@@ -127,9 +127,9 @@ pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
     /// A lowercase fragment, safe to print.
     pub(crate) message: String,
-    /// What is to be corrected.
+    /// What needs to be corrected.
     pub(crate) fault: Option<Fault>,
-    /// The status of the reply, where the kind does not say it.
+    /// The status of the response, where the kind does not hold it.
     pub(crate) status: Option<u16>,
 }
 
@@ -148,14 +148,14 @@ impl Failure {
         self
     }
 
-    /// The error of a run or a call that ends with this failure.
+    /// Converts this failure into the error of the run or call that it ends.
     pub(crate) fn into_error(self) -> Error {
         let kind = match self.kind {
             FailureKind::Unauthorized { .. } => ErrorKind::Unauthorized,
             FailureKind::PaymentRequired => ErrorKind::PaymentRequired,
             FailureKind::Forbidden => ErrorKind::Forbidden,
             FailureKind::NotFound => ErrorKind::NotFound,
-            // Below 400 it is not the request that was found wrong: something in between answered.
+            // Below 400 the request was not found to be wrong: something in between answered.
             FailureKind::Rejected(..400) => ErrorKind::UnexpectedReply,
             FailureKind::Rejected(_) | FailureKind::WrongRegion { .. } => ErrorKind::Rejected,
             FailureKind::SessionLost => ErrorKind::SessionLost,
@@ -200,7 +200,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Names a status in words, also those of proxies, CDNs and load balancers that no standard has.
+/// Returns the reason phrase of a status, including nonstandard ones of proxies, CDNs and load balancers.
 pub(super) fn reason_of(status: StatusCode) -> &'static str {
     status.canonical_reason().unwrap_or(match status.as_u16() {
         440 => "Login Timeout",
@@ -227,7 +227,7 @@ pub(super) fn reason_of(status: StatusCode) -> &'static str {
     })
 }
 
-/// Says what the server answered: the status, and what it said about it.
+/// Describes the server's answer: the status, and what the response says about it.
 pub(super) fn describe_status(status: StatusCode, excerpt: &str) -> String {
     let reason = reason_of(status);
     let status = status.as_u16();

@@ -1,4 +1,4 @@
-//! Talks HTTP to Mixpanel; knows nothing of storage.
+//! The HTTP client for Mixpanel's API; knows nothing about storage.
 
 mod body;
 mod client;

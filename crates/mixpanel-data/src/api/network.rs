@@ -1,22 +1,23 @@
-//! What the environment says about the way to the server, as the caller read it.
+//! Environment variables for the route to the server, as read by the caller.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
-/// The environment variables that decide how Mixpanel is reached: its proxy, and the authorities that are trusted.
+/// The environment variables that decide how Mixpanel is reached: through which proxy, and which certificate
+/// authorities are trusted.
 ///
-/// The library reads no environment, so the caller passes on what it finds under [`NAMES`](Self::NAMES). An empty value
-/// counts as none. A setting that cannot be used is refused before anything is sent, never ignored: a request that goes
-/// around the proxy that somebody set up is a security fault.
+/// The library does not read the environment, so the caller passes on the variables in [`NAMES`](Self::NAMES). An
+/// empty value counts as unset. An invalid setting is an error before anything is sent and is never ignored:
+/// bypassing a proxy that was configured is a security bug.
 ///
 /// Proxy settings of macOS and Windows that are not in the environment are not used, as with `curl` and `git`.
 #[derive(Clone, Default)]
 pub struct NetworkVariables(Vec<(&'static str, OsString)>);
 
 impl NetworkVariables {
-    /// The names that matter. `HTTP_PROXY` is not among them: it is for plain HTTP, which only a server on this machine
-    /// is spoken to with, and that one is reached directly. So the rule that a CGI program must not trust `HTTP_PROXY`
-    /// (<https://httpoxy.org>) has nothing to apply to, and `REQUEST_METHOD` turns no proxy off.
+    /// The names that matter. `HTTP_PROXY` is not one of them: it is for plain HTTP, which is only used for servers
+    /// on this machine, and those are reached directly. So the rule that a CGI program must not trust `HTTP_PROXY`
+    /// (<https://httpoxy.org>) does not apply, and `REQUEST_METHOD` does not disable a proxy.
     pub const NAMES: [&'static str; 8] = [
         "HTTPS_PROXY",
         "https_proxy",
@@ -28,7 +29,7 @@ impl NetworkVariables {
         "SSL_CERT_DIR",
     ];
 
-    /// Asks for the value of each of the [`NAMES`](Self::NAMES), such as with `|name| std::env::var_os(name)`.
+    /// Collects the value of each of the [`NAMES`](Self::NAMES), for example with `|name| std::env::var_os(name)`.
     pub fn collect(value_of: impl Fn(&str) -> Option<OsString>) -> Self {
         Self(Self::NAMES.into_iter().filter_map(|name| Some((name, value_of(name)?))).collect())
     }
@@ -48,7 +49,7 @@ impl NetworkVariables {
     }
 }
 
-/// Shows names only: a proxy's URL may hold a password.
+/// Shows names only: a proxy URL may contain a password.
 impl fmt::Debug for NetworkVariables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()

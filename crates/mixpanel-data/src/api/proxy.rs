@@ -1,5 +1,5 @@
-//! The proxy that requests go through: read strictly, because the HTTP client drops a setting that it cannot read and
-//! connects directly.
+//! The proxy that requests go through. Its setting is parsed strictly, because the HTTP client ignores a setting that
+//! it cannot parse and connects directly.
 
 use base64::Engine as _;
 use http::Uri;
@@ -11,23 +11,23 @@ use crate::error::{Error, Result};
 
 use super::network::NetworkVariables;
 
-/// The port of a SOCKS proxy whose setting names none.
+/// The port of a SOCKS proxy whose setting has none.
 const SOCKS_PORT: u16 = 1080;
 
-/// A proxy that is to be used.
+/// The proxy to use.
 #[derive(Clone)]
 pub(super) struct Proxy {
     url: Url,
-    /// The variable that names it.
+    /// The environment variable that sets it.
     variable: &'static str,
 }
 
 impl Proxy {
-    /// Finds the proxy for this host; `None` where there is none, or `NO_PROXY` excludes the host. `HTTPS_PROXY` comes
-    /// before `ALL_PROXY`.
+    /// Finds the proxy for this host; `None` if there is none, or `NO_PROXY` excludes the host. `HTTPS_PROXY` takes
+    /// precedence over `ALL_PROXY`.
     ///
     /// # Errors
-    /// `InvalidInput`, with the detail `variable`, for a setting that cannot be used. Its value is never shown.
+    /// `InvalidInput`, with the detail `variable`, for an invalid setting. Its value is never shown.
     pub(super) fn resolve(variables: &NetworkVariables, host: &str) -> Result<Option<Self>> {
         let setting = match one_of(variables, ["HTTPS_PROXY", "https_proxy"])? {
             Some(setting) => Some(setting),
@@ -35,7 +35,7 @@ impl Proxy {
         };
         let Some((variable, value)) = setting else { return Ok(None) };
         let url = parse(value).map_err(|reason| unusable(variable, reason))?;
-        // What reqwest drops without a word is refused here, whatever `parse` may have overlooked.
+        // `reqwest` silently ignores a setting that it cannot parse. Reject it here, even if `parse` has accepted it.
         let target: Uri = format!("https://{host}/").parse().map_err(|_| Error::internal("the host is no host"))?;
         if Matcher::builder().https(url.as_str()).build().intercept(&target).is_none() {
             return Err(unusable(variable, "it is not a URL of a proxy"));
@@ -46,15 +46,15 @@ impl Proxy {
         Ok(Some(Self { url, variable }))
     }
 
-    /// Makes the client's own proxy of it.
+    /// Converts it into the HTTP client's proxy type.
     ///
     /// # Errors
-    /// `InvalidInput` as for [`resolve`](Self::resolve).
+    /// `InvalidInput`, as for [`resolve`](Self::resolve).
     pub(super) fn for_client(&self) -> Result<reqwest::Proxy> {
         reqwest::Proxy::https(self.url.clone()).map_err(|_| unusable(self.variable, "it is not a URL of a proxy"))
     }
 
-    /// Names it without its user name and password: `host:port`.
+    /// Returns `host:port`, without the user name and password.
     pub(super) fn name(&self) -> String {
         let port = self.url.port_or_known_default().unwrap_or(SOCKS_PORT);
         format!("{}:{port}", self.url.host_str().unwrap_or_default())
@@ -64,18 +64,18 @@ impl Proxy {
         self.variable
     }
 
-    /// Returns host and port to connect to.
+    /// Returns the host and port to connect to.
     pub(super) fn address(&self) -> (String, u16) {
         let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         (host.to_owned(), self.url.port_or_known_default().unwrap_or(SOCKS_PORT))
     }
 
-    /// Says whether it is spoken to with HTTP, with TLS or without.
+    /// Returns whether the proxy uses HTTP, with or without TLS.
     pub(super) fn is_http(&self) -> bool {
         matches!(self.url.scheme(), "http" | "https")
     }
 
-    /// Says whether it is spoken to with HTTP and without TLS.
+    /// Returns whether the proxy uses HTTP without TLS.
     pub(super) fn is_plain_http(&self) -> bool {
         self.url.scheme() == "http"
     }
@@ -84,17 +84,17 @@ impl Proxy {
         !self.url.username().is_empty() || self.url.password().is_some()
     }
 
-    /// Returns the user name, decoded; empty if there is none.
+    /// Returns the decoded user name; empty if there is none.
     pub(super) fn user_name(&self) -> String {
         decoded(self.url.username())
     }
 
-    /// Returns the password, decoded; empty if there is none.
+    /// Returns the decoded password; empty if there is none.
     pub(super) fn password(&self) -> String {
         self.url.password().map(decoded).unwrap_or_default()
     }
 
-    /// Returns `user:password` as HTTP Basic has it, if there are any.
+    /// Returns `user:password` encoded for HTTP Basic, if there are any.
     pub(super) fn basic_credentials(&self) -> Option<String> {
         let pair = || format!("{}:{}", self.user_name(), self.password());
         self.has_credentials().then(|| base64::engine::general_purpose::STANDARD.encode(pair()))
@@ -128,8 +128,8 @@ fn one_of<'a>(variables: &'a NetworkVariables, names: [&'static str; 2]) -> Resu
     Ok(found)
 }
 
-/// Says whether `NO_PROXY` excludes the target, by the rules of `reqwest`, which are those of `curl`: names and their
-/// subdomains, addresses and networks, and `*`, separated by commas.
+/// Returns whether `NO_PROXY` excludes the target, by the rules of `reqwest`, which are those of `curl`: names and
+/// their subdomains, addresses and networks, and `*`, separated by commas.
 fn is_excluded(variables: &NetworkVariables, proxy: &Url, target: &Uri) -> Result<bool> {
     let mut verdict = None;
     for name in ["NO_PROXY", "no_proxy"] {
@@ -145,7 +145,7 @@ fn is_excluded(variables: &NetworkVariables, proxy: &Url, target: &Uri) -> Resul
     Ok(verdict.unwrap_or(false))
 }
 
-/// Reads `[scheme://][user[:password]@]host[:port][/]`.
+/// Parses `[scheme://][user[:password]@]host[:port][/]`.
 fn parse(value: &str) -> Result<Url, &'static str> {
     if value.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err("it holds a blank, a line end or a control character");
@@ -183,7 +183,7 @@ fn parse(value: &str) -> Result<Url, &'static str> {
     if url.host_str().is_none_or(str::is_empty) { Err("its host is missing") } else { Ok(url) }
 }
 
-/// Checks `user[:password]` as RFC 3986 has it: what is reserved is percent-encoded.
+/// Checks `user[:password]` by RFC 3986: reserved characters must be percent-encoded.
 fn check_user(user: &str) -> Result<(), &'static str> {
     let bytes = user.as_bytes();
     for (index, byte) in bytes.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Reads which limit a 429 is about, and how long to wait (`docs/mixpanel-api.md#responses-with-429`).
+//! Determines which limit a 429 is about, and how long to wait (`docs/mixpanel-api.md#responses-with-429`).
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use jiff::fmt::rfc2822;
 /// Which limit was hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RateLimitKind {
-    /// The project's queries of the last hour.
+    /// The project's queries in the last hour.
     Hourly,
-    /// The project's queries at this moment.
+    /// The project's concurrent queries.
     Concurrent,
-    /// None: the server sheds load.
+    /// Neither: the server sheds load.
     LoadShed,
 }
 
-/// Says whether a reply with another status than 429 speaks of a limit all the same. Only an exceeded one counts: a filter
-/// that is quoted, or a hint at the documentation, may speak of limits as well.
+/// Returns whether a response with a status other than 429 reports an exceeded limit. Merely mentioning a limit does
+/// not count: a quoted filter or a link to the documentation may do that too.
 pub(super) fn is_meant(text: &str) -> bool {
     let text = without_quotations(&plain(text)).replace(['_', '-'], " ");
     let has = |words: &[&str]| words.iter().any(|word| has_word(&text, word));
@@ -44,16 +44,16 @@ pub(super) fn is_meant(text: &str) -> bool {
         || (is_spent && !is_login && (has(&HOUR_WORDS) || has(&MOMENT_WORDS)))
 }
 
-/// Leaves out what stands in double quotes or backticks, which is quoted from elsewhere, unless nothing else is there.
+/// Removes text in double quotes or backticks, which is quoted from elsewhere, unless nothing else is left.
 fn without_quotations(text: &str) -> String {
     let outside = |text: &str, quote: char| text.split(quote).step_by(2).collect::<Vec<_>>().join(" ");
     let rest = outside(&outside(text, '"'), '`');
     if rest.trim().is_empty() { text.to_owned() } else { rest }
 }
 
-/// Tells the limits apart: by the `RateLimit` header, where the item with nothing remaining is the one that was hit and
-/// the hourly one wins if both are; else by the usage that the text states; else by the words for an hour or for requests
-/// at a time; else it is load shedding.
+/// Determines the limit from the `RateLimit` header, where the item with nothing remaining is the one that was hit,
+/// and the hourly one wins if both are. Otherwise from the usage in the text, then from words for an hour or for
+/// concurrent requests; failing all these, it is load shedding.
 pub(super) fn classify(headers: &HeaderMap, text: &str) -> RateLimitKind {
     let header =
         headers.get_all("ratelimit").iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
@@ -67,7 +67,7 @@ pub(super) fn classify(headers: &HeaderMap, text: &str) -> RateLimitKind {
     let (hour, moment) = (usage(&text, &HOUR_USAGE), usage(&text, &MOMENT_USAGE));
     let beyond = |usage: &Option<(u64, u64)>| usage.is_some_and(|(used, limit)| used > limit);
     let at_limit = |usage: &Option<(u64, u64)>| usage.is_some_and(|(used, limit)| used >= limit);
-    // Words that come with numbers within the limit only describe it.
+    // Words next to numbers within the limit only describe it.
     let speaks_of =
         |words: &[&str], usage: &Option<(u64, u64)>| usage.is_none() && words.iter().any(|word| has_word(&text, word));
     let concurrent = exhausted("\"project-concurrency\"") || beyond(&moment);
@@ -86,7 +86,7 @@ pub(super) fn classify(headers: &HeaderMap, text: &str) -> RateLimitKind {
 /// What follows the numbers of a usage, such as `61/60 queries running in the last hour`.
 const HOUR_USAGE: [&str; 3] = ["in the last hour", "in the past hour", "this hour"];
 const MOMENT_USAGE: [&str; 2] = ["concurrently", "concurrent"];
-/// Words for a limit on the queries of an hour.
+/// Words for a limit on the queries per hour.
 const HOUR_WORDS: [&str; 21] = [
     "per hour",
     "per 1 hour",
@@ -110,7 +110,7 @@ const HOUR_WORDS: [&str; 21] = [
     "3600s",
     "1h",
 ];
-/// Words for a limit of which nothing is left.
+/// Words for an exhausted limit.
 const SPENT_WORDS: [&str; 11] = [
     "exceed",
     "exceeds",
@@ -124,10 +124,10 @@ const SPENT_WORDS: [&str; 11] = [
     "over the",
     "out of",
 ];
-/// Words for a limit on queries at a time.
+/// Words for a limit on concurrent queries.
 const MOMENT_WORDS: [&str; 6] = ["concurrent", "concurrently", "concurrency", "simultaneous", "at once", "in parallel"];
 
-/// Lower case, without the tags of HTML, the escapes of JSON, and more than one blank in a row.
+/// Returns the text in lower case, without HTML tags and JSON escapes, with runs of spaces collapsed.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut inside = false;
@@ -146,7 +146,7 @@ fn plain(text: &str) -> String {
     plain.replace("&nbsp;", " ").replace("&#47;", "/").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Looks for a word with nothing joined to it that would make it another.
+/// Returns whether the text contains the word on its own, not as part of a longer word.
 fn has_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| {
         let is_part = |c: char| c.is_alphanumeric();
@@ -157,7 +157,7 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
-/// Looks for `61/60 queries ... <what>` and returns the two numbers; if there are several, the ones that are exceeded most.
+/// Finds `61/60 queries ... <what>` and returns the two numbers; of several, the pair that exceeds its limit most.
 fn usage(text: &str, what: &[&str]) -> Option<(u64, u64)> {
     let at = |word: &str| text.match_indices(word).map(|(at, _)| at).collect::<Vec<_>>();
     let ends = what.iter().flat_map(|word| at(word));
@@ -166,7 +166,7 @@ fn usage(text: &str, what: &[&str]) -> Option<(u64, u64)> {
         let used = used.trim_end();
         let used = &used[used.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |index| index + 1)..];
         let (limit, words) = rest.trim_start().split_once(' ')?;
-        // Only what names the queries stands between.
+        // Only words for queries may stand in between.
         let is_near = words
             .split(' ')
             .all(|word| matches!(word, "" | "queries" | "requests" | "calls" | "running" | "run" | "made"));
@@ -175,8 +175,8 @@ fn usage(text: &str, what: &[&str]) -> Option<(u64, u64)> {
     .max_by_key(|(used, limit)| used.saturating_sub(*limit))
 }
 
-/// Reads `Retry-After`: seconds, or a date that is compared with the reply's own `Date`. Of several, the longest counts;
-/// what lies in the past is a second; what cannot be read is as if it were not there.
+/// Parses `Retry-After`: seconds, or a date that is compared with the response's own `Date`. Of several values the
+/// longest counts, a time in the past becomes one second, and an invalid value is ignored.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let server_now = headers.get(DATE).and_then(|value| value.to_str().ok()).and_then(parse_date);
     let read = |text: &str| -> Option<Duration> {
@@ -187,17 +187,17 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         let seconds = parse_date(text)? - server_now?;
         Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX))
     };
-    // A date holds a comma as well, so the whole is read first, then its parts.
+    // A date contains a comma too, so the whole value is tried first, then its parts.
     let read_all = |text: &str| read(text).or_else(|| text.split(',').filter_map(read).max());
     headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok()).filter_map(read_all).max()
 }
 
-/// A server that names no pause is not asked again at once.
+/// The minimum pause, so that a server that asks for none is not retried at once.
 const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
-/// Nobody means a longer one.
+/// The maximum pause; no server means a longer one.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Reads seconds, also with a fraction or a unit: `120`, `1.5`, `120s`, `120 seconds`.
+/// Parses seconds, optionally with a fraction or a unit: `120`, `1.5`, `120s`, `120 seconds`.
 fn seconds_of(text: &str) -> Option<Duration> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim();
     let unit = text[number.len()..].trim().to_ascii_lowercase();
@@ -210,7 +210,7 @@ fn seconds_of(text: &str) -> Option<Duration> {
     Some(Duration::from_secs_f64(whole))
 }
 
-/// Reads a date in the three forms of HTTP (RFC 9110, 5.6.7), and in those of mail; returns seconds since 1970.
+/// Parses a date in the three formats of HTTP (RFC 9110, 5.6.7) or in that of mail; returns seconds since 1970.
 pub(super) fn parse_date(text: &str) -> Option<i64> {
     if let Ok(date) = httpdate::parse_http_date(text.trim()) {
         return Timestamp::try_from(date).ok().map(Timestamp::as_second);

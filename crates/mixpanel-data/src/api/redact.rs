@@ -1,9 +1,9 @@
-//! Keeps secrets out of messages: a text of a server is shown only if no decoding of it gives a secret away, and of it only
-//! what reads like words.
+//! Keeps secrets out of messages: server text is shown only if no decoding of it reveals a secret, and only the parts
+//! of it that read like words.
 //!
-//! A server, a proxy or a page in between may send back what it was sent, in whatever encoding it likes. So a text is decoded
-//! again and again, in all the usual ways, and each result is compared with what is secret. A list of encodings is never
-//! complete, so what is neither words nor a few numbers is left out of the rest. In doubt nothing is shown.
+//! A server, a proxy or a page in between may echo what it was sent, in any encoding. So a text is decoded
+//! repeatedly, in all the usual ways, and each result is searched for secrets. A list of encodings is never complete,
+//! so whatever is neither words nor a few numbers is masked as well. In doubt, nothing is shown.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -23,36 +23,36 @@ mod fold;
 mod needles;
 mod words;
 
-/// What stands for a text that holds a secret in some encoding.
+/// Shown instead of a text that contains a secret in some encoding.
 const WITHHELD: &str = "(its text is not shown, because it may hold the credentials)";
-/// How often encodings may be nested.
+/// The maximum nesting of encodings.
 const DEPTH_MAX: u32 = 6;
-/// Bytes of decoded texts that are decoded again; a text of which there are more is not shown.
+/// Bytes of decoded text that are decoded again; a text that exceeds this is not shown.
 const DECODED_BYTES_MAX: usize = 32 << 10;
-/// Texts whose quotations are remembered: to judge one takes milliseconds, and a server in trouble repeats itself.
+/// Texts whose redacted form is cached: checking one takes milliseconds, and a failing server repeats itself.
 const REMEMBERED: usize = 8;
 
-/// Knows what is secret.
+/// Redacts a set of secrets.
 #[derive(Clone)]
 pub(super) struct Redactor {
     /// Pairs of a user name and a secret.
     pairs: Vec<(String, Secret)>,
-    /// What is looked for, made when the first text is to be shown.
+    /// The patterns to search for, built when the first text is to be shown.
     needles: Arc<OnceLock<Needles>>,
-    /// The newest texts, each with its quotation.
+    /// The newest texts, each with its redacted form.
     quoted: Arc<Mutex<VecDeque<(String, String)>>>,
 }
 
 impl Redactor {
-    /// Takes pairs of a user name and a secret, as HTTP Basic sends them. Where there is no secret, the name is one: a token
-    /// for a proxy often stands in the place of the name.
+    /// Takes pairs of a user name and a secret, as HTTP Basic sends them. A name without a secret is itself secret:
+    /// tokens for a proxy are often given as the user name.
     pub(super) fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let pairs = pairs.into_iter().filter(|(user, secret)| !user.is_empty() || !secret.is_empty());
         let pairs = pairs.map(|(user, secret)| (user.to_owned(), Secret::new(secret))).collect();
         Self { pairs, needles: Arc::default(), quoted: Arc::default() }
     }
 
-    /// Makes a text of a server fit for a message: without what is secret or may be, on one line, and short.
+    /// Makes server text fit for a message: without anything that is or may be secret, on one line, and short.
     pub(super) fn quote(&self, said: &str) -> String {
         let line = one_line(said, ERROR_JUDGED_CHARS);
         let known = || self.quoted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,7 +66,7 @@ impl Redactor {
         quotation
     }
 
-    /// The quotation of a text on one line.
+    /// Returns the redacted form of a single line.
     fn judged(&self, line: &str) -> String {
         if self.gives_away(line.as_bytes()) || self.gives_away(doubt::odd_words(line).as_bytes()) {
             return WITHHELD.to_owned();
@@ -74,7 +74,7 @@ impl Redactor {
         excerpt(&doubt::masked(line))
     }
 
-    /// Says whether a secret comes out when the text is decoded.
+    /// Returns whether decoding the text reveals a secret.
     fn gives_away(&self, text: &[u8]) -> bool {
         if self.pairs.is_empty() {
             return false;
@@ -104,7 +104,7 @@ impl Redactor {
     }
 }
 
-/// Takes characters of the text, with a single blank wherever blanks are.
+/// Returns up to `chars_max` characters of the text, with each run of whitespace as a single space.
 fn one_line(text: &str, chars_max: usize) -> String {
     let mut line = String::with_capacity(text.len().min(chars_max));
     let mut count = 0;

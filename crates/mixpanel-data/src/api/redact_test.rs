@@ -8,20 +8,20 @@ use crate::clock::Stopwatch;
 
 const USER: &str = "sa.export";
 const SECRET: &str = "CANARY-Zq7/never+show&this";
-/// As much of a secret must not be read from what is shown.
+/// This many consecutive characters of a secret must not be readable from what is shown.
 const PART: usize = 6;
 
 fn redactor() -> Redactor {
     Redactor::new([(USER, SECRET), ("someone", "PROXY-pw:8h2%x")])
 }
 
-/// What is echoed: the secret, the header, the pair.
+/// What a server may echo: the secret, the header, the pair.
 fn echoes(secret: &str) -> [String; 3] {
     let pair = format!("{USER}:{secret}");
     [secret.to_owned(), format!("Basic {}", STANDARD.encode(&pair)), pair]
 }
 
-/// Says whether a part of the secret stands in one of the texts, in whatever case.
+/// Returns whether a part of the secret occurs in one of the texts, in any case.
 fn has_part(texts: &[Vec<u8>], secret: &str) -> bool {
     let secret = secret.to_lowercase();
     let characters: Vec<char> = secret.chars().collect();
@@ -51,7 +51,7 @@ fn check(
     let shown = redactor.quote(&format!("{before}{encoded}{after}"));
     let mut texts = decoded(&shown, codings);
     texts.push(shown.clone().into_bytes());
-    // The header is what can be decoded, too.
+    // The header can be decoded, too.
     let of_header = CODINGS.iter().find(|coding| coding.name == "base64").expect("it is there").decode;
     texts.extend(texts.clone().iter().flat_map(|text| of_header(&String::from_utf8_lossy(text))));
     let names: Vec<&str> = codings.iter().map(|coding| coding.name).collect();
@@ -92,7 +92,7 @@ fn ordinary_texts_are_shown_as_they_are() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// What Mixpanel says, what proxies and servers in between do, and what our own messages say of a reply.
+/// What Mixpanel, proxies and intermediate servers say, and what our own messages say about a response.
 const ORDINARY: &[&str] = &[
     "Unable to authenticate request",
     "invalid project id for cluster.",
@@ -172,7 +172,7 @@ fn short_and_odd_secrets_are_hidden_too() {
         }
     }
     assert_eq!(Redactor::new([("u", "")]).quote("text"), "text");
-    // Where a proxy has a name and no password, the name is a token.
+    // If a proxy has a user name and no password, the user name is a token.
     let redactor = Redactor::new([(USER, SECRET), ("glpat-Xy7kQ2mN", "")]);
     assert_eq!(redactor.quote("no such user: glpat%2DXy7kQ2mN"), WITHHELD);
 }
@@ -204,7 +204,7 @@ fn long_and_tedious_texts_take_no_time() {
     }
 }
 
-/// Ciphers and encodings that are not decoded here: what they give is unlike words.
+/// Ciphers and encodings that this module does not decode: their output does not look like words.
 #[test]
 fn no_unknown_encoding_is_shown() {
     let redactor = redactor();
@@ -253,7 +253,7 @@ fn secrets() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
-    /// Whatever the encoding, in whatever text.
+    /// For any encoding, in any text.
     #[test]
     fn no_secret_is_read_from_what_is_shown(
         secret in secrets(),
@@ -268,7 +268,7 @@ proptest! {
         }
     }
 
-    /// One encoding in another.
+    /// One encoding within another.
     #[test]
     fn no_nesting_carries_a_secret_through(
         secret in secrets(),
@@ -281,7 +281,7 @@ proptest! {
         prop_assert!(checked.is_ok(), "{}", checked.unwrap_err());
     }
 
-    /// Parts of a secret are as secret.
+    /// Parts of a secret are just as secret.
     #[test]
     fn no_part_is_shown(secret in "[A-Za-z0-9]{8,64}", from in 0..50_usize, length in 6..64_usize) {
         let redactor = Redactor::new([(USER, secret.as_str())]);
@@ -290,7 +290,7 @@ proptest! {
         prop_assert_eq!(redactor.quote(&format!("wrong: {part}")), WITHHELD);
     }
 
-    /// Ordinary words stay, whatever the secret is.
+    /// Ordinary words are kept, whatever the secret is.
     #[test]
     fn ordinary_texts_stay_whatever_the_secret_is(secret in "[A-Za-z0-9]{16,64}", pick in 0..ORDINARY.len()) {
         prop_assert_eq!(Redactor::new([(USER, secret.as_str())]).quote(ORDINARY[pick]), ORDINARY[pick]);

@@ -12,16 +12,17 @@ use super::failure::{Failure, FailureKind};
 /// What to do after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Ask again after this pause; other requests go on.
+    /// Retry after this pause; other requests continue.
     Retry(Duration),
-    /// Ask again after this pause, in which no other request is sent either.
+    /// Retry after this pause, during which no other request is sent either.
     Pause(Duration),
-    /// Give this request up.
+    /// Give up on this request.
     Fail,
 }
 
-/// Decides after the failed attempt number `attempt`, counted from 1. `fraction` is a random number from 0 to 1: pauses
-/// are drawn from the upper half of a doubling range, so that clients that failed together do not come back together.
+/// Decides what to do after failed attempt number `attempt`, counted from 1. `fraction` is a random number from 0 to
+/// 1: pauses are drawn from the upper half of a doubling range, so that clients that failed together do not retry
+/// together.
 pub(crate) fn decide(failure: &Failure, attempt: u32, fraction: f64) -> Decision {
     match failure.kind {
         FailureKind::Timeout
@@ -56,7 +57,7 @@ fn transient(attempt: u32, retry_after: Option<Duration>, fraction: f64) -> Deci
     }
 }
 
-/// For a single request. A fetch, which may wait for hours, goes by the quota's ledger instead.
+/// For a single request. A fetch, which may wait for hours, uses the quota ledger instead.
 fn rate_limited(retry_after: Option<Duration>, attempt: u32, fraction: f64) -> Decision {
     match retry_after {
         _ if attempt >= RATE_LIMIT_ATTEMPTS_MAX => Decision::Fail,
@@ -66,12 +67,12 @@ fn rate_limited(retry_after: Option<Duration>, attempt: u32, fraction: f64) -> D
     }
 }
 
-/// Up to a tenth more than what was asked for.
+/// Returns up to a tenth of the requested pause, as jitter.
 fn spread(asked: Duration, fraction: f64) -> Duration {
     asked.mul_f64(fraction / 10.0)
 }
 
-/// A pause that doubles with each attempt, counted from 1, and is drawn from its upper half.
+/// Returns a pause that doubles with each attempt, counted from 1, and is drawn from the upper half of its range.
 pub(crate) fn backoff(initial: Duration, longest: Duration, attempt: u32, fraction: f64) -> Duration {
     let doubled = initial.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(longest);
     doubled.mul_f64(0.5 + fraction / 2.0)
@@ -86,7 +87,8 @@ mod tests {
         Failure::new(kind, "")
     }
 
-    /// The pauses of one request that always fails so, at the greatest random number, and how it ends.
+    /// Returns the pauses of a request that always fails this way, at the greatest random number, and the final
+    /// decision.
     fn course(kind: FailureKind) -> (Vec<u128>, Decision) {
         let mut pauses = Vec::new();
         for attempt in 1..100 {

@@ -32,18 +32,19 @@ pub(super) struct Transport {
     proxy: Option<Proxy>,
     redactor: Redactor,
     timeouts: Timeouts,
-    /// How many seconds this machine's clock was ahead of the server's at the last reply.
+    /// How many seconds this machine's clock was ahead of the server's at the last response.
     clock_ahead: Arc<Mutex<Option<i64>>>,
 }
 
-/// A reply as it came.
+/// A response as received.
 pub(super) struct RawReply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
 }
 
-/// Of what the client is made of, only the certificates of this machine are not our own.
+/// Converts an error of the client builder. Of all the builder uses, only this machine's certificates come from
+/// outside.
 fn without_certificates(error: reqwest::Error) -> Error {
     Error::new(ErrorKind::Storage, "cannot set up TLS with the certificates of this machine")
         .with_detail("reading", "certificates")
@@ -65,14 +66,14 @@ impl Transport {
             .pool_max_idle_per_host(crate::limits::WORKERS_MAX as usize)
             .https_only(!server.is_loopback());
         let proxy = if server.is_loopback() { None } else { Proxy::resolve(&options.network, server.host_name())? };
-        // Without this the client reads the environment by itself, and drops what it cannot read.
+        // Otherwise the client reads the environment itself, and ignores what it cannot parse.
         builder = builder.no_proxy();
         if let Some(proxy) = &proxy {
             builder = builder.proxy(proxy.for_client()?);
         }
         if server.is_plain() {
-            // Redirects are not followed, so no certificate is ever looked at. To read those of the system takes 18 ms, and fails
-            // where there are none.
+            // Redirects are not followed, so no certificate is ever checked. Loading those of the system takes 18 ms,
+            // and fails if there are none.
             builder = builder.tls_certs_only([]);
         } else if let Some(certificates) = named_certificates(&options.network)? {
             builder = builder.tls_certs_only(certificates);
@@ -85,7 +86,7 @@ impl Transport {
         Ok(Self { http, credentials, server, proxy, redactor, timeouts: options.timeouts, clock_ahead: Arc::default() })
     }
 
-    /// Returns the server's host, with its port where that is not the scheme's own.
+    /// Returns the server's host, with its port unless it is the default port of the scheme.
     pub(super) fn host(&self) -> String {
         self.server.host()
     }
@@ -98,12 +99,12 @@ impl Transport {
         &self.credentials
     }
 
-    /// How long a call may take that is not a fetch.
+    /// Returns the time limit of a call that is not a fetch.
     pub(super) fn call_limit(&self) -> Duration {
         self.timeouts.call
     }
 
-    /// The failure of a call that has taken too long, of which this is the last attempt that came to an end.
+    /// Returns the failure of a call that has taken too long; `last` is the failure of its latest attempt that ended.
     pub(super) fn out_of_time(&self, last: Option<Failure>, limit: Duration) -> Failure {
         let limit = limit.as_secs_f64();
         match last {
@@ -116,7 +117,7 @@ impl Transport {
         }
     }
 
-    /// Sends a request and returns the decoded body of a reply with status 200, or says why there is none.
+    /// Sends a request and returns the decoded body of a response with status 200, or the failure.
     pub(super) async fn request(
         &self,
         method: Method,
@@ -136,7 +137,7 @@ impl Transport {
         self.judge(reply, has_session)
     }
 
-    /// Says what a whole reply is worth: its decoded body, or why it is of no use.
+    /// Classifies a complete response: returns its decoded body, or why it cannot be used.
     pub(super) fn judge(&self, reply: RawReply, has_session: bool) -> Result<Vec<u8>, Failure> {
         if !is_page(reply.status) {
             return Err(self.refusal(reply, has_session));
@@ -187,12 +188,13 @@ impl Transport {
         }
     }
 
-    /// Returns how many seconds this machine's clock was ahead of the server's at the last reply; negative if it was behind.
+    /// Returns how many seconds this machine's clock was ahead of the server's at the last response; negative if it
+    /// was behind.
     pub(super) fn clock_ahead(&self) -> Option<i64> {
         *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads a body within its limit: a page that is larger is refused, an error's text is cut.
+    /// Reads a body within its limit: a page that is too large is a failure, the text of an error is truncated.
     async fn read_body(&self, response: &mut reqwest::Response, status: StatusCode) -> Result<Vec<u8>, Failure> {
         let is_page = is_page(status);
         let most = if is_page { PAGE_BYTES_MAX } else { ERROR_BODY_BYTES_MAX };
@@ -212,13 +214,13 @@ impl Transport {
                     return Err(Failure::new(FailureKind::BadReply, message).with_fault(Fault::PageSize));
                 }
                 Err(failure) if is_page => return Err(failure),
-                // The status alone says enough of an error whose text is long, or does not come.
+                // If the text of an error is too long or does not arrive, the status alone is enough.
                 _ => return Ok(body),
             }
         }
     }
 
-    /// Makes a text that came from outside fit for a message. Every one that may get into a message passes here.
+    /// Makes text from outside fit for a message. All such text that may get into a message passes through here.
     pub(super) fn quote(&self, said: &str) -> String {
         self.redactor.quote(said)
     }
@@ -228,7 +230,7 @@ impl Transport {
         base64::engine::general_purpose::STANDARD.encode(pair)
     }
 
-    /// The header with the secret, marked so that no log shows it.
+    /// Returns the header with the secret, marked as sensitive so that no log shows it.
     fn authorization(&self) -> HeaderValue {
         let encoded = self.encoded_credentials();
         let mut value = HeaderValue::from_str(&format!("Basic {encoded}")).expect("Base64 is ASCII");
@@ -236,13 +238,13 @@ impl Transport {
         value
     }
 
-    /// Classifies a reply that is not a page (`docs/mixpanel-api.md#errors-by-status`).
+    /// Classifies a response that is not a page (`docs/mixpanel-api.md#errors-by-status`).
     fn refusal(&self, reply: RawReply, has_session: bool) -> Failure {
         let RawReply { status, headers, body } = reply;
         let body = decode(&headers, body).unwrap_or_default();
         let said = said(&body);
         let status_code = status.as_u16();
-        // A few servers and proxies have the words of a limit without its status.
+        // A few servers and proxies report an exceeded limit without status 429.
         if status_code == 429 || (status_code >= 400 && rate_limit::is_meant(&explanation(&body))) {
             return self.limited(status, &headers, &body);
         }
@@ -256,14 +258,14 @@ impl Transport {
             403 => FailureKind::Forbidden,
             404 => FailureKind::NotFound,
             408 => FailureKind::Timeout,
-            // The network has answered, in place of the server (RFC 6585, 6).
+            // The network has answered in place of the server (RFC 6585, 6).
             511 => FailureKind::Unreachable,
-            // Conflict, misdirected, locked, too early, overloaded, and what proxies say of a server that is gone: the same
-            // request may succeed in a moment.
+            // Conflict, misdirected, locked, too early, overloaded, and what proxies report about an unreachable
+            // server: the same request may succeed soon.
             status @ (409 | 420 | 421 | 423 | 425 | 444 | 449 | 460 | 499 | 500..) => {
                 FailureKind::Server { status, retry_after }
             }
-            // Not even an error, and no page either: something in between has made it.
+            // Neither an error nor a page: something in between sent it.
             ..300 | 304 => FailureKind::BadReply,
             status => FailureKind::Rejected(status),
         };
@@ -281,7 +283,7 @@ impl Transport {
                 let message = format!("the network wants you to log in before it lets requests through: {message}");
                 Failure::new(kind, message).with_fault(Fault::NetworkLogin)
             }
-            // The API says why in JSON.
+            // The API gives its reason as JSON.
             FailureKind::Forbidden | FailureKind::NotFound | FailureKind::Rejected(_) if is_web_page => {
                 Failure::new(kind, message).with_fault(Fault::InBetween)
             }
@@ -289,7 +291,7 @@ impl Transport {
         }
     }
 
-    /// The failure of a request that some limit of the server stopped, whatever the status that says so.
+    /// Returns the failure of a request that exceeded a limit of the server, whatever the status of the response.
     fn limited(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
         let (said, retry_after) = (said(body), rate_limit::retry_after(headers));
         let kind = match rate_limit::classify(headers, &said) {
@@ -300,7 +302,7 @@ impl Transport {
         Failure::new(FailureKind::RateLimited { kind, retry_after }, message).with_status(status)
     }
 
-    /// Names the host that a redirect leads to, and nothing else of its URL.
+    /// Returns the host that a redirect leads to, and nothing else of its URL.
     fn redirect_target(&self, headers: &HeaderMap) -> String {
         let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
         let target =
@@ -309,7 +311,7 @@ impl Transport {
         host.map_or_else(String::new, |host| format!(" to {}", self.quote(host)))
     }
 
-    /// Says why no reply came.
+    /// Explains why there is no response.
     async fn explain(&self, error: &reqwest::Error) -> Failure {
         self.route(&self.server.host()).explain(error).await
     }
@@ -319,15 +321,15 @@ impl Transport {
     }
 }
 
-/// Says whether a reply with this status is read as a page: 200, and 203, which is a 200 that something in between has
-/// changed, such as its compression. What it says is checked as strictly.
+/// Returns whether a response with this status is parsed as a page: 200, and 203, which is a 200 that an intermediary
+/// has changed, for example by recompressing it. Its contents are checked just as strictly.
 fn is_page(status: StatusCode) -> bool {
     matches!(status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION)
 }
 
-/// For a project of another region Mixpanel is reported to say "invalid project id for cluster."; the same may be said of
-/// a region or a data center. A filter that is quoted may speak of clusters and regions as well, so a single word is
-/// not enough.
+/// Mixpanel is reported to say "invalid project id for cluster." for a project of another region; a similar text may
+/// name a region or a data center. A quoted filter may mention clusters and regions too, so a single word is not
+/// enough.
 fn names_other_region(said: &str) -> bool {
     const PLACES: [&str; 6] = ["cluster", "region", "data center", "datacenter", "data centre", "data residency"];
     const LINKS: [&str; 13] = [
@@ -355,7 +357,7 @@ fn names_other_region(said: &str) -> bool {
     (said.contains("project") && names_place) || speaks_of_both
 }
 
-/// Says whether a text is about an unknown session: the one documented text, or another that a server may use
+/// Returns whether a text is about an unknown session: the documented text, or another that a server may use
 /// (`docs/mixpanel-api.md#sessions-and-paging`).
 fn names_lost_session(said: &str) -> bool {
     let said = said.to_ascii_lowercase();

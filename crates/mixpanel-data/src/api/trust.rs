@@ -1,5 +1,5 @@
-//! Which certificate authorities are trusted: those of this machine, or those that SSL_CERT_FILE and SSL_CERT_DIR name
-//! instead, as for OpenSSL.
+//! The trusted certificate authorities: those of this machine, or those named by SSL_CERT_FILE and SSL_CERT_DIR
+//! instead, as with OpenSSL.
 
 use std::path::{Path, PathBuf};
 
@@ -15,10 +15,10 @@ use super::network::NetworkVariables;
 const FILE: &str = "SSL_CERT_FILE";
 const DIRECTORY: &str = "SSL_CERT_DIR";
 
-/// Returns the certificates that are trusted instead of those of this machine; `None` where no variable names any.
+/// Returns the certificates that are trusted instead of those of this machine; `None` if no variable names any.
 ///
 /// # Errors
-/// `Storage` with the details `variable` and `path` for a file that cannot be read or holds no certificate, or when
+/// `Storage` with the details `variable` and `path` for a file that cannot be read or contains no certificate, or if
 /// there is no certificate at all.
 pub(super) fn named_certificates(variables: &NetworkVariables) -> Result<Option<Vec<Certificate>>> {
     let file = variables.get(FILE).map(PathBuf::from);
@@ -43,14 +43,14 @@ pub(super) fn named_certificates(variables: &NetworkVariables) -> Result<Option<
         }
         trusted.extend(certificates);
     }
-    // A directory may be missing where there is another source: fewer authorities do no harm.
+    // A missing directory is fine if there is another source: trusting fewer authorities is safe.
     match first_problem {
         Some(error) if trusted.is_empty() => Err(error),
         _ => Ok(Some(trusted)),
     }
 }
 
-/// Returns the certificates of this machine, because what reads them otherwise takes an empty variable for a path.
+/// Loads the certificates of this machine. The usual loader would take an empty variable for a path.
 #[cfg(all(unix, not(target_os = "macos")))]
 fn of_this_machine() -> Result<Vec<Certificate>> {
     let places = openssl_probe::probe();
@@ -69,10 +69,10 @@ fn of_this_machine() -> Result<Vec<Certificate>> {
     Err(named_wrongly(FILE, format!("cannot set up TLS: {FILE} is set and empty")))
 }
 
-/// Reads what can be used, and says what the first problem was.
+/// Reads the usable certificates, and returns the first problem.
 fn read(file: Option<&Path>, directory: Option<&Path>) -> (Vec<Certificate>, Option<rustls_native_certs::Error>) {
     let loaded = load_certs_from_paths(file, directory);
-    // One certificate that cannot be used would make the client refuse them all.
+    // A single unusable certificate would make the client reject all of them.
     let usable = |certificate: &rustls::pki_types::CertificateDer<'static>| {
         rustls::RootCertStore::empty().add(certificate.clone()).is_ok()
     };
@@ -104,7 +104,7 @@ fn named_wrongly(variable: &'static str, message: String) -> Error {
         .with_detail("variable", variable)
 }
 
-/// Says whether the file holds a private key, which is easily named instead of the certificate.
+/// Returns whether the file contains a private key, which is easily named instead of the certificate.
 fn holds_key(path: &Path) -> bool {
     PrivateKeyDer::from_pem_file(path).is_ok()
 }

@@ -1,4 +1,4 @@
-//! What a fault does to a reply.
+//! Applies faults to responses.
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -6,12 +6,12 @@ use super::model::FaultKind;
 use crate::compress::gzip;
 use crate::message::{BodyFault, Reply};
 
-/// A login page of a network that wants a click first.
+/// The login page of a captive portal.
 const PORTAL: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Welcome to Hotel Wi-Fi</title></head>\n\
     <body><h1>Please sign in</h1><form method=\"post\" action=\"/login\"><input name=\"room\"><button>Connect</button></form></body>\n</html>\n";
 
 impl FaultKind {
-    /// Gives the reply of a fault that answers instead of the API.
+    /// Returns the response of a fault that replaces the API's own.
     pub(crate) fn reply_instead(&self) -> Option<Reply> {
         match self {
             Self::Status { status, body, headers } => Some(status_reply(*status, body.as_deref(), headers)),
@@ -30,7 +30,7 @@ impl FaultKind {
         }
     }
 
-    /// Spoils what a good reply says.
+    /// Corrupts the content of a successful response.
     pub(crate) fn spoil_content(&self, reply: &mut Reply) {
         match self {
             Self::InvalidJson => reply.body.truncate(reply.body.len() / 2),
@@ -50,7 +50,7 @@ impl FaultKind {
         }
     }
 
-    /// Spoils how a reply is delivered.
+    /// Sets how the delivery of a response fails.
     pub(crate) fn spoil_delivery(&self, reply: &mut Reply) {
         match self {
             Self::Cut { after, framing } => {
@@ -66,7 +66,7 @@ impl FaultKind {
     }
 }
 
-/// Finds a place within the first result's first text, or within any text.
+/// Finds a position within the first result's first string, or else within any string.
 fn inside_a_text(body: &[u8]) -> usize {
     for key in [&b"\"$distinct_id\":\""[..], b"\"status\":\"", b"\""] {
         if let Some(at) = body.windows(key.len()).position(|window| window == key) {

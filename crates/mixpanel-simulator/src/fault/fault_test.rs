@@ -106,7 +106,7 @@ fn the_first_fault_that_is_due_wins_and_delays_add_up() {
     let due = script.next(1);
     assert_eq!((due.delay, due.kind), (Duration::from_secs(1), Some(FaultKind::Reset)));
     assert_eq!(script.next(1).kind, None);
-    // Times are counted for each page.
+    // `times` is counted separately for each page.
     assert_eq!(script.next(2).kind, Some(FaultKind::Reset));
 }
 

@@ -1,4 +1,4 @@
-//! The two spellings of a fault: a JSON object, and `key=value` words on one line.
+//! Parses the two notations of a fault: a JSON object, and `key=value` words on one line.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -33,7 +33,7 @@ const NAMES: [(&str, FaultKind); 15] = [
     ("auth-400", FaultKind::AuthBadRequest),
 ];
 
-/// The fields of a fault as written, before they are checked against each other.
+/// The fields of a fault as written, before they are validated together.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FaultFields {
@@ -172,7 +172,7 @@ impl FaultFields {
         Ok(FaultKind::Status { status, body: self.body.clone(), headers })
     }
 
-    /// Sets a field from a word of the one-line form.
+    /// Sets a field from a word of the one-line notation.
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let text = || Some(value.to_owned());
         match name {
@@ -200,11 +200,11 @@ impl FaultFields {
 }
 
 impl Fault {
-    /// Reads a script: a JSON array of faults, as described at [`Fault`].
+    /// Parses a script: a JSON array of faults, as described at [`Fault`].
     ///
     /// # Errors
     ///
-    /// Says which fault of the script, counted from 1, is wrong, how, and what is accepted.
+    /// Returns a message that names the wrong fault, counted from 1, and says what is wrong and what is accepted.
     pub fn read_script(json: &str) -> Result<Vec<Self>, String> {
         let faults: Vec<&RawValue> =
             serde_json::from_str(json).map_err(|error| format!("the script is not a JSON array of faults: {error}"))?;
@@ -218,7 +218,7 @@ impl Fault {
 impl FromStr for Fault {
     type Err = String;
 
-    /// Reads the one-line form, as described at [`Fault`].
+    /// Parses the one-line notation, as described at [`Fault`].
     fn from_str(line: &str) -> Result<Self, String> {
         let mut fields = FaultFields::default();
         let mut seen = Vec::new();
@@ -237,7 +237,7 @@ impl FromStr for Fault {
     }
 }
 
-/// Splits a line at spaces that are not within double quotes.
+/// Splits a line at spaces outside double quotes.
 fn words(line: &str) -> Result<Vec<String>, String> {
     let mut words = vec![String::new()];
     let mut quoted = false;

@@ -1,4 +1,4 @@
-//! Faults by script: which pages, how often, and what goes wrong.
+//! Scripted faults: on which pages, how often, and what goes wrong.
 
 mod apply;
 mod fields;

@@ -1,11 +1,11 @@
-//! Which fault is due.
+//! Determines which fault applies to a request.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::model::{Fault, FaultKind, Times};
 
-/// The faults, and how often each has happened.
+/// The faults, and how often each has occurred.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     faults: Vec<Fault>,
@@ -13,12 +13,12 @@ pub(crate) struct Script {
     attempts: HashMap<u64, u64>,
 }
 
-/// What the script has for one request.
+/// The faults that apply to one request.
 #[derive(Debug, Default)]
 pub(crate) struct Due {
     pub(crate) delay: Duration,
     pub(crate) kind: Option<FaultKind>,
-    /// The number of faults, delays included.
+    /// The number of faults, including delays.
     pub(crate) applied: u64,
 }
 
@@ -27,7 +27,7 @@ impl Script {
         Self { faults, ..Self::default() }
     }
 
-    /// Decides a request for a page: the first fault that is due, and every delay before it.
+    /// Returns what applies to a page request: the first fault that is due, and every delay before it.
     pub(crate) fn next(&mut self, page: u64) -> Due {
         let mut due = Due::default();
         if self.faults.is_empty() {

@@ -1,4 +1,4 @@
-//! Decides whether a record fits an expression.
+//! Evaluates an expression for a record.
 
 use std::cmp::Ordering;
 
@@ -7,11 +7,12 @@ use serde_json::{Number, Value};
 use super::parser::{Comparison, Expression, Operand};
 use crate::hash::{below, mix_text, mix2};
 
-/// What an expression is asked about: the values of the filter's properties, in its order, and who it is.
+/// The subject of an expression: the values of the filter's properties, in the filter's order, and the record's
+/// identity.
 #[derive(Debug)]
 pub(crate) struct Subject<'a> {
     pub(crate) values: &'a [Option<Value>],
-    /// Decides the made-up counts of behaviors.
+    /// The seed of the generated counts of behaviors.
     pub(crate) seed: u64,
     pub(crate) index: u64,
 }
@@ -36,12 +37,12 @@ fn value(operand: &Operand, subject: &Subject<'_>) -> Option<Value> {
     match operand {
         Operand::Literal(value) => Some(value.clone()),
         Operand::Property(name) => subject.values[*name].clone(),
-        // No events are simulated: 0 to 9 times, from the seed.
+        // No events are simulated: the count is 0 to 9, from the seed.
         Operand::Behavior(name) => Some(Value::from(below(mix2(mix_text(subject.seed, name), subject.index), 10))),
     }
 }
 
-/// A missing property equals null. Values of different types are not equal, and none is less than the other.
+/// A missing property equals null. Values of different types are not equal, and neither is less than the other.
 fn compare(comparison: Comparison, left: Option<Value>, right: Option<Value>) -> bool {
     let (left, right) = (left.unwrap_or(Value::Null), right.unwrap_or(Value::Null));
     let ordering = order(&left, &right);
@@ -65,14 +66,14 @@ fn order(left: &Value, right: &Value) -> Option<Ordering> {
 }
 
 fn order_numbers(left: &Number, right: &Number) -> Option<Ordering> {
-    // Whole numbers beyond 2^53 are compared as such.
+    // Integers beyond 2^53 are compared exactly.
     match (left.as_i128(), right.as_i128()) {
         (Some(left), Some(right)) => Some(left.cmp(&right)),
         _ => left.as_f64()?.partial_cmp(&right.as_f64()?),
     }
 }
 
-/// An element in a list, or a piece in a text.
+/// Returns whether a list contains an element, or a string contains a substring.
 fn is_in(needle: &Value, haystack: &Value) -> bool {
     match (needle, haystack) {
         (_, Value::Array(values)) => {

@@ -28,7 +28,7 @@ fn expressions_select_what_they_say() {
         (r#"properties["n"] <= 10 and properties["n"] >= 1e1 and properties["n"] > -3"#, true),
         (r#"properties["ratio"] > 2 and 2.6 > properties["ratio"]"#, true),
         (r#"properties["n"] == 10.0"#, true),
-        // Whole numbers beyond 2^53 are told apart.
+        // Integers beyond 2^53 are distinguished.
         (r#"properties["big"] == 9007199254740993"#, true),
         (r#"properties["big"] == 9007199254740992"#, false),
         (r#"properties["big"] > 9007199254740992"#, true),

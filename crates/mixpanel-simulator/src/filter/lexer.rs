@@ -1,4 +1,4 @@
-//! Cuts an expression into tokens.
+//! Splits an expression into tokens.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub(super) enum Token {
     End,
 }
 
-/// A token and where it starts, counted in characters from 1.
+/// A token and its position, counted in characters from 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Placed {
     pub(super) token: Token,
@@ -63,7 +63,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Placed>, String> {
     Ok(tokens)
 }
 
-/// Reads a string up to its closing quote; a backslash takes the next character as it is, but for `\n` and `\t`.
+/// Reads a string up to its closing quote. A backslash makes the next character literal, except in `\n` and `\t`.
 fn text_literal(rest: &str, quote: char) -> Option<(Token, usize)> {
     let mut text = String::new();
     let mut characters = rest.char_indices().skip(1);

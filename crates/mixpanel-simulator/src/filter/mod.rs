@@ -1,7 +1,7 @@
 //! The `where` language: comparisons, `and`, `or`, `not`, `in` and `defined` over `properties["..."]`.
 //!
-//! A subset of Mixpanel's expressions. What is not understood is refused with its place, never ignored: a filter that
-//! silently selects everything would hide a client's mistake.
+//! It is a subset of Mixpanel's expressions. Unsupported syntax is rejected with its position, never ignored: a
+//! filter that silently selects everything would hide a client's mistake.
 
 mod eval;
 mod lexer;
@@ -16,7 +16,7 @@ use parser::Expression;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Filter {
     expression: Expression,
-    /// The properties that the expression looks at; it names them by their place here.
+    /// The properties that the expression uses; it refers to them by their index here.
     properties: Vec<String>,
 }
 

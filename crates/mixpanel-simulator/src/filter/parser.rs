@@ -1,4 +1,4 @@
-//! Makes a tree of an expression. `not` binds tighter than `and`, `and` tighter than `or`.
+//! Parses an expression into a tree. `not` binds tighter than `and`, and `and` tighter than `or`.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +7,18 @@ use serde_json::Value;
 use super::lexer::{Placed, Token, tokens};
 use crate::profiles::push_time;
 
-/// How deep parentheses and `not` may nest: far more than anyone writes, far less than the stack holds.
+/// The maximum nesting of parentheses and `not`: far more than anyone writes, far less than the stack allows.
 const GREATEST_DEPTH: usize = 64;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Expression {
-    /// Lists rather than pairs, so that a long chain is no deeper than a short one.
+    /// A list rather than a pair, so that a long chain does not nest deeper than a short one.
     AnyOf(Vec<Self>),
     AllOf(Vec<Self>),
     Not(Box<Self>),
     Compare(Comparison, Operand, Operand),
     In(Operand, Operand),
-    /// The property of this number has a value that is not null.
+    /// The property with this index has a value other than null.
     Defined(usize),
     /// The operand is `true`.
     Holds(Operand),
@@ -37,9 +37,9 @@ pub(super) enum Comparison {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Operand {
     Literal(Value),
-    /// A property, by its place in the filter's list of names.
+    /// A property, by its index in the filter's list of names.
     Property(usize),
-    /// How often somebody did what the named behavior describes.
+    /// How often the user did what the named behavior describes.
     Behavior(String),
 }
 
@@ -72,7 +72,7 @@ impl Parser<'_> {
 
     fn advance(&mut self) -> Token {
         let token = self.tokens[self.next].token.clone();
-        // The last token is the end, which stays.
+        // The last token is the end token, which is never passed.
         self.next = (self.next + 1).min(self.tokens.len() - 1);
         token
     }
@@ -239,8 +239,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Times are compared as text, like `$last_seen` itself (`docs/mixpanel-api.md#engage-request`); seconds since the
-    /// epoch become such a text.
+    /// Parses `datetime(...)`. Times are compared as text, like `$last_seen` itself
+    /// (`docs/mixpanel-api.md#engage-request`); seconds since the epoch are converted to such a text.
     fn datetime(&mut self) -> Result<Value, String> {
         self.advance();
         self.expect_sign("(")?;

@@ -2,22 +2,22 @@
 
 use serde::Deserialize;
 
-/// Repeats one record at another place of the list, in place of the record that would be there.
+/// Repeats one record at another index of the list, instead of the record that would be there.
 ///
-/// The length of the list does not change: every copy lowers the number of different profiles by one.
+/// The length of the list does not change: every copy reduces the number of different profiles by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileCopy {
     /// The index of the record to repeat.
     pub from: u64,
-    /// The index at which it appears again. A copy whose `from` or `to` lies outside the list has no effect.
+    /// The index at which it occurs again. A copy whose `from` or `to` is outside the list has no effect.
     pub to: u64,
     /// Whether the copy differs from its original.
     #[serde(default)]
     pub change: CopyChange,
 }
 
-/// Says whether a copy is the same as its original.
+/// Whether a copy is the same as its original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CopyChange {
@@ -28,7 +28,7 @@ pub enum CopyChange {
     LaterLastSeen,
 }
 
-/// Makes `$last_seen` of the record that starts at `start` later, if it is there in the usual form.
+/// Makes `$last_seen` of the record that starts at `start` later, if it is present in the usual form.
 pub(super) fn make_last_seen_later(out: &mut [u8], start: usize) {
     const KEY: &[u8] = b"\"$last_seen\":\"";
     const LATER: &[u8] = b"2027-01-01T00:00:00";

@@ -5,13 +5,13 @@ use super::tables::{COMPANIES, COUNTRIES, INDUSTRIES};
 use super::write::{push, push_hex, push_hundredths, push_number, push_time};
 use crate::hash::{Sequence, mix};
 
-/// Writes the distinct id of a group profile, without quotes. Groups of different kinds have different ids.
+/// Writes the distinct ID of a group profile, without quotes. Groups of different kinds have different IDs.
 pub(super) fn push_distinct_id(out: &mut Vec<u8>, seed: u64, index: u64) {
     push(out, "group-");
     push_hex(out, mix(index ^ mix(seed)), 16);
 }
 
-/// Writes one whole group record as the Engage API sends it.
+/// Writes a complete group record as the Engage API sends it.
 pub(super) fn push_record(out: &mut Vec<u8>, seed: u64, index: u64) {
     let mut random = Sequence::new(seed, index);
     push(out, "{\"$distinct_id\":\"");

@@ -1,4 +1,4 @@
-//! Records from a JSONL file, one a line.
+//! Reads records from a JSONL file, one per line.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -15,22 +15,22 @@ pub struct Records {
     ends: Vec<usize>,
 }
 
-/// Says why a JSONL file cannot be served.
+/// Why a JSONL file cannot be served.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RecordsError {
     /// The file could not be read.
     #[error("could not read line {line}")]
     Read {
-        /// The number of the line, from 1.
+        /// The line number, from 1.
         line: u64,
-        /// What reading said.
+        /// The error of the read.
         source: std::io::Error,
     },
-    /// A line is no profile.
+    /// A line is not a profile.
     #[error("line {line}: {reason}")]
     Line {
-        /// The number of the line, from 1.
+        /// The line number, from 1.
         line: u64,
         /// What is wrong with it, and what is accepted.
         reason: String,
@@ -38,18 +38,19 @@ pub enum RecordsError {
 }
 
 impl Records {
-    /// Reads one record per line; empty lines are skipped, and so are byte order marks. Lines may end with CR LF, and the
-    /// last one need not end at all.
+    /// Reads one record per line. Skips empty lines and byte order marks. Lines may end with CR LF, and the last one
+    /// does not need a line end.
     ///
-    /// A line is either what the Engage API sends, `{"$distinct_id": ..., "$properties": {...}}`, which is sent on byte for
-    /// byte, or what `mp fetch profiles --stdout` prints, `{"distinct_id": ..., "properties": {...}, "last_seen": ...}`,
-    /// which is turned back into the former. In the latter, a `Z` or `+00:00` at the end of `last_seen` is dropped,
+    /// A line has one of two forms. Either it is what the Engage API sends,
+    /// `{"$distinct_id": ..., "$properties": {...}}`, and is sent byte for byte. Or it is what
+    /// `mp fetch profiles --stdout` prints, `{"distinct_id": ..., "properties": {...}, "last_seen": ...}`, and is
+    /// converted back to the first form. In the second form, a `Z` or `+00:00` at the end of `last_seen` is dropped,
     /// because the API sends times without a zone (`docs/mixpanel-api.md#records`).
     ///
     /// # Errors
     ///
-    /// Returns an error with the line's number if reading fails, or a line is not UTF-8, not JSON or has neither form. A
-    /// file that is compressed, or UTF-16, is named as such.
+    /// Returns an error with the line number if reading fails, or a line is not UTF-8, not JSON or has neither form.
+    /// The error recognizes a compressed file and UTF-16.
     pub fn read(mut reader: impl BufRead) -> Result<Self, RecordsError> {
         let mut records = Self::default();
         let mut bytes = Vec::new();
@@ -78,7 +79,7 @@ impl Records {
         self.ends.len()
     }
 
-    /// Returns whether there is no record.
+    /// Returns whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
@@ -102,7 +103,7 @@ impl Records {
             push(&mut self.text, id.get());
             push(&mut self.text, ",\"$properties\":{");
             push(&mut self.text, members);
-            // What a fetch prints has it in the properties as well where it is of another form than the usual one.
+            // `mp` also keeps it in the properties if it does not have the usual form.
             let has_last_seen = members.contains("last_seen\"") && {
                 let members: BTreeMap<String, &RawValue> = serde_json::from_str(properties.get())
                     .map_err(|error| format!("\"properties\" is not an object: {error}"))?;
@@ -138,7 +139,7 @@ struct Form<'a> {
     last_seen: Option<&'a RawValue>,
 }
 
-/// Recognizes what is no UTF-8 text by its first bytes.
+/// Recognizes formats other than UTF-8 text by their first bytes.
 fn other_format(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0x1f, 0x8b, ..] => Some("the file is compressed with gzip; pipe it through `gunzip -c` and read `-`"),

@@ -1,7 +1,7 @@
-//! What the simulated project holds: generated people, groups, records from a file, odd records and copies.
+//! The contents of the simulated project: generated users and groups, records from a file, odd records and copies.
 //!
-//! Nothing is kept per generated profile: profile `i` is a pure function of the seed and `i`, so ten million of them cost
-//! no more memory than ten.
+//! Nothing is stored per generated profile: profile `i` is a pure function of the seed and `i`, so ten million of
+//! them take no more memory than ten.
 
 mod copies;
 mod group;

@@ -5,7 +5,8 @@ use serde::Deserialize;
 use super::write::{push, push_hex, push_number};
 use crate::hash::mix2;
 
-/// A record that is unusual in one way. Placed by [`SimulatorConfig::odd_profiles`](crate::SimulatorConfig::odd_profiles).
+/// A record that is unusual in one way. Placed by
+/// [`SimulatorConfig::odd_profiles`](crate::SimulatorConfig::odd_profiles).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OddProfile {
@@ -43,7 +44,7 @@ pub enum OddProfile {
     LastSeenNull,
     /// The key is written `"\u0024last_seen"`.
     LastSeenEscapedKey,
-    /// `$last_seen` is there twice, with different times.
+    /// `$last_seen` occurs twice, with different times.
     LastSeenTwice,
     /// A value is 2^53 + 1.
     NumberBeyondFloat,
@@ -57,25 +58,25 @@ pub enum OddProfile {
     NumberTrailingZero,
     /// A value is `1.50E+10`.
     NumberExponent,
-    /// Texts are written with escapes, a surrogate pair among them.
+    /// Strings contain escapes, including a surrogate pair.
     UnicodeEscaped,
-    /// Texts hold raw characters outside the basic plane, U+2028 and U+0085.
+    /// Strings contain raw characters outside the basic plane, U+2028 and U+0085.
     UnicodeRaw,
-    /// A key is there twice.
+    /// A key occurs twice.
     DuplicateKeys,
-    /// Keys differ in case only.
+    /// Keys differ only in case.
     KeysDifferInCase,
-    /// Nulls stand inside lists and objects.
+    /// Lists and objects contain nulls.
     NestedNulls,
     /// Values are empty objects, lists and strings.
     EmptyValues,
-    /// A text holds the escape of half a surrogate pair, which no Unicode text can hold.
+    /// A string contains the escape of half a surrogate pair, which no Unicode text can contain.
     LoneSurrogate,
     /// There are 2000 properties, Mixpanel's documented limit.
     TwoThousandKeys,
-    /// Texts hold quotes, backslashes, newlines, tabs, NUL and a terminal escape sequence.
+    /// Strings contain quotes, backslashes, newlines, tabs, NUL and a terminal escape sequence.
     EscapeSequences,
-    /// A text of 255 bytes, Mixpanel's documented limit, and a key of 255.
+    /// A string of 255 bytes, Mixpanel's documented limit, and a key of 255 bytes.
     LongTexts,
     /// Values are nested deeper than the documented three levels.
     DeepNesting,
@@ -121,12 +122,12 @@ impl OddProfile {
         Self::DeepNesting,
     ];
 
-    /// Places every kind once: the first at index `start`, each next one `step` later.
+    /// Places every kind once: the first at index `start`, each of the others `step` after the one before.
     pub fn spread(start: u64, step: u64) -> Vec<(u64, Self)> {
         Self::ALL.iter().enumerate().map(|(number, kind)| (start + step * number as u64, *kind)).collect()
     }
 
-    /// Writes the record as the Engage API would send it. `seed` and `index` make its id its own.
+    /// Writes the record as the Engage API would send it. `seed` and `index` make its ID unique.
     pub(super) fn push_record(self, out: &mut Vec<u8>, seed: u64, index: u64) {
         let own_id = |out: &mut Vec<u8>| {
             push(out, "\"odd-");
@@ -210,7 +211,7 @@ impl OddProfile {
             Self::EmptyValues => push(out, "\"a\":{},\"b\":[],\"c\":\"\",\"\":\"empty key\",\"d\":[{},[]]"),
             Self::LoneSurrogate => push(out, "\"half\":\"before \\ud800 after\""),
             Self::TwoThousandKeys => {
-                // Two are there already.
+                // The record already has two.
                 for number in 0..1_998 {
                     push(out, if number == 0 { "\"key_" } else { ",\"key_" });
                     push_number(out, number);

@@ -1,21 +1,21 @@
-//! A generated user profile: a pure function of the seed and the profile's number, about 1 KB of JSON.
+//! A generated user profile: a pure function of the seed and the profile's index, about 1 KB of JSON.
 
 use super::tables::{BIOS, BY_PERCENT, CAMPAIGNS, COUNTRIES, Country, DEVICES, DOMAINS, Name, REFERRERS, TAGS};
 use super::write::{push, push_date, push_hex, push_hundredths, push_number, push_time, push_two};
 use crate::hash::{Sequence, mix, mix2};
 
-/// 2026-09-20T12:00:00Z, the moment at which the generated population is looked at. A constant, so that profiles do not
-/// depend on the clock.
+/// 2026-09-20T12:00:00Z, the reference time of the generated population. A constant, so that profiles do not depend
+/// on the clock.
 pub(super) const LOOKED_AT: u64 = 1_789_905_600;
-/// Three years in days: how far signups reach back.
+/// How far signups reach back: three years, in days.
 const SIGNUP_DAYS: u64 = 1_096;
-/// Added to the profile's number: no account number fits the 53 bits of a float's mantissa.
+/// Added to the profile's index, so that no account number fits into the 53 bits of a float's mantissa.
 const FIRST_ACCOUNT: u64 = (1 << 53) + 1;
 
-/// What a subscription plan implies, so that queries over generated data find something.
+/// What a subscription plan implies, so that queries over generated data have meaningful results.
 struct Plan {
     name: &'static str,
-    /// Revenue in cents: least, and spread above it.
+    /// Revenue in cents: the minimum, and the spread above it.
     revenue: (u64, u64),
     sessions: u64,
     paying_percent: u64,
@@ -27,9 +27,10 @@ static GROWTH: Plan = Plan { name: "growth", revenue: (29_900, 390_000), session
 static ENTERPRISE: Plan =
     Plan { name: "enterprise", revenue: (499_900, 11_500_000), sessions: 3_000, paying_percent: 100 };
 
-/// Writes the distinct id of a profile, without quotes: mostly a UUID, some readable ids, some of anonymous devices.
+/// Writes the distinct ID of a profile, without quotes: mostly a UUID, sometimes a readable ID or that of an
+/// anonymous device.
 pub(super) fn push_distinct_id(out: &mut Vec<u8>, seed: u64, index: u64) {
-    // A bijection of the index, so that no two profiles of a population share an id.
+    // A bijection of the index, so that no two profiles of a population share an ID.
     let unique = mix(index ^ mix(seed));
     match unique % 20 {
         0 => push(out, "$device:"),
@@ -49,7 +50,7 @@ pub(super) fn push_distinct_id(out: &mut Vec<u8>, seed: u64, index: u64) {
     }
 }
 
-/// Writes one whole record as the Engage API sends it.
+/// Writes a complete record as the Engage API sends it.
 pub(super) fn push_record(out: &mut Vec<u8>, seed: u64, index: u64) {
     let mut random = Sequence::new(seed, index);
     let percent = (random.next() % 100) as usize;
@@ -101,10 +102,10 @@ fn push_times_and_plan(out: &mut Vec<u8>, random: &mut Sequence) {
         80..=93 => &GROWTH,
         _ => &ENTERPRISE,
     };
-    // The smaller of two draws: more people signed up lately, as in a product that grows.
+    // The smaller of two draws: more users signed up recently, as in a growing product.
     let days_ago = random.below(SIGNUP_DAYS).min(random.below(SIGNUP_DAYS));
     let created = LOOKED_AT - days_ago * 86_400 - random.below(43_200);
-    // The smallest of three: most were seen not long ago, some left soon after they had signed up.
+    // The smallest of three draws: most users were seen recently, some left soon after signing up.
     let alive = LOOKED_AT - created;
     let seen = LOOKED_AT - random.below(alive).min(random.below(alive)).min(random.below(alive));
     push(out, ",\"$created\":\"");
@@ -229,7 +230,7 @@ fn push_tags(out: &mut Vec<u8>, random: &mut Sequence, count: u64) {
     push(out, ",\"tags\":[");
     let first = random.below(TAGS.len() as u64);
     for number in 0..count {
-        // Steps of three through ten tags never meet the same one twice within four.
+        // In steps of three, ten tags do not repeat within four steps.
         let index = usize::try_from((first + 3 * number) % TAGS.len() as u64).expect("an index into a small table");
         push(out, if number == 0 { "\"" } else { ",\"" });
         push(out, TAGS[index]);

@@ -10,7 +10,7 @@ use super::record::{RecordView, id_text};
 use super::{group, person};
 use crate::hash::{below, chance, mix_text, mix2};
 
-/// Where the records come from.
+/// The source of the records.
 #[derive(Debug, Clone)]
 enum Kind {
     People(u64),
@@ -37,7 +37,7 @@ impl Population {
         Self { kind: Kind::Records(records), ..Self::people(seed, 0) }
     }
 
-    /// The groups of a `data_group_id`: at most `limit`, at least one, the number depending on the id.
+    /// Returns the groups of a `data_group_id`: at least one and at most `limit`, depending on the ID.
     pub(crate) fn groups(seed: u64, data_group_id: &str, limit: u64) -> Self {
         let seed = mix_text(seed, data_group_id);
         let count = 1 + limit / 2 + below(mix2(seed, 1), limit / 2);
@@ -85,7 +85,7 @@ impl Population {
         }
     }
 
-    /// Returns the id of the record at an index as text; `None` if it has none.
+    /// Returns the ID of the record at an index as text; `None` if it has none.
     pub(crate) fn distinct_id(&self, index: u64) -> Option<String> {
         let (original, _) = self.original(index);
         let mut out = Vec::new();
@@ -103,7 +103,7 @@ impl Population {
         String::from_utf8(out).ok()
     }
 
-    /// Returns the index of the record that is shown at an index: itself, unless a copy stands there.
+    /// Returns the index of the record that is shown at an index: the same index, unless there is a copy.
     pub(crate) fn original(&self, index: u64) -> (u64, CopyChange) {
         if let Some((from, change)) = self.copies.get(&index) {
             return (*from, *change);
@@ -112,7 +112,7 @@ impl Population {
             return (index, CopyChange::Identical);
         }
         let mut original = index;
-        // A copy is always of an earlier record, so that this ends.
+        // A copy always refers to an earlier record, so this ends.
         while original > 0 && chance(mix2(self.seed ^ 0xC0B1, original), self.copy_rate) {
             original = below(mix2(self.seed ^ 0xC0B2, original), original);
         }

@@ -1,4 +1,4 @@
-//! Looks into a record's JSON text without changing a byte of what it passes on.
+//! Reads a record's JSON text without changing a byte of what is passed on.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ impl<'a> RecordView<'a> {
     }
 }
 
-/// Gives a `$distinct_id` as text: a string's content, a number's digits.
+/// Returns a `$distinct_id` as text: a string's content, or a number's digits.
 pub(crate) fn id_text(id: Option<&RawValue>) -> Option<String> {
     match serde_json::from_str(id?.get()).ok()? {
         Value::String(text) => Some(text),
@@ -38,7 +38,8 @@ pub(crate) fn id_text(id: Option<&RawValue>) -> Option<String> {
     }
 }
 
-/// Reads the named properties, each `None` if it is missing or cannot be read. Of several values of one name the last holds.
+/// Reads the named properties, each `None` if it is missing or cannot be read. If a name occurs several times, the
+/// last value wins.
 pub(crate) fn pick_properties(properties: Option<&RawValue>, names: &[&str]) -> Vec<Option<Value>> {
     let mut picked = vec![None; names.len()];
     if let Some(properties) = properties {
@@ -47,7 +48,7 @@ pub(crate) fn pick_properties(properties: Option<&RawValue>, names: &[&str]) -> 
     picked
 }
 
-/// Writes a record with only the named properties, and `$last_seen`.
+/// Writes a record with only the named properties and `$last_seen`.
 pub(crate) fn push_projection(out: &mut Vec<u8>, record: &[u8], names: &[&str]) {
     let view = RecordView::read(record);
     let Some(properties) = view.properties else {
@@ -79,11 +80,11 @@ pub(crate) fn push_projection(out: &mut Vec<u8>, record: &[u8], names: &[&str]) 
     out.push(b'}');
 }
 
-/// Calls `found` for each member of the object `text` whose key is among `names`. A text that is no object, or breaks
-/// off, ends the visit.
+/// Calls `found` for each member of the object `text` whose key is among `names`. Stops at text that is not an object
+/// or is truncated.
 fn visit_members<'a>(text: &'a str, names: &[&str], found: impl FnMut(usize, &'a RawValue)) {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    // What is not an object has no members, so the error says nothing that matters here.
+    // An error only means that there are no more members.
     let _not_an_object = deserializer.deserialize_map(Members { names, found });
 }
 

@@ -1,13 +1,13 @@
-//! The words that generated profiles are made of: names, cities and streets in the script of each country.
+//! The words of generated profiles: names, cities and streets in the script of each country.
 
-/// A name as people write it, and as an e-mail address spells it.
+/// A name as written in the country, and as spelled in an email address.
 pub(super) type Name = (&'static str, &'static str);
 
 /// A city with its coordinates, to which the generator adds two more digits.
 pub(super) type City = (&'static str, &'static str, &'static str);
 
 pub(super) struct Country {
-    /// Share of all profiles in percent.
+    /// Share of all profiles, in percent.
     pub(super) weight: u8,
     pub(super) code: &'static str,
     pub(super) locale: &'static str,

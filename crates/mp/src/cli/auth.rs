@@ -1,4 +1,4 @@
-//! `mp auth` as typed.
+//! The arguments of `mp auth`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Lengths of time as typed: `400ms`, `30s`, `10m`, `24h`, `2d`; 0 needs no unit.
+//! Parses durations: `400ms`, `30s`, `10m`, `24h`, `2d`; 0 needs no unit.
 
 use std::time::Duration;
 

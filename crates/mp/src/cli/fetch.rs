@@ -1,4 +1,4 @@
-//! `mp fetch` as typed.
+//! The arguments of `mp fetch`.
 
 use std::time::Duration;
 

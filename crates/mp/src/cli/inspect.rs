@@ -1,4 +1,4 @@
-//! `mp inspect` as typed.
+//! The arguments of `mp inspect`.
 
 use clap::Subcommand;
 

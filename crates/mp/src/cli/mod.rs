@@ -1,4 +1,4 @@
-//! The command line as it is typed. The doc comments are the help texts; nothing here reads files or the environment.
+//! The command line arguments. The doc comments are the help texts; nothing here reads files or the environment.
 
 mod auth;
 mod duration;

@@ -1,5 +1,6 @@
-//! Parses the command line. Values may begin with `-`, as ids of Mixpanel do; an option that is exactly one of the
-//! command's own is no value, so that `--group-id --parallel` is the mistake that it looks like.
+//! Parses the command line. Values may begin with `-`, as some Mixpanel IDs do. But an argument that is exactly one
+//! of the command's own options is never a value, so `--group-id --parallel` is reported as the mistake that it looks
+//! like.
 
 use std::ffi::OsString;
 
@@ -143,7 +144,7 @@ mod tests {
         root.build();
         let mut checked = 0;
         for (path, command) in commands(&root, &[]) {
-            // Those that every command takes are checked with one of them.
+            // Global options are only checked with a single command.
             let is_checked = |argument: &&Arg| path.len() < 2 || path[1] == "profiles" || !argument.is_global_set();
             let options = command.get_arguments().filter(|argument| !argument.is_positional() && needs_value(argument));
             for argument in options.filter(is_checked) {

@@ -1,4 +1,4 @@
-//! `mp query` as typed.
+//! The arguments of `mp query`.
 
 use std::path::PathBuf;
 

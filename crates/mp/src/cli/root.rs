@@ -1,4 +1,4 @@
-//! The command, its subcommands and the options that all of them take.
+//! The command, its subcommands and the global options.
 
 use std::path::PathBuf;
 
@@ -167,7 +167,7 @@ impl Command {
         let fetch =
             |memory: Option<u64>| Needs { descriptors: 24, memory: memory.unwrap_or(MEMORY_DEFAULT) + RESERVED };
         match self {
-            // Without a load there are only the pages in flight, a quarter of the memory.
+            // Without a load, only the pages in flight need memory, a quarter of it.
             Self::Fetch(FetchCommand::Profiles(arguments)) if arguments.stdout => {
                 Some(fetch(Some(arguments.workers.memory.unwrap_or(MEMORY_DEFAULT) / 4)))
             }

@@ -1,4 +1,4 @@
-//! `mp demo` and `mp simulate` as typed.
+//! The arguments of `mp demo` and `mp simulate`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -88,7 +88,7 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
     }
     let (host, port) = match text.rsplit_once(':') {
         _ if text.bytes().all(|byte| byte.is_ascii_digit()) => ("", Some(text)),
-        // An IPv6 address without brackets and port.
+        // An IPv6 address without brackets or port.
         Some(_) if text.parse::<IpAddr>().is_ok() => (text, None),
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (text, None),

@@ -1,4 +1,4 @@
-//! Amounts of memory as typed: `256MB`, `1GiB`.
+//! Parses amounts of memory: `256MB`, `1GiB`.
 
 const FORM: &str = "expected a whole number and MB, GB, MiB or GiB, such as 256MB or 1GB";
 

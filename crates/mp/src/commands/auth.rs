@@ -1,4 +1,4 @@
-//! `mp auth`: the accounts of the config file.
+//! `mp auth`: manages the accounts.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn list(context: &Context) -> Result<(), Failure> {
 fn add(context: &Context, arguments: AddArgs) -> Result<(), Failure> {
     let AddArgs { name, username, project, region, default, interactive, secret_stdin } = arguments;
     check_name(&name)?;
-    // Nobody should type a secret to be told that the name is taken.
+    // Check the name before asking for the secret.
     check_is_new(&Accounts::load(context.environment(), &context.output)?, &name)?;
     let ask = |value: Option<String>, question: &str, option: &str| match value {
         Some(value) => Ok(value),

@@ -1,4 +1,4 @@
-//! `mp completions`, and the help that is shown when nothing is asked for.
+//! `mp completions`, and the help that is shown if there is no command.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -17,17 +17,17 @@ pub(crate) fn help(context: &Context) -> Result<Exit, Failure> {
     print(context, &Cli::command().render_help().to_string())
 }
 
-/// Prints the completion script of a shell; of the user's one if none is named.
+/// Prints the completion script of a shell; by default that of the user's shell.
 pub(crate) fn show(context: &Context, shell: Option<Shell>) -> Result<Exit, Failure> {
     let shell = shell.map_or_else(|| current_shell(context), Ok)?;
     print(context, &script(shell))
 }
 
-/// Puts the completion script where the shell looks for it.
+/// Installs the completion script where the shell looks for it.
 pub(crate) fn install(context: &Context, shell: Option<Shell>) -> Result<Exit, Failure> {
     let shell = shell.map_or_else(|| current_shell(context), Ok)?;
     let path = destination(context, shell)?;
-    // In its place in one step: whoever put a link there does not get its target overwritten.
+    // Move the file into place in one step: if the path is a link, its target is not overwritten.
     let write = |path: &Path| {
         let folder = path.parent().unwrap_or(path);
         std::fs::create_dir_all(folder)?;

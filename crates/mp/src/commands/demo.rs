@@ -1,4 +1,5 @@
-//! `mp demo`: a simulated Mixpanel, two fetches from it, some queries. Needs nothing and leaves nothing behind.
+//! `mp demo`: a simulated Mixpanel, two fetches from it, and some queries. Needs no account or network, and leaves
+//! nothing behind.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -23,7 +24,7 @@ const PARALLEL: &str = "users";
 const SEQUENTIAL: &str = "users_one_by_one";
 const WORKERS: u32 = 5;
 
-/// What is asked of the fetched data: a heading and the SQL.
+/// The queries on the fetched data: a heading and the SQL.
 const QUERIES: [(&str, &str); 3] = [
     (
         "What customers of each plan have spent so far",
@@ -47,11 +48,11 @@ const QUERIES: [(&str, &str); 3] = [
     ),
 ];
 
-/// How large the demo is.
+/// The size of the demo.
 struct Size {
     profiles: u64,
     page_size: u32,
-    /// Least time for a page, and what may come on top.
+    /// The minimum time per page, and the maximum random addition.
     latency: (Duration, Duration),
 }
 
@@ -60,11 +61,11 @@ const FULL: Size =
 const FAST: Size =
     Size { profiles: 2_000, page_size: 200, latency: (Duration::from_millis(20), Duration::from_millis(5)) };
 
-/// Where the database is, and whether it stays.
+/// The path of the database, and whether it is kept.
 struct Place {
     database: PathBuf,
     kept: bool,
-    /// Removes the folder when it goes.
+    /// Removes the directory when dropped.
     _temporary: Option<tempfile::TempDir>,
 }
 
@@ -170,7 +171,7 @@ impl Tour<'_> {
         let fetch = fetch.cancel_with(self.interrupts.token()).on_event(progress.listener());
         let result = progress.watch(workspace.fetch_profiles(fetch)).await;
         let result = result.map_err(|error| match error.kind() {
-            // What the fetch has kept goes with the folder.
+            // The pages that the fetch has kept are removed with the directory.
             ErrorKind::Cancelled => Failure::new("the demo was stopped").exit(Exit::Signal(2)),
             _ => Failure::library(format!("could not fetch profiles into `{table}`"), &error),
         })?;
@@ -211,7 +212,7 @@ impl Tour<'_> {
         Ok(results)
     }
 
-    /// Without a format of its own, the demo is a story to read.
+    /// Returns whether the demo is printed as text to read, which is the default.
     fn is_story(&self) -> bool {
         matches!(self.context.chosen_format, None | Some(Format::Table))
     }

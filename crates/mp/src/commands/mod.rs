@@ -1,4 +1,4 @@
-//! One module a command: resolved values in, result or failure out.
+//! One module per command: takes resolved values, returns a result or a failure.
 
 pub(crate) mod auth;
 pub(crate) mod completions;

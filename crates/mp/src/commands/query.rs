@@ -1,4 +1,4 @@
-//! `mp query sql`: SQL on the database, read-only, row by row.
+//! `mp query sql`: runs SQL on the database, read-only, row by row.
 
 use std::io::Read as _;
 use std::ops::ControlFlow;
@@ -13,7 +13,7 @@ use crate::failure::{Exit, Failure};
 use crate::format::Rows;
 use crate::streams::Stdin;
 
-/// A query of more than this is a mistake in the file's name.
+/// A larger query means that the wrong file was named.
 const QUERY_BYTES_MAX: u64 = 16 << 20;
 
 /// Runs `mp query ...`.
@@ -37,7 +37,7 @@ pub(crate) fn run(context: &Context, command: QueryCommand) -> Result<Exit, Fail
     Ok(Exit::Success)
 }
 
-/// Prints the rows of a query as they come.
+/// Prints the rows of a query as they arrive.
 pub(crate) fn print_rows(context: &Context, workspace: &Workspace, query: &str) -> Result<(), Failure> {
     let mut rows = None;
     let mut failure = None;
@@ -48,7 +48,7 @@ pub(crate) fn print_rows(context: &Context, workspace: &Workspace, query: &str) 
             ControlFlow::Break(())
         }
     };
-    // Both closures change the same values, one after the other.
+    // Both closures change the same values, but never at the same time.
     let state = std::cell::RefCell::new((&mut rows, &mut failure));
     let result = workspace.sql_each(
         query,
@@ -68,7 +68,7 @@ pub(crate) fn print_rows(context: &Context, workspace: &Workspace, query: &str) 
     if let Some(failure) = failure {
         return Err(failure);
     }
-    // A query can fail after its first rows; what it wrote until then must not look complete.
+    // A query can fail after its first rows; the partial output must not look complete.
     result.map_err(|error| Failure::library("could not run the query", &error))?;
     rows.map_or(Ok(()), Rows::end)
 }

@@ -1,4 +1,4 @@
-//! `mp simulate`: a Mixpanel on this machine, for trying things out and for tests.
+//! `mp simulate`: a Mixpanel on this machine, for experiments and tests.
 
 use std::fs::File;
 use std::io::{BufReader, Read as _};
@@ -17,7 +17,7 @@ use crate::signals::Interrupts;
 use crate::streams::Stdin;
 use crate::text::{counted, shell_quoted};
 
-/// Runs `mp simulate`, until it is interrupted.
+/// Runs `mp simulate` until it is interrupted.
 pub(crate) fn run(context: &Context, arguments: SimulateArgs) -> Result<Exit, Failure> {
     let address = arguments.addr;
     let path = |path: Option<PathBuf>| path.map(|path| context.path(&path)).transpose();

@@ -1,4 +1,5 @@
-//! `csv` as RFC 4180 has it, with plain line ends. Exact, unless the user wants no formulas: see [`Formulas`].
+//! `csv` by RFC 4180, but with plain line feeds. Values are exact, unless the user wants formulas defused: see
+//! [`Formulas`].
 
 use std::borrow::Cow;
 
@@ -12,7 +13,7 @@ pub(super) fn header(data: &mut Data, columns: &[String], formulas: Formulas) ->
     data.line(&columns.iter().map(|column| text(column, formulas)).collect::<Vec<_>>().join(","))
 }
 
-/// Writes a row. Null is empty, and what is nested is JSON.
+/// Writes a row. Null is empty, and nested values are JSON.
 pub(super) fn row(data: &mut Data, values: &[Value], formulas: Formulas) -> Result<(), Failure> {
     data.line(&values.iter().map(|value| field(value, formulas)).collect::<Vec<_>>().join(","))
 }
@@ -32,7 +33,7 @@ fn text(text: &str, formulas: Formulas) -> String {
     }
 }
 
-/// Puts a `'` before what a spreadsheet would take for a formula; OWASP's list of beginnings.
+/// Puts a `'` before text that a spreadsheet would take for a formula, by OWASP's list of first characters.
 fn defused(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && !is_long_number(text) {
         return format!("'{text}").into();
@@ -40,7 +41,7 @@ fn defused(text: &str) -> Cow<'_, str> {
     text.into()
 }
 
-/// Numbers with more digits than a number in JSON keeps come as texts.
+/// Numbers with more digits than a JSON number preserves are represented as text.
 fn is_long_number(text: &str) -> bool {
     const KEPT_DIGITS: usize = 15;
     let digits = text.strip_prefix('-').unwrap_or_default();
@@ -50,7 +51,7 @@ fn is_long_number(text: &str) -> bool {
         && digits.matches('.').count() <= 1
 }
 
-/// An empty text is quoted, to tell it from null.
+/// An empty text is quoted, to distinguish it from null.
 fn quoted(text: &str) -> String {
     if text.is_empty() || text.contains(['"', ',', '\n', '\r']) || text.starts_with(' ') || text.ends_with(' ') {
         return format!("\"{}\"", text.replace('"', "\"\""));

@@ -1,16 +1,16 @@
-//! `json`, indented by two blanks, and `jsonl`, one value a line.
+//! `json`, indented by two spaces, and `jsonl`, one value per line.
 
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::output::Data;
 
-/// Pairs columns and values. A column that is there twice gets a number, as DuckDB does it: `a`, `a_1`.
+/// Pairs columns and values. A repeated column name gets a number, as in DuckDB: `a`, `a_1`.
 pub(super) fn object(columns: &[String], values: Vec<Value>) -> Map<String, Value> {
     columns.iter().cloned().zip(values).collect()
 }
 
-/// Numbers columns of the same name.
+/// Numbers columns with the same name.
 pub(super) fn unique(columns: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(columns.len());
     for column in columns {
@@ -25,7 +25,7 @@ pub(super) fn unique(columns: &[String]) -> Vec<String> {
     names
 }
 
-/// Writes a value as text; what was read as JSON can be written as JSON.
+/// Formats a value as JSON, which cannot fail for what was parsed from JSON.
 fn compact(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("keys are texts")
 }
@@ -34,7 +34,7 @@ fn pretty(value: &impl serde::Serialize) -> String {
     serde_json::to_string_pretty(value).expect("keys are texts")
 }
 
-/// Writes a line.
+/// Writes a record on one line.
 pub(super) fn line(data: &mut Data, record: &Map<String, Value>) -> Result<(), Failure> {
     data.line(&compact(record))
 }
@@ -44,14 +44,14 @@ pub(super) fn record(data: &mut Data, record: &Map<String, Value>) -> Result<(),
     data.line(&pretty(record))
 }
 
-/// Writes an element of an array, with what goes before it.
+/// Writes an element of an array, with the separator before it.
 pub(super) fn element(data: &mut Data, position: u64, record: &Map<String, Value>) -> Result<(), Failure> {
     data.text(if position == 0 { "[\n  " } else { ",\n  " })?;
-    // Line ends inside texts are escaped, so that these are layout.
+    // Line ends inside strings are escaped, so all of these are layout.
     data.text(&pretty(record).replace('\n', "\n  "))
 }
 
-/// Ends an array of so many elements.
+/// Ends an array with this number of elements.
 pub(super) fn end(data: &mut Data, elements: u64) -> Result<(), Failure> {
     data.text(if elements == 0 { "[]\n" } else { "\n]\n" })
 }

@@ -1,4 +1,4 @@
-//! Prints results: `rows` is the way in, the others know one format each.
+//! Prints results: `rows` is the entry point; each other module implements one format.
 
 mod csv;
 mod json;

@@ -1,4 +1,4 @@
-//! `plain`: the most telling value of each row, one a line.
+//! `plain`: the most important value of each row, one per line.
 
 use serde_json::{Map, Value};
 
@@ -7,13 +7,13 @@ use crate::output::Data;
 
 const TELLING: [&str; 4] = ["name", "value", "event", "id"];
 
-/// Writes the most telling value of a row: that of the first of the keys above, else the first one.
+/// Writes the most important value of a row: that of the first of the keys above, or else the first value.
 pub(super) fn row(data: &mut Data, columns: &[String], values: &[Value]) -> Result<(), Failure> {
     let telling = TELLING.iter().find_map(|key| columns.iter().position(|column| column == key)).unwrap_or(0);
     data.line(&values.get(telling).map(text).unwrap_or_default())
 }
 
-/// Writes a lone record: its most telling value, or all of them as `key=value`.
+/// Writes a single record: its most important value, or all values as `key=value`.
 pub(super) fn record(data: &mut Data, record: &Map<String, Value>) -> Result<(), Failure> {
     if let Some(value) = TELLING.iter().find_map(|key| record.get(*key)) {
         return data.line(&text(value));

@@ -1,4 +1,4 @@
-//! Rows in any format. All but `table` write each row as it comes, so that any number of them will do.
+//! Rows in any format. All formats but `table` write each row as it arrives, so that the number of rows is unlimited.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use crate::cli::Format;
 use crate::failure::Failure;
 use crate::output::{Data, Escape, Formulas, Output};
 
-/// Prints rows as they come.
+/// Prints rows as they arrive.
 #[derive(Debug)]
 pub(crate) struct Rows {
     format: Format,
@@ -20,7 +20,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Begins rows of these columns.
+    /// Starts the output of rows with these columns.
     pub(crate) fn begin(output: &Output, format: Format, columns: &[String]) -> Result<Self, Failure> {
         let mut rows = Self {
             format,
@@ -50,7 +50,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Prints what comes after the last row.
+    /// Prints what follows the last row.
     pub(crate) fn end(mut self) -> Result<(), Failure> {
         match self.format {
             Format::Json => json::end(&mut self.data, self.count)?,
@@ -76,7 +76,7 @@ pub(crate) fn print_records(
     rows.end()
 }
 
-/// Prints a lone record.
+/// Prints a single record.
 pub(crate) fn print_record(output: &Output, format: Format, record: &Map<String, Value>) -> Result<(), Failure> {
     let mut data = open(output, format);
     match format {

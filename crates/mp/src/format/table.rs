@@ -1,4 +1,4 @@
-//! `table`: for reading. On a terminal it is as wide as the terminal at most; elsewhere it is never wrapped.
+//! `table`: for reading. On a terminal it is at most as wide as the terminal; elsewhere it is never wrapped.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::{Map, Value};
@@ -7,10 +7,10 @@ use crate::failure::Failure;
 use crate::output::Data;
 use crate::text::printable;
 
-/// Where the table is read.
+/// Where the table is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reader {
-    /// Of this many columns.
+    /// A terminal with this many columns.
     Terminal {
         width: u16,
     },
@@ -34,7 +34,7 @@ pub(super) fn rows(data: &mut Data, columns: &[String], rows: &[Vec<Value>], rea
     data.line(&table.trim_fmt())
 }
 
-/// Writes a lone record: a line for each of its fields.
+/// Writes a single record, one line per field.
 pub(super) fn record(data: &mut Data, record: &Map<String, Value>, reader: Reader) -> Result<(), Failure> {
     let mut table = empty(reader);
     table.set_header(["FIELD", "VALUE"]);

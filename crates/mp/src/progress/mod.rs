@@ -1,6 +1,6 @@
-//! Shows how a fetch goes on: one bar on a terminal, a line a page elsewhere, always on standard error.
+//! Shows the progress of a fetch: a bar on a terminal, one line per page elsewhere, always on standard error.
 //!
-//! `state` knows what happened and says it in words; `view` puts it on the screen.
+//! `state` tracks the events and puts them into words; `view` shows them.
 
 mod state;
 #[cfg(test)]

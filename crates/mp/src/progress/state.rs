@@ -1,4 +1,4 @@
-//! What happened so far, and how to say it. Pure: times are given.
+//! The state of a fetch, and the words for it. Pure: the time is an argument.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,16 +9,16 @@ use mixpanel_data::{FetchEvent, ProfileProgress};
 
 use crate::text::{about, counted, duration, thousands};
 
-/// An end of a wait that is put off by less than this is not worth a line.
+/// The end of a wait must move by more than this to be reported again.
 const SAME_END: Duration = Duration::from_secs(2);
 
 /// The state of a fetch as it is shown.
 #[derive(Debug)]
 pub(super) struct State {
-    /// Where the profiles go, as words.
+    /// The name of the destination.
     target: String,
     total_pages: Option<u32>,
-    /// Pages done, those of earlier calls included.
+    /// Pages done, including those of earlier calls.
     pages: u32,
     /// Pages on disk.
     on_disk: u32,
@@ -31,7 +31,7 @@ pub(super) struct State {
     load: Option<(u64, Instant)>,
 }
 
-/// A moment, on the clock that never goes back and on the wall.
+/// A time, on both the monotonic clock and the wall clock.
 #[derive(Debug, Clone)]
 pub(super) struct Moment {
     pub(super) at: Instant,
@@ -39,15 +39,15 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    /// This moment.
+    /// Returns the current time.
     pub(super) fn now() -> Self {
-        // `ZonedDateTime::now` panics where the clock is beyond its years.
+        // `ZonedDateTime::now` panics if the clock is outside its range of years.
         let wall = Timestamp::try_from(SystemTime::now()).unwrap_or_default().to_zoned_datetime(TimeZone::system());
         Self { at: Instant::now(), wall }
     }
 }
 
-/// What there was when a page was done.
+/// The counts when a page was done.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     at: Instant,
@@ -55,12 +55,12 @@ struct Mark {
     rows: u64,
 }
 
-/// A time in which nothing can be done.
+/// A wait, during which nothing can be done.
 #[derive(Debug)]
 struct Wait {
     since: Instant,
     until: Instant,
-    /// When it ends, on the wall.
+    /// The time of day at which it ends.
     end: String,
     reason: String,
     for_what: WaitFor,
@@ -75,7 +75,7 @@ enum WaitFor {
 }
 
 impl State {
-    /// Begins with so many pages that are on disk already.
+    /// Creates the state with this number of pages already on disk.
     pub(super) fn new(target: String, pages: u32) -> Self {
         Self {
             target,
@@ -92,7 +92,7 @@ impl State {
         }
     }
 
-    /// Takes note of an event, and says it in a line for a log, unless a log need not hear of it.
+    /// Applies an event, and returns a log line for it, unless it is not worth one.
     pub(super) fn apply(&mut self, event: &FetchEvent, now: &Moment) -> Option<String> {
         match event {
             FetchEvent::Planned { total_pages, expected_rows, workers } => {
@@ -101,7 +101,7 @@ impl State {
             }
             FetchEvent::Page(page) => {
                 self.page(page, now.at);
-                // After a fetch that was given up, most pages fail for one reason, which the summary names.
+                // After a fetch was given up, most pages fail for the same reason, which the summary names.
                 match self.failures.len() {
                     FAILURES_TOLD_MAX.. if !page.success => (self.failures.len() == FAILURES_TOLD_MAX)
                         .then(|| "further failed pages are not listed here".to_owned()),
@@ -152,11 +152,11 @@ impl State {
         let end = wall_time(&now.wall, pause);
         let line = is_news.then(|| format!("waiting until {end} ({}): {reason}", about(pause)));
         self.wait = Some(Wait { since, until, end, reason: reason.to_owned(), for_what });
-        // Of the other kind everybody is told, whatever is shown else.
+        // A wait for the database is announced separately, even if progress is hidden.
         line.filter(|_| for_what == WaitFor::Request)
     }
 
-    /// The pages that came belong to a session that is gone.
+    /// Starts over: the pages received so far belong to a lost session.
     fn start_again(&mut self) {
         let target = std::mem::take(&mut self.target);
         let retries = self.retries;
@@ -164,12 +164,12 @@ impl State {
         self.retries = retries;
     }
 
-    /// Pages done, staged and failed ones.
+    /// Returns the number of pages done, both staged and failed.
     pub(super) fn pages(&self) -> u32 {
         self.pages
     }
 
-    /// Pages on disk.
+    /// Returns the number of pages on disk.
     pub(super) fn on_disk(&self) -> u32 {
         self.on_disk
     }
@@ -178,17 +178,17 @@ impl State {
         self.total_pages
     }
 
-    /// Says whether the load has begun and waits for nobody.
+    /// Returns whether the load has begun and is not waiting for another process.
     pub(super) fn is_loading(&self) -> bool {
         self.load.is_some() && self.wait.is_none()
     }
 
-    /// The pages that failed for good, and why.
+    /// Returns the pages that failed for good, and why.
     pub(super) fn failures(&self) -> &[(u32, String)] {
         &self.failures
     }
 
-    /// Says in a few words how things stand; the most important ones come first.
+    /// Returns a short status, with the most important parts first.
     pub(super) fn status(&self, now: Instant) -> String {
         let wait = self.wait.as_ref().map(|wait| (wait, about(wait.until.saturating_duration_since(now))));
         if let Some((wait, left)) = wait.as_ref().filter(|(wait, _)| wait.for_what == WaitFor::Database) {
@@ -200,7 +200,7 @@ impl State {
         }
         let mut parts = vec![self.pages_done()];
         if let Some((wait, left)) = wait {
-            // What is waited for matters more than what was fetched, and 80 columns are not much.
+            // The wait matters more than what was fetched, and 80 columns are not much.
             parts.push(format!("waiting {left} until {}: {}", wait.end, wait.reason));
             return parts.join(", ");
         }
@@ -222,7 +222,7 @@ impl State {
         }
     }
 
-    /// Profiles a second, from the first page to the last one.
+    /// Returns the profiles per second, from the first page to the last one.
     fn rate(&self) -> Option<u64> {
         let (first, last) = (self.first_page?, self.last_page?);
         let milliseconds = last.at.duration_since(first.at).as_millis();
@@ -230,7 +230,7 @@ impl State {
         (rows * 1_000).checked_div(milliseconds).and_then(|rate| u64::try_from(rate).ok())
     }
 
-    /// The pages to come at the pace of those that came.
+    /// Returns the time for the remaining pages at the pace so far.
     fn time_left(&self, now: Instant) -> Option<Duration> {
         let (first, last) = (self.first_page?, self.last_page?);
         let pages = last.pages.checked_sub(first.pages).filter(|pages| *pages > 0)?;
@@ -252,10 +252,10 @@ impl State {
     }
 }
 
-/// Failed pages that have a line each.
+/// The number of failed pages that get a line each.
 const FAILURES_TOLD_MAX: usize = 30;
 
-/// What is worth a word even to those who want to see no progress.
+/// Returns a message that is shown even if progress is hidden.
 pub(super) fn announcement(event: &FetchEvent) -> Option<String> {
     match event {
         FetchEvent::Restarted { restart, reason } => Some(format!(
@@ -273,7 +273,7 @@ fn planned_line(pages: u32, rows: u64, workers: u32) -> Option<String> {
     Some(format!("fetching {} in {}{at_once}", counted(rows, "profile"), counted(u64::from(pages), "page")))
 }
 
-/// The time of day after a pause; with the date, if that is another day.
+/// Returns the time of day after a pause, with the date if that is another day.
 fn wall_time(now: &ZonedDateTime, pause: Duration) -> String {
     let pause = SignedDuration::try_from(pause).ok();
     let Some(end) = pause.and_then(|pause| now.checked_add(pause).ok()) else { return "further notice".to_owned() };
@@ -281,7 +281,7 @@ fn wall_time(now: &ZonedDateTime, pause: Duration) -> String {
     end.strftime(format).to_string()
 }
 
-/// Guesses are not given in tenths.
+/// Formats an estimate in whole seconds.
 fn whole_seconds(time: Duration) -> String {
     let seconds = time.as_secs_f64().ceil();
     if seconds < 60.0 { format!("{seconds}s") } else { duration(Duration::from_secs_f64(seconds)) }

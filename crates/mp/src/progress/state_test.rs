@@ -1,4 +1,4 @@
-//! What is said of a fetch, event by event.
+//! The words for a fetch, event by event.
 
 use std::time::{Duration, Instant};
 
@@ -86,7 +86,7 @@ fn a_log_hears_of_the_beginning_and_the_end_of_a_wait() {
     let mut story = Story::begin(0);
     let first = story.tell(10, &waiting(60));
     assert_eq!(first.as_deref(), Some("waiting until 14:31:10 (60s): rate limited by the server"));
-    // Requests that were under way hear the same.
+    // Other requests in flight get the same response.
     assert_eq!(story.tell(11, &waiting(59)), None);
     assert_eq!(story.tell(11, &waiting(60)), None);
     let longer = story.tell(20, &waiting(300));
@@ -151,7 +151,7 @@ fn the_load_and_the_wait_for_the_database_have_their_own_lines() {
 
 #[test]
 fn eighty_columns_are_enough() {
-    // The bar has 12, and there is a blank after it.
+    // The bar takes 12 columns, and a space follows it.
     let events: Vec<_> = (0..200).map(|index| (u64::from(index), page(index, 40_000, 9_999))).collect();
     let status = run(&events, 200);
     assert!(status.len() < 80 - 13, "{status}");

@@ -1,4 +1,4 @@
-//! Puts the state of a fetch on the screen.
+//! Shows the state of a fetch on the screen.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,17 +13,17 @@ use crate::output::Output;
 
 const REFRESH: Duration = Duration::from_millis(100);
 
-/// A pause between attempts that is longer is a wait.
+/// A longer pause between attempts is shown as a wait.
 const LONG_PAUSE: Duration = Duration::from_secs(10);
 
-/// Whether progress is wanted.
+/// Whether to show progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shown {
     Yes,
     No,
 }
 
-/// The progress of one fetch. Warnings are shown whether or not progress is.
+/// The progress of one fetch. Warnings are shown even if progress is hidden.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress {
     shared: Arc<Mutex<Shared>>,
@@ -44,12 +44,12 @@ enum View {
 }
 
 impl Progress {
-    /// Begins to show progress towards `target`.
+    /// Starts to show progress towards `target`.
     pub(crate) fn begin(output: &Output, target: impl Into<String>, shown: Shown) -> Self {
         Self::begin_with(output, target, shown, 0)
     }
 
-    /// Begins to show progress towards `target`, for which so many pages are on disk already.
+    /// Starts to show progress towards `target`, with `pages` pages already on disk.
     pub(crate) fn begin_with(output: &Output, target: impl Into<String>, shown: Shown, pages: u32) -> Self {
         let view = match shown {
             _ if output.is_quiet() => View::Nothing,
@@ -65,13 +65,13 @@ impl Progress {
         Self { shared: Arc::new(Mutex::new(shared)) }
     }
 
-    /// Returns what is to be called with every event.
+    /// Returns the callback for the events of the fetch.
     pub(crate) fn listener(&self) -> impl FnMut(&FetchEvent) + Send + 'static + use<> {
         let progress = self.clone();
         move |event| progress.lock().apply(event, &Moment::now())
     }
 
-    /// Waits for `work` and keeps the bar moving meanwhile; then the bar goes. It goes, too, when nobody waits any more.
+    /// Waits for `work` and keeps the bar moving. The bar is removed at the end, and also if this future is dropped.
     pub(crate) async fn watch<T>(&self, work: impl Future<Output = T>) -> T {
         let _end = End(self);
         let mut work = std::pin::pin!(work);
@@ -85,28 +85,28 @@ impl Progress {
         }
     }
 
-    /// Says whether the load has begun and waits for nobody.
+    /// Returns whether the load has begun and is not waiting for another process.
     pub(crate) fn is_loading(&self) -> bool {
         self.lock().state.is_loading()
     }
 
-    /// Returns how many pages are on disk.
+    /// Returns the number of pages on disk.
     pub(crate) fn on_disk(&self) -> u32 {
         self.lock().state.on_disk()
     }
 
-    /// Returns why pages failed.
+    /// Returns the failed pages, and why they failed.
     pub(crate) fn failures(&self) -> Vec<(u32, String)> {
         self.lock().state.failures().to_vec()
     }
 
-    /// A panic elsewhere left words behind at worst.
+    /// A panic in another thread can at worst leave outdated text behind.
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes the bar away when it goes.
+/// Removes the bar when dropped.
 struct End<'a>(&'a Progress);
 
 impl Drop for End<'_> {
@@ -126,7 +126,7 @@ impl Shared {
         }
         match (&self.view, line) {
             (View::Lines, Some(line)) => self.output.progress_line(&line),
-            // Whoever wants no progress wants to know all the same why nothing happens.
+            // Even with progress hidden, the user wants to know why nothing happens.
             (View::Nothing, Some(line)) if is_wait(event) => {
                 self.output.note(&line);
             }
@@ -160,7 +160,7 @@ impl Shared {
     }
 }
 
-/// Whether an event is a pause that is worth a word where nothing else is shown. Short ones between attempts are not.
+/// Returns whether an event is a pause to report even if progress is hidden. Short pauses between attempts are not.
 fn is_wait(event: &FetchEvent) -> bool {
     match event {
         FetchEvent::Waiting { .. } | FetchEvent::Resumed => true,

@@ -1,13 +1,14 @@
-//! The ledger as a small file that several processes change in turn.
+//! The quota ledger as a small file that several processes update in turn.
 //!
-//! Every change is: lock another file, read, write a temporary file, put it in place of the old one. The lock file is
-//! apart because the ledger is a new file each time. The old one is removed before the new one takes its name, so there
-//! is a moment without a ledger, and who finds none takes the temporary file: it is complete, because the old one goes
-//! only when it is. Renaming over the old one would do the same in one step, but ext4 then sends the data to the disk at
-//! once, which takes several times as long as all the rest.
+//! Each update locks a separate lock file, reads the ledger, writes a temporary file and moves it into place. The
+//! lock file is separate because every update creates a new ledger file. The old ledger is removed before the
+//! temporary file gets its name, so for a moment there is no ledger. A process that finds none reads the temporary
+//! file instead; that file is complete, because the old ledger is removed only after it was written. Renaming over
+//! the old file would be a single step, but ext4 then writes the data to disk at once, which takes several times as
+//! long as everything else together.
 //!
-//! Nothing is forced to the disk. A process that is killed loses nothing that way; a machine that loses its power may
-//! lose the ledger, and then the server's 429 is the truth.
+//! Nothing is synced to disk. A killed process loses nothing, but a power failure may lose the ledger. The server's
+//! 429 then corrects the count.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind as IoErrorKind, Read as _, Write as _};
@@ -25,11 +26,11 @@ use crate::limits::{LEDGER_BYTES_MAX, LEDGER_LOCK_ATTEMPTS, LEDGER_LOCK_PAUSE, L
 use super::ledger::Ledger;
 use super::slots::SLOTS;
 
-/// The version of the file's form. Another one is left alone: guessing at it could break the limits it keeps, and the
-/// version that keeps it still needs it.
+/// The version of the file format. A ledger of another version is never replaced: guessing at its contents could
+/// break the limits, and the program version that wrote it still needs it.
 const FORMAT: u32 = 1;
 
-/// Characters of the host and of the project that a file name shows; the hash tells longer ones apart.
+/// Characters of the host and of the project ID that a file name shows; the hash tells longer ones apart.
 const NAME_CHARS_MAX: usize = 60;
 
 #[derive(Serialize, Deserialize)]
@@ -43,7 +44,7 @@ struct Format {
     format: u32,
 }
 
-/// Where the ledger of one host and project is.
+/// The files of the ledger of one host and project.
 #[derive(Debug)]
 pub(super) struct LedgerFile {
     folder: PathBuf,
@@ -51,12 +52,12 @@ pub(super) struct LedgerFile {
     path: PathBuf,
     temporary: PathBuf,
     lock: PathBuf,
-    /// What came of a ledger that could not be read.
+    /// Set when the ledger could not be read: why, and where it was moved.
     notice: OnceLock<String>,
 }
 
 impl LedgerFile {
-    /// Makes the folder if there is none. The files are made by their first use.
+    /// Creates the directory if it is missing. The files are created on first use.
     pub(super) fn new(folder: &Path, host: &str, project: &str) -> Result<Self> {
         make_folder(folder)?;
         let stem = file_stem(host, project);
@@ -75,10 +76,11 @@ impl LedgerFile {
         (0..SLOTS).map(|index| self.folder.join(format!("{}.slot-{index}", self.stem))).collect()
     }
 
-    /// Keeps others out until the returned file is dropped. They hold it for a fraction of a millisecond.
+    /// Locks the ledger until the returned file is dropped. Other processes hold the lock for a fraction of a
+    /// millisecond.
     pub(super) fn lock(&self) -> Result<File> {
         let file = match open_lock_file(&self.lock) {
-            // Somebody tidied up while we were at work.
+            // The directory was deleted while this process was running.
             Err(_) if !self.folder.exists() => {
                 make_folder(&self.folder)?;
                 open_lock_file(&self.lock)
@@ -102,10 +104,10 @@ impl LedgerFile {
         Ok(file)
     }
 
-    /// Reads the ledger; a new one if there is none. One that is damaged is set aside.
+    /// Reads the ledger, or returns a new one if there is none. A damaged ledger is set aside.
     ///
     /// # Errors
-    /// `Storage` or `DiskFull` when it cannot be read or set aside, or another version of this program keeps it.
+    /// `Storage` or `DiskFull` if it cannot be read or set aside, or was written by another version of this program.
     pub(super) fn read(&self) -> Result<Ledger> {
         let Some(bytes) = read_bytes(&self.path)? else { return self.recover() };
         let reason = match parse(&bytes) {
@@ -129,12 +131,12 @@ impl LedgerFile {
         Ok(Ledger::new())
     }
 
-    /// Says what came of a ledger that could not be read.
+    /// Returns what happened to a ledger that could not be read, if there was one.
     pub(super) fn notice(&self) -> Option<String> {
         self.notice.get().cloned()
     }
 
-    /// Returns a name that nothing has yet, so that what was set aside earlier stays.
+    /// Returns an unused file name, so that a ledger set aside earlier is not overwritten.
     fn name_aside(&self) -> PathBuf {
         let mut name = format!("{}.json.damaged", self.stem);
         for number in 2..LEDGERS_ASIDE_MAX {
@@ -146,8 +148,8 @@ impl LedgerFile {
         self.folder.join(name)
     }
 
-    /// Takes the ledger of a process that was killed before it could put it in place. Without an old ledger, what cannot
-    /// be read is the first one ever, and nothing was sent for it.
+    /// Reads the ledger of a process that was killed before it could move it into place. If there is no old ledger,
+    /// an unreadable temporary file is the very first one, and no request was sent for it.
     fn recover(&self) -> Result<Ledger> {
         let bytes = if self.temporary.is_symlink() { None } else { read_bytes(&self.temporary)? };
         Ok(bytes.and_then(|bytes| parse(&bytes).ok()).unwrap_or_else(Ledger::new))
@@ -177,8 +179,8 @@ impl LedgerFile {
         fs::rename(path, &self.path).map_err(|error| Error::io("put in place", &self.path, error))
     }
 
-    /// Removes what a process left that was killed while it wrote, or a link that somebody put there. If it is the only
-    /// ledger there is, it takes its place first.
+    /// Removes the temporary file of a process that was killed while writing it, or a link at its path. If it is the
+    /// only ledger left, it is moved into place instead.
     fn clear_temporary(&self) -> Result<()> {
         let path = &self.temporary;
         let cleared =
@@ -218,7 +220,7 @@ fn parse(bytes: &[u8]) -> Result<Ledger, Unreadable> {
     }
     match serde_json::from_slice::<Contents<Ledger>>(bytes) {
         Ok(contents) if contents.format == FORMAT => Ok(contents.ledger),
-        // Its form may be another one throughout, so only its version is looked at.
+        // Another version may differ in every field, so only the version number is read.
         read => match serde_json::from_slice::<Format>(bytes) {
             Ok(Format { format }) if format != FORMAT => Err(Unreadable::OtherFormat(format)),
             _ => Err(Unreadable::Damaged(
@@ -228,7 +230,7 @@ fn parse(bytes: &[u8]) -> Result<Ledger, Unreadable> {
     }
 }
 
-/// Names the files of a host and project so that people can tell them apart and no two pairs share them.
+/// Returns a readable file name stem that is unique to the host and project.
 fn file_stem(host: &str, project: &str) -> String {
     let readable = |text: &str| -> String {
         let kept = text.chars().take(NAME_CHARS_MAX).map(|c| match c.to_ascii_lowercase() {
@@ -238,7 +240,7 @@ fn file_stem(host: &str, project: &str) -> String {
         kept.collect()
     };
     let mut hash = Sha256::new();
-    // The length keeps `ab` and `c` apart from `a` and `bc`.
+    // The length prefix keeps `ab` + `c` distinct from `a` + `bc`.
     hash.update((host.len() as u64).to_le_bytes());
     hash.update(host);
     hash.update(project);
@@ -254,7 +256,7 @@ fn make_folder(folder: &Path) -> Result<()> {
     builder.create(folder).map_err(|error| Error::io("create the folder", folder, error))
 }
 
-/// Opens a file whose only use is to be locked, and makes it if there is none.
+/// Opens a file that is only used as a lock, and creates it if it is missing.
 pub(super) fn open_lock_file(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
@@ -269,7 +271,8 @@ enum Unopened {
     Failed(Error),
 }
 
-/// Opens a file for this user alone; never through a link, and never a pipe or a device, which would make us wait.
+/// Opens a file with access for this user only. Never follows a link, and never opens a pipe or a device, which could
+/// block.
 fn open_regular(options: &mut OpenOptions, path: &Path) -> Result<File, Unopened> {
     let unusable = |what: &str| {
         let message = format!("cannot use `{}`: it is {what}", path.display());

@@ -148,7 +148,7 @@ fn a_damaged_ledger_is_set_aside() {
         assert_eq!(limiter.used(at(1)), 1);
         let aside = path.with_extension("json.damaged");
         assert_eq!(fs::read(&aside).unwrap(), damage);
-        // A second damage does not take the place of the first.
+        // A second damaged ledger does not overwrite the first.
         fs::write(&path, [damage, b" again"].concat()).unwrap();
         let reopened = open(folder.path());
         assert_eq!(reopened.used(at(1)), 0);
@@ -190,7 +190,7 @@ fn absurd_numbers_in_a_ledger_block_for_one_window_at_most() {
     let next = at(600).as_microsecond().to_string();
     assert!(text.contains(&moment) && text.contains(&next), "{text}");
     for number in [i64::MAX, i64::MIN] {
-        // Everything but ids, which are never negative.
+        // Everything but IDs, which are never negative.
         let absurd =
             [("", ",\"o\""), (":", "")].iter().fold(text.replace(&next, &number.to_string()), |text, around| {
                 let (before, after) = around;
@@ -220,7 +220,7 @@ fn links_and_other_things_in_place_of_a_file_are_refused() {
         assert!(error.message().ends_with("it is a symbolic link"), "{error}");
         fs::remove_file(&name).unwrap();
     }
-    // Where a temporary file goes, a link is removed.
+    // A link at the path of the temporary file is removed.
     symlink(&target, path.with_extension("tmp")).unwrap();
     open(&folder).ask(Opening, at(0));
     assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
@@ -269,21 +269,22 @@ fn a_kill_at_any_point_of_a_change_loses_nothing() {
     let temporary = path.with_extension("tmp");
     let limiter = open(folder.path());
     limiter.ask(Opening, at(0));
-    // While the temporary file is written.
+    // Killed while writing the temporary file.
     let whole = fs::read(&path).unwrap();
     for length in [0, 1, whole.len() / 2, whole.len()] {
         fs::write(&temporary, &whole[..length]).unwrap();
         assert_eq!(limiter.used(at(0)), 1);
         limiter.granted(Opening, at(0)).refunded(at(0)).unwrap();
     }
-    // Between the removal of the old ledger and the renaming of the new one; once, and again before it was mended.
+    // Killed between removing the old ledger and renaming the new one: once, and again before the next write repairs
+    // it.
     fs::rename(&path, &temporary).unwrap();
     assert_eq!(limiter.used(at(0)), 1);
     limiter.ask(Opening, at(1));
     fs::rename(&path, &temporary).unwrap();
     assert_eq!(open(folder.path()).used(at(1)), 2);
     limiter.blocked(Opening, at(2));
-    // While the first one ever is written.
+    // Killed while writing the very first ledger.
     fs::remove_file(&path).unwrap();
     fs::write(&temporary, &whole[..whole.len() / 2]).unwrap();
     limiter.ask(Opening, at(3));

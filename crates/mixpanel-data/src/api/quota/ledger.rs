@@ -1,4 +1,5 @@
-//! The entries of the rolling window, and when there is room for one more. Pure: no I/O, and the time is what it is told.
+//! The entries of the rolling window, and when it has room for another request. Pure: no I/O, and the time is an
+//! argument.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::refusal::Refusal;
 use super::setting::Quota;
 use super::slots::SLOTS;
 
-/// A moment or a length of time, in microseconds; moments since 1970.
+/// A time or a duration, in microseconds; times count from 1970.
 pub(super) type Micros = i64;
 
 /// Whether a request belongs to a session, which decides whether it counts (`docs/mixpanel-api.md#what-counts`).
@@ -20,7 +21,7 @@ pub(crate) enum RequestClass {
     /// Without a session: always counted.
     #[serde(rename = "o")]
     Opening,
-    /// A page of a session: free, until a 429 says otherwise.
+    /// A page of a session: free, until a 429 shows otherwise.
     #[serde(rename = "s")]
     Session,
 }
@@ -28,14 +29,14 @@ pub(crate) enum RequestClass {
 /// A quota in the units of the ledger.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WindowParams {
-    /// What the server allows.
+    /// Requests that the server allows in the window.
     pub(super) requests: usize,
-    /// What may be used here.
+    /// Requests that may be used here.
     pub(super) usable: usize,
     pub(super) window: Micros,
-    /// What has to pass on top of the window.
+    /// Extra time to wait after the window has passed.
     pub(super) margin: Micros,
-    /// The same for a request that was never answered; never below the margin.
+    /// The same for a request that was never answered; at least the margin.
     pub(super) grace: Micros,
 }
 
@@ -57,12 +58,12 @@ pub(super) fn micros(time: Duration) -> Micros {
     Micros::try_from(time.as_micros()).unwrap_or(Micros::MAX)
 }
 
-/// One request. Written as a list, since there are many and every one is written for every request.
+/// One request. Serialized as an array to save space: there are many entries, and every request rewrites all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Row", into = "Row")]
 struct Entry {
     id: u64,
-    /// When it was answered; until then, when it was last known to be under way.
+    /// When it was answered or, until then, when it was last known to be in flight.
     at: Micros,
     class: RequestClass,
     state: State,
@@ -70,10 +71,10 @@ struct Entry {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum State {
-    /// Its process holds this slot, or held it when it died.
+    /// In flight: its process holds this concurrency slot, or held it when it died.
     #[serde(rename = "u")]
     UnderWay(usize),
-    /// Sent, and whoever waited for the answer is gone.
+    /// Sent, but the caller that waited for the answer is gone.
     #[serde(rename = "l")]
     Lost,
     #[serde(rename = "a")]
@@ -95,23 +96,23 @@ impl From<Entry> for Row {
 }
 
 impl Entry {
-    /// When the server has certainly let it out of the window.
+    /// When it has certainly left the server's window.
     fn leaves_at(&self, params: &WindowParams) -> Micros {
         let late = if self.state == State::Answered { params.margin } else { params.grace };
         self.at.saturating_add(params.window).saturating_add(late)
     }
 }
 
-/// All that is remembered of a host and project.
+/// Everything remembered about one host and project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ledger {
-    /// The latest time it was told. It stands still while the clock is a little behind it.
+    /// The latest time seen. It stands still while the system clock is slightly behind it.
     pub(super) clock: Micros,
-    /// The id given last. Ids only grow, so they say which of two requests was taken first whatever the clock does.
+    /// The last ID issued. IDs only grow, so they give the order of two requests whatever the clock does.
     pub(super) last_id: u64,
-    /// The last id that was given before the latest refusal.
+    /// The last ID issued before the latest refusal.
     pub(super) fence: u64,
-    /// When a session page was last refused because of the hourly limit.
+    /// When the hourly limit last refused a session page.
     pub(super) session_pages_refused_at: Option<Micros>,
     pub(super) refusal: Option<Refusal>,
     entries: Vec<Entry>,
@@ -136,16 +137,17 @@ impl Ledger {
         }
     }
 
-    /// Tells it the time of day.
+    /// Updates the current time.
     ///
-    /// A clock that is a little behind was read by somebody who was overtaken, or set back by a trifle: time stands still
-    /// until it has caught up. One that is far behind was set back: then everything keeps its age. Either way nothing
-    /// leaves the window earlier than it would have.
+    /// A time slightly behind the last one is from a process that was overtaken, or from a small clock adjustment:
+    /// the ledger's time stands still until the clock catches up. A time far behind means that the clock was set
+    /// back: every entry then keeps its age. In both cases nothing leaves the window too early.
     pub(super) fn advance(&mut self, now: Micros, params: &WindowParams) {
         let behind = self.clock.saturating_sub(now);
         let set_back = if behind > params.grace { behind } else { 0 };
         self.clock = now.max(self.clock.saturating_sub(set_back));
-        // What lies ahead even so is damage, since no such moment is ever written. It counts as now.
+        // A time that is still in the future is damage, since none is ever written. It is clamped to the current
+        // time.
         let clock = self.clock;
         for moment in self.entries.iter_mut().map(|entry| &mut entry.at).chain(&mut self.session_pages_refused_at) {
             *moment = moment.saturating_sub(set_back).min(clock);
@@ -155,8 +157,8 @@ impl Ledger {
         }
     }
 
-    /// Finds out which requests are still under way. Those are counted as if they were sent now, since the server may
-    /// count them at any moment until they are answered.
+    /// Determines which requests are still in flight. They are treated as if they were sent now, because the server
+    /// may count them at any time until it answers.
     pub(super) fn settle(&mut self, mut is_held: impl FnMut(usize) -> Result<bool>) -> Result<()> {
         for entry in &mut self.entries {
             if let State::UnderWay(slot) = entry.state {
@@ -170,7 +172,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Says whether session pages count as well.
+    /// Returns whether session pages count as well.
     pub(super) fn session_pages_count(&self) -> bool {
         let remembered = micros(limits::SESSION_PAGES_COUNT_FOR);
         self.session_pages_refused_at.is_some_and(|at| at.saturating_add(remembered) > self.clock)
@@ -180,7 +182,7 @@ impl Ledger {
         class == RequestClass::Opening || self.session_pages_count()
     }
 
-    /// When the counted requests that are in the window leave it, earliest first.
+    /// Returns when the counted requests in the window leave it, earliest first.
     pub(super) fn departures(&self, params: &WindowParams) -> Vec<Micros> {
         let counted = self.entries.iter().filter(|entry| self.counts(entry.class));
         let mut departures: Vec<_> =
@@ -189,7 +191,7 @@ impl Ledger {
         departures
     }
 
-    /// Says whether a request may be sent now.
+    /// Returns whether a request may be sent now.
     pub(super) fn verdict(&self, class: RequestClass, params: &WindowParams) -> Verdict {
         if !self.counts(class) {
             return Verdict::Now;
@@ -199,14 +201,14 @@ impl Ledger {
         room_at.max(self.held_until(class, params)).map_or(Verdict::Now, Verdict::NotBefore)
     }
 
-    /// Enters a request that is about to be sent, and returns its id.
+    /// Adds a request that is about to be sent, and returns its ID.
     pub(super) fn add(&mut self, class: RequestClass, slot: usize, params: &WindowParams) -> u64 {
         for entry in &mut self.entries {
             if entry.state == State::UnderWay(slot) {
                 entry.state = State::Lost;
             }
         }
-        // Beginning with the time makes ids unlike those of an earlier ledger that was lost.
+        // IDs start from the time, so they differ from those of an earlier ledger that was lost.
         let id = self.last_id.saturating_add(1).max(u64::try_from(self.clock).unwrap_or(0));
         self.last_id = id;
         self.entries.push(Entry { id, at: self.clock, class, state: State::UnderWay(slot) });
@@ -215,7 +217,7 @@ impl Ledger {
         id
     }
 
-    /// Notes that a request was answered, or failed, just now: the server counted it before.
+    /// Records that a request was answered or failed just now: the server cannot have counted it later than this.
     pub(super) fn answered(&mut self, id: u64, class: RequestClass, params: &WindowParams) {
         let answered = Entry { id, at: self.clock, class, state: State::Answered };
         match self.entries.iter_mut().find(|entry| entry.id == id) {
@@ -226,19 +228,19 @@ impl Ledger {
         self.forget_surplus(class, params);
     }
 
-    /// Forgets a request that the server did not count.
+    /// Removes a request that the server did not count.
     pub(super) fn refunded(&mut self, id: u64) {
         self.entries.retain(|entry| entry.id != id);
         self.probe_ended(id);
     }
 
-    /// When a request that was not answered is not expected to be any more; `None` if it was answered.
+    /// Returns until when an answer to an unanswered request is expected; `None` if it was answered.
     pub(super) fn unanswered_until(&self, id: u64, params: &WindowParams) -> Option<Micros> {
         let entry = self.entries.iter().find(|entry| entry.id == id)?;
         (entry.state != State::Answered).then(|| entry.at.saturating_add(params.grace))
     }
 
-    /// Keeps the latest entries of a class: as many as can fill the window, and a refund for each slot.
+    /// Keeps the latest entries of a class: enough to fill the window, plus a refund for each slot.
     fn forget_surplus(&mut self, class: RequestClass, params: &WindowParams) {
         while self.entries.iter().filter(|entry| entry.class == class).count() > params.requests + SLOTS {
             let of_class = self.entries.iter().enumerate().filter(|(_, entry)| entry.class == class);
@@ -248,7 +250,7 @@ impl Ledger {
         }
     }
 
-    /// Says whether it has to be written: more has changed than the time.
+    /// Returns whether the ledger has to be written: whether more than the time has changed.
     pub(super) fn has_news(&self, before: &Self) -> bool {
         let Self { clock: _, last_id, fence, session_pages_refused_at, refusal, entries } = self;
         let same = (last_id, fence, session_pages_refused_at)

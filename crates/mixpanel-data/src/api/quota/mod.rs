@@ -1,21 +1,21 @@
-//! Records the requests to a project, so that its limits hold across runs and processes (`docs/mixpanel-api.md#quotas`,
-//! `docs/decisions/0006-quota.md`).
+//! Counts the requests to a project, so that its limits hold across runs and processes
+//! (`docs/mixpanel-api.md#quotas`, `docs/decisions/0006-quota.md`).
 //!
-//! Mixpanel allows a project a number of counted requests in a rolling window and five requests at once, whoever sends
-//! them. A [`RateLimiter`] keeps both limits for one host and project: every request takes a [`Permit`] first, and the
-//! permit is told what became of it. With a directory, all processes that use it keep the limits together, and a
-//! process that is killed forgets nothing:
+//! Mixpanel limits the counted requests of a project in a rolling window, and allows five requests at a time, for all
+//! its clients together. A [`RateLimiter`] enforces both limits for one host and project: every request acquires a
+//! [`Permit`] first, and the caller reports the outcome to the permit. With a state directory, all processes that use
+//! it share the limits, and nothing is forgotten when a process is killed:
 //!
-//! - `setting.rs`: [`Quota`], the limit as people write it.
+//! - `setting.rs`: [`Quota`], the limit as users write it.
 //! - `ledger.rs`: the entries of the window, and when there is room. Pure.
-//! - `refusal.rs`: what follows from a 429 that names the window. Pure.
+//! - `refusal.rs`: how to proceed after a 429 about the window. Pure.
 //! - `file.rs`: the ledger as a small file under a file lock.
-//! - `slots.rs`: the five concurrency slots, each a file lock that its process loses when it dies.
-//! - `rate_limiter.rs`: puts them together. One call is one locked read, change and write.
+//! - `slots.rs`: the five concurrency slots, each a file lock that is released when its process dies.
+//! - `rate_limiter.rs`: combines them. Each call locks, reads, changes and writes the ledger once.
 //!
-//! The time of day is an argument everywhere, since it has to mean the same to several processes and after a restart.
-//! Nothing here sleeps: who has to wait is told until when. It holds for clocks that are set back at any moment; a clock
-//! that is set forward makes the window pass early, and then the server's 429 is the truth.
+//! The current time is an argument everywhere, since it has to mean the same to several processes and after a
+//! restart. Nothing here sleeps: a caller that has to wait is told until when. The limits hold even if the clock is
+//! set back at any time. If it is set forward, the window passes early, and the server's 429 corrects the count.
 
 mod file;
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Random histories against a server that keeps its own window, in virtual time.
+//! Random histories, in virtual time, against a server that keeps its own window.
 //!
-//! The server knows true time; the limiters know a clock that is set back now and then. It counts a request at some
-//! moment between sending and answer, which the limiters never learn.
+//! The server knows the true time; the limiters read a clock that is set back now and then. The server counts a
+//! request at some time between sending and answer, which the limiters never learn.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{Acquired, Permit, Quota, RateLimiter, RequestClass};
 use crate::limits::WORKERS_MAX;
 
 const WINDOW: i64 = 60_000;
-/// As long as the limiters wait for a request that was never answered.
+/// How long the limiters wait for a request that was never answered.
 const GRACE: i64 = WINDOW / 60;
 
 #[derive(Debug, Clone)]
@@ -31,17 +31,17 @@ enum Step {
     Refund {
         which: usize,
     },
-    /// The one who waits for the answer goes away.
+    /// The caller that waits for the answer is dropped.
     Abandon {
         which: usize,
         counted_at: f64,
     },
-    /// A process is killed with all its requests, and begins again.
+    /// A process is killed with all its requests, and restarts.
     Restart {
         who: usize,
         counted_at: f64,
     },
-    /// Sleeps until the limiter says that there is room.
+    /// Sleeps until the time at which the limiter expects room.
     Wait {
         by: usize,
     },
@@ -66,7 +66,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..120)
 }
 
-/// A request that is under way.
+/// A request in flight.
 struct Flight {
     permit: Permit,
     owner: usize,
@@ -81,9 +81,9 @@ struct World<'a> {
     flights: Vec<Flight>,
     /// True time, in milliseconds.
     time: i64,
-    /// What the clock shows less than that.
+    /// How far the clock is behind the true time, in milliseconds.
     behind: i64,
-    /// When the server counted what, in true time.
+    /// When the server counted each request, in true time.
     counted: Vec<i64>,
     session_pages_count: bool,
 }
@@ -127,7 +127,7 @@ impl<'a> World<'a> {
         (count > 0).then(|| self.flights.swap_remove(which % count))
     }
 
-    /// The server counts a request somewhere in the time that it was under way.
+    /// Counts a request on the server, at a fraction of the time it was in flight.
     fn count(&mut self, flight: &Flight, fraction: f64, longest: i64) {
         if flight.counted {
             let time = (self.time - flight.sent).min(longest);
@@ -170,7 +170,7 @@ impl<'a> World<'a> {
                     let wait = at.as_millisecond() - self.now().as_millisecond() + 1;
                     self.time += wait;
                     assert!(wait <= WINDOW + 2 * GRACE, "a wait of {wait} ms");
-                    // What is under way may take as long as it likes; all else is over by then.
+                    // Requests in flight may take any time; without them there is room by then.
                     let idle = self.flights.is_empty();
                     let next = self.limiters[by].usage(self.now()).unwrap().next_free_at;
                     assert!(!idle || next.is_none(), "the promised room is not there");
@@ -179,7 +179,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The greatest number of counted requests in any window.
+    /// Returns the greatest number of counted requests in any window.
     fn fullest_window(&self) -> usize {
         let inside = |start: i64| self.counted.iter().filter(|time| (start..start + WINDOW).contains(*time)).count();
         self.counted.iter().map(|start| inside(*start)).max().unwrap_or(0)
@@ -190,7 +190,7 @@ fn open(folder: &Path, quota: Quota) -> RateLimiter {
     RateLimiter::open(Some(folder), "127.0.0.1:8080", "1", quota).unwrap()
 }
 
-/// A history is many small files, so fewer of them than usual; `PROPTEST_CASES` makes more.
+/// A history writes many small files, so there are fewer of them than usual; `PROPTEST_CASES` raises the number.
 fn config(part: u32) -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases / part, failure_persistence: None, ..usual }
@@ -199,8 +199,8 @@ fn config(part: u32) -> ProptestConfig {
 proptest! {
     #![proptest_config(config(2))]
 
-    /// Whatever happens, the server never counts more than the quota less the reserve, and never sees more than five
-    /// at once; and whoever waits as long as told, with nothing under way, finds room.
+    /// The server never counts more than the quota less the reserve, and never sees more than five requests at a
+    /// time. A caller that waits until the time it was given, with nothing in flight, finds room.
     #[test]
     fn no_history_breaks_a_limit(
         requests in 1u32..8,
@@ -213,7 +213,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let mut world = World::new(folder.path(), quota);
         if pages_count {
-            // One refusal teaches it; by the time its probe succeeds, nothing of it is left.
+            // One refusal is enough to learn it; once the probe succeeds, the refusal is forgotten.
             let permit = world.limiters[0].granted(Session, world.now());
             permit.refused_hourly(world.now(), None).unwrap();
             world.time += WINDOW / 6;
@@ -233,8 +233,8 @@ proptest! {
 proptest! {
     #![proptest_config(config(8))]
 
-    /// Others use up the window until some moment. However many processes ask however often, and are killed in between,
-    /// no more than one request between the first refusal and the end of its window is refused in vain.
+    /// Other clients use up the window until some time. However many processes send however often, and are killed in
+    /// between, at most one request is refused between the first refusal and the end of its window.
     #[test]
     fn a_refusal_costs_one_vain_request(
         asks in prop::collection::vec((0usize..2, 0i64..5_000, any::<bool>()), 1..100),
@@ -258,7 +258,7 @@ proptest! {
                 }
             }
         }
-        // A first one, its probe, and after a whole window the next first one.
+        // The first refusal, its probe, and the next first refusal a whole window later.
         for (first, next) in refusals.iter().step_by(2).zip(refusals.iter().skip(2).step_by(2)) {
             prop_assert!(next - first >= WINDOW, "{refusals:?}");
         }

@@ -1,4 +1,4 @@
-//! Gives out permits: one request each, within the window and the places of a host and project.
+//! Issues permits, each for one request within the window and the concurrency slots of a host and project.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use super::ledger::{Ledger, Micros, RequestClass, Verdict, WindowParams, micros}
 use super::setting::Quota;
 use super::slots::{SLOTS, Slot, Slots};
 
-/// Keeps the limits of one host and project. Cheap to clone; clones are one and the same.
+/// Enforces the limits of one host and project. Cheap to clone; clones share their state.
 #[derive(Debug, Clone)]
 pub(crate) struct RateLimiter(Arc<Shared>);
 
@@ -31,26 +31,27 @@ enum Place {
     Disk(LedgerFile),
 }
 
-/// What came of asking for a permit.
+/// The outcome of acquiring a permit.
 #[derive(Debug)]
 #[must_use]
 pub(crate) enum Acquired {
-    /// The request may be sent; it is in the ledger already.
+    /// The request may be sent; it is already in the ledger.
     Granted(Permit),
-    /// The window is full, or was refused, until `at`, which is always later than the `now` of the question. Ask again
-    /// then, and whenever a request of one's own was answered: a reply that is not counted makes room earlier.
+    /// The window is full, or the server refused a request, until `at`, which is always later than the `now` passed
+    /// in. Try again then, and whenever a request of this process was answered: an uncounted response makes room
+    /// earlier.
     NotBefore {
         at: Timestamp,
         /// Counted requests in the window.
         used: u32,
-        /// Counted requests that may be in it: the quota less the reserve.
+        /// Counted requests that may be in the window: the quota less the reserve.
         limit: u32,
     },
-    /// Five requests are under way. One of another process frees its place without a word, so ask again in a moment.
+    /// Five requests are in flight. Another process frees its slot without notice, so try again soon.
     AllBusy,
 }
 
-/// Says why a request has to wait: the window is full by our own count, or the server has refused requests before.
+/// Returns why a request has to wait: the window is full by our own count, or the server refused earlier requests.
 pub(crate) fn why_wait(used: u32, limit: u32) -> String {
     if used < limit {
         return format!(
@@ -60,31 +61,32 @@ pub(crate) fn why_wait(used: u32, limit: u32) -> String {
     format!("{used} of the {limit} queries that the quota allows are used")
 }
 
-/// The numbers of a quota at a moment.
+/// The state of a quota at one point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// Counted requests in the window, those of other processes on the same folder included.
+    /// Counted requests in the window, including those of other processes that share the state directory.
     pub(crate) used: u32,
-    /// Counted requests that may be in it: the quota less the reserve.
+    /// Counted requests that may be in the window: the quota less the reserve.
     pub(crate) limit: u32,
-    /// Requests kept for others.
+    /// Requests reserved for other clients.
     pub(crate) reserve: u32,
-    /// The window.
+    /// The length of the window.
     pub(crate) window: Duration,
     /// Whether session pages count as well: the server refused one because of the window in the last seven days.
     pub(crate) session_pages_count: bool,
-    /// When the next counted request may be sent; `None` is at once.
+    /// When the next counted request may be sent; `None` means at once.
     pub(crate) next_free_at: Option<Timestamp>,
 }
 
 impl RateLimiter {
-    /// Makes a limiter. With a folder, it shares the ledger and the places with all who name the same folder, host and
-    /// project, now and later; without, it knows only what it sees itself. `host` includes the port where several servers
-    /// share a name, as on this machine.
+    /// Creates a limiter. With a state directory, it shares the ledger and the slots with every process that uses the
+    /// same directory, host and project, now or later. Without one, it counts only its own requests. `host` includes
+    /// the port where several servers share a host name, as on the loopback interface.
     ///
     /// # Errors
-    /// `InvalidInput` for a quota out of range. `Storage` or `DiskFull` when the folder or its files cannot be made or
-    /// used, or another version of this program keeps the ledger. A damaged ledger is no error: it is set aside.
+    /// `InvalidInput` for a quota out of range. `Storage` or `DiskFull` if the directory or its files cannot be
+    /// created or used, or another version of this program wrote the ledger. A damaged ledger is not an error: it is
+    /// set aside.
     pub(crate) fn open(folder: Option<&Path>, host: &str, project: &str, quota: Quota) -> Result<Self> {
         quota.check()?;
         let (place, slots) = match folder {
@@ -93,7 +95,7 @@ impl RateLimiter {
                 let file = LedgerFile::new(folder, host, project)?;
                 let slots = Slots::Files(file.slot_paths());
                 let _lock = file.lock()?;
-                // Better to learn now than at the first request that nothing can be written here.
+                // Fail now, not at the first request, if the directory is not writable.
                 file.write(&file.read()?)?;
                 (Place::Disk(file), slots)
             }
@@ -101,7 +103,7 @@ impl RateLimiter {
         Ok(Self(Arc::new(Shared { quota, params: WindowParams::new(&quota), place, slots })))
     }
 
-    /// Says what came of a ledger that could not be read, if this one found such a one.
+    /// Returns what happened to a ledger that could not be read, if this limiter found one.
     pub(crate) fn notice(&self) -> Option<String> {
         match &self.0.place {
             Place::Memory(_) => None,
@@ -109,11 +111,11 @@ impl RateLimiter {
         }
     }
 
-    /// Asks to send one request now. What is granted is in the ledger before this returns, so that it is counted even if
-    /// this process is killed the next instant.
+    /// Requests permission to send one request now. A granted request is in the ledger before this returns, so it is
+    /// counted even if the process is killed right after.
     ///
     /// # Errors
-    /// `Storage` or `DiskFull` when the ledger cannot be read or written. Then nothing may be sent.
+    /// `Storage` or `DiskFull` if the ledger cannot be read or written. Nothing may be sent then.
     pub(crate) fn acquire(&self, class: RequestClass, now: Timestamp) -> Result<Acquired> {
         let Shared { params, slots, .. } = &*self.0;
         self.change(now, |ledger| {
@@ -128,10 +130,10 @@ impl RateLimiter {
         })
     }
 
-    /// Says how much is used.
+    /// Returns the current use of the quota.
     ///
     /// # Errors
-    /// `Storage` or `DiskFull` when the ledger cannot be read or written.
+    /// `Storage` or `DiskFull` if the ledger cannot be read or written.
     pub(crate) fn usage(&self, now: Timestamp) -> Result<Usage> {
         let Shared { quota, params, slots, .. } = &*self.0;
         self.change(now, |ledger| {
@@ -151,7 +153,7 @@ impl RateLimiter {
         })
     }
 
-    /// Changes the ledger while nobody else does. On disk, what fails halfway has changed nothing.
+    /// Changes the ledger under its lock. On disk, a change that fails halfway leaves the ledger as it was.
     fn change<R>(&self, now: Timestamp, change: impl FnOnce(&mut Ledger) -> Result<R>) -> Result<R> {
         let Shared { params, place, .. } = &*self.0;
         let now = now.as_microsecond();
@@ -176,40 +178,42 @@ impl RateLimiter {
     }
 }
 
-/// The right to send one request. Say what came of it; dropping it means that nobody knows, and the request counts as
-/// one that was sent and never answered.
+/// Permission to send one request. Report its outcome; if the permit is dropped instead, the outcome is unknown and
+/// the request counts as sent but never answered.
 ///
-/// All of this fails with `Storage` or `DiskFull` when the ledger cannot be written; the place is free all the same, and
-/// the request counts as one that was never answered.
+/// # Errors
+/// All methods fail with `Storage` or `DiskFull` if the ledger cannot be written. The slot is freed all the same, and
+/// the request counts as never answered.
 #[derive(Debug)]
 pub(crate) struct Permit {
     limiter: RateLimiter,
     id: u64,
     class: RequestClass,
-    /// Freed after the ledger was told.
+    /// Dropped, and so freed, after the ledger was updated.
     _slot: Slot,
 }
 
 impl Permit {
-    /// The server let the request through, whatever its reply says: it is counted, and an earlier refusal is over.
+    /// Records that the server accepted the request, whatever its response says: it is counted, and ends an earlier
+    /// refusal.
     pub(crate) fn succeeded(self, now: Timestamp) -> Result<()> {
         self.tell(now, |ledger, params| ledger.succeeded(self.id, self.class, params))
     }
 
-    /// The request failed, and nobody knows whether the server saw it: it is counted. The server's own time for it lies
-    /// between sending and now, so now is safe.
+    /// Records that the request failed and that the server may have seen it: it is counted. The server counted it
+    /// between sending and now, so counting it now is safe.
     pub(crate) fn answered(self, now: Timestamp) -> Result<()> {
         self.tell(now, |ledger, params| ledger.answered(self.id, self.class, params))
     }
 
-    /// The server does not count the request: it answered with 401, 402, or a 429 that is not about the window
-    /// (`docs/mixpanel-api.md#what-counts`).
+    /// Records that the server does not count the request: it answered with 401, 402, or a 429 that is not about the
+    /// window (`docs/mixpanel-api.md#what-counts`).
     pub(crate) fn refunded(self, now: Timestamp) -> Result<()> {
         self.tell(now, |ledger, _| ledger.refunded(self.id))
     }
 
-    /// The reply is a 429 about the window: not counted either. Returns when the next request of this class may be sent;
-    /// until then `acquire` says the same to everybody. That is not before `now`.
+    /// Records a 429 about the window, which is not counted either. Returns when the next request of this class may
+    /// be sent, never before `now`. Until then `acquire` returns that time to every caller.
     pub(crate) fn refused_hourly(self, now: Timestamp, retry_after: Option<Duration>) -> Result<Timestamp> {
         self.tell(now, |ledger, params| timestamp(ledger.refused(self.id, self.class, retry_after.map(micros), params)))
     }

@@ -1,9 +1,9 @@
-//! What follows from a 429 that names the window: how long nothing is sent, and who looks whether there is room again.
+//! How to proceed after a 429 about the window: how long nothing is sent, and which request tests for room.
 //!
-//! When our own requests explain the refusal, the ledger knows when it ends. Otherwise others use the quota, and nobody
-//! here knows when their requests leave the window: one request, the *probe*, tries after a part of it. If it is refused
-//! too, everything rests until the window of the first refusal must be over. So there is at most one vain request between
-//! a refusal and that moment, however many processes wait.
+//! If our own requests explain the refusal, the ledger knows when it ends. Otherwise other clients use the quota, and
+//! it is unknown when their requests leave the window: a single request, the *probe*, is sent after part of the
+//! window. If the probe is refused too, nothing is sent until the window of the first refusal must be over. So at
+//! most one request is wasted between a refusal and that time, however many processes wait.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,24 +11,25 @@ use crate::limits;
 
 use super::ledger::{Ledger, Micros, RequestClass, WindowParams};
 
-/// A refusal that is not over.
+/// A refusal that still applies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Refusal {
     /// When the first request was refused.
     first: Micros,
     /// When the next request may be sent.
     next: Micros,
-    /// The request that was let go to see whether there is room.
+    /// The request sent to test whether there is room.
     probe: Option<u64>,
 }
 
 impl Refusal {
-    /// When the window of the first refusal is over whoever used it.
+    /// Returns when the window of the first refusal is over, regardless of which clients used it.
     fn over_at(&self, params: &WindowParams) -> Micros {
         self.first.saturating_add(params.window).saturating_add(params.margin)
     }
 
-    /// Moves with a clock that was set back; and neither did it happen in the future, nor does it outlast the window.
+    /// Shifts the refusal with a clock that was set back. The result is never in the future and never outlasts the
+    /// window.
     pub(super) fn set_back(&mut self, by: Micros, clock: Micros, params: &WindowParams) {
         self.first = self.first.saturating_sub(by).min(clock);
         self.next = self.next.saturating_sub(by).min(clock.saturating_add(params.window).saturating_add(params.grace));
@@ -36,14 +37,14 @@ impl Refusal {
 }
 
 impl Ledger {
-    /// Says until when nothing is sent because of a refusal.
+    /// Returns until when nothing is sent because of a refusal.
     pub(super) fn held_until(&self, class: RequestClass, params: &WindowParams) -> Option<Micros> {
         let refusal = self.refusal.as_ref().filter(|_| self.counts(class))?;
         let probing_until = refusal.probe.and_then(|probe| self.unanswered_until(probe, params));
         probing_until.max(Some(refusal.next)).filter(|moment| *moment > self.clock)
     }
 
-    /// Marks a request that is let go in spite of a refusal.
+    /// Records as the probe a request that is sent despite a refusal.
     pub(super) fn note_probe(&mut self, class: RequestClass, id: u64) {
         let counts = self.counts(class);
         if let Some(refusal) = self.refusal.as_mut().filter(|_| counts) {
@@ -51,14 +52,14 @@ impl Ledger {
         }
     }
 
-    /// Forgets the probe when it came to nothing: the next request is one.
+    /// Clears the probe if it was inconclusive: the next request becomes the probe.
     pub(super) fn probe_ended(&mut self, id: u64) {
         if let Some(refusal) = self.refusal.as_mut().filter(|refusal| refusal.probe == Some(id)) {
             refusal.probe = None;
         }
     }
 
-    /// Notes that the server let a request through: if it was taken after the refusal, that is over.
+    /// Records that the server accepted a request. If it was acquired after the refusal, the refusal is over.
     pub(super) fn succeeded(&mut self, id: u64, class: RequestClass, params: &WindowParams) {
         self.answered(id, class, params);
         if id > self.fence && self.counts(class) {
@@ -66,7 +67,7 @@ impl Ledger {
         }
     }
 
-    /// Notes that the server refused a request because of the window, and returns when the next may be sent.
+    /// Records that the server refused a request because of the window, and returns when the next one may be sent.
     pub(super) fn refused(
         &mut self,
         id: u64,
@@ -79,7 +80,7 @@ impl Ledger {
         if class == RequestClass::Session {
             self.session_pages_refused_at = Some(self.clock);
         }
-        // Requests that were all under way are refused together; that says nothing new.
+        // Requests that were in flight together are refused together; the later refusals carry no new information.
         if id > self.fence || is_news {
             let over_at = self.refusal.as_ref().map(|refusal| refusal.over_at(params));
             match (&mut self.refusal, over_at) {

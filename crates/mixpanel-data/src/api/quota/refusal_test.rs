@@ -1,4 +1,4 @@
-//! What follows from a 429 about the window, in virtual time.
+//! How the limiter proceeds after a 429 about the window, in virtual time.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ fn a_very_late_refusal_does_not_undo_a_success() {
     limiter.ask(Opening, at(700));
 }
 
-/// Fills the window with session pages, one a second from 0 on, of which the last is refused.
+/// Fills the window with session pages, one per second from 0, the last of which is refused.
 fn run_into_the_price_of_session_pages(pages: i64) -> (RateLimiter, jiff::Timestamp) {
     let limiter = in_memory("60/h");
     for second in 0..pages {
@@ -83,7 +83,7 @@ fn run_into_the_price_of_session_pages(pages: i64) -> (RateLimiter, jiff::Timest
 #[test]
 fn a_refusal_that_our_own_pages_explain_ends_when_the_ledger_says() {
     let (limiter, next) = run_into_the_price_of_session_pages(100);
-    // The latest sixty are those of 40 s to 99 s.
+    // The latest 60 are those of 40 s to 99 s.
     assert_eq!(next, at(40 + 3_606));
     assert!(limiter.usage(at(101)).unwrap().session_pages_count);
     assert_eq!(limiter.blocked(Session, at(101)), next);
@@ -122,7 +122,7 @@ fn a_probe_that_nobody_waits_for_is_given_up() {
     drop(limiter.granted(Opening, at(600)));
     assert_eq!(limiter.blocked(Opening, at(601)), at(660));
     let second = limiter.granted(Opening, at(660));
-    // One that is merely slow is not.
+    // A probe that is merely slow is not given up.
     assert_eq!(limiter.blocked(Opening, at(1_200)), at(1_260));
     assert_eq!(second.refused_hourly(at(1_300), None).unwrap(), at(3_606));
 }

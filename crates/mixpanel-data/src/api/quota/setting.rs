@@ -1,4 +1,4 @@
-//! The quota as people write it: `60/h`, `30/10m`.
+//! The quota as users write it: `60/h`, `30/10m`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,25 +8,25 @@ use crate::counted::counted;
 use crate::error::{Error, Result};
 use crate::limits;
 
-/// Limits the counted requests of a rolling window. The default is Mixpanel's own limit, `60/h`, with no reserve.
+/// The limit on counted requests in a rolling window. The default is Mixpanel's own limit, `60/h`, with no reserve.
 ///
-/// Read from text, it is a number of requests, a slash and a window: `60/h`, `60/60s`, `240/1h`, `30/10m`, `100/1d`. The
-/// units are `ms`, `s`, `m`, `h` and `d`.
+/// Parsed from a number of requests, a slash and a window: `60/h`, `60/60s`, `240/1h`, `30/10m`, `100/1d`. The units
+/// are `ms`, `s`, `m`, `h` and `d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quota {
     /// Counted requests that the server allows in the window; 1 to [`limits::QUOTA_REQUESTS_MAX`].
     pub requests: u32,
     /// Length of the window; within [`limits::QUOTA_WINDOW_RANGE`].
     pub window: Duration,
-    /// Requests that are never used here but kept for others; fewer than `requests`. Default 0.
+    /// Requests that are reserved for other clients and never used here; fewer than `requests`. Default 0.
     pub reserve: u32,
 }
 
 impl Quota {
-    /// Says whether the numbers can be used.
+    /// Checks that the quota is usable.
     ///
     /// # Errors
-    /// `InvalidInput` when a number is out of its range, or the reserve leaves nothing.
+    /// `InvalidInput` if a number is out of range, or the reserve leaves nothing.
     pub fn check(&self) -> Result<()> {
         let Self { requests, window, reserve } = *self;
         if requests == 0 || requests > limits::QUOTA_REQUESTS_MAX {
@@ -88,13 +88,13 @@ impl FromStr for Quota {
     }
 }
 
-/// Reads digits and nothing else; `parse` would take a sign.
+/// Parses digits only; `parse` would accept a sign.
 fn whole_number(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 impl fmt::Display for Quota {
-    /// Writes what can be read again; the reserve is not part of it.
+    /// Writes the form that can be parsed again; the reserve is not part of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let window = window_text(self.window);
         // `60/h` rather than `60/1h`.
@@ -103,7 +103,7 @@ impl fmt::Display for Quota {
     }
 }
 
-/// Writes a window in the longest unit that divides it.
+/// Formats a window in the longest unit that divides it.
 fn window_text(window: Duration) -> String {
     let milliseconds = window.as_millis();
     let (name, unit) = UNITS

@@ -1,4 +1,4 @@
-//! The places at once: one file lock each, which a process loses when it dies.
+//! The concurrency slots: one file lock each, which is released when its process dies.
 
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
@@ -9,19 +9,20 @@ use crate::limits::WORKERS_MAX;
 
 use super::file::open_lock_file;
 
-/// The number of places.
+/// The number of slots.
 pub(super) const SLOTS: usize = WORKERS_MAX as usize;
 
-/// The places of all processes that use the same files, or those of one limiter.
+/// The slots of all processes that share the same files, or of a single limiter.
 ///
-/// In files they are taken and looked at only while the ledger is locked: a look takes the lock for a moment.
+/// File slots are taken and checked only while the ledger is locked, because checking a slot takes its lock for a
+/// moment.
 #[derive(Debug)]
 pub(super) enum Slots {
     Memory(Arc<Mutex<[bool; SLOTS]>>),
     Files(Vec<PathBuf>),
 }
 
-/// A place that is held; dropping it frees it.
+/// A slot that is held; dropping it frees it.
 #[derive(Debug)]
 pub(super) struct Slot {
     index: usize,
@@ -35,7 +36,7 @@ enum Hold {
 }
 
 impl Slots {
-    /// Takes a free place, if there is one.
+    /// Takes a free slot, if there is one.
     pub(super) fn take(&self) -> Result<Option<Slot>> {
         for index in 0..SLOTS {
             if let Some(slot) = self.try_take(index)? {
@@ -45,7 +46,7 @@ impl Slots {
         Ok(None)
     }
 
-    /// Says whether a living process holds a place.
+    /// Returns whether a live process holds a slot.
     pub(super) fn is_held(&self, index: usize) -> Result<bool> {
         Ok(index < SLOTS && self.try_take(index)?.is_none())
     }
@@ -62,7 +63,8 @@ impl Slots {
             }
             Self::Files(paths) => {
                 let path = &paths[index];
-                // Opened each time: the lock belongs to the opening, so two in one process are apart as well.
+                // Opened each time: the lock belongs to the open file, so that two slots in one process exclude each
+                // other as well.
                 let file = open_lock_file(path)?;
                 match file.try_lock() {
                     Ok(()) => Hold::File { _lock: file },

@@ -1,4 +1,4 @@
-//! What the tests of the quota have in common: a virtual clock, and short words for what was answered.
+//! Shared helpers of the quota tests: a virtual clock, and shorthand for acquiring and finishing requests.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -6,7 +6,7 @@ use super::{Acquired, Permit, RateLimiter, RequestClass, Usage};
 
 pub(super) use RequestClass::{Opening, Session};
 
-/// A moment, in seconds since the test began.
+/// Returns a time, in seconds since the test began.
 pub(super) fn at(second: i64) -> Timestamp {
     at_milliseconds(second * 1_000)
 }
@@ -15,7 +15,7 @@ pub(super) fn at_milliseconds(milliseconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap() + SignedDuration::from_millis(milliseconds)
 }
 
-/// A limiter of a quota that knows only what it sees itself.
+/// Returns a limiter that counts only its own requests.
 pub(super) fn in_memory(quota: &str) -> RateLimiter {
     RateLimiter::open(None, "mixpanel.com", "12345", quota.parse().unwrap()).unwrap()
 }

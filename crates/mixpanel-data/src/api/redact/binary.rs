@@ -1,15 +1,15 @@
-//! Undoes what writes bytes in few characters: in bases of 2 to 85, and as lists of numbers.
+//! Decodes bytes written in few characters: in bases of 2 to 85, and as lists of numbers.
 
 use std::sync::LazyLock;
 
-/// Shorter runs hold too little.
+/// Shorter runs hold too little to matter.
 const RUN_CHARS_MIN: usize = 8;
-/// Longer numbers do not fit; nor are they shown.
+/// Longer numbers do not fit, and are not shown either.
 const NUMBER_CHARS_MAX: usize = 24;
-/// As many numbers are a list.
+/// The minimum length of a list of numbers.
 const NUMBERS_MIN: usize = 4;
 
-/// Bases whose digits stand for a fixed count of bits, with the second forms of digits.
+/// Bases whose digits stand for a fixed number of bits, with alternative digits.
 const OF_BITS: [(&[u8], u32); 5] = [
     (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 5),
     (b"0123456789ABCDEFGHIJKLMNOPQRSTUV", 5),
@@ -17,16 +17,16 @@ const OF_BITS: [(&[u8], u32); 5] = [
     (b"ybndrfg8ejkmcpqxot1uwisza345h769", 5),
     (b"0123456789abcdef", 4),
 ];
-/// Six bits each, as `uuencode` has them.
+/// Six bits each, as in `uuencode`.
 const UU: &[u8] = b" !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_";
 const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/// Five digits of these are four bytes. The first one is that of Ascii85, `!` to `u`.
+/// Five of these digits stand for four bytes. The first alphabet is that of Ascii85, `!` to `u`.
 const OF_85: [&[u8]; 3] = [
     b"!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstu",
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#",
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
 ];
-/// Bases in which a whole text is one number.
+/// Bases in which a whole text is a single number.
 const OF_NUMBERS: [&[u8]; 5] = [
     b"0123456789",
     b"0123456789abcdefghijklmnopqrstuvwxyz",
@@ -35,7 +35,7 @@ const OF_NUMBERS: [&[u8]; 5] = [
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
 ];
 
-/// The values of bytes as digits.
+/// The digit values of bytes, by base.
 struct Tables {
     of_bits: [Table; 5],
     of_64: [Table; 3],
@@ -50,17 +50,17 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     (of_64[usize::from(b'-')], of_64[usize::from(b'_')]) = (62, 63);
     Tables {
         of_bits: OF_BITS.map(|(digits, _)| table(digits, true)),
-        // A dash or a slash may as well be what stands beside it.
+        // A dash or a slash may also be a separator.
         of_64: [of_64, table(&BASE64[..62], false), table(UU, false)],
         of_85: OF_85.map(|digits| table(digits, false)),
         of_numbers: OF_NUMBERS.map(|digits| table(digits, digits.len() == 36)),
     }
 });
 
-/// No digit.
+/// Not a digit.
 const NONE: u8 = 0xff;
 
-/// Reads all that may be bytes in some base, from wherever a group of digits may begin.
+/// Decodes everything that may be bytes in some base, starting at each possible digit group boundary.
 pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
     let tables = &*TABLES;
     let mut found = Vec::new();
@@ -69,7 +69,7 @@ pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
             found.extend((0..8).map(|start| of_bits(&run, start, bits)));
         }
     }
-    // With colons and the like between the pairs.
+    // Also with colons and similar separators between the pairs.
     let plain: Vec<u8> =
         text.iter().copied().filter(|byte| !matches!(byte, b':' | b'-' | b';' | b'.' | b'_')).collect();
     if plain.len() != text.len() {
@@ -94,7 +94,7 @@ pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// Returns the value of each byte as a digit.
+/// Returns the digit value of each byte.
 fn table(digits: &[u8], any_case: bool) -> Table {
     let mut table = [NONE; 256];
     for (value, digit) in (0..).zip(digits) {
@@ -107,7 +107,7 @@ fn table(digits: &[u8], any_case: bool) -> Table {
     table
 }
 
-/// Returns the values of digits that stand in a row.
+/// Returns the values of consecutive digits.
 fn runs(text: &[u8], table: &Table) -> Vec<Vec<u8>> {
     text.split(|byte| table[usize::from(*byte)] == NONE)
         .filter(|run| run.len() >= RUN_CHARS_MIN)
@@ -115,7 +115,7 @@ fn runs(text: &[u8], table: &Table) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Reads digits of so many bits each, less those before `start`.
+/// Decodes digits of `bits` bits each, without those before `start`.
 #[expect(clippy::cast_possible_truncation, reason = "the bits of bytes that are complete are dropped")]
 fn of_bits(run: &[u8], start: usize, bits: u32) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(run.len());
@@ -131,7 +131,7 @@ fn of_bits(run: &[u8], start: usize, bits: u32) -> Vec<u8> {
     bytes
 }
 
-/// Reads groups of five digits; a shorter one at the end is filled up.
+/// Decodes groups of five digits; a shorter one at the end is padded.
 #[expect(clippy::cast_possible_truncation, reason = "a group beyond four bytes is noise")]
 fn of_85(run: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(run.len());
@@ -142,15 +142,15 @@ fn of_85(run: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Reads all digits as one number, whose bytes stand in either order.
+/// Decodes all digits as one number, and returns its bytes in both orders.
 fn of_number(run: &[u8], base: usize) -> Vec<Vec<u8>> {
     let base = base as u128;
     let value = run.iter().try_fold(0_u128, |value, digit| value.checked_mul(base)?.checked_add(u128::from(*digit)));
     value.map(|value| vec![value.to_be_bytes().to_vec(), value.to_le_bytes().to_vec()]).unwrap_or_default()
 }
 
-/// Reads lists of numbers, such as `[67, 65, 78]` and `0x43 0x41`, in bases of 2, 8, 10 and 16, as characters; and
-/// numbers without anything between them.
+/// Decodes lists of numbers, such as `[67, 65, 78]` and `0x43 0x41`, in bases of 2, 8, 10 and 16, as character codes;
+/// also numbers with nothing between them.
 fn lists(text: &[u8]) -> Vec<Vec<u8>> {
     let words: Vec<&[u8]> =
         text.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).map(without_prefix).collect();
@@ -181,14 +181,14 @@ fn lists(text: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// Cuts off what says that a number follows.
+/// Removes a number prefix such as `0x`.
 fn without_prefix(word: &[u8]) -> &[u8] {
     let of = |prefix: &&[u8]| word.len() > prefix.len() && word[..prefix.len()].eq_ignore_ascii_case(prefix);
     let prefix = [b"0x".as_slice(), b"0b", b"0o", b"u", b"x"].into_iter().find(of);
     prefix.map_or(word, |prefix| &word[prefix.len()..])
 }
 
-/// Reads codes of characters of which those from 100 on have three digits.
+/// Decodes concatenated character codes, of which those from 100 have three digits.
 fn codes_in_a_row(mut digits: &[u8]) -> Vec<u8> {
     let mut codes = Vec::new();
     while digits.len() > 1 {

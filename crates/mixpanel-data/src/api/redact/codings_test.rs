@@ -1,8 +1,9 @@
-//! Encodings that a server may apply to what it was sent, each with a decoder of its own that knows nothing of ours.
+//! Encodings that a server may apply to what it was sent, each with a decoder that is independent of the code under
+//! test.
 
 use std::io::Write as _;
 
-/// An encoding, and what can be read from a text that was printed.
+/// An encoding, and how to decode a printed text.
 pub(super) struct Coding {
     pub(super) name: &'static str,
     pub(super) encode: fn(&[u8]) -> String,
@@ -20,7 +21,7 @@ const B85: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 const B58: &str = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 const B36: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
 const DIGITS: &str = "0123456789";
-/// The names of é and its like, and of what stands between letters.
+/// The HTML names of characters such as é, and of separators between letters.
 const NAMES: [(char, &str); 12] = [
     ('@', "commat"),
     ('/', "sol"),
@@ -174,7 +175,7 @@ fn rot47(c: char) -> char {
     if c.is_ascii_graphic() { char::from((c as u8 - 33 + 47) % 94 + 33) } else { c }
 }
 
-/// Digits of so many bits.
+/// Encodes bytes in digits of `width` bits.
 pub(super) fn bits(bytes: &[u8], alphabet: &str, width: usize) -> String {
     let mut digits: String = each(bytes, |byte| format!("{byte:08b}"));
     digits.push_str(&"0".repeat((width - digits.len() % width) % width));
@@ -222,7 +223,7 @@ fn unbase85(text: &str, alphabet: &str) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// All bytes as one number.
+/// Encodes all bytes as one number.
 fn number(bytes: &[u8], alphabet: &str) -> String {
     let mut digits = vec![0_usize];
     for byte in bytes {
@@ -276,7 +277,7 @@ fn threes(text: &str) -> Vec<Vec<u8>> {
     .collect()
 }
 
-/// Undoes escapes of so many digits of base 16.
+/// Undoes escapes with the given number of hexadecimal digits.
 fn marked(text: &str, mark: &str, digits: usize, end: &str) -> Vec<Vec<u8>> {
     let mut decoded = String::new();
     for (index, part) in text.split(mark).enumerate() {

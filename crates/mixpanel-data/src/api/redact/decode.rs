@@ -1,4 +1,4 @@
-//! The usual encodings of text, undone wherever something looks like them.
+//! The usual text encodings, decoded wherever something looks like them.
 
 use std::io::Read as _;
 
@@ -6,22 +6,22 @@ use flate2::read::{GzDecoder, ZlibDecoder};
 
 use super::{binary, escapes, fold};
 
-/// Bytes of an inflated text that are looked at.
+/// The number of inflated bytes that are examined.
 const INFLATED_BYTES_MAX: u64 = 4 << 10;
-/// A shorter row of characters in what is decoded is noise, whatever is looked for.
+/// A shorter run of printable characters in decoded text is noise, whatever the secret.
 const ROW_CHARS_MIN: usize = 4;
-/// What has no longer row is not decoded again: six characters of a secret take as many in any encoding.
+/// A text without a run of this length is not decoded again: six characters of a secret take as many in any encoding.
 const ROW_AGAIN_MIN: usize = 8;
 
-/// What a text may stand for.
+/// A possible decoding of a text.
 pub(super) struct Decoded {
     pub(super) text: Vec<u8>,
-    /// It is too short, or too much like noise, to be decoded again.
+    /// The text is too short, or too much like noise, to be decoded again.
     pub(super) is_final: bool,
 }
 
-/// Undoes each encoding that the text may be in, by itself. Of what is decoded, as many characters in a row must be
-/// printable: else it is noise.
+/// Decodes the text in each encoding that it may be in, one at a time. A decoded text needs a run of `row_min`
+/// printable characters; otherwise it is noise.
 pub(super) fn all(text: &[u8], row_min: usize) -> Vec<Decoded> {
     let mut found = escapes::all(text);
     found.push(text.iter().copied().filter(|byte| !is_filler(*byte)).collect());
@@ -31,7 +31,7 @@ pub(super) fn all(text: &[u8], row_min: usize) -> Vec<Decoded> {
     let row_min = row_min.max(ROW_CHARS_MIN);
     for bytes in binary::all(text).into_iter().chain(wide(text)) {
         let inflated = inflated(&bytes);
-        // Text in two or four bytes a character.
+        // Text with two or four bytes per character.
         let bytes: Vec<u8> = bytes.into_iter().filter(|byte| *byte != 0).collect();
         for text in [inflated, Some(bytes)].into_iter().flatten() {
             let row = longest_row(&text);
@@ -43,12 +43,14 @@ pub(super) fn all(text: &[u8], row_min: usize) -> Vec<Decoded> {
     found
 }
 
-/// What may stand between the parts of something that was split: blanks, and the quotation marks of code.
+/// Returns whether the byte may separate the parts of a split value: whitespace, control characters, and the
+/// quotation marks of code.
 fn is_filler(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte.is_ascii_control() || matches!(byte, b'"' | b'\'' | b',' | b'`' | b'\\')
 }
 
-/// What a text spells: with its single characters, with the beginnings of its words and lines, and with their ends.
+/// Returns what the text spells with its single characters, with the first letters of its words and lines, and with
+/// their last letters.
 fn spelled(text: &[u8]) -> Vec<Vec<u8>> {
     let text = String::from_utf8_lossy(text);
     let seen: String = text.chars().filter(|c| c.is_whitespace() || !fold::is_invisible(*c)).collect();
@@ -63,7 +65,7 @@ fn spelled(text: &[u8]) -> Vec<Vec<u8>> {
     [single(&words), single(&chunks), first(&words), last(&words)].map(String::into_bytes).to_vec()
 }
 
-/// Reads characters beyond ASCII as the bytes of their numbers, or as the last of these with something added to it.
+/// Decodes non-ASCII text as the bytes of its UTF-16 code units, and as the lowest 8 or 7 bits of each character.
 #[expect(clippy::cast_possible_truncation, reason = "the last bits are meant")]
 fn wide(text: &[u8]) -> Vec<Vec<u8>> {
     if text.is_ascii() {
@@ -80,7 +82,7 @@ fn wide(text: &[u8]) -> Vec<Vec<u8>> {
     ]
 }
 
-/// Reads the name of a digit.
+/// Returns the digit that a word names.
 pub(super) fn digit_of(word: &str) -> Option<&'static str> {
     const NAMES: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
     const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
@@ -93,7 +95,7 @@ pub(super) fn digit_of(word: &str) -> Option<&'static str> {
 /// Inflates gzip or zlib data, up to the first error.
 fn inflated(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut text = Vec::new();
-    // What is cut off or damaged gives its beginning.
+    // Truncated or damaged data still yields its beginning.
     let _whole = match bytes {
         [0x1f, 0x8b, 8, ..] => GzDecoder::new(bytes).take(INFLATED_BYTES_MAX).read_to_end(&mut text),
         [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] => {
@@ -104,7 +106,7 @@ fn inflated(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// Returns how many printable characters stand in a row.
+/// Returns the length of the longest run of printable characters.
 fn longest_row(bytes: &[u8]) -> usize {
     let is_noise = |byte: &u8| !byte.is_ascii_graphic() && *byte != b' ';
     bytes.split(is_noise).map(<[u8]>::len).max().unwrap_or_default()

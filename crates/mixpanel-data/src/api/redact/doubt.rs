@@ -1,7 +1,7 @@
-//! Leaves out of a text what is neither words nor a few numbers: whatever its encoding is, it may hold a secret.
+//! Masks whatever is neither words nor a few numbers: in some unknown encoding, it may hold a secret.
 //!
-//! A text is cut into pieces, each of which has a weight: nothing for a word, more for what is unlike one. Pieces that stand
-//! in a row, also with single words between them, are left out when they weigh too much together.
+//! A text is cut into pieces, each with a weight: zero for a word, and more the less it looks like one. Consecutive
+//! pieces, also with single words between them, are masked if they weigh too much together.
 
 use std::ops::Range;
 
@@ -9,29 +9,29 @@ use super::decode::digit_of;
 use super::fold::is_mark;
 use super::words::{Word, judge};
 
-/// A word that stands there again so soon may be a digit.
+/// A word that is repeated within this many words may be a digit.
 const WORDS_APART: usize = 3;
-/// What stands for what is left out.
+/// Shown instead of what is masked.
 const LEFT_OUT: &str = "[not shown]";
-/// Pieces in a row that weigh as much are left out.
+/// Consecutive pieces with at least this total weight are masked.
 const WEIGHT_MAX: usize = 12;
-/// As many words in a row end a row of pieces.
+/// This many words in a row end a run of pieces.
 const WORDS_BETWEEN: usize = 2;
-/// Longer numbers are no ids, but 64 bits have 20 digits.
+/// Longer numbers are not IDs; 64-bit numbers have up to 20 digits.
 const DIGITS_MAX: usize = 20;
-/// What a number weighs, a single letter, or a sign that is not known: as much as a character in most encodings.
+/// The weight of a number, a single letter or an unknown sign: as much as one character carries in most encodings.
 const SIGN: usize = 2;
-/// What a time, a UUID or an address weighs.
+/// The weight of a time, a UUID or an address.
 const SHAPE: usize = 5;
 
-/// A part of a text, and what speaks against it.
+/// A part of a text, and how suspicious it is.
 struct Piece {
     range: Range<usize>,
     weight: usize,
     is_word: bool,
 }
 
-/// Returns the text with a remark instead of each part that may hold something else than words.
+/// Returns the text with a placeholder for each part that may be anything but words.
 pub(super) fn masked(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut from = 0;
@@ -44,12 +44,12 @@ pub(super) fn masked(text: &str) -> String {
     shown
 }
 
-/// Returns what is between the words, wherever it is: a secret may have been split.
+/// Returns everything that is not a word, joined together: a secret may have been split.
 pub(super) fn odd_words(text: &str) -> String {
     pieces(text).into_iter().filter(|piece| !piece.is_word).map(|piece| &text[piece.range]).collect()
 }
 
-/// Finds rows of pieces that weigh too much.
+/// Finds runs of pieces that weigh too much.
 fn doubtful(pieces: &[Piece]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut row: Option<(Range<usize>, usize)> = None;
@@ -75,7 +75,7 @@ fn doubtful(pieces: &[Piece]) -> Vec<Range<usize>> {
     found.into_iter().filter(|(_, weight)| *weight >= WEIGHT_MAX).map(|(range, _)| range).collect()
 }
 
-/// Cuts a text into pieces; what may stand between words is none.
+/// Cuts a text into pieces; separators between words are not pieces.
 fn pieces(text: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut words: Vec<String> = Vec::new();
@@ -105,18 +105,18 @@ fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// Says whether blanks are on both sides.
+/// Returns whether there are spaces on both sides.
 fn is_alone(text: &str, start: usize, end: usize) -> bool {
     let is_blank = |c: Option<char>| c.is_none_or(|c| c == ' ');
     is_blank(text[..start].chars().next_back()) && is_blank(text[end..].chars().next())
 }
 
-/// Says whether punctuation is a line, such as `-----`.
+/// Returns whether punctuation forms a line, such as `-----`.
 fn is_line(signs: &str) -> bool {
     signs.len() > 3 && signs.bytes().all(|sign| sign == signs.as_bytes()[0])
 }
 
-/// Quotation marks, dashes and the like, of whatever language.
+/// Returns whether a character is a quotation mark, a dash or the like, in any language.
 fn is_usual_sign(c: char) -> bool {
     matches!(
         c,
@@ -126,7 +126,7 @@ fn is_usual_sign(c: char) -> bool {
     )
 }
 
-/// Finds a time, a UUID or an address with its port at the beginning, and returns its length.
+/// Returns the length of a time, a UUID or an address with its port at the beginning of the text, if there is one.
 fn shape(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let ends = |length: usize| !text[length..].chars().next().is_some_and(char::is_alphanumeric);
@@ -164,7 +164,7 @@ fn address(text: &str) -> Option<usize> {
     Some(host.len() + port.len() + usize::from(!port.is_empty()))
 }
 
-/// Compares with a form, in which `9` is a digit and `x` one of base 16.
+/// Matches a form in which `9` is a digit and `x` a hexadecimal digit.
 fn has_form(text: &[u8], form: &str) -> bool {
     let fits = |(byte, form): (&u8, u8)| match form {
         b'9' => byte.is_ascii_digit(),
@@ -174,7 +174,7 @@ fn has_form(text: &[u8], form: &str) -> bool {
     text.len() >= form.len() && text.iter().zip(form.bytes()).all(fits)
 }
 
-/// Weighs a word after the last ones: words can be digits, such as those that are called so, or `yes` and `no`.
+/// Weighs a word, given the words before it: words can encode digits, such as their names, or `yes` and `no`.
 fn weight_of_word(word: &str, last: &mut Vec<String>) -> usize {
     let word = word.to_lowercase();
     let is_digit = digit_of(&word).is_some() || last.contains(&word);
@@ -185,7 +185,7 @@ fn weight_of_word(word: &str, last: &mut Vec<String>) -> usize {
     if is_digit { SIGN } else { 0 }
 }
 
-/// Weighs letters and digits that stand together.
+/// Weighs a group of adjacent letters and digits.
 fn weight_of(atom: &str) -> usize {
     if atom.is_ascii() {
         return weight_of_ascii(atom);
@@ -206,7 +206,7 @@ fn weight_of_ascii(atom: &str) -> usize {
         return SIGN;
     }
     if atom.bytes().all(|byte| byte.is_ascii_digit()) {
-        // What begins with a zero is no number of anything, but may be bits.
+        // A leading zero means that it is not a count, but it may be bits.
         let is_count = length <= DIGITS_MAX && !atom.starts_with('0');
         return if is_count { SIGN } else { length.max(SIGN) };
     }
@@ -222,7 +222,7 @@ fn weight_of_ascii(atom: &str) -> usize {
     }
 }
 
-/// Cuts at the ends of numbers and where capital letters begin, as in `HTTPStatusCode404`.
+/// Splits at the ends of numbers and before capital letters, as in `HTTPStatusCode404`.
 fn parts_of(atom: &str) -> Vec<&str> {
     let bytes = atom.as_bytes();
     let mut parts = Vec::new();
@@ -241,7 +241,7 @@ fn parts_of(atom: &str) -> Vec<&str> {
     parts
 }
 
-/// Drops marks from letters of Latin; other letters stay as they are, as does what only looks like one.
+/// Removes diacritics from Latin letters; other letters are returned unchanged, including lookalikes.
 fn base_letter(c: char) -> Option<char> {
     if is_mark(c) {
         return None;
@@ -261,7 +261,7 @@ fn base_letter(c: char) -> Option<char> {
     })
 }
 
-/// Numbers the alphabets that messages are written in; 0 for a character of none of them.
+/// Numbers the scripts that messages are written in; 0 for a character of none of them.
 fn script(c: char) -> u32 {
     match c {
         '\u{370}'..='\u{3ff}' => 1,

@@ -1,6 +1,6 @@
-//! Undoes what stands for single characters, wherever it stands. What does not look like it is left as it is.
+//! Undoes escapes of single characters, wherever they occur. Everything else is left unchanged.
 
-/// Names of characters in HTML that stand in secrets, their encodings, and between them.
+/// HTML entity names of characters that occur in secrets, in their encodings, or between them.
 const ENTITIES: [(&str, &str); 40] = [
     ("amp", "&"),
     ("lt", "<"),
@@ -44,7 +44,7 @@ const ENTITIES: [(&str, &str); 40] = [
     ("szlig", "ß"),
 ];
 
-/// Ends of names of letters in HTML: marks, which are of no account, and kinds of print.
+/// Endings of HTML entity names of letters: diacritics, which are ignored, and font variants.
 const LETTER_ENDS: [&str; 17] = [
     "acute", "grave", "circ", "uml", "tilde", "ring", "cedil", "slash", "caron", "breve", "macr", "dot", "ogon",
     "dblac", "scr", "opf", "fr",
@@ -53,7 +53,7 @@ const LETTER_ENDS: [&str; 17] = [
 /// Reads an escape at the beginning of a text; returns its length and what it stands for.
 type Read = fn(&[u8]) -> Option<(usize, Vec<u8>)>;
 
-/// Undoes each kind of escape by itself.
+/// Undoes each kind of escape, one at a time.
 pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     let mut undo = |mark: &[u8], read: Read| {
@@ -69,7 +69,7 @@ pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// Replaces what `read` recognises at the beginning of a rest of the text, and says how long it was.
+/// Replaces every escape that `read` recognizes. `read` also returns the escape's length.
 fn unescaped(text: &[u8], read: Read) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -92,14 +92,15 @@ fn digit(byte: u8) -> Option<u32> {
     char::from(byte).to_digit(16)
 }
 
-/// Reads a number in this base from the beginning; returns it and its length.
+/// Reads a number in this base from the beginning of a text; returns the number and its length.
 fn number(text: &[u8], base: u32, length_max: usize) -> Option<(u32, usize)> {
     let digits = text.iter().take(length_max).take_while(|byte| char::from(**byte).is_digit(base)).count();
     let text = std::str::from_utf8(&text[..digits]).ok().filter(|text| !text.is_empty())?;
     Some((u32::from_str_radix(text, base).ok()?, digits))
 }
 
-/// Code points below 256 may be bytes that were taken for characters, but those of ASCII are both.
+/// Encodes a code point as UTF-8. Those below 256 may also be bytes mistaken for characters, but in ASCII both are
+/// the same.
 fn utf8(code: u32) -> Option<Vec<u8>> {
     char::from_u32(code).map(|c| c.to_string().into_bytes())
 }
@@ -117,7 +118,7 @@ fn percent(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     }
 }
 
-/// `=41`, and a line that goes on.
+/// `=41`, and a soft line break.
 fn quoted_printable(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     match rest {
         [b'=', b'\r', b'\n', ..] => Some((3, Vec::new())),
@@ -171,7 +172,7 @@ fn fixed(digits: &[u8], base: u32, length: usize) -> Option<(usize, Vec<u8>)> {
     Some((length + 2, utf8(code)?))
 }
 
-/// The name of a character; a letter may have a mark, which is dropped.
+/// Reads the name of a character; a letter may have a diacritic, which is dropped.
 fn named(body: &[u8]) -> Option<(usize, Vec<u8>)> {
     let is_next = |at: usize, name: &str| {
         body.get(at..at + name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
@@ -187,7 +188,7 @@ fn named(body: &[u8]) -> Option<(usize, Vec<u8>)> {
     Some((end.len() + 1, vec![*letter]))
 }
 
-/// A tag or a comment of HTML, which may stand between any two letters.
+/// Reads an HTML tag or comment, which may stand between any two letters.
 fn tag(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     let [b'<', body @ ..] = rest else { return None };
     if let Some(comment) = body.strip_prefix(b"!--") {

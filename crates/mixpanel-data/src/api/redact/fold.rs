@@ -1,20 +1,20 @@
-//! Brings texts into a form in which those are equal that look alike or are read alike.
+//! Normalizes texts, so that texts that look alike or read alike become equal.
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 
-/// Letters of other alphabets that look like those of ASCII, and letters of Latin that do not decompose.
+/// Letters of other alphabets that look like ASCII letters, and Latin letters that do not decompose.
 const LOOKALIKES: [(&str, &str); 3] =
     [("аеорсухіјѕԁһԛԝкмтвнг", "aeopcyxijsdhqwkmtbhr"), ("αονρτυικχεβη", "aovptuikxebn"), ("øłđıŧħ", "oldith")];
 
-/// A text as it is compared.
+/// A text in the form in which it is compared.
 pub(super) struct Folded {
-    /// Without blanks and what cannot be seen, in lower case.
+    /// Without whitespace and invisible characters, in lower case.
     pub(super) compact: Vec<char>,
-    /// The letters and digits of that.
+    /// Only the letters and digits of `compact`.
     pub(super) letters: Vec<char>,
 }
 
-/// Folds a text.
+/// Normalizes a text.
 pub(super) fn folded(text: &[u8]) -> Folded {
     let compact: Vec<char> = if text.is_ascii() {
         text.iter().filter(|byte| byte.is_ascii_graphic()).map(|byte| char::from(byte.to_ascii_lowercase())).collect()
@@ -28,7 +28,7 @@ pub(super) fn folded(text: &[u8]) -> Folded {
     Folded { compact, letters }
 }
 
-/// Says whether a character is a blank, has no width, or is put onto another one.
+/// Returns whether a character is whitespace, has no width, or is combined with another one.
 pub(super) fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
@@ -42,13 +42,14 @@ pub(super) fn is_invisible(c: char) -> bool {
         || is_mark(c)
 }
 
-/// Says whether a character is put onto the one before it.
+/// Returns whether a character combines with the one before it.
 pub(super) fn is_mark(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}'
         | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
 }
 
-/// Letters in disguise that Unicode does not call equivalent: tags, flags, and letters in black circles and squares.
+/// Maps letter variants that Unicode does not call equivalent to plain letters: tags, flags, and letters in black
+/// circles and squares.
 fn plain_letter(c: char) -> char {
     let code = u32::from(c);
     let nth = |first: u32| char::from_u32(u32::from('a') + code - first).unwrap_or(c);

@@ -1,4 +1,4 @@
-//! What is looked for in a text: parts of secrets, as they are and as simple ciphers write them.
+//! The patterns to search for in a text: parts of secrets, as they are and in simple ciphers.
 
 use std::collections::HashSet;
 
@@ -9,21 +9,21 @@ use crate::credentials::Secret;
 
 use super::fold::{Folded, folded};
 
-/// As much of a secret, in characters, gives it away; a shorter one counts as a whole.
+/// This many characters of a secret give it away; a shorter secret counts as a whole.
 const PART_CHARS: usize = 6;
-/// A shorter secret is looked for as it is only: otherwise nothing could be shown.
+/// A shorter secret is searched for only as it is; otherwise nothing could be shown.
 const CIPHER_CHARS_MIN: usize = 5;
-/// Bits of a character.
+/// Bits per character.
 const CHAR_BITS: usize = 21;
-/// Bits of the table that spares most look-ups.
+/// Base-2 logarithm of the number of bits in the table that avoids most lookups.
 const TABLE_BITS: u32 = 16;
 
 /// Parts of secrets.
 #[derive(Default)]
 pub(super) struct Needles {
-    /// Compared with letters and digits only, whatever stands between them.
+    /// Compared with letters and digits only, ignoring everything between them.
     letters: Vec<Parts>,
-    /// Compared with everything that can be seen.
+    /// Compared with everything visible.
     compact: Vec<Parts>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Needles {
 struct Parts {
     length: usize,
     all: HashSet<u128>,
-    /// Has a bit for each of them; a part whose bit is not set is none of them.
+    /// A bitmap filter: a part whose bit is not set is not in `all`.
     table: Vec<u64>,
 }
 
@@ -45,13 +45,14 @@ impl Needles {
             let secret = if secret.is_empty() { user } else { secret };
             needles.add(secret);
             needles.add(&pair);
-            // In a case that cannot be decoded any more. The first and last characters depend on what stands beside it.
+            // In a changed case, which cannot be decoded any more. The first and last characters depend on the
+            // neighboring bytes.
             for before in ["", "a", "ab"] {
                 let encoded = STANDARD.encode(format!("{before}{secret}"));
                 let core = encoded.trim_end_matches('=');
                 needles.add_whole(core.get(2..core.len() - 1).unwrap_or_default());
             }
-            // Too short to be told from noise once it is decoded.
+            // Too short to be told from noise once decoded.
             if secret.len() < PART_CHARS {
                 let encoded = STANDARD.encode(secret);
                 insert(&mut needles.compact, &folded(encoded.trim_end_matches('=').as_bytes()).compact);
@@ -60,12 +61,12 @@ impl Needles {
         needles
     }
 
-    /// Returns how many characters the shortest part has.
+    /// Returns the length of the shortest part, in characters.
     pub(super) fn length_min(&self) -> usize {
         self.letters.iter().chain(&self.compact).map(|parts| parts.length).min().unwrap_or(PART_CHARS)
     }
 
-    /// Says whether the text has one of the parts.
+    /// Returns whether the text contains one of the parts.
     pub(super) fn are_in(&self, text: &[u8]) -> bool {
         let text = folded(text);
         self.letters.iter().any(|parts| parts.are_in(&text.letters))
@@ -147,7 +148,7 @@ impl Parts {
     }
 }
 
-/// Returns the word of the table and the bit in it.
+/// Returns the index of a word of the table, and the bit in it.
 #[expect(clippy::cast_possible_truncation, reason = "both halves count, and of the product only the upper bits")]
 fn place(key: u128) -> (usize, u64) {
     let mixed = (key as u64 ^ (key >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - TABLE_BITS);
@@ -160,7 +161,7 @@ fn in_swapped_pairs(text: &[char], start: usize) -> Vec<char> {
     before.iter().copied().chain(pairs.chunks(2).flat_map(|pair| pair.iter().rev().copied())).collect()
 }
 
-/// Moves a letter and a digit along their alphabets.
+/// Rotates a letter or a digit within its alphabet.
 fn rotated(c: char, letters: u8, digits: u8) -> char {
     match c {
         'a'..='z' => char::from((c as u8 - b'a' + letters) % 26 + b'a'),
@@ -169,12 +170,12 @@ fn rotated(c: char, letters: u8, digits: u8) -> char {
     }
 }
 
-/// Counts letters from the end of the alphabet.
+/// Mirrors a letter in the alphabet.
 fn atbash(c: char) -> char {
     if c.is_ascii_lowercase() { char::from(b'a' + b'z' - c as u8) } else { c }
 }
 
-/// Moves a character along what can be printed of ASCII.
+/// Rotates a character within the printable ASCII characters.
 fn rot47(c: char) -> char {
     if c.is_ascii_graphic() { char::from((c as u8 - 33 + 47) % 94 + 33) } else { c }
 }

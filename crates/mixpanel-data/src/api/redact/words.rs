@@ -1,6 +1,6 @@
 //! Tells words from other letters, without a dictionary.
 
-/// Words of up to four letters that messages have, and a few that are unlike words.
+/// Words of up to four letters that occur in messages, and a few that do not look like words.
 const SHORT: &str = "\
 a i ad ai am an as at be by cc cd co db de dc do eg en et eu ex fr go gb hc he hi hr ie id if in ip is it jp kb la le mb md \
 me mp ms mr my na no nt of ok on or os pc pm re ru sa sh so sp st tb tb to tv uk un up us utc ux vm vs we ws \
@@ -28,7 +28,8 @@ sync tags tail take talk task team tell temp term test text than that them then 
 todo told took tool total true turn type undo unit unix upon url used user uses utc uuid view void wait walk want warn \
 ways week well went were west what when whom wide wifi will wire wish with word work wrap cert https localhost xss year yaml your zero";
 
-/// Letters that do not follow a letter in English and its relatives, but in some rare words, from `a` on.
+/// Letters that do not follow a given letter in English and related languages, except in rare words. One entry
+/// per letter, from `a`.
 const NOT_AFTER: [&str; 26] = [
     "a",
     "ghkqwxz",
@@ -57,21 +58,21 @@ const NOT_AFTER: [&str; 26] = [
     "fhjkquvxyz",
     "bcdfghjkmnpqrstvwx",
 ];
-/// A longer word is several, or none.
+/// A longer word is several words, or none.
 const WORD_CHARS_MAX: usize = 20;
 
-/// How sure it is that letters are a word.
+/// How likely letters are to be a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word {
-    /// It is one.
+    /// Certainly a word.
     Sure,
-    /// It may be a short one, or a name.
+    /// Perhaps a short word, or a name.
     Likely,
-    /// It is none that is known.
+    /// Not a known word.
     Unknown,
 }
 
-/// Judges letters of ASCII, of which all are in lower case.
+/// Classifies ASCII letters, all in lower case.
 pub(super) fn judge(letters: &str) -> Word {
     if letters.len() < 2 {
         return Word::Unknown;
@@ -85,7 +86,7 @@ pub(super) fn judge(letters: &str) -> Word {
     if letters.len() > 4 { Word::Sure } else { Word::Likely }
 }
 
-/// Says whether the letters follow each other as in words.
+/// Returns whether the letters follow each other as in words.
 fn can_be_said(letters: &[u8]) -> bool {
     let is_vowel = |letter: &u8| b"aeiouy".contains(letter);
     let longest =

@@ -25,7 +25,7 @@ pub(super) fn run(context: &Context, arguments: &DiscardArgs) -> Result<Exit, Fa
     if arguments.run.is_none() {
         warnings::unreadable(context, &runs);
     }
-    // All or none, as far as that can be known before.
+    // Discard all or none, as long as a conflict is known beforehand.
     if let Some((run, pid)) = chosen.iter().find_map(|run| Some((run, run.held_by?))) {
         return Err(Failure::new(format!("process {pid} works on {}", named(run).trim_end_matches(',')))
             .hint("wait for it, or stop it; nothing was discarded"));

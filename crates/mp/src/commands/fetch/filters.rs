@@ -1,11 +1,11 @@
-//! From the options that say which profiles to the query.
+//! Converts the filter options into a query.
 
 use mixpanel_data::{IncludeUsers, ProfileQuery};
 
 use crate::cli::FilterArgs;
 use crate::failure::Failure;
 
-/// Makes a query of the filters.
+/// Builds a query from the filters.
 pub(super) fn query(filters: &FilterArgs) -> Result<ProfileQuery, Failure> {
     let properties = filters.output_properties.iter().map(|list| split_list(list)).collect::<Result<Vec<_>, _>>()?;
     let properties = properties.concat();
@@ -27,13 +27,13 @@ pub(super) fn query(filters: &FilterArgs) -> Result<ProfileQuery, Failure> {
     })
 }
 
-/// Makes a query of the filters, if there are any.
+/// Builds a query from the filters, if there are any.
 pub(super) fn query_if_given(filters: &FilterArgs) -> Result<Option<ProfileQuery>, Failure> {
     let query = query(filters)?;
     Ok((query != ProfileQuery::default()).then_some(query))
 }
 
-/// Splits names at commas. A name in double quotes may have commas, and a doubled quote stands for one.
+/// Splits names at commas. A name in double quotes may contain commas, and a doubled quote stands for one.
 fn split_list(list: &str) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
     let mut name = String::new();

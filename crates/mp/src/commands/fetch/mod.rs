@@ -1,7 +1,7 @@
-//! `mp fetch`: from Mixpanel into a table or to standard output, and what can be done with a run that is unfinished.
+//! `mp fetch`: fetches from Mixpanel into a table or to standard output, and manages unfinished runs.
 //!
-//! `run` is the way in and has what fetching and resuming share; `filters` makes a query of the options, `warnings` says
-//! what is missing and how to go on.
+//! `run` is the entry point and contains what fetching and resuming share; `filters` builds a query from the options;
+//! `warnings` reports what is missing and how to continue.
 
 mod discard;
 mod filters;

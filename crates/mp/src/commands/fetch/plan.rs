@@ -1,4 +1,4 @@
-//! `mp fetch profiles --plan`: what the fetch would take.
+//! `mp fetch profiles --plan`: estimates the fetch.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::failure::{Exit, Failure};
 use crate::progress::Progress;
 use crate::text::{about, counted, size, thousands};
 
-/// Asks for page 0, and prints what it tells.
+/// Requests page 0, and prints the estimate.
 pub(super) async fn run(
     project: &Project<'_>,
     arguments: &FetchProfilesArgs,
@@ -28,7 +28,7 @@ pub(super) async fn run(
     Ok(Exit::Success)
 }
 
-/// Says a plan in words; what is not known is left out.
+/// Describes an estimate in words; unknown numbers are left out.
 fn in_words(plan: &FetchPlan) -> String {
     let mut profiles = plan.expected_rows.map_or_else(|| "profiles".to_owned(), |rows| counted(rows, "profile"));
     if let Some(pages) = plan.pages {

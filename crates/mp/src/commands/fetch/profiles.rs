@@ -1,4 +1,4 @@
-//! `mp fetch profiles`.
+//! `mp fetch profiles`: fetches profiles into a table, to standard output, or only an estimate.
 
 use mixpanel_data::{OnExisting, ProfileFetch, ProfileQuery};
 

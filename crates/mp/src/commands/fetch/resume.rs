@@ -1,4 +1,4 @@
-//! `mp fetch resume`: goes on with an unfinished run.
+//! `mp fetch resume`: resumes an unfinished run.
 
 use mixpanel_data::{OnExisting, ProfileQuery, ResumeFetch, UnfinishedRun};
 

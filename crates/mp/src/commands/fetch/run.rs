@@ -1,4 +1,4 @@
-//! What all of `mp fetch` has in common: credentials, signals, and the way of a result to the user.
+//! What all `mp fetch` commands share: credentials, signals, and presenting the result.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) fn run(context: &Context, command: FetchCommand) -> Result<Exit, Fail
     }
 }
 
-/// A project to fetch from, and whose credentials are used for it.
+/// A project to fetch from, and the credentials used for it.
 pub(super) struct Project<'a> {
     pub(super) context: &'a Context,
     pub(super) workspace: Workspace,
@@ -32,7 +32,7 @@ pub(super) struct Project<'a> {
 }
 
 impl<'a> Project<'a> {
-    /// Finds out which project it is and how its quota is kept to.
+    /// Determines the project and its quota settings.
     pub(super) fn open(context: &'a Context, waits: &WaitArgs) -> Result<Self, Failure> {
         let quota = match (waits.quota, waits.reserve) {
             (None, None) => None,
@@ -53,7 +53,7 @@ impl<'a> Project<'a> {
         Ok(Self { context, workspace, identity })
     }
 
-    /// Does `work`, which a signal can stop.
+    /// Runs `work` so that a signal can stop it.
     pub(super) fn interruptible(
         &self,
         work: impl AsyncFnOnce(&Interrupts) -> Result<Exit, Failure>,
@@ -73,31 +73,31 @@ fn pages_get_time(grace: Duration) -> String {
     format!("stopping: pages under way get up to {} s; once more stops at once", grace.as_secs())
 }
 
-/// Says so if an option has no effect.
+/// Warns if an option has no effect.
 pub(super) fn check_workers(context: &Context, workers: &WorkerArgs) {
     if workers.workers.is_some() && !workers.parallel {
         context.output.warning("`--workers` has no effect without `--parallel`");
     }
 }
 
-/// Whether the bar is wanted.
+/// Returns whether to show the progress bar.
 pub(super) fn shown(no_progress: bool) -> Shown {
     if no_progress { Shown::No } else { Shown::Yes }
 }
 
-/// The way of profiles into a table.
+/// A fetch of profiles into a table.
 pub(super) struct IntoTable<'a> {
     pub(super) project: &'a Project<'a>,
     pub(super) interrupts: &'a Interrupts,
     pub(super) table: &'a str,
-    /// The run to name in commands, where the table's newest one is another.
+    /// The run to name in commands, unless it is the table's newest one.
     pub(super) run: Option<&'a str>,
     pub(super) progress: Progress,
     pub(super) report: &'a ReportArgs,
 }
 
 impl IntoTable<'_> {
-    /// Waits for `work`, prints what came of it, and says how to go on.
+    /// Waits for `work`, prints its outcome, and tells the user how to continue.
     pub(super) async fn finish(
         &self,
         work: impl Future<Output = Result<ProfileFetchResult, Error>>,
@@ -123,13 +123,14 @@ impl IntoTable<'_> {
         let rejects = warnings::rejects(context, &result, self.report.allow_rejects);
         let exit = if result.has_failures() { Exit::Failure } else { rejects };
         match printed {
-            // The data are in the table, whether or not somebody still wants to read about it.
+            // The data is in the table, even if its reader is gone.
             Err(failure) if !failure.is_silent() => Err(failure),
             _ => Ok(exit),
         }
     }
 
-    /// Waits for `work`, but not longer than the sender of a signal does. A load is waited for: it stops by itself.
+    /// Waits for `work`, but after a signal only for the grace period. A load is always waited for: it stops by
+    /// itself.
     async fn wait(
         &self,
         work: impl Future<Output = Result<ProfileFetchResult, Error>>,
@@ -171,7 +172,8 @@ impl IntoTable<'_> {
         format!("could not fetch profiles into `{}`", self.table)
     }
 
-    /// Makes the hint for when there is no time to look at the disk, from what was heard of pages.
+    /// Returns a function that builds the hint from the page events alone, for when there is no time to check the
+    /// disk.
     fn hint_without_a_look(&self) -> impl Fn() -> Option<String> + Send + use<> {
         let progress = self.progress.clone();
         let command = resume_command(self.project.context, self.table, self.run);
@@ -189,7 +191,7 @@ impl IntoTable<'_> {
     }
 }
 
-/// The result's fields, and whether pages are missing.
+/// Returns the result's fields, and whether pages are missing.
 fn as_record(result: &ProfileFetchResult) -> Value {
     let mut record = serde_json::to_value(result).expect("a result is plain data");
     if let Value::Object(fields) = &mut record {

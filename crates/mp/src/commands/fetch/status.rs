@@ -1,4 +1,4 @@
-//! `mp fetch status`: the unfinished runs of the database.
+//! `mp fetch status`: lists the unfinished runs of the database.
 
 use mixpanel_data::UnfinishedRun;
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// The command that goes on with this run. A run that is not its table's newest one has to be named.
+/// Returns the command that resumes this run. A run that is not its table's newest one has to be named.
 fn command(context: &Context, runs: &[UnfinishedRun], run: &UnfinishedRun) -> String {
     let is_newest = of_table(runs, &run.table).next().is_some_and(|newest| newest.run_id == run.run_id);
     resume_command(context, &run.table, (!is_newest).then_some(run.run_id.as_str()))

@@ -14,11 +14,11 @@ use crate::progress::Progress;
 use crate::signals::Interrupts;
 use crate::text::counted;
 
-/// Standard output as the fetch's sink, and what went wrong with it.
+/// Standard output as the fetch's sink, and the failure to write to it.
 struct Sink {
     data: Data,
     failure: Option<Failure>,
-    /// Whether each line is to be seen at once.
+    /// Whether each line is flushed at once.
     is_terminal: bool,
 }
 
@@ -44,7 +44,7 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     let context = project.context;
     let output = &context.output;
-    // On one and the same terminal, progress would stand between the records.
+    // On the same terminal, progress would appear between the records.
     let hidden = arguments.report.no_progress || output.stdout_is_terminal();
     let progress = Progress::begin(output, "standard output", shown(hidden));
     let sink = Sink { data: output.data(Escape::Json), failure: None, is_terminal: output.stdout_is_terminal() };

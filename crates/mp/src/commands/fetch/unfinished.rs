@@ -1,4 +1,4 @@
-//! Which unfinished runs there are, and how to name them.
+//! Lists and names the unfinished runs.
 
 use mixpanel_data::{UnfinishedRun, Workspace};
 
@@ -6,24 +6,24 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::text::counted;
 
-/// Lists the unfinished runs of the database, the newest first.
+/// Lists the unfinished runs of the database, newest first.
 pub(super) fn list(workspace: &Workspace) -> Result<Vec<UnfinishedRun>, Failure> {
     workspace.unfinished_runs().map_err(|error| Failure::library("could not list the unfinished runs", &error))
 }
 
-/// The runs of a table; names are compared as DuckDB does.
+/// Returns the runs of a table; names are compared as DuckDB does.
 pub(super) fn of_table<'a>(runs: &'a [UnfinishedRun], table: &str) -> impl Iterator<Item = &'a UnfinishedRun> {
     runs.iter().filter(move |run| run.table.eq_ignore_ascii_case(table))
 }
 
-/// The command that goes on with the newest run of a table, or with this one.
+/// Returns the command that resumes the newest run of a table, or this run.
 pub(super) fn resume_command(context: &Context, table: &str, run_id: Option<&str>) -> String {
     let mut words = vec!["fetch", "resume", table];
     words.extend(run_id.iter().flat_map(|run_id| ["--run", run_id]));
     context.command(&words)
 }
 
-/// The run that is meant by what was typed.
+/// Returns the run that the arguments select.
 pub(super) fn choose<'a>(
     runs: &'a [UnfinishedRun],
     table: Option<&str>,
@@ -65,7 +65,7 @@ pub(super) fn choose<'a>(
     Ok(newest)
 }
 
-/// The failure of a command that needs a run, where there are only such that cannot be read.
+/// Returns the failure of a command that needs a run, if only unreadable ones exist.
 pub(super) fn cannot_read(headline: String, runs: &[&UnfinishedRun]) -> Failure {
     let failure = runs.iter().fold(Failure::new(headline), |failure, run| {
         failure.caused_by(&std::io::Error::other(format!("run {} cannot be read: {}", run.run_id, run.reason)))
@@ -73,7 +73,7 @@ pub(super) fn cannot_read(headline: String, runs: &[&UnfinishedRun]) -> Failure 
     failure.hint("nothing of it was touched: `mp fetch status` lists it, the version of mp that wrote it can resume it, and `mp fetch profiles` fetches anew")
 }
 
-/// Names a run and its table.
+/// Returns a phrase that names a run and its table.
 pub(super) fn named(run: &UnfinishedRun) -> String {
     match run.is_readable() {
         true => format!("run {} of `{}`", run.run_id, run.table),
@@ -81,7 +81,7 @@ pub(super) fn named(run: &UnfinishedRun) -> String {
     }
 }
 
-/// The tables that have unfinished runs, if there are more than that of `newest`.
+/// Returns the tables that have unfinished runs, if there are others than that of `newest`.
 fn other_tables(runs: &[UnfinishedRun], newest: &UnfinishedRun) -> Option<String> {
     let mut tables: Vec<&str> = Vec::new();
     for run in runs.iter().filter(|run| run.is_readable()) {
@@ -93,7 +93,7 @@ fn other_tables(runs: &[UnfinishedRun], newest: &UnfinishedRun) -> Option<String
     (!is_alone).then(|| tables.iter().map(|table| format!("`{table}`")).collect::<Vec<_>>().join(", "))
 }
 
-/// Says how far a run has come: `12 of 80 pages`.
+/// Describes the progress of a run: `12 of 80 pages`.
 pub(super) fn pages(run: &UnfinishedRun) -> String {
     match run.pages_total {
         Some(total) => format!("{} of {}", run.pages_done, counted(u64::from(total), "page")),

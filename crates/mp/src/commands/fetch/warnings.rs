@@ -1,4 +1,4 @@
-//! What is said when something is missing, and how to go on.
+//! Warnings about missing data, and hints on how to continue.
 
 use mixpanel_data::{Error, ErrorKind, FetchCounts, ProfileFetchResult, UnfinishedRun, Workspace};
 
@@ -8,10 +8,10 @@ use crate::failure::Exit;
 use crate::output::Output;
 use crate::text::{counted, page_list, thousands};
 
-/// Failed pages whose reasons are shown; the others are named only.
+/// The number of failed pages whose reasons are shown; the others are only listed.
 const REASONS_MAX: usize = 5;
 
-/// Warns of pages that failed.
+/// Warns about pages that failed.
 pub(super) fn missing_pages(output: &Output, target: &str, pages: &[u32], reasons: &[(u32, String)]) {
     let (count, list) = (pages.len() as u64, page_list(pages));
     let noun = if count == 1 { "page" } else { "pages" };
@@ -27,17 +27,17 @@ pub(super) fn missing_pages(output: &Output, target: &str, pages: &[u32], reason
     output.warning(&text);
 }
 
-/// The hint after pages that failed while the others are in the table.
+/// Returns the hint after pages failed while the others are in the table.
 pub(super) fn missing_hint(command: &str) -> String {
     format!("the missing pages can still be fetched: `{command}` goes on with them")
 }
 
-/// The hint after a fetch of which every page came and profiles are missing all the same.
+/// Returns the hint after a fetch that received every page, but too few profiles.
 pub(super) fn shortfall_hint(command: &str) -> String {
     format!("`{command}` fetches everything again; with `--allow-drift PERCENT` it accepts what came")
 }
 
-/// The hint after a fetch that loaded nothing and leaves pages on disk.
+/// Returns the hint after a fetch that loaded nothing and keeps its pages on disk.
 pub(super) fn kept(error: &Error, command: &str) -> String {
     if error.detail("emptied_rows").is_some() {
         return format!("if that is right, `{command} --allow-empty` empties it");
@@ -62,7 +62,7 @@ pub(super) fn kept(error: &Error, command: &str) -> String {
     )
 }
 
-/// The same, where only the number of pages is known.
+/// Returns the same hint if only the number of pages is known.
 pub(super) fn kept_hint(pages: u64, command: &str) -> String {
     match pages {
         1 => format!("the one page fetched so far is kept: `{command}` goes on"),
@@ -70,7 +70,7 @@ pub(super) fn kept_hint(pages: u64, command: &str) -> String {
     }
 }
 
-/// Warns of records that are in no table, and says whether that is a failure.
+/// Warns about rejected records, and returns the exit code they lead to.
 pub(super) fn rejects(context: &Context, result: &ProfileFetchResult, is_allowed: bool) -> Exit {
     let counts = result.counts();
     if counts.rejected == 0 {
@@ -88,13 +88,13 @@ pub(super) fn rejects(context: &Context, result: &ProfileFetchResult, is_allowed
     Exit::Failure
 }
 
-/// The beginning of a sentence about records that were rejected.
+/// Returns the beginning of a sentence about rejected records.
 fn cannot_be_rows(records: u64, is: &str, are: &str) -> String {
     let rest = if records == 1 { format!("a row and {is}") } else { format!("rows and {are}") };
     format!("{} cannot be {rest}", counted(records, "record"))
 }
 
-/// The same for records that went nowhere.
+/// The same for a fetch to standard output, which leaves such records out.
 pub(super) fn rejects_of_stream(output: &Output, counts: &FetchCounts, is_allowed: bool) -> Exit {
     if counts.rejected == 0 {
         return Exit::Success;
@@ -109,7 +109,7 @@ pub(super) fn rejects_of_stream(output: &Output, counts: &FetchCounts, is_allowe
     Exit::Failure
 }
 
-/// Warns of the unfinished runs that cannot be read: they may be of any table.
+/// Warns about unfinished runs that cannot be read: they may belong to any table.
 pub(super) fn unreadable(context: &Context, runs: &[UnfinishedRun]) {
     for run in runs.iter().filter(|run| !run.is_readable() && run.held_by.is_none()) {
         context.output.warning(&format!("the unfinished run {} cannot be read: {}", run.run_id, run.reason));
@@ -117,7 +117,7 @@ pub(super) fn unreadable(context: &Context, runs: &[UnfinishedRun]) {
     }
 }
 
-/// Says that an earlier fetch into this table is unfinished. Whether there is one is not worth a failure.
+/// Warns if an earlier fetch into this table is unfinished. A failure to find out is ignored.
 pub(super) fn unfinished(context: &Context, workspace: &Workspace, table: &str) {
     let runs = workspace.unfinished_runs().unwrap_or_default();
     unreadable(context, &runs);
