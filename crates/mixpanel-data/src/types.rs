@@ -209,7 +209,7 @@ pub struct UnfinishedRun {
 }
 
 /// Why a run that was only planned is unfinished.
-pub(crate) const ONLY_PLANNED: &str = "only page 0 was asked for, to plan the fetch";
+pub(crate) const ONLY_PLANNED: &str = "only page 0 was fetched, for an estimate";
 
 impl UnfinishedRun {
     /// Returns whether only page 0 was fetched, to estimate the fetch.

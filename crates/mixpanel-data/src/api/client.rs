@@ -264,7 +264,7 @@ impl ApiClient {
             match self.limiter.acquire(class, now)? {
                 Acquired::Granted(permit) => break permit,
                 Acquired::AllBusy if watch.elapsed() > RATE_LIMIT_WAIT_MAX => {
-                    let message = "other processes use all the queries that Mixpanel allows at once";
+                    let message = "other processes use all the concurrent queries that Mixpanel allows";
                     return Err(Error::new(ErrorKind::RateLimited, message));
                 }
                 Acquired::AllBusy => tokio::time::sleep(BUSY_POLL_INTERVAL).await,

@@ -298,7 +298,7 @@ impl Coordinator {
     /// Checks that a response belongs to the session of page 0 and is the requested page.
     fn check_reply(&self, page: u32, facts: &PageFacts) -> Result<(), Failure> {
         if facts.page.is_some_and(|echoed| echoed != u64::from(page)) {
-            let message = format!("the reply to page {page} is another page");
+            let message = format!("the response to the request for page {page} is a different page");
             return Err(Failure::new(FailureKind::BadReply, message));
         }
         let Some(plan) = &self.plan else { return Ok(()) };

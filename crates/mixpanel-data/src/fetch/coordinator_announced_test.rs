@@ -140,7 +140,11 @@ fn a_server_that_never_ends_is_left() {
             let seen = simulate(&Model { workers, ..model(total, script) });
             assert!(seen.requests.len() <= most, "{total}: {}", seen.requests.len());
             let last = seen.outcome.failed.values().next().expect("the page that would be next is missing");
-            assert!(last.message.contains(&format!("announced {total} profiles and goes on")), "{}", last.message);
+            assert!(
+                last.message.contains(&format!("announced {total} profiles and still sends more")),
+                "{}",
+                last.message
+            );
         }
     }
 }

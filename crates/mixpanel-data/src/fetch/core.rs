@@ -331,9 +331,7 @@ impl Core {
 
     fn ledger_broke(&mut self, error: &crate::error::Error) {
         if !std::mem::replace(&mut self.is_ledger_broken, true) {
-            let text = format!(
-                "the count of this project's queries cannot be kept, so the quota is left to the server: {error}"
-            );
+            let text = format!("the quota ledger cannot be updated, so the quota is left to the server: {error}");
             self.coordinator.tell(FetchEvent::Warning(text));
         }
     }

@@ -83,7 +83,7 @@ impl Outcome {
         let last = staged.last().map_or(0, |page| page + 1);
         let pages = plan.as_ref().map_or(0, Plan::pages).max(last);
         let missing = (0..pages).filter(|page| staged.binary_search(page).is_err());
-        let failure = Failure::new(FailureKind::Internal, "it was done without");
+        let failure = Failure::new(FailureKind::Internal, "accepted as missing");
         let rejected = earlier.staged.iter().map(|page| page.rejected).sum();
         let failed: BTreeMap<u32, Failure> = missing.map(|page| (page, failure.clone())).collect();
         let counts = FetchCounts {

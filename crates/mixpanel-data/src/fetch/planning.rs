@@ -35,7 +35,7 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     }
     let prepared = prepare(&fetch, wall_clock().as_second())?;
     if prepared.request.is_empty {
-        return Err(Error::invalid("an empty list of ids asks for nothing, so there is nothing to plan"));
+        return Err(Error::invalid("an empty list of ids selects no profiles, so there is nothing to estimate"));
     }
     let on_existing = fetch.on_existing;
     preflight(&mut fetch.control, database, &table, on_existing, LoadKind::First).await?;

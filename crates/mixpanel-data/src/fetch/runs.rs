@@ -99,7 +99,7 @@ fn reason(listed: &Listed) -> String {
             "all pages are here; only the load is left".to_owned()
         }
         Ok(Manifest { progress: Progress::Fetching { reason }, .. }) if reason.is_empty() => {
-            "its process ended without a word".to_owned()
+            "the process exited without recording a reason".to_owned()
         }
         Ok(Manifest { progress: Progress::Fetching { reason }, .. }) => reason.clone(),
     }

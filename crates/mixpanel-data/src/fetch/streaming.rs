@@ -30,7 +30,7 @@ pub(crate) async fn stream_profiles(
     sink: RecordSink,
 ) -> Result<ProfileStreamResult> {
     if fetch.since == Since::LastLoad {
-        return Err(Error::invalid("a stream has no last load to count from; name the moment in a filter"));
+        return Err(Error::invalid("`since last` needs a table; for a stream, use a filter with a time"));
     }
     let prepared = prepare(&fetch, wall_clock().as_second())?;
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);

@@ -91,7 +91,7 @@ pub(crate) fn take_turn(database: &Path) -> Result<Turn> {
             Err(fs::TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
         }
     }
-    let message = format!("another process does not let go of `{}`", path.display());
+    let message = format!("another process holds the lock `{}`", path.display());
     Err(Error::new(ErrorKind::RunBusy, message).with_path(&path))
 }
 

@@ -156,7 +156,7 @@ pub(super) fn locked(path: &Path, pid: Option<u32>) -> Error {
         Some(pid) => format!(" by process {pid}"),
         None => " by another process".to_owned(),
     };
-    Error::new(ErrorKind::DatabaseLocked, format!("`{}` is held open{holder}", path.display()))
+    Error::new(ErrorKind::DatabaseLocked, format!("`{}` is locked{holder}", path.display()))
         .with_detail("db_path", path.display().to_string())
         .with_detail("holding_pid", pid.map_or(Value::Null, Value::from))
         .with_detail("suggestion", "close it there and try again")
@@ -203,12 +203,12 @@ fn version_message(path: &Path, text: &str) -> String {
     match (found, oldest, newest) {
         (Some(found), Some(oldest), Some(newest)) if found < oldest => {
             format!(
-                "`{shown}` was written by an old DuckDB: storage version {found}, readable are {oldest} to {newest}"
+                "`{shown}` was written by an old DuckDB: storage version {found}, this version reads {oldest} to {newest}"
             )
         }
         (Some(found), Some(oldest), Some(newest)) => {
             format!(
-                "`{shown}` was written by a newer DuckDB: storage version {found}, readable are {oldest} to {newest}"
+                "`{shown}` was written by a newer DuckDB: storage version {found}, this version reads {oldest} to {newest}"
             )
         }
         _ => format!("`{shown}` was written by a DuckDB whose files cannot be read here"),
@@ -267,7 +267,7 @@ mod tests {
                 "IO Error: Trying to read a database file with version number 999, but we can only read versions between 64 \
                  and 68.\nThe database file was created with an newer version of DuckDB.\n\nNewer DuckDB version might",
                 DatabaseUnusable,
-                "newer DuckDB: storage version 999, readable are 64 to 68",
+                "newer DuckDB: storage version 999, this version reads 64 to 68",
             ),
             (
                 "IO Error: Trying to read a database file with version number 40, but we can only read versions between 64 and 68.",

@@ -304,7 +304,7 @@ fn check_not_emptied(connection: &Connection, request: &LoadRequest<'_>, table: 
     }
     let brought = match request.run.counts.rejected {
         0 => "the fetch brought none".to_owned(),
-        rejected => format!("of {} that came, none can be a row", counted(rejected, "record")),
+        rejected => format!("of {} received, none can be a row", counted(rejected, "record")),
     };
     let message = format!("table `{table}` has {} and {brought}, so it was left as it was", counted(rows, "row"));
     Err(Error::new(ErrorKind::Incomplete, message)
@@ -328,7 +328,8 @@ fn steps_of(connection: &Connection, request: &LoadRequest<'_>, table: &TableNam
 }
 
 fn appeared(table: &TableName) -> Error {
-    let message = format!("pages are missing, and table `{table}` has been made meanwhile, so it was left as it was");
+    let message =
+        format!("pages are missing, and table `{table}` was created after the fetch began, so it was left unchanged");
     Error::new(ErrorKind::Incomplete, message).with_detail("table_name", table.as_str())
 }
 

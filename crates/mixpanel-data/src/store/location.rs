@@ -114,7 +114,7 @@ pub(super) fn check_magic(path: &Path) -> Result<()> {
         return Ok(());
     }
     if head.starts_with(SQLITE_MAGIC) {
-        return Err(unusable(path, format!("`{}` is a SQLite database, not one of DuckDB", path.display())));
+        return Err(unusable(path, format!("`{}` is a SQLite database, not a DuckDB database", path.display())));
     }
     Err(unusable(path, not_duckdb_message(path)))
 }

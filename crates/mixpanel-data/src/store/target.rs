@@ -109,7 +109,7 @@ pub(super) fn check_name(connection: &Connection, table: &TableName) -> Result<(
 
 /// Returns the error of a run whose table another run has made anew.
 pub(crate) fn made_by_another(table: &TableName, run_id: &str) -> Error {
-    let message = format!("table `{table}` has been made anew by run `{}` since", excerpt(run_id));
+    let message = format!("table `{table}` has since been recreated by run `{}`", excerpt(run_id));
     Error::new(ErrorKind::TableExists, message)
         .with_detail("table_name", table.as_str())
         .with_detail("suggestion", "append to it, upsert into it, replace it, or discard the run")

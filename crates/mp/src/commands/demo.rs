@@ -75,7 +75,7 @@ pub(crate) fn run(context: &Context, arguments: &DemoArgs) -> Result<Exit, Failu
     let keep = arguments.keep.as_ref().map(|path| context.path(path)).transpose()?;
     let place = place(keep.as_deref())?;
     context.block_on(async {
-        let interrupts = Interrupts::listen(&context.output, |_| "stopping; once more stops at once".to_owned())?;
+        let interrupts = Interrupts::listen(&context.output, |_| "stopping; signal again to stop at once".to_owned())?;
         let shown = if arguments.no_progress { Shown::No } else { Shown::Yes };
         let tour = Tour { context, size, place: &place, interrupts: &interrupts, shown };
         interrupts.settle(tour.take().await)

@@ -259,7 +259,7 @@ const FAILURES_TOLD_MAX: usize = 30;
 pub(super) fn announcement(event: &FetchEvent) -> Option<String> {
     match event {
         FetchEvent::Restarted { restart, reason } => Some(format!(
-            "the server lost the session: beginning again from page 0 (restart {restart} of {SESSION_RESTARTS_MAX})\n{reason}"
+            "the server lost the session: restarting from page 0 (restart {restart} of {SESSION_RESTARTS_MAX})\n{reason}"
         )),
         FetchEvent::DatabaseBusy { reason, at_most } => {
             Some(format!("waiting up to {} for the database: {reason}; all pages are safe", about(*at_most)))

@@ -103,7 +103,7 @@ fn a_restart_begins_again_from_nothing() {
     assert_eq!(
         announcement(&events[2].1).as_deref(),
         Some(
-            "the server lost the session: beginning again from page 0 (restart 1 of 2)\nstatus 400: page 3 in uncached query"
+            "the server lost the session: restarting from page 0 (restart 1 of 2)\nstatus 400: page 3 in uncached query"
         )
     );
     assert_eq!(announcement(&events[0].1), None);

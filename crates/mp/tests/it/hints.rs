@@ -69,8 +69,8 @@ fn a_session_that_is_lost_for_good_can_be_gone_on_with() {
     let simulator = Simulator::with_faults(PROFILES, &["pages=4 lost-session times=3"]);
     let home = Home::new().with_server(&simulator);
     let run = home.run(&["fetch", "profiles", "users"]).exits(1).prints_nothing();
-    let run = run.says(&["note: the server lost the session: beginning again from page 0 (restart 1 of 2)"]);
-    assert_eq!(run.stderr.matches("the server lost the session: beginning again").count(), 2, "{}", run.stderr);
+    let run = run.says(&["note: the server lost the session: restarting from page 0 (restart 1 of 2)"]);
+    assert_eq!(run.stderr.matches("the server lost the session: restarting").count(), 2, "{}", run.stderr);
     home.shell(&run.resume_command()).exits(0);
     assert_eq!(rows(&home, "users"), format!("{PROFILES}\n"));
 }
@@ -146,8 +146,7 @@ fn a_new_fetch_says_that_an_earlier_one_is_unfinished_and_goes_its_own_way() {
     home.run(&["fetch", "profiles", "users", "-q"]).exits(2);
     home.run(&["fetch", "profiles", "others", "-q"]).exits(0);
     let run = home.run(&["fetch", "profiles", "users", "--no-progress"]).exits(0);
-    let run =
-        run.says(&["note: an unfinished run of `users` has 5 of 10 pages: `", "fetch resume users` goes on with it"]);
+    let run = run.says(&["note: an unfinished run of `users` has 5 of 10 pages: `", "fetch resume users` resumes it"]);
     assert_eq!(run.json()["rows"], 950);
     let home_run = home.run(&["fetch", "profiles", "another", "--no-progress"]).exits(0);
     assert!(!home_run.stderr.contains("unfinished"), "{}", home_run.stderr);

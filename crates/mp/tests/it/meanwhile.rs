@@ -158,9 +158,9 @@ fn an_update_without_the_rows_that_it_updates_is_refused() {
     let arguments = ["fetch", "profiles", "users", "--since", "last", "--db", "my.db"];
     let (child, words) = start(&home, &arguments, "page 0");
     execute(&path, "DROP TABLE users");
-    let run = end(child, words).exits(1).says(&["had ", "no rows now", "put the table back", "--since last"]);
+    let run = end(child, words).exits(1).says(&["had ", "no rows now", "restore the table", "--since last"]);
     let resumed = home.shell(&run.resume_command()).exits(1);
-    let _said = resumed.says(&["has only profiles seen since ", "put the table back"]);
+    let _said = resumed.says(&["has only profiles seen since ", "restore the table"]);
     assert_eq!(text(&path, "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'users'"), "0");
 }
 

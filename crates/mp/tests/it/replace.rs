@@ -134,7 +134,7 @@ fn a_fetch_waits_for_the_database_as_long_as_it_is_told() {
     for arguments in [&["fetch", "profiles"][..], &["fetch", "profiles", "other", "--plan"]] {
         let begun = std::time::Instant::now();
         let run = home.run(&[arguments, &["--lock-wait", "0s", "--db", "my.db"]].concat()).exits(1);
-        let _refused = run.says(&["is held open by process", &std::process::id().to_string()]).prints_nothing();
+        let _refused = run.says(&["is locked by process", &std::process::id().to_string()]).prints_nothing();
         assert!(begun.elapsed() < std::time::Duration::from_millis(1_900), "{:?}", begun.elapsed());
     }
     assert_eq!(simulator.stats().requests, 0);

@@ -27,7 +27,7 @@ fn a_signal_stops_the_fetch_and_nothing_is_loaded() {
         let (child, stderr) = start(&home, &["fetch", "profiles", "--parallel"], "page 2");
         send(&child, signal);
         let run = end(child, stderr).exits(code).prints_nothing();
-        let run = run.says(&["stopping: pages under way get up to ", "error: could not fetch profiles"]);
+        let run = run.says(&["stopping: waiting up to ", "error: could not fetch profiles"]);
         let run = run.says(&["fetched so far are kept"]);
         assert!(run.resume_command().ends_with("/mp fetch resume profiles"), "{}", run.stderr);
         assert!(!home.database().exists());
@@ -70,7 +70,7 @@ fn whoever_terminates_it_need_not_wait_for_ten_seconds() {
         let (child, stderr) = start(&home, &[&["fetch", "profiles"], options].concat(), "page 0");
         let sent = Instant::now();
         send(&child, Signal::TERM);
-        let run = end(child, stderr).exits(143).says(&["stopping: pages under way get up to 5 s", message]);
+        let run = end(child, stderr).exits(143).says(&["stopping: waiting up to 5 s", message]);
         assert!(sent.elapsed() < Duration::from_secs(8), "it took {:?}", sent.elapsed());
         assert!(run.stderr.contains("error: could not fetch profiles"), "{}", run.stderr);
     }

@@ -77,8 +77,7 @@ fn people_get_a_table_and_the_next_command() {
     let simulator = Simulator::with_faults(950, &["pages=5 status=401 times=1"]);
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "users", "-q"]).exits(2);
-    let run =
-        home.run(&["fetch", "status", "-f", "table"]).exits(0).says(&["note: `", "fetch resume users` goes on with "]);
+    let run = home.run(&["fetch", "status", "-f", "table"]).exits(0).says(&["note: `", "fetch resume users` resumes "]);
     for text in ["RUN ID", "TABLE", "PAGES", "AGE", "SIZE", "REASON", "users", "5/10", " kB"] {
         assert!(run.stdout.contains(text), "no {text:?} in {}", run.stdout);
     }

@@ -203,7 +203,7 @@ impl Run {
 fn check_numbers(text: &str) {
     let nouns = ["pages", "profiles", "rows", "records", "requests", "files", "bytes", "members", "tables", "runs"];
     for noun in
-        nouns.into_iter().chain(["retries", "attempts", "columns", "threads", "accounts", "are", "cannot be rows"])
+        nouns.into_iter().chain(["retries", "attempts", "columns", "threads", "accounts", "are", "were rejected"])
     {
         let wrong = format!(" 1 {noun}");
         assert!(!format!(" {}", text.replace(['\n', '('], " ")).contains(&wrong), "{wrong:?} in:\n{text}");

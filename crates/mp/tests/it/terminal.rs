@@ -79,7 +79,7 @@ fn the_second_ctrl_c_takes_the_bar_away() {
     let mut seen = String::new();
     read_until(&mut screen, &mut seen, "1/10 pages");
     keys.write_all(b"\x03").expect("Ctrl-C");
-    read_until(&mut screen, &mut seen, "once more stops at once");
+    read_until(&mut screen, &mut seen, "signal again to stop at once");
     keys.write_all(b"\x03").expect("Ctrl-C");
     screen.read_to_string(&mut seen).expect("the rest");
     assert_eq!(child.wait().expect("it ends").code(), Some(130), "{seen:?}");

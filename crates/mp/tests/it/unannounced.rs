@@ -51,7 +51,7 @@ fn a_total_that_grows_with_every_page_is_not_followed_for_ever() {
     let config = SimulatorConfig { page_size: 10, total: TotalMode::OnePageMore, ..SimulatorConfig::default() };
     let simulator = Simulator::start(config);
     let (_, run) = fetch(&simulator, Home::new(), &[]);
-    let _ = run.exits(1).says(&["announced 20 profiles and goes on after"]);
+    let _ = run.exits(1).says(&["announced 20 profiles and still sends more after"]);
     assert!(simulator.stats().requests < 40, "{}", simulator.stats().requests);
 }
 
@@ -100,7 +100,8 @@ fn a_run_whose_table_another_one_made_anew_goes_where_it_is_told() {
         let home = home.with_server(&healthy);
         let before = healthy.stats().requests;
         let resume = ["fetch", "resume", "users", "--allow-drift", "60"];
-        let run = home.run(&resume).exits(1).says(&["made anew by run", "--append", "--upsert", "--replace"]);
+        let run =
+            home.run(&resume).exits(1).says(&["has since been recreated by run", "--append", "--upsert", "--replace"]);
         assert_eq!(healthy.stats().requests, before, "nothing is requested for it: {}", run.stderr);
         assert_eq!(rows(&home), "200");
         let run = home.run(&[&resume[..], &[answer]].concat()).exits(0);
@@ -117,7 +118,7 @@ fn records_of_which_none_can_be_a_row_do_not_pass_for_an_empty_project() {
     let odd = (0..50).map(|at| (at, mixpanel_simulator::OddProfile::IdNull));
     let simulator = Simulator::start(SimulatorConfig { odd_profiles: odd.collect(), ..project(50) });
     let (home, run) = fetch(&simulator, home, &["--replace"]);
-    let _ = run.exits(1).says(&["has 300 rows", "of 50 records that came, none can be a row"]);
+    let _ = run.exits(1).says(&["has 300 rows", "of 50 records received, none can be a row"]);
     assert_eq!(rows(&home), "300");
 }
 

@@ -95,11 +95,13 @@ fn help_and_version_succeed() {
 fn the_help_of_fetch_is_an_overview() {
     let home = Home::new();
     let help = home.run(&["fetch", "--help"]).exits(0).stdout;
-    for text in ["profiles", "resume", "status", "discard", "unfinished run", "`mp fetch resume` goes on with it"] {
+    for text in
+        ["profiles", "resume", "status", "discard", "unfinished run", "`mp fetch resume` fetches the missing pages"]
+    {
         assert!(help.contains(text), "no {text:?} in {help}");
     }
     let help = home.run(&["--help"]).exits(0).stdout;
-    for text in ["verify", "or left records", "account, run or file"] {
+    for text in ["verify", "rejected", "account, run or file"] {
         assert!(help.contains(text), "no {text:?} in {help}");
     }
 }

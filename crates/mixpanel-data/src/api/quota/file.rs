@@ -94,7 +94,7 @@ impl LedgerFile {
                     std::thread::sleep(LEDGER_LOCK_PAUSE);
                 }
                 Err(TryLockError::WouldBlock) => {
-                    let message = format!("another process does not let go of `{}`", self.lock.display());
+                    let message = format!("another process holds the lock `{}`", self.lock.display());
                     return Err(Error::new(ErrorKind::Storage, message).with_path(&self.lock));
                 }
                 Err(TryLockError::Error(error)) if error.kind() == IoErrorKind::Interrupted => {}

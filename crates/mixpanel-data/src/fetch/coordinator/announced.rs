@@ -149,7 +149,7 @@ impl Coordinator {
         if self.session_id.is_none() {
             let more_may_follow = plan.tail_page().is_some() && !plan.covers_total();
             if plan.pages() > 1 || more_may_follow {
-                let message = "there may be more pages, and the server names no session to ask for them with";
+                let message = "more pages may exist, but the server returned no session id to request them with";
                 self.end(Ending::Fatal(Failure::new(FailureKind::BadReply, message)));
             }
             plan.seal();
@@ -229,7 +229,7 @@ impl Coordinator {
         plan.assume_tail();
         plan.seal();
         let message = format!(
-            "the server announced {} and goes on after {}",
+            "the server announced {} and still sends more after {}",
             counted(total, "profile"),
             counted(next, "full page")
         );

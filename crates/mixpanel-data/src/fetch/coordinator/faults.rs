@@ -74,13 +74,13 @@ impl Coordinator {
         let until = now + BUSY_POLL_INTERVAL;
         let waited = |moment: Duration| moment.saturating_sub(since) >= BUSY_TOLD_AFTER;
         if waited(until) && !self.busy.is_some_and(|(before, _)| waited(before)) {
-            let reason = "other processes use all the queries that Mixpanel allows at once".to_owned();
+            let reason = "other processes use all the concurrent queries that Mixpanel allows".to_owned();
             self.events.push_back(FetchEvent::Waiting { reason, pause: BUSY_POLL_INTERVAL });
         }
         self.busy = Some((until, since));
         if until.saturating_sub(since) > self.rules.max_wait {
             let kind = FailureKind::RateLimited { kind: RateLimitKind::Concurrent, retry_after: None };
-            let message = "other processes have used all the queries that Mixpanel allows at once all the time";
+            let message = "other processes held all concurrency slots for the whole wait";
             self.end(Ending::Halted(Failure::new(kind, message)));
         }
     }
@@ -160,10 +160,7 @@ impl Coordinator {
         let is_news = self.breaker.open(now, until);
         if self.breaker.fruitless_at(until) > self.rules.max_wait {
             let (pause, most) = (until.saturating_sub(now).as_secs(), self.rules.max_wait.as_secs());
-            let message = format!(
-                "{} (to wait for it takes {pause} s more, and it is waited for {most} s at most)",
-                failure.message
-            );
+            let message = format!("{} (the wait would take {pause} s more; the limit is {most} s)", failure.message);
             self.end(Ending::Halted(Failure::new(failure.kind, message)));
         } else if is_news {
             self.events.push_back(FetchEvent::Waiting { reason: failure.message, pause: until.saturating_sub(now) });

@@ -46,7 +46,7 @@ pub(crate) struct PageFacts {
     pub(crate) total: Option<u64>,
     /// Number of records, rejects included.
     pub(crate) received: u64,
-    /// A hash of the records' ids only; see [`fingerprint`](crate::parse::fingerprint).
+    /// A hash of the records' ids only; see [`fingerprint`].
     pub(crate) fingerprint: u64,
     /// Size of the decoded response in bytes.
     pub(crate) bytes: usize,

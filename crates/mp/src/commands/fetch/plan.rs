@@ -52,7 +52,7 @@ fn in_words(plan: &FetchPlan) -> String {
     if let Some(bytes) = plan.expected_bytes {
         text.push_str(&format!("\nat most {} on disk", size(bytes)));
     }
-    text.push_str("\npage 0 is kept: the same command without `--plan` goes on with it");
+    text.push_str("\npage 0 is kept: the same command without `--plan` reuses it");
     text
 }
 
@@ -85,7 +85,7 @@ mod tests {
              79 requests to send, 0 of them counted; 1 of 60 are used\n\
              about 7s\n\
              at most 160 MB on disk\n\
-             page 0 is kept: the same command without `--plan` goes on with it"
+             page 0 is kept: the same command without `--plan` reuses it"
         );
     }
 
@@ -102,7 +102,7 @@ mod tests {
         };
         assert_eq!(
             in_words(&plan),
-            "profiles, 1,000 a page\npage 0 is kept: the same command without `--plan` goes on with it"
+            "profiles, 1,000 a page\npage 0 is kept: the same command without `--plan` reuses it"
         );
     }
 }

@@ -70,7 +70,7 @@ impl<'a> Project<'a> {
 }
 
 fn pages_get_time(grace: Duration) -> String {
-    format!("stopping: pages under way get up to {} s; once more stops at once", grace.as_secs())
+    format!("stopping: waiting up to {} s for pages in flight; signal again to stop at once", grace.as_secs())
 }
 
 /// Warns if an option has no effect.
@@ -106,7 +106,7 @@ impl IntoTable<'_> {
         self.interrupts.set_last_words(self.hint_without_a_look());
         let progress = self.progress.clone();
         self.interrupts.set_first_words(move |grace| match progress.is_loading() {
-            true => "stopping: the load is undone unless its commit has begun; once more stops at once".to_owned(),
+            true => "stopping: the load is undone unless its commit has begun; signal again to stop at once".to_owned(),
             false => pages_get_time(grace),
         });
         let result = self.wait(work).await?;
@@ -160,7 +160,7 @@ impl IntoTable<'_> {
     }
 
     fn given_up(&self) -> Failure {
-        let error = Error::new(ErrorKind::Cancelled, "the fetch was stopped before the pages under way had come");
+        let error = Error::new(ErrorKind::Cancelled, "the fetch was stopped before the pages in flight arrived");
         let failure = Failure::library(self.headline(), &error);
         match self.hint_without_a_look()() {
             Some(hint) => failure.hint(hint),

@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         context
             .print_all(&["run_id", "table", "pages", "age", "size", "reason"], runs.iter().map(for_people).collect())?;
         if let Some(run) = runs.iter().find(|run| run.is_readable() && run.held_by.is_none()) {
-            context.output.note(&format!("`{}` goes on with {}", command(context, &runs, run), run.run_id));
+            context.output.note(&format!("`{}` resumes {}", command(context, &runs, run), run.run_id));
         }
         return Ok(Exit::Success);
     }

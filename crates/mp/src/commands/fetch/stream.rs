@@ -57,7 +57,7 @@ pub(super) async fn run(
     let result = tokio::select! {
         result = progress.watch(project.workspace.stream_profiles(fetch, form, take)) => result,
         () = interrupts.time_is_up() => {
-            let stopped = "the fetch was stopped before the pages under way had come";
+            let stopped = "the fetch was stopped before the pages in flight arrived";
             return Err(failed(&Error::new(ErrorKind::Cancelled, stopped)));
         }
     };

@@ -29,7 +29,7 @@ pub(super) fn missing_pages(output: &Output, target: &str, pages: &[u32], reason
 
 /// Returns the hint after pages failed while the others are in the table.
 pub(super) fn missing_hint(command: &str) -> String {
-    format!("the missing pages can still be fetched: `{command}` goes on with them")
+    format!("the missing pages can still be fetched: `{command}` resumes the run")
 }
 
 /// Returns the hint after a fetch that received every page, but too few profiles.
@@ -45,7 +45,7 @@ pub(super) fn kept(error: &Error, command: &str) -> String {
     if error.kind() == ErrorKind::TableChanged {
         return match error.detail("since") {
             Some(_) => format!(
-                "the pages fetched so far are kept: put the table back as it was and `{command}` goes on, or repeat the fetch with `--since last`"
+                "the pages fetched so far are kept: restore the table and run `{command}`, or fetch again with `--since last`"
             ),
             None => format!(
                 "the pages fetched so far are kept: put back what is missing, if anything is; `{command}` loads them into what is there then"
@@ -57,7 +57,7 @@ pub(super) fn kept(error: &Error, command: &str) -> String {
     }
     let pages = error.detail("staged_pages").and_then(serde_json::Value::as_u64);
     pages.map_or_else(
-        || format!("the pages fetched so far are kept: `{command}` goes on"),
+        || format!("the pages fetched so far are kept: `{command}` resumes the fetch"),
         |pages| kept_hint(pages, command),
     )
 }
@@ -65,8 +65,8 @@ pub(super) fn kept(error: &Error, command: &str) -> String {
 /// Returns the same hint if only the number of pages is known.
 pub(super) fn kept_hint(pages: u64, command: &str) -> String {
     match pages {
-        1 => format!("the one page fetched so far is kept: `{command}` goes on"),
-        pages => format!("the {} pages fetched so far are kept: `{command}` goes on", thousands(pages)),
+        1 => format!("the one page fetched so far is kept: `{command}` resumes the fetch"),
+        pages => format!("the {} pages fetched so far are kept: `{command}` resumes the fetch", thousands(pages)),
     }
 }
 
@@ -76,7 +76,7 @@ pub(super) fn rejects(context: &Context, result: &ProfileFetchResult, is_allowed
     if counts.rejected == 0 {
         return Exit::Success;
     }
-    let text = format!("{} in the table `_rejects`", cannot_be_rows(counts.rejected, "is", "are"));
+    let text = format!("{}; see table `_rejects`", rejected(counts.rejected));
     if is_allowed {
         context.output.note(&text);
         return Exit::Success;
@@ -89,9 +89,8 @@ pub(super) fn rejects(context: &Context, result: &ProfileFetchResult, is_allowed
 }
 
 /// Returns the beginning of a sentence about rejected records.
-fn cannot_be_rows(records: u64, is: &str, are: &str) -> String {
-    let rest = if records == 1 { format!("a row and {is}") } else { format!("rows and {are}") };
-    format!("{} cannot be {rest}", counted(records, "record"))
+fn rejected(records: u64) -> String {
+    format!("{} {} rejected", counted(records, "record"), if records == 1 { "was" } else { "were" })
 }
 
 /// The same for a fetch to standard output, which leaves such records out.
@@ -99,7 +98,7 @@ pub(super) fn rejects_of_stream(output: &Output, counts: &FetchCounts, is_allowe
     if counts.rejected == 0 {
         return Exit::Success;
     }
-    let text = format!("{} left out", cannot_be_rows(counts.rejected, "was", "were"));
+    let text = format!("{} and left out", rejected(counts.rejected));
     if is_allowed {
         output.note(&text);
         return Exit::Success;
@@ -134,5 +133,5 @@ pub(super) fn unfinished(context: &Context, workspace: &Workspace, table: &str) 
     let command = resume_command(context, table, None);
     context
         .output
-        .note(&format!("an unfinished run of `{table}` has {}: `{command}` goes on with it{others}", pages(newest)));
+        .note(&format!("an unfinished run of `{table}` has {}: `{command}` resumes it{others}", pages(newest)));
 }
