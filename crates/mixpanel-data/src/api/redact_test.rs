@@ -250,6 +250,17 @@ fn secrets() -> impl Strategy<Value = String> {
     "[A-Za-z0-9]{8,64}|[A-Za-z0-9+/=&%_.!@-]{8,64}|[a-f0-9]{32}|[a-z]{8,20}|[A-Za-z0-9éü]{8,40}"
 }
 
+#[test]
+fn a_secret_of_symbols_is_not_read_from_what_is_shown() {
+    for secret in ["a-=_=a_A", "-_-=-a-_", "=&%_.!@-", "%2F%_@.a", "x_._-_.x!"] {
+        let redactor = Redactor::new([(USER, secret)]);
+        for (coding, before) in CODINGS.iter().flat_map(|coding| ["=", " ", "of: "].map(|before| (coding, before))) {
+            let checked = check(&redactor, secret, &echoes(secret)[0], &[coding], before, "");
+            assert!(checked.is_ok(), "{}", checked.unwrap_err());
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 

@@ -49,8 +49,8 @@ fn is_filler(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte.is_ascii_control() || matches!(byte, b'"' | b'\'' | b',' | b'`' | b'\\')
 }
 
-/// Returns what the text spells with its single characters, with the first letters of its words and lines, and with
-/// their last letters.
+/// Returns what the text spells with its single characters, with the first letters of its words and lines, with their
+/// last letters, and with every other character.
 fn spelled(text: &[u8]) -> Vec<Vec<u8>> {
     let text = String::from_utf8_lossy(text);
     let seen: String = text.chars().filter(|c| c.is_whitespace() || !fold::is_invisible(*c)).collect();
@@ -62,7 +62,11 @@ fn spelled(text: &[u8]) -> Vec<Vec<u8>> {
         words.iter().map(|word| digit_of(word).unwrap_or(*word)).filter_map(|word| word.chars().next()).collect()
     };
     let last = |words: &[&str]| -> String { words.iter().filter_map(|word| word.chars().next_back()).collect() };
-    [single(&words), single(&chunks), first(&words), last(&words)].map(String::into_bytes).to_vec()
+    // One character between every two: what is left of a secret of symbols depends on where the text begins.
+    let every_other = |start: usize| -> String { seen.chars().skip(start).step_by(2).collect() };
+    [single(&words), single(&chunks), first(&words), last(&words), every_other(0), every_other(1)]
+        .map(String::into_bytes)
+        .to_vec()
 }
 
 /// Decodes non-ASCII text as the bytes of its UTF-16 code units, and as the lowest 8 or 7 bits of each character.
