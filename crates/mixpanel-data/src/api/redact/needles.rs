@@ -83,8 +83,14 @@ impl Needles {
         if compact.len() < CIPHER_CHARS_MIN {
             return;
         }
-        let moved: String = secret.chars().map(rot47).collect();
-        insert(&mut self.compact, &folded(moved.as_bytes()).compact);
+        // ROT47 changes the case of letters, so it comes before the text is normalized. With ROT13 before or after it:
+        for moved in [
+            secret.chars().map(rot47).collect::<String>(),
+            secret.chars().map(rot13).map(rot47).collect(),
+            secret.chars().map(rot47).map(rot13).collect(),
+        ] {
+            insert(&mut self.compact, &folded(moved.as_bytes()).compact);
+        }
         let texts = [(&mut self.letters, letters), (&mut self.compact, compact)];
         for (groups, text) in texts.into_iter().filter(|(_, text)| text.len() >= CIPHER_CHARS_MIN) {
             for start in [0, 1] {
@@ -167,6 +173,14 @@ fn rotated(c: char, letters: u8, digits: u8) -> char {
         'a'..='z' => char::from((c as u8 - b'a' + letters) % 26 + b'a'),
         '0'..='9' => char::from((c as u8 - b'0' + digits) % 10 + b'0'),
         c => c,
+    }
+}
+
+/// Rotates a letter by half of the alphabet.
+fn rot13(c: char) -> char {
+    match c {
+        'A'..='Z' => rotated(c.to_ascii_lowercase(), 13, 0).to_ascii_uppercase(),
+        c => rotated(c, 13, 0),
     }
 }
 
