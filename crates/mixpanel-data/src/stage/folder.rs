@@ -243,7 +243,7 @@ pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
     let path = folder.join(MANIFEST);
     let file = BufReader::new(open_file(&path)?.take(MANIFEST_BYTES_MAX));
     let unreadable = |error: serde_json::Error| {
-        Error::new(ErrorKind::Storage, format!("`{}` is not a valid run manifest", path.display()))
+        Error::new(ErrorKind::Storage, format!("`{}` cannot be read as a run manifest", path.display()))
             .with_path(&path)
             .with_source(error)
     };
