@@ -53,7 +53,7 @@ impl Kind {
 /// The digest of a table; none if there is no table.
 pub(crate) type Table = Option<String>;
 
-/// What fetches make that nobody disturbs.
+/// The result of fetches that run undisturbed.
 pub(crate) struct Undisturbed {
     home: Home,
     old: Table,
@@ -207,7 +207,7 @@ pub(crate) fn can_resume(home: &Home) -> bool {
     unfinished(home).iter().any(|run| run.is_resumable)
 }
 
-/// Discards the runs that nobody can resume: they were killed before they had written what they are about.
+/// Discards the runs that cannot be resumed: they were killed before they had written their manifest.
 pub(crate) fn discard_unusable(home: &Home) {
     for run in unfinished(home).iter().filter(|run| !run.is_resumable) {
         assert_eq!(run.pages_done, 0, "run {} has pages and cannot be resumed", run.run_id);

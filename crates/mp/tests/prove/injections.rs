@@ -41,7 +41,7 @@ fn a_system_call_that_fails_is_no_success_with_rows_missing() {
     assert!(stopped > 0, "no call failed in a way that matters");
 }
 
-/// What came of a fault.
+/// The outcome of a fault.
 enum Came {
     /// The fetch ended with an error, and was completed.
     Error,

@@ -76,7 +76,7 @@ fn the_limit_holds_over_kills_and_between_processes() {
     );
 }
 
-/// The server would allow much more, so nobody but the program keeps the limit.
+/// The server would allow much more, so only the program keeps the limit.
 #[test]
 fn a_limit_below_the_servers_holds_between_processes() {
     let length = Length::wanted();
@@ -91,7 +91,7 @@ fn a_limit_below_the_servers_holds_between_processes() {
             let (home, quota) = (&home, &quota);
             scope.spawn(move || {
                 for number in (thread..fetches).step_by(4) {
-                    // Databases of their own, so that nobody waits for another's load.
+                    // One database each, so that no process waits for the load of another.
                     let _fetched =
                         home.run(&["fetch", "profiles", "--quota", quota, "--db", &format!("{number}.db")]).exits(0);
                 }
