@@ -122,7 +122,7 @@ pub(super) async fn since_last_load(
 ) -> Result<SinceLast> {
     let (path, name) = (database.to_owned(), table.clone());
     let look = move |()| ((), store::last_load(&path, &name));
-    let ((), last) = waiting(control, control.preflight_wait, (), look).await?;
+    let ((), last) = waiting(control, control.options.preflight_wait(), (), look).await?;
     let last = last.ok_or_else(|| {
         Error::invalid(format!(
             "the table `{table}` has no complete load to go on from; fetch it whole once, without `since last`"

@@ -64,9 +64,9 @@ impl Job {
         self.check_whole()?;
         let finished_at = wall_clock();
         let (sender, mut busy) = mpsc::channel(1);
-        let (table, watch, at_most) = (self.table.clone(), self.watch, self.control.lock_wait);
+        let (table, watch, at_most) = (self.table.clone(), self.watch, self.control.options.load_wait());
         let rows = self.outcome.counts.received - self.outcome.counts.rejected;
-        let allow_drift = self.control.allow_drift;
+        let allow_drift = self.control.options.allow_drift;
         let (cancel, stop) = (self.control.cancel.clone(), LoadStop::default());
         let stopped = stop.clone();
         let loading = blocking(move || self.run(finished_at, &sender, &stopped, store::load));
@@ -164,11 +164,11 @@ impl Job {
             kind: kind_of(stage.manifest()),
             seen: Some(&seen),
             run: record(stage.manifest(), &outcome, finished_at),
-            announced: announced(&outcome, stage.manifest(), missing, control.allow_drift),
+            announced: announced(&outcome, stage.manifest(), missing, control.options.allow_drift),
             missing,
-            lock_wait: control.lock_wait,
-            memory: control.memory,
-            allow_empty: control.allow_empty,
+            lock_wait: control.options.load_wait(),
+            memory: control.options.memory,
+            allow_empty: control.options.allow_empty,
             stop: stop.clone(),
         };
         let report = match load(&request, &mut on_wait) {

@@ -13,6 +13,7 @@ mod driver;
 mod fetcher_service;
 mod identity;
 mod loading;
+mod options;
 mod outcome;
 mod pages;
 mod parallel_profile_fetcher;
@@ -30,6 +31,7 @@ mod streaming;
 mod writer;
 
 pub use fetcher_service::FetcherService;
+pub use options::RunOptions;
 pub use parallel_profile_fetcher::ParallelProfileFetcherService;
 pub(crate) use planning::plan_fetch;
 pub use progress::FetchEvent;

@@ -7,7 +7,7 @@ use crate::api::{ApiClient, FailureKind};
 use crate::clock::{Stopwatch, new_run_id, wall_clock};
 use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{LOCK_POLL_INTERVAL, PREFLIGHT_LOCK_WAIT, RELOOK_LOCK_WAIT};
+use crate::limits::{LOCK_POLL_INTERVAL, PREFLIGHT_LOCK_WAIT, RELOOK_LOCK_WAIT, STOP_GRACE};
 use crate::parse::RecordForm;
 use crate::profile_query::{FetchMode, MissingPages, OnExisting};
 use crate::stage::{self, Manifest, Over, Progress, Stage};
@@ -85,7 +85,7 @@ async fn resume_stage(
             .and_then(|kind| look_for_maker(&mut stage, &path, kind, on_existing));
         (stage, kind)
     };
-    let at_most = resume.control.lock_wait;
+    let at_most = resume.control.options.load_wait();
     let (mut stage, kind) = waiting(&mut resume.control, at_most, stage, look).await?;
     if let Some(on_existing) = resume.on_existing.filter(|_| stage.manifest().loaded.is_none()) {
         stage.update(|manifest| manifest.on_existing = on_existing)?;
@@ -97,7 +97,7 @@ async fn resume_stage(
     let mut again = ProfileFetch::new(&manifest.table).query(manifest.query.clone());
     again.mode = mode;
     // The timestamp that the filters count from was checked when the run began.
-    resume.control.check()?;
+    resume.control.options.check()?;
     let prepared = prepare(&again, wall_clock().as_second())?;
     let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
     let look = move |stage: Stage| {
@@ -220,7 +220,7 @@ pub(super) async fn preflight(
     on_existing: OnExisting,
     kind: LoadKind,
 ) -> Result<()> {
-    let at_most = control.preflight_wait;
+    let at_most = control.options.preflight_wait();
     let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
     let look = move |()| ((), store::preflight(&path, &name, on_existing, kind, wait));
     let ((), checked) = waiting(control, at_most, (), look).await?;
@@ -268,19 +268,21 @@ impl Work<'_> {
 
         let finished = if prepared.request.is_empty {
             Finished { outcome: Outcome::nothing_asked(), target: stage, writer_error: None }
-        } else if is_complete(stage.manifest(), &earlier, control.allow_drift) || missing == MissingPages::Accept {
-            let is_whole = is_complete(stage.manifest(), &earlier, control.allow_drift);
+        } else if is_complete(stage.manifest(), &earlier, control.options.allow_drift)
+            || missing == MissingPages::Accept
+        {
+            let is_whole = is_complete(stage.manifest(), &earlier, control.options.allow_drift);
             let outcome = if is_whole { Outcome::whole(&earlier) } else { Outcome::of_staged(&earlier) };
             Finished { outcome, target: stage, writer_error: None }
         } else {
             let run = Run {
                 client: client.clone(),
                 request: prepared.request,
-                rules: control.rules(prepared.workers),
+                rules: control.options.rules(prepared.workers),
                 earlier: Some(earlier),
                 form: RecordForm::Row,
                 cancel: control.cancel.clone(),
-                stop_grace: control.stop_grace,
+                stop_grace: STOP_GRACE,
             };
             run.drive(stage, into_stage, &mut callbacks).await.map_err(keep_run)?
         };

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::api::{ApiClient, Usage};
 use crate::clock::{Stopwatch, wall_clock};
 use crate::error::{Error, Result};
-use crate::limits::{LOAD_ROWS_PER_SECOND, PAGE_SIZE_MAX};
+use crate::limits::{LOAD_ROWS_PER_SECOND, PAGE_SIZE_MAX, STOP_GRACE};
 use crate::parse::RecordForm;
 use crate::profile_query::{FetchMode, ProfileQuery};
 use crate::stage::{self, Progress, Stage};
@@ -55,11 +55,11 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     let run = Run {
         client: client.clone(),
         request: prepared.request,
-        rules: Rules { extent: Extent::FirstPage, ..fetch.control.rules(1) },
+        rules: Rules { extent: Extent::FirstPage, ..fetch.control.options.rules(1) },
         earlier: None,
         form: RecordForm::Row,
         cancel: fetch.control.cancel.clone(),
-        stop_grace: fetch.control.stop_grace,
+        stop_grace: STOP_GRACE,
     };
     let watch = Stopwatch::start();
     let Finished { outcome, target: mut stage, writer_error } = run.drive(stage, into_stage, &mut callbacks).await?;

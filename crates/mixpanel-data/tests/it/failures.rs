@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mixpanel_data::{ErrorKind, OnExisting, ProfileFetch};
+use mixpanel_data::{ErrorKind, OnExisting, ProfileFetch, RunOptions};
 use mixpanel_simulator::{OddProfile, SimulatorConfig, TotalMode};
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +54,8 @@ async fn all_pages_failing_make_no_table() {
         ("pages=all hourly-limit", ErrorKind::RateLimited),
     ] {
         let bench = Bench::with_faults(5_500, &[fault]).await;
-        let fetch = ProfileFetch::new("profiles").parallel().max_wait(Duration::from_secs(5));
+        let fetch =
+            ProfileFetch::new("profiles").parallel().options(RunOptions::new().max_wait(Duration::from_secs(5)));
         let error = bench.workspace().fetch_profiles(fetch).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{fault}: {error}");
         assert!(bench.files().is_empty(), "{fault}: {:?}", bench.files());

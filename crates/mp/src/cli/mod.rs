@@ -12,7 +12,7 @@ mod size;
 
 pub(crate) use auth::{AddArgs, AuthCommand};
 pub(crate) use fetch::{
-    DiscardArgs, FetchCommand, FetchProfilesArgs, FilterArgs, ReportArgs, ResumeArgs, WaitArgs, WorkerArgs,
+    AcceptArgs, DiscardArgs, FetchCommand, FetchProfilesArgs, FilterArgs, ReportArgs, ResumeArgs, WaitArgs, WorkerArgs,
 };
 pub(crate) use inspect::InspectCommand;
 pub(crate) use parse::{ParseError, parse};

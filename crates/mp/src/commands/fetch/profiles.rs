@@ -3,7 +3,7 @@
 use mixpanel_data::{OnExisting, ProfileFetch, ProfileQuery};
 
 use super::filters::query;
-use super::run::{IntoTable, Project, check_workers, shown};
+use super::run::{IntoTable, Project, check_workers, options, shown};
 use super::{plan, stream, warnings};
 use crate::cli::{FetchProfilesArgs, Format};
 use crate::context::Context;
@@ -54,27 +54,16 @@ fn fetch(arguments: &FetchProfilesArgs, query: ProfileQuery) -> ProfileFetch {
         (.., true) => OnExisting::Upsert,
         _ => OnExisting::Fail,
     };
-    let mut fetch = ProfileFetch::new(&arguments.name).query(query).on_existing(on_existing);
+    let mut fetch = ProfileFetch::new(&arguments.name).query(query).on_existing(on_existing).options(options(
+        &arguments.workers,
+        &arguments.accept,
+        &arguments.waits,
+    ));
     if arguments.since.is_some() {
         fetch = fetch.since_last_load();
     }
     if let Some(rows) = arguments.batch_size {
         fetch = fetch.batch_size(rows);
-    }
-    if let Some(wait) = arguments.waits.max_wait {
-        fetch = fetch.max_wait(wait);
-    }
-    if let Some(wait) = arguments.waits.lock_wait {
-        fetch = fetch.lock_wait(wait);
-    }
-    if let Some(bytes) = arguments.workers.memory {
-        fetch = fetch.memory(bytes);
-    }
-    if let Some(percent) = arguments.accept.allow_drift {
-        fetch = fetch.allow_drift(percent);
-    }
-    if arguments.accept.allow_empty {
-        fetch = fetch.allow_empty();
     }
     match (arguments.workers.parallel, arguments.workers.workers) {
         (true, Some(workers)) => fetch.max_workers(workers),

@@ -3,7 +3,7 @@
 use mixpanel_data::{OnExisting, ProfileQuery, ResumeFetch, UnfinishedRun};
 
 use super::filters::query_if_given;
-use super::run::{IntoTable, Project, check_workers, shown};
+use super::run::{IntoTable, Project, check_workers, options, shown};
 use super::unfinished::{cannot_read, choose, list, of_table};
 use super::warnings;
 use crate::cli::ResumeArgs;
@@ -38,7 +38,11 @@ pub(super) fn run(context: &Context, arguments: &ResumeArgs) -> Result<Exit, Fai
 }
 
 fn resume(arguments: &ResumeArgs, run: &UnfinishedRun, query: Option<ProfileQuery>) -> ResumeFetch {
-    let mut resume = ResumeFetch::new(&run.table).run(&run.run_id);
+    let mut resume = ResumeFetch::new(&run.table).run(&run.run_id).options(options(
+        &arguments.workers,
+        &arguments.accept,
+        &arguments.waits,
+    ));
     if let Some(query) = query {
         resume = resume.expect_query(query);
     }
@@ -50,21 +54,6 @@ fn resume(arguments: &ResumeArgs, run: &UnfinishedRun, query: Option<ProfileQuer
     }
     if arguments.accept_partial {
         resume = resume.accept_partial();
-    }
-    if let Some(wait) = arguments.waits.max_wait {
-        resume = resume.max_wait(wait);
-    }
-    if let Some(wait) = arguments.waits.lock_wait {
-        resume = resume.lock_wait(wait);
-    }
-    if let Some(bytes) = arguments.workers.memory {
-        resume = resume.memory(bytes);
-    }
-    if let Some(percent) = arguments.accept.allow_drift {
-        resume = resume.allow_drift(percent);
-    }
-    if arguments.accept.allow_empty {
-        resume = resume.allow_empty();
     }
     match (arguments.workers.parallel, arguments.workers.workers) {
         (true, Some(workers)) => resume.max_workers(workers),

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use mixpanel_data::{Error, ErrorKind, ProfileFetchResult, Workspace};
+use mixpanel_data::{Error, ErrorKind, ProfileFetchResult, RunOptions, Workspace};
 use serde_json::Value;
 
 use super::unfinished::{of_table, resume_command};
 use super::{discard, profiles, resume, status, warnings};
-use crate::cli::{FetchCommand, ReportArgs, WaitArgs, WorkerArgs};
+use crate::cli::{AcceptArgs, FetchCommand, ReportArgs, WaitArgs, WorkerArgs};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::progress::{Progress, Shown};
@@ -78,6 +78,24 @@ pub(super) fn check_workers(context: &Context, workers: &WorkerArgs) {
     if workers.workers.is_some() && !workers.parallel {
         context.output.warning("`--workers` has no effect without `--parallel`");
     }
+}
+
+/// Returns the options that a new fetch and a resumed run share. What is not given keeps the library's default.
+pub(super) fn options(workers: &WorkerArgs, accept: &AcceptArgs, waits: &WaitArgs) -> RunOptions {
+    let mut options = RunOptions::new();
+    if let Some(wait) = waits.max_wait {
+        options = options.max_wait(wait);
+    }
+    if let Some(wait) = waits.lock_wait {
+        options = options.lock_wait(wait);
+    }
+    if let Some(bytes) = workers.memory {
+        options = options.memory(bytes);
+    }
+    if let Some(percent) = accept.allow_drift {
+        options = options.allow_drift(percent);
+    }
+    if accept.allow_empty { options.allow_empty() } else { options }
 }
 
 /// Returns whether to show the progress bar.
