@@ -8,10 +8,10 @@ use crate::error::Result;
 use crate::profile_query::FetchMode;
 use crate::types::{FetchResult, ProfileFetchResult};
 
+use super::into_table::{fetch_into_table, resume_into_table};
 use super::loading::TableReport;
-use super::parallel_profile_fetcher::ParallelProfileFetcherService;
-use super::pipeline::{fetch_into_table, resume_into_table};
 use super::request::{ProfileFetch, ResumeFetch};
+use super::services::ParallelProfileFetcherService;
 
 /// Fetches profiles into a table, in the mode of the fetch.
 #[derive(Debug, Clone)]

@@ -23,8 +23,8 @@ use crate::store::{
 
 use super::callbacks::Callbacks;
 use super::differences::{incomplete, warn_of_differences, warn_of_duplicates};
+use super::into_table::blocking;
 use super::outcome::Outcome;
-use super::pipeline::blocking;
 use super::progress::FetchEvent;
 use super::request::Control;
 

@@ -1,8 +1,8 @@
 //! Moves pages from the API to the stage and then into the table: the only module that knows both sides.
 //!
 //! Start with `plan` (which pages exist), then `coordinator` (what happens next) and `core` (which adds the quota, the
-//! writer and the caller); these decide without I/O. Then read `driver`, which performs the I/O, and `pipeline`, which
-//! covers everything from the arguments to the report.
+//! writer and the caller); these decide without I/O. Then read `driver`, which performs the I/O, and `into_table`,
+//! which covers everything from the arguments to the report.
 
 mod callbacks;
 mod circuit_breaker;
@@ -10,31 +10,31 @@ mod coordinator;
 mod core;
 mod differences;
 mod driver;
+mod estimate;
 mod fetcher_service;
 mod identity;
+mod into_table;
 mod loading;
 mod options;
+mod ordered_output;
 mod outcome;
 mod pages;
-mod parallel_profile_fetcher;
-mod pipeline;
 mod plan;
-mod planning;
-mod prepare;
 mod progress;
 mod request;
-mod runs;
+mod services;
 #[cfg(test)]
 mod simulation;
 mod stream;
-mod streaming;
+mod unfinished;
+mod validate;
 mod writer;
 
+pub(crate) use estimate::plan_fetch;
 pub use fetcher_service::FetcherService;
 pub use options::RunOptions;
-pub use parallel_profile_fetcher::ParallelProfileFetcherService;
-pub(crate) use planning::plan_fetch;
 pub use progress::FetchEvent;
 pub use request::{ProfileFetch, ResumeFetch};
-pub(crate) use runs::unfinished_runs;
-pub(crate) use streaming::stream_profiles;
+pub use services::ParallelProfileFetcherService;
+pub(crate) use stream::stream_profiles;
+pub(crate) use unfinished::unfinished_runs;

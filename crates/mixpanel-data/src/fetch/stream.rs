@@ -1,167 +1,89 @@
-//! Passes records to the caller in page order, in whatever order the pages arrive.
+//! A fetch whose records go to the caller in page order, instead of into a table.
 
-use std::collections::BTreeSet;
-use std::ops::ControlFlow;
+use std::path::Path;
 
-use jiff::tz::TimeZone;
+use crate::api::ApiClient;
+use crate::clock::wall_clock;
+use crate::drift::allowed_drift;
+use crate::error::{Error, Result};
+use crate::limits::STOP_GRACE;
+use crate::parse::RecordForm;
+use crate::stage::{self, STREAM_PREFIX, Stage};
+use crate::types::ProfileStreamResult;
 
-use crate::error::Result;
-use crate::overlap::Overlap;
-use crate::parse::{ProfileRow, ProfileRows, RecordForm};
-use crate::stage::{Stage, read_page};
-use crate::types::ProfileWriteTask;
+use super::coordinator::Rules;
+use super::differences::warn_of_differences;
+use super::driver::{Finished, Run};
+use super::into_table::{blocking, describe, ending_error};
+use super::ordered_output::{RecordSink, StreamOutput, Streamed};
+use super::outcome::Outcome;
+use super::progress::FetchEvent;
+use super::request::{ProfileFetch, Since};
+use super::validate::prepare;
+use super::writer::into_stream;
 
-/// Receives one JSON text without a line end; a break ends the stream.
-pub(crate) type RecordSink = Box<dyn FnMut(&str) -> ControlFlow<()> + Send>;
-
-/// Passes pages to the sink. Pages that arrive early wait in a stage on disk, so that memory stays bounded while an
-/// earlier page is retried.
-pub(super) struct StreamOutput {
-    stage: Stage,
+/// Fetches profiles and passes them to `sink` in page order.
+pub(crate) async fn stream_profiles(
+    client: &ApiClient,
+    database: &Path,
+    mut fetch: ProfileFetch,
     form: RecordForm,
     sink: RecordSink,
-    next: u32,
-    waiting: BTreeSet<u32>,
-    missing: BTreeSet<u32>,
-    line: String,
-    handed_over: u64,
-    overlap: Overlap,
-    ended: bool,
-}
-
-/// The summary of a stream.
-pub(super) struct Streamed {
-    /// Records passed to the receiver.
-    pub(super) rows: u64,
-    /// Profiles among them that came again because pages overlap.
-    pub(super) repeated: u64,
-    /// Whether the receiver ended the stream.
-    pub(super) ended: bool,
-}
-
-impl StreamOutput {
-    pub(super) fn new(stage: Stage, form: RecordForm, sink: RecordSink) -> Self {
-        Self {
-            stage,
-            form,
-            sink,
-            next: 0,
-            waiting: BTreeSet::new(),
-            missing: BTreeSet::new(),
-            line: String::new(),
-            handed_over: 0,
-            overlap: Overlap::default(),
-            ended: false,
-        }
+) -> Result<ProfileStreamResult> {
+    if fetch.since == Since::LastLoad {
+        return Err(Error::invalid("`since last` needs a table; for a stream, use a filter with a time"));
     }
-
-    /// Accepts a page: passes it on if it is the next one, otherwise stores it until it is.
-    pub(super) fn accept(&mut self, task: &ProfileWriteTask) -> Result<ControlFlow<()>> {
-        if task.page_index != self.next {
-            self.stage.write_page(task)?;
-            self.waiting.insert(task.page_index);
-            return Ok(ControlFlow::Continue(()));
-        }
-        self.next += 1;
-        if self.hand_over(std::slice::from_ref(&task.rows)).is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
-        self.hand_over_waiting()
-    }
-
-    /// Records that a page will not arrive.
-    pub(super) fn skip(&mut self, page: u32) -> Result<ControlFlow<()>> {
-        self.missing.insert(page);
-        self.hand_over_waiting()
-    }
-
-    /// Returns the summary. Pages that still wait are removed: an earlier page never arrived, because the fetch was
-    /// stopped or failed.
-    pub(super) fn finish(self) -> Streamed {
-        let summary = Streamed { rows: self.handed_over, repeated: self.overlap.repeated(), ended: self.ended };
-        if let Err(error) = self.stage.remove() {
-            tracing::warn!("{error}");
-        }
-        summary
-    }
-
-    fn hand_over_waiting(&mut self) -> Result<ControlFlow<()>> {
-        loop {
-            if self.missing.remove(&self.next) {
-                self.next += 1;
-                self.overlap.gap();
-            } else if self.waiting.remove(&self.next) {
-                let path = self.stage.page_path(self.next);
-                self.next += 1;
-                if self.hand_over(&read_page(&path)?).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-                // Best effort: the whole directory is removed at the end.
-                let _ = std::fs::remove_file(&path);
-            } else {
-                return Ok(ControlFlow::Continue(()));
-            }
-        }
-    }
-
-    /// Passes on the records of a page.
-    fn hand_over(&mut self, page: &[ProfileRows]) -> ControlFlow<()> {
-        self.overlap.page(page.iter().flat_map(|rows| rows.iter().map(ProfileRow::identity)));
-        for row in page.iter().flat_map(ProfileRows::iter) {
-            self.line.clear();
-            write_record(&mut self.line, row, self.form);
-            if (self.sink)(&self.line).is_break() {
-                self.ended = true;
-                return ControlFlow::Break(());
-            }
-            self.handed_over += 1;
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// Writes a record as one line. Line ends can only occur between JSON tokens, where a space is equivalent.
-fn write_record(line: &mut String, row: ProfileRow<'_>, form: RecordForm) {
-    let start = line.len();
-    if form == RecordForm::Raw {
-        line.push_str(row.properties);
+    let prepared = prepare(&fetch, wall_clock().as_second())?;
+    let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
+    prepared.warning.iter().for_each(|warning| callbacks.tell(warning));
+    client.ledger_notice().iter().for_each(|text| callbacks.tell(&FetchEvent::Warning((*text).to_owned())));
+    let mut manifest = describe(client, &fetch, &prepared);
+    // A stream cannot be resumed: the records that were passed on are not kept.
+    manifest.run_id.insert_str(0, STREAM_PREFIX);
+    let run_id = manifest.run_id.clone();
+    let path = database.to_owned();
+    let stage = blocking(move || {
+        stage::sweep(&path);
+        Stage::create(&path, manifest)
+    })
+    .await?;
+    let output = StreamOutput::new(stage, form, sink);
+    let (mut outcome, output, ending) = if prepared.request.is_empty {
+        (Outcome::nothing_asked(), output, None)
     } else {
-        line.push_str("{\"distinct_id\":");
-        line.push_str(&serde_json::Value::from(row.distinct_id).to_string());
-        line.push_str(",\"last_seen\":");
-        match row.last_seen.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok()) {
-            Some(moment) => {
-                line.push('"');
-                line.push_str(&TimeZone::UTC.to_datetime(moment).to_string());
-                line.push('"');
-            }
-            None => line.push_str("null"),
+        let run = Run {
+            client: client.clone(),
+            request: prepared.request,
+            // Records that were passed on cannot be taken back, so a second session is not allowed.
+            rules: Rules { restarts_max: 0, ..fetch.control.options.rules(prepared.workers) },
+            earlier: None,
+            form,
+            cancel: fetch.control.cancel.clone(),
+            stop_grace: STOP_GRACE,
+        };
+        let Finished { outcome, target: output, writer_error } = run.drive(output, into_stream, &mut callbacks).await?;
+        let ending = writer_error.or_else(|| ending_error(&outcome));
+        (outcome, output, ending)
+    };
+    let Streamed { rows, repeated, ended: ended_early } = blocking(move || Ok(output.finish())).await?;
+    if let Some(error) = ending {
+        return Err(error);
+    }
+    if let Some(total) = outcome.counts.expected_rows.filter(|_| outcome.is_whole() && !ended_early) {
+        let missing = (total + repeated).saturating_sub(outcome.counts.received);
+        if missing > allowed_drift(total, fetch.control.options.allow_drift) {
+            outcome.lacks(missing);
         }
-        line.push_str(",\"properties\":");
-        line.push_str(row.properties);
-        line.push('}');
     }
-    if line[start..].contains(['\n', '\r']) {
-        let one_line = line[start..].replace(['\n', '\r'], " ");
-        line.replace_range(start.., &one_line);
+    if !ended_early {
+        warn_of_differences(&outcome, repeated, &mut callbacks);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_is_one_line() {
-        let row = ProfileRow { distinct_id: "a\"b", properties: "{\n\"k\": 1.50E+10\r\n}", last_seen: Some(1_500_000) };
-        let mut line = String::new();
-        write_record(&mut line, row, RecordForm::Row);
-        assert_eq!(
-            line,
-            r#"{"distinct_id":"a\"b","last_seen":"1970-01-01T00:00:01.5","properties":{ "k": 1.50E+10  }}"#
-        );
-        line.clear();
-        write_record(&mut line, ProfileRow { last_seen: None, ..row }, RecordForm::Raw);
-        assert_eq!(line, r#"{ "k": 1.50E+10  }"#);
-    }
+    Ok(ProfileStreamResult {
+        rows,
+        successful_pages: u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX),
+        failed_page_indices: outcome.failed.keys().copied().collect(),
+        ended_early,
+        counts: outcome.counts.with_costs_of(&outcome.counts),
+        run_id,
+    })
 }

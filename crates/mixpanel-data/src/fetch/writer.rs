@@ -9,7 +9,7 @@ use crate::limits::{PAGES_READY_MAX, WORKERS_MAX};
 use crate::stage::{SessionFacts, Stage};
 use crate::types::ProfileWriteTask;
 
-use super::stream::StreamOutput;
+use super::ordered_output::StreamOutput;
 
 /// More pages than the coordinator ever has in flight, so that sending never waits.
 const INBOX_PAGES: usize = (WORKERS_MAX + PAGES_READY_MAX) as usize + 1;

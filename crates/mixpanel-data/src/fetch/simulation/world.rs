@@ -20,8 +20,8 @@ use crate::stage::{Stage, damage_a_page, leave_rejects, leave_temporary};
 
 use super::super::coordinator::{Coordinator, PageRequest, Rules};
 use super::super::core::{Action, Core, Moment};
+use super::super::into_table::{earlier, is_complete};
 use super::super::outcome::Outcome;
-use super::super::pipeline::{earlier, is_complete};
 use super::super::writer::{Message, Report, into_stage};
 use super::check::Watch;
 use super::oracle::request;

@@ -6,8 +6,8 @@ use crate::api::ApiClient;
 use crate::error::Result;
 use crate::types::ParallelProfileResult;
 
+use super::into_table::fetch_into_table;
 use super::loading::TableReport;
-use super::pipeline::fetch_into_table;
 use super::request::ProfileFetch;
 
 /// Fetches page 0 for the number of pages and the session, then the others with up to 5 requests in flight. A single

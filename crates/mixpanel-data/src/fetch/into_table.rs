@@ -18,10 +18,10 @@ use super::driver::{Finished, Run};
 use super::identity::{check_base, check_same_run, since_last_load};
 use super::loading::{Job, TableReport, look_for_commit, look_for_maker};
 use super::outcome::{Ending, Outcome};
-use super::prepare::{Prepared, prepare};
 use super::progress::FetchEvent;
 use super::request::{Control, ProfileFetch, ResumeFetch, Since};
-use super::runs::{check_alone, none_of_table};
+use super::unfinished::{check_alone, none_of_table};
+use super::validate::{Prepared, prepare};
 use super::writer::into_stage;
 
 /// Fetches profiles into a table of `database`.

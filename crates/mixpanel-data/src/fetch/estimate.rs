@@ -15,11 +15,11 @@ use crate::types::FetchPlan;
 use super::coordinator::{Extent, Rules};
 use super::driver::{Finished, Run};
 use super::identity::since_last_load;
-use super::pipeline::{blocking, describe, ending_error, note, preflight};
+use super::into_table::{blocking, describe, ending_error, note, preflight};
 use super::plan::Plan;
-use super::prepare::prepare;
 use super::progress::FetchEvent;
 use super::request::{ProfileFetch, Since};
+use super::validate::prepare;
 use super::writer::into_stage;
 
 /// Estimated disk use per byte of the staged pages: the stage itself, and the table twice while one replaces another.

@@ -1,0 +1,167 @@
+//! Passes records to the caller in page order, in whatever order the pages arrive.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use jiff::tz::TimeZone;
+
+use crate::error::Result;
+use crate::overlap::Overlap;
+use crate::parse::{ProfileRow, ProfileRows, RecordForm};
+use crate::stage::{Stage, read_page};
+use crate::types::ProfileWriteTask;
+
+/// Receives one JSON text without a line end; a break ends the stream.
+pub(crate) type RecordSink = Box<dyn FnMut(&str) -> ControlFlow<()> + Send>;
+
+/// Passes pages to the sink. Pages that arrive early wait in a stage on disk, so that memory stays bounded while an
+/// earlier page is retried.
+pub(super) struct StreamOutput {
+    stage: Stage,
+    form: RecordForm,
+    sink: RecordSink,
+    next: u32,
+    waiting: BTreeSet<u32>,
+    missing: BTreeSet<u32>,
+    line: String,
+    handed_over: u64,
+    overlap: Overlap,
+    ended: bool,
+}
+
+/// The summary of a stream.
+pub(super) struct Streamed {
+    /// Records passed to the receiver.
+    pub(super) rows: u64,
+    /// Profiles among them that came again because pages overlap.
+    pub(super) repeated: u64,
+    /// Whether the receiver ended the stream.
+    pub(super) ended: bool,
+}
+
+impl StreamOutput {
+    pub(super) fn new(stage: Stage, form: RecordForm, sink: RecordSink) -> Self {
+        Self {
+            stage,
+            form,
+            sink,
+            next: 0,
+            waiting: BTreeSet::new(),
+            missing: BTreeSet::new(),
+            line: String::new(),
+            handed_over: 0,
+            overlap: Overlap::default(),
+            ended: false,
+        }
+    }
+
+    /// Accepts a page: passes it on if it is the next one, otherwise stores it until it is.
+    pub(super) fn accept(&mut self, task: &ProfileWriteTask) -> Result<ControlFlow<()>> {
+        if task.page_index != self.next {
+            self.stage.write_page(task)?;
+            self.waiting.insert(task.page_index);
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.next += 1;
+        if self.hand_over(std::slice::from_ref(&task.rows)).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        self.hand_over_waiting()
+    }
+
+    /// Records that a page will not arrive.
+    pub(super) fn skip(&mut self, page: u32) -> Result<ControlFlow<()>> {
+        self.missing.insert(page);
+        self.hand_over_waiting()
+    }
+
+    /// Returns the summary. Pages that still wait are removed: an earlier page never arrived, because the fetch was
+    /// stopped or failed.
+    pub(super) fn finish(self) -> Streamed {
+        let summary = Streamed { rows: self.handed_over, repeated: self.overlap.repeated(), ended: self.ended };
+        if let Err(error) = self.stage.remove() {
+            tracing::warn!("{error}");
+        }
+        summary
+    }
+
+    fn hand_over_waiting(&mut self) -> Result<ControlFlow<()>> {
+        loop {
+            if self.missing.remove(&self.next) {
+                self.next += 1;
+                self.overlap.gap();
+            } else if self.waiting.remove(&self.next) {
+                let path = self.stage.page_path(self.next);
+                self.next += 1;
+                if self.hand_over(&read_page(&path)?).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                // Best effort: the whole directory is removed at the end.
+                let _ = std::fs::remove_file(&path);
+            } else {
+                return Ok(ControlFlow::Continue(()));
+            }
+        }
+    }
+
+    /// Passes on the records of a page.
+    fn hand_over(&mut self, page: &[ProfileRows]) -> ControlFlow<()> {
+        self.overlap.page(page.iter().flat_map(|rows| rows.iter().map(ProfileRow::identity)));
+        for row in page.iter().flat_map(ProfileRows::iter) {
+            self.line.clear();
+            write_record(&mut self.line, row, self.form);
+            if (self.sink)(&self.line).is_break() {
+                self.ended = true;
+                return ControlFlow::Break(());
+            }
+            self.handed_over += 1;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Writes a record as one line. Line ends can only occur between JSON tokens, where a space is equivalent.
+fn write_record(line: &mut String, row: ProfileRow<'_>, form: RecordForm) {
+    let start = line.len();
+    if form == RecordForm::Raw {
+        line.push_str(row.properties);
+    } else {
+        line.push_str("{\"distinct_id\":");
+        line.push_str(&serde_json::Value::from(row.distinct_id).to_string());
+        line.push_str(",\"last_seen\":");
+        match row.last_seen.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok()) {
+            Some(moment) => {
+                line.push('"');
+                line.push_str(&TimeZone::UTC.to_datetime(moment).to_string());
+                line.push('"');
+            }
+            None => line.push_str("null"),
+        }
+        line.push_str(",\"properties\":");
+        line.push_str(row.properties);
+        line.push('}');
+    }
+    if line[start..].contains(['\n', '\r']) {
+        let one_line = line[start..].replace(['\n', '\r'], " ");
+        line.replace_range(start.., &one_line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_one_line() {
+        let row = ProfileRow { distinct_id: "a\"b", properties: "{\n\"k\": 1.50E+10\r\n}", last_seen: Some(1_500_000) };
+        let mut line = String::new();
+        write_record(&mut line, row, RecordForm::Row);
+        assert_eq!(
+            line,
+            r#"{"distinct_id":"a\"b","last_seen":"1970-01-01T00:00:01.5","properties":{ "k": 1.50E+10  }}"#
+        );
+        line.clear();
+        write_record(&mut line, ProfileRow { last_seen: None, ..row }, RecordForm::Raw);
+        assert_eq!(line, r#"{ "k": 1.50E+10  }"#);
+    }
+}
