@@ -5,21 +5,18 @@ use std::path::Path;
 use crate::api::{ApiClient, Usage};
 use crate::clock::{Stopwatch, wall_clock};
 use crate::error::{Error, Result};
-use crate::limits::{LOAD_ROWS_PER_SECOND, PAGE_SIZE_MAX, STOP_GRACE};
-use crate::parse::RecordForm;
+use crate::limits::{LOAD_ROWS_PER_SECOND, PAGE_SIZE_MAX};
 use crate::profile_query::{FetchMode, ProfileQuery};
 use crate::stage::{self, Progress, Stage};
-use crate::store::{LoadKind, TableName};
 use crate::types::FetchPlan;
 
+use super::blocking::blocking;
 use super::coordinator::{Extent, Rules};
 use super::driver::{Finished, Run};
-use super::identity::since_last_load;
-use super::into_table::{blocking, describe, ending_error, note, preflight};
+use super::ending::{ending_error, note};
 use super::plan::Plan;
-use super::progress::FetchEvent;
-use super::request::{ProfileFetch, Since};
-use super::validate::prepare;
+use super::request::ProfileFetch;
+use super::start::{describe, preflight, validate_for_table};
 use super::writer::into_stage;
 
 /// Estimated disk use per byte of the staged pages: the stage itself, and the table twice while one replaces another.
@@ -27,22 +24,15 @@ const BYTES_PER_STAGED_BYTE: u64 = 4;
 
 /// Fetches page 0 and estimates the rest.
 pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: ProfileFetch) -> Result<FetchPlan> {
-    let table = TableName::parse(&fetch.table)?;
-    if fetch.since == Since::LastLoad {
-        let last = since_last_load(client, database, &table, &fetch.query, &mut fetch.control).await?;
-        fetch.query.since = last.since;
-        last.warning.iter().for_each(|warning| fetch.control.callbacks.tell(warning));
-    }
-    let prepared = prepare(&fetch, wall_clock().as_second())?;
-    if prepared.request.is_empty {
+    let (table, valid) = validate_for_table(client, database, &mut fetch).await?;
+    if valid.request.is_empty {
         return Err(Error::invalid("an empty list of ids selects no profiles, so there is nothing to estimate"));
     }
     let on_existing = fetch.on_existing;
-    preflight(&mut fetch.control, database, &table, on_existing, LoadKind::First).await?;
+    preflight(&mut fetch.control, database, &table, on_existing).await?;
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
-    prepared.warning.iter().for_each(|warning| callbacks.tell(warning));
-    client.ledger_notice().iter().for_each(|text| callbacks.tell(&FetchEvent::Warning((*text).to_owned())));
-    let mut manifest = describe(client, &fetch, &prepared);
+    valid.announce(client, &mut callbacks);
+    let mut manifest = describe(client, &fetch, &valid);
     manifest.progress = Progress::Planned;
     let path = database.to_owned();
     let stage = blocking(move || {
@@ -52,15 +42,9 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
         Stage::create(&path, manifest)
     })
     .await?;
-    let run = Run {
-        client: client.clone(),
-        request: prepared.request,
-        rules: Rules { extent: Extent::FirstPage, ..fetch.control.options.rules(1) },
-        earlier: None,
-        form: RecordForm::Row,
-        cancel: fetch.control.cancel.clone(),
-        stop_grace: STOP_GRACE,
-    };
+    let workers = valid.workers;
+    let run = valid.into_run(client, &fetch.control, None);
+    let run = Run { rules: Rules { extent: Extent::FirstPage, workers: 1, ..run.rules }, ..run };
     let watch = Stopwatch::start();
     let Finished { outcome, target: mut stage, writer_error } = run.drive(stage, into_stage, &mut callbacks).await?;
     let page_seconds = (watch.elapsed().as_secs_f64() - outcome.counts.waited_seconds).max(0.0);
@@ -73,7 +57,7 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     let pages = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records)
         .map_err(|_| Error::internal("a total that was refused came into a manifest"))?;
     let usage = client.limiter().usage(wall_clock())?;
-    let plan = Planned { stage: &stage, plan: &pages, page_seconds, usage, workers: prepared.workers };
+    let plan = Planned { stage: &stage, plan: &pages, page_seconds, usage, workers };
     Ok(plan.report(&fetch))
 }
 

@@ -14,7 +14,7 @@ use crate::profile_query::ProfileQuery;
 use crate::stage::Manifest;
 use crate::store::{self, LastLoad, TableName};
 
-use super::into_table::waiting;
+use super::blocking::waiting;
 use super::progress::FetchEvent;
 use super::request::Control;
 

@@ -1,27 +1,28 @@
 //! A fetch into a table, from its arguments to its report: check, stage, load. A resumed run enters halfway.
 
 use std::path::Path;
-use std::time::Duration;
 
-use crate::api::{ApiClient, FailureKind};
-use crate::clock::{Stopwatch, new_run_id, wall_clock};
+use crate::api::ApiClient;
+use crate::clock::{Stopwatch, wall_clock};
 use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{LOCK_POLL_INTERVAL, PREFLIGHT_LOCK_WAIT, RELOOK_LOCK_WAIT, STOP_GRACE};
-use crate::parse::RecordForm;
-use crate::profile_query::{FetchMode, MissingPages, OnExisting};
+use crate::limits::{PREFLIGHT_LOCK_WAIT, RELOOK_LOCK_WAIT};
+use crate::profile_query::{FetchMode, MissingPages};
 use crate::stage::{self, Manifest, Over, Progress, Stage};
 use crate::store::{self, Checked, LoadKind, Seen, TableName};
 
+use super::blocking::{blocking, waiting};
 use super::coordinator::Earlier;
-use super::driver::{Finished, Run};
-use super::identity::{check_base, check_same_run, since_last_load};
+use super::driver::Finished;
+use super::ending::settle;
+use super::identity::{check_base, check_same_run};
 use super::loading::{Job, TableReport, look_for_commit, look_for_maker};
-use super::outcome::{Ending, Outcome};
+use super::outcome::Outcome;
 use super::progress::FetchEvent;
-use super::request::{Control, ProfileFetch, ResumeFetch, Since};
-use super::unfinished::{check_alone, none_of_table};
-use super::validate::{Prepared, prepare};
+use super::request::{Control, ProfileFetch, ResumeFetch};
+use super::start::{describe, preflight, tell, validate_for_table};
+use super::unfinished::{check_alone, open_run};
+use super::validate::{Validated, validate};
 use super::writer::into_stage;
 
 /// Fetches profiles into a table of `database`.
@@ -31,16 +32,10 @@ pub(super) async fn fetch_into_table(
     mut fetch: ProfileFetch,
 ) -> Result<TableReport> {
     let watch = Stopwatch::start();
-    let table = TableName::parse(&fetch.table)?;
-    if fetch.since == Since::LastLoad {
-        let last = since_last_load(client, database, &table, &fetch.query, &mut fetch.control).await?;
-        fetch.query.since = last.since;
-        last.warning.iter().for_each(|warning| fetch.control.callbacks.tell(warning));
-    }
-    let prepared = prepare(&fetch, wall_clock().as_second())?;
+    let (table, valid) = validate_for_table(client, database, &mut fetch).await?;
     let on_existing = fetch.on_existing;
-    preflight(&mut fetch.control, database, &table, on_existing, LoadKind::First).await?;
-    let manifest = describe(client, &fetch, &prepared);
+    preflight(&mut fetch.control, database, &table, on_existing).await?;
+    let manifest = describe(client, &fetch, &valid);
     let (path, name) = (database.to_owned(), table.clone());
     let (stage, seen) = blocking(move || {
         let stage = new_or_planned(&path, manifest)?;
@@ -52,8 +47,8 @@ pub(super) async fn fetch_into_table(
         }
     })
     .await?;
-    let work = Work { client, database, stage, table, seen, prepared, missing: MissingPages::Fetch, watch };
-    work.go(fetch.control).await
+    let run = TableRun { client, database, stage, table, seen, valid, missing: MissingPages::Fetch, watch };
+    run.finish(fetch.control).await
 }
 
 /// Resumes an unfinished run.
@@ -94,11 +89,8 @@ async fn resume_stage(
     let table = TableName::parse(&manifest.table)?;
     // Another mode applies to this resume only, and decides the shape of the result.
     let mode = resume.mode.unwrap_or(manifest.mode);
-    let mut again = ProfileFetch::new(&manifest.table).query(manifest.query.clone());
-    again.mode = mode;
-    // The timestamp that the filters count from was checked when the run began.
-    resume.control.options.check()?;
-    let prepared = prepare(&again, wall_clock().as_second())?;
+    let now = wall_clock().as_second();
+    let valid = validate(&manifest.query, mode, None, &resume.control.options, now)?;
     let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
     let look = move |stage: Stage| {
         let checked = store::preflight(&path, &name, stage.manifest().on_existing, kind, wait);
@@ -107,40 +99,8 @@ async fn resume_stage(
     let (stage, Checked { seen, warnings }) = waiting(&mut resume.control, at_most, stage, look).await?;
     tell(&mut resume.control, warnings);
     check_base(stage.manifest(), client, database, &table, &mut resume.control).await?;
-    let work = Work { client, database, stage, table, seen, prepared, missing: resume.missing_pages, watch };
-    Ok((mode, work.go(resume.control).await?))
-}
-
-/// Runs `look` on the database, and waits up to `at_most` for another process that has it open. `state` is passed
-/// through `look` and returned.
-pub(super) async fn waiting<S: Send + 'static, T: Send + 'static>(
-    control: &mut Control,
-    at_most: Duration,
-    mut state: S,
-    look: impl Fn(S) -> (S, Result<T>) + Clone + Send + 'static,
-) -> Result<(S, T)> {
-    let watch = Stopwatch::start();
-    let mut is_told = false;
-    loop {
-        let look = look.clone();
-        let (back, seen) = blocking(move || Ok(look(state))).await?;
-        state = back;
-        let error = match seen {
-            Ok(seen) => return Ok((state, seen)),
-            Err(error) => error,
-        };
-        if error.kind() != ErrorKind::DatabaseLocked || watch.elapsed() >= at_most {
-            return Err(error);
-        }
-        if control.cancel.is_cancelled() {
-            return Err(Error::new(ErrorKind::Cancelled, "the fetch was stopped").with_source(error));
-        }
-        if !std::mem::replace(&mut is_told, true) {
-            let reason = error.message().to_owned();
-            control.callbacks.tell(&FetchEvent::DatabaseBusy { reason, at_most });
-        }
-        tokio::time::sleep(LOCK_POLL_INTERVAL).await;
-    }
+    let run = TableRun { client, database, stage, table, seen, valid, missing: resume.missing_pages, watch };
+    Ok((mode, run.finish(resume.control).await?))
 }
 
 /// Creates a run's directory, or takes the one in which the same fetch was planned.
@@ -179,79 +139,26 @@ fn give_back(mut stage: Stage, error: Error) -> Error {
     error
 }
 
-/// Opens the newest unfinished run of a table, or the run with the given id.
-fn open_run(database: &Path, table: &str, run_id: Option<&str>) -> Result<Stage> {
-    let _turn = stage::take_turn(database)?;
-    check_alone(&stage::list(database)?, table)?;
-    if let Some(run_id) = run_id {
-        return Stage::open(database, run_id);
-    }
-    let is_of_table = |listed: &&stage::Listed| {
-        listed.manifest.as_ref().is_ok_and(|manifest| manifest.table.eq_ignore_ascii_case(table))
-    };
-    let mut runs = stage::list(database)?;
-    // A run that was only planned comes last: it is only the beginning of a fetch.
-    runs.sort_by_key(|run| run.manifest.as_ref().is_ok_and(|manifest| manifest.progress == Progress::Planned));
-    match runs.iter().find(is_of_table) {
-        Some(run) => Stage::open(database, &run.run_id),
-        None => Err(none_of_table(runs, table)),
-    }
-}
-
-/// Creates the manifest of a new run.
-pub(super) fn describe(client: &ApiClient, fetch: &ProfileFetch, prepared: &Prepared) -> Manifest {
-    let credentials = client.credentials();
-    let (project_id, region) = (credentials.project_id.as_str(), credentials.region.as_str());
-    let mut manifest = Manifest::new(new_run_id(), wall_clock(), project_id, region);
-    manifest.server = client.server_name();
-    manifest.query = prepared.query.clone();
-    manifest.table.clone_from(&fetch.table);
-    manifest.on_existing = fetch.on_existing;
-    manifest.updates = fetch.since == Since::LastLoad;
-    manifest.mode = fetch.mode;
-    manifest
-}
-
-/// Checks the database before the first request, and reports missing file system features.
-pub(super) async fn preflight(
-    control: &mut Control,
-    database: &Path,
-    table: &TableName,
-    on_existing: OnExisting,
-    kind: LoadKind,
-) -> Result<()> {
-    let at_most = control.options.preflight_wait();
-    let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
-    let look = move |()| ((), store::preflight(&path, &name, on_existing, kind, wait));
-    let ((), checked) = waiting(control, at_most, (), look).await?;
-    tell(control, checked.warnings);
-    Ok(())
-}
-
-fn tell(control: &mut Control, warnings: Vec<String>) {
-    warnings.into_iter().for_each(|warning| control.callbacks.tell(&FetchEvent::Warning(warning)));
-}
-
 /// A run, with everything needed to finish it.
-struct Work<'a> {
+struct TableRun<'a> {
     client: &'a ApiClient,
     database: &'a Path,
     stage: Stage,
     table: TableName,
     seen: Seen,
-    prepared: Prepared,
+    valid: Validated,
     missing: MissingPages,
     watch: Stopwatch,
 }
 
-impl Work<'_> {
-    async fn go(self, mut control: Control) -> Result<TableReport> {
-        let Work { client, database, stage, table, seen, prepared, missing, watch } = self;
+impl TableRun<'_> {
+    /// Fetches the missing pages, and loads the run.
+    async fn finish(self, mut control: Control) -> Result<TableReport> {
+        let TableRun { client, database, stage, table, seen, valid, missing, watch } = self;
         let run_id = stage.manifest().run_id.clone();
         let keep_run = |error: Error| error.with_run_id(run_id.clone());
         let mut callbacks = std::mem::take(&mut control.callbacks);
-        prepared.warning.iter().for_each(|warning| callbacks.tell(warning));
-        client.ledger_notice().iter().for_each(|text| callbacks.tell(&FetchEvent::Warning((*text).to_owned())));
+        valid.announce(client, &mut callbacks);
         let (stage, earlier) = blocking(move || {
             let mut stage = stage;
             let earlier = earlier(&mut stage)?;
@@ -266,7 +173,7 @@ impl Work<'_> {
             )));
         }
 
-        let finished = if prepared.request.is_empty {
+        let finished = if valid.request.is_empty {
             Finished { outcome: Outcome::nothing_asked(), target: stage, writer_error: None }
         } else if is_complete(stage.manifest(), &earlier, control.options.allow_drift)
             || missing == MissingPages::Accept
@@ -275,15 +182,7 @@ impl Work<'_> {
             let outcome = if is_whole { Outcome::whole(&earlier) } else { Outcome::of_staged(&earlier) };
             Finished { outcome, target: stage, writer_error: None }
         } else {
-            let run = Run {
-                client: client.clone(),
-                request: prepared.request,
-                rules: control.options.rules(prepared.workers),
-                earlier: Some(earlier),
-                form: RecordForm::Row,
-                cancel: control.cancel.clone(),
-                stop_grace: STOP_GRACE,
-            };
+            let run = valid.into_run(client, &control, Some(earlier));
             run.drive(stage, into_stage, &mut callbacks).await.map_err(keep_run)?
         };
         let (stage, outcome) = blocking(move || settle(finished)).await?;
@@ -308,74 +207,5 @@ pub(super) fn is_complete(manifest: &Manifest, earlier: &Earlier, allow_drift: f
     match manifest.progress {
         Progress::Complete { pages } => earlier.staged.len() == pages as usize,
         _ => manifest.session_over == Some(Over::Short) && missing <= allowed_drift(total, allow_drift),
-    }
-}
-
-/// Records in the manifest how far the run got, and returns an error for endings after which nothing is loaded. A stage
-/// without pages is useless, and is removed.
-pub(super) fn settle(finished: Finished<Stage>) -> Result<(Stage, Outcome)> {
-    let Finished { outcome, target: mut stage, writer_error } = finished;
-    let error = writer_error.or_else(|| ending_error(&outcome)).or_else(|| nothing_came(&outcome));
-    if let Some(error) = error {
-        // The reason why there are no pages matters more than a directory that could not be removed.
-        let is_empty = outcome.staged.is_empty() && !outcome.left_pages;
-        if is_empty && stage.manifest().loaded.is_none() && outcome.counts.session_restarts == 0 {
-            if let Err(error) = stage.remove() {
-                tracing::warn!("{error}");
-            }
-            return Err(error);
-        }
-        let reason = error.to_string();
-        if let Err(error) = stage.update(|manifest| note(manifest, &outcome, Progress::Fetching { reason })) {
-            tracing::warn!("{error}");
-        }
-        let error = error.with_run_id(stage.manifest().run_id.clone());
-        // The pages on disk may belong to an earlier session; then `outcome.staged` does not count them.
-        return Err(if outcome.left_pages { error } else { error.with_detail("staged_pages", outcome.staged.len()) });
-    }
-    let reason = outcome.failed.values().next().map(ToString::to_string).or_else(|| outcome.shortfall_text());
-    let progress = match reason {
-        None => Progress::Complete { pages: u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX) },
-        Some(reason) => Progress::Fetching { reason },
-    };
-    let run_id = stage.manifest().run_id.clone();
-    stage.update(|manifest| note(manifest, &outcome, progress)).map_err(|error| error.with_run_id(run_id))?;
-    Ok((stage, outcome))
-}
-
-pub(super) fn note(manifest: &mut Manifest, outcome: &Outcome, progress: Progress) {
-    manifest.progress = progress;
-    manifest.session_over = outcome.session_over;
-    if let Some(session) = &mut manifest.session {
-        // A later page may have announced more profiles.
-        session.total = session.total.max(outcome.counts.expected_rows);
-    }
-    manifest.counts.add_costs(&outcome.counts);
-}
-
-pub(super) fn ending_error(outcome: &Outcome) -> Option<Error> {
-    match outcome.ending.clone()? {
-        Ending::Fatal(failure) => {
-            let is_lost = failure.kind == FailureKind::SessionLost;
-            let error = failure.into_error();
-            Some(if is_lost { error.with_detail("session_restarts", outcome.counts.session_restarts) } else { error })
-        }
-        Ending::Stopped => Some(Error::new(ErrorKind::Cancelled, "the fetch was stopped")),
-        Ending::Halted(failure) if outcome.staged.is_empty() => Some(failure.into_error()),
-        Ending::Halted(_) | Ending::WriterFailed => None,
-    }
-}
-
-/// Returns the error if no page arrived at all: there is nothing to load, whatever ended the fetch.
-fn nothing_came(outcome: &Outcome) -> Option<Error> {
-    let failure = outcome.failed.values().next().filter(|_| outcome.staged.is_empty())?;
-    Some(failure.clone().into_error())
-}
-
-/// Runs blocking disk work on a thread where it does not block other tasks.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(Error::internal("a storage task panicked; this is a bug").with_source(error)),
     }
 }

@@ -21,9 +21,9 @@ use crate::store::{
     self, Announced, Found, LoadKind, LoadReport, LoadRequest, LoadStop, OnLockWait, RunRecord, Seen, TableName,
 };
 
+use super::blocking::blocking;
 use super::callbacks::Callbacks;
 use super::differences::{incomplete, warn_of_differences, warn_of_duplicates};
-use super::into_table::blocking;
 use super::outcome::Outcome;
 use super::progress::FetchEvent;
 use super::request::Control;

@@ -4,12 +4,14 @@
 //! writer and the caller); these decide without I/O. Then read `driver`, which performs the I/O, and `into_table`,
 //! which covers everything from the arguments to the report.
 
+mod blocking;
 mod callbacks;
 mod circuit_breaker;
 mod coordinator;
 mod core;
 mod differences;
 mod driver;
+mod ending;
 mod estimate;
 mod identity;
 mod into_table;
@@ -24,6 +26,7 @@ mod request;
 mod services;
 #[cfg(test)]
 mod simulation;
+mod start;
 mod stream;
 mod unfinished;
 mod validate;

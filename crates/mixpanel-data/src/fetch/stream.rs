@@ -3,23 +3,21 @@
 use std::path::Path;
 
 use crate::api::ApiClient;
-use crate::clock::wall_clock;
 use crate::drift::allowed_drift;
 use crate::error::{Error, Result};
-use crate::limits::STOP_GRACE;
 use crate::parse::RecordForm;
 use crate::stage::{self, STREAM_PREFIX, Stage};
 use crate::types::ProfileStreamResult;
 
+use super::blocking::blocking;
 use super::coordinator::Rules;
 use super::differences::warn_of_differences;
 use super::driver::{Finished, Run};
-use super::into_table::{blocking, describe, ending_error};
+use super::ending::ending_error;
 use super::ordered_output::{RecordSink, StreamOutput, Streamed};
 use super::outcome::Outcome;
-use super::progress::FetchEvent;
 use super::request::{ProfileFetch, Since};
-use super::validate::prepare;
+use super::start::{describe, validate_fetch};
 use super::writer::into_stream;
 
 /// Fetches profiles and passes them to `sink` in page order.
@@ -33,11 +31,10 @@ pub(crate) async fn stream_profiles(
     if fetch.since == Since::LastLoad {
         return Err(Error::invalid("`since last` needs a table; for a stream, use a filter with a time"));
     }
-    let prepared = prepare(&fetch, wall_clock().as_second())?;
+    let valid = validate_fetch(&fetch)?;
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
-    prepared.warning.iter().for_each(|warning| callbacks.tell(warning));
-    client.ledger_notice().iter().for_each(|text| callbacks.tell(&FetchEvent::Warning((*text).to_owned())));
-    let mut manifest = describe(client, &fetch, &prepared);
+    valid.announce(client, &mut callbacks);
+    let mut manifest = describe(client, &fetch, &valid);
     // A stream cannot be resumed: the records that were passed on are not kept.
     manifest.run_id.insert_str(0, STREAM_PREFIX);
     let run_id = manifest.run_id.clone();
@@ -48,19 +45,12 @@ pub(crate) async fn stream_profiles(
     })
     .await?;
     let output = StreamOutput::new(stage, form, sink);
-    let (mut outcome, output, ending) = if prepared.request.is_empty {
+    let (mut outcome, output, ending) = if valid.request.is_empty {
         (Outcome::nothing_asked(), output, None)
     } else {
-        let run = Run {
-            client: client.clone(),
-            request: prepared.request,
-            // Records that were passed on cannot be taken back, so a second session is not allowed.
-            rules: Rules { restarts_max: 0, ..fetch.control.options.rules(prepared.workers) },
-            earlier: None,
-            form,
-            cancel: fetch.control.cancel.clone(),
-            stop_grace: STOP_GRACE,
-        };
+        let run = valid.into_run(client, &fetch.control, None);
+        // Records that were passed on cannot be taken back, so a second session is not allowed.
+        let run = Run { rules: Rules { restarts_max: 0, ..run.rules }, form, ..run };
         let Finished { outcome, target: output, writer_error } = run.drive(output, into_stream, &mut callbacks).await?;
         let ending = writer_error.or_else(|| ending_error(&outcome));
         (outcome, output, ending)

@@ -1,4 +1,4 @@
-//! Unfinished runs: how they are listed, and when they prevent another fetch.
+//! Unfinished runs: how they are listed and opened, and when they prevent another fetch.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::clock::{moment_of, wall_clock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::profile_query::OnExisting;
-use crate::stage::{self, Listed, Manifest, Progress};
+use crate::stage::{self, Listed, Manifest, Progress, Stage};
 use crate::types::{ONLY_PLANNED, UnfinishedRun};
 
 use super::plan::Plan;
@@ -15,6 +15,25 @@ use super::plan::Plan;
 /// Lists the unfinished runs of a database, newest first.
 pub(crate) fn unfinished_runs(database: &Path) -> Result<Vec<UnfinishedRun>> {
     Ok(stage::list(database)?.into_iter().map(describe).collect())
+}
+
+/// Opens the newest unfinished run of a table, or the run with the given id.
+pub(super) fn open_run(database: &Path, table: &str, run_id: Option<&str>) -> Result<Stage> {
+    let _turn = stage::take_turn(database)?;
+    check_alone(&stage::list(database)?, table)?;
+    if let Some(run_id) = run_id {
+        return Stage::open(database, run_id);
+    }
+    let is_of_table = |listed: &&stage::Listed| {
+        listed.manifest.as_ref().is_ok_and(|manifest| manifest.table.eq_ignore_ascii_case(table))
+    };
+    let mut runs = stage::list(database)?;
+    // A run that was only planned comes last: it is only the beginning of a fetch.
+    runs.sort_by_key(|run| run.manifest.as_ref().is_ok_and(|manifest| manifest.progress == Progress::Planned));
+    match runs.iter().find(is_of_table) {
+        Some(run) => Stage::open(database, &run.run_id),
+        None => Err(none_of_table(runs, table)),
+    }
 }
 
 /// Rejects a second fetch into a table: only one of the two could load its pages.
@@ -40,7 +59,7 @@ pub(super) fn check_alone(runs: &[Listed], table: &str) -> Result<()> {
 }
 
 /// Makes the error for a table without a run to resume. A run that cannot be read may belong to it.
-pub(super) fn none_of_table(runs: Vec<Listed>, table: &str) -> Error {
+fn none_of_table(runs: Vec<Listed>, table: &str) -> Error {
     let unreadable = runs.into_iter().find_map(|run| Some((run.run_id, run.manifest.err()?)));
     let error = match unreadable {
         None => Error::new(ErrorKind::RunNotFound, format!("there is no unfinished run of the table `{table}`")),

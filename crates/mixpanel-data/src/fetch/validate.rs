@@ -5,12 +5,12 @@ use crate::error::{Error, Result};
 use crate::limits::{BATCH_SIZE_RANGE, WORKERS_MAX};
 use crate::profile_query::{FetchMode, ProfileQuery};
 
+use super::options::RunOptions;
 use super::progress::FetchEvent;
-use super::request::ProfileFetch;
 
-/// A fetch whose arguments are valid.
+/// What a fetch with valid arguments sends.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct Validated {
     /// The form that is sent for every page.
     pub(super) request: EngageForm,
     /// The query as it is sent.
@@ -25,13 +25,19 @@ pub(super) struct Prepared {
 ///
 /// # Errors
 /// `InvalidInput` that names the argument and the rule.
-pub(super) fn prepare(fetch: &ProfileFetch, now: i64) -> Result<Prepared> {
-    if let Some(rows) = fetch.batch_size.filter(|rows| !BATCH_SIZE_RANGE.contains(rows)) {
+pub(super) fn validate(
+    query: &ProfileQuery,
+    mode: FetchMode,
+    batch_size: Option<u32>,
+    options: &RunOptions,
+    now: i64,
+) -> Result<Validated> {
+    if let Some(rows) = batch_size.filter(|rows| !BATCH_SIZE_RANGE.contains(rows)) {
         let (least, most) = (BATCH_SIZE_RANGE.start(), BATCH_SIZE_RANGE.end());
         return Err(Error::invalid(format!("batch size {rows}: use {least} to {most}")));
     }
-    fetch.control.options.check()?;
-    let (workers, warning) = match fetch.mode {
+    options.check()?;
+    let (workers, warning) = match mode {
         FetchMode::Sequential => (1, None),
         FetchMode::Parallel { max_workers: None } => (WORKERS_MAX, None),
         FetchMode::Parallel { max_workers: Some(0) } => {
@@ -45,27 +51,31 @@ pub(super) fn prepare(fetch: &ProfileFetch, now: i64) -> Result<Prepared> {
         }
         FetchMode::Parallel { max_workers: Some(asked) } => (asked, None),
     };
-    let request = EngageForm::new(&fetch.query, now)?;
-    let mut query = fetch.query.clone();
+    let request = EngageForm::new(query, now)?;
+    let mut query = query.clone();
     if query.behaviors.is_some() {
         query.as_of_timestamp.get_or_insert(now);
     }
-    Ok(Prepared { request, query, workers, warning })
+    Ok(Validated { request, query, workers, warning })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn of(mode: FetchMode) -> Result<Validated> {
+        validate(&ProfileQuery::default(), mode, None, &RunOptions::new(), 0)
+    }
+
     #[test]
     fn workers_are_capped_with_a_warning_and_zero_is_refused() {
-        let check =
-            |fetch: ProfileFetch| prepare(&fetch, 0).map(|prepared| (prepared.workers, prepared.warning.is_some()));
-        assert_eq!(check(ProfileFetch::new("t")).unwrap(), (1, false));
-        assert_eq!(check(ProfileFetch::new("t").parallel()).unwrap(), (5, false));
-        assert_eq!(check(ProfileFetch::new("t").parallel().max_workers(3)).unwrap(), (3, false));
-        assert_eq!(check(ProfileFetch::new("t").max_workers(10)).unwrap(), (5, true));
-        assert!(check(ProfileFetch::new("t").max_workers(0)).is_err());
+        let check = |mode| of(mode).map(|valid| (valid.workers, valid.warning.is_some()));
+        let parallel = |max_workers| FetchMode::Parallel { max_workers };
+        assert_eq!(check(FetchMode::Sequential).unwrap(), (1, false));
+        assert_eq!(check(parallel(None)).unwrap(), (5, false));
+        assert_eq!(check(parallel(Some(3))).unwrap(), (3, false));
+        assert_eq!(check(parallel(Some(10))).unwrap(), (5, true));
+        assert!(check(parallel(Some(0))).is_err());
     }
 
     #[test]
@@ -75,14 +85,16 @@ mod tests {
             behaviors: Some(r#"[{"window":"1d","name":"b","event_selectors":[]}]"#.into()),
             ..ProfileQuery::default()
         };
-        let prepared = prepare(&ProfileFetch::new("t").query(query), 77).unwrap();
-        assert_eq!(prepared.query.as_of_timestamp, Some(77));
+        let valid = validate(&query, FetchMode::Sequential, None, &RunOptions::new(), 77).unwrap();
+        assert_eq!(valid.query.as_of_timestamp, Some(77));
     }
 
     #[test]
     fn the_batch_size_has_a_range() {
+        let query = ProfileQuery::default();
         for (rows, good) in [(99, false), (100, true), (100_000, true), (100_001, false)] {
-            assert_eq!(prepare(&ProfileFetch::new("t").batch_size(rows), 0).is_ok(), good, "{rows}");
+            let valid = validate(&query, FetchMode::Sequential, Some(rows), &RunOptions::new(), 0);
+            assert_eq!(valid.is_ok(), good, "{rows}");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::stage::{Manifest, Stage, list};
 use crate::store::{self, Found, LoadKind, LoadStop, Seen, TableName};
 
 use super::super::driver::Finished;
-use super::super::into_table::settle;
+use super::super::ending::settle;
 use super::super::loading::{Job, look_for_commit};
 use super::super::request::Control;
 use super::model::{self, Model};

@@ -1,0 +1,69 @@
+//! Records how a run ended.
+
+use crate::api::FailureKind;
+use crate::error::{Error, ErrorKind, Result};
+use crate::stage::{Manifest, Progress, Stage};
+
+use super::driver::Finished;
+use super::outcome::{Ending, Outcome};
+
+/// Records in the manifest how far the run got, and returns an error for endings after which nothing is loaded. A stage
+/// without pages is useless, and is removed.
+pub(super) fn settle(finished: Finished<Stage>) -> Result<(Stage, Outcome)> {
+    let Finished { outcome, target: mut stage, writer_error } = finished;
+    let error = writer_error.or_else(|| ending_error(&outcome)).or_else(|| nothing_came(&outcome));
+    if let Some(error) = error {
+        // The reason why there are no pages matters more than a directory that could not be removed.
+        let is_empty = outcome.staged.is_empty() && !outcome.left_pages;
+        if is_empty && stage.manifest().loaded.is_none() && outcome.counts.session_restarts == 0 {
+            if let Err(error) = stage.remove() {
+                tracing::warn!("{error}");
+            }
+            return Err(error);
+        }
+        let reason = error.to_string();
+        if let Err(error) = stage.update(|manifest| note(manifest, &outcome, Progress::Fetching { reason })) {
+            tracing::warn!("{error}");
+        }
+        let error = error.with_run_id(stage.manifest().run_id.clone());
+        // The pages on disk may belong to an earlier session; then `outcome.staged` does not count them.
+        return Err(if outcome.left_pages { error } else { error.with_detail("staged_pages", outcome.staged.len()) });
+    }
+    let reason = outcome.failed.values().next().map(ToString::to_string).or_else(|| outcome.shortfall_text());
+    let progress = match reason {
+        None => Progress::Complete { pages: u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX) },
+        Some(reason) => Progress::Fetching { reason },
+    };
+    let run_id = stage.manifest().run_id.clone();
+    stage.update(|manifest| note(manifest, &outcome, progress)).map_err(|error| error.with_run_id(run_id))?;
+    Ok((stage, outcome))
+}
+
+pub(super) fn note(manifest: &mut Manifest, outcome: &Outcome, progress: Progress) {
+    manifest.progress = progress;
+    manifest.session_over = outcome.session_over;
+    if let Some(session) = &mut manifest.session {
+        // A later page may have announced more profiles.
+        session.total = session.total.max(outcome.counts.expected_rows);
+    }
+    manifest.counts.add_costs(&outcome.counts);
+}
+
+pub(super) fn ending_error(outcome: &Outcome) -> Option<Error> {
+    match outcome.ending.clone()? {
+        Ending::Fatal(failure) => {
+            let is_lost = failure.kind == FailureKind::SessionLost;
+            let error = failure.into_error();
+            Some(if is_lost { error.with_detail("session_restarts", outcome.counts.session_restarts) } else { error })
+        }
+        Ending::Stopped => Some(Error::new(ErrorKind::Cancelled, "the fetch was stopped")),
+        Ending::Halted(failure) if outcome.staged.is_empty() => Some(failure.into_error()),
+        Ending::Halted(_) | Ending::WriterFailed => None,
+    }
+}
+
+/// Returns the error if no page arrived at all: there is nothing to load, whatever ended the fetch.
+fn nothing_came(outcome: &Outcome) -> Option<Error> {
+    let failure = outcome.failed.values().next().filter(|_| outcome.staged.is_empty())?;
+    Some(failure.clone().into_error())
+}

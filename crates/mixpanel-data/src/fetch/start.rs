@@ -1,0 +1,104 @@
+//! What all kinds of fetches do before their first request: into a table, to the caller, and for an estimate.
+
+use std::path::Path;
+
+use crate::api::ApiClient;
+use crate::clock::{new_run_id, wall_clock};
+use crate::error::Result;
+use crate::limits::{PREFLIGHT_LOCK_WAIT, STOP_GRACE};
+use crate::parse::RecordForm;
+use crate::profile_query::OnExisting;
+use crate::stage::Manifest;
+use crate::store::{self, LoadKind, TableName};
+
+use super::blocking::waiting;
+use super::callbacks::Callbacks;
+use super::coordinator::Earlier;
+use super::driver::Run;
+use super::identity::since_last_load;
+use super::progress::FetchEvent;
+use super::request::{Control, ProfileFetch, Since};
+use super::validate::{Validated, validate};
+
+/// Validates the arguments of a new fetch.
+///
+/// # Errors
+/// `InvalidInput` that names the argument and the rule.
+pub(super) fn validate_fetch(fetch: &ProfileFetch) -> Result<Validated> {
+    let now = wall_clock().as_second();
+    validate(&fetch.query, fetch.mode, fetch.batch_size, &fetch.control.options, now)
+}
+
+/// Validates the arguments of a new fetch into a table. An update is limited to the profiles seen since the table's
+/// last load.
+///
+/// # Errors
+/// As [`validate_fetch`], for the name of the table as well; as [`since_last_load`].
+pub(super) async fn validate_for_table(
+    client: &ApiClient,
+    database: &Path,
+    fetch: &mut ProfileFetch,
+) -> Result<(TableName, Validated)> {
+    let table = TableName::parse(&fetch.table)?;
+    if fetch.since == Since::LastLoad {
+        let last = since_last_load(client, database, &table, &fetch.query, &mut fetch.control).await?;
+        fetch.query.since = last.since;
+        last.warning.iter().for_each(|warning| fetch.control.callbacks.tell(warning));
+    }
+    let valid = validate_fetch(fetch)?;
+    Ok((table, valid))
+}
+
+/// Checks the database before the first request, and reports missing file system features.
+pub(super) async fn preflight(
+    control: &mut Control,
+    database: &Path,
+    table: &TableName,
+    on_existing: OnExisting,
+) -> Result<()> {
+    let at_most = control.options.preflight_wait();
+    let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
+    let look = move |()| ((), store::preflight(&path, &name, on_existing, LoadKind::First, wait));
+    let ((), checked) = waiting(control, at_most, (), look).await?;
+    tell(control, checked.warnings);
+    Ok(())
+}
+
+pub(super) fn tell(control: &mut Control, warnings: Vec<String>) {
+    warnings.into_iter().for_each(|warning| control.callbacks.tell(&FetchEvent::Warning(warning)));
+}
+
+/// Creates the manifest of a new run.
+pub(super) fn describe(client: &ApiClient, fetch: &ProfileFetch, valid: &Validated) -> Manifest {
+    let credentials = client.credentials();
+    let (project_id, region) = (credentials.project_id.as_str(), credentials.region.as_str());
+    let mut manifest = Manifest::new(new_run_id(), wall_clock(), project_id, region);
+    manifest.server = client.server_name();
+    manifest.query = valid.query.clone();
+    manifest.table.clone_from(&fetch.table);
+    manifest.on_existing = fetch.on_existing;
+    manifest.updates = fetch.since == Since::LastLoad;
+    manifest.mode = fetch.mode;
+    manifest
+}
+
+impl Validated {
+    /// Tells the caller which argument is not used as given, and whether the quota is shared.
+    pub(super) fn announce(&self, client: &ApiClient, callbacks: &mut Callbacks) {
+        self.warning.iter().for_each(|warning| callbacks.tell(warning));
+        client.ledger_notice().iter().for_each(|text| callbacks.tell(&FetchEvent::Warning((*text).to_owned())));
+    }
+
+    /// Returns a run of all pages, or of those that an earlier process did not stage.
+    pub(super) fn into_run(self, client: &ApiClient, control: &Control, earlier: Option<Earlier>) -> Run {
+        Run {
+            client: client.clone(),
+            request: self.request,
+            rules: control.options.rules(self.workers),
+            earlier,
+            form: RecordForm::Row,
+            cancel: control.cancel.clone(),
+            stop_grace: STOP_GRACE,
+        }
+    }
+}
