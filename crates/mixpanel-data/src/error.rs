@@ -2,10 +2,13 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use serde_json::{Value, json};
+
+mod details;
+
+pub use details::Fault;
 
 /// The result of every fallible call of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -45,6 +48,9 @@ pub enum ErrorKind {
     ServerError,
     /// The server could not be reached, or the connection broke on every attempt.
     Unreachable,
+    /// This machine has no TLS certificates that can be used: install them, or name a file that has them. Nothing was
+    /// sent.
+    Tls,
     /// The response was not what the API documents, on every attempt.
     UnexpectedReply,
     /// The server lost the session that the pages belong to: fetch again.
@@ -70,7 +76,7 @@ pub enum ErrorKind {
     ConstraintViolated,
     /// The disk is full: free some space and resume.
     DiskFull,
-    /// The load needs more memory than its budget; the detail `memory_needed` says how much, such as `600MB`.
+    /// The load needs more memory than its budget; [`Error::memory_needed`] says how much.
     OutOfMemory,
     /// Reading or writing a file failed for another reason, such as permissions.
     Storage,
@@ -96,6 +102,7 @@ impl ErrorKind {
             Self::Forbidden | Self::NotFound | Self::Rejected | Self::PaymentRequired | Self::Query => "QUERY_FAILED",
             Self::ServerError => "SERVER_ERROR",
             Self::Unreachable => "HTTP_ERROR",
+            Self::Tls => "TLS_ERROR",
             Self::UnexpectedReply | Self::SessionLost => "API_ERROR",
             Self::InvalidInput => "INVALID_INPUT",
             Self::TableExists => "TABLE_EXISTS",
@@ -206,24 +213,6 @@ impl Error {
 
     pub(crate) fn with_path(self, path: &Path) -> Self {
         self.with_detail("path", path.display().to_string())
-    }
-
-    /// Returns the path that this error is about, if any.
-    #[must_use]
-    pub fn path(&self) -> Option<PathBuf> {
-        self.detail("path").and_then(Value::as_str).map(PathBuf::from)
-    }
-
-    /// Returns the operating system's error number (`errno`), if a file or a device failed.
-    #[must_use]
-    pub fn os_error(&self) -> Option<i32> {
-        self.detail("os_error").and_then(Value::as_i64).and_then(|number| number.try_into().ok())
-    }
-
-    /// Returns how long the server asked the client to wait, for `RateLimited`.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        self.detail("retry_after").and_then(Value::as_f64).map(Duration::from_secs_f64)
     }
 }
 

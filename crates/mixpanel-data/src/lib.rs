@@ -63,7 +63,7 @@ mod workspace;
 pub use api::{ApiClient, ApiOptions, NetworkVariables, Quota, Timeouts};
 pub use counts::FetchCounts;
 pub use credentials::{Credentials, ProjectId, Region, Secret};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Fault, Result};
 pub use fetch::{FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch, RunOptions};
 pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unkept};
 pub use profile_query::{FetchMode, IncludeUsers, OnExisting, ProfileQuery};

@@ -113,7 +113,7 @@ impl Workspace {
     ///
     /// # Errors
     /// As [`fetch_profiles`](Self::fetch_profiles), and: `RunNotFound` when the table has no unfinished run; `RunBusy`,
-    /// with the process id in the detail `holding_pid`, when another process is working on it; `InvalidInput` when the
+    /// with the process in [`Error::holding_pid`], when another process is working on it; `InvalidInput` when the
     /// run belongs to another project or region, or does not have the expected filters.
     ///
     /// # Cancellation
@@ -245,7 +245,7 @@ impl Workspace {
     /// Returns the columns of a table or view. The name is case-insensitive.
     ///
     /// # Errors
-    /// `TableNotFound`, with the existing tables in the detail `available_tables`; otherwise as
+    /// `TableNotFound`, with the existing tables in [`Error::available_tables`]; otherwise as
     /// [`tables`](Self::tables).
     pub fn table_schema(&self, table: &str) -> Result<TableSchema> {
         store::table_schema(&self.database, table)

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
-use mixpanel_data::{Error, ErrorKind, Region, Workspace};
+use mixpanel_data::{Error, ErrorKind, Fault, Region, Workspace};
 use serde_json::{Map, Value};
 
 use crate::accounts::Accounts;
@@ -57,11 +57,11 @@ impl Context {
 
     /// Converts a library error into a failure, with a hint that takes into account which server is used.
     pub(crate) fn failed(&self, headline: impl Into<String>, error: &Error) -> Failure {
-        if error.detail("fault").is_some_and(|fault| fault == "region") {
+        if error.fault() == Some(Fault::Region) {
             return Failure::unexplained(headline, error).hint(self.region_hint(None));
         }
         match &self.settings.base_url {
-            Some(base_url) if error.kind() == ErrorKind::Unreachable && error.detail("fault").is_none() => {
+            Some(base_url) if error.kind() == ErrorKind::Unreachable && error.fault().is_none() => {
                 Failure::unexplained(headline, error).hint(format!(
                     "`--base-url` or MP_BASE_URL sent it to {base_url} instead of Mixpanel: is a server running there?"
                 ))

@@ -1,12 +1,12 @@
 //! Hints for library errors, by kind and by the purpose of the command, so that a hint never mentions an option that
 //! was not given.
 
-use mixpanel_data::{Error, ErrorKind};
+use mixpanel_data::{Error, ErrorKind, Fault};
 use rustix::io::Errno;
 
 use crate::cli::{AuthCommand, Command, FetchCommand, FetchProfilesArgs};
 use crate::os_error::{errno_of, file_hint};
-use crate::text::{duration, printable};
+use crate::text::duration;
 
 const REGION_AND_PROJECT: &str = "check the region (us, eu or in) and the project id";
 
@@ -58,9 +58,7 @@ fn asked(arguments: &FetchProfilesArgs) -> Asked {
 /// Returns the hint for an error, by its kind. There is none if the message is sufficient. If pages are on disk, the
 /// caller adds the hint to resume.
 pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
-    if let Some(hint) =
-        error.detail("fault").and_then(serde_json::Value::as_str).and_then(|fault| fault_hint(fault, error))
-    {
+    if let Some(hint) = error.fault().and_then(|fault| fault_hint(fault, error)) {
         return Some(hint);
     }
     let pages_remain = error.run_id().is_some();
@@ -105,13 +103,13 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
         }
         ErrorKind::DiskFull if purpose == Purpose::Local => "make room on the disk",
         ErrorKind::DiskFull => "make room, or name a file on another disk with `--db`; then run the same command again",
-        ErrorKind::Storage if error.detail("reading").is_some() => {
+        ErrorKind::Tls => {
             "install the certificates of the authorities, such as the package `ca-certificates`, or name a file that has them in SSL_CERT_FILE"
         }
         ErrorKind::Storage => return Some(storage_hint(error, purpose)),
         ErrorKind::ConstraintViolated => "drop the index or constraint of the table that says so, then load again",
         ErrorKind::Incomplete => "run the same command again for a complete table",
-        ErrorKind::InvalidInput if error.detail("difference").is_some() => {
+        ErrorKind::InvalidInput if error.difference().is_some() => {
             "a run knows its own filters, so leave them out to go on with it, or give it up with `mp fetch discard`"
         }
         ErrorKind::RunNotFound => "`mp fetch status` lists the unfinished runs",
@@ -136,7 +134,7 @@ fn storage_hint(error: &Error, purpose: Purpose) -> String {
 /// Returns the hint for a rejected request. It only mentions what the user has given.
 fn rejection_hint(error: &Error, purpose: Purpose) -> &'static str {
     let filtered = purpose == Purpose::Fetch(Asked::Filters);
-    match error.detail("status_code").and_then(serde_json::Value::as_u64) {
+    match error.status_code() {
         Some(413 | 414 | 431 | 494) if filtered => {
             "ask for less at a time: fewer ids or properties, or a shorter filter"
         }
@@ -157,30 +155,30 @@ fn rejection_hint(error: &Error, purpose: Purpose) -> &'static str {
     }
 }
 
-/// Returns the hint for an error with the detail `fault`.
-fn fault_hint(fault: &str, error: &Error) -> Option<String> {
-    let variable = error.detail("variable").and_then(serde_json::Value::as_str).unwrap_or("HTTPS_PROXY");
+/// Returns the hint for an error that names a fault.
+fn fault_hint(fault: Fault, error: &Error) -> Option<String> {
+    let variable = error.variable().unwrap_or("HTTPS_PROXY");
     Some(match fault {
-        "proxy_setting" if variable.eq_ignore_ascii_case("NO_PROXY") => {
+        Fault::ProxySetting if variable.eq_ignore_ascii_case("NO_PROXY") => {
             format!("correct {variable}, such as `localhost,.example.org`, or unset it")
         }
-        "proxy_setting" => format!(
+        Fault::ProxySetting => format!(
             "correct {variable}, such as `http://user:password@proxy.example.org:3128`, or unset it if no proxy is needed; in a user name or password `@` is written %40, `:` %3A and `/` %2F"
         ),
-        "proxy" => "check that the proxy is running and may connect to Mixpanel, and its setting (HTTPS_PROXY, ALL_PROXY, NO_PROXY)".to_owned(),
-        "proxy_credentials" => {
+        Fault::Proxy => "check that the proxy is running and may connect to Mixpanel, and its setting (HTTPS_PROXY, ALL_PROXY, NO_PROXY)".to_owned(),
+        Fault::ProxyCredentials => {
             "check the user name and password in the proxy's setting; `@` is written %40 there, `:` %3A and `/` %2F".to_owned()
         }
-        "clock" => {
+        Fault::Clock => {
             "check the date and time of this machine; if they are right, whoever runs the server has to renew its certificate".to_owned()
         }
-        "issuer" => "if a proxy of your network opens TLS, name a file with the certificate of its authority in SSL_CERT_FILE; otherwise do not go on: somebody else may have answered".to_owned(),
-        "certificate" => "check which server answers under this name: a proxy, a log-in page of the network or a wrong entry in DNS may be in between".to_owned(),
-        "network_login" => "open any web page in a browser to log in to the network".to_owned(),
-        "in_between" => IN_BETWEEN.to_owned(),
-        "local_names" => "write `socks5h://` instead of `socks5://` in the proxy's setting: then the proxy resolves names".to_owned(),
-        "page_size" => "ask for fewer profiles a page with `--page-size`".to_owned(),
-        "certificate_file" => format!("correct {variable}, or unset it to use the certificates of this machine"),
+        Fault::Issuer => "if a proxy of your network opens TLS, name a file with the certificate of its authority in SSL_CERT_FILE; otherwise do not go on: somebody else may have answered".to_owned(),
+        Fault::Certificate => "check which server answers under this name: a proxy, a log-in page of the network or a wrong entry in DNS may be in between".to_owned(),
+        Fault::NetworkLogin => "open any web page in a browser to log in to the network".to_owned(),
+        Fault::InBetween => IN_BETWEEN.to_owned(),
+        Fault::LocalNames => "write `socks5h://` instead of `socks5://` in the proxy's setting: then the proxy resolves names".to_owned(),
+        Fault::PageSize => "ask for fewer profiles a page with `--page-size`".to_owned(),
+        Fault::CertificateFile => format!("correct {variable}, or unset it to use the certificates of this machine"),
         _ => return None,
     })
 }
@@ -193,11 +191,7 @@ fn rate_limit_hint(error: &Error) -> String {
 }
 
 fn tables_hint(error: &Error) -> String {
-    let names: Vec<&str> = error
-        .detail("available_tables")
-        .and_then(serde_json::Value::as_array)
-        .map(|names| names.iter().filter_map(serde_json::Value::as_str).collect())
-        .unwrap_or_default();
+    let names = error.available_tables().unwrap_or_default();
     if names.is_empty() {
         return "`mp inspect tables` lists the tables".to_owned();
     }
@@ -205,15 +199,15 @@ fn tables_hint(error: &Error) -> String {
 }
 
 fn lock_hint(error: &Error) -> String {
-    match error.detail("holding_pid").filter(|pid| !pid.is_null()) {
-        Some(pid) => format!("process {} has it open: close it there, or wait", printable(&pid.to_string())),
+    match error.holding_pid() {
+        Some(pid) => format!("process {pid} has it open: close it there, or wait"),
         None => "another process has it open: close it there, or wait".to_owned(),
     }
 }
 
 fn busy_hint(error: &Error) -> String {
-    match error.detail("holding_pid").filter(|pid| !pid.is_null()) {
-        Some(pid) => format!("wait for process {}, or stop it", printable(&pid.to_string())),
+    match error.holding_pid() {
+        Some(pid) => format!("wait for process {pid}, or stop it"),
         None => "wait for the process that works on it, or stop it".to_owned(),
     }
 }

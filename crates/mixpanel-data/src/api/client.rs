@@ -51,10 +51,9 @@ impl ApiClient {
     /// Creates a client. Nothing is sent.
     ///
     /// # Errors
-    /// `InvalidInput` for a base URL that is not a loopback address, or a quota out of range. `Storage`, with the
-    /// detail `reading`, if this machine has no TLS root certificates or none that can be read: install them. A state
-    /// directory that cannot be used is not an error: the quota is then counted for this client alone, and a fetch
-    /// reports that.
+    /// `InvalidInput` for a base URL that is not a loopback address, or a quota out of range. `Tls` if this machine has
+    /// no TLS root certificates or none that can be read. A state directory that cannot be used is not an error: the
+    /// quota is then counted for this client alone, and a fetch reports that.
     pub fn new(credentials: Credentials, options: &ApiOptions) -> Result<Self> {
         let project_id = credentials.project_id.clone();
         let transport = Transport::new(credentials, options)?;

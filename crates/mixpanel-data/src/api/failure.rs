@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+pub(crate) use crate::error::Fault;
 use crate::error::{Error, ErrorKind};
 
 use super::rate_limit::RateLimitKind;
@@ -79,48 +80,6 @@ impl FailureKind {
     }
 }
 
-/// What needs to be corrected, where the kind of failure does not tell. It is the detail `fault` of the error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The proxy, or its setting.
-    Proxy,
-    /// The user name or password in the proxy setting.
-    ProxyCredentials,
-    /// The region of the credentials.
-    Region,
-    /// The clock of this machine, or a certificate that has expired or is not yet valid.
-    Clock,
-    /// Which certificate authorities are trusted.
-    Issuer,
-    /// Which server answers.
-    Certificate,
-    /// The network requires a login.
-    NetworkLogin,
-    /// Something between this machine and Mixpanel, which answered in its place.
-    InBetween,
-    /// Host names, which this machine resolves for a proxy that could resolve them itself.
-    LocalNames,
-    /// The requested number of profiles per page.
-    PageSize,
-}
-
-impl Fault {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Proxy => "proxy",
-            Self::ProxyCredentials => "proxy_credentials",
-            Self::Region => "region",
-            Self::Clock => "clock",
-            Self::Issuer => "issuer",
-            Self::Certificate => "certificate",
-            Self::NetworkLogin => "network_login",
-            Self::InBetween => "in_between",
-            Self::LocalNames => "local_names",
-            Self::PageSize => "page_size",
-        }
-    }
-}
-
 /// A failed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -171,7 +130,7 @@ impl Failure {
         };
         let error = Error::new(kind, self.message);
         let error = match self.fault {
-            Some(fault) => error.with_detail("fault", fault.as_str()),
+            Some(fault) => error.with_fault(fault),
             None => error,
         };
         match self.kind {

@@ -7,7 +7,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 
 use super::network::NetworkVariables;
 
@@ -107,7 +107,7 @@ fn decoded(text: &str) -> String {
 
 fn unusable(variable: &'static str, reason: &str) -> Error {
     Error::invalid(format!("the proxy setting {variable} cannot be used: {reason}"))
-        .with_detail("fault", "proxy_setting")
+        .with_fault(Fault::ProxySetting)
         .with_detail("variable", variable)
 }
 

@@ -46,9 +46,7 @@ pub(super) struct RawReply {
 /// Converts an error of the client builder. Of all the builder uses, only this machine's certificates come from
 /// outside.
 fn without_certificates(error: reqwest::Error) -> Error {
-    Error::new(ErrorKind::Storage, "cannot set up TLS with the certificates of this machine")
-        .with_detail("reading", "certificates")
-        .with_source(error)
+    Error::new(ErrorKind::Tls, "cannot set up TLS with the certificates of this machine").with_source(error)
 }
 
 impl Transport {

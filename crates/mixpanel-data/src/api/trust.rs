@@ -8,7 +8,7 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls_native_certs::load_certs_from_paths;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Fault, Result};
 
 use super::network::NetworkVariables;
 
@@ -61,7 +61,7 @@ fn of_this_machine() -> Result<Vec<Certificate>> {
         return Ok(certificates);
     }
     let message = "cannot set up TLS with the certificates of this machine: there are none";
-    Err(Error::new(ErrorKind::Storage, message).with_detail("reading", "certificates"))
+    Err(Error::new(ErrorKind::Tls, message))
 }
 
 #[cfg(not(all(unix, not(target_os = "macos"))))]
@@ -98,10 +98,7 @@ fn unusable(variable: &'static str, path: &Path, problem: Option<rustls_native_c
 }
 
 fn named_wrongly(variable: &'static str, message: String) -> Error {
-    Error::new(ErrorKind::Storage, message)
-        .with_detail("reading", "certificates")
-        .with_detail("fault", "certificate_file")
-        .with_detail("variable", variable)
+    Error::new(ErrorKind::Tls, message).with_fault(Fault::CertificateFile).with_detail("variable", variable)
 }
 
 /// Returns whether the file contains a private key, which is easily named instead of the certificate.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use mixpanel_data::limits::{ERROR_EXCERPT_CHARS, JSON_DEPTH_MAX};
-use mixpanel_data::{ApiClient, ApiOptions, Error, ErrorKind, ProfilePageResult, ProfileQuery, Timeouts};
+use mixpanel_data::{ApiClient, ApiOptions, Error, ErrorKind, Fault, ProfilePageResult, ProfileQuery, Timeouts};
 
 use crate::harness::credentials;
 
@@ -165,7 +165,7 @@ async fn a12_endless_bodies_are_read_up_to_the_limit() {
         let (page, sent) = result;
         let error = page.expect_err("it is endless");
         assert!(error.message().contains("larger than 64 MiB"), "{framing}: {error}");
-        assert_eq!(error.detail("fault").and_then(|fault| fault.as_str()), Some("page_size"), "{framing}");
+        assert_eq!(error.fault(), Some(Fault::PageSize), "{framing}");
         // Four attempts, and what the sockets hold.
         assert!(sent < 4 * (80 << 20), "{framing}: {sent}");
     }

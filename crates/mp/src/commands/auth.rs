@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mixpanel_data::{Credentials, Timeouts};
+use mixpanel_data::{Credentials, Fault, Timeouts};
 use serde_json::json;
 
 use crate::accounts::Accounts;
@@ -147,7 +147,7 @@ fn test(context: &Context, name: Option<String>, max_wait: Duration) -> Result<(
         result.map_err(|error| {
             let headline = format!("the credentials of {whose} did not work");
             match &identity.account {
-                Some(name) if error.detail("fault").is_some_and(|fault| fault == "region") => {
+                Some(name) if error.fault() == Some(Fault::Region) => {
                     Failure::unexplained(headline, &error).hint(context.region_hint(Some(name)))
                 }
                 _ => context.failed(headline, &error),

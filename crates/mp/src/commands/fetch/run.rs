@@ -167,8 +167,8 @@ impl IntoTable<'_> {
             let failure = self.project.context.failed(self.headline(), &error);
             match error.run_id() {
                 Some(run_id) => {
-                    let memory = error.detail("memory_needed").and_then(Value::as_str);
-                    let memory = memory.map(|memory| format!(" --memory {memory}")).unwrap_or_default();
+                    let memory = error.memory_needed().map(|bytes| format!(" --memory {}MB", bytes / 1_000_000));
+                    let memory = memory.unwrap_or_default();
                     let command = format!("{}{memory}", self.resume_command(run_id));
                     failure.hint(warnings::kept(&error, &command))
                 }

@@ -39,24 +39,23 @@ pub(super) fn shortfall_hint(command: &str) -> String {
 
 /// Returns the hint after a fetch that loaded nothing and keeps its pages on disk.
 pub(super) fn kept(error: &Error, command: &str) -> String {
-    if error.detail("emptied_rows").is_some() {
+    if error.emptied_rows().is_some() {
         return format!("if that is right, `{command} --allow-empty` empties it");
     }
     if error.kind() == ErrorKind::TableChanged {
-        return match error.detail("since") {
-            Some(_) => format!(
+        return match error.is_of_update() {
+            true => format!(
                 "the pages fetched so far are kept: restore the table and run `{command}`, or fetch again with `--since last`"
             ),
-            None => format!(
+            false => format!(
                 "the pages fetched so far are kept: put back what is missing, if anything is; `{command}` loads them into what is there then"
             ),
         };
     }
-    if error.detail("shortfall").is_some() {
+    if error.shortfall().is_some() {
         return shortfall_hint(command);
     }
-    let pages = error.detail("staged_pages").and_then(serde_json::Value::as_u64);
-    pages.map_or_else(
+    error.staged_pages().map_or_else(
         || format!("the pages fetched so far are kept: `{command}` resumes the fetch"),
         |pages| kept_hint(pages, command),
     )

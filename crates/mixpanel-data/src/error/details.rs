@@ -1,0 +1,161 @@
+//! The fields of an error that depend on its kind, with their types.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Error;
+
+/// What needs to be corrected, where the kind of error does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Fault {
+    /// The proxy, or its setting.
+    Proxy,
+    /// The proxy setting, which cannot be used; [`Error::variable`] names it.
+    ProxySetting,
+    /// The user name or password in the proxy setting.
+    ProxyCredentials,
+    /// The region of the credentials.
+    Region,
+    /// The clock of this machine, or a certificate that has expired or is not yet valid.
+    Clock,
+    /// Which certificate authorities are trusted.
+    Issuer,
+    /// Which server answers.
+    Certificate,
+    /// The file or directory of certificates that [`Error::variable`] names.
+    CertificateFile,
+    /// The network requires a login.
+    NetworkLogin,
+    /// Something between this machine and Mixpanel, which answered in its place.
+    InBetween,
+    /// Host names, which this machine resolves for a proxy that could resolve them itself.
+    LocalNames,
+    /// The requested number of profiles per page.
+    PageSize,
+}
+
+impl Error {
+    pub(crate) fn with_fault(self, fault: Fault) -> Self {
+        self.with_detail("fault", serde_json::to_value(fault).unwrap_or_default())
+    }
+
+    /// Returns what needs to be corrected, where the kind does not tell.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        Fault::deserialize(self.detail("fault")?).ok()
+    }
+
+    /// Returns the environment variable whose value cannot be used.
+    #[must_use]
+    pub fn variable(&self) -> Option<&str> {
+        self.text("variable")
+    }
+
+    /// Returns the path that this error is about, if any.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        self.text("path").map(PathBuf::from)
+    }
+
+    /// Returns the operating system's error number (`errno`), if a file or a device failed.
+    #[must_use]
+    pub fn os_error(&self) -> Option<i32> {
+        self.detail("os_error").and_then(Value::as_i64).and_then(|number| number.try_into().ok())
+    }
+
+    /// Returns the status of the server's response.
+    #[must_use]
+    pub fn status_code(&self) -> Option<u16> {
+        self.number("status_code").and_then(|status| status.try_into().ok())
+    }
+
+    /// Returns how long the server asked the client to wait, for `RateLimited`.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.detail("retry_after").and_then(Value::as_f64).map(Duration::from_secs_f64)
+    }
+
+    /// Returns the id of the process that has the database open or works on the run, if it is known, for
+    /// `DatabaseLocked` and `RunBusy`.
+    #[must_use]
+    pub fn holding_pid(&self) -> Option<u32> {
+        self.number("holding_pid").and_then(|pid| pid.try_into().ok())
+    }
+
+    /// Returns the tables that exist, for `TableNotFound`.
+    #[must_use]
+    pub fn available_tables(&self) -> Option<Vec<&str>> {
+        let tables = self.detail("available_tables")?.as_array()?;
+        Some(tables.iter().filter_map(Value::as_str).collect())
+    }
+
+    /// Returns in what a run differs from the one to resume, such as `project` or a filter, for `InvalidInput`.
+    #[must_use]
+    pub fn difference(&self) -> Option<&str> {
+        self.text("difference")
+    }
+
+    /// Returns the number of pages that remain staged, if the error left them.
+    #[must_use]
+    pub fn staged_pages(&self) -> Option<u64> {
+        self.number("staged_pages")
+    }
+
+    /// Returns how many of the announced profiles are missing, for `Incomplete`.
+    #[must_use]
+    pub fn shortfall(&self) -> Option<u64> {
+        self.number("shortfall")
+    }
+
+    /// Returns the number of rows of the table that was not replaced by an empty one, for `Incomplete`.
+    #[must_use]
+    pub fn emptied_rows(&self) -> Option<u64> {
+        self.number("emptied_rows")
+    }
+
+    /// Returns whether the run has only the profiles seen since the table's last load, for `TableChanged`.
+    #[must_use]
+    pub fn is_of_update(&self) -> bool {
+        self.detail("since").is_some()
+    }
+
+    /// Returns a sufficient memory budget in bytes, for `OutOfMemory`.
+    #[must_use]
+    pub fn memory_needed(&self) -> Option<u64> {
+        let megabytes: u64 = self.text("memory_needed")?.strip_suffix("MB")?.parse().ok()?;
+        megabytes.checked_mul(1_000_000)
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.detail(name).and_then(Value::as_str)
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.detail(name).and_then(Value::as_u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn details_keep_their_names_and_have_types() {
+        let error = Error::new(ErrorKind::Tls, "m")
+            .with_fault(Fault::CertificateFile)
+            .with_detail("holding_pid", Value::Null)
+            .with_detail("memory_needed", "600MB")
+            .with_detail("since", Value::Null);
+        assert_eq!(error.detail("fault"), Some(&Value::from("certificate_file")));
+        assert_eq!(error.fault(), Some(Fault::CertificateFile));
+        assert_eq!((error.holding_pid(), error.memory_needed()), (None, Some(600_000_000)));
+        assert!(error.is_of_update());
+        assert_eq!(Error::new(ErrorKind::Tls, "m").fault(), None);
+    }
+}
