@@ -69,6 +69,6 @@ pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unkept};
 pub use profile_query::{FetchMode, IncludeUsers, OnExisting, ProfileQuery};
 pub use types::{
     ColumnInfo, FetchPlan, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult, ProfileProgress,
-    ProfileStreamResult, ProfileWriteTask, SqlResult, TableInfo, TableSchema, UnfinishedRun, VerifyReport,
+    ProfileStreamResult, ProfileWriteTask, RunState, SqlResult, TableInfo, TableSchema, UnfinishedRun, VerifyReport,
 };
 pub use workspace::Workspace;

@@ -181,17 +181,18 @@ impl ProfileFetchResult {
 pub struct UnfinishedRun {
     /// The id of the run.
     pub run_id: String,
-    /// The table into which its profiles will be loaded. Empty if the manifest of the run cannot be read; then `reason`
-    /// says which file cannot be read and why, and the other fields hold only what the run's directory shows.
-    pub table: String,
+    /// How far it got. For an unreadable run, the fields that only its manifest knows are `None`.
+    pub state: RunState,
+    /// The table into which its profiles will be loaded.
+    pub table: Option<String>,
     /// The project.
-    pub project_id: String,
+    pub project_id: Option<String>,
     /// Its region, such as `us`.
-    pub region: String,
+    pub region: Option<String>,
     /// What to do if the table exists.
-    pub on_existing: OnExisting,
-    /// When the run began, in UTC, ISO 8601.
-    pub started_at: String,
+    pub on_existing: Option<OnExisting>,
+    /// When the run began, in UTC, ISO 8601; `None` if neither its manifest nor its id tells.
+    pub started_at: Option<String>,
     /// Seconds since it began.
     pub age_seconds: u64,
     /// Number of pages on disk.
@@ -200,7 +201,7 @@ pub struct UnfinishedRun {
     pub pages_total: Option<u32>,
     /// Bytes used on disk.
     pub bytes: u64,
-    /// Why it stopped, if the process could still record a reason.
+    /// Why it is unfinished, in words. For an unreadable run: which file cannot be read, and why.
     pub reason: String,
     /// Whether the fetched pages are already in the table, which is marked as partial.
     pub is_loaded_in_part: bool,
@@ -208,21 +209,41 @@ pub struct UnfinishedRun {
     pub held_by: Option<u32>,
 }
 
-/// Why a run that was only planned is unfinished.
-pub(crate) const ONLY_PLANNED: &str = "only page 0 was fetched, for an estimate";
-
 impl UnfinishedRun {
     /// Returns whether only page 0 was fetched, to estimate the fetch.
     #[must_use]
     pub fn is_only_planned(&self) -> bool {
-        self.reason == ONLY_PLANNED
+        self.state == RunState::Planned
     }
 
     /// Returns whether the manifest of the run could be read. If not, the run cannot be resumed.
     #[must_use]
     pub fn is_readable(&self) -> bool {
-        !self.table.is_empty()
+        self.state != RunState::Unreadable
     }
+
+    /// Returns whether this is a run of `table`; names are compared as DuckDB does.
+    #[must_use]
+    pub fn is_of(&self, table: &str) -> bool {
+        self.table.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(table))
+    }
+}
+
+/// How far an unfinished run got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RunState {
+    /// A process is working on it.
+    Running,
+    /// Only page 0 was fetched, for an estimate.
+    Planned,
+    /// It stopped before every page was fetched.
+    Stopped,
+    /// All pages are on disk; only the load is left.
+    Complete,
+    /// Its manifest cannot be read, so it cannot be resumed.
+    Unreadable,
 }
 
 /// An estimate of what a fetch would take, based on page 0. Page 0 is kept for the fetch that follows.

@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
-
 use crate::clock::{moment_of, wall_clock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::profile_query::OnExisting;
 use crate::stage::{self, Listed, Manifest, Progress, Stage};
-use crate::types::{ONLY_PLANNED, UnfinishedRun};
+use crate::types::{RunState, UnfinishedRun};
 
 use super::plan::Plan;
 
@@ -73,17 +70,19 @@ fn none_of_table(runs: Vec<Listed>, table: &str) -> Error {
 }
 
 fn describe(listed: Listed) -> UnfinishedRun {
-    let reason = reason(&listed);
-    let held_by = listed.held_by;
-    let Listed { run_id, manifest, pages_done, bytes, .. } = listed;
+    let (state, reason) = state(&listed);
+    let Listed { run_id, manifest, pages_done, bytes, held_by } = listed;
+    let began = manifest.as_ref().map_or_else(|_| moment_of(&run_id), |manifest| Some(manifest.started_at));
+    let age = began.map_or(0, |began| wall_clock().duration_since(began).as_secs());
     let run = UnfinishedRun {
         run_id,
-        table: String::new(),
-        project_id: String::new(),
-        region: String::new(),
-        on_existing: OnExisting::Fail,
-        started_at: String::new(),
-        age_seconds: 0,
+        state,
+        table: None,
+        project_id: None,
+        region: None,
+        on_existing: None,
+        started_at: began.map(|began| began.to_string()),
+        age_seconds: u64::try_from(age).unwrap_or(0),
         pages_done,
         pages_total: None,
         bytes,
@@ -91,36 +90,33 @@ fn describe(listed: Listed) -> UnfinishedRun {
         is_loaded_in_part: false,
         held_by,
     };
-    let age_of = |began: Timestamp| u64::try_from(wall_clock().duration_since(began).as_secs()).unwrap_or(0);
-    let Ok(manifest) = manifest else {
-        let Some(began) = moment_of(&run.run_id) else { return run };
-        return UnfinishedRun { started_at: began.to_string(), age_seconds: age_of(began), ..run };
-    };
+    let Ok(manifest) = manifest else { return run };
     UnfinishedRun {
         pages_total: pages_total(&manifest),
-        started_at: manifest.started_at.to_string(),
-        age_seconds: age_of(manifest.started_at),
         is_loaded_in_part: manifest.loaded.is_some(),
-        table: manifest.table,
-        project_id: manifest.project_id,
-        region: manifest.region,
-        on_existing: manifest.on_existing,
+        table: Some(manifest.table),
+        project_id: Some(manifest.project_id),
+        region: Some(manifest.region),
+        on_existing: Some(manifest.on_existing),
         ..run
     }
 }
 
-fn reason(listed: &Listed) -> String {
+/// Returns how far a run got, and why it is unfinished.
+fn state(listed: &Listed) -> (RunState, String) {
     match &listed.manifest {
-        Err(error) => with_causes(error),
-        Ok(_) if listed.held_by.is_some() => "a process is working on it".to_owned(),
-        Ok(Manifest { progress: Progress::Planned, .. }) => ONLY_PLANNED.to_owned(),
+        Err(error) => (RunState::Unreadable, with_causes(error)),
+        Ok(_) if listed.held_by.is_some() => (RunState::Running, "a process is working on it".to_owned()),
+        Ok(Manifest { progress: Progress::Planned, .. }) => {
+            (RunState::Planned, "only page 0 was fetched, for an estimate".to_owned())
+        }
         Ok(Manifest { progress: Progress::Complete { .. }, .. }) => {
-            "all pages are here; only the load is left".to_owned()
+            (RunState::Complete, "all pages are here; only the load is left".to_owned())
         }
         Ok(Manifest { progress: Progress::Fetching { reason }, .. }) if reason.is_empty() => {
-            "the process exited without recording a reason".to_owned()
+            (RunState::Stopped, "the process exited without recording a reason".to_owned())
         }
-        Ok(Manifest { progress: Progress::Fetching { reason }, .. }) => reason.clone(),
+        Ok(Manifest { progress: Progress::Fetching { reason }, .. }) => (RunState::Stopped, reason.clone()),
     }
 }
 

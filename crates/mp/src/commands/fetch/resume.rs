@@ -18,18 +18,17 @@ pub(super) fn run(context: &Context, arguments: &ResumeArgs) -> Result<Exit, Fai
     let project = Project::open(context, &arguments.waits)?;
     let runs = list(&project.workspace)?;
     let run = choose(&runs, arguments.name.as_deref(), arguments.run.as_deref())?;
-    if !run.is_readable() {
+    let Some(table) = run.table.as_deref() else {
         return Err(cannot_read(format!("cannot resume run {}", run.run_id), &[run]));
-    }
+    };
     if arguments.run.is_none() {
         warnings::unreadable(context, &runs);
     }
-    let table = run.table.as_str();
     let is_newest = of_table(&runs, table).next().is_some_and(|newest| newest.run_id == run.run_id);
     project.interruptible(async |interrupts| {
         let shown = shown(arguments.report.no_progress);
         let progress = Progress::begin_with(&context.output, format!("`{table}`"), shown, run.pages_done);
-        let resume = resume(arguments, run, query).cancel_with(interrupts.token()).on_event(progress.listener());
+        let resume = resume(arguments, table, run, query).cancel_with(interrupts.token()).on_event(progress.listener());
         let work = project.workspace.resume_fetch(resume);
         let named = (!is_newest).then_some(run.run_id.as_str());
         let report = &arguments.report;
@@ -37,8 +36,8 @@ pub(super) fn run(context: &Context, arguments: &ResumeArgs) -> Result<Exit, Fai
     })
 }
 
-fn resume(arguments: &ResumeArgs, run: &UnfinishedRun, query: Option<ProfileQuery>) -> ResumeFetch {
-    let mut resume = ResumeFetch::new(&run.table).run(&run.run_id).options(options(
+fn resume(arguments: &ResumeArgs, table: &str, run: &UnfinishedRun, query: Option<ProfileQuery>) -> ResumeFetch {
+    let mut resume = ResumeFetch::new(table).run(&run.run_id).options(options(
         &arguments.workers,
         &arguments.accept,
         &arguments.waits,

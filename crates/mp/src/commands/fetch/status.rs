@@ -33,17 +33,18 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     if context.format() == Format::Table {
         context
             .print_all(&["run_id", "table", "pages", "age", "size", "reason"], runs.iter().map(for_people).collect())?;
-        if let Some(run) = runs.iter().find(|run| run.is_readable() && run.held_by.is_none()) {
-            context.output.note(&format!("`{}` resumes {}", command(context, &runs, run), run.run_id));
+        if let Some(run) = runs.iter().find(|run| run.is_readable() && run.held_by.is_none())
+            && let Some(command) = command(context, &runs, run)
+        {
+            context.output.note(&format!("`{command}` resumes {}", run.run_id));
         }
         return Ok(Exit::Success);
     }
     let records = runs.iter().map(|run| {
         let UnfinishedRun { run_id, table, pages_done, pages_total, age_seconds, bytes, .. } = run;
-        let command = run.is_readable().then(|| command(context, &runs, run));
         json!({
             "run_id": run_id,
-            "table": run.is_readable().then_some(table),
+            "table": table,
             "pages_done": pages_done,
             "pages_total": pages_total,
             "age_seconds": age_seconds,
@@ -51,17 +52,19 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
             "reason": run.reason,
             "is_loaded_in_part": run.is_loaded_in_part,
             "held_by": run.held_by,
-            "resume_command": command,
+            "resume_command": command(context, &runs, run),
         })
     });
     context.print_all(&FIELDS, records.collect())?;
     Ok(Exit::Success)
 }
 
-/// Returns the command that resumes this run. A run that is not its table's newest one has to be named.
-fn command(context: &Context, runs: &[UnfinishedRun], run: &UnfinishedRun) -> String {
-    let is_newest = of_table(runs, &run.table).next().is_some_and(|newest| newest.run_id == run.run_id);
-    resume_command(context, &run.table, (!is_newest).then_some(run.run_id.as_str()))
+/// Returns the command that resumes this run, if it can be read. A run that is not its table's newest one has to be
+/// named.
+fn command(context: &Context, runs: &[UnfinishedRun], run: &UnfinishedRun) -> Option<String> {
+    let table = run.table.as_deref()?;
+    let is_newest = of_table(runs, table).next().is_some_and(|newest| newest.run_id == run.run_id);
+    Some(resume_command(context, table, (!is_newest).then_some(run.run_id.as_str())))
 }
 
 fn for_people(run: &UnfinishedRun) -> Value {
@@ -75,7 +78,7 @@ fn for_people(run: &UnfinishedRun) -> Value {
     }
     json!({
         "run_id": run.run_id,
-        "table": if run.is_readable() { run.table.as_str() } else { "?" },
+        "table": run.table.as_deref().unwrap_or("?"),
         "pages": format!("{}/{total}", run.pages_done),
         "age": duration(std::time::Duration::from_secs(run.age_seconds)),
         "size": size(run.bytes),
@@ -85,7 +88,7 @@ fn for_people(run: &UnfinishedRun) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::unfinished::example;
+    use super::super::unfinished::{example, unreadable_example};
     use super::*;
 
     #[test]
@@ -102,6 +105,6 @@ mod tests {
         assert_eq!(for_people(&run), expected);
         let run = UnfinishedRun { pages_total: None, ..example("r1", "users") };
         assert_eq!((&for_people(&run)["pages"], &for_people(&run)["reason"]), (&json!("12/?"), &json!("interrupted")));
-        assert_eq!(for_people(&example("r1", ""))["table"], json!("?"));
+        assert_eq!(for_people(&unreadable_example("r1"))["table"], json!("?"));
     }
 }

@@ -11,9 +11,9 @@ pub(super) fn list(workspace: &Workspace) -> Result<Vec<UnfinishedRun>, Failure>
     workspace.unfinished_runs().map_err(|error| Failure::library("could not list the unfinished runs", &error))
 }
 
-/// Returns the runs of a table; names are compared as DuckDB does.
+/// Returns the runs of a table.
 pub(super) fn of_table<'a>(runs: &'a [UnfinishedRun], table: &str) -> impl Iterator<Item = &'a UnfinishedRun> {
-    runs.iter().filter(move |run| run.table.eq_ignore_ascii_case(table))
+    runs.iter().filter(move |run| run.is_of(table))
 }
 
 /// Returns the command that resumes the newest run of a table, or this run.
@@ -34,12 +34,12 @@ pub(super) fn choose<'a>(
     if let Some(run_id) = run_id {
         let run = runs.iter().find(|run| run.run_id == run_id);
         let run = run.ok_or_else(|| Failure::not_found(format!("there is no unfinished run {run_id}")).hint(status))?;
-        return match table {
-            Some(table) if !run.is_readable() => {
+        return match (table, &run.table) {
+            (Some(table), None) => {
                 Err(cannot_read(format!("it is not known whether run {run_id} is one of `{table}`"), &[run]))
             }
-            Some(table) if !run.table.eq_ignore_ascii_case(table) => {
-                Err(Failure::usage(format!("run {run_id} is one of `{}`, not of `{table}`", run.table)))
+            (Some(table), Some(own)) if !run.is_of(table) => {
+                Err(Failure::usage(format!("run {run_id} is one of `{own}`, not of `{table}`")))
             }
             _ => Ok(run),
         };
@@ -59,7 +59,7 @@ pub(super) fn choose<'a>(
         }
         return Err(Failure::not_found("there is no unfinished run").hint("nothing is left to go on with: `mp inspect tables` shows what is loaded, and `mp fetch profiles` begins anew"));
     };
-    if let Some(others) = other_tables(runs, newest) {
+    if let Some(others) = several_tables(runs) {
         return Err(Failure::usage("several tables have unfinished runs").hint(format!("name one of them: {others}")));
     }
     Ok(newest)
@@ -75,22 +75,21 @@ pub(super) fn cannot_read(headline: String, runs: &[&UnfinishedRun]) -> Failure 
 
 /// Returns a phrase that names a run and its table.
 pub(super) fn named(run: &UnfinishedRun) -> String {
-    match run.is_readable() {
-        true => format!("run {} of `{}`", run.run_id, run.table),
-        false => format!("run {}, which cannot be read,", run.run_id),
+    match &run.table {
+        Some(table) => format!("run {} of `{table}`", run.run_id),
+        None => format!("run {}, which cannot be read,", run.run_id),
     }
 }
 
-/// Returns the tables that have unfinished runs, if there are others than that of `newest`.
-fn other_tables(runs: &[UnfinishedRun], newest: &UnfinishedRun) -> Option<String> {
+/// Returns the tables that have unfinished runs, if there are several.
+fn several_tables(runs: &[UnfinishedRun]) -> Option<String> {
     let mut tables: Vec<&str> = Vec::new();
-    for run in runs.iter().filter(|run| run.is_readable()) {
-        if !tables.iter().any(|table| table.eq_ignore_ascii_case(&run.table)) {
-            tables.push(&run.table);
+    for table in runs.iter().filter_map(|run| run.table.as_deref()) {
+        if !tables.iter().any(|known| known.eq_ignore_ascii_case(table)) {
+            tables.push(table);
         }
     }
-    let is_alone = tables.iter().all(|table| table.eq_ignore_ascii_case(&newest.table));
-    (!is_alone).then(|| tables.iter().map(|table| format!("`{table}`")).collect::<Vec<_>>().join(", "))
+    (tables.len() > 1).then(|| tables.iter().map(|table| format!("`{table}`")).collect::<Vec<_>>().join(", "))
 }
 
 /// Describes the progress of a run: `12 of 80 pages`.
@@ -105,11 +104,12 @@ pub(super) fn pages(run: &UnfinishedRun) -> String {
 pub(super) fn example(run_id: &str, table: &str) -> UnfinishedRun {
     UnfinishedRun {
         run_id: run_id.to_owned(),
-        table: table.to_owned(),
-        project_id: "12345".to_owned(),
-        region: "us".to_owned(),
-        on_existing: mixpanel_data::OnExisting::Fail,
-        started_at: "2026-11-24T06:00:00Z".to_owned(),
+        state: mixpanel_data::RunState::Stopped,
+        table: Some(table.to_owned()),
+        project_id: Some("12345".to_owned()),
+        region: Some("us".to_owned()),
+        on_existing: Some(mixpanel_data::OnExisting::Fail),
+        started_at: Some("2026-11-24T06:00:00Z".to_owned()),
         age_seconds: 7_810,
         pages_done: 12,
         pages_total: Some(80),
@@ -118,6 +118,11 @@ pub(super) fn example(run_id: &str, table: &str) -> UnfinishedRun {
         is_loaded_in_part: false,
         held_by: None,
     }
+}
+
+#[cfg(test)]
+pub(super) fn unreadable_example(run_id: &str) -> UnfinishedRun {
+    UnfinishedRun { state: mixpanel_data::RunState::Unreadable, table: None, ..example(run_id, "") }
 }
 
 #[cfg(test)]
@@ -130,9 +135,9 @@ mod tests {
 
     #[test]
     fn a_run_is_chosen_by_what_was_typed() {
-        let one = vec![example("3", "users"), example("1", "Users"), example("0", "")];
+        let one = vec![example("3", "users"), example("1", "Users"), unreadable_example("0")];
         let two = vec![example("3", "users"), example("2", "groups"), example("1", "users")];
-        let (none, unreadable) = (vec![], vec![example("0", "")]);
+        let (none, unreadable) = (vec![], vec![unreadable_example("0")]);
         let table = [
             (&none, None, None, Err(4)),
             (&none, Some("users"), None, Err(4)),
@@ -159,7 +164,8 @@ mod tests {
     #[test]
     fn several_tables_are_listed_once() {
         let runs = [example("3", "users"), example("2", "groups"), example("1", "Users")];
-        assert_eq!(other_tables(&runs, &runs[0]).as_deref(), Some("`users`, `groups`"));
+        assert_eq!(several_tables(&runs).as_deref(), Some("`users`, `groups`"));
+        assert_eq!(several_tables(&[example("3", "users"), example("1", "Users"), unreadable_example("0")]), None);
         assert_eq!(pages(&runs[0]), "12 of 80 pages");
         assert_eq!(pages(&UnfinishedRun { pages_total: None, pages_done: 1, ..example("1", "users") }), "1 page");
     }
