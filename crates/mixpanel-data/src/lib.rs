@@ -58,6 +58,7 @@ mod row_sum;
 mod stage;
 mod store;
 mod types;
+mod warning;
 mod workspace;
 
 pub use api::{ApiClient, ApiOptions, NetworkVariables, Quota, Timeouts};
@@ -71,4 +72,5 @@ pub use types::{
     ColumnInfo, FetchPlan, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult, ProfileProgress,
     ProfileStreamResult, ProfileWriteTask, RunState, SqlResult, TableInfo, TableSchema, UnfinishedRun, VerifyReport,
 };
+pub use warning::Warning;
 pub use workspace::Workspace;

@@ -21,8 +21,8 @@ impl Callbacks {
     pub(super) fn tell(&mut self, event: &FetchEvent) {
         match event {
             // An event callback receives the warning below. `mp` shows events, and filters this target out of its log.
-            FetchEvent::Warning(text) if self.event.is_none() => {
-                tracing::warn!(target: "mixpanel_data::event", "{text}");
+            FetchEvent::Warning(warning) if self.event.is_none() => {
+                tracing::warn!(target: "mixpanel_data::event", "{warning}");
             }
             FetchEvent::Retry { page_index, attempt, reason, .. } => {
                 tracing::debug!(page_index, attempt, "{reason}; trying again");

@@ -17,6 +17,7 @@ use crate::limits::{CLOCK_TOLERANCE, RATE_LIMIT_WAIT_MAX};
 use crate::mutant::{Mutant, is_planted};
 use crate::parse::Unkept;
 use crate::types::ProfileWriteTask;
+use crate::warning::Warning;
 
 use super::coordinator::{Coordinator, PageFacts, PageRequest, Step, Verdict};
 use super::outcome::Outcome;
@@ -235,10 +236,7 @@ impl Core {
     fn warn_of_clock(&mut self, server_time: Option<Timestamp>, at: Moment) {
         let ahead = server_time.map_or(0, |time| at.wall.as_second() - time.as_second());
         if u64::try_from(ahead).is_ok_and(|ahead| ahead > CLOCK_TOLERANCE.as_secs()) {
-            let text = format!(
-                "this machine's clock is {ahead} s ahead of the server's; the load is recorded for the server's time"
-            );
-            self.coordinator.tell(FetchEvent::Warning(text));
+            self.coordinator.tell(FetchEvent::Warning(Warning::ClockAhead { seconds: ahead }));
         }
     }
 
@@ -331,8 +329,7 @@ impl Core {
 
     fn ledger_broke(&mut self, error: &crate::error::Error) {
         if !std::mem::replace(&mut self.is_ledger_broken, true) {
-            let text = format!("the quota ledger cannot be updated, so the quota is left to the server: {error}");
-            self.coordinator.tell(FetchEvent::Warning(text));
+            self.coordinator.tell(FetchEvent::Warning(Warning::LedgerBroken { reason: error.to_string() }));
         }
     }
 }

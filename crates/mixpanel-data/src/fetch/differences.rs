@@ -4,6 +4,7 @@ use crate::counted::counted;
 use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind};
 use crate::store::TableName;
+use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
 use super::outcome::Outcome;
@@ -38,28 +39,16 @@ pub(super) fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
 /// already come before. Rejected records are in the result, not in a warning.
 pub(super) fn warn_of_differences(outcome: &Outcome, repeated: u64, callbacks: &mut Callbacks) {
     let complete = outcome.failed.is_empty() && outcome.ending.is_none();
-    if let Some(text) = outcome.shortfall_text() {
-        callbacks.tell(&FetchEvent::Warning(text));
-    } else if let Some(expected) =
-        outcome.counts.expected_rows.filter(|expected| complete && *expected != outcome.counts.received)
-    {
-        let difference = match (outcome.counts.drift, repeated) {
-            (0, 0) => "more: the project may have changed during the fetch",
-            (0, _) => "more: some came more than once",
-            _ => "fewer: the project may have changed during the fetch",
-        };
-        callbacks.tell(&FetchEvent::Warning(format!(
-            "the server announced {} and sent {}, {} {difference}",
-            counted(expected, "profile"),
-            outcome.counts.received,
-            expected.abs_diff(outcome.counts.received)
-        )));
+    let counts = &outcome.counts;
+    if let Some(summary) = outcome.shortfall_text() {
+        callbacks.tell(&FetchEvent::Warning(Warning::ProfilesMissing { summary }));
+    } else if let Some(announced) = counts.expected_rows.filter(|expected| complete && *expected != counts.received) {
+        let (received, drift) = (counts.received, counts.drift);
+        callbacks.tell(&FetchEvent::Warning(Warning::TotalDiffers { announced, received, drift, repeated }));
     }
-    if !outcome.counts.short_pages.is_empty() && complete {
-        callbacks.tell(&FetchEvent::Warning(format!(
-            "{} brought fewer profiles than expected (`short_pages` in the result)",
-            counted(outcome.counts.short_pages.len() as u64, "page")
-        )));
+    if !counts.short_pages.is_empty() && complete {
+        let pages = counts.short_pages.len() as u64;
+        callbacks.tell(&FetchEvent::Warning(Warning::ShortPages { pages }));
     }
 }
 
@@ -68,9 +57,6 @@ pub(super) fn warn_of_duplicates(outcome: &Outcome, repeated: u64, allow_drift: 
     let Some(total) = outcome.counts.expected_rows.filter(|_| outcome.is_whole()) else { return };
     let different = outcome.counts.received.saturating_sub(repeated);
     if total.saturating_sub(different) > allowed_drift(total, allow_drift) {
-        callbacks.tell(&FetchEvent::Warning(format!(
-            "{} came more than once: the server announced {total} and sent {different} different ones, so others may be missing",
-            counted(repeated, "profile")
-        )));
+        callbacks.tell(&FetchEvent::Warning(Warning::Repeated { repeated, announced: total, different }));
     }
 }

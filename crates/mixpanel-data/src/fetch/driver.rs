@@ -11,6 +11,7 @@ use crate::clock::{Stopwatch, random_fraction, wall_clock};
 use crate::error::{Error, Result};
 use crate::limits::SLEEP_MAX;
 use crate::parse::RecordForm;
+use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
 use super::coordinator::{Coordinator, Earlier, PageRequest, Rules};
@@ -86,8 +87,8 @@ impl Run {
         driver.tasks.abort_all();
         for warning in unkept.warnings() {
             // The warning contains names that the server sent.
-            let warning = driver.run.client.quote(&warning);
-            driver.callbacks.tell(&FetchEvent::Warning(warning));
+            let what = driver.run.client.quote(&warning);
+            driver.callbacks.tell(&FetchEvent::Warning(Warning::NotKept { what }));
         }
         let target = driver.writer.close().await?;
         Ok(Finished { outcome, target, writer_error })

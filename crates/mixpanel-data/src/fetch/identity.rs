@@ -7,15 +7,14 @@ use serde_json::Value;
 
 use crate::api::ApiClient;
 use crate::clock::wall_clock;
-use crate::counted::counted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{CLOCK_TOLERANCE, SINCE_OVERLAP};
 use crate::profile_query::ProfileQuery;
 use crate::stage::Manifest;
 use crate::store::{self, LastLoad, TableName};
+use crate::warning::Warning;
 
 use super::blocking::waiting;
-use super::progress::FetchEvent;
 use super::request::Control;
 
 impl Manifest {
@@ -106,7 +105,7 @@ pub(super) async fn check_base(
 pub(super) struct SinceLast {
     /// `None` fetches all profiles.
     pub(super) since: Option<String>,
-    pub(super) warning: Vec<FetchEvent>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// Returns from when on profiles must be fetched so that, together with the table's last load, none is missing.
@@ -155,27 +154,18 @@ fn since(table: &TableName, last: &LastLoad, now: Timestamp) -> SinceLast {
         None if is_ahead || removed > 0 || last.rows == 0 => None,
         None => Some(last.started_at.min(now)),
     };
-    let asked = if moment.is_some() { "those seen since its newest profile" } else { "all profiles" };
-    let mut warning = Vec::new();
+    let fetches_all = moment.is_none();
+    let mut warnings = Vec::new();
     if is_ahead {
-        warning.push(FetchEvent::Warning(format!(
-            "the last load of `{table}` is recorded for {}, which is in the future: this machine's clock was ahead then or is behind now, so {asked} are fetched",
-            last.started_at.strftime("%Y-%m-%d %H:%M:%S UTC")
-        )));
+        let (table, loaded_at) = (table.to_string(), last.started_at);
+        warnings.push(Warning::LoadInFuture { table, loaded_at, fetches_all });
     }
     if removed > 0 {
-        let lost = match moment {
-            Some(_) => "; others that were removed are not fetched again, `--replace` without `--since` fetches all",
-            None => "",
-        };
-        warning.push(FetchEvent::Warning(format!(
-            "`{table}` has {} and had {} after its last load, so {asked} are fetched{lost}",
-            counted(last.rows, "row"),
-            last.rows + removed
-        )));
+        let (table, rows, loaded_rows) = (table.to_string(), last.rows, last.rows + removed);
+        warnings.push(Warning::RowsRemoved { table, rows, loaded_rows, fetches_all });
     }
     let from = moment.map(|moment| moment.checked_sub(SINCE_OVERLAP).unwrap_or(Timestamp::MIN));
-    SinceLast { since: from.map(|from| from.strftime("%Y-%m-%dT%H:%M:%S").to_string()), warning }
+    SinceLast { since: from.map(|from| from.strftime("%Y-%m-%dT%H:%M:%S").to_string()), warnings }
 }
 
 #[cfg(test)]
@@ -224,7 +214,7 @@ mod tests {
             };
             let found = since(&table, &last, now);
             assert_eq!(found.since.as_deref(), expected, "{started} {seen:?}");
-            assert_eq!(!found.warning.is_empty(), warned, "{started} {seen:?}");
+            assert_eq!(!found.warnings.is_empty(), warned, "{started} {seen:?}");
         }
     }
 }

@@ -8,7 +8,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Stopwatch, wall_clock};
-use crate::counted::counted;
 use crate::counts::{FetchCounts, to_millis};
 use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind, Result};
@@ -20,6 +19,7 @@ use crate::stage::{Loaded, Manifest, Progress, Stage};
 use crate::store::{
     self, Announced, Found, LoadKind, LoadReport, LoadRequest, LoadStop, OnLockWait, RunRecord, Seen, TableName,
 };
+use crate::warning::Warning;
 
 use super::blocking::blocking;
 use super::callbacks::Callbacks;
@@ -89,13 +89,10 @@ impl Job {
             }
         };
         if loaded.altered > 0 {
-            callbacks.tell(&FetchEvent::Warning(format!(
-                "{} of the earlier load of this run {} been changed or removed in `{table}` since; they stay like that",
-                counted(loaded.altered, "row"),
-                if loaded.altered == 1 { "has" } else { "have" },
-            )));
+            let (table, rows) = (table.to_string(), loaded.altered);
+            callbacks.tell(&FetchEvent::Warning(Warning::RowsAltered { table, rows }));
         }
-        left_over.into_iter().for_each(|text| callbacks.tell(&FetchEvent::Warning(text)));
+        left_over.into_iter().for_each(|warning| callbacks.tell(&FetchEvent::Warning(warning)));
         // Rows that are added may already be in the table, or may have been removed from it, so their duplicates prove
         // nothing.
         let makes_table = matches!(manifest.on_existing, OnExisting::Fail | OnExisting::Replace)
@@ -141,7 +138,7 @@ impl Job {
         busy: &mpsc::Sender<String>,
         stop: &LoadStop,
         load: impl FnOnce(&LoadRequest<'_>, &mut OnLockWait<'_>) -> Result<LoadReport>,
-    ) -> Result<(LoadReport, Outcome, Option<String>)> {
+    ) -> Result<(LoadReport, Outcome, Option<Warning>)> {
         let Self { database, table, seen, mut stage, mut outcome, missing, control, .. } = self;
         let pages: Vec<PathBuf> = outcome.staged.iter().map(|page| stage.page_path(*page)).collect();
         let rejects: Vec<PathBuf> = outcome.staged.iter().filter_map(|page| stage.rejects_path(*page)).collect();
@@ -206,7 +203,7 @@ impl Job {
         };
         let left_over = noted.err().map(|error| {
             let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-            format!("the rows are in the table, but {error}{cause}; what is left of the run can be discarded")
+            Warning::RunLeft { reason: format!("{error}{cause}") }
         });
         Ok((report, outcome, left_over))
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::types::ProfileProgress;
+use crate::warning::Warning;
 
 /// An event during a fetch.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +55,7 @@ pub enum FetchEvent {
         at_most: Duration,
     },
     /// Something that the user should know, such as a likely conflict with the hourly quota.
-    Warning(String),
+    Warning(Warning),
     /// All pages are staged; the load into the database begins.
     Loading {
         /// Number of staged records.

@@ -10,6 +10,7 @@ use crate::parse::RecordForm;
 use crate::profile_query::OnExisting;
 use crate::stage::Manifest;
 use crate::store::{self, LoadKind, TableName};
+use crate::warning::Warning;
 
 use super::blocking::waiting;
 use super::callbacks::Callbacks;
@@ -43,7 +44,7 @@ pub(super) async fn validate_for_table(
     if fetch.since == Since::LastLoad {
         let last = since_last_load(client, database, &table, &fetch.query, &mut fetch.control).await?;
         fetch.query.since = last.since;
-        last.warning.iter().for_each(|warning| fetch.control.callbacks.tell(warning));
+        tell(&mut fetch.control, last.warnings);
     }
     let valid = validate_fetch(fetch)?;
     Ok((table, valid))
@@ -64,7 +65,7 @@ pub(super) async fn preflight(
     Ok(())
 }
 
-pub(super) fn tell(control: &mut Control, warnings: Vec<String>) {
+pub(super) fn tell(control: &mut Control, warnings: Vec<Warning>) {
     warnings.into_iter().for_each(|warning| control.callbacks.tell(&FetchEvent::Warning(warning)));
 }
 
@@ -85,8 +86,8 @@ pub(super) fn describe(client: &ApiClient, fetch: &ProfileFetch, valid: &Validat
 impl Validated {
     /// Tells the caller which argument is not used as given, and whether the quota is shared.
     pub(super) fn announce(&self, client: &ApiClient, callbacks: &mut Callbacks) {
-        self.warning.iter().for_each(|warning| callbacks.tell(warning));
-        client.ledger_notice().iter().for_each(|text| callbacks.tell(&FetchEvent::Warning((*text).to_owned())));
+        let ledger = client.ledger_notice().map(|reason| Warning::LedgerNotShared { reason: reason.to_owned() });
+        self.warning.iter().chain(&ledger).for_each(|warning| callbacks.tell(&FetchEvent::Warning(warning.clone())));
     }
 
     /// Returns a run of all pages, or of those that an earlier process did not stage.

@@ -4,9 +4,9 @@ use crate::api::EngageForm;
 use crate::error::{Error, Result};
 use crate::limits::{BATCH_SIZE_RANGE, WORKERS_MAX};
 use crate::profile_query::{FetchMode, ProfileQuery};
+use crate::warning::Warning;
 
 use super::options::RunOptions;
-use super::progress::FetchEvent;
 
 /// What a fetch with valid arguments sends.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Validated {
     /// Maximum number of requests in flight.
     pub(super) workers: u32,
     /// A warning for the caller.
-    pub(super) warning: Option<FetchEvent>,
+    pub(super) warning: Option<Warning>,
 }
 
 /// Checks everything but the table. `now` is in seconds since 1970.
@@ -44,10 +44,7 @@ pub(super) fn validate(
             return Err(Error::invalid(format!("0 workers: use 1 to {WORKERS_MAX}")));
         }
         FetchMode::Parallel { max_workers: Some(asked) } if asked > WORKERS_MAX => {
-            let text = format!(
-                "{asked} workers are too many: Mixpanel allows {WORKERS_MAX} queries at once for a project, so {WORKERS_MAX} are used"
-            );
-            (WORKERS_MAX, Some(FetchEvent::Warning(text)))
+            (WORKERS_MAX, Some(Warning::TooManyWorkers { requested: asked }))
         }
         FetchMode::Parallel { max_workers: Some(asked) } => (asked, None),
     };

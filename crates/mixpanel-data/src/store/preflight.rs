@@ -23,6 +23,7 @@ use crate::dataset::PROFILES;
 use crate::durable;
 use crate::error::Result;
 use crate::profile_query::OnExisting;
+use crate::warning::Warning;
 
 /// What exists under the name of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub(crate) struct Checked {
     /// What the load must find again.
     pub(crate) seen: Seen,
     /// What the fetch lacks on this file system, and what is lost with a table that is replaced.
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// Checks, quickly and without leaving a trace, that a load can succeed.
@@ -67,8 +68,8 @@ pub(crate) fn preflight(
     let lacking = durable::rehearse(folder)?;
     let mut warnings = Vec::new();
     if !lacking.is_empty() {
-        let folder = folder.display();
-        warnings.push(format!("the file system of `{folder}` cannot do everything: {}", lacking.join("; ")));
+        let lacks = lacking.into_iter().map(str::to_owned).collect();
+        warnings.push(Warning::FileSystem { directory: folder.to_owned(), lacks });
     }
     let seen = rehearse(database, table, on_existing, kind, wait, &mut warnings)?;
     Ok(Checked { seen, warnings })
@@ -94,7 +95,7 @@ fn rehearse(
     on_existing: OnExisting,
     kind: LoadKind,
     wait: Duration,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Warning>,
 ) -> Result<Seen> {
     // The only dataset that fetches load today.
     let dataset = &PROFILES;
@@ -120,15 +121,13 @@ fn rehearse(
             target::replace(connection, old, &loading)?;
             seen.losses.extend(dependents::broken(connection, &views));
             if !seen.losses.is_empty() {
-                warnings.push(format!("replacing table `{old}` drops {}", seen.losses.join(", ")));
+                warnings.push(Warning::ReplacementDrops { table: old.to_string(), losses: seen.losses.clone() });
             }
         }
         Target::Table(old) if on_existing == OnExisting::Replace => target::replace(connection, old, &loading)?,
         Target::Table(old) if on_existing == OnExisting::Upsert => {
             if let Some(columns) = dependents::emptied_columns(connection, old)? {
-                warnings.push(format!(
-                    "upserting into table `{old}` does not keep what replaced profiles have in {columns}"
-                ));
+                warnings.push(Warning::UpsertEmpties { table: old.to_string(), columns });
             }
         }
         Target::Table(_) => {}

@@ -79,8 +79,8 @@ async fn more_workers_than_five_are_capped_with_a_warning() {
     let warnings = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&warnings);
     let fetch = ProfileFetch::new("profiles").max_workers(10).on_event(move |event| {
-        if let FetchEvent::Warning(text) = event {
-            heard.lock().unwrap().push(text.clone());
+        if let FetchEvent::Warning(warning) = event {
+            heard.lock().unwrap().push(warning.to_string());
         }
     });
     bench.workspace().fetch_profiles(fetch).await.unwrap();

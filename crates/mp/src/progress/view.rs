@@ -118,8 +118,8 @@ impl Drop for End<'_> {
 impl Shared {
     fn apply(&mut self, event: &FetchEvent, now: &Moment) {
         let line = self.state.apply(event, now);
-        if let FetchEvent::Warning(text) = event {
-            self.output.warning(text);
+        if let FetchEvent::Warning(warning) = event {
+            self.output.warning(&warning.to_string());
         }
         if let Some(text) = announcement(event) {
             self.output.note(&text);

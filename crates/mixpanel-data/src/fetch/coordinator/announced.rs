@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
 use crate::counted::counted;
-use crate::limits::{
-    ATTEMPTS_MAX, NOTHING_NEW_MAX, PAGES_BEYOND_MAX, PAGES_MAX, PAGES_WARNING, QUERIES_PER_HOUR, UNANNOUNCED_PAUSE,
-};
+use crate::limits::{ATTEMPTS_MAX, NOTHING_NEW_MAX, PAGES_BEYOND_MAX, PAGES_MAX, PAGES_WARNING, UNANNOUNCED_PAUSE};
+use crate::warning::Warning;
 
 use super::super::outcome::{Ending, Over};
 use super::super::pages::PageState;
@@ -123,8 +122,7 @@ impl Coordinator {
         if self.plan.as_ref().is_some_and(|plan| plan.is_unannounced(page)) {
             self.unannounced += 1;
             if self.unannounced == PAGES_BEYOND_MAX + 1 {
-                let text = "the server has more pages than it announced; at most ten of them are requested each second";
-                self.events.push_back(FetchEvent::Warning(text.to_owned()));
+                self.events.push_back(FetchEvent::Warning(Warning::UnannouncedPages));
             }
             if self.unannounced > PAGES_BEYOND_MAX {
                 self.next_unannounced = self.decided_at + UNANNOUNCED_PAUSE;
@@ -156,10 +154,7 @@ impl Coordinator {
         }
         self.tell_plan(&plan);
         if plan.pages() > PAGES_WARNING {
-            self.events.push_back(FetchEvent::Warning(format!(
-                "{} pages to fetch, and Mixpanel allows {QUERIES_PER_HOUR} queries an hour for a project; pages after the first are reported not to count, but if they do here, the fetch waits when that limit is reached (a larger page size needs fewer pages)",
-                plan.pages()
-            )));
+            self.events.push_back(FetchEvent::Warning(Warning::ManyPages { pages: plan.pages() }));
         }
         self.plan = Some(plan);
     }

@@ -1,0 +1,224 @@
+//! Warnings about a fetch that continues.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use crate::counted::counted;
+use crate::limits::{QUERIES_PER_HOUR, WORKERS_MAX};
+
+/// What the user should know about a fetch that continues. `Display` writes it as one sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// More workers were requested than Mixpanel allows, so fewer are used.
+    TooManyWorkers {
+        /// The requested number.
+        requested: u32,
+    },
+    /// The quota ledger is not shared with other processes or later runs, or was begun anew.
+    LedgerNotShared {
+        /// Why, and what that means.
+        reason: String,
+    },
+    /// The quota ledger cannot be updated any more.
+    LedgerBroken {
+        /// Why.
+        reason: String,
+    },
+    /// The fetch has so many pages that it may meet the hourly quota.
+    ManyPages {
+        /// Number of pages.
+        pages: u32,
+    },
+    /// The server has far more pages than it announced.
+    UnannouncedPages,
+    /// This machine's clock is ahead of the server's.
+    ClockAhead {
+        /// By how many seconds.
+        seconds: i64,
+    },
+    /// The last load of the table is recorded for a time in the future, so it does not tell from when on to fetch.
+    LoadInFuture {
+        /// The table.
+        table: String,
+        /// When the load is recorded to have begun.
+        loaded_at: Timestamp,
+        /// Whether all profiles are fetched, not only those seen since the newest one in the table.
+        fetches_all: bool,
+    },
+    /// Rows were removed from the table since its last load.
+    RowsRemoved {
+        /// The table.
+        table: String,
+        /// Number of rows now.
+        rows: u64,
+        /// Number of rows after the last load.
+        loaded_rows: u64,
+        /// Whether all profiles are fetched, not only those seen since the newest one in the table.
+        fetches_all: bool,
+    },
+    /// The file system beside the database lacks features.
+    FileSystem {
+        /// The directory.
+        directory: PathBuf,
+        /// What it cannot do.
+        lacks: Vec<String>,
+    },
+    /// Replacing the table drops what was made for it.
+    ReplacementDrops {
+        /// The table.
+        table: String,
+        /// What is dropped, such as an index or a column.
+        losses: Vec<String>,
+    },
+    /// Upserting empties columns that were added to the table, in the rows that are replaced.
+    UpsertEmpties {
+        /// The table.
+        table: String,
+        /// The columns.
+        columns: String,
+    },
+    /// Pages had data that the table has no column for.
+    NotKept {
+        /// What is not kept. Secrets are removed from names that the server sent.
+        what: String,
+    },
+    /// Announced profiles are missing.
+    ProfilesMissing {
+        /// The numbers, in words.
+        summary: String,
+    },
+    /// The server announced another number of profiles than it sent.
+    TotalDiffers {
+        /// The number that it announced.
+        announced: u64,
+        /// The number that it sent.
+        received: u64,
+        /// How many may be missing because a live project changes.
+        drift: u64,
+        /// How many came more than once.
+        repeated: u64,
+    },
+    /// Pages before the last one had fewer profiles than a full page.
+    ShortPages {
+        /// Number of such pages.
+        pages: u64,
+    },
+    /// Profiles came more than once, so others may be missing although the numbers add up.
+    Repeated {
+        /// Number of profiles that came more than once.
+        repeated: u64,
+        /// The number of profiles that the server announced.
+        announced: u64,
+        /// The number of different profiles that it sent.
+        different: u64,
+    },
+    /// Rows of an earlier load of this run were changed or removed since.
+    RowsAltered {
+        /// The table.
+        table: String,
+        /// Number of rows.
+        rows: u64,
+    },
+    /// The rows are in the table, but the run could not be removed.
+    RunLeft {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooManyWorkers { requested } => write!(
+                f,
+                "{requested} workers are too many: Mixpanel allows {WORKERS_MAX} queries at once for a project, so {WORKERS_MAX} are used"
+            ),
+            Self::LedgerNotShared { reason } => f.write_str(reason),
+            Self::LedgerBroken { reason } => {
+                write!(f, "the quota ledger cannot be updated, so the quota is left to the server: {reason}")
+            }
+            Self::ManyPages { pages } => write!(
+                f,
+                "{pages} pages to fetch, and Mixpanel allows {QUERIES_PER_HOUR} queries an hour for a project; pages after the first are reported not to count, but if they do here, the fetch waits when that limit is reached (a larger page size needs fewer pages)"
+            ),
+            Self::UnannouncedPages => f.write_str(
+                "the server has more pages than it announced; at most ten of them are requested each second",
+            ),
+            Self::ClockAhead { seconds } => write!(
+                f,
+                "this machine's clock is {seconds} s ahead of the server's; the load is recorded for the server's time"
+            ),
+            Self::LoadInFuture { table, loaded_at, fetches_all } => write!(
+                f,
+                "the last load of `{table}` is recorded for {}, which is in the future: this machine's clock was ahead then or is behind now, so {} are fetched",
+                loaded_at.strftime("%Y-%m-%d %H:%M:%S UTC"),
+                fetched(*fetches_all)
+            ),
+            Self::RowsRemoved { table, rows, loaded_rows, fetches_all } => {
+                let rows = counted(*rows, "row");
+                let lost = match fetches_all {
+                    true => "",
+                    false => {
+                        "; others that were removed are not fetched again, `--replace` without `--since` fetches all"
+                    }
+                };
+                let fetched = fetched(*fetches_all);
+                write!(
+                    f,
+                    "`{table}` has {rows} and had {loaded_rows} after its last load, so {fetched} are fetched{lost}"
+                )
+            }
+            Self::FileSystem { directory, lacks } => {
+                write!(f, "the file system of `{}` cannot do everything: {}", directory.display(), lacks.join("; "))
+            }
+            Self::ReplacementDrops { table, losses } => {
+                write!(f, "replacing table `{table}` drops {}", losses.join(", "))
+            }
+            Self::UpsertEmpties { table, columns } => {
+                write!(f, "upserting into table `{table}` does not keep what replaced profiles have in {columns}")
+            }
+            Self::NotKept { what } => f.write_str(what),
+            Self::ProfilesMissing { summary } => f.write_str(summary),
+            Self::TotalDiffers { announced, received, drift, repeated } => {
+                let difference = match (drift, repeated) {
+                    (0, 0) => "more: the project may have changed during the fetch",
+                    (0, _) => "more: some came more than once",
+                    _ => "fewer: the project may have changed during the fetch",
+                };
+                write!(
+                    f,
+                    "the server announced {} and sent {received}, {} {difference}",
+                    counted(*announced, "profile"),
+                    announced.abs_diff(*received)
+                )
+            }
+            Self::ShortPages { pages } => write!(
+                f,
+                "{} brought fewer profiles than expected (`short_pages` in the result)",
+                counted(*pages, "page")
+            ),
+            Self::Repeated { repeated, announced, different } => write!(
+                f,
+                "{} came more than once: the server announced {announced} and sent {different} different ones, so others may be missing",
+                counted(*repeated, "profile")
+            ),
+            Self::RowsAltered { table, rows } => write!(
+                f,
+                "{} of the earlier load of this run {} been changed or removed in `{table}` since; they stay like that",
+                counted(*rows, "row"),
+                if *rows == 1 { "has" } else { "have" },
+            ),
+            Self::RunLeft { reason } => {
+                write!(f, "the rows are in the table, but {reason}; what is left of the run can be discarded")
+            }
+        }
+    }
+}
+
+/// Describes the profiles that an update fetches.
+fn fetched(all: bool) -> &'static str {
+    if all { "all profiles" } else { "those seen since its newest profile" }
+}
