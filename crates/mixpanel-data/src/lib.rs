@@ -30,7 +30,7 @@
 //! ```
 //!
 //! Next steps: see [`ProfileFetch`] and [`ProfileQuery`] for the available options, [`ProfileFetchResult`] for the
-//! result, [`Error`] and [`ErrorKind`] for what can go wrong, and [`limits`] for every limit and default. [`ApiClient`]
+//! result, [`Error`] and [`ErrorKind`] for what can go wrong, and [`limits`] for limits and defaults. [`ApiClient`]
 //! fetches single pages without storing them. The `async` methods need a Tokio runtime. The library never prints, and
 //! reads neither the environment nor the home directory: pass proxy and certificate settings in [`NetworkVariables`].
 
@@ -65,12 +65,20 @@ pub use api::{ApiClient, ApiOptions, NetworkVariables, Quota, Timeouts};
 pub use counts::FetchCounts;
 pub use credentials::{Credentials, ProjectId, Region, Secret};
 pub use error::{Error, ErrorKind, Fault, Result};
-pub use fetch::{FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch, RunOptions};
+pub use fetch::{
+    FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch, RunOptions, RunState,
+    UnfinishedRun,
+};
 pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unkept};
 pub use profile_query::{FetchMode, IncludeUsers, OnExisting, ProfileQuery};
 pub use types::{
     ColumnInfo, FetchPlan, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult, ProfileProgress,
-    ProfileStreamResult, ProfileWriteTask, RunState, SqlResult, TableInfo, TableSchema, UnfinishedRun, VerifyReport,
+    ProfileStreamResult, ProfileWriteTask, SqlResult, TableInfo, TableSchema, VerifyReport,
 };
 pub use warning::Warning;
 pub use workspace::Workspace;
+
+/// The type of SQL values and of an error's details.
+pub use serde_json::Value;
+/// Stops a fetch; see [`ProfileFetch::cancel_with`].
+pub use tokio_util::sync::CancellationToken;

@@ -1,16 +1,16 @@
 //! The result types and their guarantees (T002 to T005, `docs/traceability.md`).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::counts::FetchCounts;
 use crate::parse::ProfileRows;
-use crate::profile_query::OnExisting;
 
 /// Reports one finished page during a fetch.
 ///
 /// Sent once for every page, including failed ones, in the order in which pages finish. A page is finished when it is
 /// staged (and so can no longer be lost) or when it has failed for good.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ProfileProgress {
     /// Page index, counted from 0.
     pub page_index: u32,
@@ -28,6 +28,7 @@ pub struct ProfileProgress {
 
 /// One page of profiles, as `ApiClient::export_profiles_page` returns it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ProfilePageResult {
     /// The profiles of this page, and the rejected records.
     pub profiles: ProfileRows,
@@ -54,6 +55,7 @@ impl ProfilePageResult {
 
 /// The result of a sequential fetch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct FetchResult {
     /// The table.
     pub table: String,
@@ -87,6 +89,7 @@ impl FetchResult {
 
 /// The result of a parallel fetch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ParallelProfileResult {
     /// The table.
     pub table: String,
@@ -174,80 +177,9 @@ impl ProfileFetchResult {
     }
 }
 
-/// An unfinished run: its pages are on disk, and [`Workspace::resume_fetch`] resumes it.
-///
-/// [`Workspace::resume_fetch`]: crate::Workspace::resume_fetch
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct UnfinishedRun {
-    /// The id of the run.
-    pub run_id: String,
-    /// How far it got. For an unreadable run, the fields that only its manifest knows are `None`.
-    pub state: RunState,
-    /// The table into which its profiles will be loaded.
-    pub table: Option<String>,
-    /// The project.
-    pub project_id: Option<String>,
-    /// Its region, such as `us`.
-    pub region: Option<String>,
-    /// What to do if the table exists.
-    pub on_existing: Option<OnExisting>,
-    /// When the run began, in UTC, ISO 8601; `None` if neither its manifest nor its id tells.
-    pub started_at: Option<String>,
-    /// Seconds since it began.
-    pub age_seconds: u64,
-    /// Number of pages on disk.
-    pub pages_done: u32,
-    /// Total number of pages, if known.
-    pub pages_total: Option<u32>,
-    /// Bytes used on disk.
-    pub bytes: u64,
-    /// Why it is unfinished, in words. For an unreadable run: which file cannot be read, and why.
-    pub reason: String,
-    /// Whether the fetched pages are already in the table, which is marked as partial.
-    pub is_loaded_in_part: bool,
-    /// The id of the process that is working on it now, if any.
-    pub held_by: Option<u32>,
-}
-
-impl UnfinishedRun {
-    /// Returns whether only page 0 was fetched, to estimate the fetch.
-    #[must_use]
-    pub fn is_only_planned(&self) -> bool {
-        self.state == RunState::Planned
-    }
-
-    /// Returns whether the manifest of the run could be read. If not, the run cannot be resumed.
-    #[must_use]
-    pub fn is_readable(&self) -> bool {
-        self.state != RunState::Unreadable
-    }
-
-    /// Returns whether this is a run of `table`; names are compared as DuckDB does.
-    #[must_use]
-    pub fn is_of(&self, table: &str) -> bool {
-        self.table.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(table))
-    }
-}
-
-/// How far an unfinished run got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum RunState {
-    /// A process is working on it.
-    Running,
-    /// Only page 0 was fetched, for an estimate.
-    Planned,
-    /// It stopped before every page was fetched.
-    Stopped,
-    /// All pages are on disk; only the load is left.
-    Complete,
-    /// Its manifest cannot be read, so it cannot be resumed.
-    Unreadable,
-}
-
 /// An estimate of what a fetch would take, based on page 0. Page 0 is kept for the fetch that follows.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FetchPlan {
     /// The table.
     pub table: String,
@@ -287,6 +219,7 @@ pub struct ProfileWriteTask {
 
 /// A table of the database, as listed by `Workspace::tables`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct TableInfo {
     /// Its name.
     pub name: String,
@@ -303,6 +236,7 @@ pub struct TableInfo {
 
 /// The result of `Workspace::verify_table`: what the table holds now, compared with what the last load recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct VerifyReport {
     /// The table, as the database spells it.
     pub table: String,
@@ -337,6 +271,7 @@ impl VerifyReport {
 
 /// One column of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ColumnInfo {
     /// Its name.
     pub name: String,
@@ -351,6 +286,7 @@ pub struct ColumnInfo {
 
 /// The columns of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct TableSchema {
     /// The table.
     pub table_name: String,
@@ -360,6 +296,7 @@ pub struct TableSchema {
 
 /// The rows returned by a query.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct SqlResult {
     /// Column names, in order; they need not be unique.
     pub columns: Vec<String>,
@@ -369,6 +306,7 @@ pub struct SqlResult {
 
 /// The result of a stream of profiles.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ProfileStreamResult {
     /// Records passed to the receiver.
     pub rows: u64,
@@ -384,3 +322,7 @@ pub struct ProfileStreamResult {
     /// The id of the run.
     pub run_id: String,
 }
+
+#[cfg(test)]
+#[path = "types_test.rs"]
+mod types_test;

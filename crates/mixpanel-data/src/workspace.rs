@@ -6,15 +6,19 @@ use std::path::{Path, PathBuf};
 use crate::api::{ApiClient, ApiOptions, NetworkVariables, Quota, Timeouts, check_base_url};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::{FetcherService, ProfileFetch, ResumeFetch, plan_fetch, stream_profiles, unfinished_runs};
+use crate::fetch::{
+    FetcherService, ProfileFetch, ResumeFetch, UnfinishedRun, plan_fetch, stream_profiles, unfinished_runs,
+};
 use crate::parse::RecordForm;
 use crate::stage::{discard, sweep};
 use crate::store;
 use crate::types::{
-    FetchPlan, ProfileFetchResult, ProfileStreamResult, SqlResult, TableInfo, TableSchema, UnfinishedRun, VerifyReport,
+    FetchPlan, ProfileFetchResult, ProfileStreamResult, SqlResult, TableInfo, TableSchema, VerifyReport,
 };
 
 /// One Mixpanel project and one database, with every operation on them.
+///
+/// Use it unless you need less: [`FetcherService`] and [`ApiClient`] are the parts that it is made of.
 ///
 /// Methods that talk to Mixpanel are `async` and need a Tokio runtime; methods that only read the database block.
 /// Nothing is opened before it is needed, and the database is not kept open between calls.

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use indicatif::ProgressDrawTarget;
+use mixpanel_data::CancellationToken;
 use mixpanel_data::limits::STOP_GRACE;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Exit, Failure};
 use crate::output::Output;

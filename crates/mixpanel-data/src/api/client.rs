@@ -27,6 +27,8 @@ use super::retry::{Decision, decide};
 use super::transport::Transport;
 
 /// A client of Mixpanel for one account and project. Cheap to clone; clones share their connections.
+///
+/// Use it to read single pages without storing them, or to share connections between services.
 #[derive(Clone)]
 pub struct ApiClient {
     transport: Transport,

@@ -39,3 +39,4 @@ pub use request::{ProfileFetch, ResumeFetch};
 pub use services::{FetcherService, ParallelProfileFetcherService};
 pub(crate) use stream::stream_profiles;
 pub(crate) use unfinished::unfinished_runs;
+pub use unfinished::{RunState, UnfinishedRun};

@@ -13,6 +13,8 @@ use super::loading::TableReport;
 use super::request::{ProfileFetch, ResumeFetch};
 
 /// Fetches profiles into a table, in the mode of the fetch.
+///
+/// Use it to fetch with an [`ApiClient`] that you already have; [`Workspace`](crate::Workspace) makes its own client.
 #[derive(Debug, Clone)]
 pub struct FetcherService {
     client: ApiClient,
@@ -60,6 +62,8 @@ impl FetcherService {
 
 /// Fetches page 0 for the number of pages and the session, then the others with up to 5 requests in flight. A single
 /// writer stages the pages, and one load puts them into the table.
+///
+/// Use it instead of [`FetcherService`] if every fetch is parallel, so that the result has one type.
 #[derive(Debug, Clone)]
 pub struct ParallelProfileFetcherService {
     client: ApiClient,

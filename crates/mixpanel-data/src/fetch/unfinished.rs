@@ -2,12 +2,87 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::{moment_of, wall_clock};
 use crate::error::{Error, ErrorKind, Result};
+use crate::profile_query::OnExisting;
 use crate::stage::{self, Listed, Manifest, Progress, Stage};
-use crate::types::{RunState, UnfinishedRun};
 
 use super::plan::Plan;
+
+/// An unfinished run: its pages are on disk, and [`Workspace::resume_fetch`] resumes it.
+///
+/// [`Workspace::resume_fetch`]: crate::Workspace::resume_fetch
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct UnfinishedRun {
+    /// The id of the run.
+    pub run_id: String,
+    /// How far it got. For an unreadable run, the fields that only its manifest knows are `None`.
+    pub state: RunState,
+    /// The table into which its profiles will be loaded.
+    pub table: Option<String>,
+    /// The project.
+    pub project_id: Option<String>,
+    /// Its region, such as `us`.
+    pub region: Option<String>,
+    /// What to do if the table exists.
+    pub on_existing: Option<OnExisting>,
+    /// When the run began, in UTC, ISO 8601; `None` if neither its manifest nor its id tells.
+    pub started_at: Option<String>,
+    /// Seconds since it began.
+    pub age_seconds: u64,
+    /// Number of pages on disk.
+    pub pages_done: u32,
+    /// Total number of pages, if known.
+    pub pages_total: Option<u32>,
+    /// Bytes used on disk.
+    pub bytes: u64,
+    /// Why it is unfinished, in words. For an unreadable run: which file cannot be read, and why.
+    pub reason: String,
+    /// Whether the fetched pages are already in the table, which is marked as partial.
+    pub is_loaded_in_part: bool,
+    /// The id of the process that is working on it now, if any.
+    pub held_by: Option<u32>,
+}
+
+impl UnfinishedRun {
+    /// Returns whether only page 0 was fetched, to estimate the fetch.
+    #[must_use]
+    pub fn is_only_planned(&self) -> bool {
+        self.state == RunState::Planned
+    }
+
+    /// Returns whether the manifest of the run could be read. If not, the run cannot be resumed.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.state != RunState::Unreadable
+    }
+
+    /// Returns whether this is a run of `table`; names are compared as DuckDB does.
+    #[must_use]
+    pub fn is_of(&self, table: &str) -> bool {
+        self.table.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(table))
+    }
+}
+
+/// How far an unfinished run got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RunState {
+    /// A process is working on it.
+    Running,
+    /// Only page 0 was fetched, for an estimate.
+    Planned,
+    /// It stopped before every page was fetched.
+    Stopped,
+    /// All pages are on disk; only the load is left.
+    Complete,
+    /// Its manifest cannot be read, so it cannot be resumed.
+    Unreadable,
+}
 
 /// Lists the unfinished runs of a database, newest first.
 pub(crate) fn unfinished_runs(database: &Path) -> Result<Vec<UnfinishedRun>> {

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use mixpanel_data::{ErrorKind, OnExisting, ProfileFetch, RunOptions};
+use mixpanel_data::{CancellationToken, ErrorKind, OnExisting, ProfileFetch, RunOptions};
 use mixpanel_simulator::{OddProfile, SimulatorConfig, TotalMode};
-use tokio_util::sync::CancellationToken;
 
 use crate::harness::Bench;
 

@@ -1,11 +1,11 @@
 //! Runs that ended early, and what becomes of them: resumed, finished without the rest, planned, discarded.
 
 use mixpanel_data::{
-    Credentials, ErrorKind, OnExisting, ProfileFetch, ProfileQuery, Region, ResumeFetch, Secret, Workspace,
+    CancellationToken, Credentials, ErrorKind, OnExisting, ProfileFetch, ProfileQuery, Region, ResumeFetch, Secret,
+    Workspace,
 };
 use mixpanel_simulator::{SimulatorConfig, TotalMode};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use crate::harness::Bench;
 

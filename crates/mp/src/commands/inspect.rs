@@ -22,7 +22,7 @@ pub(crate) fn run(context: &Context, command: InspectCommand) -> Result<Exit, Fa
 
 fn tables(context: &Context) -> Result<(), Failure> {
     let tables = context.database()?.tables().map_err(|error| Failure::library("could not list the tables", &error))?;
-    let records = tables.into_iter().map(|TableInfo { name, kind, row_count, fetched_at, partial }| {
+    let records = tables.into_iter().map(|TableInfo { name, kind, row_count, fetched_at, partial, .. }| {
         json!({ "name": name, "type": kind, "row_count": row_count, "fetched_at": fetched_at, "partial": partial })
     });
     context.print_all(&["name", "type", "row_count", "fetched_at", "partial"], records.collect())
@@ -30,7 +30,7 @@ fn tables(context: &Context) -> Result<(), Failure> {
 
 fn schema(context: &Context, table: &str) -> Result<(), Failure> {
     let schema = context.database()?.table_schema(table);
-    let TableSchema { table_name, columns } =
+    let TableSchema { table_name, columns, .. } =
         schema.map_err(|error| Failure::library(format!("could not read the columns of `{table}`"), &error))?;
     let columns: Vec<_> = columns
         .into_iter()

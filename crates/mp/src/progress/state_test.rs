@@ -5,18 +5,19 @@ use std::time::{Duration, Instant};
 use jiff::civil::date;
 use jiff::tz::TimeZone;
 use mixpanel_data::{FetchEvent, ProfileProgress};
+use serde_json::{Value, json};
 
 use super::state::{Moment, State, announcement};
 
+fn progress(fields: Value) -> ProfileProgress {
+    serde_json::from_value(fields).expect("these are its fields")
+}
+
 fn page(page_index: u32, rows: u64, total_pages: u32) -> FetchEvent {
-    FetchEvent::Page(ProfileProgress {
-        page_index,
-        total_pages: Some(total_pages),
-        rows,
-        success: true,
-        error: None,
-        cumulative_rows: rows * u64::from(page_index + 1),
-    })
+    FetchEvent::Page(progress(json!({
+        "page_index": page_index, "total_pages": total_pages, "rows": rows, "success": true, "error": null,
+        "cumulative_rows": rows * u64::from(page_index + 1),
+    })))
 }
 
 fn waiting(seconds: u64) -> FetchEvent {
@@ -119,14 +120,10 @@ fn a_run_that_is_gone_on_with_counts_the_pages_on_disk() {
     assert_eq!(story.status(0), "12/80 pages");
     story.tell(1, &page(12, 1_000, 80));
     assert_eq!(story.status(1), "13/80 pages, 13,000 profiles");
-    let failed = ProfileProgress {
-        page_index: 13,
-        total_pages: Some(80),
-        rows: 0,
-        success: false,
-        error: Some("status 404".to_owned()),
-        cumulative_rows: 13_000,
-    };
+    let failed = progress(json!({
+        "page_index": 13, "total_pages": 80, "rows": 0, "success": false, "error": "status 404",
+        "cumulative_rows": 13_000,
+    }));
     story.tell(2, &FetchEvent::Page(failed));
     assert_eq!((story.state.pages(), story.state.on_disk()), (14, 13));
 }

@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn people_read_ages_sizes_and_who_works_on_it() {
-        let run = UnfinishedRun { held_by: Some(4711), is_loaded_in_part: true, ..example("r1", "users") };
+        let mut run = example("r1", "users");
+        (run.held_by, run.is_loaded_in_part) = (Some(4711), true);
         let expected = json!({
             "run_id": "r1",
             "table": "users",
@@ -103,7 +104,8 @@ mod tests {
             "reason": "process 4711 works on it; the pages that came are in the table",
         });
         assert_eq!(for_people(&run), expected);
-        let run = UnfinishedRun { pages_total: None, ..example("r1", "users") };
+        let mut run = example("r1", "users");
+        run.pages_total = None;
         assert_eq!((&for_people(&run)["pages"], &for_people(&run)["reason"]), (&json!("12/?"), &json!("interrupted")));
         assert_eq!(for_people(&unreadable_example("r1"))["table"], json!("?"));
     }

@@ -102,27 +102,19 @@ pub(super) fn pages(run: &UnfinishedRun) -> String {
 
 #[cfg(test)]
 pub(super) fn example(run_id: &str, table: &str) -> UnfinishedRun {
-    UnfinishedRun {
-        run_id: run_id.to_owned(),
-        state: mixpanel_data::RunState::Stopped,
-        table: Some(table.to_owned()),
-        project_id: Some("12345".to_owned()),
-        region: Some("us".to_owned()),
-        on_existing: Some(mixpanel_data::OnExisting::Fail),
-        started_at: Some("2026-11-24T06:00:00Z".to_owned()),
-        age_seconds: 7_810,
-        pages_done: 12,
-        pages_total: Some(80),
-        bytes: 1_290_000,
-        reason: "interrupted".to_owned(),
-        is_loaded_in_part: false,
-        held_by: None,
-    }
+    let run = serde_json::json!({
+        "run_id": run_id, "state": "stopped", "table": table, "project_id": "12345", "region": "us",
+        "on_existing": "fail", "started_at": "2026-11-24T06:00:00Z", "age_seconds": 7_810, "pages_done": 12,
+        "pages_total": 80, "bytes": 1_290_000, "reason": "interrupted", "is_loaded_in_part": false, "held_by": null,
+    });
+    serde_json::from_value(run).expect("these are its fields")
 }
 
 #[cfg(test)]
 pub(super) fn unreadable_example(run_id: &str) -> UnfinishedRun {
-    UnfinishedRun { state: mixpanel_data::RunState::Unreadable, table: None, ..example(run_id, "") }
+    let mut run = example(run_id, "");
+    (run.state, run.table) = (mixpanel_data::RunState::Unreadable, None);
+    run
 }
 
 #[cfg(test)]
@@ -167,6 +159,8 @@ mod tests {
         assert_eq!(several_tables(&runs).as_deref(), Some("`users`, `groups`"));
         assert_eq!(several_tables(&[example("3", "users"), example("1", "Users"), unreadable_example("0")]), None);
         assert_eq!(pages(&runs[0]), "12 of 80 pages");
-        assert_eq!(pages(&UnfinishedRun { pages_total: None, pages_done: 1, ..example("1", "users") }), "1 page");
+        let mut run = example("1", "users");
+        (run.pages_total, run.pages_done) = (None, 1);
+        assert_eq!(pages(&run), "1 page");
     }
 }

@@ -1,0 +1,74 @@
+use serde_json::json;
+
+use super::*;
+
+fn counts() -> FetchCounts {
+    let counts = json!({
+        "expected_rows": 8_003, "received": 8_003, "drift": 0, "shortfall": 0, "duplicates": 2, "rejected": 1, "requests": 12,
+        "retries": 2, "waited_seconds": 1.5, "session_restarts": 1, "short_pages": [4],
+    });
+    serde_json::from_value(counts).expect("these are all counters")
+}
+
+#[test]
+fn progress_serialises_with_the_names_of_the_specification() {
+    let progress = ProfileProgress {
+        page_index: 3,
+        total_pages: Some(10),
+        rows: 0,
+        success: false,
+        error: Some("why".into()),
+        cumulative_rows: 3_000,
+    };
+    assert_eq!(
+        serde_json::to_value(progress).unwrap(),
+        json!({"page_index": 3, "total_pages": 10, "rows": 0, "success": false, "error": "why", "cumulative_rows": 3_000})
+    );
+}
+
+#[test]
+fn a_parallel_result_has_the_fields_of_the_specification_and_the_added_ones() {
+    let result = ParallelProfileResult {
+        table: "profiles".into(),
+        total_rows: 8_000,
+        successful_pages: 8,
+        failed_pages: 2,
+        failed_page_indices: vec![3, 7],
+        duration_seconds: 2.5,
+        fetched_at: "2026-01-01T00:00:00Z".into(),
+        counts: counts(),
+        run_id: "run".into(),
+    };
+    assert!(result.has_failures());
+    assert_eq!(
+        serde_json::to_value(&result).unwrap(),
+        json!({
+            "table": "profiles", "total_rows": 8_000, "successful_pages": 8, "failed_pages": 2,
+            "failed_page_indices": [3, 7], "duration_seconds": 2.5, "fetched_at": "2026-01-01T00:00:00Z",
+            "expected_rows": 8_003, "received": 8_003, "drift": 0, "shortfall": 0, "duplicates": 2, "rejected": 1, "requests": 12, "retries": 2,
+            "waited_seconds": 1.5, "session_restarts": 1, "short_pages": [4], "run_id": "run",
+        })
+    );
+    assert_eq!(ProfileFetchResult::Parallel(result).rows(), 8_000);
+}
+
+#[test]
+fn a_sequential_result_has_its_own_shape() {
+    let result = FetchResult {
+        table: "profiles".into(),
+        rows: 8_000,
+        kind: "profiles",
+        duration_seconds: 2.5,
+        date_range: None,
+        fetched_at: "2026-01-01T00:00:00Z".into(),
+        failed_page_indices: vec![],
+        counts: counts(),
+        run_id: "run".into(),
+    };
+    assert!(!result.has_failures());
+    let value = serde_json::to_value(&result).unwrap();
+    assert_eq!(
+        (&value["rows"], &value["type"], &value["date_range"]),
+        (&json!(8_000), &json!("profiles"), &json!(null))
+    );
+}
