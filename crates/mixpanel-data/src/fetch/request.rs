@@ -16,7 +16,7 @@ use crate::types::ProfileProgress;
 /// use mixpanel_data::{OnExisting, ProfileFetch};
 ///
 /// let fetch = ProfileFetch::new("profiles")
-///     .filter(r#"properties["plan"] == "pro""#)
+///     .where_(r#"properties["plan"] == "pro""#)
 ///     .on_existing(OnExisting::Replace)
 ///     .parallel()
 ///     .max_workers(3)
@@ -72,9 +72,9 @@ impl ProfileFetch {
         self
     }
 
-    /// Keeps only profiles that match this expression (`where` in the API).
+    /// Keeps only profiles that match this expression; sets [`ProfileQuery::where_`].
     #[must_use]
-    pub fn filter(mut self, expression: impl Into<String>) -> Self {
+    pub fn where_(mut self, expression: impl Into<String>) -> Self {
         self.query.where_ = Some(expression.into());
         self
     }

@@ -195,7 +195,7 @@ async fn a_plan_asks_for_page_0_and_the_fetch_goes_on_with_it() {
     assert_eq!((result.rows(), bench.server.stats().requests), (2_950, 30), "page 0 is not asked for again");
     assert_eq!(result.run_id(), plan.run_id);
     workspace.plan_fetch(fetch().on_existing(OnExisting::Replace)).await.unwrap();
-    let filtered = fetch().on_existing(OnExisting::Replace).filter("properties[\"plan\"] == \"free\"");
+    let filtered = fetch().on_existing(OnExisting::Replace).where_("properties[\"plan\"] == \"free\"");
     workspace.fetch_profiles(filtered).await.unwrap();
     assert!(workspace.unfinished_runs().unwrap()[0].is_only_planned(), "another fetch does not take it");
 }
