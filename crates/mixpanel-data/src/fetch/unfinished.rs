@@ -60,6 +60,13 @@ impl UnfinishedRun {
         self.state != RunState::Unreadable
     }
 
+    /// Returns the run that resuming `table` without a run id resumes, from a list that has the newest first. It is the
+    /// newest run of the table; one that was only planned comes last, because it is only the beginning of a fetch.
+    #[must_use]
+    pub fn newest_of<'a>(runs: &'a [Self], table: &str) -> Option<&'a Self> {
+        runs.iter().filter(|run| run.is_of(table)).min_by_key(|run| run.is_only_planned())
+    }
+
     /// Returns whether this is a run of `table`; names are compared as DuckDB does.
     #[must_use]
     pub fn is_of(&self, table: &str) -> bool {
@@ -96,15 +103,9 @@ pub(super) fn open_run(database: &Path, table: &str, run_id: Option<&str>) -> Re
     if let Some(run_id) = run_id {
         return Stage::open(database, run_id);
     }
-    let is_of_table = |listed: &&stage::Listed| {
-        listed.manifest.as_ref().is_ok_and(|manifest| manifest.table.eq_ignore_ascii_case(table))
-    };
-    let mut runs = stage::list(database)?;
-    // A run that was only planned comes last: it is only the beginning of a fetch.
-    runs.sort_by_key(|run| run.manifest.as_ref().is_ok_and(|manifest| manifest.progress == Progress::Planned));
-    match runs.iter().find(is_of_table) {
+    match UnfinishedRun::newest_of(&unfinished_runs(database)?, table) {
         Some(run) => Stage::open(database, &run.run_id),
-        None => Err(none_of_table(runs, table)),
+        None => Err(none_of_table(stage::list(database)?, table)),
     }
 }
 

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use mixpanel_data::Quota;
-use mixpanel_data::limits::MEMORY_RANGE;
+use mixpanel_data::{Quota, RunOptions};
 
 use super::duration::parse_duration;
 use super::size::parse_size;
@@ -283,12 +282,13 @@ fn parse_workers(text: &str) -> Result<u32, String> {
 
 fn parse_percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>();
-    number.ok().filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(|| "expected 0 to 100".to_owned())
+    let is_valid = |percent: &f64| RunOptions::new().allow_drift(*percent).check().is_ok();
+    number.ok().filter(is_valid).ok_or_else(|| "expected 0 to 100".to_owned())
 }
 
 fn parse_memory(text: &str) -> Result<u64, String> {
     let bytes = parse_size(text)?;
-    if MEMORY_RANGE.contains(&bytes) { Ok(bytes) } else { Err("expected 200MB to 1000GB".to_owned()) }
+    RunOptions::new().memory(bytes).check().map(|()| bytes).map_err(|_| "expected 200MB to 1000GB".to_owned())
 }
 
 fn parse_quota(text: &str) -> Result<Quota, String> {

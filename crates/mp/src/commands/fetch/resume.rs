@@ -4,7 +4,7 @@ use mixpanel_data::{OnExisting, ProfileQuery, ResumeFetch, UnfinishedRun};
 
 use super::filters::query_if_given;
 use super::run::{IntoTable, Project, check_workers, options, shown};
-use super::unfinished::{cannot_read, choose, list, of_table};
+use super::unfinished::{cannot_read, choose, list, to_name};
 use super::warnings;
 use crate::cli::ResumeArgs;
 use crate::context::Context;
@@ -24,13 +24,12 @@ pub(super) fn run(context: &Context, arguments: &ResumeArgs) -> Result<Exit, Fai
     if arguments.run.is_none() {
         warnings::unreadable(context, &runs);
     }
-    let is_newest = of_table(&runs, table).next().is_some_and(|newest| newest.run_id == run.run_id);
+    let named = to_name(&runs, table, &run.run_id);
     project.interruptible(async |interrupts| {
         let shown = shown(arguments.report.no_progress);
         let progress = Progress::begin_with(&context.output, format!("`{table}`"), shown, run.pages_done);
         let resume = resume(arguments, table, run, query).cancel_with(interrupts.token()).on_event(progress.listener());
         let work = project.workspace.resume_fetch(resume);
-        let named = (!is_newest).then_some(run.run_id.as_str());
         let report = &arguments.report;
         IntoTable { project: &project, interrupts, table, run: named, progress, report }.finish(work).await
     })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mixpanel_data::{Error, ErrorKind, ProfileFetchResult, RunOptions, Workspace};
 use serde_json::Value;
 
-use super::unfinished::{of_table, resume_command};
+use super::unfinished::{resume_command, to_name};
 use super::{discard, profiles, resume, status, warnings};
 use crate::cli::{AcceptArgs, FetchCommand, ReportArgs, WaitArgs, WorkerArgs};
 use crate::context::Context;
@@ -203,9 +203,7 @@ impl IntoTable<'_> {
 
     fn resume_command(&self, run_id: &str) -> String {
         let runs = self.project.workspace.unfinished_runs().unwrap_or_default();
-        let newest = of_table(&runs, self.table).next();
-        let is_newest = newest.is_none_or(|newest| newest.run_id == run_id);
-        resume_command(self.project.context, self.table, (!is_newest).then_some(run_id))
+        resume_command(self.project.context, self.table, to_name(&runs, self.table, run_id))
     }
 }
 

@@ -3,7 +3,7 @@
 use mixpanel_data::UnfinishedRun;
 use serde_json::{Value, json};
 
-use super::unfinished::{list, of_table, resume_command};
+use super::unfinished::{list, resume_command, to_name};
 use crate::cli::Format;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -63,8 +63,7 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
 /// named.
 fn command(context: &Context, runs: &[UnfinishedRun], run: &UnfinishedRun) -> Option<String> {
     let table = run.table.as_deref()?;
-    let is_newest = of_table(runs, table).next().is_some_and(|newest| newest.run_id == run.run_id);
-    Some(resume_command(context, table, (!is_newest).then_some(run.run_id.as_str())))
+    Some(resume_command(context, table, to_name(runs, table, &run.run_id)))
 }
 
 fn for_people(run: &UnfinishedRun) -> Value {

@@ -16,6 +16,13 @@ pub(super) fn of_table<'a>(runs: &'a [UnfinishedRun], table: &str) -> impl Itera
     runs.iter().filter(move |run| run.is_of(table))
 }
 
+/// Returns the id of the run if a command that resumes it has to name it: it is not the one that resuming the table
+/// resumes.
+pub(super) fn to_name<'a>(runs: &[UnfinishedRun], table: &str, run_id: &'a str) -> Option<&'a str> {
+    let newest = UnfinishedRun::newest_of(runs, table);
+    newest.is_some_and(|newest| newest.run_id != run_id).then_some(run_id)
+}
+
 /// Returns the command that resumes the newest run of a table, or this run.
 pub(super) fn resume_command(context: &Context, table: &str, run_id: Option<&str>) -> String {
     let mut words = vec!["fetch", "resume", table];
@@ -45,7 +52,7 @@ pub(super) fn choose<'a>(
         };
     }
     if let Some(table) = table {
-        return match of_table(runs, table).next() {
+        return match UnfinishedRun::newest_of(runs, table) {
             Some(newest) => Ok(newest),
             None if unreadable.is_empty() => {
                 Err(Failure::not_found(format!("`{table}` has no unfinished run")).hint(status))
@@ -53,7 +60,8 @@ pub(super) fn choose<'a>(
             None => Err(cannot_read(format!("`{table}` has no unfinished run that can be read"), &unreadable)),
         };
     }
-    let Some(newest) = runs.iter().find(|run| run.is_readable()) else {
+    let any_table = runs.iter().find_map(|run| run.table.as_deref());
+    let Some(newest) = any_table.and_then(|table| UnfinishedRun::newest_of(runs, table)) else {
         if !unreadable.is_empty() {
             return Err(cannot_read("there is no unfinished run that can be read".to_owned(), &unreadable));
         }
@@ -151,6 +159,19 @@ mod tests {
         for (runs, name, run_id, expected) in table {
             assert_eq!(chosen(runs, name, run_id), expected.map(str::to_owned), "{name:?} {run_id:?}");
         }
+    }
+
+    #[test]
+    fn a_run_that_was_only_planned_comes_last() {
+        let mut planned = example("3", "users");
+        planned.state = mixpanel_data::RunState::Planned;
+        let runs = [planned, example("2", "users"), example("1", "users")];
+        for table in [None, Some("users")] {
+            assert_eq!(chosen(&runs, table, None), Ok("2".to_owned()));
+        }
+        assert_eq!(to_name(&runs, "users", "2"), None);
+        assert_eq!(to_name(&runs, "users", "3"), Some("3"));
+        assert_eq!(to_name(&runs, "groups", "3"), None);
     }
 
     #[test]
