@@ -191,7 +191,7 @@ pub enum Compression {
 
 /// A number of requests in a rolling window.
 ///
-/// Written `60/h` or `60/90s`: the unit of the window is `s`, `m` or `h`, with or without a number before it.
+/// Written `60/h`, `60/90s` or `100/1d`: a window without a number is one unit long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     /// The number of counted requests in the window.
@@ -309,12 +309,18 @@ mod tests {
 
     #[test]
     fn quotas_are_read_as_people_write_them() {
-        let table =
-            [("60/h", (60, 3_600)), ("60/60s", (60, 60)), ("5/m", (5, 60)), ("1/90s", (1, 90)), ("7/2h", (7, 7_200))];
+        let table = [
+            ("60/h", (60, 3_600)),
+            ("60/60s", (60, 60)),
+            ("5/m", (5, 60)),
+            ("1/90s", (1, 90)),
+            ("7/2h", (7, 7_200)),
+            ("9/d", (9, 86_400)),
+        ];
         for (text, (requests, seconds)) in table {
             assert_eq!(text.parse(), Ok(Quota { requests, window: Duration::from_secs(seconds) }), "{text}");
         }
-        for text in ["", "60", "/h", "60/", "60/d", "60/0s", "-1/h", "60/99999999999999999999s"] {
+        for text in ["", "60", "/h", "60/", "60/y", "60/0s", "-1/h", "60/99999999999999999999s"] {
             assert!(text.parse::<Quota>().expect_err(text).contains("60/h or 60/90s"));
         }
     }

@@ -2,19 +2,13 @@
 
 use std::time::Duration;
 
-/// Parses `250ms`, `30s`, `5m` or `2h`.
+use jiff::{Span, SpanRelativeTo};
+
+/// Parses `250ms`, `30s`, `1h30m` or `2d`; a day has 24 hours.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let text = text.trim();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let milliseconds = match &text[digits..] {
-        "ms" => Some(1),
-        "s" => Some(1_000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        _ => None,
-    };
-    let number: Option<u64> = text[..digits].parse().ok();
-    milliseconds.and_then(|unit| number?.checked_mul(unit)).map(Duration::from_millis).ok_or_else(|| {
-        format!("cannot read the duration {text:?}: expected a whole number and ms, s, m or h, such as 30s")
+    let span = text.trim().parse::<Span>().ok();
+    let duration = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+    duration.and_then(|duration| Duration::try_from(duration).ok()).ok_or_else(|| {
+        format!("cannot read the duration {text:?}: expected a number and a unit (ms, s, m, h or d), such as 30s")
     })
 }
