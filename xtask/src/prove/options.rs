@@ -21,32 +21,61 @@ impl Length {
     }
 }
 
+/// The program that a part's tests are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Program {
+    /// The library's unit tests.
+    Library,
+    /// `crates/mp/tests/prove`.
+    Mp,
+}
+
 /// One part of the stress tests.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part {
     /// The name on the command line.
     pub(super) name: &'static str,
-    /// The modules of `crates/mp/tests/prove` that belong to it, as a regular expression; `None` if it is not a test
-    /// of `mp`.
-    pub(super) tests: Option<&'static str>,
+    pub(super) program: Program,
+    /// Its tests in the library, or its modules in `crates/mp/tests/prove`, separated by `|`.
+    pub(super) tests: &'static str,
     /// Whether it runs if no part is named: in the long form, and in the quick one.
     usual: (bool, bool),
 }
 
-const fn part(name: &'static str, tests: Option<&'static str>, usual: (bool, bool)) -> Part {
-    Part { name, tests, usual }
+impl Part {
+    /// Returns its tests or modules.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.tests.split('|')
+    }
 }
 
-/// Every part, in the order in which they are run. The tests run `bite` anyway, and `instructions` has no quick form.
+const fn part(name: &'static str, program: Program, tests: &'static str, usual: (bool, bool)) -> Part {
+    Part { name, program, tests, usual }
+}
+
+/// The tests that read the seeds from the environment.
+const SEEDS_TESTS: &str =
+    "fetch::simulation::seeds_tests::seeds_hold|fetch::simulation::seeds_tests::seeds_hold_with_duckdb";
+
+/// The test that activates the mutants and prints the seed that finds each.
+const MUTANTS_TEST: &str = "fetch::simulation::mutants_test::every_planted_defect_is_found";
+
+/// Every part. `cargo xtask test` runs `bite` anyway, and `instructions` has no quick form.
 pub(super) static PARTS: [Part; 7] = [
-    part("simulation", None, (true, true)),
-    part("kills", Some("kills"), (true, true)),
-    part("quota", Some("quota"), (true, true)),
-    part("disks", Some("disks|injections"), (true, true)),
-    part("terminals", Some("terminals"), (true, true)),
-    part("instructions", Some("instructions"), (true, false)),
-    part("bite", None, (false, false)),
+    part("simulation", Program::Library, SEEDS_TESTS, (true, true)),
+    part("kills", Program::Mp, "kills", (true, true)),
+    part("quota", Program::Mp, "quota", (true, true)),
+    part("disks", Program::Mp, "disks|injections", (true, true)),
+    part("terminals", Program::Mp, "terminals", (true, true)),
+    part("instructions", Program::Mp, "instructions", (true, false)),
+    part("bite", Program::Library, MUTANTS_TEST, (false, false)),
 ];
+
+/// Seeds in the long and in the quick form, with a simulated load.
+const SEEDS: (u64, u64) = (20_000, 300);
+
+/// Seeds with a load by DuckDB.
+const DUCKDB_SEEDS: (u64, u64) = (1_500, 20);
 
 /// The selected options.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,12 +85,18 @@ pub(crate) struct Wanted {
     /// How long each takes.
     pub(super) length: Length,
     /// The number of seeds to simulate, instead of the default.
-    pub(super) seeds: Option<u64>,
+    seeds: Option<u64>,
     /// Whether to replace the reference instruction counts by the measured ones.
     pub(super) update: bool,
 }
 
 impl Wanted {
+    /// Returns the number of seeds with a simulated load, and of those with DuckDB.
+    pub(super) fn seeds(&self) -> (u64, u64) {
+        let seeds = self.seeds.unwrap_or(self.length.pick(SEEDS.0, SEEDS.1));
+        (seeds, self.length.pick(DUCKDB_SEEDS.0, DUCKDB_SEEDS.1).min(seeds))
+    }
+
     /// Parses the arguments of `cargo xtask prove`. An error is the message for the user.
     ///
     /// If no parts are named, the usual ones are run.
@@ -115,7 +150,8 @@ mod tests {
         assert_eq!(names("--quick"), ["simulation", "kills", "quota", "disks", "terminals"]);
         assert_eq!(names("--bite"), ["bite"]);
         assert_eq!(names("--quick disks kills"), ["disks", "kills"]);
-        assert_eq!(read("simulation --seeds 50").unwrap().seeds, Some(50));
+        assert_eq!(read("simulation").unwrap().seeds(), (20_000, 1_500));
+        assert_eq!(read("simulation --seeds 50").unwrap().seeds(), (50, 50));
     }
 
     #[test]
