@@ -4,6 +4,11 @@
 //! A state machine without I/O, except for the quota ledger; the time is an argument. A driver carries out its actions
 //! one by one, reports what happened, and decides nothing, so the same code runs in a fetch and in the simulation.
 
+mod circuit_breaker;
+mod coordinator;
+mod outcome;
+mod pages;
+
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -19,10 +24,12 @@ use crate::parse::Unkept;
 use crate::types::ProfileWriteTask;
 use crate::warning::Warning;
 
-use super::coordinator::{Coordinator, PageFacts, PageRequest, Step, Verdict};
-use super::outcome::Outcome;
 use super::progress::FetchEvent;
 use super::writer::{Message, Report};
+use coordinator::{PageFacts, Step, Verdict};
+
+pub(super) use coordinator::{Coordinator, Earlier, Extent, PageRequest, Rules};
+pub(super) use outcome::{Ending, Outcome};
 
 /// A moment: the time since the run began, and the wall-clock time that the quota ledger uses.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,7 @@ use crate::store::TableName;
 use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
-use super::outcome::Outcome;
+use super::core::Outcome;
 use super::progress::FetchEvent;
 
 /// Maximum number of missing pages that an error names one by one.

@@ -14,9 +14,7 @@ use crate::parse::RecordForm;
 use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
-use super::coordinator::{Coordinator, Earlier, PageRequest, Rules};
-use super::core::{Action, Core, End, Moment};
-use super::outcome::Outcome;
+use super::core::{Action, Coordinator, Core, Earlier, End, Moment, Outcome, PageRequest, Rules};
 use super::progress::FetchEvent;
 use super::writer::{Message, Write, Writer};
 

@@ -4,8 +4,8 @@ use crate::api::FailureKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::stage::{Manifest, Progress, Stage};
 
+use super::core::{Ending, Outcome};
 use super::driver::Finished;
-use super::outcome::{Ending, Outcome};
 
 /// Records in the manifest how far the run got, and returns an error for endings after which nothing is loaded. A stage
 /// without pages is useless, and is removed.

@@ -11,10 +11,10 @@ use crate::stage::{self, Progress, Stage};
 use crate::types::FetchPlan;
 
 use super::blocking::blocking;
-use super::coordinator::{Extent, Rules};
+use super::core::{Extent, Rules};
 use super::driver::{Finished, Run};
 use super::ending::{ending_error, note};
-use super::plan::Plan;
+use super::profiles::plan::Plan;
 use super::request::ProfileFetch;
 use super::start::{describe, preflight, validate_for_table};
 use super::writer::into_stage;

@@ -12,12 +12,11 @@ use crate::stage::{self, Manifest, Over, Progress, Stage};
 use crate::store::{self, Checked, LoadKind, Seen, TableName};
 
 use super::blocking::{blocking, waiting};
-use super::coordinator::Earlier;
+use super::core::{Earlier, Outcome};
 use super::driver::Finished;
 use super::ending::settle;
 use super::identity::{check_base, check_same_run};
 use super::loading::{Job, TableReport, look_for_commit, look_for_maker};
-use super::outcome::Outcome;
 use super::progress::FetchEvent;
 use super::request::{Control, ProfileFetch, ResumeFetch};
 use super::start::{describe, preflight, tell, validate_for_table};

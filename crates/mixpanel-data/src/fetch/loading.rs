@@ -23,8 +23,8 @@ use crate::warning::Warning;
 
 use super::blocking::blocking;
 use super::callbacks::Callbacks;
+use super::core::Outcome;
 use super::differences::{incomplete, warn_of_differences, warn_of_duplicates};
-use super::outcome::Outcome;
 use super::progress::FetchEvent;
 use super::request::Control;
 

@@ -6,8 +6,6 @@
 
 mod blocking;
 mod callbacks;
-mod circuit_breaker;
-mod coordinator;
 mod core;
 mod differences;
 mod driver;
@@ -18,9 +16,7 @@ mod into_table;
 mod loading;
 mod options;
 mod ordered_output;
-mod outcome;
-mod pages;
-mod plan;
+mod profiles;
 mod progress;
 mod request;
 mod services;

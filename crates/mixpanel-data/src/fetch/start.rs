@@ -14,7 +14,7 @@ use crate::warning::Warning;
 
 use super::blocking::waiting;
 use super::callbacks::Callbacks;
-use super::coordinator::Earlier;
+use super::core::Earlier;
 use super::driver::Run;
 use super::identity::since_last_load;
 use super::progress::FetchEvent;

@@ -10,12 +10,11 @@ use crate::stage::{self, STREAM_PREFIX, Stage};
 use crate::types::ProfileStreamResult;
 
 use super::blocking::blocking;
-use super::coordinator::Rules;
+use super::core::{Outcome, Rules};
 use super::differences::warn_of_differences;
 use super::driver::{Finished, Run};
 use super::ending::ending_error;
 use super::ordered_output::{RecordSink, StreamOutput, Streamed};
-use super::outcome::Outcome;
 use super::request::{ProfileFetch, Since};
 use super::start::{describe, validate_fetch};
 use super::writer::into_stream;

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::profile_query::OnExisting;
 use crate::stage::{self, Listed, Manifest, Progress, Stage};
 
-use super::plan::Plan;
+use super::profiles::plan::Plan;
 
 /// An unfinished run: its pages are on disk, and [`Workspace::resume_fetch`] resumes it.
 ///

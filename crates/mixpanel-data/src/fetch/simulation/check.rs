@@ -7,7 +7,7 @@ use mixpanel_simulator::{Quota, SessionPages};
 
 use crate::api::{Failure, FailureKind, RateLimitKind};
 
-use super::super::coordinator::PageRequest;
+use super::super::core::PageRequest;
 use super::super::progress::FetchEvent;
 use super::scenario::Scenario;
 

@@ -18,10 +18,8 @@ use crate::parse::RecordForm;
 use crate::profile_query::ProfileQuery;
 use crate::stage::{Stage, damage_a_page, leave_rejects, leave_temporary};
 
-use super::super::coordinator::{Coordinator, PageRequest, Rules};
-use super::super::core::{Action, Core, Moment};
+use super::super::core::{Action, Coordinator, Core, Moment, Outcome, PageRequest, Rules};
 use super::super::into_table::{earlier, is_complete};
-use super::super::outcome::Outcome;
 use super::super::writer::{Message, Report, into_stage};
 use super::check::Watch;
 use super::oracle::request;

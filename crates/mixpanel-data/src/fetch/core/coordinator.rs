@@ -21,11 +21,11 @@ use crate::counts::FetchCounts;
 use crate::limits::PAGES_READY_MAX;
 use crate::mutant::{Mutant, is_planted};
 
+use super::super::profiles::plan::Plan;
+use super::super::progress::FetchEvent;
 use super::circuit_breaker::CircuitBreaker;
 use super::outcome::{Ending, Over};
 use super::pages::{PageState, Pages};
-use super::plan::Plan;
-use super::progress::FetchEvent;
 use announced::{NothingNew, SignOfLife};
 use patience::Patience;
 use short_pages::ShortPages;

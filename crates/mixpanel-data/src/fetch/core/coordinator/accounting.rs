@@ -8,9 +8,9 @@ use crate::limits::PAGES_LISTED_MAX;
 use crate::mutant::{Mutant, is_planted};
 use crate::types::ProfileProgress;
 
+use super::super::super::profiles::plan::Plan;
+use super::super::super::progress::FetchEvent;
 use super::super::outcome::{Ending, Outcome};
-use super::super::plan::Plan;
-use super::super::progress::FetchEvent;
 use super::{Coordinator, Extent};
 
 impl Coordinator {

@@ -8,8 +8,8 @@ use crate::counts::FetchCounts;
 
 pub(crate) use crate::stage::Over;
 
+use super::super::profiles::plan::Plan;
 use super::coordinator::Earlier;
-use super::plan::Plan;
 
 /// Why a fetch ends before every page is done.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::tests::*;
 use super::*;
-use crate::fetch::outcome::Over;
+use crate::fetch::core::outcome::Over;
 
 const TOTAL: u64 = 95;
 

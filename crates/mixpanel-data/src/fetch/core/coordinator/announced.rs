@@ -8,10 +8,10 @@ use crate::counted::counted;
 use crate::limits::{ATTEMPTS_MAX, NOTHING_NEW_MAX, PAGES_BEYOND_MAX, PAGES_MAX, PAGES_WARNING, UNANNOUNCED_PAUSE};
 use crate::warning::Warning;
 
+use super::super::super::profiles::plan::{ImpossibleTotal, Plan};
+use super::super::super::progress::FetchEvent;
 use super::super::outcome::{Ending, Over};
 use super::super::pages::PageState;
-use super::super::plan::{ImpossibleTotal, Plan};
-use super::super::progress::FetchEvent;
 use super::{Coordinator, Extent, PageFacts};
 
 /// Tracks whether a session still returns pages after some of its pages were given up.

@@ -2,7 +2,7 @@
 //! none.
 
 use super::*;
-use crate::fetch::outcome::Outcome;
+use crate::fetch::core::outcome::Outcome;
 
 /// What the model answers, by page and attempt (from 1).
 pub(super) type Script = fn(page: u32, attempt: u32) -> Answer;

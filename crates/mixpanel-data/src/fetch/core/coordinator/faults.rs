@@ -10,10 +10,10 @@ use crate::limits::{
     RATE_LIMIT_WAIT_MAX,
 };
 
+use super::super::super::profiles::plan::Plan;
+use super::super::super::progress::FetchEvent;
 use super::super::outcome::Ending;
 use super::super::pages::{FailedAttempts, PageState, Pages};
-use super::super::plan::Plan;
-use super::super::progress::FetchEvent;
 use super::{Coordinator, NothingNew, ShortPages, SignOfLife};
 
 /// A wait for other processes is reported only after this time; most are shorter.

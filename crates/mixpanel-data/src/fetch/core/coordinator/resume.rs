@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crate::mutant::{Mutant, is_planted};
 use crate::stage::{Over, SessionFacts, StagedPage};
 
+use super::super::super::profiles::plan::Plan;
+use super::super::super::progress::FetchEvent;
 use super::super::pages::PageState;
-use super::super::plan::Plan;
-use super::super::progress::FetchEvent;
 use super::{Coordinator, Rules};
 
 /// What an earlier process left.
