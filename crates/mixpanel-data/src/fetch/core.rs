@@ -7,7 +7,7 @@
 mod circuit_breaker;
 mod coordinator;
 mod outcome;
-mod pages;
+mod parts;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -28,7 +28,7 @@ use super::progress::FetchEvent;
 use super::writer::{Message, Report};
 use coordinator::{PageFacts, Step, Verdict};
 
-pub(super) use coordinator::{Coordinator, Earlier, Extent, PageRequest, Rules};
+pub(super) use coordinator::{Coordinator, Extent, PageRequest, PriorRun, Rules};
 pub(super) use outcome::{Ending, Outcome};
 
 /// A moment: the time since the run began, and the wall-clock time that the quota ledger uses.
@@ -120,8 +120,8 @@ impl Core {
     /// Consults the coordinator and the quota.
     fn decide(&mut self, at: Moment) -> Action {
         loop {
-            let ask = match self.coordinator.next(at.run) {
-                Step::Send(ask) => ask,
+            let request = match self.coordinator.next(at.run) {
+                Step::Send(request) => request,
                 Step::WaitUntil(moment) => return Action::WaitUntil(moment),
                 Step::WaitForEvent => return Action::WaitForEvent,
                 Step::Finish => {
@@ -130,11 +130,11 @@ impl Core {
                     return Action::Finish(Box::new(End { outcome, writer_error, unkept }));
                 }
             };
-            let class = if ask.session.is_some() { RequestClass::Session } else { RequestClass::Opening };
+            let class = if request.session.is_some() { RequestClass::Session } else { RequestClass::Opening };
             match self.limiter.acquire(class, at.wall) {
                 Ok(Acquired::Granted(permit)) => {
-                    self.permits.insert((ask.epoch, ask.page), permit);
-                    return self.send(ask);
+                    self.permits.insert((request.epoch, request.page), permit);
+                    return self.send(request);
                 }
                 Ok(Acquired::NotBefore { at: moment, used, limit }) => {
                     let kind = FailureKind::RateLimited { kind: RateLimitKind::Hourly, retry_after: None };
@@ -145,15 +145,15 @@ impl Core {
                 // The server counts as well, so the fetch continues when its own count cannot be kept.
                 Err(error) => {
                     self.ledger_broke(&error);
-                    return self.send(ask);
+                    return self.send(request);
                 }
             }
         }
     }
 
-    fn send(&mut self, ask: PageRequest) -> Action {
-        self.coordinator.sent(ask.page);
-        Action::Send(ask)
+    fn send(&mut self, request: PageRequest) -> Action {
+        self.coordinator.sent(request.page);
+        Action::Send(request)
     }
 
     /// Turns the coordinator's latest decisions into actions.
@@ -186,39 +186,39 @@ impl Core {
     }
 
     /// Handles a complete response with status 200. It is parsed if it can still be used.
-    pub(crate) fn reply_received(&mut self, ask: PageRequest, body: Vec<u8>, at: Moment) {
-        if let Some(permit) = self.permit(&ask) {
+    pub(crate) fn reply_received(&mut self, request: PageRequest, body: Vec<u8>, at: Moment) {
+        if let Some(permit) = self.permit(&request) {
             let told = permit.succeeded(at.wall);
             self.note(told);
         }
-        if self.is_present(&ask) {
-            self.coordinator.reply_received(ask.page);
-            self.actions.push_back(Action::Parse(ask, body));
+        if self.is_present(&request) {
+            self.coordinator.reply_received(request.page);
+            self.actions.push_back(Action::Parse(request, body));
         }
     }
 
     /// Handles a response that is a page. `server_time` is the latest time that the server reported.
     pub(crate) fn page_arrived(
         &mut self,
-        ask: &PageRequest,
+        request: &PageRequest,
         reply: PageReply,
         server_time: Option<Timestamp>,
         at: Moment,
         fraction: f64,
     ) {
-        if !self.is_present(ask) {
+        if !self.is_present(request) {
             return;
         }
-        let verdict = self.coordinator.page_arrived(ask.page, &PageFacts::of(&reply), at.run, fraction);
+        let verdict = self.coordinator.page_arrived(request.page, &PageFacts::of(&reply), at.run, fraction);
         self.forget_older();
         if verdict == Verdict::Store {
             self.unkept.add(reply.body.rows.unkept());
             if !is_planted(Mutant::SessionRecordedTooLate) {
                 self.record_session(server_time, at);
             }
-            let task = ProfileWriteTask { page_index: ask.page, rows: reply.body.rows };
+            let task = ProfileWriteTask { page_index: request.page, rows: reply.body.rows };
             if is_planted(Mutant::PageStagedTooEarly) {
-                self.coordinator.page_staged(ask.page, task.rows.len() as u64);
+                self.coordinator.page_staged(request.page, task.rows.len() as u64);
             }
             self.actions.push_back(Action::Write(Message::Page(Box::new(task))));
             self.record_session(server_time, at);
@@ -248,14 +248,14 @@ impl Core {
     }
 
     /// Handles a request that brought nothing usable.
-    pub(crate) fn request_failed(&mut self, ask: &PageRequest, failure: Failure, at: Moment, fraction: f64) {
-        let until = self.settle(ask, &failure, at);
-        if !self.is_present(ask) {
+    pub(crate) fn request_failed(&mut self, request: &PageRequest, failure: Failure, at: Moment, fraction: f64) {
+        let until = self.settle(request, &failure, at);
+        if !self.is_present(request) {
             return;
         }
         match until {
-            Some(until) => self.coordinator.quota_refused(ask.page, failure, at.run, until),
-            None => self.coordinator.request_failed(ask.page, failure, at.run, fraction),
+            Some(until) => self.coordinator.quota_refused(request.page, failure, at.run, until),
+            None => self.coordinator.request_failed(request.page, failure, at.run, fraction),
         }
         self.forget_older();
     }
@@ -289,8 +289,8 @@ impl Core {
 
     /// Records the result of a request in the ledger. Returns until when the quota is exhausted, if that is what the
     /// server said.
-    fn settle(&mut self, ask: &PageRequest, failure: &Failure, at: Moment) -> Option<Duration> {
-        let permit = self.permit(ask);
+    fn settle(&mut self, request: &PageRequest, failure: &Failure, at: Moment) -> Option<Duration> {
+        let permit = self.permit(request);
         if let FailureKind::RateLimited { kind: RateLimitKind::Hourly, retry_after } = failure.kind {
             let moment = permit.map(|permit| permit.refused_hourly(at.wall, retry_after));
             return Some(match moment {
@@ -318,14 +318,14 @@ impl Core {
     }
 
     /// Returns whether a response belongs to the current session epoch; others cannot be used.
-    fn is_present(&self, ask: &PageRequest) -> bool {
-        ask.epoch == self.coordinator.epoch() || is_planted(Mutant::LostSessionUsed)
+    fn is_present(&self, request: &PageRequest) -> bool {
+        request.epoch == self.coordinator.epoch() || is_planted(Mutant::LostSessionUsed)
     }
 
     /// Takes the permit of a request. There is none once its response is being parsed: the permit was returned when the
     /// response arrived.
-    fn permit(&mut self, ask: &PageRequest) -> Option<Permit> {
-        self.permits.remove(&(ask.epoch, ask.page))
+    fn permit(&mut self, request: &PageRequest) -> Option<Permit> {
+        self.permits.remove(&(request.epoch, request.page))
     }
 
     fn note(&mut self, told: crate::error::Result<()>) {

@@ -14,7 +14,7 @@ use crate::parse::RecordForm;
 use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
-use super::core::{Action, Coordinator, Core, Earlier, End, Moment, Outcome, PageRequest, Rules};
+use super::core::{Action, Coordinator, Core, End, Moment, Outcome, PageRequest, PriorRun, Rules};
 use super::progress::FetchEvent;
 use super::writer::{Message, Write, Writer};
 
@@ -24,7 +24,7 @@ pub(super) struct Run {
     pub(super) request: EngageForm,
     pub(super) rules: Rules,
     /// What an earlier process left, if this one resumes its run.
-    pub(super) earlier: Option<Earlier>,
+    pub(super) earlier: Option<PriorRun>,
     pub(super) form: RecordForm,
     pub(super) cancel: CancellationToken,
     pub(super) stop_grace: Duration,
@@ -49,8 +49,8 @@ struct Driver<'a, T> {
     core: Core,
     writer: Writer<T>,
     tasks: JoinSet<Work>,
-    /// The request of each task.
-    asks: HashMap<tokio::task::Id, (PageRequest, AbortHandle)>,
+    /// The request of each task, and a handle to abort it.
+    requests: HashMap<tokio::task::Id, (PageRequest, AbortHandle)>,
     watch: Stopwatch,
     callbacks: &'a mut Callbacks,
     stopped: bool,
@@ -76,7 +76,7 @@ impl Run {
             run: self,
             writer,
             tasks: JoinSet::new(),
-            asks: HashMap::new(),
+            requests: HashMap::new(),
             watch: Stopwatch::start(),
             callbacks,
             stopped: false,
@@ -101,8 +101,8 @@ impl<T: Send + 'static> Driver<'_, T> {
     async fn work(&mut self) -> End {
         loop {
             match self.core.next(self.now()) {
-                Action::Send(ask) => self.send(ask),
-                Action::Parse(ask, body) => self.parse(ask, body),
+                Action::Send(request) => self.send(request),
+                Action::Parse(request, body) => self.parse(request, body),
                 Action::Write(message) => self.write(message).await,
                 Action::Abandon(epoch) => self.abandon(epoch),
                 Action::Tell(event) => self.callbacks.tell(&event),
@@ -113,20 +113,20 @@ impl<T: Send + 'static> Driver<'_, T> {
         }
     }
 
-    fn send(&mut self, ask: PageRequest) {
+    fn send(&mut self, request: PageRequest) {
         let client = self.run.client.clone();
-        let request = self.run.request.clone();
-        let (page, session) = (ask.page, ask.session.clone());
+        let engage = self.run.request.clone();
+        let (page, session) = (request.page, request.session.clone());
         let task =
-            self.tasks.spawn(async move { Work::Reply(client.request_body(&request, page, session.as_deref()).await) });
-        self.asks.insert(task.id(), (ask, task));
+            self.tasks.spawn(async move { Work::Reply(client.request_body(&engage, page, session.as_deref()).await) });
+        self.requests.insert(task.id(), (request, task));
     }
 
     /// Parses a response in the background, so that the next request can be sent at the same time.
-    fn parse(&mut self, ask: PageRequest, body: Vec<u8>) {
+    fn parse(&mut self, request: PageRequest, body: Vec<u8>) {
         let (client, form) = (self.run.client.clone(), self.run.form);
         let task = self.tasks.spawn(async move { Work::Page(Box::new(client.read_in_background(body, form).await)) });
-        self.asks.insert(task.id(), (ask, task));
+        self.requests.insert(task.id(), (request, task));
     }
 
     /// Passes a message to the writer. The inbox has room for everything that can be in flight. If it is closed, the
@@ -138,7 +138,7 @@ impl<T: Send + 'static> Driver<'_, T> {
     }
 
     fn abandon(&mut self, epoch: u32) {
-        for (_, task) in self.asks.values().filter(|(ask, _)| ask.epoch != epoch) {
+        for (_, task) in self.requests.values().filter(|(request, _)| request.epoch != epoch) {
             task.abort();
         }
     }
@@ -168,20 +168,20 @@ impl<T: Send + 'static> Driver<'_, T> {
     /// Handles a task that ended, with a result or a panic.
     fn joined(&mut self, work: Result<(tokio::task::Id, Work), JoinError>) {
         let id = work.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some((ask, _)) = self.asks.remove(&id) else { return };
+        let Some((request, _)) = self.requests.remove(&id) else { return };
         let now = self.now();
         let failure = match work {
-            Ok((_, Work::Reply(Ok(body)))) => return self.core.reply_received(ask, body, now),
+            Ok((_, Work::Reply(Ok(body)))) => return self.core.reply_received(request, body, now),
             Ok((_, Work::Page(page))) => match *page {
                 Ok(reply) => {
                     let server_time = self.run.client.server_time();
-                    return self.core.page_arrived(&ask, reply, server_time, now, random_fraction());
+                    return self.core.page_arrived(&request, reply, server_time, now, random_fraction());
                 }
                 Err(failure) => failure,
             },
             Ok((_, Work::Reply(Err(failure)))) => failure,
             Err(_) => Failure::new(FailureKind::Internal, "a request's task panicked; this is a bug"),
         };
-        self.core.request_failed(&ask, failure, now, random_fraction());
+        self.core.request_failed(&request, failure, now, random_fraction());
     }
 }

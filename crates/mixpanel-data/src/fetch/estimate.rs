@@ -14,7 +14,7 @@ use super::blocking::blocking;
 use super::core::{Extent, Rules};
 use super::driver::{Finished, Run};
 use super::ending::{ending_error, note};
-use super::profiles::plan::Plan;
+use super::profiles::layout::PageLayout;
 use super::request::ProfileFetch;
 use super::start::{describe, preflight, validate_for_table};
 use super::writer::into_stage;
@@ -54,7 +54,7 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     }
     stage.update(|manifest| note(manifest, &outcome, Progress::Planned))?;
     let facts = stage.manifest().session.clone().unwrap_or_default();
-    let pages = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records)
+    let pages = PageLayout::new(facts.total, facts.declared_page_size, facts.first_page_records)
         .map_err(|_| Error::internal("a total that was refused came into a manifest"))?;
     let usage = client.limiter().usage(wall_clock())?;
     let plan = Planned { stage: &stage, plan: &pages, page_seconds, usage, workers };
@@ -75,7 +75,7 @@ fn drop_older_plans(database: &Path, manifest: &stage::Manifest) -> Result<()> {
 /// What page 0 showed.
 struct Planned<'a> {
     stage: &'a Stage,
-    plan: &'a Plan,
+    plan: &'a PageLayout,
     page_seconds: f64,
     usage: Usage,
     workers: u32,
@@ -106,7 +106,7 @@ impl Planned<'_> {
     }
 
     /// Estimates the seconds for the requests in rounds, the load, and the quota windows that have to pass.
-    fn seconds(&self, plan: &Plan, requests: u32, counted: u32) -> f64 {
+    fn seconds(&self, plan: &PageLayout, requests: u32, counted: u32) -> f64 {
         let rounds = f64::from(requests.div_ceil(self.workers.max(1)));
         let load = plan.total().unwrap_or(0) as f64 / LOAD_ROWS_PER_SECOND;
         let free = self.usage.limit.saturating_sub(self.usage.used);

@@ -12,7 +12,7 @@ use crate::stage::{self, Manifest, Over, Progress, Stage};
 use crate::store::{self, Checked, LoadKind, Seen, TableName};
 
 use super::blocking::{blocking, waiting};
-use super::core::{Earlier, Outcome};
+use super::core::{Outcome, PriorRun};
 use super::driver::Finished;
 use super::ending::settle;
 use super::identity::{check_base, check_same_run};
@@ -192,16 +192,16 @@ impl TableRun<'_> {
     }
 }
 
-pub(super) fn earlier(stage: &mut Stage) -> Result<Earlier> {
+pub(super) fn earlier(stage: &mut Stage) -> Result<PriorRun> {
     let staged = stage.find_pages()?;
     let manifest = stage.manifest();
     let (epoch, session_over, lacking) = (manifest.epoch, manifest.session_over, manifest.lacking);
-    Ok(Earlier { epoch, session: manifest.session.clone(), staged, session_over, lacking })
+    Ok(PriorRun { epoch, session: manifest.session.clone(), staged, session_over, lacking })
 }
 
 /// Returns whether every page is on disk, so that only the load is left. A session that ended with fewer profiles than
 /// announced has every page, if the difference is allowed now.
-pub(super) fn is_complete(manifest: &Manifest, earlier: &Earlier, allow_drift: f64) -> bool {
+pub(super) fn is_complete(manifest: &Manifest, earlier: &PriorRun, allow_drift: f64) -> bool {
     let (total, missing) = (earlier.expected_profiles(), earlier.missing_profiles());
     match manifest.progress {
         Progress::Complete { pages } => earlier.staged.len() == pages as usize,

@@ -14,7 +14,7 @@ use crate::warning::Warning;
 
 use super::blocking::waiting;
 use super::callbacks::Callbacks;
-use super::core::Earlier;
+use super::core::PriorRun;
 use super::driver::Run;
 use super::identity::since_last_load;
 use super::progress::FetchEvent;
@@ -91,7 +91,7 @@ impl Validated {
     }
 
     /// Returns a run of all pages, or of those that an earlier process did not stage.
-    pub(super) fn into_run(self, client: &ApiClient, control: &Control, earlier: Option<Earlier>) -> Run {
+    pub(super) fn into_run(self, client: &ApiClient, control: &Control, earlier: Option<PriorRun>) -> Run {
         Run {
             client: client.clone(),
             request: self.request,

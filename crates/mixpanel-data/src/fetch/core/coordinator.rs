@@ -21,17 +21,17 @@ use crate::counts::FetchCounts;
 use crate::limits::PAGES_READY_MAX;
 use crate::mutant::{Mutant, is_planted};
 
-use super::super::profiles::plan::Plan;
+use super::super::profiles::layout::PageLayout;
 use super::super::progress::FetchEvent;
 use super::circuit_breaker::CircuitBreaker;
 use super::outcome::{Ending, Over};
-use super::pages::{PageState, Pages};
+use super::parts::{PartState, Parts};
 use announced::{NothingNew, SignOfLife};
 use patience::Patience;
 use short_pages::ShortPages;
 
 pub(crate) use protocol::{PageFacts, PageRequest, Step, Verdict};
-pub(crate) use resume::Earlier;
+pub(crate) use resume::PriorRun;
 pub(crate) use rules::{Extent, Rules};
 
 /// The state of a fetch.
@@ -43,10 +43,10 @@ pub(crate) struct Coordinator {
     /// Pages that arrived since `allowed` last changed.
     pages_since_change: u32,
     epoch: u32,
-    plan: Option<Plan>,
+    plan: Option<PageLayout>,
     session_id: Option<String>,
     first_page_records: u64,
-    pages: Pages,
+    parts: Parts,
     /// Records of the pages that an earlier process staged.
     earlier: BTreeMap<u32, u64>,
     /// Consecutive pages given up without a page in between.
@@ -99,7 +99,7 @@ impl Coordinator {
             plan: None,
             session_id: None,
             first_page_records: 0,
-            pages: Pages::default(),
+            parts: Parts::default(),
             earlier: BTreeMap::new(),
             given_up_in_a_row: 0,
             faults_in_a_row: 0,
@@ -194,18 +194,18 @@ impl Coordinator {
 
     /// Returns the next page to request: due retries first, then the planned pages, then the tail page.
     fn pick(&self, now: Duration) -> Option<u32> {
-        if let Some(page) = self.pages.due(now) {
+        if let Some(page) = self.parts.due(now) {
             return Some(page);
         }
         if self.fails_at_everything() {
             return None;
         }
-        let fresh = self.pages.next_pending();
+        let fresh = self.parts.next_pending();
         if (self.rules.extent == Extent::FirstPage && fresh > 0) || self.nothing_new.is_the_end() {
             return None;
         }
-        let is_planned = fresh < self.plan.as_ref().map_or(1, Plan::pages);
-        let is_tail = self.plan.as_ref().and_then(Plan::tail_page) == Some(fresh);
+        let is_planned = fresh < self.plan.as_ref().map_or(1, PageLayout::pages);
+        let is_tail = self.plan.as_ref().and_then(PageLayout::tail_page) == Some(fresh);
         (is_planned || is_tail).then_some(fresh)
     }
 
@@ -216,7 +216,7 @@ impl Coordinator {
     }
 
     fn wait_or_finish(&self, under_way: u32) -> Step {
-        match self.pages.next_due() {
+        match self.parts.next_due() {
             Some(moment) => Step::WaitUntil(moment),
             None if under_way > 0 => Step::WaitForEvent,
             None => Step::Finish,
@@ -228,7 +228,7 @@ impl Coordinator {
         if self.busy.take().is_some_and(|(until, since)| until.saturating_sub(since) >= faults::BUSY_TOLD_AFTER) {
             self.events.push_back(FetchEvent::Resumed);
         }
-        self.counts.retries += u64::from(self.pages.start(page));
+        self.counts.retries += u64::from(self.parts.start(page));
         self.counts.requests += 1;
         self.sign_of_life.requested(page, !self.failed.is_empty());
         self.pace(page);
@@ -237,8 +237,8 @@ impl Coordinator {
 
     /// Records that the whole response for `page` has arrived, which frees its slot. It is being parsed.
     pub(crate) fn reply_received(&mut self, page: u32) {
-        let failed = self.pages.failed_attempts(page);
-        self.pages.set(page, PageState::Reading { failed });
+        let failed = self.parts.failed_attempts(page);
+        self.parts.set(page, PartState::Reading { failed });
         self.in_flight -= 1;
         self.reading += 1;
     }
@@ -285,13 +285,13 @@ impl Coordinator {
         // A short last page ends the plan, unless the tail page has already been requested.
         if page + 1 == plan.pages()
             && facts.received < plan.page_size()
-            && plan.tail_page() == Some(self.pages.next_pending())
+            && plan.tail_page() == Some(self.parts.next_pending())
         {
             plan.drop_tail();
         }
         self.stop_if_it_never_ends();
         self.writing += 1;
-        self.pages.set(page, PageState::Writing { received: facts.received });
+        self.parts.set(page, PartState::Writing { received: facts.received });
         Verdict::Store
     }
 
@@ -318,11 +318,11 @@ impl Coordinator {
     /// Records that a page of the current session is staged.
     pub(crate) fn page_staged(&mut self, page: u32, rows: u64) {
         self.writing -= 1;
-        let received = match self.pages.state(page) {
-            PageState::Writing { received } => received,
+        let received = match self.parts.state(page) {
+            PartState::Writing { received } => received,
             _ => rows,
         };
-        self.pages.set(page, PageState::Staged);
+        self.parts.set(page, PartState::Staged);
         self.counts.received += received;
         if !is_planted(Mutant::RejectNotCounted) {
             self.counts.rejected += received - rows;

@@ -177,13 +177,13 @@ fn pages_that_nothing_announced_are_requested_ten_times_a_second() {
     let (mut now, mut sent) = (Duration::ZERO, Vec::new());
     while sent.len() < 60 {
         match coordinator.next(now) {
-            Step::Send(ask) => {
+            Step::Send(request) => {
                 sent.push(now);
-                coordinator.sent(ask.page);
-                coordinator.reply_received(ask.page);
-                let verdict = coordinator.page_arrived(ask.page, &facts(&model, ask.page, SIZE, "S"), now, 0.5);
+                coordinator.sent(request.page);
+                coordinator.reply_received(request.page);
+                let verdict = coordinator.page_arrived(request.page, &facts(&model, request.page, SIZE, "S"), now, 0.5);
                 assert_eq!(verdict, Verdict::Store);
-                coordinator.page_staged(ask.page, SIZE);
+                coordinator.page_staged(request.page, SIZE);
             }
             Step::WaitUntil(moment) => now = moment,
             other => panic!("{other:?} after {} requests", sent.len()),

@@ -343,8 +343,8 @@ fn a_stop_has_its_deadline_whatever_else_ended_the_run() {
     assert!(matches!(coordinator.next(Duration::ZERO), Step::Send(PageRequest { page: 0, .. })));
     coordinator.sent(0);
     answer(&mut coordinator, &model, 0, 1, SECOND);
-    while let Step::Send(ask) = coordinator.next(SECOND) {
-        coordinator.sent(ask.page);
+    while let Step::Send(request) = coordinator.next(SECOND) {
+        coordinator.sent(request.page);
     }
     coordinator.request_failed(1, Failure::new(FailureKind::Unauthorized { status: 401 }, "no"), SECOND, 1.0);
     assert_eq!(coordinator.next(SECOND), Step::WaitForEvent, "pages in flight may land");

@@ -146,7 +146,7 @@ fn a_resumed_run_asks_for_what_is_missing_only() {
         first_page_records: SIZE,
         server_time: None,
     };
-    let earlier = Earlier { epoch: 3, session: Some(facts), staged: staged(&[0, 1, 4, 7]), ..Earlier::default() };
+    let earlier = PriorRun { epoch: 3, session: Some(facts), staged: staged(&[0, 1, 4, 7]), ..PriorRun::default() };
     let mut coordinator = Coordinator::resume(Rules::new(5), &earlier);
     let model = model(95, pages_of::<95>);
     let mut asked = Vec::new();

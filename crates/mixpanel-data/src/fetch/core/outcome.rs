@@ -8,8 +8,8 @@ use crate::counts::FetchCounts;
 
 pub(crate) use crate::stage::Over;
 
-use super::super::profiles::plan::Plan;
-use super::coordinator::Earlier;
+use super::super::profiles::layout::PageLayout;
+use super::coordinator::PriorRun;
 
 /// Why a fetch ends before every page is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,13 +75,13 @@ impl Outcome {
     }
 
     /// Returns the outcome of a run that requests nothing more: pages that are not on disk are missing.
-    pub(crate) fn of_staged(earlier: &Earlier) -> Self {
+    pub(crate) fn of_staged(earlier: &PriorRun) -> Self {
         let staged: Vec<u32> = earlier.staged.iter().map(|page| page.page).collect();
         let mut plan = earlier.plan();
         // A tail page that was not checked may exist, whatever the server said.
-        plan.iter_mut().for_each(Plan::assume_tail);
+        plan.iter_mut().for_each(PageLayout::assume_tail);
         let last = staged.last().map_or(0, |page| page + 1);
-        let pages = plan.as_ref().map_or(0, Plan::pages).max(last);
+        let pages = plan.as_ref().map_or(0, PageLayout::pages).max(last);
         let missing = (0..pages).filter(|page| staged.binary_search(page).is_err());
         let failure = Failure::new(FailureKind::Internal, "accepted as missing");
         let rejected = earlier.staged.iter().map(|page| page.rejected).sum();
@@ -98,7 +98,7 @@ impl Outcome {
     }
 
     /// Returns the outcome of a run whose pages are all on disk, as was determined when the last one arrived.
-    pub(crate) fn whole(earlier: &Earlier) -> Self {
+    pub(crate) fn whole(earlier: &PriorRun) -> Self {
         let outcome = Self::of_staged(earlier);
         let counts = FetchCounts { drift: earlier.missing_profiles(), shortfall: 0, ..outcome.counts };
         Self { counts, failed: BTreeMap::new(), session_over: None, ..outcome }

@@ -1,3 +1,3 @@
 //! The rules of the profile export: which pages exist.
 
-pub(super) mod plan;
+pub(super) mod layout;

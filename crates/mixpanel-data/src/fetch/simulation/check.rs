@@ -48,18 +48,18 @@ impl Watch {
 
     /// Checks a request that is sent. A page on disk must not be requested again while its session lives, and no
     /// request without a session may be sent while there are pages of one.
-    pub(super) fn asked(&mut self, ask: &PageRequest, on_disk: u32, damaged: &BTreeSet<u32>) {
-        let is_on_disk = self.staged.contains(&(ask.epoch, ask.page)) && !damaged.contains(&ask.page);
-        assert!(!is_on_disk, "page {} of session {} is staged and asked for again", ask.page, ask.epoch);
-        let begins = ask.session.is_none();
-        let has_pages = self.staged.iter().any(|(epoch, page)| *epoch == ask.epoch && !damaged.contains(page));
+    pub(super) fn asked(&mut self, request: &PageRequest, on_disk: u32, damaged: &BTreeSet<u32>) {
+        let is_on_disk = self.staged.contains(&(request.epoch, request.page)) && !damaged.contains(&request.page);
+        assert!(!is_on_disk, "page {} of session {} is staged and asked for again", request.page, request.epoch);
+        let begins = request.session.is_none();
+        let has_pages = self.staged.iter().any(|(epoch, page)| *epoch == request.epoch && !damaged.contains(page));
         assert!(!(begins && has_pages), "a session is begun beside the pages of another one");
-        assert!(ask.epoch >= on_disk, "a request of an earlier session");
+        assert!(request.epoch >= on_disk, "a request of an earlier session");
     }
 
     /// Checks that no request of a lost session is in flight together with one of a later session.
-    pub(super) fn in_flight(&self, ask: &PageRequest, mut epochs: impl Iterator<Item = u32>) {
-        assert!(epochs.all(|other| other == ask.epoch), "a request of a lost session is still in flight");
+    pub(super) fn in_flight(&self, request: &PageRequest, mut epochs: impl Iterator<Item = u32>) {
+        assert!(epochs.all(|other| other == request.epoch), "a request of a lost session is still in flight");
     }
 
     /// Checks an event for the caller. A page that is reported as staged must be on disk.
@@ -73,9 +73,9 @@ impl Watch {
     }
 
     /// Records a response of the server, which comes at once, with this status.
-    pub(super) fn answered(&mut self, ask: &PageRequest, now: Duration, status: u16, is_hourly: bool) {
+    pub(super) fn answered(&mut self, request: &PageRequest, now: Duration, status: u16, is_hourly: bool) {
         let Some(quota) = self.quota else { return };
-        let is_of_window = ask.session.is_none() || self.session_pages == SessionPages::Counted;
+        let is_of_window = request.session.is_none() || self.session_pages == SessionPages::Counted;
         if !is_of_window {
             return;
         }
@@ -84,7 +84,7 @@ impl Watch {
             self.after_refusal.clear();
         }
         if self.refusal.is_some() {
-            self.after_refusal.insert((ask.epoch, ask.page));
+            self.after_refusal.insert((request.epoch, request.page));
         }
         if !is_hourly && !matches!(status, 401 | 402 | 429) {
             self.counted.push_back(now);
@@ -95,14 +95,14 @@ impl Watch {
 
     /// Records a failure that the client receives. After the first hourly 429, at most one more request may be refused
     /// for the same reason.
-    pub(super) fn failed(&mut self, ask: &PageRequest, failure: &Failure, now: Duration) {
+    pub(super) fn failed(&mut self, request: &PageRequest, failure: &Failure, now: Duration) {
         let Some(quota) = self.quota else { return };
         if !matches!(failure.kind, FailureKind::RateLimited { kind: RateLimitKind::Hourly, .. }) {
             return;
         }
         match &mut self.refusal {
             Some(refusal) if now < refusal.free_at => {
-                if self.after_refusal.remove(&(ask.epoch, ask.page)) {
+                if self.after_refusal.remove(&(request.epoch, request.page)) {
                     refusal.probes += 1;
                     assert!(refusal.probes <= 1, "more than one request after the quota was known to be used up");
                 }

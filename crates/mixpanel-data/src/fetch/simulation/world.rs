@@ -22,7 +22,7 @@ use super::super::core::{Action, Coordinator, Core, Moment, Outcome, PageRequest
 use super::super::into_table::{earlier, is_complete};
 use super::super::writer::{Message, Report, into_stage};
 use super::check::Watch;
-use super::oracle::request;
+use super::oracle;
 use super::scenario::{Draw, Interruption, Scenario, Torn};
 
 /// More steps than any run takes: a run that takes more never ends.
@@ -46,7 +46,7 @@ impl Event {
     /// Returns the session epoch of the request, if the event has one.
     fn epoch(&self) -> Option<u32> {
         match self {
-            Self::Reply(ask, _) | Self::Read(ask, _) => Some(ask.epoch),
+            Self::Reply(request, _) | Self::Read(request, _) => Some(request.epoch),
             _ => None,
         }
     }
@@ -175,10 +175,10 @@ impl World {
                     self.abandon(process, epoch);
                     continue;
                 }
-                Action::Parse(ask, body) => {
+                Action::Parse(request, body) => {
                     let page = client().read_page(&body, RecordForm::Row);
                     let takes = Duration::from_millis(self.draw.below(20));
-                    process.later(self.now + takes, Event::Read(ask, Box::new(page)));
+                    process.later(self.now + takes, Event::Read(request, Box::new(page)));
                     continue;
                 }
                 Action::Finish(end) => {
@@ -188,7 +188,7 @@ impl World {
                     }
                     return Some(end.outcome);
                 }
-                Action::Send(ask) => Err(ask),
+                Action::Send(request) => Err(request),
                 Action::WaitUntil(moment) => Ok(Some(process.began + moment)),
                 Action::WaitForEvent => Ok(None),
             };
@@ -202,7 +202,7 @@ impl World {
             assert!(steps < STEPS_MAX, "it never ends");
             self.steps += 1;
             match until {
-                Err(ask) => self.send(process, ask),
+                Err(request) => self.send(process, request),
                 Ok(until) => self.wait(process, until),
             }
         }
@@ -237,26 +237,26 @@ impl World {
         Moment { run: self.now - process.began, wall: self.wall() }
     }
 
-    fn send(&mut self, process: &mut Process, ask: PageRequest) {
-        self.trace(|| format!("ask {ask:?}"));
-        self.watch.asked(&ask, process.stage.manifest().epoch, &self.damaged);
-        self.watch.in_flight(&ask, process.in_flight());
+    fn send(&mut self, process: &mut Process, request: PageRequest) {
+        self.trace(|| format!("request {request:?}"));
+        self.watch.asked(&request, process.stage.manifest().epoch, &self.damaged);
+        self.watch.in_flight(&request, process.in_flight());
         if self.scenario.outages.iter().any(|(begin, end)| (*begin..*end).contains(&self.now)) {
             let failure = Failure::new(FailureKind::Unreachable, "cannot connect");
-            process.later(self.now + Duration::from_millis(5), Event::Reply(ask, Err(failure)));
+            process.later(self.now + Duration::from_millis(5), Event::Reply(request, Err(failure)));
             return;
         }
         let plain = EngageForm::new(&ProfileQuery::default(), 0).unwrap();
         let mut form = form_urlencoded::Serializer::new(String::new());
-        form.extend_pairs(plain.form(ask.page, ask.session.as_deref()));
+        form.extend_pairs(plain.form(request.page, request.session.as_deref()));
         let before = self.simulator.stats().too_many_requests.hourly;
-        let reply = self.simulator.handle(&request(&form.finish(), &self.scenario.config), self.now);
+        let reply = self.simulator.handle(&oracle::request(&form.finish(), &self.scenario.config), self.now);
         let is_hourly = self.simulator.stats().too_many_requests.hourly > before;
-        self.watch.answered(&ask, self.now, reply.status.as_u16(), is_hourly);
+        self.watch.answered(&request, self.now, reply.status.as_u16(), is_hourly);
         let due = self.now + reply.delay;
         process.later(due, Event::Leave(reply.ticket));
-        let (moment, outcome) = deliver(reply, due, ask.session.is_some());
-        process.later(moment, Event::Reply(ask, outcome));
+        let (moment, outcome) = deliver(reply, due, request.session.is_some());
+        process.later(moment, Event::Reply(request, outcome));
     }
 
     fn happen(&mut self, process: &mut Process, event: Event) {
@@ -270,21 +270,21 @@ impl World {
                     process.core.writer_reported(report);
                 }
             }
-            Event::Reply(ask, Ok(body)) => process.core.reply_received(ask, body, at),
-            Event::Reply(ask, Err(failure)) => {
-                self.trace(|| format!("page {} failed: {:?} {}", ask.page, failure.kind, failure.message));
-                self.watch.failed(&ask, &failure, self.now);
+            Event::Reply(request, Ok(body)) => process.core.reply_received(request, body, at),
+            Event::Reply(request, Err(failure)) => {
+                self.trace(|| format!("page {} failed: {:?} {}", request.page, failure.kind, failure.message));
+                self.watch.failed(&request, &failure, self.now);
                 let fraction = self.draw.fraction();
-                process.core.request_failed(&ask, failure, at, fraction);
+                process.core.request_failed(&request, failure, at, fraction);
             }
-            Event::Read(ask, page) => {
+            Event::Read(request, page) => {
                 let fraction = self.draw.fraction();
                 match *page {
                     Ok(page) => {
-                        self.trace(|| format!("page {} came: {} records", ask.page, page.body.rows.received()));
-                        process.core.page_arrived(&ask, page, Some(self.wall()), at, fraction);
+                        self.trace(|| format!("page {} came: {} records", request.page, page.body.rows.received()));
+                        process.core.page_arrived(&request, page, Some(self.wall()), at, fraction);
                     }
-                    Err(failure) => process.core.request_failed(&ask, failure, at, fraction),
+                    Err(failure) => process.core.request_failed(&request, failure, at, fraction),
                 }
             }
         }

@@ -8,7 +8,7 @@ use crate::limits::PAGES_LISTED_MAX;
 use crate::mutant::{Mutant, is_planted};
 use crate::types::ProfileProgress;
 
-use super::super::super::profiles::plan::Plan;
+use super::super::super::profiles::layout::PageLayout;
 use super::super::super::progress::FetchEvent;
 use super::super::outcome::{Ending, Outcome};
 use super::{Coordinator, Extent};
@@ -18,7 +18,7 @@ impl Coordinator {
         let plan = self.plan.as_ref();
         self.events.push_back(FetchEvent::Page(ProfileProgress {
             page_index: page,
-            total_pages: plan.filter(|plan| plan.total().is_some()).map(Plan::pages),
+            total_pages: plan.filter(|plan| plan.total().is_some()).map(PageLayout::pages),
             rows: *result.as_ref().unwrap_or(&0),
             success: result.is_ok(),
             error: result.err(),
@@ -55,8 +55,8 @@ impl Coordinator {
     pub(crate) fn finish(&mut self, now: Duration) -> Outcome {
         if let Some(Ending::Halted(failure)) = self.ending.clone() {
             // A tail page that was not checked may exist, whatever the server said.
-            self.plan.iter_mut().filter(|_| !is_planted(Mutant::HaltTakenForWhole)).for_each(Plan::assume_tail);
-            let unfinished = self.pages.unfinished(self.plan.as_ref().map_or(1, Plan::pages));
+            self.plan.iter_mut().filter(|_| !is_planted(Mutant::HaltTakenForWhole)).for_each(PageLayout::assume_tail);
+            let unfinished = self.parts.unfinished(self.plan.as_ref().map_or(1, PageLayout::pages));
             // A server that announced more pages than this is wrong, and its pages are not listed one by one.
             for (index, page) in unfinished.iter().take(PAGES_LISTED_MAX).enumerate() {
                 let same = "not fetched, for the same reason";
@@ -89,7 +89,7 @@ impl Coordinator {
             session_over: self.session_over(shortfall),
             left_pages: self.left_pages,
             ending: self.ending.clone(),
-            staged: self.pages.staged(),
+            staged: self.parts.staged(),
             failed: self.failed.clone(),
         }
     }

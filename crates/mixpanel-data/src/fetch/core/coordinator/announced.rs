@@ -8,10 +8,10 @@ use crate::counted::counted;
 use crate::limits::{ATTEMPTS_MAX, NOTHING_NEW_MAX, PAGES_BEYOND_MAX, PAGES_MAX, PAGES_WARNING, UNANNOUNCED_PAUSE};
 use crate::warning::Warning;
 
-use super::super::super::profiles::plan::{ImpossibleTotal, Plan};
+use super::super::super::profiles::layout::{ImpossibleTotal, PageLayout};
 use super::super::super::progress::FetchEvent;
 use super::super::outcome::{Ending, Over};
-use super::super::pages::PageState;
+use super::super::parts::PartState;
 use super::{Coordinator, Extent, PageFacts};
 
 /// Tracks whether a session still returns pages after some of its pages were given up.
@@ -101,7 +101,7 @@ impl NothingNew {
 impl Coordinator {
     /// Returns the number of profiles that the server announced: on page 0, or on a later page if that announced more.
     pub(super) fn announced(&self) -> Option<u64> {
-        self.plan.as_ref().and_then(Plan::total).max(self.announced_late)
+        self.plan.as_ref().and_then(PageLayout::total).max(self.announced_late)
     }
 
     /// Handles the total on a later page, which may be the first total or contradict page 0. A slightly higher total is
@@ -138,7 +138,7 @@ impl Coordinator {
 
     /// Makes the plan from page 0.
     pub(super) fn make_plan(&mut self, facts: &PageFacts) {
-        let mut plan = match Plan::new(facts.total, facts.page_size, facts.received) {
+        let mut plan = match PageLayout::new(facts.total, facts.page_size, facts.received) {
             Ok(plan) => plan,
             Err(ImpossibleTotal(total)) => return self.refuse_total(total, facts),
         };
@@ -159,7 +159,7 @@ impl Coordinator {
         self.plan = Some(plan);
     }
 
-    pub(super) fn tell_plan(&mut self, plan: &Plan) {
+    pub(super) fn tell_plan(&mut self, plan: &PageLayout) {
         let total_pages = plan.total().map(|_| plan.pages());
         let workers = self.rules.workers;
         self.events.push_back(FetchEvent::Planned { total_pages, expected_rows: plan.total(), workers });
@@ -213,7 +213,7 @@ impl Coordinator {
             self.request_failed(page, Failure::new(FailureKind::BadReply, reason), now, fraction);
         }
         if self.nothing_new.is_the_end() {
-            self.pages.forget_retries(&self.nothing_new.pages);
+            self.parts.forget_retries(&self.nothing_new.pages);
         }
     }
 
@@ -233,41 +233,41 @@ impl Coordinator {
 
     /// Records that an optional page does not exist.
     pub(super) fn nothing_is_there(&mut self, page: u32) {
-        self.pages.set(page, PageState::PastEnd);
-        self.plan.iter_mut().filter(|plan| plan.tail_page() == Some(page)).for_each(Plan::drop_tail);
+        self.parts.set(page, PartState::PastEnd);
+        self.plan.iter_mut().filter(|plan| plan.tail_page() == Some(page)).for_each(PageLayout::drop_tail);
     }
 
     /// Plans one more page if all planned pages are here but hold fewer profiles than announced. Returns whether it
     /// did.
     pub(super) fn looks_beyond(&mut self) -> bool {
-        let beyond = self.pages.next_pending();
+        let beyond = self.parts.next_pending();
         let is_short = self.missing_profiles() > 0 && self.failed.is_empty();
         if !is_short
             || self.rules.extent == Extent::FirstPage
             || self.nothing_new.is_the_end()
-            || self.pages.has_past_end()
-            || self.pages.next_due().is_some()
+            || self.parts.has_past_end()
+            || self.parts.next_due().is_some()
             || self.plan.as_ref().is_none_or(|plan| beyond < plan.pages() || plan.tail_page().is_some())
         {
             return false;
         }
         self.plan.iter_mut().for_each(|plan| plan.look_beyond(beyond));
-        self.plan.as_ref().and_then(Plan::tail_page) == Some(beyond)
+        self.plan.as_ref().and_then(PageLayout::tail_page) == Some(beyond)
     }
 
     /// Treats planned pages at the end that came empty as past the end: then profiles are missing, not pages. A page
     /// that repeats another one does exist, and stays failed.
     pub(super) fn settle_the_end(&mut self) {
-        let pages = self.plan.as_ref().filter(|plan| plan.total().is_some()).map_or(0, Plan::pages);
+        let pages = self.plan.as_ref().filter(|plan| plan.total().is_some()).map_or(0, PageLayout::pages);
         for page in (1..pages).rev() {
             let came_empty = self.nothing_new.empty.contains(&page)
                 && self.failed.get(&page).is_some_and(|failure| failure.kind == FailureKind::BadReply);
-            match self.pages.state(page) {
-                PageState::PastEnd => {}
-                PageState::Staged if self.nothing_new.empty.contains(&page) => {}
-                PageState::Failed if came_empty => {
+            match self.parts.state(page) {
+                PartState::PastEnd => {}
+                PartState::Staged if self.nothing_new.empty.contains(&page) => {}
+                PartState::Failed if came_empty => {
                     self.failed.remove(&page);
-                    self.pages.set(page, PageState::PastEnd);
+                    self.parts.set(page, PartState::PastEnd);
                 }
                 _ => return,
             }
@@ -277,7 +277,7 @@ impl Coordinator {
     /// Returns whether page 0 may be empty although the server announced `total` profiles: the allowed drift covers all
     /// of them, and page 0 was empty on every attempt.
     pub(super) fn may_all_be_gone(&self, total: u64) -> bool {
-        total <= self.rules.drift_of(total) && self.pages.failed_attempts(0).by_fault + 1 >= ATTEMPTS_MAX
+        total <= self.rules.drift_of(total) && self.parts.failed_attempts(0).by_fault + 1 >= ATTEMPTS_MAX
     }
 
     /// Returns the number of announced profiles that have not arrived.
@@ -295,7 +295,7 @@ impl Coordinator {
         }
         let mut kinds = self.failed.values().map(|failure| failure.kind);
         let kind = kinds.next().filter(|kind| kinds.all(|other| other == *kind))?;
-        let came = self.pages.staged().len() > self.earlier.len();
+        let came = self.parts.staged().len() > self.earlier.len();
         let none_came_since = !self.sign_of_life.came && self.failed.len() > 1;
         let is_over = match kind {
             // The server may just have a bad hour; only a later process that gets nothing either can be sure.

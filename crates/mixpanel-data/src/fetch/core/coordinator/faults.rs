@@ -10,10 +10,10 @@ use crate::limits::{
     RATE_LIMIT_WAIT_MAX,
 };
 
-use super::super::super::profiles::plan::Plan;
+use super::super::super::profiles::layout::PageLayout;
 use super::super::super::progress::FetchEvent;
 use super::super::outcome::Ending;
-use super::super::pages::{FailedAttempts, PageState, Pages};
+use super::super::parts::{FailedAttempts, PartState, Parts};
 use super::{Coordinator, NothingNew, ShortPages, SignOfLife};
 
 /// A wait for other processes is reported only after this time; most are shorter.
@@ -29,12 +29,12 @@ impl Coordinator {
             self.outage_since = None;
         }
         if failure.kind.ends_the_run() {
-            self.pages.set(page, PageState::Pending);
+            self.parts.set(page, PartState::Pending);
             self.end(Ending::Fatal(failure));
             return;
         }
         if self.ending.is_some() {
-            self.pages.set(page, PageState::Pending);
+            self.parts.set(page, PartState::Pending);
             return;
         }
         match failure.kind {
@@ -55,7 +55,7 @@ impl Coordinator {
     pub(crate) fn quota_refused(&mut self, page: u32, failure: Failure, now: Duration, until: Duration) {
         let failed = self.take_back(page);
         if self.ending.is_some() {
-            self.pages.set(page, PageState::Pending);
+            self.parts.set(page, PartState::Pending);
             return;
         }
         self.pause(page, failed, failure, now, until);
@@ -87,17 +87,17 @@ impl Coordinator {
 
     /// Takes a page out of flight and returns its number of failed attempts.
     fn take_back(&mut self, page: u32) -> FailedAttempts {
-        match self.pages.state(page) {
-            PageState::Reading { .. } => self.reading -= 1,
+        match self.parts.state(page) {
+            PartState::Reading { .. } => self.reading -= 1,
             _ => self.in_flight -= 1,
         }
-        self.pages.failed_attempts(page)
+        self.parts.failed_attempts(page)
     }
 
     /// Returns whether every recent request failed. Then only retries are sent, with their pauses, and no new page is
     /// requested.
     pub(super) fn fails_at_everything(&self) -> bool {
-        self.faults_in_a_row >= FAULTS_IN_A_ROW_MAX && self.pages.next_due().is_some()
+        self.faults_in_a_row >= FAULTS_IN_A_ROW_MAX && self.parts.next_due().is_some()
     }
 
     /// Records that a page arrived: failure counts are reset, and the concurrency is raised again step by step.
@@ -138,7 +138,7 @@ impl Coordinator {
     /// attempt.
     fn wait_for_network(&mut self, page: u32, failed: FailedAttempts, failure: Failure, now: Duration, fraction: f64) {
         let until = now + backoff(BACKOFF_INITIAL, OUTAGE_BACKOFF_MAX, self.breaker.attempt(), fraction);
-        self.pages.retry(page, failed, now);
+        self.parts.retry(page, failed, now);
         let since = *self.outage_since.get_or_insert(now);
         if until.saturating_sub(since) > OUTAGE_WAIT_MAX.min(self.rules.max_wait) {
             self.end(Ending::Halted(failure));
@@ -151,7 +151,7 @@ impl Coordinator {
 
     /// Retries a page after a pause of all requests.
     fn pause(&mut self, page: u32, failed: FailedAttempts, failure: Failure, now: Duration, until: Duration) {
-        self.pages.retry(page, failed, now);
+        self.parts.retry(page, failed, now);
         self.open_breaker(failure, now, until);
     }
 
@@ -175,30 +175,30 @@ impl Coordinator {
         now: Duration,
         fraction: f64,
     ) {
-        let is_tail = self.plan.as_ref().and_then(Plan::tail_page) == Some(page);
+        let is_tail = self.plan.as_ref().and_then(PageLayout::tail_page) == Some(page);
         let is_optional = self.plan.as_ref().is_some_and(|plan| plan.is_optional(page));
         failed.by_fault += 1;
         self.faults_in_a_row += 1;
         // The tail page is not worth as many attempts if the server announced that it does not exist.
-        let expected_absent = is_tail && self.plan.as_ref().is_some_and(Plan::covers_total);
+        let expected_absent = is_tail && self.plan.as_ref().is_some_and(PageLayout::covers_total);
         let decision = match decide(&failure, failed.by_fault, fraction) {
             _ if expected_absent && failed.by_fault >= PROBE_ATTEMPTS_MAX => Decision::Fail,
             decision => decision,
         };
         match decision {
             Decision::Retry(pause) => {
-                self.pages.retry(page, failed, now + pause);
+                self.parts.retry(page, failed, now + pause);
                 let (attempt, reason) = (failed.by_fault, failure.message);
                 self.events.push_back(FetchEvent::Retry { page_index: page, attempt, reason, pause });
             }
             Decision::Pause(pause) => self.pause(page, failed, failure, now, now + pause),
             Decision::Fail if is_optional && self.nothing_may_follow(is_tail, &failure) => self.nothing_is_there(page),
             Decision::Fail if self.plan.is_none() => {
-                self.pages.set(page, PageState::Pending);
+                self.parts.set(page, PartState::Pending);
                 self.end(Ending::Fatal(failure));
             }
             Decision::Fail => {
-                self.plan.iter_mut().filter(|_| is_tail).for_each(Plan::assume_tail);
+                self.plan.iter_mut().filter(|_| is_tail).for_each(PageLayout::assume_tail);
                 self.give_up(page, &failure);
             }
         }
@@ -208,11 +208,11 @@ impl Coordinator {
     /// page, any other failure may only if the planned pages hold exactly the announced profiles.
     fn nothing_may_follow(&self, is_tail: bool, failure: &Failure) -> bool {
         let refused = matches!(failure.kind, FailureKind::Rejected(400) | FailureKind::NotFound);
-        refused || (is_tail && self.plan.as_ref().is_some_and(Plan::covers_total))
+        refused || (is_tail && self.plan.as_ref().is_some_and(PageLayout::covers_total))
     }
 
     pub(super) fn give_up(&mut self, page: u32, failure: &Failure) {
-        self.pages.set(page, PageState::Failed);
+        self.parts.set(page, PartState::Failed);
         self.failed.insert(page, failure.clone());
         self.report(page, Err(failure.message.clone()));
         self.given_up_in_a_row += 1;
@@ -233,7 +233,7 @@ impl Coordinator {
         self.epoch += 1;
         self.plan = None;
         self.session_id = None;
-        self.pages = Pages::default();
+        self.parts = Parts::default();
         self.earlier.clear();
         self.short = ShortPages::default();
         self.nothing_new = NothingNew::default();
@@ -248,14 +248,14 @@ impl Coordinator {
     /// Returns whether a page with fewer records than the server's own figures promise should be requested again.
     pub(super) fn is_too_short(&mut self, page: u32, received: u64) -> bool {
         let Some(plan) = &self.plan else { return false };
-        let attempts = self.pages.failed_attempts(page).by_length;
+        let attempts = self.parts.failed_attempts(page).by_length;
         received < plan.expected_records(page) && self.short.asks_again(page, received, attempts)
     }
 
     pub(super) fn ask_again_for_length(&mut self, page: u32, received: u64, now: Duration) {
-        let mut failed = self.pages.failed_attempts(page);
+        let mut failed = self.parts.failed_attempts(page);
         failed.by_length += 1;
-        self.pages.retry(page, failed, now);
+        self.parts.retry(page, failed, now);
         let expected = self.plan.as_ref().map_or(0, |plan| plan.expected_records(page));
         let reason = format!("page {page} brought {received} of {}", counted(expected, "profile"));
         let (attempt, pause) = (failed.by_length, Duration::ZERO);

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use crate::mutant::{Mutant, is_planted};
 use crate::stage::{Over, SessionFacts, StagedPage};
 
-use super::super::super::profiles::plan::Plan;
+use super::super::super::profiles::layout::PageLayout;
 use super::super::super::progress::FetchEvent;
-use super::super::pages::PageState;
+use super::super::parts::PartState;
 use super::{Coordinator, Rules};
 
 /// What an earlier process left.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Earlier {
+pub(crate) struct PriorRun {
     pub(crate) epoch: u32,
     pub(crate) session: Option<SessionFacts>,
     /// Pages of that session that are on disk, in order.
@@ -23,16 +23,16 @@ pub(crate) struct Earlier {
     pub(crate) lacking: u64,
 }
 
-impl Earlier {
+impl PriorRun {
     /// Returns the number of records by page.
     pub(crate) fn lengths(&self) -> BTreeMap<u32, u64> {
         self.staged.iter().map(|staged| (staged.page, staged.rows + staged.rejected)).collect()
     }
 
     /// Returns the plan that follows from the session and its pages, if the session is known.
-    pub(crate) fn plan(&self) -> Option<Plan> {
+    pub(crate) fn plan(&self) -> Option<PageLayout> {
         let facts = self.session.as_ref()?;
-        let mut plan = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records).ok()?;
+        let mut plan = PageLayout::new(facts.total, facts.declared_page_size, facts.first_page_records).ok()?;
         plan.merge_staged(&self.lengths());
         Some(plan)
     }
@@ -65,7 +65,7 @@ impl Earlier {
 
 impl Coordinator {
     /// Resumes a run: pages on disk are not requested again, and the others are requested in the same session.
-    pub(crate) fn resume(rules: Rules, earlier: &Earlier) -> Self {
+    pub(crate) fn resume(rules: Rules, earlier: &PriorRun) -> Self {
         let mut coordinator = Self::new(rules);
         coordinator.epoch = earlier.epoch;
         coordinator.left_pages = !earlier.staged.is_empty();
@@ -76,7 +76,7 @@ impl Coordinator {
             coordinator.tell(FetchEvent::Restarted { restart: 1, reason: over.reason().to_owned() });
             return coordinator;
         }
-        let Ok(mut plan) = Plan::new(facts.total, facts.declared_page_size, facts.first_page_records) else {
+        let Ok(mut plan) = PageLayout::new(facts.total, facts.declared_page_size, facts.first_page_records) else {
             coordinator.epoch += 1;
             return coordinator;
         };
@@ -97,7 +97,7 @@ impl Coordinator {
         for staged in &earlier.staged {
             let received = staged.rows + staged.rejected;
             if staged.page > 0 || !is_planted(Mutant::StagedPageRequested) {
-                coordinator.pages.set(staged.page, PageState::Staged);
+                coordinator.parts.set(staged.page, PartState::Staged);
             }
             coordinator.counts.received += received;
             coordinator.counts.rejected += staged.rejected;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// The state of one page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PageState {
+pub(super) enum PartState {
     /// Not requested yet, or abandoned because the run ended.
     Pending,
     /// A request is in flight, after this many failed attempts.
@@ -43,23 +43,23 @@ struct Retry {
 
 /// All known pages. Each is requested once, in order, and then retried.
 #[derive(Debug, Default)]
-pub(super) struct Pages {
-    states: Vec<PageState>,
+pub(super) struct Parts {
+    states: Vec<PartState>,
     retries: Vec<Retry>,
     next_pending: u32,
 }
 
-impl Pages {
+impl Parts {
     /// Returns a page's state.
-    pub(super) fn state(&self, page: u32) -> PageState {
-        self.states.get(page as usize).copied().unwrap_or(PageState::Pending)
+    pub(super) fn state(&self, page: u32) -> PartState {
+        self.states.get(page as usize).copied().unwrap_or(PartState::Pending)
     }
 
     /// Changes a page's state.
-    pub(super) fn set(&mut self, page: u32, state: PageState) {
+    pub(super) fn set(&mut self, page: u32, state: PartState) {
         let index = page as usize;
         if self.states.len() <= index {
-            self.states.resize(index + 1, PageState::Pending);
+            self.states.resize(index + 1, PartState::Pending);
         }
         self.states[index] = state;
     }
@@ -67,7 +67,7 @@ impl Pages {
     /// Returns the failed attempts of a page that is in flight.
     pub(super) fn failed_attempts(&self, page: u32) -> FailedAttempts {
         match self.state(page) {
-            PageState::InFlight { failed } | PageState::Reading { failed } => failed,
+            PartState::InFlight { failed } | PartState::Reading { failed } => failed,
             _ => FailedAttempts::default(),
         }
     }
@@ -75,7 +75,7 @@ impl Pages {
     /// Returns the first page that was never requested, skipping pages that an earlier process staged.
     pub(super) fn next_pending(&self) -> u32 {
         let mut page = self.next_pending;
-        while self.state(page) == PageState::Staged {
+        while self.state(page) == PartState::Staged {
             page += 1;
         }
         page
@@ -83,20 +83,20 @@ impl Pages {
 
     /// Schedules a retry at `not_before`.
     pub(super) fn retry(&mut self, page: u32, failed: FailedAttempts, not_before: Duration) {
-        self.set(page, PageState::Waiting);
+        self.set(page, PartState::Waiting);
         self.retries.push(Retry { page, failed, not_before });
     }
 
     /// Drops the retries of these pages.
     pub(super) fn forget_retries(&mut self, pages: &BTreeSet<u32>) {
         for retry in self.retries.extract_if(.., |retry| pages.contains(&retry.page)) {
-            self.states[retry.page as usize] = PageState::PastEnd;
+            self.states[retry.page as usize] = PartState::PastEnd;
         }
     }
 
     /// Returns whether a requested page is past the end.
     pub(super) fn has_past_end(&self) -> bool {
-        self.states.contains(&PageState::PastEnd)
+        self.states.contains(&PartState::PastEnd)
     }
 
     /// Returns a page whose retry is due.
@@ -112,7 +112,7 @@ impl Pages {
         }
         self.set(
             page,
-            PageState::InFlight { failed: retry.map_or_else(FailedAttempts::default, |retry| retry.failed) },
+            PartState::InFlight { failed: retry.map_or_else(FailedAttempts::default, |retry| retry.failed) },
         );
         retry.is_some()
     }
@@ -124,13 +124,13 @@ impl Pages {
 
     /// Returns the staged pages, in order.
     pub(super) fn staged(&self) -> Vec<u32> {
-        (0..).zip(&self.states).filter(|(_, state)| **state == PageState::Staged).map(|(page, _)| page).collect()
+        (0..).zip(&self.states).filter(|(_, state)| **state == PartState::Staged).map(|(page, _)| page).collect()
     }
 
     /// Returns the pages among the first `count` that are not staged, failed or past the end, in order.
     pub(super) fn unfinished(&self, count: u32) -> Vec<u32> {
         let finished =
-            |page: &u32| matches!(self.state(*page), PageState::Staged | PageState::Failed | PageState::PastEnd);
+            |page: &u32| matches!(self.state(*page), PartState::Staged | PartState::Failed | PartState::PastEnd);
         (0..count).filter(|page| !finished(page)).collect()
     }
 }

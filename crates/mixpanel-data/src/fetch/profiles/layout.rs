@@ -13,7 +13,7 @@ use crate::limits::{PAGE_SIZE_DEFAULT, PAGES_BEYOND_MAX, PAGES_MAX};
 /// If page 0 is shorter than its declared size although more profiles follow, its length is the real page size. Pages
 /// that exist only because of that are *tentative*: it is not a failure if one of them is empty or refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub(crate) struct PageLayout {
     total: Option<u64>,
     page_size: u64,
     declared_page_size: Option<u64>,
@@ -32,8 +32,8 @@ pub(crate) struct Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ImpossibleTotal(pub(crate) u64);
 
-impl Plan {
-    /// Makes a plan from page 0: its `total`, its `page_size`, and the number of records it brought.
+impl PageLayout {
+    /// Derives the pages from page 0: its `total`, its `page_size`, and the number of records it brought.
     ///
     /// # Errors
     /// The total, if it makes more pages than a fetch can have.
@@ -170,7 +170,7 @@ impl Plan {
     }
 
     /// Adds pages that an earlier process staged. Call it again after each new page, because further ones may then join
-    /// the plan.
+    /// the others.
     pub(crate) fn merge_staged(&mut self, lengths: &BTreeMap<u32, u64>) {
         if let Some(received) = lengths.get(&(self.pages - 1)) {
             self.page_arrived(self.pages - 1, *received);
@@ -189,7 +189,7 @@ impl Plan {
         self.tail = None;
     }
 
-    /// Seals the plan: no page beyond it can be requested, because the server named no session.
+    /// Seals the layout: no page beyond it can be requested, because the server named no session.
     pub(crate) fn seal(&mut self) {
         self.tail = None;
         self.is_sealed = true;
@@ -207,15 +207,15 @@ impl Plan {
 mod tests {
     use super::*;
 
-    /// Passes the pages of `sizes` in order to a plan of `total` with pages of 10, and returns the requested pages.
+    /// Passes the pages of `sizes` in order to a layout of `total` with pages of 10, and returns the requested pages.
     fn asked(total: Option<u64>, sizes: &[u64]) -> Vec<u32> {
         let size = |page: u32| sizes.get(page as usize).copied().unwrap_or(0);
-        let mut plan = Plan::new(total, Some(10), size(0)).unwrap();
+        let mut layout = PageLayout::new(total, Some(10), size(0)).unwrap();
         let mut asked = vec![0];
         let mut page = 1;
-        while page < plan.pages() || plan.tail_page() == Some(page) {
+        while page < layout.pages() || layout.tail_page() == Some(page) {
             asked.push(page);
-            plan.page_arrived(page, size(page));
+            layout.page_arrived(page, size(page));
             page += 1;
         }
         asked
@@ -250,49 +250,52 @@ mod tests {
     #[test]
     fn pages_behind_a_gap_join_when_it_is_filled() {
         let mut lengths = BTreeMap::from([(0, 10), (1, 10), (3, 10), (4, 10)]);
-        let mut plan = Plan::new(None, Some(10), 10).unwrap();
-        plan.merge_staged(&lengths);
-        assert_eq!((plan.pages(), plan.tail_page()), (2, Some(2)));
-        plan.page_arrived(2, 10);
-        plan.merge_staged(&lengths);
-        assert_eq!((plan.pages(), plan.tail_page()), (5, Some(5)));
+        let mut layout = PageLayout::new(None, Some(10), 10).unwrap();
+        layout.merge_staged(&lengths);
+        assert_eq!((layout.pages(), layout.tail_page()), (2, Some(2)));
+        layout.page_arrived(2, 10);
+        layout.merge_staged(&lengths);
+        assert_eq!((layout.pages(), layout.tail_page()), (5, Some(5)));
         lengths.insert(5, 3);
-        plan.merge_staged(&lengths);
-        assert_eq!((plan.pages(), plan.tail_page()), (6, None));
+        layout.merge_staged(&lengths);
+        assert_eq!((layout.pages(), layout.tail_page()), (6, None));
     }
 
     #[test]
     fn a_missing_page_size_is_the_documented_one() {
-        assert_eq!(Plan::new(Some(7), None, 7).unwrap().page_size(), 1000);
-        assert_eq!(Plan::new(Some(0), None, 0).unwrap().page_size(), 1000);
+        assert_eq!(PageLayout::new(Some(7), None, 7).unwrap().page_size(), 1000);
+        assert_eq!(PageLayout::new(Some(0), None, 0).unwrap().page_size(), 1000);
     }
 
     #[test]
     fn a_page_size_that_is_not_said_is_seen() {
-        assert_eq!(Plan::new(Some(5000), None, 500).unwrap().pages(), 10);
-        assert_eq!(Plan::new(None, None, 500).unwrap().tail_page(), Some(1));
+        assert_eq!(PageLayout::new(Some(5000), None, 500).unwrap().pages(), 10);
+        assert_eq!(PageLayout::new(None, None, 500).unwrap().tail_page(), Some(1));
     }
 
     #[test]
     fn a_short_page_0_shows_the_real_size_and_makes_pages_that_may_not_exist() {
-        let plan = Plan::new(Some(4_500), Some(40_000), 1_000).unwrap();
-        assert_eq!((plan.pages(), plan.page_size()), (5, 1_000));
+        let layout = PageLayout::new(Some(4_500), Some(40_000), 1_000).unwrap();
+        assert_eq!((layout.pages(), layout.page_size()), (5, 1_000));
         assert_eq!(
-            (0..6).map(|page| plan.is_optional(page)).collect::<Vec<_>>(),
+            (0..6).map(|page| layout.is_optional(page)).collect::<Vec<_>>(),
             [false, true, true, true, true, true]
         );
-        assert_eq!((plan.expected_records(0), plan.expected_records(1)), (4_500, 0));
-        let plan = Plan::new(Some(25_000), Some(1_000), 999).unwrap();
-        assert_eq!((plan.pages(), plan.is_optional(24), plan.is_optional(25)), (26, false, true));
-        let plan = Plan::new(Some(25_500), Some(1_000), 1_000).unwrap();
-        assert_eq!((plan.expected_records(3), plan.expected_records(25), plan.expected_records(26)), (1_000, 500, 0));
+        assert_eq!((layout.expected_records(0), layout.expected_records(1)), (4_500, 0));
+        let layout = PageLayout::new(Some(25_000), Some(1_000), 999).unwrap();
+        assert_eq!((layout.pages(), layout.is_optional(24), layout.is_optional(25)), (26, false, true));
+        let layout = PageLayout::new(Some(25_500), Some(1_000), 1_000).unwrap();
+        assert_eq!(
+            (layout.expected_records(3), layout.expected_records(25), layout.expected_records(26)),
+            (1_000, 500, 0)
+        );
     }
 
     #[test]
     fn a_total_beyond_all_pages_is_refused() {
-        assert_eq!(Plan::new(Some(u64::MAX), Some(10), 10), Err(ImpossibleTotal(u64::MAX)));
-        assert!(Plan::new(Some(PAGES_MAX * 10), Some(10), 10).is_ok());
-        assert_eq!(Plan::new(Some(2_500), Some(500), 1_000).map(|plan| plan.pages()), Ok(3));
-        assert_eq!(Plan::new(Some(PAGES_MAX * 10), Some(10), 9), Err(ImpossibleTotal(PAGES_MAX * 10)));
+        assert_eq!(PageLayout::new(Some(u64::MAX), Some(10), 10), Err(ImpossibleTotal(u64::MAX)));
+        assert!(PageLayout::new(Some(PAGES_MAX * 10), Some(10), 10).is_ok());
+        assert_eq!(PageLayout::new(Some(2_500), Some(500), 1_000).map(|layout| layout.pages()), Ok(3));
+        assert_eq!(PageLayout::new(Some(PAGES_MAX * 10), Some(10), 9), Err(ImpossibleTotal(PAGES_MAX * 10)));
     }
 }
