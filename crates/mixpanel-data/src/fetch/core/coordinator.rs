@@ -4,12 +4,16 @@
 //! This file handles pages that arrive; `faults` handles failed requests.
 
 mod accounting;
+#[path = "../profiles/announced.rs"]
 mod announced;
 mod faults;
 mod patience;
 mod protocol;
+#[path = "../profiles/prior_run.rs"]
 mod resume;
+#[path = "../rules.rs"]
 mod rules;
+#[path = "../profiles/short_pages.rs"]
 mod short_pages;
 
 use std::collections::{BTreeMap, VecDeque};
