@@ -14,22 +14,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{
-    Acquired, Failure, FailureKind, PageReply, Permit, RateLimitKind, RateLimiter, RequestClass, why_wait,
-};
+use crate::api::{Acquired, Failure, FailureKind, Permit, RateLimitKind, RateLimiter, why_wait};
 use crate::error::Error;
 use crate::limits::{CLOCK_TOLERANCE, RATE_LIMIT_WAIT_MAX};
 use crate::mutant::{Mutant, is_planted};
 use crate::parse::Unkept;
-use crate::types::ProfileWriteTask;
 use crate::warning::Warning;
 
 use super::progress::FetchEvent;
+use super::source::{Page, PageRequest};
 use super::writer::{Message, Report};
-use coordinator::{PageFacts, Step, Verdict};
+use coordinator::{Step, Verdict};
 
-pub(super) use coordinator::{Coordinator, Extent, PageRequest, PriorRun, Rules};
+pub(super) use coordinator::Coordinator;
 pub(super) use outcome::{Ending, Outcome};
+pub(super) use parts::{PartState, Parts};
 
 /// A moment: the time since the run began, and the wall-clock time that the quota ledger uses.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +94,7 @@ impl Core {
         Self {
             epoch: coordinator.epoch(),
             staged_epoch,
-            is_session_recorded: coordinator.session().is_some(),
+            is_session_recorded: coordinator.session(None).is_some(),
             coordinator,
             limiter,
             permits: HashMap::new(),
@@ -130,8 +129,7 @@ impl Core {
                     return Action::Finish(Box::new(End { outcome, writer_error, unkept }));
                 }
             };
-            let class = if request.session.is_some() { RequestClass::Session } else { RequestClass::Opening };
-            match self.limiter.acquire(class, at.wall) {
+            match self.limiter.acquire(request.class(), at.wall) {
                 Ok(Acquired::Granted(permit)) => {
                     self.permits.insert((request.epoch, request.page), permit);
                     return self.send(request);
@@ -201,7 +199,7 @@ impl Core {
     pub(crate) fn page_arrived(
         &mut self,
         request: &PageRequest,
-        reply: PageReply,
+        page: Page,
         server_time: Option<Timestamp>,
         at: Moment,
         fraction: f64,
@@ -209,18 +207,17 @@ impl Core {
         if !self.is_present(request) {
             return;
         }
-        let verdict = self.coordinator.page_arrived(request.page, &PageFacts::of(&reply), at.run, fraction);
+        let verdict = self.coordinator.page_arrived(request.page, &page.facts, at.run, fraction);
         self.forget_older();
         if verdict == Verdict::Store {
-            self.unkept.add(reply.body.rows.unkept());
+            self.unkept.add(page.unkept());
             if !is_planted(Mutant::SessionRecordedTooLate) {
                 self.record_session(server_time, at);
             }
-            let task = ProfileWriteTask { page_index: request.page, rows: reply.body.rows };
             if is_planted(Mutant::PageStagedTooEarly) {
-                self.coordinator.page_staged(request.page, task.rows.len() as u64);
+                self.coordinator.page_staged(request.page, page.rows());
             }
-            self.actions.push_back(Action::Write(Message::Page(Box::new(task))));
+            self.actions.push_back(Action::Write(Message::Page(Box::new(page.into_task(request.page)))));
             self.record_session(server_time, at);
         }
     }
@@ -230,8 +227,7 @@ impl Core {
         if self.is_session_recorded {
             return;
         }
-        let Some(mut facts) = self.coordinator.session() else { return };
-        facts.server_time = server_time;
+        let Some(facts) = self.coordinator.session(server_time) else { return };
         self.warn_of_clock(server_time, at);
         self.is_session_recorded = true;
         self.begin_epoch();

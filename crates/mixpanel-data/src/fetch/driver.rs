@@ -14,8 +14,10 @@ use crate::parse::RecordForm;
 use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
-use super::core::{Action, Coordinator, Core, End, Moment, Outcome, PageRequest, PriorRun, Rules};
+use super::core::{Action, Coordinator, Core, End, Moment, Outcome};
 use super::progress::FetchEvent;
+use super::rules::Rules;
+use super::source::{PageRequest, PriorRun};
 use super::writer::{Message, Write, Writer};
 
 /// The inputs of a run.
@@ -175,7 +177,7 @@ impl<T: Send + 'static> Driver<'_, T> {
             Ok((_, Work::Page(page))) => match *page {
                 Ok(reply) => {
                     let server_time = self.run.client.server_time();
-                    return self.core.page_arrived(&request, reply, server_time, now, random_fraction());
+                    return self.core.page_arrived(&request, reply.into(), server_time, now, random_fraction());
                 }
                 Err(failure) => failure,
             },

@@ -11,11 +11,11 @@ use crate::stage::{self, Progress, Stage};
 use crate::types::FetchPlan;
 
 use super::blocking::blocking;
-use super::core::{Extent, Rules};
 use super::driver::{Finished, Run};
 use super::ending::{ending_error, note};
-use super::profiles::layout::PageLayout;
+use super::profiles::PageLayout;
 use super::request::ProfileFetch;
+use super::rules::{Extent, Rules};
 use super::start::{describe, preflight, validate_for_table};
 use super::writer::into_stage;
 
@@ -54,8 +54,7 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     }
     stage.update(|manifest| note(manifest, &outcome, Progress::Planned))?;
     let facts = stage.manifest().session.clone().unwrap_or_default();
-    let pages = PageLayout::new(facts.total, facts.declared_page_size, facts.first_page_records)
-        .map_err(|_| Error::internal("a total that was refused came into a manifest"))?;
+    let pages = PageLayout::of(&facts).map_err(|_| Error::internal("a total that was refused came into a manifest"))?;
     let usage = client.limiter().usage(wall_clock())?;
     let plan = Planned { stage: &stage, plan: &pages, page_seconds, usage, workers };
     Ok(plan.report(&fetch))

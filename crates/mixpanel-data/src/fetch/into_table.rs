@@ -12,13 +12,14 @@ use crate::stage::{self, Manifest, Over, Progress, Stage};
 use crate::store::{self, Checked, LoadKind, Seen, TableName};
 
 use super::blocking::{blocking, waiting};
-use super::core::{Outcome, PriorRun};
+use super::core::Outcome;
 use super::driver::Finished;
 use super::ending::settle;
 use super::identity::{check_base, check_same_run};
 use super::loading::{Job, TableReport, look_for_commit, look_for_maker};
 use super::progress::FetchEvent;
 use super::request::{Control, ProfileFetch, ResumeFetch};
+use super::source::PriorRun;
 use super::start::{describe, preflight, tell, validate_for_table};
 use super::unfinished::{check_alone, open_run};
 use super::validate::{Validated, validate};

@@ -19,9 +19,11 @@ mod ordered_output;
 mod profiles;
 mod progress;
 mod request;
+mod rules;
 mod services;
 #[cfg(test)]
 mod simulation;
+mod source;
 mod start;
 mod stream;
 mod unfinished;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::limits::{ALLOWED_DRIFT_PERCENT, LOCK_WAIT, MAX_WAIT, MEMORY_DEFAULT, MEMORY_RANGE, PREFLIGHT_LOCK_WAIT};
 use crate::memory::flight_bytes;
 
-use super::core::Rules;
+use super::rules::Rules;
 
 /// How long a run waits, how much memory it uses, and which results it accepts.
 ///

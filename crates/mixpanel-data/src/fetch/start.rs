@@ -14,11 +14,11 @@ use crate::warning::Warning;
 
 use super::blocking::waiting;
 use super::callbacks::Callbacks;
-use super::core::PriorRun;
 use super::driver::Run;
 use super::identity::since_last_load;
 use super::progress::FetchEvent;
 use super::request::{Control, ProfileFetch, Since};
+use super::source::PriorRun;
 use super::validate::{Validated, validate};
 
 /// Validates the arguments of a new fetch.

@@ -10,12 +10,13 @@ use crate::stage::{self, STREAM_PREFIX, Stage};
 use crate::types::ProfileStreamResult;
 
 use super::blocking::blocking;
-use super::core::{Outcome, Rules};
+use super::core::Outcome;
 use super::differences::warn_of_differences;
 use super::driver::{Finished, Run};
 use super::ending::ending_error;
 use super::ordered_output::{RecordSink, StreamOutput, Streamed};
 use super::request::{ProfileFetch, Since};
+use super::rules::Rules;
 use super::start::{describe, validate_fetch};
 use super::writer::into_stream;
 

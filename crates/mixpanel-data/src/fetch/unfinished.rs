@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::profile_query::OnExisting;
 use crate::stage::{self, Listed, Manifest, Progress, Stage};
 
-use super::profiles::layout::PageLayout;
+use super::profiles::PageLayout;
 
 /// An unfinished run: its pages are on disk, and [`Workspace::resume_fetch`] resumes it.
 ///
@@ -213,5 +213,5 @@ fn pages_total(manifest: &Manifest) -> Option<u32> {
     }
     let facts = manifest.session.as_ref()?;
     facts.total?;
-    PageLayout::new(facts.total, facts.declared_page_size, facts.first_page_records).ok().map(|plan| plan.pages())
+    PageLayout::of(facts).ok().map(|layout| layout.pages())
 }

@@ -4,90 +4,65 @@
 //! This file handles pages that arrive; `faults` handles failed requests.
 
 mod accounting;
-#[path = "../profiles/announced.rs"]
-mod announced;
 mod faults;
 mod patience;
 mod protocol;
-#[path = "../profiles/prior_run.rs"]
-mod resume;
-#[path = "../rules.rs"]
-mod rules;
-#[path = "../profiles/short_pages.rs"]
-mod short_pages;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::api::{Failure, FailureKind};
-use crate::counted::counted;
+use jiff::Timestamp;
+
 use crate::counts::FetchCounts;
 use crate::limits::PAGES_READY_MAX;
 use crate::mutant::{Mutant, is_planted};
 
-use super::super::profiles::layout::PageLayout;
 use super::super::progress::FetchEvent;
+use super::super::rules::Rules;
+use super::super::source::{Arrival, Meaning, PageFacts, PriorRun, Resumed, SessionFacts, Source};
 use super::circuit_breaker::CircuitBreaker;
-use super::outcome::{Ending, Over};
+use super::outcome::Ending;
 use super::parts::{PartState, Parts};
-use announced::{NothingNew, SignOfLife};
 use patience::Patience;
-use short_pages::ShortPages;
 
-pub(crate) use protocol::{PageFacts, PageRequest, Step, Verdict};
-pub(crate) use resume::PriorRun;
-pub(crate) use rules::{Extent, Rules};
+pub(crate) use protocol::{Step, Verdict};
 
-/// The state of a fetch.
+/// The state of a fetch: pacing, parts and accounting. What the parts are is left to the source.
 #[derive(Debug)]
 pub(crate) struct Coordinator {
     rules: Rules,
+    source: Source,
+    parts: Parts,
+    epoch: u32,
     /// Concurrent requests that the server seems to allow.
     allowed: u32,
-    /// Pages that arrived since `allowed` last changed.
-    pages_since_change: u32,
-    epoch: u32,
-    plan: Option<PageLayout>,
-    session_id: Option<String>,
-    first_page_records: u64,
-    parts: Parts,
-    /// Records of the pages that an earlier process staged.
-    earlier: BTreeMap<u32, u64>,
-    /// Consecutive pages given up without a page in between.
+    /// Parts that arrived since `allowed` last changed.
+    parts_since_change: u32,
+    /// Consecutive parts given up without a part in between.
     given_up_in_a_row: u32,
-    /// Consecutive failed requests without a page in between.
+    /// Consecutive failed requests without a part in between.
     faults_in_a_row: u32,
     /// Since when the server has been unreachable.
     outage_since: Option<Duration>,
     in_flight: u32,
     reading: u32,
     writing: u32,
-    largest_page: usize,
+    /// Size of the largest part so far in bytes.
+    largest: usize,
     breaker: CircuitBreaker,
     /// Until when all concurrency slots count as taken by other processes, and since when they have been.
     busy: Option<(Duration, Duration)>,
-    short: ShortPages,
-    nothing_new: NothingNew,
-    sign_of_life: SignOfLife,
-    /// Profiles announced on a later page, if page 0 announced none or fewer.
-    announced_late: Option<u64>,
-    /// Requests sent for pages that nothing announced, and the earliest time of the next one.
-    unannounced: u32,
-    next_unannounced: Duration,
+    patience: Patience,
     /// When [`next`](Self::next) was last called.
     decided_at: Duration,
-    /// Why this run left the session of an earlier process. Set until page 0 of a new session has arrived.
-    earlier_over: Option<Over>,
-    /// Whether an earlier process left pages of a session that this run does not use.
-    left_pages: bool,
-    patience: Patience,
+    /// Whether an earlier process left parts of a session that this run does not use.
+    left_parts: bool,
     ending: Option<Ending>,
-    /// When to stop waiting for pages in flight.
+    /// When to stop waiting for parts in flight.
     stop_deadline: Option<Duration>,
-    failed: BTreeMap<u32, Failure>,
     /// Counts updated as things happen; the others are added at the end.
     counts: FetchCounts,
-    /// Rows of staged pages.
+    /// Rows of staged parts.
     rows: u64,
     events: VecDeque<FetchEvent>,
 }
@@ -95,38 +70,49 @@ pub(crate) struct Coordinator {
 impl Coordinator {
     /// Begins a fetch.
     pub(crate) fn new(rules: Rules) -> Self {
+        Self::with_source(rules, Source::new(rules))
+    }
+
+    /// Resumes a run: parts on disk are not requested again, and the others are requested in the same session.
+    pub(crate) fn resume(rules: Rules, prior: &PriorRun) -> Self {
+        let Resumed { source, epoch, kept, event } = Source::resume(rules, prior);
+        let mut coordinator = Self::with_source(rules, source);
+        coordinator.epoch = epoch;
+        coordinator.left_parts = kept.is_empty() && !prior.staged.is_empty();
+        for part in kept {
+            coordinator.parts.set_staged(part.part, part.rows + part.rejected);
+            if part.part == 0 && is_planted(Mutant::StagedPageRequested) {
+                coordinator.parts.set(0, PartState::Pending);
+            }
+            coordinator.counts.rejected += part.rejected;
+            coordinator.rows += part.rows;
+        }
+        coordinator.events.extend(event);
+        coordinator
+    }
+
+    fn with_source(rules: Rules, source: Source) -> Self {
         Self {
             rules,
-            allowed: rules.workers,
-            pages_since_change: 0,
-            epoch: 0,
-            plan: None,
-            session_id: None,
-            first_page_records: 0,
+            source,
             parts: Parts::default(),
-            earlier: BTreeMap::new(),
+            epoch: 0,
+            allowed: rules.workers,
+            parts_since_change: 0,
             given_up_in_a_row: 0,
             faults_in_a_row: 0,
             outage_since: None,
             in_flight: 0,
             reading: 0,
             writing: 0,
-            largest_page: 1,
+            largest: 1,
             breaker: CircuitBreaker::default(),
             busy: None,
-            short: ShortPages::default(),
-            nothing_new: NothingNew::default(),
-            sign_of_life: SignOfLife::default(),
-            announced_late: None,
-            unannounced: 0,
-            next_unannounced: Duration::ZERO,
-            decided_at: Duration::ZERO,
-            earlier_over: None,
-            left_pages: false,
             patience: Patience::default(),
+            decided_at: Duration::ZERO,
+            left_parts: false,
             ending: None,
             stop_deadline: None,
-            failed: BTreeMap::new(),
             counts: FetchCounts::default(),
             rows: 0,
             events: VecDeque::new(),
@@ -146,6 +132,11 @@ impl Coordinator {
     /// Returns the current session epoch of the run.
     pub(crate) fn epoch(&self) -> u32 {
         self.epoch
+    }
+
+    /// Returns what a later process needs to know of the session, once it has begun.
+    pub(crate) fn session(&self, server_time: Option<Timestamp>) -> Option<SessionFacts> {
+        self.source.session(server_time)
     }
 
     /// Returns what to do at `now`. Call it again after every step that is not a wait.
@@ -176,7 +167,7 @@ impl Coordinator {
         if let Some((until, _)) = self.busy.filter(|(until, _)| now < *until) {
             return Step::WaitUntil(until);
         }
-        let by_memory = u32::try_from(self.rules.flight_bytes / self.largest_page).unwrap_or(u32::MAX).max(1);
+        let by_memory = u32::try_from(self.rules.flight_bytes / self.largest).unwrap_or(u32::MAX).max(1);
         let allowed = if self.breaker.is_half_open() { 1 } else { self.allowed };
         let is_tested = self.breaker.is_half_open() && self.reading > 0;
         if self.in_flight >= allowed
@@ -186,37 +177,24 @@ impl Coordinator {
         {
             return Step::WaitForEvent;
         }
-        match self.pick(now) {
-            Some(page) => match self.paced_until(page, now) {
+        match self.pick(now, under_way == 0) {
+            Some(part) => match self.source.not_before(part, now) {
                 Some(until) => Step::WaitUntil(until),
-                None => Step::Send(self.request_for(page)),
+                None => Step::Send(self.source.request(self.epoch, part)),
             },
-            None if under_way == 0 && self.looks_beyond() => self.next(now),
             None => self.wait_or_finish(under_way),
         }
     }
 
-    /// Returns the next page to request: due retries first, then the planned pages, then the tail page.
-    fn pick(&self, now: Duration) -> Option<u32> {
-        if let Some(page) = self.parts.due(now) {
-            return Some(page);
+    /// Returns the next part to request: due retries first, then what was never requested.
+    fn pick(&mut self, now: Duration, is_idle: bool) -> Option<u32> {
+        if let Some(part) = self.parts.due(now) {
+            return Some(part);
         }
         if self.fails_at_everything() {
             return None;
         }
-        let fresh = self.parts.next_pending();
-        if (self.rules.extent == Extent::FirstPage && fresh > 0) || self.nothing_new.is_the_end() {
-            return None;
-        }
-        let is_planned = fresh < self.plan.as_ref().map_or(1, PageLayout::pages);
-        let is_tail = self.plan.as_ref().and_then(PageLayout::tail_page) == Some(fresh);
-        (is_planned || is_tail).then_some(fresh)
-    }
-
-    fn request_for(&self, page: u32) -> PageRequest {
-        // A request without a session creates a new one, so no other request may be in flight with it.
-        let session = if self.plan.is_none() { None } else { self.session_id.clone() };
-        PageRequest { epoch: self.epoch, page, session }
+        self.source.next(&self.parts, is_idle)
     }
 
     fn wait_or_finish(&self, under_way: u32) -> Step {
@@ -234,8 +212,8 @@ impl Coordinator {
         }
         self.counts.retries += u64::from(self.parts.start(page));
         self.counts.requests += 1;
-        self.sign_of_life.requested(page, !self.failed.is_empty());
-        self.pace(page);
+        let warning = self.source.sent(page, &self.parts, self.decided_at);
+        self.events.extend(warning.map(FetchEvent::Warning));
         self.in_flight += 1;
     }
 
@@ -249,85 +227,47 @@ impl Coordinator {
 
     /// Handles a response for `page` that was parsed as a page.
     pub(crate) fn page_arrived(&mut self, page: u32, facts: &PageFacts, now: Duration, fraction: f64) -> Verdict {
-        if let Err(failure) = self.check_reply(page, facts) {
-            self.request_failed(page, failure, now, fraction);
-            return Verdict::Drop;
-        }
-        if self.plan.is_none() {
-            if let Some(total) =
-                facts.total.filter(|total| *total > 0 && facts.received == 0 && !self.may_all_be_gone(*total))
-            {
-                let announced = counted(total, "profile");
-                let message = format!("page 0 came empty, though the server announced {announced}");
-                self.request_failed(page, Failure::new(FailureKind::BadReply, message), now, fraction);
-                return Verdict::Drop;
+        let Arrival { meaning, events, fatal, hopeless } = self.source.accept(page, facts, &self.parts);
+        self.events.extend(events);
+        fatal.into_iter().for_each(|failure| self.end(Ending::Fatal(failure)));
+        let mut verdict = Verdict::Drop;
+        match meaning {
+            Meaning::Store { lacks } => {
+                self.response_is_good(facts.bytes, now);
+                lacks.iter().for_each(|(part, failure)| self.give_up(*part, failure));
+                self.writing += 1;
+                self.parts.set(page, PartState::Writing { received: facts.received });
+                verdict = Verdict::Store;
             }
-            self.make_plan(facts);
+            Meaning::TooShort { reason } => {
+                self.response_is_good(facts.bytes, now);
+                self.retry_for_length(page, reason, now);
+            }
+            Meaning::PastEnd => {
+                self.reading -= 1;
+                self.parts.set(page, PartState::PastEnd);
+            }
+            Meaning::Unusable(failure) => self.request_failed(page, failure, now, fraction),
         }
-        self.hear_of_total(page, facts);
-        if let Some(reason) = self.brings_nothing_new(page, facts) {
-            self.nothing_new_came(page, facts, reason, now, fraction);
-            return Verdict::Drop;
-        }
-        if facts.received > 0 {
-            self.nothing_new.something_came(page);
-            self.sign_of_life.page_came(page);
-        } else {
-            self.nothing_new.came_empty(page);
-        }
+        self.parts.forget_retries(&hopeless);
+        verdict
+    }
+
+    fn response_is_good(&mut self, bytes: usize, now: Duration) {
         self.reading -= 1;
         self.server_answers();
         self.patience.page_came(now);
-        self.largest_page = self.largest_page.max(facts.bytes);
-        if self.is_too_short(page, facts.received) {
-            self.ask_again_for_length(page, facts.received, now);
-            return Verdict::Drop;
-        }
-        let Some(plan) = &mut self.plan else { return Verdict::Drop };
-        plan.page_arrived(page, facts.received);
-        plan.merge_staged(&self.earlier);
-        // A short last page ends the plan, unless the tail page has already been requested.
-        if page + 1 == plan.pages()
-            && facts.received < plan.page_size()
-            && plan.tail_page() == Some(self.parts.next_pending())
-        {
-            plan.drop_tail();
-        }
-        self.stop_if_it_never_ends();
-        self.writing += 1;
-        self.parts.set(page, PartState::Writing { received: facts.received });
-        Verdict::Store
+        self.largest = self.largest.max(bytes);
     }
 
-    /// Checks that a response belongs to the session of page 0 and is the requested page.
-    fn check_reply(&self, page: u32, facts: &PageFacts) -> Result<(), Failure> {
-        if facts.page.is_some_and(|echoed| echoed != u64::from(page)) {
-            let message = format!("the response to the request for page {page} is a different page");
-            return Err(Failure::new(FailureKind::BadReply, message));
-        }
-        let Some(plan) = &self.plan else { return Ok(()) };
-        let is_other = facts.session_id.is_some() && facts.session_id != self.session_id;
-        if is_other && !is_planted(Mutant::SessionNotChecked) {
-            let message = format!("the reply to page {page} belongs to another session than page 0");
-            return Err(Failure::new(FailureKind::SessionLost, message));
-        }
-        if let Some(size) = facts.page_size.filter(|size| !plan.is_page_size(*size)) {
-            let declared = plan.declared_page_size().unwrap_or_default();
-            let message = format!("page {page} says that pages have {size} profiles, and page 0 said {declared}");
-            return Err(Failure::new(FailureKind::SessionLost, message));
-        }
-        Ok(())
-    }
-
-    /// Records that a page of the current session is staged.
+    /// Records that a part of the current session is staged.
     pub(crate) fn page_staged(&mut self, page: u32, rows: u64) {
         self.writing -= 1;
         let received = match self.parts.state(page) {
             PartState::Writing { received } => received,
             _ => rows,
         };
-        self.parts.set(page, PartState::Staged);
-        self.counts.received += received;
+        self.parts.set_staged(page, received);
         if !is_planted(Mutant::RejectNotCounted) {
             self.counts.rejected += received - rows;
         }

@@ -2,7 +2,8 @@
 
 use super::tests::*;
 use super::*;
-use crate::fetch::core::outcome::Over;
+use crate::api::FailureKind;
+use crate::fetch::source::Over;
 
 const TOTAL: u64 = 95;
 

@@ -1,8 +1,12 @@
 //! Tests the coordinator against a model of a server, in virtual time: every request takes one second, staging takes
 //! none.
 
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::api::{Failure, FailureKind};
 use crate::fetch::core::outcome::Outcome;
+use crate::fetch::source::PageRequest;
 
 /// What the model answers, by page and attempt (from 1).
 pub(super) type Script = fn(page: u32, attempt: u32) -> Answer;

@@ -2,6 +2,8 @@
 
 use super::tests::*;
 use super::*;
+use crate::api::{Failure, FailureKind};
+use crate::fetch::source::PageRequest;
 
 #[test]
 fn a_rate_limit_pauses_all_and_one_request_tries_first() {

@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{Failure, FailureKind};
+use crate::api::Failure;
 use crate::counted::counted;
 use crate::counts::FetchCounts;
 
-pub(crate) use crate::stage::Over;
-
-use super::super::profiles::layout::PageLayout;
-use super::coordinator::PriorRun;
+use super::super::source::Over;
 
 /// Why a fetch ends before every page is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,36 +69,6 @@ impl Outcome {
             .map_or(0, |total| (self.counts.received + self.counts.shortfall).saturating_sub(total));
         self.counts.drift = 0;
         self.session_over = Some(Over::Short);
-    }
-
-    /// Returns the outcome of a run that requests nothing more: pages that are not on disk are missing.
-    pub(crate) fn of_staged(earlier: &PriorRun) -> Self {
-        let staged: Vec<u32> = earlier.staged.iter().map(|page| page.page).collect();
-        let mut plan = earlier.plan();
-        // A tail page that was not checked may exist, whatever the server said.
-        plan.iter_mut().for_each(PageLayout::assume_tail);
-        let last = staged.last().map_or(0, |page| page + 1);
-        let pages = plan.as_ref().map_or(0, PageLayout::pages).max(last);
-        let missing = (0..pages).filter(|page| staged.binary_search(page).is_err());
-        let failure = Failure::new(FailureKind::Internal, "accepted as missing");
-        let rejected = earlier.staged.iter().map(|page| page.rejected).sum();
-        let failed: BTreeMap<u32, Failure> = missing.map(|page| (page, failure.clone())).collect();
-        let counts = FetchCounts {
-            expected_rows: plan.and_then(|plan| plan.total()),
-            received: earlier.received(),
-            rejected,
-            shortfall: if failed.is_empty() { earlier.missing_profiles() } else { 0 },
-            ..FetchCounts::default()
-        };
-        let (session_over, repeated) = (earlier.session_over, earlier.repeated());
-        Self { counts, session_over, repeated, failed, staged, ..Self::nothing_asked() }
-    }
-
-    /// Returns the outcome of a run whose pages are all on disk, as was determined when the last one arrived.
-    pub(crate) fn whole(earlier: &PriorRun) -> Self {
-        let outcome = Self::of_staged(earlier);
-        let counts = FetchCounts { drift: earlier.missing_profiles(), shortfall: 0, ..outcome.counts };
-        Self { counts, failed: BTreeMap::new(), session_over: None, ..outcome }
     }
 
     /// Returns the outcome of a fetch that had nothing to request.

@@ -1,11 +1,13 @@
-//! The state of every page of a fetch: pending, in flight, waiting for a retry, or done.
+//! The state of every part of a fetch: pending, in flight, waiting for a retry, or done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// The state of one page.
+use crate::api::Failure;
+
+/// The state of one part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PartState {
+pub(crate) enum PartState {
     /// Not requested yet, or abandoned because the run ended.
     Pending,
     /// A request is in flight, after this many failed attempts.
@@ -20,117 +22,149 @@ pub(super) enum PartState {
     Staged,
     /// Given up.
     Failed,
-    /// Requested, and past the end of the pages.
+    /// Requested, and past the end of the parts.
     PastEnd,
 }
 
-/// Failed attempts to get a page. Failures that say nothing about the page, such as a rate limit, are not counted.
+/// Failed attempts to get a part. Failures that say nothing about the part, such as a rate limit, are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct FailedAttempts {
+pub(crate) struct FailedAttempts {
     /// Attempts that failed, or whose response was unusable.
-    pub(super) by_fault: u32,
-    /// Responses shorter than a page before the last one should be.
-    pub(super) by_length: u32,
+    pub(crate) by_fault: u32,
+    /// Responses with fewer records than the part should have.
+    pub(crate) by_length: u32,
 }
 
 /// A retry, due at `not_before`.
 #[derive(Debug, Clone, Copy)]
 struct Retry {
-    page: u32,
+    part: u32,
     failed: FailedAttempts,
     not_before: Duration,
 }
 
-/// All known pages. Each is requested once, in order, and then retried.
+/// All known parts. Each is requested once, in order, and then retried.
 #[derive(Debug, Default)]
-pub(super) struct Parts {
+pub(crate) struct Parts {
     states: Vec<PartState>,
     retries: Vec<Retry>,
     next_pending: u32,
+    /// Why each failed part was given up.
+    failures: BTreeMap<u32, Failure>,
+    /// Records of the staged parts, rejects included.
+    received: u64,
 }
 
 impl Parts {
-    /// Returns a page's state.
-    pub(super) fn state(&self, page: u32) -> PartState {
-        self.states.get(page as usize).copied().unwrap_or(PartState::Pending)
+    /// Returns a part's state.
+    pub(crate) fn state(&self, part: u32) -> PartState {
+        self.states.get(part as usize).copied().unwrap_or(PartState::Pending)
     }
 
-    /// Changes a page's state.
-    pub(super) fn set(&mut self, page: u32, state: PartState) {
-        let index = page as usize;
+    /// Changes a part's state.
+    pub(super) fn set(&mut self, part: u32, state: PartState) {
+        let index = part as usize;
         if self.states.len() <= index {
             self.states.resize(index + 1, PartState::Pending);
         }
         self.states[index] = state;
     }
 
-    /// Returns the failed attempts of a page that is in flight.
-    pub(super) fn failed_attempts(&self, page: u32) -> FailedAttempts {
-        match self.state(page) {
+    /// Records that a part is staged, and how many records it has.
+    pub(super) fn set_staged(&mut self, part: u32, received: u64) {
+        self.set(part, PartState::Staged);
+        self.received += received;
+    }
+
+    /// Gives a part up.
+    pub(super) fn set_failed(&mut self, part: u32, failure: Failure) {
+        self.set(part, PartState::Failed);
+        self.failures.insert(part, failure);
+    }
+
+    /// Records that a part is past the end, so it did not fail.
+    pub(crate) fn set_past_end(&mut self, part: u32) {
+        self.set(part, PartState::PastEnd);
+        self.failures.remove(&part);
+    }
+
+    /// Returns the parts that were given up, and why.
+    pub(crate) fn failures(&self) -> &BTreeMap<u32, Failure> {
+        &self.failures
+    }
+
+    /// Returns the number of records in staged parts, rejects included.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Returns the failed attempts of a part that is in flight.
+    pub(crate) fn failed_attempts(&self, part: u32) -> FailedAttempts {
+        match self.state(part) {
             PartState::InFlight { failed } | PartState::Reading { failed } => failed,
             _ => FailedAttempts::default(),
         }
     }
 
-    /// Returns the first page that was never requested, skipping pages that an earlier process staged.
-    pub(super) fn next_pending(&self) -> u32 {
-        let mut page = self.next_pending;
-        while self.state(page) == PartState::Staged {
-            page += 1;
+    /// Returns the first part that was never requested, skipping parts that an earlier process staged.
+    pub(crate) fn next_pending(&self) -> u32 {
+        let mut part = self.next_pending;
+        while self.state(part) == PartState::Staged {
+            part += 1;
         }
-        page
+        part
     }
 
     /// Schedules a retry at `not_before`.
-    pub(super) fn retry(&mut self, page: u32, failed: FailedAttempts, not_before: Duration) {
-        self.set(page, PartState::Waiting);
-        self.retries.push(Retry { page, failed, not_before });
+    pub(super) fn retry(&mut self, part: u32, failed: FailedAttempts, not_before: Duration) {
+        self.set(part, PartState::Waiting);
+        self.retries.push(Retry { part, failed, not_before });
     }
 
-    /// Drops the retries of these pages.
-    pub(super) fn forget_retries(&mut self, pages: &BTreeSet<u32>) {
-        for retry in self.retries.extract_if(.., |retry| pages.contains(&retry.page)) {
-            self.states[retry.page as usize] = PartState::PastEnd;
+    /// Drops the retries of these parts.
+    pub(super) fn forget_retries(&mut self, parts: &BTreeSet<u32>) {
+        for retry in self.retries.extract_if(.., |retry| parts.contains(&retry.part)) {
+            self.states[retry.part as usize] = PartState::PastEnd;
         }
     }
 
-    /// Returns whether a requested page is past the end.
-    pub(super) fn has_past_end(&self) -> bool {
+    /// Returns whether a requested part is past the end.
+    pub(crate) fn has_past_end(&self) -> bool {
         self.states.contains(&PartState::PastEnd)
     }
 
-    /// Returns a page whose retry is due.
+    /// Returns a part whose retry is due.
     pub(super) fn due(&self, now: Duration) -> Option<u32> {
-        self.retries.iter().find(|retry| retry.not_before <= now).map(|retry| retry.page)
+        self.retries.iter().find(|retry| retry.not_before <= now).map(|retry| retry.part)
     }
 
-    /// Puts a page in flight; returns whether it is a retry.
-    pub(super) fn start(&mut self, page: u32) -> bool {
-        let retry = self.retries.iter().position(|retry| retry.page == page).map(|index| self.retries.remove(index));
+    /// Puts a part in flight; returns whether it is a retry.
+    pub(super) fn start(&mut self, part: u32) -> bool {
+        let retry = self.retries.iter().position(|retry| retry.part == part).map(|index| self.retries.remove(index));
         if retry.is_none() {
-            self.next_pending = page + 1;
+            self.next_pending = part + 1;
         }
         self.set(
-            page,
+            part,
             PartState::InFlight { failed: retry.map_or_else(FailedAttempts::default, |retry| retry.failed) },
         );
         retry.is_some()
     }
 
     /// Returns when the next retry is due.
-    pub(super) fn next_due(&self) -> Option<Duration> {
+    pub(crate) fn next_due(&self) -> Option<Duration> {
         self.retries.iter().map(|retry| retry.not_before).min()
     }
 
-    /// Returns the staged pages, in order.
-    pub(super) fn staged(&self) -> Vec<u32> {
-        (0..).zip(&self.states).filter(|(_, state)| **state == PartState::Staged).map(|(page, _)| page).collect()
+    /// Returns the staged parts, in order.
+    pub(crate) fn staged(&self) -> Vec<u32> {
+        (0..).zip(&self.states).filter(|(_, state)| **state == PartState::Staged).map(|(part, _)| part).collect()
     }
 
-    /// Returns the pages among the first `count` that are not staged, failed or past the end, in order.
+    /// Returns the parts among the first `count` that are not staged, failed or past the end, in order.
     pub(super) fn unfinished(&self, count: u32) -> Vec<u32> {
         let finished =
-            |page: &u32| matches!(self.state(*page), PartState::Staged | PartState::Failed | PartState::PastEnd);
-        (0..count).filter(|page| !finished(page)).collect()
+            |part: &u32| matches!(self.state(*part), PartState::Staged | PartState::Failed | PartState::PastEnd);
+        (0..count).filter(|part| !finished(part)).collect()
     }
 }

@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
 use crate::counted::counted;
+use crate::counts::FetchCounts;
 use crate::limits::{ATTEMPTS_MAX, NOTHING_NEW_MAX, PAGES_BEYOND_MAX, PAGES_MAX, PAGES_WARNING, UNANNOUNCED_PAUSE};
+use crate::stage::{Over, SessionFacts};
 use crate::warning::Warning;
 
-use super::super::super::profiles::layout::{ImpossibleTotal, PageLayout};
-use super::super::super::progress::FetchEvent;
-use super::super::outcome::{Ending, Over};
-use super::super::parts::PartState;
-use super::{Coordinator, Extent, PageFacts};
+use super::super::core::{PartState, Parts};
+use super::super::progress::FetchEvent;
+use super::super::rules::Extent;
+use super::super::source::{Arrival, Meaning};
+use super::layout::{ImpossibleTotal, PageLayout};
+use super::page::PageFacts;
+use super::paging::{Paging, Session};
 
 /// Tracks whether a session still returns pages after some of its pages were given up.
 #[derive(Debug, Default)]
@@ -98,176 +102,162 @@ impl NothingNew {
     }
 }
 
-impl Coordinator {
+impl Paging {
     /// Returns the number of profiles that the server announced: on page 0, or on a later page if that announced more.
-    pub(super) fn announced(&self) -> Option<u64> {
-        self.plan.as_ref().and_then(PageLayout::total).max(self.announced_late)
+    fn announced(&self) -> Option<u64> {
+        self.layout().and_then(PageLayout::total).max(self.announced_late)
     }
 
     /// Handles the total on a later page, which may be the first total or contradict page 0. A slightly higher total is
     /// the drift of a live project. A lower one is ignored: what was announced must arrive.
     pub(super) fn hear_of_total(&mut self, page: u32, facts: &PageFacts) {
-        let (Some(said), Some(plan)) = (facts.total.filter(|_| page > 0), &mut self.plan) else { return };
-        if plan.total().is_none_or(|total| said > total + self.rules.drift_of(total)) {
+        let (Some(said), Some(session)) = (facts.total.filter(|_| page > 0), &mut self.session) else { return };
+        let layout = &mut session.layout;
+        if layout.total().is_none_or(|total| said > total + self.rules.drift_of(total)) {
             // A total that grows with every page must not extend the fetch endlessly.
             if self.announced_late.is_none() {
-                plan.hear_of_total(said);
+                layout.hear_of_total(said);
             }
             self.announced_late = self.announced_late.max(Some(said));
         }
     }
 
-    /// Records a request for a page that nothing announced. After many of them, the next ones are spaced out.
-    pub(super) fn pace(&mut self, page: u32) {
-        if self.plan.as_ref().is_some_and(|plan| plan.is_unannounced(page)) {
-            self.unannounced += 1;
-            if self.unannounced == PAGES_BEYOND_MAX + 1 {
-                self.events.push_back(FetchEvent::Warning(Warning::UnannouncedPages));
-            }
-            if self.unannounced > PAGES_BEYOND_MAX {
-                self.next_unannounced = self.decided_at + UNANNOUNCED_PAUSE;
-            }
+    /// Records a request for a page. After many pages that nothing announced, the next ones are spaced out; returns a
+    /// warning about that.
+    pub(crate) fn sent(&mut self, page: u32, parts: &Parts, now: Duration) -> Option<Warning> {
+        self.sign_of_life.requested(page, !parts.failures().is_empty());
+        if !self.layout().is_some_and(|layout| layout.is_unannounced(page)) {
+            return None;
         }
+        self.unannounced += 1;
+        if self.unannounced > PAGES_BEYOND_MAX {
+            self.next_unannounced = now + UNANNOUNCED_PAUSE;
+        }
+        (self.unannounced == PAGES_BEYOND_MAX + 1).then_some(Warning::UnannouncedPages)
     }
 
     /// Returns until when a page that nothing announced has to wait.
-    pub(super) fn paced_until(&self, page: u32, now: Duration) -> Option<Duration> {
-        let is_unannounced = self.plan.as_ref().is_some_and(|plan| plan.is_unannounced(page));
+    pub(crate) fn not_before(&self, page: u32, now: Duration) -> Option<Duration> {
+        let is_unannounced = self.layout().is_some_and(|layout| layout.is_unannounced(page));
         (is_unannounced && now < self.next_unannounced).then_some(self.next_unannounced)
     }
 
-    /// Makes the plan from page 0.
-    pub(super) fn make_plan(&mut self, facts: &PageFacts) {
-        let mut plan = match PageLayout::new(facts.total, facts.page_size, facts.received) {
-            Ok(plan) => plan,
-            Err(ImpossibleTotal(total)) => return self.refuse_total(total, facts),
+    /// Checks that page 0 is not empty if the server announced profiles.
+    pub(super) fn check_not_empty(&self, facts: &PageFacts, parts: &Parts) -> Result<(), Failure> {
+        let is_wrong = |total: &u64| *total > 0 && facts.received == 0 && !self.may_all_be_gone(*total, parts);
+        let Some(total) = facts.total.filter(is_wrong) else { return Ok(()) };
+        let announced = counted(total, "profile");
+        let message = format!("page 0 came empty, though the server announced {announced}");
+        Err(Failure::new(FailureKind::BadReply, message))
+    }
+
+    /// Begins the session of page 0. Returns what to tell the caller, and why the fetch cannot continue, if so.
+    ///
+    /// # Errors
+    /// No project has that many profiles.
+    pub(super) fn begin(&mut self, facts: &PageFacts) -> Result<(Vec<FetchEvent>, Option<Failure>), Failure> {
+        let facts = SessionFacts {
+            session_id: facts.session_id.clone(),
+            total: facts.total,
+            declared_page_size: facts.page_size,
+            first_page_records: facts.received,
+            server_time: None,
         };
-        self.session_id.clone_from(&facts.session_id);
-        self.first_page_records = facts.received;
-        if self.session_id.is_none() {
-            let more_may_follow = plan.tail_page().is_some() && !plan.covers_total();
-            if plan.pages() > 1 || more_may_follow {
+        let mut layout = PageLayout::of(&facts).map_err(|impossible| refuse(impossible, &facts))?;
+        let mut fatal = None;
+        if facts.session_id.is_none() {
+            if layout.pages() > 1 || layout.more_may_follow() {
                 let message = "more pages may exist, but the server returned no session id to request them with";
-                self.end(Ending::Fatal(Failure::new(FailureKind::BadReply, message)));
+                fatal = Some(Failure::new(FailureKind::BadReply, message));
             }
-            plan.seal();
+            layout.seal();
         }
-        self.tell_plan(&plan);
-        if plan.pages() > PAGES_WARNING {
-            self.events.push_back(FetchEvent::Warning(Warning::ManyPages { pages: plan.pages() }));
+        let mut events = vec![self.planned(&layout)];
+        if layout.pages() > PAGES_WARNING {
+            events.push(FetchEvent::Warning(Warning::ManyPages { pages: layout.pages() }));
         }
-        self.plan = Some(plan);
+        self.session = Some(Session { facts, layout });
+        Ok((events, fatal))
     }
 
-    pub(super) fn tell_plan(&mut self, plan: &PageLayout) {
-        let total_pages = plan.total().map(|_| plan.pages());
-        let workers = self.rules.workers;
-        self.events.push_back(FetchEvent::Planned { total_pages, expected_rows: plan.total(), workers });
-    }
-
-    /// Ends the fetch after page 0 because no project has that many profiles.
-    fn refuse_total(&mut self, total: u64, facts: &PageFacts) {
-        let size = facts.page_size.map_or_else(String::new, |size| format!(" on pages of {size}"));
-        let message = format!(
-            "the server announced {}{size} and sent {} on page 0; a fetch has at most {PAGES_MAX} pages",
-            counted(total, "profile"),
-            facts.received
-        );
-        self.end(Ending::Fatal(Failure::new(FailureKind::BadReply, message)));
+    pub(super) fn planned(&self, layout: &PageLayout) -> FetchEvent {
+        let total_pages = layout.total().map(|_| layout.pages());
+        FetchEvent::Planned { total_pages, expected_rows: layout.total(), workers: self.rules.workers }
     }
 
     /// Returns why a page is useless, if it is: it is empty and either optional or expected to have records, or it
     /// repeats another page.
-    pub(super) fn brings_nothing_new(&mut self, page: u32, facts: &PageFacts) -> Option<String> {
-        let plan = self.plan.as_ref()?;
+    pub(super) fn brings_nothing_new(&mut self, page: u32, facts: &PageFacts, parts: &Parts) -> Option<String> {
+        let layout = &self.session.as_ref()?.layout;
         if facts.received > 0 {
             let first = self.nothing_new.repeated(page, facts)?;
             return Some(format!("page {page} brought the same records as page {first}"));
         }
         // The last profiles of a live project may have been deleted: an empty last page is just a short one.
-        let announced = plan.total().unwrap_or(0);
-        let is_last = page + 1 >= plan.pages() && (page > 0 || self.may_all_be_gone(announced));
-        let is_missed = plan.expected_records(page) > 0 && !is_last && self.missing_profiles() > 0;
-        (plan.is_optional(page) || is_missed)
+        let announced = layout.total().unwrap_or(0);
+        let is_last = page + 1 >= layout.pages() && (page > 0 || self.may_all_be_gone(announced, parts));
+        let is_missed = layout.expected_records(page) > 0 && !is_last && self.missing_profiles(parts) > 0;
+        (layout.is_optional(page) || is_missed)
             .then(|| format!("page {page} came empty, though the server announced {}", counted(announced, "profile")))
     }
 
     /// Handles a page that brought nothing new. If the page is optional, and is empty or nothing is missing, it is past
     /// the end. Otherwise it is retried, until several consecutive responses brought nothing new.
-    pub(super) fn nothing_new_came(
-        &mut self,
-        page: u32,
-        facts: &PageFacts,
-        reason: String,
-        now: Duration,
-        fraction: f64,
-    ) {
+    pub(super) fn nothing_new_came(&mut self, page: u32, facts: &PageFacts, reason: String, parts: &Parts) -> Arrival {
         self.nothing_new.in_a_row += 1;
-        let is_covered = self.announced().is_some() && self.missing_profiles() == 0;
-        let may_be_absent = self.plan.as_ref().is_some_and(|plan| plan.is_optional(page));
-        if may_be_absent && (facts.received == 0 || is_covered) {
-            self.reading -= 1;
-            self.nothing_is_there(page);
+        let is_covered = self.announced().is_some() && self.missing_profiles(parts) == 0;
+        let may_be_absent = self.layout().is_some_and(|layout| layout.is_optional(page));
+        let meaning = if may_be_absent && (facts.received == 0 || is_covered) {
+            self.session.iter_mut().for_each(|session| session.layout.mark_absent(page));
+            Meaning::PastEnd
         } else {
             self.nothing_new.add(page, facts.received);
-            self.request_failed(page, Failure::new(FailureKind::BadReply, reason), now, fraction);
-        }
-        if self.nothing_new.is_the_end() {
-            self.parts.forget_retries(&self.nothing_new.pages);
-        }
+            Meaning::Unusable(Failure::new(FailureKind::BadReply, reason))
+        };
+        let hopeless = if self.nothing_new.is_the_end() { self.nothing_new.pages.clone() } else { BTreeSet::new() };
+        Arrival { hopeless, ..Arrival::of(meaning) }
     }
 
     /// Stops following a server that keeps sending new profiles: the next page counts as missing.
-    pub(super) fn stop_if_it_never_ends(&mut self) {
-        let Some(plan) = self.plan.as_mut().filter(|plan| plan.never_ends()) else { return };
-        let (total, next) = (plan.total().unwrap_or(0), plan.pages());
-        plan.assume_tail();
-        plan.seal();
+    pub(super) fn stop_if_it_never_ends(&mut self) -> Option<(u32, Failure)> {
+        let layout = self.session.as_mut().map(|session| &mut session.layout).filter(|layout| layout.never_ends())?;
+        let (total, next) = (layout.total().unwrap_or(0), layout.pages());
+        layout.assume_tail();
+        layout.seal();
         let message = format!(
             "the server announced {} and still sends more after {}",
             counted(total, "profile"),
             counted(next, "full page")
         );
-        self.give_up(next, &Failure::new(FailureKind::BadReply, message));
+        Some((next, Failure::new(FailureKind::BadReply, message)))
     }
 
-    /// Records that an optional page does not exist.
-    pub(super) fn nothing_is_there(&mut self, page: u32) {
-        self.parts.set(page, PartState::PastEnd);
-        self.plan.iter_mut().filter(|plan| plan.tail_page() == Some(page)).for_each(PageLayout::drop_tail);
-    }
-
-    /// Plans one more page if all planned pages are here but hold fewer profiles than announced. Returns whether it
-    /// did.
-    pub(super) fn looks_beyond(&mut self) -> bool {
-        let beyond = self.parts.next_pending();
-        let is_short = self.missing_profiles() > 0 && self.failed.is_empty();
-        if !is_short
-            || self.rules.extent == Extent::FirstPage
-            || self.nothing_new.is_the_end()
-            || self.parts.has_past_end()
-            || self.parts.next_due().is_some()
-            || self.plan.as_ref().is_none_or(|plan| beyond < plan.pages() || plan.tail_page().is_some())
-        {
+    /// Plans one more page, `beyond`, if all planned pages are here but hold fewer profiles than announced. Returns
+    /// whether it did.
+    pub(super) fn looks_beyond(&mut self, beyond: u32, parts: &Parts) -> bool {
+        let is_short = self.missing_profiles(parts) > 0 && parts.failures().is_empty();
+        if !is_short || parts.has_past_end() || parts.next_due().is_some() {
             return false;
         }
-        self.plan.iter_mut().for_each(|plan| plan.look_beyond(beyond));
-        self.plan.as_ref().and_then(PageLayout::tail_page) == Some(beyond)
+        let Some(Session { layout, .. }) = &mut self.session else { return false };
+        if beyond < layout.pages() || layout.tail_page().is_some() {
+            return false;
+        }
+        layout.look_beyond(beyond);
+        layout.tail_page() == Some(beyond)
     }
 
     /// Treats planned pages at the end that came empty as past the end: then profiles are missing, not pages. A page
     /// that repeats another one does exist, and stays failed.
-    pub(super) fn settle_the_end(&mut self) {
-        let pages = self.plan.as_ref().filter(|plan| plan.total().is_some()).map_or(0, PageLayout::pages);
-        for page in (1..pages).rev() {
-            let came_empty = self.nothing_new.empty.contains(&page)
-                && self.failed.get(&page).is_some_and(|failure| failure.kind == FailureKind::BadReply);
-            match self.parts.state(page) {
+    pub(crate) fn settle(&self, parts: &mut Parts) {
+        let is_empty = |page: u32| self.nothing_new.empty.contains(&page);
+        for page in (1..self.total_pages().unwrap_or(0)).rev() {
+            let is_bad_reply = |failure: &Failure| failure.kind == FailureKind::BadReply;
+            match parts.state(page) {
                 PartState::PastEnd => {}
-                PartState::Staged if self.nothing_new.empty.contains(&page) => {}
-                PartState::Failed if came_empty => {
-                    self.failed.remove(&page);
-                    self.parts.set(page, PartState::PastEnd);
+                PartState::Staged if is_empty(page) => {}
+                PartState::Failed if is_empty(page) && parts.failures().get(&page).is_some_and(is_bad_reply) => {
+                    parts.set_past_end(page);
                 }
                 _ => return,
             }
@@ -276,27 +266,37 @@ impl Coordinator {
 
     /// Returns whether page 0 may be empty although the server announced `total` profiles: the allowed drift covers all
     /// of them, and page 0 was empty on every attempt.
-    pub(super) fn may_all_be_gone(&self, total: u64) -> bool {
-        total <= self.rules.drift_of(total) && self.parts.failed_attempts(0).by_fault + 1 >= ATTEMPTS_MAX
+    fn may_all_be_gone(&self, total: u64, parts: &Parts) -> bool {
+        total <= self.rules.drift_of(total) && parts.failed_attempts(0).by_fault + 1 >= ATTEMPTS_MAX
     }
 
     /// Returns the number of announced profiles that have not arrived.
-    pub(super) fn missing_profiles(&self) -> u64 {
-        self.announced().map_or(0, |announced| announced.saturating_sub(self.counts.received))
+    fn missing_profiles(&self, parts: &Parts) -> u64 {
+        self.announced().map_or(0, |announced| announced.saturating_sub(parts.received()))
+    }
+
+    /// Adds to `counts` what was announced, which profiles are missing if no page is, and which pages stayed short.
+    pub(crate) fn missing(&self, parts: &Parts, ended_early: bool, counts: &mut FetchCounts) {
+        let is_all = parts.failures().is_empty() && !ended_early && self.rules.extent == Extent::Whole;
+        let missing = if is_all { self.missing_profiles(parts) } else { 0 };
+        let announced = self.announced();
+        let is_drift = missing <= announced.map_or(0, |total| self.rules.drift_of(total));
+        (counts.drift, counts.shortfall) = if is_drift { (missing, 0) } else { (0, missing) };
+        counts.expected_rows = announced;
+        counts.short_pages = self.short.accepted();
     }
 
     /// Returns why the session has nothing more to give, if so: then only a new session can help.
-    pub(super) fn session_over(&self, shortfall: u64) -> Option<Over> {
-        if self.plan.is_none() {
-            return self.earlier_over;
-        }
+    pub(crate) fn over(&self, parts: &Parts, shortfall: u64) -> Option<Over> {
+        let Some(session) = &self.session else { return self.prior_over };
         if shortfall > 0 {
             return Some(Over::Short);
         }
-        let mut kinds = self.failed.values().map(|failure| failure.kind);
+        let failures = parts.failures();
+        let mut kinds = failures.values().map(|failure| failure.kind);
         let kind = kinds.next().filter(|kind| kinds.all(|other| other == *kind))?;
-        let came = self.parts.staged().len() > self.earlier.len();
-        let none_came_since = !self.sign_of_life.came && self.failed.len() > 1;
+        let came = parts.staged().len() > self.prior.len();
+        let none_came_since = !self.sign_of_life.came && failures.len() > 1;
         let is_over = match kind {
             // The server may just have a bad hour; only a later process that gets nothing either can be sure.
             FailureKind::Server { status: 502..=504, .. } | FailureKind::Timeout | FailureKind::Connection => !came,
@@ -305,6 +305,17 @@ impl Coordinator {
             }
             _ => false,
         };
-        (is_over && self.session_id.is_some()).then_some(Over::Refused)
+        (is_over && session.facts.session_id.is_some()).then_some(Over::Refused)
     }
+}
+
+/// Refuses page 0 because no project has that many profiles.
+fn refuse(ImpossibleTotal(total): ImpossibleTotal, facts: &SessionFacts) -> Failure {
+    let size = facts.declared_page_size.map_or_else(String::new, |size| format!(" on pages of {size}"));
+    let message = format!(
+        "the server announced {}{size} and sent {} on page 0; a fetch has at most {PAGES_MAX} pages",
+        counted(total, "profile"),
+        facts.first_page_records
+    );
+    Failure::new(FailureKind::BadReply, message)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::limits::{PAGE_SIZE_DEFAULT, PAGES_BEYOND_MAX, PAGES_MAX};
+use crate::stage::SessionFacts;
 
 /// The pages of one session.
 ///
@@ -33,15 +34,19 @@ pub(crate) struct PageLayout {
 pub(crate) struct ImpossibleTotal(pub(crate) u64);
 
 impl PageLayout {
+    /// Derives the pages of a session from what page 0 said.
+    ///
+    /// # Errors
+    /// The total, if it makes more pages than a fetch can have.
+    pub(crate) fn of(facts: &SessionFacts) -> Result<Self, ImpossibleTotal> {
+        Self::new(facts.total, facts.declared_page_size, facts.first_page_records)
+    }
+
     /// Derives the pages from page 0: its `total`, its `page_size`, and the number of records it brought.
     ///
     /// # Errors
     /// The total, if it makes more pages than a fetch can have.
-    pub(crate) fn new(
-        total: Option<u64>,
-        declared_page_size: Option<u64>,
-        received: u64,
-    ) -> Result<Self, ImpossibleTotal> {
+    fn new(total: Option<u64>, declared_page_size: Option<u64>, received: u64) -> Result<Self, ImpossibleTotal> {
         let shown = (received > 0 && total.is_none_or(|total| received < total)).then_some(received);
         // A page longer than declared shows the real page size as well.
         let declared = declared_page_size.or(shown).unwrap_or(PAGE_SIZE_DEFAULT).max(received).max(1);
@@ -105,6 +110,11 @@ impl PageLayout {
     /// small no longer counts.
     pub(crate) fn covers_total(&self) -> bool {
         self.total == Some(u64::from(self.pages) * self.page_size)
+    }
+
+    /// Returns whether pages may follow that nothing announced.
+    pub(crate) fn more_may_follow(&self) -> bool {
+        self.tail.is_some() && !self.covers_total()
     }
 
     /// Returns whether a page may turn out not to exist: the tail page, or a page that follows only from a short page
@@ -187,6 +197,13 @@ impl PageLayout {
     /// requested.
     pub(crate) fn drop_tail(&mut self) {
         self.tail = None;
+    }
+
+    /// Records that an optional page does not exist.
+    pub(crate) fn mark_absent(&mut self, page: u32) {
+        if self.tail == Some(page) {
+            self.drop_tail();
+        }
     }
 
     /// Seals the layout: no page beyond it can be requested, because the server named no session.

@@ -1,14 +1,17 @@
-//! Resumes a run that an earlier process left unfinished.
+//! Continues a run that an earlier process left unfinished.
 
 use std::collections::BTreeMap;
 
-use crate::mutant::{Mutant, is_planted};
+use crate::api::{Failure, FailureKind};
+use crate::counts::FetchCounts;
 use crate::stage::{Over, SessionFacts, StagedPage};
 
-use super::super::super::profiles::layout::PageLayout;
-use super::super::super::progress::FetchEvent;
-use super::super::parts::PartState;
-use super::{Coordinator, Rules};
+use super::super::core::Outcome;
+use super::super::progress::FetchEvent;
+use super::super::rules::Rules;
+use super::super::source::{KeptPart, Resumed, Source};
+use super::layout::PageLayout;
+use super::paging::{Paging, Session};
 
 /// What an earlier process left.
 #[derive(Debug, Clone, Default)]
@@ -25,16 +28,15 @@ pub(crate) struct PriorRun {
 
 impl PriorRun {
     /// Returns the number of records by page.
-    pub(crate) fn lengths(&self) -> BTreeMap<u32, u64> {
+    fn lengths(&self) -> BTreeMap<u32, u64> {
         self.staged.iter().map(|staged| (staged.page, staged.rows + staged.rejected)).collect()
     }
 
-    /// Returns the plan that follows from the session and its pages, if the session is known.
-    pub(crate) fn plan(&self) -> Option<PageLayout> {
-        let facts = self.session.as_ref()?;
-        let mut plan = PageLayout::new(facts.total, facts.declared_page_size, facts.first_page_records).ok()?;
-        plan.merge_staged(&self.lengths());
-        Some(plan)
+    /// Returns the pages that follow from the session and what is staged of it, if the session is known.
+    fn layout(&self) -> Option<PageLayout> {
+        let mut layout = PageLayout::of(self.session.as_ref()?).ok()?;
+        layout.merge_staged(&self.lengths());
+        Some(layout)
     }
 
     /// Returns the number of records in the staged pages.
@@ -63,64 +65,74 @@ impl PriorRun {
     }
 }
 
-impl Coordinator {
-    /// Resumes a run: pages on disk are not requested again, and the others are requested in the same session.
-    pub(crate) fn resume(rules: Rules, earlier: &PriorRun) -> Self {
-        let mut coordinator = Self::new(rules);
-        coordinator.epoch = earlier.epoch;
-        coordinator.left_pages = !earlier.staged.is_empty();
-        let Some(facts) = &earlier.session else { return coordinator };
-        if let Some(over) = earlier.session_over {
-            coordinator.epoch += 1;
-            coordinator.earlier_over = Some(over);
-            coordinator.tell(FetchEvent::Restarted { restart: 1, reason: over.reason().to_owned() });
-            return coordinator;
+impl Paging {
+    /// Continues a run in the session of an earlier process, or leaves that session if it cannot be used.
+    pub(crate) fn resume(rules: Rules, prior: &PriorRun) -> Resumed {
+        let mut paging = Self::new(rules);
+        let Some(facts) = &prior.session else { return paging.resumed(prior.epoch, Vec::new(), None) };
+        let next_epoch = prior.epoch + 1;
+        if let Some(over) = prior.session_over {
+            paging.prior_over = Some(over);
+            let event = FetchEvent::Restarted { restart: 1, reason: over.reason().to_owned() };
+            return paging.resumed(next_epoch, Vec::new(), Some(event));
         }
-        let Ok(mut plan) = PageLayout::new(facts.total, facts.declared_page_size, facts.first_page_records) else {
-            coordinator.epoch += 1;
-            return coordinator;
-        };
-        coordinator.session_id.clone_from(&facts.session_id);
-        coordinator.first_page_records = facts.first_page_records;
+        let Ok(mut layout) = PageLayout::of(facts) else { return paging.resumed(next_epoch, Vec::new(), None) };
         if facts.session_id.is_none() {
-            let more_may_follow = plan.tail_page().is_some() && !plan.covers_total();
-            if more_may_follow || earlier.staged.len() < plan.pages() as usize {
+            if layout.more_may_follow() || prior.staged.len() < layout.pages() as usize {
                 // The server gave that session no id, so no more of its pages can be requested. A new session may have
                 // one.
-                coordinator.epoch += 1;
-                return coordinator;
+                return paging.resumed(next_epoch, Vec::new(), None);
             }
-            plan.seal();
+            layout.seal();
         }
-        coordinator.earlier = earlier.lengths();
-        plan.merge_staged(&coordinator.earlier);
-        for staged in &earlier.staged {
+        paging.prior = prior.lengths();
+        layout.merge_staged(&paging.prior);
+        for staged in &prior.staged {
             let received = staged.rows + staged.rejected;
-            if staged.page > 0 || !is_planted(Mutant::StagedPageRequested) {
-                coordinator.parts.set(staged.page, PartState::Staged);
-            }
-            coordinator.counts.received += received;
-            coordinator.counts.rejected += staged.rejected;
-            coordinator.rows += staged.rows;
             if let Some(fingerprint) = staged.fingerprint.filter(|_| received > 0) {
-                coordinator.nothing_new.remember(staged.page, fingerprint);
+                paging.nothing_new.remember(staged.page, fingerprint);
             }
         }
-        coordinator.left_pages = false;
-        coordinator.tell_plan(&plan);
-        coordinator.plan = Some(plan);
-        coordinator
+        let kept =
+            prior.staged.iter().map(|page| KeptPart { part: page.page, rows: page.rows, rejected: page.rejected });
+        let event = paging.planned(&layout);
+        paging.session = Some(Session { facts: facts.clone(), layout });
+        paging.resumed(prior.epoch, kept.collect(), Some(event))
     }
 
-    /// Returns what page 0 said, for the manifest.
-    pub(crate) fn session(&self) -> Option<SessionFacts> {
-        let plan = self.plan.as_ref()?;
-        Some(SessionFacts {
-            session_id: self.session_id.clone(),
-            total: plan.total(),
-            declared_page_size: plan.declared_page_size(),
-            first_page_records: self.first_page_records,
-            server_time: None,
-        })
+    fn resumed(self, epoch: u32, kept: Vec<KeptPart>, event: Option<FetchEvent>) -> Resumed {
+        Resumed { source: Source::Paging(self), epoch, kept, event }
+    }
+}
+
+impl Outcome {
+    /// Returns the outcome of a run that requests nothing more: pages that are not on disk are missing.
+    pub(crate) fn of_staged(prior: &PriorRun) -> Self {
+        let staged: Vec<u32> = prior.staged.iter().map(|page| page.page).collect();
+        let mut layout = prior.layout();
+        // A tail page that was not checked may exist, whatever the server said.
+        layout.iter_mut().for_each(PageLayout::assume_tail);
+        let last = staged.last().map_or(0, |page| page + 1);
+        let pages = layout.as_ref().map_or(0, PageLayout::pages).max(last);
+        let missing = (0..pages).filter(|page| staged.binary_search(page).is_err());
+        let failure = Failure::new(FailureKind::Internal, "accepted as missing");
+        let rejected = prior.staged.iter().map(|page| page.rejected).sum();
+        let failed: BTreeMap<u32, Failure> = missing.map(|page| (page, failure.clone())).collect();
+        let counts = FetchCounts {
+            expected_rows: layout.and_then(|layout| layout.total()),
+            received: prior.received(),
+            rejected,
+            shortfall: if failed.is_empty() { prior.missing_profiles() } else { 0 },
+            ..FetchCounts::default()
+        };
+        let (session_over, repeated) = (prior.session_over, prior.repeated());
+        Self { counts, session_over, repeated, failed, staged, ..Self::nothing_asked() }
+    }
+
+    /// Returns the outcome of a run whose pages are all on disk, as was determined when the last one arrived.
+    pub(crate) fn whole(prior: &PriorRun) -> Self {
+        let outcome = Self::of_staged(prior);
+        let counts = FetchCounts { drift: prior.missing_profiles(), shortfall: 0, ..outcome.counts };
+        Self { counts, failed: BTreeMap::new(), session_over: None, ..outcome }
     }
 }

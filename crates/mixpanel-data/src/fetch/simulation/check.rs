@@ -7,8 +7,8 @@ use mixpanel_simulator::{Quota, SessionPages};
 
 use crate::api::{Failure, FailureKind, RateLimitKind};
 
-use super::super::core::PageRequest;
 use super::super::progress::FetchEvent;
+use super::super::source::PageRequest;
 use super::scenario::Scenario;
 
 /// Checks the requests.

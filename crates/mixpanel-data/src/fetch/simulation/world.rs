@@ -18,8 +18,10 @@ use crate::parse::RecordForm;
 use crate::profile_query::ProfileQuery;
 use crate::stage::{Stage, damage_a_page, leave_rejects, leave_temporary};
 
-use super::super::core::{Action, Coordinator, Core, Moment, Outcome, PageRequest, Rules};
+use super::super::core::{Action, Coordinator, Core, Moment, Outcome};
 use super::super::into_table::{earlier, is_complete};
+use super::super::rules::Rules;
+use super::super::source::PageRequest;
 use super::super::writer::{Message, Report, into_stage};
 use super::check::Watch;
 use super::oracle;
@@ -282,7 +284,7 @@ impl World {
                 match *page {
                     Ok(page) => {
                         self.trace(|| format!("page {} came: {} records", request.page, page.body.rows.received()));
-                        process.core.page_arrived(&request, page, Some(self.wall()), at, fraction);
+                        process.core.page_arrived(&request, page.into(), Some(self.wall()), at, fraction);
                     }
                     Err(failure) => process.core.request_failed(&request, failure, at, fraction),
                 }

@@ -5,20 +5,17 @@ use std::time::Duration;
 use crate::api::Failure;
 use crate::counts::FetchCounts;
 use crate::limits::PAGES_LISTED_MAX;
-use crate::mutant::{Mutant, is_planted};
 use crate::types::ProfileProgress;
 
-use super::super::super::profiles::layout::PageLayout;
 use super::super::super::progress::FetchEvent;
 use super::super::outcome::{Ending, Outcome};
-use super::{Coordinator, Extent};
+use super::Coordinator;
 
 impl Coordinator {
     pub(super) fn report(&mut self, page: u32, result: Result<u64, String>) {
-        let plan = self.plan.as_ref();
         self.events.push_back(FetchEvent::Page(ProfileProgress {
             page_index: page,
-            total_pages: plan.filter(|plan| plan.total().is_some()).map(PageLayout::pages),
+            total_pages: self.source.total_parts(),
             rows: *result.as_ref().unwrap_or(&0),
             success: result.is_ok(),
             error: result.err(),
@@ -51,46 +48,34 @@ impl Coordinator {
         self.end(Ending::Stopped);
     }
 
-    /// Returns the outcome. After a halt, every page that is not staged counts as failed for the same reason.
+    /// Returns the outcome. After a halt, every part that is not staged counts as failed for the same reason.
     pub(crate) fn finish(&mut self, now: Duration) -> Outcome {
         if let Some(Ending::Halted(failure)) = self.ending.clone() {
-            // A tail page that was not checked may exist, whatever the server said.
-            self.plan.iter_mut().filter(|_| !is_planted(Mutant::HaltTakenForWhole)).for_each(PageLayout::assume_tail);
-            let unfinished = self.parts.unfinished(self.plan.as_ref().map_or(1, PageLayout::pages));
-            // A server that announced more pages than this is wrong, and its pages are not listed one by one.
-            for (index, page) in unfinished.iter().take(PAGES_LISTED_MAX).enumerate() {
+            let unfinished = self.parts.unfinished(self.source.halted());
+            // A server that announced more parts than this is wrong, and its parts are not listed one by one.
+            for (index, part) in unfinished.iter().take(PAGES_LISTED_MAX).enumerate() {
                 let same = "not fetched, for the same reason";
                 let message = if index == 0 { failure.message.clone() } else { same.to_owned() };
-                self.give_up(*page, &Failure::new(failure.kind, message));
+                self.give_up(*part, &Failure::new(failure.kind, message));
             }
         }
         if self.ending.is_none() {
-            self.settle_the_end();
+            self.source.settle(&mut self.parts);
         }
-        let missing = if self.failed.is_empty() && self.ending.is_none() && self.rules.extent == Extent::Whole {
-            self.missing_profiles()
-        } else {
-            0
-        };
-        let announced = self.announced();
-        let is_drift = missing <= announced.map_or(0, |total| self.rules.drift_of(total));
-        let (drift, shortfall) = if is_drift { (missing, 0) } else { (0, missing) };
-        let counts = FetchCounts {
-            expected_rows: announced,
-            drift,
-            shortfall,
+        let mut counts = FetchCounts {
+            received: self.parts.received(),
             waited_seconds: self.breaker.waited(now).as_secs_f64(),
-            short_pages: self.short.accepted(),
             ..self.counts.clone()
         };
+        self.source.missing(&self.parts, self.ending.is_some(), &mut counts);
         Outcome {
-            counts,
             repeated: 0,
-            session_over: self.session_over(shortfall),
-            left_pages: self.left_pages,
+            session_over: self.source.over(&self.parts, counts.shortfall),
+            counts,
+            left_pages: self.left_parts,
             ending: self.ending.clone(),
             staged: self.parts.staged(),
-            failed: self.failed.clone(),
+            failed: self.parts.failures().clone(),
         }
     }
 }

@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use crate::api::{Decision, Failure, FailureKind, RateLimitKind, backoff, decide};
-use crate::counted::counted;
 use crate::limits::{
     BACKOFF_INITIAL, BUSY_POLL_INTERVAL, CONCURRENCY_BACKOFF_MAX, CONCURRENCY_RAISE_PAGES, FAULTS_IN_A_ROW_MAX,
-    GIVEN_UP_MAX, OUTAGE_BACKOFF_MAX, OUTAGE_WAIT_MAX, PROBE_ATTEMPTS_MAX, RATE_LIMIT_BACKOFF_INITIAL,
-    RATE_LIMIT_WAIT_MAX,
+    GIVEN_UP_MAX, OUTAGE_BACKOFF_MAX, OUTAGE_WAIT_MAX, RATE_LIMIT_BACKOFF_INITIAL, RATE_LIMIT_WAIT_MAX,
 };
 
-use super::super::super::profiles::layout::PageLayout;
 use super::super::super::progress::FetchEvent;
+use super::super::super::source::Loss;
 use super::super::outcome::Ending;
 use super::super::parts::{FailedAttempts, PartState, Parts};
-use super::{Coordinator, NothingNew, ShortPages, SignOfLife};
+use super::Coordinator;
 
 /// A wait for other processes is reported only after this time; most are shorter.
 pub(super) const BUSY_TOLD_AFTER: Duration = Duration::from_secs(1);
@@ -38,13 +36,13 @@ impl Coordinator {
             return;
         }
         match failure.kind {
-            FailureKind::SessionLost if self.plan.is_some() => self.begin_again(failure),
+            FailureKind::SessionLost if self.source.has_begun() => self.begin_again(failure),
             FailureKind::RateLimited { kind, retry_after } => {
                 self.slow_down(kind);
                 let pause = self.rate_limit_pause(kind, retry_after, fraction);
                 self.pause(page, failed, failure, now, now + pause);
             }
-            FailureKind::Unreachable if self.plan.is_some() || self.epoch > 0 => {
+            FailureKind::Unreachable if self.source.has_begun() || self.epoch > 0 => {
                 self.wait_for_network(page, failed, failure, now, fraction);
             }
             _ => self.decide_on_fault(page, failed, failure, now, fraction),
@@ -106,10 +104,10 @@ impl Coordinator {
         self.outage_since = None;
         self.given_up_in_a_row = 0;
         self.faults_in_a_row = 0;
-        self.pages_since_change += 1;
-        if self.allowed < self.rules.workers && self.pages_since_change >= CONCURRENCY_RAISE_PAGES {
+        self.parts_since_change += 1;
+        if self.allowed < self.rules.workers && self.parts_since_change >= CONCURRENCY_RAISE_PAGES {
             self.allowed += 1;
-            self.pages_since_change = 0;
+            self.parts_since_change = 0;
         }
     }
 
@@ -118,7 +116,7 @@ impl Coordinator {
     fn slow_down(&mut self, kind: RateLimitKind) {
         if kind == RateLimitKind::Concurrent && self.breaker.open_until().is_none() {
             self.allowed = (self.allowed - 1).max(1);
-            self.pages_since_change = 0;
+            self.parts_since_change = 0;
         }
     }
 
@@ -175,14 +173,10 @@ impl Coordinator {
         now: Duration,
         fraction: f64,
     ) {
-        let is_tail = self.plan.as_ref().and_then(PageLayout::tail_page) == Some(page);
-        let is_optional = self.plan.as_ref().is_some_and(|plan| plan.is_optional(page));
         failed.by_fault += 1;
         self.faults_in_a_row += 1;
-        // The tail page is not worth as many attempts if the server announced that it does not exist.
-        let expected_absent = is_tail && self.plan.as_ref().is_some_and(PageLayout::covers_total);
         let decision = match decide(&failure, failed.by_fault, fraction) {
-            _ if expected_absent && failed.by_fault >= PROBE_ATTEMPTS_MAX => Decision::Fail,
+            _ if self.source.attempts_max(page).is_some_and(|most| failed.by_fault >= most) => Decision::Fail,
             decision => decision,
         };
         match decision {
@@ -192,28 +186,19 @@ impl Coordinator {
                 self.events.push_back(FetchEvent::Retry { page_index: page, attempt, reason, pause });
             }
             Decision::Pause(pause) => self.pause(page, failed, failure, now, now + pause),
-            Decision::Fail if is_optional && self.nothing_may_follow(is_tail, &failure) => self.nothing_is_there(page),
-            Decision::Fail if self.plan.is_none() => {
-                self.parts.set(page, PartState::Pending);
-                self.end(Ending::Fatal(failure));
-            }
-            Decision::Fail => {
-                self.plan.iter_mut().filter(|_| is_tail).for_each(PageLayout::assume_tail);
-                self.give_up(page, &failure);
-            }
+            Decision::Fail => match self.source.failed(page, &failure) {
+                Loss::PastEnd => self.parts.set(page, PartState::PastEnd),
+                Loss::Part => self.give_up(page, &failure),
+                Loss::Everything => {
+                    self.parts.set(page, PartState::Pending);
+                    self.end(Ending::Fatal(failure));
+                }
+            },
         }
     }
 
-    /// Returns whether the failure of an optional page may mean that there is no such page. A refusal may. For the tail
-    /// page, any other failure may only if the planned pages hold exactly the announced profiles.
-    fn nothing_may_follow(&self, is_tail: bool, failure: &Failure) -> bool {
-        let refused = matches!(failure.kind, FailureKind::Rejected(400) | FailureKind::NotFound);
-        refused || (is_tail && self.plan.as_ref().is_some_and(PageLayout::covers_total))
-    }
-
     pub(super) fn give_up(&mut self, page: u32, failure: &Failure) {
-        self.parts.set(page, PartState::Failed);
-        self.failed.insert(page, failure.clone());
+        self.parts.set_failed(page, failure.clone());
         self.report(page, Err(failure.message.clone()));
         self.given_up_in_a_row += 1;
         // When this many pages fail in a row, the fault lies with the server, not with the pages.
@@ -222,8 +207,8 @@ impl Coordinator {
         }
     }
 
-    /// Restarts the fetch from page 0 because the session is lost. Profiles may be on other pages in another session,
-    /// so no page of the lost one is used. The number of restarts is limited.
+    /// Restarts the fetch because the session is lost. No part of the lost one is used. The number of restarts is
+    /// limited.
     fn begin_again(&mut self, failure: Failure) {
         if self.counts.session_restarts >= self.rules.restarts_max {
             self.end(Ending::Fatal(failure));
@@ -231,33 +216,18 @@ impl Coordinator {
         }
         self.counts.session_restarts += 1;
         self.epoch += 1;
-        self.plan = None;
-        self.session_id = None;
+        self.source.lost();
         self.parts = Parts::default();
-        self.earlier.clear();
-        self.short = ShortPages::default();
-        self.nothing_new = NothingNew::default();
-        self.sign_of_life = SignOfLife::default();
-        self.announced_late = None;
         (self.in_flight, self.reading, self.writing) = (0, 0, 0);
-        (self.counts.received, self.counts.rejected, self.rows) = (0, 0, 0);
-        self.failed.clear();
+        (self.counts.rejected, self.rows) = (0, 0);
         self.events.push_back(FetchEvent::Restarted { restart: self.counts.session_restarts, reason: failure.message });
     }
 
-    /// Returns whether a page with fewer records than the server's own figures promise should be requested again.
-    pub(super) fn is_too_short(&mut self, page: u32, received: u64) -> bool {
-        let Some(plan) = &self.plan else { return false };
-        let attempts = self.parts.failed_attempts(page).by_length;
-        received < plan.expected_records(page) && self.short.asks_again(page, received, attempts)
-    }
-
-    pub(super) fn ask_again_for_length(&mut self, page: u32, received: u64, now: Duration) {
+    /// Requests a part again at once because it has fewer records than it should.
+    pub(super) fn retry_for_length(&mut self, page: u32, reason: String, now: Duration) {
         let mut failed = self.parts.failed_attempts(page);
         failed.by_length += 1;
         self.parts.retry(page, failed, now);
-        let expected = self.plan.as_ref().map_or(0, |plan| plan.expected_records(page));
-        let reason = format!("page {page} brought {received} of {}", counted(expected, "profile"));
         let (attempt, pause) = (failed.by_length, Duration::ZERO);
         self.events.push_back(FetchEvent::Retry { page_index: page, attempt, reason, pause });
     }

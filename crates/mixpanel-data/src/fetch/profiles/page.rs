@@ -1,0 +1,75 @@
+//! A page as the core sees it: the request, the parsed response, and what it says.
+
+use crate::api::{PageReply, RequestClass};
+use crate::parse::{ProfileRows, Unkept, fingerprint};
+use crate::types::ProfileWriteTask;
+
+/// A request to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PageRequest {
+    /// The session epoch that it belongs to. Results of requests from an earlier epoch are ignored.
+    pub(crate) epoch: u32,
+    pub(crate) page: u32,
+    pub(crate) session: Option<String>,
+}
+
+impl PageRequest {
+    /// Returns what the request is to the quota: does it open a session, or is it sent within one?
+    pub(crate) fn class(&self) -> RequestClass {
+        if self.session.is_some() { RequestClass::Session } else { RequestClass::Opening }
+    }
+}
+
+/// A parsed page.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) facts: PageFacts,
+    rows: ProfileRows,
+}
+
+/// What a page says, without its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PageFacts {
+    pub(crate) page: Option<u64>,
+    pub(crate) page_size: Option<u64>,
+    pub(crate) session_id: Option<String>,
+    pub(crate) total: Option<u64>,
+    /// Number of records, rejects included.
+    pub(crate) received: u64,
+    /// A hash of the records' ids only; see [`fingerprint`].
+    pub(crate) fingerprint: u64,
+    /// Size of the decoded response in bytes.
+    pub(crate) bytes: usize,
+}
+
+impl From<PageReply> for Page {
+    fn from(reply: PageReply) -> Self {
+        let facts = PageFacts {
+            page: reply.body.page,
+            page_size: reply.body.page_size,
+            session_id: reply.body.session_id,
+            total: reply.body.total,
+            received: reply.body.rows.received() as u64,
+            fingerprint: fingerprint(&reply.body.rows),
+            bytes: reply.bytes,
+        };
+        Self { facts, rows: reply.body.rows }
+    }
+}
+
+impl Page {
+    /// Returns what the page contains that no table column can hold.
+    pub(crate) fn unkept(&self) -> &Unkept {
+        self.rows.unkept()
+    }
+
+    /// Returns the number of records that are rows.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
+    /// Returns what the writer stores.
+    pub(crate) fn into_task(self, page_index: u32) -> ProfileWriteTask {
+        ProfileWriteTask { page_index, rows: self.rows }
+    }
+}

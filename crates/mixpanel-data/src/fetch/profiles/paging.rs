@@ -1,0 +1,224 @@
+//! The pages of a fetch of profiles: which one is next, what one that arrived means, and what it means that one failed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::api::{Failure, FailureKind};
+use crate::counted::counted;
+use crate::limits::PROBE_ATTEMPTS_MAX;
+use crate::mutant::{Mutant, is_planted};
+use crate::stage::{Over, SessionFacts};
+
+use super::super::core::Parts;
+use super::super::rules::{Extent, Rules};
+use super::super::source::{Arrival, Loss, Meaning};
+use super::announced::{NothingNew, SignOfLife};
+use super::layout::PageLayout;
+use super::page::{PageFacts, PageRequest};
+use super::short_pages::ShortPages;
+
+/// The paging of a fetch: the session, and how its pages compare with what it announced.
+#[derive(Debug)]
+pub(crate) struct Paging {
+    pub(super) rules: Rules,
+    /// The session of page 0, once that has arrived.
+    pub(super) session: Option<Session>,
+    /// Records of the pages that an earlier process staged.
+    pub(super) prior: BTreeMap<u32, u64>,
+    pub(super) short: ShortPages,
+    pub(super) nothing_new: NothingNew,
+    pub(super) sign_of_life: SignOfLife,
+    /// Profiles announced on a later page, if page 0 announced none or fewer.
+    pub(super) announced_late: Option<u64>,
+    /// Requests sent for pages that nothing announced, and the earliest time of the next one.
+    pub(super) unannounced: u32,
+    pub(super) next_unannounced: Duration,
+    /// Why this run left the session of an earlier process. Matters until page 0 of a new session has arrived.
+    pub(super) prior_over: Option<Over>,
+}
+
+/// A session on the server, and its pages.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) facts: SessionFacts,
+    pub(super) layout: PageLayout,
+}
+
+impl Paging {
+    /// Begins without a session.
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            session: None,
+            prior: BTreeMap::new(),
+            short: ShortPages::default(),
+            nothing_new: NothingNew::default(),
+            sign_of_life: SignOfLife::default(),
+            announced_late: None,
+            unannounced: 0,
+            next_unannounced: Duration::ZERO,
+            prior_over: None,
+        }
+    }
+
+    pub(super) fn layout(&self) -> Option<&PageLayout> {
+        self.session.as_ref().map(|session| &session.layout)
+    }
+
+    /// Returns the next page that was never requested: the planned pages first, then the tail page.
+    pub(crate) fn next(&mut self, parts: &Parts, is_idle: bool) -> Option<u32> {
+        let page = parts.next_pending();
+        if (self.rules.extent == Extent::FirstPage && page > 0) || self.nothing_new.is_the_end() {
+            return None;
+        }
+        let is_planned = page < self.layout().map_or(1, PageLayout::pages);
+        let is_tail = self.layout().and_then(PageLayout::tail_page) == Some(page);
+        (is_planned || is_tail || (is_idle && self.looks_beyond(page, parts))).then_some(page)
+    }
+
+    /// Returns the request for a page. Without a session it creates a new one, so no other request may be in flight
+    /// with it.
+    pub(crate) fn request(&self, epoch: u32, page: u32) -> PageRequest {
+        let session = self.session.as_ref().and_then(|session| session.facts.session_id.clone());
+        PageRequest { epoch, page, session }
+    }
+
+    /// Decides what a page that arrived means.
+    pub(crate) fn accept(&mut self, page: u32, facts: &PageFacts, parts: &Parts) -> Arrival {
+        if let Err(failure) = self.check_reply(page, facts) {
+            return Arrival::of(Meaning::Unusable(failure));
+        }
+        if self.session.is_some() {
+            return self.meaning(page, facts, parts);
+        }
+        if let Err(failure) = self.check_not_empty(facts, parts) {
+            return Arrival::of(Meaning::Unusable(failure));
+        }
+        match self.begin(facts) {
+            Ok((events, fatal)) => Arrival { events, fatal, ..self.meaning(page, facts, parts) },
+            Err(failure) => Arrival { fatal: Some(failure.clone()), ..Arrival::of(Meaning::Unusable(failure)) },
+        }
+    }
+
+    /// Checks that a response belongs to the session of page 0 and is the requested page.
+    fn check_reply(&self, page: u32, facts: &PageFacts) -> Result<(), Failure> {
+        if facts.page.is_some_and(|echoed| echoed != u64::from(page)) {
+            let message = format!("the response to the request for page {page} is a different page");
+            return Err(Failure::new(FailureKind::BadReply, message));
+        }
+        let Some(Session { facts: known, layout }) = &self.session else { return Ok(()) };
+        let is_other = facts.session_id.is_some() && facts.session_id != known.session_id;
+        if is_other && !is_planted(Mutant::SessionNotChecked) {
+            let message = format!("the reply to page {page} belongs to another session than page 0");
+            return Err(Failure::new(FailureKind::SessionLost, message));
+        }
+        if let Some(size) = facts.page_size.filter(|size| !layout.is_page_size(*size)) {
+            let declared = layout.declared_page_size().unwrap_or_default();
+            let message = format!("page {page} says that pages have {size} profiles, and page 0 said {declared}");
+            return Err(Failure::new(FailureKind::SessionLost, message));
+        }
+        Ok(())
+    }
+
+    fn meaning(&mut self, page: u32, facts: &PageFacts, parts: &Parts) -> Arrival {
+        self.hear_of_total(page, facts);
+        if let Some(reason) = self.brings_nothing_new(page, facts, parts) {
+            return self.nothing_new_came(page, facts, reason, parts);
+        }
+        if facts.received > 0 {
+            self.nothing_new.something_came(page);
+            self.sign_of_life.page_came(page);
+        } else {
+            self.nothing_new.came_empty(page);
+        }
+        Arrival::of(match self.too_short(page, facts.received, parts) {
+            Some(reason) => Meaning::TooShort { reason },
+            None => Meaning::Store { lacks: self.add(page, facts.received, parts) },
+        })
+    }
+
+    /// Returns why a page should be requested again, if it has fewer records than the server's own figures promise.
+    fn too_short(&mut self, page: u32, received: u64, parts: &Parts) -> Option<String> {
+        let expected = self.layout()?.expected_records(page);
+        let attempts = parts.failed_attempts(page).by_length;
+        let is_too_short = received < expected && self.short.asks_again(page, received, attempts);
+        is_too_short.then(|| format!("page {page} brought {received} of {}", counted(expected, "profile")))
+    }
+
+    /// Adds a page that will be stored. Returns the page that counts as missing if the server never ends.
+    fn add(&mut self, page: u32, received: u64, parts: &Parts) -> Option<(u32, Failure)> {
+        let Session { layout, .. } = self.session.as_mut()?;
+        layout.page_arrived(page, received);
+        layout.merge_staged(&self.prior);
+        // A short last page ends the plan, unless the tail page has already been requested.
+        if page + 1 == layout.pages()
+            && received < layout.page_size()
+            && layout.tail_page() == Some(parts.next_pending())
+        {
+            layout.drop_tail();
+        }
+        self.stop_if_it_never_ends()
+    }
+
+    /// Returns the maximum number of attempts at a page. The tail page is not worth as many as others if the server
+    /// announced that it does not exist.
+    pub(crate) fn attempts_max(&self, page: u32) -> Option<u32> {
+        let layout = self.layout()?;
+        (layout.tail_page() == Some(page) && layout.covers_total()).then_some(PROBE_ATTEMPTS_MAX)
+    }
+
+    /// Decides what it means that a page failed for good.
+    pub(crate) fn failed(&mut self, page: u32, failure: &Failure) -> Loss {
+        let Some(Session { layout, .. }) = &mut self.session else { return Loss::Everything };
+        let is_tail = layout.tail_page() == Some(page);
+        // A refusal may mean that there is no such page. For the tail page, any other failure may only if the planned
+        // pages hold exactly the announced profiles.
+        let is_refused = matches!(failure.kind, FailureKind::Rejected(400) | FailureKind::NotFound);
+        if layout.is_optional(page) && (is_refused || (is_tail && layout.covers_total())) {
+            layout.mark_absent(page);
+            return Loss::PastEnd;
+        }
+        if is_tail {
+            layout.assume_tail();
+        }
+        Loss::Part
+    }
+
+    /// Returns whether page 0 has arrived.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Forgets the session: profiles may be on other pages in another one, so no page of it is used.
+    pub(crate) fn lost(&mut self) {
+        *self = Self {
+            unannounced: self.unannounced,
+            next_unannounced: self.next_unannounced,
+            prior_over: self.prior_over,
+            ..Self::new(self.rules)
+        };
+    }
+
+    /// Returns what page 0 said, for the manifest.
+    pub(crate) fn session(&self, server_time: Option<Timestamp>) -> Option<SessionFacts> {
+        let session = self.session.as_ref()?;
+        Some(SessionFacts { server_time, ..session.facts.clone() })
+    }
+
+    /// Returns the number of pages, if the server said how many profiles there are.
+    pub(crate) fn total_pages(&self) -> Option<u32> {
+        self.layout().filter(|layout| layout.total().is_some()).map(PageLayout::pages)
+    }
+
+    /// Returns the number of pages that there are or may be: a tail page that was not checked may exist, whatever the
+    /// server said.
+    pub(crate) fn halted(&mut self) -> u32 {
+        let Some(Session { layout, .. }) = &mut self.session else { return 1 };
+        if !is_planted(Mutant::HaltTakenForWhole) {
+            layout.assume_tail();
+        }
+        layout.pages()
+    }
+}
