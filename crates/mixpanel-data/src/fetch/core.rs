@@ -42,7 +42,7 @@ pub(crate) struct Moment {
 pub(crate) enum Action {
     /// Send this request, which has a permit, and report with [`Core::reply_received`] or [`Core::request_failed`].
     Send(PageRequest),
-    /// Parse this response, and report with [`Core::page_arrived`] or [`Core::request_failed`].
+    /// Parse this response, and report with [`Core::part_arrived`] or [`Core::request_failed`].
     Parse(PageRequest, Vec<u8>),
     /// Pass this to the writer, after all earlier messages, and pass on what it reports with [`Core::writer_reported`].
     Write(Message),
@@ -196,7 +196,7 @@ impl Core {
     }
 
     /// Handles a response that is a page. `server_time` is the latest time that the server reported.
-    pub(crate) fn page_arrived(
+    pub(crate) fn part_arrived(
         &mut self,
         request: &PageRequest,
         page: Page,
@@ -207,7 +207,7 @@ impl Core {
         if !self.is_present(request) {
             return;
         }
-        let verdict = self.coordinator.page_arrived(request.page, &page.facts, at.run, fraction);
+        let verdict = self.coordinator.part_arrived(request.page, &page.facts, at.run, fraction);
         self.forget_older();
         if verdict == Verdict::Store {
             self.unkept.add(page.unkept());
@@ -215,7 +215,7 @@ impl Core {
                 self.record_session(server_time, at);
             }
             if is_planted(Mutant::PageStagedTooEarly) {
-                self.coordinator.page_staged(request.page, page.rows());
+                self.coordinator.part_staged(request.page, page.rows());
             }
             self.actions.push_back(Action::Write(Message::Page(Box::new(page.into_task(request.page)))));
             self.record_session(server_time, at);
@@ -262,7 +262,7 @@ impl Core {
             // A page of a session that has been lost since.
             Some(Report::Staged { epoch, .. }) if epoch != self.coordinator.epoch() => {}
             Some(Report::Staged { .. }) if is_planted(Mutant::PageStagedTooEarly) => {}
-            Some(Report::Staged { page, rows, .. }) => self.coordinator.page_staged(page, rows),
+            Some(Report::Staged { page, rows, .. }) => self.coordinator.part_staged(page, rows),
             Some(Report::Failed(error)) => {
                 self.writer_error = Some(error);
                 self.coordinator.writer_failed();

@@ -177,7 +177,7 @@ impl<T: Send + 'static> Driver<'_, T> {
             Ok((_, Work::Page(page))) => match *page {
                 Ok(reply) => {
                     let server_time = self.run.client.server_time();
-                    return self.core.page_arrived(&request, reply.into(), server_time, now, random_fraction());
+                    return self.core.part_arrived(&request, reply.into(), server_time, now, random_fraction());
                 }
                 Err(failure) => failure,
             },

@@ -1,7 +1,7 @@
 //! Decides what a fetch does next: a state machine without I/O, which is told what happened and when, and returns the
 //! next step. Times are measured from the start of the run; random numbers are passed in.
 //!
-//! This file handles pages that arrive; `faults` handles failed requests.
+//! This file handles parts that arrive; `faults` handles failed requests.
 
 mod accounting;
 mod faults;
@@ -206,28 +206,28 @@ impl Coordinator {
     }
 
     /// Records that the request returned by [`next`](Self::next) was sent.
-    pub(crate) fn sent(&mut self, page: u32) {
+    pub(crate) fn sent(&mut self, part: u32) {
         if self.busy.take().is_some_and(|(until, since)| until.saturating_sub(since) >= faults::BUSY_TOLD_AFTER) {
             self.events.push_back(FetchEvent::Resumed);
         }
-        self.counts.retries += u64::from(self.parts.start(page));
+        self.counts.retries += u64::from(self.parts.start(part));
         self.counts.requests += 1;
-        let warning = self.source.sent(page, &self.parts, self.decided_at);
+        let warning = self.source.sent(part, &self.parts, self.decided_at);
         self.events.extend(warning.map(FetchEvent::Warning));
         self.in_flight += 1;
     }
 
-    /// Records that the whole response for `page` has arrived, which frees its slot. It is being parsed.
-    pub(crate) fn reply_received(&mut self, page: u32) {
-        let failed = self.parts.failed_attempts(page);
-        self.parts.set(page, PartState::Reading { failed });
+    /// Records that the whole response for `part` has arrived, which frees its slot. It is being parsed.
+    pub(crate) fn reply_received(&mut self, part: u32) {
+        let failed = self.parts.failed_attempts(part);
+        self.parts.set(part, PartState::Reading { failed });
         self.in_flight -= 1;
         self.reading += 1;
     }
 
-    /// Handles a response for `page` that was parsed as a page.
-    pub(crate) fn page_arrived(&mut self, page: u32, facts: &PageFacts, now: Duration, fraction: f64) -> Verdict {
-        let Arrival { meaning, events, fatal, hopeless } = self.source.accept(page, facts, &self.parts);
+    /// Handles the parsed response for `part`.
+    pub(crate) fn part_arrived(&mut self, part: u32, facts: &PageFacts, now: Duration, fraction: f64) -> Verdict {
+        let Arrival { meaning, events, fatal, hopeless } = self.source.accept(part, facts, &self.parts);
         self.events.extend(events);
         fatal.into_iter().for_each(|failure| self.end(Ending::Fatal(failure)));
         let mut verdict = Verdict::Drop;
@@ -236,18 +236,18 @@ impl Coordinator {
                 self.response_is_good(facts.bytes, now);
                 lacks.iter().for_each(|(part, failure)| self.give_up(*part, failure));
                 self.writing += 1;
-                self.parts.set(page, PartState::Writing { received: facts.received });
+                self.parts.set(part, PartState::Writing { received: facts.received });
                 verdict = Verdict::Store;
             }
             Meaning::TooShort { reason } => {
                 self.response_is_good(facts.bytes, now);
-                self.retry_for_length(page, reason, now);
+                self.retry_for_length(part, reason, now);
             }
             Meaning::PastEnd => {
                 self.reading -= 1;
-                self.parts.set(page, PartState::PastEnd);
+                self.parts.set(part, PartState::PastEnd);
             }
-            Meaning::Unusable(failure) => self.request_failed(page, failure, now, fraction),
+            Meaning::Unusable(failure) => self.request_failed(part, failure, now, fraction),
         }
         self.parts.forget_retries(&hopeless);
         verdict
@@ -256,23 +256,23 @@ impl Coordinator {
     fn response_is_good(&mut self, bytes: usize, now: Duration) {
         self.reading -= 1;
         self.server_answers();
-        self.patience.page_came(now);
+        self.patience.part_came(now);
         self.largest = self.largest.max(bytes);
     }
 
     /// Records that a part of the current session is staged.
-    pub(crate) fn page_staged(&mut self, page: u32, rows: u64) {
+    pub(crate) fn part_staged(&mut self, part: u32, rows: u64) {
         self.writing -= 1;
-        let received = match self.parts.state(page) {
+        let received = match self.parts.state(part) {
             PartState::Writing { received } => received,
             _ => rows,
         };
-        self.parts.set_staged(page, received);
+        self.parts.set_staged(part, received);
         if !is_planted(Mutant::RejectNotCounted) {
             self.counts.rejected += received - rows;
         }
         self.rows += rows;
-        self.report(page, Ok(rows));
+        self.report(part, Ok(rows));
     }
 }
 

@@ -182,9 +182,9 @@ fn pages_that_nothing_announced_are_requested_ten_times_a_second() {
                 sent.push(now);
                 coordinator.sent(request.page);
                 coordinator.reply_received(request.page);
-                let verdict = coordinator.page_arrived(request.page, &facts(&model, request.page, SIZE, "S"), now, 0.5);
+                let verdict = coordinator.part_arrived(request.page, &facts(&model, request.page, SIZE, "S"), now, 0.5);
                 assert_eq!(verdict, Verdict::Store);
-                coordinator.page_staged(request.page, SIZE);
+                coordinator.part_staged(request.page, SIZE);
             }
             Step::WaitUntil(moment) => now = moment,
             other => panic!("{other:?} after {} requests", sent.len()),

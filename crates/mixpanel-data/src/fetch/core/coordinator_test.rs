@@ -155,8 +155,8 @@ pub(super) fn answer(coordinator: &mut Coordinator, model: &Model, page: u32, at
         Answer::OtherPage => (SIZE, facts(model, page + 1, SIZE, "S")),
     };
     coordinator.reply_received(page);
-    if coordinator.page_arrived(page, &facts, now, 1.0) == Verdict::Store {
-        coordinator.page_staged(page, received);
+    if coordinator.part_arrived(page, &facts, now, 1.0) == Verdict::Store {
+        coordinator.part_staged(page, received);
     }
 }
 

@@ -284,7 +284,7 @@ impl World {
                 match *page {
                     Ok(page) => {
                         self.trace(|| format!("page {} came: {} records", request.page, page.body.rows.received()));
-                        process.core.page_arrived(&request, page.into(), Some(self.wall()), at, fraction);
+                        process.core.part_arrived(&request, page.into(), Some(self.wall()), at, fraction);
                     }
                     Err(failure) => process.core.request_failed(&request, failure, at, fraction),
                 }

@@ -12,9 +12,9 @@ use super::super::outcome::{Ending, Outcome};
 use super::Coordinator;
 
 impl Coordinator {
-    pub(super) fn report(&mut self, page: u32, result: Result<u64, String>) {
+    pub(super) fn report(&mut self, part: u32, result: Result<u64, String>) {
         self.events.push_back(FetchEvent::Page(ProfileProgress {
-            page_index: page,
+            page_index: part,
             total_pages: self.source.total_parts(),
             rows: *result.as_ref().unwrap_or(&0),
             success: result.is_ok(),
@@ -37,12 +37,12 @@ impl Coordinator {
         }
     }
 
-    /// Records that the writer failed and accepts no more pages.
+    /// Records that the writer failed and accepts no more parts.
     pub(crate) fn writer_failed(&mut self) {
         self.end(Ending::WriterFailed);
     }
 
-    /// Stops the fetch at the caller's request; pages in flight have until `deadline`.
+    /// Stops the fetch at the caller's request; parts in flight have until `deadline`.
     pub(crate) fn stop(&mut self, deadline: Duration) {
         self.stop_deadline = Some(deadline);
         self.end(Ending::Stopped);

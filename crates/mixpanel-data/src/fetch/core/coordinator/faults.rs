@@ -1,4 +1,4 @@
-//! Handles failed requests: retry the page, pause all requests, restart the fetch, or end it.
+//! Handles failed requests: retry the part, pause all requests, restart the fetch, or end it.
 
 use std::time::Duration;
 
@@ -18,21 +18,21 @@ use super::Coordinator;
 pub(super) const BUSY_TOLD_AFTER: Duration = Duration::from_secs(1);
 
 impl Coordinator {
-    /// Handles a request for `page` that brought nothing usable. An exhausted quota is reported with
+    /// Handles a request for `part` that brought nothing usable. An exhausted quota is reported with
     /// [`quota_refused`](Self::quota_refused) instead.
-    pub(crate) fn request_failed(&mut self, page: u32, failure: Failure, now: Duration, fraction: f64) {
-        let failed = self.take_back(page);
+    pub(crate) fn request_failed(&mut self, part: u32, failure: Failure, now: Duration, fraction: f64) {
+        let failed = self.take_back(part);
         self.patience.failed(&failure);
         if failure.kind != FailureKind::Unreachable {
             self.outage_since = None;
         }
         if failure.kind.ends_the_run() {
-            self.parts.set(page, PartState::Pending);
+            self.parts.set(part, PartState::Pending);
             self.end(Ending::Fatal(failure));
             return;
         }
         if self.ending.is_some() {
-            self.parts.set(page, PartState::Pending);
+            self.parts.set(part, PartState::Pending);
             return;
         }
         match failure.kind {
@@ -40,23 +40,23 @@ impl Coordinator {
             FailureKind::RateLimited { kind, retry_after } => {
                 self.slow_down(kind);
                 let pause = self.rate_limit_pause(kind, retry_after, fraction);
-                self.pause(page, failed, failure, now, now + pause);
+                self.pause(part, failed, failure, now, now + pause);
             }
             FailureKind::Unreachable if self.source.has_begun() || self.epoch > 0 => {
-                self.wait_for_network(page, failed, failure, now, fraction);
+                self.wait_for_network(part, failed, failure, now, fraction);
             }
-            _ => self.decide_on_fault(page, failed, failure, now, fraction),
+            _ => self.decide_on_fault(part, failed, failure, now, fraction),
         }
     }
 
     /// Handles a refusal because the quota is exhausted; no request can succeed before `until`.
-    pub(crate) fn quota_refused(&mut self, page: u32, failure: Failure, now: Duration, until: Duration) {
-        let failed = self.take_back(page);
+    pub(crate) fn quota_refused(&mut self, part: u32, failure: Failure, now: Duration, until: Duration) {
+        let failed = self.take_back(part);
         if self.ending.is_some() {
-            self.parts.set(page, PartState::Pending);
+            self.parts.set(part, PartState::Pending);
             return;
         }
-        self.pause(page, failed, failure, now, until);
+        self.pause(part, failed, failure, now, until);
     }
 
     /// Records that the request returned by [`next`](Self::next) was not sent: by our own count, the quota is exhausted
@@ -83,22 +83,22 @@ impl Coordinator {
         }
     }
 
-    /// Takes a page out of flight and returns its number of failed attempts.
-    fn take_back(&mut self, page: u32) -> FailedAttempts {
-        match self.parts.state(page) {
+    /// Takes a part out of flight and returns its number of failed attempts.
+    fn take_back(&mut self, part: u32) -> FailedAttempts {
+        match self.parts.state(part) {
             PartState::Reading { .. } => self.reading -= 1,
             _ => self.in_flight -= 1,
         }
-        self.parts.failed_attempts(page)
+        self.parts.failed_attempts(part)
     }
 
-    /// Returns whether every recent request failed. Then only retries are sent, with their pauses, and no new page is
+    /// Returns whether every recent request failed. Then only retries are sent, with their pauses, and no new part is
     /// requested.
     pub(super) fn fails_at_everything(&self) -> bool {
         self.faults_in_a_row >= FAULTS_IN_A_ROW_MAX && self.parts.next_due().is_some()
     }
 
-    /// Records that a page arrived: failure counts are reset, and the concurrency is raised again step by step.
+    /// Records that a part arrived: failure counts are reset, and the concurrency is raised again step by step.
     pub(super) fn server_answers(&mut self) {
         self.breaker.request_succeeded();
         self.outage_since = None;
@@ -132,11 +132,11 @@ impl Coordinator {
         }
     }
 
-    /// Waits for an unreachable server, up to a limit. That is no fault of the page, and does not count as a failed
+    /// Waits for an unreachable server, up to a limit. That is no fault of the part, and does not count as a failed
     /// attempt.
-    fn wait_for_network(&mut self, page: u32, failed: FailedAttempts, failure: Failure, now: Duration, fraction: f64) {
+    fn wait_for_network(&mut self, part: u32, failed: FailedAttempts, failure: Failure, now: Duration, fraction: f64) {
         let until = now + backoff(BACKOFF_INITIAL, OUTAGE_BACKOFF_MAX, self.breaker.attempt(), fraction);
-        self.parts.retry(page, failed, now);
+        self.parts.retry(part, failed, now);
         let since = *self.outage_since.get_or_insert(now);
         if until.saturating_sub(since) > OUTAGE_WAIT_MAX.min(self.rules.max_wait) {
             self.end(Ending::Halted(failure));
@@ -147,9 +147,9 @@ impl Coordinator {
         }
     }
 
-    /// Retries a page after a pause of all requests.
-    fn pause(&mut self, page: u32, failed: FailedAttempts, failure: Failure, now: Duration, until: Duration) {
-        self.parts.retry(page, failed, now);
+    /// Retries a part after a pause of all requests.
+    fn pause(&mut self, part: u32, failed: FailedAttempts, failure: Failure, now: Duration, until: Duration) {
+        self.parts.retry(part, failed, now);
         self.open_breaker(failure, now, until);
     }
 
@@ -167,7 +167,7 @@ impl Coordinator {
 
     fn decide_on_fault(
         &mut self,
-        page: u32,
+        part: u32,
         mut failed: FailedAttempts,
         failure: Failure,
         now: Duration,
@@ -176,32 +176,32 @@ impl Coordinator {
         failed.by_fault += 1;
         self.faults_in_a_row += 1;
         let decision = match decide(&failure, failed.by_fault, fraction) {
-            _ if self.source.attempts_max(page).is_some_and(|most| failed.by_fault >= most) => Decision::Fail,
+            _ if self.source.attempts_max(part).is_some_and(|most| failed.by_fault >= most) => Decision::Fail,
             decision => decision,
         };
         match decision {
             Decision::Retry(pause) => {
-                self.parts.retry(page, failed, now + pause);
+                self.parts.retry(part, failed, now + pause);
                 let (attempt, reason) = (failed.by_fault, failure.message);
-                self.events.push_back(FetchEvent::Retry { page_index: page, attempt, reason, pause });
+                self.events.push_back(FetchEvent::Retry { page_index: part, attempt, reason, pause });
             }
-            Decision::Pause(pause) => self.pause(page, failed, failure, now, now + pause),
-            Decision::Fail => match self.source.failed(page, &failure) {
-                Loss::PastEnd => self.parts.set(page, PartState::PastEnd),
-                Loss::Part => self.give_up(page, &failure),
+            Decision::Pause(pause) => self.pause(part, failed, failure, now, now + pause),
+            Decision::Fail => match self.source.failed(part, &failure) {
+                Loss::PastEnd => self.parts.set(part, PartState::PastEnd),
+                Loss::Part => self.give_up(part, &failure),
                 Loss::Everything => {
-                    self.parts.set(page, PartState::Pending);
+                    self.parts.set(part, PartState::Pending);
                     self.end(Ending::Fatal(failure));
                 }
             },
         }
     }
 
-    pub(super) fn give_up(&mut self, page: u32, failure: &Failure) {
-        self.parts.set_failed(page, failure.clone());
-        self.report(page, Err(failure.message.clone()));
+    pub(super) fn give_up(&mut self, part: u32, failure: &Failure) {
+        self.parts.set_failed(part, failure.clone());
+        self.report(part, Err(failure.message.clone()));
         self.given_up_in_a_row += 1;
-        // When this many pages fail in a row, the fault lies with the server, not with the pages.
+        // When this many parts fail in a row, the fault lies with the server, not with the parts.
         if self.given_up_in_a_row >= GIVEN_UP_MAX {
             self.end(Ending::Halted(failure.clone()));
         }
@@ -224,11 +224,11 @@ impl Coordinator {
     }
 
     /// Requests a part again at once because it has fewer records than it should.
-    pub(super) fn retry_for_length(&mut self, page: u32, reason: String, now: Duration) {
-        let mut failed = self.parts.failed_attempts(page);
+    pub(super) fn retry_for_length(&mut self, part: u32, reason: String, now: Duration) {
+        let mut failed = self.parts.failed_attempts(part);
         failed.by_length += 1;
-        self.parts.retry(page, failed, now);
+        self.parts.retry(part, failed, now);
         let (attempt, pause) = (failed.by_length, Duration::ZERO);
-        self.events.push_back(FetchEvent::Retry { page_index: page, attempt, reason, pause });
+        self.events.push_back(FetchEvent::Retry { page_index: part, attempt, reason, pause });
     }
 }

@@ -1,4 +1,4 @@
-//! Limits how long a fetch waits without receiving a page, whatever the reason.
+//! Limits how long a fetch waits without receiving a part, whatever the reason.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const GRACE_MAX: Duration = Duration::from_secs(10);
 /// With a limit of zero, a request still gets this long to be answered.
 const REQUEST_WITHOUT_WAIT: Duration = Duration::from_secs(30);
 
-/// Since when no page has arrived.
+/// Since when no part has arrived.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     since: Duration,
@@ -25,8 +25,8 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    /// Records that a page arrived or is being written.
-    pub(super) fn page_came(&mut self, now: Duration) {
+    /// Records that a part arrived or is being written.
+    pub(super) fn part_came(&mut self, now: Duration) {
         *self = Self { since: now, ..Self::default() };
     }
 
@@ -41,8 +41,8 @@ impl Patience {
 }
 
 impl Coordinator {
-    /// Returns until when a page must arrive; `None` while the limit does not apply. A planned wait and a wait for
-    /// other processes have limits of their own, and a page that is being parsed or written has arrived.
+    /// Returns until when a part must arrive; `None` while the limit does not apply. A planned wait and a wait for
+    /// other processes have limits of their own, and a part that is being parsed or written has arrived.
     pub(super) fn patience_ends(&self, now: Duration) -> Option<Duration> {
         let waits_otherwise = self.breaker.open_until().is_some() || self.busy.is_some_and(|(until, _)| now < until);
         let is_here = self.reading + self.writing > 0;
@@ -54,10 +54,10 @@ impl Coordinator {
         if self.rules.max_wait.is_zero() { REQUEST_WITHOUT_WAIT } else { self.rules.max_wait }
     }
 
-    /// Ends the fetch if no page arrived for too long. Requests in flight are not waited for.
+    /// Ends the fetch if no part arrived for too long. Requests in flight are not waited for.
     pub(super) fn lose_patience(&mut self, now: Duration) {
         if self.writing > 0 {
-            self.patience.page_came(now);
+            self.patience.part_came(now);
         }
         if self.patience_ends(now).is_none_or(|ends| now < ends) {
             return;
