@@ -7,6 +7,7 @@
 mod circuit_breaker;
 mod coordinator;
 mod outcome;
+mod pacing;
 mod parts;
 
 use std::collections::{HashMap, VecDeque};

@@ -14,14 +14,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::counts::FetchCounts;
-use crate::limits::PAGES_READY_MAX;
 use crate::mutant::{Mutant, is_planted};
 
 use super::super::progress::FetchEvent;
 use super::super::rules::Rules;
 use super::super::source::{Arrival, Meaning, PageFacts, PriorRun, Resumed, SessionFacts, Source};
-use super::circuit_breaker::CircuitBreaker;
 use super::outcome::Ending;
+use super::pacing::Pacing;
 use super::parts::{PartState, Parts};
 use patience::Patience;
 
@@ -34,22 +33,10 @@ pub(crate) struct Coordinator {
     source: Source,
     parts: Parts,
     epoch: u32,
-    /// Concurrent requests that the server seems to allow.
-    allowed: u32,
-    /// Parts that arrived since `allowed` last changed.
-    parts_since_change: u32,
-    /// Consecutive parts given up without a part in between.
-    given_up_in_a_row: u32,
-    /// Consecutive failed requests without a part in between.
-    faults_in_a_row: u32,
-    /// Since when the server has been unreachable.
-    outage_since: Option<Duration>,
+    pacing: Pacing,
     in_flight: u32,
     reading: u32,
     writing: u32,
-    /// Size of the largest part so far in bytes.
-    largest: usize,
-    breaker: CircuitBreaker,
     /// Until when all concurrency slots count as taken by other processes, and since when they have been.
     busy: Option<(Duration, Duration)>,
     patience: Patience,
@@ -97,16 +84,10 @@ impl Coordinator {
             source,
             parts: Parts::default(),
             epoch: 0,
-            allowed: rules.workers,
-            parts_since_change: 0,
-            given_up_in_a_row: 0,
-            faults_in_a_row: 0,
-            outage_since: None,
+            pacing: Pacing::new(&rules),
             in_flight: 0,
             reading: 0,
             writing: 0,
-            largest: 1,
-            breaker: CircuitBreaker::default(),
             busy: None,
             patience: Patience::default(),
             decided_at: Duration::ZERO,
@@ -157,24 +138,17 @@ impl Coordinator {
             Some(_) => return self.stop_deadline.map_or(Step::WaitForEvent, Step::WaitUntil),
             None => {}
         }
-        if self.breaker.half_open_if_due(now) {
+        if self.pacing.breaker.half_open_if_due(now) {
             self.patience.wait_ended(now, self.rules.max_wait);
             self.events.push_back(FetchEvent::Resumed);
         }
-        if let Some(until) = self.breaker.open_until() {
+        if let Some(until) = self.pacing.breaker.open_until() {
             return Step::WaitUntil(until);
         }
         if let Some((until, _)) = self.busy.filter(|(until, _)| now < *until) {
             return Step::WaitUntil(until);
         }
-        let by_memory = u32::try_from(self.rules.flight_bytes / self.largest).unwrap_or(u32::MAX).max(1);
-        let allowed = if self.breaker.is_half_open() { 1 } else { self.allowed };
-        let is_tested = self.breaker.is_half_open() && self.reading > 0;
-        if self.in_flight >= allowed
-            || is_tested
-            || under_way >= by_memory
-            || self.reading + self.writing >= PAGES_READY_MAX
-        {
+        if !self.pacing.allows_another(self.in_flight, self.reading, self.writing) {
             return Step::WaitForEvent;
         }
         match self.pick(now, under_way == 0) {
@@ -191,7 +165,7 @@ impl Coordinator {
         if let Some(part) = self.parts.due(now) {
             return Some(part);
         }
-        if self.fails_at_everything() {
+        if self.pacing.fails_at_everything() && self.parts.next_due().is_some() {
             return None;
         }
         self.source.next(&self.parts, is_idle)
@@ -255,9 +229,8 @@ impl Coordinator {
 
     fn response_is_good(&mut self, bytes: usize, now: Duration) {
         self.reading -= 1;
-        self.server_answers();
+        self.pacing.part_came(bytes);
         self.patience.part_came(now);
-        self.largest = self.largest.max(bytes);
     }
 
     /// Records that a part of the current session is staged.

@@ -64,7 +64,7 @@ impl Coordinator {
         }
         let mut counts = FetchCounts {
             received: self.parts.received(),
-            waited_seconds: self.breaker.waited(now).as_secs_f64(),
+            waited_seconds: self.pacing.breaker.waited(now).as_secs_f64(),
             ..self.counts.clone()
         };
         self.source.missing(&self.parts, self.ending.is_some(), &mut counts);

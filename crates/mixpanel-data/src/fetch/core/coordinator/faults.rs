@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use crate::api::{Decision, Failure, FailureKind, RateLimitKind, backoff, decide};
-use crate::limits::{
-    BACKOFF_INITIAL, BUSY_POLL_INTERVAL, CONCURRENCY_BACKOFF_MAX, CONCURRENCY_RAISE_PAGES, FAULTS_IN_A_ROW_MAX,
-    GIVEN_UP_MAX, OUTAGE_BACKOFF_MAX, OUTAGE_WAIT_MAX, RATE_LIMIT_BACKOFF_INITIAL, RATE_LIMIT_WAIT_MAX,
-};
+use crate::api::{Decision, Failure, FailureKind, RateLimitKind, decide};
+use crate::limits::{BUSY_POLL_INTERVAL, OUTAGE_WAIT_MAX};
 
 use super::super::super::progress::FetchEvent;
 use super::super::super::source::Loss;
@@ -24,7 +21,7 @@ impl Coordinator {
         let failed = self.take_back(part);
         self.patience.failed(&failure);
         if failure.kind != FailureKind::Unreachable {
-            self.outage_since = None;
+            self.pacing.is_reachable();
         }
         if failure.kind.ends_the_run() {
             self.parts.set(part, PartState::Pending);
@@ -38,8 +35,8 @@ impl Coordinator {
         match failure.kind {
             FailureKind::SessionLost if self.source.has_begun() => self.begin_again(failure),
             FailureKind::RateLimited { kind, retry_after } => {
-                self.slow_down(kind);
-                let pause = self.rate_limit_pause(kind, retry_after, fraction);
+                self.pacing.slow_down(kind);
+                let pause = self.pacing.rate_limit_pause(kind, retry_after, fraction);
                 self.pause(part, failed, failure, now, now + pause);
             }
             FailureKind::Unreachable if self.source.has_begun() || self.epoch > 0 => {
@@ -92,58 +89,18 @@ impl Coordinator {
         self.parts.failed_attempts(part)
     }
 
-    /// Returns whether every recent request failed. Then only retries are sent, with their pauses, and no new part is
-    /// requested.
-    pub(super) fn fails_at_everything(&self) -> bool {
-        self.faults_in_a_row >= FAULTS_IN_A_ROW_MAX && self.parts.next_due().is_some()
-    }
-
-    /// Records that a part arrived: failure counts are reset, and the concurrency is raised again step by step.
-    pub(super) fn server_answers(&mut self) {
-        self.breaker.request_succeeded();
-        self.outage_since = None;
-        self.given_up_in_a_row = 0;
-        self.faults_in_a_row = 0;
-        self.parts_since_change += 1;
-        if self.allowed < self.rules.workers && self.parts_since_change >= CONCURRENCY_RAISE_PAGES {
-            self.allowed += 1;
-            self.parts_since_change = 0;
-        }
-    }
-
-    /// Lowers the concurrency after a refusal for too many concurrent requests. Requests refused together count as one
-    /// refusal.
-    fn slow_down(&mut self, kind: RateLimitKind) {
-        if kind == RateLimitKind::Concurrent && self.breaker.open_until().is_none() {
-            self.allowed = (self.allowed - 1).max(1);
-            self.parts_since_change = 0;
-        }
-    }
-
-    /// Returns the pause after a 429. `Retry-After` is an upper bound (`docs/mixpanel-api.md#responses-with-429`). It
-    /// is ignored for too many concurrent queries, which end quickly. For an overloaded server it is respected, up to
-    /// [`RATE_LIMIT_WAIT_MAX`].
-    fn rate_limit_pause(&self, kind: RateLimitKind, retry_after: Option<Duration>, fraction: f64) -> Duration {
-        let longest = if kind == RateLimitKind::Concurrent { CONCURRENCY_BACKOFF_MAX } else { RATE_LIMIT_WAIT_MAX };
-        let pause = backoff(RATE_LIMIT_BACKOFF_INITIAL, longest, self.breaker.attempt(), fraction);
-        match retry_after {
-            Some(asked) if kind != RateLimitKind::Concurrent => pause.max(asked.min(RATE_LIMIT_WAIT_MAX)),
-            _ => pause,
-        }
-    }
-
     /// Waits for an unreachable server, up to a limit. That is no fault of the part, and does not count as a failed
     /// attempt.
     fn wait_for_network(&mut self, part: u32, failed: FailedAttempts, failure: Failure, now: Duration, fraction: f64) {
-        let until = now + backoff(BACKOFF_INITIAL, OUTAGE_BACKOFF_MAX, self.breaker.attempt(), fraction);
+        let (pause, since) = self.pacing.is_unreachable(now, fraction);
+        let until = now + pause;
         self.parts.retry(part, failed, now);
-        let since = *self.outage_since.get_or_insert(now);
         if until.saturating_sub(since) > OUTAGE_WAIT_MAX.min(self.rules.max_wait) {
             self.end(Ending::Halted(failure));
             return;
         }
-        if self.breaker.open(now, until) {
-            self.events.push_back(FetchEvent::Waiting { reason: failure.message, pause: until - now });
+        if self.pacing.breaker.open(now, until) {
+            self.events.push_back(FetchEvent::Waiting { reason: failure.message, pause });
         }
     }
 
@@ -155,8 +112,8 @@ impl Coordinator {
 
     /// Opens the circuit breaker, or ends the fetch if the wait would be too long.
     fn open_breaker(&mut self, failure: Failure, now: Duration, until: Duration) {
-        let is_news = self.breaker.open(now, until);
-        if self.breaker.fruitless_at(until) > self.rules.max_wait {
+        let is_news = self.pacing.breaker.open(now, until);
+        if self.pacing.breaker.fruitless_at(until) > self.rules.max_wait {
             let (pause, most) = (until.saturating_sub(now).as_secs(), self.rules.max_wait.as_secs());
             let message = format!("{} (the wait would take {pause} s more; the limit is {most} s)", failure.message);
             self.end(Ending::Halted(Failure::new(failure.kind, message)));
@@ -174,7 +131,7 @@ impl Coordinator {
         fraction: f64,
     ) {
         failed.by_fault += 1;
-        self.faults_in_a_row += 1;
+        self.pacing.attempt_failed();
         let decision = match decide(&failure, failed.by_fault, fraction) {
             _ if self.source.attempts_max(part).is_some_and(|most| failed.by_fault >= most) => Decision::Fail,
             decision => decision,
@@ -200,9 +157,7 @@ impl Coordinator {
     pub(super) fn give_up(&mut self, part: u32, failure: &Failure) {
         self.parts.set_failed(part, failure.clone());
         self.report(part, Err(failure.message.clone()));
-        self.given_up_in_a_row += 1;
-        // When this many parts fail in a row, the fault lies with the server, not with the parts.
-        if self.given_up_in_a_row >= GIVEN_UP_MAX {
+        if self.pacing.gave_up() {
             self.end(Ending::Halted(failure.clone()));
         }
     }

@@ -44,7 +44,8 @@ impl Coordinator {
     /// Returns until when a part must arrive; `None` while the limit does not apply. A planned wait and a wait for
     /// other processes have limits of their own, and a part that is being parsed or written has arrived.
     pub(super) fn patience_ends(&self, now: Duration) -> Option<Duration> {
-        let waits_otherwise = self.breaker.open_until().is_some() || self.busy.is_some_and(|(until, _)| now < until);
+        let waits_otherwise =
+            self.pacing.breaker.open_until().is_some() || self.busy.is_some_and(|(until, _)| now < until);
         let is_here = self.reading + self.writing > 0;
         let ends = self.patience.since.saturating_add(self.patience_limit()).max(self.patience.not_before);
         (self.ending.is_none() && !waits_otherwise && !is_here).then_some(ends)
