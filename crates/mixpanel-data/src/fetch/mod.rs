@@ -1,8 +1,8 @@
 //! Moves pages from the API to the stage and then into the table: the only module that knows both sides.
 //!
-//! Start with `plan` (which pages exist), then `coordinator` (what happens next) and `core` (which adds the quota, the
-//! writer and the caller); these decide without I/O. Then read `driver`, which performs the I/O, and `into_table`,
-//! which covers everything from the arguments to the report.
+//! Start with `core::coordinator` (what happens next) and `core` (which adds the quota, the writer and the caller), then
+//! `source` and `profiles` (which pages exist, and what one that arrives means); these decide without I/O. Then read
+//! `driver`, which performs the I/O, and `into_table`, which covers everything from the arguments to the report.
 
 mod blocking;
 mod callbacks;

@@ -111,6 +111,87 @@ fn the_parts_of_the_library_know_only_whom_they_may() {
     complain(&problems);
 }
 
+/// Returns the paths that a file imports: `use a::{b, c::d};` imports `a::b` and `a::c::d`.
+fn imports(text: &str) -> Vec<String> {
+    fn expand(prefix: &str, tree: &str, paths: &mut Vec<String>) {
+        let (mut depth, mut start) = (0, 0);
+        for (index, c) in tree.char_indices().chain([(tree.len(), ',')]) {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    let item = &tree[start..index];
+                    match item.strip_suffix('}').and_then(|item| item.split_once('{')) {
+                        Some((head, list)) => expand(&format!("{prefix}{head}"), list, paths),
+                        None if item.is_empty() => {}
+                        None => paths.push(format!("{prefix}{item}")),
+                    }
+                    start = index + 1;
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut paths = Vec::new();
+    for (index, _) in text.match_indices("use ") {
+        let line = text[..index].rsplit('\n').next().unwrap_or_default().trim();
+        if line.is_empty() || line == "pub" || (line.starts_with("pub(") && line.ends_with(')')) {
+            let tree = text[index + "use ".len()..].split(';').next().unwrap_or_default();
+            let tree: String = tree.split_whitespace().collect();
+            expand("", &tree, &mut paths);
+        }
+    }
+    paths
+}
+
+#[test]
+fn imports_are_recognised() {
+    let text = "//! Files in use here\nuse a::b;\npub(super) use a::{\n    c,\n    d::{self, e},\n};\nfn f() {\n    use g::*;\n}\n";
+    assert_eq!(imports(text), ["a::b", "a::c", "a::d::self", "a::d::e", "g::*"]);
+}
+
+/// The core of a fetch serves every dataset: it knows its source only as `source.rs` describes it, and of the API only
+/// failures and permits. The source of the profiles knows of the core only the state of the parts.
+#[test]
+fn the_core_of_a_fetch_knows_no_dataset() {
+    let of_api = [
+        "Acquired",
+        "Decision",
+        "Failure",
+        "FailureKind",
+        "Permit",
+        "RateLimitKind",
+        "RateLimiter",
+        "backoff",
+        "decide",
+        "why_wait",
+    ];
+    let mut problems = Vec::new();
+    let mut count = 0;
+    for (name, text) in sources().into_iter().filter(|(name, _)| !is_test(name)) {
+        let Some(file) = name.strip_prefix("crates/mixpanel-data/src/fetch/") else { continue };
+        let (is_core, is_profiles) = (file == "core.rs" || file.starts_with("core/"), file.starts_with("profiles/"));
+        for path in imports(&text) {
+            let rooms: Vec<&str> = path.split("::").collect();
+            let what = rooms.last().copied().unwrap_or_default();
+            let knows = |room: &str| rooms.contains(&room);
+            let is_wrong = match () {
+                () if is_core => {
+                    ["profiles", "stage", "store"].into_iter().any(knows) || (knows("api") && !of_api.contains(&what))
+                }
+                () if is_profiles => knows("core") && !["Outcome", "PartState", "Parts"].contains(&what),
+                () => false,
+            };
+            count += usize::from(is_core || is_profiles);
+            if is_wrong {
+                problems.push(format!("{name} imports `{path}`"));
+            }
+        }
+    }
+    complain(&problems);
+    assert!(count > 80, "the imports were not found: {count}");
+}
+
 /// The simulator and the chores share no type with the library, so that a misread field cannot hide on both sides.
 #[test]
 fn the_crates_depend_only_on_whom_they_may() {
