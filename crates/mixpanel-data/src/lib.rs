@@ -54,6 +54,7 @@ mod mutant;
 mod overlap;
 mod parse;
 mod profile_query;
+mod quota;
 mod row_sum;
 mod stage;
 mod store;
@@ -61,7 +62,7 @@ mod types;
 mod warning;
 mod workspace;
 
-pub use api::{ApiClient, ApiOptions, NetworkVariables, Quota, Timeouts};
+pub use api::{ApiClient, ApiOptions, NetworkVariables, Timeouts};
 pub use counts::FetchCounts;
 pub use credentials::{Credentials, ProjectId, Region, Secret};
 pub use error::{Error, ErrorKind, Fault, Result};
@@ -71,6 +72,7 @@ pub use fetch::{
 };
 pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unkept};
 pub use profile_query::{FetchMode, IncludeUsers, OnExisting, ProfileQuery};
+pub use quota::Quota;
 pub use types::{
     ColumnInfo, FetchPlan, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult, ProfileProgress,
     ProfileStreamResult, ProfileWriteTask, SqlResult, TableInfo, TableSchema, VerifyReport,

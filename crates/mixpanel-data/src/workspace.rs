@@ -3,13 +3,14 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::api::{ApiClient, ApiOptions, NetworkVariables, Quota, Timeouts, check_base_url};
+use crate::api::{ApiClient, ApiOptions, NetworkVariables, Timeouts, check_base_url};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{
     FetcherService, ProfileFetch, ResumeFetch, UnfinishedRun, plan_fetch, stream_profiles, unfinished_runs,
 };
 use crate::parse::RecordForm;
+use crate::quota::Quota;
 use crate::stage::{discard, sweep};
 use crate::store;
 use crate::types::{

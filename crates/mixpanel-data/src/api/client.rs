@@ -15,13 +15,13 @@ use crate::limits::{
 };
 use crate::parse::{PageBody, RecordForm, parse_page};
 use crate::profile_query::ProfileQuery;
+use crate::quota::{Acquired, RateLimiter, RequestClass, why_wait};
 use crate::types::ProfilePageResult;
 
 use super::body::html_title;
 use super::endpoint::{ApiOptions, Endpoint};
 use super::engage::EngageForm;
 use super::failure::{Failure, FailureKind, Fault};
-use super::quota::{Acquired, RateLimiter, RequestClass, why_wait};
 use super::rate_limit::RateLimitKind;
 use super::retry::{Decision, decide};
 use super::transport::Transport;

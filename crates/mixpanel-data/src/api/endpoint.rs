@@ -9,9 +9,9 @@ use reqwest::Url;
 use crate::credentials::Region;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::quota::Quota;
 
 use super::network::NetworkVariables;
-use super::quota::Quota;
 
 /// How an [`ApiClient`](super::ApiClient) reaches the server. The default is Mixpanel itself, with the documented
 /// limits.

@@ -15,11 +15,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::api::{Acquired, Failure, FailureKind, Permit, RateLimitKind, RateLimiter, why_wait};
+use crate::api::{Failure, FailureKind, RateLimitKind};
 use crate::error::Error;
 use crate::limits::{CLOCK_TOLERANCE, RATE_LIMIT_WAIT_MAX};
 use crate::mutant::{Mutant, is_planted};
 use crate::parse::Unkept;
+use crate::quota::{Acquired, Permit, RateLimiter, why_wait};
 use crate::warning::Warning;
 
 use super::progress::FetchEvent;

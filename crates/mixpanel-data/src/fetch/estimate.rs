@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use crate::api::{ApiClient, Usage};
+use crate::api::ApiClient;
 use crate::clock::{Stopwatch, wall_clock};
 use crate::error::{Error, Result};
 use crate::limits::{LOAD_ROWS_PER_SECOND, PAGE_SIZE_MAX};
 use crate::profile_query::{FetchMode, ProfileQuery};
+use crate::quota::Usage;
 use crate::stage::{self, Progress, Stage};
 use crate::types::FetchPlan;
 

@@ -89,9 +89,10 @@ fn nothing_is_switched_off_or_left_undone() {
 fn the_parts_of_the_library_know_only_whom_they_may() {
     let forbidden = [
         ("api", &["fetch", "stage", "store", "workspace"][..]),
-        ("parse", &["api", "fetch", "stage", "store", "workspace", "clock"]),
-        ("stage", &["api", "fetch", "store", "workspace"]),
-        ("store", &["api", "fetch", "stage", "workspace"]),
+        ("parse", &["api", "fetch", "quota", "stage", "store", "workspace", "clock"]),
+        ("quota", &["api", "fetch", "parse", "stage", "store", "workspace", "clock"]),
+        ("stage", &["api", "fetch", "quota", "store", "workspace"]),
+        ("store", &["api", "fetch", "quota", "stage", "workspace"]),
         ("fetch", &["workspace"]),
     ];
     let mut problems = Vec::new();

@@ -1,6 +1,7 @@
 //! A page as the core sees it: the request, the parsed response, and what it says.
 
-use crate::api::{PageReply, RequestClass};
+use crate::api::PageReply;
+use crate::quota::RequestClass;
 use crate::parse::{ProfileRows, Unkept, fingerprint};
 use crate::types::ProfileWriteTask;
 

@@ -54,7 +54,7 @@ pub(super) struct Scenario {
     pub(super) workers: u32,
     pub(super) max_wait: Duration,
     /// The quota that the client assumes, which may be wrong.
-    pub(super) quota: crate::api::Quota,
+    pub(super) quota: crate::quota::Quota,
     /// Periods in which the server is unreachable.
     pub(super) outages: Vec<(Duration, Duration)>,
     /// What happens to the first processes; later ones are not interrupted.
@@ -148,9 +148,9 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     let window = config.quota.unwrap_or_default();
     // Half of the clients know the quota; the others assume the documented one.
     let quota = if draw.once_in(2) {
-        crate::api::Quota { requests: window.requests, window: window.window, reserve: 0 }
+        crate::quota::Quota { requests: window.requests, window: window.window, reserve: 0 }
     } else {
-        crate::api::Quota { window: window.window, ..crate::api::Quota::default() }
+        crate::quota::Quota { window: window.window, ..crate::quota::Quota::default() }
     };
     Scenario {
         config,

@@ -11,11 +11,12 @@ use jiff::Timestamp;
 use mixpanel_simulator::{BodyFault, Reply, Simulator, Ticket};
 use tempfile::TempDir;
 
-use crate::api::{ApiClient, ApiOptions, EngageForm, Failure, FailureKind, PageReply, RateLimiter};
+use crate::api::{ApiClient, ApiOptions, EngageForm, Failure, FailureKind, PageReply};
 use crate::credentials::{Credentials, Region, Secret};
 use crate::limits::{ALLOWED_DRIFT_PERCENT, FIRST_BYTE_TIMEOUT, IDLE_TIMEOUT};
 use crate::parse::RecordForm;
 use crate::profile_query::ProfileQuery;
+use crate::quota::RateLimiter;
 use crate::stage::{Stage, damage_a_page, leave_rejects, leave_temporary};
 
 use super::super::core::{Action, Coordinator, Core, Moment, Outcome};
