@@ -15,7 +15,7 @@ use crate::limits::{
 };
 use crate::parse::{PageBody, RecordForm, parse_page};
 use crate::profile_query::ProfileQuery;
-use crate::quota::{Acquired, RateLimiter, RequestClass, why_wait};
+use crate::quota::{Acquired, Pool, RateLimiter, RequestClass, why_wait};
 use crate::types::ProfilePageResult;
 
 use super::body::html_title;
@@ -60,7 +60,7 @@ impl ApiClient {
         let project_id = credentials.project_id.clone();
         let transport = Transport::new(credentials, options)?;
         let folder = options.state_folder.as_deref();
-        let open = |folder| RateLimiter::open(folder, &transport.host(), project_id.as_str(), options.quota);
+        let open = |folder| RateLimiter::open(Pool::QUERY, folder, &transport.host(), project_id.as_str(), options.quota);
         let (limiter, ledger_notice) = match open(folder) {
             Ok(limiter) => {
                 let notice = limiter.notice();

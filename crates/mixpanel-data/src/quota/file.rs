@@ -10,10 +10,8 @@
 //! Nothing is synced to disk. A killed process loses nothing, but a power failure may lose the ledger. The server's
 //! 429 then corrects the count.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind as IoErrorKind, Read as _, Write as _};
-#[cfg(unix)]
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -24,7 +22,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{LEDGER_BYTES_MAX, LEDGER_LOCK_ATTEMPTS, LEDGER_LOCK_PAUSE, LEDGERS_ASIDE_MAX};
 
 use super::ledger::Ledger;
-use super::slots::SLOTS;
+use super::lock_file::{Unopened, make_folder, open_lock_file, open_regular, private};
+use super::pool::Pool;
 
 /// The version of the file format. A ledger of another version is never replaced: guessing at its contents could
 /// break the limits, and the program version that wrote it still needs it.
@@ -44,7 +43,7 @@ struct Format {
     format: u32,
 }
 
-/// The files of the ledger of one host and project.
+/// The files of the ledger of one pool, host and project.
 #[derive(Debug)]
 pub(super) struct LedgerFile {
     folder: PathBuf,
@@ -58,9 +57,9 @@ pub(super) struct LedgerFile {
 
 impl LedgerFile {
     /// Creates the directory if it is missing. The files are created on first use.
-    pub(super) fn new(folder: &Path, host: &str, project: &str) -> Result<Self> {
+    pub(super) fn new(folder: &Path, pool: Pool, host: &str, project: &str) -> Result<Self> {
         make_folder(folder)?;
-        let stem = file_stem(host, project);
+        let stem = file_stem(pool, host, project);
         let file = |ending: &str| folder.join(format!("{stem}.{ending}"));
         Ok(Self {
             folder: folder.to_owned(),
@@ -72,8 +71,8 @@ impl LedgerFile {
         })
     }
 
-    pub(super) fn slot_paths(&self) -> Vec<PathBuf> {
-        (0..SLOTS).map(|index| self.folder.join(format!("{}.slot-{index}", self.stem))).collect()
+    pub(super) fn slot_paths(&self, slots: usize) -> Vec<PathBuf> {
+        (0..slots).map(|index| self.folder.join(format!("{}.slot-{index}", self.stem))).collect()
     }
 
     /// Locks the ledger until the returned file is dropped. Other processes hold the lock for a fraction of a
@@ -230,8 +229,8 @@ fn parse(bytes: &[u8]) -> Result<Ledger, Unreadable> {
     }
 }
 
-/// Returns a readable file name stem that is unique to the host and project.
-fn file_stem(host: &str, project: &str) -> String {
+/// Returns a readable file name stem that is unique to the pool, host and project.
+fn file_stem(pool: Pool, host: &str, project: &str) -> String {
     let readable = |text: &str| -> String {
         let kept = text.chars().take(NAME_CHARS_MAX).map(|c| match c.to_ascii_lowercase() {
             c if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' => c,
@@ -245,58 +244,5 @@ fn file_stem(host: &str, project: &str) -> String {
     hash.update(host);
     hash.update(project);
     let hash: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("quota-{}-{}-{hash}", readable(host), readable(project))
-}
-
-fn make_folder(folder: &Path) -> Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    builder.mode(0o700);
-    builder.create(folder).map_err(|error| Error::io("create the folder", folder, error))
-}
-
-/// Opens a file that is only used as a lock, and creates it if it is missing.
-pub(super) fn open_lock_file(path: &Path) -> Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    open_regular(&mut options, path).map_err(|unopened| match unopened {
-        Unopened::Absent => Error::io("create", path, IoErrorKind::NotFound.into()),
-        Unopened::Failed(error) => error,
-    })
-}
-
-enum Unopened {
-    Absent,
-    Failed(Error),
-}
-
-/// Opens a file with access for this user only. Never follows a link, and never opens a pipe or a device, which could
-/// block.
-fn open_regular(options: &mut OpenOptions, path: &Path) -> Result<File, Unopened> {
-    let unusable = |what: &str| {
-        let message = format!("cannot use `{}`: it is {what}", path.display());
-        Unopened::Failed(Error::new(ErrorKind::Storage, message).with_path(path))
-    };
-    let file = match private(options).open(path) {
-        Ok(file) => file,
-        Err(_) if path.is_symlink() => return Err(unusable("a symbolic link")),
-        Err(error) if error.kind() == IoErrorKind::NotFound => return Err(Unopened::Absent),
-        Err(error) => return Err(Unopened::Failed(Error::io("open", path, error))),
-    };
-    match file.metadata() {
-        Ok(metadata) if metadata.is_file() => Ok(file),
-        Ok(_) => Err(unusable("not a regular file")),
-        Err(error) => Err(Unopened::Failed(Error::io("look at", path, error))),
-    }
-}
-
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
-    {
-        use rustix::fs::OFlags;
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        options.mode(0o600).custom_flags(flags.bits().cast_signed());
-    }
-    options
+    format!("{}-{}-{}-{hash}", pool.prefix, readable(host), readable(project))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::LedgerFile;
 use super::testing::{Opening, Session, at};
-use super::{Acquired, Quota, RateLimiter};
+use super::{Acquired, Pool, Quota, RateLimiter};
 use crate::error::{Error, ErrorKind};
 
 const HOST: &str = "mixpanel.com";
@@ -17,15 +17,15 @@ fn quota(text: &str) -> Quota {
 }
 
 fn open(folder: &Path) -> RateLimiter {
-    RateLimiter::open(Some(folder), HOST, PROJECT, quota("2/h")).unwrap()
+    RateLimiter::open(Pool::QUERY, Some(folder), HOST, PROJECT, quota("2/h")).unwrap()
 }
 
 fn open_error(folder: &Path) -> Error {
-    RateLimiter::open(Some(folder), HOST, PROJECT, quota("2/h")).unwrap_err()
+    RateLimiter::open(Pool::QUERY, Some(folder), HOST, PROJECT, quota("2/h")).unwrap_err()
 }
 
 fn ledger_path(folder: &Path) -> PathBuf {
-    LedgerFile::new(folder, HOST, PROJECT).unwrap().path().to_owned()
+    LedgerFile::new(folder, Pool::QUERY, HOST, PROJECT).unwrap().path().to_owned()
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -61,6 +61,26 @@ fn processes_share_the_places_and_a_dead_one_frees_its_own() {
     assert!(matches!(one.acquire(Session, at(2)).unwrap(), Acquired::AllBusy));
     drop((permits, fifth));
     assert_eq!(one.used(at(3)), 1);
+}
+
+#[test]
+fn a_pool_has_a_window_and_places_of_its_own() {
+    let other = Pool { prefix: "other", slots: 1 };
+    let folder = tempfile::tempdir().unwrap();
+    let one = open(folder.path());
+    let other = RateLimiter::open(other, Some(folder.path()), HOST, PROJECT, quota("3/h")).unwrap();
+    one.ask(Opening, at(0));
+    one.ask(Opening, at(0));
+    assert_eq!(one.blocked(Opening, at(1)), at(3_606));
+    assert_eq!(other.used(at(1)), 0);
+    let busy = other.granted(Opening, at(1));
+    assert!(matches!(other.acquire(Opening, at(2)).unwrap(), Acquired::AllBusy));
+    let _places: Vec<_> = (0..5).map(|_| one.granted(Session, at(2))).collect();
+    busy.refused_hourly(at(3), None).unwrap();
+    assert_eq!((one.used(at(4)), other.used(at(4))), (2, 0));
+    assert_eq!(one.blocked(Opening, at(4)), at(3_606));
+    assert_eq!(other.blocked(Opening, at(4)), at(603));
+    assert_eq!(names(folder.path()).iter().filter(|name| name.starts_with("other-mixpanel.com-12345-")).count(), 3);
 }
 
 #[test]
@@ -107,12 +127,12 @@ fn hosts_and_projects_never_share_a_file() {
         ("a", "/"),
     ];
     for (host, project) in pairs {
-        let limiter = RateLimiter::open(Some(folder.path()), host, project, quota("1/h")).unwrap();
+        let limiter = RateLimiter::open(Pool::QUERY, Some(folder.path()), host, project, quota("1/h")).unwrap();
         limiter.ask(Opening, at(0));
         limiter.blocked(Opening, at(0));
     }
     let long = "x".repeat(5_000);
-    RateLimiter::open(Some(folder.path()), &long, &long, quota("1/h")).unwrap().ask(Opening, at(0));
+    RateLimiter::open(Pool::QUERY, Some(folder.path()), &long, &long, quota("1/h")).unwrap().ask(Opening, at(0));
     let names = names(folder.path());
     assert_eq!(names.iter().filter(|name| name.ends_with(".json")).count(), pairs.len() + 1);
     for name in names {
@@ -297,7 +317,8 @@ fn many_who_ask_at_once_get_no_more_than_there_is() {
     let granted: usize = std::thread::scope(|scope| {
         let askers = [(); 4].map(|()| {
             scope.spawn(|| {
-                let limiter = RateLimiter::open(Some(folder.path()), HOST, PROJECT, quota("50/h")).unwrap();
+                let limiter =
+                    RateLimiter::open(Pool::QUERY, Some(folder.path()), HOST, PROJECT, quota("50/h")).unwrap();
                 let mut granted = 0;
                 while let Acquired::Granted(permit) = limiter.acquire(Opening, at(0)).unwrap() {
                     permit.answered(at(0)).unwrap();

@@ -1,62 +1,13 @@
 //! The entries of the rolling window, and when it has room for another request. Pure: no I/O, and the time is an
 //! argument.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::limits;
 
 use super::refusal::Refusal;
-use super::setting::Quota;
-use super::slots::SLOTS;
-
-/// A time or a duration, in microseconds; times count from 1970.
-pub(super) type Micros = i64;
-
-/// Whether a request belongs to a session, which decides whether it counts (`docs/mixpanel-api.md#what-counts`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum RequestClass {
-    /// Without a session: always counted.
-    #[serde(rename = "o")]
-    Opening,
-    /// A page of a session: free, until a 429 shows otherwise.
-    #[serde(rename = "s")]
-    Session,
-}
-
-/// A quota in the units of the ledger.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct WindowParams {
-    /// Requests that the server allows in the window.
-    pub(super) requests: usize,
-    /// Requests that may be used here.
-    pub(super) usable: usize,
-    pub(super) window: Micros,
-    /// Extra time to wait after the window has passed.
-    pub(super) margin: Micros,
-    /// The same for a request that was never answered; at least the margin.
-    pub(super) grace: Micros,
-}
-
-impl WindowParams {
-    pub(super) fn new(quota: &Quota) -> Self {
-        let margin = (quota.window / limits::QUOTA_MARGIN_DIVISOR).max(limits::QUOTA_MARGIN_MIN);
-        let grace = (quota.window / limits::QUOTA_GRACE_DIVISOR).max(margin);
-        Self {
-            requests: quota.requests as usize,
-            usable: quota.usable() as usize,
-            window: micros(quota.window),
-            margin: micros(margin),
-            grace: micros(grace),
-        }
-    }
-}
-
-pub(super) fn micros(time: Duration) -> Micros {
-    Micros::try_from(time.as_micros()).unwrap_or(Micros::MAX)
-}
+use super::window::{Micros, RequestClass, WindowParams, micros};
 
 /// One request. Serialized as an array to save space: there are many entries, and every request rewrites all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,7 +129,7 @@ impl Ledger {
         self.session_pages_refused_at.is_some_and(|at| at.saturating_add(remembered) > self.clock)
     }
 
-    pub(super) fn counts(&self, class: RequestClass) -> bool {
+    fn counts(&self, class: RequestClass) -> bool {
         class == RequestClass::Opening || self.session_pages_count()
     }
 
@@ -212,7 +163,10 @@ impl Ledger {
         let id = self.last_id.saturating_add(1).max(u64::try_from(self.clock).unwrap_or(0));
         self.last_id = id;
         self.entries.push(Entry { id, at: self.clock, class, state: State::UnderWay(slot) });
-        self.note_probe(class, id);
+        let counts = self.counts(class);
+        if let Some(refusal) = self.refusal.as_mut().filter(|_| counts) {
+            refusal.note_probe(id);
+        }
         self.forget_surplus(class, params);
         id
     }
@@ -234,15 +188,73 @@ impl Ledger {
         self.probe_ended(id);
     }
 
+    fn probe_ended(&mut self, id: u64) {
+        if let Some(refusal) = &mut self.refusal {
+            refusal.probe_ended(id);
+        }
+    }
+
     /// Returns until when an answer to an unanswered request is expected; `None` if it was answered.
-    pub(super) fn unanswered_until(&self, id: u64, params: &WindowParams) -> Option<Micros> {
+    fn unanswered_until(&self, id: u64, params: &WindowParams) -> Option<Micros> {
         let entry = self.entries.iter().find(|entry| entry.id == id)?;
         (entry.state != State::Answered).then(|| entry.at.saturating_add(params.grace))
     }
 
+    /// Records that the server accepted a request. If it was acquired after the refusal, the refusal is over.
+    pub(super) fn succeeded(&mut self, id: u64, class: RequestClass, params: &WindowParams) {
+        self.answered(id, class, params);
+        if id > self.fence && self.counts(class) {
+            self.refusal = None;
+        }
+    }
+
+    /// Records that the server refused a request because of the window, and returns when the next one may be sent.
+    pub(super) fn refused(
+        &mut self,
+        id: u64,
+        class: RequestClass,
+        retry_after: Option<Micros>,
+        params: &WindowParams,
+    ) -> Micros {
+        self.refunded(id);
+        let is_news = !self.counts(class);
+        if class == RequestClass::Session {
+            self.session_pages_refused_at = Some(self.clock);
+        }
+        // Requests that were in flight together are refused together; the later refusals carry no new information.
+        if id > self.fence || is_news {
+            let clock = self.clock;
+            let is_known = !is_news && self.refusal.as_mut().is_some_and(|refusal| refusal.is_confirmed(clock, params));
+            if !is_known {
+                self.refusal = Some(Refusal::new(clock, self.first_probe_at(retry_after, params), params));
+            }
+            self.fence = self.last_id;
+        }
+        self.held_until(class, params).unwrap_or(self.clock)
+    }
+
+    /// Returns when a refusal is over if our own requests explain it, and otherwise when to send the first probe.
+    fn first_probe_at(&self, retry_after: Option<Micros>, params: &WindowParams) -> Micros {
+        let departures = self.departures(params);
+        let ours = departures.len().checked_sub(params.requests).and_then(|surplus| departures.get(surplus));
+        if let Some(room_at) = ours {
+            return *room_at;
+        }
+        let patience = params.window / Micros::from(limits::QUOTA_PROBE_DIVISOR);
+        let least = params.window / Micros::from(limits::QUOTA_GRACE_DIVISOR);
+        self.clock.saturating_add(retry_after.unwrap_or(patience).clamp(least, patience))
+    }
+
+    /// Returns until when nothing is sent because of a refusal.
+    fn held_until(&self, class: RequestClass, params: &WindowParams) -> Option<Micros> {
+        let refusal = self.refusal.as_ref().filter(|_| self.counts(class))?;
+        let moment = refusal.held_until(|probe| self.unanswered_until(probe, params));
+        Some(moment).filter(|moment| *moment > self.clock)
+    }
+
     /// Keeps the latest entries of a class: enough to fill the window, plus a refund for each slot.
     fn forget_surplus(&mut self, class: RequestClass, params: &WindowParams) {
-        while self.entries.iter().filter(|entry| entry.class == class).count() > params.requests + SLOTS {
+        while self.entries.iter().filter(|entry| entry.class == class).count() > params.requests + params.slots {
             let of_class = self.entries.iter().enumerate().filter(|(_, entry)| entry.class == class);
             let earliest =
                 of_class.min_by_key(|(_, entry)| (entry.leaves_at(params), entry.id)).map(|(index, _)| index);

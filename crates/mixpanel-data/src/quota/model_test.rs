@@ -9,7 +9,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::testing::{Opening, Session, at_milliseconds};
-use super::{Acquired, Permit, Quota, RateLimiter, RequestClass};
+use super::{Acquired, Permit, Pool, Quota, RateLimiter, RequestClass};
 use crate::limits::WORKERS_MAX;
 
 const WINDOW: i64 = 60_000;
@@ -187,7 +187,7 @@ impl<'a> World<'a> {
 }
 
 fn open(folder: &Path, quota: Quota) -> RateLimiter {
-    RateLimiter::open(Some(folder), "127.0.0.1:8080", "1", quota).unwrap()
+    RateLimiter::open(Pool::QUERY, Some(folder), "127.0.0.1:8080", "1", quota).unwrap()
 }
 
 /// A history writes many small files, so there are fewer of them than usual; `PROPTEST_CASES` raises the number.

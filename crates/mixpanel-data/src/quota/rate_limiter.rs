@@ -9,11 +9,13 @@ use jiff::Timestamp;
 use crate::error::Result;
 
 use super::file::LedgerFile;
-use super::ledger::{Ledger, Micros, RequestClass, Verdict, WindowParams, micros};
+use super::ledger::{Ledger, Verdict};
+use super::pool::Pool;
 use super::setting::Quota;
-use super::slots::{SLOTS, Slot, Slots};
+use super::slots::{Slot, Slots};
+use super::window::{Micros, RequestClass, WindowParams, micros};
 
-/// Enforces the limits of one host and project. Cheap to clone; clones share their state.
+/// Enforces the limits of one pool, host and project. Cheap to clone; clones share their state.
 #[derive(Debug, Clone)]
 pub(crate) struct RateLimiter(Arc<Shared>);
 
@@ -47,7 +49,7 @@ pub(crate) enum Acquired {
         /// Counted requests that may be in the window: the quota less the reserve.
         limit: u32,
     },
-    /// Five requests are in flight. Another process frees its slot without notice, so try again soon.
+    /// As many requests are in flight as the server allows at once. Another process frees its slot without notice, so try again soon.
     AllBusy,
 }
 
@@ -80,27 +82,27 @@ pub(crate) struct Usage {
 
 impl RateLimiter {
     /// Creates a limiter. With a state directory, it shares the ledger and the slots with every process that uses the
-    /// same directory, host and project, now or later. Without one, it counts only its own requests. `host` includes
+    /// same directory, pool, host and project, now or later. Without one, it counts only its own requests. `host` includes
     /// the port where several servers share a host name, as on the loopback interface.
     ///
     /// # Errors
     /// `InvalidInput` for a quota out of range. `Storage` or `DiskFull` if the directory or its files cannot be
     /// created or used, or another version of this program wrote the ledger. A damaged ledger is not an error: it is
     /// set aside.
-    pub(crate) fn open(folder: Option<&Path>, host: &str, project: &str, quota: Quota) -> Result<Self> {
+    pub(crate) fn open(pool: Pool, folder: Option<&Path>, host: &str, project: &str, quota: Quota) -> Result<Self> {
         quota.check()?;
         let (place, slots) = match folder {
-            None => (Place::Memory(Mutex::new(Ledger::new())), Slots::Memory(Arc::new(Mutex::new([false; SLOTS])))),
+            None => (Place::Memory(Mutex::new(Ledger::new())), Slots::in_memory(pool.slots)),
             Some(folder) => {
-                let file = LedgerFile::new(folder, host, project)?;
-                let slots = Slots::Files(file.slot_paths());
+                let file = LedgerFile::new(folder, pool, host, project)?;
+                let slots = Slots::Files(file.slot_paths(pool.slots));
                 let _lock = file.lock()?;
                 // Fail now, not at the first request, if the directory is not writable.
                 file.write(&file.read()?)?;
                 (Place::Disk(file), slots)
             }
         };
-        Ok(Self(Arc::new(Shared { quota, params: WindowParams::new(&quota), place, slots })))
+        Ok(Self(Arc::new(Shared { quota, params: WindowParams::new(&quota, pool), place, slots })))
     }
 
     /// Returns what happened to a ledger that could not be read, if this limiter found one.

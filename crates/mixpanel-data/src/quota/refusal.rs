@@ -7,9 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits;
-
-use super::ledger::{Ledger, Micros, RequestClass, WindowParams};
+use super::window::{Micros, WindowParams};
 
 /// A refusal that still applies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,79 +32,37 @@ impl Refusal {
         self.first = self.first.saturating_sub(by).min(clock);
         self.next = self.next.saturating_sub(by).min(clock.saturating_add(params.window).saturating_add(params.grace));
     }
-}
 
-impl Ledger {
-    /// Returns until when nothing is sent because of a refusal.
-    pub(super) fn held_until(&self, class: RequestClass, params: &WindowParams) -> Option<Micros> {
-        let refusal = self.refusal.as_ref().filter(|_| self.counts(class))?;
-        let probing_until = refusal.probe.and_then(|probe| self.unanswered_until(probe, params));
-        probing_until.max(Some(refusal.next)).filter(|moment| *moment > self.clock)
+    /// Creates the refusal of a request at the time `clock`, after which the first probe is sent at `probe_at`.
+    pub(super) fn new(clock: Micros, probe_at: Micros, params: &WindowParams) -> Self {
+        let refusal = Self { first: clock, next: 0, probe: None };
+        Self { next: probe_at.min(refusal.over_at(params)), ..refusal }
     }
 
-    /// Records as the probe a request that is sent despite a refusal.
-    pub(super) fn note_probe(&mut self, class: RequestClass, id: u64) {
-        let counts = self.counts(class);
-        if let Some(refusal) = self.refusal.as_mut().filter(|_| counts) {
-            refusal.probe = Some(id);
+    /// Handles the refusal of the probe. Returns whether the window of the first refusal has not passed yet, so that
+    /// this refusal still applies.
+    pub(super) fn is_confirmed(&mut self, clock: Micros, params: &WindowParams) -> bool {
+        let over_at = self.over_at(params);
+        let is_confirmed = over_at > clock;
+        if is_confirmed {
+            self.next = over_at;
+            self.probe = None;
         }
+        is_confirmed
+    }
+
+    /// Returns until when nothing is sent. `unanswered_until` says until when an answer to a request is expected.
+    pub(super) fn held_until(&self, unanswered_until: impl FnOnce(u64) -> Option<Micros>) -> Micros {
+        self.probe.and_then(unanswered_until).map_or(self.next, |moment| moment.max(self.next))
+    }
+
+    /// Records as the probe a request that is sent despite the refusal.
+    pub(super) fn note_probe(&mut self, id: u64) {
+        self.probe = Some(id);
     }
 
     /// Clears the probe if it was inconclusive: the next request becomes the probe.
     pub(super) fn probe_ended(&mut self, id: u64) {
-        if let Some(refusal) = self.refusal.as_mut().filter(|refusal| refusal.probe == Some(id)) {
-            refusal.probe = None;
-        }
-    }
-
-    /// Records that the server accepted a request. If it was acquired after the refusal, the refusal is over.
-    pub(super) fn succeeded(&mut self, id: u64, class: RequestClass, params: &WindowParams) {
-        self.answered(id, class, params);
-        if id > self.fence && self.counts(class) {
-            self.refusal = None;
-        }
-    }
-
-    /// Records that the server refused a request because of the window, and returns when the next one may be sent.
-    pub(super) fn refused(
-        &mut self,
-        id: u64,
-        class: RequestClass,
-        retry_after: Option<Micros>,
-        params: &WindowParams,
-    ) -> Micros {
-        self.refunded(id);
-        let is_news = !self.counts(class);
-        if class == RequestClass::Session {
-            self.session_pages_refused_at = Some(self.clock);
-        }
-        // Requests that were in flight together are refused together; the later refusals carry no new information.
-        if id > self.fence || is_news {
-            let over_at = self.refusal.as_ref().map(|refusal| refusal.over_at(params));
-            match (&mut self.refusal, over_at) {
-                (Some(refusal), Some(over_at)) if over_at > self.clock && !is_news => {
-                    refusal.next = over_at;
-                    refusal.probe = None;
-                }
-                _ => {
-                    let mut refusal = Refusal { first: self.clock, next: 0, probe: None };
-                    refusal.next = self.first_probe_at(retry_after, params).min(refusal.over_at(params));
-                    self.refusal = Some(refusal);
-                }
-            }
-            self.fence = self.last_id;
-        }
-        self.held_until(class, params).unwrap_or(self.clock)
-    }
-
-    fn first_probe_at(&self, retry_after: Option<Micros>, params: &WindowParams) -> Micros {
-        let departures = self.departures(params);
-        let ours = departures.len().checked_sub(params.requests).and_then(|surplus| departures.get(surplus));
-        if let Some(room_at) = ours {
-            return *room_at;
-        }
-        let patience = params.window / Micros::from(limits::QUOTA_PROBE_DIVISOR);
-        let least = params.window / Micros::from(limits::QUOTA_GRACE_DIVISOR);
-        self.clock.saturating_add(retry_after.unwrap_or(patience).clamp(least, patience))
+        self.probe = self.probe.filter(|probe| *probe != id);
     }
 }

@@ -5,12 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::limits::WORKERS_MAX;
 
-use super::file::open_lock_file;
-
-/// The number of slots.
-pub(super) const SLOTS: usize = WORKERS_MAX as usize;
+use super::lock_file::open_lock_file;
 
 /// The slots of all processes that share the same files, or of a single limiter.
 ///
@@ -18,7 +14,7 @@ pub(super) const SLOTS: usize = WORKERS_MAX as usize;
 /// moment.
 #[derive(Debug)]
 pub(super) enum Slots {
-    Memory(Arc<Mutex<[bool; SLOTS]>>),
+    Memory(Arc<Mutex<Vec<bool>>>),
     Files(Vec<PathBuf>),
 }
 
@@ -31,14 +27,26 @@ pub(super) struct Slot {
 
 #[derive(Debug)]
 enum Hold {
-    Memory { busy: Arc<Mutex<[bool; SLOTS]>>, index: usize },
+    Memory { busy: Arc<Mutex<Vec<bool>>>, index: usize },
     File { _lock: File },
 }
 
 impl Slots {
+    /// Creates slots that only this process uses.
+    pub(super) fn in_memory(count: usize) -> Self {
+        Self::Memory(Arc::new(Mutex::new(vec![false; count])))
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::Memory(busy) => busy.lock().unwrap_or_else(PoisonError::into_inner).len(),
+            Self::Files(paths) => paths.len(),
+        }
+    }
+
     /// Takes a free slot, if there is one.
     pub(super) fn take(&self) -> Result<Option<Slot>> {
-        for index in 0..SLOTS {
+        for index in 0..self.count() {
             if let Some(slot) = self.try_take(index)? {
                 return Ok(Some(slot));
             }
@@ -48,7 +56,7 @@ impl Slots {
 
     /// Returns whether a live process holds a slot.
     pub(super) fn is_held(&self, index: usize) -> Result<bool> {
-        Ok(index < SLOTS && self.try_take(index)?.is_none())
+        Ok(index < self.count() && self.try_take(index)?.is_none())
     }
 
     fn try_take(&self, index: usize) -> Result<Option<Slot>> {

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Acquired, Permit, RateLimiter, RequestClass, Usage};
+use super::{Acquired, Permit, Pool, RateLimiter, RequestClass, Usage};
 
 pub(super) use RequestClass::{Opening, Session};
 
@@ -17,7 +17,7 @@ pub(super) fn at_milliseconds(milliseconds: i64) -> Timestamp {
 
 /// Returns a limiter that counts only its own requests.
 pub(super) fn in_memory(quota: &str) -> RateLimiter {
-    RateLimiter::open(None, "mixpanel.com", "12345", quota.parse().unwrap()).unwrap()
+    RateLimiter::open(Pool::QUERY, None, "mixpanel.com", "12345", quota.parse().unwrap()).unwrap()
 }
 
 impl RateLimiter {

@@ -3,7 +3,7 @@
 use crate::limits::SESSION_PAGES_COUNT_FOR;
 
 use super::testing::{Opening, Session, at, at_milliseconds, in_memory};
-use super::{Acquired, Quota, RateLimiter, Usage};
+use super::{Acquired, Pool, Quota, RateLimiter, Usage};
 
 #[test]
 fn there_is_room_again_when_the_oldest_answer_has_left_the_window() {
@@ -58,7 +58,7 @@ fn a_request_under_way_counts_however_long_it_takes() {
 #[test]
 fn the_reserve_is_never_touched() {
     let quota = Quota { reserve: 3, ..Quota { requests: 5, ..Quota::default() } };
-    let limiter = RateLimiter::open(None, "mixpanel.com", "12345", quota).unwrap();
+    let limiter = RateLimiter::open(Pool::QUERY, None, "mixpanel.com", "12345", quota).unwrap();
     limiter.ask(Opening, at(0));
     limiter.ask(Opening, at(0));
     limiter.blocked(Opening, at(0));
@@ -73,7 +73,7 @@ fn the_reserve_is_never_touched() {
     assert_eq!(limiter.usage(at(0)).unwrap(), expected);
     assert_eq!(limiter.usage(at(3606)).unwrap(), Usage { used: 0, next_free_at: None, ..expected });
     let everything = Quota { reserve: 5, ..quota };
-    assert!(RateLimiter::open(None, "mixpanel.com", "12345", everything).is_err());
+    assert!(RateLimiter::open(Pool::QUERY, None, "mixpanel.com", "12345", everything).is_err());
 }
 
 #[test]

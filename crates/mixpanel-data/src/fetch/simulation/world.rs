@@ -16,7 +16,7 @@ use crate::credentials::{Credentials, Region, Secret};
 use crate::limits::{ALLOWED_DRIFT_PERCENT, FIRST_BYTE_TIMEOUT, IDLE_TIMEOUT};
 use crate::parse::RecordForm;
 use crate::profile_query::ProfileQuery;
-use crate::quota::RateLimiter;
+use crate::quota::{Pool, RateLimiter};
 use crate::stage::{Stage, damage_a_page, leave_rejects, leave_temporary};
 
 use super::super::core::{Action, Coordinator, Core, Moment, Outcome};
@@ -131,7 +131,7 @@ impl World {
             return Ended::Finished(Box::new((stage, outcome)));
         }
         let state = self.folder.path().join("state");
-        let limiter = RateLimiter::open(Some(&state), "host", "12345", self.scenario.quota).unwrap();
+        let limiter = RateLimiter::open(Pool::QUERY, Some(&state), "host", "12345", self.scenario.quota).unwrap();
         let rules = Rules { max_wait: self.scenario.max_wait, ..Rules::new(self.scenario.workers) };
         let coordinator = Coordinator::resume(rules, &earlier);
         let mut process = Process {

@@ -1,0 +1,65 @@
+//! Opens the files of the ledger: for this user only, and nothing but regular files.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::ErrorKind as IoErrorKind;
+#[cfg(unix)]
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Creates a directory for this user only, with its parents.
+pub(super) fn make_folder(folder: &Path) -> Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    builder.mode(0o700);
+    builder.create(folder).map_err(|error| Error::io("create the folder", folder, error))
+}
+
+/// Opens a file that is only used as a lock, and creates it if it is missing.
+pub(super) fn open_lock_file(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    open_regular(&mut options, path).map_err(|unopened| match unopened {
+        Unopened::Absent => Error::io("create", path, IoErrorKind::NotFound.into()),
+        Unopened::Failed(error) => error,
+    })
+}
+
+/// Why a file was not opened.
+pub(super) enum Unopened {
+    Absent,
+    Failed(Error),
+}
+
+/// Opens a file with access for this user only. Never follows a link, and never opens a pipe or a device, which could
+/// block.
+pub(super) fn open_regular(options: &mut OpenOptions, path: &Path) -> Result<File, Unopened> {
+    let unusable = |what: &str| {
+        let message = format!("cannot use `{}`: it is {what}", path.display());
+        Unopened::Failed(Error::new(ErrorKind::Storage, message).with_path(path))
+    };
+    let file = match private(options).open(path) {
+        Ok(file) => file,
+        Err(_) if path.is_symlink() => return Err(unusable("a symbolic link")),
+        Err(error) if error.kind() == IoErrorKind::NotFound => return Err(Unopened::Absent),
+        Err(error) => return Err(Unopened::Failed(Error::io("open", path, error))),
+    };
+    match file.metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(file),
+        Ok(_) => Err(unusable("not a regular file")),
+        Err(error) => Err(Unopened::Failed(Error::io("look at", path, error))),
+    }
+}
+
+/// Restricts a file that is created to this user, and refuses links.
+pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        options.mode(0o600).custom_flags(flags.bits().cast_signed());
+    }
+    options
+}
