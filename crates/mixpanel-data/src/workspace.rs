@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::api::{ApiClient, ApiOptions, NetworkVariables, Timeouts, check_base_url};
+use crate::api::{ApiClient, ApiOptions, NetworkVariables, SharedClient, Timeouts, check_base_url};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{
@@ -22,24 +22,36 @@ use crate::types::{
 /// Use it unless you need less: [`FetcherService`] and [`ApiClient`] are the parts that it is made of.
 ///
 /// Methods that talk to Mixpanel are `async` and need a Tokio runtime; methods that only read the database block.
-/// Nothing is opened before it is needed, and the database is not kept open between calls.
+/// Nothing is opened before it is needed, and the database is not kept open between calls. The connections to Mixpanel
+/// are, and clones share them.
 #[derive(Debug, Clone)]
 pub struct Workspace {
     credentials: Option<Credentials>,
     database: PathBuf,
     options: ApiOptions,
+    client: SharedClient,
 }
 
 impl Workspace {
     /// Creates a workspace for a project and a database file, which need not exist yet.
     #[must_use]
     pub fn new(credentials: Credentials, database: impl Into<PathBuf>) -> Self {
-        Self { credentials: Some(credentials), database: database.into(), options: ApiOptions::default() }
+        Self {
+            credentials: Some(credentials),
+            database: database.into(),
+            options: ApiOptions::default(),
+            client: SharedClient::default(),
+        }
     }
 
     /// Opens a workspace on an existing database only. Methods that need the API return `InvalidInput`.
     pub fn open(database: impl Into<PathBuf>) -> Self {
-        Self { credentials: None, database: database.into(), options: ApiOptions::default() }
+        Self {
+            credentials: None,
+            database: database.into(),
+            options: ApiOptions::default(),
+            client: SharedClient::default(),
+        }
     }
 
     /// Sends requests to this server instead of Mixpanel's, such as `http://127.0.0.1:8080`.
@@ -47,39 +59,41 @@ impl Workspace {
     /// # Errors
     /// `InvalidInput` unless it is an `http` or `https` address on this machine's loopback interface: credentials are
     /// never sent anywhere else.
-    pub fn with_base_url(mut self, base_url: &str) -> Result<Self> {
+    pub fn with_base_url(self, base_url: &str) -> Result<Self> {
         check_base_url(base_url)?;
-        self.options.base_url = Some(base_url.to_owned());
-        Ok(self)
+        Ok(self.with(|options| options.base_url = Some(base_url.to_owned())))
     }
 
     /// Sets the timeouts for the phases of a request.
     #[must_use]
-    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.options.timeouts = timeouts;
-        self
+    pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
+        self.with(|options| options.timeouts = timeouts)
     }
 
     /// Sets the directory for the project's quota ledger; it is created if missing. Later runs and other processes that
     /// use the same directory share the quota. Without it, every workspace counts only its own requests.
     #[must_use]
-    pub fn with_state_folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.options.state_folder = Some(folder.into());
-        self
+    pub fn with_state_folder(self, folder: impl Into<PathBuf>) -> Self {
+        self.with(|options| options.state_folder = Some(folder.into()))
     }
 
     /// Sets the quota to respect; default 60 counted requests an hour.
     #[must_use]
-    pub fn with_quota(mut self, quota: Quota) -> Self {
-        self.options.quota = quota;
-        self
+    pub fn with_quota(self, quota: Quota) -> Self {
+        self.with(|options| options.quota = quota)
     }
 
     /// Sets the proxies and certificates from the environment; by default Mixpanel is reached directly. If a setting
     /// cannot be used, every call that would contact Mixpanel returns `InvalidInput`.
     #[must_use]
-    pub fn with_network(mut self, network: NetworkVariables) -> Self {
-        self.options.network = network;
+    pub fn with_network(self, network: NetworkVariables) -> Self {
+        self.with(|options| options.network = network)
+    }
+
+    /// Changes the options. A client that was created before, which clones may use, keeps the earlier ones.
+    fn with(mut self, change: impl FnOnce(&mut ApiOptions)) -> Self {
+        change(&mut self.options);
+        self.client = SharedClient::default();
         self
     }
 
@@ -107,7 +121,7 @@ impl Workspace {
     /// Cancel the token of [`ProfileFetch::cancel_with`]. Dropping the future abandons the fetch, and staged pages
     /// stay; a load that has begun still finishes.
     pub async fn fetch_profiles(&self, fetch: ProfileFetch) -> Result<ProfileFetchResult> {
-        FetcherService::new(self.client()?, self.database.clone()).fetch_profiles(fetch).await
+        FetcherService::new(self.connected().await?, self.database.clone()).fetch_profiles(fetch).await
     }
 
     /// Resumes an unfinished run: requests the pages that are not on disk, and loads them. If the other pages of the
@@ -124,7 +138,7 @@ impl Workspace {
     /// # Cancellation
     /// As [`fetch_profiles`](Self::fetch_profiles).
     pub async fn resume_fetch(&self, resume: ResumeFetch) -> Result<ProfileFetchResult> {
-        FetcherService::new(self.client()?, self.database.clone()).resume_fetch(resume).await
+        FetcherService::new(self.connected().await?, self.database.clone()).resume_fetch(resume).await
     }
 
     /// Requests page 0 only, and estimates what the fetch would take. The page is kept: the same fetch into the same
@@ -136,7 +150,7 @@ impl Workspace {
     /// # Cancellation
     /// As [`fetch_profiles`](Self::fetch_profiles).
     pub async fn plan_fetch(&self, fetch: ProfileFetch) -> Result<FetchPlan> {
-        plan_fetch(&self.client()?, &self.database, fetch).await
+        plan_fetch(&self.connected().await?, &self.database, fetch).await
     }
 
     /// Lists the unfinished runs of the database, newest first. A directory that cannot be read as a run is listed with
@@ -174,7 +188,7 @@ impl Workspace {
         form: RecordForm,
         sink: impl FnMut(&str) -> ControlFlow<()> + Send + 'static,
     ) -> Result<ProfileStreamResult> {
-        stream_profiles(&self.client()?, &self.database, fetch, form, Box::new(sink)).await
+        stream_profiles(&self.connected().await?, &self.database, fetch, form, Box::new(sink)).await
     }
 
     /// Requests the project's event names, which costs one query, and returns how many there are.
@@ -185,18 +199,27 @@ impl Workspace {
     /// # Cancellation
     /// Dropping the future abandons the request.
     pub async fn test_credentials(&self) -> Result<usize> {
-        Ok(self.client()?.event_names().await?.len())
+        Ok(self.connected().await?.event_names().await?.len())
     }
 
-    /// Returns a client for the workspace's project.
+    /// Returns the client without blocking the runtime while it is created.
+    async fn connected(&self) -> Result<ApiClient> {
+        let workspace = self.clone();
+        tokio::task::spawn_blocking(move || workspace.client())
+            .await
+            .map_err(|error| Error::internal("the client could not be created").with_source(error))?
+    }
+
+    /// Returns the client for the workspace's project. All calls of the workspace and of its clones on the same Tokio
+    /// runtime share it. The first call blocks: it reads certificates and opens the quota ledger.
     ///
     /// # Errors
-    /// `InvalidInput` for a workspace without credentials.
+    /// `InvalidInput` for a workspace without credentials; otherwise as [`ApiClient::new`].
     pub fn client(&self) -> Result<ApiClient> {
-        let credentials = self.credentials.clone().ok_or_else(|| {
+        let credentials = self.credentials.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, "this workspace was opened without credentials, for its database alone")
         })?;
-        ApiClient::new(credentials, &self.options)
+        self.client.get(credentials, &self.options)
     }
 
     /// Runs a query on the database, read-only, and returns all its rows.

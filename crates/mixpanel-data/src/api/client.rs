@@ -26,7 +26,8 @@ use super::rate_limit::RateLimitKind;
 use super::retry::{Decision, decide};
 use super::transport::Transport;
 
-/// A client of Mixpanel for one account and project. Cheap to clone; clones share their connections.
+/// A client of Mixpanel for one account and project. Cheap to clone; clones share their connections, which belong to the
+/// Tokio runtime that the client is used on.
 ///
 /// Use it to read single pages without storing them, or to share connections between services.
 #[derive(Clone)]
@@ -36,8 +37,8 @@ pub struct ApiClient {
     /// Limits the responses parsed at the same time to the number of processors, at most four: more would only use
     /// more memory.
     readers: Arc<Semaphore>,
-    /// What the user should know about the quota ledger.
-    ledger_notice: Option<String>,
+    /// Why there is no quota ledger although there should be one.
+    ledger_failure: Option<String>,
 }
 
 /// A page that was received completely.
@@ -61,27 +62,35 @@ impl ApiClient {
         let transport = Transport::new(credentials, options)?;
         let folder = options.state_folder.as_deref();
         let open = |folder| RateLimiter::open(Pool::QUERY, folder, &transport.host(), project_id.as_str(), options.quota);
-        let (limiter, ledger_notice) = match open(folder) {
-            Ok(limiter) => {
-                let notice = limiter.notice();
-                (limiter, notice)
-            }
+        let (limiter, ledger_failure) = match open(folder) {
+            Ok(limiter) => (limiter, None),
             Err(error) if folder.is_some() && error.kind() != ErrorKind::InvalidInput => {
                 let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                let notice = format!("the queries of this fetch are not counted for later ones: {error}{cause}");
-                (open(None)?, Some(notice))
+                let failure = format!("the queries of this fetch are not counted for later ones: {error}{cause}");
+                (open(None)?, Some(failure))
             }
             Err(error) => return Err(error),
         };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let readers = Arc::new(Semaphore::new(processors.min(PAGES_READY_MAX as usize)));
-        Ok(Self { transport, limiter, readers, ledger_notice })
+        Ok(Self { transport, limiter, readers, ledger_failure })
     }
 
     /// Returns why other processes and later runs do not see the queries of this client, or why the queries of
     /// earlier ones are forgotten, if that is so.
-    pub(crate) fn ledger_notice(&self) -> Option<&str> {
-        self.ledger_notice.as_deref()
+    pub(crate) fn ledger_notice(&self) -> Option<String> {
+        self.ledger_failure.clone().or_else(|| self.limiter.notice())
+    }
+
+    /// Returns whether the queries of this client are counted where they should be.
+    pub(super) fn counts_as_asked(&self) -> bool {
+        self.ledger_failure.is_none()
+    }
+
+    /// Returns a client with connections of its own that shares everything else.
+    pub(super) fn reconnected(&self, options: &ApiOptions) -> Result<Self> {
+        let transport = Transport::new(self.credentials().clone(), options)?;
+        Ok(Self { transport, ..self.clone() })
     }
 
     /// Returns the rate limiter that enforces the project's quota.

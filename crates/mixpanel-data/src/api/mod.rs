@@ -11,6 +11,7 @@ mod proxy;
 mod rate_limit;
 mod redact;
 mod retry;
+mod shared_client;
 mod transport;
 mod trust;
 
@@ -23,3 +24,4 @@ pub(crate) use failure::{Failure, FailureKind};
 pub use network::NetworkVariables;
 pub(crate) use rate_limit::RateLimitKind;
 pub(crate) use retry::{Decision, backoff, decide};
+pub(crate) use shared_client::SharedClient;

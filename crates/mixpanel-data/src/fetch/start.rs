@@ -86,7 +86,7 @@ pub(super) fn describe(client: &ApiClient, fetch: &ProfileFetch, valid: &Validat
 impl Validated {
     /// Tells the caller which argument is not used as given, and whether the quota is shared.
     pub(super) fn announce(&self, client: &ApiClient, callbacks: &mut Callbacks) {
-        let ledger = client.ledger_notice().map(|reason| Warning::LedgerNotShared { reason: reason.to_owned() });
+        let ledger = client.ledger_notice().map(|reason| Warning::LedgerNotShared { reason });
         self.warning.iter().chain(&ledger).for_each(|warning| callbacks.tell(&FetchEvent::Warning(warning.clone())));
     }
 

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod client;
+mod connections;
 #[expect(dead_code, reason = "the tests of the command use all of it")]
 #[path = "../../../mp/tests/it/conservation.rs"]
 mod conservation;

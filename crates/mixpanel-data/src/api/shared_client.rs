@@ -1,0 +1,44 @@
+//! The client of a workspace: created by the first call, and used again by later ones.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::runtime::{Handle, Id};
+
+use crate::credentials::Credentials;
+use crate::error::Result;
+
+use super::client::ApiClient;
+use super::endpoint::ApiOptions;
+
+/// The client of a workspace and its clones. The connections, the certificates and the quota ledger are opened once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SharedClient(Arc<Mutex<Option<Kept>>>);
+
+#[derive(Debug)]
+struct Kept {
+    client: ApiClient,
+    /// The runtime that the connections belong to: it has to be running while they are used.
+    runtime: Option<Id>,
+}
+
+impl SharedClient {
+    /// Returns the client for the current Tokio runtime, and creates it if there is none. May block: to create a client,
+    /// certificates are read and the quota ledger is opened.
+    ///
+    /// # Errors
+    /// As [`ApiClient::new`]. The next call tries again. So it does if the ledger could not be opened, although that is
+    /// not an error.
+    pub(crate) fn get(&self, credentials: &Credentials, options: &ApiOptions) -> Result<ApiClient> {
+        let runtime = Handle::try_current().ok().map(|handle| handle.id());
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = match &*kept {
+            Some(kept) if kept.runtime == runtime => return Ok(kept.client.clone()),
+            Some(kept) => kept.client.reconnected(options)?,
+            None => ApiClient::new(credentials.clone(), options)?,
+        };
+        if client.counts_as_asked() {
+            *kept = Some(Kept { client: client.clone(), runtime });
+        }
+        Ok(client)
+    }
+}
