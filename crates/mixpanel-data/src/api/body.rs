@@ -8,7 +8,7 @@ use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use serde_json::Value;
 
-use crate::limits::{COMPRESSION_RATIO_MAX, ERROR_BODY_BYTES_MAX, ERROR_EXCERPT_CHARS, PAGE_BYTES_MAX};
+use crate::limits::{COMPRESSION_RATIO_MAX, ERROR_BODY_BYTES_MAX, ERROR_EXCERPT_CHARS};
 
 use super::failure::{Failure, FailureKind};
 
@@ -20,9 +20,9 @@ const CODINGS_MAX: usize = 2;
 /// case-insensitive.
 ///
 /// # Errors
-/// `BadReply` for another coding, which the message names, for damaged data, or if the text is larger than a page may
-/// be or decompresses by an implausible factor.
-pub(super) fn decode(headers: &HeaderMap, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
+/// `BadReply` for another coding, which the message names, for damaged data, or if the text is larger than `most` bytes
+/// or decompresses by an implausible factor.
+pub(super) fn decode(headers: &HeaderMap, bytes: Vec<u8>, most: usize) -> Result<Vec<u8>, Failure> {
     let bad = |message: String| Err(Failure::new(FailureKind::BadReply, message));
     let list = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     let list = list.collect::<Vec<_>>().join(",").to_ascii_lowercase();
@@ -34,11 +34,11 @@ pub(super) fn decode(headers: &HeaderMap, bytes: Vec<u8>) -> Result<Vec<u8>, Fai
     let mut bytes = bytes;
     for coding in codings.into_iter().rev() {
         bytes = match coding {
-            "gzip" | "x-gzip" => inflate(&bytes, MultiGzDecoder::new(bytes.as_slice()))?,
+            "gzip" | "x-gzip" => inflate(&bytes, MultiGzDecoder::new(bytes.as_slice()), most)?,
             // Some servers omit the zlib wrapper that the standard requires.
-            "deflate" => match inflate(&bytes, ZlibDecoder::new(bytes.as_slice())) {
+            "deflate" => match inflate(&bytes, ZlibDecoder::new(bytes.as_slice()), most) {
                 Ok(text) => text,
-                Err(_) => inflate(&bytes, DeflateDecoder::new(bytes.as_slice()))?,
+                Err(_) => inflate(&bytes, DeflateDecoder::new(bytes.as_slice()), most)?,
             },
             other => {
                 return bad(format!("the reply is compressed with `{}`, and only gzip was offered", excerpt(other)));
@@ -48,9 +48,9 @@ pub(super) fn decode(headers: &HeaderMap, bytes: Vec<u8>) -> Result<Vec<u8>, Fai
     Ok(bytes)
 }
 
-fn inflate(bytes: &[u8], decoder: impl Read) -> Result<Vec<u8>, Failure> {
+fn inflate(bytes: &[u8], decoder: impl Read, most: usize) -> Result<Vec<u8>, Failure> {
     let by_ratio = bytes.len().saturating_mul(COMPRESSION_RATIO_MAX).max(1 << 20);
-    let most = by_ratio.min(PAGE_BYTES_MAX);
+    let most = by_ratio.min(most);
     let mut text = Vec::with_capacity(bytes.len().saturating_mul(8).min(most));
     decoder
         .take(most as u64 + 1)
@@ -187,6 +187,11 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::limits::PAGE_BYTES_MAX;
+
+    fn decode(headers: &HeaderMap, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        super::decode(headers, bytes, PAGE_BYTES_MAX)
+    }
 
     fn gzip(text: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());

@@ -1,30 +1,24 @@
 //! The API client: sends single requests, with retries and within the quota, and returns their outcome.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use crate::clock;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{
-    BUSY_POLL_INTERVAL, ERROR_BODY_BYTES_MAX, PAGE_SIZE_DEFAULT, PAGES_READY_MAX, RATE_LIMIT_WAIT_MAX,
-};
-use crate::parse::{PageBody, RecordForm, parse_page};
-use crate::profile_query::ProfileQuery;
+use crate::limits::{BUSY_POLL_INTERVAL, ERROR_BODY_BYTES_MAX, PAGE_BYTES_MAX, PAGES_READY_MAX, RATE_LIMIT_WAIT_MAX};
 use crate::quota::{Acquired, Pool, RateLimiter, RequestClass, why_wait};
-use crate::types::ProfilePageResult;
 
 use super::body::html_title;
-use super::endpoint::{ApiOptions, Endpoint};
-use super::engage::EngageForm;
+use super::endpoint::{ApiOptions, Endpoint, Host};
 use super::failure::{Failure, FailureKind, Fault};
 use super::rate_limit::RateLimitKind;
 use super::retry::{Decision, decide};
-use super::transport::Transport;
+use super::transport::{Request, Transport};
 
 /// A client of Mixpanel for one account and project. Cheap to clone; clones share their connections, which belong to the
 /// Tokio runtime that the client is used on.
@@ -32,22 +26,13 @@ use super::transport::Transport;
 /// Use it to read single pages without storing them, or to share connections between services.
 #[derive(Clone)]
 pub struct ApiClient {
-    transport: Transport,
+    pub(super) transport: Transport,
     limiter: RateLimiter,
     /// Limits the responses parsed at the same time to the number of processors, at most four: more would only use
     /// more memory.
-    readers: Arc<Semaphore>,
+    pub(super) readers: Arc<Semaphore>,
     /// Why there is no quota ledger although there should be one.
     ledger_failure: Option<String>,
-}
-
-/// A page that was received completely.
-#[derive(Debug)]
-pub(crate) struct PageReply {
-    /// The parsed page.
-    pub(crate) body: PageBody,
-    /// Its decoded size, in bytes.
-    pub(crate) bytes: usize,
 }
 
 impl ApiClient {
@@ -61,7 +46,15 @@ impl ApiClient {
         let project_id = credentials.project_id.clone();
         let transport = Transport::new(credentials, options)?;
         let folder = options.state_folder.as_deref();
-        let open = |folder| RateLimiter::open(Pool::QUERY, folder, &transport.host(), project_id.as_str(), options.quota);
+        let open = |folder| {
+            RateLimiter::open(
+                Pool::QUERY,
+                folder,
+                &transport.server().host(Host::Query),
+                project_id.as_str(),
+                options.quota,
+            )
+        };
         let (limiter, ledger_failure) = match open(folder) {
             Ok(limiter) => (limiter, None),
             Err(error) if folder.is_some() && error.kind() != ErrorKind::InvalidInput => {
@@ -112,7 +105,8 @@ impl ApiClient {
     /// Returns the name of the server for the description of a run: its host, or just `loopback`, because loopback
     /// ports change.
     pub(crate) fn server_name(&self) -> String {
-        if self.transport.is_loopback() { "loopback".to_owned() } else { self.transport.host() }
+        let server = self.transport.server();
+        if server.is_loopback() { "loopback".to_owned() } else { server.host(Host::Query) }
     }
 
     /// Returns the credentials that requests are sent with.
@@ -121,149 +115,70 @@ impl ApiClient {
         self.transport.credentials()
     }
 
-    /// Fetches one page of profiles, with retries. `page` counts from 0; pages after the first need the `session_id`
-    /// that page 0 returned, and the same query.
-    ///
-    /// # Errors
-    /// `InvalidInput` for a bad query, before any request is sent. `Unauthorized`, `PaymentRequired`, `Forbidden`,
-    /// `NotFound`, `Rejected`, `SessionLost`: at once. `RateLimited`, `ServerError`, `Unreachable`,
-    /// `UnexpectedReply`: after the last attempt, or when all attempts together have taken
-    /// [`Timeouts::call`](super::Timeouts::call).
-    ///
-    /// # Cancellation
-    /// Dropping the future abandons the request; the server may still count it.
-    pub async fn export_profiles_page(
-        &self,
-        page: u32,
-        session_id: Option<&str>,
-        query: &ProfileQuery,
-    ) -> Result<ProfilePageResult> {
-        let request = EngageForm::new(query, clock::wall_clock().as_second())?;
-        if request.is_empty {
-            return Err(Error::invalid("an empty list of ids asks for nothing"));
-        }
-        if page > 0 && session_id.is_none() {
-            return Err(Error::invalid("pages after the first need the session id that page 0 returned"));
-        }
-        let class = if session_id.is_some() { RequestClass::Session } else { RequestClass::Opening };
-        let last = LastFailure::default();
-        let attempts = async {
-            let mut attempt = 1;
-            loop {
-                let outcome = match self.counted(class, self.request_body(&request, page, session_id)).await? {
-                    Ok(body) => self.read_in_background(body, RecordForm::Row).await,
-                    Err(failure) => Err(failure),
-                };
-                match outcome {
-                    Ok(reply) => return Ok(reply.body),
-                    Err(failure) => pause_or_give_up(failure, attempt, &last).await?,
-                }
-                attempt += 1;
-            }
-        };
-        let body = self.in_time(attempts, &last).await?;
-        let page_size = body.page_size.unwrap_or(PAGE_SIZE_DEFAULT);
-        Ok(ProfilePageResult {
-            has_more: body.rows.received() as u64 >= page_size,
-            profiles: body.rows,
-            session_id: body.session_id,
-            page,
-            total: body.total,
-            page_size,
-        })
-    }
-
-    /// Returns the names of the project's most common events of the last 31 days (`docs/mixpanel-api.md#discovery`),
-    /// with retries. Serves as a test of credentials that costs one query.
+    /// Calls an endpoint whose response is a small JSON document: within the quota, with retries, and within the time
+    /// limit of a call.
     ///
     /// # Errors
     /// As [`export_profiles_page`](Self::export_profiles_page).
     ///
     /// # Cancellation
-    /// Dropping the future abandons the request.
-    pub async fn event_names(&self) -> Result<Vec<String>> {
-        let last = LastFailure::default();
-        let attempts = async {
-            let mut attempt = 1;
-            loop {
-                let request = self.transport.request(Method::GET, Endpoint::EventNames, None);
-                let outcome = self.counted(RequestClass::Opening, request).await?.and_then(|body| {
-                    serde_json::from_slice(&body).map_err(|error| {
-                        // The reason may quote part of the response.
-                        let reason = format!("the reply is no list of event names: {error}");
-                        let failure = web_page(&body).unwrap_or_else(|| Failure::new(FailureKind::BadReply, reason));
-                        Failure { message: self.transport.quote(&failure.message), ..failure }
-                    })
-                });
-                match outcome {
-                    Ok(names) => return Ok(names),
-                    Err(failure) => pause_or_give_up(failure, attempt, &last).await?,
-                }
-                attempt += 1;
-            }
+    /// Dropping the future abandons the request; the server may still count it.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        endpoint: Endpoint,
+        query: Vec<(&'static str, String)>,
+    ) -> Result<T> {
+        let request = Request { endpoint, query, form: None, page: None, has_session: false };
+        let attempt = || async {
+            let body = self.counted(RequestClass::Opening, self.transport.fetch(&request, PAGE_BYTES_MAX)).await?;
+            Ok(body.and_then(|body| self.from_json(endpoint, &body)))
         };
-        self.in_time(attempts, &last).await
+        self.retried(endpoint, attempt).await
     }
 
-    /// Runs all attempts of a call, within the time limit of a call.
-    async fn in_time<T>(&self, attempts: impl Future<Output = Result<T>>, last: &LastFailure) -> Result<T> {
-        let limit = self.transport.call_limit();
-        tokio::time::timeout(limit, attempts).await.unwrap_or_else(|_| {
-            let last = last.lock().unwrap_or_else(PoisonError::into_inner).take();
-            Err(self.transport.out_of_time(last, limit).into_error())
+    fn from_json<T: DeserializeOwned>(&self, endpoint: Endpoint, body: &[u8]) -> Result<T, Failure> {
+        serde_json::from_slice(body).map_err(|error| {
+            // The reason may quote part of the response.
+            let reason = format!("the reply is no {}: {error}", endpoint.contents());
+            let failure = web_page(body).unwrap_or_else(|| Failure::new(FailureKind::BadReply, reason));
+            Failure { message: self.quote(&failure.message), ..failure }
         })
     }
 
-    /// Makes one attempt to fetch a page, without the quota, and returns the decoded response body.
-    pub(crate) async fn request_body(
-        &self,
-        request: &EngageForm,
-        page: u32,
-        session: Option<&str>,
-    ) -> Result<Vec<u8>, Failure> {
-        let fields = request.form(page, session);
-        self.transport.request(Method::POST, Endpoint::Engage, Some(&fields)).await
-    }
-
-    /// Parses a response body as a page. Takes a few milliseconds per megabyte.
-    pub(crate) fn read_page(&self, body: &[u8], form: RecordForm) -> Result<PageReply, Failure> {
-        read_page(body, form).map_err(|failure| Failure { message: self.transport.quote(&failure.message), ..failure })
-    }
-
-    /// Classifies a response that did not come over a network.
-    #[cfg(test)]
-    pub(crate) fn judge_reply(
-        &self,
-        status: http::StatusCode,
-        headers: http::HeaderMap,
-        body: Vec<u8>,
-        has_session: bool,
-    ) -> Result<Vec<u8>, Failure> {
-        self.transport.judge(super::transport::RawReply { status, headers, body }, has_session)
-    }
-
-    /// Parses a response body as a page on a blocking thread. Dropping the future does not stop parsing that has
-    /// begun.
-    pub(crate) async fn read_in_background(&self, body: Vec<u8>, form: RecordForm) -> Result<PageReply, Failure> {
-        let client = self.clone();
-        let permit = Arc::clone(&self.readers).acquire_owned().await;
-        let work = move || {
-            let page = client.read_page(&body, form);
-            // Free this page's memory before the next one is parsed.
-            drop(body);
-            drop(permit);
-            page
+    /// Makes attempts at a call until one succeeds or a failure is final, within the time limit of a call. An error of
+    /// an attempt that is not a [`Failure`] ends the call.
+    pub(super) async fn retried<T, A>(&self, endpoint: Endpoint, attempt: impl Fn() -> A) -> Result<T>
+    where
+        A: Future<Output = Result<Result<T, Failure>>>,
+    {
+        let mut last = None;
+        let attempts = async {
+            let mut number = 1;
+            loop {
+                let failure = match attempt().await? {
+                    Ok(value) => return Ok(value),
+                    Err(failure) => failure,
+                };
+                match decide(&failure, number, clock::random_fraction()) {
+                    Decision::Retry(pause) | Decision::Pause(pause) => {
+                        tracing::debug!(attempt = number, ?pause, "{failure}; trying again");
+                        last = Some(failure);
+                        tokio::time::sleep(pause).await;
+                    }
+                    Decision::Fail => return Err(failure.into_error()),
+                }
+                number += 1;
+            }
         };
-        tokio::task::spawn_blocking(work)
-            .await
-            .unwrap_or_else(|_| Err(Failure::new(FailureKind::Internal, "reading the page panicked; this is a bug")))
+        let in_time = tokio::time::timeout(self.transport.call_limit(), attempts).await;
+        in_time.unwrap_or_else(|_| Err(self.transport.out_of_time(endpoint, last).into_error()))
     }
 
     /// Sends a single request when the quota has room for it, and records its outcome in the ledger.
     ///
     /// # Errors
     /// `RateLimited` if there will be no room within the time that a call may wait; `Storage` for the ledger.
-    async fn counted(
+    pub(super) async fn counted(
         &self,
         class: RequestClass,
         request: impl Future<Output = Result<Vec<u8>, Failure>>,
@@ -305,16 +220,9 @@ impl ApiClient {
     }
 }
 
-/// Parses a response body with status 200.
-fn read_page(body: &[u8], form: RecordForm) -> Result<PageReply, Failure> {
-    let page = parse_page(body, form)
-        .map_err(|reason| web_page(body).unwrap_or_else(|| Failure::new(FailureKind::BadReply, reason)))?;
-    Ok(PageReply { body: page, bytes: body.len() })
-}
-
 /// Returns the failure of a response with status 200 that is an HTML page instead of JSON, such as a captive
 /// portal's.
-fn web_page(body: &[u8]) -> Option<Failure> {
+pub(super) fn web_page(body: &[u8]) -> Option<Failure> {
     let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
     let title = html_title(&text).filter(|_| !text.trim_start().starts_with(['{', '[']))?;
     let message = format!(
@@ -324,50 +232,8 @@ fn web_page(body: &[u8]) -> Option<Failure> {
     Some(Failure::new(FailureKind::BadReply, message).with_fault(Fault::InBetween))
 }
 
-/// The failure of the latest attempt that ended, for a call that runs out of time.
-type LastFailure = Mutex<Option<Failure>>;
-
-/// Sleeps before the next attempt, or returns the failure as the final error.
-async fn pause_or_give_up(failure: Failure, attempt: u32, last: &LastFailure) -> Result<()> {
-    match decide(&failure, attempt, clock::random_fraction()) {
-        Decision::Retry(pause) | Decision::Pause(pause) => {
-            tracing::debug!(attempt, ?pause, "{failure}; trying again");
-            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
-            tokio::time::sleep(pause).await;
-            Ok(())
-        }
-        Decision::Fail => Err(failure.into_error()),
-    }
-}
-
 impl fmt::Debug for ApiClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiClient").field("credentials", self.credentials()).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::credentials::{Region, Secret};
-
-    #[tokio::test]
-    async fn a_reply_waits_until_another_one_is_read() {
-        let credentials = Credentials::new("someone", Secret::new("secret"), "12345", Region::Us).unwrap();
-        let options = ApiOptions { base_url: Some("http://127.0.0.1:9".to_owned()), ..ApiOptions::default() };
-        let client = ApiClient::new(credentials, &options).unwrap();
-        let all = client.readers.available_permits();
-        assert!((1..=PAGES_READY_MAX as usize).contains(&all), "{all}");
-        let others = client.readers.acquire_many(u32::try_from(all).unwrap()).await.unwrap();
-        let reading = client.read_in_background(br#"{"results":[]}"#.to_vec(), RecordForm::Row);
-        let mut reading = std::pin::pin!(reading);
-        tokio::select! {
-            biased;
-            _ = &mut reading => panic!("it did not wait"),
-            () = tokio::task::yield_now() => {}
-        }
-        drop(others);
-        assert_eq!(reading.await.unwrap().body.rows.received(), 0);
-        assert_eq!(client.readers.available_permits(), all);
     }
 }

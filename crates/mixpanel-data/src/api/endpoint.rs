@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Method;
 use reqwest::Url;
 
 use crate::credentials::Region;
@@ -58,7 +59,22 @@ impl Default for Timeouts {
     }
 }
 
-/// The endpoints in use, by their path below the server's root (`docs/mixpanel-api.md#hosts-and-regions`).
+/// One of Mixpanel's servers (`docs/mixpanel-api.md#hosts-and-regions`).
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Host {
+    /// The query API.
+    Query,
+}
+
+impl Host {
+    const fn name(self, region: Region) -> &'static str {
+        match self {
+            Self::Query => region.query_host(),
+        }
+    }
+}
+
+/// The endpoints in use.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Endpoint {
     Engage,
@@ -66,35 +82,44 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
-    pub(super) const fn path(self) -> &'static str {
+    pub(super) const fn host(self) -> Host {
+        match self {
+            Self::Engage | Self::EventNames => Host::Query,
+        }
+    }
+
+    /// Returns the path below the root of the host.
+    const fn path(self) -> &'static str {
         match self {
             Self::Engage => "api/query/engage",
             Self::EventNames => "api/query/events/names",
         }
     }
 
-    /// Returns the query parameters of every request to the endpoint (`docs/mixpanel-api.md#discovery`).
-    pub(super) const fn query(self) -> &'static [(&'static str, &'static str)] {
+    pub(super) const fn method(self) -> Method {
         match self {
-            Self::Engage => &[],
-            Self::EventNames => &[("type", "general")],
+            Self::Engage => Method::POST,
+            Self::EventNames => Method::GET,
+        }
+    }
+
+    /// Returns what a response is, for the message about one that is something else.
+    pub(super) const fn contents(self) -> &'static str {
+        match self {
+            Self::Engage => "page of profiles",
+            Self::EventNames => "list of event names",
         }
     }
 }
 
-/// A server's root URL: Mixpanel's host for a region, or a loopback address.
+/// Where requests are sent: to Mixpanel's hosts of a region, or to a loopback address, which stands for all of them.
 #[derive(Debug, Clone)]
-pub(super) struct Server {
-    root: Url,
-    is_loopback: bool,
+pub(super) enum Server {
+    Mixpanel(Region),
+    Loopback(Url),
 }
 
 impl Server {
-    pub(super) fn mixpanel(region: Region) -> Self {
-        let root = format!("https://{}/", region.query_host());
-        Self { root: Url::parse(&root).expect("the hosts are constants"), is_loopback: false }
-    }
-
     /// Parses the address of another server.
     ///
     /// # Errors
@@ -118,37 +143,42 @@ impl Server {
         if !root.path().ends_with('/') {
             root.set_path(&format!("{}/", root.path()));
         }
-        Ok(Self { root, is_loopback: true })
+        Ok(Self::Loopback(root))
+    }
+
+    fn root(&self, host: Host) -> Url {
+        match self {
+            Self::Mixpanel(region) => {
+                Url::parse(&format!("https://{}/", host.name(*region))).expect("the hosts are constants")
+            }
+            Self::Loopback(root) => root.clone(),
+        }
     }
 
     pub(super) fn url(&self, endpoint: Endpoint) -> Url {
-        self.root.join(endpoint.path()).expect("the paths are constants")
-    }
-
-    /// Resolves a URL in a response against the root.
-    pub(super) fn resolve(&self, location: &str) -> Option<Url> {
-        self.root.join(location).ok()
+        self.root(endpoint.host()).join(endpoint.path()).expect("the paths are constants")
     }
 
     /// Returns whether the server is on this machine, where plain HTTP is acceptable and no proxy is used.
     pub(super) fn is_loopback(&self) -> bool {
-        self.is_loopback
+        matches!(self, Self::Loopback(_))
     }
 
     /// Returns whether the server is reached without TLS.
     pub(super) fn is_plain(&self) -> bool {
-        self.root.scheme() == "http"
+        matches!(self, Self::Loopback(root) if root.scheme() == "http")
     }
 
-    /// Returns the host without its port.
-    pub(super) fn host_name(&self) -> &str {
-        self.root.host_str().unwrap_or_default()
+    /// Returns the name of a host without its port.
+    pub(super) fn host_name(&self, host: Host) -> String {
+        self.root(host).host_str().unwrap_or_default().to_owned()
     }
 
-    /// Returns the host, with the port unless it is the default port of the scheme.
-    pub(super) fn host(&self) -> String {
-        let host = self.root.host_str().unwrap_or_default();
-        self.root.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    /// Returns the name of a host, with the port unless it is the default port of the scheme.
+    pub(super) fn host(&self, host: Host) -> String {
+        let root = self.root(host);
+        let name = root.host_str().unwrap_or_default();
+        root.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
     }
 }
 

@@ -7,6 +7,9 @@ use crate::error::{Error, Result};
 use crate::limits::PAGE_SIZE_MAX;
 use crate::profile_query::{IncludeUsers, ProfileQuery};
 
+use super::endpoint::Endpoint;
+use super::transport::Request;
+
 /// A validated query as form fields. Every page request sends the same fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EngageForm {
@@ -74,8 +77,19 @@ impl EngageForm {
         Ok(Self { fields, is_empty })
     }
 
+    /// Returns the request for one page.
+    pub(super) fn request(&self, page: u32, session: Option<&str>) -> Request {
+        Request {
+            endpoint: Endpoint::Engage,
+            query: Vec::new(),
+            form: Some(self.form(page, session)),
+            page: Some(page),
+            has_session: session.is_some(),
+        }
+    }
+
     /// Returns the form of one page request.
-    pub(crate) fn form<'a>(&'a self, page: u32, session: Option<&'a str>) -> Vec<(&'static str, String)> {
+    pub(crate) fn form(&self, page: u32, session: Option<&str>) -> Vec<(&'static str, String)> {
         let mut form = vec![("page", page.to_string())];
         form.extend(session.map(|session| ("session_id", session.to_owned())));
         form.extend(self.fields.iter().cloned());

@@ -1,12 +1,15 @@
 //! The HTTP client for Mixpanel's API; knows nothing about storage.
 
 mod body;
+mod classify;
 mod client;
 mod connection;
+mod discovery;
 mod endpoint;
 mod engage;
 mod failure;
 mod network;
+mod profiles;
 mod proxy;
 mod rate_limit;
 mod redact;
@@ -16,12 +19,12 @@ mod transport;
 mod trust;
 
 pub use client::ApiClient;
-pub(crate) use client::PageReply;
 pub(crate) use endpoint::check_base_url;
 pub use endpoint::{ApiOptions, Timeouts};
 pub(crate) use engage::EngageForm;
 pub(crate) use failure::{Failure, FailureKind};
 pub use network::NetworkVariables;
+pub(crate) use profiles::PageReply;
 pub(crate) use rate_limit::RateLimitKind;
 pub(crate) use retry::{Decision, backoff, decide};
 pub(crate) use shared_client::SharedClient;

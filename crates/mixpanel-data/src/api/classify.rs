@@ -1,0 +1,188 @@
+//! What a response means: classifies its status, its headers and the text of an error. Pure, apart from the log.
+
+use http::header::LOCATION;
+use http::{HeaderMap, StatusCode};
+use reqwest::Url;
+
+use crate::limits::PAGE_BYTES_MAX;
+
+use super::body::{decode, explanation, explanation_with_good_status, html_title, said};
+use super::endpoint::{Endpoint, Server};
+use super::failure::{Failure, FailureKind, Fault, describe_status};
+use super::rate_limit::{self, RateLimitKind};
+use super::redact::Redactor;
+
+/// The head of a response.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+}
+
+/// Classifies the responses of one server.
+#[derive(Clone)]
+pub(super) struct Classifier {
+    pub(super) server: Server,
+    pub(super) redactor: Redactor,
+}
+
+impl Head {
+    /// Returns whether the body is what was asked for: 200, and 203, which is a 200 that an intermediary has changed,
+    /// for example by recompressing it. Its contents are checked just as strictly.
+    pub(super) fn is_success(&self) -> bool {
+        matches!(self.status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION)
+    }
+}
+
+impl Classifier {
+    /// Decodes the complete body of a successful response, up to `most` bytes.
+    ///
+    /// # Errors
+    /// `BadReply` for a body that cannot be decoded; `RateLimited` for one that says that a limit was exceeded.
+    pub(super) fn contents(&self, head: &Head, body: Vec<u8>, most: usize) -> Result<Vec<u8>, Failure> {
+        let decoded = decode(&head.headers, body, most);
+        let body = decoded.map_err(|failure| Failure { message: self.redactor.quote(&failure.message), ..failure })?;
+        match explanation_with_good_status(&body) {
+            Some(text) if rate_limit::is_meant(&text) => Err(self.limited(head, &body)),
+            _ => Ok(body),
+        }
+    }
+
+    /// Classifies a response that is not a page (`docs/mixpanel-api.md#errors-by-status`).
+    pub(super) fn refusal(&self, endpoint: Endpoint, head: &Head, body: Vec<u8>, has_session: bool) -> Failure {
+        let Head { status, headers } = head;
+        let status = *status;
+        let body = decode(headers, body, PAGE_BYTES_MAX).unwrap_or_default();
+        let said = said(&body);
+        let status_code = status.as_u16();
+        // A few servers and proxies report an exceeded limit without status 429.
+        if status_code == 429 || (status_code >= 400 && rate_limit::is_meant(&explanation(&body))) {
+            return self.limited(head, &body);
+        }
+        let retry_after = rate_limit::retry_after(headers);
+        let kind = match status_code {
+            status @ 400..500 if names_other_region(&said) => FailureKind::WrongRegion { status },
+            401 => FailureKind::Unauthorized { status: 401 },
+            400 if said.contains("Unable to authenticate request") => FailureKind::Unauthorized { status: 400 },
+            400 if has_session && names_lost_session(&said) => FailureKind::SessionLost,
+            402 => FailureKind::PaymentRequired,
+            403 => FailureKind::Forbidden,
+            404 => FailureKind::NotFound,
+            408 => FailureKind::Timeout,
+            // The network has answered in place of the server (RFC 6585, 6).
+            511 => FailureKind::Unreachable,
+            // Conflict, misdirected, locked, too early, overloaded, and what proxies report about an unreachable
+            // server: the same request may succeed soon.
+            status @ (409 | 420 | 421 | 423 | 425 | 444 | 449 | 460 | 499 | 500..) => {
+                FailureKind::Server { status, retry_after }
+            }
+            // Neither an error nor a page: something in between sent it.
+            ..300 | 304 => FailureKind::BadReply,
+            status => FailureKind::Rejected(status),
+        };
+        if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
+            let (host, target) = (self.server.host(endpoint.host()), self.redirect_target(endpoint, headers));
+            let message = format!("{host} answered with a redirect ({status}){target}, which is not followed");
+            return Failure::new(kind, message);
+        }
+        let message = describe_status(status, &self.redactor.quote(&said));
+        let is_web_page = html_title(&String::from_utf8_lossy(&body)).is_some();
+        match kind {
+            FailureKind::BadReply => Failure::new(kind, format!("{message} (a page comes with 200)")),
+            FailureKind::WrongRegion { .. } => Failure::new(kind, message).with_fault(Fault::Region),
+            FailureKind::Unreachable => {
+                let message = format!("the network wants you to log in before it lets requests through: {message}");
+                Failure::new(kind, message).with_fault(Fault::NetworkLogin)
+            }
+            // The API gives its reason as JSON.
+            FailureKind::Forbidden | FailureKind::NotFound | FailureKind::Rejected(_) if is_web_page => {
+                Failure::new(kind, message).with_fault(Fault::InBetween)
+            }
+            _ => Failure::new(kind, message),
+        }
+    }
+
+    /// Returns the failure of a request that exceeded a limit of the server, whatever the status of the response.
+    fn limited(&self, head: &Head, body: &[u8]) -> Failure {
+        let Head { status, headers } = head;
+        let (said, retry_after) = (said(body), rate_limit::retry_after(headers));
+        let kind = match rate_limit::classify(headers, &said) {
+            RateLimitKind::LoadShed => rate_limit::classify(headers, &explanation(body)),
+            kind => kind,
+        };
+        let message = describe_status(*status, &self.redactor.quote(&said));
+        Failure::new(FailureKind::RateLimited { kind, retry_after }, message).with_status(*status)
+    }
+
+    /// Returns the host that a redirect leads to, and nothing else of its URL.
+    fn redirect_target(&self, endpoint: Endpoint, headers: &HeaderMap) -> String {
+        let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
+        let target = location
+            .filter(|location| !location.is_empty())
+            .and_then(|location| self.server.url(endpoint).join(location).ok());
+        let host = target.as_ref().and_then(Url::host_str);
+        host.map_or_else(String::new, |host| format!(" to {}", self.redactor.quote(host)))
+    }
+}
+
+/// Mixpanel is reported to say "invalid project id for cluster." for a project of another region; a similar text may
+/// name a region or a data center. A quoted filter may mention clusters and regions too, so a single word is not
+/// enough.
+fn names_other_region(said: &str) -> bool {
+    const PLACES: [&str; 6] = ["cluster", "region", "data center", "datacenter", "data centre", "data residency"];
+    const LINKS: [&str; 13] = [
+        "for",
+        "for the",
+        "for this",
+        "in",
+        "in the",
+        "in this",
+        "on this",
+        "wrong",
+        "another",
+        "a different",
+        "different",
+        "other",
+        "to this",
+    ];
+    let said = said.to_lowercase().replace(['"', '\'', '`'], "");
+    let names_project =
+        ["project id", "project_id", "project is", "this project", "the project", "project was", "project not"];
+    let speaks_of_both = PLACES.iter().any(|place| said.contains(place))
+        && names_project.iter().any(|words| said.contains(words))
+        && !said.contains("propert");
+    let names_place = LINKS.iter().any(|link| PLACES.iter().any(|place| said.contains(&format!("{link} {place}"))));
+    (said.contains("project") && names_place) || speaks_of_both
+}
+
+/// Returns whether a text is about an unknown session: the documented text, or another that a server may use
+/// (`docs/mixpanel-api.md#sessions-and-paging`).
+fn names_lost_session(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    said.contains("in uncached query")
+        || (said.contains("session")
+            && ["expired", "unknown", "invalid", "not found"].iter().any(|word| said.contains(word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_a_project_of_another_region() {
+        for (said, expected) in [
+            ("invalid project id for cluster.", true),
+            ("Invalid project_id for EU cluster", true),
+            ("Project 7 not found in this region", true),
+            ("this project is hosted in our EU data center", true),
+            ("the project's data residency is IN", true),
+            ("project belongs to a different cluster", true),
+            ("unknown property region in properties[\"cluster\"] of project 7", false),
+            ("invalid project id", false),
+            ("Unable to authenticate request", false),
+            ("no such region", false),
+        ] {
+            assert_eq!(names_other_region(said), expected, "{said}");
+        }
+    }
+}
