@@ -38,6 +38,7 @@ mod api;
 #[cfg(feature = "benchmarks")]
 #[doc(hidden)]
 pub mod benchmarks;
+mod blocking;
 mod clock;
 mod counted;
 mod counts;

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::api::{ApiClient, ApiOptions, NetworkVariables, SharedClient, Timeouts, check_base_url};
+use crate::blocking::blocking;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{
@@ -205,9 +206,7 @@ impl Workspace {
     /// Returns the client without blocking the runtime while it is created.
     async fn connected(&self) -> Result<ApiClient> {
         let workspace = self.clone();
-        tokio::task::spawn_blocking(move || workspace.client())
-            .await
-            .map_err(|error| Error::internal("the client could not be created").with_source(error))?
+        blocking(move || workspace.client()).await
     }
 
     /// Returns the client for the workspace's project. All calls of the workspace and of its clones on the same Tokio

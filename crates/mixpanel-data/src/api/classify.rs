@@ -1,4 +1,4 @@
-//! What a response means: classifies its status, its headers and the text of an error. Pure, apart from the log.
+//! What a response means: classifies its status, its headers and the text of an error. Pure.
 
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
+use crate::blocking::blocking;
 use crate::clock;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
@@ -75,12 +76,15 @@ impl ApiClient {
         self.ledger_failure.clone().or_else(|| self.limiter.notice())
     }
 
-    /// Returns whether the queries of this client are counted where they should be.
-    pub(super) fn counts_as_asked(&self) -> bool {
+    /// Returns whether the quota ledger could be opened, if there should be one.
+    pub(super) fn has_its_ledger(&self) -> bool {
         self.ledger_failure.is_none()
     }
 
-    /// Returns a client with connections of its own that shares everything else.
+    /// Returns a client with connections of its own, which shares the quota ledger.
+    ///
+    /// # Errors
+    /// `Storage` if the certificates can no longer be read.
     pub(super) fn reconnected(&self, options: &ApiOptions) -> Result<Self> {
         let transport = Transport::new(self.credentials().clone(), options)?;
         Ok(Self { transport, ..self.clone() })
@@ -186,7 +190,8 @@ impl ApiClient {
         let watch = clock::Stopwatch::start();
         let permit = loop {
             let now = clock::wall_clock();
-            match self.limiter.acquire(class, now)? {
+            let limiter = self.limiter.clone();
+            match blocking(move || limiter.acquire(class, now)).await? {
                 Acquired::Granted(permit) => break permit,
                 Acquired::AllBusy if watch.elapsed() > RATE_LIMIT_WAIT_MAX => {
                     let message = "other processes use all the concurrent queries that Mixpanel allows";
@@ -208,14 +213,16 @@ impl ApiClient {
         };
         let outcome = request.await;
         let now = clock::wall_clock();
-        match outcome.as_ref().map_err(|failure| failure.kind) {
-            Err(FailureKind::RateLimited { kind: RateLimitKind::Hourly, retry_after }) => {
-                permit.refused_hourly(now, retry_after)?;
+        let failed = outcome.as_ref().err().map(|failure| failure.kind);
+        let record = move || match failed {
+            Some(FailureKind::RateLimited { kind: RateLimitKind::Hourly, retry_after }) => {
+                permit.refused_hourly(now, retry_after).map(|_| ())
             }
-            Err(kind) if !kind.is_counted() => permit.refunded(now)?,
-            Err(kind) if !kind.was_answered() => permit.answered(now)?,
-            _ => permit.succeeded(now)?,
-        }
+            Some(kind) if !kind.is_counted() => permit.refunded(now),
+            Some(kind) if !kind.was_answered() => permit.answered(now),
+            _ => permit.succeeded(now),
+        };
+        blocking(record).await?;
         Ok(outcome)
     }
 }

@@ -26,8 +26,7 @@ impl SharedClient {
     /// certificates are read and the quota ledger is opened.
     ///
     /// # Errors
-    /// As [`ApiClient::new`]. The next call tries again. So it does if the ledger could not be opened, although that is
-    /// not an error.
+    /// As [`ApiClient::new`]. Nothing is kept then, nor if the ledger could not be opened, so the next call tries again.
     pub(crate) fn get(&self, credentials: &Credentials, options: &ApiOptions) -> Result<ApiClient> {
         let runtime = Handle::try_current().ok().map(|handle| handle.id());
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -36,7 +35,7 @@ impl SharedClient {
             Some(kept) => kept.client.reconnected(options)?,
             None => ApiClient::new(credentials.clone(), options)?,
         };
-        if client.counts_as_asked() {
+        if client.has_its_ledger() {
             *kept = Some(Kept { client: client.clone(), runtime });
         }
         Ok(client)

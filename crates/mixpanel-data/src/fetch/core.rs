@@ -107,9 +107,14 @@ impl Core {
         }
     }
 
+    /// Returns the next action if it is decided already. Never touches the quota ledger, unlike [`next`](Self::next).
+    pub(crate) fn decided(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
     /// Returns the next action. Actions that do not wait come before one that does.
     pub(crate) fn next(&mut self, at: Moment) -> Action {
-        if let Some(action) = self.actions.pop_front() {
+        if let Some(action) = self.decided() {
             return action;
         }
         let decided = self.decide(at);

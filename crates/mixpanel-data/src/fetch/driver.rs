@@ -1,12 +1,14 @@
 //! Drives the core: carries out its actions with tokio, the client and the writer thread, and reports what happened.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ApiClient, EngageForm, Failure, FailureKind, PageReply};
+use crate::blocking::blocking;
 use crate::clock::{Stopwatch, random_fraction, wall_clock};
 use crate::error::{Error, Result};
 use crate::limits::SLEEP_MAX;
@@ -48,7 +50,7 @@ enum Work {
 /// Carries out the actions of the core.
 struct Driver<'a, T> {
     run: Run,
-    core: Core,
+    core: Arc<Mutex<Core>>,
     writer: Writer<T>,
     tasks: JoinSet<Work>,
     /// The request of each task, and a handle to abort it.
@@ -74,7 +76,7 @@ impl Run {
             None => Coordinator::new(self.rules),
         };
         let mut driver = Driver {
-            core: Core::new(coordinator, staged_epoch, self.client.limiter().clone()),
+            core: Arc::new(Mutex::new(Core::new(coordinator, staged_epoch, self.client.limiter().clone()))),
             run: self,
             writer,
             tasks: JoinSet::new(),
@@ -83,7 +85,7 @@ impl Run {
             callbacks,
             stopped: false,
         };
-        let End { outcome, writer_error, unkept } = driver.work().await;
+        let End { outcome, writer_error, unkept } = driver.work().await?;
         driver.tasks.abort_all();
         for warning in unkept.warnings() {
             // The warning contains names that the server sent.
@@ -100,17 +102,39 @@ impl<T: Send + 'static> Driver<'_, T> {
         Moment { run: self.watch.elapsed(), wall: wall_clock() }
     }
 
-    async fn work(&mut self) -> End {
+    /// Returns the core, for a step that does not touch the quota ledger.
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a step of the core that may read and write the quota ledger, on a thread where it blocks no other task.
+    async fn step<R: Send + 'static>(
+        &mut self,
+        step: impl FnOnce(&mut Core, Moment) -> R + Send + 'static,
+    ) -> Result<R> {
+        let (core, now) = (Arc::clone(&self.core), self.now());
+        blocking(move || Ok(step(&mut core.lock().unwrap_or_else(PoisonError::into_inner), now))).await
+    }
+
+    async fn next(&mut self) -> Result<Action> {
+        let decided = self.core().decided();
+        match decided {
+            Some(action) => Ok(action),
+            None => self.step(Core::next).await,
+        }
+    }
+
+    async fn work(&mut self) -> Result<End> {
         loop {
-            match self.core.next(self.now()) {
+            match self.next().await? {
                 Action::Send(request) => self.send(request),
                 Action::Parse(request, body) => self.parse(request, body),
                 Action::Write(message) => self.write(message).await,
                 Action::Abandon(epoch) => self.abandon(epoch),
                 Action::Tell(event) => self.callbacks.tell(&event),
-                Action::WaitUntil(moment) => self.wait(Some(moment)).await,
-                Action::WaitForEvent => self.wait(None).await,
-                Action::Finish(end) => return *end,
+                Action::WaitUntil(moment) => self.wait(Some(moment)).await?,
+                Action::WaitForEvent => self.wait(None).await?,
+                Action::Finish(end) => return Ok(*end),
             }
         }
     }
@@ -146,7 +170,7 @@ impl<T: Send + 'static> Driver<'_, T> {
     }
 
     /// Waits for the first thing that happens, and reports it.
-    async fn wait(&mut self, until: Option<Duration>) {
+    async fn wait(&mut self, until: Option<Duration>) -> Result<()> {
         // A long timer does not advance while the machine sleeps, so long waits are checked at intervals.
         let pause = until.map(|moment| moment.saturating_sub(self.watch.elapsed()).min(SLEEP_MAX));
         let timer = async {
@@ -159,31 +183,37 @@ impl<T: Send + 'static> Driver<'_, T> {
             biased;
             () = self.run.cancel.cancelled(), if !self.stopped => {
                 self.stopped = true;
-                self.core.stop(self.watch.elapsed() + self.run.stop_grace);
+                let deadline = self.watch.elapsed() + self.run.stop_grace;
+                self.core().stop(deadline);
             }
-            report = self.writer.reports.recv() => self.core.writer_reported(report),
-            Some(work) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => self.joined(work),
+            report = self.writer.reports.recv() => self.core().writer_reported(report),
+            Some(work) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => return self.joined(work).await,
             () = timer => {}
         }
+        Ok(())
     }
 
     /// Handles a task that ended, with a result or a panic.
-    fn joined(&mut self, work: Result<(tokio::task::Id, Work), JoinError>) {
+    async fn joined(&mut self, work: Result<(tokio::task::Id, Work), JoinError>) -> Result<()> {
         let id = work.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
-        let Some((request, _)) = self.requests.remove(&id) else { return };
-        let now = self.now();
+        let Some((request, _)) = self.requests.remove(&id) else { return Ok(()) };
         let failure = match work {
-            Ok((_, Work::Reply(Ok(body)))) => return self.core.reply_received(request, body, now),
+            Ok((_, Work::Reply(Ok(body)))) => {
+                return self.step(|core, now| core.reply_received(request, body, now)).await;
+            }
             Ok((_, Work::Page(page))) => match *page {
                 Ok(reply) => {
                     let server_time = self.run.client.server_time();
-                    return self.core.part_arrived(&request, reply.into(), server_time, now, random_fraction());
+                    let now = self.now();
+                    self.core().part_arrived(&request, reply.into(), server_time, now, random_fraction());
+                    return Ok(());
                 }
                 Err(failure) => failure,
             },
             Ok((_, Work::Reply(Err(failure)))) => failure,
             Err(_) => Failure::new(FailureKind::Internal, "a request's task panicked; this is a bug"),
         };
-        self.core.request_failed(&request, failure, now, random_fraction());
+        let fraction = random_fraction();
+        self.step(move |core, now| core.request_failed(&request, failure, now, fraction)).await
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::api::ApiClient;
+use crate::blocking::blocking;
 use crate::clock::{Stopwatch, wall_clock};
 use crate::error::{Error, Result};
 use crate::limits::{LOAD_ROWS_PER_SECOND, PAGE_SIZE_MAX};
@@ -11,7 +12,6 @@ use crate::quota::Usage;
 use crate::stage::{self, Progress, Stage};
 use crate::types::FetchPlan;
 
-use super::blocking::blocking;
 use super::driver::{Finished, Run};
 use super::ending::{ending_error, note};
 use super::profiles::PageLayout;

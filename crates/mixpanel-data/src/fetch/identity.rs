@@ -14,8 +14,8 @@ use crate::stage::Manifest;
 use crate::store::{self, LastLoad, TableName};
 use crate::warning::Warning;
 
-use super::blocking::waiting;
 use super::request::Control;
+use super::waiting::waiting;
 
 impl Manifest {
     /// Returns whether this run requests the same profiles as another, with identical filters, into the same table.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::api::ApiClient;
+use crate::blocking::blocking;
 use crate::clock::{Stopwatch, wall_clock};
 use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind, Result};
@@ -11,7 +12,6 @@ use crate::profile_query::{FetchMode, MissingPages};
 use crate::stage::{self, Manifest, Over, Progress, Stage};
 use crate::store::{self, Checked, LoadKind, Seen, TableName};
 
-use super::blocking::{blocking, waiting};
 use super::core::Outcome;
 use super::driver::Finished;
 use super::ending::settle;
@@ -23,6 +23,7 @@ use super::source::PriorRun;
 use super::start::{describe, preflight, tell, validate_for_table};
 use super::unfinished::{check_alone, open_run};
 use super::validate::{Validated, validate};
+use super::waiting::waiting;
 use super::writer::into_stage;
 
 /// Fetches profiles into a table of `database`.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::blocking::blocking;
 use crate::clock::{Stopwatch, wall_clock};
 use crate::counts::{FetchCounts, to_millis};
 use crate::dataset::PROFILES;
@@ -21,7 +22,6 @@ use crate::store::{
 };
 use crate::warning::Warning;
 
-use super::blocking::blocking;
 use super::callbacks::Callbacks;
 use super::core::Outcome;
 use super::differences::{incomplete, warn_of_differences, warn_of_duplicates};

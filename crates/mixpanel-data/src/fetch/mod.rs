@@ -4,7 +4,6 @@
 //! `source` and `profiles` (which pages exist, and what one that arrives means); these decide without I/O. Then read
 //! `driver`, which performs the I/O, and `into_table`, which covers everything from the arguments to the report.
 
-mod blocking;
 mod callbacks;
 mod core;
 mod differences;
@@ -28,6 +27,7 @@ mod start;
 mod stream;
 mod unfinished;
 mod validate;
+mod waiting;
 mod writer;
 
 pub(crate) use estimate::plan_fetch;

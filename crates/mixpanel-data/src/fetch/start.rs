@@ -12,7 +12,6 @@ use crate::stage::Manifest;
 use crate::store::{self, LoadKind, TableName};
 use crate::warning::Warning;
 
-use super::blocking::waiting;
 use super::callbacks::Callbacks;
 use super::driver::Run;
 use super::identity::since_last_load;
@@ -20,6 +19,7 @@ use super::progress::FetchEvent;
 use super::request::{Control, ProfileFetch, Since};
 use super::source::PriorRun;
 use super::validate::{Validated, validate};
+use super::waiting::waiting;
 
 /// Validates the arguments of a new fetch.
 ///

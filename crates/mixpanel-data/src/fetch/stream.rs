@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use crate::api::ApiClient;
+use crate::blocking::blocking;
 use crate::drift::allowed_drift;
 use crate::error::{Error, Result};
 use crate::parse::RecordForm;
 use crate::stage::{self, STREAM_PREFIX, Stage};
 use crate::types::ProfileStreamResult;
 
-use super::blocking::blocking;
 use super::core::Outcome;
 use super::differences::warn_of_differences;
 use super::driver::{Finished, Run};

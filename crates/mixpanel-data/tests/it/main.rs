@@ -10,6 +10,7 @@ mod conservation;
 mod failures;
 mod fetch;
 mod harness;
+mod ledger;
 mod resume;
 mod store;
 mod stream;

@@ -1,8 +1,8 @@
 //! A page as the core sees it: the request, the parsed response, and what it says.
 
 use crate::api::PageReply;
-use crate::quota::RequestClass;
 use crate::parse::{ProfileRows, Unkept, fingerprint};
+use crate::quota::RequestClass;
 use crate::types::ProfileWriteTask;
 
 /// A request to send.

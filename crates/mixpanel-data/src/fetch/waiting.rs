@@ -1,21 +1,14 @@
-//! Runs blocking work for an async task.
+//! Waits for another process that has the database open.
 
 use std::time::Duration;
 
+use crate::blocking::blocking;
 use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::LOCK_POLL_INTERVAL;
 
 use super::progress::FetchEvent;
 use super::request::Control;
-
-/// Runs blocking disk work on a thread where it does not block other tasks.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(Error::internal("a storage task panicked; this is a bug").with_source(error)),
-    }
-}
 
 /// Runs `look` on the database, and waits up to `at_most` for another process that has it open. `state` is passed
 /// through `look` and returned.
