@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::counts::FetchCounts;
 use crate::error::{Error, Result};
+use crate::fetch::part_of;
 use crate::limits::MEMORY_DEFAULT;
 use crate::parse::{RecordForm, parse_page};
 use crate::profile_query::{MissingPages, OnExisting};
@@ -49,7 +50,7 @@ impl Staging {
     /// # Errors
     /// As staging a page.
     pub fn write(&mut self, page: &ProfileWriteTask) -> Result<()> {
-        self.stage.write_page(page)
+        self.stage.write_part(&part_of(page))
     }
 
     /// Adds a written page to those that [`load`](Self::load) loads.

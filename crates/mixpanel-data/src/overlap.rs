@@ -1,7 +1,7 @@
 //! Detects pages that overlap: then profiles that came twice take the place of others that did not come at all.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 
 /// Counts the profiles that a page repeats from the page before it. At most two pages are in memory at a time.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ impl Overlap {
     ///
     /// Pages overlap if one begins, or the other ends, with a profile that both contain. Two profiles of a project that
     /// happen to share an id do not make their pages overlap.
-    pub(crate) fn page<'a>(&mut self, ids: impl Iterator<Item = &'a str>) {
+    pub(crate) fn page(&mut self, ids: impl Iterator<Item = impl Hash>) {
         let ids: Vec<u64> = ids.map(|id| self.hasher.hash_one(id)).collect();
         let (Some(first), Some(last)) = (ids.first(), ids.last().copied()) else { return };
         let new: HashSet<u64> = ids.iter().copied().collect();

@@ -13,10 +13,12 @@ mod tests;
 
 use std::path::Path;
 
+use arrow::array::{Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
-use crate::parse::{ProfileRows, Reject};
+use crate::parse::Reject;
 
 /// Key of the sum in the metadata of a staged file.
 pub(crate) const SUM_KEY: &str = "row_sum";
@@ -35,13 +37,10 @@ pub(crate) struct RowSum {
 }
 
 impl RowSum {
-    /// Returns the sum of the rows of a page.
-    pub(crate) fn of_profiles(rows: &ProfileRows) -> Self {
-        let hash = |row: crate::parse::ProfileRow<'_>| {
-            let seen = row.last_seen.map_or(NULL, |micros| mix(micros.cast_unsigned()));
-            combine(combine(text(row.distinct_id), text(row.properties)), seen)
-        };
-        rows.iter().map(hash).collect()
+    /// Returns the sum of rows. `None` if they do not have the columns of the dataset.
+    pub(crate) fn of_batch(dataset: &Dataset, rows: &RecordBatch) -> Option<Self> {
+        let names: Vec<&str> = dataset.columns.iter().map(|column| column.name).collect();
+        Some(hash_rows(rows, &names)?.into_iter().collect())
     }
 
     /// Returns the sum of the rejects of a page.
@@ -75,24 +74,22 @@ impl RowSum {
         Some(Self { rows, hashes })
     }
 
-    /// Reads the rows of a staged page without DuckDB and returns their sum.
+    /// Reads the rows of a staged file without DuckDB and returns their sum.
     ///
     /// # Errors
-    /// `Storage` when the file cannot be read as a page.
-    pub(crate) fn of_page_file(path: &Path) -> Result<Self> {
-        let mut sum = Self::default();
-        for rows in rows_of(path)? {
-            sum = sum.plus(Self::of_profiles(&rows?));
-        }
-        Ok(sum)
+    /// `Storage` when the file cannot be read as rows of the dataset.
+    pub(crate) fn of_file(dataset: &Dataset, path: &Path) -> Result<Self> {
+        let names: Vec<&str> = dataset.columns.iter().map(|column| column.name).collect();
+        let add = |sum: Self, hashes: Result<Vec<u64>>| Ok(sum.plus(hashes?.into_iter().collect()));
+        hashes_of_file(path, &names)?.try_fold(Self::default(), add)
     }
 }
 
-/// Reads the rows of a staged page, about a thousand at a time.
+/// Reads a staged file, about a thousand rows at a time, and returns a hash of these columns of each row.
 ///
 /// # Errors
-/// `Storage` when the file cannot be read as a page.
-pub(crate) fn rows_of(path: &Path) -> Result<impl Iterator<Item = Result<ProfileRows>>> {
+/// `Storage` when the file cannot be read, or does not have these columns.
+pub(crate) fn hashes_of_file(path: &Path, columns: &[&str]) -> Result<impl Iterator<Item = Result<Vec<u64>>>> {
     let unreadable = move || {
         Error::new(ErrorKind::Storage, format!("the staged file `{}` cannot be read", path.display())).with_path(path)
     };
@@ -102,8 +99,29 @@ pub(crate) fn rows_of(path: &Path) -> Result<impl Iterator<Item = Result<Profile
         .map_err(|error| unreadable().with_source(error))?;
     Ok(reader.map(move |batch| {
         let batch = batch.map_err(|error| unreadable().with_source(error))?;
-        ProfileRows::from_record_batch(&batch).ok_or_else(unreadable)
+        hash_rows(&batch, columns).ok_or_else(unreadable)
     }))
+}
+
+/// Hashes these columns of each row. `None` if one is missing, or has a type that no dataset has.
+fn hash_rows(rows: &RecordBatch, columns: &[&str]) -> Option<Vec<u64>> {
+    let mut hashes: Option<Vec<u64>> = None;
+    for name in columns {
+        let column = hash_column(rows.column_by_name(name)?)?;
+        hashes = Some(match hashes {
+            None => column,
+            Some(hashes) => hashes.into_iter().zip(column).map(|(hash, column)| combine(hash, column)).collect(),
+        });
+    }
+    hashes
+}
+
+fn hash_column(column: &dyn Array) -> Option<Vec<u64>> {
+    if let Some(texts) = column.as_any().downcast_ref::<StringArray>() {
+        return Some(texts.iter().map(|value| value.map_or(NULL, text)).collect());
+    }
+    let times = column.as_any().downcast_ref::<TimestampMicrosecondArray>()?;
+    Some(times.iter().map(|value| value.map_or(NULL, |micros| mix(micros.cast_unsigned()))).collect())
 }
 
 impl FromIterator<u64> for RowSum {

@@ -38,3 +38,5 @@ pub use services::{FetcherService, ParallelProfileFetcherService};
 pub(crate) use stream::stream_profiles;
 pub(crate) use unfinished::unfinished_runs;
 pub use unfinished::{RunState, UnfinishedRun};
+#[cfg(feature = "benchmarks")]
+pub(crate) use writer::part_of;

@@ -8,8 +8,10 @@ use jiff::tz::TimeZone;
 use crate::error::Result;
 use crate::overlap::Overlap;
 use crate::parse::{ProfileRow, ProfileRows, RecordForm};
-use crate::stage::{Stage, read_page};
+use crate::stage::Stage;
 use crate::types::ProfileWriteTask;
+
+use super::writer::{part_of, read_page};
 
 /// Receives one JSON text without a line end; a break ends the stream.
 pub(crate) type RecordSink = Box<dyn FnMut(&str) -> ControlFlow<()> + Send>;
@@ -58,7 +60,7 @@ impl StreamOutput {
     /// Accepts a page: passes it on if it is the next one, otherwise stores it until it is.
     pub(super) fn accept(&mut self, task: &ProfileWriteTask) -> Result<ControlFlow<()>> {
         if task.page_index != self.next {
-            self.stage.write_page(task)?;
+            self.stage.write_part(&part_of(task))?;
             self.waiting.insert(task.page_index);
             return Ok(ControlFlow::Continue(()));
         }

@@ -1,12 +1,15 @@
 //! The writer thread, the only owner of the stage. It receives finished pages over a bounded channel.
 
+use std::path::Path;
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
+use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{PAGES_READY_MAX, WORKERS_MAX};
-use crate::stage::{SessionFacts, Stage};
+use crate::parse::{ProfileRows, fingerprint};
+use crate::stage::{self, Part, SessionFacts, Stage};
 use crate::types::ProfileWriteTask;
 
 use super::ordered_output::StreamOutput;
@@ -95,13 +98,33 @@ pub(super) fn into_stage(stage: &mut Stage, message: Message) -> Result<Option<R
         Message::Session(facts) => stage.record_session(facts)?,
         Message::Restart(epoch) => stage.begin_epoch(epoch)?,
         Message::Page(task) => {
-            stage.write_page(&task)?;
+            stage.write_part(&part_of(&task))?;
             let epoch = stage.manifest().epoch;
             return Ok(Some(Report::Staged { epoch, page: task.page_index, rows: task.rows.len() as u64 }));
         }
         Message::Missing(_) => {}
     }
     Ok(None)
+}
+
+/// Returns a page of profiles as a part to stage.
+pub(crate) fn part_of(task: &ProfileWriteTask) -> Part<'_> {
+    Part {
+        number: task.page_index,
+        dataset: &PROFILES,
+        rows: task.rows.to_record_batch(),
+        rejects: task.rows.rejects(),
+        fingerprint: fingerprint(&task.rows),
+    }
+}
+
+/// Reads the profiles of a staged page, in order.
+///
+/// # Errors
+/// `Storage` when the file cannot be read as a page of profiles.
+pub(super) fn read_page(path: &Path) -> Result<Vec<ProfileRows>> {
+    let batches = stage::read_part(path)?;
+    batches.iter().map(|rows| ProfileRows::from_record_batch(rows).ok_or_else(|| stage::damaged(path))).collect()
 }
 
 /// Passes records to the caller.

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
+use crate::dataset::PROFILES;
 use crate::parse::{RecordForm, parse_page};
 
 /// The hash of one row, as DuckDB computes it.
@@ -42,7 +43,10 @@ fn the_hash_is_duckdbs_at_every_length() {
 #[test]
 fn every_field_of_every_row_counts_and_the_order_does_not() {
     let body = |results: &str| format!(r#"{{"status":"ok","page":0,"results":[{results}]}}"#);
-    let sum = |results: &str| RowSum::of_profiles(&parse_page(body(results).as_bytes(), RecordForm::Row).unwrap().rows);
+    let sum = |results: &str| {
+        let page = parse_page(body(results).as_bytes(), RecordForm::Row).unwrap();
+        RowSum::of_batch(&PROFILES, &page.rows.to_record_batch()).unwrap()
+    };
     let row = |id: &str, n: u32, seen: &str| {
         format!(r#"{{"$distinct_id":"{id}","$properties":{{"n":{n},"$last_seen":"2024-01-01T00:00:{seen}"}}}}"#)
     };

@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::MANIFEST_BYTES_MAX;
-use crate::types::ProfileWriteTask;
 
 use super::files::{folder_of, lock_folder, make_folder, make_root, open_file, replace_file, sync_folder};
 use super::manifest::{FORMAT, Manifest, SessionFacts};
-use super::names::{Name, Part, files_in};
-use super::page_file::{StagedPage, page_bytes, read_facts, rejects_bytes};
+use super::names::{Content, Name, files_in};
+use super::part_file::{Part, StagedPage, read_facts, rejects_bytes, rows_bytes};
 use super::root::{stage_root, stage_roots};
 
 const MANIFEST: &str = "manifest.json";
@@ -31,7 +30,7 @@ pub(crate) struct Stage {
     folder: PathBuf,
     manifest: Manifest,
     /// The files of the current session that are known to be complete.
-    files: BTreeMap<(u32, Part), PathBuf>,
+    files: BTreeMap<(u32, Content), PathBuf>,
     _lock: File,
 }
 
@@ -108,23 +107,23 @@ impl Stage {
         })
     }
 
-    /// Stages a page. The page is durable when this returns.
+    /// Stages a part. The part is durable when this returns.
     ///
-    /// The rejects are written first, to a file of their own; without their page they are ignored.
-    pub(crate) fn write_page(&mut self, task: &ProfileWriteTask) -> Result<()> {
-        if !task.rows.rejects().is_empty() {
-            self.write_part(Part::Rejects, task.page_index, &rejects_bytes(task)?)?;
+    /// The rejects are written first, to a file of their own; without their rows they are ignored.
+    pub(crate) fn write_part(&mut self, part: &Part<'_>) -> Result<()> {
+        if !part.rejects.is_empty() {
+            self.write_file(Content::Rejects, part.number, &rejects_bytes(part)?)?;
         }
-        self.write_part(Part::Rows, task.page_index, &page_bytes(task)?)?;
+        self.write_file(Content::Rows, part.number, &rows_bytes(part)?)?;
         kill_point("page-staged");
         Ok(())
     }
 
-    fn write_part(&mut self, part: Part, page: u32, bytes: &[u8]) -> Result<()> {
+    fn write_file(&mut self, content: Content, part: u32, bytes: &[u8]) -> Result<()> {
         let folder = self.pages_folder(self.manifest.epoch);
-        let name = part.name(page, bytes);
+        let name = content.name(part, bytes);
         replace_file(&folder, &name, bytes)?;
-        self.files.insert((page, part), folder.join(name));
+        self.files.insert((part, content), folder.join(name));
         Ok(())
     }
 
@@ -142,33 +141,33 @@ impl Stage {
             let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
             match Name::parse(&name) {
                 Some(name) if !name.matches(&path)? => remove(&path, "its bytes are not what was written")?,
-                Some(name) => drop(self.files.insert((name.page, name.part), path)),
+                Some(name) => drop(self.files.insert((name.page, name.content), path)),
                 None if name.ends_with(".tmp") => remove(&path, "it was not finished")?,
                 None => {}
             }
         }
-        let is_of_rows = |(page, part): &(u32, Part)| (*part == Part::Rows).then_some(*page);
+        let is_of_rows = |(page, content): &(u32, Content)| (*content == Content::Rows).then_some(*page);
         let candidates: Vec<u32> = self.files.keys().filter_map(is_of_rows).collect();
         let mut pages = Vec::new();
         for page in candidates {
             let path = self.page_path(page);
             match read_facts(&path, page) {
                 Ok(facts) if facts.rejected == 0 || self.rejects_path(page).is_some() => pages.push(facts),
-                Ok(_) => self.forget(page, Part::Rows, "its rejects are missing")?,
-                Err(error) => self.forget(page, Part::Rows, error.message())?,
+                Ok(_) => self.forget(page, Content::Rows, "its rejects are missing")?,
+                Err(error) => self.forget(page, Content::Rows, error.message())?,
             }
         }
         // Rejects left by a process that was killed before it wrote their page.
         let is_whole = |page: &u32| pages.binary_search_by_key(page, |staged: &StagedPage| staged.page).is_ok();
         let orphans: Vec<u32> = self.files.keys().map(|(page, _)| *page).filter(|page| !is_whole(page)).collect();
         for page in orphans {
-            self.forget(page, Part::Rejects, "its page is missing")?;
+            self.forget(page, Content::Rejects, "its page is missing")?;
         }
         Ok(pages)
     }
 
-    fn forget(&mut self, page: u32, part: Part, reason: &str) -> Result<()> {
-        match self.files.remove(&(page, part)) {
+    fn forget(&mut self, page: u32, content: Content, reason: &str) -> Result<()> {
+        match self.files.remove(&(page, content)) {
             Some(path) => remove(&path, reason),
             None => Ok(()),
         }
@@ -177,12 +176,12 @@ impl Stage {
     /// Returns the path of a staged page of the current session.
     pub(crate) fn page_path(&self, page_index: u32) -> PathBuf {
         let missing = || self.pages_folder(self.manifest.epoch).join(format!("page-{page_index:06}"));
-        self.files.get(&(page_index, Part::Rows)).cloned().unwrap_or_else(missing)
+        self.files.get(&(page_index, Content::Rows)).cloned().unwrap_or_else(missing)
     }
 
     /// Returns the path of the rejects of a staged page of the current session, if it has any.
     pub(crate) fn rejects_path(&self, page_index: u32) -> Option<PathBuf> {
-        self.files.get(&(page_index, Part::Rejects)).cloned()
+        self.files.get(&(page_index, Content::Rejects)).cloned()
     }
 
     /// Returns the pages that an earlier load of this run has put into the table.
@@ -197,7 +196,7 @@ impl Stage {
             name.is_some_and(|name| name.matches(path).unwrap_or(false))
         };
         let files = files_in(&self.pages_folder(loaded.epoch))?;
-        let paths = loaded.pages.iter().filter_map(|page| files.get(&(*page, Part::Rows)).cloned());
+        let paths = loaded.pages.iter().filter_map(|page| files.get(&(*page, Content::Rows)).cloned());
         Ok(paths.filter(is_whole).collect())
     }
 

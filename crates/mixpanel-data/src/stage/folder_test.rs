@@ -1,13 +1,23 @@
 //! Tests of the stage on a real disk.
 
 use super::*;
-use crate::parse::{RecordForm, parse_page};
-use crate::stage::{discard, list, read_page};
+use crate::dataset::PROFILES;
+use crate::parse::{ProfileRows, RecordForm, parse_page};
+use crate::stage::{discard, list, read_part};
 
-fn task(page_index: u32) -> ProfileWriteTask {
-    let body = format!(r#"{{"results":[{{"$distinct_id":"id-{page_index}","$properties":{{"n":1.50E+10}}}},null]}}"#);
-    let rows = parse_page(body.as_bytes(), RecordForm::Row).unwrap().rows;
-    ProfileWriteTask { page_index, rows }
+fn write(stage: &mut Stage, number: u32, page: &ProfileRows) {
+    let (rows, rejects) = (page.to_record_batch(), page.rejects());
+    stage.write_part(&Part { number, dataset: &PROFILES, rows, rejects, fingerprint: 1 }).unwrap();
+}
+
+/// Stages a page of one row and one reject.
+fn write_page(stage: &mut Stage, number: u32) {
+    let body = format!(r#"{{"results":[{{"$distinct_id":"id-{number}","$properties":{{"n":1.50E+10}}}},null]}}"#);
+    write(stage, number, &parse_page(body.as_bytes(), RecordForm::Row).unwrap().rows);
+}
+
+fn read_page(path: &Path) -> Vec<ProfileRows> {
+    read_part(path).unwrap().iter().map(|rows| ProfileRows::from_record_batch(rows).unwrap()).collect()
 }
 
 fn manifest(run_id: &str) -> Manifest {
@@ -29,8 +39,8 @@ fn names(folder: &Path) -> Vec<String> {
 fn a_staged_page_reads_back_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let mut stage = stage(&folder.path().join("my.db"));
-    stage.write_page(&task(7)).unwrap();
-    let pages = read_page(&stage.page_path(7)).unwrap();
+    write_page(&mut stage, 7);
+    let pages = read_page(&stage.page_path(7));
     let rows: Vec<_> = pages[0].iter().map(|row| (row.distinct_id.to_owned(), row.properties.to_owned())).collect();
     assert_eq!(rows, [("id-7".to_owned(), r#"{"n":1.50E+10}"#.to_owned())]);
     let pages_folder = stage.page_path(7).parent().unwrap().to_owned();
@@ -55,15 +65,15 @@ fn a_large_page_is_staged_in_small_row_groups_and_reads_back_in_order() {
         let metadata = parquet::file::metadata::ParquetMetaDataReader::new().parse_and_finish(&file).unwrap();
         metadata.row_groups().iter().map(|group| group.num_rows()).collect()
     };
-    stage.write_page(&ProfileWriteTask { page_index: 0, rows: page(5_000, "") }).unwrap();
+    write(&mut stage, 0, &page(5_000, ""));
     assert_eq!(groups_of(&stage.page_path(0)), [2_048, 2_048, 904]);
-    stage.write_page(&ProfileWriteTask { page_index: 1, rows: page(500, &"x".repeat(50_000)) }).unwrap();
+    write(&mut stage, 1, &page(500, &"x".repeat(50_000)));
     let groups = groups_of(&stage.page_path(1));
     assert!(groups.iter().all(|rows| (10..=41).contains(rows)), "2 MiB each: {groups:?}");
     assert_eq!(groups.iter().sum::<i64>(), 500);
-    stage.write_page(&ProfileWriteTask { page_index: 2, rows: page(2, &"x".repeat(3_000_000)) }).unwrap();
+    write(&mut stage, 2, &page(2, &"x".repeat(3_000_000)));
     assert_eq!(groups_of(&stage.page_path(2)), [1, 1]);
-    let pages = read_page(&stage.page_path(0)).unwrap();
+    let pages = read_page(&stage.page_path(0));
     let ids: Vec<_> = pages.iter().flat_map(|rows| rows.iter().map(|row| row.distinct_id.to_owned())).collect();
     assert_eq!(ids, (0..5_000).map(|n| format!("id-{n}")).collect::<Vec<_>>());
 }
@@ -73,7 +83,7 @@ fn what_is_no_whole_page_is_removed_and_the_rest_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let mut stage = stage(&folder.path().join("my.db"));
     for page in 0..7 {
-        stage.write_page(&task(page)).unwrap();
+        write_page(&mut stage, page);
     }
     let change = |path: PathBuf, change: fn(&mut Vec<u8>)| {
         let mut bytes = fs::read(&path).unwrap();
@@ -106,7 +116,7 @@ fn a_later_process_finds_what_an_earlier_one_left() {
         server_time: None,
     };
     first.record_session(facts.clone()).unwrap();
-    first.write_page(&task(0)).unwrap();
+    write_page(&mut first, 0);
     let expected = first.manifest().clone();
     let error = Stage::open(&database, "run-1").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RunBusy);
@@ -124,11 +134,11 @@ fn pages_of_a_lost_session_are_kept_apart() {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("my.db");
     let mut stage = stage(&database);
-    stage.write_page(&task(0)).unwrap();
-    stage.write_page(&task(1)).unwrap();
+    write_page(&mut stage, 0);
+    write_page(&mut stage, 1);
     stage.begin_epoch(1).unwrap();
     assert_eq!(stage.find_pages().unwrap(), []);
-    stage.write_page(&task(0)).unwrap();
+    write_page(&mut stage, 0);
     drop(stage);
     let mut stage = Stage::open(&database, "run-1").unwrap();
     assert_eq!((stage.manifest().epoch, stage.find_pages().unwrap().len()), (1, 1));
@@ -172,7 +182,7 @@ fn only_the_owner_can_read_it() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let mut stage = stage(&folder.path().join("my.db"));
-    stage.write_page(&task(0)).unwrap();
+    write_page(&mut stage, 0);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(stage.folder()), 0o700);
     assert_eq!(mode(&stage.page_path(0)), 0o600);

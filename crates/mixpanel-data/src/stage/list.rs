@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use super::files::holder;
 use super::folder::{EPOCH_PREFIX, REMOVED_PREFIX, generation_name, read_manifest, remove_run, take};
 use super::manifest::Manifest;
-use super::names::{Name, Part};
+use super::names::{Content, Name};
 use super::root::{stage_roots, sweep_turn};
 
 /// Prefix of the directories that hold the pages of a stream. A stream cannot be resumed.
@@ -80,7 +80,7 @@ fn look_at(run_id: String, folder: &Path) -> Listed {
             }
             bytes += found.len();
             let name = Name::parse(&entry.file_name().to_string_lossy());
-            pages_done += u32::from(is_present && name.is_some_and(|name| name.part == Part::Rows));
+            pages_done += u32::from(is_present && name.is_some_and(|name| name.content == Content::Rows));
         }
     }
     Listed { run_id, manifest, pages_done, bytes, held_by: holder(folder) }

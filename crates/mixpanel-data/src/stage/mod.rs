@@ -9,7 +9,7 @@ mod folder;
 mod list;
 mod manifest;
 mod names;
-mod page_file;
+mod part_file;
 mod root;
 #[cfg(test)]
 mod torn_tests;
@@ -18,8 +18,8 @@ pub(crate) use folder::Stage;
 pub(crate) use list::{Listed, STREAM_PREFIX, discard, list, sweep};
 pub(crate) use manifest::{Loaded, Manifest, Over, Progress, SessionFacts};
 #[cfg(test)]
-pub(crate) use page_file::properties as page_properties;
-pub(crate) use page_file::{StagedPage, read_page};
+pub(crate) use part_file::properties as page_properties;
+pub(crate) use part_file::{Part, StagedPage, damaged, read_part};
 pub(crate) use root::take_turn;
 #[cfg(test)]
 pub(crate) use torn_tests::{damage_a_page, leave_rejects, leave_temporary};

@@ -11,12 +11,12 @@ use crate::error::{Error, Result};
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+pub(super) enum Content {
     Rows,
     Rejects,
 }
 
-impl Part {
+impl Content {
     const fn word(self) -> &'static str {
         match self {
             Self::Rows => "page",
@@ -33,7 +33,7 @@ impl Part {
 /// A parsed file name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name {
-    pub(super) part: Part,
+    pub(super) content: Content,
     pub(super) page: u32,
     checksum: u32,
 }
@@ -43,11 +43,11 @@ impl Name {
     pub(super) fn parse(name: &str) -> Option<Self> {
         let mut words = name.strip_suffix(".parquet")?.split('-');
         let (word, page, checksum) = (words.next()?, words.next()?, words.next()?);
-        let part = [Part::Rows, Part::Rejects].into_iter().find(|part| part.word() == word)?;
+        let content = [Content::Rows, Content::Rejects].into_iter().find(|content| content.word() == word)?;
         if words.next().is_some() {
             return None;
         }
-        Some(Self { part, page: page.parse().ok()?, checksum: u32::from_str_radix(checksum, 16).ok()? })
+        Some(Self { content, page: page.parse().ok()?, checksum: u32::from_str_radix(checksum, 16).ok()? })
     }
 
     /// Returns whether the bytes of a file match the checksum in its name.
@@ -68,17 +68,17 @@ impl Name {
     }
 }
 
-/// Returns the staged files in a directory, by page and part; ignores all other files.
+/// Returns the staged files in a directory, by page and content; ignores all other files.
 ///
 /// # Errors
 /// `Storage` when the directory cannot be read.
-pub(super) fn files_in(folder: &Path) -> Result<BTreeMap<(u32, Part), PathBuf>> {
+pub(super) fn files_in(folder: &Path) -> Result<BTreeMap<(u32, Content), PathBuf>> {
     let entries = fs::read_dir(folder).map_err(|error| Error::io("read the folder", folder, error))?;
     let mut files = BTreeMap::new();
     for entry in entries {
         let entry = entry.map_err(|error| Error::io("read the folder", folder, error))?;
         if let Some(name) = Name::parse(&entry.file_name().to_string_lossy()) {
-            files.insert((name.page, name.part), entry.path());
+            files.insert((name.page, name.content), entry.path());
         }
     }
     Ok(files)

@@ -2,26 +2,24 @@
 
 use std::fs;
 
-use crate::types::ProfileWriteTask;
-
 use super::files::replace_file;
 use super::folder::Stage;
-use super::names::{Name, Part};
-use super::page_file::{page_bytes, rejects_bytes};
+use super::names::{Content, Name};
+use super::part_file::{Part, rejects_bytes, rows_bytes};
 
 /// Leaves half a page under its temporary name.
-pub(crate) fn leave_temporary(stage: &Stage, task: &ProfileWriteTask) {
-    let bytes = page_bytes(task).unwrap();
-    let folder = stage.page_path(task.page_index).parent().unwrap().to_owned();
-    let name = format!(".{}.tmp", Part::Rows.name(task.page_index, &bytes));
+pub(crate) fn leave_temporary(stage: &Stage, part: &Part<'_>) {
+    let bytes = rows_bytes(part).unwrap();
+    let folder = stage.page_path(part.number).parent().unwrap().to_owned();
+    let name = format!(".{}.tmp", Content::Rows.name(part.number, &bytes));
     fs::write(folder.join(name), &bytes[..bytes.len() / 2]).unwrap();
 }
 
 /// Leaves the rejects of a page that was never written.
-pub(crate) fn leave_rejects(stage: &Stage, task: &ProfileWriteTask) {
-    let bytes = rejects_bytes(task).unwrap();
-    let folder = stage.page_path(task.page_index).parent().unwrap().to_owned();
-    replace_file(&folder, &Part::Rejects.name(task.page_index, &bytes), &bytes).unwrap();
+pub(crate) fn leave_rejects(stage: &Stage, part: &Part<'_>) {
+    let bytes = rejects_bytes(part).unwrap();
+    let folder = stage.page_path(part.number).parent().unwrap().to_owned();
+    replace_file(&folder, &Content::Rejects.name(part.number, &bytes), &bytes).unwrap();
 }
 
 /// Flips a bit in a staged page and returns the page number.
@@ -31,7 +29,7 @@ pub(crate) fn damage_a_page(stage: &Stage) -> Option<u32> {
     paths.sort();
     for path in paths {
         let name = Name::parse(&path.file_name().unwrap().to_string_lossy());
-        if let Some(name) = name.filter(|name| name.part == Part::Rows) {
+        if let Some(name) = name.filter(|name| name.content == Content::Rows) {
             let mut bytes = fs::read(&path).unwrap();
             let middle = bytes.len() / 2;
             bytes[middle] ^= 4;

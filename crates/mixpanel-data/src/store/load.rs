@@ -378,7 +378,7 @@ fn check(request: &LoadRequest<'_>, what: &str, expected: RowSum, found: RowSum)
     if expected == found {
         return Ok(());
     }
-    Err(staged::differs(request.pages, what, expected, found))
+    Err(staged::differs(request.run.dataset, request.pages, what, expected, found))
 }
 
 /// Runs a statement that moves rows.

@@ -8,6 +8,7 @@ use parquet::file::metadata::ParquetMetaDataReader;
 
 use super::database::literal;
 use crate::counted::counted;
+use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::row_sum::{RowSum, SUM_KEY};
 
@@ -50,14 +51,14 @@ impl StagedFile {
     ///
     /// # Errors
     /// `Storage` if it cannot be read.
-    fn page_sum(&self) -> Result<RowSum> {
-        self.recorded.map_or_else(|| RowSum::of_page_file(&self.path), Ok)
+    fn page_sum(&self, dataset: &Dataset) -> Result<RowSum> {
+        self.recorded.map_or_else(|| RowSum::of_file(dataset, &self.path), Ok)
     }
 
     /// Returns whether the page still has the rows that were received. If no sum is recorded, only whether it can be
     /// read.
-    fn is_intact(&self) -> bool {
-        RowSum::of_page_file(&self.path).is_ok_and(|found| self.recorded.is_none_or(|recorded| recorded == found))
+    fn is_intact(&self, dataset: &Dataset) -> bool {
+        RowSum::of_file(dataset, &self.path).is_ok_and(|found| self.recorded.is_none_or(|recorded| recorded == found))
     }
 }
 
@@ -65,8 +66,8 @@ impl StagedFile {
 ///
 /// # Errors
 /// `Storage`, with the page that cannot be read.
-pub(super) fn sum_of_pages(pages: &[PathBuf]) -> Result<RowSum> {
-    pages.iter().try_fold(RowSum::default(), |sum, page| Ok(sum.plus(StagedFile::look(page)?.page_sum()?)))
+pub(super) fn sum_of_pages(dataset: &Dataset, pages: &[PathBuf]) -> Result<RowSum> {
+    pages.iter().try_fold(RowSum::default(), |sum, page| Ok(sum.plus(StagedFile::look(page)?.page_sum(dataset)?)))
 }
 
 /// Returns the sum of rejects; `None` if one of the files is from an earlier version.
@@ -84,8 +85,8 @@ pub(super) fn sum_of_rejects(files: &[PathBuf]) -> Result<Option<RowSum>> {
 
 /// Returns the error of a load whose rows differ from the staged ones. It names a page that has changed since it was
 /// staged; if there is none, the load itself is wrong.
-pub(super) fn differs(pages: &[PathBuf], what: &str, expected: RowSum, found: RowSum) -> Error {
-    let damaged = pages.iter().find(|page| !StagedFile::look(page).is_ok_and(|file| file.is_intact()));
+pub(super) fn differs(dataset: &Dataset, pages: &[PathBuf], what: &str, expected: RowSum, found: RowSum) -> Error {
+    let damaged = pages.iter().find(|page| !StagedFile::look(page).is_ok_and(|file| file.is_intact(dataset)));
     match damaged {
         Some(page) => unreadable(page),
         None if expected.rows != found.rows => {

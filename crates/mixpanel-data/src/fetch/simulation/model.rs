@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::fetch::writer::read_page;
 use crate::profile_query::OnExisting;
-use crate::stage::read_page;
 use crate::store::{LoadKind, LoadReport, LoadRequest};
 
 use super::oracle::{Row, Rows};

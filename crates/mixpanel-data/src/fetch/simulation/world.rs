@@ -23,7 +23,7 @@ use super::super::core::{Action, Coordinator, Core, Moment, Outcome};
 use super::super::into_table::{earlier, is_complete};
 use super::super::rules::Rules;
 use super::super::source::PageRequest;
-use super::super::writer::{Message, Report, into_stage};
+use super::super::writer::{Message, Report, into_stage, part_of};
 use super::check::Watch;
 use super::oracle;
 use super::scenario::{Draw, Interruption, Scenario, Torn};
@@ -324,8 +324,8 @@ impl World {
         });
         self.trace(|| format!("killed, leaving {torn:?}"));
         match (torn, under_way) {
-            (Torn::Temporary, Some(task)) => leave_temporary(&process.stage, task),
-            (Torn::RejectsAlone, Some(task)) => leave_rejects(&process.stage, task),
+            (Torn::Temporary, Some(task)) => leave_temporary(&process.stage, &part_of(task)),
+            (Torn::RejectsAlone, Some(task)) => leave_rejects(&process.stage, &part_of(task)),
             (Torn::Damaged, _) => self.damaged.extend(damage_a_page(&process.stage)),
             _ => {}
         }

@@ -6,10 +6,11 @@ use duckdb::Connection;
 
 use super::{LoadRequest, Staged, count_rows};
 use crate::counted::counted;
+use crate::dataset::Dataset;
 use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind, Result};
 use crate::overlap::Overlap;
-use crate::row_sum::rows_of;
+use crate::row_sum::hashes_of_file;
 use crate::store::table_name::TableName;
 use crate::store::target::LoadKind;
 
@@ -62,7 +63,7 @@ pub(super) fn check(
     if announced.accepts(staged.kept.rows + request.run.counts.rejected, total) {
         return Ok(0);
     }
-    let mut repeated = overlap(request.pages)?;
+    let mut repeated = overlap(request.run.dataset, request.pages)?;
     if announced.accepts(received.saturating_sub(repeated), total) {
         let shrinks = match replaced {
             Some(old) => staged.kept.rows < count_rows(connection, old)?,
@@ -107,12 +108,12 @@ fn incomplete(table: &TableName, shortfall: u64, message: String) -> Error {
         .with_detail("shortfall", shortfall)
 }
 
-/// Reads the ids of all pages. This is slow, and needed only when some profiles came more than once.
-fn overlap(pages: &[PathBuf]) -> Result<u64> {
+/// Reads the keys of all pages. This is slow, and needed only when some profiles came more than once.
+fn overlap(dataset: &Dataset, pages: &[PathBuf]) -> Result<u64> {
     let mut overlap = Overlap::default();
     for page in pages {
-        let batches: Vec<_> = rows_of(page)?.collect::<Result<_>>()?;
-        overlap.page(batches.iter().flat_map(|rows| rows.iter().map(|row| row.distinct_id)));
+        let keys: Vec<Vec<u64>> = hashes_of_file(page, dataset.key)?.collect::<Result<_>>()?;
+        overlap.page(keys.into_iter().flatten());
     }
     Ok(overlap.repeated())
 }

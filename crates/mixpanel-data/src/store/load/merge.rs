@@ -163,10 +163,16 @@ fn read_previous(connection: &Connection, request: &LoadRequest<'_>) -> Result<(
         );
         run(connection, &sql).map_err(|error| pages::blame(connection, pages, fail(error)))?;
     }
-    let expected = sum_of_pages(request.previous)?;
+    let expected = sum_of_pages(dataset, request.previous)?;
     let found = sum_hashes(connection, "r.hash", "_previous AS r").map_err(fail)?;
     if expected != found {
-        return Err(staged::differs(request.previous, "what an earlier load of the run read", expected, found));
+        return Err(staged::differs(
+            dataset,
+            request.previous,
+            "what an earlier load of the run read",
+            expected,
+            found,
+        ));
     }
     let find = dataset.find_duplicates("_previous");
     connection

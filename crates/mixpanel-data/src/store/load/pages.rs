@@ -43,7 +43,7 @@ pub(in crate::store) fn create(connection: &Connection, dataset: &Dataset, loadi
 pub(super) fn read(connection: &Connection, request: &LoadRequest<'_>) -> Result<Staged> {
     let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
     let dataset = request.run.dataset;
-    let received = sum_of_pages(request.pages)?;
+    let received = sum_of_pages(dataset, request.pages)?;
     check_received(&request.run, received.rows)?;
     insert(connection, request)?;
     let steps = Steps::of_staged(request.pages);

@@ -1,4 +1,4 @@
-//! One page as Parquet files. The rows are columns; page number, counts and the sum of the rows are in the file's
+//! One part as Parquet files. The rows are columns; part number, counts and the sum of the rows are in the file's
 //! metadata. The load compares that sum with what it has put into the table. Rejects have a file of their own, so that
 //! DuckDB can read them too.
 
@@ -13,11 +13,25 @@ use parquet::basic::Compression;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
+use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{STAGED_GROUP_BYTES, STAGED_GROUP_ROWS};
-use crate::parse::{ProfileRows, Reject, fingerprint};
+use crate::parse::Reject;
 use crate::row_sum::{RowSum, SUM_KEY};
-use crate::types::ProfileWriteTask;
+
+/// A part to stage.
+#[derive(Debug, Clone)]
+pub(crate) struct Part<'a> {
+    /// The number of the page.
+    pub(crate) number: u32,
+    pub(crate) dataset: &'static Dataset,
+    /// The rows, with the columns of the dataset.
+    pub(crate) rows: RecordBatch,
+    /// The records that cannot be rows.
+    pub(crate) rejects: &'a [Reject],
+    /// A number by which a fetch recognizes the same records.
+    pub(crate) fingerprint: u64,
+}
 
 /// A page on disk, as its own metadata describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,25 +43,27 @@ pub(crate) struct StagedPage {
     pub(crate) fingerprint: Option<u64>,
 }
 
-/// Returns the Parquet file of a page's rows.
-pub(super) fn page_bytes(task: &ProfileWriteTask) -> Result<Vec<u8>> {
+/// Returns the Parquet file of a part's rows.
+pub(super) fn rows_bytes(part: &Part<'_>) -> Result<Vec<u8>> {
+    let sum = RowSum::of_batch(part.dataset, &part.rows)
+        .ok_or_else(|| Error::internal(format!("a page of {} has other columns", part.dataset.kind)))?;
     let facts = vec![
-        fact("page", task.page_index.to_string()),
-        fact("rows", task.rows.len().to_string()),
-        fact("rejected", task.rows.rejects().len().to_string()),
-        fact("fingerprint", fingerprint(&task.rows).to_string()),
-        fact(SUM_KEY, RowSum::of_profiles(&task.rows).to_text()),
+        fact("page", part.number.to_string()),
+        fact("rows", part.rows.num_rows().to_string()),
+        fact("rejected", part.rejects.len().to_string()),
+        fact("fingerprint", part.fingerprint.to_string()),
+        fact(SUM_KEY, sum.to_text()),
     ];
-    file_of(&task.rows.to_record_batch(), facts)
+    file_of(&part.rows, facts)
 }
 
-/// Returns the Parquet file of a page's rejects.
-pub(super) fn rejects_bytes(task: &ProfileWriteTask) -> Result<Vec<u8>> {
-    let rejects = task.rows.rejects();
+/// Returns the Parquet file of a part's rejects.
+pub(super) fn rejects_bytes(part: &Part<'_>) -> Result<Vec<u8>> {
+    let rejects = part.rejects;
     let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
     let text =
         |read: fn(&Reject) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rejects.iter().map(read))) };
-    let pages: ArrayRef = Arc::new(Int32Array::from_value(number(task.page_index), rejects.len()));
+    let pages: ArrayRef = Arc::new(Int32Array::from_value(number(part.number), rejects.len()));
     let positions: ArrayRef =
         Arc::new(Int32Array::from_iter_values(rejects.iter().map(|reject| number(reject.position))));
     let batch = RecordBatch::try_from_iter([
@@ -57,7 +73,7 @@ pub(super) fn rejects_bytes(task: &ProfileWriteTask) -> Result<Vec<u8>> {
         ("raw", text(|reject| &reject.raw)),
     ])
     .expect("the columns have one length");
-    file_of(&batch, vec![fact(SUM_KEY, RowSum::of_rejects(task.page_index, rejects).to_text())])
+    file_of(&batch, vec![fact(SUM_KEY, RowSum::of_rejects(part.number, rejects).to_text())])
 }
 
 fn fact(key: &str, value: String) -> KeyValue {
@@ -72,18 +88,13 @@ fn file_of(batch: &RecordBatch, facts: Vec<KeyValue>) -> Result<Vec<u8>> {
     writer.into_inner().map_err(failed)
 }
 
-/// Reads the rows of a staged page, in order.
+/// Reads the rows of a staged part, in order.
 ///
 /// # Errors
-/// `Storage` when the file cannot be read as a page.
-pub(crate) fn read_page(path: &Path) -> Result<Vec<ProfileRows>> {
+/// `Storage` when the file cannot be read.
+pub(crate) fn read_part(path: &Path) -> Result<Vec<RecordBatch>> {
     let reader = open(path)?.build().map_err(|error| damaged(path).with_source(error))?;
-    reader
-        .map(|batch| {
-            let batch = batch.map_err(|error| damaged(path).with_source(error))?;
-            ProfileRows::from_record_batch(&batch).ok_or_else(|| damaged(path))
-        })
-        .collect()
+    reader.map(|batch| batch.map_err(|error| damaged(path).with_source(error))).collect()
 }
 
 /// Reads the metadata of a staged page. A readable footer shows that the file is complete.
@@ -113,7 +124,8 @@ fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
     ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(path).with_source(error))
 }
 
-fn damaged(path: &Path) -> Error {
+/// Returns the error for a staged part that does not hold what was written.
+pub(crate) fn damaged(path: &Path) -> Error {
     Error::new(ErrorKind::Storage, format!("the staged page `{}` is damaged", path.display()))
 }
 
