@@ -2,7 +2,7 @@
 //! personal data.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Write};
 #[cfg(unix)]
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -13,26 +13,100 @@ use crate::kill_point::kill_point;
 use crate::limits::RUN_LOCK_ATTEMPTS;
 use crate::mutant::{Mutant, is_planted};
 
-/// Writes a file atomically and durably: writes a temporary file, syncs it, renames it, then syncs the directory.
+/// Writes a file atomically and durably, replacing the one of that name.
 pub(super) fn replace_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
-    let path = folder.join(name);
-    let temporary = folder.join(format!(".{name}.tmp"));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    options.mode(0o600);
-    let mut file = options.open(&temporary).map_err(|error| Error::io("create", &temporary, error))?;
-    file.write_all(bytes).map_err(|error| Error::io("write", &path, error))?;
-    kill_point("file-written");
-    file.sync_all().map_err(|error| Error::io("write to disk", &path, error))?;
-    drop(file);
-    kill_point("file-synced");
-    if is_planted(Mutant::PageNotRenamed) && name.starts_with("page-") {
-        return Ok(());
+    let mut file = NewFile::create(folder, name)?;
+    file.write_all(bytes).map_err(|error| Error::io("write", &folder.join(name), error))?;
+    file.finish(name)
+}
+
+/// A file that is written piece by piece under a temporary name. [`finish`](Self::finish) gives it its final name;
+/// until then it does not count.
+#[derive(Debug)]
+pub(super) struct NewFile {
+    folder: PathBuf,
+    temporary: PathBuf,
+    /// The path in errors.
+    path: PathBuf,
+    file: File,
+    checksum: crc32fast::Hasher,
+    /// The system's number of the error of a failed write. The encoder that writes here returns an error of its own.
+    failure: Option<i32>,
+}
+
+impl NewFile {
+    /// Creates the file `.<name>.tmp`.
+    ///
+    /// # Errors
+    /// `Storage` or `DiskFull`.
+    pub(super) fn create(folder: &Path, name: &str) -> Result<Self> {
+        let temporary = folder.join(format!(".{name}.tmp"));
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        options.mode(0o600);
+        let file = options.open(&temporary).map_err(|error| Error::io("create", &temporary, error))?;
+        let checksum = crc32fast::Hasher::new();
+        Ok(Self { folder: folder.to_owned(), temporary, path: folder.join(name), file, checksum, failure: None })
     }
-    fs::rename(&temporary, &path).map_err(|error| Error::io("put in place", &path, error))?;
-    kill_point("file-renamed");
-    sync_folder(folder)
+
+    /// Returns the error of the write that failed, if one did.
+    pub(super) fn failure(&self) -> Option<Error> {
+        let error = io::Error::from_raw_os_error(self.failure?);
+        Some(Error::io("write", &self.path, error))
+    }
+
+    /// Returns the checksum of the bytes written so far.
+    pub(super) fn checksum(&self) -> u32 {
+        self.checksum.clone().finalize()
+    }
+
+    /// Makes the file durable under its final name: syncs it, renames it, then syncs the directory.
+    ///
+    /// # Errors
+    /// `Storage` or `DiskFull`.
+    pub(super) fn finish(self, name: &str) -> Result<()> {
+        let Self { folder, temporary, file, .. } = self;
+        let path = folder.join(name);
+        kill_point("file-written");
+        file.sync_all().map_err(|error| Error::io("write to disk", &path, error))?;
+        drop(file);
+        kill_point("file-synced");
+        if is_planted(Mutant::PageNotRenamed) && name.starts_with("page-") {
+            return Ok(());
+        }
+        fs::rename(&temporary, &path).map_err(|error| Error::io("put in place", &path, error))?;
+        kill_point("file-renamed");
+        sync_folder(&folder)
+    }
+
+    /// Leaves half of the file under its temporary name, as a killed process does.
+    #[cfg(test)]
+    pub(super) fn leave_half(self) {
+        let half = self.file.metadata().unwrap().len() / 2;
+        self.file.set_len(half).unwrap();
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.file.write(bytes) {
+            Ok(count) => {
+                self.checksum.update(&bytes[..count]);
+                Ok(count)
+            }
+            Err(error) => {
+                if error.kind() != io::ErrorKind::Interrupted {
+                    self.failure = self.failure.or(error.raw_os_error());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// Creates the directory that holds the stages, and its parents, if it is missing.

@@ -9,10 +9,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::MANIFEST_BYTES_MAX;
 
-use super::files::{folder_of, lock_folder, make_folder, make_root, open_file, replace_file, sync_folder};
+use super::files::{NewFile, folder_of, lock_folder, make_folder, make_root, open_file, replace_file, sync_folder};
 use super::manifest::{FORMAT, Manifest, SessionFacts};
 use super::names::{Content, Name, files_in};
-use super::part_file::{Part, StagedPage, read_facts, rejects_bytes, rows_bytes};
+use super::part_file::{Part, StagedPage, read_facts, write_rejects, write_rows};
 use super::root::{stage_root, stage_roots};
 
 const MANIFEST: &str = "manifest.json";
@@ -112,18 +112,25 @@ impl Stage {
     /// The rejects are written first, to a file of their own; without their rows they are ignored.
     pub(crate) fn write_part(&mut self, part: &Part<'_>) -> Result<()> {
         if !part.rejects.is_empty() {
-            self.write_file(Content::Rejects, part.number, &rejects_bytes(part)?)?;
+            self.write_file(Content::Rejects, part, write_rejects)?;
         }
-        self.write_file(Content::Rows, part.number, &rows_bytes(part)?)?;
+        self.write_file(Content::Rows, part, write_rows)?;
         kill_point("page-staged");
         Ok(())
     }
 
-    fn write_file(&mut self, content: Content, part: u32, bytes: &[u8]) -> Result<()> {
+    fn write_file(
+        &mut self,
+        content: Content,
+        part: &Part<'_>,
+        write: fn(&mut NewFile, &Part<'_>) -> Result<()>,
+    ) -> Result<()> {
         let folder = self.pages_folder(self.manifest.epoch);
-        let name = content.name(part, bytes);
-        replace_file(&folder, &name, bytes)?;
-        self.files.insert((part, content), folder.join(name));
+        let mut file = NewFile::create(&folder, &content.unfinished_name(part.number))?;
+        write(&mut file, part)?;
+        let name = content.name(part.number, file.checksum());
+        file.finish(&name)?;
+        self.files.insert((part.number, content), folder.join(name));
         Ok(())
     }
 

@@ -202,3 +202,22 @@ fn a_link_in_place_of_the_folder_is_refused() {
     assert!(error.message().contains("a link"), "{error}");
     assert_eq!(names(&elsewhere), [""; 0]);
 }
+
+/// The encoder reports only its own error when a write fails.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_reported_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stage = stage(&folder.path().join("my.db"));
+    write_page(&mut stage, 0);
+    let pages = stage.page_path(0).parent().unwrap().to_owned();
+    let page = parse_page(br#"{"results":[{"$distinct_id":"a","$properties":{}}]}"#, RecordForm::Row).unwrap().rows;
+    let part = Part { number: 1, dataset: &PROFILES, rows: page.to_record_batch(), rejects: &[], fingerprint: 1 };
+    std::os::unix::fs::symlink("/dev/full", pages.join(".page-000001.parquet.tmp")).unwrap();
+    let error = stage.write_part(&part).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DiskFull, "{error:?}");
+    assert!(error.message().contains("page-000001"), "{error}");
+    assert_eq!(stage.find_pages().unwrap().len(), 1);
+    stage.write_part(&part).unwrap();
+    assert_eq!(stage.find_pages().unwrap().len(), 2);
+}

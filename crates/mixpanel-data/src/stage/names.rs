@@ -24,9 +24,14 @@ impl Content {
         }
     }
 
-    /// Returns the name of the file that holds these bytes.
-    pub(super) fn name(self, page: u32, bytes: &[u8]) -> String {
-        format!("{}-{page:06}-{:08x}.parquet", self.word(), crc32fast::hash(bytes))
+    /// Returns the name of a file of this checksum.
+    pub(super) fn name(self, page: u32, checksum: u32) -> String {
+        format!("{}-{page:06}-{checksum:08x}.parquet", self.word())
+    }
+
+    /// Returns the name of a file that is not complete, so that its checksum is not known.
+    pub(super) fn unfinished_name(self, page: u32) -> String {
+        format!("{}-{page:06}.parquet", self.word())
     }
 }
 

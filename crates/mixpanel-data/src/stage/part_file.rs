@@ -10,6 +10,7 @@ use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
@@ -18,6 +19,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{STAGED_GROUP_BYTES, STAGED_GROUP_ROWS};
 use crate::parse::Reject;
 use crate::row_sum::{RowSum, SUM_KEY};
+
+use super::files::NewFile;
 
 /// A part to stage.
 #[derive(Debug, Clone)]
@@ -43,8 +46,8 @@ pub(crate) struct StagedPage {
     pub(crate) fingerprint: Option<u64>,
 }
 
-/// Returns the Parquet file of a part's rows.
-pub(super) fn rows_bytes(part: &Part<'_>) -> Result<Vec<u8>> {
+/// Writes a part's rows as Parquet, one row group at a time.
+pub(super) fn write_rows(file: &mut NewFile, part: &Part<'_>) -> Result<()> {
     let sum = RowSum::of_batch(part.dataset, &part.rows)
         .ok_or_else(|| Error::internal(format!("a page of {} has other columns", part.dataset.kind)))?;
     let facts = vec![
@@ -54,11 +57,11 @@ pub(super) fn rows_bytes(part: &Part<'_>) -> Result<Vec<u8>> {
         fact("fingerprint", part.fingerprint.to_string()),
         fact(SUM_KEY, sum.to_text()),
     ];
-    file_of(&part.rows, facts)
+    write_batch(file, &part.rows, facts)
 }
 
-/// Returns the Parquet file of a part's rejects.
-pub(super) fn rejects_bytes(part: &Part<'_>) -> Result<Vec<u8>> {
+/// Writes a part's rejects as Parquet.
+pub(super) fn write_rejects(file: &mut NewFile, part: &Part<'_>) -> Result<()> {
     let rejects = part.rejects;
     let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
     let text =
@@ -73,19 +76,24 @@ pub(super) fn rejects_bytes(part: &Part<'_>) -> Result<Vec<u8>> {
         ("raw", text(|reject| &reject.raw)),
     ])
     .expect("the columns have one length");
-    file_of(&batch, vec![fact(SUM_KEY, RowSum::of_rejects(part.number, rejects).to_text())])
+    write_batch(file, &batch, vec![fact(SUM_KEY, RowSum::of_rejects(part.number, rejects).to_text())])
 }
 
 fn fact(key: &str, value: String) -> KeyValue {
     KeyValue::new(key.to_owned(), value)
 }
 
-fn file_of(batch: &RecordBatch, facts: Vec<KeyValue>) -> Result<Vec<u8>> {
-    let failed = |error| Error::internal("a page cannot be written as Parquet").with_source(error);
-    let mut writer =
-        ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties(batch, facts))).map_err(failed)?;
-    writer.write(batch).map_err(failed)?;
-    writer.into_inner().map_err(failed)
+fn write_batch(file: &mut NewFile, batch: &RecordBatch, facts: Vec<KeyValue>) -> Result<()> {
+    let write = |file: &mut NewFile| {
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties(batch, facts)))?;
+        writer.write(batch)?;
+        writer.into_inner().map(drop)
+    };
+    let written: Result<(), ParquetError> = write(&mut *file);
+    written.map_err(|error| {
+        let failed = || Error::internal("a page cannot be written as Parquet").with_source(error);
+        file.failure().unwrap_or_else(failed)
+    })
 }
 
 /// Reads the rows of a staged part, in order.

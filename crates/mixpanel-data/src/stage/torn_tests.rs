@@ -2,24 +2,26 @@
 
 use std::fs;
 
-use super::files::replace_file;
+use super::files::NewFile;
 use super::folder::Stage;
 use super::names::{Content, Name};
-use super::part_file::{Part, rejects_bytes, rows_bytes};
+use super::part_file::{Part, write_rejects, write_rows};
 
 /// Leaves half a page under its temporary name.
 pub(crate) fn leave_temporary(stage: &Stage, part: &Part<'_>) {
-    let bytes = rows_bytes(part).unwrap();
     let folder = stage.page_path(part.number).parent().unwrap().to_owned();
-    let name = format!(".{}.tmp", Content::Rows.name(part.number, &bytes));
-    fs::write(folder.join(name), &bytes[..bytes.len() / 2]).unwrap();
+    let mut file = NewFile::create(&folder, &Content::Rows.unfinished_name(part.number)).unwrap();
+    write_rows(&mut file, part).unwrap();
+    file.leave_half();
 }
 
 /// Leaves the rejects of a page that was never written.
 pub(crate) fn leave_rejects(stage: &Stage, part: &Part<'_>) {
-    let bytes = rejects_bytes(part).unwrap();
     let folder = stage.page_path(part.number).parent().unwrap().to_owned();
-    replace_file(&folder, &Content::Rejects.name(part.number, &bytes), &bytes).unwrap();
+    let mut file = NewFile::create(&folder, &Content::Rejects.unfinished_name(part.number)).unwrap();
+    write_rejects(&mut file, part).unwrap();
+    let name = Content::Rejects.name(part.number, file.checksum());
+    file.finish(&name).unwrap();
 }
 
 /// Flips a bit in a staged page and returns the page number.
