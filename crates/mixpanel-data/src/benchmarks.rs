@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::counts::FetchCounts;
 use crate::error::{Error, Result};
-use crate::fetch::part_of;
+use crate::fetch::{part_of, stage_roots};
 use crate::limits::MEMORY_DEFAULT;
 use crate::parse::{RecordForm, parse_page};
 use crate::profile_query::{MissingPages, OnExisting};
@@ -42,7 +42,7 @@ impl Staging {
     /// As creating the stage of a run.
     pub fn create(database: &Path) -> Result<Self> {
         let manifest = Manifest::new("benchmark".to_owned(), Timestamp::UNIX_EPOCH, "12345", "us");
-        Ok(Self { stage: Stage::create(database, manifest)?, pages: Vec::new(), rows: 0 })
+        Ok(Self { stage: Stage::create(&stage_roots(database), manifest)?, pages: Vec::new(), rows: 0 })
     }
 
     /// Encodes a page and writes it to disk, as the writer does.

@@ -8,7 +8,7 @@ use crate::blocking::blocking;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{
-    FetcherService, ProfileFetch, ResumeFetch, UnfinishedRun, plan_fetch, stream_profiles, unfinished_runs,
+    FetcherService, ProfileFetch, ResumeFetch, UnfinishedRun, plan_fetch, stage_roots, stream_profiles, unfinished_runs,
 };
 use crate::parse::RecordForm;
 use crate::quota::Quota;
@@ -160,7 +160,7 @@ impl Workspace {
     /// # Errors
     /// `Storage` when the directory of the stages cannot be read.
     pub fn unfinished_runs(&self) -> Result<Vec<UnfinishedRun>> {
-        sweep(&self.database);
+        sweep(&stage_roots(&self.database));
         unfinished_runs(&self.database)
     }
 
@@ -169,8 +169,9 @@ impl Workspace {
     /// # Errors
     /// `RunNotFound`; `RunBusy` when another process is working on it; `Storage`.
     pub fn discard_run(&self, run_id: &str) -> Result<()> {
-        sweep(&self.database);
-        discard(&self.database, run_id)
+        let roots = stage_roots(&self.database);
+        sweep(&roots);
+        discard(&roots, run_id)
     }
 
     /// Fetches profiles and passes them to `sink` in page order, one JSON text at a time, instead of loading them into

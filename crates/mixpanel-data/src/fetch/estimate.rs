@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::limits::{LOAD_ROWS_PER_SECOND, PAGE_SIZE_MAX};
 use crate::profile_query::{FetchMode, ProfileQuery};
 use crate::quota::Usage;
-use crate::stage::{self, Progress, Stage};
+use crate::stage::{self, Progress, Stage, StageRoots};
 use crate::types::FetchPlan;
 
 use super::driver::{Finished, Run};
@@ -17,6 +17,7 @@ use super::ending::{ending_error, note};
 use super::profiles::PageLayout;
 use super::request::ProfileFetch;
 use super::rules::{Extent, Rules};
+use super::stage_roots::stage_roots;
 use super::start::{describe, preflight, validate_for_table};
 use super::writer::into_stage;
 
@@ -37,10 +38,11 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     manifest.progress = Progress::Planned;
     let path = database.to_owned();
     let stage = blocking(move || {
-        let _turn = stage::take_turn(&path)?;
-        stage::sweep(&path);
-        drop_older_plans(&path, &manifest)?;
-        Stage::create(&path, manifest)
+        let roots = stage_roots(&path);
+        let _turn = stage::take_turn(&roots)?;
+        stage::sweep(&roots);
+        drop_older_plans(&roots, &manifest)?;
+        Stage::create(&roots, manifest)
     })
     .await?;
     let workers = valid.workers;
@@ -62,11 +64,11 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
 }
 
 /// Removes older plans of the same fetch: only the newest is kept.
-fn drop_older_plans(database: &Path, manifest: &stage::Manifest) -> Result<()> {
-    for listed in stage::list(database)? {
+fn drop_older_plans(roots: &StageRoots, manifest: &stage::Manifest) -> Result<()> {
+    for listed in stage::list(roots)? {
         let is_plan = |older: &stage::Manifest| older.progress == Progress::Planned && older.is_same_fetch(manifest);
         if listed.held_by.is_none() && listed.manifest.as_ref().is_ok_and(is_plan) {
-            stage::discard(database, &listed.run_id)?;
+            stage::discard(roots, &listed.run_id)?;
         }
     }
     Ok(())

@@ -20,6 +20,7 @@ use super::loading::{Job, TableReport, look_for_commit, look_for_maker};
 use super::progress::FetchEvent;
 use super::request::{Control, ProfileFetch, ResumeFetch};
 use super::source::PriorRun;
+use super::stage_roots::stage_roots;
 use super::start::{describe, preflight, tell, validate_for_table};
 use super::unfinished::{check_alone, open_run};
 use super::validate::{Validated, validate};
@@ -106,9 +107,10 @@ async fn resume_stage(
 
 /// Creates a run's directory, or takes the one in which the same fetch was planned.
 fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
-    let _turn = stage::take_turn(database)?;
-    stage::sweep(database);
-    let runs = stage::list(database)?;
+    let roots = stage_roots(database);
+    let _turn = stage::take_turn(&roots)?;
+    stage::sweep(&roots);
+    let runs = stage::list(&roots)?;
     check_alone(&runs, &manifest.table)?;
     for listed in runs {
         let Ok(planned) = listed.manifest else { continue };
@@ -116,7 +118,7 @@ fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
             continue;
         }
         // Another process may have taken it first.
-        if let Ok(mut stage) = Stage::open(database, &listed.run_id) {
+        if let Ok(mut stage) = Stage::open(&roots, &listed.run_id) {
             stage.update(|planned| {
                 planned.on_existing = manifest.on_existing;
                 planned.mode = manifest.mode;
@@ -125,7 +127,7 @@ fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
             return Ok(stage);
         }
     }
-    Stage::create(database, manifest)
+    Stage::create(&roots, manifest)
 }
 
 /// Restores a run to its earlier state after an error: a new one is removed, a planned one stays planned.

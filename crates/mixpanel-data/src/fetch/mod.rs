@@ -23,6 +23,7 @@ mod services;
 #[cfg(test)]
 mod simulation;
 mod source;
+mod stage_roots;
 mod start;
 mod stream;
 mod unfinished;
@@ -35,6 +36,7 @@ pub use options::RunOptions;
 pub use progress::FetchEvent;
 pub use request::{ProfileFetch, ResumeFetch};
 pub use services::{FetcherService, ParallelProfileFetcherService};
+pub(crate) use stage_roots::stage_roots;
 pub(crate) use stream::stream_profiles;
 pub(crate) use unfinished::unfinished_runs;
 pub use unfinished::{RunState, UnfinishedRun};

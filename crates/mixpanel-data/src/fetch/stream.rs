@@ -17,6 +17,7 @@ use super::ending::ending_error;
 use super::ordered_output::{RecordSink, StreamOutput, Streamed};
 use super::request::{ProfileFetch, Since};
 use super::rules::Rules;
+use super::stage_roots::stage_roots;
 use super::start::{describe, validate_fetch};
 use super::writer::into_stream;
 
@@ -40,8 +41,9 @@ pub(crate) async fn stream_profiles(
     let run_id = manifest.run_id.clone();
     let path = database.to_owned();
     let stage = blocking(move || {
-        stage::sweep(&path);
-        Stage::create(&path, manifest)
+        let roots = stage_roots(&path);
+        stage::sweep(&roots);
+        Stage::create(&roots, manifest)
     })
     .await?;
     let output = StreamOutput::new(stage, form, sink);

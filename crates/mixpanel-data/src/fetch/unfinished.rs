@@ -10,6 +10,7 @@ use crate::profile_query::OnExisting;
 use crate::stage::{self, Listed, Manifest, Progress, Stage};
 
 use super::profiles::PageLayout;
+use super::stage_roots::stage_roots;
 
 /// An unfinished run: its pages are on disk, and [`Workspace::resume_fetch`] resumes it.
 ///
@@ -93,19 +94,20 @@ pub enum RunState {
 
 /// Lists the unfinished runs of a database, newest first.
 pub(crate) fn unfinished_runs(database: &Path) -> Result<Vec<UnfinishedRun>> {
-    Ok(stage::list(database)?.into_iter().map(describe).collect())
+    Ok(stage::list(&stage_roots(database))?.into_iter().map(describe).collect())
 }
 
 /// Opens the newest unfinished run of a table, or the run with the given id.
 pub(super) fn open_run(database: &Path, table: &str, run_id: Option<&str>) -> Result<Stage> {
-    let _turn = stage::take_turn(database)?;
-    check_alone(&stage::list(database)?, table)?;
+    let roots = stage_roots(database);
+    let _turn = stage::take_turn(&roots)?;
+    check_alone(&stage::list(&roots)?, table)?;
     if let Some(run_id) = run_id {
-        return Stage::open(database, run_id);
+        return Stage::open(&roots, run_id);
     }
     match UnfinishedRun::newest_of(&unfinished_runs(database)?, table) {
-        Some(run) => Stage::open(database, &run.run_id),
-        None => Err(none_of_table(stage::list(database)?, table)),
+        Some(run) => Stage::open(&roots, &run.run_id),
+        None => Err(none_of_table(stage::list(&roots)?, table)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The stage of one run: a directory beside the database.
+//! The stage of one run.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,7 +13,7 @@ use super::files::{NewFile, folder_of, lock_folder, make_folder, make_root, open
 use super::manifest::{FORMAT, Manifest, SessionFacts};
 use super::names::{Content, Name, files_in};
 use super::part_file::{Part, StagedPage, read_facts, write_rejects, write_rows};
-use super::root::{stage_root, stage_roots};
+use super::root::StageRoots;
 
 const MANIFEST: &str = "manifest.json";
 
@@ -35,12 +35,12 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Creates the directory of a new run, `<database>.stage/<run id>`, and writes its manifest.
+    /// Creates the directory of a new run, named by its id, and writes its manifest.
     ///
     /// # Errors
     /// `Storage` or `DiskFull`, with the path.
-    pub(crate) fn create(database: &Path, manifest: Manifest) -> Result<Self> {
-        let root = stage_root(database);
+    pub(crate) fn create(roots: &StageRoots, manifest: Manifest) -> Result<Self> {
+        let root = roots.root.clone();
         let folder = root.join(&manifest.run_id);
         // A process that removes the last run also removes the root, possibly between these two calls.
         make_root(&root).and_then(|()| make_folder(&folder)).or_else(|_| {
@@ -60,8 +60,8 @@ impl Stage {
     ///
     /// # Errors
     /// `RunNotFound`; `RunBusy`, with the process that holds the run; `Storage` when its manifest cannot be read.
-    pub(crate) fn open(database: &Path, run_id: &str) -> Result<Self> {
-        let (root, folder, lock) = take(database, run_id)?;
+    pub(crate) fn open(roots: &StageRoots, run_id: &str) -> Result<Self> {
+        let (root, folder, lock) = take(roots, run_id)?;
         let manifest = read_manifest(&folder)?;
         Ok(Self { root, folder, manifest, files: BTreeMap::new(), _lock: lock })
     }
@@ -230,9 +230,9 @@ impl Stage {
 }
 
 /// Finds and locks the directory of a run. Returns its root, the directory and the lock.
-pub(super) fn take(database: &Path, run_id: &str) -> Result<(PathBuf, PathBuf, File)> {
+pub(super) fn take(roots: &StageRoots, run_id: &str) -> Result<(PathBuf, PathBuf, File)> {
     let is_plain = !run_id.is_empty() && run_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let root = stage_roots(database).into_iter().find(|root| is_plain && root.join(run_id).is_dir());
+    let root = roots.all().find(|root| is_plain && root.join(run_id).is_dir());
     let Some(root) = root else {
         return Err(Error::new(
             ErrorKind::RunNotFound,
@@ -240,9 +240,9 @@ pub(super) fn take(database: &Path, run_id: &str) -> Result<(PathBuf, PathBuf, F
         ));
     };
     let folder = root.join(run_id);
-    make_root(&root)?;
+    make_root(root)?;
     let lock = lock_folder(&folder)?;
-    Ok((root, folder, lock))
+    Ok((root.to_owned(), folder, lock))
 }
 
 pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {

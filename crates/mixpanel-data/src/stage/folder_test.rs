@@ -24,8 +24,12 @@ fn manifest(run_id: &str) -> Manifest {
     Manifest::new(run_id.into(), jiff::Timestamp::UNIX_EPOCH, "12345", "us")
 }
 
-fn stage(database: &Path) -> Stage {
-    Stage::create(database, manifest("run-1")).unwrap()
+fn roots(folder: &tempfile::TempDir) -> StageRoots {
+    StageRoots { root: folder.path().join("my.db.stage"), earlier: None }
+}
+
+fn stage(roots: &StageRoots) -> Stage {
+    Stage::create(roots, manifest("run-1")).unwrap()
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -38,7 +42,7 @@ fn names(folder: &Path) -> Vec<String> {
 #[test]
 fn a_staged_page_reads_back_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
-    let mut stage = stage(&folder.path().join("my.db"));
+    let mut stage = stage(&roots(&folder));
     write_page(&mut stage, 7);
     let pages = read_page(&stage.page_path(7));
     let rows: Vec<_> = pages[0].iter().map(|row| (row.distinct_id.to_owned(), row.properties.to_owned())).collect();
@@ -54,7 +58,7 @@ fn a_staged_page_reads_back_as_it_was() {
 #[test]
 fn a_large_page_is_staged_in_small_row_groups_and_reads_back_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let mut stage = stage(&folder.path().join("my.db"));
+    let mut stage = stage(&roots(&folder));
     let page = |count: u32, text: &str| {
         let record = |n| format!(r#"{{"$distinct_id":"id-{n}","$properties":{{"n":{n},"text":"{text}"}}}}"#);
         let records: Vec<_> = (0..count).map(record).collect();
@@ -81,7 +85,7 @@ fn a_large_page_is_staged_in_small_row_groups_and_reads_back_in_order() {
 #[test]
 fn what_is_no_whole_page_is_removed_and_the_rest_is_found() {
     let folder = tempfile::tempdir().unwrap();
-    let mut stage = stage(&folder.path().join("my.db"));
+    let mut stage = stage(&roots(&folder));
     for page in 0..7 {
         write_page(&mut stage, page);
     }
@@ -106,8 +110,8 @@ fn what_is_no_whole_page_is_removed_and_the_rest_is_found() {
 #[test]
 fn a_later_process_finds_what_an_earlier_one_left() {
     let folder = tempfile::tempdir().unwrap();
-    let database = folder.path().join("my.db");
-    let mut first = stage(&database);
+    let roots = roots(&folder);
+    let mut first = stage(&roots);
     let facts = SessionFacts {
         session_id: Some("S".into()),
         total: Some(5),
@@ -118,12 +122,12 @@ fn a_later_process_finds_what_an_earlier_one_left() {
     first.record_session(facts.clone()).unwrap();
     write_page(&mut first, 0);
     let expected = first.manifest().clone();
-    let error = Stage::open(&database, "run-1").unwrap_err();
+    let error = Stage::open(&roots, "run-1").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RunBusy);
     assert_eq!(error.detail("holding_pid"), Some(&std::process::id().into()));
-    assert_eq!(list(&database).unwrap()[0].held_by, Some(std::process::id()));
+    assert_eq!(list(&roots).unwrap()[0].held_by, Some(std::process::id()));
     drop(first);
-    let again = Stage::open(&database, "run-1").unwrap();
+    let again = Stage::open(&roots, "run-1").unwrap();
     assert_eq!((again.manifest(), again.manifest().session.as_ref()), (&expected, Some(&facts)));
     let mut again = again;
     assert_eq!(again.find_pages().unwrap().len(), 1);
@@ -132,48 +136,48 @@ fn a_later_process_finds_what_an_earlier_one_left() {
 #[test]
 fn pages_of_a_lost_session_are_kept_apart() {
     let folder = tempfile::tempdir().unwrap();
-    let database = folder.path().join("my.db");
-    let mut stage = stage(&database);
+    let roots = roots(&folder);
+    let mut stage = stage(&roots);
     write_page(&mut stage, 0);
     write_page(&mut stage, 1);
     stage.begin_epoch(1).unwrap();
     assert_eq!(stage.find_pages().unwrap(), []);
     write_page(&mut stage, 0);
     drop(stage);
-    let mut stage = Stage::open(&database, "run-1").unwrap();
+    let mut stage = Stage::open(&roots, "run-1").unwrap();
     assert_eq!((stage.manifest().epoch, stage.find_pages().unwrap().len()), (1, 1));
     stage.update(|manifest| manifest.loaded = Some(crate::stage::Loaded { epoch: 0, pages: vec![0, 1] })).unwrap();
     assert_eq!(stage.loaded_pages().unwrap().len(), 2);
-    assert_eq!(list(&database).unwrap()[0].pages_done, 1, "only the present session counts");
+    assert_eq!(list(&roots).unwrap()[0].pages_done, 1, "only the present session counts");
 }
 
 #[test]
 fn removing_leaves_nothing_unless_another_run_is_there() {
     let folder = tempfile::tempdir().unwrap();
-    let database = folder.path().join("my.db");
-    let first = stage(&database);
-    let second = Stage::create(&database, manifest("run-2")).unwrap();
-    assert_eq!(discard(&database, "run-1").unwrap_err().kind(), ErrorKind::RunBusy);
+    let roots = roots(&folder);
+    let first = stage(&roots);
+    let second = Stage::create(&roots, manifest("run-2")).unwrap();
+    assert_eq!(discard(&roots, "run-1").unwrap_err().kind(), ErrorKind::RunBusy);
     first.remove().unwrap();
     assert!(second.folder().is_dir());
     drop(second);
-    discard(&database, "run-2").unwrap();
-    assert!(!stage_root(&database).exists());
-    assert_eq!(discard(&database, "run-2").unwrap_err().kind(), ErrorKind::RunNotFound);
-    assert_eq!(discard(&database, "../x").unwrap_err().kind(), ErrorKind::RunNotFound);
+    discard(&roots, "run-2").unwrap();
+    assert!(!roots.root.exists());
+    assert_eq!(discard(&roots, "run-2").unwrap_err().kind(), ErrorKind::RunNotFound);
+    assert_eq!(discard(&roots, "../x").unwrap_err().kind(), ErrorKind::RunNotFound);
 }
 
 #[test]
 fn a_run_that_cannot_be_read_is_listed_and_can_be_discarded() {
     let folder = tempfile::tempdir().unwrap();
-    let database = folder.path().join("my.db");
-    let stage = stage(&database);
+    let roots = roots(&folder);
+    let stage = stage(&roots);
     fs::write(stage.folder().join(MANIFEST), b"{\"format\": 1}").unwrap();
     drop(stage);
-    let runs = list(&database).unwrap();
+    let runs = list(&roots).unwrap();
     assert!(runs[0].manifest.as_ref().unwrap_err().message().contains("another version"));
-    assert!(Stage::open(&database, "run-1").is_err());
-    discard(&database, "run-1").unwrap();
+    assert!(Stage::open(&roots, "run-1").is_err());
+    discard(&roots, "run-1").unwrap();
 }
 
 #[cfg(unix)]
@@ -181,7 +185,7 @@ fn a_run_that_cannot_be_read_is_listed_and_can_be_discarded() {
 fn only_the_owner_can_read_it() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
-    let mut stage = stage(&folder.path().join("my.db"));
+    let mut stage = stage(&roots(&folder));
     write_page(&mut stage, 0);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(stage.folder()), 0o700);
@@ -196,9 +200,9 @@ fn a_link_in_place_of_the_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let elsewhere = folder.path().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
-    let database = folder.path().join("my.db");
-    std::os::unix::fs::symlink(&elsewhere, stage_root(&database)).unwrap();
-    let error = Stage::create(&database, manifest("run-1")).unwrap_err();
+    let roots = roots(&folder);
+    std::os::unix::fs::symlink(&elsewhere, &roots.root).unwrap();
+    let error = Stage::create(&roots, manifest("run-1")).unwrap_err();
     assert!(error.message().contains("a link"), "{error}");
     assert_eq!(names(&elsewhere), [""; 0]);
 }
@@ -208,7 +212,7 @@ fn a_link_in_place_of_the_folder_is_refused() {
 #[test]
 fn a_full_disk_is_reported_as_one() {
     let folder = tempfile::tempdir().unwrap();
-    let mut stage = stage(&folder.path().join("my.db"));
+    let mut stage = stage(&roots(&folder));
     write_page(&mut stage, 0);
     let pages = stage.page_path(0).parent().unwrap().to_owned();
     let page = parse_page(br#"{"results":[{"$distinct_id":"a","$properties":{}}]}"#, RecordForm::Row).unwrap().rows;

@@ -1,4 +1,4 @@
-//! Lists the unfinished runs of a database from their stage directories.
+//! Lists the unfinished runs from their stage directories.
 
 use std::fs::{self, DirEntry};
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::files::holder;
 use super::folder::{EPOCH_PREFIX, REMOVED_PREFIX, generation_name, read_manifest, remove_run, take};
 use super::manifest::Manifest;
 use super::names::{Content, Name};
-use super::root::{stage_roots, sweep_turn};
+use super::root::{StageRoots, sweep_turn};
 
 /// Prefix of the directories that hold the pages of a stream. A stream cannot be resumed.
 pub(crate) const STREAM_PREFIX: &str = "stream-";
@@ -29,20 +29,20 @@ pub(crate) struct Listed {
     pub(crate) held_by: Option<u32>,
 }
 
-/// Lists the unfinished runs of a database, newest first.
+/// Lists the unfinished runs, newest first.
 ///
 /// # Errors
 /// `Storage` when the directory of the stages cannot be read.
-pub(crate) fn list(database: &Path) -> Result<Vec<Listed>> {
+pub(crate) fn list(roots: &StageRoots) -> Result<Vec<Listed>> {
     let mut runs = Vec::new();
-    for root in stage_roots(database) {
-        let entries = match fs::read_dir(&root) {
+    for root in roots.all() {
+        let entries = match fs::read_dir(root) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Error::io("read the folder", &root, error)),
+            Err(error) => return Err(Error::io("read the folder", root, error)),
         };
         for entry in entries {
-            let entry = entry.map_err(|error| Error::io("read the folder", &root, error))?;
+            let entry = entry.map_err(|error| Error::io("read the folder", root, error))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if !name.starts_with('.') && !name.starts_with(STREAM_PREFIX) && is_directory(&entry) {
                 runs.push(look_at(name, &entry.path()));
@@ -96,8 +96,8 @@ fn newest_generation(folder: &Path) -> u32 {
 ///
 /// # Errors
 /// `RunNotFound`; `RunBusy`; `Storage`.
-pub(crate) fn discard(database: &Path, run_id: &str) -> Result<()> {
-    let (root, folder, lock) = take(database, run_id)?;
+pub(crate) fn discard(roots: &StageRoots, run_id: &str) -> Result<()> {
+    let (root, folder, lock) = take(roots, run_id)?;
     remove_run(&root, &folder)?;
     drop(lock);
     Ok(())
@@ -105,8 +105,8 @@ pub(crate) fn discard(database: &Path, run_id: &str) -> Result<()> {
 
 /// Removes what killed processes left behind and no process can resume: runs whose removal was interrupted, and
 /// streams. Best effort: what cannot be removed now is tried again next time.
-pub(crate) fn sweep(database: &Path) {
-    stage_roots(database).iter().for_each(|root| sweep_root(root));
+pub(crate) fn sweep(roots: &StageRoots) {
+    roots.all().for_each(sweep_root);
 }
 
 fn sweep_root(root: &Path) {

@@ -1,4 +1,4 @@
-//! The stage: a directory beside the database that holds every page of a run as one small Parquet file.
+//! The stage: a directory that holds every page of a run as one small Parquet file.
 //!
 //! A page is staged once a file of its final name exists: the bytes are synced first, then the file is renamed. A
 //! staged page is durable, and there is no other journal. The manifest describes the run that the pages belong to;
@@ -20,6 +20,6 @@ pub(crate) use manifest::{Loaded, Manifest, Over, Progress, SessionFacts};
 #[cfg(test)]
 pub(crate) use part_file::properties as page_properties;
 pub(crate) use part_file::{Part, StagedPage, damaged, read_part};
-pub(crate) use root::take_turn;
+pub(crate) use root::{StageRoots, take_turn};
 #[cfg(test)]
 pub(crate) use torn_tests::{damage_a_page, leave_rejects, leave_temporary};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind};
+use crate::fetch::stage_roots;
 use crate::mutant::{self, Mutant};
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::stage::{Manifest, Stage, list};
@@ -87,7 +88,7 @@ fn run_seed(seed: u64, engine: Engine, tally: &Tally) {
     manifest.on_existing = world.scenario.on_existing;
     let mut draw = Draw::new(seed ^ 0xA11);
     let mut interruptions: Vec<_> = world.scenario.interruptions.iter().copied().rev().collect();
-    let mut next = Some(Stage::create(&world.database(), manifest).unwrap());
+    let mut next = Some(Stage::create(&stage_roots(&world.database()), manifest).unwrap());
     for _ in 0..interruptions.len() + LAST_PROCESSES {
         let Some(stage) = next.take() else { break };
         tally.processes.fetch_add(1, Ordering::Relaxed);
@@ -101,8 +102,8 @@ fn run_seed(seed: u64, engine: Engine, tally: &Tally) {
                 tally.complete.fetch_add(u64::from(is_complete), Ordering::Relaxed);
             }
         }
-        if !list(&world.database()).unwrap().is_empty() {
-            let mut stage = Stage::open(&world.database(), "run-1").unwrap();
+        if !list(&stage_roots(&world.database())).unwrap().is_empty() {
+            let mut stage = Stage::open(&stage_roots(&world.database()), "run-1").unwrap();
             let is_loaded = |load_id: &str| match engine {
                 Engine::Model => Ok(table.model.is_loaded(load_id)),
                 Engine::DuckDb => store::is_loaded(&world.database(), load_id),
@@ -181,7 +182,10 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
     let (report, outcome, _) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
-            assert!(!list(&world.database()).unwrap().is_empty(), "the stage is gone and the load has failed");
+            assert!(
+                !list(&stage_roots(&world.database())).unwrap().is_empty(),
+                "the stage is gone and the load has failed"
+            );
             if error.kind() == ErrorKind::Incomplete {
                 let new = oracle.rows(staged.into_iter());
                 check_refusal(&error, before.as_ref().expect("there is a table"), &new, expected_rows);
@@ -210,7 +214,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
     let last_listed = outcome.failed.keys().next_back();
     let may_lack = last_listed.is_some_and(|last| unlisted.iter().all(|page| page > last));
     assert!(unlisted.is_empty() || may_lack, "pages {unlisted:?} are neither here nor listed as failed");
-    let remains = !list(&world.database()).unwrap().is_empty();
+    let remains = !list(&stage_roots(&world.database())).unwrap().is_empty();
     assert_eq!(remains, !outcome.is_whole(), "the stage stays exactly while profiles are missing");
     let missing = outcome.counts.expected_rows.unwrap_or(0).saturating_sub(outcome.counts.received);
     assert!(!outcome.is_whole() || missing <= 1, "{missing} profiles are missing without a word");
@@ -243,7 +247,7 @@ fn check_rows(table: Option<Rows>, expected: &Rows) {
 
 /// Checks that an error names the run exactly when its pages remain.
 fn check_error(world: &World, error: &Error) {
-    let remains = !list(&world.database()).unwrap().is_empty();
+    let remains = !list(&stage_roots(&world.database())).unwrap().is_empty();
     assert_eq!(error.run_id().is_some(), remains, "{error:?}");
 }
 
