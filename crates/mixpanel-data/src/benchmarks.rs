@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::counts::FetchCounts;
+use crate::dataset::PROFILES;
 use crate::error::{Error, Result};
 use crate::fetch::{part_of, stage_roots};
 use crate::limits::MEMORY_DEFAULT;
@@ -89,6 +90,6 @@ impl Staging {
     fn run(&self) -> RunRecord {
         let counts = FetchCounts { expected_rows: Some(self.rows), received: self.rows, ..FetchCounts::default() };
         let page_count = u32::try_from(self.pages.len()).unwrap_or(u32::MAX);
-        RunRecord { counts, page_count, ..RunRecord::empty("benchmark", "benchmark") }
+        RunRecord { counts, page_count, ..RunRecord::empty(&PROFILES, "benchmark", "benchmark") }
     }
 }

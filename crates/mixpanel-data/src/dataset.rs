@@ -39,7 +39,15 @@ pub(crate) const PROFILES: Dataset = Dataset {
     newest: "last_seen",
 };
 
+/// Every dataset.
+const ALL: [&Dataset; 1] = [&PROFILES];
+
 impl Dataset {
+    /// Returns the dataset that has this name in `_metadata.type`.
+    pub(crate) fn of_kind(kind: &str) -> Option<&'static Self> {
+        ALL.into_iter().find(|dataset| dataset.kind == kind)
+    }
+
     /// Returns the column names as an SQL list.
     pub(crate) fn names(&self) -> String {
         join(self.columns.iter().map(|column| column.name.to_owned()))

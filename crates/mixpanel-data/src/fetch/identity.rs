@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::api::ApiClient;
 use crate::clock::wall_clock;
+use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{CLOCK_TOLERANCE, SINCE_OVERLAP};
 use crate::profile_query::ProfileQuery;
@@ -120,7 +121,7 @@ pub(super) async fn since_last_load(
     control: &mut Control,
 ) -> Result<SinceLast> {
     let (path, name) = (database.to_owned(), table.clone());
-    let look = move |()| ((), store::last_load(&path, &name));
+    let look = move |()| ((), store::last_load(&path, &PROFILES, &name));
     let ((), last) = waiting(control, control.options.preflight_wait(), (), look).await?;
     let last = last.ok_or_else(|| {
         Error::invalid(format!(

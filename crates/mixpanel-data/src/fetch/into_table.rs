@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::api::ApiClient;
 use crate::blocking::blocking;
 use crate::clock::{Stopwatch, wall_clock};
+use crate::dataset::PROFILES;
 use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{PREFLIGHT_LOCK_WAIT, RELOOK_LOCK_WAIT};
@@ -43,7 +44,7 @@ pub(super) async fn fetch_into_table(
         let stage = new_or_planned(&path, manifest)?;
         // Another fetch may have created the table between the preflight and this fetch's turn. Other fetches'
         // preflights also open the database, for a moment each.
-        match store::look(&path, &name, on_existing, LoadKind::First, RELOOK_LOCK_WAIT) {
+        match store::look(&path, &PROFILES, &name, on_existing, LoadKind::First, RELOOK_LOCK_WAIT) {
             Ok(seen) => Ok((stage, seen)),
             Err(error) => Err(give_back(stage, error)),
         }
@@ -95,7 +96,7 @@ async fn resume_stage(
     let valid = validate(&manifest.query, mode, None, &resume.control.options, now)?;
     let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
     let look = move |stage: Stage| {
-        let checked = store::preflight(&path, &name, stage.manifest().on_existing, kind, wait);
+        let checked = store::preflight(&path, &PROFILES, &name, stage.manifest().on_existing, kind, wait);
         (stage, checked)
     };
     let (stage, Checked { seen, warnings }) = waiting(&mut resume.control, at_most, stage, look).await?;

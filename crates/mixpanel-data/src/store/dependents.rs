@@ -8,11 +8,15 @@ use duckdb::Connection;
 use super::database::literal;
 use super::failure::statement;
 use super::table_name::{TableName, excerpt};
-use crate::dataset::PROFILES;
+use crate::dataset::Dataset;
 use crate::error::Result;
 
 /// Returns the statements that copy the comments of a table and its indexes to the table that replaces it.
-pub(super) fn comments(connection: &Connection, table: &TableName) -> Result<Vec<String>, duckdb::Error> {
+pub(super) fn comments(
+    connection: &Connection,
+    dataset: &Dataset,
+    table: &TableName,
+) -> Result<Vec<String>, duckdb::Error> {
     let mut query = connection.prepare(
         "SELECT 'TABLE', NULL, comment FROM duckdb_tables()
          WHERE database_name = current_database() AND schema_name = 'main' AND table_name = ?1 AND comment IS NOT NULL
@@ -32,7 +36,7 @@ pub(super) fn comments(connection: &Connection, table: &TableName) -> Result<Vec
             (kind, Some(name), comment) if kind == "INDEX" => {
                 statements.push(format!("COMMENT ON INDEX {} IS {comment}", name.quoted()));
             }
-            (_, Some(column), comment) if is_ours(column.as_str()) => {
+            (_, Some(column), comment) if dataset.has_column(column.as_str()) => {
                 let column = format!("{}.{}", table.quoted(), column.quoted());
                 statements.push(format!("COMMENT ON COLUMN {column} IS {comment}"));
             }
@@ -84,11 +88,11 @@ fn is_readable(connection: &Connection, view: &View) -> bool {
 
 /// Describes what a table has that a load does not make, and that is lost when the table is replaced: columns,
 /// defaults and constraints.
-pub(super) fn additions(connection: &Connection, table: &TableName) -> Result<Vec<String>> {
+pub(super) fn additions(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<Vec<String>> {
     let fail = |error| statement("read the constraints of the table", &error);
     let columns = columns(connection, table)?;
     let columns = columns.iter().filter_map(|(column, default)| match default {
-        _ if !is_ours(column) => Some(extra(column)),
+        _ if !dataset.has_column(column) => Some(extra(column)),
         Some(default) => Some(format!("the default `{}` of column `{column}`", excerpt(default))),
         None => None,
     });
@@ -104,10 +108,10 @@ pub(super) fn additions(connection: &Connection, table: &TableName) -> Result<Ve
 }
 
 /// Describes the columns that lose their values when rows of the table are replaced; `None` if there are none.
-pub(super) fn emptied_columns(connection: &Connection, table: &TableName) -> Result<Option<String>> {
+pub(super) fn emptied_columns(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<Option<String>> {
     let columns = columns(connection, table)?;
     let extra: Vec<String> =
-        columns.iter().filter(|(column, _)| !is_ours(column)).map(|(column, _)| extra(column)).collect();
+        columns.iter().filter(|(column, _)| !dataset.has_column(column)).map(|(column, _)| extra(column)).collect();
     Ok((!extra.is_empty()).then(|| extra.join(", ")))
 }
 
@@ -120,10 +124,6 @@ fn columns(connection: &Connection, table: &TableName) -> Result<Vec<(String, Op
         )
         .and_then(|mut query| query.query_map([table.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
         .map_err(|error| statement("read the columns of the table", &error))
-}
-
-fn is_ours(column: &str) -> bool {
-    PROFILES.has_column(column)
 }
 
 fn extra(column: &str) -> String {

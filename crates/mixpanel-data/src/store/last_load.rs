@@ -13,7 +13,7 @@ use super::failure::statement;
 use super::label;
 use super::table_name::TableName;
 use super::target::{Target, column_names, find};
-use crate::dataset::PROFILES;
+use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::profile_query::ProfileQuery;
 
@@ -42,7 +42,7 @@ pub(crate) struct LastLoad {
 ///
 /// # Errors
 /// `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
-pub(crate) fn last_load(database: &Path, table: &TableName) -> Result<Option<LastLoad>> {
+pub(crate) fn last_load(database: &Path, dataset: &Dataset, table: &TableName) -> Result<Option<LastLoad>> {
     let database = Database::open(database, Access::ReadOnly)?;
     let connection = database.connection();
     let (Target::Table(table), Target::Table(fetches)) =
@@ -55,7 +55,7 @@ pub(crate) fn last_load(database: &Path, table: &TableName) -> Result<Option<Las
     let Some(run_id) = label.and_then(|label| label.run_id) else { return Ok(None) };
     let notes_maker = column_names(connection, &fetches)?.contains("made_table");
     let found = newest(connection, &table, &run_id, if notes_maker { "made_table" } else { "NULL" })
-        .and_then(|found| Ok((found, Contents::look(connection, &table)?)));
+        .and_then(|found| Ok((found, Contents::look(connection, dataset, &table)?)));
     match found {
         Ok((found, contents)) => Ok(found.and_then(|found| found.read(&contents, recorded_rows))),
         // Any program may have made a table of that name, so a query that does not fit it means no load; damage must
@@ -97,8 +97,8 @@ struct Contents {
 }
 
 impl Contents {
-    fn look(connection: &Connection, table: &TableName) -> Result<Self, duckdb::Error> {
-        let newest = PROFILES.newest;
+    fn look(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<Self, duckdb::Error> {
+        let newest = dataset.newest;
         let sql =
             format!("SELECT count(*), epoch_us(max({newest}) FILTER (isfinite({newest}))) FROM {}", table.quoted());
         connection.query_row(&sql, [], |row| Ok(Self { rows: row.get(0)?, newest_seen: row.get(1)? }))

@@ -343,7 +343,7 @@ fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableNam
     let loading = TableName::listed(LOADING);
     let table = match old {
         Some(old) => {
-            target::replace(connection, &old, &loading)?;
+            target::replace(connection, request.run.dataset, &old, &loading)?;
             old
         }
         None => {

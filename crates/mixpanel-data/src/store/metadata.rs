@@ -17,6 +17,7 @@ use super::run_record::RunRecord;
 use super::table_name::TableName;
 use super::target::{Target, column_names, find};
 use crate::counts::FetchCounts;
+use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::profile_query::{FetchMode, OnExisting};
 
@@ -275,7 +276,12 @@ impl Gaps {
 ///
 /// # Errors
 /// `InvalidInput` if one of them does not have the form that this program, or the Python package, gives it.
-pub(super) fn rehearse(connection: &Connection, table: &TableName, on_existing: OnExisting) -> Result<()> {
+pub(super) fn rehearse(
+    connection: &Connection,
+    dataset: &'static Dataset,
+    table: &TableName,
+    on_existing: OnExisting,
+) -> Result<()> {
     let attempt = || {
         ensure(connection)?;
         let loaded = Loaded {
@@ -286,7 +292,7 @@ pub(super) fn rehearse(connection: &Connection, table: &TableName, on_existing: 
         };
         // A run may be loaded more than once.
         for load_id in ["rehearsal-1", "rehearsal-2"] {
-            record(connection, &loaded, on_existing, &nobodys_run(load_id))?;
+            record(connection, &loaded, on_existing, &nobodys_run(dataset, load_id))?;
         }
         rejects::rehearse(connection, table).map_err(|error| statement("record the rejects in `_rejects`", &error))
     };
@@ -300,9 +306,9 @@ pub(super) fn rehearse(connection: &Connection, table: &TableName, on_existing: 
     })
 }
 
-fn nobodys_run(load_id: &str) -> RunRecord {
+fn nobodys_run(dataset: &'static Dataset, load_id: &str) -> RunRecord {
     let counts = FetchCounts { expected_rows: Some(0), waited_seconds: 0.5, ..FetchCounts::default() };
-    RunRecord { counts, ..RunRecord::empty("rehearsal", load_id) }
+    RunRecord { counts, ..RunRecord::empty(dataset, "rehearsal", load_id) }
 }
 
 /// Removes the entries of a table that no longer exists: its row of `_metadata`, and its rejects.

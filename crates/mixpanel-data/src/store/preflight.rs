@@ -19,7 +19,7 @@ use super::metadata;
 use super::seen::Seen;
 use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
-use crate::dataset::PROFILES;
+use crate::dataset::Dataset;
 use crate::durable;
 use crate::error::Result;
 use crate::profile_query::OnExisting;
@@ -57,6 +57,7 @@ pub(crate) struct Checked {
 /// lacks what a database needs.
 pub(crate) fn preflight(
     database: &Path,
+    dataset: &'static Dataset,
     table: &TableName,
     on_existing: OnExisting,
     kind: LoadKind,
@@ -71,7 +72,7 @@ pub(crate) fn preflight(
         let lacks = lacking.into_iter().map(str::to_owned).collect();
         warnings.push(Warning::FileSystem { directory: folder.to_owned(), lacks });
     }
-    let seen = rehearse(database, table, on_existing, kind, wait, &mut warnings)?;
+    let seen = rehearse(database, dataset, table, on_existing, kind, wait, &mut warnings)?;
     Ok(Checked { seen, warnings })
 }
 
@@ -81,24 +82,24 @@ pub(crate) fn preflight(
 /// As the preflight.
 pub(crate) fn look(
     database: &Path,
+    dataset: &'static Dataset,
     table: &TableName,
     on_existing: OnExisting,
     kind: LoadKind,
     wait: Duration,
 ) -> Result<Seen> {
-    rehearse(database, table, on_existing, kind, wait, &mut Vec::new())
+    rehearse(database, dataset, table, on_existing, kind, wait, &mut Vec::new())
 }
 
 fn rehearse(
     database: &Path,
+    dataset: &'static Dataset,
     table: &TableName,
     on_existing: OnExisting,
     kind: LoadKind,
     wait: Duration,
     warnings: &mut Vec<Warning>,
 ) -> Result<Seen> {
-    // The only dataset that fetches load today.
-    let dataset = &PROFILES;
     let Location::Present(path) = locate(database)? else {
         let fail = |error| statement("look for the engine's own tables", &error);
         target::check_name(&Connection::open_in_memory().map_err(fail)?, table)?;
@@ -107,7 +108,7 @@ fn rehearse(
     let go_on = &mut |_: &_| ControlFlow::Continue(());
     let database = Database::open_waiting(&path, Access::ReadWrite, wait, go_on)?;
     let connection = database.connection();
-    let mut seen = Seen::look(connection, &path, table)?;
+    let mut seen = Seen::look(connection, dataset, &path, table)?;
     let target = target::check(connection, dataset, table, on_existing, kind)?;
     let fail = |error| statement("rehearse the load", &error);
     let views = dependents::readable_views(connection)?;
@@ -117,22 +118,24 @@ fn rehearse(
     let loading = TableName::listed(LOADING);
     match &target {
         Target::Table(old) if on_existing == OnExisting::Replace && kind == LoadKind::First => {
-            seen.losses = dependents::additions(connection, old)?;
-            target::replace(connection, old, &loading)?;
+            seen.losses = dependents::additions(connection, dataset, old)?;
+            target::replace(connection, dataset, old, &loading)?;
             seen.losses.extend(dependents::broken(connection, &views));
             if !seen.losses.is_empty() {
                 warnings.push(Warning::ReplacementDrops { table: old.to_string(), losses: seen.losses.clone() });
             }
         }
-        Target::Table(old) if on_existing == OnExisting::Replace => target::replace(connection, old, &loading)?,
+        Target::Table(old) if on_existing == OnExisting::Replace => {
+            target::replace(connection, dataset, old, &loading)?;
+        }
         Target::Table(old) if on_existing == OnExisting::Upsert => {
-            if let Some(columns) = dependents::emptied_columns(connection, old)? {
+            if let Some(columns) = dependents::emptied_columns(connection, dataset, old)? {
                 warnings.push(Warning::UpsertEmpties { table: old.to_string(), columns });
             }
         }
         Target::Table(_) => {}
         Target::Absent | Target::View(_) => target::rename(connection, &loading, table).map_err(fail)?,
     }
-    metadata::rehearse(connection, table, on_existing)?;
+    metadata::rehearse(connection, dataset, table, on_existing)?;
     Ok(seen)
 }

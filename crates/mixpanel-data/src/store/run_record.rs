@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::counts::FetchCounts;
-use crate::dataset::{Dataset, PROFILES};
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::profile_query::{FetchMode, ProfileQuery};
 
@@ -38,9 +38,9 @@ pub(crate) struct RunRecord {
 
 impl RunRecord {
     /// Returns the record of a run without pages.
-    pub(crate) fn empty(run_id: &str, load_id: &str) -> Self {
+    pub(crate) fn empty(dataset: &'static Dataset, run_id: &str, load_id: &str) -> Self {
         Self {
-            dataset: &PROFILES,
+            dataset,
             run_id: run_id.to_owned(),
             load_id: load_id.to_owned(),
             started_at: Timestamp::UNIX_EPOCH,

@@ -16,6 +16,7 @@ use super::preflight::Found;
 use super::table_name::TableName;
 use super::target::{self, LoadKind, Target};
 use crate::counted::counted;
+use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::profile_query::OnExisting;
 
@@ -77,8 +78,8 @@ impl Seen {
     }
 
     /// Examines an open database.
-    pub(super) fn look(connection: &Connection, database: &Path, table: &TableName) -> Result<Self> {
-        let contents = Contents::look(connection, table)?;
+    pub(super) fn look(connection: &Connection, dataset: &Dataset, database: &Path, table: &TableName) -> Result<Self> {
+        let contents = Contents::look(connection, dataset, table)?;
         let found = if contents.table.is_some() { Found::Table } else { Found::Nothing };
         Ok(Self { found, losses: Vec::new(), file: FileId::of(database).ok(), contents })
     }
@@ -108,7 +109,7 @@ impl Seen {
     /// # Errors
     /// `TableChanged`, with the difference.
     pub(super) fn check(&self, connection: &Connection, request: &LoadRequest<'_>) -> Result<Vec<View>> {
-        let now = Contents::look(connection, request.table)?;
+        let now = Contents::look(connection, request.run.dataset, request.table)?;
         if let Some(difference) = self.difference(&now, request) {
             return Err(changed(request.table, difference));
         }
@@ -166,7 +167,7 @@ impl LoadRequest<'_> {
 }
 
 impl Contents {
-    fn look(connection: &Connection, table: &TableName) -> Result<Self> {
+    fn look(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<Self> {
         let Target::Table(table) = target::find(connection, table)? else {
             let tables = tables(connection)?;
             return Ok(Self { table: None, rows: 0, additions: Vec::new(), last_run: None, tables });
@@ -175,7 +176,7 @@ impl Contents {
         let count = format!("SELECT count(*) FROM {}", table.quoted());
         Ok(Self {
             rows: connection.query_row(&count, [], |row| row.get(0)).map_err(fail)?,
-            additions: dependents::additions(connection, &table)?,
+            additions: dependents::additions(connection, dataset, &table)?,
             last_run: label::of_table(connection, &table).and_then(|label| label.run_id),
             tables: tables(connection)?,
             table: Some(table),

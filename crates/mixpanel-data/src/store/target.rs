@@ -214,9 +214,9 @@ pub(super) fn column_names(connection: &Connection, table: &TableName) -> Result
 /// # Errors
 /// `InvalidInput` if something depends on the old table, such as a foreign key; `ConstraintViolated` if the rows of
 /// the new one violate an index of the old one.
-pub(super) fn replace(connection: &Connection, old: &TableName, new: &TableName) -> Result<()> {
+pub(super) fn replace(connection: &Connection, dataset: &Dataset, old: &TableName, new: &TableName) -> Result<()> {
     let swap = || -> Result<(), duckdb::Error> {
-        let (indexes, comments) = (indexes(connection, old)?, comments(connection, old)?);
+        let (indexes, comments) = (indexes(connection, old)?, comments(connection, dataset, old)?);
         connection.execute_batch(&format!("DROP TABLE {}", old.quoted()))?;
         rename(connection, new, old)?;
         indexes.iter().chain(&comments).try_for_each(|statement| connection.execute_batch(statement))

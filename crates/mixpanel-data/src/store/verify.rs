@@ -12,18 +12,19 @@ use super::database::{Access, Database};
 use super::digest::{self, sum_of};
 use super::failure::statement;
 use super::label::{self, Label};
-use super::table_name::TableName;
+use super::table_name::{TableName, excerpt};
 use super::target::column_names;
 use super::tuning::Steps;
 use crate::counted::counted;
-use crate::dataset::PROFILES;
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::types::VerifyReport;
 
 /// Counts the rows of a table, reads every byte of it, and compares both with what the last load recorded.
 ///
 /// # Errors
-/// `TableNotFound`; `InvalidInput` for a table that no load recorded, or that has lost a column; `DatabaseNotFound`,
+/// `TableNotFound`; `InvalidInput` for a table that no load recorded, that holds another kind of data, or that has lost
+/// a column; `DatabaseNotFound`,
 /// `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
 pub(crate) fn verify(path: &Path, table: &str) -> Result<VerifyReport> {
     let database = Database::open(path, Access::ReadOnly)?;
@@ -36,12 +37,15 @@ pub(crate) fn verify(path: &Path, table: &str) -> Result<VerifyReport> {
     let Some(label) = label::of_table(connection, &table) else {
         return refuse("no load is recorded in `_metadata` that made it or put rows into it".to_owned());
     };
+    let Some(dataset) = Dataset::of_kind(&label.kind) else {
+        return refuse(format!("it holds {}, whose columns are not known", excerpt(&label.kind)));
+    };
     let columns = column_names(connection, &table)?;
-    if let Some(missing) = PROFILES.columns.iter().find(|column| !columns.contains(column.name)) {
+    if let Some(missing) = dataset.columns.iter().find(|column| !columns.contains(column.name)) {
         return refuse(format!("it has no column `{}`", missing.name));
     }
-    let found =
-        Found::read(connection, path, &table).map_err(|error| statement(&format!("read table `{table}`"), &error))?;
+    let found = Found::read(connection, dataset, path, &table)
+        .map_err(|error| statement(&format!("read table `{table}`"), &error))?;
     let problems = problems(&found, &label);
     Ok(VerifyReport {
         table: table.as_str().to_owned(),
@@ -68,13 +72,18 @@ struct Found {
 }
 
 impl Found {
-    fn read(connection: &Connection, database: &Path, table: &TableName) -> Result<Self, duckdb::Error> {
+    fn read(
+        connection: &Connection,
+        dataset: &Dataset,
+        database: &Path,
+        table: &TableName,
+    ) -> Result<Self, duckdb::Error> {
         let quoted = table.quoted();
-        let key = PROFILES.key(None);
+        let key = dataset.key(None);
         let counts = format!("SELECT count(*), count({key}), count(DISTINCT {key}) FROM {quoted}");
         let (rows, ids, distinct_ids) =
             connection.query_row(&counts, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let sum = sum_of(connection, &PROFILES, &quoted, "true", Steps::of_table(database, rows))?;
+        let sum = sum_of(connection, dataset, &quoted, "true", Steps::of_table(database, rows))?;
         let digest = digest::to_text(connection, sum)?;
         let recorded = label::of_table(connection, table).and_then(|label| label.digest);
         let comparable = match recorded {

@@ -169,8 +169,15 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
             Engine::Model => model::load(model, request),
             Engine::DuckDb => {
                 let kind = if is_first { LoadKind::First } else { LoadKind::Completing };
-                store::look(request.database, request.table, request.on_existing, kind, request.lock_wait)
-                    .and_then(|_| store::load(request, on_wait))
+                store::look(
+                    request.database,
+                    request.run.dataset,
+                    request.table,
+                    request.on_existing,
+                    kind,
+                    request.lock_wait,
+                )
+                .and_then(|_| store::load(request, on_wait))
             }
         };
         match report {

@@ -1,3 +1,4 @@
+use crate::dataset::PROFILES;
 use crate::profile_query::OnExisting;
 use crate::store::run_record::RunRecord;
 use crate::store::testing::Fixture;
@@ -5,7 +6,7 @@ use crate::store::testing::Fixture;
 use super::*;
 
 fn last(fixture: &Fixture) -> Option<LastLoad> {
-    last_load(&fixture.database, &TableName::parse("Profiles").unwrap()).unwrap()
+    last_load(&fixture.database, &PROFILES, &TableName::parse("Profiles").unwrap()).unwrap()
 }
 
 fn fetch(fixture: &mut Fixture, run_id: &str, second: i64, on_existing: OnExisting) -> RunRecord {
@@ -37,7 +38,7 @@ fn the_newest_load_that_is_whole() {
     fixture.load_partial("r3", OnExisting::Upsert).unwrap();
     let newer = LastLoad { rows: 3, recorded_rows: Some(3), ..newer };
     assert_eq!(last(&fixture), Some(newer), "a load that lacks pages is not one to go on from");
-    assert_eq!(last_load(&fixture.database, &TableName::parse("other").unwrap()).unwrap(), None);
+    assert_eq!(last_load(&fixture.database, &PROFILES, &TableName::parse("other").unwrap()).unwrap(), None);
 }
 
 #[test]

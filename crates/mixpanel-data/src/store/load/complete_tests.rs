@@ -1,5 +1,6 @@
 use std::fs;
 
+use crate::dataset::PROFILES;
 use crate::limits::PREFLIGHT_LOCK_WAIT;
 use crate::store::testing::{Fixture, Row};
 use crate::store::{drop_tables, preflight, tables, verify};
@@ -55,8 +56,15 @@ fn an_untouched_table_becomes_what_a_whole_run_makes() {
         fixture.all_loaded().page(&[C, NEWER_A]);
         fixture.pages.swap(1, 2);
         let kind = LoadKind::Completing;
-        preflight(&fixture.database, &TableName::parse("profiles").unwrap(), on_existing, kind, PREFLIGHT_LOCK_WAIT)
-            .unwrap();
+        preflight(
+            &fixture.database,
+            &PROFILES,
+            &TableName::parse("profiles").unwrap(),
+            on_existing,
+            kind,
+            PREFLIGHT_LOCK_WAIT,
+        )
+        .unwrap();
         assert_eq!(fixture.load("r1", on_existing).unwrap(), report(4, 1), "{on_existing:?}");
         assert_eq!(rows(&fixture), rows(&whole), "{on_existing:?}");
         assert_eq!(rows(&fixture), [r#"b|{"v":1}"#, r#"c|{"v":1}|3"#, r#"a|{"v":2}|9"#, r#"d|{"v":1}"#]);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::ErrorKind;
 use crate::counts::FetchCounts;
+use crate::dataset::PROFILES;
 use crate::limits::MEMORY_RANGE;
 use crate::profile_query::OnExisting;
 use crate::store::load::LoadReport;
@@ -59,7 +60,8 @@ fn a_file_may_have_a_name_that_the_engine_uses_itself() {
         assert_eq!(scalar(&fixture.database, sql).unwrap(), "1|1", "{stem}");
         // All operations attach the file under the same name, so the others are tested with some of the names only.
         if number % 5 == 0 {
-            preflight(&fixture.database, &profiles(), OnExisting::Upsert, LoadKind::First, Duration::ZERO).unwrap();
+            preflight(&fixture.database, &PROFILES, &profiles(), OnExisting::Upsert, LoadKind::First, Duration::ZERO)
+                .unwrap();
             fixture.restage().page(&[("b", "{}", None)]);
             fixture.load("r2", OnExisting::Append).unwrap();
             assert!(verify(&fixture.database, "profiles").unwrap().is_intact(), "{stem}");
@@ -128,7 +130,8 @@ fn a_question_mark_in_a_directory_is_refused_at_once() {
     for path in ["?/x.db", "a?b/x.db"] {
         let fixture = Fixture::named(path, "stage");
         let error =
-            preflight(&fixture.database, &profiles(), OnExisting::Fail, LoadKind::First, Duration::ZERO).unwrap_err();
+            preflight(&fixture.database, &PROFILES, &profiles(), OnExisting::Fail, LoadKind::First, Duration::ZERO)
+                .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
         assert!(error.message().contains("`?`"), "{error:?}");
     }

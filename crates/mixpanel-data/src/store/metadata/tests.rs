@@ -1,3 +1,4 @@
+use crate::dataset::PROFILES;
 use crate::error::ErrorKind;
 use crate::store::testing::Fixture;
 use crate::store::{LoadKind, drop_tables, preflight, tables};
@@ -28,7 +29,8 @@ fn a_file_of_the_first_version_goes_on_working() {
     let mut fixture = Fixture::new();
     fixture.execute(FIRST_VERSION);
     assert!(tables(&fixture.database).unwrap()[0].partial);
-    preflight(&fixture.database, &table(), OnExisting::Append, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
+    preflight(&fixture.database, &PROFILES, &table(), OnExisting::Append, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+        .unwrap();
     fixture.page(&[("b", "{}", None)]);
     let run = fixture.run("r1");
     let counts = FetchCounts { session_restarts: 2, short_pages: vec![3, 5], waited_seconds: 1.25, ..run.counts };
@@ -56,7 +58,8 @@ fn columns_that_others_added_stay() {
     fixture.execute(
         "ALTER TABLE _metadata ADD COLUMN note VARCHAR DEFAULT 'n'; ALTER TABLE _fetches ADD COLUMN note VARCHAR DEFAULT 'n'",
     );
-    preflight(&fixture.database, &table(), OnExisting::Replace, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
+    preflight(&fixture.database, &PROFILES, &table(), OnExisting::Replace, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+        .unwrap();
     fixture.load("r2", OnExisting::Replace).unwrap();
     assert_eq!(fixture.texts("SELECT note FROM _metadata"), ["n"]);
     assert_eq!(fixture.texts("SELECT note FROM _fetches"), ["n", "n"]);
@@ -84,7 +87,7 @@ fn tables_of_another_shape_are_found_before_the_first_request() {
         fixture.execute(sql);
         let bytes = std::fs::read(&fixture.database).unwrap();
         for on_existing in [OnExisting::Replace, OnExisting::Append, OnExisting::Upsert] {
-            let error = preflight(&fixture.database, &table(), on_existing, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap_err();
+            let error = preflight(&fixture.database, &PROFILES, &table(), on_existing, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{sql}: {error:?}");
             assert!(error.message().contains("is not as this program makes it"), "{sql}: {error:?}");
             assert!(error.detail("suggestion").is_some());

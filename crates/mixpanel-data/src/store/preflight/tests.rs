@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::Workspace;
+use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind};
 use crate::limits::PREFLIGHT_LOCK_WAIT;
 use crate::store::testing::{Fixture, Holder, Mount};
@@ -12,6 +13,7 @@ use crate::store::testing::{Fixture, Holder, Mount};
 fn check(fixture: &Fixture, on_existing: OnExisting) -> Result<()> {
     preflight(
         &fixture.database,
+        &PROFILES,
         &TableName::parse("profiles").unwrap(),
         on_existing,
         LoadKind::First,
@@ -48,10 +50,10 @@ fn an_existing_table() {
     check(&fixture, OnExisting::Append).unwrap();
     check(&fixture, OnExisting::Replace).unwrap();
     let other = TableName::parse("other").unwrap();
-    preflight(&fixture.database, &other, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
+    preflight(&fixture.database, &PROFILES, &other, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
     let shouted = TableName::parse("PROFILES").unwrap();
     assert_eq!(
-        preflight(&fixture.database, &shouted, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+        preflight(&fixture.database, &PROFILES, &shouted, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
             .unwrap_err()
             .kind(),
         ErrorKind::TableExists
@@ -143,12 +145,14 @@ fn the_table_of_a_run_that_goes_on_may_exist() {
     fixture.load_partial("r1", OnExisting::Fail).unwrap();
     let table = TableName::parse("profiles").unwrap();
     for on_existing in [OnExisting::Fail, OnExisting::Append, OnExisting::Upsert, OnExisting::Replace] {
-        let found = preflight(&fixture.database, &table, on_existing, LoadKind::Completing, PREFLIGHT_LOCK_WAIT);
+        let found =
+            preflight(&fixture.database, &PROFILES, &table, on_existing, LoadKind::Completing, PREFLIGHT_LOCK_WAIT);
         assert_eq!(found.unwrap().seen.found, Found::Table, "{on_existing:?}");
     }
     fixture.execute("DROP TABLE profiles; CREATE VIEW profiles AS SELECT 1 AS distinct_id");
     let error =
-        preflight(&fixture.database, &table, OnExisting::Fail, LoadKind::Completing, PREFLIGHT_LOCK_WAIT).unwrap_err();
+        preflight(&fixture.database, &PROFILES, &table, OnExisting::Fail, LoadKind::Completing, PREFLIGHT_LOCK_WAIT)
+            .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
 
@@ -254,24 +258,28 @@ fn paths_that_are_no_files() {
     ];
     for path in schemes {
         let error =
-            preflight(Path::new(path), &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap_err();
+            preflight(Path::new(path), &PROFILES, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+                .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{path}");
     }
     let fixture = Fixture::new();
     let folder = fixture.folder.path();
     assert_eq!(
-        preflight(folder, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap_err().kind(),
+        preflight(folder, &PROFILES, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+            .unwrap_err()
+            .kind(),
         ErrorKind::DatabaseUnusable
     );
     fs::write(folder.join("file"), "").unwrap();
     assert_eq!(
-        preflight(&folder.join("file/x.db"), &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+        preflight(&folder.join("file/x.db"), &PROFILES, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
             .unwrap_err()
             .kind(),
         ErrorKind::Storage
     );
     for name in ["with:colon.db", "file?x=1", "-rf", "a'b\"c.db", "*.db"] {
-        preflight(&folder.join(name), &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
+        preflight(&folder.join(name), &PROFILES, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+            .unwrap();
     }
 }
 
@@ -308,11 +316,13 @@ fn a_folder_that_cannot_be_written_in() {
     let missing = folder.join("new.db");
     let table = TableName::parse("profiles").unwrap();
     assert_eq!(
-        preflight(&missing, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap_err().kind(),
+        preflight(&missing, &PROFILES, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+            .unwrap_err()
+            .kind(),
         ErrorKind::Storage
     );
     assert_eq!(
-        preflight(&folder.join("a/b.db"), &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+        preflight(&folder.join("a/b.db"), &PROFILES, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
             .unwrap_err()
             .kind(),
         ErrorKind::Storage

@@ -150,3 +150,12 @@ fn what_no_load_recorded_cannot_be_verified() {
     let error = verify(&fixture.database, "profiles").unwrap_err();
     assert!(error.message().contains("no column `properties`"), "{error}");
 }
+
+#[test]
+fn a_table_of_an_unknown_kind_is_not_verified() {
+    let (fixture, _) = loaded();
+    fixture.execute("UPDATE _metadata SET type = 'cohorts'");
+    let error = verify(&fixture.database, "profiles").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.message().contains("it holds cohorts"), "{error}");
+}
