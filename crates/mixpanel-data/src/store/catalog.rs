@@ -10,10 +10,9 @@ use super::database::{Access, CommitError, Database};
 use super::failure::{refused, statement};
 use super::label;
 use super::location::{Location, locate, not_found};
-use super::metadata;
 use super::query;
+use super::schema::{Target, find};
 use super::table_name::{TableName, excerpt};
-use super::target::{Target, find};
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::{ColumnInfo, SqlResult, TableInfo, TableSchema};
 
@@ -119,7 +118,7 @@ pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
             refused(&format!("table `{table}` cannot be dropped because of what depends on it"), &error)
                 .with_detail("table_name", table.as_str())
         })?;
-        metadata::forget(connection, &table)?;
+        label::forget(connection, &table)?;
     }
     database.commit().map_err(|error| match error {
         CommitError::Unknown(error) | CommitError::NotOnDisk { committed: Err(error), .. } => {

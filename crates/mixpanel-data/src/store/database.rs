@@ -11,8 +11,8 @@ use duckdb::{Config, Connection};
 use super::failure::{is_log_failure, opening};
 use super::lease::{self, Lease};
 use super::location::{Location, check_magic, create, locate, not_found};
-use super::staged::as_pattern;
-use super::tuning::{Effort, Tuning};
+use super::settings::{Effort, Tuning};
+use super::sql_text::{as_pattern, literal};
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
@@ -378,9 +378,4 @@ fn fences(access: Access<'_>) -> String {
     }
     sql.push_str("SET lock_configuration=true");
     sql
-}
-
-/// Returns a text as an SQL literal.
-pub(super) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use duckdb::Connection;
 
-use super::database::literal;
 use super::failure::statement;
+use super::sql_text::literal;
 use super::table_name::{TableName, excerpt};
 use crate::dataset::Dataset;
 use crate::error::Result;

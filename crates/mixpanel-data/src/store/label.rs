@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use duckdb::Connection;
 use jiff::Timestamp;
 
-use crate::dataset::Dataset;
-
+use super::failure::statement;
+use super::schema::{Target, column_names, find};
 use super::table_name::TableName;
-use super::target::{Target, column_names, find};
+use crate::error::Result;
 
 /// The entry of one table in `_metadata`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +74,17 @@ pub(super) fn of_table(connection: &Connection, table: &TableName) -> Option<Lab
     all(connection).remove(&table.as_str().to_lowercase())
 }
 
-/// Returns the kind that `_metadata` records for the table, if it is not the kind of this dataset.
-pub(super) fn other_kind(connection: &Connection, dataset: &Dataset, table: &TableName) -> Option<String> {
-    of_table(connection, table).map(|label| label.kind).filter(|kind| kind != dataset.kind)
+/// Removes the entries of a table that no longer exists: its row of `_metadata`, and its rejects.
+pub(super) fn forget(connection: &Connection, table: &TableName) -> Result<()> {
+    if matches!(find(connection, &TableName::listed("_metadata"))?, Target::Table(_)) {
+        connection
+            .execute("DELETE FROM _metadata WHERE lower(table_name) = lower(?)", [table.as_str()])
+            .map_err(|error| statement("remove the table from `_metadata`", &error))?;
+    }
+    if matches!(find(connection, &TableName::listed("_rejects"))?, Target::Table(_)) {
+        connection
+            .execute("DELETE FROM _rejects WHERE lower(table_name) = lower(?)", [table.as_str()])
+            .map_err(|error| statement("remove the rejects of the table", &error))?;
+    }
+    Ok(())
 }

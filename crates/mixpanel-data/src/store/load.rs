@@ -49,11 +49,13 @@ use super::load_stop::LoadStop;
 use super::metadata::{self, Counts, Loaded, Origin};
 use super::rejects::{self, Earlier};
 use super::run_record::RunRecord;
+use super::schema::{Target, rename};
 use super::seen::Seen;
+use super::settings::{Effort, Tuning};
 use super::staged;
 use super::table_name::TableName;
-use super::target::{self, LoadKind, Target};
-use super::tuning::{Effort, Steps, Tuning, memory_needed};
+use super::target::{self, LoadKind};
+use super::tuning::{Steps, for_load, memory_needed};
 use crate::counted::counted;
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
@@ -64,7 +66,6 @@ use crate::row_sum::RowSum;
 
 pub(crate) use announced::Announced;
 pub(crate) use known::{is_loaded, maker};
-pub(super) use pages::blame;
 use spill::Spill;
 
 /// The name of the table while it is being filled. It is never committed.
@@ -143,7 +144,7 @@ pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>)
     let _spill = Spill::create(&stage_folder)?;
     let mut effort = Effort::Usual;
     loop {
-        let tuning = Tuning::for_load(request.memory, request.pages, request.rejects, effort);
+        let tuning = for_load(request.memory, request.pages, request.rejects, effort);
         let error = match attempt(request, &stage_folder, tuning, on_lock_wait) {
             Ok(Counts { rows, duplicates, shortfall, altered }) => {
                 // An earlier process may have loaded the same pages, and this one may accept a larger shortfall.
@@ -348,8 +349,8 @@ fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableNam
         }
         None => {
             // The entries of a table that no longer exists must not be taken for those of this one.
-            metadata::forget(connection, request.table)?;
-            target::rename(connection, &loading, request.table).map_err(fail)?;
+            label::forget(connection, request.table)?;
+            rename(connection, &loading, request.table).map_err(fail)?;
             request.table.clone()
         }
     };

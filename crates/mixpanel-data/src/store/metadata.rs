@@ -12,13 +12,12 @@ use jiff::Timestamp;
 
 use super::failure::statement;
 use super::label::{self, Label};
-use super::rejects;
 use super::run_record::RunRecord;
+use super::schema::{Target, column_names, find};
 use super::table_name::TableName;
-use super::target::{Target, column_names, find};
 use crate::counts::FetchCounts;
 use crate::dataset::Dataset;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::profile_query::{FetchMode, OnExisting};
 
 const CREATE: &str = "
@@ -271,54 +270,31 @@ impl Gaps {
     }
 }
 
-/// Rehearses what a load does to `_metadata`, `_fetches` and `_rejects`, in a transaction that is rolled back. `table`
-/// must exist in it.
-///
-/// # Errors
-/// `InvalidInput` if one of them does not have the form that this program, or the Python package, gives it.
+/// Rehearses what a load does to `_metadata` and `_fetches`, in a transaction that is rolled back. `table` must exist in
+/// it.
 pub(super) fn rehearse(
     connection: &Connection,
     dataset: &'static Dataset,
     table: &TableName,
     on_existing: OnExisting,
 ) -> Result<()> {
-    let attempt = || {
-        ensure(connection)?;
-        let loaded = Loaded {
-            table: table.clone(),
-            origin: Origin::Changed,
-            counts: Counts { rows: 0, duplicates: 0, shortfall: 0, altered: 0 },
-            digest: String::new(),
-        };
-        // A run may be loaded more than once.
-        for load_id in ["rehearsal-1", "rehearsal-2"] {
-            record(connection, &loaded, on_existing, &nobodys_run(dataset, load_id))?;
-        }
-        rejects::rehearse(connection, table).map_err(|error| statement("record the rejects in `_rejects`", &error))
+    ensure(connection)?;
+    let loaded = Loaded {
+        table: table.clone(),
+        origin: Origin::Changed,
+        counts: Counts { rows: 0, duplicates: 0, shortfall: 0, altered: 0 },
+        digest: String::new(),
     };
-    attempt().map_err(|error: Error| match error.kind() {
-        ErrorKind::Storage | ErrorKind::InvalidInput | ErrorKind::ConstraintViolated => {
-            Error::invalid("`_metadata`, `_fetches` or `_rejects` in this database is not as this program makes it")
-                .with_detail("suggestion", "give that table another name, or use another database file")
-                .with_source(error)
-        }
-        _ => error,
-    })
+    // A run may be loaded more than once.
+    for load_id in ["rehearsal-1", "rehearsal-2"] {
+        record(connection, &loaded, on_existing, &nobodys_run(dataset, load_id))?;
+    }
+    Ok(())
 }
 
 fn nobodys_run(dataset: &'static Dataset, load_id: &str) -> RunRecord {
     let counts = FetchCounts { expected_rows: Some(0), waited_seconds: 0.5, ..FetchCounts::default() };
     RunRecord { counts, ..RunRecord::empty(dataset, "rehearsal", load_id) }
-}
-
-/// Removes the entries of a table that no longer exists: its row of `_metadata`, and its rejects.
-pub(super) fn forget(connection: &Connection, table: &TableName) -> Result<()> {
-    if matches!(find(connection, &TableName::listed("_metadata"))?, Target::Table(_)) {
-        connection
-            .execute("DELETE FROM _metadata WHERE lower(table_name) = lower(?)", [table.as_str()])
-            .map_err(|error| statement("remove the table from `_metadata`", &error))?;
-    }
-    rejects::forget(connection, table)
 }
 
 fn timestamp(at: Timestamp) -> Value {

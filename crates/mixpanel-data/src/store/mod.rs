@@ -32,13 +32,17 @@ mod preflight;
 mod query;
 mod rejects;
 mod run_record;
+mod schema;
 mod seen;
+mod settings;
+mod sql_text;
 mod staged;
 mod table_name;
 mod target;
 #[cfg(test)]
 mod testing;
 mod tuning;
+mod unreadable;
 mod values;
 mod verify;
 

@@ -16,12 +16,14 @@ use super::load::LOADING;
 use super::load::pages::{self, Loading};
 use super::location::{Location, ensure_folder, locate};
 use super::metadata;
+use super::rejects;
+use super::schema::{Target, rename};
 use super::seen::Seen;
 use super::table_name::TableName;
-use super::target::{self, LoadKind, Target};
+use super::target::{self, LoadKind};
 use crate::dataset::Dataset;
 use crate::durable;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::profile_query::OnExisting;
 use crate::warning::Warning;
 
@@ -134,8 +136,21 @@ fn rehearse(
             }
         }
         Target::Table(_) => {}
-        Target::Absent | Target::View(_) => target::rename(connection, &loading, table).map_err(fail)?,
+        Target::Absent | Target::View(_) => rename(connection, &loading, table).map_err(fail)?,
     }
-    metadata::rehearse(connection, dataset, table, on_existing)?;
+    let recorded = metadata::rehearse(connection, dataset, table, on_existing);
+    recorded.and_then(|()| rejects::rehearse(connection, table)).map_err(not_ours)?;
     Ok(seen)
+}
+
+/// Returns the error for records of this program that do not have the form that it, or the Python package, gives them.
+fn not_ours(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Storage | ErrorKind::InvalidInput | ErrorKind::ConstraintViolated => {
+            Error::invalid("`_metadata`, `_fetches` or `_rejects` in this database is not as this program makes it")
+                .with_detail("suggestion", "give that table another name, or use another database file")
+                .with_source(error)
+        }
+        _ => error,
+    }
 }

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use duckdb::{Connection, params};
 
-use super::database::literal;
 use super::digest::{reject_hash, sum_in_steps};
 use super::failure::statement;
-use super::load::blame;
 use super::run_record::RunRecord;
+use super::schema::{Target, find};
+use super::sql_text::literal;
 use super::staged::{Extra, read_parquet, sum_of_rejects};
 use super::table_name::TableName;
-use super::target::{Target, find};
 use super::tuning::Steps;
+use super::unreadable::name_unreadable;
 use crate::error::{Error, Result};
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 
@@ -62,7 +62,8 @@ pub(super) fn record(
             read_parquet(files, Extra::Nothing)?
         );
         let inserted = connection.execute(&sql, params![run.run_id, table.as_str()]);
-        rows += inserted.map_err(|error| blame(connection, files, statement("read the staged rejects", &error)))?;
+        rows += inserted
+            .map_err(|error| name_unreadable(connection, files, statement("read the staged rejects", &error)))?;
     }
     if rows as u64 != run.counts.rejected {
         return Err(Error::internal(format!("the stage has {rows} rejects, not {}", run.counts.rejected)));
@@ -83,22 +84,14 @@ fn check(connection: &Connection, run: &RunRecord, files: &[PathBuf]) -> Result<
 }
 
 /// Rehearses [`record`] with an invented reject.
-pub(super) fn rehearse(connection: &Connection, table: &TableName) -> Result<(), duckdb::Error> {
-    connection.execute_batch(CREATE)?;
-    connection.execute(
-        "INSERT INTO _rejects (run_id, table_name, page, position, reason, raw) VALUES ('rehearsal', ?, 0, 0, 'none', 'none')",
-        [table.as_str()],
-    )?;
-    connection.execute("DELETE FROM _rejects WHERE run_id = 'rehearsal'", [])?;
-    Ok(())
-}
-
-/// Removes the rejects of a table from `_rejects`, if that exists.
-pub(super) fn forget(connection: &Connection, table: &TableName) -> Result<()> {
-    if matches!(find(connection, &TableName::listed("_rejects"))?, Target::Table(_)) {
-        connection
-            .execute("DELETE FROM _rejects WHERE lower(table_name) = lower(?)", [table.as_str()])
-            .map_err(|error| statement("remove the rejects of the table", &error))?;
-    }
-    Ok(())
+pub(super) fn rehearse(connection: &Connection, table: &TableName) -> Result<()> {
+    let attempt = || {
+        connection.execute_batch(CREATE)?;
+        connection.execute(
+            "INSERT INTO _rejects (run_id, table_name, page, position, reason, raw) VALUES ('rehearsal', ?, 0, 0, 'none', 'none')",
+            [table.as_str()],
+        )?;
+        connection.execute("DELETE FROM _rejects WHERE run_id = 'rehearsal'", [])
+    };
+    attempt().map(drop).map_err(|error| statement("record the rejects in `_rejects`", &error))
 }

@@ -13,8 +13,9 @@ use super::failure::statement;
 use super::label;
 use super::load::LoadRequest;
 use super::preflight::Found;
+use super::schema::{Target, find};
 use super::table_name::TableName;
-use super::target::{self, LoadKind, Target};
+use super::target::LoadKind;
 use crate::counted::counted;
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
@@ -168,7 +169,7 @@ impl LoadRequest<'_> {
 
 impl Contents {
     fn look(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<Self> {
-        let Target::Table(table) = target::find(connection, table)? else {
+        let Target::Table(table) = find(connection, table)? else {
             let tables = tables(connection)?;
             return Ok(Self { table: None, rows: 0, additions: Vec::new(), last_run: None, tables });
         };

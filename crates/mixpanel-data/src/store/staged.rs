@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use parquet::file::metadata::ParquetMetaDataReader;
 
-use super::database::literal;
+use super::sql_text::{as_pattern, literal};
 use crate::counted::counted;
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
@@ -133,43 +133,4 @@ pub(super) fn read_parquet(files: &[PathBuf], extra: Extra) -> Result<String> {
         "read_parquet([{list}], hive_partitioning = false, hive_types_autocast = false, union_by_name = false,
              binary_as_string = false, filename = {place}, file_row_number = {place})"
     ))
-}
-
-/// Returns a pattern that matches only this path: DuckDB treats every path as a pattern.
-///
-/// In a pattern a backslash separates names, and a character class cannot contain one either, so it is matched as any
-/// character: the names of staged files are unique enough. DuckDB never treats the first name below the root as a
-/// pattern.
-pub(super) fn as_pattern(path: &str) -> String {
-    if !path.contains(['*', '?', '[']) {
-        return path.to_owned();
-    }
-    let mut pattern = String::with_capacity(path.len() + 8);
-    let mut depth = 0;
-    for character in path.chars() {
-        depth += u32::from(character == '/');
-        match character {
-            '*' | '?' | '[' if depth > 1 => write!(pattern, "[{character}]").expect("a string can be written to"),
-            '\\' if depth > 1 => pattern.push('?'),
-            _ => pattern.push(character),
-        }
-    }
-    pattern
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_a_pattern_for_itself_alone() {
-        for (path, pattern) in [
-            ("/a/b.parquet", "/a/b.parquet"),
-            ("/a/x=1/'{~}%#\\.parquet", "/a/x=1/'{~}%#\\.parquet"),
-            ("/a/b*/c?/[d]\\e", "/a/b[*]/c[?]/[[]d]?e"),
-            ("/a*/b*", "/a*/b[*]"),
-        ] {
-            assert_eq!(as_pattern(path), pattern);
-        }
-    }
 }

@@ -1,27 +1,15 @@
 //! The table that a load makes, fills or replaces.
 
-use std::collections::BTreeSet;
-
 use duckdb::Connection;
 
 use super::dependents::comments;
 use super::failure::{is_violation, refused, statement};
-use super::label::other_kind;
+use super::label;
+use super::schema::{Target, columns, find, indexes, rename};
 use super::table_name::{TableName, excerpt};
 use crate::dataset::{Column, Dataset};
 use crate::error::{Error, ErrorKind, Result};
 use crate::profile_query::OnExisting;
-
-/// What exists under a name, as the database spells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Target {
-    /// Nothing.
-    Absent,
-    /// A table.
-    Table(TableName),
-    /// A view.
-    View(TableName),
-}
 
 /// Whether a load is the first of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,24 +18,6 @@ pub(crate) enum LoadKind {
     First,
     /// The run was partial and has put pages into the table, which may exist because of it.
     Completing,
-}
-
-/// Looks up a name in the main schema of the file, ignoring ASCII case, as DuckDB does.
-pub(super) fn find(connection: &Connection, name: &TableName) -> Result<Target> {
-    let look = || -> Result<Vec<(String, String)>, duckdb::Error> {
-        let mut query = connection.prepare(
-            "SELECT table_name, table_type FROM information_schema.tables
-             WHERE table_catalog = current_database() AND table_schema = 'main' AND lower(table_name) = lower(?)",
-        )?;
-        query.query_map([name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-    };
-    let found = look().map_err(|error| statement("look for the table", &error))?;
-    let found = found.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name.as_str()));
-    Ok(match found {
-        Some((name, kind)) if kind == "BASE TABLE" => Target::Table(TableName::listed(name)),
-        Some((name, _)) => Target::View(TableName::listed(name)),
-        None => Target::Absent,
-    })
 }
 
 /// Finds the target of a load and checks that the load can use it.
@@ -121,18 +91,13 @@ fn exists(table: &TableName) -> Error {
         .with_detail("suggestion", "append to it, replace it, or choose another name")
 }
 
-struct FoundColumn {
-    name: String,
-    kind: String,
-    may_be_left_out: bool,
-}
-
 fn check_shape(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<()> {
     let refuse = |reason: String| {
         Err(Error::invalid(format!("{} cannot be appended to table `{table}`: {reason}", dataset.kind))
             .with_detail("table_name", table.as_str()))
     };
-    if let Some(kind) = other_kind(connection, dataset, table) {
+    let label = label::of_table(connection, table);
+    if let Some(kind) = label.map(|label| label.kind).filter(|kind| kind != dataset.kind) {
         return refuse(format!("it holds {}", excerpt(&kind)));
     }
     let columns = columns(connection, table)?;
@@ -150,23 +115,6 @@ fn check_shape(connection: &Connection, dataset: &Dataset, table: &TableName) ->
         Some(column) => refuse(format!("its column `{}` needs a value", excerpt(&column.name))),
         None => Ok(()),
     }
-}
-
-fn columns(connection: &Connection, table: &TableName) -> Result<Vec<FoundColumn>> {
-    let fail = |error| statement("read the columns of the table", &error);
-    let mut query = connection
-        .prepare(
-            "SELECT column_name, data_type, (is_nullable OR column_default IS NOT NULL)::INTEGER FROM duckdb_columns()
-             WHERE database_name = current_database() AND schema_name = 'main' AND table_name = ? ORDER BY column_index",
-        )
-        .map_err(fail)?;
-    let columns = query
-        .query_map([table.as_str()], |row| {
-            let may_be_left_out: i32 = row.get(2)?;
-            Ok(FoundColumn { name: row.get(0)?, kind: row.get(1)?, may_be_left_out: may_be_left_out != 0 })
-        })
-        .map_err(fail)?;
-    columns.collect::<Result<_, _>>().map_err(fail)
 }
 
 /// Checks that no foreign key refers to the table; such rows could not be replaced.
@@ -204,11 +152,6 @@ pub(super) fn is_bare(connection: &Connection, dataset: &Dataset, table: &TableN
     Ok(constraints == 0 && columns.eq(dataset.columns.iter().map(|column| (column.name, column.kind))))
 }
 
-/// Returns the names of a table's columns, in lower case.
-pub(super) fn column_names(connection: &Connection, table: &TableName) -> Result<BTreeSet<String>> {
-    Ok(columns(connection, table)?.into_iter().map(|column| column.name.to_lowercase()).collect())
-}
-
 /// Replaces the table `old` with `new`, which gets its name, indexes and comments. Views find it by name.
 ///
 /// # Errors
@@ -228,18 +171,4 @@ pub(super) fn replace(connection: &Connection, dataset: &Dataset, old: &TableNam
         };
         error.with_detail("table_name", old.as_str())
     })
-}
-
-/// Renames a table.
-pub(super) fn rename(connection: &Connection, from: &TableName, to: &TableName) -> Result<(), duckdb::Error> {
-    connection.execute_batch(&format!("ALTER TABLE {} RENAME TO {}", from.quoted(), to.quoted()))
-}
-
-/// Returns the statements that create the table's indexes, as DuckDB writes them.
-fn indexes(connection: &Connection, table: &TableName) -> Result<Vec<String>, duckdb::Error> {
-    let mut query = connection.prepare(
-        "SELECT sql FROM duckdb_indexes() WHERE database_name = current_database() AND schema_name = 'main'
-         AND table_name = ? AND sql IS NOT NULL ORDER BY index_oid",
-    )?;
-    query.query_map([table.as_str()], |row| row.get(0))?.collect()
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use duckdb::Connection;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 
+use super::settings::{Effort, Tuning};
 use crate::limits::{
     ENGINE_LEAST_BYTES, LOAD_THREADS_MAX, READ_STEP_BYTES, ROW_GROUP_BYTES, ROW_GROUP_ROWS, ROW_GROUPS_IN_MEMORY,
     TEXT_BLOCK_BYTES, TEXT_INLINE_BYTES, VECTOR_ROWS,
@@ -15,70 +16,30 @@ use crate::memory::{engine_bytes, engine_bytes_last, memory_for};
 /// How many staged pages are sampled to estimate the size of a row.
 const SAMPLED_PAGES: usize = 8;
 
-/// The settings of one attempt at a load. When it runs out of memory, the next one is tried, which is slower or takes
-/// more of the process's memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effort {
-    /// All threads, and row groups of the best size.
-    Usual,
-    /// One thread, which writes every row group at once and never merges small ones.
-    Frugal,
-    /// The same, with all the memory that the process can spare.
-    Last,
-}
-
-impl Effort {
-    /// Returns the effort to try next.
-    pub(super) fn next(self) -> Option<Self> {
-        match self {
-            Self::Usual => Some(Self::Frugal),
-            Self::Frugal => Some(Self::Last),
-            Self::Last => None,
-        }
-    }
-}
-
-/// DuckDB's settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tuning {
-    /// DuckDB's memory limit, in megabytes. It uses some more beyond that.
-    pub(super) memory_mb: u64,
-    pub(super) threads: u32,
-    /// The rows of one row group, a multiple of 2,048.
-    pub(super) row_group_rows: u64,
-    pub(super) effort: Effort,
-}
-
-impl Tuning {
-    /// For changes that move no rows.
-    pub(super) const SMALL: Self =
-        Self { memory_mb: 128, threads: 1, row_group_rows: *ROW_GROUP_ROWS.end(), effort: Effort::Usual };
-
-    /// Returns the settings for a load of these pages and rejects in a process that may use `memory` bytes. Moves on
-    /// from `effort` to the next one where it cannot succeed.
-    pub(super) fn for_load(memory: u64, pages: &[PathBuf], rejects: &[PathBuf], effort: Effort) -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = u32::try_from(processors).unwrap_or(LOAD_THREADS_MAX).clamp(1, LOAD_THREADS_MAX);
-        let staged = Staged::of(pages);
-        let engine = engine_bytes(memory, staged.bytes, staged.page_bytes);
-        // Rows and rejects are written one after the other.
-        let vector_bytes = staged.large_vector_bytes().max(Staged::of(rejects).large_vector_bytes());
-        let needs = |threads: u32| vector_bytes.saturating_mul(threads.into()).saturating_add(ENGINE_LEAST_BYTES);
-        let effort = match effort {
-            effort if vector_bytes == 0 => effort,
-            Effort::Usual | Effort::Frugal if needs(1) > engine => Effort::Last,
-            // Each thread needs memory for what it reads and for what it writes.
-            Effort::Usual if needs(2 * threads) > engine => Effort::Frugal,
-            effort => effort,
-        };
-        let engine = if effort == Effort::Last { engine.max(engine_bytes_last(memory)) } else { engine };
-        let row_group = ROW_GROUP_BYTES.min(engine / ROW_GROUPS_IN_MEMORY);
-        Self {
-            memory_mb: engine / 1_000_000,
-            threads: if effort == Effort::Usual { threads } else { 1 },
-            row_group_rows: row_group_rows(row_group, staged.row_bytes),
-            effort,
-        }
+/// Returns the settings for a load of these pages and rejects in a process that may use `memory` bytes. Moves on
+/// from `effort` to the next one where it cannot succeed.
+pub(super) fn for_load(memory: u64, pages: &[PathBuf], rejects: &[PathBuf], effort: Effort) -> Tuning {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = u32::try_from(processors).unwrap_or(LOAD_THREADS_MAX).clamp(1, LOAD_THREADS_MAX);
+    let staged = Staged::of(pages);
+    let engine = engine_bytes(memory, staged.bytes, staged.page_bytes);
+    // Rows and rejects are written one after the other.
+    let vector_bytes = staged.large_vector_bytes().max(Staged::of(rejects).large_vector_bytes());
+    let needs = |threads: u32| vector_bytes.saturating_mul(threads.into()).saturating_add(ENGINE_LEAST_BYTES);
+    let effort = match effort {
+        effort if vector_bytes == 0 => effort,
+        Effort::Usual | Effort::Frugal if needs(1) > engine => Effort::Last,
+        // Each thread needs memory for what it reads and for what it writes.
+        Effort::Usual if needs(2 * threads) > engine => Effort::Frugal,
+        effort => effort,
+    };
+    let engine = if effort == Effort::Last { engine.max(engine_bytes_last(memory)) } else { engine };
+    let row_group = ROW_GROUP_BYTES.min(engine / ROW_GROUPS_IN_MEMORY);
+    Tuning {
+        memory_mb: engine / 1_000_000,
+        threads: if effort == Effort::Usual { threads } else { 1 },
+        row_group_rows: row_group_rows(row_group, staged.row_bytes),
+        effort,
     }
 }
 
@@ -246,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_the_process_may_use_is_shared_out() {
-        let tuned = |memory| Tuning::for_load(memory, &[], &[], Effort::Usual);
+        let tuned = |memory| for_load(memory, &[], &[], Effort::Usual);
         assert!((200..300).contains(&tuned(MEMORY_DEFAULT).memory_mb), "{:?}", tuned(MEMORY_DEFAULT));
         // The value with which the least memory was tested.
         assert!((40..50).contains(&tuned(*MEMORY_RANGE.start()).memory_mb), "{:?}", tuned(*MEMORY_RANGE.start()));
@@ -257,9 +218,8 @@ mod tests {
     #[test]
     fn large_rows_are_loaded_by_one_thread_and_with_more_memory_if_need_be() {
         let mut fixture = Fixture::new();
-        let effort = |fixture: &Fixture, memory| {
-            Tuning::for_load(memory, &fixture.pages, &fixture.rejects, Effort::Usual).effort
-        };
+        let effort =
+            |fixture: &Fixture, memory| for_load(memory, &fixture.pages, &fixture.rejects, Effort::Usual).effort;
         let least = *MEMORY_RANGE.start();
         for (kib, pages, expected) in [
             (1, 20, [Effort::Usual, Effort::Usual]),

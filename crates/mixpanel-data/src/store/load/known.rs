@@ -7,8 +7,8 @@ use crate::error::{ErrorKind, Result};
 use crate::limits::PREFLIGHT_LOCK_WAIT;
 use crate::store::database::{Access, Database};
 use crate::store::metadata;
+use crate::store::schema::{Target, find};
 use crate::store::table_name::TableName;
-use crate::store::target::{Target, find};
 
 /// Returns whether a load is in the database. A process that was killed right after a commit could not record it
 /// elsewhere.

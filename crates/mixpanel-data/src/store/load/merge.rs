@@ -26,6 +26,7 @@ use crate::store::staged::{self, Extra, read_parquet, sum_of_pages};
 use crate::store::table_name::TableName;
 use crate::store::target::LoadKind;
 use crate::store::tuning::Steps;
+use crate::store::unreadable::name_unreadable;
 
 /// Merges the staged pages into `table`.
 pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: TableName) -> Result<Loaded> {
@@ -161,7 +162,7 @@ fn read_previous(connection: &Connection, request: &LoadRequest<'_>) -> Result<(
             dataset.row_hash("r"),
             read_parquet(pages, Extra::Nothing)?
         );
-        run(connection, &sql).map_err(|error| pages::blame(connection, pages, fail(error)))?;
+        run(connection, &sql).map_err(|error| name_unreadable(connection, pages, fail(error)))?;
     }
     let expected = sum_of_pages(dataset, request.previous)?;
     let found = sum_hashes(connection, "r.hash", "_previous AS r").map_err(fail)?;

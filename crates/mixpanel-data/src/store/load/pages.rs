@@ -16,6 +16,7 @@ use crate::store::failure::{is_malformed_json, statement};
 use crate::store::run_record::RunRecord;
 use crate::store::staged::{Extra, read_parquet, sum_of_pages};
 use crate::store::tuning::Steps;
+use crate::store::unreadable::name_unreadable;
 
 /// What happens to the table that the pages are read into.
 #[derive(Debug, Clone, Copy)]
@@ -103,33 +104,10 @@ fn insert(connection: &Connection, request: &LoadRequest<'_>) -> Result<()> {
         }
         run(connection, &sql).map_err(|error| match is_malformed_json(&error) {
             true => malformed_page(connection, pages),
-            false => blame(connection, pages, statement("read the staged pages", &error)),
+            false => name_unreadable(connection, pages, statement("read the staged pages", &error)),
         })?;
     }
     Ok(())
-}
-
-/// Returns the error of a failed read of many files, naming the damaged file, which DuckDB does not always do. Rolls
-/// back the transaction.
-pub(in crate::store) fn blame(connection: &Connection, files: &[PathBuf], error: Error) -> Error {
-    if matches!(error.kind(), ErrorKind::DiskFull | ErrorKind::OutOfMemory)
-        || connection.execute_batch("ROLLBACK").is_err()
-    {
-        return error;
-    }
-    let unreadable = |file: &&PathBuf| {
-        read_parquet(std::slice::from_ref(*file), Extra::Nothing).is_ok_and(|rows| {
-            // Computing a hash reads every byte.
-            let sql = format!("SELECT count(*) FROM (SELECT hash(r) AS h FROM {rows} AS r) WHERE h = 0");
-            number(connection, &sql).is_err()
-        })
-    };
-    match files.iter().find(unreadable) {
-        Some(file) => Error::new(ErrorKind::Storage, format!("the staged file `{}` cannot be read", file.display()))
-            .with_path(file)
-            .with_source(error),
-        None => error,
-    }
 }
 
 /// Names the page whose text DuckDB does not accept as JSON. Only valid JSON is staged, so the page is damaged.

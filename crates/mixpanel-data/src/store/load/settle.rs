@@ -11,7 +11,7 @@ use crate::store::digest;
 use crate::store::failure::{statement, unusable};
 use crate::store::label;
 use crate::store::metadata::{self, Counts};
-use crate::store::target::{Target, find};
+use crate::store::schema::{Target, find};
 
 /// Looks in the reopened file for a load whose commit failed.
 ///

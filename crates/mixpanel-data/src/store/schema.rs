@@ -1,0 +1,82 @@
+//! What is in the main schema of a database: tables, views, columns, indexes.
+
+use std::collections::BTreeSet;
+
+use duckdb::Connection;
+
+use super::failure::statement;
+use super::table_name::TableName;
+use crate::error::Result;
+
+/// What exists under a name, as the database spells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Nothing.
+    Absent,
+    /// A table.
+    Table(TableName),
+    /// A view.
+    View(TableName),
+}
+
+/// Looks up a name in the main schema of the file, ignoring ASCII case, as DuckDB does.
+pub(super) fn find(connection: &Connection, name: &TableName) -> Result<Target> {
+    let look = || -> Result<Vec<(String, String)>, duckdb::Error> {
+        let mut query = connection.prepare(
+            "SELECT table_name, table_type FROM information_schema.tables
+             WHERE table_catalog = current_database() AND table_schema = 'main' AND lower(table_name) = lower(?)",
+        )?;
+        query.query_map([name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+    };
+    let found = look().map_err(|error| statement("look for the table", &error))?;
+    let found = found.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name.as_str()));
+    Ok(match found {
+        Some((name, kind)) if kind == "BASE TABLE" => Target::Table(TableName::listed(name)),
+        Some((name, _)) => Target::View(TableName::listed(name)),
+        None => Target::Absent,
+    })
+}
+
+/// A column of a table.
+pub(super) struct FoundColumn {
+    pub(super) name: String,
+    pub(super) kind: String,
+    pub(super) may_be_left_out: bool,
+}
+
+/// Returns the columns of a table, in order.
+pub(super) fn columns(connection: &Connection, table: &TableName) -> Result<Vec<FoundColumn>> {
+    let fail = |error| statement("read the columns of the table", &error);
+    let mut query = connection
+        .prepare(
+            "SELECT column_name, data_type, (is_nullable OR column_default IS NOT NULL)::INTEGER FROM duckdb_columns()
+             WHERE database_name = current_database() AND schema_name = 'main' AND table_name = ? ORDER BY column_index",
+        )
+        .map_err(fail)?;
+    let columns = query
+        .query_map([table.as_str()], |row| {
+            let may_be_left_out: i32 = row.get(2)?;
+            Ok(FoundColumn { name: row.get(0)?, kind: row.get(1)?, may_be_left_out: may_be_left_out != 0 })
+        })
+        .map_err(fail)?;
+    columns.collect::<Result<_, _>>().map_err(fail)
+}
+
+/// Returns the names of a table's columns, in lower case.
+pub(super) fn column_names(connection: &Connection, table: &TableName) -> Result<BTreeSet<String>> {
+    Ok(columns(connection, table)?.into_iter().map(|column| column.name.to_lowercase()).collect())
+}
+
+/// Renames a table.
+pub(super) fn rename(connection: &Connection, from: &TableName, to: &TableName) -> Result<(), duckdb::Error> {
+    connection.execute_batch(&format!("ALTER TABLE {} RENAME TO {}", from.quoted(), to.quoted()))
+}
+
+/// Returns the statements that create the table's indexes, as DuckDB writes them.
+pub(super) fn indexes(connection: &Connection, table: &TableName) -> Result<Vec<String>, duckdb::Error> {
+    let mut query = connection.prepare(
+        "SELECT sql FROM duckdb_indexes() WHERE database_name = current_database() AND schema_name = 'main'
+         AND table_name = ? AND sql IS NOT NULL ORDER BY index_oid",
+    )?;
+    query.query_map([table.as_str()], |row| row.get(0))?.collect()
+}

@@ -1,0 +1,47 @@
+//! Texts in SQL: literals, and paths where DuckDB expects a pattern.
+
+use std::fmt::Write as _;
+
+/// Returns a text as an SQL literal.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Returns a pattern that matches only this path: DuckDB treats every path as a pattern.
+///
+/// In a pattern a backslash separates names, and a character class cannot contain one either, so it is matched as any
+/// character: the names of staged files are unique enough. DuckDB never treats the first name below the root as a
+/// pattern.
+pub(super) fn as_pattern(path: &str) -> String {
+    if !path.contains(['*', '?', '[']) {
+        return path.to_owned();
+    }
+    let mut pattern = String::with_capacity(path.len() + 8);
+    let mut depth = 0;
+    for character in path.chars() {
+        depth += u32::from(character == '/');
+        match character {
+            '*' | '?' | '[' if depth > 1 => write!(pattern, "[{character}]").expect("a string can be written to"),
+            '\\' if depth > 1 => pattern.push('?'),
+            _ => pattern.push(character),
+        }
+    }
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_pattern_for_itself_alone() {
+        for (path, pattern) in [
+            ("/a/b.parquet", "/a/b.parquet"),
+            ("/a/x=1/'{~}%#\\.parquet", "/a/x=1/'{~}%#\\.parquet"),
+            ("/a/b*/c?/[d]\\e", "/a/b[*]/c[?]/[[]d]?e"),
+            ("/a*/b*", "/a*/b[*]"),
+        ] {
+            assert_eq!(as_pattern(path), pattern);
+        }
+    }
+}
