@@ -13,10 +13,11 @@ use crate::dataset::PROFILES;
 use crate::error::{Error, Result};
 use crate::fetch::{part_of, stage_roots};
 use crate::limits::MEMORY_DEFAULT;
+use crate::load::{LoadKind, LoadRequest, LoadStop, RunRecord, load};
 use crate::parse::{RecordForm, parse_page};
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::stage::{Manifest, Stage};
-use crate::store::{LoadKind, LoadRequest, LoadStop, RunRecord, TableName, load};
+use crate::store::TableName;
 use crate::types::ProfileWriteTask;
 
 /// Parses a response into what the writer receives.

@@ -50,6 +50,7 @@ pub mod error;
 mod fetch;
 mod kill_point;
 pub mod limits;
+mod load;
 mod memory;
 mod mutant;
 mod overlap;

@@ -5,7 +5,7 @@
 //! with what DuckDB returns, without trusting any step in between. It detects damage and defects, not deliberate
 //! forgery.
 //!
-//! Source: `src/common/types/hash.cpp` and `vector_hash.cpp` of DuckDB 1.5.5. `store::digest` implements the same in
+//! Source: `src/common/types/hash.cpp` and `vector_hash.cpp` of DuckDB 1.5.5. `load::duckdb::digest` implements the same in
 //! SQL, and its tests compare the two.
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{
     FetcherService, ProfileFetch, ResumeFetch, UnfinishedRun, plan_fetch, stage_roots, stream_profiles, unfinished_runs,
 };
+use crate::load;
 use crate::parse::RecordForm;
 use crate::quota::Quota;
 use crate::stage::{discard, sweep};
@@ -287,7 +288,7 @@ impl Workspace {
     /// `InvalidInput` for a table that no load recorded; otherwise as [`table_schema`](Self::table_schema). A table
     /// that differs from what was loaded is not an error: see [`VerifyReport::problems`].
     pub fn verify_table(&self, table: &str) -> Result<VerifyReport> {
-        store::verify(&self.database, table)
+        load::verify(&self.database, table)
     }
 
     /// Returns `rows` random rows of a table or view, or all of them if it has fewer.

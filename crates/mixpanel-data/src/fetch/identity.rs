@@ -10,9 +10,10 @@ use crate::clock::wall_clock;
 use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{CLOCK_TOLERANCE, SINCE_OVERLAP};
+use crate::load::{self, LastLoad};
 use crate::profile_query::ProfileQuery;
 use crate::stage::Manifest;
-use crate::store::{self, LastLoad, TableName};
+use crate::store::TableName;
 use crate::warning::Warning;
 
 use super::request::Control;
@@ -121,7 +122,7 @@ pub(super) async fn since_last_load(
     control: &mut Control,
 ) -> Result<SinceLast> {
     let (path, name) = (database.to_owned(), table.clone());
-    let look = move |()| ((), store::last_load(&path, &PROFILES, &name));
+    let look = move |()| ((), load::last_load(&path, &PROFILES, &name));
     let ((), last) = waiting(control, control.options.preflight_wait(), (), look).await?;
     let last = last.ok_or_else(|| {
         Error::invalid(format!(

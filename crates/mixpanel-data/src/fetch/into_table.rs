@@ -9,9 +9,10 @@ use crate::dataset::PROFILES;
 use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{PREFLIGHT_LOCK_WAIT, RELOOK_LOCK_WAIT};
+use crate::load::{self, Checked, LoadKind, Seen};
 use crate::profile_query::{FetchMode, MissingPages};
 use crate::stage::{self, Manifest, Over, Progress, Stage};
-use crate::store::{self, Checked, LoadKind, Seen, TableName};
+use crate::store::TableName;
 
 use super::core::Outcome;
 use super::driver::Finished;
@@ -44,7 +45,7 @@ pub(super) async fn fetch_into_table(
         let stage = new_or_planned(&path, manifest)?;
         // Another fetch may have created the table between the preflight and this fetch's turn. Other fetches'
         // preflights also open the database, for a moment each.
-        match store::look(&path, &PROFILES, &name, on_existing, LoadKind::First, RELOOK_LOCK_WAIT) {
+        match load::look(&path, &PROFILES, &name, on_existing, LoadKind::First, RELOOK_LOCK_WAIT) {
             Ok(seen) => Ok((stage, seen)),
             Err(error) => Err(give_back(stage, error)),
         }
@@ -79,7 +80,7 @@ async fn resume_stage(
     let path = database.to_owned();
     let on_existing = resume.on_existing;
     let look = move |mut stage: Stage| {
-        let kind = look_for_commit(&mut stage, |load_id| store::is_loaded(&path, load_id))
+        let kind = look_for_commit(&mut stage, |load_id| load::is_loaded(&path, load_id))
             .and_then(|kind| look_for_maker(&mut stage, &path, kind, on_existing));
         (stage, kind)
     };
@@ -96,7 +97,7 @@ async fn resume_stage(
     let valid = validate(&manifest.query, mode, None, &resume.control.options, now)?;
     let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
     let look = move |stage: Stage| {
-        let checked = store::preflight(&path, &PROFILES, &name, stage.manifest().on_existing, kind, wait);
+        let checked = load::preflight(&path, &PROFILES, &name, stage.manifest().on_existing, kind, wait);
         (stage, checked)
     };
     let (stage, Checked { seen, warnings }) = waiting(&mut resume.control, at_most, stage, look).await?;

@@ -14,12 +14,11 @@ use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
+use crate::load::{self, Announced, Found, LoadKind, LoadReport, LoadRequest, LoadStop, OnLockWait, RunRecord, Seen};
 use crate::mutant::{Mutant, is_planted};
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::stage::{Loaded, Manifest, Progress, Stage};
-use crate::store::{
-    self, Announced, Found, LoadKind, LoadReport, LoadRequest, LoadStop, OnLockWait, RunRecord, Seen, TableName,
-};
+use crate::store::TableName;
 use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
@@ -69,7 +68,7 @@ impl Job {
         let allow_drift = self.control.options.allow_drift;
         let (cancel, stop) = (self.control.cancel.clone(), LoadStop::default());
         let stopped = stop.clone();
-        let loading = blocking(move || self.run(finished_at, &sender, &stopped, store::load));
+        let loading = blocking(move || self.run(finished_at, &sender, &stopped, load::load));
         tokio::pin!(loading);
         let mut is_waiting = false;
         let (loaded, outcome, left_over) = loop {
@@ -274,10 +273,10 @@ pub(super) fn look_for_maker(
         return Ok(kind);
     }
     let table = TableName::parse(&manifest.table)?;
-    let Some(maker) = store::maker(database, &table)?.filter(|maker| *maker != manifest.run_id) else {
+    let Some(maker) = load::maker(database, &table)?.filter(|maker| *maker != manifest.run_id) else {
         return Ok(kind);
     };
-    let Some(on_existing) = on_existing else { return Err(store::made_by_another(&table, &maker)) };
+    let Some(on_existing) = on_existing else { return Err(load::made_by_another(&table, &maker)) };
     stage.update(|manifest| {
         (manifest.loaded, manifest.loading) = (None, None);
         manifest.on_existing = on_existing;

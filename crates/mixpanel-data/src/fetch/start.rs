@@ -7,10 +7,11 @@ use crate::clock::{new_run_id, wall_clock};
 use crate::dataset::PROFILES;
 use crate::error::Result;
 use crate::limits::{PREFLIGHT_LOCK_WAIT, STOP_GRACE};
+use crate::load::{self, LoadKind};
 use crate::parse::RecordForm;
 use crate::profile_query::OnExisting;
 use crate::stage::Manifest;
-use crate::store::{self, LoadKind, TableName};
+use crate::store::TableName;
 use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
@@ -60,7 +61,7 @@ pub(super) async fn preflight(
 ) -> Result<()> {
     let at_most = control.options.preflight_wait();
     let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
-    let look = move |()| ((), store::preflight(&path, &PROFILES, &name, on_existing, LoadKind::First, wait));
+    let look = move |()| ((), load::preflight(&path, &PROFILES, &name, on_existing, LoadKind::First, wait));
     let ((), checked) = waiting(control, at_most, (), look).await?;
     tell(control, checked.warnings);
     Ok(())

@@ -129,7 +129,7 @@ pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
 }
 
 /// Finds a table or view. Returns its name as the database spells it.
-pub(super) fn existing(connection: &Connection, name: &str) -> Result<TableName> {
+pub(crate) fn existing(connection: &Connection, name: &str) -> Result<TableName> {
     match find(connection, &TableName::listed(name))? {
         Target::Table(table) | Target::View(table) => Ok(table),
         Target::Absent => Err(not_there(connection, name)),

@@ -20,7 +20,7 @@ use crate::limits::LOCK_POLL_INTERVAL;
 
 /// The purpose for which a database is opened.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Access<'a> {
+pub(crate) enum Access<'a> {
     /// For queries of a user. They can reach no file at all, so they cannot spill to disk either.
     ReadOnly,
     /// For this program's own changes. A missing database is created.
@@ -30,7 +30,7 @@ pub(super) enum Access<'a> {
 }
 
 /// An open database; closed when dropped.
-pub(super) struct Database {
+pub(crate) struct Database {
     // Dropped first: the lease must not end before the file is closed.
     connection: Connection,
     path: PathBuf,
@@ -43,7 +43,7 @@ pub(super) struct Database {
 
 /// Where the next read of a file must come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(crate) enum Trust {
     /// The system's page cache, after every write succeeded.
     Cache,
     /// The disk: after an error, the page cache may hold data that the disk does not have.
@@ -52,7 +52,7 @@ pub(super) enum Trust {
 
 /// Why a commit did not succeed.
 #[derive(Debug)]
-pub(super) enum CommitError {
+pub(crate) enum CommitError {
     /// DuckDB failed. Only the reopened file tells whether the transaction is in it.
     Unknown(duckdb::Error),
     /// The transaction is in the file, but the file could not be synced. `committed` is the result from DuckDB.
@@ -70,7 +70,7 @@ impl Database {
     /// # Errors
     /// `DatabaseNotFound` (for reading), `DatabaseLocked`, `DatabaseUnusable`, `InvalidInput` for a path that cannot
     /// be a database, `Storage`, `DiskFull`.
-    pub(super) fn open(path: &Path, access: Access<'_>) -> Result<Self> {
+    pub(crate) fn open(path: &Path, access: Access<'_>) -> Result<Self> {
         let path = match (locate(path)?, access) {
             (Location::Present(path), _) => path,
             (Location::Absent(_), Access::ReadOnly) => return Err(not_found(path)),
@@ -107,7 +107,7 @@ impl Database {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub(super) fn open_waiting(
+    pub(crate) fn open_waiting(
         path: &Path,
         access: Access<'_>,
         wait: Duration,
@@ -129,7 +129,7 @@ impl Database {
     }
 
     /// Returns the connection.
-    pub(super) fn connection(&self) -> &Connection {
+    pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
 
@@ -137,7 +137,7 @@ impl Database {
     ///
     /// # Errors
     /// What failed, and how much is known about the outcome.
-    pub(super) fn commit(self) -> Result<(), CommitError> {
+    pub(crate) fn commit(self) -> Result<(), CommitError> {
         self.prepare_log();
         kill_point("load-commit");
         let committed = self.commit_and_checkpoint();
@@ -163,7 +163,7 @@ impl Database {
     ///
     /// # Errors
     /// `Storage` or `DiskFull`.
-    pub(super) fn close_durably(self, trust: Trust) -> Result<()> {
+    pub(crate) fn close_durably(self, trust: Trust) -> Result<()> {
         let log = self.log_path();
         let Self { connection, path, file, _lease } = self;
         drop(connection);
@@ -355,7 +355,7 @@ fn writing(config: Config, tuning: Tuning) -> Result<Config, duckdb::Error> {
 }
 
 /// Returns the directory into which a load spills. It is inside the stage, which is private and beside the database.
-pub(super) fn spill_folder(stage_folder: &Path) -> PathBuf {
+pub(crate) fn spill_folder(stage_folder: &Path) -> PathBuf {
     stage_folder.join("spill")
 }
 

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind};
 struct Said(String);
 
 /// Returns the error of a failure to open the file.
-pub(super) fn opening(path: &Path, error: &duckdb::Error) -> Error {
+pub(crate) fn opening(path: &Path, error: &duckdb::Error) -> Error {
     let text = error.to_string();
     let shown = path.display();
     if let Some(holder) = lock_holder(&text) {
@@ -47,7 +47,7 @@ pub(super) fn opening(path: &Path, error: &duckdb::Error) -> Error {
 }
 
 /// Returns whether a database could not be opened because of the contents of its write-ahead log.
-pub(super) fn is_log_failure(text: &str) -> bool {
+pub(crate) fn is_log_failure(text: &str) -> bool {
     text.contains("replaying WAL") || text.contains("WAL file")
 }
 
@@ -62,7 +62,7 @@ fn cannot_lock(path: &Path, problem: std::io::Error) -> Error {
 }
 
 /// Returns the error of one of this program's statements; `what` completes "cannot …".
-pub(super) fn statement(what: &str, error: &duckdb::Error) -> Error {
+pub(crate) fn statement(what: &str, error: &duckdb::Error) -> Error {
     let text = error.to_string();
     let kind = if is_disk_full(&text) {
         ErrorKind::DiskFull
@@ -108,13 +108,13 @@ fn os_error(text: &str) -> Option<Errno> {
 }
 
 /// Returns whether rows violate an index or a constraint of the table.
-pub(super) fn is_violation(error: &duckdb::Error) -> bool {
+pub(crate) fn is_violation(error: &duckdb::Error) -> bool {
     let text = error.to_string();
     text.contains("Constraint Error") || text.contains("constraint violation") || text.contains("constraint violated")
 }
 
 /// Returns the error of a change that the contents of the database do not allow.
-pub(super) fn refused(message: &str, error: &duckdb::Error) -> Error {
+pub(crate) fn refused(message: &str, error: &duckdb::Error) -> Error {
     let text = error.to_string();
     if is_disk_full(&text) || is_out_of_memory(&text) {
         return statement("change the tables", error);
@@ -134,7 +134,7 @@ fn damage(path: &Path, text: &str) -> Option<String> {
 }
 
 /// Returns the error of a user's query. DuckDB's text is the message, because it shows the position in the query.
-pub(super) fn query(path: &Path, sql: &str, error: &duckdb::Error) -> Error {
+pub(crate) fn query(path: &Path, sql: &str, error: &duckdb::Error) -> Error {
     let said = error.to_string();
     if let Some(damage) = damage(path, &said) {
         return unusable(path, damage).with_source(Said(cleaned(&said)));
@@ -150,7 +150,7 @@ pub(super) fn query(path: &Path, sql: &str, error: &duckdb::Error) -> Error {
 }
 
 /// Returns the error of a file that is open in another process, or elsewhere in this one.
-pub(super) fn locked(path: &Path, pid: Option<u32>) -> Error {
+pub(crate) fn locked(path: &Path, pid: Option<u32>) -> Error {
     let holder = match pid {
         Some(pid) if pid == std::process::id() => " in this process".to_owned(),
         Some(pid) => format!(" by process {pid}"),
@@ -164,17 +164,17 @@ pub(super) fn locked(path: &Path, pid: Option<u32>) -> Error {
 }
 
 /// Returns the error of a file that cannot be used as a database.
-pub(super) fn unusable(path: &Path, message: String) -> Error {
+pub(crate) fn unusable(path: &Path, message: String) -> Error {
     Error::new(ErrorKind::DatabaseUnusable, message).with_detail("db_path", path.display().to_string()).with_path(path)
 }
 
 /// Returns the message for a file that is not a DuckDB database.
-pub(super) fn not_duckdb_message(path: &Path) -> String {
+pub(crate) fn not_duckdb_message(path: &Path) -> String {
     format!("`{}` is not a DuckDB database", path.display())
 }
 
 /// Returns whether a load failed because DuckDB does not accept a staged text as JSON.
-pub(super) fn is_malformed_json(error: &duckdb::Error) -> bool {
+pub(crate) fn is_malformed_json(error: &duckdb::Error) -> bool {
     error.to_string().contains("Malformed JSON")
 }
 

@@ -13,21 +13,21 @@ use crate::error::Result;
 
 /// The entry of one table in `_metadata`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Label {
-    pub(super) kind: String,
-    pub(super) fetched_at: Option<Timestamp>,
-    pub(super) row_count: Option<u64>,
+pub(crate) struct Label {
+    pub(crate) kind: String,
+    pub(crate) fetched_at: Option<Timestamp>,
+    pub(crate) row_count: Option<u64>,
     /// The run of the last load.
-    pub(super) run_id: Option<String>,
+    pub(crate) run_id: Option<String>,
     /// Whether pages are missing.
-    pub(super) partial: bool,
+    pub(crate) partial: bool,
     /// The run whose pages are missing, if it is exactly one.
-    pub(super) partial_run_id: Option<String>,
-    pub(super) digest: Option<String>,
+    pub(crate) partial_run_id: Option<String>,
+    pub(crate) digest: Option<String>,
 }
 
 /// Reads `_metadata`. The keys are table names in lower case.
-pub(super) fn all(connection: &Connection) -> BTreeMap<String, Label> {
+pub(crate) fn all(connection: &Connection) -> BTreeMap<String, Label> {
     let metadata = TableName::listed("_metadata");
     if !matches!(find(connection, &metadata), Ok(Target::Table(_))) {
         return BTreeMap::new();
@@ -70,12 +70,12 @@ fn read(connection: &Connection, columns: &BTreeSet<String>) -> Result<BTreeMap<
 }
 
 /// Returns the entry of one table in `_metadata`.
-pub(super) fn of_table(connection: &Connection, table: &TableName) -> Option<Label> {
+pub(crate) fn of_table(connection: &Connection, table: &TableName) -> Option<Label> {
     all(connection).remove(&table.as_str().to_lowercase())
 }
 
 /// Removes the entries of a table that no longer exists: its row of `_metadata`, and its rejects.
-pub(super) fn forget(connection: &Connection, table: &TableName) -> Result<()> {
+pub(crate) fn forget(connection: &Connection, table: &TableName) -> Result<()> {
     if matches!(find(connection, &TableName::listed("_metadata"))?, Target::Table(_)) {
         connection
             .execute("DELETE FROM _metadata WHERE lower(table_name) = lower(?)", [table.as_str()])

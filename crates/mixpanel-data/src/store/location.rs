@@ -21,7 +21,7 @@ const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// An absolute path that can be a database file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Location {
+pub(crate) enum Location {
     /// A regular file exists there.
     Present(PathBuf),
     /// Nothing exists there.
@@ -33,7 +33,7 @@ pub(super) enum Location {
 /// # Errors
 /// `InvalidInput` for a URL, `:memory:`, what looks like an option, or a question mark in a directory's name;
 /// `DatabaseUnusable` for a directory, a dangling link, an empty file.
-pub(super) fn locate(path: &Path) -> Result<Location> {
+pub(crate) fn locate(path: &Path) -> Result<Location> {
     refuse_schemes(path)?;
     let absolute = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
     refuse_question_marks(&absolute)?;
@@ -105,7 +105,7 @@ fn refuse_question_marks(absolute: &Path) -> Result<()> {
 ///
 /// # Errors
 /// `DatabaseUnusable` if they are not DuckDB's; `Storage` if the file cannot be read.
-pub(super) fn check_magic(path: &Path) -> Result<()> {
+pub(crate) fn check_magic(path: &Path) -> Result<()> {
     let mut head = [0; 16];
     let read =
         File::open(path).and_then(|mut file| file.read(&mut head)).map_err(|error| Error::io("read", path, error))?;
@@ -120,7 +120,7 @@ pub(super) fn check_magic(path: &Path) -> Result<()> {
 }
 
 /// Returns the error of a database that does not exist but was to be read.
-pub(super) fn not_found(path: &Path) -> Error {
+pub(crate) fn not_found(path: &Path) -> Error {
     Error::new(ErrorKind::DatabaseNotFound, format!("there is no database `{}`", path.display()))
         .with_detail("db_path", path.display().to_string())
         .with_detail("suggestion", "fetch profiles first, or name another file")
@@ -129,7 +129,7 @@ pub(super) fn not_found(path: &Path) -> Error {
 
 /// Creates the directory of a database, and its parents, accessible to their owner only. Existing directories are
 /// unchanged.
-pub(super) fn ensure_folder(path: &Path) -> Result<&Path> {
+pub(crate) fn ensure_folder(path: &Path) -> Result<&Path> {
     let folder = path.parent().ok_or_else(|| Error::invalid(format!("`{}` names no file", path.display())))?;
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -143,7 +143,7 @@ pub(super) fn ensure_folder(path: &Path) -> Result<&Path> {
 ///
 /// It is created in a private directory and then renamed, so that it is never accessible to others. If another process
 /// creates the database first, that one stays.
-pub(super) fn create(path: &Path) -> Result<()> {
+pub(crate) fn create(path: &Path) -> Result<()> {
     let folder = ensure_folder(path)?;
     let fail = |error| Error::io("create the database", path, error);
     let mut builder = tempfile::Builder::new();

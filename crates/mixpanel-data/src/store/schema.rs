@@ -10,7 +10,7 @@ use crate::error::Result;
 
 /// What exists under a name, as the database spells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// Nothing.
     Absent,
     /// A table.
@@ -20,7 +20,7 @@ pub(super) enum Target {
 }
 
 /// Looks up a name in the main schema of the file, ignoring ASCII case, as DuckDB does.
-pub(super) fn find(connection: &Connection, name: &TableName) -> Result<Target> {
+pub(crate) fn find(connection: &Connection, name: &TableName) -> Result<Target> {
     let look = || -> Result<Vec<(String, String)>, duckdb::Error> {
         let mut query = connection.prepare(
             "SELECT table_name, table_type FROM information_schema.tables
@@ -38,14 +38,14 @@ pub(super) fn find(connection: &Connection, name: &TableName) -> Result<Target> 
 }
 
 /// A column of a table.
-pub(super) struct FoundColumn {
-    pub(super) name: String,
-    pub(super) kind: String,
-    pub(super) may_be_left_out: bool,
+pub(crate) struct FoundColumn {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) may_be_left_out: bool,
 }
 
 /// Returns the columns of a table, in order.
-pub(super) fn columns(connection: &Connection, table: &TableName) -> Result<Vec<FoundColumn>> {
+pub(crate) fn columns(connection: &Connection, table: &TableName) -> Result<Vec<FoundColumn>> {
     let fail = |error| statement("read the columns of the table", &error);
     let mut query = connection
         .prepare(
@@ -63,17 +63,17 @@ pub(super) fn columns(connection: &Connection, table: &TableName) -> Result<Vec<
 }
 
 /// Returns the names of a table's columns, in lower case.
-pub(super) fn column_names(connection: &Connection, table: &TableName) -> Result<BTreeSet<String>> {
+pub(crate) fn column_names(connection: &Connection, table: &TableName) -> Result<BTreeSet<String>> {
     Ok(columns(connection, table)?.into_iter().map(|column| column.name.to_lowercase()).collect())
 }
 
 /// Renames a table.
-pub(super) fn rename(connection: &Connection, from: &TableName, to: &TableName) -> Result<(), duckdb::Error> {
+pub(crate) fn rename(connection: &Connection, from: &TableName, to: &TableName) -> Result<(), duckdb::Error> {
     connection.execute_batch(&format!("ALTER TABLE {} RENAME TO {}", from.quoted(), to.quoted()))
 }
 
 /// Returns the statements that create the table's indexes, as DuckDB writes them.
-pub(super) fn indexes(connection: &Connection, table: &TableName) -> Result<Vec<String>, duckdb::Error> {
+pub(crate) fn indexes(connection: &Connection, table: &TableName) -> Result<Vec<String>, duckdb::Error> {
     let mut query = connection.prepare(
         "SELECT sql FROM duckdb_indexes() WHERE database_name = current_database() AND schema_name = 'main'
          AND table_name = ? AND sql IS NOT NULL ORDER BY index_oid",

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Returns a text as an SQL literal.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
@@ -12,7 +12,7 @@ pub(super) fn literal(text: &str) -> String {
 /// In a pattern a backslash separates names, and a character class cannot contain one either, so it is matched as any
 /// character: the names of staged files are unique enough. DuckDB never treats the first name below the root as a
 /// pattern.
-pub(super) fn as_pattern(path: &str) -> String {
+pub(crate) fn as_pattern(path: &str) -> String {
     if !path.contains(['*', '?', '[']) {
         return path.to_owned();
     }

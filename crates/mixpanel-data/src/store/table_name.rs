@@ -28,7 +28,7 @@ impl TableName {
     }
 
     /// Accepts a name that the database itself lists, whatever characters it has.
-    pub(super) fn listed(name: impl Into<String>) -> Self {
+    pub(crate) fn listed(name: impl Into<String>) -> Self {
         Self(name.into())
     }
 
@@ -50,7 +50,7 @@ impl fmt::Display for TableName {
 }
 
 /// Returns a name that is safe to show in a message: control and bidirectional characters escaped, long names cut.
-pub(super) fn excerpt(name: &str) -> String {
+pub(crate) fn excerpt(name: &str) -> String {
     const SHOWN_CHARS: usize = 80;
     let mut shown: String = name.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
     if name.chars().nth(SHOWN_CHARS).is_some() {

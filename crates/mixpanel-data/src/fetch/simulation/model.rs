@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::writer::read_page;
+use crate::load::{LoadKind, LoadReport, LoadRequest};
 use crate::profile_query::OnExisting;
-use crate::store::{LoadKind, LoadReport, LoadRequest};
 
 use super::oracle::{Row, Rows};
 

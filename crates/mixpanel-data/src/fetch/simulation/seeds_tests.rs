@@ -9,10 +9,11 @@ use std::time::Duration;
 use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind};
 use crate::fetch::stage_roots;
+use crate::load::{self, Found, LoadKind, LoadStop, Seen};
 use crate::mutant::{self, Mutant};
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::stage::{Manifest, Stage, list};
-use crate::store::{self, Found, LoadKind, LoadStop, Seen, TableName};
+use crate::store::{self, TableName};
 
 use super::super::driver::Finished;
 use super::super::ending::settle;
@@ -106,7 +107,7 @@ fn run_seed(seed: u64, engine: Engine, tally: &Tally) {
             let mut stage = Stage::open(&stage_roots(&world.database()), "run-1").unwrap();
             let is_loaded = |load_id: &str| match engine {
                 Engine::Model => Ok(table.model.is_loaded(load_id)),
-                Engine::DuckDb => store::is_loaded(&world.database(), load_id),
+                Engine::DuckDb => load::is_loaded(&world.database(), load_id),
             };
             look_for_commit(&mut stage, is_loaded).unwrap();
             next = Some(stage);
@@ -169,7 +170,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
             Engine::Model => model::load(model, request),
             Engine::DuckDb => {
                 let kind = if is_first { LoadKind::First } else { LoadKind::Completing };
-                store::look(
+                load::look(
                     request.database,
                     request.run.dataset,
                     request.table,
@@ -177,7 +178,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
                     kind,
                     request.lock_wait,
                 )
-                .and_then(|_| store::load(request, on_wait))
+                .and_then(|_| load::load(request, on_wait))
             }
         };
         match report {

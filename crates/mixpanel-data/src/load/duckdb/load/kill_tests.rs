@@ -1,0 +1,99 @@
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+
+use crate::load::duckdb::testing::{Fixture, Row};
+use crate::load::duckdb::verify;
+use crate::store::database::spill_folder;
+
+use super::*;
+
+const LOAD: &str = "MIXPANEL_DATA_TEST_LOAD";
+const ROWS: usize = 6_000;
+const KILLS: u32 = 10;
+
+fn stage(fixture: &mut Fixture, rows: usize) {
+    let text = format!(r#"{{"t":"{}"}}"#, "x".repeat(300));
+    let ids: Vec<String> = (0..rows).map(|id| id.to_string()).collect();
+    for page in ids.chunks(1_000) {
+        let rows: Vec<Row<'_>> = page.iter().map(|id| (id.as_str(), text.as_str(), Some(2))).collect();
+        fixture.page(&rows);
+    }
+}
+
+/// Kills another process during its load, a little later each time, from its first step to after its last.
+#[test]
+fn a_killed_load_is_done_or_not_and_can_be_done_again() {
+    let mut fixture = Fixture::new();
+    fixture.page(&[("old", "{}", None)]);
+    fixture.load("r0", OnExisting::Fail).unwrap();
+    let before = fs::read(&fixture.database).unwrap();
+    fixture.restage();
+    stage(&mut fixture, ROWS);
+    let (mut done, mut undone, mut step) = (0, 0, Duration::from_millis(400));
+    for kill in 0..KILLS {
+        fs::write(&fixture.database, &before).unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "load::duckdb::load::kill_tests::loads_what_it_is_told", "--nocapture"])
+            .env(LOAD, fixture.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The child writes a byte when it begins and another when it is done.
+        let mut said = [0; 1];
+        let mut read = || child.stdout.as_mut().unwrap().read_exact(&mut said).map(|()| said[0]);
+        while read().unwrap() != b'<' {}
+        if kill == 0 {
+            let watch = crate::clock::Stopwatch::start();
+            while read().unwrap() != b'>' {}
+            step = watch.elapsed() * 5 / (4 * (KILLS - 1));
+        } else {
+            std::thread::sleep(step * (kill - 1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let count = fixture.texts("SELECT count(*)::VARCHAR FROM profiles")[0].clone();
+        match count.as_str() {
+            "1" => undone += 1,
+            "6000" => done += 1,
+            other => panic!("kill {kill}: the table has {other} rows"),
+        }
+        assert_eq!(fixture.texts("SELECT count(*)::VARCHAR FROM duckdb_tables() WHERE table_name = '_loading'"), ["0"]);
+        let report = fixture.load("r1", OnExisting::Replace).unwrap();
+        assert_eq!(report, LoadReport { rows: ROWS as u64, duplicates: 0, shortfall: 0, altered: 0 });
+        assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
+        assert!(!spill_folder(&fixture.stage).exists());
+        let _ = fs::remove_file(fixture.database.with_extension("db.wal"));
+    }
+    assert!(done > 0 && undone > 0, "{done} done, {undone} not");
+}
+
+/// Not a test of its own: the load that is killed.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test program is told its part through the environment")]
+fn loads_what_it_is_told() {
+    let Some(folder) = std::env::var_os(LOAD).map(PathBuf::from) else { return };
+    let mut fixture = Fixture::new();
+    (fixture.database, fixture.stage) = (folder.join("profiles.db"), folder.join("stage"));
+    fixture.pages = (0..ROWS / 1_000).map(|page| fixture.stage.join(format!("page-{page:06}.parquet"))).collect();
+    let say = |text: &str| {
+        std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()).unwrap();
+    };
+    say("\n<");
+    fixture.load("r1", OnExisting::Replace).unwrap();
+    say(">");
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+}
+
+#[test]
+fn what_a_killed_load_spilled_goes() {
+    let mut fixture = Fixture::new();
+    fixture.page(&[("a", "{}", None)]);
+    let spill = spill_folder(&fixture.stage);
+    fs::create_dir(&spill).unwrap();
+    fs::write(spill.join("duckdb_temp_storage_DEFAULT-0.tmp"), [7; 10_000]).unwrap();
+    fixture.load("r1", OnExisting::Fail).unwrap();
+    assert!(!spill.exists());
+}

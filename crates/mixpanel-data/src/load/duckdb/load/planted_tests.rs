@@ -1,0 +1,169 @@
+//! Plants defects in the load's own statements; each makes the load fail before its commit.
+
+use std::cell::RefCell;
+
+use crate::ErrorKind;
+use crate::load::duckdb::testing::{Fixture, Row};
+use crate::load::duckdb::verify;
+use crate::profile_query::OnExisting;
+use crate::row_sum::RowSum;
+
+thread_local! {
+    /// The text that is replaced in the statements of loads on this thread, and its replacement.
+    static DEFECT: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
+}
+
+/// Returns a statement with the planted defect, if it applies.
+pub(in crate::load::duckdb) fn defect(sql: &str) -> String {
+    DEFECT.with_borrow(|defect| match defect {
+        Some((from, to)) => sql.replace(from, to),
+        None => sql.to_owned(),
+    })
+}
+
+/// Loads with a planted defect. The table and the stage must stay as they were.
+fn refuses(fixture: &Fixture, on_existing: OnExisting, from: &str, to: &str) {
+    let stage = fixture.stage_contents();
+    DEFECT.set(Some((from.to_owned(), to.to_owned())));
+    let result = fixture.load("r2", on_existing);
+    DEFECT.set(None);
+    let what = format!("{on_existing:?} with `{to}`");
+    let error = result.expect_err(&what);
+    assert_eq!(error.kind(), ErrorKind::Internal, "{what}: {error:?}");
+    assert!(error.message().contains("staged"), "{what}: {error:?}");
+    if on_existing != OnExisting::Fail {
+        assert_eq!(fixture.texts("SELECT run_id FROM _fetches"), ["r1"], "{what}");
+        assert!(verify(&fixture.database, "profiles").unwrap().is_intact(), "{what}");
+    } else {
+        assert_eq!(fixture.texts("SELECT table_name FROM duckdb_tables()"), [""; 0], "{what}");
+    }
+    assert_eq!(fixture.stage_contents(), stage, "{what}");
+}
+
+/// 2,000 rows with ids in both cases, times, and a few duplicates.
+fn staged(fixture: &mut Fixture) {
+    for page in 0..2 {
+        let rows: Vec<(String, String, Option<i64>)> = (0..1_000)
+            .map(|row| {
+                let number = page * 1_000 + row;
+                let id = if row == 7 { "Twice".to_owned() } else { format!("Id-{number}") };
+                (id, format!(r#"{{"n":{number}}}"#), (row % 3 > 0).then_some(number * 1_000_000))
+            })
+            .collect();
+        let rows: Vec<Row<'_>> = rows.iter().map(|(id, text, seen)| (id.as_str(), text.as_str(), *seen)).collect();
+        fixture.page(&rows);
+    }
+}
+
+const COLUMNS: &str = "SELECT distinct_id, properties::JSON, last_seen FROM";
+
+/// Defects in the statements that read the staged pages.
+const IN_THE_READING: [(&str, &str); 11] = [
+    (COLUMNS, "SELECT '5', properties::JSON, last_seen FROM"),
+    (COLUMNS, "SELECT lower(distinct_id), properties::JSON, last_seen FROM"),
+    (COLUMNS, "SELECT trim(distinct_id, '1'), properties::JSON, last_seen FROM"),
+    (COLUMNS, "SELECT distinct_id, '{}'::JSON, last_seen FROM"),
+    (COLUMNS, "SELECT distinct_id, json_object('n', 1.0), last_seen FROM"),
+    (COLUMNS, "SELECT distinct_id, (properties || ' ')::JSON, last_seen FROM"),
+    (COLUMNS, "SELECT distinct_id, properties::JSON, NULL FROM"),
+    (COLUMNS, "SELECT distinct_id, properties::JSON, last_seen + INTERVAL 1 HOUR FROM"),
+    (COLUMNS, "SELECT distinct_id, properties::JSON, coalesce(last_seen, make_timestamp(0)) FROM"),
+    ("filename = false, file_row_number = false)", "file_row_number = true) WHERE file_row_number % 999 <> 3"),
+    ("filename = false, file_row_number = false)", "filename = false) LIMIT 1999"),
+];
+
+const REMOVAL: &str = "DELETE FROM _loading WHERE rowid IN (SELECT place FROM _removed)";
+const ADDED: &str = "SELECT distinct_id, properties, last_seen FROM _loading WHERE true";
+
+#[test]
+fn a_load_that_would_change_anything_fails() {
+    let mut fixture = Fixture::new();
+    staged(&mut fixture);
+    for (from, to) in IN_THE_READING {
+        refuses(&fixture, OnExisting::Fail, from, to);
+    }
+    refuses(&fixture, OnExisting::Fail, REMOVAL, &format!("{REMOVAL} OR distinct_id = 'Id-5'"));
+    refuses(&fixture, OnExisting::Fail, REMOVAL, "DELETE FROM _loading WHERE distinct_id = 'Id-5'");
+    refuses(&fixture, OnExisting::Fail, "WHERE place > 1", "WHERE place > 0");
+    fixture.load("r2", OnExisting::Fail).unwrap();
+}
+
+/// A table with rows, and staged pages that are not in it yet; they share one id.
+fn beside_others() -> Fixture {
+    let mut fixture = Fixture::new();
+    fixture.page(&[("Id-6", "{}", Some(1)), ("Id-5", "{}", Some(1 << 50)), ("mine", "{}", None)]);
+    fixture.load("r1", OnExisting::Fail).unwrap();
+    staged(fixture.restage());
+    fixture
+}
+
+/// Defects in the statements that put rows into an existing table.
+const IN_THE_ADDING: [&str; 5] = [
+    "SELECT lower(distinct_id), properties, last_seen FROM _loading",
+    "SELECT distinct_id, '{}', last_seen FROM _loading",
+    "SELECT distinct_id, properties, last_seen - INTERVAL 2 HOUR FROM _loading",
+    "SELECT distinct_id, properties, last_seen FROM _loading WHERE rowid % 1000 <> 0",
+    "FROM _loading UNION ALL SELECT distinct_id, properties, last_seen FROM _loading LIMIT 2003",
+];
+
+#[test]
+fn so_does_one_that_would_add_anything_else() {
+    let fixture = beside_others();
+    for (from, to) in IN_THE_READING {
+        refuses(&fixture, OnExisting::Append, from, to);
+    }
+    for to in IN_THE_ADDING {
+        refuses(&fixture, OnExisting::Append, ADDED, to);
+    }
+    refuses(&fixture, OnExisting::Append, REMOVAL, &format!("{REMOVAL} OR distinct_id = 'Id-9'"));
+}
+
+/// An upsert reads rows as an append does, and a replacement as a new table does, so some of the defects are enough.
+#[test]
+fn so_does_one_that_would_put_anything_else_in_the_place_of_rows() {
+    let fixture = beside_others();
+    for (from, to) in IN_THE_READING.into_iter().step_by(5) {
+        refuses(&fixture, OnExisting::Replace, from, to);
+        refuses(&fixture, OnExisting::Upsert, from, to);
+    }
+    for to in IN_THE_ADDING {
+        refuses(&fixture, OnExisting::Upsert, ADDED, to);
+    }
+    refuses(&fixture, OnExisting::Upsert, REMOVAL, &format!("{REMOVAL} OR distinct_id = 'Id-9'"));
+    let removal = "DELETE FROM \"profiles\" WHERE rowid IN (SELECT place FROM _removed)";
+    refuses(&fixture, OnExisting::Upsert, removal, &format!("{removal} OR distinct_id = 'mine'"));
+    fixture.load("r2", OnExisting::Upsert).unwrap();
+    assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
+    assert_eq!(fixture.texts("SELECT properties FROM profiles WHERE distinct_id IN ('Id-5', 'mine')"), ["{}", "{}"]);
+}
+
+#[test]
+fn so_does_one_that_completes_a_run() {
+    let mut fixture = Fixture::new();
+    fixture.page(&[("a", "{}", None), ("b", "{}", None)]);
+    fixture.load_partial("r1", OnExisting::Fail).unwrap();
+    fixture.execute("CREATE INDEX i ON profiles (last_seen); INSERT INTO profiles VALUES ('mine', '{}', NULL)");
+    fixture.all_loaded().page(&[("c", "{}", None)]);
+    DEFECT.set(Some(("SELECT distinct_id, last_seen, hash".to_owned(), "SELECT 'a', last_seen, 1 + hash".to_owned())));
+    let result = fixture.load("r1", OnExisting::Fail);
+    DEFECT.set(None);
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Internal);
+    fixture.load("r1", OnExisting::Fail).unwrap();
+    assert_eq!(fixture.texts("SELECT distinct_id FROM profiles ORDER BY 1"), ["a", "b", "c", "mine"]);
+}
+
+/// A page that has changed since it was staged is named in the error, which is not `Internal`.
+#[test]
+fn a_page_that_is_not_what_was_staged_is_to_blame() {
+    let mut fixture = Fixture::new();
+    staged(&mut fixture);
+    let another = RowSum { rows: 0, hashes: 42 };
+    fixture.record_sum(1, another);
+    let error = fixture.load("r1", OnExisting::Fail).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Storage, "{error:?}");
+    assert!(error.message().contains("page-000001.parquet` cannot be read"), "{error:?}");
+    // Pages of versions that recorded no sum, such as these, can still be loaded.
+    fixture.restage();
+    staged(&mut fixture);
+    fixture.load("r1", OnExisting::Fail).unwrap();
+}

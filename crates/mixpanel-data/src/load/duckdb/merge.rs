@@ -1,0 +1,206 @@
+//! Puts the staged rows into a table that already has rows.
+//!
+//! **Appending** adds the rows whose ids the table does not have. **Upserting** also replaces the table's rows with
+//! the same ids, except those with a later `last_seen`: no row becomes older. A fetched row without a time is the
+//! server's current state and replaces any row; only within one fetch does a row with a time win over one without.
+//!
+//! **Completing** a run that has put `previous` pages into the table compares contents, because the table may have
+//! been changed since. The run's rows are recognized by their hash. Ids that `previous` does not have are appended or
+//! upserted. The other rows, where they differ from the earlier load's, replace the row that it put in, if that is
+//! unchanged. Rows that were changed or removed since are left alone.
+
+use duckdb::Connection;
+
+use super::announced;
+use super::digest::{self, sum_hashes, sum_of};
+use super::load::LoadRequest;
+use super::metadata::{self, Counts, Loaded, Origin};
+use super::pages::{self, Loading};
+use super::rows::{Staged, check, count_rows, number, run, steps_of, sum_of_table};
+use super::staged::{self, Extra, read_parquet, sum_of_pages};
+use super::target::LoadKind;
+use super::tuning::Steps;
+use super::unreadable::name_unreadable;
+use crate::dataset::Dataset;
+use crate::error::Result;
+use crate::limits::LOAD_PAGES_PER_STATEMENT;
+use crate::profile_query::OnExisting;
+use crate::row_sum::RowSum;
+use crate::store::failure::statement;
+use crate::store::label;
+use crate::store::table_name::TableName;
+
+/// Merges the staged pages into `table`.
+pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: TableName) -> Result<Loaded> {
+    let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
+    let count = || count_rows(connection, &table);
+    let dataset = request.run.dataset;
+    pages::create(connection, dataset, Loading::Temporary)?;
+    let staged = pages::read(connection, request)?;
+    let shortfall = announced::check(connection, request, &staged, None)?;
+    let Staged { staged, kept, steps } = staged;
+    let (earlier, kept) = match request.kind {
+        LoadKind::First => (Earlier::NONE, kept),
+        LoadKind::Completing => {
+            let (earlier, set_aside) = complete(connection, request, &table, steps)?;
+            (earlier, kept.minus(set_aside))
+        }
+    };
+    let known = pages::remove(connection, dataset, "_loading", &find_known(&table, request), steps).map_err(fail)?;
+    let (before, added) = (count()?, kept.minus(known));
+    let found = sum_of(connection, dataset, "_loading", "true", steps).map_err(fail)?;
+    check(request, "what is to be added to the table", added, found)?;
+    let steps = steps.and(steps_of(connection, request, &table).map_err(fail)?);
+    let old = recorded(connection, &table, before).map_err(fail)?;
+    let replaces = request.on_existing == OnExisting::Upsert || request.kind == LoadKind::Completing;
+    let find = format!("SELECT rowid AS place FROM {} WHERE {}", table.quoted(), dataset.key_is_in(None, "_loading"));
+    let removed = match replaces {
+        true => pages::remove(connection, dataset, &table.quoted(), &find, steps).map_err(fail)?,
+        false => RowSum::default(),
+    };
+    add(connection, dataset, &table, steps).map_err(fail)?;
+    let found =
+        sum_of(connection, dataset, &table.quoted(), &dataset.key_is_in(Some("r"), "_loading"), steps).map_err(fail)?;
+    check(request, &format!("what was added to table `{table}`"), added, found)?;
+    let after = RowSum { rows: before - removed.rows + added.rows, hashes: 0 };
+    check(request, &format!("table `{table}`"), after, RowSum { rows: count()?, hashes: 0 })?;
+    let sum = match old {
+        Some(old) => old.minus(removed).plus(added),
+        None => sum_of_table(connection, dataset, &table, steps).map_err(fail)?,
+    };
+    drop_helpers(connection).map_err(fail)?;
+    let rows = earlier.rows + added.rows - earlier.replaced;
+    let counts = Counts { rows, duplicates: staged - rows, shortfall, altered: earlier.altered };
+    let digest = digest::to_text(connection, sum).map_err(fail)?;
+    Ok(Loaded { table, origin: Origin::Changed, counts, digest })
+}
+
+/// Returns the query for the rows of `_loading` that must not replace rows of the table.
+fn find_known(table: &TableName, request: &LoadRequest<'_>) -> String {
+    let (dataset, table) = (request.run.dataset, table.quoted());
+    let not_ours = match request.kind {
+        LoadKind::First => String::new(),
+        LoadKind::Completing => format!("AND NOT ({})", dataset.key_is_in(None, "_previous")),
+    };
+    match request.on_existing {
+        OnExisting::Upsert => format!(
+            "SELECT rowid AS place FROM _loading WHERE EXISTS (
+                 SELECT 1 FROM {table} AS t WHERE {} AND t.{newest} > _loading.{newest}
+             ) {not_ours}",
+            dataset.same_key("t", "_loading"),
+            newest = dataset.newest
+        ),
+        OnExisting::Append | OnExisting::Fail | OnExisting::Replace => {
+            format!("SELECT rowid AS place FROM _loading WHERE {} {not_ours}", dataset.key_is_in(None, &table))
+        }
+    }
+}
+
+/// What earlier loads of the run have left in the table.
+struct Earlier {
+    /// Rows of the run that are in it.
+    rows: u64,
+    /// Those of them that are about to be replaced.
+    replaced: u64,
+    /// Rows of the run that others have changed or removed since.
+    altered: u64,
+}
+
+impl Earlier {
+    const NONE: Self = Self { rows: 0, replaced: 0, altered: 0 };
+}
+
+/// Considers the rows in `_loading` whose ids an earlier load brought, and keeps those that have changed and whose
+/// earlier row is still in the table as it was.
+///
+/// Also returns the sum of the rows removed.
+fn complete(
+    connection: &Connection,
+    request: &LoadRequest<'_>,
+    table: &TableName,
+    steps: Steps,
+) -> Result<(Earlier, RowSum)> {
+    let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
+    read_previous(connection, request)?;
+    let dataset = request.run.dataset;
+    let sql = format!(
+        "CREATE TEMP TABLE _unchanged AS SELECT DISTINCT {} FROM _previous AS p JOIN {} AS t ON {} WHERE {} = p.hash",
+        dataset.key_names_of("p"),
+        table.quoted(),
+        dataset.same_key("t", "p"),
+        dataset.row_hash("t")
+    );
+    connection.execute_batch(&sql).map_err(fail)?;
+    let of_keys_in = |table| format!("SELECT count(*) FROM _loading WHERE {}", dataset.key_is_in(None, table));
+    let unchanged = number(connection, &of_keys_in("_unchanged")).map_err(fail)?;
+    let find = format!(
+        "SELECT l.rowid AS place FROM _loading AS l JOIN _previous AS p ON {} WHERE {} = p.hash OR NOT ({})",
+        dataset.same_key("l", "p"),
+        dataset.row_hash("l"),
+        dataset.key_is_in(Some("p"), "_unchanged")
+    );
+    let set_aside = pages::remove(connection, dataset, "_loading", &find, steps).map_err(fail)?;
+    let replaced = number(connection, &of_keys_in("_previous")).map_err(fail)?;
+    // Rows that were in the table before the run may equal the run's. They do not count as the run's, so `put_in` is
+    // the limit here and for `replaced` below.
+    let put_in = metadata::last_counts(connection, table, &request.run.run_id)?;
+    let rows = put_in.map_or(unchanged, |counts| counts.rows.min(unchanged));
+    // The other rows that the earlier load put in were changed or removed since.
+    let altered = put_in.map_or(0, |counts| counts.rows - rows);
+    Ok((Earlier { rows, replaced: replaced.min(rows), altered }, set_aside))
+}
+
+/// Reads the keys and hashes of the pages that are already in the table: one row of each id, by the same rule.
+fn read_previous(connection: &Connection, request: &LoadRequest<'_>) -> Result<()> {
+    let fail = |error| statement("read the staged pages", &error);
+    let dataset = request.run.dataset;
+    connection
+        .execute_batch(&format!("CREATE TEMP TABLE _previous ({}, hash UBIGINT)", dataset.identity_definitions()))
+        .map_err(fail)?;
+    for pages in request.previous.chunks(LOAD_PAGES_PER_STATEMENT) {
+        let sql = format!(
+            "INSERT INTO _previous SELECT {}, {} FROM {} AS r",
+            dataset.identity_names(),
+            dataset.row_hash("r"),
+            read_parquet(pages, Extra::Nothing)?
+        );
+        run(connection, &sql).map_err(|error| name_unreadable(connection, pages, fail(error)))?;
+    }
+    let expected = sum_of_pages(dataset, request.previous)?;
+    let found = sum_hashes(connection, "r.hash", "_previous AS r").map_err(fail)?;
+    if expected != found {
+        return Err(staged::differs(
+            dataset,
+            request.previous,
+            "what an earlier load of the run read",
+            expected,
+            found,
+        ));
+    }
+    let find = dataset.find_duplicates("_previous");
+    connection
+        .execute_batch(&format!("DELETE FROM _previous WHERE rowid IN (SELECT place FROM ({find}))"))
+        .map_err(fail)
+}
+
+/// Returns the sum that the last load recorded. Adding to it, and not to a new sum, keeps later changes by others
+/// visible.
+fn recorded(connection: &Connection, table: &TableName, rows: u64) -> Result<Option<RowSum>, duckdb::Error> {
+    match label::of_table(connection, table).and_then(|label| label.digest) {
+        Some(text) => digest::read(connection, &text, rows),
+        None => Ok(None),
+    }
+}
+
+/// Adds the rows of `_loading`, by column name.
+fn add(connection: &Connection, dataset: &Dataset, table: &TableName, steps: Steps) -> Result<(), duckdb::Error> {
+    let names = dataset.names();
+    steps.conditions(connection, "_loading")?.into_iter().try_for_each(|step| {
+        let sql = format!("INSERT INTO {} ({names}) SELECT {names} FROM _loading WHERE {step}", table.quoted());
+        run(connection, &sql).map(drop)
+    })
+}
+
+fn drop_helpers(connection: &Connection) -> Result<(), duckdb::Error> {
+    connection.execute_batch("DROP TABLE _loading; DROP TABLE IF EXISTS _previous; DROP TABLE IF EXISTS _unchanged")
+}

@@ -1,0 +1,302 @@
+//! `_metadata`, with one row for each table, and `_fetches`, with one row for each load.
+//!
+//! `_metadata` is the Python package's table with columns added at its end, so that either program can continue to use
+//! the other's file. Any program may have written its contents, so they are only ever treated as data.
+
+#[cfg(test)]
+mod tests;
+
+use duckdb::types::{TimeUnit, Value};
+use duckdb::{Connection, params};
+use jiff::Timestamp;
+
+use crate::counts::FetchCounts;
+use crate::dataset::Dataset;
+use crate::error::Result;
+use crate::load::run_record::RunRecord;
+use crate::profile_query::{FetchMode, OnExisting};
+use crate::store::failure::statement;
+use crate::store::label::{self, Label};
+use crate::store::schema::{Target, column_names, find};
+use crate::store::table_name::TableName;
+
+const CREATE: &str = "
+    CREATE TABLE IF NOT EXISTS _metadata (
+        table_name VARCHAR PRIMARY KEY, type VARCHAR NOT NULL, fetched_at TIMESTAMP NOT NULL,
+        from_date DATE, to_date DATE, row_count BIGINT NOT NULL
+    );
+    ALTER TABLE _metadata ADD COLUMN IF NOT EXISTS filters JSON;
+    ALTER TABLE _metadata ADD COLUMN IF NOT EXISTS run_id VARCHAR;
+    ALTER TABLE _metadata ADD COLUMN IF NOT EXISTS partial BOOLEAN;
+    ALTER TABLE _metadata ADD COLUMN IF NOT EXISTS digest VARCHAR;
+    ALTER TABLE _metadata ADD COLUMN IF NOT EXISTS partial_run_id VARCHAR;
+    CREATE TABLE IF NOT EXISTS _fetches (
+        run_id VARCHAR NOT NULL, table_name VARCHAR NOT NULL, on_existing VARCHAR NOT NULL,
+        started_at TIMESTAMP NOT NULL, finished_at TIMESTAMP NOT NULL,
+        project_id VARCHAR, region VARCHAR, filters JSON, mode VARCHAR,
+        expected_rows BIGINT, received BIGINT, rows BIGINT, duplicates BIGINT, rejected BIGINT,
+        page_count BIGINT, failed_pages JSON, requests BIGINT, retries BIGINT, partial BOOLEAN
+    );
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS load_id VARCHAR;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS session_restarts BIGINT;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS short_pages JSON;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS waited_seconds DOUBLE;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS made_table BOOLEAN;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS shortfall BIGINT;";
+
+/// What a load did, as recorded in `_fetches`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) rows: u64,
+    pub(super) duplicates: u64,
+    pub(super) shortfall: u64,
+    /// Rows of earlier loads of the run that others have changed or removed since. Known only during the load.
+    pub(super) altered: u64,
+}
+
+/// How a load put its rows into the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The load made the table, either a new one or a replacement.
+    Made,
+    /// The load changed an existing table.
+    Changed,
+}
+
+/// The result of a load, ready to be recorded.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// The table, as the database spells it.
+    pub(super) table: TableName,
+    pub(super) origin: Origin,
+    pub(super) counts: Counts,
+    /// The digest of the whole table, as text.
+    pub(super) digest: String,
+}
+
+/// Creates both tables, and upgrades those of the Python package and of earlier versions.
+pub(super) fn ensure(connection: &Connection) -> Result<()> {
+    let fail = |error| statement("prepare the tables `_metadata` and `_fetches`", &error);
+    connection.execute_batch(CREATE).map_err(fail)?;
+    let narrow: i64 = connection
+        .query_row(
+            "SELECT count(*) FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = 'main'
+             AND table_name = '_metadata' AND column_name = 'row_count' AND data_type = 'INTEGER'",
+            [],
+            |row| row.get(0),
+        )
+        .map_err(fail)?;
+    if narrow > 0 {
+        connection.execute_batch("ALTER TABLE _metadata ALTER row_count SET DATA TYPE BIGINT").map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// Finds a load that has already been committed.
+pub(super) fn find_load(connection: &Connection, load_id: &str) -> Result<Option<Counts>> {
+    let fetches = TableName::listed("_fetches");
+    if !matches!(find(connection, &fetches)?, Target::Table(_)) {
+        return Ok(None);
+    }
+    let columns = column_names(connection, &fetches)?;
+    if !columns.contains("load_id") {
+        return Ok(None);
+    }
+    let shortfall = if columns.contains("shortfall") { "shortfall" } else { "NULL" };
+    let sql = format!("SELECT rows, duplicates, {shortfall}::UBIGINT FROM _fetches WHERE load_id = ?");
+    first_counts(connection, &sql, &[load_id])
+}
+
+/// Returns the counts of the run's last load into the table.
+pub(super) fn last_counts(connection: &Connection, table: &TableName, run_id: &str) -> Result<Option<Counts>> {
+    let sql = "SELECT rows, duplicates, shortfall FROM _fetches WHERE run_id = ? AND lower(table_name) = lower(?)
+               ORDER BY rowid DESC LIMIT 1";
+    first_counts(connection, sql, &[run_id, table.as_str()])
+}
+
+fn first_counts(connection: &Connection, sql: &str, values: &[&str]) -> Result<Option<Counts>> {
+    let fail = |error| statement("read the table `_fetches`", &error);
+    let mut query = connection.prepare(sql).map_err(fail)?;
+    let counts = |row: &duckdb::Row<'_>| {
+        let shortfall = row.get::<_, Option<u64>>(2)?.unwrap_or(0);
+        Ok(Counts { rows: row.get(0)?, duplicates: row.get(1)?, shortfall, altered: 0 })
+    };
+    let mut found = query.query_map(duckdb::params_from_iter(values), counts).map_err(fail)?;
+    found.next().transpose().map_err(fail)
+}
+
+/// Returns the run that made the table last, if any. Loads of versions that did not record this made the table unless
+/// they appended.
+pub(super) fn maker(connection: &Connection, table: &TableName) -> Result<Option<String>> {
+    let fail = |error| statement("read the table `_fetches`", &error);
+    let sql = "SELECT run_id FROM _fetches WHERE lower(table_name) = lower(?)
+               AND coalesce(made_table, on_existing IN ('fail', 'replace')) ORDER BY rowid DESC LIMIT 1";
+    let mut query = connection.prepare(sql).map_err(fail)?;
+    let mut found = query.query_map([table.as_str()], |row| row.get(0)).map_err(fail)?;
+    found.next().transpose().map_err(fail)
+}
+
+/// Records a load: the state of the table, and the run. Returns the number of rows in the table now.
+pub(super) fn record(
+    connection: &Connection,
+    loaded: &Loaded,
+    on_existing: OnExisting,
+    run: &RunRecord,
+) -> Result<u64> {
+    let table_rows = label_table(connection, loaded, run)?;
+    let json = |pages: &Vec<u32>| serde_json::Value::from(pages.clone()).to_string();
+    let mode = match run.mode {
+        FetchMode::Sequential => "sequential",
+        FetchMode::Parallel { .. } => "parallel",
+    };
+    let existing = match on_existing {
+        OnExisting::Fail => "fail",
+        OnExisting::Append => "append",
+        OnExisting::Upsert => "upsert",
+        OnExisting::Replace => "replace",
+    };
+    connection
+        .execute(
+            "INSERT INTO _fetches (run_id, table_name, on_existing, started_at, finished_at, project_id, region, filters,
+                 mode, expected_rows, received, rows, duplicates, rejected, page_count, failed_pages, requests, retries,
+                 partial, load_id, session_restarts, short_pages, waited_seconds, made_table, shortfall)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                run.run_id,
+                loaded.table.as_str(),
+                existing,
+                timestamp(run.started_at),
+                timestamp(run.finished_at),
+                run.project_id,
+                run.region,
+                run.filters()?,
+                mode,
+                run.counts.expected_rows,
+                run.counts.received,
+                loaded.counts.rows,
+                loaded.counts.duplicates,
+                run.counts.rejected,
+                run.page_count,
+                json(&run.failed_pages),
+                run.counts.requests,
+                run.counts.retries,
+                run.is_partial(),
+                run.load_id,
+                run.counts.session_restarts,
+                json(&run.counts.short_pages),
+                run.counts.waited_seconds,
+                loaded.origin == Origin::Made,
+                run.counts.shortfall,
+            ],
+        )
+        .map_err(|error| statement("record the run in `_fetches`", &error))?;
+    Ok(table_rows)
+}
+
+/// Writes the table's row of `_metadata`.
+fn label_table(connection: &Connection, loaded: &Loaded, run: &RunRecord) -> Result<u64> {
+    let fail = |error| statement("record the table in `_metadata`", &error);
+    let table = &loaded.table;
+    let count = format!("SELECT count(*) FROM {}", table.quoted());
+    let row_count: u64 = connection.query_row(&count, [], |row| row.get(0)).map_err(fail)?;
+    let fetched_at = timestamp(run.finished_at);
+    let (filters, digest) = (run.filters()?, &loaded.digest);
+    let Gaps { partial, run_id: partial_run_id } = match loaded.origin {
+        Origin::Made => Gaps::of_made(run),
+        Origin::Changed => Gaps::of_changed(label::of_table(connection, table).as_ref(), run),
+    };
+    let updated = connection
+        .execute(
+            "UPDATE _metadata SET type = ?, fetched_at = ?, from_date = NULL, to_date = NULL, row_count = ?, filters = ?,
+                 run_id = ?, partial = ?, digest = ?, partial_run_id = ?
+             WHERE lower(table_name) = lower(?)",
+            params![
+                run.dataset.kind,
+                fetched_at,
+                row_count,
+                filters,
+                run.run_id,
+                partial,
+                digest,
+                partial_run_id,
+                table.as_str()
+            ],
+        )
+        .map_err(fail)?;
+    if updated == 0 {
+        connection
+            .execute(
+                "INSERT INTO _metadata (table_name, type, fetched_at, row_count, filters, run_id, partial, digest,
+                     partial_run_id)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                params![
+                    table.as_str(),
+                    run.dataset.kind,
+                    fetched_at,
+                    row_count,
+                    filters,
+                    run.run_id,
+                    partial,
+                    digest,
+                    partial_run_id
+                ],
+            )
+            .map_err(fail)?;
+    }
+    Ok(row_count)
+}
+
+/// Whether a table lacks pages, and the only run that can supply them.
+#[derive(Debug, PartialEq, Eq)]
+struct Gaps {
+    partial: bool,
+    /// `None` in a partial table: pages of several runs, or of an unknown run, are missing. Then only a replacement
+    /// completes the table.
+    run_id: Option<String>,
+}
+
+impl Gaps {
+    fn of_made(run: &RunRecord) -> Self {
+        Self { partial: run.is_partial(), run_id: run.is_partial().then(|| run.run_id.clone()) }
+    }
+
+    fn of_changed(label: Option<&Label>, run: &RunRecord) -> Self {
+        match label.filter(|label| label.partial) {
+            None => Self::of_made(run),
+            Some(label) if label.partial_run_id.as_ref() == Some(&run.run_id) => Self::of_made(run),
+            Some(_) if run.is_partial() => Self { partial: true, run_id: None },
+            Some(label) => Self { partial: true, run_id: label.partial_run_id.clone() },
+        }
+    }
+}
+
+/// Rehearses what a load does to `_metadata` and `_fetches`, in a transaction that is rolled back. `table` must exist in
+/// it.
+pub(super) fn rehearse(
+    connection: &Connection,
+    dataset: &'static Dataset,
+    table: &TableName,
+    on_existing: OnExisting,
+) -> Result<()> {
+    ensure(connection)?;
+    let loaded = Loaded {
+        table: table.clone(),
+        origin: Origin::Changed,
+        counts: Counts { rows: 0, duplicates: 0, shortfall: 0, altered: 0 },
+        digest: String::new(),
+    };
+    // A run may be loaded more than once.
+    for load_id in ["rehearsal-1", "rehearsal-2"] {
+        record(connection, &loaded, on_existing, &nobodys_run(dataset, load_id))?;
+    }
+    Ok(())
+}
+
+fn nobodys_run(dataset: &'static Dataset, load_id: &str) -> RunRecord {
+    let counts = FetchCounts { expected_rows: Some(0), waited_seconds: 0.5, ..FetchCounts::default() };
+    RunRecord { counts, ..RunRecord::empty(dataset, "rehearsal", load_id) }
+}
+
+fn timestamp(at: Timestamp) -> Value {
+    Value::Timestamp(TimeUnit::Microsecond, at.as_microsecond())
+}

@@ -1,0 +1,144 @@
+//! Reads the staged pages into `_loading`, one row of each id.
+
+use std::path::PathBuf;
+
+use duckdb::Connection;
+
+use super::digest::sum_of;
+use super::load::LoadRequest;
+use super::rows::{Staged, number, run};
+use super::staged::{Extra, read_parquet, sum_of_pages};
+use super::tuning::Steps;
+use super::unreadable::name_unreadable;
+use crate::counted::counted;
+use crate::dataset::Dataset;
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::LOAD_PAGES_PER_STATEMENT;
+use crate::load::run_record::RunRecord;
+use crate::mutant::{Mutant, is_planted};
+use crate::row_sum::RowSum;
+use crate::store::failure::{is_malformed_json, statement};
+
+/// The name of the table while it is being filled. It is never committed.
+pub(super) const LOADING: &str = "_loading";
+
+/// What happens to the table that the pages are read into.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Loading {
+    /// It is renamed to the target table.
+    Permanent,
+    /// Its rows are copied. It is outside the database, so that the file does not grow by twice their size.
+    Temporary,
+}
+
+/// Creates the empty table that the pages are read into. It has no primary key: building one takes longer than
+/// everything else together.
+pub(super) fn create(connection: &Connection, dataset: &Dataset, loading: Loading) -> Result<()> {
+    let kind = match loading {
+        Loading::Permanent => "TABLE",
+        Loading::Temporary => "TEMP TABLE",
+    };
+    connection
+        .execute_batch(&format!("CREATE {kind} _loading ({})", dataset.definitions()))
+        .map_err(|error| statement("make a table", &error))
+}
+
+/// Reads all pages in order and removes duplicates. The returned sums come from the stage, not from DuckDB; the caller
+/// compares them with what is in `_loading`, or where its rows went.
+pub(super) fn read(connection: &Connection, request: &LoadRequest<'_>) -> Result<Staged> {
+    let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
+    let dataset = request.run.dataset;
+    let received = sum_of_pages(dataset, request.pages)?;
+    check_received(&request.run, received.rows)?;
+    insert(connection, request)?;
+    let steps = Steps::of_staged(request.pages);
+    let count = |what: &str| number(connection, &format!("SELECT count(DISTINCT {what}) FROM _loading")).map_err(fail);
+    // As many distinct hashes as rows imply as many keys, and take a fraction of the memory.
+    let (names, key) = (dataset.key_names(), dataset.key(None));
+    let distinct = match count(&format!("hash({names})"))? {
+        hashes if hashes == received.rows => hashes,
+        _ => count(&key)?,
+    };
+    if distinct == received.rows {
+        return Ok(Staged { staged: received.rows, kept: received, steps });
+    }
+    let mut find = dataset.find_duplicates("_loading");
+    if is_planted(Mutant::DuplicateKeptByArrival) {
+        find = find.replace("last_seen DESC NULLS LAST, rowid", "rowid DESC");
+    }
+    let removed = remove(connection, dataset, "_loading", &find, steps).map_err(fail)?;
+    let left = count(&key)?;
+    if left == distinct && received.rows.checked_sub(removed.rows) == Some(distinct) {
+        return Ok(Staged { staged: received.rows, kept: received.minus(removed), steps });
+    }
+    Err(Error::internal(format!(
+        "rows staged: {}, with different keys: {distinct}; duplicates removed: {}, keys left: {left}",
+        received.rows, removed.rows
+    )))
+}
+
+/// Removes the rows whose row ids a query returns as `place`, and returns their sum.
+pub(super) fn remove(
+    connection: &Connection,
+    dataset: &Dataset,
+    table: &str,
+    find: &str,
+    steps: Steps,
+) -> Result<RowSum, duckdb::Error> {
+    run(connection, &format!("CREATE TEMP TABLE _removed AS {find}"))?;
+    let removed = sum_of(connection, dataset, table, "r.rowid IN (SELECT place FROM _removed)", steps)?;
+    run(connection, &format!("DELETE FROM {table} WHERE rowid IN (SELECT place FROM _removed)"))?;
+    run(connection, "DROP TABLE _removed")?;
+    Ok(removed)
+}
+
+fn insert(connection: &Connection, request: &LoadRequest<'_>) -> Result<()> {
+    for pages in request.pages.chunks(LOAD_PAGES_PER_STATEMENT) {
+        // The cast to JSON only validates: the text stays the same, byte for byte.
+        let mut sql = format!(
+            "INSERT INTO _loading ({}) SELECT {} FROM {}",
+            request.run.dataset.names(),
+            request.run.dataset.checked_names(),
+            read_parquet(pages, Extra::Nothing)?
+        );
+        if is_planted(Mutant::LoadLeavesRowsOut) {
+            sql.push_str(" WHERE hash(distinct_id) % 50 <> 7");
+        } else if is_planted(Mutant::LoadShiftsTimes) {
+            sql = sql.replace("last_seen FROM", "last_seen + INTERVAL 1 HOUR FROM");
+        }
+        run(connection, &sql).map_err(|error| match is_malformed_json(&error) {
+            true => malformed_page(connection, pages),
+            false => name_unreadable(connection, pages, statement("read the staged pages", &error)),
+        })?;
+    }
+    Ok(())
+}
+
+/// Names the page whose text DuckDB does not accept as JSON. Only valid JSON is staged, so the page is damaged.
+fn malformed_page(connection: &Connection, pages: &[PathBuf]) -> Error {
+    let culprit = read_parquet(pages, Extra::Place).ok().and_then(|rows| {
+        let sql = format!(
+            "SELECT parse_filename(filename), file_row_number FROM {rows} WHERE NOT json_valid(properties) LIMIT 1"
+        );
+        connection.execute_batch("ROLLBACK").ok()?;
+        connection.query_row(&sql, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).ok()
+    });
+    let message = match culprit {
+        Some((page, row)) => format!("the properties in row {row} of the staged page `{page}` are not JSON for DuckDB"),
+        None => "some properties in the staged pages are not JSON for DuckDB".to_owned(),
+    };
+    Error::new(ErrorKind::Storage, message)
+}
+
+/// Checks that every received record is a staged row or a reject.
+fn check_received(run: &RunRecord, staged: u64) -> Result<()> {
+    if staged + run.counts.rejected == run.counts.received {
+        return Ok(());
+    }
+    Err(Error::internal(format!(
+        "the staged pages have {}, which with {} are not the {} received",
+        counted(staged, "row"),
+        counted(run.counts.rejected, "reject"),
+        counted(run.counts.received, "record")
+    )))
+}

@@ -1,0 +1,155 @@
+//! Finds every failure of the database that can be predicted, before the first request.
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use duckdb::Connection;
+
+use super::dependents;
+use super::metadata;
+use super::pages::{self, LOADING, Loading};
+use super::rejects;
+use super::seen::Seen;
+use super::target::{self, LoadKind};
+use crate::dataset::Dataset;
+use crate::durable;
+use crate::error::{Error, ErrorKind, Result};
+use crate::profile_query::OnExisting;
+use crate::store::database::{Access, Database};
+use crate::store::failure::statement;
+use crate::store::location::{Location, ensure_folder, locate};
+use crate::store::schema::{Target, rename};
+use crate::store::table_name::TableName;
+use crate::warning::Warning;
+
+/// What exists under the name of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// No table.
+    Nothing,
+    /// A table to which the load will append, or which it will replace.
+    Table,
+}
+
+/// The result of the check of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Checked {
+    /// What the load must find again.
+    pub(crate) seen: Seen,
+    /// What the fetch lacks on this file system, and what is lost with a table that is replaced.
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// Checks, quickly and without leaving a trace, that a load can succeed.
+///
+/// Creates the directory of the database if it is missing, and rehearses there all that staging and loading do to
+/// files. Opens an existing database for writing, and rehearses the change of the tables and of the records about it
+/// in a transaction that is rolled back. For a load that completes a run, the run's own table may exist. Waits up to
+/// `wait` for another process that has the database open.
+///
+/// # Errors
+/// `DatabaseLocked`, `DatabaseUnusable`, `TableExists`; `InvalidInput` for a path that cannot be a database, a view, a
+/// table that profiles cannot be put into or that cannot be replaced because something depends on it, or this
+/// program's own tables in another form; `Storage` or `DiskFull` if the directory is not writable, or its file system
+/// lacks what a database needs.
+pub(crate) fn preflight(
+    database: &Path,
+    dataset: &'static Dataset,
+    table: &TableName,
+    on_existing: OnExisting,
+    kind: LoadKind,
+    wait: Duration,
+) -> Result<Checked> {
+    let location = locate(database)?;
+    let (Location::Present(path) | Location::Absent(path)) = &location;
+    let folder = ensure_folder(path)?;
+    let lacking = durable::rehearse(folder)?;
+    let mut warnings = Vec::new();
+    if !lacking.is_empty() {
+        let lacks = lacking.into_iter().map(str::to_owned).collect();
+        warnings.push(Warning::FileSystem { directory: folder.to_owned(), lacks });
+    }
+    let seen = rehearse(database, dataset, table, on_existing, kind, wait, &mut warnings)?;
+    Ok(Checked { seen, warnings })
+}
+
+/// Repeats the part of the [`preflight`] that other processes may have changed since.
+///
+/// # Errors
+/// As the preflight.
+pub(crate) fn look(
+    database: &Path,
+    dataset: &'static Dataset,
+    table: &TableName,
+    on_existing: OnExisting,
+    kind: LoadKind,
+    wait: Duration,
+) -> Result<Seen> {
+    rehearse(database, dataset, table, on_existing, kind, wait, &mut Vec::new())
+}
+
+fn rehearse(
+    database: &Path,
+    dataset: &'static Dataset,
+    table: &TableName,
+    on_existing: OnExisting,
+    kind: LoadKind,
+    wait: Duration,
+    warnings: &mut Vec<Warning>,
+) -> Result<Seen> {
+    let Location::Present(path) = locate(database)? else {
+        let fail = |error| statement("look for the engine's own tables", &error);
+        target::check_name(&Connection::open_in_memory().map_err(fail)?, table)?;
+        return Ok(Seen::nothing());
+    };
+    let go_on = &mut |_: &_| ControlFlow::Continue(());
+    let database = Database::open_waiting(&path, Access::ReadWrite, wait, go_on)?;
+    let connection = database.connection();
+    let mut seen = Seen::look(connection, dataset, &path, table)?;
+    let target = target::check(connection, dataset, table, on_existing, kind)?;
+    let fail = |error| statement("rehearse the load", &error);
+    let views = dependents::readable_views(connection)?;
+    // Closing the database rolls back.
+    connection.execute_batch("BEGIN").map_err(fail)?;
+    pages::create(connection, dataset, Loading::Permanent)?;
+    let loading = TableName::listed(LOADING);
+    match &target {
+        Target::Table(old) if on_existing == OnExisting::Replace && kind == LoadKind::First => {
+            seen.losses = dependents::additions(connection, dataset, old)?;
+            target::replace(connection, dataset, old, &loading)?;
+            seen.losses.extend(dependents::broken(connection, &views));
+            if !seen.losses.is_empty() {
+                warnings.push(Warning::ReplacementDrops { table: old.to_string(), losses: seen.losses.clone() });
+            }
+        }
+        Target::Table(old) if on_existing == OnExisting::Replace => {
+            target::replace(connection, dataset, old, &loading)?;
+        }
+        Target::Table(old) if on_existing == OnExisting::Upsert => {
+            if let Some(columns) = dependents::emptied_columns(connection, dataset, old)? {
+                warnings.push(Warning::UpsertEmpties { table: old.to_string(), columns });
+            }
+        }
+        Target::Table(_) => {}
+        Target::Absent | Target::View(_) => rename(connection, &loading, table).map_err(fail)?,
+    }
+    let recorded = metadata::rehearse(connection, dataset, table, on_existing);
+    recorded.and_then(|()| rejects::rehearse(connection, table)).map_err(not_ours)?;
+    Ok(seen)
+}
+
+/// Returns the error for records of this program that do not have the form that it, or the Python package, gives them.
+fn not_ours(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Storage | ErrorKind::InvalidInput | ErrorKind::ConstraintViolated => {
+            Error::invalid("`_metadata`, `_fetches` or `_rejects` in this database is not as this program makes it")
+                .with_detail("suggestion", "give that table another name, or use another database file")
+                .with_source(error)
+        }
+        _ => error,
+    }
+}

@@ -1,0 +1,73 @@
+//! Statements that count, sum and move rows.
+
+use duckdb::Connection;
+
+use super::digest;
+use super::load::LoadRequest;
+use super::staged;
+use super::tuning::Steps;
+use crate::dataset::Dataset;
+use crate::error::Result;
+use crate::row_sum::RowSum;
+use crate::store::failure::statement;
+use crate::store::table_name::TableName;
+
+/// Sums the rows of a table.
+pub(super) fn sum_of_table(
+    connection: &Connection,
+    dataset: &Dataset,
+    table: &TableName,
+    steps: Steps,
+) -> Result<RowSum, duckdb::Error> {
+    digest::sum_of(connection, dataset, &table.quoted(), "true", steps)
+}
+
+/// Returns how many rows of an existing table to read at once.
+pub(super) fn steps_of(
+    connection: &Connection,
+    request: &LoadRequest<'_>,
+    table: &TableName,
+) -> Result<Steps, duckdb::Error> {
+    let rows = number(connection, &format!("SELECT count(*) FROM {}", table.quoted()))?;
+    Ok(Steps::of_table(request.database, rows))
+}
+
+/// What was staged.
+pub(super) struct Staged {
+    /// The number of rows in the pages.
+    pub(super) staged: u64,
+    /// The sum of the rows without duplicates.
+    pub(super) kept: RowSum,
+    /// How many of them to read back at once.
+    pub(super) steps: Steps,
+}
+
+/// Compares what was staged with what DuckDB returns, before the commit. The two computations share nothing but the
+/// bytes received, so neither repeats an error of the other.
+///
+/// # Errors
+/// `Storage` if a page has changed since it was staged; `Internal` if the load is wrong.
+pub(super) fn check(request: &LoadRequest<'_>, what: &str, expected: RowSum, found: RowSum) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(staged::differs(request.run.dataset, request.pages, what, expected, found))
+}
+
+/// Runs a statement that moves rows.
+pub(super) fn run(connection: &Connection, sql: &str) -> Result<usize, duckdb::Error> {
+    #[cfg(test)]
+    let sql = &super::load::planted_tests::defect(sql);
+    connection.execute(sql, [])
+}
+
+/// Counts the rows of a table.
+pub(super) fn count_rows(connection: &Connection, table: &TableName) -> Result<u64> {
+    let sql = format!("SELECT count(*) FROM {}", table.quoted());
+    number(connection, &sql).map_err(|error| statement(&format!("count table `{table}`"), &error))
+}
+
+/// Returns the number that a query returns.
+pub(super) fn number(connection: &Connection, sql: &str) -> Result<u64, duckdb::Error> {
+    connection.query_row(sql, [], |row| row.get(0))
+}

@@ -1,0 +1,174 @@
+//! The table that a load makes, fills or replaces.
+
+use duckdb::Connection;
+
+use super::dependents::comments;
+use crate::dataset::{Column, Dataset};
+use crate::error::{Error, ErrorKind, Result};
+use crate::profile_query::OnExisting;
+use crate::store::failure::{is_violation, refused, statement};
+use crate::store::label;
+use crate::store::schema::{Target, columns, find, indexes, rename};
+use crate::store::table_name::{TableName, excerpt};
+
+/// Whether a load is the first of its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoadKind {
+    /// The run has put nothing into the table yet.
+    First,
+    /// The run was partial and has put pages into the table, which may exist because of it.
+    Completing,
+}
+
+/// Finds the target of a load and checks that the load can use it.
+///
+/// # Errors
+/// `TableExists` if a new table already exists; `InvalidInput` for a view, or for a table that profiles cannot be put
+/// into.
+pub(super) fn check(
+    connection: &Connection,
+    dataset: &Dataset,
+    table: &TableName,
+    on_existing: OnExisting,
+    kind: LoadKind,
+) -> Result<Target> {
+    let target = find(connection, table)?;
+    let found = match (&target, on_existing, kind) {
+        (Target::Absent, ..) => {
+            check_name(connection, table)?;
+            return Ok(target);
+        }
+        (Target::Table(_), OnExisting::Replace, LoadKind::First) => return Ok(target),
+        (_, OnExisting::Fail, LoadKind::First) => return Err(exists(table)),
+        (Target::View(_), ..) => {
+            return Err(Error::invalid(format!("`{table}` is a view; {} go into tables", dataset.kind))
+                .with_detail("table_name", table.as_str()));
+        }
+        (Target::Table(found), ..) => found,
+    };
+    check_shape(connection, dataset, found)?;
+    if on_existing == OnExisting::Upsert {
+        check_unreferenced(connection, found)?;
+    }
+    Ok(target)
+}
+
+/// Rejects a table name that DuckDB, or a client of another database, uses for a catalog of its own: a query for the
+/// list of tables by that name would return profiles.
+///
+/// # Errors
+/// `InvalidInput`.
+pub(super) fn check_name(connection: &Connection, table: &TableName) -> Result<()> {
+    let name = table.as_str().to_ascii_lowercase();
+    let is_reserved = ["duckdb_", "pg_", "sqlite_"].iter().any(|prefix| name.starts_with(prefix));
+    let sql = "SELECT count(*) FROM (
+             SELECT view_name AS name FROM duckdb_views() WHERE internal
+             UNION ALL SELECT table_name FROM duckdb_tables() WHERE internal
+             UNION ALL SELECT schema_name FROM duckdb_schemas() WHERE internal AND schema_name <> 'main'
+         ) WHERE lower(name) = ?";
+    let found: u64 = connection
+        .query_row(sql, [&name], |row| row.get(0))
+        .map_err(|error| statement("look for the engine's own tables", &error))?;
+    if found == 0 && !is_reserved {
+        return Ok(());
+    }
+    let message =
+        format!("`{table}` cannot be the name of a new table: DuckDB and its clients have their own of that name");
+    Err(Error::invalid(message).with_detail("table_name", table.as_str()))
+}
+
+/// Returns the error of a run whose table another run has made anew.
+pub(crate) fn made_by_another(table: &TableName, run_id: &str) -> Error {
+    let message = format!("table `{table}` has since been recreated by run `{}`", excerpt(run_id));
+    Error::new(ErrorKind::TableExists, message)
+        .with_detail("table_name", table.as_str())
+        .with_detail("suggestion", "append to it, upsert into it, replace it, or discard the run")
+}
+
+fn exists(table: &TableName) -> Error {
+    Error::new(ErrorKind::TableExists, format!("table `{table}` exists"))
+        .with_detail("table_name", table.as_str())
+        .with_detail("suggestion", "append to it, replace it, or choose another name")
+}
+
+fn check_shape(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<()> {
+    let refuse = |reason: String| {
+        Err(Error::invalid(format!("{} cannot be appended to table `{table}`: {reason}", dataset.kind))
+            .with_detail("table_name", table.as_str()))
+    };
+    let label = label::of_table(connection, table);
+    if let Some(kind) = label.map(|label| label.kind).filter(|kind| kind != dataset.kind) {
+        return refuse(format!("it holds {}", excerpt(&kind)));
+    }
+    let columns = columns(connection, table)?;
+    for Column { name, accepts, .. } in dataset.columns {
+        match columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)) {
+            None => return refuse(format!("it has no column `{name}`")),
+            Some(column) if !accepts.contains(&column.kind.as_str()) => {
+                return refuse(format!("its column `{name}` is {}, not {}", column.kind, accepts.join(" or ")));
+            }
+            Some(_) => {}
+        }
+    }
+    let extra = columns.iter().find(|column| !column.may_be_left_out && !dataset.has_column(&column.name));
+    match extra {
+        Some(column) => refuse(format!("its column `{}` needs a value", excerpt(&column.name))),
+        None => Ok(()),
+    }
+}
+
+/// Checks that no foreign key refers to the table; such rows could not be replaced.
+fn check_unreferenced(connection: &Connection, table: &TableName) -> Result<()> {
+    let fail = |error| statement("read the constraints of the tables", &error);
+    let mut query = connection
+        .prepare(
+            "SELECT table_name FROM duckdb_constraints() WHERE database_name = current_database() AND schema_name = 'main'
+             AND constraint_type = 'FOREIGN KEY' AND referenced_table = ? LIMIT 1",
+        )
+        .map_err(fail)?;
+    let mut names = query.query_map([table.as_str()], |row| row.get::<_, String>(0)).map_err(fail)?;
+    match names.next().transpose().map_err(fail)? {
+        Some(name) => {
+            let message =
+                format!("rows of table `{table}` cannot be replaced: table `{}` refers to them", excerpt(&name));
+            Err(Error::invalid(message).with_detail("table_name", table.as_str()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Returns whether a table has the form that a load gives it: the dataset's columns, no keys, no constraints.
+pub(super) fn is_bare(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<bool> {
+    let columns = columns(connection, table)?;
+    let columns = columns.iter().map(|column| (column.name.as_str(), column.kind.as_str()));
+    let constraints: u64 = connection
+        .query_row(
+            "SELECT count(*) FROM duckdb_constraints() WHERE database_name = current_database() AND schema_name = 'main'
+             AND table_name = ?",
+            [table.as_str()],
+            |row| row.get(0),
+        )
+        .map_err(|error| statement("read the constraints of the table", &error))?;
+    Ok(constraints == 0 && columns.eq(dataset.columns.iter().map(|column| (column.name, column.kind))))
+}
+
+/// Replaces the table `old` with `new`, which gets its name, indexes and comments. Views find it by name.
+///
+/// # Errors
+/// `InvalidInput` if something depends on the old table, such as a foreign key; `ConstraintViolated` if the rows of
+/// the new one violate an index of the old one.
+pub(super) fn replace(connection: &Connection, dataset: &Dataset, old: &TableName, new: &TableName) -> Result<()> {
+    let swap = || -> Result<(), duckdb::Error> {
+        let (indexes, comments) = (indexes(connection, old)?, comments(connection, dataset, old)?);
+        connection.execute_batch(&format!("DROP TABLE {}", old.quoted()))?;
+        rename(connection, new, old)?;
+        indexes.iter().chain(&comments).try_for_each(|statement| connection.execute_batch(statement))
+    };
+    swap().map_err(|error| {
+        let error = match is_violation(&error) {
+            true => statement(&format!("load into table `{old}`"), &error),
+            false => refused(&format!("table `{old}` cannot be replaced because of what depends on it"), &error),
+        };
+        error.with_detail("table_name", old.as_str())
+    })
+}

@@ -1,0 +1,128 @@
+//! Checks whether a table is still what the last load left.
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use duckdb::Connection;
+
+use super::digest::{self, sum_of};
+use super::tuning::Steps;
+use crate::counted::counted;
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::store::catalog::existing;
+use crate::store::database::{Access, Database};
+use crate::store::failure::statement;
+use crate::store::label::{self, Label};
+use crate::store::schema::column_names;
+use crate::store::table_name::{TableName, excerpt};
+use crate::types::VerifyReport;
+
+/// Counts the rows of a table, reads every byte of it, and compares both with what the last load recorded.
+///
+/// # Errors
+/// `TableNotFound`; `InvalidInput` for a table that no load recorded, that holds another kind of data, or that has lost
+/// a column; `DatabaseNotFound`,
+/// `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
+pub(crate) fn verify(path: &Path, table: &str) -> Result<VerifyReport> {
+    let database = Database::open(path, Access::ReadOnly)?;
+    let connection = database.connection();
+    let table = existing(connection, table)?;
+    let refuse = |reason: String| {
+        Err(Error::invalid(format!("table `{table}` cannot be verified: {reason}"))
+            .with_detail("table_name", table.as_str()))
+    };
+    let Some(label) = label::of_table(connection, &table) else {
+        return refuse("no load is recorded in `_metadata` that made it or put rows into it".to_owned());
+    };
+    let Some(dataset) = Dataset::of_kind(&label.kind) else {
+        return refuse(format!("it holds {}, whose columns are not known", excerpt(&label.kind)));
+    };
+    let columns = column_names(connection, &table)?;
+    if let Some(missing) = dataset.columns.iter().find(|column| !columns.contains(column.name)) {
+        return refuse(format!("it has no column `{}`", missing.name));
+    }
+    let found = Found::read(connection, dataset, path, &table)
+        .map_err(|error| statement(&format!("read table `{table}`"), &error))?;
+    let problems = problems(&found, &label);
+    Ok(VerifyReport {
+        table: table.as_str().to_owned(),
+        rows: found.rows,
+        expected_rows: label.row_count,
+        distinct_ids: found.distinct_ids,
+        digest: found.digest,
+        expected_digest: label.digest,
+        run_id: label.run_id,
+        fetched_at: label.fetched_at.map(|at| at.to_string()),
+        partial: label.partial,
+        problems,
+    })
+}
+
+/// What is in the table.
+struct Found {
+    rows: u64,
+    ids: u64,
+    distinct_ids: u64,
+    digest: String,
+    /// Whether the recorded digest can be compared with this one.
+    comparable: bool,
+}
+
+impl Found {
+    fn read(
+        connection: &Connection,
+        dataset: &Dataset,
+        database: &Path,
+        table: &TableName,
+    ) -> Result<Self, duckdb::Error> {
+        let quoted = table.quoted();
+        let key = dataset.key(None);
+        let counts = format!("SELECT count(*), count({key}), count(DISTINCT {key}) FROM {quoted}");
+        let (rows, ids, distinct_ids) =
+            connection.query_row(&counts, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let sum = sum_of(connection, dataset, &quoted, "true", Steps::of_table(database, rows))?;
+        let digest = digest::to_text(connection, sum)?;
+        let recorded = label::of_table(connection, table).and_then(|label| label.digest);
+        let comparable = match recorded {
+            Some(text) => digest::read(connection, &text, rows)?.is_some(),
+            None => false,
+        };
+        Ok(Self { rows, ids, distinct_ids, digest, comparable })
+    }
+}
+
+fn problems(found: &Found, label: &Label) -> Vec<String> {
+    let mut problems = Vec::new();
+    match label.row_count {
+        Some(expected) if expected != found.rows => {
+            problems.push(format!("it has {}, and had {expected} after the last load", counted(found.rows, "row")));
+        }
+        Some(_) => {}
+        None => problems.push("no number of rows is recorded, so the rows cannot be compared".to_owned()),
+    }
+    if found.ids < found.rows {
+        problems.push(rows(found.rows - found.ids, "no id"));
+    }
+    if found.distinct_ids < found.ids {
+        problems.push(rows(found.ids - found.distinct_ids, "an id that another row has"));
+    }
+    match &label.digest {
+        None => problems.push("no digest is recorded, so the contents cannot be compared".to_owned()),
+        Some(_) if !found.comparable => {
+            problems.push("the digest was recorded by another version, so the contents cannot be compared".to_owned());
+        }
+        Some(expected) if *expected != found.digest => {
+            problems.push("the contents are not those after the last load: the digest is another one".to_owned());
+        }
+        Some(_) => {}
+    }
+    problems
+}
+
+fn rows(count: u64, what: &str) -> String {
+    let have = if count == 1 { "row has" } else { "rows have" };
+    format!("{count} {have} {what}")
+}
