@@ -13,7 +13,7 @@ use crate::dataset::PROFILES;
 use crate::error::{Error, Result};
 use crate::fetch::{part_of, stage_roots};
 use crate::limits::MEMORY_DEFAULT;
-use crate::load::{LoadKind, LoadRequest, LoadStop, RunRecord, load};
+use crate::load::{LoadKind, LoadOptions, LoadPackage, LoadRequest, LoadStop, RunRecord, load};
 use crate::parse::{RecordForm, parse_page};
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::stage::{Manifest, Stage};
@@ -66,25 +66,26 @@ impl Staging {
     /// # Errors
     /// As a load.
     pub fn load(&self, database: &Path) -> Result<u64> {
-        let table = TableName::parse("profiles")?;
-        let request = LoadRequest {
-            database,
-            table: &table,
-            on_existing: OnExisting::Fail,
-            stage_folder: self.stage.folder(),
-            pages: &self.pages,
-            previous: &[],
+        let package = LoadPackage {
+            folder: self.stage.folder().to_owned(),
+            pages: self.pages.clone(),
+            rejects: Vec::new(),
+            previous: Vec::new(),
             kind: LoadKind::First,
-            seen: None,
-            rejects: &[],
-            run: self.run(),
             announced: None,
+            run: self.run(),
+        };
+        let options = LoadOptions {
+            table: TableName::parse("profiles")?,
+            on_existing: OnExisting::Fail,
+            seen: None,
             missing: MissingPages::Fetch,
             allow_empty: false,
             lock_wait: Duration::ZERO,
             memory: MEMORY_DEFAULT,
             stop: LoadStop::default(),
         };
+        let request = LoadRequest { database: database.to_owned(), package, options };
         load(&request, &mut |_| ControlFlow::Break(())).map(|report| report.rows)
     }
 

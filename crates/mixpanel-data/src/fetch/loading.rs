@@ -14,7 +14,10 @@ use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
-use crate::load::{self, Announced, Found, LoadKind, LoadReport, LoadRequest, LoadStop, OnLockWait, RunRecord, Seen};
+use crate::load::{
+    self, Announced, Found, LoadKind, LoadOptions, LoadPackage, LoadReport, LoadRequest, LoadStop, OnLockWait,
+    RunRecord, Seen,
+};
 use crate::mutant::{Mutant, is_planted};
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::stage::{Loaded, Manifest, Progress, Stage};
@@ -136,7 +139,7 @@ impl Job {
         finished_at: jiff::Timestamp,
         busy: &mpsc::Sender<String>,
         stop: &LoadStop,
-        load: impl FnOnce(&LoadRequest<'_>, &mut OnLockWait<'_>) -> Result<LoadReport>,
+        load: impl FnOnce(&LoadRequest, &mut OnLockWait<'_>) -> Result<LoadReport>,
     ) -> Result<(LoadReport, Outcome, Option<Warning>)> {
         let Self { database, table, seen, mut stage, mut outcome, missing, control, .. } = self;
         let pages: Vec<PathBuf> = outcome.staged.iter().map(|page| stage.page_path(*page)).collect();
@@ -149,24 +152,27 @@ impl Job {
             let _ = busy.try_send(error.message().to_owned());
             if control.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let request = LoadRequest {
-            database: &database,
-            table: &table,
-            on_existing: stage.manifest().on_existing,
-            stage_folder: stage.folder(),
-            pages: &pages,
-            rejects: &rejects,
-            previous: &previous,
-            kind: kind_of(stage.manifest()),
-            seen: Some(&seen),
-            run: record(stage.manifest(), &outcome, finished_at),
-            announced: announced(&outcome, stage.manifest(), missing, control.options.allow_drift),
+        let manifest = stage.manifest();
+        let package = LoadPackage {
+            folder: stage.folder().to_owned(),
+            pages,
+            rejects,
+            previous,
+            kind: kind_of(manifest),
+            announced: announced(&outcome, manifest, missing, control.options.allow_drift),
+            run: record(manifest, &outcome, finished_at),
+        };
+        let options = LoadOptions {
+            table: table.clone(),
+            on_existing: manifest.on_existing,
+            seen: Some(seen),
             missing,
+            allow_empty: control.options.allow_empty,
             lock_wait: control.options.load_wait(),
             memory: control.options.memory,
-            allow_empty: control.options.allow_empty,
             stop: stop.clone(),
         };
+        let request = LoadRequest { database, package, options };
         let report = match load(&request, &mut on_wait) {
             // The wait for the database ended because the caller asked to stop.
             Err(error) if error.kind() == ErrorKind::DatabaseLocked && control.cancel.is_cancelled() => {

@@ -1,10 +1,12 @@
 //! Puts a finished stage into its destination: today, a table of a DuckDB database.
 
 mod duckdb;
+mod package;
 mod run_record;
 
 pub(crate) use self::duckdb::{
-    Announced, Checked, Found, LastLoad, LoadKind, LoadReport, LoadRequest, LoadStop, OnLockWait, Seen, is_loaded,
-    last_load, load, look, made_by_another, maker, preflight, verify,
+    Checked, Found, LastLoad, LoadOptions, LoadRequest, LoadStop, OnLockWait, Seen, is_loaded, last_load, load, look,
+    made_by_another, maker, preflight, verify,
 };
+pub(crate) use package::{Announced, LoadKind, LoadPackage, LoadReport};
 pub(crate) use run_record::RunRecord;

@@ -27,24 +27,24 @@ impl Model {
 }
 
 /// Does what a load does.
-pub(super) fn load(model: &mut Model, request: &LoadRequest<'_>) -> Result<LoadReport> {
-    if let Some(report) = model.loads.get(&request.run.load_id) {
+pub(super) fn load(model: &mut Model, request: &LoadRequest) -> Result<LoadReport> {
+    if let Some(report) = model.loads.get(&request.package.run.load_id) {
         return Ok(*report);
     }
-    let (rows, staged) = read(request.pages)?;
-    let replaces = request.on_existing == OnExisting::Replace && request.kind == LoadKind::First;
+    let (rows, staged) = read(&request.package.pages)?;
+    let replaces = request.options.on_existing == OnExisting::Replace && request.package.kind == LoadKind::First;
     if replaces && rows.is_empty() && model.rows.as_ref().is_some_and(|old| !old.is_empty()) {
         return Err(Error::new(ErrorKind::Incomplete, "nothing came").with_detail("emptied_rows", 1));
     }
     let report =
         LoadReport { rows: rows.len() as u64, duplicates: staged - rows.len() as u64, shortfall: 0, altered: 0 };
     assert_eq!(
-        staged + request.run.counts.rejected,
-        request.run.counts.received,
+        staged + request.package.run.counts.rejected,
+        request.package.run.counts.received,
         "what is staged is not what was received"
     );
     model.rows = Some(rows);
-    model.loads.insert(request.run.load_id.clone(), report);
+    model.loads.insert(request.package.run.load_id.clone(), report);
     Ok(report)
 }
 

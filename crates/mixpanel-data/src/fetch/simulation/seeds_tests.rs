@@ -171,12 +171,12 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
             Engine::DuckDb => {
                 let kind = if is_first { LoadKind::First } else { LoadKind::Completing };
                 load::look(
-                    request.database,
-                    request.run.dataset,
-                    request.table,
-                    request.on_existing,
+                    &request.database,
+                    request.package.run.dataset,
+                    &request.options.table,
+                    request.options.on_existing,
                     kind,
-                    request.lock_wait,
+                    request.options.lock_wait,
                 )
                 .and_then(|_| load::load(request, on_wait))
             }

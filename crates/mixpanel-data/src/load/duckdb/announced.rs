@@ -4,40 +4,15 @@ use std::path::PathBuf;
 
 use duckdb::Connection;
 
-use super::load::LoadRequest;
+use super::request::LoadRequest;
 use super::rows::{Staged, count_rows};
-use super::target::LoadKind;
 use crate::counted::counted;
 use crate::dataset::Dataset;
-use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind, Result};
+use crate::load::package::{Announced, LoadKind};
 use crate::overlap::Overlap;
 use crate::row_sum::hashes_of_file;
 use crate::store::table_name::TableName;
-
-/// What the server announced, for a run whose pages all arrived.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Announced {
-    /// The number of profiles, if the server announced one.
-    pub(crate) total: Option<u64>,
-    /// The percentage of them that may be missing.
-    pub(crate) allow_drift: f64,
-    /// Whether a shortfall leaves the table unchanged even if the load does not replace it.
-    pub(crate) is_strict: bool,
-}
-
-impl Announced {
-    /// Returns whether `profiles` are enough when there should be `total`.
-    fn accepts(self, profiles: u64, total: u64) -> bool {
-        total.saturating_sub(profiles) <= allowed_drift(total, self.allow_drift)
-    }
-
-    /// Returns the shortfall, or 0 if it is accepted.
-    pub(super) fn lacks(self, shortfall: u64) -> u64 {
-        let total = self.total.unwrap_or(0);
-        if self.accepts(total.saturating_sub(shortfall), total) { 0 } else { shortfall }
-    }
-}
 
 /// Returns the shortfall: how many profiles are missing because others came more than once; 0 if that is accepted.
 /// Rejected records count as different profiles.
@@ -51,20 +26,20 @@ impl Announced {
 /// and the table has more rows than arrived.
 pub(super) fn check(
     connection: &Connection,
-    request: &LoadRequest<'_>,
+    request: &LoadRequest,
     staged: &Staged,
     old: Option<&TableName>,
 ) -> Result<u64> {
-    let Some(announced) = request.announced else { return Ok(0) };
-    let replaced = old.filter(|_| request.kind == LoadKind::First);
+    let Some(announced) = request.package.announced else { return Ok(0) };
+    let replaced = old.filter(|_| request.package.kind == LoadKind::First);
     let Some(total) = announced.total else {
         return replaced.map_or(Ok(0), |old| check_unannounced(connection, request, announced, staged, old));
     };
-    let received = request.run.counts.received;
-    if announced.accepts(staged.kept.rows + request.run.counts.rejected, total) {
+    let received = request.package.run.counts.received;
+    if announced.accepts(staged.kept.rows + request.package.run.counts.rejected, total) {
         return Ok(0);
     }
-    let mut repeated = overlap(request.run.dataset, request.pages)?;
+    let mut repeated = overlap(request.package.run.dataset, &request.package.pages)?;
     if announced.accepts(received.saturating_sub(repeated), total) {
         let shrinks = match replaced {
             Some(old) => staged.kept.rows < count_rows(connection, old)?,
@@ -79,20 +54,20 @@ pub(super) fn check(
     if replaced.is_none() && !announced.is_strict {
         return Ok(shortfall);
     }
-    let table = old.unwrap_or(request.table);
+    let table = old.unwrap_or(&request.options.table);
     Err(incomplete(table, shortfall, format!("profiles came more than once, so `{table}` was left as it was")))
 }
 
 /// Without a total, the pages may have ended too early. The only number to compare with is the rows of the old table.
 fn check_unannounced(
     connection: &Connection,
-    request: &LoadRequest<'_>,
+    request: &LoadRequest,
     announced: Announced,
     staged: &Staged,
     old: &TableName,
 ) -> Result<u64> {
-    let (rows, came) = (count_rows(connection, old)?, staged.kept.rows + request.run.counts.rejected);
-    if announced.accepts(came, rows) || (staged.kept.rows == 0 && request.allow_empty) {
+    let (rows, came) = (count_rows(connection, old)?, staged.kept.rows + request.package.run.counts.rejected);
+    if announced.accepts(came, rows) || (staged.kept.rows == 0 && request.options.allow_empty) {
         return Ok(0);
     }
     let message = format!(

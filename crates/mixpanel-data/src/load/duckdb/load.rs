@@ -29,30 +29,27 @@ mod upsert_tests;
 #[cfg(test)]
 mod way_in_tests;
 
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use duckdb::Connection;
 
-use super::announced::{self, Announced};
+use super::announced;
 use super::digest;
-use super::load_stop::LoadStop;
 use super::merge;
 use super::metadata::{self, Counts, Loaded, Origin};
 use super::pages::{self, LOADING};
 use super::rejects::{self, Earlier};
+use super::request::{LoadRequest, OnLockWait};
 use super::rows::{Staged, check, count_rows, steps_of, sum_of_table};
-use super::seen::Seen;
 use super::settle;
 use super::spill::Spill;
-use super::target::{self, LoadKind};
+use super::target;
 use super::tuning::{for_load, memory_needed};
 use crate::counted::counted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::VECTOR_ROWS;
-use crate::load::run_record::RunRecord;
+use crate::load::package::{LoadKind, LoadReport};
 use crate::profile_query::{MissingPages, OnExisting};
 use crate::store::database::{Access, CommitError, Database, Trust};
 use crate::store::failure::statement;
@@ -60,61 +57,6 @@ use crate::store::label;
 use crate::store::schema::{Target, rename};
 use crate::store::settings::{Effort, Tuning};
 use crate::store::table_name::TableName;
-
-/// What to load, and what to record about it.
-#[derive(Debug)]
-pub(crate) struct LoadRequest<'a> {
-    /// The database; created if missing, with its parent directories.
-    pub(crate) database: &'a Path,
-    /// The table.
-    pub(crate) table: &'a TableName,
-    /// What to do if it exists.
-    pub(crate) on_existing: OnExisting,
-    /// The stage: the only directory that the load can read, and where it spills (`spill`, removed afterwards).
-    pub(crate) stage_folder: &'a Path,
-    /// Parquet files with the columns of the dataset, JSON as text, in page order. No files make an empty table.
-    pub(crate) pages: &'a [PathBuf],
-    /// Pages that an earlier load of the same run has put into the table: some of `pages`, or those of a session that
-    /// the server lost. Empty for the first load of a run; otherwise this load completes the run.
-    pub(crate) previous: &'a [PathBuf],
-    /// Whether an earlier load of the run is in the table.
-    pub(crate) kind: LoadKind,
-    /// What the fetch saw before its first request; the load compares it with what it finds.
-    pub(crate) seen: Option<&'a Seen>,
-    /// Parquet files with `page INTEGER`, `position INTEGER`, `reason VARCHAR`, `raw VARCHAR`, for the pages that have
-    /// rejects; all rejects of the run.
-    pub(crate) rejects: &'a [PathBuf],
-    /// The run that this load ends.
-    pub(crate) run: RunRecord,
-    /// What the server announced; `None` if pages are missing, or if any number of profiles is accepted.
-    pub(crate) announced: Option<Announced>,
-    /// Whether a table may be replaced by one that lacks pages.
-    pub(crate) missing: MissingPages,
-    /// Whether a table with rows may be replaced by an empty one.
-    pub(crate) allow_empty: bool,
-    /// How long to wait for another process that has the database open.
-    pub(crate) lock_wait: Duration,
-    /// The memory that the process may use, in bytes.
-    pub(crate) memory: u64,
-    /// Stops the load from another thread before its commit.
-    pub(crate) stop: LoadStop,
-}
-
-/// What a load did. For a load that completes a run: what all its loads did together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LoadReport {
-    /// Rows of the run that are in the table because of it.
-    pub(crate) rows: u64,
-    /// Staged rows that are not in the table because another row has the same id.
-    pub(crate) duplicates: u64,
-    /// Profiles that the server announced but did not send; 0 if the shortfall is accepted.
-    pub(crate) shortfall: u64,
-    /// Rows of earlier loads of the run that others have changed or removed since; they are left as they are.
-    pub(crate) altered: u64,
-}
-
-/// Called while another process has the database open, with the error that names it; may end the wait.
-pub(crate) type OnLockWait<'a> = dyn FnMut(&Error) -> ControlFlow<()> + 'a;
 
 /// Loads a stage. Repeating the same load does nothing and reports the same.
 ///
@@ -128,17 +70,17 @@ pub(crate) type OnLockWait<'a> = dyn FnMut(&Error) -> ControlFlow<()> + 'a;
 /// these or `Cancelled` if it was stopped; `Internal` if the pages are not what the run says, or the table is not what
 /// was staged. The detail `outcome` is `unknown` if the result of the commit cannot be determined, and `committed` if
 /// the rows are in the file but may not be on disk; in both cases loading again is safe.
-pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>) -> Result<LoadReport> {
-    let stage_folder = std::path::absolute(request.stage_folder)
-        .map_err(|error| Error::io("find the stage", request.stage_folder, error))?;
+pub(crate) fn load(request: &LoadRequest, on_lock_wait: &mut OnLockWait<'_>) -> Result<LoadReport> {
+    let stage_folder = std::path::absolute(&request.package.folder)
+        .map_err(|error| Error::io("find the stage", &request.package.folder, error))?;
     let _spill = Spill::create(&stage_folder)?;
     let mut effort = Effort::Usual;
     loop {
-        let tuning = for_load(request.memory, request.pages, request.rejects, effort);
+        let tuning = for_load(request.options.memory, &request.package.pages, &request.package.rejects, effort);
         let error = match attempt(request, &stage_folder, tuning, on_lock_wait) {
             Ok(Counts { rows, duplicates, shortfall, altered }) => {
                 // An earlier process may have loaded the same pages, and this one may accept a larger shortfall.
-                let shortfall = request.announced.map_or(0, |announced| announced.lacks(shortfall));
+                let shortfall = request.package.announced.map_or(0, |announced| announced.lacks(shortfall));
                 return Ok(LoadReport { rows, duplicates, shortfall, altered });
             }
             Err(error) if error.kind() == ErrorKind::OutOfMemory && error.detail("outcome").is_none() => error,
@@ -153,30 +95,30 @@ pub(crate) fn load(request: &LoadRequest<'_>, on_lock_wait: &mut OnLockWait<'_>)
 }
 
 /// Adds the amount of memory that is enough to the error.
-fn out_of_memory(request: &LoadRequest<'_>, error: Error) -> Error {
+fn out_of_memory(request: &LoadRequest, error: Error) -> Error {
     const MB: u64 = 1_000_000;
-    let more = request.memory.saturating_add(100 * MB);
-    let needed = memory_needed(request.pages, request.rejects).max(more).div_ceil(100 * MB) * 100;
+    let more = request.options.memory.saturating_add(100 * MB);
+    let needed = memory_needed(&request.package.pages, &request.package.rejects).max(more).div_ceil(100 * MB) * 100;
     let message = format!(
         "the load into table `{}` needs more than {} MB of memory: DuckDB reads and writes {VECTOR_ROWS} rows at once, and \
          these are large",
-        request.table,
-        request.memory / MB
+        &request.options.table,
+        request.options.memory / MB
     );
     Error::new(ErrorKind::OutOfMemory, message).with_detail("memory_needed", format!("{needed}MB")).with_source(error)
 }
 
 /// Loads with these settings. On an error nothing was committed, unless the detail `outcome` says otherwise.
 fn attempt(
-    request: &LoadRequest<'_>,
+    request: &LoadRequest,
     stage_folder: &Path,
     tuning: Tuning,
     on_lock_wait: &mut OnLockWait<'_>,
 ) -> Result<Counts> {
-    request.seen.map_or(Ok(()), |seen| seen.check_file(request))?;
+    request.options.seen.as_ref().map_or(Ok(()), |seen| seen.check_file(request))?;
     let access = Access::Load { stage_folder, tuning };
-    let database = Database::open_waiting(request.database, access, request.lock_wait, on_lock_wait)?;
-    if let Some(counts) = metadata::find_load(database.connection(), &request.run.load_id)? {
+    let database = Database::open_waiting(&request.database, access, request.options.lock_wait, on_lock_wait)?;
+    if let Some(counts) = metadata::find_load(database.connection(), &request.package.run.load_id)? {
         // The process that committed it may have ended before the file was synced.
         database.close_durably(Trust::Disk)?;
         settle::check_contents(request)?;
@@ -184,14 +126,14 @@ fn attempt(
     }
     let connection = database.connection();
     let fail = |error| statement("begin the load", &error);
-    request.stop.begin(connection)?;
+    request.options.stop.begin(connection)?;
     digest::check_engine(connection)?;
     kill_point("load-begin");
     connection.execute_batch("BEGIN").map_err(fail)?;
     // After an error, closing the database rolls back.
     let (counts, table_rows) = fill(connection, request)?;
     kill_point("load-filled");
-    request.stop.begin_commit()?;
+    request.options.stop.begin_commit()?;
     match database.commit() {
         Ok(()) => {}
         // The file tells whether the commit succeeded.
@@ -210,20 +152,21 @@ fn attempt(
 }
 
 /// Does everything between begin and commit. Returns the counts and the number of rows in the table.
-fn fill(connection: &Connection, request: &LoadRequest<'_>) -> Result<(Counts, u64)> {
-    let views = request.seen.map(|seen| seen.check(connection, request)).transpose()?.unwrap_or_default();
+fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, u64)> {
+    let views =
+        request.options.seen.as_ref().map(|seen| seen.check(connection, request)).transpose()?.unwrap_or_default();
     metadata::ensure(connection)?;
     let loaded = match plan(connection, request)? {
         Plan::Make => make(connection, request, None)?,
         Plan::Replace(old) => make(connection, request, Some(old))?,
         Plan::Merge(table) => merge::merge(connection, request, table)?,
     };
-    request.seen.map_or(Ok(()), |seen| seen.check_views(connection, &views, request))?;
+    request.options.seen.as_ref().map_or(Ok(()), |seen| seen.check_views(connection, &views, request))?;
     let earlier = if loaded.origin == Origin::Made { Earlier::Remove } else { Earlier::Keep };
-    let mut run = request.run.clone();
+    let mut run = request.package.run.clone();
     run.counts.shortfall += loaded.counts.shortfall;
-    rejects::record(connection, &loaded.table, &run, request.rejects, earlier)?;
-    let table_rows = metadata::record(connection, &loaded, request.on_existing, &run)?;
+    rejects::record(connection, &loaded.table, &run, &request.package.rejects, earlier)?;
+    let table_rows = metadata::record(connection, &loaded, request.options.on_existing, &run)?;
     Ok((loaded.counts, table_rows))
 }
 
@@ -237,15 +180,23 @@ enum Plan {
     Merge(TableName),
 }
 
-fn plan(connection: &Connection, request: &LoadRequest<'_>) -> Result<Plan> {
-    let kind = request.kind;
-    let found = match target::check(connection, request.run.dataset, request.table, request.on_existing, kind)? {
+fn plan(connection: &Connection, request: &LoadRequest) -> Result<Plan> {
+    let kind = request.package.kind;
+    let found = match target::check(
+        connection,
+        request.package.run.dataset,
+        &request.options.table,
+        request.options.on_existing,
+        kind,
+    )? {
         Target::Absent | Target::View(_) => return Ok(Plan::Make),
         Target::Table(found) => found,
     };
-    let replaces = request.on_existing == OnExisting::Replace;
+    let replaces = request.options.on_existing == OnExisting::Replace;
     match kind {
-        LoadKind::First if replaces && request.run.is_partial() && request.missing == MissingPages::Fetch => {
+        LoadKind::First
+            if replaces && request.package.run.is_partial() && request.options.missing == MissingPages::Fetch =>
+        {
             Err(appeared(&found))
         }
         LoadKind::First if replaces => {
@@ -258,42 +209,42 @@ fn plan(connection: &Connection, request: &LoadRequest<'_>) -> Result<Plan> {
 }
 
 /// Replaces a table that is as an earlier load of the run made it; merges into one that was changed since.
-fn complete(connection: &Connection, request: &LoadRequest<'_>, table: TableName) -> Result<Plan> {
-    let run_id = &request.run.run_id;
+fn complete(connection: &Connection, request: &LoadRequest, table: TableName) -> Result<Plan> {
+    let run_id = &request.package.run.run_id;
     let maker = metadata::maker(connection, &table)?;
     let made_here = maker.as_ref() == Some(run_id);
     let label = label::of_table(connection, &table);
     let last_load = label.as_ref().and_then(|label| label.run_id.as_ref());
-    if made_here && last_load == Some(run_id) && target::is_bare(connection, request.run.dataset, &table)? {
+    if made_here && last_load == Some(run_id) && target::is_bare(connection, request.package.run.dataset, &table)? {
         let recorded = label.as_ref().and_then(|label| label.digest.as_deref());
         if recorded.is_some() && recorded == Some(digest_text(connection, request, &table)?.as_str()) {
             return Ok(Plan::Replace(table));
         }
     }
-    let into_any = matches!(request.on_existing, OnExisting::Append | OnExisting::Upsert);
+    let into_any = matches!(request.options.on_existing, OnExisting::Append | OnExisting::Upsert);
     match maker {
         Some(maker) if !made_here && !into_any => Err(target::made_by_another(&table, &maker)),
         _ => Ok(Plan::Merge(table)),
     }
 }
 
-fn digest_text(connection: &Connection, request: &LoadRequest<'_>, table: &TableName) -> Result<String> {
+fn digest_text(connection: &Connection, request: &LoadRequest, table: &TableName) -> Result<String> {
     steps_of(connection, request, table)
-        .and_then(|steps| sum_of_table(connection, request.run.dataset, table, steps))
+        .and_then(|steps| sum_of_table(connection, request.package.run.dataset, table, steps))
         .and_then(|sum| digest::to_text(connection, sum))
         .map_err(|error| statement(&format!("read table `{table}`"), &error))
 }
 
 /// An empty result is more often a mistake than true, so it replaces rows only if the caller allows it.
-fn check_not_emptied(connection: &Connection, request: &LoadRequest<'_>, table: &TableName) -> Result<()> {
-    if request.allow_empty || request.run.counts.received > request.run.counts.rejected {
+fn check_not_emptied(connection: &Connection, request: &LoadRequest, table: &TableName) -> Result<()> {
+    if request.options.allow_empty || request.package.run.counts.received > request.package.run.counts.rejected {
         return Ok(());
     }
     let rows = count_rows(connection, table)?;
     if rows == 0 {
         return Ok(());
     }
-    let brought = match request.run.counts.rejected {
+    let brought = match request.package.run.counts.rejected {
         0 => "the fetch brought none".to_owned(),
         rejected => format!("of {} received, none can be a row", counted(rejected, "record")),
     };
@@ -310,26 +261,26 @@ fn appeared(table: &TableName) -> Error {
 }
 
 /// Makes the table of the staged pages, replacing `old` if it is given.
-fn make(connection: &Connection, request: &LoadRequest<'_>, old: Option<TableName>) -> Result<Loaded> {
-    let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
-    pages::create(connection, request.run.dataset, pages::Loading::Permanent)?;
+fn make(connection: &Connection, request: &LoadRequest, old: Option<TableName>) -> Result<Loaded> {
+    let fail = |error| statement(&format!("load into table `{}`", &request.options.table), &error);
+    pages::create(connection, request.package.run.dataset, pages::Loading::Permanent)?;
     let staged = pages::read(connection, request)?;
     let shortfall = announced::check(connection, request, &staged, old.as_ref())?;
     let Staged { staged, kept, steps } = staged;
     let loading = TableName::listed(LOADING);
     let table = match old {
         Some(old) => {
-            target::replace(connection, request.run.dataset, &old, &loading)?;
+            target::replace(connection, request.package.run.dataset, &old, &loading)?;
             old
         }
         None => {
             // The entries of a table that no longer exists must not be taken for those of this one.
-            label::forget(connection, request.table)?;
-            rename(connection, &loading, request.table).map_err(fail)?;
-            request.table.clone()
+            label::forget(connection, &request.options.table)?;
+            rename(connection, &loading, &request.options.table).map_err(fail)?;
+            request.options.table.clone()
         }
     };
-    let found = sum_of_table(connection, request.run.dataset, &table, steps).map_err(fail)?;
+    let found = sum_of_table(connection, request.package.run.dataset, &table, steps).map_err(fail)?;
     check(request, &format!("table `{table}`"), kept, found)?;
     let counts = Counts { rows: kept.rows, duplicates: staged - kept.rows, shortfall, altered: 0 };
     Ok(Loaded { table, origin: Origin::Made, counts, digest: digest::to_text(connection, kept).map_err(fail)? })

@@ -13,17 +13,17 @@ use duckdb::Connection;
 
 use super::announced;
 use super::digest::{self, sum_hashes, sum_of};
-use super::load::LoadRequest;
 use super::metadata::{self, Counts, Loaded, Origin};
 use super::pages::{self, Loading};
+use super::request::LoadRequest;
 use super::rows::{Staged, check, count_rows, number, run, steps_of, sum_of_table};
 use super::staged::{self, Extra, read_parquet, sum_of_pages};
-use super::target::LoadKind;
 use super::tuning::Steps;
 use super::unreadable::name_unreadable;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
+use crate::load::package::LoadKind;
 use crate::profile_query::OnExisting;
 use crate::row_sum::RowSum;
 use crate::store::failure::statement;
@@ -31,15 +31,15 @@ use crate::store::label;
 use crate::store::table_name::TableName;
 
 /// Merges the staged pages into `table`.
-pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: TableName) -> Result<Loaded> {
-    let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
+pub(super) fn merge(connection: &Connection, request: &LoadRequest, table: TableName) -> Result<Loaded> {
+    let fail = |error| statement(&format!("load into table `{}`", &request.options.table), &error);
     let count = || count_rows(connection, &table);
-    let dataset = request.run.dataset;
+    let dataset = request.package.run.dataset;
     pages::create(connection, dataset, Loading::Temporary)?;
     let staged = pages::read(connection, request)?;
     let shortfall = announced::check(connection, request, &staged, None)?;
     let Staged { staged, kept, steps } = staged;
-    let (earlier, kept) = match request.kind {
+    let (earlier, kept) = match request.package.kind {
         LoadKind::First => (Earlier::NONE, kept),
         LoadKind::Completing => {
             let (earlier, set_aside) = complete(connection, request, &table, steps)?;
@@ -52,7 +52,7 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: T
     check(request, "what is to be added to the table", added, found)?;
     let steps = steps.and(steps_of(connection, request, &table).map_err(fail)?);
     let old = recorded(connection, &table, before).map_err(fail)?;
-    let replaces = request.on_existing == OnExisting::Upsert || request.kind == LoadKind::Completing;
+    let replaces = request.options.on_existing == OnExisting::Upsert || request.package.kind == LoadKind::Completing;
     let find = format!("SELECT rowid AS place FROM {} WHERE {}", table.quoted(), dataset.key_is_in(None, "_loading"));
     let removed = match replaces {
         true => pages::remove(connection, dataset, &table.quoted(), &find, steps).map_err(fail)?,
@@ -76,13 +76,13 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest<'_>, table: T
 }
 
 /// Returns the query for the rows of `_loading` that must not replace rows of the table.
-fn find_known(table: &TableName, request: &LoadRequest<'_>) -> String {
-    let (dataset, table) = (request.run.dataset, table.quoted());
-    let not_ours = match request.kind {
+fn find_known(table: &TableName, request: &LoadRequest) -> String {
+    let (dataset, table) = (request.package.run.dataset, table.quoted());
+    let not_ours = match request.package.kind {
         LoadKind::First => String::new(),
         LoadKind::Completing => format!("AND NOT ({})", dataset.key_is_in(None, "_previous")),
     };
-    match request.on_existing {
+    match request.options.on_existing {
         OnExisting::Upsert => format!(
             "SELECT rowid AS place FROM _loading WHERE EXISTS (
                  SELECT 1 FROM {table} AS t WHERE {} AND t.{newest} > _loading.{newest}
@@ -116,13 +116,13 @@ impl Earlier {
 /// Also returns the sum of the rows removed.
 fn complete(
     connection: &Connection,
-    request: &LoadRequest<'_>,
+    request: &LoadRequest,
     table: &TableName,
     steps: Steps,
 ) -> Result<(Earlier, RowSum)> {
-    let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
+    let fail = |error| statement(&format!("load into table `{}`", &request.options.table), &error);
     read_previous(connection, request)?;
-    let dataset = request.run.dataset;
+    let dataset = request.package.run.dataset;
     let sql = format!(
         "CREATE TEMP TABLE _unchanged AS SELECT DISTINCT {} FROM _previous AS p JOIN {} AS t ON {} WHERE {} = p.hash",
         dataset.key_names_of("p"),
@@ -143,7 +143,7 @@ fn complete(
     let replaced = number(connection, &of_keys_in("_previous")).map_err(fail)?;
     // Rows that were in the table before the run may equal the run's. They do not count as the run's, so `put_in` is
     // the limit here and for `replaced` below.
-    let put_in = metadata::last_counts(connection, table, &request.run.run_id)?;
+    let put_in = metadata::last_counts(connection, table, &request.package.run.run_id)?;
     let rows = put_in.map_or(unchanged, |counts| counts.rows.min(unchanged));
     // The other rows that the earlier load put in were changed or removed since.
     let altered = put_in.map_or(0, |counts| counts.rows - rows);
@@ -151,13 +151,13 @@ fn complete(
 }
 
 /// Reads the keys and hashes of the pages that are already in the table: one row of each id, by the same rule.
-fn read_previous(connection: &Connection, request: &LoadRequest<'_>) -> Result<()> {
+fn read_previous(connection: &Connection, request: &LoadRequest) -> Result<()> {
     let fail = |error| statement("read the staged pages", &error);
-    let dataset = request.run.dataset;
+    let dataset = request.package.run.dataset;
     connection
         .execute_batch(&format!("CREATE TEMP TABLE _previous ({}, hash UBIGINT)", dataset.identity_definitions()))
         .map_err(fail)?;
-    for pages in request.previous.chunks(LOAD_PAGES_PER_STATEMENT) {
+    for pages in request.package.previous.chunks(LOAD_PAGES_PER_STATEMENT) {
         let sql = format!(
             "INSERT INTO _previous SELECT {}, {} FROM {} AS r",
             dataset.identity_names(),
@@ -166,12 +166,12 @@ fn read_previous(connection: &Connection, request: &LoadRequest<'_>) -> Result<(
         );
         run(connection, &sql).map_err(|error| name_unreadable(connection, pages, fail(error)))?;
     }
-    let expected = sum_of_pages(dataset, request.previous)?;
+    let expected = sum_of_pages(dataset, &request.package.previous)?;
     let found = sum_hashes(connection, "r.hash", "_previous AS r").map_err(fail)?;
     if expected != found {
         return Err(staged::differs(
             dataset,
-            request.previous,
+            &request.package.previous,
             "what an earlier load of the run read",
             expected,
             found,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use duckdb::Connection;
 
 use super::digest::sum_of;
-use super::load::LoadRequest;
+use super::request::LoadRequest;
 use super::rows::{Staged, number, run};
 use super::staged::{Extra, read_parquet, sum_of_pages};
 use super::tuning::Steps;
@@ -45,13 +45,13 @@ pub(super) fn create(connection: &Connection, dataset: &Dataset, loading: Loadin
 
 /// Reads all pages in order and removes duplicates. The returned sums come from the stage, not from DuckDB; the caller
 /// compares them with what is in `_loading`, or where its rows went.
-pub(super) fn read(connection: &Connection, request: &LoadRequest<'_>) -> Result<Staged> {
-    let fail = |error| statement(&format!("load into table `{}`", request.table), &error);
-    let dataset = request.run.dataset;
-    let received = sum_of_pages(dataset, request.pages)?;
-    check_received(&request.run, received.rows)?;
+pub(super) fn read(connection: &Connection, request: &LoadRequest) -> Result<Staged> {
+    let fail = |error| statement(&format!("load into table `{}`", &request.options.table), &error);
+    let dataset = request.package.run.dataset;
+    let received = sum_of_pages(dataset, &request.package.pages)?;
+    check_received(&request.package.run, received.rows)?;
     insert(connection, request)?;
-    let steps = Steps::of_staged(request.pages);
+    let steps = Steps::of_staged(&request.package.pages);
     let count = |what: &str| number(connection, &format!("SELECT count(DISTINCT {what}) FROM _loading")).map_err(fail);
     // As many distinct hashes as rows imply as many keys, and take a fraction of the memory.
     let (names, key) = (dataset.key_names(), dataset.key(None));
@@ -92,13 +92,13 @@ pub(super) fn remove(
     Ok(removed)
 }
 
-fn insert(connection: &Connection, request: &LoadRequest<'_>) -> Result<()> {
-    for pages in request.pages.chunks(LOAD_PAGES_PER_STATEMENT) {
+fn insert(connection: &Connection, request: &LoadRequest) -> Result<()> {
+    for pages in request.package.pages.chunks(LOAD_PAGES_PER_STATEMENT) {
         // The cast to JSON only validates: the text stays the same, byte for byte.
         let mut sql = format!(
             "INSERT INTO _loading ({}) SELECT {} FROM {}",
-            request.run.dataset.names(),
-            request.run.dataset.checked_names(),
+            request.package.run.dataset.names(),
+            request.package.run.dataset.checked_names(),
             read_parquet(pages, Extra::Nothing)?
         );
         if is_planted(Mutant::LoadLeavesRowsOut) {

@@ -14,10 +14,11 @@ use super::metadata;
 use super::pages::{self, LOADING, Loading};
 use super::rejects;
 use super::seen::Seen;
-use super::target::{self, LoadKind};
+use super::target;
 use crate::dataset::Dataset;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
+use crate::load::package::LoadKind;
 use crate::profile_query::OnExisting;
 use crate::store::database::{Access, Database};
 use crate::store::failure::statement;
@@ -25,15 +26,6 @@ use crate::store::location::{Location, ensure_folder, locate};
 use crate::store::schema::{Target, rename};
 use crate::store::table_name::TableName;
 use crate::warning::Warning;
-
-/// What exists under the name of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// No table.
-    Nothing,
-    /// A table to which the load will append, or which it will replace.
-    Table,
-}
 
 /// The result of the check of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]

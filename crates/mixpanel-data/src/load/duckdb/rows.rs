@@ -3,7 +3,7 @@
 use duckdb::Connection;
 
 use super::digest;
-use super::load::LoadRequest;
+use super::request::LoadRequest;
 use super::staged;
 use super::tuning::Steps;
 use crate::dataset::Dataset;
@@ -25,11 +25,11 @@ pub(super) fn sum_of_table(
 /// Returns how many rows of an existing table to read at once.
 pub(super) fn steps_of(
     connection: &Connection,
-    request: &LoadRequest<'_>,
+    request: &LoadRequest,
     table: &TableName,
 ) -> Result<Steps, duckdb::Error> {
     let rows = number(connection, &format!("SELECT count(*) FROM {}", table.quoted()))?;
-    Ok(Steps::of_table(request.database, rows))
+    Ok(Steps::of_table(&request.database, rows))
 }
 
 /// What was staged.
@@ -47,11 +47,11 @@ pub(super) struct Staged {
 ///
 /// # Errors
 /// `Storage` if a page has changed since it was staged; `Internal` if the load is wrong.
-pub(super) fn check(request: &LoadRequest<'_>, what: &str, expected: RowSum, found: RowSum) -> Result<()> {
+pub(super) fn check(request: &LoadRequest, what: &str, expected: RowSum, found: RowSum) -> Result<()> {
     if expected == found {
         return Ok(());
     }
-    Err(staged::differs(request.run.dataset, request.pages, what, expected, found))
+    Err(staged::differs(request.package.run.dataset, &request.package.pages, what, expected, found))
 }
 
 /// Runs a statement that moves rows.

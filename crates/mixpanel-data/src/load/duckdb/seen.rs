@@ -9,9 +9,7 @@ use std::path::Path;
 use duckdb::Connection;
 
 use super::dependents::{self, View};
-use super::load::LoadRequest;
-use super::preflight::Found;
-use super::target::LoadKind;
+use super::request::LoadRequest;
 use crate::counted::counted;
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
@@ -20,6 +18,15 @@ use crate::store::failure::statement;
 use crate::store::label;
 use crate::store::schema::{Target, find};
 use crate::store::table_name::TableName;
+
+/// What exists under the name of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// No table.
+    Nothing,
+    /// A table to which the load will append, or which it will replace.
+    Table,
+}
 
 /// What a fetch saw before its first request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,16 +96,16 @@ impl Seen {
     ///
     /// # Errors
     /// `TableChanged`.
-    pub(super) fn check_file(&self, request: &LoadRequest<'_>) -> Result<()> {
-        match FileId::of(request.database) {
+    pub(super) fn check_file(&self, request: &LoadRequest) -> Result<()> {
+        match FileId::of(&request.database) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.file.is_some() => {
                 let message = format!(
                     "the database `{}` had {} of table `{}` when the fetch began and is gone; none was made in its place",
                     request.database.display(),
                     self.contents.rows_of(),
-                    request.table
+                    &request.options.table
                 );
-                Err(changed(request.table, message))
+                Err(changed(&request.options.table, message))
             }
             _ => Ok(()),
         }
@@ -109,18 +116,18 @@ impl Seen {
     ///
     /// # Errors
     /// `TableChanged`, with the difference.
-    pub(super) fn check(&self, connection: &Connection, request: &LoadRequest<'_>) -> Result<Vec<View>> {
-        let now = Contents::look(connection, request.run.dataset, request.table)?;
+    pub(super) fn check(&self, connection: &Connection, request: &LoadRequest) -> Result<Vec<View>> {
+        let now = Contents::look(connection, request.package.run.dataset, &request.options.table)?;
         if let Some(difference) = self.difference(&now, request) {
-            return Err(changed(request.table, difference));
+            return Err(changed(&request.options.table, difference));
         }
         if request.replaces() { dependents::readable_views(connection) } else { Ok(Vec::new()) }
     }
 
     /// Describes a difference that matters to the load, if there is one.
-    fn difference(&self, now: &Contents, request: &LoadRequest<'_>) -> Option<String> {
-        let (table, before) = (request.table, &self.contents);
-        let is_another = self.file.is_some() && FileId::of(request.database).ok() != self.file;
+    fn difference(&self, now: &Contents, request: &LoadRequest) -> Option<String> {
+        let (table, before) = (&request.options.table, &self.contents);
+        let is_another = self.file.is_some() && FileId::of(&request.database).ok() != self.file;
         // A copy with the same contents is acceptable; also, not every file system has stable file numbers.
         if is_another && now != before {
             return Some(format!(
@@ -136,7 +143,7 @@ impl Seen {
         if !fresh.is_empty() && (before.table.is_some() || request.replaces()) {
             return Some(appeared(fresh, request));
         }
-        if before.table.is_none() || !matches!(request.on_existing, OnExisting::Append | OnExisting::Upsert) {
+        if before.table.is_none() || !matches!(request.options.on_existing, OnExisting::Append | OnExisting::Upsert) {
             return None;
         }
         if now.table.is_none() || (before.rows > 0 && now.rows == 0) {
@@ -151,19 +158,13 @@ impl Seen {
     ///
     /// # Errors
     /// `TableChanged`.
-    pub(super) fn check_views(&self, connection: &Connection, views: &[View], request: &LoadRequest<'_>) -> Result<()> {
+    pub(super) fn check_views(&self, connection: &Connection, views: &[View], request: &LoadRequest) -> Result<()> {
         let broken = dependents::broken(connection, views);
         let fresh: Vec<String> = broken.into_iter().filter(|view| !self.losses.contains(view)).collect();
         if fresh.is_empty() {
             return Ok(());
         }
-        Err(changed(request.table, appeared(fresh, request)))
-    }
-}
-
-impl LoadRequest<'_> {
-    fn replaces(&self) -> bool {
-        self.on_existing == OnExisting::Replace && self.kind == LoadKind::First
+        Err(changed(&request.options.table, appeared(fresh, request)))
     }
 }
 
@@ -205,10 +206,14 @@ fn tables(connection: &Connection) -> Result<Vec<String>> {
     names.collect::<Result<_, _>>().map_err(fail)
 }
 
-fn appeared(what: Vec<String>, request: &LoadRequest<'_>) -> String {
+fn appeared(what: Vec<String>, request: &LoadRequest) -> String {
     let verb = if what.len() == 1 { "was" } else { "were" };
     let consequence = if request.replaces() { "; replacing the table drops it" } else { "" };
-    format!("{} of table `{}` {verb} not there when the fetch began{consequence}", what.join(", "), request.table)
+    format!(
+        "{} of table `{}` {verb} not there when the fetch began{consequence}",
+        what.join(", "),
+        &request.options.table
+    )
 }
 
 fn changed(table: &TableName, message: String) -> Error {

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use super::digest;
-use super::load::{LoadRequest, OnLockWait};
 use super::metadata::{self, Counts};
+use super::request::{LoadRequest, OnLockWait};
 use super::rows::{number, steps_of, sum_of_table};
 use crate::counted::counted;
 use crate::error::{ErrorKind, Result};
@@ -19,14 +19,14 @@ use crate::store::schema::{Target, find};
 /// If the disk failed, a load that is found is not reported as done: the page cache may hold data that never reaches
 /// the disk. The stage is then kept, and loading again reads the table from the disk.
 pub(super) fn settle(
-    request: &LoadRequest<'_>,
+    request: &LoadRequest,
     error: &duckdb::Error,
     on_lock_wait: &mut OnLockWait<'_>,
 ) -> Result<Counts> {
-    let failure = statement(&format!("commit the load into table `{}`", request.table), error);
+    let failure = statement(&format!("commit the load into table `{}`", &request.options.table), error);
     for _ in 0..REOPENS_MAX {
-        let look = Database::open_waiting(request.database, Access::ReadOnly, request.lock_wait, on_lock_wait)
-            .and_then(|database| metadata::find_load(database.connection(), &request.run.load_id));
+        let look = Database::open_waiting(&request.database, Access::ReadOnly, request.options.lock_wait, on_lock_wait)
+            .and_then(|database| metadata::find_load(database.connection(), &request.package.run.load_id));
         match look {
             Ok(Some(_)) if is_disk_failure(error) => return Err(failure.with_detail("outcome", "committed")),
             Ok(Some(counts)) => {
@@ -52,53 +52,54 @@ fn is_disk_failure(error: &duckdb::Error) -> bool {
 ///
 /// # Errors
 /// `DatabaseUnusable` if it differs from what was loaded, or cannot be read.
-pub(super) fn check_contents(request: &LoadRequest<'_>) -> Result<()> {
+pub(super) fn check_contents(request: &LoadRequest) -> Result<()> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
-    let database = Database::open_waiting(request.database, Access::ReadOnly, request.lock_wait, go_on)?;
+    let database = Database::open_waiting(&request.database, Access::ReadOnly, request.options.lock_wait, go_on)?;
     let connection = database.connection();
-    let Target::Table(table) = find(connection, request.table)? else { return Ok(()) };
+    let Target::Table(table) = find(connection, &request.options.table)? else { return Ok(()) };
     let Some(label) = label::of_table(connection, &table) else { return Ok(()) };
-    if label.run_id.as_ref() != Some(&request.run.run_id) {
+    if label.run_id.as_ref() != Some(&request.package.run.run_id) {
         return Ok(());
     }
     let fail = |error| statement(&format!("read table `{table}`"), &error);
     let found = steps_of(connection, request, &table)
-        .and_then(|steps| sum_of_table(connection, request.run.dataset, &table, steps));
+        .and_then(|steps| sum_of_table(connection, request.package.run.dataset, &table, steps));
     let found = found.map_err(fail)?;
     let found = digest::to_text(connection, found).map_err(fail)?;
     match label.digest {
         Some(recorded) if recorded != found => {
             let message =
                 format!("table `{table}` is not what was loaded into it: the disk may have lost a part of it");
-            Err(unusable(request.database, message))
+            Err(unusable(&request.database, message))
         }
         _ => Ok(()),
     }
 }
 
 /// Reopens the file, looks for the load, and counts the rows.
-pub(super) fn recount(request: &LoadRequest<'_>, table_rows: u64) -> Result<()> {
+pub(super) fn recount(request: &LoadRequest, table_rows: u64) -> Result<()> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
-    let database = match Database::open_waiting(request.database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {
+    let database = match Database::open_waiting(&request.database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {
         // Another process opened it first. The load is committed nevertheless.
         Err(error) if error.kind() == ErrorKind::DatabaseLocked => return Ok(()),
         opened => opened?,
     };
     let connection = database.connection();
-    if metadata::find_load(connection, &request.run.load_id)?.is_none() {
-        let message = format!("the load into table `{}` is not in the file after its commit", request.table);
-        return Err(unusable(request.database, message));
+    if metadata::find_load(connection, &request.package.run.load_id)?.is_none() {
+        let message = format!("the load into table `{}` is not in the file after its commit", &request.options.table);
+        return Err(unusable(&request.database, message));
     }
-    let last_run = label::of_table(connection, request.table).and_then(|label| label.run_id);
-    if last_run.as_ref() != Some(&request.run.run_id) {
+    let last_run = label::of_table(connection, &request.options.table).and_then(|label| label.run_id);
+    if last_run.as_ref() != Some(&request.package.run.run_id) {
         // Another process has loaded or dropped the table since; the run is still in `_fetches`.
         return Ok(());
     }
-    let sql = format!("SELECT count(*) FROM {}", request.table.quoted());
+    let sql = format!("SELECT count(*) FROM {}", request.options.table.quoted());
     let found = number(connection, &sql).map_err(|error| statement("count what was loaded", &error))?;
     if found == table_rows {
         return Ok(());
     }
-    let message = format!("table `{}` has {} after the load, not {table_rows}", request.table, counted(found, "row"));
-    Err(unusable(request.database, message))
+    let message =
+        format!("table `{}` has {} after the load, not {table_rows}", &request.options.table, counted(found, "row"));
+    Err(unusable(&request.database, message))
 }

@@ -5,20 +5,12 @@ use duckdb::Connection;
 use super::dependents::comments;
 use crate::dataset::{Column, Dataset};
 use crate::error::{Error, ErrorKind, Result};
+use crate::load::package::LoadKind;
 use crate::profile_query::OnExisting;
 use crate::store::failure::{is_violation, refused, statement};
 use crate::store::label;
 use crate::store::schema::{Target, columns, find, indexes, rename};
 use crate::store::table_name::{TableName, excerpt};
-
-/// Whether a load is the first of its run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LoadKind {
-    /// The run has put nothing into the table yet.
-    First,
-    /// The run was partial and has put pages into the table, which may exist because of it.
-    Completing,
-}
 
 /// Finds the target of a load and checks that the load can use it.
 ///

@@ -15,13 +15,14 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::KeyValue;
 use tempfile::TempDir;
 
-use super::load::{LoadReport, LoadRequest, load};
+use super::load::load;
 use super::load_stop::LoadStop;
-use super::target::LoadKind;
+use super::request::{LoadOptions, LoadRequest};
 use crate::counts::FetchCounts;
 use crate::dataset::PROFILES;
 use crate::error::Result;
 use crate::limits::MEMORY_DEFAULT;
+use crate::load::package::{LoadKind, LoadPackage, LoadReport};
 use crate::load::run_record::RunRecord;
 use crate::parse::ProfileRows;
 use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
@@ -157,24 +158,28 @@ impl Fixture {
         load(&self.request(run, on_existing), &mut |_| ControlFlow::Continue(()))
     }
 
-    pub(super) fn request(&self, run: RunRecord, on_existing: OnExisting) -> LoadRequest<'_> {
+    pub(super) fn request(&self, run: RunRecord, on_existing: OnExisting) -> LoadRequest {
         LoadRequest {
-            database: &self.database,
-            table: &self.table,
-            on_existing,
-            stage_folder: &self.stage,
-            pages: &self.pages,
-            previous: &self.previous,
-            rejects: &self.rejects,
-            run,
-            seen: None,
-            kind: if self.previous.is_empty() { LoadKind::First } else { LoadKind::Completing },
-            announced: None,
-            missing: MissingPages::Fetch,
-            allow_empty: false,
-            lock_wait: Duration::ZERO,
-            memory: MEMORY_DEFAULT,
-            stop: LoadStop::default(),
+            database: self.database.clone(),
+            package: LoadPackage {
+                folder: self.stage.clone(),
+                pages: self.pages.clone(),
+                rejects: self.rejects.clone(),
+                previous: self.previous.clone(),
+                kind: if self.previous.is_empty() { LoadKind::First } else { LoadKind::Completing },
+                announced: None,
+                run,
+            },
+            options: LoadOptions {
+                table: self.table.clone(),
+                on_existing,
+                seen: None,
+                missing: MissingPages::Fetch,
+                allow_empty: false,
+                lock_wait: Duration::ZERO,
+                memory: MEMORY_DEFAULT,
+                stop: LoadStop::default(),
+            },
         }
     }
 

@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 use crate::load::duckdb::testing::{Fixture, Row};
 use crate::load::duckdb::verify;
 use crate::store::database::spill_folder;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use super::*;
 

@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 use crate::ErrorKind;
 use crate::error::Result;
 use crate::limits::{MEMORY_DEFAULT, MEMORY_RANGE};
-use crate::load::duckdb::load::{LoadReport, load};
+use crate::load::duckdb::load::load;
 use crate::load::duckdb::testing::{Fixture, Row};
 use crate::load::duckdb::tuning::memory_needed;
 use crate::load::duckdb::verify;
+use crate::load::package::LoadReport;
 use crate::profile_query::OnExisting;
 
 /// Stages pages, given as `(rows, bytes per row)`, with unique ids. Returns the number of rows.
@@ -27,7 +28,7 @@ fn stage(fixture: &mut Fixture, pages: &[(usize, usize)]) -> u64 {
 fn load_with(fixture: &Fixture, memory: u64, on_existing: OnExisting) -> Result<LoadReport> {
     let run = fixture.run(&format!("{memory}-{on_existing:?}"));
     let mut request = fixture.request(run, on_existing);
-    request.memory = memory;
+    request.options.memory = memory;
     load(&request, &mut |_| ControlFlow::Continue(()))
 }
 
@@ -93,7 +94,7 @@ fn large_rejects_are_loaded_with_the_least_memory() {
     run.counts.rejected = 800;
     run.counts.received += 800;
     let mut request = fixture.request(run, OnExisting::Fail);
-    request.memory = *MEMORY_RANGE.start();
+    request.options.memory = *MEMORY_RANGE.start();
     load(&request, &mut |_| ControlFlow::Continue(())).unwrap();
     let sql = "SELECT concat_ws(' ', page, position, raw[1], strlen(raw)) FROM _rejects";
     let expected = (0..800).map(|row| {

@@ -9,6 +9,9 @@ use crate::counts::FetchCounts;
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::load::duckdb::rows::number;
 use crate::load::duckdb::testing::{Fixture, Holder, Row};
+use crate::load::run_record::RunRecord;
+use std::ops::ControlFlow;
+use std::time::Duration;
 
 const PYTHON_TABLES: &str = "
     CREATE TABLE profiles (distinct_id VARCHAR PRIMARY KEY, properties JSON, last_seen TIMESTAMP);
@@ -305,7 +308,7 @@ fn waits_for_a_lock_and_then_names_its_holder() {
     assert_eq!(error.detail("holding_pid"), Some(&Value::from(holder.pid())));
 
     let mut request = fixture.request(fixture.run("r2"), OnExisting::Append);
-    request.lock_wait = Duration::from_secs(60);
+    request.options.lock_wait = Duration::from_secs(60);
     let error = load(&request, &mut |_| ControlFlow::Break(())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DatabaseLocked, "the caller can end the wait");
 

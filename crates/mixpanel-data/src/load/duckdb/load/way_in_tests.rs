@@ -6,8 +6,8 @@ use crate::ErrorKind;
 use crate::counts::FetchCounts;
 use crate::dataset::PROFILES;
 use crate::limits::MEMORY_RANGE;
-use crate::load::duckdb::load::LoadReport;
 use crate::load::duckdb::testing::Fixture;
+use crate::load::package::LoadReport;
 use crate::load::{LoadKind, RunRecord, preflight, verify};
 use crate::profile_query::OnExisting;
 use crate::store::{TableName, drop_tables, scalar, tables};
@@ -162,7 +162,7 @@ fn rows_stay_in_page_order_whatever_the_memory_and_the_size_of_pages() {
         }
         for memory in [*MEMORY_RANGE.start(), *MEMORY_RANGE.end()] {
             let mut request = fixture.request(fixture.run(&memory.to_string()), OnExisting::Replace);
-            request.memory = memory;
+            request.options.memory = memory;
             assert_eq!(
                 super::load(&request, &mut |_| std::ops::ControlFlow::Continue(())).unwrap(),
                 LoadReport { rows: 3_000, duplicates: 1, shortfall: 0, altered: 0 }

@@ -8,6 +8,7 @@ use crate::Workspace;
 use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind};
 use crate::limits::PREFLIGHT_LOCK_WAIT;
+use crate::load::duckdb::seen::Found;
 use crate::load::duckdb::testing::{Fixture, Holder, Mount};
 
 fn check(fixture: &Fixture, on_existing: OnExisting) -> Result<()> {

@@ -1,0 +1,52 @@
+//! What to load, into which table, and how.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::load_stop::LoadStop;
+use super::seen::Seen;
+use crate::error::Error;
+use crate::load::package::{LoadKind, LoadPackage};
+use crate::profile_query::{MissingPages, OnExisting};
+use crate::store::table_name::TableName;
+
+/// A load of a package into a database.
+#[derive(Debug)]
+pub(crate) struct LoadRequest {
+    /// The database; created if missing, with its parent directories.
+    pub(crate) database: PathBuf,
+    pub(crate) package: LoadPackage,
+    pub(crate) options: LoadOptions,
+}
+
+/// How a package is loaded.
+#[derive(Debug)]
+pub(crate) struct LoadOptions {
+    /// The table.
+    pub(crate) table: TableName,
+    /// What to do if it exists.
+    pub(crate) on_existing: OnExisting,
+    /// What the fetch saw before its first request; the load compares it with what it finds.
+    pub(crate) seen: Option<Seen>,
+    /// Whether a table may be replaced by one that lacks pages.
+    pub(crate) missing: MissingPages,
+    /// Whether a table with rows may be replaced by an empty one.
+    pub(crate) allow_empty: bool,
+    /// How long to wait for another process that has the database open.
+    pub(crate) lock_wait: Duration,
+    /// The memory that the process may use, in bytes.
+    pub(crate) memory: u64,
+    /// Stops the load from another thread before its commit.
+    pub(crate) stop: LoadStop,
+}
+
+impl LoadRequest {
+    /// Returns whether the load replaces a table that an earlier fetch made.
+    pub(super) fn replaces(&self) -> bool {
+        self.options.on_existing == OnExisting::Replace && self.package.kind == LoadKind::First
+    }
+}
+
+/// Called while another process has the database open, with the error that names it; may end the wait.
+pub(crate) type OnLockWait<'a> = dyn FnMut(&Error) -> ControlFlow<()> + 'a;

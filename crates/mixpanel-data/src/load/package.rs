@@ -1,0 +1,73 @@
+//! What a destination is given, and what it reports.
+
+use std::path::PathBuf;
+
+use super::run_record::RunRecord;
+use crate::drift::allowed_drift;
+
+/// A finished stage, and what to record about it. It says nothing about where the rows go.
+#[derive(Debug, Clone)]
+pub(crate) struct LoadPackage {
+    /// The stage: the only directory that the load can read, and where it spills (`spill`, removed afterwards).
+    pub(crate) folder: PathBuf,
+    /// Parquet files with the columns of the dataset, JSON as text, in page order. No files make an empty table.
+    pub(crate) pages: Vec<PathBuf>,
+    /// Parquet files with `page INTEGER`, `position INTEGER`, `reason VARCHAR`, `raw VARCHAR`, for the pages that have
+    /// rejects; all rejects of the run.
+    pub(crate) rejects: Vec<PathBuf>,
+    /// Pages that an earlier load of the same run has put into the table: some of `pages`, or those of a session that
+    /// the server lost. Empty for the first load of a run; otherwise this load completes the run.
+    pub(crate) previous: Vec<PathBuf>,
+    /// Whether an earlier load of the run is in the table.
+    pub(crate) kind: LoadKind,
+    /// What the server announced; `None` if pages are missing, or if any number of profiles is accepted.
+    pub(crate) announced: Option<Announced>,
+    /// The run that this load ends: its dataset, the id of the load, and the counts.
+    pub(crate) run: RunRecord,
+}
+
+/// Whether a load is the first of its run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoadKind {
+    /// The run has put nothing into the table yet.
+    First,
+    /// The run was partial and has put pages into the table, which may exist because of it.
+    Completing,
+}
+
+/// What the server announced, for a run whose pages all arrived.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Announced {
+    /// The number of profiles, if the server announced one.
+    pub(crate) total: Option<u64>,
+    /// The percentage of them that may be missing.
+    pub(crate) allow_drift: f64,
+    /// Whether a shortfall leaves the table unchanged even if the load does not replace it.
+    pub(crate) is_strict: bool,
+}
+
+impl Announced {
+    /// Returns whether `profiles` are enough when there should be `total`.
+    pub(crate) fn accepts(self, profiles: u64, total: u64) -> bool {
+        total.saturating_sub(profiles) <= allowed_drift(total, self.allow_drift)
+    }
+
+    /// Returns the shortfall, or 0 if it is accepted.
+    pub(crate) fn lacks(self, shortfall: u64) -> u64 {
+        let total = self.total.unwrap_or(0);
+        if self.accepts(total.saturating_sub(shortfall), total) { 0 } else { shortfall }
+    }
+}
+
+/// What a load did. For a load that completes a run: what all its loads did together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LoadReport {
+    /// Rows of the run that are in the table because of it.
+    pub(crate) rows: u64,
+    /// Staged rows that are not in the table because another row has the same id.
+    pub(crate) duplicates: u64,
+    /// Profiles that the server announced but did not send; 0 if the shortfall is accepted.
+    pub(crate) shortfall: u64,
+    /// Rows of earlier loads of the run that others have changed or removed since; they are left as they are.
+    pub(crate) altered: u64,
+}
