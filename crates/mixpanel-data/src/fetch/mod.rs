@@ -4,6 +4,7 @@
 //! `source` and `profiles` (which pages exist, and what one that arrives means); these decide without I/O. Then read
 //! `driver`, which performs the I/O, and `into_table`, which covers everything from the arguments to the report.
 
+mod arrival;
 mod callbacks;
 mod core;
 mod differences;

@@ -11,7 +11,7 @@ use crate::parse::{ProfileRow, ProfileRows, RecordForm};
 use crate::stage::Stage;
 use crate::types::ProfileWriteTask;
 
-use super::writer::{part_of, read_page};
+use super::writer::{Message, Report, part_of, read_page};
 
 /// Receives one JSON text without a line end; a break ends the stream.
 pub(crate) type RecordSink = Box<dyn FnMut(&str) -> ControlFlow<()> + Send>;
@@ -119,6 +119,20 @@ impl StreamOutput {
             self.handed_over += 1;
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Passes records to the caller.
+pub(super) fn into_stream(stream: &mut StreamOutput, message: Message) -> Result<Option<Report>> {
+    match message {
+        Message::Page(task) => {
+            let (page, rows) = (task.page_index, task.rows.len() as u64);
+            let flow = stream.accept(&task)?;
+            // A stream has only one session, because records that were passed on cannot be taken back.
+            Ok(Some(if flow.is_break() { Report::Ended } else { Report::Staged { epoch: 0, page, rows } }))
+        }
+        Message::Missing(page) => Ok(stream.skip(page)?.is_break().then_some(Report::Ended)),
+        Message::Session(_) | Message::Restart(_) => Ok(None),
     }
 }
 

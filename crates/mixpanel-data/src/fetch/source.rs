@@ -2,7 +2,6 @@
 //!
 //! The core knows no more of a dataset than this file says. A second dataset is a second variant.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,9 +10,9 @@ use crate::api::Failure;
 use crate::counts::FetchCounts;
 use crate::warning::Warning;
 
+use super::arrival::{Arrival, Loss, Resumed};
 use super::core::Parts;
 use super::profiles::Paging;
-use super::progress::FetchEvent;
 use super::rules::Rules;
 
 pub(super) use super::profiles::{Page, PageFacts, PageRequest, PriorRun};
@@ -26,67 +25,6 @@ pub(super) enum Source {
     Paging(Paging),
 }
 
-/// What a part that arrived means.
-#[derive(Debug)]
-pub(super) struct Arrival {
-    pub(super) meaning: Meaning,
-    /// What to tell the caller first.
-    pub(super) events: Vec<FetchEvent>,
-    /// Why the fetch cannot continue, if so.
-    pub(super) fatal: Option<Failure>,
-    /// Parts that are not worth another attempt.
-    pub(super) hopeless: BTreeSet<u32>,
-}
-
-impl Arrival {
-    /// Returns an arrival that means only this.
-    pub(super) fn of(meaning: Meaning) -> Self {
-        Self { meaning, events: Vec::new(), fatal: None, hopeless: BTreeSet::new() }
-    }
-}
-
-/// What to do with a part that arrived.
-#[derive(Debug)]
-pub(super) enum Meaning {
-    /// Store it. `lacks` is a part that is given up because of it.
-    Store { lacks: Option<(u32, Failure)> },
-    /// It has fewer records than it should; request it again.
-    TooShort { reason: String },
-    /// There is no such part.
-    PastEnd,
-    /// The request brought nothing usable.
-    Unusable(Failure),
-}
-
-/// What it means that a part failed for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Loss {
-    /// There is no such part, so nothing is lost.
-    PastEnd,
-    /// The part is missing.
-    Part,
-    /// No other part can be requested.
-    Everything,
-}
-
-/// A part that an earlier process staged.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct KeptPart {
-    pub(super) part: u32,
-    pub(super) rows: u64,
-    pub(super) rejected: u64,
-}
-
-/// A source that continues what an earlier process began.
-#[derive(Debug)]
-pub(super) struct Resumed {
-    pub(super) source: Source,
-    pub(super) epoch: u32,
-    /// The staged parts that this run uses.
-    pub(super) kept: Vec<KeptPart>,
-    pub(super) event: Option<FetchEvent>,
-}
-
 impl Source {
     /// Begins a fetch.
     pub(super) fn new(rules: Rules) -> Self {
@@ -94,8 +32,9 @@ impl Source {
     }
 
     /// Continues what an earlier process began.
-    pub(super) fn resume(rules: Rules, prior: &PriorRun) -> Resumed {
-        Paging::resume(rules, prior)
+    pub(super) fn resume(rules: Rules, prior: &PriorRun) -> (Self, Resumed) {
+        let (paging, resumed) = Paging::resume(rules, prior);
+        (Self::Paging(paging), resumed)
     }
 
     /// Returns the next part that was never requested, if there is one. `is_idle` says that nothing is in flight.

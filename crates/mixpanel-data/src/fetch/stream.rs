@@ -14,12 +14,11 @@ use super::core::Outcome;
 use super::differences::warn_of_differences;
 use super::driver::{Finished, Run};
 use super::ending::ending_error;
-use super::ordered_output::{RecordSink, StreamOutput, Streamed};
+use super::ordered_output::{RecordSink, StreamOutput, Streamed, into_stream};
 use super::request::{ProfileFetch, Since};
 use super::rules::Rules;
 use super::stage_roots::stage_roots;
 use super::start::{describe, validate_fetch};
-use super::writer::into_stream;
 
 /// Fetches profiles and passes them to `sink` in page order.
 pub(crate) async fn stream_profiles(

@@ -12,8 +12,6 @@ use crate::parse::{ProfileRows, fingerprint};
 use crate::stage::{self, Part, SessionFacts, Stage};
 use crate::types::ProfileWriteTask;
 
-use super::ordered_output::StreamOutput;
-
 /// More pages than the coordinator ever has in flight, so that sending never waits.
 const INBOX_PAGES: usize = (WORKERS_MAX + PAGES_READY_MAX) as usize + 1;
 
@@ -125,18 +123,4 @@ pub(crate) fn part_of(task: &ProfileWriteTask) -> Part<'_> {
 pub(super) fn read_page(path: &Path) -> Result<Vec<ProfileRows>> {
     let batches = stage::read_part(path)?;
     batches.iter().map(|rows| ProfileRows::from_record_batch(rows).ok_or_else(|| stage::damaged(path))).collect()
-}
-
-/// Passes records to the caller.
-pub(super) fn into_stream(stream: &mut StreamOutput, message: Message) -> Result<Option<Report>> {
-    match message {
-        Message::Page(task) => {
-            let (page, rows) = (task.page_index, task.rows.len() as u64);
-            let flow = stream.accept(&task)?;
-            // A stream has only one session, because records that were passed on cannot be taken back.
-            Ok(Some(if flow.is_break() { Report::Ended } else { Report::Staged { epoch: 0, page, rows } }))
-        }
-        Message::Missing(page) => Ok(stream.skip(page)?.is_break().then_some(Report::Ended)),
-        Message::Session(_) | Message::Restart(_) => Ok(None),
-    }
 }

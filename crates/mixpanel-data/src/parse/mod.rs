@@ -1,6 +1,7 @@
 //! Turns response bytes into rows. Pure: nothing here does I/O or reads a clock.
 
 mod depth;
+mod envelope;
 mod fingerprint;
 mod last_seen;
 mod object;

@@ -7,8 +7,8 @@
 
 use serde_json::value::RawValue;
 
+use super::envelope::{Envelope, Key};
 use super::object::{text_end, value_end};
-use super::page::{Envelope, Key};
 use super::profile::{Scratch, push_record};
 use super::rows::{ProfileRows, RecordForm, RowsBuilder};
 use super::scan::{FIRST_KEYS, Scanner, is_skipped, skip};

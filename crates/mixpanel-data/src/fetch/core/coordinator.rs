@@ -16,9 +16,10 @@ use jiff::Timestamp;
 use crate::counts::FetchCounts;
 use crate::mutant::{Mutant, is_planted};
 
+use super::super::arrival::{Arrival, Meaning, Resumed};
 use super::super::progress::FetchEvent;
 use super::super::rules::Rules;
-use super::super::source::{Arrival, Meaning, PageFacts, PriorRun, Resumed, SessionFacts, Source};
+use super::super::source::{PageFacts, PriorRun, SessionFacts, Source};
 use super::outcome::Ending;
 use super::pacing::Pacing;
 use super::parts::{PartState, Parts};
@@ -62,7 +63,7 @@ impl Coordinator {
 
     /// Resumes a run: parts on disk are not requested again, and the others are requested in the same session.
     pub(crate) fn resume(rules: Rules, prior: &PriorRun) -> Self {
-        let Resumed { source, epoch, kept, event } = Source::resume(rules, prior);
+        let (source, Resumed { epoch, kept, event }) = Source::resume(rules, prior);
         let mut coordinator = Self::with_source(rules, source);
         coordinator.epoch = epoch;
         coordinator.left_parts = kept.is_empty() && !prior.staged.is_empty();

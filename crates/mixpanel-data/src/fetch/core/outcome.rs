@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use crate::api::Failure;
 use crate::counted::counted;
 use crate::counts::FetchCounts;
-
-use super::super::source::Over;
+use crate::stage::Over;
 
 /// Why a fetch ends before every page is done.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 //! `paging` decides which page is next and what one that arrived means; `announced` compares what arrives with what the
 //! server announced, and `layout` knows which pages there are. `prior_run` continues what an earlier process began.
 
-mod announced;
 mod layout;
 mod page;
 mod paging;

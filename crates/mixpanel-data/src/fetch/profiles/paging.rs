@@ -1,5 +1,7 @@
 //! The pages of a fetch of profiles: which one is next, what one that arrived means, and what it means that one failed.
 
+mod announced;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,13 +13,13 @@ use crate::limits::PROBE_ATTEMPTS_MAX;
 use crate::mutant::{Mutant, is_planted};
 use crate::stage::{Over, SessionFacts};
 
+use super::super::arrival::{Arrival, Loss, Meaning};
 use super::super::core::Parts;
 use super::super::rules::{Extent, Rules};
-use super::super::source::{Arrival, Loss, Meaning};
-use super::announced::{NothingNew, SignOfLife};
 use super::layout::PageLayout;
 use super::page::{PageFacts, PageRequest};
 use super::short_pages::ShortPages;
+use announced::{NothingNew, SignOfLife};
 
 /// The paging of a fetch: the session, and how its pages compare with what it announced.
 #[derive(Debug)]

@@ -6,10 +6,10 @@ use crate::api::{Failure, FailureKind};
 use crate::counts::FetchCounts;
 use crate::stage::{Over, SessionFacts, StagedPage};
 
+use super::super::arrival::{KeptPart, Resumed};
 use super::super::core::Outcome;
 use super::super::progress::FetchEvent;
 use super::super::rules::Rules;
-use super::super::source::{KeptPart, Resumed, Source};
 use super::layout::PageLayout;
 use super::paging::{Paging, Session};
 
@@ -67,7 +67,7 @@ impl PriorRun {
 
 impl Paging {
     /// Continues a run in the session of an earlier process, or leaves that session if it cannot be used.
-    pub(crate) fn resume(rules: Rules, prior: &PriorRun) -> Resumed {
+    pub(crate) fn resume(rules: Rules, prior: &PriorRun) -> (Self, Resumed) {
         let mut paging = Self::new(rules);
         let Some(facts) = &prior.session else { return paging.resumed(prior.epoch, Vec::new(), None) };
         let next_epoch = prior.epoch + 1;
@@ -100,8 +100,8 @@ impl Paging {
         paging.resumed(prior.epoch, kept.collect(), Some(event))
     }
 
-    fn resumed(self, epoch: u32, kept: Vec<KeptPart>, event: Option<FetchEvent>) -> Resumed {
-        Resumed { source: Source::Paging(self), epoch, kept, event }
+    fn resumed(self, epoch: u32, kept: Vec<KeptPart>, event: Option<FetchEvent>) -> (Self, Resumed) {
+        (self, Resumed { epoch, kept, event })
     }
 }
 

@@ -6,14 +6,15 @@
 //! - `load`: one transaction from the staged pages to the table. `staged` and `pages` read the files, `merge` puts rows
 //!   into a table with other rows, `settle` checks the file after the commit. `tuning` chooses the settings, and
 //!   `load_stop` stops it from another thread before its commit;
-//! - `target` (the table that exists already), with `dependents` (what a replacement would drop) and `seen` (compares
-//!   it with what the fetch saw);
+//! - `target` (the table that exists already), with `dependents` (what a replacement would drop), `seen` (what the fetch
+//!   saw of it) and `changes` (compares the two);
 //! - `metadata` (`_metadata` and `_fetches`, from a `run_record`), `rejects` (`_rejects`), `digest` (a sum of the
 //!   table's contents);
 //! - `known` and `last_load` read what earlier loads recorded, and `verify` checks whether a table is still what was
 //!   loaded.
 
 mod announced;
+mod changes;
 mod dependents;
 mod digest;
 mod known;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::api::{Decision, Failure, FailureKind, RateLimitKind, decide};
 use crate::limits::{BUSY_POLL_INTERVAL, OUTAGE_WAIT_MAX};
 
+use super::super::super::arrival::Loss;
 use super::super::super::progress::FetchEvent;
-use super::super::super::source::Loss;
 use super::super::outcome::Ending;
 use super::super::parts::{FailedAttempts, PartState, Parts};
 use super::Coordinator;

@@ -10,17 +10,17 @@ use crate::limits::{ATTEMPTS_MAX, NOTHING_NEW_MAX, PAGES_BEYOND_MAX, PAGES_MAX, 
 use crate::stage::{Over, SessionFacts};
 use crate::warning::Warning;
 
-use super::super::core::{PartState, Parts};
-use super::super::progress::FetchEvent;
-use super::super::rules::Extent;
-use super::super::source::{Arrival, Meaning};
-use super::layout::{ImpossibleTotal, PageLayout};
-use super::page::PageFacts;
-use super::paging::{Paging, Session};
+use super::super::super::arrival::{Arrival, Meaning};
+use super::super::super::core::{PartState, Parts};
+use super::super::super::progress::FetchEvent;
+use super::super::super::rules::Extent;
+use super::super::layout::{ImpossibleTotal, PageLayout};
+use super::super::page::PageFacts;
+use super::{Paging, Session};
 
 /// Tracks whether a session still returns pages after some of its pages were given up.
 #[derive(Debug, Default)]
-pub(super) struct SignOfLife {
+pub(in super::super) struct SignOfLife {
     /// Pages requested after the first page was given up. Those in flight at that moment prove nothing.
     requested: BTreeSet<u32>,
     /// Whether one of them arrived.
@@ -29,21 +29,21 @@ pub(super) struct SignOfLife {
 
 impl SignOfLife {
     /// Records a request for a page, and whether any page had been given up before it.
-    pub(super) fn requested(&mut self, page: u32, is_any_given_up: bool) {
+    pub(in super::super) fn requested(&mut self, page: u32, is_any_given_up: bool) {
         if is_any_given_up {
             self.requested.insert(page);
         }
     }
 
     /// Records that a page arrived.
-    pub(super) fn page_came(&mut self, page: u32) {
+    pub(in super::super) fn page_came(&mut self, page: u32) {
         self.came |= self.requested.contains(&page);
     }
 }
 
 /// Pages that brought nothing new: empty, or the records of another page.
 #[derive(Debug, Default)]
-pub(super) struct NothingNew {
+pub(in super::super) struct NothingNew {
     /// By fingerprint: the page that first brought these records, and the number of other pages that repeated them.
     seen: HashMap<u64, (u32, u32)>,
     /// Consecutive responses without anything new.
@@ -55,7 +55,7 @@ pub(super) struct NothingNew {
 
 impl NothingNew {
     /// Returns whether so many consecutive responses brought nothing new that no other page is worth a request.
-    pub(super) fn is_the_end(&self) -> bool {
+    pub(in super::super) fn is_the_end(&self) -> bool {
         self.in_a_row >= NOTHING_NEW_MAX
     }
 
@@ -75,12 +75,12 @@ impl NothingNew {
 
 impl NothingNew {
     /// Remembers a page that an earlier process staged.
-    pub(super) fn remember(&mut self, page: u32, fingerprint: u64) {
+    pub(in super::super) fn remember(&mut self, page: u32, fingerprint: u64) {
         self.seen.insert(fingerprint, (page, 0));
     }
 
     /// Records a page that is accepted although it has no records.
-    pub(super) fn came_empty(&mut self, page: u32) {
+    pub(in super::super) fn came_empty(&mut self, page: u32) {
         self.empty.insert(page);
     }
 
@@ -95,7 +95,7 @@ impl NothingNew {
     }
 
     /// Records a page that brought new records.
-    pub(super) fn something_came(&mut self, page: u32) {
+    pub(in super::super) fn something_came(&mut self, page: u32) {
         self.in_a_row = 0;
         self.pages.remove(&page);
         self.empty.remove(&page);
@@ -110,7 +110,7 @@ impl Paging {
 
     /// Handles the total on a later page, which may be the first total or contradict page 0. A slightly higher total is
     /// the drift of a live project. A lower one is ignored: what was announced must arrive.
-    pub(super) fn hear_of_total(&mut self, page: u32, facts: &PageFacts) {
+    pub(in super::super) fn hear_of_total(&mut self, page: u32, facts: &PageFacts) {
         let (Some(said), Some(session)) = (facts.total.filter(|_| page > 0), &mut self.session) else { return };
         let layout = &mut session.layout;
         if layout.total().is_none_or(|total| said > total + self.rules.drift_of(total)) {
@@ -143,7 +143,7 @@ impl Paging {
     }
 
     /// Checks that page 0 is not empty if the server announced profiles.
-    pub(super) fn check_not_empty(&self, facts: &PageFacts, parts: &Parts) -> Result<(), Failure> {
+    pub(in super::super) fn check_not_empty(&self, facts: &PageFacts, parts: &Parts) -> Result<(), Failure> {
         let is_wrong = |total: &u64| *total > 0 && facts.received == 0 && !self.may_all_be_gone(*total, parts);
         let Some(total) = facts.total.filter(is_wrong) else { return Ok(()) };
         let announced = counted(total, "profile");
@@ -155,7 +155,7 @@ impl Paging {
     ///
     /// # Errors
     /// No project has that many profiles.
-    pub(super) fn begin(&mut self, facts: &PageFacts) -> Result<(Vec<FetchEvent>, Option<Failure>), Failure> {
+    pub(in super::super) fn begin(&mut self, facts: &PageFacts) -> Result<(Vec<FetchEvent>, Option<Failure>), Failure> {
         let facts = SessionFacts {
             session_id: facts.session_id.clone(),
             total: facts.total,
@@ -180,14 +180,19 @@ impl Paging {
         Ok((events, fatal))
     }
 
-    pub(super) fn planned(&self, layout: &PageLayout) -> FetchEvent {
+    pub(in super::super) fn planned(&self, layout: &PageLayout) -> FetchEvent {
         let total_pages = layout.total().map(|_| layout.pages());
         FetchEvent::Planned { total_pages, expected_rows: layout.total(), workers: self.rules.workers }
     }
 
     /// Returns why a page is useless, if it is: it is empty and either optional or expected to have records, or it
     /// repeats another page.
-    pub(super) fn brings_nothing_new(&mut self, page: u32, facts: &PageFacts, parts: &Parts) -> Option<String> {
+    pub(in super::super) fn brings_nothing_new(
+        &mut self,
+        page: u32,
+        facts: &PageFacts,
+        parts: &Parts,
+    ) -> Option<String> {
         let layout = &self.session.as_ref()?.layout;
         if facts.received > 0 {
             let first = self.nothing_new.repeated(page, facts)?;
@@ -203,7 +208,13 @@ impl Paging {
 
     /// Handles a page that brought nothing new. If the page is optional, and is empty or nothing is missing, it is past
     /// the end. Otherwise it is retried, until several consecutive responses brought nothing new.
-    pub(super) fn nothing_new_came(&mut self, page: u32, facts: &PageFacts, reason: String, parts: &Parts) -> Arrival {
+    pub(in super::super) fn nothing_new_came(
+        &mut self,
+        page: u32,
+        facts: &PageFacts,
+        reason: String,
+        parts: &Parts,
+    ) -> Arrival {
         self.nothing_new.in_a_row += 1;
         let is_covered = self.announced().is_some() && self.missing_profiles(parts) == 0;
         let may_be_absent = self.layout().is_some_and(|layout| layout.is_optional(page));
@@ -219,7 +230,7 @@ impl Paging {
     }
 
     /// Stops following a server that keeps sending new profiles: the next page counts as missing.
-    pub(super) fn stop_if_it_never_ends(&mut self) -> Option<(u32, Failure)> {
+    pub(in super::super) fn stop_if_it_never_ends(&mut self) -> Option<(u32, Failure)> {
         let layout = self.session.as_mut().map(|session| &mut session.layout).filter(|layout| layout.never_ends())?;
         let (total, next) = (layout.total().unwrap_or(0), layout.pages());
         layout.assume_tail();
@@ -234,7 +245,7 @@ impl Paging {
 
     /// Plans one more page, `beyond`, if all planned pages are here but hold fewer profiles than announced. Returns
     /// whether it did.
-    pub(super) fn looks_beyond(&mut self, beyond: u32, parts: &Parts) -> bool {
+    pub(in super::super) fn looks_beyond(&mut self, beyond: u32, parts: &Parts) -> bool {
         let is_short = self.missing_profiles(parts) > 0 && parts.failures().is_empty();
         if !is_short || parts.has_past_end() || parts.next_due().is_some() {
             return false;

@@ -1,0 +1,102 @@
+//! Compares what a fetch saw of its database before its first request with what its load finds. Changes by others are
+//! reported before anything is dropped or made again.
+
+use duckdb::Connection;
+
+use super::dependents::{self, View};
+use super::request::LoadRequest;
+use super::seen::{Contents, FileId, Seen};
+use crate::error::{Error, ErrorKind, Result};
+use crate::profile_query::OnExisting;
+use crate::store::table_name::TableName;
+
+impl Seen {
+    /// Checks, before the database is opened, that it still exists: opening would create a missing one.
+    ///
+    /// # Errors
+    /// `TableChanged`.
+    pub(super) fn check_file(&self, request: &LoadRequest) -> Result<()> {
+        match FileId::of(&request.database) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.file.is_some() => {
+                let message = format!(
+                    "the database `{}` had {} of table `{}` when the fetch began and is gone; none was made in its place",
+                    request.database.display(),
+                    self.contents.rows_of(),
+                    &request.options.table
+                );
+                Err(changed(&request.options.table, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Compares the open database with what was seen, in the transaction of the load. Returns the views that can be
+    /// read now, if the load replaces the table.
+    ///
+    /// # Errors
+    /// `TableChanged`, with the difference.
+    pub(super) fn check(&self, connection: &Connection, request: &LoadRequest) -> Result<Vec<View>> {
+        let now = Contents::look(connection, request.package.run.dataset, &request.options.table)?;
+        if let Some(difference) = self.difference(&now, request) {
+            return Err(changed(&request.options.table, difference));
+        }
+        if request.replaces() { dependents::readable_views(connection) } else { Ok(Vec::new()) }
+    }
+
+    /// Describes a difference that matters to the load, if there is one.
+    fn difference(&self, now: &Contents, request: &LoadRequest) -> Option<String> {
+        let (table, before) = (&request.options.table, &self.contents);
+        let is_another = self.file.is_some() && FileId::of(&request.database).ok() != self.file;
+        // A copy with the same contents is acceptable; also, not every file system has stable file numbers.
+        if is_another && now != before {
+            return Some(format!(
+                "the database `{}` has been replaced by another file since the fetch began: it had {} of table `{table}` \
+                 then and has {} now",
+                request.database.display(),
+                before.rows_of(),
+                now.rows_of()
+            ));
+        }
+        let fresh: Vec<String> =
+            now.additions.iter().filter(|addition| !before.additions.contains(addition)).cloned().collect();
+        if !fresh.is_empty() && (before.table.is_some() || request.replaces()) {
+            return Some(appeared(fresh, request));
+        }
+        if before.table.is_none() || !matches!(request.options.on_existing, OnExisting::Append | OnExisting::Upsert) {
+            return None;
+        }
+        if now.table.is_none() || (before.rows > 0 && now.rows == 0) {
+            let (then, now) = (before.rows_of(), now.rows_of());
+            return Some(format!("table `{table}` had {then} when the fetch began and has {now} now"));
+        }
+        let is_other_load = now.last_run != before.last_run;
+        is_other_load.then(|| format!("another load has changed table `{table}` since the fetch began"))
+    }
+
+    /// Checks, after the table was replaced, that no view broke except those that the caller was told about.
+    ///
+    /// # Errors
+    /// `TableChanged`.
+    pub(super) fn check_views(&self, connection: &Connection, views: &[View], request: &LoadRequest) -> Result<()> {
+        let broken = dependents::broken(connection, views);
+        let fresh: Vec<String> = broken.into_iter().filter(|view| !self.losses.contains(view)).collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        Err(changed(&request.options.table, appeared(fresh, request)))
+    }
+}
+
+fn appeared(what: Vec<String>, request: &LoadRequest) -> String {
+    let verb = if what.len() == 1 { "was" } else { "were" };
+    let consequence = if request.replaces() { "; replacing the table drops it" } else { "" };
+    format!(
+        "{} of table `{}` {verb} not there when the fetch began{consequence}",
+        what.join(", "),
+        &request.options.table
+    )
+}
+
+fn changed(table: &TableName, message: String) -> Error {
+    Error::new(ErrorKind::TableChanged, message).with_detail("table_name", table.as_str())
+}
