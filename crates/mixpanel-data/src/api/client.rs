@@ -135,12 +135,12 @@ impl ApiClient {
         let request = Request { endpoint, query, form: None, page: None, has_session: false };
         let attempt = || async {
             let body = self.counted(RequestClass::Opening, self.transport.fetch(&request, PAGE_BYTES_MAX)).await?;
-            Ok(body.and_then(|body| self.from_json(endpoint, &body)))
+            Ok(body.and_then(|body| self.read_json(endpoint, &body)))
         };
         self.retried(endpoint, attempt).await
     }
 
-    fn from_json<T: DeserializeOwned>(&self, endpoint: Endpoint, body: &[u8]) -> Result<T, Failure> {
+    fn read_json<T: DeserializeOwned>(&self, endpoint: Endpoint, body: &[u8]) -> Result<T, Failure> {
         serde_json::from_slice(body).map_err(|error| {
             // The reason may quote part of the response.
             let reason = format!("the reply is no {}: {error}", endpoint.contents());
