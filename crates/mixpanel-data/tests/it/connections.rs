@@ -21,15 +21,15 @@ struct Counter {
 impl Counter {
     /// Starts a server that closes each connection, without notice, after this many requests.
     fn start(requests_max: usize) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let base_url = format!("http://{}", listener.local_addr().expect("it is bound"));
         let counter = Self { base_url, connections: Arc::default(), requests: Arc::default() };
         let (connections, requests) = (Arc::clone(&counter.connections), Arc::clone(&counter.requests));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 connections.fetch_add(1, Ordering::SeqCst);
                 let requests = Arc::clone(&requests);
-                std::thread::spawn(move || serve(&mut stream.unwrap(), requests_max, &requests));
+                std::thread::spawn(move || serve(&mut stream.expect("a connection"), requests_max, &requests));
             }
         });
         counter
@@ -38,7 +38,7 @@ impl Counter {
     fn workspace(&self) -> Workspace {
         let timeouts = Timeouts { first_byte: Duration::from_secs(5), ..Timeouts::default() };
         let workspace = Workspace::new(credentials("secret"), "none.db").with_timeouts(timeouts);
-        workspace.with_base_url(&self.base_url).unwrap()
+        workspace.with_base_url(&self.base_url).expect("it is on loopback")
     }
 
     /// Returns the number of connections and of requests so far.
@@ -66,11 +66,11 @@ fn serve(stream: &mut TcpStream, requests_max: usize, requests: &AtomicUsize) {
 }
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 async fn names(workspace: &Workspace) -> usize {
-    workspace.test_credentials().await.unwrap()
+    workspace.test_credentials().await.expect("the names")
 }
 
 #[tokio::test]

@@ -10,11 +10,11 @@ use crate::harness::Bench;
 
 /// Locks the ledger in this directory for almost as long as others wait for it.
 fn hold(state: &Path) {
-    let paths = std::fs::read_dir(state).unwrap().map(|entry| entry.unwrap().path());
+    let paths = std::fs::read_dir(state).expect("the directory").map(|entry| entry.expect("an entry").path());
     let locks: Vec<_> = paths.filter(|path| path.extension().is_some_and(|own| own == "lock")).collect();
     let [lock] = locks.as_slice() else { panic!("{locks:?}") };
-    let file = File::options().write(true).open(lock).unwrap();
-    file.lock().unwrap();
+    let file = File::options().write(true).open(lock).expect("the lock file");
+    file.lock().expect("it is free");
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(900));
         drop(file);
