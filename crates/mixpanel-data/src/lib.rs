@@ -69,8 +69,8 @@ pub use counts::FetchCounts;
 pub use credentials::{Credentials, ProjectId, Region, Secret};
 pub use error::{Error, ErrorKind, Fault, Result};
 pub use fetch::{
-    FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch, RunOptions, RunState,
-    UnfinishedRun,
+    EVENT_TARGET, FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch, RunOptions,
+    RunState, UnfinishedRun,
 };
 pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unkept};
 pub use profile_query::{FetchMode, IncludeUsers, OnExisting, ProfileQuery};

@@ -4,6 +4,7 @@
 
 use std::io;
 
+use mixpanel_data::EVENT_TARGET;
 use tracing::Level;
 use tracing_subscriber::filter::{FilterFn, Targets};
 use tracing_subscriber::fmt::MakeWriter;
@@ -13,17 +14,14 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::output::Output;
 use crate::text::indented;
 
-/// The target of log events that the library also reports to its caller. Warnings among them are already shown as
-/// such.
-const ALSO_AN_EVENT: &str = "mixpanel_data::event";
-
 /// Installs the logger.
 pub(crate) fn install(output: &Output) {
     let targets = Targets::new()
         .with_target("mixpanel_data", Level::DEBUG)
         .with_target("mixpanel_simulator", Level::DEBUG)
         .with_target("mp", Level::DEBUG);
-    let not_shown_already = FilterFn::new(|event| *event.level() != Level::WARN || event.target() != ALSO_AN_EVENT);
+    // Warnings that are also events are shown as such.
+    let not_shown_already = FilterFn::new(|event| *event.level() != Level::WARN || event.target() != EVENT_TARGET);
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_timer(tracing_subscriber::fmt::time::uptime())

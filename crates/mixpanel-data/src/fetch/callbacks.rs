@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::types::ProfileProgress;
 
-use super::progress::FetchEvent;
+use super::progress::{EVENT_TARGET, FetchEvent};
 
 /// A callback. Called from one task, so never concurrently.
 pub(super) type Callback<T> = Box<dyn FnMut(&T) + Send>;
@@ -22,7 +22,7 @@ impl Callbacks {
         match event {
             // An event callback receives the warning below. `mp` shows events, and filters this target out of its log.
             FetchEvent::Warning(warning) if self.event.is_none() => {
-                tracing::warn!(target: "mixpanel_data::event", "{warning}");
+                tracing::warn!(target: EVENT_TARGET, "{warning}");
             }
             FetchEvent::Retry { page_index, attempt, reason, .. } => {
                 tracing::debug!(page_index, attempt, "{reason}; trying again");

@@ -34,7 +34,7 @@ mod writer;
 
 pub(crate) use estimate::plan_fetch;
 pub use options::RunOptions;
-pub use progress::FetchEvent;
+pub use progress::{EVENT_TARGET, FetchEvent};
 pub use request::{ProfileFetch, ResumeFetch};
 pub use services::{FetcherService, ParallelProfileFetcherService};
 pub(crate) use stage_roots::stage_roots;

@@ -5,6 +5,10 @@ use std::time::Duration;
 use crate::types::ProfileProgress;
 use crate::warning::Warning;
 
+/// The target of log messages that repeat a [`FetchEvent`]. They are written if the fetch has no `on_event` callback; a
+/// program that shows events can leave this target out of its log.
+pub const EVENT_TARGET: &str = "mixpanel_data::event";
+
 /// An event during a fetch.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
