@@ -15,7 +15,7 @@ use crate::fetch::{part_of, stage_roots};
 use crate::limits::MEMORY_DEFAULT;
 use crate::load::{LoadKind, LoadOptions, LoadPackage, LoadRequest, LoadStop, RunRecord, load};
 use crate::parse::{RecordForm, parse_page};
-use crate::profile_query::{MissingPages, OnExisting};
+use crate::profile_query::{IfExists, MissingPages};
 use crate::stage::{Manifest, Stage};
 use crate::store::TableName;
 use crate::types::ProfileWriteTask;
@@ -77,7 +77,7 @@ impl Staging {
         };
         let options = LoadOptions {
             table: TableName::parse("profiles")?,
-            on_existing: OnExisting::Fail,
+            if_exists: IfExists::Fail,
             seen: None,
             missing: MissingPages::Fetch,
             allow_empty: false,

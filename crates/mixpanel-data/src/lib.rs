@@ -73,7 +73,7 @@ pub use fetch::{
     RunState, UnfinishedRun,
 };
 pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unkept};
-pub use profile_query::{FetchMode, IncludeUsers, OnExisting, ProfileQuery};
+pub use profile_query::{FetchMode, IfExists, IncludeUsers, ProfileQuery};
 pub use quota::Quota;
 pub use types::{
     ColumnInfo, FetchPlan, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult, ProfileProgress,

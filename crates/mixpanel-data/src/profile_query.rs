@@ -53,7 +53,7 @@ pub enum IncludeUsers {
 /// What to do if the table exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum OnExisting {
+pub enum IfExists {
     /// Fail before any request.
     #[default]
     Fail,

@@ -30,8 +30,8 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     if valid.request.is_empty {
         return Err(Error::invalid("an empty list of ids selects no profiles, so there is nothing to estimate"));
     }
-    let on_existing = fetch.on_existing;
-    preflight(&mut fetch.control, database, &table, on_existing).await?;
+    let if_exists = fetch.if_exists;
+    preflight(&mut fetch.control, database, &table, if_exists).await?;
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
     valid.announce(client, &mut callbacks);
     let mut manifest = describe(client, &fetch, &valid);

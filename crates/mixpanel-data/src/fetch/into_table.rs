@@ -37,15 +37,15 @@ pub(super) async fn fetch_into_table(
 ) -> Result<TableReport> {
     let watch = Stopwatch::start();
     let (table, valid) = validate_for_table(client, database, &mut fetch).await?;
-    let on_existing = fetch.on_existing;
-    preflight(&mut fetch.control, database, &table, on_existing).await?;
+    let if_exists = fetch.if_exists;
+    preflight(&mut fetch.control, database, &table, if_exists).await?;
     let manifest = describe(client, &fetch, &valid);
     let (path, name) = (database.to_owned(), table.clone());
     let (stage, seen) = blocking(move || {
         let stage = new_or_planned(&path, manifest)?;
         // Another fetch may have created the table between the preflight and this fetch's turn. Other fetches'
         // preflights also open the database, for a moment each.
-        match load::look(&path, &PROFILES, &name, on_existing, LoadKind::First, RELOOK_LOCK_WAIT) {
+        match load::look(&path, &PROFILES, &name, if_exists, LoadKind::First, RELOOK_LOCK_WAIT) {
             Ok(seen) => Ok((stage, seen)),
             Err(error) => Err(give_back(stage, error)),
         }
@@ -78,16 +78,16 @@ async fn resume_stage(
     check_same_run(stage.manifest(), client, resume.query.as_ref())?;
     // All pages may be fetched already: then this is the wait before the load, and lasts as long.
     let path = database.to_owned();
-    let on_existing = resume.on_existing;
+    let if_exists = resume.if_exists;
     let look = move |mut stage: Stage| {
         let kind = look_for_commit(&mut stage, |load_id| load::is_loaded(&path, load_id))
-            .and_then(|kind| look_for_maker(&mut stage, &path, kind, on_existing));
+            .and_then(|kind| look_for_maker(&mut stage, &path, kind, if_exists));
         (stage, kind)
     };
     let at_most = resume.control.options.load_wait();
     let (mut stage, kind) = waiting(&mut resume.control, at_most, stage, look).await?;
-    if let Some(on_existing) = resume.on_existing.filter(|_| stage.manifest().loaded.is_none()) {
-        stage.update(|manifest| manifest.on_existing = on_existing)?;
+    if let Some(if_exists) = resume.if_exists.filter(|_| stage.manifest().loaded.is_none()) {
+        stage.update(|manifest| manifest.if_exists = if_exists)?;
     }
     let manifest = stage.manifest();
     let table = TableName::parse(&manifest.table)?;
@@ -97,7 +97,7 @@ async fn resume_stage(
     let valid = validate(&manifest.query, mode, None, &resume.control.options, now)?;
     let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
     let look = move |stage: Stage| {
-        let checked = load::preflight(&path, &PROFILES, &name, stage.manifest().on_existing, kind, wait);
+        let checked = load::preflight(&path, &PROFILES, &name, stage.manifest().if_exists, kind, wait);
         (stage, checked)
     };
     let (stage, Checked { seen, warnings }) = waiting(&mut resume.control, at_most, stage, look).await?;
@@ -122,7 +122,7 @@ fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
         // Another process may have taken it first.
         if let Ok(mut stage) = Stage::open(&roots, &listed.run_id) {
             stage.update(|planned| {
-                planned.on_existing = manifest.on_existing;
+                planned.if_exists = manifest.if_exists;
                 planned.mode = manifest.mode;
                 planned.progress = Progress::Fetching { reason: String::new() };
             })?;

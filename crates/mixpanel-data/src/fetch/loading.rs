@@ -19,7 +19,7 @@ use crate::load::{
     RunRecord, Seen,
 };
 use crate::mutant::{Mutant, is_planted};
-use crate::profile_query::{MissingPages, OnExisting};
+use crate::profile_query::{IfExists, MissingPages};
 use crate::stage::{Loaded, Manifest, Progress, Stage};
 use crate::store::TableName;
 use crate::warning::Warning;
@@ -97,8 +97,8 @@ impl Job {
         left_over.into_iter().for_each(|warning| callbacks.tell(&FetchEvent::Warning(warning)));
         // Rows that are added may already be in the table, or may have been removed from it, so their duplicates prove
         // nothing.
-        let makes_table = matches!(manifest.on_existing, OnExisting::Fail | OnExisting::Replace)
-            && kind_of(&manifest) == LoadKind::First;
+        let makes_table =
+            matches!(manifest.if_exists, IfExists::Fail | IfExists::Replace) && kind_of(&manifest) == LoadKind::First;
         let repeated = if makes_table { loaded.duplicates } else { 0 };
         warn_of_differences(&outcome, repeated, callbacks);
         warn_of_duplicates(&outcome, repeated, allow_drift, callbacks);
@@ -123,7 +123,7 @@ impl Job {
     /// `Incomplete`, with the missing pages.
     pub(super) fn check_whole(&self) -> Result<()> {
         let manifest = self.stage.manifest();
-        let is_replacement = manifest.on_existing == OnExisting::Replace && manifest.loaded.is_none();
+        let is_replacement = manifest.if_exists == IfExists::Replace && manifest.loaded.is_none();
         let must_be_whole = is_replacement && self.seen.found == Found::Table && self.missing == MissingPages::Fetch;
         if (must_be_whole || is_of_another_session(manifest)) && !self.outcome.is_whole() {
             return Err(incomplete(&self.outcome, &self.table));
@@ -164,7 +164,7 @@ impl Job {
         };
         let options = LoadOptions {
             table: table.clone(),
-            on_existing: manifest.on_existing,
+            if_exists: manifest.if_exists,
             seen: Some(seen),
             missing,
             allow_empty: control.options.allow_empty,
@@ -272,20 +272,20 @@ pub(super) fn look_for_maker(
     stage: &mut Stage,
     database: &Path,
     kind: LoadKind,
-    on_existing: Option<OnExisting>,
+    if_exists: Option<IfExists>,
 ) -> Result<LoadKind> {
     let manifest = stage.manifest();
-    if kind == LoadKind::First || matches!(manifest.on_existing, OnExisting::Append | OnExisting::Upsert) {
+    if kind == LoadKind::First || matches!(manifest.if_exists, IfExists::Append | IfExists::Upsert) {
         return Ok(kind);
     }
     let table = TableName::parse(&manifest.table)?;
     let Some(maker) = load::maker(database, &table)?.filter(|maker| *maker != manifest.run_id) else {
         return Ok(kind);
     };
-    let Some(on_existing) = on_existing else { return Err(load::made_by_another(&table, &maker)) };
+    let Some(if_exists) = if_exists else { return Err(load::made_by_another(&table, &maker)) };
     stage.update(|manifest| {
         (manifest.loaded, manifest.loading) = (None, None);
-        manifest.on_existing = on_existing;
+        manifest.if_exists = if_exists;
         manifest.tables_left += 1;
     })?;
     Ok(LoadKind::First)

@@ -7,17 +7,17 @@ use tokio_util::sync::CancellationToken;
 use super::callbacks::Callbacks;
 use super::options::RunOptions;
 use super::progress::FetchEvent;
-use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
+use crate::profile_query::{FetchMode, IfExists, MissingPages, ProfileQuery};
 use crate::types::ProfileProgress;
 
 /// Builder for a fetch of profiles into a table; pass it to `Workspace::fetch_profiles`.
 ///
 /// ```
-/// use mixpanel_data::{OnExisting, ProfileFetch};
+/// use mixpanel_data::{IfExists, ProfileFetch};
 ///
 /// let fetch = ProfileFetch::new("profiles")
 ///     .where_(r#"properties["plan"] == "pro""#)
-///     .on_existing(OnExisting::Replace)
+///     .if_exists(IfExists::Replace)
 ///     .parallel()
 ///     .max_workers(3)
 ///     .on_page_complete(|page| println!("page {}: {} profiles", page.page_index, page.rows));
@@ -26,7 +26,7 @@ use crate::types::ProfileProgress;
 pub struct ProfileFetch {
     pub(crate) table: String,
     pub(crate) query: ProfileQuery,
-    pub(crate) on_existing: OnExisting,
+    pub(crate) if_exists: IfExists,
     pub(crate) mode: FetchMode,
     pub(crate) batch_size: Option<u32>,
     pub(crate) since: Since,
@@ -57,7 +57,7 @@ impl ProfileFetch {
         Self {
             table: table.into(),
             query: ProfileQuery::default(),
-            on_existing: OnExisting::default(),
+            if_exists: IfExists::default(),
             mode: FetchMode::Sequential,
             batch_size: None,
             since: Since::Ever,
@@ -81,8 +81,8 @@ impl ProfileFetch {
 
     /// Sets what to do if the table exists; by default the fetch fails.
     #[must_use]
-    pub fn on_existing(mut self, on_existing: OnExisting) -> Self {
-        self.on_existing = on_existing;
+    pub fn if_exists(mut self, if_exists: IfExists) -> Self {
+        self.if_exists = if_exists;
         self
     }
 
@@ -117,7 +117,7 @@ impl ProfileFetch {
     #[must_use]
     pub fn since_last_load(mut self) -> Self {
         self.since = Since::LastLoad;
-        self.on_existing = OnExisting::Upsert;
+        self.if_exists = IfExists::Upsert;
         self
     }
 
@@ -168,7 +168,7 @@ pub struct ResumeFetch {
     pub(crate) run_id: Option<String>,
     pub(crate) query: Option<ProfileQuery>,
     pub(crate) mode: Option<FetchMode>,
-    pub(crate) on_existing: Option<OnExisting>,
+    pub(crate) if_exists: Option<IfExists>,
     pub(crate) missing_pages: MissingPages,
     pub(crate) control: Control,
 }
@@ -181,7 +181,7 @@ impl ResumeFetch {
             run_id: None,
             query: None,
             mode: None,
-            on_existing: None,
+            if_exists: None,
             missing_pages: MissingPages::Fetch,
             control: Control::default(),
         }
@@ -205,8 +205,8 @@ impl ResumeFetch {
     /// Changes what to do if the table exists, for example because another fetch has created it since. A run that
     /// already has pages in the table keeps its original setting.
     #[must_use]
-    pub fn on_existing(mut self, on_existing: OnExisting) -> Self {
-        self.on_existing = Some(on_existing);
+    pub fn if_exists(mut self, if_exists: IfExists) -> Self {
+        self.if_exists = Some(if_exists);
         self
     }
 
@@ -266,7 +266,7 @@ impl fmt::Debug for ProfileFetch {
         f.debug_struct("ProfileFetch")
             .field("table", &self.table)
             .field("query", &self.query)
-            .field("on_existing", &self.on_existing)
+            .field("if_exists", &self.if_exists)
             .field("mode", &self.mode)
             .finish_non_exhaustive()
     }

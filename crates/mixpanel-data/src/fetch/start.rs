@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::limits::{PREFLIGHT_LOCK_WAIT, STOP_GRACE};
 use crate::load::{self, LoadKind};
 use crate::parse::RecordForm;
-use crate::profile_query::OnExisting;
+use crate::profile_query::IfExists;
 use crate::stage::Manifest;
 use crate::store::TableName;
 use crate::warning::Warning;
@@ -57,11 +57,11 @@ pub(super) async fn preflight(
     control: &mut Control,
     database: &Path,
     table: &TableName,
-    on_existing: OnExisting,
+    if_exists: IfExists,
 ) -> Result<()> {
     let at_most = control.options.preflight_wait();
     let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
-    let look = move |()| ((), load::preflight(&path, &PROFILES, &name, on_existing, LoadKind::First, wait));
+    let look = move |()| ((), load::preflight(&path, &PROFILES, &name, if_exists, LoadKind::First, wait));
     let ((), checked) = waiting(control, at_most, (), look).await?;
     tell(control, checked.warnings);
     Ok(())
@@ -79,7 +79,7 @@ pub(super) fn describe(client: &ApiClient, fetch: &ProfileFetch, valid: &Validat
     manifest.server = client.server_name();
     manifest.query = valid.query.clone();
     manifest.table.clone_from(&fetch.table);
-    manifest.on_existing = fetch.on_existing;
+    manifest.if_exists = fetch.if_exists;
     manifest.updates = fetch.since == Since::LastLoad;
     manifest.mode = fetch.mode;
     manifest

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{moment_of, wall_clock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::profile_query::OnExisting;
+use crate::profile_query::IfExists;
 use crate::stage::{self, Listed, Manifest, Progress, Stage};
 
 use super::profiles::PageLayout;
@@ -29,7 +29,7 @@ pub struct UnfinishedRun {
     /// Its region, such as `us`.
     pub region: Option<String>,
     /// What to do if the table exists.
-    pub on_existing: Option<OnExisting>,
+    pub if_exists: Option<IfExists>,
     /// When the run began, in UTC, ISO 8601; `None` if neither its manifest nor its id tells.
     pub started_at: Option<String>,
     /// Seconds since it began.
@@ -158,7 +158,7 @@ fn describe(listed: Listed) -> UnfinishedRun {
         table: None,
         project_id: None,
         region: None,
-        on_existing: None,
+        if_exists: None,
         started_at: began.map(|began| began.to_string()),
         age_seconds: u64::try_from(age).unwrap_or(0),
         pages_done,
@@ -175,7 +175,7 @@ fn describe(listed: Listed) -> UnfinishedRun {
         table: Some(manifest.table),
         project_id: Some(manifest.project_id),
         region: Some(manifest.region),
-        on_existing: Some(manifest.on_existing),
+        if_exists: Some(manifest.if_exists),
         ..run
     }
 }

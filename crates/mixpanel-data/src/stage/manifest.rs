@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::counts::FetchCounts;
-use crate::profile_query::{FetchMode, OnExisting, ProfileQuery};
+use crate::profile_query::{FetchMode, IfExists, ProfileQuery};
 
 /// The stage format that this version writes.
 pub(super) const FORMAT: u32 = 2;
@@ -28,7 +28,8 @@ pub(crate) struct Manifest {
     /// The target table.
     pub(crate) table: String,
     /// What to do if the table exists.
-    pub(crate) on_existing: OnExisting,
+    #[serde(rename = "on_existing")]
+    pub(crate) if_exists: IfExists,
     /// Whether the run updates the table from its last load on, and so is useless without that table.
     #[serde(default)]
     pub(crate) updates: bool,
@@ -133,7 +134,7 @@ impl Manifest {
             server: String::new(),
             query: ProfileQuery::default(),
             table: String::new(),
-            on_existing: OnExisting::Fail,
+            if_exists: IfExists::Fail,
             updates: false,
             mode: FetchMode::Sequential,
             epoch: 0,

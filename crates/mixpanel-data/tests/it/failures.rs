@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mixpanel_data::{CancellationToken, ErrorKind, OnExisting, ProfileFetch, RunOptions};
+use mixpanel_data::{CancellationToken, ErrorKind, IfExists, ProfileFetch, RunOptions};
 use mixpanel_simulator::{OddProfile, SimulatorConfig, TotalMode};
 
 use crate::harness::Bench;
@@ -78,7 +78,7 @@ async fn a_replacement_that_is_not_whole_leaves_the_old_table() {
         let mut config = SimulatorConfig::unlimited().with_profiles(5_500);
         config.faults.push(fault.parse().unwrap());
         let other = Bench::start(config).await;
-        let fetch = ProfileFetch::new("profiles").on_existing(OnExisting::Replace).parallel();
+        let fetch = ProfileFetch::new("profiles").if_exists(IfExists::Replace).parallel();
         let error = bench.workspace_of(&other).fetch_profiles(fetch).await.unwrap_err();
         let expected = if fault.contains("401") { ErrorKind::Unauthorized } else { ErrorKind::Incomplete };
         assert_eq!(error.kind(), expected, "{fault}: {error}");
@@ -91,7 +91,7 @@ async fn a_whole_replacement_takes_the_place_of_the_old_table() {
     let bench = Bench::with_faults(400, &[]).await;
     bench.workspace().fetch_profiles(ProfileFetch::new("profiles")).await.unwrap();
     let other = Bench::with_faults(2_600, &[]).await;
-    let fetch = ProfileFetch::new("profiles").on_existing(OnExisting::Replace).parallel();
+    let fetch = ProfileFetch::new("profiles").if_exists(IfExists::Replace).parallel();
     assert_eq!(bench.workspace_of(&other).fetch_profiles(fetch).await.unwrap().rows(), 2_600);
     assert_eq!(count(&bench, "profiles"), 2_600);
 }

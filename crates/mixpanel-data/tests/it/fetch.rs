@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mixpanel_data::{
-    ErrorKind, FetchEvent, FetcherService, OnExisting, ParallelProfileFetcherService, ProfileFetch, ProfileFetchResult,
+    ErrorKind, FetchEvent, FetcherService, IfExists, ParallelProfileFetcherService, ProfileFetch, ProfileFetchResult,
     ProfileProgress, ProfileQuery, Workspace,
 };
 use mixpanel_simulator::{CopyChange, ProfileCopy, SimulatorConfig};
@@ -209,7 +209,7 @@ async fn append_adds_what_is_new_and_skips_what_is_known() {
     let workspace = bench.workspace();
     let some = ProfileQuery { where_: Some(r#"properties["is_paying"] == true"#.into()), ..ProfileQuery::default() };
     let paying = workspace.fetch_profiles(ProfileFetch::new("profiles").query(some)).await.unwrap().rows();
-    let fetch = ProfileFetch::new("profiles").on_existing(OnExisting::Append).parallel();
+    let fetch = ProfileFetch::new("profiles").if_exists(IfExists::Append).parallel();
     let result = workspace.fetch_profiles(fetch).await.unwrap();
     assert_eq!((result.rows(), result.counts().duplicates), (3_000 - paying, paying));
     assert_eq!(count(&workspace, "profiles"), 3_000);

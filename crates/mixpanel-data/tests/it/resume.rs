@@ -1,7 +1,7 @@
 //! Runs that ended early, and what becomes of them: resumed, finished without the rest, planned, discarded.
 
 use mixpanel_data::{
-    CancellationToken, Credentials, ErrorKind, OnExisting, ProfileFetch, ProfileQuery, Region, ResumeFetch, Secret,
+    CancellationToken, Credentials, ErrorKind, IfExists, ProfileFetch, ProfileQuery, Region, ResumeFetch, Secret,
     Workspace,
 };
 use mixpanel_simulator::{SimulatorConfig, TotalMode};
@@ -98,7 +98,7 @@ async fn what_is_there_can_be_taken_for_enough() {
     let calm = self::bench(50, &[]).await;
     let other = Workspace::new(crate::harness::credentials("simulator-secret"), bench.database());
     other.with_base_url(&calm.server.base_url()).unwrap().fetch_profiles(fetch()).await.unwrap();
-    let error = workspace.fetch_profiles(fetch().on_existing(OnExisting::Replace)).await.unwrap_err();
+    let error = workspace.fetch_profiles(fetch().if_exists(IfExists::Replace)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Incomplete);
     assert_eq!(rows(&workspace).len(), 50);
     let before = bench.server.stats().requests;
@@ -194,8 +194,8 @@ async fn a_plan_asks_for_page_0_and_the_fetch_goes_on_with_it() {
     let result = workspace.fetch_profiles(fetch()).await.unwrap();
     assert_eq!((result.rows(), bench.server.stats().requests), (2_950, 30), "page 0 is not asked for again");
     assert_eq!(result.run_id(), plan.run_id);
-    workspace.plan_fetch(fetch().on_existing(OnExisting::Replace)).await.unwrap();
-    let filtered = fetch().on_existing(OnExisting::Replace).where_("properties[\"plan\"] == \"free\"");
+    workspace.plan_fetch(fetch().if_exists(IfExists::Replace)).await.unwrap();
+    let filtered = fetch().if_exists(IfExists::Replace).where_("properties[\"plan\"] == \"free\"");
     workspace.fetch_profiles(filtered).await.unwrap();
     assert!(workspace.unfinished_runs().unwrap()[0].is_only_planned(), "another fetch does not take it");
 }

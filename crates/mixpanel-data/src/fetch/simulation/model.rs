@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::writer::read_page;
 use crate::load::{LoadKind, LoadReport, LoadRequest};
-use crate::profile_query::OnExisting;
+use crate::profile_query::IfExists;
 
 use super::oracle::{Row, Rows};
 
@@ -32,7 +32,7 @@ pub(super) fn load(model: &mut Model, request: &LoadRequest) -> Result<LoadRepor
         return Ok(*report);
     }
     let (rows, staged) = read(&request.package.pages)?;
-    let replaces = request.options.on_existing == OnExisting::Replace && request.package.kind == LoadKind::First;
+    let replaces = request.options.if_exists == IfExists::Replace && request.package.kind == LoadKind::First;
     if replaces && rows.is_empty() && model.rows.as_ref().is_some_and(|old| !old.is_empty()) {
         return Err(Error::new(ErrorKind::Incomplete, "nothing came").with_detail("emptied_rows", 1));
     }

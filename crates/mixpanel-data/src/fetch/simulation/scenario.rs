@@ -6,7 +6,7 @@ use mixpanel_simulator::{
     CopyChange, Fault, OddProfile, PastEnd, ProfileCopy, Quota, SessionIdMode, SessionPages, SimulatorConfig, TotalMode,
 };
 
-use crate::profile_query::OnExisting;
+use crate::profile_query::IfExists;
 
 /// A stream of random numbers determined by a seed (SplitMix64).
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ impl Draw {
 #[derive(Debug)]
 pub(super) struct Scenario {
     pub(super) config: SimulatorConfig,
-    pub(super) on_existing: OnExisting,
+    pub(super) if_exists: IfExists,
     /// Whether the table exists before the run, with a row.
     pub(super) has_old_table: bool,
     pub(super) workers: u32,
@@ -154,7 +154,7 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     };
     Scenario {
         config,
-        on_existing: if has_old_table { OnExisting::Replace } else { OnExisting::Fail },
+        if_exists: if has_old_table { IfExists::Replace } else { IfExists::Fail },
         has_old_table,
         workers: u32::try_from(1 + draw.below(5)).unwrap(),
         max_wait: draw.pick(&[Duration::from_secs(30), Duration::from_secs(2 * 3600), Duration::from_secs(2 * 3600)]),

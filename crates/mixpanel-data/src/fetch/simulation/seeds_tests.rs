@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::fetch::stage_roots;
 use crate::load::{self, Found, LoadKind, LoadStop, Seen};
 use crate::mutant::{self, Mutant};
-use crate::profile_query::{MissingPages, OnExisting};
+use crate::profile_query::{IfExists, MissingPages};
 use crate::stage::{Manifest, Stage, list};
 use crate::store::{self, TableName};
 
@@ -86,7 +86,7 @@ fn run_seed(seed: u64, engine: Engine, tally: &Tally) {
     }
     let mut manifest = Manifest::new("run-1".into(), world.wall(), "12345", "us");
     manifest.table = "profiles".into();
-    manifest.on_existing = world.scenario.on_existing;
+    manifest.if_exists = world.scenario.if_exists;
     let mut draw = Draw::new(seed ^ 0xA11);
     let mut interruptions: Vec<_> = world.scenario.interruptions.iter().copied().rev().collect();
     let mut next = Some(Stage::create(&stage_roots(&world.database()), manifest).unwrap());
@@ -174,7 +174,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
                     &request.database,
                     request.package.run.dataset,
                     &request.options.table,
-                    request.options.on_existing,
+                    request.options.if_exists,
                     kind,
                     request.options.lock_wait,
                 )
@@ -337,5 +337,5 @@ fn a_seed_is_always_the_same() {
 
 #[test]
 fn replacing_is_what_has_an_old_table() {
-    assert!((0..50).any(|seed| scenario(seed).on_existing == OnExisting::Replace));
+    assert!((0..50).any(|seed| scenario(seed).if_exists == IfExists::Replace));
 }

@@ -7,7 +7,7 @@ use super::dependents::{self, View};
 use super::request::LoadRequest;
 use super::seen::{Contents, FileId, Seen};
 use crate::error::{Error, ErrorKind, Result};
-use crate::profile_query::OnExisting;
+use crate::profile_query::IfExists;
 use crate::store::table_name::TableName;
 
 impl Seen {
@@ -62,7 +62,7 @@ impl Seen {
         if !fresh.is_empty() && (before.table.is_some() || request.replaces()) {
             return Some(appeared(fresh, request));
         }
-        if before.table.is_none() || !matches!(request.options.on_existing, OnExisting::Append | OnExisting::Upsert) {
+        if before.table.is_none() || !matches!(request.options.if_exists, IfExists::Append | IfExists::Upsert) {
             return None;
         }
         if now.table.is_none() || (before.rows > 0 && now.rows == 0) {

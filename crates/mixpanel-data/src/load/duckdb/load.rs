@@ -50,7 +50,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::VECTOR_ROWS;
 use crate::load::package::{LoadKind, LoadReport};
-use crate::profile_query::{MissingPages, OnExisting};
+use crate::profile_query::{IfExists, MissingPages};
 use crate::store::database::{Access, CommitError, Database, Trust};
 use crate::store::failure::statement;
 use crate::store::label;
@@ -166,7 +166,7 @@ fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, u64)>
     let mut run = request.package.run.clone();
     run.counts.shortfall += loaded.counts.shortfall;
     rejects::record(connection, &loaded.table, &run, &request.package.rejects, earlier)?;
-    let table_rows = metadata::record(connection, &loaded, request.options.on_existing, &run)?;
+    let table_rows = metadata::record(connection, &loaded, request.options.if_exists, &run)?;
     Ok((loaded.counts, table_rows))
 }
 
@@ -186,13 +186,13 @@ fn plan(connection: &Connection, request: &LoadRequest) -> Result<Plan> {
         connection,
         request.package.run.dataset,
         &request.options.table,
-        request.options.on_existing,
+        request.options.if_exists,
         kind,
     )? {
         Target::Absent | Target::View(_) => return Ok(Plan::Make),
         Target::Table(found) => found,
     };
-    let replaces = request.options.on_existing == OnExisting::Replace;
+    let replaces = request.options.if_exists == IfExists::Replace;
     match kind {
         LoadKind::First
             if replaces && request.package.run.is_partial() && request.options.missing == MissingPages::Fetch =>
@@ -221,7 +221,7 @@ fn complete(connection: &Connection, request: &LoadRequest, table: TableName) ->
             return Ok(Plan::Replace(table));
         }
     }
-    let into_any = matches!(request.options.on_existing, OnExisting::Append | OnExisting::Upsert);
+    let into_any = matches!(request.options.if_exists, IfExists::Append | IfExists::Upsert);
     match maker {
         Some(maker) if !made_here && !into_any => Err(target::made_by_another(&table, &maker)),
         _ => Ok(Plan::Merge(table)),

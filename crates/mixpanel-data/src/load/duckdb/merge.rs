@@ -24,7 +24,7 @@ use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::load::package::LoadKind;
-use crate::profile_query::OnExisting;
+use crate::profile_query::IfExists;
 use crate::row_sum::RowSum;
 use crate::store::failure::statement;
 use crate::store::label;
@@ -52,7 +52,7 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest, table: Table
     check(request, "what is to be added to the table", added, found)?;
     let steps = steps.and(steps_of(connection, request, &table).map_err(fail)?);
     let old = recorded(connection, &table, before).map_err(fail)?;
-    let replaces = request.options.on_existing == OnExisting::Upsert || request.package.kind == LoadKind::Completing;
+    let replaces = request.options.if_exists == IfExists::Upsert || request.package.kind == LoadKind::Completing;
     let find = format!("SELECT rowid AS place FROM {} WHERE {}", table.quoted(), dataset.key_is_in(None, "_loading"));
     let removed = match replaces {
         true => pages::remove(connection, dataset, &table.quoted(), &find, steps).map_err(fail)?,
@@ -82,15 +82,15 @@ fn find_known(table: &TableName, request: &LoadRequest) -> String {
         LoadKind::First => String::new(),
         LoadKind::Completing => format!("AND NOT ({})", dataset.key_is_in(None, "_previous")),
     };
-    match request.options.on_existing {
-        OnExisting::Upsert => format!(
+    match request.options.if_exists {
+        IfExists::Upsert => format!(
             "SELECT rowid AS place FROM _loading WHERE EXISTS (
                  SELECT 1 FROM {table} AS t WHERE {} AND t.{newest} > _loading.{newest}
              ) {not_ours}",
             dataset.same_key("t", "_loading"),
             newest = dataset.newest
         ),
-        OnExisting::Append | OnExisting::Fail | OnExisting::Replace => {
+        IfExists::Append | IfExists::Fail | IfExists::Replace => {
             format!("SELECT rowid AS place FROM _loading WHERE {} {not_ours}", dataset.key_is_in(None, &table))
         }
     }

@@ -14,7 +14,7 @@ use crate::counts::FetchCounts;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::load::run_record::RunRecord;
-use crate::profile_query::{FetchMode, OnExisting};
+use crate::profile_query::{FetchMode, IfExists};
 use crate::store::failure::statement;
 use crate::store::label::{self, Label};
 use crate::store::schema::{Target, column_names, find};
@@ -137,23 +137,18 @@ pub(super) fn maker(connection: &Connection, table: &TableName) -> Result<Option
 }
 
 /// Records a load: the state of the table, and the run. Returns the number of rows in the table now.
-pub(super) fn record(
-    connection: &Connection,
-    loaded: &Loaded,
-    on_existing: OnExisting,
-    run: &RunRecord,
-) -> Result<u64> {
+pub(super) fn record(connection: &Connection, loaded: &Loaded, if_exists: IfExists, run: &RunRecord) -> Result<u64> {
     let table_rows = label_table(connection, loaded, run)?;
     let json = |pages: &Vec<u32>| serde_json::Value::from(pages.clone()).to_string();
     let mode = match run.mode {
         FetchMode::Sequential => "sequential",
         FetchMode::Parallel { .. } => "parallel",
     };
-    let existing = match on_existing {
-        OnExisting::Fail => "fail",
-        OnExisting::Append => "append",
-        OnExisting::Upsert => "upsert",
-        OnExisting::Replace => "replace",
+    let existing = match if_exists {
+        IfExists::Fail => "fail",
+        IfExists::Append => "append",
+        IfExists::Upsert => "upsert",
+        IfExists::Replace => "replace",
     };
     connection
         .execute(
@@ -276,7 +271,7 @@ pub(super) fn rehearse(
     connection: &Connection,
     dataset: &'static Dataset,
     table: &TableName,
-    on_existing: OnExisting,
+    if_exists: IfExists,
 ) -> Result<()> {
     ensure(connection)?;
     let loaded = Loaded {
@@ -287,7 +282,7 @@ pub(super) fn rehearse(
     };
     // A run may be loaded more than once.
     for load_id in ["rehearsal-1", "rehearsal-2"] {
-        record(connection, &loaded, on_existing, &nobodys_run(dataset, load_id))?;
+        record(connection, &loaded, if_exists, &nobodys_run(dataset, load_id))?;
     }
     Ok(())
 }

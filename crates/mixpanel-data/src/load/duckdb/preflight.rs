@@ -19,7 +19,7 @@ use crate::dataset::Dataset;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::load::package::LoadKind;
-use crate::profile_query::OnExisting;
+use crate::profile_query::IfExists;
 use crate::store::database::{Access, Database};
 use crate::store::failure::statement;
 use crate::store::location::{Location, ensure_folder, locate};
@@ -52,7 +52,7 @@ pub(crate) fn preflight(
     database: &Path,
     dataset: &'static Dataset,
     table: &TableName,
-    on_existing: OnExisting,
+    if_exists: IfExists,
     kind: LoadKind,
     wait: Duration,
 ) -> Result<Checked> {
@@ -65,7 +65,7 @@ pub(crate) fn preflight(
         let lacks = lacking.into_iter().map(str::to_owned).collect();
         warnings.push(Warning::FileSystem { directory: folder.to_owned(), lacks });
     }
-    let seen = rehearse(database, dataset, table, on_existing, kind, wait, &mut warnings)?;
+    let seen = rehearse(database, dataset, table, if_exists, kind, wait, &mut warnings)?;
     Ok(Checked { seen, warnings })
 }
 
@@ -77,18 +77,18 @@ pub(crate) fn look(
     database: &Path,
     dataset: &'static Dataset,
     table: &TableName,
-    on_existing: OnExisting,
+    if_exists: IfExists,
     kind: LoadKind,
     wait: Duration,
 ) -> Result<Seen> {
-    rehearse(database, dataset, table, on_existing, kind, wait, &mut Vec::new())
+    rehearse(database, dataset, table, if_exists, kind, wait, &mut Vec::new())
 }
 
 fn rehearse(
     database: &Path,
     dataset: &'static Dataset,
     table: &TableName,
-    on_existing: OnExisting,
+    if_exists: IfExists,
     kind: LoadKind,
     wait: Duration,
     warnings: &mut Vec<Warning>,
@@ -102,7 +102,7 @@ fn rehearse(
     let database = Database::open_waiting(&path, Access::ReadWrite, wait, go_on)?;
     let connection = database.connection();
     let mut seen = Seen::look(connection, dataset, &path, table)?;
-    let target = target::check(connection, dataset, table, on_existing, kind)?;
+    let target = target::check(connection, dataset, table, if_exists, kind)?;
     let fail = |error| statement("rehearse the load", &error);
     let views = dependents::readable_views(connection)?;
     // Closing the database rolls back.
@@ -110,7 +110,7 @@ fn rehearse(
     pages::create(connection, dataset, Loading::Permanent)?;
     let loading = TableName::listed(LOADING);
     match &target {
-        Target::Table(old) if on_existing == OnExisting::Replace && kind == LoadKind::First => {
+        Target::Table(old) if if_exists == IfExists::Replace && kind == LoadKind::First => {
             seen.losses = dependents::additions(connection, dataset, old)?;
             target::replace(connection, dataset, old, &loading)?;
             seen.losses.extend(dependents::broken(connection, &views));
@@ -118,10 +118,10 @@ fn rehearse(
                 warnings.push(Warning::ReplacementDrops { table: old.to_string(), losses: seen.losses.clone() });
             }
         }
-        Target::Table(old) if on_existing == OnExisting::Replace => {
+        Target::Table(old) if if_exists == IfExists::Replace => {
             target::replace(connection, dataset, old, &loading)?;
         }
-        Target::Table(old) if on_existing == OnExisting::Upsert => {
+        Target::Table(old) if if_exists == IfExists::Upsert => {
             if let Some(columns) = dependents::emptied_columns(connection, dataset, old)? {
                 warnings.push(Warning::UpsertEmpties { table: old.to_string(), columns });
             }
@@ -129,7 +129,7 @@ fn rehearse(
         Target::Table(_) => {}
         Target::Absent | Target::View(_) => rename(connection, &loading, table).map_err(fail)?,
     }
-    let recorded = metadata::rehearse(connection, dataset, table, on_existing);
+    let recorded = metadata::rehearse(connection, dataset, table, if_exists);
     recorded.and_then(|()| rejects::rehearse(connection, table)).map_err(not_ours)?;
     Ok(seen)
 }

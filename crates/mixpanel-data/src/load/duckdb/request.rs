@@ -8,7 +8,7 @@ use super::load_stop::LoadStop;
 use super::seen::Seen;
 use crate::error::Error;
 use crate::load::package::{LoadKind, LoadPackage};
-use crate::profile_query::{MissingPages, OnExisting};
+use crate::profile_query::{IfExists, MissingPages};
 use crate::store::table_name::TableName;
 
 /// A load of a package into a database.
@@ -26,7 +26,7 @@ pub(crate) struct LoadOptions {
     /// The table.
     pub(crate) table: TableName,
     /// What to do if it exists.
-    pub(crate) on_existing: OnExisting,
+    pub(crate) if_exists: IfExists,
     /// What the fetch saw before its first request; the load compares it with what it finds.
     pub(crate) seen: Option<Seen>,
     /// Whether a table may be replaced by one that lacks pages.
@@ -44,7 +44,7 @@ pub(crate) struct LoadOptions {
 impl LoadRequest {
     /// Returns whether the load replaces a table that an earlier fetch made.
     pub(super) fn replaces(&self) -> bool {
-        self.options.on_existing == OnExisting::Replace && self.package.kind == LoadKind::First
+        self.options.if_exists == IfExists::Replace && self.package.kind == LoadKind::First
     }
 }
 

@@ -6,7 +6,7 @@ use super::dependents::comments;
 use crate::dataset::{Column, Dataset};
 use crate::error::{Error, ErrorKind, Result};
 use crate::load::package::LoadKind;
-use crate::profile_query::OnExisting;
+use crate::profile_query::IfExists;
 use crate::store::failure::{is_violation, refused, statement};
 use crate::store::label;
 use crate::store::schema::{Target, columns, find, indexes, rename};
@@ -21,17 +21,17 @@ pub(super) fn check(
     connection: &Connection,
     dataset: &Dataset,
     table: &TableName,
-    on_existing: OnExisting,
+    if_exists: IfExists,
     kind: LoadKind,
 ) -> Result<Target> {
     let target = find(connection, table)?;
-    let found = match (&target, on_existing, kind) {
+    let found = match (&target, if_exists, kind) {
         (Target::Absent, ..) => {
             check_name(connection, table)?;
             return Ok(target);
         }
-        (Target::Table(_), OnExisting::Replace, LoadKind::First) => return Ok(target),
-        (_, OnExisting::Fail, LoadKind::First) => return Err(exists(table)),
+        (Target::Table(_), IfExists::Replace, LoadKind::First) => return Ok(target),
+        (_, IfExists::Fail, LoadKind::First) => return Err(exists(table)),
         (Target::View(_), ..) => {
             return Err(Error::invalid(format!("`{table}` is a view; {} go into tables", dataset.kind))
                 .with_detail("table_name", table.as_str()));
@@ -39,7 +39,7 @@ pub(super) fn check(
         (Target::Table(found), ..) => found,
     };
     check_shape(connection, dataset, found)?;
-    if on_existing == OnExisting::Upsert {
+    if if_exists == IfExists::Upsert {
         check_unreferenced(connection, found)?;
     }
     Ok(target)

@@ -25,7 +25,7 @@ use crate::limits::MEMORY_DEFAULT;
 use crate::load::package::{LoadKind, LoadPackage, LoadReport};
 use crate::load::run_record::RunRecord;
 use crate::parse::ProfileRows;
-use crate::profile_query::{FetchMode, MissingPages, OnExisting, ProfileQuery};
+use crate::profile_query::{FetchMode, IfExists, MissingPages, ProfileQuery};
 use crate::row_sum::{RowSum, SUM_KEY};
 use crate::stage::page_properties;
 use crate::store::table_name::TableName;
@@ -145,20 +145,20 @@ impl Fixture {
         }
     }
 
-    pub(super) fn load(&self, run_id: &str, on_existing: OnExisting) -> Result<LoadReport> {
-        self.load_run(self.run(run_id), on_existing)
+    pub(super) fn load(&self, run_id: &str, if_exists: IfExists) -> Result<LoadReport> {
+        self.load_run(self.run(run_id), if_exists)
     }
 
     /// Loads the staged pages of a run from which pages are missing.
-    pub(super) fn load_partial(&self, run_id: &str, on_existing: OnExisting) -> Result<LoadReport> {
-        self.load_run(RunRecord { failed_pages: vec![7], ..self.run(run_id) }, on_existing)
+    pub(super) fn load_partial(&self, run_id: &str, if_exists: IfExists) -> Result<LoadReport> {
+        self.load_run(RunRecord { failed_pages: vec![7], ..self.run(run_id) }, if_exists)
     }
 
-    pub(super) fn load_run(&self, run: RunRecord, on_existing: OnExisting) -> Result<LoadReport> {
-        load(&self.request(run, on_existing), &mut |_| ControlFlow::Continue(()))
+    pub(super) fn load_run(&self, run: RunRecord, if_exists: IfExists) -> Result<LoadReport> {
+        load(&self.request(run, if_exists), &mut |_| ControlFlow::Continue(()))
     }
 
-    pub(super) fn request(&self, run: RunRecord, on_existing: OnExisting) -> LoadRequest {
+    pub(super) fn request(&self, run: RunRecord, if_exists: IfExists) -> LoadRequest {
         LoadRequest {
             database: self.database.clone(),
             package: LoadPackage {
@@ -172,7 +172,7 @@ impl Fixture {
             },
             options: LoadOptions {
                 table: self.table.clone(),
-                on_existing,
+                if_exists,
                 seen: None,
                 missing: MissingPages::Fetch,
                 allow_empty: false,

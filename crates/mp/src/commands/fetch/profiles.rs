@@ -1,6 +1,6 @@
 //! `mp fetch profiles`: fetches profiles into a table, to standard output, or only an estimate.
 
-use mixpanel_data::{OnExisting, ProfileFetch, ProfileQuery};
+use mixpanel_data::{IfExists, ProfileFetch, ProfileQuery};
 
 use super::filters::query;
 use super::run::{IntoTable, Project, check_workers, options, shown};
@@ -48,13 +48,13 @@ fn check(context: &Context, arguments: &FetchProfilesArgs) -> Result<(), Failure
 }
 
 fn fetch(arguments: &FetchProfilesArgs, query: ProfileQuery) -> ProfileFetch {
-    let on_existing = match (arguments.replace, arguments.append, arguments.upsert) {
-        (true, ..) => OnExisting::Replace,
-        (_, true, _) => OnExisting::Append,
-        (.., true) => OnExisting::Upsert,
-        _ => OnExisting::Fail,
+    let if_exists = match (arguments.replace, arguments.append, arguments.upsert) {
+        (true, ..) => IfExists::Replace,
+        (_, true, _) => IfExists::Append,
+        (.., true) => IfExists::Upsert,
+        _ => IfExists::Fail,
     };
-    let mut fetch = ProfileFetch::new(&arguments.name).query(query).on_existing(on_existing).options(options(
+    let mut fetch = ProfileFetch::new(&arguments.name).query(query).if_exists(if_exists).options(options(
         &arguments.workers,
         &arguments.accept,
         &arguments.waits,

@@ -1,6 +1,6 @@
 //! `mp fetch resume`: resumes an unfinished run.
 
-use mixpanel_data::{OnExisting, ProfileQuery, ResumeFetch, UnfinishedRun};
+use mixpanel_data::{IfExists, ProfileQuery, ResumeFetch, UnfinishedRun};
 
 use super::filters::query_if_given;
 use super::run::{IntoTable, Project, check_workers, options, shown};
@@ -45,9 +45,9 @@ fn resume(arguments: &ResumeArgs, table: &str, run: &UnfinishedRun, query: Optio
         resume = resume.expect_query(query);
     }
     match (arguments.replace, arguments.append, arguments.upsert) {
-        (true, ..) => resume = resume.on_existing(OnExisting::Replace),
-        (_, true, _) => resume = resume.on_existing(OnExisting::Append),
-        (.., true) => resume = resume.on_existing(OnExisting::Upsert),
+        (true, ..) => resume = resume.if_exists(IfExists::Replace),
+        (_, true, _) => resume = resume.if_exists(IfExists::Append),
+        (.., true) => resume = resume.if_exists(IfExists::Upsert),
         _ => {}
     }
     if arguments.accept_partial {

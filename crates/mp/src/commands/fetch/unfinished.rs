@@ -112,7 +112,7 @@ pub(super) fn pages(run: &UnfinishedRun) -> String {
 pub(super) fn example(run_id: &str, table: &str) -> UnfinishedRun {
     let run = serde_json::json!({
         "run_id": run_id, "state": "stopped", "table": table, "project_id": "12345", "region": "us",
-        "on_existing": "fail", "started_at": "2026-11-24T06:00:00Z", "age_seconds": 7_810, "pages_done": 12,
+        "if_exists": "fail", "started_at": "2026-11-24T06:00:00Z", "age_seconds": 7_810, "pages_done": 12,
         "pages_total": 80, "bytes": 1_290_000, "reason": "interrupted", "is_loaded_in_part": false, "held_by": null,
     });
     serde_json::from_value(run).expect("these are its fields")

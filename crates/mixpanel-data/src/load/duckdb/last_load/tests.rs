@@ -1,7 +1,7 @@
 use crate::dataset::PROFILES;
 use crate::load::duckdb::testing::Fixture;
 use crate::load::run_record::RunRecord;
-use crate::profile_query::OnExisting;
+use crate::profile_query::IfExists;
 
 use super::*;
 
@@ -9,18 +9,18 @@ fn last(fixture: &Fixture) -> Option<LastLoad> {
     last_load(&fixture.database, &PROFILES, &TableName::parse("Profiles").unwrap()).unwrap()
 }
 
-fn fetch(fixture: &mut Fixture, run_id: &str, second: i64, on_existing: OnExisting) -> RunRecord {
+fn fetch(fixture: &mut Fixture, run_id: &str, second: i64, if_exists: IfExists) -> RunRecord {
     fixture.restage().page(&[(run_id, "{}", None)]);
     let at = |second| Timestamp::from_second(second).unwrap();
     let run = RunRecord { started_at: at(second), finished_at: at(second + 5), ..fixture.run(run_id) };
-    fixture.load_run(run.clone(), on_existing).unwrap();
+    fixture.load_run(run.clone(), if_exists).unwrap();
     run
 }
 
 #[test]
 fn the_newest_load_that_is_whole() {
     let mut fixture = Fixture::new();
-    let run = fetch(&mut fixture, "r1", 100, OnExisting::Fail);
+    let run = fetch(&mut fixture, "r1", 100, IfExists::Fail);
     let expected = LastLoad {
         started_at: run.started_at,
         newest_seen: None,
@@ -31,11 +31,11 @@ fn the_newest_load_that_is_whole() {
         region: "eu".to_owned(),
     };
     assert_eq!(last(&fixture), Some(expected.clone()));
-    let run = fetch(&mut fixture, "r2", 200, OnExisting::Upsert);
+    let run = fetch(&mut fixture, "r2", 200, IfExists::Upsert);
     let newer = LastLoad { started_at: run.started_at, rows: 2, recorded_rows: Some(2), ..expected };
     assert_eq!(last(&fixture), Some(newer.clone()));
     fixture.restage().page(&[("x", "{}", None)]);
-    fixture.load_partial("r3", OnExisting::Upsert).unwrap();
+    fixture.load_partial("r3", IfExists::Upsert).unwrap();
     let newer = LastLoad { rows: 3, recorded_rows: Some(3), ..newer };
     assert_eq!(last(&fixture), Some(newer), "a load that lacks pages is not one to go on from");
     assert_eq!(last_load(&fixture.database, &PROFILES, &TableName::parse("other").unwrap()).unwrap(), None);
@@ -44,11 +44,11 @@ fn the_newest_load_that_is_whole() {
 #[test]
 fn loads_of_a_table_that_is_gone_do_not_count() {
     let mut fixture = Fixture::new();
-    fetch(&mut fixture, "r1", 100, OnExisting::Fail);
+    fetch(&mut fixture, "r1", 100, IfExists::Fail);
     fixture.execute("DROP TABLE profiles");
     assert_eq!(last(&fixture), None);
     fixture.restage().page(&[("x", "{}", None)]);
-    fixture.load_partial("r2", OnExisting::Append).unwrap();
+    fixture.load_partial("r2", IfExists::Append).unwrap();
     assert_eq!(last(&fixture), None);
     // A user's own table under the old name.
     fixture.execute("DROP TABLE profiles; CREATE TABLE profiles (a INTEGER); UPDATE _metadata SET run_id = 'x'");
@@ -58,7 +58,7 @@ fn loads_of_a_table_that_is_gone_do_not_count() {
 #[test]
 fn whatever_stands_there_nothing_breaks() {
     let mut fixture = Fixture::new();
-    fetch(&mut fixture, "r1", 100, OnExisting::Fail);
+    fetch(&mut fixture, "r1", 100, IfExists::Fail);
     let bytes = std::fs::read(&fixture.database).unwrap();
     for sql in [
         "UPDATE _fetches SET filters = '[1]'",

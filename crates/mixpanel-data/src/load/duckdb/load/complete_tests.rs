@@ -33,10 +33,10 @@ fn assert_intact(fixture: &Fixture) {
 }
 
 /// A partial load of page 0, `[A, B]`, with page 1, `[C, NEWER_A]`, staged afterwards.
-fn partial(on_existing: OnExisting) -> Fixture {
+fn partial(if_exists: IfExists) -> Fixture {
     let mut fixture = Fixture::new();
     fixture.page(&[A, B]);
-    assert_eq!(fixture.load_partial("r1", on_existing).unwrap(), report(2, 0));
+    assert_eq!(fixture.load_partial("r1", if_exists).unwrap(), report(2, 0));
     assert!(is_partial(&fixture));
     fixture.all_loaded().page(&[C, NEWER_A]);
     fixture
@@ -44,15 +44,15 @@ fn partial(on_existing: OnExisting) -> Fixture {
 
 #[test]
 fn an_untouched_table_becomes_what_a_whole_run_makes() {
-    for on_existing in [OnExisting::Fail, OnExisting::Append, OnExisting::Upsert, OnExisting::Replace] {
+    for if_exists in [IfExists::Fail, IfExists::Append, IfExists::Upsert, IfExists::Replace] {
         let mut whole = Fixture::new();
         whole.page(&[A, B]).page(&[C, NEWER_A]).page(&[D]);
-        whole.load("r1", on_existing).unwrap();
+        whole.load("r1", if_exists).unwrap();
 
         // The missing page is the middle one.
         let mut fixture = Fixture::new();
         fixture.page(&[A, B]).page(&[D]);
-        fixture.load_partial("r1", on_existing).unwrap();
+        fixture.load_partial("r1", if_exists).unwrap();
         fixture.execute("CREATE INDEX by_time ON profiles (last_seen); CREATE VIEW v AS SELECT * FROM profiles");
         fixture.all_loaded().page(&[C, NEWER_A]);
         fixture.pages.swap(1, 2);
@@ -61,13 +61,13 @@ fn an_untouched_table_becomes_what_a_whole_run_makes() {
             &fixture.database,
             &PROFILES,
             &TableName::parse("profiles").unwrap(),
-            on_existing,
+            if_exists,
             kind,
             PREFLIGHT_LOCK_WAIT,
         )
         .unwrap();
-        assert_eq!(fixture.load("r1", on_existing).unwrap(), report(4, 1), "{on_existing:?}");
-        assert_eq!(rows(&fixture), rows(&whole), "{on_existing:?}");
+        assert_eq!(fixture.load("r1", if_exists).unwrap(), report(4, 1), "{if_exists:?}");
+        assert_eq!(rows(&fixture), rows(&whole), "{if_exists:?}");
         assert_eq!(rows(&fixture), [r#"b|{"v":1}"#, r#"c|{"v":1}|3"#, r#"a|{"v":2}|9"#, r#"d|{"v":1}"#]);
         assert!(!is_partial(&fixture));
         assert_intact(&fixture);
@@ -78,18 +78,18 @@ fn an_untouched_table_becomes_what_a_whole_run_makes() {
             ["r1|r1-2|true", "r1|r1-3|false"]
         );
         // The same load again does nothing.
-        assert_eq!(fixture.load("r1", on_existing).unwrap(), report(4, 1));
+        assert_eq!(fixture.load("r1", if_exists).unwrap(), report(4, 1));
         assert_eq!(fixture.texts("SELECT count(*)::VARCHAR FROM _fetches"), ["2"]);
     }
 }
 
 #[test]
 fn a_table_that_is_still_partial_says_so() {
-    let mut fixture = partial(OnExisting::Fail);
-    assert_eq!(fixture.load_partial("r1", OnExisting::Fail).unwrap(), report(3, 1));
+    let mut fixture = partial(IfExists::Fail);
+    assert_eq!(fixture.load_partial("r1", IfExists::Fail).unwrap(), report(3, 1));
     assert!(is_partial(&fixture));
     fixture.all_loaded().page(&[D]);
-    assert_eq!(fixture.load("r1", OnExisting::Fail).unwrap(), report(4, 1));
+    assert_eq!(fixture.load("r1", IfExists::Fail).unwrap(), report(4, 1));
     assert!(!is_partial(&fixture));
 }
 
@@ -97,10 +97,10 @@ fn a_table_that_is_still_partial_says_so() {
 fn a_new_session_of_an_untouched_table_is_a_new_snapshot() {
     let mut fixture = Fixture::new();
     fixture.page(&[A, B]);
-    fixture.load_partial("r1", OnExisting::Fail).unwrap();
+    fixture.load_partial("r1", IfExists::Fail).unwrap();
     // In Mixpanel, `b` was deleted in between.
     fixture.lose_session().page(&[NEWER_A, C]).page(&[D]);
-    assert_eq!(fixture.load("r1", OnExisting::Fail).unwrap(), report(3, 0));
+    assert_eq!(fixture.load("r1", IfExists::Fail).unwrap(), report(3, 0));
     assert_eq!(rows(&fixture), [r#"a|{"v":2}|9"#, r#"c|{"v":1}|3"#, r#"d|{"v":1}"#]);
     assert_intact(&fixture);
 }
@@ -134,9 +134,9 @@ fn what_somebody_changed_since_is_left() {
         ),
     ];
     for (sql, mut expected, counts) in cases {
-        let fixture = partial(OnExisting::Fail);
+        let fixture = partial(IfExists::Fail);
         fixture.execute(sql);
-        assert_eq!(fixture.load("r1", OnExisting::Fail).unwrap(), counts, "{sql}");
+        assert_eq!(fixture.load("r1", IfExists::Fail).unwrap(), counts, "{sql}");
         let mut found = rows(&fixture);
         found.sort();
         expected.sort_unstable();
@@ -147,25 +147,25 @@ fn what_somebody_changed_since_is_left() {
 
 #[test]
 fn a_dropped_table_is_made_again() {
-    let fixture = partial(OnExisting::Fail);
+    let fixture = partial(IfExists::Fail);
     drop_tables(&fixture.database, &["profiles".to_owned()]).unwrap();
-    assert_eq!(fixture.load("r1", OnExisting::Fail).unwrap(), report(3, 1));
+    assert_eq!(fixture.load("r1", IfExists::Fail).unwrap(), report(3, 1));
     assert_eq!(rows(&fixture).len(), 3);
 }
 
 #[test]
 fn a_table_that_another_run_made_since_is_not_touched() {
-    for on_existing in [OnExisting::Fail, OnExisting::Replace] {
-        let mut fixture = partial(on_existing);
+    for if_exists in [IfExists::Fail, IfExists::Replace] {
+        let mut fixture = partial(if_exists);
         let (pages, previous) = (fixture.pages.clone(), fixture.previous.clone());
         fixture.restage().page(&[D]);
         let (mine, stage) = (fixture.pages[0].clone(), fixture.stage.join("d.parquet"));
         fs::rename(&mine, &stage).unwrap();
         fixture.pages = vec![stage];
-        fixture.load("r2", OnExisting::Replace).unwrap();
+        fixture.load("r2", IfExists::Replace).unwrap();
         fixture.page(&[A, B]);
         (fixture.pages, fixture.previous) = (pages, previous);
-        let error = fixture.load("r1", on_existing).unwrap_err();
+        let error = fixture.load("r1", if_exists).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TableExists, "{error:?}");
         assert!(error.message().contains("run `r2`"), "{error}");
         assert_eq!(rows(&fixture), [r#"d|{"v":1}"#]);
@@ -173,23 +173,23 @@ fn a_table_that_another_run_made_since_is_not_touched() {
 }
 
 /// An older table with `a` as in page 0, and `b` with other properties.
-fn into_an_older_table(on_existing: OnExisting) -> Fixture {
+fn into_an_older_table(if_exists: IfExists) -> Fixture {
     let mut fixture = Fixture::new();
     fixture.execute(
         "CREATE TABLE profiles (distinct_id VARCHAR PRIMARY KEY, properties JSON, last_seen TIMESTAMP);
          INSERT INTO profiles VALUES ('b', '{\"old\":1}', NULL), ('d', '{\"old\":1}', NULL), ('z', '{}', NULL)",
     );
     fixture.page(&[A, B]);
-    fixture.load_partial("r1", on_existing).unwrap();
+    fixture.load_partial("r1", if_exists).unwrap();
     fixture.all_loaded().page(&[C, NEWER_A]).page(&[D]);
     fixture
 }
 
 #[test]
 fn an_append_is_completed_by_content() {
-    let fixture = into_an_older_table(OnExisting::Append);
+    let fixture = into_an_older_table(IfExists::Append);
     assert!(is_partial(&fixture));
-    assert_eq!(fixture.load("r1", OnExisting::Append).unwrap(), report(2, 3));
+    assert_eq!(fixture.load("r1", IfExists::Append).unwrap(), report(2, 3));
     let mut found = rows(&fixture);
     found.sort();
     assert_eq!(found, [r#"a|{"v":2}|9"#, r#"b|{"old":1}"#, r#"c|{"v":1}|3"#, r#"d|{"old":1}"#, "z|{}"]);
@@ -201,8 +201,8 @@ fn an_append_is_completed_by_content() {
 
 #[test]
 fn an_upsert_is_completed_by_content() {
-    let fixture = into_an_older_table(OnExisting::Upsert);
-    assert_eq!(fixture.load("r1", OnExisting::Upsert).unwrap(), report(4, 1));
+    let fixture = into_an_older_table(IfExists::Upsert);
+    assert_eq!(fixture.load("r1", IfExists::Upsert).unwrap(), report(4, 1));
     let mut found = rows(&fixture);
     found.sort();
     assert_eq!(found, [r#"a|{"v":2}|9"#, r#"b|{"v":1}"#, r#"c|{"v":1}|3"#, r#"d|{"v":1}"#, "z|{}"]);
@@ -224,37 +224,37 @@ fn the_counts_of_an_append_are_those_of_a_whole_run() {
     };
     let mut whole = make();
     whole.page(&[C]);
-    let expected = whole.load("r1", OnExisting::Append).unwrap();
+    let expected = whole.load("r1", IfExists::Append).unwrap();
     let mut fixture = make();
-    fixture.load_partial("r1", OnExisting::Append).unwrap();
+    fixture.load_partial("r1", IfExists::Append).unwrap();
     fixture.all_loaded().page(&[C]);
-    assert_eq!(fixture.load("r1", OnExisting::Append).unwrap(), expected);
+    assert_eq!(fixture.load("r1", IfExists::Append).unwrap(), expected);
     assert_eq!(expected, report(2, 1));
     assert_eq!(rows(&fixture), rows(&whole));
 }
 
 #[test]
 fn only_the_run_that_made_it_partial_makes_it_whole() {
-    let mut fixture = partial(OnExisting::Fail);
+    let mut fixture = partial(IfExists::Fail);
     let (pages, previous) = (fixture.pages.clone(), fixture.previous.clone());
     // A complete append leaves the table partial.
     fixture.pages = pages[1..].to_vec();
     fixture.previous.clear();
-    fixture.load("r2", OnExisting::Append).unwrap();
+    fixture.load("r2", IfExists::Append).unwrap();
     assert!(is_partial(&fixture));
     (fixture.pages, fixture.previous) = (pages, previous);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     assert!(!is_partial(&fixture));
 
     // Two runs that both lack pages: neither knows about the other.
-    let mut fixture = partial(OnExisting::Fail);
+    let mut fixture = partial(IfExists::Fail);
     let page = fixture.pages.pop().unwrap();
     fixture.previous.clear();
-    fixture.load_partial("r2", OnExisting::Append).unwrap();
+    fixture.load_partial("r2", IfExists::Append).unwrap();
     fixture.all_loaded().pages.push(page);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     assert!(is_partial(&fixture));
     fixture.previous.clear();
-    fixture.load("r3", OnExisting::Replace).unwrap();
+    fixture.load("r3", IfExists::Replace).unwrap();
     assert!(!is_partial(&fixture));
 }

@@ -28,12 +28,12 @@ fn a_full_disk_leaves_the_old_table() {
     for free_kib in (0..3_500).step_by(400) {
         let Some(mount) = Mount::tmpfs(&folder, 64 << 20) else { return };
         fixture.restage().page(&[("old", "{}", None)]);
-        fixture.load("r1", OnExisting::Fail).unwrap();
+        fixture.load("r1", IfExists::Fail).unwrap();
         let rows: Vec<Row<'_>> = ids.iter().zip(&texts).map(|(id, text)| (id.as_str(), text.as_str(), None)).collect();
         fixture.restage().page(&rows);
         mount.resize(fs::metadata(&fixture.database).unwrap().len() + free_kib * 1_024);
 
-        let result = fixture.load("r2", OnExisting::Replace);
+        let result = fixture.load("r2", IfExists::Replace);
         mount.resize(64 << 20);
         match result {
             Ok(report) => {
@@ -46,7 +46,7 @@ fn a_full_disk_leaves_the_old_table() {
                 assert_eq!(error.kind(), ErrorKind::DiskFull, "{free_kib} KiB: {error:?}");
                 assert_eq!(fixture.ids(), ["old"], "{free_kib} KiB");
                 // With enough space, the same stage can be loaded.
-                assert_eq!(fixture.load("r2", OnExisting::Replace).unwrap().rows, ROWS as u64);
+                assert_eq!(fixture.load("r2", IfExists::Replace).unwrap().rows, ROWS as u64);
             }
         }
         drop(mount);

@@ -28,7 +28,7 @@ fn stage(fixture: &mut Fixture, rows: usize) {
 fn a_killed_load_is_done_or_not_and_can_be_done_again() {
     let mut fixture = Fixture::new();
     fixture.page(&[("old", "{}", None)]);
-    fixture.load("r0", OnExisting::Fail).unwrap();
+    fixture.load("r0", IfExists::Fail).unwrap();
     let before = fs::read(&fixture.database).unwrap();
     fixture.restage();
     stage(&mut fixture, ROWS);
@@ -63,7 +63,7 @@ fn a_killed_load_is_done_or_not_and_can_be_done_again() {
             other => panic!("kill {kill}: the table has {other} rows"),
         }
         assert_eq!(fixture.texts("SELECT count(*)::VARCHAR FROM duckdb_tables() WHERE table_name = '_loading'"), ["0"]);
-        let report = fixture.load("r1", OnExisting::Replace).unwrap();
+        let report = fixture.load("r1", IfExists::Replace).unwrap();
         assert_eq!(report, LoadReport { rows: ROWS as u64, duplicates: 0, shortfall: 0, altered: 0 });
         assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
         assert!(!spill_folder(&fixture.stage).exists());
@@ -84,7 +84,7 @@ fn loads_what_it_is_told() {
         std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()).unwrap();
     };
     say("\n<");
-    fixture.load("r1", OnExisting::Replace).unwrap();
+    fixture.load("r1", IfExists::Replace).unwrap();
     say(">");
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
@@ -96,6 +96,6 @@ fn what_a_killed_load_spilled_goes() {
     let spill = spill_folder(&fixture.stage);
     fs::create_dir(&spill).unwrap();
     fs::write(spill.join("duckdb_temp_storage_DEFAULT-0.tmp"), [7; 10_000]).unwrap();
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     assert!(!spill.exists());
 }

@@ -10,7 +10,7 @@ use crate::load::duckdb::testing::{Fixture, Row};
 use crate::load::duckdb::tuning::memory_needed;
 use crate::load::duckdb::verify;
 use crate::load::package::LoadReport;
-use crate::profile_query::OnExisting;
+use crate::profile_query::IfExists;
 
 /// Stages pages, given as `(rows, bytes per row)`, with unique ids. Returns the number of rows.
 fn stage(fixture: &mut Fixture, pages: &[(usize, usize)]) -> u64 {
@@ -25,9 +25,9 @@ fn stage(fixture: &mut Fixture, pages: &[(usize, usize)]) -> u64 {
     rows
 }
 
-fn load_with(fixture: &Fixture, memory: u64, on_existing: OnExisting) -> Result<LoadReport> {
-    let run = fixture.run(&format!("{memory}-{on_existing:?}"));
-    let mut request = fixture.request(run, on_existing);
+fn load_with(fixture: &Fixture, memory: u64, if_exists: IfExists) -> Result<LoadReport> {
+    let run = fixture.run(&format!("{memory}-{if_exists:?}"));
+    let mut request = fixture.request(run, if_exists);
     request.options.memory = memory;
     load(&request, &mut |_| ControlFlow::Continue(()))
 }
@@ -38,9 +38,9 @@ const KIB: usize = 1 << 10;
 fn load_in_every_mode(pages: usize, count: usize, bytes: usize) {
     let mut fixture = Fixture::new();
     let rows = stage(&mut fixture, &vec![(count, bytes); pages]);
-    for on_existing in [OnExisting::Fail, OnExisting::Replace, OnExisting::Append, OnExisting::Upsert] {
-        let report = load_with(&fixture, *MEMORY_RANGE.start(), on_existing);
-        let what = format!("{pages} pages of {count} rows of {bytes} bytes, {on_existing:?}");
+    for if_exists in [IfExists::Fail, IfExists::Replace, IfExists::Append, IfExists::Upsert] {
+        let report = load_with(&fixture, *MEMORY_RANGE.start(), if_exists);
+        let what = format!("{pages} pages of {count} rows of {bytes} bytes, {if_exists:?}");
         let report = report.unwrap_or_else(|error| panic!("{what}: {error:?}"));
         assert_eq!(report.rows + report.duplicates, rows, "{what}");
     }
@@ -73,7 +73,7 @@ fn rows_are_put_in_the_place_of_large_ones_with_the_least_memory() {
     );
     let ids: Vec<String> = (0..600).map(|row| format!("id-{row}")).collect();
     fixture.page(&ids.iter().map(|id| (id.as_str(), "{}", Some(1))).collect::<Vec<_>>());
-    let report = load_with(&fixture, *MEMORY_RANGE.start(), OnExisting::Upsert).unwrap();
+    let report = load_with(&fixture, *MEMORY_RANGE.start(), IfExists::Upsert).unwrap();
     assert_eq!(report, LoadReport { rows: 600, duplicates: 0, shortfall: 0, altered: 0 });
     let sql = "SELECT concat_ws(' ', count(*), count(DISTINCT distinct_id), sum(strlen(properties))) FROM profiles";
     assert_eq!(fixture.texts(sql), [format!("900 900 {}", 600 * 2 + 300 * 100_008)]);
@@ -93,7 +93,7 @@ fn large_rejects_are_loaded_with_the_least_memory() {
     let mut run = fixture.run("r");
     run.counts.rejected = 800;
     run.counts.received += 800;
-    let mut request = fixture.request(run, OnExisting::Fail);
+    let mut request = fixture.request(run, IfExists::Fail);
     request.options.memory = *MEMORY_RANGE.start();
     load(&request, &mut |_| ControlFlow::Continue(())).unwrap();
     let sql = "SELECT concat_ws(' ', page, position, raw[1], strlen(raw)) FROM _rejects";
@@ -120,7 +120,7 @@ fn a_load_that_runs_out_of_memory_is_begun_again() {
     let mut fixture = Fixture::new();
     let sizes: Vec<_> = (0..24).map(|page| if page % 3 == 0 { (10, 100) } else { (60, 60 << 10) }).collect();
     let rows = stage(&mut fixture, &sizes);
-    let report = load_with(&fixture, *MEMORY_RANGE.start(), OnExisting::Fail).unwrap();
+    let report = load_with(&fixture, *MEMORY_RANGE.start(), IfExists::Fail).unwrap();
     assert_eq!(report, LoadReport { rows, duplicates: 0, shortfall: 0, altered: 0 });
     assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
 }
@@ -130,16 +130,16 @@ fn a_load_that_runs_out_of_memory_is_begun_again() {
 fn the_memory_that_is_named_is_enough() {
     let mut fixture = Fixture::new();
     let rows = stage(&mut fixture, &[(60, 130 << 10); 8]);
-    let error = load_with(&fixture, *MEMORY_RANGE.start(), OnExisting::Fail).unwrap_err();
+    let error = load_with(&fixture, *MEMORY_RANGE.start(), IfExists::Fail).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error:?}");
     let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     assert!(!source.contains("SET "), "{source}");
     let needed = error.detail("memory_needed").and_then(serde_json::Value::as_str).unwrap();
     let needed: u64 = needed.strip_suffix("MB").unwrap().parse().unwrap();
     assert!((300..=500).contains(&needed), "{needed}");
-    let report = load_with(&fixture, needed * 1_000_000, OnExisting::Fail).unwrap();
+    let report = load_with(&fixture, needed * 1_000_000, IfExists::Fail).unwrap();
     assert_eq!(report, LoadReport { rows, duplicates: 0, shortfall: 0, altered: 0 });
-    let report = load_with(&fixture, needed * 1_000_000, OnExisting::Upsert).unwrap();
+    let report = load_with(&fixture, needed * 1_000_000, IfExists::Upsert).unwrap();
     assert_eq!(report, LoadReport { rows, duplicates: 0, shortfall: 0, altered: 0 });
     assert!(needed * 1_000_000 > MEMORY_DEFAULT / 2);
 }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use crate::ErrorKind;
 use crate::load::duckdb::testing::{Fixture, Row};
 use crate::load::duckdb::verify;
-use crate::profile_query::OnExisting;
+use crate::profile_query::IfExists;
 use crate::row_sum::RowSum;
 
 thread_local! {
@@ -22,16 +22,16 @@ pub(in crate::load::duckdb) fn defect(sql: &str) -> String {
 }
 
 /// Loads with a planted defect. The table and the stage must stay as they were.
-fn refuses(fixture: &Fixture, on_existing: OnExisting, from: &str, to: &str) {
+fn refuses(fixture: &Fixture, if_exists: IfExists, from: &str, to: &str) {
     let stage = fixture.stage_contents();
     DEFECT.set(Some((from.to_owned(), to.to_owned())));
-    let result = fixture.load("r2", on_existing);
+    let result = fixture.load("r2", if_exists);
     DEFECT.set(None);
-    let what = format!("{on_existing:?} with `{to}`");
+    let what = format!("{if_exists:?} with `{to}`");
     let error = result.expect_err(&what);
     assert_eq!(error.kind(), ErrorKind::Internal, "{what}: {error:?}");
     assert!(error.message().contains("staged"), "{what}: {error:?}");
-    if on_existing != OnExisting::Fail {
+    if if_exists != IfExists::Fail {
         assert_eq!(fixture.texts("SELECT run_id FROM _fetches"), ["r1"], "{what}");
         assert!(verify(&fixture.database, "profiles").unwrap().is_intact(), "{what}");
     } else {
@@ -80,19 +80,19 @@ fn a_load_that_would_change_anything_fails() {
     let mut fixture = Fixture::new();
     staged(&mut fixture);
     for (from, to) in IN_THE_READING {
-        refuses(&fixture, OnExisting::Fail, from, to);
+        refuses(&fixture, IfExists::Fail, from, to);
     }
-    refuses(&fixture, OnExisting::Fail, REMOVAL, &format!("{REMOVAL} OR distinct_id = 'Id-5'"));
-    refuses(&fixture, OnExisting::Fail, REMOVAL, "DELETE FROM _loading WHERE distinct_id = 'Id-5'");
-    refuses(&fixture, OnExisting::Fail, "WHERE place > 1", "WHERE place > 0");
-    fixture.load("r2", OnExisting::Fail).unwrap();
+    refuses(&fixture, IfExists::Fail, REMOVAL, &format!("{REMOVAL} OR distinct_id = 'Id-5'"));
+    refuses(&fixture, IfExists::Fail, REMOVAL, "DELETE FROM _loading WHERE distinct_id = 'Id-5'");
+    refuses(&fixture, IfExists::Fail, "WHERE place > 1", "WHERE place > 0");
+    fixture.load("r2", IfExists::Fail).unwrap();
 }
 
 /// A table with rows, and staged pages that are not in it yet; they share one id.
 fn beside_others() -> Fixture {
     let mut fixture = Fixture::new();
     fixture.page(&[("Id-6", "{}", Some(1)), ("Id-5", "{}", Some(1 << 50)), ("mine", "{}", None)]);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     staged(fixture.restage());
     fixture
 }
@@ -110,12 +110,12 @@ const IN_THE_ADDING: [&str; 5] = [
 fn so_does_one_that_would_add_anything_else() {
     let fixture = beside_others();
     for (from, to) in IN_THE_READING {
-        refuses(&fixture, OnExisting::Append, from, to);
+        refuses(&fixture, IfExists::Append, from, to);
     }
     for to in IN_THE_ADDING {
-        refuses(&fixture, OnExisting::Append, ADDED, to);
+        refuses(&fixture, IfExists::Append, ADDED, to);
     }
-    refuses(&fixture, OnExisting::Append, REMOVAL, &format!("{REMOVAL} OR distinct_id = 'Id-9'"));
+    refuses(&fixture, IfExists::Append, REMOVAL, &format!("{REMOVAL} OR distinct_id = 'Id-9'"));
 }
 
 /// An upsert reads rows as an append does, and a replacement as a new table does, so some of the defects are enough.
@@ -123,16 +123,16 @@ fn so_does_one_that_would_add_anything_else() {
 fn so_does_one_that_would_put_anything_else_in_the_place_of_rows() {
     let fixture = beside_others();
     for (from, to) in IN_THE_READING.into_iter().step_by(5) {
-        refuses(&fixture, OnExisting::Replace, from, to);
-        refuses(&fixture, OnExisting::Upsert, from, to);
+        refuses(&fixture, IfExists::Replace, from, to);
+        refuses(&fixture, IfExists::Upsert, from, to);
     }
     for to in IN_THE_ADDING {
-        refuses(&fixture, OnExisting::Upsert, ADDED, to);
+        refuses(&fixture, IfExists::Upsert, ADDED, to);
     }
-    refuses(&fixture, OnExisting::Upsert, REMOVAL, &format!("{REMOVAL} OR distinct_id = 'Id-9'"));
+    refuses(&fixture, IfExists::Upsert, REMOVAL, &format!("{REMOVAL} OR distinct_id = 'Id-9'"));
     let removal = "DELETE FROM \"profiles\" WHERE rowid IN (SELECT place FROM _removed)";
-    refuses(&fixture, OnExisting::Upsert, removal, &format!("{removal} OR distinct_id = 'mine'"));
-    fixture.load("r2", OnExisting::Upsert).unwrap();
+    refuses(&fixture, IfExists::Upsert, removal, &format!("{removal} OR distinct_id = 'mine'"));
+    fixture.load("r2", IfExists::Upsert).unwrap();
     assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
     assert_eq!(fixture.texts("SELECT properties FROM profiles WHERE distinct_id IN ('Id-5', 'mine')"), ["{}", "{}"]);
 }
@@ -141,14 +141,14 @@ fn so_does_one_that_would_put_anything_else_in_the_place_of_rows() {
 fn so_does_one_that_completes_a_run() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None), ("b", "{}", None)]);
-    fixture.load_partial("r1", OnExisting::Fail).unwrap();
+    fixture.load_partial("r1", IfExists::Fail).unwrap();
     fixture.execute("CREATE INDEX i ON profiles (last_seen); INSERT INTO profiles VALUES ('mine', '{}', NULL)");
     fixture.all_loaded().page(&[("c", "{}", None)]);
     DEFECT.set(Some(("SELECT distinct_id, last_seen, hash".to_owned(), "SELECT 'a', last_seen, 1 + hash".to_owned())));
-    let result = fixture.load("r1", OnExisting::Fail);
+    let result = fixture.load("r1", IfExists::Fail);
     DEFECT.set(None);
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Internal);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     assert_eq!(fixture.texts("SELECT distinct_id FROM profiles ORDER BY 1"), ["a", "b", "c", "mine"]);
 }
 
@@ -159,11 +159,11 @@ fn a_page_that_is_not_what_was_staged_is_to_blame() {
     staged(&mut fixture);
     let another = RowSum { rows: 0, hashes: 42 };
     fixture.record_sum(1, another);
-    let error = fixture.load("r1", OnExisting::Fail).unwrap_err();
+    let error = fixture.load("r1", IfExists::Fail).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage, "{error:?}");
     assert!(error.message().contains("page-000001.parquet` cannot be read"), "{error:?}");
     // Pages of versions that recorded no sum, such as these, can still be loaded.
     fixture.restage();
     staged(&mut fixture);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
 }

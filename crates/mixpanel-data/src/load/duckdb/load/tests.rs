@@ -35,7 +35,7 @@ fn makes_a_table_in_page_order() {
         fixture.page(&rows);
         expected.extend(ids);
     }
-    assert_eq!(fixture.load("r1", OnExisting::Fail).unwrap(), report(30_000, 0));
+    assert_eq!(fixture.load("r1", IfExists::Fail).unwrap(), report(30_000, 0));
     assert!(fixture.ids() == expected, "the rows are not in page order");
     assert_eq!(
         fixture.texts("SELECT column_name || ' ' || data_type FROM duckdb_columns() WHERE table_name = 'profiles'"),
@@ -52,7 +52,7 @@ fn pages_of_several_statements_are_one_table() {
     }
     // The last page repeats the first page's profile.
     fixture.page(&[(&ids[0], r#"{"later":true}"#, Some(2))]);
-    assert_eq!(fixture.load("r1", OnExisting::Fail).unwrap(), report(ids.len() as u64, 1));
+    assert_eq!(fixture.load("r1", IfExists::Fail).unwrap(), report(ids.len() as u64, 1));
     assert!(fixture.ids() == [&ids[1..], &ids[..1]].concat(), "the rows are not in page order");
 }
 
@@ -70,7 +70,7 @@ fn texts_stay_byte_for_byte() {
     let mut fixture = Fixture::new();
     let rows: Vec<Row<'_>> = ids.iter().zip(&texts).map(|(id, text)| (*id, *text, None)).collect();
     fixture.page(&rows);
-    fixture.load("'; DROP TABLE _fetches; --", OnExisting::Fail).unwrap();
+    fixture.load("'; DROP TABLE _fetches; --", IfExists::Fail).unwrap();
     assert_eq!(fixture.ids(), ids);
     assert_eq!(fixture.texts("SELECT properties::VARCHAR FROM profiles"), texts);
     assert_eq!(fixture.texts("SELECT run_id FROM _fetches"), ["'; DROP TABLE _fetches; --"]);
@@ -93,7 +93,7 @@ fn one_row_of_each_id_stays_in_its_own_place() {
             ("later", r#"{"v":2}"#, Some(8)),
             ("y", "{}", None),
         ]);
-    assert_eq!(fixture.load("r1", OnExisting::Fail).unwrap(), report(6, 5));
+    assert_eq!(fixture.load("r1", IfExists::Fail).unwrap(), report(6, 5));
     assert_eq!(
         fixture.texts("SELECT distinct_id || properties FROM profiles"),
         ["same{}", "x{}", r#"tie{"v":1}"#, r#"null{"v":2}"#, r#"later{"v":3}"#, "y{}"]
@@ -108,7 +108,7 @@ fn many_duplicates_leave_the_order_alone() {
         let rows: Vec<Row<'_>> = ids.iter().map(|id| (id.as_str(), "{}", Some(page))).collect();
         fixture.page(&rows);
     }
-    assert_eq!(fixture.load("r1", OnExisting::Fail).unwrap(), report(36_100, 3_900));
+    assert_eq!(fixture.load("r1", IfExists::Fail).unwrap(), report(36_100, 3_900));
     let expected: Vec<String> = (0..36_100).map(|id| id.to_string()).collect();
     assert!(fixture.ids() == expected, "an id that came again stands where its later row was");
 }
@@ -116,7 +116,7 @@ fn many_duplicates_leave_the_order_alone() {
 #[test]
 fn no_pages_make_an_empty_table() {
     let fixture = Fixture::new();
-    assert_eq!(fixture.load("r1", OnExisting::Fail).unwrap(), report(0, 0));
+    assert_eq!(fixture.load("r1", IfExists::Fail).unwrap(), report(0, 0));
     assert_eq!(fixture.texts("SELECT row_count::VARCHAR FROM _metadata"), ["0"]);
 }
 
@@ -125,7 +125,7 @@ fn appends_to_a_keyed_table_of_the_python_package() {
     let mut fixture = Fixture::new();
     fixture.execute(PYTHON_TABLES);
     fixture.page(&[("b", r#"{"new":1}"#, Some(3)), ("c", "{}", Some(4)), ("c", "{}", Some(4)), ("d", "{}", None)]);
-    assert_eq!(fixture.load("r1", OnExisting::Append).unwrap(), report(2, 2));
+    assert_eq!(fixture.load("r1", IfExists::Append).unwrap(), report(2, 2));
     assert_eq!(
         fixture.texts("SELECT distinct_id || properties FROM profiles"),
         [r#"a{"from":"python"}"#, "b{}", "c{}", "d{}"]
@@ -148,12 +148,12 @@ fn appended_rows_come_in_page_order() {
     let ids: Vec<String> = (0..30_000).map(|id| format!("{:05}", id * 7_919 % 30_000)).collect();
     let rows: Vec<Row<'_>> = ids.iter().map(|id| (id.as_str(), "{}", None)).collect();
     fixture.page(&rows[..10]);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     fixture.restage();
     for page in rows.chunks(500) {
         fixture.page(page);
     }
-    assert_eq!(fixture.load("r2", OnExisting::Append).unwrap(), report(29_990, 10));
+    assert_eq!(fixture.load("r2", IfExists::Append).unwrap(), report(29_990, 10));
     assert!(fixture.ids() == ids, "the rows are not in page order");
 }
 
@@ -161,11 +161,11 @@ fn appended_rows_come_in_page_order() {
 fn append_goes_by_column_names_and_makes_a_missing_table() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", Some(1))]);
-    assert_eq!(fixture.load("r1", OnExisting::Append).unwrap(), report(1, 0));
+    assert_eq!(fixture.load("r1", IfExists::Append).unwrap(), report(1, 0));
     fixture.execute(
         "DROP TABLE profiles; CREATE TABLE Profiles (note VARCHAR DEFAULT 'n', last_seen TIMESTAMP, properties VARCHAR, distinct_id VARCHAR)",
     );
-    assert_eq!(fixture.load("r2", OnExisting::Append).unwrap(), report(1, 0));
+    assert_eq!(fixture.load("r2", IfExists::Append).unwrap(), report(1, 0));
     assert_eq!(
         fixture.texts("SELECT concat_ws('|', note, epoch_us(last_seen), properties, distinct_id) FROM profiles"),
         ["n|1|{}|a"]
@@ -179,7 +179,7 @@ fn records_the_run() {
     let mut run = fixture.run("r1");
     (run.counts.rejected, run.counts.received, run.failed_pages, run.counts.expected_rows) =
         (2, 4, vec![3, 7], Some(9));
-    fixture.load_run(run, OnExisting::Replace).unwrap();
+    fixture.load_run(run, IfExists::Replace).unwrap();
     assert_eq!(
         fixture.texts(
             "SELECT concat_ws('|', run_id, table_name, on_existing, started_at, finished_at, project_id, region, mode, expected_rows,
@@ -193,9 +193,9 @@ fn records_the_run() {
     );
 
     fixture.restage().page(&[("b", "{}", None)]);
-    fixture.load("r2", OnExisting::Append).unwrap();
+    fixture.load("r2", IfExists::Append).unwrap();
     assert_eq!(fixture.texts("SELECT partial::VARCHAR FROM _metadata"), ["true"], "what is missing is still missing");
-    fixture.load("r3", OnExisting::Replace).unwrap();
+    fixture.load("r3", IfExists::Replace).unwrap();
     assert_eq!(fixture.texts("SELECT partial::VARCHAR FROM _metadata"), ["false"]);
     assert_eq!(fixture.texts("SELECT run_id FROM _fetches"), ["r1", "r2", "r3"]);
 }
@@ -204,12 +204,12 @@ fn records_the_run() {
 fn a_run_is_loaded_once() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None), ("a", "{}", None), ("b", "{}", None)]);
-    let first = fixture.load("r1", OnExisting::Fail).unwrap();
+    let first = fixture.load("r1", IfExists::Fail).unwrap();
     // As after a commit whose outcome was unknown: the table exists, and this is not an error.
-    assert_eq!(fixture.load("r1", OnExisting::Fail).unwrap(), first);
-    assert_eq!(fixture.load("r1", OnExisting::Append).unwrap(), first);
+    assert_eq!(fixture.load("r1", IfExists::Fail).unwrap(), first);
+    assert_eq!(fixture.load("r1", IfExists::Append).unwrap(), first);
     assert_eq!(fixture.ids(), ["a", "b"]);
-    assert_eq!(fixture.load("r2", OnExisting::Fail).unwrap_err().kind(), ErrorKind::TableExists);
+    assert_eq!(fixture.load("r2", IfExists::Fail).unwrap_err().kind(), ErrorKind::TableExists);
 }
 
 #[test]
@@ -217,11 +217,11 @@ fn an_unknown_outcome_is_settled_by_looking() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None)]);
     let settle = |run_id: &str, error: &duckdb::Error| {
-        let request = fixture.request(fixture.run(run_id), OnExisting::Fail);
+        let request = fixture.request(fixture.run(run_id), IfExists::Fail);
         settle::settle(&request, error, &mut |_| ControlFlow::Continue(()))
     };
     let error = duckdb::Error::DuckDBFailure(duckdb::ffi::Error::new(1), Some("FATAL Error: it broke".to_owned()));
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     assert_eq!(settle("r1", &error).unwrap(), Counts { rows: 1, duplicates: 0, shortfall: 0, altered: 0 });
 
     let failed = settle("r2", &error).unwrap_err();
@@ -236,7 +236,7 @@ fn an_unknown_outcome_is_settled_by_looking() {
 fn a_failed_load_leaves_table_and_stage_alone() {
     let mut fixture = Fixture::new();
     fixture.page(&[("old", "{}", None)]);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     fixture.restage();
     for page in 0..20 {
         fixture.page(&[(&format!("new{page}"), "{}", None)]);
@@ -244,8 +244,8 @@ fn a_failed_load_leaves_table_and_stage_alone() {
     let check = |fixture: &Fixture, kind: ErrorKind, part: &str| {
         let before = fixture.stage_contents();
         let run = fixture.run("r2");
-        for on_existing in [OnExisting::Replace, OnExisting::Append] {
-            let error = fixture.load_run(run.clone(), on_existing).unwrap_err();
+        for if_exists in [IfExists::Replace, IfExists::Append] {
+            let error = fixture.load_run(run.clone(), if_exists).unwrap_err();
             assert_eq!(error.kind(), kind, "{error:?}");
             assert!(format!("{error:?}").contains(part), "{error:?}");
             assert_eq!(fixture.ids(), ["old"]);
@@ -271,7 +271,7 @@ fn a_failed_load_leaves_table_and_stage_alone() {
     fixture.pages.pop();
     let run = fixture.run("r2");
     let run = RunRecord { counts: FetchCounts { received: 22, ..run.counts.clone() }, ..run };
-    let error = fixture.load_run(run, OnExisting::Replace).unwrap_err();
+    let error = fixture.load_run(run, IfExists::Replace).unwrap_err();
     assert!(error.message().contains("the staged pages have 20 rows"), "{error:?}");
     assert_eq!(fixture.ids(), ["old"]);
 }
@@ -280,19 +280,19 @@ fn a_failed_load_leaves_table_and_stage_alone() {
 fn replace_keeps_indexes_and_views() {
     let mut fixture = Fixture::new();
     fixture.page(&[("old", "{}", Some(1))]);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     fixture.execute(
         "CREATE VIEW seen AS SELECT distinct_id FROM profiles WHERE last_seen IS NOT NULL;
          CREATE INDEX \"by time\" ON profiles (last_seen);
          CREATE UNIQUE INDEX by_id ON profiles ((lower(distinct_id)))",
     );
     fixture.restage().page(&[("New", "{}", Some(2)), ("other", "{}", None)]);
-    assert_eq!(fixture.load("r2", OnExisting::Replace).unwrap(), report(2, 0));
+    assert_eq!(fixture.load("r2", IfExists::Replace).unwrap(), report(2, 0));
     assert_eq!(fixture.texts("SELECT distinct_id FROM seen"), ["New"]);
     assert_eq!(fixture.texts("SELECT index_name FROM duckdb_indexes() ORDER BY 1"), ["by time", "by_id"]);
 
     fixture.restage().page(&[("x", "{}", None), ("X", "{}", None)]);
-    let error = fixture.load("r3", OnExisting::Replace).unwrap_err();
+    let error = fixture.load("r3", IfExists::Replace).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConstraintViolated, "{error:?}");
     assert_eq!(fixture.ids(), ["New", "other"], "the unique index does not allow it");
 }
@@ -301,13 +301,13 @@ fn replace_keeps_indexes_and_views() {
 fn waits_for_a_lock_and_then_names_its_holder() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None)]);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     let holder = Holder::open(&fixture.database);
-    let error = fixture.load("r2", OnExisting::Append).unwrap_err();
+    let error = fixture.load("r2", IfExists::Append).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DatabaseLocked);
     assert_eq!(error.detail("holding_pid"), Some(&Value::from(holder.pid())));
 
-    let mut request = fixture.request(fixture.run("r2"), OnExisting::Append);
+    let mut request = fixture.request(fixture.run("r2"), IfExists::Append);
     request.options.lock_wait = Duration::from_secs(60);
     let error = load(&request, &mut |_| ControlFlow::Break(())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DatabaseLocked, "the caller can end the wait");
@@ -328,16 +328,16 @@ fn waits_for_a_lock_and_then_names_its_holder() {
 fn this_process_never_opens_a_file_twice() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None)]);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     let reader = Database::open(&fixture.database, Access::ReadOnly).unwrap();
     let another = Database::open(&fixture.database, Access::ReadOnly).unwrap();
     drop(reader);
-    let error = fixture.load("r2", OnExisting::Replace).unwrap_err();
+    let error = fixture.load("r2", IfExists::Replace).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DatabaseLocked);
     assert_eq!(error.detail("holding_pid"), Some(&Value::from(std::process::id())));
     assert_eq!(number(another.connection(), "SELECT count(*) FROM profiles").unwrap(), 1);
     drop(another);
-    fixture.load("r2", OnExisting::Replace).unwrap();
+    fixture.load("r2", IfExists::Replace).unwrap();
 }
 
 #[cfg(unix)]
@@ -347,7 +347,7 @@ fn what_it_makes_is_for_the_owner_alone() {
     let mut fixture = Fixture::new();
     fixture.database = fixture.folder.path().join("new/folders/profiles.db");
     fixture.page(&[("a", "{}", None)]);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&fixture.database), 0o600);
     let folder = fixture.database.parent().unwrap();
@@ -357,7 +357,7 @@ fn what_it_makes_is_for_the_owner_alone() {
 
     // Permissions that a user has set on an existing file are kept.
     fs::set_permissions(&fixture.database, fs::Permissions::from_mode(0o640)).unwrap();
-    fixture.load("r2", OnExisting::Replace).unwrap();
+    fixture.load("r2", IfExists::Replace).unwrap();
     assert_eq!(mode(&fixture.database), 0o640);
 }
 
@@ -365,7 +365,7 @@ fn what_it_makes_is_for_the_owner_alone() {
 fn the_load_reaches_no_folder_but_the_stage() {
     let fixture = Fixture::new();
     let elsewhere = Fixture::new();
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     fs::write(elsewhere.stage.join("secret"), "x").unwrap();
     let access = Access::Load { stage_folder: &fixture.stage, tuning: Tuning::SMALL };
     let database = Database::open(&fixture.database, access).unwrap();

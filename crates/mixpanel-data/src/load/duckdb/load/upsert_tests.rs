@@ -24,14 +24,14 @@ fn assert_intact(fixture: &Fixture) {
 fn fetched_rows_replace_those_of_the_table_and_the_others_stay() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", r#"{"v":1}"#, None), ("b", r#"{"v":1}"#, Some(5)), ("c", r#"{"v":1}"#, Some(1))]);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     fixture.restage().page(&[
         ("b", r#"{"v":2}"#, Some(5)),
         ("a", r#"{"v":2}"#, None),
         ("d", r#"{"v":2}"#, None),
         ("d", r#"{"v":3}"#, Some(1)),
     ]);
-    assert_eq!(fixture.load("r2", OnExisting::Upsert).unwrap(), report(3, 1));
+    assert_eq!(fixture.load("r2", IfExists::Upsert).unwrap(), report(3, 1));
     assert_eq!(rows(&fixture), [r#"a|{"v":2}"#, r#"b|{"v":2}|5"#, r#"c|{"v":1}|1"#, r#"d|{"v":3}|1"#]);
     assert_eq!(fixture.texts("SELECT on_existing FROM _fetches"), ["fail", "upsert"]);
     assert_intact(&fixture);
@@ -46,14 +46,14 @@ fn nothing_becomes_older() {
         ("unknown there", r#"{"v":1}"#, Some(5)),
         ("unknown here", r#"{"v":1}"#, None),
     ]);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     fixture.restage().page(&[
         ("later here", r#"{"v":2}"#, Some(8)),
         ("equal", r#"{"v":2}"#, Some(5)),
         ("unknown there", r#"{"v":2}"#, None),
         ("unknown here", r#"{"v":2}"#, Some(1)),
     ]);
-    assert_eq!(fixture.load("r2", OnExisting::Upsert).unwrap(), report(3, 1));
+    assert_eq!(fixture.load("r2", IfExists::Upsert).unwrap(), report(3, 1));
     assert_eq!(
         rows(&fixture),
         [r#"equal|{"v":2}|5"#, r#"later here|{"v":1}|9"#, r#"unknown here|{"v":2}|1"#, r#"unknown there|{"v":2}"#]
@@ -66,7 +66,7 @@ fn into_a_keyed_table_of_the_python_package() {
     let mut fixture = Fixture::new();
     fixture.execute(PYTHON_TABLE);
     fixture.page(&[("b", r#"{"v":1}"#, Some(6)), ("a", r#"{"v":1}"#, Some(2)), ("d", "{}", None)]);
-    assert_eq!(fixture.load("r1", OnExisting::Upsert).unwrap(), report(3, 0));
+    assert_eq!(fixture.load("r1", IfExists::Upsert).unwrap(), report(3, 0));
     assert_eq!(rows(&fixture), [r#"a|{"v":1}|2"#, r#"b|{"v":1}|6"#, r#"c|{"v":0}"#, "d|{}"]);
     assert_intact(&fixture);
     // The primary key is still in effect.
@@ -74,7 +74,7 @@ fn into_a_keyed_table_of_the_python_package() {
     assert_eq!(rows(&fixture).len(), 4);
     // Again, with the same ids in one transaction.
     fixture.restage().page(&[("b", r#"{"v":2}"#, Some(7)), ("d", r#"{"v":2}"#, None)]);
-    assert_eq!(fixture.load("r2", OnExisting::Upsert).unwrap(), report(2, 0));
+    assert_eq!(fixture.load("r2", IfExists::Upsert).unwrap(), report(2, 0));
     assert_eq!(rows(&fixture), [r#"a|{"v":1}|2"#, r#"b|{"v":2}|7"#, r#"c|{"v":0}"#, r#"d|{"v":2}"#]);
     assert_intact(&fixture);
 }
@@ -83,12 +83,12 @@ fn into_a_keyed_table_of_the_python_package() {
 fn makes_a_missing_table_and_keeps_columns_that_are_not_ours() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", Some(1))]);
-    assert_eq!(fixture.load("r1", OnExisting::Upsert).unwrap(), report(1, 0));
+    assert_eq!(fixture.load("r1", IfExists::Upsert).unwrap(), report(1, 0));
     fixture.execute(
         "ALTER TABLE profiles ADD COLUMN note VARCHAR DEFAULT 'n'; CREATE UNIQUE INDEX i ON profiles (distinct_id)",
     );
     fixture.restage().page(&[("a", r#"{"v":2}"#, Some(1)), ("b", "{}", None)]);
-    assert_eq!(fixture.load("r2", OnExisting::Upsert).unwrap(), report(2, 0));
+    assert_eq!(fixture.load("r2", IfExists::Upsert).unwrap(), report(2, 0));
     assert_eq!(
         fixture.texts("SELECT concat_ws('|', distinct_id, properties, note) FROM profiles ORDER BY ALL"),
         [r#"a|{"v":2}|n"#, "b|{}|n"]
@@ -112,7 +112,7 @@ fn many_rows_in_little_memory() {
             fixture.page(&rows);
         }
         let run = if text == &newer { "r2" } else { "r1" };
-        assert_eq!(fixture.load(run, OnExisting::Upsert).unwrap(), report(40_000, 0));
+        assert_eq!(fixture.load(run, IfExists::Upsert).unwrap(), report(40_000, 0));
     }
     assert_eq!(
         fixture.texts("SELECT concat(count(*), ' ', count(DISTINCT distinct_id), ' ', count(*) FILTER (properties LIKE '{\"u%')) FROM profiles"),
@@ -127,7 +127,7 @@ fn a_replacement_that_lacks_pages_never_takes_the_place_of_a_table() {
     fixture.page(&[("new", "{}", None)]);
     // The table did not exist when the run began.
     fixture.execute("CREATE TABLE profiles (distinct_id VARCHAR); INSERT INTO profiles VALUES ('whole')");
-    let error = fixture.load_partial("r1", OnExisting::Replace).unwrap_err();
+    let error = fixture.load_partial("r1", IfExists::Replace).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Incomplete);
     assert_eq!(fixture.ids(), ["whole"]);
 }

@@ -9,14 +9,14 @@ use crate::limits::MEMORY_RANGE;
 use crate::load::duckdb::testing::Fixture;
 use crate::load::package::LoadReport;
 use crate::load::{LoadKind, RunRecord, preflight, verify};
-use crate::profile_query::OnExisting;
+use crate::profile_query::IfExists;
 use crate::store::{TableName, drop_tables, scalar, tables};
 
 #[test]
 fn what_others_made_in_the_file_stays_as_it_was() {
     let mut fixture = Fixture::new();
     fixture.page(&[("old", "{}", Some(1))]);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     fixture.execute(
         "CREATE SEQUENCE numbers;
          CREATE TABLE other (n BIGINT DEFAULT nextval('numbers'), id VARCHAR UNIQUE, CHECK (n > 0));
@@ -25,9 +25,9 @@ fn what_others_made_in_the_file_stays_as_it_was() {
          CREATE INDEX by_time ON profiles (last_seen)",
     );
     fixture.restage().page(&[("new", "{}", Some(2))]);
-    fixture.load("r2", OnExisting::Replace).unwrap();
+    fixture.load("r2", IfExists::Replace).unwrap();
     fixture.restage().page(&[("newer", "{}", Some(3))]);
-    fixture.load("r3", OnExisting::Upsert).unwrap();
+    fixture.load("r3", IfExists::Upsert).unwrap();
     fixture.execute("INSERT INTO other (id) VALUES ('x')");
     assert_eq!(fixture.texts("SELECT distinct_id || n FROM seen ORDER BY 1"), ["new1", "newer1"]);
     assert_eq!(fixture.texts("SELECT column1::VARCHAR FROM twice(1) AS t (column0, column1)"), ["2"]);
@@ -57,14 +57,14 @@ fn a_file_may_have_a_name_that_the_engine_uses_itself() {
     for (number, stem) in stems.into_iter().enumerate() {
         let mut fixture = Fixture::named(&format!("{stem}.db"), "stage");
         fixture.page(&[("a", "{}", None)]).reject(0, &[(1, "why", "{")]);
-        fixture.load_run(rejecting(&fixture, "r1"), OnExisting::Fail).unwrap();
+        fixture.load_run(rejecting(&fixture, "r1"), IfExists::Fail).unwrap();
         assert_eq!(scalar(&fixture.database, sql).unwrap(), "1|1", "{stem}");
         // All operations attach the file under the same name, so the others are tested with some of the names only.
         if number % 5 == 0 {
-            preflight(&fixture.database, &PROFILES, &profiles(), OnExisting::Upsert, LoadKind::First, Duration::ZERO)
+            preflight(&fixture.database, &PROFILES, &profiles(), IfExists::Upsert, LoadKind::First, Duration::ZERO)
                 .unwrap();
             fixture.restage().page(&[("b", "{}", None)]);
-            fixture.load("r2", OnExisting::Append).unwrap();
+            fixture.load("r2", IfExists::Append).unwrap();
             assert!(verify(&fixture.database, "profiles").unwrap().is_intact(), "{stem}");
             assert_eq!(tables(&fixture.database).unwrap().len(), 1, "{stem}");
             drop_tables(&fixture.database, &["profiles".to_owned()]).unwrap();
@@ -78,13 +78,13 @@ fn a_file_may_have_a_name_that_the_engine_uses_itself() {
 fn views_that_name_their_database_still_work() {
     let mut fixture = Fixture::named("mine.db", "stage");
     fixture.page(&[("a", "{}", None)]);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     fixture.execute(
         "CREATE VIEW seen AS SELECT * FROM mine.main.profiles; CREATE SEQUENCE n;
          ALTER TABLE profiles ADD COLUMN number BIGINT DEFAULT nextval('mine.main.n')",
     );
     fixture.restage().page(&[("b", "{}", None)]);
-    fixture.load("r2", OnExisting::Append).unwrap();
+    fixture.load("r2", IfExists::Append).unwrap();
     assert_eq!(scalar(&fixture.database, "SELECT max(number) FROM mine.seen").unwrap(), 2);
     assert_eq!(fixture.texts("SELECT distinct_id FROM mine.main.seen"), ["a", "b"]);
 }
@@ -112,15 +112,15 @@ fn where_the_files_are_changes_nothing() {
             }
         }
         fixture.page(&[("a", r#"{"n":1}"#, Some(1)), ("b", "{}", None)]).reject(0, &[(1, "why", "{")]);
-        fixture.load_run(rejecting(&fixture, "r1"), OnExisting::Fail).unwrap();
-        for on_existing in [OnExisting::Append, OnExisting::Upsert, OnExisting::Replace] {
-            fixture.load_run(rejecting(&fixture, &format!("{on_existing:?}")), on_existing).unwrap();
+        fixture.load_run(rejecting(&fixture, "r1"), IfExists::Fail).unwrap();
+        for if_exists in [IfExists::Append, IfExists::Upsert, IfExists::Replace] {
+            fixture.load_run(rejecting(&fixture, &format!("{if_exists:?}")), if_exists).unwrap();
         }
         let row = "SELECT concat_ws('|', distinct_id, properties, epoch_us(last_seen)) FROM profiles";
         assert_eq!(fixture.texts(row), [r#"a|{"n":1}|1"#, "b|{}"], "{name}");
         assert!(verify(&fixture.database, "profiles").unwrap().is_intact(), "{name}");
         std::fs::write(&fixture.pages[0], "damaged").unwrap();
-        let error = fixture.load("r5", OnExisting::Replace).unwrap_err();
+        let error = fixture.load("r5", IfExists::Replace).unwrap_err();
         assert!(error.message().contains("page-000000.parquet` cannot be read"), "{name}: {error:?}");
     }
 }
@@ -131,7 +131,7 @@ fn a_question_mark_in_a_directory_is_refused_at_once() {
     for path in ["?/x.db", "a?b/x.db"] {
         let fixture = Fixture::named(path, "stage");
         let error =
-            preflight(&fixture.database, &PROFILES, &profiles(), OnExisting::Fail, LoadKind::First, Duration::ZERO)
+            preflight(&fixture.database, &PROFILES, &profiles(), IfExists::Fail, LoadKind::First, Duration::ZERO)
                 .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
         assert!(error.message().contains("`?`"), "{error:?}");
@@ -161,7 +161,7 @@ fn rows_stay_in_page_order_whatever_the_memory_and_the_size_of_pages() {
             fixture.page(page);
         }
         for memory in [*MEMORY_RANGE.start(), *MEMORY_RANGE.end()] {
-            let mut request = fixture.request(fixture.run(&memory.to_string()), OnExisting::Replace);
+            let mut request = fixture.request(fixture.run(&memory.to_string()), IfExists::Replace);
             request.options.memory = memory;
             assert_eq!(
                 super::load(&request, &mut |_| std::ops::ControlFlow::Continue(())).unwrap(),

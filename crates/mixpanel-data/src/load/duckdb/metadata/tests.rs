@@ -30,13 +30,12 @@ fn a_file_of_the_first_version_goes_on_working() {
     let mut fixture = Fixture::new();
     fixture.execute(FIRST_VERSION);
     assert!(tables(&fixture.database).unwrap()[0].partial);
-    preflight(&fixture.database, &PROFILES, &table(), OnExisting::Append, LoadKind::First, PREFLIGHT_LOCK_WAIT)
-        .unwrap();
+    preflight(&fixture.database, &PROFILES, &table(), IfExists::Append, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
     fixture.page(&[("b", "{}", None)]);
     let run = fixture.run("r1");
     let counts = FetchCounts { session_restarts: 2, short_pages: vec![3, 5], waited_seconds: 1.25, ..run.counts };
     let run = RunRecord { counts, ..run };
-    fixture.load_run(run, OnExisting::Append).unwrap();
+    fixture.load_run(run, IfExists::Append).unwrap();
     assert_eq!(
         fixture.texts("SELECT concat_ws('|', run_id, load_id, session_restarts, short_pages, waited_seconds, made_table) FROM _fetches"),
         ["r0", "r1|r1-1|2|[3,5]|1.25|false"]
@@ -55,13 +54,12 @@ fn a_file_of_the_first_version_goes_on_working() {
 fn columns_that_others_added_stay() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None)]);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     fixture.execute(
         "ALTER TABLE _metadata ADD COLUMN note VARCHAR DEFAULT 'n'; ALTER TABLE _fetches ADD COLUMN note VARCHAR DEFAULT 'n'",
     );
-    preflight(&fixture.database, &PROFILES, &table(), OnExisting::Replace, LoadKind::First, PREFLIGHT_LOCK_WAIT)
-        .unwrap();
-    fixture.load("r2", OnExisting::Replace).unwrap();
+    preflight(&fixture.database, &PROFILES, &table(), IfExists::Replace, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
+    fixture.load("r2", IfExists::Replace).unwrap();
     assert_eq!(fixture.texts("SELECT note FROM _metadata"), ["n"]);
     assert_eq!(fixture.texts("SELECT note FROM _fetches"), ["n", "n"]);
 }
@@ -87,8 +85,8 @@ fn tables_of_another_shape_are_found_before_the_first_request() {
         let fixture = Fixture::new();
         fixture.execute(sql);
         let bytes = std::fs::read(&fixture.database).unwrap();
-        for on_existing in [OnExisting::Replace, OnExisting::Append, OnExisting::Upsert] {
-            let error = preflight(&fixture.database, &PROFILES, &table(), on_existing, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap_err();
+        for if_exists in [IfExists::Replace, IfExists::Append, IfExists::Upsert] {
+            let error = preflight(&fixture.database, &PROFILES, &table(), if_exists, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{sql}: {error:?}");
             assert!(error.message().contains("is not as this program makes it"), "{sql}: {error:?}");
             assert!(error.detail("suggestion").is_some());
@@ -103,29 +101,29 @@ fn rejects_belong_to_their_run_and_their_table() {
     let rejects = |fixture: &Fixture| {
         fixture.texts("SELECT concat_ws('|', run_id, table_name, page, position, reason, raw) FROM _rejects")
     };
-    let load = |fixture: &Fixture, run_id: &str, rejected: u64, on_existing| {
+    let load = |fixture: &Fixture, run_id: &str, rejected: u64, if_exists| {
         let run = fixture.run(run_id);
         let counts = FetchCounts { rejected, received: run.counts.received + rejected, ..run.counts };
-        fixture.load_run(RunRecord { counts, ..run }, on_existing).unwrap()
+        fixture.load_run(RunRecord { counts, ..run }, if_exists).unwrap()
     };
     fixture.page(&[("a", "{}", None)]).reject(0, &[(2, "no id", "{\"a\":\"\\ud800\""), (5, "not JSON", "\u{0}x'\"")]);
-    load(&fixture, "r1", 2, OnExisting::Fail);
+    load(&fixture, "r1", 2, IfExists::Fail);
     assert_eq!(rejects(&fixture), ["r1|profiles|0|2|no id|{\"a\":\"\\ud800\"", "r1|profiles|0|5|not JSON|\u{0}x'\""]);
     // The run is resumed: all its rejects come again, with those of the page that was missing.
     fixture.all_loaded().page(&[("b", "{}", None)]).reject(1, &[(0, "no id", "null")]);
-    load(&fixture, "r1", 3, OnExisting::Fail);
+    load(&fixture, "r1", 3, IfExists::Fail);
     assert_eq!(rejects(&fixture).len(), 3);
     // Another run appends and adds its own rejects.
     fixture.restage().page(&[("c", "{}", None)]).reject(0, &[(1, "no id", "{}")]);
-    load(&fixture, "r2", 1, OnExisting::Append);
+    load(&fixture, "r2", 1, IfExists::Append);
     assert_eq!(rejects(&fixture).len(), 4);
     fixture.execute("INSERT INTO _rejects VALUES ('r9', 'other', 0, 0, NULL, NULL)");
     // The table is replaced.
     fixture.restage().page(&[("d", "{}", None)]);
-    fixture.load("r3", OnExisting::Replace).unwrap();
+    fixture.load("r3", IfExists::Replace).unwrap();
     assert_eq!(rejects(&fixture), ["r9|other|0|0"]);
     fixture.restage().page(&[("e", "{}", None)]).reject(7, &[(1, "no id", "{}")]);
-    load(&fixture, "r4", 1, OnExisting::Append);
+    load(&fixture, "r4", 1, IfExists::Append);
     assert_eq!(rejects(&fixture).len(), 2);
     drop_tables(&fixture.database, &["Profiles".to_owned()]).unwrap();
     assert_eq!(rejects(&fixture), ["r9|other|0|0"]);
@@ -137,10 +135,10 @@ fn rejects_that_cannot_be_read_or_are_too_few() {
     fixture.page(&[("a", "{}", None)]).reject(0, &[(1, "no id", "{}")]);
     let run = fixture.run("r1");
     let run = RunRecord { counts: FetchCounts { rejected: 2, received: 3, ..run.counts.clone() }, ..run };
-    let error = fixture.load_run(run.clone(), OnExisting::Fail).unwrap_err();
+    let error = fixture.load_run(run.clone(), IfExists::Fail).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal, "{error:?}");
     std::fs::write(&fixture.rejects[0], "no Parquet").unwrap();
-    let error = fixture.load_run(run, OnExisting::Fail).unwrap_err();
+    let error = fixture.load_run(run, IfExists::Fail).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage, "{error:?}");
     assert!(error.message().contains("rejects-000000.parquet"), "{error:?}");
     assert!(tables(&fixture.database).unwrap().is_empty());

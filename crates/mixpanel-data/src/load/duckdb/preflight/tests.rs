@@ -11,21 +11,21 @@ use crate::limits::PREFLIGHT_LOCK_WAIT;
 use crate::load::duckdb::seen::Found;
 use crate::load::duckdb::testing::{Fixture, Holder, Mount};
 
-fn check(fixture: &Fixture, on_existing: OnExisting) -> Result<()> {
+fn check(fixture: &Fixture, if_exists: IfExists) -> Result<()> {
     preflight(
         &fixture.database,
         &PROFILES,
         &TableName::parse("profiles").unwrap(),
-        on_existing,
+        if_exists,
         LoadKind::First,
         PREFLIGHT_LOCK_WAIT,
     )
     .map(|_| ())
 }
 
-fn refusal(fixture: &Fixture, on_existing: OnExisting) -> Error {
+fn refusal(fixture: &Fixture, if_exists: IfExists) -> Error {
     let bytes = fs::read(&fixture.database).unwrap();
-    let error = check(fixture, on_existing).unwrap_err();
+    let error = check(fixture, if_exists).unwrap_err();
     assert!(bytes == fs::read(&fixture.database).unwrap(), "the file was changed");
     error
 }
@@ -34,8 +34,8 @@ fn refusal(fixture: &Fixture, on_existing: OnExisting) -> Error {
 fn a_missing_database_stays_missing() {
     let mut fixture = Fixture::new();
     fixture.database = fixture.folder.path().join("a/b/profiles.db");
-    for on_existing in [OnExisting::Fail, OnExisting::Append, OnExisting::Replace] {
-        check(&fixture, on_existing).unwrap();
+    for if_exists in [IfExists::Fail, IfExists::Append, IfExists::Replace] {
+        check(&fixture, if_exists).unwrap();
     }
     assert_eq!(fs::read_dir(fixture.folder.path().join("a/b")).unwrap().count(), 0);
 }
@@ -43,18 +43,18 @@ fn a_missing_database_stays_missing() {
 #[test]
 fn an_existing_table() {
     let fixture = Fixture::new();
-    fixture.load("r1", OnExisting::Fail).unwrap();
-    let error = refusal(&fixture, OnExisting::Fail);
+    fixture.load("r1", IfExists::Fail).unwrap();
+    let error = refusal(&fixture, IfExists::Fail);
     assert_eq!(error.kind(), ErrorKind::TableExists);
     assert_eq!(error.detail("table_name"), Some(&Value::from("profiles")));
     assert!(error.detail("suggestion").is_some());
-    check(&fixture, OnExisting::Append).unwrap();
-    check(&fixture, OnExisting::Replace).unwrap();
+    check(&fixture, IfExists::Append).unwrap();
+    check(&fixture, IfExists::Replace).unwrap();
     let other = TableName::parse("other").unwrap();
-    preflight(&fixture.database, &PROFILES, &other, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
+    preflight(&fixture.database, &PROFILES, &other, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
     let shouted = TableName::parse("PROFILES").unwrap();
     assert_eq!(
-        preflight(&fixture.database, &PROFILES, &shouted, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+        preflight(&fixture.database, &PROFILES, &shouted, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
             .unwrap_err()
             .kind(),
         ErrorKind::TableExists
@@ -93,7 +93,7 @@ fn a_target_that_profiles_cannot_be_appended_to() {
     for (sql, part) in cases {
         let fixture = Fixture::new();
         fixture.execute(sql);
-        let error = refusal(&fixture, OnExisting::Append);
+        let error = refusal(&fixture, IfExists::Append);
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{sql}");
         assert!(error.message().contains(part), "{error}");
     }
@@ -108,7 +108,7 @@ fn shapes_that_profiles_can_be_appended_to() {
     ] {
         let fixture = Fixture::new();
         fixture.execute(sql);
-        check(&fixture, OnExisting::Append).unwrap();
+        check(&fixture, IfExists::Append).unwrap();
     }
 }
 
@@ -122,7 +122,7 @@ fn a_target_that_cannot_be_replaced() {
     for sql in cases {
         let fixture = Fixture::new();
         fixture.execute(sql);
-        assert_eq!(refusal(&fixture, OnExisting::Replace).kind(), ErrorKind::InvalidInput, "{sql}");
+        assert_eq!(refusal(&fixture, IfExists::Replace).kind(), ErrorKind::InvalidInput, "{sql}");
     }
 }
 
@@ -133,26 +133,26 @@ fn rows_that_others_refer_to_are_not_upserted() {
         "CREATE TABLE profiles (distinct_id VARCHAR PRIMARY KEY, properties JSON, last_seen TIMESTAMP);
          CREATE TABLE orders (id VARCHAR REFERENCES profiles (distinct_id))",
     );
-    let error = refusal(&fixture, OnExisting::Upsert);
+    let error = refusal(&fixture, IfExists::Upsert);
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.message().contains("table `orders` refers to them"), "{error}");
-    check(&fixture, OnExisting::Append).unwrap();
+    check(&fixture, IfExists::Append).unwrap();
 }
 
 #[test]
 fn the_table_of_a_run_that_goes_on_may_exist() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None)]);
-    fixture.load_partial("r1", OnExisting::Fail).unwrap();
+    fixture.load_partial("r1", IfExists::Fail).unwrap();
     let table = TableName::parse("profiles").unwrap();
-    for on_existing in [OnExisting::Fail, OnExisting::Append, OnExisting::Upsert, OnExisting::Replace] {
+    for if_exists in [IfExists::Fail, IfExists::Append, IfExists::Upsert, IfExists::Replace] {
         let found =
-            preflight(&fixture.database, &PROFILES, &table, on_existing, LoadKind::Completing, PREFLIGHT_LOCK_WAIT);
-        assert_eq!(found.unwrap().seen.found, Found::Table, "{on_existing:?}");
+            preflight(&fixture.database, &PROFILES, &table, if_exists, LoadKind::Completing, PREFLIGHT_LOCK_WAIT);
+        assert_eq!(found.unwrap().seen.found, Found::Table, "{if_exists:?}");
     }
     fixture.execute("DROP TABLE profiles; CREATE VIEW profiles AS SELECT 1 AS distinct_id");
     let error =
-        preflight(&fixture.database, &PROFILES, &table, OnExisting::Fail, LoadKind::Completing, PREFLIGHT_LOCK_WAIT)
+        preflight(&fixture.database, &PROFILES, &table, IfExists::Fail, LoadKind::Completing, PREFLIGHT_LOCK_WAIT)
             .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
@@ -161,15 +161,15 @@ fn the_table_of_a_run_that_goes_on_may_exist() {
 fn a_metadata_of_another_shape_is_found_early() {
     let fixture = Fixture::new();
     fixture.execute("CREATE VIEW _metadata AS SELECT 1 AS x");
-    assert_eq!(refusal(&fixture, OnExisting::Fail).kind(), ErrorKind::InvalidInput);
+    assert_eq!(refusal(&fixture, IfExists::Fail).kind(), ErrorKind::InvalidInput);
 }
 
 #[test]
 fn a_locked_database_names_its_holder() {
     let fixture = Fixture::new();
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     let holder = Holder::open(&fixture.database);
-    let error = check(&fixture, OnExisting::Replace).unwrap_err();
+    let error = check(&fixture, IfExists::Replace).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DatabaseLocked);
     assert_eq!(error.detail("holding_pid"), Some(&Value::from(holder.pid())));
 }
@@ -187,7 +187,7 @@ fn files_that_are_no_database() {
     for (bytes, part) in cases {
         let fixture = Fixture::new();
         fs::write(&fixture.database, bytes).unwrap();
-        let error = refusal(&fixture, OnExisting::Fail);
+        let error = refusal(&fixture, IfExists::Fail);
         assert_eq!(error.kind(), ErrorKind::DatabaseUnusable, "{error:?}");
         assert!(error.message().contains(part), "{error}");
     }
@@ -196,13 +196,13 @@ fn files_that_are_no_database() {
 #[test]
 fn a_damaged_or_cut_database() {
     let fixture = Fixture::new();
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     let good = fs::read(&fixture.database).unwrap();
     let mut flipped = good.clone();
     flipped[4_096 * 3 + 100] ^= 1;
     for bytes in [flipped, good[..5_000].to_vec()] {
         fs::write(&fixture.database, bytes).unwrap();
-        let error = refusal(&fixture, OnExisting::Fail);
+        let error = refusal(&fixture, IfExists::Fail);
         assert_eq!(error.kind(), ErrorKind::DatabaseUnusable, "{error:?}");
     }
 }
@@ -226,7 +226,7 @@ fn a_log_of_another_database() {
     fs::copy(fixture.folder.path().join("other.db.wal"), &log).unwrap();
     drop(open);
     let log_bytes = fs::read(&log).unwrap();
-    let error = refusal(&fixture, OnExisting::Fail);
+    let error = refusal(&fixture, IfExists::Fail);
     assert_eq!(error.kind(), ErrorKind::DatabaseUnusable, "{error:?}");
     assert!(error.message().contains("belongs to another database"), "{error}");
     assert!(log_bytes == fs::read(&log).unwrap(), "the log was changed");
@@ -236,7 +236,7 @@ fn a_log_of_another_database() {
 fn a_database_of_a_newer_duckdb() {
     let fixture = Fixture::new();
     fs::write(&fixture.database, include_bytes!("../../../../tests/it/newer_database.bin")).unwrap();
-    let error = refusal(&fixture, OnExisting::Fail);
+    let error = refusal(&fixture, IfExists::Fail);
     assert_eq!(error.kind(), ErrorKind::DatabaseUnusable, "{error:?}");
     assert!(error.message().contains("newer DuckDB: storage version 999"), "{error}");
 }
@@ -258,29 +258,25 @@ fn paths_that_are_no_files() {
         "",
     ];
     for path in schemes {
-        let error =
-            preflight(Path::new(path), &PROFILES, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
-                .unwrap_err();
+        let error = preflight(Path::new(path), &PROFILES, &table, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{path}");
     }
     let fixture = Fixture::new();
     let folder = fixture.folder.path();
     assert_eq!(
-        preflight(folder, &PROFILES, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
-            .unwrap_err()
-            .kind(),
+        preflight(folder, &PROFILES, &table, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap_err().kind(),
         ErrorKind::DatabaseUnusable
     );
     fs::write(folder.join("file"), "").unwrap();
     assert_eq!(
-        preflight(&folder.join("file/x.db"), &PROFILES, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+        preflight(&folder.join("file/x.db"), &PROFILES, &table, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
             .unwrap_err()
             .kind(),
         ErrorKind::Storage
     );
     for name in ["with:colon.db", "file?x=1", "-rf", "a'b\"c.db", "*.db"] {
-        preflight(&folder.join(name), &PROFILES, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
-            .unwrap();
+        preflight(&folder.join(name), &PROFILES, &table, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
     }
 }
 
@@ -290,13 +286,13 @@ fn links() {
     let mut fixture = Fixture::new();
     let real = fixture.folder.path().join("real.db");
     std::os::unix::fs::symlink(&real, &fixture.database).unwrap();
-    let error = check(&fixture, OnExisting::Fail).unwrap_err();
+    let error = check(&fixture, IfExists::Fail).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DatabaseUnusable);
     assert!(!real.exists());
     drop(Connection::open(&real).unwrap());
     fixture.page(&[("a", "{}", None)]);
-    check(&fixture, OnExisting::Fail).unwrap();
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    check(&fixture, IfExists::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     assert!(fs::symlink_metadata(&fixture.database).unwrap().is_symlink());
     assert_eq!(fixture.ids(), ["a"]);
 }
@@ -309,21 +305,21 @@ fn a_folder_that_cannot_be_written_in() {
     let Some(mount) = Mount::tmpfs(&folder, 8 << 20) else { return };
     fixture.database = folder.join("profiles.db");
     fixture.page(&[("a", "{}", None)]);
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     mount.make_read_only();
-    assert_eq!(refusal(&fixture, OnExisting::Replace).kind(), ErrorKind::Storage);
+    assert_eq!(refusal(&fixture, IfExists::Replace).kind(), ErrorKind::Storage);
     let workspace = Workspace::open(&fixture.database);
     assert_eq!(workspace.sql_scalar("SELECT distinct_id FROM profiles").unwrap(), "a");
     let missing = folder.join("new.db");
     let table = TableName::parse("profiles").unwrap();
     assert_eq!(
-        preflight(&missing, &PROFILES, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+        preflight(&missing, &PROFILES, &table, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
             .unwrap_err()
             .kind(),
         ErrorKind::Storage
     );
     assert_eq!(
-        preflight(&folder.join("a/b.db"), &PROFILES, &table, OnExisting::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+        preflight(&folder.join("a/b.db"), &PROFILES, &table, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
             .unwrap_err()
             .kind(),
         ErrorKind::Storage

@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 
 use crate::ErrorKind;
 use crate::load::duckdb::testing::{Fixture, Row};
-use crate::profile_query::OnExisting;
+use crate::profile_query::IfExists;
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn loaded() -> (Fixture, Vec<u8>) {
         let rows: Vec<Row<'_>> = page.iter().map(|(id, text)| (id.as_str(), text.as_str(), Some(7))).collect();
         fixture.page(&rows);
     }
-    fixture.load("r1", OnExisting::Fail).unwrap();
+    fixture.load("r1", IfExists::Fail).unwrap();
     let bytes = std::fs::read(&fixture.database).unwrap();
     (fixture, bytes)
 }
@@ -107,17 +107,17 @@ fn lost_and_doubled_rows_are_found() {
 fn appending_keeps_what_somebody_changed_visible() {
     let (mut fixture, bytes) = loaded();
     fixture.restage().page(&[("id-0", "{}", Some(9)), ("new", r#"{"v":1}"#, None), ("new", r#"{"v":1}"#, None)]);
-    for on_existing in [OnExisting::Append, OnExisting::Upsert] {
-        fixture.load("r2", on_existing).unwrap();
-        assert!(check(&fixture).is_intact(), "{on_existing:?}");
+    for if_exists in [IfExists::Append, IfExists::Upsert] {
+        fixture.load("r2", if_exists).unwrap();
+        assert!(check(&fixture).is_intact(), "{if_exists:?}");
         std::fs::write(&fixture.database, &bytes).unwrap();
         fixture.execute("UPDATE profiles SET properties = '{}' WHERE distinct_id = 'id-5'");
-        fixture.load("r2", on_existing).unwrap();
-        assert!(!check(&fixture).is_intact(), "{on_existing:?}");
+        fixture.load("r2", if_exists).unwrap();
+        assert!(!check(&fixture).is_intact(), "{if_exists:?}");
         std::fs::write(&fixture.database, &bytes).unwrap();
     }
     fixture.execute("UPDATE profiles SET properties = '{}' WHERE distinct_id = 'id-5'");
-    fixture.load("r2", OnExisting::Replace).unwrap();
+    fixture.load("r2", IfExists::Replace).unwrap();
     assert!(check(&fixture).is_intact());
 }
 
