@@ -88,7 +88,7 @@ impl Home {
     /// Runs the command to its end.
     #[must_use = "look at the exit code, at least"]
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
-        let run = Run::of(assert_cmd::Command::from_std(self.command(arguments)));
+        let run = Run::of(assert_cmd::Command::from_std(self.command(arguments))).called(arguments);
         self.check_conservation(arguments, &run);
         run
     }
@@ -118,7 +118,7 @@ impl Home {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", line]).env_clear().current_dir(self.path()).stdin(Stdio::null());
         shell.envs(direct.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PATH", "/usr/bin:/bin");
-        Run::of(assert_cmd::Command::from_std(shell))
+        Run { command: line.to_owned(), ..Run::of(assert_cmd::Command::from_std(shell)) }
     }
 
     /// Runs the command with this on its standard input.
@@ -126,7 +126,7 @@ impl Home {
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Run {
         let mut command = assert_cmd::Command::from_std(self.command(arguments));
         command.write_stdin(input);
-        Run::of(command)
+        Run::of(command).called(arguments)
     }
 }
 
@@ -143,6 +143,8 @@ impl Drop for Home {
 /// What a call came to.
 #[derive(Debug)]
 pub(crate) struct Run {
+    /// What was typed, as far as it is known.
+    pub(crate) command: String,
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -162,7 +164,39 @@ impl Run {
             assert!(!text.contains("panicked"), "{text}");
         }
         check_numbers(&stderr);
-        Self { code: output.status.code(), stdout, stderr }
+        Self { command: String::new(), code: output.status.code(), stdout, stderr }
+    }
+
+    fn called(self, arguments: &[&str]) -> Self {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+        let quoted = arguments.iter().map(|argument| match argument.chars().all(is_plain) && !argument.is_empty() {
+            true => (*argument).to_owned(),
+            false => format!("{argument:?}"),
+        });
+
+        let command = std::iter::once("mp".to_owned()).chain(quoted).collect::<Vec<_>>().join(" ");
+        Self { command: command.replace(CANARY, "[SECRET]"), ..self }
+    }
+
+    /// Leaves out the command, where several commands have to look the same.
+    pub(crate) fn of_any_command(self) -> Self {
+        Self { command: String::new(), ..self }
+    }
+
+    /// Leaves out the lines of the log, which begin with the time since the start.
+    pub(crate) fn without_log(&self) -> Self {
+        let is_log = |line: &&str| {
+            let time = line.strip_prefix(' ').and_then(|line| line.trim_start().split(' ').next());
+            time.and_then(|time| time.strip_suffix('s')).is_some_and(|seconds| seconds.parse::<f64>().is_ok())
+        };
+        let stderr = self.stderr.split_inclusive('\n').filter(|line| !is_log(line)).collect();
+        Self { stderr, stdout: self.stdout.clone(), command: self.command.clone(), ..*self }
+    }
+
+    /// Leaves only the number of lines of standard output, for snapshots of what is said beside data.
+    pub(crate) fn counting_lines(&self) -> Self {
+        let stdout = format!("[{} lines]\n", self.stdout.lines().count());
+        Self { stdout, stderr: self.stderr.clone(), command: self.command.clone(), ..*self }
     }
 
     /// Checks the exit code, and shows everything if it is another.
