@@ -8,6 +8,7 @@ use mixpanel_simulator::SimulatorConfig;
 
 use super::tools::{finish, is_root, mode, set_mode, skip_unless, started_by};
 use crate::config_file::{account, add};
+use crate::snapshot::assert_run;
 use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME};
 
 #[test]
@@ -15,7 +16,7 @@ fn a05_config_that_others_can_read_is_used_with_a_warning_and_closed_at_the_next
     let home = Home::new();
     home.write_config(&account("prod"));
     set_mode(&home.config(), 0o644);
-    home.run(&["auth", "list"]).exits(0).says(&["warning: other users can read", "chmod 600"]);
+    assert_run!(home.run(&["auth", "list"]).exits(0));
     add(&home, "other").exits(0);
     assert_eq!(mode(&home.config()), 0o600);
     assert_eq!(home.run(&["auth", "list"]).exits(0).stderr, "");
@@ -27,14 +28,14 @@ fn a05_config_that_others_can_write_is_refused() {
         let home = Home::new();
         home.write_config(&account("prod"));
         set_mode(&home.config(), bits);
-        home.run(&["auth", "list"]).exits(1).says(&["others may write to it", "chmod 600"]).prints_nothing();
+        assert_run!(home.run(&["auth", "list"]).exits(1).prints_nothing(), "file");
         add(&home, "other").exits(1);
         assert_eq!(mode(&home.config()), bits, "nothing was changed");
     }
     let home = Home::new();
     home.write_config(&account("prod"));
     set_mode(&home.path().join(".mp"), 0o777);
-    home.run(&["auth", "list"]).exits(1).says(&["everyone may write to its folder", "chmod o-w"]);
+    assert_run!(home.run(&["auth", "list"]).exits(1));
 }
 
 #[test]
@@ -45,18 +46,18 @@ fn a05_config_that_is_a_link_is_refused() {
     set_mode(&target, 0o600);
     std::fs::create_dir(home.path().join(".mp")).expect("a folder");
     symlink(&target, home.config()).expect("a link");
-    home.run(&["auth", "list"]).exits(1).says(&["it is a symbolic link", "MP_CONFIG_PATH"]).prints_nothing();
-    add(&home, "other").exits(1).says(&["it is a symbolic link"]).prints_nothing();
+    assert_run!(home.run(&["auth", "list"]).exits(1).prints_nothing());
+    assert_run!(add(&home, "other").exits(1).prints_nothing());
     assert_eq!(std::fs::read_to_string(&target).expect("the target"), account("prod"));
 
     std::fs::remove_file(home.config()).expect("the link");
     symlink(home.path().join("nowhere"), home.config()).expect("a link");
-    add(&home, "other").exits(1).says(&["it is a symbolic link"]).prints_nothing();
+    assert_run!(add(&home, "other").exits(1).prints_nothing());
     assert!(!home.path().join("nowhere").exists());
 
     std::fs::remove_file(home.config()).expect("the link");
     std::fs::hard_link(&target, home.config()).expect("a link");
-    home.run(&["auth", "list"]).exits(1).says(&["it has other names"]).prints_nothing();
+    assert_run!(home.run(&["auth", "list"]).exits(1).prints_nothing());
 }
 
 #[test]
@@ -66,16 +67,16 @@ fn a05_config_that_is_no_file_is_refused_at_once() {
     let made = std::process::Command::new("mkfifo").arg(home.config()).status().expect("mkfifo runs");
     assert!(made.success());
     set_mode(&home.config(), 0o600);
-    home.run(&["auth", "list"]).exits(1).says(&["it is not a regular file"]).prints_nothing();
+    assert_run!(home.run(&["auth", "list"]).exits(1).prints_nothing());
     std::fs::remove_file(home.config()).expect("the pipe");
     std::fs::create_dir(home.config()).expect("a folder");
-    home.run(&["auth", "list"]).exits(1).says(&["it is not a regular file"]).prints_nothing();
+    assert_run!(home.run(&["auth", "list"]).exits(1).prints_nothing());
 
     let home = Home::new();
     home.write_config("");
     let file = std::fs::File::options().write(true).open(home.config()).expect("the file");
     file.set_len(10 << 30).expect("a large file");
-    home.run(&["auth", "list"]).exits(1).says(&["it is larger than 1 MiB"]).prints_nothing();
+    assert_run!(home.run(&["auth", "list"]).exits(1).prints_nothing());
 }
 
 #[test]
@@ -83,7 +84,7 @@ fn a05_config_that_is_a_device_is_refused_at_once() {
     for device in ["/dev/zero", "/dev/null", "/dev/tty", "/proc/self/mem"] {
         if Path::new(device).exists() {
             let home = Home::new().with("MP_CONFIG_PATH", device);
-            home.run(&["auth", "list"]).exits(1).says(&["cannot"]).prints_nothing();
+            assert_run!(home.run(&["auth", "list"]).exits(1).prints_nothing(), device);
             add(&home, "prod").exits(1).prints_nothing();
         }
     }
@@ -97,7 +98,7 @@ fn a05_config_of_another_user_is_refused() {
     let home = Home::new();
     home.write_config(&account("prod"));
     std::os::unix::fs::chown(home.config(), Some(65_534), None).expect("root may");
-    home.run(&["auth", "list"]).exits(1).says(&["it belongs to another user"]).prints_nothing();
+    assert_run!(home.run(&["auth", "list"]).exits(1).prints_nothing());
     add(&home, "other").exits(1).prints_nothing();
     assert_eq!(std::fs::read_to_string(home.config()).expect("the file"), account("prod"));
     assert_eq!(mode(&home.config()), 0o600);
@@ -148,7 +149,7 @@ fn a06_a_file_that_is_swapped_all_the_time_is_read_right_or_refused() {
             assert!(!run.stdout.contains("victim"), "{}", run.stdout);
             match run.code {
                 Some(0) => assert!(run.stdout.contains("prod"), "{}", run.stdout),
-                _ => drop(run.exits(1).says(&["it is a symbolic link"])),
+                _ => drop(assert_run!(run.exits(1).of_any_command(), "refused")),
             }
         }
     });
@@ -181,7 +182,7 @@ fn a07_files_of_the_current_folder_are_not_read() {
         };
         assert_eq!(run(&["auth", "list"]).exits(0).stdout, "[]\n");
         for arguments in [&["auth", "test"][..], &["fetch", "profiles"]] {
-            let run = run(arguments).exits(1).says(&["there are no credentials"]).prints_nothing();
+            let run = assert_run!(run(arguments).exits(1).prints_nothing(), "no credentials");
             assert!(!run.stderr.contains("requests go to"), "{}", run.stderr);
         }
     }
@@ -227,10 +228,10 @@ fn a07_requests_go_to_this_machine_or_to_mixpanel() {
     ];
     for url in urls {
         let run = home.run(&["auth", "test", "--base-url", url]).exits(3).prints_nothing();
-        run.says(&["--base-url"]).exits(3);
+        assert_run!(run);
     }
     let run = home.run(&["auth", "test", "--base-url", "http://127.0.0.1:1"]).exits(1).prints_nothing();
-    run.says(&["note: requests go to http://127.0.0.1:1, not to Mixpanel", "cannot connect", "hint:"]).exits(1);
+    assert_run!(run.exits(1));
 }
 
 #[test]
@@ -248,13 +249,13 @@ fn a08_an_account_that_is_named_beats_the_environment_and_that_beats_the_default
     let right = complete(home(&simulator), CANARY);
     assert_eq!(account(&right, &["auth", "test"]), serde_json::Value::Null);
     let wrong = complete(home(&simulator), "not-it");
-    wrong.run(&["auth", "test"]).exits(2).says(&["credentials of the environment"]).prints_nothing();
+    assert_run!(wrong.run(&["auth", "test"]).exits(2).prints_nothing());
     assert_eq!(account(&wrong, &["auth", "test", "--account", "good"]), "good");
     assert_eq!(account(&wrong, &["-a", "good", "auth", "test"]), "good");
     assert_eq!(account(&wrong.with("MP_ACCOUNT", "good"), &["auth", "test"]), "good");
     let wrong = complete(home(&simulator), "not-it").with("MP_ACCOUNT", "wrong");
     assert_eq!(account(&wrong, &["auth", "test", "-a", "good"]), "good");
-    wrong.run(&["auth", "test", "-a", "gone"]).exits(4).says(&["no account `gone`"]).prints_nothing();
+    assert_run!(wrong.run(&["auth", "test", "-a", "gone"]).exits(4).prints_nothing());
 }
 
 #[test]
@@ -269,10 +270,9 @@ fn a08_an_incomplete_environment_is_an_error_that_names_what_is_missing() {
             .enumerate()
             .filter(|(number, _)| given(*number))
             .fold(home(&simulator), |home, (_, (name, value))| home.with(name, value));
-        let missing: Vec<&str> = (0..4).filter(|number| !given(*number)).map(|number| all[number].0).collect();
         let run = home.run(&["auth", "test"]).exits(1).prints_nothing();
-        let missing = format!("but not {}", missing.join(", "));
-        run.says(&[missing.as_str(), "hint: set all four, or none"]).exits(1);
+        let names: Vec<&str> = (0..4).filter(|number| given(*number)).map(|number| all[number].0).collect();
+        assert_run!(run, names.join(" "));
         assert_eq!(home.run(&["auth", "test", "-a", "good"]).exits(0).json()["account"], "good");
     }
     // The region alone says nothing.
@@ -286,18 +286,14 @@ fn a08_a_variable_that_is_set_without_a_value_is_refused_and_never_means_another
     let names =
         ["MP_ACCOUNT", "MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID", "MP_REGION", "MP_CONFIG_PATH", "MP_BASE_URL"];
     for name in names {
-        for (value, reason) in
-            [("", "is empty"), (" ", "is blank"), ("\r\n", "is empty"), ("a\nb", "has several lines")]
-        {
+        for (value, case) in [("", "empty"), (" ", "blank"), ("\r\n", "empty"), ("a\nb", "several lines")] {
             if name == "MP_CONFIG_PATH" && !value.is_empty() {
                 continue;
             }
             for arguments in [&["auth", "test"][..], &["fetch", "profiles"], &["inspect", "tables"], &["auth", "list"]]
             {
                 let run = home(&simulator).with(name, value).run(arguments).prints_nothing();
-                let unset = format!("`unset {name}`");
-                let _refused =
-                    run.says(&[&format!("error: the environment variable {name} {reason}"), &unset]).exits(3);
+                assert_run!(run.exits(3).of_any_command(), format!("{name} {case}"));
             }
         }
         home(&simulator).with(name, "").run(&["--help"]).exits(0);

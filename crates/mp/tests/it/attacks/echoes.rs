@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::tools::{Recorder, reply};
+use crate::snapshot::assert_run;
 use crate::support::{CANARY, Home, PROJECT, USERNAME};
 
 /// What is echoed, in encodings of which each stands for a family.
@@ -141,7 +142,7 @@ fn a02_what_mixpanel_says_is_shown() {
     ] {
         let body = format!("{{\"error\":{}}}", serde_json::Value::from(error));
         let server = Recorder::start(&[reply(status, "", &body)]);
-        home(&server).run(&["auth", "test"]).exits(code).says(&[error]).prints_nothing();
+        assert_run!(home(&server).run(&["auth", "test"]).exits(code).says(&[error]).prints_nothing());
         drop(server.end());
     }
 }
@@ -161,7 +162,8 @@ fn a02_no_secret_in_a_base_url_is_shown() {
         let given = Home::new().with("MP_USERNAME", USERNAME).with("MP_SECRET", "x").with("MP_PROJECT_ID", PROJECT);
         let by_variable = given.with("MP_REGION", "us").with("MP_BASE_URL", &url);
         for run in [by_variable.run(&["auth", "test"]), by_variable.run(&["--base-url", &url, "fetch", "profiles"])] {
-            let run = run.exits(3).says(&["the base URL must not hold"]).prints_nothing();
+            // Without the command, which has the secret in other forms.
+            let run = assert_run!(run.exits(3).of_any_command().prints_nothing(), "refused");
             assert!(!run.stderr.to_ascii_lowercase().contains("canary"), "{url}: {}", run.stderr);
         }
     }
@@ -176,7 +178,7 @@ fn a02_a_secret_in_the_place_of_another_setting_is_not_shown() {
             .with("MP_PROJECT_ID", PROJECT)
             .with("MP_REGION", "us")
             .with(name, CANARY);
-        let run = home.run(&["auth", "test"]).exits(3).says(&["characters)"]).prints_nothing();
+        let run = assert_run!(home.run(&["auth", "test"]).exits(3).prints_nothing(), name);
         assert!(!run.stderr.contains("CANARY"), "{name}: {}", run.stderr);
     }
 }

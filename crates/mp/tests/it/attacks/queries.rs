@@ -1,6 +1,7 @@
 //! A16 and A17: SQL and database paths that want more than a look at the tables.
 
 use super::tools::{all_but_state, mode};
+use crate::snapshot::assert_run;
 use crate::support::{CANARY, Home, Simulator};
 
 /// A home with 20 profiles in `users`.
@@ -81,7 +82,7 @@ fn a16_queries_reach_no_file_no_network_and_no_variable() {
     assert!(!std::path::Path::new("/etc/mp-was-here").exists());
     assert_eq!(home.run(&["query", "sql", "SELECT count(*) FROM users", "-s", "-f", "plain"]).exits(0).stdout, "20\n");
     let wide_open = home.run(&["query", "sql", "--allow-external", "SELECT * FROM 'secret.csv'"]).exits(3);
-    wide_open.says(&["--allow-external"]).prints_nothing();
+    assert_run!(wide_open.prints_nothing());
 }
 
 #[test]
@@ -97,38 +98,38 @@ fn a16_samples_and_schemas_are_no_way_to_sql() {
     assert_eq!(home.run(&["inspect", "tables"]).exits(0).json()[0]["row_count"], 20);
 }
 
-/// Paths that are no files, and what is said of them.
-const PATHS: [(&str, &str); 19] = [
-    ("http://127.0.0.1:1/x.db", "is not a file on this machine"),
-    ("https://example.org/x.db", "is not a file on this machine"),
-    ("HTTP://example.org/x.db", "is not a file on this machine"),
-    ("s3://bucket/x.db", "is not a file on this machine"),
-    ("gs://bucket/x.db", "is not a file on this machine"),
-    ("hf://datasets/x", "is not a file on this machine"),
-    ("s3:/bucket", "is not a file on this machine"),
-    ("md:", "is not a file on this machine"),
-    ("md:mine", "is not a file on this machine"),
-    ("motherduck:mine", "is not a file on this machine"),
-    ("postgres:host=example.org", "is not a file on this machine"),
-    ("mysql:host=example.org", "is not a file on this machine"),
-    ("sqlite:x.db", "is not a file on this machine"),
-    ("ducklake:x", "is not a file on this machine"),
-    (":memory:", "is not a file on this machine"),
-    (":memory:x", "is not a file on this machine"),
-    ("file:x.db?mode=memory", "is not a file on this machine"),
-    ("-", "begins with `-`"),
-    ("-x.db", "begins with `-`"),
+/// Paths that are no files.
+const PATHS: [&str; 19] = [
+    "http://127.0.0.1:1/x.db",
+    "https://example.org/x.db",
+    "HTTP://example.org/x.db",
+    "s3://bucket/x.db",
+    "gs://bucket/x.db",
+    "hf://datasets/x",
+    "s3:/bucket",
+    "md:",
+    "md:mine",
+    "motherduck:mine",
+    "postgres:host=example.org",
+    "mysql:host=example.org",
+    "sqlite:x.db",
+    "ducklake:x",
+    ":memory:",
+    ":memory:x",
+    "file:x.db?mode=memory",
+    "-",
+    "-x.db",
 ];
 
 #[test]
 fn a17_paths_that_are_no_files_are_refused() {
     let simulator = Simulator::with_faults(20, &[]);
     let home = Home::new().with_server(&simulator);
-    for (path, said) in PATHS {
+    for path in PATHS {
         let option = format!("--db={path}");
         for arguments in [&["query", "sql", "SELECT 1"][..], &["inspect", "tables"], &["fetch", "profiles"]] {
             let run = home.run(&[arguments, &[&option]].concat()).exits(3).prints_nothing();
-            assert!(run.stderr.contains(said), "{path}: {}", run.stderr);
+            assert_run!(run, format!("{} {path}", arguments[0]));
         }
     }
     assert_eq!(simulator.stats().requests, 0);
@@ -141,7 +142,7 @@ fn a17_no_path_makes_a_connection() {
     let home = Home::new();
     let sqlite = home.path().join("sqlite.db");
     std::fs::write(&sqlite, [&b"SQLite format 3\0"[..], &[0; 4080]].concat()).expect("a file");
-    for path in PATHS.map(|(path, _)| path).into_iter().chain(["sqlite.db", "./md:x", "x.db?token=y"]) {
+    for path in PATHS.into_iter().chain(["sqlite.db", "./md:x", "x.db?token=y"]) {
         let command = home.command(&["query", "sql", "SELECT 1", &format!("--db={path}")]);
         let Some((run, reached)) = super::tools::run_watched(&home, &command) else { return };
         assert!(matches!(run.code, Some(1 | 3 | 4)), "{path}: {run:?}");
