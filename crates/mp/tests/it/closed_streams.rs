@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use crate::attacks::tools::has_program;
+use crate::snapshot::assert_run;
 use crate::support::{Home, Simulator};
 
 const MP: &str = env!("CARGO_BIN_EXE_mp");
@@ -93,7 +94,7 @@ fn a_result_that_nobody_would_see_is_an_error_before_any_request() {
             let run = home.shell(&format!("{MP} {command} {streams}"));
             assert_eq!(run.code, Some(1), "{command} {streams}: {run:?}");
             if !streams.contains("2>") {
-                let _said = run.says(&["error: standard output is closed", "hint: "]);
+                assert_run!(run, command);
             }
         }
         // Whoever wants nothing says so, in whichever way the file is opened.
@@ -123,10 +124,10 @@ fn what_is_done_without_printing_is_done_and_says_that_its_result_is_not_shown()
     ];
     for name in ["a", "b"] {
         let add = format!("{MP} auth add {name} --username u --project 1 --secret-stdin >&-");
-        home.shell(&format!("echo s3cret | {add}")).says(&["warning: standard output is closed"]).exits(0);
+        assert_run!(home.shell(&format!("echo s3cret | {add}")).exits(0), name);
     }
     for command in commands {
-        home.shell(&format!("{MP} {command} >&-")).says(&["warning: standard output is closed"]).exits(0);
+        assert_run!(home.shell(&format!("{MP} {command} >&-")).exits(0), command);
     }
     assert_eq!(home.run(&["auth", "list", "-f", "plain"]).exits(0).stdout, "a\n");
     home.run(&["query", "sql", "from users"]).exits(3);
@@ -138,7 +139,7 @@ fn a_file_that_is_read_from_a_closed_standard_input_is_an_error() {
     for command in ["query sql -F -", "auth add a --username u --project 1 --secret-stdin", "simulate --file -"] {
         let run = home.shell(&format!("{MP} {command} <&-"));
         assert!(matches!(run.code, Some(1 | 3)), "{run:?}");
-        let _said = run.says(&["error: ", "standard input is closed"]);
+        assert_run!(run, command);
     }
 }
 

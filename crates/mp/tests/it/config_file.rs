@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use crate::snapshot::assert_run;
 use crate::support::{CANARY, Home, Run};
 
 pub(crate) fn account(name: &str) -> String {
@@ -47,30 +48,27 @@ fn its_comments_and_foreign_keys_stay() {
 
 #[test]
 fn mistakes_in_it_are_named_without_what_stands_there() {
-    let lines = |text: &str| {
+    let check = |case: &str, text: &str| {
         let home = Home::new();
         home.write_config(text);
         let run = home.run(&["auth", "show"]).exits(1).prints_nothing();
-        let run = run.says(&[&home.config().display().to_string(), "hint: "]);
+        let run = assert_run!(run.says(&[&home.config().display().to_string()]), case);
         assert!(!["move", "remove", "delete"].iter().any(|advice| run.stderr.contains(advice)), "{}", run.stderr);
-        run.stderr
     };
-    for (number, text) in [(1, "= 1\n"), (2, "\n= 1\n"), (3, "# a\n\n???\n"), (3, "a = 1\nb = 2\nb = 3\n")] {
-        let said = lines(text);
-        let named = [format!("line {number}: "), format!("hint: correct line {number} of `")];
-        assert!(named.iter().all(|named| said.contains(named)), "{text:?}: {said}");
+    for (case, text) in
+        [("line 1", "= 1\n"), ("line 2", "\n= 1\n"), ("line 3", "# a\n\n???\n"), ("key twice", "a = 1\nb = 2\nb = 3\n")]
+    {
+        check(case, text);
     }
-    let broken = account("prod").replace("secret = ", "secret = = ");
-    assert!(lines(&broken).contains("line 3"), "{}", lines(&broken));
-    let incomplete = account("prod").replace("project_id = \"1\"\n", "");
-    assert!(lines(&incomplete).contains("account `prod` has no `project_id`"));
-    assert!(lines("accounts = 1").contains("`accounts` is not a table"));
-    assert!(lines(&account("prod").replace("\"us\"", "\"mars\"")).contains("unknown region `mars`"));
-    assert!(lines(&account("prod").replace("\"sa\"", "[1]")).contains("`username` of account `prod` is not a text"));
+    check("equals signs", &account("prod").replace("secret = ", "secret = = "));
+    check("incomplete", &account("prod").replace("project_id = \"1\"\n", ""));
+    check("no table", "accounts = 1");
+    check("region", &account("prod").replace("\"us\"", "\"mars\""));
+    check("no text", &account("prod").replace("\"sa\"", "[1]"));
 
     let home = Home::new();
     home.write_config("default = \"gone\"\n");
-    home.run(&["auth", "show"]).exits(4).says(&["no account `gone`"]).prints_nothing();
+    assert_run!(home.run(&["auth", "show"]).exits(4).prints_nothing());
 
     let home = Home::new();
     home.write_config(&account("prod").replace("\"1\"", "1").replace("\"us\"", "\"EU\""));
@@ -92,7 +90,7 @@ fn it_can_be_elsewhere() {
 fn a_folder_that_cannot_be_written_is_named() {
     let home = Home::new().with("MP_CONFIG_PATH", "/proc/self/config.toml");
     let run = add(&home, "prod").exits(1).prints_nothing();
-    run.says(&["config.toml", "caused by:", "MP_CONFIG_PATH"]).exits(1);
+    assert_run!(run.exits(1));
 }
 
 #[test]
@@ -134,9 +132,9 @@ fn a_config_file_of_another_program_is_left_as_it_is() {
     for text in variants {
         let home = Home::new();
         let path = shared(&home, &text);
-        let listed = home.run(&["auth", "list"]).exits(0).says(&["belongs to another program", "accounts.toml"]);
+        let listed = assert_run!(home.run(&["auth", "list"]).exits(0), "list");
         assert_eq!(listed.stdout, "[]\n", "{text}");
-        home.run(&["auth", "test"]).exits(1).says(&["there are no credentials"]);
+        assert_run!(home.run(&["auth", "test"]).exits(1), "test");
         home.run(&["auth", "switch", "work"]).exits(4);
         home.run(&["auth", "remove", "work", "--force"]).exits(4);
         assert!(!home.config().exists());
@@ -149,7 +147,7 @@ fn a_config_file_of_another_program_is_left_as_it_is() {
         assert_eq!(std::fs::read_to_string(&path).expect("the file"), text);
         let home = home.with("MP_CONFIG_PATH", &path.display().to_string());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its permissions");
-        add(&home, "other").exits(1).says(&["belongs to another program", "MP_CONFIG_PATH"]);
+        assert_run!(add(&home, "other").exits(1), "add");
         assert_eq!(std::fs::read_to_string(&path).expect("the file"), text);
     }
 }
@@ -158,13 +156,14 @@ fn a_config_file_of_another_program_is_left_as_it_is() {
 fn accounts_of_ours_in_the_shared_config_file_are_read_and_move_with_the_first_change() {
     let ours = format!("# mine\ndefault = \"b\"\n{}{}", account("a"), account("b"));
     let accounts_of_another = ANOTHERS.split_once("\n\n").expect("a table follows").1;
-    for text in [ours.clone(), format!("{ours}{accounts_of_another}"), format!("{ours}[active]\naccount = \"x\"\n")] {
+    let texts = [ours.clone(), format!("{ours}{accounts_of_another}"), format!("{ours}[active]\naccount = \"x\"\n")];
+    for (text, case) in texts.into_iter().zip(["alone", "with accounts of another", "with a key of another"]) {
         let home = Home::new();
         let path = shared(&home, &text);
         assert_eq!(home.run(&["auth", "list", "-f", "plain"]).exits(0).stdout, "a\nb\n");
         assert_eq!(home.run(&["auth", "show"]).exits(0).json()["name"], "b");
         let run = home.run(&["auth", "switch", "a"]).exits(0);
-        let _said = run.says(&["note: the accounts are in", "accounts.toml", "config.toml` was not changed"]);
+        assert_run!(run, case);
         assert_eq!(home.run(&["auth", "show"]).exits(0).json()["name"], "a");
         assert_eq!(home.run(&["auth", "list", "-f", "plain"]).exits(0).stdout, "a\nb\n");
         let moved = std::fs::read_to_string(home.config()).expect("the file");

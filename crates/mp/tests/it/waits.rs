@@ -1,5 +1,6 @@
 //! What is waited for, what is said of it, and what `--verbose` tells.
 
+use crate::snapshot::assert_run;
 use crate::support::{Home, Simulator};
 
 fn is_time(text: &str) -> bool {
@@ -42,11 +43,11 @@ fn a_server_that_is_not_there_is_blamed_on_the_option_that_names_it() {
     let home = Home::new().with_server(&simulator).with("MP_BASE_URL", nowhere);
     for arguments in [
         &["auth", "test"][..],
-        &["fetch", "profiles", "--max-wait", "1s"],
-        &["fetch", "profiles", "--stdout", "--max-wait", "1s"],
+        &["fetch", "profiles", "-q", "--max-wait", "1s"],
+        &["fetch", "profiles", "--stdout", "-q", "--max-wait", "1s"],
     ] {
         let run = home.run(arguments).exits(1).prints_nothing();
-        let run = run.says(&["hint: `--base-url` or MP_BASE_URL sent it to http://127.0.0.1:1 instead of Mixpanel"]);
+        let run = assert_run!(run);
         assert!(!run.stderr.contains("HTTPS_PROXY"), "{}", run.stderr);
     }
 }
