@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use mixpanel_simulator::{CopyChange, PastEnd, ProfileCopy, SimulatorConfig, TotalMode};
 use serde_json::Value;
 
+use crate::snapshot::assert_run;
 use crate::support::{Home, Run, Simulator};
 
 /// 2,500 profiles on pages of 100.
@@ -19,7 +20,7 @@ fn count(home: &Home, table: &str) -> String {
 
 fn fetch(simulator: &Simulator, home: Home, more: &[&str]) -> (Home, Run) {
     let home = home.with_server(simulator);
-    let run = home.run(&[&["fetch", "profiles", "users"], more].concat());
+    let run = home.run(&[&["fetch", "profiles", "users", "--no-progress"], more].concat());
     (home, run)
 }
 
@@ -74,8 +75,7 @@ fn a_table_is_not_replaced_by_less_than_was_announced() {
             assert_eq!(count(&home, "users"), "2500", "{case}");
             continue;
         }
-        let announced = (2_500 + off).to_string();
-        let run = run.exits(1).says(&[&announced, "2500", "was left as it was", "--allow-drift"]);
+        let run = assert_run!(run.exits(1), &case);
         assert_eq!(count(&home, "users"), "500", "{case}");
         // What is on disk can still be accepted, and nothing is requested for it.
         let before = simulator.stats().requests;
@@ -90,7 +90,8 @@ fn a_table_is_not_replaced_by_less_than_was_announced() {
 fn a_new_table_that_lacks_announced_profiles_is_partial_and_a_resume_begins_again() {
     let simulator = Simulator::start(SimulatorConfig { total: TotalMode::OffBy(700), ..project() });
     let (home, run) = fetch(&simulator, Home::new(), &["--parallel"]);
-    let run = run.exits(1).says(&["announced 3200", "sent 2500", "700 are missing"]);
+    let run = run.exits(1);
+    assert_run!(run.counting_lines());
     let result = run.json();
     assert_eq!((number(&result, "shortfall"), &result["has_failures"]), (700, &Value::Bool(true)));
     assert_eq!(
@@ -98,8 +99,8 @@ fn a_new_table_that_lacks_announced_profiles_is_partial_and_a_resume_begins_agai
         "true\n"
     );
     let before = simulator.stats().sessions_made;
-    let run = home.run(&["fetch", "resume", "users"]).exits(1).prints_nothing();
-    let _ = run.says(&["fewer profiles than the server announced", "was left as it was"]);
+    let run = home.run(&["fetch", "resume", "users", "--no-progress"]).exits(1).prints_nothing();
+    assert_run!(run);
     assert_eq!(count(&home, "users"), "2500");
     assert_eq!(simulator.stats().sessions_made, before + 1);
 }
@@ -116,7 +117,7 @@ fn an_empty_result_replaces_rows_only_if_that_is_allowed() {
         let _ = run.exits(0);
         let simulator = Simulator::start(config.with_profiles(0));
         let (home, run) = fetch(&simulator, home, &["--replace"]);
-        let run = run.exits(1).says(&["has 2500 rows", "--allow-empty"]);
+        let run = assert_run!(run.exits(1));
         assert_eq!(count(&home, "users"), "2500");
         let _ = home.shell(&run.resume_command()).exits(0);
         assert_eq!(count(&home, "users"), "0");
@@ -152,7 +153,7 @@ fn an_impossible_total_is_refused_after_page_0() {
     for total in [i64::MAX, 100 * 10_000_000] {
         let simulator = Simulator::start(SimulatorConfig { total: TotalMode::OffBy(total), ..project() });
         let (home, run) = fetch(&simulator, Home::new(), &["--parallel"]);
-        let _ = run.exits(1).says(&[&(2_500 + u64::try_from(total).unwrap()).to_string()]).prints_nothing();
+        assert_run!(run.exits(1).prints_nothing());
         assert_eq!(simulator.stats().requests, 1);
         assert_eq!(home.run(&["fetch", "status", "-f", "jsonl"]).exits(0).stdout, "");
     }
@@ -172,8 +173,8 @@ fn a_dead_session_is_left_by_the_next_resume() {
         let _ = run.exits(1);
         let healthy = Simulator::with_faults(550, &[]);
         let home = home.with_server(&healthy);
-        let run = home.run(&["fetch", "resume", "users", "--parallel"]).exits(0);
-        let run = run.says(&["refused every missing page of the earlier session"]);
+        let run = home.run(&["fetch", "resume", "users", "--parallel", "--no-progress"]).exits(0);
+        assert_run!(run.counting_lines(), fault);
         assert_eq!(number(&run.json(), "received"), 550, "{fault}");
         assert_eq!(count(&home, "users"), "550");
     }
@@ -188,7 +189,7 @@ fn what_is_on_disk_stays_until_page_0_of_a_new_session_is_here() {
     assert_eq!(pages(&home), 3);
     let down = Simulator::with_faults(550, &["pages=0 status=403"]);
     let home = home.with_server(&down);
-    let _ = home.run(&["fetch", "resume", "users"]).exits(3).says(&["the pages fetched so far are kept"]);
+    assert_run!(home.run(&["fetch", "resume", "users"]).exits(3));
     assert_eq!(pages(&home), 3);
     let healthy = Simulator::with_faults(550, &[]);
     let home = home.with_server(&healthy);
@@ -210,12 +211,14 @@ fn profiles_that_come_twice_do_not_stand_for_others_that_do_not_come() {
         let (home, run) = fetch(&full, Home::new(), mode);
         let _ = run.exits(0);
         let (home, run) = fetch(&simulator, home, &[&["--replace"], mode].concat());
-        let run = run.exits(1).says(&["announced 2500", "480 of them more than once", "480 are missing"]);
-        let run = run.says(&["`users` was left as it was", "--allow-drift"]);
+        let run = assert_run!(run.exits(1), mode.concat());
         assert_eq!(count(&home, "users"), "2500");
         // What is on disk is accepted only if that is said, and then nothing is requested.
         let (requests, sessions) = (simulator.stats().requests, simulator.stats().sessions_made);
-        let _ = home.shell(&run.resume_command()).exits(1).says(&["fewer profiles than the server announced"]);
+        assert_run!(
+            home.shell(&(run.resume_command() + " --no-progress")).exits(1),
+            format!("{} resumed", mode.concat())
+        );
         assert_eq!(simulator.stats().sessions_made, sessions + 1);
         assert!(simulator.stats().requests < requests + 30);
         let requests = simulator.stats().requests;
@@ -231,7 +234,8 @@ fn a_table_made_of_overlapping_pages_is_partial_until_a_session_has_all() {
         let simulator = Simulator::start(overlapping(550, 20));
         let modes: Vec<&str> = [mode, "--parallel"].into_iter().filter(|mode| !mode.is_empty()).collect();
         let (home, run) = fetch(&simulator, Home::new(), &modes);
-        let run = run.exits(1).says(&["announced 550", "100 of them more than once", "100 are missing"]);
+        let run = run.exits(1);
+        assert_run!(run.counting_lines(), mode);
         assert_eq!((number(&run.json(), "shortfall"), count(&home, "users").as_str()), (100, "450"), "{mode}");
         let partial = "SELECT partial || ',' || shortfall FROM _fetches ORDER BY rowid DESC LIMIT 1";
         let facts = |home: &Home| home.run(&["query", "sql", "-s", "-f", "plain", partial]).exits(0).stdout;
@@ -255,7 +259,7 @@ fn a_stream_of_overlapping_pages_fails_after_its_last_record() {
         let run = run.exits(i32::from(overlap > 0));
         assert_eq!(run.stdout.lines().count(), 550);
         if overlap > 0 {
-            let _ = run.says(&["announced 550", "of them more than once", "--allow-drift"]);
+            assert_run!(run.counting_lines(), format!("{overlap} {}", more.concat()));
         }
     }
 }
@@ -265,15 +269,16 @@ fn two_profiles_with_one_id_are_no_overlap_unless_a_larger_table_would_go() {
     let copies = (0..30).map(|at| ProfileCopy { from: at * 7, to: 300 + at * 5, change: CopyChange::Identical });
     let simulator = Simulator::start(SimulatorConfig { copies: copies.collect(), ..project() }.with_profiles(500));
     let (home, run) = fetch(&simulator, Home::new(), &["--parallel"]);
-    let run = run.exits(0).says(&["30 profiles came more than once"]);
+    let run = run.exits(0);
+    assert_run!(run.counting_lines());
     assert_eq!((number(&run.json(), "duplicates"), count(&home, "users").as_str()), (30, "470"));
     let (home, run) = fetch(&simulator, home, &["--parallel", "--replace"]);
-    let _ = run.exits(0).says(&["30 profiles came more than once"]);
+    assert_run!(run.exits(0).counting_lines());
     let full = Simulator::start(project().with_profiles(500));
     let (home, run) = fetch(&full, home, &["--replace"]);
     let _ = run.exits(0);
     let (home, run) = fetch(&simulator, home, &["--parallel", "--replace"]);
-    let _ = run.exits(1).says(&["announced 500", "30 of them more than once", "was left as it was"]);
+    assert_run!(run.exits(1));
     assert_eq!(count(&home, "users"), "500");
 }
 
@@ -289,9 +294,12 @@ fn a_total_that_a_later_page_corrects_counts() {
         // Later pages say that there are more than come.
         let simulator = Simulator::start(SimulatorConfig { total: TotalMode::DriftPerPage(200), ..project() });
         let (home, run) = fetch(&simulator, home, &[&["--replace"], mode].concat());
-        let run = run.exits(1).says(&["sent 2500", "are missing", "was left as it was"]);
+        let run = assert_run!(run.exits(1), mode.concat());
         assert_eq!(count(&home, "users"), "2500");
-        let _ = home.shell(&run.resume_command()).exits(1).says(&["was left as it was"]);
+        assert_run!(
+            home.shell(&(run.resume_command() + " --no-progress")).exits(1),
+            format!("{} resumed", mode.concat())
+        );
         assert!(simulator.stats().requests < 2 * 25 + 20, "{}", simulator.stats().requests);
         // A project that grows by one during the fetch is no contradiction.
         let config = SimulatorConfig { total: TotalMode::DriftPerPage(1), ..project() };

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::snapshot::assert_run;
 use crate::support::{Home, Run, Simulator};
 
 /// An unfinished run of these tables, each with 5 of 10 pages.
@@ -46,10 +47,10 @@ fn the_only_table_with_unfinished_runs_need_not_be_named() {
 fn several_tables_are_listed_and_one_has_to_be_named() {
     let simulator = simulator(2);
     let home = unfinished(&simulator, &["users", "groups"]);
-    resume(&home, &[]).exits(3).says(&["several tables have unfinished runs", "`users`", "`groups`"]).prints_nothing();
+    assert_run!(resume(&home, &[]).exits(3).prints_nothing());
     assert_eq!(resume(&home, &["groups"]).exits(0).json()["table"], "groups");
     assert_eq!(resume(&home, &[]).exits(0).json()["table"], "users");
-    resume(&home, &[]).exits(4).says(&["there is no unfinished run"]).prints_nothing();
+    assert_run!(resume(&home, &[]).exits(4).prints_nothing());
 }
 
 #[test]
@@ -61,7 +62,7 @@ fn a_run_is_named_by_its_id() {
         runs.as_array().expect("an array").iter().filter(|run| run["table"] == "users").collect();
     let older = of_users[1]["run_id"].as_str().expect("an id");
     assert_eq!(resume(&home, &["--run", older]).exits(0).json()["run_id"], older);
-    resume(&home, &["--run", older]).exits(4).says(&[older]).prints_nothing();
+    assert_run!(resume(&home, &["--run", older]).exits(4).says(&[older]).prints_nothing());
     resume(&home, &["--run", "../../etc"]).exits(4).prints_nothing();
 }
 
@@ -69,10 +70,7 @@ fn a_run_is_named_by_its_id() {
 fn what_is_not_there_cannot_be_gone_on_with() {
     let simulator = simulator(1);
     let home = Home::new().with_server(&simulator);
-    resume(&home, &["users"])
-        .exits(4)
-        .says(&["`users` has no unfinished run", "hint: `mp fetch status`"])
-        .prints_nothing();
+    assert_run!(resume(&home, &["users"]).exits(4).prints_nothing());
     assert_eq!(simulator.stats().requests, 0);
 }
 
@@ -95,7 +93,7 @@ fn filters_are_compared_with_those_of_the_run() {
     home.run(&[&["fetch", "profiles", "users", "-q"], &filter[..]].concat()).exits(2);
     let requests = simulator.stats().requests;
     for other in [["--where", "properties[\"plan\"] == \"growth\""], ["--cohort", "7"], ["-o", "plan"]] {
-        resume(&home, &[&["users"], &other[..]].concat()).exits(3).says(&["error: "]).prints_nothing();
+        assert_run!(resume(&home, &[&["users"], &other[..]].concat()).exits(3).prints_nothing(), other[0]);
     }
     assert_eq!(simulator.stats().requests, requests);
     resume(&home, &[&["users"], &filter[..]].concat()).exits(0);
@@ -108,26 +106,23 @@ fn the_mode_is_that_of_the_run_unless_another_is_asked_for() {
     assert_eq!(resume(&home, &["users"]).exits(0).json()["rows"], 950);
     let run = resume(&home, &["groups", "--parallel", "--workers", "3"]).exits(0);
     assert_eq!(run.json()["total_rows"], 950);
-    resume(&home, &["--workers", "2"])
-        .exits(4)
-        .says(&["warning: `--workers` has no effect without `--parallel`"])
-        .prints_nothing();
+    assert_run!(resume(&home, &["--workers", "2"]).exits(4).prints_nothing());
 }
 
 #[test]
 fn progress_counts_the_pages_on_disk() {
-    let simulator = simulator(1);
+    let simulator = Simulator::with_faults(1_000, &["pages=5 status=401 times=1"]);
     let home = unfinished(&simulator, &["users"]);
     // One worker: of several at once any may come first.
     let run = home.run(&["fetch", "resume", "users", "--parallel", "--workers", "1"]).exits(0);
-    assert!(run.stderr.contains("page 5: 100 profiles (6 of 10 pages, 600 profiles)"), "{}", run.stderr);
+    assert_run!(run);
 }
 
 #[test]
 fn a_resumed_run_that_fails_can_be_gone_on_with_again() {
     let simulator = Simulator::with_faults(950, &["pages=5 status=401 times=1", "pages=8 status=401 times=1"]);
     let home = unfinished(&simulator, &["users"]);
-    let run = resume(&home, &["users"]).exits(2).says(&["the 8 pages fetched so far are kept"]);
+    let run = assert_run!(resume(&home, &["users"]).exits(2));
     assert_eq!(home.shell(&run.resume_command()).exits(0).json()["rows"], 950);
     assert_eq!(simulator.stats().requests, 12, "each page once, and two refusals");
 }

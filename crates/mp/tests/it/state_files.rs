@@ -6,7 +6,8 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::process::{end, send, start};
-use crate::support::{Home, Simulator};
+use crate::snapshot::assert_run;
+use crate::support::{Home, Run, Simulator};
 
 fn ledger(home: &Home) -> PathBuf {
     let entries = std::fs::read_dir(home.path().join(".mp/state")).expect("a directory");
@@ -31,7 +32,7 @@ fn a_damaged_ledger_is_told_and_kept() {
             0 => path.with_extension("json.damaged"),
             number => path.with_extension(format!("json.damaged-{}", number + 1)),
         };
-        let run = run.says(&["warning: ", &aside.display().to_string(), "are forgotten"]);
+        let run = assert_run!(run.says(&[&aside.display().to_string()]));
         assert_eq!(run.stderr.matches("are forgotten").count(), 1, "{}", run.stderr);
         assert_eq!(&std::fs::read(aside).expect("the old ledger"), damage);
         assert_eq!(home.run(&FETCH).exits(0).stderr, "");
@@ -49,7 +50,7 @@ fn a_ledger_of_a_newer_version_is_named_and_left_alone() {
     for arguments in [&FETCH[..], &["fetch", "profiles", "--stdout", "-q"], &["fetch", "profiles", "x", "--plan", "-q"]]
     {
         let run = home.run(arguments).exits(0);
-        let _told = run.says(&["warning: ", "its format is 7", "this version reads 1"]);
+        assert_run!(run.counting_lines());
         assert_eq!(std::fs::read_to_string(&path).expect("the ledger"), newer);
     }
 }
@@ -72,26 +73,24 @@ fn newer(manifest: &Path) -> String {
 fn a_run_that_cannot_be_read_is_listed_with_the_reason_and_can_be_discarded() {
     let simulator = Simulator::with_faults(500, &["pages=3 delay=60s"]);
     type Damage = fn(&Path);
-    let damages: [(&str, Damage, &[&str]); 5] = [
-        ("gone", |path| std::fs::remove_file(path).expect("a manifest"), &["cannot read"]),
-        ("empty", |path| std::fs::write(path, "").expect("a manifest"), &["cannot be read as"]),
-        ("cut", |path| std::fs::write(path, "{\"format\": 2, \"run").expect("a manifest"), &["cannot be read as"]),
-        ("other", |path| std::fs::write(path, "{\"format\": 2}").expect("a manifest"), &["cannot be read as"]),
-        (
-            "newer",
-            |path| std::fs::write(path, newer(path)).expect("a manifest"),
-            &["its format is 9", "this version reads 2"],
-        ),
+    let damages: [(&str, Damage); 5] = [
+        ("gone", |path| std::fs::remove_file(path).expect("a manifest")),
+        ("empty", |path| std::fs::write(path, "").expect("a manifest")),
+        ("cut", |path| std::fs::write(path, "{\"format\": 2, \"run").expect("a manifest")),
+        ("other", |path| std::fs::write(path, "{\"format\": 2}").expect("a manifest")),
+        ("newer", |path| std::fs::write(path, newer(path)).expect("a manifest")),
     ];
-    for (case, damage, reasons) in damages {
+    for (case, damage) in damages {
         let home = Home::new().with_server(&simulator);
         let run = unfinished(&home);
         let id = run.file_name().expect("a name").to_string_lossy().into_owned();
         damage(&run.join("manifest.json"));
-        let listed = home.run(&["fetch", "status", "--db", "my.db"]).exits(0).json();
-        assert_eq!(listed[0]["run_id"], json!(id), "{case}");
-        let reason = listed[0]["reason"].as_str().expect("a reason").to_owned();
-        assert!(reasons.iter().all(|part| reason.contains(part)), "{case}: {reason}");
+        let listed = home.run(&["fetch", "status", "--db", "my.db"]).exits(0);
+        let run_of = listed.json()[0].clone();
+        assert_eq!(run_of["run_id"], json!(id), "{case}");
+        // How many pages there are depends on the moment of the signal.
+        let reason = format!("{}\n", run_of["reason"]);
+        assert_run!(Run { stdout: reason, ..listed }, format!("{case} status"));
         // It is not resumed, and nothing of it is touched; another fetch says that it is there.
         let _resume = home.run(&["fetch", "resume", "--run", &id, "--db", "my.db"]).prints_nothing();
         let said = home.run(&[
@@ -107,7 +106,7 @@ fn a_run_that_cannot_be_read_is_listed_with_the_reason_and_can_be_discarded() {
             "--max-wait",
             "0s",
         ]);
-        let _said = said.says(&["warning: ", &id, reasons[0]]);
+        assert_run!(said.says(&[&id]), case);
         assert!(run.join("generation-0").is_dir(), "{case}");
         let _gone = home.run(&["fetch", "discard", "--run", &id, "--force", "--db", "my.db"]).exits(0);
         assert!(!run.exists(), "{case}");
@@ -139,11 +138,7 @@ fn every_command_that_picks_a_run_tells_of_those_that_cannot_be_read() {
                 run.file_name().expect("a name").to_string_lossy().into_owned()
             })
             .collect();
-        let named: Vec<&str> = damaged
-            .iter()
-            .map(String::as_str)
-            .chain(damaged.first().map(|_| "manifest.json` cannot be read as"))
-            .collect();
+        let named: Vec<&str> = damaged.iter().map(String::as_str).collect();
         let run = |arguments: &[&str]| home.run(&[arguments, &["--db", "my.db"]].concat());
 
         let listed = run(&["fetch", "status"]).exits(0).json();
@@ -165,25 +160,39 @@ fn every_command_that_picks_a_run_tells_of_those_that_cannot_be_read() {
         };
         for arguments in [&["fetch", "resume", "-q"][..], &["fetch", "resume", "users", "-q"]] {
             let requests = simulator.stats().requests;
-            let _said = run(arguments).exits(expected).says(&named).prints_nothing();
+            assert_run!(
+                run(arguments).exits(expected).says(&named).prints_nothing(),
+                format!("{case} {}", arguments.join(" "))
+            );
             assert_eq!(simulator.stats().requests > requests, readable > 0, "{case}");
         }
         let exit = if unreadable > 0 { 1 } else { 4 };
-        let _others = run(&["fetch", "resume", "others"]).exits(exit).says(&named).prints_nothing();
-        let _others = run(&["fetch", "discard", "others", "--force"]).exits(exit).says(&named).prints_nothing();
+        assert_run!(
+            run(&["fetch", "resume", "others"]).exits(exit).says(&named).prints_nothing(),
+            format!("{case} resume others")
+        );
+        assert_run!(
+            run(&["fetch", "discard", "others", "--force"]).exits(exit).says(&named).prints_nothing(),
+            format!("{case} discard others")
+        );
         for id in damaged.iter().take(1) {
             for arguments in [
                 &["fetch", "resume", "--run", id][..],
                 &["fetch", "resume", "users", "--run", id],
                 &["fetch", "discard", "users", "--run", id, "--force"],
             ] {
-                let run =
-                    run(arguments).exits(1).says(&[id, "manifest.json` cannot be read as", "hint: "]).prints_nothing();
+                let run = assert_run!(
+                    run(arguments).exits(1).says(&[id]).prints_nothing(),
+                    format!("{case} damaged run {} {}", arguments[1], arguments.len())
+                );
                 assert!(!run.stderr.contains("``"), "{case}: {}", run.stderr);
             }
         }
-        let _plan = run(&["fetch", "profiles", "planned", "--plan", "-q"]).exits(0).says(&named);
-        let _fetch = run(&["fetch", "profiles", "users", "-q"]).exits(2).says(&named);
+        assert_run!(
+            run(&["fetch", "profiles", "planned", "--plan", "-q"]).exits(0).says(&named),
+            format!("{case} plan")
+        );
+        assert_run!(run(&["fetch", "profiles", "users", "-q"]).exits(2).says(&named), format!("{case} fetch"));
         for run in &runs[..unreadable] {
             assert!(run.join("generation-0").is_dir(), "{case}: nothing of it is touched");
         }
@@ -206,10 +215,9 @@ fn a_run_of_another_version_that_is_being_worked_on_may_be_of_the_same_table() {
     let pid = format!("process {}", fetch.id());
     for arguments in [["fetch", "profiles", "users", "-q"], ["fetch", "resume", "users", "-q"]] {
         let run = home.run(&[&arguments[..], &["--db", "my.db"]].concat()).exits(1).prints_nothing();
-        let _said = run.says(&["error: ", "its format is 9"]);
+        let run = assert_run!(run);
+        assert_eq!(run.stderr.contains(&pid), arguments[1] == "profiles", "{}", run.stderr);
     }
-    let run = home.run(&["fetch", "profiles", "users", "-q", "--db", "my.db"]).exits(1);
-    let _said = run.says(&[&pid, "cannot be read", "its format is 9"]);
     assert_eq!(simulator.stats().requests, requests);
     send(&fetch, Signal::KILL);
     let _killed = end(fetch, words);
@@ -228,22 +236,22 @@ fn state_files_that_are_no_files_or_enormous_are_named_at_once() {
     let directory = |path: &Path| std::fs::create_dir(path).expect("a directory");
     type Make<'a> = &'a dyn Fn(&Path);
     let manifest = run.join("manifest.json");
-    let cases: [(&Path, Make<'_>, &str); 6] = [
-        (&manifest, &pipe, "not a regular file"),
-        (&manifest, &directory, "not a regular file"),
-        (&manifest, &sparse, "cannot be read as"),
-        (&run.join("lock"), &pipe, "not a regular file"),
-        (&page.path(), &pipe, "not a regular file"),
-        (&home.path().join("my.db.stage/.turn"), &pipe, "not a regular file"),
+    let cases: [(&str, &Path, Make<'_>); 6] = [
+        ("manifest pipe", &manifest, &pipe),
+        ("manifest directory", &manifest, &directory),
+        ("manifest sparse", &manifest, &sparse),
+        ("lock pipe", &run.join("lock"), &pipe),
+        ("page pipe", &page.path(), &pipe),
+        ("turn pipe", &home.path().join("my.db.stage/.turn"), &pipe),
     ];
-    for (path, make, said) in cases {
+    for (case, path, make) in cases {
         let aside = home.path().join("aside");
         let is_there = std::fs::rename(path, &aside).is_ok();
         make(path);
         let shown = path.display().to_string();
         // Far less memory than the file would take.
         let line = format!("ulimit -v 900000; exec {} fetch resume -q --db my.db", env!("CARGO_BIN_EXE_mp"));
-        let _resume = home.shell(&line).exits(1).says(&[&shown, said]).prints_nothing();
+        assert_run!(home.shell(&line).exits(1).says(&[&shown]).prints_nothing(), case);
         let listed = home.run(&["fetch", "status", "--db", "my.db"]).exits(0).json();
         assert_eq!(listed.as_array().map(Vec::len), Some(1), "{shown}");
         let _gone = if path.is_dir() { std::fs::remove_dir(path) } else { std::fs::remove_file(path) };
