@@ -7,6 +7,7 @@ mod connections;
 #[expect(dead_code, reason = "the tests of the command use all of it")]
 #[path = "../../../mp/tests/it/conservation.rs"]
 mod conservation;
+mod edges;
 mod failures;
 mod fetch;
 mod harness;

@@ -1,0 +1,314 @@
+//! Which part of the library may use which, read from the sources' paths.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use syn::visit::{self, Visit};
+
+/// A module, from the root of the library.
+type Module = Vec<String>;
+
+/// The sources of the library without its tests: the name of a file, its module and its items.
+struct Source {
+    name: String,
+    module: Module,
+    file: syn::File,
+}
+
+/// Files that belong to tests.
+fn is_test(name: &str) -> bool {
+    name.contains("/simulation/") || ["_test.rs", "tests.rs", "/testing.rs"].iter().any(|ending| name.ends_with(ending))
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a directory") {
+            let path: PathBuf = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(&root).expect("below the root").to_string_lossy().into_owned();
+            if is_test(&format!("/{name}")) {
+                continue;
+            }
+            let mut module: Module = name.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+            module.pop_if(|last| last == "mod" || last == "lib");
+            let file = syn::parse_file(&fs::read_to_string(&path).expect("UTF-8")).expect("Rust");
+            sources.push(Source { name, module, file });
+        }
+    }
+    sources
+}
+
+fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
+        let is_test = |list: &syn::MetaList| {
+            list.path.is_ident("cfg")
+                && list.tokens.to_string().split(|c: char| !c.is_alphanumeric()).any(|word| word == "test")
+        };
+        attribute.meta.require_list().is_ok_and(is_test)
+    })
+}
+
+/// Collects the paths that a file names, in `use` items and elsewhere.
+#[derive(Default)]
+struct Paths {
+    /// The name that a `use` item introduces, and its path.
+    imports: Vec<(String, Vec<String>)>,
+    others: Vec<Vec<String>>,
+}
+
+impl Paths {
+    fn of(file: &syn::File) -> Self {
+        let mut paths = Self::default();
+        paths.visit_file(file);
+        paths
+    }
+
+    fn add_use(&mut self, tree: &syn::UseTree, mut before: Vec<String>) {
+        match tree {
+            syn::UseTree::Path(path) => {
+                before.push(path.ident.to_string());
+                self.add_use(&path.tree, before);
+            }
+            syn::UseTree::Name(name) => self.add_import(name.ident.to_string(), &name.ident, before),
+            syn::UseTree::Rename(rename) => self.add_import(rename.rename.to_string(), &rename.ident, before),
+            syn::UseTree::Glob(_) => self.imports.push(("*".to_owned(), before)),
+            syn::UseTree::Group(group) => group.items.iter().for_each(|tree| self.add_use(tree, before.clone())),
+        }
+    }
+
+    fn add_import(&mut self, name: String, ident: &syn::Ident, mut path: Vec<String>) {
+        let name = if name == "self" { path.last().cloned().unwrap_or_default() } else { name };
+        if ident != "self" {
+            path.push(ident.to_string());
+        }
+        self.imports.push((name, path));
+    }
+}
+
+impl<'ast> Visit<'ast> for Paths {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        let attributes = match item {
+            syn::Item::Fn(item) => &item.attrs,
+            syn::Item::Impl(item) => &item.attrs,
+            syn::Item::Mod(item) => &item.attrs,
+            syn::Item::Use(item) => &item.attrs,
+            _ => return visit::visit_item(self, item),
+        };
+        if !is_for_tests(attributes) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        if !is_for_tests(&item.attrs) {
+            visit::visit_impl_item_fn(self, item);
+        }
+    }
+
+    fn visit_local(&mut self, local: &'ast syn::Local) {
+        if !is_for_tests(&local.attrs) {
+            visit::visit_local(self, local);
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.add_use(&item.tree, Vec::new());
+    }
+
+    /// `pub(super)` uses nothing.
+    fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        self.others.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        visit::visit_path(self, path);
+    }
+}
+
+/// The modules of the library, with what each file names.
+struct Library {
+    paths: BTreeMap<Module, Paths>,
+    names: BTreeMap<Module, String>,
+}
+
+impl Library {
+    fn read() -> Self {
+        let sources = sources();
+        assert!(sources.len() > 50, "the sources were not found");
+        let names = sources.iter().map(|source| (source.module.clone(), source.name.clone())).collect();
+        let paths = sources.iter().map(|source| (source.module.clone(), Paths::of(&source.file))).collect();
+        Self { paths, names }
+    }
+
+    /// Returns the module in which a path that is named in `from` is defined; `None` if it is not in the library.
+    fn resolve(&self, from: &Module, path: &[String], depth: usize) -> Option<Module> {
+        let mut module = from.clone();
+        let mut rest = path;
+        match path.first()?.as_str() {
+            "crate" => (module, rest) = (Vec::new(), &path[1..]),
+            "self" => rest = &path[1..],
+            "super" => {
+                while rest.first().is_some_and(|first| first == "super") {
+                    module.pop()?;
+                    rest = &rest[1..];
+                }
+            }
+            first => {
+                module.push(first.to_owned());
+                if !self.paths.contains_key(&module) {
+                    return None;
+                }
+                rest = &path[1..];
+            }
+        }
+        while let Some(first) = rest.first() {
+            module.push(first.clone());
+            if !self.paths.contains_key(&module) {
+                module.pop();
+                break;
+            }
+            rest = &rest[1..];
+        }
+        let Some(name) = rest.first().filter(|_| depth < 8) else { return Some(module) };
+        // A name that the module has imported, usually to re-export it, is defined elsewhere.
+        let import = self.paths.get(&module)?.imports.iter().find(|(known, _)| known == name);
+        let imported = import.and_then(|(_, path)| self.resolve(&module, path, depth + 1));
+        Some(imported.unwrap_or(module))
+    }
+
+    /// Returns the modules that each module uses.
+    fn edges(&self) -> BTreeMap<&Module, BTreeSet<Module>> {
+        let of = |(module, paths): (&'_ Module, &Paths)| {
+            // What a `mod.rs` re-exports it does not use.
+            let is_facade = self.names[module].ends_with("mod.rs") || module.is_empty();
+            let imports = paths.imports.iter().filter(|_| !is_facade).map(|(_, path)| path);
+            let used = imports.chain(&paths.others).filter_map(|path| self.resolve(module, path, 0));
+            used.filter(|used| used != module).collect()
+        };
+        self.paths.iter().map(|entry| (entry.0, of(entry))).collect()
+    }
+}
+
+/// What each room of the library may use of the other rooms: whole rooms, or files. Files that belong to no room are
+/// below all of them. `api`, `stage` and `load` do not know each other; `fetch` connects them.
+const ROOMS: [(&str, &[&str]); 10] = [
+    ("api", &["parse", "quota"]),
+    ("parse", &[]),
+    ("quota", &[]),
+    ("stage", &["parse"]),
+    ("store", &[]),
+    ("load", &["store", "parse/rows.rs"]),
+    ("fetch", &["api", "parse", "quota", "stage", "store", "load", "fetch/core", "fetch/profiles"]),
+    // The core serves every dataset: of its source it knows what `fetch/source.rs` exports, of the API only failures.
+    (
+        "fetch/core",
+        &[
+            "fetch",
+            "fetch/profiles/page.rs",
+            "fetch/profiles/prior_run.rs",
+            "quota",
+            "api/failure.rs",
+            "api/rate_limit.rs",
+            "api/retry.rs",
+            "parse/unkept.rs",
+            "stage/manifest.rs",
+        ],
+    ),
+    ("fetch/profiles", &["fetch", "fetch/core/outcome.rs", "fetch/core/parts.rs", "api", "parse", "quota", "stage"]),
+    ("workspace", &["api", "fetch", "parse", "quota", "stage", "store", "load"]),
+];
+
+/// Files without a room that use one: public results hold rows, row sums count rejects, and benchmarks call into rooms.
+const ABOVE: [&str; 4] = ["lib.rs", "types.rs", "row_sum.rs", "benchmarks.rs"];
+
+/// Returns the room that a file belongs to.
+fn room(name: &str) -> Option<&'static str> {
+    let is_in = |room: &&str| name.strip_prefix(*room).is_some_and(|rest| rest.starts_with(['/', '.']));
+    ROOMS.iter().map(|(room, _)| *room).filter(is_in).max_by_key(|room| room.len())
+}
+
+#[test]
+fn the_rooms_of_the_library_use_only_what_they_may() {
+    let library = Library::read();
+    let mut problems = BTreeSet::new();
+    for (module, used) in library.edges() {
+        let name = &library.names[module];
+        let Some(own) = room(name) else { continue };
+        let may = ROOMS.iter().find(|(room, _)| *room == own).map_or(&[][..], |(_, may)| may);
+        for used in used.iter().map(|used| &library.names[used]) {
+            let Some(other) = room(used).filter(|other| *other != own) else { continue };
+            if !may.contains(&other) && !may.contains(&used.as_str()) {
+                problems.insert(format!("{name} uses {used}"));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "\n{}\n", problems.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+/// A file below all rooms may not use one.
+#[test]
+fn files_without_a_room_use_none() {
+    let library = Library::read();
+    let mut problems = BTreeSet::new();
+    for (module, used) in library.edges() {
+        let name = &library.names[module];
+        if room(name).is_none() && !ABOVE.contains(&name.as_str()) {
+            let used = used.iter().map(|used| &library.names[used]).filter(|used| room(used).is_some());
+            problems.extend(used.map(|used| format!("{name} uses {used}")));
+        }
+    }
+    assert!(problems.is_empty(), "\n{}\n", problems.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+/// Files that use each other, directly or through others, are parts of one thing: a file, and those in its directory.
+#[test]
+fn files_of_different_concern_are_in_no_circle() {
+    let library = Library::read();
+    let edges = library.edges();
+    let reached = |from: &Module| {
+        let mut reached = BTreeSet::new();
+        let mut next: Vec<&Module> = vec![from];
+        while let Some(module) = next.pop() {
+            for used in edges.get(module).into_iter().flatten() {
+                if reached.insert(used) {
+                    next.push(used);
+                }
+            }
+        }
+        reached
+    };
+    let all: BTreeMap<&Module, BTreeSet<&Module>> = edges.keys().map(|module| (*module, reached(module))).collect();
+    let mut circles = BTreeSet::new();
+    for (module, reached) in &all {
+        let is_back = |other: &&&Module| all.get(**other).is_some_and(|back| back.contains(module));
+        let circle: Vec<&Module> = reached.iter().filter(is_back).copied().collect();
+        let is_one = circle.iter().any(|whole| circle.iter().all(|part| part.starts_with(whole)));
+        if !circle.is_empty() && !is_one {
+            let uses = |module: &Module| {
+                let used = edges[module].iter().filter(|used| circle.contains(used));
+                let used: Vec<&str> = used.map(|used| library.names[used].as_str()).collect();
+                format!("{} uses {}", library.names[module], used.join(", "))
+            };
+            circles.insert(circle.iter().map(|module| uses(module)).collect::<Vec<_>>().join("\n"));
+        }
+    }
+    assert!(circles.is_empty(), "\n{}\n", circles.into_iter().collect::<Vec<_>>().join("\n\n"));
+}
+
+#[test]
+fn paths_are_read_wherever_they_stand() {
+    let text = "use crate::{stage, store::{self, query as q}};
+        fn f() { crate::api::send(super::x::Y::new()); }
+        #[cfg(test)] mod tests { use crate::fetch; }";
+    let paths = Paths::of(&syn::parse_file(text).unwrap());
+    let imports: Vec<String> = paths.imports.iter().map(|(name, path)| format!("{name}={}", path.join("::"))).collect();
+    assert_eq!(imports, ["stage=crate::stage", "store=crate::store", "q=crate::store::query"]);
+    let others: Vec<String> = paths.others.iter().map(|path| path.join("::")).collect();
+    assert_eq!(others, ["crate::api::send", "super::x::Y::new"]);
+}
