@@ -89,7 +89,7 @@ fn too_little_memory_is_an_error_with_the_limit_to_raise() {
         ("fetch profiles --stdout", 390_000),
         ("query sql 'from users'", 290_000),
         ("verify users", 290_000),
-        ("auth test", 100_000),
+        ("auth test", 125_000),
         ("demo --fast", 700_000),
     ];
     let requests = simulator.stats().requests;
