@@ -4,14 +4,16 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::{Span, SpanRelativeTo};
+
 use crate::counted::counted;
 use crate::error::{Error, Result};
 use crate::limits;
 
 /// The limit on counted requests in a rolling window. The default is Mixpanel's own limit, `60/h`, with no reserve.
 ///
-/// Parsed from a number of requests, a slash and a window: `60/h`, `60/60s`, `240/1h`, `30/10m`, `100/1d`. The units
-/// are `ms`, `s`, `m`, `h` and `d`.
+/// Parsed from a number of requests, a slash and a window: `60/h`, `60/60s`, `240/1h`, `30/10m`, `100/1d`. A day has 24
+/// hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quota {
     /// Counted requests that the server allows in the window; 1 to [`limits::QUOTA_REQUESTS_MAX`].
@@ -59,7 +61,7 @@ impl Default for Quota {
     }
 }
 
-/// The units of a window, longest first, in milliseconds.
+/// The units in which a window is written, longest first, in milliseconds.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 impl FromStr for Quota {
@@ -75,12 +77,11 @@ impl FromStr for Quota {
         let (requests, window) = text.split_once('/').ok_or_else(unreadable)?;
         let requests = whole_number(requests.trim()).and_then(|number| u32::try_from(number).ok());
         let window = window.trim();
-        let unit_at = window.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = window.split_at(unit_at);
         // `60/h` is `60/1h`.
-        let number = if number.is_empty() { Some(1) } else { whole_number(number) };
-        let unit = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, milliseconds)| *milliseconds);
-        let window = number.zip(unit).and_then(|(number, unit)| number.checked_mul(unit)).map(Duration::from_millis);
+        let one = if window.starts_with(|first: char| first.is_ascii_digit()) { "" } else { "1" };
+        let span = format!("{one}{window}").parse::<Span>().ok();
+        let window = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+        let window = window.and_then(|window| Duration::try_from(window).ok());
         let (requests, window) = requests.zip(window).ok_or_else(unreadable)?;
         let quota = Self { requests, window, reserve: 0 };
         quota.check()?;
@@ -152,7 +153,7 @@ mod tests {
             ("60/", form),
             ("h/60", form),
             ("60/1", form),
-            ("60/2w", form),
+            ("60/2y", form),
             ("60/1H", form),
             ("+60/h", form),
             ("-1/h", form),
