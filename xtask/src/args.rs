@@ -22,9 +22,9 @@ Tasks:
                         ideal: 10 to 15 minutes once built; with --quick, in 3, only what the targets are about.
                         --write puts the results into docs/performance.md; --built takes the programs from DIRECTORY
   prove [--quick] [--seeds N] [PARTS]
-                        the long proof: simulated faults, kills, quota, disks, terminals, instructions; about 20 minutes
-                        once built. PARTS choose some of them; --bite shows which planted defect the simulation finds with
-                        which seed; `prove instructions --update` writes down what a page costs now
+                        the stress tests: simulation, kills, quota, disks, terminals, instructions, fuzz; about 20 minutes
+                        once built. PARTS choose some of them; --bite shows which mutant the simulation finds with
+                        which seed; `prove instructions --update` records what a page costs now
   engine                prints the folder of the DuckDB engine, after fetching it if need be
   help                  prints this
 

@@ -1,8 +1,9 @@
 //! The stress tests: thousands of simulated faults, and the real program killed, starved of disk space and
 //! interrupted.
 //!
-//! All are tests: of the library (the simulation) and of `mp`, in `crates/mp/tests/prove`. The nextest profile `prove`
-//! selects them; this module adds the number of cases and what they need to run.
+//! Most are tests: of the library (the simulation) and of `mp`, in `crates/mp/tests/prove`. The nextest profile `prove`
+//! selects them; this module adds the number of cases and what they need to run. The others are the fuzz targets in
+//! `fuzz`.
 
 mod options;
 
@@ -19,7 +20,8 @@ pub(crate) use options::Wanted;
 /// Runs the selected parts.
 pub(crate) fn prove(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Result<ExitCode, Failure> {
     let mut workplace = Workplace::enter(places, "prove")?;
-    let commands = if cargo.has("nextest") { vec![nextest(cargo, wanted)] } else { cargo_test(cargo, wanted) };
+    let mut commands = if cargo.has("nextest") { nextest(cargo, wanted) } else { cargo_test(cargo, wanted) };
+    commands.extend(fuzz(cargo, wanted, &workplace));
     let mut failed = None;
     for mut command in commands {
         let (seeds, duckdb_seeds) = wanted.seeds();
@@ -42,16 +44,42 @@ pub(crate) fn prove(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
     Ok(exit_code(status))
 }
 
-/// Returns the command that runs the parts with nextest.
-fn nextest(cargo: &Cargo<'_>, wanted: &Wanted) -> Command {
-    let filters = wanted.parts.iter().map(|part| match part.program {
-        Program::Library => format!("(package(mixpanel-data) and test(/^({})$/))", part.tests),
-        Program::Mp => format!("(binary(prove) and test(/^({})::/))", part.tests),
+/// How long each fuzz target runs, in seconds.
+const FUZZ_SECONDS: u32 = 60;
+
+/// Returns the command that runs the tests with nextest, if there are any.
+fn nextest(cargo: &Cargo<'_>, wanted: &Wanted) -> Vec<Command> {
+    let filters = wanted.parts.iter().filter_map(|part| match part.program {
+        Program::Library => Some(format!("(package(mixpanel-data) and test(/^({})$/))", part.tests)),
+        Program::Mp => Some(format!("(binary(prove) and test(/^({})::/))", part.tests)),
+        Program::Fuzz => None,
     });
-    let filter = filters.collect::<Vec<_>>().join(" or ");
+    let filters: Vec<String> = filters.collect();
+    if filters.is_empty() {
+        return Vec::new();
+    }
     let mut command = cargo.building(&["nextest", "run", "--workspace", "--lib", "--test", "prove"]);
-    command.args(KILL_POINTS).args(["--profile", "prove", "-E", &filter]);
-    command
+    command.args(KILL_POINTS).args(["--profile", "prove", "-E", &filters.join(" or ")]);
+    vec![command]
+}
+
+/// Returns the commands that run the fuzz targets. What they find new goes into the working directory, not into the
+/// corpus.
+fn fuzz(cargo: &Cargo<'_>, wanted: &Wanted, workplace: &Workplace) -> Vec<Command> {
+    let targets = wanted.parts.iter().filter(|part| part.program == Program::Fuzz).flat_map(|part| part.names());
+    let targets: Vec<&str> = targets.collect();
+    if !targets.is_empty() && !cargo.has("fuzz") {
+        eprintln!("prove: SKIPPED: the fuzz targets, which need `cargo install cargo-fuzz`");
+        return Vec::new();
+    }
+    let of = |target: &str| {
+        // Sanitizers need another toolchain; the scanners have no unsafe code.
+        let mut command = cargo.plain(&["fuzz", "run", "--sanitizer", "none", target]);
+        command.arg(&workplace.path).arg(format!("fuzz/corpus/{target}"));
+        command.args(["--", &format!("-max_total_time={FUZZ_SECONDS}"), "-print_final_stats=1", "-verbosity=0"]);
+        command
+    };
+    targets.into_iter().map(of).collect()
 }
 
 /// Returns the commands that run the parts without nextest, one for each program of tests.

@@ -28,6 +28,8 @@ pub(super) enum Program {
     Library,
     /// `crates/mp/tests/prove`.
     Mp,
+    /// The targets of `cargo fuzz`.
+    Fuzz,
 }
 
 /// One part of the stress tests.
@@ -36,7 +38,7 @@ pub(super) struct Part {
     /// The name on the command line.
     pub(super) name: &'static str,
     pub(super) program: Program,
-    /// Its tests in the library, or its modules in `crates/mp/tests/prove`, separated by `|`.
+    /// Its tests in the library, its modules in `crates/mp/tests/prove`, or its fuzz target, separated by `|`.
     pub(super) tests: &'static str,
     /// Whether it runs if no part is named: in the long form, and in the quick one.
     usual: (bool, bool),
@@ -58,16 +60,17 @@ const SEEDS_TESTS: &str =
     "fetch::simulation::seeds_tests::seeds_hold|fetch::simulation::seeds_tests::seeds_hold_with_duckdb";
 
 /// The test that activates the mutants and prints the seed that finds each.
-const MUTANTS_TEST: &str = "fetch::simulation::mutants_test::every_planted_defect_is_found";
+const MUTANTS_TEST: &str = "fetch::simulation::mutants_tests::every_planted_defect_is_found";
 
-/// Every part. `cargo xtask test` runs `bite` anyway, and `instructions` has no quick form.
-pub(super) static PARTS: [Part; 7] = [
+/// Every part. `cargo xtask test` runs `bite` anyway; `instructions` and `fuzz` have no quick form.
+pub(super) static PARTS: [Part; 8] = [
     part("simulation", Program::Library, SEEDS_TESTS, (true, true)),
     part("kills", Program::Mp, "kills", (true, true)),
     part("quota", Program::Mp, "quota", (true, true)),
     part("disks", Program::Mp, "disks|injections", (true, true)),
     part("terminals", Program::Mp, "terminals", (true, true)),
     part("instructions", Program::Mp, "instructions", (true, false)),
+    part("fuzz", Program::Fuzz, "json", (true, false)),
     part("bite", Program::Library, MUTANTS_TEST, (false, false)),
 ];
 
