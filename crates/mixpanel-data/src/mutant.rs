@@ -1,7 +1,7 @@
 //! Mutants: defects that can be activated one at a time, to check that the simulation finds them.
 //!
 //! Each is a branch where a mistake would do damage. Only the library's own tests can activate one: elsewhere
-//! [`is_planted`] is a constant `false`. `fetch/simulation/mutants_test.rs` activates every one.
+//! [`is_planted`] is a constant `false`. `fetch/simulation/mutants_tests.rs` activates every one.
 
 /// A deliberate defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -324,5 +324,4 @@ pub struct ProfileStreamResult {
 }
 
 #[cfg(test)]
-#[path = "types_test.rs"]
-mod types_test;
+mod tests;

@@ -255,5 +255,4 @@ fn allows(endpoint: Endpoint, method: &Method) -> bool {
 }
 
 #[cfg(test)]
-#[path = "simulator_test.rs"]
-mod simulator_test;
+mod tests;

@@ -234,5 +234,4 @@ fn check_address(address: &str) -> Result<(), &'static str> {
 }
 
 #[cfg(test)]
-#[path = "proxy_test.rs"]
 mod tests;

@@ -124,8 +124,6 @@ fn one_line(text: &str, chars_max: usize) -> String {
 }
 
 #[cfg(test)]
-#[path = "redact/codings_test.rs"]
-mod codings;
+mod testing;
 #[cfg(test)]
-#[path = "redact_test.rs"]
 mod tests;

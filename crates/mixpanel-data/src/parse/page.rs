@@ -167,5 +167,4 @@ impl<'de> Visitor<'de> for ResultsSeed {
 }
 
 #[cfg(test)]
-#[path = "page_test.rs"]
 mod tests;

@@ -202,5 +202,4 @@ fn has_lone_surrogate(json: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "profile_test.rs"]
 mod tests;

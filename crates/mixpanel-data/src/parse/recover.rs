@@ -208,9 +208,7 @@ fn strict(record: &[u8]) -> Result<&str, String> {
 }
 
 #[cfg(test)]
-#[path = "recover_test.rs"]
 mod tests;
 
 #[cfg(test)]
-#[path = "recover_records_test.rs"]
-mod odd_records;
+mod testing;

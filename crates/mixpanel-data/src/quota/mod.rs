@@ -22,23 +22,23 @@
 
 mod file;
 #[cfg(test)]
-mod file_test;
+mod file_tests;
 mod ledger;
 mod lock_file;
 #[cfg(test)]
-mod model_test;
+mod model_tests;
 mod pool;
 mod rate_limiter;
 mod refusal;
 #[cfg(test)]
-mod refusal_test;
+mod refusal_tests;
 mod setting;
 mod slots;
 #[cfg(test)]
 mod testing;
 mod window;
 #[cfg(test)]
-mod window_test;
+mod window_tests;
 
 pub(crate) use pool::Pool;
 pub(crate) use rate_limiter::{Acquired, Permit, RateLimiter, Usage, why_wait};

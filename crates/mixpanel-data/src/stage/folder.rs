@@ -287,5 +287,4 @@ pub(super) fn generation_name(epoch: u32) -> String {
 }
 
 #[cfg(test)]
-#[path = "folder_test.rs"]
 mod tests;

@@ -12,7 +12,7 @@ mod names;
 mod part_file;
 mod root;
 #[cfg(test)]
-mod torn_tests;
+mod testing;
 
 pub(crate) use folder::Stage;
 pub(crate) use list::{Listed, STREAM_PREFIX, discard, list, sweep};
@@ -22,4 +22,4 @@ pub(crate) use part_file::properties as page_properties;
 pub(crate) use part_file::{Part, StagedPage, damaged, read_part};
 pub(crate) use root::{StageRoots, take_turn};
 #[cfg(test)]
-pub(crate) use torn_tests::{damage_a_page, leave_rejects, leave_temporary};
+pub(crate) use testing::{damage_a_page, leave_rejects, leave_temporary};

@@ -18,7 +18,7 @@ struct Source {
 
 /// Files that belong to tests.
 fn is_test(name: &str) -> bool {
-    name.contains("/simulation/") || ["_test.rs", "tests.rs", "/testing.rs"].iter().any(|ending| name.ends_with(ending))
+    name.contains("/simulation/") || ["tests.rs", "/testing.rs"].iter().any(|ending| name.ends_with(ending))
 }
 
 fn sources() -> Vec<Source> {

@@ -7,7 +7,7 @@ const LINES_MAX: usize = 400;
 
 /// Files that hold nothing but tests.
 fn is_test(name: &str) -> bool {
-    name.contains("/simulation/") || ["_test.rs", "tests.rs", "/testing.rs"].iter().any(|ending| name.ends_with(ending))
+    name.contains("/simulation/") || ["tests.rs", "/testing.rs"].iter().any(|ending| name.ends_with(ending))
 }
 
 fn workspace_root() -> PathBuf {
@@ -57,6 +57,21 @@ fn files_are_short() {
         (lines > LINES_MAX).then(|| format!("{name} has {lines} lines; move the walls"))
     });
     complain(&long.collect::<Vec<_>>());
+}
+
+/// `x/tests.rs`, `x/topic_tests.rs` and `testing.rs`, found by the compiler without a path.
+#[test]
+fn test_files_follow_one_convention() {
+    let mut problems = Vec::new();
+    for (name, text) in sources() {
+        if name.contains("/src/") && name.ends_with("_test.rs") {
+            problems.push(format!("{name}: call it tests.rs or *_tests.rs"));
+        }
+        if name.contains("/src/") && text.lines().any(|line| line.starts_with("#[path")) {
+            problems.push(format!("{name} says where a module is, instead of having it where it belongs"));
+        }
+    }
+    complain(&problems);
 }
 
 #[test]

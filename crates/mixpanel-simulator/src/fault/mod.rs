@@ -8,6 +8,6 @@ mod script;
 pub(crate) use script::Script;
 
 #[cfg(test)]
-mod fault_test;
+mod tests;
 
 pub use model::{Fault, FaultKind, PageSelector, Times};

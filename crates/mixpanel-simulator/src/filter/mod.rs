@@ -37,4 +37,4 @@ impl Filter {
 }
 
 #[cfg(test)]
-mod filter_test;
+mod tests;

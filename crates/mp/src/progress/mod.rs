@@ -4,7 +4,7 @@
 
 mod state;
 #[cfg(test)]
-mod state_test;
+mod state_tests;
 mod view;
 
 pub(crate) use view::{Progress, Shown};

@@ -3,7 +3,7 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use super::codings::{CODINGS, Coding};
+use super::testing::{CODINGS, Coding};
 use super::*;
 use crate::clock::Stopwatch;
 
@@ -210,7 +210,7 @@ fn long_and_tedious_texts_take_no_time() {
 fn no_unknown_encoding_is_shown() {
     let redactor = redactor();
     let mapped = |map: fn(u8) -> u8| -> Vec<u8> { SECRET.bytes().map(map).collect() };
-    let bits = |bytes: &[u8], alphabet: &str, width| super::codings::bits(bytes, alphabet, width);
+    let bits = |bytes: &[u8], alphabet: &str, width| super::testing::bits(bytes, alphabet, width);
     let alphabet64 = "ZYXWVUTSRQPONMLKJIHGFEDCBAzyxwvutsrqponmlkjihgfedcba9876543210-.";
     let hex = "0123456789abcdef";
     let morse =

@@ -251,13 +251,10 @@ impl Coordinator {
 }
 
 #[cfg(test)]
-#[path = "coordinator_test.rs"]
 mod tests;
 
 #[cfg(test)]
-#[path = "coordinator_waits_test.rs"]
 mod waits_tests;
 
 #[cfg(test)]
-#[path = "coordinator_announced_test.rs"]
 mod announced_tests;

@@ -9,7 +9,7 @@
 
 mod check;
 mod model;
-mod mutants_test;
+mod mutants_tests;
 mod oracle;
 mod scenario;
 mod seeds_tests;

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::odd_records::odd_records;
+use super::testing::odd_records;
 use crate::limits::{PAGE_RECORDS_MAX, REJECT_BYTES_MAX};
 use crate::parse::page::{PageBody, parse_page};
 use crate::parse::{RecordForm, Reject};
