@@ -11,9 +11,11 @@ mod fetches;
 mod micro;
 mod page;
 mod report;
+mod results;
 mod run;
 mod scenario;
 mod simulator;
+mod table;
 mod targets;
 
 use std::ffi::OsString;
@@ -28,8 +30,9 @@ use crate::workplace::Workplace;
 
 use alone::Alone;
 use fetches::{Fetches, MEMORY};
-use report::Results;
+use results::Results;
 use scenario::{Extent, MILLION, SIZES};
+use table::Table;
 
 /// The package with the benchmark programs, and its program that runs DuckDB alone.
 const PACKAGE: &str = "mixpanel-bench";
@@ -107,7 +110,7 @@ pub(crate) fn bench(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
     ];
     lines.extend(results.speedups());
     let lines: String = lines.iter().map(|line| format!("- {line}\n")).collect();
-    let text = format!("{lines}\n{}", tables.iter().map(report::Table::markdown).collect::<Vec<_>>().join("\n"));
+    let text = format!("{lines}\n{}", tables.iter().map(Table::markdown).collect::<Vec<_>>().join("\n"));
     print!("{text}");
     if wanted.write {
         page::write(&places.root, &text)?;

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cargo;
-use crate::engine::Unavailable;
+use crate::cargo_environment;
+use crate::failure::Unavailable;
 use crate::places::Places;
 use crate::platform::{ENGINE_VERSION, Platform};
 
@@ -18,9 +18,9 @@ pub(crate) fn fetch(places: &Places, platform: &Platform, incoming: &Path) -> Re
     eprintln!(
         "engine: letting the duckdb crate download DuckDB {ENGINE_VERSION} (from its releases, no pinned checksum)"
     );
-    let mut build = Command::new(cargo::program());
+    let mut build = Command::new(cargo_environment::program());
     build.args(["build", "--locked", "--package", "mixpanel-data", "--no-default-features"]);
-    cargo::set_environment(&mut build, places);
+    cargo_environment::set_environment(&mut build, places);
     build.current_dir(&places.root).env("DUCKDB_DOWNLOAD_LIB", "1").env_remove("DUCKDB_LIB_DIR");
     let status = build.status().map_err(|error| Unavailable(format!("cargo cannot be run: {error}")))?;
     // Only the download counts: the build after it may fail for unrelated reasons.

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cache::{self, Fetching, State};
-use crate::failure::Failure;
+use crate::failure::{Failure, Unavailable};
 use crate::places::{self, Places};
 use crate::platform::{self, ENGINE_VERSION, NPM_VERSION, Platform};
 use crate::{duckdb_download, npm};
@@ -20,10 +20,6 @@ pub(crate) enum Engine {
     /// No library: cargo compiles the engine.
     FromSource,
 }
-
-/// Why a source cannot provide the engine. Another source may.
-#[derive(Debug)]
-pub(crate) struct Unavailable(pub(crate) String);
 
 /// Finds the engine, and fetches it if necessary.
 pub(crate) fn find(places: &Places) -> Result<Engine, Failure> {

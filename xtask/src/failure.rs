@@ -31,3 +31,7 @@ impl fmt::Display for Failure {
         }
     }
 }
+
+/// Why a source cannot provide the engine. Another source may.
+#[derive(Debug)]
+pub(crate) struct Unavailable(pub(crate) String);

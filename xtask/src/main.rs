@@ -9,6 +9,7 @@ mod args;
 mod bench;
 mod cache;
 mod cargo;
+mod cargo_environment;
 mod check;
 mod duckdb_download;
 mod engine;

@@ -7,8 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::cache;
-use crate::engine::Unavailable;
-use crate::failure::Failure;
+use crate::failure::{Failure, Unavailable};
 use crate::platform::{NPM_VERSION, Platform};
 
 /// Fetches the package for `platform` and leaves its engine in `incoming`.

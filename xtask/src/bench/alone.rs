@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::fetches::{Fetches, make_empty, remove, size};
+use super::results::Loads;
 use super::run::{self, Run, Runs};
 use super::scenario::{PAGE_SIZE, Scenario, grouped};
 use super::simulator::Simulator;
@@ -39,30 +40,6 @@ const FROM_PAGES: [&str; 3] = [
 const EXIT_REFUSED: i32 = 2;
 /// Exit code of a load that lacks pages.
 const EXIT_PARTIAL: i32 = 1;
-
-/// The loads for one number of profiles.
-#[derive(Clone, Debug)]
-pub(super) struct Loads {
-    /// The number of profiles in the JSONL file: as many as in the scenarios.
-    pub(super) profiles: u64,
-    /// The number of staged profiles: full pages only.
-    pub(super) staged: u64,
-    /// DuckDB alone, from the JSONL file; only the time of its statements.
-    pub(super) jsonl: Option<Runs>,
-    /// DuckDB alone, from the staged pages; only the time of its statements.
-    pub(super) pages: Option<Runs>,
-    /// `mp`, from the staged pages; without the startup time of the process.
-    pub(super) ours: Runs,
-}
-
-impl Loads {
-    /// Returns the load time of `mp`, scaled to the number of profiles in the scenarios.
-    pub(super) fn load(&self) -> Duration {
-        let share = u32::try_from(self.profiles).unwrap_or(u32::MAX);
-        let of = u32::try_from(self.staged.max(1)).unwrap_or(u32::MAX);
-        self.ours.wall() * share / of
-    }
-}
 
 /// Measures loads.
 pub(super) struct Alone<'a> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::report::Measured;
+use super::results::Measured;
 use super::run::{self, Run, Runs, cpu_of};
 use super::scenario::{PARALLEL, Scenario, grouped};
 use super::simulator::{Simulator, forget_settings};

@@ -2,7 +2,7 @@
 
 use std::process::{Output, Stdio};
 
-use super::report::Table;
+use super::table::Table;
 use crate::cargo::{Cargo, cannot_run};
 use crate::failure::Failure;
 

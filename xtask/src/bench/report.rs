@@ -2,17 +2,11 @@
 
 use std::time::Duration;
 
-use super::alone::Loads;
+use super::results::{Measured, Results};
 use super::run::{Run, Runs};
 use super::scenario::{PARALLEL, SEQUENTIAL, Scenario, grouped};
+use super::table::{Table, mebibytes, per_100_000, ratio};
 use super::targets;
-
-/// A scenario with its runs.
-#[derive(Clone, Debug)]
-pub(super) struct Measured {
-    pub(super) scenario: Scenario,
-    pub(super) runs: Runs,
-}
 
 /// The columns of the tables, separated by bars; those that end in a colon are right-aligned.
 const FETCH_COLUMNS: &str = "profiles:|a page:|latency:|mode|wall s:|profiles/s:|ideal s:|wall/ideal:|CPU s:|\
@@ -20,71 +14,7 @@ const FETCH_COLUMNS: &str = "profiles:|a page:|latency:|mode|wall s:|profiles/s:
 const LOAD_COLUMNS: &str =
     "profiles:|who loads what|s:|s per 100,000:|times DuckDB alone:|CPU s:|peak MiB:|database MiB:";
 
-/// A table with a title.
-#[derive(Clone, Debug)]
-pub(super) struct Table {
-    pub(super) title: &'static str,
-    /// In the format of [`FETCH_COLUMNS`].
-    pub(super) columns: &'static str,
-    /// Each row has one cell per column.
-    pub(super) rows: Vec<Vec<String>>,
-}
-
-impl Table {
-    /// Formats the table in Markdown with aligned columns, so that it is readable on a terminal too.
-    pub(super) fn markdown(&self) -> String {
-        let columns: Vec<(&str, bool)> =
-            self.columns.split('|').map(|name| (name.trim_end_matches(':'), name.ends_with(':'))).collect();
-        let width = |at: usize, name: &str| {
-            let cells = self.rows.iter().map(|row| row[at].chars().count());
-            cells.max().unwrap_or_default().max(name.len())
-        };
-        let widths: Vec<usize> = columns.iter().enumerate().map(|(at, (name, _))| width(at, name)).collect();
-        let line = |cells: Vec<&str>| {
-            let cells = cells.iter().zip(&columns).zip(&widths).map(|((cell, (_, is_right)), width)| {
-                if *is_right { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-            });
-            format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
-        };
-        let header = line(columns.iter().map(|(name, _)| *name).collect());
-        let marks = line(columns.iter().map(|(_, is_right)| if *is_right { "--:" } else { "---" }).collect());
-        let rows: String = self.rows.iter().map(|row| line(row.iter().map(String::as_str).collect())).collect();
-        format!("### {}\n\n{header}{marks}{rows}", self.title)
-    }
-}
-
-/// All results.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Results {
-    pub(super) fetches: Vec<Measured>,
-    pub(super) loads: Vec<Loads>,
-    /// The time of `mp --version`.
-    pub(super) version: Duration,
-    /// A query on the database of a million profiles: the time, and the size of the database in bytes.
-    pub(super) query: Option<(Duration, u64)>,
-    /// The fetch of a million profiles with little memory.
-    pub(super) limited: Option<Measured>,
-}
-
 impl Results {
-    pub(super) fn fetch(&self, scenario: Scenario) -> Option<&Runs> {
-        self.fetches.iter().find(|measured| measured.scenario == scenario).map(|measured| &measured.runs)
-    }
-
-    pub(super) fn loads(&self, profiles: u64) -> Option<&Loads> {
-        self.loads.iter().find(|loads| loads.profiles == profiles)
-    }
-
-    /// Returns the best possible time of a scenario: the time spent waiting for the server or, if the server responds
-    /// at once, DuckDB's own time for the same profiles.
-    pub(super) fn ideal(&self, scenario: &Scenario) -> Option<Duration> {
-        let waiting = scenario.waiting();
-        if !waiting.is_zero() {
-            return Some(waiting);
-        }
-        self.loads(scenario.profiles)?.jsonl.as_ref().map(Runs::wall)
-    }
-
     /// Returns all tables, in reading order.
     pub(super) fn tables(&self) -> Vec<Table> {
         vec![targets::table(&targets::judge(self)), self.fetch_table(), self.load_table()]
@@ -161,17 +91,6 @@ fn load_row(profiles: u64, what: &str, runs: &Runs, base: Option<Duration>) -> V
     ]
 }
 
-/// Divides two times.
-pub(super) fn ratio(time: Duration, by: Duration) -> f64 {
-    time.as_secs_f64() / by.as_secs_f64().max(1e-9)
-}
-
-/// Returns the seconds per 100,000 profiles, from the time for `profiles` profiles.
-pub(super) fn per_100_000(time: Duration, profiles: u64) -> f64 {
-    let parts = profiles.max(1) as f64 / 1e5;
-    time.as_secs_f64() / parts
-}
-
 fn seconds(time: Duration) -> String {
     format!("{:.2}", time.as_secs_f64())
 }
@@ -185,14 +104,9 @@ fn per_second(profiles: u64, wall: Duration) -> String {
     grouped(u64::try_from(u128::from(profiles) * 1_000_000_000 / nanoseconds).unwrap_or(u64::MAX))
 }
 
-/// Formats a number of bytes in MiB with one decimal, rounded up so that an exceeded limit stays visible.
-pub(super) fn mebibytes(bytes: u64) -> String {
-    let tenths = (bytes * 10).div_ceil(1 << 20);
-    format!("{}.{}", grouped(tenths / 10), tenths % 10)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::results::Loads;
     use super::super::run::Usage;
     use super::super::scenario::{MILLION, SLOW_SMALL};
     use super::*;
@@ -247,10 +161,5 @@ mod tests {
         let rows = results.load_table().rows;
         assert_eq!(rows[1][1..5], ["DuckDB alone, staged pages", "4.00", "0.400", "-"]);
         assert_eq!(rows[2][1..5], ["mp alone, staged pages", "5.00", "0.500", "1.25"]);
-    }
-
-    #[test]
-    fn sizes_are_rounded_up_so_that_a_limit_cannot_be_hidden() {
-        assert_eq!([0, 1, 3 << 19, (1_234 << 20) + 1].map(mebibytes), ["0.0", "0.1", "1.5", "1,234.1"]);
     }
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::report::{Results, Table, mebibytes, per_100_000, ratio};
+use super::results::Results;
 use super::scenario::{MIDDLE, MILLION, SLOW_MIDDLE, SLOW_SMALL, Scenario, grouped};
+use super::table::{Table, mebibytes, per_100_000, ratio};
 
 /// The maximum ratio of the wall time to the time of waiting for the server plus the load.
 const SLOW_MAX: f64 = 1.05;
@@ -137,8 +138,7 @@ fn rounded(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::alone::Loads;
-    use super::super::report::Measured;
+    use super::super::results::{Loads, Measured};
     use super::super::run::{Run, Runs, Usage};
     use super::*;
 

@@ -1,0 +1,70 @@
+//! What the benchmarks measured.
+
+use std::time::Duration;
+
+use super::run::Runs;
+use super::scenario::Scenario;
+
+/// A scenario with its runs.
+#[derive(Clone, Debug)]
+pub(super) struct Measured {
+    pub(super) scenario: Scenario,
+    pub(super) runs: Runs,
+}
+
+/// The loads for one number of profiles.
+#[derive(Clone, Debug)]
+pub(super) struct Loads {
+    /// The number of profiles in the JSONL file: as many as in the scenarios.
+    pub(super) profiles: u64,
+    /// The number of staged profiles: full pages only.
+    pub(super) staged: u64,
+    /// DuckDB alone, from the JSONL file; only the time of its statements.
+    pub(super) jsonl: Option<Runs>,
+    /// DuckDB alone, from the staged pages; only the time of its statements.
+    pub(super) pages: Option<Runs>,
+    /// `mp`, from the staged pages; without the startup time of the process.
+    pub(super) ours: Runs,
+}
+
+impl Loads {
+    /// Returns the load time of `mp`, scaled to the number of profiles in the scenarios.
+    pub(super) fn load(&self) -> Duration {
+        let share = u32::try_from(self.profiles).unwrap_or(u32::MAX);
+        let of = u32::try_from(self.staged.max(1)).unwrap_or(u32::MAX);
+        self.ours.wall() * share / of
+    }
+}
+
+/// All results.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Results {
+    pub(super) fetches: Vec<Measured>,
+    pub(super) loads: Vec<Loads>,
+    /// The time of `mp --version`.
+    pub(super) version: Duration,
+    /// A query on the database of a million profiles: the time, and the size of the database in bytes.
+    pub(super) query: Option<(Duration, u64)>,
+    /// The fetch of a million profiles with little memory.
+    pub(super) limited: Option<Measured>,
+}
+
+impl Results {
+    pub(super) fn fetch(&self, scenario: Scenario) -> Option<&Runs> {
+        self.fetches.iter().find(|measured| measured.scenario == scenario).map(|measured| &measured.runs)
+    }
+
+    pub(super) fn loads(&self, profiles: u64) -> Option<&Loads> {
+        self.loads.iter().find(|loads| loads.profiles == profiles)
+    }
+
+    /// Returns the best possible time of a scenario: the time spent waiting for the server or, if the server responds
+    /// at once, DuckDB's own time for the same profiles.
+    pub(super) fn ideal(&self, scenario: &Scenario) -> Option<Duration> {
+        let waiting = scenario.waiting();
+        if !waiting.is_zero() {
+            return Some(waiting);
+        }
+        self.loads(scenario.profiles)?.jsonl.as_ref().map(Runs::wall)
+    }
+}

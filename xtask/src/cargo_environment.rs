@@ -1,0 +1,47 @@
+//! Which cargo to run, and its environment.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::process::Command;
+
+use crate::places::Places;
+
+/// Returns the cargo that runs this program, so that the toolchain stays the same.
+pub(crate) fn program() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
+}
+
+/// Gives `command` the environment of a cargo started by hand.
+///
+/// `cargo run` describes the package it runs (xtask) in environment variables. Some build scripts ask to be rerun
+/// when those change, so a cargo that inherits them would rebuild what a cargo without them has just built.
+pub(crate) fn set_environment(command: &mut Command, places: &Places) {
+    for (name, _) in env::vars_os().filter(|(name, _)| describes_xtask(name)) {
+        command.env_remove(name);
+    }
+    // Absolute, because the command may run in another directory than the one that a relative path refers to.
+    command.env("CARGO_TARGET_DIR", &places.target);
+}
+
+fn describes_xtask(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| {
+        name.starts_with("CARGO_PKG_")
+            || name.starts_with("CARGO_MANIFEST_")
+            || matches!(name, "CARGO_BIN_NAME" | "CARGO_CRATE_NAME" | "CARGO_PRIMARY_PACKAGE" | "OUT_DIR")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_describes_xtask_is_withheld() {
+        for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_CRATE_NAME"] {
+            assert!(describes_xtask(OsStr::new(name)), "{name}");
+        }
+        for name in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_TERM_COLOR", "CARGO_INCREMENTAL", "CARGO", "PATH"] {
+            assert!(!describes_xtask(OsStr::new(name)), "{name}");
+        }
+    }
+}
