@@ -36,6 +36,7 @@ mod engage;
 mod fault;
 mod filter;
 mod hash;
+mod limit_kind;
 mod message;
 mod params;
 mod profiles;
@@ -52,9 +53,9 @@ pub use config::{
     SessionPages, SimulatorConfig, TotalMode,
 };
 pub use fault::{Fault, FaultKind, PageSelector, Times};
+pub use limit_kind::LimitKind;
 pub use message::{BodyFault, Framing, Reply, Request, Ticket};
 pub use profiles::{CopyChange, OddProfile, ProfileCopy, Records, RecordsError};
-pub use quota::LimitKind;
 pub use server::{Server, ServerError};
 pub use simulator::Simulator;
 pub use stats::{RequestRecord, SentPage, Stats, TooManyRequests};

@@ -4,21 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::config::SimulatorConfig;
+use crate::limit_kind::LimitKind;
 use crate::message::Ticket;
 use crate::stats::TooManyRequests;
-
-/// The kind of a 429.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LimitKind {
-    /// Too many counted requests in the rolling window.
-    Hourly,
-    /// Too many concurrent requests.
-    Concurrency,
-    /// The server is overloaded: no headers and no numbers.
-    LoadShed,
-    /// The form of 2021, with both numbers and no headers.
-    BodyOnly,
-}
 
 /// Whether a request counts towards the hourly limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,9 @@ use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::config::{Quota, RateLimitStyle, SimulatorConfig};
+use crate::limit_kind::LimitKind;
 use crate::message::{Reply, Request};
-use crate::quota::{Ledger, LimitKind};
+use crate::quota::Ledger;
 
 /// The wait in seconds that Mixpanel's servers give for too many concurrent requests. It is constant there too; that
 /// `Retry-After` has the same value is an assumption.

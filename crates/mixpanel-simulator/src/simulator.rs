@@ -11,9 +11,10 @@ use crate::config::{SessionPages, SimulatorConfig};
 use crate::engage::Engage;
 use crate::fault::{FaultKind, Script};
 use crate::hash::{below, mix2};
+use crate::limit_kind::LimitKind;
 use crate::message::{Reply, Request, Ticket};
 use crate::params::Params;
-use crate::quota::{self, Counting, Ledger, LimitKind};
+use crate::quota::{self, Counting, Ledger};
 use crate::refusal::too_many_requests;
 use crate::stats::{RequestRecord, SentPage, Stats};
 

@@ -1,7 +1,6 @@
 //! Scripted faults: on which pages, how often, and what goes wrong.
 
 mod apply;
-mod fields;
 mod model;
 mod script;
 

@@ -1,15 +1,18 @@
 //! The kinds of faults.
 
+mod fields;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use super::fields::FaultFields;
 use crate::hash::{chance, mix2};
+use crate::limit_kind::LimitKind;
 use crate::message::Framing;
-use crate::quota::LimitKind;
+
+use fields::FaultFields;
 
 /// One thing that goes wrong, on some pages of the Engage API, once or more often.
 ///

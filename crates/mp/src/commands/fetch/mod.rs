@@ -1,17 +1,29 @@
 //! `mp fetch`: fetches from Mixpanel into a table or to standard output, and manages unfinished runs.
 //!
-//! `run` is the entry point and contains what fetching and resuming share; `filters` builds a query from the options;
+//! `project` has what fetching and resuming share; `filters` builds a query from the options;
 //! `warnings` reports what is missing and how to continue.
 
 mod discard;
 mod filters;
 mod plan;
 mod profiles;
+mod project;
 mod resume;
-mod run;
 mod status;
 mod stream;
 mod unfinished;
 mod warnings;
 
-pub(crate) use run::run;
+use crate::cli::FetchCommand;
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+
+/// Runs `mp fetch ...`.
+pub(crate) fn run(context: &Context, command: FetchCommand) -> Result<Exit, Failure> {
+    match command {
+        FetchCommand::Profiles(arguments) => profiles::run(context, &arguments),
+        FetchCommand::Resume(arguments) => resume::run(context, &arguments),
+        FetchCommand::Status => status::run(context),
+        FetchCommand::Discard(arguments) => discard::run(context, &arguments),
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mixpanel_data::{FetchPlan, ProfileFetch};
 
-use super::run::{Project, shown};
+use super::project::{Project, shown};
 use crate::cli::FetchProfilesArgs;
 use crate::failure::{Exit, Failure};
 use crate::progress::Progress;

@@ -3,7 +3,7 @@
 use mixpanel_data::{IfExists, ProfileFetch, ProfileQuery};
 
 use super::filters::query;
-use super::run::{IntoTable, Project, check_workers, options, shown};
+use super::project::{IntoTable, Project, check_workers, options, shown};
 use super::{plan, stream, warnings};
 use crate::cli::{FetchProfilesArgs, Format};
 use crate::context::Context;

@@ -3,7 +3,7 @@
 use mixpanel_data::{IfExists, ProfileQuery, ResumeFetch, UnfinishedRun};
 
 use super::filters::query_if_given;
-use super::run::{IntoTable, Project, check_workers, options, shown};
+use super::project::{IntoTable, Project, check_workers, options, shown};
 use super::unfinished::{cannot_read, choose, list, to_name};
 use super::warnings;
 use crate::cli::ResumeArgs;

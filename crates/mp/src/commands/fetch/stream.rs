@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mixpanel_data::{Error, ErrorKind, ProfileFetch, RecordForm};
 
-use super::run::{Project, shown};
+use super::project::{Project, shown};
 use super::warnings;
 use crate::cli::FetchProfilesArgs;
 use crate::failure::{Exit, Failure};

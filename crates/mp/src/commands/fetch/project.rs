@@ -6,23 +6,13 @@ use mixpanel_data::{Error, ErrorKind, ProfileFetchResult, RunOptions, Workspace}
 use serde_json::Value;
 
 use super::unfinished::{resume_command, to_name};
-use super::{discard, profiles, resume, status, warnings};
-use crate::cli::{AcceptArgs, FetchCommand, ReportArgs, WaitArgs, WorkerArgs};
+use super::warnings;
+use crate::cli::{AcceptArgs, ReportArgs, WaitArgs, WorkerArgs};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::progress::{Progress, Shown};
 use crate::settings::Identity;
 use crate::signals::Interrupts;
-
-/// Runs `mp fetch ...`.
-pub(crate) fn run(context: &Context, command: FetchCommand) -> Result<Exit, Failure> {
-    match command {
-        FetchCommand::Profiles(arguments) => profiles::run(context, &arguments),
-        FetchCommand::Resume(arguments) => resume::run(context, &arguments),
-        FetchCommand::Status => status::run(context),
-        FetchCommand::Discard(arguments) => discard::run(context, &arguments),
-    }
-}
 
 /// A project to fetch from, and the credentials used for it.
 pub(super) struct Project<'a> {

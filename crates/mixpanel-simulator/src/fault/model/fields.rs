@@ -9,10 +9,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::model::{Fault, FaultKind, PageSelector, Times};
+use super::{Fault, FaultKind, PageSelector, Times};
 use crate::duration::parse_duration;
+use crate::limit_kind::LimitKind;
 use crate::message::Framing;
-use crate::quota::LimitKind;
 
 const FORM: &str = "expected pages, a fault and perhaps times, such as \"pages=3,7-9 status=500 times=2\"";
 const NAMES: [(&str, FaultKind); 15] = [
