@@ -25,11 +25,11 @@ Tasks:
                         the stress tests: simulation, kills, quota, disks, terminals, instructions, fuzz; about 20 minutes
                         once built. PARTS choose some of them; --bite shows which mutant the simulation finds with
                         which seed; `prove instructions --update` records what a page costs now
-  engine                prints the folder of the DuckDB engine, after fetching it if need be
+  engine                prints the directory of the DuckDB engine, after fetching it if need be
   help                  prints this
 
 The DuckDB engine is never compiled if it can be had ready-made: from DUCKDB_LIB_DIR if that is set, else from the
-npm package of DuckDB's Node.js bindings, else from DuckDB's releases. It is kept in the target folder.
+npm package of DuckDB's Node.js bindings, else from DuckDB's releases. It is kept in the target directory.
 ";
 
 /// The names of the tasks, for the message about an unknown one.

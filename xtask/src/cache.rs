@@ -24,12 +24,12 @@ pub(crate) enum State {
 }
 
 /// Compares the files of a fetched engine with the checksums written when it was fetched.
-pub(crate) fn state(folder: &Path, files: &[&str]) -> State {
-    if !folder.exists() {
+pub(crate) fn state(directory: &Path, files: &[&str]) -> State {
+    if !directory.exists() {
         return State::Missing;
     }
     for name in files {
-        let file = folder.join(name);
+        let file = directory.join(name);
         let noted = fs::read_to_string(checksum_file(&file)).unwrap_or_default();
         match sha256(&file) {
             Ok(sum) if noted.split_whitespace().next() == Some(sum.as_str()) => {}
@@ -40,16 +40,16 @@ pub(crate) fn state(folder: &Path, files: &[&str]) -> State {
 }
 
 /// Writes the checksums next to `files` in `incoming` and moves the directory to its final path.
-pub(crate) fn publish(incoming: &Path, files: &[&str], folder: &Path) -> io::Result<()> {
+pub(crate) fn publish(incoming: &Path, files: &[&str], directory: &Path) -> io::Result<()> {
     for name in files {
         let file = incoming.join(name);
         fs::write(checksum_file(&file), format!("{}  {name}\n", sha256(&file)?))?;
         // The contents must reach the disk before the rename does.
         File::open(&file)?.sync_all()?;
     }
-    match fs::remove_dir_all(folder) {
+    match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => fs::rename(incoming, folder),
+        _ => fs::rename(incoming, directory),
     }
 }
 
@@ -78,7 +78,7 @@ fn checksum_file(file: &Path) -> PathBuf {
 #[derive(Debug)]
 pub(crate) struct Fetching {
     _lock: File,
-    folder: PathBuf,
+    directory: PathBuf,
 }
 
 impl Fetching {
@@ -96,28 +96,28 @@ impl Fetching {
             }
             Err(TryLockError::Error(error)) => return Err(cannot(error)),
         }
-        Ok(Self { _lock: lock, folder: engines.join("incoming") })
+        Ok(Self { _lock: lock, directory: engines.join("incoming") })
     }
 
     /// Returns the directory to fetch into.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Creates an empty directory to fetch into.
-    pub(crate) fn empty_folder(&self) -> io::Result<&Path> {
-        match fs::remove_dir_all(&self.folder) {
+    pub(crate) fn empty_directory(&self) -> io::Result<&Path> {
+        match fs::remove_dir_all(&self.directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => fs::create_dir_all(&self.folder)?,
+            _ => fs::create_dir_all(&self.directory)?,
         }
-        Ok(&self.folder)
+        Ok(&self.directory)
     }
 }
 
 impl Drop for Fetching {
     fn drop(&mut self) {
         // What cannot be removed now is removed by the next fetch.
-        let _ = fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
@@ -130,9 +130,9 @@ mod tests {
 
     impl Scratch {
         fn new(name: &str) -> Self {
-            let folder = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
-            fs::create_dir_all(&folder).unwrap();
-            Self(folder)
+            let directory = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+            fs::create_dir_all(&directory).unwrap();
+            Self(directory)
         }
     }
 
@@ -153,19 +153,19 @@ mod tests {
     #[test]
     fn damage_after_publishing_is_noticed_and_publishing_again_replaces_it() {
         let scratch = Scratch::new("damage");
-        let (incoming, folder) = (scratch.0.join("incoming"), scratch.0.join("engine"));
-        assert_eq!(state(&folder, &["lib"]), State::Missing);
+        let (incoming, directory) = (scratch.0.join("incoming"), scratch.0.join("engine"));
+        assert_eq!(state(&directory, &["lib"]), State::Missing);
         for engine in ["the engine", "another engine"] {
             fs::create_dir(&incoming).unwrap();
             fs::write(incoming.join("lib"), engine).unwrap();
-            publish(&incoming, &["lib"], &folder).unwrap();
-            assert_eq!(state(&folder, &["lib"]), State::Intact);
-            assert_eq!(fs::read_to_string(folder.join("lib")).unwrap(), engine);
-            fs::write(folder.join("lib"), "the engin").unwrap();
-            assert_eq!(state(&folder, &["lib"]), State::Damaged(folder.join("lib")));
+            publish(&incoming, &["lib"], &directory).unwrap();
+            assert_eq!(state(&directory, &["lib"]), State::Intact);
+            assert_eq!(fs::read_to_string(directory.join("lib")).unwrap(), engine);
+            fs::write(directory.join("lib"), "the engin").unwrap();
+            assert_eq!(state(&directory, &["lib"]), State::Damaged(directory.join("lib")));
         }
-        fs::remove_file(folder.join("lib")).unwrap();
-        assert_eq!(state(&folder, &["lib"]), State::Damaged(folder.join("lib")));
+        fs::remove_file(directory.join("lib")).unwrap();
+        assert_eq!(state(&directory, &["lib"]), State::Damaged(directory.join("lib")));
     }
 
     #[test]
@@ -176,6 +176,6 @@ mod tests {
         fs::create_dir_all(&left).unwrap();
         fs::write(left.join("half"), "a").unwrap();
         let fetching = Fetching::begin(&places).unwrap();
-        assert_eq!(fs::read_dir(fetching.empty_folder().unwrap()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(fetching.empty_directory().unwrap()).unwrap().count(), 0);
     }
 }

@@ -34,7 +34,7 @@ impl<'a> Cargo<'a> {
     /// Prepares the environment.
     pub(crate) fn new(places: &'a Places, engine: &'a Engine) -> Result<Self, Failure> {
         let library_path = match engine {
-            Engine::Prebuilt(folder) => Some(prefixed(folder, env::var_os(LIBRARY_PATH).as_deref())?),
+            Engine::Prebuilt(directory) => Some(prefixed(directory, env::var_os(LIBRARY_PATH).as_deref())?),
             Engine::FromSource => None,
         };
         Ok(Self { places, engine, library_path })
@@ -58,8 +58,8 @@ impl<'a> Cargo<'a> {
     /// Returns the same command where the lock file may be out of date.
     pub(crate) fn unlocked(&self, args: &[&str]) -> Command {
         let mut command = self.plain(args);
-        if let Engine::Prebuilt(folder) = self.engine {
-            command.arg("--no-default-features").env("DUCKDB_LIB_DIR", folder);
+        if let Engine::Prebuilt(directory) = self.engine {
+            command.arg("--no-default-features").env("DUCKDB_LIB_DIR", directory);
         }
         self.show_engine(&mut command);
         command
@@ -107,7 +107,8 @@ impl<'a> Cargo<'a> {
     /// caller.
     pub(crate) fn become_mp(&self, mp_args: &[OsString]) -> Result<ExitCode, Failure> {
         let mut command = self.building(&["run", "--package", "mp"]);
-        let here = env::current_dir().map_err(|error| Failure::new(format!("the current folder is gone: {error}")))?;
+        let here =
+            env::current_dir().map_err(|error| Failure::new(format!("the current directory is gone: {error}")))?;
         command.arg("--manifest-path").arg(self.places.root.join("Cargo.toml")).current_dir(here);
         command.arg("--").args(mp_args);
         replace_process(command)
@@ -140,14 +141,15 @@ pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
     ExitCode::from(u8::try_from(code).unwrap_or(1))
 }
 
-/// Prepends `folder` to a search path.
-fn prefixed(folder: &Path, path: Option<&OsStr>) -> Result<OsString, Failure> {
+/// Prepends `directory` to a search path.
+fn prefixed(directory: &Path, path: Option<&OsStr>) -> Result<OsString, Failure> {
     let rest = path.filter(|path| !path.is_empty()).map(|path| env::split_paths(path).collect()).unwrap_or_default();
     let rest: Vec<PathBuf> = rest;
-    let folders = std::iter::once(folder).chain(rest.iter().map(PathBuf::as_path).filter(|other| *other != folder));
-    env::join_paths(folders).map_err(|error| {
-        Failure::new(format!("{} cannot stand in {LIBRARY_PATH}: {error}", folder.display()))
-            .way_out("use a target folder without that character in its name (CARGO_TARGET_DIR)")
+    let directories =
+        std::iter::once(directory).chain(rest.iter().map(PathBuf::as_path).filter(|other| *other != directory));
+    env::join_paths(directories).map_err(|error| {
+        Failure::new(format!("{} cannot stand in {LIBRARY_PATH}: {error}", directory.display()))
+            .way_out("use a target directory without that character in its name (CARGO_TARGET_DIR)")
     })
 }
 
@@ -157,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_engine_comes_first_in_the_search_path_and_once() {
-        let joined = |folders: &[&str]| env::join_paths(folders).unwrap();
+        let joined = |directories: &[&str]| env::join_paths(directories).unwrap();
         let before = |path: &OsStr| prefixed(Path::new("engine"), Some(path)).unwrap();
         assert_eq!(before(&joined(&["a", "b"])), joined(&["engine", "a", "b"]));
         assert_eq!(before(&joined(&["a", "engine"])), joined(&["engine", "a"]));

@@ -24,7 +24,7 @@ pub(crate) fn fetch(places: &Places, platform: &Platform, incoming: &Path) -> Re
     build.current_dir(&places.root).env("DUCKDB_DOWNLOAD_LIB", "1").env_remove("DUCKDB_LIB_DIR");
     let status = build.status().map_err(|error| Unavailable(format!("cargo cannot be run: {error}")))?;
     // Only the download counts: the build after it may fail for unrelated reasons.
-    let Some(downloaded) = downloaded_folder(&places.target, platform) else {
+    let Some(downloaded) = downloaded_directory(&places.target, platform) else {
         return Err(Unavailable(format!("the duckdb crate downloaded nothing ({status})")));
     };
     let copies = platform.files.iter().map(|name| fs::copy(downloaded.join(name), incoming.join(name)));
@@ -35,10 +35,10 @@ pub(crate) fn fetch(places: &Places, platform: &Platform, incoming: &Path) -> Re
 }
 
 /// Finds what the crate downloaded. The directory in between is the target triple, of which there is only one here.
-fn downloaded_folder(target: &Path, platform: &Platform) -> Option<PathBuf> {
+fn downloaded_directory(target: &Path, platform: &Platform) -> Option<PathBuf> {
     let triples = fs::read_dir(target.join("duckdb-download")).ok()?;
     triples
         .filter_map(Result::ok)
         .map(|triple| triple.path().join(ENGINE_VERSION))
-        .find(|folder| platform.files.iter().all(|name| folder.join(name).is_file()))
+        .find(|directory| platform.files.iter().all(|name| directory.join(name).is_file()))
 }

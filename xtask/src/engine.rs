@@ -23,40 +23,40 @@ pub(crate) enum Engine {
 
 /// Finds the engine, and fetches it if necessary.
 pub(crate) fn find(places: &Places) -> Result<Engine, Failure> {
-    if let Some(folder) = places::non_empty("DUCKDB_LIB_DIR") {
-        return chosen(Path::new(&folder)).map(Engine::Prebuilt);
+    if let Some(directory) = places::non_empty("DUCKDB_LIB_DIR") {
+        return chosen(Path::new(&directory)).map(Engine::Prebuilt);
     }
     let Some(platform) = Platform::this() else {
         warn_about_source("DuckDB publishes no library for this platform");
         return Ok(Engine::FromSource);
     };
-    if let Some(folder) = fetched_earlier(places, platform, warn_about_damage) {
-        return Ok(Engine::Prebuilt(folder));
+    if let Some(directory) = fetched_earlier(places, platform, warn_about_damage) {
+        return Ok(Engine::Prebuilt(directory));
     }
     fetch(places, platform)
 }
 
 /// Uses the directory that the user chose, if it contains the library.
-fn chosen(folder: &Path) -> Result<PathBuf, Failure> {
+fn chosen(directory: &Path) -> Result<PathBuf, Failure> {
     let library = platform::library_name();
-    let folder = std::path::absolute(folder)
-        .map_err(|error| Failure::new(format!("DUCKDB_LIB_DIR is {}: {error}", folder.display())))?;
-    if folder.join(&library).is_file() {
-        return Ok(folder);
+    let directory = std::path::absolute(directory)
+        .map_err(|error| Failure::new(format!("DUCKDB_LIB_DIR is {}: {error}", directory.display())))?;
+    if directory.join(&library).is_file() {
+        return Ok(directory);
     }
-    Err(Failure::new(format!("DUCKDB_LIB_DIR is {}, but there is no {library} in it", folder.display()))
+    Err(Failure::new(format!("DUCKDB_LIB_DIR is {}, but there is no {library} in it", directory.display()))
         .way_out("correct it, or unset it to have the engine fetched"))
 }
 
 /// Returns the directories of fetched engines: from npm, from DuckDB's releases.
-fn folders(places: &Places, platform: &Platform) -> [PathBuf; 2] {
+fn directories(places: &Places, platform: &Platform) -> [PathBuf; 2] {
     [NPM_VERSION.to_owned(), format!("{ENGINE_VERSION}-release")]
         .map(|version| places.engines().join(format!("{version}-{}", platform.name)))
 }
 
 /// Finds an intact engine that was fetched earlier; calls `on_damage` for each file that makes one unusable.
 fn fetched_earlier(places: &Places, platform: &Platform, on_damage: fn(&Path)) -> Option<PathBuf> {
-    folders(places, platform).into_iter().find(|folder| match cache::state(folder, platform.files) {
+    directories(places, platform).into_iter().find(|directory| match cache::state(directory, platform.files) {
         State::Intact => true,
         State::Missing => false,
         State::Damaged(file) => {
@@ -69,18 +69,18 @@ fn fetched_earlier(places: &Places, platform: &Platform, on_damage: fn(&Path)) -
 fn fetch(places: &Places, platform: &Platform) -> Result<Engine, Failure> {
     let fetching = Fetching::begin(places)?;
     // Another process may have fetched it while this one waited.
-    if let Some(folder) = fetched_earlier(places, platform, |_| ()) {
-        return Ok(Engine::Prebuilt(folder));
+    if let Some(directory) = fetched_earlier(places, platform, |_| ()) {
+        return Ok(Engine::Prebuilt(directory));
     }
-    let [npm_folder, release_folder] = folders(places, platform);
+    let [npm_directory, release_directory] = directories(places, platform);
     if let Some(pin) = platform.npm_sha256 {
         match npm::fetch(platform, pin, make_room(&fetching)?)? {
-            Ok(()) => return publish(&fetching, platform, npm_folder),
+            Ok(()) => return publish(&fetching, platform, npm_directory),
             Err(Unavailable(reason)) => eprintln!("engine: not from npm: {reason}"),
         }
     }
     match duckdb_download::fetch(places, platform, make_room(&fetching)?) {
-        Ok(()) => publish(&fetching, platform, release_folder),
+        Ok(()) => publish(&fetching, platform, release_directory),
         Err(Unavailable(reason)) => {
             warn_about_source(&reason);
             Ok(Engine::FromSource)
@@ -89,14 +89,14 @@ fn fetch(places: &Places, platform: &Platform) -> Result<Engine, Failure> {
 }
 
 fn make_room(fetching: &Fetching) -> Result<&Path, Failure> {
-    fetching.empty_folder().map_err(|error| Failure::new(format!("cannot write to the target folder: {error}")))
+    fetching.empty_directory().map_err(|error| Failure::new(format!("cannot write to the target directory: {error}")))
 }
 
-fn publish(fetching: &Fetching, platform: &Platform, folder: PathBuf) -> Result<Engine, Failure> {
-    cache::publish(fetching.folder(), platform.files, &folder)
-        .map_err(|error| Failure::new(format!("the engine cannot be put into {}: {error}", folder.display())))?;
-    eprintln!("engine: DuckDB {ENGINE_VERSION} is in {}", folder.display());
-    Ok(Engine::Prebuilt(folder))
+fn publish(fetching: &Fetching, platform: &Platform, directory: PathBuf) -> Result<Engine, Failure> {
+    cache::publish(fetching.directory(), platform.files, &directory)
+        .map_err(|error| Failure::new(format!("the engine cannot be put into {}: {error}", directory.display())))?;
+    eprintln!("engine: DuckDB {ENGINE_VERSION} is in {}", directory.display());
+    Ok(Engine::Prebuilt(directory))
 }
 
 fn warn_about_damage(file: &Path) {
@@ -118,17 +118,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chosen_folder_without_the_library_is_refused_by_name() {
-        let failure = chosen(Path::new("no-such-folder")).unwrap_err().to_string();
-        assert!(failure.contains("no-such-folder") && failure.contains(&platform::library_name()), "{failure}");
+    fn a_chosen_directory_without_the_library_is_refused_by_name() {
+        let failure = chosen(Path::new("no-such-directory")).unwrap_err().to_string();
+        assert!(failure.contains("no-such-directory") && failure.contains(&platform::library_name()), "{failure}");
         assert!(failure.contains("hint: "), "{failure}");
     }
 
     #[test]
-    fn engines_of_different_origin_never_share_a_folder() {
+    fn engines_of_different_origin_never_share_a_directory() {
         let places = Places { root: PathBuf::from("r"), target: PathBuf::from("t") };
         if let Some(platform) = Platform::this() {
-            let [npm, release] = folders(&places, platform);
+            let [npm, release] = directories(&places, platform);
             assert_ne!(npm, release);
             assert!(npm.ends_with(format!("duckdb-engine/1.5.5-r.5-{}", platform.name)), "{}", npm.display());
         }

@@ -77,11 +77,11 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
 
 fn print_engine(engine: &Engine) -> Result<ExitCode, Failure> {
     match engine {
-        Engine::Prebuilt(folder) => {
-            println!("{}", folder.display());
+        Engine::Prebuilt(directory) => {
+            println!("{}", directory.display());
             Ok(ExitCode::SUCCESS)
         }
-        Engine::FromSource => Err(Failure::new("there is no prebuilt engine here, so there is no folder to print")
-            .way_out("install npm, or point DUCKDB_LIB_DIR at a folder that holds the DuckDB 1.5.5 library")),
+        Engine::FromSource => Err(Failure::new("there is no prebuilt engine here, so there is no directory to print")
+            .way_out("install npm, or point DUCKDB_LIB_DIR at a directory that holds the DuckDB 1.5.5 library")),
     }
 }

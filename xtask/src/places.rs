@@ -23,8 +23,8 @@ impl Places {
         let root = manifest_dir.parent().unwrap_or(&manifest_dir).to_path_buf();
         let set = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"].iter().find_map(|name| non_empty(name));
         let target = match set {
-            Some(folder) => std::path::absolute(&folder).map_err(|error| {
-                Failure::new(format!("the target folder {} cannot be used: {error}", folder.display()))
+            Some(directory) => std::path::absolute(&directory).map_err(|error| {
+                Failure::new(format!("the target directory {} cannot be used: {error}", directory.display()))
             })?,
             None => std::env::current_exe().ok().and_then(|exe| marked_ancestor(&exe)).unwrap_or(root.join("target")),
         };
@@ -46,7 +46,7 @@ pub(crate) fn non_empty(name: &str) -> Option<OsString> {
 ///
 /// This respects `build.target-dir` in any configuration file without parsing the file.
 fn marked_ancestor(exe: &Path) -> Option<PathBuf> {
-    exe.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_path_buf)
+    exe.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file()).map(Path::to_path_buf)
 }
 
 #[cfg(test)]
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_target_folder_is_the_one_that_cargo_marked() {
+    fn the_target_directory_is_the_one_that_cargo_marked() {
         let target = std::env::temp_dir().join(format!("xtask-places-{}", std::process::id()));
         let exe = target.join("debug").join("xtask");
         std::fs::create_dir_all(&exe).unwrap();

@@ -32,13 +32,13 @@ fn parse_page(body: String) -> (String, Result<ProfileWriteTask>) {
 struct Staged {
     page: ProfileWriteTask,
     staging: Staging,
-    _folder: TempDir,
+    _directory: TempDir,
 }
 
 fn staged() -> Staged {
-    let folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).expect("a folder");
-    let staging = Staging::create(&folder.path().join("x.db")).expect("a stage");
-    Staged { page: parse(&body(), 0).expect("a page"), staging, _folder: folder }
+    let directory = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).expect("a directory");
+    let staging = Staging::create(&directory.path().join("x.db")).expect("a stage");
+    Staged { page: parse(&body(), 0).expect("a page"), staging, _directory: directory }
 }
 
 #[library_benchmark]

@@ -31,8 +31,8 @@ fn bench_parse(criterion: &mut Criterion, body: &str) {
 }
 
 fn bench_stage(criterion: &mut Criterion, pages: &[ProfileWriteTask]) -> Result<()> {
-    let folder = folder();
-    let mut staging = Staging::create(&folder.path().join("x.db"))?;
+    let directory = directory();
+    let mut staging = Staging::create(&directory.path().join("x.db"))?;
     for page in pages {
         staging.write(page)?;
         staging.count(page);
@@ -50,15 +50,16 @@ fn bench_stage(criterion: &mut Criterion, pages: &[ProfileWriteTask]) -> Result<
     group.sampling_mode(SamplingMode::Flat).sample_size(10).measurement_time(Duration::from_secs(15));
     group.throughput(Throughput::Elements(LOADED * PROFILES));
     group.bench_function("100 pages into a new file", |bencher| {
-        let load = |folder: &mut TempDir| staging.load(&folder.path().join("x.db")).expect("the pages can be loaded");
-        // The folder goes after the clock has stopped.
-        bencher.iter_batched_ref(self::folder, load, BatchSize::PerIteration);
+        let load =
+            |directory: &mut TempDir| staging.load(&directory.path().join("x.db")).expect("the pages can be loaded");
+        // The directory goes after the clock has stopped.
+        bencher.iter_batched_ref(self::directory, load, BatchSize::PerIteration);
     });
     group.finish();
     Ok(())
 }
 
-/// A folder on the disk of the target folder: where temporary files go is often memory, which needs no time to be synced.
-fn folder() -> TempDir {
-    tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).expect("the target folder can be written to")
+/// A directory on the disk of the target directory: where temporary files go is often memory, which needs no time to be synced.
+fn directory() -> TempDir {
+    tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).expect("the target directory can be written to")
 }

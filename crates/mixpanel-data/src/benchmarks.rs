@@ -67,7 +67,7 @@ impl Staging {
     /// As a load.
     pub fn load(&self, database: &Path) -> Result<u64> {
         let package = LoadPackage {
-            folder: self.stage.folder().to_owned(),
+            directory: self.stage.directory().to_owned(),
             pages: self.pages.clone(),
             rejects: Vec::new(),
             previous: Vec::new(),

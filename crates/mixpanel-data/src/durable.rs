@@ -187,15 +187,15 @@ mod tests {
 
     #[test]
     fn an_ordinary_file_system_lacks_nothing_and_keeps_no_trace() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(rehearse(folder.path()).unwrap(), Vec::<&str>::new());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(rehearse(directory.path()).unwrap(), Vec::<&str>::new());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 
     #[test]
     fn a_name_is_given_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let (fresh, named) = (folder.path().join("fresh"), folder.path().join("named"));
+        let directory = tempfile::tempdir().unwrap();
+        let (fresh, named) = (directory.path().join("fresh"), directory.path().join("named"));
         for (text, given) in [("first", true), ("second", false)] {
             fs::write(&fresh, text).unwrap();
             assert_eq!(name_new_file(&fresh, &named).unwrap(), given);

@@ -10,8 +10,8 @@
 //! # let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
 //! # runtime.block_on(async {
 //! # let server = Server::start(SimulatorConfig::default().with_profiles(2_500), ([127, 0, 0, 1], 0).into()).await?;
-//! # let folder = tempfile::tempdir()?;
-//! # let database = folder.path().join("project.db");
+//! # let directory = tempfile::tempdir()?;
+//! # let database = directory.path().join("project.db");
 //!
 //! let credentials = Credentials::new("simulator", Secret::new("simulator-secret"), "12345", Region::Us)?;
 //! let workspace = Workspace::new(credentials, &database);

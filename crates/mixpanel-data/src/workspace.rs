@@ -75,8 +75,8 @@ impl Workspace {
     /// Sets the directory for the project's quota ledger; it is created if missing. Later runs and other processes that
     /// use the same directory share the quota. Without it, every workspace counts only its own requests.
     #[must_use]
-    pub fn with_state_folder(self, folder: impl Into<PathBuf>) -> Self {
-        self.with(|options| options.state_folder = Some(folder.into()))
+    pub fn with_state_directory(self, directory: impl Into<PathBuf>) -> Self {
+        self.with(|options| options.state_directory = Some(directory.into()))
     }
 
     /// Sets the quota to respect; default 60 counted requests an hour.

@@ -63,7 +63,7 @@ impl Accounts {
         change: impl FnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let own = Places::of(environment)?.own;
-        let file = PrivateFile::open_or_make_folder(&own)?;
+        let file = PrivateFile::open_or_make_directory(&own)?;
         let unlocked = file.lock()?;
         // Notes and warnings about the files were shown when they were read before.
         let mut accounts = Self::load(environment, &output.silent())?;
@@ -129,8 +129,8 @@ impl Places {
         if let Some(path) = &environment.config_path {
             return Ok(Self { own: path.clone(), shared: None });
         }
-        let folder = environment.home.as_ref().ok_or_else(no_home)?.join(".mp");
-        Ok(Self { own: folder.join("accounts.toml"), shared: Some(folder.join("config.toml")) })
+        let directory = environment.home.as_ref().ok_or_else(no_home)?.join(".mp");
+        Ok(Self { own: directory.join("accounts.toml"), shared: Some(directory.join("config.toml")) })
     }
 }
 

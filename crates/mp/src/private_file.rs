@@ -20,7 +20,7 @@ const BYTES_MAX: u64 = 1 << 20;
 /// An open directory, with the name of the file in it.
 #[derive(Debug)]
 pub(crate) struct PrivateFile {
-    folder: OwnedFd,
+    directory: OwnedFd,
     name: String,
     path: PathBuf,
 }
@@ -37,43 +37,43 @@ impl PrivateFile {
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, Failure> {
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| unusable(path, "its name is not a file name"))?.to_owned();
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
+        let directory = match path.parent() {
+            Some(directory) if !directory.as_os_str().is_empty() => directory,
             _ => Path::new("."),
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = match rustix::fs::open(folder, flags, Mode::empty()) {
-            Ok(folder) => folder,
+        let directory = match rustix::fs::open(directory, flags, Mode::empty()) {
+            Ok(directory) => directory,
             Err(Errno::NOENT) => return Ok(None),
             Err(error) => return Err(unreadable(path).caused_by(&std::io::Error::from(error))),
         };
-        let stat = rustix::fs::fstat(&folder).map_err(|error| unreadable(path).caused_by(&error))?;
+        let stat = rustix::fs::fstat(&directory).map_err(|error| unreadable(path).caused_by(&error))?;
         let mode = Mode::from_raw_mode(stat.st_mode);
         if mode.contains(Mode::WOTH) && stat.st_mode & STICKY == 0 {
             let quoted = shell_quoted(&path.parent().unwrap_or(path).display().to_string()).into_owned();
-            return Err(unusable(path, "everyone may write to its folder").hint(format!("`chmod o-w {quoted}`")));
+            return Err(unusable(path, "everyone may write to its directory").hint(format!("`chmod o-w {quoted}`")));
         }
-        Ok(Some(Self { folder, name, path: path.to_owned() }))
+        Ok(Some(Self { directory, name, path: path.to_owned() }))
     }
 
     /// Opens the directory of the file, and creates it, with access for this user only, if it does not exist.
-    pub(crate) fn open_or_make_folder(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open_or_make_directory(path: &Path) -> Result<Self, Failure> {
         if let Some(file) = Self::open(path)? {
             return Ok(file);
         }
-        let folder = path.parent().unwrap_or(Path::new("."));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-            Failure::new(format!("cannot make the folder `{}`", folder.display()))
+        let directory = path.parent().unwrap_or(Path::new("."));
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
+            Failure::new(format!("cannot make the directory `{}`", directory.display()))
                 .caused_by(&error)
                 .hint("name another place for the config file with MP_CONFIG_PATH")
         })?;
-        Self::open(path)?.ok_or_else(|| unusable(path, "its folder vanished"))
+        Self::open(path)?.ok_or_else(|| unusable(path, "its directory vanished"))
     }
 
     /// Locks out other processes that call this until the value is dropped, if the file system has locks. Returns a
     /// warning for the user if it has none.
     pub(crate) fn lock(&self) -> Result<Option<&'static str>, Failure> {
-        match rustix::io::retry_on_intr(|| rustix::fs::flock(&self.folder, FlockOperation::LockExclusive)) {
+        match rustix::io::retry_on_intr(|| rustix::fs::flock(&self.directory, FlockOperation::LockExclusive)) {
             Ok(()) => Ok(None),
             Err(error) if is_unsupported(error) => {
                 Ok(Some("it has no file locks, so that of two changes at the same moment one may be lost"))
@@ -88,7 +88,7 @@ impl PrivateFile {
     pub(crate) fn read(&self) -> Result<Option<Contents>, Failure> {
         // Without NONBLOCK, opening a pipe would wait for a writer.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&self.folder, &self.name, flags, Mode::empty()) {
+        let file = match rustix::fs::openat(&self.directory, &self.name, flags, Mode::empty()) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP) => return Err(self.symbolic_link()),
@@ -136,7 +136,7 @@ impl PrivateFile {
     /// Replaces the file atomically: after a crash there is either the old or the new file, with access for this user
     /// only. Returns a warning for the user if the file system cannot guarantee that.
     pub(crate) fn write(&self, text: &str) -> Result<Option<&'static str>, Failure> {
-        if let Ok(stat) = rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)
+        if let Ok(stat) = rustix::fs::statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW)
             && FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
         {
             return Err(self.symbolic_link());
@@ -147,14 +147,14 @@ impl PrivateFile {
         };
         let temporary = format!(".{}.{}.tmp", self.name, std::process::id());
         // The leftover of a killed process that had the same process ID.
-        let _absent = rustix::fs::unlinkat(&self.folder, &temporary, AtFlags::empty());
+        let _absent = rustix::fs::unlinkat(&self.directory, &temporary, AtFlags::empty());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.folder, &temporary, flags, Mode::RUSR | Mode::WUSR);
+        let file = rustix::fs::openat(&self.directory, &temporary, flags, Mode::RUSR | Mode::WUSR);
         let mut file = File::from(file.map_err(|error| failed(error.into()))?);
         let written = file.write_all(text.as_bytes()).and_then(|()| {
             let is_synced = synced(rustix::fs::fsync(&file))?;
-            rustix::fs::renameat(&self.folder, &temporary, &self.folder, &self.name)?;
-            Ok(synced(rustix::fs::fsync(&self.folder))? && is_synced)
+            rustix::fs::renameat(&self.directory, &temporary, &self.directory, &self.name)?;
+            Ok(synced(rustix::fs::fsync(&self.directory))? && is_synced)
         });
         match written {
             Ok(true) => Ok(None),
@@ -162,7 +162,7 @@ impl PrivateFile {
                 Ok(Some("it cannot be told to write to the disk, so that a power failure may undo this change"))
             }
             Err(error) => {
-                let _gone = rustix::fs::unlinkat(&self.folder, &temporary, AtFlags::empty());
+                let _gone = rustix::fs::unlinkat(&self.directory, &temporary, AtFlags::empty());
                 Err(failed(error))
             }
         }

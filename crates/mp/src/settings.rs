@@ -141,7 +141,7 @@ impl Settings {
         let workspace = Workspace::new(identity.credentials.clone(), database);
         let workspace = workspace.with_network(self.environment.network.clone());
         let workspace = match &self.environment.home {
-            Some(home) => workspace.with_state_folder(home.join(".mp").join("state")),
+            Some(home) => workspace.with_state_directory(home.join(".mp").join("state")),
             None => {
                 output
                     .note("the home directory is not known, so other runs do not hear what this one uses of the quota");

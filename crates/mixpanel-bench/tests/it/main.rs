@@ -10,8 +10,8 @@ fn duckdb_alone(args: &[&str]) -> Output {
 
 #[test]
 fn says_for_each_statement_how_long_it_took_and_how_many_rows_it_changed() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (database, file) = (folder.path().join("x.db"), folder.path().join("x.parquet"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let (database, file) = (directory.path().join("x.db"), directory.path().join("x.parquet"));
     let output = duckdb_alone(&[
         "--memory-limit",
         "100MB",

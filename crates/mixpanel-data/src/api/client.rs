@@ -46,19 +46,19 @@ impl ApiClient {
     pub fn new(credentials: Credentials, options: &ApiOptions) -> Result<Self> {
         let project_id = credentials.project_id.clone();
         let transport = Transport::new(credentials, options)?;
-        let folder = options.state_folder.as_deref();
-        let open = |folder| {
+        let directory = options.state_directory.as_deref();
+        let open = |directory| {
             RateLimiter::open(
                 Pool::QUERY,
-                folder,
+                directory,
                 &transport.server().host(Host::Query),
                 project_id.as_str(),
                 options.quota,
             )
         };
-        let (limiter, ledger_failure) = match open(folder) {
+        let (limiter, ledger_failure) = match open(directory) {
             Ok(limiter) => (limiter, None),
-            Err(error) if folder.is_some() && error.kind() != ErrorKind::InvalidInput => {
+            Err(error) if directory.is_some() && error.kind() != ErrorKind::InvalidInput => {
                 let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
                 let failure = format!("the queries of this fetch are not counted for later ones: {error}{cause}");
                 (open(None)?, Some(failure))

@@ -23,7 +23,7 @@ pub struct ApiOptions {
     /// Time limits for the phases of a request.
     pub timeouts: Timeouts,
     /// The directory that stores the quota ledger; `None` remembers nothing beyond this client.
-    pub state_folder: Option<PathBuf>,
+    pub state_directory: Option<PathBuf>,
     /// The quota to enforce.
     pub quota: Quota,
     /// The environment variables for proxies and certificates; none by default, so that Mixpanel is reached directly.

@@ -154,7 +154,7 @@ impl Job {
         };
         let manifest = stage.manifest();
         let package = LoadPackage {
-            folder: stage.folder().to_owned(),
+            directory: stage.directory().to_owned(),
             pages,
             rejects,
             previous,

@@ -48,8 +48,8 @@ mod tests {
     #[test]
     fn one_file_has_one_root_by_whatever_name() {
         use std::os::unix::fs::symlink;
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
         fs::create_dir(at("real")).unwrap();
         symlink("real", at("linked")).unwrap();
         symlink("real/x.db", at("link.db")).unwrap();

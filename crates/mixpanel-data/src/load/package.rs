@@ -9,7 +9,7 @@ use crate::drift::allowed_drift;
 #[derive(Debug, Clone)]
 pub(crate) struct LoadPackage {
     /// The stage: the only directory that the load can read, and where it spills (`spill`, removed afterwards).
-    pub(crate) folder: PathBuf,
+    pub(crate) directory: PathBuf,
     /// Parquet files with the columns of the dataset, JSON as text, in page order. No files make an empty table.
     pub(crate) pages: Vec<PathBuf>,
     /// Parquet files with `page INTEGER`, `position INTEGER`, `reason VARCHAR`, `raw VARCHAR`, for the pages that have

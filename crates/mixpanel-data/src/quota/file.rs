@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{LEDGER_BYTES_MAX, LEDGER_LOCK_ATTEMPTS, LEDGER_LOCK_PAUSE, LEDGERS_ASIDE_MAX};
 
 use super::ledger::Ledger;
-use super::lock_file::{Unopened, make_folder, open_lock_file, open_regular, private};
+use super::lock_file::{Unopened, make_directory, open_lock_file, open_regular, private};
 use super::pool::Pool;
 
 /// The version of the file format. A ledger of another version is never replaced: guessing at its contents could
@@ -46,7 +46,7 @@ struct Format {
 /// The files of the ledger of one pool, host and project.
 #[derive(Debug)]
 pub(super) struct LedgerFile {
-    folder: PathBuf,
+    directory: PathBuf,
     stem: String,
     path: PathBuf,
     temporary: PathBuf,
@@ -57,12 +57,12 @@ pub(super) struct LedgerFile {
 
 impl LedgerFile {
     /// Creates the directory if it is missing. The files are created on first use.
-    pub(super) fn new(folder: &Path, pool: Pool, host: &str, project: &str) -> Result<Self> {
-        make_folder(folder)?;
+    pub(super) fn new(directory: &Path, pool: Pool, host: &str, project: &str) -> Result<Self> {
+        make_directory(directory)?;
         let stem = file_stem(pool, host, project);
-        let file = |ending: &str| folder.join(format!("{stem}.{ending}"));
+        let file = |ending: &str| directory.join(format!("{stem}.{ending}"));
         Ok(Self {
-            folder: folder.to_owned(),
+            directory: directory.to_owned(),
             path: file("json"),
             temporary: file("tmp"),
             lock: file("lock"),
@@ -72,7 +72,7 @@ impl LedgerFile {
     }
 
     pub(super) fn slot_paths(&self, slots: usize) -> Vec<PathBuf> {
-        (0..slots).map(|index| self.folder.join(format!("{}.slot-{index}", self.stem))).collect()
+        (0..slots).map(|index| self.directory.join(format!("{}.slot-{index}", self.stem))).collect()
     }
 
     /// Locks the ledger until the returned file is dropped. Other processes hold the lock for a fraction of a
@@ -80,8 +80,8 @@ impl LedgerFile {
     pub(super) fn lock(&self) -> Result<File> {
         let file = match open_lock_file(&self.lock) {
             // The directory was deleted while this process was running.
-            Err(_) if !self.folder.exists() => {
-                make_folder(&self.folder)?;
+            Err(_) if !self.directory.exists() => {
+                make_directory(&self.directory)?;
                 open_lock_file(&self.lock)
             }
             opened => opened,
@@ -139,12 +139,12 @@ impl LedgerFile {
     fn name_aside(&self) -> PathBuf {
         let mut name = format!("{}.json.damaged", self.stem);
         for number in 2..LEDGERS_ASIDE_MAX {
-            if fs::symlink_metadata(self.folder.join(&name)).is_err() {
+            if fs::symlink_metadata(self.directory.join(&name)).is_err() {
                 break;
             }
             name = format!("{}.json.damaged-{number}", self.stem);
         }
-        self.folder.join(name)
+        self.directory.join(name)
     }
 
     /// Reads the ledger of a process that was killed before it could move it into place. If there is no old ledger,

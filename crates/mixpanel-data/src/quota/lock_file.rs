@@ -9,12 +9,12 @@ use std::path::Path;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Creates a directory for this user only, with its parents.
-pub(super) fn make_folder(folder: &Path) -> Result<()> {
+pub(super) fn make_directory(directory: &Path) -> Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     builder.mode(0o700);
-    builder.create(folder).map_err(|error| Error::io("create the folder", folder, error))
+    builder.create(directory).map_err(|error| Error::io("create the directory", directory, error))
 }
 
 /// Opens a file that is only used as a lock, and creates it if it is missing.

@@ -75,7 +75,7 @@ struct Flight {
 }
 
 struct World<'a> {
-    folder: &'a Path,
+    directory: &'a Path,
     quota: Quota,
     limiters: [RateLimiter; 2],
     flights: Vec<Flight>,
@@ -89,10 +89,10 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn new(folder: &'a Path, quota: Quota) -> Self {
-        let limiters = [0; 2].map(|_| open(folder, quota));
+    fn new(directory: &'a Path, quota: Quota) -> Self {
+        let limiters = [0; 2].map(|_| open(directory, quota));
         Self {
-            folder,
+            directory,
             quota,
             limiters,
             flights: Vec::new(),
@@ -163,7 +163,7 @@ impl<'a> World<'a> {
                 let dead: Vec<Flight> = dead;
                 dead.iter().for_each(|flight| self.count(flight, counted_at, GRACE));
                 drop(dead);
-                self.limiters[who] = open(self.folder, self.quota);
+                self.limiters[who] = open(self.directory, self.quota);
             }
             Step::Wait { by } => {
                 if let Some(at) = self.limiters[by].usage(self.now()).unwrap().next_free_at {
@@ -186,8 +186,8 @@ impl<'a> World<'a> {
     }
 }
 
-fn open(folder: &Path, quota: Quota) -> RateLimiter {
-    RateLimiter::open(Pool::QUERY, Some(folder), "127.0.0.1:8080", "1", quota).unwrap()
+fn open(directory: &Path, quota: Quota) -> RateLimiter {
+    RateLimiter::open(Pool::QUERY, Some(directory), "127.0.0.1:8080", "1", quota).unwrap()
 }
 
 /// A history writes many small files, so there are fewer of them than usual; `PROPTEST_CASES` raises the number.
@@ -210,8 +210,8 @@ proptest! {
     ) {
         let reserve = reserve.min(requests - 1);
         let quota = Quota { requests, reserve, window: Duration::from_secs(60) };
-        let folder = tempfile::tempdir().unwrap();
-        let mut world = World::new(folder.path(), quota);
+        let directory = tempfile::tempdir().unwrap();
+        let mut world = World::new(directory.path(), quota);
         if pages_count {
             // One refusal is enough to learn it; once the probe succeeds, the refusal is forgotten.
             let permit = world.limiters[0].granted(Session, world.now());
@@ -241,13 +241,13 @@ proptest! {
         others_until in 0i64..200_000,
     ) {
         let quota = Quota { requests: 60, reserve: 0, window: Duration::from_secs(60) };
-        let folder = tempfile::tempdir().unwrap();
-        let mut world = World::new(folder.path(), quota);
+        let directory = tempfile::tempdir().unwrap();
+        let mut world = World::new(directory.path(), quota);
         let mut refusals: Vec<i64> = Vec::new();
         for (by, pause, restart) in asks {
             world.time += pause;
             if restart {
-                world.limiters[by] = open(folder.path(), quota);
+                world.limiters[by] = open(directory.path(), quota);
             }
             if let Acquired::Granted(permit) = world.limiters[by].acquire(Opening, world.now()).unwrap() {
                 if world.time < others_until {

@@ -89,12 +89,12 @@ impl RateLimiter {
     /// `InvalidInput` for a quota out of range. `Storage` or `DiskFull` if the directory or its files cannot be
     /// created or used, or another version of this program wrote the ledger. A damaged ledger is not an error: it is
     /// set aside.
-    pub(crate) fn open(pool: Pool, folder: Option<&Path>, host: &str, project: &str, quota: Quota) -> Result<Self> {
+    pub(crate) fn open(pool: Pool, directory: Option<&Path>, host: &str, project: &str, quota: Quota) -> Result<Self> {
         quota.check()?;
-        let (place, slots) = match folder {
+        let (place, slots) = match directory {
             None => (Place::Memory(Mutex::new(Ledger::new())), Slots::in_memory(pool.slots)),
-            Some(folder) => {
-                let file = LedgerFile::new(folder, pool, host, project)?;
+            Some(directory) => {
+                let file = LedgerFile::new(directory, pool, host, project)?;
                 let slots = Slots::Files(file.slot_paths(pool.slots));
                 let _lock = file.lock()?;
                 // Fail now, not at the first request, if the directory is not writable.

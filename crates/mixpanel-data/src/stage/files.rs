@@ -14,9 +14,9 @@ use crate::limits::RUN_LOCK_ATTEMPTS;
 use crate::mutant::{Mutant, is_planted};
 
 /// Writes a file atomically and durably, replacing the one of that name.
-pub(super) fn replace_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
-    let mut file = NewFile::create(folder, name)?;
-    file.write_all(bytes).map_err(|error| Error::io("write", &folder.join(name), error))?;
+pub(super) fn replace_file(directory: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let mut file = NewFile::create(directory, name)?;
+    file.write_all(bytes).map_err(|error| Error::io("write", &directory.join(name), error))?;
     file.finish(name)
 }
 
@@ -24,7 +24,7 @@ pub(super) fn replace_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<()
 /// until then it does not count.
 #[derive(Debug)]
 pub(super) struct NewFile {
-    folder: PathBuf,
+    directory: PathBuf,
     temporary: PathBuf,
     /// The path in errors.
     path: PathBuf,
@@ -39,15 +39,22 @@ impl NewFile {
     ///
     /// # Errors
     /// `Storage` or `DiskFull`.
-    pub(super) fn create(folder: &Path, name: &str) -> Result<Self> {
-        let temporary = folder.join(format!(".{name}.tmp"));
+    pub(super) fn create(directory: &Path, name: &str) -> Result<Self> {
+        let temporary = directory.join(format!(".{name}.tmp"));
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         options.mode(0o600);
         let file = options.open(&temporary).map_err(|error| Error::io("create", &temporary, error))?;
         let checksum = crc32fast::Hasher::new();
-        Ok(Self { folder: folder.to_owned(), temporary, path: folder.join(name), file, checksum, failure: None })
+        Ok(Self {
+            directory: directory.to_owned(),
+            temporary,
+            path: directory.join(name),
+            file,
+            checksum,
+            failure: None,
+        })
     }
 
     /// Returns the error of the write that failed, if one did.
@@ -66,8 +73,8 @@ impl NewFile {
     /// # Errors
     /// `Storage` or `DiskFull`.
     pub(super) fn finish(self, name: &str) -> Result<()> {
-        let Self { folder, temporary, file, .. } = self;
-        let path = folder.join(name);
+        let Self { directory, temporary, file, .. } = self;
+        let path = directory.join(name);
         kill_point("file-written");
         file.sync_all().map_err(|error| Error::io("write to disk", &path, error))?;
         drop(file);
@@ -77,7 +84,7 @@ impl NewFile {
         }
         fs::rename(&temporary, &path).map_err(|error| Error::io("put in place", &path, error))?;
         kill_point("file-renamed");
-        sync_folder(&folder)
+        sync_directory(&directory)
     }
 
     /// Leaves half of the file under its temporary name, as a killed process does.
@@ -119,7 +126,7 @@ pub(super) fn make_root(path: &Path) -> Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     builder.mode(0o700);
-    builder.create(path).map_err(|error| Error::io("create the folder", path, error))?;
+    builder.create(path).map_err(|error| Error::io("create the directory", path, error))?;
     let found = fs::symlink_metadata(path).map_err(|error| Error::io("look at", path, error))?;
     #[cfg(unix)]
     let is_ours = found.uid() == rustix::process::geteuid().as_raw();
@@ -134,21 +141,21 @@ pub(super) fn make_root(path: &Path) -> Result<()> {
 }
 
 /// Creates a directory that must not exist yet.
-pub(super) fn make_folder(path: &Path) -> Result<()> {
+pub(super) fn make_directory(path: &Path) -> Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     builder.mode(0o700);
-    builder.create(path).map_err(|error| Error::io("create the folder", path, error))
+    builder.create(path).map_err(|error| Error::io("create the directory", path, error))
 }
 
 /// Returns the parent directory of a path; `.` for a bare file name.
-pub(super) fn folder_of(path: &Path) -> PathBuf {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
+pub(super) fn directory_of(path: &Path) -> PathBuf {
+    path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
 /// Syncs a directory, so that the names in it are durable, where the file system supports it.
-pub(super) fn sync_folder(path: &Path) -> Result<()> {
-    durable::sync_directory(path).map_err(|error| Error::io("write the folder to disk", path, error))?;
+pub(super) fn sync_directory(path: &Path) -> Result<()> {
+    durable::sync_directory(path).map_err(|error| Error::io("write the directory to disk", path, error))?;
     Ok(())
 }
 
@@ -178,8 +185,8 @@ fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// `RunBusy`, with the process that holds the lock in the detail `holding_pid`; `Storage`.
-pub(super) fn lock_folder(folder: &Path) -> Result<File> {
-    let path = folder.join("lock");
+pub(super) fn lock_directory(directory: &Path) -> Result<File> {
+    let path = directory.join("lock");
     let mut file = open_lock(&path).map_err(|error| Error::io("lock", &path, error))?;
     for attempt in 1.. {
         match file.try_lock() {
@@ -188,9 +195,9 @@ pub(super) fn lock_folder(folder: &Path) -> Result<File> {
             Err(fs::TryLockError::WouldBlock) if attempt < RUN_LOCK_ATTEMPTS => {
                 std::thread::sleep(std::time::Duration::from_millis(10));
             }
-            Err(fs::TryLockError::WouldBlock) => return Err(busy(folder, read_holder(&path))),
+            Err(fs::TryLockError::WouldBlock) => return Err(busy(directory, read_holder(&path))),
             Err(fs::TryLockError::Error(error)) if durable::is_unsupported(&error) => match living_holder(&path) {
-                Some(pid) if pid != std::process::id() => return Err(busy(folder, Some(pid))),
+                Some(pid) if pid != std::process::id() => return Err(busy(directory, Some(pid))),
                 _ => break,
             },
             Err(fs::TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
@@ -203,8 +210,8 @@ pub(super) fn lock_folder(folder: &Path) -> Result<File> {
 }
 
 /// Returns the id of the process that holds a run, if one does; 0 if the id is not known.
-pub(super) fn holder(folder: &Path) -> Option<u32> {
-    let path = folder.join("lock");
+pub(super) fn holder(directory: &Path) -> Option<u32> {
+    let path = directory.join("lock");
     let file = open_file(&path).ok()?;
     match file.try_lock_shared() {
         Err(fs::TryLockError::WouldBlock) => Some(read_holder(&path).unwrap_or(0)),
@@ -234,10 +241,10 @@ fn read_holder(path: &Path) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-fn busy(folder: &Path, holder: Option<u32>) -> Error {
+fn busy(directory: &Path, holder: Option<u32>) -> Error {
     let by = holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-    let run = folder.file_name().unwrap_or_default().to_string_lossy();
+    let run = directory.file_name().unwrap_or_default().to_string_lossy();
     Error::new(ErrorKind::RunBusy, format!("{by} is working on the run `{run}`"))
         .with_detail("holding_pid", holder.map_or(serde_json::Value::Null, serde_json::Value::from))
-        .with_path(folder)
+        .with_path(directory)
 }

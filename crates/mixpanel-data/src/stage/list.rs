@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
+use super::directory::{EPOCH_PREFIX, REMOVED_PREFIX, generation_name, read_manifest, remove_run, take};
 use super::files::holder;
-use super::folder::{EPOCH_PREFIX, REMOVED_PREFIX, generation_name, read_manifest, remove_run, take};
 use super::manifest::Manifest;
 use super::names::{Content, Name};
 use super::root::{StageRoots, sweep_turn};
@@ -39,10 +39,10 @@ pub(crate) fn list(roots: &StageRoots) -> Result<Vec<Listed>> {
         let entries = match fs::read_dir(root) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Error::io("read the folder", root, error)),
+            Err(error) => return Err(Error::io("read the directory", root, error)),
         };
         for entry in entries {
-            let entry = entry.map_err(|error| Error::io("read the folder", root, error))?;
+            let entry = entry.map_err(|error| Error::io("read the directory", root, error))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if !name.starts_with('.') && !name.starts_with(STREAM_PREFIX) && is_directory(&entry) {
                 runs.push(look_at(name, &entry.path()));
@@ -64,18 +64,18 @@ fn is_directory(entry: &DirEntry) -> bool {
     }
 }
 
-fn look_at(run_id: String, folder: &Path) -> Listed {
-    let manifest = read_manifest(folder);
-    let epoch = manifest.as_ref().map_or_else(|_| newest_generation(folder), |manifest| manifest.epoch);
+fn look_at(run_id: String, directory: &Path) -> Listed {
+    let manifest = read_manifest(directory);
+    let epoch = manifest.as_ref().map_or_else(|_| newest_generation(directory), |manifest| manifest.epoch);
     let present = generation_name(epoch);
     let (mut bytes, mut pages_done) = (0, 0);
-    let mut folders = vec![folder.to_owned()];
-    while let Some(inner) = folders.pop() {
+    let mut directories = vec![directory.to_owned()];
+    while let Some(inner) = directories.pop() {
         let is_present = inner.file_name().is_some_and(|name| *name == *present);
         for entry in fs::read_dir(&inner).into_iter().flatten().flatten() {
             let Ok(found) = entry.metadata() else { continue };
             if found.is_dir() {
-                folders.push(entry.path());
+                directories.push(entry.path());
                 continue;
             }
             bytes += found.len();
@@ -83,12 +83,12 @@ fn look_at(run_id: String, folder: &Path) -> Listed {
             pages_done += u32::from(is_present && name.is_some_and(|name| name.content == Content::Rows));
         }
     }
-    Listed { run_id, manifest, pages_done, bytes, held_by: holder(folder) }
+    Listed { run_id, manifest, pages_done, bytes, held_by: holder(directory) }
 }
 
 /// Returns the latest session epoch of a run, from the names of its directories.
-fn newest_generation(folder: &Path) -> u32 {
-    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+fn newest_generation(directory: &Path) -> u32 {
+    let names = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
     names.filter_map(|name| name.to_str()?.strip_prefix(EPOCH_PREFIX)?.parse().ok()).max().unwrap_or(0)
 }
 
@@ -97,8 +97,8 @@ fn newest_generation(folder: &Path) -> u32 {
 /// # Errors
 /// `RunNotFound`; `RunBusy`; `Storage`.
 pub(crate) fn discard(roots: &StageRoots, run_id: &str) -> Result<()> {
-    let (root, folder, lock) = take(roots, run_id)?;
-    remove_run(&root, &folder)?;
+    let (root, directory, lock) = take(roots, run_id)?;
+    remove_run(&root, &directory)?;
     drop(lock);
     Ok(())
 }

@@ -4,8 +4,8 @@
 //! staged page is durable, and there is no other journal. The manifest describes the run that the pages belong to;
 //! `list` finds the unfinished runs.
 
+mod directory;
 mod files;
-mod folder;
 mod list;
 mod manifest;
 mod names;
@@ -14,7 +14,7 @@ mod root;
 #[cfg(test)]
 mod testing;
 
-pub(crate) use folder::Stage;
+pub(crate) use directory::Stage;
 pub(crate) use list::{Listed, STREAM_PREFIX, discard, list, sweep};
 pub(crate) use manifest::{Loaded, Manifest, Over, Progress, SessionFacts};
 #[cfg(test)]

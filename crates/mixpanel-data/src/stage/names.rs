@@ -77,11 +77,11 @@ impl Name {
 ///
 /// # Errors
 /// `Storage` when the directory cannot be read.
-pub(super) fn files_in(folder: &Path) -> Result<BTreeMap<(u32, Content), PathBuf>> {
-    let entries = fs::read_dir(folder).map_err(|error| Error::io("read the folder", folder, error))?;
+pub(super) fn files_in(directory: &Path) -> Result<BTreeMap<(u32, Content), PathBuf>> {
+    let entries = fs::read_dir(directory).map_err(|error| Error::io("read the directory", directory, error))?;
     let mut files = BTreeMap::new();
     for entry in entries {
-        let entry = entry.map_err(|error| Error::io("read the folder", folder, error))?;
+        let entry = entry.map_err(|error| Error::io("read the directory", directory, error))?;
         if let Some(name) = Name::parse(&entry.file_name().to_string_lossy()) {
             files.insert((name.page, name.content), entry.path());
         }

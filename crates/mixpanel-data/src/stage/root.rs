@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn a_turn_is_one_process_at_a_time_and_leaves_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let roots = StageRoots { root: folder.path().join("x.db.stage"), earlier: None };
+        let directory = tempfile::tempdir().unwrap();
+        let roots = StageRoots { root: directory.path().join("x.db.stage"), earlier: None };
         let inside = std::sync::atomic::AtomicU32::new(0);
         std::thread::scope(|scope| {
             for _ in 0..8 {

@@ -2,23 +2,23 @@
 
 use std::fs;
 
+use super::directory::Stage;
 use super::files::NewFile;
-use super::folder::Stage;
 use super::names::{Content, Name};
 use super::part_file::{Part, write_rejects, write_rows};
 
 /// Leaves half a page under its temporary name.
 pub(crate) fn leave_temporary(stage: &Stage, part: &Part<'_>) {
-    let folder = stage.page_path(part.number).parent().unwrap().to_owned();
-    let mut file = NewFile::create(&folder, &Content::Rows.unfinished_name(part.number)).unwrap();
+    let directory = stage.page_path(part.number).parent().unwrap().to_owned();
+    let mut file = NewFile::create(&directory, &Content::Rows.unfinished_name(part.number)).unwrap();
     write_rows(&mut file, part).unwrap();
     file.leave_half();
 }
 
 /// Leaves the rejects of a page that was never written.
 pub(crate) fn leave_rejects(stage: &Stage, part: &Part<'_>) {
-    let folder = stage.page_path(part.number).parent().unwrap().to_owned();
-    let mut file = NewFile::create(&folder, &Content::Rejects.unfinished_name(part.number)).unwrap();
+    let directory = stage.page_path(part.number).parent().unwrap().to_owned();
+    let mut file = NewFile::create(&directory, &Content::Rejects.unfinished_name(part.number)).unwrap();
     write_rejects(&mut file, part).unwrap();
     let name = Content::Rejects.name(part.number, file.checksum());
     file.finish(&name).unwrap();
@@ -26,8 +26,8 @@ pub(crate) fn leave_rejects(stage: &Stage, part: &Part<'_>) {
 
 /// Flips a bit in a staged page and returns the page number.
 pub(crate) fn damage_a_page(stage: &Stage) -> Option<u32> {
-    let folder = stage.page_path(0).parent().unwrap().to_owned();
-    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let directory = stage.page_path(0).parent().unwrap().to_owned();
+    let mut paths: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     for path in paths {
         let name = Name::parse(&path.file_name().unwrap().to_string_lossy());

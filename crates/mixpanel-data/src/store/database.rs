@@ -26,7 +26,7 @@ pub(crate) enum Access<'a> {
     /// For this program's own changes. A missing database is created.
     ReadWrite,
     /// For a load of this stage, the only directory in reach. A missing database is created.
-    Load { stage_folder: &'a Path, tuning: Tuning },
+    Load { stage_directory: &'a Path, tuning: Tuning },
 }
 
 /// An open database; closed when dropped.
@@ -324,7 +324,7 @@ fn settings(access: Access<'_>) -> Result<Config, duckdb::Error> {
         // DuckDB's own limits: four fifths of the machine's memory, and all of its cores.
         Access::ReadOnly => config.with("temp_directory", "")?.with("arrow_lossless_conversion", "true"),
         Access::ReadWrite => writing(config, Tuning::SMALL)?.with("temp_directory", ""),
-        Access::Load { stage_folder, tuning } => {
+        Access::Load { stage_directory, tuning } => {
             let config = match tuning.effort {
                 Effort::Usual => config,
                 // At a commit, DuckDB would read and merge small row groups with many deleted rows.
@@ -333,7 +333,7 @@ fn settings(access: Access<'_>) -> Result<Config, duckdb::Error> {
                 }
             };
             writing(config, tuning)?
-                .with("temp_directory", spill_folder(stage_folder).to_string_lossy())?
+                .with("temp_directory", spill_directory(stage_directory).to_string_lossy())?
                 // A staged page is read once. Cached pages would fill the memory that the load needs.
                 .with("enable_external_file_cache", "false")?
                 // DuckDB's allocator returns memory to the system once this much is free. With its defaults, 128 and
@@ -355,8 +355,8 @@ fn writing(config: Config, tuning: Tuning) -> Result<Config, duckdb::Error> {
 }
 
 /// Returns the directory into which a load spills. It is inside the stage, which is private and beside the database.
-pub(crate) fn spill_folder(stage_folder: &Path) -> PathBuf {
-    stage_folder.join("spill")
+pub(crate) fn spill_directory(stage_directory: &Path) -> PathBuf {
+    stage_directory.join("spill")
 }
 
 /// Returns the statements that put everything else out of reach, irrevocably.
@@ -366,10 +366,10 @@ pub(crate) fn spill_folder(stage_folder: &Path) -> PathBuf {
 /// Where a user's queries run, the file system is therefore switched off altogether.
 fn fences(access: Access<'_>) -> String {
     let mut sql = String::new();
-    if let Access::Load { stage_folder, .. } = access {
+    if let Access::Load { stage_directory, .. } = access {
         // DuckDB checks the pattern before it searches for files, and each file when it opens it.
-        let folder = stage_folder.to_string_lossy();
-        let (path, pattern) = (literal(&folder), literal(&as_pattern(&folder)));
+        let directory = stage_directory.to_string_lossy();
+        let (path, pattern) = (literal(&directory), literal(&as_pattern(&directory)));
         write!(sql, "SET allowed_directories=[{path}, {pattern}];").expect("a string can be written to");
     }
     sql.push_str("SET enable_external_access=false;");

@@ -39,7 +39,7 @@ pub(crate) fn locate(path: &Path) -> Result<Location> {
     refuse_question_marks(&absolute)?;
     let shown = path.display();
     match fs::metadata(&absolute) {
-        Ok(found) if found.is_dir() => Err(unusable(path, format!("`{shown}` is a folder, not a database file"))),
+        Ok(found) if found.is_dir() => Err(unusable(path, format!("`{shown}` is a directory, not a database file"))),
         Ok(found) if !found.is_file() => Err(unusable(path, format!("`{shown}` is not a regular file"))),
         Ok(found) if found.len() == 0 => {
             Err(unusable(path, format!("`{shown}` is empty, and so not a DuckDB database")))
@@ -129,14 +129,14 @@ pub(crate) fn not_found(path: &Path) -> Error {
 
 /// Creates the directory of a database, and its parents, accessible to their owner only. Existing directories are
 /// unchanged.
-pub(crate) fn ensure_folder(path: &Path) -> Result<&Path> {
-    let folder = path.parent().ok_or_else(|| Error::invalid(format!("`{}` names no file", path.display())))?;
+pub(crate) fn ensure_directory(path: &Path) -> Result<&Path> {
+    let directory = path.parent().ok_or_else(|| Error::invalid(format!("`{}` names no file", path.display())))?;
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|error| Error::io("create the folder", folder, error))?;
-    Ok(folder)
+    builder.create(directory).map_err(|error| Error::io("create the directory", directory, error))?;
+    Ok(directory)
 }
 
 /// Creates an empty database that only its owner can read.
@@ -144,12 +144,12 @@ pub(crate) fn ensure_folder(path: &Path) -> Result<&Path> {
 /// It is created in a private directory and then renamed, so that it is never accessible to others. If another process
 /// creates the database first, that one stays.
 pub(crate) fn create(path: &Path) -> Result<()> {
-    let folder = ensure_folder(path)?;
+    let directory = ensure_directory(path)?;
     let fail = |error| Error::io("create the database", path, error);
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-    let private = builder.prefix(".mixpanel-data-").tempdir_in(folder).map_err(fail)?;
+    let private = builder.prefix(".mixpanel-data-").tempdir_in(directory).map_err(fail)?;
     let fresh = private.path().join("new.duckdb");
     let connection = Connection::open(&fresh).map_err(|error| opening(path, &error))?;
     connection.execute_batch("CHECKPOINT").map_err(|error| opening(path, &error))?;
@@ -157,6 +157,6 @@ pub(crate) fn create(path: &Path) -> Result<()> {
     durable::make_private(&fresh).map_err(fail)?;
     durable::name_new_file(&fresh, path).map_err(fail)?;
     // The load can be durable only if the file name is.
-    durable::sync_directory(folder).map_err(fail)?;
+    durable::sync_directory(directory).map_err(fail)?;
     Ok(())
 }

@@ -24,13 +24,13 @@ fn is_test(name: &str) -> bool {
 /// Reads the sources of the crate in a directory of the workspace.
 fn sources(directory: &str) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(directory).join("src");
-    let mut folders = vec![root.clone()];
+    let mut directories = vec![root.clone()];
     let mut sources = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a directory") {
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).expect("a directory") {
             let path: PathBuf = entry.expect("an entry").path();
             if path.is_dir() {
-                folders.push(path);
+                directories.push(path);
                 continue;
             }
             let name = path.strip_prefix(&root).expect("below the root").to_string_lossy().into_owned();

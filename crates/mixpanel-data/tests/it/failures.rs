@@ -112,7 +112,7 @@ async fn a_stop_keeps_what_is_staged_and_loads_nothing() {
     assert_eq!(error.kind(), ErrorKind::Cancelled);
     let run = error.run_id().expect("pages are staged").to_owned();
     let staged =
-        std::fs::read_dir(bench.folder.path().join("project.db.stage").join(run).join("generation-0")).unwrap();
+        std::fs::read_dir(bench.directory.path().join("project.db.stage").join(run).join("generation-0")).unwrap();
     assert!(staged.count() >= 4);
     assert!(bench.server.stats().requests < 20, "no new requests");
     assert!(!bench.database().exists());

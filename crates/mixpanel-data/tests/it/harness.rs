@@ -1,4 +1,4 @@
-//! What the tests share: a simulator, a folder, and a workspace for the two.
+//! What the tests share: a simulator, a directory, and a workspace for the two.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ use tempfile::TempDir;
 
 use crate::conservation;
 
-/// A simulator and an empty folder for databases; both go when it is dropped.
+/// A simulator and an empty directory for databases; both go when it is dropped.
 pub(crate) struct Bench {
     pub(crate) server: Server,
-    pub(crate) folder: TempDir,
+    pub(crate) directory: TempDir,
 }
 
 impl Bench {
@@ -19,7 +19,7 @@ impl Bench {
     pub(crate) async fn start(mut config: SimulatorConfig) -> Self {
         config.keep_sent = true;
         let server = Server::start(config, ([127, 0, 0, 1], 0).into()).await.expect("loopback has a free port");
-        Self { server, folder: tempfile::tempdir().expect("a temporary folder") }
+        Self { server, directory: tempfile::tempdir().expect("a temporary directory") }
     }
 
     /// Starts a simulator without quotas that has `profiles` profiles and these faults.
@@ -30,7 +30,7 @@ impl Bench {
     }
 
     pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("project.db")
+        self.directory.path().join("project.db")
     }
 
     pub(crate) fn workspace(&self) -> Workspace {
@@ -53,9 +53,9 @@ impl Bench {
         ApiClient::new(credentials(secret), &options).expect("it is on loopback")
     }
 
-    /// The files and folders beside the database.
+    /// The files and directories beside the database.
     pub(crate) fn files(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.folder.path()).expect("the folder");
+        let entries = std::fs::read_dir(self.directory.path()).expect("the directory");
         let mut names: Vec<String> =
             entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
         names.sort();

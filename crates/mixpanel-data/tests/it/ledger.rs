@@ -38,8 +38,8 @@ async fn longest_standstill(work: impl Future<Output = ()>) -> Duration {
 #[tokio::test]
 async fn a_ledger_that_another_process_holds_does_not_block_the_runtime() {
     let bench = Bench::with_faults(2_500, &[]).await;
-    let state = bench.folder.path().join("state");
-    let workspace = bench.workspace().with_state_folder(&state);
+    let state = bench.directory.path().join("state");
+    let workspace = bench.workspace().with_state_directory(&state);
     workspace.test_credentials().await.unwrap();
 
     hold(&state);

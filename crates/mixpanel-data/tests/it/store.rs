@@ -13,16 +13,16 @@ use tempfile::TempDir;
 
 /// A database that another program made.
 struct Database {
-    folder: TempDir,
+    directory: TempDir,
     path: PathBuf,
 }
 
 impl Database {
     fn new(sql: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("it's a database.db");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("it's a database.db");
         Connection::open(&path).and_then(|connection| connection.execute_batch(sql)).expect("valid SQL");
-        Self { folder, path }
+        Self { directory, path }
     }
 
     fn workspace(&self) -> Workspace {
@@ -30,7 +30,7 @@ impl Database {
     }
 
     fn files(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.folder.path()).expect("the folder can be read");
+        let entries = std::fs::read_dir(self.directory.path()).expect("the directory can be read");
         let mut names: Vec<String> =
             entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
         names.sort();
@@ -186,25 +186,25 @@ fn errors_of_queries_show_the_place() {
 #[test]
 fn queries_change_nothing_and_reach_no_file() {
     let database = Database::new("CREATE TABLE t AS SELECT 1 AS a");
-    let secret = database.folder.path().join("secret.csv");
-    std::fs::write(&secret, "a\n1\n").expect("the folder can be written in");
+    let secret = database.directory.path().join("secret.csv");
+    std::fs::write(&secret, "a\n1\n").expect("the directory can be written in");
     let bytes = std::fs::read(&database.path).expect("the database can be read");
-    let folder = database.folder.path().display();
+    let directory = database.directory.path().display();
     let own = database.path.display().to_string().replace('\'', "''");
     let workspace = database.workspace();
     let attacks = [
-        format!("SELECT * FROM read_text('{folder}/secret.csv')"),
-        format!("SELECT * FROM '{folder}/secret.csv'"),
-        format!("SELECT * FROM glob('{folder}/*')"),
+        format!("SELECT * FROM read_text('{directory}/secret.csv')"),
+        format!("SELECT * FROM '{directory}/secret.csv'"),
+        format!("SELECT * FROM glob('{directory}/*')"),
         format!("SELECT * FROM read_blob('{own}')"),
-        format!("COPY (SELECT 1) TO '{folder}/out.csv'"),
+        format!("COPY (SELECT 1) TO '{directory}/out.csv'"),
         format!("COPY (SELECT 1) TO '{own}.wal'"),
-        format!("COPY t FROM '{folder}/secret.csv'"),
-        format!("EXPORT DATABASE '{folder}/export'"),
-        format!("ATTACH '{folder}/other.db'"),
+        format!("COPY t FROM '{directory}/secret.csv'"),
+        format!("EXPORT DATABASE '{directory}/export'"),
+        format!("ATTACH '{directory}/other.db'"),
         format!("ATTACH '{own}' AS again"),
         format!("ATTACH '{own}' AS again (READ_WRITE)"),
-        format!("CALL enable_logging(storage = 'file', storage_config = {{'path': '{folder}/log'}})"),
+        format!("CALL enable_logging(storage = 'file', storage_config = {{'path': '{directory}/log'}})"),
         "INSTALL httpfs".to_owned(),
         "LOAD httpfs".to_owned(),
         "SELECT * FROM read_csv('http://127.0.0.1:1/x')".to_owned(),
@@ -314,8 +314,8 @@ fn drops_all_tables_or_none() {
 
 #[test]
 fn a_missing_database_is_not_made_by_reading() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("missing.db");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("missing.db");
     let workspace = Workspace::open(&path);
     let errors = [
         workspace.sql("SELECT 1").map(drop),

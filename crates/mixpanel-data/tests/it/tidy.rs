@@ -18,11 +18,11 @@ fn workspace_root() -> PathBuf {
 fn files(extension: &str) -> Vec<(String, String)> {
     let root = workspace_root();
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = ["crates", "docs", "xtask"].iter().map(|name| root.join(name)).collect();
+    let mut directories: Vec<PathBuf> = ["crates", "docs", "xtask"].iter().map(|name| root.join(name)).collect();
     let mut paths: Vec<PathBuf> = entries(&root).into_iter().filter(|path| path.is_file()).collect();
-    while let Some(folder) = folders.pop() {
-        for path in entries(&folder) {
-            let list = if path.is_dir() { &mut folders } else { &mut paths };
+    while let Some(directory) = directories.pop() {
+        for path in entries(&directory) {
+            let list = if path.is_dir() { &mut directories } else { &mut paths };
             list.push(path);
         }
     }
@@ -35,8 +35,8 @@ fn files(extension: &str) -> Vec<(String, String)> {
     found
 }
 
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    fs::read_dir(folder).expect("a directory").map(|entry| entry.expect("an entry").path()).collect()
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path()).collect()
 }
 
 /// Every Rust source of the workspace.

@@ -29,9 +29,9 @@ pub(crate) fn install(context: &Context, shell: Option<Shell>) -> Result<Exit, F
     let path = destination(context, shell)?;
     // Move the file into place in one step: if the path is a link, its target is not overwritten.
     let write = |path: &Path| {
-        let folder = path.parent().unwrap_or(path);
-        std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let directory = path.parent().unwrap_or(path);
+        std::fs::create_dir_all(directory)?;
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
         file.write_all(script(shell).as_bytes())?;
         file.persist(path).map(drop).map_err(|error| error.error)
     };

@@ -84,23 +84,23 @@ pub(crate) fn run(context: &Context, arguments: &DemoArgs) -> Result<Exit, Failu
 }
 
 fn place(keep: Option<&Path>) -> Result<Place, Failure> {
-    let Some(folder) = keep else {
+    let Some(directory) = keep else {
         let failed = |error: std::io::Error| {
-            Failure::new("cannot make a temporary folder")
+            Failure::new("cannot make a temporary directory")
                 .caused_by(&error)
-                .hint("set TMPDIR to a folder with some space")
+                .hint("set TMPDIR to a directory with some space")
         };
         let temporary = tempfile::Builder::new().prefix("mp-demo-").tempdir().map_err(failed)?;
         return Ok(Place { database: temporary.path().join(FILE), kept: false, _temporary: Some(temporary) });
     };
-    let failed =
-        |error: std::io::Error| Failure::new(format!("cannot use the folder `{}`", folder.display())).caused_by(&error);
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
-    let database = std::path::absolute(folder).map_err(failed)?.join(FILE);
+    let failed = |error: std::io::Error| {
+        Failure::new(format!("cannot use the directory `{}`", directory.display())).caused_by(&error)
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    let database = std::path::absolute(directory).map_err(failed)?.join(FILE);
     if database.try_exists().map_err(failed)? {
-        return Err(
-            Failure::new(format!("`{}` exists already", database.display())).hint("name another folder with `--keep`")
-        );
+        return Err(Failure::new(format!("`{}` exists already", database.display()))
+            .hint("name another directory with `--keep`"));
     }
     Ok(Place { database, kept: true, _temporary: None })
 }

@@ -23,8 +23,8 @@ fn it_is_for_its_owner_alone() {
     let home = Home::new();
     add(&home, "prod").exits(0);
     assert_eq!(mode(&home.config()), 0o600);
-    assert_eq!(mode(home.config().parent().expect("a folder")), 0o700);
-    let others: Vec<_> = std::fs::read_dir(home.path().join(".mp")).expect("a folder").collect();
+    assert_eq!(mode(home.config().parent().expect("a directory")), 0o700);
+    let others: Vec<_> = std::fs::read_dir(home.path().join(".mp")).expect("a directory").collect();
     assert_eq!(others.len(), 1, "no temporary file is left: {others:?}");
 }
 
@@ -87,7 +87,7 @@ fn it_can_be_elsewhere() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_named() {
+fn a_directory_that_cannot_be_written_is_named() {
     let home = Home::new().with("MP_CONFIG_PATH", "/proc/self/config.toml");
     let run = add(&home, "prod").exits(1).prints_nothing();
     assert_run!(run.exits(1));
@@ -111,7 +111,7 @@ const ANOTHERS: &str = "[active]\naccount = \"work\"\n\n[accounts.work]\ntype = 
 
 fn shared(home: &Home, text: &str) -> std::path::PathBuf {
     let path = home.path().join(".mp/config.toml");
-    std::fs::create_dir_all(home.path().join(".mp")).expect("a folder");
+    std::fs::create_dir_all(home.path().join(".mp")).expect("a directory");
     std::fs::write(&path, text).expect("a file");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("its permissions");
     path

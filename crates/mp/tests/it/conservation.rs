@@ -256,8 +256,8 @@ mod tests {
     const B: &str = r#"{"$distinct_id":7,"$properties":null}"#;
 
     /// Makes a database as a load leaves it, with these rows and counts.
-    fn database(folder: &Path, rows: &str, counts: &str) -> std::path::PathBuf {
-        let path = folder.join("x.db");
+    fn database(directory: &Path, rows: &str, counts: &str) -> std::path::PathBuf {
+        let path = directory.join("x.db");
         let _ = std::fs::remove_file(&path);
         let connection = Connection::open(&path).unwrap();
         connection
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn what_is_lost_or_changed_is_found() {
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let sent = [page("s", 0, A), page("s", 1, B)];
         let good = r#"('a', '{"n":1.50}', '2026-01-01'), ('7', '{}', NULL)"#;
         let counts = |rows: u64, duplicates: u64, rejected: u64, received: u64| {
@@ -280,7 +280,7 @@ mod tests {
             )
         };
         let passes = |rows: &str, counts: &str| {
-            let path = database(folder.path(), rows, counts);
+            let path = database(directory.path(), rows, counts);
             std::panic::catch_unwind(|| check(&path, &sent)).is_ok()
         };
         assert!(passes(good, &counts(2, 0, 0, 2)));

@@ -24,7 +24,7 @@ fn run_ids(home: &Home) -> Vec<Value> {
 }
 
 fn stage_is_empty(home: &Home) -> bool {
-    std::fs::read_dir(home.path().join(".mp/data")).expect("a folder").next().is_none()
+    std::fs::read_dir(home.path().join(".mp/data")).expect("a directory").next().is_none()
 }
 
 #[test]

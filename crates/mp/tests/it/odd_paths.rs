@@ -22,15 +22,15 @@ fn names_that_duckdb_would_take_for_something_else() {
     fetch(&home, "plain.db", &[]);
     let expected = rows(&home, "plain.db");
     assert_eq!(expected.lines().count(), 250);
-    for (folder, name) in [
+    for (directory, name) in [
         ("distinct_id=5/properties={}/last_seen=2020-01-01", "distinct_id=5"),
         ("a*/a[b]*/{a,b}", "a[b]*"),
         ("it's \"x\"/back\\slash*/a\nb/é", "it's \"x\"\n{a,b}"),
         ("temp", "information_schema"),
         ("information_schema", "temp"),
     ] {
-        std::fs::create_dir_all(home.path().join(folder)).expect("a directory");
-        let database = format!("{folder}/{name}.db");
+        std::fs::create_dir_all(home.path().join(directory)).expect("a directory");
+        let database = format!("{directory}/{name}.db");
         fetch(&home, &database, &[]);
         assert_eq!(rows(&home, &database), expected, "{database:?}");
     }
@@ -72,9 +72,9 @@ fn links_working_directories_and_homes_count_as_well() {
     std::os::unix::fs::symlink(&odd, home.path().join("link")).expect("a link");
     fetch(&home, "link/x.db", &[]);
     assert_eq!(rows(&home, "link/x.db"), expected);
-    let within = |folder: &Path, arguments: &[&str]| {
+    let within = |directory: &Path, arguments: &[&str]| {
         let mut command = home.command(arguments);
-        command.current_dir(folder).env("HOME", folder).output().expect("the command runs")
+        command.current_dir(directory).env("HOME", directory).output().expect("the command runs")
     };
     for more in [&[][..], &["--db", "here.db"]] {
         let output = within(&odd, &[&["fetch", "profiles", "users", "-q"], more].concat());

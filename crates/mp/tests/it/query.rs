@@ -157,7 +157,7 @@ fn a_project_id_is_enough_to_find_the_database() {
     fetched.run(&["fetch", "profiles", "-q"]).exits(0);
     let text = std::fs::read(fetched.database()).expect("a database");
     let home = Home::new().with("MP_PROJECT_ID", "777");
-    std::fs::create_dir_all(home.path().join(".mp/data")).expect("a folder");
+    std::fs::create_dir_all(home.path().join(".mp/data")).expect("a directory");
     std::fs::write(home.path().join(".mp/data/777.db"), text).expect("a copy");
     assert_eq!(home.run(&["inspect", "tables"]).exits(0).json()[0]["name"], "profiles");
     let home = home.with("MP_PROJECT_ID", "../777");

@@ -23,13 +23,13 @@ pub(crate) const PROJECT: &str = "12345";
 
 /// A home directory of a user who has never called the command.
 pub(crate) struct Home {
-    folder: TempDir,
+    directory: TempDir,
     variables: Vec<(String, String)>,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
-        Self { folder: TempDir::new().expect("a temporary folder"), variables: Vec::new() }
+        Self { directory: TempDir::new().expect("a temporary directory"), variables: Vec::new() }
     }
 
     /// Gives the command this variable, too.
@@ -48,7 +48,7 @@ impl Home {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        self.directory.path()
     }
 
     pub(crate) fn config(&self) -> PathBuf {
@@ -63,7 +63,7 @@ impl Home {
     pub(crate) fn write_config(&self, text: &str) {
         use std::os::unix::fs::PermissionsExt as _;
         let config = self.config();
-        std::fs::create_dir_all(config.parent().expect("it has a folder")).expect("a folder");
+        std::fs::create_dir_all(config.parent().expect("it has a directory")).expect("a directory");
         std::fs::write(&config, text).expect("a config file");
         std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).expect("its permissions");
     }
@@ -134,7 +134,7 @@ impl Drop for Home {
     /// Keeps what a failed test has left, if `MP_TEST_KEEP` is set.
     fn drop(&mut self) {
         if std::thread::panicking() && std::env::var_os("MP_TEST_KEEP").is_some() {
-            self.folder.disable_cleanup(true);
+            self.directory.disable_cleanup(true);
             let _unseen = writeln!(std::io::stderr(), "what the test has left is in {}", self.path().display());
         }
     }

@@ -66,7 +66,7 @@ pub(super) enum Ended {
 /// Everything that outlives a process.
 pub(super) struct World {
     pub(super) scenario: Scenario,
-    pub(super) folder: TempDir,
+    pub(super) directory: TempDir,
     pub(super) simulator: Simulator,
     pub(super) now: Duration,
     pub(super) watch: Watch,
@@ -94,12 +94,12 @@ struct Process {
 impl World {
     pub(super) fn new(seed: u64, scenario: Scenario) -> Self {
         let shared_memory = std::path::Path::new("/dev/shm");
-        let folder = if shared_memory.is_dir() { tempfile::tempdir_in(shared_memory) } else { tempfile::tempdir() };
+        let directory = if shared_memory.is_dir() { tempfile::tempdir_in(shared_memory) } else { tempfile::tempdir() };
         Self {
             simulator: Simulator::new(scenario.config.clone()),
             watch: Watch::new(&scenario),
             scenario,
-            folder: folder.unwrap(),
+            directory: directory.unwrap(),
             now: Duration::ZERO,
             damaged: BTreeSet::new(),
             steps: 0,
@@ -109,7 +109,7 @@ impl World {
     }
 
     pub(super) fn database(&self) -> PathBuf {
-        self.folder.path().join("project.db")
+        self.directory.path().join("project.db")
     }
 
     /// Prints what happens, if tracing is on.
@@ -130,7 +130,7 @@ impl World {
             let outcome = Outcome::whole(&earlier);
             return Ended::Finished(Box::new((stage, outcome)));
         }
-        let state = self.folder.path().join("state");
+        let state = self.directory.path().join("state");
         let limiter = RateLimiter::open(Pool::QUERY, Some(&state), "host", "12345", self.scenario.quota).unwrap();
         let rules = Rules { max_wait: self.scenario.max_wait, ..Rules::new(self.scenario.workers) };
         let coordinator = Coordinator::resume(rules, &earlier);

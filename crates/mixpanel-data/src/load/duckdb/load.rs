@@ -71,13 +71,13 @@ use crate::store::table_name::TableName;
 /// was staged. The detail `outcome` is `unknown` if the result of the commit cannot be determined, and `committed` if
 /// the rows are in the file but may not be on disk; in both cases loading again is safe.
 pub(crate) fn load(request: &LoadRequest, on_lock_wait: &mut OnLockWait<'_>) -> Result<LoadReport> {
-    let stage_folder = std::path::absolute(&request.package.folder)
-        .map_err(|error| Error::io("find the stage", &request.package.folder, error))?;
-    let _spill = Spill::create(&stage_folder)?;
+    let stage_directory = std::path::absolute(&request.package.directory)
+        .map_err(|error| Error::io("find the stage", &request.package.directory, error))?;
+    let _spill = Spill::create(&stage_directory)?;
     let mut effort = Effort::Usual;
     loop {
         let tuning = for_load(request.options.memory, &request.package.pages, &request.package.rejects, effort);
-        let error = match attempt(request, &stage_folder, tuning, on_lock_wait) {
+        let error = match attempt(request, &stage_directory, tuning, on_lock_wait) {
             Ok(Counts { rows, duplicates, shortfall, altered }) => {
                 // An earlier process may have loaded the same pages, and this one may accept a larger shortfall.
                 let shortfall = request.package.announced.map_or(0, |announced| announced.lacks(shortfall));
@@ -111,12 +111,12 @@ fn out_of_memory(request: &LoadRequest, error: Error) -> Error {
 /// Loads with these settings. On an error nothing was committed, unless the detail `outcome` says otherwise.
 fn attempt(
     request: &LoadRequest,
-    stage_folder: &Path,
+    stage_directory: &Path,
     tuning: Tuning,
     on_lock_wait: &mut OnLockWait<'_>,
 ) -> Result<Counts> {
     request.options.seen.as_ref().map_or(Ok(()), |seen| seen.check_file(request))?;
-    let access = Access::Load { stage_folder, tuning };
+    let access = Access::Load { stage_directory, tuning };
     let database = Database::open_waiting(&request.database, access, request.options.lock_wait, on_lock_wait)?;
     if let Some(counts) = metadata::find_load(database.connection(), &request.package.run.load_id)? {
         // The process that committed it may have ended before the file was synced.

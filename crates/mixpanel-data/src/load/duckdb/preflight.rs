@@ -22,7 +22,7 @@ use crate::load::package::LoadKind;
 use crate::profile_query::IfExists;
 use crate::store::database::{Access, Database};
 use crate::store::failure::statement;
-use crate::store::location::{Location, ensure_folder, locate};
+use crate::store::location::{Location, ensure_directory, locate};
 use crate::store::schema::{Target, rename};
 use crate::store::table_name::TableName;
 use crate::warning::Warning;
@@ -58,12 +58,12 @@ pub(crate) fn preflight(
 ) -> Result<Checked> {
     let location = locate(database)?;
     let (Location::Present(path) | Location::Absent(path)) = &location;
-    let folder = ensure_folder(path)?;
-    let lacking = durable::rehearse(folder)?;
+    let directory = ensure_directory(path)?;
+    let lacking = durable::rehearse(directory)?;
     let mut warnings = Vec::new();
     if !lacking.is_empty() {
         let lacks = lacking.into_iter().map(str::to_owned).collect();
-        warnings.push(Warning::FileSystem { directory: folder.to_owned(), lacks });
+        warnings.push(Warning::FileSystem { directory: directory.to_owned(), lacks });
     }
     let seen = rehearse(database, dataset, table, if_exists, kind, wait, &mut warnings)?;
     Ok(Checked { seen, warnings })

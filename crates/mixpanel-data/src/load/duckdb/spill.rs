@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::store::database::spill_folder;
+use crate::store::database::spill_directory;
 
 /// The private directory into which a load spills; removed when dropped.
 pub(super) struct Spill(PathBuf);
@@ -14,12 +14,12 @@ impl Spill {
     ///
     /// # Errors
     /// `Storage` or `DiskFull`.
-    pub(super) fn create(stage_folder: &Path) -> Result<Self> {
-        let folder = spill_folder(stage_folder);
+    pub(super) fn create(stage_directory: &Path) -> Result<Self> {
+        let directory = spill_directory(stage_directory);
         // A killed load may have left gigabytes.
-        match fs::remove_dir_all(&folder) {
+        match fs::remove_dir_all(&directory) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("remove what a killed load left in", &folder, error));
+                return Err(Error::io("remove what a killed load left in", &directory, error));
             }
             _ => {}
         }
@@ -27,8 +27,8 @@ impl Spill {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&folder).map_err(|error| Error::io("create the folder", &folder, error))?;
-        Ok(Self(folder))
+        builder.create(&directory).map_err(|error| Error::io("create the directory", &directory, error))?;
+        Ok(Self(directory))
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) type Row<'a> = (&'a str, &'a str, Option<i64>);
 
 /// A directory with a stage in it, and the path of a database that does not exist yet.
 pub(super) struct Fixture {
-    pub(super) folder: TempDir,
+    pub(super) directory: TempDir,
     pub(super) database: PathBuf,
     pub(super) stage: PathBuf,
     pub(super) pages: Vec<PathBuf>,
@@ -52,13 +52,13 @@ impl Fixture {
     }
 
     pub(super) fn named(database: &str, stage: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (database, stage) = (folder.path().join(database), folder.path().join(stage));
+        let directory = tempfile::tempdir().unwrap();
+        let (database, stage) = (directory.path().join(database), directory.path().join(stage));
         std::fs::create_dir_all(&stage).unwrap();
         std::fs::create_dir_all(database.parent().unwrap()).unwrap();
         let table = TableName::parse("profiles").unwrap();
         let (pages, previous, rejects) = (Vec::new(), Vec::new(), Vec::new());
-        Self { folder, database, stage, pages, previous, rejects, table, files: 0 }
+        Self { directory, database, stage, pages, previous, rejects, table, files: 0 }
     }
 
     /// Stages another page.
@@ -162,7 +162,7 @@ impl Fixture {
         LoadRequest {
             database: self.database.clone(),
             package: LoadPackage {
-                folder: self.stage.clone(),
+                directory: self.stage.clone(),
                 pages: self.pages.clone(),
                 rejects: self.rejects.clone(),
                 previous: self.previous.clone(),
@@ -221,16 +221,16 @@ fn write_parquet_with(path: &Path, batch: &RecordBatch, facts: Vec<KeyValue>) {
     writer.close().unwrap();
 }
 
-/// A small in-memory file system, mounted on `folder` until this is dropped.
+/// A small in-memory file system, mounted on `directory` until this is dropped.
 pub(super) struct Mount<'a>(&'a Path);
 
 impl<'a> Mount<'a> {
     /// Returns `None`, and prints the reason to stderr, if it cannot be mounted.
     #[expect(clippy::disallowed_methods, reason = "only the environment tells whether this is CI")]
-    pub(super) fn tmpfs(folder: &'a Path, bytes: u64) -> Option<Self> {
+    pub(super) fn tmpfs(directory: &'a Path, bytes: u64) -> Option<Self> {
         let options = format!("size={bytes},mode=700");
-        if mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], folder) {
-            return Some(Self(folder));
+        if mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], directory) {
+            return Some(Self(directory));
         }
         std::io::stderr().write_all(b"skipped: this needs the right to mount\n").unwrap();
         assert!(std::env::var_os("CI").is_none(), "CI must be able to mount");
@@ -255,9 +255,9 @@ impl Drop for Mount<'_> {
 
 /// Mounts a file system, retrying while the directory is busy: a child process that another test has just forked keeps
 /// our files open until its exec.
-fn mount(arguments: &[&str], folder: &Path) -> bool {
+fn mount(arguments: &[&str], directory: &Path) -> bool {
     let once = || {
-        let result = Command::new("mount").args(arguments).arg(folder).stderr(Stdio::null()).status();
+        let result = Command::new("mount").args(arguments).arg(directory).stderr(Stdio::null()).status();
         result.is_ok_and(|status| status.success())
     };
     let again = || {

@@ -44,7 +44,7 @@ fn a05_config_that_is_a_link_is_refused() {
     let target = home.path().join("target.toml");
     std::fs::write(&target, account("prod")).expect("a file");
     set_mode(&target, 0o600);
-    std::fs::create_dir(home.path().join(".mp")).expect("a folder");
+    std::fs::create_dir(home.path().join(".mp")).expect("a directory");
     symlink(&target, home.config()).expect("a link");
     assert_run!(home.run(&["auth", "list"]).exits(1).prints_nothing());
     assert_run!(add(&home, "other").exits(1).prints_nothing());
@@ -63,13 +63,13 @@ fn a05_config_that_is_a_link_is_refused() {
 #[test]
 fn a05_config_that_is_no_file_is_refused_at_once() {
     let home = Home::new();
-    std::fs::create_dir(home.path().join(".mp")).expect("a folder");
+    std::fs::create_dir(home.path().join(".mp")).expect("a directory");
     let made = std::process::Command::new("mkfifo").arg(home.config()).status().expect("mkfifo runs");
     assert!(made.success());
     set_mode(&home.config(), 0o600);
     assert_run!(home.run(&["auth", "list"]).exits(1).prints_nothing());
     std::fs::remove_file(home.config()).expect("the pipe");
-    std::fs::create_dir(home.config()).expect("a folder");
+    std::fs::create_dir(home.config()).expect("a directory");
     assert_run!(home.run(&["auth", "list"]).exits(1).prints_nothing());
 
     let home = Home::new();
@@ -126,11 +126,11 @@ fn a06_a_link_in_place_of_the_temporary_file_is_not_written_through() {
 fn a06_a_file_that_is_swapped_all_the_time_is_read_right_or_refused() {
     let home = Home::new();
     home.write_config(&account("prod"));
-    let folder = home.path().join(".mp");
+    let directory = home.path().join(".mp");
     let victim = home.path().join("victim.toml");
     std::fs::write(&victim, account("victim")).expect("a file");
     set_mode(&victim, 0o644);
-    let at = |name: &str| folder.join(name);
+    let at = |name: &str| directory.join(name);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -158,13 +158,13 @@ fn a06_a_file_that_is_swapped_all_the_time_is_read_right_or_refused() {
 }
 
 #[test]
-fn a07_files_of_the_current_folder_are_not_read() {
+fn a07_files_of_the_current_directory_are_not_read() {
     let clone = Home::new();
     let planted = format!(
         "default = \"planted\"\nbase_url = \"http://127.0.0.1:9\"\nsecret_command = \"touch planted.ran\"\n{}",
         account("planted")
     );
-    std::fs::create_dir_all(clone.path().join(".mp")).expect("a folder");
+    std::fs::create_dir_all(clone.path().join(".mp")).expect("a directory");
     let names = [".mp/config.toml", "config.toml", "mp.toml", ".mp.toml", "mixpanel.toml", ".mixpanel_data.toml"];
     for name in names {
         std::fs::write(clone.path().join(name), &planted).expect("a file");

@@ -171,7 +171,7 @@ const CONDITIONS: [Condition; 9] = [
     ("text", |path| std::fs::write(path, "no database".repeat(999)).expect("a file")),
     ("SQLite", |path| std::fs::write(path, [&b"SQLite format 3\0"[..], &[0; 4080]].concat()).expect("a file")),
     ("empty", |path| std::fs::write(path, "").expect("a file")),
-    ("folder", |path| std::fs::create_dir(path).expect("a folder")),
+    ("directory", |path| std::fs::create_dir(path).expect("a directory")),
     ("foreign log", |path| foreign_log(path)),
     ("damaged log", |path| damaged_log(path)),
 ];

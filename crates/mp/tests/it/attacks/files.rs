@@ -15,7 +15,7 @@ fn a21_a_link_in_place_of_a_completion_script_is_replaced_and_not_written_throug
     let victim = home.path().join("victim");
     std::fs::write(&victim, "precious").expect("a file");
     let scripts = home.path().join(".config/fish/completions");
-    std::fs::create_dir_all(&scripts).expect("a folder");
+    std::fs::create_dir_all(&scripts).expect("a directory");
     for target in [victim.as_path(), Path::new("nowhere")] {
         let _first = std::fs::remove_file(scripts.join("mp.fish"));
         symlink(target, scripts.join("mp.fish")).expect("a link");
@@ -27,22 +27,22 @@ fn a21_a_link_in_place_of_a_completion_script_is_replaced_and_not_written_throug
     assert!(script.contains("complete -c mp"), "{script}");
     // It can be brought up to date, and nothing else is left.
     home.run(&["--install-completion", "fish"]).exits(0);
-    assert_eq!(std::fs::read_dir(&scripts).expect("the folder").count(), 1);
+    assert_eq!(std::fs::read_dir(&scripts).expect("the directory").count(), 1);
 }
 
 #[test]
 fn a21_the_demo_takes_no_place_that_is_taken() {
     let home = Home::new();
-    std::fs::create_dir(home.path().join("folder")).expect("a folder");
+    std::fs::create_dir(home.path().join("directory")).expect("a directory");
     std::fs::write(home.path().join("file"), "precious").expect("a file");
     symlink("nowhere", home.path().join("dangling")).expect("a link");
-    symlink("folder", home.path().join("link")).expect("a link");
-    std::fs::write(home.path().join("folder/demo.db"), "precious").expect("a file");
-    for place in ["file", "dangling", "link", "folder"] {
+    symlink("directory", home.path().join("link")).expect("a link");
+    std::fs::write(home.path().join("directory/demo.db"), "precious").expect("a file");
+    for place in ["file", "dangling", "link", "directory"] {
         assert_run!(home.run(&["demo", "--fast", "-q", "--keep", place]).exits(1).prints_nothing(), place);
     }
     assert!(!home.path().join("nowhere").exists());
-    for file in ["file", "folder/demo.db"] {
+    for file in ["file", "directory/demo.db"] {
         assert_eq!(std::fs::read_to_string(home.path().join(file)).expect("the file"), "precious");
     }
 }
@@ -156,7 +156,7 @@ fn a25_everything_on_disk_is_for_its_owner_alone() {
         (&["fetch", "profiles", "other", "-q"], 0),
         (&["fetch", "profiles", "--append", "-q"], 0),
         (&["fetch", "profiles", "--replace", "--parallel", "-q"], 0),
-        (&["fetch", "profiles", "--db", "new/folder/x.db", "-q"], 0),
+        (&["fetch", "profiles", "--db", "new/directory/x.db", "-q"], 0),
         (&["fetch", "profiles", "--stdout", "-q"], 0),
         (&["query", "sql", "SELECT count(*) FROM profiles"], 0),
         (&["inspect", "tables"], 0),
@@ -179,8 +179,8 @@ fn a25_nothing_but_the_table_is_left_of_a_fetch() {
         let left: Vec<_> = all_but_state(home.path()).into_iter().filter(|path| !path.is_dir()).collect();
         assert_eq!(left, [home.database()]);
     }
-    let folders = all_but_state(home.path()).into_iter().filter(|path| path.is_dir()).count();
-    assert_eq!(folders, 2, "{:?}", all_but_state(home.path()));
+    let directories = all_but_state(home.path()).into_iter().filter(|path| path.is_dir()).count();
+    assert_eq!(directories, 2, "{:?}", all_but_state(home.path()));
 }
 
 #[test]
@@ -209,10 +209,10 @@ fn a25_a_place_that_is_open_to_others_is_made_by_its_owner_and_stays_as_it_is() 
     let simulator = Simulator::with_faults(20, &[]);
     let home = Home::new().with_server(&simulator);
     let shared = home.path().join("shared");
-    std::fs::create_dir(&shared).expect("a folder");
+    std::fs::create_dir(&shared).expect("a directory");
     set_mode(&shared, 0o1777);
     finish(careless(&home, &["fetch", "profiles", "-q", "--db", "shared/x.db"])).exits(0);
     assert_eq!(mode(&shared), 0o1777);
     assert_eq!(mode(&shared.join("x.db")), 0o600);
-    assert_eq!(std::fs::read_dir(&shared).expect("the folder").count(), 1);
+    assert_eq!(std::fs::read_dir(&shared).expect("the directory").count(), 1);
 }

@@ -54,7 +54,7 @@ fn a18_whatever_is_committed_in_a_log_can_be_read() {
         &["fetch", "profiles", "-q", "--append"],
     ];
     for (number, change) in changes.iter().enumerate() {
-        let made = tempfile::tempdir().expect("a folder");
+        let made = tempfile::tempdir().expect("a directory");
         let left = made.path().join("my.db");
         leave_log(&left, before, &format!("{change}; INSERT INTO t BY NAME SELECT 200 AS a"));
         for arguments in [commands[0], commands[1 + number % 2]] {

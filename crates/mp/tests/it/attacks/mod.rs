@@ -5,7 +5,7 @@
 //! |---|---|
 //! | A1 secret as an argument, A2 logs, A3 memory, A4 process table | `secrets` |
 //! | A2 servers that send back what they were sent | `echoes` |
-//! | A5 what the config file may be, A6 races, A7 files of the current folder, A8 precedence | `config` |
+//! | A5 what the config file may be, A6 races, A7 files of the current directory, A8 precedence | `config` |
 //! | A9 redirects, A11 proxies, and that nothing else is ever connected to | `network` |
 //! | A10 certificates and protocols | `tls` |
 //! | A12 bombs, A13 hostile JSON | `attacks.rs` among the tests of the library |

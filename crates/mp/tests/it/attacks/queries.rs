@@ -176,9 +176,9 @@ fn a17_what_is_no_regular_file_is_refused() {
     std::os::unix::fs::symlink("nowhere.db", home.path().join("dangling")).expect("a link");
     std::os::unix::fs::symlink("loop", home.path().join("loop")).expect("a link");
     std::fs::write(home.path().join("empty"), "").expect("a file");
-    std::fs::create_dir(home.path().join("folder")).expect("a folder");
+    std::fs::create_dir(home.path().join("directory")).expect("a directory");
     let before = all_but_state(home.path());
-    for path in ["pipe", "socket", "dangling", "loop", "empty", "folder", "/dev/null", "/dev/zero", "/"] {
+    for path in ["pipe", "socket", "dangling", "loop", "empty", "directory", "/dev/null", "/dev/zero", "/"] {
         for arguments in [&["query", "sql", "SELECT 1"][..], &["fetch", "profiles"]] {
             let run = home.run(&[arguments, &["--db", path]].concat()).prints_nothing();
             assert_eq!(run.code, Some(1), "{path}: {run:?}");

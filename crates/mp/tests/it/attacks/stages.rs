@@ -1,4 +1,4 @@
-//! Attacks on the stage: two fetches into one table, a folder that somebody else put there, and what is left on disk.
+//! Attacks on the stage: two fetches into one table, a directory that somebody else put there, and what is left on disk.
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -28,11 +28,11 @@ fn a22_a_second_fetch_into_the_table_is_refused_with_the_process() {
 fn a22_a_stage_that_leads_elsewhere_is_refused() {
     let simulator = Simulator::with_faults(100, &[]);
     let home = Home::new().with_server(&simulator);
-    std::fs::create_dir(home.path().join("elsewhere")).expect("a folder");
+    std::fs::create_dir(home.path().join("elsewhere")).expect("a directory");
     std::os::unix::fs::symlink("elsewhere", home.path().join("my.db.stage")).expect("a link");
     let run = home.run(&["fetch", "profiles", "-q", "--db", "my.db"]).exits(1).prints_nothing();
     assert_run!(run);
-    assert_eq!(std::fs::read_dir(home.path().join("elsewhere")).expect("the folder").count(), 0);
+    assert_eq!(std::fs::read_dir(home.path().join("elsewhere")).expect("the directory").count(), 0);
     assert_eq!(simulator.stats().requests, 0);
 }
 
@@ -46,7 +46,7 @@ fn a25_a_discarded_run_and_one_that_was_being_removed_leave_no_profiles() {
     let stage = home.database().with_extension("db.stage");
     // As a process leaves it that is killed while it removes a run.
     let left_over = stage.join(".removed-x/generation-0");
-    std::fs::create_dir_all(&left_over).expect("a folder");
+    std::fs::create_dir_all(&left_over).expect("a directory");
     std::fs::write(left_over.join("page-000000-00000000.parquet"), "profiles").expect("a file");
     assert_eq!(home.run(&["fetch", "status"]).exits(0).json()[0]["table"], "profiles");
     home.run(&["fetch", "discard", "--all", "--force", "-q"]).exits(0);

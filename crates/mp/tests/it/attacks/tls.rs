@@ -8,7 +8,7 @@ use super::tools::{Recorder, everything_below, has_program};
 use crate::snapshot::assert_run;
 use crate::support::{CANARY, Home, PROJECT, Run, USERNAME, check_no_secret};
 
-/// A certificate authority in a folder.
+/// A certificate authority in a directory.
 struct Authority(tempfile::TempDir);
 
 /// Whom a certificate is for, and for how long.
@@ -18,7 +18,7 @@ const FOR_SOMEBODY_ELSE: (&str, &str) = ("IP:127.0.0.2,DNS:mixpanel.com", "2");
 
 impl Authority {
     fn new() -> Self {
-        let authority = Self(tempfile::tempdir().expect("a temporary folder"));
+        let authority = Self(tempfile::tempdir().expect("a temporary directory"));
         let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout"];
         let root = ["req", "-x509", "-days", "2", "-subj", "/CN=Root", "-out", "root.pem"];
         authority.openssl(&[&root[..], &key, &["root.key"]].concat());
@@ -107,9 +107,9 @@ fn a10_only_a_certificate_for_this_host_that_is_valid_now_will_do() {
 #[test]
 fn a10_certificate_files_that_cannot_be_used_are_named() {
     let server = Recorder::start(&[]);
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    std::fs::create_dir(path("empty")).expect("a folder");
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    std::fs::create_dir(path("empty")).expect("a directory");
     std::fs::write(path("nothing.pem"), "").expect("a file");
     std::fs::write(path("words.pem"), "no certificate\n").expect("a file");
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
@@ -117,7 +117,7 @@ fn a10_certificate_files_that_cannot_be_used_are_named() {
     std::fs::write(path("torn.pem"), &broken[..40]).expect("a file");
     let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
     std::fs::write(path("key.pem"), key).expect("a file");
-    std::fs::create_dir(path("keys")).expect("a folder");
+    std::fs::create_dir(path("keys")).expect("a directory");
     std::fs::write(path("keys/key.pem"), key).expect("a file");
     for (variable, name) in [
         ("SSL_CERT_FILE", "missing.pem"),
@@ -147,8 +147,8 @@ fn a10_of_the_file_and_the_directory_of_certificates_one_may_be_empty() {
     let authority = Authority::new();
     let server = authority.serve(GOOD);
     let [root, trusted, empty] = ["root.pem", "trusted", "empty"].map(|name| authority.path(name));
-    std::fs::create_dir(&trusted).expect("a folder");
-    std::fs::create_dir(&empty).expect("a folder");
+    std::fs::create_dir(&trusted).expect("a directory");
+    std::fs::create_dir(&empty).expect("a directory");
     std::fs::copy(&root, trusted.join("root.pem")).expect("a copy");
     let [root, trusted, empty] = [root, trusted, empty].map(|path| path.display().to_string());
     let cases = [

@@ -103,7 +103,7 @@ impl Untouched {
 pub(crate) fn has_program(name: &str) -> bool {
     let found = ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/opt/homebrew/bin"]
         .iter()
-        .any(|folder| Path::new(folder).join(name).is_file());
+        .any(|directory| Path::new(directory).join(name).is_file());
     skip_unless(found, &format!("`{name}` is not installed"))
 }
 
@@ -178,26 +178,26 @@ impl Running {
     }
 }
 
-/// Every file and folder below a home, but for the ledger of the quota, which every call that sends something may make.
+/// Every file and directory below a home, but for the ledger of the quota, which every call that sends something may make.
 pub(crate) fn all_but_state(home: &Path) -> Vec<PathBuf> {
     let state = home.join(".mp/state");
     let mut found = everything_below(home);
     found.retain(|path| !path.starts_with(&state));
-    if state.exists() && std::fs::read_dir(home.join(".mp")).expect("a folder").count() == 1 {
+    if state.exists() && std::fs::read_dir(home.join(".mp")).expect("a directory").count() == 1 {
         found.retain(|path| *path != home.join(".mp"));
     }
     found
 }
 
-/// Everything below a folder, without links followed.
-pub(crate) fn everything_below(folder: &Path) -> Vec<PathBuf> {
+/// Everything below a directory, without links followed.
+pub(crate) fn everything_below(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).expect("a folder") {
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).expect("a directory") {
             let entry = entry.expect("an entry");
             if entry.file_type().expect("its type").is_dir() {
-                folders.push(entry.path());
+                directories.push(entry.path());
             }
             found.push(entry.path());
         }

@@ -18,15 +18,15 @@ fn properties(row: usize) -> String {
 #[test]
 fn a_full_disk_leaves_the_old_table() {
     let mut fixture = Fixture::new();
-    let folder = fixture.folder.path().join("mounted");
-    fs::create_dir(&folder).unwrap();
-    fixture.database = folder.join("profiles.db");
+    let directory = fixture.directory.path().join("mounted");
+    fs::create_dir(&directory).unwrap();
+    fixture.database = directory.join("profiles.db");
     let texts: Vec<String> = (0..ROWS).map(properties).collect();
     let ids: Vec<String> = (0..ROWS).map(|row| format!("new-{row}")).collect();
 
     let (mut failures, mut successes) = (0, 0);
     for free_kib in (0..3_500).step_by(400) {
-        let Some(mount) = Mount::tmpfs(&folder, 64 << 20) else { return };
+        let Some(mount) = Mount::tmpfs(&directory, 64 << 20) else { return };
         fixture.restage().page(&[("old", "{}", None)]);
         fixture.load("r1", IfExists::Fail).unwrap();
         let rows: Vec<Row<'_>> = ids.iter().zip(&texts).map(|(id, text)| (id.as_str(), text.as_str(), None)).collect();

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::load::duckdb::testing::{Fixture, Row};
 use crate::load::duckdb::verify;
-use crate::store::database::spill_folder;
+use crate::store::database::spill_directory;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn a_killed_load_is_done_or_not_and_can_be_done_again() {
         fs::write(&fixture.database, &before).unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "load::duckdb::load::kill_tests::loads_what_it_is_told", "--nocapture"])
-            .env(LOAD, fixture.folder.path())
+            .env(LOAD, fixture.directory.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -66,7 +66,7 @@ fn a_killed_load_is_done_or_not_and_can_be_done_again() {
         let report = fixture.load("r1", IfExists::Replace).unwrap();
         assert_eq!(report, LoadReport { rows: ROWS as u64, duplicates: 0, shortfall: 0, altered: 0 });
         assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
-        assert!(!spill_folder(&fixture.stage).exists());
+        assert!(!spill_directory(&fixture.stage).exists());
         let _ = fs::remove_file(fixture.database.with_extension("db.wal"));
     }
     assert!(done > 0 && undone > 0, "{done} done, {undone} not");
@@ -76,9 +76,9 @@ fn a_killed_load_is_done_or_not_and_can_be_done_again() {
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test program is told its part through the environment")]
 fn loads_what_it_is_told() {
-    let Some(folder) = std::env::var_os(LOAD).map(PathBuf::from) else { return };
+    let Some(directory) = std::env::var_os(LOAD).map(PathBuf::from) else { return };
     let mut fixture = Fixture::new();
-    (fixture.database, fixture.stage) = (folder.join("profiles.db"), folder.join("stage"));
+    (fixture.database, fixture.stage) = (directory.join("profiles.db"), directory.join("stage"));
     fixture.pages = (0..ROWS / 1_000).map(|page| fixture.stage.join(format!("page-{page:06}.parquet"))).collect();
     let say = |text: &str| {
         std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()).unwrap();
@@ -93,7 +93,7 @@ fn loads_what_it_is_told() {
 fn what_a_killed_load_spilled_goes() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None)]);
-    let spill = spill_folder(&fixture.stage);
+    let spill = spill_directory(&fixture.stage);
     fs::create_dir(&spill).unwrap();
     fs::write(spill.join("duckdb_temp_storage_DEFAULT-0.tmp"), [7; 10_000]).unwrap();
     fixture.load("r1", IfExists::Fail).unwrap();

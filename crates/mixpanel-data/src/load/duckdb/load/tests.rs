@@ -26,7 +26,7 @@ fn report(rows: u64, duplicates: u64) -> LoadReport {
 
 #[test]
 fn makes_a_table_in_page_order() {
-    let mut fixture = Fixture::named("a folder/it's.db", "the user's stage \"1\"");
+    let mut fixture = Fixture::named("a directory/it's.db", "the user's stage \"1\"");
     let mut expected = Vec::new();
     for page in 0..60 {
         let ids: Vec<String> =
@@ -345,14 +345,14 @@ fn this_process_never_opens_a_file_twice() {
 fn what_it_makes_is_for_the_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let mut fixture = Fixture::new();
-    fixture.database = fixture.folder.path().join("new/folders/profiles.db");
+    fixture.database = fixture.directory.path().join("new/directories/profiles.db");
     fixture.page(&[("a", "{}", None)]);
     fixture.load("r1", IfExists::Fail).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&fixture.database), 0o600);
-    let folder = fixture.database.parent().unwrap();
-    assert_eq!((mode(folder), mode(folder.parent().unwrap())), (0o700, 0o700));
-    let names: BTreeSet<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let directory = fixture.database.parent().unwrap();
+    assert_eq!((mode(directory), mode(directory.parent().unwrap())), (0o700, 0o700));
+    let names: BTreeSet<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, BTreeSet::from(["profiles.db".into()]));
 
     // Permissions that a user has set on an existing file are kept.
@@ -362,12 +362,12 @@ fn what_it_makes_is_for_the_owner_alone() {
 }
 
 #[test]
-fn the_load_reaches_no_folder_but_the_stage() {
+fn the_load_reaches_no_directory_but_the_stage() {
     let fixture = Fixture::new();
     let elsewhere = Fixture::new();
     fixture.load("r1", IfExists::Fail).unwrap();
     fs::write(elsewhere.stage.join("secret"), "x").unwrap();
-    let access = Access::Load { stage_folder: &fixture.stage, tuning: Tuning::SMALL };
+    let access = Access::Load { stage_directory: &fixture.stage, tuning: Tuning::SMALL };
     let database = Database::open(&fixture.database, access).unwrap();
     let run = |sql: String| Connection::execute_batch(database.connection(), &sql);
     let secret = elsewhere.stage.display();

@@ -105,10 +105,10 @@ fn where_the_files_are_changes_nothing() {
         let mut fixture = Fixture::named(&format!("{name}/{file}"), &format!("{name}/stage"));
         let inner = others.iter().flat_map(|first| others.map(|second| format!("{first}/{second}")));
         for other in inner.chain(others.map(str::to_owned)) {
-            let folder = fixture.folder.path().join(other).join("stage");
-            std::fs::create_dir_all(&folder).unwrap();
+            let directory = fixture.directory.path().join(other).join("stage");
+            std::fs::create_dir_all(&directory).unwrap();
             for file in ["page-000000.parquet", "rejects-000000.parquet"] {
-                std::fs::write(folder.join(file), "another").unwrap();
+                std::fs::write(directory.join(file), "another").unwrap();
             }
         }
         fixture.page(&[("a", r#"{"n":1}"#, Some(1)), ("b", "{}", None)]).reject(0, &[(1, "why", "{")]);

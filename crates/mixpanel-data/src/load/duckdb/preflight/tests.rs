@@ -33,11 +33,11 @@ fn refusal(fixture: &Fixture, if_exists: IfExists) -> Error {
 #[test]
 fn a_missing_database_stays_missing() {
     let mut fixture = Fixture::new();
-    fixture.database = fixture.folder.path().join("a/b/profiles.db");
+    fixture.database = fixture.directory.path().join("a/b/profiles.db");
     for if_exists in [IfExists::Fail, IfExists::Append, IfExists::Replace] {
         check(&fixture, if_exists).unwrap();
     }
-    assert_eq!(fs::read_dir(fixture.folder.path().join("a/b")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(fixture.directory.path().join("a/b")).unwrap().count(), 0);
 }
 
 #[test]
@@ -210,20 +210,20 @@ fn a_damaged_or_cut_database() {
 #[test]
 fn a_log_of_another_database() {
     let fixture = Fixture::new();
-    let folder = fixture.folder.path().display();
+    let directory = fixture.directory.path().display();
     // Only files of the latest storage version record which log is theirs.
     let make = |name: &str, leave_log: &str| {
         let connection = Connection::open_in_memory().unwrap();
         let sql = format!(
-            "ATTACH '{folder}/{name}' AS d (STORAGE_VERSION 'latest'); CREATE TABLE d.t AS SELECT 1 AS a; CHECKPOINT d; {leave_log}"
+            "ATTACH '{directory}/{name}' AS d (STORAGE_VERSION 'latest'); CREATE TABLE d.t AS SELECT 1 AS a; CHECKPOINT d; {leave_log}"
         );
         connection.execute_batch(&sql).unwrap();
         connection
     };
     drop(make("profiles.db", ""));
     let open = make("other.db", "INSERT INTO d.t VALUES (2)");
-    let log = fixture.folder.path().join("profiles.db.wal");
-    fs::copy(fixture.folder.path().join("other.db.wal"), &log).unwrap();
+    let log = fixture.directory.path().join("profiles.db.wal");
+    fs::copy(fixture.directory.path().join("other.db.wal"), &log).unwrap();
     drop(open);
     let log_bytes = fs::read(&log).unwrap();
     let error = refusal(&fixture, IfExists::Fail);
@@ -263,20 +263,30 @@ fn paths_that_are_no_files() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{path}");
     }
     let fixture = Fixture::new();
-    let folder = fixture.folder.path();
+    let directory = fixture.directory.path();
     assert_eq!(
-        preflight(folder, &PROFILES, &table, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap_err().kind(),
-        ErrorKind::DatabaseUnusable
-    );
-    fs::write(folder.join("file"), "").unwrap();
-    assert_eq!(
-        preflight(&folder.join("file/x.db"), &PROFILES, &table, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+        preflight(directory, &PROFILES, &table, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
             .unwrap_err()
             .kind(),
+        ErrorKind::DatabaseUnusable
+    );
+    fs::write(directory.join("file"), "").unwrap();
+    assert_eq!(
+        preflight(
+            &directory.join("file/x.db"),
+            &PROFILES,
+            &table,
+            IfExists::Fail,
+            LoadKind::First,
+            PREFLIGHT_LOCK_WAIT
+        )
+        .unwrap_err()
+        .kind(),
         ErrorKind::Storage
     );
     for name in ["with:colon.db", "file?x=1", "-rf", "a'b\"c.db", "*.db"] {
-        preflight(&folder.join(name), &PROFILES, &table, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap();
+        preflight(&directory.join(name), &PROFILES, &table, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+            .unwrap();
     }
 }
 
@@ -284,7 +294,7 @@ fn paths_that_are_no_files() {
 #[test]
 fn links() {
     let mut fixture = Fixture::new();
-    let real = fixture.folder.path().join("real.db");
+    let real = fixture.directory.path().join("real.db");
     std::os::unix::fs::symlink(&real, &fixture.database).unwrap();
     let error = check(&fixture, IfExists::Fail).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DatabaseUnusable);
@@ -298,19 +308,19 @@ fn links() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_in() {
+fn a_directory_that_cannot_be_written_in() {
     let mut fixture = Fixture::new();
-    let folder = fixture.folder.path().join("mounted");
-    fs::create_dir(&folder).unwrap();
-    let Some(mount) = Mount::tmpfs(&folder, 8 << 20) else { return };
-    fixture.database = folder.join("profiles.db");
+    let directory = fixture.directory.path().join("mounted");
+    fs::create_dir(&directory).unwrap();
+    let Some(mount) = Mount::tmpfs(&directory, 8 << 20) else { return };
+    fixture.database = directory.join("profiles.db");
     fixture.page(&[("a", "{}", None)]);
     fixture.load("r1", IfExists::Fail).unwrap();
     mount.make_read_only();
     assert_eq!(refusal(&fixture, IfExists::Replace).kind(), ErrorKind::Storage);
     let workspace = Workspace::open(&fixture.database);
     assert_eq!(workspace.sql_scalar("SELECT distinct_id FROM profiles").unwrap(), "a");
-    let missing = folder.join("new.db");
+    let missing = directory.join("new.db");
     let table = TableName::parse("profiles").unwrap();
     assert_eq!(
         preflight(&missing, &PROFILES, &table, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
@@ -319,7 +329,7 @@ fn a_folder_that_cannot_be_written_in() {
         ErrorKind::Storage
     );
     assert_eq!(
-        preflight(&folder.join("a/b.db"), &PROFILES, &table, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
+        preflight(&directory.join("a/b.db"), &PROFILES, &table, IfExists::Fail, LoadKind::First, PREFLIGHT_LOCK_WAIT)
             .unwrap_err()
             .kind(),
         ErrorKind::Storage

@@ -24,31 +24,31 @@ fn manifest(run_id: &str) -> Manifest {
     Manifest::new(run_id.into(), jiff::Timestamp::UNIX_EPOCH, "12345", "us")
 }
 
-fn roots(folder: &tempfile::TempDir) -> StageRoots {
-    StageRoots { root: folder.path().join("my.db.stage"), earlier: None }
+fn roots(directory: &tempfile::TempDir) -> StageRoots {
+    StageRoots { root: directory.path().join("my.db.stage"), earlier: None }
 }
 
 fn stage(roots: &StageRoots) -> Stage {
     Stage::create(roots, manifest("run-1")).unwrap()
 }
 
-fn names(folder: &Path) -> Vec<String> {
+fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
 
 #[test]
 fn a_staged_page_reads_back_as_it_was() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut stage = stage(&roots(&folder));
+    let directory = tempfile::tempdir().unwrap();
+    let mut stage = stage(&roots(&directory));
     write_page(&mut stage, 7);
     let pages = read_page(&stage.page_path(7));
     let rows: Vec<_> = pages[0].iter().map(|row| (row.distinct_id.to_owned(), row.properties.to_owned())).collect();
     assert_eq!(rows, [("id-7".to_owned(), r#"{"n":1.50E+10}"#.to_owned())]);
-    let pages_folder = stage.page_path(7).parent().unwrap().to_owned();
-    let kinds: Vec<_> = names(&pages_folder).iter().map(|name| name[..name.len() - 17].to_owned()).collect();
+    let pages_directory = stage.page_path(7).parent().unwrap().to_owned();
+    let kinds: Vec<_> = names(&pages_directory).iter().map(|name| name[..name.len() - 17].to_owned()).collect();
     assert_eq!(kinds, ["page-000007", "rejects-000007"], "no temporary file is left");
     let [StagedPage { page: 7, rows: 1, rejected: 1, fingerprint: Some(_) }] = stage.find_pages().unwrap()[..] else {
         panic!("{:?}", stage.find_pages());
@@ -57,8 +57,8 @@ fn a_staged_page_reads_back_as_it_was() {
 
 #[test]
 fn a_large_page_is_staged_in_small_row_groups_and_reads_back_in_order() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut stage = stage(&roots(&folder));
+    let directory = tempfile::tempdir().unwrap();
+    let mut stage = stage(&roots(&directory));
     let page = |count: u32, text: &str| {
         let record = |n| format!(r#"{{"$distinct_id":"id-{n}","$properties":{{"n":{n},"text":"{text}"}}}}"#);
         let records: Vec<_> = (0..count).map(record).collect();
@@ -84,8 +84,8 @@ fn a_large_page_is_staged_in_small_row_groups_and_reads_back_in_order() {
 
 #[test]
 fn what_is_no_whole_page_is_removed_and_the_rest_is_found() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut stage = stage(&roots(&folder));
+    let directory = tempfile::tempdir().unwrap();
+    let mut stage = stage(&roots(&directory));
     for page in 0..7 {
         write_page(&mut stage, page);
     }
@@ -109,8 +109,8 @@ fn what_is_no_whole_page_is_removed_and_the_rest_is_found() {
 
 #[test]
 fn a_later_process_finds_what_an_earlier_one_left() {
-    let folder = tempfile::tempdir().unwrap();
-    let roots = roots(&folder);
+    let directory = tempfile::tempdir().unwrap();
+    let roots = roots(&directory);
     let mut first = stage(&roots);
     let facts = SessionFacts {
         session_id: Some("S".into()),
@@ -135,8 +135,8 @@ fn a_later_process_finds_what_an_earlier_one_left() {
 
 #[test]
 fn pages_of_a_lost_session_are_kept_apart() {
-    let folder = tempfile::tempdir().unwrap();
-    let roots = roots(&folder);
+    let directory = tempfile::tempdir().unwrap();
+    let roots = roots(&directory);
     let mut stage = stage(&roots);
     write_page(&mut stage, 0);
     write_page(&mut stage, 1);
@@ -153,13 +153,13 @@ fn pages_of_a_lost_session_are_kept_apart() {
 
 #[test]
 fn removing_leaves_nothing_unless_another_run_is_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let roots = roots(&folder);
+    let directory = tempfile::tempdir().unwrap();
+    let roots = roots(&directory);
     let first = stage(&roots);
     let second = Stage::create(&roots, manifest("run-2")).unwrap();
     assert_eq!(discard(&roots, "run-1").unwrap_err().kind(), ErrorKind::RunBusy);
     first.remove().unwrap();
-    assert!(second.folder().is_dir());
+    assert!(second.directory().is_dir());
     drop(second);
     discard(&roots, "run-2").unwrap();
     assert!(!roots.root.exists());
@@ -169,10 +169,10 @@ fn removing_leaves_nothing_unless_another_run_is_there() {
 
 #[test]
 fn a_run_that_cannot_be_read_is_listed_and_can_be_discarded() {
-    let folder = tempfile::tempdir().unwrap();
-    let roots = roots(&folder);
+    let directory = tempfile::tempdir().unwrap();
+    let roots = roots(&directory);
     let stage = stage(&roots);
-    fs::write(stage.folder().join(MANIFEST), b"{\"format\": 1}").unwrap();
+    fs::write(stage.directory().join(MANIFEST), b"{\"format\": 1}").unwrap();
     drop(stage);
     let runs = list(&roots).unwrap();
     assert!(runs[0].manifest.as_ref().unwrap_err().message().contains("another version"));
@@ -184,23 +184,23 @@ fn a_run_that_cannot_be_read_is_listed_and_can_be_discarded() {
 #[test]
 fn only_the_owner_can_read_it() {
     use std::os::unix::fs::PermissionsExt;
-    let folder = tempfile::tempdir().unwrap();
-    let mut stage = stage(&roots(&folder));
+    let directory = tempfile::tempdir().unwrap();
+    let mut stage = stage(&roots(&directory));
     write_page(&mut stage, 0);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(stage.folder()), 0o700);
+    assert_eq!(mode(stage.directory()), 0o700);
     assert_eq!(mode(&stage.page_path(0)), 0o600);
     assert_eq!(mode(&stage.rejects_path(0).unwrap()), 0o600);
-    assert_eq!(mode(&stage.folder().join(MANIFEST)), 0o600);
+    assert_eq!(mode(&stage.directory().join(MANIFEST)), 0o600);
 }
 
 #[cfg(unix)]
 #[test]
-fn a_link_in_place_of_the_folder_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let elsewhere = folder.path().join("elsewhere");
+fn a_link_in_place_of_the_directory_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let elsewhere = directory.path().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
-    let roots = roots(&folder);
+    let roots = roots(&directory);
     std::os::unix::fs::symlink(&elsewhere, &roots.root).unwrap();
     let error = Stage::create(&roots, manifest("run-1")).unwrap_err();
     assert!(error.message().contains("a link"), "{error}");
@@ -211,8 +211,8 @@ fn a_link_in_place_of_the_folder_is_refused() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_reported_as_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut stage = stage(&roots(&folder));
+    let directory = tempfile::tempdir().unwrap();
+    let mut stage = stage(&roots(&directory));
     write_page(&mut stage, 0);
     let pages = stage.page_path(0).parent().unwrap().to_owned();
     let page = parse_page(br#"{"results":[{"$distinct_id":"a","$properties":{}}]}"#, RecordForm::Row).unwrap().rows;

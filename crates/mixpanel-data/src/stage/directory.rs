@@ -9,7 +9,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::MANIFEST_BYTES_MAX;
 
-use super::files::{NewFile, folder_of, lock_folder, make_folder, make_root, open_file, replace_file, sync_folder};
+use super::files::{
+    NewFile, directory_of, lock_directory, make_directory, make_root, open_file, replace_file, sync_directory,
+};
 use super::manifest::{FORMAT, Manifest, SessionFacts};
 use super::names::{Content, Name, files_in};
 use super::part_file::{Part, StagedPage, read_facts, write_rejects, write_rows};
@@ -27,7 +29,7 @@ pub(super) const REMOVED_PREFIX: &str = ".removed-";
 #[derive(Debug)]
 pub(crate) struct Stage {
     root: PathBuf,
-    folder: PathBuf,
+    directory: PathBuf,
     manifest: Manifest,
     /// The files of the current session that are known to be complete.
     files: BTreeMap<(u32, Content), PathBuf>,
@@ -41,18 +43,18 @@ impl Stage {
     /// `Storage` or `DiskFull`, with the path.
     pub(crate) fn create(roots: &StageRoots, manifest: Manifest) -> Result<Self> {
         let root = roots.root.clone();
-        let folder = root.join(&manifest.run_id);
+        let directory = root.join(&manifest.run_id);
         // A process that removes the last run also removes the root, possibly between these two calls.
-        make_root(&root).and_then(|()| make_folder(&folder)).or_else(|_| {
+        make_root(&root).and_then(|()| make_directory(&directory)).or_else(|_| {
             make_root(&root)?;
-            make_folder(&folder)
+            make_directory(&directory)
         })?;
-        let lock = lock_folder(&folder)?;
-        let stage = Self { root, folder, manifest, files: BTreeMap::new(), _lock: lock };
-        make_folder(&stage.pages_folder(stage.manifest.epoch))?;
+        let lock = lock_directory(&directory)?;
+        let stage = Self { root, directory, manifest, files: BTreeMap::new(), _lock: lock };
+        make_directory(&stage.pages_directory(stage.manifest.epoch))?;
         stage.write_manifest()?;
-        sync_folder(&stage.root)?;
-        sync_folder(&folder_of(&stage.root))?;
+        sync_directory(&stage.root)?;
+        sync_directory(&directory_of(&stage.root))?;
         Ok(stage)
     }
 
@@ -61,14 +63,14 @@ impl Stage {
     /// # Errors
     /// `RunNotFound`; `RunBusy`, with the process that holds the run; `Storage` when its manifest cannot be read.
     pub(crate) fn open(roots: &StageRoots, run_id: &str) -> Result<Self> {
-        let (root, folder, lock) = take(roots, run_id)?;
-        let manifest = read_manifest(&folder)?;
-        Ok(Self { root, folder, manifest, files: BTreeMap::new(), _lock: lock })
+        let (root, directory, lock) = take(roots, run_id)?;
+        let manifest = read_manifest(&directory)?;
+        Ok(Self { root, directory, manifest, files: BTreeMap::new(), _lock: lock })
     }
 
     /// Returns the path of the stage directory.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Returns the manifest of the run.
@@ -92,9 +94,9 @@ impl Stage {
 
     /// Starts a new session epoch. Pages of the previous session stay in their own directory and are no longer used.
     pub(crate) fn begin_epoch(&mut self, epoch: u32) -> Result<()> {
-        let pages = self.pages_folder(epoch);
+        let pages = self.pages_directory(epoch);
         if !pages.is_dir() {
-            make_folder(&pages)?;
+            make_directory(&pages)?;
         }
         self.files.clear();
         self.update(|manifest| {
@@ -125,12 +127,12 @@ impl Stage {
         part: &Part<'_>,
         write: fn(&mut NewFile, &Part<'_>) -> Result<()>,
     ) -> Result<()> {
-        let folder = self.pages_folder(self.manifest.epoch);
-        let mut file = NewFile::create(&folder, &content.unfinished_name(part.number))?;
+        let directory = self.pages_directory(self.manifest.epoch);
+        let mut file = NewFile::create(&directory, &content.unfinished_name(part.number))?;
         write(&mut file, part)?;
         let name = content.name(part.number, file.checksum());
         file.finish(&name)?;
-        self.files.insert((part.number, content), folder.join(name));
+        self.files.insert((part.number, content), directory.join(name));
         Ok(())
     }
 
@@ -140,11 +142,11 @@ impl Stage {
     /// # Errors
     /// `Storage` when the directory cannot be read or cleaned up.
     pub(crate) fn find_pages(&mut self) -> Result<Vec<StagedPage>> {
-        let folder = self.pages_folder(self.manifest.epoch);
+        let directory = self.pages_directory(self.manifest.epoch);
         self.files.clear();
-        let entries = fs::read_dir(&folder).map_err(|error| Error::io("read the folder", &folder, error))?;
+        let entries = fs::read_dir(&directory).map_err(|error| Error::io("read the directory", &directory, error))?;
         for entry in entries {
-            let entry = entry.map_err(|error| Error::io("read the folder", &folder, error))?;
+            let entry = entry.map_err(|error| Error::io("read the directory", &directory, error))?;
             let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
             match Name::parse(&name) {
                 Some(name) if !name.matches(&path)? => remove(&path, "its bytes are not what was written")?,
@@ -182,7 +184,7 @@ impl Stage {
 
     /// Returns the path of a staged page of the current session.
     pub(crate) fn page_path(&self, page_index: u32) -> PathBuf {
-        let missing = || self.pages_folder(self.manifest.epoch).join(format!("page-{page_index:06}"));
+        let missing = || self.pages_directory(self.manifest.epoch).join(format!("page-{page_index:06}"));
         self.files.get(&(page_index, Content::Rows)).cloned().unwrap_or_else(missing)
     }
 
@@ -202,7 +204,7 @@ impl Stage {
             let name = path.file_name().and_then(|name| Name::parse(&name.to_string_lossy()));
             name.is_some_and(|name| name.matches(path).unwrap_or(false))
         };
-        let files = files_in(&self.pages_folder(loaded.epoch))?;
+        let files = files_in(&self.pages_directory(loaded.epoch))?;
         let paths = loaded.pages.iter().filter_map(|page| files.get(&(*page, Content::Rows)).cloned());
         Ok(paths.filter(is_whole).collect())
     }
@@ -215,17 +217,17 @@ impl Stage {
         // Windows cannot rename a directory that has an open file in it.
         #[cfg(windows)]
         drop(self._lock);
-        remove_run(&self.root, &self.folder)
+        remove_run(&self.root, &self.directory)
     }
 
-    fn pages_folder(&self, epoch: u32) -> PathBuf {
-        self.folder.join(generation_name(epoch))
+    fn pages_directory(&self, epoch: u32) -> PathBuf {
+        self.directory.join(generation_name(epoch))
     }
 
     fn write_manifest(&self) -> Result<()> {
         let text = serde_json::to_vec_pretty(&self.manifest)
             .map_err(|error| Error::internal("the manifest cannot be written as JSON").with_source(error))?;
-        replace_file(&self.folder, MANIFEST, &text)
+        replace_file(&self.directory, MANIFEST, &text)
     }
 }
 
@@ -239,14 +241,14 @@ pub(super) fn take(roots: &StageRoots, run_id: &str) -> Result<(PathBuf, PathBuf
             format!("there is no unfinished run `{}`", run_id.escape_debug()),
         ));
     };
-    let folder = root.join(run_id);
+    let directory = root.join(run_id);
     make_root(root)?;
-    let lock = lock_folder(&folder)?;
-    Ok((root.to_owned(), folder, lock))
+    let lock = lock_directory(&directory)?;
+    Ok((root.to_owned(), directory, lock))
 }
 
-pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
-    let path = folder.join(MANIFEST);
+pub(super) fn read_manifest(directory: &Path) -> Result<Manifest> {
+    let path = directory.join(MANIFEST);
     let file = BufReader::new(open_file(&path)?.take(MANIFEST_BYTES_MAX));
     let unreadable = |error: serde_json::Error| {
         Error::new(ErrorKind::Storage, format!("`{}` cannot be read as a run manifest", path.display()))
@@ -266,10 +268,10 @@ pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
 }
 
 /// Removes a run atomically, by a rename, then deletes its files.
-pub(super) fn remove_run(root: &Path, folder: &Path) -> Result<()> {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+pub(super) fn remove_run(root: &Path, directory: &Path) -> Result<()> {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
     let removed = root.join(format!("{REMOVED_PREFIX}{name}"));
-    fs::rename(folder, &removed).map_err(|error| Error::io("remove the stage", folder, error))?;
+    fs::rename(directory, &removed).map_err(|error| Error::io("remove the stage", directory, error))?;
     kill_point("stage-renamed");
     fs::remove_dir_all(&removed).map_err(|error| Error::io("remove the rest of the stage", &removed, error))?;
     // Fails, as it should, if the root still holds other runs.
