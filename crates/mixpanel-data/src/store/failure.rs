@@ -3,6 +3,7 @@
 //! DuckDB's failures can be told apart only by their text. The texts are those of 1.5.5; an unrecognized text becomes
 //! `Storage`, with the text as the cause.
 
+use std::fmt;
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -12,9 +13,16 @@ use crate::durable;
 use crate::error::{Error, ErrorKind};
 
 /// A message of DuckDB, as the cause of an error.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Said(String);
+#[derive(Debug)]
+struct Message(String);
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Message {}
 
 /// Returns the error of a failure to open the file.
 pub(crate) fn opening(path: &Path, error: &duckdb::Error) -> Error {
@@ -43,7 +51,7 @@ pub(crate) fn opening(path: &Path, error: &duckdb::Error) -> Error {
     } else {
         return statement(&format!("open `{shown}`"), error).with_path(path);
     };
-    unusable(path, message).with_source(Said(cleaned(&text)))
+    unusable(path, message).with_source(Message(cleaned(&text)))
 }
 
 /// Returns whether a database could not be opened because of the contents of its write-ahead log.
@@ -76,7 +84,7 @@ pub(crate) fn statement(what: &str, error: &duckdb::Error) -> Error {
     } else {
         ErrorKind::Storage
     };
-    let error = Error::new(kind, format!("cannot {what}")).with_source(Said(cleaned(&text)));
+    let error = Error::new(kind, format!("cannot {what}")).with_source(Message(cleaned(&text)));
     match os_error(&text) {
         Some(number) => error.with_detail("os_error", number.raw_os_error()),
         None => error,
@@ -119,7 +127,7 @@ pub(crate) fn refused(message: &str, error: &duckdb::Error) -> Error {
     if is_disk_full(&text) || is_out_of_memory(&text) {
         return statement("change the tables", error);
     }
-    Error::invalid(message).with_source(Said(cleaned(&text)))
+    Error::invalid(message).with_source(Message(cleaned(&text)))
 }
 
 /// Describes the damage of a file whose contents DuckDB cannot use.
@@ -137,7 +145,7 @@ fn damage(path: &Path, text: &str) -> Option<String> {
 pub(crate) fn query(path: &Path, sql: &str, error: &duckdb::Error) -> Error {
     let said = error.to_string();
     if let Some(damage) = damage(path, &said) {
-        return unusable(path, damage).with_source(Said(cleaned(&said)));
+        return unusable(path, damage).with_source(Message(cleaned(&said)));
     }
     let text = match error {
         duckdb::Error::InvalidParameterCount(..) => {
