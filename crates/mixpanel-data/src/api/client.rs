@@ -84,7 +84,7 @@ impl ApiClient {
     /// Returns a client with connections of its own, which shares the quota ledger.
     ///
     /// # Errors
-    /// `Storage` if the certificates can no longer be read.
+    /// `Tls` if the certificates can no longer be read.
     pub(super) fn reconnected(&self, options: &ApiOptions) -> Result<Self> {
         let transport = Transport::new(self.credentials().clone(), options)?;
         Ok(Self { transport, ..self.clone() })

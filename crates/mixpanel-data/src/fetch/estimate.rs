@@ -51,16 +51,21 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     let watch = Stopwatch::start();
     let Finished { outcome, target: mut stage, writer_error } = run.drive(stage, into_stage, &mut callbacks).await?;
     let page_seconds = (watch.elapsed().as_secs_f64() - outcome.counts.waited_seconds).max(0.0);
-    if let Some(error) = writer_error.or_else(|| ending_error(&outcome)) {
-        let _ = stage.remove();
-        return Err(error);
-    }
-    stage.update(|manifest| note(manifest, &outcome, Progress::Planned))?;
-    let facts = stage.manifest().session.clone().unwrap_or_default();
-    let pages = PageLayout::of(&facts).map_err(|_| Error::internal("a total that was refused came into a manifest"))?;
-    let usage = client.limiter().usage(wall_clock())?;
-    let plan = Planned { stage: &stage, plan: &pages, page_seconds, usage, workers };
-    Ok(plan.report(&fetch))
+    let limiter = client.limiter().clone();
+    blocking(move || {
+        if let Some(error) = writer_error.or_else(|| ending_error(&outcome)) {
+            let _ = stage.remove();
+            return Err(error);
+        }
+        stage.update(|manifest| note(manifest, &outcome, Progress::Planned))?;
+        let facts = stage.manifest().session.clone().unwrap_or_default();
+        let pages =
+            PageLayout::of(&facts).map_err(|_| Error::internal("a total that was refused came into a manifest"))?;
+        let usage = limiter.usage(wall_clock())?;
+        let plan = Planned { stage: &stage, plan: &pages, page_seconds, usage, workers };
+        Ok(plan.report(&fetch))
+    })
+    .await
 }
 
 /// Removes older plans of the same fetch: only the newest is kept.

@@ -10,7 +10,7 @@ use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{PREFLIGHT_LOCK_WAIT, RELOOK_LOCK_WAIT};
 use crate::load::{self, Checked, LoadKind, Seen};
-use crate::profile_query::{FetchMode, MissingPages};
+use crate::profile_query::{FetchMode, IfExists, MissingPages};
 use crate::stage::{self, Manifest, Over, Progress, Stage};
 use crate::store::TableName;
 
@@ -80,15 +80,11 @@ async fn resume_stage(
     let path = database.to_owned();
     let if_exists = resume.if_exists;
     let look = move |mut stage: Stage| {
-        let kind = look_for_commit(&mut stage, |load_id| load::is_loaded(&path, load_id))
-            .and_then(|kind| look_for_maker(&mut stage, &path, kind, if_exists));
+        let kind = look_at_earlier_loads(&mut stage, &path, if_exists);
         (stage, kind)
     };
     let at_most = resume.control.options.load_wait();
-    let (mut stage, kind) = waiting(&mut resume.control, at_most, stage, look).await?;
-    if let Some(if_exists) = resume.if_exists.filter(|_| stage.manifest().loaded.is_none()) {
-        stage.update(|manifest| manifest.if_exists = if_exists)?;
-    }
+    let (stage, kind) = waiting(&mut resume.control, at_most, stage, look).await?;
     let manifest = stage.manifest();
     let table = TableName::parse(&manifest.table)?;
     // Another mode applies to this resume only, and decides the shape of the result.
@@ -105,6 +101,16 @@ async fn resume_stage(
     check_base(stage.manifest(), client, database, &table, &mut resume.control).await?;
     let run = TableRun { client, database, stage, table, seen, valid, missing: resume.missing_pages, watch };
     Ok((mode, run.finish(resume.control).await?))
+}
+
+/// Determines which loads of the run the table has, and records what to do with the table if nothing was loaded yet.
+fn look_at_earlier_loads(stage: &mut Stage, database: &Path, if_exists: Option<IfExists>) -> Result<LoadKind> {
+    let kind = look_for_commit(stage, |load_id| load::is_loaded(database, load_id))?;
+    let kind = look_for_maker(stage, database, kind, if_exists)?;
+    if let Some(if_exists) = if_exists.filter(|_| stage.manifest().loaded.is_none()) {
+        stage.update(|manifest| manifest.if_exists = if_exists)?;
+    }
+    Ok(kind)
 }
 
 /// Creates a run's directory, or takes the one in which the same fetch was planned.
