@@ -60,6 +60,12 @@ impl Dataset {
         join(self.columns.iter().map(checked))
     }
 
+    /// Returns an SQL condition for staged rows whose JSON DuckDB does not accept.
+    pub(crate) fn malformed(&self) -> String {
+        let columns = self.columns.iter().filter(|column| column.is_json);
+        columns.map(|column| format!("NOT json_valid({})", column.name)).collect::<Vec<_>>().join(" OR ")
+    }
+
     /// Returns the column definitions for `CREATE TABLE`.
     pub(crate) fn definitions(&self) -> String {
         join(self.columns.iter().map(|column| format!("{} {}", column.name, column.kind)))

@@ -107,7 +107,7 @@ fn insert(connection: &Connection, request: &LoadRequest) -> Result<()> {
             sql = sql.replace("last_seen FROM", "last_seen + INTERVAL 1 HOUR FROM");
         }
         run(connection, &sql).map_err(|error| match is_malformed_json(&error) {
-            true => malformed_page(connection, pages),
+            true => malformed_page(connection, request.package.run.dataset, pages),
             false => name_unreadable(connection, pages, statement("read the staged pages", &error)),
         })?;
     }
@@ -115,10 +115,11 @@ fn insert(connection: &Connection, request: &LoadRequest) -> Result<()> {
 }
 
 /// Names the page whose text DuckDB does not accept as JSON. Only valid JSON is staged, so the page is damaged.
-fn malformed_page(connection: &Connection, pages: &[PathBuf]) -> Error {
+fn malformed_page(connection: &Connection, dataset: &Dataset, pages: &[PathBuf]) -> Error {
     let culprit = read_parquet(pages, Extra::Place).ok().and_then(|rows| {
         let sql = format!(
-            "SELECT parse_filename(filename), file_row_number FROM {rows} WHERE NOT json_valid(properties) LIMIT 1"
+            "SELECT parse_filename(filename), file_row_number FROM {rows} WHERE {} LIMIT 1",
+            dataset.malformed()
         );
         connection.execute_batch("ROLLBACK").ok()?;
         connection.query_row(&sql, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).ok()
