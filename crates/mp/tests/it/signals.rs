@@ -72,7 +72,7 @@ fn whoever_terminates_it_need_not_wait_for_ten_seconds() {
         let (child, stderr) = start(&home, &[&["fetch", "profiles"], &options[..]].concat(), "page 0");
         let sent = Instant::now();
         send(&child, Signal::TERM);
-        assert_run!(end(child, stderr).exits(143), options[0]);
+        assert_run!(end(child, stderr).exits(143).counting_lines(), options[0]);
         assert!(sent.elapsed() < Duration::from_secs(8), "it took {:?}", sent.elapsed());
     }
 }

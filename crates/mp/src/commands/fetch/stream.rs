@@ -1,7 +1,8 @@
 //! `mp fetch profiles --stdout`: JSON lines to standard output instead of rows into a table.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 use mixpanel_data::{Error, ErrorKind, ProfileFetch, RecordForm};
 
@@ -35,6 +36,22 @@ impl Sink {
     }
 }
 
+/// How long a fetch that was stopped waits for a reader of its standard output.
+const LAST_FLUSH_MAX: Duration = Duration::from_secs(1);
+
+/// Writes the records that the sink still buffers; gives up if their reader has stopped reading.
+fn flush_in_time(sink: &Arc<Mutex<Sink>>) {
+    let (done, flushed) = mpsc::channel();
+    let sink = Arc::clone(sink);
+    let flush = move || {
+        let result = sink.lock().unwrap_or_else(PoisonError::into_inner).data.flush();
+        let _ = done.send(result);
+    };
+    if std::thread::Builder::new().spawn(flush).is_ok() {
+        let _ = flushed.recv_timeout(LAST_FLUSH_MAX);
+    }
+}
+
 /// Fetches to standard output.
 pub(super) async fn run(
     project: &Project<'_>,
@@ -57,6 +74,7 @@ pub(super) async fn run(
     let result = tokio::select! {
         result = progress.watch(project.workspace.stream_profiles(fetch, form, take)) => result,
         () = interrupts.time_is_up() => {
+            flush_in_time(&sink);
             let stopped = "the fetch was stopped before the pages in flight arrived";
             return Err(failed(&Error::new(ErrorKind::Cancelled, stopped)));
         }
