@@ -4,23 +4,26 @@ use crate::mutant::{Mutant, Mutant::*};
 
 use super::seeds_tests::{Engine, run_seeds};
 
-const MUTANTS: [Mutant; 15] = [
-    CommitNotLookedFor,
-    DuplicateKeptByArrival,
-    HaltTakenForWhole,
-    LoadLeavesRowsOut,
-    LoadShiftsTimes,
-    PageNotRenamed,
-    PageStagedTooEarly,
-    PermitLeaked,
-    RejectNotCounted,
-    LostSessionUsed,
-    LostSessionNotAbandoned,
-    SessionNotChecked,
-    SessionRecordedTooLate,
-    StagedPageRequested,
-    StageRemovedTooEarly,
-];
+/// Returns the mutant after this one. It names every mutant, so that a new one cannot be left out.
+fn after(mutant: Mutant) -> Option<Mutant> {
+    Some(match mutant {
+        CommitNotLookedFor => DuplicateKeptByArrival,
+        DuplicateKeptByArrival => HaltTakenForWhole,
+        HaltTakenForWhole => LoadLeavesRowsOut,
+        LoadLeavesRowsOut => LoadShiftsTimes,
+        LoadShiftsTimes => PageNotRenamed,
+        PageNotRenamed => PageStagedTooEarly,
+        PageStagedTooEarly => PermitLeaked,
+        PermitLeaked => RejectNotCounted,
+        RejectNotCounted => LostSessionUsed,
+        LostSessionUsed => LostSessionNotAbandoned,
+        LostSessionNotAbandoned => SessionNotChecked,
+        SessionNotChecked => SessionRecordedTooLate,
+        SessionRecordedTooLate => StagedPageRequested,
+        StagedPageRequested => StageRemovedTooEarly,
+        StageRemovedTooEarly => return None,
+    })
+}
 
 /// Maximum seeds per mutant; most mutants are found at once.
 const SEEDS: u64 = 3_000;
@@ -37,7 +40,7 @@ fn found(mutant: Mutant) -> Option<(u64, String)> {
 #[test]
 fn every_planted_defect_is_found() {
     let mut missed = Vec::new();
-    for mutant in MUTANTS {
+    for mutant in std::iter::successors(Some(CommitNotLookedFor), |mutant| after(*mutant)) {
         match found(mutant) {
             Some((seed, how)) => {
                 println!("mutant: {mutant:?}: seed {seed}: {}", how.lines().next().unwrap_or_default());
