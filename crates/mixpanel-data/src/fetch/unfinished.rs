@@ -101,11 +101,13 @@ pub(crate) fn unfinished_runs(database: &Path) -> Result<Vec<UnfinishedRun>> {
 pub(super) fn open_run(database: &Path, table: &str, run_id: Option<&str>) -> Result<Stage> {
     let roots = stage_roots(database);
     let _turn = stage::take_turn(&roots)?;
-    check_alone(&stage::list(&roots)?, table)?;
+    let runs = stage::list(&roots)?;
+    check_alone(&runs, table)?;
     if let Some(run_id) = run_id {
         return Stage::open(&roots, run_id);
     }
-    match UnfinishedRun::newest_of(&unfinished_runs(database)?, table) {
+    let runs: Vec<UnfinishedRun> = runs.into_iter().map(describe).collect();
+    match UnfinishedRun::newest_of(&runs, table) {
         Some(run) => Stage::open(&roots, &run.run_id),
         None => Err(none_of_table(stage::list(&roots)?, table)),
     }
