@@ -77,7 +77,7 @@ impl Error {
     /// Returns how long the server asked the client to wait, for `RateLimited`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.detail("retry_after").and_then(Value::as_f64).map(Duration::from_secs_f64)
+        self.detail("retry_after").and_then(Value::as_f64).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
 
     /// Returns the id of the process that has the database open or works on the run, if it is known, for
@@ -151,11 +151,16 @@ mod tests {
             .with_fault(Fault::CertificateFile)
             .with_detail("holding_pid", Value::Null)
             .with_detail("memory_needed", "600MB")
+            .with_detail("retry_after", 1.5)
             .with_detail("since", Value::Null);
         assert_eq!(error.detail("fault"), Some(&Value::from("certificate_file")));
         assert_eq!(error.fault(), Some(Fault::CertificateFile));
         assert_eq!((error.holding_pid(), error.memory_needed()), (None, Some(600_000_000)));
         assert!(error.is_of_update());
+        assert_eq!(error.retry_after(), Some(Duration::from_millis(1_500)));
+        for seconds in [-1.0, 1e300] {
+            assert_eq!(Error::new(ErrorKind::RateLimited, "m").with_detail("retry_after", seconds).retry_after(), None);
+        }
         assert_eq!(Error::new(ErrorKind::Tls, "m").fault(), None);
     }
 }

@@ -228,7 +228,7 @@ fn announced(outcome: &Outcome, manifest: &Manifest, missing: MissingPages, allo
 
 /// Handles a load that left the table as it was. If profiles are missing, the next process restarts from page 0.
 fn refused(error: Error, stage: &mut Stage, outcome: &mut Outcome, table: &TableName) -> Error {
-    let Some(shortfall) = error.detail("shortfall").and_then(serde_json::Value::as_u64) else { return error };
+    let Some(shortfall) = error.shortfall() else { return error };
     outcome.lacks(shortfall);
     let error = if outcome.counts.expected_rows.is_some() { incomplete(outcome, table) } else { error };
     if let Err(error) = stage.update(|manifest| lacks(manifest, outcome, error.message())) {
