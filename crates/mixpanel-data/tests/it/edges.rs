@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
 
+use crate::tidy::is_test;
+
 /// A module, from the root of its crate.
 type Module = Vec<String>;
 
@@ -14,11 +16,6 @@ struct Source {
     name: String,
     module: Module,
     file: syn::File,
-}
-
-/// Files that belong to tests.
-fn is_test(name: &str) -> bool {
-    name.contains("/simulation/") || ["tests.rs", "/testing.rs"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// Reads the sources of the crate in a directory of the workspace.

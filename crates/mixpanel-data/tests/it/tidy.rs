@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 400;
 
 /// Files that hold nothing but tests.
-fn is_test(name: &str) -> bool {
+pub(crate) fn is_test(name: &str) -> bool {
     name.contains("/simulation/") || ["tests.rs", "/testing.rs"].iter().any(|ending| name.ends_with(ending))
 }
 

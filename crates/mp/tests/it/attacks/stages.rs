@@ -1,4 +1,4 @@
-//! Attacks on the stage: two fetches into one table, a directory that somebody else put there, and what is left on disk.
+//! Attacks on the stage: two fetches into one table, a directory that another user put there, and what is left on disk.
 
 use rustix::process::Signal;
 use serde_json::json;
