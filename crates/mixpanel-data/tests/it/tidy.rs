@@ -189,6 +189,25 @@ fn documents_that_are_cited_exist() {
     assert!(count > 50, "the citations were not found");
 }
 
+/// Sources named in `docs/` with their path in the library, such as `src/types.rs`.
+#[test]
+fn sources_that_the_documents_name_exist() {
+    let library = workspace_root().join("crates/mixpanel-data");
+    let mut count = 0;
+    let mut problems = Vec::new();
+    for (document, text) in files("md").into_iter().filter(|(name, _)| name.starts_with("docs/")) {
+        let names = text.split('`').filter(|name| name.starts_with("src/"));
+        for name in names.filter_map(|name| Some(name.split_once(".rs")?.0)) {
+            count += 1;
+            if !library.join(format!("{name}.rs")).is_file() {
+                problems.push(format!("{document} names {name}.rs, which does not exist"));
+            }
+        }
+    }
+    complain(&problems);
+    assert!(count > 20, "the sources were not found in the documents: {count}");
+}
+
 #[test]
 fn citations_and_anchors_are_recognised() {
     // This file is searched as well, so the documents named here must exist.
