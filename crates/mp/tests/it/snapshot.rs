@@ -1,6 +1,6 @@
 //! What the command says, word for word: each run as a whole, in a file under `snapshots`.
 //!
-//! A change of wording is `INSTA_UPDATE=always cargo nextest run -p mp --test it`; `git diff` then shows every changed word.
+//! A change of wording is `INSTA_UPDATE=always cargo xtask test -p mp --test it`; `git diff` then shows every changed word.
 
 use std::fmt::Write as _;
 
