@@ -7,29 +7,29 @@ use crate::prove::Wanted;
 
 /// The output of `cargo xtask --help`.
 pub(crate) const HELP: &str = "\
-The project's chores.
+The project's tasks
 
 Usage: cargo xtask <TASK> [ARGS]
 
 Tasks:
-  demo [ARGS]           builds mp and runs `mp demo ARGS`
-  check [-- FILTERS]    format, lints, documentation, tests, doc tests, proof, licences; stops at the first failure.
-                        FILTERS choose the tests that are run
-  test [ARGS]           only the tests (doc tests too if there are no ARGS); ARGS go to cargo nextest or cargo test
-  mp [ARGS]             builds mp and runs `mp ARGS`
+  demo [ARGS]           Build mp and run `mp demo ARGS`
+  check [-- FILTERS]    Check format, lints, documentation, tests, doc tests, proof and licences; stop at the first
+                        failure. FILTERS select tests
+  test [ARGS]           Run the tests, and without ARGS also the doc tests; ARGS go to cargo nextest or cargo test
+  mp [ARGS]             Build mp and run `mp ARGS`
   bench [--quick] [--write] [--built DIRECTORY]
-                        builds mp for release and measures how fast it fetches from a simulator, beside what would be
-                        ideal: 10 to 15 minutes once built; with --quick, in 3, only what the targets are about.
-                        --write puts the results into docs/performance.md; --built takes the programs from DIRECTORY
+                        Build mp for release and compare its fetches from a simulator with the ideal time; 10 to 15
+                        minutes once built. --quick measures only the scenarios with targets, in 3 minutes; --write
+                        writes the results to docs/performance.md; --built uses the programs in DIRECTORY
   prove [--quick] [--seeds N] [PARTS]
-                        the stress tests: simulation, kills, quota, disks, terminals, instructions, fuzz; about 20 minutes
-                        once built. PARTS choose some of them; --bite shows which mutant the simulation finds with
-                        which seed; `prove instructions --update` records what a page costs now
-  engine                prints the directory of the DuckDB engine, after fetching it if need be
-  help                  prints this
+                        Run the stress tests: simulation, kills, quota, disks, terminals, instructions, fuzz; about 20
+                        minutes once built. PARTS select some of them. --bite shows which seed finds which mutant;
+                        `prove instructions --update` records the current cost of a page
+  engine                Print the directory of the DuckDB engine; fetch it if necessary
+  help                  Print this help
 
-The DuckDB engine is never compiled if it can be had ready-made: from DUCKDB_LIB_DIR if that is set, else from the
-npm package of DuckDB's Node.js bindings, else from DuckDB's releases. It is kept in the target directory.
+A prebuilt DuckDB is used if there is one: from DUCKDB_LIB_DIR if set, else from the npm package of DuckDB's Node.js
+bindings, else from DuckDB's releases. It is kept in the target directory.
 ";
 
 /// The names of the tasks, for the message about an unknown one.
@@ -77,7 +77,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Us
         Some("bench") => bench::Wanted::read(&rest).map(Task::Bench).map_err(UsageError),
         Some("prove") => Wanted::read(&rest).map(Task::Prove).map_err(UsageError),
         Some("engine") if rest.is_empty() => Ok(Task::Engine),
-        Some("engine") => Err(UsageError("the task engine takes no arguments".to_owned())),
+        Some("engine") => Err(UsageError("the engine task takes no arguments".to_owned())),
         _ => Err(UsageError(format!("unknown task `{}`; the tasks are {NAMES}", name.to_string_lossy()))),
     }
 }

@@ -65,7 +65,7 @@ impl Wanted {
                 _ => {
                     let stray = arg.to_string_lossy();
                     return Err(format!(
-                        "unexpected argument `{stray}`; the task bench takes --quick, --write and --built DIRECTORY"
+                        "unexpected argument `{stray}`; the bench task takes --quick, --write and --built DIRECTORY"
                     ));
                 }
             }
@@ -165,12 +165,11 @@ impl Programs {
             std::path::absolute(program).ok().filter(|program| program.is_file())
         };
         let mp = find("mp").ok_or_else(|| {
-            Failure::new(format!("there is no mp in {}", directory.display()))
-                .way_out("leave --built out to have it built")
+            Failure::new(format!("there is no mp in {}", directory.display())).hint("omit --built to build it")
         })?;
         let duckdb = find(DUCKDB_ALONE);
         if duckdb.is_none() {
-            eprintln!("bench: there is no {DUCKDB_ALONE}, so nothing is compared with DuckDB alone");
+            eprintln!("bench: there is no {DUCKDB_ALONE}, so DuckDB alone is not measured");
         }
         Ok(Self { mp, duckdb })
     }

@@ -90,15 +90,14 @@ impl<'a> Cargo<'a> {
         let status = self.building(&["build", "--release", "--package", package, "--bin", program]).status();
         let status = status.map_err(|error| cannot_run(&error))?;
         if !status.success() {
-            return Err(Failure::new(format!("{program} could not be built ({status})"))
-                .way_out("mend what cargo complains about above"));
+            return Err(Failure::new(format!("could not build {program} ({status})")).hint("fix the errors above"));
         }
         let built = self.places.target.join("release").join(format!("{program}{}", env::consts::EXE_SUFFIX));
         if built.is_file() {
             return Ok(built);
         }
-        Err(Failure::new(format!("cargo has built {program}, but not as {}", built.display()))
-            .way_out("unset CARGO_BUILD_TARGET, and `build.target` in cargo's configuration files"))
+        Err(Failure::new(format!("cargo built {program}, but not at {}", built.display()))
+            .hint("unset CARGO_BUILD_TARGET, and `build.target` in cargo's configuration files"))
     }
 
     /// Builds `mp` and runs it in the caller's working directory.
@@ -108,7 +107,7 @@ impl<'a> Cargo<'a> {
     pub(crate) fn become_mp(&self, mp_args: &[OsString]) -> Result<ExitCode, Failure> {
         let mut command = self.building(&["run", "--package", "mp"]);
         let here =
-            env::current_dir().map_err(|error| Failure::new(format!("the current directory is gone: {error}")))?;
+            env::current_dir().map_err(|error| Failure::new(format!("cannot read the current directory: {error}")))?;
         command.arg("--manifest-path").arg(self.places.root.join("Cargo.toml")).current_dir(here);
         command.arg("--").args(mp_args);
         replace_process(command)
@@ -128,7 +127,7 @@ fn replace_process(mut command: Command) -> Result<ExitCode, Failure> {
 
 /// Returns the failure of a cargo that cannot be started.
 pub(crate) fn cannot_run(error: &std::io::Error) -> Failure {
-    Failure::new(format!("cargo cannot be run: {error}"))
+    Failure::new(format!("cannot run cargo: {error}"))
 }
 
 /// Converts `status` to an exit code; for a killed process, 128 plus the signal number, as in shells.
@@ -148,8 +147,8 @@ fn prefixed(directory: &Path, path: Option<&OsStr>) -> Result<OsString, Failure>
     let directories =
         std::iter::once(directory).chain(rest.iter().map(PathBuf::as_path).filter(|other| *other != directory));
     env::join_paths(directories).map_err(|error| {
-        Failure::new(format!("{} cannot stand in {LIBRARY_PATH}: {error}", directory.display()))
-            .way_out("use a target directory without that character in its name (CARGO_TARGET_DIR)")
+        Failure::new(format!("{} cannot be added to {LIBRARY_PATH}: {error}", directory.display()))
+            .hint("use a target directory without that character in its name (CARGO_TARGET_DIR)")
     })
 }
 

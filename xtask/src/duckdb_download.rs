@@ -22,7 +22,7 @@ pub(crate) fn fetch(places: &Places, platform: &Platform, incoming: &Path) -> Re
     build.args(["build", "--locked", "--package", "mixpanel-data", "--no-default-features"]);
     cargo_environment::set_environment(&mut build, places);
     build.current_dir(&places.root).env("DUCKDB_DOWNLOAD_LIB", "1").env_remove("DUCKDB_LIB_DIR");
-    let status = build.status().map_err(|error| Unavailable(format!("cargo cannot be run: {error}")))?;
+    let status = build.status().map_err(|error| Unavailable(format!("cannot run cargo: {error}")))?;
     // Only the download counts: the build after it may fail for unrelated reasons.
     let Some(downloaded) = downloaded_directory(&places.target, platform) else {
         return Err(Unavailable(format!("the duckdb crate downloaded nothing ({status})")));
@@ -31,7 +31,7 @@ pub(crate) fn fetch(places: &Places, platform: &Platform, incoming: &Path) -> Re
     copies
         .collect::<Result<Vec<_>, _>>()
         .map(drop)
-        .map_err(|error| Unavailable(format!("the engine in {} cannot be copied: {error}", downloaded.display())))
+        .map_err(|error| Unavailable(format!("cannot copy the engine in {}: {error}", downloaded.display())))
 }
 
 /// Finds what the crate downloaded. The directory in between is the target triple, of which there is only one here.

@@ -45,7 +45,7 @@ fn chosen(directory: &Path) -> Result<PathBuf, Failure> {
         return Ok(directory);
     }
     Err(Failure::new(format!("DUCKDB_LIB_DIR is {}, but there is no {library} in it", directory.display()))
-        .way_out("correct it, or unset it to have the engine fetched"))
+        .hint("correct it, or unset it to fetch the engine"))
 }
 
 /// Returns the directories of fetched engines: from npm, from DuckDB's releases.
@@ -94,17 +94,17 @@ fn make_room(fetching: &Fetching) -> Result<&Path, Failure> {
 
 fn publish(fetching: &Fetching, platform: &Platform, directory: PathBuf) -> Result<Engine, Failure> {
     cache::publish(fetching.directory(), platform.files, &directory)
-        .map_err(|error| Failure::new(format!("the engine cannot be put into {}: {error}", directory.display())))?;
+        .map_err(|error| Failure::new(format!("cannot copy the engine to {}: {error}", directory.display())))?;
     eprintln!("engine: DuckDB {ENGINE_VERSION} is in {}", directory.display());
     Ok(Engine::Prebuilt(directory))
 }
 
 fn warn_about_damage(file: &Path) {
-    eprintln!("engine: {} differs from what was fetched and will not be used", file.display());
+    eprintln!("engine: ignoring {}, which differs from the fetched library", file.display());
 }
 
 fn warn_about_source(reason: &str) {
-    eprintln!("engine: no ready-made DuckDB: {reason}");
+    eprintln!("engine: no prebuilt DuckDB: {reason}");
     eprintln!(
         "engine: WARNING: DuckDB will be compiled from source, which takes 20 minutes to an hour on 2 cores, once."
     );

@@ -6,18 +6,18 @@ use std::fmt;
 #[derive(Debug)]
 pub(crate) struct Failure {
     problem: String,
-    way_out: Option<String>,
+    hint: Option<String>,
 }
 
 impl Failure {
     /// Creates a failure from the problem and its cause.
     pub(crate) fn new(problem: impl Into<String>) -> Self {
-        Self { problem: problem.into(), way_out: None }
+        Self { problem: problem.into(), hint: None }
     }
 
     /// Adds what the user can do about it.
-    pub(crate) fn way_out(mut self, way_out: impl Into<String>) -> Self {
-        self.way_out = Some(way_out.into());
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
         self
     }
 }
@@ -25,8 +25,8 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.problem)?;
-        match &self.way_out {
-            Some(way_out) => write!(f, "\nhint: {way_out}"),
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
             None => Ok(()),
         }
     }

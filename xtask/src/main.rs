@@ -81,7 +81,7 @@ fn print_engine(engine: &Engine) -> Result<ExitCode, Failure> {
             println!("{}", directory.display());
             Ok(ExitCode::SUCCESS)
         }
-        Engine::FromSource => Err(Failure::new("there is no prebuilt engine here, so there is no directory to print")
-            .way_out("install npm, or point DUCKDB_LIB_DIR at a directory that holds the DuckDB 1.5.5 library")),
+        Engine::FromSource => Err(Failure::new("no prebuilt engine is available, so there is no directory to print")
+            .hint("install npm, or point DUCKDB_LIB_DIR at a directory that contains the DuckDB 1.5.5 library")),
     }
 }

@@ -34,9 +34,7 @@ pub(crate) fn fetch(platform: &Platform, pin: &str, incoming: &Path) -> Result<R
         return Err(Failure::new(format!(
             "{package} is not the archive that this project pins: SHA-256 {sum}, not {pin}"
         ))
-        .way_out(
-            "ask the owner of your npm mirror, or point DUCKDB_LIB_DIR at a DuckDB 1.5.5 library that you trust",
-        ));
+        .hint("ask the owner of your npm mirror, or point DUCKDB_LIB_DIR at a DuckDB 1.5.5 library that you trust"));
     }
     Ok(unpack(&archive, platform, incoming))
 }
@@ -49,7 +47,7 @@ fn pack(package: &str, incoming: &Path) -> Result<(), Unavailable> {
         .current_dir(incoming)
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| Unavailable(format!("npm cannot be run: {error}")))?;
+        .map_err(|error| Unavailable(format!("cannot run npm: {error}")))?;
     if output.status.success() {
         return Ok(());
     }
@@ -66,7 +64,7 @@ fn first_errors(stderr: &str) -> String {
 }
 
 fn unpack(archive: &Path, platform: &Platform, incoming: &Path) -> Result<(), Unavailable> {
-    let trouble = |what: &str| Unavailable(format!("{} cannot be unpacked: {what}", archive.display()));
+    let trouble = |what: &str| Unavailable(format!("cannot unpack {}: {what}", archive.display()));
     let members = platform.files.iter().chain(&["LICENSE"]);
     let output = Command::new("tar")
         .arg("-xzf")
@@ -75,7 +73,7 @@ fn unpack(archive: &Path, platform: &Platform, incoming: &Path) -> Result<(), Un
         .current_dir(incoming)
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| trouble(&format!("tar cannot be run: {error}")))?;
+        .map_err(|error| trouble(&format!("cannot run tar: {error}")))?;
     if !output.status.success() {
         return Err(trouble(String::from_utf8_lossy(&output.stderr).trim()));
     }

@@ -24,7 +24,7 @@ impl Places {
         let set = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR"].iter().find_map(|name| non_empty(name));
         let target = match set {
             Some(directory) => std::path::absolute(&directory).map_err(|error| {
-                Failure::new(format!("the target directory {} cannot be used: {error}", directory.display()))
+                Failure::new(format!("cannot use the target directory {}: {error}", directory.display()))
             })?,
             None => std::env::current_exe().ok().and_then(|exe| marked_ancestor(&exe)).unwrap_or(root.join("target")),
         };

@@ -40,7 +40,7 @@ pub(crate) fn prove(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
     }
     let Some(status) = failed else { return Ok(ExitCode::SUCCESS) };
     workplace.is_kept = true;
-    eprintln!("prove: FAILED; what was left is in {}", workplace.path.display());
+    eprintln!("prove: FAILED; the files are kept in {}", workplace.path.display());
     Ok(exit_code(status))
 }
 

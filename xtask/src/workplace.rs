@@ -29,8 +29,8 @@ impl Workplace {
         fs::create_dir_all(&parent).map_err(cannot)?;
         let lock = File::create(parent.join("lock")).map_err(cannot)?;
         lock.try_lock().map_err(|_| {
-            Failure::new(format!("`cargo xtask {task}` is running already with this target directory"))
-                .way_out("wait until it has ended")
+            Failure::new(format!("`cargo xtask {task}` is already running with this target directory"))
+                .hint("wait for it to finish")
         })?;
         let path = parent.join("run");
         remove(&path).and_then(|()| fs::create_dir(&path)).map_err(cannot)?;
@@ -72,7 +72,7 @@ mod tests {
         fs::create_dir_all(&left_over).unwrap();
         let first = Workplace::enter(&places, "bench").unwrap();
         assert!(first.path.is_dir() && !left_over.exists());
-        assert!(Workplace::enter(&places, "bench").unwrap_err().to_string().contains("running already"));
+        assert!(Workplace::enter(&places, "bench").unwrap_err().to_string().contains("already running"));
         drop(first);
         assert!(!target.join("bench/run").exists());
         fs::remove_dir_all(&target).unwrap();

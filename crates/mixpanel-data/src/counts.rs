@@ -28,13 +28,13 @@ pub struct FetchCounts {
     pub requests: u64,
     /// How many of these requests repeated a failed one.
     pub retries: u64,
-    /// Seconds during which no request was allowed: the server asked for a pause, the quota was exhausted, or the
+    /// Seconds during which no request was allowed: the server requested a pause, the quota was exhausted, or the
     /// network was down.
     pub waited_seconds: f64,
     /// Number of times that the server lost the session and the fetch restarted from page 0. Pages of two sessions are
     /// never mixed.
     pub session_restarts: u32,
-    /// Pages before the last one that brought fewer records than a full page, even when requested again.
+    /// Pages before the last one with fewer records than a full page, even when requested again.
     pub short_pages: Vec<u32>,
 }
 

@@ -31,12 +31,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Quotes an invalid value of a public field, unless it is so long that it may be a misplaced secret.
+/// Quotes an invalid value of a public field, unless its length suggests a misplaced secret.
 fn shown(text: &str) -> String {
     const CHARS_MAX: usize = 12;
     match text.chars().count() {
         0..=CHARS_MAX => format!("`{}`", text.escape_debug()),
-        count => format!("(a text of {count} characters)"),
+        count => format!("({count} characters, not shown)"),
     }
 }
 
@@ -110,7 +110,7 @@ impl ProjectId {
             return Ok(Self(text));
         }
         let shown = shown(&text);
-        Err(Error::invalid(format!("{shown} is not a project id: it is the number in the project's settings")))
+        Err(Error::invalid(format!("the value {shown} is not a project id; use the number in the project's settings")))
     }
 
     /// Returns the digits.
@@ -153,10 +153,10 @@ impl Credentials {
     ) -> Result<Self> {
         let username = username.into();
         if username.is_empty() || username.contains(':') || username.chars().any(char::is_control) {
-            return Err(Error::invalid("the user name is empty, or holds a colon or a control character"));
+            return Err(Error::invalid("the user name is empty, or contains a colon or a control character"));
         }
         if secret.expose().is_empty() || secret.expose().chars().any(char::is_control) {
-            return Err(Error::invalid("the secret is empty, or holds a control character such as a line end"));
+            return Err(Error::invalid("the secret is empty, or contains a control character such as a line break"));
         }
         Ok(Self { username, secret, project_id: ProjectId::new(project_id)?, region })
     }

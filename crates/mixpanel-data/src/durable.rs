@@ -112,28 +112,28 @@ pub(crate) fn rehearse(directory: &Path) -> Result<Vec<&'static str>> {
     let (fresh, named) = (private.path().join("fresh"), private.path().join("named"));
     let mut lacking = Vec::new();
     let mut file =
-        File::options().read(true).write(true).create_new(true).open(&fresh).map_err(fail("make a file in"))?;
-    if !make_private(&fresh).map_err(fail("make a file private in"))? {
-        lacking.push("it keeps no permissions, so that others may be able to read what is fetched");
+        File::options().read(true).write(true).create_new(true).open(&fresh).map_err(fail("create a file in"))?;
+    if !make_private(&fresh).map_err(fail("set the permissions of a file in"))? {
+        lacking.push("it does not support permissions, so other users may be able to read the fetched data");
     }
     file.write_all(&[0; 4096]).map_err(fail("write a file in"))?;
     file.sync_all().map_err(|error| needed("sync a file", directory, error))?;
-    file.set_len(0).map_err(|error| needed("shorten a file", directory, error))?;
+    file.set_len(0).map_err(|error| needed("truncate a file", directory, error))?;
     match file.try_lock() {
         Ok(()) | Err(fs::TryLockError::WouldBlock) => {}
         Err(fs::TryLockError::Error(error)) if is_unsupported(&error) => {
-            lacking.push("it has no file locks, so that a fetch on another machine is not noticed");
+            lacking.push("it does not support file locks, so a concurrent fetch on another machine is not detected");
         }
         Err(fs::TryLockError::Error(error)) => return Err(Error::io("lock a file in", directory, error)),
     }
-    lock_records(&file).map_err(|error| needed("lock a file for DuckDB", directory, error))?;
+    lock_records(&file).map_err(|error| needed("lock a file with fcntl", directory, error))?;
     drop(file);
-    name_new_file(&fresh, &named).map_err(fail("name a file in"))?;
+    name_new_file(&fresh, &named).map_err(fail("move a file into place in"))?;
     fs::rename(&named, &fresh).map_err(fail("rename a file in"))?;
     let names = [private.path(), directory].map(sync_directory);
     let synced: io::Result<Vec<bool>> = names.into_iter().collect();
     if synced.map_err(fail("sync the directory"))?.contains(&false) {
-        lacking.push("it cannot sync directories, so that a power failure may lose the pages fetched last");
+        lacking.push("it cannot sync directories, so a power failure may lose the most recent pages");
     }
     fs::remove_file(&fresh).map_err(fail("remove a file in"))?;
     private.close().map_err(fail("remove a directory in"))?;
@@ -145,7 +145,7 @@ fn needed(what: &str, directory: &Path, error: io::Error) -> Error {
     if !is_unsupported(&error) {
         return Error::io(&format!("{what} in"), directory, error);
     }
-    let message = format!("the file system of `{}` cannot {what}, which a database needs", directory.display());
+    let message = format!("the file system of `{}` cannot {what}, which DuckDB requires", directory.display());
     Error::new(ErrorKind::Storage, message).with_path(directory).with_source(error)
 }
 

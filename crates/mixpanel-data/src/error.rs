@@ -86,7 +86,7 @@ pub enum ErrorKind {
     RunBusy,
     /// Pages are missing, and the table was left as it was because a replacement must be complete.
     Incomplete,
-    /// The caller asked to stop.
+    /// The caller requested a stop.
     Cancelled,
     /// A bug in this library: report it.
     Internal,

@@ -202,7 +202,7 @@ pub const ALLOWED_DRIFT_PERCENT: f64 = 0.1;
 /// requested: as many as can be in flight at once.
 pub(crate) const NOTHING_NEW_MAX: u32 = WORKERS_MAX;
 
-/// Minimum number of pages beyond the announced ones that a fetch follows while they bring new profiles. If more pages
+/// Minimum number of pages beyond the announced ones that a fetch follows while they have new profiles. If more pages
 /// than this were announced, it follows as many again as were announced.
 pub(crate) const PAGES_BEYOND_MAX: u32 = 20;
 
@@ -214,7 +214,7 @@ pub(crate) const UNANNOUNCED_PAUSE: Duration = Duration::from_millis(100);
 /// twice as many as can be in flight.
 pub(crate) const FAULTS_IN_A_ROW_MAX: u32 = 2 * WORKERS_MAX;
 
-/// Time that pages in flight have to finish after the caller asked to stop.
+/// Time that pages in flight have to finish after the caller requested a stop.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// Maximum bytes read of a run's manifest. It names every loaded page twice, in 16 bytes each: 320 MB for ten million

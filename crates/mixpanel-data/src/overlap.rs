@@ -1,4 +1,4 @@
-//! Detects pages that overlap: then profiles that came twice take the place of others that did not come at all.
+//! Detects pages that overlap: then profiles that were sent twice displace others that were not sent at all.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -34,7 +34,7 @@ impl Overlap {
         self.last = None;
     }
 
-    /// Returns the number of profiles that came again because pages overlap.
+    /// Returns the number of profiles that were sent again because pages overlap.
     pub(crate) fn repeated(&self) -> u64 {
         self.repeated
     }

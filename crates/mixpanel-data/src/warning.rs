@@ -17,7 +17,7 @@ pub enum Warning {
         /// The requested number.
         requested: u32,
     },
-    /// The quota ledger is not shared with other processes or later runs, or was begun anew.
+    /// The quota ledger is not shared with other processes or later runs, or was reset.
     LedgerNotShared {
         /// Why, and what that means.
         reason: String,
@@ -98,7 +98,7 @@ pub enum Warning {
         received: u64,
         /// How many may be missing because a live project changes.
         drift: u64,
-        /// How many came more than once.
+        /// How many were sent more than once.
         repeated: u64,
     },
     /// Pages before the last one had fewer profiles than a full page.
@@ -106,9 +106,9 @@ pub enum Warning {
         /// Number of such pages.
         pages: u64,
     },
-    /// Profiles came more than once, so others may be missing although the numbers add up.
+    /// Profiles were sent more than once, so others may be missing although the numbers add up.
     Repeated {
-        /// Number of profiles that came more than once.
+        /// Number of profiles that were sent more than once.
         repeated: u64,
         /// The number of profiles that the server announced.
         announced: u64,
@@ -134,26 +134,30 @@ impl fmt::Display for Warning {
         match self {
             Self::TooManyWorkers { requested } => write!(
                 f,
-                "{requested} workers are too many: Mixpanel allows {WORKERS_MAX} queries at once for a project, so {WORKERS_MAX} are used"
+                "{requested} workers are too many: Mixpanel allows {WORKERS_MAX} concurrent queries per project; \
+                 using {WORKERS_MAX}"
             ),
             Self::LedgerNotShared { reason } => f.write_str(reason),
             Self::LedgerBroken { reason } => {
-                write!(f, "the quota ledger cannot be updated, so the quota is left to the server: {reason}")
+                write!(f, "cannot update the quota ledger, so only the server enforces the quota: {reason}")
             }
             Self::ManyPages { pages } => write!(
                 f,
-                "{pages} pages to fetch, and Mixpanel allows {QUERIES_PER_HOUR} queries an hour for a project; pages after the first are reported not to count, but if they do here, the fetch waits when that limit is reached (a larger page size needs fewer pages)"
+                "{pages} pages to fetch, and Mixpanel allows {QUERIES_PER_HOUR} queries per hour and project; pages \
+                 after the first are not expected to count, but if they do, the fetch waits whenever the limit is \
+                 reached (a larger page size means fewer pages)"
             ),
-            Self::UnannouncedPages => f.write_str(
-                "the server has more pages than it announced; at most ten of them are requested each second",
-            ),
+            Self::UnannouncedPages => {
+                f.write_str("the server has more pages than it announced; requesting at most ten of them per second")
+            }
             Self::ClockAhead { seconds } => write!(
                 f,
-                "this machine's clock is {seconds} s ahead of the server's; the load is recorded for the server's time"
+                "this machine's clock is {seconds} s ahead of the server's; the load is recorded with the server's time"
             ),
             Self::LoadInFuture { table, loaded_at, fetches_all } => write!(
                 f,
-                "the last load of `{table}` is recorded for {}, which is in the future: this machine's clock was ahead then or is behind now, so {} are fetched",
+                "the last load of `{table}` is recorded at {}, which is in the future: this machine's clock was ahead \
+                 then or is behind now; fetching {}",
                 loaded_at.strftime("%Y-%m-%d %H:%M:%S UTC"),
                 fetched(*fetches_all)
             ),
@@ -162,30 +166,28 @@ impl fmt::Display for Warning {
                 let lost = match fetches_all {
                     true => "",
                     false => {
-                        "; others that were removed are not fetched again, `--replace` without `--since` fetches all"
+                        "; other removed profiles are not fetched again (use `--replace` without `--since` to fetch \
+                         all)"
                     }
                 };
                 let fetched = fetched(*fetches_all);
-                write!(
-                    f,
-                    "`{table}` has {rows} and had {loaded_rows} after its last load, so {fetched} are fetched{lost}"
-                )
+                write!(f, "`{table}` has {rows} and had {loaded_rows} after its last load; fetching {fetched}{lost}")
             }
             Self::FileSystem { directory, lacks } => {
-                write!(f, "the file system of `{}` cannot do everything: {}", directory.display(), lacks.join("; "))
+                write!(f, "the file system of `{}` lacks some features: {}", directory.display(), lacks.join("; "))
             }
             Self::ReplacementDrops { table, losses } => {
                 write!(f, "replacing table `{table}` drops {}", losses.join(", "))
             }
             Self::UpsertEmpties { table, columns } => {
-                write!(f, "upserting into table `{table}` does not keep what replaced profiles have in {columns}")
+                write!(f, "upserting into table `{table}` loses the values that replaced profiles have in {columns}")
             }
             Self::NotKept { what } => f.write_str(what),
             Self::ProfilesMissing { summary } => f.write_str(summary),
             Self::TotalDiffers { announced, received, drift, repeated } => {
                 let difference = match (drift, repeated) {
                     (0, 0) => "more: the project may have changed during the fetch",
-                    (0, _) => "more: some came more than once",
+                    (0, _) => "more: some were sent more than once",
                     _ => "fewer: the project may have changed during the fetch",
                 };
                 write!(
@@ -197,22 +199,24 @@ impl fmt::Display for Warning {
             }
             Self::ShortPages { pages } => write!(
                 f,
-                "{} brought fewer profiles than expected (`short_pages` in the result)",
+                "{} had fewer profiles than expected (see `short_pages` in the result)",
                 counted(*pages, "page")
             ),
             Self::Repeated { repeated, announced, different } => write!(
                 f,
-                "{} came more than once: the server announced {announced} and sent {different} different ones, so others may be missing",
+                "the server sent {} more than once: it announced {announced} and sent {different} distinct ones, so \
+                 others may be missing",
                 counted(*repeated, "profile")
             ),
             Self::RowsAltered { table, rows } => write!(
                 f,
-                "{} of the earlier load of this run {} been changed or removed in `{table}` since; they stay like that",
+                "{} from the earlier load of this run {} since been changed or removed in `{table}` and will stay \
+                 that way",
                 counted(*rows, "row"),
                 if *rows == 1 { "has" } else { "have" },
             ),
             Self::RunLeft { reason } => {
-                write!(f, "the rows are in the table, but {reason}; what is left of the run can be discarded")
+                write!(f, "the rows are in the table, but {reason}; the rest of the run can be discarded")
             }
         }
     }
@@ -220,5 +224,5 @@ impl fmt::Display for Warning {
 
 /// Describes the profiles that an update fetches.
 fn fetched(all: bool) -> &'static str {
-    if all { "all profiles" } else { "those seen since its newest profile" }
+    if all { "all profiles" } else { "profiles seen since its newest one" }
 }

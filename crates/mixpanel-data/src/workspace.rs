@@ -109,7 +109,7 @@ impl Workspace {
     /// all of them into the table, in page order and without duplicates.
     ///
     /// Arguments, the database and the table are checked before the first request. Pages that fail for good are listed
-    /// in the result, and the others are loaded. The exception is a table that was to be replaced: it then stays as it
+    /// in the result, and the others are loaded. The exception is a table to be replaced: it then stays as it
     /// was.
     ///
     /// # Errors
@@ -217,9 +217,10 @@ impl Workspace {
     /// # Errors
     /// `InvalidInput` for a workspace without credentials; otherwise as [`ApiClient::new`].
     pub fn client(&self) -> Result<ApiClient> {
-        let credentials = self.credentials.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, "this workspace was opened without credentials, for its database alone")
-        })?;
+        let credentials = self
+            .credentials
+            .as_ref()
+            .ok_or_else(|| Error::new(ErrorKind::InvalidInput, "this workspace was opened without credentials"))?;
         self.client.get(credentials, &self.options)
     }
 

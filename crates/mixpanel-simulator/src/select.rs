@@ -61,7 +61,7 @@ impl Selection {
             include_all_users: flag(params, "include_all_users")?.unwrap_or(true),
         };
         if conditions.cohort.is_some() && !behaviors.is_empty() {
-            return Err("filter_by_cohort and behaviors exclude each other".to_owned());
+            return Err("filter_by_cohort and behaviors are mutually exclusive".to_owned());
         }
         let output_properties =
             params.get("output_properties").map(|text| text_list("output_properties", text)).transpose()?;

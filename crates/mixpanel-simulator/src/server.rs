@@ -33,7 +33,7 @@ pub enum ServerError {
     #[error("{0} is not a loopback address")]
     NotLoopback(SocketAddr),
     /// The server cannot listen on the address.
-    #[error("could not listen at {address}")]
+    #[error("could not listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,

@@ -48,7 +48,7 @@ impl Accounts {
             }
             let (theirs, ours) = (shared.display(), own.display());
             output.note(&format!(
-                "`{theirs}` belongs to another program of the same name and is left as it is; accounts of this one go to `{ours}`"
+                "`{theirs}` belongs to another program named mp; this one keeps its accounts in `{ours}`"
             ));
             return Ok(Self { path: shared, config: config.only_ours() });
         }
@@ -72,11 +72,11 @@ impl Accounts {
         let lacking: Vec<&str> = unlocked.into_iter().chain(unsynced).collect();
         if !lacking.is_empty() {
             let lacking = lacking.join("; ");
-            output.warning(&format!("the file system of `{}` cannot do everything: {lacking}", own.display()));
+            output.warning(&format!("the file system of `{}` has limitations: {lacking}", own.display()));
         }
         if accounts.path != own && !accounts.config.names().is_empty() {
             output.note(&format!(
-                "the accounts are in `{}` from now on; `{}` was not changed and is not read any more",
+                "copied the accounts to `{}`; `{}` is no longer read",
                 own.display(),
                 accounts.path.display()
             ));
@@ -109,7 +109,7 @@ fn read(file: &PrivateFile, path: &Path, output: &Output) -> Result<Option<Confi
     let config = Config::parse(&contents.text, path)?;
     if contents.others_can_read && config.owner() != Owner::Another {
         let (path, chmod) = (path.display(), chmod(path));
-        output.warning(&format!("other users can read `{path}`, which holds secrets; {chmod} prevents it"));
+        output.warning(&format!("other users can read `{path}`, which contains secrets; run {chmod}"));
     }
     Ok(Some(config))
 }
@@ -120,8 +120,8 @@ fn check_is_ours(config: &Config, path: &Path) -> Result<(), Failure> {
     if config.owner() == Owner::Ours {
         return Ok(());
     }
-    Err(Failure::new(format!("the file `{}` belongs to another program of the same name", path.display()))
-        .hint("name another file with MP_CONFIG_PATH, or unset it to use `~/.mp/accounts.toml`"))
+    Err(Failure::new(format!("the file `{}` belongs to another program named mp", path.display()))
+        .hint("set MP_CONFIG_PATH to another file, or unset it to use `~/.mp/accounts.toml`"))
 }
 
 impl Places {
@@ -136,5 +136,5 @@ impl Places {
 
 /// Returns the failure that the home directory is unknown.
 pub(crate) fn no_home() -> Failure {
-    Failure::new("the home directory is not known").hint("set HOME, or name files with MP_CONFIG_PATH and `--db`")
+    Failure::new("the home directory is unknown").hint("set HOME, or specify files with MP_CONFIG_PATH and `--db`")
 }

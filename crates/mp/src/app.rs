@@ -101,7 +101,7 @@ fn check_streams(cli: &Cli, output: &Output) -> Result<(), Failure> {
 
 fn stdout_is_closed() -> Failure {
     Failure::new("standard output is closed, so the result would be lost")
-        .hint("let it go to a file or a pipe, or to /dev/null where nobody needs it")
+        .hint("redirect it to a file, a pipe or /dev/null")
 }
 
 /// Prints the requested help or version, or the help of a command that lacks a subcommand.
@@ -142,7 +142,7 @@ fn value_missing(option: &str, next: &str) -> Failure {
 fn usage_failure(error: &clap::Error) -> Failure {
     if may_show_secret(error) {
         return Failure::usage("the secret cannot be given as an argument")
-            .hint("arguments are visible to every user of the machine; pipe it into `mp auth add NAME --secret-stdin`, set MP_SECRET, or leave it out to be asked for it");
+            .hint("arguments are visible to every user of the machine; pipe it into `mp auth add NAME --secret-stdin`, set MP_SECRET, or omit it to be prompted for it");
     }
     let rendered = error.render().to_string();
     let mut headline = String::new();

@@ -42,14 +42,14 @@ impl Config {
             let before = error.span().map_or(0, |span| span.start.min(text.len()));
             let line = text.as_bytes()[..before].iter().filter(|byte| **byte == b'\n').count() + 1;
             let shown = path.display();
-            Failure::new(format!("cannot understand the config file `{shown}`"))
+            Failure::new(format!("invalid config file `{shown}`"))
                 .caused_by(&std::io::Error::other(format!("line {line}: {}", error.message())))
-                .hint(format!("correct line {line} of `{shown}` in an editor: a table begins with `[accounts.NAME]`, and its other lines are such as `region = \"eu\"`"))
+                .hint(format!("correct line {line} of `{shown}`: an account starts with `[accounts.NAME]`, followed by lines such as `region = \"eu\"`"))
         })?;
         let config = Self { document };
         if config.document.get(ACCOUNTS).is_some_and(|accounts| !accounts.is_table_like()) {
             let reason = "`accounts` is not a table";
-            return Err(malformed(path, reason).hint("write each account under a line `[accounts.NAME]` there"));
+            return Err(malformed(path, reason).hint("start each account with a line `[accounts.NAME]`"));
         }
         Ok(config)
     }
@@ -117,9 +117,9 @@ impl Config {
         }
         let [username, secret, project_id, region] = KEYS.map(field);
         let wrong = |error: &mixpanel_data::Error| {
-            Failure::new(format!("account `{name}` in the config file `{}` is not usable", path.display()))
+            Failure::new(format!("account `{name}` in the config file `{}` is invalid", path.display()))
                 .caused_by(error)
-                .hint(format!("correct it under `[accounts.{name}]` there"))
+                .hint(format!("correct it under `[accounts.{name}]`"))
         };
         let region: Region = region?.parse().map_err(|error| wrong(&error))?;
         Credentials::new(username?, Secret::new(secret?), project_id?, region).map_err(|error| wrong(&error))
@@ -130,16 +130,16 @@ impl Config {
         let item = account.and_then(Item::as_table_like).and_then(|account| account.get(key));
         let item = item.ok_or_else(|| {
             malformed(path, &format!("account `{name}` has no `{key}`"))
-                .hint(format!("add a line such as `{key} = \"...\"` under `[accounts.{name}]` there"))
+                .hint(format!("add a line such as `{key} = \"...\"` under `[accounts.{name}]`"))
         })?;
         // Users write the project ID without quotes.
         let text = item.as_str().map(str::to_owned).or_else(|| item.as_integer().map(|number| number.to_string()));
         let text = text.ok_or_else(|| {
-            malformed(path, &format!("`{key}` of account `{name}` is not a text"))
-                .hint(format!("write it in quotes under `[accounts.{name}]` there: `{key} = \"...\"`"))
+            malformed(path, &format!("`{key}` of account `{name}` is not a string"))
+                .hint(format!("put it in quotes under `[accounts.{name}]`: `{key} = \"...\"`"))
         })?;
         credential_text(text.as_bytes()).map_err(|reason| {
-            malformed(path, &format!("`{key}` of account `{name}` {reason}")).hint("correct it there")
+            malformed(path, &format!("`{key}` of account `{name}` {reason}")).hint("correct it in that file")
         })
     }
 
@@ -216,9 +216,9 @@ pub(crate) fn unknown_account(name: &str, names: &[&str]) -> Failure {
         return failure.hint("add it with `mp auth add`");
     }
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    failure.hint(format!("the config file has {}", names.join(", ")))
+    failure.hint(format!("existing accounts: {}", names.join(", ")))
 }
 
 fn malformed(path: &Path, reason: &str) -> Failure {
-    Failure::new(format!("cannot understand the config file `{}`: {reason}", path.display()))
+    Failure::new(format!("invalid config file `{}`: {reason}", path.display()))
 }

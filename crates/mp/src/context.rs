@@ -62,9 +62,8 @@ impl Context {
         }
         match &self.settings.base_url {
             Some(base_url) if error.kind() == ErrorKind::Unreachable && error.fault().is_none() => {
-                Failure::unexplained(headline, error).hint(format!(
-                    "`--base-url` or MP_BASE_URL sent it to {base_url} instead of Mixpanel: is a server running there?"
-                ))
+                Failure::unexplained(headline, error)
+                    .hint(format!("check that a server is running at {base_url} (from `--base-url` or MP_BASE_URL)"))
             }
             _ => Failure::of_command(headline, error, self.purpose),
         }
@@ -74,7 +73,7 @@ impl Context {
     /// account or for the one in use.
     pub(crate) fn region_hint(&self, account: Option<&str>) -> String {
         let (settings, environment) = (&self.settings, self.environment());
-        let why = "the project seems to live in another region (its settings in Mixpanel show the data residency)";
+        let why = "the project seems to be in another region (see data residency in its Mixpanel settings)";
         let others = |region: Option<Region>| {
             let regions = [Region::Eu, Region::In, Region::Us].into_iter().filter(|other| Some(*other) != region);
             regions.map(Region::as_str).collect::<Vec<_>>()
@@ -87,7 +86,7 @@ impl Context {
         let accounts = Accounts::load(environment, &self.output).ok();
         let name = account.or_else(|| accounts.as_ref()?.config().default_name().map(str::to_owned));
         let found = name.and_then(|name| Some((accounts?.get(&name).ok()?, name)));
-        let Some((credentials, name)) = found else { return format!("{why}: name it with `--region`") };
+        let Some((credentials, name)) = found else { return format!("{why}: specify it with `--region`") };
         let regions = others(Some(credentials.region));
         let (name, user) = (shell_quoted(&name), shell_quoted(&credentials.username));
         let project = credentials.project_id;

@@ -15,27 +15,27 @@ pub(crate) const CREDENTIAL_BYTES_MAX: usize = 4 << 10;
 /// included.
 pub(crate) fn credential_text(bytes: &[u8]) -> Result<String, &'static str> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err("is UTF-16; write it as UTF-8");
+        return Err("is encoded in UTF-16, not UTF-8");
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.len() > CREDENTIAL_BYTES_MAX {
-        return Err("is too long for a secret, a name or an id");
+        return Err("is too long");
     }
     let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
         return Err("is empty");
     }
     if text.trim().is_empty() {
-        return Err("is blank");
+        return Err("contains only whitespace");
     }
     if text.contains(['\r', '\n']) {
         return Err("has several lines");
     }
     if text.contains(|character| is_unprintable(character) || character == char::REPLACEMENT_CHARACTER) {
-        return Err("holds a control character or an invisible one");
+        return Err("contains a control character or an invisible one");
     }
     if text.trim() != text {
-        return Err("begins or ends with a blank");
+        return Err("starts or ends with whitespace");
     }
     Ok(text.to_owned())
 }
@@ -47,8 +47,8 @@ pub(crate) fn credential_text(bytes: &[u8]) -> Result<String, &'static str> {
 pub(crate) fn secret_from(source: &str, bytes: &[u8]) -> Result<Secret, Failure> {
     let text = credential_text(bytes);
     let failed = |reason| {
-        Failure::usage(format!("the secret {reason} (it came from {source})"))
-            .hint("copy the secret of the service account once more; it is a single line of letters and digits")
+        Failure::usage(format!("the secret {reason} (from {source})"))
+            .hint("copy the service account's secret again; it is a single line of letters and digits")
     };
     text.map(Secret::new).map_err(failed)
 }
@@ -71,17 +71,17 @@ mod tests {
             (b"", Err("is empty")),
             (b"\n", Err("is empty")),
             (b"\xef\xbb\xbf\r\n", Err("is empty")),
-            (b" \t \n", Err("is blank")),
+            (b" \t \n", Err("contains only whitespace")),
             (b"a\nb", Err("has several lines")),
             (b"a\r\nb\n", Err("has several lines")),
-            (b"a\0b", Err("holds a control character or an invisible one")),
-            (b"a\x1bb", Err("holds a control character or an invisible one")),
-            ("a\u{200b}b".as_bytes(), Err("holds a control character or an invisible one")),
-            ("a\u{fffd}b".as_bytes(), Err("holds a control character or an invisible one")),
-            (b"abc \n", Err("begins or ends with a blank")),
+            (b"a\0b", Err("contains a control character or an invisible one")),
+            (b"a\x1bb", Err("contains a control character or an invisible one")),
+            ("a\u{200b}b".as_bytes(), Err("contains a control character or an invisible one")),
+            ("a\u{fffd}b".as_bytes(), Err("contains a control character or an invisible one")),
+            (b"abc \n", Err("starts or ends with whitespace")),
             (b"ab\xe9", Err("is not UTF-8")),
-            (b"\xff\xfea\0b\0", Err("is UTF-16; write it as UTF-8")),
-            (&[b'a'; CREDENTIAL_BYTES_MAX + 1], Err("is too long for a secret, a name or an id")),
+            (b"\xff\xfea\0b\0", Err("is encoded in UTF-16, not UTF-8")),
+            (&[b'a'; CREDENTIAL_BYTES_MAX + 1], Err("is too long")),
         ];
         for (bytes, expected) in table {
             assert_eq!(credential_text(bytes), expected.map(str::to_owned), "{bytes:?}");

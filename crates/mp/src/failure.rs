@@ -196,7 +196,7 @@ mod tests {
             "error: could not fetch profiles into `users`\n  \
              caused by: page 0 failed after 4 attempts\n  \
              caused by: status 503\n\
-             hint: the server has trouble: try again later\n"
+             hint: the server has a problem: try again later\n"
         );
     }
 
@@ -219,7 +219,7 @@ mod tests {
             (unknown, 1, "hint: another process has it open: close it there, or wait\n"),
             (kept(ErrorKind::Incomplete), 1, ""),
             (kept(ErrorKind::SessionLost), 1, ""),
-            (kept(ErrorKind::DiskFull), 1, "hint: make room on the disk first\n"),
+            (kept(ErrorKind::DiskFull), 1, "hint: free up disk space first\n"),
             (kept(ErrorKind::Cancelled), 130, ""),
         ];
         for (error, code, hint) in table {

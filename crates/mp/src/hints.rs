@@ -10,7 +10,7 @@ use crate::text::duration;
 
 const REGION_AND_PROJECT: &str = "check the region (us, eu or in) and the project id";
 
-const IN_BETWEEN: &str = "Mixpanel's API answers otherwise, so a proxy, a firewall or the log-in page of a network has probably answered: ask the administrator of the network, or try it from another one";
+const IN_BETWEEN: &str = "Mixpanel's API does not respond like this, but a proxy, a firewall or a network login page may: try another network, or ask your network administrator";
 
 /// The purpose of a command, where hints depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,56 +65,60 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
     let hint = match error.kind() {
         ErrorKind::SessionLost | ErrorKind::Incomplete if pages_remain => return None,
         ErrorKind::DiskFull if errno_of(error) == Some(Errno::DQUOT) => return file_hint(Errno::DQUOT),
-        ErrorKind::DiskFull if pages_remain => "make room on the disk first",
-        ErrorKind::ServerError if pages_remain => "the server has trouble: go on later",
+        ErrorKind::DiskFull if pages_remain => "free up disk space first",
+        ErrorKind::ServerError if pages_remain => "the server has a problem: resume later",
         ErrorKind::Unauthorized if purpose == Purpose::Test => {
             "check the user name, the secret, the project id and the region; a service account needs a role in the project"
         }
         ErrorKind::Unauthorized => {
-            "check the user name, the secret and the region, then try `mp auth test`; a service account needs a role in the project"
+            "check the user name, the secret and the region, then run `mp auth test`; a service account needs a role in the project"
         }
-        ErrorKind::PaymentRequired => "the project's plan does not include this API: ask its owner",
-        ErrorKind::Forbidden => {
-            "give the service account a role in this project, in the project's settings, or name another project"
-        }
+        ErrorKind::PaymentRequired => "the project's plan does not include this API: contact the project owner",
+        ErrorKind::Forbidden => "give the service account a role in the project's settings, or use another project",
         ErrorKind::NotFound if purpose == Purpose::Fetch(Asked::Filters) => {
-            "check the region (us, eu or in), the project id, and the ids that the filter names"
+            "check the region (us, eu or in), the project id, and the ids in the filter"
         }
         ErrorKind::NotFound => REGION_AND_PROJECT,
         ErrorKind::Rejected => rejection_hint(error, purpose),
         ErrorKind::RateLimited => return Some(rate_limit_hint(error)),
-        ErrorKind::ServerError => "the server has trouble: try again later",
-        ErrorKind::Unreachable => "check the network, and HTTPS_PROXY if there is a proxy; the region decides the host",
+        ErrorKind::ServerError => "the server has a problem: try again later",
+        ErrorKind::Unreachable => {
+            "check the network connection, HTTPS_PROXY if you use a proxy, and the region, which selects the host"
+        }
         ErrorKind::UnexpectedReply => {
-            "if it stays so, something between this machine and Mixpanel may be answering, such as a proxy or a log-in page of the network"
+            "if this persists, a proxy or a network login page may be answering instead of Mixpanel"
         }
         ErrorKind::SessionLost => "run the same command again",
         ErrorKind::TableExists if purpose == Purpose::Resume => {
-            "use `--append` to add to it, `--upsert` to replace older profiles as well, or `--replace` to replace it"
+            "use `--append` to add new profiles, `--upsert` to also update existing ones, or `--replace` to replace the table"
         }
         ErrorKind::TableExists => {
-            "use `--append` to add to it, `--replace` to replace it once the new one is complete, or another table name"
+            "use `--append` to add new profiles, `--replace` to replace the table, or another table name"
         }
         ErrorKind::TableNotFound => return Some(tables_hint(error)),
-        ErrorKind::DatabaseNotFound => "fetch first with `mp fetch profiles`, or name another file with `--db`",
+        ErrorKind::DatabaseNotFound => "run `mp fetch profiles` first, or specify another file with `--db`",
         ErrorKind::DatabaseLocked => return Some(lock_hint(error)),
         ErrorKind::DatabaseUnusable => {
-            "name another database with `--db`; keep this file as it is, together with its `.wal` file if it has one"
+            "specify another database with `--db`; leave this file and its `.wal` file, if any, unchanged"
         }
-        ErrorKind::DiskFull if purpose == Purpose::Local => "make room on the disk",
-        ErrorKind::DiskFull => "make room, or name a file on another disk with `--db`; then run the same command again",
+        ErrorKind::DiskFull if purpose == Purpose::Local => "free up disk space",
+        ErrorKind::DiskFull => {
+            "free up disk space, or specify a file on another disk with `--db`, then run the command again"
+        }
         ErrorKind::Tls => {
-            "install the certificates of the authorities, such as the package `ca-certificates`, or name a file that has them in SSL_CERT_FILE"
+            "install CA certificates, such as the package `ca-certificates`, or set SSL_CERT_FILE to a file that contains them"
         }
         ErrorKind::Storage => return Some(storage_hint(error, purpose)),
-        ErrorKind::ConstraintViolated => "drop the index or constraint of the table that says so, then load again",
-        ErrorKind::Incomplete => "run the same command again for a complete table",
+        ErrorKind::ConstraintViolated => "drop the violated index or constraint, then load again",
+        ErrorKind::Incomplete => "run the same command again to get a complete table",
         ErrorKind::InvalidInput if error.difference().is_some() => {
-            "a run knows its own filters, so leave them out to go on with it, or give it up with `mp fetch discard`"
+            "omit the filters to resume the run with its own, or discard the run with `mp fetch discard`"
         }
         ErrorKind::RunNotFound => "`mp fetch status` lists the unfinished runs",
         ErrorKind::RunBusy => return Some(busy_hint(error)),
-        ErrorKind::Internal => "this is a bug: please report it with the output of the same command and `--verbose`",
+        ErrorKind::Internal => {
+            "this is a bug: please report it with the output of the same command run with `--verbose`"
+        }
         _ => return None,
     };
     Some(hint.to_owned())
@@ -124,10 +128,8 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
 fn storage_hint(error: &Error, purpose: Purpose) -> String {
     let hint = errno_of(error).and_then(file_hint);
     hint.unwrap_or_else(|| match purpose {
-        Purpose::Local => "check with `ls -ld` that you may read the file and write to its directory".to_owned(),
-        _ => {
-            "check that the directory exists and that you may write to it, or name another file with `--db`".to_owned()
-        }
+        Purpose::Local => "check with `ls -ld` that the file is readable and its directory is writable".to_owned(),
+        _ => "check that the directory exists and is writable, or specify another file with `--db`".to_owned(),
     })
 }
 
@@ -135,19 +137,17 @@ fn storage_hint(error: &Error, purpose: Purpose) -> String {
 fn rejection_hint(error: &Error, purpose: Purpose) -> &'static str {
     let filtered = purpose == Purpose::Fetch(Asked::Filters);
     match error.status_code() {
-        Some(413 | 414 | 431 | 494) if filtered => {
-            "ask for less at a time: fewer ids or properties, or a shorter filter"
-        }
-        Some(410 | 426) => "Mixpanel does not offer this any more: look for a newer version of mp",
-        Some(451) => "a law or a filter of the network is in the way: ask the administrator of the network",
+        Some(413 | 414 | 431 | 494) if filtered => "request less: fewer ids or properties, or a shorter filter",
+        Some(410 | 426) => "Mixpanel no longer offers this: check for a newer version of mp",
+        Some(451) => "the request is blocked for legal reasons or by a network filter: ask your network administrator",
         None | Some(400 | 422) => match purpose {
             Purpose::Fetch(Asked::Filters) => "correct the filter; `mp fetch profiles --help` shows the accepted forms",
-            Purpose::Fetch(Asked::Options) => "try it without `--page-size` and `--since`",
+            Purpose::Fetch(Asked::Options) => "try without `--page-size` and `--since`",
             Purpose::Fetch(Asked::Everything) => {
-                "no filter was given, so check the region (us, eu or in) and the project id; `mp auth test` tries them alone"
+                "no filter was given, so check the region (us, eu or in) and the project id with `mp auth test`"
             }
             Purpose::Resume => {
-                "a run keeps the filters that it began with; `mp fetch profiles` begins another one with others"
+                "a run keeps its original filters; `mp fetch profiles` starts a new one with other filters"
             }
             Purpose::Test | Purpose::Local => REGION_AND_PROJECT,
         },
@@ -160,25 +160,25 @@ fn fault_hint(fault: Fault, error: &Error) -> Option<String> {
     let variable = error.variable().unwrap_or("HTTPS_PROXY");
     Some(match fault {
         Fault::ProxySetting if variable.eq_ignore_ascii_case("NO_PROXY") => {
-            format!("correct {variable}, such as `localhost,.example.org`, or unset it")
+            format!("set {variable} to a list such as `localhost,.example.org`, or unset it")
         }
         Fault::ProxySetting => format!(
-            "correct {variable}, such as `http://user:password@proxy.example.org:3128`, or unset it if no proxy is needed; in a user name or password `@` is written %40, `:` %3A and `/` %2F"
+            "set {variable} to a URL such as `http://user:password@proxy.example.org:3128`, or unset it if no proxy is needed; in the user name and password, write `@` as %40, `:` as %3A and `/` as %2F"
         ),
-        Fault::Proxy => "check that the proxy is running and may connect to Mixpanel, and its setting (HTTPS_PROXY, ALL_PROXY, NO_PROXY)".to_owned(),
+        Fault::Proxy => "check that the proxy is running and allows connections to Mixpanel, and check HTTPS_PROXY, ALL_PROXY and NO_PROXY".to_owned(),
         Fault::ProxyCredentials => {
-            "check the user name and password in the proxy's setting; `@` is written %40 there, `:` %3A and `/` %2F".to_owned()
+            "check the user name and password in the proxy URL; write `@` as %40, `:` as %3A and `/` as %2F".to_owned()
         }
         Fault::Clock => {
-            "check the date and time of this machine; if they are right, whoever runs the server has to renew its certificate".to_owned()
+            "check the date and time of this machine; if they are correct, the server's certificate must be renewed".to_owned()
         }
-        Fault::Issuer => "if a proxy of your network opens TLS, name a file with the certificate of its authority in SSL_CERT_FILE; otherwise do not go on: somebody else may have answered".to_owned(),
-        Fault::Certificate => "check which server answers under this name: a proxy, a log-in page of the network or a wrong entry in DNS may be in between".to_owned(),
+        Fault::Issuer => "if a proxy in your network intercepts TLS, set SSL_CERT_FILE to a file with its CA certificate; otherwise stop: another server may be impersonating Mixpanel".to_owned(),
+        Fault::Certificate => "check which server answers at this name: a proxy, a network login page or a wrong DNS entry may be in between".to_owned(),
         Fault::NetworkLogin => "open any web page in a browser to log in to the network".to_owned(),
         Fault::InBetween => IN_BETWEEN.to_owned(),
-        Fault::LocalNames => "write `socks5h://` instead of `socks5://` in the proxy's setting: then the proxy resolves names".to_owned(),
-        Fault::PageSize => "ask for fewer profiles a page with `--page-size`".to_owned(),
-        Fault::CertificateFile => format!("correct {variable}, or unset it to use the certificates of this machine"),
+        Fault::LocalNames => "use `socks5h://` instead of `socks5://` in the proxy URL, so that the proxy resolves names".to_owned(),
+        Fault::PageSize => "request fewer profiles per page with `--page-size`".to_owned(),
+        Fault::CertificateFile => format!("correct {variable}, or unset it to use the system's certificates"),
         _ => return None,
     })
 }
@@ -186,7 +186,7 @@ fn fault_hint(fault: Fault, error: &Error) -> Option<String> {
 fn rate_limit_hint(error: &Error) -> String {
     match error.retry_after() {
         Some(pause) => format!("try again in {}", duration(pause)),
-        None => "Mixpanel allows 60 counted queries an hour and 5 at once for a project: try again later".to_owned(),
+        None => "Mixpanel allows 60 counted queries per hour and 5 at a time per project: try again later".to_owned(),
     }
 }
 
@@ -195,7 +195,7 @@ fn tables_hint(error: &Error) -> String {
     if names.is_empty() {
         return "`mp inspect tables` lists the tables".to_owned();
     }
-    format!("the database has {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+    format!("existing tables: {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
 }
 
 fn lock_hint(error: &Error) -> String {
@@ -208,6 +208,6 @@ fn lock_hint(error: &Error) -> String {
 fn busy_hint(error: &Error) -> String {
     match error.holding_pid() {
         Some(pid) => format!("wait for process {pid}, or stop it"),
-        None => "wait for the process that works on it, or stop it".to_owned(),
+        None => "wait for the process that is working on it, or stop it".to_owned(),
     }
 }

@@ -26,34 +26,30 @@ pub(crate) fn file_hint(errno: Errno) -> Option<String> {
     let hint = match errno {
         Errno::FBIG => return Some(too_large_hint()),
         Errno::MFILE => return Some(descriptors_hint()),
-        Errno::NFILE => {
-            "the whole system has too many files open: close other programs, or raise the limit `fs.file-max`"
-        }
+        Errno::NFILE => "the system has too many open files: close other programs, or raise the limit `fs.file-max`",
         // The error of a thread that cannot be started.
         Errno::AGAIN => return Some(threads_hint()),
-        Errno::NOSPC => "make room on its disk",
-        Errno::DQUOT => "your disk quota is used up: remove files of yours, or ask for a larger quota",
-        Errno::ROFS => "its file system is mounted read-only: use a path on another one",
-        Errno::IO => {
-            "the disk or the connection to it has a fault: see the system's log (`dmesg`) before you run it again"
-        }
+        Errno::NOSPC => "free up space on the disk",
+        Errno::DQUOT => "your disk quota is exhausted: delete files, or request a larger quota",
+        Errno::ROFS => "the file system is mounted read-only: use a path on another one",
+        Errno::IO => "the disk or its connection is failing: check the system log (`dmesg`) before running this again",
         Errno::NOMEM => match memory_limit() {
             Some((_, hint)) => return Some(hint),
-            None => "the system has no memory left for it: close other programs, or lower `--memory`",
+            None => "the system is out of memory: close other programs, or lower `--memory`",
         },
         Errno::ACCESS => "check the permissions of the file and of the directories above it with `ls -ld`",
         Errno::PERM => {
-            "the system forbids it whatever the permissions say: look for an immutable flag (`lsattr`), a sandbox or another owner"
+            "the system forbids it regardless of permissions: check for an immutable flag (`lsattr`), a sandbox or another owner"
         }
-        Errno::NOENT => "check that the directory exists, or create it with `mkdir -p`",
-        Errno::NOTDIR => "a part of the path is a file and not a directory: correct the path",
-        Errno::ISDIR => "the path is a directory: name a file in it",
+        Errno::NOENT => "check the path",
+        Errno::NOTDIR => "part of the path is a file, not a directory: check the path",
+        Errno::ISDIR => "the path is a directory: specify a file",
         Errno::NAMETOOLONG => "use a shorter file name or path",
-        Errno::LOOP => "its symbolic links lead in a circle: look at them with `ls -l`",
-        Errno::BUSY | Errno::TXTBSY => "another program uses it: close it there",
+        Errno::LOOP => "its symbolic links form a loop: check them with `ls -l`",
+        Errno::BUSY | Errno::TXTBSY => "another program is using it: close it there",
         Errno::STALE => "the network file system has lost the file: mount it again, or use a local path",
-        Errno::NOLCK => "its file system has no file locks: use a local path",
-        Errno::NXIO | Errno::NODEV => "the device is not there: check that the disk is connected",
+        Errno::NOLCK => "the file system does not support file locks: use a local path",
+        Errno::NXIO | Errno::NODEV => "the device is missing: check that the disk is connected",
         _ => return None,
     };
     Some(hint.to_owned())
@@ -85,7 +81,7 @@ pub(crate) fn descriptors_hint() -> String {
                 counted(limit, "file")
             )
         }
-        None => "close files that the process was started with, and run it again".to_owned(),
+        None => "close inherited files, and run it again".to_owned(),
     }
 }
 
@@ -94,7 +90,7 @@ pub(crate) fn threads_hint() -> String {
     // Each thread takes address space as well.
     let memory = memory_limit().map_or_else(String::new, |(_, hint)| format!("; or {hint}"));
     format!(
-        "this user or container may not start more threads: end other programs, or raise the limit with `ulimit -u 4096`, \
+        "this user or container may not start more threads: stop other programs, or raise the limit with `ulimit -u 4096`, \
          `--pids-limit` (Docker) or `TasksMax` (systemd){memory}"
     )
 }
@@ -114,7 +110,7 @@ fn too_large_hint() -> String {
             let limit = counted(limit, "byte");
             format!("this process may write files of up to {limit}: raise the limit with `ulimit -f unlimited`")
         }
-        None => "its file system takes no file this large (FAT: 4 GB): use a path on another one".to_owned(),
+        None => "the file system does not support files this large (FAT: 4 GB): use a path on another one".to_owned(),
     }
 }
 

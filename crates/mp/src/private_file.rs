@@ -51,7 +51,7 @@ impl PrivateFile {
         let mode = Mode::from_raw_mode(stat.st_mode);
         if mode.contains(Mode::WOTH) && stat.st_mode & STICKY == 0 {
             let quoted = shell_quoted(&path.parent().unwrap_or(path).display().to_string()).into_owned();
-            return Err(unusable(path, "everyone may write to its directory").hint(format!("`chmod o-w {quoted}`")));
+            return Err(unusable(path, "every user can write to its directory").hint(format!("`chmod o-w {quoted}`")));
         }
         Ok(Some(Self { directory, name, path: path.to_owned() }))
     }
@@ -63,11 +63,11 @@ impl PrivateFile {
         }
         let directory = path.parent().unwrap_or(Path::new("."));
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
-            Failure::new(format!("cannot make the directory `{}`", directory.display()))
+            Failure::new(format!("cannot create the directory `{}`", directory.display()))
                 .caused_by(&error)
-                .hint("name another place for the config file with MP_CONFIG_PATH")
+                .hint("set MP_CONFIG_PATH to another path for the config file")
         })?;
-        Self::open(path)?.ok_or_else(|| unusable(path, "its directory vanished"))
+        Self::open(path)?.ok_or_else(|| unusable(path, "its directory disappeared"))
     }
 
     /// Locks out other processes that call this until the value is dropped, if the file system has locks. Returns a
@@ -76,7 +76,7 @@ impl PrivateFile {
         match rustix::io::retry_on_intr(|| rustix::fs::flock(&self.directory, FlockOperation::LockExclusive)) {
             Ok(()) => Ok(None),
             Err(error) if is_unsupported(error) => {
-                Ok(Some("it has no file locks, so that of two changes at the same moment one may be lost"))
+                Ok(Some("it has no file locks, so one of two simultaneous changes may be lost"))
             }
             Err(error) => {
                 Err(Failure::new(format!("cannot lock the directory of `{}`", self.path.display())).caused_by(&error))
@@ -116,16 +116,14 @@ impl PrivateFile {
         }
         // No links at all means that the file was just replaced; the open file has the previous contents.
         if stat.st_nlink > 1 {
-            return Err(
-                unusable(&self.path, "it has other names (hard links)").hint("copy it, and move the copy in its place")
-            );
+            return Err(unusable(&self.path, "it has several hard links").hint("replace it with a copy"));
         }
         if mode.intersects(Mode::WGRP | Mode::WOTH) {
             let hint = format!(
-                "{}; where the file system keeps no permissions, name a file on another one with MP_CONFIG_PATH",
+                "run {}; if the file system has no permissions, set MP_CONFIG_PATH to a file on another one",
                 chmod(&self.path)
             );
-            return Err(unusable(&self.path, "others may write to it").hint(hint));
+            return Err(unusable(&self.path, "other users can write to it").hint(hint));
         }
         if u64::try_from(stat.st_size).is_ok_and(|size| size > BYTES_MAX) {
             return Err(unusable(&self.path, "it is larger than 1 MiB"));
@@ -143,7 +141,7 @@ impl PrivateFile {
         }
         let failed = |error: std::io::Error| {
             let failure = Failure::io(format!("cannot write `{}`", self.path.display()), &error);
-            failure.hint("the old file is untouched; MP_CONFIG_PATH names another one")
+            failure.hint("the old file is unchanged; set MP_CONFIG_PATH to use another one")
         };
         let temporary = format!(".{}.{}.tmp", self.name, std::process::id());
         // The leftover of a killed process that had the same process ID.
@@ -158,9 +156,7 @@ impl PrivateFile {
         });
         match written {
             Ok(true) => Ok(None),
-            Ok(false) => {
-                Ok(Some("it cannot be told to write to the disk, so that a power failure may undo this change"))
-            }
+            Ok(false) => Ok(Some("it cannot sync files, so a power failure may undo this change")),
             Err(error) => {
                 let _gone = rustix::fs::unlinkat(&self.directory, &temporary, AtFlags::empty());
                 Err(failed(error))
@@ -169,7 +165,7 @@ impl PrivateFile {
     }
 
     fn symbolic_link(&self) -> Failure {
-        unusable(&self.path, "it is a symbolic link").hint("name the file that it points to with MP_CONFIG_PATH")
+        unusable(&self.path, "it is a symbolic link").hint("set MP_CONFIG_PATH to the file that it points to")
     }
 }
 

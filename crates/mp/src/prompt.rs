@@ -16,7 +16,7 @@ const ANSWER_BYTES_MAX: usize = 4 << 10;
 /// Prompts for a line of text.
 pub(crate) fn text(output: &Output, question: &str) -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
-        return Err(Failure::usage(format!("cannot ask for the {question}: standard input is not a terminal")));
+        return Err(Failure::usage(format!("cannot prompt for the {question}: standard input is not a terminal")));
     }
     output.words(&format!("{question}: "));
     Ok(read_line()?.unwrap_or_default())
@@ -43,10 +43,10 @@ pub(crate) enum Answer {
 pub(crate) fn secret() -> Result<Secret, Failure> {
     let ways = "pipe the secret into `mp auth add NAME --secret-stdin`, or set MP_SECRET";
     if !io::stdin().is_terminal() {
-        return Err(Failure::usage("cannot ask for the secret: standard input is not a terminal").hint(ways));
+        return Err(Failure::usage("cannot prompt for the secret: standard input is not a terminal").hint(ways));
     }
     let secret = rpassword::prompt_password("Secret: ")
-        .map_err(|error| Failure::new("cannot ask for the secret").caused_by(&error).hint(ways))?;
+        .map_err(|error| Failure::new("cannot prompt for the secret").caused_by(&error).hint(ways))?;
     secret_from("the prompt", secret.as_bytes())
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn secret() -> Result<Secret, Failure> {
 pub(crate) fn secret_from_stdin() -> Result<Secret, Failure> {
     if io::stdin().is_terminal() {
         return Err(Failure::usage("`--secret-stdin` needs a pipe or a file")
-            .hint("leave the option out to be asked for the secret without echo"));
+            .hint("omit the option to be prompted for the secret without echo"));
     }
     let failed = |error: io::Error| Failure::io("cannot read the secret from standard input", &error);
     let mut bytes = Vec::new();

@@ -66,7 +66,7 @@ impl Settings {
     pub(crate) fn identity(&self, output: &Output) -> Result<Identity, Failure> {
         if let Some(name) = &self.account {
             if self.environment.username.is_some() {
-                output.note(&format!("account `{name}` is used; {MP_USERNAME} and its like are not"));
+                output.note(&format!("using account `{name}`; {MP_USERNAME} and related variables are ignored"));
             }
             return self.identity_of(name.clone(), output);
         }
@@ -75,7 +75,7 @@ impl Settings {
         }
         let accounts = Accounts::load(&self.environment, output)?;
         let name = accounts.config().default_name().ok_or_else(|| {
-            Failure::new("there are no credentials").hint(format!(
+            Failure::new("no credentials found").hint(format!(
                 "add an account with `mp auth add`, or set {MP_USERNAME}, {MP_SECRET}, {MP_PROJECT_ID} and {MP_REGION}"
             ))
         })?;
@@ -94,7 +94,7 @@ impl Settings {
         let Environment { username, secret, project_id, region, .. } = &self.environment;
         if let (Some(username), Some(secret), Some(project_id), Some(region)) = (username, secret, project_id, region) {
             let wrong = |error: mixpanel_data::Error| {
-                Failure::library(format!("cannot use the credentials in {MP_USERNAME} and its like"), &error)
+                Failure::library(format!("cannot use the credentials in {MP_USERNAME} and related variables"), &error)
             };
             let region: Region = region.parse().map_err(wrong)?;
             return Credentials::new(username, secret.clone(), project_id, region).map(Some).map_err(wrong);
@@ -107,8 +107,8 @@ impl Settings {
         let list = |wanted: bool| -> Vec<&str> {
             names.into_iter().zip(given).filter(|(_, is_given)| *is_given == wanted).map(|(name, _)| name).collect()
         };
-        let headline = format!("the environment has {} but not {}", list(true).join(", "), list(false).join(", "));
-        Err(Failure::new(headline).hint("set all four, or none, or name an account with `--account`"))
+        let headline = format!("the environment sets {} but not {}", list(true).join(", "), list(false).join(", "));
+        Err(Failure::new(headline).hint("set all four or none, or choose an account with `--account`"))
     }
 
     /// Returns the path of the database, reading no more settings than necessary.
@@ -123,7 +123,7 @@ impl Settings {
                 .map_err(|error| Failure::library(format!("cannot use {MP_PROJECT_ID}"), &error))?;
             return self.default_database(&project_id);
         }
-        let identity = self.identity(output).map_err(|failure| failure.hint("or name the database with `--db`"))?;
+        let identity = self.identity(output).map_err(|failure| failure.hint("or specify the database with `--db`"))?;
         self.default_database(&identity.credentials.project_id)
     }
 
@@ -143,8 +143,9 @@ impl Settings {
         let workspace = match &self.environment.home {
             Some(home) => workspace.with_state_directory(home.join(".mp").join("state")),
             None => {
-                output
-                    .note("the home directory is not known, so other runs do not hear what this one uses of the quota");
+                output.note(
+                    "the home directory is unknown, so other runs cannot see how much of the quota this one uses",
+                );
                 workspace
             }
         };
@@ -175,9 +176,9 @@ pub(crate) fn expanded(path: &Path, home: Option<&Path>) -> Result<PathBuf, Fail
         }
         let shown = path.display();
         return Err(Failure::usage(format!(
-            "the path `{shown}` begins with `~` and a name, which only a shell resolves"
+            "the path `{shown}` starts with `~` and a user name, which only a shell expands"
         ))
-        .hint(format!("write the directory in full, or `./{shown}` for a file of that name")));
+        .hint(format!("write the full path, or `./{shown}` for a file of that name")));
     }
     let home = home.ok_or_else(no_home)?;
     Ok(if rest.as_os_str().is_empty() { home.to_owned() } else { home.join(rest) })

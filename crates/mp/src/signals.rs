@@ -169,7 +169,7 @@ fn say(words: impl FnOnce() + Send + 'static) {
     let (said, is_said) = mpsc::channel();
     let thread = std::thread::Builder::new().spawn(move || {
         words();
-        let _nobody_waits = said.send(());
+        let _timed_out = said.send(());
     });
     // Without a thread nothing is shown, but the signal is obeyed.
     if thread.is_ok() {

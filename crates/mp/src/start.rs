@@ -48,15 +48,15 @@ pub(crate) fn check_clock() -> Result<(), Failure> {
     if SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|now| now < YEAR_9999) {
         return Ok(());
     }
-    Err(Failure::new("this machine's clock says a year before 1970 or after 9998, in which no server can run")
-        .hint("set the clock: `date` shows it, `timedatectl set-ntp true` keeps it right"))
+    Err(Failure::new("this machine's clock is set to a year before 1970 or after 9998")
+        .hint("set the clock, for example with `timedatectl set-ntp true`"))
 }
 
 fn check_descriptors(needed: usize) -> Result<(), Failure> {
     let stdin = std::io::stdin();
     let held: std::io::Result<Vec<_>> = (0..needed).map(|_| stdin.as_fd().try_clone_to_owned()).collect();
     held.map(drop).map_err(|error| {
-        Failure::new(format!("too few file descriptors are left: {needed} are needed"))
+        Failure::new(format!("too few file descriptors are available: {needed} are needed"))
             .caused_by(&error)
             .hint(descriptors_hint())
     })
@@ -73,9 +73,11 @@ fn check_memory(needed: u64) -> Result<(), Failure> {
     drop(std::hint::black_box(block));
     reserved.map_err(|error| {
         let (limit, needed) = (size(limit), size(needed));
-        Failure::new(format!("too little memory is left: {needed} are needed, and this process may use {limit} in all"))
-            .caused_by(&error)
-            .hint(hint)
+        Failure::new(format!(
+            "too little memory is available: {needed} are needed, and this process is limited to {limit}"
+        ))
+        .caused_by(&error)
+        .hint(hint)
     })
 }
 
@@ -113,14 +115,14 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     let cause = std::io::Error::other(message.to_owned());
     let mut is_shortage = true;
     let failure = if message.contains("Too many open files") {
-        Failure::new("too few file descriptors are left").caused_by(&cause).hint(descriptors_hint())
+        Failure::new("too few file descriptors are available").caused_by(&cause).hint(descriptors_hint())
     } else if message.contains("Resource temporarily unavailable") {
         Failure::new("could not start a thread").caused_by(&cause).hint(threads_hint())
     } else {
         is_shortage = false;
-        Failure::new(format!("mp failed unexpectedly at {place}"))
+        Failure::new(format!("internal error at {place}"))
             .caused_by(&cause)
-            .hint("this is a bug: please report it with the output of the same command and `--verbose`")
+            .hint("this is a bug: please report it with the output of the same command run with `--verbose`")
     };
     let _closed = Stderr.write_all(failure.render(|label, _| label.to_owned()).as_bytes());
     if is_shortage {

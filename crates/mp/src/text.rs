@@ -29,8 +29,8 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// Makes every line printable and indents all but the first, so that foreign text cannot pass for a line of ours.
-pub(crate) fn indented(text: &str, blanks: usize) -> String {
-    let separator = format!("\n{:blanks$}", "");
+pub(crate) fn indented(text: &str, spaces: usize) -> String {
+    let separator = format!("\n{:spaces$}", "");
     text.trim_end()
         .lines()
         .map(|line| printable(&line.replace('\t', "    ")).into_owned())

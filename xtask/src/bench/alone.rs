@@ -144,7 +144,7 @@ impl Stage {
             return Ok(Self { simulator, directory, pages });
         }
         Err(Failure::new(format!("{} has {found} staged pages instead of {wanted}", pages.display()))
-            .way_out("if the layout of a stage has changed, update `Stage::make` in xtask/src/bench/alone.rs"))
+            .hint("if the layout of a stage has changed, update `Stage::make` in xtask/src/bench/alone.rs"))
     }
 }
 
@@ -176,8 +176,8 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 /// Adds up the seconds of the statements, one of which must report the expected number of rows.
 fn statements(printed: &str, expected: u64) -> Result<Duration, Failure> {
     let unreadable = || {
-        Failure::new(format!("duckdb-alone printed what is not understood: {}", printed.trim()))
-            .way_out("it should print {\"seconds\": 0.1, \"rows\": 1} for each statement")
+        Failure::new(format!("duckdb-alone printed unexpected output: {}", printed.trim()))
+            .hint("it must print {\"seconds\": 0.1, \"rows\": 1} for each statement")
     };
     let (mut seconds, mut rows) = (0.0, 0);
     for line in printed.lines() {
@@ -188,9 +188,9 @@ fn statements(printed: &str, expected: u64) -> Result<Duration, Failure> {
     if rows == expected {
         return Duration::try_from_secs_f64(seconds).map_err(|_| unreadable());
     }
-    let problem = format!("DuckDB should have loaded {} profiles alone, but says {}", grouped(expected), grouped(rows));
-    Err(Failure::new(problem)
-        .way_out("a wrong result has no speed; look at the statements in xtask/src/bench/alone.rs"))
+    let problem =
+        format!("DuckDB alone should have loaded {} profiles, but reports {}", grouped(expected), grouped(rows));
+    Err(Failure::new(problem).hint("the result is wrong; check the statements in xtask/src/bench/alone.rs"))
 }
 
 #[cfg(test)]
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(statements(printed, 7).unwrap(), Duration::from_secs(2));
         assert!(statements(printed, 8).unwrap_err().to_string().contains("says 7"));
         for printed in ["nonsense", "{\"rows\": 7}", "{\"seconds\": -1, \"rows\": 7}"] {
-            assert!(statements(printed, 7).unwrap_err().to_string().contains("not understood"), "{printed}");
+            assert!(statements(printed, 7).unwrap_err().to_string().contains("unexpected output"), "{printed}");
         }
     }
 

@@ -110,9 +110,8 @@ impl Fetches<'_> {
         if printed.trim().parse() == Ok(expected) {
             return Ok(());
         }
-        let problem =
-            format!("the table should have {} profiles, but mp counts: {}", grouped(expected), printed.trim());
-        Err(Failure::new(problem).way_out("a wrong result has no speed; find the defect with `cargo xtask check`"))
+        let problem = format!("the table should have {} profiles, but mp counts {}", grouped(expected), printed.trim());
+        Err(Failure::new(problem).hint("the result is wrong; find the bug with `cargo xtask check`"))
     }
 
     /// Returns an `mp` command that uses this simulator and this database.
@@ -139,7 +138,7 @@ pub(super) fn size(database: &Path) -> Result<u64, Failure> {
     let length = |file: &Path| match fs::metadata(file) {
         Ok(metadata) => Ok(metadata.len()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(Failure::new(format!("cannot look at {}: {error}", file.display()))),
+        Err(error) => Err(Failure::new(format!("cannot read {}: {error}", file.display()))),
     };
     Ok(length(database)? + length(&database.with_extension("db.wal"))?)
 }
@@ -147,14 +146,15 @@ pub(super) fn size(database: &Path) -> Result<u64, Failure> {
 /// Creates an empty directory, and removes any previous contents.
 pub(super) fn make_empty(directory: &Path) -> Result<(), Failure> {
     remove(directory)?;
-    fs::create_dir_all(directory).map_err(|error| Failure::new(format!("cannot make {}: {error}", directory.display())))
+    fs::create_dir_all(directory)
+        .map_err(|error| Failure::new(format!("cannot create {}: {error}", directory.display())))
 }
 
 /// Removes a directory with all its contents, if it exists.
 pub(super) fn remove(directory: &Path) -> Result<(), Failure> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Failure::new(format!("cannot remove {}: {error}", directory.display())).way_out("remove it by hand"))
+            Err(Failure::new(format!("cannot remove {}: {error}", directory.display())).hint("remove it by hand"))
         }
         _ => Ok(()),
     }

@@ -19,8 +19,8 @@ pub(super) fn measure(cargo: &Cargo<'_>) -> Result<Table, Failure> {
     let output = run(cargo, &[])?;
     let rows = rows(&String::from_utf8_lossy(&output.stdout));
     if rows.is_empty() {
-        return Err(Failure::new("the benches of single steps printed no times")
-            .way_out("let xtask/src/bench/micro.rs follow the format of criterion"));
+        return Err(Failure::new("the benchmarks of single steps printed no times")
+            .hint("update xtask/src/bench/micro.rs to the output format of criterion"));
     }
     Ok(Table { title: "Single steps", columns: "step|time:|throughput:", rows })
 }
@@ -31,8 +31,8 @@ fn run(cargo: &Cargo<'_>, options: &[&str]) -> Result<Output, Failure> {
     if output.status.success() {
         return Ok(output);
     }
-    Err(Failure::new(format!("the benches of single steps failed ({})", output.status))
-        .way_out(format!("try `cargo {} --no-default-features`", BENCHES.join(" "))))
+    Err(Failure::new(format!("the benchmarks of single steps failed ({})", output.status))
+        .hint(format!("try `cargo {} --no-default-features`", BENCHES.join(" "))))
 }
 
 /// Parses the name, time and throughput of each benchmark.

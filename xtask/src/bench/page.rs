@@ -19,11 +19,11 @@ pub(super) fn with(root: &Path, text: &str) -> Result<String, Failure> {
     let problem = match fs::read_to_string(&page) {
         Ok(old) => match replaced(&old, text) {
             Some(new) => return Ok(new),
-            None => format!("{PAGE} has lost its markers `{BEGIN}` and `{END}`"),
+            None => format!("{PAGE} lacks the markers `{BEGIN}` and `{END}`"),
         },
         Err(error) => format!("cannot read {}: {error}", page.display()),
     };
-    Err(Failure::new(problem).way_out(format!("`git checkout {PAGE}` brings the page back")))
+    Err(Failure::new(problem).hint(format!("restore the page with `git checkout {PAGE}`")))
 }
 
 /// Writes this text into the page.

@@ -127,12 +127,12 @@ fn ended(command: &Command, output: io::Result<Output>, exit_code: i32) -> Resul
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let (stderr, name, status) = (String::from_utf8_lossy(&output.stderr), name(command), output.status);
-    Err(Failure::new(format!("{name} ended with {status} instead of exit code {exit_code}: {}", stderr.trim()))
-        .way_out("find the defect with `cargo xtask check`"))
+    Err(Failure::new(format!("{name} exited with {status} instead of exit code {exit_code}: {}", stderr.trim()))
+        .hint("find the bug with `cargo xtask check`"))
 }
 
 fn cannot_run(command: &Command, error: &io::Error) -> Failure {
-    Failure::new(format!("{} cannot be run: {error}", name(command))).way_out("try `cargo xtask mp --version`")
+    Failure::new(format!("cannot run {}: {error}", name(command))).hint("try `cargo xtask mp --version`")
 }
 
 fn name(command: &Command) -> String {
@@ -195,6 +195,6 @@ mod tests {
         };
         assert_eq!(timed(shell("echo 42; exit 2"), 2).unwrap().1, "42\n");
         let failure = timed(shell("echo alas >&2"), 1).unwrap_err().to_string();
-        assert!(failure.contains("sh ended with") && failure.contains("alas"), "{failure}");
+        assert!(failure.contains("sh exited with") && failure.contains("alas"), "{failure}");
     }
 }

@@ -48,17 +48,19 @@ impl Simulator {
         command.arg("-c").arg(UNTIL_INPUT_ENDS).arg("sh").arg(mp);
         command.args(["simulate", "--quiet", "--addr", "127.0.0.1:0"]).args(options);
         forget_settings(&mut command);
-        let mut shell =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log_file).spawn().map_err(|error| {
-                Failure::new(format!("sh cannot be run: {error}")).way_out("see that sh is in PATH")
-            })?;
+        let mut shell = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log_file)
+            .spawn()
+            .map_err(|error| Failure::new(format!("cannot run sh: {error}")).hint("check that sh is in PATH"))?;
         let output = shell.stdout.take().expect("it was made a pipe");
         // Built before the variables are read, so that the shell is ended if the simulator did not start.
         let mut simulator = Self { shell, variables: Vec::new() };
         simulator.variables = read_variables(output).map_err(|problem| {
             let words = fs::read_to_string(&log).unwrap_or_default();
-            Failure::new(format!("the simulator did not start: {problem}; it said: {}", words.trim()))
-                .way_out("try `cargo xtask mp simulate --addr 127.0.0.1:0`")
+            Failure::new(format!("the simulator did not start: {problem}; it printed: {}", words.trim()))
+                .hint("try `cargo xtask mp simulate --addr 127.0.0.1:0`")
         })?;
         Ok(simulator)
     }
@@ -95,7 +97,7 @@ pub(crate) fn forget_settings(command: &mut Command) {
 fn read_variables(output: impl Read) -> Result<Vec<(String, String)>, String> {
     let mut found: Vec<(String, String)> = Vec::new();
     for line in BufReader::new(output).lines() {
-        let line = line.map_err(|error| format!("its output is unreadable: {error}"))?;
+        let line = line.map_err(|error| format!("cannot read its output: {error}"))?;
         if let Some((name, value)) = line.strip_prefix("export ").and_then(|line| line.split_once('=')) {
             found.push((name.to_owned(), value.trim_matches('\'').to_owned()));
         }
@@ -103,7 +105,7 @@ fn read_variables(output: impl Read) -> Result<Vec<(String, String)>, String> {
             return Ok(found);
         }
     }
-    Err(format!("it ended with only these variables: {found:?}"))
+    Err(format!("it exited after printing only these variables: {found:?}"))
 }
 
 #[cfg(test)]

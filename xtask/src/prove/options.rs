@@ -119,7 +119,9 @@ impl Wanted {
             }
         }
         if wanted.update && wanted.parts.iter().map(|part| part.name).ne(["instructions"]) {
-            return Err("--update goes with one part alone: cargo xtask prove instructions --update".to_owned());
+            return Err(
+                "--update works only with the part instructions: cargo xtask prove instructions --update".to_owned()
+            );
         }
         if wanted.parts.is_empty() {
             let is_usual = |part: &&Part| wanted.length.pick(part.usual.0, part.usual.1);
@@ -133,7 +135,7 @@ fn find(name: &str) -> Result<&'static Part, String> {
     PARTS.iter().find(|part| part.name == name).ok_or_else(|| {
         let names = PARTS.each_ref().map(|part| part.name).join(", ");
         format!(
-            "unexpected argument `{name}`; the task prove takes --quick, --seeds N, --bite, --update and parts: {names}"
+            "unexpected argument `{name}`; the prove task takes --quick, --seeds N, --bite, --update and parts: {names}"
         )
     })
 }

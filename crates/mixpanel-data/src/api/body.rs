@@ -29,7 +29,7 @@ pub(super) fn decode(headers: &HeaderMap, bytes: Vec<u8>, most: usize) -> Result
     let codings: Vec<&str> =
         list.split(',').map(str::trim).filter(|coding| !matches!(*coding, "" | "identity")).collect();
     if codings.len() > CODINGS_MAX {
-        return bad(format!("the reply is compressed {} times", codings.len()));
+        return bad(format!("the response is compressed {} times", codings.len()));
     }
     let mut bytes = bytes;
     for coding in codings.into_iter().rev() {
@@ -41,7 +41,10 @@ pub(super) fn decode(headers: &HeaderMap, bytes: Vec<u8>, most: usize) -> Result
                 Err(_) => inflate(&bytes, DeflateDecoder::new(bytes.as_slice()), most)?,
             },
             other => {
-                return bad(format!("the reply is compressed with `{}`, and only gzip was offered", excerpt(other)));
+                return bad(format!(
+                    "the response is compressed with `{}`, but only gzip was accepted",
+                    excerpt(other)
+                ));
             }
         };
     }
@@ -55,9 +58,9 @@ fn inflate(bytes: &[u8], decoder: impl Read, most: usize) -> Result<Vec<u8>, Fai
     decoder
         .take(most as u64 + 1)
         .read_to_end(&mut text)
-        .map_err(|error| Failure::new(FailureKind::BadReply, format!("the compressed reply is damaged: {error}")))?;
+        .map_err(|error| Failure::new(FailureKind::BadReply, format!("the compressed response is damaged: {error}")))?;
     if text.len() > most {
-        return Err(Failure::new(FailureKind::BadReply, "the compressed reply grows beyond the limit for a page"));
+        return Err(Failure::new(FailureKind::BadReply, "the compressed response expands beyond the limit for a page"));
     }
     Ok(text)
 }

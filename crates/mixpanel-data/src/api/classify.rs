@@ -27,7 +27,7 @@ pub(super) struct Classifier {
 }
 
 impl Head {
-    /// Returns whether the body is what was asked for: 200, and 203, which is a 200 that an intermediary has changed,
+    /// Returns whether the body is what was requested: 200, and 203, which is a 200 that an intermediary has changed,
     /// for example by recompressing it. Its contents are checked just as strictly.
     pub(super) fn is_success(&self) -> bool {
         matches!(self.status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION)
@@ -82,16 +82,16 @@ impl Classifier {
         };
         if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
             let (host, target) = (self.server.host(endpoint.host()), self.redirect_target(endpoint, headers));
-            let message = format!("{host} answered with a redirect ({status}){target}, which is not followed");
+            let message = format!("{host} returned a redirect ({status}){target}; redirects are not followed");
             return Failure::new(kind, message);
         }
         let message = describe_status(status, &self.redactor.quote(&said));
         let is_web_page = html_title(&String::from_utf8_lossy(&body)).is_some();
         match kind {
-            FailureKind::BadReply => Failure::new(kind, format!("{message} (a page comes with 200)")),
+            FailureKind::BadReply => Failure::new(kind, format!("{message} (expected status 200)")),
             FailureKind::WrongRegion { .. } => Failure::new(kind, message).with_fault(Fault::Region),
             FailureKind::Unreachable => {
-                let message = format!("the network wants you to log in before it lets requests through: {message}");
+                let message = format!("the network requires a login before it lets requests through: {message}");
                 Failure::new(kind, message).with_fault(Fault::NetworkLogin)
             }
             // The API gives its reason as JSON.

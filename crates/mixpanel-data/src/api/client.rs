@@ -60,7 +60,7 @@ impl ApiClient {
             Ok(limiter) => (limiter, None),
             Err(error) if directory.is_some() && error.kind() != ErrorKind::InvalidInput => {
                 let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                let failure = format!("the queries of this fetch are not counted for later ones: {error}{cause}");
+                let failure = format!("the queries of this fetch are not recorded in the quota ledger: {error}{cause}");
                 (open(None)?, Some(failure))
             }
             Err(error) => return Err(error),
@@ -100,7 +100,7 @@ impl ApiClient {
         self.transport.quote(said)
     }
 
-    /// Returns the time by the server's clock, if a response has told it.
+    /// Returns the time by the server's clock, if a response included it.
     pub(crate) fn server_time(&self) -> Option<jiff::Timestamp> {
         let ahead = jiff::SignedDuration::from_secs(self.transport.clock_ahead()?);
         clock::wall_clock().checked_sub(ahead).ok()
@@ -143,7 +143,7 @@ impl ApiClient {
     fn read_json<T: DeserializeOwned>(&self, endpoint: Endpoint, body: &[u8]) -> Result<T, Failure> {
         serde_json::from_slice(body).map_err(|error| {
             // The reason may quote part of the response.
-            let reason = format!("the reply is no {}: {error}", endpoint.contents());
+            let reason = format!("the response is not a {}: {error}", endpoint.contents());
             let failure = web_page(body).unwrap_or_else(|| Failure::new(FailureKind::BadReply, reason));
             Failure { message: self.quote(&failure.message), ..failure }
         })
@@ -165,7 +165,7 @@ impl ApiClient {
                 };
                 match decide(&failure, number, clock::random_fraction()) {
                     Decision::Retry(pause) | Decision::Pause(pause) => {
-                        tracing::debug!(attempt = number, ?pause, "{failure}; trying again");
+                        tracing::debug!(attempt = number, ?pause, "{failure}; retrying");
                         last = Some(failure);
                         tokio::time::sleep(pause).await;
                     }
@@ -194,7 +194,7 @@ impl ApiClient {
             match blocking(move || limiter.acquire(class, now)).await? {
                 Acquired::Granted(permit) => break permit,
                 Acquired::AllBusy if watch.elapsed() > RATE_LIMIT_WAIT_MAX => {
-                    let message = "other processes use all the concurrent queries that Mixpanel allows";
+                    let message = "other processes hold all concurrency slots";
                     return Err(Error::new(ErrorKind::RateLimited, message));
                 }
                 Acquired::AllBusy => tokio::time::sleep(BUSY_POLL_INTERVAL).await,
@@ -202,7 +202,7 @@ impl ApiClient {
                     let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
                     if wait > RATE_LIMIT_WAIT_MAX {
                         let seconds = wait.as_secs() + 1;
-                        let message = format!("{}; the next is free in {seconds} s", why_wait(used, limit));
+                        let message = format!("{}; the next is available in {seconds} s", why_wait(used, limit));
                         return Err(
                             Error::new(ErrorKind::RateLimited, message).with_detail("retry_after", wait.as_secs_f64())
                         );
@@ -233,7 +233,8 @@ pub(super) fn web_page(body: &[u8]) -> Option<Failure> {
     let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
     let title = html_title(&text).filter(|_| !text.trim_start().starts_with(['{', '[']))?;
     let message = format!(
-        "the reply is not from Mixpanel's API but a web page titled `{}`; a proxy or the log-in page of a network may be in between",
+        "the response is a web page titled `{}`, not a response from Mixpanel's API; it may come from a proxy or a \
+         network login page",
         title.escape_debug()
     );
     Some(Failure::new(FailureKind::BadReply, message).with_fault(Fault::InBetween))

@@ -49,7 +49,7 @@ impl Route<'_> {
         }
         // With HTTP/2 a server can say why it closes a connection.
         let cause = causes.last().map(|cause| self.redactor.quote(cause));
-        let cause = cause.unwrap_or_else(|| "no further cause is known".to_owned());
+        let cause = cause.unwrap_or_else(|| "unknown cause".to_owned());
         let host = self.host;
         let through = self.through();
         if error.is_connect() {
@@ -61,7 +61,7 @@ impl Route<'_> {
         }
         // The HTTP library's error for a response that is not HTTP, such as a two-digit status.
         if cause.starts_with("invalid HTTP ") {
-            let message = format!("{host}{through} does not answer as an HTTP server does: {cause}");
+            let message = format!("{host}{through} sent an invalid HTTP response: {cause}");
             return Failure::new(FailureKind::Connection, message).with_fault(Fault::InBetween);
         }
         Failure::new(FailureKind::Connection, format!("the connection to {host}{through} broke: {cause}"))
@@ -76,10 +76,10 @@ impl Route<'_> {
     /// Returns what is wrong with the server's certificate, or with the clock it is checked against.
     fn blame_certificate(&self, error: &rustls::Error) -> Option<(Fault, String)> {
         let rustls::Error::InvalidCertificate(error) = error else { return None };
-        let now = || format!("the clock of this machine says {}", wall_clock().strftime("%Y-%m-%dT%H:%M:%SZ"));
+        let now = || format!("this machine's clock says {}", wall_clock().strftime("%Y-%m-%dT%H:%M:%SZ"));
         Some(match error {
             CertificateError::ExpiredContext { not_after, .. } => {
-                (Fault::Clock, format!("its certificate has expired, at {}; {}", moment(*not_after), now()))
+                (Fault::Clock, format!("its certificate expired at {}; {}", moment(*not_after), now()))
             }
             CertificateError::Expired => (Fault::Clock, format!("its certificate has expired; {}", now())),
             CertificateError::NotValidYetContext { not_before, .. } => {
@@ -87,12 +87,12 @@ impl Route<'_> {
             }
             CertificateError::NotValidYet => (Fault::Clock, format!("its certificate is not valid yet; {}", now())),
             CertificateError::UnknownIssuer => {
-                (Fault::Issuer, "its certificate was issued by an authority that is not trusted here".to_owned())
+                (Fault::Issuer, "its certificate was issued by an untrusted authority".to_owned())
             }
             CertificateError::NotValidForNameContext { presented, .. } => {
                 // A server chooses the names in its certificate.
                 let names = self.redactor.quote(&presented.join(", "));
-                (Fault::Certificate, format!("its certificate is not valid for this host, but for: {names}"))
+                (Fault::Certificate, format!("its certificate is not valid for this host, only for: {names}"))
             }
             CertificateError::NotValidForName => {
                 (Fault::Certificate, "its certificate is not valid for this host".to_owned())
@@ -107,8 +107,9 @@ impl Route<'_> {
     /// Returns the failure of the proxy, if the proxy is at fault.
     async fn blame_proxy(&self, proxy: &Proxy, causes: &[String]) -> Option<Failure> {
         if causes.iter().any(|cause| cause == LOCAL_NAME) {
-            let cause = causes.last().map_or("no further cause is known", String::as_str);
-            let cause = format!("this machine, which resolves names for a proxy of socks5://, cannot: {cause}");
+            let cause = causes.last().map_or("unknown cause", String::as_str);
+            let cause =
+                format!("this machine cannot resolve the host name, which a `socks5://` proxy requires: {cause}");
             return Some(self.proxy_failure(FailureKind::Unreachable, Fault::LocalNames, &cause));
         }
         let at = causes.iter().position(|cause| cause.starts_with(TUNNEL) || cause.starts_with(SOCKS))?;
@@ -125,17 +126,17 @@ impl Route<'_> {
             "server does not support user/pass authentication" => self.proxy_failure(
                 FailureKind::ProxyRefused { status: None },
                 Fault::ProxyCredentials,
-                "the proxy accepts no user name and password, or wants another kind of login",
+                "the proxy does not support login with a user name and a password",
             ),
             "unsuccessful" => match self.ask_again(proxy).await {
                 Some(status) => self.refused_with(proxy, status),
                 None => down("the proxy refused to connect, or does not speak HTTP"),
             },
-            "failed parsing server response" => down("the proxy does not answer as a SOCKS proxy does"),
+            "failed parsing server response" => down("the proxy does not speak SOCKS"),
             "unexpected end of file" | "io error during SOCKS handshake" => {
-                down("the proxy closed the connection instead of an answer")
+                down("the proxy closed the connection without a response")
             }
-            "proxy response headers too long" => down("the proxy does not answer as an HTTP proxy does"),
+            "proxy response headers too long" => down("the proxy sent an invalid HTTP response"),
             "connection not allowed by ruleset" | "connection not allowed" => self.proxy_failure(
                 FailureKind::ProxyRefused { status: None },
                 Fault::Proxy,
@@ -154,7 +155,7 @@ impl Route<'_> {
         let cause = if proxy.has_credentials() {
             format!("the proxy refused the user name or password{answer}")
         } else {
-            format!("the proxy asks for a user name and a password{answer}")
+            format!("the proxy requires a user name and a password{answer}")
         };
         self.proxy_failure(FailureKind::ProxyRefused { status }, Fault::ProxyCredentials, &cause)
     }

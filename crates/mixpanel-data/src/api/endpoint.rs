@@ -129,15 +129,16 @@ impl Server {
         // `#` in the password, part of it would pass for the host.
         if base_url.contains(['@', '?', '#']) {
             return Err(Error::invalid(
-                "the base URL must not hold a user name, a password, a query or a fragment (`@`, `?` or `#`)",
+                "the base URL must not contain a user name, a password, a query or a fragment (`@`, `?` or `#`)",
             ));
         }
         let mut root =
-            Url::parse(base_url).map_err(|error| Error::invalid("the base URL is not a URL").with_source(error))?;
+            Url::parse(base_url).map_err(|error| Error::invalid("the base URL is invalid").with_source(error))?;
         if !matches!(root.scheme(), "http" | "https") || !is_loopback_host(root.host_str().unwrap_or_default()) {
             let host = root.host_str().unwrap_or_default().escape_debug();
             return Err(Error::invalid(format!(
-                "`{host}` is not an address of this machine, such as http://127.0.0.1:8080; credentials are sent to no other server"
+                "`{host}` is not a loopback address, such as http://127.0.0.1:8080; credentials are never sent to \
+                 another server"
             )));
         }
         if !root.path().ends_with('/') {

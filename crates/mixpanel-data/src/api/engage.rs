@@ -39,7 +39,7 @@ impl EngageForm {
         }
         if let Some(names) = &query.output_properties {
             if names.is_empty() || names.iter().any(String::is_empty) {
-                return Err(Error::invalid("output properties: name at least one, and none empty"));
+                return Err(Error::invalid("output properties: give at least one name, and no empty ones"));
             }
             fields.push(("output_properties", json!(names).to_string()));
         }
@@ -66,7 +66,7 @@ impl EngageForm {
             fields.push(("as_of_timestamp", moment.to_string()));
         }
         if query.as_of_timestamp.is_some_and(|moment| moment > now || moment < 0) {
-            return Err(Error::invalid("as-of timestamp: a moment in the past, in seconds since 1970"));
+            return Err(Error::invalid("as-of timestamp: use a time in the past, in seconds since 1970"));
         }
         if let Some(size) = query.page_size {
             if !(1..=PAGE_SIZE_MAX).contains(&size) {
@@ -109,14 +109,17 @@ fn check_exclusions(query: &ProfileQuery) -> Result<()> {
     let rules = [
         (
             query.distinct_id.is_some() && query.distinct_ids.is_some(),
-            "distinct id and distinct ids exclude each other",
+            "distinct id and distinct ids cannot be combined",
         ),
-        (query.cohort_id.is_some() && query.behaviors.is_some(), "cohort and behaviors exclude each other"),
+        (query.cohort_id.is_some() && query.behaviors.is_some(), "cohort and behaviors cannot be combined"),
         (
             query.behaviors.is_some() && query.where_.is_none(),
-            r#"behaviors need a where expression that uses them, such as (behaviors["name"] > 0)"#,
+            r#"behaviors require a where expression that uses them, such as (behaviors["name"] > 0)"#,
         ),
-        (query.include_all_users == IncludeUsers::All && query.cohort_id.is_none(), "include all users needs a cohort"),
+        (
+            query.include_all_users == IncludeUsers::All && query.cohort_id.is_none(),
+            "include all users requires a cohort",
+        ),
     ];
     match rules.into_iter().find(|(broken, _)| *broken) {
         Some((_, message)) => Err(Error::invalid(message)),
@@ -134,7 +137,7 @@ fn non_blank<'a>(text: Option<&'a str>, name: &str) -> Result<Option<&'a str>> {
 fn cohort_number(cohort: &str) -> Result<u64> {
     cohort.trim().parse().map_err(|_| {
         Error::invalid(format!(
-            "cohort `{}`: give the number of a saved cohort, as its URL shows it",
+            "cohort `{}`: use the number of a saved cohort, as shown in its URL",
             cohort.escape_debug()
         ))
     })
@@ -148,7 +151,7 @@ fn unique_ids(ids: &[String]) -> Vec<&str> {
 
 /// Checks the documented shape, and returns the text unchanged.
 fn check_behaviors(text: &str) -> Result<String> {
-    let shape = "behaviors: a JSON array of objects with `window`, `name` and `event_selectors` (an array)";
+    let shape = "behaviors: expected a JSON array of objects with `window`, `name` and `event_selectors` (an array)";
     let value: Value = serde_json::from_str(text).map_err(|error| Error::invalid(shape).with_source(error))?;
     let behaviors = value.as_array().filter(|list| !list.is_empty()).ok_or_else(|| Error::invalid(shape))?;
     let good = behaviors.iter().all(|behavior| {
@@ -208,7 +211,7 @@ mod tests {
     fn refuses_what_the_server_would_refuse_after_it_was_paid_for() {
         let some = |text: &str| Some(text.to_owned());
         for (query, part) in [
-            (ProfileQuery { distinct_id: some("a"), distinct_ids: Some(vec![]), ..Default::default() }, "exclude"),
+            (ProfileQuery { distinct_id: some("a"), distinct_ids: Some(vec![]), ..Default::default() }, "be combined"),
             (
                 ProfileQuery {
                     cohort_id: some("1"),
@@ -216,7 +219,7 @@ mod tests {
                     where_: some("w"),
                     ..Default::default()
                 },
-                "exclude",
+                "be combined",
             ),
             (ProfileQuery { behaviors: some(BEHAVIORS), ..Default::default() }, "where"),
             (ProfileQuery { behaviors: some("{}"), where_: some("w"), ..Default::default() }, "JSON array"),

@@ -46,7 +46,7 @@ impl ApiClient {
     ) -> Result<ProfilePageResult> {
         let request = EngageForm::new(query, clock::wall_clock().as_second())?;
         if request.is_empty {
-            return Err(Error::invalid("an empty list of ids asks for nothing"));
+            return Err(Error::invalid("an empty list of ids selects no profiles"));
         }
         if page > 0 && session_id.is_none() {
             return Err(Error::invalid("pages after the first need the session id that page 0 returned"));
@@ -85,7 +85,7 @@ impl ApiClient {
         read_page(body, form).map_err(|failure| Failure { message: self.quote(&failure.message), ..failure })
     }
 
-    /// Classifies a response that did not come over a network.
+    /// Classifies a response that did not arrive over a network.
     #[cfg(test)]
     pub(crate) fn judge_reply(
         &self,

@@ -36,9 +36,10 @@ impl Proxy {
         let Some((variable, value)) = setting else { return Ok(None) };
         let url = parse(value).map_err(|reason| unusable(variable, reason))?;
         // `reqwest` silently ignores a setting that it cannot parse. Reject it here, even if `parse` has accepted it.
-        let target: Uri = format!("https://{host}/").parse().map_err(|_| Error::internal("the host is no host"))?;
+        let target: Uri =
+            format!("https://{host}/").parse().map_err(|_| Error::internal("the host name is invalid"))?;
         if Matcher::builder().https(url.as_str()).build().intercept(&target).is_none() {
-            return Err(unusable(variable, "it is not a URL of a proxy"));
+            return Err(unusable(variable, "it is not a proxy URL"));
         }
         if is_excluded(variables, &url, &target)? {
             return Ok(None);
@@ -51,7 +52,7 @@ impl Proxy {
     /// # Errors
     /// `InvalidInput`, as for [`resolve`](Self::resolve).
     pub(super) fn for_client(&self) -> Result<reqwest::Proxy> {
-        reqwest::Proxy::https(self.url.clone()).map_err(|_| unusable(self.variable, "it is not a URL of a proxy"))
+        reqwest::Proxy::https(self.url.clone()).map_err(|_| unusable(self.variable, "it is not a proxy URL"))
     }
 
     /// Returns `host:port`, without the user name and password.
@@ -119,7 +120,7 @@ fn one_of<'a>(variables: &'a NetworkVariables, names: [&'static str; 2]) -> Resu
         let value = value.to_str().ok_or_else(|| unusable(name, "it is not UTF-8"))?;
         match found {
             Some((_, other)) if other != value => {
-                return Err(unusable(names[0], &format!("{} is set as well, to another value", names[1])));
+                return Err(unusable(names[0], &format!("{} is also set, to a different value", names[1])));
             }
             Some(_) => {}
             None => found = Some((name, value)),
@@ -138,7 +139,7 @@ fn is_excluded(variables: &NetworkVariables, proxy: &Url, target: &Uri) -> Resul
         let matcher = Matcher::builder().https(proxy.as_str()).no(list).build();
         let excluded = matcher.intercept(target).is_none();
         if verdict.is_some_and(|before| before != excluded) {
-            return Err(unusable("NO_PROXY", "no_proxy is set as well, and the two disagree about this host"));
+            return Err(unusable("NO_PROXY", "no_proxy is also set, and the two disagree about this host"));
         }
         verdict = Some(excluded);
     }
@@ -148,25 +149,25 @@ fn is_excluded(variables: &NetworkVariables, proxy: &Url, target: &Uri) -> Resul
 /// Parses `[scheme://][user[:password]@]host[:port][/]`.
 fn parse(value: &str) -> Result<Url, &'static str> {
     if value.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("it holds a blank, a line end or a control character");
+        return Err("it contains whitespace or a control character");
     }
     if value.contains(['"', '\'', '`']) {
-        return Err("it holds a quotation mark");
+        return Err("it contains a quotation mark");
     }
     if !value.is_ascii() {
-        return Err("it holds characters that have to be percent-encoded (or, in a host, written in Punycode)");
+        return Err("it contains characters that must be percent-encoded (in a host, use Punycode)");
     }
     let (scheme, rest) = value.split_once("://").unwrap_or(("http", value));
     let scheme = scheme.to_ascii_lowercase();
     match scheme.as_str() {
         "http" | "https" | "socks5" | "socks5h" => {}
-        "socks" | "socks4" | "socks4a" => return Err("of SOCKS only socks5:// and socks5h:// are supported"),
-        _ => return Err("its scheme is none of http://, https://, socks5:// and socks5h://"),
+        "socks" | "socks4" | "socks4a" => return Err("the only supported SOCKS schemes are socks5:// and socks5h://"),
+        _ => return Err("its scheme is not http://, https://, socks5:// or socks5h://"),
     }
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     if authority.contains(['/', '?', '#', '\\']) {
         return Err(
-            "it holds `/`, `?`, `#` or `\\` before its end; in a user name or password these are percent-encoded",
+            "it contains `/`, `?`, `#` or `\\` before its end; percent-encode these in a user name or password",
         );
     }
     let (user, address) = match authority.split_once('@') {
@@ -174,7 +175,7 @@ fn parse(value: &str) -> Result<Url, &'static str> {
         None => (None, authority),
     };
     if address.contains('@') {
-        return Err("it holds more than one `@`; in a user name or password it is written %40");
+        return Err("it contains more than one `@`; write it as %40 in a user name or password");
     }
     user.map_or(Ok(()), check_user)?;
     check_address(address)?;
@@ -193,12 +194,12 @@ fn check_user(user: &str) -> Result<(), &'static str> {
             byte => byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:".contains(byte),
         };
         if !allowed {
-            return Err("its user name or password holds a character that has to be percent-encoded");
+            return Err("its user name or password contains a character that must be percent-encoded");
         }
     }
     match percent_decode_str(user).decode_utf8() {
         Ok(text) if !text.chars().any(char::is_control) => Ok(()),
-        Ok(_) => Err("its user name or password holds a control character"),
+        Ok(_) => Err("its user name or password contains a control character"),
         Err(_) => Err("its user name or password is not UTF-8"),
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! A server, a proxy or a page in between may echo what it was sent, in any encoding. So a text is decoded
 //! repeatedly, in all the usual ways, and each result is searched for secrets. A list of encodings is never complete,
-//! so whatever is neither words nor a few numbers is masked as well. In doubt, nothing is shown.
+//! so everything but words and a few numbers is masked as well. In doubt, nothing is shown.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -24,7 +24,7 @@ mod needles;
 mod words;
 
 /// Shown instead of a text that contains a secret in some encoding.
-const WITHHELD: &str = "(its text is not shown, because it may hold the credentials)";
+const WITHHELD: &str = "(text not shown: it may contain the credentials)";
 /// The maximum nesting of encodings.
 const DEPTH_MAX: u32 = 6;
 /// Bytes of decoded text that are decoded again; a text that exceeds this is not shown.

@@ -26,7 +26,7 @@ impl SharedClient {
     /// certificates are read and the quota ledger is opened.
     ///
     /// # Errors
-    /// As [`ApiClient::new`]. Nothing is kept then, nor if the ledger could not be opened, so the next call tries again.
+    /// As [`ApiClient::new`]. Nothing is kept then, nor if the ledger could not be opened, so the next call retries.
     pub(crate) fn get(&self, credentials: &Credentials, options: &ApiOptions) -> Result<ApiClient> {
         let runtime = Handle::try_current().ok().map(|handle| handle.id());
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -37,7 +37,7 @@ pub(super) struct Transport {
 /// Converts an error of the client builder. Of all the builder uses, only this machine's certificates come from
 /// outside.
 fn without_certificates(error: reqwest::Error) -> Error {
-    Error::new(ErrorKind::Tls, "cannot set up TLS with the certificates of this machine").with_source(error)
+    Error::new(ErrorKind::Tls, "cannot set up TLS with this machine's CA certificates").with_source(error)
 }
 
 impl Transport {
@@ -116,7 +116,7 @@ impl Transport {
     pub(super) async fn fetch(&self, request: &Request, most: usize) -> Result<Vec<u8>, Failure> {
         let limit = self.timeouts.page;
         let exchange = async { self.send(request).await?.bytes(most).await };
-        timeout(limit, exchange).await.unwrap_or_else(|_| Err(too_slow("the whole reply", limit)))
+        timeout(limit, exchange).await.unwrap_or_else(|_| Err(too_slow("the full response", limit)))
     }
 
     /// Sends a request and returns a successful response once its head has arrived. Its body is not read yet.
@@ -243,18 +243,18 @@ impl Response<'_> {
                     break Err(Failure::new(FailureKind::BadReply, message).with_fault(Fault::PageSize));
                 }
                 Ok(Err(error)) => break Err(self.transport.explain(self.endpoint, &error).await),
-                Err(_) => break Err(too_slow("the next part of the reply", limit)),
+                Err(_) => break Err(too_slow("the next part of the response", limit)),
             }
         };
         if end.is_ok() || !self.head.is_success() {
             let Self { endpoint, page, watch, .. } = &self;
             let (status, bytes) = (self.head.status.as_u16(), bytes.len());
-            tracing::debug!(?endpoint, page, status, bytes, elapsed = ?watch.elapsed(), "reply received");
+            tracing::debug!(?endpoint, page, status, bytes, elapsed = ?watch.elapsed(), "response received");
         }
         (bytes, end)
     }
 }
 
 fn too_slow(what: &str, limit: Duration) -> Failure {
-    Failure::new(FailureKind::Timeout, format!("{what} did not come within {} s", limit.as_secs_f64()))
+    Failure::new(FailureKind::Timeout, format!("{what} did not arrive within {} s", limit.as_secs_f64()))
 }

@@ -60,13 +60,13 @@ fn of_this_machine() -> Result<Vec<Certificate>> {
     if !certificates.is_empty() {
         return Ok(certificates);
     }
-    let message = "cannot set up TLS with the certificates of this machine: there are none";
+    let message = "cannot set up TLS: this machine has no CA certificates";
     Err(Error::new(ErrorKind::Tls, message))
 }
 
 #[cfg(not(all(unix, not(target_os = "macos"))))]
 fn of_this_machine() -> Result<Vec<Certificate>> {
-    Err(named_wrongly(FILE, format!("cannot set up TLS: {FILE} is set and empty")))
+    Err(named_wrongly(FILE, format!("cannot set up TLS: {FILE} is set but empty")))
 }
 
 /// Reads the usable certificates, and returns the first problem.
@@ -85,11 +85,10 @@ fn unusable(variable: &'static str, path: &Path, problem: Option<rustls_native_c
     let (shown, what) = (path.display(), if variable == FILE { "file" } else { "directory" });
     let found = match &problem {
         Some(_) => "cannot be read as certificates",
-        None if holds_key(path) => "holds a private key and no certificate",
-        None => "holds no certificate in PEM form",
+        None if holds_key(path) => "contains a private key but no certificate",
+        None => "contains no PEM certificate",
     };
-    let error =
-        named_wrongly(variable, format!("cannot set up TLS: the {what} `{shown}` that {variable} names {found}"));
+    let error = named_wrongly(variable, format!("cannot set up TLS: the {what} `{shown}` (from {variable}) {found}"));
     let error = error.with_path(path);
     match problem {
         Some(problem) => error.with_source(problem),

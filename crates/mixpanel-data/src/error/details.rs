@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Error;
 
-/// What needs to be corrected, where the kind of error does not tell.
+/// What needs to be corrected, if the kind of error does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -44,7 +44,7 @@ impl Error {
         self.with_detail("fault", serde_json::to_value(fault).unwrap_or_default())
     }
 
-    /// Returns what needs to be corrected, where the kind does not tell.
+    /// Returns what needs to be corrected, if the kind does not say.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
         Fault::deserialize(self.detail("fault")?).ok()
@@ -74,7 +74,7 @@ impl Error {
         self.number("status_code").and_then(|status| status.try_into().ok())
     }
 
-    /// Returns how long the server asked the client to wait, for `RateLimited`.
+    /// Returns how long the server told the client to wait, for `RateLimited`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.detail("retry_after").and_then(Value::as_f64).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())

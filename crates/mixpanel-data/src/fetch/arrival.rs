@@ -35,7 +35,7 @@ pub(super) enum Meaning {
     TooShort { reason: String },
     /// There is no such part.
     PastEnd,
-    /// The request brought nothing usable.
+    /// The request returned nothing usable.
     Unusable(Failure),
 }
 

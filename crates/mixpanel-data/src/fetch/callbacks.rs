@@ -25,7 +25,7 @@ impl Callbacks {
                 tracing::warn!(target: EVENT_TARGET, "{warning}");
             }
             FetchEvent::Retry { page_index, attempt, reason, .. } => {
-                tracing::debug!(page_index, attempt, "{reason}; trying again");
+                tracing::debug!(page_index, attempt, "{reason}; retrying");
             }
             _ => {}
         }

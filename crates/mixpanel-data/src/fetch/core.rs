@@ -250,7 +250,7 @@ impl Core {
         }
     }
 
-    /// Handles a request that brought nothing usable.
+    /// Handles a request that returned nothing usable.
     pub(crate) fn request_failed(&mut self, request: &PageRequest, failure: Failure, at: Moment, fraction: f64) {
         let until = self.settle(request, &failure, at);
         if !self.is_present(request) {

@@ -16,14 +16,14 @@ const PAGES_NAMED_MAX: usize = 30;
 /// Makes the error for a fetch whose table stays as it was.
 pub(super) fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
     if let Some(text) = outcome.shortfall_text() {
-        let message = format!("{text}, so `{}` was left as it was", table.as_str());
+        let message = format!("{text}, so table `{}` was left unchanged", table.as_str());
         return Error::new(ErrorKind::Incomplete, message).with_detail("shortfall", outcome.counts.shortfall);
     }
     let pages: Vec<String> = outcome.failed.keys().take(PAGES_NAMED_MAX).map(u32::to_string).collect();
     let more = outcome.failed.len() - pages.len();
     let cause = outcome.failed.values().next().map(ToString::to_string).unwrap_or_default();
     let message = format!(
-        "{} of {} {} missing (page {}{}), so `{}` was left as it was; {cause}",
+        "{} of {} {} missing (page {}{}), so table `{}` was left unchanged; {cause}",
         outcome.failed.len(),
         counted((outcome.failed.len() + outcome.staged.len()) as u64, "page"),
         if outcome.failed.len() == 1 { "is" } else { "are" },
@@ -36,7 +36,7 @@ pub(super) fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
 }
 
 /// Warns if the server announced one number of profiles and sent another. `repeated` is the number of profiles that had
-/// already come before. Rejected records are in the result, not in a warning.
+/// already been sent. Rejected records are in the result, not in a warning.
 pub(super) fn warn_of_differences(outcome: &Outcome, repeated: u64, callbacks: &mut Callbacks) {
     let complete = outcome.failed.is_empty() && outcome.ending.is_none();
     let counts = &outcome.counts;
@@ -52,7 +52,7 @@ pub(super) fn warn_of_differences(outcome: &Outcome, repeated: u64, callbacks: &
     }
 }
 
-/// Warns if profiles that came twice make the figures add up although others may be missing.
+/// Warns if profiles that were sent twice make the figures add up although others may be missing.
 pub(super) fn warn_of_duplicates(outcome: &Outcome, repeated: u64, allow_drift: f64, callbacks: &mut Callbacks) {
     let Some(total) = outcome.counts.expected_rows.filter(|_| outcome.is_whole()) else { return };
     let different = outcome.counts.received.saturating_sub(repeated);

@@ -159,7 +159,7 @@ impl<T: Send + 'static> Driver<'_, T> {
     /// writer has failed, and its last report says why.
     async fn write(&mut self, message: Message) {
         if self.writer.inbox.send(message).await.is_err() {
-            tracing::debug!("the writer takes no more pages");
+            tracing::debug!("the writer accepts no more pages");
         }
     }
 

@@ -128,17 +128,21 @@ fn advice(fetch: &ProfileFetch, page_size: u64, requests: u32) -> Vec<String> {
     let mut advice = Vec::new();
     if requests > 0 && page_size < u64::from(PAGE_SIZE_MAX) {
         advice.push(format!(
-            "a larger page size takes fewer requests: up to {PAGE_SIZE_MAX}, if the server gives it (here a page has {page_size})"
+            "a larger page size needs fewer requests: up to {PAGE_SIZE_MAX}, if the server allows it (currently \
+             {page_size})"
         ));
     }
     if requests > 1 && fetch.mode == FetchMode::Sequential {
-        advice.push("in parallel, up to five pages are asked for at a time".to_owned());
+        advice.push("parallel mode requests up to five pages at a time".to_owned());
     }
     if query.output_properties.is_none() {
-        advice.push("naming the properties that are wanted makes pages smaller and the server faster".to_owned());
+        advice.push("requesting only the properties you need makes pages smaller and the server faster".to_owned());
     }
     if requests > 0 && query.where_.is_none() && query.since.is_none() {
-        advice.push("a filter asks for fewer profiles, and `since last` for those seen since the last load".to_owned());
+        advice.push(
+            "a filter reduces the number of profiles; `--since last` fetches only those seen since the last load"
+                .to_owned(),
+        );
     }
     advice
 }

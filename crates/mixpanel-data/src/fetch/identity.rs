@@ -43,7 +43,7 @@ pub(super) fn check_same_run(manifest: &Manifest, client: &ApiClient, expected: 
         ("server", &manifest.server, &server),
     ];
     let refuse = |what: &str, was: String, is: String| {
-        Err(Error::invalid(format!("the run `{}` was begun with {what} {was}, not {is}", manifest.run_id))
+        Err(Error::invalid(format!("run `{}` was started with {what} {was}, not {is}", manifest.run_id))
             .with_detail("difference", what))
     };
     for (what, was, is) in of_whom {
@@ -91,7 +91,7 @@ pub(super) async fn check_base(
         Err(error) => return Err(error),
     };
     let message = format!(
-        "the run `{}` has only profiles seen since {since}, and table `{table}` does not have those seen before any more",
+        "run `{}` has only profiles seen since {since}, and table `{table}` no longer has the earlier ones",
         manifest.run_id
     );
     let error = Error::new(ErrorKind::TableChanged, message).with_detail("table_name", table.as_str());
@@ -126,20 +126,20 @@ pub(super) async fn since_last_load(
     let ((), last) = waiting(control, control.options.preflight_wait(), (), look).await?;
     let last = last.ok_or_else(|| {
         Error::invalid(format!(
-            "the table `{table}` has no complete load to go on from; fetch it whole once, without `since last`"
+            "table `{table}` has no complete load to update from; fetch all profiles once, without `--since last`"
         ))
     })?;
     let credentials = client.credentials();
     if last.project_id != credentials.project_id.as_str() || last.region != credentials.region.as_str() {
         return Err(Error::invalid(format!(
-            "the table `{table}` was loaded from project `{}` in region `{}`, not from this one",
+            "table `{table}` was loaded from project `{}` in region `{}`, not from this one",
             last.project_id, last.region
         )));
     }
     let before = ProfileQuery { since: None, ..last.query.clone() };
     if let Some((name, was, is)) = difference(&before, query) {
         return Err(Error::invalid(format!(
-            "the last load of table `{table}` was made with {name} {was}, not {is}; only the same profiles can be brought up to date"
+            "the last load of table `{table}` used {name} {was}, not {is}; an update must use the same filters"
         )));
     }
     Ok(since(table, &last, wall_clock()))

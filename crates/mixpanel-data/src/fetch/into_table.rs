@@ -180,7 +180,7 @@ impl TableRun<'_> {
         if missing == MissingPages::Accept && earlier.staged.is_empty() {
             return Err(keep_run(Error::new(
                 ErrorKind::Incomplete,
-                "no page of the run is on disk, so there is nothing to load",
+                "no page of the run is staged, so there is nothing to load",
             )));
         }
 

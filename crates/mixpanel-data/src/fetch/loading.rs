@@ -117,7 +117,7 @@ impl Job {
 
     /// Checks that a table which needs a complete load gets one. A table that is to be replaced stays unless the new
     /// one is complete. So does a table with pages of a session that has been lost since: it may have more pages than
-    /// the new session has brought.
+    /// the new session has fetched.
     ///
     /// # Errors
     /// `Incomplete`, with the missing pages.
@@ -174,7 +174,7 @@ impl Job {
         };
         let request = LoadRequest { database, package, options };
         let report = match load(&request, &mut on_wait) {
-            // The wait for the database ended because the caller asked to stop.
+            // The wait for the database ended because the caller requested a stop.
             Err(error) if error.kind() == ErrorKind::DatabaseLocked && control.cancel.is_cancelled() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the fetch was stopped").with_source(error));
             }
@@ -244,7 +244,7 @@ fn lacks(manifest: &mut Manifest, outcome: &Outcome, reason: &str) {
     manifest.lacking = outcome.counts.shortfall;
 }
 
-/// Waits until `time` after the caller asked to stop.
+/// Waits until `time` after the caller requested a stop.
 async fn cancelled_for(cancel: &CancellationToken, time: Duration) {
     cancel.cancelled().await;
     tokio::time::sleep(time).await;

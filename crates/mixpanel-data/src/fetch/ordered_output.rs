@@ -1,4 +1,4 @@
-//! Passes records to the caller in page order, in whatever order the pages arrive.
+//! Passes records to the caller in page order, regardless of the order in which the pages arrive.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -35,7 +35,7 @@ pub(super) struct StreamOutput {
 pub(super) struct Streamed {
     /// Records passed to the receiver.
     pub(super) rows: u64,
-    /// Profiles among them that came again because pages overlap.
+    /// Profiles among them that were sent again because pages overlap.
     pub(super) repeated: u64,
     /// Whether the receiver ended the stream.
     pub(super) ended: bool,

@@ -29,7 +29,7 @@ pub(crate) async fn stream_profiles(
     sink: RecordSink,
 ) -> Result<ProfileStreamResult> {
     if fetch.since == Since::LastLoad {
-        return Err(Error::invalid("`since last` needs a table; for a stream, use a filter with a time"));
+        return Err(Error::invalid("`--since last` requires a table; for a stream, filter by time instead"));
     }
     let valid = validate_fetch(&fetch)?;
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);

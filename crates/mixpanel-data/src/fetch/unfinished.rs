@@ -30,7 +30,7 @@ pub struct UnfinishedRun {
     pub region: Option<String>,
     /// What to do if the table exists.
     pub if_exists: Option<IfExists>,
-    /// When the run began, in UTC, ISO 8601; `None` if neither its manifest nor its id tells.
+    /// When the run began, in UTC, ISO 8601; `None` if neither its manifest nor its id says.
     pub started_at: Option<String>,
     /// Seconds since it began.
     pub age_seconds: u64,
@@ -122,10 +122,10 @@ pub(super) fn check_alone(runs: &[Listed], table: &str) -> Result<()> {
         let Some(pid) = run.held_by else { continue };
         let message = match &run.manifest {
             Ok(manifest) if !manifest.table.eq_ignore_ascii_case(table) => continue,
-            Ok(_) => format!("process {pid} is fetching into the table `{table}` already"),
+            Ok(_) => format!("process {pid} is already fetching into table `{table}`"),
             // A newer version of this program may be fetching into the same table.
             Err(error) => format!(
-                "process {pid} is working on run `{}`, which may be of the table `{table}` and cannot be read: {}",
+                "process {pid} is working on run `{}`, which may belong to table `{table}` and cannot be read: {}",
                 run.run_id,
                 with_causes(error)
             ),
@@ -139,10 +139,9 @@ pub(super) fn check_alone(runs: &[Listed], table: &str) -> Result<()> {
 fn none_of_table(runs: Vec<Listed>, table: &str) -> Error {
     let unreadable = runs.into_iter().find_map(|run| Some((run.run_id, run.manifest.err()?)));
     let error = match unreadable {
-        None => Error::new(ErrorKind::RunNotFound, format!("there is no unfinished run of the table `{table}`")),
+        None => Error::new(ErrorKind::RunNotFound, format!("there is no unfinished run of table `{table}`")),
         Some((run_id, error)) => {
-            let message =
-                format!("no unfinished run of the table `{table}` can be read, and run `{run_id}` cannot be read");
+            let message = format!("table `{table}` has no readable unfinished run, and run `{run_id}` cannot be read");
             Error::new(ErrorKind::Storage, message).with_source(error)
         }
     };
@@ -191,7 +190,7 @@ fn state(listed: &Listed) -> (RunState, String) {
             (RunState::Planned, "only page 0 was fetched, for an estimate".to_owned())
         }
         Ok(Manifest { progress: Progress::Complete { .. }, .. }) => {
-            (RunState::Complete, "all pages are here; only the load is left".to_owned())
+            (RunState::Complete, "all pages are staged; only the load remains".to_owned())
         }
         Ok(Manifest { progress: Progress::Fetching { reason }, .. }) if reason.is_empty() => {
             (RunState::Stopped, "the process exited without recording a reason".to_owned())

@@ -1,4 +1,4 @@
-//! What the store is told about the run that a load ends.
+//! The facts about a run that its load records.
 
 use jiff::Timestamp;
 

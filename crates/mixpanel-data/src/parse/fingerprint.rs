@@ -1,4 +1,4 @@
-//! A fingerprint that tells whether two pages hold the same records.
+//! A fingerprint that shows whether two pages have the same records.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 

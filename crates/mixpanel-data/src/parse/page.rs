@@ -42,18 +42,18 @@ pub(crate) fn parse_page(body: &[u8], form: RecordForm) -> Result<PageBody, Stri
         Err(strict) => recover(body, form).map_err(|reason| reason.unwrap_or(strict))?,
     };
     if let Some(message) = envelope.error {
-        return Err(format!("the reply is an error with status 200: {message}"));
+        return Err(format!("the response is an error with status 200: {message}"));
     }
     if let Some(status) = envelope.status.filter(|status| !is_good(status)) {
-        return Err(format!("the reply has the status `{}` instead of `ok`", status.escape_debug()));
+        return Err(format!("the response has the status `{}` instead of `ok`", status.escape_debug()));
     }
     if let Some(total) = envelope.impossible_total {
-        return Err(format!("the reply announces a total of {total}, which is no number of profiles"));
+        return Err(format!("the response announces an invalid total of {total}"));
     }
     if envelope.has_results_twice {
-        return Err("the reply has `results` twice".to_owned());
+        return Err("the response has `results` twice".to_owned());
     }
-    let mut rows = envelope.rows.ok_or("the reply has no `results`")?;
+    let mut rows = envelope.rows.ok_or("the response has no `results`")?;
     rows.note_trailing(envelope.trailing);
     Ok(PageBody {
         page: envelope.page,
@@ -65,14 +65,14 @@ pub(crate) fn parse_page(body: &[u8], form: RecordForm) -> Result<PageBody, Stri
 }
 
 fn parse_strictly(body: &[u8], form: RecordForm) -> Result<Envelope, String> {
-    let text =
-        std::str::from_utf8(body).map_err(|error| format!("the reply is not UTF-8 at byte {}", error.valid_up_to()))?;
+    let text = std::str::from_utf8(body)
+        .map_err(|error| format!("the response is not UTF-8 at byte {}", error.valid_up_to()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     EnvelopeSeed { bytes: text.len(), form }
         .deserialize(&mut deserializer)
         .and_then(|envelope| deserializer.end().map(|()| envelope))
-        .map_err(|error| format!("the reply is no page of profiles: {error}"))
+        .map_err(|error| format!("the response is not a page of profiles: {error}"))
 }
 
 struct EnvelopeSeed {
@@ -119,7 +119,7 @@ impl<'de> Visitor<'de> for EnvelopeSeed {
 /// Returns whether a status means success. Mixpanel documents `ok`; the others are common equivalents.
 fn is_good(status: &str) -> bool {
     let good = ["ok", "success", "complete", "completed", "done", "true", "200", "null"];
-    // A value that is not JSON still has the quotes that it came in.
+    // A value that is not JSON still has its original quotes.
     let status = status.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\'' | '"'));
     good.iter().any(|good| status.eq_ignore_ascii_case(good))
 }

@@ -123,7 +123,7 @@ fn read_records(text: &[u8], form: RecordForm) -> Result<ProfileRows, Option<Str
     let mut at = scanner.skip_blank(0);
     while at < text.len() {
         if records.rows.received() == PAGE_RECORDS_MAX {
-            return Err(Some(format!("the reply has more than {PAGE_RECORDS_MAX} records")));
+            return Err(Some(format!("the response has more than {PAGE_RECORDS_MAX} records")));
         }
         if text[at] == b',' {
             records.rows.reject("there is nothing between two commas".to_owned(), b"");

@@ -43,17 +43,17 @@ impl Unkept {
         let mut warnings = Vec::new();
         if let Some((first, others)) = self.names.split_first() {
             let names = others.iter().fold(format!("`{first}`"), |names, name| format!("{names}, `{name}`"));
-            let more = if self.names.len() < UNKEPT_NAMES_MAX { "" } else { " and perhaps others" };
+            let more = if self.names.len() < UNKEPT_NAMES_MAX { "" } else { " and possibly others" };
             let records = counted(self.records, "record");
             let verb = if self.records == 1 { "has" } else { "have" };
             warnings.push(format!(
-                "{records} {verb} members beside `$distinct_id` and `$properties`, which are not kept: {names}{more}; \
-                 `--stdout --raw` prints records as they were sent"
+                "{records} {verb} members other than `$distinct_id` and `$properties`, which are not stored: \
+                 {names}{more}; `--stdout --raw` prints records unchanged"
             ));
         }
         if self.trailing_bytes > 0 {
             let bytes = counted(self.trailing_bytes, "byte");
-            warnings.push(format!("the server sent {bytes} after the end of a page; nothing of that is kept"));
+            warnings.push(format!("the server sent {bytes} after the end of a page; they were ignored"));
         }
         warnings
     }

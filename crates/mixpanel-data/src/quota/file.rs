@@ -114,7 +114,7 @@ impl LedgerFile {
             Err(Unreadable::Damaged(reason)) => reason,
             Err(Unreadable::OtherFormat(format)) => {
                 let message = format!(
-                    "`{}` was written by another version of this program: its format is {format}, and this version \
+                    "`{}` was written by another version of this program: its format is {format}, but this version \
                      reads {FORMAT}",
                     self.path.display()
                 );
@@ -124,7 +124,7 @@ impl LedgerFile {
         let aside = self.name_aside();
         fs::rename(&self.path, &aside).map_err(|error| Error::io("set aside", &self.path, error))?;
         let (path, aside) = (self.path.display(), aside.display());
-        let notice = format!("`{path}` {reason}; it is kept as `{aside}`, and the queries counted in it are forgotten");
+        let notice = format!("`{path}` {reason}; it was moved to `{aside}`, and its query counts are lost");
         tracing::warn!("{notice}");
         let _first = self.notice.set(notice);
         Ok(Ledger::new())
@@ -175,7 +175,7 @@ impl LedgerFile {
         {
             return Err(Error::io("replace", &self.path, error));
         }
-        fs::rename(path, &self.path).map_err(|error| Error::io("put in place", &self.path, error))
+        fs::rename(path, &self.path).map_err(|error| Error::io("move a new file to", &self.path, error))
     }
 
     /// Removes the temporary file of a process that was killed while writing it, or a link at its path. If it is the
@@ -184,7 +184,7 @@ impl LedgerFile {
         let path = &self.temporary;
         let cleared =
             if self.path.exists() || path.is_symlink() { fs::remove_file(path) } else { fs::rename(path, &self.path) };
-        cleared.map_err(|error| Error::io("clear away", path, error))
+        cleared.map_err(|error| Error::io("remove or rename", path, error))
     }
 
     #[cfg(test)]

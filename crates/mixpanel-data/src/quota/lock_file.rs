@@ -49,7 +49,7 @@ pub(super) fn open_regular(options: &mut OpenOptions, path: &Path) -> Result<Fil
     match file.metadata() {
         Ok(metadata) if metadata.is_file() => Ok(file),
         Ok(_) => Err(unusable("not a regular file")),
-        Err(error) => Err(Unopened::Failed(Error::io("look at", path, error))),
+        Err(error) => Err(Unopened::Failed(Error::io("access", path, error))),
     }
 }
 

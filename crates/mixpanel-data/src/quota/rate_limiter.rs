@@ -57,10 +57,10 @@ pub(crate) enum Acquired {
 pub(crate) fn why_wait(used: u32, limit: u32) -> String {
     if used < limit {
         return format!(
-            "the server has refused requests because its quota is used up, though only {used} of {limit} queries are counted here"
+            "the server reports that its quota is exhausted, although only {used} of {limit} queries are counted here"
         );
     }
-    format!("{used} of the {limit} queries that the quota allows are used")
+    format!("{used} of the {limit} queries in the quota are used")
 }
 
 /// The state of a quota at one point in time.

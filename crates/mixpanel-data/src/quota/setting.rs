@@ -38,7 +38,9 @@ impl Quota {
         if !limits::QUOTA_WINDOW_RANGE.contains(&window) {
             let (shortest, longest) = (limits::QUOTA_WINDOW_RANGE.start(), limits::QUOTA_WINDOW_RANGE.end());
             let [window, shortest, longest] = [window, *shortest, *longest].map(window_text);
-            return Err(Error::invalid(format!("the window of a quota is from {shortest} to {longest}, not {window}")));
+            return Err(Error::invalid(format!(
+                "the window of a quota must be from {shortest} to {longest}, not {window}"
+            )));
         }
         if reserve >= requests {
             return Err(Error::invalid(format!(

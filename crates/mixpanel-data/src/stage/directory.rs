@@ -149,9 +149,9 @@ impl Stage {
             let entry = entry.map_err(|error| Error::io("read the directory", &directory, error))?;
             let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
             match Name::parse(&name) {
-                Some(name) if !name.matches(&path)? => remove(&path, "its bytes are not what was written")?,
+                Some(name) if !name.matches(&path)? => remove(&path, "its checksum does not match")?,
                 Some(name) => drop(self.files.insert((name.page, name.content), path)),
-                None if name.ends_with(".tmp") => remove(&path, "it was not finished")?,
+                None if name.ends_with(".tmp") => remove(&path, "it is incomplete")?,
                 None => {}
             }
         }
@@ -259,7 +259,8 @@ pub(super) fn read_manifest(directory: &Path) -> Result<Manifest> {
     if value.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
         let format = value.get("format").map_or_else(|| "unknown".to_owned(), ToString::to_string);
         let message = format!(
-            "`{}` was written by another version of this program: its format is {format}, and this version reads {FORMAT}",
+            "`{}` was written by another version of this program: its format is {format}, but this version reads \
+             {FORMAT}",
             path.display()
         );
         return Err(Error::new(ErrorKind::Storage, message).with_path(&path));

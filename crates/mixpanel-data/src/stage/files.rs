@@ -82,7 +82,7 @@ impl NewFile {
         if is_planted(Mutant::PageNotRenamed) && name.starts_with("page-") {
             return Ok(());
         }
-        fs::rename(&temporary, &path).map_err(|error| Error::io("put in place", &path, error))?;
+        fs::rename(&temporary, &path).map_err(|error| Error::io("move a new file to", &path, error))?;
         kill_point("file-renamed");
         sync_directory(&directory)
     }
@@ -127,7 +127,7 @@ pub(super) fn make_root(path: &Path) -> Result<()> {
     #[cfg(unix)]
     builder.mode(0o700);
     builder.create(path).map_err(|error| Error::io("create the directory", path, error))?;
-    let found = fs::symlink_metadata(path).map_err(|error| Error::io("look at", path, error))?;
+    let found = fs::symlink_metadata(path).map_err(|error| Error::io("access", path, error))?;
     #[cfg(unix)]
     let is_ours = found.uid() == rustix::process::geteuid().as_raw();
     #[cfg(not(unix))]
@@ -136,7 +136,7 @@ pub(super) fn make_root(path: &Path) -> Result<()> {
         return Ok(());
     }
     let message =
-        format!("`{}` is a link or belongs to another user, and fetched pages are not put there", path.display());
+        format!("`{}` is a link or belongs to another user; refusing to store fetched pages there", path.display());
     Err(Error::new(ErrorKind::Storage, message).with_path(path))
 }
 
@@ -155,7 +155,7 @@ pub(super) fn directory_of(path: &Path) -> PathBuf {
 
 /// Syncs a directory, so that the names in it are durable, where the file system supports it.
 pub(super) fn sync_directory(path: &Path) -> Result<()> {
-    durable::sync_directory(path).map_err(|error| Error::io("write the directory to disk", path, error))?;
+    durable::sync_directory(path).map_err(|error| Error::io("sync the directory", path, error))?;
     Ok(())
 }
 
@@ -244,7 +244,7 @@ fn read_holder(path: &Path) -> Option<u32> {
 fn busy(directory: &Path, holder: Option<u32>) -> Error {
     let by = holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
     let run = directory.file_name().unwrap_or_default().to_string_lossy();
-    Error::new(ErrorKind::RunBusy, format!("{by} is working on the run `{run}`"))
+    Error::new(ErrorKind::RunBusy, format!("{by} is working on run `{run}`"))
         .with_detail("holding_pid", holder.map_or(serde_json::Value::Null, serde_json::Value::from))
         .with_path(directory)
 }

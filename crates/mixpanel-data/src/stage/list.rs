@@ -92,7 +92,7 @@ fn newest_generation(directory: &Path) -> u32 {
     names.filter_map(|name| name.to_str()?.strip_prefix(EPOCH_PREFIX)?.parse().ok()).max().unwrap_or(0)
 }
 
-/// Removes a run, whatever state it is in.
+/// Removes a run in any state.
 ///
 /// # Errors
 /// `RunNotFound`; `RunBusy`; `Storage`.

@@ -49,7 +49,7 @@ pub(crate) struct Manifest {
     /// Why the current session cannot deliver more, if that is known; the next process then starts over from page 0.
     #[serde(default)]
     pub(crate) session_over: Option<Over>,
-    /// How often the run gave up its table because another run had made it anew. The next load then counts as the
+    /// How often the run gave up its table because another run had recreated it. The next load then counts as the
     /// first.
     #[serde(default)]
     pub(crate) tables_left: u32,

@@ -49,7 +49,7 @@ pub(crate) struct StagedPage {
 /// Writes a part's rows as Parquet, one row group at a time.
 pub(super) fn write_rows(file: &mut NewFile, part: &Part<'_>) -> Result<()> {
     let sum = RowSum::of_batch(part.dataset, &part.rows)
-        .ok_or_else(|| Error::internal(format!("a page of {} has other columns", part.dataset.kind)))?;
+        .ok_or_else(|| Error::internal(format!("a page of {} has unexpected columns", part.dataset.kind)))?;
     let facts = vec![
         fact("page", part.number.to_string()),
         fact("rows", part.rows.num_rows().to_string()),

@@ -115,7 +115,7 @@ pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
             Target::Absent => return Err(not_there(connection, name)),
         };
         connection.execute_batch(&format!("DROP {kind} {}", table.quoted())).map_err(|error| {
-            refused(&format!("table `{table}` cannot be dropped because of what depends on it"), &error)
+            refused(&format!("cannot drop table `{table}`: other objects depend on it"), &error)
                 .with_detail("table_name", table.as_str())
         })?;
         label::forget(connection, &table)?;

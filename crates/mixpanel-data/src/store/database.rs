@@ -242,7 +242,7 @@ fn connect_to_read(path: &Path) -> Result<Connection> {
         Err(reason) if reason.kind() == ErrorKind::Storage => {
             let shown = path.display();
             let message = format!(
-                "`{shown}` has changes in its write-ahead log that can only be read once they are written into the file"
+                "`{shown}` has a write-ahead log that must be applied to the file before the database can be read"
             );
             Err(Error::new(ErrorKind::Storage, message).with_path(path).with_source(reason))
         }

@@ -38,11 +38,11 @@ pub(crate) fn opening(path: &Path, error: &duckdb::Error) -> Error {
     let message = if text.contains("we can only read versions") {
         version_message(path, &text)
     } else if text.contains("WAL does not match") {
-        format!("the write-ahead log beside `{shown}` belongs to another database; neither file was changed")
+        format!("the write-ahead log of `{shown}` belongs to another database; neither file was changed")
     } else if is_log_failure(&text) {
         format!(
-            "the write-ahead log beside `{shown}` is damaged or belongs to another database, or needs an extension of \
-             DuckDB that is not here; it may have committed rows, and neither file was changed"
+            "the write-ahead log of `{shown}` is damaged, belongs to another database, or needs a DuckDB extension \
+             that is not available; it may contain committed rows; neither file was changed"
         )
     } else if text.contains("not a valid DuckDB database") {
         not_duckdb_message(path)
@@ -62,9 +62,9 @@ pub(crate) fn is_log_failure(text: &str) -> bool {
 /// Returns the error of a file that DuckDB cannot lock although no process has it open.
 fn cannot_lock(path: &Path, problem: std::io::Error) -> Error {
     let shown = path.display();
-    let message = format!("`{shown}` cannot be locked, and DuckDB opens nothing without; no other process has it open");
+    let message = format!("cannot lock `{shown}`, which DuckDB requires; no other process has it open");
     Error::new(ErrorKind::Storage, message)
-        .with_detail("suggestion", "keep the database on a file system with locks, such as a local disk")
+        .with_detail("suggestion", "move the database to a file system that supports locks, such as a local disk")
         .with_path(path)
         .with_source(problem)
 }
@@ -138,7 +138,7 @@ fn damage(path: &Path, text: &str) -> Option<String> {
     if says("Corrupt database file") {
         return Some(format!("`{shown}` is damaged: a checksum does not match"));
     }
-    says("Could not read enough bytes").then(|| format!("`{shown}` is damaged: it is shorter than it should be"))
+    says("Could not read enough bytes").then(|| format!("`{shown}` is damaged: the file is truncated"))
 }
 
 /// Returns the error of a user's query. DuckDB's text is the message, because it shows the position in the query.
@@ -148,10 +148,8 @@ pub(crate) fn query(path: &Path, sql: &str, error: &duckdb::Error) -> Error {
         return unusable(path, damage).with_source(Message(cleaned(&said)));
     }
     let text = match error {
-        duckdb::Error::InvalidParameterCount(..) => {
-            "the query has parameters (`?` or `$1`), which cannot be given values here".to_owned()
-        }
-        duckdb::Error::NulError(_) => "the query holds a NUL character".to_owned(),
+        duckdb::Error::InvalidParameterCount(..) => "query parameters (`?` or `$1`) are not supported".to_owned(),
+        duckdb::Error::NulError(_) => "the query contains a NUL character".to_owned(),
         other => cleaned(&other.to_string()),
     };
     Error::new(ErrorKind::Query, text.clone()).with_detail("query", sql).with_detail("error", text)
@@ -167,7 +165,7 @@ pub(crate) fn locked(path: &Path, pid: Option<u32>) -> Error {
     Error::new(ErrorKind::DatabaseLocked, format!("`{}` is locked{holder}", path.display()))
         .with_detail("db_path", path.display().to_string())
         .with_detail("holding_pid", pid.map_or(Value::Null, Value::from))
-        .with_detail("suggestion", "close it there and try again")
+        .with_detail("suggestion", "close it there, then retry")
         .with_path(path)
 }
 
@@ -211,7 +209,8 @@ fn version_message(path: &Path, text: &str) -> String {
     match (found, oldest, newest) {
         (Some(found), Some(oldest), Some(newest)) if found < oldest => {
             format!(
-                "`{shown}` was written by an old DuckDB: storage version {found}, this version reads {oldest} to {newest}"
+                "`{shown}` was written by an older DuckDB: storage version {found}, this version reads {oldest} to \
+                 {newest}"
             )
         }
         (Some(found), Some(oldest), Some(newest)) => {
@@ -219,7 +218,7 @@ fn version_message(path: &Path, text: &str) -> String {
                 "`{shown}` was written by a newer DuckDB: storage version {found}, this version reads {oldest} to {newest}"
             )
         }
-        _ => format!("`{shown}` was written by a DuckDB whose files cannot be read here"),
+        _ => format!("`{shown}` was written by an unsupported version of DuckDB"),
     }
 }
 
@@ -280,7 +279,7 @@ mod tests {
             (
                 "IO Error: Trying to read a database file with version number 40, but we can only read versions between 64 and 68.",
                 DatabaseUnusable,
-                "old DuckDB: storage version 40",
+                "older DuckDB: storage version 40",
             ),
             (
                 "IO Error: Failure while replaying WAL file \"/x/u.db.wal\": WAL does not match database file.",
@@ -290,7 +289,7 @@ mod tests {
             (
                 "IO Error: Failure while replaying WAL file \"/x/w4.db.wal\": Corrupt WAL file: entry at byte position 120",
                 DatabaseUnusable,
-                "is damaged or belongs",
+                "is damaged, belongs",
             ),
             (
                 "IO Error: Corrupt database file: computed checksum 119 does not match stored checksum 133 in block",
@@ -300,7 +299,7 @@ mod tests {
             (
                 "IO Error: Could not read enough bytes from file \"/x/trunc.db\": attempted to read 3192 bytes",
                 DatabaseUnusable,
-                "shorter",
+                "truncated",
             ),
             ("IO Error: Cannot open file \"/x/y.db\": Permission denied", Storage, "cannot open"),
             ("IO Error: Could not write: No space left on device", DiskFull, "cannot open"),

@@ -38,7 +38,7 @@ pub(super) fn write(file: PathBuf, connect: impl FnOnce() -> Result<Connection>)
 pub(super) fn read(file: PathBuf, connect: impl FnOnce() -> Result<Connection>) -> Result<(Connection, Lease)> {
     let mut in_use = in_use();
     let clone = |database: &Connection| {
-        database.try_clone().map_err(|error| Error::internal("cannot connect once more").with_source(error))
+        database.try_clone().map_err(|error| Error::internal("cannot open another connection").with_source(error))
     };
     match in_use.get_mut(&file) {
         Some(Use::Writing) => Err(held_here(&file)),

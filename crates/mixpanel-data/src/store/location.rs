@@ -42,7 +42,7 @@ pub(crate) fn locate(path: &Path) -> Result<Location> {
         Ok(found) if found.is_dir() => Err(unusable(path, format!("`{shown}` is a directory, not a database file"))),
         Ok(found) if !found.is_file() => Err(unusable(path, format!("`{shown}` is not a regular file"))),
         Ok(found) if found.len() == 0 => {
-            Err(unusable(path, format!("`{shown}` is empty, and so not a DuckDB database")))
+            Err(unusable(path, format!("`{shown}` is an empty file, not a DuckDB database")))
         }
         Ok(_) => Ok(Location::Present(absolute)),
         Err(error) if error.kind() == IoKind::NotFound => {
@@ -55,7 +55,7 @@ pub(crate) fn locate(path: &Path) -> Result<Location> {
             }
             Ok(Location::Absent(absolute))
         }
-        Err(error) => Err(Error::io("look at", path, error)),
+        Err(error) => Err(Error::io("access", path, error)),
     }
 }
 
@@ -64,10 +64,10 @@ fn refuse_schemes(path: &Path) -> Result<()> {
         return Err(Error::invalid(format!("the database path `{}` is not UTF-8", path.display())).with_path(path));
     };
     if text.is_empty() || text.contains('\0') {
-        return Err(Error::invalid("the database path is empty or holds a NUL character"));
+        return Err(Error::invalid("the database path is empty or contains a NUL character"));
     }
     if text.starts_with('-') {
-        let message = format!("`{0}` begins with `-`, as options do; such a file is written `./{0}`", excerpt(text));
+        let message = format!("`{0}` looks like an option; to use a file with this name, write `./{0}`", excerpt(text));
         return Err(Error::invalid(message).with_path(path));
     }
     // A drive letter is one character, a scheme at least two.
@@ -76,7 +76,7 @@ fn refuse_schemes(path: &Path) -> Result<()> {
     });
     if is_scheme {
         return Err(Error::invalid(format!(
-            "`{}` is not a file on this machine; a file with a colon in its name is written `./name`",
+            "`{}` is not a local file; to use a file with a colon in its name, write `./name`",
             excerpt(text)
         ))
         .with_path(path));
@@ -92,10 +92,8 @@ fn refuse_question_marks(absolute: &Path) -> Result<()> {
         return Ok(());
     }
     let shown = absolute.display().to_string();
-    let message = format!(
-        "the database cannot be at `{}`: DuckDB does not support `?` in the name of a directory",
-        excerpt(&shown)
-    );
+    let message =
+        format!("invalid database path `{}`: DuckDB does not support `?` in directory names", excerpt(&shown));
     Err(Error::invalid(message).with_path(absolute))
 }
 
@@ -130,7 +128,8 @@ pub(crate) fn not_found(path: &Path) -> Error {
 /// Creates the directory of a database, and its parents, accessible to their owner only. Existing directories are
 /// unchanged.
 pub(crate) fn ensure_directory(path: &Path) -> Result<&Path> {
-    let directory = path.parent().ok_or_else(|| Error::invalid(format!("`{}` names no file", path.display())))?;
+    let directory =
+        path.parent().ok_or_else(|| Error::invalid(format!("`{}` does not name a file", path.display())))?;
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

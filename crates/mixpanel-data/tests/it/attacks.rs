@@ -118,7 +118,7 @@ async fn a12_bombs_do_not_grow_beyond_their_limits() {
         let (page, _) = ask(sends(reply("200 OK", "Content-Encoding: gzip\r\n", &body))).await;
         let error = page.expect_err("it is a bomb");
         assert_eq!(error.kind(), ErrorKind::UnexpectedReply);
-        assert!(error.message().contains("grows beyond the limit"), "{error}");
+        assert!(error.message().contains("expands beyond the limit"), "{error}");
     }
     // What is small may be compressed as well as it can be.
     let small = gzip(&padded(500 << 10));
@@ -136,7 +136,7 @@ async fn a12_two_codings_at_most_are_undone_and_others_are_named() {
         ("Content-Encoding: br\r\n", "compressed with `br`"),
         ("Content-Encoding: gzip, zstd\r\n", "compressed with `zstd`"),
         ("Content-Encoding: x-unknown\r\n", "compressed with `x-unknown`"),
-        ("Content-Encoding: deflate\r\n", "the compressed reply is damaged"),
+        ("Content-Encoding: deflate\r\n", "the compressed response is damaged"),
     ];
     let asked = cases.map(|(headers, _)| ask(sends(reply("200 OK", headers, &body))));
     for (case, asked) in cases.iter().zip(together(asked).await) {
@@ -209,7 +209,7 @@ async fn a12_replies_that_come_to_nothing_are_not_waited_for() {
     for (page, _) in together([announcements, length_without_end].map(|answer| ask_within(answer, timeouts))).await {
         let error = page.expect_err("it never comes");
         assert_eq!(error.kind(), ErrorKind::Unreachable);
-        assert!(error.message().contains("did not come within"), "{error}");
+        assert!(error.message().contains("did not arrive within"), "{error}");
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Placed>, String> {
         let (token, length) = if let Some(sign) = SIGNS.into_iter().find(|sign| rest.starts_with(sign)) {
             (Token::Sign(sign), sign.len())
         } else if first == '"' || first == '\'' {
-            text_literal(rest, first).ok_or_else(|| format!("the string at character {at} does not end"))?
+            text_literal(rest, first).ok_or_else(|| format!("the string at character {at} is not closed"))?
         } else if first.is_ascii_digit() || first == '-' || first == '.' {
             let in_number = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+');
             let length = rest.chars().take_while(in_number).count();

@@ -76,7 +76,7 @@ fn what_is_not_understood_is_named_with_its_place() {
     let table = [
         (r#"properties["a"] = 1"#, "unexpected `=` at character 17"),
         (r#"properties["ä"] ? 1"#, "unexpected `?` at character 17"),
-        (r#"properties["a"] == "x"#, "the string at character 20 does not end"),
+        (r#"properties["a"] == "x"#, "the string at character 20 is not closed"),
         (r#"properties["a"] == "#, "unexpected the end at character 20, expected properties"),
         (r#"properties.a == 1"#, "unexpected `.a` at character 11, expected `[`"),
         (r#"properties[a] == 1"#, "unexpected `a` at character 12, expected a name in quotes"),

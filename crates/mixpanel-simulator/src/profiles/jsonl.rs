@@ -91,7 +91,7 @@ impl Records {
 
     fn push_line(&mut self, line: &str) -> Result<(), String> {
         if line.starts_with('[') {
-            return Err("not a profile but an array; JSON lines have one record a line".to_owned());
+            return Err("not a profile but an array; JSON lines have one record per line".to_owned());
         }
         let form: Form<'_> = serde_json::from_str(line).map_err(|error| format!("not a profile: {error}"))?;
         if form.api_id.is_some() || form.api_properties.is_some() {

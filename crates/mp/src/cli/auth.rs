@@ -33,7 +33,7 @@ pub(crate) enum AuthCommand {
     },
     /// Check credentials with one cheap query
     Test {
-        /// The account [default: as for every other command]
+        /// The account [default: the account that other commands use]
         name: Option<String>,
 
         /// Give up after this long without a response
@@ -61,7 +61,7 @@ pub(crate) struct AddArgs {
     #[arg(short, long, value_name = "REGION", default_value = "us", value_parser = parse_region)]
     pub(crate) region: Region,
 
-    /// Make it the default account, as the first one always is
+    /// Make it the default account; the first account always is
     #[arg(short, long)]
     pub(crate) default: bool,
 

@@ -39,10 +39,10 @@ pub(crate) struct FetchProfilesArgs {
     #[command(flatten)]
     pub(crate) filters: FilterArgs,
 
-    /// Fetch only profiles seen since the table's last complete load, less a day; they replace the table's
+    /// Update the table with the profiles seen since a day before its last complete load
     ///
     /// The other filters must be those of that load. Profiles that were deleted in Mixpanel, or changed without being
-    /// seen, are not noticed.
+    /// seen, are not updated.
     #[arg(
         long,
         value_name = "last",
@@ -52,19 +52,18 @@ pub(crate) struct FetchProfilesArgs {
     )]
     pub(crate) since: Option<String>,
 
-    /// Replace the table once the new one is complete; until then, and on any failure, the old one stays
+    /// Replace the table once the new one is complete; if the fetch fails, the old one stays
     #[arg(long, conflicts_with_all = ["append", "upsert"], help_heading = "The table")]
     pub(crate) replace: bool,
 
-    /// Add profiles whose id the table does not have
+    /// Add profiles whose id is not in the table
     #[arg(long, conflicts_with = "upsert", help_heading = "The table")]
     pub(crate) append: bool,
 
-    /// Add profiles whose id the table does not have, and replace the others unless the fetched ones are older
+    /// Add new profiles, and replace existing ones unless the fetched ones are older
     ///
-    /// A fetched profile is older if both have a time and its own is earlier. One without a time, or with one that
-    /// cannot be read, is what Mixpanel has now, and replaces the table's. Columns that were added to the table are
-    /// empty in the new rows.
+    /// A fetched profile is older if both have a time and its own is earlier. One without a readable time always
+    /// replaces the existing one. Columns that were added to the table are null in new rows.
     #[arg(long, help_heading = "The table")]
     pub(crate) upsert: bool,
 
@@ -101,7 +100,7 @@ pub(crate) struct FetchProfilesArgs {
     pub(crate) report: ReportArgs,
 }
 
-/// Which run to go on with, and how.
+/// Which run to resume, and how.
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
     /// The table; optional if only one has unfinished runs
@@ -119,7 +118,7 @@ pub(crate) struct ResumeArgs {
     #[arg(long, conflicts_with_all = ["append", "upsert"], help_heading = "The table")]
     pub(crate) replace: bool,
 
-    /// Add to a table that was created after the run began: profiles whose id it does not have
+    /// Add profiles with new ids to a table that was created after the run began
     #[arg(long, conflicts_with = "upsert", help_heading = "The table")]
     pub(crate) append: bool,
 
@@ -162,7 +161,7 @@ pub(crate) struct DiscardArgs {
     pub(crate) force: bool,
 }
 
-/// Which profiles a fetch asks for.
+/// Which profiles to fetch.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(crate) struct FilterArgs {
     /// Only profiles that this Mixpanel expression selects, such as 'properties["plan"] == "pro"'
@@ -197,19 +196,19 @@ pub(crate) struct FilterArgs {
     #[arg(long, value_name = "JSON", requires = "filter", conflicts_with = "cohort", help_heading = "Which profiles")]
     pub(crate) behaviors: Option<String>,
 
-    /// The moment that --behaviors count back from, in seconds since 1970 [default: now]
+    /// Time that --behaviors count back from, in Unix seconds [default: now]
     #[arg(long, value_name = "EPOCH", allow_negative_numbers = true, help_heading = "Which profiles")]
     pub(crate) as_of_timestamp: Option<i64>,
 }
 
 impl FilterArgs {
-    /// Says whether everything is asked for.
+    /// Returns whether no filter is set.
     pub(crate) fn are_none(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// How much is done at a time.
+/// Concurrency and memory.
 #[derive(Debug, Args)]
 pub(crate) struct WorkerArgs {
     /// Fetch several pages at a time
@@ -222,18 +221,18 @@ pub(crate) struct WorkerArgs {
 
     /// Memory budget for the whole process, from 200MB; less is slower [default: 400MB]
     ///
-    /// Loads of profiles of tens of kilobytes each, or more, may take two to three times as much.
+    /// Loading profiles of tens of kilobytes or more may take two to three times as much.
     #[arg(long, value_name = "SIZE", value_parser = parse_memory, help_heading = "How")]
     pub(crate) memory: Option<u64>,
 }
 
-/// What of an implausible response is accepted.
+/// Which implausible results are accepted.
 #[derive(Debug, Default, Args)]
 pub(crate) struct AcceptArgs {
-    /// Accept up to PERCENT fewer profiles than Mixpanel announced [default: 0.1, and one profile at least]
+    /// Accept up to PERCENT fewer profiles than Mixpanel announced [default: 0.1, at least one profile]
     ///
-    /// A live project changes while it is fetched. When more profiles are missing although every page came, the fetch is
-    /// incomplete: exit code 1, and a table that was to be replaced stays. Profiles that come again because pages overlap
+    /// A live project changes while it is fetched. If every page arrives but more profiles are missing, the fetch is
+    /// incomplete: the exit code is 1, and `--replace` keeps the old table. Profiles repeated by overlapping pages
     /// count once. If Mixpanel announces no number, a table is not replaced by one with fewer rows.
     #[arg(long, value_name = "PERCENT", value_parser = parse_percent, help_heading = "The table")]
     pub(crate) allow_drift: Option<f64>,
@@ -243,7 +242,7 @@ pub(crate) struct AcceptArgs {
     pub(crate) allow_empty: bool,
 }
 
-/// What is waited for, and how long. Times are such as 30s, 10m or 24h.
+/// Limits on requests and waits.
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
     /// Send at most N counted requests per window, such as 60/h or 60/60s [default: 60/h, which is Mixpanel's]
@@ -254,7 +253,7 @@ pub(crate) struct WaitArgs {
     #[arg(long, value_name = "N", help_heading = "Waiting")]
     pub(crate) reserve: Option<u32>,
 
-    /// Give up after this long without a new page, whatever it waits for [default: 24h]
+    /// Give up after this long without a new page, whatever the reason [default: 24h]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = "Waiting")]
     pub(crate) max_wait: Option<Duration>,
 
@@ -277,7 +276,7 @@ pub(crate) struct ReportArgs {
 
 fn parse_workers(text: &str) -> Result<u32, String> {
     let workers: u32 = text.parse().map_err(|_| "expected a whole number from 1".to_owned())?;
-    if workers == 0 { Err("at least 1 is needed to fetch anything".to_owned()) } else { Ok(workers) }
+    if workers == 0 { Err("expected at least 1".to_owned()) } else { Ok(workers) }
 }
 
 fn parse_percent(text: &str) -> Result<f64, String> {

@@ -17,7 +17,7 @@ pub(crate) enum InspectCommand {
         /// The table
         #[arg(short, long)]
         table: String,
-        /// How many rows
+        /// Number of rows
         #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
         rows: u32,
     },

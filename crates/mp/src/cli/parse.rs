@@ -11,16 +11,16 @@ use super::Cli;
 /// Why a command line was not understood.
 #[derive(Debug)]
 pub(crate) enum ParseError {
-    /// The parser's own error, or the help or the version that was asked for.
+    /// The parser's own error, or the requested help or version.
     Clap(clap::Error),
-    /// An option stands where the value of another one is expected. Both are given without values.
+    /// An option in place of another option's value. Both names are without values.
     ValueMissing { option: String, next: String },
 }
 
-/// Parses the words of a command line, the program's name first. Lines of help are as long as `width` says.
+/// Parses the words of a command line, the program's name first. Wraps help at `width` columns.
 ///
 /// # Errors
-/// [`ParseError`]; asking for help is one.
+/// [`ParseError`], also if help was requested.
 pub(crate) fn parse(words: &[OsString], width: Option<u16>) -> Result<Cli, ParseError> {
     let has_text = words.iter().any(|word| is_text(&word.to_string_lossy()));
     let mut command = permissive(Cli::command(), has_text);
@@ -44,7 +44,7 @@ fn permissive(command: Command, has_text: bool) -> Command {
     command.mut_subcommands(|command| permissive(command, has_text))
 }
 
-/// Whether a word begins as an option does and has a blank where no option has one: SQL that begins with a comment.
+/// Returns whether a word starts like an option but has whitespace in its name: SQL that starts with a comment.
 fn is_text(word: &str) -> bool {
     let name = word.split('=').next().unwrap_or(word);
     word.starts_with('-') && name.contains(char::is_whitespace)
@@ -54,7 +54,7 @@ fn needs_value(argument: &Arg) -> bool {
     argument.get_action().takes_values() && argument.get_num_args().is_none_or(|number| number.min_values() > 0)
 }
 
-/// Checks that no option stands where the value of another one is expected.
+/// Checks that no option stands in place of another option's value.
 fn check_values(command: &Command, words: &[OsString]) -> Result<(), ParseError> {
     let mut command = command;
     let mut words = words.iter().skip(1).map(|word| word.to_string_lossy());

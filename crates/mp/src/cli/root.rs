@@ -14,7 +14,7 @@ use super::simulate::{DemoArgs, SimulateArgs};
 
 /// Export Mixpanel user profiles to DuckDB and query them with SQL
 ///
-/// Exit codes: 0 success; 1 failure, or a fetch with missing pages or rejected records; 2 credentials refused; 3 wrong
+/// Exit codes: 0 success; 1 failure, or a fetch with missing pages or rejected records; 2 credentials rejected; 3 wrong
 /// arguments, query or SQL; 4 no such table, database, account, run or file; 5 rate limited; 130 interrupted (143
 /// terminated, 129 hung up).
 #[derive(Debug, Parser)]
@@ -44,7 +44,7 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// Returns whether all that the command does is to print something.
+    /// Returns whether the command only prints something.
     pub(crate) fn only_prints(&self) -> bool {
         match &self.command {
             None => self.install_completion.is_none(),
@@ -135,9 +135,9 @@ pub(crate) enum Command {
     },
     /// Manage accounts
     ///
-    /// They are kept in `~/.mp/accounts.toml`, readable by you alone, or in the file that MP_CONFIG_PATH names. While
-    /// there is no `~/.mp/accounts.toml`, accounts in `~/.mp/config.toml` are read; they move with the first change. A
-    /// `config.toml` of another program is left as it is.
+    /// Accounts are stored in `~/.mp/accounts.toml`, readable only by you, or in the file that MP_CONFIG_PATH names. If
+    /// `~/.mp/accounts.toml` does not exist, accounts are read from `~/.mp/config.toml`, and the first change copies
+    /// them. A `config.toml` of another program is never changed.
     #[command(subcommand)]
     Auth(AuthCommand),
     /// Tour without an account: fetch from a simulated Mixpanel and query the result
@@ -157,11 +157,11 @@ impl Command {
         !matches!(self, Self::Completions { .. } | Self::Demo(_) | Self::Simulate(_))
     }
 
-    /// Returns what the command needs of the system, if it opens a database or a connection.
+    /// Returns the system resources that the command needs, if it opens a database or a connection.
     ///
     /// Measured, files and connections: a fetch with five requests at a time has 17, `auth test` 11, a command that reads the
-    /// database 2. A few more are asked for, because a slow connection is closed later than the next one is opened. Memory: what
-    /// may be used, and the address space that eight threads reserve; with less, some runs were ended by the system.
+    /// database 2. Some spare ones are required, because a slow connection may close after the next one opens. Memory:
+    /// the budget, plus the address space that eight threads reserve; with less, the system killed some runs.
     pub(crate) fn needs(&self) -> Option<Needs> {
         const RESERVED: u64 = 256 << 20;
         let fetch =

@@ -9,8 +9,8 @@ use mixpanel_simulator::{Fault, Quota};
 
 use super::duration::parse_duration;
 
-/// Starts a simulated Mixpanel that takes 400 ms for a page, fetches 25,000 profiles one page after the other and five
-/// pages at a time, and runs some queries. It uses no account and no network, and leaves nothing behind.
+/// Starts a simulated Mixpanel that takes 400 ms per page, fetches 25,000 profiles one page at a time and then five at
+/// a time, and runs some queries. It needs no account and no network, and leaves nothing behind.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Keep the database in this directory
@@ -26,14 +26,14 @@ pub(crate) struct DemoArgs {
     pub(crate) no_progress: bool,
 }
 
-/// Runs until it is interrupted. Give the address to other commands with --base-url or MP_BASE_URL.
+/// Runs until interrupted. Pass the address to other commands with --base-url or MP_BASE_URL.
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArgs {
-    /// Listen at this loopback address, such as localhost:8080, [::1]:8080 or 8080; port 0 takes a free one
+    /// Listen on this loopback address, such as localhost:8080, [::1]:8080 or 8080; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = parse_address)]
     pub(crate) addr: SocketAddr,
 
-    /// Serve N made-up profiles
+    /// Serve N generated profiles
     #[arg(long, value_name = "N", default_value_t = 10_000, conflicts_with = "file")]
     pub(crate) profiles: u64,
 
@@ -41,7 +41,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) file: Option<PathBuf>,
 
-    /// Make up other profiles, faults and delays; the same number gives the same ones
+    /// Seed for profiles, faults and delays; the same seed gives the same ones
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 
@@ -53,7 +53,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = parse_duration)]
     pub(crate) jitter: Duration,
 
-    /// Put N profiles on a page
+    /// Serve N profiles per page
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=40_000))]
     pub(crate) page_size: u32,
 

@@ -16,7 +16,7 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     if number.is_empty() {
         return Err(FORM.to_owned());
     }
-    number.parse().ok().and_then(|number: u64| number.checked_mul(bytes)).ok_or_else(|| "this is too much".to_owned())
+    number.parse().ok().and_then(|number: u64| number.checked_mul(bytes)).ok_or_else(|| "too large".to_owned())
 }
 
 #[cfg(test)]
@@ -38,8 +38,8 @@ mod tests {
             ("1.5GB", Err(FORM)),
             ("1 GB", Err(FORM)),
             ("256M", Err(FORM)),
-            ("99999999999GB", Err("this is too much")),
-            ("99999999999999999999MB", Err("this is too much")),
+            ("99999999999GB", Err("too large")),
+            ("99999999999999999999MB", Err("too large")),
         ];
         for (text, expected) in table {
             assert_eq!(parse_size(text), expected.map_err(str::to_owned), "{text}");

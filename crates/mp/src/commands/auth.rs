@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mixpanel_data::{Credentials, Fault, Timeouts};
+use mixpanel_data::{Credentials, ErrorKind, Fault, Timeouts};
 use serde_json::json;
 
 use crate::accounts::Accounts;
@@ -51,7 +51,7 @@ fn add(context: &Context, arguments: AddArgs) -> Result<(), Failure> {
         Some(value) => Ok(value),
         None if interactive => prompt::text(&context.output, question),
         None => Err(Failure::usage(format!("the {question} is missing"))
-            .hint(format!("give it with `{option}`, or use `--interactive` to be asked"))),
+            .hint(format!("specify it with `{option}`, or use `--interactive` to be prompted"))),
     };
     let cleaned = |text: String, what: &str| {
         credential_text(text.as_bytes()).map_err(|reason| Failure::usage(format!("the {what} {reason}")))
@@ -61,7 +61,7 @@ fn add(context: &Context, arguments: AddArgs) -> Result<(), Failure> {
     let secret = match &context.environment().secret {
         _ if secret_stdin => prompt::secret_from_stdin()?,
         Some(secret) if !interactive => {
-            context.output.note("the secret is that of MP_SECRET");
+            context.output.note("using the secret from MP_SECRET");
             secret.clone()
         }
         _ => prompt::secret()?,
@@ -81,7 +81,7 @@ fn add(context: &Context, arguments: AddArgs) -> Result<(), Failure> {
 
 fn check_name(name: &str) -> Result<(), Failure> {
     if name.is_empty() || name.chars().any(char::is_control) {
-        return Err(Failure::usage("the account's name is empty or holds a control character"));
+        return Err(Failure::usage("the account name is empty or contains a control character"));
     }
     Ok(())
 }
@@ -90,14 +90,14 @@ fn check_is_new(accounts: &Accounts, name: &str) -> Result<(), Failure> {
     if !accounts.config().names().contains(&name) {
         return Ok(());
     }
-    Err(Failure::new(format!("there is an account `{name}` already"))
+    Err(Failure::new(format!("account `{name}` already exists"))
         .hint(format!("choose another name, or remove it first with `mp auth remove {name}`")))
 }
 
 fn remove(context: &Context, name: &str, force: bool) -> Result<(), Failure> {
     Accounts::load(context.environment(), &context.output)?.check_exists(name)?;
     if !force && prompt::confirm(&context.output, &format!("Remove the account `{name}`?"))? == Answer::No {
-        return Err(Failure::new("nothing was removed").hint("`--force` removes without asking"));
+        return Err(Failure::new("nothing was removed").hint("use `--force` to skip the confirmation prompt"));
     }
     Accounts::update(context.environment(), &context.output, |accounts| {
         accounts.check_exists(name)?;
@@ -145,7 +145,11 @@ fn test(context: &Context, name: Option<String>, max_wait: Duration) -> Result<(
     let events = context.block_on(async {
         let result = workspace.test_credentials().await;
         result.map_err(|error| {
-            let headline = format!("the credentials of {whose} did not work");
+            let headline = if error.kind() == ErrorKind::Unauthorized {
+                format!("the credentials of {whose} were rejected")
+            } else {
+                format!("could not test the credentials of {whose}")
+            };
             match &identity.account {
                 Some(name) if error.fault() == Some(Fault::Region) => {
                     Failure::unexplained(headline, &error).hint(context.region_hint(Some(name)))

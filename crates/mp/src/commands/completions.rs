@@ -38,9 +38,12 @@ pub(crate) fn install(context: &Context, shell: Option<Shell>) -> Result<Exit, F
     write(&path).map_err(|error| {
         Failure::new(format!("could not write `{}`", path.display()))
             .caused_by(&error)
-            .hint(format!("`mp completions {shell}` prints the script, for you to put it elsewhere"))
+            .hint(format!("save the output of `mp completions {shell}` elsewhere"))
     })?;
-    context.output.note(&format!("the completion script for {shell} is in `{}`; open a new shell", path.display()));
+    context.output.note(&format!(
+        "installed the completion script for {shell} in `{}`; open a new shell to use it",
+        path.display()
+    ));
     if shell == Shell::Zsh {
         context
             .output
@@ -64,9 +67,7 @@ fn script(shell: Shell) -> String {
 
 fn current_shell(context: &Context) -> Result<Shell, Failure> {
     let shell = context.environment().shell.as_deref().and_then(Shell::from_shell_path);
-    shell.ok_or_else(|| {
-        Failure::usage("cannot tell which shell this is").hint("name it: bash, zsh, fish, elvish or powershell")
-    })
+    shell.ok_or_else(|| Failure::usage("cannot detect the shell").hint("specify bash, zsh, fish, elvish or powershell"))
 }
 
 fn destination(context: &Context, shell: Shell) -> Result<PathBuf, Failure> {
@@ -82,7 +83,7 @@ fn destination(context: &Context, shell: Shell) -> Result<PathBuf, Failure> {
             Ok(config.join("fish/completions/mp.fish"))
         }
         Shell::Zsh => Ok(home.join(".zfunc/_mp")),
-        _ => Err(Failure::usage(format!("{shell} has no place for completion scripts"))
-            .hint(format!("`mp completions {shell}` prints the script, for you to put it where you need it"))),
+        _ => Err(Failure::usage(format!("{shell} has no standard directory for completion scripts"))
+            .hint(format!("save the output of `mp completions {shell}` where you need it"))),
     }
 }

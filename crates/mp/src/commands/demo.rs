@@ -86,9 +86,9 @@ pub(crate) fn run(context: &Context, arguments: &DemoArgs) -> Result<Exit, Failu
 fn place(keep: Option<&Path>) -> Result<Place, Failure> {
     let Some(directory) = keep else {
         let failed = |error: std::io::Error| {
-            Failure::new("cannot make a temporary directory")
+            Failure::new("cannot create a temporary directory")
                 .caused_by(&error)
-                .hint("set TMPDIR to a directory with some space")
+                .hint("set TMPDIR to a directory with free space")
         };
         let temporary = tempfile::Builder::new().prefix("mp-demo-").tempdir().map_err(failed)?;
         return Ok(Place { database: temporary.path().join(FILE), kept: false, _temporary: Some(temporary) });
@@ -99,8 +99,8 @@ fn place(keep: Option<&Path>) -> Result<Place, Failure> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
     let database = std::path::absolute(directory).map_err(failed)?.join(FILE);
     if database.try_exists().map_err(failed)? {
-        return Err(Failure::new(format!("`{}` exists already", database.display()))
-            .hint("name another directory with `--keep`"));
+        return Err(Failure::new(format!("`{}` already exists", database.display()))
+            .hint("choose another directory with `--keep`"));
     }
     Ok(Place { database, kept: true, _temporary: None })
 }
@@ -118,17 +118,17 @@ impl Tour<'_> {
         let server = self.start_simulator().await?;
         let workspace = self.workspace(&server)?;
         self.say(&format!(
-            "A simulated Mixpanel listens at {}:\n{}, {} a page, {} for a page.\n",
+            "A simulated Mixpanel is listening at {}:\n{}, {} per page, {} per response.\n",
             server.base_url(),
             counted(self.size.profiles, "profile"),
             thousands(u64::from(self.size.page_size)),
             about(self.size.latency),
         ))?;
         let sequential = self.fetch(&workspace, SEQUENTIAL, ProfileFetch::new(SEQUENTIAL)).await?;
-        self.say(&format!("One page after the other:  {}", fetched(&sequential)))?;
+        self.say(&format!("One page at a time:          {}", fetched(&sequential)))?;
         let parallel = ProfileFetch::new(PARALLEL).max_workers(WORKERS);
         let parallel = self.fetch(&workspace, PARALLEL, parallel).await?;
-        self.say(&format!("Up to five pages at once:  {}", fetched(&parallel)))?;
+        self.say(&format!("Up to five pages at a time:  {}", fetched(&parallel)))?;
         server.shutdown().await;
         let speedup = seconds(&sequential) / seconds(&parallel);
         self.check_same(&workspace)?;
@@ -140,7 +140,7 @@ impl Tour<'_> {
         if self.place.kept {
             self.say(&self.how_to_go_on())
         } else {
-            self.say("Nothing of this is left; `mp demo --keep DIR` keeps the database.\nFor your own data, begin with `mp auth add`.")
+            self.say("The database was deleted; `mp demo --keep DIR` keeps it.\nFor your own data, start with `mp auth add`.")
         }
     }
 
@@ -176,7 +176,7 @@ impl Tour<'_> {
             _ => Failure::library(format!("could not fetch profiles into `{table}`"), &error),
         })?;
         if result.has_failures() {
-            return Err(Failure::new("pages of the simulator failed, which they should not"));
+            return Err(Failure::new("pages from the simulator failed unexpectedly"));
         }
         Ok(result)
     }
@@ -189,7 +189,7 @@ impl Tour<'_> {
         let failed = |error| Failure::library("could not compare the two tables", &error);
         match workspace.sql_scalar(&difference).map_err(failed)?.as_u64() {
             Some(0) => Ok(()),
-            different => Err(Failure::new("the two tables are not the same")
+            different => Err(Failure::new("the two tables differ")
                 .hint(format!("this is a bug: please report it ({different:?} rows differ)"))),
         }
     }
@@ -261,7 +261,7 @@ impl Tour<'_> {
         let database = shell_quoted(&path);
         let query = QUERIES[0].1.replace('"', "\\\"");
         format!(
-            "The database stays. Go on with:\n\n  \
+            "The database was kept. Explore it with:\n\n  \
              {program} inspect tables --db {database} --format table\n  \
              {program} inspect sample --db {database} --table {PARALLEL} --rows 1\n  \
              {program} query sql --db {database} --format table \"{query}\"\n"

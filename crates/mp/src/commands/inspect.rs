@@ -60,7 +60,7 @@ fn drop_table(context: &Context, table: &str, force: bool) -> Result<(), Failure
     if !force {
         let database = workspace.database().display();
         if prompt::confirm(&context.output, &format!("Drop the table `{table}` of {database}?"))? == Answer::No {
-            return Err(Failure::new("nothing was dropped").hint("`--force` drops without asking"));
+            return Err(Failure::new("nothing was dropped").hint("use `--force` to skip the confirmation prompt"));
         }
     }
     workspace.drop_tables(&[table.to_owned()]).map_err(|error| failed(&error))?;

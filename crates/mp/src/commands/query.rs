@@ -23,7 +23,7 @@ pub(crate) fn run(context: &Context, command: QueryCommand) -> Result<Exit, Fail
         (Some(query), _) => query,
         (None, Some(file)) => read(&context.path(&file)?)?,
         (None, None) => {
-            return Err(Failure::usage("the query is missing").hint("give it as an argument or with `--file`"));
+            return Err(Failure::usage("the query is missing").hint("pass it as an argument or with `--file`"));
         }
     };
     let workspace = context.database()?;

@@ -37,10 +37,10 @@ pub(crate) fn run(context: &Context, arguments: SimulateArgs) -> Result<Exit, Fa
         let server = Server::start(config.clone(), address).await.map_err(|error| {
             Failure::new("could not start the simulator")
                 .caused_by(&error)
-                .hint("choose another address with `--addr`; `--addr 127.0.0.1:0` takes any free port")
+                .hint("choose another address with `--addr`; `--addr 127.0.0.1:0` picks a free port")
         })?;
         print_variables(context, &variables(server.base_url()))?;
-        context.output.note("a simulated Mixpanel runs until Ctrl-C; set the variables above where you use it");
+        context.output.note("the simulator runs until Ctrl-C; set the variables above in the shell that uses it");
         interrupts.token().cancelled().await;
         let stats = server.stats();
         server.shutdown().await;
@@ -119,9 +119,9 @@ fn read_faults(file: &Path) -> Result<Vec<Fault>, Failure> {
     let read = File::open(file).and_then(|mut file| file.read_to_string(&mut text));
     read.map_err(|error| unreadable(file, &error))?;
     serde_json::from_str(&text).map_err(|error| {
-        Failure::usage(format!("cannot understand the faults in `{}`", file.display()))
+        Failure::usage(format!("cannot parse the faults in `{}`", file.display()))
             .caused_by(&error)
-            .hint(r#"they are a JSON array, such as [{"pages": "3,7", "status": 500, "times": 2}]"#)
+            .hint(r#"expected a JSON array, such as [{"pages": "3,7", "status": 500, "times": 2}]"#)
     })
 }
 

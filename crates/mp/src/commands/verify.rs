@@ -11,7 +11,7 @@ pub(crate) fn run(context: &Context, table: &str) -> Result<Exit, Failure> {
     if report.is_intact() {
         return printed.map(|()| Exit::Success);
     }
-    let headline = format!("`{}` is not what was loaded:", report.table);
+    let headline = format!("`{}` differs from what was loaded:", report.table);
     let lines: Vec<&str> =
         std::iter::once(headline.as_str()).chain(report.problems.iter().map(String::as_str)).collect();
     context.output.warning(&lines.join("\n"));

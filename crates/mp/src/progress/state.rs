@@ -1,4 +1,4 @@
-//! The state of a fetch, and the words for it. Pure: the time is an argument.
+//! The state of a fetch, and its display as text. Pure: the time is an argument.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -101,7 +101,7 @@ impl State {
             }
             FetchEvent::Page(page) => {
                 self.page(page, now.at);
-                // After a fetch was given up, most pages fail for the same reason, which the summary names.
+                // Once a fetch has given up, most pages fail for the same reason, which the summary names.
                 match self.failures.len() {
                     FAILURES_TOLD_MAX.. if !page.success => (self.failures.len() == FAILURES_TOLD_MAX)
                         .then(|| "further failed pages are not listed here".to_owned()),
@@ -110,12 +110,12 @@ impl State {
             }
             FetchEvent::Retry { page_index, attempt, reason, pause } => {
                 self.retries += 1;
-                Some(format!("page {page_index}: attempt {attempt} failed, next in {}: {reason}", duration(*pause)))
+                Some(format!("page {page_index}: attempt {attempt} failed, retrying in {}: {reason}", duration(*pause)))
             }
             FetchEvent::Waiting { reason, pause } => self.wait(WaitFor::Request, reason, *pause, now),
             FetchEvent::Resumed => {
                 let wait = self.wait.take()?;
-                Some(format!("going on after {}", duration(now.at.saturating_duration_since(wait.since))))
+                Some(format!("resumed after {}", duration(now.at.saturating_duration_since(wait.since))))
             }
             FetchEvent::Restarted { .. } => {
                 self.start_again();
@@ -200,7 +200,7 @@ impl State {
         }
         let mut parts = vec![self.pages_done()];
         if let Some((wait, left)) = wait {
-            // The wait matters more than what was fetched, and 80 columns are not much.
+            // The wait matters more than the counts, and 80 columns are few.
             parts.push(format!("waiting {left} until {}: {}", wait.end, wait.reason));
             return parts.join(", ");
         }
@@ -217,7 +217,7 @@ impl State {
     fn pages_done(&self) -> String {
         match self.total_pages {
             Some(total) => format!("{}/{}", self.pages, counted(total.max(self.pages).into(), "page")),
-            None if self.pages == 0 => "asking for the first page".to_owned(),
+            None if self.pages == 0 => "requesting the first page".to_owned(),
             None => counted(u64::from(self.pages), "page"),
         }
     }
@@ -262,7 +262,7 @@ pub(super) fn announcement(event: &FetchEvent) -> Option<String> {
             "the server lost the session: restarting from page 0 (restart {restart} of {SESSION_RESTARTS_MAX})\n{reason}"
         )),
         FetchEvent::DatabaseBusy { reason, at_most } => {
-            Some(format!("waiting up to {} for the database: {reason}; all pages are safe", about(*at_most)))
+            Some(format!("waiting up to {} for the database: {reason}; all pages are on disk", about(*at_most)))
         }
         _ => None,
     }

@@ -63,7 +63,7 @@ fn run(events: &[(u64, FetchEvent)], now: u64) -> String {
 fn the_status_says_how_far_how_fast_and_how_long() {
     let retry = FetchEvent::Retry { page_index: 1, attempt: 1, reason: "status 503".to_owned(), pause: Duration::ZERO };
     let events = [(1, page(0, 1_000, 25)), (2, page(1, 1_000, 25)), (2, retry), (3, page(2, 1_000, 25))];
-    assert_eq!(run(&[], 0), "asking for the first page");
+    assert_eq!(run(&[], 0), "requesting the first page");
     assert_eq!(run(&events[..1], 1), "1/25 pages, 1,000 profiles");
     assert_eq!(run(&events, 5), "3/25 pages, 3,000 profiles, 1,000/s, 20s left, 1 retry");
 }
@@ -78,7 +78,7 @@ fn a_wait_counts_down_to_its_end_with_its_reason() {
     let over_midnight = run(&[(0, waiting(36_000))], 0);
     assert_eq!(
         over_midnight,
-        "asking for the first page, waiting 10h 00m until Nov 25 00:30: rate limited by the server"
+        "requesting the first page, waiting 10h 00m until Nov 25 00:30: rate limited by the server"
     );
 }
 
@@ -92,7 +92,7 @@ fn a_log_hears_of_the_beginning_and_the_end_of_a_wait() {
     assert_eq!(story.tell(11, &waiting(60)), None);
     let longer = story.tell(20, &waiting(300));
     assert_eq!(longer.as_deref(), Some("waiting until 14:35:20 (5 min): rate limited by the server"));
-    assert_eq!(story.tell(320, &FetchEvent::Resumed).as_deref(), Some("going on after 5m 10s"));
+    assert_eq!(story.tell(320, &FetchEvent::Resumed).as_deref(), Some("resumed after 5m 10s"));
     assert_eq!(story.tell(321, &FetchEvent::Resumed), None);
 }
 
@@ -100,7 +100,7 @@ fn a_log_hears_of_the_beginning_and_the_end_of_a_wait() {
 fn a_restart_begins_again_from_nothing() {
     let restart = FetchEvent::Restarted { restart: 1, reason: "status 400: page 3 in uncached query".to_owned() };
     let events = [(1, page(0, 1_000, 25)), (2, page(1, 1_000, 25)), (3, restart)];
-    assert_eq!(run(&events, 3), "asking for the first page");
+    assert_eq!(run(&events, 3), "requesting the first page");
     assert_eq!(
         announcement(&events[2].1).as_deref(),
         Some(
@@ -142,7 +142,7 @@ fn the_load_and_the_wait_for_the_database_have_their_own_lines() {
     let words = announcement(&busy);
     assert_eq!(
         words.as_deref(),
-        Some("waiting up to 10 min for the database: process 4711 has it open; all pages are safe")
+        Some("waiting up to 10 min for the database: process 4711 has it open; all pages are on disk")
     );
 }
 

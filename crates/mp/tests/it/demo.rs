@@ -9,8 +9,8 @@ fn it_tells_its_story_and_leaves_nothing_behind() {
     let run = home.run(&["demo", "--fast"]).exits(0);
     for text in [
         "2,000 profiles",
-        "One page after the other:",
-        "Up to five pages at once:",
+        "One page at a time:",
+        "Up to five pages at a time:",
         "times as fast",
         "enterprise",
         "COUNTRY",

@@ -144,7 +144,7 @@ fn on_a_pipe_progress_is_a_line_a_page_on_standard_error() {
     let run = fetch(&home, &["-w", "properties[\"plan\"] != \"nothing\""]).exits(0);
     for line in [
         "page 0: 100 profiles (1 of 3 pages, 100 profiles)",
-        "page 1: attempt 1 failed, next in ",
+        "page 1: attempt 1 failed, retrying in ",
         "page 1: 100 profiles (",
         "page 2: 100 profiles (",
     ] {

@@ -126,7 +126,7 @@ fn a_locked_database_is_waited_for_and_the_pages_are_safe() {
     let run = run.says(&[
         "waiting up to 1s for the database: ",
         &process,
-        "all pages are safe",
+        "all pages are on disk",
         "the 10 pages fetched so far",
     ]);
     drop(rows_of_holder);

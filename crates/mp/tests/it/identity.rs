@@ -6,7 +6,7 @@ use crate::support::Home;
 fn without_credentials_the_way_to_them_is_shown() {
     let run = Home::new().run(&["fetch", "profiles"]).exits(1).prints_nothing();
     insta::assert_snapshot!(run.stderr, @r"
-    error: there are no credentials
+    error: no credentials found
     hint: add an account with `mp auth add`, or set MP_USERNAME, MP_SECRET, MP_PROJECT_ID and MP_REGION
     ");
 }

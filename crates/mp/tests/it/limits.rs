@@ -102,7 +102,8 @@ fn too_little_memory_is_an_error_with_the_limit_to_raise() {
                     // The loader has its own words for less than the program itself takes.
                     if run.code != Some(127) {
                         let run = run.exits(1).prints_nothing();
-                        let words = ["too little memory is left", "Cannot allocate memory", "`ulimit -v unlimited`"];
+                        let words =
+                            ["too little memory is available", "Cannot allocate memory", "`ulimit -v unlimited`"];
                         let run = run.says(&words);
                         assert!(!run.stderr.contains("bug"), "{}", run.stderr);
                     }

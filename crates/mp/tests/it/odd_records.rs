@@ -157,10 +157,10 @@ fn members_that_are_not_kept_are_told_once() {
     let server = Pages::start(pages.into_iter().map(Some).collect());
     for form in [&["-q"][..], &["-q", "--parallel"], &["-q", "--stdout"]] {
         let run = server.home().run(&[&["fetch", "profiles"], form].concat()).exits(0);
-        let warning = "warning: 4 records have members beside `$distinct_id` and `$properties`, which are not kept: \
-                       `$group`, `$extra`; `--stdout --raw` prints records as they were sent";
+        let warning = "warning: 4 records have members other than `$distinct_id` and `$properties`, which are not \
+                       stored: `$group`, `$extra`; `--stdout --raw` prints records unchanged";
         assert_eq!(run.stderr.matches(warning).count(), 1, "{}", run.stderr);
     }
     let run = server.home().run(&["fetch", "profiles", "-q", "--stdout", "--raw"]).exits(0);
-    assert!(!run.stderr.contains("not kept"), "{}", run.stderr);
+    assert!(!run.stderr.contains("not stored"), "{}", run.stderr);
 }

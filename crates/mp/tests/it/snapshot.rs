@@ -53,7 +53,7 @@ const REDACTIONS: [(&str, &str); 27] = [
     // The age of a run in a table.
     (r"┆ \d+(?:\.\d)?s +┆", "┆ [AGE] ┆"),
     (r"(?m)^waiting until \d\d:\d\d:\d\d", "waiting until [TIME]"),
-    (r"(attempt \d failed, next in )[\d.]+ ?m?s", "$1[SECONDS]"),
+    (r"(attempt \d failed, retrying in )[\d.]+ ?m?s", "$1[SECONDS]"),
     (r#"("bytes": ?)\d+"#, "$1[BYTES]"),
     (r"(?m)^ +\d+\.\d+s ", "[ELAPSED] "),
     (r"the wait would take \d+ s more", "the wait would take [SECONDS] s more"),

@@ -33,7 +33,7 @@ fn a_damaged_ledger_is_told_and_kept() {
             number => path.with_extension(format!("json.damaged-{}", number + 1)),
         };
         let run = assert_run!(run.says(&[&aside.display().to_string()]));
-        assert_eq!(run.stderr.matches("are forgotten").count(), 1, "{}", run.stderr);
+        assert_eq!(run.stderr.matches("are lost").count(), 1, "{}", run.stderr);
         assert_eq!(&std::fs::read(aside).expect("the old ledger"), damage);
         assert_eq!(home.run(&FETCH).exits(0).stderr, "");
     }

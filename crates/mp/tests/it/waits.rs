@@ -17,7 +17,7 @@ fn on_a_pipe_a_wait_is_a_line_when_it_begins_and_one_when_it_ends() {
     assert!(begins.len() == 1 && is_time(&begins[0][..8]), "{}", run.stderr);
     assert!(begins[0][8..].starts_with(" (1s): ") || begins[0][8..].starts_with(" (2s): "), "{}", begins[0]);
     assert!(begins[0].contains("429"), "{}", begins[0]);
-    assert_eq!(run.stderr.lines().filter(|line| line.starts_with("going on after ")).count(), 1, "{}", run.stderr);
+    assert_eq!(run.stderr.lines().filter(|line| line.starts_with("resumed after ")).count(), 1, "{}", run.stderr);
 }
 
 #[test]
@@ -27,7 +27,8 @@ fn verbose_says_what_happens_to_every_request() {
     for hidden in [&["--no-progress"][..], &["-q"]] {
         let run = home.run(&[&["fetch", "profiles", "users", "--replace", "-v"], hidden].concat()).exits(0);
         let has = |text: &str| assert!(run.stderr.contains(text), "no {text:?} in {}", run.stderr);
-        for text in ["request sent", "reply received", "status=200", "page 2: 100 profiles", "loading 300 profiles"] {
+        for text in ["request sent", "response received", "status=200", "page 2: 100 profiles", "loading 300 profiles"]
+        {
             has(text);
         }
         assert!(run.stderr.lines().filter(|line| line.contains("request sent")).count() >= 3, "{}", run.stderr);
@@ -60,9 +61,9 @@ fn the_quota_is_kept_by_one_call_after_the_other() {
     home.run(&[&["fetch", "profiles", "one"], &quota[..]].concat()).exits(0);
     assert!(home.path().join(".mp/state").is_dir());
     let run = home.run(&[&["fetch", "profiles", "two"], &quota[..]].concat()).exits(0);
-    run.says(&["waiting until ", "going on after "]).exits(0);
+    run.says(&["waiting until ", "resumed after "]).exits(0);
     let run = home.run(&[&["fetch", "profiles", "--stdout"], &quota[..]].concat()).exits(0);
-    run.says(&["waiting until ", "going on after "]).exits(0);
+    run.says(&["waiting until ", "resumed after "]).exits(0);
 }
 
 #[test]

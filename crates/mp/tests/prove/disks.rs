@@ -61,7 +61,7 @@ fn is_too_small(undisturbed: &Undisturbed, kind: Kind, kib: u64) -> bool {
         return false;
     }
     mount.resize(ENOUGH);
-    let run = run.exits(1).says(&["make room"]);
+    let run = run.exits(1).says(&["free up"]);
     assert_eq!(table(&home), before);
     resume_as_told(&home, &simulator, kind, &run, after);
     true

@@ -1,4 +1,4 @@
-//! Masks whatever is neither words nor a few numbers: in some unknown encoding, it may hold a secret.
+//! Masks everything but words and a few numbers: it may be a secret in an unknown encoding.
 //!
 //! A text is cut into pieces, each with a weight: zero for a word, and more the less it looks like one. Consecutive
 //! pieces, also with single words between them, are masked if they weigh too much together.

@@ -12,7 +12,7 @@ use crate::stage::Over;
 pub(crate) enum Ending {
     /// No further request can succeed in time; the pages that arrived are good.
     Halted(Failure),
-    /// The caller asked to stop.
+    /// The caller requested a stop.
     Stopped,
     /// Nothing in this run can be trusted or finished now.
     Fatal(Failure),
@@ -30,7 +30,7 @@ pub(crate) struct Outcome {
     pub(crate) failed: BTreeMap<u32, Failure>,
     /// What happened to every record, and what this process spent. Without the duplicates, which the load finds.
     pub(crate) counts: FetchCounts,
-    /// Received profiles that came again because pages overlap; 0 until a load has checked.
+    /// Received profiles that were sent again because pages overlap; 0 until a load has checked.
     pub(crate) repeated: u64,
     /// Why the session has nothing more to give, if known.
     pub(crate) session_over: Option<Over>,
@@ -52,14 +52,14 @@ impl Outcome {
             repeated => format!(" ({repeated} of them more than once)"),
         };
         Some(format!(
-            "the server announced {} and sent {}{again}; {} missing, more than the drift that is allowed",
+            "the server announced {} and sent {}{again}; {} missing, more than the allowed drift",
             counted(expected, "profile"),
             self.counts.received,
             if self.counts.shortfall == 1 { "1 is".to_owned() } else { format!("{} are", self.counts.shortfall) },
         ))
     }
 
-    /// Records that profiles are missing because others came more than once: only a new session may bring them.
+    /// Records that profiles are missing because others were sent more than once: only a new session may return them.
     pub(crate) fn lacks(&mut self, shortfall: u64) {
         self.counts.shortfall = self.counts.shortfall.max(shortfall);
         self.repeated = self

@@ -47,7 +47,7 @@ impl Pacing {
         }
     }
 
-    /// Returns whether another request may be sent, while so many parts are in flight, being parsed and being written.
+    /// Returns whether another request may be sent, given how many parts are in flight, being parsed and being written.
     pub(super) fn allows_another(&self, in_flight: u32, reading: u32, writing: u32) -> bool {
         let by_memory = u32::try_from(self.flight_bytes / self.largest).unwrap_or(u32::MAX).max(1);
         let allowed = if self.breaker.is_half_open() { 1 } else { self.allowed };

@@ -9,7 +9,7 @@ use crate::stage::SessionFacts;
 ///
 /// Page 0 says how many profiles there are and how many a page has; a short page is the last one. The two are checked
 /// against each other: when the last planned page is full, or fewer profiles arrived than were announced, one more page
-/// is requested, until one brings nothing.
+/// is requested, until one is empty.
 ///
 /// If page 0 is shorter than its declared size although more profiles follow, its length is the real page size. Pages
 /// that exist only because of that are *tentative*: it is not a failure if one of them is empty or refused.
@@ -42,7 +42,7 @@ impl PageLayout {
         Self::new(facts.total, facts.declared_page_size, facts.first_page_records)
     }
 
-    /// Derives the pages from page 0: its `total`, its `page_size`, and the number of records it brought.
+    /// Derives the pages from page 0: its `total`, its `page_size`, and the number of records it contained.
     ///
     /// # Errors
     /// The total, if it makes more pages than a fetch can have.
@@ -123,7 +123,7 @@ impl PageLayout {
         self.tail == Some(page) || page >= self.first_tentative
     }
 
-    /// Returns the minimum number of records that a page should bring, according to what the server announced; 0 if
+    /// Returns the minimum number of records that a page should contain, according to what the server announced; 0 if
     /// nothing is promised.
     pub(crate) fn expected_records(&self, page: u32) -> u64 {
         if self.is_optional(page) {
@@ -145,7 +145,7 @@ impl PageLayout {
         }
     }
 
-    /// Returns whether so many unannounced pages arrived that the server may never end: as many again as were
+    /// Returns whether the server may never end, judged by the unannounced pages that arrived: as many again as were
     /// announced, and at least [`PAGES_BEYOND_MAX`].
     pub(crate) fn never_ends(&self) -> bool {
         let beyond = self.pages - self.announced_pages.min(self.pages);
@@ -164,7 +164,7 @@ impl PageLayout {
         self.declared_pages = self.declared_pages.max(pages);
     }
 
-    /// Records how many records a page brought.
+    /// Records how many records a page contained.
     pub(crate) fn page_arrived(&mut self, page: u32, received: u64) {
         let full = received >= self.page_size;
         if Some(page) == self.tail {

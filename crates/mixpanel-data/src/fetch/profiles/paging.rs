@@ -113,12 +113,12 @@ impl Paging {
         let Some(Session { facts: known, layout }) = &self.session else { return Ok(()) };
         let is_other = facts.session_id.is_some() && facts.session_id != known.session_id;
         if is_other && !is_planted(Mutant::SessionNotChecked) {
-            let message = format!("the reply to page {page} belongs to another session than page 0");
+            let message = format!("the response to page {page} belongs to a different session than page 0");
             return Err(Failure::new(FailureKind::SessionLost, message));
         }
         if let Some(size) = facts.page_size.filter(|size| !layout.is_page_size(*size)) {
             let declared = layout.declared_page_size().unwrap_or_default();
-            let message = format!("page {page} says that pages have {size} profiles, and page 0 said {declared}");
+            let message = format!("page {page} reports a page size of {size}, but page 0 reported {declared}");
             return Err(Failure::new(FailureKind::SessionLost, message));
         }
         Ok(())
@@ -146,7 +146,7 @@ impl Paging {
         let expected = self.layout()?.expected_records(page);
         let attempts = parts.failed_attempts(page).by_length;
         let is_too_short = received < expected && self.short.asks_again(page, received, attempts);
-        is_too_short.then(|| format!("page {page} brought {received} of {}", counted(expected, "profile")))
+        is_too_short.then(|| format!("page {page} has {received} of {}", counted(expected, "profile")))
     }
 
     /// Adds a page that will be stored. Returns the page that counts as missing if the server never ends.

@@ -58,7 +58,7 @@ impl PriorRun {
         self.announced().unwrap_or_else(|| self.received() + self.lacking)
     }
 
-    /// Returns how many of the profiles on disk came more than once because pages overlap.
+    /// Returns how many of the profiles on disk were sent more than once because pages overlap.
     pub(crate) fn repeated(&self) -> u64 {
         self.announced()
             .map_or(0, |announced| (self.received() + self.lacking).saturating_sub(announced).min(self.lacking))

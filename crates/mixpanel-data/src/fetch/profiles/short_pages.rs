@@ -7,7 +7,7 @@ use crate::limits::{SHORT_PAGE_ATTEMPTS_MAX, SHORT_PAGE_CHECKS_MAX};
 /// The pages that were too short.
 #[derive(Debug, Default)]
 pub(super) struct ShortPages {
-    /// The largest number of records that each short page brought, for pages that were requested again.
+    /// The largest number of records that each short page had, for pages that were requested again.
     checked: BTreeMap<u32, u64>,
     accepted: Vec<u32>,
 }

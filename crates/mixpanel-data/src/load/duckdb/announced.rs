@@ -14,10 +14,10 @@ use crate::overlap::Overlap;
 use crate::row_sum::hashes_of_file;
 use crate::store::table_name::TableName;
 
-/// Returns the shortfall: how many profiles are missing because others came more than once; 0 if that is accepted.
+/// Returns the shortfall: how many profiles are missing because others were sent more than once; 0 if that is accepted.
 /// Rejected records count as different profiles.
 ///
-/// The ids of a project are unique, so a repeated id stands in for a profile that did not come. It is not certain that
+/// The ids of a project are unique, so a repeated id stands in for a profile that was not sent. It is not certain that
 /// `total` never counts an id twice, so repeated ids only count if their pages overlap, or if `old`, the table to be
 /// replaced, has more rows (`docs/decisions/0002`).
 ///
@@ -55,7 +55,11 @@ pub(super) fn check(
         return Ok(shortfall);
     }
     let table = old.unwrap_or(&request.options.table);
-    Err(incomplete(table, shortfall, format!("profiles came more than once, so `{table}` was left as it was")))
+    Err(incomplete(
+        table,
+        shortfall,
+        format!("the server sent some profiles more than once, so table `{table}` was left unchanged"),
+    ))
 }
 
 /// Without a total, the pages may have ended too early. The only number to compare with is the rows of the old table.
@@ -71,8 +75,7 @@ fn check_unannounced(
         return Ok(0);
     }
     let message = format!(
-        "the server did not say how many profiles there are, and sent {came}; table `{old}` has {}, so it was left as it \
-         was",
+        "the server announced no total and sent {came}; table `{old}` has {}, so it was left unchanged",
         counted(rows, "row")
     );
     Err(incomplete(old, rows - came, message))
@@ -84,7 +87,7 @@ fn incomplete(table: &TableName, shortfall: u64, message: String) -> Error {
         .with_detail("shortfall", shortfall)
 }
 
-/// Reads the keys of all pages. This is slow, and needed only when some profiles came more than once.
+/// Reads the keys of all pages. This is slow, and needed only when some profiles were sent more than once.
 fn overlap(dataset: &Dataset, pages: &[PathBuf]) -> Result<u64> {
     let mut overlap = Overlap::default();
     for page in pages {

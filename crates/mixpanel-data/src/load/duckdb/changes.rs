@@ -19,7 +19,8 @@ impl Seen {
         match FileId::of(&request.database) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.file.is_some() => {
                 let message = format!(
-                    "the database `{}` had {} of table `{}` when the fetch began and is gone; none was made in its place",
+                    "the database `{}` had {} in table `{}` when the fetch began and no longer exists; it was not \
+                     recreated",
                     request.database.display(),
                     self.contents.rows_of(),
                     &request.options.table
@@ -50,8 +51,8 @@ impl Seen {
         // A copy with the same contents is acceptable; also, not every file system has stable file numbers.
         if is_another && now != before {
             return Some(format!(
-                "the database `{}` has been replaced by another file since the fetch began: it had {} of table `{table}` \
-                 then and has {} now",
+                "the database `{}` has been replaced by another file since the fetch began: it had {} in table \
+                 `{table}` then and has {} now",
                 request.database.display(),
                 before.rows_of(),
                 now.rows_of()
@@ -91,7 +92,7 @@ fn appeared(what: Vec<String>, request: &LoadRequest) -> String {
     let verb = if what.len() == 1 { "was" } else { "were" };
     let consequence = if request.replaces() { "; replacing the table drops it" } else { "" };
     format!(
-        "{} of table `{}` {verb} not there when the fetch began{consequence}",
+        "{} of table `{}` {verb} not present when the fetch began{consequence}",
         what.join(", "),
         &request.options.table
     )

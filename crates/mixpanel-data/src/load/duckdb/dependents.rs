@@ -77,7 +77,7 @@ pub(super) fn readable_views(connection: &Connection) -> Result<Vec<View>> {
 /// Describes, as a loss, each of these views that can no longer be read.
 pub(super) fn broken(connection: &Connection, views: &[View]) -> Vec<String> {
     let broken = views.iter().filter(|view| !is_readable(connection, view));
-    broken.map(|view| format!("what the view `{}` reads", view.name)).collect()
+    broken.map(|view| format!("a column that the view `{}` uses", view.name)).collect()
 }
 
 /// Returns whether DuckDB can plan a query of the view; no data is read.

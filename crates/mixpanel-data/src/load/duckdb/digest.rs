@@ -79,7 +79,7 @@ pub(super) fn check_engine(connection: &Connection) -> Result<()> {
     let rows = format!("(SELECT 3 AS page, {} AS position, '' AS reason, '{}' AS raw) AS r", probe.position, probe.raw);
     let found = sum_hashes(connection, reject_hash(), &rows).map_err(|error| statement("compute a hash", &error))?;
     if found != RowSum::of_rejects(3, &[probe]) {
-        return Err(Error::internal("this build of DuckDB hashes rows in another way, so no load could be checked"));
+        return Err(Error::internal("this build of DuckDB hashes rows differently, so loads cannot be checked"));
     }
     Ok(())
 }

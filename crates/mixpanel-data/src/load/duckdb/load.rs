@@ -90,7 +90,7 @@ pub(crate) fn load(request: &LoadRequest, on_lock_wait: &mut OnLockWait<'_>) -> 
             Some(next) => effort = next,
             None => return Err(out_of_memory(request, error)),
         }
-        tracing::warn!("{error}; loading again in smaller steps");
+        tracing::warn!("{error}; retrying the load in smaller steps");
     }
 }
 
@@ -100,7 +100,7 @@ fn out_of_memory(request: &LoadRequest, error: Error) -> Error {
     let more = request.options.memory.saturating_add(100 * MB);
     let needed = memory_needed(&request.package.pages, &request.package.rejects).max(more).div_ceil(100 * MB) * 100;
     let message = format!(
-        "the load into table `{}` needs more than {} MB of memory: DuckDB reads and writes {VECTOR_ROWS} rows at once, and \
+        "the load into table `{}` needs more than {} MB of memory: DuckDB processes {VECTOR_ROWS} rows at a time, and \
          these are large",
         &request.options.table,
         request.options.memory / MB
@@ -245,10 +245,10 @@ fn check_not_emptied(connection: &Connection, request: &LoadRequest, table: &Tab
         return Ok(());
     }
     let brought = match request.package.run.counts.rejected {
-        0 => "the fetch brought none".to_owned(),
-        rejected => format!("of {} received, none can be a row", counted(rejected, "record")),
+        0 => "the fetch returned none".to_owned(),
+        rejected => format!("the fetch returned only rejects ({})", counted(rejected, "record")),
     };
-    let message = format!("table `{table}` has {} and {brought}, so it was left as it was", counted(rows, "row"));
+    let message = format!("table `{table}` has {} and {brought}, so it was left unchanged", counted(rows, "row"));
     Err(Error::new(ErrorKind::Incomplete, message)
         .with_detail("table_name", table.as_str())
         .with_detail("emptied_rows", rows))

@@ -110,7 +110,7 @@ impl Earlier {
     const NONE: Self = Self { rows: 0, replaced: 0, altered: 0 };
 }
 
-/// Considers the rows in `_loading` whose ids an earlier load brought, and keeps those that have changed and whose
+/// Considers the rows in `_loading` whose ids an earlier load had, and keeps those that have changed and whose
 /// earlier row is still in the table as it was.
 ///
 /// Also returns the sum of the rows removed.

@@ -125,8 +125,10 @@ fn malformed_page(connection: &Connection, dataset: &Dataset, pages: &[PathBuf])
         connection.query_row(&sql, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).ok()
     });
     let message = match culprit {
-        Some((page, row)) => format!("the properties in row {row} of the staged page `{page}` are not JSON for DuckDB"),
-        None => "some properties in the staged pages are not JSON for DuckDB".to_owned(),
+        Some((page, row)) => {
+            format!("DuckDB cannot parse the properties in row {row} of the staged page `{page}` as JSON")
+        }
+        None => "DuckDB cannot parse some properties in the staged pages as JSON".to_owned(),
     };
     Error::new(ErrorKind::Storage, message)
 }
@@ -137,7 +139,7 @@ fn check_received(run: &RunRecord, staged: u64) -> Result<()> {
         return Ok(());
     }
     Err(Error::internal(format!(
-        "the staged pages have {}, which with {} are not the {} received",
+        "the staged pages have {} and {}, which do not add up to the {} received",
         counted(staged, "row"),
         counted(run.counts.rejected, "reject"),
         counted(run.counts.received, "record")

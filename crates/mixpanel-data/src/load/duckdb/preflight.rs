@@ -94,7 +94,7 @@ fn rehearse(
     warnings: &mut Vec<Warning>,
 ) -> Result<Seen> {
     let Location::Present(path) = locate(database)? else {
-        let fail = |error| statement("look for the engine's own tables", &error);
+        let fail = |error| statement("look up DuckDB's internal names", &error);
         target::check_name(&Connection::open_in_memory().map_err(fail)?, table)?;
         return Ok(Seen::nothing());
     };
@@ -103,7 +103,7 @@ fn rehearse(
     let connection = database.connection();
     let mut seen = Seen::look(connection, dataset, &path, table)?;
     let target = target::check(connection, dataset, table, if_exists, kind)?;
-    let fail = |error| statement("rehearse the load", &error);
+    let fail = |error| statement("do a dry run of the load", &error);
     let views = dependents::readable_views(connection)?;
     // Closing the database rolls back.
     connection.execute_batch("BEGIN").map_err(fail)?;
@@ -138,8 +138,8 @@ fn rehearse(
 fn not_ours(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Storage | ErrorKind::InvalidInput | ErrorKind::ConstraintViolated => {
-            Error::invalid("`_metadata`, `_fetches` or `_rejects` in this database is not as this program makes it")
-                .with_detail("suggestion", "give that table another name, or use another database file")
+            Error::invalid("`_metadata`, `_fetches` or `_rejects` in this database has an unexpected schema")
+                .with_detail("suggestion", "rename that table, or use another database file")
                 .with_source(error)
         }
         _ => error,

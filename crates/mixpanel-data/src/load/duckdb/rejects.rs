@@ -28,7 +28,7 @@ const CREATE: &str = "
 pub(super) enum Earlier {
     /// The rows of other runs stay in the table, and so do their rejects.
     Keep,
-    /// The table is made anew.
+    /// The table is recreated.
     Remove,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn record(
             .map_err(|error| name_unreadable(connection, files, statement("read the staged rejects", &error)))?;
     }
     if rows as u64 != run.counts.rejected {
-        return Err(Error::internal(format!("the stage has {rows} rejects, not {}", run.counts.rejected)));
+        return Err(Error::internal(format!("the staged files have {rows} rejects, not {}", run.counts.rejected)));
     }
     check(connection, run, files)
 }
@@ -80,7 +80,7 @@ fn check(connection: &Connection, run: &RunRecord, files: &[PathBuf]) -> Result<
     if found == expected {
         return Ok(());
     }
-    Err(Error::internal(format!("the {} rejects in `_rejects` are not those that were staged", found.rows)))
+    Err(Error::internal(format!("the {} rejects in `_rejects` differ from the staged ones", found.rows)))
 }
 
 /// Rehearses [`record`] with an invented reject.

@@ -68,8 +68,7 @@ pub(super) fn check_contents(request: &LoadRequest) -> Result<()> {
     let found = digest::to_text(connection, found).map_err(fail)?;
     match label.digest {
         Some(recorded) if recorded != found => {
-            let message =
-                format!("table `{table}` is not what was loaded into it: the disk may have lost a part of it");
+            let message = format!("table `{table}` differs from what was loaded: the disk may have lost data");
             Err(unusable(&request.database, message))
         }
         _ => Ok(()),
@@ -86,7 +85,7 @@ pub(super) fn recount(request: &LoadRequest, table_rows: u64) -> Result<()> {
     };
     let connection = database.connection();
     if metadata::find_load(connection, &request.package.run.load_id)?.is_none() {
-        let message = format!("the load into table `{}` is not in the file after its commit", &request.options.table);
+        let message = format!("the committed load into table `{}` is missing from the file", &request.options.table);
         return Err(unusable(&request.database, message));
     }
     let last_run = label::of_table(connection, &request.options.table).and_then(|label| label.run_id);

@@ -91,10 +91,10 @@ pub(super) fn differs(dataset: &Dataset, pages: &[PathBuf], what: &str, expected
         Some(page) => unreadable(page),
         None if expected.rows != found.rows => {
             let rows = counted(found.rows, "row");
-            Error::internal(format!("{what} has {rows}; staged for it: {}", expected.rows))
+            Error::internal(format!("{what} has {rows}, but {} were staged", expected.rows))
         }
         None => Error::internal(format!(
-            "{what} has {}, as many as were staged for it, but with other contents",
+            "{what} has {}, as many as were staged, but with different contents",
             counted(found.rows, "row")
         )),
     }
@@ -115,7 +115,7 @@ pub(super) enum Extra {
 /// Returns the SQL that reads exactly these files, and only their rows.
 ///
 /// By default, DuckDB takes `name=value` in a path for a column, and `*`, `?` and `[` for patterns. The files are in a
-/// directory beside the user's database, whose path may contain anything.
+/// directory next to the user's database, whose path may contain anything.
 ///
 /// # Errors
 /// `InvalidInput` for a path that is not UTF-8.

@@ -33,8 +33,11 @@ pub(super) fn check(
         (Target::Table(_), IfExists::Replace, LoadKind::First) => return Ok(target),
         (_, IfExists::Fail, LoadKind::First) => return Err(exists(table)),
         (Target::View(_), ..) => {
-            return Err(Error::invalid(format!("`{table}` is a view; {} go into tables", dataset.kind))
-                .with_detail("table_name", table.as_str()));
+            return Err(Error::invalid(format!(
+                "`{table}` is a view; {} can only be loaded into a table",
+                dataset.kind
+            ))
+            .with_detail("table_name", table.as_str()));
         }
         (Target::Table(found), ..) => found,
     };
@@ -60,16 +63,15 @@ pub(super) fn check_name(connection: &Connection, table: &TableName) -> Result<(
          ) WHERE lower(name) = ?";
     let found: u64 = connection
         .query_row(sql, [&name], |row| row.get(0))
-        .map_err(|error| statement("look for the engine's own tables", &error))?;
+        .map_err(|error| statement("look up DuckDB's internal names", &error))?;
     if found == 0 && !is_reserved {
         return Ok(());
     }
-    let message =
-        format!("`{table}` cannot be the name of a new table: DuckDB and its clients have their own of that name");
+    let message = format!("`{table}` cannot be the name of a new table: DuckDB or its clients reserve it");
     Err(Error::invalid(message).with_detail("table_name", table.as_str()))
 }
 
-/// Returns the error of a run whose table another run has made anew.
+/// Returns the error of a run whose table another run has recreated.
 pub(crate) fn made_by_another(table: &TableName, run_id: &str) -> Error {
     let message = format!("table `{table}` has since been recreated by run `{}`", excerpt(run_id));
     Error::new(ErrorKind::TableExists, message)
@@ -78,7 +80,7 @@ pub(crate) fn made_by_another(table: &TableName, run_id: &str) -> Error {
 }
 
 fn exists(table: &TableName) -> Error {
-    Error::new(ErrorKind::TableExists, format!("table `{table}` exists"))
+    Error::new(ErrorKind::TableExists, format!("table `{table}` already exists"))
         .with_detail("table_name", table.as_str())
         .with_detail("suggestion", "append to it, replace it, or choose another name")
 }
@@ -104,7 +106,7 @@ fn check_shape(connection: &Connection, dataset: &Dataset, table: &TableName) ->
     }
     let extra = columns.iter().find(|column| !column.may_be_left_out && !dataset.has_column(&column.name));
     match extra {
-        Some(column) => refuse(format!("its column `{}` needs a value", excerpt(&column.name))),
+        Some(column) => refuse(format!("its column `{}` is NOT NULL and has no default", excerpt(&column.name))),
         None => Ok(()),
     }
 }
@@ -122,7 +124,7 @@ fn check_unreferenced(connection: &Connection, table: &TableName) -> Result<()> 
     match names.next().transpose().map_err(fail)? {
         Some(name) => {
             let message =
-                format!("rows of table `{table}` cannot be replaced: table `{}` refers to them", excerpt(&name));
+                format!("rows of table `{table}` cannot be replaced: table `{}` references them", excerpt(&name));
             Err(Error::invalid(message).with_detail("table_name", table.as_str()))
         }
         None => Ok(()),
@@ -159,7 +161,7 @@ pub(super) fn replace(connection: &Connection, dataset: &Dataset, old: &TableNam
     swap().map_err(|error| {
         let error = match is_violation(&error) {
             true => statement(&format!("load into table `{old}`"), &error),
-            false => refused(&format!("table `{old}` cannot be replaced because of what depends on it"), &error),
+            false => refused(&format!("cannot replace table `{old}`: other objects depend on it"), &error),
         };
         error.with_detail("table_name", old.as_str())
     })

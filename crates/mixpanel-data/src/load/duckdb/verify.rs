@@ -35,10 +35,10 @@ pub(crate) fn verify(path: &Path, table: &str) -> Result<VerifyReport> {
             .with_detail("table_name", table.as_str()))
     };
     let Some(label) = label::of_table(connection, &table) else {
-        return refuse("no load is recorded in `_metadata` that made it or put rows into it".to_owned());
+        return refuse("`_metadata` has no record of a load into it".to_owned());
     };
     let Some(dataset) = Dataset::of_kind(&label.kind) else {
-        return refuse(format!("it holds {}, whose columns are not known", excerpt(&label.kind)));
+        return refuse(format!("it holds {}, which this version does not support", excerpt(&label.kind)));
     };
     let columns = column_names(connection, &table)?;
     if let Some(missing) = dataset.columns.iter().find(|column| !columns.contains(column.name)) {
@@ -101,13 +101,13 @@ fn problems(found: &Found, label: &Label) -> Vec<String> {
             problems.push(format!("it has {}, and had {expected} after the last load", counted(found.rows, "row")));
         }
         Some(_) => {}
-        None => problems.push("no number of rows is recorded, so the rows cannot be compared".to_owned()),
+        None => problems.push("no row count is recorded, so the rows cannot be compared".to_owned()),
     }
     if found.ids < found.rows {
         problems.push(rows(found.rows - found.ids, "no id"));
     }
     if found.distinct_ids < found.ids {
-        problems.push(rows(found.ids - found.distinct_ids, "an id that another row has"));
+        problems.push(rows(found.ids - found.distinct_ids, "a duplicate id"));
     }
     match &label.digest {
         None => problems.push("no digest is recorded, so the contents cannot be compared".to_owned()),
@@ -115,7 +115,7 @@ fn problems(found: &Found, label: &Label) -> Vec<String> {
             problems.push("the digest was recorded by another version, so the contents cannot be compared".to_owned());
         }
         Some(expected) if *expected != found.digest => {
-            problems.push("the contents are not those after the last load: the digest is another one".to_owned());
+            problems.push("the contents have changed since the last load: the digests differ".to_owned());
         }
         Some(_) => {}
     }

@@ -88,7 +88,7 @@ impl FaultFields {
     fn pages(&self) -> Result<PageSelector, String> {
         let given = [self.pages.is_some(), self.every.is_some(), self.probability.is_some()];
         if given.iter().filter(|given| **given).count() > 1 {
-            return Err("pages, every and probability exclude each other".to_owned());
+            return Err("pages, every and probability are mutually exclusive".to_owned());
         }
         if self.seed.is_some() && self.probability.is_none() {
             return Err("seed belongs to probability".to_owned());
@@ -225,7 +225,7 @@ impl FromStr for Fault {
         for word in words(line)? {
             let (name, value) = word.split_once('=').unwrap_or(("fault", &word));
             if name != "header" && seen.contains(&name.to_owned()) {
-                return Err(format!("{name} is there twice; {FORM}"));
+                return Err(format!("{name} is given twice; {FORM}"));
             }
             seen.push(name.to_owned());
             fields.set(name, value)?;
@@ -249,7 +249,7 @@ fn words(line: &str) -> Result<Vec<String>, String> {
         }
     }
     words.retain(|word| !word.is_empty());
-    if quoted { Err("a quote is not closed".to_owned()) } else { Ok(words) }
+    if quoted { Err("unclosed quote".to_owned()) } else { Ok(words) }
 }
 
 fn named(name: &str) -> Result<FaultKind, String> {

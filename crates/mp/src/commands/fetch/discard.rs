@@ -16,8 +16,8 @@ use crate::text::{counted, size};
 /// Runs `mp fetch discard`.
 pub(super) fn run(context: &Context, arguments: &DiscardArgs) -> Result<Exit, Failure> {
     if arguments.name.is_none() && arguments.run.is_none() && !arguments.all {
-        return Err(Failure::usage("nothing says which run to discard")
-            .hint("name a table, or use `--run` or `--all`; `mp fetch status` lists the unfinished runs"));
+        return Err(Failure::usage("no run was specified")
+            .hint("specify a table, `--run` or `--all`; `mp fetch status` lists the unfinished runs"));
     }
     let workspace = context.database()?;
     let runs = list(&workspace)?;
@@ -27,7 +27,7 @@ pub(super) fn run(context: &Context, arguments: &DiscardArgs) -> Result<Exit, Fa
     }
     // Discard all or none, as long as a conflict is known beforehand.
     if let Some((run, pid)) = chosen.iter().find_map(|run| Some((run, run.held_by?))) {
-        return Err(Failure::new(format!("process {pid} works on {}", named(run).trim_end_matches(',')))
+        return Err(Failure::new(format!("process {pid} is working on {}", named(run).trim_end_matches(',')))
             .hint("wait for it, or stop it; nothing was discarded"));
     }
     if !arguments.force && !chosen.is_empty() {
@@ -68,12 +68,12 @@ fn confirm(context: &Context, chosen: &[&UnfinishedRun]) -> Result<(), Failure> 
         runs => counted(runs.len() as u64, "unfinished run"),
     };
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage(format!("cannot ask whether to discard {runs}: standard input is not a terminal"))
-            .hint("`--force` discards without asking"));
+        return Err(Failure::usage(format!("cannot confirm the removal of {runs}: standard input is not a terminal"))
+            .hint("use `--force` to skip the confirmation prompt"));
     }
     let question = format!("Discard {runs} with {} ({})?", counted(pages, "page"), size(bytes));
     match prompt::confirm(&context.output, &question)? {
         Answer::Yes => Ok(()),
-        Answer::No => Err(Failure::new("nothing was discarded").hint("`--force` discards without asking")),
+        Answer::No => Err(Failure::new("nothing was discarded").hint("use `--force` to skip the confirmation prompt")),
     }
 }

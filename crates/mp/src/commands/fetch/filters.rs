@@ -51,8 +51,8 @@ fn split_list(list: &str) -> Result<Vec<String>, Failure> {
         }
     }
     if quoted {
-        return Err(Failure::usage("`--output-properties` has a quote that does not end")
-            .hint("a name with a comma is written \"a,b\", and a quote inside such a name twice"));
+        return Err(Failure::usage("`--output-properties` has an unclosed quote")
+            .hint("write a name with a comma as \"a,b\", and double a quote inside it"));
     }
     names.push(name);
     Ok(names.into_iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect())

@@ -19,7 +19,7 @@ pub(super) async fn run(
     let context = project.context;
     let progress = Progress::begin(&context.output, "a plan", shown(arguments.report.no_progress));
     let plan = progress.watch(project.workspace.plan_fetch(fetch.on_event(progress.listener()))).await;
-    let plan = plan.map_err(|error| context.failed("could not find out what the fetch would take", &error))?;
+    let plan = plan.map_err(|error| context.failed("could not estimate the fetch", &error))?;
     context.print(serde_json::to_value(&plan).expect("a plan is plain data"))?;
     context.output.note(&in_words(&plan));
     for advice in &plan.advice {
@@ -34,12 +34,12 @@ fn in_words(plan: &FetchPlan) -> String {
     if let Some(pages) = plan.pages {
         profiles.push_str(&format!(" on {}", counted(u64::from(pages), "page")));
     }
-    let mut text = format!("{profiles}, {} a page", thousands(plan.page_size));
+    let mut text = format!("{profiles}, {} per page", thousands(plan.page_size));
     if let Some(requests) = plan.requests {
         text.push_str(&format!("\n{} to send", counted(u64::from(requests), "request")));
         if let Some(counted) = plan.counted_requests {
             text.push_str(&format!(
-                ", {} of them counted; {} of {} are used",
+                ", {} counted against the quota ({} of {} used)",
                 thousands(u64::from(counted)),
                 thousands(u64::from(plan.quota_used)),
                 thousands(u64::from(plan.quota_limit)),
@@ -75,8 +75,8 @@ mod tests {
     fn a_plan_is_said_in_words() {
         assert_eq!(
             in_words(&plan()),
-            "80,000 profiles on 80 pages, 1,000 a page\n\
-             79 requests to send, 0 of them counted; 1 of 60 are used\n\
+            "80,000 profiles on 80 pages, 1,000 per page\n\
+             79 requests to send, 0 counted against the quota (1 of 60 used)\n\
              about 7s\n\
              at most 160 MB on disk\n\
              page 0 is kept: the same command without `--plan` reuses it"
@@ -91,7 +91,7 @@ mod tests {
         (plan.expected_seconds, plan.expected_bytes) = (None, None);
         assert_eq!(
             in_words(&plan),
-            "profiles, 1,000 a page\npage 0 is kept: the same command without `--plan` reuses it"
+            "profiles, 1,000 per page\npage 0 is kept: the same command without `--plan` reuses it"
         );
     }
 }

@@ -41,8 +41,8 @@ pub(super) fn run(context: &Context, arguments: &FetchProfilesArgs) -> Result<Ex
 fn check(context: &Context, arguments: &FetchProfilesArgs) -> Result<(), Failure> {
     check_workers(context, &arguments.workers);
     if arguments.stdout && !matches!(context.chosen_format, None | Some(Format::Json | Format::Jsonl)) {
-        return Err(Failure::usage("`--stdout` prints JSON lines and no other format")
-            .hint("fetch into a table, then `mp query sql` prints it in any format"));
+        return Err(Failure::usage("`--stdout` only prints JSON lines")
+            .hint("fetch into a table, then print it in any format with `mp query sql`"));
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ impl<'a> Project<'a> {
             let interrupts = Interrupts::listen(&self.context.output, pages_get_time)?;
             let result = work(&interrupts).await;
             interrupts.settle(result).map_err(|failure| match failure.exit {
-                Exit::Auth => failure.hint(format!("the credentials are those of {}", self.identity.whose())),
+                Exit::Auth => failure.hint(format!("the credentials come from {}", self.identity.whose())),
                 _ => failure,
             })
         })
@@ -114,7 +114,9 @@ impl IntoTable<'_> {
         self.interrupts.set_last_words(self.hint_without_a_look());
         let progress = self.progress.clone();
         self.interrupts.set_first_words(move |grace| match progress.is_loading() {
-            true => "stopping: the load is undone unless its commit has begun; signal again to stop at once".to_owned(),
+            true => {
+                "stopping: the load is rolled back unless its commit has begun; signal again to stop at once".to_owned()
+            }
             false => pages_get_time(grace),
         });
         let result = self.wait(work).await?;

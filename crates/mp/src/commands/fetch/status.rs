@@ -28,7 +28,7 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     let runs = list(&workspace)?;
     let path = workspace.database().display();
     if runs.is_empty() && context.output.stderr_is_terminal() {
-        context.output.note(&format!("`{path}` has no unfinished run"));
+        context.output.note(&format!("`{path}` has no unfinished runs"));
     }
     if context.format() == Format::Table {
         context
@@ -69,11 +69,11 @@ fn command(context: &Context, runs: &[UnfinishedRun], run: &UnfinishedRun) -> Op
 fn for_people(run: &UnfinishedRun) -> Value {
     let total = run.pages_total.map_or_else(|| "?".to_owned(), |total| total.to_string());
     let mut reason = match run.held_by {
-        Some(pid) => format!("process {pid} works on it"),
+        Some(pid) => format!("process {pid} is working on it"),
         None => run.reason.clone(),
     };
     if run.is_loaded_in_part {
-        reason.push_str("; the pages that came are in the table");
+        reason.push_str("; the pages received are in the table");
     }
     json!({
         "run_id": run.run_id,
@@ -100,7 +100,7 @@ mod tests {
             "pages": "12/80",
             "age": "2h 10m",
             "size": "1.2 MB",
-            "reason": "process 4711 works on it; the pages that came are in the table",
+            "reason": "process 4711 is working on it; the pages received are in the table",
         });
         assert_eq!(for_people(&run), expected);
         let mut run = example("r1", "users");

@@ -88,7 +88,7 @@ pub(super) async fn run(
     flushed?;
     let rejects = warnings::rejects_of_stream(output, &result.counts, arguments.report.allow_rejects);
     if result.failed_page_indices.is_empty() && result.counts.shortfall > 0 {
-        output.hint("run the same command again; `--allow-drift PERCENT` accepts what came");
+        output.hint("run the same command again; add `--allow-drift PERCENT` to accept the profiles received");
         return Ok(Exit::Failure);
     }
     if result.failed_page_indices.is_empty() {

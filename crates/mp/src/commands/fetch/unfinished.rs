@@ -43,10 +43,10 @@ pub(super) fn choose<'a>(
         let run = run.ok_or_else(|| Failure::not_found(format!("there is no unfinished run {run_id}")).hint(status))?;
         return match (table, &run.table) {
             (Some(table), None) => {
-                Err(cannot_read(format!("it is not known whether run {run_id} is one of `{table}`"), &[run]))
+                Err(cannot_read(format!("cannot tell whether run {run_id} belongs to `{table}`"), &[run]))
             }
             (Some(table), Some(own)) if !run.is_of(table) => {
-                Err(Failure::usage(format!("run {run_id} is one of `{own}`, not of `{table}`")))
+                Err(Failure::usage(format!("run {run_id} belongs to `{own}`, not to `{table}`")))
             }
             _ => Ok(run),
         };
@@ -57,18 +57,20 @@ pub(super) fn choose<'a>(
             None if unreadable.is_empty() => {
                 Err(Failure::not_found(format!("`{table}` has no unfinished run")).hint(status))
             }
-            None => Err(cannot_read(format!("`{table}` has no unfinished run that can be read"), &unreadable)),
+            None => Err(cannot_read(format!("`{table}` has no readable unfinished run"), &unreadable)),
         };
     }
     let any_table = runs.iter().find_map(|run| run.table.as_deref());
     let Some(newest) = any_table.and_then(|table| UnfinishedRun::newest_of(runs, table)) else {
         if !unreadable.is_empty() {
-            return Err(cannot_read("there is no unfinished run that can be read".to_owned(), &unreadable));
+            return Err(cannot_read("there is no readable unfinished run".to_owned(), &unreadable));
         }
-        return Err(Failure::not_found("there is no unfinished run").hint("nothing is left to go on with: `mp inspect tables` shows what is loaded, and `mp fetch profiles` begins anew"));
+        return Err(Failure::not_found("there is no unfinished run").hint("nothing to resume: `mp inspect tables` lists the loaded tables, and `mp fetch profiles` starts a new fetch"));
     };
     if let Some(others) = several_tables(runs) {
-        return Err(Failure::usage("several tables have unfinished runs").hint(format!("name one of them: {others}")));
+        return Err(
+            Failure::usage("several tables have unfinished runs").hint(format!("specify one of them: {others}"))
+        );
     }
     Ok(newest)
 }
@@ -78,7 +80,7 @@ pub(super) fn cannot_read(headline: String, runs: &[&UnfinishedRun]) -> Failure 
     let failure = runs.iter().fold(Failure::new(headline), |failure, run| {
         failure.caused_by(&std::io::Error::other(format!("run {} cannot be read: {}", run.run_id, run.reason)))
     });
-    failure.hint("nothing of it was touched: `mp fetch status` lists it, the version of mp that wrote it can resume it, and `mp fetch profiles` fetches anew")
+    failure.hint("the run is unchanged: resume it with the version of mp that wrote it, or start a new fetch with `mp fetch profiles`")
 }
 
 /// Returns a phrase that names a run and its table.

@@ -29,18 +29,18 @@ pub(super) fn missing_pages(output: &Output, target: &str, pages: &[u32], reason
 
 /// Returns the hint after pages failed while the others are in the table.
 pub(super) fn missing_hint(command: &str) -> String {
-    format!("the missing pages can still be fetched: `{command}` resumes the run")
+    format!("fetch the missing pages with `{command}`")
 }
 
 /// Returns the hint after a fetch that received every page, but too few profiles.
 pub(super) fn shortfall_hint(command: &str) -> String {
-    format!("`{command}` fetches everything again; with `--allow-drift PERCENT` it accepts what came")
+    format!("`{command}` fetches everything again; add `--allow-drift PERCENT` to accept the profiles received")
 }
 
 /// Returns the hint after a fetch that loaded nothing and keeps its pages on disk.
 pub(super) fn kept(error: &Error, command: &str) -> String {
     if error.emptied_rows().is_some() {
-        return format!("if that is right, `{command} --allow-empty` empties it");
+        return format!("if that is correct, `{command} --allow-empty` empties the table");
     }
     if error.kind() == ErrorKind::TableChanged {
         return match error.is_of_update() {
@@ -48,7 +48,7 @@ pub(super) fn kept(error: &Error, command: &str) -> String {
                 "the pages fetched so far are kept: restore the table and run `{command}`, or fetch again with `--since last`"
             ),
             false => format!(
-                "the pages fetched so far are kept: put back what is missing, if anything is; `{command}` loads them into what is there then"
+                "the pages fetched so far are kept: restore the table if rows are missing, then load them with `{command}`"
             ),
         };
     }
@@ -83,7 +83,7 @@ pub(super) fn rejects(context: &Context, result: &ProfileFetchResult, is_allowed
     context.output.warning(&text);
     let query = format!("select * from _rejects where run_id = '{}'", result.run_id());
     let command = context.command(&["query", "sql", &query]);
-    context.output.hint(&format!("`{command}` shows them; with `--allow-rejects` they are no failure"));
+    context.output.hint(&format!("`{command}` shows them; `--allow-rejects` accepts them"));
     Exit::Failure
 }
 
@@ -103,7 +103,7 @@ pub(super) fn rejects_of_stream(output: &Output, counts: &FetchCounts, is_allowe
         return Exit::Success;
     }
     output.warning(&text);
-    output.hint("a fetch into a table keeps them in the table `_rejects`; with `--allow-rejects` they are no failure");
+    output.hint("fetch into a table to keep them in the table `_rejects`; `--allow-rejects` accepts them");
     Exit::Failure
 }
 
@@ -124,8 +124,8 @@ pub(super) fn unfinished(context: &Context, workspace: &Workspace, table: &str) 
     let others = match runs.count() {
         0 => String::new(),
         count => format!(
-            "\n{} of that table: `{}` lists them",
-            counted(count as u64, "other one"),
+            "\n{} of this table: `{}` lists them",
+            counted(count as u64, "other run"),
             context.command(&["fetch", "status"])
         ),
     };

@@ -179,8 +179,8 @@ fn a27_what_a_file_system_lacks_is_done_without() {
     let directory = "cannot sync directories";
     let cases: [Lack; 6] = [
         (Some(""), &["fsync"], &["EINVAL", "EOPNOTSUPP", "EPERM", "EACCES", "EBADF", "ENOSYS"], directory),
-        (None, &["chmod,fchmod,fchmodat"], &["EPERM", "EOPNOTSUPP"], "keeps no permissions"),
-        (None, &["flock"], &["ENOLCK", "ENOSYS"], "no file locks"),
+        (None, &["chmod,fchmod,fchmodat"], &["EPERM", "EOPNOTSUPP"], "does not support permissions"),
+        (None, &["flock"], &["ENOLCK", "ENOSYS"], "does not support file locks"),
         (None, &["renameat2"], &["EINVAL", "ENOSYS", "EPERM"], ""),
         (None, &["link,linkat", "renameat2"], &["EPERM"], ""),
         (None, &["link,linkat", "renameat2"], &["EINVAL"], ""),
@@ -195,7 +195,7 @@ fn a27_what_a_file_system_lacks_is_done_without() {
             let (run, injected) = with_faults(&home, path.as_deref(), &faults, &fetch);
             let run = run.exits(0);
             assert!(injected > 0 || calls[0].starts_with("link"), "{faults:?}");
-            let said = run.stderr.lines().filter(|line| line.contains("cannot do everything")).count();
+            let said = run.stderr.lines().filter(|line| line.contains("lacks some features")).count();
             assert_eq!(said, usize::from(!warning.is_empty()), "{faults:?}: {}", run.stderr);
             check_whole(&home, &format!("{faults:?}"));
             assert_run!(run.counting_lines(), format!("{} {error}", calls.join(" ")));

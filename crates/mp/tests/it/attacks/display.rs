@@ -211,7 +211,7 @@ fn check_lines_are_ours(run: &Run) {
             "page ",
             "fetching ",
             "waiting ",
-            "going on",
+            "resumed after ",
             "loading ",
         ]
         .iter()

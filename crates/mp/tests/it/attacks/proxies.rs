@@ -21,7 +21,7 @@ fn home() -> Home {
 /// Runs the command with a setting that it must refuse; nobody may be connected to meanwhile, nor asked for a name.
 fn check_refused(variable: &str, command: std::process::Command, home: &Home) {
     let Some((run, reached)) = run_watched(home, &command) else { return };
-    let run = run.exits(3).prints_nothing().says(&[variable, "hint: correct "]);
+    let run = run.exits(3).prints_nothing().says(&[variable, "hint: set "]);
     for hidden in ["CANARY", "proxy-host", "someone"] {
         assert!(!run.stderr.contains(hidden), "{}", run.stderr);
     }

@@ -32,7 +32,7 @@ fn a22_of_fetches_that_begin_at_the_same_moment_one_is_let_through() {
         assert_eq!(done.len(), 1, "round {round}: {runs:?}");
         for run in refused {
             assert_eq!(run.code, Some(1), "{run:?}");
-            let is_told = ["is fetching into the table", "exists", "is locked by process"]
+            let is_told = ["is already fetching into table", "exists", "is locked by process"]
                 .iter()
                 .any(|said| run.stderr.contains(said));
             assert!(is_told, "{}", run.stderr);

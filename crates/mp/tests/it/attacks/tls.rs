@@ -93,7 +93,7 @@ fn a10_only_a_certificate_for_this_host_that_is_valid_now_will_do() {
     assert_run!(test(&trusting(&authority, good.port)).without_log());
     // The same one is refused by whoever does not know who signed it.
     let run = assert_run!(test(&home(good.port)).without_log());
-    assert!(!run.stderr.contains("is a server running"), "{}", run.stderr);
+    assert!(!run.stderr.contains("a server is running"), "{}", run.stderr);
     assert_run!(test(&trusting(&authority, expired.port)).without_log());
     assert_run!(test(&trusting(&authority, other.port)).without_log());
     // A certificate does not get better, so nobody waits for it.
@@ -133,7 +133,7 @@ fn a10_certificate_files_that_cannot_be_used_are_named() {
     ] {
         let home = home(server.address().port()).with(variable, &path(name));
         let run = assert_run!(test(&home).says(&[&path(name)]).without_log(), format!("{variable} {name}"));
-        assert!(!run.stderr.contains("is a server running"), "{}", run.stderr);
+        assert!(!run.stderr.contains("a server is running"), "{}", run.stderr);
     }
     assert_eq!(server.end(), Vec::<Vec<u8>>::new());
 }

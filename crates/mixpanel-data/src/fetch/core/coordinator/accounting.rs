@@ -24,7 +24,7 @@ impl Coordinator {
     }
 
     /// Records why the fetch ends. The first reason wins, unless a later one is more severe. From most to least severe:
-    /// the writer failed, a fatal failure, the caller asked to stop, a halt.
+    /// the writer failed, a fatal failure, the caller requested a stop, a halt.
     pub(super) fn end(&mut self, ending: Ending) {
         let severity = |ending: &Ending| match ending {
             Ending::Halted(_) => 0,

@@ -15,7 +15,7 @@ use super::Coordinator;
 pub(super) const BUSY_TOLD_AFTER: Duration = Duration::from_secs(1);
 
 impl Coordinator {
-    /// Handles a request for `part` that brought nothing usable. An exhausted quota is reported with
+    /// Handles a request for `part` that returned nothing usable. An exhausted quota is reported with
     /// [`quota_refused`](Self::quota_refused) instead.
     pub(crate) fn request_failed(&mut self, part: u32, failure: Failure, now: Duration, fraction: f64) {
         let failed = self.take_back(part);
@@ -69,7 +69,7 @@ impl Coordinator {
         let until = now + BUSY_POLL_INTERVAL;
         let waited = |moment: Duration| moment.saturating_sub(since) >= BUSY_TOLD_AFTER;
         if waited(until) && !self.busy.is_some_and(|(before, _)| waited(before)) {
-            let reason = "other processes use all the concurrent queries that Mixpanel allows".to_owned();
+            let reason = "other processes hold all concurrency slots".to_owned();
             self.events.push_back(FetchEvent::Waiting { reason, pause: BUSY_POLL_INTERVAL });
         }
         self.busy = Some((until, since));

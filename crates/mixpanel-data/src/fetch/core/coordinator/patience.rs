@@ -65,12 +65,11 @@ impl Coordinator {
         }
         let limit = self.patience_limit().as_secs_f64();
         let failure = match self.patience.last.take() {
-            Some(last) => Failure {
-                message: format!("{} (no page came within {limit} s, the limit for waiting)", last.message),
-                ..last
-            },
+            Some(last) => {
+                Failure { message: format!("{} (no page arrived within the limit of {limit} s)", last.message), ..last }
+            }
             None => {
-                let message = format!("no page came within {limit} s, the limit for waiting");
+                let message = format!("no page arrived within the limit of {limit} s");
                 Failure::new(FailureKind::Timeout, message)
             }
         };

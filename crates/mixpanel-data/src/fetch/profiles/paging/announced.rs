@@ -41,10 +41,10 @@ impl SignOfLife {
     }
 }
 
-/// Pages that brought nothing new: empty, or the records of another page.
+/// Pages with nothing new: empty, or the records of another page.
 #[derive(Debug, Default)]
 pub(in super::super) struct NothingNew {
-    /// By fingerprint: the page that first brought these records, and the number of other pages that repeated them.
+    /// By fingerprint: the page that first had these records, and the number of other pages that repeated them.
     seen: HashMap<u64, (u32, u32)>,
     /// Consecutive responses without anything new.
     in_a_row: u32,
@@ -54,7 +54,7 @@ pub(in super::super) struct NothingNew {
 }
 
 impl NothingNew {
-    /// Returns whether so many consecutive responses brought nothing new that no other page is worth a request.
+    /// Returns whether enough consecutive responses had nothing new to stop requesting other pages.
     pub(in super::super) fn is_the_end(&self) -> bool {
         self.in_a_row >= NOTHING_NEW_MAX
     }
@@ -84,7 +84,7 @@ impl NothingNew {
         self.empty.insert(page);
     }
 
-    /// Records a page that brought nothing new.
+    /// Records a page with nothing new.
     fn add(&mut self, page: u32, received: u64) {
         self.pages.insert(page);
         if received == 0 {
@@ -94,7 +94,7 @@ impl NothingNew {
         }
     }
 
-    /// Records a page that brought new records.
+    /// Records a page with new records.
     pub(in super::super) fn something_came(&mut self, page: u32) {
         self.in_a_row = 0;
         self.pages.remove(&page);
@@ -147,7 +147,7 @@ impl Paging {
         let is_wrong = |total: &u64| *total > 0 && facts.received == 0 && !self.may_all_be_gone(*total, parts);
         let Some(total) = facts.total.filter(is_wrong) else { return Ok(()) };
         let announced = counted(total, "profile");
-        let message = format!("page 0 came empty, though the server announced {announced}");
+        let message = format!("page 0 is empty, although the server announced {announced}");
         Err(Failure::new(FailureKind::BadReply, message))
     }
 
@@ -196,18 +196,18 @@ impl Paging {
         let layout = &self.session.as_ref()?.layout;
         if facts.received > 0 {
             let first = self.nothing_new.repeated(page, facts)?;
-            return Some(format!("page {page} brought the same records as page {first}"));
+            return Some(format!("page {page} has the same records as page {first}"));
         }
         // The last profiles of a live project may have been deleted: an empty last page is just a short one.
         let announced = layout.total().unwrap_or(0);
         let is_last = page + 1 >= layout.pages() && (page > 0 || self.may_all_be_gone(announced, parts));
         let is_missed = layout.expected_records(page) > 0 && !is_last && self.missing_profiles(parts) > 0;
         (layout.is_optional(page) || is_missed)
-            .then(|| format!("page {page} came empty, though the server announced {}", counted(announced, "profile")))
+            .then(|| format!("page {page} is empty, although the server announced {}", counted(announced, "profile")))
     }
 
-    /// Handles a page that brought nothing new. If the page is optional, and is empty or nothing is missing, it is past
-    /// the end. Otherwise it is retried, until several consecutive responses brought nothing new.
+    /// Handles a page with nothing new. If the page is optional, and is empty or nothing is missing, it is past
+    /// the end. Otherwise it is retried, until several consecutive responses had nothing new.
     pub(in super::super) fn nothing_new_came(
         &mut self,
         page: u32,
@@ -236,7 +236,7 @@ impl Paging {
         layout.assume_tail();
         layout.seal();
         let message = format!(
-            "the server announced {} and still sends more after {}",
+            "the server announced {} but is still sending more after {}",
             counted(total, "profile"),
             counted(next, "full page")
         );
@@ -258,7 +258,7 @@ impl Paging {
         layout.tail_page() == Some(beyond)
     }
 
-    /// Treats planned pages at the end that came empty as past the end: then profiles are missing, not pages. A page
+    /// Treats planned empty pages at the end as past the end: then profiles are missing, not pages. A page
     /// that repeats another one does exist, and stays failed.
     pub(crate) fn settle(&self, parts: &mut Parts) {
         let is_empty = |page: u32| self.nothing_new.empty.contains(&page);
@@ -324,7 +324,7 @@ impl Paging {
 fn refuse(ImpossibleTotal(total): ImpossibleTotal, facts: &SessionFacts) -> Failure {
     let size = facts.declared_page_size.map_or_else(String::new, |size| format!(" on pages of {size}"));
     let message = format!(
-        "the server announced {}{size} and sent {} on page 0; a fetch has at most {PAGES_MAX} pages",
+        "the server announced {}{size} and sent {} on page 0; a fetch is limited to {PAGES_MAX} pages",
         counted(total, "profile"),
         facts.first_page_records
     );

@@ -88,7 +88,7 @@ fn tables_of_another_shape_are_found_before_the_first_request() {
         for if_exists in [IfExists::Replace, IfExists::Append, IfExists::Upsert] {
             let error = preflight(&fixture.database, &PROFILES, &table(), if_exists, LoadKind::First, PREFLIGHT_LOCK_WAIT).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{sql}: {error:?}");
-            assert!(error.message().contains("is not as this program makes it"), "{sql}: {error:?}");
+            assert!(error.message().contains("has an unexpected schema"), "{sql}: {error:?}");
             assert!(error.detail("suggestion").is_some());
         }
         assert!(bytes == std::fs::read(&fixture.database).unwrap(), "the file was changed");

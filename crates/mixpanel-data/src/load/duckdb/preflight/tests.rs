@@ -81,7 +81,7 @@ fn a_target_that_profiles_cannot_be_appended_to() {
         ("CREATE TABLE profiles (distinct_id BIGINT, properties JSON, last_seen TIMESTAMP)", "`distinct_id` is BIGINT"),
         (
             "CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP, tenant INTEGER NOT NULL)",
-            "`tenant` needs a value",
+            "`tenant` is NOT NULL and has no default",
         ),
         (
             "CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP);
@@ -135,7 +135,7 @@ fn rows_that_others_refer_to_are_not_upserted() {
     );
     let error = refusal(&fixture, IfExists::Upsert);
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert!(error.message().contains("table `orders` refers to them"), "{error}");
+    assert!(error.message().contains("table `orders` references them"), "{error}");
     check(&fixture, IfExists::Append).unwrap();
 }
 

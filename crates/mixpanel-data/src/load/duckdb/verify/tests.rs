@@ -92,7 +92,7 @@ fn lost_and_doubled_rows_are_found() {
         "DELETE FROM profiles WHERE distinct_id = 'id-17';
          INSERT INTO profiles SELECT * FROM profiles WHERE distinct_id = 'id-18'",
     );
-    assert!(found.contains("1 row has an id that another row has") && found.contains("digest"), "{found}");
+    assert!(found.contains("1 row has a duplicate id") && found.contains("digest"), "{found}");
     let found = problems("UPDATE profiles SET distinct_id = NULL WHERE distinct_id = 'id-3'");
     assert!(found.contains("1 row has no id") && found.contains("digest"), "{found}");
     // An exchange of values between two rows is detected too.
@@ -129,7 +129,7 @@ fn what_cannot_be_compared_is_said() {
         ("UPDATE _metadata SET digest = digest || 'x'", "another version"),
         ("UPDATE _metadata SET digest = NULL", "no digest is recorded"),
         ("ALTER TABLE _metadata DROP COLUMN digest", "no digest is recorded"),
-        ("UPDATE _metadata SET row_count = -1", "no number of rows is recorded"),
+        ("UPDATE _metadata SET row_count = -1", "no row count is recorded"),
     ] {
         fixture.execute(sql);
         let report = check(&fixture);
@@ -143,7 +143,7 @@ fn what_no_load_recorded_cannot_be_verified() {
     fixture.execute("CREATE TABLE profiles (distinct_id VARCHAR)");
     let error = verify(&fixture.database, "profiles").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert!(error.message().contains("no load is recorded"), "{error}");
+    assert!(error.message().contains("has no record of a load"), "{error}");
     assert_eq!(verify(&fixture.database, "other").unwrap_err().kind(), ErrorKind::TableNotFound);
     let (fixture, _) = loaded();
     fixture.execute("ALTER TABLE profiles DROP COLUMN properties");
