@@ -72,7 +72,7 @@ impl Accounts {
         let lacking: Vec<&str> = unlocked.into_iter().chain(unsynced).collect();
         if !lacking.is_empty() {
             let lacking = lacking.join("; ");
-            output.warning(&format!("the file system of `{}` has limitations: {lacking}", own.display()));
+            output.warning(&format!("the file system of `{}` lacks some features: {lacking}", own.display()));
         }
         if accounts.path != own && !accounts.config.names().is_empty() {
             output.note(&format!(

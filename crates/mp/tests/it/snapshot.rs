@@ -57,7 +57,7 @@ const REDACTIONS: [(&str, &str); 27] = [
     (r#"("bytes": ?)\d+"#, "$1[BYTES]"),
     (r"(?m)^ +\d+\.\d+s ", "[ELAPSED] "),
     (r"the wait would take \d+ s more", "the wait would take [SECONDS] s more"),
-    (r"the next is free in \d+ s", "the next is free in [SECONDS] s"),
+    (r"the next is available in \d+ s", "the next is available in [SECONDS] s"),
     (r"(?m)^  about \d+(?:s| min)$", "  about [TIME]"),
     // It depends on the network of the machine.
     (r"lookup address information: [A-Z][a-z ]+", "lookup address information: [REASON]"),

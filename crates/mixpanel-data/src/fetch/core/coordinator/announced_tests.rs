@@ -142,7 +142,7 @@ fn a_server_that_never_ends_is_left() {
             assert!(seen.requests.len() <= most, "{total}: {}", seen.requests.len());
             let last = seen.outcome.failed.values().next().expect("the page that would be next is missing");
             assert!(
-                last.message.contains(&format!("announced {total} profiles and still sends more")),
+                last.message.contains(&format!("announced {total} profiles but is still sending more")),
                 "{}",
                 last.message
             );

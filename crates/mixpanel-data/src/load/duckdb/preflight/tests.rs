@@ -178,7 +178,7 @@ fn a_locked_database_names_its_holder() {
 fn files_that_are_no_database() {
     let page = |start: &[u8]| [start, &[7; 20_000]].concat();
     let cases: [(Vec<u8>, &str); 5] = [
-        (Vec::new(), "is empty"),
+        (Vec::new(), "is an empty file"),
         (page(b"hello"), "is not a DuckDB database"),
         (page(b"SQLite format 3\0"), "is a SQLite database"),
         (b"short".to_vec(), "is not a DuckDB database"),
