@@ -202,7 +202,7 @@ mod tests {
         let printed =
             "{\"seconds\": 0.5, \"rows\": 0}\n{\"seconds\": 1.25, \"rows\": 7}\n{\"seconds\":0.25,\"rows\":0}\n";
         assert_eq!(statements(printed, 7).unwrap(), Duration::from_secs(2));
-        assert!(statements(printed, 8).unwrap_err().to_string().contains("says 7"));
+        assert!(statements(printed, 8).unwrap_err().to_string().contains("reports 7"));
         for printed in ["nonsense", "{\"rows\": 7}", "{\"seconds\": -1, \"rows\": 7}"] {
             assert!(statements(printed, 7).unwrap_err().to_string().contains("unexpected output"), "{printed}");
         }
