@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::text::printable;
 
 /// A secret that cannot be formatted, compared or serialised; its memory is wiped when it is dropped.
 #[derive(Clone)]
@@ -35,7 +36,7 @@ impl fmt::Debug for Secret {
 fn shown(text: &str) -> String {
     const CHARS_MAX: usize = 12;
     match text.chars().count() {
-        0..=CHARS_MAX => format!("`{}`", text.escape_debug()),
+        0..=CHARS_MAX => format!("`{}`", printable(text)),
         count => format!("({count} characters, not shown)"),
     }
 }

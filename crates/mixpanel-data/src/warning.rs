@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use crate::counted::counted;
 use crate::limits::{QUERIES_PER_HOUR, WORKERS_MAX};
+use crate::text::counted;
 
 /// What the user should know about a fetch that continues. `Display` writes it as one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]

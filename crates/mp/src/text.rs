@@ -3,30 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// Returns whether a character moves the cursor, is invisible, or reorders its surroundings.
-pub(crate) fn is_unprintable(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{61c}'
-        )
-}
-
-/// Escapes characters that could affect a terminal, as `\u{1b}`.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_unprintable) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        if is_unprintable(character) {
-            shown.extend(character.escape_unicode());
-        } else {
-            shown.push(character);
-        }
-    }
-    Cow::Owned(shown)
-}
+pub(crate) use mixpanel_data::text::{is_unprintable, printable};
 
 /// Makes every line printable and indents all but the first, so that foreign text cannot pass for a line of ours.
 pub(crate) fn indented(text: &str, spaces: usize) -> String {

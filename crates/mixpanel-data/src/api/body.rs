@@ -9,6 +9,7 @@ use http::header::CONTENT_ENCODING;
 use serde_json::Value;
 
 use crate::limits::{COMPRESSION_RATIO_MAX, ERROR_BODY_BYTES_MAX, ERROR_EXCERPT_CHARS};
+use crate::text;
 
 use super::failure::{Failure, FailureKind};
 
@@ -148,20 +149,7 @@ fn collect_texts(value: &Value, texts: &mut Vec<String>) {
 /// Makes server text fit for a message: truncated, on one line, with control characters escaped. Redact secrets
 /// first, because half a secret would not be recognized.
 pub(super) fn excerpt(said: &str) -> String {
-    let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut shown: String = line.chars().take(ERROR_EXCERPT_CHARS).flat_map(escape).collect();
-    if line.chars().count() > ERROR_EXCERPT_CHARS {
-        shown.push('…');
-    }
-    shown
-}
-
-/// Escapes control characters, and characters that change the text direction or have no width.
-fn escape(c: char) -> impl Iterator<Item = char> {
-    let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-    let escaped = (c.is_control() || hidden).then(|| c.escape_unicode());
-    let plain = escaped.is_none().then_some(c);
-    escaped.into_iter().flatten().chain(plain)
+    text::excerpt(&said.split_whitespace().collect::<Vec<_>>().join(" "), ERROR_EXCERPT_CHARS)
 }
 
 fn json_error(text: &str) -> Option<String> {

@@ -13,6 +13,7 @@ use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{BUSY_POLL_INTERVAL, ERROR_BODY_BYTES_MAX, PAGE_BYTES_MAX, PAGES_READY_MAX, RATE_LIMIT_WAIT_MAX};
 use crate::quota::{Acquired, Pool, RateLimiter, RequestClass, why_wait};
+use crate::text::printable;
 
 use super::body::html_title;
 use super::endpoint::{ApiOptions, Endpoint, Host};
@@ -235,7 +236,7 @@ pub(super) fn web_page(body: &[u8]) -> Option<Failure> {
     let message = format!(
         "the response is a web page titled `{}`, not a response from Mixpanel's API; it may come from a proxy or a \
          network login page",
-        title.escape_debug()
+        printable(&title)
     );
     Some(Failure::new(FailureKind::BadReply, message).with_fault(Fault::InBetween))
 }

@@ -11,6 +11,7 @@ use crate::credentials::Region;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::quota::Quota;
+use crate::text::printable;
 
 use super::network::NetworkVariables;
 
@@ -135,7 +136,7 @@ impl Server {
         let mut root =
             Url::parse(base_url).map_err(|error| Error::invalid("the base URL is invalid").with_source(error))?;
         if !matches!(root.scheme(), "http" | "https") || !is_loopback_host(root.host_str().unwrap_or_default()) {
-            let host = root.host_str().unwrap_or_default().escape_debug();
+            let host = printable(root.host_str().unwrap_or_default());
             return Err(Error::invalid(format!(
                 "`{host}` is not a loopback address, such as http://127.0.0.1:8080; credentials are never sent to \
                  another server"

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::limits::PAGE_SIZE_MAX;
 use crate::profile_query::{IncludeUsers, ProfileQuery};
+use crate::text::printable;
 
 use super::endpoint::Endpoint;
 use super::transport::Request;
@@ -136,10 +137,7 @@ fn non_blank<'a>(text: Option<&'a str>, name: &str) -> Result<Option<&'a str>> {
 
 fn cohort_number(cohort: &str) -> Result<u64> {
     cohort.trim().parse().map_err(|_| {
-        Error::invalid(format!(
-            "cohort `{}`: use the number of a saved cohort, as shown in its URL",
-            cohort.escape_debug()
-        ))
+        Error::invalid(format!("cohort `{}`: use the number of a saved cohort, as shown in its URL", printable(cohort)))
     })
 }
 

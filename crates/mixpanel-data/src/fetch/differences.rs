@@ -1,9 +1,9 @@
 //! Reports differences between what the server announced and what it sent.
 
-use crate::counted::counted;
 use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind};
 use crate::store::TableName;
+use crate::text::counted;
 use crate::warning::Warning;
 
 use super::callbacks::Callbacks;

@@ -6,6 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use serde_json::value::RawValue;
 
 use crate::limits::PAGE_RECORDS_MAX;
+use crate::text::printable;
 
 use super::envelope::{Envelope, Key};
 use super::profile::{Scratch, push_record};
@@ -45,7 +46,7 @@ pub(crate) fn parse_page(body: &[u8], form: RecordForm) -> Result<PageBody, Stri
         return Err(format!("the response is an error with status 200: {message}"));
     }
     if let Some(status) = envelope.status.filter(|status| !is_good(status)) {
-        return Err(format!("the response has the status `{}` instead of `ok`", status.escape_debug()));
+        return Err(format!("the response has the status `{}` instead of `ok`", printable(&status)));
     }
     if let Some(total) = envelope.impossible_total {
         return Err(format!("the response announces an invalid total of {total}"));

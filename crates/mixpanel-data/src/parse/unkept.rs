@@ -1,7 +1,10 @@
 //! Data in a page that the table has no column for.
 
-use crate::counted::counted;
 use crate::limits::UNKEPT_NAMES_MAX;
+use crate::text::{counted, excerpt};
+
+/// The characters of a name that are shown.
+const NAME_CHARS_SHOWN: usize = 64;
 
 /// What pages contained besides the ids and properties of their records. It is not kept, so it is reported.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,7 +66,7 @@ impl Unkept {
         self.records += 1;
         for raw in names {
             let name = serde_json::from_str(raw).unwrap_or_else(|_| (*raw).to_owned());
-            self.note_name(&shown(&name));
+            self.note_name(&excerpt(&name, NAME_CHARS_SHOWN));
         }
     }
 
@@ -76,14 +79,4 @@ impl Unkept {
             self.names.push(name.to_owned());
         }
     }
-}
-
-/// Returns a name that is safe to show in a message.
-fn shown(name: &str) -> String {
-    const CHARS_MAX: usize = 64;
-    let mut shown: String = name.chars().take(CHARS_MAX).flat_map(char::escape_debug).collect();
-    if name.chars().nth(CHARS_MAX).is_some() {
-        shown.push('…');
-    }
-    shown
 }

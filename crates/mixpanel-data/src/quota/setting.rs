@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo};
 
-use crate::counted::counted;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::text::{counted, printable};
 
 /// The limit on counted requests in a rolling window. The default is Mixpanel's own limit, `60/h`, with no reserve.
 ///
@@ -71,7 +71,7 @@ impl FromStr for Quota {
 
     fn from_str(text: &str) -> Result<Self> {
         let unreadable = || {
-            let text = text.escape_debug();
+            let text = printable(text);
             Error::invalid(format!(
                 "cannot read the quota `{text}`: expected requests per window, such as 60/h, 30/10m or 100/1d"
             ))

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::MANIFEST_BYTES_MAX;
+use crate::text::printable;
 
 use super::files::{
     NewFile, directory_of, lock_directory, make_directory, make_root, open_file, replace_file, sync_directory,
@@ -236,10 +237,7 @@ pub(super) fn take(roots: &StageRoots, run_id: &str) -> Result<(PathBuf, PathBuf
     let is_plain = !run_id.is_empty() && run_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let root = roots.all().find(|root| is_plain && root.join(run_id).is_dir());
     let Some(root) = root else {
-        return Err(Error::new(
-            ErrorKind::RunNotFound,
-            format!("there is no unfinished run `{}`", run_id.escape_debug()),
-        ));
+        return Err(Error::new(ErrorKind::RunNotFound, format!("there is no unfinished run `{}`", printable(run_id))));
     };
     let directory = root.join(run_id);
     make_root(root)?;

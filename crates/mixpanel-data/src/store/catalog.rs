@@ -12,7 +12,7 @@ use super::label;
 use super::location::{Location, locate, not_found};
 use super::query;
 use super::schema::{Target, find};
-use super::table_name::{TableName, excerpt};
+use super::table_name::{TableName, name_excerpt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::{ColumnInfo, SqlResult, TableInfo, TableSchema};
 
@@ -106,7 +106,7 @@ pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
     for name in tables.iter().filter(|name| seen.insert(name.to_ascii_lowercase())) {
         if name.starts_with('_') {
             let message =
-                format!("table `{}` cannot be dropped: names that start with `_` are reserved", excerpt(name));
+                format!("table `{}` cannot be dropped: names that start with `_` are reserved", name_excerpt(name));
             return Err(Error::invalid(message).with_detail("table_name", name.as_str()));
         }
         let (kind, table) = match find(connection, &TableName::listed(name))? {
@@ -139,7 +139,7 @@ pub(crate) fn existing(connection: &Connection, name: &str) -> Result<TableName>
 fn not_there(connection: &Connection, name: &str) -> Error {
     let available: Vec<Value> =
         names(connection).unwrap_or_default().iter().map(|table| Value::from(table.as_str())).collect();
-    Error::new(ErrorKind::TableNotFound, format!("there is no table `{}`", excerpt(name)))
+    Error::new(ErrorKind::TableNotFound, format!("there is no table `{}`", name_excerpt(name)))
         .with_detail("table_name", name)
         .with_detail("available_tables", available)
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use duckdb::Connection;
 
 use super::failure::{not_duckdb_message, opening, unusable};
-use super::table_name::excerpt;
+use super::table_name::name_excerpt;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -67,7 +67,8 @@ fn refuse_schemes(path: &Path) -> Result<()> {
         return Err(Error::invalid("the database path is empty or contains a NUL character"));
     }
     if text.starts_with('-') {
-        let message = format!("`{0}` looks like an option; to use a file with this name, write `./{0}`", excerpt(text));
+        let message =
+            format!("`{0}` looks like an option; to use a file with this name, write `./{0}`", name_excerpt(text));
         return Err(Error::invalid(message).with_path(path));
     }
     // A drive letter is one character, a scheme at least two.
@@ -77,7 +78,7 @@ fn refuse_schemes(path: &Path) -> Result<()> {
     if is_scheme {
         return Err(Error::invalid(format!(
             "`{}` is not a local file; to use a file with a colon in its name, write `./name`",
-            excerpt(text)
+            name_excerpt(text)
         ))
         .with_path(path));
     }
@@ -93,7 +94,7 @@ fn refuse_question_marks(absolute: &Path) -> Result<()> {
     }
     let shown = absolute.display().to_string();
     let message =
-        format!("invalid database path `{}`: DuckDB does not support `?` in directory names", excerpt(&shown));
+        format!("invalid database path `{}`: DuckDB does not support `?` in directory names", name_excerpt(&shown));
     Err(Error::invalid(message).with_path(absolute))
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::limits::TABLE_NAME_CHARS_MAX;
+use crate::text::excerpt;
 
 /// A name that can be put into SQL, quoted.
 ///
@@ -22,7 +23,7 @@ impl TableName {
             return Err(Error::invalid(format!(
                 "`{}` is not a valid table name: use 1 to {TABLE_NAME_CHARS_MAX} letters, digits and `_`, not \
                  starting with `_`",
-                excerpt(name)
+                name_excerpt(name)
             )));
         }
         Ok(Self(name.to_owned()))
@@ -46,18 +47,14 @@ impl TableName {
 
 impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&excerpt(&self.0))
+        f.write_str(&name_excerpt(&self.0))
     }
 }
 
 /// Returns a name that is safe to show in a message: control and bidirectional characters escaped, long names cut.
-pub(crate) fn excerpt(name: &str) -> String {
+pub(crate) fn name_excerpt(name: &str) -> String {
     const SHOWN_CHARS: usize = 80;
-    let mut shown: String = name.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
-    if name.chars().nth(SHOWN_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
+    excerpt(name, SHOWN_CHARS)
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::api::Failure;
-use crate::counted::counted;
 use crate::counts::FetchCounts;
 use crate::stage::Over;
+use crate::text::counted;
 
 /// Why a fetch ends before every page is done.
 #[derive(Debug, Clone, PartialEq, Eq)]

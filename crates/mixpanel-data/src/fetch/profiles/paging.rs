@@ -8,10 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{Failure, FailureKind};
-use crate::counted::counted;
 use crate::limits::PROBE_ATTEMPTS_MAX;
 use crate::mutant::{Mutant, is_planted};
 use crate::stage::{Over, SessionFacts};
+use crate::text::counted;
 
 use super::super::arrival::{Arrival, Loss, Meaning};
 use super::super::core::Parts;

@@ -6,13 +6,13 @@ use duckdb::Connection;
 
 use super::request::LoadRequest;
 use super::rows::{Staged, count_rows};
-use crate::counted::counted;
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::load::package::{Announced, LoadKind};
 use crate::overlap::Overlap;
 use crate::row_sum::hashes_of_file;
 use crate::store::table_name::TableName;
+use crate::text::counted;
 
 /// Returns the shortfall: how many profiles are missing because others were sent more than once; 0 if that is accepted.
 /// Rejected records count as different profiles.

@@ -9,7 +9,7 @@ use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::store::failure::statement;
 use crate::store::sql_text::literal;
-use crate::store::table_name::{TableName, excerpt};
+use crate::store::table_name::{TableName, name_excerpt};
 
 /// Returns the statements that copy the comments of a table and its indexes to the table that replaces it.
 pub(super) fn comments(
@@ -68,7 +68,7 @@ pub(super) fn readable_views(connection: &Connection) -> Result<Vec<View>> {
         let (schema, name): (String, String) = (row.get(0)?, row.get(1)?);
         let quoted = [&schema, &name].map(|name| TableName::listed(name.clone()).quoted()).join(".");
         let name = if schema == "main" { name } else { format!("{schema}.{name}") };
-        Ok(View { name: excerpt(&name), quoted })
+        Ok(View { name: name_excerpt(&name), quoted })
     };
     let views: Vec<View> = query.query_map([], read).and_then(Iterator::collect).map_err(fail)?;
     Ok(views.into_iter().filter(|view| is_readable(connection, view)).collect())
@@ -93,7 +93,7 @@ pub(super) fn additions(connection: &Connection, dataset: &Dataset, table: &Tabl
     let columns = columns(connection, table)?;
     let columns = columns.iter().filter_map(|(column, default)| match default {
         _ if !dataset.has_column(column) => Some(extra(column)),
-        Some(default) => Some(format!("the default `{}` of column `{column}`", excerpt(default))),
+        Some(default) => Some(format!("the default `{}` of column `{column}`", name_excerpt(default))),
         None => None,
     });
     let constraints: BTreeSet<String> = connection
@@ -103,7 +103,7 @@ pub(super) fn additions(connection: &Connection, dataset: &Dataset, table: &Tabl
         )
         .and_then(|mut query| query.query_map([table.as_str()], |row| row.get(0))?.collect())
         .map_err(fail)?;
-    let constraints = constraints.iter().map(|text| format!("the constraint `{}`", excerpt(text)));
+    let constraints = constraints.iter().map(|text| format!("the constraint `{}`", name_excerpt(text)));
     Ok(columns.chain(constraints).collect())
 }
 
@@ -127,5 +127,5 @@ fn columns(connection: &Connection, table: &TableName) -> Result<Vec<(String, Op
 }
 
 fn extra(column: &str) -> String {
-    format!("the column `{}`", excerpt(column))
+    format!("the column `{}`", name_excerpt(column))
 }

@@ -45,7 +45,6 @@ use super::settle;
 use super::spill::Spill;
 use super::target;
 use super::tuning::{for_load, memory_needed};
-use crate::counted::counted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::VECTOR_ROWS;
@@ -57,6 +56,7 @@ use crate::store::label;
 use crate::store::schema::{Target, rename};
 use crate::store::settings::{Effort, Tuning};
 use crate::store::table_name::TableName;
+use crate::text::counted;
 
 /// Loads a stage. Repeating the same load does nothing and reports the same.
 ///

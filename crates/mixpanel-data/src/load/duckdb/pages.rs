@@ -10,7 +10,6 @@ use super::rows::{Staged, number, run};
 use super::staged::{Extra, read_parquet, sum_of_pages};
 use super::tuning::Steps;
 use super::unreadable::name_unreadable;
-use crate::counted::counted;
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
@@ -18,6 +17,7 @@ use crate::load::run_record::RunRecord;
 use crate::mutant::{Mutant, is_planted};
 use crate::row_sum::RowSum;
 use crate::store::failure::{is_malformed_json, statement};
+use crate::text::counted;
 
 /// The name of the table while it is being filled. It is never committed.
 pub(super) const LOADING: &str = "_loading";

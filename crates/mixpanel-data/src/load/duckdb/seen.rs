@@ -8,13 +8,13 @@ use std::path::Path;
 use duckdb::Connection;
 
 use super::dependents;
-use crate::counted::counted;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::store::failure::statement;
 use crate::store::label;
 use crate::store::schema::{Target, find};
 use crate::store::table_name::TableName;
+use crate::text::counted;
 
 /// What exists under the name of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,13 +6,13 @@ use super::digest;
 use super::metadata::{self, Counts};
 use super::request::{LoadRequest, OnLockWait};
 use super::rows::{number, steps_of, sum_of_table};
-use crate::counted::counted;
 use crate::error::{ErrorKind, Result};
 use crate::limits::{PREFLIGHT_LOCK_WAIT, REOPENS_MAX};
 use crate::store::database::{Access, Database};
 use crate::store::failure::{statement, unusable};
 use crate::store::label;
 use crate::store::schema::{Target, find};
+use crate::text::counted;
 
 /// Looks in the reopened file for a load whose commit failed.
 ///

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use parquet::file::metadata::ParquetMetaDataReader;
 
-use crate::counted::counted;
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::row_sum::{RowSum, SUM_KEY};
 use crate::store::sql_text::{as_pattern, literal};
+use crate::text::counted;
 
 /// A staged file, as its footer describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use crate::profile_query::IfExists;
 use crate::store::failure::{is_violation, refused, statement};
 use crate::store::label;
 use crate::store::schema::{Target, columns, find, indexes, rename};
-use crate::store::table_name::{TableName, excerpt};
+use crate::store::table_name::{TableName, name_excerpt};
 
 /// Finds the target of a load and checks that the load can use it.
 ///
@@ -73,7 +73,7 @@ pub(super) fn check_name(connection: &Connection, table: &TableName) -> Result<(
 
 /// Returns the error of a run whose table another run has recreated.
 pub(crate) fn made_by_another(table: &TableName, run_id: &str) -> Error {
-    let message = format!("table `{table}` has since been recreated by run `{}`", excerpt(run_id));
+    let message = format!("table `{table}` has since been recreated by run `{}`", name_excerpt(run_id));
     Error::new(ErrorKind::TableExists, message)
         .with_detail("table_name", table.as_str())
         .with_detail("suggestion", "append to it, upsert into it, replace it, or discard the run")
@@ -92,7 +92,7 @@ fn check_shape(connection: &Connection, dataset: &Dataset, table: &TableName) ->
     };
     let label = label::of_table(connection, table);
     if let Some(kind) = label.map(|label| label.kind).filter(|kind| kind != dataset.kind) {
-        return refuse(format!("it holds {}", excerpt(&kind)));
+        return refuse(format!("it holds {}", name_excerpt(&kind)));
     }
     let columns = columns(connection, table)?;
     for Column { name, accepts, .. } in dataset.columns {
@@ -106,7 +106,7 @@ fn check_shape(connection: &Connection, dataset: &Dataset, table: &TableName) ->
     }
     let extra = columns.iter().find(|column| !column.may_be_left_out && !dataset.has_column(&column.name));
     match extra {
-        Some(column) => refuse(format!("its column `{}` is NOT NULL and has no default", excerpt(&column.name))),
+        Some(column) => refuse(format!("its column `{}` is NOT NULL and has no default", name_excerpt(&column.name))),
         None => Ok(()),
     }
 }
@@ -124,7 +124,7 @@ fn check_unreferenced(connection: &Connection, table: &TableName) -> Result<()> 
     match names.next().transpose().map_err(fail)? {
         Some(name) => {
             let message =
-                format!("rows of table `{table}` cannot be replaced: table `{}` references them", excerpt(&name));
+                format!("rows of table `{table}` cannot be replaced: table `{}` references them", name_excerpt(&name));
             Err(Error::invalid(message).with_detail("table_name", table.as_str()))
         }
         None => Ok(()),

@@ -9,7 +9,6 @@ use duckdb::Connection;
 
 use super::digest::{self, sum_of};
 use super::tuning::Steps;
-use crate::counted::counted;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::store::catalog::existing;
@@ -17,7 +16,8 @@ use crate::store::database::{Access, Database};
 use crate::store::failure::statement;
 use crate::store::label::{self, Label};
 use crate::store::schema::column_names;
-use crate::store::table_name::{TableName, excerpt};
+use crate::store::table_name::{TableName, name_excerpt};
+use crate::text::counted;
 use crate::types::VerifyReport;
 
 /// Counts the rows of a table, reads every byte of it, and compares both with what the last load recorded.
@@ -38,7 +38,7 @@ pub(crate) fn verify(path: &Path, table: &str) -> Result<VerifyReport> {
         return refuse("`_metadata` has no record of a load into it".to_owned());
     };
     let Some(dataset) = Dataset::of_kind(&label.kind) else {
-        return refuse(format!("it holds {}, which this version does not support", excerpt(&label.kind)));
+        return refuse(format!("it holds {}, which this version does not support", name_excerpt(&label.kind)));
     };
     let columns = column_names(connection, &table)?;
     if let Some(missing) = dataset.columns.iter().find(|column| !columns.contains(column.name)) {

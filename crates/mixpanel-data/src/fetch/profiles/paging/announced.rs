@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
-use crate::counted::counted;
 use crate::counts::FetchCounts;
 use crate::limits::{ATTEMPTS_MAX, NOTHING_NEW_MAX, PAGES_BEYOND_MAX, PAGES_MAX, PAGES_WARNING, UNANNOUNCED_PAUSE};
 use crate::stage::{Over, SessionFacts};
+use crate::text::counted;
 use crate::warning::Warning;
 
 use super::super::super::arrival::{Arrival, Meaning};
