@@ -1,8 +1,9 @@
-//! Everything that a fetch decides: combines the coordinator with the quota, the messages to the writer, and the events
-//! for the caller.
+//! The decision logic of a fetch: combines the coordinator with the quota, messages to the writer, and events for the
+//! caller.
 //!
-//! A state machine without I/O, except for the quota ledger; the time is an argument. A driver carries out its actions
-//! one by one, reports what happened, and decides nothing, so the same code runs in a fetch and in the simulation.
+//! This is a state machine without I/O, except for the quota ledger; the current time is an argument. A driver performs
+//! its actions one by one and reports the results, but decides nothing, so a real fetch and the simulation run the same
+//! code.
 
 mod circuit_breaker;
 mod coordinator;
@@ -32,29 +33,30 @@ pub(super) use coordinator::Coordinator;
 pub(super) use outcome::{Ending, Outcome};
 pub(super) use parts::{PartState, Parts};
 
-/// A moment: the time since the run began, and the wall-clock time that the quota ledger uses.
+/// A point in time: the time since the run began, and the wall-clock time that the quota ledger uses.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     pub(crate) run: Duration,
     pub(crate) wall: Timestamp,
 }
 
-/// What a driver does next.
+/// The next action for the driver.
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// Send this request, which has a permit, and report with [`Core::reply_received`] or [`Core::request_failed`].
+    /// Send this request, which has a permit, and report the result with [`Core::reply_received`] or
+    /// [`Core::request_failed`].
     Send(PageRequest),
-    /// Parse this response, and report with [`Core::part_arrived`] or [`Core::request_failed`].
+    /// Parse this response, and report the result with [`Core::part_arrived`] or [`Core::request_failed`].
     Parse(PageRequest, Vec<u8>),
-    /// Pass this to the writer, after all earlier messages, and pass on what it reports with [`Core::writer_reported`].
+    /// Send this to the writer after all earlier messages, and forward its report to [`Core::writer_reported`].
     Write(Message),
     /// Abort the requests of session epochs before this one.
     Abandon(u32),
-    /// Tell the caller.
+    /// Report this event to the caller.
     Tell(FetchEvent),
-    /// Do nothing before this time, measured from the start of the run, unless something happens.
+    /// Wait for an event until this time, measured from the start of the run.
     WaitUntil(Duration),
-    /// Do nothing until something happens.
+    /// Wait for an event.
     WaitForEvent,
     /// The fetch is over. All earlier actions have been returned.
     Finish(Box<End>),
@@ -64,23 +66,23 @@ pub(crate) enum Action {
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) outcome: Outcome,
-    /// Why the writer accepts no more pages, if it reported an error.
+    /// The error that stopped the writer, if any.
     pub(crate) writer_error: Option<Error>,
-    /// What the pages of this run contain that no table column can hold.
+    /// Data in the pages of this run that has no table column.
     pub(crate) unkept: Unkept,
 }
 
-/// The whole state of a fetch.
+/// The state of a fetch.
 #[derive(Debug)]
 pub(crate) struct Core {
     coordinator: Coordinator,
     limiter: RateLimiter,
-    /// By session epoch and page.
+    /// Permits of requests in flight, by session epoch and page.
     permits: HashMap<(u32, u32), Permit>,
     is_ledger_broken: bool,
-    /// Actions that were decided and not yet returned.
+    /// Actions that were decided but not yet returned.
     actions: VecDeque<Action>,
-    /// The session epoch of the requests that are sent.
+    /// The session epoch of new requests.
     epoch: u32,
     /// The session epoch of the pages that the writer stages.
     staged_epoch: u32,
@@ -90,8 +92,8 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// Creates the core. `staged_epoch` is the session epoch whose pages an earlier process staged; 0 if there was
-    /// none.
+    /// Creates the core. `staged_epoch` is the session epoch of the pages that an earlier process staged; 0 if there
+    /// are none.
     pub(crate) fn new(coordinator: Coordinator, staged_epoch: u32, limiter: RateLimiter) -> Self {
         Self {
             epoch: coordinator.epoch(),
@@ -107,12 +109,13 @@ impl Core {
         }
     }
 
-    /// Returns the next action if it is decided already. Never touches the quota ledger, unlike [`next`](Self::next).
+    /// Returns the next action if it has already been decided. Unlike [`next`](Self::next), never accesses the quota
+    /// ledger.
     pub(crate) fn decided(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// Returns the next action. Actions that do not wait come before one that does.
+    /// Returns the next action. A wait is returned only after all other pending actions.
     pub(crate) fn next(&mut self, at: Moment) -> Action {
         if let Some(action) = self.decided() {
             return action;
@@ -123,7 +126,7 @@ impl Core {
         self.actions.pop_front().unwrap_or(Action::WaitForEvent)
     }
 
-    /// Consults the coordinator and the quota.
+    /// Decides the next action from the coordinator and the quota.
     fn decide(&mut self, at: Moment) -> Action {
         loop {
             let request = match self.coordinator.next(at.run) {
@@ -147,7 +150,7 @@ impl Core {
                     self.coordinator.quota_exhausted(failure, at.run, at.run + from_to(at.wall, moment));
                 }
                 Ok(Acquired::AllBusy) => self.coordinator.all_busy(at.run),
-                // The server counts as well, so the fetch continues when its own count cannot be kept.
+                // The server enforces the quota too, so the fetch continues even if the ledger fails.
                 Err(error) => {
                     self.ledger_broke(&error);
                     return self.send(request);
@@ -181,9 +184,8 @@ impl Core {
         }
     }
 
-    /// Tells the writer to stage pages of the current session epoch. After the server lost a session, this happens at
-    /// once. A session left by an earlier process remains the one that a later process resumes, until page 0 of a new
-    /// session has arrived.
+    /// Switches the writer to the current session epoch. After a lost session, this happens at once. A session that an
+    /// earlier process left remains resumable until page 0 of a new session has arrived.
     fn begin_epoch(&mut self) {
         if std::mem::replace(&mut self.staged_epoch, self.epoch) != self.epoch {
             self.actions.push_back(Action::Write(Message::Restart(self.epoch)));
@@ -202,7 +204,7 @@ impl Core {
         }
     }
 
-    /// Handles a response that is a page. `server_time` is the latest time that the server reported.
+    /// Handles a parsed page. `server_time` is the latest time that the server reported.
     pub(crate) fn part_arrived(
         &mut self,
         request: &PageRequest,
@@ -229,7 +231,7 @@ impl Core {
         }
     }
 
-    /// Records the session in the manifest before its first page goes into the stage.
+    /// Records the session in the manifest before its first page is staged.
     fn record_session(&mut self, server_time: Option<Timestamp>, at: Moment) {
         if self.is_session_recorded {
             return;
@@ -241,8 +243,7 @@ impl Core {
         self.actions.push_back(Action::Write(Message::Session(facts)));
     }
 
-    /// Warns if this machine's clock is ahead of the server's: what is recorded about the run then uses the server's
-    /// time.
+    /// Warns if the local clock is ahead of the server's. The run record then uses the server's time.
     fn warn_of_clock(&mut self, server_time: Option<Timestamp>, at: Moment) {
         let ahead = server_time.map_or(0, |time| at.wall.as_second() - time.as_second());
         if u64::try_from(ahead).is_ok_and(|ahead| ahead > CLOCK_TOLERANCE.as_secs()) {
@@ -250,7 +251,7 @@ impl Core {
         }
     }
 
-    /// Handles a request that returned nothing usable.
+    /// Handles a request that failed or returned nothing usable.
     pub(crate) fn request_failed(&mut self, request: &PageRequest, failure: Failure, at: Moment, fraction: f64) {
         let until = self.settle(request, &failure, at);
         if !self.is_present(request) {
@@ -263,10 +264,10 @@ impl Core {
         self.forget_older();
     }
 
-    /// Handles a report of the writer. `None` means that its thread ended without a report.
+    /// Handles a report from the writer. `None` means that its thread ended without a report.
     pub(crate) fn writer_reported(&mut self, report: Option<Report>) {
         match report {
-            // A page of a session that has been lost since.
+            // The page belongs to a session that has since been lost.
             Some(Report::Staged { epoch, .. }) if epoch != self.coordinator.epoch() => {}
             Some(Report::Staged { .. }) if is_planted(Mutant::PageStagedTooEarly) => {}
             Some(Report::Staged { page, rows, .. }) => self.coordinator.part_staged(page, rows),
@@ -284,14 +285,14 @@ impl Core {
         self.coordinator.stop(deadline);
     }
 
-    /// Drops the permits of lost sessions: their slots become free, and what their requests cost stays counted.
+    /// Drops the permits of lost sessions. This frees their slots; their requests still count towards the quota.
     fn forget_older(&mut self) {
         let present = self.coordinator.epoch();
         self.permits.retain(|(epoch, _), _| *epoch == present);
     }
 
-    /// Records the result of a request in the ledger. Returns until when the quota is exhausted, if that is what the
-    /// server said.
+    /// Records a failed request in the ledger. If the server reported an exhausted quota, returns the time when
+    /// requests may be sent again.
     fn settle(&mut self, request: &PageRequest, failure: &Failure, at: Moment) -> Option<Duration> {
         let permit = self.permit(request);
         if let FailureKind::RateLimited { kind: RateLimitKind::Hourly, retry_after } = failure.kind {
@@ -325,8 +326,8 @@ impl Core {
         request.epoch == self.coordinator.epoch() || is_planted(Mutant::LostSessionUsed)
     }
 
-    /// Takes the permit of a request. There is none once its response is being parsed: the permit was returned when the
-    /// response arrived.
+    /// Takes the permit of a request. There is none while its response is being parsed, because it was returned when
+    /// the response arrived.
     fn permit(&mut self, request: &PageRequest) -> Option<Permit> {
         self.permits.remove(&(request.epoch, request.page))
     }
@@ -344,7 +345,7 @@ impl Core {
     }
 }
 
-/// Returns the time from one moment to another; zero if it is in the past.
+/// Returns the time from `now` to `moment`; zero if `moment` is in the past.
 fn from_to(now: Timestamp, moment: Timestamp) -> Duration {
     Duration::try_from(moment.duration_since(now)).unwrap_or(Duration::ZERO)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::limits::WAIT_GROWTH_TOLD;
 
-/// Whether requests may be sent. Times are measured from the start of the run.
+/// Decides whether requests may be sent. Times are measured from the start of the run.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CircuitBreaker {
     open: Option<Open>,
@@ -12,12 +12,12 @@ pub(super) struct CircuitBreaker {
     is_half_open: bool,
     /// Number of times it opened since a request last succeeded.
     openings: u32,
-    /// Since when no request has succeeded, if it opened since the last success.
+    /// When it first opened since a request last succeeded.
     fruitless_since: Option<Duration>,
     waited: Duration,
 }
 
-/// The breaker is open: no requests are sent.
+/// An open breaker: no requests are sent before `until`.
 #[derive(Debug, Clone, Copy)]
 struct Open {
     since: Duration,
@@ -25,8 +25,8 @@ struct Open {
 }
 
 impl CircuitBreaker {
-    /// Opens until `until`, or keeps a later end. Returns whether that is worth reporting: requests that were in flight
-    /// together are refused together, for the same reason.
+    /// Opens the breaker until `until`, unless it is already open for longer. Returns whether to report the pause:
+    /// requests in flight at the same time are refused for the same reason, which is reported once.
     pub(super) fn open(&mut self, now: Duration, until: Duration) -> bool {
         let was_closed = self.open.is_none();
         let open = self.open.get_or_insert(Open { since: now, until });
@@ -38,7 +38,7 @@ impl CircuitBreaker {
         is_news
     }
 
-    /// Becomes half-open if the pause is over; returns whether it did so now.
+    /// Becomes half-open if the pause is over. Returns whether it just did.
     pub(super) fn half_open_if_due(&mut self, now: Duration) -> bool {
         match self.open {
             Some(open) if now >= open.until => {
@@ -50,7 +50,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Returns until when no request is sent.
+    /// Returns the end of the pause, if the breaker is open.
     pub(super) fn open_until(&self) -> Option<Duration> {
         self.open.map(|open| open.until)
     }
@@ -60,13 +60,13 @@ impl CircuitBreaker {
         self.is_half_open
     }
 
-    /// Returns the number of the consecutive attempt, counted from 1, that fails if the breaker opens now. Refusals
-    /// while it is open belong to the attempt that opened it.
+    /// Returns the number of the current attempt since the last success, counted from 1. Refusals while the breaker is
+    /// open belong to the attempt that opened it.
     pub(super) fn attempt(&self) -> u32 {
         self.openings + u32::from(self.open.is_none())
     }
 
-    /// Returns for how long no request will have succeeded at `moment`.
+    /// Returns how long requests have failed, as of `moment`.
     pub(super) fn fruitless_at(&self, moment: Duration) -> Duration {
         self.fruitless_since.map_or(Duration::ZERO, |since| moment.saturating_sub(since))
     }
@@ -80,7 +80,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Returns the total time in which no request could be sent, up to `now`.
+    /// Returns the total time during which no request could be sent, up to `now`.
     pub(super) fn waited(&self, now: Duration) -> Duration {
         self.waited + self.open.map_or(Duration::ZERO, |open| now.saturating_sub(open.since))
     }

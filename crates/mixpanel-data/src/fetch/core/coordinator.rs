@@ -1,5 +1,5 @@
-//! Decides what a fetch does next: a state machine without I/O, which is told what happened and when, and returns the
-//! next step. Times are measured from the start of the run; random numbers are passed in.
+//! Decides the next step of a fetch. The coordinator is a state machine without I/O: it receives events with their
+//! times and returns the next step. Times are measured from the start of the run; random numbers are arguments.
 //!
 //! This file handles parts that arrive; `faults` handles failed requests.
 
@@ -27,7 +27,7 @@ use patience::Patience;
 
 pub(crate) use protocol::{Step, Verdict};
 
-/// The state of a fetch: pacing, parts and accounting. What the parts are is left to the source.
+/// The state of a fetch: pacing, parts and accounting. The source defines the parts.
 #[derive(Debug)]
 pub(crate) struct Coordinator {
     rules: Rules,
@@ -38,7 +38,7 @@ pub(crate) struct Coordinator {
     in_flight: u32,
     reading: u32,
     writing: u32,
-    /// Until when all concurrency slots count as taken by other processes, and since when they have been.
+    /// While other processes hold all concurrency slots: when to check again, and since when they have held them.
     busy: Option<(Duration, Duration)>,
     patience: Patience,
     /// When [`next`](Self::next) was last called.
@@ -48,20 +48,21 @@ pub(crate) struct Coordinator {
     ending: Option<Ending>,
     /// When to stop waiting for parts in flight.
     stop_deadline: Option<Duration>,
-    /// Counts updated as things happen; the others are added at the end.
+    /// Counts that are updated during the fetch; the others are added at the end.
     counts: FetchCounts,
-    /// Rows of staged parts.
+    /// Number of rows in staged parts.
     rows: u64,
     events: VecDeque<FetchEvent>,
 }
 
 impl Coordinator {
-    /// Begins a fetch.
+    /// Creates the coordinator of a new fetch.
     pub(crate) fn new(rules: Rules) -> Self {
         Self::with_source(rules, Source::new(rules))
     }
 
-    /// Resumes a run: parts on disk are not requested again, and the others are requested in the same session.
+    /// Creates the coordinator of a resumed run. If the session can still be used, parts on disk are not requested
+    /// again, and the others are requested in the same session.
     pub(crate) fn resume(rules: Rules, prior: &PriorRun) -> Self {
         let (source, Resumed { epoch, kept, event }) = Source::resume(rules, prior);
         let mut coordinator = Self::with_source(rules, source);
@@ -101,7 +102,7 @@ impl Coordinator {
         }
     }
 
-    /// Removes and returns the oldest event that has not been passed to the caller.
+    /// Removes and returns the oldest queued event.
     pub(crate) fn next_event(&mut self) -> Option<FetchEvent> {
         self.events.pop_front()
     }
@@ -116,12 +117,12 @@ impl Coordinator {
         self.epoch
     }
 
-    /// Returns what a later process needs to know of the session, once it has begun.
+    /// Returns what a later process needs to resume the session, once it has begun.
     pub(crate) fn session(&self, server_time: Option<Timestamp>) -> Option<SessionFacts> {
         self.source.session(server_time)
     }
 
-    /// Returns what to do at `now`. Call it again after every step that is not a wait.
+    /// Returns the next step at `now`. Call it again after every step that is not a wait.
     pub(crate) fn next(&mut self, now: Duration) -> Step {
         self.lose_patience(now);
         self.decided_at = now;
@@ -161,7 +162,7 @@ impl Coordinator {
         }
     }
 
-    /// Returns the next part to request: due retries first, then what was never requested.
+    /// Returns the next part to request: due retries first, then parts that have not been requested.
     fn pick(&mut self, now: Duration, is_idle: bool) -> Option<u32> {
         if let Some(part) = self.parts.due(now) {
             return Some(part);
@@ -192,7 +193,7 @@ impl Coordinator {
         self.in_flight += 1;
     }
 
-    /// Records that the whole response for `part` has arrived, which frees its slot. It is being parsed.
+    /// Records that the whole response for `part` has arrived and is being parsed. Its slot is free again.
     pub(crate) fn reply_received(&mut self, part: u32) {
         let failed = self.parts.failed_attempts(part);
         self.parts.set(part, PartState::Reading { failed });

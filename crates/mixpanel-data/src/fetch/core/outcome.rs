@@ -10,11 +10,11 @@ use crate::text::counted;
 /// Why a fetch ends before every page is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// No further request can succeed in time; the pages that arrived are good.
+    /// No further request can succeed in time; the pages that arrived are kept.
     Halted(Failure),
     /// The caller requested a stop.
     Stopped,
-    /// Nothing in this run can be trusted or finished now.
+    /// The run cannot continue, and nothing is loaded.
     Fatal(Failure),
     /// The writer failed; it reports the reason itself.
     WriterFailed,
@@ -28,23 +28,23 @@ pub(crate) struct Outcome {
     pub(crate) staged: Vec<u32>,
     /// Pages that failed for good, and why.
     pub(crate) failed: BTreeMap<u32, Failure>,
-    /// What happened to every record, and what this process spent. Without the duplicates, which the load finds.
+    /// What happened to every record, and the costs of this process. Excludes duplicates, which only the load detects.
     pub(crate) counts: FetchCounts,
-    /// Received profiles that were sent again because pages overlap; 0 until a load has checked.
+    /// Profiles received more than once because pages overlap; 0 until a load has checked.
     pub(crate) repeated: u64,
-    /// Why the session has nothing more to give, if known.
+    /// Why the session is over, if known.
     pub(crate) session_over: Option<Over>,
-    /// Whether pages of an earlier session are on disk that this run did not use.
+    /// Whether the stage holds pages of an earlier session that this run did not use.
     pub(crate) left_pages: bool,
 }
 
 impl Outcome {
-    /// Returns whether everything that the server announced is here.
+    /// Returns whether everything that the server announced has arrived, apart from drift.
     pub(crate) fn is_whole(&self) -> bool {
         self.failed.is_empty() && self.counts.shortfall == 0
     }
 
-    /// Describes the figures that do not add up, if any.
+    /// Describes the shortfall, if there is one.
     pub(crate) fn shortfall_text(&self) -> Option<String> {
         let expected = self.counts.expected_rows.filter(|_| self.counts.shortfall > 0)?;
         let again = match self.repeated {
@@ -59,7 +59,7 @@ impl Outcome {
         ))
     }
 
-    /// Records that profiles are missing because others were sent more than once: only a new session may return them.
+    /// Records that profiles are missing because others were sent more than once. Only a new session can return them.
     pub(crate) fn lacks(&mut self, shortfall: u64) {
         self.counts.shortfall = self.counts.shortfall.max(shortfall);
         self.repeated = self

@@ -1,5 +1,4 @@
-//! How many requests are sent at a time, and when none are: the concurrency limit, failures in a row, outages and the
-//! circuit breaker.
+//! Paces the requests: concurrency limit, consecutive failures, outages and circuit breaker.
 
 use std::time::Duration;
 
@@ -12,22 +11,22 @@ use crate::limits::{
 use super::super::rules::Rules;
 use super::circuit_breaker::CircuitBreaker;
 
-/// What the responses so far say about the server.
+/// The state of the server, as inferred from its responses.
 #[derive(Debug)]
 pub(super) struct Pacing {
     workers: u32,
     flight_bytes: usize,
-    /// Size of the largest part so far in bytes.
+    /// Size of the largest part so far, in bytes.
     largest: usize,
-    /// Concurrent requests that the server seems to allow.
+    /// Number of concurrent requests that the server seems to allow.
     allowed: u32,
     /// Parts that arrived since `allowed` last changed.
     parts_since_change: u32,
-    /// Consecutive parts given up without a part in between.
+    /// Parts given up since a part last arrived.
     given_up_in_a_row: u32,
-    /// Consecutive failed requests without a part in between.
+    /// Failed requests since a part last arrived.
     faults_in_a_row: u32,
-    /// Since when the server has been unreachable.
+    /// When the server became unreachable, if it is.
     outage_since: Option<Duration>,
     pub(super) breaker: CircuitBreaker,
 }
@@ -58,14 +57,13 @@ impl Pacing {
             && reading + writing < PAGES_READY_MAX
     }
 
-    /// Returns whether every recent request failed. Then only retries are sent, with their pauses, and no new part is
-    /// requested.
+    /// Returns whether every recent request failed. If so, only due retries are sent, and no new part is requested.
     pub(super) fn fails_at_everything(&self) -> bool {
         self.faults_in_a_row >= FAULTS_IN_A_ROW_MAX
     }
 
-    /// Records that a part of this size arrived: failure counts are reset, and the concurrency is raised again step by
-    /// step.
+    /// Records that a part of this size arrived. Resets the failure counts, and raises a lowered concurrency limit step
+    /// by step.
     pub(super) fn part_came(&mut self, bytes: usize) {
         self.breaker.request_succeeded();
         self.largest = self.largest.max(bytes);
@@ -79,20 +77,20 @@ impl Pacing {
         }
     }
 
-    /// Records a failed attempt at a part.
+    /// Records a failed attempt to fetch a part.
     pub(super) fn attempt_failed(&mut self) {
         self.faults_in_a_row += 1;
     }
 
-    /// Records that a part was given up. Returns whether so many failed in a row that the fault lies with the server,
-    /// not with the parts.
+    /// Records that a part was given up. Returns true after [`GIVEN_UP_MAX`] in a row, because the fault then lies with
+    /// the server, not with the parts.
     pub(super) fn gave_up(&mut self) -> bool {
         self.given_up_in_a_row += 1;
         self.given_up_in_a_row >= GIVEN_UP_MAX
     }
 
-    /// Lowers the concurrency after a refusal for too many concurrent requests. Requests refused together count as one
-    /// refusal.
+    /// Lowers the concurrency limit after a refusal for too many concurrent requests. Requests refused together count
+    /// as one refusal.
     pub(super) fn slow_down(&mut self, kind: RateLimitKind) {
         if kind == RateLimitKind::Concurrent && self.breaker.open_until().is_none() {
             self.allowed = (self.allowed - 1).max(1);
@@ -101,8 +99,8 @@ impl Pacing {
     }
 
     /// Returns the pause after a 429. `Retry-After` is an upper bound (`docs/mixpanel-api.md#responses-with-429`). It
-    /// is ignored for too many concurrent queries, which end quickly. For an overloaded server it is respected, up to
-    /// [`RATE_LIMIT_WAIT_MAX`].
+    /// is ignored after too many concurrent queries, which end quickly. If the server is overloaded, it is respected,
+    /// up to [`RATE_LIMIT_WAIT_MAX`].
     pub(super) fn rate_limit_pause(
         &self,
         kind: RateLimitKind,
@@ -117,13 +115,13 @@ impl Pacing {
         }
     }
 
-    /// Records that the server is unreachable. Returns the pause, and since when it has been.
+    /// Records that the server is unreachable. Returns the pause, and when the outage began.
     pub(super) fn is_unreachable(&mut self, now: Duration, fraction: f64) -> (Duration, Duration) {
         let pause = backoff(BACKOFF_INITIAL, OUTAGE_BACKOFF_MAX, self.breaker.attempt(), fraction);
         (pause, *self.outage_since.get_or_insert(now))
     }
 
-    /// Records that the server is reachable, though a request failed.
+    /// Records that the server is reachable, although a request failed.
     pub(super) fn is_reachable(&mut self) {
         self.outage_since = None;
     }

@@ -16,17 +16,17 @@ pub(crate) enum PartState {
     Reading { failed: FailedAttempts },
     /// Waiting for a retry.
     Waiting,
-    /// On its way to the disk.
+    /// Being written to disk.
     Writing { received: u64 },
     /// On disk; it can no longer be lost.
     Staged,
     /// Given up.
     Failed,
-    /// Requested, and past the end of the parts.
+    /// Requested, but past the last part.
     PastEnd,
 }
 
-/// Failed attempts to get a part. Failures that say nothing about the part, such as a rate limit, are not counted.
+/// Failed attempts to fetch a part. Failures unrelated to the part, such as rate limits, are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct FailedAttempts {
     /// Attempts that failed, or whose response was unusable.
@@ -43,7 +43,7 @@ struct Retry {
     not_before: Duration,
 }
 
-/// All known parts. Each is requested once, in order, and then retried.
+/// All known parts. Each is requested once, in order, and then retried if necessary.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     states: Vec<PartState>,
@@ -51,7 +51,7 @@ pub(crate) struct Parts {
     next_pending: u32,
     /// Why each failed part was given up.
     failures: BTreeMap<u32, Failure>,
-    /// Records of the staged parts, rejects included.
+    /// Number of records in staged parts, rejects included.
     received: u64,
 }
 
@@ -76,13 +76,13 @@ impl Parts {
         self.received += received;
     }
 
-    /// Gives a part up.
+    /// Gives up on a part.
     pub(super) fn set_failed(&mut self, part: u32, failure: Failure) {
         self.set(part, PartState::Failed);
         self.failures.insert(part, failure);
     }
 
-    /// Records that a part is past the end, so it did not fail.
+    /// Records that a part is past the end. It no longer counts as failed.
     pub(crate) fn set_past_end(&mut self, part: u32) {
         self.set(part, PartState::PastEnd);
         self.failures.remove(&part);
@@ -98,7 +98,7 @@ impl Parts {
         self.received
     }
 
-    /// Returns the failed attempts of a part that is in flight.
+    /// Returns the failed attempts of a part that is in flight or being parsed.
     pub(crate) fn failed_attempts(&self, part: u32) -> FailedAttempts {
         match self.state(part) {
             PartState::InFlight { failed } | PartState::Reading { failed } => failed,
@@ -106,7 +106,7 @@ impl Parts {
         }
     }
 
-    /// Returns the first part that was never requested, skipping parts that an earlier process staged.
+    /// Returns the first part that has not been requested, skipping parts that an earlier process staged.
     pub(crate) fn next_pending(&self) -> u32 {
         let mut part = self.next_pending;
         while self.state(part) == PartState::Staged {
@@ -121,24 +121,24 @@ impl Parts {
         self.retries.push(Retry { part, failed, not_before });
     }
 
-    /// Drops the retries of these parts.
+    /// Drops the retries of these parts, and marks the retried parts as past the end.
     pub(super) fn forget_retries(&mut self, parts: &BTreeSet<u32>) {
         for retry in self.retries.extract_if(.., |retry| parts.contains(&retry.part)) {
             self.states[retry.part as usize] = PartState::PastEnd;
         }
     }
 
-    /// Returns whether a requested part is past the end.
+    /// Returns whether any requested part is past the end.
     pub(crate) fn has_past_end(&self) -> bool {
         self.states.contains(&PartState::PastEnd)
     }
 
-    /// Returns a part whose retry is due.
+    /// Returns a part whose retry is due, if any.
     pub(super) fn due(&self, now: Duration) -> Option<u32> {
         self.retries.iter().find(|retry| retry.not_before <= now).map(|retry| retry.part)
     }
 
-    /// Puts a part in flight; returns whether it is a retry.
+    /// Marks a part as in flight. Returns whether it is a retry.
     pub(super) fn start(&mut self, part: u32) -> bool {
         let retry = self.retries.iter().position(|retry| retry.part == part).map(|index| self.retries.remove(index));
         if retry.is_none() {

@@ -1,4 +1,4 @@
-//! Invariants that must always hold, checked during the run.
+//! Checks invariants during the run.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -11,22 +11,22 @@ use super::super::progress::FetchEvent;
 use super::super::source::PageRequest;
 use super::scenario::Scenario;
 
-/// Checks the requests.
+/// Checks requests and events against the invariants.
 pub(super) struct Watch {
     quota: Option<Quota>,
     session_pages: SessionPages,
-    /// By session epoch and page.
+    /// Staged pages, by session epoch and page.
     staged: BTreeSet<(u32, u32)>,
-    /// When requests that count were let through by the server, newest last.
+    /// When the server accepted requests that count towards the quota, newest last.
     counted: VecDeque<Duration>,
     refusal: Option<Refusal>,
-    /// Requests sent after a refusal was known.
+    /// Requests sent after the refusal was received.
     after_refusal: BTreeSet<(u32, u32)>,
 }
 
-/// The server has said that the quota is exhausted, and the client has received it.
+/// A refusal for an exhausted quota that the client has received.
 struct Refusal {
-    /// When the server has room again.
+    /// When the quota has room again.
     free_at: Duration,
     probes: u32,
 }
@@ -46,8 +46,8 @@ impl Watch {
         }
     }
 
-    /// Checks a request that is sent. A page on disk must not be requested again while its session lives, and no
-    /// request without a session may be sent while there are pages of one.
+    /// Checks a request before it is sent. A page on disk must not be requested again in the same session, and no
+    /// session may be opened while the current one has pages on disk.
     pub(super) fn asked(&mut self, request: &PageRequest, on_disk: u32, damaged: &BTreeSet<u32>) {
         let is_on_disk = self.staged.contains(&(request.epoch, request.page)) && !damaged.contains(&request.page);
         assert!(!is_on_disk, "page {} of session {} is staged and asked for again", request.page, request.epoch);
@@ -57,7 +57,7 @@ impl Watch {
         assert!(request.epoch >= on_disk, "a request of an earlier session");
     }
 
-    /// Checks that no request of a lost session is in flight together with one of a later session.
+    /// Checks that no request of a lost session is still in flight when one of a later session is sent.
     pub(super) fn in_flight(&self, request: &PageRequest, mut epochs: impl Iterator<Item = u32>) {
         assert!(epochs.all(|other| other == request.epoch), "a request of a lost session is still in flight");
     }
@@ -72,7 +72,7 @@ impl Watch {
         }
     }
 
-    /// Records a response of the server, which comes at once, with this status.
+    /// Records the status of the server's response, which is determined when the request is sent.
     pub(super) fn answered(&mut self, request: &PageRequest, now: Duration, status: u16, is_hourly: bool) {
         let Some(quota) = self.quota else { return };
         let is_of_window = request.session.is_none() || self.session_pages == SessionPages::Counted;

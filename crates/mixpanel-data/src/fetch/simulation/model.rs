@@ -1,4 +1,4 @@
-//! A model of the load: its effect on the table depends only on the staged files.
+//! A model of the load, which computes the table from the staged files alone.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ impl Model {
     }
 }
 
-/// Does what a load does.
+/// Simulates a load.
 pub(super) fn load(model: &mut Model, request: &LoadRequest) -> Result<LoadReport> {
     if let Some(report) = model.loads.get(&request.package.run.load_id) {
         return Ok(*report);
@@ -48,8 +48,8 @@ pub(super) fn load(model: &mut Model, request: &LoadRequest) -> Result<LoadRepor
     Ok(report)
 }
 
-/// Returns the rows of staged pages in page order, and the number of staged records. Of several rows with one id it
-/// keeps the one that was seen last, and among equals the first.
+/// Reads staged pages in order. Returns the rows by id, and the number of staged records. If several rows have the same
+/// id, the one seen last wins, or the first in a tie.
 fn read(pages: &[PathBuf]) -> Result<(Rows, u64)> {
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
     let mut staged = 0;

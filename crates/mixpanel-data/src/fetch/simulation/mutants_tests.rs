@@ -1,10 +1,10 @@
-//! Checks that the simulation finds defects: every mutant must make a seed fail.
+//! Checks that the simulation finds defects: every mutant must make at least one seed fail.
 
 use crate::mutant::{Mutant, Mutant::*};
 
 use super::seeds_tests::{Engine, run_seeds};
 
-/// Returns the mutant after this one. It names every mutant, so that a new one cannot be left out.
+/// Returns the mutant after this one. The match is exhaustive, so a new mutant cannot be forgotten.
 fn after(mutant: Mutant) -> Option<Mutant> {
     Some(match mutant {
         CommitNotLookedFor => DuplicateKeptByArrival,
@@ -25,10 +25,10 @@ fn after(mutant: Mutant) -> Option<Mutant> {
     })
 }
 
-/// Maximum seeds per mutant; most mutants are found at once.
+/// Maximum number of seeds per mutant; the first few find most mutants.
 const SEEDS: u64 = 3_000;
 
-/// Returns a seed that fails with the mutant, and the failure.
+/// Returns a seed that fails with the mutant, and its failure message.
 fn found(mutant: Mutant) -> Option<(u64, String)> {
     let engine = match mutant {
         CommitNotLookedFor | DuplicateKeptByArrival | LoadLeavesRowsOut | LoadShiftsTimes => Engine::DuckDb,

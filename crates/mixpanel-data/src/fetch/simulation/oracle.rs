@@ -1,5 +1,5 @@
-//! The expected result of a fetch, computed without the code under test: from another simulator without faults, with a
-//! JSON parser that builds trees.
+//! Computes the expected result of a fetch without the code under test, using a second simulator without faults and a
+//! generic JSON parser.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use mixpanel_simulator::{PastEnd, Request, SessionIdMode, Simulator, SimulatorConfig, TotalMode};
 use serde_json::Value;
 
-/// A row as the oracle sees it: properties as a tree, and the parsed `$last_seen` if it has the usual format.
+/// A row as the oracle sees it: the properties as a JSON tree, and the parsed `$last_seen` if it has the usual format.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
     pub(super) properties: Value,
@@ -17,7 +17,7 @@ pub(super) struct Row {
 /// Rows by id.
 pub(super) type Rows = BTreeMap<String, Row>;
 
-/// All records of the project, in the order of every session.
+/// All records of the project, in the order in which every session returns them.
 pub(super) struct Oracle {
     records: Vec<Option<(String, Row)>>,
     page_size: usize,
@@ -47,7 +47,7 @@ impl Oracle {
         Self { records, page_size: config.page_size as usize }
     }
 
-    /// Returns the number of records on these pages that are not rows.
+    /// Returns the number of rejected records on these pages.
     pub(super) fn rejected(&self, pages: impl Iterator<Item = u32>) -> u64 {
         self.of_pages(pages).filter(|record| record.is_none()).count() as u64
     }
@@ -56,7 +56,7 @@ impl Oracle {
         self.of_pages(pages).count() as u64
     }
 
-    /// Returns the rows of these pages: of several with one id, the one that was seen last, and among equals the first.
+    /// Returns the rows of these pages. If several have the same id, the one seen last wins, or the first in a tie.
     pub(super) fn rows(&self, pages: impl Iterator<Item = u32>) -> Rows {
         let mut rows = Rows::new();
         for (id, row) in self.of_pages(pages).flatten() {
@@ -69,7 +69,7 @@ impl Oracle {
         rows
     }
 
-    /// Returns the number of pages with at least one record, and at least 1 for page 0.
+    /// Returns the number of pages with at least one record; at least 1, because page 0 always exists.
     pub(super) fn pages(&self) -> u32 {
         u32::try_from(self.records.len().div_ceil(self.page_size)).unwrap().max(1)
     }
@@ -79,7 +79,7 @@ impl Oracle {
     }
 }
 
-/// Makes a request with the project's credentials.
+/// Builds a request with the project's credentials.
 pub(super) fn request(form: &str, config: &SimulatorConfig) -> Request {
     use base64::Engine as _;
     let pair = format!("{}:{}", config.username, config.secret);
@@ -99,7 +99,7 @@ fn read(record: &str) -> Option<(String, Row)> {
     let fields = value.as_object()?;
     let id = match fields.get("$distinct_id")? {
         Value::String(id) => id.clone(),
-        // Taken from the text: the tree cannot represent a number of 20 digits.
+        // Taken from the text, because the tree cannot represent a 20-digit number.
         Value::Number(_) => {
             let from = record.find("\"$distinct_id\":")? + "\"$distinct_id\":".len();
             record[from..].trim_start().chars().take_while(|c| !matches!(c, ',' | '}' | ' ')).collect()
@@ -112,7 +112,7 @@ fn read(record: &str) -> Option<(String, Row)> {
         Some(_) => return None,
     };
     let last_seen = properties.get("$last_seen").and_then(Value::as_str).and_then(moment);
-    // Only the usual format says no more than the time itself, so only then is the property removed.
+    // A time in the usual format carries no information beyond the parsed value, so the property can be removed.
     if last_seen.is_some() && properties["$last_seen"].as_str().is_some_and(|text| text.len() == 19) {
         properties.remove("$last_seen");
     }

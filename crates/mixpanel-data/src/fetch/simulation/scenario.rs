@@ -1,4 +1,4 @@
-//! Generates the world of a seed.
+//! Generates a scenario from a seed.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use mixpanel_simulator::{
 
 use crate::profile_query::IfExists;
 
-/// A stream of random numbers determined by a seed (SplitMix64).
+/// A seeded random number generator (SplitMix64).
 #[derive(Debug, Clone)]
 pub(super) struct Draw(u64);
 
@@ -25,7 +25,7 @@ impl Draw {
         mixed ^ (mixed >> 31)
     }
 
-    /// Returns a number below `end`, which is at least 1.
+    /// Returns a number below `end`; an `end` of 0 is treated as 1.
     pub(super) fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
@@ -44,12 +44,12 @@ impl Draw {
     }
 }
 
-/// A world, and what happens in it.
+/// A simulated world and what happens in it.
 #[derive(Debug)]
 pub(super) struct Scenario {
     pub(super) config: SimulatorConfig,
     pub(super) if_exists: IfExists,
-    /// Whether the table exists before the run, with a row.
+    /// Whether the table already exists before the run, with one row.
     pub(super) has_old_table: bool,
     pub(super) workers: u32,
     pub(super) max_wait: Duration,
@@ -57,9 +57,9 @@ pub(super) struct Scenario {
     pub(super) quota: crate::quota::Quota,
     /// Periods in which the server is unreachable.
     pub(super) outages: Vec<(Duration, Duration)>,
-    /// What happens to the first processes; later ones are not interrupted.
+    /// Interruptions of the first processes; later ones are not interrupted.
     pub(super) interruptions: Vec<Interruption>,
-    /// What happens to the first loads.
+    /// Faults of the first loads.
     pub(super) load_faults: Vec<LoadFault>,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Scenario {
 pub(super) enum LoadFault {
     /// Nothing is committed.
     Before,
-    /// Everything is committed, but the process does not learn of it.
+    /// Everything is committed, but the process receives an error.
     After,
 }
 
@@ -110,7 +110,7 @@ const ODD: [OddProfile; 14] = [
     OddProfile::DuplicateKeys,
 ];
 
-/// Without `not-utf8`: a record that is not UTF-8 is rejected, even if a second response would have brought it intact.
+/// Excludes `not-utf8`: a record that is not UTF-8 is rejected, even if a second response contains it intact.
 const FAULTS: [&str; 17] = [
     "status=500",
     "status=503 header=Retry-After:7",
@@ -146,7 +146,7 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     let interruptions = (0..draw.pick(&[0, 0, 1, 1, 2, 3])).map(|_| interruption(draw)).collect();
     let has_old_table = draw.once_in(2);
     let window = config.quota.unwrap_or_default();
-    // Half of the clients know the quota; the others assume the documented one.
+    // Half of the clients use the server's quota; the others assume the documented one.
     let quota = if draw.once_in(2) {
         crate::quota::Quota { requests: window.requests, window: window.window, reserve: 0 }
     } else {
@@ -209,8 +209,8 @@ fn server(draw: &mut Draw, seed: u64, profiles: u64, page_size: u32) -> Simulato
         let change = draw.pick(&[CopyChange::Identical, CopyChange::LaterLastSeen]);
         config.copies.push(ProfileCopy { from: draw.below(profiles.max(1)), to: draw.below(profiles.max(1)), change });
     }
-    // If the total is missing or too small, a page beyond it that is refused, or fails repeatedly, is taken for the
-    // end: the client cannot know better. In these worlds faults are rare, and there are no refusals.
+    // If the total is missing or too small, the client cannot tell whether a page beyond it exists if that page is
+    // refused or fails repeatedly. Such scenarios therefore have few faults and no refusals.
     let is_total_true =
         matches!(config.total, TotalMode::FirstPage | TotalMode::EveryPage | TotalMode::DriftPerPage(_));
     for number in 0..draw.below(5) {
@@ -221,7 +221,7 @@ fn server(draw: &mut Draw, seed: u64, profiles: u64, page_size: u32) -> Simulato
         if !is_total_true && matches!(fault, "status=404" | "status=400") {
             continue;
         }
-        // Permanent faults make partial tables.
+        // Permanent faults lead to partial tables.
         let times = match () {
             () if !is_total_true => " times=1".to_owned(),
             () if draw.once_in(6) => String::new(),
@@ -232,7 +232,7 @@ fn server(draw: &mut Draw, seed: u64, profiles: u64, page_size: u32) -> Simulato
     }
     if draw.once_in(5) {
         let page = 1 + draw.below(profiles / u64::from(page_size) + 2);
-        // If a page names no session, a replaced session cannot be detected on it.
+        // A replaced session cannot be detected on a page without a session id.
         let named = config.session_id == SessionIdMode::EveryPage;
         let kind = if named { draw.pick(&["lost-session", "replaced-session"]) } else { "lost-session" };
         let times = draw.pick(&["1", "2", "3"]);

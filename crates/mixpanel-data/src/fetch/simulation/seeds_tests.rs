@@ -1,4 +1,4 @@
-//! Runs seeds.
+//! Runs the simulation with ranges of seeds.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,7 +24,7 @@ use super::oracle::{Oracle, Row, Rows};
 use super::scenario::{Draw, LoadFault, scenario};
 use super::world::{Ended, World};
 
-/// Number of processes that a run gets after its interruptions, up to a day apart.
+/// Number of uninterrupted processes that a run gets after its interruptions, up to a day apart.
 const LAST_PROCESSES: usize = 5;
 
 /// What performs the load.
@@ -112,7 +112,7 @@ fn run_seed(seed: u64, engine: Engine, tally: &Tally) {
             look_for_commit(&mut stage, is_loaded).unwrap();
             next = Some(stage);
         }
-        // The user comes back after a moment or up to a day later.
+        // The user resumes the run after a second or up to a day later.
         world.now += Duration::from_secs(1 + draw.pick(&[0, 60, 7_200, 86_400]));
     }
     tally.steps.fetch_add(world.steps, Ordering::Relaxed);
@@ -129,8 +129,8 @@ fn make_old_table(world: &World, table: &mut Table) {
     }
 }
 
-/// Handles the end of a process that was not killed: settles, loads and compares. Returns whether the table is
-/// complete.
+/// Handles the end of a process that was not killed: records the ending, loads the table and compares it with the
+/// oracle. Returns whether the table is complete.
 fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, finished: Finished<Stage>) -> bool {
     let (stage, outcome) = match settle(finished) {
         Ok(settled) => settled,
@@ -218,7 +218,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
     check_rows(table.read(world), &oracle.rows(staged()));
     let missing: Vec<u32> = (0..oracle.pages()).filter(|page| !outcome.staged.contains(page)).collect();
     let unlisted: Vec<u32> = missing.into_iter().filter(|page| !outcome.failed.contains_key(page)).collect();
-    // Without a true total, it is unknown what follows a last page that cannot be fetched; that page is listed.
+    // Without a correct total, it is unknown what follows a last page that cannot be fetched; only that page is listed.
     let last_listed = outcome.failed.keys().next_back();
     let may_lack = last_listed.is_some_and(|last| unlisted.iter().all(|page| page > last));
     assert!(unlisted.is_empty() || may_lack, "pages {unlisted:?} are neither here nor listed as failed");
@@ -229,7 +229,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
     outcome.is_whole()
 }
 
-/// Checks that a load refused to replace the old rows with these for a valid reason.
+/// Checks that a load had a valid reason not to replace the old rows.
 fn check_refusal(error: &Error, old: &Rows, new: &Rows, announced: u64) {
     let emptied = new.is_empty() && !old.is_empty();
     let lost = announced > new.len() as u64 + 1;
@@ -237,7 +237,7 @@ fn check_refusal(error: &Error, old: &Rows, new: &Rows, announced: u64) {
     assert!(reasons == (emptied, false) || (reasons == (false, true) && lost), "{error:?}, {} rows", new.len());
 }
 
-/// Checks that the table has exactly these rows. A failure names only the wrong row, not all of them.
+/// Checks that the table has exactly these rows. A failure message names only the first wrong row.
 fn check_rows(table: Option<Rows>, expected: &Rows) {
     let table = table.expect("there is no table after the load");
     for (id, row) in &table {
@@ -253,13 +253,14 @@ fn check_rows(table: Option<Rows>, expected: &Rows) {
     assert!(missing.is_none(), "the table lacks `{}`", missing.map_or("", String::as_str));
 }
 
-/// Checks that an error names the run exactly when its pages remain.
+/// Checks that an error has a run id if and only if the run remains on disk.
 fn check_error(world: &World, error: &Error) {
     let remains = !list(&stage_roots(&world.database())).unwrap().is_empty();
     assert_eq!(error.run_id().is_some(), remains, "{error:?}");
 }
 
-/// Runs seeds on all cores; returns those that failed, with the failure. With a mutant, it stops at the first failure.
+/// Runs seeds on all cores. Returns the totals, and each failed seed with its message. With a mutant, stops at the
+/// first failure.
 pub(super) fn run_seeds(seeds: Vec<u64>, engine: Engine, mutant: Option<Mutant>) -> (Tally, Vec<(u64, String)>) {
     let (tally, next, failed) = (Tally::default(), AtomicU64::new(0), Mutex::new(Vec::new()));
     std::panic::set_hook(Box::new(|_| {}));

@@ -1,6 +1,6 @@
-//! The simulated world of a run: processes that begin, resume and end, one server, one disk, and only virtual time.
+//! The simulated world of a run: a sequence of processes, one server, one disk, and virtual time.
 //!
-//! Like the driver, it carries out the actions of the core and decides nothing.
+//! Like the driver, it performs the actions of the core and decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -28,10 +28,10 @@ use super::check::Watch;
 use super::oracle;
 use super::scenario::{Draw, Interruption, Scenario, Torn};
 
-/// More steps than any run takes: a run that takes more never ends.
+/// Exceeds the number of steps of any process; one that takes more never ends.
 const STEPS_MAX: u64 = 50_000;
 
-/// A future event; events are ordered by time.
+/// A scheduled event; events are ordered by time.
 enum Event {
     /// A request frees its slot in the server's concurrency limit.
     Leave(Ticket),
@@ -70,11 +70,11 @@ pub(super) struct World {
     pub(super) simulator: Simulator,
     pub(super) now: Duration,
     pub(super) watch: Watch,
-    /// Pages that the disk lost; they are requested again.
+    /// Pages damaged on disk, which are requested again.
     pub(super) damaged: BTreeSet<u32>,
-    /// Number of events handled, for the summary.
+    /// Number of steps taken, for the summary.
     pub(super) steps: u64,
-    /// Whether everything is printed, for replaying a seed.
+    /// Whether to print every step, for debugging a seed.
     is_traced: bool,
     draw: Draw,
 }
@@ -87,7 +87,7 @@ struct Process {
     events: BTreeMap<(Duration, u64), Event>,
     sequence: u64,
     inbox: VecDeque<Message>,
-    /// Requests of session epochs before this one have been aborted.
+    /// The session epoch before which all requests have been aborted.
     abandoned: u32,
 }
 
@@ -123,7 +123,7 @@ impl World {
         Timestamp::from_second(1_790_000_000).unwrap() + jiff::SignedDuration::try_from(self.now).unwrap()
     }
 
-    /// Runs a process on the run until it is done or interrupted.
+    /// Runs a process that works on the run until it is done or interrupted.
     pub(super) fn process(&mut self, mut stage: Stage, interruption: Option<Interruption>) -> Ended {
         let earlier = earlier(&mut stage).unwrap();
         if is_complete(stage.manifest(), &earlier, ALLOWED_DRIFT_PERCENT) {
@@ -147,7 +147,7 @@ impl World {
             process.later(self.now + after, Event::Stop);
         }
         let ended = self.live(&mut process, interruption);
-        // Requests in flight finish on the server, even if their process is gone.
+        // Requests in flight finish on the server, even if their process was killed.
         let tickets: Vec<Ticket> = process
             .events
             .values()
@@ -160,7 +160,7 @@ impl World {
         }
     }
 
-    /// Runs the process. `None` if it was killed.
+    /// Runs the process. Returns `None` if it was killed.
     fn live(&mut self, process: &mut Process, interruption: Option<Interruption>) -> Option<Outcome> {
         let mut steps = 0;
         loop {
@@ -185,7 +185,7 @@ impl World {
                     continue;
                 }
                 Action::Finish(end) => {
-                    // The writer finishes the messages it received.
+                    // The writer still handles the messages in its inbox.
                     while !process.inbox.is_empty() {
                         let _ = self.write(process);
                     }
@@ -211,8 +211,8 @@ impl World {
         }
     }
 
-    /// Aborts the requests of earlier session epochs, which the server does not notice. Some already have their
-    /// response.
+    /// Aborts the requests of earlier session epochs; the server does not notice. Responses that have already arrived
+    /// are still delivered.
     fn abandon(&mut self, process: &mut Process, epoch: u32) {
         process.abandoned = epoch;
         process
@@ -220,7 +220,7 @@ impl World {
             .retain(|_, event| event.epoch().is_none_or(|of_event| of_event == epoch) || self.draw.below(4) == 0);
     }
 
-    /// Advances the time to the next event, or to `until`.
+    /// Advances the time to the next event or to `until`, whichever comes first.
     fn wait(&mut self, process: &mut Process, until: Option<Duration>) {
         let next = process.events.first_key_value().map(|((moment, _), _)| *moment);
         let moment = match (next, until) {
@@ -316,7 +316,7 @@ impl World {
         report
     }
 
-    /// Kills the process while it writes.
+    /// Simulates what a process killed during a write leaves on disk.
     fn tear(&mut self, process: &mut Process, torn: Torn) {
         let under_way = process.inbox.iter().find_map(|message| match message {
             Message::Page(task) => Some(task),
@@ -333,7 +333,7 @@ impl World {
 }
 
 impl Process {
-    /// Returns the session epochs of requests that are sent or being parsed, without those that were aborted.
+    /// Returns the session epochs of requests that are in flight or being parsed, except aborted ones.
     fn in_flight(&self) -> impl Iterator<Item = u32> {
         let epochs = self.events.values().filter_map(Event::epoch);
         epochs.filter(|epoch| *epoch >= self.abandoned)
@@ -345,7 +345,7 @@ impl Process {
     }
 }
 
-/// Returns what the client receives of a response, and when. The timeouts are those of the transport.
+/// Returns what the client receives of a response, and when. Uses the timeouts of the real transport.
 fn deliver(reply: Reply, due: Duration, has_session: bool) -> (Duration, Result<Vec<u8>, Failure>) {
     let lost = |kind| Err(Failure::new(kind, "lost on the way"));
     match reply.fault {
@@ -362,7 +362,7 @@ fn deliver(reply: Reply, due: Duration, has_session: bool) -> (Duration, Result<
     }
 }
 
-/// Parses and classifies responses; it never connects to anything.
+/// Returns a client that parses and classifies responses and never opens a connection.
 fn client() -> &'static ApiClient {
     static CLIENT: OnceLock<ApiClient> = OnceLock::new();
     CLIENT.get_or_init(|| {

@@ -24,7 +24,7 @@ impl Coordinator {
     }
 
     /// Records why the fetch ends. The first reason wins, unless a later one is more severe. From most to least severe:
-    /// the writer failed, a fatal failure, the caller requested a stop, a halt.
+    /// writer failure, fatal failure, stop by the caller, halt.
     pub(super) fn end(&mut self, ending: Ending) {
         let severity = |ending: &Ending| match ending {
             Ending::Halted(_) => 0,
@@ -52,7 +52,7 @@ impl Coordinator {
     pub(crate) fn finish(&mut self, now: Duration) -> Outcome {
         if let Some(Ending::Halted(failure)) = self.ending.clone() {
             let unfinished = self.parts.unfinished(self.source.halted());
-            // A server that announced more parts than this is wrong, and its parts are not listed one by one.
+            // A server that announces more parts than this is wrong, so the rest are not listed.
             for (index, part) in unfinished.iter().take(PAGES_LISTED_MAX).enumerate() {
                 let same = "not fetched, for the same reason";
                 let message = if index == 0 { failure.message.clone() } else { same.to_owned() };

@@ -9,7 +9,7 @@ const TOTAL: u64 = 95;
 
 #[test]
 fn what_is_missing_is_asked_for_beyond_the_plan() {
-    // Pages of 8 where 10 were declared: 95 records are on 12 pages.
+    // Pages have 8 records instead of the declared 10, so 95 records take 12 pages.
     fn script(page: u32, _: u32) -> Answer {
         Answer::Page { received: TOTAL.saturating_sub(u64::from(page) * 8).min(8) }
     }
@@ -170,7 +170,7 @@ fn pages_longer_than_declared_are_all() {
     assert_eq!((outcome.counts.received, outcome.is_whole()), (TOTAL, true));
 }
 
-/// Responses take no time here, so only the pause spaces the requests.
+/// Responses take no time here, so only the pause separates the requests.
 #[test]
 fn pages_that_nothing_announced_are_requested_ten_times_a_second() {
     let model = Model { total: None, ..model(0, pages_of::<1_000>) };

@@ -1,4 +1,4 @@
-//! Handles failed requests: retry the part, pause all requests, restart the fetch, or end it.
+//! Handles failed requests: retries the part, pauses all requests, restarts the fetch, or ends it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::super::outcome::Ending;
 use super::super::parts::{FailedAttempts, PartState, Parts};
 use super::Coordinator;
 
-/// A wait for other processes is reported only after this time; most are shorter.
+/// A wait for other processes is reported only after this time; most waits are shorter.
 pub(super) const BUSY_TOLD_AFTER: Duration = Duration::from_secs(1);
 
 impl Coordinator {
@@ -56,8 +56,8 @@ impl Coordinator {
         self.pause(part, failed, failure, now, until);
     }
 
-    /// Records that the request returned by [`next`](Self::next) was not sent: by our own count, the quota is exhausted
-    /// until `until`.
+    /// Records that the request returned by [`next`](Self::next) was not sent: according to the ledger, the quota is
+    /// exhausted until `until`.
     pub(crate) fn quota_exhausted(&mut self, failure: Failure, now: Duration, until: Duration) {
         self.open_breaker(failure, now, until);
     }
@@ -89,8 +89,8 @@ impl Coordinator {
         self.parts.failed_attempts(part)
     }
 
-    /// Waits for an unreachable server, up to a limit. That is no fault of the part, and does not count as a failed
-    /// attempt.
+    /// Waits for an unreachable server, up to a limit. This does not count as a failed attempt, because the part is not
+    /// at fault.
     fn wait_for_network(&mut self, part: u32, failed: FailedAttempts, failure: Failure, now: Duration, fraction: f64) {
         let (pause, since) = self.pacing.is_unreachable(now, fraction);
         let until = now + pause;
@@ -104,13 +104,13 @@ impl Coordinator {
         }
     }
 
-    /// Retries a part after a pause of all requests.
+    /// Schedules a retry of a part and pauses all requests.
     fn pause(&mut self, part: u32, failed: FailedAttempts, failure: Failure, now: Duration, until: Duration) {
         self.parts.retry(part, failed, now);
         self.open_breaker(failure, now, until);
     }
 
-    /// Opens the circuit breaker, or ends the fetch if the wait would be too long.
+    /// Opens the circuit breaker, or ends the fetch if the wait exceeds the limit.
     fn open_breaker(&mut self, failure: Failure, now: Duration, until: Duration) {
         let is_news = self.pacing.breaker.open(now, until);
         if self.pacing.breaker.fruitless_at(until) > self.rules.max_wait {
@@ -162,8 +162,8 @@ impl Coordinator {
         }
     }
 
-    /// Restarts the fetch because the session is lost. No part of the lost one is used. The number of restarts is
-    /// limited.
+    /// Restarts the fetch after a lost session and discards its parts. Ends the fetch if the limit on restarts is
+    /// reached.
     fn begin_again(&mut self, failure: Failure) {
         if self.counts.session_restarts >= self.rules.restarts_max {
             self.end(Ending::Fatal(failure));
@@ -178,7 +178,7 @@ impl Coordinator {
         self.events.push_back(FetchEvent::Restarted { restart: self.counts.session_restarts, reason: failure.message });
     }
 
-    /// Requests a part again at once because it has fewer records than it should.
+    /// Retries a part without a pause because it has fewer records than it should.
     pub(super) fn retry_for_length(&mut self, part: u32, reason: String, now: Duration) {
         let mut failed = self.parts.failed_attempts(part);
         failed.by_length += 1;

@@ -7,18 +7,18 @@ use crate::api::{Failure, FailureKind};
 use super::super::outcome::Ending;
 use super::{Coordinator, Step};
 
-/// After a planned wait, such as for the quota, a request always gets a quarter of the limit, even if the wait used all
-/// of it, but no more than this.
+/// Maximum grace period for a request after a planned wait, such as for the quota. It is a quarter of the limit, even
+/// if the wait used all of that.
 const GRACE_MAX: Duration = Duration::from_secs(10);
 
-/// With a limit of zero, a request still gets this long to be answered.
+/// Time limit for a response if the maximum wait is zero.
 const REQUEST_WITHOUT_WAIT: Duration = Duration::from_secs(30);
 
-/// Since when no part has arrived.
+/// Tracks the time since a part last arrived.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     since: Duration,
-    /// Never give up before this time: a planned wait has just ended, and a request needs some time.
+    /// Earliest time to give up: after a planned wait, a request needs some time.
     not_before: Duration,
     /// The last failure.
     last: Option<Failure>,
@@ -41,8 +41,8 @@ impl Patience {
 }
 
 impl Coordinator {
-    /// Returns until when a part must arrive; `None` while the limit does not apply. A planned wait and a wait for
-    /// other processes have limits of their own, and a part that is being parsed or written has arrived.
+    /// Returns the deadline for the next part; `None` while the limit does not apply. Planned waits and waits for other
+    /// processes have their own limits, and a part that is being parsed or written has already arrived.
     pub(super) fn patience_ends(&self, now: Duration) -> Option<Duration> {
         let waits_otherwise =
             self.pacing.breaker.open_until().is_some() || self.busy.is_some_and(|(until, _)| now < until);
@@ -55,7 +55,7 @@ impl Coordinator {
         if self.rules.max_wait.is_zero() { REQUEST_WITHOUT_WAIT } else { self.rules.max_wait }
     }
 
-    /// Ends the fetch if no part arrived for too long. Requests in flight are not waited for.
+    /// Ends the fetch if no part has arrived for too long, without waiting for requests in flight.
     pub(super) fn lose_patience(&mut self, now: Duration) {
         if self.writing > 0 {
             self.patience.part_came(now);

@@ -1,4 +1,4 @@
-//! The steps that the coordinator returns, and what it decides about a part.
+//! The steps that the coordinator returns, and its decisions about parts.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use super::super::super::source::PageRequest;
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Send this request if the quota has room for it. Confirm it with [`sent`](super::Coordinator::sent), and report
-    /// the result.
+    /// Send this request if the quota has room for it. Confirm with [`sent`](super::Coordinator::sent), and report the
+    /// result.
     Send(PageRequest),
-    /// Do nothing before this time, unless something happens.
+    /// Wait for an event until this time.
     WaitUntil(Duration),
-    /// Do nothing until something happens.
+    /// Wait for an event.
     WaitForEvent,
     /// The fetch is over; see [`Coordinator::finish`](super::Coordinator::finish).
     Finish,
@@ -23,6 +23,6 @@ pub(crate) enum Step {
 pub(crate) enum Verdict {
     /// Pass it to the writer, and report when it is staged.
     Store,
-    /// Drop it: it is not the requested part, it will be requested again, or it only shows that nothing follows.
+    /// Drop it: it is unusable, will be requested again, or is past the end.
     Drop,
 }

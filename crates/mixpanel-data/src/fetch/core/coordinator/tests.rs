@@ -8,7 +8,7 @@ use crate::api::{Failure, FailureKind};
 use crate::fetch::core::outcome::Outcome;
 use crate::fetch::source::PageRequest;
 
-/// What the model answers, by page and attempt (from 1).
+/// Returns the model's answer by page and attempt (from 1).
 pub(super) type Script = fn(page: u32, attempt: u32) -> Answer;
 
 pub(super) enum Answer {
@@ -208,11 +208,11 @@ fn a_page_beyond_the_total_that_cannot_be_had_is_missing() {
     fn script(page: u32, _: u32) -> Answer {
         if page < 3 { Answer::Page { received: SIZE } } else { Answer::Fail(DOWN) }
     }
-    // Page 1 was full although the total of 15 leaves it 5 profiles, so the total does not prove that page 3 does not
-    // exist.
+    // Page 1 was full although the total of 15 leaves only 5 profiles for it, so the total does not prove that page 3
+    // is past the end.
     let seen = simulate(&model(15, script));
     assert_eq!((seen.outcome.counts.received, seen.outcome.failed.keys().copied().collect::<Vec<_>>()), (30, vec![3]));
-    // With the correct total, nothing would be missing.
+    // With the correct total, nothing is missing.
     let right = simulate(&model(30, script));
     assert_eq!((right.outcome.counts.received, right.outcome.failed.len()), (30, 0));
     let unknown = Model { total: None, ..model(0, script) };

@@ -1,4 +1,4 @@
-//! Tests the coordinator where it waits, restarts or resumes: rate limits, outages, lost sessions, short pages.
+//! Tests waits, restarts and resumes of the coordinator: rate limits, outages, lost sessions, short pages.
 
 use super::tests::*;
 use super::*;
