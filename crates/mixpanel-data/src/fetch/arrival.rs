@@ -1,5 +1,4 @@
-//! What a source of parts says: what a part that arrived means, what one that failed means, and what an earlier process
-//! left.
+//! The decisions of a source: how to handle parts that arrived or failed, and what to keep from an earlier process.
 
 use std::collections::BTreeSet;
 
@@ -7,20 +6,20 @@ use crate::api::Failure;
 
 use super::progress::FetchEvent;
 
-/// What a part that arrived means.
+/// The source's decision about a part that arrived.
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) meaning: Meaning,
-    /// What to tell the caller first.
+    /// Events to report to the caller first.
     pub(super) events: Vec<FetchEvent>,
-    /// Why the fetch cannot continue, if so.
+    /// The failure that prevents the fetch from continuing, if any.
     pub(super) fatal: Option<Failure>,
     /// Parts that are not worth another attempt.
     pub(super) hopeless: BTreeSet<u32>,
 }
 
 impl Arrival {
-    /// Returns an arrival that means only this.
+    /// Creates an arrival with this meaning and nothing else.
     pub(super) fn of(meaning: Meaning) -> Self {
         Self { meaning, events: Vec::new(), fatal: None, hopeless: BTreeSet::new() }
     }
@@ -29,7 +28,7 @@ impl Arrival {
 /// What to do with a part that arrived.
 #[derive(Debug)]
 pub(super) enum Meaning {
-    /// Store it. `lacks` is a part that is given up because of it.
+    /// Store it. `lacks` is another part to give up because of it.
     Store { lacks: Option<(u32, Failure)> },
     /// It has fewer records than it should; request it again.
     TooShort { reason: String },
@@ -39,7 +38,7 @@ pub(super) enum Meaning {
     Unusable(Failure),
 }
 
-/// What it means that a part failed for good.
+/// The consequence of a part's permanent failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
     /// There is no such part, so nothing is lost.
@@ -58,7 +57,7 @@ pub(super) struct KeptPart {
     pub(super) rejected: u64,
 }
 
-/// How a source continues what an earlier process began.
+/// The state from which a source resumes a run.
 #[derive(Debug)]
 pub(super) struct Resumed {
     pub(super) epoch: u32,

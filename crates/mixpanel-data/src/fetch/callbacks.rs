@@ -1,4 +1,4 @@
-//! Calls the caller's callbacks.
+//! Invokes the caller's callbacks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,10 +6,10 @@ use crate::types::ProfileProgress;
 
 use super::progress::{EVENT_TARGET, FetchEvent};
 
-/// A callback. Called from one task, so never concurrently.
+/// A callback, called from a single task and so never concurrently.
 pub(super) type Callback<T> = Box<dyn FnMut(&T) + Send>;
 
-/// The callbacks of a fetch, called from one task, so never concurrently.
+/// The callbacks of a fetch.
 #[derive(Default)]
 pub(crate) struct Callbacks {
     pub(crate) page: Option<Callback<ProfileProgress>>,
@@ -20,7 +20,8 @@ impl Callbacks {
     /// Passes an event to the callbacks. A callback that panics is not called again, and the fetch continues.
     pub(super) fn tell(&mut self, event: &FetchEvent) {
         match event {
-            // An event callback receives the warning below. `mp` shows events, and filters this target out of its log.
+            // An event callback, if set, receives the warning below. `mp` displays events and filters this target out
+            // of its log.
             FetchEvent::Warning(warning) if self.event.is_none() => {
                 tracing::warn!(target: EVENT_TARGET, "{warning}");
             }

@@ -10,10 +10,10 @@ use super::callbacks::Callbacks;
 use super::core::Outcome;
 use super::progress::FetchEvent;
 
-/// Maximum number of missing pages that an error names one by one.
+/// Maximum number of missing pages that an error lists.
 const PAGES_NAMED_MAX: usize = 30;
 
-/// Makes the error for a fetch whose table stays as it was.
+/// Returns the error for an incomplete fetch that left its table unchanged.
 pub(super) fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
     if let Some(text) = outcome.shortfall_text() {
         let message = format!("{text}, so table `{}` was left unchanged", table.as_str());
@@ -35,8 +35,8 @@ pub(super) fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
         .with_detail("failed_page_indices", outcome.failed.keys().copied().collect::<Vec<_>>())
 }
 
-/// Warns if the server announced one number of profiles and sent another. `repeated` is the number of profiles that had
-/// already been sent. Rejected records are in the result, not in a warning.
+/// Warns if the server sent short pages or a different number of profiles than it announced. `repeated` is the number
+/// of profiles that were sent more than once. Rejected records are part of the result and cause no warning.
 pub(super) fn warn_of_differences(outcome: &Outcome, repeated: u64, callbacks: &mut Callbacks) {
     let complete = outcome.failed.is_empty() && outcome.ending.is_none();
     let counts = &outcome.counts;
@@ -52,7 +52,7 @@ pub(super) fn warn_of_differences(outcome: &Outcome, repeated: u64, callbacks: &
     }
 }
 
-/// Warns if profiles that were sent twice make the figures add up although others may be missing.
+/// Warns if the number of profiles is right only because some were sent twice, so that others may be missing.
 pub(super) fn warn_of_duplicates(outcome: &Outcome, repeated: u64, allow_drift: f64, callbacks: &mut Callbacks) {
     let Some(total) = outcome.counts.expected_rows.filter(|_| outcome.is_whole()) else { return };
     let different = outcome.counts.received.saturating_sub(repeated);

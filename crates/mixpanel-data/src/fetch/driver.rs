@@ -1,4 +1,5 @@
-//! Drives the core: carries out its actions with tokio, the client and the writer thread, and reports what happened.
+//! Drives the core: performs its actions using tokio, the API client and the writer thread, and reports the results
+//! back.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,7 +28,7 @@ pub(super) struct Run {
     pub(super) client: ApiClient,
     pub(super) request: EngageForm,
     pub(super) rules: Rules,
-    /// What an earlier process left, if this one resumes its run.
+    /// The state left by an earlier process, if this run is resumed.
     pub(super) earlier: Option<PriorRun>,
     pub(super) form: RecordForm,
     pub(super) cancel: CancellationToken,
@@ -41,19 +42,19 @@ pub(super) struct Finished<T> {
     pub(super) writer_error: Option<Error>,
 }
 
-/// The result of a task: first the response, then the parsed page.
+/// The result of a task. Receiving a response and parsing it are separate tasks.
 enum Work {
     Reply(Result<Vec<u8>, Failure>),
     Page(Box<Result<PageReply, Failure>>),
 }
 
-/// Carries out the actions of the core.
+/// Performs the actions that the core returns.
 struct Driver<'a, T> {
     run: Run,
     core: Arc<Mutex<Core>>,
     writer: Writer<T>,
     tasks: JoinSet<Work>,
-    /// The request of each task, and a handle to abort it.
+    /// Request and abort handle of each task.
     requests: HashMap<tokio::task::Id, (PageRequest, AbortHandle)>,
     watch: Stopwatch,
     callbacks: &'a mut Callbacks,
@@ -61,8 +62,8 @@ struct Driver<'a, T> {
 }
 
 impl Run {
-    /// Fetches all pages into `target`; `write` handles each message to the writer. Partial success is an outcome, not
-    /// an error.
+    /// Fetches all pages into `target`; the writer thread calls `write` for each message. A partial result is an
+    /// outcome, not an error.
     pub(super) async fn drive<T: Send + 'static>(
         self,
         target: T,
@@ -88,7 +89,7 @@ impl Run {
         let End { outcome, writer_error, unkept } = driver.work().await?;
         driver.tasks.abort_all();
         for warning in unkept.warnings() {
-            // The warning contains names that the server sent.
+            // The warning contains names from the server, which must be truncated and cleared of secrets.
             let what = driver.run.client.quote(&warning);
             driver.callbacks.tell(&FetchEvent::Warning(Warning::NotKept { what }));
         }
@@ -102,12 +103,12 @@ impl<T: Send + 'static> Driver<'_, T> {
         Moment { run: self.watch.elapsed(), wall: wall_clock() }
     }
 
-    /// Returns the core, for a step that does not touch the quota ledger.
+    /// Locks the core for a step that does not access the quota ledger.
     fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a step of the core that may read and write the quota ledger, on a thread where it blocks no other task.
+    /// Runs a step of the core on a blocking thread, because it may access the quota ledger.
     async fn step<R: Send + 'static>(
         &mut self,
         step: impl FnOnce(&mut Core, Moment) -> R + Send + 'static,
@@ -148,15 +149,15 @@ impl<T: Send + 'static> Driver<'_, T> {
         self.requests.insert(task.id(), (request, task));
     }
 
-    /// Parses a response in the background, so that the next request can be sent at the same time.
+    /// Parses a response in the background, so that the next request does not wait for it.
     fn parse(&mut self, request: PageRequest, body: Vec<u8>) {
         let (client, form) = (self.run.client.clone(), self.run.form);
         let task = self.tasks.spawn(async move { Work::Page(Box::new(client.read_in_background(body, form).await)) });
         self.requests.insert(task.id(), (request, task));
     }
 
-    /// Passes a message to the writer. The inbox has room for everything that can be in flight. If it is closed, the
-    /// writer has failed, and its last report says why.
+    /// Sends a message to the writer. The inbox has room for every page that can be in flight. If it is closed, the
+    /// writer has stopped, and its last report says why.
     async fn write(&mut self, message: Message) {
         if self.writer.inbox.send(message).await.is_err() {
             tracing::debug!("the writer accepts no more pages");
@@ -169,9 +170,9 @@ impl<T: Send + 'static> Driver<'_, T> {
         }
     }
 
-    /// Waits for the first thing that happens, and reports it.
+    /// Waits for the next event and reports it to the core.
     async fn wait(&mut self, until: Option<Duration>) -> Result<()> {
-        // A long timer does not advance while the machine sleeps, so long waits are checked at intervals.
+        // Timers do not advance while the machine sleeps, so a long wait is split into short ones.
         let pause = until.map(|moment| moment.saturating_sub(self.watch.elapsed()).min(SLEEP_MAX));
         let timer = async {
             match pause {
@@ -193,7 +194,7 @@ impl<T: Send + 'static> Driver<'_, T> {
         Ok(())
     }
 
-    /// Handles a task that ended, with a result or a panic.
+    /// Handles a finished task, whether it returned a result or panicked.
     async fn joined(&mut self, work: Result<(tokio::task::Id, Work), JoinError>) -> Result<()> {
         let id = work.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some((request, _)) = self.requests.remove(&id) else { return Ok(()) };

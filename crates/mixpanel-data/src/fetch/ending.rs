@@ -7,13 +7,13 @@ use crate::stage::{Manifest, Progress, Stage};
 use super::core::{Ending, Outcome};
 use super::driver::Finished;
 
-/// Records in the manifest how far the run got, and returns an error for endings after which nothing is loaded. A stage
-/// without pages is useless, and is removed.
+/// Records in the manifest how far the run got, and returns an error if the run ended in a way that rules out a load. A
+/// stage without pages is useless and is removed.
 pub(super) fn settle(finished: Finished<Stage>) -> Result<(Stage, Outcome)> {
     let Finished { outcome, target: mut stage, writer_error } = finished;
     let error = writer_error.or_else(|| ending_error(&outcome)).or_else(|| nothing_came(&outcome));
     if let Some(error) = error {
-        // The reason why there are no pages matters more than a directory that could not be removed.
+        // The reason for having no pages matters more than a failure to remove the directory.
         let is_empty = outcome.staged.is_empty() && !outcome.left_pages;
         if is_empty && stage.manifest().loaded.is_none() && outcome.counts.session_restarts == 0 {
             if let Err(error) = stage.remove() {
@@ -26,7 +26,7 @@ pub(super) fn settle(finished: Finished<Stage>) -> Result<(Stage, Outcome)> {
             tracing::warn!("{error}");
         }
         let error = error.with_run_id(stage.manifest().run_id.clone());
-        // The pages on disk may belong to an earlier session; then `outcome.staged` does not count them.
+        // The pages on disk may belong to an earlier session, whose pages are not in `outcome.staged`.
         return Err(if outcome.left_pages { error } else { error.with_detail("staged_pages", outcome.staged.len()) });
     }
     let reason = outcome.failed.values().next().map(ToString::to_string).or_else(|| outcome.shortfall_text());
@@ -62,7 +62,7 @@ pub(super) fn ending_error(outcome: &Outcome) -> Option<Error> {
     }
 }
 
-/// Returns the error if no page arrived at all: there is nothing to load, whatever ended the fetch.
+/// Returns the error if no page arrived: there is nothing to load, however the fetch ended.
 fn nothing_came(outcome: &Outcome) -> Option<Error> {
     let failure = outcome.failed.values().next().filter(|_| outcome.staged.is_empty())?;
     Some(failure.clone().into_error())

@@ -1,4 +1,4 @@
-//! Estimates what a fetch would take, from page 0, which is kept for the fetch itself.
+//! Estimates the cost of a fetch from page 0, which the fetch itself then reuses.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use super::stage_roots::stage_roots;
 use super::start::{describe, preflight, validate_for_table};
 use super::writer::into_stage;
 
-/// Estimated disk use per byte of the staged pages: the stage itself, and the table twice while one replaces another.
+/// Estimated disk use per staged byte: the stage itself, and two copies of the table while one replaces the other.
 const BYTES_PER_STAGED_BYTE: u64 = 4;
 
 /// Fetches page 0 and estimates the rest.
@@ -68,7 +68,7 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     .await
 }
 
-/// Removes older plans of the same fetch: only the newest is kept.
+/// Removes older estimates of the same fetch; only the newest is kept.
 fn drop_older_plans(roots: &StageRoots, manifest: &stage::Manifest) -> Result<()> {
     for listed in stage::list(roots)? {
         let is_plan = |older: &stage::Manifest| older.progress == Progress::Planned && older.is_same_fetch(manifest);
@@ -79,7 +79,7 @@ fn drop_older_plans(roots: &StageRoots, manifest: &stage::Manifest) -> Result<()
     Ok(())
 }
 
-/// What page 0 showed.
+/// The inputs of an estimate.
 struct Planned<'a> {
     stage: &'a Stage,
     plan: &'a PageLayout,
@@ -112,7 +112,7 @@ impl Planned<'_> {
         }
     }
 
-    /// Estimates the seconds for the requests in rounds, the load, and the quota windows that have to pass.
+    /// Estimates the duration in seconds: rounds of parallel requests, the load, and waits for the quota.
     fn seconds(&self, plan: &PageLayout, requests: u32, counted: u32) -> f64 {
         let rounds = f64::from(requests.div_ceil(self.workers.max(1)));
         let load = plan.total().unwrap_or(0) as f64 / LOAD_ROWS_PER_SECOND;

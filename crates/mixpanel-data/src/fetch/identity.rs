@@ -1,4 +1,4 @@
-//! Checks that a fetch is the expected one: the same profiles of the same project, requested with the same filters.
+//! Checks that a resumed run or an update selects the same profiles as before: same project, same filters.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ use super::request::Control;
 use super::waiting::waiting;
 
 impl Manifest {
-    /// Returns whether this run requests the same profiles as another, with identical filters, into the same table.
+    /// Returns whether both runs fetch the same profiles, with identical filters, into the same table.
     pub(super) fn is_same_fetch(&self, other: &Self) -> bool {
         self.table.eq_ignore_ascii_case(&other.table)
             && self.project_id == other.project_id
@@ -57,8 +57,8 @@ pub(super) fn check_same_run(manifest: &Manifest, client: &ApiClient, expected: 
     }
 }
 
-/// Returns the first filter in which two queries differ, with both values. A value that `is` leaves to the server or to
-/// the time of the run does not count as a difference.
+/// Returns the first filter in which two queries differ, with both values. Ignores values that `is` leaves unset
+/// because the server or the run chooses them.
 fn difference(was: &ProfileQuery, is: &ProfileQuery) -> Option<(String, String, String)> {
     let fields = |query: &ProfileQuery| match serde_json::to_value(query) {
         Ok(Value::Object(fields)) => fields,
@@ -71,10 +71,11 @@ fn difference(was: &ProfileQuery, is: &ProfileQuery) -> Option<(String, String, 
     Some((name.trim_end_matches('_').to_owned(), show(&was[name]), show(&is[name])))
 }
 
-/// Checks that the table still has the profiles that an update builds on: the run itself has only those seen since.
+/// Checks that the table still has the profiles that an update builds on; the run itself fetches only profiles seen
+/// since then.
 ///
 /// # Errors
-/// `TableChanged`; as opening a database for reading.
+/// `TableChanged`, and the errors of opening a database for reading.
 pub(super) async fn check_base(
     manifest: &Manifest,
     client: &ApiClient,
@@ -102,7 +103,7 @@ pub(super) async fn check_base(
     })
 }
 
-/// The start of the time range of an update, and warnings for the caller.
+/// The start time of an update, and warnings for the caller.
 #[derive(Debug, PartialEq)]
 pub(super) struct SinceLast {
     /// `None` fetches all profiles.
@@ -110,10 +111,11 @@ pub(super) struct SinceLast {
     pub(super) warnings: Vec<Warning>,
 }
 
-/// Returns from when on profiles must be fetched so that, together with the table's last load, none is missing.
+/// Returns the time from which an update has to fetch profiles, based on the table's last load.
 ///
 /// # Errors
-/// `InvalidInput` when there is no such load, or it had other filters; as opening a database for reading.
+/// `InvalidInput` if there is no such load or it used a different project, region or filter, and the errors of opening
+/// a database for reading.
 pub(super) async fn since_last_load(
     client: &ApiClient,
     database: &Path,
@@ -145,9 +147,10 @@ pub(super) async fn since_last_load(
     Ok(since(table, &last, wall_clock()))
 }
 
-/// Returns the start of an update. The last load began at its recorded time, but not after the newest profile in the
-/// table, and not in the future: neither a clock that was ahead nor removed rows may make later fetches skip anything.
-/// If the newest profile is unknown and the clock or the rows are in doubt, all profiles are fetched.
+/// Returns the start of an update: the recorded start of the last load, but no later than the newest profile in the
+/// table or the current time, minus [`SINCE_OVERLAP`]. This way, neither a clock that was ahead nor removed rows make
+/// an update skip profiles. If the newest profile is unknown, and the clock or the row count is in doubt, all profiles
+/// are fetched.
 fn since(table: &TableName, last: &LastLoad, now: Timestamp) -> SinceLast {
     let is_ahead = last.started_at > now.checked_add(CLOCK_TOLERANCE).unwrap_or(now);
     let removed = last.recorded_rows.unwrap_or(0).saturating_sub(last.rows);
@@ -195,13 +198,13 @@ mod tests {
             // The normal case: the load began a moment after the newest profile was seen.
             ("2026-11-25T12:00:00Z", Some("2026-11-25T12:00:00Z"), Some(day), false),
             ("2026-11-20T12:00:00Z", None, Some("2026-11-19T12:00:00"), false),
-            // A clock that is a few seconds ahead is not reported.
+            // A clock that is slightly ahead causes no warning.
             ("2026-11-25T12:01:00Z", None, Some(day), false),
             ("2027-11-25T12:00:00Z", Some("2026-11-25T12:00:00Z"), Some(day), true),
             ("2027-11-25T12:00:00Z", None, None, true),
-            // The clock was ahead, and the recorded time has passed since.
+            // The clock was ahead, but the recorded time is now in the past.
             ("2026-11-24T00:00:00Z", Some("2026-11-20T12:00:00Z"), Some("2026-11-19T12:00:00"), false),
-            // Profiles from the future.
+            // Profiles dated in the future.
             ("2026-11-25T12:00:00Z", Some("2099-01-01T00:00:00Z"), Some(day), false),
             ("2027-11-25T12:00:00Z", Some("2099-01-01T00:00:00Z"), Some(day), true),
         ] {

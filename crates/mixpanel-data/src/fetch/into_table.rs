@@ -1,4 +1,4 @@
-//! A fetch into a table, from its arguments to its report: check, stage, load. A resumed run enters halfway.
+//! Runs a fetch into a table, or resumes one: validates the arguments, stages the pages and loads them.
 
 use std::path::Path;
 
@@ -43,8 +43,8 @@ pub(super) async fn fetch_into_table(
     let (path, name) = (database.to_owned(), table.clone());
     let (stage, seen) = blocking(move || {
         let stage = new_or_planned(&path, manifest)?;
-        // Another fetch may have created the table between the preflight and this fetch's turn. Other fetches'
-        // preflights also open the database, for a moment each.
+        // Another fetch may have created the table since the preflight. The short wait is for the preflights of other
+        // fetches, which also open the database.
         match load::look(&path, &PROFILES, &name, if_exists, LoadKind::First, RELOOK_LOCK_WAIT) {
             Ok(seen) => Ok((stage, seen)),
             Err(error) => Err(give_back(stage, error)),
@@ -76,7 +76,7 @@ async fn resume_stage(
     watch: Stopwatch,
 ) -> Result<(FetchMode, TableReport)> {
     check_same_run(stage.manifest(), client, resume.query.as_ref())?;
-    // All pages may be fetched already: then this is the wait before the load, and lasts as long.
+    // If all pages are already staged, this is the wait before the load, so the same limit applies.
     let path = database.to_owned();
     let if_exists = resume.if_exists;
     let look = move |mut stage: Stage| {
@@ -87,7 +87,7 @@ async fn resume_stage(
     let (stage, kind) = waiting(&mut resume.control, at_most, stage, look).await?;
     let manifest = stage.manifest();
     let table = TableName::parse(&manifest.table)?;
-    // Another mode applies to this resume only, and decides the shape of the result.
+    // A different mode applies only to this resume, and determines the variant of the result.
     let mode = resume.mode.unwrap_or(manifest.mode);
     let now = wall_clock().as_second();
     let valid = validate(&manifest.query, mode, None, &resume.control.options, now)?;
@@ -103,7 +103,7 @@ async fn resume_stage(
     Ok((mode, run.finish(resume.control).await?))
 }
 
-/// Determines which loads of the run the table has, and records what to do with the table if nothing was loaded yet.
+/// Determines which loads of the run were committed, and records `if_exists` if nothing has been loaded yet.
 fn look_at_earlier_loads(stage: &mut Stage, database: &Path, if_exists: Option<IfExists>) -> Result<LoadKind> {
     let kind = look_for_commit(stage, |load_id| load::is_loaded(database, load_id))?;
     let kind = look_for_maker(stage, database, kind, if_exists)?;
@@ -113,7 +113,7 @@ fn look_at_earlier_loads(stage: &mut Stage, database: &Path, if_exists: Option<I
     Ok(kind)
 }
 
-/// Creates a run's directory, or takes the one in which the same fetch was planned.
+/// Creates the stage of a run, or reuses the stage of an estimate of the same fetch.
 fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
     let roots = stage_roots(database);
     let _turn = stage::take_turn(&roots)?;
@@ -125,7 +125,7 @@ fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
         if planned.progress != Progress::Planned || !planned.is_same_fetch(&manifest) || listed.held_by.is_some() {
             continue;
         }
-        // Another process may have taken it first.
+        // Another process may have opened it first.
         if let Ok(mut stage) = Stage::open(&roots, &listed.run_id) {
             stage.update(|planned| {
                 planned.if_exists = manifest.if_exists;
@@ -138,7 +138,8 @@ fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
     Stage::create(&roots, manifest)
 }
 
-/// Restores a run to its earlier state after an error: a new one is removed, a planned one stays planned.
+/// Restores a run to its earlier state after an error: a new run is removed, and a reused estimate is marked as an
+/// estimate again.
 fn give_back(mut stage: Stage, error: Error) -> Error {
     let result = match stage.manifest().session {
         None => stage.remove(),
@@ -150,7 +151,7 @@ fn give_back(mut stage: Stage, error: Error) -> Error {
     error
 }
 
-/// A run, with everything needed to finish it.
+/// A run and everything needed to finish it.
 struct TableRun<'a> {
     client: &'a ApiClient,
     database: &'a Path,
@@ -163,7 +164,7 @@ struct TableRun<'a> {
 }
 
 impl TableRun<'_> {
-    /// Fetches the missing pages, and loads the run.
+    /// Fetches the missing pages and loads the run.
     async fn finish(self, mut control: Control) -> Result<TableReport> {
         let TableRun { client, database, stage, table, seen, valid, missing, watch } = self;
         let run_id = stage.manifest().run_id.clone();
@@ -211,8 +212,8 @@ pub(super) fn earlier(stage: &mut Stage) -> Result<PriorRun> {
     Ok(PriorRun { epoch, session: manifest.session.clone(), staged, session_over, lacking })
 }
 
-/// Returns whether every page is on disk, so that only the load is left. A session that ended with fewer profiles than
-/// announced has every page, if the difference is allowed now.
+/// Returns whether every page is on disk, so that only the load remains. This includes a session that ended with fewer
+/// profiles than announced, if the allowed drift now covers the difference.
 pub(super) fn is_complete(manifest: &Manifest, earlier: &PriorRun, allow_drift: f64) -> bool {
     let (total, missing) = (earlier.expected_profiles(), earlier.missing_profiles());
     match manifest.progress {

@@ -1,4 +1,4 @@
-//! The last step of a run: loading the stage into the table, and the report.
+//! The last step of a run: loads the stage into the table and builds the report.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -30,8 +30,8 @@ use super::differences::{incomplete, warn_of_differences, warn_of_duplicates};
 use super::progress::FetchEvent;
 use super::request::Control;
 
-/// Interval at which a load that should stop is told so again, because a statement that has not begun yet does not
-/// notice.
+/// Interval at which the request to stop a load is repeated, because a statement that has not started yet misses the
+/// interrupt.
 const STOP_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The result of a fetch into a table, in any mode.
@@ -46,7 +46,7 @@ pub(super) struct TableReport {
     pub(super) run_id: String,
 }
 
-/// A run for which no more pages will be staged.
+/// A run that is ready to be loaded: no more pages will be staged.
 pub(super) struct Job {
     pub(super) database: PathBuf,
     pub(super) table: TableName,
@@ -59,8 +59,8 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Loads the staged pages. If nothing is missing, the stage is removed; otherwise it stays, so that the missing
-    /// pages can be fetched.
+    /// Loads the staged pages. If nothing is missing, the stage is removed; otherwise it is kept, so that the missing
+    /// pages can be fetched later.
     pub(super) async fn load(self, callbacks: &mut Callbacks) -> Result<TableReport> {
         let manifest = self.stage.manifest().clone();
         self.check_whole()?;
@@ -83,7 +83,8 @@ impl Job {
                     }
                 }
                 () = cancelled_for(&cancel, STOP_INTERVAL) => stop.ask(),
-                // A waiting load reports at every poll; no report means that the database is open.
+                // A load that waits for the database reports at every poll. Without a report, it has opened the
+                // database.
                 () = tokio::time::sleep(LOCK_POLL_INTERVAL * 3), if is_waiting => {
                     is_waiting = false;
                     callbacks.tell(&FetchEvent::Loading { rows });
@@ -95,8 +96,8 @@ impl Job {
             callbacks.tell(&FetchEvent::Warning(Warning::RowsAltered { table, rows }));
         }
         left_over.into_iter().for_each(|warning| callbacks.tell(&FetchEvent::Warning(warning)));
-        // Rows that are added may already be in the table, or may have been removed from it, so their duplicates prove
-        // nothing.
+        // When rows are added to an existing table, duplicates prove nothing: the rows may already be in the table, or
+        // may have been removed from it.
         let makes_table =
             matches!(manifest.if_exists, IfExists::Fail | IfExists::Replace) && kind_of(&manifest) == LoadKind::First;
         let repeated = if makes_table { loaded.duplicates } else { 0 };
@@ -115,9 +116,9 @@ impl Job {
         })
     }
 
-    /// Checks that a table which needs a complete load gets one. A table that is to be replaced stays unless the new
-    /// one is complete. So does a table with pages of a session that has been lost since: it may have more pages than
-    /// the new session has fetched.
+    /// Checks that the run is complete if its table requires that. An existing table is replaced only by a complete
+    /// one. The same applies to a table with pages of an earlier, lost session: it may have more pages than the new
+    /// session has fetched.
     ///
     /// # Errors
     /// `Incomplete`, with the missing pages.
@@ -131,9 +132,9 @@ impl Job {
         Ok(())
     }
 
-    /// The blocking part, around `load`. While another process has the database open, the reason is sent to `busy`
-    /// repeatedly. Returns the report of the load, the outcome, and why the stage is still there if it should have been
-    /// removed.
+    /// Runs `load` and the blocking steps around it. While another process has the database open, sends the reason to
+    /// `busy` repeatedly. Returns the report of the load, the outcome, and a warning if the stage could not be removed
+    /// or updated.
     pub(super) fn run(
         self,
         finished_at: jiff::Timestamp,
@@ -148,7 +149,7 @@ impl Job {
         let loading = Loaded { epoch: stage.manifest().epoch, pages: outcome.staged.clone() };
         stage.update(|manifest| manifest.loading = Some(loading))?;
         let mut on_wait = |error: &Error| {
-            // If the fetch was abandoned, or has not received the last message yet, the load continues all the same.
+            // If the receiver is gone or has not read the last message yet, the load continues anyway.
             let _ = busy.try_send(error.message().to_owned());
             if control.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
@@ -178,7 +179,7 @@ impl Job {
             Err(error) if error.kind() == ErrorKind::DatabaseLocked && control.cancel.is_cancelled() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the fetch was stopped").with_source(error));
             }
-            // The error of an interrupted statement is of no use to the caller.
+            // The error of an interrupted statement does not help the caller.
             Err(_) if stop.is_asked() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the load was stopped before its commit and undone"));
             }
@@ -196,7 +197,7 @@ impl Job {
         if report.shortfall > outcome.counts.shortfall {
             outcome.lacks(report.shortfall);
         }
-        // The rows are committed: a stage that cannot be removed is not a failure, only a warning.
+        // The rows are committed, so a failure to remove the stage is only a warning.
         let noted = match &outcome {
             outcome if outcome.is_whole() => stage.remove(),
             outcome => stage.update(|manifest| {
@@ -214,19 +215,19 @@ impl Job {
     }
 }
 
-/// Returns whether the table has pages of a session that has been lost since.
+/// Returns whether the table has pages of an earlier, lost session.
 fn is_of_another_session(manifest: &Manifest) -> bool {
     manifest.loaded.as_ref().is_some_and(|loaded| loaded.epoch != manifest.epoch)
 }
 
-/// Returns what the load compares with the number of different profiles that arrived.
+/// Returns the announced figures that the load compares with the number of distinct profiles.
 fn announced(outcome: &Outcome, manifest: &Manifest, missing: MissingPages, allow_drift: f64) -> Option<Announced> {
     let is_compared = outcome.is_whole() && missing == MissingPages::Fetch;
     let (total, is_strict) = (outcome.counts.expected_rows, is_of_another_session(manifest));
     is_compared.then_some(Announced { total, allow_drift, is_strict })
 }
 
-/// Handles a load that left the table as it was. If profiles are missing, the next process restarts from page 0.
+/// Handles a load that left the table unchanged. If profiles are missing, the next process restarts from page 0.
 fn refused(error: Error, stage: &mut Stage, outcome: &mut Outcome, table: &TableName) -> Error {
     let Some(shortfall) = error.shortfall() else { return error };
     outcome.lacks(shortfall);
@@ -237,21 +238,21 @@ fn refused(error: Error, stage: &mut Stage, outcome: &mut Outcome, table: &Table
     error
 }
 
-/// Records what a load found missing.
+/// Records the profiles that a load found to be missing.
 fn lacks(manifest: &mut Manifest, outcome: &Outcome, reason: &str) {
     manifest.progress = Progress::Fetching { reason: reason.to_owned() };
     manifest.session_over = outcome.session_over;
     manifest.lacking = outcome.counts.shortfall;
 }
 
-/// Waits until `time` after the caller requested a stop.
+/// Waits for the caller to request a stop, and then for `time`.
 async fn cancelled_for(cancel: &CancellationToken, time: Duration) {
     cancel.cancelled().await;
     tokio::time::sleep(time).await;
 }
 
-/// Finds out whether the load that an earlier process began was committed, if that process could not record it. Returns
-/// the kind of the run's next load.
+/// Checks whether an earlier process committed a load without recording it, and if so, records it. Returns the kind of
+/// the run's next load.
 pub(super) fn look_for_commit(stage: &mut Stage, is_loaded: impl FnOnce(&str) -> Result<bool>) -> Result<LoadKind> {
     let manifest = stage.manifest();
     if let Some(loading) = &manifest.loading
@@ -263,11 +264,11 @@ pub(super) fn look_for_commit(stage: &mut Stage, is_loaded: impl FnOnce(&str) ->
     Ok(kind_of(stage.manifest()))
 }
 
-/// Checks whether another run has replaced the table, which this run then cannot complete. If the caller says what to
-/// do, the table is treated like any other existing table. Returns the kind of the run's next load.
+/// Checks whether another run has recreated the table, in which case this run cannot complete it. If `if_exists` is
+/// given, the table is then treated like any other existing table. Returns the kind of the run's next load.
 ///
 /// # Errors
-/// `TableExists` if the caller does not say what to do.
+/// `TableExists` if another run has recreated the table and `if_exists` is `None`.
 pub(super) fn look_for_maker(
     stage: &mut Stage,
     database: &Path,
@@ -297,20 +298,20 @@ fn kind_of(manifest: &Manifest) -> LoadKind {
 }
 
 impl Manifest {
-    /// Records that what was being loaded is in the table.
+    /// Records that the pending load was committed.
     fn note_commit(&mut self) {
         self.loaded.clone_from(&self.loading);
     }
 }
 
-/// Returns the record of the run. The manifest has the costs of earlier processes, and of this one.
+/// Returns the record of the run. The costs in the manifest include those of this process.
 fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) -> RunRecord {
     let page_count = u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX);
     RunRecord {
         dataset: &PROFILES,
         load_id: manifest.load_id(manifest.epoch, &outcome.staged),
         run_id: manifest.run_id.clone(),
-        // If a clock is ahead, a later fetch must not skip profiles seen since.
+        // Uses the earlier of the two clocks, so that a clock that is ahead does not make a later update skip profiles.
         started_at: manifest
             .session
             .as_ref()

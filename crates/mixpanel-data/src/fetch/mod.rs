@@ -1,8 +1,9 @@
-//! Moves pages from the API to the stage and then into the table: the only module that knows both sides.
+//! Moves pages from the API to the stage and then into the table. This is the only module that deals with both sides.
 //!
-//! Start with `core::coordinator` (what happens next) and `core` (which adds the quota, the writer and the caller), then
-//! `source` and `profiles` (which pages exist, and what one that arrives means); these decide without I/O. Then read
-//! `driver`, which performs the I/O, and `into_table`, which covers everything from the arguments to the report.
+//! Start with `core::coordinator`, which decides the next step, and `core`, which adds the quota, the writer and the
+//! events for the caller. `source` and `profiles` define which pages exist and how to handle each response. None of
+//! these does I/O, except for the quota ledger. `driver` performs the I/O, and `into_table` runs a whole fetch, from
+//! the arguments to the report.
 
 mod arrival;
 mod callbacks;

@@ -1,4 +1,4 @@
-//! The options that a new fetch and a resumed run share.
+//! Options shared by new fetches and resumed runs.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::memory::flight_bytes;
 
 use super::rules::Rules;
 
-/// How long a run waits, how much memory it uses, and which results it accepts.
+/// Options of a run: maximum waits, memory budget, and which results to accept.
 ///
 /// Pass it to [`ProfileFetch::options`](crate::ProfileFetch::options) or
 /// [`ResumeFetch::options`](crate::ResumeFetch::options).
@@ -25,7 +25,7 @@ use super::rules::Rules;
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunOptions {
     pub(crate) max_wait: Duration,
-    /// `None` for the defaults, which differ before the first request and before the load.
+    /// `None` selects the defaults, which differ between the first request and the load.
     lock_wait: Option<Duration>,
     pub(crate) memory: u64,
     pub(crate) allow_drift: f64,
@@ -39,7 +39,7 @@ impl Default for RunOptions {
 }
 
 impl RunOptions {
-    /// Creates the default options.
+    /// Creates options with default values.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -51,7 +51,7 @@ impl RunOptions {
         }
     }
 
-    /// Gives up after this long without a new page, whatever the fetch waits for, such as the quota; default
+    /// Gives up after this long without a new page, whatever the reason, such as an exhausted quota. The default is
     /// [`MAX_WAIT`](crate::limits::MAX_WAIT), 24 hours.
     #[must_use]
     pub fn max_wait(mut self, wait: Duration) -> Self {
@@ -59,8 +59,8 @@ impl RunOptions {
         self
     }
 
-    /// Waits at most this long for another process that has the database open, before the first request and before the
-    /// load. The defaults are [`LOCK_WAIT`](crate::limits::LOCK_WAIT), 10 minutes, before the load, and
+    /// Sets the maximum wait for another process that has the database open. It applies before the first request and
+    /// before the load. The defaults are [`LOCK_WAIT`](crate::limits::LOCK_WAIT), 10 minutes, before the load, and
     /// [`PREFLIGHT_LOCK_WAIT`](crate::limits::PREFLIGHT_LOCK_WAIT), 2 seconds, before the first request of a new fetch.
     #[must_use]
     pub fn lock_wait(mut self, wait: Duration) -> Self {
@@ -70,7 +70,7 @@ impl RunOptions {
 
     /// Sets the memory budget for the whole process, in bytes; range [`MEMORY_RANGE`](crate::limits::MEMORY_RANGE),
     /// default [`MEMORY_DEFAULT`](crate::limits::MEMORY_DEFAULT). With a smaller budget the load is slower, and fewer
-    /// large pages are fetched at a time. Loads of profiles of tens of kilobytes or more each may use two to three
+    /// large pages are fetched at a time. Loading profiles of tens of kilobytes or more each may take two to three
     /// times the budget.
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
@@ -78,24 +78,25 @@ impl RunOptions {
         self
     }
 
-    /// Accepts up to this percentage fewer profiles than the server announced, 0 to 100, if all pages arrived; default
+    /// Sets the percentage of announced profiles that may be missing although all pages arrived, 0 to 100; default
     /// [`ALLOWED_DRIFT_PERCENT`](crate::limits::ALLOWED_DRIFT_PERCENT), 0.1. Unless it is 0, at least one missing
-    /// profile is accepted. Accepted missing profiles are reported as `drift`; more make the fetch incomplete.
+    /// profile is accepted. Accepted missing profiles are reported as `drift`; if more are missing, the fetch is
+    /// incomplete.
     #[must_use]
     pub fn allow_drift(mut self, percent: f64) -> Self {
         self.allow_drift = percent;
         self
     }
 
-    /// Allows a table with rows to be replaced by an empty one. By default the table stays as it was, and the fetch
-    /// fails with `Incomplete`.
+    /// Allows an empty result to replace a table with rows. By default, the table is left unchanged and the fetch fails
+    /// with `Incomplete`.
     #[must_use]
     pub fn allow_empty(mut self) -> Self {
         self.allow_empty = true;
         self
     }
 
-    /// Checks the options that have a range. Every fetch does this before its first request.
+    /// Checks that all options are in range. Every fetch does this before its first request.
     ///
     /// # Errors
     /// `InvalidInput` that names the option and the range.

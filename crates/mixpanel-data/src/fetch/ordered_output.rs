@@ -1,4 +1,4 @@
-//! Passes records to the caller in page order, regardless of the order in which the pages arrive.
+//! Delivers records to the caller in page order, regardless of the order in which the pages arrive.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -13,11 +13,11 @@ use crate::types::ProfileWriteTask;
 
 use super::writer::{Message, Report, part_of, read_page};
 
-/// Receives one JSON text without a line end; a break ends the stream.
+/// Receives one record per call, as JSON without line breaks. Returning `Break` ends the stream.
 pub(crate) type RecordSink = Box<dyn FnMut(&str) -> ControlFlow<()> + Send>;
 
-/// Passes pages to the sink. Pages that arrive early wait in a stage on disk, so that memory stays bounded while an
-/// earlier page is retried.
+/// Delivers pages to the sink in order. Pages that arrive early wait in a stage on disk, so that memory stays bounded
+/// while an earlier page is retried.
 pub(super) struct StreamOutput {
     stage: Stage,
     form: RecordForm,
@@ -33,9 +33,9 @@ pub(super) struct StreamOutput {
 
 /// The summary of a stream.
 pub(super) struct Streamed {
-    /// Records passed to the receiver.
+    /// Number of records delivered to the receiver.
     pub(super) rows: u64,
-    /// Profiles among them that were sent again because pages overlap.
+    /// How many of them were repeated because pages overlap.
     pub(super) repeated: u64,
     /// Whether the receiver ended the stream.
     pub(super) ended: bool,
@@ -57,7 +57,7 @@ impl StreamOutput {
         }
     }
 
-    /// Accepts a page: passes it on if it is the next one, otherwise stores it until it is.
+    /// Accepts a page. The next page in order is delivered at once; any other is stored until its turn.
     pub(super) fn accept(&mut self, task: &ProfileWriteTask) -> Result<ControlFlow<()>> {
         if task.page_index != self.next {
             self.stage.write_part(&part_of(task))?;
@@ -77,7 +77,7 @@ impl StreamOutput {
         self.hand_over_waiting()
     }
 
-    /// Returns the summary. Pages that still wait are removed: an earlier page never arrived, because the fetch was
+    /// Returns the summary. Discards pages that are still waiting for an earlier page, which happens if the fetch was
     /// stopped or failed.
     pub(super) fn finish(self) -> Streamed {
         let summary = Streamed { rows: self.handed_over, repeated: self.overlap.repeated(), ended: self.ended };
@@ -106,7 +106,7 @@ impl StreamOutput {
         }
     }
 
-    /// Passes on the records of a page.
+    /// Delivers the records of a page.
     fn hand_over(&mut self, page: &[ProfileRows]) -> ControlFlow<()> {
         self.overlap.page(page.iter().flat_map(|rows| rows.iter().map(ProfileRow::identity)));
         for row in page.iter().flat_map(ProfileRows::iter) {
@@ -122,13 +122,13 @@ impl StreamOutput {
     }
 }
 
-/// Passes records to the caller.
+/// Applies a message to the stream.
 pub(super) fn into_stream(stream: &mut StreamOutput, message: Message) -> Result<Option<Report>> {
     match message {
         Message::Page(task) => {
             let (page, rows) = (task.page_index, task.rows.len() as u64);
             let flow = stream.accept(&task)?;
-            // A stream has only one session, because records that were passed on cannot be taken back.
+            // A stream has only one session, because delivered records cannot be taken back.
             Ok(Some(if flow.is_break() { Report::Ended } else { Report::Staged { epoch: 0, page, rows } }))
         }
         Message::Missing(page) => Ok(stream.skip(page)?.is_break().then_some(Report::Ended)),
@@ -136,7 +136,7 @@ pub(super) fn into_stream(stream: &mut StreamOutput, message: Message) -> Result
     }
 }
 
-/// Writes a record as one line. Line ends can only occur between JSON tokens, where a space is equivalent.
+/// Writes a record as one line. Line breaks can occur only between JSON tokens, where a space is equivalent.
 fn write_record(line: &mut String, row: ProfileRow<'_>, form: RecordForm) {
     let start = line.len();
     if form == RecordForm::Raw {

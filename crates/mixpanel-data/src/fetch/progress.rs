@@ -1,28 +1,28 @@
-//! The events of a running fetch that are worth showing.
+//! Events of a running fetch.
 
 use std::time::Duration;
 
 use crate::types::ProfileProgress;
 use crate::warning::Warning;
 
-/// The target of log messages that repeat a [`FetchEvent`]. They are written if the fetch has no `on_event` callback; a
-/// program that shows events can leave this target out of its log.
+/// Target of log messages that duplicate a [`FetchEvent`]. They are logged if the fetch has no `on_event` callback; a
+/// program that displays events can exclude this target from its log.
 pub const EVENT_TARGET: &str = "mixpanel_data::event";
 
 /// An event during a fetch.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum FetchEvent {
-    /// Page 0 has arrived, and shows which pages to expect.
+    /// Page 0 has arrived and determines which pages to expect.
     Planned {
-        /// Number of pages expected; `None` if the server does not say how many profiles there are.
+        /// Expected number of pages; `None` if the server announced no total.
         total_pages: Option<u32>,
-        /// Profiles that the server announced.
+        /// Number of profiles that the server announced, if it did.
         expected_rows: Option<u64>,
         /// Maximum number of pages requested at a time.
         workers: u32,
     },
-    /// A page is staged or has failed for good.
+    /// A page was staged or failed for good.
     Page(ProfileProgress),
     /// A request failed and will be retried.
     Retry {
@@ -44,11 +44,11 @@ pub enum FetchEvent {
     },
     /// The wait is over.
     Resumed,
-    /// The server lost the session, and the fetch restarts from page 0. Pages of the lost session are not used.
+    /// The session is lost, and the fetch restarts from page 0. Pages of the lost session are not used.
     Restarted {
         /// Number of this restart, counted from 1.
         restart: u32,
-        /// What the server said or did.
+        /// Why the session is lost.
         reason: String,
     },
     /// Another process has the database open, and the fetch waits for it. Pages already fetched are safe.
@@ -60,9 +60,9 @@ pub enum FetchEvent {
     },
     /// Something that the user should know, such as a likely conflict with the hourly quota.
     Warning(Warning),
-    /// All pages are staged; the load into the database begins.
+    /// No more pages will be staged; the load into the database begins.
     Loading {
-        /// Number of staged records.
+        /// Number of staged rows.
         rows: u64,
     },
 }

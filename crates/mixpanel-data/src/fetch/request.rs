@@ -1,4 +1,4 @@
-//! The requests of a caller: [`ProfileFetch`] starts a fetch, [`ResumeFetch`] resumes a run.
+//! Builders for a new fetch ([`ProfileFetch`]) and for resuming a run ([`ResumeFetch`]).
 
 use std::fmt;
 
@@ -39,11 +39,11 @@ pub(crate) enum Since {
     /// None.
     #[default]
     Ever,
-    /// Profiles last seen before the table's last load began, less an overlap.
+    /// Profiles last seen before the table's last load began, minus an overlap.
     LastLoad,
 }
 
-/// The options of a run, how it is stopped, and how it reports progress.
+/// The options, cancellation token and callbacks of a run.
 #[derive(Default)]
 pub(crate) struct Control {
     pub(crate) options: RunOptions,
@@ -52,7 +52,7 @@ pub(crate) struct Control {
 }
 
 impl ProfileFetch {
-    /// Creates a fetch of all profiles, sequentially, into a new table.
+    /// Creates a sequential fetch of all profiles into a new table.
     pub fn new(table: impl Into<String>) -> Self {
         Self {
             table: table.into(),
@@ -72,7 +72,7 @@ impl ProfileFetch {
         self
     }
 
-    /// Keeps only profiles that match this expression; sets [`ProfileQuery::where_`].
+    /// Fetches only profiles that match this expression; sets [`ProfileQuery::where_`].
     #[must_use]
     pub fn where_(mut self, expression: impl Into<String>) -> Self {
         self.query.where_ = Some(expression.into());
@@ -96,24 +96,24 @@ impl ProfileFetch {
     }
 
     /// Requests up to this many pages at a time, 1 to 5; implies `parallel`. Larger values are capped at 5 with a
-    /// warning; 0 makes the fetch fail when it starts.
+    /// warning; 0 is rejected when the fetch starts.
     #[must_use]
     pub fn max_workers(mut self, workers: u32) -> Self {
         self.mode = FetchMode::Parallel { max_workers: Some(workers) };
         self
     }
 
-    /// Accepts a batch size of 100 to 100,000 rows, for compatibility with the Python package. It has no effect: a page
-    /// is the unit.
+    /// Accepts a batch size of 100 to 100,000 rows, for compatibility with the Python package. It has no effect,
+    /// because a fetch works in pages.
     #[must_use]
     pub fn batch_size(mut self, rows: u32) -> Self {
         self.batch_size = Some(rows);
         self
     }
 
-    /// Fetches only profiles seen since the table's last complete load began, less
-    /// [`SINCE_OVERLAP`](crate::limits::SINCE_OVERLAP), and upserts them. The other filters must be those of that load.
-    /// Profiles that were deleted in Mixpanel, or changed without being seen, are not noticed.
+    /// Upserts only the profiles seen since the table's last complete load began, with an overlap of
+    /// [`SINCE_OVERLAP`](crate::limits::SINCE_OVERLAP). The other filters must match those of that load. Profiles that
+    /// were deleted in Mixpanel, or changed without being seen, are not detected.
     #[must_use]
     pub fn since_last_load(mut self) -> Self {
         self.since = Since::LastLoad;
@@ -136,8 +136,8 @@ impl ProfileFetch {
         self
     }
 
-    /// Calls `callback` for everything worth showing: the expected pages, finished pages, retries, waits, warnings and
-    /// the load. The rules of [`on_page_complete`](Self::on_page_complete) apply.
+    /// Calls `callback` for every [`FetchEvent`], such as finished pages, retries, waits, warnings and the load. The
+    /// rules of [`on_page_complete`](Self::on_page_complete) apply.
     #[must_use]
     pub fn on_event(mut self, callback: impl FnMut(&FetchEvent) + Send + 'static) -> Self {
         self.control.callbacks.event = Some(Box::new(callback));
@@ -145,7 +145,7 @@ impl ProfileFetch {
     }
 
     /// Stops the fetch when the token is cancelled: no new requests are sent, pages in flight have 10 s to finish, and
-    /// staged pages stay.
+    /// staged pages are kept.
     #[must_use]
     pub fn cancel_with(mut self, token: CancellationToken) -> Self {
         self.control.cancel = token;
@@ -155,7 +155,7 @@ impl ProfileFetch {
 
 /// Builder for resuming a run; pass it to `Workspace::resume_fetch`.
 ///
-/// The filters do not have to be repeated: the run has recorded them.
+/// The filters do not have to be repeated; they are recorded with the run.
 ///
 /// ```
 /// use mixpanel_data::ResumeFetch;
@@ -174,7 +174,7 @@ pub struct ResumeFetch {
 }
 
 impl ResumeFetch {
-    /// Resumes the newest unfinished run of a table, in the mode in which it was begun.
+    /// Resumes the newest unfinished run of a table, in its original mode.
     pub fn new(table: impl Into<String>) -> Self {
         Self {
             table: table.into(),
@@ -210,15 +210,15 @@ impl ResumeFetch {
         self
     }
 
-    /// Loads the pages that are on disk and accepts that the others are missing; nothing is requested. The table is
-    /// marked as partial. A table that was to be replaced is replaced.
+    /// Loads the pages that are on disk without requesting the missing ones. The table is marked as partial. With
+    /// [`IfExists::Replace`], the partial result replaces the existing table.
     #[must_use]
     pub fn accept_partial(mut self) -> Self {
         self.missing_pages = MissingPages::Accept;
         self
     }
 
-    /// Requests several pages at a time, regardless of the mode in which the run was begun.
+    /// Requests several pages at a time, regardless of the run's original mode.
     #[must_use]
     pub fn parallel(mut self) -> Self {
         self.mode.get_or_insert(FetchMode::Parallel { max_workers: None });
@@ -239,14 +239,14 @@ impl ResumeFetch {
         self
     }
 
-    /// Calls `callback` for every page that is fetched now, like [`ProfileFetch::on_page_complete`].
+    /// Calls `callback` for every page that is still to be fetched, like [`ProfileFetch::on_page_complete`].
     #[must_use]
     pub fn on_page_complete(mut self, callback: impl FnMut(&ProfileProgress) + Send + 'static) -> Self {
         self.control.callbacks.page = Some(Box::new(callback));
         self
     }
 
-    /// Calls `callback` for everything worth showing, like [`ProfileFetch::on_event`].
+    /// Calls `callback` for every [`FetchEvent`], like [`ProfileFetch::on_event`].
     #[must_use]
     pub fn on_event(mut self, callback: impl FnMut(&FetchEvent) + Send + 'static) -> Self {
         self.control.callbacks.event = Some(Box::new(callback));

@@ -10,15 +10,16 @@ use crate::limits::{ALLOWED_DRIFT_PERCENT, FLIGHT_BYTES_MAX, MAX_WAIT, SESSION_R
 pub(crate) struct Rules {
     /// Maximum number of requests in flight.
     pub(crate) workers: u32,
-    /// Maximum number of restarts because the session was lost.
+    /// Maximum number of restarts after a lost session.
     pub(crate) restarts_max: u32,
-    /// Longest time without a page, whatever the fetch waits for.
+    /// Maximum time without a new page, whatever the reason.
     pub(crate) max_wait: Duration,
-    /// Maximum bytes of decoded pages in flight. Every page in flight counts as much as the largest page seen so far.
+    /// Maximum total size of decoded pages in flight, in bytes. Every page is assumed to be as large as the largest one
+    /// so far.
     pub(crate) flight_bytes: usize,
     /// Which pages to request.
     pub(crate) extent: Extent,
-    /// Percentage of the announced profiles that may be missing because a live project changes, 0 to 100.
+    /// Percentage of the announced profiles that may be missing, 0 to 100: a live project changes during the fetch.
     pub(crate) allow_drift: f64,
 }
 

@@ -1,4 +1,4 @@
-//! The services that fetch profiles into a table, sequentially or in parallel.
+//! Services that fetch profiles into a table, sequentially or in parallel.
 
 use std::path::PathBuf;
 
@@ -12,9 +12,9 @@ use super::into_table::{fetch_into_table, resume_into_table};
 use super::loading::TableReport;
 use super::request::{ProfileFetch, ResumeFetch};
 
-/// Fetches profiles into a table, in the mode of the fetch.
+/// Fetches profiles into a table, sequentially or in parallel, as the [`ProfileFetch`] specifies.
 ///
-/// Use it to fetch with an [`ApiClient`] that you already have; [`Workspace`](crate::Workspace) makes its own client.
+/// Use it if you already have an [`ApiClient`]; a [`Workspace`](crate::Workspace) creates its own.
 #[derive(Debug, Clone)]
 pub struct FetcherService {
     client: ApiClient,
@@ -22,19 +22,19 @@ pub struct FetcherService {
 }
 
 impl FetcherService {
-    /// Creates the service for a client and a database file. Nothing is sent or opened.
+    /// Creates the service without sending a request or opening the database file.
     pub fn new(client: ApiClient, database: impl Into<PathBuf>) -> Self {
         Self { client, database: database.into() }
     }
 
-    /// Fetches profiles into a table; [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles) describes what
+    /// Fetches profiles into a table. See [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles) for what
     /// applies to both modes.
     ///
     /// # Errors
-    /// As [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
+    /// Same as [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
     ///
     /// # Cancellation
-    /// As [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
+    /// Same as [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
     pub async fn fetch_profiles(&self, fetch: ProfileFetch) -> Result<ProfileFetchResult> {
         if let FetchMode::Parallel { .. } = fetch.mode {
             let parallel = ParallelProfileFetcherService::new(self.client.clone(), self.database.clone());
@@ -43,14 +43,14 @@ impl FetcherService {
         fetch_into_table(&self.client, &self.database, fetch).await.map(sequential)
     }
 
-    /// Resumes an unfinished run; see [`Workspace::resume_fetch`](crate::Workspace::resume_fetch). The mode decides the
-    /// shape of the result.
+    /// Resumes an unfinished run; see [`Workspace::resume_fetch`](crate::Workspace::resume_fetch). The mode determines
+    /// the variant of the result.
     ///
     /// # Errors
-    /// As [`Workspace::resume_fetch`](crate::Workspace::resume_fetch).
+    /// Same as [`Workspace::resume_fetch`](crate::Workspace::resume_fetch).
     ///
     /// # Cancellation
-    /// As [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
+    /// Same as [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
     pub async fn resume_fetch(&self, resume: ResumeFetch) -> Result<ProfileFetchResult> {
         let (mode, report) = resume_into_table(&self.client, &self.database, resume).await?;
         Ok(match mode {
@@ -60,10 +60,12 @@ impl FetcherService {
     }
 }
 
-/// Fetches page 0 for the number of pages and the session, then the others with up to 5 requests in flight. A single
-/// writer stages the pages, and one load puts them into the table.
+/// Fetches profiles into a table with up to 5 requests in flight.
 ///
-/// Use it instead of [`FetcherService`] if every fetch is parallel, so that the result has one type.
+/// Page 0 supplies the session and the number of pages; the other pages follow in parallel. A single writer stages the
+/// pages, and one load puts them into the table.
+///
+/// Use it instead of [`FetcherService`] if every fetch is parallel: the result then has a single type.
 #[derive(Debug, Clone)]
 pub struct ParallelProfileFetcherService {
     client: ApiClient,
@@ -71,20 +73,20 @@ pub struct ParallelProfileFetcherService {
 }
 
 impl ParallelProfileFetcherService {
-    /// Creates the service for a client and a database file. Nothing is sent or opened.
+    /// Creates the service without sending a request or opening the database file.
     pub fn new(client: ApiClient, database: impl Into<PathBuf>) -> Self {
         Self { client, database: database.into() }
     }
 
-    /// Fetches profiles into a table. The default is 5 workers.
+    /// Fetches profiles into a table, by default with 5 workers.
     ///
-    /// Pages that fail for good are listed in the result, and the other pages are loaded.
+    /// Pages that fail for good are listed in the result; the others are loaded.
     ///
     /// # Errors
-    /// As [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
+    /// Same as [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
     ///
     /// # Cancellation
-    /// As [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
+    /// Same as [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
     pub async fn fetch_profiles(&self, fetch: ProfileFetch) -> Result<ParallelProfileResult> {
         fetch_into_table(&self.client, &self.database, fetch.parallel()).await.map(ParallelProfileResult::from)
     }

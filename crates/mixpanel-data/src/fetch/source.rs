@@ -1,6 +1,6 @@
-//! Where the parts of a fetch come from: which parts there are, what one that arrived means, and what is missing.
+//! The source of a fetch: which parts exist, how to handle those that arrive, and what is missing.
 //!
-//! The core knows no more of a dataset than this file says. A second dataset is a second variant.
+//! The core accesses a dataset only through `Source`. Each dataset is one variant.
 
 use std::time::Duration;
 
@@ -26,25 +26,25 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Begins a fetch.
+    /// Creates the source of a new fetch.
     pub(super) fn new(rules: Rules) -> Self {
         Self::Paging(Paging::new(rules))
     }
 
-    /// Continues what an earlier process began.
+    /// Creates the source of a run that an earlier process began.
     pub(super) fn resume(rules: Rules, prior: &PriorRun) -> (Self, Resumed) {
         let (paging, resumed) = Paging::resume(rules, prior);
         (Self::Paging(paging), resumed)
     }
 
-    /// Returns the next part that was never requested, if there is one. `is_idle` says that nothing is in flight.
+    /// Returns the next part that has not been requested, if there is one. `is_idle` is true if nothing is in flight.
     pub(super) fn next(&mut self, parts: &Parts, is_idle: bool) -> Option<u32> {
         match self {
             Self::Paging(paging) => paging.next(parts, is_idle),
         }
     }
 
-    /// Returns until when the request for a part has to wait.
+    /// Returns the earliest time to request a part, if that is in the future.
     pub(super) fn not_before(&self, part: u32, now: Duration) -> Option<Duration> {
         match self {
             Self::Paging(paging) => paging.not_before(part, now),
@@ -58,84 +58,84 @@ impl Source {
         }
     }
 
-    /// Records that a part was requested at `now`; returns a warning for the caller, if there is one.
+    /// Records that a part was requested at `now`. Returns a warning for the caller, if any.
     pub(super) fn sent(&mut self, part: u32, parts: &Parts, now: Duration) -> Option<Warning> {
         match self {
             Self::Paging(paging) => paging.sent(part, parts, now),
         }
     }
 
-    /// Decides what a part that arrived means.
+    /// Decides how to handle a part that arrived.
     pub(super) fn accept(&mut self, part: u32, facts: &PageFacts, parts: &Parts) -> Arrival {
         match self {
             Self::Paging(paging) => paging.accept(part, facts, parts),
         }
     }
 
-    /// Returns the maximum number of attempts at a part, if it is worth fewer than others.
+    /// Returns the maximum number of attempts for a part, if it is lower than the default.
     pub(super) fn attempts_max(&self, part: u32) -> Option<u32> {
         match self {
             Self::Paging(paging) => paging.attempts_max(part),
         }
     }
 
-    /// Decides what it means that a part failed for good.
+    /// Decides what the permanent failure of a part means for the fetch.
     pub(super) fn failed(&mut self, part: u32, failure: &Failure) -> Loss {
         match self {
             Self::Paging(paging) => paging.failed(part, failure),
         }
     }
 
-    /// Returns whether a session has begun, which can be lost.
+    /// Returns whether a session has begun.
     pub(super) fn has_begun(&self) -> bool {
         match self {
             Self::Paging(paging) => paging.has_begun(),
         }
     }
 
-    /// Forgets the session, which is lost.
+    /// Discards a lost session.
     pub(super) fn lost(&mut self) {
         match self {
             Self::Paging(paging) => paging.lost(),
         }
     }
 
-    /// Returns what a later process needs to know of the session, once it has begun.
+    /// Returns what a later process needs to resume the session, once it has begun.
     pub(super) fn session(&self, server_time: Option<Timestamp>) -> Option<SessionFacts> {
         match self {
             Self::Paging(paging) => paging.session(server_time),
         }
     }
 
-    /// Returns the number of parts, if it is known.
+    /// Returns the number of parts, if known.
     pub(super) fn total_parts(&self) -> Option<u32> {
         match self {
             Self::Paging(paging) => paging.total_pages(),
         }
     }
 
-    /// Records that no further part is requested. Returns the number of parts that there are or may be.
+    /// Records that no more parts will be requested. Returns the number of parts that may exist.
     pub(super) fn halted(&mut self) -> u32 {
         match self {
             Self::Paging(paging) => paging.halted(),
         }
     }
 
-    /// Decides, when everything was requested, which of the failed parts do not exist.
+    /// Decides which of the failed parts do not exist, once everything has been requested.
     pub(super) fn settle(&self, parts: &mut Parts) {
         match self {
             Self::Paging(paging) => paging.settle(parts),
         }
     }
 
-    /// Adds to `counts` what was announced and what of it is missing. After an early end, only parts are.
+    /// Adds the announced total and the missing profiles to `counts`. After an early end, only parts count as missing.
     pub(super) fn missing(&self, parts: &Parts, ended_early: bool, counts: &mut FetchCounts) {
         match self {
             Self::Paging(paging) => paging.missing(parts, ended_early, counts),
         }
     }
 
-    /// Returns why the session has nothing more to give, if so: then only a new session can help.
+    /// Returns why the session is over, if it is. Only a new session can then return what is missing.
     pub(super) fn over(&self, parts: &Parts, shortfall: u64) -> Option<Over> {
         match self {
             Self::Paging(paging) => paging.over(parts, shortfall),

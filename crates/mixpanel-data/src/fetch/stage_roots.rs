@@ -1,15 +1,15 @@
-//! Where the stages of a database are.
+//! Locates the stage directories of a database.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::stage::StageRoots;
 
-/// The maximum number of links to follow to a database; more are taken for a cycle.
+/// Maximum number of symbolic links to follow to a database; a longer chain is treated as a cycle.
 const LINKS_MAX: u32 = 40;
 
-/// Returns the directories that may hold stages of a database. The first is beside the file itself, whichever link
-/// names it; earlier versions put the stages beside the link.
+/// Returns the directories that may hold stages of a database. The current one is next to the database file itself,
+/// after resolving links; earlier versions put stages next to the link.
 pub(crate) fn stage_roots(database: &Path) -> StageRoots {
     let root = beside(&resolved(database, LINKS_MAX));
     let by_name = beside(database);
@@ -26,7 +26,7 @@ fn beside(database: &Path) -> PathBuf {
     database.with_file_name(name)
 }
 
-/// Resolves every link of a path, including those of a path whose target does not exist.
+/// Resolves all links in a path, even if the target does not exist.
 fn resolved(path: &Path, links: u32) -> PathBuf {
     if let Ok(found) = fs::canonicalize(path) {
         return found;

@@ -1,4 +1,4 @@
-//! What all kinds of fetches do before their first request: into a table, to the caller, and for an estimate.
+//! The steps before the first request, shared by all fetches: into a table, as a stream, or for an estimate.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub(super) fn validate_fetch(fetch: &ProfileFetch) -> Result<Validated> {
 /// last load.
 ///
 /// # Errors
-/// As [`validate_fetch`], for the name of the table as well; as [`since_last_load`].
+/// The errors of [`validate_fetch`], also for the table name, and of [`since_last_load`].
 pub(super) async fn validate_for_table(
     client: &ApiClient,
     database: &Path,
@@ -52,7 +52,7 @@ pub(super) async fn validate_for_table(
     Ok((table, valid))
 }
 
-/// Checks the database before the first request, and reports missing file system features.
+/// Checks the database before the first request, and warns about missing file system features.
 pub(super) async fn preflight(
     control: &mut Control,
     database: &Path,
@@ -86,13 +86,13 @@ pub(super) fn describe(client: &ApiClient, fetch: &ProfileFetch, valid: &Validat
 }
 
 impl Validated {
-    /// Tells the caller which argument is not used as given, and whether the quota is shared.
+    /// Warns the caller if an argument was adjusted or the quota ledger is not shared.
     pub(super) fn announce(&self, client: &ApiClient, callbacks: &mut Callbacks) {
         let ledger = client.ledger_notice().map(|reason| Warning::LedgerNotShared { reason });
         self.warning.iter().chain(&ledger).for_each(|warning| callbacks.tell(&FetchEvent::Warning(warning.clone())));
     }
 
-    /// Returns a run of all pages, or of those that an earlier process did not stage.
+    /// Creates a run that fetches all pages, or those that an earlier process has not staged.
     pub(super) fn into_run(self, client: &ApiClient, control: &Control, earlier: Option<PriorRun>) -> Run {
         Run {
             client: client.clone(),

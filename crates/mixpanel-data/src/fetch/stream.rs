@@ -1,4 +1,4 @@
-//! A fetch whose records go to the caller in page order, instead of into a table.
+//! Streams records to the caller in page order instead of loading them into a table.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ pub(crate) async fn stream_profiles(
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
     valid.announce(client, &mut callbacks);
     let mut manifest = describe(client, &fetch, &valid);
-    // A stream cannot be resumed: the records that were passed on are not kept.
+    // A stream cannot be resumed, because delivered records are not kept.
     manifest.run_id.insert_str(0, STREAM_PREFIX);
     let run_id = manifest.run_id.clone();
     let path = database.to_owned();
@@ -50,7 +50,7 @@ pub(crate) async fn stream_profiles(
         (Outcome::nothing_asked(), output, None)
     } else {
         let run = valid.into_run(client, &fetch.control, None);
-        // Records that were passed on cannot be taken back, so a second session is not allowed.
+        // Delivered records cannot be taken back, so a second session is not allowed.
         let run = Run { rules: Rules { restarts_max: 0, ..run.rules }, form, ..run };
         let Finished { outcome, target: output, writer_error } = run.drive(output, into_stream, &mut callbacks).await?;
         let ending = writer_error.or_else(|| ending_error(&outcome));

@@ -1,4 +1,4 @@
-//! Unfinished runs: how they are listed and opened, and when they prevent another fetch.
+//! Lists and opens unfinished runs, and checks whether one of them blocks a new fetch.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::stage::{self, Listed, Manifest, Progress, Stage};
 use super::profiles::PageLayout;
 use super::stage_roots::stage_roots;
 
-/// An unfinished run: its pages are on disk, and [`Workspace::resume_fetch`] resumes it.
+/// An unfinished run. Its pages are on disk, and [`Workspace::resume_fetch`] resumes it.
 ///
 /// [`Workspace::resume_fetch`]: crate::Workspace::resume_fetch
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ use super::stage_roots::stage_roots;
 pub struct UnfinishedRun {
     /// The id of the run.
     pub run_id: String,
-    /// How far it got. For an unreadable run, the fields that only its manifest knows are `None`.
+    /// How far it got. If its manifest is unreadable, the fields taken from it are `None`.
     pub state: RunState,
     /// The table into which its profiles will be loaded.
     pub table: Option<String>,
@@ -30,9 +30,9 @@ pub struct UnfinishedRun {
     pub region: Option<String>,
     /// What to do if the table exists.
     pub if_exists: Option<IfExists>,
-    /// When the run began, in UTC, ISO 8601; `None` if neither its manifest nor its id says.
+    /// Start time in UTC, in ISO 8601 format; `None` if neither the manifest nor the run id contains it.
     pub started_at: Option<String>,
-    /// Seconds since it began.
+    /// Seconds since the run began; 0 if the start time is unknown.
     pub age_seconds: u64,
     /// Number of pages on disk.
     pub pages_done: u32,
@@ -40,16 +40,16 @@ pub struct UnfinishedRun {
     pub pages_total: Option<u32>,
     /// Bytes used on disk.
     pub bytes: u64,
-    /// Why it is unfinished, in words. For an unreadable run: which file cannot be read, and why.
+    /// Why the run is unfinished. For an unreadable run: which file cannot be read, and why.
     pub reason: String,
-    /// Whether the fetched pages are already in the table, which is marked as partial.
+    /// Whether the fetched pages have already been loaded. The table is then marked as partial.
     pub is_loaded_in_part: bool,
-    /// The id of the process that is working on it now, if any.
+    /// The id of the process that is working on the run, if any.
     pub held_by: Option<u32>,
 }
 
 impl UnfinishedRun {
-    /// Returns whether only page 0 was fetched, to estimate the fetch.
+    /// Returns whether only page 0 was fetched, for an estimate.
     #[must_use]
     pub fn is_only_planned(&self) -> bool {
         self.state == RunState::Planned
@@ -61,14 +61,15 @@ impl UnfinishedRun {
         self.state != RunState::Unreadable
     }
 
-    /// Returns the run that resuming `table` without a run id resumes, from a list that has the newest first. It is the
-    /// newest run of the table; one that was only planned comes last, because it is only the beginning of a fetch.
+    /// Returns the run to resume if only `table` is given. Expects `runs` sorted newest first.
+    ///
+    /// This is the table's newest run. An estimate has only page 0, so it is chosen only if there is no other run.
     #[must_use]
     pub fn newest_of<'a>(runs: &'a [Self], table: &str) -> Option<&'a Self> {
         runs.iter().filter(|run| run.is_of(table)).min_by_key(|run| run.is_only_planned())
     }
 
-    /// Returns whether this is a run of `table`; names are compared as DuckDB does.
+    /// Returns whether the run belongs to `table`. Table names are case-insensitive, as in DuckDB.
     #[must_use]
     pub fn is_of(&self, table: &str) -> bool {
         self.table.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(table))
@@ -84,9 +85,9 @@ pub enum RunState {
     Running,
     /// Only page 0 was fetched, for an estimate.
     Planned,
-    /// It stopped before every page was fetched.
+    /// It stopped before all pages were fetched.
     Stopped,
-    /// All pages are on disk; only the load is left.
+    /// All pages are on disk; only the load remains.
     Complete,
     /// Its manifest cannot be read, so it cannot be resumed.
     Unreadable,
@@ -113,10 +114,10 @@ pub(super) fn open_run(database: &Path, table: &str, run_id: Option<&str>) -> Re
     }
 }
 
-/// Rejects a second fetch into a table: only one of the two could load its pages.
+/// Rejects a fetch into a table that another process is already fetching into: only one of them could load its pages.
 ///
 /// # Errors
-/// `RunBusy` with the process of the first fetch, also if its table cannot be determined.
+/// `RunBusy` with the id of the other process, even if its table cannot be determined.
 pub(super) fn check_alone(runs: &[Listed], table: &str) -> Result<()> {
     for run in runs {
         let Some(pid) = run.held_by else { continue };
@@ -135,7 +136,7 @@ pub(super) fn check_alone(runs: &[Listed], table: &str) -> Result<()> {
     Ok(())
 }
 
-/// Makes the error for a table without a run to resume. A run that cannot be read may belong to it.
+/// Returns the error for a table that has no run to resume. It names an unreadable run, which may belong to the table.
 fn none_of_table(runs: Vec<Listed>, table: &str) -> Error {
     let unreadable = runs.into_iter().find_map(|run| Some((run.run_id, run.manifest.err()?)));
     let error = match unreadable {
@@ -199,7 +200,7 @@ fn state(listed: &Listed) -> (RunState, String) {
     }
 }
 
-/// Formats an error and its causes in one line.
+/// Formats an error and its causes on one line.
 fn with_causes(error: &Error) -> String {
     let mut text = error.to_string();
     let mut next = std::error::Error::source(error);

@@ -1,4 +1,4 @@
-//! Checks a fetch before anything is sent, with the same code for both modes.
+//! Validates a fetch before the first request, in the same way for both modes.
 
 use crate::api::EngageForm;
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use crate::warning::Warning;
 
 use super::options::RunOptions;
 
-/// What a fetch with valid arguments sends.
+/// The validated arguments of a fetch.
 #[derive(Debug)]
 pub(super) struct Validated {
     /// The form that is sent for every page.
@@ -17,11 +17,11 @@ pub(super) struct Validated {
     pub(super) query: ProfileQuery,
     /// Maximum number of requests in flight.
     pub(super) workers: u32,
-    /// A warning for the caller.
+    /// A warning for the caller, if any.
     pub(super) warning: Option<Warning>,
 }
 
-/// Checks everything but the table. `now` is in seconds since 1970.
+/// Validates all arguments except the table. `now` is in seconds since the Unix epoch.
 ///
 /// # Errors
 /// `InvalidInput` that names the argument and the rule.

@@ -10,8 +10,8 @@ use crate::limits::LOCK_POLL_INTERVAL;
 use super::progress::FetchEvent;
 use super::request::Control;
 
-/// Runs `look` on the database, and waits up to `at_most` for another process that has it open. `state` is passed
-/// through `look` and returned.
+/// Calls `look`, retrying for up to `at_most` while another process has the database open. `state` is passed through
+/// `look` and returned.
 pub(super) async fn waiting<S: Send + 'static, T: Send + 'static>(
     control: &mut Control,
     at_most: Duration,

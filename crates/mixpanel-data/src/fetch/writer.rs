@@ -1,4 +1,4 @@
-//! The writer thread, the only owner of the stage. It receives finished pages over a bounded channel.
+//! The writer thread. It alone owns the stage, and receives parsed pages over a bounded channel.
 
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -12,26 +12,26 @@ use crate::parse::{ProfileRows, fingerprint};
 use crate::stage::{self, Part, SessionFacts, Stage};
 use crate::types::ProfileWriteTask;
 
-/// More pages than the coordinator ever has in flight, so that sending never waits.
+/// More than the maximum number of pages in flight, so that sending never blocks.
 const INBOX_PAGES: usize = (WORKERS_MAX + PAGES_READY_MAX) as usize + 1;
 
 /// A message to the writer.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Page 0 has arrived, and said this.
+    /// Page 0 has arrived with these facts about the session.
     Session(SessionFacts),
     /// A page to store.
     Page(Box<ProfileWriteTask>),
     /// A page that will not arrive.
     Missing(u32),
-    /// The session is lost; pages from here on belong to this session epoch.
+    /// The session is lost; all further pages belong to this session epoch.
     Restart(u32),
 }
 
-/// A report of the writer.
+/// A report from the writer.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// The page is stored, and can no longer be lost.
+    /// The page is stored and can no longer be lost.
     Staged { epoch: u32, page: u32, rows: u64 },
     /// The receiver of the stream wants no more records.
     Ended,
@@ -39,10 +39,11 @@ pub(crate) enum Report {
     Failed(Error),
 }
 
-/// Handles a message; returns a report if there is one.
+/// Handles a message and returns a report, if any.
 pub(super) type Write<T> = fn(&mut T, Message) -> Result<Option<Report>>;
 
-/// The writer thread, which owns its target. Dropping `inbox` ends it once it has handled the messages it received.
+/// Handle to the writer thread, which owns its target. Dropping `inbox` ends the thread after it has handled all
+/// pending messages.
 pub(super) struct Writer<T> {
     pub(super) inbox: mpsc::Sender<Message>,
     pub(super) reports: mpsc::Receiver<Report>,
@@ -90,7 +91,7 @@ fn write_all<T>(
     target
 }
 
-/// Writes messages to the stage.
+/// Applies a message to the stage.
 pub(super) fn into_stage(stage: &mut Stage, message: Message) -> Result<Option<Report>> {
     match message {
         Message::Session(facts) => stage.record_session(facts)?,
@@ -105,7 +106,7 @@ pub(super) fn into_stage(stage: &mut Stage, message: Message) -> Result<Option<R
     Ok(None)
 }
 
-/// Returns a page of profiles as a part to stage.
+/// Converts a page of profiles to a part for the stage.
 pub(crate) fn part_of(task: &ProfileWriteTask) -> Part<'_> {
     Part {
         number: task.page_index,
@@ -119,7 +120,7 @@ pub(crate) fn part_of(task: &ProfileWriteTask) -> Part<'_> {
 /// Reads the profiles of a staged page, in order.
 ///
 /// # Errors
-/// `Storage` when the file cannot be read as a page of profiles.
+/// `Storage` if the file cannot be read as a page of profiles.
 pub(super) fn read_page(path: &Path) -> Result<Vec<ProfileRows>> {
     let batches = stage::read_part(path)?;
     batches.iter().map(|rows| ProfileRows::from_record_batch(rows).ok_or_else(|| stage::damaged(path))).collect()

@@ -1,4 +1,4 @@
-//! Which pages exist: what page 0 announces, corrected by what arrives.
+//! Determines which pages exist, from what page 0 announces and from the pages that arrive.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,13 @@ use crate::stage::SessionFacts;
 
 /// The pages of one session.
 ///
-/// Page 0 says how many profiles there are and how many a page has; a short page is the last one. The two are checked
-/// against each other: when the last planned page is full, or fewer profiles arrived than were announced, one more page
-/// is requested, until one is empty.
+/// Page 0 announces the number of profiles and the page size, and a short page is the last one. The two are
+/// cross-checked: if the last planned page is full, or fewer profiles arrived than announced, one more page is
+/// requested, and so on until a page is empty.
 ///
-/// If page 0 is shorter than its declared size although more profiles follow, its length is the real page size. Pages
-/// that exist only because of that are *tentative*: it is not a failure if one of them is empty or refused.
+/// If page 0 is shorter than the declared page size although more profiles follow, its length is taken as the real page
+/// size. Pages that exist only under this assumption are *tentative*: it is not a failure if one of them is empty or
+/// refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PageLayout {
     total: Option<u64>,
@@ -21,36 +22,37 @@ pub(crate) struct PageLayout {
     pages: u32,
     /// The first page that exists only if pages are shorter than declared.
     first_tentative: u32,
-    /// Number of pages that follow from the total and the length of page 0.
+    /// Number of pages implied by the announced total and the real page size.
     announced_pages: u32,
-    /// Number of pages that the announced profiles would take if all pages had the declared size.
+    /// Number of pages implied by the announced total and the declared page size.
     declared_pages: u32,
     tail: Option<u32>,
     is_sealed: bool,
 }
 
-/// An impossible total: it makes more pages than [`PAGES_MAX`].
+/// A total that implies more than [`PAGES_MAX`] pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ImpossibleTotal(pub(crate) u64);
 
 impl PageLayout {
-    /// Derives the pages of a session from what page 0 said.
+    /// Derives the layout of a session from the facts of page 0.
     ///
     /// # Errors
-    /// The total, if it makes more pages than a fetch can have.
+    /// `ImpossibleTotal` if the total implies more than [`PAGES_MAX`] pages.
     pub(crate) fn of(facts: &SessionFacts) -> Result<Self, ImpossibleTotal> {
         Self::new(facts.total, facts.declared_page_size, facts.first_page_records)
     }
 
-    /// Derives the pages from page 0: its `total`, its `page_size`, and the number of records it contained.
+    /// Derives the layout from page 0: the total and page size that it declared, and the number of records that it
+    /// contained.
     ///
     /// # Errors
-    /// The total, if it makes more pages than a fetch can have.
+    /// `ImpossibleTotal` if the total implies more than [`PAGES_MAX`] pages.
     fn new(total: Option<u64>, declared_page_size: Option<u64>, received: u64) -> Result<Self, ImpossibleTotal> {
         let shown = (received > 0 && total.is_none_or(|total| received < total)).then_some(received);
-        // A page longer than declared shows the real page size as well.
+        // If page 0 is longer than declared, that also reveals the real page size.
         let declared = declared_page_size.or(shown).unwrap_or(PAGE_SIZE_DEFAULT).max(received).max(1);
-        // Without a total, a short page is the end and shows nothing about the page size.
+        // Without a total, a short page is the last one and reveals nothing about the page size.
         let page_size = shown.filter(|shown| total.is_some() && *shown < declared).unwrap_or(declared);
         let count = |size: u64| match total.map_or(1, |total| total.div_ceil(size).max(1)) {
             pages if pages > PAGES_MAX => Err(ImpossibleTotal(total.unwrap_or(0))),
@@ -91,40 +93,39 @@ impl PageLayout {
         self.declared_page_size
     }
 
-    /// Returns whether a response that names this page size can belong to the same session.
+    /// Returns whether a response that reports this page size can belong to the same session.
     pub(crate) fn is_page_size(&self, size: u64) -> bool {
         self.declared_page_size.is_none_or(|declared| declared == size)
     }
 
-    /// Returns the number of pages that are known or announced.
+    /// Returns the number of known or announced pages.
     pub(crate) fn pages(&self) -> u32 {
         self.pages
     }
 
-    /// Returns the page after the last planned one, while it is not known whether it exists.
+    /// Returns the page after the last planned one, until it is known whether it exists.
     pub(crate) fn tail_page(&self) -> Option<u32> {
         self.tail
     }
 
-    /// Returns whether the planned pages, if full, hold exactly the announced profiles. A total that turned out too
-    /// small no longer counts.
+    /// Returns whether the planned pages, if full, hold exactly the announced profiles. Returns false once the total
+    /// has turned out to be too small.
     pub(crate) fn covers_total(&self) -> bool {
         self.total == Some(u64::from(self.pages) * self.page_size)
     }
 
-    /// Returns whether pages may follow that nothing announced.
+    /// Returns whether unannounced pages may follow.
     pub(crate) fn more_may_follow(&self) -> bool {
         self.tail.is_some() && !self.covers_total()
     }
 
-    /// Returns whether a page may turn out not to exist: the tail page, or a page that follows only from a short page
-    /// 0.
+    /// Returns whether a page may turn out not to exist: the tail page or a tentative page.
     pub(crate) fn is_optional(&self, page: u32) -> bool {
         self.tail == Some(page) || page >= self.first_tentative
     }
 
-    /// Returns the minimum number of records that a page should contain, according to what the server announced; 0 if
-    /// nothing is promised.
+    /// Returns the minimum number of records that a page should contain according to the server's figures; 0 if they
+    /// imply no minimum.
     pub(crate) fn expected_records(&self, page: u32) -> u64 {
         if self.is_optional(page) {
             return 0;
@@ -145,19 +146,19 @@ impl PageLayout {
         }
     }
 
-    /// Returns whether the server may never end, judged by the unannounced pages that arrived: as many again as were
-    /// announced, and at least [`PAGES_BEYOND_MAX`].
+    /// Returns whether the server seems to send pages endlessly: it has sent as many unannounced pages as it announced,
+    /// and at least [`PAGES_BEYOND_MAX`].
     pub(crate) fn never_ends(&self) -> bool {
         let beyond = self.pages - self.announced_pages.min(self.pages);
         self.total.is_some() && self.tail.is_some() && beyond >= self.announced_pages.max(PAGES_BEYOND_MAX)
     }
 
-    /// Returns whether a page follows from nothing that the server announced.
+    /// Returns whether a page lies beyond everything that the server announced.
     pub(crate) fn is_unannounced(&self, page: u32) -> bool {
         page >= self.declared_pages
     }
 
-    /// Handles a total that a later page announced: that many profiles may exist.
+    /// Handles a total announced by a later page: that many profiles may exist.
     pub(crate) fn hear_of_total(&mut self, total: u64) {
         let pages = u32::try_from(total.div_ceil(self.page_size).min(PAGES_MAX)).unwrap_or(u32::MAX);
         self.announced_pages = self.announced_pages.max(pages);
@@ -179,8 +180,8 @@ impl PageLayout {
         }
     }
 
-    /// Adds pages that an earlier process staged. Call it again after each new page, because further ones may then join
-    /// the others.
+    /// Adds the pages that an earlier process staged. Call it again after each new page, which may close a gap before
+    /// other staged pages.
     pub(crate) fn merge_staged(&mut self, lengths: &BTreeMap<u32, u64>) {
         if let Some(received) = lengths.get(&(self.pages - 1)) {
             self.page_arrived(self.pages - 1, *received);
@@ -206,13 +207,13 @@ impl PageLayout {
         }
     }
 
-    /// Seals the layout: no page beyond it can be requested, because the server named no session.
+    /// Seals the layout, so that no more pages are added to it.
     pub(crate) fn seal(&mut self) {
         self.tail = None;
         self.is_sealed = true;
     }
 
-    /// Treats the tail page as one that exists, although it could not be fetched.
+    /// Assumes that the tail page exists, although it could not be fetched.
     pub(crate) fn assume_tail(&mut self) {
         if let Some(tail) = self.tail.take() {
             self.pages = tail + 1;
@@ -224,7 +225,7 @@ impl PageLayout {
 mod tests {
     use super::*;
 
-    /// Passes the pages of `sizes` in order to a layout of `total` with pages of 10, and returns the requested pages.
+    /// Feeds pages with `sizes` records to a layout with a page size of 10, and returns the requested pages.
     fn asked(total: Option<u64>, sizes: &[u64]) -> Vec<u32> {
         let size = |page: u32| sizes.get(page as usize).copied().unwrap_or(0);
         let mut layout = PageLayout::new(total, Some(10), size(0)).unwrap();
@@ -246,17 +247,17 @@ mod tests {
             (Some(10), &[10], &[0, 1]),
             (Some(25), &[10, 10, 5], &[0, 1, 2]),
             (Some(20), &[10, 10], &[0, 1, 2]),
-            // The server has more than it announced.
+            // More profiles than announced.
             (Some(15), &[10, 10, 10, 3], &[0, 1, 2, 3]),
             (Some(20), &[10, 10, 10, 10], &[0, 1, 2, 3, 4]),
             (Some(0), &[10, 4], &[0, 1]),
-            // It has less.
+            // Fewer profiles than announced.
             (Some(35), &[10, 4], &[0, 1, 2, 3]),
-            // It announces nothing.
+            // No total.
             (None, &[10, 10, 2], &[0, 1, 2]),
             (None, &[10, 10], &[0, 1, 2]),
             (None, &[0], &[0]),
-            // Its pages are shorter than declared.
+            // Pages shorter than declared.
             (Some(11), &[4, 4, 3], &[0, 1, 2]),
             (Some(25), &[9, 9, 7], &[0, 1, 2]),
         ] {

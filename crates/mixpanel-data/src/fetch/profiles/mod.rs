@@ -1,7 +1,7 @@
-//! The rules of the profile export: pages of a session on the server.
+//! Rules of the profile export, which is paged within a session on the server.
 //!
-//! `paging` decides which page is next and what one that arrived means; `announced` compares what arrives with what the
-//! server announced, and `layout` knows which pages there are. `prior_run` continues what an earlier process began.
+//! `paging` picks the next page and interprets each page that arrives, `announced` compares the pages with what the
+//! server announced, and `layout` tracks which pages exist. `prior_run` resumes a run of an earlier process.
 
 mod layout;
 mod page;

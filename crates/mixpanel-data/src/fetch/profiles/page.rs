@@ -1,4 +1,4 @@
-//! A page as the core sees it: the request, the parsed response, and what it says.
+//! A page as the core sees it: the request, the parsed response, and its metadata.
 
 use crate::api::PageReply;
 use crate::parse::{ProfileRows, Unkept, fingerprint};
@@ -15,7 +15,7 @@ pub(crate) struct PageRequest {
 }
 
 impl PageRequest {
-    /// Returns what the request is to the quota: does it open a session, or is it sent within one?
+    /// Returns the quota class of the request, which depends on whether it opens a session.
     pub(crate) fn class(&self) -> RequestClass {
         if self.session.is_some() { RequestClass::Session } else { RequestClass::Opening }
     }
@@ -28,7 +28,7 @@ pub(crate) struct Page {
     rows: ProfileRows,
 }
 
-/// What a page says, without its rows.
+/// The metadata of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PageFacts {
     pub(crate) page: Option<u64>,
@@ -37,7 +37,7 @@ pub(crate) struct PageFacts {
     pub(crate) total: Option<u64>,
     /// Number of records, rejects included.
     pub(crate) received: u64,
-    /// A hash of the records' ids only; see [`fingerprint`].
+    /// A hash of the record ids; see [`fingerprint`].
     pub(crate) fingerprint: u64,
     /// Size of the decoded response in bytes.
     pub(crate) bytes: usize,
@@ -59,17 +59,17 @@ impl From<PageReply> for Page {
 }
 
 impl Page {
-    /// Returns what the page contains that no table column can hold.
+    /// Returns the data in the page that has no table column.
     pub(crate) fn unkept(&self) -> &Unkept {
         self.rows.unkept()
     }
 
-    /// Returns the number of records that are rows.
+    /// Returns the number of rows, not counting rejects.
     pub(crate) fn rows(&self) -> u64 {
         self.rows.len() as u64
     }
 
-    /// Returns what the writer stores.
+    /// Converts the page to a task for the writer.
     pub(crate) fn into_task(self, page_index: u32) -> ProfileWriteTask {
         ProfileWriteTask { page_index, rows: self.rows }
     }

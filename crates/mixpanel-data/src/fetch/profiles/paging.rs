@@ -1,4 +1,4 @@
-//! The pages of a fetch of profiles: which one is next, what one that arrived means, and what it means that one failed.
+//! Decides which page of a profile fetch to request next, and how to handle pages that arrived or failed.
 
 mod announced;
 
@@ -21,23 +21,23 @@ use super::page::{PageFacts, PageRequest};
 use super::short_pages::ShortPages;
 use announced::{NothingNew, SignOfLife};
 
-/// The paging of a fetch: the session, and how its pages compare with what it announced.
+/// The paging state of a fetch: the session, and how its pages compare with what the server announced.
 #[derive(Debug)]
 pub(crate) struct Paging {
     pub(super) rules: Rules,
-    /// The session of page 0, once that has arrived.
+    /// The session, once page 0 has arrived.
     pub(super) session: Option<Session>,
-    /// Records of the pages that an earlier process staged.
+    /// Number of records in each page that an earlier process staged.
     pub(super) prior: BTreeMap<u32, u64>,
     pub(super) short: ShortPages,
     pub(super) nothing_new: NothingNew,
     pub(super) sign_of_life: SignOfLife,
-    /// Profiles announced on a later page, if page 0 announced none or fewer.
+    /// Total announced by a later page, if page 0 announced none or a smaller one.
     pub(super) announced_late: Option<u64>,
-    /// Requests sent for pages that nothing announced, and the earliest time of the next one.
+    /// Number of requests sent for unannounced pages; `next_unannounced` is the earliest time for the next one.
     pub(super) unannounced: u32,
     pub(super) next_unannounced: Duration,
-    /// Why this run left the session of an earlier process. Matters until page 0 of a new session has arrived.
+    /// Why this run abandoned the session of an earlier process. Used until page 0 of a new session has arrived.
     pub(super) prior_over: Option<Over>,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Session {
 }
 
 impl Paging {
-    /// Begins without a session.
+    /// Creates the paging state of a fetch without a session.
     pub(crate) fn new(rules: Rules) -> Self {
         Self {
             rules,
@@ -69,7 +69,7 @@ impl Paging {
         self.session.as_ref().map(|session| &session.layout)
     }
 
-    /// Returns the next page that was never requested: the planned pages first, then the tail page.
+    /// Returns the next page that has not been requested: the planned pages first, then the tail page.
     pub(crate) fn next(&mut self, parts: &Parts, is_idle: bool) -> Option<u32> {
         let page = parts.next_pending();
         if (self.rules.extent == Extent::FirstPage && page > 0) || self.nothing_new.is_the_end() {
@@ -80,14 +80,13 @@ impl Paging {
         (is_planned || is_tail || (is_idle && self.looks_beyond(page, parts))).then_some(page)
     }
 
-    /// Returns the request for a page. Without a session it creates a new one, so no other request may be in flight
-    /// with it.
+    /// Returns the request for a page. Without a session, the request opens one, so no other request may be in flight.
     pub(crate) fn request(&self, epoch: u32, page: u32) -> PageRequest {
         let session = self.session.as_ref().and_then(|session| session.facts.session_id.clone());
         PageRequest { epoch, page, session }
     }
 
-    /// Decides what a page that arrived means.
+    /// Decides how to handle a page that arrived.
     pub(crate) fn accept(&mut self, page: u32, facts: &PageFacts, parts: &Parts) -> Arrival {
         if let Err(failure) = self.check_reply(page, facts) {
             return Arrival::of(Meaning::Unusable(failure));
@@ -141,7 +140,7 @@ impl Paging {
         })
     }
 
-    /// Returns why a page should be requested again, if it has fewer records than the server's own figures promise.
+    /// Returns why a page should be requested again, if it has fewer records than expected.
     fn too_short(&mut self, page: u32, received: u64, parts: &Parts) -> Option<String> {
         let expected = self.layout()?.expected_records(page);
         let attempts = parts.failed_attempts(page).by_length;
@@ -149,12 +148,13 @@ impl Paging {
         is_too_short.then(|| format!("page {page} has {received} of {}", counted(expected, "profile")))
     }
 
-    /// Adds a page that will be stored. Returns the page that counts as missing if the server never ends.
+    /// Adds a page that will be stored. If the server seems to send pages endlessly, returns the next page, which
+    /// counts as missing.
     fn add(&mut self, page: u32, received: u64, parts: &Parts) -> Option<(u32, Failure)> {
         let Session { layout, .. } = self.session.as_mut()?;
         layout.page_arrived(page, received);
         layout.merge_staged(&self.prior);
-        // A short last page ends the plan, unless the tail page has already been requested.
+        // A short last page makes the tail page unnecessary, unless that has already been requested.
         if page + 1 == layout.pages()
             && received < layout.page_size()
             && layout.tail_page() == Some(parts.next_pending())
@@ -164,19 +164,19 @@ impl Paging {
         self.stop_if_it_never_ends()
     }
 
-    /// Returns the maximum number of attempts at a page. The tail page is not worth as many as others if the server
-    /// announced that it does not exist.
+    /// Returns the maximum number of attempts for a page, if it is lower than the default: the tail page gets fewer if
+    /// the announced total implies that it does not exist.
     pub(crate) fn attempts_max(&self, page: u32) -> Option<u32> {
         let layout = self.layout()?;
         (layout.tail_page() == Some(page) && layout.covers_total()).then_some(PROBE_ATTEMPTS_MAX)
     }
 
-    /// Decides what it means that a page failed for good.
+    /// Decides what the permanent failure of a page means for the fetch.
     pub(crate) fn failed(&mut self, page: u32, failure: &Failure) -> Loss {
         let Some(Session { layout, .. }) = &mut self.session else { return Loss::Everything };
         let is_tail = layout.tail_page() == Some(page);
-        // A refusal may mean that there is no such page. For the tail page, any other failure may only if the planned
-        // pages hold exactly the announced profiles.
+        // A refusal may mean that there is no such page. Other failures may mean the same only for the tail page, and
+        // only if the planned pages hold exactly the announced profiles.
         let is_refused = matches!(failure.kind, FailureKind::Rejected(400) | FailureKind::NotFound);
         if layout.is_optional(page) && (is_refused || (is_tail && layout.covers_total())) {
             layout.mark_absent(page);
@@ -193,7 +193,7 @@ impl Paging {
         self.session.is_some()
     }
 
-    /// Forgets the session: profiles may be on other pages in another one, so no page of it is used.
+    /// Discards the session and its pages: in another session, the same profiles may be on different pages.
     pub(crate) fn lost(&mut self) {
         *self = Self {
             unannounced: self.unannounced,
@@ -203,19 +203,18 @@ impl Paging {
         };
     }
 
-    /// Returns what page 0 said, for the manifest.
+    /// Returns the facts of page 0 for the manifest.
     pub(crate) fn session(&self, server_time: Option<Timestamp>) -> Option<SessionFacts> {
         let session = self.session.as_ref()?;
         Some(SessionFacts { server_time, ..session.facts.clone() })
     }
 
-    /// Returns the number of pages, if the server said how many profiles there are.
+    /// Returns the number of pages, if the server announced a total.
     pub(crate) fn total_pages(&self) -> Option<u32> {
         self.layout().filter(|layout| layout.total().is_some()).map(PageLayout::pages)
     }
 
-    /// Returns the number of pages that there are or may be: a tail page that was not checked may exist, whatever the
-    /// server said.
+    /// Ends paging. Returns the number of pages that may exist, including an unchecked tail page.
     pub(crate) fn halted(&mut self) -> u32 {
         let Some(Session { layout, .. }) = &mut self.session else { return 1 };
         if !is_planted(Mutant::HaltTakenForWhole) {

@@ -1,4 +1,4 @@
-//! Continues a run that an earlier process left unfinished.
+//! Resumes a run that an earlier process left unfinished.
 
 use std::collections::BTreeMap;
 
@@ -13,26 +13,26 @@ use super::super::rules::Rules;
 use super::layout::PageLayout;
 use super::paging::{Paging, Session};
 
-/// What an earlier process left.
+/// The state of a run left by an earlier process.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PriorRun {
     pub(crate) epoch: u32,
     pub(crate) session: Option<SessionFacts>,
     /// Pages of that session that are on disk, in order.
     pub(crate) staged: Vec<StagedPage>,
-    /// Why that session has nothing more to give, if known.
+    /// Why that session is over, if known.
     pub(crate) session_over: Option<Over>,
-    /// Profiles that a load found missing although every page is on disk.
+    /// Number of profiles that a load found to be missing although every page is on disk.
     pub(crate) lacking: u64,
 }
 
 impl PriorRun {
-    /// Returns the number of records by page.
+    /// Returns the number of records in each page.
     fn lengths(&self) -> BTreeMap<u32, u64> {
         self.staged.iter().map(|staged| (staged.page, staged.rows + staged.rejected)).collect()
     }
 
-    /// Returns the pages that follow from the session and what is staged of it, if the session is known.
+    /// Returns the layout implied by the session and its staged pages, if the session is known.
     fn layout(&self) -> Option<PageLayout> {
         let mut layout = PageLayout::of(self.session.as_ref()?).ok()?;
         layout.merge_staged(&self.lengths());
@@ -53,7 +53,7 @@ impl PriorRun {
         self.announced().map_or(0, |announced| announced.saturating_sub(self.received())).max(self.lacking)
     }
 
-    /// Returns the number of profiles that there should be.
+    /// Returns the expected number of profiles.
     pub(crate) fn expected_profiles(&self) -> u64 {
         self.announced().unwrap_or_else(|| self.received() + self.lacking)
     }
@@ -66,7 +66,7 @@ impl PriorRun {
 }
 
 impl Paging {
-    /// Continues a run in the session of an earlier process, or leaves that session if it cannot be used.
+    /// Resumes a run in the session of an earlier process, or abandons that session if it cannot be used.
     pub(crate) fn resume(rules: Rules, prior: &PriorRun) -> (Self, Resumed) {
         let mut paging = Self::new(rules);
         let Some(facts) = &prior.session else { return paging.resumed(prior.epoch, Vec::new(), None) };
@@ -79,8 +79,7 @@ impl Paging {
         let Ok(mut layout) = PageLayout::of(facts) else { return paging.resumed(next_epoch, Vec::new(), None) };
         if facts.session_id.is_none() {
             if layout.more_may_follow() || prior.staged.len() < layout.pages() as usize {
-                // The server gave that session no id, so no more of its pages can be requested. A new session may have
-                // one.
+                // That session has no id, so no more of its pages can be requested. A new session may have one.
                 return paging.resumed(next_epoch, Vec::new(), None);
             }
             layout.seal();
@@ -106,11 +105,11 @@ impl Paging {
 }
 
 impl Outcome {
-    /// Returns the outcome of a run that requests nothing more: pages that are not on disk are missing.
+    /// Returns the outcome of a run that sends no more requests: pages that are not on disk count as missing.
     pub(crate) fn of_staged(prior: &PriorRun) -> Self {
         let staged: Vec<u32> = prior.staged.iter().map(|page| page.page).collect();
         let mut layout = prior.layout();
-        // A tail page that was not checked may exist, whatever the server said.
+        // An unchecked tail page may exist, whatever the server announced.
         layout.iter_mut().for_each(PageLayout::assume_tail);
         let last = staged.last().map_or(0, |page| page + 1);
         let pages = layout.as_ref().map_or(0, PageLayout::pages).max(last);
@@ -129,7 +128,7 @@ impl Outcome {
         Self { counts, session_over, repeated, failed, staged, ..Self::nothing_asked() }
     }
 
-    /// Returns the outcome of a run whose pages are all on disk, as was determined when the last one arrived.
+    /// Returns the outcome of a run whose pages are all on disk. Missing profiles count as drift.
     pub(crate) fn whole(prior: &PriorRun) -> Self {
         let outcome = Self::of_staged(prior);
         let counts = FetchCounts { drift: prior.missing_profiles(), shortfall: 0, ..outcome.counts };

@@ -1,13 +1,13 @@
-//! Detects short pages before the last one. They are suspicious, because a short page is the documented end.
+//! Detects short pages before the last page. They are suspicious, because only the last page should be short.
 
 use std::collections::BTreeMap;
 
 use crate::limits::{SHORT_PAGE_ATTEMPTS_MAX, SHORT_PAGE_CHECKS_MAX};
 
-/// The pages that were too short.
+/// Pages that were too short.
 #[derive(Debug, Default)]
 pub(super) struct ShortPages {
-    /// The largest number of records that each short page had, for pages that were requested again.
+    /// The largest number of records received for each page that was requested again.
     checked: BTreeMap<u32, u64>,
     accepted: Vec<u32>,
 }
@@ -15,8 +15,8 @@ pub(super) struct ShortPages {
 impl ShortPages {
     /// Returns whether a short page should be requested again, after `attempts` earlier short responses.
     ///
-    /// A server whose pages are all short does it on purpose, so only a few pages are requested again. A page that
-    /// comes back even shorter than before proves nothing and is requested again.
+    /// A server may send short pages on purpose, so only a few of them are requested again. If a page is even shorter
+    /// the next time, that proves nothing, and it is requested once more.
     pub(super) fn asks_again(&mut self, page: u32, received: u64, attempts: u32) -> bool {
         let before = self.checked.get(&page).copied();
         let again = match before {
@@ -31,7 +31,7 @@ impl ShortPages {
         again
     }
 
-    /// Returns the pages that stayed short, in order.
+    /// Returns the pages that were accepted although they are short, in order.
     pub(super) fn accepted(&self) -> Vec<u32> {
         let mut pages = self.accepted.clone();
         pages.sort_unstable();

@@ -1,4 +1,4 @@
-//! Compares what the server announced with what it sends: repeated and empty pages, and profiles that do not arrive.
+//! Compares what the server announced with what it sends, to detect repeated pages, empty pages and missing profiles.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -21,14 +21,14 @@ use super::{Paging, Session};
 /// Tracks whether a session still returns pages after some of its pages were given up.
 #[derive(Debug, Default)]
 pub(in super::super) struct SignOfLife {
-    /// Pages requested after the first page was given up. Those in flight at that moment prove nothing.
+    /// Pages requested after the first page was given up. Pages already in flight at that time prove nothing.
     requested: BTreeSet<u32>,
     /// Whether one of them arrived.
     came: bool,
 }
 
 impl SignOfLife {
-    /// Records a request for a page, and whether any page had been given up before it.
+    /// Records a request for a page. It counts only if another page has already been given up.
     pub(in super::super) fn requested(&mut self, page: u32, is_any_given_up: bool) {
         if is_any_given_up {
             self.requested.insert(page);
@@ -41,28 +41,28 @@ impl SignOfLife {
     }
 }
 
-/// Pages with nothing new: empty, or the records of another page.
+/// Pages without new records: empty pages and repetitions of other pages.
 #[derive(Debug, Default)]
 pub(in super::super) struct NothingNew {
-    /// By fingerprint: the page that first had these records, and the number of other pages that repeated them.
+    /// By fingerprint: the first page with these records, and how often other pages repeated them.
     seen: HashMap<u64, (u32, u32)>,
-    /// Consecutive responses without anything new.
+    /// Consecutive responses without new records.
     in_a_row: u32,
     pages: BTreeSet<u32>,
-    /// The pages whose last response was empty.
+    /// Pages whose last response was empty.
     empty: BTreeSet<u32>,
 }
 
 impl NothingNew {
-    /// Returns whether enough consecutive responses had nothing new to stop requesting other pages.
+    /// Returns whether to stop requesting further pages, because too many consecutive responses had no new records.
     pub(in super::super) fn is_the_end(&self) -> bool {
         self.in_a_row >= NOTHING_NEW_MAX
     }
 
-    /// Returns the page whose records these are, if it is another one.
+    /// Returns the page that first had these records, if it is a different one.
     ///
-    /// A project may well contain a single record twice, so a page of one record counts as a repetition only the third
-    /// time.
+    /// A project may contain the same record twice, so a page with a single record counts as a repetition only on its
+    /// third appearance.
     fn repeated(&mut self, page: u32, facts: &PageFacts) -> Option<u32> {
         let (first, count) = self.seen.entry(facts.fingerprint).or_insert((page, 0));
         if *first == page {
@@ -79,12 +79,12 @@ impl NothingNew {
         self.seen.insert(fingerprint, (page, 0));
     }
 
-    /// Records a page that is accepted although it has no records.
+    /// Records an empty page that is accepted.
     pub(in super::super) fn came_empty(&mut self, page: u32) {
         self.empty.insert(page);
     }
 
-    /// Records a page with nothing new.
+    /// Records a page without new records.
     fn add(&mut self, page: u32, received: u64) {
         self.pages.insert(page);
         if received == 0 {
@@ -103,13 +103,13 @@ impl NothingNew {
 }
 
 impl Paging {
-    /// Returns the number of profiles that the server announced: on page 0, or on a later page if that announced more.
+    /// Returns the announced number of profiles: the total of page 0, or a larger one from a later page.
     fn announced(&self) -> Option<u64> {
         self.layout().and_then(PageLayout::total).max(self.announced_late)
     }
 
-    /// Handles the total on a later page, which may be the first total or contradict page 0. A slightly higher total is
-    /// the drift of a live project. A lower one is ignored: what was announced must arrive.
+    /// Handles the total on a later page, which may be the first one or contradict page 0. A slightly higher total is
+    /// normal drift of a live project. A lower total is ignored: all profiles announced before must still arrive.
     pub(in super::super) fn hear_of_total(&mut self, page: u32, facts: &PageFacts) {
         let (Some(said), Some(session)) = (facts.total.filter(|_| page > 0), &mut self.session) else { return };
         let layout = &mut session.layout;
@@ -122,8 +122,8 @@ impl Paging {
         }
     }
 
-    /// Records a request for a page. After many pages that nothing announced, the next ones are spaced out; returns a
-    /// warning about that.
+    /// Records a request for a page. After many unannounced pages, further ones are requested at intervals; returns a
+    /// warning when that begins.
     pub(crate) fn sent(&mut self, page: u32, parts: &Parts, now: Duration) -> Option<Warning> {
         self.sign_of_life.requested(page, !parts.failures().is_empty());
         if !self.layout().is_some_and(|layout| layout.is_unannounced(page)) {
@@ -136,7 +136,7 @@ impl Paging {
         (self.unannounced == PAGES_BEYOND_MAX + 1).then_some(Warning::UnannouncedPages)
     }
 
-    /// Returns until when a page that nothing announced has to wait.
+    /// Returns the earliest time to request an unannounced page, if that is in the future.
     pub(crate) fn not_before(&self, page: u32, now: Duration) -> Option<Duration> {
         let is_unannounced = self.layout().is_some_and(|layout| layout.is_unannounced(page));
         (is_unannounced && now < self.next_unannounced).then_some(self.next_unannounced)
@@ -151,10 +151,10 @@ impl Paging {
         Err(Failure::new(FailureKind::BadReply, message))
     }
 
-    /// Begins the session of page 0. Returns what to tell the caller, and why the fetch cannot continue, if so.
+    /// Begins the session of page 0. Returns events for the caller and, if the fetch cannot continue, the failure.
     ///
     /// # Errors
-    /// No project has that many profiles.
+    /// Fails if the total implies more pages than a fetch can have.
     pub(in super::super) fn begin(&mut self, facts: &PageFacts) -> Result<(Vec<FetchEvent>, Option<Failure>), Failure> {
         let facts = SessionFacts {
             session_id: facts.session_id.clone(),
@@ -185,8 +185,8 @@ impl Paging {
         FetchEvent::Planned { total_pages, expected_rows: layout.total(), workers: self.rules.workers }
     }
 
-    /// Returns why a page is useless, if it is: it is empty and either optional or expected to have records, or it
-    /// repeats another page.
+    /// Returns the reason if a page is useless: it repeats another page, or it is empty and either optional or expected
+    /// to have records.
     pub(in super::super) fn brings_nothing_new(
         &mut self,
         page: u32,
@@ -198,7 +198,7 @@ impl Paging {
             let first = self.nothing_new.repeated(page, facts)?;
             return Some(format!("page {page} has the same records as page {first}"));
         }
-        // The last profiles of a live project may have been deleted: an empty last page is just a short one.
+        // The last profiles of a live project may have been deleted, so an empty last page is treated as a short one.
         let announced = layout.total().unwrap_or(0);
         let is_last = page + 1 >= layout.pages() && (page > 0 || self.may_all_be_gone(announced, parts));
         let is_missed = layout.expected_records(page) > 0 && !is_last && self.missing_profiles(parts) > 0;
@@ -206,8 +206,8 @@ impl Paging {
             .then(|| format!("page {page} is empty, although the server announced {}", counted(announced, "profile")))
     }
 
-    /// Handles a page with nothing new. If the page is optional, and is empty or nothing is missing, it is past
-    /// the end. Otherwise it is retried, until several consecutive responses had nothing new.
+    /// Handles a page without new records. An optional page is past the end if it is empty or no profile is missing.
+    /// Any other page is retried, until several consecutive responses had no new records.
     pub(in super::super) fn nothing_new_came(
         &mut self,
         page: u32,
@@ -229,7 +229,7 @@ impl Paging {
         Arrival { hopeless, ..Arrival::of(meaning) }
     }
 
-    /// Stops following a server that keeps sending new profiles: the next page counts as missing.
+    /// Stops requesting pages from a server that keeps sending new profiles. The next page counts as missing.
     pub(in super::super) fn stop_if_it_never_ends(&mut self) -> Option<(u32, Failure)> {
         let layout = self.session.as_mut().map(|session| &mut session.layout).filter(|layout| layout.never_ends())?;
         let (total, next) = (layout.total().unwrap_or(0), layout.pages());
@@ -243,8 +243,8 @@ impl Paging {
         Some((next, Failure::new(FailureKind::BadReply, message)))
     }
 
-    /// Plans one more page, `beyond`, if all planned pages are here but hold fewer profiles than announced. Returns
-    /// whether it did.
+    /// Plans one more page, `beyond`, if all planned pages have arrived with fewer profiles than announced. Returns
+    /// whether it did so.
     pub(in super::super) fn looks_beyond(&mut self, beyond: u32, parts: &Parts) -> bool {
         let is_short = self.missing_profiles(parts) > 0 && parts.failures().is_empty();
         if !is_short || parts.has_past_end() || parts.next_due().is_some() {
@@ -258,8 +258,8 @@ impl Paging {
         layout.tail_page() == Some(beyond)
     }
 
-    /// Treats planned empty pages at the end as past the end: then profiles are missing, not pages. A page
-    /// that repeats another one does exist, and stays failed.
+    /// Marks empty planned pages at the end as past the end, so that profiles count as missing instead of pages. A page
+    /// that repeats another one does exist and stays failed.
     pub(crate) fn settle(&self, parts: &mut Parts) {
         let is_empty = |page: u32| self.nothing_new.empty.contains(&page);
         for page in (1..self.total_pages().unwrap_or(0)).rev() {
@@ -286,7 +286,8 @@ impl Paging {
         self.announced().map_or(0, |announced| announced.saturating_sub(parts.received()))
     }
 
-    /// Adds to `counts` what was announced, which profiles are missing if no page is, and which pages stayed short.
+    /// Adds the announced total, the missing profiles and the short pages to `counts`. Profiles count as missing only
+    /// if no page is missing.
     pub(crate) fn missing(&self, parts: &Parts, ended_early: bool, counts: &mut FetchCounts) {
         let is_all = parts.failures().is_empty() && !ended_early && self.rules.extent == Extent::Whole;
         let missing = if is_all { self.missing_profiles(parts) } else { 0 };
@@ -297,7 +298,7 @@ impl Paging {
         counts.short_pages = self.short.accepted();
     }
 
-    /// Returns why the session has nothing more to give, if so: then only a new session can help.
+    /// Returns why the session is over, if it is. Only a new session can then return what is missing.
     pub(crate) fn over(&self, parts: &Parts, shortfall: u64) -> Option<Over> {
         let Some(session) = &self.session else { return self.prior_over };
         if shortfall > 0 {
@@ -309,7 +310,7 @@ impl Paging {
         let came = parts.staged().len() > self.prior.len();
         let none_came_since = !self.sign_of_life.came && failures.len() > 1;
         let is_over = match kind {
-            // The server may just have a bad hour; only a later process that gets nothing either can be sure.
+            // These may be a temporary outage, so they end the session only if the process received no page from it.
             FailureKind::Server { status: 502..=504, .. } | FailureKind::Timeout | FailureKind::Connection => !came,
             FailureKind::Server { .. } | FailureKind::BadReply | FailureKind::Rejected(_) | FailureKind::NotFound => {
                 !came || none_came_since
@@ -320,7 +321,7 @@ impl Paging {
     }
 }
 
-/// Refuses page 0 because no project has that many profiles.
+/// Returns the failure for a page 0 with an impossible total.
 fn refuse(ImpossibleTotal(total): ImpossibleTotal, facts: &SessionFacts) -> Failure {
     let size = facts.declared_page_size.map_or_else(String::new, |size| format!(" on pages of {size}"));
     let message = format!(
