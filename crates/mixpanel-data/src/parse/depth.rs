@@ -1,4 +1,4 @@
-//! How deeply a JSON text is nested.
+//! Checks the nesting depth of JSON text.
 
 /// Returns whether arrays and objects are nested more than `most` levels deep. The text must be valid JSON.
 pub(super) fn is_deeper_than(json: &str, most: usize) -> bool {

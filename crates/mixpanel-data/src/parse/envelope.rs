@@ -1,11 +1,11 @@
-//! The members of a response beside its records.
+//! The members of a response other than its records.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::rows::ProfileRows;
 
-/// The envelope of a response; members without a usable value are empty.
+/// The envelope of a response. Missing and invalid members are `None`.
 #[derive(Debug, Default)]
 pub(super) struct Envelope {
     pub(super) page: Option<u64>,
@@ -13,9 +13,9 @@ pub(super) struct Envelope {
     pub(super) session_id: Option<String>,
     pub(super) total: Option<u64>,
     pub(super) error: Option<String>,
-    /// The response's own status, such as `ok`; a value that is not a string is kept as its raw text.
+    /// The `status` member, such as `ok`; any value other than a string is kept as raw text.
     pub(super) status: Option<String>,
-    /// The raw text of a total that is a number but not a count.
+    /// The start of a `total` that is valid JSON but not a count, as raw text.
     pub(super) impossible_total: Option<String>,
     pub(super) has_results_twice: bool,
     pub(super) rows: Option<ProfileRows>,
@@ -24,7 +24,7 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// Records a member; `value` is its raw text.
+    /// Sets the member `key` from its raw text.
     pub(super) fn set(&mut self, key: Key, value: &str) {
         match key {
             Key::Page => self.page = read_count(value),
@@ -42,7 +42,7 @@ impl Envelope {
         }
     }
 
-    /// Adds the members of the other part of the same response. They take precedence.
+    /// Merges the members from another part of the same response, which take precedence.
     pub(super) fn add(&mut self, other: Self) {
         self.page = other.page.or(self.page);
         self.page_size = other.page_size.or(self.page_size);
@@ -70,14 +70,14 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// Parses a key, given in its quotes.
+    /// Parses a key, given with its quotes.
     pub(super) fn of(raw: &[u8]) -> Self {
         serde_json::from_slice(raw).unwrap_or(Self::Other)
     }
 }
 
-/// Parses a count: a plain number, a number with a zero fraction or an exponent, or digits in a string. The
-/// documentation is vague about the form.
+/// Parses a count: a plain number, a number with a zero fraction or an exponent, or digits in a string. Mixpanel's
+/// documentation does not specify the form.
 fn read_count(raw: &str) -> Option<u64> {
     let text = raw.trim_matches('"').trim();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -99,7 +99,7 @@ fn read_text(raw: &str) -> Option<String> {
     (!matches!(text.as_str(), "" | "null" | "false" | "0" | "[]" | "{}")).then_some(text)
 }
 
-/// Parses a session id. One that is not JSON could not be sent back unchanged, so it counts as missing.
+/// Parses a session id. An id that is not valid JSON counts as missing, because it cannot be sent back unchanged.
 fn read_session(raw: &str) -> Option<String> {
     serde_json::from_str::<IgnoredAny>(raw).ok()?;
     read_text(raw).filter(|text| !text.contains(char::REPLACEMENT_CHARACTER))

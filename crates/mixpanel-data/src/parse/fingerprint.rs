@@ -4,8 +4,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::rows::{ProfileRow, ProfileRows};
 
-/// Returns a number that depends on the ids of a page's records, rejects included, but not on their order. Two pages
-/// with the same number hold the same records.
+/// Returns an order-independent hash of a page's record ids and rejects. Pages with equal hashes hold the same records.
 pub(crate) fn fingerprint(rows: &ProfileRows) -> u64 {
     let hash = |is_reject: bool, text: &[u8]| {
         let mut hasher = DefaultHasher::new();

@@ -6,9 +6,8 @@ use jiff::{Timestamp, fmt::temporal::DateTimeParser};
 
 static PARSER: DateTimeParser = DateTimeParser::new();
 
-/// Parses a time in any form but the usual one: with a fraction, a space instead of the `T`, a date alone, or an
-/// offset, which is applied. Returns microseconds since 1970, rounded toward zero; a leap second becomes the second
-/// before it.
+/// Parses a time in a less common form: with a fraction, a space instead of the `T`, only a date, or a UTC offset,
+/// which is applied. Returns microseconds since 1970, rounded toward zero; a leap second maps to the second before it.
 pub(super) fn parse_other(text: &str) -> Option<i64> {
     if let Ok(timestamp) = PARSER.parse_timestamp(text) {
         return Some(timestamp.as_microsecond());
@@ -23,8 +22,8 @@ pub(super) fn parse_other(text: &str) -> Option<i64> {
 }
 
 /// Parses a time as Mixpanel sends it, `YYYY-MM-DDTHH:MM:SS` without a zone, as UTC (`docs/mixpanel-api.md#records`).
-/// Returns microseconds since 1970, from which the same text can be written again. Rejects year 0, which DuckDB writes
-/// in another form.
+/// Returns microseconds since 1970, which format back to the same text. Rejects year 0, which DuckDB formats
+/// differently.
 pub(super) fn parse_usual(text: &[u8]) -> Option<i64> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2] = text else {
         return None;

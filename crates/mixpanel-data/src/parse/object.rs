@@ -1,9 +1,9 @@
 //! Walks the members of a JSON object without decoding them.
 //!
-//! The text was validated when it was cut out of the response, so this code does not validate it again. Invalid JSON
-//! causes no panic and no endless loop, but the results are meaningless.
+//! The text is validated when it is extracted from the response, and not again here. Invalid JSON causes no panic and
+//! no infinite loop, but gives meaningless results.
 
-/// A position in the text of an object, before or after a key.
+/// A position in the text of an object: before a key or before a value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a> {
     text: &'a str,
@@ -11,7 +11,7 @@ pub(super) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Starts after the opening brace of an object.
+    /// Creates a cursor just after the opening brace at `bracket`.
     pub(super) fn enter(text: &'a str, bracket: usize) -> Self {
         Self { text, at: bracket + 1 }
     }

@@ -20,9 +20,9 @@ pub(crate) struct PageBody {
     pub(crate) page: Option<u64>,
     /// The number of profiles in a full page.
     pub(crate) page_size: Option<u64>,
-    /// The session that the other pages belong to.
+    /// The session that the remaining pages belong to.
     pub(crate) session_id: Option<String>,
-    /// The number of profiles in all pages.
+    /// The total number of profiles across all pages.
     pub(crate) total: Option<u64>,
     /// The records.
     pub(crate) rows: ProfileRows,
@@ -32,10 +32,10 @@ pub(crate) struct PageBody {
 /// others.
 ///
 /// A response is rejected as a whole only if its records cannot be told apart: it is truncated, its brackets do not
-/// match, or its end is followed by what may be another response.
+/// match, or the text after its end may be another response.
 ///
 /// # Errors
-/// A sentence that says why this is not a page: not JSON, no `results`, or an error with status 200
+/// A message that explains why this is not a page: not JSON, no `results`, or an error with status 200
 /// (`docs/mixpanel-api.md#engage-response`).
 pub(crate) fn parse_page(body: &[u8], form: RecordForm) -> Result<PageBody, String> {
     let envelope = match parse_strictly(body, form) {

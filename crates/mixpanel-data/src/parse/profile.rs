@@ -13,16 +13,16 @@ const DISTINCT_ID: &str = "$distinct_id";
 const PROPERTIES: &str = "$properties";
 const LAST_SEEN: &str = "$last_seen";
 
-/// The raw text of the two members of a record that matter; `null` counts as missing.
+/// The members of a record that make up a row, as raw text.
 #[derive(Default)]
 struct Record<'a> {
     distinct_id: Option<&'a str>,
     properties: Option<&'a str>,
-    /// The names of other members; only the first few if there are many.
+    /// The names of other members, up to `UNKEPT_NAMES_MAX`.
     unknown: Vec<&'a str>,
 }
 
-/// Buffers that are reused for every record.
+/// Buffers reused across records.
 #[derive(Default)]
 pub(super) struct Scratch {
     members: Vec<Member>,
@@ -37,17 +37,18 @@ struct Member {
     is_last_seen: bool,
 }
 
-/// Appends a record to `rows`: as a row if possible, else as a reject. An invalid record does not affect the others.
+/// Appends a record to `rows`: as a row if possible, otherwise as a reject. An invalid record does not affect the
+/// others.
 pub(super) fn push_record(rows: &mut RowsBuilder, raw: &str, scratch: &mut Scratch) {
     match try_push(rows, raw, scratch) {
         Ok(unknown) if unknown.is_empty() => {}
         Ok(unknown) => rows.note_unkept(&unknown),
-        // A reject is kept whole, so nothing of it is unkept.
+        // A reject is stored whole, so none of its members are lost.
         Err(reason) => rows.reject(reason, raw.as_bytes()),
     }
 }
 
-/// Appends a row. Returns the names of the members that are not kept.
+/// Appends a row. Returns the names of the members that are not stored.
 fn try_push<'a>(rows: &mut RowsBuilder, raw: &'a str, scratch: &mut Scratch) -> Result<Vec<&'a str>, String> {
     if !raw.starts_with('{') {
         return Err("not a profile: not an object".to_owned());
@@ -72,7 +73,7 @@ fn try_push<'a>(rows: &mut RowsBuilder, raw: &'a str, scratch: &mut Scratch) -> 
     Ok(record.unknown)
 }
 
-/// Finds the members of a record and of its properties.
+/// Locates the members of a record and of its properties.
 fn read_record<'a>(raw: &'a str, members: &mut Vec<Member>) -> Result<Record<'a>, String> {
     members.clear();
     let mut record = Record::default();
@@ -105,8 +106,8 @@ fn set_once<'a>(field: &mut Option<&'a str>, value: &'a str, key: &str) -> Resul
     }
 }
 
-/// Records the positions of the members of the properties, relative to the properties object. Returns where the object
-/// ends.
+/// Records the position of each property, relative to the start of the properties object. Returns the position after
+/// the object, relative to `raw`.
 fn read_properties(raw: &str, start: usize, members: &mut Vec<Member>) -> usize {
     let mut cursor = Cursor::enter(raw, start);
     while let Some(key) = cursor.next_key() {
@@ -119,7 +120,7 @@ fn read_properties(raw: &str, start: usize, members: &mut Vec<Member>) -> usize 
     cursor.position()
 }
 
-/// Compares a raw key with a name. A key with escapes, such as `"\u0024last_seen"`, is decoded first.
+/// Returns whether a raw key has this name. A key with escapes, such as `"\u0024last_seen"`, is decoded first.
 fn is_key(raw: &str, key: &str) -> bool {
     match raw.len().cmp(&(key.len() + 2)) {
         Ordering::Less => false,
@@ -140,9 +141,11 @@ fn read_distinct_id(raw: Option<&str>) -> Result<Cow<'_, str>, String> {
     }
 }
 
-/// Parses `$last_seen`. Returns the time and the properties to keep. `$last_seen` is cut out of the properties, which
-/// stay the same byte for byte otherwise, if it is in the usual form, which the time reproduces exactly, and given
-/// only once. Otherwise the properties are kept whole. If it is given several times, the last one counts.
+/// Parses `$last_seen`. Returns the time and the properties to store.
+///
+/// If `$last_seen` occurs once and in the usual form, which the time reproduces exactly, it is cut out of the
+/// properties; the rest stays the same, byte for byte. Otherwise the properties are kept whole. If it occurs more than
+/// once, the last one counts.
 fn lift_last_seen<'a>(properties: &'a str, scratch: &'a mut Scratch) -> (Option<i64>, &'a str) {
     let Scratch { members, text } = scratch;
     let mut found = members.iter().enumerate().rev().filter(|(_, member)| member.is_last_seen);
@@ -163,7 +166,8 @@ fn lift_last_seen<'a>(properties: &'a str, scratch: &'a mut Scratch) -> (Option<
     }
 }
 
-/// Copies the properties without one member and the separator before it; for the first member, the separator after it.
+/// Copies the properties to `text`, without one member and the separator before it (for the first member, the separator
+/// after it).
 fn write_without(properties: &str, members: &[Member], index: usize, text: &mut String) {
     text.clear();
     let member = &members[index];

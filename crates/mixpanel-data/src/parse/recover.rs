@@ -1,9 +1,9 @@
-//! Reads the records of a response that is not JSON, if they can be told apart.
+//! Recovers the records of a response that is not valid JSON, if they can be told apart.
 //!
-//! A record is the text between two commas of `results`. As in JavaScript, an empty text between two commas is a
-//! record, and a comma after the last record does not add one. Text that follows a complete record and cannot belong
-//! to it is a record of its own. Where brackets and quotes are so broken that two records cannot be told apart, the
-//! two become one reject, which holds the text of both.
+//! A record is the text between two commas in `results`. As in a JavaScript array, empty text between two commas is a
+//! record, and a trailing comma does not add one. Text that follows a complete record and cannot be part of it becomes
+//! a separate record. Where brackets and quotes are too broken to tell two records apart, both become one reject that
+//! holds their text.
 
 use serde_json::value::RawValue;
 
@@ -14,17 +14,17 @@ use super::rows::{ProfileRows, RecordForm, RowsBuilder};
 use super::scan::{FIRST_KEYS, Scanner, is_skipped, skip};
 use crate::limits::PAGE_RECORDS_MAX;
 
-/// How many closing brackets, and how many bytes, at the end of a response are searched for the end of `results`.
+/// Limits of the search for the end of `results`: closing brackets and bytes, counted from the end of the response.
 const TAIL_BRACKETS_MAX: usize = 64;
 const TAIL_BYTES_MAX: usize = 1 << 20;
 
-/// How many brackets are checked for another response after them.
+/// The maximum number of brackets after which to look for another response.
 const OTHER_REPLY_LOOKS_MAX: usize = 64;
 
-/// Reads a response whose envelope can be followed. Records that cannot be read become rejects.
+/// Parses a response that is not valid JSON but has a recognizable envelope. Malformed records become rejects.
 ///
 /// # Errors
-/// The reason why the response cannot be read; `None` when it is the error of the strict parser.
+/// The reason why the response cannot be read; `None` if the error of the strict parser applies.
 pub(super) fn recover(body: &[u8], form: RecordForm) -> Result<Envelope, Option<String>> {
     let mut envelope = Envelope::default();
     let start = skip(body, 0);
@@ -44,7 +44,7 @@ pub(super) fn recover(body: &[u8], form: RecordForm) -> Result<Envelope, Option<
     Ok(envelope)
 }
 
-/// The position at which reading the members of the envelope stopped.
+/// Where parsing the members of the envelope stopped.
 enum Stop {
     /// At the bracket that opens `results`.
     Results(usize),
@@ -52,7 +52,7 @@ enum Stop {
     End(usize),
 }
 
-/// Reads the members of the envelope from `at` on. `None` if they cannot be followed.
+/// Parses the members of the envelope, starting at `at`. Returns `None` if they are malformed.
 fn read_members(body: &[u8], mut at: usize, envelope: &mut Envelope) -> Option<Stop> {
     loop {
         at = skip(body, at);
@@ -86,10 +86,10 @@ fn read_members(body: &[u8], mut at: usize, envelope: &mut Envelope) -> Option<S
     }
 }
 
-/// Searches the end of the response for the bracket that closes `results`: the earliest one that is followed by
-/// nothing but the rest of an envelope. Returns its position and that rest.
+/// Searches the end of the response for the bracket that closes `results`: the earliest one followed only by the rest
+/// of an envelope. Returns its position and the rest of the envelope.
 fn find_end(body: &[u8], results: usize) -> Option<(usize, Envelope)> {
-    // The last record contains this key, so the bracket comes after it.
+    // The last record contains this key, so the closing bracket is after it.
     let last_key = FIRST_KEYS.iter().filter_map(|key| memchr::memmem::rfind(body, key)).max().unwrap_or(0);
     let from = results.max(last_key).max(body.len().saturating_sub(TAIL_BYTES_MAX));
     let mut found = None;
@@ -105,14 +105,14 @@ fn find_end(body: &[u8], results: usize) -> Option<(usize, Envelope)> {
     found
 }
 
-/// Counts the bytes after the envelope. `None` if they may be another response, which must not be lost.
+/// Returns the number of bytes after the envelope, or `None` if they may be another response, which must not be lost.
 fn trailing(body: &[u8], end: usize) -> Option<usize> {
     let rest = &body[skip(body, end)..];
     let has_brackets = rest.iter().any(|byte| matches!(byte, b'{' | b'}' | b'[' | b']'));
     (!has_brackets).then_some(rest.len())
 }
 
-/// Reads the records in the text between the brackets of `results`.
+/// Parses the records in the text between the brackets of `results`.
 ///
 /// # Errors
 /// A reason if the page has too many records; `None` if the text holds the records of two responses.
@@ -147,7 +147,7 @@ fn read_records(text: &[u8], form: RecordForm) -> Result<ProfileRows, Option<Str
     Ok(records.rows.finish())
 }
 
-/// Returns whether the bracket ends the `results` of a response that another response follows.
+/// Returns whether the bracket ends the `results` of a response that is followed by another one.
 fn is_before_another_reply(text: &[u8], bracket: usize) -> bool {
     let stop = read_members(text, bracket + 1, &mut Envelope::default());
     matches!(stop, Some(Stop::End(end)) if text.get(skip(text, end)) == Some(&b'{'))
@@ -160,7 +160,7 @@ struct Records {
 }
 
 impl Records {
-    /// Reads one element. If it begins with an object, that ends at `object_end`.
+    /// Parses one element. `object_end` is the end of the object that it begins with, if any.
     fn read(&mut self, text: &[u8], object_end: Option<usize>) {
         let blank_bytes = text.iter().rev().take_while(|byte| is_skipped(**byte)).count();
         let text = &text[..text.len() - blank_bytes];
@@ -190,14 +190,15 @@ impl Records {
     }
 }
 
-/// Returns whether the text after a record cannot belong to it: it is only words, or repeats a key of the record.
+/// Returns whether the text after a record cannot be part of it, because it has no JSON punctuation or repeats a key of
+/// the record.
 fn is_no_part_of(record: &str, rest: &[u8]) -> bool {
     let has_structure = rest.iter().any(|byte| matches!(byte, b'{' | b'}' | b'[' | b']' | b'"' | b'\'' | b':' | b','));
     let has = |text: &[u8], key: &[u8]| memchr::memmem::find(text, key).is_some();
     !has_structure || FIRST_KEYS.iter().any(|key| has(rest, key) && has(record.as_bytes(), key))
 }
 
-/// Returns a record that is JSON, or the reason why it is not.
+/// Returns the text of a record, or the reason why it is not valid JSON.
 fn strict(record: &[u8]) -> Result<&str, String> {
     let text = std::str::from_utf8(record).map_err(|error| {
         let at = error.valid_up_to();

@@ -1,4 +1,4 @@
-//! The rows of one page, in the columns that the stage stores.
+//! The rows of one page, as the columns that the stage stores.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use super::unkept::Unkept;
 use crate::limits::{PAGE_BYTES_MAX, REJECT_BYTES_MAX};
 
-/// The form in which a received record is kept.
+/// The form in which received records are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RecordForm {
     /// As a row of the table: `{"distinct_id": …, "last_seen": …, "properties": {…}}` when streamed.
     #[default]
     Row,
-    /// As the API sent it: `$last_seen` is not lifted out, and only what is not JSON is rejected.
+    /// As the API sent it: `$last_seen` stays in the properties, and only invalid JSON is rejected.
     Raw,
 }
 
@@ -25,9 +25,8 @@ pub enum RecordForm {
 pub struct ProfileRow<'a> {
     /// The profile's id, as text; a numeric id keeps its digits as sent.
     pub distinct_id: &'a str,
-    /// The properties as received, byte for byte, without a `$last_seen` that `last_seen` represents exactly, which is
-    /// one of the form `YYYY-MM-DDTHH:MM:SS`. One of another form, such as with an offset, or given twice, stays in
-    /// the properties too.
+    /// The properties as received, byte for byte. `$last_seen` is removed if it occurs once and has the form
+    /// `YYYY-MM-DDTHH:MM:SS`, which `last_seen` represents exactly; otherwise it stays in the properties as well.
     pub properties: &'a str,
     /// When the profile was last updated, in microseconds since 1970 in UTC; `None` if `$last_seen` is missing or not
     /// a time.
@@ -35,8 +34,7 @@ pub struct ProfileRow<'a> {
 }
 
 impl<'a> ProfileRow<'a> {
-    /// Returns what identifies the record: its id, or for a record kept in its raw form, its text, which includes the
-    /// id.
+    /// Returns the record's id, or for a raw record its text, which includes the id.
     pub(crate) fn identity(self) -> &'a str {
         if self.distinct_id.is_empty() { self.properties } else { self.distinct_id }
     }
@@ -45,23 +43,23 @@ impl<'a> ProfileRow<'a> {
 /// A record that cannot become a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
-    /// Its position in the page, counted from 0 over all records received.
+    /// Its zero-based position among all records of the page.
     pub position: u32,
     /// The reason, as a lowercase fragment.
     pub reason: String,
     /// The record as received.
     ///
-    /// In a record that is not UTF-8, whose `reason` begins with `not UTF-8`, non-ASCII bytes and backslashes are
-    /// escaped as `\xNN`; all other bytes are unchanged. DuckDB reads a BLOB in this form, so `raw::BLOB` has the
-    /// bytes as they were sent.
+    /// In a record that is not UTF-8 (`reason` begins with `not UTF-8`), non-ASCII bytes and backslashes are escaped as
+    /// `\xNN`; all other bytes are unchanged. This is DuckDB's text form of a BLOB, so `raw::BLOB` returns the original
+    /// bytes.
     ///
-    /// A very long record is cut to [`REJECT_BYTES_MAX`](crate::limits::REJECT_BYTES_MAX) bytes; `reason` then
-    /// includes its full length.
+    /// A very long record is truncated to [`REJECT_BYTES_MAX`](crate::limits::REJECT_BYTES_MAX) bytes; `reason` then
+    /// states its full length.
     pub raw: String,
 }
 
 impl Reject {
-    /// Keeps a record in at most `room` bytes.
+    /// Creates a reject whose text takes at most `room` bytes.
     fn new(position: u32, mut reason: String, raw: &[u8], room: usize) -> Self {
         let (text, kept) = match std::str::from_utf8(raw) {
             Ok(text) => {
@@ -77,7 +75,8 @@ impl Reject {
     }
 }
 
-/// Escapes bytes in the form in which DuckDB reads a BLOB, as many as fit into `room`. Returns how many fit.
+/// Escapes bytes in DuckDB's text form of a BLOB, up to `room` bytes of text. Returns the text and the number of bytes
+/// that fit.
 fn escape(raw: &[u8], room: usize) -> (String, usize) {
     let mut text = String::with_capacity(raw.len().min(room));
     for (index, byte) in raw.iter().enumerate() {
@@ -122,13 +121,13 @@ impl ProfileRows {
         &self.rejects
     }
 
-    /// Returns what the page had besides the ids and properties of its records; none of it is kept.
+    /// Returns the received data that is not stored: everything except the ids and properties of the records.
     #[must_use]
     pub fn unkept(&self) -> &Unkept {
         &self.unkept
     }
 
-    /// Records `bytes` bytes after the end of the page.
+    /// Records that `bytes` bytes followed the end of the page.
     pub(super) fn note_trailing(&mut self, bytes: usize) {
         self.unkept.note_trailing(bytes);
     }
@@ -167,7 +166,7 @@ impl ProfileRows {
         RecordBatch::try_new(Self::schema(), columns).expect("the columns are built with this schema's types")
     }
 
-    /// Converts a batch of [`to_record_batch`](Self::to_record_batch) back. `None` if its columns have other types.
+    /// Reverses [`to_record_batch`](Self::to_record_batch). Returns `None` if columns are missing or have other types.
     pub(crate) fn from_record_batch(batch: &RecordBatch) -> Option<Self> {
         Some(Self {
             distinct_ids: batch.column_by_name("distinct_id")?.as_any().downcast_ref::<StringArray>()?.clone(),
@@ -179,7 +178,7 @@ impl ProfileRows {
     }
 }
 
-/// Collects the rows of a page.
+/// Builder for [`ProfileRows`].
 pub(super) struct RowsBuilder {
     distinct_ids: StringBuilder,
     properties: StringBuilder,
@@ -190,7 +189,7 @@ pub(super) struct RowsBuilder {
 }
 
 impl RowsBuilder {
-    /// Allocates space for a page with a body of `bytes` bytes.
+    /// Creates a builder with space for a response body of `bytes` bytes.
     pub(super) fn with_capacity(bytes: usize) -> Self {
         let rows = bytes / 800 + 1;
         Self {
@@ -208,7 +207,7 @@ impl RowsBuilder {
         self.distinct_ids.len() + self.rejects.len()
     }
 
-    /// Records the names of a record's members that are not kept.
+    /// Records the names of a record's members that are not stored.
     pub(super) fn note_unkept(&mut self, names: &[&str]) {
         self.unkept.note_record(names);
     }

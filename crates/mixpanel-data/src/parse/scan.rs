@@ -1,10 +1,9 @@
-//! Finds where records end in a text that is not JSON.
+//! Finds the ends of records in text that is not valid JSON.
 //!
-//! A broken page is first cut into records, and then each record is parsed strictly. The cut follows brackets and
-//! quotes and tolerates everything else: raw control characters, bytes that are not UTF-8, missing or extra commas,
-//! comments, unquoted words. A quote counts only where a string can begin or end, so that unescaped quotes inside a
-//! string do no harm. Where the brackets and quotes do not match, the broken record ends where the next text begins
-//! like a record.
+//! A broken page is first split into records, each of which is then parsed strictly. The scanner follows brackets and
+//! quotes and tolerates everything else: raw control characters, invalid UTF-8, missing or extra commas, comments,
+//! unquoted words. A quote counts only where a string can begin or end, so unescaped quotes inside a string are
+//! harmless. Where brackets or quotes do not match, the broken record ends where the next record seems to begin.
 
 use memchr::{memchr, memchr3, memmem};
 
@@ -13,8 +12,8 @@ use super::object::{is_blank, text_end};
 /// The keys that a record can begin with.
 pub(super) const FIRST_KEYS: [&[u8]; 2] = [b"\"$distinct_id\"", b"\"$properties\""];
 
-/// How many bytes may be scanned without a result, per byte of the text. Keeps the time linear however the brackets
-/// are broken.
+/// The budget for fruitless scanning, in bytes per byte of text. Keeps the running time linear, however broken the
+/// brackets are.
 const WASTE_MAX: usize = 4;
 
 /// The maximum number of open brackets; each takes one byte of memory.
@@ -28,23 +27,23 @@ const KEY_BYTES_MAX: usize = 256;
 pub(super) struct Element {
     /// After its last byte: at a comma, at the next element, or at the end of the array.
     pub(super) end: usize,
-    /// After the bracket that closes the object at its beginning.
+    /// After the brace that closes the object it begins with.
     pub(super) object_end: Option<usize>,
 }
 
-/// Brackets or quotes do not match.
+/// A failed scan: brackets or quotes do not match.
 struct Lost {
-    /// How many bytes were scanned to find that out.
+    /// The number of bytes scanned before the mismatch was found.
     scanned: usize,
     object_end: Option<usize>,
 }
 
-/// Finds the elements of an array in the text between its brackets, in time linear in the length of the text.
+/// Finds the elements of an array in the text between its brackets, in linear time.
 pub(super) struct Scanner<'a> {
     bytes: &'a [u8],
     /// The key that the first record begins with, if it is not one of [`FIRST_KEYS`].
     first_key: Option<&'a [u8]>,
-    /// The ends of the last comment and of the last line; beyond them no search for one is needed.
+    /// The ends of the last comment and the last line, beyond which no search for one is needed.
     last_comment_end: Option<usize>,
     last_line_end: Option<usize>,
     waste_left: usize,
@@ -56,7 +55,7 @@ pub(super) struct Scanner<'a> {
 #[derive(Default)]
 struct Open {
     brackets: Vec<u8>,
-    /// How many of them are braces.
+    /// The number of braces among them.
     braces: usize,
 }
 
@@ -66,8 +65,7 @@ impl Open {
         self.braces += usize::from(bracket == b'{');
     }
 
-    /// Closes the matching bracket and those inside it, which were never closed. A closing bracket without a matching
-    /// one is ignored.
+    /// Closes the matching bracket and any unclosed brackets inside it. Ignores a closing bracket without a match.
     fn close(&mut self, closing: u8) {
         let (opening, number) =
             if closing == b'}' { (b'{', self.braces) } else { (b'[', self.brackets.len() - self.braces) };
@@ -158,7 +156,7 @@ impl<'a> Scanner<'a> {
                 b'{' if open.brackets.is_empty() && (before == b'}' || at > start && self.begins_record(at)) => {
                     break Ok(at);
                 }
-                // Only a key may come here, so the record before this one was not closed.
+                // Only a key is valid here, so the previous record was not closed.
                 b'{' if open.brackets.last() == Some(&b'{')
                     && matches!(before, b',' | b'}')
                     && self.begins_record(at) =>
@@ -185,7 +183,8 @@ impl<'a> Scanner<'a> {
         found.map(|end| Element { end, object_end }).map_err(|at| Lost { scanned: at - start, object_end })
     }
 
-    /// Returns the position after the closing quote of a string; if there is none, where the search ended.
+    /// Returns the position after the closing quote of a string; if there is none, fails with the position where the
+    /// search ended.
     fn string_end(&self, start: usize) -> Result<usize, usize> {
         let bytes = self.bytes;
         let quote = bytes[start];
@@ -196,7 +195,7 @@ impl<'a> Scanner<'a> {
                 // The escaped byte cannot end the string.
                 b'\\' => at += 1,
                 byte if byte == quote && self.can_close(at) => return Ok(at + 1),
-                // This cannot be inside a string: a quote is missing, and another record begins here.
+                // This cannot be part of a string: a quote is missing, and another record begins here.
                 b'"' if self.record_start_at_key(at).is_some() => return Err(at),
                 _ => {}
             }
@@ -221,7 +220,7 @@ impl<'a> Scanner<'a> {
         FIRST_KEYS.iter().copied().chain(self.first_key).any(|key| rest.starts_with(key))
     }
 
-    /// Returns the brace before a key that records begin with, if a record can follow the text before that brace.
+    /// Returns the position of the opening brace, if a record can begin with the key at `quote`.
     fn record_start_at_key(&self, quote: usize) -> Option<usize> {
         let rest = self.bytes.get(quote..)?;
         if !FIRST_KEYS.iter().copied().chain(self.first_key).any(|key| rest.starts_with(key)) {
@@ -233,7 +232,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Finds the next record after `start` by the keys that records begin with. Returns the position of the comma
-    /// before it, or the end of the array if there is none.
+    /// before it (without a comma, of its brace), or the end of the array.
     fn next_record(&self, start: usize) -> usize {
         let mut at = start + 1;
         while let Some(found) = self.bytes.get(at..).and_then(|rest| memchr(b'"', rest)) {
@@ -247,8 +246,8 @@ impl<'a> Scanner<'a> {
         self.bytes.len()
     }
 
-    /// Returns whether a member of an object is here, where an element belongs; if so, the object before it ended too
-    /// early.
+    /// Returns whether there is an object member where an element is expected, which means that the previous object
+    /// ended too early.
     fn is_at_member(&self, at: usize) -> bool {
         let key = skip(self.bytes, at);
         if self.bytes.get(key) != Some(&b'"') {
@@ -259,7 +258,7 @@ impl<'a> Scanner<'a> {
         end > 1 && window[end - 1] == b'"' && self.bytes.get(skip(self.bytes, key + end)) == Some(&b':')
     }
 
-    /// Returns the position after the comment that begins at `at`.
+    /// Returns the position after the comment that begins at `at`, if there is one.
     fn comment_end(&self, at: usize) -> Option<usize> {
         let bytes = self.bytes;
         let rest = bytes.get(at..)?;
@@ -274,7 +273,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Returns whether a string can begin with this quote, judging by what comes before it.
+/// Returns whether a string can begin with this quote, judging by the byte before it.
 fn can_open(quote: u8, before: u8) -> bool {
     matches!(before, b'{' | b'[' | b',' | b':') || quote == b'"' && matches!(before, b'}' | b']' | b'"')
 }

@@ -1,4 +1,4 @@
-//! Data in a page that the table has no column for.
+//! Received data that the table has no column for.
 
 use crate::limits::UNKEPT_NAMES_MAX;
 use crate::text::{counted, excerpt};
@@ -6,7 +6,7 @@ use crate::text::{counted, excerpt};
 /// The characters of a name that are shown.
 const NAME_CHARS_SHOWN: usize = 64;
 
-/// What pages contained besides the ids and properties of their records. It is not kept, so it is reported.
+/// Received data that is not stored but reported: everything except the ids and properties of records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unkept {
     names: Vec<String>,
@@ -28,20 +28,20 @@ impl Unkept {
         self.records
     }
 
-    /// Returns the number of bytes after the ends of pages.
+    /// Returns the number of bytes received after the ends of pages.
     #[must_use]
     pub fn trailing_bytes(&self) -> u64 {
         self.trailing_bytes
     }
 
-    /// Adds what another page contained.
+    /// Adds the data of another page.
     pub(crate) fn add(&mut self, other: &Self) {
         other.names.iter().for_each(|name| self.note_name(name));
         self.records += other.records;
         self.trailing_bytes += other.trailing_bytes;
     }
 
-    /// Returns one sentence for each kind of data that is not kept.
+    /// Returns one warning for each kind of data that was not stored.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if let Some((first, others)) = self.names.split_first() {
@@ -61,7 +61,7 @@ impl Unkept {
         warnings
     }
 
-    /// Records a record that has members with these names, given as raw JSON keys in their quotes.
+    /// Counts a record that has members with these names, given as raw JSON keys with their quotes.
     pub(super) fn note_record(&mut self, names: &[&str]) {
         self.records += 1;
         for raw in names {

@@ -1,4 +1,4 @@
-//! The stage of one run.
+//! The stage of a single run.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -26,7 +26,7 @@ pub(super) const EPOCH_PREFIX: &str = "generation-";
 /// Prefix of a directory that is being removed. The rename removes the run; deleting the files is only cleanup.
 pub(super) const REMOVED_PREFIX: &str = ".removed-";
 
-/// The directory of a run, locked for as long as this value lives.
+/// The directory of a run, locked until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Stage {
     root: PathBuf,
@@ -38,7 +38,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Creates the directory of a new run, named by its id, and writes its manifest.
+    /// Creates the directory of a new run, named after its id, and writes its manifest.
     ///
     /// # Errors
     /// `Storage` or `DiskFull`, with the path.
@@ -79,7 +79,7 @@ impl Stage {
         &self.manifest
     }
 
-    /// Changes the manifest. The change is durable when this returns.
+    /// Updates the manifest. The change is durable when this returns.
     ///
     /// # Errors
     /// `Storage` or `DiskFull`; the file then still holds the old manifest.
@@ -88,7 +88,7 @@ impl Stage {
         self.write_manifest()
     }
 
-    /// Records what page 0 said about the session, before any page that depends on it is staged.
+    /// Records the session facts from page 0, before any page that depends on them is staged.
     pub(crate) fn record_session(&mut self, facts: SessionFacts) -> Result<()> {
         self.update(|manifest| manifest.session = Some(facts))
     }
@@ -112,7 +112,7 @@ impl Stage {
 
     /// Stages a part. The part is durable when this returns.
     ///
-    /// The rejects are written first, to a file of their own; without their rows they are ignored.
+    /// The rejects are written first, to a separate file, which is ignored unless the rows are staged too.
     pub(crate) fn write_part(&mut self, part: &Part<'_>) -> Result<()> {
         if !part.rejects.is_empty() {
             self.write_file(Content::Rejects, part, write_rejects)?;
@@ -194,13 +194,13 @@ impl Stage {
         self.files.get(&(page_index, Content::Rejects)).cloned()
     }
 
-    /// Returns the pages that an earlier load of this run has put into the table.
+    /// Returns the pages that earlier loads of this run put into the table.
     ///
     /// # Errors
     /// `Storage` when the directory of their session cannot be read.
     pub(crate) fn loaded_pages(&self) -> Result<Vec<PathBuf>> {
         let Some(loaded) = &self.manifest.loaded else { return Ok(Vec::new()) };
-        // A damaged file is treated as missing: its rows then count as the user's own, and stay in the table.
+        // A damaged file counts as missing: its rows are then treated as the user's own and stay in the table.
         let is_whole = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| Name::parse(&name.to_string_lossy()));
             name.is_some_and(|name| name.matches(path).unwrap_or(false))
@@ -210,12 +210,13 @@ impl Stage {
         Ok(paths.filter(is_whole).collect())
     }
 
-    /// Removes the directory and all its pages. Call it when they are in the table or no longer wanted.
+    /// Removes the directory and all its pages. Call this once they are in the table or no longer needed.
     ///
     /// # Errors
-    /// `Storage`. If the message says that the rest of the stage could not be removed, the run itself is already gone.
+    /// `Storage`. If the message says that the rest of the stage could not be removed, the run itself is already
+    /// removed.
     pub(crate) fn remove(self) -> Result<()> {
-        // Windows cannot rename a directory that has an open file in it.
+        // Windows cannot rename a directory that contains an open file.
         #[cfg(windows)]
         drop(self._lock);
         remove_run(&self.root, &self.directory)
@@ -266,14 +267,14 @@ pub(super) fn read_manifest(directory: &Path) -> Result<Manifest> {
     serde_json::from_value(value).map_err(unreadable)
 }
 
-/// Removes a run atomically, by a rename, then deletes its files.
+/// Removes a run atomically by renaming its directory, then deletes its files.
 pub(super) fn remove_run(root: &Path, directory: &Path) -> Result<()> {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
     let removed = root.join(format!("{REMOVED_PREFIX}{name}"));
     fs::rename(directory, &removed).map_err(|error| Error::io("remove the stage", directory, error))?;
     kill_point("stage-renamed");
     fs::remove_dir_all(&removed).map_err(|error| Error::io("remove the rest of the stage", &removed, error))?;
-    // Fails, as it should, if the root still holds other runs.
+    // Fails, as intended, if the root still holds other runs.
     let _ = fs::remove_dir(root);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Files and directories of the stage: written atomically, and readable by the owner only, because profiles are
+//! Files and directories of the stage: written atomically, and readable only by their owner, because profiles are
 //! personal data.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -13,24 +13,24 @@ use crate::kill_point::kill_point;
 use crate::limits::RUN_LOCK_ATTEMPTS;
 use crate::mutant::{Mutant, is_planted};
 
-/// Writes a file atomically and durably, replacing the one of that name.
+/// Writes a file atomically and durably, replacing any file of that name.
 pub(super) fn replace_file(directory: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let mut file = NewFile::create(directory, name)?;
     file.write_all(bytes).map_err(|error| Error::io("write", &directory.join(name), error))?;
     file.finish(name)
 }
 
-/// A file that is written piece by piece under a temporary name. [`finish`](Self::finish) gives it its final name;
-/// until then it does not count.
+/// A file being written under a temporary name. It does not count until [`finish`](Self::finish) gives it its final
+/// name.
 #[derive(Debug)]
 pub(super) struct NewFile {
     directory: PathBuf,
     temporary: PathBuf,
-    /// The path in errors.
+    /// The path shown in errors.
     path: PathBuf,
     file: File,
     checksum: crc32fast::Hasher,
-    /// The system's number of the error of a failed write. The encoder that writes here returns an error of its own.
+    /// The OS error code of a failed write, because the encoder that writes here only returns its own error.
     failure: Option<i32>,
 }
 
@@ -57,7 +57,7 @@ impl NewFile {
         })
     }
 
-    /// Returns the error of the write that failed, if one did.
+    /// Returns the error of a failed write, if there was one.
     pub(super) fn failure(&self) -> Option<Error> {
         let error = io::Error::from_raw_os_error(self.failure?);
         Some(Error::io("write", &self.path, error))
@@ -116,7 +116,7 @@ impl Write for NewFile {
     }
 }
 
-/// Creates the directory that holds the stages, and its parents, if it is missing.
+/// Creates the directory that holds the stages, and its parents, if missing.
 ///
 /// # Errors
 /// `Storage` when it is a symbolic link or belongs to another user: a user who can change staged files can change the
@@ -159,7 +159,7 @@ pub(super) fn sync_directory(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Opens a file for reading. Anything but a regular file, such as a pipe, is refused, because opening it could block.
+/// Opens a regular file for reading. Rejects anything else, such as a pipe, without blocking.
 pub(super) fn open_file(path: &Path) -> Result<File> {
     regular(OpenOptions::new().read(true), path).map_err(|error| Error::io("read", path, error))
 }
@@ -191,7 +191,7 @@ pub(super) fn lock_directory(directory: &Path) -> Result<File> {
     for attempt in 1.. {
         match file.try_lock() {
             Ok(()) => break,
-            // A process that lists the runs locks each of them for a moment.
+            // A process that lists the runs briefly locks each of them.
             Err(fs::TryLockError::WouldBlock) if attempt < RUN_LOCK_ATTEMPTS => {
                 std::thread::sleep(std::time::Duration::from_millis(10));
             }
@@ -209,7 +209,7 @@ pub(super) fn lock_directory(directory: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Returns the id of the process that holds a run, if one does; 0 if the id is not known.
+/// Returns the id of the process that holds a run, if any; 0 if the id is unknown.
 pub(super) fn holder(directory: &Path) -> Option<u32> {
     let path = directory.join("lock");
     let file = open_file(&path).ok()?;
@@ -220,7 +220,7 @@ pub(super) fn holder(directory: &Path) -> Option<u32> {
     }
 }
 
-/// Returns the process that last locked a run, if it is alive. This is all that can be known without file locks.
+/// Returns the process that last locked a run, if it is alive. Without file locks, this is the best available check.
 fn living_holder(lock: &Path) -> Option<u32> {
     let pid = read_holder(lock)?;
     #[cfg(unix)]
@@ -236,7 +236,7 @@ fn living_holder(lock: &Path) -> Option<u32> {
 
 fn read_holder(path: &Path) -> Option<u32> {
     let mut text = String::new();
-    // A process id and a line break.
+    // Enough for a process id and a line break.
     open_file(path).ok()?.take(16).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }

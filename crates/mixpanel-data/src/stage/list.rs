@@ -25,7 +25,7 @@ pub(crate) struct Listed {
     pub(crate) pages_done: u32,
     /// The total size of its files, in bytes.
     pub(crate) bytes: u64,
-    /// The id of the process that holds the run; 0 when it is not known.
+    /// The id of the process that holds the run; 0 if unknown.
     pub(crate) held_by: Option<u32>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn list(roots: &StageRoots) -> Result<Vec<Listed>> {
             }
         }
     }
-    // A run id begins with the time at which the run began.
+    // A run id begins with the start time of the run.
     runs.sort_by(|left, right| right.run_id.cmp(&left.run_id));
     Ok(runs)
 }
@@ -86,7 +86,7 @@ fn look_at(run_id: String, directory: &Path) -> Listed {
     Listed { run_id, manifest, pages_done, bytes, held_by: holder(directory) }
 }
 
-/// Returns the latest session epoch of a run, from the names of its directories.
+/// Returns the latest session epoch of a run, based on the names of its directories.
 fn newest_generation(directory: &Path) -> u32 {
     let names = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
     names.filter_map(|name| name.to_str()?.strip_prefix(EPOCH_PREFIX)?.parse().ok()).max().unwrap_or(0)
@@ -103,8 +103,8 @@ pub(crate) fn discard(roots: &StageRoots, run_id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes what killed processes left behind and no process can resume: runs whose removal was interrupted, and
-/// streams. Best effort: what cannot be removed now is tried again next time.
+/// Removes leftovers of killed processes that cannot be resumed: streams, and runs whose removal was interrupted. Best
+/// effort: a failed removal is retried next time.
 pub(crate) fn sweep(roots: &StageRoots) {
     roots.all().for_each(sweep_root);
 }
@@ -113,7 +113,7 @@ fn sweep_root(root: &Path) {
     sweep_turn(root);
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        // While a stream is being created, its lock does not name a process yet.
+        // While a stream is being created, its lock file does not contain a process id yet.
         let was_locked = || fs::metadata(entry.path().join("lock")).is_ok_and(|lock| lock.len() > 0);
         let is_left_over = name.starts_with(REMOVED_PREFIX) || (name.starts_with(STREAM_PREFIX) && was_locked());
         if is_left_over && holder(&entry.path()).is_none() {

@@ -23,14 +23,14 @@ pub(crate) struct Manifest {
     pub(crate) region: String,
     /// The server: Mixpanel's host, or `loopback`.
     pub(crate) server: String,
-    /// The filters as they are sent; `behaviors` includes the time from which it counts back.
+    /// The filters as sent, including the time from which `behaviors` count back.
     pub(crate) query: ProfileQuery,
     /// The target table.
     pub(crate) table: String,
     /// What to do if the table exists.
     #[serde(rename = "on_existing")]
     pub(crate) if_exists: IfExists,
-    /// Whether the run updates the table from its last load on, and so is useless without that table.
+    /// Whether the run only fetches changes since the table's last load, which makes it useless without that table.
     #[serde(default)]
     pub(crate) updates: bool,
     /// How pages are requested.
@@ -38,26 +38,27 @@ pub(crate) struct Manifest {
     /// The session epoch. Pages of different sessions are never mixed.
     #[serde(rename = "generation")]
     pub(crate) epoch: u32,
-    /// What page 0 said, once it has arrived.
+    /// The session facts from page 0, once it has arrived.
     pub(crate) session: Option<SessionFacts>,
     /// The state of the run.
     pub(crate) progress: Progress,
-    /// What earlier loads of this run have put into the table.
+    /// The pages that earlier loads of this run put into the table.
     pub(crate) loaded: Option<Loaded>,
-    /// What the load that was begun last puts into the table. Only the database knows whether it was committed.
+    /// The pages that the most recently started load puts into the table. Only the database shows whether it was
+    /// committed.
     pub(crate) loading: Option<Loaded>,
-    /// Why the current session cannot deliver more, if that is known; the next process then starts over from page 0.
+    /// Why the current session cannot deliver more pages, if known; the next process then starts over from page 0.
     #[serde(default)]
     pub(crate) session_over: Option<Over>,
-    /// How often the run gave up its table because another run had recreated it. The next load then counts as the
-    /// first.
+    /// How many times the run abandoned its table because another run had recreated it. The next load then counts as
+    /// the first.
     #[serde(default)]
     pub(crate) tables_left: u32,
-    /// Profiles that a load found missing although every page of the current session is staged.
+    /// The number of profiles that a load found missing although every page of the current session is staged.
     #[serde(default)]
     pub(crate) lacking: u64,
-    /// The counts of the run so far, including the short pages of the current session. Excludes the share of processes
-    /// that were killed.
+    /// The counts of the run so far, including the short pages of the current session. Excludes the share of killed
+    /// processes.
     #[serde(rename = "cost")]
     pub(crate) counts: FetchCounts,
 }
@@ -68,13 +69,13 @@ pub(crate) struct Manifest {
 pub(crate) enum Progress {
     /// Only page 0 was requested, for an estimate.
     Planned,
-    /// Pages are missing. The reason stays empty while a process works on the run.
+    /// Pages are missing. The reason is empty while a process works on the run.
     Fetching { reason: String },
     /// All pages are staged.
     Complete { pages: u32 },
 }
 
-/// Why a session cannot deliver more.
+/// Why a session cannot deliver more pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Over {
@@ -94,12 +95,13 @@ impl Over {
     }
 }
 
-/// What page 0 said about the session that all pages belong to.
+/// Facts from page 0 about the session that all pages belong to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SessionFacts {
     pub(crate) session_id: Option<String>,
     pub(crate) total: Option<u64>,
-    /// The page size that page 0 declared. The list of pages follows from it, the total and the records of page 0.
+    /// The page size that page 0 declared. It determines the list of pages, together with the total and the number of
+    /// records in page 0.
     pub(crate) declared_page_size: Option<u64>,
     /// The number of records in page 0.
     pub(crate) first_page_records: u64,
@@ -108,7 +110,7 @@ pub(crate) struct SessionFacts {
     pub(crate) server_time: Option<jiff::Timestamp>,
 }
 
-/// The pages that are in the table.
+/// The pages that a load puts into the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Loaded {
     #[serde(rename = "generation")]
@@ -117,7 +119,7 @@ pub(crate) struct Loaded {
 }
 
 impl Manifest {
-    /// Returns the id of the load of these pages of a session.
+    /// Returns the load id for these pages of a session.
     pub(crate) fn load_id(&self, epoch: u32, pages: &[u32]) -> String {
         let bytes: Vec<u8> = pages.iter().flat_map(|page| page.to_le_bytes()).collect();
         let again = if self.tables_left > 0 { format!("/{}", self.tables_left) } else { String::new() };

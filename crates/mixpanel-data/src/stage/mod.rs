@@ -1,8 +1,8 @@
-//! The stage: a directory that holds every page of a run as one small Parquet file.
+//! The stage: a directory that holds each page of a run as a small Parquet file.
 //!
-//! A page is staged once a file of its final name exists: the bytes are synced first, then the file is renamed. A
-//! staged page is durable, and there is no other journal. The manifest describes the run that the pages belong to;
-//! `list` finds the unfinished runs.
+//! A page is staged once a file with its final name exists: the bytes are synced, then the file is renamed. A staged
+//! page is durable, and there is no separate journal. The manifest describes the run that the pages belong to; `list`
+//! finds the unfinished runs.
 
 mod directory;
 mod files;

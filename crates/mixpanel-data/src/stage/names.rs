@@ -1,5 +1,5 @@
-//! The names of staged files: the page number and a checksum of the bytes. DuckDB does not detect a flipped bit in a
-//! compressed page, so a process that resumes a stage first checks each file against its name.
+//! The names of staged files, which contain the page number and a checksum of the bytes. DuckDB does not detect a
+//! flipped bit in a compressed page, so a process that resumes a stage first verifies the checksums.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::files::open_file;
 use crate::error::{Error, Result};
 
-/// What a file holds.
+/// The content of a staged file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Content {
     Rows,
@@ -24,12 +24,12 @@ impl Content {
         }
     }
 
-    /// Returns the name of a file of this checksum.
+    /// Returns the name of a file with this page number and checksum.
     pub(super) fn name(self, page: u32, checksum: u32) -> String {
         format!("{}-{page:06}-{checksum:08x}.parquet", self.word())
     }
 
-    /// Returns the name of a file that is not complete, so that its checksum is not known.
+    /// Returns the name of an incomplete file, whose checksum is not known yet.
     pub(super) fn unfinished_name(self, page: u32) -> String {
         format!("{}-{page:06}.parquet", self.word())
     }

@@ -1,6 +1,6 @@
-//! One part as Parquet files. The rows are columns; part number, counts and the sum of the rows are in the file's
-//! metadata. The load compares that sum with what it has put into the table. Rejects have a file of their own, so that
-//! DuckDB can read them too.
+//! Reads and writes a part as Parquet files. The file metadata holds the part number, the counts and the sum of the
+//! rows, which the load compares with the rows that it inserted. Rejects are in a separate file, so that DuckDB can
+//! read them too.
 
 use std::fs::File;
 use std::path::Path;
@@ -25,24 +25,24 @@ use super::files::NewFile;
 /// A part to stage.
 #[derive(Debug, Clone)]
 pub(crate) struct Part<'a> {
-    /// The number of the page.
+    /// The page number.
     pub(crate) number: u32,
     pub(crate) dataset: &'static Dataset,
     /// The rows, with the columns of the dataset.
     pub(crate) rows: RecordBatch,
-    /// The records that cannot be rows.
+    /// The records that cannot become rows.
     pub(crate) rejects: &'a [Reject],
-    /// A number by which a fetch recognizes the same records.
+    /// A fingerprint by which a fetch recognizes pages with the same records.
     pub(crate) fingerprint: u64,
 }
 
-/// A page on disk, as its own metadata describes it.
+/// A page on disk, as described by its own metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StagedPage {
     pub(crate) page: u32,
     pub(crate) rows: u64,
     pub(crate) rejected: u64,
-    /// The fingerprint of its record ids; `None` for pages of older versions.
+    /// The fingerprint of its record ids; `None` for pages written by older versions.
     pub(crate) fingerprint: Option<u64>,
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn read_part(path: &Path) -> Result<Vec<RecordBatch>> {
 /// Reads the metadata of a staged page. A readable footer shows that the file is complete.
 ///
 /// # Errors
-/// `Storage` when the file is not a complete page, or is another page than its name says.
+/// `Storage` when the file is not a complete page, or its page number differs from the one in its name.
 pub(super) fn read_facts(path: &Path, page: u32) -> Result<StagedPage> {
     let builder = open(path)?;
     let metadata = builder.metadata().file_metadata();
@@ -132,13 +132,13 @@ fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
     ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(path).with_source(error))
 }
 
-/// Returns the error for a staged part that does not hold what was written.
+/// Returns the error for a staged part whose contents differ from what was written.
 pub(crate) fn damaged(path: &Path) -> Error {
     Error::new(ErrorKind::Storage, format!("the staged page `{}` is damaged", path.display()))
 }
 
-/// Returns how a page is written: LZ4, because pages are read once and soon (decision 0008), and without statistics,
-/// which no reader uses.
+/// Returns the writer properties of a page: LZ4, because pages are read once and soon (decision 0008), and no
+/// statistics, because no reader uses them.
 pub(crate) fn properties(batch: &RecordBatch, facts: Vec<KeyValue>) -> WriterProperties {
     let row_bytes = batch.get_array_memory_size() / batch.num_rows().max(1);
     let group_rows = (STAGED_GROUP_BYTES / row_bytes.max(1)).clamp(1, STAGED_GROUP_ROWS);

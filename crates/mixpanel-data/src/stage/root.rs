@@ -1,4 +1,4 @@
-//! The directories of stages, and the lock that a process holds while it begins or takes a run.
+//! The directories that hold stages, and the lock that a process holds while it starts or takes over a run.
 
 use std::fs::{self, File};
 #[cfg(unix)]
@@ -11,7 +11,7 @@ use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::RUN_TURN_ATTEMPTS;
 
-/// The file in a root that is locked while a run is begun or taken.
+/// The lock file in a root, locked while a run is started or taken over.
 const TURN: &str = ".turn";
 
 /// The directories that hold the stages of a destination.
@@ -19,19 +19,19 @@ const TURN: &str = ".turn";
 pub(crate) struct StageRoots {
     /// Where new runs are created.
     pub(crate) root: PathBuf,
-    /// Another directory that may hold runs, of an earlier version.
+    /// Another directory that may hold runs of an earlier version.
     pub(crate) earlier: Option<PathBuf>,
 }
 
 impl StageRoots {
-    /// Returns all of them.
+    /// Returns all directories.
     pub(super) fn all(&self) -> impl Iterator<Item = &Path> {
         std::iter::once(&self.root).chain(&self.earlier).map(PathBuf::as_path)
     }
 }
 
-/// The lock for beginning or taking a run. One process holds it at a time, for a moment. It ends with
-/// the process, however that exits.
+/// The lock for starting or taking over a run, held briefly by one process at a time. It ends with the process, however
+/// it exits.
 #[derive(Debug)]
 pub(crate) struct Turn {
     root: PathBuf,
@@ -39,7 +39,7 @@ pub(crate) struct Turn {
     _lock: File,
 }
 
-/// Waits for the lock.
+/// Acquires the lock, waiting until other processes release it.
 ///
 /// # Errors
 /// `RunBusy` when another process does not release it; `Storage` or `DiskFull`.
@@ -71,13 +71,13 @@ pub(crate) fn take_turn(roots: &StageRoots) -> Result<Turn> {
     Err(Error::new(ErrorKind::RunBusy, message).with_path(&path))
 }
 
-/// Returns whether the error is that a file or directory no longer exists.
+/// Returns whether the error means that a file or directory no longer exists.
 fn is_gone(error: &Error) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
     source.is_some_and(|source| source.kind() == std::io::ErrorKind::NotFound)
 }
 
-/// Removes the lock file that a killed process left behind.
+/// Removes the lock file of a killed process.
 pub(super) fn sweep_turn(root: &Path) {
     let path = root.join(TURN);
     let Ok(file) = open_file(&path) else { return };
@@ -86,8 +86,7 @@ pub(super) fn sweep_turn(root: &Path) {
     }
 }
 
-/// Returns whether the path still names this file: while this process waited for the lock, another file may have taken
-/// its place.
+/// Returns whether the path still names this file, which may have been replaced while this process waited for the lock.
 fn is_at(file: &File, path: &Path) -> bool {
     #[cfg(unix)]
     {
@@ -104,7 +103,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 impl Drop for Turn {
     fn drop(&mut self) {
         let _ = fs::remove_file(self.root.join(TURN));
-        // Fails, as it should, if the root holds runs.
+        // Fails, as intended, if the root holds runs.
         let _ = fs::remove_dir(&self.root);
     }
 }

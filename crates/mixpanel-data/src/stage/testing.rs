@@ -1,4 +1,4 @@
-//! Leaves in a stage what a killed process or a failing disk would leave. Used by the simulation.
+//! Leaves a stage as a killed process or a failing disk does. Used by the simulation.
 
 use std::fs;
 

@@ -16,10 +16,10 @@ use super::table_name::{TableName, name_excerpt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::types::{ColumnInfo, SqlResult, TableInfo, TableSchema};
 
-/// The kinds of tables that a fetch makes.
+/// The kinds of tables that a fetch creates.
 const KINDS: [&str; 2] = ["profiles", "events"];
 
-/// Lists the tables, sorted by name, without those of this program, whose names start with `_`.
+/// Lists the tables, sorted by name, except internal ones, whose names start with `_`.
 pub(crate) fn tables(database: &Path) -> Result<Vec<TableInfo>> {
     let database = Database::open(database, Access::ReadOnly)?;
     let connection = database.connection();
@@ -93,7 +93,7 @@ pub(crate) fn sample(database: &Path, table: &str, rows: u32) -> Result<SqlResul
     query::rows(database, &format!("SELECT * FROM {} USING SAMPLE {rows} ROWS", table.quoted()))
 }
 
-/// Drops tables and views together with their entries in `_metadata` and `_rejects`, all or none.
+/// Drops tables and views, with their entries in `_metadata` and `_rejects`, in one transaction.
 pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
     if matches!(locate(database)?, Location::Absent(_)) {
         return Err(not_found(database));
@@ -101,7 +101,7 @@ pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
     let database = Database::open(database, Access::ReadWrite)?;
     let connection = database.connection();
     connection.execute_batch("BEGIN").map_err(|error| statement("drop tables", &error))?;
-    // A name that is given twice is dropped once.
+    // Drop a repeated name only once.
     let mut seen = BTreeSet::new();
     for name in tables.iter().filter(|name| seen.insert(name.to_ascii_lowercase())) {
         if name.starts_with('_') {

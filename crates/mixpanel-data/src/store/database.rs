@@ -1,4 +1,4 @@
-//! Opens a database file so that the statements that run in it can reach nothing else.
+//! Opens a database file, sandboxed so that its statements cannot access anything else.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -21,11 +21,11 @@ use crate::limits::LOCK_POLL_INTERVAL;
 /// The purpose for which a database is opened.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Access<'a> {
-    /// For queries of a user. They can reach no file at all, so they cannot spill to disk either.
+    /// For user queries. They cannot access any file, so they cannot spill to disk.
     ReadOnly,
     /// For this program's own changes. A missing database is created.
     ReadWrite,
-    /// For a load of this stage, the only directory in reach. A missing database is created.
+    /// For a load from this stage, the only directory that it can access. A missing database is created.
     Load { stage_directory: &'a Path, tuning: Tuning },
 }
 
@@ -34,9 +34,9 @@ pub(crate) struct Database {
     // Dropped first: the lease must not end before the file is closed.
     connection: Connection,
     path: PathBuf,
-    /// The file of a database that is open for writing. It is opened before DuckDB writes, because the system reports
-    /// a write that fails later only to those who had the file open then. It is closed after DuckDB has closed it,
-    /// because closing it drops DuckDB's lock.
+    /// The database file, if open for writing. It is opened before DuckDB writes, because the operating system reports
+    /// a failed writeback only through descriptors that were open at the time. It is closed after DuckDB has closed the
+    /// file, because closing it drops DuckDB's lock.
     file: Option<File>,
     _lease: Lease,
 }
@@ -44,18 +44,18 @@ pub(crate) struct Database {
 /// Where the next read of a file must come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// The system's page cache, after every write succeeded.
+    /// The page cache: every write succeeded.
     Cache,
-    /// The disk: after an error, the page cache may hold data that the disk does not have.
+    /// The disk: after an error, the page cache may hold data that is not on disk.
     Disk,
 }
 
-/// Why a commit did not succeed.
+/// Why a commit failed.
 #[derive(Debug)]
 pub(crate) enum CommitError {
-    /// DuckDB failed. Only the reopened file tells whether the transaction is in it.
+    /// DuckDB reported an error. Only reopening the file shows whether it contains the transaction.
     Unknown(duckdb::Error),
-    /// The transaction is in the file, but the file could not be synced. `committed` is the result from DuckDB.
+    /// The file could not be synced, so the transaction may not be on disk. `committed` is DuckDB's result.
     NotOnDisk {
         /// DuckDB's error, if there was one.
         committed: Result<(), duckdb::Error>,
@@ -65,7 +65,7 @@ pub(crate) enum CommitError {
 }
 
 impl Database {
-    /// Opens a file without waiting.
+    /// Opens a database without waiting for another process.
     ///
     /// # Errors
     /// `DatabaseNotFound` (for reading), `DatabaseLocked`, `DatabaseUnusable`, `InvalidInput` for a path that cannot
@@ -79,7 +79,7 @@ impl Database {
                 path
             }
         };
-        // A link and its target are one file, and DuckDB keeps the log beside the file.
+        // A link and its target count as one file, and DuckDB keeps the log next to the file.
         let path = fs::canonicalize(&path).map_err(|error| Error::io("find", &path, error))?;
         let file = path.clone();
         let mut opened = None;
@@ -102,11 +102,11 @@ impl Database {
         Ok(database)
     }
 
-    /// Opens a file, waiting up to `wait` for a process that has it open. `on_wait` is called before each pause, with
-    /// the error that names that process, and may end the wait.
+    /// Opens a database, waiting up to `wait` for another process to close it. `on_wait` is called before each pause,
+    /// with the error that names that process, and can end the wait.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// Same as [`open`](Self::open).
     pub(crate) fn open_waiting(
         path: &Path,
         access: Access<'_>,
@@ -133,10 +133,10 @@ impl Database {
         &self.connection
     }
 
-    /// Commits, moves everything from the write-ahead log into the file, closes the file and syncs it.
+    /// Commits, checkpoints the write-ahead log, closes the file and syncs it.
     ///
     /// # Errors
-    /// What failed, and how much is known about the outcome.
+    /// What failed, and whether the outcome is known.
     pub(crate) fn commit(self) -> Result<(), CommitError> {
         self.prepare_log();
         kill_point("load-commit");
@@ -158,8 +158,8 @@ impl Database {
         Ok(())
     }
 
-    /// Closes the file and syncs it, its log and their directory entries: DuckDB syncs what it writes, but not
-    /// everything that it depends on. After [`Trust::Disk`], later reads come from the disk.
+    /// Closes the file and syncs it, its log and its directory: DuckDB syncs its own writes, but not everything they
+    /// depend on. [`Trust::Disk`] makes later reads come from the disk.
     ///
     /// # Errors
     /// `Storage` or `DiskFull`.
@@ -184,9 +184,9 @@ impl Database {
         Ok(())
     }
 
-    /// Creates the empty write-ahead log before DuckDB does, as private as the database: DuckDB would create it with
-    /// the umask's permissions, and a killed process would leave it that way. DuckDB has not opened it yet, and takes
-    /// an empty log for a new one.
+    /// Creates an empty write-ahead log with the permissions of the database. DuckDB creates the log with the umask's
+    /// permissions, and a killed process leaves it like that. DuckDB has not opened the log yet, and treats an empty
+    /// one as new.
     #[cfg(unix)]
     fn prepare_log(&self) {
         use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -202,8 +202,8 @@ impl Database {
     #[cfg(not(unix))]
     fn prepare_log(&self) {}
 
-    /// Removes the log if it is empty: a commit that wrote straight into the file did not use it, and DuckDB does not
-    /// know of it.
+    /// Removes the log if it is empty. A commit that writes directly to the file does not use it, and DuckDB does not
+    /// remove it.
     fn remove_unused_log(&self) {
         let log = self.log_path();
         if fs::metadata(&log).is_ok_and(|log| log.len() == 0) {
@@ -216,7 +216,7 @@ impl Database {
     }
 }
 
-/// Returns the path of DuckDB's write-ahead log for a file that is opened by this path.
+/// Returns the path of DuckDB's write-ahead log for a file opened at `path`.
 fn log_of(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
     log.push(".wal");
@@ -225,8 +225,8 @@ fn log_of(path: &Path) -> PathBuf {
 
 /// Opens the file for reading.
 ///
-/// DuckDB replays some entries of a write-ahead log, such as `CREATE INDEX`, only into a database that is open for
-/// writing. The entries of such a log are committed, so it is first moved into the file, as any other client would do.
+/// DuckDB cannot replay some entries of a write-ahead log, such as `CREATE INDEX`, into a read-only database. These
+/// entries are committed, so the log is first checkpointed into the file, as any other client does.
 fn connect_to_read(path: &Path) -> Result<Connection> {
     let error = match connect(path, Access::ReadOnly) {
         Err(error) if has_log(path) && is_log_error(&error) => error,
@@ -238,7 +238,7 @@ fn connect_to_read(path: &Path) -> Result<Connection> {
     };
     match replay() {
         Ok(()) => connect(path, Access::ReadOnly),
-        // The file cannot be read because it cannot be written.
+        // The log must be replayed, and the file is not writable.
         Err(reason) if reason.kind() == ErrorKind::Storage => {
             let shown = path.display();
             let message = format!(
@@ -255,8 +255,8 @@ fn has_log(path: &Path) -> bool {
     fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0)
 }
 
-/// Returns whether the write-ahead log made the opening fail. DuckDB reports that as a failure of the database, so
-/// every error of the chain is checked.
+/// Returns whether opening failed because of the write-ahead log. DuckDB reports this as a failure of the database, so
+/// the whole error chain is checked.
 fn is_log_error(error: &Error) -> bool {
     let mut next = Some(error as &(dyn std::error::Error + 'static));
     std::iter::from_fn(|| {
@@ -278,7 +278,7 @@ fn connect(path: &Path, access: Access<'_>) -> Result<Connection> {
     open().map_err(|error| opening(path, &error))
 }
 
-/// Attaches the file beside an empty in-memory database. Only this way can its name and its row group size be chosen.
+/// Attaches the file to an empty in-memory database, the only way to choose its name and row group size.
 fn attach(connection: &Connection, path: &Path, access: Access<'_>) -> Result<(), duckdb::Error> {
     let file = literal(&path.to_string_lossy());
     let name = quoted(&attached_name(connection, path)?);
@@ -292,9 +292,9 @@ fn attach(connection: &Connection, path: &Path, access: Access<'_>) -> Result<()
 
 /// Returns the name under which a file is attached.
 ///
-/// It is the name that other clients use, because views, macros and defaults in the file may contain it. The exception
-/// are the names of DuckDB's own databases and schemas: with `information_schema.db`, `information_schema.tables`
-/// would be ambiguous. Nothing in such a file can contain the name, because no client could have used it.
+/// This is the name that other clients use, because views, macros and defaults in the file may contain it. The names of
+/// DuckDB's own databases and schemas get a suffix: for a file `information_schema.db`, `information_schema.tables` is
+/// ambiguous. Nothing in such a file can contain its name, because no client can use it.
 fn attached_name(connection: &Connection, path: &Path) -> Result<String, duckdb::Error> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let taken: bool = connection.query_row(
@@ -306,7 +306,7 @@ fn attached_name(connection: &Connection, path: &Path) -> Result<String, duckdb:
     Ok(if taken { format!("{stem}_db") } else { stem.into_owned() })
 }
 
-/// Makes the file the default database. This applies to one connection, so every connection needs it.
+/// Makes the file the default database. The setting is per connection.
 fn use_file(connection: &Connection) -> Result<(), duckdb::Error> {
     let sql = "SELECT database_name FROM duckdb_databases() WHERE NOT internal AND path IS NOT NULL";
     let name: String = connection.query_row(sql, [], |row| row.get(0))?;
@@ -317,27 +317,27 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Returns the settings that must apply before the write-ahead log is replayed, and so cannot be statements.
+/// Returns the settings that must apply before the write-ahead log is replayed, which is before any statement.
 fn settings(access: Access<'_>) -> Result<Config, duckdb::Error> {
     let config = Config::default().enable_autoload_extension(false)?;
     match access {
-        // DuckDB's own limits: four fifths of the machine's memory, and all of its cores.
+        // DuckDB's defaults: 80% of the machine's memory, and all cores.
         Access::ReadOnly => config.with("temp_directory", "")?.with("arrow_lossless_conversion", "true"),
         Access::ReadWrite => writing(config, Tuning::SMALL)?.with("temp_directory", ""),
         Access::Load { stage_directory, tuning } => {
             let config = match tuning.effort {
                 Effort::Usual => config,
-                // At a commit, DuckDB would read and merge small row groups with many deleted rows.
+                // By default, a commit reads and merges small row groups with many deleted rows.
                 Effort::Frugal | Effort::Last => {
                     config.with("write_buffer_row_group_count", "1")?.with("max_vacuum_tasks", "0")?
                 }
             };
             writing(config, tuning)?
                 .with("temp_directory", spill_directory(stage_directory).to_string_lossy())?
-                // A staged page is read once. Cached pages would fill the memory that the load needs.
+                // Staged pages are read once; caching them uses up memory that the load needs.
                 .with("enable_external_file_cache", "false")?
-                // DuckDB's allocator returns memory to the system once this much is free. With its defaults, 128 and
-                // 512 MB, a load of ten million rows took 50 MiB more while it counted them.
+                // DuckDB's allocator returns memory to the system once this much is free. With the defaults, 128 MB and
+                // 512 MB, a load of ten million rows took 50 MiB more while counting them.
                 .with("allocator_flush_threshold", "16MB")?
                 .with("allocator_bulk_deallocation_flush_threshold", "16MB")
         }
@@ -349,25 +349,24 @@ fn writing(config: Config, tuning: Tuning) -> Result<Config, duckdb::Error> {
         .max_memory(&format!("{}MB", tuning.memory_mb))?
         .threads(i64::from(tuning.threads))?
         .with("preserve_insertion_order", "true")?
-        // A commit then writes straight into the file, not into the log first: a fifth less time for 25,000 profiles,
-        // start to end.
+        // Makes a commit write directly to the file, bypassing the log: 20% less total time for 25,000 profiles.
         .with("checkpoint_threshold", "1KB")
 }
 
-/// Returns the directory into which a load spills. It is inside the stage, which is private and beside the database.
+/// Returns the directory to which a load spills. It is in the stage, which is private and next to the database.
 pub(crate) fn spill_directory(stage_directory: &Path) -> PathBuf {
     stage_directory.join("spill")
 }
 
-/// Returns the statements that put everything else out of reach, irrevocably.
+/// Returns the statements that irrevocably block access to everything else.
 ///
-/// `enable_external_access=false` still leaves the database's own files and the directories named here open to `COPY`,
-/// `ATTACH` and `read_blob`: a query could plant a write-ahead log, or open and close the file and so drop its lock.
-/// Where a user's queries run, the file system is therefore switched off altogether.
+/// `enable_external_access=false` still lets `COPY`, `ATTACH` and `read_blob` access the database's own files and the
+/// directories listed here: a query could plant a write-ahead log, or drop the file's lock by opening and closing it.
+/// For user queries, the local file system is therefore disabled entirely.
 fn fences(access: Access<'_>) -> String {
     let mut sql = String::new();
     if let Access::Load { stage_directory, .. } = access {
-        // DuckDB checks the pattern before it searches for files, and each file when it opens it.
+        // DuckDB checks the pattern before expanding it, and each file when opening it.
         let directory = stage_directory.to_string_lossy();
         let (path, pattern) = (literal(&directory), literal(&as_pattern(&directory)));
         write!(sql, "SET allowed_directories=[{path}, {pattern}];").expect("a string can be written to");

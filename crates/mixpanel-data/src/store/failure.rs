@@ -1,7 +1,7 @@
-//! Turns DuckDB's messages into errors by kind.
+//! Maps DuckDB's messages to error kinds.
 //!
-//! DuckDB's failures can be told apart only by their text. The texts are those of 1.5.5; an unrecognized text becomes
-//! `Storage`, with the text as the cause.
+//! DuckDB's failures can only be distinguished by their text. The texts are those of version 1.5.5; an unrecognized one
+//! maps to `Storage`, with the text as the cause.
 
 use std::fmt;
 use std::path::Path;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::durable;
 use crate::error::{Error, ErrorKind};
 
-/// A message of DuckDB, as the cause of an error.
+/// A DuckDB message, as the cause of an error.
 #[derive(Debug)]
 struct Message(String);
 
@@ -24,12 +24,12 @@ impl fmt::Display for Message {
 
 impl std::error::Error for Message {}
 
-/// Returns the error of a failure to open the file.
+/// Returns the error for a failure to open a database.
 pub(crate) fn opening(path: &Path, error: &duckdb::Error) -> Error {
     let text = error.to_string();
     let shown = path.display();
     if let Some(holder) = lock_holder(&text) {
-        // DuckDB reports the same if the file system does not support locks.
+        // DuckDB reports the same error if the file system does not support locks.
         return match durable::lock_problem(path) {
             None => locked(path, holder.pid),
             Some(problem) => cannot_lock(path, problem),
@@ -59,7 +59,7 @@ pub(crate) fn is_log_failure(text: &str) -> bool {
     text.contains("replaying WAL") || text.contains("WAL file")
 }
 
-/// Returns the error of a file that DuckDB cannot lock although no process has it open.
+/// Returns the error for a file that DuckDB cannot lock although no process has it open.
 fn cannot_lock(path: &Path, problem: std::io::Error) -> Error {
     let shown = path.display();
     let message = format!("cannot lock `{shown}`, which DuckDB requires; no other process has it open");
@@ -69,7 +69,7 @@ fn cannot_lock(path: &Path, problem: std::io::Error) -> Error {
         .with_source(problem)
 }
 
-/// Returns the error of one of this program's statements; `what` completes "cannot …".
+/// Returns the error for a failed internal statement; `what` completes "cannot …".
 pub(crate) fn statement(what: &str, error: &duckdb::Error) -> Error {
     let text = error.to_string();
     let kind = if is_disk_full(&text) {
@@ -79,7 +79,7 @@ pub(crate) fn statement(what: &str, error: &duckdb::Error) -> Error {
     } else if text.contains("Corrupt database file") || text.contains("Could not read enough bytes from file") {
         ErrorKind::DatabaseUnusable
     } else if is_violation(error) {
-        // An index or key that the user added; a new index is checked only at the commit.
+        // The user added the index or key. A new index is checked only at the commit.
         ErrorKind::ConstraintViolated
     } else {
         ErrorKind::Storage
@@ -91,7 +91,7 @@ pub(crate) fn statement(what: &str, error: &duckdb::Error) -> Error {
     }
 }
 
-/// Finds the operating system's error in a text in which DuckDB quotes it (`strerror`).
+/// Finds the operating system's error that a DuckDB message quotes (`strerror`).
 fn os_error(text: &str) -> Option<Errno> {
     let errors = [
         ("File too large", Errno::FBIG),
@@ -115,13 +115,13 @@ fn os_error(text: &str) -> Option<Errno> {
     errors.into_iter().find(|(said, _)| text.contains(said)).map(|(_, number)| number)
 }
 
-/// Returns whether rows violate an index or a constraint of the table.
+/// Returns whether rows violate an index or constraint of the table.
 pub(crate) fn is_violation(error: &duckdb::Error) -> bool {
     let text = error.to_string();
     text.contains("Constraint Error") || text.contains("constraint violation") || text.contains("constraint violated")
 }
 
-/// Returns the error of a change that the contents of the database do not allow.
+/// Returns the error for a change that the contents of the database do not allow.
 pub(crate) fn refused(message: &str, error: &duckdb::Error) -> Error {
     let text = error.to_string();
     if is_disk_full(&text) || is_out_of_memory(&text) {
@@ -130,10 +130,10 @@ pub(crate) fn refused(message: &str, error: &duckdb::Error) -> Error {
     Error::invalid(message).with_source(Message(cleaned(&text)))
 }
 
-/// Describes the damage of a file whose contents DuckDB cannot use.
+/// Describes the damage to the file, if the text reports any.
 fn damage(path: &Path, text: &str) -> Option<String> {
     let shown = path.display();
-    // A query can fail with an arbitrary text, but not with this class of error.
+    // A query can fail with arbitrary text, but not with this class of error.
     let says = |part: &str| text.starts_with("IO Error") && text.contains(part);
     if says("Corrupt database file") {
         return Some(format!("`{shown}` is damaged: a checksum does not match"));
@@ -141,7 +141,7 @@ fn damage(path: &Path, text: &str) -> Option<String> {
     says("Could not read enough bytes").then(|| format!("`{shown}` is damaged: the file is truncated"))
 }
 
-/// Returns the error of a user's query. DuckDB's text is the message, because it shows the position in the query.
+/// Returns the error for a user query. Its message is DuckDB's text, which shows the position in the query.
 pub(crate) fn query(path: &Path, sql: &str, error: &duckdb::Error) -> Error {
     let said = error.to_string();
     if let Some(damage) = damage(path, &said) {
@@ -155,7 +155,7 @@ pub(crate) fn query(path: &Path, sql: &str, error: &duckdb::Error) -> Error {
     Error::new(ErrorKind::Query, text.clone()).with_detail("query", sql).with_detail("error", text)
 }
 
-/// Returns the error of a file that is open in another process, or elsewhere in this one.
+/// Returns the error for a database that is open in another process, or elsewhere in this one.
 pub(crate) fn locked(path: &Path, pid: Option<u32>) -> Error {
     let holder = match pid {
         Some(pid) if pid == std::process::id() => " in this process".to_owned(),
@@ -169,7 +169,7 @@ pub(crate) fn locked(path: &Path, pid: Option<u32>) -> Error {
         .with_path(path)
 }
 
-/// Returns the error of a file that cannot be used as a database.
+/// Returns the error for a file that cannot be used as a database.
 pub(crate) fn unusable(path: &Path, message: String) -> Error {
     Error::new(ErrorKind::DatabaseUnusable, message).with_detail("db_path", path.display().to_string()).with_path(path)
 }
@@ -179,7 +179,7 @@ pub(crate) fn not_duckdb_message(path: &Path) -> String {
     format!("`{}` is not a DuckDB database", path.display())
 }
 
-/// Returns whether a load failed because DuckDB does not accept a staged text as JSON.
+/// Returns whether a load failed because DuckDB rejected staged text as malformed JSON.
 pub(crate) fn is_malformed_json(error: &duckdb::Error) -> bool {
     error.to_string().contains("Malformed JSON")
 }
@@ -198,7 +198,8 @@ fn lock_holder(text: &str) -> Option<Holder> {
     by_another_process.then_some(Holder { pid })
 }
 
-/// Returns a message with both versions of `… version number 999, but we can only read versions between 64 and 68`.
+/// Returns a message with the version numbers from `… version number 999, but we can only read versions between 64 and
+/// 68`.
 fn version_message(path: &Path, text: &str) -> String {
     let after = |marker: &str| -> Option<u64> {
         let (_, rest) = text.split_once(marker)?;
@@ -228,7 +229,7 @@ fn is_disk_full(text: &str) -> bool {
         .any(|sign| text.contains(sign))
 }
 
-/// A commit words this differently than a statement.
+/// Commits and statements report this with different texts.
 fn is_out_of_memory(text: &str) -> bool {
     [
         "Out of Memory Error",
@@ -240,9 +241,9 @@ fn is_out_of_memory(text: &str) -> bool {
     .any(|sign| text.contains(sign))
 }
 
-/// Turns DuckDB's text into one fragment: the error class in lower case, no blank lines, no links.
+/// Cleans up DuckDB's text: the error class in lower case, no blank lines, no links.
 fn cleaned(text: &str) -> String {
-    // The suggestions that follow are about settings that this program does not expose.
+    // The suggestions refer to settings that this program does not expose.
     let text = text.split("\nPossible solutions:").next().unwrap_or_default();
     let lines: Vec<&str> = text
         .lines()

@@ -32,8 +32,8 @@ pub(super) fn time(value: i64, per_second: i64) -> String {
     clock(i128::from(value) * (NANOS_PER_SECOND / i128::from(per_second)))
 }
 
-/// Formats a time of day with its zone, as DuckDB packs it: microseconds in the upper 40 bits, and in the lower 24
-/// bits how many seconds the offset is west of the easternmost one.
+/// Formats a time of day with its zone from DuckDB's packed form: microseconds in the upper 40 bits, and the seconds by
+/// which the offset is west of the easternmost one in the lower 24 bits.
 pub(super) fn time_with_zone(packed: u64) -> String {
     const EASTERNMOST_SECONDS: i64 = 16 * 3_600 - 1;
     let micros = i128::from(packed >> 24);
@@ -76,8 +76,8 @@ pub(super) fn interval(months: i32, days: i32, nanos: i64) -> String {
     text
 }
 
-/// Converts days since 1970 to the proleptic Gregorian calendar, by eras of 400 years that begin in March, so that the
-/// leap day comes last. Years outside 0 to 9999 get a sign, as ISO 8601 requires.
+/// Formats days since 1970 as a date in the proleptic Gregorian calendar. Counts in 400-year eras that begin in March,
+/// so that the leap day comes last. Years outside 0 to 9999 get a sign, as ISO 8601 requires.
 fn civil(days: i64) -> String {
     const DAYS_PER_ERA: i64 = 146_097;
     const DAYS_FROM_YEAR_0: i64 = 719_468;
@@ -101,7 +101,7 @@ fn clock(nanos: i128) -> String {
     format!("{:02}:{:02}:{:02}{}", seconds / 3_600, seconds / 60 % 60, seconds % 60, fraction(rest))
 }
 
-/// Returns six digits, nine if six are not enough, none for a whole second.
+/// Formats a fraction of a second with six digits, nine if six are not enough, none if it is zero.
 fn fraction(nanos: i128) -> String {
     match nanos {
         0 => String::new(),

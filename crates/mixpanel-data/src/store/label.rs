@@ -1,4 +1,4 @@
-//! What `_metadata` records about a table. Any program may have written it, so a value that cannot be read counts as
+//! Reads the entries of `_metadata`. Any program may have written them, so a value that cannot be read counts as
 //! missing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,16 +17,16 @@ pub(crate) struct Label {
     pub(crate) kind: String,
     pub(crate) fetched_at: Option<Timestamp>,
     pub(crate) row_count: Option<u64>,
-    /// The run of the last load.
+    /// The id of the run that loaded the table last.
     pub(crate) run_id: Option<String>,
     /// Whether pages are missing.
     pub(crate) partial: bool,
-    /// The run whose pages are missing, if it is exactly one.
+    /// The id of the run with missing pages, if there is exactly one.
     pub(crate) partial_run_id: Option<String>,
     pub(crate) digest: Option<String>,
 }
 
-/// Reads `_metadata`. The keys are table names in lower case.
+/// Returns all entries of `_metadata`, keyed by table name in lower case.
 pub(crate) fn all(connection: &Connection) -> BTreeMap<String, Label> {
     let metadata = TableName::listed("_metadata");
     if !matches!(find(connection, &metadata), Ok(Target::Table(_))) {
@@ -74,7 +74,7 @@ pub(crate) fn of_table(connection: &Connection, table: &TableName) -> Option<Lab
     all(connection).remove(&table.as_str().to_lowercase())
 }
 
-/// Removes the entries of a table that no longer exists: its row of `_metadata`, and its rejects.
+/// Removes the entries of a table that no longer exists: its row in `_metadata` and its rejects.
 pub(crate) fn forget(connection: &Connection, table: &TableName) -> Result<()> {
     if matches!(find(connection, &TableName::listed("_metadata"))?, Target::Table(_)) {
         connection

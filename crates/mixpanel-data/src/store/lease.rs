@@ -1,8 +1,8 @@
-//! Allows one open database per file and process.
+//! Ensures that a file is open at most once per process.
 //!
-//! DuckDB's file lock excludes other *processes*. Two databases on one file in *this* process would both get the lock,
-//! one could write while the other reads, and the first to be closed would drop the lock of both. So all readers in
-//! this process share one open database, and a writer is alone.
+//! DuckDB's file lock only excludes other *processes*. If *this* process opens a file twice, both databases get the
+//! lock, one can write while the other reads, and closing either one drops the lock of both. Therefore all readers in
+//! this process share one open database, and a writer has exclusive access.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ enum Use {
 
 static IN_USE: Mutex<BTreeMap<PathBuf, Use>> = Mutex::new(BTreeMap::new());
 
-/// The right to have a file open. Released when dropped, which must happen after the connection is closed.
+/// Permission to have a file open. Released when dropped, which must happen after the connection is closed.
 pub(super) struct Lease(PathBuf);
 
 /// Opens `file` for writing with `connect`, unless this process already has it open.
@@ -34,7 +34,7 @@ pub(super) fn write(file: PathBuf, connect: impl FnOnce() -> Result<Connection>)
     Ok((connection, Lease(file)))
 }
 
-/// Returns a connection for reading `file`: another one to the open database, or the first one, made with `connect`.
+/// Returns a connection for reading `file`: a clone if the database is open, otherwise a new one from `connect`.
 pub(super) fn read(file: PathBuf, connect: impl FnOnce() -> Result<Connection>) -> Result<(Connection, Lease)> {
     let mut in_use = in_use();
     let clone = |database: &Connection| {
@@ -60,7 +60,7 @@ fn held_here(file: &Path) -> Error {
     locked(file, Some(std::process::id()))
 }
 
-/// A panic elsewhere cannot leave the map in an inconsistent state.
+/// Locks the map. Ignores poisoning, because a panic cannot leave the map inconsistent.
 fn in_use() -> MutexGuard<'static, BTreeMap<PathBuf, Use>> {
     IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -70,7 +70,7 @@ impl Drop for Lease {
         let mut in_use = in_use();
         match in_use.get_mut(&self.0) {
             Some(Use::Reading { readers, .. }) if *readers > 1 => *readers -= 1,
-            // Still under the lock of the map, so the database is closed before another thread can open the file.
+            // The map is still locked, so the database is closed before another thread can open the file.
             _ => drop(in_use.remove(&self.0)),
         }
     }

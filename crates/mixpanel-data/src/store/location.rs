@@ -1,7 +1,7 @@
-//! Checks a database path before DuckDB sees it, and creates new databases.
+//! Checks a database path before passing it to DuckDB, and creates new databases.
 //!
-//! DuckDB would take `s3://…` or a SQLite file as a request to download an extension, and would create the target of a
-//! dangling link.
+//! DuckDB downloads an extension for a path such as `s3://…` or a SQLite file, and creates the target of a dangling
+//! link.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind as IoKind, Read};
@@ -31,8 +31,8 @@ pub(crate) enum Location {
 /// Checks a path without opening the file.
 ///
 /// # Errors
-/// `InvalidInput` for a URL, `:memory:`, what looks like an option, or a question mark in a directory's name;
-/// `DatabaseUnusable` for a directory, a dangling link, an empty file.
+/// `InvalidInput` for a URL, `:memory:`, a path that looks like an option, or a question mark in a directory name;
+/// `DatabaseUnusable` for a directory, a dangling link, or an empty file.
 pub(crate) fn locate(path: &Path) -> Result<Location> {
     refuse_schemes(path)?;
     let absolute = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
@@ -85,9 +85,9 @@ fn refuse_schemes(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Rejects a question mark in a directory's name. DuckDB takes it for the beginning of parameters, and derives the
-/// path of the write-ahead log from what comes before it: after a question mark in a file name, the log only gets
-/// another name; after one in a directory name, it would be in another directory.
+/// Rejects a question mark in a directory name. DuckDB treats it as the start of parameters, and derives the path of
+/// the write-ahead log from the text before it. A question mark in the file name only changes the name of the log; one
+/// in a directory name puts the log into another directory.
 fn refuse_question_marks(absolute: &Path) -> Result<()> {
     if !absolute.parent().is_some_and(|directory| directory.to_string_lossy().contains('?')) {
         return Ok(());
@@ -100,10 +100,10 @@ fn refuse_question_marks(absolute: &Path) -> Result<()> {
 
 /// Checks the first bytes of the file.
 ///
-/// Call it only while this process has no connection to the file: closing the file would silently drop DuckDB's lock.
+/// Call this only while this process has no connection to the file: closing the file silently drops DuckDB's lock.
 ///
 /// # Errors
-/// `DatabaseUnusable` if they are not DuckDB's; `Storage` if the file cannot be read.
+/// `DatabaseUnusable` if they are not those of a DuckDB file; `Storage` if the file cannot be read.
 pub(crate) fn check_magic(path: &Path) -> Result<()> {
     let mut head = [0; 16];
     let read =
@@ -118,7 +118,7 @@ pub(crate) fn check_magic(path: &Path) -> Result<()> {
     Err(unusable(path, not_duckdb_message(path)))
 }
 
-/// Returns the error of a database that does not exist but was to be read.
+/// Returns the error for reading a database that does not exist.
 pub(crate) fn not_found(path: &Path) -> Error {
     Error::new(ErrorKind::DatabaseNotFound, format!("there is no database `{}`", path.display()))
         .with_detail("db_path", path.display().to_string())
@@ -126,8 +126,8 @@ pub(crate) fn not_found(path: &Path) -> Error {
         .with_path(path)
 }
 
-/// Creates the directory of a database, and its parents, accessible to their owner only. Existing directories are
-/// unchanged.
+/// Creates the directory of a database, and its parents, accessible only to their owner, and returns it. Leaves
+/// existing directories unchanged.
 pub(crate) fn ensure_directory(path: &Path) -> Result<&Path> {
     let directory =
         path.parent().ok_or_else(|| Error::invalid(format!("`{}` does not name a file", path.display())))?;
@@ -141,8 +141,8 @@ pub(crate) fn ensure_directory(path: &Path) -> Result<&Path> {
 
 /// Creates an empty database that only its owner can read.
 ///
-/// It is created in a private directory and then renamed, so that it is never accessible to others. If another process
-/// creates the database first, that one stays.
+/// The file is created in a private directory and then renamed, so that it is never accessible to others. If another
+/// process creates the database first, that one is kept.
 pub(crate) fn create(path: &Path) -> Result<()> {
     let directory = ensure_directory(path)?;
     let fail = |error| Error::io("create the database", path, error);
@@ -156,7 +156,7 @@ pub(crate) fn create(path: &Path) -> Result<()> {
     drop(connection);
     durable::make_private(&fresh).map_err(fail)?;
     durable::name_new_file(&fresh, path).map_err(fail)?;
-    // The load can be durable only if the file name is.
+    // The load is durable only if the file name is.
     durable::sync_directory(directory).map_err(fail)?;
     Ok(())
 }

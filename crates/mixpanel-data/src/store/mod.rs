@@ -1,14 +1,14 @@
-//! The DuckDB file: opens it, and lists, queries and drops its tables.
+//! Opens DuckDB files, and lists, queries and drops their tables.
 //!
 //! A file is open only for the duration of a call.
 //!
-//! - `location`: checks the path before DuckDB sees it, and creates a new file that only its owner can read;
-//! - `database`: opens it with the settings of `settings` and everything else on the machine out of reach; `lease`:
-//!   opens it only once in this process;
-//! - `schema`: which tables, views, columns and indexes there are; `label`: the entry of a table in `_metadata`;
+//! - `location`: checks a path before passing it to DuckDB, and creates files that only their owner can read;
+//! - `database`: opens a file with `settings`, without access to anything else; `lease`: ensures that this process
+//!   opens it only once;
+//! - `schema`: looks up tables, views, columns and indexes; `label`: reads the entries of `_metadata`;
 //! - `catalog`: lists, describes, samples and drops tables;
-//! - `query`, and `values` with `iso`: queries, and what DuckDB returns, as JSON;
-//! - `failure` turns DuckDB's messages into errors by kind; `table_name` and `sql_text` put names and texts into SQL.
+//! - `query`: runs user queries; `values` and `iso`: convert results to JSON;
+//! - `failure`: maps DuckDB's messages to error kinds; `table_name` and `sql_text`: quote names and text for SQL.
 
 pub(crate) mod catalog;
 pub(crate) mod database;

@@ -1,4 +1,4 @@
-//! A user's queries: read-only, in a database that cannot reach any file.
+//! Runs user queries: read-only, and without access to other files.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -14,9 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::QUERY_REPLAYS_MAX;
 use crate::types::SqlResult;
 
-/// Runs a query and passes on its rows, of which only a few thousand are in memory at a time.
+/// Runs a query and passes its rows to `row`. Only a few thousand rows are in memory at a time.
 ///
-/// Several statements are all run, and the rows of the last one are passed on.
+/// If there are several statements, all are run, and only the last one returns rows.
 pub(crate) fn each(
     database: &Path,
     sql: &str,
@@ -51,16 +51,16 @@ pub(crate) fn each(
     }
 }
 
-/// Starts a query whose rows are then fetched with `step`, because the crate's own row iterator panics on an error.
+/// Starts a query. Its rows are fetched with `step`, because the crate's own row iterator panics on an error.
 fn start(statement: &mut Statement<'_>) -> Result<(), duckdb::Error> {
     statement.stream_arrow([]).map(drop)
 }
 
-/// Returns the error for which a query really failed.
+/// Returns the actual cause of a failed query.
 ///
-/// When one thread of DuckDB fails, it interrupts the others, and sometimes the interrupt is reported instead of the
-/// failure (measured: one failure in 300 with two threads, four with four). Nothing else interrupts a query, so it is
-/// run again to get the true reason.
+/// When a DuckDB thread fails, it interrupts the others, and sometimes the interrupt is reported instead of the failure
+/// (measured: for 1 in 300 failures with two threads, 4 in 300 with four). Nothing else interrupts a query, so it is
+/// rerun to get the actual error.
 fn cause(statement: &mut Statement<'_>, error: duckdb::Error) -> duckdb::Error {
     let is_interrupt = |error: &duckdb::Error| error.to_string().contains("INTERRUPT Error");
     let run_again = |statement: &mut Statement<'_>| -> Result<(), duckdb::Error> {
@@ -106,7 +106,7 @@ pub(crate) fn scalar(database: &Path, sql: &str) -> Result<Value> {
     Ok(first)
 }
 
-/// DuckDB gives no reason only when there is no statement at all.
+/// Returns whether the query has no statement, the only case in which DuckDB gives no reason.
 fn is_empty(error: &duckdb::Error) -> bool {
     matches!(error, duckdb::Error::DuckDBFailure(_, None))
 }

@@ -1,4 +1,4 @@
-//! What is in the main schema of a database: tables, views, columns, indexes.
+//! Looks up tables, views, columns and indexes in the main schema of a database.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::failure::statement;
 use super::table_name::TableName;
 use crate::error::Result;
 
-/// What exists under a name, as the database spells it.
+/// What a name refers to. Holds the name as the database spells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     /// Nothing.

@@ -1,17 +1,16 @@
-//! Texts in SQL: literals, and paths where DuckDB expects a pattern.
+//! Quotes text for SQL: as literals, and as paths where DuckDB expects a glob pattern.
 
 use std::fmt::Write as _;
 
-/// Returns a text as an SQL literal.
+/// Returns text as an SQL literal.
 pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// Returns a pattern that matches only this path: DuckDB treats every path as a pattern.
+/// Returns a glob pattern that matches only this path, because DuckDB treats every path as a pattern.
 ///
-/// In a pattern a backslash separates names, and a character class cannot contain one either, so it is matched as any
-/// character: the names of staged files are unique enough. DuckDB never treats the first name below the root as a
-/// pattern.
+/// In a pattern, a backslash is a separator, even in a character class, so it becomes `?`; the names of staged files
+/// are unique enough. DuckDB never treats the first name below the root as a pattern.
 pub(crate) fn as_pattern(path: &str) -> String {
     if !path.contains(['*', '?', '[']) {
         return path.to_owned();

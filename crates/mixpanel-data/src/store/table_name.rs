@@ -1,4 +1,4 @@
-//! Table names. This type is the only way for a name to get into SQL.
+//! Table names. A name gets into SQL only through this type.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use crate::error::{Error, Result};
 use crate::limits::TABLE_NAME_CHARS_MAX;
 use crate::text::excerpt;
 
-/// A name that can be put into SQL, quoted.
+/// A table name that can be quoted for SQL.
 ///
-/// DuckDB compares names without regard to ASCII case, so `Profiles` and `profiles` are one table.
+/// DuckDB ignores ASCII case in names, so `Profiles` and `profiles` are the same table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TableName(String);
 
@@ -29,7 +29,7 @@ impl TableName {
         Ok(Self(name.to_owned()))
     }
 
-    /// Accepts a name that the database itself lists, whatever characters it has.
+    /// Accepts a name that the database lists, with any characters.
     pub(crate) fn listed(name: impl Into<String>) -> Self {
         Self(name.into())
     }
@@ -51,7 +51,7 @@ impl fmt::Display for TableName {
     }
 }
 
-/// Returns a name that is safe to show in a message: control and bidirectional characters escaped, long names cut.
+/// Returns the name, safe to show in a message: escapes control and bidirectional characters, truncates long names.
 pub(crate) fn name_excerpt(name: &str) -> String {
     const SHOWN_CHARS: usize = 80;
     excerpt(name, SHOWN_CHARS)

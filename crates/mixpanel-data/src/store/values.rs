@@ -1,4 +1,4 @@
-//! Converts what DuckDB returns to JSON.
+//! Converts DuckDB's results to JSON.
 //!
 //! | type | becomes |
 //! |---|---|
@@ -13,7 +13,7 @@
 //! | STRUCT, MAP | an object; keys that are not text are written as JSON |
 //! | UNION | the value of its member |
 //!
-//! Numbers within JSON are as `serde_json` reads them, so 30 digits lose some. JSON that it cannot hold at all
+//! Numbers in a JSON column have `serde_json`'s precision, so 30 digits are rounded. JSON that it cannot represent
 //! (`1e400`, more than 127 levels) stays text.
 
 use std::fmt::Write as _;
@@ -58,7 +58,7 @@ fn value(field: &Field, array: &ArrayRef, row: usize) -> Value {
         DataType::UInt16 => cell::<UInt16Type>(array, row).into(),
         DataType::UInt32 => cell::<UInt32Type>(array, row).into(),
         DataType::UInt64 => cell::<UInt64Type>(array, row).into(),
-        // By its shortest text: 0.1 as 0.1, not as 0.10000000149.
+        // Via its shortest text: 0.1 becomes 0.1, not 0.10000000149.
         DataType::Float32 => float(cell::<Float32Type>(array, row).to_string().parse().unwrap_or(f64::NAN)),
         DataType::Float64 => float(cell::<Float64Type>(array, row)),
         DataType::Decimal128(_, scale) => decimal(cell::<Decimal128Type>(array, row), *scale),
@@ -132,12 +132,12 @@ fn nested(field: &Field, array: &ArrayRef, row: usize) -> Value {
     }
 }
 
-/// Returns the name of DuckDB's own type, or of Arrow's extension.
+/// Returns the name of the field's Arrow extension type, or an empty string.
 fn extension(field: &Field) -> &str {
     field.metadata().get("ARROW:extension:name").map_or("", String::as_str)
 }
 
-/// Returns whether this is DuckDB's own type of that name.
+/// Returns whether the field has the DuckDB type `name`, which Arrow does not define.
 fn is_duckdb(field: &Field, name: &str) -> bool {
     extension(field) == "arrow.opaque"
         && field
@@ -210,7 +210,7 @@ fn uuid(bytes: &[u8; 16]) -> String {
     format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..])
 }
 
-/// The first byte is the number of leading bits of the second that do not belong to the value.
+/// Formats a BIT value. Its first byte is the number of padding bits at the start of the second.
 fn bits(bytes: &[u8]) -> String {
     let Some((padding, bytes)) = bytes.split_first() else { return String::new() };
     let digits: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();

@@ -1,6 +1,6 @@
-//! About a hundred kinds of records that are not JSON.
+//! About a hundred kinds of records that are not valid JSON.
 
-/// Returns records that cannot become rows and whose end is clear.
+/// Returns records that cannot become rows but have an unambiguous end.
 pub(super) fn odd_records() -> Vec<Vec<u8>> {
     let values: &[&[u8]] = &[
         // Control characters that are not escaped.
@@ -10,7 +10,7 @@ pub(super) fn odd_records() -> Vec<Vec<u8>> {
         b"\"a\0b\"",
         b"\"\x1b[31m\"",
         b"\"tab\t},{\\\"$distinct_id\\\":\\\"x\\\"},[\"",
-        // Not UTF-8: Latin-1, half a sequence, an overlong quote, surrogates, code points beyond the last character.
+        // Not UTF-8: Latin-1, a truncated sequence, an overlong quote, surrogates, code points above U+10FFFF.
         b"\"M\xfcnchen\"",
         b"\"\xc3\"",
         b"\"\xe2\x82\"",

@@ -77,8 +77,8 @@ fn an_odd_record_is_a_reject_and_its_neighbours_are_rows() {
 #[test]
 fn many_odd_records_in_one_page_are_as_many_rejects() {
     let odd = odd_records();
-    // Records with a clear beginning and a clear end only: one that lacks its end cannot be told apart from one that
-    // follows without a beginning.
+    // Only records with a clear beginning and end: a record without an end cannot be told apart from a following one
+    // without a beginning.
     let clear: Vec<&Vec<u8>> =
         odd.iter().filter(|record| record.starts_with(b"{\"$distinct_id\"") && record.ends_with(b"}}")).collect();
     let mut records = Vec::new();
@@ -205,7 +205,7 @@ fn a_long_reject_is_kept_in_part_and_says_so() {
     }
 }
 
-/// Inputs that would take longest if any step were not linear.
+/// Worst-case inputs for any step that is not linear.
 fn hostile(bytes: usize) -> Vec<(&'static str, Vec<u8>)> {
     let fill = |unit: &[u8]| unit.repeat(bytes / unit.len());
     let record = b"{\"$distinct_id\":\"x\",\"$properties\":{\"k\":";
@@ -241,7 +241,7 @@ fn hostile(bytes: usize) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// CPU time of this thread, which does not depend on the load of the machine.
+/// Returns the CPU time of this thread, which does not depend on the load of the machine.
 fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).expect("it is not negative")
@@ -256,7 +256,7 @@ fn hostile_texts_take_linear_time() {
             assert!(page.rows.received() <= PAGE_RECORDS_MAX);
         }
         let took = processor_time() - start;
-        // Several times what it takes; quadratic time would be minutes.
+        // Several times the actual duration; a quadratic algorithm takes minutes.
         assert!(took < Duration::from_secs(1), "{name}: {took:?}");
     }
 }
@@ -310,7 +310,7 @@ fn any_record() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
-    /// Whatever breaks in one record, the other records become the same rows as before.
+    /// Damage to one record does not change the rows of the others.
     #[test]
     fn a_broken_record_takes_no_neighbour_along(
         records in prop::collection::vec(any_record(), 1..7),
@@ -322,8 +322,7 @@ proptest! {
         let mut texts: Vec<Vec<u8>> = records.iter().map(|record| record.clone().into_bytes()).collect();
         mutate(&mut texts[victim], 0, &first.0, first.1);
         for (mutation, place) in &others {
-            // Keep the beginning: a record that does not begin like one cannot be told apart from the record before
-            // it.
+            // Keep the beginning: without it, the record cannot be told apart from the previous one.
             mutate(&mut texts[victim], "{\"$distinct_id\":".len(), mutation, *place);
         }
         let page = parse_page(&envelope(&texts.join(&b","[..])), RecordForm::Row)
@@ -339,7 +338,7 @@ proptest! {
         prop_assert_eq!(page.rows.received(), page.rows.len() + page.rows.rejects().len());
     }
 
-    /// However a page is broken, it causes no panic, and no part of its records is lost.
+    /// No damage to a page causes a panic or loses part of a record.
     #[test]
     fn a_broken_page_is_no_danger(
         records in prop::collection::vec(any_record(), 0..5),

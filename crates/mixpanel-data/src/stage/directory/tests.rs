@@ -10,7 +10,7 @@ fn write(stage: &mut Stage, number: u32, page: &ProfileRows) {
     stage.write_part(&Part { number, dataset: &PROFILES, rows, rejects, fingerprint: 1 }).unwrap();
 }
 
-/// Stages a page of one row and one reject.
+/// Stages a page with one row and one reject.
 fn write_page(stage: &mut Stage, number: u32) {
     let body = format!(r#"{{"results":[{{"$distinct_id":"id-{number}","$properties":{{"n":1.50E+10}}}},null]}}"#);
     write(stage, number, &parse_page(body.as_bytes(), RecordForm::Row).unwrap().rows);
