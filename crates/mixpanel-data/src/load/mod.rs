@@ -1,4 +1,4 @@
-//! Puts a finished stage into its destination: today, a table of a DuckDB database.
+//! Loads a finished stage into its destination, currently a table in a DuckDB database.
 
 mod duckdb;
 mod package;

@@ -1,53 +1,55 @@
-//! What a destination is given, and what it reports.
+//! The input of a load, and its report.
 
 use std::path::PathBuf;
 
 use super::run_record::RunRecord;
 use crate::drift::allowed_drift;
 
-/// A finished stage, and what to record about it. It says nothing about where the rows go.
+/// A finished stage, and what to record about it. Independent of the destination.
 #[derive(Debug, Clone)]
 pub(crate) struct LoadPackage {
-    /// The stage: the only directory that the load can read, and where it spills (`spill`, removed afterwards).
+    /// The stage: the only directory that the load can access. It spills to the subdirectory `spill`, which is removed
+    /// afterwards.
     pub(crate) directory: PathBuf,
-    /// Parquet files with the columns of the dataset, JSON as text, in page order. No files make an empty table.
+    /// Parquet files in page order, with the columns of the dataset and JSON as text. Without files, the table is
+    /// empty.
     pub(crate) pages: Vec<PathBuf>,
     /// Parquet files with `page INTEGER`, `position INTEGER`, `reason VARCHAR`, `raw VARCHAR`, for the pages that have
     /// rejects; all rejects of the run.
     pub(crate) rejects: Vec<PathBuf>,
-    /// Pages that an earlier load of the same run has put into the table: some of `pages`, or those of a session that
+    /// Pages that an earlier load of the same run put into the table: a subset of `pages`, or pages of a session that
     /// the server lost. Empty for the first load of a run; otherwise this load completes the run.
     pub(crate) previous: Vec<PathBuf>,
-    /// Whether an earlier load of the run is in the table.
+    /// Whether this is the first load of the run.
     pub(crate) kind: LoadKind,
     /// What the server announced; `None` if pages are missing, or if any number of profiles is accepted.
     pub(crate) announced: Option<Announced>,
-    /// The run that this load ends: its dataset, the id of the load, and the counts.
+    /// The run that this load finishes: its dataset, load id and counts.
     pub(crate) run: RunRecord,
 }
 
 /// Whether a load is the first of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LoadKind {
-    /// The run has put nothing into the table yet.
+    /// Nothing of the run is in the table yet.
     First,
-    /// The run was partial and has put pages into the table, which may exist because of it.
+    /// The run was partial and has pages in the table, which it may have created.
     Completing,
 }
 
-/// What the server announced, for a run whose pages all arrived.
+/// What the server announced, for a run that received all pages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Announced {
     /// The number of profiles, if the server announced one.
     pub(crate) total: Option<u64>,
-    /// The percentage of them that may be missing.
+    /// The percentage of profiles that may be missing.
     pub(crate) allow_drift: f64,
     /// Whether a shortfall leaves the table unchanged even if the load does not replace it.
     pub(crate) is_strict: bool,
 }
 
 impl Announced {
-    /// Returns whether `profiles` are enough when there should be `total`.
+    /// Returns whether `profiles` out of an expected `total` are enough.
     pub(crate) fn accepts(self, profiles: u64, total: u64) -> bool {
         total.saturating_sub(profiles) <= allowed_drift(total, self.allow_drift)
     }
@@ -59,15 +61,15 @@ impl Announced {
     }
 }
 
-/// What a load did. For a load that completes a run: what all its loads did together.
+/// The result of a load. For a load that completes a run, the combined result of all its loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LoadReport {
-    /// Rows of the run that are in the table because of it.
+    /// Rows in the table that the run put there.
     pub(crate) rows: u64,
     /// Staged rows that are not in the table because another row has the same id.
     pub(crate) duplicates: u64,
     /// Profiles that the server announced but did not send; 0 if the shortfall is accepted.
     pub(crate) shortfall: u64,
-    /// Rows of earlier loads of the run that others have changed or removed since; they are left as they are.
+    /// Rows of earlier loads of the run that others have changed or removed since; they are left unchanged.
     pub(crate) altered: u64,
 }

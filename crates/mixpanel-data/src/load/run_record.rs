@@ -7,18 +7,18 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::profile_query::{FetchMode, ProfileQuery};
 
-/// What is recorded about the run that a load ends. The caller supplies times and counts: the store has no clock.
+/// What a load records about its run. The caller supplies times and counts, because the store has no clock.
 #[derive(Debug, Clone)]
 pub(crate) struct RunRecord {
     /// The dataset of its rows.
     pub(crate) dataset: &'static Dataset,
     /// Identifies the run. A partial run is loaded again after it is resumed.
     pub(crate) run_id: String,
-    /// Identifies this load of the run by its contents, so that the same load happens only once.
+    /// Identifies this load of the run by its contents, so that it is applied only once.
     pub(crate) load_id: String,
     /// When the fetch began.
     pub(crate) started_at: Timestamp,
-    /// When the last page was staged; becomes `fetched_at`.
+    /// When the last page was staged; recorded as `fetched_at`.
     pub(crate) finished_at: Timestamp,
     /// The project.
     pub(crate) project_id: String,
@@ -28,9 +28,9 @@ pub(crate) struct RunRecord {
     pub(crate) query: ProfileQuery,
     /// Sequential or parallel.
     pub(crate) mode: FetchMode,
-    /// What became of every record, and what the run cost; without the duplicates, which the load finds.
+    /// Counts of the records and requests of the run; excludes duplicates, which the load finds.
     pub(crate) counts: FetchCounts,
-    /// The number of staged pages, without failed ones.
+    /// The number of staged pages, excluding failed ones.
     pub(crate) page_count: u32,
     /// The pages that failed permanently; if there are any, the table is partial.
     pub(crate) failed_pages: Vec<u32>,

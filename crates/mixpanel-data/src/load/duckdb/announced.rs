@@ -1,4 +1,4 @@
-//! Compares what was staged with what the server announced, counting repeated profiles once.
+//! Compares the staged profiles with the total that the server announced, counting repeated profiles once.
 
 use std::path::PathBuf;
 
@@ -14,16 +14,16 @@ use crate::row_sum::hashes_of_file;
 use crate::store::table_name::TableName;
 use crate::text::counted;
 
-/// Returns the shortfall: how many profiles are missing because others were sent more than once; 0 if that is accepted.
-/// Rejected records count as different profiles.
+/// Returns the shortfall: the number of profiles that are missing because others were sent more than once; 0 if it is
+/// accepted. Rejected records count as distinct profiles.
 ///
-/// The ids of a project are unique, so a repeated id stands in for a profile that was not sent. It is not certain that
-/// `total` never counts an id twice, so repeated ids only count if their pages overlap, or if `old`, the table to be
-/// replaced, has more rows (`docs/decisions/0002`).
+/// Ids are unique within a project, so a repeated id takes the place of a profile that was not sent. `total` may count
+/// an id twice, so repeated ids only count if their pages overlap, or if `old`, the table that is replaced, has more
+/// rows (`docs/decisions/0002`).
 ///
 /// # Errors
-/// `Incomplete`, with the detail `shortfall`, if the table is to be replaced; also if the server announced no total
-/// and the table has more rows than arrived.
+/// `Incomplete`, with the detail `shortfall`, if the load replaces the table or `is_strict` is set; also if the server
+/// announced no total and the table has more rows than were received.
 pub(super) fn check(
     connection: &Connection,
     request: &LoadRequest,
@@ -62,7 +62,8 @@ pub(super) fn check(
     ))
 }
 
-/// Without a total, the pages may have ended too early. The only number to compare with is the rows of the old table.
+/// Compares the received records with the rows of the old table. Without a total, this is the only check that the pages
+/// did not end too early.
 fn check_unannounced(
     connection: &Connection,
     request: &LoadRequest,
@@ -87,7 +88,8 @@ fn incomplete(table: &TableName, shortfall: u64, message: String) -> Error {
         .with_detail("shortfall", shortfall)
 }
 
-/// Reads the keys of all pages. This is slow, and needed only when some profiles were sent more than once.
+/// Counts the profiles that overlapping pages repeat. Slow, because it reads the keys of all pages; needed only when
+/// profiles were sent more than once.
 fn overlap(dataset: &Dataset, pages: &[PathBuf]) -> Result<u64> {
     let mut overlap = Overlap::default();
     for page in pages {

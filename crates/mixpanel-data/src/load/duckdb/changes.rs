@@ -1,5 +1,5 @@
-//! Compares what a fetch saw of its database before its first request with what its load finds. Changes by others are
-//! reported before anything is dropped or made again.
+//! Compares the database before the first request with the database at the load. Changes by others are reported before
+//! anything is dropped or recreated.
 
 use duckdb::Connection;
 
@@ -31,8 +31,8 @@ impl Seen {
         }
     }
 
-    /// Compares the open database with what was seen, in the transaction of the load. Returns the views that can be
-    /// read now, if the load replaces the table.
+    /// Compares the open database with its earlier state, in the transaction of the load. If the load replaces the
+    /// table, returns the views that are readable now.
     ///
     /// # Errors
     /// `TableChanged`, with the difference.
@@ -48,7 +48,7 @@ impl Seen {
     fn difference(&self, now: &Contents, request: &LoadRequest) -> Option<String> {
         let (table, before) = (&request.options.table, &self.contents);
         let is_another = self.file.is_some() && FileId::of(&request.database).ok() != self.file;
-        // A copy with the same contents is acceptable; also, not every file system has stable file numbers.
+        // A copy with the same contents is acceptable; also, not every file system has stable inode numbers.
         if is_another && now != before {
             return Some(format!(
                 "the database `{}` has been replaced by another file since the fetch began: it had {} in table \
@@ -74,7 +74,7 @@ impl Seen {
         is_other_load.then(|| format!("another load has changed table `{table}` since the fetch began"))
     }
 
-    /// Checks, after the table was replaced, that no view broke except those that the caller was told about.
+    /// Checks that replacing the table broke no views, except those already reported to the caller.
     ///
     /// # Errors
     /// `TableChanged`.

@@ -1,5 +1,4 @@
-//! What users have added to a table that a load replaces: comments are carried over, and other losses are announced in
-//! advance.
+//! User additions to a table that a load replaces. Comments are carried over; other losses are announced in advance.
 
 use std::collections::BTreeSet;
 
@@ -46,7 +45,7 @@ pub(super) fn comments(
     Ok(statements)
 }
 
-/// A view of the database, in any schema.
+/// A view in any schema of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct View {
     /// The name as shown to the user.
@@ -55,7 +54,7 @@ pub(super) struct View {
     quoted: String,
 }
 
-/// Returns the views that can be read now.
+/// Returns the views that are readable now.
 pub(super) fn readable_views(connection: &Connection) -> Result<Vec<View>> {
     let fail = |error| statement("list the views", &error);
     let mut query = connection
@@ -74,20 +73,20 @@ pub(super) fn readable_views(connection: &Connection) -> Result<Vec<View>> {
     Ok(views.into_iter().filter(|view| is_readable(connection, view)).collect())
 }
 
-/// Describes, as a loss, each of these views that can no longer be read.
+/// Describes the loss for each of these views that is no longer readable.
 pub(super) fn broken(connection: &Connection, views: &[View]) -> Vec<String> {
     let broken = views.iter().filter(|view| !is_readable(connection, view));
     broken.map(|view| format!("a column that the view `{}` uses", view.name)).collect()
 }
 
-/// Returns whether DuckDB can plan a query of the view; no data is read.
+/// Returns whether DuckDB can plan a query on the view. Reads no data.
 fn is_readable(connection: &Connection, view: &View) -> bool {
     let plan = format!("EXPLAIN SELECT * FROM {}", view.quoted);
     connection.prepare(&plan).and_then(|mut plan| plan.query([]).map(drop)).is_ok()
 }
 
-/// Describes what a table has that a load does not make, and that is lost when the table is replaced: columns,
-/// defaults and constraints.
+/// Describes the columns, defaults and constraints of a table that a load does not create, and that are lost when the
+/// table is replaced.
 pub(super) fn additions(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<Vec<String>> {
     let fail = |error| statement("read the constraints of the table", &error);
     let columns = columns(connection, table)?;

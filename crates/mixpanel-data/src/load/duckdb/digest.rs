@@ -1,7 +1,7 @@
 //! The digest of a table: a number that changes with any row, but not with the order of the rows.
 //!
-//! It is the sum of a hash of each row, and it is computed twice: by [`RowSum`] from what was received, before DuckDB
-//! sees it, and here in SQL from what DuckDB returns. Both use DuckDB's own hash, which may differ between versions,
+//! It is the sum of the row hashes, computed twice: by [`RowSum`] from the received rows, before DuckDB reads them, and
+//! here in SQL from the rows that DuckDB returns. Both use DuckDB's hash function, which may differ between versions,
 //! so a recorded digest includes the version.
 
 use duckdb::Connection;
@@ -14,7 +14,7 @@ use crate::row_sum::RowSum;
 use super::tuning::Steps;
 use crate::store::failure::statement;
 
-/// Returns the SQL of the hash of one reject.
+/// Returns the SQL expression for the hash of a reject.
 pub(super) fn reject_hash() -> &'static str {
     "hash(r.page::VARCHAR, r.position::VARCHAR, r.reason, r.raw)"
 }
@@ -24,8 +24,8 @@ pub(super) fn to_text(connection: &Connection, sum: RowSum) -> Result<String, du
     Ok(format!("{}{:032x}", prefix(connection)?, sum.hashes))
 }
 
-/// Parses the recorded digest of a table of `rows` rows. `None` if another DuckDB version wrote it, or it is
-/// malformed.
+/// Parses the recorded digest of a table with `rows` rows. Returns `None` if another DuckDB version recorded it, or it
+/// is malformed.
 pub(super) fn read(connection: &Connection, text: &str, rows: u64) -> Result<Option<RowSum>, duckdb::Error> {
     let digits = text.strip_prefix(&prefix(connection)?);
     Ok(digits.and_then(|digits| u128::from_str_radix(digits, 16).ok()).map(|hashes| RowSum { rows, hashes }))
@@ -36,8 +36,7 @@ fn prefix(connection: &Connection) -> Result<String, duckdb::Error> {
     Ok(format!("duckdb-{version}:"))
 }
 
-/// Counts the rows of a table that meet a condition and sums their hashes, as DuckDB returns them. In the condition,
-/// the rows are called `r`.
+/// Counts the rows of a table that match a condition and sums their hashes. The condition refers to the table as `r`.
 pub(super) fn sum_of(
     connection: &Connection,
     dataset: &Dataset,
@@ -48,8 +47,8 @@ pub(super) fn sum_of(
     sum_in_steps(connection, &dataset.row_hash("r"), table, condition, steps)
 }
 
-/// Counts the rows of a table, called `r`, and sums a hash of each, reading at most as many rows at once as `steps`
-/// allows.
+/// Counts the matching rows of a table and sums their hashes, reading at most one step of rows at a time. `hash` and
+/// `condition` refer to the table as `r`.
 pub(super) fn sum_in_steps(
     connection: &Connection,
     hash: &str,
@@ -63,14 +62,15 @@ pub(super) fn sum_in_steps(
     })
 }
 
-/// Counts rows and sums a hash of each.
+/// Counts rows and sums their hashes.
 pub(super) fn sum_hashes(connection: &Connection, hash: &str, rows: &str) -> Result<RowSum, duckdb::Error> {
     let sql = format!("SELECT count(*), coalesce(sum({hash}), 0)::UHUGEINT::VARCHAR FROM {rows}");
     let (rows, sum): (u64, String) = connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(RowSum { rows, hashes: sum.parse().expect("a sum of unsigned numbers is one") })
 }
 
-/// Checks that DuckDB hashes as [`RowSum`] does. If it did not, every load would fail with a misleading reason.
+/// Checks that DuckDB and [`RowSum`] compute the same hashes. Otherwise, every load would fail with a misleading
+/// reason.
 ///
 /// # Errors
 /// `Internal` if the hashes differ.

@@ -1,4 +1,4 @@
-//! What a database records about earlier loads.
+//! Looks up earlier loads in a database.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -10,11 +10,11 @@ use crate::store::database::{Access, Database};
 use crate::store::schema::{Target, find};
 use crate::store::table_name::TableName;
 
-/// Returns whether a load is in the database. A process that was killed right after a commit could not record it
-/// elsewhere.
+/// Returns whether a load is in the database. A process killed right after its commit has not recorded it anywhere
+/// else.
 ///
 /// # Errors
-/// As opening a database for reading; a missing database has no loads.
+/// Those of opening a database for reading; a missing database counts as one without loads.
 pub(crate) fn is_loaded(database: &Path, load_id: &str) -> Result<bool> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
     match Database::open_waiting(database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {
@@ -24,10 +24,10 @@ pub(crate) fn is_loaded(database: &Path, load_id: &str) -> Result<bool> {
     }
 }
 
-/// Returns the run that made a table last, if there is one and the table exists.
+/// Returns the run that last created a table, if there is one and the table exists.
 ///
 /// # Errors
-/// As opening a database for reading; a missing database has no tables.
+/// Those of opening a database for reading; a missing database counts as one without tables.
 pub(crate) fn maker(database: &Path, table: &TableName) -> Result<Option<String>> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
     let database = match Database::open_waiting(database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {

@@ -22,8 +22,8 @@ use crate::store::table_name::TableName;
 pub(crate) struct LastLoad {
     /// When its fetch began. Later changes may not be in the table.
     pub(crate) started_at: Timestamp,
-    /// The greatest `last_seen` in the table. Profiles seen later came after the load, whatever the server's clock
-    /// said.
+    /// The latest `last_seen` in the table. Profiles with a later one changed after the load, regardless of the
+    /// server's clock.
     pub(crate) newest_seen: Option<Timestamp>,
     /// The number of rows in the table now.
     pub(crate) rows: u64,
@@ -37,8 +37,8 @@ pub(crate) struct LastLoad {
     pub(crate) region: String,
 }
 
-/// Returns the newest complete load into the table. `None` if there is none since the table was made, if `_fetches`
-/// does not have the load that `_metadata` names, or if its values cannot be read.
+/// Returns the newest complete load into the table. Returns `None` if there is none since the table was created, if
+/// `_fetches` lacks the load that `_metadata` names, or if its values cannot be read.
 ///
 /// # Errors
 /// `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
@@ -58,8 +58,8 @@ pub(crate) fn last_load(database: &Path, dataset: &Dataset, table: &TableName) -
         .and_then(|found| Ok((found, Contents::look(connection, dataset, &table)?)));
     match found {
         Ok((found, contents)) => Ok(found.and_then(|found| found.read(&contents, recorded_rows))),
-        // Any program may have made a table of that name, so a query that does not fit it means no load; damage must
-        // be reported.
+        // Another program may have created a table of that name, so a failed query only means that there is no load;
+        // damage must be reported.
         Err(error) => match statement("read the table `_fetches`", &error) {
             error if error.kind() == crate::error::ErrorKind::Storage => Ok(None),
             error => Err(error),
@@ -67,7 +67,7 @@ pub(crate) fn last_load(database: &Path, dataset: &Dataset, table: &TableName) -
     }
 }
 
-/// The values as `_fetches` has them.
+/// The raw values from `_fetches`.
 struct Found {
     started_at: Option<i64>,
     filters: Option<String>,
@@ -90,7 +90,7 @@ impl Found {
     }
 }
 
-/// What is in the table now.
+/// The current contents of the table.
 struct Contents {
     rows: u64,
     newest_seen: Option<i64>,
@@ -105,8 +105,8 @@ impl Contents {
     }
 }
 
-/// Returns the newest complete load since the table was made; the rows of earlier loads are gone. If the load that
-/// made the table fetched only the latest profiles, neither it nor any load after it is complete.
+/// Returns the newest complete load since the table was created; the rows of earlier loads no longer exist. If the load
+/// that created the table fetched only recently changed profiles, neither it nor any later load is complete.
 fn newest(
     connection: &Connection,
     table: &TableName,

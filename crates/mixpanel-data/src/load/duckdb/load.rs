@@ -1,16 +1,16 @@
 //! Loads a finished stage into the table, in one transaction.
 //!
-//! Until the commit every reader sees the old table, and whatever happens, the staged pages stay as they are.
+//! Until the commit, every reader sees the old table. The staged pages are never changed.
 //!
-//! **Duplicates.** Of several rows with one id, the one with the latest `last_seen` stays (none counts as earliest),
-//! then the one of the lowest page, then the first in the page. It keeps its position. So the table depends only on
-//! the content of the pages.
+//! **Duplicates.** Of several rows with the same id, the one with the latest `last_seen` is kept (a missing one counts
+//! as earliest); ties go to the lowest page, then to the first row in the page. The kept row stays at its position. The
+//! table therefore depends only on the contents of the pages.
 //!
-//! **Verification.** The sum of the rows is known from the stage, computed from what was received. Before the commit
-//! it is compared with what DuckDB returns, and a load that would change anything fails.
+//! **Verification.** The stage contains a sum of the rows, computed as they were received. Before the commit, it is
+//! compared with the sum of the rows that DuckDB returns, and the load fails if they differ.
 //!
-//! `pages` reads the staged pages; `merge` puts rows into a table with other rows; `settle` checks the file after the
-//! commit.
+//! `pages` reads the staged pages; `merge` puts rows into a table that already has some; `settle` checks the file after
+//! the commit.
 
 #[cfg(test)]
 mod complete_tests;
@@ -58,18 +58,19 @@ use crate::store::settings::{Effort, Tuning};
 use crate::store::table_name::TableName;
 use crate::text::counted;
 
-/// Loads a stage. Repeating the same load does nothing and reports the same.
+/// Loads a stage. Repeating a load does nothing and returns the same report.
 ///
-/// While another process has the database open, `on_lock_wait` is called at every attempt.
+/// While another process has the database open, `on_lock_wait` is called before each retry.
 ///
 /// # Errors
-/// Nothing went into the table, unless the detail `outcome` says otherwise: `DatabaseLocked` after the wait;
+/// Nothing is committed, unless the detail `outcome` says otherwise: `DatabaseLocked` after the wait;
 /// `DatabaseUnusable`; `TableExists`, `InvalidInput`, `TableChanged` if the table has changed since
-/// [`preflight`](fn@super::preflight::preflight); `Incomplete` if pages or profiles are missing from a replacement; `DiskFull`;
-/// `OutOfMemory`, with a sufficient amount in the detail `memory_needed`; `Storage` if a page cannot be read; any of
-/// these or `Cancelled` if it was stopped; `Internal` if the pages are not what the run says, or the table is not what
-/// was staged. The detail `outcome` is `unknown` if the result of the commit cannot be determined, and `committed` if
-/// the rows are in the file but may not be on disk; in both cases loading again is safe.
+/// [`preflight`](fn@super::preflight::preflight); `Incomplete` if pages or profiles are missing from a replacement;
+/// `DiskFull`; `OutOfMemory`, with a sufficient amount in the detail `memory_needed`; `Storage` if a page cannot be
+/// read; any of these or `Cancelled` if it was stopped; `Internal` if the pages do not match the counts of the run, or
+/// the table does not match the pages. The detail `outcome` is `unknown` if the result of the commit cannot be
+/// determined, and `committed` if the rows are in the file but may not be on disk; in both cases, it is safe to repeat
+/// the load.
 pub(crate) fn load(request: &LoadRequest, on_lock_wait: &mut OnLockWait<'_>) -> Result<LoadReport> {
     let stage_directory = std::path::absolute(&request.package.directory)
         .map_err(|error| Error::io("find the stage", &request.package.directory, error))?;
@@ -94,7 +95,7 @@ pub(crate) fn load(request: &LoadRequest, on_lock_wait: &mut OnLockWait<'_>) -> 
     }
 }
 
-/// Adds the amount of memory that is enough to the error.
+/// Adds the amount of memory that suffices to the error.
 fn out_of_memory(request: &LoadRequest, error: Error) -> Error {
     const MB: u64 = 1_000_000;
     let more = request.options.memory.saturating_add(100 * MB);
@@ -108,7 +109,8 @@ fn out_of_memory(request: &LoadRequest, error: Error) -> Error {
     Error::new(ErrorKind::OutOfMemory, message).with_detail("memory_needed", format!("{needed}MB")).with_source(error)
 }
 
-/// Loads with these settings. On an error nothing was committed, unless the detail `outcome` says otherwise.
+/// Attempts the load with these settings. On an error, nothing is committed, unless the detail `outcome` says
+/// otherwise.
 fn attempt(
     request: &LoadRequest,
     stage_directory: &Path,
@@ -119,7 +121,7 @@ fn attempt(
     let access = Access::Load { stage_directory, tuning };
     let database = Database::open_waiting(&request.database, access, request.options.lock_wait, on_lock_wait)?;
     if let Some(counts) = metadata::find_load(database.connection(), &request.package.run.load_id)? {
-        // The process that committed it may have ended before the file was synced.
+        // The process that committed it may have exited before it synced the file.
         database.close_durably(Trust::Disk)?;
         settle::check_contents(request)?;
         return Ok(counts);
@@ -136,7 +138,7 @@ fn attempt(
     request.options.stop.begin_commit()?;
     match database.commit() {
         Ok(()) => {}
-        // The file tells whether the commit succeeded.
+        // Only the file shows whether the commit succeeded.
         Err(CommitError::Unknown(error)) => return settle::settle(request, &error, on_lock_wait),
         Err(CommitError::NotOnDisk { committed: Ok(()), error }) => {
             return Err(error.with_detail("outcome", "committed"));
@@ -151,7 +153,7 @@ fn attempt(
     Ok(counts)
 }
 
-/// Does everything between begin and commit. Returns the counts and the number of rows in the table.
+/// Runs everything between `BEGIN` and `COMMIT`. Returns the counts and the number of rows in the table.
 fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, u64)> {
     let views =
         request.options.seen.as_ref().map(|seen| seen.check(connection, request)).transpose()?.unwrap_or_default();
@@ -170,9 +172,9 @@ fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, u64)>
     Ok((loaded.counts, table_rows))
 }
 
-/// What the load does to the table. The names are those in the database.
+/// What the load does to the table. Names are as the database spells them.
 enum Plan {
-    /// Make it; it does not exist.
+    /// Create it; it does not exist.
     Make,
     /// Replace it.
     Replace(TableName),
@@ -208,7 +210,7 @@ fn plan(connection: &Connection, request: &LoadRequest) -> Result<Plan> {
     }
 }
 
-/// Replaces a table that is as an earlier load of the run made it; merges into one that was changed since.
+/// Plans to replace a table that is unchanged since an earlier load of the run created it, and to merge into any other.
 fn complete(connection: &Connection, request: &LoadRequest, table: TableName) -> Result<Plan> {
     let run_id = &request.package.run.run_id;
     let maker = metadata::maker(connection, &table)?;
@@ -235,7 +237,7 @@ fn digest_text(connection: &Connection, request: &LoadRequest, table: &TableName
         .map_err(|error| statement(&format!("read table `{table}`"), &error))
 }
 
-/// An empty result is more often a mistake than true, so it replaces rows only if the caller allows it.
+/// Checks that rows are not replaced by an empty result, which is usually a mistake, unless the caller allows it.
 fn check_not_emptied(connection: &Connection, request: &LoadRequest, table: &TableName) -> Result<()> {
     if request.options.allow_empty || request.package.run.counts.received > request.package.run.counts.rejected {
         return Ok(());
@@ -260,7 +262,7 @@ fn appeared(table: &TableName) -> Error {
     Error::new(ErrorKind::Incomplete, message).with_detail("table_name", table.as_str())
 }
 
-/// Makes the table of the staged pages, replacing `old` if it is given.
+/// Creates the table from the staged pages, replacing `old` if given.
 fn make(connection: &Connection, request: &LoadRequest, old: Option<TableName>) -> Result<Loaded> {
     let fail = |error| statement(&format!("load into table `{}`", &request.options.table), &error);
     pages::create(connection, request.package.run.dataset, pages::Loading::Permanent)?;
@@ -274,7 +276,7 @@ fn make(connection: &Connection, request: &LoadRequest, old: Option<TableName>) 
             old
         }
         None => {
-            // The entries of a table that no longer exists must not be taken for those of this one.
+            // Entries of a dropped table must not be mistaken for those of this one.
             label::forget(connection, &request.options.table)?;
             rename(connection, &loading, &request.options.table).map_err(fail)?;
             request.options.table.clone()

@@ -7,7 +7,7 @@ use duckdb::{Connection, InterruptHandle};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Stops a load that has not begun its commit. Clones stop the same load.
+/// Handle that stops a load before its commit begins. Clones stop the same load.
 #[derive(Clone, Default)]
 pub(crate) struct LoadStop(Arc<Mutex<State>>);
 
@@ -37,7 +37,7 @@ impl LoadStop {
         self.lock().is_asked
     }
 
-    /// Makes the statements of a connection interruptible from here on.
+    /// Makes the statements of a connection interruptible from now on.
     pub(super) fn begin(&self, connection: &Connection) -> Result<()> {
         let mut state = self.lock();
         state.is_committing = false;
@@ -45,7 +45,7 @@ impl LoadStop {
         state.check()
     }
 
-    /// Ignores stop requests from here on: the outcome of an interrupted commit would be unknown.
+    /// Ignores stop requests from now on, because the outcome of an interrupted commit is unknown.
     pub(super) fn begin_commit(&self) -> Result<()> {
         let mut state = self.lock();
         state.check()?;

@@ -1,13 +1,14 @@
-//! Puts the staged rows into a table that already has rows.
+//! Merges the staged rows into a table that already has rows.
 //!
-//! **Appending** adds the rows whose ids the table does not have. **Upserting** also replaces the table's rows with
-//! the same ids, except those with a later `last_seen`: no row becomes older. A fetched row without a time is the
-//! server's current state and replaces any row; only within one fetch does a row with a time win over one without.
+//! **Appending** adds the rows whose ids are not in the table. **Upserting** also replaces the table's rows with the
+//! same ids, except those with a later `last_seen`, so that no row becomes older. A fetched row without a time is the
+//! server's current state and replaces any row; within a fetch, however, a row with a time takes precedence over one
+//! without.
 //!
-//! **Completing** a run that has put `previous` pages into the table compares contents, because the table may have
-//! been changed since. The run's rows are recognized by their hash. Ids that `previous` does not have are appended or
-//! upserted. The other rows, where they differ from the earlier load's, replace the row that it put in, if that is
-//! unchanged. Rows that were changed or removed since are left alone.
+//! **Completing** a run whose `previous` pages are in the table compares contents, because the table may have changed
+//! since. The run's rows are recognized by their hashes. Rows whose ids are not in `previous` are appended or upserted.
+//! Other rows, if they differ from those of the earlier load, replace them where they are unchanged in the table. Rows
+//! that were changed or removed since are left alone.
 
 use duckdb::Connection;
 
@@ -96,13 +97,13 @@ fn find_known(table: &TableName, request: &LoadRequest) -> String {
     }
 }
 
-/// What earlier loads of the run have left in the table.
+/// The rows of earlier loads of the run.
 struct Earlier {
-    /// Rows of the run that are in it.
+    /// The number that are still in the table.
     rows: u64,
-    /// Those of them that are about to be replaced.
+    /// The number of those that are about to be replaced.
     replaced: u64,
-    /// Rows of the run that others have changed or removed since.
+    /// The number that others have changed or removed since.
     altered: u64,
 }
 
@@ -110,8 +111,8 @@ impl Earlier {
     const NONE: Self = Self { rows: 0, replaced: 0, altered: 0 };
 }
 
-/// Considers the rows in `_loading` whose ids an earlier load had, and keeps those that have changed and whose
-/// earlier row is still in the table as it was.
+/// Filters the rows in `_loading` whose ids were in an earlier load: keeps those that differ from the earlier row, if
+/// that row is unchanged in the table.
 ///
 /// Also returns the sum of the rows removed.
 fn complete(
@@ -141,16 +142,16 @@ fn complete(
     );
     let set_aside = pages::remove(connection, dataset, "_loading", &find, steps).map_err(fail)?;
     let replaced = number(connection, &of_keys_in("_previous")).map_err(fail)?;
-    // Rows that were in the table before the run may equal the run's. They do not count as the run's, so `put_in` is
-    // the limit here and for `replaced` below.
+    // Rows that were in the table before the run may equal the run's but do not count as such, so `put_in` is the limit
+    // here and for `replaced` below.
     let put_in = metadata::last_counts(connection, table, &request.package.run.run_id)?;
     let rows = put_in.map_or(unchanged, |counts| counts.rows.min(unchanged));
-    // The other rows that the earlier load put in were changed or removed since.
+    // The other rows of the earlier load were changed or removed since.
     let altered = put_in.map_or(0, |counts| counts.rows - rows);
     Ok((Earlier { rows, replaced: replaced.min(rows), altered }, set_aside))
 }
 
-/// Reads the keys and hashes of the pages that are already in the table: one row of each id, by the same rule.
+/// Reads the keys and hashes of the pages that are already in the table, deduplicated by the same rule as a load.
 fn read_previous(connection: &Connection, request: &LoadRequest) -> Result<()> {
     let fail = |error| statement("read the staged pages", &error);
     let dataset = request.package.run.dataset;
@@ -183,8 +184,8 @@ fn read_previous(connection: &Connection, request: &LoadRequest) -> Result<()> {
         .map_err(fail)
 }
 
-/// Returns the sum that the last load recorded. Adding to it, and not to a new sum, keeps later changes by others
-/// visible.
+/// Returns the sum that the last load recorded. Updating it, rather than computing a new sum, keeps later changes by
+/// others detectable.
 fn recorded(connection: &Connection, table: &TableName, rows: u64) -> Result<Option<RowSum>, duckdb::Error> {
     match label::of_table(connection, table).and_then(|label| label.digest) {
         Some(text) => digest::read(connection, &text, rows),
@@ -192,7 +193,7 @@ fn recorded(connection: &Connection, table: &TableName, rows: u64) -> Result<Opt
     }
 }
 
-/// Adds the rows of `_loading`, by column name.
+/// Inserts the rows of `_loading`, matching columns by name.
 fn add(connection: &Connection, dataset: &Dataset, table: &TableName, steps: Steps) -> Result<(), duckdb::Error> {
     let names = dataset.names();
     steps.conditions(connection, "_loading")?.into_iter().try_for_each(|step| {

@@ -1,7 +1,7 @@
-//! `_metadata`, with one row for each table, and `_fetches`, with one row for each load.
+//! The tables `_metadata`, with one row per table, and `_fetches`, with one row per load.
 //!
-//! `_metadata` is the Python package's table with columns added at its end, so that either program can continue to use
-//! the other's file. Any program may have written its contents, so they are only ever treated as data.
+//! `_metadata` is the Python package's table with columns appended, so that each program can use the other's files. Any
+//! program may have written its contents, so they are treated only as data.
 
 #[cfg(test)]
 mod tests;
@@ -44,20 +44,20 @@ const CREATE: &str = "
     ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS made_table BOOLEAN;
     ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS shortfall BIGINT;";
 
-/// What a load did, as recorded in `_fetches`.
+/// The row counts of a load, as recorded in `_fetches`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) rows: u64,
     pub(super) duplicates: u64,
     pub(super) shortfall: u64,
-    /// Rows of earlier loads of the run that others have changed or removed since. Known only during the load.
+    /// Rows of earlier loads of the run that others have changed or removed since. Not recorded.
     pub(super) altered: u64,
 }
 
 /// How a load put its rows into the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// The load made the table, either a new one or a replacement.
+    /// The load created the table, either a new one or a replacement.
     Made,
     /// The load changed an existing table.
     Changed,
@@ -74,7 +74,7 @@ pub(super) struct Loaded {
     pub(super) digest: String,
 }
 
-/// Creates both tables, and upgrades those of the Python package and of earlier versions.
+/// Creates both tables, or upgrades those of the Python package and of earlier versions.
 pub(super) fn ensure(connection: &Connection) -> Result<()> {
     let fail = |error| statement("prepare the tables `_metadata` and `_fetches`", &error);
     connection.execute_batch(CREATE).map_err(fail)?;
@@ -92,7 +92,7 @@ pub(super) fn ensure(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Finds a load that has already been committed.
+/// Returns the counts of a load, if it is already committed.
 pub(super) fn find_load(connection: &Connection, load_id: &str) -> Result<Option<Counts>> {
     let fetches = TableName::listed("_fetches");
     if !matches!(find(connection, &fetches)?, Target::Table(_)) {
@@ -125,8 +125,8 @@ fn first_counts(connection: &Connection, sql: &str, values: &[&str]) -> Result<O
     found.next().transpose().map_err(fail)
 }
 
-/// Returns the run that made the table last, if any. Loads of versions that did not record this made the table unless
-/// they appended.
+/// Returns the run that last created the table, if any. For versions that did not record this, a load with `fail` or
+/// `replace` counts as one that created it.
 pub(super) fn maker(connection: &Connection, table: &TableName) -> Result<Option<String>> {
     let fail = |error| statement("read the table `_fetches`", &error);
     let sql = "SELECT run_id FROM _fetches WHERE lower(table_name) = lower(?)
@@ -188,7 +188,7 @@ pub(super) fn record(connection: &Connection, loaded: &Loaded, if_exists: IfExis
     Ok(table_rows)
 }
 
-/// Writes the table's row of `_metadata`.
+/// Writes the table's row in `_metadata`. Returns the number of rows in the table.
 fn label_table(connection: &Connection, loaded: &Loaded, run: &RunRecord) -> Result<u64> {
     let fail = |error| statement("record the table in `_metadata`", &error);
     let table = &loaded.table;
@@ -245,8 +245,8 @@ fn label_table(connection: &Connection, loaded: &Loaded, run: &RunRecord) -> Res
 #[derive(Debug, PartialEq, Eq)]
 struct Gaps {
     partial: bool,
-    /// `None` in a partial table: pages of several runs, or of an unknown run, are missing. Then only a replacement
-    /// completes the table.
+    /// `None` in a partial table means that pages of several runs, or of an unknown run, are missing, so that only a
+    /// replacement completes the table.
     run_id: Option<String>,
 }
 
@@ -265,8 +265,8 @@ impl Gaps {
     }
 }
 
-/// Rehearses what a load does to `_metadata` and `_fetches`, in a transaction that is rolled back. `table` must exist in
-/// it.
+/// Rehearses a load's changes to `_metadata` and `_fetches`, in a transaction that the caller rolls back. `table` must
+/// exist in it.
 pub(super) fn rehearse(
     connection: &Connection,
     dataset: &'static Dataset,

@@ -1,17 +1,16 @@
 //! Loads a stage into a table of a DuckDB database.
 //!
-//! About the stage it knows only that a page is a Parquet file with the columns of the dataset.
+//! Its only assumption about the stage is that a page is a Parquet file with the columns of the dataset.
 //!
-//! - `preflight`: finds every failure that can be predicted, before the first request;
-//! - `load`: one transaction from the staged pages to the table. `staged` and `pages` read the files, `merge` puts rows
-//!   into a table with other rows, `settle` checks the file after the commit. `tuning` chooses the settings, and
-//!   `load_stop` stops it from another thread before its commit;
-//! - `target` (the table that exists already), with `dependents` (what a replacement would drop), `seen` (what the fetch
-//!   saw of it) and `changes` (compares the two);
-//! - `metadata` (`_metadata` and `_fetches`, from a `run_record`), `rejects` (`_rejects`), `digest` (a sum of the
-//!   table's contents);
-//! - `known` and `last_load` read what earlier loads recorded, and `verify` checks whether a table is still what was
-//!   loaded.
+//! - `preflight`: finds every predictable failure before the first request;
+//! - `load`: loads the staged pages in one transaction. `staged` and `pages` read the files, `merge` puts rows into a
+//!   table that already has some, `settle` checks the file after the commit, `tuning` chooses the settings, and
+//!   `load_stop` stops the load from another thread before its commit;
+//! - `target`: checks and replaces the existing table; `dependents`: describes what a replacement drops; `seen`: the
+//!   state of the table before the first request; `changes`: compares it with the current state;
+//! - `metadata`: writes `_metadata` and `_fetches`; `rejects`: writes `_rejects`; `digest`: sums the table's contents;
+//! - `known` and `last_load`: read the records of earlier loads; `verify`: checks that a table is unchanged since its
+//!   last load.
 
 mod announced;
 mod changes;

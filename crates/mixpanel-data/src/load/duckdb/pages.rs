@@ -1,4 +1,4 @@
-//! Reads the staged pages into `_loading`, one row of each id.
+//! Reads the staged pages into `_loading`, with one row per id.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ use crate::row_sum::RowSum;
 use crate::store::failure::{is_malformed_json, statement};
 use crate::text::counted;
 
-/// The name of the table while it is being filled. It is never committed.
+/// The name of the table while it is being filled. Never committed under this name.
 pub(super) const LOADING: &str = "_loading";
 
 /// What happens to the table that the pages are read into.
@@ -27,12 +27,12 @@ pub(super) const LOADING: &str = "_loading";
 pub(super) enum Loading {
     /// It is renamed to the target table.
     Permanent,
-    /// Its rows are copied. It is outside the database, so that the file does not grow by twice their size.
+    /// Its rows are copied. It is a temporary table, so that the file does not grow by twice their size.
     Temporary,
 }
 
-/// Creates the empty table that the pages are read into. It has no primary key: building one takes longer than
-/// everything else together.
+/// Creates the empty table that the pages are read into. It has no primary key: building one takes longer than the rest
+/// of the load.
 pub(super) fn create(connection: &Connection, dataset: &Dataset, loading: Loading) -> Result<()> {
     let kind = match loading {
         Loading::Permanent => "TABLE",
@@ -44,7 +44,7 @@ pub(super) fn create(connection: &Connection, dataset: &Dataset, loading: Loadin
 }
 
 /// Reads all pages in order and removes duplicates. The returned sums come from the stage, not from DuckDB; the caller
-/// compares them with what is in `_loading`, or where its rows went.
+/// compares them with the rows in `_loading` or in the target table.
 pub(super) fn read(connection: &Connection, request: &LoadRequest) -> Result<Staged> {
     let fail = |error| statement(&format!("load into table `{}`", &request.options.table), &error);
     let dataset = request.package.run.dataset;
@@ -53,7 +53,7 @@ pub(super) fn read(connection: &Connection, request: &LoadRequest) -> Result<Sta
     insert(connection, request)?;
     let steps = Steps::of_staged(&request.package.pages);
     let count = |what: &str| number(connection, &format!("SELECT count(DISTINCT {what}) FROM _loading")).map_err(fail);
-    // As many distinct hashes as rows imply as many keys, and take a fraction of the memory.
+    // If all hashes are distinct, so are all keys, and counting hashes takes a fraction of the memory.
     let (names, key) = (dataset.key_names(), dataset.key(None));
     let distinct = match count(&format!("hash({names})"))? {
         hashes if hashes == received.rows => hashes,
@@ -114,7 +114,8 @@ fn insert(connection: &Connection, request: &LoadRequest) -> Result<()> {
     Ok(())
 }
 
-/// Names the page whose text DuckDB does not accept as JSON. Only valid JSON is staged, so the page is damaged.
+/// Returns the error for a page with text that DuckDB rejects as JSON, naming the page. Only valid JSON is staged, so
+/// the page is damaged.
 fn malformed_page(connection: &Connection, dataset: &Dataset, pages: &[PathBuf]) -> Error {
     let culprit = read_parquet(pages, Extra::Place).ok().and_then(|rows| {
         let sql = format!(

@@ -1,4 +1,4 @@
-//! Finds every failure of the database that can be predicted, before the first request.
+//! Finds every predictable failure of the database before the first request.
 
 #[cfg(test)]
 mod tests;
@@ -27,27 +27,27 @@ use crate::store::schema::{Target, rename};
 use crate::store::table_name::TableName;
 use crate::warning::Warning;
 
-/// The result of the check of a database.
+/// The result of a preflight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Checked {
-    /// What the load must find again.
+    /// The state of the database, which the load compares with the one it finds.
     pub(crate) seen: Seen,
-    /// What the fetch lacks on this file system, and what is lost with a table that is replaced.
+    /// Features that the file system lacks, and data that replacing the table or its rows loses.
     pub(crate) warnings: Vec<Warning>,
 }
 
-/// Checks, quickly and without leaving a trace, that a load can succeed.
+/// Checks quickly that a load can succeed, leaving the database unchanged.
 ///
-/// Creates the directory of the database if it is missing, and rehearses there all that staging and loading do to
-/// files. Opens an existing database for writing, and rehearses the change of the tables and of the records about it
+/// Creates the directory of the database if it is missing, and rehearses there all file operations of staging and
+/// loading. Opens an existing database for writing, and rehearses the changes to the table and to the internal tables
 /// in a transaction that is rolled back. For a load that completes a run, the run's own table may exist. Waits up to
-/// `wait` for another process that has the database open.
+/// `wait` for another process to close the database.
 ///
 /// # Errors
 /// `DatabaseLocked`, `DatabaseUnusable`, `TableExists`; `InvalidInput` for a path that cannot be a database, a view, a
-/// table that profiles cannot be put into or that cannot be replaced because something depends on it, or this
-/// program's own tables in another form; `Storage` or `DiskFull` if the directory is not writable, or its file system
-/// lacks what a database needs.
+/// table that cannot hold profiles or cannot be replaced because other objects depend on it, or internal tables with an
+/// unexpected schema; `Storage` or `DiskFull` if the directory is not writable, or its file system lacks features that
+/// a database needs.
 pub(crate) fn preflight(
     database: &Path,
     dataset: &'static Dataset,
@@ -69,10 +69,10 @@ pub(crate) fn preflight(
     Ok(Checked { seen, warnings })
 }
 
-/// Repeats the part of the [`preflight`] that other processes may have changed since.
+/// Repeats the checks of [`preflight`] whose results other processes may have changed since.
 ///
 /// # Errors
-/// As the preflight.
+/// Same as [`preflight`].
 pub(crate) fn look(
     database: &Path,
     dataset: &'static Dataset,
@@ -134,7 +134,7 @@ fn rehearse(
     Ok(seen)
 }
 
-/// Returns the error for records of this program that do not have the form that it, or the Python package, gives them.
+/// Returns the error for internal tables whose schema is neither this program's nor the Python package's.
 fn not_ours(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Storage | ErrorKind::InvalidInput | ErrorKind::ConstraintViolated => {

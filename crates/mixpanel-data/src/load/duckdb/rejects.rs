@@ -1,4 +1,4 @@
-//! `_rejects`: the rejected records, as received.
+//! The table `_rejects`, which holds rejected records as received.
 
 use std::path::PathBuf;
 
@@ -71,7 +71,7 @@ pub(super) fn record(
     check(connection, run, files)
 }
 
-/// Compares the recorded rejects with the staged ones, as the load does with the rows.
+/// Compares the recorded rejects with the staged ones, as the load does for rows.
 fn check(connection: &Connection, run: &RunRecord, files: &[PathBuf]) -> Result<()> {
     let Some(expected) = sum_of_rejects(files)? else { return Ok(()) };
     let of_run = format!("r.run_id = {}", literal(&run.run_id));
@@ -83,7 +83,7 @@ fn check(connection: &Connection, run: &RunRecord, files: &[PathBuf]) -> Result<
     Err(Error::internal(format!("the {} rejects in `_rejects` differ from the staged ones", found.rows)))
 }
 
-/// Rehearses [`record`] with an invented reject.
+/// Rehearses [`record`] with a dummy reject.
 pub(super) fn rehearse(connection: &Connection, table: &TableName) -> Result<()> {
     let attempt = || {
         connection.execute_batch(CREATE)?;

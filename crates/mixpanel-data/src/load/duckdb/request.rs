@@ -11,7 +11,7 @@ use crate::load::package::{LoadKind, LoadPackage};
 use crate::profile_query::{IfExists, MissingPages};
 use crate::store::table_name::TableName;
 
-/// A load of a package into a database.
+/// A request to load a package into a database.
 #[derive(Debug)]
 pub(crate) struct LoadRequest {
     /// The database; created if missing, with its parent directories.
@@ -20,14 +20,14 @@ pub(crate) struct LoadRequest {
     pub(crate) options: LoadOptions,
 }
 
-/// How a package is loaded.
+/// The options of a load.
 #[derive(Debug)]
 pub(crate) struct LoadOptions {
     /// The table.
     pub(crate) table: TableName,
     /// What to do if it exists.
     pub(crate) if_exists: IfExists,
-    /// What the fetch saw before its first request; the load compares it with what it finds.
+    /// The state of the database before the first request, which the load compares with the one it finds.
     pub(crate) seen: Option<Seen>,
     /// Whether a table may be replaced by one that lacks pages.
     pub(crate) missing: MissingPages,
@@ -42,11 +42,11 @@ pub(crate) struct LoadOptions {
 }
 
 impl LoadRequest {
-    /// Returns whether the load replaces a table that an earlier fetch made.
+    /// Returns whether the load replaces any existing table, rather than only its own run's.
     pub(super) fn replaces(&self) -> bool {
         self.options.if_exists == IfExists::Replace && self.package.kind == LoadKind::First
     }
 }
 
-/// Called while another process has the database open, with the error that names it; may end the wait.
+/// Called while another process has the database open, with the error that names that process; can end the wait.
 pub(crate) type OnLockWait<'a> = dyn FnMut(&Error) -> ControlFlow<()> + 'a;

@@ -22,7 +22,7 @@ pub(super) fn sum_of_table(
     digest::sum_of(connection, dataset, &table.quoted(), "true", steps)
 }
 
-/// Returns how many rows of an existing table to read at once.
+/// Returns the number of rows of an existing table to read at once.
 pub(super) fn steps_of(
     connection: &Connection,
     request: &LoadRequest,
@@ -32,18 +32,18 @@ pub(super) fn steps_of(
     Ok(Steps::of_table(&request.database, rows))
 }
 
-/// What was staged.
+/// The rows of the staged pages.
 pub(super) struct Staged {
     /// The number of rows in the pages.
     pub(super) staged: u64,
     /// The sum of the rows without duplicates.
     pub(super) kept: RowSum,
-    /// How many of them to read back at once.
+    /// The number of rows to read back at once.
     pub(super) steps: Steps,
 }
 
-/// Compares what was staged with what DuckDB returns, before the commit. The two computations share nothing but the
-/// bytes received, so neither repeats an error of the other.
+/// Compares the staged rows with those that DuckDB returns, before the commit. The two sums are computed independently
+/// from the received bytes, so they do not share errors.
 ///
 /// # Errors
 /// `Storage` if a page has changed since it was staged; `Internal` if the load is wrong.
@@ -67,7 +67,7 @@ pub(super) fn count_rows(connection: &Connection, table: &TableName) -> Result<u
     number(connection, &sql).map_err(|error| statement(&format!("count table `{table}`"), &error))
 }
 
-/// Returns the number that a query returns.
+/// Runs a query that returns a single number.
 pub(super) fn number(connection: &Connection, sql: &str) -> Result<u64, duckdb::Error> {
     connection.query_row(sql, [], |row| row.get(0))
 }

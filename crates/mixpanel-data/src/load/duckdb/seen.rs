@@ -1,4 +1,4 @@
-//! What a fetch sees of its database before its first request, for its load to compare with what it finds.
+//! The state of the database before the first request, which the load compares with the one it finds.
 
 use std::fs;
 #[cfg(unix)]
@@ -16,21 +16,21 @@ use crate::store::schema::{Target, find};
 use crate::store::table_name::TableName;
 use crate::text::counted;
 
-/// What exists under the name of the table.
+/// Whether the table exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
     /// No table.
     Nothing,
-    /// A table to which the load will append, or which it will replace.
+    /// A table that the load adds to or replaces.
     Table,
 }
 
-/// What a fetch saw before its first request.
+/// The state of a database before the first request of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// What existed under the name of the table.
+    /// Whether the table existed.
     pub(crate) found: Found,
-    /// What is lost when the table is replaced; the caller was told.
+    /// What is lost when the table is replaced, as reported to the caller.
     pub(super) losses: Vec<String>,
     /// The database file, if there was one.
     pub(super) file: Option<FileId>,
@@ -43,15 +43,15 @@ pub(super) struct Contents {
     /// The table, as the database spells it.
     pub(super) table: Option<TableName>,
     pub(super) rows: u64,
-    /// What the table has that a load does not make.
+    /// What the table contains that a load does not create.
     pub(super) additions: Vec<String>,
-    /// The run of its last load.
+    /// The id of the run that loaded it last.
     pub(super) last_run: Option<String>,
     /// The names of all tables.
     tables: Vec<String>,
 }
 
-/// Identifies a file. The same for all files where the system has no such numbers.
+/// Identifies a file by device and inode number. Equal for all files on systems without these numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileId {
     device: u64,
@@ -71,7 +71,7 @@ impl FileId {
 }
 
 impl Seen {
-    /// Returns the state without a database.
+    /// Returns the state of a missing database.
     pub(super) fn nothing() -> Self {
         Self { found: Found::Nothing, losses: Vec::new(), file: None, contents: Contents::default() }
     }
@@ -115,7 +115,7 @@ impl Contents {
     }
 }
 
-/// Lists the tables, except those that a load makes for itself.
+/// Lists the tables, except internal ones.
 fn tables(connection: &Connection) -> Result<Vec<String>> {
     let fail = |error| statement("list the tables", &error);
     let mut query = connection

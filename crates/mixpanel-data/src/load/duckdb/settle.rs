@@ -14,10 +14,10 @@ use crate::store::label;
 use crate::store::schema::{Target, find};
 use crate::text::counted;
 
-/// Looks in the reopened file for a load whose commit failed.
+/// Reopens the file to look for a load whose commit failed.
 ///
-/// If the disk failed, a load that is found is not reported as done: the page cache may hold data that never reaches
-/// the disk. The stage is then kept, and loading again reads the table from the disk.
+/// After a disk failure, a load that is found is not reported as done, because the page cache may hold data that never
+/// reaches the disk. The stage is then kept, and the next attempt reads the table from the disk.
 pub(super) fn settle(
     request: &LoadRequest,
     error: &duckdb::Error,
@@ -42,16 +42,16 @@ pub(super) fn settle(
     Err(failure.with_detail("outcome", "unknown"))
 }
 
-/// DuckDB reports no error number for a failed sync.
+/// Returns whether the disk failed, based on the text: DuckDB reports no error number for a failed sync.
 fn is_disk_failure(error: &duckdb::Error) -> bool {
     let text = error.to_string();
     ["fsync failed", "Input/output error"].iter().any(|sign| text.contains(sign))
 }
 
-/// Reads every byte of the table that holds a load, unless another load has changed it since.
+/// Compares every byte of the loaded table with its recorded digest, unless another load has changed it since.
 ///
 /// # Errors
-/// `DatabaseUnusable` if it differs from what was loaded, or cannot be read.
+/// `DatabaseUnusable` if the table differs from what was loaded, or cannot be read.
 pub(super) fn check_contents(request: &LoadRequest) -> Result<()> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
     let database = Database::open_waiting(&request.database, Access::ReadOnly, request.options.lock_wait, go_on)?;
@@ -75,11 +75,11 @@ pub(super) fn check_contents(request: &LoadRequest) -> Result<()> {
     }
 }
 
-/// Reopens the file, looks for the load, and counts the rows.
+/// Reopens the file and checks that it contains the load and all rows.
 pub(super) fn recount(request: &LoadRequest, table_rows: u64) -> Result<()> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
     let database = match Database::open_waiting(&request.database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {
-        // Another process opened it first. The load is committed nevertheless.
+        // Another process opened it first. The load is committed anyway.
         Err(error) if error.kind() == ErrorKind::DatabaseLocked => return Ok(()),
         opened => opened?,
     };

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::store::database::spill_directory;
 
-/// The private directory into which a load spills; removed when dropped.
+/// The private directory to which a load spills; removed when dropped.
 pub(super) struct Spill(PathBuf);
 
 impl Spill {
-    /// Creates the directory, after removing what a killed load left there.
+    /// Creates the directory after removing the leftovers of a killed load.
     ///
     /// # Errors
     /// `Storage` or `DiskFull`.

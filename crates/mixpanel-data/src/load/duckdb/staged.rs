@@ -1,4 +1,4 @@
-//! The staged files of a load: what their footers contain, and the SQL that reads them.
+//! The staged files of a load: their footers, and the SQL that reads them.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -12,7 +12,7 @@ use crate::row_sum::{RowSum, SUM_KEY};
 use crate::store::sql_text::{as_pattern, literal};
 use crate::text::counted;
 
-/// A staged file, as its footer describes it.
+/// A staged file, as described by its footer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StagedFile {
     path: PathBuf,
@@ -46,7 +46,7 @@ impl StagedFile {
         })
     }
 
-    /// Returns the sum of the page's rows as they were received. If it is not recorded, reads the page, without
+    /// Returns the sum of the page's rows as received. If it is not recorded, computes it from the page, without
     /// DuckDB.
     ///
     /// # Errors
@@ -55,14 +55,14 @@ impl StagedFile {
         self.recorded.map_or_else(|| RowSum::of_file(dataset, &self.path), Ok)
     }
 
-    /// Returns whether the page still has the rows that were received. If no sum is recorded, only whether it can be
-    /// read.
+    /// Returns whether the page still has the rows that were received. Without a recorded sum, only checks that it can
+    /// be read.
     fn is_intact(&self, dataset: &Dataset) -> bool {
         RowSum::of_file(dataset, &self.path).is_ok_and(|found| self.recorded.is_none_or(|recorded| recorded == found))
     }
 }
 
-/// Returns the sum of the rows of pages.
+/// Returns the sum of the rows of all pages.
 ///
 /// # Errors
 /// `Storage`, with the page that cannot be read.
@@ -83,8 +83,8 @@ pub(super) fn sum_of_rejects(files: &[PathBuf]) -> Result<Option<RowSum>> {
     Ok(total)
 }
 
-/// Returns the error of a load whose rows differ from the staged ones. It names a page that has changed since it was
-/// staged; if there is none, the load itself is wrong.
+/// Returns the error for a load whose rows differ from the staged ones. It names a page that has changed since it was
+/// staged; if there is none, it is `Internal`.
 pub(super) fn differs(dataset: &Dataset, pages: &[PathBuf], what: &str, expected: RowSum, found: RowSum) -> Error {
     let damaged = pages.iter().find(|page| !StagedFile::look(page).is_ok_and(|file| file.is_intact(dataset)));
     match damaged {
@@ -114,8 +114,8 @@ pub(super) enum Extra {
 
 /// Returns the SQL that reads exactly these files, and only their rows.
 ///
-/// By default, DuckDB takes `name=value` in a path for a column, and `*`, `?` and `[` for patterns. The files are in a
-/// directory next to the user's database, whose path may contain anything.
+/// By default, DuckDB interprets `name=value` in a path as a column, and `*`, `?` and `[` as patterns. The files are in
+/// a directory next to the user's database, whose path may contain anything.
 ///
 /// # Errors
 /// `InvalidInput` for a path that is not UTF-8.

@@ -1,4 +1,4 @@
-//! The table that a load makes, fills or replaces.
+//! The table that a load creates, fills or replaces.
 
 use duckdb::Connection;
 
@@ -15,8 +15,8 @@ use crate::store::table_name::{TableName, name_excerpt};
 /// Finds the target of a load and checks that the load can use it.
 ///
 /// # Errors
-/// `TableExists` if a new table already exists; `InvalidInput` for a view, or for a table that profiles cannot be put
-/// into.
+/// `TableExists` if the table must be new but already exists; `InvalidInput` for a view, or for a table that cannot
+/// hold profiles.
 pub(super) fn check(
     connection: &Connection,
     dataset: &Dataset,
@@ -48,8 +48,8 @@ pub(super) fn check(
     Ok(target)
 }
 
-/// Rejects a table name that DuckDB, or a client of another database, uses for a catalog of its own: a query for the
-/// list of tables by that name would return profiles.
+/// Rejects a table name that DuckDB, or a client of another database, uses for a system catalog: a client that lists
+/// tables by querying it would get profiles.
 ///
 /// # Errors
 /// `InvalidInput`.
@@ -71,7 +71,7 @@ pub(super) fn check_name(connection: &Connection, table: &TableName) -> Result<(
     Err(Error::invalid(message).with_detail("table_name", table.as_str()))
 }
 
-/// Returns the error of a run whose table another run has recreated.
+/// Returns the error for a run whose table another run has recreated.
 pub(crate) fn made_by_another(table: &TableName, run_id: &str) -> Error {
     let message = format!("table `{table}` has since been recreated by run `{}`", name_excerpt(run_id));
     Error::new(ErrorKind::TableExists, message)
@@ -111,7 +111,7 @@ fn check_shape(connection: &Connection, dataset: &Dataset, table: &TableName) ->
     }
 }
 
-/// Checks that no foreign key refers to the table; such rows could not be replaced.
+/// Checks that no foreign key references the table, because referenced rows cannot be replaced.
 fn check_unreferenced(connection: &Connection, table: &TableName) -> Result<()> {
     let fail = |error| statement("read the constraints of the tables", &error);
     let mut query = connection
@@ -131,7 +131,7 @@ fn check_unreferenced(connection: &Connection, table: &TableName) -> Result<()> 
     }
 }
 
-/// Returns whether a table has the form that a load gives it: the dataset's columns, no keys, no constraints.
+/// Returns whether a table has the schema that a load creates: the dataset's columns, without keys or constraints.
 pub(super) fn is_bare(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<bool> {
     let columns = columns(connection, table)?;
     let columns = columns.iter().map(|column| (column.name.as_str(), column.kind.as_str()));
@@ -146,11 +146,11 @@ pub(super) fn is_bare(connection: &Connection, dataset: &Dataset, table: &TableN
     Ok(constraints == 0 && columns.eq(dataset.columns.iter().map(|column| (column.name, column.kind))))
 }
 
-/// Replaces the table `old` with `new`, which gets its name, indexes and comments. Views find it by name.
+/// Replaces the table `old` with `new`, which takes over its name, indexes and comments. Views refer to it by name.
 ///
 /// # Errors
-/// `InvalidInput` if something depends on the old table, such as a foreign key; `ConstraintViolated` if the rows of
-/// the new one violate an index of the old one.
+/// `InvalidInput` if an object such as a foreign key depends on the old table; `ConstraintViolated` if the rows of the
+/// new one violate an index of the old one.
 pub(super) fn replace(connection: &Connection, dataset: &Dataset, old: &TableName, new: &TableName) -> Result<()> {
     let swap = || -> Result<(), duckdb::Error> {
         let (indexes, comments) = (indexes(connection, old)?, comments(connection, dataset, old)?);

@@ -1,4 +1,4 @@
-//! Shared helpers of the tests of the load: stages, runs, and other processes.
+//! Shared helpers for the load tests: stages, runs, and other processes.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -84,7 +84,7 @@ impl Fixture {
         write_parquet_with(path, &batch, facts);
     }
 
-    /// Stages the rejects of a page: position, reason, record.
+    /// Stages the rejects of a page, given as position, reason and record.
     pub(super) fn reject(&mut self, page: i32, rejects: &[(i32, &str, &str)]) -> &mut Self {
         let path = self.stage.join(format!("rejects-{page:06}.parquet"));
         let columns: [(&str, ArrayRef); 4] = [
@@ -98,7 +98,7 @@ impl Fixture {
         self
     }
 
-    /// Removes the staged pages, for another run.
+    /// Clears the staged pages to prepare another run.
     pub(super) fn restage(&mut self) -> &mut Self {
         self.pages.clear();
         self.previous.clear();
@@ -124,7 +124,7 @@ impl Fixture {
             let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).ok()?).ok()?;
             u64::try_from(reader.metadata().file_metadata().num_rows()).ok()
         };
-        // A file that a test has damaged had one row.
+        // A file damaged by a test had one row.
         self.pages.iter().map(|path| rows(path).unwrap_or(1)).sum()
     }
 
@@ -149,7 +149,7 @@ impl Fixture {
         self.load_run(self.run(run_id), if_exists)
     }
 
-    /// Loads the staged pages of a run from which pages are missing.
+    /// Loads the staged pages of a run with missing pages.
     pub(super) fn load_partial(&self, run_id: &str, if_exists: IfExists) -> Result<LoadReport> {
         self.load_run(RunRecord { failed_pages: vec![7], ..self.run(run_id) }, if_exists)
     }
@@ -188,7 +188,7 @@ impl Fixture {
         Connection::open(&self.database).unwrap().execute_batch(sql).unwrap();
     }
 
-    /// Returns the texts of a query with one VARCHAR column; NULL becomes `NULL`.
+    /// Returns the values of a query with one VARCHAR column; a null value becomes `NULL`.
     pub(super) fn texts(&self, sql: &str) -> Vec<String> {
         let connection = Connection::open(&self.database).unwrap();
         let mut query = connection.prepare(sql).unwrap();
@@ -201,7 +201,7 @@ impl Fixture {
         self.texts("SELECT distinct_id FROM profiles")
     }
 
-    /// Returns the names and contents of all files of the stage.
+    /// Returns the paths and contents of all files in the stage.
     pub(super) fn stage_contents(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let entries = std::fs::read_dir(&self.stage).unwrap().map(|entry| entry.unwrap().path());
         let mut files: Vec<_> = entries.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
@@ -225,7 +225,7 @@ fn write_parquet_with(path: &Path, batch: &RecordBatch, facts: Vec<KeyValue>) {
 pub(super) struct Mount<'a>(&'a Path);
 
 impl<'a> Mount<'a> {
-    /// Returns `None`, and prints the reason to stderr, if it cannot be mounted.
+    /// Mounts the file system. Returns `None`, and prints the reason to stderr, if that fails.
     #[expect(clippy::disallowed_methods, reason = "only the environment tells whether this is CI")]
     pub(super) fn tmpfs(directory: &'a Path, bytes: u64) -> Option<Self> {
         let options = format!("size={bytes},mode=700");
@@ -248,13 +248,13 @@ impl<'a> Mount<'a> {
 
 impl Drop for Mount<'_> {
     fn drop(&mut self) {
-        // Detached at once; freed when no file in it is open any more.
+        // Detaches immediately; freed once its last open file is closed.
         let _ = Command::new("umount").arg("-l").arg(self.0).status();
     }
 }
 
-/// Mounts a file system, retrying while the directory is busy: a child process that another test has just forked keeps
-/// our files open until its exec.
+/// Mounts a file system, retrying while the directory is busy: a child process just forked by another test keeps our
+/// files open until it calls `exec`.
 fn mount(arguments: &[&str], directory: &Path) -> bool {
     let once = || {
         let result = Command::new("mount").args(arguments).arg(directory).stderr(Stdio::null()).status();
@@ -298,7 +298,7 @@ impl Drop for Holder {
     }
 }
 
-/// Not a test of its own: what [`Holder`] runs.
+/// Not a test: the code that [`Holder`] runs.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test program is told its part through the environment")]
 fn holds_a_database() {

@@ -1,4 +1,4 @@
-//! The resources of a load: memory, threads, row groups. They do not change what is in the table.
+//! The resources of a load: memory, threads, row groups. They do not affect the contents of the table.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use crate::limits::{
 use crate::memory::{engine_bytes, engine_bytes_last, memory_for};
 use crate::store::settings::{Effort, Tuning};
 
-/// How many staged pages are sampled to estimate the size of a row.
+/// The number of staged pages sampled to estimate the row size.
 const SAMPLED_PAGES: usize = 8;
 
-/// Returns the settings for a load of these pages and rejects in a process that may use `memory` bytes. Moves on
-/// from `effort` to the next one where it cannot succeed.
+/// Returns the settings for a load of these pages and rejects in a process that may use `memory` bytes. Starts with
+/// `effort` and skips any effort that cannot succeed.
 pub(super) fn for_load(memory: u64, pages: &[PathBuf], rejects: &[PathBuf], effort: Effort) -> Tuning {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = u32::try_from(processors).unwrap_or(LOAD_THREADS_MAX).clamp(1, LOAD_THREADS_MAX);
@@ -29,7 +29,7 @@ pub(super) fn for_load(memory: u64, pages: &[PathBuf], rejects: &[PathBuf], effo
     let effort = match effort {
         effort if vector_bytes == 0 => effort,
         Effort::Usual | Effort::Frugal if needs(1) > engine => Effort::Last,
-        // Each thread needs memory for what it reads and for what it writes.
+        // Each thread needs memory for the rows it reads and the rows it writes.
         Effort::Usual if needs(2 * threads) > engine => Effort::Frugal,
         effort => effort,
     };
@@ -49,18 +49,18 @@ pub(super) fn memory_needed(pages: &[PathBuf], rejects: &[PathBuf]) -> u64 {
     memory_for(most.saturating_add(ENGINE_LEAST_BYTES))
 }
 
-/// How many rows are read back at once. When DuckDB reads rows with large texts, it holds the texts of 2,048 rows in
-/// memory, and does not count all of them.
+/// The number of rows to read back at once. When DuckDB reads large texts, it holds those of 2,048 rows in memory, not
+/// all of which count toward its memory limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Steps(Option<u64>);
 
 impl Steps {
-    /// Returns the step for rows that come from these files.
+    /// Returns the step for rows from these files.
     pub(super) fn of_staged(files: &[PathBuf]) -> Self {
         Self::of_vectors(largest_vector(files))
     }
 
-    /// Returns the step for a table of `rows` rows, which may fill the whole file of the database.
+    /// Returns the step for a table of `rows` rows, assuming that it fills the database file.
     pub(super) fn of_table(database: &Path, rows: u64) -> Self {
         let row_bytes = std::fs::metadata(database).map_or(0, |file| file.len()) / rows.max(1);
         let rows = VECTOR_ROWS.min(rows);
@@ -79,10 +79,10 @@ impl Steps {
         Self([self.0, other.0].into_iter().flatten().min())
     }
 
-    /// Returns SQL conditions that together select every row of a table, with at most one step of rows each.
+    /// Returns SQL conditions that together select every row of a table once, at most one step of rows each.
     pub(super) fn conditions(self, connection: &Connection, table: &str) -> Result<Vec<String>, duckdb::Error> {
         let Some(step) = self.0 else { return Ok(vec!["true".to_owned()]) };
-        // Uncommitted rows have their own row ids, far above the others.
+        // Uncommitted rows have a separate range of row ids, far above the others.
         let sql = format!("SELECT min(rowid), max(rowid) FROM {table} GROUP BY rowid >> 50 ORDER BY 1");
         let mut query = connection.prepare(&sql)?;
         let ranges: Vec<(u64, u64)> =
@@ -95,14 +95,14 @@ impl Steps {
     }
 }
 
-/// Returns the rows and bytes of the largest vector, the unit in which DuckDB processes rows, measured in memory.
+/// Returns the row count and in-memory size of the largest vector, the unit in which DuckDB processes rows.
 fn largest_vector(files: &[PathBuf]) -> (u64, u64) {
     let groups: Vec<(u64, u64)> = files
         .iter()
         .filter_map(|file| footer(file))
         .flat_map(|metadata| metadata.row_groups().iter().map(group_size).collect::<Vec<_>>())
         .collect();
-    // The window holds the row group in which a vector begins, and the ones after it that end within the vector.
+    // The window is the shortest sequence of row groups up to this one that fills a vector.
     let (mut first, mut rows, mut bytes, mut most) = (0, 0, 0_u64, (0, 0));
     for (index, (group_rows, _)) in groups.iter().enumerate() {
         rows += group_rows;
@@ -121,7 +121,7 @@ fn group_size(group: &RowGroupMetaData) -> (u64, u64) {
     (u64::try_from(group.num_rows()).unwrap_or_default(), u64::try_from(group.total_byte_size()).unwrap_or_default())
 }
 
-/// Returns the memory, in bytes, that `rows` texts of `bytes` bytes in all take while DuckDB processes them.
+/// Returns the memory, in bytes, that `rows` texts with a total of `bytes` bytes take while DuckDB processes them.
 fn pinned((rows, bytes): (u64, u64)) -> u64 {
     let row_bytes = bytes.div_ceil(rows.max(1));
     let is_in_shared_blocks = row_bytes > TEXT_INLINE_BYTES && row_bytes <= TEXT_BLOCK_BYTES;
@@ -129,28 +129,29 @@ fn pinned((rows, bytes): (u64, u64)) -> u64 {
     each.saturating_mul(rows)
 }
 
-/// Returns the number of rows in a row group of `bytes` bytes. Every thread holds the row group that it fills in
+/// Returns the number of rows in a row group of `bytes` bytes. Each thread keeps the row group that it is filling in
 /// memory.
 fn row_group_rows(bytes: u64, row_bytes: u64) -> u64 {
     let rows = bytes / row_bytes.max(1) / VECTOR_ROWS * VECTOR_ROWS;
     rows.clamp(*ROW_GROUP_ROWS.start(), *ROW_GROUP_ROWS.end())
 }
 
-/// The uncompressed size of the staged pages, in bytes, estimated from the footers of some of them. An unreadable page
-/// is ignored here; the load will report it.
+/// The uncompressed size of the staged pages, in bytes, estimated from the footers of a sample. Unreadable pages are
+/// ignored here and reported by the load.
 #[derive(Debug, PartialEq, Eq)]
 struct Staged {
     bytes: u64,
-    /// Of one page, on average.
+    /// Average per page.
     page_bytes: u64,
-    /// Of one row, on average.
+    /// Average per row.
     row_bytes: u64,
-    /// Of one vector, in DuckDB's memory.
+    /// Per vector, in DuckDB's memory.
     vector_bytes: u64,
 }
 
 impl Staged {
-    /// Returns `vector_bytes`, or 0 if the texts are not large enough for DuckDB to hold those of many rows in memory.
+    /// Returns `vector_bytes`, or 0 if the texts are so small that DuckDB does not hold a whole vector of them in
+    /// memory.
     fn large_vector_bytes(&self) -> u64 {
         if self.row_bytes > TEXT_INLINE_BYTES { self.vector_bytes } else { 0 }
     }
@@ -209,7 +210,7 @@ mod tests {
     fn what_the_process_may_use_is_shared_out() {
         let tuned = |memory| for_load(memory, &[], &[], Effort::Usual);
         assert!((200..300).contains(&tuned(MEMORY_DEFAULT).memory_mb), "{:?}", tuned(MEMORY_DEFAULT));
-        // The value with which the least memory was tested.
+        // The value with which the minimum memory was tested.
         assert!((40..50).contains(&tuned(*MEMORY_RANGE.start()).memory_mb), "{:?}", tuned(*MEMORY_RANGE.start()));
         assert!(tuned(1 << 33).memory_mb > 7_000);
         assert!((1..=LOAD_THREADS_MAX).contains(&tuned(MEMORY_DEFAULT).threads));

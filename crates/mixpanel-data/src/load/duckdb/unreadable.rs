@@ -7,7 +7,7 @@ use duckdb::Connection;
 use super::staged::{Extra, read_parquet};
 use crate::error::{Error, ErrorKind};
 
-/// Returns the error of a failed read of many files, naming the damaged file, which DuckDB does not always do. Rolls
+/// Returns the error for a failed read of several files, naming the damaged one, which DuckDB does not always do. Rolls
 /// back the transaction.
 pub(super) fn name_unreadable(connection: &Connection, files: &[PathBuf], error: Error) -> Error {
     if matches!(error.kind(), ErrorKind::DiskFull | ErrorKind::OutOfMemory)

@@ -1,4 +1,4 @@
-//! Checks whether a table is still what the last load left.
+//! Checks whether a table is unchanged since its last load.
 
 #[cfg(test)]
 mod tests;
@@ -20,12 +20,11 @@ use crate::store::table_name::{TableName, name_excerpt};
 use crate::text::counted;
 use crate::types::VerifyReport;
 
-/// Counts the rows of a table, reads every byte of it, and compares both with what the last load recorded.
+/// Compares the row count of a table, and a digest of every byte, with those recorded by its last load.
 ///
 /// # Errors
-/// `TableNotFound`; `InvalidInput` for a table that no load recorded, that holds another kind of data, or that has lost
-/// a column; `DatabaseNotFound`,
-/// `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
+/// `TableNotFound`; `InvalidInput` for a table that no load recorded, that holds another kind of data, or that lacks a
+/// column; `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
 pub(crate) fn verify(path: &Path, table: &str) -> Result<VerifyReport> {
     let database = Database::open(path, Access::ReadOnly)?;
     let connection = database.connection();
@@ -61,7 +60,7 @@ pub(crate) fn verify(path: &Path, table: &str) -> Result<VerifyReport> {
     })
 }
 
-/// What is in the table.
+/// The contents of the table.
 struct Found {
     rows: u64,
     ids: u64,

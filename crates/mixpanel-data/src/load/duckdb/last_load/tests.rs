@@ -50,7 +50,7 @@ fn loads_of_a_table_that_is_gone_do_not_count() {
     fixture.restage().page(&[("x", "{}", None)]);
     fixture.load_partial("r2", IfExists::Append).unwrap();
     assert_eq!(last(&fixture), None);
-    // A user's own table under the old name.
+    // A user's own table with the same name.
     fixture.execute("DROP TABLE profiles; CREATE TABLE profiles (a INTEGER); UPDATE _metadata SET run_id = 'x'");
     assert_eq!(last(&fixture), None);
 }

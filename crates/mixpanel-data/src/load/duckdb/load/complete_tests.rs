@@ -77,7 +77,7 @@ fn an_untouched_table_becomes_what_a_whole_run_makes() {
             fixture.texts("SELECT concat_ws('|', run_id, load_id, partial) FROM _fetches"),
             ["r1|r1-2|true", "r1|r1-3|false"]
         );
-        // The same load again does nothing.
+        // Repeating the load does nothing.
         assert_eq!(fixture.load("r1", if_exists).unwrap(), report(4, 1));
         assert_eq!(fixture.texts("SELECT count(*)::VARCHAR FROM _fetches"), ["2"]);
     }
@@ -98,7 +98,7 @@ fn a_new_session_of_an_untouched_table_is_a_new_snapshot() {
     let mut fixture = Fixture::new();
     fixture.page(&[A, B]);
     fixture.load_partial("r1", IfExists::Fail).unwrap();
-    // In Mixpanel, `b` was deleted in between.
+    // `b` was deleted in Mixpanel in the meantime.
     fixture.lose_session().page(&[NEWER_A, C]).page(&[D]);
     assert_eq!(fixture.load("r1", IfExists::Fail).unwrap(), report(3, 0));
     assert_eq!(rows(&fixture), [r#"a|{"v":2}|9"#, r#"c|{"v":1}|3"#, r#"d|{"v":1}"#]);
@@ -108,7 +108,7 @@ fn a_new_session_of_an_untouched_table_is_a_new_snapshot() {
 #[test]
 fn what_somebody_changed_since_is_left() {
     let altered = LoadReport { altered: 1, ..report(2, 2) };
-    // Each change, and the table that results: `a` has become newer, `c` is new.
+    // Each change and the resulting table: `a` is newer, `c` is new.
     let cases = [
         ("DELETE FROM profiles WHERE distinct_id = 'a'", vec![r#"b|{"v":1}"#, r#"c|{"v":1}|3"#], altered),
         ("DELETE FROM profiles WHERE distinct_id = 'b'", vec![r#"a|{"v":2}|9"#, r#"c|{"v":1}|3"#], altered),
@@ -212,7 +212,7 @@ fn an_upsert_is_completed_by_content() {
 
 #[test]
 fn the_counts_of_an_append_are_those_of_a_whole_run() {
-    // `a` was in the table before the run, equal to the run's row; it never counts as the run's.
+    // `a` was in the table before the run and equals the run's row, but never counts as the run's.
     let make = || {
         let mut fixture = Fixture::new();
         fixture.execute(
@@ -237,7 +237,7 @@ fn the_counts_of_an_append_are_those_of_a_whole_run() {
 fn only_the_run_that_made_it_partial_makes_it_whole() {
     let mut fixture = partial(IfExists::Fail);
     let (pages, previous) = (fixture.pages.clone(), fixture.previous.clone());
-    // A complete append leaves the table partial.
+    // Appending a complete run leaves the table partial.
     fixture.pages = pages[1..].to_vec();
     fixture.previous.clear();
     fixture.load("r2", IfExists::Append).unwrap();
@@ -246,7 +246,7 @@ fn only_the_run_that_made_it_partial_makes_it_whole() {
     fixture.load("r1", IfExists::Fail).unwrap();
     assert!(!is_partial(&fixture));
 
-    // Two runs that both lack pages: neither knows about the other.
+    // Two partial runs, neither of which can complete the other.
     let mut fixture = partial(IfExists::Fail);
     let page = fixture.pages.pop().unwrap();
     fixture.previous.clear();

@@ -23,7 +23,7 @@ fn stage(fixture: &mut Fixture, rows: usize) {
     }
 }
 
-/// Kills another process during its load, a little later each time, from its first step to after its last.
+/// Kills another process during its load, slightly later each time, from its first step until after its last.
 #[test]
 fn a_killed_load_is_done_or_not_and_can_be_done_again() {
     let mut fixture = Fixture::new();
@@ -72,7 +72,7 @@ fn a_killed_load_is_done_or_not_and_can_be_done_again() {
     assert!(done > 0 && undone > 0, "{done} done, {undone} not");
 }
 
-/// Not a test of its own: the load that is killed.
+/// Not a test: the load that is killed.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test program is told its part through the environment")]
 fn loads_what_it_is_told() {

@@ -1,4 +1,4 @@
-//! Every stage can be loaded, with the memory given or with the amount that the error names.
+//! Tests that every stage can be loaded, with either the given memory or the amount that the error names.
 
 use std::ops::ControlFlow;
 
@@ -34,7 +34,7 @@ fn load_with(fixture: &Fixture, memory: u64, if_exists: IfExists) -> Result<Load
 
 const KIB: usize = 1 << 10;
 
-/// Loads `pages` pages of `count` rows of `bytes` bytes in every mode, with the least memory.
+/// Loads `pages` pages of `count` rows of `bytes` bytes in every mode, with the minimum memory.
 fn load_in_every_mode(pages: usize, count: usize, bytes: usize) {
     let mut fixture = Fixture::new();
     let rows = stage(&mut fixture, &vec![(count, bytes); pages]);
@@ -62,7 +62,7 @@ fn the_largest_rows_are_loaded_with_the_least_memory() {
     load_in_every_mode(2, 3, 4_096 * KIB);
 }
 
-/// The table was made by another program, so all of it is read for its digest as well.
+/// The table was created by another program, so all of it is also read to compute its digest.
 #[test]
 fn rows_are_put_in_the_place_of_large_ones_with_the_least_memory() {
     let mut fixture = Fixture::new();
@@ -125,7 +125,7 @@ fn a_load_that_runs_out_of_memory_is_begun_again() {
     assert!(verify(&fixture.database, "profiles").unwrap().is_intact());
 }
 
-/// Texts so large that a DuckDB block holds only one of them take twice their size.
+/// Texts so large that a DuckDB block holds only one of them take up to twice their size.
 #[test]
 fn the_memory_that_is_named_is_enough() {
     let mut fixture = Fixture::new();

@@ -1,4 +1,4 @@
-//! Plants defects in the load's own statements; each makes the load fail before its commit.
+//! Mutates the load's own statements; each mutant makes the load fail before its commit.
 
 use std::cell::RefCell;
 
@@ -9,11 +9,11 @@ use crate::profile_query::IfExists;
 use crate::row_sum::RowSum;
 
 thread_local! {
-    /// The text that is replaced in the statements of loads on this thread, and its replacement.
+    /// The text to replace in the statements of loads on this thread, and its replacement.
     static DEFECT: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
-/// Returns a statement with the planted defect, if it applies.
+/// Returns the statement, mutated if the mutation applies.
 pub(in crate::load::duckdb) fn defect(sql: &str) -> String {
     DEFECT.with_borrow(|defect| match defect {
         Some((from, to)) => sql.replace(from, to),
@@ -21,7 +21,7 @@ pub(in crate::load::duckdb) fn defect(sql: &str) -> String {
     })
 }
 
-/// Loads with a planted defect. The table and the stage must stay as they were.
+/// Loads with a mutated statement. The table and the stage must stay unchanged.
 fn refuses(fixture: &Fixture, if_exists: IfExists, from: &str, to: &str) {
     let stage = fixture.stage_contents();
     DEFECT.set(Some((from.to_owned(), to.to_owned())));
@@ -40,7 +40,7 @@ fn refuses(fixture: &Fixture, if_exists: IfExists, from: &str, to: &str) {
     assert_eq!(fixture.stage_contents(), stage, "{what}");
 }
 
-/// 2,000 rows with ids in both cases, times, and a few duplicates.
+/// Stages 2,000 rows with times, ids in upper and lower case, and a few duplicates.
 fn staged(fixture: &mut Fixture) {
     for page in 0..2 {
         let rows: Vec<(String, String, Option<i64>)> = (0..1_000)
@@ -57,7 +57,7 @@ fn staged(fixture: &mut Fixture) {
 
 const COLUMNS: &str = "SELECT distinct_id, properties::JSON, last_seen FROM";
 
-/// Defects in the statements that read the staged pages.
+/// Mutations of the statements that read the staged pages.
 const IN_THE_READING: [(&str, &str); 11] = [
     (COLUMNS, "SELECT '5', properties::JSON, last_seen FROM"),
     (COLUMNS, "SELECT lower(distinct_id), properties::JSON, last_seen FROM"),
@@ -88,7 +88,7 @@ fn a_load_that_would_change_anything_fails() {
     fixture.load("r2", IfExists::Fail).unwrap();
 }
 
-/// A table with rows, and staged pages that are not in it yet; they share one id.
+/// Returns a table with rows, and staged pages that are not in it yet; they share one id.
 fn beside_others() -> Fixture {
     let mut fixture = Fixture::new();
     fixture.page(&[("Id-6", "{}", Some(1)), ("Id-5", "{}", Some(1 << 50)), ("mine", "{}", None)]);
@@ -97,7 +97,7 @@ fn beside_others() -> Fixture {
     fixture
 }
 
-/// Defects in the statements that put rows into an existing table.
+/// Mutations of the statements that put rows into an existing table.
 const IN_THE_ADDING: [&str; 5] = [
     "SELECT lower(distinct_id), properties, last_seen FROM _loading",
     "SELECT distinct_id, '{}', last_seen FROM _loading",
@@ -118,7 +118,7 @@ fn so_does_one_that_would_add_anything_else() {
     refuses(&fixture, IfExists::Append, REMOVAL, &format!("{REMOVAL} OR distinct_id = 'Id-9'"));
 }
 
-/// An upsert reads rows as an append does, and a replacement as a new table does, so some of the defects are enough.
+/// An upsert reads rows as an append does, and a replacement as a new table does, so some of the mutations are enough.
 #[test]
 fn so_does_one_that_would_put_anything_else_in_the_place_of_rows() {
     let fixture = beside_others();
@@ -162,7 +162,7 @@ fn a_page_that_is_not_what_was_staged_is_to_blame() {
     let error = fixture.load("r1", IfExists::Fail).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Storage, "{error:?}");
     assert!(error.message().contains("page-000001.parquet` cannot be read"), "{error:?}");
-    // Pages of versions that recorded no sum, such as these, can still be loaded.
+    // Pages without a recorded sum, such as these, can still be loaded.
     fixture.restage();
     staged(&mut fixture);
     fixture.load("r1", IfExists::Fail).unwrap();

@@ -205,7 +205,7 @@ fn a_run_is_loaded_once() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None), ("a", "{}", None), ("b", "{}", None)]);
     let first = fixture.load("r1", IfExists::Fail).unwrap();
-    // As after a commit whose outcome was unknown: the table exists, and this is not an error.
+    // As after a commit with an unknown outcome: it is not an error that the table exists.
     assert_eq!(fixture.load("r1", IfExists::Fail).unwrap(), first);
     assert_eq!(fixture.load("r1", IfExists::Append).unwrap(), first);
     assert_eq!(fixture.ids(), ["a", "b"]);
@@ -257,7 +257,7 @@ fn a_failed_load_leaves_table_and_stage_alone() {
     let footer = good.len() - 8 - u32::from_le_bytes(good[good.len() - 8..][..4].try_into().unwrap()) as usize;
     let with_noise = |at: usize| [&good[..at], &[0xa5; 24], &good[at + 24..]].concat();
     // Overwrites bytes at the start of the first column, in its rows, and in the footer. DuckDB does not notice damage
-    // where it does not read; the checksum in a page's name finds that.
+    // in bytes that it does not read; the checksum in a page's name detects it.
     let [at_start, in_rows, in_footer, at_end] = [4, 40, footer, good.len() - 60].map(with_noise);
     for damaged in [good[..good.len() - 9].to_vec(), Vec::new(), at_start, in_rows, in_footer, at_end] {
         std::fs::write(&fixture.pages[13], damaged).unwrap();
@@ -312,7 +312,7 @@ fn waits_for_a_lock_and_then_names_its_holder() {
     let error = load(&request, &mut |_| ControlFlow::Break(())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DatabaseLocked, "the caller can end the wait");
 
-    // The waiting load is told which process has the database, and gets it when that one is done.
+    // The waiting load receives the id of the process that has the database open, and continues when it closes it.
     let (mut holder, mut told) = (Some(holder), Vec::new());
     let loaded = load(&request, &mut |error| {
         told.push((error.kind(), error.detail("holding_pid").cloned()));

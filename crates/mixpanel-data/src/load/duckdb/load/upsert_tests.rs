@@ -72,7 +72,7 @@ fn into_a_keyed_table_of_the_python_package() {
     // The primary key is still in effect.
     fixture.execute("INSERT OR IGNORE INTO profiles VALUES ('d', '{}', NULL)");
     assert_eq!(rows(&fixture).len(), 4);
-    // Again, with the same ids in one transaction.
+    // The same ids are removed and inserted in one transaction.
     fixture.restage().page(&[("b", r#"{"v":2}"#, Some(7)), ("d", r#"{"v":2}"#, None)]);
     assert_eq!(fixture.load("r2", IfExists::Upsert).unwrap(), report(2, 0));
     assert_eq!(rows(&fixture), [r#"a|{"v":1}|2"#, r#"b|{"v":2}|7"#, r#"c|{"v":0}"#, r#"d|{"v":2}"#]);

@@ -1,4 +1,4 @@
-//! The name and path of the file, and DuckDB's limits, do not change what is loaded.
+//! Tests that the name and path of the file, and DuckDB's limits, do not affect what is loaded.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ fn a_file_may_have_a_name_that_the_engine_uses_itself() {
         fixture.page(&[("a", "{}", None)]).reject(0, &[(1, "why", "{")]);
         fixture.load_run(rejecting(&fixture, "r1"), IfExists::Fail).unwrap();
         assert_eq!(scalar(&fixture.database, sql).unwrap(), "1|1", "{stem}");
-        // All operations attach the file under the same name, so the others are tested with some of the names only.
+        // All operations attach the file under the same name, so the others are tested with only some of the names.
         if number % 5 == 0 {
             preflight(&fixture.database, &PROFILES, &profiles(), IfExists::Upsert, LoadKind::First, Duration::ZERO)
                 .unwrap();
@@ -73,7 +73,7 @@ fn a_file_may_have_a_name_that_the_engine_uses_itself() {
     }
 }
 
-/// A view may name its database by the name under which the client that made it had attached the file.
+/// A view may refer to its database by the name under which its creator attached the file.
 #[test]
 fn views_that_name_their_database_still_work() {
     let mut fixture = Fixture::named("mine.db", "stage");
@@ -89,7 +89,7 @@ fn views_that_name_their_database_still_work() {
     assert_eq!(fixture.texts("SELECT distinct_id FROM mine.main.seen"), ["a", "b"]);
 }
 
-/// DuckDB takes `name=value` in a path for a column, and `*`, `?` and `[` for patterns.
+/// DuckDB interprets `name=value` in a path as a column, and `*`, `?` and `[` as patterns.
 #[test]
 fn where_the_files_are_changes_nothing() {
     let others = ["a", "abc", "axc", "x", "back", "~"];
@@ -101,7 +101,7 @@ fn where_the_files_are_changes_nothing() {
         ("it's/\"/~/a b\nc", "it's \"\n*.db"),
         ("é*/$HOME/a,b/-r", "-r.db"),
     ] {
-        // Other files that the patterns would match are beside it.
+        // Other files that the patterns match are next to it.
         let mut fixture = Fixture::named(&format!("{name}/{file}"), &format!("{name}/stage"));
         let inner = others.iter().flat_map(|first| others.map(|second| format!("{first}/{second}")));
         for other in inner.chain(others.map(str::to_owned)) {
@@ -125,7 +125,7 @@ fn where_the_files_are_changes_nothing() {
     }
 }
 
-/// DuckDB would put the write-ahead log elsewhere.
+/// DuckDB would put the write-ahead log into another directory.
 #[test]
 fn a_question_mark_in_a_directory_is_refused_at_once() {
     for path in ["?/x.db", "a?b/x.db"] {
@@ -152,7 +152,7 @@ fn profiles() -> TableName {
 fn rows_stay_in_page_order_whatever_the_memory_and_the_size_of_pages() {
     let ids: Vec<String> = (0..3_000).map(|row| format!("{:x}", row * 7_919 % 3_001)).collect();
     let text = format!(r#"{{"k":"{}"}}"#, "x".repeat(10_000));
-    // Large pages have several row groups; the duplicate is in another one.
+    // Large pages have several row groups; the duplicate is in a different one.
     let mut rows: Vec<_> = ids.iter().map(|id| (id.as_str(), text.as_str(), None)).collect();
     rows.insert(2_300, (&ids[100], "{}", None));
     for page_rows in [250, 2_500] {

@@ -7,7 +7,7 @@ use crate::store::{drop_tables, tables};
 use super::*;
 use crate::limits::PREFLIGHT_LOCK_WAIT;
 
-/// The tables as the first version of this program made them.
+/// The tables as created by the first version of this program.
 const FIRST_VERSION: &str = "
     CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP);
     INSERT INTO profiles VALUES ('a', '{}', NULL);
@@ -109,7 +109,7 @@ fn rejects_belong_to_their_run_and_their_table() {
     fixture.page(&[("a", "{}", None)]).reject(0, &[(2, "no id", "{\"a\":\"\\ud800\""), (5, "not JSON", "\u{0}x'\"")]);
     load(&fixture, "r1", 2, IfExists::Fail);
     assert_eq!(rejects(&fixture), ["r1|profiles|0|2|no id|{\"a\":\"\\ud800\"", "r1|profiles|0|5|not JSON|\u{0}x'\""]);
-    // The run is resumed: all its rejects come again, with those of the page that was missing.
+    // The run is resumed: all its rejects are loaded again, with those of the missing page.
     fixture.all_loaded().page(&[("b", "{}", None)]).reject(1, &[(0, "no id", "null")]);
     load(&fixture, "r1", 3, IfExists::Fail);
     assert_eq!(rejects(&fixture).len(), 3);

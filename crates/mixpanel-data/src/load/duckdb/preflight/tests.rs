@@ -211,7 +211,7 @@ fn a_damaged_or_cut_database() {
 fn a_log_of_another_database() {
     let fixture = Fixture::new();
     let directory = fixture.directory.path().display();
-    // Only files of the latest storage version record which log is theirs.
+    // Only files of the latest storage version record which log belongs to them.
     let make = |name: &str, leave_log: &str| {
         let connection = Connection::open_in_memory().unwrap();
         let sql = format!(

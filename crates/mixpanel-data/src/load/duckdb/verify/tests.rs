@@ -65,7 +65,7 @@ fn every_single_change_is_found() {
         .unwrap();
     }
     fixture.execute(&format!("BEGIN; {sql} COMMIT"));
-    // The readers below share the database that this one has opened.
+    // The readers below share the database opened here.
     let _open = Database::open(&fixture.database, Access::ReadOnly).unwrap();
     assert!(check(&fixture).is_intact());
     for row in (0..ROWS).step_by(4) {
@@ -87,7 +87,7 @@ fn lost_and_doubled_rows_are_found() {
     };
     let found = problems("DELETE FROM profiles WHERE distinct_id = 'id-17'");
     assert!(found.contains("it has 199 rows, and had 200"), "{found}");
-    // As many rows as before, and each of them unchanged.
+    // The row count is the same, and each row existed before.
     let found = problems(
         "DELETE FROM profiles WHERE distinct_id = 'id-17';
          INSERT INTO profiles SELECT * FROM profiles WHERE distinct_id = 'id-18'",
@@ -95,7 +95,7 @@ fn lost_and_doubled_rows_are_found() {
     assert!(found.contains("1 row has a duplicate id") && found.contains("digest"), "{found}");
     let found = problems("UPDATE profiles SET distinct_id = NULL WHERE distinct_id = 'id-3'");
     assert!(found.contains("1 row has no id") && found.contains("digest"), "{found}");
-    // An exchange of values between two rows is detected too.
+    // Swapping values between two rows is also detected.
     let found = problems(
         "UPDATE profiles SET properties = CASE distinct_id WHEN 'id-1' THEN '{\"n\":1002}' ELSE '{\"n\":1001}' END
          WHERE distinct_id IN ('id-1', 'id-2')",
