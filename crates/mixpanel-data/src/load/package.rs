@@ -11,11 +11,11 @@ pub(crate) struct LoadPackage {
     /// The stage: the only directory that the load can access. It spills to the subdirectory `spill`, which is removed
     /// afterwards.
     pub(crate) directory: PathBuf,
-    /// Parquet files in page order, with the columns of the dataset and JSON as text. Without files, the table is
+    /// Parquet files in page order, with the columns of the dataset and JSON as text. If there are none, the table is
     /// empty.
     pub(crate) pages: Vec<PathBuf>,
-    /// Parquet files with `page INTEGER`, `position INTEGER`, `reason VARCHAR`, `raw VARCHAR`, for the pages that have
-    /// rejects; all rejects of the run.
+    /// Parquet files with `page INTEGER`, `position INTEGER`, `reason VARCHAR`, `raw VARCHAR`, one for each page with
+    /// rejects. Together they hold all rejects of the run.
     pub(crate) rejects: Vec<PathBuf>,
     /// Pages that an earlier load of the same run put into the table: a subset of `pages`, or pages of a session that
     /// the server lost. Empty for the first load of a run; otherwise this load completes the run.
@@ -31,7 +31,7 @@ pub(crate) struct LoadPackage {
 /// Whether a load is the first of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LoadKind {
-    /// Nothing of the run is in the table yet.
+    /// No pages of the run are in the table yet.
     First,
     /// The run was partial and has pages in the table, which it may have created.
     Completing,

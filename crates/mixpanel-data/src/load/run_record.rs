@@ -1,4 +1,4 @@
-//! The facts about a run that its load records.
+//! The facts about a run that a load records.
 
 use jiff::Timestamp;
 

@@ -15,7 +15,7 @@ pub(super) struct Envelope {
     pub(super) error: Option<String>,
     /// The `status` member, such as `ok`; any value other than a string is kept as raw text.
     pub(super) status: Option<String>,
-    /// The start of a `total` that is valid JSON but not a count, as raw text.
+    /// The first 40 characters of a `total` that is valid JSON but not a count.
     pub(super) impossible_total: Option<String>,
     pub(super) has_results_twice: bool,
     pub(super) rows: Option<ProfileRows>,
@@ -70,14 +70,14 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// Parses a key, given with its quotes.
+    /// Parses a key, including its quotes.
     pub(super) fn of(raw: &[u8]) -> Self {
         serde_json::from_slice(raw).unwrap_or(Self::Other)
     }
 }
 
 /// Parses a count: a plain number, a number with a zero fraction or an exponent, or digits in a string. Mixpanel's
-/// documentation does not specify the form.
+/// documentation does not specify the format.
 fn read_count(raw: &str) -> Option<u64> {
     let text = raw.trim_matches('"').trim();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -93,7 +93,8 @@ fn read_count(raw: &str) -> Option<u64> {
     whole.parse().ok()
 }
 
-/// Returns a string's text, or the raw text of any other value. `null`, `false`, 0 and empty values count as missing.
+/// Returns the contents of a string, or the raw text of any other value. `null`, `false`, 0 and empty values count as
+/// missing.
 fn read_text(raw: &str) -> Option<String> {
     let text = serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned());
     (!matches!(text.as_str(), "" | "null" | "false" | "0" | "[]" | "{}")).then_some(text)

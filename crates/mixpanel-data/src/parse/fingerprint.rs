@@ -1,4 +1,4 @@
-//! A fingerprint that shows whether two pages have the same records.
+//! Fingerprints pages to detect two pages with the same records.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 

@@ -6,13 +6,14 @@ use jiff::{Timestamp, fmt::temporal::DateTimeParser};
 
 static PARSER: DateTimeParser = DateTimeParser::new();
 
-/// Parses a time in a less common form: with a fraction, a space instead of the `T`, only a date, or a UTC offset,
-/// which is applied. Returns microseconds since 1970, rounded toward zero; a leap second maps to the second before it.
+/// Parses a time in a less common form: with a fraction, a space instead of the `T`, only a date, or a UTC offset
+/// (which is applied). Returns microseconds since 1970, rounded toward zero; a leap second maps to the second before
+/// it.
 pub(super) fn parse_other(text: &str) -> Option<i64> {
     if let Ok(timestamp) = PARSER.parse_timestamp(text) {
         return Some(timestamp.as_microsecond());
     }
-    // Without this check, parsing it as a civil time would silently drop an invalid offset.
+    // Without this check, the civil time parser would silently drop an invalid offset.
     let after_date = text.get(10..).unwrap_or_default();
     if after_date.contains(['+', '-', 'Z', 'z', '[']) {
         return None;

@@ -1,7 +1,7 @@
 //! Walks the members of a JSON object without decoding them.
 //!
-//! The text is validated when it is extracted from the response, and not again here. Invalid JSON causes no panic and
-//! no infinite loop, but gives meaningless results.
+//! The text was validated when it was extracted from the response, so it is not validated again here. Invalid JSON
+//! gives meaningless results, but never a panic or an infinite loop.
 
 /// A position in the text of an object: before a key or before a value.
 #[derive(Debug, Clone, Copy)]

@@ -28,7 +28,7 @@ pub(crate) struct PageBody {
     pub(crate) rows: ProfileRows,
 }
 
-/// Parses a response strictly, and if that fails, record by record, so that an invalid record does not affect the
+/// Parses a response strictly or, if that fails, record by record, so that an invalid record does not affect the
 /// others.
 ///
 /// A response is rejected as a whole only if its records cannot be told apart: it is truncated, its brackets do not
@@ -120,7 +120,7 @@ impl<'de> Visitor<'de> for EnvelopeSeed {
 /// Returns whether a status means success. Mixpanel documents `ok`; the others are common equivalents.
 fn is_good(status: &str) -> bool {
     let good = ["ok", "success", "complete", "completed", "done", "true", "200", "null"];
-    // A value that is not JSON still has its original quotes.
+    // A value that is not valid JSON still has its original quotes.
     let status = status.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\'' | '"'));
     good.iter().any(|good| status.eq_ignore_ascii_case(good))
 }

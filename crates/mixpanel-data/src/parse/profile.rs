@@ -144,7 +144,7 @@ fn read_distinct_id(raw: Option<&str>) -> Result<Cow<'_, str>, String> {
 /// Parses `$last_seen`. Returns the time and the properties to store.
 ///
 /// If `$last_seen` occurs once and in the usual form, which the time reproduces exactly, it is cut out of the
-/// properties; the rest stays the same, byte for byte. Otherwise the properties are kept whole. If it occurs more than
+/// properties; the rest stays the same byte for byte. Otherwise the properties are kept whole. If it occurs more than
 /// once, the last one counts.
 fn lift_last_seen<'a>(properties: &'a str, scratch: &'a mut Scratch) -> (Option<i64>, &'a str) {
     let Scratch { members, text } = scratch;

@@ -14,11 +14,11 @@ use super::rows::{ProfileRows, RecordForm, RowsBuilder};
 use super::scan::{FIRST_KEYS, Scanner, is_skipped, skip};
 use crate::limits::PAGE_RECORDS_MAX;
 
-/// Limits of the search for the end of `results`: closing brackets and bytes, counted from the end of the response.
+/// The maximum number of closing brackets, and of bytes, searched backward for the end of `results`.
 const TAIL_BRACKETS_MAX: usize = 64;
 const TAIL_BYTES_MAX: usize = 1 << 20;
 
-/// The maximum number of brackets after which to look for another response.
+/// The maximum number of closing brackets to check for a response that follows.
 const OTHER_REPLY_LOOKS_MAX: usize = 64;
 
 /// Parses a response that is not valid JSON but has a recognizable envelope. Malformed records become rejects.
@@ -190,8 +190,8 @@ impl Records {
     }
 }
 
-/// Returns whether the text after a record cannot be part of it, because it has no JSON punctuation or repeats a key of
-/// the record.
+/// Returns whether the text after a record cannot be part of it: it has no JSON punctuation, or it repeats a key of the
+/// record.
 fn is_no_part_of(record: &str, rest: &[u8]) -> bool {
     let has_structure = rest.iter().any(|byte| matches!(byte, b'{' | b'}' | b'[' | b']' | b'"' | b'\'' | b':' | b','));
     let has = |text: &[u8], key: &[u8]| memchr::memmem::find(text, key).is_some();

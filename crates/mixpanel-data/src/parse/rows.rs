@@ -34,7 +34,7 @@ pub struct ProfileRow<'a> {
 }
 
 impl<'a> ProfileRow<'a> {
-    /// Returns the record's id, or for a raw record its text, which includes the id.
+    /// Returns the record's id or, for a raw record, its text, which includes the id.
     pub(crate) fn identity(self) -> &'a str {
         if self.distinct_id.is_empty() { self.properties } else { self.distinct_id }
     }
@@ -103,7 +103,7 @@ pub struct ProfileRows {
 }
 
 impl ProfileRows {
-    /// Returns the number of rows, without rejects.
+    /// Returns the number of rows, excluding rejects.
     #[must_use]
     pub fn len(&self) -> usize {
         self.distinct_ids.len()

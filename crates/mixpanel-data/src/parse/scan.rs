@@ -19,7 +19,7 @@ const WASTE_MAX: usize = 4;
 /// The maximum number of open brackets; each takes one byte of memory.
 const DEPTH_MAX: usize = 1 << 20;
 
-/// The longest key, in bytes, that is recognized when checking for a member of an object.
+/// The longest key, in bytes, that is recognized as the key of an object member.
 const KEY_BYTES_MAX: usize = 256;
 
 /// Where an element of the array ends.
@@ -27,7 +27,7 @@ const KEY_BYTES_MAX: usize = 256;
 pub(super) struct Element {
     /// After its last byte: at a comma, at the next element, or at the end of the array.
     pub(super) end: usize,
-    /// After the brace that closes the object it begins with.
+    /// After the closing brace, if the element begins with an object.
     pub(super) object_end: Option<usize>,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Scanner<'a> {
     bytes: &'a [u8],
     /// The key that the first record begins with, if it is not one of [`FIRST_KEYS`].
     first_key: Option<&'a [u8]>,
-    /// The ends of the last comment and the last line, beyond which no search for one is needed.
+    /// The ends of the last comment and the last line. Past them, searching for one is pointless.
     last_comment_end: Option<usize>,
     last_line_end: Option<usize>,
     waste_left: usize,
@@ -232,7 +232,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Finds the next record after `start` by the keys that records begin with. Returns the position of the comma
-    /// before it (without a comma, of its brace), or the end of the array.
+    /// before it, of its brace if there is no comma, or of the end of the array.
     fn next_record(&self, start: usize) -> usize {
         let mut at = start + 1;
         while let Some(found) = self.bytes.get(at..).and_then(|rest| memchr(b'"', rest)) {

@@ -15,8 +15,8 @@ pub struct Unkept {
 }
 
 impl Unkept {
-    /// Returns the names of members other than `$distinct_id` and `$properties`, in the order seen; only the first few
-    /// if there are many.
+    /// Returns the names of members other than `$distinct_id` and `$properties`, in the order seen. If there are many,
+    /// returns only the first few.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names

@@ -112,7 +112,7 @@ impl Stage {
 
     /// Stages a part. The part is durable when this returns.
     ///
-    /// The rejects are written first, to a separate file, which is ignored unless the rows are staged too.
+    /// The rejects are written first, to a separate file, which is ignored unless the rows are staged as well.
     pub(crate) fn write_part(&mut self, part: &Part<'_>) -> Result<()> {
         if !part.rejects.is_empty() {
             self.write_file(Content::Rejects, part, write_rejects)?;
@@ -213,8 +213,7 @@ impl Stage {
     /// Removes the directory and all its pages. Call this once they are in the table or no longer needed.
     ///
     /// # Errors
-    /// `Storage`. If the message says that the rest of the stage could not be removed, the run itself is already
-    /// removed.
+    /// `Storage`. If the message mentions the rest of the stage, the run itself is already removed.
     pub(crate) fn remove(self) -> Result<()> {
         // Windows cannot rename a directory that contains an open file.
         #[cfg(windows)]

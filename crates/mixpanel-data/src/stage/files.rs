@@ -1,5 +1,5 @@
-//! Files and directories of the stage: written atomically, and readable only by their owner, because profiles are
-//! personal data.
+//! Files and directories of the stage. They are written atomically, and only their owner can read them, because
+//! profiles are personal data.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write};
@@ -30,7 +30,7 @@ pub(super) struct NewFile {
     path: PathBuf,
     file: File,
     checksum: crc32fast::Hasher,
-    /// The OS error code of a failed write, because the encoder that writes here only returns its own error.
+    /// The OS error code of a failed write. The encoder that writes here hides it behind its own error.
     failure: Option<i32>,
 }
 
@@ -119,8 +119,8 @@ impl Write for NewFile {
 /// Creates the directory that holds the stages, and its parents, if missing.
 ///
 /// # Errors
-/// `Storage` when it is a symbolic link or belongs to another user: a user who can change staged files can change the
-/// table.
+/// `Storage` when the directory is a symbolic link or belongs to another user: a user who can change staged files can
+/// change the table.
 pub(super) fn make_root(path: &Path) -> Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -153,7 +153,7 @@ pub(super) fn directory_of(path: &Path) -> PathBuf {
     path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Syncs a directory, so that the names in it are durable, where the file system supports it.
+/// Syncs a directory, where the file system supports it, to make the names in it durable.
 pub(super) fn sync_directory(path: &Path) -> Result<()> {
     durable::sync_directory(path).map_err(|error| Error::io("sync the directory", path, error))?;
     Ok(())
@@ -181,7 +181,7 @@ fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     }
 }
 
-/// Locks a run for this process. The lock ends with the process, however it exits.
+/// Locks a run for this process. The lock is released when the process exits, even if it is killed.
 ///
 /// # Errors
 /// `RunBusy`, with the process that holds the lock in the detail `holding_pid`; `Storage`.

@@ -103,8 +103,8 @@ pub(crate) fn discard(roots: &StageRoots, run_id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes leftovers of killed processes that cannot be resumed: streams, and runs whose removal was interrupted. Best
-/// effort: a failed removal is retried next time.
+/// Removes the leftovers of killed processes: streams, which cannot be resumed, and runs whose removal was interrupted.
+/// Best effort: a failed removal is retried next time.
 pub(crate) fn sweep(roots: &StageRoots) {
     roots.all().for_each(sweep_root);
 }

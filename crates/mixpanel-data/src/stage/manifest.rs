@@ -23,7 +23,7 @@ pub(crate) struct Manifest {
     pub(crate) region: String,
     /// The server: Mixpanel's host, or `loopback`.
     pub(crate) server: String,
-    /// The filters as sent, including the time from which `behaviors` count back.
+    /// The filters as sent, including the reference time of `behaviors`.
     pub(crate) query: ProfileQuery,
     /// The target table.
     pub(crate) table: String,
@@ -44,8 +44,7 @@ pub(crate) struct Manifest {
     pub(crate) progress: Progress,
     /// The pages that earlier loads of this run put into the table.
     pub(crate) loaded: Option<Loaded>,
-    /// The pages that the most recently started load puts into the table. Only the database shows whether it was
-    /// committed.
+    /// The pages of the most recently started load. Only the database shows whether it was committed.
     pub(crate) loading: Option<Loaded>,
     /// Why the current session cannot deliver more pages, if known; the next process then starts over from page 0.
     #[serde(default)]
@@ -57,8 +56,8 @@ pub(crate) struct Manifest {
     /// The number of profiles that a load found missing although every page of the current session is staged.
     #[serde(default)]
     pub(crate) lacking: u64,
-    /// The counts of the run so far, including the short pages of the current session. Excludes the share of killed
-    /// processes.
+    /// The counts of the run so far, including the short pages of the current session. Excludes what killed processes
+    /// did not save.
     #[serde(rename = "cost")]
     pub(crate) counts: FetchCounts,
 }
@@ -81,7 +80,7 @@ pub(crate) enum Progress {
 pub(crate) enum Over {
     /// All its pages are staged, and hold fewer profiles than the server announced.
     Short,
-    /// The server refused every missing page in the same way.
+    /// The server rejected every missing page in the same way.
     Refused,
 }
 
@@ -110,7 +109,7 @@ pub(crate) struct SessionFacts {
     pub(crate) server_time: Option<jiff::Timestamp>,
 }
 
-/// The pages that a load puts into the table.
+/// The pages of a session that a load puts into the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Loaded {
     #[serde(rename = "generation")]

@@ -108,7 +108,7 @@ pub(crate) fn read_part(path: &Path) -> Result<Vec<RecordBatch>> {
 /// Reads the metadata of a staged page. A readable footer shows that the file is complete.
 ///
 /// # Errors
-/// `Storage` when the file is not a complete page, or its page number differs from the one in its name.
+/// `Storage` when the file is not a complete page, or its metadata contains another page number.
 pub(super) fn read_facts(path: &Path, page: u32) -> Result<StagedPage> {
     let builder = open(path)?;
     let metadata = builder.metadata().file_metadata();

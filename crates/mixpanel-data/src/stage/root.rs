@@ -30,8 +30,8 @@ impl StageRoots {
     }
 }
 
-/// The lock for starting or taking over a run, held briefly by one process at a time. It ends with the process, however
-/// it exits.
+/// The lock for starting or taking over a run, held briefly by one process at a time. It is released when the process
+/// exits, even if it is killed.
 #[derive(Debug)]
 pub(crate) struct Turn {
     root: PathBuf,
@@ -39,7 +39,7 @@ pub(crate) struct Turn {
     _lock: File,
 }
 
-/// Acquires the lock, waiting until other processes release it.
+/// Acquires the lock, waiting for other processes to release it.
 ///
 /// # Errors
 /// `RunBusy` when another process does not release it; `Storage` or `DiskFull`.

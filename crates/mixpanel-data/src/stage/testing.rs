@@ -1,4 +1,4 @@
-//! Leaves a stage as a killed process or a failing disk does. Used by the simulation.
+//! Puts a stage into states that a killed process or a failing disk leaves behind. Used by the simulation.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The tables of a database.
+//! Lists, describes, samples and drops tables.
 
 use std::collections::BTreeSet;
 use std::path::Path;

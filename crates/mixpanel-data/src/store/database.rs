@@ -18,14 +18,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
 
-/// The purpose for which a database is opened.
+/// What a database is opened for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Access<'a> {
     /// For user queries. They cannot access any file, so they cannot spill to disk.
     ReadOnly,
     /// For this program's own changes. A missing database is created.
     ReadWrite,
-    /// For a load from this stage, the only directory that it can access. A missing database is created.
+    /// For a load from this stage, the only directory it can access. A missing database is created.
     Load { stage_directory: &'a Path, tuning: Tuning },
 }
 
@@ -184,9 +184,9 @@ impl Database {
         Ok(())
     }
 
-    /// Creates an empty write-ahead log with the permissions of the database. DuckDB creates the log with the umask's
-    /// permissions, and a killed process leaves it like that. DuckDB has not opened the log yet, and treats an empty
-    /// one as new.
+    /// Creates an empty write-ahead log with the permissions of the database. Otherwise, DuckDB would create it with
+    /// default permissions, and a killed process would leave it readable by others. DuckDB has not opened the log yet,
+    /// and treats an empty one as new.
     #[cfg(unix)]
     fn prepare_log(&self) {
         use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -202,8 +202,8 @@ impl Database {
     #[cfg(not(unix))]
     fn prepare_log(&self) {}
 
-    /// Removes the log if it is empty. A commit that writes directly to the file does not use it, and DuckDB does not
-    /// remove it.
+    /// Removes the log if it is empty. A commit that writes directly to the file does not use it, and DuckDB then does
+    /// not remove it.
     fn remove_unused_log(&self) {
         let log = self.log_path();
         if fs::metadata(&log).is_ok_and(|log| log.len() == 0) {
@@ -294,7 +294,7 @@ fn attach(connection: &Connection, path: &Path, access: Access<'_>) -> Result<()
 ///
 /// This is the name that other clients use, because views, macros and defaults in the file may contain it. The names of
 /// DuckDB's own databases and schemas get a suffix: for a file `information_schema.db`, `information_schema.tables` is
-/// ambiguous. Nothing in such a file can contain its name, because no client can use it.
+/// ambiguous. Nothing in such a file can contain the name without a suffix, because no client can use it.
 fn attached_name(connection: &Connection, path: &Path) -> Result<String, duckdb::Error> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let taken: bool = connection.query_row(
@@ -317,7 +317,7 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Returns the settings that must apply before the write-ahead log is replayed, which is before any statement.
+/// Returns the settings that must apply before the write-ahead log is replayed, too early for SQL statements.
 fn settings(access: Access<'_>) -> Result<Config, duckdb::Error> {
     let config = Config::default().enable_autoload_extension(false)?;
     match access {

@@ -79,7 +79,7 @@ pub(crate) fn statement(what: &str, error: &duckdb::Error) -> Error {
     } else if text.contains("Corrupt database file") || text.contains("Could not read enough bytes from file") {
         ErrorKind::DatabaseUnusable
     } else if is_violation(error) {
-        // The user added the index or key. A new index is checked only at the commit.
+        // Caused by an index or key that the user added. A new index is checked only at commit.
         ErrorKind::ConstraintViolated
     } else {
         ErrorKind::Storage
@@ -91,7 +91,7 @@ pub(crate) fn statement(what: &str, error: &duckdb::Error) -> Error {
     }
 }
 
-/// Finds the operating system's error that a DuckDB message quotes (`strerror`).
+/// Finds the operating system error whose `strerror` text a DuckDB message quotes.
 fn os_error(text: &str) -> Option<Errno> {
     let errors = [
         ("File too large", Errno::FBIG),
@@ -229,7 +229,7 @@ fn is_disk_full(text: &str) -> bool {
         .any(|sign| text.contains(sign))
 }
 
-/// Commits and statements report this with different texts.
+/// Returns whether DuckDB ran out of memory. Commits and statements report this with different texts.
 fn is_out_of_memory(text: &str) -> bool {
     [
         "Out of Memory Error",

@@ -32,8 +32,8 @@ pub(super) fn time(value: i64, per_second: i64) -> String {
     clock(i128::from(value) * (NANOS_PER_SECOND / i128::from(per_second)))
 }
 
-/// Formats a time of day with its zone from DuckDB's packed form: microseconds in the upper 40 bits, and the seconds by
-/// which the offset is west of the easternmost one in the lower 24 bits.
+/// Formats a time of day with its zone from DuckDB's packed form: microseconds in the upper 40 bits, and in the lower
+/// 24 bits the easternmost offset minus the offset, in seconds.
 pub(super) fn time_with_zone(packed: u64) -> String {
     const EASTERNMOST_SECONDS: i64 = 16 * 3_600 - 1;
     let micros = i128::from(packed >> 24);
@@ -101,7 +101,7 @@ fn clock(nanos: i128) -> String {
     format!("{:02}:{:02}:{:02}{}", seconds / 3_600, seconds / 60 % 60, seconds % 60, fraction(rest))
 }
 
-/// Formats a fraction of a second with six digits, nine if six are not enough, none if it is zero.
+/// Formats a fraction of a second with six digits, nine if six are not enough, and none if it is zero.
 fn fraction(nanos: i128) -> String {
     match nanos {
         0 => String::new(),

@@ -34,7 +34,7 @@ pub(super) fn write(file: PathBuf, connect: impl FnOnce() -> Result<Connection>)
     Ok((connection, Lease(file)))
 }
 
-/// Returns a connection for reading `file`: a clone if the database is open, otherwise a new one from `connect`.
+/// Returns a connection for reading `file`: a clone of the shared one, or a new one from `connect`.
 pub(super) fn read(file: PathBuf, connect: impl FnOnce() -> Result<Connection>) -> Result<(Connection, Lease)> {
     let mut in_use = in_use();
     let clone = |database: &Connection| {

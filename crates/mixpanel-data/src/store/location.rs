@@ -126,7 +126,7 @@ pub(crate) fn not_found(path: &Path) -> Error {
         .with_path(path)
 }
 
-/// Creates the directory of a database, and its parents, accessible only to their owner, and returns it. Leaves
+/// Creates the directory of a database and its parents, accessible only to their owner. Returns the directory. Leaves
 /// existing directories unchanged.
 pub(crate) fn ensure_directory(path: &Path) -> Result<&Path> {
     let directory =

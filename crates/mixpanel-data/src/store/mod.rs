@@ -3,8 +3,8 @@
 //! A file is open only for the duration of a call.
 //!
 //! - `location`: checks a path before passing it to DuckDB, and creates files that only their owner can read;
-//! - `database`: opens a file with `settings`, without access to anything else; `lease`: ensures that this process
-//!   opens it only once;
+//! - `database`: opens a file with `settings`, sandboxed from the rest of the machine; `lease`: ensures that a file is
+//!   open at most once per process;
 //! - `schema`: looks up tables, views, columns and indexes; `label`: reads the entries of `_metadata`;
 //! - `catalog`: lists, describes, samples and drops tables;
 //! - `query`: runs user queries; `values` and `iso`: convert results to JSON;

@@ -59,8 +59,8 @@ fn start(statement: &mut Statement<'_>) -> Result<(), duckdb::Error> {
 /// Returns the actual cause of a failed query.
 ///
 /// When a DuckDB thread fails, it interrupts the others, and sometimes the interrupt is reported instead of the failure
-/// (measured: for 1 in 300 failures with two threads, 4 in 300 with four). Nothing else interrupts a query, so it is
-/// rerun to get the actual error.
+/// (measured: 1 in 300 failures with two threads, 4 in 300 with four). Nothing else interrupts a query, so it is rerun
+/// to get the actual error.
 fn cause(statement: &mut Statement<'_>, error: duckdb::Error) -> duckdb::Error {
     let is_interrupt = |error: &duckdb::Error| error.to_string().contains("INTERRUPT Error");
     let run_again = |statement: &mut Statement<'_>| -> Result<(), duckdb::Error> {

@@ -8,7 +8,7 @@ use super::failure::statement;
 use super::table_name::TableName;
 use crate::error::Result;
 
-/// What a name refers to. Holds the name as the database spells it.
+/// The object that a name refers to, with the name as the database spells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     /// Nothing.

@@ -2,7 +2,7 @@
 
 use crate::limits::ROW_GROUP_ROWS;
 
-/// The effort of one attempt at a load. An attempt that runs out of memory is retried with the next effort, which is
+/// How an attempt at a load uses memory. An attempt that runs out of memory is retried with the next effort, which is
 /// slower or uses more of the process's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
@@ -25,7 +25,7 @@ impl Effort {
     }
 }
 
-/// DuckDB's settings.
+/// DuckDB's settings for one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tuning {
     /// DuckDB's memory limit, in megabytes. Its actual use is somewhat higher.

@@ -9,8 +9,8 @@ pub(crate) fn literal(text: &str) -> String {
 
 /// Returns a glob pattern that matches only this path, because DuckDB treats every path as a pattern.
 ///
-/// In a pattern, a backslash is a separator, even in a character class, so it becomes `?`; the names of staged files
-/// are unique enough. DuckDB never treats the first name below the root as a pattern.
+/// A backslash separates names in a pattern, even in a character class, so it is replaced with `?`; the names of staged
+/// files are unique enough for that. DuckDB never treats the first name below the root as a pattern.
 pub(crate) fn as_pattern(path: &str) -> String {
     if !path.contains(['*', '?', '[']) {
         return path.to_owned();

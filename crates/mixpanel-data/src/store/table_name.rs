@@ -16,7 +16,7 @@ impl TableName {
     /// Validates a name given by the user: letters, digits and `_`, not starting with `_`.
     ///
     /// # Errors
-    /// `InvalidInput`, with the rule, and the name with control characters escaped.
+    /// `InvalidInput`, with the rule and the escaped name.
     pub(crate) fn parse(name: &str) -> Result<Self> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.is_empty() || name.starts_with('_') || name.len() > TABLE_NAME_CHARS_MAX || !name.chars().all(allowed) {
@@ -29,7 +29,7 @@ impl TableName {
         Ok(Self(name.to_owned()))
     }
 
-    /// Accepts a name that the database lists, with any characters.
+    /// Accepts any name that the database lists.
     pub(crate) fn listed(name: impl Into<String>) -> Self {
         Self(name.into())
     }
@@ -51,7 +51,7 @@ impl fmt::Display for TableName {
     }
 }
 
-/// Returns the name, safe to show in a message: escapes control and bidirectional characters, truncates long names.
+/// Returns the name for a message. Escapes control and bidirectional characters, and truncates long names.
 pub(crate) fn name_excerpt(name: &str) -> String {
     const SHOWN_CHARS: usize = 80;
     excerpt(name, SHOWN_CHARS)

@@ -13,8 +13,8 @@
 //! | STRUCT, MAP | an object; keys that are not text are written as JSON |
 //! | UNION | the value of its member |
 //!
-//! Numbers in a JSON column have `serde_json`'s precision, so 30 digits are rounded. JSON that it cannot represent
-//! (`1e400`, more than 127 levels) stays text.
+//! Numbers in a JSON column have `serde_json`'s precision, so a 30-digit number is rounded. JSON that it cannot
+//! represent (`1e400`, more than 127 levels) stays text.
 
 use std::fmt::Write as _;
 
@@ -137,7 +137,7 @@ fn extension(field: &Field) -> &str {
     field.metadata().get("ARROW:extension:name").map_or("", String::as_str)
 }
 
-/// Returns whether the field has the DuckDB type `name`, which Arrow does not define.
+/// Returns whether the field has the DuckDB-specific type `name`.
 fn is_duckdb(field: &Field, name: &str) -> bool {
     extension(field) == "arrow.opaque"
         && field

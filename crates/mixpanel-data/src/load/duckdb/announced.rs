@@ -62,8 +62,8 @@ pub(super) fn check(
     ))
 }
 
-/// Compares the received records with the rows of the old table. Without a total, this is the only check that the pages
-/// did not end too early.
+/// Compares the number of received records with the old table. Without a total, nothing else shows that the pages ended
+/// too early.
 fn check_unannounced(
     connection: &Connection,
     request: &LoadRequest,
@@ -88,8 +88,8 @@ fn incomplete(table: &TableName, shortfall: u64, message: String) -> Error {
         .with_detail("shortfall", shortfall)
 }
 
-/// Counts the profiles that overlapping pages repeat. Slow, because it reads the keys of all pages; needed only when
-/// profiles were sent more than once.
+/// Counts the profiles repeated by overlapping pages. This is slow, because it reads the keys of all pages, and is
+/// needed only when profiles were sent more than once.
 fn overlap(dataset: &Dataset, pages: &[PathBuf]) -> Result<u64> {
     let mut overlap = Overlap::default();
     for page in pages {

@@ -1,5 +1,5 @@
-//! Compares the database before the first request with the database at the load. Changes by others are reported before
-//! anything is dropped or recreated.
+//! Compares the state of the database before the first request with its state at the load. Changes by others are
+//! reported before anything is dropped or recreated.
 
 use duckdb::Connection;
 
@@ -11,7 +11,8 @@ use crate::profile_query::IfExists;
 use crate::store::table_name::TableName;
 
 impl Seen {
-    /// Checks, before the database is opened, that it still exists: opening would create a missing one.
+    /// Checks that the database still exists. Must run before the database is opened, because opening creates a missing
+    /// one.
     ///
     /// # Errors
     /// `TableChanged`.
@@ -48,7 +49,7 @@ impl Seen {
     fn difference(&self, now: &Contents, request: &LoadRequest) -> Option<String> {
         let (table, before) = (&request.options.table, &self.contents);
         let is_another = self.file.is_some() && FileId::of(&request.database).ok() != self.file;
-        // A copy with the same contents is acceptable; also, not every file system has stable inode numbers.
+        // A copy with the same contents is acceptable. Not every file system has stable inode numbers, either.
         if is_another && now != before {
             return Some(format!(
                 "the database `{}` has been replaced by another file since the fetch began: it had {} in table \

@@ -1,4 +1,4 @@
-//! User additions to a table that a load replaces. Comments are carried over; other losses are announced in advance.
+//! What users added to a table that a load replaces. Comments are carried over; other losses are announced in advance.
 
 use std::collections::BTreeSet;
 
@@ -73,7 +73,7 @@ pub(super) fn readable_views(connection: &Connection) -> Result<Vec<View>> {
     Ok(views.into_iter().filter(|view| is_readable(connection, view)).collect())
 }
 
-/// Describes the loss for each of these views that is no longer readable.
+/// Describes each of these views that is no longer readable, as a loss.
 pub(super) fn broken(connection: &Connection, views: &[View]) -> Vec<String> {
     let broken = views.iter().filter(|view| !is_readable(connection, view));
     broken.map(|view| format!("a column that the view `{}` uses", view.name)).collect()

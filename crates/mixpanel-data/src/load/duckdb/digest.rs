@@ -1,4 +1,4 @@
-//! The digest of a table: a number that changes with any row, but not with the order of the rows.
+//! The digest of a table: a number that depends on every row, but not on the order of the rows.
 //!
 //! It is the sum of the row hashes, computed twice: by [`RowSum`] from the received rows, before DuckDB reads them, and
 //! here in SQL from the rows that DuckDB returns. Both use DuckDB's hash function, which may differ between versions,
@@ -69,8 +69,7 @@ pub(super) fn sum_hashes(connection: &Connection, hash: &str, rows: &str) -> Res
     Ok(RowSum { rows, hashes: sum.parse().expect("a sum of unsigned numbers is one") })
 }
 
-/// Checks that DuckDB and [`RowSum`] compute the same hashes. Otherwise, every load would fail with a misleading
-/// reason.
+/// Checks that DuckDB and [`RowSum`] compute the same hashes. Otherwise, every load would fail with a misleading error.
 ///
 /// # Errors
 /// `Internal` if the hashes differ.

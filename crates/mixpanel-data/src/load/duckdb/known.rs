@@ -10,11 +10,10 @@ use crate::store::database::{Access, Database};
 use crate::store::schema::{Target, find};
 use crate::store::table_name::TableName;
 
-/// Returns whether a load is in the database. A process killed right after its commit has not recorded it anywhere
-/// else.
+/// Returns whether a load is in the database. A process killed right after its commit has recorded it nowhere else.
 ///
 /// # Errors
-/// Those of opening a database for reading; a missing database counts as one without loads.
+/// The errors of opening a database for reading, except that a missing database is not an error: it contains no loads.
 pub(crate) fn is_loaded(database: &Path, load_id: &str) -> Result<bool> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
     match Database::open_waiting(database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {
@@ -27,7 +26,7 @@ pub(crate) fn is_loaded(database: &Path, load_id: &str) -> Result<bool> {
 /// Returns the run that last created a table, if there is one and the table exists.
 ///
 /// # Errors
-/// Those of opening a database for reading; a missing database counts as one without tables.
+/// The errors of opening a database for reading, except that a missing database is not an error: it contains no tables.
 pub(crate) fn maker(database: &Path, table: &TableName) -> Result<Option<String>> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
     let database = match Database::open_waiting(database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {

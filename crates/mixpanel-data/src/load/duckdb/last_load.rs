@@ -37,7 +37,7 @@ pub(crate) struct LastLoad {
     pub(crate) region: String,
 }
 
-/// Returns the newest complete load into the table. Returns `None` if there is none since the table was created, if
+/// Returns the newest complete load into the table, or `None` if there is none since the table was created, if
 /// `_fetches` lacks the load that `_metadata` names, or if its values cannot be read.
 ///
 /// # Errors

@@ -3,14 +3,14 @@
 //! Until the commit, every reader sees the old table. The staged pages are never changed.
 //!
 //! **Duplicates.** Of several rows with the same id, the one with the latest `last_seen` is kept (a missing one counts
-//! as earliest); ties go to the lowest page, then to the first row in the page. The kept row stays at its position. The
-//! table therefore depends only on the contents of the pages.
+//! as earliest); ties go to the lowest page, then to the first row in the page. The kept row stays in place. The table
+//! therefore depends only on the contents of the pages.
 //!
-//! **Verification.** The stage contains a sum of the rows, computed as they were received. Before the commit, it is
+//! **Verification.** The stage contains a sum of the rows, computed when they were received. Before the commit, it is
 //! compared with the sum of the rows that DuckDB returns, and the load fails if they differ.
 //!
-//! `pages` reads the staged pages; `merge` puts rows into a table that already has some; `settle` checks the file after
-//! the commit.
+//! `pages` reads the staged pages; `merge` merges them into a table that already has rows; `settle` checks the file
+//! after the commit.
 
 #[cfg(test)]
 mod complete_tests;
@@ -67,7 +67,7 @@ use crate::text::counted;
 /// `DatabaseUnusable`; `TableExists`, `InvalidInput`, `TableChanged` if the table has changed since
 /// [`preflight`](fn@super::preflight::preflight); `Incomplete` if pages or profiles are missing from a replacement;
 /// `DiskFull`; `OutOfMemory`, with a sufficient amount in the detail `memory_needed`; `Storage` if a page cannot be
-/// read; any of these or `Cancelled` if it was stopped; `Internal` if the pages do not match the counts of the run, or
+/// read; `Cancelled` or any of these if it was stopped; `Internal` if the pages do not match the counts of the run, or
 /// the table does not match the pages. The detail `outcome` is `unknown` if the result of the commit cannot be
 /// determined, and `committed` if the rows are in the file but may not be on disk; in both cases, it is safe to repeat
 /// the load.
@@ -95,7 +95,7 @@ pub(crate) fn load(request: &LoadRequest, on_lock_wait: &mut OnLockWait<'_>) -> 
     }
 }
 
-/// Adds the amount of memory that suffices to the error.
+/// Returns the out-of-memory error, with an amount of memory that suffices.
 fn out_of_memory(request: &LoadRequest, error: Error) -> Error {
     const MB: u64 = 1_000_000;
     let more = request.options.memory.saturating_add(100 * MB);
@@ -237,7 +237,7 @@ fn digest_text(connection: &Connection, request: &LoadRequest, table: &TableName
         .map_err(|error| statement(&format!("read table `{table}`"), &error))
 }
 
-/// Checks that rows are not replaced by an empty result, which is usually a mistake, unless the caller allows it.
+/// Checks that an empty result, which is usually a mistake, replaces no rows unless the caller allows it.
 fn check_not_emptied(connection: &Connection, request: &LoadRequest, table: &TableName) -> Result<()> {
     if request.options.allow_empty || request.package.run.counts.received > request.package.run.counts.rejected {
         return Ok(());

@@ -7,8 +7,7 @@
 //!
 //! **Completing** a run whose `previous` pages are in the table compares contents, because the table may have changed
 //! since. The run's rows are recognized by their hashes. Rows whose ids are not in `previous` are appended or upserted.
-//! Other rows, if they differ from those of the earlier load, replace them where they are unchanged in the table. Rows
-//! that were changed or removed since are left alone.
+//! A row that differs from the one in the earlier load replaces it, unless that one was changed or removed since.
 
 use duckdb::Connection;
 
@@ -76,7 +75,7 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest, table: Table
     Ok(Loaded { table, origin: Origin::Changed, counts, digest })
 }
 
-/// Returns the query for the rows of `_loading` that must not replace rows of the table.
+/// Returns the query for the rows in `_loading` that must not replace rows in the table.
 fn find_known(table: &TableName, request: &LoadRequest) -> String {
     let (dataset, table) = (request.package.run.dataset, table.quoted());
     let not_ours = match request.package.kind {
@@ -97,13 +96,13 @@ fn find_known(table: &TableName, request: &LoadRequest) -> String {
     }
 }
 
-/// The rows of earlier loads of the run.
+/// Counts of the rows from earlier loads of the run.
 struct Earlier {
-    /// The number that are still in the table.
+    /// Rows that are still in the table.
     rows: u64,
-    /// The number of those that are about to be replaced.
+    /// Rows among those that are about to be replaced.
     replaced: u64,
-    /// The number that others have changed or removed since.
+    /// Rows that others have changed or removed since.
     altered: u64,
 }
 
@@ -111,8 +110,8 @@ impl Earlier {
     const NONE: Self = Self { rows: 0, replaced: 0, altered: 0 };
 }
 
-/// Filters the rows in `_loading` whose ids were in an earlier load: keeps those that differ from the earlier row, if
-/// that row is unchanged in the table.
+/// Filters the rows in `_loading` whose ids were in an earlier load: keeps a row only if it differs from the earlier
+/// one, and that one is unchanged in the table.
 ///
 /// Also returns the sum of the rows removed.
 fn complete(
@@ -142,8 +141,8 @@ fn complete(
     );
     let set_aside = pages::remove(connection, dataset, "_loading", &find, steps).map_err(fail)?;
     let replaced = number(connection, &of_keys_in("_previous")).map_err(fail)?;
-    // Rows that were in the table before the run may equal the run's but do not count as such, so `put_in` is the limit
-    // here and for `replaced` below.
+    // Rows that were in the table before the run may equal the run's but do not count as such, so `put_in` caps this
+    // number and `replaced` below.
     let put_in = metadata::last_counts(connection, table, &request.package.run.run_id)?;
     let rows = put_in.map_or(unchanged, |counts| counts.rows.min(unchanged));
     // The other rows of the earlier load were changed or removed since.

@@ -125,8 +125,8 @@ fn first_counts(connection: &Connection, sql: &str, values: &[&str]) -> Result<O
     found.next().transpose().map_err(fail)
 }
 
-/// Returns the run that last created the table, if any. For versions that did not record this, a load with `fail` or
-/// `replace` counts as one that created it.
+/// Returns the run that last created the table, if any. In records of versions that did not store this, a load with
+/// `fail` or `replace` counts as one that created it.
 pub(super) fn maker(connection: &Connection, table: &TableName) -> Result<Option<String>> {
     let fail = |error| statement("read the table `_fetches`", &error);
     let sql = "SELECT run_id FROM _fetches WHERE lower(table_name) = lower(?)
@@ -245,8 +245,8 @@ fn label_table(connection: &Connection, loaded: &Loaded, run: &RunRecord) -> Res
 #[derive(Debug, PartialEq, Eq)]
 struct Gaps {
     partial: bool,
-    /// `None` in a partial table means that pages of several runs, or of an unknown run, are missing, so that only a
-    /// replacement completes the table.
+    /// `None` in a partial table means that pages of several runs, or of an unknown run, are missing, so only replacing
+    /// the table completes it.
     run_id: Option<String>,
 }
 

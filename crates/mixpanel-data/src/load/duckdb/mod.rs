@@ -3,8 +3,8 @@
 //! Its only assumption about the stage is that a page is a Parquet file with the columns of the dataset.
 //!
 //! - `preflight`: finds every predictable failure before the first request;
-//! - `load`: loads the staged pages in one transaction. `staged` and `pages` read the files, `merge` puts rows into a
-//!   table that already has some, `settle` checks the file after the commit, `tuning` chooses the settings, and
+//! - `load`: loads the staged pages in one transaction. `staged` and `pages` read the files, `merge` merges them into a
+//!   table that already has rows, `settle` checks the file after the commit, `tuning` chooses the settings, and
 //!   `load_stop` stops the load from another thread before its commit;
 //! - `target`: checks and replaces the existing table; `dependents`: describes what a replacement drops; `seen`: the
 //!   state of the table before the first request; `changes`: compares it with the current state;

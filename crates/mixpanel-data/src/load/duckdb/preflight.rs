@@ -1,4 +1,4 @@
-//! Finds every predictable failure of the database before the first request.
+//! Finds predictable failures of the database before the first request.
 
 #[cfg(test)]
 mod tests;
@@ -30,9 +30,9 @@ use crate::warning::Warning;
 /// The result of a preflight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Checked {
-    /// The state of the database, which the load compares with the one it finds.
+    /// The state of the database, which the load must find unchanged.
     pub(crate) seen: Seen,
-    /// Features that the file system lacks, and data that replacing the table or its rows loses.
+    /// Warnings about missing file system features, and about data that a replacement drops.
     pub(crate) warnings: Vec<Warning>,
 }
 

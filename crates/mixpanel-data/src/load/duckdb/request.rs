@@ -27,7 +27,7 @@ pub(crate) struct LoadOptions {
     pub(crate) table: TableName,
     /// What to do if it exists.
     pub(crate) if_exists: IfExists,
-    /// The state of the database before the first request, which the load compares with the one it finds.
+    /// The state of the database before the first request. The load fails if it has changed in a way that matters.
     pub(crate) seen: Option<Seen>,
     /// Whether a table may be replaced by one that lacks pages.
     pub(crate) missing: MissingPages,
@@ -42,7 +42,7 @@ pub(crate) struct LoadOptions {
 }
 
 impl LoadRequest {
-    /// Returns whether the load replaces any existing table, rather than only its own run's.
+    /// Returns whether the load replaces an existing table, whichever run created it.
     pub(super) fn replaces(&self) -> bool {
         self.options.if_exists == IfExists::Replace && self.package.kind == LoadKind::First
     }

@@ -1,4 +1,4 @@
-//! The state of the database before the first request, which the load compares with the one it finds.
+//! The state of the database before the first request, which the load compares with the state it finds.
 
 use std::fs;
 #[cfg(unix)]
@@ -43,9 +43,9 @@ pub(super) struct Contents {
     /// The table, as the database spells it.
     pub(super) table: Option<TableName>,
     pub(super) rows: u64,
-    /// What the table contains that a load does not create.
+    /// Columns, defaults and constraints that a load does not create.
     pub(super) additions: Vec<String>,
-    /// The id of the run that loaded it last.
+    /// The id of the run that last loaded the table.
     pub(super) last_run: Option<String>,
     /// The names of all tables.
     tables: Vec<String>,

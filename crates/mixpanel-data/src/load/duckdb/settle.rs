@@ -42,13 +42,13 @@ pub(super) fn settle(
     Err(failure.with_detail("outcome", "unknown"))
 }
 
-/// Returns whether the disk failed, based on the text: DuckDB reports no error number for a failed sync.
+/// Returns whether the disk failed. Checks the text, because DuckDB reports no error number for a failed sync.
 fn is_disk_failure(error: &duckdb::Error) -> bool {
     let text = error.to_string();
     ["fsync failed", "Input/output error"].iter().any(|sign| text.contains(sign))
 }
 
-/// Compares every byte of the loaded table with its recorded digest, unless another load has changed it since.
+/// Compares the contents of the loaded table with its recorded digest, unless another load has changed it since.
 ///
 /// # Errors
 /// `DatabaseUnusable` if the table differs from what was loaded, or cannot be read.
@@ -75,7 +75,7 @@ pub(super) fn check_contents(request: &LoadRequest) -> Result<()> {
     }
 }
 
-/// Reopens the file and checks that it contains the load and all rows.
+/// Reopens the file and checks that it contains the load and the expected number of rows.
 pub(super) fn recount(request: &LoadRequest, table_rows: u64) -> Result<()> {
     let go_on = &mut |_: &_| ControlFlow::Continue(());
     let database = match Database::open_waiting(&request.database, Access::ReadOnly, PREFLIGHT_LOCK_WAIT, go_on) {

@@ -84,7 +84,7 @@ pub(super) fn sum_of_rejects(files: &[PathBuf]) -> Result<Option<RowSum>> {
 }
 
 /// Returns the error for a load whose rows differ from the staged ones. It names a page that has changed since it was
-/// staged; if there is none, it is `Internal`.
+/// staged; if there is none, the error is `Internal`.
 pub(super) fn differs(dataset: &Dataset, pages: &[PathBuf], what: &str, expected: RowSum, found: RowSum) -> Error {
     let damaged = pages.iter().find(|page| !StagedFile::look(page).is_ok_and(|file| file.is_intact(dataset)));
     match damaged {
@@ -112,7 +112,7 @@ pub(super) enum Extra {
     Place,
 }
 
-/// Returns the SQL that reads exactly these files, and only their rows.
+/// Returns the SQL that reads exactly these files, and only their own columns unless `extra` adds some.
 ///
 /// By default, DuckDB interprets `name=value` in a path as a column, and `*`, `?` and `[` as patterns. The files are in
 /// a directory next to the user's database, whose path may contain anything.

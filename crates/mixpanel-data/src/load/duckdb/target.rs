@@ -48,8 +48,8 @@ pub(super) fn check(
     Ok(target)
 }
 
-/// Rejects a table name that DuckDB, or a client of another database, uses for a system catalog: a client that lists
-/// tables by querying it would get profiles.
+/// Rejects a table name that DuckDB, or a client of another database, uses for a system catalog: a client that queries
+/// it to list tables would get profiles instead.
 ///
 /// # Errors
 /// `InvalidInput`.

@@ -183,12 +183,12 @@ impl Fixture {
         }
     }
 
-    /// Runs statements in the database as another program would.
+    /// Runs statements in the database, as another program might.
     pub(super) fn execute(&self, sql: &str) {
         Connection::open(&self.database).unwrap().execute_batch(sql).unwrap();
     }
 
-    /// Returns the values of a query with one VARCHAR column; a null value becomes `NULL`.
+    /// Returns the values of a query with one VARCHAR column; a null becomes the text `NULL`.
     pub(super) fn texts(&self, sql: &str) -> Vec<String> {
         let connection = Connection::open(&self.database).unwrap();
         let mut query = connection.prepare(sql).unwrap();

@@ -49,8 +49,8 @@ pub(super) fn memory_needed(pages: &[PathBuf], rejects: &[PathBuf]) -> u64 {
     memory_for(most.saturating_add(ENGINE_LEAST_BYTES))
 }
 
-/// The number of rows to read back at once. When DuckDB reads large texts, it holds those of 2,048 rows in memory, not
-/// all of which count toward its memory limit.
+/// The number of rows to read back at once. When DuckDB reads large texts, it holds those of 2,048 rows in memory, and
+/// not all of this counts toward its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Steps(Option<u64>);
 
@@ -79,7 +79,7 @@ impl Steps {
         Self([self.0, other.0].into_iter().flatten().min())
     }
 
-    /// Returns SQL conditions that together select every row of a table once, at most one step of rows each.
+    /// Returns SQL conditions that together select every row of a table once. Each selects at most one step of rows.
     pub(super) fn conditions(self, connection: &Connection, table: &str) -> Result<Vec<String>, duckdb::Error> {
         let Some(step) = self.0 else { return Ok(vec!["true".to_owned()]) };
         // Uncommitted rows have a separate range of row ids, far above the others.

@@ -7,8 +7,8 @@ use duckdb::Connection;
 use super::staged::{Extra, read_parquet};
 use crate::error::{Error, ErrorKind};
 
-/// Returns the error for a failed read of several files, naming the damaged one, which DuckDB does not always do. Rolls
-/// back the transaction.
+/// Returns the error for a failed read of several files, with the name of the damaged one, which DuckDB does not always
+/// report. Rolls back the transaction.
 pub(super) fn name_unreadable(connection: &Connection, files: &[PathBuf], error: Error) -> Error {
     if matches!(error.kind(), ErrorKind::DiskFull | ErrorKind::OutOfMemory)
         || connection.execute_batch("ROLLBACK").is_err()

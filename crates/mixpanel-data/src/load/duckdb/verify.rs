@@ -20,7 +20,7 @@ use crate::store::table_name::{TableName, name_excerpt};
 use crate::text::counted;
 use crate::types::VerifyReport;
 
-/// Compares the row count of a table, and a digest of every byte, with those recorded by its last load.
+/// Compares the row count and the digest of a table with those recorded by its last load. Reads every byte.
 ///
 /// # Errors
 /// `TableNotFound`; `InvalidInput` for a table that no load recorded, that holds another kind of data, or that lacks a

@@ -205,7 +205,7 @@ fn a_long_reject_is_kept_in_part_and_says_so() {
     }
 }
 
-/// Worst-case inputs for any step that is not linear.
+/// Inputs that expose any step that is not linear.
 fn hostile(bytes: usize) -> Vec<(&'static str, Vec<u8>)> {
     let fill = |unit: &[u8]| unit.repeat(bytes / unit.len());
     let record = b"{\"$distinct_id\":\"x\",\"$properties\":{\"k\":";
@@ -241,7 +241,7 @@ fn hostile(bytes: usize) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Returns the CPU time of this thread, which does not depend on the load of the machine.
+/// Returns the CPU time of this thread, which does not depend on how busy the machine is.
 fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).expect("it is not negative")
@@ -256,7 +256,7 @@ fn hostile_texts_take_linear_time() {
             assert!(page.rows.received() <= PAGE_RECORDS_MAX);
         }
         let took = processor_time() - start;
-        // Several times the actual duration; a quadratic algorithm takes minutes.
+        // Several times the usual duration; quadratic time would take minutes.
         assert!(took < Duration::from_secs(1), "{name}: {took:?}");
     }
 }

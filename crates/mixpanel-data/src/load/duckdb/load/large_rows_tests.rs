@@ -1,4 +1,4 @@
-//! Tests that every stage can be loaded, with either the given memory or the amount that the error names.
+//! Tests that every stage can be loaded, with the given memory or with the amount that the error names.
 
 use std::ops::ControlFlow;
 

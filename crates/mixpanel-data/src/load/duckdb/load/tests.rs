@@ -312,7 +312,8 @@ fn waits_for_a_lock_and_then_names_its_holder() {
     let error = load(&request, &mut |_| ControlFlow::Break(())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DatabaseLocked, "the caller can end the wait");
 
-    // The waiting load receives the id of the process that has the database open, and continues when it closes it.
+    // The callback receives the id of the process that has the database open; the load continues once that process
+    // exits.
     let (mut holder, mut told) = (Some(holder), Vec::new());
     let loaded = load(&request, &mut |error| {
         told.push((error.kind(), error.detail("holding_pid").cloned()));
