@@ -1,4 +1,4 @@
-//! Fingerprints pages to detect two pages with the same records.
+//! Fingerprints pages, to detect pages with the same records.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 

@@ -14,7 +14,7 @@ use super::rows::{ProfileRows, RecordForm, RowsBuilder};
 use super::scan::{FIRST_KEYS, Scanner, is_skipped, skip};
 use crate::limits::PAGE_RECORDS_MAX;
 
-/// The maximum number of closing brackets, and of bytes, searched backward for the end of `results`.
+/// Limits of the backward search for the end of `results`, in closing brackets and in bytes.
 const TAIL_BRACKETS_MAX: usize = 64;
 const TAIL_BYTES_MAX: usize = 1 << 20;
 

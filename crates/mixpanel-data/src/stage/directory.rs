@@ -213,7 +213,8 @@ impl Stage {
     /// Removes the directory and all its pages. Call this once they are in the table or no longer needed.
     ///
     /// # Errors
-    /// `Storage`. If the message mentions the rest of the stage, the run itself is already removed.
+    /// `Storage`. If only the rest of the stage could not be removed (see the message), the run itself is already
+    /// removed.
     pub(crate) fn remove(self) -> Result<()> {
         // Windows cannot rename a directory that contains an open file.
         #[cfg(windows)]

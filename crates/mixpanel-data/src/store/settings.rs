@@ -25,7 +25,7 @@ impl Effort {
     }
 }
 
-/// DuckDB's settings for one attempt.
+/// DuckDB's resource settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tuning {
     /// DuckDB's memory limit, in megabytes. Its actual use is somewhat higher.

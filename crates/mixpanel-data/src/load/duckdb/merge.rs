@@ -100,7 +100,7 @@ fn find_known(table: &TableName, request: &LoadRequest) -> String {
 struct Earlier {
     /// Rows that are still in the table.
     rows: u64,
-    /// Rows among those that are about to be replaced.
+    /// The rows among these that are about to be replaced.
     replaced: u64,
     /// Rows that others have changed or removed since.
     altered: u64,

@@ -112,7 +112,7 @@ pub(super) enum Extra {
     Place,
 }
 
-/// Returns the SQL that reads exactly these files, and only their own columns unless `extra` adds some.
+/// Returns the SQL that reads exactly these files and, apart from `extra`, only their own columns.
 ///
 /// By default, DuckDB interprets `name=value` in a path as a column, and `*`, `?` and `[` as patterns. The files are in
 /// a directory next to the user's database, whose path may contain anything.
