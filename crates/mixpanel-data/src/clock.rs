@@ -9,12 +9,12 @@ use jiff::Timestamp;
 /// Measures the time since it was created, on a clock that is never set back and keeps running while the machine
 /// sleeps.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Stopwatch(Moment);
+pub(crate) struct Stopwatch(Start);
 
 #[cfg(target_os = "linux")]
-type Moment = Duration;
+type Start = Duration;
 #[cfg(not(target_os = "linux"))]
-type Moment = std::time::Instant;
+type Start = std::time::Instant;
 
 impl Stopwatch {
     #[cfg(target_os = "linux")]
@@ -30,7 +30,7 @@ impl Stopwatch {
     /// Other systems use the clock of `std`, which may stop during sleep; waits are then longer by that time.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn start() -> Self {
-        Self(Moment::now())
+        Self(Start::now())
     }
 
     #[cfg(not(target_os = "linux"))]

@@ -331,7 +331,7 @@ pub(crate) const LEDGER_LOCK_ATTEMPTS: u32 = 2_000;
 pub(crate) const LEDGER_LOCK_PAUSE: Duration = Duration::from_micros(500);
 
 /// A wait that grows by less than this is not announced again.
-pub(crate) const WAIT_GROWTH_TOLD: Duration = Duration::from_secs(1);
+pub(crate) const WAIT_GROWTH_REPORTED: Duration = Duration::from_secs(1);
 
 /// Smallest and largest accepted `batch_size`. It has no effect: a page is the unit
 /// (`docs/decisions/0004-differences-from-the-python-package.md`).

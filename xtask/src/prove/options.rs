@@ -60,7 +60,7 @@ const SEEDS_TESTS: &str =
     "fetch::simulation::seeds_tests::seeds_hold|fetch::simulation::seeds_tests::seeds_hold_with_duckdb";
 
 /// The test that activates the mutants and prints the seed that finds each.
-const MUTANTS_TEST: &str = "fetch::simulation::mutants_tests::every_planted_defect_is_found";
+const MUTANTS_TEST: &str = "fetch::simulation::mutants_tests::every_mutant_is_found";
 
 /// Every part. `cargo xtask test` runs `bite` anyway; `instructions` and `fuzz` have no quick form.
 pub(super) static PARTS: [Part; 8] = [

@@ -27,7 +27,7 @@ use crate::warning::Warning;
 use super::progress::FetchEvent;
 use super::source::{Page, PageRequest};
 use super::writer::{Message, Report};
-use coordinator::{Step, Verdict};
+use coordinator::{PartDecision, Step};
 
 pub(super) use coordinator::Coordinator;
 pub(super) use outcome::{Ending, Outcome};
@@ -35,7 +35,7 @@ pub(super) use parts::{PartState, Parts};
 
 /// A point in time: the time since the run began, and the wall-clock time that the quota ledger uses.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment {
+pub(crate) struct Now {
     pub(crate) run: Duration,
     pub(crate) wall: Timestamp,
 }
@@ -116,7 +116,7 @@ impl Core {
     }
 
     /// Returns the next action. A wait is returned only after all other pending actions.
-    pub(crate) fn next(&mut self, at: Moment) -> Action {
+    pub(crate) fn next(&mut self, at: Now) -> Action {
         if let Some(action) = self.decided() {
             return action;
         }
@@ -127,7 +127,7 @@ impl Core {
     }
 
     /// Decides the next action from the coordinator and the quota.
-    fn decide(&mut self, at: Moment) -> Action {
+    fn decide(&mut self, at: Now) -> Action {
         loop {
             let request = match self.coordinator.next(at.run) {
                 Step::Send(request) => request,
@@ -193,12 +193,12 @@ impl Core {
     }
 
     /// Handles a complete response with status 200. It is parsed if it can still be used.
-    pub(crate) fn reply_received(&mut self, request: PageRequest, body: Vec<u8>, at: Moment) {
+    pub(crate) fn reply_received(&mut self, request: PageRequest, body: Vec<u8>, at: Now) {
         if let Some(permit) = self.permit(&request) {
             let told = permit.succeeded(at.wall);
             self.note(told);
         }
-        if self.is_present(&request) {
+        if self.is_current(&request) {
             self.coordinator.reply_received(request.page);
             self.actions.push_back(Action::Parse(request, body));
         }
@@ -210,15 +210,15 @@ impl Core {
         request: &PageRequest,
         page: Page,
         server_time: Option<Timestamp>,
-        at: Moment,
+        at: Now,
         fraction: f64,
     ) {
-        if !self.is_present(request) {
+        if !self.is_current(request) {
             return;
         }
         let verdict = self.coordinator.part_arrived(request.page, &page.facts, at.run, fraction);
-        self.forget_older();
-        if verdict == Verdict::Store {
+        self.drop_stale_permits();
+        if verdict == PartDecision::Store {
             self.unkept.add(page.unkept());
             if !is_planted(Mutant::SessionRecordedTooLate) {
                 self.record_session(server_time, at);
@@ -232,7 +232,7 @@ impl Core {
     }
 
     /// Records the session in the manifest before its first page is staged.
-    fn record_session(&mut self, server_time: Option<Timestamp>, at: Moment) {
+    fn record_session(&mut self, server_time: Option<Timestamp>, at: Now) {
         if self.is_session_recorded {
             return;
         }
@@ -244,7 +244,7 @@ impl Core {
     }
 
     /// Warns if the local clock is ahead of the server's. The run record then uses the server's time.
-    fn warn_of_clock(&mut self, server_time: Option<Timestamp>, at: Moment) {
+    fn warn_of_clock(&mut self, server_time: Option<Timestamp>, at: Now) {
         let ahead = server_time.map_or(0, |time| at.wall.as_second() - time.as_second());
         if u64::try_from(ahead).is_ok_and(|ahead| ahead > CLOCK_TOLERANCE.as_secs()) {
             self.coordinator.tell(FetchEvent::Warning(Warning::ClockAhead { seconds: ahead }));
@@ -252,16 +252,16 @@ impl Core {
     }
 
     /// Handles a request that failed or returned nothing usable.
-    pub(crate) fn request_failed(&mut self, request: &PageRequest, failure: Failure, at: Moment, fraction: f64) {
-        let until = self.settle(request, &failure, at);
-        if !self.is_present(request) {
+    pub(crate) fn request_failed(&mut self, request: &PageRequest, failure: Failure, at: Now, fraction: f64) {
+        let until = self.record_failure(request, &failure, at);
+        if !self.is_current(request) {
             return;
         }
         match until {
             Some(until) => self.coordinator.quota_refused(request.page, failure, at.run, until),
             None => self.coordinator.request_failed(request.page, failure, at.run, fraction),
         }
-        self.forget_older();
+        self.drop_stale_permits();
     }
 
     /// Handles a report from the writer. `None` means that its thread ended without a report.
@@ -286,14 +286,14 @@ impl Core {
     }
 
     /// Drops the permits of lost sessions. This frees their slots; their requests still count towards the quota.
-    fn forget_older(&mut self) {
+    fn drop_stale_permits(&mut self) {
         let present = self.coordinator.epoch();
         self.permits.retain(|(epoch, _), _| *epoch == present);
     }
 
     /// Records a failed request in the ledger. If the server reported an exhausted quota, returns the time when
     /// requests may be sent again.
-    fn settle(&mut self, request: &PageRequest, failure: &Failure, at: Moment) -> Option<Duration> {
+    fn record_failure(&mut self, request: &PageRequest, failure: &Failure, at: Now) -> Option<Duration> {
         let permit = self.permit(request);
         if let FailureKind::RateLimited { kind: RateLimitKind::Hourly, retry_after } = failure.kind {
             let moment = permit.map(|permit| permit.refused_hourly(at.wall, retry_after));
@@ -322,7 +322,7 @@ impl Core {
     }
 
     /// Returns whether a response belongs to the current session epoch; others cannot be used.
-    fn is_present(&self, request: &PageRequest) -> bool {
+    fn is_current(&self, request: &PageRequest) -> bool {
         request.epoch == self.coordinator.epoch() || is_planted(Mutant::LostSessionUsed)
     }
 

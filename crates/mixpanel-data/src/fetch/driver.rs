@@ -17,7 +17,7 @@ use crate::parse::RecordForm;
 use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
-use super::core::{Action, Coordinator, Core, End, Moment, Outcome};
+use super::core::{Action, Coordinator, Core, End, Now, Outcome};
 use super::progress::FetchEvent;
 use super::rules::Rules;
 use super::source::{PageRequest, PriorRun};
@@ -43,7 +43,7 @@ pub(super) struct Finished<T> {
 }
 
 /// The result of a task. Receiving a response and parsing it are separate tasks.
-enum Work {
+enum TaskResult {
     Reply(Result<Vec<u8>, Failure>),
     Page(Box<Result<PageReply, Failure>>),
 }
@@ -53,7 +53,7 @@ struct Driver<'a, T> {
     run: Run,
     core: Arc<Mutex<Core>>,
     writer: Writer<T>,
-    tasks: JoinSet<Work>,
+    tasks: JoinSet<TaskResult>,
     /// Request and abort handle of each task.
     requests: HashMap<tokio::task::Id, (PageRequest, AbortHandle)>,
     watch: Stopwatch,
@@ -99,8 +99,8 @@ impl Run {
 }
 
 impl<T: Send + 'static> Driver<'_, T> {
-    fn now(&self) -> Moment {
-        Moment { run: self.watch.elapsed(), wall: wall_clock() }
+    fn now(&self) -> Now {
+        Now { run: self.watch.elapsed(), wall: wall_clock() }
     }
 
     /// Locks the core for a step that does not access the quota ledger.
@@ -109,10 +109,7 @@ impl<T: Send + 'static> Driver<'_, T> {
     }
 
     /// Runs a step of the core on a blocking thread, because it may access the quota ledger.
-    async fn step<R: Send + 'static>(
-        &mut self,
-        step: impl FnOnce(&mut Core, Moment) -> R + Send + 'static,
-    ) -> Result<R> {
+    async fn step<R: Send + 'static>(&mut self, step: impl FnOnce(&mut Core, Now) -> R + Send + 'static) -> Result<R> {
         let (core, now) = (Arc::clone(&self.core), self.now());
         blocking(move || Ok(step(&mut core.lock().unwrap_or_else(PoisonError::into_inner), now))).await
     }
@@ -144,15 +141,17 @@ impl<T: Send + 'static> Driver<'_, T> {
         let client = self.run.client.clone();
         let engage = self.run.request.clone();
         let (page, session) = (request.page, request.session.clone());
-        let task =
-            self.tasks.spawn(async move { Work::Reply(client.request_body(&engage, page, session.as_deref()).await) });
+        let task = self
+            .tasks
+            .spawn(async move { TaskResult::Reply(client.request_body(&engage, page, session.as_deref()).await) });
         self.requests.insert(task.id(), (request, task));
     }
 
     /// Parses a response in the background, so that the next request does not wait for it.
     fn parse(&mut self, request: PageRequest, body: Vec<u8>) {
         let (client, form) = (self.run.client.clone(), self.run.form);
-        let task = self.tasks.spawn(async move { Work::Page(Box::new(client.read_in_background(body, form).await)) });
+        let task =
+            self.tasks.spawn(async move { TaskResult::Page(Box::new(client.read_in_background(body, form).await)) });
         self.requests.insert(task.id(), (request, task));
     }
 
@@ -195,14 +194,14 @@ impl<T: Send + 'static> Driver<'_, T> {
     }
 
     /// Handles a finished task, whether it returned a result or panicked.
-    async fn joined(&mut self, work: Result<(tokio::task::Id, Work), JoinError>) -> Result<()> {
+    async fn joined(&mut self, work: Result<(tokio::task::Id, TaskResult), JoinError>) -> Result<()> {
         let id = work.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some((request, _)) = self.requests.remove(&id) else { return Ok(()) };
         let failure = match work {
-            Ok((_, Work::Reply(Ok(body)))) => {
+            Ok((_, TaskResult::Reply(Ok(body)))) => {
                 return self.step(|core, now| core.reply_received(request, body, now)).await;
             }
-            Ok((_, Work::Page(page))) => match *page {
+            Ok((_, TaskResult::Page(page))) => match *page {
                 Ok(reply) => {
                     let server_time = self.run.client.server_time();
                     let now = self.now();
@@ -211,7 +210,7 @@ impl<T: Send + 'static> Driver<'_, T> {
                 }
                 Err(failure) => failure,
             },
-            Ok((_, Work::Reply(Err(failure)))) => failure,
+            Ok((_, TaskResult::Reply(Err(failure)))) => failure,
             Err(_) => Failure::new(FailureKind::Internal, "a request's task panicked; this is a bug"),
         };
         let fraction = random_fraction();

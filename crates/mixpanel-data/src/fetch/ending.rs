@@ -11,10 +11,10 @@ use super::driver::Finished;
 /// stage without pages is useless and is removed.
 pub(super) fn settle(finished: Finished<Stage>) -> Result<(Stage, Outcome)> {
     let Finished { outcome, target: mut stage, writer_error } = finished;
-    let error = writer_error.or_else(|| ending_error(&outcome)).or_else(|| nothing_came(&outcome));
+    let error = writer_error.or_else(|| ending_error(&outcome)).or_else(|| no_pages_error(&outcome));
     if let Some(error) = error {
         // The reason for having no pages matters more than a failure to remove the directory.
-        let is_empty = outcome.staged.is_empty() && !outcome.left_pages;
+        let is_empty = outcome.staged.is_empty() && !outcome.has_unused_pages;
         if is_empty && stage.manifest().loaded.is_none() && outcome.counts.session_restarts == 0 {
             if let Err(error) = stage.remove() {
                 tracing::warn!("{error}");
@@ -27,7 +27,11 @@ pub(super) fn settle(finished: Finished<Stage>) -> Result<(Stage, Outcome)> {
         }
         let error = error.with_run_id(stage.manifest().run_id.clone());
         // The pages on disk may belong to an earlier session, whose pages are not in `outcome.staged`.
-        return Err(if outcome.left_pages { error } else { error.with_detail("staged_pages", outcome.staged.len()) });
+        return Err(if outcome.has_unused_pages {
+            error
+        } else {
+            error.with_detail("staged_pages", outcome.staged.len())
+        });
     }
     let reason = outcome.failed.values().next().map(ToString::to_string).or_else(|| outcome.shortfall_text());
     let progress = match reason {
@@ -63,7 +67,7 @@ pub(super) fn ending_error(outcome: &Outcome) -> Option<Error> {
 }
 
 /// Returns the error if no page arrived: there is nothing to load, however the fetch ended.
-fn nothing_came(outcome: &Outcome) -> Option<Error> {
+fn no_pages_error(outcome: &Outcome) -> Option<Error> {
     let failure = outcome.failed.values().next().filter(|_| outcome.staged.is_empty())?;
     Some(failure.clone().into_error())
 }

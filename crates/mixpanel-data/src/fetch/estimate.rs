@@ -18,7 +18,7 @@ use super::profiles::PageLayout;
 use super::request::ProfileFetch;
 use super::rules::{Extent, Rules};
 use super::stage_roots::stage_roots;
-use super::start::{describe, preflight, validate_for_table};
+use super::start::{new_manifest, preflight, validate_for_table};
 use super::writer::into_stage;
 
 /// Estimated disk use per staged byte: the stage itself, and two copies of the table while one replaces the other.
@@ -34,7 +34,7 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     preflight(&mut fetch.control, database, &table, if_exists).await?;
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
     valid.announce(client, &mut callbacks);
-    let mut manifest = describe(client, &fetch, &valid);
+    let mut manifest = new_manifest(client, &fetch, &valid);
     manifest.progress = Progress::Planned;
     let path = database.to_owned();
     let stage = blocking(move || {

@@ -37,7 +37,7 @@ impl Manifest {
 pub(super) fn check_same_run(manifest: &Manifest, client: &ApiClient, expected: Option<&ProfileQuery>) -> Result<()> {
     let credentials = client.credentials();
     let server = client.server_name();
-    let of_whom = [
+    let origins = [
         ("project", manifest.project_id.as_str(), credentials.project_id.as_str()),
         ("region", &manifest.region, credentials.region.as_str()),
         ("server", &manifest.server, &server),
@@ -46,7 +46,7 @@ pub(super) fn check_same_run(manifest: &Manifest, client: &ApiClient, expected: 
         Err(Error::invalid(format!("run `{}` was started with {what} {was}, not {is}", manifest.run_id))
             .with_detail("difference", what))
     };
-    for (what, was, is) in of_whom {
+    for (what, was, is) in origins {
         if was != is {
             return refuse(what, format!("`{was}`"), format!("`{is}`"));
         }
@@ -65,8 +65,8 @@ fn difference(was: &ProfileQuery, is: &ProfileQuery) -> Option<(String, String, 
         _ => serde_json::Map::new(),
     };
     let (was, is) = (fields(was), fields(is));
-    let left_open = |name: &str| matches!(name, "page_size" | "as_of_timestamp" | "since") && is[name].is_null();
-    let name = was.keys().find(|name| was.get(*name) != is.get(*name) && !left_open(name))?;
+    let is_unset = |name: &str| matches!(name, "page_size" | "as_of_timestamp" | "since") && is[name].is_null();
+    let name = was.keys().find(|name| was.get(*name) != is.get(*name) && !is_unset(name))?;
     let show = |value: &Value| if value.is_null() { "none".to_owned() } else { format!("`{value}`") };
     Some((name.trim_end_matches('_').to_owned(), show(&was[name]), show(&is[name])))
 }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_ahead_makes_nothing_be_skipped() {
+    fn a_clock_ahead_skips_nothing() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let (now, day) = (at("2026-11-25T12:00:00Z"), "2026-11-24T12:00:00");
         let table = TableName::parse("t").unwrap();

@@ -18,12 +18,12 @@ use super::core::Outcome;
 use super::driver::Finished;
 use super::ending::settle;
 use super::identity::{check_base, check_same_run};
-use super::loading::{Job, TableReport, look_for_commit, look_for_maker};
+use super::loading::{Job, TableReport, check_table_owner, look_for_commit};
 use super::progress::FetchEvent;
 use super::request::{Control, ProfileFetch, ResumeFetch};
 use super::source::PriorRun;
 use super::stage_roots::stage_roots;
-use super::start::{describe, preflight, tell, validate_for_table};
+use super::start::{new_manifest, preflight, tell, validate_for_table};
 use super::unfinished::{check_alone, open_run};
 use super::validate::{Validated, validate};
 use super::waiting::waiting;
@@ -39,7 +39,7 @@ pub(super) async fn fetch_into_table(
     let (table, valid) = validate_for_table(client, database, &mut fetch).await?;
     let if_exists = fetch.if_exists;
     preflight(&mut fetch.control, database, &table, if_exists).await?;
-    let manifest = describe(client, &fetch, &valid);
+    let manifest = new_manifest(client, &fetch, &valid);
     let (path, name) = (database.to_owned(), table.clone());
     let (stage, seen) = blocking(move || {
         let stage = new_or_planned(&path, manifest)?;
@@ -47,7 +47,7 @@ pub(super) async fn fetch_into_table(
         // fetches, which also open the database.
         match load::look(&path, &PROFILES, &name, if_exists, LoadKind::First, RELOOK_LOCK_WAIT) {
             Ok(seen) => Ok((stage, seen)),
-            Err(error) => Err(give_back(stage, error)),
+            Err(error) => Err(undo(stage, error)),
         }
     })
     .await?;
@@ -106,7 +106,7 @@ async fn resume_stage(
 /// Determines which loads of the run were committed, and records `if_exists` if nothing has been loaded yet.
 fn look_at_earlier_loads(stage: &mut Stage, database: &Path, if_exists: Option<IfExists>) -> Result<LoadKind> {
     let kind = look_for_commit(stage, |load_id| load::is_loaded(database, load_id))?;
-    let kind = look_for_maker(stage, database, kind, if_exists)?;
+    let kind = check_table_owner(stage, database, kind, if_exists)?;
     if let Some(if_exists) = if_exists.filter(|_| stage.manifest().loaded.is_none()) {
         stage.update(|manifest| manifest.if_exists = if_exists)?;
     }
@@ -140,7 +140,7 @@ fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
 
 /// Restores a run to its earlier state after an error: a new run is removed, and a reused estimate is marked as an
 /// estimate again.
-fn give_back(mut stage: Stage, error: Error) -> Error {
+fn undo(mut stage: Stage, error: Error) -> Error {
     let result = match stage.manifest().session {
         None => stage.remove(),
         Some(_) => stage.update(|manifest| manifest.progress = Progress::Planned),
@@ -186,7 +186,7 @@ impl TableRun<'_> {
         }
 
         let finished = if valid.request.is_empty {
-            Finished { outcome: Outcome::nothing_asked(), target: stage, writer_error: None }
+            Finished { outcome: Outcome::empty(), target: stage, writer_error: None }
         } else if is_complete(stage.manifest(), &earlier, control.options.allow_drift)
             || missing == MissingPages::Accept
         {

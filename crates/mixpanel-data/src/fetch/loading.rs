@@ -269,7 +269,7 @@ pub(super) fn look_for_commit(stage: &mut Stage, is_loaded: impl FnOnce(&str) ->
 ///
 /// # Errors
 /// `TableExists` if another run has recreated the table and `if_exists` is `None`.
-pub(super) fn look_for_maker(
+pub(super) fn check_table_owner(
     stage: &mut Stage,
     database: &Path,
     kind: LoadKind,
@@ -283,7 +283,7 @@ pub(super) fn look_for_maker(
     let Some(maker) = load::maker(database, &table)?.filter(|maker| *maker != manifest.run_id) else {
         return Ok(kind);
     };
-    let Some(if_exists) = if_exists else { return Err(load::made_by_another(&table, &maker)) };
+    let Some(if_exists) = if_exists else { return Err(load::recreated_by_another_run(&table, &maker)) };
     stage.update(|manifest| {
         (manifest.loaded, manifest.loading) = (None, None);
         manifest.if_exists = if_exists;

@@ -122,9 +122,9 @@ impl Source {
     }
 
     /// Decides which of the failed parts do not exist, once everything has been requested.
-    pub(super) fn settle(&self, parts: &mut Parts) {
+    pub(super) fn mark_past_end(&self, parts: &mut Parts) {
         match self {
-            Self::Paging(paging) => paging.settle(parts),
+            Self::Paging(paging) => paging.mark_past_end(parts),
         }
     }
 

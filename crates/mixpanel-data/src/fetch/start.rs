@@ -72,7 +72,7 @@ pub(super) fn tell(control: &mut Control, warnings: Vec<Warning>) {
 }
 
 /// Creates the manifest of a new run.
-pub(super) fn describe(client: &ApiClient, fetch: &ProfileFetch, valid: &Validated) -> Manifest {
+pub(super) fn new_manifest(client: &ApiClient, fetch: &ProfileFetch, valid: &Validated) -> Manifest {
     let credentials = client.credentials();
     let (project_id, region) = (credentials.project_id.as_str(), credentials.region.as_str());
     let mut manifest = Manifest::new(new_run_id(), wall_clock(), project_id, region);

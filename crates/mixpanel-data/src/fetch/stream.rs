@@ -18,7 +18,7 @@ use super::ordered_output::{RecordSink, StreamOutput, Streamed, into_stream};
 use super::request::{ProfileFetch, Since};
 use super::rules::Rules;
 use super::stage_roots::stage_roots;
-use super::start::{describe, validate_fetch};
+use super::start::{new_manifest, validate_fetch};
 
 /// Fetches profiles and passes them to `sink` in page order.
 pub(crate) async fn stream_profiles(
@@ -34,7 +34,7 @@ pub(crate) async fn stream_profiles(
     let valid = validate_fetch(&fetch)?;
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
     valid.announce(client, &mut callbacks);
-    let mut manifest = describe(client, &fetch, &valid);
+    let mut manifest = new_manifest(client, &fetch, &valid);
     // A stream cannot be resumed, because delivered records are not kept.
     manifest.run_id.insert_str(0, STREAM_PREFIX);
     let run_id = manifest.run_id.clone();
@@ -47,7 +47,7 @@ pub(crate) async fn stream_profiles(
     .await?;
     let output = StreamOutput::new(stage, form, sink);
     let (mut outcome, output, ending) = if valid.request.is_empty {
-        (Outcome::nothing_asked(), output, None)
+        (Outcome::empty(), output, None)
     } else {
         let run = valid.into_run(client, &fetch.control, None);
         // Delivered records cannot be taken back, so a second session is not allowed.

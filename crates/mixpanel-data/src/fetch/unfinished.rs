@@ -95,7 +95,7 @@ pub enum RunState {
 
 /// Lists the unfinished runs of a database, newest first.
 pub(crate) fn unfinished_runs(database: &Path) -> Result<Vec<UnfinishedRun>> {
-    Ok(stage::list(&stage_roots(database))?.into_iter().map(describe).collect())
+    Ok(stage::list(&stage_roots(database))?.into_iter().map(to_unfinished_run).collect())
 }
 
 /// Opens the newest unfinished run of a table, or the run with the given id.
@@ -107,7 +107,7 @@ pub(super) fn open_run(database: &Path, table: &str, run_id: Option<&str>) -> Re
     if let Some(run_id) = run_id {
         return Stage::open(&roots, run_id);
     }
-    let runs: Vec<UnfinishedRun> = runs.into_iter().map(describe).collect();
+    let runs: Vec<UnfinishedRun> = runs.into_iter().map(to_unfinished_run).collect();
     match UnfinishedRun::newest_of(&runs, table) {
         Some(run) => Stage::open(&roots, &run.run_id),
         None => Err(none_of_table(stage::list(&roots)?, table)),
@@ -149,7 +149,7 @@ fn none_of_table(runs: Vec<Listed>, table: &str) -> Error {
     error.with_detail("table_name", table)
 }
 
-fn describe(listed: Listed) -> UnfinishedRun {
+fn to_unfinished_run(listed: Listed) -> UnfinishedRun {
     let (state, reason) = state(&listed);
     let Listed { run_id, manifest, pages_done, bytes, held_by } = listed;
     let began = manifest.as_ref().map_or_else(|_| moment_of(&run_id), |manifest| Some(manifest.started_at));

@@ -6,7 +6,7 @@ mod run_record;
 
 pub(crate) use self::duckdb::{
     Checked, Found, LastLoad, LoadOptions, LoadRequest, LoadStop, OnLockWait, Seen, is_loaded, last_load, load, look,
-    made_by_another, maker, preflight, verify,
+    maker, preflight, recreated_by_another_run, verify,
 };
 pub(crate) use package::{Announced, LoadKind, LoadPackage, LoadReport};
 pub(crate) use run_record::RunRecord;

@@ -16,7 +16,7 @@ pub(super) struct Envelope {
     /// The `status` member, such as `ok`; any value other than a string is kept as raw text.
     pub(super) status: Option<String>,
     /// The first 40 characters of a `total` that is valid JSON but not a count.
-    pub(super) impossible_total: Option<String>,
+    pub(super) invalid_total: Option<String>,
     pub(super) has_results_twice: bool,
     pub(super) rows: Option<ProfileRows>,
     /// The number of bytes after the end of the envelope.
@@ -33,7 +33,7 @@ impl Envelope {
                 self.total = read_count(value);
                 let is_none =
                     self.total.is_none() && value != "null" && serde_json::from_str::<IgnoredAny>(value).is_ok();
-                self.impossible_total = is_none.then(|| value.chars().take(40).collect());
+                self.invalid_total = is_none.then(|| value.chars().take(40).collect());
             }
             Key::SessionId => self.session_id = read_session(value),
             Key::Error => self.error = read_text(value),
@@ -50,7 +50,7 @@ impl Envelope {
         self.total = other.total.or(self.total);
         self.error = other.error.or(self.error.take());
         self.status = other.status.or(self.status.take());
-        self.impossible_total = other.impossible_total.or(self.impossible_total.take());
+        self.invalid_total = other.invalid_total.or(self.invalid_total.take());
         self.trailing += other.trailing;
     }
 }

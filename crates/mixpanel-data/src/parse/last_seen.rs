@@ -9,7 +9,7 @@ static PARSER: DateTimeParser = DateTimeParser::new();
 /// Parses a time in a less common form: with a fraction, a space instead of the `T`, only a date, or a UTC offset
 /// (which is applied). Returns microseconds since 1970, rounded toward zero; a leap second maps to the second before
 /// it.
-pub(super) fn parse_other(text: &str) -> Option<i64> {
+pub(super) fn parse_lenient(text: &str) -> Option<i64> {
     if let Ok(timestamp) = PARSER.parse_timestamp(text) {
         return Some(timestamp.as_microsecond());
     }
@@ -25,7 +25,7 @@ pub(super) fn parse_other(text: &str) -> Option<i64> {
 /// Parses a time as Mixpanel sends it, `YYYY-MM-DDTHH:MM:SS` without a zone, as UTC (`docs/mixpanel-api.md#records`).
 /// Returns microseconds since 1970, which format back to the same text. Rejects year 0, which DuckDB formats
 /// differently.
-pub(super) fn parse_usual(text: &[u8]) -> Option<i64> {
+pub(super) fn parse_canonical(text: &[u8]) -> Option<i64> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2] = text else {
         return None;
     };
@@ -78,8 +78,8 @@ mod tests {
             ("", None),
             ("1790000123", None),
         ] {
-            let usual = parse_usual(text.as_bytes());
-            assert_eq!(usual.or_else(|| parse_other(text)), expected, "{text}");
+            let usual = parse_canonical(text.as_bytes());
+            assert_eq!(usual.or_else(|| parse_lenient(text)), expected, "{text}");
             assert_eq!(usual.is_some(), expected.is_some() && text.len() == 19 && text.contains('T'), "{text}");
         }
     }
@@ -90,7 +90,7 @@ mod tests {
             let timestamp = Timestamp::from_second(day * 86_399).expect("in range");
             let text = timestamp.to_string();
             let text = text.trim_end_matches('Z');
-            assert_eq!(parse_usual(text.as_bytes()), Some(timestamp.as_microsecond()), "{text}");
+            assert_eq!(parse_canonical(text.as_bytes()), Some(timestamp.as_microsecond()), "{text}");
         }
     }
 }

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_behind_the_object() {
+    fn ends_after_the_object() {
         let text = r#"{"o":{"k":{"z":"}"}} ,"p":1}"#;
         let mut outer = Cursor::enter(text, 0);
         outer.next_key();
@@ -160,7 +160,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_not_json_ends_all_the_same(text in r#"[\{\}\[\]",:\\a é]{0,40}"#) {
+        fn invalid_json_terminates(text in r#"[\{\}\[\]",:\\a é]{0,40}"#) {
             members(&text);
         }
     }

@@ -48,7 +48,7 @@ pub(crate) fn parse_page(body: &[u8], form: RecordForm) -> Result<PageBody, Stri
     if let Some(status) = envelope.status.filter(|status| !is_good(status)) {
         return Err(format!("the response has the status `{}` instead of `ok`", printable(&status)));
     }
-    if let Some(total) = envelope.impossible_total {
+    if let Some(total) = envelope.invalid_total {
         return Err(format!("the response announces an invalid total of {total}"));
     }
     if envelope.has_results_twice {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::depth::is_deeper_than;
-use super::last_seen::{parse_other, parse_usual};
+use super::last_seen::{parse_canonical, parse_lenient};
 use super::object::Cursor;
 use super::rows::RowsBuilder;
 use crate::limits::{JSON_DEPTH_MAX, PROFILE_BYTES_MAX, UNKEPT_NAMES_MAX};
@@ -152,7 +152,7 @@ fn lift_last_seen<'a>(properties: &'a str, scratch: &'a mut Scratch) -> (Option<
     let Some((index, last)) = found.next() else { return (None, properties) };
     let raw = &properties[last.value_start..last.end];
     let inner = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
-    match inner.and_then(|inner| parse_usual(inner.as_bytes())) {
+    match inner.and_then(|inner| parse_canonical(inner.as_bytes())) {
         Some(micros) if found.next().is_none() => {
             write_without(properties, members, index, text);
             (Some(micros), text)
@@ -160,7 +160,7 @@ fn lift_last_seen<'a>(properties: &'a str, scratch: &'a mut Scratch) -> (Option<
         Some(micros) => (Some(micros), properties),
         None => {
             let other = inner.and_then(|_| serde_json::from_str::<String>(raw).ok());
-            let micros = other.and_then(|other| parse_usual(other.as_bytes()).or_else(|| parse_other(&other)));
+            let micros = other.and_then(|other| parse_canonical(other.as_bytes()).or_else(|| parse_lenient(&other)));
             (micros, properties)
         }
     }

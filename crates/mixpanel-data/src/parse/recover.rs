@@ -19,7 +19,7 @@ const TAIL_BRACKETS_MAX: usize = 64;
 const TAIL_BYTES_MAX: usize = 1 << 20;
 
 /// The maximum number of closing brackets to check for a response that follows.
-const OTHER_REPLY_LOOKS_MAX: usize = 64;
+const NEXT_RESPONSE_CHECKS_MAX: usize = 64;
 
 /// Parses a response that is not valid JSON but has a recognizable envelope. Malformed records become rejects.
 ///
@@ -119,7 +119,7 @@ fn trailing(body: &[u8], end: usize) -> Option<usize> {
 fn read_records(text: &[u8], form: RecordForm) -> Result<ProfileRows, Option<String>> {
     let mut records = Records { rows: RowsBuilder::with_capacity(text.len()), scratch: Scratch::default(), form };
     let mut scanner = Scanner::new(text);
-    let mut looks_left = OTHER_REPLY_LOOKS_MAX;
+    let mut looks_left = NEXT_RESPONSE_CHECKS_MAX;
     let mut at = scanner.skip_blank(0);
     while at < text.len() {
         if records.rows.received() == PAGE_RECORDS_MAX {
@@ -134,7 +134,7 @@ fn read_records(text: &[u8], form: RecordForm) -> Result<ProfileRows, Option<Str
         let behind = element.object_end.map_or(at, |end| scanner.skip_blank(end));
         if text.get(behind) == Some(&b']') && looks_left > 0 {
             looks_left -= 1;
-            if is_before_another_reply(text, behind) {
+            if precedes_another_response(text, behind) {
                 return Err(None);
             }
         }
@@ -148,7 +148,7 @@ fn read_records(text: &[u8], form: RecordForm) -> Result<ProfileRows, Option<Str
 }
 
 /// Returns whether the bracket ends the `results` of a response that is followed by another one.
-fn is_before_another_reply(text: &[u8], bracket: usize) -> bool {
+fn precedes_another_response(text: &[u8], bracket: usize) -> bool {
     let stop = read_members(text, bracket + 1, &mut Envelope::default());
     matches!(stop, Some(Stop::End(end)) if text.get(skip(text, end)) == Some(&b'{'))
 }
@@ -169,7 +169,7 @@ impl Records {
             (Err(reason), Some(end)) if end < text.len() => {
                 let (object, rest) = text.split_at(end);
                 match strict(object) {
-                    Ok(record) if is_no_part_of(record, rest) => {
+                    Ok(record) if is_unrelated_to(record, rest) => {
                         self.push(record);
                         let rest = &rest[skip(rest, 0)..];
                         let rest = rest.strip_prefix(b",").unwrap_or(rest);
@@ -192,7 +192,7 @@ impl Records {
 
 /// Returns whether the text after a record cannot be part of it: it has no JSON punctuation, or it repeats a key of the
 /// record.
-fn is_no_part_of(record: &str, rest: &[u8]) -> bool {
+fn is_unrelated_to(record: &str, rest: &[u8]) -> bool {
     let has_structure = rest.iter().any(|byte| matches!(byte, b'{' | b'}' | b'[' | b']' | b'"' | b'\'' | b':' | b','));
     let has = |text: &[u8], key: &[u8]| memchr::memmem::find(text, key).is_some();
     !has_structure || FIRST_KEYS.iter().any(|key| has(rest, key) && has(record.as_bytes(), key))

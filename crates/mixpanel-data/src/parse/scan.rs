@@ -32,7 +32,7 @@ pub(super) struct Element {
 }
 
 /// A failed scan: brackets or quotes do not match.
-struct Lost {
+struct ScanError {
     /// The number of bytes scanned before the mismatch was found.
     scanned: usize,
     object_end: Option<usize>,
@@ -127,7 +127,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Finds the end of an element by its brackets and quotes.
-    fn by_brackets(&mut self, start: usize) -> Result<Element, Lost> {
+    fn by_brackets(&mut self, start: usize) -> Result<Element, ScanError> {
         let bytes = self.bytes;
         let mut open = std::mem::take(&mut self.open);
         open.brackets.clear();
@@ -180,7 +180,7 @@ impl<'a> Scanner<'a> {
             at += 1;
         };
         self.open = open;
-        found.map(|end| Element { end, object_end }).map_err(|at| Lost { scanned: at - start, object_end })
+        found.map(|end| Element { end, object_end }).map_err(|at| ScanError { scanned: at - start, object_end })
     }
 
     /// Returns the position after the closing quote of a string; if there is none, fails with the position where the

@@ -24,7 +24,7 @@ struct Entry {
 enum State {
     /// In flight: its process holds this concurrency slot, or held it when it died.
     #[serde(rename = "u")]
-    UnderWay(usize),
+    InFlight(usize),
     /// Sent, but the caller that waited for the answer is gone.
     #[serde(rename = "l")]
     Lost,
@@ -71,7 +71,7 @@ pub(super) struct Ledger {
 
 /// Whether a request may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Admission {
     Now,
     NotBefore(Micros),
 }
@@ -110,9 +110,9 @@ impl Ledger {
 
     /// Determines which requests are still in flight. They are treated as if they were sent now, because the server
     /// may count them at any time until it answers.
-    pub(super) fn settle(&mut self, mut is_held: impl FnMut(usize) -> Result<bool>) -> Result<()> {
+    pub(super) fn refresh_in_flight(&mut self, mut is_held: impl FnMut(usize) -> Result<bool>) -> Result<()> {
         for entry in &mut self.entries {
-            if let State::UnderWay(slot) = entry.state {
+            if let State::InFlight(slot) = entry.state {
                 if is_held(slot)? {
                     entry.at = self.clock;
                 } else {
@@ -143,26 +143,26 @@ impl Ledger {
     }
 
     /// Returns whether a request may be sent now.
-    pub(super) fn verdict(&self, class: RequestClass, params: &WindowParams) -> Verdict {
+    pub(super) fn admission(&self, class: RequestClass, params: &WindowParams) -> Admission {
         if !self.counts(class) {
-            return Verdict::Now;
+            return Admission::Now;
         }
         let departures = self.departures(params);
         let room_at = departures.len().checked_sub(params.usable).and_then(|surplus| departures.get(surplus)).copied();
-        room_at.max(self.held_until(class, params)).map_or(Verdict::Now, Verdict::NotBefore)
+        room_at.max(self.held_until(class, params)).map_or(Admission::Now, Admission::NotBefore)
     }
 
     /// Adds a request that is about to be sent, and returns its ID.
     pub(super) fn add(&mut self, class: RequestClass, slot: usize, params: &WindowParams) -> u64 {
         for entry in &mut self.entries {
-            if entry.state == State::UnderWay(slot) {
+            if entry.state == State::InFlight(slot) {
                 entry.state = State::Lost;
             }
         }
         // IDs start from the time, so they differ from those of an earlier ledger that was lost.
         let id = self.last_id.saturating_add(1).max(u64::try_from(self.clock).unwrap_or(0));
         self.last_id = id;
-        self.entries.push(Entry { id, at: self.clock, class, state: State::UnderWay(slot) });
+        self.entries.push(Entry { id, at: self.clock, class, state: State::InFlight(slot) });
         let counts = self.counts(class);
         if let Some(refusal) = self.refusal.as_mut().filter(|_| counts) {
             refusal.note_probe(id);

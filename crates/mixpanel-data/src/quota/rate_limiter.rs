@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::error::Result;
 
 use super::file::LedgerFile;
-use super::ledger::{Ledger, Verdict};
+use super::ledger::{Admission, Ledger};
 use super::pool::Pool;
 use super::setting::Quota;
 use super::slots::{Slot, Slots};
@@ -121,8 +121,8 @@ impl RateLimiter {
     pub(crate) fn acquire(&self, class: RequestClass, now: Timestamp) -> Result<Acquired> {
         let Shared { params, slots, .. } = &*self.0;
         self.change(now, |ledger| {
-            ledger.settle(|slot| slots.is_held(slot))?;
-            if let Verdict::NotBefore(at) = ledger.verdict(class, params) {
+            ledger.refresh_in_flight(|slot| slots.is_held(slot))?;
+            if let Admission::NotBefore(at) = ledger.admission(class, params) {
                 let used = ledger.departures(params).len();
                 return Ok(Acquired::NotBefore { at: timestamp(at), used: count(used), limit: count(params.usable) });
             }
@@ -139,10 +139,10 @@ impl RateLimiter {
     pub(crate) fn usage(&self, now: Timestamp) -> Result<Usage> {
         let Shared { quota, params, slots, .. } = &*self.0;
         self.change(now, |ledger| {
-            ledger.settle(|slot| slots.is_held(slot))?;
-            let next_free_at = match ledger.verdict(RequestClass::Opening, params) {
-                Verdict::Now => None,
-                Verdict::NotBefore(at) => Some(timestamp(at)),
+            ledger.refresh_in_flight(|slot| slots.is_held(slot))?;
+            let next_free_at = match ledger.admission(RequestClass::Opening, params) {
+                Admission::Now => None,
+                Admission::NotBefore(at) => Some(timestamp(at)),
             };
             Ok(Usage {
                 used: count(ledger.departures(params).len()),

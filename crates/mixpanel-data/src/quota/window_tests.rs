@@ -96,11 +96,11 @@ fn a_refund_among_many_pages_makes_no_room_that_is_not_there() {
     for second in 0..50 {
         limiter.ask(Session, at(second));
     }
-    let under_way = [50, 51, 52, 53].map(|second| limiter.granted(Session, at(second)));
+    let in_progress = [50, 51, 52, 53].map(|second| limiter.granted(Session, at(second)));
     let refused = limiter.granted(Session, at(54));
     // The server may count those in flight, so they may fill the window.
     assert_eq!(refused.refused_hourly(at(54), None).unwrap(), at(54 + 3_606));
-    for permit in under_way {
+    for permit in in_progress {
         permit.refunded(at(55)).unwrap();
     }
     assert!(limiter.used(at(56)) >= 2);

@@ -223,7 +223,7 @@ impl Stage {
     }
 
     fn pages_directory(&self, epoch: u32) -> PathBuf {
-        self.directory.join(generation_name(epoch))
+        self.directory.join(epoch_directory_name(epoch))
     }
 
     fn write_manifest(&self) -> Result<()> {
@@ -284,7 +284,7 @@ fn remove(path: &Path, reason: &str) -> Result<()> {
     fs::remove_file(path).map_err(|error| Error::io("remove", path, error))
 }
 
-pub(super) fn generation_name(epoch: u32) -> String {
+pub(super) fn epoch_directory_name(epoch: u32) -> String {
     format!("{EPOCH_PREFIX}{epoch}")
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-use super::directory::{EPOCH_PREFIX, REMOVED_PREFIX, generation_name, read_manifest, remove_run, take};
+use super::directory::{EPOCH_PREFIX, REMOVED_PREFIX, epoch_directory_name, read_manifest, remove_run, take};
 use super::files::holder;
 use super::manifest::Manifest;
 use super::names::{Content, Name};
@@ -66,8 +66,8 @@ fn is_directory(entry: &DirEntry) -> bool {
 
 fn look_at(run_id: String, directory: &Path) -> Listed {
     let manifest = read_manifest(directory);
-    let epoch = manifest.as_ref().map_or_else(|_| newest_generation(directory), |manifest| manifest.epoch);
-    let present = generation_name(epoch);
+    let epoch = manifest.as_ref().map_or_else(|_| latest_epoch(directory), |manifest| manifest.epoch);
+    let present = epoch_directory_name(epoch);
     let (mut bytes, mut pages_done) = (0, 0);
     let mut directories = vec![directory.to_owned()];
     while let Some(inner) = directories.pop() {
@@ -87,7 +87,7 @@ fn look_at(run_id: String, directory: &Path) -> Listed {
 }
 
 /// Returns the latest session epoch of a run, based on the names of its directories.
-fn newest_generation(directory: &Path) -> u32 {
+fn latest_epoch(directory: &Path) -> u32 {
     let names = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
     names.filter_map(|name| name.to_str()?.strip_prefix(EPOCH_PREFIX)?.parse().ok()).max().unwrap_or(0)
 }

@@ -112,7 +112,7 @@ pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
         let (kind, table) = match find(connection, &TableName::listed(name))? {
             Target::Table(table) => ("TABLE", table),
             Target::View(view) => ("VIEW", view),
-            Target::Absent => return Err(not_there(connection, name)),
+            Target::Absent => return Err(table_not_found(connection, name)),
         };
         connection.execute_batch(&format!("DROP {kind} {}", table.quoted())).map_err(|error| {
             refused(&format!("cannot drop table `{table}`: other objects depend on it"), &error)
@@ -132,11 +132,11 @@ pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
 pub(crate) fn existing(connection: &Connection, name: &str) -> Result<TableName> {
     match find(connection, &TableName::listed(name))? {
         Target::Table(table) | Target::View(table) => Ok(table),
-        Target::Absent => Err(not_there(connection, name)),
+        Target::Absent => Err(table_not_found(connection, name)),
     }
 }
 
-fn not_there(connection: &Connection, name: &str) -> Error {
+fn table_not_found(connection: &Connection, name: &str) -> Error {
     let available: Vec<Value> =
         names(connection).unwrap_or_default().iter().map(|table| Value::from(table.as_str())).collect();
     Error::new(ErrorKind::TableNotFound, format!("there is no table `{}`", name_excerpt(name)))

@@ -41,7 +41,7 @@ pub(crate) fn find(connection: &Connection, name: &TableName) -> Result<Target> 
 pub(crate) struct FoundColumn {
     pub(crate) name: String,
     pub(crate) kind: String,
-    pub(crate) may_be_left_out: bool,
+    pub(crate) is_optional: bool,
 }
 
 /// Returns the columns of a table, in order.
@@ -55,8 +55,8 @@ pub(crate) fn columns(connection: &Connection, table: &TableName) -> Result<Vec<
         .map_err(fail)?;
     let columns = query
         .query_map([table.as_str()], |row| {
-            let may_be_left_out: i32 = row.get(2)?;
-            Ok(FoundColumn { name: row.get(0)?, kind: row.get(1)?, may_be_left_out: may_be_left_out != 0 })
+            let is_optional: i32 = row.get(2)?;
+            Ok(FoundColumn { name: row.get(0)?, kind: row.get(1)?, is_optional: is_optional != 0 })
         })
         .map_err(fail)?;
     columns.collect::<Result<_, _>>().map_err(fail)

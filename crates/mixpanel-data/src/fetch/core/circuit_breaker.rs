@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::limits::WAIT_GROWTH_TOLD;
+use crate::limits::WAIT_GROWTH_REPORTED;
 
 /// Decides whether requests may be sent. Times are measured from the start of the run.
 #[derive(Debug, Clone, Default)]
@@ -13,7 +13,7 @@ pub(super) struct CircuitBreaker {
     /// Number of times it opened since a request last succeeded.
     openings: u32,
     /// When it first opened since a request last succeeded.
-    fruitless_since: Option<Duration>,
+    failing_since: Option<Duration>,
     waited: Duration,
 }
 
@@ -30,11 +30,11 @@ impl CircuitBreaker {
     pub(super) fn open(&mut self, now: Duration, until: Duration) -> bool {
         let was_closed = self.open.is_none();
         let open = self.open.get_or_insert(Open { since: now, until });
-        let is_news = was_closed || until > open.until + WAIT_GROWTH_TOLD;
+        let is_news = was_closed || until > open.until + WAIT_GROWTH_REPORTED;
         open.until = open.until.max(until);
         self.is_half_open = true;
         self.openings += u32::from(was_closed);
-        self.fruitless_since.get_or_insert(now);
+        self.failing_since.get_or_insert(now);
         is_news
     }
 
@@ -68,13 +68,13 @@ impl CircuitBreaker {
 
     /// Returns how long requests have failed, as of `moment`.
     pub(super) fn fruitless_at(&self, moment: Duration) -> Duration {
-        self.fruitless_since.map_or(Duration::ZERO, |since| moment.saturating_sub(since))
+        self.failing_since.map_or(Duration::ZERO, |since| moment.saturating_sub(since))
     }
 
     /// Records a success: the server accepts requests again.
     pub(super) fn request_succeeded(&mut self) {
         self.openings = 0;
-        self.fruitless_since = self.open.map(|open| open.since);
+        self.failing_since = self.open.map(|open| open.since);
         if self.open.is_none() {
             self.is_half_open = false;
         }

@@ -5,7 +5,7 @@
 
 mod accounting;
 mod faults;
-mod patience;
+mod part_deadline;
 mod protocol;
 
 use std::collections::VecDeque;
@@ -23,9 +23,9 @@ use super::super::source::{PageFacts, PriorRun, SessionFacts, Source};
 use super::outcome::Ending;
 use super::pacing::Pacing;
 use super::parts::{PartState, Parts};
-use patience::Patience;
+use part_deadline::PartDeadline;
 
-pub(crate) use protocol::{Step, Verdict};
+pub(crate) use protocol::{PartDecision, Step};
 
 /// The state of a fetch: pacing, parts and accounting. The source defines the parts.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(crate) struct Coordinator {
     writing: u32,
     /// While other processes hold all concurrency slots: when to check again, and since when they have held them.
     busy: Option<(Duration, Duration)>,
-    patience: Patience,
+    part_deadline: PartDeadline,
     /// When [`next`](Self::next) was last called.
     decided_at: Duration,
     /// Whether an earlier process left parts of a session that this run does not use.
@@ -91,7 +91,7 @@ impl Coordinator {
             reading: 0,
             writing: 0,
             busy: None,
-            patience: Patience::default(),
+            part_deadline: PartDeadline::default(),
             decided_at: Duration::ZERO,
             left_parts: false,
             ending: None,
@@ -124,24 +124,24 @@ impl Coordinator {
 
     /// Returns the next step at `now`. Call it again after every step that is not a wait.
     pub(crate) fn next(&mut self, now: Duration) -> Step {
-        self.lose_patience(now);
+        self.check_part_deadline(now);
         self.decided_at = now;
         let step = self.decide_next(now);
-        patience::at_most(step, self.patience_ends(now))
+        part_deadline::at_most(step, self.part_deadline(now))
     }
 
     fn decide_next(&mut self, now: Duration) -> Step {
-        let under_way = self.in_flight + self.reading + self.writing;
+        let in_progress = self.in_flight + self.reading + self.writing;
         match &self.ending {
             Some(Ending::WriterFailed) => return Step::Finish,
-            Some(_) if under_way == 0 || self.stop_deadline.is_some_and(|deadline| now >= deadline) => {
+            Some(_) if in_progress == 0 || self.stop_deadline.is_some_and(|deadline| now >= deadline) => {
                 return Step::Finish;
             }
             Some(_) => return self.stop_deadline.map_or(Step::WaitForEvent, Step::WaitUntil),
             None => {}
         }
         if self.pacing.breaker.half_open_if_due(now) {
-            self.patience.wait_ended(now, self.rules.max_wait);
+            self.part_deadline.wait_ended(now, self.rules.max_wait);
             self.events.push_back(FetchEvent::Resumed);
         }
         if let Some(until) = self.pacing.breaker.open_until() {
@@ -153,12 +153,12 @@ impl Coordinator {
         if !self.pacing.allows_another(self.in_flight, self.reading, self.writing) {
             return Step::WaitForEvent;
         }
-        match self.pick(now, under_way == 0) {
+        match self.pick(now, in_progress == 0) {
             Some(part) => match self.source.not_before(part, now) {
                 Some(until) => Step::WaitUntil(until),
                 None => Step::Send(self.source.request(self.epoch, part)),
             },
-            None => self.wait_or_finish(under_way),
+            None => self.wait_or_finish(in_progress),
         }
     }
 
@@ -167,23 +167,23 @@ impl Coordinator {
         if let Some(part) = self.parts.due(now) {
             return Some(part);
         }
-        if self.pacing.fails_at_everything() && self.parts.next_due().is_some() {
+        if self.pacing.all_recent_failed() && self.parts.next_due().is_some() {
             return None;
         }
         self.source.next(&self.parts, is_idle)
     }
 
-    fn wait_or_finish(&self, under_way: u32) -> Step {
+    fn wait_or_finish(&self, in_progress: u32) -> Step {
         match self.parts.next_due() {
             Some(moment) => Step::WaitUntil(moment),
-            None if under_way > 0 => Step::WaitForEvent,
+            None if in_progress > 0 => Step::WaitForEvent,
             None => Step::Finish,
         }
     }
 
     /// Records that the request returned by [`next`](Self::next) was sent.
     pub(crate) fn sent(&mut self, part: u32) {
-        if self.busy.take().is_some_and(|(until, since)| until.saturating_sub(since) >= faults::BUSY_TOLD_AFTER) {
+        if self.busy.take().is_some_and(|(until, since)| until.saturating_sub(since) >= faults::BUSY_REPORT_DELAY) {
             self.events.push_back(FetchEvent::Resumed);
         }
         self.counts.retries += u64::from(self.parts.start(part));
@@ -202,21 +202,21 @@ impl Coordinator {
     }
 
     /// Handles the parsed response for `part`.
-    pub(crate) fn part_arrived(&mut self, part: u32, facts: &PageFacts, now: Duration, fraction: f64) -> Verdict {
+    pub(crate) fn part_arrived(&mut self, part: u32, facts: &PageFacts, now: Duration, fraction: f64) -> PartDecision {
         let Arrival { meaning, events, fatal, hopeless } = self.source.accept(part, facts, &self.parts);
         self.events.extend(events);
         fatal.into_iter().for_each(|failure| self.end(Ending::Fatal(failure)));
-        let mut verdict = Verdict::Drop;
+        let mut verdict = PartDecision::Drop;
         match meaning {
             Meaning::Store { lacks } => {
-                self.response_is_good(facts.bytes, now);
+                self.record_good_response(facts.bytes, now);
                 lacks.iter().for_each(|(part, failure)| self.give_up(*part, failure));
                 self.writing += 1;
                 self.parts.set(part, PartState::Writing { received: facts.received });
-                verdict = Verdict::Store;
+                verdict = PartDecision::Store;
             }
             Meaning::TooShort { reason } => {
-                self.response_is_good(facts.bytes, now);
+                self.record_good_response(facts.bytes, now);
                 self.retry_for_length(part, reason, now);
             }
             Meaning::PastEnd => {
@@ -229,10 +229,10 @@ impl Coordinator {
         verdict
     }
 
-    fn response_is_good(&mut self, bytes: usize, now: Duration) {
+    fn record_good_response(&mut self, bytes: usize, now: Duration) {
         self.reading -= 1;
-        self.pacing.part_came(bytes);
-        self.patience.part_came(now);
+        self.pacing.part_arrived(bytes);
+        self.part_deadline.part_arrived(now);
     }
 
     /// Records that a part of the current session is staged.

@@ -35,7 +35,7 @@ pub(crate) struct Outcome {
     /// Why the session is over, if known.
     pub(crate) session_over: Option<Over>,
     /// Whether the stage holds pages of an earlier session that this run did not use.
-    pub(crate) left_pages: bool,
+    pub(crate) has_unused_pages: bool,
 }
 
 impl Outcome {
@@ -71,7 +71,7 @@ impl Outcome {
     }
 
     /// Returns the outcome of a fetch that had nothing to request.
-    pub(crate) fn nothing_asked() -> Self {
+    pub(crate) fn empty() -> Self {
         Self {
             ending: None,
             staged: Vec::new(),
@@ -79,7 +79,7 @@ impl Outcome {
             counts: FetchCounts { expected_rows: Some(0), ..FetchCounts::default() },
             repeated: 0,
             session_over: None,
-            left_pages: false,
+            has_unused_pages: false,
         }
     }
 }

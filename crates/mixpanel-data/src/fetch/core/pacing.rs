@@ -58,13 +58,13 @@ impl Pacing {
     }
 
     /// Returns whether every recent request failed. If so, only due retries are sent, and no new part is requested.
-    pub(super) fn fails_at_everything(&self) -> bool {
+    pub(super) fn all_recent_failed(&self) -> bool {
         self.faults_in_a_row >= FAULTS_IN_A_ROW_MAX
     }
 
     /// Records that a part of this size arrived. Resets the failure counts, and raises a lowered concurrency limit step
     /// by step.
-    pub(super) fn part_came(&mut self, bytes: usize) {
+    pub(super) fn part_arrived(&mut self, bytes: usize) {
         self.breaker.request_succeeded();
         self.largest = self.largest.max(bytes);
         self.outage_since = None;
@@ -116,13 +116,13 @@ impl Pacing {
     }
 
     /// Records that the server is unreachable. Returns the pause, and when the outage began.
-    pub(super) fn is_unreachable(&mut self, now: Duration, fraction: f64) -> (Duration, Duration) {
+    pub(super) fn record_unreachable(&mut self, now: Duration, fraction: f64) -> (Duration, Duration) {
         let pause = backoff(BACKOFF_INITIAL, OUTAGE_BACKOFF_MAX, self.breaker.attempt(), fraction);
         (pause, *self.outage_since.get_or_insert(now))
     }
 
     /// Records that the server is reachable, although a request failed.
-    pub(super) fn is_reachable(&mut self) {
+    pub(super) fn record_reachable(&mut self) {
         self.outage_since = None;
     }
 }

@@ -140,7 +140,7 @@ impl PageLayout {
     }
 
     /// Plans one more page because fewer profiles arrived than the server announced.
-    pub(crate) fn look_beyond(&mut self, page: u32) {
+    pub(crate) fn plan_tail_page(&mut self, page: u32) {
         if !self.is_sealed {
             self.tail = Some(page);
         }
@@ -148,7 +148,7 @@ impl PageLayout {
 
     /// Returns whether the server seems to send pages endlessly: it has sent as many unannounced pages as it announced,
     /// and at least [`PAGES_BEYOND_MAX`].
-    pub(crate) fn never_ends(&self) -> bool {
+    pub(crate) fn is_endless(&self) -> bool {
         let beyond = self.pages - self.announced_pages.min(self.pages);
         self.total.is_some() && self.tail.is_some() && beyond >= self.announced_pages.max(PAGES_BEYOND_MAX)
     }
@@ -159,7 +159,7 @@ impl PageLayout {
     }
 
     /// Handles a total announced by a later page: that many profiles may exist.
-    pub(crate) fn hear_of_total(&mut self, total: u64) {
+    pub(crate) fn raise_total(&mut self, total: u64) {
         let pages = u32::try_from(total.div_ceil(self.page_size).min(PAGES_MAX)).unwrap_or(u32::MAX);
         self.announced_pages = self.announced_pages.max(pages);
         self.declared_pages = self.declared_pages.max(pages);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_size_that_is_not_said_is_seen() {
+    fn an_undeclared_page_size_is_inferred() {
         assert_eq!(PageLayout::new(Some(5000), None, 500).unwrap().pages(), 10);
         assert_eq!(PageLayout::new(None, None, 500).unwrap().tail_page(), Some(1));
     }

@@ -19,7 +19,7 @@ use super::super::rules::{Extent, Rules};
 use super::layout::PageLayout;
 use super::page::{PageFacts, PageRequest};
 use super::short_pages::ShortPages;
-use announced::{NothingNew, SignOfLife};
+use announced::{RedundantPages, ResponseAfterGivingUp};
 
 /// The paging state of a fetch: the session, and how its pages compare with what the server announced.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ pub(crate) struct Paging {
     /// Number of records in each page that an earlier process staged.
     pub(super) prior: BTreeMap<u32, u64>,
     pub(super) short: ShortPages,
-    pub(super) nothing_new: NothingNew,
-    pub(super) sign_of_life: SignOfLife,
+    pub(super) nothing_new: RedundantPages,
+    pub(super) sign_of_life: ResponseAfterGivingUp,
     /// Total announced by a later page, if page 0 announced none or a smaller one.
     pub(super) announced_late: Option<u64>,
     /// Number of requests sent for unannounced pages; `next_unannounced` is the earliest time for the next one.
@@ -56,8 +56,8 @@ impl Paging {
             session: None,
             prior: BTreeMap::new(),
             short: ShortPages::default(),
-            nothing_new: NothingNew::default(),
-            sign_of_life: SignOfLife::default(),
+            nothing_new: RedundantPages::default(),
+            sign_of_life: ResponseAfterGivingUp::default(),
             announced_late: None,
             unannounced: 0,
             next_unannounced: Duration::ZERO,
@@ -77,7 +77,7 @@ impl Paging {
         }
         let is_planned = page < self.layout().map_or(1, PageLayout::pages);
         let is_tail = self.layout().and_then(PageLayout::tail_page) == Some(page);
-        (is_planned || is_tail || (is_idle && self.looks_beyond(page, parts))).then_some(page)
+        (is_planned || is_tail || (is_idle && self.plans_tail_page(page, parts))).then_some(page)
     }
 
     /// Returns the request for a page. Without a session, the request opens one, so no other request may be in flight.
@@ -124,15 +124,15 @@ impl Paging {
     }
 
     fn meaning(&mut self, page: u32, facts: &PageFacts, parts: &Parts) -> Arrival {
-        self.hear_of_total(page, facts);
-        if let Some(reason) = self.brings_nothing_new(page, facts, parts) {
-            return self.nothing_new_came(page, facts, reason, parts);
+        self.raise_total(page, facts);
+        if let Some(reason) = self.redundancy_reason(page, facts, parts) {
+            return self.handle_redundant(page, facts, reason, parts);
         }
         if facts.received > 0 {
-            self.nothing_new.something_came(page);
+            self.nothing_new.add_new(page);
             self.sign_of_life.page_came(page);
         } else {
-            self.nothing_new.came_empty(page);
+            self.nothing_new.add_empty(page);
         }
         Arrival::of(match self.too_short(page, facts.received, parts) {
             Some(reason) => Meaning::TooShort { reason },
@@ -144,7 +144,7 @@ impl Paging {
     fn too_short(&mut self, page: u32, received: u64, parts: &Parts) -> Option<String> {
         let expected = self.layout()?.expected_records(page);
         let attempts = parts.failed_attempts(page).by_length;
-        let is_too_short = received < expected && self.short.asks_again(page, received, attempts);
+        let is_too_short = received < expected && self.short.should_retry(page, received, attempts);
         is_too_short.then(|| format!("page {page} has {received} of {}", counted(expected, "profile")))
     }
 

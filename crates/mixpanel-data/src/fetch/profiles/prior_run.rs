@@ -125,7 +125,7 @@ impl Outcome {
             ..FetchCounts::default()
         };
         let (session_over, repeated) = (prior.session_over, prior.repeated());
-        Self { counts, session_over, repeated, failed, staged, ..Self::nothing_asked() }
+        Self { counts, session_over, repeated, failed, staged, ..Self::empty() }
     }
 
     /// Returns the outcome of a run whose pages are all on disk. Missing profiles count as drift.

@@ -17,7 +17,7 @@ impl ShortPages {
     ///
     /// A server may send short pages on purpose, so only a few of them are requested again. If a page is even shorter
     /// the next time, that proves nothing, and it is requested once more.
-    pub(super) fn asks_again(&mut self, page: u32, received: u64, attempts: u32) -> bool {
+    pub(super) fn should_retry(&mut self, page: u32, received: u64, attempts: u32) -> bool {
         let before = self.checked.get(&page).copied();
         let again = match before {
             None => self.checked.len() < SHORT_PAGE_CHECKS_MAX,

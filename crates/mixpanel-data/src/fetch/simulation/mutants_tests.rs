@@ -38,7 +38,7 @@ fn found(mutant: Mutant) -> Option<(u64, String)> {
 }
 
 #[test]
-fn every_planted_defect_is_found() {
+fn every_mutant_is_found() {
     let mut missed = Vec::new();
     for mutant in std::iter::successors(Some(CommitNotLookedFor), |mutant| after(*mutant)) {
         match found(mutant) {

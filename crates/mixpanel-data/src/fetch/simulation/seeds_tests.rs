@@ -337,6 +337,6 @@ fn a_seed_is_always_the_same() {
 }
 
 #[test]
-fn replacing_is_what_has_an_old_table() {
+fn some_seeds_replace_a_table() {
     assert!((0..50).any(|seed| scenario(seed).if_exists == IfExists::Replace));
 }

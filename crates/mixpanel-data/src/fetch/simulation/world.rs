@@ -19,7 +19,7 @@ use crate::profile_query::ProfileQuery;
 use crate::quota::{Pool, RateLimiter};
 use crate::stage::{Stage, damage_a_page, leave_rejects, leave_temporary};
 
-use super::super::core::{Action, Coordinator, Core, Moment, Outcome};
+use super::super::core::{Action, Coordinator, Core, Now, Outcome};
 use super::super::into_table::{earlier, is_complete};
 use super::super::rules::Rules;
 use super::super::source::PageRequest;
@@ -236,8 +236,8 @@ impl World {
         }
     }
 
-    fn moment(&self, process: &Process) -> Moment {
-        Moment { run: self.now - process.began, wall: self.wall() }
+    fn moment(&self, process: &Process) -> Now {
+        Now { run: self.now - process.began, wall: self.wall() }
     }
 
     fn send(&mut self, process: &mut Process, request: PageRequest) {
@@ -318,12 +318,12 @@ impl World {
 
     /// Simulates what a process killed during a write leaves on disk.
     fn tear(&mut self, process: &mut Process, torn: Torn) {
-        let under_way = process.inbox.iter().find_map(|message| match message {
+        let in_progress = process.inbox.iter().find_map(|message| match message {
             Message::Page(task) => Some(task),
             _ => None,
         });
         self.trace(|| format!("killed, leaving {torn:?}"));
-        match (torn, under_way) {
+        match (torn, in_progress) {
             (Torn::Temporary, Some(task)) => leave_temporary(&process.stage, &part_of(task)),
             (Torn::RejectsAlone, Some(task)) => leave_rejects(&process.stage, &part_of(task)),
             (Torn::Damaged, _) => self.damaged.extend(damage_a_page(&process.stage)),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use duckdb::Connection;
 
 use super::request::LoadRequest;
-use super::rows::{Staged, count_rows};
+use super::rows::{StagedRows, count_rows};
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::load::package::{Announced, LoadKind};
@@ -27,7 +27,7 @@ use crate::text::counted;
 pub(super) fn check(
     connection: &Connection,
     request: &LoadRequest,
-    staged: &Staged,
+    staged: &StagedRows,
     old: Option<&TableName>,
 ) -> Result<u64> {
     let Some(announced) = request.package.announced else { return Ok(0) };
@@ -68,7 +68,7 @@ fn check_unannounced(
     connection: &Connection,
     request: &LoadRequest,
     announced: Announced,
-    staged: &Staged,
+    staged: &StagedRows,
     old: &TableName,
 ) -> Result<u64> {
     let (rows, came) = (count_rows(connection, old)?, staged.kept.rows + request.package.run.counts.rejected);

@@ -62,7 +62,7 @@ impl Seen {
         let fresh: Vec<String> =
             now.additions.iter().filter(|addition| !before.additions.contains(addition)).cloned().collect();
         if !fresh.is_empty() && (before.table.is_some() || request.replaces()) {
-            return Some(appeared(fresh, request));
+            return Some(table_appeared(fresh, request));
         }
         if before.table.is_none() || !matches!(request.options.if_exists, IfExists::Append | IfExists::Upsert) {
             return None;
@@ -85,11 +85,11 @@ impl Seen {
         if fresh.is_empty() {
             return Ok(());
         }
-        Err(changed(&request.options.table, appeared(fresh, request)))
+        Err(changed(&request.options.table, table_appeared(fresh, request)))
     }
 }
 
-fn appeared(what: Vec<String>, request: &LoadRequest) -> String {
+fn table_appeared(what: Vec<String>, request: &LoadRequest) -> String {
     let verb = if what.len() == 1 { "was" } else { "were" };
     let consequence = if request.replaces() { "; replacing the table drops it" } else { "" };
     format!(

@@ -68,14 +68,14 @@ pub(crate) fn last_load(database: &Path, dataset: &Dataset, table: &TableName) -
 }
 
 /// The raw values from `_fetches`.
-struct Found {
+struct FetchRecord {
     started_at: Option<i64>,
     filters: Option<String>,
     project_id: Option<String>,
     region: Option<String>,
 }
 
-impl Found {
+impl FetchRecord {
     fn read(self, contents: &Contents, recorded_rows: Option<u64>) -> Option<LastLoad> {
         let newest_seen = contents.newest_seen.and_then(|micros| Timestamp::from_microsecond(micros).ok());
         Some(LastLoad {
@@ -112,7 +112,7 @@ fn newest(
     table: &TableName,
     run_id: &str,
     made_table: &str,
-) -> Result<Option<Found>, duckdb::Error> {
+) -> Result<Option<FetchRecord>, duckdb::Error> {
     let sql = format!(
         "WITH loads AS (
              SELECT *, rowid AS place, coalesce({made_table}, on_existing IN ('fail', 'replace')) AS made
@@ -129,7 +129,7 @@ fn newest(
     );
     let mut query = connection.prepare(&sql)?;
     let mut found = query.query_map([table.as_str(), run_id], |row| {
-        Ok(Found { started_at: row.get(0)?, filters: row.get(1)?, project_id: row.get(2)?, region: row.get(3)? })
+        Ok(FetchRecord { started_at: row.get(0)?, filters: row.get(1)?, project_id: row.get(2)?, region: row.get(3)? })
     })?;
     found.next().transpose()
 }

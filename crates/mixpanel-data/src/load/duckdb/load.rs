@@ -38,9 +38,9 @@ use super::digest;
 use super::merge;
 use super::metadata::{self, Counts, Loaded, Origin};
 use super::pages::{self, LOADING};
-use super::rejects::{self, Earlier};
+use super::rejects::{self, OtherRunsRejects};
 use super::request::{LoadRequest, OnLockWait};
-use super::rows::{Staged, check, count_rows, steps_of, sum_of_table};
+use super::rows::{StagedRows, check, count_rows, steps_of, sum_of_table};
 use super::settle;
 use super::spill::Spill;
 use super::target;
@@ -159,12 +159,12 @@ fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, u64)>
         request.options.seen.as_ref().map(|seen| seen.check(connection, request)).transpose()?.unwrap_or_default();
     metadata::ensure(connection)?;
     let loaded = match plan(connection, request)? {
-        Plan::Make => make(connection, request, None)?,
-        Plan::Replace(old) => make(connection, request, Some(old))?,
-        Plan::Merge(table) => merge::merge(connection, request, table)?,
+        TableAction::Make => make(connection, request, None)?,
+        TableAction::Replace(old) => make(connection, request, Some(old))?,
+        TableAction::Merge(table) => merge::merge(connection, request, table)?,
     };
     request.options.seen.as_ref().map_or(Ok(()), |seen| seen.check_views(connection, &views, request))?;
-    let earlier = if loaded.origin == Origin::Made { Earlier::Remove } else { Earlier::Keep };
+    let earlier = if loaded.origin == Origin::Made { OtherRunsRejects::Remove } else { OtherRunsRejects::Keep };
     let mut run = request.package.run.clone();
     run.counts.shortfall += loaded.counts.shortfall;
     rejects::record(connection, &loaded.table, &run, &request.package.rejects, earlier)?;
@@ -173,7 +173,7 @@ fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, u64)>
 }
 
 /// What the load does to the table. Names are as the database spells them.
-enum Plan {
+enum TableAction {
     /// Create it; it does not exist.
     Make,
     /// Replace it.
@@ -182,7 +182,7 @@ enum Plan {
     Merge(TableName),
 }
 
-fn plan(connection: &Connection, request: &LoadRequest) -> Result<Plan> {
+fn plan(connection: &Connection, request: &LoadRequest) -> Result<TableAction> {
     let kind = request.package.kind;
     let found = match target::check(
         connection,
@@ -191,7 +191,7 @@ fn plan(connection: &Connection, request: &LoadRequest) -> Result<Plan> {
         request.options.if_exists,
         kind,
     )? {
-        Target::Absent | Target::View(_) => return Ok(Plan::Make),
+        Target::Absent | Target::View(_) => return Ok(TableAction::Make),
         Target::Table(found) => found,
     };
     let replaces = request.options.if_exists == IfExists::Replace;
@@ -199,19 +199,19 @@ fn plan(connection: &Connection, request: &LoadRequest) -> Result<Plan> {
         LoadKind::First
             if replaces && request.package.run.is_partial() && request.options.missing == MissingPages::Fetch =>
         {
-            Err(appeared(&found))
+            Err(table_appeared(&found))
         }
         LoadKind::First if replaces => {
             check_not_emptied(connection, request, &found)?;
-            Ok(Plan::Replace(found))
+            Ok(TableAction::Replace(found))
         }
-        LoadKind::First => Ok(Plan::Merge(found)),
+        LoadKind::First => Ok(TableAction::Merge(found)),
         LoadKind::Completing => complete(connection, request, found),
     }
 }
 
 /// Plans to replace a table that is unchanged since an earlier load of the run created it, and to merge into any other.
-fn complete(connection: &Connection, request: &LoadRequest, table: TableName) -> Result<Plan> {
+fn complete(connection: &Connection, request: &LoadRequest, table: TableName) -> Result<TableAction> {
     let run_id = &request.package.run.run_id;
     let maker = metadata::maker(connection, &table)?;
     let made_here = maker.as_ref() == Some(run_id);
@@ -220,13 +220,13 @@ fn complete(connection: &Connection, request: &LoadRequest, table: TableName) ->
     if made_here && last_load == Some(run_id) && target::is_bare(connection, request.package.run.dataset, &table)? {
         let recorded = label.as_ref().and_then(|label| label.digest.as_deref());
         if recorded.is_some() && recorded == Some(digest_text(connection, request, &table)?.as_str()) {
-            return Ok(Plan::Replace(table));
+            return Ok(TableAction::Replace(table));
         }
     }
     let into_any = matches!(request.options.if_exists, IfExists::Append | IfExists::Upsert);
     match maker {
-        Some(maker) if !made_here && !into_any => Err(target::made_by_another(&table, &maker)),
-        _ => Ok(Plan::Merge(table)),
+        Some(maker) if !made_here && !into_any => Err(target::recreated_by_another_run(&table, &maker)),
+        _ => Ok(TableAction::Merge(table)),
     }
 }
 
@@ -256,7 +256,7 @@ fn check_not_emptied(connection: &Connection, request: &LoadRequest, table: &Tab
         .with_detail("emptied_rows", rows))
 }
 
-fn appeared(table: &TableName) -> Error {
+fn table_appeared(table: &TableName) -> Error {
     let message =
         format!("pages are missing, and table `{table}` was created after the fetch began, so it was left unchanged");
     Error::new(ErrorKind::Incomplete, message).with_detail("table_name", table.as_str())
@@ -265,10 +265,10 @@ fn appeared(table: &TableName) -> Error {
 /// Creates the table from the staged pages, replacing `old` if given.
 fn make(connection: &Connection, request: &LoadRequest, old: Option<TableName>) -> Result<Loaded> {
     let fail = |error| statement(&format!("load into table `{}`", &request.options.table), &error);
-    pages::create(connection, request.package.run.dataset, pages::Loading::Permanent)?;
+    pages::create(connection, request.package.run.dataset, pages::LoadingTable::Permanent)?;
     let staged = pages::read(connection, request)?;
     let shortfall = announced::check(connection, request, &staged, old.as_ref())?;
-    let Staged { staged, kept, steps } = staged;
+    let StagedRows { staged, kept, steps } = staged;
     let loading = TableName::listed(LOADING);
     let table = match old {
         Some(old) => {

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_before_is_heard_at_every_step() {
+    fn earlier_stop_requests_are_honored_at_every_step() {
         let connection = Connection::open_in_memory().unwrap();
         let stop = LoadStop::default();
         stop.ask();

@@ -14,9 +14,9 @@ use duckdb::Connection;
 use super::announced;
 use super::digest::{self, sum_hashes, sum_of};
 use super::metadata::{self, Counts, Loaded, Origin};
-use super::pages::{self, Loading};
+use super::pages::{self, LoadingTable};
 use super::request::LoadRequest;
-use super::rows::{Staged, check, count_rows, number, run, steps_of, sum_of_table};
+use super::rows::{StagedRows, check, count_rows, number, run, steps_of, sum_of_table};
 use super::staged::{self, Extra, read_parquet, sum_of_pages};
 use super::tuning::Steps;
 use super::unreadable::name_unreadable;
@@ -35,12 +35,12 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest, table: Table
     let fail = |error| statement(&format!("load into table `{}`", &request.options.table), &error);
     let count = || count_rows(connection, &table);
     let dataset = request.package.run.dataset;
-    pages::create(connection, dataset, Loading::Temporary)?;
+    pages::create(connection, dataset, LoadingTable::Temporary)?;
     let staged = pages::read(connection, request)?;
     let shortfall = announced::check(connection, request, &staged, None)?;
-    let Staged { staged, kept, steps } = staged;
+    let StagedRows { staged, kept, steps } = staged;
     let (earlier, kept) = match request.package.kind {
-        LoadKind::First => (Earlier::NONE, kept),
+        LoadKind::First => (EarlierLoads::NONE, kept),
         LoadKind::Completing => {
             let (earlier, set_aside) = complete(connection, request, &table, steps)?;
             (earlier, kept.minus(set_aside))
@@ -97,7 +97,7 @@ fn find_known(table: &TableName, request: &LoadRequest) -> String {
 }
 
 /// Counts of the rows from earlier loads of the run.
-struct Earlier {
+struct EarlierLoads {
     /// Rows that are still in the table.
     rows: u64,
     /// The rows among these that are about to be replaced.
@@ -106,7 +106,7 @@ struct Earlier {
     altered: u64,
 }
 
-impl Earlier {
+impl EarlierLoads {
     const NONE: Self = Self { rows: 0, replaced: 0, altered: 0 };
 }
 
@@ -119,7 +119,7 @@ fn complete(
     request: &LoadRequest,
     table: &TableName,
     steps: Steps,
-) -> Result<(Earlier, RowSum)> {
+) -> Result<(EarlierLoads, RowSum)> {
     let fail = |error| statement(&format!("load into table `{}`", &request.options.table), &error);
     read_previous(connection, request)?;
     let dataset = request.package.run.dataset;
@@ -147,7 +147,7 @@ fn complete(
     let rows = put_in.map_or(unchanged, |counts| counts.rows.min(unchanged));
     // The other rows of the earlier load were changed or removed since.
     let altered = put_in.map_or(0, |counts| counts.rows - rows);
-    Ok((Earlier { rows, replaced: replaced.min(rows), altered }, set_aside))
+    Ok((EarlierLoads { rows, replaced: replaced.min(rows), altered }, set_aside))
 }
 
 /// Reads the keys and hashes of the pages that are already in the table, deduplicated by the same rule as a load.

@@ -282,12 +282,12 @@ pub(super) fn rehearse(
     };
     // A run may be loaded more than once.
     for load_id in ["rehearsal-1", "rehearsal-2"] {
-        record(connection, &loaded, if_exists, &nobodys_run(dataset, load_id))?;
+        record(connection, &loaded, if_exists, &dummy_run(dataset, load_id))?;
     }
     Ok(())
 }
 
-fn nobodys_run(dataset: &'static Dataset, load_id: &str) -> RunRecord {
+fn dummy_run(dataset: &'static Dataset, load_id: &str) -> RunRecord {
     let counts = FetchCounts { expected_rows: Some(0), waited_seconds: 0.5, ..FetchCounts::default() };
     RunRecord { counts, ..RunRecord::empty(dataset, "rehearsal", load_id) }
 }

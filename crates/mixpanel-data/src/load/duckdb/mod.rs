@@ -45,5 +45,5 @@ pub(crate) use load_stop::LoadStop;
 pub(crate) use preflight::{Checked, look, preflight};
 pub(crate) use request::{LoadOptions, LoadRequest, OnLockWait};
 pub(crate) use seen::{Found, Seen};
-pub(crate) use target::made_by_another;
+pub(crate) use target::recreated_by_another_run;
 pub(crate) use verify::verify;

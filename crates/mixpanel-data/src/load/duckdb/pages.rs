@@ -6,7 +6,7 @@ use duckdb::Connection;
 
 use super::digest::sum_of;
 use super::request::LoadRequest;
-use super::rows::{Staged, number, run};
+use super::rows::{StagedRows, number, run};
 use super::staged::{Extra, read_parquet, sum_of_pages};
 use super::tuning::Steps;
 use super::unreadable::name_unreadable;
@@ -24,7 +24,7 @@ pub(super) const LOADING: &str = "_loading";
 
 /// What happens to the table that the pages are read into.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Loading {
+pub(super) enum LoadingTable {
     /// It is renamed to the target table.
     Permanent,
     /// Its rows are copied. It is a temporary table, so that the file does not grow by twice their size.
@@ -33,10 +33,10 @@ pub(super) enum Loading {
 
 /// Creates the empty table that the pages are read into. It has no primary key: building one takes longer than the rest
 /// of the load.
-pub(super) fn create(connection: &Connection, dataset: &Dataset, loading: Loading) -> Result<()> {
+pub(super) fn create(connection: &Connection, dataset: &Dataset, loading: LoadingTable) -> Result<()> {
     let kind = match loading {
-        Loading::Permanent => "TABLE",
-        Loading::Temporary => "TEMP TABLE",
+        LoadingTable::Permanent => "TABLE",
+        LoadingTable::Temporary => "TEMP TABLE",
     };
     connection
         .execute_batch(&format!("CREATE {kind} _loading ({})", dataset.definitions()))
@@ -45,7 +45,7 @@ pub(super) fn create(connection: &Connection, dataset: &Dataset, loading: Loadin
 
 /// Reads all pages in order and removes duplicates. The returned sums come from the stage, not from DuckDB; the caller
 /// compares them with the rows in `_loading` or in the target table.
-pub(super) fn read(connection: &Connection, request: &LoadRequest) -> Result<Staged> {
+pub(super) fn read(connection: &Connection, request: &LoadRequest) -> Result<StagedRows> {
     let fail = |error| statement(&format!("load into table `{}`", &request.options.table), &error);
     let dataset = request.package.run.dataset;
     let received = sum_of_pages(dataset, &request.package.pages)?;
@@ -60,7 +60,7 @@ pub(super) fn read(connection: &Connection, request: &LoadRequest) -> Result<Sta
         _ => count(&key)?,
     };
     if distinct == received.rows {
-        return Ok(Staged { staged: received.rows, kept: received, steps });
+        return Ok(StagedRows { staged: received.rows, kept: received, steps });
     }
     let mut find = dataset.find_duplicates("_loading");
     if is_planted(Mutant::DuplicateKeptByArrival) {
@@ -69,7 +69,7 @@ pub(super) fn read(connection: &Connection, request: &LoadRequest) -> Result<Sta
     let removed = remove(connection, dataset, "_loading", &find, steps).map_err(fail)?;
     let left = count(&key)?;
     if left == distinct && received.rows.checked_sub(removed.rows) == Some(distinct) {
-        return Ok(Staged { staged: received.rows, kept: received.minus(removed), steps });
+        return Ok(StagedRows { staged: received.rows, kept: received.minus(removed), steps });
     }
     Err(Error::internal(format!(
         "rows staged: {}, with different keys: {distinct}; duplicates removed: {}, keys left: {left}",

@@ -11,7 +11,7 @@ use duckdb::Connection;
 
 use super::dependents;
 use super::metadata;
-use super::pages::{self, LOADING, Loading};
+use super::pages::{self, LOADING, LoadingTable};
 use super::rejects;
 use super::seen::Seen;
 use super::target;
@@ -107,7 +107,7 @@ fn rehearse(
     let views = dependents::readable_views(connection)?;
     // Closing the database rolls back.
     connection.execute_batch("BEGIN").map_err(fail)?;
-    pages::create(connection, dataset, Loading::Permanent)?;
+    pages::create(connection, dataset, LoadingTable::Permanent)?;
     let loading = TableName::listed(LOADING);
     match &target {
         Target::Table(old) if if_exists == IfExists::Replace && kind == LoadKind::First => {

@@ -25,7 +25,7 @@ const CREATE: &str = "
 
 /// Whether the rejects of other runs still apply to the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Earlier {
+pub(super) enum OtherRunsRejects {
     /// The rows of other runs stay in the table, and so do their rejects.
     Keep,
     /// The table is recreated.
@@ -41,11 +41,11 @@ pub(super) fn record(
     table: &TableName,
     run: &RunRecord,
     files: &[PathBuf],
-    earlier: Earlier,
+    earlier: OtherRunsRejects,
 ) -> Result<()> {
     let fail = |error| statement("record the rejects in `_rejects`", &error);
     if matches!(find(connection, &TableName::listed("_rejects"))?, Target::Table(_)) {
-        let runs = if earlier == Earlier::Keep { "AND run_id = ?2" } else { "AND ?2 IS NOT NULL" };
+        let runs = if earlier == OtherRunsRejects::Keep { "AND run_id = ?2" } else { "AND ?2 IS NOT NULL" };
         let sql = format!("DELETE FROM _rejects WHERE lower(table_name) = lower(?1) {runs}");
         connection.execute(&sql, params![table.as_str(), run.run_id]).map_err(fail)?;
     }

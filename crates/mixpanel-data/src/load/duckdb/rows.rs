@@ -33,7 +33,7 @@ pub(super) fn steps_of(
 }
 
 /// The rows of the staged pages.
-pub(super) struct Staged {
+pub(super) struct StagedRows {
     /// The number of rows in the pages.
     pub(super) staged: u64,
     /// The sum of the rows without duplicates.

@@ -72,7 +72,7 @@ pub(super) fn check_name(connection: &Connection, table: &TableName) -> Result<(
 }
 
 /// Returns the error for a run whose table another run has recreated.
-pub(crate) fn made_by_another(table: &TableName, run_id: &str) -> Error {
+pub(crate) fn recreated_by_another_run(table: &TableName, run_id: &str) -> Error {
     let message = format!("table `{table}` has since been recreated by run `{}`", name_excerpt(run_id));
     Error::new(ErrorKind::TableExists, message)
         .with_detail("table_name", table.as_str())
@@ -104,7 +104,7 @@ fn check_shape(connection: &Connection, dataset: &Dataset, table: &TableName) ->
             Some(_) => {}
         }
     }
-    let extra = columns.iter().find(|column| !column.may_be_left_out && !dataset.has_column(&column.name));
+    let extra = columns.iter().find(|column| !column.is_optional && !dataset.has_column(&column.name));
     match extra {
         Some(column) => refuse(format!("its column `{}` is NOT NULL and has no default", name_excerpt(&column.name))),
         None => Ok(()),

@@ -21,10 +21,10 @@ const SAMPLED_PAGES: usize = 8;
 pub(super) fn for_load(memory: u64, pages: &[PathBuf], rejects: &[PathBuf], effort: Effort) -> Tuning {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = u32::try_from(processors).unwrap_or(LOAD_THREADS_MAX).clamp(1, LOAD_THREADS_MAX);
-    let staged = Staged::of(pages);
+    let staged = StagedSize::of(pages);
     let engine = engine_bytes(memory, staged.bytes, staged.page_bytes);
     // Rows and rejects are written one after the other.
-    let vector_bytes = staged.large_vector_bytes().max(Staged::of(rejects).large_vector_bytes());
+    let vector_bytes = staged.large_vector_bytes().max(StagedSize::of(rejects).large_vector_bytes());
     let needs = |threads: u32| vector_bytes.saturating_mul(threads.into()).saturating_add(ENGINE_LEAST_BYTES);
     let effort = match effort {
         effort if vector_bytes == 0 => effort,
@@ -139,7 +139,7 @@ fn row_group_rows(bytes: u64, row_bytes: u64) -> u64 {
 /// The uncompressed size of the staged pages, in bytes, estimated from the footers of a sample. Unreadable pages are
 /// ignored here and reported by the load.
 #[derive(Debug, PartialEq, Eq)]
-struct Staged {
+struct StagedSize {
     bytes: u64,
     /// Average per page.
     page_bytes: u64,
@@ -149,7 +149,7 @@ struct Staged {
     vector_bytes: u64,
 }
 
-impl Staged {
+impl StagedSize {
     /// Returns `vector_bytes`, or 0 if the texts are so small that DuckDB does not hold a whole vector of them in
     /// memory.
     fn large_vector_bytes(&self) -> u64 {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_process_may_use_is_shared_out() {
+    fn the_memory_budget_is_divided() {
         let tuned = |memory| for_load(memory, &[], &[], Effort::Usual);
         assert!((200..300).contains(&tuned(MEMORY_DEFAULT).memory_mb), "{:?}", tuned(MEMORY_DEFAULT));
         // The value with which the minimum memory was tested.
@@ -279,20 +279,20 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_what_is_staged_is_what_the_pages_say() {
+    fn the_staged_size_is_estimated_from_footers() {
         let mut fixture = Fixture::new();
         let large = format!(r#"{{"k":"{}"}}"#, "x".repeat(3_000));
         for _ in 0..20 {
             fixture.page(&[("a", &large, None), ("b", &large, Some(1))]);
         }
-        let about_40_rows = |found: &Staged| {
+        let about_40_rows = |found: &StagedSize| {
             assert!((3_000..3_300).contains(&found.row_bytes), "{found:?}");
             assert!((120_000..132_000).contains(&found.bytes), "{found:?}");
             assert!((6_000..6_600).contains(&found.page_bytes), "{found:?}");
         };
-        about_40_rows(&Staged::of(&fixture.pages));
+        about_40_rows(&StagedSize::of(&fixture.pages));
         std::fs::write(&fixture.pages[0], "damaged").unwrap();
-        about_40_rows(&Staged::of(&fixture.pages));
-        assert_eq!(Staged::of(&[]), Staged { bytes: 0, page_bytes: 0, row_bytes: 0, vector_bytes: 0 });
+        about_40_rows(&StagedSize::of(&fixture.pages));
+        assert_eq!(StagedSize::of(&[]), StagedSize { bytes: 0, page_bytes: 0, row_bytes: 0, vector_bytes: 0 });
     }
 }

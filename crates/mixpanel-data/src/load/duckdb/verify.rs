@@ -43,7 +43,7 @@ pub(crate) fn verify(path: &Path, table: &str) -> Result<VerifyReport> {
     if let Some(missing) = dataset.columns.iter().find(|column| !columns.contains(column.name)) {
         return refuse(format!("it has no column `{}`", missing.name));
     }
-    let found = Found::read(connection, dataset, path, &table)
+    let found = TableContents::read(connection, dataset, path, &table)
         .map_err(|error| statement(&format!("read table `{table}`"), &error))?;
     let problems = problems(&found, &label);
     Ok(VerifyReport {
@@ -61,7 +61,7 @@ pub(crate) fn verify(path: &Path, table: &str) -> Result<VerifyReport> {
 }
 
 /// The contents of the table.
-struct Found {
+struct TableContents {
     rows: u64,
     ids: u64,
     distinct_ids: u64,
@@ -70,7 +70,7 @@ struct Found {
     comparable: bool,
 }
 
-impl Found {
+impl TableContents {
     fn read(
         connection: &Connection,
         dataset: &Dataset,
@@ -93,7 +93,7 @@ impl Found {
     }
 }
 
-fn problems(found: &Found, label: &Label) -> Vec<String> {
+fn problems(found: &TableContents, label: &Label) -> Vec<String> {
     let mut problems = Vec::new();
     match label.row_count {
         Some(expected) if expected != found.rows => {

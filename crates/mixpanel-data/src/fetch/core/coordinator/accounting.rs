@@ -60,7 +60,7 @@ impl Coordinator {
             }
         }
         if self.ending.is_none() {
-            self.source.settle(&mut self.parts);
+            self.source.mark_past_end(&mut self.parts);
         }
         let mut counts = FetchCounts {
             received: self.parts.received(),
@@ -72,7 +72,7 @@ impl Coordinator {
             repeated: 0,
             session_over: self.source.over(&self.parts, counts.shortfall),
             counts,
-            left_pages: self.left_parts,
+            has_unused_pages: self.left_parts,
             ending: self.ending.clone(),
             staged: self.parts.staged(),
             failed: self.parts.failures().clone(),

@@ -43,7 +43,7 @@ fn one_profile_fewer_is_drift_and_more_is_a_shortfall() {
 }
 
 #[test]
-fn a_server_that_has_nothing_more_is_not_asked_for_ever() {
+fn an_endless_server_is_not_requested_endlessly() {
     fn empty(page: u32, attempt: u32) -> Answer {
         if page >= 3 { Answer::Page { received: 0 } } else { pages_of::<1_000>(page, attempt) }
     }
@@ -183,7 +183,7 @@ fn pages_that_nothing_announced_are_requested_ten_times_a_second() {
                 coordinator.sent(request.page);
                 coordinator.reply_received(request.page);
                 let verdict = coordinator.part_arrived(request.page, &facts(&model, request.page, SIZE, "S"), now, 0.5);
-                assert_eq!(verdict, Verdict::Store);
+                assert_eq!(verdict, PartDecision::Store);
                 coordinator.part_staged(request.page, SIZE);
             }
             Step::WaitUntil(moment) => now = moment,

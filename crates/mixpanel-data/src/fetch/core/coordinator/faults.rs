@@ -12,16 +12,16 @@ use super::super::parts::{FailedAttempts, PartState, Parts};
 use super::Coordinator;
 
 /// A wait for other processes is reported only after this time; most waits are shorter.
-pub(super) const BUSY_TOLD_AFTER: Duration = Duration::from_secs(1);
+pub(super) const BUSY_REPORT_DELAY: Duration = Duration::from_secs(1);
 
 impl Coordinator {
     /// Handles a request for `part` that returned nothing usable. An exhausted quota is reported with
     /// [`quota_refused`](Self::quota_refused) instead.
     pub(crate) fn request_failed(&mut self, part: u32, failure: Failure, now: Duration, fraction: f64) {
-        let failed = self.take_back(part);
-        self.patience.failed(&failure);
+        let failed = self.take_out_of_flight(part);
+        self.part_deadline.failed(&failure);
         if failure.kind != FailureKind::Unreachable {
-            self.pacing.is_reachable();
+            self.pacing.record_reachable();
         }
         if failure.kind.ends_the_run() {
             self.parts.set(part, PartState::Pending);
@@ -33,7 +33,7 @@ impl Coordinator {
             return;
         }
         match failure.kind {
-            FailureKind::SessionLost if self.source.has_begun() => self.begin_again(failure),
+            FailureKind::SessionLost if self.source.has_begun() => self.restart_session(failure),
             FailureKind::RateLimited { kind, retry_after } => {
                 self.pacing.slow_down(kind);
                 let pause = self.pacing.rate_limit_pause(kind, retry_after, fraction);
@@ -48,7 +48,7 @@ impl Coordinator {
 
     /// Handles a refusal because the quota is exhausted; no request can succeed before `until`.
     pub(crate) fn quota_refused(&mut self, part: u32, failure: Failure, now: Duration, until: Duration) {
-        let failed = self.take_back(part);
+        let failed = self.take_out_of_flight(part);
         if self.ending.is_some() {
             self.parts.set(part, PartState::Pending);
             return;
@@ -67,7 +67,7 @@ impl Coordinator {
     pub(crate) fn all_busy(&mut self, now: Duration) {
         let since = self.busy.map_or(now, |(_, since)| since);
         let until = now + BUSY_POLL_INTERVAL;
-        let waited = |moment: Duration| moment.saturating_sub(since) >= BUSY_TOLD_AFTER;
+        let waited = |moment: Duration| moment.saturating_sub(since) >= BUSY_REPORT_DELAY;
         if waited(until) && !self.busy.is_some_and(|(before, _)| waited(before)) {
             let reason = "other processes hold all concurrency slots".to_owned();
             self.events.push_back(FetchEvent::Waiting { reason, pause: BUSY_POLL_INTERVAL });
@@ -81,7 +81,7 @@ impl Coordinator {
     }
 
     /// Takes a part out of flight and returns its number of failed attempts.
-    fn take_back(&mut self, part: u32) -> FailedAttempts {
+    fn take_out_of_flight(&mut self, part: u32) -> FailedAttempts {
         match self.parts.state(part) {
             PartState::Reading { .. } => self.reading -= 1,
             _ => self.in_flight -= 1,
@@ -92,7 +92,7 @@ impl Coordinator {
     /// Waits for an unreachable server, up to a limit. This does not count as a failed attempt, because the part is not
     /// at fault.
     fn wait_for_network(&mut self, part: u32, failed: FailedAttempts, failure: Failure, now: Duration, fraction: f64) {
-        let (pause, since) = self.pacing.is_unreachable(now, fraction);
+        let (pause, since) = self.pacing.record_unreachable(now, fraction);
         let until = now + pause;
         self.parts.retry(part, failed, now);
         if until.saturating_sub(since) > OUTAGE_WAIT_MAX.min(self.rules.max_wait) {
@@ -164,7 +164,7 @@ impl Coordinator {
 
     /// Restarts the fetch after a lost session and discards its parts. Ends the fetch if the limit on restarts is
     /// reached.
-    fn begin_again(&mut self, failure: Failure) {
+    fn restart_session(&mut self, failure: Failure) {
         if self.counts.session_restarts >= self.rules.restarts_max {
             self.end(Ending::Fatal(failure));
             return;

@@ -20,7 +20,7 @@ pub(crate) enum Step {
 
 /// What to do with a part that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum PartDecision {
     /// Pass it to the writer, and report when it is staged.
     Store,
     /// Drop it: it is unusable, will be requested again, or is past the end.

@@ -98,7 +98,7 @@ pub(super) fn facts(model: &Model, page: u32, received: u64, session: &str) -> P
 pub(super) fn simulate(model: &Model) -> Seen {
     let mut coordinator = Coordinator::new(Rules { max_wait: model.max_wait, ..Rules::new(model.workers) });
     let mut now = Duration::ZERO;
-    let mut under_way: Vec<(Duration, u32, u32, u32)> = Vec::new();
+    let mut in_progress: Vec<(Duration, u32, u32, u32)> = Vec::new();
     let mut attempts = BTreeMap::new();
     let mut seen =
         Seen { outcome: coordinator.finish(now), requests: Vec::new(), most_at_once: 0, end: now, events: Vec::new() };
@@ -110,9 +110,9 @@ pub(super) fn simulate(model: &Model) -> Seen {
                 assert!(session.is_some() || page == 0, "pages after the first name the session");
                 coordinator.sent(page);
                 let attempt = *attempts.entry(page).and_modify(|attempt| *attempt += 1).or_insert(1);
-                under_way.push((now + SECOND, epoch, page, attempt));
+                in_progress.push((now + SECOND, epoch, page, attempt));
                 seen.requests.push((page, now.as_secs()));
-                seen.most_at_once = seen.most_at_once.max(under_way.len());
+                seen.most_at_once = seen.most_at_once.max(in_progress.len());
                 continue;
             }
             Step::WaitUntil(moment) => moment,
@@ -124,15 +124,15 @@ pub(super) fn simulate(model: &Model) -> Seen {
                 return seen;
             }
         };
-        let next_reply = under_way.iter().map(|(moment, ..)| *moment).min().unwrap_or(Duration::MAX);
+        let next_reply = in_progress.iter().map(|(moment, ..)| *moment).min().unwrap_or(Duration::MAX);
         let stop = model.stop_at.filter(|stop| *stop > now).unwrap_or(Duration::MAX);
         now = until.min(next_reply).min(stop);
         assert_ne!(now, Duration::MAX, "it waits for what never comes");
         if Some(now) == model.stop_at {
             coordinator.stop(now + 10 * SECOND);
         }
-        let (due, rest) = under_way.into_iter().partition(|(moment, ..)| *moment <= now);
-        under_way = rest;
+        let (due, rest) = in_progress.into_iter().partition(|(moment, ..)| *moment <= now);
+        in_progress = rest;
         for (_, epoch, page, attempt) in due {
             if epoch == coordinator.epoch() {
                 answer(&mut coordinator, model, page, attempt, now);
@@ -155,7 +155,7 @@ pub(super) fn answer(coordinator: &mut Coordinator, model: &Model, page: u32, at
         Answer::OtherPage => (SIZE, facts(model, page + 1, SIZE, "S")),
     };
     coordinator.reply_received(page);
-    if coordinator.part_arrived(page, &facts, now, 1.0) == Verdict::Store {
+    if coordinator.part_arrived(page, &facts, now, 1.0) == PartDecision::Store {
         coordinator.part_staged(page, received);
     }
 }
@@ -230,7 +230,7 @@ fn a_failing_page_is_repeated_while_the_others_go_on() {
 }
 
 #[test]
-fn pages_that_fail_for_ever_are_listed_and_the_others_kept() {
+fn permanently_failing_pages_are_listed_and_the_others_kept() {
     fn script(page: u32, attempt: u32) -> Answer {
         if page == 3 || page == 7 { Answer::Fail(DOWN) } else { pages_of::<100>(page, attempt) }
     }

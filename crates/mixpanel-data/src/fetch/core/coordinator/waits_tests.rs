@@ -24,7 +24,7 @@ fn a_rate_limit_pauses_all_and_one_request_tries_first() {
 }
 
 #[test]
-fn too_many_at_once_lowers_how_many_go_out_and_long_pauses_are_not_believed() {
+fn a_concurrency_429_lowers_the_limit_and_ignores_a_long_retry_after() {
     fn script(page: u32, attempt: u32) -> Answer {
         let kind = crate::api::RateLimitKind::Concurrent;
         let limited = FailureKind::RateLimited { kind, retry_after: Some(HOUR) };
@@ -51,7 +51,7 @@ fn a_quota_that_is_used_up_is_waited_for() {
 }
 
 #[test]
-fn a_wait_that_is_too_long_ends_the_run_with_what_came() {
+fn a_wait_that_is_too_long_ends_the_run_and_keeps_staged_pages() {
     fn script(page: u32, attempt: u32) -> Answer {
         if page >= 6 { Answer::QuotaUsedUp } else { pages_of::<195>(page, attempt) }
     }

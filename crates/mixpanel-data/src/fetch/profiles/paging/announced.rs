@@ -20,14 +20,14 @@ use super::{Paging, Session};
 
 /// Tracks whether a session still returns pages after some of its pages were given up.
 #[derive(Debug, Default)]
-pub(in super::super) struct SignOfLife {
+pub(in super::super) struct ResponseAfterGivingUp {
     /// Pages requested after the first page was given up. Pages already in flight at that time prove nothing.
     requested: BTreeSet<u32>,
     /// Whether one of them arrived.
     came: bool,
 }
 
-impl SignOfLife {
+impl ResponseAfterGivingUp {
     /// Records a request for a page. It counts only if another page has already been given up.
     pub(in super::super) fn requested(&mut self, page: u32, is_any_given_up: bool) {
         if is_any_given_up {
@@ -43,7 +43,7 @@ impl SignOfLife {
 
 /// Pages without new records: empty pages and repetitions of other pages.
 #[derive(Debug, Default)]
-pub(in super::super) struct NothingNew {
+pub(in super::super) struct RedundantPages {
     /// By fingerprint: the first page with these records, and how often other pages repeated them.
     seen: HashMap<u64, (u32, u32)>,
     /// Consecutive responses without new records.
@@ -53,7 +53,7 @@ pub(in super::super) struct NothingNew {
     empty: BTreeSet<u32>,
 }
 
-impl NothingNew {
+impl RedundantPages {
     /// Returns whether to stop requesting further pages, because too many consecutive responses had no new records.
     pub(in super::super) fn is_the_end(&self) -> bool {
         self.in_a_row >= NOTHING_NEW_MAX
@@ -73,14 +73,14 @@ impl NothingNew {
     }
 }
 
-impl NothingNew {
+impl RedundantPages {
     /// Remembers a page that an earlier process staged.
     pub(in super::super) fn remember(&mut self, page: u32, fingerprint: u64) {
         self.seen.insert(fingerprint, (page, 0));
     }
 
     /// Records an empty page that is accepted.
-    pub(in super::super) fn came_empty(&mut self, page: u32) {
+    pub(in super::super) fn add_empty(&mut self, page: u32) {
         self.empty.insert(page);
     }
 
@@ -95,7 +95,7 @@ impl NothingNew {
     }
 
     /// Records a page with new records.
-    pub(in super::super) fn something_came(&mut self, page: u32) {
+    pub(in super::super) fn add_new(&mut self, page: u32) {
         self.in_a_row = 0;
         self.pages.remove(&page);
         self.empty.remove(&page);
@@ -110,13 +110,13 @@ impl Paging {
 
     /// Handles the total on a later page, which may be the first one or contradict page 0. A slightly higher total is
     /// normal drift of a live project. A lower total is ignored: all profiles announced before must still arrive.
-    pub(in super::super) fn hear_of_total(&mut self, page: u32, facts: &PageFacts) {
+    pub(in super::super) fn raise_total(&mut self, page: u32, facts: &PageFacts) {
         let (Some(said), Some(session)) = (facts.total.filter(|_| page > 0), &mut self.session) else { return };
         let layout = &mut session.layout;
         if layout.total().is_none_or(|total| said > total + self.rules.drift_of(total)) {
             // A total that grows with every page must not extend the fetch endlessly.
             if self.announced_late.is_none() {
-                layout.hear_of_total(said);
+                layout.raise_total(said);
             }
             self.announced_late = self.announced_late.max(Some(said));
         }
@@ -144,7 +144,7 @@ impl Paging {
 
     /// Checks that page 0 is not empty if the server announced profiles.
     pub(in super::super) fn check_not_empty(&self, facts: &PageFacts, parts: &Parts) -> Result<(), Failure> {
-        let is_wrong = |total: &u64| *total > 0 && facts.received == 0 && !self.may_all_be_gone(*total, parts);
+        let is_wrong = |total: &u64| *total > 0 && facts.received == 0 && !self.may_be_empty(*total, parts);
         let Some(total) = facts.total.filter(is_wrong) else { return Ok(()) };
         let announced = counted(total, "profile");
         let message = format!("page 0 is empty, although the server announced {announced}");
@@ -187,7 +187,7 @@ impl Paging {
 
     /// Returns the reason if a page is useless: it repeats another page, or it is empty and either optional or expected
     /// to have records.
-    pub(in super::super) fn brings_nothing_new(
+    pub(in super::super) fn redundancy_reason(
         &mut self,
         page: u32,
         facts: &PageFacts,
@@ -200,7 +200,7 @@ impl Paging {
         }
         // The last profiles of a live project may have been deleted, so an empty last page is treated as a short one.
         let announced = layout.total().unwrap_or(0);
-        let is_last = page + 1 >= layout.pages() && (page > 0 || self.may_all_be_gone(announced, parts));
+        let is_last = page + 1 >= layout.pages() && (page > 0 || self.may_be_empty(announced, parts));
         let is_missed = layout.expected_records(page) > 0 && !is_last && self.missing_profiles(parts) > 0;
         (layout.is_optional(page) || is_missed)
             .then(|| format!("page {page} is empty, although the server announced {}", counted(announced, "profile")))
@@ -208,7 +208,7 @@ impl Paging {
 
     /// Handles a page without new records. An optional page is past the end if it is empty or no profile is missing.
     /// Any other page is retried, until several consecutive responses had no new records.
-    pub(in super::super) fn nothing_new_came(
+    pub(in super::super) fn handle_redundant(
         &mut self,
         page: u32,
         facts: &PageFacts,
@@ -231,7 +231,7 @@ impl Paging {
 
     /// Stops requesting pages from a server that keeps sending new profiles. The next page counts as missing.
     pub(in super::super) fn stop_if_it_never_ends(&mut self) -> Option<(u32, Failure)> {
-        let layout = self.session.as_mut().map(|session| &mut session.layout).filter(|layout| layout.never_ends())?;
+        let layout = self.session.as_mut().map(|session| &mut session.layout).filter(|layout| layout.is_endless())?;
         let (total, next) = (layout.total().unwrap_or(0), layout.pages());
         layout.assume_tail();
         layout.seal();
@@ -245,7 +245,7 @@ impl Paging {
 
     /// Plans one more page, `beyond`, if all planned pages have arrived with fewer profiles than announced. Returns
     /// whether it did so.
-    pub(in super::super) fn looks_beyond(&mut self, beyond: u32, parts: &Parts) -> bool {
+    pub(in super::super) fn plans_tail_page(&mut self, beyond: u32, parts: &Parts) -> bool {
         let is_short = self.missing_profiles(parts) > 0 && parts.failures().is_empty();
         if !is_short || parts.has_past_end() || parts.next_due().is_some() {
             return false;
@@ -254,13 +254,13 @@ impl Paging {
         if beyond < layout.pages() || layout.tail_page().is_some() {
             return false;
         }
-        layout.look_beyond(beyond);
+        layout.plan_tail_page(beyond);
         layout.tail_page() == Some(beyond)
     }
 
     /// Marks empty planned pages at the end as past the end, so that profiles count as missing instead of pages. A page
     /// that repeats another one does exist and stays failed.
-    pub(crate) fn settle(&self, parts: &mut Parts) {
+    pub(crate) fn mark_past_end(&self, parts: &mut Parts) {
         let is_empty = |page: u32| self.nothing_new.empty.contains(&page);
         for page in (1..self.total_pages().unwrap_or(0)).rev() {
             let is_bad_reply = |failure: &Failure| failure.kind == FailureKind::BadReply;
@@ -277,7 +277,7 @@ impl Paging {
 
     /// Returns whether page 0 may be empty although the server announced `total` profiles: the allowed drift covers all
     /// of them, and page 0 was empty on every attempt.
-    fn may_all_be_gone(&self, total: u64, parts: &Parts) -> bool {
+    fn may_be_empty(&self, total: u64, parts: &Parts) -> bool {
         total <= self.rules.drift_of(total) && parts.failed_attempts(0).by_fault + 1 >= ATTEMPTS_MAX
     }
 

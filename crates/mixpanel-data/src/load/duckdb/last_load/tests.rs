@@ -42,7 +42,7 @@ fn the_newest_load_that_is_whole() {
 }
 
 #[test]
-fn loads_of_a_table_that_is_gone_do_not_count() {
+fn loads_of_a_dropped_table_do_not_count() {
     let mut fixture = Fixture::new();
     fetch(&mut fixture, "r1", 100, IfExists::Fail);
     fixture.execute("DROP TABLE profiles");
@@ -56,7 +56,7 @@ fn loads_of_a_table_that_is_gone_do_not_count() {
 }
 
 #[test]
-fn whatever_stands_there_nothing_breaks() {
+fn unexpected_contents_are_tolerated() {
     let mut fixture = Fixture::new();
     fetch(&mut fixture, "r1", 100, IfExists::Fail);
     let bytes = std::fs::read(&fixture.database).unwrap();

@@ -25,7 +25,7 @@ fn stage(fixture: &mut Fixture, rows: usize) {
 
 /// Kills another process during its load, slightly later each time, from its first step until after its last.
 #[test]
-fn a_killed_load_is_done_or_not_and_can_be_done_again() {
+fn a_killed_load_is_atomic_and_repeatable() {
     let mut fixture = Fixture::new();
     fixture.page(&[("old", "{}", None)]);
     fixture.load("r0", IfExists::Fail).unwrap();

@@ -64,7 +64,7 @@ fn the_largest_rows_are_loaded_with_the_least_memory() {
 
 /// The table was created by another program, so all of it is also read to compute its digest.
 #[test]
-fn rows_are_put_in_the_place_of_large_ones_with_the_least_memory() {
+fn large_rows_are_replaced_with_minimum_memory() {
     let mut fixture = Fixture::new();
     fixture.execute(
         r#"CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP);
@@ -116,7 +116,7 @@ fn the_default_memory_is_enough_for_large_profiles() {
 
 /// The sampled pages are small, so the load runs out of memory and continues in smaller steps.
 #[test]
-fn a_load_that_runs_out_of_memory_is_begun_again() {
+fn a_load_that_runs_out_of_memory_is_retried() {
     let mut fixture = Fixture::new();
     let sizes: Vec<_> = (0..24).map(|page| if page % 3 == 0 { (10, 100) } else { (60, 60 << 10) }).collect();
     let rows = stage(&mut fixture, &sizes);
@@ -127,7 +127,7 @@ fn a_load_that_runs_out_of_memory_is_begun_again() {
 
 /// Texts so large that a DuckDB block holds only one of them take up to twice their size.
 #[test]
-fn the_memory_that_is_named_is_enough() {
+fn the_reported_memory_is_sufficient() {
     let mut fixture = Fixture::new();
     let rows = stage(&mut fixture, &[(60, 130 << 10); 8]);
     let error = load_with(&fixture, *MEMORY_RANGE.start(), IfExists::Fail).unwrap_err();

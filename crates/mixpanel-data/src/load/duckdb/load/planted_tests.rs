@@ -89,7 +89,7 @@ fn a_load_that_would_change_anything_fails() {
 }
 
 /// Returns a table with rows, and staged pages that are not in it yet; they share one id.
-fn beside_others() -> Fixture {
+fn table_with_other_rows() -> Fixture {
     let mut fixture = Fixture::new();
     fixture.page(&[("Id-6", "{}", Some(1)), ("Id-5", "{}", Some(1 << 50)), ("mine", "{}", None)]);
     fixture.load("r1", IfExists::Fail).unwrap();
@@ -108,7 +108,7 @@ const IN_THE_ADDING: [&str; 5] = [
 
 #[test]
 fn so_does_one_that_would_add_anything_else() {
-    let fixture = beside_others();
+    let fixture = table_with_other_rows();
     for (from, to) in IN_THE_READING {
         refuses(&fixture, IfExists::Append, from, to);
     }
@@ -120,8 +120,8 @@ fn so_does_one_that_would_add_anything_else() {
 
 /// An upsert reads rows as an append does, and a replacement as a new table does, so some of the mutations are enough.
 #[test]
-fn so_does_one_that_would_put_anything_else_in_the_place_of_rows() {
-    let fixture = beside_others();
+fn mutated_replacements_fail() {
+    let fixture = table_with_other_rows();
     for (from, to) in IN_THE_READING.into_iter().step_by(5) {
         refuses(&fixture, IfExists::Replace, from, to);
         refuses(&fixture, IfExists::Upsert, from, to);
@@ -154,7 +154,7 @@ fn so_does_one_that_completes_a_run() {
 
 /// A page that has changed since it was staged is named in the error, which is not `Internal`.
 #[test]
-fn a_page_that_is_not_what_was_staged_is_to_blame() {
+fn a_changed_page_is_named_in_the_error() {
     let mut fixture = Fixture::new();
     staged(&mut fixture);
     let another = RowSum { rows: 0, hashes: 42 };

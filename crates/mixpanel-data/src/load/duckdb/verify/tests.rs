@@ -104,7 +104,7 @@ fn lost_and_doubled_rows_are_found() {
 }
 
 #[test]
-fn appending_keeps_what_somebody_changed_visible() {
+fn appending_keeps_external_changes_detectable() {
     let (mut fixture, bytes) = loaded();
     fixture.restage().page(&[("id-0", "{}", Some(9)), ("new", r#"{"v":1}"#, None), ("new", r#"{"v":1}"#, None)]);
     for if_exists in [IfExists::Append, IfExists::Upsert] {

@@ -16,7 +16,7 @@ const REQUEST_WITHOUT_WAIT: Duration = Duration::from_secs(30);
 
 /// Tracks the time since a part last arrived.
 #[derive(Debug, Default)]
-pub(super) struct Patience {
+pub(super) struct PartDeadline {
     since: Duration,
     /// Earliest time to give up: after a planned wait, a request needs some time.
     not_before: Duration,
@@ -24,9 +24,9 @@ pub(super) struct Patience {
     last: Option<Failure>,
 }
 
-impl Patience {
+impl PartDeadline {
     /// Records that a part arrived or is being written.
-    pub(super) fn part_came(&mut self, now: Duration) {
+    pub(super) fn part_arrived(&mut self, now: Duration) {
         *self = Self { since: now, ..Self::default() };
     }
 
@@ -43,11 +43,11 @@ impl Patience {
 impl Coordinator {
     /// Returns the deadline for the next part; `None` while the limit does not apply. Planned waits and waits for other
     /// processes have their own limits, and a part that is being parsed or written has already arrived.
-    pub(super) fn patience_ends(&self, now: Duration) -> Option<Duration> {
+    pub(super) fn part_deadline(&self, now: Duration) -> Option<Duration> {
         let waits_otherwise =
             self.pacing.breaker.open_until().is_some() || self.busy.is_some_and(|(until, _)| now < until);
         let is_here = self.reading + self.writing > 0;
-        let ends = self.patience.since.saturating_add(self.patience_limit()).max(self.patience.not_before);
+        let ends = self.part_deadline.since.saturating_add(self.patience_limit()).max(self.part_deadline.not_before);
         (self.ending.is_none() && !waits_otherwise && !is_here).then_some(ends)
     }
 
@@ -56,15 +56,15 @@ impl Coordinator {
     }
 
     /// Ends the fetch if no part has arrived for too long, without waiting for requests in flight.
-    pub(super) fn lose_patience(&mut self, now: Duration) {
+    pub(super) fn check_part_deadline(&mut self, now: Duration) {
         if self.writing > 0 {
-            self.patience.part_came(now);
+            self.part_deadline.part_arrived(now);
         }
-        if self.patience_ends(now).is_none_or(|ends| now < ends) {
+        if self.part_deadline(now).is_none_or(|ends| now < ends) {
             return;
         }
         let limit = self.patience_limit().as_secs_f64();
-        let failure = match self.patience.last.take() {
+        let failure = match self.part_deadline.last.take() {
             Some(last) => {
                 Failure { message: format!("{} (no page arrived within the limit of {limit} s)", last.message), ..last }
             }
