@@ -1,4 +1,4 @@
-//! Makes `mp` find a prebuilt engine by itself, so that `target/debug/mp` runs without a library path.
+//! Sets the rpath to a prebuilt DuckDB library, so that `target/debug/mp` runs without a library path.
 
 use std::env;
 

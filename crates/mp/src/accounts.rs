@@ -1,7 +1,7 @@
-//! The accounts: reads them, and changes them without losing any.
+//! Reads and updates the accounts, under a lock so that no concurrent change is lost.
 //!
-//! They are in `~/.mp/accounts.toml`, or in the file that MP_CONFIG_PATH names. As long as that file does not exist,
-//! those in `~/.mp/config.toml` are read; another program uses that file name too.
+//! Accounts are stored in `~/.mp/accounts.toml`, or in the file that MP_CONFIG_PATH names. If `~/.mp/accounts.toml`
+//! does not exist, they are read from `~/.mp/config.toml`, a path that another program uses too.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::private_file::{PrivateFile, chmod};
 
-/// The accounts, and the path of their file.
+/// The accounts and the path of their file.
 #[derive(Debug)]
 pub(crate) struct Accounts {
     path: PathBuf,
@@ -22,10 +22,9 @@ pub(crate) struct Accounts {
 
 /// The paths of the accounts file.
 struct Places {
-    /// Accounts are read from here and written here.
+    /// The file that accounts are read from and written to.
     own: PathBuf,
-    /// Where accounts used to be kept, and where another program of Mixpanel's keeps its own. Read if `own` does not
-    /// exist, never written.
+    /// The former path, which another Mixpanel tool also uses. Read if `own` does not exist; never written.
     shared: Option<PathBuf>,
 }
 
@@ -55,8 +54,7 @@ impl Accounts {
         Ok(Self { path: own, config: Config::default() })
     }
 
-    /// Reads the accounts, applies `change` and writes them, with access for this user only, under a lock against
-    /// other processes.
+    /// Reads the accounts, applies `change` and writes them back, under a lock. Only this user can access the file.
     pub(crate) fn update<T>(
         environment: &Environment,
         output: &Output,
@@ -65,7 +63,7 @@ impl Accounts {
         let own = Places::of(environment)?.own;
         let file = PrivateFile::open_or_make_directory(&own)?;
         let unlocked = file.lock()?;
-        // Notes and warnings about the files were shown when they were read before.
+        // The caller has already loaded the accounts and shown any notes and warnings.
         let mut accounts = Self::load(environment, &output.silent())?;
         let result = change(&mut accounts)?;
         let unsynced = file.write(&accounts.config.text())?;
@@ -114,8 +112,7 @@ fn read(file: &PrivateFile, path: &Path, output: &Output) -> Result<Option<Confi
     Ok(Some(config))
 }
 
-/// Rejects a file that was named for our accounts but belongs to another program: writing it would break both
-/// programs.
+/// Rejects a config file that belongs to another program: writing to it would break both programs.
 fn check_is_ours(config: &Config, path: &Path) -> Result<(), Failure> {
     if config.owner() == Owner::Ours {
         return Ok(());
@@ -134,7 +131,7 @@ impl Places {
     }
 }
 
-/// Returns the failure that the home directory is unknown.
+/// Returns the failure for an unknown home directory.
 pub(crate) fn no_home() -> Failure {
     Failure::new("the home directory is unknown").hint("set HOME, or specify files with MP_CONFIG_PATH and `--db`")
 }

@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use crate::start::{check_clock, check_resources};
 use crate::streams::stdout_was_closed;
 
-/// Runs the command line, and returns the exit code.
+/// Runs the command line and returns the exit code.
 pub(crate) fn run() -> Exit {
     let environment = Environment::read();
     let words: Vec<_> = std::env::args_os().collect();
@@ -87,7 +87,7 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
     }
 }
 
-/// Rejects a command whose result could not be seen. A command that also does something else is run.
+/// Rejects a command that only prints if standard output is closed. Other commands run, with a warning.
 fn check_streams(cli: &Cli, output: &Output) -> Result<(), Failure> {
     if !stdout_was_closed() {
         return Ok(());
@@ -119,8 +119,8 @@ fn help(error: &clap::Error, environment: &Environment, output: &Output) -> Resu
     data.finish()
 }
 
-/// Returns whether the argument that the parser did not expect may be a secret: what follows `--secret` or
-/// `--secret-stdin`, or the name of an account to add.
+/// Returns whether the unexpected argument may be a secret, as after `--secret` or `mp auth add`. Such an argument is
+/// not echoed.
 fn may_show_secret(error: &clap::Error) -> bool {
     let words = || std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     let adds_account = words().any(|word| word == "auth") && words().any(|word| word == "add");
@@ -138,7 +138,7 @@ fn value_missing(option: &str, next: &str) -> Failure {
         .hint(format!("put the value after `{option}`; if `{next}` is the value, write `{option}={next}`"))
 }
 
-/// Converts a parser error into the form of all other failures.
+/// Converts a parser error into a [`Failure`].
 fn usage_failure(error: &clap::Error) -> Failure {
     if may_show_secret(error) {
         return Failure::usage("the secret cannot be given as an argument")

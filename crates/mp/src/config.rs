@@ -1,5 +1,5 @@
-//! The config file: `default = "NAME"` and a table `[accounts.NAME]` for each account. Everything else in it,
-//! comments included, is kept when it is rewritten.
+//! The config file: `default = "NAME"` and a table `[accounts.NAME]` for each account. Everything else, including
+//! comments, is preserved when the file is rewritten.
 
 use std::path::Path;
 
@@ -18,11 +18,11 @@ const KEYS_OF_ANOTHER: [&str; 2] = ["type", "default_project"];
 /// The table in which the other program stores which account is active.
 const TABLE_OF_ANOTHER: &str = "active";
 
-/// Which program the file belongs to, judged by its keys.
+/// The program that the file belongs to, inferred from its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
     Ours,
-    /// Another program, which keeps its own accounts in a file of this form.
+    /// Another program that stores its accounts in the same format.
     Another,
     /// Both programs have written to it.
     Both,
@@ -38,7 +38,7 @@ impl Config {
     /// Parses a config file.
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
         let document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
-            // The error's own text quotes the line, which may contain the secret.
+            // The error's `Display` text quotes the line, which may contain the secret.
             let before = error.span().map_or(0, |span| span.start.min(text.len()));
             let line = text.as_bytes()[..before].iter().filter(|byte| **byte == b'\n').count() + 1;
             let shown = path.display();
@@ -65,7 +65,7 @@ impl Config {
         }
     }
 
-    /// Returns only the accounts in our form, and the default among them.
+    /// Returns a copy with only our accounts, and with the default if it is one of them.
     pub(crate) fn only_ours(&self) -> Self {
         let mut config = self.clone();
         config.document.retain(|key, _| key == DEFAULT || key == ACCOUNTS);
@@ -103,7 +103,7 @@ impl Config {
         accounts.map(|accounts| accounts.iter().map(|(name, _)| name).collect()).unwrap_or_default()
     }
 
-    /// Returns the name of the default account: the one that `default` names, or else the first.
+    /// Returns the name of the default account: the one that `default` names, or the first one.
     pub(crate) fn default_name(&self) -> Option<&str> {
         let named = self.document.get(DEFAULT).and_then(Item::as_str);
         named.or_else(|| self.names().first().copied())
@@ -132,7 +132,7 @@ impl Config {
             malformed(path, &format!("account `{name}` has no `{key}`"))
                 .hint(format!("add a line such as `{key} = \"...\"` under `[accounts.{name}]`"))
         })?;
-        // Users write the project ID without quotes.
+        // Accept a project ID without quotes, which TOML parses as an integer.
         let text = item.as_str().map(str::to_owned).or_else(|| item.as_integer().map(|number| number.to_string()));
         let text = text.ok_or_else(|| {
             malformed(path, &format!("`{key}` of account `{name}` is not a string"))
@@ -185,8 +185,8 @@ impl Config {
         }
     }
 
-    /// Removes an account. If it was the default, the next one in the file becomes the default; after the last one,
-    /// the first.
+    /// Removes an account. If it was the default, the next one in the file becomes the default, wrapping around at the
+    /// end.
     pub(crate) fn remove(&mut self, name: &str) {
         let was_default = self.default_name() == Some(name);
         let names = self.names();
@@ -209,7 +209,7 @@ impl Config {
     }
 }
 
-/// Returns the failure that there is no such account, with the existing ones.
+/// Returns the failure for an unknown account, with a hint that lists the existing ones.
 pub(crate) fn unknown_account(name: &str, names: &[&str]) -> Failure {
     let failure = Failure::not_found(format!("there is no account `{name}`"));
     if names.is_empty() {

@@ -1,4 +1,4 @@
-//! What every command receives.
+//! The context that every command receives.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ use crate::output::Output;
 use crate::settings::{Settings, expanded};
 use crate::text::shell_quoted;
 
-/// The settings, the output, and the requested format of results.
+/// The settings, the output and the requested output format.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) output: Output,
-    /// What the command does, for hints.
+    /// The purpose of the command, on which hints depend.
     pub(crate) purpose: Purpose,
     /// The format that the user chose, if any.
     pub(crate) chosen_format: Option<Format>,
@@ -32,7 +32,7 @@ impl Context {
         &self.settings.environment
     }
 
-    /// Returns the path that an option names.
+    /// Expands a leading `~` in a path given as an option.
     pub(crate) fn path(&self, path: &Path) -> Result<PathBuf, Failure> {
         expanded(path, self.environment().home.as_deref())
     }
@@ -41,12 +41,12 @@ impl Context {
         self.chosen_format.unwrap_or(Format::Json)
     }
 
-    /// Returns a workspace that only uses the database.
+    /// Returns a workspace for the database alone, without credentials.
     pub(crate) fn database(&self) -> Result<Workspace, Failure> {
         Ok(Workspace::open(self.settings.database(&self.output)?))
     }
 
-    /// Returns the command line for these words, with the global options of this call repeated.
+    /// Returns a command line to suggest: these words and the global options of the current call.
     pub(crate) fn command(&self, words: &[&str]) -> String {
         let program = &self.environment().program;
         let program = if program.contains('/') { program } else { "mp" };
@@ -55,7 +55,7 @@ impl Context {
         words.map(shell_quoted).collect::<Vec<_>>().join(" ")
     }
 
-    /// Converts a library error into a failure, with a hint that takes into account which server is used.
+    /// Converts a library error into a failure, with a hint that depends on the server in use.
     pub(crate) fn failed(&self, headline: impl Into<String>, error: &Error) -> Failure {
         if error.fault() == Some(Fault::Region) {
             return Failure::unexplained(headline, error).hint(self.region_hint(None));
@@ -69,8 +69,7 @@ impl Context {
         }
     }
 
-    /// Returns the hint on how to set the project's region, which Mixpanel shows in the project's settings, for this
-    /// account or for the one in use.
+    /// Returns the hint on how to correct the project's region, for `account` or for the credentials in use.
     pub(crate) fn region_hint(&self, account: Option<&str>) -> String {
         let (settings, environment) = (&self.settings, self.environment());
         let why = "the project seems to be in another region (see data residency in its Mixpanel settings)";
@@ -101,14 +100,14 @@ impl Context {
         print_record(&self.output, self.format(), &fields(record))
     }
 
-    /// Prints a list of records that all have these fields.
+    /// Prints records that all have these columns.
     pub(crate) fn print_all(&self, columns: &[&str], records: Vec<Value>) -> Result<(), Failure> {
         print_records(&self.output, self.format(), columns, records.into_iter().map(fields).collect())
     }
 
-    /// Runs a future that uses the network.
+    /// Runs a future on a new tokio runtime.
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        // Five concurrent requests do not need more, and every thread uses memory of its own (decision 0008).
+        // Two threads are enough for five concurrent requests, and every thread costs memory (decision 0008).
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|error| Failure::new("could not start").caused_by(&error))?;
         let result = runtime.block_on(work);

@@ -1,18 +1,17 @@
-//! Parts of credentials as editors, shells and other programs provide them.
+//! Validates credential values from files, shells and prompts.
 
 use mixpanel_data::Secret;
 
 use crate::failure::Failure;
 use crate::text::is_unprintable;
 
-/// A service account's secret has 32 characters; a longer text is something else.
+/// Maximum size of a credential value; a service account's secret has 32 characters.
 pub(crate) const CREDENTIAL_BYTES_MAX: usize = 4 << 10;
 
-/// Returns the text without a byte order mark before it and line ends after it.
+/// Returns the text without a leading byte order mark and trailing line ends.
 ///
 /// # Errors
-/// Why the text cannot be part of credentials, phrased to follow the name of its source. The text itself is not
-/// included.
+/// The reason for the rejection, phrased to follow the name of the text's source. It never includes the text.
 pub(crate) fn credential_text(bytes: &[u8]) -> Result<String, &'static str> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err("is encoded in UTF-16, not UTF-8");
@@ -40,10 +39,10 @@ pub(crate) fn credential_text(bytes: &[u8]) -> Result<String, &'static str> {
     Ok(text.to_owned())
 }
 
-/// Returns the secret that came from `source`.
+/// Validates a secret. `source` names its origin in the error.
 ///
 /// # Errors
-/// A usage error if the text cannot be a secret.
+/// A usage error if the bytes are not a valid secret.
 pub(crate) fn secret_from(source: &str, bytes: &[u8]) -> Result<Secret, Failure> {
     let text = credential_text(bytes);
     let failed = |reason| {

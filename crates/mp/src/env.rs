@@ -1,4 +1,4 @@
-//! All environment variables that the command reads, and the only code that reads them.
+//! The environment variables that `mp` reads. No other module reads them.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -10,12 +10,11 @@ use crate::failure::Failure;
 
 /// The account to use, like `--account`.
 pub(crate) const MP_ACCOUNT: &str = "MP_ACCOUNT";
-/// The service account's user name; used together with `MP_SECRET`, `MP_PROJECT_ID` and `MP_REGION`, all four or
-/// none.
+/// The service account's user name. Requires `MP_SECRET`, `MP_PROJECT_ID` and `MP_REGION` as well.
 pub(crate) const MP_USERNAME: &str = "MP_USERNAME";
 /// The service account's secret. `mp auth add` uses it without the other three.
 pub(crate) const MP_SECRET: &str = "MP_SECRET";
-/// The project ID. Enough for commands that only read the project's database.
+/// The project ID. Sufficient on its own for commands that only read the project's database.
 pub(crate) const MP_PROJECT_ID: &str = "MP_PROJECT_ID";
 /// The project's data residency: us, eu or in, case-insensitive.
 pub(crate) const MP_REGION: &str = "MP_REGION";
@@ -23,9 +22,9 @@ pub(crate) const MP_REGION: &str = "MP_REGION";
 pub(crate) const MP_CONFIG_PATH: &str = "MP_CONFIG_PATH";
 /// The server to send requests to, like `--base-url`.
 pub(crate) const MP_BASE_URL: &str = "MP_BASE_URL";
-/// Turns color off if it is not empty.
+/// Disables color if not empty.
 const NO_COLOR: &str = "NO_COLOR";
-/// `dumb` turns color and the progress bar off.
+/// `dumb` disables color and the progress bar.
 const TERM: &str = "TERM";
 /// The shell whose completion script `--show-completion` prints.
 const SHELL: &str = "SHELL";
@@ -34,19 +33,18 @@ const XDG_DATA_HOME: &str = "XDG_DATA_HOME";
 /// The base directory of completion scripts for fish.
 const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
 
-/// The width that programs should assume if there is no terminal.
+/// The width to assume if there is no terminal, in columns.
 const COLUMNS: &str = "COLUMNS";
 
-/// A terminal that reports a smaller width does not know its width.
+/// Minimum plausible width of a terminal; a smaller one counts as unknown.
 const COLUMNS_MIN: u16 = 20;
-/// The width if that of the terminal is unknown.
+/// Default width if the terminal's is unknown.
 const COLUMNS_DEFAULT: u16 = 80;
 
 /// The environment at the start of the process.
 ///
-/// One of our variables that is set but empty is the user's mistake: [`check`](Self::check) rejects it, because
-/// without it the command would use another account, project or server. Other variables that are empty count as
-/// unset.
+/// [`check`](Self::check) rejects an `MP_*` variable that is set but empty: ignoring it would silently select another
+/// account, project or server. Other empty variables count as unset.
 #[derive(Debug, Default)]
 pub(crate) struct Environment {
     pub(crate) account: Option<String>,
@@ -64,10 +62,10 @@ pub(crate) struct Environment {
     pub(crate) data_home: Option<PathBuf>,
     pub(crate) config_home: Option<PathBuf>,
     pub(crate) home: Option<PathBuf>,
-    /// How the command was called; empty if that cannot be typed.
+    /// The program name as invoked (`argv[0]`); empty if it is not valid UTF-8.
     pub(crate) program: String,
     columns: Option<u16>,
-    /// A variable that cannot be used, and why not.
+    /// An invalid variable and the reason.
     unusable: Option<(&'static str, &'static str)>,
 }
 
@@ -107,7 +105,7 @@ impl Environment {
         }
     }
 
-    /// Checks that all of our variables that are set can be used.
+    /// Checks that no `MP_*` variable is invalid.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let Some((name, reason)) = self.unusable else { return Ok(()) };
         Err(Failure::usage(format!("the environment variable {name} {reason}"))
@@ -120,7 +118,7 @@ impl Environment {
         shown.or(self.columns).filter(|columns| *columns >= COLUMNS_MIN).unwrap_or(COLUMNS_DEFAULT)
     }
 
-    /// Returns the width for help texts if the width that the terminal or COLUMNS reports is implausible.
+    /// Returns the width for help texts if the terminal or COLUMNS reports an implausible one.
     pub(crate) fn help_width(&self) -> Option<u16> {
         let shown = console::Term::stdout().size_checked().map(|(_, columns)| columns);
         let is_odd = |columns: Option<u16>| columns.is_some_and(|columns| columns < COLUMNS_MIN);
@@ -128,7 +126,7 @@ impl Environment {
     }
 }
 
-/// Invalid UTF-8 becomes replacement characters; none of these values is a secret or an address.
+/// Invalid UTF-8 is replaced, which is harmless: none of these values is a secret or an address.
 fn text(name: &str) -> Option<String> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(|value| value.to_string_lossy().into_owned())
 }

@@ -1,4 +1,4 @@
-//! Failures as they are shown: headline, causes, hints, exit code. Only [`render`](Failure::render) formats them.
+//! Failures as shown to the user: headline, causes, hints and exit code. Only [`render`](Failure::render) formats them.
 
 use std::error::Error as StdError;
 use std::process::ExitCode;
@@ -9,12 +9,12 @@ use crate::hints::{Purpose, hint_of};
 use crate::os_error::{errno_of, file_hint};
 use crate::text::indented;
 
-/// The exit codes of the command. The numbers are part of its interface.
+/// The exit codes, which are part of the command's interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// 0
     Success,
-    /// 1: a failure without a code of its own, or a fetch that lacks pages or left records out.
+    /// 1: any other failure, or a fetch with missing pages or rejected records.
     Failure,
     /// 2: the credentials were rejected.
     Auth,
@@ -48,7 +48,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command failed, ready to be shown.
+/// Why a command failed, ready for display.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -59,7 +59,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Creates a failure with exit code 1, unless changed by [`exit`](Self::exit).
+    /// Creates a failure with exit code 1; [`exit`](Self::exit) changes it.
     pub(crate) fn new(headline: impl Into<String>) -> Self {
         Self { exit: Exit::Failure, headline: headline.into(), causes: Vec::new(), hints: Vec::new(), silent: false }
     }
@@ -74,7 +74,7 @@ impl Failure {
         Self::new(headline).exit(Exit::NotFound)
     }
 
-    /// Creates the outcome for a closed pipe (`mp ... | head`), which is not a failure.
+    /// Creates the silent outcome for a closed pipe (`mp ... | head`), with exit code 0.
     pub(crate) fn reader_gone() -> Self {
         Self { silent: true, ..Self::new("the reader of the output went away").exit(Exit::Success) }
     }
@@ -88,12 +88,13 @@ impl Failure {
         }
     }
 
-    /// Creates a failure from a library error, with its exit code, causes and hint, for a command that sends nothing.
+    /// Creates a failure from a library error, with its exit code, causes and hint, for a command that sends no
+    /// requests.
     pub(crate) fn library(headline: impl Into<String>, error: &Error) -> Self {
         Self::of_command(headline, error, Purpose::Local)
     }
 
-    /// As [`library`](Self::library), for a command with this purpose.
+    /// Like [`library`](Self::library), but for a command with this purpose.
     pub(crate) fn of_command(headline: impl Into<String>, error: &Error, purpose: Purpose) -> Self {
         let failure = Self::unexplained(headline, error);
         match hint_of(error, purpose) {
@@ -102,7 +103,7 @@ impl Failure {
         }
     }
 
-    /// As [`library`](Self::library), but without a hint: the caller has a better one.
+    /// Like [`library`](Self::library), but without a hint, for callers that add a better one.
     pub(crate) fn unexplained(headline: impl Into<String>, error: &Error) -> Self {
         Self::new(headline).exit(exit_of(error.kind())).caused_by(error)
     }
@@ -113,7 +114,7 @@ impl Failure {
         self
     }
 
-    /// Adds an error and its sources, without repeating a text.
+    /// Adds an error and its sources as causes, skipping repeated text.
     #[must_use]
     pub(crate) fn caused_by(mut self, error: &dyn StdError) -> Self {
         let mut next = Some(error);
@@ -152,7 +153,7 @@ impl Failure {
     }
 }
 
-/// The meaning of a label, which decides its color.
+/// The kind of a label, which determines its color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Label {
     Error,

@@ -1,5 +1,5 @@
-//! Hints for library errors, by kind and by the purpose of the command, so that a hint never mentions an option that
-//! was not given.
+//! Hints for library errors. They depend on the error's kind and on the command's purpose, so that a hint never blames
+//! a filter or an option that was not given.
 
 use mixpanel_data::{Error, ErrorKind, Fault};
 use rustix::io::Errno;
@@ -12,7 +12,7 @@ const REGION_AND_PROJECT: &str = "check the region (us, eu or in) and the projec
 
 const IN_BETWEEN: &str = "Mixpanel's API does not respond like this, but a proxy, a firewall or a network login page may: try another network, or ask your network administrator";
 
-/// The purpose of a command, where hints depend on it.
+/// The purpose of a command, as far as hints depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Uses only local files.
@@ -55,8 +55,8 @@ fn asked(arguments: &FetchProfilesArgs) -> Asked {
     }
 }
 
-/// Returns the hint for an error, by its kind. There is none if the message is sufficient. If pages are on disk, the
-/// caller adds the hint to resume.
+/// Returns the hint for an error, or `None` if the message is sufficient. If pages are on disk, the caller adds the
+/// hint to resume.
 pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
     if let Some(hint) = error.fault().and_then(|fault| fault_hint(fault, error)) {
         return Some(hint);
@@ -124,7 +124,7 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// Names the most common causes if the cause is unknown.
+/// Returns the hint for a storage error. Without an OS error number, it names the most common causes.
 fn storage_hint(error: &Error, purpose: Purpose) -> String {
     let hint = errno_of(error).and_then(file_hint);
     hint.unwrap_or_else(|| match purpose {
@@ -133,7 +133,7 @@ fn storage_hint(error: &Error, purpose: Purpose) -> String {
     })
 }
 
-/// Returns the hint for a rejected request. It only mentions what the user has given.
+/// Returns the hint for a rejected request. It mentions filters and options only if they were given.
 fn rejection_hint(error: &Error, purpose: Purpose) -> &'static str {
     let filtered = purpose == Purpose::Fetch(Asked::Filters);
     match error.status_code() {
@@ -155,7 +155,7 @@ fn rejection_hint(error: &Error, purpose: Purpose) -> &'static str {
     }
 }
 
-/// Returns the hint for an error that names a fault.
+/// Returns the hint for an error with a known fault.
 fn fault_hint(fault: Fault, error: &Error) -> Option<String> {
     let variable = error.variable().unwrap_or("HTTPS_PROXY");
     Some(match fault {

@@ -1,6 +1,6 @@
-//! The log of `--verbose`, on standard error.
+//! Logging for `--verbose`, on standard error.
 //!
-//! Only this project's crates are logged: the log of an HTTP library would show headers, and with them credentials.
+//! Only this project's crates log: an HTTP library would log headers, and credentials with them.
 
 use std::io;
 
@@ -20,7 +20,7 @@ pub(crate) fn install(output: &Output) {
         .with_target("mixpanel_data", Level::DEBUG)
         .with_target("mixpanel_simulator", Level::DEBUG)
         .with_target("mp", Level::DEBUG);
-    // Warnings that are also events are shown as such.
+    // Warnings that are also fetch events are already shown as warnings.
     let not_shown_already = FilterFn::new(|event| *event.level() != Level::WARN || event.target() != EVENT_TARGET);
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(false)
@@ -28,11 +28,11 @@ pub(crate) fn install(output: &Output) {
         .with_writer(LogWriter(output.clone()))
         .with_filter(targets)
         .with_filter(not_shown_already);
-    // This is called once, so no other subscriber can be installed.
+    // `install` is called once, so this cannot fail.
     let _first = tracing_subscriber::registry().with(layer).try_init();
 }
 
-/// Writes above the progress bar.
+/// Writes log lines above the progress bar.
 struct LogWriter(Output);
 
 impl<'a> MakeWriter<'a> for LogWriter {
@@ -43,7 +43,7 @@ impl<'a> MakeWriter<'a> for LogWriter {
     }
 }
 
-/// One line of the log, which the subscriber writes at once.
+/// A log line, which the subscriber writes in one call.
 struct Line<'a>(&'a Output);
 
 impl io::Write for Line<'_> {

@@ -1,7 +1,7 @@
 //! The command `mp`: fetches user profiles from Mixpanel into DuckDB.
 //!
-//! Read `cli` (the arguments), `settings` (the resolved settings), `commands` (the work), `output` and `failure`
-//! (what is shown).
+//! Start reading at `cli` (arguments), `settings` (resolved settings), `commands` (one module per command), `output`
+//! and `failure` (what the user sees).
 
 mod accounts;
 mod app;

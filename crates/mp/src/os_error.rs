@@ -7,7 +7,7 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::text::counted;
 
-/// Returns the first OS error number in an error and its sources.
+/// Returns the first OS error number found in an error or its sources.
 pub(crate) fn errno_of(error: &(dyn StdError + 'static)) -> Option<Errno> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -21,13 +21,13 @@ pub(crate) fn errno_of(error: &(dyn StdError + 'static)) -> Option<Errno> {
     None
 }
 
-/// Returns the hint for a failure to read or write a file; `None` if the error's own text says everything.
+/// Returns the hint for a failure to read or write a file; `None` if the error's own text is sufficient.
 pub(crate) fn file_hint(errno: Errno) -> Option<String> {
     let hint = match errno {
         Errno::FBIG => return Some(too_large_hint()),
         Errno::MFILE => return Some(descriptors_hint()),
         Errno::NFILE => "the system has too many open files: close other programs, or raise the limit `fs.file-max`",
-        // The error of a thread that cannot be started.
+        // Returned if a thread cannot be started.
         Errno::AGAIN => return Some(threads_hint()),
         Errno::NOSPC => "free up space on the disk",
         Errno::DQUOT => "your disk quota is exhausted: delete files, or request a larger quota",
@@ -55,8 +55,8 @@ pub(crate) fn file_hint(errno: Errno) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// Returns whether an error means that the file system does not support an operation, rather than that the operation
-/// failed: FUSE and network servers use any of these for unknown operations.
+/// Returns whether an error means that the file system does not support the operation. FUSE and network file systems
+/// return any of these for unsupported operations.
 pub(crate) fn is_unsupported(errno: Errno) -> bool {
     matches!(
         errno,
@@ -72,7 +72,7 @@ pub(crate) fn is_unsupported(errno: Errno) -> bool {
     ) || errno == Errno::OPNOTSUPP
 }
 
-/// Returns the hint for a process that may not open more files.
+/// Returns the hint for a process that has reached its limit of open files.
 pub(crate) fn descriptors_hint() -> String {
     match getrlimit(Resource::Nofile).current {
         Some(limit) => {
@@ -87,7 +87,7 @@ pub(crate) fn descriptors_hint() -> String {
 
 /// Returns the hint for a thread that cannot be started.
 pub(crate) fn threads_hint() -> String {
-    // Each thread takes address space as well.
+    // Each thread also needs address space.
     let memory = memory_limit().map_or_else(String::new, |(_, hint)| format!("; or {hint}"));
     format!(
         "this user or container may not start more threads: stop other programs, or raise the limit with `ulimit -u 4096`, \
@@ -95,8 +95,7 @@ pub(crate) fn threads_hint() -> String {
     )
 }
 
-/// Returns the limit on the memory that this process may map, in bytes, if there is one, with a hint on how to raise
-/// it.
+/// Returns the limit on this process's address space or data segment, in bytes, with a hint on how to raise it.
 pub(crate) fn memory_limit() -> Option<(u64, String)> {
     let limits = [(Resource::As, 'v'), (Resource::Data, 'd')];
     let limits = limits.into_iter().filter_map(|(resource, flag)| Some((getrlimit(resource).current?, flag)));

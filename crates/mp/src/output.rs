@@ -1,4 +1,4 @@
-//! Writes data to standard output and messages to standard error. What is shown, and how, is decided here.
+//! Writes data to standard output and messages to standard error. Applies `--quiet`, colors and escaping.
 
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
@@ -12,7 +12,7 @@ use crate::streams::{Stderr, Stdout};
 use crate::terminal::draw_target;
 use crate::text::{indented, is_unprintable};
 
-/// All output of the command. Cheap to clone.
+/// The output of the command. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Output {
     quiet: bool,
@@ -25,7 +25,7 @@ pub(crate) struct Output {
     bars: MultiProgress,
 }
 
-/// How control characters are written to a terminal. Elsewhere data is exact.
+/// How control characters are escaped on a terminal. Elsewhere, data is written unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Escape {
     /// As in JSON strings: `\u001b`.
@@ -34,17 +34,17 @@ pub(crate) enum Escape {
     Text,
 }
 
-/// What happens in CSV to text that a spreadsheet would take for a formula.
+/// How CSV output treats text that a spreadsheet would read as a formula.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Formulas {
-    /// It is written unchanged.
+    /// Written unchanged.
     Kept,
-    /// A `'` is put before it.
+    /// Prefixed with `'`.
     Defused,
 }
 
 impl Output {
-    /// Decides what to show, from the options and the kinds of the streams.
+    /// Creates the output. What it shows depends on the options and on which streams are terminals.
     pub(crate) fn new(environment: &Environment, quiet: bool) -> Self {
         let stderr_is_terminal = io::stderr().is_terminal() && !environment.dumb_terminal;
         let target = if stderr_is_terminal && !quiet { draw_target() } else { ProgressDrawTarget::hidden() };
@@ -65,7 +65,7 @@ impl Output {
         Self { formulas, ..self }
     }
 
-    /// Returns a copy that shows neither notes nor warnings, for what has been reported already.
+    /// Returns a copy without notes and warnings, for steps whose messages were already shown.
     pub(crate) fn silent(&self) -> Self {
         Self { quiet: true, silent: true, ..self.clone() }
     }
@@ -119,7 +119,7 @@ impl Output {
         self.labelled("hint:", Label::Hint, text);
     }
 
-    /// Shows a line of progress.
+    /// Shows a line of progress, unless `--quiet` is given.
     pub(crate) fn progress_line(&self, text: &str) {
         if !self.quiet {
             self.words(&format!("{}\n", indented(text, 2)));
@@ -133,7 +133,7 @@ impl Output {
         }
     }
 
-    /// Prints a help text, with colors on a terminal.
+    /// Prints help text that already contains ANSI styles.
     pub(crate) fn styled_help(&self, text: &str) -> Result<(), Failure> {
         Stdout.write_all(text.as_bytes()).map_err(|error| write_failure(&error))
     }
@@ -142,10 +142,10 @@ impl Output {
         self.words(&format!("{} {}\n", self.styled(label, kind), indented(text, 2)));
     }
 
-    /// Writes to standard error, above the bars. A closed standard error is ignored.
+    /// Writes to standard error, above the bars. Write errors are ignored.
     pub(crate) fn words(&self, text: &str) {
         self.bars.suspend(|| {
-            // `std`'s lock keeps the text of one thread together.
+            // The lock keeps the output of concurrent threads from interleaving.
             let _together = io::stderr().lock();
             let _closed = Stderr.write_all(text.as_bytes());
         });
@@ -180,7 +180,7 @@ impl fmt::Debug for Output {
     }
 }
 
-/// Standard output while data is written to it.
+/// Buffered standard output for data.
 #[derive(Debug)]
 pub(crate) struct Data {
     out: BufWriter<Stdout>,
@@ -203,18 +203,19 @@ impl Data {
         self.text("\n")
     }
 
-    /// Writes what is still buffered.
+    /// Flushes the buffer.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.out.flush().map_err(|error| write_failure(&error))
     }
 
-    /// Writes what is still buffered, and ends the output.
+    /// Flushes the buffer and ends the output.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         self.flush()
     }
 }
 
-/// Line ends and tabs are layout here; the formats handle those within a cell or a string.
+/// Returns whether a character must be escaped on a terminal. Line ends and tabs are layout: the formats escape those
+/// inside values.
 fn disturbs(character: char) -> bool {
     is_unprintable(character) && !matches!(character, '\n' | '\t')
 }

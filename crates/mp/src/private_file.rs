@@ -1,5 +1,5 @@
-//! Reads and writes a small file that contains secrets, through file descriptors, so that nothing can be swapped
-//! between a check and the use of what was checked.
+//! Reads and writes a small file that contains secrets. Uses file descriptors throughout, so that the file cannot be
+//! swapped between a check and its use.
 
 use std::fs::{DirBuilder, File};
 use std::io::{Read as _, Write as _};
@@ -14,10 +14,10 @@ use crate::failure::Failure;
 use crate::os_error::is_unsupported;
 use crate::text::shell_quoted;
 
-/// A config file has a few kilobytes; a larger one is something else.
+/// Maximum size of a config file; a real one has a few kilobytes.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// An open directory, with the name of the file in it.
+/// An open directory and the name of a file in it.
 #[derive(Debug)]
 pub(crate) struct PrivateFile {
     directory: OwnedFd,
@@ -33,7 +33,7 @@ pub(crate) struct Contents {
 }
 
 impl PrivateFile {
-    /// Opens the directory of the file; `None` if it does not exist.
+    /// Opens the file's directory, or returns `None` if the directory does not exist.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, Failure> {
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| unusable(path, "its name is not a file name"))?.to_owned();
@@ -56,7 +56,7 @@ impl PrivateFile {
         Ok(Some(Self { directory, name, path: path.to_owned() }))
     }
 
-    /// Opens the directory of the file, and creates it, with access for this user only, if it does not exist.
+    /// Opens the file's directory. If it does not exist, creates it with mode 0700.
     pub(crate) fn open_or_make_directory(path: &Path) -> Result<Self, Failure> {
         if let Some(file) = Self::open(path)? {
             return Ok(file);
@@ -70,8 +70,8 @@ impl PrivateFile {
         Self::open(path)?.ok_or_else(|| unusable(path, "its directory disappeared"))
     }
 
-    /// Locks out other processes that call this until the value is dropped, if the file system has locks. Returns a
-    /// warning for the user if it has none.
+    /// Takes an exclusive lock on the directory until the value is dropped. If the file system has no locks, returns a
+    /// warning for the user instead.
     pub(crate) fn lock(&self) -> Result<Option<&'static str>, Failure> {
         match rustix::io::retry_on_intr(|| rustix::fs::flock(&self.directory, FlockOperation::LockExclusive)) {
             Ok(()) => Ok(None),
@@ -84,9 +84,9 @@ impl PrivateFile {
         }
     }
 
-    /// Reads the file; `None` if it does not exist.
+    /// Reads the file, or returns `None` if it does not exist.
     pub(crate) fn read(&self) -> Result<Option<Contents>, Failure> {
-        // Without NONBLOCK, opening a pipe would wait for a writer.
+        // Without NONBLOCK, opening a FIFO blocks until it has a writer.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&self.directory, &self.name, flags, Mode::empty()) {
             Ok(file) => file,
@@ -114,7 +114,7 @@ impl PrivateFile {
         if stat.st_uid != rustix::process::geteuid().as_raw() {
             return Err(unusable(&self.path, "it belongs to another user"));
         }
-        // No links at all means that the file was just replaced; the open file has the previous contents.
+        // A link count of 0 means that the file was just replaced; the descriptor still has the previous contents.
         if stat.st_nlink > 1 {
             return Err(unusable(&self.path, "it has several hard links").hint("replace it with a copy"));
         }
@@ -131,8 +131,8 @@ impl PrivateFile {
         Ok(())
     }
 
-    /// Replaces the file atomically: after a crash there is either the old or the new file, with access for this user
-    /// only. Returns a warning for the user if the file system cannot guarantee that.
+    /// Replaces the file atomically, with mode 0600: after a crash, either the old or the new file exists. Returns a
+    /// warning for the user if the file system cannot guarantee that.
     pub(crate) fn write(&self, text: &str) -> Result<Option<&'static str>, Failure> {
         if let Ok(stat) = rustix::fs::statat(&self.directory, &self.name, AtFlags::SYMLINK_NOFOLLOW)
             && FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
@@ -144,7 +144,7 @@ impl PrivateFile {
             failure.hint("the old file is unchanged; set MP_CONFIG_PATH to use another one")
         };
         let temporary = format!(".{}.{}.tmp", self.name, std::process::id());
-        // The leftover of a killed process that had the same process ID.
+        // A killed process with the same process ID may have left this file behind.
         let _absent = rustix::fs::unlinkat(&self.directory, &temporary, AtFlags::empty());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.directory, &temporary, flags, Mode::RUSR | Mode::WUSR);
@@ -169,7 +169,7 @@ impl PrivateFile {
     }
 }
 
-/// Returns whether data was synced to disk: not every file system can tell, but a failing disk is always an error.
+/// Returns whether data was synced to disk: `false` if the file system does not support it. A failing disk is an error.
 fn synced(result: Result<(), Errno>) -> std::io::Result<bool> {
     match result {
         Ok(()) => Ok(true),

@@ -10,7 +10,7 @@ use crate::output::Output;
 use crate::streams::Stdin;
 use crate::text::printable;
 
-/// An answer is a word or two.
+/// Maximum size of an answer.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
 
 /// Prompts for a line of text.
@@ -62,7 +62,7 @@ pub(crate) fn secret_from_stdin() -> Result<Secret, Failure> {
     secret_from("standard input", &bytes)
 }
 
-/// Reads up to the line end and not a byte further: the rest belongs to the next prompt.
+/// Reads one line, byte by byte: the rest of the input belongs to the next prompt.
 fn read_line() -> Result<Option<String>, Failure> {
     let failed = |error: io::Error| Failure::io("cannot read the answer", &error);
     let mut line = Vec::new();

@@ -1,4 +1,4 @@
-//! Resolves the settings: option, then environment, then config file, then default.
+//! Resolves the settings, in this order: option, environment, config file, default.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -10,18 +10,18 @@ use crate::env::{Environment, MP_PROJECT_ID, MP_REGION, MP_SECRET, MP_USERNAME};
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// The global options, and the environment.
+/// The global options and the environment.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) environment: Environment,
     pub(crate) account: Option<String>,
     pub(crate) db: Option<PathBuf>,
     pub(crate) base_url: Option<String>,
-    /// The global options given on this call, repeated in commands that continue its work.
+    /// The global options of this call, repeated in suggested commands.
     pub(crate) given: Vec<String>,
 }
 
-/// The credentials in use, and where they came from.
+/// The credentials in use and their origin.
 #[derive(Debug)]
 pub(crate) struct Identity {
     /// The account's name in the config file; `None` for credentials from the environment.
@@ -30,7 +30,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Describes where the credentials came from.
+    /// Describes the origin of the credentials.
     pub(crate) fn whose(&self) -> String {
         self.account.as_ref().map_or_else(|| "the environment".to_owned(), |name| format!("account `{name}`"))
     }
@@ -61,8 +61,7 @@ impl Settings {
         })
     }
 
-    /// Returns the credentials to use: those of the named account, else those in the environment, else those of the
-    /// default account.
+    /// Returns the credentials to use: the named account's, else the environment's, else the default account's.
     pub(crate) fn identity(&self, output: &Output) -> Result<Identity, Failure> {
         if let Some(name) = &self.account {
             if self.environment.username.is_some() {
@@ -89,7 +88,7 @@ impl Settings {
         Ok(Identity { account: Some(name), credentials })
     }
 
-    /// Returns the credentials in the environment: all four variables or none.
+    /// Returns the credentials in the environment, which must set all four variables or none.
     fn environment_credentials(&self) -> Result<Option<Credentials>, Failure> {
         let Environment { username, secret, project_id, region, .. } = &self.environment;
         if let (Some(username), Some(secret), Some(project_id), Some(region)) = (username, secret, project_id, region) {
@@ -111,7 +110,7 @@ impl Settings {
         Err(Failure::new(headline).hint("set all four or none, or choose an account with `--account`"))
     }
 
-    /// Returns the path of the database, reading no more settings than necessary.
+    /// Returns the path of the database. Reads the accounts only if necessary.
     pub(crate) fn database(&self, output: &Output) -> Result<PathBuf, Failure> {
         if let Some(path) = &self.db {
             return Ok(path.clone());
@@ -132,7 +131,7 @@ impl Settings {
         Ok(home.join(".mp").join("data").join(format!("{project_id}.db")))
     }
 
-    /// Returns a workspace that uses Mixpanel, or the server given in its place.
+    /// Returns a workspace that sends requests to Mixpanel, or to the server given with `--base-url`.
     pub(crate) fn workspace(&self, identity: &Identity, output: &Output) -> Result<Workspace, Failure> {
         let database = match &self.db {
             Some(path) => path.clone(),
@@ -170,7 +169,7 @@ pub(crate) fn expanded(path: &Path, home: Option<&Path>) -> Result<PathBuf, Fail
     }
     let rest = components.as_path();
     if first != "~" {
-        // With no path after it, it is an ordinary file name, which no shell would expand.
+        // Without a path after it, this is a file name such as `~x.db`.
         if rest.as_os_str().is_empty() {
             return Ok(path.to_owned());
         }

@@ -1,5 +1,5 @@
-//! Ctrl-C and other signals to stop: the first one stops the work in an orderly way, the second one ends the process
-//! at once.
+//! Handles Ctrl-C and other termination signals: the first one stops the work gracefully, the second one ends the
+//! process immediately.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -18,17 +18,17 @@ const HANGUP: u8 = 1;
 const INTERRUPT: u8 = 2;
 const TERMINATE: u8 = 15;
 
-/// Grace period after a signal that does not come from a terminal: the sender may kill the process next, as Docker
-/// does after 10 s.
+/// Grace period after SIGTERM or SIGHUP: the sender may follow up with SIGKILL, as Docker does after 10 s.
 const TERMINATE_GRACE: Duration = Duration::from_secs(5);
 
-/// Time for a message to reach a terminal, or a pipe that may have no reader. The signal is obeyed in any case.
+/// Maximum time to write a message, because standard error may be a pipe without a reader. The signal takes effect in
+/// any case.
 const WORDS_WAIT: Duration = Duration::from_millis(250);
 
-/// Builds the message at the first signal, from the time that is left.
+/// Builds the message for the first signal from the grace period.
 type FirstWords = Box<dyn Fn(Duration) -> String + Send>;
 
-/// Builds the last hint before the process ends at once.
+/// Builds the hint shown before a second signal ends the process.
 type LastWords = Box<dyn Fn() -> Option<String> + Send>;
 
 /// Listens for signals as long as the runtime lives.
@@ -41,8 +41,8 @@ pub(crate) struct Interrupts {
 }
 
 impl Interrupts {
-    /// Starts listening. At the first signal, the message that `message` builds from the remaining time is shown.
-    /// Must be called within a tokio runtime.
+    /// Starts listening. `message` builds the text shown at the first signal from the grace period. Must be called
+    /// within a tokio runtime.
     pub(crate) fn listen(output: &Output, message: fn(Duration) -> String) -> Result<Self, Failure> {
         let mut signals = Signals::open()?;
         let interrupts = Self {
@@ -72,7 +72,7 @@ impl Interrupts {
             say(move || words.words(&format!("{message}\n")));
             let number = signals.next().await;
             say(move || say_last(&output, &last_words));
-            // Skips destructors: other threads are still working, and the data on disk is consistent at any time.
+            // Skip destructors: other threads are still running, and the data on disk is always consistent.
             signal_hook::low_level::exit(i32::from(Exit::Signal(number).code()));
         });
         Ok(interrupts)
@@ -83,12 +83,12 @@ impl Interrupts {
         self.stop.clone()
     }
 
-    /// Waits until the grace period of a signal is over; forever after Ctrl-C, or without a signal.
+    /// Waits until the grace period of a signal is over. Never returns after Ctrl-C or without a signal.
     pub(crate) async fn time_is_up(&self) {
         self.time_is_up.cancelled().await;
     }
 
-    /// Sets the message for the first signal, for work with several steps.
+    /// Replaces the message for the first signal, for work with several steps.
     pub(crate) fn set_first_words(&self, words: impl Fn(Duration) -> String + Send + 'static) {
         *self.first_words.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(words);
     }
@@ -98,7 +98,7 @@ impl Interrupts {
         *self.last_words.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(words));
     }
 
-    /// Gives stopped work the exit code of the signal that stopped it.
+    /// Sets the exit code of cancelled work to that of the signal that stopped it.
     pub(crate) fn settle<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
         result.map_err(|failure| match (failure.exit, self.exit()) {
             (Exit::Signal(_), Some(exit)) => failure.exit(exit),
@@ -106,7 +106,7 @@ impl Interrupts {
         })
     }
 
-    /// Returns the exit code if there was a signal.
+    /// Returns the exit code for the signal received, if any.
     pub(crate) fn exit(&self) -> Option<Exit> {
         match self.received.load(Ordering::SeqCst) {
             0 => None,
@@ -133,8 +133,7 @@ impl Signals {
         let failed = |error: std::io::Error| Failure::new("could not listen to signals").caused_by(&error);
         let ignored = ignored_signals();
         let open = |number: u8, kind: SignalKind| -> Result<Option<Signal>, Failure> {
-            // A signal that was ignored at startup stays ignored: with nohup, or in the background of a script, that
-            // is intended.
+            // A signal that was ignored at startup stays ignored: `nohup` and background jobs in scripts rely on this.
             if ignored & (1 << (number - 1)) != 0 { Ok(None) } else { signal(kind).map(Some).map_err(failed) }
         };
         Ok(Self {
@@ -154,7 +153,7 @@ impl Signals {
     }
 }
 
-/// Waits for a signal; forever if it is not listened for.
+/// Waits for a signal; never returns if the signal is ignored.
 async fn next(signal: &mut Option<Signal>) {
     if let Some(signal) = signal
         && signal.recv().await.is_some()
@@ -171,7 +170,7 @@ fn say(words: impl FnOnce() + Send + 'static) {
         words();
         let _timed_out = said.send(());
     });
-    // Without a thread nothing is shown, but the signal is obeyed.
+    // If no thread can be started, nothing is shown, but the signal still takes effect.
     if thread.is_ok() {
         let _not_in_time = is_said.recv_timeout(WORDS_WAIT);
     }
@@ -179,7 +178,7 @@ fn say(words: impl FnOnce() + Send + 'static) {
 
 fn say_last(output: &Output, last_words: &Mutex<Option<LastWords>>) {
     let words = last_words.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|words| words());
-    // The bar must not be drawn over what the shell writes next.
+    // Do not draw the bar over the shell's next output.
     let _gone = output.bars().clear();
     output.bars().set_draw_target(ProgressDrawTarget::hidden());
     if let Some(words) = words {
@@ -187,7 +186,7 @@ fn say_last(output: &Output, last_words: &Mutex<Option<LastWords>>) {
     }
 }
 
-/// Returns the set of ignored signals, the first one in the lowest bit; empty if the system does not report it.
+/// Returns the bit mask of ignored signals, with signal 1 in the lowest bit; 0 if the system does not report it.
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

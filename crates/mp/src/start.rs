@@ -1,4 +1,4 @@
-//! Prepares the process before anything else runs: limits, signals that would end it without a message, and panics.
+//! Prepares the process before anything else runs: resource limits, fatal signals and panics.
 
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
@@ -17,32 +17,32 @@ use crate::os_error::{descriptors_hint, memory_limit, threads_hint};
 use crate::streams::Stderr;
 use crate::text::size;
 
-/// The number of files that the process should be allowed to open, if the hard limit permits it.
+/// Desired limit of open files, if the hard limit permits it.
 const DESCRIPTORS_WANTED: u64 = 1024;
 
-/// Threads started by a command that uses a database or the network: those of the runtime, the stage and DuckDB.
+/// Number of threads that a command with a database or a network starts, for tokio, the stage and DuckDB.
 const THREADS: usize = 8;
 
-/// Runs the command so that a panic is reported as a failure.
+/// Prepares the process and runs the command. A panic is reported as a failure.
 pub(crate) fn guarded(run: impl FnOnce() -> Exit) -> Exit {
     std::panic::set_hook(Box::new(report_panic));
     keep_memory_private();
     keep_freed_memory();
     raise_descriptor_limit();
     survive_file_size_limit();
-    // Nothing that the closure leaves behind is used afterwards.
+    // Unwind safe: no state of the closure is used afterwards.
     catch_unwind(AssertUnwindSafe(run)).unwrap_or(Exit::Failure)
 }
 
-/// Checks that the process can open the files, map the memory and start the threads that a command with a database or
-/// a network needs. Without them, libraries panic or abort, some of them after requests were already spent.
+/// Checks that the process can open the files, map the memory and start the threads that the command needs. If they are
+/// missing, libraries panic or abort, sometimes after requests were already spent.
 pub(crate) fn check_resources(needs: Needs) -> Result<(), Failure> {
     check_descriptors(needs.descriptors)?;
     check_memory(needs.memory)?;
     check_threads()
 }
 
-/// Checks that the clock shows a time that fits into an HTTP header; the server's library panics at others.
+/// Checks that the current time fits into an HTTP header; the simulator's HTTP library panics otherwise.
 pub(crate) fn check_clock() -> Result<(), Failure> {
     const YEAR_9999: Duration = Duration::from_secs(253_370_764_800);
     if SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|now| now < YEAR_9999) {
@@ -62,8 +62,8 @@ fn check_descriptors(needed: usize) -> Result<(), Failure> {
     })
 }
 
-/// Checks the limit on the memory of the process, if there is one. Address space counts, and threads and DuckDB
-/// reserve more of it than they use.
+/// Checks the memory limit of the process, if there is one. It counts address space, and threads and DuckDB reserve
+/// more of it than they use.
 fn check_memory(needed: u64) -> Result<(), Failure> {
     let Some((limit, hint)) = memory_limit() else { return Ok(()) };
     let mut block = Vec::<u8>::new();
@@ -85,7 +85,7 @@ fn check_threads() -> Result<(), Failure> {
     let (release, held) = mpsc::channel::<()>();
     let held = Arc::new(std::sync::Mutex::new(held));
     let wait = |held: Arc<std::sync::Mutex<mpsc::Receiver<()>>>| {
-        // All threads wait for the end of the channel, one after the other.
+        // Each thread waits until the channel is closed, so that all of them exist at the same time.
         move || drop(held.lock().map(|held| held.recv()))
     };
     let threads: Vec<_> =
@@ -106,7 +106,7 @@ fn check_threads() -> Result<(), Failure> {
 /// Shows a panic like any other failure.
 fn report_panic(panic: &PanicHookInfo<'_>) {
     static REPORTED: AtomicBool = AtomicBool::new(false);
-    // A panic often causes others, in threads that waited for the first one.
+    // A panic often causes more panics, in threads that wait for the first one.
     if REPORTED.swap(true, Ordering::SeqCst) {
         return;
     }
@@ -126,27 +126,26 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     };
     let _closed = Stderr.write_all(failure.render(|label, _| label.to_owned()).as_bytes());
     if is_shortage {
-        // A runtime that lacks a thread waits forever for the others. The data on disk is consistent at any time.
+        // A runtime that lacks a thread would hang. The data on disk is always consistent.
         signal_hook::low_level::exit(i32::from(failure.exit.code()));
     }
 }
 
-/// Makes the allocator reuse the buffers of one page for the next, instead of returning them to the kernel.
+/// Makes the allocator reuse page buffers instead of returning them to the kernel.
 ///
-/// The allocator of glibc adjusts to the largest block that was ever freed, up to 32 MiB: it then keeps twice that
-/// size available (`mallopt(3)`, `M_MMAP_THRESHOLD`). One such block is enough, and it is never written to. Other
-/// allocators are not affected. For the savings, see decision 0008.
+/// glibc raises its thresholds to the largest block freed so far, up to 32 MiB, and then keeps up to twice that size
+/// (`mallopt(3)`, `M_MMAP_THRESHOLD`). Freeing one block is enough, and it is never written to. Other allocators are
+/// not affected. For the savings, see decision 0008.
 fn keep_freed_memory() {
     const BLOCK_BYTES: usize = 16 << 20;
     let mut block = Vec::<u8>::new();
-    // If so little memory is available, there is nothing to keep.
+    // With less memory than this, there is nothing to keep.
     if block.try_reserve_exact(BLOCK_BYTES).is_ok() {
         drop(std::hint::black_box(block));
     }
 }
 
-/// Keeps the secret out of core files and away from other processes of this user. If the system does not support
-/// that, it is as private as any other program's memory.
+/// Keeps the secret out of core dumps and away from other processes of this user, if the system supports that.
 fn keep_memory_private() {
     let _unchanged = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     #[cfg(target_os = "linux")]
@@ -156,7 +155,7 @@ fn keep_memory_private() {
     }
 }
 
-/// Raises the soft limit of open files to the wanted number, within the hard limit.
+/// Raises the soft limit of open files to [`DESCRIPTORS_WANTED`], within the hard limit.
 fn raise_descriptor_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(DESCRIPTORS_WANTED, |maximum| maximum.min(DESCRIPTORS_WANTED));
@@ -167,6 +166,6 @@ fn raise_descriptor_limit() {
 
 /// Makes a write beyond `ulimit -f` fail with EFBIG, instead of SIGXFSZ ending the process without a message.
 fn survive_file_size_limit() {
-    // A handler prevents that; safe Rust cannot ignore the signal.
+    // A no-op handler has this effect; safe Rust cannot set the signal to ignored.
     let _not_handled = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)));
 }

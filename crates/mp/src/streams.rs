@@ -11,10 +11,10 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-/// One bit for each stream that was closed at the start of the process; standard input is the lowest bit.
+/// Bit mask of the streams that were closed at the start of the process; standard input is the lowest bit.
 static CLOSED_AT_START: AtomicU8 = AtomicU8::new(0);
 
-/// The pause if `poll` reports a stream as ready but the stream would still block.
+/// Pause before the next attempt if `poll` reports a stream as ready but the stream would still block.
 const DISAGREEMENT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Checks the streams before `std` replaces the closed ones. Must not allocate, print or panic.
@@ -81,7 +81,7 @@ impl Write for Stderr {
     }
 }
 
-/// Repeats an attempt that would have blocked, or was interrupted by a signal, until it has an outcome.
+/// Retries an attempt as long as it would block or is interrupted by a signal.
 fn when_ready(
     stream: BorrowedFd<'_>,
     flags: PollFlags,

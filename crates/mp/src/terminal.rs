@@ -1,5 +1,4 @@
-//! The terminal that bars are drawn on. If it is gone because its window was closed, that is ignored: the progress
-//! bar crate would panic.
+//! The terminal for progress bars. Its errors are ignored, because `indicatif` would panic after the window was closed.
 
 use std::io;
 
@@ -9,9 +8,9 @@ use indicatif::{ProgressDrawTarget, TermLike};
 /// The maximum number of redraws per second.
 const REFRESH_RATE: u8 = 20;
 
-/// Returns standard error as a target for bars.
+/// Returns a draw target for bars on standard error.
 pub(crate) fn draw_target() -> ProgressDrawTarget {
-    // Whether colors are used is decided where the templates of the bars are built.
+    // The templates of the bars decide whether to use colors.
     console::set_colors_enabled(true);
     ProgressDrawTarget::term_like_with_hz(Box::new(Forgiving(Term::buffered_stderr())), REFRESH_RATE)
 }
@@ -22,7 +21,7 @@ struct Forgiving(Term);
 
 impl TermLike for Forgiving {
     fn width(&self) -> u16 {
-        // A terminal that reports 0 columns does not know its width.
+        // Some terminals report 0 or implausibly few columns.
         match self.0.size().1 {
             0..20 => 80,
             width => width,

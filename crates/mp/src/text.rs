@@ -1,11 +1,11 @@
-//! Formats text and numbers for people.
+//! Formats text and numbers for display.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 pub(crate) use mixpanel_data::text::{is_unprintable, printable};
 
-/// Makes every line printable and indents all but the first, so that foreign text cannot pass for a line of ours.
+/// Makes every line printable and indents all but the first, so that external text cannot pass for our own output.
 pub(crate) fn indented(text: &str, spaces: usize) -> String {
     let separator = format!("\n{:spaces$}", "");
     text.trim_end()
@@ -28,7 +28,7 @@ pub(crate) fn thousands(number: u64) -> String {
     text
 }
 
-/// Formats a number with its noun, in the plural if needed.
+/// Formats a number and a noun, in the plural if needed.
 pub(crate) fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", thousands(number))

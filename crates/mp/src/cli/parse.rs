@@ -1,6 +1,5 @@
-//! Parses the command line. Values may begin with `-`, as some Mixpanel IDs do. But an argument that is exactly one
-//! of the command's own options is never a value, so `--group-id --parallel` is reported as the mistake that it looks
-//! like.
+//! Parses the command line. Values may begin with `-`, as some Mixpanel IDs do. An argument that is exactly one of the
+//! command's options is never a value, so `--group-id --parallel` is an error.
 
 use std::ffi::OsString;
 
@@ -8,19 +7,19 @@ use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
 
 use super::Cli;
 
-/// Why a command line was not understood.
+/// Why a command line could not be parsed.
 #[derive(Debug)]
 pub(crate) enum ParseError {
-    /// The parser's own error, or the requested help or version.
+    /// An error of clap, or the requested help or version.
     Clap(clap::Error),
-    /// An option in place of another option's value. Both names are without values.
+    /// An option where another option's value is expected. Neither name includes a value.
     ValueMissing { option: String, next: String },
 }
 
 /// Parses the words of a command line, the program's name first. Wraps help at `width` columns.
 ///
 /// # Errors
-/// [`ParseError`], also if help was requested.
+/// [`ParseError`], which also carries requested help.
 pub(crate) fn parse(words: &[OsString], width: Option<u16>) -> Result<Cli, ParseError> {
     let has_text = words.iter().any(|word| is_text(&word.to_string_lossy()));
     let mut command = permissive(Cli::command(), has_text);
@@ -34,7 +33,7 @@ pub(crate) fn parse(words: &[OsString], width: Option<u16>) -> Result<Cli, Parse
     cli.map_err(|error| ParseError::Clap(error.format(&mut command)))
 }
 
-/// Lets the value of every option begin with `-`; that of a positional argument only where it cannot be a mistyped option.
+/// Allows option values to begin with `-`, and a positional argument only if it cannot be a mistyped option.
 fn permissive(command: Command, has_text: bool) -> Command {
     let command = command.mut_args(|argument| {
         let may =
@@ -44,7 +43,7 @@ fn permissive(command: Command, has_text: bool) -> Command {
     command.mut_subcommands(|command| permissive(command, has_text))
 }
 
-/// Returns whether a word starts like an option but has whitespace in its name: SQL that starts with a comment.
+/// Returns whether a word starts like an option but has whitespace in its name, such as SQL that starts with a comment.
 fn is_text(word: &str) -> bool {
     let name = word.split('=').next().unwrap_or(word);
     word.starts_with('-') && name.contains(char::is_whitespace)
@@ -54,7 +53,7 @@ fn needs_value(argument: &Arg) -> bool {
     argument.get_action().takes_values() && argument.get_num_args().is_none_or(|number| number.min_values() > 0)
 }
 
-/// Checks that no option stands in place of another option's value.
+/// Checks that no option follows where another option's value is expected.
 fn check_values(command: &Command, words: &[OsString]) -> Result<(), ParseError> {
     let mut command = command;
     let mut words = words.iter().skip(1).map(|word| word.to_string_lossy());
@@ -74,7 +73,7 @@ fn check_values(command: &Command, words: &[OsString]) -> Result<(), ParseError>
     Ok(())
 }
 
-/// Returns the option whose value is the next word: the last one of `-sF`, or a long one without `=`.
+/// Returns the option whose value is the next word: the last letter of `-sF`, or a long option without `=`.
 fn awaits_value(command: &Command, word: &str) -> Option<String> {
     if let Some(name) = word.strip_prefix("--") {
         return long(command, name).filter(|argument| needs_value(argument)).map(|_| word.to_owned());
@@ -111,7 +110,7 @@ fn short(command: &Command, letter: char) -> Option<&Arg> {
 mod tests {
     use super::*;
 
-    /// Every path of subcommands, with its command.
+    /// Returns every subcommand with its path.
     fn commands(command: &Command, path: &[String]) -> Vec<(Vec<String>, Command)> {
         let mut all = vec![(path.to_vec(), command.clone())];
         for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
@@ -126,7 +125,7 @@ mod tests {
         std::iter::once("mp").chain(path).chain(more.iter().copied()).map(OsString::from).collect()
     }
 
-    /// The parser took the value for one, if it does not complain about an argument that it does not know.
+    /// Returns whether the parser accepts the value, that is, does not report an unknown argument.
     fn takes_it_for_a_value(words: &[OsString]) -> bool {
         match parse(words, None) {
             Ok(_) => true,

@@ -152,22 +152,22 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Returns whether the command uses the account, the project or the server that the environment names.
+    /// Returns whether the command uses the account, project or server from the environment.
     pub(crate) fn reads_environment(&self) -> bool {
         !matches!(self, Self::Completions { .. } | Self::Demo(_) | Self::Simulate(_))
     }
 
     /// Returns the system resources that the command needs, if it opens a database or a connection.
     ///
-    /// Measured, files and connections: a fetch with five requests at a time has 17, `auth test` 11, a command that reads the
-    /// database 2. Some spare ones are required, because a slow connection may close after the next one opens. Memory:
-    /// the budget, plus the address space that eight threads reserve; with less, the system killed some runs.
+    /// Measured descriptors: 17 for a fetch with five concurrent requests, 11 for `auth test`, 2 for a command that
+    /// reads the database. Some spare ones are required, because a slow connection may close after the next one opens.
+    /// Memory is the budget plus the address space that eight threads reserve; with less, the system killed some runs.
     pub(crate) fn needs(&self) -> Option<Needs> {
         const RESERVED: u64 = 256 << 20;
         let fetch =
             |memory: Option<u64>| Needs { descriptors: 24, memory: memory.unwrap_or(MEMORY_DEFAULT) + RESERVED };
         match self {
-            // Without a load, only the pages in flight need memory, a quarter of it.
+            // Without a load, only the pages in flight need memory: a quarter of the budget.
             Self::Fetch(FetchCommand::Profiles(arguments)) if arguments.stdout => {
                 Some(fetch(Some(arguments.workers.memory.unwrap_or(MEMORY_DEFAULT) / 4)))
             }
@@ -185,12 +185,12 @@ impl Command {
     }
 }
 
-/// What a command needs that the system may limit.
+/// The system resources that a command needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Needs {
-    /// Files and connections.
+    /// Open files and connections.
     pub(crate) descriptors: usize,
-    /// Address space beyond that of the program, in bytes.
+    /// Address space in addition to the program's own, in bytes.
     pub(crate) memory: u64,
 }
 

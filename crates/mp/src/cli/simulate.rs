@@ -74,9 +74,9 @@ pub(crate) struct SimulateArgs {
     pub(crate) faults: Option<PathBuf>,
 }
 
-/// Reads an address to listen at. Without a host it is 127.0.0.1, and so is `localhost`; without a port it is 8080.
+/// Parses an address to listen on. The host defaults to 127.0.0.1, which is also the address of `localhost`; the port defaults to 8080.
 ///
-/// Other names are not looked up: only loopback addresses are served, and these have no other names that matter.
+/// Other host names are rejected without a lookup, because only loopback addresses are served.
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
     const PORT_DEFAULT: u16 = 8080;
     let text = text.trim();
@@ -110,7 +110,7 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
     Ok((address, port).into())
 }
 
-/// The hourly limit, or none.
+/// The quota, or `None` for no limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QuotaChoice(pub(crate) Option<Quota>);
 

@@ -1,8 +1,8 @@
-//! Parses amounts of memory: `256MB`, `1GiB`.
+//! Parses memory sizes: `256MB`, `1GiB`.
 
 const FORM: &str = "expected a whole number and MB, GB, MiB or GiB, such as 256MB or 1GB";
 
-/// Reads an amount of memory, in bytes.
+/// Parses a memory size into bytes.
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

@@ -45,7 +45,7 @@ fn list(context: &Context) -> Result<(), Failure> {
 fn add(context: &Context, arguments: AddArgs) -> Result<(), Failure> {
     let AddArgs { name, username, project, region, default, interactive, secret_stdin } = arguments;
     check_name(&name)?;
-    // Check the name before asking for the secret.
+    // Check the name before prompting for the secret.
     check_is_new(&Accounts::load(context.environment(), &context.output)?, &name)?;
     let ask = |value: Option<String>, question: &str, option: &str| match value {
         Some(value) => Ok(value),

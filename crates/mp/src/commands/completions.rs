@@ -1,4 +1,4 @@
-//! `mp completions`, and the help that is shown if there is no command.
+//! `mp completions`, and the help shown without a command.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(crate) fn help(context: &Context) -> Result<Exit, Failure> {
     print(context, &Cli::command().render_help().to_string())
 }
 
-/// Prints the completion script of a shell; by default that of the user's shell.
+/// Prints the completion script of a shell, by default the user's.
 pub(crate) fn show(context: &Context, shell: Option<Shell>) -> Result<Exit, Failure> {
     let shell = shell.map_or_else(|| current_shell(context), Ok)?;
     print(context, &script(shell))
@@ -27,7 +27,7 @@ pub(crate) fn show(context: &Context, shell: Option<Shell>) -> Result<Exit, Fail
 pub(crate) fn install(context: &Context, shell: Option<Shell>) -> Result<Exit, Failure> {
     let shell = shell.map_or_else(|| current_shell(context), Ok)?;
     let path = destination(context, shell)?;
-    // Move the file into place in one step: if the path is a link, its target is not overwritten.
+    // Rename a temporary file: if the path is a link, its target is not overwritten.
     let write = |path: &Path| {
         let directory = path.parent().unwrap_or(path);
         std::fs::create_dir_all(directory)?;

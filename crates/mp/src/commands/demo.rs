@@ -1,5 +1,5 @@
-//! `mp demo`: a simulated Mixpanel, two fetches from it, and some queries. Needs no account or network, and leaves
-//! nothing behind.
+//! `mp demo`: two fetches from a simulated Mixpanel, and some queries. Needs no account or network, and leaves nothing
+//! behind unless `--keep` is given.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -24,7 +24,7 @@ const PARALLEL: &str = "users";
 const SEQUENTIAL: &str = "users_one_by_one";
 const WORKERS: u32 = 5;
 
-/// The queries on the fetched data: a heading and the SQL.
+/// The queries on the fetched data, each with a heading.
 const QUERIES: [(&str, &str); 3] = [
     (
         "What customers of each plan have spent so far",
@@ -52,7 +52,7 @@ const QUERIES: [(&str, &str); 3] = [
 struct Size {
     profiles: u64,
     page_size: u32,
-    /// The minimum time per page, and the maximum random addition.
+    /// The minimum latency per page and the maximum random addition.
     latency: (Duration, Duration),
 }
 
@@ -61,7 +61,7 @@ const FULL: Size =
 const FAST: Size =
     Size { profiles: 2_000, page_size: 200, latency: (Duration::from_millis(20), Duration::from_millis(5)) };
 
-/// The path of the database, and whether it is kept.
+/// The path of the database and whether it is kept.
 struct Place {
     database: PathBuf,
     kept: bool,
@@ -171,7 +171,7 @@ impl Tour<'_> {
         let fetch = fetch.cancel_with(self.interrupts.token()).on_event(progress.listener());
         let result = progress.watch(workspace.fetch_profiles(fetch)).await;
         let result = result.map_err(|error| match error.kind() {
-            // The pages that the fetch has kept are removed with the directory.
+            // No hint to resume: the staged pages are removed with the temporary directory.
             ErrorKind::Cancelled => Failure::new("the demo was stopped").exit(Exit::Signal(2)),
             _ => Failure::library(format!("could not fetch profiles into `{table}`"), &error),
         })?;
@@ -212,7 +212,7 @@ impl Tour<'_> {
         Ok(results)
     }
 
-    /// Returns whether the demo is printed as text to read, which is the default.
+    /// Returns whether the demo prints prose, which is the default.
     fn is_story(&self) -> bool {
         matches!(self.context.chosen_format, None | Some(Format::Table))
     }

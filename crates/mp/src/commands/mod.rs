@@ -1,4 +1,4 @@
-//! One module per command: takes resolved values, returns a result or a failure.
+//! One module per command. Each takes resolved settings and returns an exit code or a failure.
 
 pub(crate) mod auth;
 pub(crate) mod completions;

@@ -13,7 +13,7 @@ use crate::failure::{Exit, Failure};
 use crate::format::Rows;
 use crate::streams::Stdin;
 
-/// A larger query means that the wrong file was named.
+/// Maximum size of a query; a larger file is the wrong one.
 const QUERY_BYTES_MAX: u64 = 16 << 20;
 
 /// Runs `mp query ...`.
@@ -48,7 +48,7 @@ pub(crate) fn print_rows(context: &Context, workspace: &Workspace, query: &str) 
             ControlFlow::Break(())
         }
     };
-    // Both closures change the same values, but never at the same time.
+    // Both closures mutate the same values, but never at the same time.
     let state = std::cell::RefCell::new((&mut rows, &mut failure));
     let result = workspace.sql_each(
         query,

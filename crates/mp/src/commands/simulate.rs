@@ -1,4 +1,4 @@
-//! `mp simulate`: a Mixpanel on this machine, for experiments and tests.
+//! `mp simulate`: a simulated Mixpanel on this machine, for experiments and tests.
 
 use std::fs::File;
 use std::io::{BufReader, Read as _};

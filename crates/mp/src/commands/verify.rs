@@ -1,4 +1,4 @@
-//! `mp verify`: checks that a table is unchanged since it was loaded.
+//! `mp verify`: checks that a table has not changed since it was loaded.
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};

@@ -1,5 +1,4 @@
-//! `csv` by RFC 4180, but with plain line feeds. Values are exact, unless the user wants formulas defused: see
-//! [`Formulas`].
+//! The `csv` format: RFC 4180, but with LF line ends. Values are exact unless formulas are defused; see [`Formulas`].
 
 use std::borrow::Cow;
 
@@ -13,7 +12,7 @@ pub(super) fn header(data: &mut Data, columns: &[String], formulas: Formulas) ->
     data.line(&columns.iter().map(|column| text(column, formulas)).collect::<Vec<_>>().join(","))
 }
 
-/// Writes a row. Null is empty, and nested values are JSON.
+/// Writes a row. Null becomes an empty field, and nested values become JSON.
 pub(super) fn row(data: &mut Data, values: &[Value], formulas: Formulas) -> Result<(), Failure> {
     data.line(&values.iter().map(|value| field(value, formulas)).collect::<Vec<_>>().join(","))
 }
@@ -33,7 +32,7 @@ fn text(text: &str, formulas: Formulas) -> String {
     }
 }
 
-/// Puts a `'` before text that a spreadsheet would take for a formula, by OWASP's list of first characters.
+/// Prefixes text that a spreadsheet would read as a formula with `'`. The first characters are from OWASP's list.
 fn defused(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && !is_long_number(text) {
         return format!("'{text}").into();
@@ -41,7 +40,7 @@ fn defused(text: &str) -> Cow<'_, str> {
     text.into()
 }
 
-/// Numbers with more digits than a JSON number preserves are represented as text.
+/// Returns whether the text is a number with more digits than a JSON number preserves; such numbers arrive as text.
 fn is_long_number(text: &str) -> bool {
     const KEPT_DIGITS: usize = 15;
     let digits = text.strip_prefix('-').unwrap_or_default();
@@ -51,7 +50,7 @@ fn is_long_number(text: &str) -> bool {
         && digits.matches('.').count() <= 1
 }
 
-/// An empty text is quoted, to distinguish it from null.
+/// Quotes a field if necessary. Empty text is quoted to distinguish it from null.
 fn quoted(text: &str) -> String {
     if text.is_empty() || text.contains(['"', ',', '\n', '\r']) || text.starts_with(' ') || text.ends_with(' ') {
         return format!("\"{}\"", text.replace('"', "\"\""));

@@ -1,16 +1,16 @@
-//! `json`, indented by two spaces, and `jsonl`, one value per line.
+//! The formats `json`, indented by two spaces, and `jsonl`, one value per line.
 
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::output::Data;
 
-/// Pairs columns and values. A repeated column name gets a number, as in DuckDB: `a`, `a_1`.
+/// Pairs columns and values. The column names must be unique; see [`unique`].
 pub(super) fn object(columns: &[String], values: Vec<Value>) -> Map<String, Value> {
     columns.iter().cloned().zip(values).collect()
 }
 
-/// Numbers columns with the same name.
+/// Makes column names unique by appending numbers, as DuckDB does: `a`, `a_1`.
 pub(super) fn unique(columns: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(columns.len());
     for column in columns {
@@ -25,7 +25,7 @@ pub(super) fn unique(columns: &[String]) -> Vec<String> {
     names
 }
 
-/// Formats a value as JSON, which cannot fail for what was parsed from JSON.
+/// Formats a value as JSON on one line. Cannot fail for values with text keys.
 fn compact(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("keys are texts")
 }
@@ -39,15 +39,15 @@ pub(super) fn line(data: &mut Data, record: &Map<String, Value>) -> Result<(), F
     data.line(&compact(record))
 }
 
-/// Writes a single record over several lines.
+/// Writes a single record as indented JSON.
 pub(super) fn record(data: &mut Data, record: &Map<String, Value>) -> Result<(), Failure> {
     data.line(&pretty(record))
 }
 
-/// Writes an element of an array, with the separator before it.
+/// Writes an array element, preceded by its separator.
 pub(super) fn element(data: &mut Data, position: u64, record: &Map<String, Value>) -> Result<(), Failure> {
     data.text(if position == 0 { "[\n  " } else { ",\n  " })?;
-    // Line ends inside strings are escaped, so all of these are layout.
+    // Line ends inside strings are escaped, so every line end here is layout.
     data.text(&pretty(record).replace('\n', "\n  "))
 }
 

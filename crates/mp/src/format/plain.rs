@@ -1,4 +1,4 @@
-//! `plain`: the most important value of each row, one per line.
+//! The `plain` format: the most important value of each row, one per line.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use crate::output::Data;
 
 const TELLING: [&str; 4] = ["name", "value", "event", "id"];
 
-/// Writes the most important value of a row: that of the first of the keys above, or else the first value.
+/// Writes the most important value of a row: that of the first [`TELLING`] column it has, or the first value.
 pub(super) fn row(data: &mut Data, columns: &[String], values: &[Value]) -> Result<(), Failure> {
     let telling = TELLING.iter().find_map(|key| columns.iter().position(|column| column == key)).unwrap_or(0);
     data.line(&values.get(telling).map(text).unwrap_or_default())

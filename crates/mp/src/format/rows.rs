@@ -1,4 +1,5 @@
-//! Rows in any format. All formats but `table` write each row as it arrives, so that the number of rows is unlimited.
+//! Prints rows in any format. All formats except `table` write each row as it arrives, so the number of rows is
+//! unlimited.
 
 use serde_json::{Map, Value};
 
@@ -20,7 +21,7 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Starts the output of rows with these columns.
+    /// Starts to print rows with these columns.
     pub(crate) fn begin(output: &Output, format: Format, columns: &[String]) -> Result<Self, Failure> {
         let mut rows = Self {
             format,
@@ -50,7 +51,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Prints what follows the last row.
+    /// Ends the output.
     pub(crate) fn end(mut self) -> Result<(), Failure> {
         match self.format {
             Format::Json => json::end(&mut self.data, self.count)?,

@@ -1,4 +1,4 @@
-//! `table`: for reading. On a terminal it is at most as wide as the terminal; elsewhere it is never wrapped.
+//! The `table` format, for people. It is wrapped to the width of the terminal, and not wrapped elsewhere.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde_json::{Map, Value};

@@ -1,6 +1,6 @@
 //! Shows the progress of a fetch: a bar on a terminal, one line per page elsewhere, always on standard error.
 //!
-//! `state` tracks the events and puts them into words; `view` shows them.
+//! `state` tracks the events and describes them as text; `view` displays the text.
 
 mod state;
 #[cfg(test)]

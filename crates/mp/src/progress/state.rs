@@ -1,4 +1,4 @@
-//! The state of a fetch, and its display as text. Pure: the time is an argument.
+//! The state of a fetch and its description as text. The current time is an argument.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,16 +9,16 @@ use mixpanel_data::{FetchEvent, ProfileProgress};
 
 use crate::text::{about, counted, duration, thousands};
 
-/// The end of a wait must move by more than this to be reported again.
+/// A wait is reported again only if its end moves by more than this.
 const SAME_END: Duration = Duration::from_secs(2);
 
-/// The state of a fetch as it is shown.
+/// The state of a fetch, as displayed.
 #[derive(Debug)]
 pub(super) struct State {
     /// The name of the destination.
     target: String,
     total_pages: Option<u32>,
-    /// Pages done, including those of earlier calls.
+    /// Pages staged or failed, including those of earlier calls.
     pages: u32,
     /// Pages on disk.
     on_disk: u32,
@@ -41,13 +41,13 @@ pub(super) struct Moment {
 impl Moment {
     /// Returns the current time.
     pub(super) fn now() -> Self {
-        // `ZonedDateTime::now` panics if the clock is outside its range of years.
+        // `ZonedDateTime::now` panics if the clock is outside its supported range of years.
         let wall = Timestamp::try_from(SystemTime::now()).unwrap_or_default().to_zoned_datetime(TimeZone::system());
         Self { at: Instant::now(), wall }
     }
 }
 
-/// The counts when a page was done.
+/// The counts at the time a page was done.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     at: Instant,
@@ -55,7 +55,7 @@ struct Mark {
     rows: u64,
 }
 
-/// A wait, during which nothing can be done.
+/// A wait that blocks the fetch.
 #[derive(Debug)]
 struct Wait {
     since: Instant,
@@ -92,7 +92,7 @@ impl State {
         }
     }
 
-    /// Applies an event, and returns a log line for it, unless it is not worth one.
+    /// Applies an event and returns its progress line, or `None` if the event is not worth one.
     pub(super) fn apply(&mut self, event: &FetchEvent, now: &Moment) -> Option<String> {
         match event {
             FetchEvent::Planned { total_pages, expected_rows, workers } => {
@@ -156,7 +156,7 @@ impl State {
         line.filter(|_| for_what == WaitFor::Request)
     }
 
-    /// Starts over: the pages received so far belong to a lost session.
+    /// Resets the counts: the pages received so far belong to a lost session.
     fn start_again(&mut self) {
         let target = std::mem::take(&mut self.target);
         let retries = self.retries;
@@ -183,7 +183,7 @@ impl State {
         self.load.is_some() && self.wait.is_none()
     }
 
-    /// Returns the pages that failed for good, and why.
+    /// Returns the pages that failed permanently, with the reasons.
     pub(super) fn failures(&self) -> &[(u32, String)] {
         &self.failures
     }
@@ -200,7 +200,7 @@ impl State {
         }
         let mut parts = vec![self.pages_done()];
         if let Some((wait, left)) = wait {
-            // The wait matters more than the counts, and 80 columns are few.
+            // The wait matters more than the counts, and both do not fit into 80 columns.
             parts.push(format!("waiting {left} until {}: {}", wait.end, wait.reason));
             return parts.join(", ");
         }
@@ -222,7 +222,7 @@ impl State {
         }
     }
 
-    /// Returns the profiles per second, from the first page to the last one.
+    /// Returns the profiles per second between the first and the last page.
     fn rate(&self) -> Option<u64> {
         let (first, last) = (self.first_page?, self.last_page?);
         let milliseconds = last.at.duration_since(first.at).as_millis();
@@ -230,7 +230,7 @@ impl State {
         (rows * 1_000).checked_div(milliseconds).and_then(|rate| u64::try_from(rate).ok())
     }
 
-    /// Returns the time for the remaining pages at the pace so far.
+    /// Returns the estimated time for the remaining pages.
     fn time_left(&self, now: Instant) -> Option<Duration> {
         let (first, last) = (self.first_page?, self.last_page?);
         let pages = last.pages.checked_sub(first.pages).filter(|pages| *pages > 0)?;
@@ -252,10 +252,10 @@ impl State {
     }
 }
 
-/// The number of failed pages that get a line each.
+/// Maximum number of failed pages with a line of their own.
 const FAILURES_TOLD_MAX: usize = 30;
 
-/// Returns a message that is shown even if progress is hidden.
+/// Returns the message for an event that is announced even if progress is hidden.
 pub(super) fn announcement(event: &FetchEvent) -> Option<String> {
     match event {
         FetchEvent::Restarted { restart, reason } => Some(format!(
@@ -273,7 +273,7 @@ fn planned_line(pages: u32, rows: u64, workers: u32) -> Option<String> {
     Some(format!("fetching {} in {}{at_once}", counted(rows, "profile"), counted(u64::from(pages), "page")))
 }
 
-/// Returns the time of day after a pause, with the date if that is another day.
+/// Returns the local time at the end of a pause, with the date if it is another day.
 fn wall_time(now: &ZonedDateTime, pause: Duration) -> String {
     let pause = SignedDuration::try_from(pause).ok();
     let Some(end) = pause.and_then(|pause| now.checked_add(pause).ok()) else { return "further notice".to_owned() };
@@ -281,7 +281,7 @@ fn wall_time(now: &ZonedDateTime, pause: Duration) -> String {
     end.strftime(format).to_string()
 }
 
-/// Formats an estimate in whole seconds.
+/// Formats an estimate, rounded up to whole seconds.
 fn whole_seconds(time: Duration) -> String {
     let seconds = time.as_secs_f64().ceil();
     if seconds < 60.0 { format!("{seconds}s") } else { duration(Duration::from_secs_f64(seconds)) }

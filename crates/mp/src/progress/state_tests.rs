@@ -1,4 +1,4 @@
-//! The words for a fetch, event by event.
+//! Tests of the progress text, event by event.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Shows the state of a fetch on the screen.
+//! Displays the state of a fetch on standard error.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use crate::output::Output;
 
 const REFRESH: Duration = Duration::from_millis(100);
 
-/// A longer pause between attempts is shown as a wait.
+/// A pause between attempts that is longer than this is shown as a wait.
 const LONG_PAUSE: Duration = Duration::from_secs(10);
 
 /// Whether to show progress.
@@ -44,12 +44,12 @@ enum View {
 }
 
 impl Progress {
-    /// Starts to show progress towards `target`.
+    /// Starts to show the progress of a fetch into `target`.
     pub(crate) fn begin(output: &Output, target: impl Into<String>, shown: Shown) -> Self {
         Self::begin_with(output, target, shown, 0)
     }
 
-    /// Starts to show progress towards `target`, with `pages` pages already on disk.
+    /// Starts to show the progress of a fetch into `target`, with `pages` pages already on disk.
     pub(crate) fn begin_with(output: &Output, target: impl Into<String>, shown: Shown, pages: u32) -> Self {
         let view = match shown {
             _ if output.is_quiet() => View::Nothing,
@@ -71,7 +71,7 @@ impl Progress {
         move |event| progress.lock().apply(event, &Moment::now())
     }
 
-    /// Waits for `work` and keeps the bar moving. The bar is removed at the end, and also if this future is dropped.
+    /// Waits for `work` while refreshing the bar. The bar is removed when this future completes or is dropped.
     pub(crate) async fn watch<T>(&self, work: impl Future<Output = T>) -> T {
         let _end = End(self);
         let mut work = std::pin::pin!(work);
@@ -100,7 +100,7 @@ impl Progress {
         self.lock().state.failures().to_vec()
     }
 
-    /// A panic in another thread can at worst leave outdated text behind.
+    /// Ignores poisoning: at worst, a panic in another thread leaves outdated text behind.
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -126,7 +126,7 @@ impl Shared {
         }
         match (&self.view, line) {
             (View::Lines, Some(line)) => self.output.progress_line(&line),
-            // Even with progress hidden, the user wants to know why nothing happens.
+            // Waits are announced even if progress is hidden; otherwise the command would seem to hang.
             (View::Nothing, Some(line)) if is_wait(event) => {
                 self.output.note(&line);
             }
@@ -160,7 +160,7 @@ impl Shared {
     }
 }
 
-/// Returns whether an event is a pause to report even if progress is hidden. Short pauses between attempts are not.
+/// Returns whether an event is a wait to announce even if progress is hidden. Short pauses between attempts are not.
 fn is_wait(event: &FetchEvent) -> bool {
     match event {
         FetchEvent::Waiting { .. } | FetchEvent::Resumed => true,

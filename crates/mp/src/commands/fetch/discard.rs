@@ -25,7 +25,7 @@ pub(super) fn run(context: &Context, arguments: &DiscardArgs) -> Result<Exit, Fa
     if arguments.run.is_none() {
         warnings::unreadable(context, &runs);
     }
-    // Discard all or none, as long as a conflict is known beforehand.
+    // Check for conflicts first, so that all runs are discarded or none.
     if let Some((run, pid)) = chosen.iter().find_map(|run| Some((run, run.held_by?))) {
         return Err(Failure::new(format!("process {pid} is working on {}", named(run).trim_end_matches(',')))
             .hint("wait for it, or stop it; nothing was discarded"));

@@ -33,7 +33,7 @@ pub(super) fn query_if_given(filters: &FilterArgs) -> Result<Option<ProfileQuery
     Ok((query != ProfileQuery::default()).then_some(query))
 }
 
-/// Splits names at commas. A name in double quotes may contain commas, and a doubled quote stands for one.
+/// Splits names at commas. A name in double quotes may contain commas, and `""` stands for a quote.
 fn split_list(list: &str) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
     let mut name = String::new();

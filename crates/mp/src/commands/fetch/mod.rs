@@ -1,7 +1,7 @@
 //! `mp fetch`: fetches from Mixpanel into a table or to standard output, and manages unfinished runs.
 //!
-//! `project` has what fetching and resuming share; `filters` builds a query from the options;
-//! `warnings` reports what is missing and how to continue.
+//! `project` has the code shared by fetch and resume, `filters` builds a query from the options, and `warnings` reports
+//! missing data and how to continue.
 
 mod discard;
 mod filters;

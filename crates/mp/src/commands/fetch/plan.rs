@@ -10,7 +10,7 @@ use crate::failure::{Exit, Failure};
 use crate::progress::Progress;
 use crate::text::{about, counted, size, thousands};
 
-/// Requests page 0, and prints the estimate.
+/// Requests page 0 and prints the estimate.
 pub(super) async fn run(
     project: &Project<'_>,
     arguments: &FetchProfilesArgs,

@@ -1,4 +1,4 @@
-//! `mp fetch profiles`: fetches profiles into a table, to standard output, or only an estimate.
+//! `mp fetch profiles`: fetches profiles into a table or to standard output, or only estimates the fetch.
 
 use mixpanel_data::{IfExists, ProfileFetch, ProfileQuery};
 

@@ -1,4 +1,4 @@
-//! What all `mp fetch` commands share: credentials, signals, and presenting the result.
+//! Shared by all `mp fetch` commands that send requests: credentials, signals and the presentation of results.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::progress::{Progress, Shown};
 use crate::settings::Identity;
 use crate::signals::Interrupts;
 
-/// A project to fetch from, and the credentials used for it.
+/// A project to fetch from and its credentials.
 pub(super) struct Project<'a> {
     pub(super) context: &'a Context,
     pub(super) workspace: Workspace,
@@ -22,7 +22,7 @@ pub(super) struct Project<'a> {
 }
 
 impl<'a> Project<'a> {
-    /// Determines the project and its quota settings.
+    /// Resolves the credentials and the quota.
     pub(super) fn open(context: &'a Context, waits: &WaitArgs) -> Result<Self, Failure> {
         let quota = match (waits.quota, waits.reserve) {
             (None, None) => None,
@@ -63,14 +63,14 @@ fn pages_get_time(grace: Duration) -> String {
     format!("stopping: waiting up to {} s for pages in flight; signal again to stop at once", grace.as_secs())
 }
 
-/// Warns if an option has no effect.
+/// Warns if `--workers` has no effect.
 pub(super) fn check_workers(context: &Context, workers: &WorkerArgs) {
     if workers.workers.is_some() && !workers.parallel {
         context.output.warning("`--workers` has no effect without `--parallel`");
     }
 }
 
-/// Returns the options that a new fetch and a resumed run share. What is not given keeps the library's default.
+/// Returns the options shared by a new fetch and a resumed run. Omitted options keep the library's defaults.
 pub(super) fn options(workers: &WorkerArgs, accept: &AcceptArgs, waits: &WaitArgs) -> RunOptions {
     let mut options = RunOptions::new();
     if let Some(wait) = waits.max_wait {
@@ -98,14 +98,14 @@ pub(super) struct IntoTable<'a> {
     pub(super) project: &'a Project<'a>,
     pub(super) interrupts: &'a Interrupts,
     pub(super) table: &'a str,
-    /// The run to name in commands, unless it is the table's newest one.
+    /// The run to name in suggested commands; `None` for the table's newest run.
     pub(super) run: Option<&'a str>,
     pub(super) progress: Progress,
     pub(super) report: &'a ReportArgs,
 }
 
 impl IntoTable<'_> {
-    /// Waits for `work`, prints its outcome, and tells the user how to continue.
+    /// Waits for `work`, prints its outcome and suggests how to continue.
     pub(super) async fn finish(
         &self,
         work: impl Future<Output = Result<ProfileFetchResult, Error>>,
@@ -133,13 +133,13 @@ impl IntoTable<'_> {
         let rejects = warnings::rejects(context, &result, self.report.allow_rejects);
         let exit = if result.has_failures() { Exit::Failure } else { rejects };
         match printed {
-            // The data is in the table, even if its reader is gone.
+            // Even with a closed pipe, the data is in the table.
             Err(failure) if !failure.is_silent() => Err(failure),
             _ => Ok(exit),
         }
     }
 
-    /// Waits for `work`, but after a signal only for the grace period. A load is always waited for: it stops by
+    /// Waits for `work`; after a signal, only for the grace period. A load is always awaited, because it stops by
     /// itself.
     async fn wait(
         &self,
@@ -182,7 +182,7 @@ impl IntoTable<'_> {
         format!("could not fetch profiles into `{}`", self.table)
     }
 
-    /// Returns a function that builds the hint from the page events alone, for when there is no time to check the
+    /// Returns a function that builds the resume hint from page events alone, for use when there is no time to read the
     /// disk.
     fn hint_without_a_look(&self) -> impl Fn() -> Option<String> + Send + use<> {
         let progress = self.progress.clone();
@@ -199,7 +199,7 @@ impl IntoTable<'_> {
     }
 }
 
-/// Returns the result's fields, and whether pages are missing.
+/// Returns the result's fields and `has_failures`.
 fn as_record(result: &ProfileFetchResult) -> Value {
     let mut record = serde_json::to_value(result).expect("a result is plain data");
     if let Value::Object(fields) = &mut record {

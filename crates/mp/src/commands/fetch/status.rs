@@ -59,8 +59,8 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-/// Returns the command that resumes this run, if it can be read. A run that is not its table's newest one has to be
-/// named.
+/// Returns the command that resumes this run, or `None` if it cannot be read. It names the run unless that is its
+/// table's newest one.
 fn command(context: &Context, runs: &[UnfinishedRun], run: &UnfinishedRun) -> Option<String> {
     let table = run.table.as_deref()?;
     Some(resume_command(context, table, to_name(runs, table, &run.run_id)))

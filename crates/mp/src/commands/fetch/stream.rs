@@ -1,4 +1,4 @@
-//! `mp fetch profiles --stdout`: JSON lines to standard output instead of rows into a table.
+//! `mp fetch profiles --stdout`: prints JSON lines instead of loading a table.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -15,11 +15,11 @@ use crate::progress::Progress;
 use crate::signals::Interrupts;
 use crate::text::counted;
 
-/// Standard output as the fetch's sink, and the failure to write to it.
+/// Standard output as the sink of a fetch, and the first failure to write to it.
 struct Sink {
     data: Data,
     failure: Option<Failure>,
-    /// Whether each line is flushed at once.
+    /// Whether each line is flushed immediately.
     is_terminal: bool,
 }
 
@@ -36,10 +36,10 @@ impl Sink {
     }
 }
 
-/// How long a fetch that was stopped waits for a reader of its standard output.
+/// Maximum time that a stopped fetch waits for the reader of its standard output.
 const LAST_FLUSH_MAX: Duration = Duration::from_secs(1);
 
-/// Writes the records that the sink still buffers; gives up if their reader has stopped reading.
+/// Flushes the sink, but gives up if the reader has stopped reading.
 fn flush_in_time(sink: &Arc<Mutex<Sink>>) {
     let (done, flushed) = mpsc::channel();
     let sink = Arc::clone(sink);

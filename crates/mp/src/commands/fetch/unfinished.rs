@@ -1,4 +1,4 @@
-//! Lists and names the unfinished runs.
+//! Lists, selects and names unfinished runs.
 
 use mixpanel_data::{UnfinishedRun, Workspace};
 
@@ -16,14 +16,13 @@ pub(super) fn of_table<'a>(runs: &'a [UnfinishedRun], table: &str) -> impl Itera
     runs.iter().filter(move |run| run.is_of(table))
 }
 
-/// Returns the id of the run if a command that resumes it has to name it: it is not the one that resuming the table
-/// resumes.
+/// Returns the id of the run if a command that resumes it must name it, because the table has a newer run.
 pub(super) fn to_name<'a>(runs: &[UnfinishedRun], table: &str, run_id: &'a str) -> Option<&'a str> {
     let newest = UnfinishedRun::newest_of(runs, table);
     newest.is_some_and(|newest| newest.run_id != run_id).then_some(run_id)
 }
 
-/// Returns the command that resumes the newest run of a table, or this run.
+/// Returns the command that resumes this run, or the table's newest one.
 pub(super) fn resume_command(context: &Context, table: &str, run_id: Option<&str>) -> String {
     let mut words = vec!["fetch", "resume", table];
     words.extend(run_id.iter().flat_map(|run_id| ["--run", run_id]));
@@ -75,7 +74,7 @@ pub(super) fn choose<'a>(
     Ok(newest)
 }
 
-/// Returns the failure of a command that needs a run, if only unreadable ones exist.
+/// Returns the failure for a command that needs a run but found only unreadable ones.
 pub(super) fn cannot_read(headline: String, runs: &[&UnfinishedRun]) -> Failure {
     let failure = runs.iter().fold(Failure::new(headline), |failure, run| {
         failure.caused_by(&std::io::Error::other(format!("run {} cannot be read: {}", run.run_id, run.reason)))

@@ -8,7 +8,7 @@ use crate::failure::Exit;
 use crate::output::Output;
 use crate::text::{counted, page_list, thousands};
 
-/// The number of failed pages whose reasons are shown; the others are only listed.
+/// Maximum number of failed pages whose reasons are shown; the others are only listed.
 const REASONS_MAX: usize = 5;
 
 /// Warns about pages that failed.
@@ -27,12 +27,12 @@ pub(super) fn missing_pages(output: &Output, target: &str, pages: &[u32], reason
     output.warning(&text);
 }
 
-/// Returns the hint after pages failed while the others are in the table.
+/// Returns the hint after a load that lacks the failed pages.
 pub(super) fn missing_hint(command: &str) -> String {
     format!("fetch the missing pages with `{command}`")
 }
 
-/// Returns the hint after a fetch that received every page, but too few profiles.
+/// Returns the hint after a fetch that received every page but too few profiles.
 pub(super) fn shortfall_hint(command: &str) -> String {
     format!("`{command}` fetches everything again; add `--allow-drift PERCENT` to accept the profiles received")
 }
@@ -61,7 +61,7 @@ pub(super) fn kept(error: &Error, command: &str) -> String {
     )
 }
 
-/// Returns the same hint if only the number of pages is known.
+/// Returns the hint to resume if only the number of pages is known.
 pub(super) fn kept_hint(pages: u64, command: &str) -> String {
     match pages {
         1 => format!("the one page fetched so far is kept: `{command}` resumes the fetch"),
@@ -69,7 +69,7 @@ pub(super) fn kept_hint(pages: u64, command: &str) -> String {
     }
 }
 
-/// Warns about rejected records, and returns the exit code they lead to.
+/// Warns about rejected records and returns the resulting exit code.
 pub(super) fn rejects(context: &Context, result: &ProfileFetchResult, is_allowed: bool) -> Exit {
     let counts = result.counts();
     if counts.rejected == 0 {
@@ -92,7 +92,7 @@ fn rejected(records: u64) -> String {
     format!("{} {} rejected", counted(records, "record"), if records == 1 { "was" } else { "were" })
 }
 
-/// The same for a fetch to standard output, which leaves such records out.
+/// Like [`rejects`], for a fetch to standard output, which leaves these records out.
 pub(super) fn rejects_of_stream(output: &Output, counts: &FetchCounts, is_allowed: bool) -> Exit {
     if counts.rejected == 0 {
         return Exit::Success;
@@ -115,7 +115,7 @@ pub(super) fn unreadable(context: &Context, runs: &[UnfinishedRun]) {
     }
 }
 
-/// Warns if an earlier fetch into this table is unfinished. A failure to find out is ignored.
+/// Warns if an earlier fetch into this table is unfinished. Errors in listing the runs are ignored.
 pub(super) fn unfinished(context: &Context, workspace: &Workspace, table: &str) {
     let runs = workspace.unfinished_runs().unwrap_or_default();
     unreadable(context, &runs);
