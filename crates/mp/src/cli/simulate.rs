@@ -74,7 +74,8 @@ pub(crate) struct SimulateArgs {
     pub(crate) faults: Option<PathBuf>,
 }
 
-/// Parses an address to listen on. The host defaults to 127.0.0.1, which is also the address of `localhost`; the port defaults to 8080.
+/// Parses an address to listen on. The host defaults to 127.0.0.1, which `localhost` also means; the port defaults to
+/// 8080.
 ///
 /// Other host names are rejected without a lookup, because only loopback addresses are served.
 fn parse_address(text: &str) -> Result<SocketAddr, String> {

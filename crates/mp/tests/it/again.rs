@@ -1,4 +1,4 @@
-//! Fetching into a table that exists: `--upsert` and `--since last`.
+//! Fetches into an existing table: `--upsert` and `--since last`.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn since_last_asks_for_what_was_seen_since_and_upserts() {
     let stats = simulator.stats();
     let request = stats.recent_requests.iter().max_by_key(|request| request.number).expect("a request");
     assert!(request.params.get("where").is_some_and(|filter| filter.contains("last_seen")), "{:?}", request.params);
-    // A table without a load has no last one.
+    // A table that was never loaded has no last load.
     let run = home.run(&["fetch", "profiles", "people", "-q", "--since", "last"]).prints_nothing();
     assert_run!(run);
 }
@@ -50,7 +50,7 @@ fn a_clock_that_was_ahead_makes_since_last_skip_nothing() {
         let request = stats.recent_requests.iter().max_by_key(|request| request.number).expect("a request");
         request.params.get("where").cloned()
     };
-    // The server says that it is five days earlier.
+    // The server's clock is five days behind.
     let config = SimulatorConfig { clock_behind: days(5), ..SimulatorConfig::default() };
     let simulator = Simulator::start(config.with_profiles(300));
     let home = Home::new().with_server(&simulator);
@@ -59,7 +59,7 @@ fn a_clock_that_was_ahead_makes_since_last_skip_nothing() {
     let recorded =
         "SELECT (now() AT TIME ZONE 'UTC') - started_at BETWEEN INTERVAL 119 HOUR AND INTERVAL 121 HOUR FROM _fetches";
     assert_eq!(home.run(&["query", "sql", "-s", "-f", "plain", recorded]).exits(0).stdout, "true\n");
-    // A load that was recorded by an older version for next year; the newest profile of the table counts.
+    // A load that an older version recorded with a time a year ahead: the newest profile of the table counts instead.
     let change = |sql: &str| duckdb::Connection::open(home.database()).expect("it").execute_batch(sql).expect("SQL");
     change(
         "UPDATE _fetches SET started_at = started_at + INTERVAL 1 YEAR, finished_at = finished_at + INTERVAL 1 YEAR",
@@ -68,7 +68,7 @@ fn a_clock_that_was_ahead_makes_since_last_skip_nothing() {
     let run = home.run(&["fetch", "profiles", "users", "--since", "last"]).exits(0);
     assert_run!(run);
     assert!(since(&simulator).is_some_and(|filter| filter.contains("2026-03-01T10:00:00")), "{:?}", since(&simulator));
-    // Where nothing was seen, everything is fetched.
+    // Without any `last_seen`, everything is fetched.
     change("UPDATE _fetches SET started_at = '2090-01-01'; UPDATE users SET last_seen = NULL");
     let run = home.run(&["fetch", "profiles", "users", "--since", "last"]).exits(0);
     assert_run!(run);

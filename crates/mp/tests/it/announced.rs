@@ -1,4 +1,5 @@
-//! Servers whose pages are not what they announced: nothing is lost without a word, and nothing is asked for without end.
+//! Servers whose pages differ from what they announce: no profile is lost silently, and the number of requests is
+//! bounded.
 
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,7 @@ fn pages_shorter_than_declared_are_all_fetched() {
 
 #[test]
 fn a_table_is_not_replaced_by_less_than_was_announced() {
-    // By how many profiles the announced total is wrong, and what is accepted.
+    // The error of the announced total in profiles, the options, and whether the fetch succeeds.
     let table: [(i64, &[&str], bool); 9] = [
         (1, &[], true),
         (2, &[], true),
@@ -77,7 +78,7 @@ fn a_table_is_not_replaced_by_less_than_was_announced() {
         }
         let run = assert_run!(run.exits(1), &case);
         assert_eq!(count(&home, "users"), "500", "{case}");
-        // What is on disk can still be accepted, and nothing is requested for it.
+        // The staged pages can still be accepted, without another request.
         let before = simulator.stats().requests;
         let command = run.resume_command() + " --allow-drift 100";
         let result = home.shell(&command).exits(0).json();
@@ -121,7 +122,7 @@ fn an_empty_result_replaces_rows_only_if_that_is_allowed() {
         assert_eq!(count(&home, "users"), "2500");
         let _ = home.shell(&run.resume_command()).exits(0);
         assert_eq!(count(&home, "users"), "0");
-        // Nothing is lost where nothing was.
+        // An empty table can be replaced by an empty result.
         let (_, run) = fetch(&simulator, home, &["--replace"]);
         let _ = run.exits(0);
     }
@@ -197,7 +198,7 @@ fn what_is_on_disk_stays_until_page_0_of_a_new_session_is_here() {
     assert_eq!((count(&home, "users"), healthy.stats().sessions_made), ("550".to_owned(), 1));
 }
 
-/// Pages of 100 of which each begins with some of the last profiles of the page before, so that the last ones never come.
+/// Pages of 100 that repeat the last `overlap` profiles of the previous page, so that the last profiles are never sent.
 fn overlapping(profiles: u64, overlap: u32) -> SimulatorConfig {
     SimulatorConfig { overlap, ..project() }.with_profiles(profiles)
 }
@@ -206,14 +207,14 @@ fn overlapping(profiles: u64, overlap: u32) -> SimulatorConfig {
 fn profiles_that_come_twice_do_not_stand_for_others_that_do_not_come() {
     let full = Simulator::start(project());
     let simulator = Simulator::start(overlapping(2_500, 20));
-    // 24 boundaries with 20 profiles that the page before has too.
+    // 24 page boundaries, each with 20 repeated profiles.
     for mode in [&[][..], &["--parallel"]] {
         let (home, run) = fetch(&full, Home::new(), mode);
         let _ = run.exits(0);
         let (home, run) = fetch(&simulator, home, &[&["--replace"], mode].concat());
         let run = assert_run!(run.exits(1), mode.concat());
         assert_eq!(count(&home, "users"), "2500");
-        // What is on disk is accepted only if that is said, and then nothing is requested.
+        // The staged pages are accepted only with `--allow-drift`, and then without a request.
         let (requests, sessions) = (simulator.stats().requests, simulator.stats().sessions_made);
         assert_run!(
             home.shell(&(run.resume_command() + " --no-progress")).exits(1),
@@ -285,13 +286,13 @@ fn two_profiles_with_one_id_are_no_overlap_unless_a_larger_table_would_go() {
 #[test]
 fn a_total_that_a_later_page_corrects_counts() {
     for mode in [&[][..], &["--parallel"]] {
-        // Page 0 says fewer than there are; the pages that follow are fetched all the same.
+        // Page 0 announces too few profiles; the pages after them are fetched all the same.
         let total = TotalMode::FirstPageOffBy(-2_400);
         let simulator = Simulator::start(SimulatorConfig { total, ..project() });
         let (home, run) = fetch(&simulator, Home::new(), mode);
         let _ = run.exits(0);
         assert_eq!(count(&home, "users"), "2500", "{mode:?}");
-        // Later pages say that there are more than come.
+        // Later pages announce more profiles than they send.
         let simulator = Simulator::start(SimulatorConfig { total: TotalMode::DriftPerPage(200), ..project() });
         let (home, run) = fetch(&simulator, home, &[&["--replace"], mode].concat());
         let run = assert_run!(run.exits(1), mode.concat());
@@ -301,7 +302,7 @@ fn a_total_that_a_later_page_corrects_counts() {
             format!("{} resumed", mode.concat())
         );
         assert!(simulator.stats().requests < 2 * 25 + 20, "{}", simulator.stats().requests);
-        // A project that grows by one during the fetch is no contradiction.
+        // A project may grow by one profile during the fetch.
         let config = SimulatorConfig { total: TotalMode::DriftPerPage(1), ..project() };
         let simulator = Simulator::start(config.with_profiles(150));
         let (_, run) = fetch(&simulator, home, &[&["--replace"], mode].concat());
@@ -311,7 +312,7 @@ fn a_total_that_a_later_page_corrects_counts() {
 
 #[test]
 fn pages_that_nothing_announced_are_not_requested_one_right_after_the_other() {
-    // The server says no total, or one that makes its pages absurdly many.
+    // The server announces no total, or a page size that is too large.
     let no_total = SimulatorConfig { page_size: 1, total: TotalMode::Missing, ..project() };
     let tiny = SimulatorConfig { page_size: 1, declared_page_size: Some(1_000), ..project() };
     for config in [no_total, tiny] {

@@ -142,7 +142,7 @@ fn a_secret_is_taken_without_what_cannot_belong_to_it_and_refused_if_it_cannot_b
         assert_run!(add(input).exits(3).prints_nothing(), case);
         assert_eq!(home.run(&["auth", "list"]).exits(0).stdout, "[]\n");
     }
-    // The same in the file and in the environment.
+    // The config file is validated like the environment.
     for (odd, case) in
         [("\\u0000", "file-control-character"), ("\\n.", "file-several-lines"), (" ", "file-blank-at-the-end")]
     {

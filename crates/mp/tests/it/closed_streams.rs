@@ -1,4 +1,4 @@
-//! Standard output and standard error that are closed, or whose readers went away: nobody's data are lost for that.
+//! Standard output and standard error that are closed or whose reader has gone away: no data is lost.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -24,7 +24,7 @@ fn a_fetch_into_a_table_does_not_need_anyone_who_listens() {
     {
         let table = format!("t{number}");
         let run = home.shell(&format!("{MP} fetch profiles {table} {streams}"));
-        // A disk that is full is worth an exit code; the table is there all the same.
+        // A full disk changes the exit code, but the table is loaded.
         assert_eq!(run.code, Some(i32::from(streams.contains("/dev/full"))), "{streams}: {run:?}");
         assert_eq!(rows(&home, &table), "300\n", "{streams}");
     }
@@ -97,7 +97,7 @@ fn a_result_that_nobody_would_see_is_an_error_before_any_request() {
                 assert_run!(run, command);
             }
         }
-        // Whoever wants nothing says so, in whichever way the file is opened.
+        // Output may be discarded explicitly, however the file is opened.
         for streams in ["> /dev/null", "1<> /dev/null"] {
             if !command.starts_with("simulate") && !command.starts_with("demo") {
                 let run = home.shell(&format!("{MP} {command} {streams}"));
@@ -143,7 +143,7 @@ fn a_file_that_is_read_from_a_closed_standard_input_is_an_error() {
     }
 }
 
-/// Runs the command with its streams non-blocking and small, and reads slowly; returns what came.
+/// Runs the command with a small non-blocking pipe that is read slowly, and returns the output.
 fn through_a_slow_pipe(home: &Home, arguments: &str, stream: u8) -> String {
     let script = "import os,subprocess,sys,time\n\
         r,w=os.pipe()\n\

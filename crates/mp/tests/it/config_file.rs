@@ -1,4 +1,4 @@
-//! The config file: who may read it, and what is refused. What an attacker may put in its place is tested in `attacks`.
+//! The config file: its permissions and rejected contents. For files planted by an attacker, see `attacks`.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -105,7 +105,7 @@ fn accounts_added_at_the_same_time_are_all_there() {
     assert_eq!(home.run(&["auth", "list"]).exits(0).json().as_array().map(Vec::len), Some(8));
 }
 
-/// The config file of the other program of the same name.
+/// The config file of another program named `mp`.
 const ANOTHERS: &str = "[active]\naccount = \"work\"\n\n[accounts.work]\ntype = \"service_account\"\nusername = \"w\"\n\
     secret = \"theirs\"\ndefault_project = \"3\"\nregion = \"eu\"\n";
 
@@ -126,7 +126,7 @@ fn a_config_file_of_another_program_is_left_as_it_is() {
         "[accounts.work]\ntype = \"oauth_browser\"\n".to_owned(),
         "[accounts.work]\ndefault_project = \"3\"\n".to_owned(),
         "accounts.work = { type = \"oauth_token\", region = \"us\" }\n".to_owned(),
-        // A whole account of ours and a key that we do not write.
+        // One of our accounts with a key that only the other program writes.
         account("work").replace("region", "type = \"x\"\nregion"),
     ];
     for text in variants {
@@ -140,7 +140,7 @@ fn a_config_file_of_another_program_is_left_as_it_is() {
         assert!(!home.config().exists());
         add(&home, "mine").exits(0);
         assert_eq!(mode(&home.config()), 0o600);
-        // Said once: from here on the other file is not looked at.
+        // The note is shown once: from now on, the other file is not read.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("its permissions");
         let run = home.run(&["auth", "list", "-f", "plain"]).exits(0);
         assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("mine\n", ""), "{text}");

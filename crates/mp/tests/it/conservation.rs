@@ -1,5 +1,5 @@
-//! After every fetch that ends well, whatever the test is about: every record that the server sent is in the table, or is
-//! counted as a duplicate or a reject; and each row is what was sent. Nothing here is the product's own code.
+//! Runs after every successful fetch of any test: every record sent must be in the table or be counted as a duplicate
+//! or a reject, and each row must equal the record sent. Independent of the code under test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The members of an object as they stand in its text, in order, double ones too.
+/// The members of an object as text, in order and including duplicates.
 struct Members(Vec<(String, String)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -33,17 +33,17 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-/// A record that can be a row.
+/// A record that is a valid row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Row {
     id: String,
     properties: Vec<(String, String)>,
-    /// In the form that Mixpanel has.
+    /// In Mixpanel's format.
     last_seen: Option<String>,
 }
 
 impl Row {
-    /// As the server sent it; `None` for what is not plainly a row.
+    /// Parses a record as sent; returns `None` unless it is clearly a valid row.
     fn sent(record: &str) -> Option<Self> {
         let members: Members = serde_json::from_str(record).ok()?;
         let last = |name: &str| members.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -60,7 +60,7 @@ impl Row {
         Some(Self::lifted(id, properties.0))
     }
 
-    /// `$last_seen` is lifted out if there is one, as a moment in the usual form. Every other stays where it is.
+    /// Moves `$last_seen` into its own field if it occurs once, with a time in the usual format. Otherwise it stays.
     fn lifted(id: String, mut properties: Vec<(String, String)>) -> Self {
         let seen: Vec<&String> =
             properties.iter().filter(|(key, _)| key == "$last_seen").map(|(_, value)| value).collect();
@@ -82,13 +82,13 @@ fn is_moment(text: &str) -> bool {
             4 | 7 => byte == b'-',
             10 => byte == b'T',
             13 | 16 => byte == b':',
-            // No minute and no second begins with it.
+            // Minutes and seconds begin with 0 to 5.
             14 | 17 => (b'0'..b'6').contains(&byte),
             _ => byte.is_ascii_digit(),
         })
 }
 
-/// One load, as the database has it.
+/// A load as recorded in `_fetches`.
 struct Load {
     table: String,
     made: bool,
@@ -113,7 +113,7 @@ pub(crate) fn check(database: &Path, sent: &[SentPage]) {
     let every: BTreeSet<&Row> = sessions.iter().flat_map(|session| session.rows.iter()).collect();
     let ids: BTreeSet<&str> = every.iter().map(|row| row.id.as_str()).collect();
     for row in table.iter().filter(|row| ids.contains(row.id.as_str())) {
-        // In another form than the usual one, there may be a moment in it as well.
+        // A time in an unusual format may have been parsed as well.
         let is_odd = |sent: &&&Row| {
             sent.last_seen.is_none()
                 && sent.id == row.id
@@ -126,7 +126,7 @@ pub(crate) fn check(database: &Path, sent: &[SentPage]) {
     if load.partial {
         return;
     }
-    // A page that nothing is known of, such as one of an earlier server, makes the count smaller.
+    // The count is smaller if a page is unknown here, such as one that an earlier server sent.
     let counts: Vec<u64> = sessions.iter().map(|session| session.records(load.pages)).collect();
     let whole = sessions.iter().rev().find(|session| session.records(load.pages) == load.received);
     let Some(session) = whole else {
@@ -144,7 +144,7 @@ pub(crate) fn check(database: &Path, sent: &[SentPage]) {
     }
 }
 
-/// Checks what a stream printed against what the server sent.
+/// Checks the output of `--stdout` against what the server sent.
 pub(crate) fn check_stream(output: &str, sent: &[SentPage]) {
     let every: BTreeSet<String> =
         sessions(sent).into_iter().flat_map(|session| session.raw).map(|record| compact(&record)).collect();
@@ -167,7 +167,7 @@ fn open(database: &Path) -> Option<Connection> {
         return None;
     }
     let config = Config::default().access_mode(AccessMode::ReadOnly).expect("a mode");
-    // A test may have it open itself.
+    // A test may hold the database open itself.
     Connection::open_with_flags(database, config).ok()
 }
 
@@ -208,7 +208,7 @@ fn rows(connection: &Connection, table: &str) -> Vec<Row> {
 /// What the server sent in one session.
 #[derive(Default)]
 struct Session {
-    /// Records of each page; the latest reply counts.
+    /// The number of records per page; the latest response counts.
     pages: BTreeMap<u64, u64>,
     rows: Vec<Row>,
     raw: Vec<String>,
@@ -226,7 +226,7 @@ struct Envelope {
     results: Vec<Box<RawValue>>,
 }
 
-/// In the order in which they began. What is not a page is nothing.
+/// Returns the sessions in the order in which they began. Responses that are not pages are ignored.
 fn sessions(sent: &[SentPage]) -> Vec<Session> {
     let mut order: Vec<String> = Vec::new();
     let mut sessions: BTreeMap<String, Session> = BTreeMap::new();
@@ -255,7 +255,7 @@ mod tests {
     const A: &str = r#"{"$distinct_id":"a","$properties":{"n":1.50,"$last_seen":"2026-01-01T00:00:00"}}"#;
     const B: &str = r#"{"$distinct_id":7,"$properties":null}"#;
 
-    /// Makes a database as a load leaves it, with these rows and counts.
+    /// Creates a database as a load leaves it, with these rows and counts.
     fn database(directory: &Path, rows: &str, counts: &str) -> std::path::PathBuf {
         let path = directory.join("x.db");
         let _ = std::fs::remove_file(&path);

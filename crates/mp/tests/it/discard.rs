@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::snapshot::assert_run;
 use crate::support::{Home, Simulator};
 
-/// Unfinished runs of these tables, the oldest first.
+/// Leaves an unfinished run of each table, the oldest first.
 fn unfinished(simulator: &Simulator, tables: &[&str]) -> Home {
     let home = Home::new().with_server(simulator);
     for table in tables {

@@ -1,4 +1,4 @@
-//! The formats, on what `mp auth` prints; `query` has them for rows.
+//! The output formats, with the output of `mp auth`. For rows, see `query`.
 
 use crate::support::{CANARY, Home};
 

@@ -1,4 +1,4 @@
-//! The help of every command, in its short and its long form.
+//! The short and the long help of every command.
 
 use crate::snapshot::assert_run;
 use crate::support::Home;
@@ -11,7 +11,7 @@ fn subcommands(help: &str) -> Vec<&str> {
     named.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect()
 }
 
-/// Checks the help of a command and of its subcommands; returns how many they are.
+/// Checks the help of a command and its subcommands; returns their number.
 fn help_of(home: &Home, command: &[&str]) -> usize {
     let help = home.run(&[command, &["--help"]].concat()).exits(0);
     let case = |form: &str| format!("{} {form}", command.join(" "));

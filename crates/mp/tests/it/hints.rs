@@ -1,4 +1,4 @@
-//! Whatever ends a fetch while pages are on disk: one hint shows the command that goes on, and that command does.
+//! Whatever ends a fetch while pages are on disk, one hint shows the command that resumes it, and that command works.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -17,7 +17,7 @@ fn rows(home: &Home, table: &str) -> String {
     home.run(&["query", "sql", "-s", "-f", "plain", &format!("select count(*) from {table}")]).exits(0).stdout
 }
 
-/// Runs what the hint says, and checks that nothing is missing then, and that only missing pages were asked for.
+/// Runs the command from the hint, and checks that it requests only the missing pages and completes the table.
 fn go_on(home: &Home, simulator: &Simulator, run: &Run, is_missing: impl Fn(u64) -> bool) {
     let before = simulator.stats().hits_per_page;
     let resumed = home.shell(&run.resume_command()).exits(0);
@@ -30,7 +30,7 @@ fn go_on(home: &Home, simulator: &Simulator, run: &Run, is_missing: impl Fn(u64)
     assert_eq!(home.run(&["fetch", "status"]).exits(0).json(), json!([]));
 }
 
-/// A fault, more options, the exit code, and which pages are missing then.
+/// A fault, further options, the exit code, and which pages are missing.
 type Case = (&'static str, &'static [&'static str], i32, fn(u64) -> bool);
 
 #[test]
@@ -63,7 +63,7 @@ fn an_incomplete_replacement_can_be_gone_on_with() {
 
 #[test]
 fn a_session_that_is_lost_for_good_can_be_gone_on_with() {
-    // Three times: once more than a fetch begins again.
+    // Three times: once more than a fetch restarts.
     let simulator = Simulator::with_faults(PROFILES, &["pages=4 lost-session times=3"]);
     let home = Home::new().with_server(&simulator);
     let run = home.run(&["fetch", "profiles", "users", "--no-progress"]).exits(1).prints_nothing();
@@ -115,7 +115,7 @@ fn a_locked_database_is_waited_for_and_the_pages_are_safe() {
     home.run(&["fetch", "profiles", "before", "-q"]).exits(0);
     let (fetch, stderr) = start(&home, &["fetch", "profiles", "users", "--lock-wait", "1s"], "page 0");
     send(&fetch, Signal::STOP);
-    // It has the database open for as long as nobody reads on.
+    // It holds the database open until its output is read.
     let mut command = home.command(&["query", "sql", "select * from range(100000000)", "-f", "jsonl"]);
     let mut holder = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
     let mut rows_of_holder = BufReader::new(holder.stdout.take().expect("a pipe"));

@@ -1,4 +1,4 @@
-//! Whose credentials are used.
+//! Which credentials are used.
 
 use crate::support::Home;
 

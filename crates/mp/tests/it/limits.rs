@@ -1,4 +1,4 @@
-//! Limits that the system sets to a process: each ends in a result or in a message that names the limit, never in silence.
+//! Limits that the system sets for a process: each one leads to a result or to a message that names the limit.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -18,7 +18,7 @@ fn rows(home: &Home) -> String {
 fn a_file_that_grows_beyond_the_limit_is_an_error_with_the_command_that_lifts_it() {
     let simulator = Simulator::with_faults(1_000, &[]);
     let home = Home::new().with_server(&simulator);
-    // In blocks of 512 bytes: too small for a page, for the output, for the database.
+    // In blocks of 512 bytes: too small for a page, the output and the database.
     for (blocks, arguments) in [
         (8, "fetch profiles others --no-progress"),
         (8, "fetch profiles --stdout --no-progress > out.jsonl"),
@@ -27,7 +27,7 @@ fn a_file_that_grows_beyond_the_limit_is_an_error_with_the_command_that_lifts_it
         let run = home.shell(&format!("ulimit -f {blocks}; {MP} {arguments}"));
         assert_run!(run.exits(1));
     }
-    // The database is there and empty.
+    // The database exists and is empty.
     assert_run!(home.run(&["query", "sql", "from users"]).exits(3));
     home.run(&["fetch", "resume", "users"]).exits(0);
     assert_eq!(rows(&home), "1000\n");
@@ -53,7 +53,7 @@ fn too_few_file_descriptors_are_an_error_with_the_command_that_raises_them() {
     for command in commands {
         let whole = home.shell(&format!("{MP} {command} -q")).exits(0).stdout.lines().count();
         let mut worked = false;
-        // With fewer than 5 the system cannot load the command's libraries, which it says itself.
+        // With fewer than 5, the dynamic loader cannot load the libraries and reports it itself.
         for limit in [7, 20, 60] {
             let run = home.shell(&format!("ulimit -n {limit}; {MP} {command} -q"));
             match run.code {
@@ -65,7 +65,7 @@ fn too_few_file_descriptors_are_an_error_with_the_command_that_raises_them() {
                     }
                     continue;
                 }
-                // The loader's own words.
+                // The error of the dynamic loader.
                 Some(127) => continue,
                 other => panic!("{command}, {limit}: {other:?}: {}", run.stderr),
             }
@@ -73,7 +73,7 @@ fn too_few_file_descriptors_are_an_error_with_the_command_that_raises_them() {
         }
         assert!(worked, "{command}");
     }
-    // A soft limit is none of anybody's intentions.
+    // The soft limit is raised automatically.
     let _raised = home.shell(&format!("ulimit -Sn 8; {MP} fetch profiles users --append --parallel")).exits(0);
     assert_eq!(rows(&home), "300\n");
 }
@@ -99,7 +99,7 @@ fn too_little_memory_is_an_error_with_the_limit_to_raise() {
             scope.spawn(move || {
                 for limit in [too_small, too_small * 2 / 3] {
                     let run = home.shell(&format!("ulimit -v {limit}; {MP} {command} -q"));
-                    // The loader has its own words for less than the program itself takes.
+                    // If the program itself does not fit, the dynamic loader reports it.
                     if run.code != Some(127) {
                         let run = run.exits(1).prints_nothing();
                         let words =
@@ -112,7 +112,7 @@ fn too_little_memory_is_an_error_with_the_limit_to_raise() {
         }
     });
     assert_eq!(simulator.stats().requests, requests);
-    // Without address space there is no limit on anything else, and with enough all is well.
+    // `ulimit -d` is a limit too, and either limit may be large enough.
     assert_run!(home.shell(&format!("ulimit -d 600000; {MP} fetch profiles users --replace")).exits(1));
     for limit in ["-v 1500000", "-d 1500000"] {
         home.shell(&format!("ulimit {limit}; {MP} fetch profiles users --replace --parallel -q")).exits(0);
@@ -129,7 +129,7 @@ fn threads_that_cannot_be_started_are_an_error_with_the_limit_to_raise() {
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
     for arguments in ["fetch profiles users --replace --parallel -q", "query sql 'from users'"] {
-        // Some are started to see whether they can be; the others come after that.
+        // The first threads are started only to check the limit; the others follow.
         for threads in [1, 9, 11] {
             let calls = format!("-e trace=clone,clone3 -e inject=clone,clone3:error=EAGAIN:when={threads}+");
             let run = home.shell(&format!("strace -f -qq -o trace {calls} {MP} {arguments}"));

@@ -1,4 +1,4 @@
-//! The command as its users meet it: the real binary, with an environment and a home of its own.
+//! End-to-end tests of the `mp` binary, each with its own environment and home directory.
 
 mod again;
 mod announced;

@@ -1,4 +1,5 @@
-//! What others do to the table and to the database while a fetch runs, and between a load and the next `--since last`.
+//! Changes to the table and the database by other programs, during a fetch and between a load and the next `--since
+//! last`.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,7 @@ fn text(path: &Path, sql: &str) -> String {
     connection.query_row(&format!("SELECT ({sql})::VARCHAR"), [], |row| row.get(0)).expect("a value")
 }
 
-/// A home whose `my.db` has 300 loaded profiles in `users`, of a server that has the same.
+/// Returns a home whose `my.db` has the server's 300 profiles in `users`.
 fn loaded(calm: &Simulator, slow: &Simulator) -> (Home, PathBuf) {
     let home = Home::new().with_server(slow);
     let url = calm.base_url();
@@ -27,12 +28,12 @@ fn loaded(calm: &Simulator, slow: &Simulator) -> (Home, PathBuf) {
     (home, path)
 }
 
-/// Two servers of the same profiles; one takes its time after page 0.
+/// Two servers with the same profiles; the second one is slow after page 0.
 fn servers() -> (Simulator, Simulator) {
     (Simulator::with_faults(300, &[]), Simulator::with_faults(300, &["pages=1 delay=1s"]))
 }
 
-/// Fetches, and changes something after the first page.
+/// Fetches, and calls `change` after the first page.
 fn fetch(home: &Home, option: &str, change: impl FnOnce()) -> Run {
     let (child, words) = start(home, &["fetch", "profiles", "users", option, "--db", "my.db"], "page 0");
     change();
@@ -128,7 +129,7 @@ fn a_database_that_is_removed_or_replaced_is_noticed() {
 fn an_update_without_the_rows_that_it_updates_is_refused() {
     let (calm, slow) = servers();
     let (home, path) = loaded(&calm, &slow);
-    // The update has two pages, so that there is time after the first one.
+    // The update has two pages, which leaves time after the first one.
     execute(&path, "DELETE FROM users WHERE last_seen > (SELECT min(last_seen) + INTERVAL 1 DAY FROM users)");
     let arguments = ["fetch", "profiles", "users", "--since", "last", "--db", "my.db"];
     let (child, words) = start(&home, &arguments, "page 0");
@@ -139,7 +140,7 @@ fn an_update_without_the_rows_that_it_updates_is_refused() {
     assert_eq!(text(&path, "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'users'"), "0");
 }
 
-/// The moment in the filter of the last request, if it has one.
+/// Returns the filter of the last request, which contains the start time, if any.
 fn since(simulator: &Simulator) -> Option<String> {
     let stats = simulator.stats();
     let request = stats.recent_requests.iter().max_by_key(|request| request.number).expect("a request");
@@ -150,7 +151,7 @@ fn since(simulator: &Simulator) -> Option<String> {
 fn rows_that_were_removed_are_told_and_asked_for_as_far_as_possible() {
     let simulator = Simulator::with_faults(300, &[]);
     let update = ["fetch", "profiles", "users", "--since", "last", "--no-progress", "--db", "my.db"];
-    // Whether everything is fetched again, and whether all rows are there in the end.
+    // A change, whether everything is fetched again, and whether the table is complete at the end.
     for (sql, asks_for_all, is_whole) in [
         ("SELECT 1", false, true),
         ("DELETE FROM users", true, true),
@@ -169,7 +170,7 @@ fn rows_that_were_removed_are_told_and_asked_for_as_far_as_possible() {
         if is_whole {
             assert_eq!(text(&path, "SELECT count(*) FROM users"), "300", "{sql}");
         }
-        // What was told is the state now.
+        // Rows that were reported once are not reported again.
         if !is_whole {
             assert_run!(home.run(&update).exits(0).counting_lines(), "again");
         }

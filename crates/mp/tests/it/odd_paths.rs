@@ -1,10 +1,10 @@
-//! Where the database is changes nothing of what is in it.
+//! The path of the database does not affect its contents.
 
 use std::path::Path;
 
 use crate::support::{Home, Simulator};
 
-/// Rows as text, in an order of their own.
+/// Rows as text, in a fixed order.
 const ROWS: &str = "SELECT distinct_id, properties::VARCHAR AS p, last_seen FROM users ORDER BY ALL";
 
 fn rows(home: &Home, database: &str) -> String {
@@ -41,7 +41,7 @@ fn every_command_reads_what_was_sent() {
     let simulator = Simulator::with_faults(250, &["pages=1 status=404 times=1"]);
     let home = Home::new().with_server(&simulator);
     let database = "distinct_id=all/[x]*/information_schema.db";
-    // A page is missing, and comes later.
+    // A page is missing and is fetched by the resume.
     home.run(&["fetch", "profiles", "users", "-q", "--db", database]).exits(1);
     home.run(&["fetch", "resume", "-q", "--db", database]).exits(0);
     fetch(&home, "plain.db", &[]);

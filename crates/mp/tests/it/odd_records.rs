@@ -1,4 +1,4 @@
-//! Records that no JSON parser takes: each is a reject with its bytes, and no neighbour is lost.
+//! Records that are not valid JSON: each is rejected with its exact bytes, and its neighbors are kept.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use crate::support::{CANARY, Home, PROJECT, USERNAME};
 const A: &[u8] = br#"{"$distinct_id":"a","$properties":{"k":"},{\"$distinct_id\":","n":1.50 }}"#;
 const A_TEXT: &str = r#"{"k":"},{\"$distinct_id\":","n":1.50 }"#;
 
-/// Answers each request for a page with exactly these bytes, or with 404 where there are none.
+/// Answers each page request with exactly these bytes, or with 404 for `None`.
 struct Pages {
     address: SocketAddr,
     pages: Arc<Mutex<Vec<Option<Vec<u8>>>>>,
@@ -67,7 +67,7 @@ fn answer(connection: &TcpStream, pages: &Mutex<Vec<Option<Vec<u8>>>>) {
     let body = page.unwrap_or_default();
     let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
     let mut connection = connection;
-    // A client that is stopped does not read it.
+    // A client that was stopped does not read the response.
     let _ = connection.write_all(&[head.as_bytes(), &body].concat());
 }
 
@@ -81,7 +81,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-/// The rejects, as their bytes in hexadecimal.
+/// Returns the bytes of the rejects, in hexadecimal.
 fn rejects(home: &Home) -> Vec<String> {
     let sql = "select hex(case when reason like 'not UTF-8%' then raw::BLOB else encode(raw) end) as raw \
                from _rejects order by page, position";

@@ -1,4 +1,4 @@
-//! What the commands print and say in the usual course of things, in each format.
+//! The usual output and messages of the commands, in each format.
 
 use crate::snapshot::assert_run;
 use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME};
@@ -38,7 +38,7 @@ fn a_fetch() {
     assert_run!(home.run(&["fetch", "profiles", "users", "--append", "--no-progress"]).exits(0), "no progress");
     assert_run!(home.run(&["fetch", "profiles", "users", "--upsert", "-q"]).exits(0), "quiet");
     assert_run!(home.run(&["fetch", "profiles", "users", "--replace", "--parallel", "-q"]).exits(0), "parallel");
-    // How many profiles these are depends on the day.
+    // The number of profiles depends on the date.
     let since_last = home.run(&["fetch", "profiles", "users", "--since", "last", "-q"]).exits(0);
     assert_run!(since_last.counting_lines(), "since last");
     assert_run!(home.run(&["fetch", "profiles", "users"]).exits(1), "exists");
@@ -90,7 +90,7 @@ fn tables() {
     let simulator = Simulator::with_faults(3, &[]);
     let home = fetched(&simulator);
     in_each_format(&home, &["inspect", "schema", "-t", "users"]);
-    // A sample of several would be another one every time.
+    // A sample of more than one row would differ on every run.
     in_each_format(&fetched(&Simulator::with_faults(1, &[])), &["inspect", "sample", "-t", "users"]);
     assert_run!(home.run(&["inspect", "tables"]).exits(0), "tables json");
     assert_run!(home.run(&["inspect", "tables", "-f", "plain"]).exits(0), "tables plain");
@@ -147,7 +147,7 @@ fn a_database_that_is_not_there() {
     ] {
         assert_run!(home.run(arguments), arguments.join(" "));
     }
-    // Without a project there is no usual place.
+    // Without a project, there is no default database path.
     assert_run!(Home::new().run(&["inspect", "tables"]).exits(1), "no project");
 }
 

@@ -1,4 +1,4 @@
-//! `--max-wait` is a limit: whatever a server does instead of an answer, the command ends in time.
+//! `--max-wait` is a hard limit: whatever the server does instead of responding, the command ends in time.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,13 +8,13 @@ use crate::attacks::tools::reply;
 use crate::servers::{Server, read_request};
 use crate::support::{CANARY, Home, PROJECT, USERNAME};
 
-/// Reads until the other side goes away.
+/// Reads until the client closes the connection.
 fn hold(mut connection: TcpStream) {
     let mut part = [0; 4096];
     while connection.read(&mut part).is_ok_and(|length| length > 0) {}
 }
 
-/// Says this, and holds the connection.
+/// Sends this text and keeps the connection open.
 fn begins(text: &'static str) -> impl Fn(TcpStream, usize) {
     move |mut connection, _| {
         read_request(&mut connection);
@@ -31,7 +31,7 @@ fn drips(mut connection: TcpStream, _: usize) {
     }
 }
 
-/// A kind of server, and the scheme that it is spoken to with.
+/// Kinds of servers, each with the scheme of its URL.
 fn servers() -> Vec<(&'static str, &'static str, Server)> {
     let after_its_head = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{";
     let forever = |status: &str, headers: &str| Server::replying(vec![reply(status, headers, "")]);
@@ -60,7 +60,7 @@ fn check_ends_in_time(arguments: &[&str]) {
                 let begun = Instant::now();
                 let run = server.home(scheme).run(arguments).prints_nothing();
                 let took = begun.elapsed();
-                // The limit is a second; starting the command takes a while on a machine that is busy.
+                // The limit is one second; starting the command takes a while on a busy machine.
                 assert!(took < Duration::from_secs(8), "{kind}: {took:?}: {}", run.stderr);
                 assert!(matches!(run.code, Some(1 | 5)), "{kind}: {run:?}");
                 assert!(run.stderr.contains("caused by: "), "{kind}: {}", run.stderr);
@@ -104,7 +104,7 @@ fn a_proxy_that_says_nothing_is_not_waited_for_either() {
     assert!(proxy.connections() > 0);
 }
 
-/// Pages that come keep a fetch going, however long it takes in all, and what came is kept when no more do.
+/// A fetch continues as long as pages arrive, and its pages are kept when no more arrive.
 #[test]
 fn the_limit_counts_from_the_last_page() {
     let page = |number: usize| {

@@ -1,4 +1,4 @@
-//! The command as a process that runs beside the test.
+//! The command as a process that runs in parallel with the test.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Stdio};
@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Home, Run};
 
-/// Starts the command and returns it once it has shown that line.
+/// Starts the command, and returns once standard error has a line that starts with `first`.
 pub(crate) fn start(home: &Home, arguments: &[&str], first: &str) -> (Child, BufReader<std::process::ChildStderr>) {
     let mut command = home.command(arguments);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
@@ -20,13 +20,13 @@ pub(crate) fn start(home: &Home, arguments: &[&str], first: &str) -> (Child, Buf
     (child, stderr)
 }
 
-/// Sends it a signal.
+/// Sends a signal to the process.
 pub(crate) fn send(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process number")).expect("not zero");
     kill_process(pid, signal).expect("it lives");
 }
 
-/// Waits for its end, and for the rest of what it says.
+/// Waits for the process to end and collects the rest of its output.
 pub(crate) fn end(child: Child, mut stderr: BufReader<std::process::ChildStderr>) -> Run {
     let mut words = Vec::new();
     stderr.read_to_end(&mut words).expect("words");
@@ -35,7 +35,7 @@ pub(crate) fn end(child: Child, mut stderr: BufReader<std::process::ChildStderr>
     Run::new(output)
 }
 
-/// Whether this process was started with the signal ignored, as in the background of a script; children inherit that.
+/// Returns whether this process ignores the signal, as in the background of a script; children inherit that.
 pub(crate) fn is_ignored(signal: Signal) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let set = status

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::snapshot::assert_run;
 use crate::support::{Home, Simulator};
 
-/// A home with 120 profiles in `users`, and no credentials any more.
+/// Returns a home with 120 profiles in `users`, whose server has been stopped.
 fn home() -> Home {
     let simulator = Simulator::with_faults(120, &[]);
     let home = Home::new().with_server(&simulator);

@@ -1,4 +1,4 @@
-//! Each refusal is named for what it is, and its hint fits the command that was refused.
+//! Each rejected request is reported with its reason, and the hint fits the command.
 
 use crate::attacks::tools::reply;
 use crate::servers::Server;
@@ -12,7 +12,7 @@ fn run(status: &str, headers: &str, body: &str, arguments: &[&str]) -> Run {
     server.home("http").run(&[arguments, &["--max-wait", "1s", "-q"]].concat()).prints_nothing()
 }
 
-/// A status, the body, the command, and its exit code.
+/// The status, the body, the command and its exit code.
 type Case = (&'static str, &'static str, &'static [&'static str], i32);
 
 const TEST: &[&str] = &["auth", "test"];

@@ -1,4 +1,4 @@
-//! Records that cannot be rows.
+//! Records that are rejected.
 
 use mixpanel_simulator::{OddProfile, SimulatorConfig};
 

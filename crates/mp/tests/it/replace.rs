@@ -1,4 +1,4 @@
-//! What people added to a table, and what becomes of it when the table is replaced; and names that are taken.
+//! Replacing a table to which users have added columns or objects, and names that are already in use.
 
 use std::path::PathBuf;
 
@@ -109,7 +109,7 @@ fn a_new_table_shadows_nothing_of_the_engine() {
         }
     }
     assert_eq!(simulator.stats().requests, 0);
-    // One that is there already stays of use.
+    // An existing table of this name remains usable.
     let (home, path) = home(&simulator);
     execute(&path, "CREATE TABLE duckdb_tables (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP)");
     let _appended = home.run(&["fetch", "profiles", "duckdb_tables", "-q", "--append", "--db", "my.db"]).exits(0);

@@ -1,10 +1,10 @@
-//! What is made of replies that are no page: by status, by coding, and by what they say.
+//! How responses that are not pages are reported: by status, encoding and content.
 
 use crate::attacks::tools::reply;
 use crate::servers::Server;
 use crate::snapshot::assert_run;
 
-/// `["Sign up"]`, as gzip and as zlib have it.
+/// `["Sign up"]`, compressed with gzip and with zlib.
 const GZIP: &[u8] = &[
     31, 139, 8, 0, 0, 0, 0, 0, 2, 255, 139, 86, 10, 206, 76, 207, 83, 40, 45, 80, 138, 5, 0, 144, 158, 157, 248, 11, 0,
     0, 0,
@@ -154,7 +154,7 @@ fn a_limit_on_the_queries_of_an_hour_is_known_by_its_words() {
                 let server = Server::replying(vec![reply(status, "", text), names()]);
                 let home = server.home("http");
                 assert_run!(home.run(&["auth", "test"]).exits(5), format!("{case} test"));
-                // Until the hour is over no second request goes out.
+                // No second request is sent until the hour is over.
                 assert_eq!(server.connections(), 1, "{text}");
                 let fetch = ["fetch", "profiles", "--max-wait", "1s"];
                 assert_run!(home.run(&fetch).exits(5), format!("{case} fetch"));
@@ -227,7 +227,7 @@ fn an_account_of_another_region_is_told_which_command_helps() {
     for arguments in [&["auth", "test", "my work"][..], &["fetch", "profiles", "-q"]] {
         assert_run!(home.run(arguments).exits(3), arguments[0]);
     }
-    // A filter that speaks of regions is still a filter.
+    // An error about a filter that mentions regions is not an error about the project's region.
     let text = "{\"error\":\"unknown property region in properties[\\\"cluster\\\"]\"}";
     let server = Server::replying(vec![reply("400 Bad Request", "", text)]);
     assert_run!(server.home("http").run(&["fetch", "profiles", "-q", "-w", "x"]).exits(3));

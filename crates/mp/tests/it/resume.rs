@@ -1,11 +1,11 @@
-//! `mp fetch resume`. That the commands which hints show do their work is in `hints`.
+//! `mp fetch resume`. For the commands shown in hints, see `hints`.
 
 use serde_json::{Value, json};
 
 use crate::snapshot::assert_run;
 use crate::support::{Home, Run, Simulator};
 
-/// An unfinished run of these tables, each with 5 of 10 pages.
+/// Leaves an unfinished run of each table, with 5 of 10 pages.
 fn unfinished(simulator: &Simulator, tables: &[&str]) -> Home {
     let home = Home::new().with_server(simulator);
     for table in tables {
@@ -113,7 +113,7 @@ fn the_mode_is_that_of_the_run_unless_another_is_asked_for() {
 fn progress_counts_the_pages_on_disk() {
     let simulator = Simulator::with_faults(1_000, &["pages=5 status=401 times=1"]);
     let home = unfinished(&simulator, &["users"]);
-    // One worker: of several at once any may come first.
+    // One worker, because concurrent pages arrive in any order.
     let run = home.run(&["fetch", "resume", "users", "--parallel", "--workers", "1"]).exits(0);
     assert_run!(run);
 }

@@ -1,4 +1,5 @@
-//! Servers that are no Mixpanel: each connection is answered as a test says, and counted.
+//! Servers that do not behave like Mixpanel: the test determines the response to each connection, and connections are
+//! counted.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -8,7 +9,8 @@ use std::time::Duration;
 
 use crate::support::{CANARY, Home, PROJECT, USERNAME};
 
-/// A server whose connections all go to one function, each with its number, counted from 0. It lives as long as the test.
+/// A server that passes each connection and its number, counted from 0, to a function. It runs until the end of the
+/// test.
 pub(crate) struct Server {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -30,7 +32,7 @@ impl Server {
         Self { address, connections }
     }
 
-    /// Answers the requests with these replies in turn, one a connection, and those that follow with the last one.
+    /// Sends these replies in turn, one per connection, and then repeats the last one.
     pub(crate) fn replying(replies: Vec<Vec<u8>>) -> Self {
         Self::start(move |mut connection, number| {
             read_request(&mut connection);
@@ -46,7 +48,7 @@ impl Server {
         self.address
     }
 
-    /// A home whose command sends its requests here.
+    /// Returns a home whose command sends its requests to this server.
     pub(crate) fn home(&self, scheme: &str) -> Home {
         Home::new()
             .with("MP_BASE_URL", &format!("{scheme}://{}", self.address))
@@ -57,7 +59,7 @@ impl Server {
     }
 }
 
-/// Reads a request to its end, which is told by its length.
+/// Reads a request up to the end given by its content length.
 pub(crate) fn read_request(connection: &mut TcpStream) {
     connection.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket option");
     let mut heard = Vec::new();

@@ -1,4 +1,4 @@
-//! Ctrl-C and its like.
+//! Ctrl-C and other termination signals.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;

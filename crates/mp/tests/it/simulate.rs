@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::snapshot::assert_run;
 use crate::support::{Home, Run};
 
-/// A running `mp simulate`, and the variables that it printed.
+/// A running `mp simulate` and the variables that it printed.
 struct Running {
     child: Option<Child>,
     variables: Vec<(String, String)>,

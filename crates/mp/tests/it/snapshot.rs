@@ -1,6 +1,6 @@
-//! What the command says, word for word: each run as a whole, in a file under `snapshots`.
+//! The exact output of the command: each run is compared with a file under `snapshots`.
 //!
-//! A change of wording is `INSTA_UPDATE=always cargo xtask test -p mp --test it`; `git diff` then shows every changed word.
+//! After a change of wording, run `INSTA_UPDATE=always cargo xtask test -p mp --test it` and review `git diff`.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::support::Run;
 
 /// Compares a run with its snapshot: the command, the exit code, standard output and standard error. Returns the run.
 ///
-/// A second argument names the case, where a test has several runs. Runs of the same case have to look the same.
+/// If a test has several runs, the second argument names the case. Runs of the same case must have the same output.
 macro_rules! assert_run {
     ($run:expr $(,)?) => {{
         let run = $run;
@@ -25,30 +25,30 @@ macro_rules! assert_run {
 }
 pub(crate) use assert_run;
 
-/// What differs from run to run or from machine to machine, and what stands for it.
+/// Text that differs between runs or machines, and its replacement.
 const REDACTIONS: [(&str, &str); 27] = [
-    // A home, and a temporary file.
+    // A home directory or a temporary file.
     (r"\[TMPDIR\]/\.tmp[A-Za-z0-9]{6}", "[HOME]"),
-    // A port that the system chose; tests name smaller and larger ones.
+    // A port chosen by the system; tests use smaller and larger ones.
     (r"(127\.0\.0\.\d|localhost):(?:[1-5]\d{4}|6[0-5]\d{3})\b", "$1:[PORT]"),
     (r"\b\d{8}T\d{9}Z-[0-9a-f]{8}\b", "[RUN]"),
     // The quota ledger of a server.
     (r"quota-127\.0\.0\.1-\d+-(\d+)-[0-9a-f]{12}\b", "quota-127.0.0.1-[PORT]-$1-[HASH]"),
     (r"checksum \d{16,}", "checksum [CHECKSUM]"),
-    // The program that makes system calls fail.
+    // `strace`, which injects failures of system calls.
     (r"(?m)^strace: .*\n", ""),
-    // A simulator that is stopped while it is idle may end before it says so.
+    // A simulator that is stopped while idle may exit before it prints this.
     (r"(?m)^stopping\n", ""),
     (r"\bprocess \d+", "process [PID]"),
     (r#"("held_by": ?)\d+"#, "$1[PID]"),
     (r#"("fetched_at": ?)"[^"]+""#, "$1[TIME]"),
     (r#"("(?:duration|waited|age|expected|sequential|parallel)_seconds": ?)[\d.]+"#, "$1[SECONDS]"),
-    // A moment of these years; tests that name one choose another century.
+    // A current time; tests that name a time choose another century.
     (r"\b20[2-4]\d-\d\d-\d\d \d\d:\d\d:\d\d UTC", "[TIME]"),
     (r"\b20[2-4]\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z(?: +│)?", "[TIME]"),
     (r"clock is \d+ s ahead", "clock is [SECONDS] s ahead"),
     (r"try again in (?:\d+\.\ds|\d+[smhd](?: \d\d[smh])?)", "try again in [TIME]"),
-    // Pages are parsed beside each other, so that one may overtake another.
+    // Pages are parsed in parallel, so their order may vary.
     (r"(?m)^page \d+: (\d+ profiles? \()", "page [N]: $1"),
     // The age of a run in a table.
     (r"┆ \d+(?:\.\d)?s +┆", "┆ [AGE] ┆"),
@@ -59,13 +59,13 @@ const REDACTIONS: [(&str, &str); 27] = [
     (r"the wait would take \d+ s more", "the wait would take [SECONDS] s more"),
     (r"the next is available in \d+ s", "the next is available in [SECONDS] s"),
     (r"(?m)^  about \d+(?:s| min)$", "  about [TIME]"),
-    // It depends on the network of the machine.
+    // The reason depends on the machine's network.
     (r"lookup address information: [A-Z][a-z ]+", "lookup address information: [REASON]"),
     (r"/\.mixpanel-data-[A-Za-z0-9]{6}\b", "/.mixpanel-data-[RANDOM]"),
     (r"\bmp version \d+\.\d+\.\d+\S*", "mp version [VERSION]"),
 ];
 
-/// Returns the settings of a snapshot. The case becomes a part of the file's name.
+/// Returns the settings of a snapshot. The case becomes part of the file name.
 pub(crate) fn settings(case: impl AsRef<str>) -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/snapshots"));
@@ -80,13 +80,13 @@ pub(crate) fn settings(case: impl AsRef<str>) -> insta::Settings {
     settings
 }
 
-/// Returns the letters, digits and dots of a text, with a hyphen for what is between them.
+/// Returns the letters, digits and dots of a text, with a hyphen in place of everything between them.
 fn slug(text: &str) -> String {
     let words = text.split(|character: char| !character.is_ascii_alphanumeric() && character != '.');
     words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-")
 }
 
-/// Returns all of a run as text, without the paths of this machine and with control characters made visible.
+/// Returns a run as text, with local paths replaced and control characters escaped.
 pub(crate) fn text(run: &Run) -> String {
     let mut text = String::new();
     if !run.command.is_empty() {

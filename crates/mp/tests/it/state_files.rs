@@ -1,4 +1,4 @@
-//! State files that are damaged, or of another version: they are named, and nothing of them is lost.
+//! State files that are damaged or of another version: they are named in messages and left unchanged.
 
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,7 @@ fn a_ledger_of_a_newer_version_is_named_and_left_alone() {
     }
 }
 
-/// Leaves an unfinished run, and returns its directory.
+/// Leaves an unfinished run and returns its directory.
 fn unfinished(home: &Home) -> PathBuf {
     let (fetch, words) = start(home, &["fetch", "profiles", "--db", "my.db"], "page 1");
     send(&fetch, Signal::KILL);
@@ -88,10 +88,10 @@ fn a_run_that_cannot_be_read_is_listed_with_the_reason_and_can_be_discarded() {
         let listed = home.run(&["fetch", "status", "--db", "my.db"]).exits(0);
         let run_of = listed.json()[0].clone();
         assert_eq!(run_of["run_id"], json!(id), "{case}");
-        // How many pages there are depends on the moment of the signal.
+        // The number of pages depends on when the signal arrives.
         let reason = format!("{}\n", run_of["reason"]);
         assert_run!(Run { stdout: reason, ..listed }, format!("{case} status"));
-        // It is not resumed, and nothing of it is touched; another fetch says that it is there.
+        // The run is not resumed and stays unchanged; another fetch warns about it.
         let _resume = home.run(&["fetch", "resume", "--run", &id, "--db", "my.db"]).prints_nothing();
         let said = home.run(&[
             "fetch",
@@ -113,7 +113,7 @@ fn a_run_that_cannot_be_read_is_listed_with_the_reason_and_can_be_discarded() {
     }
 }
 
-/// Leaves unfinished runs of `users`, and returns the directories of all, the oldest first.
+/// Leaves unfinished runs of `users` and returns their directories, the oldest first.
 fn runs_of(home: &Home, count: usize) -> Vec<PathBuf> {
     for _ in 0..count {
         let _refused = home.run(&["fetch", "profiles", "users", "-q", "--db", "my.db"]).exits(2);
@@ -150,7 +150,7 @@ fn every_command_that_picks_a_run_tells_of_those_that_cannot_be_read() {
             assert!(run["age_seconds"].as_u64().expect("an age") < 600, "{case}: {run}");
         }
 
-        // 2 is what the server answers; without a run that can be read nothing is sent.
+        // The server rejects the credentials (2); without a readable run, no request is sent.
         let expected = if readable > 0 {
             2
         } else if unreadable > 0 {
@@ -207,7 +207,7 @@ fn a_run_of_another_version_that_is_being_worked_on_may_be_of_the_same_table() {
     let mut runs = std::fs::read_dir(home.path().join("my.db.stage")).expect("a stage");
     let manifest = runs.next().expect("a run").expect("an entry").path().join("manifest.json");
     std::fs::write(&manifest, newer(&manifest)).expect("a manifest");
-    // Its request for page 1 may still be on its way.
+    // Its request for page 1 may still be in flight.
     while simulator.stats().requests < 2 {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
@@ -223,7 +223,8 @@ fn a_run_of_another_version_that_is_being_worked_on_may_be_of_the_same_table() {
     let _killed = end(fetch, words);
 }
 
-/// What has the name of a state file and is none: nothing waits for it, and none is read into memory as it is.
+/// FIFOs, directories and huge files in place of state files: the command neither blocks on them nor reads them into
+/// memory.
 #[test]
 fn state_files_that_are_no_files_or_enormous_are_named_at_once() {
     let simulator = Simulator::with_faults(300, &["pages=1 status=401"]);
@@ -249,7 +250,7 @@ fn state_files_that_are_no_files_or_enormous_are_named_at_once() {
         let is_there = std::fs::rename(path, &aside).is_ok();
         make(path);
         let shown = path.display().to_string();
-        // Far less memory than the file would take.
+        // Far less memory than reading the file would need.
         let line = format!("ulimit -v 900000; exec {} fetch resume -q --db my.db", env!("CARGO_BIN_EXE_mp"));
         assert_run!(home.shell(&line).exits(1).says(&[&shown]).prints_nothing(), case);
         let listed = home.run(&["fetch", "status", "--db", "my.db"]).exits(0).json();

@@ -61,7 +61,7 @@ fn what_is_printed_can_be_served_again() {
     assert_eq!(home.run(&["fetch", "profiles", "--stdout", "-q"]).exits(0).stdout, first.stdout);
 }
 
-/// Serves these records, one a line.
+/// Starts a simulator that serves these records, one per line.
 pub(crate) fn serving(records: &str) -> Simulator {
     let records = mixpanel_simulator::Records::read(records.as_bytes()).expect("records");
     let profiles = mixpanel_simulator::ProfileSource::Records(records.into());
@@ -100,7 +100,7 @@ fn a_last_seen_that_the_column_does_not_say_again_stays_in_the_properties() {
     assert_eq!(stored.lines().collect::<Vec<_>>(), expected);
     let moments = "SELECT count(last_seen) FROM users";
     assert_eq!(home.run(&["query", "sql", "-s", "-f", "plain", moments]).exits(0).stdout, "7\n");
-    // What is printed can be served again, with the same text.
+    // The output can be served again and yields the same text.
     let printed = home.run(&["fetch", "profiles", "--stdout", "-q"]).exits(0).stdout;
     let second = serving(&printed);
     let home = Home::new().with_server(&second);

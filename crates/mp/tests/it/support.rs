@@ -1,4 +1,4 @@
-//! A home for a test, a simulated Mixpanel, and a look at all that the command says.
+//! Test support: a home directory, a simulated Mixpanel, and checks of the command's output.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -15,13 +15,12 @@ use tempfile::TempDir;
 
 use crate::conservation;
 
-/// The secret of all tests. Nothing that the command says may hold it in any form. It has characters that are written
-/// otherwise in a URL.
+/// The secret in all tests. No output may contain it in any form. Some of its characters are escaped in URLs.
 pub(crate) const CANARY: &str = "CANARY-Zq7/never+show&this";
 pub(crate) const USERNAME: &str = "sa.canary";
 pub(crate) const PROJECT: &str = "12345";
 
-/// A home directory of a user who has never called the command.
+/// The home directory of a user who has never run the command.
 pub(crate) struct Home {
     directory: TempDir,
     variables: Vec<(String, String)>,
@@ -32,13 +31,13 @@ impl Home {
         Self { directory: TempDir::new().expect("a temporary directory"), variables: Vec::new() }
     }
 
-    /// Gives the command this variable, too.
+    /// Adds an environment variable.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Gives the command credentials in its environment, and this server.
+    /// Adds environment variables for the credentials and this server.
     pub(crate) fn with_server(self, simulator: &Simulator) -> Self {
         self.with("MP_BASE_URL", &simulator.base_url())
             .with("MP_USERNAME", USERNAME)
@@ -59,7 +58,7 @@ impl Home {
         self.path().join(".mp/data").join(format!("{PROJECT}.db"))
     }
 
-    /// Writes a config file as a careful person would.
+    /// Writes a config file with mode 0600.
     pub(crate) fn write_config(&self, text: &str) {
         use std::os::unix::fs::PermissionsExt as _;
         let config = self.config();
@@ -68,7 +67,8 @@ impl Home {
         std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).expect("its permissions");
     }
 
-    /// The command, with nothing of this process's environment but where the engine is.
+    /// Returns the command with an empty environment except for the library path of DuckDB and the test's own
+    /// variables.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mp"));
         command
@@ -85,7 +85,7 @@ impl Home {
         command
     }
 
-    /// Runs the command to its end.
+    /// Runs the command and waits for it to end.
     #[must_use = "look at the exit code, at least"]
     pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         let run = Run::of(assert_cmd::Command::from_std(self.command(arguments))).called(arguments);
@@ -93,7 +93,7 @@ impl Home {
         run
     }
 
-    /// After a fetch that ended well, compares the table with what the server sent.
+    /// After a successful fetch, compares the table with what the server sent.
     fn check_conservation(&self, arguments: &[&str], run: &Run) {
         let is_fetch =
             arguments.contains(&"fetch") && ["profiles", "resume"].iter().any(|name| arguments.contains(name));
@@ -111,7 +111,7 @@ impl Home {
         conservation::check(&named.unwrap_or_else(|| self.database()), &sent);
     }
 
-    /// Runs a line of shell, such as the command that a hint shows, where the command would run.
+    /// Runs a shell command line, such as one from a hint, in the environment of the command.
     #[must_use = "look at the exit code, at least"]
     pub(crate) fn shell(&self, line: &str) -> Run {
         let direct = self.command(&[]);
@@ -121,7 +121,7 @@ impl Home {
         Run { command: line.to_owned(), ..Run::of(assert_cmd::Command::from_std(shell)) }
     }
 
-    /// Runs the command with this on its standard input.
+    /// Runs the command with `input` on its standard input.
     #[must_use = "look at the exit code, at least"]
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Run {
         let mut command = assert_cmd::Command::from_std(self.command(arguments));
@@ -131,7 +131,7 @@ impl Home {
 }
 
 impl Drop for Home {
-    /// Keeps what a failed test has left, if `MP_TEST_KEEP` is set.
+    /// Keeps the directory of a failed test if `MP_TEST_KEEP` is set.
     fn drop(&mut self) {
         if std::thread::panicking() && std::env::var_os("MP_TEST_KEEP").is_some() {
             self.directory.disable_cleanup(true);
@@ -140,10 +140,10 @@ impl Drop for Home {
     }
 }
 
-/// What a call came to.
+/// The outcome of a call.
 #[derive(Debug)]
 pub(crate) struct Run {
-    /// What was typed, as far as it is known.
+    /// The command line; empty if unknown.
     pub(crate) command: String,
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -178,12 +178,12 @@ impl Run {
         Self { command: command.replace(CANARY, "[SECRET]"), ..self }
     }
 
-    /// Leaves out the command, where several commands have to look the same.
+    /// Omits the command, for several commands that must have the same output.
     pub(crate) fn of_any_command(self) -> Self {
         Self { command: String::new(), ..self }
     }
 
-    /// Leaves out the lines of the log, which begin with the time since the start.
+    /// Omits log lines, which begin with the time since the start.
     pub(crate) fn without_log(&self) -> Self {
         let is_log = |line: &&str| {
             let time = line.strip_prefix(' ').and_then(|line| line.trim_start().split(' ').next());
@@ -193,19 +193,19 @@ impl Run {
         Self { stderr, stdout: self.stdout.clone(), command: self.command.clone(), ..*self }
     }
 
-    /// Leaves only the number of lines of standard output, for snapshots of what is said beside data.
+    /// Replaces standard output with its number of lines, for snapshots of messages only.
     pub(crate) fn counting_lines(&self) -> Self {
         let stdout = format!("[{} lines]\n", self.stdout.lines().count());
         Self { stdout, stderr: self.stderr.clone(), command: self.command.clone(), ..*self }
     }
 
-    /// Checks the exit code, and shows everything if it is another.
+    /// Checks the exit code, and shows the output if it differs.
     pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
-    /// Checks that standard error has these texts.
+    /// Checks that standard error contains these texts.
     pub(crate) fn says(self, texts: &[&str]) -> Self {
         for text in texts {
             assert!(self.stderr.contains(text), "no {text:?} in:\n{}", self.stderr);
@@ -219,7 +219,7 @@ impl Run {
         self
     }
 
-    /// Returns the command that goes on with what was fetched: it is shown once, in one hint.
+    /// Returns the command that resumes the fetch, which must be shown exactly once, in a hint.
     pub(crate) fn resume_command(&self) -> String {
         let hints: Vec<_> = self.stderr.lines().filter(|line| line.contains(" fetch resume ")).collect();
         let [hint] = hints[..] else { panic!("not one resume command in:\n{}", self.stderr) };
@@ -233,7 +233,7 @@ impl Run {
     }
 }
 
-/// Checks that one thing is told in the singular.
+/// Checks that no plural follows the number 1.
 fn check_numbers(text: &str) {
     let nouns = ["pages", "profiles", "rows", "records", "requests", "files", "bytes", "members", "tables", "runs"];
     for noun in
@@ -244,15 +244,15 @@ fn check_numbers(text: &str) {
     }
 }
 
-/// Checks that a text does not hold the secret in any form.
+/// Checks that a text does not contain the secret in any form.
 pub(crate) fn check_no_secret(text: &str) {
     if let Some(form) = secret_in(text.as_bytes()) {
         panic!("the secret is there, {form}:\n{text}");
     }
 }
 
-/// Looks for the secret as it is, as URLs have it, and as HTTP Basic has it, wherever it may start in a group of three
-/// bytes; says in which form it is there.
+/// Returns the form in which the bytes contain the secret, if any: unchanged, percent-encoded, or in Base64 as in HTTP
+/// Basic, at any offset in a group of three bytes.
 pub(crate) fn secret_in(bytes: &[u8]) -> Option<&'static str> {
     let has = |form: &str| bytes.windows(form.len()).any(|window| window.eq_ignore_ascii_case(form.as_bytes()));
     if has(CANARY) {
@@ -267,7 +267,7 @@ pub(crate) fn secret_in(bytes: &[u8]) -> Option<&'static str> {
     }
     for before in ["", "a", "ab"] {
         let encoded = STANDARD_NO_PAD.encode(format!("{before}{CANARY}"));
-        // The first and last characters depend on the neighbours.
+        // The first and last characters depend on the neighboring bytes.
         let core = &encoded[4..encoded.len() - 4];
         if has(core) || has(&core.replace('+', "-").replace('/', "_")) {
             return Some("in Base64");
@@ -279,7 +279,7 @@ pub(crate) fn secret_in(bytes: &[u8]) -> Option<&'static str> {
 /// The simulated Mixpanels of this process, by their base URL.
 static SERVERS: Mutex<BTreeMap<String, Arc<Mutex<Option<Server>>>>> = Mutex::new(BTreeMap::new());
 
-/// Returns the pages that a simulated Mixpanel of this process has sent; none of another server.
+/// Returns the pages that a simulated Mixpanel of this process has sent; none for any other server.
 fn sent_by(base_url: &str) -> Vec<SentPage> {
     let servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(server) = servers.get(base_url.trim_end_matches('/')) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! What a person at a terminal of 80 columns sees. The terminal is made by `script`.
+//! The output on a terminal of 80 columns, which the program `script` provides.
 
 use std::io::{Read, Write as _};
 use std::process::{Command, Stdio};
@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Home, Run, Simulator};
 
-/// Runs the command with a terminal for standard error, and for standard output unless that goes to a file.
+/// Runs the command with standard error on a terminal, and standard output too unless it is redirected.
 pub(crate) fn in_terminal(home: &Home, command: &str) -> Option<Run> {
     let line = format!("stty cols 80 rows 24; {} {command}", env!("CARGO_BIN_EXE_mp"));
     let mut script = script(home, &line)?;
     Some(Run::new(script.stdin(Stdio::null()).output().expect("it runs")))
 }
 
-/// A line of shell in a terminal, if there is the program that makes one.
+/// Returns a command that runs a shell command line in a terminal, or `None` if `script` is not installed.
 fn script(home: &Home, line: &str) -> Option<Command> {
     let direct = home.command(&[]);
     let mut script = Command::new("script");
@@ -29,7 +29,7 @@ fn script(home: &Home, line: &str) -> Option<Command> {
     }
 }
 
-/// What was on the screen, line by line as it was drawn, without colours and without the movements of the cursor.
+/// Returns the lines in the order in which they were drawn, without colors and cursor movements.
 fn drawn(text: &str) -> Vec<String> {
     let mut visible = String::new();
     let mut characters = text.chars();
@@ -46,7 +46,7 @@ fn drawn(text: &str) -> Vec<String> {
 #[test]
 fn there_is_one_bar_with_everything_on_it_and_it_is_gone_at_the_end() {
     let wait = "pages=2 status=429 header=Retry-After:1 times=1";
-    // The last page takes its time, so that there is a moment at which the others are on the bar.
+    // The last page is slow, so that the bar shows the other pages for a while.
     let slow = "pages=9 delay=2s times=1";
     let simulator = Simulator::with_faults(1_000, &[wait, "pages=4 status=503 times=1", "pages=7 status=404", slow]);
     let home = Home::new().with_server(&simulator);
@@ -60,7 +60,7 @@ fn there_is_one_bar_with_everything_on_it_and_it_is_gone_at_the_end() {
     has("warning: 1 page failed, so `users` lacks the profiles of page 7");
     let bars = lines.iter().filter(|line| line.contains("/10 pages"));
     assert!(bars.clone().all(|line| line.chars().count() <= 80), "{lines:#?}");
-    // The last thing that is done to the bar's line is to clear it.
+    // At the end, the line of the bar is cleared.
     let last = run.stdout.rfind("loading 900").expect("a bar");
     assert!(run.stdout[last..].contains("\u{1b}[2K"), "{:?}", &run.stdout[last..]);
     let result = std::fs::read_to_string(home.path().join("result.json")).expect("the result");
@@ -88,11 +88,11 @@ fn the_second_ctrl_c_takes_the_bar_away() {
     let last = seen.rfind(" pages, ").expect("a bar");
     assert!(last < hint && seen[last..hint].contains("\u{1b}[2K"), "{:?}", &seen[last..]);
     assert!(seen.ends_with("\r\n"), "the shell goes on at the beginning of a line: {:?}", &seen[hint..]);
-    // A cursor that was hidden is shown again.
+    // A hidden cursor is shown again.
     assert!(seen.rfind("\u{1b}[?25l") <= seen.rfind("\u{1b}[?25h"), "{seen:?}");
 }
 
-/// A terminal whose window is closed makes writing to it fail. Whoever ignores the hang-up, as here, is to go on.
+/// Writing to a terminal fails after its window is closed. A process that ignores SIGHUP, as here, must continue.
 #[test]
 fn a_terminal_that_goes_away_does_not_stop_a_fetch() {
     let simulator = Simulator::with_faults(1_000, &["pages=3 status=503 times=2", "pages=5 status=404"]);

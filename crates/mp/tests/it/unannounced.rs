@@ -1,4 +1,4 @@
-//! Servers that say nothing, or change their mind, about how many profiles there are.
+//! Servers that announce no total or a changing one.
 
 use mixpanel_simulator::{SimulatorConfig, TotalMode};
 
@@ -27,7 +27,7 @@ fn without_a_total_a_table_is_not_replaced_by_a_smaller_one() {
     let (home, run) = fetch(&full, Home::new(), &[]);
     let _ = run.exits(0);
     let silent = |profiles| SimulatorConfig { total: TotalMode::Missing, ..project(profiles) };
-    // As many as before but for the drift, or more.
+    // As many as before within the allowed drift, or more.
     for profiles in [1_000, 999, 1_200] {
         let (home, run) = fetch(&full, Home::new(), &[]);
         let _ = run.exits(0);
@@ -48,7 +48,7 @@ fn without_a_total_a_table_is_not_replaced_by_a_smaller_one() {
 
 #[test]
 fn a_total_that_grows_with_every_page_is_not_followed_for_ever() {
-    // 1,000 pages of which each says that one more follows.
+    // 1,000 pages, each of which announces one more page.
     let config = SimulatorConfig { page_size: 10, total: TotalMode::OnePageMore, ..SimulatorConfig::default() };
     let simulator = Simulator::start(config);
     let (_, run) = fetch(&simulator, Home::new(), &[]);
@@ -58,7 +58,7 @@ fn a_total_that_grows_with_every_page_is_not_followed_for_ever() {
 
 #[test]
 fn empty_pages_at_the_end_are_profiles_that_are_missing_and_not_pages() {
-    // The server announces more than it has: so many pages at the end are empty.
+    // The server announces more profiles than it has, so the last pages are empty.
     for (announced, more, accepted) in [
         (1_120, &["--allow-drift", "20"][..], true),
         (1_320, &["--allow-drift", "30"], true),
@@ -134,7 +134,7 @@ fn what_others_did_to_the_rows_of_a_partial_run_is_told_when_it_is_completed() {
         let _ = run.exits(1);
         duckdb::Connection::open(home.database()).unwrap().execute_batch(sql).unwrap();
         let home = home.with_server(&healthy);
-        // Without the check that every record is in the table: here another program removed some.
+        // Skips the check that every record is in the table, because another program removed some.
         let output = home.command(&["fetch", "resume", "users", "--no-progress"]).output().unwrap();
         let run = assert_run!(Run::new(output).exits(0), sql);
         assert!(!run.stderr.contains("more than once"), "{}", run.stderr);

@@ -1,4 +1,4 @@
-//! What is typed wrongly, and help.
+//! Invalid command lines, and help.
 
 use crate::snapshot::assert_run;
 use crate::support::{Home, Simulator};
@@ -147,7 +147,7 @@ fn values_that_begin_with_a_hyphen_reach_the_server_and_the_hints_for_others_hel
             "42\n"
         );
     }
-    // The hint for what may not begin so is a command line that works.
+    // The hint for an argument that begins with `-` shows a command line that works.
     let run = assert_run!(home.run(&["auth", "show", "-x"]).exits(3));
     assert!(!run.stderr.contains("panicked"));
     assert_run!(home.run(&["auth", "show", "--", "-x"]).exits(4));

@@ -24,7 +24,7 @@ fn a_table_that_lacks_pages_says_so() {
     let run = home.run(&["verify", "users"]);
     let report = run.json();
     assert_eq!((&report["partial"], &report["rows"]), (&json!(true), &json!(150)));
-    // Whether that is a problem is the library's word; the exit code follows it.
+    // The library decides whether a partial table is a problem; the exit code follows its report.
     let is_intact = report["problems"] == json!([]);
     assert_eq!(run.code, Some(i32::from(!is_intact)));
     assert_run!(run);

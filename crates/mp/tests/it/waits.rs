@@ -1,4 +1,4 @@
-//! What is waited for, what is said of it, and what `--verbose` tells.
+//! Waits, how they are announced, and the log of `--verbose`.
 
 use crate::snapshot::assert_run;
 use crate::support::{Home, Simulator};

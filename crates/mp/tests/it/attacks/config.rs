@@ -1,4 +1,4 @@
-//! A5 to A8: what stands in the place of the config file, and whose word counts.
+//! A5 to A8: hostile files in place of the config file, and the precedence of settings.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -111,7 +111,7 @@ fn a06_a_link_in_place_of_the_temporary_file_is_not_written_through() {
     let victim = home.path().join("victim");
     std::fs::write(&victim, "precious").expect("a file");
     set_mode(&victim, 0o644);
-    // The process number is part of the name; `exec` keeps it.
+    // The name contains the process ID, which `exec` preserves.
     let plant = "for name in .accounts.toml.$$.tmp .accounts.toml.tmp accounts.toml.tmp; do ln -s \"$PWD/victim\" \".mp/$name\"; \
                  done; exec \"$0\" \"$@\"";
     let direct = home.command(&["auth", "switch", "prod"]);
@@ -262,7 +262,7 @@ fn a08_an_account_that_is_named_beats_the_environment_and_that_beats_the_default
 fn a08_an_incomplete_environment_is_an_error_that_names_what_is_missing() {
     let simulator = Simulator::start(SimulatorConfig::default());
     let all = [("MP_USERNAME", USERNAME), ("MP_SECRET", CANARY), ("MP_PROJECT_ID", PROJECT), ("MP_REGION", "us")];
-    // Every set that has one of the first three, but not all four.
+    // Every subset that has one of the first three variables, but not all four.
     for set in (1..15_u32).filter(|set| set & 0b0111 != 0) {
         let given = |number: usize| set & (1 << number) != 0;
         let home = all
@@ -275,7 +275,7 @@ fn a08_an_incomplete_environment_is_an_error_that_names_what_is_missing() {
         assert_run!(run, names.join(" "));
         assert_eq!(home.run(&["auth", "test", "-a", "good"]).exits(0).json()["account"], "good");
     }
-    // The region alone says nothing.
+    // The region alone selects nothing.
     home(&simulator).with("MP_REGION", "eu").run(&["auth", "test"]).exits(0);
     assert_eq!(simulator.stats().replies_by_status.keys().copied().collect::<Vec<_>>(), [200]);
 }
@@ -299,7 +299,7 @@ fn a08_a_variable_that_is_set_without_a_value_is_refused_and_never_means_another
         home(&simulator).with(name, "").run(&["--help"]).exits(0);
     }
     assert_eq!(simulator.stats().requests, 0);
-    // What an editor or a file of variables leaves around a value does not belong to it.
+    // A byte order mark and line ends around a value are removed.
     let all = [("MP_USERNAME", USERNAME), ("MP_SECRET", CANARY), ("MP_PROJECT_ID", PROJECT), ("MP_REGION", "us")];
     let base_url = format!("{}\r\n", simulator.base_url());
     let home = Home::new().with("MP_BASE_URL", &base_url);

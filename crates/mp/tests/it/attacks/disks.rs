@@ -1,4 +1,4 @@
-//! Disks that fail, and file systems that lack something, by system calls that strace lets fail.
+//! Failing disks and file systems that lack features, simulated by strace, which makes system calls fail.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::support::{Home, Run, Simulator};
 const ROWS: u64 = 300;
 const FETCH: [&str; 6] = ["fetch", "profiles", "-q", "--replace", "--db", "my.db"];
 
-/// Whether calls can be made to fail here.
+/// Returns whether strace can inject failures here.
 fn can_inject() -> bool {
     if !has_program("strace") {
         return false;
@@ -21,8 +21,8 @@ fn can_inject() -> bool {
     skip_unless(works.is_ok_and(|status| status.success()), "strace may not trace")
 }
 
-/// Runs the command while these calls fail, with a path only those that are about it. Returns how it went, and how many
-/// calls failed.
+/// Runs the command while these calls fail, or only those on `path` if it is given. Returns the outcome and the number
+/// of failed calls.
 fn with_faults(home: &Home, path: Option<&Path>, faults: &[&str], arguments: &[&str]) -> (Run, usize) {
     let log = home.path().join("strace.log");
     let calls: Vec<&str> = faults.iter().map(|fault| fault.split(':').next().expect("a call")).collect();
@@ -42,7 +42,7 @@ fn home(simulator: &Simulator) -> Home {
     Home::new().with_server(simulator)
 }
 
-/// Checks that all rows are in the table and nothing else is left.
+/// Checks that all rows are in the table and no other files are left.
 fn check_whole(home: &Home, case: &str) {
     let verify = home.run(&["verify", "profiles", "--db", "my.db"]);
     assert_eq!((verify.code, &verify.json()["rows"]), (Some(0), &json!(ROWS)), "{case}: {verify:?}");
@@ -50,7 +50,7 @@ fn check_whole(home: &Home, case: &str) {
     assert!(left.iter().all(|path| path.is_dir() && !path.ends_with("my.db.stage")), "{case}: {left:?}");
 }
 
-/// A fetch either says that all is well, and it is; or it fails, keeps what it has, and can be continued.
+/// Checks that a fetch either reports success and is complete, or fails, keeps its pages and can be resumed.
 fn check_fault(simulator: &Simulator, path: Option<&str>, fault: &str, before: Option<&Home>) -> (bool, usize) {
     let home = home(simulator);
     if let Some(before) = before {
@@ -68,7 +68,7 @@ fn check_fault(simulator: &Simulator, path: Option<&str>, fault: &str, before: O
     }
     let run = run.exits(1).says(&["error: ", "caused by: "]).prints_nothing();
     assert!(injected > 0, "{case}: {run:?}");
-    // With pages on disk there is a command that continues; without, the same command does.
+    // With pages on disk, a hint shows the command to resume; without, the same command is run again.
     if run.stderr.contains(" fetch resume ") {
         assert!(home.path().join("my.db.stage").exists(), "{case}: the stage is gone\n{}", run.stderr);
         let asked = simulator.stats().requests;
@@ -139,7 +139,7 @@ fn a26_a_failed_write_of_the_database_keeps_the_stage() {
     }
 }
 
-/// The calls of each thread are counted by themselves.
+/// strace counts the calls of each thread separately.
 fn check_anywhere(calls: &str, whens: &[&str]) {
     let faults: Vec<String> = whens.iter().map(|when| format!("{calls}:error=EIO:when={when}")).collect();
     check_faults(None, &faults.iter().map(String::as_str).collect::<Vec<_>>(), false);
@@ -167,7 +167,7 @@ fn a26_a_directory_that_fails_is_an_error() {
     }
 }
 
-/// What a file system lacks: the path that it is about, the calls, what they answer, and what is said of it.
+/// A missing feature of a file system: the path, the calls, the errors they return, and the warning.
 type Lack<'a> = (Option<&'a str>, &'a [&'a str], &'a [&'a str], &'a str);
 
 #[test]
@@ -270,7 +270,7 @@ fn a27_without_file_locks_a_second_fetch_on_the_machine_is_noticed_all_the_same(
     assert_eq!(first.exits(0).json()["rows"], json!(1_000));
 }
 
-/// The accounts are changed where a file system has neither locks nor a sync of directories; a disk that fails is an error.
+/// Accounts can be changed on a file system without locks or directory syncs; a failing disk is an error.
 #[test]
 fn accounts_are_changed_where_a_file_system_lacks_something() {
     if !can_inject() {

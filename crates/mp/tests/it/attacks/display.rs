@@ -1,4 +1,4 @@
-//! A19, A20 and A23: texts that would play tricks on a terminal, a spreadsheet or the reader of a log.
+//! A19, A20 and A23: text that attacks a terminal, a spreadsheet or the reader of a log.
 
 use std::sync::Arc;
 
@@ -10,11 +10,13 @@ use super::tools::{Recorder, reply};
 use crate::support::{CANARY, Home, PROJECT, Run, Simulator, USERNAME};
 use crate::terminal::in_terminal;
 
-/// Moves the cursor, sets the title, makes a link, reaches the clipboard, hides, turns around, rings.
+/// Moves the cursor, sets the title, creates a link, writes to the clipboard, hides and reverses text, and rings the
+/// bell.
 const TRICKS: &str = "A\u{1b}[2J\u{1b}]0;title\u{7}\u{1b}]8;;http://example.org\u{1b}\\\u{1b}]52;c;aGk=\u{7}\u{1b}P1$r\u{1b}\\\
                       \u{9b}31m\u{9d}0;t\u{9c}\u{90}x\u{8}\u{7f}\u{202e}\u{2066}\u{200b}\u{feff}\u{85}\rB";
 
-/// What of it no terminal may get. The terminal itself puts a carriage return before a line end.
+/// Checks that a text contains nothing that affects a terminal. The terminal itself puts a carriage return before a
+/// line end.
 fn check_harmless(text: &str) {
     let text = text.replace("\r\n", "\n");
     let bad = |c: &char| (c.is_control() && *c != '\n') || "\u{202e}\u{2066}\u{200b}\u{feff}".contains(*c);
@@ -30,7 +32,7 @@ fn credentials(home: Home, base_url: &str) -> Home {
         .with("NO_COLOR", "1")
 }
 
-/// A home with profiles that hold tricks, and a table with columns that do.
+/// Returns a home whose database has [`TRICKS`] in a profile, and in the names of a table and its column.
 fn tricky() -> Home {
     let record = json!({"$distinct_id": TRICKS, "$properties": {TRICKS: [TRICKS]}}).to_string();
     let records = Records::read(record.as_bytes()).expect("a record");
@@ -70,7 +72,7 @@ fn a19_what_goes_through_a_pipe_is_exact() {
         let rows = run.json();
         let row = if format == "json" { &rows[0] } else { &rows };
         assert_eq!(row["distinct_id"], TRICKS);
-        // JSON has its own way of writing control characters.
+        // JSON escapes control characters itself.
         assert!(!run.stdout.contains('\u{1b}'), "{:?}", run.stdout);
     }
     for format in ["plain", "csv", "table"] {
@@ -118,11 +120,11 @@ fn a19_words_cannot_disturb_a_terminal_wherever_they_go() {
     }
 }
 
-/// Everything that a server can say, tricks in all of it.
+/// Returns responses that contain [`TRICKS`] or escape sequences in every part.
 fn said_by_servers() -> Vec<Vec<u8>> {
     let error = json!({"error": TRICKS}).to_string();
     let title = format!("<html><head><title>{TRICKS}</title></head></html>");
-    // So long a pause is not waited out.
+    // The pause exceeds `--max-wait`.
     let headers = "Content-Type: application/json\r\nRetry-After: 100\r\nServer: \u{1b}[31mx\r\n";
     ["400 Bad Request", "402 Payment Required", "404 Not Found", "429 Too Many Requests", "418 \u{1b}[31mTeapot"]
         .into_iter()
@@ -182,16 +184,16 @@ fn a20_safe_csv_has_no_formulas() {
                  'a=1', '', '''=1', '\"=1\"', ' =1']) AS cell";
     let expected = "cell\n'=cmd|' /C calc'!A1\n'+1\n'-1\n'@SUM(1)\n'\tx\n\"'\r=1\"\n\"'\n=1\"\na=1\n\"\"\n'=1\n\"\"\"=1\"\"\"\n\" =1\"\n";
     assert_eq!(safe_csv(&home, cells), expected);
-    // Numbers, also those that are too long to be numbers in JSON, dates and nothing stay as they are.
+    // Numbers, including those too long for JSON, dates and nulls are unchanged.
     let numbers = "SELECT -5 AS a, -0.5 AS b, -170141183460469231731687303715884105727::HUGEINT AS c, \
                    -123456789012345678.5::DECIMAL(20,1) AS d, DATE '2024-01-02' AS e, NULL AS f, true AS g, '-inf'::DOUBLE AS h";
     assert_eq!(
         safe_csv(&home, numbers),
         "a,b,c,d,e,f,g,h\n-5,-0.5,-170141183460469231731687303715884105727,-123456789012345678.5,2024-01-02,,true,'-Infinity\n"
     );
-    // Column names are texts, too.
+    // Column names are text too.
     assert_eq!(safe_csv(&home, "SELECT 1 AS \"=x\""), "'=x\n1\n");
-    // Where it makes no sense, it does nothing.
+    // Other formats ignore the option.
     let run = home.run(&["query", "sql", "SELECT '=1' AS a", "--csv-safe", "-f", "jsonl"]).exits(0);
     assert_eq!(run.stdout, "{\"a\":\"=1\"}\n");
     home.write_config(&crate::config_file::account("'=evil'"));
@@ -199,7 +201,7 @@ fn a20_safe_csv_has_no_formulas() {
     assert!(list.contains("\n'=evil,sa,"), "{list}");
 }
 
-/// Every line begins as one of ours does.
+/// Checks that every line begins with one of the command's own prefixes.
 fn check_lines_are_ours(run: &Run) {
     for line in run.stderr.lines() {
         let ours = [
@@ -216,7 +218,7 @@ fn check_lines_are_ours(run: &Run) {
         ]
         .iter()
         .any(|start| line.starts_with(start));
-        // A line of the log begins with the time since the start; the second line of a text is indented.
+        // A log line begins with the time since the start; continuation lines are indented.
         let is_log =
             line.split_whitespace().next().is_some_and(|word| word.ends_with('s') && word.parse::<f64>().is_err())
                 && line.starts_with(' ');

@@ -1,4 +1,4 @@
-//! A2: a server that sends back what it was sent, in many encodings and places; and secrets that stand where none belongs.
+//! A2: a server that echoes the request, in many encodings and places; and secrets given in place of other settings.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -7,7 +7,7 @@ use super::tools::{Recorder, reply};
 use crate::snapshot::assert_run;
 use crate::support::{CANARY, Home, PROJECT, USERNAME};
 
-/// What is echoed, in encodings of which each stands for a family.
+/// Returns the secret in various encodings, one of each family.
 fn echoes() -> Vec<(&'static str, String)> {
     let basic = STANDARD.encode(format!("{USERNAME}:{CANARY}"));
     let each = |write: fn(u8) -> String| CANARY.bytes().map(write).collect::<String>();
@@ -45,7 +45,7 @@ fn echoes() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// A reply with a text in one of the places that get into messages, and in all that do not.
+/// Returns responses with a text in each of the places that appear in messages, and in those that do not.
 fn replies(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     let json = serde_json::Value::from(text).to_string();
     let ascii: String = text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
@@ -84,7 +84,7 @@ fn home(server: &Recorder) -> Home {
         .with("MP_REGION", "us")
 }
 
-/// Says whether ten characters of what was echoed, or six letters of the secret, are shown.
+/// Returns whether ten characters of the echo or six of the secret are shown.
 fn is_shown(echo: &str, shown: &str) -> bool {
     let lower = |text: &str| -> Vec<char> { text.to_lowercase().chars().filter(|c| !c.is_whitespace()).collect() };
     let (echo, shown) = (lower(echo), lower(shown));
@@ -100,7 +100,7 @@ fn a02_no_encoding_of_an_echo_is_shown_wherever_it_stands() {
             let echoes = &echoes;
             scope.spawn(move || {
                 for (at, (name, echo)) in echoes.iter().enumerate() {
-                    // Each encoding is in every third place, and each place has every third encoding.
+                    // Each encoding is tested in every ninth place, starting at a different one.
                     for (place, reply) in replies(echo).into_iter().skip((at + third) % 9).step_by(9) {
                         let server = Recorder::start(&[reply]);
                         let arguments = ["fetch", "profiles", "--stdout", "-vv", "--max-wait", "50ms"];
@@ -147,7 +147,7 @@ fn a02_what_mixpanel_says_is_shown() {
     }
 }
 
-/// A secret in a URL is shown neither where it is refused nor where it could pass for something else.
+/// A secret in a URL is never shown, neither as part of a rejected URL nor as another part of it.
 #[test]
 fn a02_no_secret_in_a_base_url_is_shown() {
     let escaped = CANARY.replace('/', "%2F").replace('+', "%2B").replace('&', "%26");
@@ -162,7 +162,7 @@ fn a02_no_secret_in_a_base_url_is_shown() {
         let given = Home::new().with("MP_USERNAME", USERNAME).with("MP_SECRET", "x").with("MP_PROJECT_ID", PROJECT);
         let by_variable = given.with("MP_REGION", "us").with("MP_BASE_URL", &url);
         for run in [by_variable.run(&["auth", "test"]), by_variable.run(&["--base-url", &url, "fetch", "profiles"])] {
-            // Without the command, which has the secret in other forms.
+            // Omits the command, which contains the secret in other forms.
             let run = assert_run!(run.exits(3).of_any_command().prints_nothing(), "refused");
             assert!(!run.stderr.to_ascii_lowercase().contains("canary"), "{url}: {}", run.stderr);
         }

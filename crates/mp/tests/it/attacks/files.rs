@@ -1,4 +1,4 @@
-//! A21, A24 and A25: what is written where, what is left of it, and where the program itself comes from.
+//! A21, A24 and A25: which files are written, which are left behind, and where the program's dependencies come from.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
@@ -25,7 +25,7 @@ fn a21_a_link_in_place_of_a_completion_script_is_replaced_and_not_written_throug
     }
     let script = std::fs::read_to_string(scripts.join("mp.fish")).expect("the script");
     assert!(script.contains("complete -c mp"), "{script}");
-    // It can be brought up to date, and nothing else is left.
+    // The script can be updated, and no other file is left.
     home.run(&["--install-completion", "fish"]).exits(0);
     assert_eq!(std::fs::read_dir(&scripts).expect("the directory").count(), 1);
 }
@@ -72,7 +72,7 @@ fn a24_every_dependency_comes_from_the_registry_with_its_checksum() {
     for package in lock.split("[[package]]").skip(1) {
         let name = package.lines().find(|line| line.starts_with("name = ")).expect("a name");
         let source = package.lines().find(|line| line.starts_with("source = "));
-        // What has no source is ours.
+        // Packages without a source are our own.
         let Some(source) = source else {
             assert!(
                 ["mixpanel-bench", "mixpanel-data", "mixpanel-simulator", "mp", "xtask"]
@@ -116,23 +116,23 @@ fn a24_the_engine_is_pinned_by_version_and_checksum() {
     let (checked, unpacked) =
         (npm.find("cache::sha256(").expect("a check"), npm.find("Command::new(\"tar\")").expect("tar"));
     assert!(checked < unpacked, "the archive is checked before it is unpacked");
-    // What runs while the program is built asks nobody for anything.
+    // The build script uses no network and starts no programs.
     let build = text("crates/mp/build.rs");
     for word in ["Command", "TcpStream", "http", "curl"] {
         assert!(!build.contains(word), "{word}");
     }
 }
 
-/// The same command when all that it makes would be open to everybody.
+/// Returns the command with a umask that makes new files accessible to everyone.
 fn careless(home: &Home, arguments: &[&str]) -> std::process::Command {
     started_by(&["sh", "-c", "umask 000; exec \"$0\" \"$@\""], &home.command(arguments))
 }
 
-/// P14: whatever is made is for its owner alone.
+/// P14: checks that only the owner can access the files created.
 fn check_private(home: &Home) {
     for path in everything_below(home.path()) {
         let found = match std::fs::symlink_metadata(&path) {
-            // A fetch that is under way has renamed it since it was listed.
+            // A fetch in progress has renamed it since it was listed.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             found => found.expect("what is there can be looked at"),
         };
@@ -192,7 +192,7 @@ fn a25_what_an_interrupted_fetch_leaves_is_for_its_owner_alone() {
         check_private(&home);
         fetch.send(signal);
         if signal == Signal::TERM {
-            // The second time, at once.
+            // The second signal stops the process immediately.
             fetch.wait_for("stopping");
             fetch.send(signal);
         }

@@ -1,4 +1,4 @@
-//! Databases that were left with a write-ahead log, as a killed process leaves them.
+//! Databases with a write-ahead log, as a killed process leaves them.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use super::tools::all_but_state;
 use crate::snapshot::assert_run;
 use crate::support::{Home, Simulator};
 
-/// Leaves these changes of a database in its log.
+/// Leaves these changes of a database in its write-ahead log.
 fn leave_log(path: &Path, before: &str, changes: &str) {
     let connection = Connection::open(path).expect("a database");
     connection.execute_batch(&format!("{before}; CHECKPOINT")).unwrap_or_else(|error| panic!("{before}: {error}"));
@@ -68,7 +68,7 @@ fn a18_whatever_is_committed_in_a_log_can_be_read() {
             if arguments[0] == "query" {
                 assert_eq!(run.stdout, "101\n", "{change}");
             }
-            // Nothing that was committed is lost, whoever reads next.
+            // No committed change is lost, whichever program opens the file next.
             let count: i64 = Connection::open(&path)
                 .and_then(|database| database.query_row("SELECT count(*) FROM t", [], |row| row.get(0)))
                 .expect("the table");

@@ -1,4 +1,4 @@
-//! A14 and A15: names of tables, and what profiles may hold.
+//! A14 and A15: table names and hostile profiles.
 
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ fn a14_names_that_mean_something_in_sql_are_ordinary_tables() {
     for table in tables.as_array().expect("a list") {
         assert_eq!((&table["type"], &table["row_count"]), (&json!("profiles"), &json!(10)));
     }
-    // The same letters in another case are the same table.
+    // Table names are case-insensitive.
     assert_run!(home.run(&["fetch", "profiles", "SELECT"]).exits(1).prints_nothing());
     for name in names {
         home.run(&["inspect", "drop", "-t", name, "--force"]).exits(0);

@@ -1,4 +1,4 @@
-//! A9 and A11: redirects and proxies, and that nobody else is ever connected to.
+//! A9 and A11: redirects and proxies, and no connections to other hosts.
 
 use mixpanel_simulator::SimulatorConfig;
 
@@ -71,10 +71,10 @@ fn check_is_connect_alone(heard: &[u8]) {
 #[test]
 fn a11_a_proxy_gets_nothing_but_a_wish_to_connect() {
     let tunnel = b"HTTP/1.1 200 Connection established\r\n\r\n".to_vec();
-    // Failed connections are tried again, which takes a while.
+    // Failed connections are retried, which takes a while.
     std::thread::scope(|scope| {
         for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
-            // Behind the second one there is nobody who could do TLS.
+            // The second proxy opens a tunnel, but no TLS server is behind it.
             for answer in [reply("407 Proxy Authentication Required", "", ""), tunnel.clone()] {
                 scope.spawn(move || {
                     let proxy = Recorder::start(&[answer]);
@@ -90,7 +90,7 @@ fn a11_a_proxy_gets_nothing_but_a_wish_to_connect() {
 
 #[test]
 fn a11_a_proxy_that_plays_mixpanel_gets_no_secret() {
-    // What is in the tunnel claims to be done with TLS already.
+    // The tunnel skips the TLS handshake and responds in plain text.
     let plain = reply("200 OK", "Content-Type: application/json\r\n", "[]");
     let proxy = Recorder::start(&[b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), plain]);
     through_proxy("HTTPS_PROXY", &format!("http://{}", proxy.address()));
@@ -99,7 +99,7 @@ fn a11_a_proxy_that_plays_mixpanel_gets_no_secret() {
 
 #[test]
 fn a11_proxies_of_other_kinds_get_nothing() {
-    // One for plain HTTP is of no use, and the other one speaks no SOCKS; there is nobody to reach Mixpanel through.
+    // A proxy for plain HTTP does not apply, and the other one does not speak SOCKS, so Mixpanel cannot be reached.
     let plain = Untouched::listen("127.0.0.1");
     let socks = Recorder::start(&[]);
     let home = credentials(Home::new())
@@ -124,7 +124,7 @@ fn a11_a_server_on_this_machine_is_not_asked_through_a_proxy() {
     proxy.check();
 }
 
-/// P15: the server, and nobody else, whatever is asked for.
+/// P15: no command connects to anything but the server.
 #[cfg(target_os = "linux")]
 #[test]
 fn a11_nobody_but_the_server_is_connected_to() {
@@ -146,7 +146,7 @@ fn a11_nobody_but_the_server_is_connected_to() {
         &["query", "sql", "LOAD spatial"],
         &["query", "sql", "SELECT * FROM read_csv('s3://bucket/x.csv')"],
         &["query", "sql", "ATTACH 'postgres:host=example.org' AS p"],
-        // What other extensions would do if they were loaded by themselves.
+        // These would autoload extensions.
         &["query", "sql", "SELECT * FROM iceberg_scan('x')"],
         &["query", "sql", "SELECT now() AT TIME ZONE 'Europe/Berlin', 'ü' COLLATE NOCASE = 'Ü'"],
         &["query", "sql", "SELECT json_structure(properties) FROM profiles"],

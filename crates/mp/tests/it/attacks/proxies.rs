@@ -1,4 +1,4 @@
-//! Proxies: a setting is used or refused, never ignored, and what a proxy does wrong is said of the proxy.
+//! Proxies: a setting is used or rejected, never ignored, and errors of a proxy are attributed to it.
 
 use std::os::unix::ffi::OsStrExt as _;
 
@@ -18,7 +18,7 @@ fn home() -> Home {
         .with("MP_REGION", "us")
 }
 
-/// Runs the command with a setting that it must refuse; nobody may be connected to meanwhile, nor asked for a name.
+/// Runs the command with a setting that it must reject without a connection or a name lookup.
 fn check_refused(variable: &str, command: std::process::Command, home: &Home) {
     let Some((run, reached)) = run_watched(home, &command) else { return };
     let run = run.exits(3).prints_nothing().says(&[variable, "hint: set "]);
@@ -78,7 +78,7 @@ fn a_server_on_this_machine_needs_no_usable_proxy() {
     Home::new().with_server(&simulator).with("HTTPS_PROXY", "no proxy ").run(&["auth", "test"]).exits(0);
 }
 
-/// A proxy that answers like this, and how many connections that takes.
+/// A proxy that sends `answer`, and the expected number of connections.
 struct Case {
     name: &'static str,
     answer: Vec<u8>,
@@ -92,12 +92,12 @@ fn what_a_proxy_does_wrong_is_said_of_the_proxy() {
     let cases = [
         case("407", &reply("407 Proxy Authentication Required", "", ""), false, 1),
         case("407 with a password", &reply("407 Proxy Authentication Required", "", ""), true, 1),
-        // The client keeps the status to itself, so the proxy is asked once more.
+        // The HTTP client does not report the status, so the connection is tried once more.
         case("403", &reply("403 Forbidden", "", "no"), true, 2),
         case("502", &reply("502 Bad Gateway", "", ""), false, 8),
         case("504", &reply("504 Gateway Timeout", "", ""), false, 8),
         case("SSH", b"SSH-2.0-OpenSSH_9.6\r\n\r\n", false, 8),
-        // The tunnel stands, and is cut in the middle of the greeting.
+        // The tunnel is established and then cut during the TLS handshake.
         case("cut", b"HTTP/1.1 200 OK\r\n\r\n", false, 4),
     ];
     std::thread::scope(|scope| {
@@ -106,7 +106,7 @@ fn what_a_proxy_does_wrong_is_said_of_the_proxy() {
                 let proxy = Recorder::start(std::slice::from_ref(&case.answer));
                 let login = if case.login { format!("someone:{PASSWORD}@") } else { String::new() };
                 let home = home().with("HTTPS_PROXY", &format!("http://{login}{}", proxy.address()));
-                // A CGI program must not trust HTTP_PROXY; the others hold.
+                // In a CGI program, only HTTP_PROXY is ignored.
                 let home = home.with("REQUEST_METHOD", "GET");
                 let run = home.run(&["auth", "test", "-vvv"]).exits(1).prints_nothing();
                 let run = run.says(&[&proxy.address().to_string()]);
@@ -180,7 +180,7 @@ fn a_name_that_this_machine_cannot_resolve_for_a_proxy_is_said_to_be_one() {
     let proxy = Recorder::start(&[vec![5, 0], vec![5, 1, 0, 1]]);
     let home = home().with("HTTPS_PROXY", &format!("socks5://{}", proxy.address()));
     let run = home.run(&["auth", "test", "--max-wait", "1s"]).exits(1).prints_nothing();
-    // Where the name is known, the proxy gets an address.
+    // If the name can be resolved, the proxy receives an address.
     if proxy.end().is_empty() {
         assert_run!(run, "unknown name");
     }

@@ -1,10 +1,10 @@
-//! A16 and A17: SQL and database paths that want more than a look at the tables.
+//! A16 and A17: SQL and database paths that try to reach more than the tables.
 
 use super::tools::{all_but_state, mode};
 use crate::snapshot::assert_run;
 use crate::support::{CANARY, Home, Simulator};
 
-/// A home with 20 profiles in `users`.
+/// Returns a home with 20 profiles in `users`.
 fn fetched() -> Home {
     let simulator = Simulator::with_faults(20, &[]);
     let home = Home::new().with_server(&simulator);
@@ -98,7 +98,7 @@ fn a16_samples_and_schemas_are_no_way_to_sql() {
     assert_eq!(home.run(&["inspect", "tables"]).exits(0).json()[0]["row_count"], 20);
 }
 
-/// Paths that are no files.
+/// Paths that do not name local files.
 const PATHS: [&str; 19] = [
     "http://127.0.0.1:1/x.db",
     "https://example.org/x.db",

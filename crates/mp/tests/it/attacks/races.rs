@@ -1,4 +1,4 @@
-//! Fetches that meet: at the same moment, and by different names of one database.
+//! Concurrent fetches, and fetches into one database by different names.
 
 use std::os::unix::fs::symlink;
 use std::process::{Child, Stdio};
@@ -75,7 +75,7 @@ fn a22_a_killed_fetch_keeps_nobody_out() {
     assert!(!home.path().join("my.db.stage").exists());
 }
 
-/// Names of one database, from the home.
+/// Paths of one database, relative to the home.
 const NAMES: [&str; 6] = ["real/my.db", "link.db", "linked/my.db", "real/../real/my.db", "./link.db", "second.db"];
 
 fn linked_home(simulator: &Simulator) -> Home {
@@ -85,7 +85,7 @@ fn linked_home(simulator: &Simulator) -> Home {
     home
 }
 
-/// Makes the database and two links to it.
+/// Creates the database and two links to it.
 fn make_linked(home: &Home) {
     let connection = duckdb::Connection::open(home.path().join("real/my.db")).expect("a database");
     connection.execute_batch("CREATE TABLE another (a INTEGER)").expect("a table");
@@ -129,7 +129,7 @@ fn a22_a_stage_beside_a_link_is_found_all_the_same() {
         let (fetch, words) = start(&home, &["fetch", "profiles", "--append", "--db", "real/my.db"], "page 2");
         send(&fetch, Signal::KILL);
         let _killed = end(fetch, words);
-        // Where earlier versions made it.
+        // Earlier versions created the stage next to the link.
         std::fs::rename(home.path().join("real/my.db.stage"), home.path().join("link.db.stage")).expect("a stage");
         let runs = home.run(&["fetch", "status", "--db", "link.db"]).exits(0).json();
         assert_eq!(runs.as_array().map(Vec::len), Some(1), "{runs}");

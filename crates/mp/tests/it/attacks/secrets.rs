@@ -1,4 +1,4 @@
-//! A1 to A4: where a secret could be seen.
+//! A1 to A4: places where a secret could be visible.
 
 use std::os::unix::process::ExitStatusExt as _;
 
@@ -20,7 +20,7 @@ fn a01_a_secret_cannot_be_an_argument() {
     home.run(&[&arguments[..], &[&stdin_value]].concat()).exits(3).prints_nothing();
     assert_run!(home.run(&["--secret", CANARY, "auth", "list"]).exits(3).prints_nothing());
     home.run(&["fetch", "profiles", "--secret", CANARY]).exits(3).prints_nothing();
-    // There is no way to name a command that would print it, either.
+    // Nor is there an option for a command that prints it.
     for option in ["--secret-command", "--password", "--token"] {
         home.run(&[&arguments[..], &[option, "x"]].concat()).exits(3).prints_nothing();
     }
@@ -66,7 +66,7 @@ fn a01_a_secret_that_is_typed_is_not_echoed() {
         screen.read_exact(&mut byte).expect("the question comes");
         shown.push(byte[0]);
     }
-    // The question may be there a moment before the terminal is silent.
+    // The prompt may appear shortly before echo is disabled.
     let terminal = std::fs::read_to_string(home.path().join("tty.txt")).expect("its name");
     let is_silent = || {
         let settings = Command::new("stty").args(["-a", "-F", terminal.trim()]).output().expect("stty runs");
@@ -116,7 +116,7 @@ fn a02_no_file_but_the_config_file_holds_a_secret() {
 
 #[test]
 fn a02_a_server_cannot_have_a_secret_shown() {
-    // As it is, as URLs have it, and across the place where long texts are cut.
+    // Unchanged, percent-encoded, and across the position at which long text is truncated.
     let echoes = [CANARY.to_owned(), CANARY.replace('/', "%2F").replace('+', "%2B").replace('&', "%26")];
     let basic = {
         use base64::Engine as _;
@@ -163,7 +163,7 @@ fn check_is_not_shown(echo: &str) {
             .with("MP_PROJECT_ID", PROJECT)
             .with("MP_REGION", "us");
         let run = home.run(&["auth", "test", "-v"]).exits(3).prints_nothing();
-        // Not a part of it, either: the first letters would be a good start for guessing.
+        // Not even a part: the first letters would make it easier to guess.
         assert!(!run.stderr.contains("CANARY"), "{body}: {}", run.stderr);
         let start: String = echo.chars().take(24).collect();
         assert!(!run.stderr.contains(&start) || start.starts_with("xxx"), "{body}: {}", run.stderr);
@@ -171,7 +171,7 @@ fn check_is_not_shown(echo: &str) {
     }
 }
 
-/// Not only the text of an error gets into messages.
+/// Other parts of a response than the error text appear in messages too.
 #[test]
 fn a02_no_part_of_a_reply_carries_a_secret_into_a_message() {
     use base64::Engine as _;
@@ -213,7 +213,7 @@ fn check_no_part_carries(echo: &str) {
     }
 }
 
-/// Runs a fetch that has begun and may write core files as large as it likes.
+/// Starts a fetch with these limits and waits for page 0.
 fn fetching(home: &Home, limits: &str) -> Running {
     let direct = home.command(&["fetch", "profiles", "--parallel", "-vv"]);
     let script = format!("{limits}; exec \"$0\" \"$@\"");
@@ -252,7 +252,7 @@ fn a03_memory_is_closed_to_core_files_and_debuggers() {
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", fetch.id())).expect("its limits");
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
-    // What a process that may not be looked into has in /proc belongs to root.
+    // The files in /proc of a process that is not dumpable belong to root.
     let owner = std::fs::metadata(format!("/proc/{}/environ", fetch.id())).expect("its environment");
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&owner), 0);
     fetch.send(Signal::KILL);
@@ -269,7 +269,7 @@ fn a03_running_out_of_memory_shows_nothing() {
     let outcomes = [100, 150, 200, 300].map(|megabytes| {
         let home = Home::new().with_server(&simulator).with("RUST_BACKTRACE", "full").with("PATH", "/usr/bin:/bin");
         let direct = home.command(&["fetch", "profiles", "--parallel", "-vv"]);
-        // A limit that is there from the beginning is refused in good time.
+        // A limit in place from the start is rejected early, so it is set later.
         let limit = format!("prlimit --pid $! --as={}", megabytes << 20);
         let script = format!("ulimit -c unlimited; \"$0\" \"$@\" & sleep 0.2; {limit}; wait $!");
         (megabytes, started_by(&["sh", "-c", &script], &direct).output().expect("it runs"))
@@ -293,13 +293,13 @@ fn a04_the_process_table_does_not_show_a_secret() {
     for file in ["cmdline", "comm", "stat"] {
         assert_eq!(secret_in(&look(file)), None, "{file}");
     }
-    // The environment is for root alone, and what the config file says is not in it.
+    // Only root can read the environment, and it does not contain the config file.
     match std::fs::read(format!("/proc/{}/environ", fetch.id())) {
         Ok(environment) => assert_eq!(secret_in(&environment), None),
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied),
     }
     assert!(look("cmdline").starts_with(env!("CARGO_BIN_EXE_mp").as_bytes()));
-    // There are no other processes that could inherit anything.
+    // There are no child processes that could inherit the secret.
     for task in std::fs::read_dir(format!("/proc/{}/task", fetch.id())).expect("its threads") {
         let children = std::fs::read_to_string(task.expect("a thread").path().join("children"));
         assert_eq!(children.unwrap_or_default(), "");

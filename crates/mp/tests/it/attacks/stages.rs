@@ -1,4 +1,4 @@
-//! Attacks on the stage: two fetches into one table, a directory that another user put there, and what is left on disk.
+//! Attacks on the stage: two fetches into one table, a directory created by another user, and files left on disk.
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -44,7 +44,7 @@ fn a25_a_discarded_run_and_one_that_was_being_removed_leave_no_profiles() {
     send(&first, Signal::KILL);
     let _killed = end(first, words);
     let stage = home.database().with_extension("db.stage");
-    // As a process leaves it that is killed while it removes a run.
+    // As left by a process that is killed while it removes a run.
     let left_over = stage.join(".removed-x/generation-0");
     std::fs::create_dir_all(&left_over).expect("a directory");
     std::fs::write(left_over.join("page-000000-00000000.parquet"), "profiles").expect("a file");

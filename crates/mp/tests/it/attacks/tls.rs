@@ -1,4 +1,4 @@
-//! A10: servers that are not who they should be, and protocols that are too old. The servers are OpenSSL's.
+//! A10: impostor servers and outdated protocols. The servers are `openssl s_server`.
 
 use std::io::{BufRead as _, BufReader, Lines};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::support::{CANARY, Home, PROJECT, Run, USERNAME, check_no_secret};
 /// A certificate authority in a directory.
 struct Authority(tempfile::TempDir);
 
-/// Whom a certificate is for, and for how long.
+/// The names in a certificate and its validity in days.
 const GOOD: (&str, &str) = ("IP:127.0.0.1,DNS:localhost", "2");
 const EXPIRED: (&str, &str) = ("IP:127.0.0.1,DNS:localhost", "-1");
 const FOR_SOMEBODY_ELSE: (&str, &str) = ("IP:127.0.0.2,DNS:mixpanel.com", "2");
@@ -36,7 +36,7 @@ impl Authority {
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Starts a server with such a certificate, signed by this authority. Whoever connects gets a web page.
+    /// Starts a server with a certificate signed by this authority. It serves a web page.
     fn serve(&self, (names, days): (&str, &str)) -> Server {
         std::fs::write(self.path("names"), format!("subjectAltName={names}\n")).expect("a file");
         let sign = ["x509", "-req", "-in", "server.csr", "-CA", "root.pem", "-CAkey", "root.key", "-CAcreateserial"];
@@ -54,7 +54,7 @@ impl Authority {
 struct Server {
     process: Child,
     port: u16,
-    /// It ends when nobody listens to it.
+    /// Kept open, because the server exits if its output is closed.
     _words: Lines<BufReader<ChildStdout>>,
 }
 
@@ -89,21 +89,21 @@ fn a10_only_a_certificate_for_this_host_that_is_valid_now_will_do() {
     }
     let authority = Authority::new();
     let [good, expired, other] = [GOOD, EXPIRED, FOR_SOMEBODY_ELSE].map(|certificate| authority.serve(certificate));
-    // The page comes through, so that it was the certificate that mattered elsewhere.
+    // With a good certificate, the page is received, so the failures below are due to the certificate.
     assert_run!(test(&trusting(&authority, good.port)).without_log());
-    // The same one is refused by whoever does not know who signed it.
+    // The same certificate is rejected without its authority.
     let run = assert_run!(test(&home(good.port)).without_log());
     assert!(!run.stderr.contains("a server is running"), "{}", run.stderr);
     assert_run!(test(&trusting(&authority, expired.port)).without_log());
     assert_run!(test(&trusting(&authority, other.port)).without_log());
-    // A certificate does not get better, so nobody waits for it.
+    // An invalid certificate is not retried.
     let begun = std::time::Instant::now();
     let fetch = ["fetch", "profiles", "-q"];
     assert_run!(home(good.port).run(&fetch).exits(1).prints_nothing());
     assert!(begun.elapsed() < std::time::Duration::from_secs(20));
 }
 
-/// Whatever is wrong with the files that say which authorities are trusted: the variable and the file are named.
+/// An error in a file of trusted authorities names the variable and the file.
 #[test]
 fn a10_certificate_files_that_cannot_be_used_are_named() {
     let server = Recorder::start(&[]);
@@ -138,7 +138,7 @@ fn a10_certificate_files_that_cannot_be_used_are_named() {
     assert_eq!(server.end(), Vec::<Vec<u8>>::new());
 }
 
-/// An empty variable is as good as none, and of two sources one is enough.
+/// An empty variable counts as unset, and one of the two sources is enough.
 #[test]
 fn a10_of_the_file_and_the_directory_of_certificates_one_may_be_empty() {
     if !has_program("openssl") {
@@ -166,7 +166,7 @@ fn a10_of_the_file_and_the_directory_of_certificates_one_may_be_empty() {
     assert_run!(test(&home).without_log(), "not trusted");
 }
 
-/// A home on a machine that knows no certificate authority, as a container without the package `ca-certificates`.
+/// Returns a home without certificate authorities, as in a container without the package `ca-certificates`.
 #[cfg(target_os = "linux")]
 fn without_authorities(home: Home) -> Home {
     home.with("SSL_CERT_FILE", "/nonexistent").with("SSL_CERT_DIR", "/nonexistent")
@@ -218,11 +218,11 @@ fn a10_certificate_checks_cannot_be_turned_off() {
     assert_run!(test(&home).without_log());
 }
 
-/// A server's answer to a greeting, in which it chooses this version of TLS.
+/// Returns a TLS `ServerHello` that selects this version.
 fn hello(version: u8) -> Vec<u8> {
     let mut body = vec![3, version];
     body.extend([7; 32]);
-    // No session; AES-128-CBC with SHA, which the old versions had; no compression.
+    // No session, AES-128-CBC with SHA as in old versions, no compression.
     body.extend([0, 0xc0, 0x13, 0]);
     let length = u8::try_from(body.len()).expect("it is short");
     [&[0x16, 3, version, 0, length + 4, 2, 0, 0, length][..], &body].concat()
@@ -239,7 +239,7 @@ fn a10_old_protocols_and_plain_text_are_refused() {
                 for heard in server.end() {
                     assert_eq!(heard[0], 0x16, "a greeting comes first");
                     check_no_secret(&String::from_utf8_lossy(&heard));
-                    // After the greeting there is an alert at most.
+                    // At most an alert follows the `ClientHello`.
                     let greeting = 5 + usize::from(u16::from_be_bytes([heard[3], heard[4]]));
                     let rest = &heard[greeting..];
                     assert!(rest.is_empty() || (rest[0] == 0x15 && rest.len() == 7), "{rest:?}");

@@ -1,4 +1,4 @@
-//! What attacks are made with: servers that are no Mixpanel, programs that watch, processes that can be looked into.
+//! Tools for attacks: hostile servers, tracing, and inspection of running processes.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,14 +11,14 @@ use std::thread::JoinHandle;
 
 use crate::support::{Home, Run};
 
-/// A reply that ends the connection.
+/// Returns a response that closes the connection.
 pub(crate) fn reply(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}").into_bytes()
 }
 
-/// A server that notes every byte it gets. To each thing it is told it answers with the next of its replies, and after
-/// the last one it only listens.
+/// A server that records every byte it receives. It responds to each read with its next reply, and only reads after the
+/// last one.
 pub(crate) struct Recorder {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
@@ -54,7 +54,7 @@ impl Recorder {
         format!("http://{}", self.address)
     }
 
-    /// Returns what came, connection by connection. Call it when the command has ended.
+    /// Returns the bytes received, by connection. Call it after the command has ended.
     pub(crate) fn end(self) -> Vec<Vec<u8>> {
         self.stop.store(true, Ordering::SeqCst);
         drop(TcpStream::connect(self.address));
@@ -66,7 +66,7 @@ fn talk(mut connection: TcpStream, replies: &[Vec<u8>]) -> Vec<u8> {
     let mut heard = Vec::new();
     let mut replies = replies.iter();
     let mut part = [0; 16 << 10];
-    // A peer that goes away without a word has said all it wanted to.
+    // A connection reset ends the recording like a regular close.
     while let Ok(length @ 1..) = connection.read(&mut part) {
         heard.extend_from_slice(&part[..length]);
         if let Some(reply) = replies.next() {
@@ -79,7 +79,7 @@ fn talk(mut connection: TcpStream, replies: &[Vec<u8>]) -> Vec<u8> {
     heard
 }
 
-/// A listener that nobody may connect to.
+/// A listener that must not receive a connection.
 pub(crate) struct Untouched(TcpListener);
 
 impl Untouched {
@@ -93,13 +93,13 @@ impl Untouched {
         self.0.local_addr().expect("an address").port()
     }
 
-    /// Call it when the command has ended.
+    /// Checks that there was no connection. Call it after the command has ended.
     pub(crate) fn check(&self) {
         assert!(self.0.accept().is_err(), "somebody connected to port {}", self.port());
     }
 }
 
-/// Says whether a program is there. Where it is not, the test is skipped with a note; in CI it fails.
+/// Returns whether a program is installed. If not, the test is skipped with a note; in CI it fails.
 pub(crate) fn has_program(name: &str) -> bool {
     let found = ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/opt/homebrew/bin"]
         .iter()
@@ -107,12 +107,12 @@ pub(crate) fn has_program(name: &str) -> bool {
     skip_unless(found, &format!("`{name}` is not installed"))
 }
 
-/// Says whether this is root, who alone can do what some tests need.
+/// Returns whether the tests run as root, which some of them require.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Says whether the test goes on. A test that does not says why, and fails in CI.
+/// Returns whether the test can run. If not, shows the reason, and fails in CI.
 pub(crate) fn skip_unless(possible: bool, reason: &str) -> bool {
     if !possible {
         assert!(std::env::var_os("CI").is_none(), "{reason}, and CI needs it");
@@ -121,7 +121,8 @@ pub(crate) fn skip_unless(possible: bool, reason: &str) -> bool {
     possible
 }
 
-/// The same command, started by another program. What stands for it there is `"$0" "$@"` for a shell, or nothing.
+/// Returns the same command started by another program, which receives it as its last arguments: `"$0" "$@"` in a
+/// shell.
 pub(crate) fn started_by(launcher: &[&str], command: &Command) -> Command {
     let mut outer = Command::new(launcher[0]);
     outer.args(&launcher[1..]).arg(command.get_program()).args(command.get_args()).env_clear().stdin(Stdio::null());
@@ -130,12 +131,12 @@ pub(crate) fn started_by(launcher: &[&str], command: &Command) -> Command {
     outer
 }
 
-/// Runs a command to its end.
+/// Runs a command and waits for it to end.
 pub(crate) fn finish(mut command: Command) -> Run {
     Run::new(command.output().expect("it runs"))
 }
 
-/// A command under way, from the moment that it has shown a line of its progress.
+/// A running command that has shown a given line.
 pub(crate) struct Running {
     child: Child,
     stderr: BufReader<ChildStderr>,
@@ -150,7 +151,7 @@ impl Running {
         running
     }
 
-    /// Waits for a line of its words that begins like this.
+    /// Waits for a line on standard error that starts with `line_start`.
     pub(crate) fn wait_for(&mut self, line_start: &str) {
         let mut line = String::new();
         while !line.starts_with(line_start) {
@@ -168,7 +169,7 @@ impl Running {
         rustix::process::kill_process(id, signal).expect("it lives");
     }
 
-    /// Waits for the end; returns how it went, and all that was said since.
+    /// Waits for the end; returns the exit status and the rest of the output.
     pub(crate) fn end(mut self) -> (std::process::ExitStatus, Run) {
         let mut words = Vec::new();
         self.stderr.read_to_end(&mut words).expect("words");
@@ -178,7 +179,8 @@ impl Running {
     }
 }
 
-/// Every file and directory below a home, but for the ledger of the quota, which every call that sends something may make.
+/// Returns every file and directory below a home except the quota ledger, which any command that sends a request may
+/// create.
 pub(crate) fn all_but_state(home: &Path) -> Vec<PathBuf> {
     let state = home.join(".mp/state");
     let mut found = everything_below(home);
@@ -189,7 +191,7 @@ pub(crate) fn all_but_state(home: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Everything below a directory, without links followed.
+/// Returns everything below a directory, without following links.
 pub(crate) fn everything_below(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut directories = vec![directory.to_owned()];
@@ -213,8 +215,8 @@ pub(crate) fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("permissions");
 }
 
-/// Runs a command and says which addresses of the network it or a child of it tried to reach; `None` where that cannot
-/// be watched.
+/// Runs a command and returns the network addresses that it or its children tried to reach; `None` if it cannot be
+/// traced.
 pub(crate) fn run_watched(home: &Home, command: &Command) -> Option<(Run, Vec<String>)> {
     if !has_program("strace") || !skip_unless(is_root(), "only root can watch a process that hides its memory") {
         return None;
@@ -224,7 +226,7 @@ pub(crate) fn run_watched(home: &Home, command: &Command) -> Option<(Run, Vec<St
     let calls = "trace=connect,sendto,sendmsg,sendmmsg";
     let run = finish(started_by(&["strace", "-f", "-qq", "-e", calls, "-e", "signal=none", "-o", &log_name], command));
     let log = std::fs::read_to_string(log).expect("a log of system calls");
-    // A number in place of an address: it could not be read.
+    // A number in place of an address means that strace could not read the address.
     let is_network =
         |line: &&str| line.contains("sa_family=AF_INET") || line.contains("connect(") && line.contains(", 0x");
     let reached = log.lines().filter(is_network).map(str::to_owned).collect();
