@@ -1,6 +1,6 @@
-//! Feeds the JSON scanners arbitrary text, and compares what they find in valid JSON with what serde_json finds.
+//! Runs the JSON scanners on arbitrary text, and compares their results for valid JSON with those of serde_json.
 //!
-//! The scanners are compiled from the library's sources, without the library: they need nothing of it.
+//! The scanners are compiled from the library's sources, but without the library, on which they do not depend.
 #![no_main]
 
 use std::fmt;
@@ -59,7 +59,7 @@ impl<'a> Visitor<'a> for MembersVisitor {
     }
 }
 
-/// In an object, the cursor finds the members that serde_json finds. In any other text it comes to an end.
+/// Checks that the cursor finds the same members as serde_json in an object, and terminates on any other text.
 fn check_members(text: &str) {
     let mut cursor = Cursor::enter(text, text.find('{').unwrap_or_default());
     let mut found = Vec::new();
@@ -78,7 +78,7 @@ fn check_members(text: &str) {
     }
 }
 
-/// In an array, the scanner finds the elements that serde_json finds. In any other text it makes progress.
+/// Checks that the scanner finds the same elements as serde_json in an array, and makes progress on any other text.
 fn check_elements(bytes: &[u8]) {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t' | b'\r');
     let trimmed = bytes.trim_ascii_start();
@@ -104,14 +104,14 @@ fn check_elements(bytes: &[u8]) {
     assert_eq!(found.iter().map(|element| element.trim_ascii_end()).collect::<Vec<_>>(), expected);
 }
 
-/// The depth is the one that a parser counts.
+/// Checks the depth against that counted by a parser.
 fn check_depth(text: &str) {
     let Ok(Depth(depth)) = serde_json::from_str(text) else { return };
     assert!(!depth::is_deeper_than(text, depth));
     assert!(depth == 0 || depth::is_deeper_than(text, depth - 1));
 }
 
-/// How deeply a value is nested. `serde_json::Value` would forget repeated keys.
+/// The nesting depth of a value. `serde_json::Value` drops repeated keys.
 struct Depth(usize);
 
 impl<'de> Deserialize<'de> for Depth {

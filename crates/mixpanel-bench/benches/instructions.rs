@@ -1,10 +1,10 @@
-//! How many instructions the steps of a fetch take, by valgrind: `cargo xtask prove instructions` compares them with
-//! `instructions.json`.
+//! Instruction counts of the steps of a fetch, measured by valgrind. `cargo xtask prove instructions` compares them
+//! with `instructions.json`.
 //!
-//! Other than times, they come out the same again and again, whatever else the machine does: the pages are the same,
-//! everything happens in one thread, and neither the environment nor the place in memory differs (gungraun empties the
-//! one and fixes the other). `memcpy` and `memchr` choose their code by the processor; valgrind shows every program the
-//! same made-up one, provided that the real one has AVX2. Waiting for the disk costs no instructions.
+//! Unlike times, the counts are reproducible, whatever else the machine does: the pages are fixed, everything runs in
+//! one thread, and gungraun clears the environment and disables address space randomization. `memcpy` and `memchr`
+//! select their code by processor; valgrind emulates the same one everywhere, provided that the real one has AVX2.
+//! Waiting for the disk costs no instructions.
 #![expect(missing_docs, reason = "what gungraun's macros make has no documentation")]
 
 use std::hint::black_box;
@@ -24,11 +24,11 @@ fn body() -> String {
 #[bench::page(body())]
 fn parse_page(body: String) -> (String, Result<ProfileWriteTask>) {
     let page = parse(black_box(&body), 0);
-    // Handed back, so that taking it down is not counted.
+    // Returned, so that dropping it is not counted.
     (body, page)
 }
 
-/// A page, and where to stage it.
+/// A page and the stage to write it to.
 struct Staged {
     page: ProfileWriteTask,
     staging: Staging,

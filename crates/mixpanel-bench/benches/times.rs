@@ -1,4 +1,4 @@
-//! How long the steps of a fetch take: `cargo bench -p mixpanel-bench --bench times`, under a minute once built.
+//! Times of the steps of a fetch. `cargo bench -p mixpanel-bench --bench times` takes less than a minute once built.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -10,7 +10,7 @@ use mixpanel_data::benchmarks::{Staging, parse};
 use mixpanel_data::{ProfileWriteTask, Result};
 use tempfile::TempDir;
 
-/// Pages of a load.
+/// Number of pages per load.
 const LOADED: u64 = 100;
 
 fn main() -> Result<()> {
@@ -52,14 +52,14 @@ fn bench_stage(criterion: &mut Criterion, pages: &[ProfileWriteTask]) -> Result<
     group.bench_function("100 pages into a new file", |bencher| {
         let load =
             |directory: &mut TempDir| staging.load(&directory.path().join("x.db")).expect("the pages can be loaded");
-        // The directory goes after the clock has stopped.
+        // The directory is removed after the measurement.
         bencher.iter_batched_ref(self::directory, load, BatchSize::PerIteration);
     });
     group.finish();
     Ok(())
 }
 
-/// A directory on the disk of the target directory: where temporary files go is often memory, which needs no time to be synced.
+/// Creates a directory on the disk of the target directory. `/tmp` is often in memory, where syncing takes no time.
 fn directory() -> TempDir {
     tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).expect("the target directory can be written to")
 }

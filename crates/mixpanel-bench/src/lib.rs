@@ -1,20 +1,20 @@
-//! What the benchmarks measure with: replies that are the same on every machine, today and tomorrow.
+//! Input of the benchmarks: responses that are the same on every machine and in every run.
 
 use std::time::Duration;
 
 use mixpanel_simulator::{Request, Simulator, SimulatorConfig};
 use serde_json::Value;
 
-/// Profiles on a page, as many as Mixpanel's pages have. Each takes about 1 KB.
+/// Profiles per page, as on Mixpanel's pages. Each takes about 1 KB.
 pub const PROFILES: u64 = 1_000;
 
-/// `simulator:simulator-secret`, plain, as Mixpanel takes it too.
+/// `simulator:simulator-secret` in plain text, which Mixpanel accepts too.
 const AUTHORIZATION: &str = "Basic simulator:simulator-secret";
 
-/// Returns the bodies of the first replies of a simulated project.
+/// Returns the bodies of the first pages of a simulated project.
 ///
 /// # Panics
-/// If the simulator does not answer with pages.
+/// If the simulator does not respond with pages.
 #[must_use]
 pub fn bodies(pages: u64) -> Vec<String> {
     let mut simulator = Simulator::new(SimulatorConfig::unlimited().with_profiles(pages * PROFILES));

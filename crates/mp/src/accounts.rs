@@ -1,4 +1,4 @@
-//! Reads and updates the accounts, under a lock so that no concurrent change is lost.
+//! Reads the accounts, and updates them under a lock so that no concurrent change is lost.
 //!
 //! Accounts are stored in `~/.mp/accounts.toml`, or in the file that MP_CONFIG_PATH names. If `~/.mp/accounts.toml`
 //! does not exist, they are read from `~/.mp/config.toml`, a path that another program uses too.
@@ -95,7 +95,7 @@ impl Accounts {
         self.config.account(name, &self.path)
     }
 
-    /// Fails unless this account exists.
+    /// Checks that this account exists.
     pub(crate) fn check_exists(&self, name: &str) -> Result<(), Failure> {
         let names = self.config.names();
         if names.contains(&name) { Ok(()) } else { Err(unknown_account(name, &names)) }

@@ -87,7 +87,7 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
     }
 }
 
-/// Rejects a command that only prints if standard output is closed. Other commands run, with a warning.
+/// If standard output is closed, rejects a command that only prints. Other commands run, with a warning.
 fn check_streams(cli: &Cli, output: &Output) -> Result<(), Failure> {
     if !stdout_was_closed() {
         return Ok(());
@@ -104,7 +104,7 @@ fn stdout_is_closed() -> Failure {
         .hint("redirect it to a file, a pipe or /dev/null")
 }
 
-/// Prints the requested help or version, or the help of a command that lacks a subcommand.
+/// Prints the requested help or version, or the help of a command without a required subcommand.
 fn help(error: &clap::Error, environment: &Environment, output: &Output) -> Result<(), Failure> {
     if stdout_was_closed() {
         return Err(stdout_is_closed());

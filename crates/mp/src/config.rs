@@ -15,7 +15,7 @@ const KEYS: [&str; 4] = ["username", "secret", "project_id", "region"];
 
 /// Account keys that only the other program writes.
 const KEYS_OF_ANOTHER: [&str; 2] = ["type", "default_project"];
-/// The table in which the other program stores which account is active.
+/// The table in which the other program stores its active account.
 const TABLE_OF_ANOTHER: &str = "active";
 
 /// The program that the file belongs to, inferred from its keys.

@@ -140,7 +140,7 @@ impl Failure {
         self.silent
     }
 
-    /// Returns the lines to show, with labels in the given style.
+    /// Returns the lines to show. `label` styles the labels.
     pub(crate) fn render(&self, label: impl Fn(&str, Label) -> String) -> String {
         let mut text = format!("{} {}\n", label("error:", Label::Error), indented(&self.headline, 2));
         for cause in &self.causes {

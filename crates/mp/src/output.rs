@@ -214,7 +214,7 @@ impl Data {
     }
 }
 
-/// Returns whether a character must be escaped on a terminal. Line ends and tabs are layout: the formats escape those
+/// Returns whether a character must be escaped on a terminal. Line ends and tabs are layout: the formats handle those
 /// inside values.
 fn disturbs(character: char) -> bool {
     is_unprintable(character) && !matches!(character, '\n' | '\t')

@@ -10,7 +10,7 @@ use crate::output::Output;
 use crate::streams::Stdin;
 use crate::text::printable;
 
-/// Maximum size of an answer.
+/// Maximum size of an answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
 
 /// Prompts for a line of text.

@@ -31,7 +31,7 @@ type FirstWords = Box<dyn Fn(Duration) -> String + Send>;
 /// Builds the hint shown before a second signal ends the process.
 type LastWords = Box<dyn Fn() -> Option<String> + Send>;
 
-/// Listens for signals as long as the runtime lives.
+/// Listens for signals as long as the runtime exists.
 pub(crate) struct Interrupts {
     stop: CancellationToken,
     time_is_up: CancellationToken,

@@ -126,7 +126,7 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     };
     let _closed = Stderr.write_all(failure.render(|label, _| label.to_owned()).as_bytes());
     if is_shortage {
-        // A runtime that lacks a thread would hang. The data on disk is always consistent.
+        // A tokio runtime that lacks a thread hangs. The data on disk is always consistent.
         signal_hook::low_level::exit(i32::from(failure.exit.code()));
     }
 }

@@ -1,4 +1,5 @@
-//! The terminal for progress bars. Its errors are ignored, because `indicatif` would panic after the window was closed.
+//! The terminal for progress bars. Its errors, for example after the window was closed, are ignored, because
+//! `indicatif` panics on them.
 
 use std::io;
 

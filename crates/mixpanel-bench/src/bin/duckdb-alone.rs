@@ -1,8 +1,8 @@
-//! What DuckDB itself needs for a statement: `duckdb-alone [--memory-limit SIZE] [--threads N] DATABASE SQL...`
+//! Measures DuckDB alone: `duckdb-alone [--memory-limit SIZE] [--threads N] DATABASE SQL...`
 //!
-//! Opens the database as any other client does, with DuckDB's own settings unless some are given, runs the statements
-//! one after the other and prints a line of JSON for each: `{"seconds": 1.234, "rows": 1000}`, the rows that it changed,
-//! of which `CREATE TABLE AS` has none for DuckDB.
+//! Opens the database as any other client does, with DuckDB's default settings unless some are given, runs the
+//! statements one by one and prints a line of JSON for each: `{"seconds": 1.234, "rows": 1000}`. `rows` is the number
+//! of rows changed, which DuckDB reports as 0 for `CREATE TABLE AS`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a terminal program")]
 
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Runs the program that measures DuckDB alone.
+//! Tests of `duckdb-alone`.
 
 use std::process::{Command, Output};
 

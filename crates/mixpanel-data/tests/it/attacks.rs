@@ -1,4 +1,4 @@
-//! A12 and A13 of the list of attacks: replies that are made to be expensive. The other attacks are tried on the command.
+//! Attacks A12 and A13: responses designed to be expensive. The other attacks are tested with the command.
 
 use std::io::{Read as _, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -13,10 +13,10 @@ use mixpanel_data::{ApiClient, ApiOptions, Error, ErrorKind, Fault, ProfilePageR
 
 use crate::harness::credentials;
 
-/// What a server sends to whoever asks.
+/// The response of a server.
 type Answer = Arc<dyn Fn(&mut Counted) -> std::io::Result<()> + Send + Sync>;
 
-/// A connection that counts what is written to it.
+/// A connection that counts the bytes written to it.
 struct Counted(TcpStream, Arc<AtomicU64>);
 
 impl Write for Counted {
@@ -31,20 +31,20 @@ impl Write for Counted {
     }
 }
 
-/// Starts a server that sends this, and returns its address and how much it has sent.
+/// Starts a server that sends this, and returns its URL and the number of bytes sent.
 fn serve(answer: Answer) -> (String, Arc<AtomicU64>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let base_url = format!("http://{}", listener.local_addr().expect("an address"));
     let sent = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&sent);
-    // It goes with the process.
+    // The thread runs until the process ends.
     std::thread::spawn(move || {
         for connection in listener.incoming() {
             let mut connection = Counted(connection.expect("a connection"), Arc::clone(&count));
             let answer = Arc::clone(&answer);
             std::thread::spawn(move || {
                 let mut request = [0; 64 << 10];
-                // The client ends most of these talks by going away.
+                // The client closes most of these connections early.
                 let _heard = connection.0.read(&mut request).and_then(|_| answer(&mut connection));
             });
         }
@@ -56,7 +56,7 @@ fn sends(bytes: Vec<u8>) -> Answer {
     Arc::new(move |connection| connection.write_all(&bytes))
 }
 
-/// Sends a beginning, and then the same thing for ever.
+/// Sends a beginning, and then repeats `part` without end.
 fn sends_for_ever(beginning: &str, part: &str) -> Answer {
     let (beginning, part) = (beginning.to_owned(), part.repeat((64 << 10) / part.len().min(64 << 10)));
     Arc::new(move |connection| {
@@ -67,7 +67,7 @@ fn sends_for_ever(beginning: &str, part: &str) -> Answer {
     })
 }
 
-/// Sends a beginning, and then the same thing again and again, slowly.
+/// Sends a beginning, and then repeats `part` slowly without end.
 fn drips(beginning: &'static str, part: &'static str) -> Answer {
     Arc::new(move |connection| {
         connection.write_all(beginning.as_bytes())?;
@@ -102,7 +102,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
-/// A page with these bytes after a blank, which JSON does not mind.
+/// Returns an empty page after this many spaces, which JSON allows.
 fn padded(blanks: usize) -> Vec<u8> {
     let mut body = vec![b' '; blanks];
     body.extend_from_slice(br#"{"results":[],"page":0,"session_id":"s","total":0}"#);
@@ -120,7 +120,7 @@ async fn a12_bombs_do_not_grow_beyond_their_limits() {
         assert_eq!(error.kind(), ErrorKind::UnexpectedReply);
         assert!(error.message().contains("expands beyond the limit"), "{error}");
     }
-    // What is small may be compressed as well as it can be.
+    // Small bodies may exceed the compression ratio.
     let small = gzip(&padded(500 << 10));
     assert!(small.len() * 200 < 500 << 10);
     ask(sends(reply("200 OK", "Content-Encoding: gzip\r\n", &small))).await.0.expect("it is a page");
@@ -145,7 +145,7 @@ async fn a12_two_codings_at_most_are_undone_and_others_are_named() {
     }
 }
 
-/// Failed requests are tried again, which takes a while; so several at once.
+/// Runs futures concurrently, because retries of failed requests take a while.
 async fn together<T: Send + 'static>(work: impl IntoIterator<Item: Future<Output = T> + Send + 'static>) -> Vec<T> {
     let tasks: Vec<_> = work.into_iter().map(tokio::spawn).collect();
     let mut results = Vec::new();
@@ -166,7 +166,7 @@ async fn a12_endless_bodies_are_read_up_to_the_limit() {
         let error = page.expect_err("it is endless");
         assert!(error.message().contains("larger than 64 MiB"), "{framing}: {error}");
         assert_eq!(error.fault(), Some(Fault::PageSize), "{framing}");
-        // Four attempts, and what the sockets hold.
+        // Four attempts, plus the socket buffers.
         assert!(sent < 4 * (80 << 20), "{framing}: {sent}");
     }
     for status in ["400 Bad Request", "401 Unauthorized", "302 Found"] {
@@ -240,7 +240,7 @@ async fn a13_what_is_nested_too_deep_is_a_reject_and_its_neighbour_a_row() {
     }
     let just = format!("{{\"k\":{}}}", nested("[", "]", JSON_DEPTH_MAX - 1));
     assert_eq!(ask(page(&profile(&just))).await.0.expect("it is a page").profiles.len(), 2);
-    // Where no profile is expected, it does not matter at all.
+    // Outside profiles, the depth is not limited.
     for results in [format!("[{}]", nested("[", "]", MANY)), format!("[],\"x\":{}", nested("[", "]", MANY))] {
         assert_eq!(ask(page(&results)).await.0.expect("it is a page").profiles.len(), 0);
     }
@@ -260,7 +260,7 @@ async fn a13_long_keys_numbers_and_objects_stay_as_they_are() {
         let kept = page.profiles.iter().next().expect("a profile").properties == properties;
         assert!(kept, "{}", &properties[..20]);
     }
-    // What the engine could not load with the memory that it has is a reject.
+    // A profile too large for DuckDB's memory limit is rejected.
     let page = ask(page(&profile(&format!("{{\"{}\":1}}", "k".repeat(5 << 20))))).await.0.expect("it is a page");
     assert_eq!((page.profiles.len(), page.profiles.received()), (1, 2));
     assert!(page.profiles.rejects()[0].reason.contains("larger than 4 MiB"));
@@ -299,7 +299,7 @@ async fn a13_the_most_tedious_pages_take_a_time_that_grows_with_their_length() {
     let times = |part: &str, bytes: usize| vec![part; bytes / (part.len() + 1)].join(",");
     let most = 16 << 20;
     let pages = [
-        // Each of these would be a reject, and take a hundred bytes.
+        // Each element is a reject, which takes a hundred bytes.
         format!("[{}]", times("[]", most)),
         format!("[{}]", times("{\"$distinct_id\":1}", most)),
         profile(&format!("{{{}}}", times("\"$last_seen\":\"2024-01-01T00:00:00\"", most))),
@@ -313,7 +313,7 @@ async fn a13_the_most_tedious_pages_take_a_time_that_grows_with_their_length() {
         if let Err(error) = ask(page(&results)).await.0 {
             assert!(error.message().contains("more than 200000 records"), "{error}");
         }
-        // Half a second or so on a quiet machine; what is not linear takes many minutes.
+        // About half a second on an idle machine; a non-linear algorithm takes many minutes.
         assert!(begun.elapsed() < Duration::from_secs(20), "{}: {:?}", &results[..60], begun.elapsed());
     }
 }

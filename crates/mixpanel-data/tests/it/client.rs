@@ -1,4 +1,4 @@
-//! One page at a time over real HTTP (T007, `docs/traceability.md`).
+//! Fetches of single pages over real HTTP (T007, `docs/traceability.md`).
 
 use std::time::{Duration, Instant};
 
@@ -92,7 +92,7 @@ async fn wrong_credentials_are_unauthorized_and_never_shown() {
 #[tokio::test]
 async fn a_server_that_sends_the_credentials_back_is_not_quoted() {
     for status in [400, 200] {
-        // The first is "simulator:simulator-secret" in Base64.
+        // The Base64 text is "simulator:simulator-secret".
         let error = r#"{\"error\":\"bad Basic c2ltdWxhdG9yOnNpbXVsYXRvci1zZWNyZXQ= or simulator-secret\"}"#;
         let script = format!(r#"[{{"pages": 0, "status": {status}, "body": "{error}"}}]"#);
         let mut config = SimulatorConfig::unlimited().with_profiles(10);

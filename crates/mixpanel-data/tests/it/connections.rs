@@ -1,4 +1,4 @@
-//! The connections of a workspace: opened once, kept between calls, and never a reason for a failure.
+//! The connections of a workspace: opened once, reused between calls, and never the cause of a failure.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 
 use crate::harness::credentials;
 
-/// A server that answers every request with two event names, and counts connections and requests.
+/// A server that responds to every request with two event names, and counts connections and requests.
 struct Counter {
     base_url: String,
     connections: Arc<AtomicUsize>,
@@ -19,7 +19,7 @@ struct Counter {
 }
 
 impl Counter {
-    /// Starts a server that closes each connection, without notice, after this many requests.
+    /// Starts a server that closes each connection without notice after this many requests.
     fn start(requests_max: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let base_url = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -107,7 +107,7 @@ async fn a_workspace_without_a_ledger_counts_across_its_calls() {
     assert_eq!(server.counts(), (1, 2));
 }
 
-/// A runtime that is not running at the moment cannot serve its connections, and one that is gone never will.
+/// An idle runtime does not drive its connections, and a dropped one never will.
 #[test]
 fn a_workspace_is_used_on_several_runtimes_in_turn() {
     let server = Counter::start(usize::MAX);
@@ -138,7 +138,7 @@ fn a_connection_that_the_server_has_closed_is_replaced() {
     }
 }
 
-/// The server closes the connection at the moment at which the next request may be sent.
+/// The server closes the connection just when the next request may be sent.
 #[tokio::test]
 async fn a_connection_that_the_server_is_closing_is_no_failure() {
     let server = Counter::start(1);

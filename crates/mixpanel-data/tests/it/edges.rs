@@ -1,4 +1,4 @@
-//! Which part of the library may use which, and which files use each other, read from the paths in the sources.
+//! Checks the dependencies between the parts of the library and between its files, based on the paths in the sources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,17 +8,17 @@ use syn::visit::{self, Visit};
 
 use crate::tidy::is_test;
 
-/// A module, from the root of its crate.
+/// The path of a module from the root of its crate.
 type Module = Vec<String>;
 
-/// A source that is no test: the name of the file, its module and its items.
+/// A source file that is not a test.
 struct Source {
     name: String,
     module: Module,
     file: syn::File,
 }
 
-/// Reads the sources of the crate in a directory of the workspace.
+/// Reads the sources of the crate in this directory of the workspace.
 fn sources(directory: &str) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(directory).join("src");
     let mut directories = vec![root.clone()];
@@ -53,10 +53,10 @@ fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     })
 }
 
-/// Collects the paths that a file names, in `use` items and elsewhere.
+/// Collects the paths in a file, in `use` items and elsewhere.
 #[derive(Default)]
 struct Paths {
-    /// The name that a `use` item introduces, and its path.
+    /// The names that `use` items introduce, with their paths.
     imports: Vec<(String, Vec<String>)>,
     others: Vec<Vec<String>>,
 }
@@ -120,7 +120,7 @@ impl<'ast> Visit<'ast> for Paths {
         self.add_use(&item.tree, Vec::new());
     }
 
-    /// `pub(super)` uses nothing.
+    /// The path in `pub(super)` is not a use.
     fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -129,7 +129,7 @@ impl<'ast> Visit<'ast> for Paths {
     }
 }
 
-/// The modules of a crate, with what each file names.
+/// The modules of a crate, each with the paths in its file.
 struct Crate {
     paths: BTreeMap<Module, Paths>,
     names: BTreeMap<Module, String>,
@@ -149,7 +149,7 @@ impl Crate {
         Self { paths, names }
     }
 
-    /// Returns the module in which a path that is named in `from` is defined; `None` if it is not in the library.
+    /// Returns the module that defines a path used in `from`; `None` if it is not in the library.
     fn resolve(&self, from: &Module, path: &[String], depth: usize) -> Option<Module> {
         let mut module = from.clone();
         let mut rest = path;
@@ -179,7 +179,7 @@ impl Crate {
             rest = &rest[1..];
         }
         let Some(name) = rest.first().filter(|_| depth < 8) else { return Some(module) };
-        // A name that the module has imported, usually to re-export it, is defined elsewhere.
+        // A name that the module imports, usually to re-export it, is defined elsewhere.
         let import = self.paths.get(&module)?.imports.iter().find(|(known, _)| known == name);
         let imported = import.and_then(|(_, path)| self.resolve(&module, path, depth + 1));
         Some(imported.unwrap_or(module))
@@ -188,7 +188,7 @@ impl Crate {
     /// Returns the modules that each module uses.
     fn edges(&self) -> BTreeMap<&Module, BTreeSet<Module>> {
         let of = |(module, paths): (&'_ Module, &Paths)| {
-            // What a `mod.rs` re-exports it does not use.
+            // The imports in a `mod.rs` are re-exports and do not count as uses.
             let is_facade = self.names[module].ends_with("mod.rs") || module.is_empty();
             let imports = paths.imports.iter().filter(|_| !is_facade).map(|(_, path)| path);
             let used = imports.chain(&paths.others).filter_map(|path| self.resolve(module, path, 0));
@@ -198,8 +198,8 @@ impl Crate {
     }
 }
 
-/// What each room of the library may use of the other rooms: whole rooms, or files. Files that belong to no room are
-/// below all of them. `api`, `stage` and `load` do not know each other; `fetch` connects them.
+/// The rooms of the library, each with the rooms and files that it may use. Files that belong to no room are below all
+/// of them. `api`, `stage` and `load` are independent of each other; `fetch` connects them.
 const ROOMS: [(&str, &[&str]); 10] = [
     ("api", &["parse", "quota"]),
     ("parse", &[]),
@@ -208,7 +208,8 @@ const ROOMS: [(&str, &[&str]); 10] = [
     ("store", &[]),
     ("load", &["store", "parse/rows.rs"]),
     ("fetch", &["api", "parse", "quota", "stage", "store", "load", "fetch/core", "fetch/profiles"]),
-    // The core serves every dataset: of its source it knows what `fetch/source.rs` exports, of the API only failures.
+    // The core is independent of the dataset: it uses only the exports of `fetch/source.rs` and the failures of the
+    // API.
     (
         "fetch/core",
         &[
@@ -227,7 +228,8 @@ const ROOMS: [(&str, &[&str]); 10] = [
     ("workspace", &["api", "fetch", "parse", "quota", "stage", "store", "load"]),
 ];
 
-/// Files without a room that use one: public results hold rows, row sums count rejects, and benchmarks call into rooms.
+/// Files without a room that use one: public results contain rows, row sums count rejects, and benchmarks call into
+/// rooms.
 const ABOVE: [&str; 4] = ["lib.rs", "types.rs", "row_sum.rs", "benchmarks.rs"];
 
 /// Returns the room that a file belongs to.
@@ -254,7 +256,7 @@ fn the_rooms_of_the_library_use_only_what_they_may() {
     assert!(problems.is_empty(), "\n{}\n", problems.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
-/// A file below all rooms may not use one.
+/// Files below all rooms may not use any room.
 #[test]
 fn files_without_a_room_use_none() {
     let library = Crate::library();
@@ -269,8 +271,8 @@ fn files_without_a_room_use_none() {
     assert!(problems.is_empty(), "\n{}\n", problems.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
-/// Returns the circles of a crate: files that use each other, directly or through others, unless they are parts of one
-/// thing, a file and those in its directory.
+/// Returns the dependency cycles of a crate: files that use each other, directly or indirectly. A file and those in its
+/// directory count as one.
 fn circles(krate: &Crate) -> BTreeSet<String> {
     let edges = krate.edges();
     let reached = |from: &Module| {

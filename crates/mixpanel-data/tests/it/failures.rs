@@ -1,4 +1,4 @@
-//! What can fail during a fetch, and what is kept (US3, `docs/traceability.md#user-stories`).
+//! Failures during a fetch, and the pages that are kept (US3, `docs/traceability.md#user-stories`).
 
 use std::time::Duration;
 

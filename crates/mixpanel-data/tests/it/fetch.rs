@@ -1,4 +1,4 @@
-//! Profiles from a server into a table, in both modes (US1 and US2, `docs/traceability.md#user-stories`).
+//! Fetches into a table, sequential and parallel (US1 and US2, `docs/traceability.md#user-stories`).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::harness::Bench;
 
-/// All rows of a table in the order in which they are stored.
+/// Returns all rows of a table in storage order.
 fn rows(workspace: &Workspace, table: &str) -> Vec<Vec<Value>> {
     let query = format!("select distinct_id, properties::varchar, last_seen from {table} order by rowid");
     workspace.sql(&query).expect("the table is there").rows

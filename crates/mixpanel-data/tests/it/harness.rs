@@ -1,4 +1,4 @@
-//! What the tests share: a simulator, a directory, and a workspace for the two.
+//! Shared by the tests: a simulator, a directory, and a workspace that uses both.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::conservation;
 
-/// A simulator and an empty directory for databases; both go when it is dropped.
+/// A simulator and an empty directory for databases. Dropping it stops the one and removes the other.
 pub(crate) struct Bench {
     pub(crate) server: Server,
     pub(crate) directory: TempDir,
@@ -37,7 +37,7 @@ impl Bench {
         self.workspace_of(self)
     }
 
-    /// This database, and the simulator of another bench.
+    /// Returns a workspace with this database and the simulator of another bench.
     pub(crate) fn workspace_of(&self, other: &Self) -> Workspace {
         Workspace::new(credentials("simulator-secret"), self.database())
             .with_base_url(&other.server.base_url())
@@ -53,7 +53,7 @@ impl Bench {
         ApiClient::new(credentials(secret), &options).expect("it is on loopback")
     }
 
-    /// The files and directories beside the database.
+    /// Returns the names of the files and directories in the database's directory.
     pub(crate) fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.directory.path()).expect("the directory");
         let mut names: Vec<String> =
@@ -63,7 +63,7 @@ impl Bench {
     }
 }
 
-/// After every test: what the last load left in the table is what the server sent.
+/// Checks after every successful test that the last load matches what the server sent.
 impl Drop for Bench {
     fn drop(&mut self) {
         if !std::thread::panicking() {

@@ -1,4 +1,4 @@
-//! The quota ledger as the caller of the library meets it.
+//! The quota ledger, from the perspective of a caller of the library.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,7 +8,7 @@ use mixpanel_data::ProfileFetch;
 
 use crate::harness::Bench;
 
-/// Locks the ledger in this directory for almost as long as others wait for it.
+/// Locks the ledger in this directory for almost as long as other processes wait for it.
 fn hold(state: &Path) {
     let paths = std::fs::read_dir(state).expect("the directory").map(|entry| entry.expect("an entry").path());
     let locks: Vec<_> = paths.filter(|path| path.extension().is_some_and(|own| own == "lock")).collect();
@@ -21,7 +21,7 @@ fn hold(state: &Path) {
     });
 }
 
-/// Runs `work` beside a task that wakes up all the time, and returns for how long that task was kept waiting at most.
+/// Runs `work` with a timer that fires every 5 ms, and returns the longest time between two ticks.
 async fn longest_standstill(work: impl Future<Output = ()>) -> Duration {
     let mut longest = Duration::ZERO;
     let mut work = std::pin::pin!(work);
@@ -34,7 +34,7 @@ async fn longest_standstill(work: impl Future<Output = ()>) -> Duration {
     }
 }
 
-/// The runtime of this test has one thread, which waits for the ledger if anything on it does.
+/// The runtime of this test has one thread, so blocking on the ledger would block the timer too.
 #[tokio::test]
 async fn a_ledger_that_another_process_holds_does_not_block_the_runtime() {
     let bench = Bench::with_faults(2_500, &[]).await;

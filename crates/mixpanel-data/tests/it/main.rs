@@ -1,4 +1,4 @@
-//! The library through its public surface: real HTTP on loopback, real files, the real engine.
+//! Tests of the library's public API, with real HTTP on loopback, real files and DuckDB.
 #![expect(clippy::disallowed_methods, reason = "tests time what they wait for")]
 
 mod attacks;

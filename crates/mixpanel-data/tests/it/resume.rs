@@ -1,4 +1,4 @@
-//! Runs that ended early, and what becomes of them: resumed, finished without the rest, planned, discarded.
+//! Unfinished runs: resumed, finished without the missing pages, planned, discarded.
 
 use mixpanel_data::{
     CancellationToken, Credentials, ErrorKind, IfExists, ProfileFetch, ProfileQuery, Region, ResumeFetch, Secret,
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::Bench;
 
-/// Profiles on pages of 100, with these faults and without quotas.
+/// Starts a simulator with pages of 100 profiles and these faults, without quotas.
 async fn bench(profiles: u64, faults: &[&str]) -> Bench {
     let mut config = SimulatorConfig { page_size: 100, ..SimulatorConfig::unlimited() }.with_profiles(profiles);
     config.faults = faults.iter().map(|fault| fault.parse().expect("a fault")).collect();
@@ -24,12 +24,12 @@ fn resume() -> ResumeFetch {
     ResumeFetch::new("profiles")
 }
 
-/// The rows in the order of the table.
+/// Returns the rows in the order of the table.
 fn rows(workspace: &Workspace) -> Vec<Vec<Value>> {
     workspace.sql("select distinct_id, properties::varchar, last_seen from profiles").expect("a table").rows
 }
 
-/// What an undisturbed fetch of the same project makes.
+/// Returns the rows of an undisturbed fetch of the same project.
 async fn undisturbed(bench: &Bench, profiles: u64) -> Vec<Vec<Value>> {
     let calm = self::bench(profiles, &[]).await;
     calm.workspace().fetch_profiles(fetch()).await.expect("nothing disturbs it");
@@ -37,7 +37,7 @@ async fn undisturbed(bench: &Bench, profiles: u64) -> Vec<Vec<Value>> {
     rows(&calm.workspace())
 }
 
-/// Stops a fetch as soon as so many pages are staged.
+/// Stops a fetch as soon as this many pages are staged.
 async fn stop_after(workspace: &Workspace, fetch: ProfileFetch, pages: u64) -> mixpanel_data::Error {
     let token = CancellationToken::new();
     let stop = token.clone();

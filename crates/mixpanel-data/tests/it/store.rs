@@ -1,4 +1,4 @@
-//! What a workspace does with a database, without any network.
+//! Database operations of a workspace, without a network.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use mixpanel_data::{ErrorKind, Workspace};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A database that another program made.
+/// A database created by another program.
 struct Database {
     directory: TempDir,
     path: PathBuf,
@@ -131,7 +131,7 @@ fn rows_come_in_order_until_the_caller_has_enough() {
 #[test]
 fn an_error_may_come_after_some_rows() {
     let database = Database::new("");
-    // More than once: DuckDB sometimes hides the reason.
+    // Repeated, because DuckDB hides the reason in some runs.
     for _ in 0..30 {
         let mut rows = 0;
         let row = |_| {
@@ -347,7 +347,7 @@ fn a_url_is_refused_without_a_connection() {
 
 const HOLD: &str = "MIXPANEL_DATA_TEST_HOLD";
 
-/// Not a test of its own: the other process of the next one.
+/// Not a test: this is the other process of the next test.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test program is told its part through the environment")]
 fn holds_a_database() {

@@ -1,4 +1,4 @@
-//! Profiles handed over instead of stored.
+//! Profiles that are streamed to a callback instead of stored.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};

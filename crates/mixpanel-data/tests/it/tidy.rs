@@ -1,11 +1,11 @@
-//! The rules of the house that a compiler does not check.
+//! House rules that the compiler does not check.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const LINES_MAX: usize = 400;
 
-/// Files that hold nothing but tests.
+/// Returns whether a file contains only tests.
 pub(crate) fn is_test(name: &str) -> bool {
     name.contains("/simulation/") || ["tests.rs", "/testing.rs"].iter().any(|ending| name.ends_with(ending))
 }
@@ -14,7 +14,7 @@ fn workspace_root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace")
 }
 
-/// Every file of the workspace with this extension, with its path from the root.
+/// Returns the path and contents of every file in the workspace with this extension. Paths are relative to the root.
 fn files(extension: &str) -> Vec<(String, String)> {
     let root = workspace_root();
     let mut found = Vec::new();
@@ -39,7 +39,7 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
     fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path()).collect()
 }
 
-/// Every Rust source of the workspace.
+/// Returns every Rust source of the workspace.
 fn sources() -> Vec<(String, String)> {
     let found = files("rs");
     assert!(found.len() > 50, "the sources were not found");
@@ -59,7 +59,7 @@ fn files_are_short() {
     complain(&long.collect::<Vec<_>>());
 }
 
-/// `x/tests.rs`, `x/topic_tests.rs` and `testing.rs`, found by the compiler without a path.
+/// Test files are `x/tests.rs`, `x/topic_tests.rs` or `testing.rs`, without a `#[path]` attribute.
 #[test]
 fn test_files_follow_one_convention() {
     let mut problems = Vec::new();
@@ -99,7 +99,7 @@ fn nothing_is_switched_off_or_left_undone() {
     complain(&problems);
 }
 
-/// The simulator and the chores share no type with the library, so that a misread field cannot hide on both sides.
+/// The simulator and xtask share no types with the library, so that a misread field cannot go unnoticed on both sides.
 #[test]
 fn the_crates_depend_only_on_whom_they_may() {
     let manifest = |name: &str| fs::read_to_string(workspace_root().join(name)).expect("a manifest");
@@ -116,7 +116,7 @@ fn the_crates_depend_only_on_whom_they_may() {
         let is_kill_point = name.ends_with("/kill_point.rs");
         if name.starts_with("crates/mixpanel-data/src/") && !is_test(&name) && !is_kill_point {
             let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-            // Splitting a list of paths reads nothing.
+            // `split_paths` does not read the environment.
             let reads = |line: &str| line.replace("std::env::split_paths", "").contains("std::env::");
             assert!(!code.clone().any(reads), "{name} reads the environment");
             assert!(code.clone().all(|line| !line.contains("println!")), "{name} prints");
@@ -125,7 +125,7 @@ fn the_crates_depend_only_on_whom_they_may() {
 }
 
 /// Returns the documents in `docs/` that a line mentions, each with its anchor if it has one. A path inside a longer
-/// path or a URL is another file.
+/// path or a URL does not count.
 fn mentions(line: &str) -> Vec<(&str, Option<&str>)> {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
     let mut found = Vec::new();
@@ -135,7 +135,7 @@ fn mentions(line: &str) -> Vec<(&str, Option<&str>)> {
         }
         let rest = &line[start..];
         let (path, rest) = rest.split_at(rest.find(|c: char| !is_part(c)).unwrap_or(rest.len()));
-        // A full stop may end the sentence.
+        // A trailing full stop ends the sentence.
         let name = path.trim_end_matches('.');
         if !name.ends_with(".md") {
             continue;
@@ -149,7 +149,7 @@ fn mentions(line: &str) -> Vec<(&str, Option<&str>)> {
     found
 }
 
-/// Returns the anchors of a document's headings, as GitHub makes them.
+/// Returns the anchors that GitHub generates for a document's headings.
 fn anchors(document: &str) -> Vec<String> {
     let mut is_code = false;
     let mut anchors: Vec<String> = Vec::new();
@@ -189,7 +189,7 @@ fn documents_that_are_cited_exist() {
     assert!(count > 50, "the citations were not found");
 }
 
-/// Sources named in `docs/` with their path in the library, such as `src/types.rs`.
+/// Checks sources that `docs/` cites by their path in the library, such as `src/types.rs`.
 #[test]
 fn sources_that_the_documents_name_exist() {
     let library = workspace_root().join("crates/mixpanel-data");
@@ -210,7 +210,7 @@ fn sources_that_the_documents_name_exist() {
 
 #[test]
 fn citations_and_anchors_are_recognised() {
-    // This file is searched as well, so the documents named here must exist.
+    // This file is checked too, so the documents cited here must exist.
     let table = [
         ("as `docs/mixpanel-api.md#page-size`, or", Some(("docs/mixpanel-api.md", Some("page-size")))),
         ("see [it](docs/performance.md) there", Some(("docs/performance.md", None))),

@@ -1,4 +1,4 @@
-//! The number of pages that a result makes (T002, `docs/traceability.md`).
+//! The number of pages of a result (T002, `docs/traceability.md`).
 
 use mixpanel_data::ProfileQuery;
 use mixpanel_simulator::{SimulatorConfig, TotalMode};

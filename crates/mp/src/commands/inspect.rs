@@ -55,7 +55,7 @@ fn sample(context: &Context, table: &str, rows: u32) -> Result<(), Failure> {
 fn drop_table(context: &Context, table: &str, force: bool) -> Result<(), Failure> {
     let failed = |error: &mixpanel_data::Error| Failure::library(format!("could not drop `{table}`"), error);
     let workspace = context.database()?;
-    // Check that the table exists before asking for confirmation.
+    // Check that the table exists before prompting for confirmation.
     workspace.table_schema(table).map_err(|error| failed(&error))?;
     if !force {
         let database = workspace.database().display();

@@ -13,7 +13,7 @@ use crate::failure::{Exit, Failure};
 use crate::format::Rows;
 use crate::streams::Stdin;
 
-/// Maximum size of a query; a larger file is the wrong one.
+/// Maximum size of a query; a larger file was named by mistake.
 const QUERY_BYTES_MAX: u64 = 16 << 20;
 
 /// Runs `mp query ...`.

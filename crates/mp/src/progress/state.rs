@@ -60,7 +60,7 @@ struct Mark {
 struct Wait {
     since: Instant,
     until: Instant,
-    /// The time of day at which it ends.
+    /// The local time at which the wait ends.
     end: String,
     reason: String,
     for_what: WaitFor,
@@ -273,7 +273,7 @@ fn planned_line(pages: u32, rows: u64, workers: u32) -> Option<String> {
     Some(format!("fetching {} in {}{at_once}", counted(rows, "profile"), counted(u64::from(pages), "page")))
 }
 
-/// Returns the local time at the end of a pause, with the date if it is another day.
+/// Returns the local time at the end of a pause, with the date if that is not today.
 fn wall_time(now: &ZonedDateTime, pause: Duration) -> String {
     let pause = SignedDuration::try_from(pause).ok();
     let Some(end) = pause.and_then(|pause| now.checked_add(pause).ok()) else { return "further notice".to_owned() };

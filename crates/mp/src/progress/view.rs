@@ -95,7 +95,7 @@ impl Progress {
         self.lock().state.on_disk()
     }
 
-    /// Returns the failed pages, and why they failed.
+    /// Returns the failed pages with the reasons.
     pub(crate) fn failures(&self) -> Vec<(u32, String)> {
         self.lock().state.failures().to_vec()
     }

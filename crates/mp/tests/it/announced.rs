@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::snapshot::assert_run;
 use crate::support::{Home, Run, Simulator};
 
-/// 2,500 profiles on pages of 100.
+/// Returns a configuration with 2,500 profiles on pages of 100.
 fn project() -> SimulatorConfig {
     SimulatorConfig { page_size: 100, ..SimulatorConfig::default() }.with_profiles(2_500)
 }

@@ -205,7 +205,7 @@ fn rows(connection: &Connection, table: &str) -> Vec<Row> {
         .collect()
 }
 
-/// What the server sent in one session.
+/// The pages that the server sent in one session.
 #[derive(Default)]
 struct Session {
     /// The number of records per page; the latest response counts.

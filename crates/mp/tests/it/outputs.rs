@@ -5,14 +5,14 @@ use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME};
 
 const FORMATS: [&str; 5] = ["json", "jsonl", "csv", "plain", "table"];
 
-/// A home with 120 profiles in `users`.
+/// Returns a home with 120 profiles in `users`.
 fn fetched(simulator: &Simulator) -> Home {
     let home = Home::new().with_server(simulator);
     home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
     home
 }
 
-/// A home with an unfinished run of `users` that has 5 of 10 pages.
+/// Returns a home with an unfinished run of `users` that has 5 of 10 pages.
 fn unfinished(simulator: &Simulator) -> Home {
     let home = Home::new().with_server(simulator);
     home.run(&["fetch", "profiles", "users", "-q"]).exits(2);

@@ -54,7 +54,7 @@ fn the_second_signal_ends_it_at_once() {
     assert!(run.resume_command().ends_with("/mp fetch resume profiles"), "{}", run.stderr);
 }
 
-/// A server that never answers for page 1.
+/// Starts a server that never responds to the request for page 1.
 fn stuck() -> Simulator {
     let config = SimulatorConfig {
         page_size: 10,

@@ -50,7 +50,7 @@ const REDACTIONS: [(&str, &str); 27] = [
     (r"try again in (?:\d+\.\ds|\d+[smhd](?: \d\d[smh])?)", "try again in [TIME]"),
     // Pages are parsed in parallel, so their order may vary.
     (r"(?m)^page \d+: (\d+ profiles? \()", "page [N]: $1"),
-    // The age of a run in a table.
+    // The age of a run in table output.
     (r"┆ \d+(?:\.\d)?s +┆", "┆ [AGE] ┆"),
     (r"(?m)^waiting until \d\d:\d\d:\d\d", "waiting until [TIME]"),
     (r"(attempt \d failed, retrying in )[\d.]+ ?m?s", "$1[SECONDS]"),

@@ -308,7 +308,7 @@ impl Simulator {
         Self { server, runtime }
     }
 
-    /// Profiles on pages of 100, with these faults.
+    /// Starts a simulator with pages of 100 profiles and these faults.
     pub(crate) fn with_faults(profiles: u64, faults: &[&str]) -> Self {
         let mut config = SimulatorConfig { page_size: 100, ..SimulatorConfig::default() }.with_profiles(profiles);
         config.faults = faults.iter().map(|fault| fault.parse().expect("a fault")).collect();

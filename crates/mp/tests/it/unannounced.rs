@@ -5,7 +5,7 @@ use mixpanel_simulator::{SimulatorConfig, TotalMode};
 use crate::snapshot::assert_run;
 use crate::support::{Home, Run, Simulator};
 
-/// Pages of 100.
+/// Returns a configuration with pages of 100 profiles.
 fn project(profiles: u64) -> SimulatorConfig {
     SimulatorConfig { page_size: 100, ..SimulatorConfig::default() }.with_profiles(profiles)
 }

@@ -1,4 +1,4 @@
-//! How many cases are tried, and what becomes of those that fail.
+//! The number of cases, and the collection of failed ones.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
@@ -6,12 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::tools::skip_unless;
 
-/// How long a stress test takes: `MP_PROVE`, which is `long` or `quick`.
+/// The length of a stress test, from `MP_PROVE`: `long` or `quick`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Length {
     /// All cases.
     Long,
-    /// A few of each, for every day.
+    /// A few cases of each kind, for everyday use.
     Quick,
 }
 
@@ -24,7 +24,7 @@ impl Length {
         }
     }
 
-    /// Chooses between two values.
+    /// Returns the value for this length.
     pub(crate) fn pick<T>(self, long: T, quick: T) -> T {
         match self {
             Self::Long => long,
@@ -33,7 +33,7 @@ impl Length {
     }
 }
 
-/// The seed of what is drawn at random: `MP_PROVE_SEED`, or another one each time.
+/// Returns the random seed: `MP_PROVE_SEED`, or a different one on each run.
 pub(crate) fn seed() -> u64 {
     match std::env::var("MP_PROVE_SEED") {
         Ok(seed) => seed.parse().expect("MP_PROVE_SEED is a number"),
@@ -41,17 +41,17 @@ pub(crate) fn seed() -> u64 {
     }
 }
 
-/// Says whether the program has the places at which it can be killed.
+/// Returns whether `mp` was built with kill points.
 pub(crate) fn has_kill_points() -> bool {
     skip_unless(cfg!(feature = "kill-points"), "mp was built without the feature `kill-points`")
 }
 
-/// The cases that failed. All are run, so that one hides no other.
+/// The failed cases. All cases are run, even after a failure.
 #[derive(Default)]
 pub(crate) struct Failures(Mutex<Vec<String>>);
 
 impl Failures {
-    /// Runs a case; its panic is reported at the end.
+    /// Runs a case and records its panic, which [`check`](Self::check) reports.
     pub(crate) fn watch(&self, case: &str, run: impl FnOnce()) {
         eprintln!("{case}");
         if catch_unwind(AssertUnwindSafe(run)).is_err() {
@@ -60,7 +60,7 @@ impl Failures {
         }
     }
 
-    /// Panics with the cases that failed, if there are any.
+    /// Panics with the failed cases, if any.
     pub(crate) fn check(self) {
         let failed = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         assert!(failed.is_empty(), "{} cases failed; the reasons are above:\n{}", failed.len(), failed.join("\n"));

@@ -1,4 +1,4 @@
-//! Disks that are too small: the database and its stage on a file system in memory, of many sizes.
+//! Full disks: the database and its stage on in-memory file systems of many sizes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use crate::fetches::{Kind, Undisturbed, resume_as_told, server, table};
 use crate::support::{Home, Simulator};
 use crate::tools::{finish, is_root, skip_unless};
 
-/// Sizes for each kind of fetch in the long and in the short form.
+/// Number of sizes per kind of fetch: long, quick.
 const SIZES: (u64, u64) = (30, 3);
 
-/// A size that is enough for everything, in KiB.
+/// A size that is always sufficient, in KiB.
 const ENOUGH: u64 = 64 << 10;
 
 #[test]
@@ -27,7 +27,7 @@ fn a_full_disk_is_no_success_and_with_more_room_the_fetch_is_completed() {
         let needed = needed(&undisturbed, &simulator, kind);
         let least = undisturbed.old_size(kind).div_ceil(1024) + 16;
         for step in 1..=sizes {
-            // From next to nothing to a little more than is needed.
+            // From almost nothing to slightly more than needed.
             let kib = least + 8 + (needed.saturating_sub(least) * step * 23) / (sizes * 20);
             failures.watch(&format!("{kind:?} on a disk of {kib} KiB"), || {
                 full += u64::from(is_too_small(&undisturbed, kind, kib));
@@ -39,7 +39,7 @@ fn a_full_disk_is_no_success_and_with_more_room_the_fetch_is_completed() {
     assert!(full > 0, "no disk was too small");
 }
 
-/// What a fetch takes on disk when that is most: all pages and the table, in KiB.
+/// Returns the peak disk usage of a fetch, with all pages and the table on disk, in KiB.
 fn needed(undisturbed: &Undisturbed, simulator: &Simulator, kind: Kind) -> u64 {
     let home = undisturbed.begin(kind, simulator);
     let mut command = home.command(&kind.fetch());
@@ -48,7 +48,7 @@ fn needed(undisturbed: &Undisturbed, simulator: &Simulator, kind: Kind) -> u64 {
     size(&data(&home)).div_ceil(1024)
 }
 
-/// Fetches onto a disk of this size, and resumes with more room. Says whether the disk was too small.
+/// Fetches onto a disk of this size and resumes with more space. Returns whether the disk was too small.
 fn is_too_small(undisturbed: &Undisturbed, kind: Kind, kib: u64) -> bool {
     let simulator = server();
     let home = Home::new().with_server(&simulator);
@@ -67,12 +67,12 @@ fn is_too_small(undisturbed: &Undisturbed, kind: Kind, kib: u64) -> bool {
     true
 }
 
-/// The directory of a home's database.
+/// Returns the directory of a home's database.
 fn data(home: &Home) -> PathBuf {
     home.database().parent().expect("a directory").to_owned()
 }
 
-/// Bytes of all files in a directory, or of one file.
+/// Returns the size of a file, or of all files below a directory, in bytes.
 fn size(path: &Path) -> u64 {
     let found = fs::symlink_metadata(path).expect("it exists");
     if !found.is_dir() {
@@ -81,11 +81,11 @@ fn size(path: &Path) -> u64 {
     fs::read_dir(path).expect("a directory").map(|entry| size(&entry.expect("an entry").path())).sum()
 }
 
-/// A file system in memory; gone when dropped.
+/// An in-memory file system, unmounted when dropped.
 struct Mount(PathBuf);
 
 impl Mount {
-    /// Mounts one of this many KiB.
+    /// Mounts a file system of `kib` KiB.
     fn new(directory: PathBuf, kib: u64) -> Self {
         fs::create_dir_all(&directory).expect("a directory");
         run(Command::new("mount")

@@ -1,4 +1,4 @@
-//! Fetches that are disturbed, and what has to hold after each.
+//! Disturbed fetches, and the invariants checked after each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,21 +11,21 @@ use serde_json::Value;
 use crate::support::{Home, Run, Simulator};
 use crate::tools::{finish, mode};
 
-/// The profiles that are in the table before, where there is one.
+/// The filter for the profiles that are in the table before the fetch.
 const SOME: &str = r#"properties["plan"] == "enterprise""#;
 
-/// What is in a table: rows, distinct ids and a sum over all that a row has; the order does not matter.
+/// A digest of a table: its rows, distinct ids and an order-independent checksum of all columns.
 const DIGEST: &str = "SELECT count(*)::VARCHAR || ' rows, ' || count(DISTINCT distinct_id) || ' ids, sum ' ||
     coalesce(sum(hash(distinct_id, properties::VARCHAR, last_seen::VARCHAR)::HUGEINT), 0) FROM ";
 
-/// A server of 24 pages, the last of half the size. A fetch of them takes about half a second.
+/// Starts a server with 24 pages, the last one half full. Fetching them takes about half a second.
 pub(crate) fn server() -> Simulator {
     let latency = Duration::from_millis(15);
     let config = SimulatorConfig { page_size: 100, latency, quota: None, ..SimulatorConfig::default() };
     Simulator::start(config.with_profiles(2_350))
 }
 
-/// What the fetch finds in the table, and does to it.
+/// Whether the table exists before the fetch, and how the fetch changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// There is no table.
@@ -38,7 +38,7 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const ALL: [Self; 4] = [Self::New, Self::Replace, Self::Append, Self::Upsert];
 
-    /// The arguments of the fetch.
+    /// Returns the arguments of the fetch.
     pub(crate) fn fetch(self) -> Vec<&'static str> {
         let option = match self {
             Self::New => None,
@@ -50,23 +50,23 @@ impl Kind {
     }
 }
 
-/// The digest of a table; none if there is no table.
+/// The digest of a table; `None` if there is no table.
 pub(crate) type Table = Option<String>;
 
-/// The result of fetches that run undisturbed.
+/// The result of undisturbed fetches.
 pub(crate) struct Undisturbed {
     home: Home,
     old: Table,
-    /// What every kind of fetch makes of its table, since the old rows are among the new ones.
+    /// The table after a fetch of any kind: the old rows are a subset of the new ones.
     pub(crate) after: Table,
-    /// The longest time that one took.
+    /// The duration of the slowest fetch.
     pub(crate) takes: Duration,
 }
 
 impl Undisturbed {
     pub(crate) fn fetch() -> Self {
         let simulator = server();
-        // This one is compared with what the server sent.
+        // `Home::run` compares the table with what the server sent.
         let whole = Home::new().with_server(&simulator);
         let _fetched = whole.run(&Kind::New.fetch()).exits(0);
         let home = Home::new().with_server(&simulator);
@@ -83,14 +83,14 @@ impl Undisturbed {
         undisturbed
     }
 
-    /// A home with the database that a fetch of this kind begins with.
+    /// Returns a home with the initial database for this kind of fetch.
     pub(crate) fn begin(&self, kind: Kind, simulator: &Simulator) -> Home {
         let home = Home::new().with_server(simulator);
         self.put_old(kind, &home);
         home
     }
 
-    /// Puts the old database into a home, if this kind of fetch needs one.
+    /// Copies the old database into a home, if this kind of fetch needs one.
     pub(crate) fn put_old(&self, kind: Kind, home: &Home) {
         let database = home.database();
         fs::create_dir_all(database.parent().expect("a directory")).expect("a directory");
@@ -108,7 +108,7 @@ impl Undisturbed {
     }
 }
 
-/// Looks at a table with `mp query sql`, as a reader does.
+/// Returns the digest of the table, read with `mp query sql`.
 pub(crate) fn table(home: &Home) -> Table {
     digest(home, "profiles")
 }
@@ -124,32 +124,32 @@ fn digest(home: &Home, name: &str) -> Table {
     Some(run.exits(0).stdout.trim().to_owned())
 }
 
-/// Checks that a table has this many rows, with as many ids.
+/// Checks that a table has this many rows, each with a different id.
 pub(crate) fn check_rows(home: &Home, name: &str, rows: u64) {
     let found = digest(home, name).expect("a table");
     assert!(found.starts_with(&format!("{rows} rows, {rows} ids,")), "{name} has {found} instead of {rows} rows");
 }
 
-/// The directory of all stages of a home's database.
+/// Returns the directory of all stages of a home's database.
 fn stages(home: &Home) -> PathBuf {
     let mut name = home.database().into_os_string();
     name.push(".stage");
     name.into()
 }
 
-/// The unfinished runs, each with the staged pages of its session, and whether there is a run that was being removed.
+/// Returns the unfinished runs, each with the staged pages of its session, and whether a run is partly removed.
 fn runs(home: &Home) -> (BTreeMap<String, BTreeSet<u64>>, bool) {
     let (removed, runs): (Vec<_>, Vec<_>) =
         entries(&stages(home)).into_iter().partition(|(name, _)| name.starts_with('.'));
     (runs.into_iter().map(|(name, path)| (name, pages(&path))).collect(), !removed.is_empty())
 }
 
-/// The pages that are in place in the newest session of a run.
+/// Returns the staged pages of a run's newest session.
 fn pages(run: &Path) -> BTreeSet<u64> {
     let generation = |name: &str| name.strip_prefix("generation-")?.parse::<u64>().ok();
     let newest = entries(run).into_iter().filter_map(|(name, path)| Some((generation(&name)?, path))).max();
     let files = newest.map(|(_, newest)| entries(&newest)).unwrap_or_default();
-    // The number is followed by a checksum.
+    // A checksum follows the page number.
     let page = |name: &str| name.strip_prefix("page-")?.strip_suffix(".parquet")?.split('-').next()?.parse().ok();
     files.iter().filter_map(|(name, _)| page(name)).collect()
 }
@@ -159,7 +159,7 @@ fn entries(directory: &Path) -> Vec<(String, PathBuf)> {
     entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path())).collect()
 }
 
-/// All pages that are staged.
+/// Returns all staged pages.
 pub(crate) fn staged(home: &Home) -> BTreeSet<u64> {
     runs(home).0.into_values().flatten().collect()
 }
@@ -184,7 +184,7 @@ pub(crate) struct Unfinished {
     is_resumable: bool,
 }
 
-/// Lists the unfinished runs, after a check that `mp fetch status` says the truth about them.
+/// Lists the unfinished runs, and checks the output of `mp fetch status` against the files.
 pub(crate) fn unfinished(home: &Home) -> Vec<Unfinished> {
     let list = home.run(&["fetch", "status", "-f", "json"]).exits(0).json();
     let read = |record: &Value| {
@@ -202,12 +202,12 @@ pub(crate) fn unfinished(home: &Home) -> Vec<Unfinished> {
     runs_told
 }
 
-/// Whether there is a run that can be resumed.
+/// Returns whether there is a run that can be resumed.
 pub(crate) fn can_resume(home: &Home) -> bool {
     unfinished(home).iter().any(|run| run.is_resumable)
 }
 
-/// Discards the runs that cannot be resumed: they were killed before they had written their manifest.
+/// Discards the runs that cannot be resumed because they were killed before they wrote their manifest.
 pub(crate) fn discard_unusable(home: &Home) {
     for run in unfinished(home).iter().filter(|run| !run.is_resumable) {
         assert_eq!(run.pages_done, 0, "run {} has pages and cannot be resumed", run.run_id);
@@ -215,7 +215,7 @@ pub(crate) fn discard_unusable(home: &Home) {
     }
 }
 
-/// What a simulator was asked for from now on.
+/// The requests that a simulator receives from now on.
 pub(crate) struct Requests<'a> {
     simulator: &'a Simulator,
     before: BTreeMap<u64, u64>,
@@ -226,7 +226,7 @@ impl<'a> Requests<'a> {
         Self { simulator, before: simulator.stats().hits_per_page }
     }
 
-    /// Checks that no page was requested that was staged, and none more than once.
+    /// Checks that no staged page was requested, and no other page more than once.
     pub(crate) fn check(&self, staged: &BTreeSet<u64>) {
         for (page, hits) in self.simulator.stats().hits_per_page {
             let hits = hits - self.before.get(&page).copied().unwrap_or(0);
@@ -236,7 +236,7 @@ impl<'a> Requests<'a> {
     }
 }
 
-/// Runs a command that completes what is staged. It has to request the missing pages only, and to leave this table and no
+/// Runs a command that completes the fetch. It must request only the missing pages, and leave the expected table and no
 /// unfinished run.
 pub(crate) fn complete(home: &Home, simulator: &Simulator, expected: &Table, command: impl FnOnce() -> Run) {
     let (staged, requests) = (staged(home), Requests::to(simulator));
@@ -246,7 +246,7 @@ pub(crate) fn complete(home: &Home, simulator: &Simulator, expected: &Table, com
     assert!(unfinished(home).is_empty(), "runs are unfinished after the end");
 }
 
-/// Completes a fetch that has failed by the command that it has shown, or begins again where nothing was staged.
+/// Completes a failed fetch with the command from its hint, or starts again if nothing was staged.
 pub(crate) fn resume_as_told(home: &Home, simulator: &Simulator, kind: Kind, failed: &Run, after: &Table) {
     if !staged(home).is_empty() {
         return complete(home, simulator, after, || home.shell(&failed.resume_command()));
@@ -259,12 +259,12 @@ pub(crate) fn resume_as_told(home: &Home, simulator: &Simulator, kind: Kind, fai
     }
 }
 
-/// Whether a killed process was removing a stage.
+/// Returns whether a process was killed while it removed a stage.
 pub(crate) fn has_remains(home: &Home) -> bool {
     runs(home).1
 }
 
-/// Checks that there is no stage at all any more.
+/// Checks that there is no stage left.
 pub(crate) fn check_no_stage(home: &Home) {
     assert!(!stages(home).exists(), "what a killed process was removing is still there after another fetch");
 }

@@ -1,4 +1,4 @@
-//! System calls that fail, by strace: a disk that is full in the middle of a write, or breaks.
+//! Injects failures of system calls with strace, as on a full or failing disk.
 
 use std::process::Command;
 
@@ -6,10 +6,10 @@ use crate::cases::{Failures, Length};
 use crate::fetches::{Kind, Undisturbed, resume_as_told, server, table};
 use crate::tools::{finish, skip_unless, started_by};
 
-/// Faults in the long and in the short form.
+/// Number of faults: long, quick.
 const FAULTS: (usize, usize) = (40, 6);
 
-/// What fails, how, and at which calls of a thread; with a plus all later ones fail as well.
+/// The system calls, the error, and which calls of a thread fail; with a plus, all later ones fail as well.
 const PLANS: [(&str, &str, &[&str]); 3] = [
     ("pwrite64", "ENOSPC", &["1", "2+", "2", "3", "4", "5", "6", "7", "8", "9", "1+", "4+", "5+", "8+"]),
     ("fsync,fdatasync", "EIO", &["1", "3", "2", "4", "5", "8", "13", "20", "26", "1+", "9+", "27", "28", "29"]),
@@ -43,11 +43,11 @@ fn a_system_call_that_fails_is_no_success_with_rows_missing() {
 
 /// The outcome of a fault.
 enum Came {
-    /// The fetch ended with an error, and was completed.
+    /// The fetch failed and was completed afterwards.
     Error,
-    /// The fetch ended with success, and everything is there.
+    /// The fetch succeeded, and the table is complete.
     Success,
-    /// The call was never made.
+    /// The call did not occur.
     Nothing,
 }
 

@@ -1,7 +1,6 @@
-//! How many instructions the steps of a fetch take, compared with `crates/mixpanel-bench/instructions.json`.
+//! Instruction counts of the steps of a fetch, compared with `crates/mixpanel-bench/instructions.json`.
 //!
-//! Counts depend on the compiler and on the C library, so the baseline names the machine that it belongs to; on another
-//! one it says nothing.
+//! Counts depend on the compiler and the C library, so the baseline names its machine and does not apply to others.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,10 +12,10 @@ use serde_json::Value;
 
 use crate::tools::skip_unless;
 
-/// By how much a count may differ from the baseline, in percent.
+/// Allowed deviation from the baseline, in percent.
 const TOLERANCE: u64 = 5;
 
-/// How the baseline is replaced, where that is right. It sets `MP_PROVE_UPDATE`.
+/// The command that replaces the baseline after an intended change. It sets `MP_PROVE_UPDATE`.
 const UPDATE: &str = "cargo xtask prove instructions --update";
 
 /// Instructions by step.
@@ -56,7 +55,7 @@ fn a_page_takes_no_more_instructions_than_before() {
     assert!(problems.is_empty(), "{}\nif that has to be: {UPDATE}", problems.join("\n"));
 }
 
-/// Says of every step how many instructions it takes; an error is what has become dearer, or cannot be compared.
+/// Describes the count of every step; a step that takes more instructions or cannot be compared is an error.
 fn compare(before: &Counts, now: &Counts) -> Vec<Result<String, String>> {
     let gone = before.keys().filter(|name| !now.contains_key(*name));
     let gone = gone.map(|name| Err(format!("{name} is in the baseline and was not counted")));
@@ -75,10 +74,10 @@ fn compare(before: &Counts, now: &Counts) -> Vec<Result<String, String>> {
     gone.chain(now.iter().map(step)).collect()
 }
 
-/// Builds the benchmark as the tests are built, so that of the workspace nothing is built twice, and runs it.
+/// Builds the benchmark with the same options as the tests, so that nothing is built twice, and runs it.
 fn count(root: &Path) -> Counts {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What describes this package would make build scripts run again.
+    // Variables that describe this package would make build scripts run again.
     let describes_us = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(describes_us)) {
         command.env_remove(name);
@@ -106,7 +105,7 @@ fn counted(line: &str) -> (String, u64) {
     (summary["function_name"].as_str().expect("a name").to_owned(), count.expect("a count"))
 }
 
-/// Says what the counts depend on. Fails with what is missing for counting.
+/// Describes the machine and the tools that the counts depend on. Fails with the name of a missing tool.
 fn machine(root: &Path) -> Result<String, String> {
     let said = |program: &str, argument: &str| {
         let output = Command::new(program).arg(argument).current_dir(root).output().ok()?;

@@ -1,7 +1,7 @@
-//! The program is killed, as nothing can prevent, and resumed.
+//! The process is killed at many points, and the fetch is resumed.
 //!
-//! After every kill the table has to be the old one or the new one; a page that is staged must never be requested again;
-//! and in the end the table has to be the one that an undisturbed fetch makes.
+//! After every kill, the table must be either the old one or the new one, and a staged page must never be requested
+//! again. At the end, the table must equal the result of an undisturbed fetch.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,22 +15,22 @@ use crate::fetches::{
 use crate::support::{Home, Run};
 use crate::tools::finish;
 
-/// Kills in the long and in the short form.
+/// Number of kills: long, quick.
 const KILLS: (u64, u64) = (300, 12);
 
-/// Cases that are tried at the same time.
+/// Number of cases that run in parallel.
 const WORKERS: usize = 2;
 
-/// How often one run is killed at most before it is left alone.
+/// Maximum number of kills per run.
 const NESTED: usize = 3;
 
-/// A random instant is at most this part of the usual duration, so that some come after the end.
+/// A random instant is at most this fraction of the usual duration, so that some are after the end.
 const LATEST: f64 = 1.1;
 
-/// Resuming takes less time than the whole, so its random instants are drawn from this part of them.
+/// A resume takes less time than a whole fetch, so its random instants are scaled by this factor.
 const SHORTER: f64 = 0.5;
 
-/// Which table a kill at a place leaves.
+/// The table that a kill at a kill point leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leaves {
     Old,
@@ -40,9 +40,9 @@ enum Leaves {
 /// When a process is killed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kill {
-    /// At this part of the time that a whole fetch takes.
+    /// At this fraction of the duration of a whole fetch.
     At(f64),
-    /// At a named place, when it is reached for the nth time, counted from 0.
+    /// At a named kill point, when it is reached for the nth time, counted from 0.
     Place { name: &'static str, passed: u32, leaves: Leaves },
 }
 
@@ -55,8 +55,8 @@ impl fmt::Display for Kill {
     }
 }
 
-/// The places, with what a kill there leaves and the counts at which they are tried. A fetch stages 24 pages and writes
-/// its manifest at the beginning, after page 0, when all pages are there and before the load.
+/// The kill points, the table that a kill there leaves, and how often the point is passed before the kill. A fetch
+/// stages 24 pages and writes its manifest at the start, after page 0, after the last page and before the load.
 const PLACES: [(&str, Leaves, &[u32]); 11] = [
     ("load-begin", Leaves::Old, &[0]),
     ("load-filled", Leaves::Old, &[0]),
@@ -85,7 +85,7 @@ impl fmt::Display for Case {
     }
 }
 
-/// The kills at places with which cases begin. The load is tried with every kind of fetch in the long form.
+/// Returns the first kill of each case at a kill point. The long form tries the load with every kind of fetch.
 fn places(length: Length) -> Vec<(Kind, Kill)> {
     let mut cases = Vec::new();
     for (at, (name, leaves, counts)) in PLACES.into_iter().enumerate() {
@@ -100,14 +100,14 @@ fn places(length: Length) -> Vec<(Kind, Kill)> {
     cases
 }
 
-/// Returns a case by its number: first every place, then random instants. There is no end to them.
+/// Returns a case by its number: first every kill point, then an unlimited number of random instants.
 fn case(number: usize, seed: u64, length: Length) -> Case {
     let places = places(length);
     let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
     let drawn = (Kind::ALL[number % Kind::ALL.len()], Kill::At(random.f64() * LATEST));
     let (kind, first) = places.get(number).copied().unwrap_or(drawn);
     let mut kills = vec![first];
-    // In the short form every kill has to be at a place.
+    // In the quick form, every kill is at a kill point.
     for _ in 0..length.pick(random.usize(..NESTED), 0) {
         let (_, place) = places[random.usize(..places.len())];
         kills.push(if random.bool() { place } else { Kill::At(random.f64() * LATEST * SHORTER) });
@@ -115,7 +115,7 @@ fn case(number: usize, seed: u64, length: Length) -> Case {
     Case { number, kind, kills }
 }
 
-/// Kills by depth: of a fetch, of one that resumes it, of one that resumes that.
+/// Number of kills by depth: of a fetch, of its resume, of the next resume.
 type Killed = [AtomicU64; NESTED];
 
 fn total(killed: &Killed) -> u64 {
@@ -165,14 +165,14 @@ fn kill_and_complete(undisturbed: &Undisturbed, case: &Case, killed: &Killed) {
         requests.check(&staged);
         let found = table(&home);
         if run.code.is_some() {
-            // It was quicker than the kill, or never comes to that place.
+            // It ended before the kill, or never reaches this kill point.
             let _ended = run.exits(0);
             assert_eq!(found, *after, "{kill}");
             break;
         }
         killed[depth].fetch_add(1, Ordering::SeqCst);
         let allowed = match kill {
-            // When an earlier kill came after the commit, the table was new before this one.
+            // If an earlier kill was after the commit, the table was already the new one.
             Kill::Place { leaves: Leaves::Old, .. } if depth == 0 => vec![&before],
             Kill::Place { leaves: Leaves::New, .. } => vec![after],
             _ => vec![&before, after],
@@ -188,13 +188,13 @@ fn kill_and_complete(undisturbed: &Undisturbed, case: &Case, killed: &Killed) {
         complete(&home, &simulator, after, || home.run(&case.kind.fetch()));
     }
     if has_remains(&home) {
-        // The next fetch cleans up after one that was killed while it did.
+        // The next fetch finishes a cleanup that was killed.
         complete(&home, &simulator, after, || home.run(&Kind::Replace.fetch()));
         check_no_stage(&home);
     }
 }
 
-/// Begins a fetch, or resumes it where there is something to resume, and kills it.
+/// Starts a fetch, or resumes it if possible, and kills it.
 fn run_and_kill(home: &Home, kind: Kind, kill: Kill, takes: Duration) -> Run {
     let resume = vec!["fetch", "resume", "profiles", "--parallel"];
     let mut command = home.command(&if can_resume(home) { resume } else { kind.fetch() });
@@ -211,7 +211,7 @@ fn run_and_kill(home: &Home, kind: Kind, kill: Kill, takes: Duration) -> Run {
     while begun.elapsed() < instant && child.try_wait().expect("a child").is_none() {
         std::thread::sleep(Duration::from_millis(2));
     }
-    // It may have ended by itself.
+    // It may have ended already.
     let _ended = child.kill();
     Run::new(child.wait_with_output().expect("it ends"))
 }

@@ -1,7 +1,7 @@
-//! Stress tests of the real program: killed, out of quota, out of disk space, interrupted.
+//! Stress tests of the `mp` binary: killed, out of quota, out of disk space, interrupted.
 //!
-//! `cargo xtask prove` runs them with the nextest profile `prove`, and `--quick` is one of the checks; `cargo xtask test`
-//! leaves them out. They need the feature `kill-points`.
+//! `cargo xtask prove` runs them with the nextest profile `prove`; its quick form is one of the checks. `cargo xtask
+//! test` skips them. They need the feature `kill-points`.
 #![expect(clippy::print_stderr, reason = "they say what they did, between the panics of what failed")]
 
 #[path = "../it/conservation.rs"]

@@ -1,4 +1,4 @@
-//! The hourly limit, with an hour of some seconds, over kills and between processes.
+//! The hourly limit, shortened to seconds, across kills and between processes.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use crate::fetches::{check_rows, staged};
 use crate::support::{Home, Simulator};
 use crate::tools::{Running, finish};
 
-/// Mixpanel's number of counted requests in a window.
+/// Mixpanel's limit of counted requests per window.
 const LIMIT: u32 = 60;
 
-/// Requests in flight when the first of them is refused.
+/// Maximum number of requests in flight when the first one is rejected.
 const REFUSED_AT_MOST: usize = 5;
 
-/// Pages of the export that does not fit into a window.
+/// Number of pages of an export that does not fit into a window.
 const PAGES: u64 = 65;
 
-/// Time after which something that should have happened counts as hung.
+/// Time after which the command counts as hung.
 const HUNG: Duration = Duration::from_secs(120);
 
 #[test]
@@ -46,7 +46,7 @@ fn the_limit_holds_over_kills_and_between_processes() {
     assert_eq!(first.end().1.code, None);
     let kept = staged(&home).len();
     let second = Running::until(home.command(&resume), "waiting until");
-    // All that are in flight must have been answered, or the third process would be blamed for them.
+    // Wait for the requests in flight, which would otherwise be attributed to the third process.
     until(&simulator, "the limit", |stats| stats.counted_requests >= u64::from(LIMIT));
     second.send(Signal::KILL);
     assert_eq!(second.end().1.code, None);
@@ -60,7 +60,7 @@ fn the_limit_holds_over_kills_and_between_processes() {
     std::thread::scope(|scope| {
         for name in ["one", "two"] {
             let (home, fetch) = (&home, &fetch);
-            // Longer than other tests let a command run: each waits for the other's requests to leave the window, too.
+            // Without the usual timeout: each process also waits for the other's requests to leave the window.
             scope.spawn(move || finish(home.command(&fetch(name))).exits(0));
         }
     });
@@ -76,7 +76,7 @@ fn the_limit_holds_over_kills_and_between_processes() {
     );
 }
 
-/// The server would allow much more, so only the program keeps the limit.
+/// The server allows far more, so only `mp` enforces the limit.
 #[test]
 fn a_limit_below_the_servers_holds_between_processes() {
     let length = Length::wanted();
@@ -91,7 +91,7 @@ fn a_limit_below_the_servers_holds_between_processes() {
             let (home, quota) = (&home, &quota);
             scope.spawn(move || {
                 for number in (thread..fetches).step_by(4) {
-                    // One database each, so that no process waits for the load of another.
+                    // A separate database for each, so that no process waits for another's load.
                     let _fetched =
                         home.run(&["fetch", "profiles", "--quota", quota, "--db", &format!("{number}.db")]).exits(0);
                 }
@@ -103,7 +103,7 @@ fn a_limit_below_the_servers_holds_between_processes() {
     eprintln!("prove: {fetches} fetches of 4 processes at a time at {quota}: at most {most} counted in a window");
 }
 
-/// Waits until the simulator has seen this.
+/// Waits until the simulator's statistics meet this condition.
 fn until(simulator: &Simulator, what: &str, seen: impl Fn(&Stats) -> bool) {
     let begun = Instant::now();
     while !seen(&simulator.stats()) {

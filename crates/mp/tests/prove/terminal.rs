@@ -1,4 +1,4 @@
-//! A terminal, made by `script`, with the program in it.
+//! A terminal, provided by `script`, that runs the program.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,18 +10,18 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Home, check_no_secret};
 
-/// The byte that Ctrl-C sends.
+/// The byte sent by Ctrl-C.
 const CTRL_C: u8 = 3;
 
-/// Time after which something that should have happened counts as hung.
+/// Time after which the program counts as hung.
 const HUNG: Duration = Duration::from_secs(120);
 
-/// The pause between two looks at something that another process does.
+/// Interval for polling the state of another process.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// What runs in the terminal, which is wide enough for every line. When the terminal goes, the first shell ends, and with
-/// it, as the last word of the kernel to all that is left, the program is told. The second shell stays, to tell how the
-/// program ended.
+/// The script that runs in the terminal, which is wide enough for every line. When the terminal is closed, the first
+/// shell ends, and the kernel sends SIGHUP to the remaining processes, including the program. The second shell ignores
+/// it and records the exit code.
 const SHELL: &str = r#"
 stty cols 1000 rows 50
 trap : INT
@@ -41,16 +41,16 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Starts a command of the program, with `nohup` before it if `prefix` says so.
+    /// Starts the program with these arguments. `prefix` may be `nohup`.
     pub(crate) fn start(home: &Home, prefix: &str, arguments: &[&str]) -> Self {
         let directory = home.path().to_owned();
         let direct = home.command(arguments);
         let words = std::iter::once(direct.get_program()).chain(direct.get_args()).map(|word| word.to_string_lossy());
-        // The shell splits the line again, so no word may hold what it would split or expand.
+        // The shell splits the line again, so no word may contain characters that it splits or expands.
         let line = format!("{prefix} {}", words.collect::<Vec<_>>().join(" "));
         assert!(line.chars().all(|letter| letter.is_ascii_alphanumeric() || " /._-:=,+".contains(letter)), "{line}");
         let mut command = Command::new("env");
-        // This process may have been started with signals ignored, as a shell does in its background; that is inherited.
+        // This process may have inherited ignored signals, for example as a background job of a shell.
         command.args([
             "--default-signal=HUP,INT,QUIT",
             "script",
@@ -67,19 +67,19 @@ impl Terminal {
         Self { script, directory }
     }
 
-    /// What the program has written, line by line as it was drawn, without colours and without the movements of the cursor.
-    /// What `nohup` has kept from the terminal is there as well.
+    /// Returns the program's output, line by line as drawn, without colors and cursor movements. Includes output that
+    /// `nohup` redirected to a file.
     pub(crate) fn screen(&self) -> String {
         drawn(&(self.text("terminal.screen") + &self.text("terminal.out")))
     }
 
-    /// Reads a file that may not be there; bytes that are no text become marks.
+    /// Reads a file that may not exist; invalid UTF-8 is replaced.
     fn text(&self, name: &str) -> String {
         fs::read(self.directory.join(name))
             .map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into())
     }
 
-    /// Waits until `seen` says so of the screen.
+    /// Waits until `seen` returns true for the screen.
     pub(crate) fn wait_until(&self, what: &str, mut seen: impl FnMut(&str) -> bool) {
         let begun = Instant::now();
         while !seen(&self.screen()) {
@@ -129,7 +129,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // What is in a terminal that is gone ends by itself, unless it was told not to.
+        // The program ends with its terminal, unless it was started with `nohup`.
         if let (None, Some(pid)) = (self.code(), self.pid()) {
             let _gone = kill_process(pid, Signal::KILL);
         }
@@ -138,7 +138,7 @@ impl Drop for Terminal {
     }
 }
 
-/// Takes out what moves the cursor and colours, and all but the last of the bars that were drawn over each other.
+/// Removes cursor movements and colors, and all but the last of the bars drawn on one line.
 fn drawn(text: &str) -> String {
     let mut visible = String::new();
     let mut characters = text.chars();
@@ -160,7 +160,7 @@ fn drawn(text: &str) -> String {
     lines.join("\n")
 }
 
-/// Whether terminals can be made here.
+/// Returns whether terminals can be created here.
 pub(crate) fn is_possible() -> bool {
     let version = Command::new("env").args(["--default-signal=INT", "script", "--version"]).output();
     version.is_ok_and(|output| output.status.success()) && Path::new("/proc/self/fd").exists()

@@ -1,4 +1,4 @@
-//! Signals, in every phase of a fetch in a terminal.
+//! Signals in every phase of a fetch in a terminal.
 
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -13,14 +13,14 @@ use crate::support::{Home, Simulator};
 use crate::terminal::{Terminal, is_possible};
 use crate::tools::skip_unless;
 
-/// The longest time from a signal to the end, in a phase in which nothing but time is waited for. The promise is 250 ms;
-/// the rest is for machines that are busy.
+/// Maximum time from a signal to the exit in a phase that only waits for time. The goal is 250 ms; the rest is a margin
+/// for busy machines.
 const PROMPT: Duration = Duration::from_secs(1);
 
 /// The limit in the phase [`Phase::Quota`].
 const QUOTA: &str = "5/6s";
 
-/// What the fetch is doing.
+/// The phase of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// It waits for the response to its first request.
@@ -33,11 +33,11 @@ enum Phase {
     Loading,
 }
 
-/// What happens to it.
+/// The signal that the fetch receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Signal {
     Interrupt,
-    /// A second one, as soon as it has answered the first.
+    /// A second Ctrl-C, as soon as the first one was acknowledged.
     InterruptTwice,
     Terminate,
     /// The terminal is closed.
@@ -51,7 +51,7 @@ use Signal::{HangUp, HangUpIgnored, Interrupt, InterruptTwice, Terminate};
 const SIGNALS: [Signal; 5] = [Interrupt, InterruptTwice, Terminate, HangUp, HangUpIgnored];
 
 impl Phase {
-    /// A server that makes a fetch stay in this phase for a while, and the number of its profiles.
+    /// Returns a server that keeps a fetch in this phase for a while, and its number of profiles.
     fn server(self) -> (Simulator, u64) {
         let (profiles, page_size, latency) = match self {
             Self::FirstPage => (950, 100, 1_500),
@@ -71,7 +71,7 @@ impl Phase {
         (Simulator::start(config.with_profiles(profiles)), profiles)
     }
 
-    /// More options of the fetch.
+    /// Returns further options of the fetch.
     fn options(self) -> &'static [&'static str] {
         if self == Self::Quota { &["--quota", QUOTA] } else { &[] }
     }
@@ -102,7 +102,7 @@ fn while_it_loads() {
     signals(Phase::Loading, HangUpIgnored);
 }
 
-/// Sends every signal in this phase; in the short form only one.
+/// Sends every signal in this phase, or only `quick` in the quick form.
 fn signals(phase: Phase, quick: Signal) {
     if !skip_unless(is_possible(), "signals need Linux and `script`") {
         return;
@@ -125,17 +125,17 @@ fn signals(phase: Phase, quick: Signal) {
     assert!(stopped > 0 || signals == [HangUpIgnored], "no signal came in time to stop it");
 }
 
-/// Whether the end has to come at once: nothing but time is waited for, or it was asked for twice.
+/// Returns whether the fetch must exit immediately, because it only waits for time or was interrupted twice.
 fn is_prompt(phase: Phase, signal: Signal) -> bool {
     matches!(phase, Phase::Quota | Phase::Locked) || signal == InterruptTwice
 }
 
-/// Runs a case. Returns how long the end took; none if the fetch went on to its own end.
+/// Runs a case. Returns the time from the signal to the exit, or `None` if the fetch completed.
 fn disturb(phase: Phase, signal: Signal) -> Option<Duration> {
     let (simulator, profiles) = phase.server();
     let home = Home::new().with_server(&simulator);
     if phase == Phase::Locked {
-        // Another process can have a database open only if there is one.
+        // Another process can open the database only if it exists.
         let _other = home.run(&["fetch", "profiles", "other"]).exits(0);
     }
     let prefix = if signal == HangUpIgnored { "nohup" } else { "" };
@@ -163,7 +163,7 @@ fn disturb(phase: Phase, signal: Signal) -> Option<Duration> {
     let (code, took, screen) = (terminal.wait(), begun.elapsed(), terminal.screen());
     drop(holder);
     if phase == Phase::Loading && code == 0 {
-        // It was further than it seemed; a load that is being committed is not given up.
+        // The commit had already begun, and a commit is not cancelled.
         check_rows(&home, "profiles", profiles);
         return None;
     }
@@ -179,7 +179,7 @@ fn disturb(phase: Phase, signal: Signal) -> Option<Duration> {
     Some(took)
 }
 
-/// Waits until the fetch is in the phase. Returns the process that holds the database, if the phase needs one.
+/// Waits until the fetch reaches the phase. Returns the process that holds the database, if the phase needs one.
 fn reach(terminal: &Terminal, home: &Home, phase: Phase, requests: impl Fn() -> u64) -> Option<Holder> {
     match phase {
         Phase::FirstPage => terminal.wait_until("its first request", |_| requests() >= 1),
@@ -196,7 +196,7 @@ fn reach(terminal: &Terminal, home: &Home, phase: Phase, requests: impl Fn() -> 
     None
 }
 
-/// Completes the fetch by the command on the screen, or begins again where nothing was staged.
+/// Completes the fetch with the command on the screen, or starts again if nothing was staged.
 fn resume(home: &Home, simulator: &Simulator, phase: Phase, signal: Signal, screen: &str) {
     let staged = staged(home);
     if staged.is_empty() {
@@ -206,28 +206,28 @@ fn resume(home: &Home, simulator: &Simulator, phase: Phase, signal: Signal, scre
     let requests = Requests::to(simulator);
     let _completed = match resume_command(screen) {
         Some(command) => home.shell(&format!("{command} {}", phase.options().join(" "))).exits(0),
-        // A terminal that is closed shows nothing any more.
+        // A closed terminal shows no hint.
         None if signal == HangUp => home.run(&[&["fetch", "resume"], phase.options()].concat()).exits(0),
         None => panic!("pages are staged, and nothing says how to resume; on the screen is:\n{screen}"),
     };
-    // The limit may refuse a page, which is requested again then.
+    // The limit may reject a request, which is then retried.
     if phase != Phase::Quota {
         requests.check(&staged);
     }
 }
 
-/// The command in backticks that resumes the fetch.
+/// Returns the command in backticks that resumes the fetch.
 fn resume_command(screen: &str) -> Option<&str> {
     screen.split('`').rfind(|part| part.contains(" fetch resume "))
 }
 
-/// Another process that has the database open, and does nothing.
+/// A suspended process that has the database open.
 struct Holder(Child);
 
 impl Holder {
-    /// Opens the database and stops there.
+    /// Starts a process that opens the database, and suspends it.
     fn start(home: &Home) -> Self {
-        // It takes longer than any test.
+        // This query takes longer than any test.
         let endless = "SELECT count(*) FROM range(1000000) AS a, range(1000000) AS b WHERE a.range * b.range = 7";
         let mut command = home.command(&["query", "sql", endless]);
         let holder = Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));

@@ -28,7 +28,7 @@ pub(super) async fn run(
     Ok(Exit::Success)
 }
 
-/// Describes an estimate in words; unknown numbers are left out.
+/// Describes an estimate in words; unknown numbers are omitted.
 fn in_words(plan: &FetchPlan) -> String {
     let mut profiles = plan.expected_rows.map_or_else(|| "profiles".to_owned(), |rows| counted(rows, "profile"));
     if let Some(pages) = plan.pages {

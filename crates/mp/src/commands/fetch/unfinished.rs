@@ -16,7 +16,7 @@ pub(super) fn of_table<'a>(runs: &'a [UnfinishedRun], table: &str) -> impl Itera
     runs.iter().filter(move |run| run.is_of(table))
 }
 
-/// Returns the id of the run if a command that resumes it must name it, because the table has a newer run.
+/// Returns the id of the run if a command that resumes it must name it, because the table alone selects another run.
 pub(super) fn to_name<'a>(runs: &[UnfinishedRun], table: &str, run_id: &'a str) -> Option<&'a str> {
     let newest = UnfinishedRun::newest_of(runs, table);
     newest.is_some_and(|newest| newest.run_id != run_id).then_some(run_id)

@@ -1,4 +1,4 @@
-//! Failing disks and file systems that lack features, simulated by strace, which makes system calls fail.
+//! Failing disks and file systems that lack features, simulated by injecting failures of system calls with strace.
 
 use std::path::Path;
 

@@ -124,7 +124,7 @@ fn a19_words_cannot_disturb_a_terminal_wherever_they_go() {
 fn said_by_servers() -> Vec<Vec<u8>> {
     let error = json!({"error": TRICKS}).to_string();
     let title = format!("<html><head><title>{TRICKS}</title></head></html>");
-    // The pause exceeds `--max-wait`.
+    // The command fails instead of waiting this long.
     let headers = "Content-Type: application/json\r\nRetry-After: 100\r\nServer: \u{1b}[31mx\r\n";
     ["400 Bad Request", "402 Payment Required", "404 Not Found", "429 Too Many Requests", "418 \u{1b}[31mTeapot"]
         .into_iter()

@@ -45,7 +45,7 @@ fn echoes() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Returns responses with a text in each of the places that appear in messages, and in those that do not.
+/// Returns responses that contain a text, each in a different position.
 fn replies(text: &str) -> Vec<(&'static str, Vec<u8>)> {
     let json = serde_json::Value::from(text).to_string();
     let ascii: String = text.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').collect();
@@ -100,7 +100,7 @@ fn a02_no_encoding_of_an_echo_is_shown_wherever_it_stands() {
             let echoes = &echoes;
             scope.spawn(move || {
                 for (at, (name, echo)) in echoes.iter().enumerate() {
-                    // Each encoding is tested in every ninth place, starting at a different one.
+                    // Each encoding is tested in a third of the places, and each place with a third of the encodings.
                     for (place, reply) in replies(echo).into_iter().skip((at + third) % 9).step_by(9) {
                         let server = Recorder::start(&[reply]);
                         let arguments = ["fetch", "profiles", "--stdout", "-vv", "--max-wait", "50ms"];

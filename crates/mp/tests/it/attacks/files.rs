@@ -1,4 +1,4 @@
-//! A21, A24 and A25: which files are written, which are left behind, and where the program's dependencies come from.
+//! A21, A24 and A25: output files, leftover files, and the origin of the dependencies.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;

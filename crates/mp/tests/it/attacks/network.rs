@@ -146,7 +146,7 @@ fn a11_nobody_but_the_server_is_connected_to() {
         &["query", "sql", "LOAD spatial"],
         &["query", "sql", "SELECT * FROM read_csv('s3://bucket/x.csv')"],
         &["query", "sql", "ATTACH 'postgres:host=example.org' AS p"],
-        // These would autoload extensions.
+        // These would load extensions automatically.
         &["query", "sql", "SELECT * FROM iceberg_scan('x')"],
         &["query", "sql", "SELECT now() AT TIME ZONE 'Europe/Berlin', 'ü' COLLATE NOCASE = 'Ü'"],
         &["query", "sql", "SELECT json_structure(properties) FROM profiles"],

@@ -226,7 +226,7 @@ pub(crate) fn run_watched(home: &Home, command: &Command) -> Option<(Run, Vec<St
     let calls = "trace=connect,sendto,sendmsg,sendmmsg";
     let run = finish(started_by(&["strace", "-f", "-qq", "-e", calls, "-e", "signal=none", "-o", &log_name], command));
     let log = std::fs::read_to_string(log).expect("a log of system calls");
-    // A number in place of an address means that strace could not read the address.
+    // strace prints a number instead of an address that it could not read.
     let is_network =
         |line: &&str| line.contains("sa_family=AF_INET") || line.contains("connect(") && line.contains(", 0x");
     let reached = log.lines().filter(is_network).map(str::to_owned).collect();
