@@ -72,7 +72,7 @@ pub use fetch::{
     EVENT_TARGET, FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch, RunOptions,
     RunState, UnfinishedRun,
 };
-pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unkept};
+pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unstored};
 pub use profile_query::{FetchMode, IfExists, IncludeUsers, ProfileQuery};
 pub use quota::Quota;
 pub use types::{

@@ -98,7 +98,7 @@ pub(crate) const PROFILE_BYTES_MAX: usize = 4 << 20;
 pub const REJECT_BYTES_MAX: usize = PROFILE_BYTES_MAX;
 
 /// Maximum number of names listed when a warning reports record members that are not kept.
-pub(crate) const UNKEPT_NAMES_MAX: usize = 10;
+pub(crate) const UNSTORED_NAMES_MAX: usize = 10;
 
 /// Maximum bytes of decoded pages in flight. Every page in flight counts as much as the largest page seen so far.
 pub(crate) const FLIGHT_BYTES_MAX: usize = 128 << 20;

@@ -21,7 +21,7 @@ pub(crate) struct Accounts {
 }
 
 /// The paths of the accounts file.
-struct Places {
+struct AccountPaths {
     /// The file that accounts are read from and written to.
     own: PathBuf,
     /// The former path, which another Mixpanel tool also uses. Read if `own` does not exist; never written.
@@ -31,7 +31,7 @@ struct Places {
 impl Accounts {
     /// Reads the accounts. Warns if other users can read the file.
     pub(crate) fn load(environment: &Environment, output: &Output) -> Result<Self, Failure> {
-        let Places { own, shared } = Places::of(environment)?;
+        let AccountPaths { own, shared } = AccountPaths::of(environment)?;
         if let Some(file) = PrivateFile::open(&own)?
             && let Some(config) = read(&file, &own, output)?
         {
@@ -60,7 +60,7 @@ impl Accounts {
         output: &Output,
         change: impl FnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let own = Places::of(environment)?.own;
+        let own = AccountPaths::of(environment)?.own;
         let file = PrivateFile::open_or_make_directory(&own)?;
         let unlocked = file.lock()?;
         // The caller has already loaded the accounts and shown any notes and warnings.
@@ -121,7 +121,7 @@ fn check_is_ours(config: &Config, path: &Path) -> Result<(), Failure> {
         .hint("set MP_CONFIG_PATH to another file, or unset it to use `~/.mp/accounts.toml`"))
 }
 
-impl Places {
+impl AccountPaths {
     fn of(environment: &Environment) -> Result<Self, Failure> {
         if let Some(path) = &environment.config_path {
             return Ok(Self { own: path.clone(), shared: None });

@@ -35,7 +35,7 @@ pub(crate) fn run() -> Exit {
     if let Err(failure) = check_streams(&cli, &Output::new(&environment, cli.global.quiet > 0)) {
         return conclude(Err(failure), &Output::new(&environment, false));
     }
-    let formulas = if cli.global.csv_safe { Formulas::Defused } else { Formulas::Kept };
+    let formulas = if cli.global.csv_safe { Formulas::Escaped } else { Formulas::Kept };
     let output = Output::new(&environment, cli.global.quiet > 0).with_formulas(formulas);
     if cli.global.verbose > 0 {
         logging::install(&output);

@@ -14,9 +14,9 @@ const ACCOUNTS: &str = "accounts";
 const KEYS: [&str; 4] = ["username", "secret", "project_id", "region"];
 
 /// Account keys that only the other program writes.
-const KEYS_OF_ANOTHER: [&str; 2] = ["type", "default_project"];
+const FOREIGN_KEYS: [&str; 2] = ["type", "default_project"];
 /// The table in which the other program stores its active account.
-const TABLE_OF_ANOTHER: &str = "active";
+const FOREIGN_TABLE: &str = "active";
 
 /// The program that the file belongs to, inferred from its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +56,8 @@ impl Config {
 
     /// Returns which program the file belongs to.
     pub(crate) fn owner(&self) -> Owner {
-        let has_table = self.document.get(TABLE_OF_ANOTHER).is_some();
-        let is_anothers = |name: &&str| KEYS_OF_ANOTHER.iter().any(|key| self.has_key(name, key));
+        let has_table = self.document.get(FOREIGN_TABLE).is_some();
+        let is_anothers = |name: &&str| FOREIGN_KEYS.iter().any(|key| self.has_key(name, key));
         match (has_table || self.names().iter().any(is_anothers), self.names().iter().any(|name| self.is_ours(name))) {
             (false, _) => Owner::Ours,
             (true, false) => Owner::Another,
@@ -83,7 +83,7 @@ impl Config {
 
     /// Returns whether an account has all of our keys, and none that only the other program writes.
     fn is_ours(&self, name: &str) -> bool {
-        KEYS.iter().all(|key| self.has_key(name, key)) && !KEYS_OF_ANOTHER.iter().any(|key| self.has_key(name, key))
+        KEYS.iter().all(|key| self.has_key(name, key)) && !FOREIGN_KEYS.iter().any(|key| self.has_key(name, key))
     }
 
     fn has_key(&self, name: &str, key: &str) -> bool {

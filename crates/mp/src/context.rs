@@ -58,11 +58,11 @@ impl Context {
     /// Converts a library error into a failure, with a hint that depends on the server in use.
     pub(crate) fn failed(&self, headline: impl Into<String>, error: &Error) -> Failure {
         if error.fault() == Some(Fault::Region) {
-            return Failure::unexplained(headline, error).hint(self.region_hint(None));
+            return Failure::without_hint(headline, error).hint(self.region_hint(None));
         }
         match &self.settings.base_url {
             Some(base_url) if error.kind() == ErrorKind::Unreachable && error.fault().is_none() => {
-                Failure::unexplained(headline, error)
+                Failure::without_hint(headline, error)
                     .hint(format!("check that a server is running at {base_url} (from `--base-url` or MP_BASE_URL)"))
             }
             _ => Failure::of_command(headline, error, self.purpose),

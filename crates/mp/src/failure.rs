@@ -75,7 +75,7 @@ impl Failure {
     }
 
     /// Creates the silent outcome for a closed pipe (`mp ... | head`), with exit code 0.
-    pub(crate) fn reader_gone() -> Self {
+    pub(crate) fn closed_pipe() -> Self {
         Self { silent: true, ..Self::new("the reader of the output went away").exit(Exit::Success) }
     }
 
@@ -96,7 +96,7 @@ impl Failure {
 
     /// Like [`library`](Self::library), but for a command with this purpose.
     pub(crate) fn of_command(headline: impl Into<String>, error: &Error, purpose: Purpose) -> Self {
-        let failure = Self::unexplained(headline, error);
+        let failure = Self::without_hint(headline, error);
         match hint_of(error, purpose) {
             Some(hint) => failure.hint(hint),
             None => failure,
@@ -104,7 +104,7 @@ impl Failure {
     }
 
     /// Like [`library`](Self::library), but without a hint, for callers that add a better one.
-    pub(crate) fn unexplained(headline: impl Into<String>, error: &Error) -> Self {
+    pub(crate) fn without_hint(headline: impl Into<String>, error: &Error) -> Self {
         Self::new(headline).exit(exit_of(error.kind())).caused_by(error)
     }
 

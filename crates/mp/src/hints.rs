@@ -10,7 +10,7 @@ use crate::text::duration;
 
 const REGION_AND_PROJECT: &str = "check the region (us, eu or in) and the project id";
 
-const IN_BETWEEN: &str = "Mixpanel's API does not respond like this, but a proxy, a firewall or a network login page may: try another network, or ask your network administrator";
+const INTERMEDIARY_HINT: &str = "Mixpanel's API does not respond like this, but a proxy, a firewall or a network login page may: try another network, or ask your network administrator";
 
 /// The purpose of a command, as far as hints depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,14 +20,14 @@ pub(crate) enum Purpose {
     /// Tests credentials.
     Test,
     /// Starts a fetch.
-    Fetch(Asked),
+    Fetch(QueryParts),
     /// Resumes a fetch.
     Resume,
 }
 
 /// The parts of a fetch's query that the server may reject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum QueryParts {
     Everything,
     /// No filters, but options that become part of the request.
     Options,
@@ -38,20 +38,20 @@ impl Purpose {
     pub(crate) fn of(command: Option<&Command>) -> Self {
         match command {
             Some(Command::Auth(AuthCommand::Test { .. })) => Self::Test,
-            Some(Command::Fetch(FetchCommand::Profiles(arguments))) => Self::Fetch(asked(arguments)),
+            Some(Command::Fetch(FetchCommand::Profiles(arguments))) => Self::Fetch(query_parts(arguments)),
             Some(Command::Fetch(FetchCommand::Resume(_))) => Self::Resume,
             _ => Self::Local,
         }
     }
 }
 
-fn asked(arguments: &FetchProfilesArgs) -> Asked {
+fn query_parts(arguments: &FetchProfilesArgs) -> QueryParts {
     if !arguments.filters.are_none() {
-        Asked::Filters
+        QueryParts::Filters
     } else if arguments.page_size.is_some() || arguments.since.is_some() {
-        Asked::Options
+        QueryParts::Options
     } else {
-        Asked::Everything
+        QueryParts::Everything
     }
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
         }
         ErrorKind::PaymentRequired => "the project's plan does not include this API: contact the project owner",
         ErrorKind::Forbidden => "give the service account a role in the project's settings, or use another project",
-        ErrorKind::NotFound if purpose == Purpose::Fetch(Asked::Filters) => {
+        ErrorKind::NotFound if purpose == Purpose::Fetch(QueryParts::Filters) => {
             "check the region (us, eu or in), the project id, and the ids in the filter"
         }
         ErrorKind::NotFound => REGION_AND_PROJECT,
@@ -135,15 +135,17 @@ fn storage_hint(error: &Error, purpose: Purpose) -> String {
 
 /// Returns the hint for a rejected request. It mentions filters and options only if they were given.
 fn rejection_hint(error: &Error, purpose: Purpose) -> &'static str {
-    let filtered = purpose == Purpose::Fetch(Asked::Filters);
+    let filtered = purpose == Purpose::Fetch(QueryParts::Filters);
     match error.status_code() {
         Some(413 | 414 | 431 | 494) if filtered => "request less: fewer ids or properties, or a shorter filter",
         Some(410 | 426) => "Mixpanel no longer offers this: check for a newer version of mp",
         Some(451) => "the request is blocked for legal reasons or by a network filter: ask your network administrator",
         None | Some(400 | 422) => match purpose {
-            Purpose::Fetch(Asked::Filters) => "correct the filter; `mp fetch profiles --help` shows the accepted forms",
-            Purpose::Fetch(Asked::Options) => "try without `--page-size` and `--since`",
-            Purpose::Fetch(Asked::Everything) => {
+            Purpose::Fetch(QueryParts::Filters) => {
+                "correct the filter; `mp fetch profiles --help` shows the accepted forms"
+            }
+            Purpose::Fetch(QueryParts::Options) => "try without `--page-size` and `--since`",
+            Purpose::Fetch(QueryParts::Everything) => {
                 "no filter was given, so check the region (us, eu or in) and the project id with `mp auth test`"
             }
             Purpose::Resume => {
@@ -151,7 +153,7 @@ fn rejection_hint(error: &Error, purpose: Purpose) -> &'static str {
             }
             Purpose::Test | Purpose::Local => REGION_AND_PROJECT,
         },
-        Some(_) => IN_BETWEEN,
+        Some(_) => INTERMEDIARY_HINT,
     }
 }
 
@@ -175,7 +177,7 @@ fn fault_hint(fault: Fault, error: &Error) -> Option<String> {
         Fault::Issuer => "if a proxy in your network intercepts TLS, set SSL_CERT_FILE to a file with its CA certificate; otherwise stop: another server may be impersonating Mixpanel".to_owned(),
         Fault::Certificate => "check which server answers at this name: a proxy, a network login page or a wrong DNS entry may be in between".to_owned(),
         Fault::NetworkLogin => "open any web page in a browser to log in to the network".to_owned(),
-        Fault::InBetween => IN_BETWEEN.to_owned(),
+        Fault::InBetween => INTERMEDIARY_HINT.to_owned(),
         Fault::LocalNames => "use `socks5h://` instead of `socks5://` in the proxy URL, so that the proxy resolves names".to_owned(),
         Fault::PageSize => "request fewer profiles per page with `--page-size`".to_owned(),
         Fault::CertificateFile => format!("correct {variable}, or unset it to use the system's certificates"),

@@ -40,7 +40,7 @@ pub(crate) enum Formulas {
     /// Written unchanged.
     Kept,
     /// Prefixed with `'`.
-    Defused,
+    Escaped,
 }
 
 impl Output {
@@ -191,7 +191,7 @@ impl Data {
     /// Writes text unchanged, or escaped for a terminal.
     pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
         let result = match self.escape {
-            Some(escape) if text.contains(disturbs) => self.out.write_all(escaped(text, escape).as_bytes()),
+            Some(escape) if text.contains(needs_escape) => self.out.write_all(escaped(text, escape).as_bytes()),
             _ => self.out.write_all(text.as_bytes()),
         };
         result.map_err(|error| write_failure(&error))
@@ -216,7 +216,7 @@ impl Data {
 
 /// Returns whether a character must be escaped on a terminal. Line ends and tabs are layout: the formats handle those
 /// inside values.
-fn disturbs(character: char) -> bool {
+fn needs_escape(character: char) -> bool {
     is_unprintable(character) && !matches!(character, '\n' | '\t')
 }
 
@@ -224,7 +224,7 @@ fn escaped(text: &str, escape: Escape) -> String {
     let mut shown = String::with_capacity(text.len() + 16);
     for character in text.chars() {
         match escape {
-            _ if !disturbs(character) => shown.push(character),
+            _ if !needs_escape(character) => shown.push(character),
             Escape::Text => shown.extend(character.escape_unicode()),
             Escape::Json => {
                 let mut units = [0; 2];
@@ -239,7 +239,7 @@ fn escaped(text: &str, escape: Escape) -> String {
 
 fn write_failure(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {
-        return Failure::reader_gone();
+        return Failure::closed_pipe();
     }
     Failure::io("could not write to standard output", error)
 }

@@ -23,21 +23,21 @@ const TERMINATE_GRACE: Duration = Duration::from_secs(5);
 
 /// Maximum time to write a message, because standard error may be a pipe without a reader. The signal takes effect in
 /// any case.
-const WORDS_WAIT: Duration = Duration::from_millis(250);
+const MESSAGE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Builds the message for the first signal from the grace period.
-type FirstWords = Box<dyn Fn(Duration) -> String + Send>;
+type StopMessage = Box<dyn Fn(Duration) -> String + Send>;
 
 /// Builds the hint shown before a second signal ends the process.
-type LastWords = Box<dyn Fn() -> Option<String> + Send>;
+type ExitHint = Box<dyn Fn() -> Option<String> + Send>;
 
 /// Listens for signals as long as the runtime exists.
 pub(crate) struct Interrupts {
     stop: CancellationToken,
     time_is_up: CancellationToken,
     received: Arc<AtomicU8>,
-    first_words: Arc<Mutex<FirstWords>>,
-    last_words: Arc<Mutex<Option<LastWords>>>,
+    first_words: Arc<Mutex<StopMessage>>,
+    last_words: Arc<Mutex<Option<ExitHint>>>,
 }
 
 impl Interrupts {
@@ -69,9 +69,9 @@ impl Interrupts {
             }
             let words = output.clone();
             let message = first_words.lock().unwrap_or_else(PoisonError::into_inner)(grace);
-            say(move || words.words(&format!("{message}\n")));
+            show_in_time(move || words.words(&format!("{message}\n")));
             let number = signals.next().await;
-            say(move || say_last(&output, &last_words));
+            show_in_time(move || show_exit_hint(&output, &last_words));
             // Skip destructors: other threads are still running, and the data on disk is always consistent.
             signal_hook::low_level::exit(i32::from(Exit::Signal(number).code()));
         });
@@ -89,12 +89,12 @@ impl Interrupts {
     }
 
     /// Replaces the message for the first signal, for work with several steps.
-    pub(crate) fn set_first_words(&self, words: impl Fn(Duration) -> String + Send + 'static) {
+    pub(crate) fn set_stop_message(&self, words: impl Fn(Duration) -> String + Send + 'static) {
         *self.first_words.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(words);
     }
 
     /// Sets the hint that is shown before a second signal ends the process.
-    pub(crate) fn set_last_words(&self, words: impl Fn() -> Option<String> + Send + 'static) {
+    pub(crate) fn set_exit_hint(&self, words: impl Fn() -> Option<String> + Send + 'static) {
         *self.last_words.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(words));
     }
 
@@ -164,7 +164,7 @@ async fn next(signal: &mut Option<Signal>) {
 }
 
 /// Shows a message from a separate thread, because a pipe without a reader blocks its writer.
-fn say(words: impl FnOnce() + Send + 'static) {
+fn show_in_time(words: impl FnOnce() + Send + 'static) {
     let (said, is_said) = mpsc::channel();
     let thread = std::thread::Builder::new().spawn(move || {
         words();
@@ -172,11 +172,11 @@ fn say(words: impl FnOnce() + Send + 'static) {
     });
     // If no thread can be started, nothing is shown, but the signal still takes effect.
     if thread.is_ok() {
-        let _not_in_time = is_said.recv_timeout(WORDS_WAIT);
+        let _not_in_time = is_said.recv_timeout(MESSAGE_TIMEOUT);
     }
 }
 
-fn say_last(output: &Output, last_words: &Mutex<Option<LastWords>>) {
+fn show_exit_hint(output: &Output, last_words: &Mutex<Option<ExitHint>>) {
     let words = last_words.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|words| words());
     // Do not draw the bar over the shell's next output.
     let _gone = output.bars().clear();

@@ -15,11 +15,11 @@ use rustix::io::Errno;
 static CLOSED_AT_START: AtomicU8 = AtomicU8::new(0);
 
 /// Pause before the next attempt if `poll` reports a stream as ready but the stream would still block.
-const DISAGREEMENT_PAUSE: Duration = Duration::from_millis(10);
+const SPURIOUS_READY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Checks the streams before `std` replaces the closed ones. Must not allocate, print or panic.
 #[ctor::ctor]
-fn look_for_closed_streams() {
+fn detect_closed_streams() {
     let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
     for (number, stream) in streams.into_iter().enumerate() {
         if matches!(rustix::io::fcntl_getfd(stream), Err(Errno::BADF)) {
@@ -47,7 +47,7 @@ impl Read for Stdin {
             return Err(io::Error::other("standard input is closed"));
         }
         let stdin = rustix::stdio::stdin();
-        when_ready(stdin, PollFlags::IN, || rustix::io::read(stdin, &mut *buffer))
+        retry_io(stdin, PollFlags::IN, || rustix::io::read(stdin, &mut *buffer))
     }
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Stdout;
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let stdout = rustix::stdio::stdout();
-        when_ready(stdout, PollFlags::OUT, || rustix::io::write(stdout, bytes))
+        retry_io(stdout, PollFlags::OUT, || rustix::io::write(stdout, bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -73,7 +73,7 @@ pub(crate) struct Stderr;
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let stderr = rustix::stdio::stderr();
-        when_ready(stderr, PollFlags::OUT, || rustix::io::write(stderr, bytes))
+        retry_io(stderr, PollFlags::OUT, || rustix::io::write(stderr, bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -82,7 +82,7 @@ impl Write for Stderr {
 }
 
 /// Retries an attempt as long as it would block or is interrupted by a signal.
-fn when_ready(
+fn retry_io(
     stream: BorrowedFd<'_>,
     flags: PollFlags,
     mut attempt: impl FnMut() -> Result<usize, Errno>,
@@ -95,7 +95,7 @@ fn when_ready(
             Err(Errno::AGAIN) => {
                 attempts += 1;
                 match poll(&mut [PollFd::from_borrowed_fd(stream, flags)], None) {
-                    Ok(_) if attempts > 2 => std::thread::sleep(DISAGREEMENT_PAUSE),
+                    Ok(_) if attempts > 2 => std::thread::sleep(SPURIOUS_READY_PAUSE),
                     Ok(_) | Err(Errno::INTR) => {}
                     Err(error) => return Err(error.into()),
                 }

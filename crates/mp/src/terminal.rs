@@ -13,14 +13,14 @@ const REFRESH_RATE: u8 = 20;
 pub(crate) fn draw_target() -> ProgressDrawTarget {
     // The templates of the bars decide whether to use colors.
     console::set_colors_enabled(true);
-    ProgressDrawTarget::term_like_with_hz(Box::new(Forgiving(Term::buffered_stderr())), REFRESH_RATE)
+    ProgressDrawTarget::term_like_with_hz(Box::new(InfallibleTerm(Term::buffered_stderr())), REFRESH_RATE)
 }
 
 /// A terminal whose errors are ignored.
 #[derive(Debug)]
-struct Forgiving(Term);
+struct InfallibleTerm(Term);
 
-impl TermLike for Forgiving {
+impl TermLike for InfallibleTerm {
     fn width(&self) -> u16 {
         // Some terminals report 0 or implausibly few columns.
         match self.0.size().1 {
@@ -34,39 +34,39 @@ impl TermLike for Forgiving {
     }
 
     fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-        forgive(self.0.move_cursor_up(n))
+        ignore_error(self.0.move_cursor_up(n))
     }
 
     fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-        forgive(self.0.move_cursor_down(n))
+        ignore_error(self.0.move_cursor_down(n))
     }
 
     fn move_cursor_right(&self, n: usize) -> io::Result<()> {
-        forgive(self.0.move_cursor_right(n))
+        ignore_error(self.0.move_cursor_right(n))
     }
 
     fn move_cursor_left(&self, n: usize) -> io::Result<()> {
-        forgive(self.0.move_cursor_left(n))
+        ignore_error(self.0.move_cursor_left(n))
     }
 
     fn write_line(&self, s: &str) -> io::Result<()> {
-        forgive(self.0.write_line(s))
+        ignore_error(self.0.write_line(s))
     }
 
     fn write_str(&self, s: &str) -> io::Result<()> {
-        forgive(self.0.write_str(s))
+        ignore_error(self.0.write_str(s))
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        forgive(self.0.clear_line())
+        ignore_error(self.0.clear_line())
     }
 
     fn flush(&self) -> io::Result<()> {
-        forgive(self.0.flush())
+        ignore_error(self.0.flush())
     }
 }
 
-fn forgive(result: io::Result<()>) -> io::Result<()> {
+fn ignore_error(result: io::Result<()>) -> io::Result<()> {
     let _gone = result;
     Ok(())
 }

@@ -20,7 +20,7 @@ use crate::api::{Failure, FailureKind, RateLimitKind};
 use crate::error::Error;
 use crate::limits::{CLOCK_TOLERANCE, RATE_LIMIT_WAIT_MAX};
 use crate::mutant::{Mutant, is_planted};
-use crate::parse::Unkept;
+use crate::parse::Unstored;
 use crate::quota::{Acquired, Permit, RateLimiter, why_wait};
 use crate::warning::Warning;
 
@@ -69,7 +69,7 @@ pub(crate) struct End {
     /// The error that stopped the writer, if any.
     pub(crate) writer_error: Option<Error>,
     /// Data in the pages of this run that has no table column.
-    pub(crate) unkept: Unkept,
+    pub(crate) unstored: Unstored,
 }
 
 /// The state of a fetch.
@@ -87,7 +87,7 @@ pub(crate) struct Core {
     /// The session epoch of the pages that the writer stages.
     staged_epoch: u32,
     is_session_recorded: bool,
-    unkept: Unkept,
+    unstored: Unstored,
     writer_error: Option<Error>,
 }
 
@@ -104,7 +104,7 @@ impl Core {
             permits: HashMap::new(),
             is_ledger_broken: false,
             actions: VecDeque::new(),
-            unkept: Unkept::default(),
+            unstored: Unstored::default(),
             writer_error: None,
         }
     }
@@ -135,8 +135,8 @@ impl Core {
                 Step::WaitForEvent => return Action::WaitForEvent,
                 Step::Finish => {
                     let outcome = self.coordinator.finish(at.run);
-                    let (writer_error, unkept) = (self.writer_error.take(), std::mem::take(&mut self.unkept));
-                    return Action::Finish(Box::new(End { outcome, writer_error, unkept }));
+                    let (writer_error, unstored) = (self.writer_error.take(), std::mem::take(&mut self.unstored));
+                    return Action::Finish(Box::new(End { outcome, writer_error, unstored }));
                 }
             };
             match self.limiter.acquire(request.class(), at.wall) {
@@ -219,7 +219,7 @@ impl Core {
         let verdict = self.coordinator.part_arrived(request.page, &page.facts, at.run, fraction);
         self.drop_stale_permits();
         if verdict == PartDecision::Store {
-            self.unkept.add(page.unkept());
+            self.unstored.add(page.unstored());
             if !is_planted(Mutant::SessionRecordedTooLate) {
                 self.record_session(server_time, at);
             }

@@ -86,9 +86,9 @@ impl Run {
             callbacks,
             stopped: false,
         };
-        let End { outcome, writer_error, unkept } = driver.work().await?;
+        let End { outcome, writer_error, unstored } = driver.work().await?;
         driver.tasks.abort_all();
-        for warning in unkept.warnings() {
+        for warning in unstored.warnings() {
             // The warning contains names from the server, which must be truncated and cleared of secrets.
             let what = driver.run.client.quote(&warning);
             driver.callbacks.tell(&FetchEvent::Warning(Warning::NotKept { what }));

@@ -10,9 +10,9 @@ mod profile;
 mod recover;
 mod rows;
 mod scan;
-mod unkept;
+mod unstored;
 
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use page::{PageBody, parse_page};
 pub use rows::{ProfileRow, ProfileRows, RecordForm, Reject};
-pub use unkept::Unkept;
+pub use unstored::Unstored;

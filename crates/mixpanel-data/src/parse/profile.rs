@@ -7,7 +7,7 @@ use super::depth::is_deeper_than;
 use super::last_seen::{parse_canonical, parse_lenient};
 use super::object::Cursor;
 use super::rows::RowsBuilder;
-use crate::limits::{JSON_DEPTH_MAX, PROFILE_BYTES_MAX, UNKEPT_NAMES_MAX};
+use crate::limits::{JSON_DEPTH_MAX, PROFILE_BYTES_MAX, UNSTORED_NAMES_MAX};
 
 const DISTINCT_ID: &str = "$distinct_id";
 const PROPERTIES: &str = "$properties";
@@ -18,7 +18,7 @@ const LAST_SEEN: &str = "$last_seen";
 struct Record<'a> {
     distinct_id: Option<&'a str>,
     properties: Option<&'a str>,
-    /// The names of other members, up to `UNKEPT_NAMES_MAX`.
+    /// The names of other members, up to `UNSTORED_NAMES_MAX`.
     unknown: Vec<&'a str>,
 }
 
@@ -42,7 +42,7 @@ struct Member {
 pub(super) fn push_record(rows: &mut RowsBuilder, raw: &str, scratch: &mut Scratch) {
     match try_push(rows, raw, scratch) {
         Ok(unknown) if unknown.is_empty() => {}
-        Ok(unknown) => rows.note_unkept(&unknown),
+        Ok(unknown) => rows.note_unstored(&unknown),
         // A reject is stored whole, so none of its members are lost.
         Err(reason) => rows.reject(reason, raw.as_bytes()),
     }
@@ -91,7 +91,7 @@ fn read_record<'a>(raw: &'a str, members: &mut Vec<Member>) -> Result<Record<'a>
             set_once(&mut record.properties, value, PROPERTIES)?;
         } else {
             cursor.value();
-            if record.unknown.len() < UNKEPT_NAMES_MAX {
+            if record.unknown.len() < UNSTORED_NAMES_MAX {
                 record.unknown.push(key);
             }
         }

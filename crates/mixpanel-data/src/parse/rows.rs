@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder, Tim
 use arrow::array::{TimestampMicrosecondBuilder, builder::ArrayBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use super::unkept::Unkept;
+use super::unstored::Unstored;
 use crate::limits::{PAGE_BYTES_MAX, REJECT_BYTES_MAX};
 
 /// The form in which received records are kept.
@@ -99,7 +99,7 @@ pub struct ProfileRows {
     properties: StringArray,
     last_seen: TimestampMicrosecondArray,
     rejects: Vec<Reject>,
-    unkept: Unkept,
+    unstored: Unstored,
 }
 
 impl ProfileRows {
@@ -123,13 +123,13 @@ impl ProfileRows {
 
     /// Returns the received data that is not stored: everything except the ids and properties of the records.
     #[must_use]
-    pub fn unkept(&self) -> &Unkept {
-        &self.unkept
+    pub fn unstored(&self) -> &Unstored {
+        &self.unstored
     }
 
     /// Records that `bytes` bytes followed the end of the page.
     pub(super) fn note_trailing(&mut self, bytes: usize) {
-        self.unkept.note_trailing(bytes);
+        self.unstored.note_trailing(bytes);
     }
 
     /// Returns the number of records in the page: rows and rejects.
@@ -173,7 +173,7 @@ impl ProfileRows {
             properties: batch.column_by_name("properties")?.as_any().downcast_ref::<StringArray>()?.clone(),
             last_seen: batch.column_by_name("last_seen")?.as_any().downcast_ref::<TimestampMicrosecondArray>()?.clone(),
             rejects: Vec::new(),
-            unkept: Unkept::default(),
+            unstored: Unstored::default(),
         })
     }
 }
@@ -185,7 +185,7 @@ pub(super) struct RowsBuilder {
     last_seen: TimestampMicrosecondBuilder,
     rejects: Vec<Reject>,
     reject_room: usize,
-    unkept: Unkept,
+    unstored: Unstored,
 }
 
 impl RowsBuilder {
@@ -198,7 +198,7 @@ impl RowsBuilder {
             last_seen: TimestampMicrosecondBuilder::with_capacity(rows),
             rejects: Vec::new(),
             reject_room: PAGE_BYTES_MAX,
-            unkept: Unkept::default(),
+            unstored: Unstored::default(),
         }
     }
 
@@ -208,8 +208,8 @@ impl RowsBuilder {
     }
 
     /// Records the names of a record's members that are not stored.
-    pub(super) fn note_unkept(&mut self, names: &[&str]) {
-        self.unkept.note_record(names);
+    pub(super) fn note_unstored(&mut self, names: &[&str]) {
+        self.unstored.note_record(names);
     }
 
     /// Appends a row.
@@ -234,7 +234,7 @@ impl RowsBuilder {
             properties: self.properties.finish(),
             last_seen: self.last_seen.finish(),
             rejects: self.rejects,
-            unkept: self.unkept,
+            unstored: self.unstored,
         }
     }
 }

@@ -57,7 +57,7 @@ fn sends(bytes: Vec<u8>) -> Answer {
 }
 
 /// Sends a beginning, and then repeats `part` without end.
-fn sends_for_ever(beginning: &str, part: &str) -> Answer {
+fn sends_endlessly(beginning: &str, part: &str) -> Answer {
     let (beginning, part) = (beginning.to_owned(), part.repeat((64 << 10) / part.len().min(64 << 10)));
     Arc::new(move |connection| {
         connection.write_all(beginning.as_bytes())?;
@@ -160,7 +160,7 @@ async fn a12_endless_bodies_are_read_up_to_the_limit() {
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
     let chunked = "Transfer-Encoding: chunked\r\n\r\n";
     let huge = "Content-Length: 9000000000000000000\r\n\r\n";
-    let page = |framing: &str| sends_for_ever(&format!("HTTP/1.1 200 OK\r\n{framing}"), &chunk);
+    let page = |framing: &str| sends_endlessly(&format!("HTTP/1.1 200 OK\r\n{framing}"), &chunk);
     for (framing, result) in [chunked, huge].into_iter().zip(together([ask(page(chunked)), ask(page(huge))]).await) {
         let (page, sent) = result;
         let error = page.expect_err("it is endless");
@@ -170,7 +170,7 @@ async fn a12_endless_bodies_are_read_up_to_the_limit() {
         assert!(sent < 4 * (80 << 20), "{framing}: {sent}");
     }
     for status in ["400 Bad Request", "401 Unauthorized", "302 Found"] {
-        let (page, sent) = ask(sends_for_ever(&format!("HTTP/1.1 {status}\r\n{chunked}"), &chunk)).await;
+        let (page, sent) = ask(sends_endlessly(&format!("HTTP/1.1 {status}\r\n{chunked}"), &chunk)).await;
         let error = page.expect_err("it is an error");
         assert!(error.message().chars().count() < ERROR_EXCERPT_CHARS + 100, "{error}");
         assert!(sent < 16 << 20, "{status}: {sent}");
@@ -189,7 +189,7 @@ async fn a12_endless_heads_and_tails_end_the_attempt() {
         ("chunk extension", &format!("{chunked}5;"), "x"),
         ("trailers", &format!("{chunked}0\r\n"), "X: y\r\n"),
     ];
-    let asked: Vec<_> = cases.iter().map(|(_, beginning, part)| ask(sends_for_ever(beginning, part))).collect();
+    let asked: Vec<_> = cases.iter().map(|(_, beginning, part)| ask(sends_endlessly(beginning, part))).collect();
     for ((name, ..), (page, sent)) in cases.iter().zip(together(asked).await) {
         let error = page.expect_err(name);
         assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::UnexpectedReply), "{name}: {error:?}");

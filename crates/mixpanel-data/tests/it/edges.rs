@@ -220,7 +220,7 @@ const ROOMS: [(&str, &[&str]); 10] = [
             "api/failure.rs",
             "api/rate_limit.rs",
             "api/retry.rs",
-            "parse/unkept.rs",
+            "parse/unstored.rs",
             "stage/manifest.rs",
         ],
     ),

@@ -22,7 +22,7 @@ fn hold(state: &Path) {
 }
 
 /// Runs `work` with a timer that fires every 5 ms, and returns the longest time between two ticks.
-async fn longest_standstill(work: impl Future<Output = ()>) -> Duration {
+async fn longest_stall(work: impl Future<Output = ()>) -> Duration {
     let mut longest = Duration::ZERO;
     let mut work = std::pin::pin!(work);
     loop {
@@ -44,12 +44,12 @@ async fn a_ledger_that_another_process_holds_does_not_block_the_runtime() {
 
     hold(&state);
     let call = async { assert!(workspace.test_credentials().await.unwrap() > 0) };
-    let standstill = longest_standstill(call).await;
+    let standstill = longest_stall(call).await;
     assert!(standstill < Duration::from_millis(500), "a call: {standstill:?}");
 
     hold(&state);
     let fetch =
         async { assert_eq!(workspace.fetch_profiles(ProfileFetch::new("people")).await.unwrap().rows(), 2_500) };
-    let standstill = longest_standstill(fetch).await;
+    let standstill = longest_stall(fetch).await;
     assert!(standstill < Duration::from_millis(500), "a fetch: {standstill:?}");
 }

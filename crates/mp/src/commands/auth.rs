@@ -152,7 +152,7 @@ fn test(context: &Context, name: Option<String>, max_wait: Duration) -> Result<(
             };
             match &identity.account {
                 Some(name) if error.fault() == Some(Fault::Region) => {
-                    Failure::unexplained(headline, &error).hint(context.region_hint(Some(name)))
+                    Failure::without_hint(headline, &error).hint(context.region_hint(Some(name)))
                 }
                 _ => context.failed(headline, &error),
             }

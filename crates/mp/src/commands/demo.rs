@@ -117,7 +117,7 @@ impl Tour<'_> {
     async fn take(&self) -> Result<(), Failure> {
         let server = self.start_simulator().await?;
         let workspace = self.workspace(&server)?;
-        self.say(&format!(
+        self.print_story(&format!(
             "A simulated Mixpanel is listening at {}:\n{}, {} per page, {} per response.\n",
             server.base_url(),
             counted(self.size.profiles, "profile"),
@@ -125,22 +125,22 @@ impl Tour<'_> {
             about(self.size.latency),
         ))?;
         let sequential = self.fetch(&workspace, SEQUENTIAL, ProfileFetch::new(SEQUENTIAL)).await?;
-        self.say(&format!("One page at a time:          {}", fetched(&sequential)))?;
+        self.print_story(&format!("One page at a time:          {}", fetched(&sequential)))?;
         let parallel = ProfileFetch::new(PARALLEL).max_workers(WORKERS);
         let parallel = self.fetch(&workspace, PARALLEL, parallel).await?;
-        self.say(&format!("Up to five pages at a time:  {}", fetched(&parallel)))?;
+        self.print_story(&format!("Up to five pages at a time:  {}", fetched(&parallel)))?;
         server.shutdown().await;
         let speedup = seconds(&sequential) / seconds(&parallel);
         self.check_same(&workspace)?;
-        self.say(&format!("{speedup:.1} times as fast, and the two tables hold the same profiles.\n"))?;
+        self.print_story(&format!("{speedup:.1} times as fast, and the two tables hold the same profiles.\n"))?;
         let results = self.query(&workspace)?;
         if !self.is_story() {
             return self.report(&sequential, &parallel, speedup, &results);
         }
         if self.place.kept {
-            self.say(&self.how_to_go_on())
+            self.print_story(&self.how_to_go_on())
         } else {
-            self.say("The database was deleted; `mp demo --keep DIR` keeps it.\nFor your own data, start with `mp auth add`.")
+            self.print_story("The database was deleted; `mp demo --keep DIR` keeps it.\nFor your own data, start with `mp auth add`.")
         }
     }
 
@@ -199,13 +199,13 @@ impl Tour<'_> {
         for (heading, query) in QUERIES {
             let result = workspace.sql(query).map_err(|error| Failure::library("could not run a query", &error))?;
             if self.is_story() {
-                self.say(&format!("{heading}:"))?;
+                self.print_story(&format!("{heading}:"))?;
                 let mut rows = Rows::begin(&self.context.output, Format::Table, &result.columns)?;
                 for row in &result.rows {
                     rows.row(row.clone())?;
                 }
                 rows.end()?;
-                self.say("")?;
+                self.print_story("")?;
             }
             results.push(result);
         }
@@ -217,7 +217,7 @@ impl Tour<'_> {
         matches!(self.context.chosen_format, None | Some(Format::Table))
     }
 
-    fn say(&self, text: &str) -> Result<(), Failure> {
+    fn print_story(&self, text: &str) -> Result<(), Failure> {
         if !self.is_story() {
             return Ok(());
         }

@@ -28,7 +28,7 @@ fn field(value: &Value, formulas: Formulas) -> String {
 fn text(text: &str, formulas: Formulas) -> String {
     match formulas {
         Formulas::Kept => quoted(text),
-        Formulas::Defused => quoted(&defused(text)),
+        Formulas::Escaped => quoted(&defused(text)),
     }
 }
 

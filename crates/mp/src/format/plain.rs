@@ -5,17 +5,17 @@ use serde_json::{Map, Value};
 use crate::failure::Failure;
 use crate::output::Data;
 
-const TELLING: [&str; 4] = ["name", "value", "event", "id"];
+const MAIN_COLUMNS: [&str; 4] = ["name", "value", "event", "id"];
 
-/// Writes the most important value of a row: that of the first [`TELLING`] column it has, or the first value.
+/// Writes the most important value of a row: that of the first [`MAIN_COLUMNS`] column it has, or the first value.
 pub(super) fn row(data: &mut Data, columns: &[String], values: &[Value]) -> Result<(), Failure> {
-    let telling = TELLING.iter().find_map(|key| columns.iter().position(|column| column == key)).unwrap_or(0);
+    let telling = MAIN_COLUMNS.iter().find_map(|key| columns.iter().position(|column| column == key)).unwrap_or(0);
     data.line(&values.get(telling).map(text).unwrap_or_default())
 }
 
 /// Writes a single record: its most important value, or all values as `key=value`.
 pub(super) fn record(data: &mut Data, record: &Map<String, Value>) -> Result<(), Failure> {
-    if let Some(value) = TELLING.iter().find_map(|key| record.get(*key)) {
+    if let Some(value) = MAIN_COLUMNS.iter().find_map(|key| record.get(*key)) {
         return data.line(&text(value));
     }
     for (key, value) in record {

@@ -14,7 +14,7 @@ pub(crate) struct Rows {
     format: Format,
     formulas: Formulas,
     data: Data,
-    reader: table::Reader,
+    reader: table::Target,
     columns: Vec<String>,
     count: u64,
     kept: Vec<Vec<Value>>,
@@ -97,6 +97,6 @@ fn open(output: &Output, format: Format) -> Data {
     output.data(if matches!(format, Format::Json | Format::Jsonl) { Escape::Json } else { Escape::Text })
 }
 
-fn reader(output: &Output) -> table::Reader {
-    if output.stdout_is_terminal() { table::Reader::Terminal { width: output.width() } } else { table::Reader::Pipe }
+fn reader(output: &Output) -> table::Target {
+    if output.stdout_is_terminal() { table::Target::Terminal { width: output.width() } } else { table::Target::Pipe }
 }

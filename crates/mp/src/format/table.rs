@@ -9,7 +9,7 @@ use crate::text::printable;
 
 /// Where the table is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reader {
+pub(super) enum Target {
     /// A terminal with this many columns.
     Terminal {
         width: u16,
@@ -18,7 +18,7 @@ pub(super) enum Reader {
 }
 
 /// Writes rows under their column names.
-pub(super) fn rows(data: &mut Data, columns: &[String], rows: &[Vec<Value>], reader: Reader) -> Result<(), Failure> {
+pub(super) fn rows(data: &mut Data, columns: &[String], rows: &[Vec<Value>], reader: Target) -> Result<(), Failure> {
     let mut table = empty(reader);
     table.set_header(columns.iter().map(|column| cell_text(&column.to_uppercase().replace('_', " "), reader)));
     for row in rows {
@@ -35,7 +35,7 @@ pub(super) fn rows(data: &mut Data, columns: &[String], rows: &[Vec<Value>], rea
 }
 
 /// Writes a single record, one line per field.
-pub(super) fn record(data: &mut Data, record: &Map<String, Value>, reader: Reader) -> Result<(), Failure> {
+pub(super) fn record(data: &mut Data, record: &Map<String, Value>, reader: Target) -> Result<(), Failure> {
     let mut table = empty(reader);
     table.set_header(["FIELD", "VALUE"]);
     for (key, value) in record {
@@ -44,17 +44,17 @@ pub(super) fn record(data: &mut Data, record: &Map<String, Value>, reader: Reade
     data.line(&table.trim_fmt())
 }
 
-fn empty(reader: Reader) -> Table {
+fn empty(reader: Target) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED);
     match reader {
-        Reader::Terminal { width } => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
-        Reader::Pipe => table.set_content_arrangement(ContentArrangement::Disabled),
+        Target::Terminal { width } => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
+        Target::Pipe => table.set_content_arrangement(ContentArrangement::Disabled),
     };
     table
 }
 
-fn cell(value: &Value, reader: Reader) -> String {
+fn cell(value: &Value, reader: Target) -> String {
     match value {
         Value::Null => String::new(),
         Value::Bool(true) => "Yes".to_owned(),
@@ -64,9 +64,9 @@ fn cell(value: &Value, reader: Reader) -> String {
     }
 }
 
-fn cell_text(text: &str, reader: Reader) -> String {
+fn cell_text(text: &str, reader: Target) -> String {
     match reader {
-        Reader::Terminal { .. } => printable(text).into_owned(),
-        Reader::Pipe => text.to_owned(),
+        Target::Terminal { .. } => printable(text).into_owned(),
+        Target::Pipe => text.to_owned(),
     }
 }

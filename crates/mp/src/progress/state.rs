@@ -25,20 +25,20 @@ pub(super) struct State {
     rows: u64,
     retries: u64,
     failures: Vec<(u32, String)>,
-    first_page: Option<Mark>,
-    last_page: Option<Mark>,
+    first_page: Option<PageCounts>,
+    last_page: Option<PageCounts>,
     wait: Option<Wait>,
     load: Option<(u64, Instant)>,
 }
 
 /// A time, on both the monotonic clock and the wall clock.
 #[derive(Debug, Clone)]
-pub(super) struct Moment {
+pub(super) struct Timestamps {
     pub(super) at: Instant,
     pub(super) wall: ZonedDateTime,
 }
 
-impl Moment {
+impl Timestamps {
     /// Returns the current time.
     pub(super) fn now() -> Self {
         // `ZonedDateTime::now` panics if the clock is outside its supported range of years.
@@ -49,7 +49,7 @@ impl Moment {
 
 /// The counts at the time a page was done.
 #[derive(Debug, Clone, Copy)]
-struct Mark {
+struct PageCounts {
     at: Instant,
     pages: u32,
     rows: u64,
@@ -93,7 +93,7 @@ impl State {
     }
 
     /// Applies an event and returns its progress line, or `None` if the event is not worth one.
-    pub(super) fn apply(&mut self, event: &FetchEvent, now: &Moment) -> Option<String> {
+    pub(super) fn apply(&mut self, event: &FetchEvent, now: &Timestamps) -> Option<String> {
         match event {
             FetchEvent::Planned { total_pages, expected_rows, workers } => {
                 self.total_pages = *total_pages;
@@ -103,7 +103,7 @@ impl State {
                 self.page(page, now.at);
                 // Once a fetch has given up, most pages fail for the same reason, which the summary names.
                 match self.failures.len() {
-                    FAILURES_TOLD_MAX.. if !page.success => (self.failures.len() == FAILURES_TOLD_MAX)
+                    REPORTED_FAILURES_MAX.. if !page.success => (self.failures.len() == REPORTED_FAILURES_MAX)
                         .then(|| "further failed pages are not listed here".to_owned()),
                     _ => Some(self.page_line(page)),
                 }
@@ -139,18 +139,18 @@ impl State {
         if !page.success {
             self.failures.push((page.page_index, page.error.clone().unwrap_or_default()));
         }
-        let mark = Mark { at, pages: self.pages, rows: self.rows };
+        let mark = PageCounts { at, pages: self.pages, rows: self.rows };
         self.first_page.get_or_insert(mark);
         self.last_page = Some(mark);
     }
 
-    fn wait(&mut self, for_what: WaitFor, reason: &str, pause: Duration, now: &Moment) -> Option<String> {
+    fn wait(&mut self, for_what: WaitFor, reason: &str, pause: Duration, now: &Timestamps) -> Option<String> {
         let until = now.at + pause;
         let before = self.wait.take().filter(|wait| wait.for_what == for_what);
-        let is_news = before.as_ref().is_none_or(|wait| until > wait.until + SAME_END);
+        let is_new_end = before.as_ref().is_none_or(|wait| until > wait.until + SAME_END);
         let since = before.map_or(now.at, |wait| wait.since);
         let end = wall_time(&now.wall, pause);
-        let line = is_news.then(|| format!("waiting until {end} ({}): {reason}", about(pause)));
+        let line = is_new_end.then(|| format!("waiting until {end} ({}): {reason}", about(pause)));
         self.wait = Some(Wait { since, until, end, reason: reason.to_owned(), for_what });
         // A wait for the database is announced separately, even if progress is hidden.
         line.filter(|_| for_what == WaitFor::Request)
@@ -253,7 +253,7 @@ impl State {
 }
 
 /// Maximum number of failed pages with a line of their own.
-const FAILURES_TOLD_MAX: usize = 30;
+const REPORTED_FAILURES_MAX: usize = 30;
 
 /// Returns the message for an event that is announced even if progress is hidden.
 pub(super) fn announcement(event: &FetchEvent) -> Option<String> {

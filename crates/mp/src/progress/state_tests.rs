@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use mixpanel_data::{FetchEvent, ProfileProgress};
 use serde_json::{Value, json};
 
-use super::state::{Moment, State, announcement};
+use super::state::{State, Timestamps, announcement};
 
 fn progress(fields: Value) -> ProfileProgress {
     serde_json::from_value(fields).expect("these are its fields")
@@ -26,19 +26,19 @@ fn waiting(seconds: u64) -> FetchEvent {
 
 /// A fetch that began at 14:30:00.
 struct Story {
-    start: Moment,
+    start: Timestamps,
     state: State,
 }
 
 impl Story {
     fn begin(pages: u32) -> Self {
         let wall = date(2026, 11, 24).at(14, 30, 0, 0).to_zoned_datetime(TimeZone::UTC).expect("a moment");
-        Self { start: Moment { at: Instant::now(), wall }, state: State::new("`users`".to_owned(), pages) }
+        Self { start: Timestamps { at: Instant::now(), wall }, state: State::new("`users`".to_owned(), pages) }
     }
 
-    fn moment(&self, second: u64) -> Moment {
+    fn moment(&self, second: u64) -> Timestamps {
         let time = Duration::from_secs(second);
-        Moment { at: self.start.at + time, wall: &self.start.wall + time }
+        Timestamps { at: self.start.at + time, wall: &self.start.wall + time }
     }
 
     fn tell(&mut self, second: u64, event: &FetchEvent) -> Option<String> {

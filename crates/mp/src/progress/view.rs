@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mixpanel_data::FetchEvent;
 use tokio::time::MissedTickBehavior;
 
-use super::state::{Moment, State, announcement};
+use super::state::{State, Timestamps, announcement};
 use crate::output::Output;
 
 const REFRESH: Duration = Duration::from_millis(100);
@@ -68,7 +68,7 @@ impl Progress {
     /// Returns the callback for the events of the fetch.
     pub(crate) fn listener(&self) -> impl FnMut(&FetchEvent) + Send + 'static + use<> {
         let progress = self.clone();
-        move |event| progress.lock().apply(event, &Moment::now())
+        move |event| progress.lock().apply(event, &Timestamps::now())
     }
 
     /// Waits for `work` while refreshing the bar. The bar is removed when this future completes or is dropped.
@@ -116,7 +116,7 @@ impl Drop for End<'_> {
 }
 
 impl Shared {
-    fn apply(&mut self, event: &FetchEvent, now: &Moment) {
+    fn apply(&mut self, event: &FetchEvent, now: &Timestamps) {
         let line = self.state.apply(event, now);
         if let FetchEvent::Warning(warning) = event {
             self.output.warning(&warning.to_string());

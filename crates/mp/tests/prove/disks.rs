@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cases::{Failures, Length, has_kill_points};
-use crate::fetches::{Kind, Undisturbed, resume_as_told, server, table};
+use crate::fetches::{Kind, Undisturbed, resume_from_hint, server, table};
 use crate::support::{Home, Simulator};
 use crate::tools::{finish, is_root, skip_unless};
 
@@ -63,7 +63,7 @@ fn is_too_small(undisturbed: &Undisturbed, kind: Kind, kib: u64) -> bool {
     mount.resize(ENOUGH);
     let run = run.exits(1).says(&["free up"]);
     assert_eq!(table(&home), before);
-    resume_as_told(&home, &simulator, kind, &run, after);
+    resume_from_hint(&home, &simulator, kind, &run, after);
     true
 }
 

@@ -247,7 +247,7 @@ pub(crate) fn complete(home: &Home, simulator: &Simulator, expected: &Table, com
 }
 
 /// Completes a failed fetch with the command from its hint, or starts again if nothing was staged.
-pub(crate) fn resume_as_told(home: &Home, simulator: &Simulator, kind: Kind, failed: &Run, after: &Table) {
+pub(crate) fn resume_from_hint(home: &Home, simulator: &Simulator, kind: Kind, failed: &Run, after: &Table) {
     if !staged(home).is_empty() {
         return complete(home, simulator, after, || home.shell(&failed.resume_command()));
     }
@@ -260,7 +260,7 @@ pub(crate) fn resume_as_told(home: &Home, simulator: &Simulator, kind: Kind, fai
 }
 
 /// Returns whether a process was killed while it removed a stage.
-pub(crate) fn has_remains(home: &Home) -> bool {
+pub(crate) fn has_partial_removal(home: &Home) -> bool {
     runs(home).1
 }
 

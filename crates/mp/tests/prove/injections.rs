@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::cases::{Failures, Length};
-use crate::fetches::{Kind, Undisturbed, resume_as_told, server, table};
+use crate::fetches::{Kind, Undisturbed, resume_from_hint, server, table};
 use crate::tools::{finish, skip_unless, started_by};
 
 /// Number of faults: long, quick.
@@ -31,9 +31,9 @@ fn a_system_call_that_fails_is_no_success_with_rows_missing() {
         let kind = [Kind::New, Kind::Replace, Kind::Upsert][number % 3];
         let fault = format!("{calls}:error={error}:when={when}");
         failures.watch(&format!("{kind:?} with {fault}"), || match inject(&undisturbed, kind, calls, &fault) {
-            Came::Error => stopped += 1,
-            Came::Success => survived += 1,
-            Came::Nothing => {}
+            FaultOutcome::Error => stopped += 1,
+            FaultOutcome::Success => survived += 1,
+            FaultOutcome::Nothing => {}
         });
     }
     eprintln!("prove: {count} failing system calls: {stopped} fetches stopped, {survived} did not mind");
@@ -42,7 +42,7 @@ fn a_system_call_that_fails_is_no_success_with_rows_missing() {
 }
 
 /// The outcome of a fault.
-enum Came {
+enum FaultOutcome {
     /// The fetch failed and was completed afterwards.
     Error,
     /// The fetch succeeded, and the table is complete.
@@ -51,7 +51,7 @@ enum Came {
     Nothing,
 }
 
-fn inject(undisturbed: &Undisturbed, kind: Kind, calls: &str, fault: &str) -> Came {
+fn inject(undisturbed: &Undisturbed, kind: Kind, calls: &str, fault: &str) -> FaultOutcome {
     let simulator = server();
     let home = undisturbed.begin(kind, &simulator);
     let (before, after) = (undisturbed.before(kind), &undisturbed.after);
@@ -63,10 +63,10 @@ fn inject(undisturbed: &Undisturbed, kind: Kind, calls: &str, fault: &str) -> Ca
     let found = table(&home);
     if run.code == Some(0) {
         assert_eq!(found, *after, "it ended with success: {}", run.stderr);
-        return if was_injected { Came::Success } else { Came::Nothing };
+        return if was_injected { FaultOutcome::Success } else { FaultOutcome::Nothing };
     }
     let run = run.exits(1);
     assert!(found == before || found == *after, "the table is {found:?}: {}", run.stderr);
-    resume_as_told(&home, &simulator, kind, &run, after);
-    if was_injected { Came::Error } else { Came::Nothing }
+    resume_from_hint(&home, &simulator, kind, &run, after);
+    if was_injected { FaultOutcome::Error } else { FaultOutcome::Nothing }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::cases::{Failures, Length, has_kill_points, seed};
 use crate::fetches::{
-    Kind, Requests, Undisturbed, can_resume, check_no_stage, check_private, complete, discard_unusable, has_remains,
-    server, staged, table, unfinished,
+    Kind, Requests, Undisturbed, can_resume, check_no_stage, check_private, complete, discard_unusable,
+    has_partial_removal, server, staged, table, unfinished,
 };
 use crate::support::{Home, Run};
 use crate::tools::finish;
@@ -32,7 +32,7 @@ const SHORTER: f64 = 0.5;
 
 /// The table that a kill at a kill point leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Leaves {
+enum TableAfterKill {
     Old,
     New,
 }
@@ -43,7 +43,7 @@ enum Kill {
     /// At this fraction of the duration of a whole fetch.
     At(f64),
     /// At a named kill point, when it is reached for the nth time, counted from 0.
-    Place { name: &'static str, passed: u32, leaves: Leaves },
+    Place { name: &'static str, passed: u32, leaves: TableAfterKill },
 }
 
 impl fmt::Display for Kill {
@@ -57,18 +57,18 @@ impl fmt::Display for Kill {
 
 /// The kill points, the table that a kill there leaves, and how often the point is passed before the kill. A fetch
 /// stages 24 pages and writes its manifest at the start, after page 0, after the last page and before the load.
-const PLACES: [(&str, Leaves, &[u32]); 11] = [
-    ("load-begin", Leaves::Old, &[0]),
-    ("load-filled", Leaves::Old, &[0]),
-    ("load-commit", Leaves::Old, &[0]),
-    ("load-committed", Leaves::New, &[0]),
-    ("load-checkpointed", Leaves::New, &[0]),
-    ("load-done", Leaves::New, &[0]),
-    ("stage-renamed", Leaves::New, &[0]),
-    ("page-staged", Leaves::Old, &[1, 0, 5, 22, 23]),
-    ("file-written", Leaves::Old, &[1, 0, 2, 3, 12, 25, 26, 27]),
-    ("file-synced", Leaves::Old, &[1, 0, 2, 3, 12, 25, 26, 27]),
-    ("file-renamed", Leaves::Old, &[1, 0, 2, 3, 12, 25, 26, 27]),
+const PLACES: [(&str, TableAfterKill, &[u32]); 11] = [
+    ("load-begin", TableAfterKill::Old, &[0]),
+    ("load-filled", TableAfterKill::Old, &[0]),
+    ("load-commit", TableAfterKill::Old, &[0]),
+    ("load-committed", TableAfterKill::New, &[0]),
+    ("load-checkpointed", TableAfterKill::New, &[0]),
+    ("load-done", TableAfterKill::New, &[0]),
+    ("stage-renamed", TableAfterKill::New, &[0]),
+    ("page-staged", TableAfterKill::Old, &[1, 0, 5, 22, 23]),
+    ("file-written", TableAfterKill::Old, &[1, 0, 2, 3, 12, 25, 26, 27]),
+    ("file-synced", TableAfterKill::Old, &[1, 0, 2, 3, 12, 25, 26, 27]),
+    ("file-renamed", TableAfterKill::Old, &[1, 0, 2, 3, 12, 25, 26, 27]),
 ];
 
 /// A fetch that is killed, resumed, and killed again.
@@ -173,8 +173,8 @@ fn kill_and_complete(undisturbed: &Undisturbed, case: &Case, killed: &Killed) {
         killed[depth].fetch_add(1, Ordering::SeqCst);
         let allowed = match kill {
             // If an earlier kill was after the commit, the table was already the new one.
-            Kill::Place { leaves: Leaves::Old, .. } if depth == 0 => vec![&before],
-            Kill::Place { leaves: Leaves::New, .. } => vec![after],
+            Kill::Place { leaves: TableAfterKill::Old, .. } if depth == 0 => vec![&before],
+            Kill::Place { leaves: TableAfterKill::New, .. } => vec![after],
             _ => vec![&before, after],
         };
         assert!(allowed.contains(&&found), "{kill}: the table is {found:?}, and only {allowed:?} may be");
@@ -187,7 +187,7 @@ fn kill_and_complete(undisturbed: &Undisturbed, case: &Case, killed: &Killed) {
     } else if table(&home) != *after {
         complete(&home, &simulator, after, || home.run(&case.kind.fetch()));
     }
-    if has_remains(&home) {
+    if has_partial_removal(&home) {
         // The next fetch finishes a cleanup that was killed.
         complete(&home, &simulator, after, || home.run(&Kind::Replace.fetch()));
         check_no_stage(&home);

@@ -17,7 +17,7 @@ const CTRL_C: u8 = 3;
 const HUNG: Duration = Duration::from_secs(120);
 
 /// Interval for polling the state of another process.
-const LOOK: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The script that runs in the terminal, which is wide enough for every line. When the terminal is closed, the first
 /// shell ends, and the kernel sends SIGHUP to the remaining processes, including the program. The second shell ignores
@@ -85,7 +85,7 @@ impl Terminal {
         while !seen(&self.screen()) {
             let hangs = self.code().is_some() || begun.elapsed() > HUNG;
             assert!(!hangs, "it did not come to {what}; on the screen is:\n{}", self.screen());
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -114,7 +114,7 @@ impl Terminal {
                 return code;
             }
             assert!(begun.elapsed() < HUNG, "it hangs; on the screen is:\n{}", self.screen());
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -161,7 +161,7 @@ fn drawn(text: &str) -> String {
 }
 
 /// Returns whether terminals can be created here.
-pub(crate) fn is_possible() -> bool {
+pub(crate) fn terminals_available() -> bool {
     let version = Command::new("env").args(["--default-signal=INT", "script", "--version"]).output();
     version.is_ok_and(|output| output.status.success()) && Path::new("/proc/self/fd").exists()
 }

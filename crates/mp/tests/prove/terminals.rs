@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal as Sig, kill_process};
 use crate::cases::{Failures, Length};
 use crate::fetches::{Requests, check_rows, staged};
 use crate::support::{Home, Simulator};
-use crate::terminal::{Terminal, is_possible};
+use crate::terminal::{Terminal, terminals_available};
 use crate::tools::skip_unless;
 
 /// Maximum time from a signal to the exit in a phase that only waits for time. The goal is 250 ms; the rest is a margin
@@ -104,7 +104,7 @@ fn while_it_loads() {
 
 /// Sends every signal in this phase, or only `quick` in the quick form.
 fn signals(phase: Phase, quick: Signal) {
-    if !skip_unless(is_possible(), "signals need Linux and `script`") {
+    if !skip_unless(terminals_available(), "signals need Linux and `script`") {
         return;
     }
     let (failures, mut stopped, mut slowest) = (Failures::default(), 0, Duration::ZERO);

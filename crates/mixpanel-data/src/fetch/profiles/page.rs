@@ -1,7 +1,7 @@
 //! A page as the core sees it: the request, the parsed response, and its metadata.
 
 use crate::api::PageReply;
-use crate::parse::{ProfileRows, Unkept, fingerprint};
+use crate::parse::{ProfileRows, Unstored, fingerprint};
 use crate::quota::RequestClass;
 use crate::types::ProfileWriteTask;
 
@@ -60,8 +60,8 @@ impl From<PageReply> for Page {
 
 impl Page {
     /// Returns the data in the page that has no table column.
-    pub(crate) fn unkept(&self) -> &Unkept {
-        self.rows.unkept()
+    pub(crate) fn unstored(&self) -> &Unstored {
+        self.rows.unstored()
     }
 
     /// Returns the number of rows, not counting rejects.

@@ -142,13 +142,13 @@ fn odd_envelopes_are_followed() {
             "{}",
             shown(head)
         );
-        assert_eq!((page.total, page.rows.unkept().trailing_bytes()), (None, 0));
+        assert_eq!((page.total, page.rows.unstored().trailing_bytes()), (None, 0));
     }
     for body in [&b"{\"session_id\":\"a\xff\",\"results\":[]}"[..], b"{\"session_id\":'a',\"results\":[]}"] {
         assert_eq!(read(body).session_id, None);
     }
     let page = read(b"{\"results\":[],\"total\":\"7\"} <!-- served by x -->");
-    assert_eq!((page.total, page.rows.unkept().trailing_bytes()), (Some(7), 20));
+    assert_eq!((page.total, page.rows.unstored().trailing_bytes()), (Some(7), 20));
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl<'a> Project<'a> {
         work: impl AsyncFnOnce(&Interrupts) -> Result<Exit, Failure>,
     ) -> Result<Exit, Failure> {
         self.context.block_on(async {
-            let interrupts = Interrupts::listen(&self.context.output, pages_get_time)?;
+            let interrupts = Interrupts::listen(&self.context.output, stop_message)?;
             let result = work(&interrupts).await;
             interrupts.settle(result).map_err(|failure| match failure.exit {
                 Exit::Auth => failure.hint(format!("the credentials come from {}", self.identity.whose())),
@@ -59,7 +59,7 @@ impl<'a> Project<'a> {
     }
 }
 
-fn pages_get_time(grace: Duration) -> String {
+fn stop_message(grace: Duration) -> String {
     format!("stopping: waiting up to {} s for pages in flight; signal again to stop at once", grace.as_secs())
 }
 
@@ -111,13 +111,13 @@ impl IntoTable<'_> {
         work: impl Future<Output = Result<ProfileFetchResult, Error>>,
     ) -> Result<Exit, Failure> {
         let context = self.project.context;
-        self.interrupts.set_last_words(self.hint_without_a_look());
+        self.interrupts.set_exit_hint(self.hint_from_events());
         let progress = self.progress.clone();
-        self.interrupts.set_first_words(move |grace| match progress.is_loading() {
+        self.interrupts.set_stop_message(move |grace| match progress.is_loading() {
             true => {
                 "stopping: the load is rolled back unless its commit has begun; signal again to stop at once".to_owned()
             }
-            false => pages_get_time(grace),
+            false => stop_message(grace),
         });
         let result = self.wait(work).await?;
         let printed = context.print(as_record(&result));
@@ -150,7 +150,7 @@ impl IntoTable<'_> {
             result = &mut work => result,
             () = self.interrupts.time_is_up() => {
                 if !self.progress.is_loading() {
-                    return Err(self.given_up());
+                    return Err(self.grace_expired());
                 }
                 work.await
             }
@@ -169,10 +169,10 @@ impl IntoTable<'_> {
         })
     }
 
-    fn given_up(&self) -> Failure {
+    fn grace_expired(&self) -> Failure {
         let error = Error::new(ErrorKind::Cancelled, "the fetch was stopped before the pages in flight arrived");
         let failure = Failure::library(self.headline(), &error);
-        match self.hint_without_a_look()() {
+        match self.hint_from_events()() {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
@@ -184,7 +184,7 @@ impl IntoTable<'_> {
 
     /// Returns a function that builds the resume hint from page events alone, for use when there is no time to read the
     /// disk.
-    fn hint_without_a_look(&self) -> impl Fn() -> Option<String> + Send + use<> {
+    fn hint_from_events(&self) -> impl Fn() -> Option<String> + Send + use<> {
         let progress = self.progress.clone();
         let command = resume_command(self.project.context, self.table, self.run);
         move || {

@@ -121,7 +121,7 @@ fn a19_words_cannot_disturb_a_terminal_wherever_they_go() {
 }
 
 /// Returns responses that contain [`TRICKS`] or escape sequences in every part.
-fn said_by_servers() -> Vec<Vec<u8>> {
+fn hostile_responses() -> Vec<Vec<u8>> {
     let error = json!({"error": TRICKS}).to_string();
     let title = format!("<html><head><title>{TRICKS}</title></head></html>");
     // The command fails instead of waiting this long.
@@ -138,17 +138,17 @@ fn said_by_servers() -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn asked(server: &Recorder) -> Home {
+fn home_for(server: &Recorder) -> Home {
     credentials(Home::new(), &server.base_url())
 }
 
 #[test]
 fn a19_what_a_server_says_cannot_disturb_a_terminal() {
     std::thread::scope(|scope| {
-        for reply in said_by_servers() {
+        for reply in hostile_responses() {
             scope.spawn(move || {
                 let server = Recorder::start(std::slice::from_ref(&reply));
-                let run = asked(&server).run(&["auth", "test", "-v"]).prints_nothing();
+                let run = home_for(&server).run(&["auth", "test", "-v"]).prints_nothing();
                 assert_ne!(run.code, Some(0));
                 check_harmless(&run.stderr);
                 drop(server.end());
@@ -157,7 +157,7 @@ fn a19_what_a_server_says_cannot_disturb_a_terminal() {
     });
     let error = json!({"error": TRICKS}).to_string();
     let server = Recorder::start(&[reply("404 Not Found", "", &error)]);
-    if let Some(run) = in_terminal(&asked(&server), "auth test") {
+    if let Some(run) = in_terminal(&home_for(&server), "auth test") {
         check_harmless(&run.exits(3).stdout);
     }
     drop(server.end());
@@ -232,7 +232,7 @@ fn a23_what_a_server_says_cannot_pass_for_a_line_of_ours() {
     let error = json!({"error": forged}).to_string();
     for (body, headers) in [(error.as_str(), "Content-Type: application/json\r\n"), (forged, "")] {
         let server = Recorder::start(&[reply("404 Not Found", headers, body)]);
-        let home = asked(&server);
+        let home = home_for(&server);
         for arguments in [&["auth", "test", "-vv"][..], &["fetch", "profiles", "-vv"]] {
             let run = home.run(arguments).exits(3).prints_nothing();
             check_lines_are_ours(&run);

@@ -2,7 +2,7 @@
 
 use mixpanel_simulator::SimulatorConfig;
 
-use super::tools::{Recorder, Untouched, reply};
+use super::tools::{ForbiddenListener, Recorder, reply};
 use crate::snapshot::assert_run;
 use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME, check_no_secret};
 
@@ -14,8 +14,8 @@ fn credentials(home: Home) -> Home {
 
 #[test]
 fn a09_redirects_are_not_followed() {
-    let elsewhere = Untouched::listen("127.0.0.1");
-    let other_host = Untouched::listen("127.0.0.2");
+    let elsewhere = ForbiddenListener::listen("127.0.0.1");
+    let other_host = ForbiddenListener::listen("127.0.0.2");
     let (port, other_port) = (elsewhere.port(), other_host.port());
     let targets = [
         (format!("http://127.0.0.1:{port}/x?y=z"), "127.0.0.1"),
@@ -100,7 +100,7 @@ fn a11_a_proxy_that_plays_mixpanel_gets_no_secret() {
 #[test]
 fn a11_proxies_of_other_kinds_get_nothing() {
     // A proxy for plain HTTP does not apply, and the other one does not speak SOCKS, so Mixpanel cannot be reached.
-    let plain = Untouched::listen("127.0.0.1");
+    let plain = ForbiddenListener::listen("127.0.0.1");
     let socks = Recorder::start(&[]);
     let home = credentials(Home::new())
         .with("http_proxy", &format!("http://someone:{PROXY_PASSWORD}@127.0.0.1:{}", plain.port()))
@@ -114,7 +114,7 @@ fn a11_proxies_of_other_kinds_get_nothing() {
 #[test]
 fn a11_a_server_on_this_machine_is_not_asked_through_a_proxy() {
     let simulator = Simulator::start(SimulatorConfig::default());
-    let proxy = Untouched::listen("127.0.0.1");
+    let proxy = ForbiddenListener::listen("127.0.0.1");
     let url = format!("http://127.0.0.1:{}", proxy.port());
     let home = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"]
         .into_iter()

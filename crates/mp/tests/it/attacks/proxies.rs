@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use mixpanel_simulator::SimulatorConfig;
 
-use super::tools::{Recorder, Untouched, reply, run_watched};
+use super::tools::{ForbiddenListener, Recorder, reply, run_watched};
 use crate::snapshot::assert_run;
 use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME, check_no_secret};
 
@@ -136,7 +136,7 @@ fn a_proxy_that_is_not_there_is_named() {
 
 #[test]
 fn a_host_that_needs_no_proxy_is_reached_without() {
-    let proxy = Untouched::listen("127.0.0.1");
+    let proxy = ForbiddenListener::listen("127.0.0.1");
     let home =
         home().with("HTTPS_PROXY", &format!("http://127.0.0.1:{}", proxy.port())).with("NO_PROXY", "mixpanel.com");
     let run = home.run(&["fetch", "profiles", "-q", "--max-wait", "1s"]).prints_nothing();

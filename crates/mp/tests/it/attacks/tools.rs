@@ -80,9 +80,9 @@ fn talk(mut connection: TcpStream, replies: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// A listener that must not receive a connection.
-pub(crate) struct Untouched(TcpListener);
+pub(crate) struct ForbiddenListener(TcpListener);
 
-impl Untouched {
+impl ForbiddenListener {
     pub(crate) fn listen(host: &str) -> Self {
         let listener = TcpListener::bind((host, 0)).expect("a port");
         listener.set_nonblocking(true).expect("a socket option");

@@ -1,6 +1,6 @@
 //! Received data that the table has no column for.
 
-use crate::limits::UNKEPT_NAMES_MAX;
+use crate::limits::UNSTORED_NAMES_MAX;
 use crate::text::{counted, excerpt};
 
 /// The characters of a name that are shown.
@@ -8,13 +8,13 @@ const NAME_CHARS_SHOWN: usize = 64;
 
 /// Received data that is not stored but reported: everything except the ids and properties of records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Unkept {
+pub struct Unstored {
     names: Vec<String>,
     records: u64,
     trailing_bytes: u64,
 }
 
-impl Unkept {
+impl Unstored {
     /// Returns the names of members other than `$distinct_id` and `$properties`, in the order seen. If there are many,
     /// returns only the first few.
     #[must_use]
@@ -46,7 +46,7 @@ impl Unkept {
         let mut warnings = Vec::new();
         if let Some((first, others)) = self.names.split_first() {
             let names = others.iter().fold(format!("`{first}`"), |names, name| format!("{names}, `{name}`"));
-            let more = if self.names.len() < UNKEPT_NAMES_MAX { "" } else { " and possibly others" };
+            let more = if self.names.len() < UNSTORED_NAMES_MAX { "" } else { " and possibly others" };
             let records = counted(self.records, "record");
             let verb = if self.records == 1 { "has" } else { "have" };
             warnings.push(format!(
@@ -75,7 +75,7 @@ impl Unkept {
     }
 
     fn note_name(&mut self, name: &str) {
-        if self.names.len() < UNKEPT_NAMES_MAX && !self.names.iter().any(|known| known == name) {
+        if self.names.len() < UNSTORED_NAMES_MAX && !self.names.iter().any(|known| known == name) {
             self.names.push(name.to_owned());
         }
     }
