@@ -23,7 +23,7 @@ Tasks:
                         writes the results to docs/performance.md; --built uses the programs in DIRECTORY
   prove [--quick] [--seeds N] [PARTS]
                         Run the stress tests: simulation, kills, quota, disks, terminals, instructions, fuzz; about 20
-                        minutes once built. PARTS select some of them. --bite shows which seed finds which mutant;
+                        minutes once built. PARTS select some of them. --mutants shows which seed finds which mutant;
                         `prove instructions --update` records the current cost of a page
   engine                Print the directory of the DuckDB engine; fetch it if necessary
   help                  Print this help

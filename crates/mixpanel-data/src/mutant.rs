@@ -47,17 +47,17 @@ pub(crate) const fn is_planted(_mutant: Mutant) -> bool {
 
 #[cfg(test)]
 thread_local! {
-    static PLANTED: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
+    static ACTIVE: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
 }
 
 /// Returns whether a mutant is active on this thread.
 #[cfg(test)]
 pub(crate) fn is_planted(mutant: Mutant) -> bool {
-    PLANTED.get() == Some(mutant)
+    ACTIVE.get() == Some(mutant)
 }
 
 /// Activates a mutant on this thread, in place of the one before.
 #[cfg(test)]
 pub(crate) fn plant(mutant: Option<Mutant>) {
-    PLANTED.set(mutant);
+    ACTIVE.set(mutant);
 }

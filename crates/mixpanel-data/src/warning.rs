@@ -27,7 +27,7 @@ pub enum Warning {
         /// Why.
         reason: String,
     },
-    /// The fetch has so many pages that it may meet the hourly quota.
+    /// The fetch has more pages than the hourly quota may allow.
     ManyPages {
         /// Number of pages.
         pages: u32,

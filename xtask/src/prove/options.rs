@@ -62,7 +62,7 @@ const SEEDS_TESTS: &str =
 /// The test that activates the mutants and prints the seed that finds each.
 const MUTANTS_TEST: &str = "fetch::simulation::mutants_tests::every_mutant_is_found";
 
-/// Every part. `cargo xtask test` runs `bite` anyway; `instructions` and `fuzz` have no quick form.
+/// Every part. `cargo xtask test` runs `mutants` anyway; `instructions` and `fuzz` have no quick form.
 pub(super) static PARTS: [Part; 8] = [
     part("simulation", Program::Library, SEEDS_TESTS, (true, true)),
     part("kills", Program::Mp, "kills", (true, true)),
@@ -71,7 +71,7 @@ pub(super) static PARTS: [Part; 8] = [
     part("terminals", Program::Mp, "terminals", (true, true)),
     part("instructions", Program::Mp, "instructions", (true, false)),
     part("fuzz", Program::Fuzz, "json", (true, false)),
-    part("bite", Program::Library, MUTANTS_TEST, (false, false)),
+    part("mutants", Program::Library, MUTANTS_TEST, (false, false)),
 ];
 
 /// Seeds in the long and in the quick form, with a simulated load.
@@ -114,7 +114,7 @@ impl Wanted {
                     let seeds = args.next().and_then(|seeds| seeds.to_str()?.parse().ok());
                     wanted.seeds = Some(seeds.ok_or("--seeds takes a number, such as 20000")?);
                 }
-                "--bite" => wanted.parts.push(find("bite")?),
+                "--mutants" => wanted.parts.push(find("mutants")?),
                 name => wanted.parts.push(find(name)?),
             }
         }
@@ -135,7 +135,7 @@ fn find(name: &str) -> Result<&'static Part, String> {
     PARTS.iter().find(|part| part.name == name).ok_or_else(|| {
         let names = PARTS.each_ref().map(|part| part.name).join(", ");
         format!(
-            "unexpected argument `{name}`; the prove task takes --quick, --seeds N, --bite, --update and parts: {names}"
+            "unexpected argument `{name}`; the prove task takes --quick, --seeds N, --mutants, --update and parts: {names}"
         )
     })
 }
@@ -153,7 +153,7 @@ mod tests {
         let names = |line| read(line).unwrap().parts.iter().map(|part| part.name).collect::<Vec<_>>();
         assert_eq!(names("").len(), PARTS.len() - 1);
         assert_eq!(names("--quick"), ["simulation", "kills", "quota", "disks", "terminals"]);
-        assert_eq!(names("--bite"), ["bite"]);
+        assert_eq!(names("--mutants"), ["mutants"]);
         assert_eq!(names("--quick disks kills"), ["disks", "kills"]);
         assert_eq!(read("simulation").unwrap().seeds(), (20_000, 1_500));
         assert_eq!(read("simulation --seeds 50").unwrap().seeds(), (50, 50));

@@ -342,7 +342,7 @@ fn a_url_is_refused_without_a_connection() {
         let error = Workspace::open(&path).sql("SELECT 1").expect_err("it is no file");
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{path}");
     }
-    assert!(server.accept().is_err(), "somebody connected");
+    assert!(server.accept().is_err(), "a connection was made");
 }
 
 const HOLD: &str = "MIXPANEL_DATA_TEST_HOLD";

@@ -74,6 +74,6 @@ fn a_wait_that_would_be_too_long_is_not_begun() {
     for target in ["two", "--stdout"] {
         let arguments = ["fetch", "profiles", target, "--quota", "2/1h", "--reserve", "1", "--max-wait", "1s"];
         let run = home.run(&arguments).exits(5).prints_nothing();
-        assert!(!run.stderr.contains("fetch resume"), "there is nothing to go on with: {}", run.stderr);
+        assert!(!run.stderr.contains("fetch resume"), "there is nothing to resume: {}", run.stderr);
     }
 }

@@ -6,7 +6,7 @@
 //! invariants. `MP_SIM_SEEDS=FROM..TO` and `MP_SIM_DUCKDB_SEEDS=FROM..TO` select the seeds; `seeds.txt` lists seeds
 //! that once failed and now always run.
 
-#![expect(clippy::disallowed_methods, reason = "whoever replays a seed says so in the environment")]
+#![expect(clippy::disallowed_methods, reason = "the environment names the seeds to replay")]
 
 mod check;
 mod model;

@@ -20,7 +20,7 @@ fn a22_a_second_fetch_into_the_table_is_refused_with_the_process() {
     {
         assert_run!(home.run(arguments).exits(1).prints_nothing().says(&[&named]));
     }
-    assert!(simulator.stats().requests <= asked + 10, "whoever is refused has asked for nothing");
+    assert!(simulator.stats().requests <= asked + 10, "a refused fetch sent requests");
     assert_eq!(end(first, words).exits(0).json()["total_rows"], json!(1_000));
 }
 

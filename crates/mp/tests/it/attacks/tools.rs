@@ -95,7 +95,7 @@ impl ForbiddenListener {
 
     /// Checks that there was no connection. Call it after the command has ended.
     pub(crate) fn check(&self) {
-        assert!(self.0.accept().is_err(), "somebody connected to port {}", self.port());
+        assert!(self.0.accept().is_err(), "a connection to port {}", self.port());
     }
 }
 
