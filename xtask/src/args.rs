@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_task_of_another_program_is_passed_on_untouched() {
+    fn arguments_for_other_programs_are_passed_through() {
         assert_eq!(parse_line("demo --profiles 5000 --help"), Ok(Task::Demo(words("--profiles 5000 --help"))));
         assert_eq!(parse_line("mp auth test"), Ok(Task::Mp(words("auth test"))));
         assert_eq!(parse_line("test -p xtask -- args"), Ok(Task::Test(words("-p xtask -- args"))));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_task_is_answered_with_the_tasks_that_exist() {
+    fn an_unknown_task_lists_the_available_tasks() {
         for line in ["", "help", "--help", "-h"] {
             assert_eq!(parse_line(line), Ok(Task::Help), "{line}");
         }

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_read_and_shown_again() {
+    fn the_bench_command_line_round_trips() {
         let built = Some(PathBuf::from("elsewhere"));
         let expected = Wanted { extent: Extent::Quick, write: true, built };
         assert_eq!(read("--write --built elsewhere --quick"), Ok(expected));

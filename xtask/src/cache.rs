@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_after_publishing_is_noticed_and_publishing_again_replaces_it() {
+    fn damage_is_detected_and_repaired_by_publishing_again() {
         let scratch = Scratch::new("damage");
         let (incoming, directory) = (scratch.0.join("incoming"), scratch.0.join("engine"));
         assert_eq!(state(&directory, &["lib"]), State::Missing);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_interrupted_fetch_left_is_cleared_away() {
+    fn leftovers_of_an_interrupted_download_are_removed() {
         let scratch = Scratch::new("incoming");
         let places = Places { root: scratch.0.clone(), target: scratch.0.clone() };
         let left = places.engines().join("incoming");

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_engine_comes_first_in_the_search_path_and_once() {
+    fn the_engine_is_first_in_the_search_path_exactly_once() {
         let joined = |directories: &[&str]| env::join_paths(directories).unwrap();
         let before = |path: &OsStr| prefixed(Path::new("engine"), Some(path)).unwrap();
         assert_eq!(before(&joined(&["a", "b"])), joined(&["engine", "a", "b"]));

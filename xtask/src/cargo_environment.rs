@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_describes_xtask_is_withheld() {
+    fn only_variables_describing_xtask_are_removed() {
         for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_CRATE_NAME"] {
             assert!(describes_xtask(OsStr::new(name)), "{name}");
         }

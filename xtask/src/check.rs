@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chosen_package_is_recognised_and_a_filter_is_none() {
+    fn package_options_are_distinguished_from_filters() {
         let named = |line: &str| names_a_package(&line.split_whitespace().map(OsString::from).collect::<Vec<_>>());
         assert!(["-p xtask", "quota --package xtask", "--package=xtask", "-pxtask"].into_iter().all(named));
         assert!(!["", "page --no-capture --profile ci", "-- -p"].into_iter().any(named));

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rust_names_lead_to_npm_names() {
+    fn rust_targets_map_to_npm_names() {
         let name = |os, arch, env| Platform::of(os, arch, env).map(|platform| platform.name);
         assert_eq!(name("linux", "x86_64", "gnu"), Some("linux-x64"));
         assert_eq!(name("macos", "aarch64", ""), Some("darwin-arm64"));

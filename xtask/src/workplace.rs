@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_at_a_time_and_nothing_left_of_the_last() {
+    fn workplaces_are_exclusive_and_start_empty() {
         let target = std::env::temp_dir().join(format!("xtask-workplace-{}", std::process::id()));
         let places = Places { root: PathBuf::new(), target: target.clone() };
         let left_over = target.join("bench/run/old");

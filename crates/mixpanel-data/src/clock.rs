@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_a_run_tells_its_moment() {
+    fn a_run_id_contains_its_start_time() {
         let (before, found) = (wall_clock().as_second(), moment_of(&new_run_id()).unwrap());
         assert!((0..=60).contains(&(found.as_second() - before)));
         for other in ["", "x", "20261124T0000", "20261199T000000000Z-00000000", "ä0261124T000000"] {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_far_off_is_no_panic() {
+    fn extreme_clock_values_do_not_panic() {
         let day = Duration::from_secs(86_400);
         let epoch = SystemTime::UNIX_EPOCH;
         let table = [

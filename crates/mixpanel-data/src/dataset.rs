@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_several_columns_is_compared_as_a_whole() {
+    fn composite_keys_compare_all_columns() {
         let events = Dataset { kind: "events", key: &["name", "id"], ..PROFILES };
         assert_eq!(events.key_is_in(Some("r"), "_loading"), "(r.name, r.id) IN (SELECT name, id FROM _loading)");
         assert_eq!(events.same_key("t", "p"), "t.name = p.name AND t.id = p.id");

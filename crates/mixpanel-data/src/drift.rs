@@ -16,7 +16,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drift_is_a_share_of_the_total_and_one_profile_at_least() {
+    fn allowed_drift_is_a_percentage_but_at_least_one_profile() {
         for (total, percent, expected) in [
             (0, 0.1, 1),
             (1, 0.1, 1),

@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ordinary_file_system_lacks_nothing_and_keeps_no_trace() {
+    fn an_ordinary_file_system_lacks_nothing_and_is_left_clean() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(rehearse(directory.path()).unwrap(), Vec::<&str>::new());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_disk_is_not_taken_for_one_that_lacks_something() {
+    fn disk_errors_are_not_mistaken_for_unsupported_operations() {
         use rustix::io::Errno;
         let of = |errno: Errno| is_unsupported(&io::Error::from(errno));
         for errno in [Errno::IO, Errno::NOSPC, Errno::ROFS, Errno::DQUOT, Errno::NOENT, Errno::MFILE, Errno::FBIG] {

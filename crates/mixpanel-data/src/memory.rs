@@ -48,7 +48,7 @@ mod tests {
     use crate::limits::MEMORY_DEFAULT;
 
     #[test]
-    fn what_the_engine_keeps_of_many_rows_is_left_to_it() {
+    fn staged_bytes_reduce_the_engine_memory() {
         let [none, ten_gigabytes] = [0, 10_000_000_000].map(|staged| engine_bytes(MEMORY_DEFAULT, staged, 0));
         assert!((30_000_000..40_000_000).contains(&(none - ten_gigabytes)), "{none} {ten_gigabytes}");
         let least = engine_bytes(*MEMORY_RANGE.start(), 0, 0);
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_that_is_named_is_enough() {
+    fn the_suggested_memory_is_enough() {
         for engine in [0, 1, 43_000_000, 260_000_000, 8_600_000_000] {
             let memory = memory_for(engine);
             assert!(engine_bytes_last(memory) >= engine, "{engine} {memory}");
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_large_pages_leave_behind_is_not_the_engines() {
+    fn large_pages_reduce_the_engine_memory() {
         let [small, large, huge] = [0, 4_000_000, u64::MAX].map(|page| engine_bytes(MEMORY_DEFAULT, 0, page));
         assert!(small > large && large > huge, "{small} {large} {huge}");
         assert!(huge > engine_bytes(*MEMORY_RANGE.start(), 0, 0), "a huge page takes no more than may be in flight");

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn only_pages_that_meet_in_the_same_profiles_overlap() {
+    fn only_adjacent_pages_with_shared_profiles_overlap() {
         for (pages, expected) in [
             (&["a b c", "d e f"][..], 0),
             (&["a b c", "c d e", "e f g"], 2),

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_is_singular_and_nothing_else_is() {
+    fn only_one_is_singular() {
         let texts = [0_u64, 1, 2, 21].map(|number| counted(number, "page"));
         assert_eq!(texts, ["0 pages", "1 page", "2 pages", "21 pages"]);
     }

@@ -308,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotas_are_read_as_people_write_them() {
+    fn common_quota_forms_are_parsed() {
         let table = [
             ("60/h", (60, 3_600)),
             ("60/60s", (60, 60)),

@@ -97,7 +97,7 @@ mod tests {
     use crate::config::Quota;
 
     #[test]
-    fn a_slot_is_free_again_exactly_when_the_window_is_over() {
+    fn a_slot_is_freed_exactly_when_its_window_ends() {
         let quota = Some(Quota { requests: 2, window: Duration::from_secs(60) });
         let config = SimulatorConfig { quota, ..SimulatorConfig::unlimited() };
         let mut ledger = Ledger::default();

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_belong_to_it_is_cut_off_and_what_cannot_be_it_is_refused() {
+    fn credential_text_is_trimmed_and_validated() {
         let table: [(&[u8], Result<&str, &str>); 22] = [
             (b"abc", Ok("abc")),
             (b"abc\n", Ok("abc")),

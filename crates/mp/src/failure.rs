@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_servers_cannot_play_tricks() {
+    fn server_text_in_errors_is_escaped() {
         let error = Error::new(ErrorKind::Rejected, "status 400: \u{1b}[2Jgone\r\nhint: run rm\u{202e}\u{9b}1m");
         let text = shown(&Failure::library("could not fetch", &error));
         assert!(!text.contains(['\u{1b}', '\r', '\u{202e}', '\u{9b}']), "{text:?}");

@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_gets_is_escaped_in_the_language_of_the_format() {
+    fn terminal_output_is_escaped_for_its_format() {
         assert_eq!(escaped("a\u{9b}\u{202e}b\n", Escape::Json), "a\\u009b\\u202eb\n");
         assert_eq!(escaped("a\u{1b}[0m", Escape::Text), "a\\u{1b}[0m");
     }

@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tilde_is_the_home_directory_as_in_a_shell() {
+    fn a_tilde_is_expanded_as_in_a_shell() {
         let table = [
             ("~/x.db", Some("/home/me/x.db")),
             ("~//a/../x.db", Some("/home/me/a/../x.db")),

@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_seconds_of_all_statements_count_and_the_rows_must_be_right() {
+    fn statement_times_are_summed_and_row_counts_checked() {
         let printed =
             "{\"seconds\": 0.5, \"rows\": 0}\n{\"seconds\": 1.25, \"rows\": 7}\n{\"seconds\":0.25,\"rows\":0}\n";
         assert_eq!(statements(printed, 7).unwrap(), Duration::from_secs(2));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_load_is_that_of_the_scenario_and_not_of_the_stage() {
+    fn load_time_is_scaled_to_the_scenario() {
         let ours = Runs(vec![Run { wall: Duration::from_millis(250), ..Run::default() }]);
         let loads = Loads { profiles: 24_600, staged: 25_000, jsonl: None, pages: None, ours };
         assert_eq!(loads.load(), Duration::from_millis(246));

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_around_the_markers_stays() {
+    fn text_outside_the_markers_is_kept() {
         let page = format!("# Performance\n\nwords\n\n{BEGIN}\nold\n{END}\n\nmore words\n");
         let expected = format!("# Performance\n\nwords\n\n{BEGIN}\n\nnew\n\n{END}\n\nmore words\n");
         assert_eq!(replaced(&page, "new\n"), Some(expected.clone()));

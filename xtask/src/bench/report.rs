@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fetch_is_shown_beside_its_ideal() {
+    fn the_report_shows_each_fetch_next_to_its_ideal() {
         let sequential = Scenario { workers: SEQUENTIAL, ..SLOW_SMALL };
         let fetches = vec![
             Measured { scenario: SLOW_SMALL, runs: runs(&[3_000, 2_400, 2_640]) },
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn without_waiting_the_ideal_is_duckdb_alone_and_a_load_is_a_multiple_of_duckdbs() {
+    fn the_report_relates_loads_to_duckdb_alone() {
         let loads = Loads {
             profiles: 1_000_000,
             staged: 1_000_000,

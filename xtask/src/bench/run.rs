@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_is_read_from_what_linux_tells() {
+    fn usage_is_parsed_from_proc_files() {
         let status = "Name:\tmp\nVmPeak:\t  999999 kB\nVmHWM:\t  131072 kB\nVmRSS:\t   65536 kB\n";
         assert_eq!(peak_kib(status), Some(131_072));
         assert_eq!(peak_kib("Name:\tmp\nState:\tZ (zombie)\n"), None);
@@ -187,7 +187,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn another_exit_code_is_a_failure_with_the_words_of_the_process() {
+    fn an_unexpected_exit_code_reports_stderr() {
         let shell = |script: &str| {
             let mut command = Command::new("sh");
             command.args(["-c", script]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());

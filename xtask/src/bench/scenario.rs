@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_page_comes_alone_and_the_others_in_fives_or_one_by_one() {
+    fn rounds_count_page_0_alone_then_batches_of_workers() {
         for (pages, parallel) in [(1, 1), (2, 2), (6, 2), (7, 3), (11, 3), (25, 6), (26, 6), (27, 7), (1_000, 201)] {
             let scenario = Scenario { page_size: 10_000, ..Scenario::typical(pages * 10_000, SLOW) };
             assert_eq!(scenario.rounds(), parallel, "{pages} pages");
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_would_wait_for_minutes_is_left_out_of_the_matrix() {
+    fn only_scenarios_that_take_minutes_are_left_out() {
         let full = Extent::Full.scenarios();
         assert_eq!(full.len(), 3 * 2 * 3 * 2 - 1);
         let left_out = Extent::Full.left_out();

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn every_target_is_judged_by_what_was_measured() {
+    fn targets_are_judged_by_the_measurements() {
         let measured = |scenario, milliseconds, peak| Measured { scenario, runs: runs(milliseconds, peak) };
         let large_pages = Scenario { page_size: 10_000, ..MILLION };
         let results = Results {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_just_above_a_limit_does_not_look_like_it() {
+    fn values_just_above_a_limit_are_rounded_up() {
         let shown = [1.050_01, 1.05, 10.501, 312.0, 450.2].map(rounded);
         assert_eq!(shown, ["1.051", "1.050", "10.51", "312", "451"]);
     }

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn all_parts_but_the_planted_defects_unless_some_are_named() {
+    fn all_parts_except_mutants_run_by_default() {
         let names = |line| read(line).unwrap().parts.iter().map(|part| part.name).collect::<Vec<_>>();
         assert_eq!(names("").len(), PARTS.len() - 1);
         assert_eq!(names("--quick"), ["simulation", "kills", "quota", "disks", "terminals"]);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_answered_with_what_is() {
+    fn invalid_options_list_the_valid_ones() {
         for line in ["--update", "--update kills", "kills instructions --update"] {
             assert!(read(line).unwrap_err().contains("prove instructions --update"), "{line}");
         }

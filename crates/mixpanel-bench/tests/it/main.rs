@@ -9,7 +9,7 @@ fn duckdb_alone(args: &[&str]) -> Output {
 }
 
 #[test]
-fn says_for_each_statement_how_long_it_took_and_how_many_rows_it_changed() {
+fn prints_duration_and_changed_rows_of_each_statement() {
     let directory = tempfile::tempdir().expect("a directory");
     let (database, file) = (directory.path().join("x.db"), directory.path().join("x.parquet"));
     let output = duckdb_alone(&[
@@ -41,7 +41,7 @@ fn stops_at_the_first_statement_that_fails() {
 }
 
 #[test]
-fn says_how_it_is_used() {
+fn prints_usage() {
     for args in [&[][..], &["x.db"], &["--threads"], &["--fast", "x.db", "SELECT 1"]] {
         let output = duckdb_alone(args);
         assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("usage:"), "{args:?}");

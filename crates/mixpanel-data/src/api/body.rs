@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn undoes_what_the_standard_allows_in_whatever_form() {
+    fn decodes_every_form_of_content_encoding() {
         let once = gzip(b"text");
         for coding in [
             "gzip",
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn an_explanation_is_all_that_is_said_of_the_error_and_not_the_request() {
+    fn explanation_contains_the_error_but_not_the_request() {
         for (body, expected) in [
             (r#"{"status":"error","error":"no","request":"/x?where=60 per hour"}"#, "error; no"),
             (r#"{"errors":[{"code":"E1","title":"no","source":"x"}],"results":["y"]}"#, "E1; no"),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_what_the_server_said() {
+    fn excerpts_server_messages() {
         for (body, expected) in [
             (&br#"{"error":"no such\nproperty","request":"/x"}"#[..], "no such property"),
             (b"plain \x1b[31mtext", "plain \\u{1b}[31mtext"),

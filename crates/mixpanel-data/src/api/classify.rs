@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_a_project_of_another_region() {
+    fn recognizes_region_mismatch_messages() {
         for (said, expected) in [
             ("invalid project id for cluster.", true),
             ("Invalid project_id for EU cluster", true),

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_the_server_would_refuse_after_it_was_paid_for() {
+    fn refuses_queries_that_the_server_would_charge_for_and_refuse() {
         let some = |text: &str| Some(text.to_owned());
         for (query, part) in [
             (ProfileQuery { distinct_id: some("a"), distinct_ids: Some(vec![]), ..Default::default() }, "be combined"),

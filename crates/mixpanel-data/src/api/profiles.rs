@@ -135,7 +135,7 @@ mod tests {
     use crate::limits::PAGES_READY_MAX;
 
     #[tokio::test]
-    async fn a_reply_waits_until_another_one_is_read() {
+    async fn a_response_waits_for_a_free_reader() {
         let credentials = Credentials::new("someone", Secret::new("secret"), "12345", Region::Us).unwrap();
         let options = ApiOptions { base_url: Some("http://127.0.0.1:9".to_owned()), ..ApiOptions::default() };
         let client = ApiClient::new(credentials, &options).unwrap();

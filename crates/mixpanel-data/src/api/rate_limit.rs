@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_a_limit_by_its_words() {
+    fn recognizes_rate_limit_messages() {
         for (text, expected) in [
             ("Query rate limit exceeded for project_id: 7", true),
             ("You have exceeded the rate limit", true),

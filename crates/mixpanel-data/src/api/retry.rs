@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_request_waits_a_minute_for_a_rate_limit_and_no_longer() {
+    fn a_single_request_waits_at_most_a_minute_for_a_rate_limit() {
         let limited = |seconds: Option<u64>| FailureKind::RateLimited {
             kind: RateLimitKind::LoadShed,
             retry_after: seconds.map(Duration::from_secs),
@@ -134,13 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn an_overloaded_server_is_not_believed_for_longer_than_a_minute() {
+    fn retry_after_of_an_overloaded_server_is_capped_at_a_minute() {
         let overloaded = FailureKind::Server { status: 503, retry_after: Some(Duration::from_secs(7200)) };
         assert_eq!(decide(&failure(overloaded), 1, 0.0), Decision::Pause(Duration::from_secs(60)));
     }
 
     #[test]
-    fn pauses_vary_but_never_vanish() {
+    fn backoff_is_jittered_but_never_zero() {
         let kind = FailureKind::Timeout;
         assert_eq!(decide(&failure(kind), 1, 0.0), Decision::Retry(Duration::from_millis(250)));
         assert_eq!(decide(&failure(kind), 3, 0.5), Decision::Retry(Duration::from_millis(1500)));

@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_what_differs_and_overlooks_what_was_left_open() {
+    fn names_the_differing_field_and_ignores_unset_ones() {
         let plain = ProfileQuery::default();
         let filtered = ProfileQuery { where_: Some("x".into()), ..plain.clone() };
         assert_eq!(difference(&filtered, &filtered), None);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_ahead_skips_nothing() {
+    fn since_last_skips_nothing_with_a_fast_clock() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let (now, day) = (at("2026-11-25T12:00:00Z"), "2026-11-24T12:00:00");
         let table = TableName::parse("t").unwrap();

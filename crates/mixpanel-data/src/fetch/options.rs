@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_has_a_range_and_bounds_what_is_in_flight() {
+    fn memory_has_a_range_and_bounds_bytes_in_flight() {
         for (megabytes, good) in [(199, false), (200, true), (1_000_000, true), (1_000_001, false)] {
             assert_eq!(RunOptions::new().memory(megabytes * 1_000_000).check().is_ok(), good, "{megabytes}");
         }

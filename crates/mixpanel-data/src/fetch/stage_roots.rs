@@ -46,7 +46,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn one_file_has_one_root_by_whatever_name() {
+    fn all_paths_to_a_file_share_one_stage_root() {
         use std::os::unix::fs::symlink;
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn behaviors_get_one_moment_for_the_whole_run() {
+    fn behaviors_get_one_timestamp_for_the_whole_run() {
         let query = ProfileQuery {
             where_: Some("w".into()),
             behaviors: Some(r#"[{"window":"1d","name":"b","event_selectors":[]}]"#.into()),

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn brackets_count_where_they_nest() {
+    fn only_nested_brackets_count() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let wide = format!("[{}[]]", "{\"a\":[]},".repeat(500));
         let texts = format!(r#"["{}", "\"[\\", "{}"]"#, "[{".repeat(500), r#"\\\"["#.repeat(500));

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_forms_that_servers_send() {
+    fn parses_common_timestamp_forms() {
         for (text, expected) in [
             ("1970-01-01T00:00:00", Some(0)),
             ("2026-09-20T11:42:07", Some(1_789_904_527_000_000)),

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_values_are_as_they_stand() {
+    fn keys_and_values_are_returned_verbatim() {
         let text = r#"{ "a\"" : [1,{"x":"]}"}] ,"b":-1.5e3,"c" :{"d":{}}, "e":"\\","f":null}tail"#;
         let expected = [
             (r#""a\"""#, r#"[1,{"x":"]}"}]"#),

@@ -36,7 +36,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 #[test]
-fn processes_share_the_window_and_a_restart_forgets_nothing() {
+fn processes_share_the_window_across_restarts() {
     let directory = tempfile::tempdir().unwrap();
     let (one, other) = (open(directory.path()), open(directory.path()));
     one.ask(Opening, at(0));
@@ -49,7 +49,7 @@ fn processes_share_the_window_and_a_restart_forgets_nothing() {
 }
 
 #[test]
-fn processes_share_the_places_and_a_dead_one_frees_its_own() {
+fn processes_share_slots_and_a_dead_process_frees_its_own() {
     let directory = tempfile::tempdir().unwrap();
     let (one, other) = (open(directory.path()), open(directory.path()));
     let mut permits: Vec<_> = (0..3).map(|_| one.granted(Session, at(0))).collect();
@@ -64,7 +64,7 @@ fn processes_share_the_places_and_a_dead_one_frees_its_own() {
 }
 
 #[test]
-fn a_pool_has_a_window_and_places_of_its_own() {
+fn each_pool_has_its_own_window_and_slots() {
     let other = Pool { prefix: "other", slots: 1 };
     let directory = tempfile::tempdir().unwrap();
     let one = open(directory.path());
@@ -252,7 +252,7 @@ fn links_and_other_things_in_place_of_a_file_are_refused() {
 }
 
 #[test]
-fn a_failure_grants_nothing_and_keeps_no_place() {
+fn a_storage_failure_grants_nothing_and_holds_no_slot() {
     let directory = tempfile::tempdir().unwrap();
     let limiter = open(directory.path());
     let temporary = ledger_path(directory.path()).with_extension("tmp");
@@ -272,7 +272,7 @@ fn a_failure_grants_nothing_and_keeps_no_place() {
 }
 
 #[test]
-fn a_directory_that_vanishes_is_made_again() {
+fn a_deleted_state_directory_is_recreated() {
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("state");
     let limiter = open(&directory);
@@ -312,7 +312,7 @@ fn a_kill_at_any_point_of_a_change_loses_nothing() {
 }
 
 #[test]
-fn many_who_ask_at_once_get_no_more_than_there_is() {
+fn concurrent_callers_never_exceed_the_quota() {
     let directory = tempfile::tempdir().unwrap();
     let granted: usize = std::thread::scope(|scope| {
         let askers = [(); 4].map(|()| {

@@ -202,7 +202,7 @@ proptest! {
     /// The server never counts more than the quota less the reserve, and never sees more than five requests at a
     /// time. A caller that waits until the time it was given, with nothing in flight, finds room.
     #[test]
-    fn no_history_breaks_a_limit(
+    fn no_sequence_of_requests_exceeds_a_limit(
         requests in 1u32..8,
         reserve in 0u32..3,
         pages_count in any::<bool>(),
@@ -236,7 +236,7 @@ proptest! {
     /// Other clients use up the window until some time. However many processes send however often, and are killed in
     /// between, at most one request is refused between the first refusal and the end of its window.
     #[test]
-    fn a_refusal_costs_one_vain_request(
+    fn a_refusal_costs_at_most_one_more_refused_request(
         asks in prop::collection::vec((0usize..2, 0i64..5_000, any::<bool>()), 1..100),
         others_until in 0i64..200_000,
     ) {

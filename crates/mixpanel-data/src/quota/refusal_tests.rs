@@ -6,7 +6,7 @@ use super::RateLimiter;
 use super::testing::{Opening, Session, at, in_memory};
 
 #[test]
-fn a_refusal_that_others_cause_is_probed_once_and_then_waited_out() {
+fn a_refusal_caused_by_others_is_probed_once_then_waited_out() {
     let limiter = in_memory("60/h");
     let refused = limiter.granted(Opening, at(0));
     assert_eq!(refused.refused_hourly(at(1), None).unwrap(), at(601));
@@ -27,7 +27,7 @@ fn a_refusal_that_others_cause_is_probed_once_and_then_waited_out() {
 }
 
 #[test]
-fn who_is_still_refused_when_the_window_must_be_free_begins_again() {
+fn a_refusal_after_a_full_window_restarts_the_backoff() {
     let limiter = in_memory("60/h");
     limiter.granted(Opening, at(0)).refused_hourly(at(0), None).unwrap();
     limiter.granted(Opening, at(600)).refused_hourly(at(600), None).unwrap();
@@ -36,7 +36,7 @@ fn who_is_still_refused_when_the_window_must_be_free_begins_again() {
 }
 
 #[test]
-fn the_servers_word_shortens_the_first_wait_within_bounds() {
+fn retry_after_shortens_the_first_wait_within_bounds() {
     for (said, wait) in [(None, 600), (Some(3_600), 600), (Some(300), 300), (Some(10), 60), (Some(0), 60)] {
         let limiter = in_memory("60/h");
         let refused = limiter.granted(Opening, at(0));
@@ -46,7 +46,7 @@ fn the_servers_word_shortens_the_first_wait_within_bounds() {
 }
 
 #[test]
-fn requests_that_were_under_way_together_are_refused_once() {
+fn concurrent_refusals_count_once() {
     let limiter = in_memory("60/h");
     let [first, second, third, fourth] = [0; 4].map(|second| limiter.granted(Opening, at(second)));
     assert_eq!(first.refused_hourly(at(1), None).unwrap(), at(601));
@@ -81,7 +81,7 @@ fn run_into_the_price_of_session_pages(pages: i64) -> (RateLimiter, jiff::Timest
 }
 
 #[test]
-fn a_refusal_that_our_own_pages_explain_ends_when_the_ledger_says() {
+fn a_refusal_explained_by_our_pages_ends_by_the_ledger() {
     let (limiter, next) = run_into_the_price_of_session_pages(100);
     // The latest 60 are those of 40 s to 99 s.
     assert_eq!(next, at(40 + 3_606));
@@ -97,7 +97,7 @@ fn a_refusal_that_our_own_pages_explain_ends_when_the_ledger_says() {
 }
 
 #[test]
-fn a_refused_page_that_our_own_pages_do_not_explain_is_caused_by_others() {
+fn a_refusal_not_explained_by_our_pages_is_caused_by_others() {
     let (limiter, next) = run_into_the_price_of_session_pages(30);
     assert_eq!(next, at(30 + 600));
     assert_eq!(limiter.blocked(Session, at(31)), next);
@@ -106,7 +106,7 @@ fn a_refused_page_that_our_own_pages_do_not_explain_is_caused_by_others() {
 }
 
 #[test]
-fn a_refused_page_among_those_under_way_is_news_even_after_a_refusal() {
+fn a_later_refusal_of_a_page_in_flight_extends_the_wait() {
     let limiter = in_memory("60/h");
     let page = limiter.granted(Session, at(0));
     limiter.granted(Opening, at(0)).refused_hourly(at(1), None).unwrap();
@@ -116,7 +116,7 @@ fn a_refused_page_among_those_under_way_is_news_even_after_a_refusal() {
 }
 
 #[test]
-fn a_probe_that_nobody_waits_for_is_given_up() {
+fn an_abandoned_probe_expires() {
     let limiter = in_memory("60/h");
     limiter.granted(Opening, at(0)).refused_hourly(at(0), None).unwrap();
     drop(limiter.granted(Opening, at(600)));
@@ -128,7 +128,7 @@ fn a_probe_that_nobody_waits_for_is_given_up() {
 }
 
 #[test]
-fn a_probe_without_a_verdict_may_be_repeated() {
+fn an_inconclusive_probe_may_be_repeated() {
     let limiter = in_memory("60/h");
     limiter.granted(Opening, at(0)).refused_hourly(at(0), None).unwrap();
     limiter.granted(Opening, at(600)).answered(at(601)).unwrap();
@@ -140,7 +140,7 @@ fn a_probe_without_a_verdict_may_be_repeated() {
 }
 
 #[test]
-fn a_refusal_moves_with_a_clock_that_is_set_back() {
+fn a_refusal_moves_with_a_clock_set_back() {
     let limiter = in_memory("60/h");
     limiter.granted(Opening, at(10_000)).refused_hourly(at(10_000), None).unwrap();
     assert_eq!(limiter.blocked(Opening, at(0)), at(600));

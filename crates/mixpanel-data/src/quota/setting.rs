@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_quota_is_refused_with_the_reason() {
+    fn invalid_quotas_are_refused_with_the_reason() {
         let form = "expected requests per window, such as 60/h";
         let cases = [
             ("", form),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reserve_must_leave_something() {
+    fn a_reserve_must_be_below_the_quota() {
         let quota = |reserve| Quota { reserve, ..Quota::default() };
         assert_eq!(quota(59).check().map_err(|error| error.to_string()), Ok(()));
         let error = quota(60).check().unwrap_err();

@@ -6,7 +6,7 @@ use super::testing::{Opening, Session, at, at_milliseconds, in_memory};
 use super::{Acquired, Pool, Quota, RateLimiter, Usage};
 
 #[test]
-fn there_is_room_again_when_the_oldest_answer_has_left_the_window() {
+fn a_slot_frees_when_the_oldest_response_leaves_the_window() {
     let limiter = in_memory("2/h");
     limiter.granted(Opening, at(0)).answered(at(10)).unwrap();
     limiter.granted(Opening, at(20)).answered(at(25)).unwrap();
@@ -20,7 +20,7 @@ fn there_is_room_again_when_the_oldest_answer_has_left_the_window() {
 }
 
 #[test]
-fn a_short_window_has_a_margin_too() {
+fn short_windows_have_a_margin() {
     let limiter = in_memory("1/10s");
     limiter.ask(Opening, at(0));
     assert_eq!(limiter.blocked(Opening, at(10)), at_milliseconds(10_050));
@@ -28,7 +28,7 @@ fn a_short_window_has_a_margin_too() {
 }
 
 #[test]
-fn what_the_server_does_not_count_makes_room_at_once() {
+fn refunded_requests_free_their_slot_immediately() {
     let limiter = in_memory("1/h");
     for second in 0..100 {
         limiter.granted(Opening, at(second)).refunded(at(second)).unwrap();
@@ -38,7 +38,7 @@ fn what_the_server_does_not_count_makes_room_at_once() {
 }
 
 #[test]
-fn a_request_that_nobody_waits_for_counts_until_the_grace_is_over() {
+fn an_abandoned_request_counts_until_the_grace_period_ends() {
     let limiter = in_memory("1/h");
     drop(limiter.granted(Opening, at(0)));
     assert_eq!(limiter.blocked(Opening, at(1)), at(3660));
@@ -47,7 +47,7 @@ fn a_request_that_nobody_waits_for_counts_until_the_grace_is_over() {
 }
 
 #[test]
-fn a_request_under_way_counts_however_long_it_takes() {
+fn a_request_in_flight_counts_regardless_of_duration() {
     let limiter = in_memory("1/h");
     let slow = limiter.granted(Opening, at(0));
     assert_eq!(limiter.blocked(Opening, at(7_200)), at(7_200 + 3_660));
@@ -77,7 +77,7 @@ fn the_reserve_is_never_touched() {
 }
 
 #[test]
-fn session_pages_are_free_and_push_nothing_counted_out_of_the_ledger() {
+fn session_pages_are_free_and_evict_no_counted_requests() {
     let limiter = in_memory("3/h");
     limiter.ask(Opening, at(0));
     for second in 1..1_000 {
@@ -91,7 +91,7 @@ fn session_pages_are_free_and_push_nothing_counted_out_of_the_ledger() {
 }
 
 #[test]
-fn a_refund_among_many_pages_makes_no_room_that_is_not_there() {
+fn a_refund_among_many_pages_frees_no_extra_slots() {
     let limiter = in_memory("2/h");
     for second in 0..50 {
         limiter.ask(Session, at(second));
@@ -122,7 +122,7 @@ fn five_requests_at_once_are_all() {
 }
 
 #[test]
-fn a_full_window_is_said_before_full_places() {
+fn a_full_window_is_reported_before_full_slots() {
     let limiter = in_memory("5/h");
     let permits: Vec<_> = (0..5).map(|_| limiter.granted(Opening, at(0))).collect();
     assert_eq!(limiter.blocked(Opening, at(1)), at(1 + 3_660));
@@ -130,7 +130,7 @@ fn a_full_window_is_said_before_full_places() {
 }
 
 #[test]
-fn time_stands_still_for_a_clock_that_is_a_little_behind() {
+fn a_slightly_slow_clock_does_not_move_time_back() {
     let limiter = in_memory("1/h");
     limiter.ask(Opening, at(1_000));
     assert_eq!(limiter.blocked(Opening, at(960)), at(1_000 + 3_606));
@@ -138,7 +138,7 @@ fn time_stands_still_for_a_clock_that_is_a_little_behind() {
 }
 
 #[test]
-fn everything_keeps_its_age_when_the_clock_is_set_back() {
+fn entries_keep_their_age_when_the_clock_is_set_back() {
     let limiter = in_memory("2/h");
     limiter.ask(Opening, at(7_000));
     limiter.ask(Opening, at(10_000));
@@ -157,7 +157,7 @@ fn everything_keeps_its_age_when_the_clock_is_set_back() {
 }
 
 #[test]
-fn the_price_of_session_pages_is_forgotten_after_a_week() {
+fn session_pages_stop_counting_after_a_week() {
     let limiter = in_memory("60/h");
     limiter.granted(Session, at(0)).refused_hourly(at(0), None).unwrap();
     let week = i64::try_from(SESSION_PAGES_COUNT_FOR.as_secs()).unwrap();

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_is_one_process_at_a_time_and_leaves_nothing() {
+    fn turns_are_exclusive_and_leave_no_files() {
         let directory = tempfile::tempdir().unwrap();
         let roots = StageRoots { root: directory.path().join("x.db.stage"), earlier: None };
         let inside = std::sync::atomic::AtomicU32::new(0);

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_what_duckdb_says_on_opening() {
+    fn maps_duckdb_errors_on_open() {
         use ErrorKind::{DatabaseUnusable, DiskFull, Storage};
         let cases = [
             (
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_error_keeps_the_place() {
+    fn a_query_error_keeps_the_position() {
         let text = "Parser Error: syntax error at or near \"selec\"\n\nLINE 1: selec\n        ^";
         assert_eq!(
             query(Path::new("x.db"), "selec", &error(text)).message(),

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_a_pattern_for_itself_alone() {
+    fn an_escaped_path_matches_only_itself() {
         for (path, pattern) in [
             ("/a/b.parquet", "/a/b.parquet"),
             ("/a/x=1/'{~}%#\\.parquet", "/a/x=1/'{~}%#\\.parquet"),

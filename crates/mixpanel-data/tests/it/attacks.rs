@@ -129,7 +129,7 @@ async fn a12_bombs_do_not_grow_beyond_their_limits() {
 }
 
 #[tokio::test]
-async fn a12_two_codings_at_most_are_undone_and_others_are_named() {
+async fn a12_at_most_two_encodings_are_decoded_and_others_named() {
     let body = gzip(&padded(1));
     let cases = [
         ("Content-Encoding: gzip, gzip, gzip\r\n", "compressed 3 times"),
@@ -178,7 +178,7 @@ async fn a12_endless_bodies_are_read_up_to_the_limit() {
 }
 
 #[tokio::test]
-async fn a12_endless_heads_and_tails_end_the_attempt() {
+async fn a12_endless_headers_and_trailers_end_the_attempt() {
     let ok = "HTTP/1.1 200 OK\r\n";
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let cases = [
@@ -201,7 +201,7 @@ async fn a12_endless_heads_and_tails_end_the_attempt() {
 }
 
 #[tokio::test]
-async fn a12_replies_that_come_to_nothing_are_not_waited_for() {
+async fn a12_responses_that_never_complete_time_out() {
     let soon = Duration::from_millis(300);
     let timeouts = Timeouts { first_byte: soon, idle: soon, ..Timeouts::default() };
     let announcements = drips("", "HTTP/1.1 103 Early Hints\r\n\r\n");
@@ -227,7 +227,7 @@ fn nested(open: &str, close: &str, levels: usize) -> String {
 }
 
 #[tokio::test]
-async fn a13_what_is_nested_too_deep_is_a_reject_and_its_neighbour_a_row() {
+async fn a13_too_deeply_nested_record_is_rejected_and_others_are_kept() {
     const MANY: usize = 1_000_000;
     for properties in [
         format!("{{\"k\":{}}}", nested("[", "]", MANY)),
@@ -273,7 +273,7 @@ async fn a13_long_keys_numbers_and_objects_stay_as_they_are() {
 }
 
 #[tokio::test]
-async fn a13_results_given_twice_are_no_page() {
+async fn a13_duplicate_results_are_refused() {
     let (page, _) = ask(page("[],\"results\":[]")).await;
     let error = page.expect_err("which of them?");
     assert_eq!(error.kind(), ErrorKind::UnexpectedReply);
@@ -281,7 +281,7 @@ async fn a13_results_given_twice_are_no_page() {
 }
 
 #[tokio::test]
-async fn a13_long_complaints_are_cut() {
+async fn a13_long_server_errors_are_truncated() {
     let long =
         [format!("\"{}\"", "x".repeat(5 << 20)), nested("[", "]", 1_000_000), format!("{{{}}}", "\"a\":1,".repeat(9))];
     let asked = long.map(|said| {
@@ -295,7 +295,7 @@ async fn a13_long_complaints_are_cut() {
 }
 
 #[tokio::test]
-async fn a13_the_most_tedious_pages_take_a_time_that_grows_with_their_length() {
+async fn a13_worst_case_pages_parse_in_linear_time() {
     let times = |part: &str, bytes: usize| vec![part; bytes / (part.len() + 1)].join(",");
     let most = 16 << 20;
     let pages = [

@@ -8,7 +8,7 @@ use mixpanel_simulator::SimulatorConfig;
 use crate::harness::{Bench, credentials};
 
 #[tokio::test]
-async fn a_page_says_what_the_server_said() {
+async fn a_page_reports_the_metadata_of_the_response() {
     let bench = Bench::with_faults(2_500, &[]).await;
     let client = bench.client();
     let query = ProfileQuery::default();
@@ -90,7 +90,7 @@ async fn wrong_credentials_are_unauthorized_and_never_shown() {
 }
 
 #[tokio::test]
-async fn a_server_that_sends_the_credentials_back_is_not_quoted() {
+async fn echoed_credentials_are_not_quoted() {
     for status in [400, 200] {
         // The Base64 text is "simulator:simulator-secret".
         let error = r#"{\"error\":\"bad Basic c2ltdWxhdG9yOnNpbXVsYXRvci1zZWNyZXQ= or simulator-secret\"}"#;
@@ -108,7 +108,7 @@ async fn a_server_that_sends_the_credentials_back_is_not_quoted() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_unreachable() {
+async fn a_refused_connection_is_unreachable() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -120,7 +120,7 @@ async fn a_server_that_is_not_there_is_unreachable() {
 }
 
 #[tokio::test]
-async fn a_reply_that_does_not_come_is_not_waited_for() {
+async fn a_stalled_response_is_retried_after_the_timeout() {
     let bench = Bench::with_faults(10, &["pages=0 stall=0 for=30s times=1"]).await;
     let timeouts = Timeouts { first_byte: Duration::from_millis(200), ..Timeouts::default() };
     let options = ApiOptions { base_url: Some(bench.server.base_url()), timeouts, ..ApiOptions::default() };

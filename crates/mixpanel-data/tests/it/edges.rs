@@ -239,7 +239,7 @@ fn room(name: &str) -> Option<&'static str> {
 }
 
 #[test]
-fn the_rooms_of_the_library_use_only_what_they_may() {
+fn library_layers_use_only_allowed_modules() {
     let library = Crate::library();
     let mut problems = BTreeSet::new();
     for (module, used) in library.edges() {
@@ -258,7 +258,7 @@ fn the_rooms_of_the_library_use_only_what_they_may() {
 
 /// Files below all rooms may not use any room.
 #[test]
-fn files_without_a_room_use_none() {
+fn modules_below_all_layers_use_none() {
     let library = Crate::library();
     let mut problems = BTreeSet::new();
     for (module, used) in library.edges() {
@@ -306,7 +306,7 @@ fn circles(krate: &Crate) -> BTreeSet<String> {
 }
 
 #[test]
-fn files_of_different_concern_are_in_no_circle() {
+fn modules_have_no_dependency_cycles() {
     let crates = ["crates/mixpanel-data", "crates/mp", "crates/mixpanel-simulator", "xtask"];
     let circles: Vec<String> = crates
         .into_iter()
@@ -318,7 +318,7 @@ fn files_of_different_concern_are_in_no_circle() {
 }
 
 #[test]
-fn paths_are_read_wherever_they_stand() {
+fn paths_are_collected_from_everywhere_in_a_file() {
     let text = "use crate::{stage, store::{self, query as q}};
         fn f() { crate::api::send(super::x::Y::new()); }
         #[cfg(test)] mod tests { use crate::fetch; }";

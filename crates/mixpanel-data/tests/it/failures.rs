@@ -13,7 +13,7 @@ fn count(bench: &Bench, table: &str) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_of_ten_pages_failing_for_ever_leave_eight_thousand_rows() {
+async fn two_permanently_failing_pages_of_ten_leave_eight_thousand_rows() {
     let bench = Bench::with_faults(10_000, &["pages=3,7 status=500"]).await;
     let result = bench.workspace().fetch_profiles(ProfileFetch::new("profiles").parallel()).await.unwrap();
     assert_eq!(result.rows(), 8_000);
@@ -43,7 +43,7 @@ async fn every_page_failing_once_is_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_pages_failing_make_no_table() {
+async fn no_table_is_created_if_all_pages_fail() {
     for (fault, kind) in [
         ("pages=all status=500", ErrorKind::ServerError),
         ("pages=all status=401", ErrorKind::Unauthorized),
@@ -71,7 +71,7 @@ async fn a_401_in_the_middle_loads_nothing_and_keeps_the_stage() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replacement_that_is_not_whole_leaves_the_old_table() {
+async fn an_incomplete_replacement_keeps_the_old_table() {
     for fault in ["pages=0 status=401", "pages=3 status=500", "pages=3 status=401"] {
         let bench = Bench::with_faults(400, &[]).await;
         bench.workspace().fetch_profiles(ProfileFetch::new("profiles")).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_replacement_that_is_not_whole_leaves_the_old_table() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_whole_replacement_takes_the_place_of_the_old_table() {
+async fn a_complete_replacement_replaces_the_old_table() {
     let bench = Bench::with_faults(400, &[]).await;
     bench.workspace().fetch_profiles(ProfileFetch::new("profiles")).await.unwrap();
     let other = Bench::with_faults(2_600, &[]).await;
@@ -97,7 +97,7 @@ async fn a_whole_replacement_takes_the_place_of_the_old_table() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_keeps_what_is_staged_and_loads_nothing() {
+async fn a_stop_keeps_staged_pages_and_loads_nothing() {
     let mut config = SimulatorConfig::unlimited().with_profiles(40_000);
     config.latency = Duration::from_millis(100);
     let bench = Bench::start(config).await;
@@ -119,7 +119,7 @@ async fn a_stop_keeps_what_is_staged_and_loads_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn odd_records_lose_no_neighbour_and_are_counted() {
+async fn odd_records_are_counted_and_lose_no_others() {
     let mut config = SimulatorConfig::unlimited().with_profiles(2_400);
     config.odd_profiles = OddProfile::spread(100, 7);
     let odd = config.odd_profiles.len();

@@ -43,7 +43,7 @@ async fn one_page_is_one_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_pages_come_five_at_a_time() {
+async fn pages_are_fetched_five_at_a_time() {
     let mut config = SimulatorConfig::unlimited().with_profiles(1_234);
     (config.page_size, config.latency) = (100, Duration::from_millis(300));
     let bench = Bench::start(config).await;
@@ -90,7 +90,7 @@ async fn more_workers_than_five_are_capped_with_a_warning() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fetch_that_may_meet_the_quota_warns_before_its_pages() {
+async fn a_fetch_that_may_hit_the_quota_warns_up_front() {
     for (profiles, expected) in [(4_800, false), (4_801, true)] {
         let mut config = SimulatorConfig::unlimited().with_profiles(profiles);
         config.page_size = 100;
@@ -132,7 +132,7 @@ async fn parallel_equals_sequential_row_for_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_page_calls_back_while_another_one_hangs() {
+async fn callbacks_run_while_another_page_hangs() {
     let bench = Bench::with_faults(9_500, &["pages=4 delay=3s times=1"]).await;
     let heard: Arc<Mutex<Vec<ProfileProgress>>> = Arc::default();
     let callback = Arc::clone(&heard);
@@ -149,7 +149,7 @@ async fn every_page_calls_back_while_another_one_hangs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_that_panics_disturbs_nothing() {
+async fn a_panicking_callback_does_not_affect_the_fetch() {
     let bench = Bench::with_faults(3_500, &[]).await;
     let calls = Arc::new(Mutex::new(0));
     let counter = Arc::clone(&calls);
@@ -204,7 +204,7 @@ async fn filters_reach_the_server_and_every_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn append_adds_what_is_new_and_skips_what_is_known() {
+async fn append_adds_new_rows_and_skips_duplicates() {
     let bench = Bench::with_faults(3_000, &[]).await;
     let workspace = bench.workspace();
     let some = ProfileQuery { where_: Some(r#"properties["is_paying"] == true"#.into()), ..ProfileQuery::default() };
@@ -216,7 +216,7 @@ async fn append_adds_what_is_new_and_skips_what_is_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_be_known_before_is_refused_before() {
+async fn invalid_fetches_are_refused_before_any_request() {
     let bench = Bench::with_faults(10, &[]).await;
     let workspace = bench.workspace();
     workspace.fetch_profiles(ProfileFetch::new("taken")).await.unwrap();

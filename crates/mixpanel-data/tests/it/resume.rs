@@ -52,7 +52,7 @@ async fn stop_after(workspace: &Workspace, fetch: ProfileFetch, pages: u64) -> m
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_was_stopped_goes_on_with_the_missing_pages_only() {
+async fn resuming_a_stopped_run_fetches_only_missing_pages() {
     let bench = bench(2_950, &["pages=all delay=30ms"]).await;
     let workspace = bench.workspace();
     let error = stop_after(&workspace, fetch(), 8).await;
@@ -73,7 +73,7 @@ async fn a_run_that_was_stopped_goes_on_with_the_missing_pages_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_that_failed_join_the_table_later() {
+async fn failed_pages_are_added_to_the_table_later() {
     for total in [TotalMode::FirstPage, TotalMode::EveryPage] {
         let mut config = SimulatorConfig { page_size: 100, total, ..SimulatorConfig::unlimited() }.with_profiles(950);
         config.faults = vec!["pages=3,7 status=404 times=1".parse().unwrap()];
@@ -92,7 +92,7 @@ async fn pages_that_failed_join_the_table_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_there_can_be_taken_for_enough() {
+async fn accept_partial_loads_the_staged_pages_without_a_request() {
     let bench = bench(950, &["pages=3 status=404"]).await;
     let workspace = bench.workspace();
     let calm = self::bench(50, &[]).await;
@@ -109,7 +109,7 @@ async fn what_is_there_can_be_taken_for_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_session_begins_again_and_is_never_mixed_in() {
+async fn a_lost_or_replaced_session_restarts_the_fetch() {
     for fault in ["pages=5 lost-session times=1", "pages=5 replaced-session times=1"] {
         let bench = bench(950, &[fault]).await;
         let workspace = bench.workspace();
@@ -155,7 +155,7 @@ async fn other_filters_projects_and_regions_are_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_has_one_process_at_a_time() {
+async fn only_one_process_works_on_a_run() {
     let bench = bench(950, &["pages=4 delay=2s"]).await;
     let workspace = bench.workspace();
     let (sender, mut pages) = tokio::sync::mpsc::unbounded_channel();
@@ -182,7 +182,7 @@ async fn a_run_has_one_process_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plan_asks_for_page_0_and_the_fetch_goes_on_with_it() {
+async fn an_estimate_requests_page_0_and_the_fetch_reuses_it() {
     let bench = bench(2_950, &[]).await;
     let workspace = bench.workspace();
     let plan = workspace.plan_fetch(fetch()).await.unwrap();

@@ -93,7 +93,7 @@ fn values_of_every_type() {
 }
 
 #[test]
-fn every_type_that_duckdb_has_is_readable() {
+fn every_duckdb_type_is_readable() {
     let database = Database::new("");
     let result = database.workspace().sql("SELECT * FROM test_all_types()").expect("all types");
     assert_eq!(result.rows.len(), 3);
@@ -108,7 +108,7 @@ fn json_deeper_than_the_parser_goes_stays_text() {
 }
 
 #[test]
-fn rows_come_in_order_until_the_caller_has_enough() {
+fn rows_are_delivered_in_order_until_the_callback_breaks() {
     let database = Database::new("CREATE TABLE t AS SELECT range AS a, 'x' AS b FROM range(100000)");
     let (mut names, mut seen) = (Vec::new(), Vec::new());
     let columns = |columns: &[String]| {
@@ -129,7 +129,7 @@ fn rows_come_in_order_until_the_caller_has_enough() {
 }
 
 #[test]
-fn an_error_may_come_after_some_rows() {
+fn a_query_error_after_some_rows_is_reported() {
     let database = Database::new("");
     // Repeated, because DuckDB hides the reason in some runs.
     for _ in 0..30 {
@@ -148,7 +148,7 @@ fn an_error_may_come_after_some_rows() {
 }
 
 #[test]
-fn a_query_may_ask_another_one_in_between() {
+fn a_row_callback_may_run_another_query() {
     let database = Database::new("CREATE TABLE t AS SELECT range AS a FROM range(3)");
     let workspace = database.workspace();
     let mut sums = Vec::new();
@@ -161,7 +161,7 @@ fn a_query_may_ask_another_one_in_between() {
 }
 
 #[test]
-fn errors_of_queries_show_the_place() {
+fn query_errors_show_the_position() {
     let database = Database::new("CREATE TABLE profiles (a INTEGER)");
     let workspace = database.workspace();
     let error = workspace.sql("SELECT * FROM profile").expect_err("there is no such table");
@@ -229,7 +229,7 @@ fn queries_change_nothing_and_reach_no_file() {
 }
 
 #[test]
-fn lists_tables_with_what_is_known_of_them() {
+fn lists_tables_with_their_metadata() {
     let database = Database::new(
         "CREATE TABLE profiles AS SELECT range AS a FROM range(3); CREATE TABLE Events (a INTEGER);
          CREATE TABLE \"odd \"\"name\" (a INTEGER); CREATE VIEW v AS SELECT 1; CREATE TABLE _mine (a INTEGER);
@@ -313,7 +313,7 @@ fn drops_all_tables_or_none() {
 }
 
 #[test]
-fn a_missing_database_is_not_made_by_reading() {
+fn reads_do_not_create_a_missing_database() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("missing.db");
     let workspace = Workspace::open(&path);

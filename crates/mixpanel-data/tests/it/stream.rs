@@ -30,7 +30,7 @@ async fn collect(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn parallel_and_sequential_hand_over_the_same_lines_in_the_same_order() {
+async fn parallel_and_sequential_streams_are_identical() {
     let mut config = SimulatorConfig::unlimited().with_profiles(7_300);
     config.jitter = std::time::Duration::from_millis(60);
     config.faults.push("pages=2 status=503 times=2".parse().unwrap());
@@ -48,7 +48,7 @@ async fn parallel_and_sequential_hand_over_the_same_lines_in_the_same_order() {
 }
 
 #[tokio::test]
-async fn raw_records_are_what_the_api_sent() {
+async fn raw_stream_records_match_the_api_response() {
     let bench = Bench::with_faults(3, &[]).await;
     let (lines, _) = collect(&bench, ProfileFetch::new("x"), RecordForm::Raw, usize::MAX).await;
     let record: Value = serde_json::from_str(&lines[0]).unwrap();
@@ -56,7 +56,7 @@ async fn raw_records_are_what_the_api_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_that_fails_is_left_out_and_named() {
+async fn a_failed_page_is_skipped_and_reported() {
     let bench = Bench::with_faults(5_500, &["pages=2 status=500"]).await;
     let (lines, result) = collect(&bench, ProfileFetch::new("x").parallel(), RecordForm::Row, usize::MAX).await;
     let result = result.unwrap();
@@ -65,7 +65,7 @@ async fn a_page_that_fails_is_left_out_and_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_has_enough_ends_it_without_error() {
+async fn a_callback_that_breaks_ends_the_stream_without_error() {
     let mut config = SimulatorConfig::unlimited().with_profiles(50_000);
     config.latency = std::time::Duration::from_millis(20);
     let bench = Bench::start(config).await;
@@ -77,7 +77,7 @@ async fn a_receiver_that_has_enough_ends_it_without_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_panics_ends_it_with_an_error() {
+async fn a_panicking_callback_ends_the_stream_with_an_error() {
     let bench = Bench::with_faults(300, &[]).await;
     let sink = |_: &str| -> ControlFlow<()> { panic!("a bug of the caller") };
     let result = bench.workspace().stream_profiles(ProfileFetch::new("x"), RecordForm::Row, sink).await;

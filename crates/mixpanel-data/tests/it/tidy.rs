@@ -75,7 +75,7 @@ fn test_files_follow_one_convention() {
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
+fn every_file_has_a_module_comment() {
     let silent = sources().into_iter().filter(|(name, text)| {
         let first = text.trim_start_matches("#!").trim_start();
         !first.starts_with("//!") && !is_test(name)
@@ -84,7 +84,7 @@ fn every_file_says_what_it_is_for() {
 }
 
 #[test]
-fn nothing_is_switched_off_or_left_undone() {
+fn no_ignored_tests_suppressed_lints_or_todos() {
     let attributes = ["ignore", "allow"].map(|name| format!("[{name}"));
     let macros = ["todo", "unimplemented", "dbg"].map(|name| format!("{name}!"));
     let mut problems = Vec::new();
@@ -101,7 +101,7 @@ fn nothing_is_switched_off_or_left_undone() {
 
 /// The simulator and xtask share no types with the library, so that a misread field cannot go unnoticed on both sides.
 #[test]
-fn the_crates_depend_only_on_whom_they_may() {
+fn crates_depend_only_on_allowed_crates() {
     let manifest = |name: &str| fs::read_to_string(workspace_root().join(name)).expect("a manifest");
     assert!(!manifest("crates/mixpanel-simulator/Cargo.toml").contains("mixpanel-data"));
     assert!(!manifest("xtask/Cargo.toml").contains("mixpanel-"));

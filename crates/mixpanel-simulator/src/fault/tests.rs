@@ -11,7 +11,7 @@ fn line(text: &str) -> Fault {
 }
 
 #[test]
-fn both_spellings_mean_the_same() {
+fn both_fault_syntaxes_are_equivalent() {
     let pairs = [
         ("pages=3,7 status=500 times=2", r#"{"pages": "3,7", "status": 500, "times": 2}"#),
         ("pages=4 cut=100 framing=chunked", r#"{"pages": 4, "cut": 100, "framing": "chunked"}"#),
@@ -31,7 +31,7 @@ fn both_spellings_mean_the_same() {
 }
 
 #[test]
-fn fields_mean_what_they_say() {
+fn fault_fields_are_parsed() {
     let fault = line("pages=3,7-9 status=500 times=2");
     assert_eq!(fault.pages, PageSelector::List(vec![3..=3, 7..=9]));
     assert_eq!(fault.times, Times::PerPage(2));
@@ -44,7 +44,7 @@ fn fields_mean_what_they_say() {
 }
 
 #[test]
-fn mistakes_are_named_with_what_is_accepted() {
+fn invalid_faults_are_refused_with_the_accepted_forms() {
     let table = [
         ("", "the fault is empty; expected pages"),
         ("pages=1", "expected exactly one of status, cut, stall, delay and a fault's name, got none"),
@@ -111,7 +111,7 @@ fn the_first_fault_that_is_due_wins_and_delays_add_up() {
 }
 
 #[test]
-fn chance_is_drawn_anew_for_each_request() {
+fn probability_is_drawn_for_each_request() {
     let happens = |seed: u64| {
         let mut script = Script::new(vec![line(&format!("probability=0.5 seed={seed} reset"))]);
         (0..64).map(|_| script.next(7).kind.is_some()).collect::<Vec<_>>()

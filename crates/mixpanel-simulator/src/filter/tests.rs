@@ -15,7 +15,7 @@ fn fits(text: &str, properties: &Value) -> bool {
 }
 
 #[test]
-fn expressions_select_what_they_say() {
+fn expressions_select_matching_profiles() {
     let person = json!({
         "plan": "pro", "n": 10, "ratio": 2.5, "paying": true, "nothing": null, "list": ["a", "ß", 3],
         "big": 9_007_199_254_740_993_u64, "$last_seen": "2026-05-01T10:00:00", "say \"hi\"": "yes", "and": 1
@@ -72,7 +72,7 @@ fn expressions_select_what_they_say() {
 }
 
 #[test]
-fn what_is_not_understood_is_named_with_its_place() {
+fn syntax_errors_name_the_position() {
     let table = [
         (r#"properties["a"] = 1"#, "unexpected `=` at character 17"),
         (r#"properties["ä"] ? 1"#, "unexpected `?` at character 17"),
@@ -107,7 +107,7 @@ fn nesting_has_a_limit_and_breadth_has_none() {
 }
 
 #[test]
-fn behaviors_select_some() {
+fn behaviors_match_some_profiles() {
     let filter = parse(r#"behaviors["bought"] >= 5"#).expect("an expression");
     let matching = (0..1_000).filter(|index| filter.matches(&Subject { values: &[], seed: 1, index: *index })).count();
     assert!((400..=600).contains(&matching), "{matching}");

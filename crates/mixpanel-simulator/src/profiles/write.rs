@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_come_back_as_they_were() {
+    fn json_text_round_trips() {
         let text = "a\"b\\c\nd\u{1}e\u{2028}\u{1F680}";
         let json = written(|out| push_json_text(out, text));
         assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), text);

@@ -53,7 +53,7 @@ fn virtual_time_rolls_the_window_and_ages_sessions() {
 }
 
 #[test]
-fn a_request_is_under_way_until_it_is_finished() {
+fn a_request_is_in_flight_until_finished() {
     let config = SimulatorConfig { concurrency: Some(1), ..SimulatorConfig::unlimited() };
     let mut simulator = Simulator::new(config);
     let first = simulator.handle(&request("page_size=1"), NOON);
@@ -94,7 +94,7 @@ fn the_same_calls_give_the_same_replies() {
 }
 
 #[test]
-fn a_project_of_ten_million_profiles_costs_no_memory_and_no_start() {
+fn ten_million_profiles_start_instantly_without_extra_memory() {
     let mut simulator = Simulator::new(SimulatorConfig::unlimited().with_profiles(10_000_000));
     let first = ask(&mut simulator, "", NOON);
     assert_eq!(field(&first, "total"), 10_000_000);
@@ -125,7 +125,7 @@ fn an_empty_project_has_an_empty_page() {
 }
 
 #[test]
-fn delivery_faults_are_told_and_not_played() {
+fn delivery_faults_are_returned_to_the_caller() {
     let reply = |fault: &str| {
         let config = SimulatorConfig::unlimited().with_profiles(10).with_fault(fault.parse().expect("a fault"));
         ask(&mut Simulator::new(config), "", NOON)

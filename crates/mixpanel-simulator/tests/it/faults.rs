@@ -21,7 +21,7 @@ async fn broken_body(sim: &Sim) -> usize {
 }
 
 #[tokio::test]
-async fn a_status_comes_with_body_and_headers_for_so_many_times() {
+async fn status_faults_set_body_headers_and_repeat_count() {
     let sim = Sim::start(small_with("pages=0 status=503 times=2 header=Retry-After:7 body=\"back soon\"")).await;
     for _ in 0..2 {
         let got = sim.get(&[]).await;
@@ -52,13 +52,13 @@ async fn a_cut_body_breaks_off_at_its_byte() {
 }
 
 #[tokio::test]
-async fn a_cut_beyond_the_body_still_cuts() {
+async fn a_cut_beyond_the_body_drops_the_last_byte() {
     let whole = Sim::start(small()).await.get(&[]).await.body.len();
     assert_eq!(broken_body(&Sim::start(small_with("cut=99999999")).await).await, whole - 1);
 }
 
 #[tokio::test]
-async fn a_stalled_body_pauses_and_goes_on() {
+async fn a_stalled_body_pauses_then_continues() {
     for after in [0, 5_000] {
         let sim = Sim::start(small_with(&format!("stall={after} for=200ms"))).await;
         let started = Instant::now();
@@ -83,7 +83,7 @@ async fn a_reset_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_delay_leaves_other_faults_their_turn() {
+async fn a_delay_combines_with_other_faults() {
     let sim = Sim::start(small_with("delay=150ms").with_fault("status=500".parse().expect("a fault"))).await;
     let started = Instant::now();
     assert_eq!(sim.get(&[]).await.status, 500);
@@ -91,7 +91,7 @@ async fn a_delay_leaves_other_faults_their_turn() {
 }
 
 #[tokio::test]
-async fn replies_of_status_200_may_be_no_good() {
+async fn responses_with_status_200_may_be_invalid() {
     let reply = async |fault: &str| {
         let got = Sim::start(small_with(fault)).await.get(&[]).await;
         assert_eq!(got.status, 200);
@@ -164,7 +164,7 @@ async fn a_session_may_be_replaced_silently() {
 }
 
 #[tokio::test]
-async fn pages_are_chosen_by_list_rhythm_and_chance() {
+async fn faulty_pages_are_chosen_by_list_interval_or_probability() {
     let config = SimulatorConfig { page_size: 1, ..small() };
     let failing = async |fault: &str| {
         let sim = Sim::start(config.clone().with_fault(fault.parse().expect("a fault"))).await;
@@ -185,7 +185,7 @@ async fn pages_are_chosen_by_list_rhythm_and_chance() {
 }
 
 #[tokio::test]
-async fn a_script_is_json() {
+async fn fault_scripts_are_json() {
     let script = r#"[
         {"pages": 0, "status": 502, "times": 1, "headers": {"Retry-After": "3"}},
         {"pages": [1, 2], "fault": "html"},

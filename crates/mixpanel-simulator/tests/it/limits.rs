@@ -38,7 +38,7 @@ async fn the_hourly_limit_counts_queries_and_not_session_pages() {
 }
 
 #[tokio::test]
-async fn session_pages_count_if_the_switch_says_so() {
+async fn session_pages_are_counted_if_configured() {
     let sim = Sim::start(SimulatorConfig { session_pages: SessionPages::Counted, ..two_an_hour() }).await;
     let session = sim.get(&[]).await.session();
     assert_eq!(sim.page(1, &session).await.status, 200);
@@ -73,7 +73,7 @@ async fn some_statuses_are_not_counted() {
 }
 
 #[tokio::test]
-async fn requests_at_once_are_limited_until_their_delay_is_over() {
+async fn concurrent_requests_are_limited_until_their_delay_ends() {
     let config = SimulatorConfig { concurrency: Some(2), ..small_with("pages=0 delay=1h") };
     let sim = Sim::start(config).await;
     let waiting: Vec<_> = (0..2).map(|_| tokio::spawn(sim.request(&[]).send())).collect();
@@ -120,7 +120,7 @@ async fn limits_by_fault_have_the_shape_of_real_ones() {
 }
 
 #[tokio::test]
-async fn the_old_style_has_a_body_only() {
+async fn body_only_rate_limits_have_no_headers() {
     let sim = Sim::start(SimulatorConfig { rate_limit_style: RateLimitStyle::BodyOnly, ..two_an_hour() }).await;
     let got: Vec<Got> = vec![sim.get(&[]).await, sim.get(&[]).await, sim.get(&[]).await];
     assert_eq!(got[2].status, 429);

@@ -20,7 +20,7 @@ async fn raw_rows(config: SimulatorConfig) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_odd_record_stands_where_it_was_put_and_is_what_it_says() {
+async fn odd_records_appear_at_their_positions_unchanged() {
     let rows = raw_rows(SimulatorConfig { odd_profiles: OddProfile::spread(3, 2), ..small().with_profiles(100) }).await;
     assert_eq!(rows.len(), 100);
     let odd: BTreeMap<String, &String> = OddProfile::spread(3, 2)
@@ -77,7 +77,7 @@ async fn odd_records_do_not_disturb_filters() {
 }
 
 #[tokio::test]
-async fn copies_appear_where_they_are_put() {
+async fn copies_appear_at_their_positions() {
     let copy = |from, to, change| ProfileCopy { from, to, change };
     let copies = vec![
         copy(2, 14, CopyChange::Identical),
@@ -100,7 +100,7 @@ async fn copies_appear_where_they_are_put() {
 }
 
 #[tokio::test]
-async fn generated_profiles_are_worth_querying() {
+async fn generated_profiles_look_realistic() {
     let sizes: Vec<usize> = raw_rows(small().with_profiles(5_000)).await.iter().map(String::len).collect();
     let mean = sizes.iter().sum::<usize>() / sizes.len();
     assert!((900..=1_150).contains(&mean), "{mean} bytes");

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::client::{Got, Sim, small};
 
 #[tokio::test]
-async fn paging_to_the_end_gives_the_whole_snapshot_once() {
+async fn paging_to_the_end_returns_each_profile_once() {
     let sim = Sim::start(small()).await;
     let whole = sim.get(&[("page_size", "1000")]).await.results();
     let first = sim.get(&[]).await;
@@ -113,7 +113,7 @@ async fn credentials_and_project_are_checked() {
 }
 
 #[tokio::test]
-async fn parameters_come_from_url_form_and_json() {
+async fn parameters_are_read_from_url_form_and_json() {
     let sim = Sim::start(small()).await;
     let post = |query: &str| {
         let request = sim.http.post(sim.url(&format!("/api/query/engage?project_id=12345{query}")));
@@ -223,7 +223,7 @@ async fn event_names_are_listed() {
 }
 
 #[tokio::test]
-async fn only_loopback_is_listened_at_and_a_shut_down_server_is_gone() {
+async fn server_binds_only_to_loopback_and_shuts_down() {
     let refused = Server::start(small(), ([0, 0, 0, 0], 0).into()).await;
     assert!(matches!(refused, Err(ServerError::NotLoopback(_))));
     let sim = Sim::start(small()).await;

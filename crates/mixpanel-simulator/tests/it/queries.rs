@@ -16,7 +16,7 @@ async fn rows(sim: &Sim, params: &[(&str, &str)]) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_where_selects_exactly_what_it_says() {
+async fn a_where_filter_selects_exactly_the_matching_profiles() {
     let sim = Sim::start(five_hundred()).await;
     let all = rows(&sim, &[]).await;
     let by_hand = |fits: &dyn Fn(&Value) -> bool| -> Vec<Value> {
@@ -68,7 +68,7 @@ async fn a_cohort_has_members_with_and_without_profile() {
 }
 
 #[tokio::test]
-async fn groups_are_a_population_of_their_own() {
+async fn groups_are_separate_from_profiles() {
     let sim = Sim::start(five_hundred()).await;
     let people: BTreeSet<_> = sim.get(&[]).await.ids().into_iter().collect();
     let one: BTreeSet<_> = sim.get(&[("data_group_id", "-1405123841946871899")]).await.ids().into_iter().collect();

@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_with_their_unit() {
+    fn durations_are_parsed_with_their_unit() {
         let table = [
             ("400ms", 400),
             ("0s", 0),

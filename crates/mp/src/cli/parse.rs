@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn sql_may_begin_with_a_comment_and_a_mistyped_option_is_none() {
+    fn sql_may_begin_with_a_comment_but_not_a_mistyped_option() {
         let path = ["query".to_owned(), "sql".to_owned()];
         for query in ["-- hi\nselect 1", "--hi\nselect 1", "-1 + 2", "- 1", "-- a=b\nselect 1", "--\tselect"] {
             for before in [&[][..], &["-s"], &["--format", "csv", "-q"], &["--"]] {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_two_hyphens_is_a_value() {
+    fn arguments_after_a_double_dash_are_values() {
         let path = ["auth".to_owned(), "show".to_owned()];
         assert!(parse(&words(&path, &["--", "--db"]), None).is_ok());
         assert!(matches!(parse(&words(&path, &["--db", "--"]), None), Err(ParseError::ValueMissing { .. })));

@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_of_memory_are_read_with_their_unit() {
+    fn memory_sizes_are_parsed_with_their_unit() {
         let table = [
             ("256MB", Ok(256_000_000)),
             ("256mb", Ok(256_000_000)),

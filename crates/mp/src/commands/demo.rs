@@ -138,7 +138,7 @@ impl Tour<'_> {
             return self.report(&sequential, &parallel, speedup, &results);
         }
         if self.place.kept {
-            self.print_story(&self.how_to_go_on())
+            self.print_story(&self.next_steps())
         } else {
             self.print_story("The database was deleted; `mp demo --keep DIR` keeps it.\nFor your own data, start with `mp auth add`.")
         }
@@ -254,7 +254,7 @@ impl Tour<'_> {
         }))
     }
 
-    fn how_to_go_on(&self) -> String {
+    fn next_steps(&self) -> String {
         let program = &self.context.environment().program;
         let program = shell_quoted(if program.contains('/') { program } else { "mp" });
         let path = self.place.database.display().to_string();

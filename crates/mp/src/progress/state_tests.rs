@@ -60,7 +60,7 @@ fn run(events: &[(u64, FetchEvent)], now: u64) -> String {
 }
 
 #[test]
-fn the_status_says_how_far_how_fast_and_how_long() {
+fn the_status_shows_progress_rate_and_time_left() {
     let retry = FetchEvent::Retry { page_index: 1, attempt: 1, reason: "status 503".to_owned(), pause: Duration::ZERO };
     let events = [(1, page(0, 1_000, 25)), (2, page(1, 1_000, 25)), (2, retry), (3, page(2, 1_000, 25))];
     assert_eq!(run(&[], 0), "requesting the first page");
@@ -83,7 +83,7 @@ fn a_wait_counts_down_to_its_end_with_its_reason() {
 }
 
 #[test]
-fn a_log_hears_of_the_beginning_and_the_end_of_a_wait() {
+fn the_start_and_end_of_a_wait_are_logged() {
     let mut story = Story::begin(0);
     let first = story.tell(10, &waiting(60));
     assert_eq!(first.as_deref(), Some("waiting until 14:31:10 (60s): rate limited by the server"));
@@ -97,7 +97,7 @@ fn a_log_hears_of_the_beginning_and_the_end_of_a_wait() {
 }
 
 #[test]
-fn a_restart_begins_again_from_nothing() {
+fn a_restart_resets_the_progress() {
     let restart = FetchEvent::Restarted { restart: 1, reason: "status 400: page 3 in uncached query".to_owned() };
     let events = [(1, page(0, 1_000, 25)), (2, page(1, 1_000, 25)), (3, restart)];
     assert_eq!(run(&events, 3), "requesting the first page");
@@ -111,7 +111,7 @@ fn a_restart_begins_again_from_nothing() {
 }
 
 #[test]
-fn a_run_that_is_gone_on_with_counts_the_pages_on_disk() {
+fn a_resumed_run_counts_the_pages_on_disk() {
     let mut story = Story::begin(12);
     assert_eq!(story.status(0), "12 pages");
     let planned = FetchEvent::Planned { total_pages: Some(80), expected_rows: Some(80_000), workers: 5 };

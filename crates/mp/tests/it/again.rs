@@ -14,7 +14,7 @@ fn rows(home: &Home) -> String {
 }
 
 #[test]
-fn an_upsert_replaces_what_is_there_and_adds_what_is_not() {
+fn upsert_replaces_existing_rows_and_adds_new_ones() {
     let simulator = Simulator::with_faults(500, &[]);
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "users", "-q", "-w", "properties[\"plan\"] == \"free\""]).exits(0);
@@ -28,7 +28,7 @@ fn an_upsert_replaces_what_is_there_and_adds_what_is_not() {
 }
 
 #[test]
-fn since_last_asks_for_what_was_seen_since_and_upserts() {
+fn since_last_fetches_recent_profiles_and_upserts() {
     let simulator = Simulator::with_faults(500, &[]);
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
@@ -43,7 +43,7 @@ fn since_last_asks_for_what_was_seen_since_and_upserts() {
 }
 
 #[test]
-fn a_clock_that_was_ahead_makes_since_last_skip_nothing() {
+fn since_last_skips_nothing_after_the_clock_was_fast() {
     let days = |days: u64| Duration::from_secs(days * 86_400);
     let since = |simulator: &Simulator| {
         let stats = simulator.stats();
@@ -76,7 +76,7 @@ fn a_clock_that_was_ahead_makes_since_last_skip_nothing() {
 }
 
 #[test]
-fn an_upsert_takes_what_the_server_has_now_unless_it_is_known_to_be_older() {
+fn upsert_takes_the_server_version_unless_it_is_older() {
     let record = |version: u32, seen: &str| {
         format!(r#"{{"$distinct_id":"a","$properties":{{"v":{version},"$last_seen":{seen}}}}}"#)
     };
@@ -100,7 +100,7 @@ fn an_upsert_takes_what_the_server_has_now_unless_it_is_known_to_be_older() {
 }
 
 #[test]
-fn an_upsert_tells_of_added_columns_before_the_first_request() {
+fn upsert_mentions_extra_columns_before_the_first_request() {
     let simulator = Simulator::with_faults(100, &["pages=0 status=401"]);
     let home = Home::new().with_server(&simulator);
     let path = home.path().join("my.db");

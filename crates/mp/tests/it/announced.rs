@@ -46,7 +46,7 @@ fn pages_shorter_than_declared_are_all_fetched() {
 }
 
 #[test]
-fn a_table_is_not_replaced_by_less_than_was_announced() {
+fn a_table_is_not_replaced_by_fewer_rows_than_announced() {
     // The error of the announced total in profiles, the options, and whether the fetch succeeds.
     let table: [(i64, &[&str], bool); 9] = [
         (1, &[], true),
@@ -88,7 +88,7 @@ fn a_table_is_not_replaced_by_less_than_was_announced() {
 }
 
 #[test]
-fn a_new_table_that_lacks_announced_profiles_is_partial_and_a_resume_begins_again() {
+fn a_shortfall_leaves_the_table_partial_and_resume_restarts() {
     let simulator = Simulator::start(SimulatorConfig { total: TotalMode::OffBy(700), ..project() });
     let (home, run) = fetch(&simulator, Home::new(), &["--parallel"]);
     let run = run.exits(1);
@@ -129,7 +129,7 @@ fn an_empty_result_replaces_rows_only_if_that_is_allowed() {
 }
 
 #[test]
-fn a_server_without_end_is_asked_a_few_times_more_than_it_has_pages() {
+fn requests_past_the_end_are_bounded_despite_a_huge_total() {
     let stream: &[&str] = &["--parallel", "--stdout", "--raw"];
     for (past_end, mode) in [
         (PastEnd::Empty, &["--parallel"][..]),
@@ -161,7 +161,7 @@ fn an_impossible_total_is_refused_after_page_0() {
 }
 
 #[test]
-fn a_dead_session_is_left_by_the_next_resume() {
+fn resume_abandons_a_dead_session() {
     let faults = [
         "pages=3-5 status=404",
         "pages=3-5 status=400 body=\"cannot do that\"",
@@ -182,7 +182,7 @@ fn a_dead_session_is_left_by_the_next_resume() {
 }
 
 #[test]
-fn what_is_on_disk_stays_until_page_0_of_a_new_session_is_here() {
+fn staged_pages_stay_until_a_new_session_has_page_0() {
     let simulator = Simulator::with_faults(550, &["pages=3-5 status=410"]);
     let (home, run) = fetch(&simulator, Home::new(), &["--parallel", "--replace"]);
     let _ = run.exits(1);
@@ -204,7 +204,7 @@ fn overlapping(profiles: u64, overlap: u32) -> SimulatorConfig {
 }
 
 #[test]
-fn profiles_that_come_twice_do_not_stand_for_others_that_do_not_come() {
+fn repeated_profiles_do_not_count_for_missing_ones() {
     let full = Simulator::start(project());
     let simulator = Simulator::start(overlapping(2_500, 20));
     // 24 page boundaries, each with 20 repeated profiles.
@@ -230,7 +230,7 @@ fn profiles_that_come_twice_do_not_stand_for_others_that_do_not_come() {
 }
 
 #[test]
-fn a_table_made_of_overlapping_pages_is_partial_until_a_session_has_all() {
+fn overlapping_pages_leave_the_table_partial() {
     for mode in ["--append", "--upsert", ""] {
         let simulator = Simulator::start(overlapping(550, 20));
         let modes: Vec<&str> = [mode, "--parallel"].into_iter().filter(|mode| !mode.is_empty()).collect();
@@ -266,7 +266,7 @@ fn a_stream_of_overlapping_pages_fails_after_its_last_record() {
 }
 
 #[test]
-fn two_profiles_with_one_id_are_no_overlap_unless_a_larger_table_would_go() {
+fn shared_ids_are_an_overlap_only_when_replacing_a_larger_table() {
     let copies = (0..30).map(|at| ProfileCopy { from: at * 7, to: 300 + at * 5, change: CopyChange::Identical });
     let simulator = Simulator::start(SimulatorConfig { copies: copies.collect(), ..project() }.with_profiles(500));
     let (home, run) = fetch(&simulator, Home::new(), &["--parallel"]);
@@ -311,7 +311,7 @@ fn a_total_that_a_later_page_corrects_counts() {
 }
 
 #[test]
-fn pages_that_nothing_announced_are_not_requested_one_right_after_the_other() {
+fn unannounced_pages_are_not_requested_back_to_back() {
     // The server announces no total, or a page size that is too large.
     let no_total = SimulatorConfig { page_size: 1, total: TotalMode::Missing, ..project() };
     let tiny = SimulatorConfig { page_size: 1, declared_page_size: Some(1_000), ..project() };

@@ -75,7 +75,7 @@ fn a_declined_question_is_no_success_and_no_authentication_error() {
 }
 
 #[test]
-fn what_is_missing_or_wrong_is_named_before_the_secret_is_asked_for() {
+fn auth_add_validates_its_options_before_reading_the_secret() {
     let home = Home::new().with("MP_SECRET", CANARY);
     assert_run!(home.run(&["auth", "add", "prod", "-p", "1"]).exits(3));
     assert_run!(home.run(&["auth", "add", "prod", "-u", "a"]).exits(3));
@@ -106,7 +106,7 @@ fn credentials_are_tested_with_one_query() {
 }
 
 #[test]
-fn a_secret_is_taken_without_what_cannot_belong_to_it_and_refused_if_it_cannot_be_one() {
+fn secrets_are_trimmed_and_malformed_ones_are_refused() {
     let simulator = Simulator::start(mixpanel_simulator::SimulatorConfig::default());
     let home = Home::new().with("MP_BASE_URL", &simulator.base_url());
     let add = |input: Vec<u8>| {

@@ -14,7 +14,7 @@ fn rows(home: &Home, table: &str) -> String {
 }
 
 #[test]
-fn a_fetch_into_a_table_does_not_need_anyone_who_listens() {
+fn a_fetch_into_a_table_works_with_closed_streams() {
     let simulator = Simulator::with_faults(300, &["pages=1 status=503 times=1"]);
     let home = Home::new().with_server(&simulator);
     for (number, streams) in
@@ -31,7 +31,7 @@ fn a_fetch_into_a_table_does_not_need_anyone_who_listens() {
 }
 
 #[test]
-fn a_reader_that_does_not_read_is_no_failure() {
+fn a_reader_that_closes_immediately_does_not_fail_the_fetch() {
     let simulator = Simulator::with_faults(300, &[]);
     let home = Home::new().with_server(&simulator);
     let _head = home.shell(&format!("({MP} fetch profiles users; echo $? > code) | head -n 0"));
@@ -40,7 +40,7 @@ fn a_reader_that_does_not_read_is_no_failure() {
 }
 
 #[test]
-fn pages_that_are_missing_are_a_failure_although_nobody_reads_of_them() {
+fn missing_pages_fail_even_with_closed_streams() {
     let simulator = Simulator::with_faults(300, &["pages=1 status=404"]);
     let home = Home::new().with_server(&simulator);
     let _head = home.shell(&format!("({MP} fetch profiles users 2>&-; echo $? > code) | head -n 0"));
@@ -49,7 +49,7 @@ fn pages_that_are_missing_are_a_failure_although_nobody_reads_of_them() {
 }
 
 #[test]
-fn standard_error_whose_reader_goes_away_in_the_middle_does_not_stop_it() {
+fn closing_stderr_midway_does_not_stop_a_fetch() {
     for options in [&[][..], &["-v"], &["--parallel", "-v"]] {
         let simulator = Simulator::with_faults(950, &["pages=4 status=503 times=1"]);
         let home = Home::new().with_server(&simulator);
@@ -69,7 +69,7 @@ fn standard_error_whose_reader_goes_away_in_the_middle_does_not_stop_it() {
 }
 
 #[test]
-fn a_result_that_nobody_would_see_is_an_error_before_any_request() {
+fn closed_stdout_is_an_error_before_any_request() {
     let simulator = Simulator::with_faults(300, &[]);
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
@@ -112,7 +112,7 @@ fn a_result_that_nobody_would_see_is_an_error_before_any_request() {
 }
 
 #[test]
-fn what_is_done_without_printing_is_done_and_says_that_its_result_is_not_shown() {
+fn commands_with_side_effects_succeed_with_stdout_closed() {
     let simulator = Simulator::with_faults(300, &[]);
     let home = Home::new().with_server(&simulator);
     let commands = [
@@ -165,7 +165,7 @@ fn through_a_slow_pipe(home: &Home, arguments: &str, stream: u8) -> String {
 }
 
 #[test]
-fn a_stream_that_is_non_blocking_and_full_is_waited_for() {
+fn a_full_non_blocking_stream_is_waited_for() {
     if !has_program("python3") {
         return;
     }

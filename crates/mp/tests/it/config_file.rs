@@ -19,7 +19,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn it_is_for_its_owner_alone() {
+fn config_file_is_private() {
     let home = Home::new();
     add(&home, "prod").exits(0);
     assert_eq!(mode(&home.config()), 0o600);
@@ -29,7 +29,7 @@ fn it_is_for_its_owner_alone() {
 }
 
 #[test]
-fn its_comments_and_foreign_keys_stay() {
+fn config_comments_and_unknown_keys_are_kept() {
     let home = Home::new();
     home.write_config(&format!(
         "# mine\ndefault = \"b\" # why\nextra = 1\n\n{}\n# second\n{}",
@@ -47,7 +47,7 @@ fn its_comments_and_foreign_keys_stay() {
 }
 
 #[test]
-fn mistakes_in_it_are_named_without_what_stands_there() {
+fn config_errors_do_not_quote_the_file() {
     let check = |case: &str, text: &str| {
         let home = Home::new();
         home.write_config(text);
@@ -77,7 +77,7 @@ fn mistakes_in_it_are_named_without_what_stands_there() {
 }
 
 #[test]
-fn it_can_be_elsewhere() {
+fn config_path_can_be_overridden() {
     let elsewhere = Home::new();
     let path = elsewhere.path().join("new/mixpanel.toml");
     let home = Home::new().with("MP_CONFIG_PATH", &path.display().to_string());
@@ -94,7 +94,7 @@ fn a_directory_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn accounts_added_at_the_same_time_are_all_there() {
+fn concurrently_added_accounts_are_all_kept() {
     let home = Home::new();
     std::thread::scope(|scope| {
         for number in 0..8 {
@@ -153,7 +153,7 @@ fn a_config_file_of_another_program_is_left_as_it_is() {
 }
 
 #[test]
-fn accounts_of_ours_in_the_shared_config_file_are_read_and_move_with_the_first_change() {
+fn accounts_in_the_shared_config_migrate_on_the_first_change() {
     let ours = format!("# mine\ndefault = \"b\"\n{}{}", account("a"), account("b"));
     let accounts_of_another = ANOTHERS.split_once("\n\n").expect("a table follows").1;
     let texts = [ours.clone(), format!("{ours}{accounts_of_another}"), format!("{ours}[active]\naccount = \"x\"\n")];

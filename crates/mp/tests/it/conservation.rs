@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_or_changed_is_found() {
+    fn the_conservation_check_finds_lost_and_changed_rows() {
         let directory = tempfile::tempdir().unwrap();
         let sent = [page("s", 0, A), page("s", 1, B)];
         let good = r#"('a', '{"n":1.50}', '2026-01-01'), ('7', '{}', NULL)"#;

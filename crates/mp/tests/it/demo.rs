@@ -4,7 +4,7 @@ use crate::snapshot::assert_run;
 use crate::support::Home;
 
 #[test]
-fn it_tells_its_story_and_leaves_nothing_behind() {
+fn demo_prints_its_story_and_leaves_no_files() {
     let home = Home::new();
     let run = home.run(&["demo", "--fast"]).exits(0);
     for text in [
@@ -25,7 +25,7 @@ fn it_tells_its_story_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn it_can_be_read_by_programs() {
+fn demo_report_is_available_as_json() {
     let report = Home::new().run(&["demo", "--fast", "-q", "--format", "json"]).exits(0);
     assert_eq!(report.stderr, "");
     let report = report.json();
@@ -40,7 +40,7 @@ fn it_can_be_read_by_programs() {
 }
 
 #[test]
-fn the_commands_to_go_on_with_work_as_printed() {
+fn demo_next_step_commands_work_as_printed() {
     let home = Home::new();
     let run = home.run(&["demo", "--fast", "-q", "--keep", "it's here"]).exits(0);
     let program = env!("CARGO_BIN_EXE_mp");

@@ -28,7 +28,7 @@ fn stage_is_empty(home: &Home) -> bool {
 }
 
 #[test]
-fn the_runs_of_a_table_go_with_their_pages() {
+fn discard_removes_all_runs_of_a_table() {
     let simulator = simulator();
     let home = unfinished(&simulator, &["users", "users", "groups"]);
     let all = run_ids(&home);
@@ -44,7 +44,7 @@ fn the_runs_of_a_table_go_with_their_pages() {
 }
 
 #[test]
-fn one_run_goes_by_its_name() {
+fn discard_selects_a_run_by_id() {
     let simulator = simulator();
     let home = unfinished(&simulator, &["users"]);
     let first = run_ids(&home)[0].as_str().expect("an id").to_owned();
@@ -57,7 +57,7 @@ fn one_run_goes_by_its_name() {
 }
 
 #[test]
-fn what_is_not_there_cannot_be_discarded() {
+fn discarding_a_missing_run_fails() {
     let home = Home::new();
     for which in [&["users"][..], &["--run", "20261124T000000Z-00000000"]] {
         let arguments = [&["fetch", "discard", "--force", "--db", "data.db"], which].concat();
@@ -66,7 +66,7 @@ fn what_is_not_there_cannot_be_discarded() {
 }
 
 #[test]
-fn nothing_goes_without_a_yes() {
+fn discard_requires_confirmation() {
     let simulator = simulator();
     let home = unfinished(&simulator, &["users"]);
     let run = home.run(&["fetch", "discard", "users"]).exits(3).prints_nothing();

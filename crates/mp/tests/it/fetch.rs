@@ -138,7 +138,7 @@ fn too_many_workers_are_capped_with_a_warning_and_too_few_are_refused() {
 }
 
 #[test]
-fn on_a_pipe_progress_is_a_line_a_page_on_standard_error() {
+fn piped_progress_prints_one_line_per_page_to_stderr() {
     let simulator = Simulator::with_faults(300, &["pages=1 status=503 times=1"]);
     let home = Home::new().with_server(&simulator);
     let run = fetch(&home, &["-w", "properties[\"plan\"] != \"nothing\""]).exits(0);
@@ -185,7 +185,7 @@ fn pages_that_fail_are_named_and_the_exit_code_is_1() {
 }
 
 #[test]
-fn what_was_missing_can_be_added() {
+fn append_adds_the_profiles_of_a_missing_page() {
     let simulator = Simulator::with_faults(500, &["pages=2 status=404 times=1"]);
     let home = Home::new().with_server(&simulator);
     assert_run!(fetch(&home, &["--parallel", "-q"]).exits(1).counting_lines());
@@ -195,7 +195,7 @@ fn what_was_missing_can_be_added() {
 }
 
 #[test]
-fn a_replacement_is_whole_or_does_not_happen() {
+fn replace_keeps_the_old_table_unless_complete() {
     let whole = Simulator::with_faults(300, &[]);
     let broken = Simulator::with_faults(500, &["pages=2 status=404"]);
     let home = Home::new().with_server(&whole);
@@ -207,7 +207,7 @@ fn a_replacement_is_whole_or_does_not_happen() {
 }
 
 #[test]
-fn a_table_that_exists_is_refused_before_any_request() {
+fn an_existing_table_is_refused_before_any_request() {
     let simulator = Simulator::with_faults(200, &[]);
     let home = Home::new().with_server(&simulator);
     fetch(&home, &["-q"]).exits(0);
@@ -218,7 +218,7 @@ fn a_table_that_exists_is_refused_before_any_request() {
 }
 
 #[test]
-fn exit_codes_tell_the_causes_apart() {
+fn exit_codes_distinguish_the_causes() {
     let table = [
         ("status=401", 2),
         ("status=402", 3),
@@ -249,7 +249,7 @@ fn credentials_refused_in_the_middle_load_nothing() {
 }
 
 #[test]
-fn names_that_are_no_tables_are_refused() {
+fn fetch_refuses_invalid_table_names() {
     let simulator = Simulator::with_faults(10, &[]);
     let home = Home::new().with_server(&simulator);
     for name in ["a b", "_own", "x;drop", "\"q\"", "é"] {
@@ -259,7 +259,7 @@ fn names_that_are_no_tables_are_refused() {
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_named_before_any_request() {
+fn an_unwritable_path_is_reported_before_any_request() {
     let simulator = Simulator::with_faults(10, &[]);
     let home = Home::new().with_server(&simulator);
     std::fs::write(home.path().join("file"), "").expect("a file");

@@ -28,7 +28,7 @@ fn every_command_has_its_help() {
 }
 
 #[test]
-fn without_a_command_there_is_help() {
+fn no_command_prints_help() {
     let home = Home::new();
     for command in [&[][..], &["auth"], &["fetch"], &["query"], &["inspect"]] {
         let help = home.run(command);

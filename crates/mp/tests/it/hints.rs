@@ -34,7 +34,7 @@ fn go_on(home: &Home, simulator: &Simulator, run: &Run, is_missing: impl Fn(u64)
 type Case = (&'static str, &'static [&'static str], i32, fn(u64) -> bool);
 
 #[test]
-fn every_cause_shows_the_command_that_goes_on_and_it_does() {
+fn every_failure_prints_a_working_resume_command() {
     let limit = "pages=4 status=429 header=Retry-After:3000 times=1";
     let table: [Case; 5] = [
         ("pages=5 status=401 times=1", &[], 2, |page| page >= 5),
@@ -53,7 +53,7 @@ fn every_cause_shows_the_command_that_goes_on_and_it_does() {
 }
 
 #[test]
-fn an_incomplete_replacement_can_be_gone_on_with() {
+fn an_incomplete_replacement_can_be_resumed() {
     let simulator = Simulator::with_faults(PROFILES, &["pages=4 status=404 times=1"]);
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "users", "-q", "-w", "properties[\"plan\"] == \"enterprise\""]).exits(0);
@@ -62,7 +62,7 @@ fn an_incomplete_replacement_can_be_gone_on_with() {
 }
 
 #[test]
-fn a_session_that_is_lost_for_good_can_be_gone_on_with() {
+fn a_run_that_keeps_losing_its_session_can_be_resumed() {
     // Three times: once more than a fetch restarts.
     let simulator = Simulator::with_faults(PROFILES, &["pages=4 lost-session times=3"]);
     let home = Home::new().with_server(&simulator);
@@ -88,7 +88,7 @@ fn the_command_repeats_the_global_options_that_were_given_and_no_others() {
 }
 
 #[test]
-fn an_account_is_repeated_by_its_name() {
+fn the_resume_command_names_the_account() {
     let simulator = Simulator::with_faults(PROFILES, &["pages=5 status=401 times=1"]);
     let home = Home::new().with("MP_BASE_URL", &simulator.base_url());
     let account = ["auth", "add", "work", "-u", USERNAME, "-p", PROJECT, "-r", "us", "--secret-stdin"];
@@ -98,7 +98,7 @@ fn an_account_is_repeated_by_its_name() {
 }
 
 #[test]
-fn a_failure_that_leaves_nothing_shows_no_such_command() {
+fn a_failure_without_staged_pages_shows_no_resume_command() {
     for fault in ["pages=0 status=401", "pages=0 hourly-limit", "pages=0 html"] {
         let simulator = Simulator::with_faults(300, &[fault]);
         let home = Home::new().with_server(&simulator);
@@ -138,7 +138,7 @@ fn a_locked_database_is_waited_for_and_the_pages_are_safe() {
 }
 
 #[test]
-fn a_new_fetch_says_that_an_earlier_one_is_unfinished_and_goes_its_own_way() {
+fn a_new_fetch_mentions_an_unfinished_run_and_starts_fresh() {
     let simulator = Simulator::with_faults(PROFILES, &["pages=5 status=401 times=1"]);
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "users", "-q"]).exits(2);

@@ -3,7 +3,7 @@
 use crate::support::Home;
 
 #[test]
-fn without_credentials_the_way_to_them_is_shown() {
+fn missing_credentials_hint_at_auth_add() {
     let run = Home::new().run(&["fetch", "profiles"]).exits(1).prints_nothing();
     insta::assert_snapshot!(run.stderr, @r"
     error: no credentials found

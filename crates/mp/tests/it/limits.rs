@@ -15,7 +15,7 @@ fn rows(home: &Home) -> String {
 }
 
 #[test]
-fn a_file_that_grows_beyond_the_limit_is_an_error_with_the_command_that_lifts_it() {
+fn exceeding_the_file_size_limit_suggests_raising_it() {
     let simulator = Simulator::with_faults(1_000, &[]);
     let home = Home::new().with_server(&simulator);
     // In blocks of 512 bytes: too small for a page, the output and the database.
@@ -146,7 +146,7 @@ fn threads_that_cannot_be_started_are_an_error_with_the_limit_to_raise() {
 }
 
 #[test]
-fn texts_that_are_not_utf_8_are_values_or_errors_but_never_a_panic() {
+fn non_utf8_arguments_never_panic() {
     let home = Home::new();
     let odd = || OsString::from_vec(b"caf\xe9".to_vec());
     let mut as_program = home.command(&["auth", "list"]);

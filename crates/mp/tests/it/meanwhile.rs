@@ -54,7 +54,7 @@ fn refused(before: &str, option: &str, sql: &str, kept: &str) {
 }
 
 #[test]
-fn what_appears_while_a_replacement_is_fetched_is_not_dropped_without_a_word() {
+fn replace_refuses_to_drop_objects_added_meanwhile() {
     let table = "SELECT count(*) = 300 FROM users";
     refused("", "--replace", "ALTER TABLE users ADD COLUMN note VARCHAR", "SELECT count(note) = 0 FROM users");
     refused("", "--replace", "ALTER TABLE users ALTER last_seen SET DEFAULT '2020-01-01'", table);
@@ -68,7 +68,7 @@ fn what_appears_while_a_replacement_is_fetched_is_not_dropped_without_a_word() {
 }
 
 #[test]
-fn what_is_kept_or_does_no_harm_may_appear() {
+fn harmless_changes_during_a_fetch_are_allowed() {
     let (calm, slow) = servers();
     for (option, sql, then) in [
         (
@@ -92,7 +92,7 @@ fn what_is_kept_or_does_no_harm_may_appear() {
 }
 
 #[test]
-fn a_table_that_is_not_what_it_was_is_not_added_to_without_a_word() {
+fn append_and_upsert_refuse_a_table_changed_meanwhile() {
     let none = "SELECT count(*) = 0 FROM duckdb_tables() WHERE table_name = 'users'";
     refused("", "--append", "ALTER TABLE users ADD COLUMN note VARCHAR", "SELECT count(note) = 0 FROM users");
     refused("", "--append", "DROP TABLE users", none);
@@ -148,7 +148,7 @@ fn since(simulator: &Simulator) -> Option<String> {
 }
 
 #[test]
-fn rows_that_were_removed_are_told_and_asked_for_as_far_as_possible() {
+fn since_last_reports_removed_rows_and_refetches_if_possible() {
     let simulator = Simulator::with_faults(300, &[]);
     let update = ["fetch", "profiles", "users", "--since", "last", "--no-progress", "--db", "my.db"];
     // A change, whether everything is fetched again, and whether the table is complete at the end.

@@ -16,7 +16,7 @@ fn fetch(home: &Home, database: &str, more: &[&str]) {
 }
 
 #[test]
-fn names_that_duckdb_would_take_for_something_else() {
+fn database_paths_with_duckdb_special_characters_work() {
     let simulator = Simulator::with_faults(250, &[]);
     let home = Home::new().with_server(&simulator);
     fetch(&home, "plain.db", &[]);
@@ -37,7 +37,7 @@ fn names_that_duckdb_would_take_for_something_else() {
 }
 
 #[test]
-fn every_command_reads_what_was_sent() {
+fn every_command_works_with_an_odd_database_path() {
     let simulator = Simulator::with_faults(250, &["pages=1 status=404 times=1"]);
     let home = Home::new().with_server(&simulator);
     let database = "distinct_id=all/[x]*/information_schema.db";
@@ -62,7 +62,7 @@ fn every_command_reads_what_was_sent() {
 }
 
 #[test]
-fn links_working_directories_and_homes_count_as_well() {
+fn odd_paths_work_via_links_working_directory_and_home() {
     let simulator = Simulator::with_faults(50, &[]);
     let home = Home::new().with_server(&simulator);
     fetch(&home, "plain.db", &[]);

@@ -149,7 +149,7 @@ fn resume_gets_a_page_with_odd_records() {
 }
 
 #[test]
-fn members_that_are_not_kept_are_told_once() {
+fn dropped_members_are_reported_once() {
     let record = |id: usize| format!(r#"{{"$distinct_id":"{id}","$group":{id},"$properties":{{}},"\u0024extra":[1]}}"#);
     let records: Vec<String> = (0..4).map(record).collect();
     let records: Vec<&[u8]> = records.iter().map(String::as_bytes).collect();

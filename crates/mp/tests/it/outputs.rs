@@ -131,7 +131,7 @@ fn queries() {
 }
 
 #[test]
-fn a_database_that_is_not_there() {
+fn missing_database() {
     let simulator = Simulator::with_faults(3, &[]);
     let home = Home::new().with_server(&simulator);
     for arguments in [

@@ -75,7 +75,7 @@ fn a_fetch_ends_in_time() {
 }
 
 #[test]
-fn a_plan_ends_in_time() {
+fn an_estimate_ends_in_time() {
     check_ends_in_time(&["fetch", "profiles", "--plan", "-q", "--max-wait", "1s"]);
 }
 
@@ -90,7 +90,7 @@ fn a_test_of_credentials_ends_in_time() {
 }
 
 #[test]
-fn a_proxy_that_says_nothing_is_not_waited_for_either() {
+fn an_unresponsive_proxy_times_out() {
     let proxy = Server::start(|connection, _| hold(connection));
     let home = || {
         let home = Home::new().with("MP_USERNAME", USERNAME).with("MP_SECRET", CANARY).with("MP_PROJECT_ID", PROJECT);

@@ -6,7 +6,7 @@ use crate::snapshot::assert_run;
 use crate::support::{Home, Simulator};
 
 #[test]
-fn a_plan_costs_page_0_and_the_fetch_goes_on_with_it() {
+fn an_estimate_costs_one_request_and_the_fetch_reuses_page_0() {
     let simulator = Simulator::with_faults(950, &[]);
     let home = Home::new().with_server(&simulator);
     let run = home.run(&["fetch", "profiles", "users", "--plan"]).exits(0);
@@ -39,7 +39,7 @@ fn a_plan_costs_page_0_and_the_fetch_goes_on_with_it() {
 }
 
 #[test]
-fn a_plan_can_be_read_by_people_and_stay_quiet() {
+fn a_quiet_estimate_prints_only_its_table() {
     let simulator = Simulator::with_faults(950, &[]);
     let home = Home::new().with_server(&simulator);
     let run = home.run(&["fetch", "profiles", "users", "--plan", "-f", "table", "-q"]).exits(0);
@@ -48,7 +48,7 @@ fn a_plan_can_be_read_by_people_and_stay_quiet() {
 }
 
 #[test]
-fn a_plan_of_a_fetch_that_cannot_be_fails_as_the_fetch() {
+fn an_estimate_fails_like_the_fetch_would() {
     let simulator = Simulator::with_faults(950, &["pages=0 status=401"]);
     let home = Home::new().with_server(&simulator);
     let run = home.run(&["fetch", "profiles", "users", "--plan", "-q"]).exits(2).prints_nothing();

@@ -72,7 +72,7 @@ fn rows_in_every_format() {
 }
 
 #[test]
-fn what_goes_through_a_pipe_is_exact() {
+fn piped_query_output_is_verbatim() {
     let home = home();
     let long = "x".repeat(500);
     let query = format!("SELECT '[bold]{long}' || chr(27) || '[31m' AS v");
@@ -85,7 +85,7 @@ fn what_goes_through_a_pipe_is_exact() {
 }
 
 #[test]
-fn nothing_is_printed_as_nothing() {
+fn an_empty_result_prints_no_rows() {
     let home = home();
     let rows = |format: &str| {
         with_database(&home, &["query", "sql", "SELECT 1 AS a WHERE false", "-f", format]).exits(0).stdout
@@ -113,7 +113,7 @@ fn a_scalar_is_the_first_value() {
 }
 
 #[test]
-fn a_query_comes_from_a_file_or_standard_input() {
+fn a_query_is_read_from_a_file_or_stdin() {
     let home = home();
     let database = home.database().display().to_string();
     let file = home.path().join("query.sql");
@@ -127,7 +127,7 @@ fn a_query_comes_from_a_file_or_standard_input() {
 }
 
 #[test]
-fn wrong_sql_shows_the_place() {
+fn sql_errors_show_the_position() {
     let home = home();
     let run = with_database(&home, &["query", "sql", "SELECT count(*) FROM userz"]).exits(3).prints_nothing();
     let run = assert_run!(run);
@@ -138,7 +138,7 @@ fn wrong_sql_shows_the_place() {
 }
 
 #[test]
-fn databases_that_cannot_be_read_are_told_apart() {
+fn unreadable_databases_get_distinct_errors() {
     let home = Home::new();
     let at = |name: &str| home.path().join(name).display().to_string();
     let run = home.run(&["query", "sql", "SELECT 1", "--db", &at("none.db")]).exits(4).prints_nothing();
@@ -197,7 +197,7 @@ fn tables_are_listed_described_sampled_and_dropped() {
 }
 
 #[test]
-fn a_database_that_another_process_has_open_is_named_with_the_process() {
+fn a_locked_database_error_names_the_process() {
     let home = home();
     let file = std::fs::File::options().read(true).write(true).open(home.database()).expect("the database");
     rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).expect("a lock");

@@ -88,7 +88,7 @@ fn a_redirect_names_the_host_that_it_leads_to() {
 }
 
 #[test]
-fn a_network_that_wants_a_login_is_tried_again() {
+fn a_captive_portal_is_retried() {
     let names = reply("200 OK", "", r#"["Sign up"]"#);
     let server = Server::replying(vec![reply("511 X", "", HTML), names]);
     server.home("http").run(&["auth", "test"]).exits(0);
@@ -117,7 +117,7 @@ fn odd_interim_answers_are_passed_over_or_retried() {
 }
 
 #[test]
-fn a_run_that_is_refused_is_not_told_to_correct_a_filter() {
+fn a_refused_resume_does_not_suggest_correcting_the_filter() {
     let simulator = Simulator::with_faults(500, &["pages=2 status=401 times=1"]);
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "users", "-q", "-w", "properties[\"plan\"] != \"x\""]).exits(2);

@@ -43,7 +43,7 @@ fn comments_and_indexes_stay() {
 }
 
 #[test]
-fn what_a_replacement_drops_is_told_before() {
+fn replace_lists_dropped_objects_before_the_first_request() {
     let simulator = Simulator::with_faults(100, &["pages=0 status=401"]);
     let cases = [
         "ALTER TABLE profiles ADD COLUMN note VARCHAR",
@@ -64,7 +64,7 @@ fn what_a_replacement_drops_is_told_before() {
 }
 
 #[test]
-fn a_violated_index_is_one_kind_of_failure() {
+fn a_violated_index_fails_alike_in_every_mode() {
     let simulator = Simulator::with_faults(100, &[]);
     for mode in ["--append", "--replace", "--upsert"] {
         let (home, path) = home(&simulator);
@@ -81,7 +81,7 @@ fn a_violated_index_is_one_kind_of_failure() {
 }
 
 #[test]
-fn a_new_table_shadows_nothing_of_the_engine() {
+fn a_new_table_does_not_shadow_engine_tables() {
     let simulator = Simulator::with_faults(20, &[]);
     let names = [
         "duckdb_tables",
@@ -118,7 +118,7 @@ fn a_new_table_shadows_nothing_of_the_engine() {
 }
 
 #[test]
-fn a_fetch_waits_for_the_database_as_long_as_it_is_told() {
+fn lock_wait_limits_the_wait_for_the_database() {
     let simulator = Simulator::with_faults(100, &[]);
     let (home, path) = home(&simulator);
     execute(&path, "CREATE TABLE t (a INTEGER)");

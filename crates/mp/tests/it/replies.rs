@@ -16,7 +16,7 @@ fn names() -> Vec<u8> {
 }
 
 #[test]
-fn what_may_be_over_in_a_moment_is_asked_again() {
+fn transient_statuses_are_retried() {
     let statuses = [
         "201 Created",
         "202 Accepted",
@@ -55,7 +55,7 @@ fn what_may_be_over_in_a_moment_is_asked_again() {
 }
 
 #[test]
-fn what_stays_as_it_is_is_not_asked_again() {
+fn permanent_statuses_are_not_retried() {
     let statuses = [
         ("300 X", 1),
         ("305 X", 1),
@@ -86,7 +86,7 @@ fn what_stays_as_it_is_is_not_asked_again() {
 }
 
 #[test]
-fn a_page_that_something_in_between_has_changed_is_a_page() {
+fn responses_altered_by_intermediaries_are_accepted() {
     let body = r#"["Sign up"]"#;
     let notice =
         [b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n".to_vec(), names()].concat();
@@ -100,7 +100,7 @@ fn a_page_that_something_in_between_has_changed_is_a_page() {
 }
 
 #[test]
-fn codings_are_read_as_the_standard_has_them() {
+fn content_encodings_follow_the_standard() {
     let answer = |headers: &str, body: &[u8]| {
         let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
         [head.as_bytes(), body].concat()
@@ -122,7 +122,7 @@ fn codings_are_read_as_the_standard_has_them() {
 }
 
 #[test]
-fn a_limit_on_the_queries_of_an_hour_is_known_by_its_words() {
+fn an_hourly_limit_is_recognized_by_its_text() {
     let texts = [
         ("429 Too Many Requests", "Query rate limit exceeded: 60 queries per hour"),
         ("429 Too Many Requests", "{\"error\":\"Query rate limit exceeded for project_id: 1. 60 queries/hour\"}"),
@@ -165,7 +165,7 @@ fn a_limit_on_the_queries_of_an_hour_is_known_by_its_words() {
 }
 
 #[test]
-fn a_text_that_only_quotes_or_describes_a_limit_is_none() {
+fn text_that_merely_mentions_a_limit_is_not_a_rate_limit() {
     let page = |text: &str| {
         format!(
             r#"{{"page":0,"page_size":1000,"total":1,"session_id":"s","results":[{{"$distinct_id":"a","$properties":{{"p":"{text}"}}}}]}}"#
@@ -193,7 +193,7 @@ fn a_text_that_only_quotes_or_describes_a_limit_is_none() {
 }
 
 #[test]
-fn a_project_of_another_region_is_said_to_be_one() {
+fn a_project_in_another_region_is_reported() {
     let texts = [
         ("400 Bad Request", "{\"error\":\"invalid project id for cluster.\"}"),
         ("400 Bad Request", "Invalid Project ID for cluster"),
@@ -218,7 +218,7 @@ fn a_project_of_another_region_is_said_to_be_one() {
 }
 
 #[test]
-fn an_account_of_another_region_is_told_which_command_helps() {
+fn a_region_mismatch_suggests_the_command_that_fixes_it() {
     let text = "{\"error\":\"invalid project id for cluster.\"}";
     let server = Server::replying(vec![reply("400 Bad Request", "", text)]);
     let home = crate::support::Home::new().with("MP_BASE_URL", &format!("http://{}", server.address()));

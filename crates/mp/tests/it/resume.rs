@@ -67,7 +67,7 @@ fn a_run_is_named_by_its_id() {
 }
 
 #[test]
-fn what_is_not_there_cannot_be_gone_on_with() {
+fn resuming_without_an_unfinished_run_fails() {
     let simulator = simulator(1);
     let home = Home::new().with_server(&simulator);
     assert_run!(resume(&home, &["users"]).exits(4).prints_nothing());
@@ -75,7 +75,7 @@ fn what_is_not_there_cannot_be_gone_on_with() {
 }
 
 #[test]
-fn the_pages_that_came_can_be_enough() {
+fn accept_partial_loads_the_received_pages() {
     let simulator = simulator(1);
     let home = unfinished(&simulator, &["users"]);
     let requests = simulator.stats().requests;
@@ -100,7 +100,7 @@ fn filters_are_compared_with_those_of_the_run() {
 }
 
 #[test]
-fn the_mode_is_that_of_the_run_unless_another_is_asked_for() {
+fn resume_keeps_the_mode_unless_overridden() {
     let simulator = simulator(2);
     let home = unfinished(&simulator, &["users", "groups"]);
     assert_eq!(resume(&home, &["users"]).exits(0).json()["rows"], 950);
@@ -119,7 +119,7 @@ fn progress_counts_the_pages_on_disk() {
 }
 
 #[test]
-fn a_resumed_run_that_fails_can_be_gone_on_with_again() {
+fn a_failed_resume_can_be_resumed_again() {
     let simulator = Simulator::with_faults(950, &["pages=5 status=401 times=1", "pages=8 status=401 times=1"]);
     let home = unfinished(&simulator, &["users"]);
     let run = assert_run!(resume(&home, &["users"]).exits(2));

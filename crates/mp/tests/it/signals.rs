@@ -65,7 +65,7 @@ fn stuck() -> Simulator {
 }
 
 #[test]
-fn whoever_terminates_it_need_not_wait_for_ten_seconds() {
+fn sigterm_ends_a_stuck_fetch_within_seconds() {
     let simulator = stuck();
     for options in [["users"], ["--stdout"]] {
         let home = Home::new().with_server(&simulator);
@@ -78,7 +78,7 @@ fn whoever_terminates_it_need_not_wait_for_ten_seconds() {
 }
 
 #[test]
-fn what_was_stopped_can_be_gone_on_with() {
+fn an_interrupted_fetch_can_be_resumed() {
     if is_ignored(Signal::INT) {
         return println!("skipped: the signal is ignored here");
     }
@@ -108,7 +108,7 @@ fn a_wait_can_be_interrupted() {
 }
 
 #[test]
-fn a_hang_up_that_was_to_be_ignored_is_ignored() {
+fn an_ignored_sighup_stays_ignored() {
     let simulator = slow();
     let home = Home::new().with_server(&simulator);
     let direct = home.command(&["fetch", "profiles", "-w", "properties[\"plan\"] == \"enterprise\""]);
@@ -127,7 +127,7 @@ fn a_hang_up_that_was_to_be_ignored_is_ignored() {
 }
 
 #[test]
-fn a_load_is_undone_by_a_signal_and_done_by_the_command_that_is_shown() {
+fn a_signal_rolls_back_the_load_and_resume_completes_it() {
     if is_ignored(Signal::INT) {
         return println!("skipped: the signal is ignored here");
     }

@@ -94,7 +94,7 @@ fn quotas_faults_and_records_can_be_given() {
 }
 
 #[test]
-fn files_are_served_as_other_tools_write_them() {
+fn files_written_by_other_tools_are_served() {
     let home = Home::new();
     let record = |id: &str| format!(r#"{{"$distinct_id":"{id}","$properties":{{"k": 1.50}}}}"#);
     let (a, b) = (record("a"), record("b"));
@@ -112,7 +112,7 @@ fn files_are_served_as_other_tools_write_them() {
 }
 
 #[test]
-fn files_that_cannot_be_served_are_named_for_what_they_are() {
+fn unservable_files_are_refused_with_the_reason() {
     let home = Home::new();
     let utf16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
     for (bytes, case) in [

@@ -18,7 +18,7 @@ fn ledger(home: &Home) -> PathBuf {
 const FETCH: [&str; 6] = ["fetch", "profiles", "-q", "--replace", "--db", "my.db"];
 
 #[test]
-fn a_damaged_ledger_is_told_and_kept() {
+fn a_damaged_ledger_is_reported_and_kept() {
     let simulator = Simulator::with_faults(20, &[]);
     let home = Home::new().with_server(&simulator);
     let _first = home.run(&FETCH).exits(0);
@@ -70,7 +70,7 @@ fn newer(manifest: &Path) -> String {
 }
 
 #[test]
-fn a_run_that_cannot_be_read_is_listed_with_the_reason_and_can_be_discarded() {
+fn status_explains_an_unreadable_run_and_discard_removes_it() {
     let simulator = Simulator::with_faults(500, &["pages=3 delay=60s"]);
     type Damage = fn(&Path);
     let damages: [(&str, Damage); 5] = [
@@ -125,7 +125,7 @@ fn runs_of(home: &Home, count: usize) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_command_that_picks_a_run_tells_of_those_that_cannot_be_read() {
+fn every_command_that_selects_a_run_reports_unreadable_ones() {
     let simulator = Simulator::with_faults(300, &["pages=1 status=401"]);
     for (readable, unreadable) in [(0, 0), (1, 0), (2, 0), (0, 1), (0, 2), (1, 1), (2, 2)] {
         let case = format!("{readable} readable, {unreadable} not");
@@ -200,7 +200,7 @@ fn every_command_that_picks_a_run_tells_of_those_that_cannot_be_read() {
 }
 
 #[test]
-fn a_run_of_another_version_that_is_being_worked_on_may_be_of_the_same_table() {
+fn an_active_run_of_another_version_blocks_the_table() {
     let simulator = Simulator::with_faults(300, &["pages=1 delay=60s"]);
     let home = Home::new().with_server(&simulator);
     let (fetch, words) = start(&home, &["fetch", "profiles", "users", "--db", "my.db"], "page 0");

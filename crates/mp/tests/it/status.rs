@@ -12,7 +12,7 @@ fn runs(home: &Home, options: &[&str]) -> Vec<Value> {
 }
 
 #[test]
-fn unfinished_runs_are_listed_newest_first_with_the_command_that_goes_on() {
+fn unfinished_runs_are_listed_newest_first_with_resume_commands() {
     let simulator = Simulator::with_faults(950, &["pages=5 status=401 times=2"]);
     let home = Home::new().with_server(&simulator);
     for table in ["users", "groups"] {
@@ -63,7 +63,7 @@ fn an_older_run_of_a_table_is_named_in_its_command() {
 }
 
 #[test]
-fn nothing_unfinished_is_an_empty_list() {
+fn no_unfinished_runs_print_an_empty_list() {
     let home = Home::new();
     let database = ["--db", "data.db"];
     for (format, printed) in [("json", "[]\n"), ("jsonl", ""), ("plain", "")] {
@@ -74,7 +74,7 @@ fn nothing_unfinished_is_an_empty_list() {
 }
 
 #[test]
-fn people_get_a_table_and_the_next_command() {
+fn status_prints_a_table_and_the_next_command() {
     let simulator = Simulator::with_faults(950, &["pages=5 status=401 times=1"]);
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "users", "-q"]).exits(2);
@@ -85,7 +85,7 @@ fn people_get_a_table_and_the_next_command() {
 }
 
 #[test]
-fn a_run_that_is_being_worked_on_shows_its_process_and_is_left_alone() {
+fn an_active_run_shows_its_process_and_is_left_alone() {
     let simulator = Simulator::with_faults(950, &["pages=5 delay=300s"]);
     let home = Home::new().with_server(&simulator);
     let (child, stderr) = start(&home, &["fetch", "profiles", "users"], "page 4");

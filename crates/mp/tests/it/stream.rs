@@ -17,7 +17,7 @@ fn lines(run: &Run) -> Vec<Value> {
 }
 
 #[test]
-fn records_come_in_page_order_in_both_modes() {
+fn streamed_records_are_in_page_order_in_both_modes() {
     let simulator = Simulator::with_faults(530, &["pages=1 status=503 times=1"]);
     let home = Home::new().with_server(&simulator);
     let sequential = home.run(&["fetch", "profiles", "--stdout"]).exits(0);
@@ -34,7 +34,7 @@ fn records_come_in_page_order_in_both_modes() {
 }
 
 #[test]
-fn raw_records_are_what_the_server_sent() {
+fn raw_output_is_unchanged_from_the_server() {
     let simulator = Simulator::with_faults(120, &[]);
     let home = Home::new().with_server(&simulator);
     for mode in [&["--parallel"][..], &[]] {
@@ -47,7 +47,7 @@ fn raw_records_are_what_the_server_sent() {
 }
 
 #[test]
-fn what_is_printed_can_be_served_again() {
+fn streamed_records_can_be_served_by_the_simulator() {
     let simulator = Simulator::with_faults(150, &[]);
     let home = Home::new().with_server(&simulator);
     let first = home.run(&["fetch", "profiles", "--stdout", "-q"]).exits(0);
@@ -69,7 +69,7 @@ pub(crate) fn serving(records: &str) -> Simulator {
 }
 
 #[test]
-fn a_last_seen_that_the_column_does_not_say_again_stays_in_the_properties() {
+fn a_last_seen_that_does_not_round_trip_stays_in_properties() {
     let usual = r#""2026-01-01T00:00:00""#;
     let others = [
         r#""2025-12-31T23:59:60""#,
@@ -117,7 +117,7 @@ fn missing_pages_are_named_and_the_exit_code_is_1() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_it_quietly() {
+fn a_closed_pipe_ends_the_stream_quietly() {
     let simulator = Simulator::with_faults(20_000, &[]);
     let home = Home::new().with_server(&simulator);
     let mut command = home.command(&["fetch", "profiles", "--stdout", "--no-progress"]);

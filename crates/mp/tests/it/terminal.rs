@@ -44,7 +44,7 @@ fn drawn(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn there_is_one_bar_with_everything_on_it_and_it_is_gone_at_the_end() {
+fn one_progress_bar_shows_everything_and_disappears() {
     let wait = "pages=2 status=429 header=Retry-After:1 times=1";
     // The last page is slow, so that the bar shows the other pages for a while.
     let slow = "pages=9 delay=2s times=1";
@@ -69,7 +69,7 @@ fn there_is_one_bar_with_everything_on_it_and_it_is_gone_at_the_end() {
 }
 
 #[test]
-fn the_second_ctrl_c_takes_the_bar_away() {
+fn the_second_ctrl_c_clears_the_progress_bar() {
     let simulator = Simulator::with_faults(1_000, &["pages=1 delay=300s"]);
     let home = Home::new().with_server(&simulator);
     let line = format!("stty cols 80 rows 24; {} fetch profiles users", env!("CARGO_BIN_EXE_mp"));
@@ -126,7 +126,7 @@ fn read_until(screen: &mut impl Read, seen: &mut String, text: &str) {
 }
 
 #[test]
-fn colour_and_movement_can_be_turned_off() {
+fn colour_and_animation_can_be_turned_off() {
     let simulator = Simulator::with_faults(300, &[]);
     let home = Home::new().with_server(&simulator).with("NO_COLOR", "1");
     let Some(run) = in_terminal(&home, "fetch profiles > result.json") else { return };
@@ -155,7 +155,7 @@ fn data_on_a_terminal_cannot_disturb_it_and_fit_its_width() {
 }
 
 #[test]
-fn a_terminal_that_does_not_know_its_width_gets_a_usual_one() {
+fn a_terminal_of_unknown_width_gets_the_default() {
     let home = Home::new();
     home.write_config(&crate::config_file::account("production"));
     let mp = env!("CARGO_BIN_EXE_mp");

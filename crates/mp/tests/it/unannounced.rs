@@ -47,7 +47,7 @@ fn without_a_total_a_table_is_not_replaced_by_a_smaller_one() {
 }
 
 #[test]
-fn a_total_that_grows_with_every_page_is_not_followed_for_ever() {
+fn an_ever_growing_total_is_not_followed_forever() {
     // 1,000 pages, each of which announces one more page.
     let config = SimulatorConfig { page_size: 10, total: TotalMode::OnePageMore, ..SimulatorConfig::default() };
     let simulator = Simulator::start(config);
@@ -57,7 +57,7 @@ fn a_total_that_grows_with_every_page_is_not_followed_for_ever() {
 }
 
 #[test]
-fn empty_pages_at_the_end_are_profiles_that_are_missing_and_not_pages() {
+fn empty_pages_at_the_end_count_as_missing_profiles() {
     // The server announces more profiles than it has, so the last pages are empty.
     for (announced, more, accepted) in [
         (1_120, &["--allow-drift", "20"][..], true),
@@ -79,7 +79,7 @@ fn empty_pages_at_the_end_are_profiles_that_are_missing_and_not_pages() {
 }
 
 #[test]
-fn the_last_profile_of_a_project_may_be_gone() {
+fn a_project_may_lose_its_last_profile() {
     let gone = |total| Simulator::start(SimulatorConfig { total: TotalMode::OffBy(total), ..project(0) });
     let (home, run) = fetch(&gone(1), Home::new(), &[]);
     assert_eq!(run.exits(0).json()["drift"], 1);
@@ -89,7 +89,7 @@ fn the_last_profile_of_a_project_may_be_gone() {
 }
 
 #[test]
-fn a_run_whose_table_another_one_made_anew_goes_where_it_is_told() {
+fn resuming_after_the_table_was_replaced_needs_an_explicit_mode() {
     let healthy = Simulator::with_faults(450, &[]);
     for (answer, expected) in [("--append", "450"), ("--upsert", "450"), ("--replace", "450")] {
         let broken = Simulator::with_faults(450, &["pages=2 status=404"]);
@@ -111,7 +111,7 @@ fn a_run_whose_table_another_one_made_anew_goes_where_it_is_told() {
 }
 
 #[test]
-fn records_of_which_none_can_be_a_row_do_not_pass_for_an_empty_project() {
+fn only_rejects_do_not_pass_for_an_empty_project() {
     let full = Simulator::start(project(300));
     let (home, run) = fetch(&full, Home::new(), &[]);
     let _ = run.exits(0);
@@ -123,7 +123,7 @@ fn records_of_which_none_can_be_a_row_do_not_pass_for_an_empty_project() {
 }
 
 #[test]
-fn what_others_did_to_the_rows_of_a_partial_run_is_told_when_it_is_completed() {
+fn completing_a_run_reports_rows_changed_by_others() {
     let (broken, healthy) = (Simulator::with_faults(450, &["pages=2 status=404"]), Simulator::with_faults(450, &[]));
     for (sql, expected) in [
         ("DELETE FROM users WHERE rowid < 40", "410"),

@@ -154,7 +154,7 @@ fn values_that_begin_with_a_hyphen_reach_the_server_and_the_hints_for_others_hel
 }
 
 #[test]
-fn a_tilde_that_the_shell_has_left_is_the_home_directory_in_every_path() {
+fn an_unexpanded_tilde_is_expanded_in_every_path() {
     let home = Home::new().with("MP_CONFIG_PATH", "~/c/accounts.toml");
     std::fs::write(home.path().join("q.sql"), "select 7").expect("a file");
     home.run(&["demo", "--fast", "-q", "--keep=~/kept"]).exits(0);

@@ -17,7 +17,7 @@ fn a_table_as_it_was_loaded_is_intact() {
 }
 
 #[test]
-fn a_table_that_lacks_pages_says_so() {
+fn verify_reports_a_partial_table() {
     let simulator = Simulator::with_faults(250, &["pages=1 status=404"]);
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "users", "-q"]).exits(1);
@@ -31,7 +31,7 @@ fn a_table_that_lacks_pages_says_so() {
 }
 
 #[test]
-fn what_is_not_there_cannot_be_verified() {
+fn verifying_a_missing_table_fails() {
     let simulator = Simulator::with_faults(50, &[]);
     let home = Home::new().with_server(&simulator);
     assert_run!(home.run(&["verify", "users"]).exits(4).prints_nothing());

@@ -9,7 +9,7 @@ fn is_time(text: &str) -> bool {
 }
 
 #[test]
-fn on_a_pipe_a_wait_is_a_line_when_it_begins_and_one_when_it_ends() {
+fn piped_output_logs_the_start_and_end_of_a_wait() {
     let simulator = Simulator::with_faults(950, &["pages=2-4 status=429 header=Retry-After:1 times=1"]);
     let home = Home::new().with_server(&simulator);
     let run = home.run(&["fetch", "profiles", "users", "--parallel"]).exits(0);
@@ -21,7 +21,7 @@ fn on_a_pipe_a_wait_is_a_line_when_it_begins_and_one_when_it_ends() {
 }
 
 #[test]
-fn verbose_says_what_happens_to_every_request() {
+fn verbose_logs_every_request() {
     let simulator = Simulator::with_faults(300, &["pages=1 status=429 header=Retry-After:1 times=1"]);
     let home = Home::new().with_server(&simulator);
     for hidden in [&["--no-progress"][..], &["-q"]] {
@@ -38,7 +38,7 @@ fn verbose_says_what_happens_to_every_request() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_blamed_on_the_option_that_names_it() {
+fn an_unreachable_server_blames_the_base_url_setting() {
     let simulator = Simulator::with_faults(10, &[]);
     let nowhere = "http://127.0.0.1:1";
     let home = Home::new().with_server(&simulator).with("MP_BASE_URL", nowhere);
@@ -67,7 +67,7 @@ fn the_quota_is_kept_by_one_call_after_the_other() {
 }
 
 #[test]
-fn a_wait_that_would_be_too_long_is_not_begun() {
+fn a_wait_longer_than_max_wait_fails_immediately() {
     let simulator = Simulator::with_faults(250, &[]);
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "one", "-q", "--quota", "2/1h", "--reserve", "1"]).exits(0);

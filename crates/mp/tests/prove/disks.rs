@@ -16,7 +16,7 @@ const SIZES: (u64, u64) = (30, 3);
 const ENOUGH: u64 = 64 << 10;
 
 #[test]
-fn a_full_disk_is_no_success_and_with_more_room_the_fetch_is_completed() {
+fn a_full_disk_fails_the_fetch_and_freeing_space_allows_resume() {
     if !has_kill_points() || !skip_unless(is_root(), "only root can mount a small file system") {
         return;
     }

@@ -17,7 +17,7 @@ const PLANS: [(&str, &str, &[&str]); 3] = [
 ];
 
 #[test]
-fn a_system_call_that_fails_is_no_success_with_rows_missing() {
+fn a_failed_system_call_never_yields_success_with_missing_rows() {
     let traced = Command::new("strace").args(["-qq", "-e", "trace=none", "true"]).status();
     if !skip_unless(traced.is_ok_and(|status| status.success()), "strace is missing, or may not trace") {
         return;

@@ -217,7 +217,7 @@ fn run_and_kill(home: &Home, kind: Kind, kill: Kill, takes: Duration) -> Run {
 }
 
 #[test]
-fn every_place_is_tried_in_both_forms_and_the_load_with_every_kind() {
+fn every_kill_point_is_tried_in_both_forms() {
     for (length, at_least) in [(Length::Quick, 11), (Length::Long, 11 + 18 + 4 + 21)] {
         let cases: Vec<Case> = (0..200).map(|number| case(number, 1, length)).collect();
         let at = |wanted: &str| {

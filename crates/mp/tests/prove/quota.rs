@@ -78,7 +78,7 @@ fn the_limit_holds_over_kills_and_between_processes() {
 
 /// The server allows far more, so only `mp` enforces the limit.
 #[test]
-fn a_limit_below_the_servers_holds_between_processes() {
+fn a_limit_below_that_of_the_server_is_shared_by_processes() {
     let length = Length::wanted();
     let (limit, window, fetches) = (8, length.pick(5, 2), length.pick(40, 20));
     let servers = Some(Quota { requests: 9_999, window: Duration::from_secs(window) });

@@ -167,7 +167,7 @@ pub(crate) fn terminals_available() -> bool {
 }
 
 #[test]
-fn of_a_bar_that_moves_the_last_state_is_shown() {
+fn only_the_final_state_of_a_moving_bar_is_kept() {
     let text =
         "\u{1b}[1mnote:\u{1b}[0m hello\r\n\r\u{1b}[2K\u{1b}[36m⠉\u{1b}[0m 0/2 pages   \r━━━ 2/2 pages\r\u{1b}[2Kdone\n";
     assert_eq!(drawn(text), "note: hello\n━━━ 2/2 pages\ndone");

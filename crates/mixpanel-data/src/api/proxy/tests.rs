@@ -35,7 +35,7 @@ fn the_usual_forms_name_a_proxy() {
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_by_its_name_and_never_shown() {
+fn unusable_proxy_values_are_refused_without_being_shown() {
     let values = [
         " ",
         "http://Canary:1 ",
@@ -123,7 +123,7 @@ fn what_cannot_be_used_is_refused_by_its_name_and_never_shown() {
 
 #[cfg(unix)]
 #[test]
-fn what_is_not_utf8_is_refused() {
+fn non_utf8_proxy_variables_are_refused() {
     use std::os::unix::ffi::OsStringExt as _;
     for broken in ["https_proxy", "ALL_PROXY", "NO_PROXY"] {
         let value_of = |name: &str| match name {

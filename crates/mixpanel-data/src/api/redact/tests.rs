@@ -137,7 +137,7 @@ const ORDINARY: &[&str] = &[
 ];
 
 #[test]
-fn what_is_no_word_is_left_out() {
+fn text_that_is_not_words_is_withheld() {
     for (text, expected) in [
         (
             "token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmN expired",
@@ -180,7 +180,7 @@ fn short_and_odd_secrets_are_hidden_too() {
 }
 
 #[test]
-fn long_and_tedious_texts_take_no_time() {
+fn long_adversarial_texts_are_redacted_quickly() {
     let redactor = redactor();
     let _warm = redactor.quote("text");
     let parts: [&str; 12] = [
@@ -253,7 +253,7 @@ fn secrets() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn a_secret_of_symbols_is_not_read_from_what_is_shown() {
+fn a_secret_of_symbols_is_redacted_in_every_encoding() {
     for secret in ["a-=_=a_A", "-_-=-a-_", "=&%_.!@-", "%2F%_@.a", "x_._-_.x!"] {
         let redactor = Redactor::new([(USER, secret)]);
         for (coding, before) in CODINGS.iter().flat_map(|coding| ["=", " ", "of: "].map(|before| (coding, before))) {
@@ -269,7 +269,7 @@ proptest! {
 
     /// For any encoding, in any text.
     #[test]
-    fn no_secret_is_read_from_what_is_shown(
+    fn secrets_are_redacted_in_every_encoding_and_context(
         secret in secrets(),
         before in "([ a-z]{0,40}|[ -~]{0,20})[ :=]",
         after in "([ a-z]{0,40}|[ -~]{0,20})",
@@ -297,7 +297,7 @@ proptest! {
 
     /// Parts of a secret are just as secret.
     #[test]
-    fn no_part_is_shown(secret in "[A-Za-z0-9]{8,64}", from in 0..50_usize, length in 6..64_usize) {
+    fn no_part_of_a_secret_is_shown(secret in "[A-Za-z0-9]{8,64}", from in 0..50_usize, length in 6..64_usize) {
         let redactor = Redactor::new([(USER, secret.as_str())]);
         let from = from.min(secret.len() - PART);
         let part = &secret[from..(from + length).min(secret.len())];
@@ -306,7 +306,7 @@ proptest! {
 
     /// Ordinary words are kept, whatever the secret is.
     #[test]
-    fn ordinary_texts_stay_whatever_the_secret_is(secret in "[A-Za-z0-9]{16,64}", pick in 0..ORDINARY.len()) {
+    fn ordinary_text_is_never_redacted(secret in "[A-Za-z0-9]{16,64}", pick in 0..ORDINARY.len()) {
         prop_assert_eq!(Redactor::new([(USER, secret.as_str())]).quote(ORDINARY[pick]), ORDINARY[pick]);
     }
 }

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn asks_for_what_is_there_and_no_more_than_one_page_beyond() {
+    fn requests_every_page_and_at_most_one_tail_page() {
         for (total, sizes, expected) in [
             (Some(0), &[0][..], &[0][..]),
             (Some(7), &[7], &[0]),

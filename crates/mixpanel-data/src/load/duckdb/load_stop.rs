@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_commit_that_has_begun_is_not_stopped() {
+    fn a_commit_in_progress_is_not_cancelled() {
         let connection = Connection::open_in_memory().unwrap();
         let stop = LoadStop::default();
         stop.begin(&connection).unwrap();

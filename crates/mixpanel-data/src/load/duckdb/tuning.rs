@@ -193,7 +193,7 @@ mod tests {
     use crate::load::duckdb::testing::Fixture;
 
     #[test]
-    fn row_groups_are_as_large_in_bytes_whatever_the_size_of_a_row() {
+    fn row_group_size_in_bytes_is_independent_of_row_size() {
         for (row_bytes, rows) in
             [(0, 122_880), (1, 122_880), (100, 122_880), (1_000, 20_480), (4_000, 4_096), (1 << 22, 2_048)]
         {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_group_of_a_staged_page_fits_into_any_of_the_table() {
+    fn staged_row_groups_never_exceed_table_row_groups() {
         assert!(crate::limits::STAGED_GROUP_ROWS as u64 <= row_group_rows(0, 1));
     }
 

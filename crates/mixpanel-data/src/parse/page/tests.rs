@@ -26,7 +26,7 @@ fn tolerates_odd_counts() {
 }
 
 #[test]
-fn one_bad_record_takes_no_neighbour_along() {
+fn one_bad_record_does_not_affect_others() {
     let body =
         "{\"results\":[{\"$distinct_id\":\"a\"},null,[],{\"$distinct_id\":\"\\ud800\"},{\"$distinct_id\":\"b\"}]}";
     let page = parse(body).unwrap();
@@ -43,7 +43,7 @@ fn raw_records_are_kept_as_they_are() {
 }
 
 #[test]
-fn says_why_a_reply_is_no_page() {
+fn explains_why_a_response_is_not_a_page() {
     for (body, part) in [
         ("", "EOF"),
         ("<html>", "expected value"),
@@ -72,7 +72,7 @@ fn deep_nesting_is_no_danger() {
 }
 
 #[test]
-fn a_status_or_a_total_that_cannot_be_is_no_page() {
+fn an_invalid_status_or_total_is_refused() {
     let page = |member: &str| parse_page(format!(r#"{{{member},"results":[]}}"#).as_bytes(), RecordForm::Row);
     for (member, total) in [
         (r#""status":"ok""#, None),

@@ -52,7 +52,7 @@ fn lifts_last_seen_and_leaves_every_other_byte() {
 
 /// A value that the column cannot reproduce exactly stays in the properties, whether or not it is a valid time.
 #[test]
-fn leaves_a_last_seen_that_the_column_does_not_say() {
+fn keeps_a_last_seen_that_does_not_round_trip() {
     const AT: i64 = 1_767_225_599_000_000;
     for (value, moment) in [
         (r#""2025-12-31T23:59:60""#, Some(AT)),
@@ -94,7 +94,7 @@ fn leaves_a_last_seen_that_the_column_does_not_say() {
 }
 
 #[test]
-fn leaves_a_last_seen_that_is_no_time() {
+fn keeps_an_invalid_last_seen_in_properties() {
     for value in [r#""soon""#, "null", "1790000123", "{}", r#""2026-01-01T25:00:00""#, r#""""#] {
         let properties = format!(r#"{{"a":1,"$last_seen":{value}}}"#);
         check(&format!(r#"{{"$distinct_id":"a","$properties":{properties}}}"#), &format!("a|{properties}|None"));
@@ -117,7 +117,7 @@ fn takes_missing_properties_for_empty_ones() {
 }
 
 #[test]
-fn rejects_what_cannot_be_a_row() {
+fn rejects_invalid_records() {
     check(r#"{"$properties":{}}"#, "reject: `$distinct_id` is missing");
     check(r#"{"$distinct_id":null,"$properties":{}}"#, "reject: `$distinct_id` is missing");
     check(r#"{"$distinct_id":true,"$properties":{}}"#, "reject: `$distinct_id` is neither text nor a number");
@@ -133,7 +133,7 @@ fn rejects_what_cannot_be_a_row() {
 }
 
 #[test]
-fn rejects_what_is_no_object() {
+fn rejects_non_objects() {
     for raw in ["null", "7", r#""text""#, "[]", r#"["a",{"k":1}]"#] {
         let mut rows = RowsBuilder::with_capacity(0);
         push_record(&mut rows, raw, &mut Scratch::default());
@@ -176,7 +176,7 @@ mod properties_of_any_shape {
     proptest! {
         /// The result is the same object without `$last_seen`, and every other member keeps its text.
         #[test]
-        fn only_last_seen_goes(
+        fn only_last_seen_is_removed(
             members in prop::collection::vec((any::<String>(), any_value()), 0..6),
             place in any::<prop::sample::Index>(),
             blank in prop_oneof![Just(""), Just(" "), Just("\n\t")],
@@ -200,7 +200,7 @@ mod properties_of_any_shape {
 
         /// No record causes a panic, and every element of the array becomes a row or a reject.
         #[test]
-        fn nothing_is_lost(records in prop::collection::vec(any_value(), 0..20)) {
+        fn every_record_becomes_a_row_or_a_reject(records in prop::collection::vec(any_value(), 0..20)) {
             let body = format!("{{\"results\":[{}]}}", records.join(","));
             let page = crate::parse::parse_page(body.as_bytes(), crate::parse::RecordForm::Row).expect("JSON");
             prop_assert_eq!(page.rows.received(), records.len());

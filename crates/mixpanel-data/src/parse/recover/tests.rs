@@ -94,7 +94,7 @@ fn many_odd_records_in_one_page_are_as_many_rejects() {
 }
 
 #[test]
-fn what_stands_between_records_costs_none() {
+fn garbage_between_records_loses_none() {
     let page = |results: &[&[u8]]| read(&envelope(&results.concat()));
     for (between, rejects) in [
         (&b",,"[..], &[""][..]),
@@ -152,7 +152,7 @@ fn odd_envelopes_are_followed() {
 }
 
 #[test]
-fn an_envelope_that_cannot_be_followed_is_no_page() {
+fn a_malformed_envelope_is_refused() {
     let whole = envelope(&[A, b",{\"x\":NaN},", B].concat());
     let bodies: &[(&[u8], &str)] = &[
         (&whole[..whole.len() - 1], "expected value"),
@@ -192,7 +192,7 @@ fn raw_records_are_json_or_rejects() {
 }
 
 #[test]
-fn a_long_reject_is_kept_in_part_and_says_so() {
+fn long_rejects_are_truncated_with_a_note() {
     for (byte, per_byte) in [(b'x', 1), (0xff, 4)] {
         let long = [b"{\"x\":\"", &vec![byte; REJECT_BYTES_MAX][..], b"\"}"].concat();
         let page = read(&envelope(&[&long[..], A].join(&b","[..])));
@@ -312,7 +312,7 @@ proptest! {
 
     /// Damage to one record does not change the rows of the others.
     #[test]
-    fn a_broken_record_takes_no_neighbour_along(
+    fn a_damaged_record_does_not_affect_others(
         records in prop::collection::vec(any_record(), 1..7),
         victim in any::<prop::sample::Index>(),
         first in (any_mutation(), any::<prop::sample::Index>()),
@@ -340,7 +340,7 @@ proptest! {
 
     /// No damage to a page causes a panic or loses part of a record.
     #[test]
-    fn a_broken_page_is_no_danger(
+    fn a_damaged_page_never_panics_or_splits_records(
         records in prop::collection::vec(any_record(), 0..5),
         mutations in prop::collection::vec((any_mutation(), any::<prop::sample::Index>()), 1..8),
     ) {

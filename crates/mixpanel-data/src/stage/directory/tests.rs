@@ -83,7 +83,7 @@ fn a_large_page_is_staged_in_small_row_groups_and_reads_back_in_order() {
 }
 
 #[test]
-fn what_is_no_whole_page_is_removed_and_the_rest_is_found() {
+fn damaged_pages_are_removed_and_the_others_found() {
     let directory = tempfile::tempdir().unwrap();
     let mut stage = stage(&roots(&directory));
     for page in 0..7 {
@@ -108,7 +108,7 @@ fn what_is_no_whole_page_is_removed_and_the_rest_is_found() {
 }
 
 #[test]
-fn a_later_process_finds_what_an_earlier_one_left() {
+fn a_stage_survives_into_the_next_process() {
     let directory = tempfile::tempdir().unwrap();
     let roots = roots(&directory);
     let mut first = stage(&roots);
@@ -152,7 +152,7 @@ fn pages_of_a_lost_session_are_kept_apart() {
 }
 
 #[test]
-fn removing_leaves_nothing_unless_another_run_is_there() {
+fn removing_the_last_run_removes_the_stage() {
     let directory = tempfile::tempdir().unwrap();
     let roots = roots(&directory);
     let first = stage(&roots);
@@ -168,7 +168,7 @@ fn removing_leaves_nothing_unless_another_run_is_there() {
 }
 
 #[test]
-fn a_run_that_cannot_be_read_is_listed_and_can_be_discarded() {
+fn an_unreadable_stage_is_listed_and_can_be_discarded() {
     let directory = tempfile::tempdir().unwrap();
     let roots = roots(&directory);
     let stage = stage(&roots);

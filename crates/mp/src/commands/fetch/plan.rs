@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_is_said_in_words() {
+    fn an_estimate_is_printed_as_text() {
         assert_eq!(
             in_words(&plan()),
             "80,000 profiles on 80 pages, 1,000 per page\n\
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_left_out() {
+    fn unknown_estimate_fields_are_omitted() {
         let mut plan = plan();
         (plan.expected_rows, plan.pages) = (None, None);
         (plan.requests, plan.counted_requests) = (None, None);

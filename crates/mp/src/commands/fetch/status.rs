@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_read_ages_sizes_and_who_works_on_it() {
+    fn status_for_people_shows_age_size_and_process() {
         let mut run = example("r1", "users");
         (run.held_by, run.is_loaded_in_part) = (Some(4711), true);
         let expected = json!({

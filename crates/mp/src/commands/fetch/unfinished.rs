@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_chosen_by_what_was_typed() {
+    fn the_arguments_select_the_run() {
         let one = vec![example("3", "users"), example("1", "Users"), unreadable_example("0")];
         let two = vec![example("3", "users"), example("2", "groups"), example("1", "users")];
         let (none, unreadable) = (vec![], vec![unreadable_example("0")]);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_was_only_planned_comes_last() {
+    fn estimate_only_runs_are_chosen_last() {
         let mut planned = example("3", "users");
         planned.state = mixpanel_data::RunState::Planned;
         let runs = [planned, example("2", "users"), example("1", "users")];

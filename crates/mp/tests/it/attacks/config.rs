@@ -12,7 +12,7 @@ use crate::snapshot::assert_run;
 use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME};
 
 #[test]
-fn a05_config_that_others_can_read_is_used_with_a_warning_and_closed_at_the_next_change() {
+fn a05_readable_config_warns_and_becomes_private_when_changed() {
     let home = Home::new();
     home.write_config(&account("prod"));
     set_mode(&home.config(), 0o644);
@@ -61,7 +61,7 @@ fn a05_config_that_is_a_link_is_refused() {
 }
 
 #[test]
-fn a05_config_that_is_no_file_is_refused_at_once() {
+fn a05_config_that_is_not_a_file_is_refused_at_once() {
     let home = Home::new();
     std::fs::create_dir(home.path().join(".mp")).expect("a directory");
     let made = std::process::Command::new("mkfifo").arg(home.config()).status().expect("mkfifo runs");
@@ -123,7 +123,7 @@ fn a06_a_link_in_place_of_the_temporary_file_is_not_written_through() {
 }
 
 #[test]
-fn a06_a_file_that_is_swapped_all_the_time_is_read_right_or_refused() {
+fn a06_constantly_swapped_config_is_read_correctly_or_refused() {
     let home = Home::new();
     home.write_config(&account("prod"));
     let directory = home.path().join(".mp");
@@ -205,7 +205,7 @@ fn home(simulator: &Simulator) -> Home {
 }
 
 #[test]
-fn a07_requests_go_to_this_machine_or_to_mixpanel() {
+fn a07_requests_go_only_to_loopback_or_mixpanel() {
     let home = Home::new();
     home.write_config(&two_accounts());
     let urls = [
@@ -235,7 +235,7 @@ fn a07_requests_go_to_this_machine_or_to_mixpanel() {
 }
 
 #[test]
-fn a08_an_account_that_is_named_beats_the_environment_and_that_beats_the_default() {
+fn a08_named_account_beats_environment_beats_default() {
     let simulator = Simulator::start(SimulatorConfig::default());
     let complete = |home: Home, secret: &str| {
         home.with("MP_USERNAME", USERNAME)
@@ -259,7 +259,7 @@ fn a08_an_account_that_is_named_beats_the_environment_and_that_beats_the_default
 }
 
 #[test]
-fn a08_an_incomplete_environment_is_an_error_that_names_what_is_missing() {
+fn a08_incomplete_environment_names_the_missing_variables() {
     let simulator = Simulator::start(SimulatorConfig::default());
     let all = [("MP_USERNAME", USERNAME), ("MP_SECRET", CANARY), ("MP_PROJECT_ID", PROJECT), ("MP_REGION", "us")];
     // Every subset that has one of the first three variables, but not all four.
@@ -281,7 +281,7 @@ fn a08_an_incomplete_environment_is_an_error_that_names_what_is_missing() {
 }
 
 #[test]
-fn a08_a_variable_that_is_set_without_a_value_is_refused_and_never_means_another_account_or_server() {
+fn a08_empty_variables_are_refused_rather_than_ignored() {
     let simulator = Simulator::start(SimulatorConfig::default());
     let names =
         ["MP_ACCOUNT", "MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID", "MP_REGION", "MP_CONFIG_PATH", "MP_BASE_URL"];

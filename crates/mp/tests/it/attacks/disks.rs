@@ -116,7 +116,7 @@ fn failed_sync(when: &str) -> String {
 }
 
 #[test]
-fn a26_the_second_sync_of_a_load_is_not_swallowed() {
+fn a26_failure_of_the_second_sync_is_reported() {
     if !can_inject() {
         return;
     }
@@ -156,7 +156,7 @@ fn a26_a_failed_rename_anywhere_loses_nothing() {
 }
 
 #[test]
-fn a26_a_failed_change_of_a_size_anywhere_loses_nothing() {
+fn a26_a_failed_truncate_anywhere_loses_nothing() {
     check_anywhere("ftruncate", &["1", "2", "3"]);
 }
 
@@ -171,7 +171,7 @@ fn a26_a_directory_that_fails_is_an_error() {
 type Lack<'a> = (Option<&'a str>, &'a [&'a str], &'a [&'a str], &'a str);
 
 #[test]
-fn a27_what_a_file_system_lacks_is_done_without() {
+fn a27_fetch_works_without_optional_file_system_features() {
     if !can_inject() {
         return;
     }
@@ -204,7 +204,7 @@ fn a27_what_a_file_system_lacks_is_done_without() {
 }
 
 #[test]
-fn a27_what_cannot_be_done_without_is_refused_before_the_first_request() {
+fn a27_missing_required_file_system_features_fail_before_any_request() {
     if !can_inject() {
         return;
     }
@@ -230,7 +230,7 @@ fn a27_what_cannot_be_done_without_is_refused_before_the_first_request() {
 }
 
 #[test]
-fn a27_a_database_that_cannot_be_locked_is_not_held_open_by_anybody() {
+fn a27_failed_database_lock_does_not_blame_another_process() {
     if !can_inject() {
         return;
     }
@@ -252,7 +252,7 @@ fn a27_a_database_that_cannot_be_locked_is_not_held_open_by_anybody() {
 }
 
 #[test]
-fn a27_without_file_locks_a_second_fetch_on_the_machine_is_noticed_all_the_same() {
+fn a27_second_fetch_is_detected_without_file_locks() {
     if !can_inject() {
         return;
     }
@@ -272,7 +272,7 @@ fn a27_without_file_locks_a_second_fetch_on_the_machine_is_noticed_all_the_same(
 
 /// Accounts can be changed on a file system without locks or directory syncs; a failing disk is an error.
 #[test]
-fn accounts_are_changed_where_a_file_system_lacks_something() {
+fn accounts_can_be_changed_without_locks_or_directory_syncs() {
     if !can_inject() {
         return;
     }

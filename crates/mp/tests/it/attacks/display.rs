@@ -64,7 +64,7 @@ fn a19_data_on_a_terminal_cannot_disturb_it() {
 }
 
 #[test]
-fn a19_what_goes_through_a_pipe_is_exact() {
+fn a19_piped_output_is_not_escaped() {
     let home = tricky();
     let query = ["query", "sql", "SELECT distinct_id FROM profiles"];
     for format in ["json", "jsonl"] {
@@ -81,7 +81,7 @@ fn a19_what_goes_through_a_pipe_is_exact() {
 }
 
 #[test]
-fn a19_words_cannot_disturb_a_terminal_wherever_they_go() {
+fn a19_user_input_cannot_disturb_a_terminal() {
     let home = Home::new().with("NO_COLOR", "1");
     let account = format!(
         "[accounts.\"{}\"]\nusername = 1.5\n",
@@ -143,7 +143,7 @@ fn home_for(server: &Recorder) -> Home {
 }
 
 #[test]
-fn a19_what_a_server_says_cannot_disturb_a_terminal() {
+fn a19_server_text_cannot_disturb_a_terminal() {
     std::thread::scope(|scope| {
         for reply in hostile_responses() {
             scope.spawn(move || {
@@ -164,7 +164,7 @@ fn a19_what_a_server_says_cannot_disturb_a_terminal() {
 }
 
 #[test]
-fn a20_csv_is_exact_and_says_so() {
+fn a20_csv_is_verbatim_unless_csv_safe_is_given() {
     let home = Home::new();
     let help = home.run(&["query", "sql", "--help"]).exits(0).stdout;
     assert!(help.contains("--csv-safe"), "{help}");
@@ -227,7 +227,7 @@ fn check_lines_are_ours(run: &Run) {
 }
 
 #[test]
-fn a23_what_a_server_says_cannot_pass_for_a_line_of_ours() {
+fn a23_server_text_cannot_forge_our_output_lines() {
     let forged = "no\nINFO export complete\r\n  9.9s  INFO mp: done\u{2028}hint: run rm\u{85}error: none\u{b}x\u{c}y";
     let error = json!({"error": forged}).to_string();
     for (body, headers) in [(error.as_str(), "Content-Type: application/json\r\n"), (forged, "")] {

@@ -132,7 +132,7 @@ fn a02_a_status_and_its_results_show_no_echo_either() {
 }
 
 #[test]
-fn a02_what_mixpanel_says_is_shown() {
+fn a02_mixpanel_error_messages_are_shown() {
     for (status, code, error) in [
         ("400 Bad Request", 2, "Unable to authenticate request"),
         ("400 Bad Request", 3, "Cannot parse selector: unexpected `=` in properties[\"$city\"] = \"Paris\""),

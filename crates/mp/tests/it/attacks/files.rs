@@ -31,7 +31,7 @@ fn a21_a_link_in_place_of_a_completion_script_is_replaced_and_not_written_throug
 }
 
 #[test]
-fn a21_the_demo_takes_no_place_that_is_taken() {
+fn a21_demo_does_not_overwrite_existing_files() {
     let home = Home::new();
     std::fs::create_dir(home.path().join("directory")).expect("a directory");
     std::fs::write(home.path().join("file"), "precious").expect("a file");
@@ -48,7 +48,7 @@ fn a21_the_demo_takes_no_place_that_is_taken() {
 }
 
 #[test]
-fn a21_a_database_is_not_made_through_a_link() {
+fn a21_database_is_not_created_through_a_symlink() {
     let simulator = Simulator::with_faults(20, &[]);
     let home = Home::new().with_server(&simulator);
     symlink(home.path().join("elsewhere.db"), home.path().join("link.db")).expect("a link");
@@ -66,7 +66,7 @@ fn text(name: &str) -> String {
 }
 
 #[test]
-fn a24_every_dependency_comes_from_the_registry_with_its_checksum() {
+fn a24_dependencies_use_crates_io_with_checksums() {
     let lock = text("Cargo.lock");
     let mut foreign = 0;
     for package in lock.split("[[package]]").skip(1) {
@@ -143,7 +143,7 @@ fn check_private(home: &Home) {
 }
 
 #[test]
-fn a25_everything_on_disk_is_for_its_owner_alone() {
+fn a25_all_files_are_private() {
     let simulator = Simulator::with_faults(500, &["pages=3 status=404 times=1"]);
     let home = Home::new().with("MP_BASE_URL", &simulator.base_url());
     let add = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT, "--secret-stdin"];
@@ -171,7 +171,7 @@ fn a25_everything_on_disk_is_for_its_owner_alone() {
 }
 
 #[test]
-fn a25_nothing_but_the_table_is_left_of_a_fetch() {
+fn a25_fetch_leaves_only_the_database() {
     let simulator = Simulator::with_faults(500, &["pages=2 status=503 times=1"]);
     let home = Home::new().with_server(&simulator);
     for mode in ["--append", "--append", "--replace"] {
@@ -184,7 +184,7 @@ fn a25_nothing_but_the_table_is_left_of_a_fetch() {
 }
 
 #[test]
-fn a25_what_an_interrupted_fetch_leaves_is_for_its_owner_alone() {
+fn a25_files_of_an_interrupted_fetch_are_private() {
     let simulator = Simulator::with_faults(1_000, &["pages=7 delay=60s"]);
     for signal in [Signal::KILL, Signal::TERM] {
         let home = Home::new().with_server(&simulator);
@@ -205,7 +205,7 @@ fn a25_what_an_interrupted_fetch_leaves_is_for_its_owner_alone() {
 }
 
 #[test]
-fn a25_a_place_that_is_open_to_others_is_made_by_its_owner_and_stays_as_it_is() {
+fn a25_shared_directory_keeps_its_permissions() {
     let simulator = Simulator::with_faults(20, &[]);
     let home = Home::new().with_server(&simulator);
     let shared = home.path().join("shared");

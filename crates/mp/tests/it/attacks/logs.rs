@@ -25,7 +25,7 @@ fn log_of(path: &Path) -> PathBuf {
 }
 
 #[test]
-fn a18_whatever_is_committed_in_a_log_can_be_read() {
+fn a18_committed_wal_contents_are_readable() {
     let simulator = Simulator::with_faults(20, &[]);
     let before = "CREATE TABLE t (a INTEGER, b VARCHAR); INSERT INTO t SELECT range, range::VARCHAR FROM range(100)";
     let changes = [
@@ -78,7 +78,7 @@ fn a18_whatever_is_committed_in_a_log_can_be_read() {
 }
 
 #[test]
-fn a18_no_advice_takes_data_away() {
+fn a18_no_hint_causes_data_loss() {
     let simulator = Simulator::with_faults(20, &[]);
     let home = Home::new().with_server(&simulator);
     let path = home.path().join("my.db");

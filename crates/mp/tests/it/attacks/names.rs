@@ -9,7 +9,7 @@ use crate::snapshot::assert_run;
 use crate::support::{Home, Simulator};
 
 #[test]
-fn a14_table_names_that_are_no_names_are_refused_before_any_request() {
+fn a14_invalid_table_names_are_refused_before_any_request() {
     let simulator = Simulator::with_faults(10, &[]);
     let home = Home::new().with_server(&simulator);
     let long = "x".repeat(300);
@@ -52,7 +52,7 @@ fn a14_table_names_that_are_no_names_are_refused_before_any_request() {
 }
 
 #[test]
-fn a14_names_that_mean_something_in_sql_are_ordinary_tables() {
+fn a14_sql_keywords_are_valid_table_names() {
     let simulator = Simulator::with_faults(10, &[]);
     let home = Home::new().with_server(&simulator);
     let names = ["select", "TABLE", "range", "glob", "main", "x_"];
@@ -78,7 +78,7 @@ fn a14_names_that_mean_something_in_sql_are_ordinary_tables() {
 }
 
 #[test]
-fn a15_what_profiles_hold_is_data_and_stays_as_it_is() {
+fn a15_hostile_profile_values_are_stored_verbatim() {
     let texts = [
         "'); DROP TABLE users; --",
         "\"); DROP TABLE users; --",

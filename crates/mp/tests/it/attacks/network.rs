@@ -69,7 +69,7 @@ fn check_is_connect_alone(heard: &[u8]) {
 }
 
 #[test]
-fn a11_a_proxy_gets_nothing_but_a_wish_to_connect() {
+fn a11_proxy_receives_only_connect_requests() {
     let tunnel = b"HTTP/1.1 200 Connection established\r\n\r\n".to_vec();
     // Failed connections are retried, which takes a while.
     std::thread::scope(|scope| {
@@ -112,7 +112,7 @@ fn a11_proxies_of_other_kinds_get_nothing() {
 }
 
 #[test]
-fn a11_a_server_on_this_machine_is_not_asked_through_a_proxy() {
+fn a11_loopback_requests_bypass_the_proxy() {
     let simulator = Simulator::start(SimulatorConfig::default());
     let proxy = ForbiddenListener::listen("127.0.0.1");
     let url = format!("http://127.0.0.1:{}", proxy.port());
@@ -127,7 +127,7 @@ fn a11_a_server_on_this_machine_is_not_asked_through_a_proxy() {
 /// P15: no command connects to anything but the server.
 #[cfg(target_os = "linux")]
 #[test]
-fn a11_nobody_but_the_server_is_connected_to() {
+fn a11_only_the_server_is_contacted() {
     let simulator = Simulator::with_faults(300, &["pages=1 status=503 times=1"]);
     let home = Home::new().with_server(&simulator);
     let port = simulator.base_url().rsplit(':').next().map(str::to_owned).expect("a port");

@@ -87,7 +87,7 @@ struct Case {
 }
 
 #[test]
-fn what_a_proxy_does_wrong_is_said_of_the_proxy() {
+fn proxy_failures_are_attributed_to_the_proxy() {
     let case = |name, answer: &[u8], login, connections| Case { name, answer: answer.to_vec(), login, connections };
     let cases = [
         case("407", &reply("407 Proxy Authentication Required", "", ""), false, 1),
@@ -121,7 +121,7 @@ fn what_a_proxy_does_wrong_is_said_of_the_proxy() {
 }
 
 #[test]
-fn a_proxy_that_is_not_there_is_named() {
+fn an_unreachable_proxy_is_named() {
     std::thread::scope(|scope| {
         for proxy in ["127.0.0.1:1", "proxy.invalid:3128"] {
             scope.spawn(move || {
@@ -135,7 +135,7 @@ fn a_proxy_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_host_that_needs_no_proxy_is_reached_without() {
+fn no_proxy_hosts_are_reached_directly() {
     let proxy = ForbiddenListener::listen("127.0.0.1");
     let home =
         home().with("HTTPS_PROXY", &format!("http://127.0.0.1:{}", proxy.port())).with("NO_PROXY", "mixpanel.com");
@@ -176,7 +176,7 @@ fn a_socks_proxy_gets_the_name_of_the_host_and_no_secret() {
 }
 
 #[test]
-fn a_name_that_this_machine_cannot_resolve_for_a_proxy_is_said_to_be_one() {
+fn unresolvable_host_behind_a_socks5_proxy_is_reported() {
     let proxy = Recorder::start(&[vec![5, 0], vec![5, 1, 0, 1]]);
     let home = home().with("HTTPS_PROXY", &format!("socks5://{}", proxy.address()));
     let run = home.run(&["auth", "test", "--max-wait", "1s"]).exits(1).prints_nothing();

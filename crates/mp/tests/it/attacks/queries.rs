@@ -86,7 +86,7 @@ fn a16_queries_reach_no_file_no_network_and_no_variable() {
 }
 
 #[test]
-fn a16_samples_and_schemas_are_no_way_to_sql() {
+fn a16_inspect_table_names_cannot_inject_sql() {
     let home = fetched();
     for name in ["users; DROP TABLE users", "\"users\"", "read_text('/etc/passwd')", "users USING SAMPLE 1", "*", ""] {
         for command in ["schema", "sample", "drop"] {
@@ -122,7 +122,7 @@ const PATHS: [&str; 19] = [
 ];
 
 #[test]
-fn a17_paths_that_are_no_files_are_refused() {
+fn a17_paths_that_are_not_files_are_refused() {
     let simulator = Simulator::with_faults(20, &[]);
     let home = Home::new().with_server(&simulator);
     for path in PATHS {
@@ -152,7 +152,7 @@ fn a17_no_path_makes_a_connection() {
 }
 
 #[test]
-fn a17_names_that_look_like_more_are_only_names() {
+fn a17_special_characters_in_paths_are_literal() {
     let simulator = Simulator::with_faults(20, &[]);
     let home = Home::new().with_server(&simulator);
     for path in
@@ -167,7 +167,7 @@ fn a17_names_that_look_like_more_are_only_names() {
 }
 
 #[test]
-fn a17_what_is_no_regular_file_is_refused() {
+fn a17_non_regular_database_files_are_refused() {
     let simulator = Simulator::with_faults(20, &[]);
     let home = Home::new().with_server(&simulator);
     let made = std::process::Command::new("mkfifo").arg(home.path().join("pipe")).status().expect("mkfifo runs");

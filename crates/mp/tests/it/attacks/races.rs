@@ -15,7 +15,7 @@ fn launch(home: &Home, arguments: &[&str]) -> Child {
 }
 
 #[test]
-fn a22_of_fetches_that_begin_at_the_same_moment_one_is_let_through() {
+fn a22_only_one_of_several_concurrent_fetches_proceeds() {
     for round in 0..4 {
         let simulator = Simulator::with_faults(300, &["pages=1 delay=400ms"]);
         let home = Home::new().with_server(&simulator);
@@ -64,7 +64,7 @@ fn a22_two_runs_of_a_table_are_not_resumed_at_once() {
 }
 
 #[test]
-fn a22_a_killed_fetch_keeps_nobody_out() {
+fn a22_killed_fetch_does_not_lock_out_others() {
     let simulator = Simulator::with_faults(300, &["pages=2 delay=60s times=1"]);
     let home = Home::new().with_server(&simulator);
     let (fetch, words) = start(&home, &["fetch", "profiles", "--db", "my.db"], "page 1");
@@ -94,7 +94,7 @@ fn make_linked(home: &Home) {
 }
 
 #[test]
-fn a22_a_database_has_one_stage_by_whatever_name() {
+fn a22_all_paths_to_a_database_share_one_stage() {
     for exists in [true, false] {
         for name in NAMES {
             if !exists && !name.ends_with("/my.db") {
@@ -121,7 +121,7 @@ fn a22_a_database_has_one_stage_by_whatever_name() {
 }
 
 #[test]
-fn a22_a_stage_beside_a_link_is_found_all_the_same() {
+fn a22_stage_next_to_a_symlink_is_found() {
     for command in ["resume", "discard"] {
         let simulator = Simulator::with_faults(500, &["pages=4 delay=60s times=1"]);
         let home = linked_home(&simulator);

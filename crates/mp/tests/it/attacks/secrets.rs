@@ -28,7 +28,7 @@ fn a01_a_secret_cannot_be_an_argument() {
 }
 
 #[test]
-fn a01_a_secret_comes_from_a_pipe_or_the_environment() {
+fn a01_secret_is_read_from_stdin_or_the_environment() {
     let home = Home::new().with("MP_SECRET", CANARY);
     home.run(&["auth", "add", "env", "-u", USERNAME, "-p", PROJECT]).exits(0);
     assert!(std::fs::read_to_string(home.config()).expect("a config file").contains(CANARY));

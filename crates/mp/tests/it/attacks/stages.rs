@@ -25,7 +25,7 @@ fn a22_a_second_fetch_into_the_table_is_refused_with_the_process() {
 }
 
 #[test]
-fn a22_a_stage_that_leads_elsewhere_is_refused() {
+fn a22_symlinked_stage_is_refused() {
     let simulator = Simulator::with_faults(100, &[]);
     let home = Home::new().with_server(&simulator);
     std::fs::create_dir(home.path().join("elsewhere")).expect("a directory");
@@ -37,7 +37,7 @@ fn a22_a_stage_that_leads_elsewhere_is_refused() {
 }
 
 #[test]
-fn a25_a_discarded_run_and_one_that_was_being_removed_leave_no_profiles() {
+fn a25_discarded_and_half_removed_runs_leave_no_profiles() {
     let simulator = Simulator::with_faults(1_000, &["pages=5 delay=300s"]);
     let home = Home::new().with_server(&simulator);
     let (first, words) = start(&home, &["fetch", "profiles", "--parallel"], "page ");

@@ -83,7 +83,7 @@ fn trusting(authority: &Authority, port: u16) -> Home {
 }
 
 #[test]
-fn a10_only_a_certificate_for_this_host_that_is_valid_now_will_do() {
+fn a10_expired_or_mismatched_certificates_are_refused() {
     if !has_program("openssl") {
         return;
     }
@@ -140,7 +140,7 @@ fn a10_certificate_files_that_cannot_be_used_are_named() {
 
 /// An empty variable counts as unset, and one of the two sources is enough.
 #[test]
-fn a10_of_the_file_and_the_directory_of_certificates_one_may_be_empty() {
+fn a10_certificate_file_or_directory_may_be_empty() {
     if !has_program("openssl") {
         return;
     }
@@ -174,7 +174,7 @@ fn without_authorities(home: Home) -> Home {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a10_without_any_authority_nothing_is_sent_and_the_way_out_is_named() {
+fn a10_without_authorities_nothing_is_sent_and_a_hint_is_shown() {
     let server = Recorder::start(&[]);
     let run = test(&without_authorities(home(server.address().port())));
     let run = assert_run!(run);
@@ -184,12 +184,12 @@ fn a10_without_any_authority_nothing_is_sent_and_the_way_out_is_named() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a10_a_server_without_tls_needs_no_authority() {
+fn a10_plain_http_needs_no_certificate_authority() {
     let _run = without_authorities(Home::new()).run(&["demo", "--fast", "-q"]).exits(0);
 }
 
 #[test]
-fn a10_keys_of_connections_are_not_written_down() {
+fn a10_tls_session_keys_are_not_logged() {
     if !has_program("openssl") {
         return;
     }

@@ -8,7 +8,7 @@ use crate::fetch::source::Over;
 const TOTAL: u64 = 95;
 
 #[test]
-fn what_is_missing_is_asked_for_beyond_the_plan() {
+fn pages_beyond_the_announced_ones_are_requested() {
     // Pages have 8 records instead of the declared 10, so 95 records take 12 pages.
     fn script(page: u32, _: u32) -> Answer {
         Answer::Page { received: TOTAL.saturating_sub(u64::from(page) * 8).min(8) }
@@ -64,7 +64,7 @@ fn an_endless_server_is_not_requested_endlessly() {
 }
 
 #[test]
-fn a_repeated_page_is_asked_for_again_and_then_missing() {
+fn a_repeated_page_is_retried_and_then_counts_as_failed() {
     fn once(page: u32, attempt: u32) -> Answer {
         if page == 6 && attempt == 1 { Answer::RecordsOf(2) } else { pages_of::<TOTAL>(page, attempt) }
     }
@@ -78,7 +78,7 @@ fn a_repeated_page_is_asked_for_again_and_then_missing() {
 }
 
 #[test]
-fn a_page_past_the_end_that_repeats_another_is_the_end_only_if_the_total_says_so() {
+fn a_repeated_tail_page_ends_the_fetch_only_if_the_total_agrees() {
     fn clamped(page: u32, _: u32) -> Answer {
         Answer::RecordsOf(page.min(4))
     }
@@ -101,7 +101,7 @@ fn an_impossible_total_ends_the_fetch_after_page_0() {
 }
 
 #[test]
-fn pages_that_are_all_refused_in_the_same_way_end_their_session() {
+fn uniformly_refused_pages_end_their_session() {
     const fn failing(kind: FailureKind) -> impl Fn(u32) -> Answer {
         move |page| if page < 3 { Answer::Page { received: SIZE } } else { Answer::Fail(kind) }
     }
@@ -132,7 +132,7 @@ fn pages_that_are_all_refused_in_the_same_way_end_their_session() {
 }
 
 #[test]
-fn a_server_that_never_ends_is_left() {
+fn an_endless_server_is_abandoned() {
     fn script(_: u32, _: u32) -> Answer {
         Answer::Page { received: SIZE }
     }
@@ -162,7 +162,7 @@ fn a_server_that_fails_at_everything_gets_few_requests() {
 }
 
 #[test]
-fn pages_longer_than_declared_are_all() {
+fn pages_longer_than_declared_are_all_fetched() {
     fn script(page: u32, _: u32) -> Answer {
         Answer::Page { received: TOTAL.saturating_sub(u64::from(page) * 20).min(20) }
     }
@@ -172,7 +172,7 @@ fn pages_longer_than_declared_are_all() {
 
 /// Responses take no time here, so only the pause separates the requests.
 #[test]
-fn pages_that_nothing_announced_are_requested_ten_times_a_second() {
+fn unannounced_pages_are_requested_at_ten_per_second() {
     let model = Model { total: None, ..model(0, pages_of::<1_000>) };
     let mut coordinator = Coordinator::new(Rules::new(5));
     let (mut now, mut sent) = (Duration::ZERO, Vec::new());

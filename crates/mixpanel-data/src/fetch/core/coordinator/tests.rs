@@ -173,13 +173,13 @@ fn page_0_goes_alone_and_the_others_five_at_a_time() {
 }
 
 #[test]
-fn one_worker_asks_one_page_after_the_other() {
+fn one_worker_requests_pages_sequentially() {
     let seen = simulate(&Model { workers: 1, ..model(246, pages_of::<246>) });
     assert_eq!((seen.most_at_once, seen.end), (1, 25 * SECOND));
 }
 
 #[test]
-fn the_page_after_a_full_last_one_costs_no_round_of_its_own() {
+fn the_tail_page_costs_no_extra_round() {
     let seen = simulate(&model(50, pages_of::<50>));
     assert_eq!(seen.asked(), [0, 1, 2, 3, 4, 5]);
     assert_eq!(seen.end, 2 * SECOND);
@@ -188,7 +188,7 @@ fn the_page_after_a_full_last_one_costs_no_round_of_its_own() {
 }
 
 #[test]
-fn a_refusal_of_the_page_after_the_last_one_is_the_end() {
+fn a_refused_tail_page_ends_the_fetch() {
     fn script(page: u32, _: u32) -> Answer {
         if page < 5 { Answer::Page { received: SIZE } } else { Answer::Fail(FailureKind::Rejected(400)) }
     }
@@ -197,14 +197,14 @@ fn a_refusal_of_the_page_after_the_last_one_is_the_end() {
 }
 
 #[test]
-fn what_the_server_has_beyond_its_total_is_followed_to_the_end() {
+fn pages_beyond_the_total_are_fetched_to_the_end() {
     let seen = simulate(&model(15, pages_of::<47>));
     assert_eq!((seen.outcome.counts.received, seen.outcome.staged.len()), (47, 5));
     assert_eq!(seen.outcome.counts.expected_rows, Some(15));
 }
 
 #[test]
-fn a_page_beyond_the_total_that_cannot_be_had_is_missing() {
+fn an_unreachable_page_beyond_the_total_counts_as_failed() {
     fn script(page: u32, _: u32) -> Answer {
         if page < 3 { Answer::Page { received: SIZE } } else { Answer::Fail(DOWN) }
     }
@@ -220,7 +220,7 @@ fn a_page_beyond_the_total_that_cannot_be_had_is_missing() {
 }
 
 #[test]
-fn a_failing_page_is_repeated_while_the_others_go_on() {
+fn a_failing_page_is_retried_while_others_continue() {
     fn script(page: u32, attempt: u32) -> Answer {
         if page == 3 && attempt < 3 { Answer::Fail(DOWN) } else { pages_of::<95>(page, attempt) }
     }
@@ -282,7 +282,7 @@ fn large_pages_are_fetched_fewer_at_a_time() {
 }
 
 #[test]
-fn a_reply_with_another_page_is_asked_for_again() {
+fn a_response_with_the_wrong_page_is_retried() {
     fn script(page: u32, attempt: u32) -> Answer {
         if page == 4 && attempt == 1 { Answer::OtherPage } else { pages_of::<95>(page, attempt) }
     }
@@ -305,7 +305,7 @@ fn more_pages_without_a_session_are_an_error() {
 }
 
 #[test]
-fn the_warning_comes_with_the_plan() {
+fn the_quota_warning_precedes_the_pages() {
     for (total, expected) in [(480, false), (481, true)] {
         let seen = simulate(&model(total, |page, _| Answer::Page { received: if page < 48 { SIZE } else { 1 } }));
         let warning = seen.events.iter().position(|event| matches!(event, FetchEvent::Warning(_)));
@@ -316,7 +316,7 @@ fn the_warning_comes_with_the_plan() {
 }
 
 #[test]
-fn a_session_that_is_lost_is_never_taken_for_the_end() {
+fn a_lost_session_is_not_taken_for_the_last_page() {
     fn script(page: u32, attempt: u32) -> Answer {
         if page == 3 && attempt == 1 { Answer::Fail(FailureKind::SessionLost) } else { pages_of::<75>(page, attempt) }
     }
@@ -341,7 +341,7 @@ fn rate_limits_and_faults_are_counted_apart() {
 }
 
 #[test]
-fn a_stop_has_its_deadline_whatever_else_ended_the_run() {
+fn a_stop_deadline_applies_even_after_a_fatal_error() {
     let mut coordinator = Coordinator::new(Rules::new(5));
     let model = model(195, pages_of::<195>);
     assert!(matches!(coordinator.next(Duration::ZERO), Step::Send(PageRequest { page: 0, .. })));

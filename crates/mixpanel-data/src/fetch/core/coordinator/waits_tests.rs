@@ -6,7 +6,7 @@ use crate::api::{Failure, FailureKind};
 use crate::fetch::source::PageRequest;
 
 #[test]
-fn a_rate_limit_pauses_all_and_one_request_tries_first() {
+fn a_rate_limit_pauses_all_requests_and_sends_one_first() {
     fn script(page: u32, attempt: u32) -> Answer {
         let kind = crate::api::RateLimitKind::LoadShed;
         let limited = FailureKind::RateLimited { kind, retry_after: Some(10 * SECOND) };
@@ -80,7 +80,7 @@ fn a_network_that_is_down_is_waited_for_and_costs_no_attempts() {
 }
 
 #[test]
-fn a_session_that_is_lost_begins_again_and_is_never_mixed_in() {
+fn a_lost_session_refetches_every_page() {
     fn replaced(page: u32, attempt: u32) -> Answer {
         if page == 4 && attempt == 1 { Answer::OtherSession } else { pages_of::<95>(page, attempt) }
     }
@@ -110,7 +110,7 @@ fn a_server_that_keeps_losing_the_session_ends_the_run() {
 }
 
 #[test]
-fn a_short_page_in_the_middle_is_asked_for_again() {
+fn a_short_page_in_the_middle_is_retried() {
     fn cut(page: u32, attempt: u32) -> Answer {
         if page == 3 && attempt == 1 { Answer::Page { received: 4 } } else { pages_of::<95>(page, attempt) }
     }
@@ -134,7 +134,7 @@ fn a_short_page_in_the_middle_is_asked_for_again() {
 }
 
 #[test]
-fn a_resumed_run_asks_for_what_is_missing_only() {
+fn a_resumed_run_requests_only_missing_pages() {
     let staged = |pages: &[u32]| -> Vec<_> {
         pages
             .iter()

@@ -18,7 +18,7 @@ fn fetch(fixture: &mut Fixture, run_id: &str, second: i64, if_exists: IfExists) 
 }
 
 #[test]
-fn the_newest_load_that_is_whole() {
+fn last_load_is_the_newest_complete_one() {
     let mut fixture = Fixture::new();
     let run = fetch(&mut fixture, "r1", 100, IfExists::Fail);
     let expected = LastLoad {

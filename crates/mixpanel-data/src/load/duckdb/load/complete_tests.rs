@@ -43,7 +43,7 @@ fn partial(if_exists: IfExists) -> Fixture {
 }
 
 #[test]
-fn an_untouched_table_becomes_what_a_whole_run_makes() {
+fn completing_an_untouched_table_equals_a_full_load() {
     for if_exists in [IfExists::Fail, IfExists::Append, IfExists::Upsert, IfExists::Replace] {
         let mut whole = Fixture::new();
         whole.page(&[A, B]).page(&[C, NEWER_A]).page(&[D]);
@@ -84,7 +84,7 @@ fn an_untouched_table_becomes_what_a_whole_run_makes() {
 }
 
 #[test]
-fn a_table_that_is_still_partial_says_so() {
+fn a_table_stays_partial_until_all_pages_are_loaded() {
     let mut fixture = partial(IfExists::Fail);
     assert_eq!(fixture.load_partial("r1", IfExists::Fail).unwrap(), report(3, 1));
     assert!(is_partial(&fixture));
@@ -94,7 +94,7 @@ fn a_table_that_is_still_partial_says_so() {
 }
 
 #[test]
-fn a_new_session_of_an_untouched_table_is_a_new_snapshot() {
+fn a_new_session_replaces_the_rows_of_an_untouched_table() {
     let mut fixture = Fixture::new();
     fixture.page(&[A, B]);
     fixture.load_partial("r1", IfExists::Fail).unwrap();
@@ -106,7 +106,7 @@ fn a_new_session_of_an_untouched_table_is_a_new_snapshot() {
 }
 
 #[test]
-fn what_somebody_changed_since_is_left() {
+fn completing_a_run_keeps_rows_changed_meanwhile() {
     let altered = LoadReport { altered: 1, ..report(2, 2) };
     // Each change and the resulting table: `a` is newer, `c` is new.
     let cases = [
@@ -146,7 +146,7 @@ fn what_somebody_changed_since_is_left() {
 }
 
 #[test]
-fn a_dropped_table_is_made_again() {
+fn a_dropped_table_is_recreated() {
     let fixture = partial(IfExists::Fail);
     drop_tables(&fixture.database, &["profiles".to_owned()]).unwrap();
     assert_eq!(fixture.load("r1", IfExists::Fail).unwrap(), report(3, 1));
@@ -154,7 +154,7 @@ fn a_dropped_table_is_made_again() {
 }
 
 #[test]
-fn a_table_that_another_run_made_since_is_not_touched() {
+fn completing_a_run_does_not_touch_a_table_of_another_run() {
     for if_exists in [IfExists::Fail, IfExists::Replace] {
         let mut fixture = partial(if_exists);
         let (pages, previous) = (fixture.pages.clone(), fixture.previous.clone());
@@ -211,7 +211,7 @@ fn an_upsert_is_completed_by_content() {
 }
 
 #[test]
-fn the_counts_of_an_append_are_those_of_a_whole_run() {
+fn append_counts_equal_those_of_a_complete_run() {
     // `a` was in the table before the run and equals the run's row, but never counts as the run's.
     let make = || {
         let mut fixture = Fixture::new();
@@ -234,7 +234,7 @@ fn the_counts_of_an_append_are_those_of_a_whole_run() {
 }
 
 #[test]
-fn only_the_run_that_made_it_partial_makes_it_whole() {
+fn only_the_run_that_left_a_table_partial_completes_it() {
     let mut fixture = partial(IfExists::Fail);
     let (pages, previous) = (fixture.pages.clone(), fixture.previous.clone());
     // Appending a complete run leaves the table partial.

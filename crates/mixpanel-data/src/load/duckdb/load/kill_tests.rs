@@ -36,7 +36,7 @@ fn a_killed_load_is_atomic_and_repeatable() {
     for kill in 0..KILLS {
         fs::write(&fixture.database, &before).unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "load::duckdb::load::kill_tests::loads_what_it_is_told", "--nocapture"])
+            .args(["--exact", "load::duckdb::load::kill_tests::load_helper_process", "--nocapture"])
             .env(LOAD, fixture.directory.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -75,7 +75,7 @@ fn a_killed_load_is_atomic_and_repeatable() {
 /// Not a test: the load that is killed.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "a test program is told its part through the environment")]
-fn loads_what_it_is_told() {
+fn load_helper_process() {
     let Some(directory) = std::env::var_os(LOAD).map(PathBuf::from) else { return };
     let mut fixture = Fixture::new();
     (fixture.database, fixture.stage) = (directory.join("profiles.db"), directory.join("stage"));
@@ -90,7 +90,7 @@ fn loads_what_it_is_told() {
 }
 
 #[test]
-fn what_a_killed_load_spilled_goes() {
+fn spill_files_of_a_killed_load_are_removed() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None)]);
     let spill = spill_directory(&fixture.stage);

@@ -76,7 +76,7 @@ const REMOVAL: &str = "DELETE FROM _loading WHERE rowid IN (SELECT place FROM _r
 const ADDED: &str = "SELECT distinct_id, properties, last_seen FROM _loading WHERE true";
 
 #[test]
-fn a_load_that_would_change_anything_fails() {
+fn a_mutated_load_fails() {
     let mut fixture = Fixture::new();
     staged(&mut fixture);
     for (from, to) in IN_THE_READING {
@@ -107,7 +107,7 @@ const IN_THE_ADDING: [&str; 5] = [
 ];
 
 #[test]
-fn so_does_one_that_would_add_anything_else() {
+fn a_mutated_append_fails() {
     let fixture = table_with_other_rows();
     for (from, to) in IN_THE_READING {
         refuses(&fixture, IfExists::Append, from, to);
@@ -138,7 +138,7 @@ fn mutated_replacements_fail() {
 }
 
 #[test]
-fn so_does_one_that_completes_a_run() {
+fn a_mutated_completion_fails() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None), ("b", "{}", None)]);
     fixture.load_partial("r1", IfExists::Fail).unwrap();

@@ -77,7 +77,7 @@ fn texts_stay_byte_for_byte() {
 }
 
 #[test]
-fn one_row_of_each_id_stays_in_its_own_place() {
+fn one_row_per_id_keeps_its_position() {
     let mut fixture = Fixture::new();
     fixture
         .page(&[
@@ -143,7 +143,7 @@ fn appends_to_a_keyed_table_of_the_python_package() {
 }
 
 #[test]
-fn appended_rows_come_in_page_order() {
+fn appended_rows_are_in_page_order() {
     let mut fixture = Fixture::new();
     let ids: Vec<String> = (0..30_000).map(|id| format!("{:05}", id * 7_919 % 30_000)).collect();
     let rows: Vec<Row<'_>> = ids.iter().map(|id| (id.as_str(), "{}", None)).collect();
@@ -213,7 +213,7 @@ fn a_run_is_loaded_once() {
 }
 
 #[test]
-fn an_unknown_outcome_is_settled_by_looking() {
+fn an_unknown_commit_outcome_is_settled_by_inspection() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None)]);
     let settle = |run_id: &str, error: &duckdb::Error| {
@@ -343,7 +343,7 @@ fn this_process_never_opens_a_file_twice() {
 
 #[cfg(unix)]
 #[test]
-fn what_it_makes_is_for_the_owner_alone() {
+fn new_databases_and_directories_are_private() {
     use std::os::unix::fs::PermissionsExt as _;
     let mut fixture = Fixture::new();
     fixture.database = fixture.directory.path().join("new/directories/profiles.db");
@@ -363,7 +363,7 @@ fn what_it_makes_is_for_the_owner_alone() {
 }
 
 #[test]
-fn the_load_reaches_no_directory_but_the_stage() {
+fn the_load_can_access_only_the_stage_directory() {
     let fixture = Fixture::new();
     let elsewhere = Fixture::new();
     fixture.load("r1", IfExists::Fail).unwrap();

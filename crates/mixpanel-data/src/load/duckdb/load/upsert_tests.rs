@@ -21,7 +21,7 @@ fn assert_intact(fixture: &Fixture) {
 }
 
 #[test]
-fn fetched_rows_replace_those_of_the_table_and_the_others_stay() {
+fn upserted_rows_replace_existing_ones_and_others_stay() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", r#"{"v":1}"#, None), ("b", r#"{"v":1}"#, Some(5)), ("c", r#"{"v":1}"#, Some(1))]);
     fixture.load("r1", IfExists::Fail).unwrap();
@@ -38,7 +38,7 @@ fn fetched_rows_replace_those_of_the_table_and_the_others_stay() {
 }
 
 #[test]
-fn nothing_becomes_older() {
+fn upsert_never_overwrites_with_older_data() {
     let mut fixture = Fixture::new();
     fixture.page(&[
         ("later here", r#"{"v":1}"#, Some(9)),
@@ -122,7 +122,7 @@ fn many_rows_in_little_memory() {
 }
 
 #[test]
-fn a_replacement_that_lacks_pages_never_takes_the_place_of_a_table() {
+fn a_partial_replacement_never_replaces_a_table() {
     let mut fixture = Fixture::new();
     fixture.page(&[("new", "{}", None)]);
     // The table did not exist when the run began.

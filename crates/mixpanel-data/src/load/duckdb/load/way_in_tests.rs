@@ -13,7 +13,7 @@ use crate::profile_query::IfExists;
 use crate::store::{TableName, drop_tables, scalar, tables};
 
 #[test]
-fn what_others_made_in_the_file_stays_as_it_was() {
+fn other_objects_in_the_database_are_preserved() {
     let mut fixture = Fixture::new();
     fixture.page(&[("old", "{}", Some(1))]);
     fixture.load("r1", IfExists::Fail).unwrap();
@@ -34,7 +34,7 @@ fn what_others_made_in_the_file_stays_as_it_was() {
 }
 
 #[test]
-fn a_file_may_have_a_name_that_the_engine_uses_itself() {
+fn a_database_file_may_have_a_reserved_name() {
     let stems = [
         "memory",
         "temp",
@@ -91,7 +91,7 @@ fn views_that_name_their_database_still_work() {
 
 /// DuckDB interprets `name=value` in a path as a column, and `*`, `?` and `[` as patterns.
 #[test]
-fn where_the_files_are_changes_nothing() {
+fn special_characters_in_file_paths_do_not_affect_a_load() {
     let others = ["a", "abc", "axc", "x", "back", "~"];
     for (name, file) in [
         ("distinct_id=5/properties=x/last_seen=2020-01-01/page=7", "distinct_id=5.db"),
@@ -149,7 +149,7 @@ fn profiles() -> TableName {
 }
 
 #[test]
-fn rows_stay_in_page_order_whatever_the_memory_and_the_size_of_pages() {
+fn rows_stay_in_page_order_for_any_memory_and_page_size() {
     let ids: Vec<String> = (0..3_000).map(|row| format!("{:x}", row * 7_919 % 3_001)).collect();
     let text = format!(r#"{{"k":"{}"}}"#, "x".repeat(10_000));
     // Large pages have several row groups; the duplicate is in a different one.

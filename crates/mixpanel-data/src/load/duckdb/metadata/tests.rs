@@ -26,7 +26,7 @@ fn table() -> TableName {
 }
 
 #[test]
-fn a_file_of_the_first_version_goes_on_working() {
+fn databases_of_the_first_version_still_work() {
     let mut fixture = Fixture::new();
     fixture.execute(FIRST_VERSION);
     assert!(tables(&fixture.database).unwrap()[0].partial);

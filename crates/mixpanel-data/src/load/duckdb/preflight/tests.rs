@@ -100,7 +100,7 @@ fn a_target_that_profiles_cannot_be_appended_to() {
 }
 
 #[test]
-fn shapes_that_profiles_can_be_appended_to() {
+fn compatible_tables_accept_appends() {
     for sql in [
         "CREATE TABLE profiles (distinct_id VARCHAR PRIMARY KEY, properties JSON, last_seen TIMESTAMP)",
         "CREATE TABLE Profiles (LAST_SEEN TIMESTAMP, properties VARCHAR, note INTEGER, distinct_id VARCHAR NOT NULL)",
@@ -127,7 +127,7 @@ fn a_target_that_cannot_be_replaced() {
 }
 
 #[test]
-fn rows_that_others_refer_to_are_not_upserted() {
+fn tables_with_foreign_key_references_cannot_be_upserted() {
     let fixture = Fixture::new();
     fixture.execute(
         "CREATE TABLE profiles (distinct_id VARCHAR PRIMARY KEY, properties JSON, last_seen TIMESTAMP);
@@ -140,7 +140,7 @@ fn rows_that_others_refer_to_are_not_upserted() {
 }
 
 #[test]
-fn the_table_of_a_run_that_goes_on_may_exist() {
+fn the_table_of_a_resumed_run_may_exist() {
     let mut fixture = Fixture::new();
     fixture.page(&[("a", "{}", None)]);
     fixture.load_partial("r1", IfExists::Fail).unwrap();
@@ -158,7 +158,7 @@ fn the_table_of_a_run_that_goes_on_may_exist() {
 }
 
 #[test]
-fn a_metadata_of_another_shape_is_found_early() {
+fn an_incompatible_metadata_table_is_refused_early() {
     let fixture = Fixture::new();
     fixture.execute("CREATE VIEW _metadata AS SELECT 1 AS x");
     assert_eq!(refusal(&fixture, IfExists::Fail).kind(), ErrorKind::InvalidInput);
@@ -175,7 +175,7 @@ fn a_locked_database_names_its_holder() {
 }
 
 #[test]
-fn files_that_are_no_database() {
+fn files_that_are_not_databases() {
     let page = |start: &[u8]| [start, &[7; 20_000]].concat();
     let cases: [(Vec<u8>, &str); 5] = [
         (Vec::new(), "is an empty file"),
@@ -242,7 +242,7 @@ fn a_database_of_a_newer_duckdb() {
 }
 
 #[test]
-fn paths_that_are_no_files() {
+fn paths_that_are_not_files() {
     let table = TableName::parse("profiles").unwrap();
     let schemes = [
         "http://127.0.0.1:1/x.db",

@@ -77,7 +77,7 @@ fn every_single_change_is_found() {
 }
 
 #[test]
-fn lost_and_doubled_rows_are_found() {
+fn lost_and_duplicated_rows_are_found() {
     let (fixture, bytes) = loaded();
     let problems = |sql: &str| {
         fixture.execute(sql);
@@ -122,7 +122,7 @@ fn appending_keeps_external_changes_detectable() {
 }
 
 #[test]
-fn what_cannot_be_compared_is_said() {
+fn verify_reports_incomparable_records() {
     let (fixture, _) = loaded();
     for (sql, part) in [
         ("UPDATE _metadata SET digest = 'duckdb-v0.0.0:' || split_part(digest, ':', 2)", "another version"),
@@ -138,7 +138,7 @@ fn what_cannot_be_compared_is_said() {
 }
 
 #[test]
-fn what_no_load_recorded_cannot_be_verified() {
+fn verify_requires_a_recorded_load() {
     let fixture = Fixture::new();
     fixture.execute("CREATE TABLE profiles (distinct_id VARCHAR)");
     let error = verify(&fixture.database, "profiles").unwrap_err();
