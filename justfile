@@ -1,27 +1,27 @@
-# For those who have just; everyone else types `cargo xtask ...`.
+# Shortcuts for users of just. Each recipe is equivalent to `cargo xtask ...`.
 
 set positional-arguments
 
-# Shows what there is.
+# Lists the recipes.
 default:
     @just --list
 
-# Runs everything that has to pass before a commit.
+# Runs all checks required before a commit.
 check *args:
     cargo xtask check "$@"
 
-# Shows mp at work, without an account.
+# Runs the demo, which needs no account.
 demo *args:
     cargo xtask demo "$@"
 
-# Runs the tests alone.
+# Runs only the tests.
 test *args:
     cargo xtask test "$@"
 
-# Runs the long proof: simulated faults, kills, quota, full disks, signals, instructions.
+# Runs the stress tests: simulated faults, kills, quota, full disks, signals, instruction counts, fuzzing.
 prove *args:
     cargo xtask prove "$@"
 
-# Measures how fast profiles are fetched, in the release build.
+# Runs the benchmarks of the release build.
 bench *args:
     cargo xtask bench "$@"

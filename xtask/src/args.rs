@@ -32,7 +32,7 @@ A prebuilt DuckDB is used if there is one: from DUCKDB_LIB_DIR if set, else from
 bindings, else from DuckDB's releases. It is kept in the target directory.
 ";
 
-/// The names of the tasks, for the message about an unknown one.
+/// The task names, for the error about an unknown task.
 const NAMES: &str = "demo, check, test, mp, bench, prove, engine, help";
 
 /// The task to run.
@@ -40,26 +40,26 @@ const NAMES: &str = "demo, check, test, mp, bench, prove, engine, help";
 pub(crate) enum Task {
     /// Print the help text.
     Help,
-    /// Build `mp` and run its demo with these arguments.
+    /// Build `mp` and run `mp demo` with these arguments.
     Demo(Vec<OsString>),
     /// Build `mp` and run it with these arguments.
     Mp(Vec<OsString>),
-    /// Run all checks that must pass before a commit.
+    /// Run all checks required before a commit.
     Check {
-        /// Names of tests, as the test runner accepts them; all tests if empty.
+        /// Test name filters for the test runner; empty runs all tests.
         filter: Vec<OsString>,
     },
-    /// Run the tests, with these arguments for the test runner.
+    /// Run the tests, passing these arguments to the test runner.
     Test(Vec<OsString>),
-    /// Measure how fast profiles are fetched.
+    /// Run the benchmarks.
     Bench(bench::Wanted),
     /// Run the stress tests.
     Prove(Wanted),
-    /// Print the directory of the engine.
+    /// Print the directory of the DuckDB library.
     Engine,
 }
 
-/// An invalid command line, with the message for the user.
+/// An error for an invalid command line, with the message for the user.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UsageError(pub(crate) String);
 

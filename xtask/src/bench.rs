@@ -1,6 +1,6 @@
-//! Benchmarks `mp fetch profiles` from outside: whole processes of the release build against their own simulator.
+//! Benchmarks `mp fetch profiles` end to end: whole processes of the release build against a local simulator.
 //!
-//! - [`scenario`]: what is fetched, and how long the waiting alone takes;
+//! - [`scenario`]: the matrix of fetches, and the time each one spends waiting for the server;
 //! - [`fetches`]: runs `mp` against the [`simulator`]; [`run`] measures each process;
 //! - [`alone`]: the baselines, DuckDB alone and the load alone;
 //! - [`micro`]: single steps;
@@ -34,7 +34,7 @@ use results::Results;
 use scenario::{Extent, MILLION, SIZES};
 use table::Table;
 
-/// The package with the benchmark programs, and its program that runs DuckDB alone.
+/// The package of the benchmark programs, and the program in it that runs DuckDB alone.
 const PACKAGE: &str = "mixpanel-bench";
 const DUCKDB_ALONE: &str = "duckdb-alone";
 
@@ -45,12 +45,16 @@ pub(crate) struct Wanted {
     extent: Extent,
     /// Whether to write the results into `docs/performance.md`.
     write: bool,
-    /// The directory of the programs, unless they have to be built.
+    /// The directory of prebuilt programs; `None` to build them.
     built: Option<PathBuf>,
 }
 
 impl Wanted {
-    /// Parses the arguments that follow `cargo xtask bench`. An error is the message for the user.
+    /// Parses the arguments of `cargo xtask bench`.
+    ///
+    /// # Errors
+    ///
+    /// Returns a message for the user.
     pub(crate) fn read(args: &[OsString]) -> Result<Self, String> {
         let mut wanted = Self::default();
         let mut args = args.iter();
@@ -73,7 +77,7 @@ impl Wanted {
         Ok(wanted)
     }
 
-    /// Returns the equivalent command line, for the page. The directory is left out: it means nothing elsewhere.
+    /// Returns the equivalent command line, for the page. It omits `--built`, whose path is specific to this machine.
     fn command(&self) -> String {
         let quick = if self.extent == Extent::Quick { " --quick" } else { "" };
         let write = if self.write { " --write" } else { "" };
@@ -84,7 +88,7 @@ impl Wanted {
 /// Builds the programs, measures everything, prints the tables and, if requested, writes the page.
 pub(crate) fn bench(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Result<ExitCode, Failure> {
     if wanted.write {
-        // Fail before the measurements, which take long.
+        // Check the page first: the measurements take many minutes.
         page::with(&places.root, "")?;
     }
     let directory = Workplace::enter(places, "bench")?;
@@ -119,7 +123,7 @@ pub(crate) fn bench(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// Describes how the numbers were measured.
+/// Describes the number of runs and the load average, for the page.
 fn method(extent: Extent, load: Option<(String, String)>) -> String {
     let runs = match extent.repeats() {
         1 => "One run each".to_owned(),
@@ -139,7 +143,7 @@ fn measure(fetches: &Fetches<'_>, duckdb: Option<PathBuf>, extent: Extent) -> Re
     for scenario in extent.scenarios() {
         results.fetches.push(fetches.measure(scenario, extent.runs(&scenario), &[])?);
         if scenario == MILLION {
-            // Uses its database, which still exists.
+            // Query the database of the fetch before the next one replaces it.
             results.query = Some(fetches.query(alone.duckdb.as_deref())?);
             results.limited = Some(fetches.measure(scenario, extent.repeats(), &MEMORY)?);
         }
@@ -161,7 +165,7 @@ impl Programs {
         };
         let find = |name| {
             let program = directory.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-            // Absolute, because programs are run in other directories.
+            // Absolute, because the programs run in other working directories.
             std::path::absolute(program).ok().filter(|program| program.is_file())
         };
         let mp = find("mp").ok_or_else(|| {

@@ -1,7 +1,7 @@
-//! Fetched engines: one directory each, with a checksum next to every file.
+//! The cache of fetched DuckDB libraries: one directory per source and version, with a checksum next to every file.
 //!
-//! A complete directory is renamed to its final name, so an interrupted download is never mistaken for an engine. The
-//! checksums detect later damage (a full disk, a half-restored CI cache).
+//! A directory is renamed to its final name only when it is complete, so an interrupted download is never used. The
+//! checksums detect later damage, such as from a full disk or a partially restored CI cache.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read};
@@ -12,18 +12,18 @@ use sha2::{Digest, Sha256};
 use crate::failure::Failure;
 use crate::places::Places;
 
-/// The state of a fetched engine's directory.
+/// The state of a cache directory.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Every file is as it was fetched.
+    /// Every file matches its checksum.
     Intact,
-    /// There is no directory.
+    /// The directory does not exist.
     Missing,
-    /// A file is missing or differs from what was fetched.
+    /// This file is missing or does not match its checksum.
     Damaged(PathBuf),
 }
 
-/// Compares the files of a fetched engine with the checksums written when it was fetched.
+/// Compares the files of a cache directory with the checksums written when they were fetched.
 pub(crate) fn state(directory: &Path, files: &[&str]) -> State {
     if !directory.exists() {
         return State::Missing;
@@ -44,7 +44,7 @@ pub(crate) fn publish(incoming: &Path, files: &[&str], directory: &Path) -> io::
     for name in files {
         let file = incoming.join(name);
         fs::write(checksum_file(&file), format!("{}  {name}\n", sha256(&file)?))?;
-        // The contents must reach the disk before the rename does.
+        // The contents must reach the disk before the rename.
         File::open(&file)?.sync_all()?;
     }
     match fs::remove_dir_all(directory) {
@@ -53,7 +53,7 @@ pub(crate) fn publish(incoming: &Path, files: &[&str], directory: &Path) -> io::
     }
 }
 
-/// Returns the SHA-256 of a file, in lower-case hexadecimal digits.
+/// Returns the SHA-256 of a file in lowercase hexadecimal.
 pub(crate) fn sha256(file: &Path) -> io::Result<String> {
     let mut source = File::open(file)?;
     let mut hasher = Sha256::new();
@@ -72,9 +72,9 @@ fn checksum_file(file: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The lock for fetching an engine, with an empty directory to fetch it into.
+/// The lock for fetching the library, with the directory to fetch it into.
 ///
-/// Held by one process at a time, so that two tasks started together fetch the engine only once.
+/// Only one process holds it at a time, so that two tasks started together fetch the library only once.
 #[derive(Debug)]
 pub(crate) struct Fetching {
     _lock: File,
@@ -82,7 +82,7 @@ pub(crate) struct Fetching {
 }
 
 impl Fetching {
-    /// Waits until no other process is fetching, and removes what an interrupted one has left.
+    /// Waits until no other process is fetching, and takes the lock.
     pub(crate) fn begin(places: &Places) -> Result<Self, Failure> {
         let engines = places.engines();
         let cannot = |error: io::Error| Failure::new(format!("cannot write to {}: {error}", engines.display()));
@@ -116,7 +116,7 @@ impl Fetching {
 
 impl Drop for Fetching {
     fn drop(&mut self) {
-        // What cannot be removed now is removed by the next fetch.
+        // The next fetch removes whatever cannot be removed now.
         let _ = fs::remove_dir_all(&self.directory);
     }
 }
@@ -125,7 +125,7 @@ impl Drop for Fetching {
 mod tests {
     use super::*;
 
-    /// A test's own directory, removed at the end of the test.
+    /// A temporary directory, removed at the end of the test.
     struct Scratch(PathBuf);
 
     impl Scratch {

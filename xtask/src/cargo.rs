@@ -1,4 +1,4 @@
-//! Runs cargo so that its builds link against the engine, and programs find the engine at run time.
+//! Runs cargo so that builds link against the DuckDB library and programs find it at run time.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -19,10 +19,10 @@ const LIBRARY_PATH: &str = if cfg!(target_os = "macos") {
     "LD_LIBRARY_PATH"
 };
 
-/// The features that tests are built with: the points at which [`prove`](crate::prove) kills the program.
+/// The feature flags for test builds: the points at which [`prove`](crate::prove) kills the program.
 pub(crate) const KILL_POINTS: [&str; 2] = ["--features", "mp/kill-points"];
 
-/// Cargo, with the environment that the engine needs.
+/// Builds cargo commands with the environment for the DuckDB library.
 #[derive(Debug)]
 pub(crate) struct Cargo<'a> {
     places: &'a Places,
@@ -31,7 +31,7 @@ pub(crate) struct Cargo<'a> {
 }
 
 impl<'a> Cargo<'a> {
-    /// Prepares the environment.
+    /// Prepares the environment for this library.
     pub(crate) fn new(places: &'a Places, engine: &'a Engine) -> Result<Self, Failure> {
         let library_path = match engine {
             Engine::Prebuilt(directory) => Some(prefixed(directory, env::var_os(LIBRARY_PATH).as_deref())?),
@@ -40,7 +40,7 @@ impl<'a> Cargo<'a> {
         Ok(Self { places, engine, library_path })
     }
 
-    /// Returns a cargo command that does not need the engine, run in the workspace root.
+    /// Returns a cargo command that does not need the library, to run in the workspace root.
     pub(crate) fn plain(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(args).current_dir(&self.places.root);
@@ -48,14 +48,14 @@ impl<'a> Cargo<'a> {
         command
     }
 
-    /// Returns a cargo command that builds, and perhaps runs, crates of the workspace.
+    /// Returns a cargo command that builds, and possibly runs, workspace crates, with `--locked`.
     pub(crate) fn building(&self, args: &[&str]) -> Command {
         let mut command = self.unlocked(args);
         command.arg("--locked");
         command
     }
 
-    /// Returns the same command where the lock file may be out of date.
+    /// Returns the same command without `--locked`.
     pub(crate) fn unlocked(&self, args: &[&str]) -> Command {
         let mut command = self.plain(args);
         if let Engine::Prebuilt(directory) = self.engine {
@@ -65,27 +65,26 @@ impl<'a> Cargo<'a> {
         command
     }
 
-    /// Returns the command of a program that is linked against the engine, or runs one that is.
+    /// Returns a command for a program that is linked against the library, or that runs such a program.
     pub(crate) fn linked(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         self.show_engine(&mut command);
         command
     }
 
-    /// Lets the dynamic linker find the engine.
+    /// Adds the library to the search path of the dynamic linker.
     fn show_engine(&self, command: &mut Command) {
         if let Some(library_path) = &self.library_path {
             command.env(LIBRARY_PATH, library_path);
         }
     }
 
-    /// Returns whether this cargo subcommand is installed.
+    /// Returns whether a cargo subcommand is installed.
     pub(crate) fn has(&self, subcommand: &str) -> bool {
         self.plain(&[subcommand, "--version"]).output().is_ok_and(|output| output.status.success())
     }
 
-    /// Builds a program of a package in release mode, except that the engine stays a shared library, and returns its
-    /// path.
+    /// Builds a program in release mode and returns its path. Unlike a shipped build, it links DuckDB dynamically.
     pub(crate) fn release(&self, package: &str, program: &str) -> Result<PathBuf, Failure> {
         let status = self.building(&["build", "--release", "--package", package, "--bin", program]).status();
         let status = status.map_err(|error| cannot_run(&error))?;
@@ -102,8 +101,8 @@ impl<'a> Cargo<'a> {
 
     /// Builds `mp` and runs it in the caller's working directory.
     ///
-    /// On Unix this process becomes `mp`, so that Ctrl-C reaches only `mp`, and its exit code is returned to the
-    /// caller.
+    /// On Unix, `cargo run` replaces this process, so that Ctrl-C does not reach xtask and the caller gets the exit
+    /// code of `mp`.
     pub(crate) fn become_mp(&self, mp_args: &[OsString]) -> Result<ExitCode, Failure> {
         let mut command = self.building(&["run", "--package", "mp"]);
         let here =
@@ -125,12 +124,12 @@ fn replace_process(mut command: Command) -> Result<ExitCode, Failure> {
     command.status().map(exit_code).map_err(|error| cannot_run(&error))
 }
 
-/// Returns the failure of a cargo that cannot be started.
+/// Returns the failure for a cargo command that cannot be started.
 pub(crate) fn cannot_run(error: &std::io::Error) -> Failure {
     Failure::new(format!("cannot run cargo: {error}"))
 }
 
-/// Converts `status` to an exit code; for a killed process, 128 plus the signal number, as in shells.
+/// Converts `status` to an exit code. For a killed process this is 128 plus the signal number, as in shells.
 pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
     #[cfg(unix)]
     let killed_by = std::os::unix::process::ExitStatusExt::signal(&status);

@@ -1,4 +1,4 @@
-//! Which cargo to run, and its environment.
+//! The cargo program to run, and its environment.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -6,20 +6,20 @@ use std::process::Command;
 
 use crate::places::Places;
 
-/// Returns the cargo that runs this program, so that the toolchain stays the same.
+/// Returns the cargo program that runs xtask, so that the toolchain stays the same.
 pub(crate) fn program() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
 }
 
-/// Gives `command` the environment of a cargo started by hand.
+/// Gives `command` the environment of a cargo process started from a shell.
 ///
-/// `cargo run` describes the package it runs (xtask) in environment variables. Some build scripts ask to be rerun
-/// when those change, so a cargo that inherits them would rebuild what a cargo without them has just built.
+/// `cargo run` sets environment variables that describe xtask. Some build scripts rerun when those change, so a cargo
+/// that inherits them rebuilds what a cargo started from a shell has just built.
 pub(crate) fn set_environment(command: &mut Command, places: &Places) {
     for (name, _) in env::vars_os().filter(|(name, _)| describes_xtask(name)) {
         command.env_remove(name);
     }
-    // Absolute, because the command may run in another directory than the one that a relative path refers to.
+    // Absolute, because the command may run in another working directory.
     command.env("CARGO_TARGET_DIR", &places.target);
 }
 

@@ -1,4 +1,4 @@
-//! The checks, run one after another.
+//! The tasks `check` and `test`: steps that run one after another until one fails.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::cargo::{self, Cargo, KILL_POINTS};
 use crate::failure::Failure;
 
-/// One check.
+/// A step of a task.
 struct Step {
     name: &'static str,
     action: Action,
@@ -15,7 +15,7 @@ struct Step {
 
 enum Action {
     Run(Command),
-    /// Not possible here, for this reason.
+    /// Skip the step, for this reason.
     Skip(&'static str),
 }
 
@@ -25,7 +25,7 @@ impl Step {
     }
 }
 
-/// Runs every check.
+/// Runs all checks. `filter` selects tests by name.
 pub(crate) fn check(cargo: &Cargo<'_>, filter: &[OsString]) -> Result<ExitCode, Failure> {
     let mut test_args = Vec::new();
     if !filter.is_empty() {
@@ -48,7 +48,7 @@ pub(crate) fn check(cargo: &Cargo<'_>, filter: &[OsString]) -> Result<ExitCode, 
     run_all("check", steps)
 }
 
-/// Runs only the tests.
+/// Runs only the tests, and the doc tests unless there are arguments.
 pub(crate) fn test(cargo: &Cargo<'_>, test_args: &[OsString]) -> Result<ExitCode, Failure> {
     let mut steps = vec![Step::run("tests", tests(cargo, test_args))];
     if test_args.is_empty() {
@@ -81,12 +81,12 @@ fn tests(cargo: &Cargo<'_>, test_args: &[OsString]) -> Command {
     command
 }
 
-/// Returns the doc tests, with the same features as the tests, so that nothing is built twice.
+/// Returns the command for the doc tests. It uses the same features as the tests, so that nothing is built twice.
 fn doc_tests(cargo: &Cargo<'_>) -> Command {
     with(cargo.building(&["test", "--workspace", "--doc"]), &KILL_POINTS)
 }
 
-/// Returns the quick stress tests, without the simulation, some seeds of which the tests run anyway.
+/// Returns the command for the quick stress tests, without the simulation, of which the tests already run some seeds.
 fn proof(cargo: &Cargo<'_>, filter: &[OsString]) -> Action {
     if filter.is_empty() {
         Action::Run(cargo.plain(&["xtask", "prove", "--quick", "kills", "quota", "disks", "terminals"]))
@@ -158,7 +158,7 @@ fn run_all(task: &str, steps: Vec<Step>) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Formats the command as a user would type it, without the path of cargo.
+/// Formats a command as typed in a shell, without the path of cargo.
 fn shown(command: &Command) -> String {
     let args = command.get_args().map(|arg| arg.to_string_lossy());
     std::iter::once("cargo".into()).chain(args).collect::<Vec<_>>().join(" ")

@@ -1,8 +1,7 @@
-//! Lets the duckdb crate download the engine from DuckDB's releases.
+//! Downloads the library from DuckDB's releases through the duckdb crate.
 //!
-//! Its build script does so if `DUCKDB_DOWNLOAD_LIB=1`, and leaves the files in
-//! `<target>/duckdb-download/<triple>/<version>/`. They are copied into a directory of ours, so that the engine is
-//! then found like any other, under a path that never changes.
+//! With `DUCKDB_DOWNLOAD_LIB=1`, the crate's build script downloads the files to
+//! `<target>/duckdb-download/<triple>/<version>/`. They are copied into the cache, so that their path never changes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use crate::failure::Unavailable;
 use crate::places::Places;
 use crate::platform::{ENGINE_VERSION, Platform};
 
-/// Makes the crate download the engine and leaves a copy in `incoming`.
+/// Makes the crate download the library, and copies it into `incoming`.
 pub(crate) fn fetch(places: &Places, platform: &Platform, incoming: &Path) -> Result<(), Unavailable> {
     eprintln!(
         "engine: letting the duckdb crate download DuckDB {ENGINE_VERSION} (from its releases, no pinned checksum)"
@@ -23,7 +22,7 @@ pub(crate) fn fetch(places: &Places, platform: &Platform, incoming: &Path) -> Re
     cargo_environment::set_environment(&mut build, places);
     build.current_dir(&places.root).env("DUCKDB_DOWNLOAD_LIB", "1").env_remove("DUCKDB_LIB_DIR");
     let status = build.status().map_err(|error| Unavailable(format!("cannot run cargo: {error}")))?;
-    // Only the download counts: the build after it may fail for unrelated reasons.
+    // Ignore the exit status: the build that follows the download may fail for unrelated reasons.
     let Some(downloaded) = downloaded_directory(&places.target, platform) else {
         return Err(Unavailable(format!("the duckdb crate downloaded nothing ({status})")));
     };
@@ -34,7 +33,7 @@ pub(crate) fn fetch(places: &Places, platform: &Platform, incoming: &Path) -> Re
         .map_err(|error| Unavailable(format!("cannot copy the engine in {}: {error}", downloaded.display())))
 }
 
-/// Finds what the crate downloaded. The directory in between is the target triple, of which there is only one here.
+/// Finds the directory of the downloaded files, below the only directory named after a target triple.
 fn downloaded_directory(target: &Path, platform: &Platform) -> Option<PathBuf> {
     let triples = fs::read_dir(target.join("duckdb-download")).ok()?;
     triples

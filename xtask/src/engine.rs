@@ -1,8 +1,8 @@
-//! Finds the DuckDB engine, or fetches it.
+//! Finds or fetches the DuckDB library.
 //!
-//! In this order: `DUCKDB_LIB_DIR`; a copy fetched earlier; the npm package; DuckDB's own releases; its source. The
-//! resulting directory is always the same string, because cargo rebuilds everything that depends on DuckDB when it
-//! changes.
+//! The sources are tried in this order: `DUCKDB_LIB_DIR`, a copy fetched earlier, the npm package, DuckDB's releases,
+//! and the source code. The resulting path is the same every time, because cargo rebuilds everything that depends on
+//! DuckDB when it changes.
 
 use std::path::{Path, PathBuf};
 
@@ -12,16 +12,16 @@ use crate::places::{self, Places};
 use crate::platform::{self, ENGINE_VERSION, NPM_VERSION, Platform};
 use crate::{duckdb_download, npm};
 
-/// The engine to link against.
+/// The DuckDB library to link against.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Engine {
-    /// A library in this directory.
+    /// A prebuilt library in this directory.
     Prebuilt(PathBuf),
-    /// No library: cargo compiles the engine.
+    /// No prebuilt library: cargo compiles DuckDB.
     FromSource,
 }
 
-/// Finds the engine, and fetches it if necessary.
+/// Finds the library, and fetches it if necessary.
 pub(crate) fn find(places: &Places) -> Result<Engine, Failure> {
     if let Some(directory) = places::non_empty("DUCKDB_LIB_DIR") {
         return chosen(Path::new(&directory)).map(Engine::Prebuilt);
@@ -36,7 +36,7 @@ pub(crate) fn find(places: &Places) -> Result<Engine, Failure> {
     fetch(places, platform)
 }
 
-/// Uses the directory that the user chose, if it contains the library.
+/// Returns the directory in `DUCKDB_LIB_DIR` as an absolute path, if it contains the library.
 fn chosen(directory: &Path) -> Result<PathBuf, Failure> {
     let library = platform::library_name();
     let directory = std::path::absolute(directory)
@@ -48,13 +48,13 @@ fn chosen(directory: &Path) -> Result<PathBuf, Failure> {
         .hint("correct it, or unset it to fetch the engine"))
 }
 
-/// Returns the directories of fetched engines: from npm, from DuckDB's releases.
+/// Returns the cache directories for the library from npm and from DuckDB's releases.
 fn directories(places: &Places, platform: &Platform) -> [PathBuf; 2] {
     [NPM_VERSION.to_owned(), format!("{ENGINE_VERSION}-release")]
         .map(|version| places.engines().join(format!("{version}-{}", platform.name)))
 }
 
-/// Finds an intact engine that was fetched earlier; calls `on_damage` for each file that makes one unusable.
+/// Finds an intact library that was fetched earlier; calls `on_damage` with the first damaged file of each other one.
 fn fetched_earlier(places: &Places, platform: &Platform, on_damage: fn(&Path)) -> Option<PathBuf> {
     directories(places, platform).into_iter().find(|directory| match cache::state(directory, platform.files) {
         State::Intact => true,
@@ -68,7 +68,7 @@ fn fetched_earlier(places: &Places, platform: &Platform, on_damage: fn(&Path)) -
 
 fn fetch(places: &Places, platform: &Platform) -> Result<Engine, Failure> {
     let fetching = Fetching::begin(places)?;
-    // Another process may have fetched it while this one waited.
+    // Another process may have fetched it while this one waited for the lock.
     if let Some(directory) = fetched_earlier(places, platform, |_| ()) {
         return Ok(Engine::Prebuilt(directory));
     }

@@ -1,8 +1,8 @@
-//! What went wrong, and how to fix it.
+//! Errors of xtask, with hints.
 
 use std::fmt;
 
-/// A problem that ends xtask with exit code 1.
+/// An error that ends xtask with exit code 1.
 #[derive(Debug)]
 pub(crate) struct Failure {
     problem: String,
@@ -10,12 +10,12 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Creates a failure from the problem and its cause.
+    /// Creates a failure from a message that includes the cause.
     pub(crate) fn new(problem: impl Into<String>) -> Self {
         Self { problem: problem.into(), hint: None }
     }
 
-    /// Adds what the user can do about it.
+    /// Adds a hint on how to fix the problem.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -32,6 +32,6 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Why a source cannot provide the engine. Another source may.
+/// The reason why a source cannot provide the library, in which case the next source is tried.
 #[derive(Debug)]
 pub(crate) struct Unavailable(pub(crate) String);

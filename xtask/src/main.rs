@@ -1,8 +1,8 @@
-//! The project's tasks: `cargo xtask demo`, `cargo xtask check`, `cargo xtask prove`.
+//! Project tasks, such as `cargo xtask demo`, `cargo xtask check` and `cargo xtask prove`.
 //!
-//! xtask exists so that DuckDB never has to be compiled. [`engine`] finds or fetches the prebuilt engine, [`cargo`]
-//! runs cargo with an environment that makes it use that engine, and the tasks are thin wrappers around the two; only
-//! [`bench`] and [`prove`] also run what was built. Messages go to stderr; stdout belongs to the command that is run.
+//! The purpose of xtask is to avoid compiling DuckDB. [`engine`] finds or fetches a prebuilt library, and [`cargo`]
+//! runs cargo with the environment to link against it. The tasks are thin wrappers around the two; only [`bench`] and
+//! [`prove`] also run the resulting programs. Messages go to stderr; stdout is left to the command that is run.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "xtask is a terminal program")]
 
 mod args;
@@ -29,7 +29,7 @@ use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::places::Places;
 
-/// Exit code for an unknown or misspelled task.
+/// Exit code for invalid arguments.
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {

@@ -1,6 +1,6 @@
-//! Fetches the engine from the npm package of DuckDB's Node.js bindings, which contains the official library.
+//! Fetches the library from the npm package of DuckDB's Node.js bindings, which contains the official build.
 //!
-//! Of all registries, npm is the one most often mirrored in a locked-down network. No code of the package is run.
+//! npm is the registry most often mirrored in restricted networks. No code from the package is run.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +10,12 @@ use crate::cache;
 use crate::failure::{Failure, Unavailable};
 use crate::platform::{NPM_VERSION, Platform};
 
-/// Fetches the package for `platform` and leaves its engine in `incoming`.
+/// Fetches the package for `platform` and extracts the library into `incoming`.
 ///
-/// If npm is missing or cannot reach its registry, the result is [`Unavailable`], and another source may be tried. A
-/// package that differs from its pin is a failure: something is wrong and must be investigated.
+/// # Errors
+///
+/// Returns a [`Failure`] if the archive does not match its pinned checksum, because that has to be investigated. The
+/// inner error, after which the next source is tried, means that npm is missing or cannot reach its registry.
 pub(crate) fn fetch(platform: &Platform, pin: &str, incoming: &Path) -> Result<Result<(), Unavailable>, Failure> {
     let package = format!("@duckdb/node-bindings-{}@{NPM_VERSION}", platform.name);
     eprintln!("engine: fetching {package} with npm (about 25 MB, once)");
@@ -42,7 +44,7 @@ pub(crate) fn fetch(platform: &Platform, pin: &str, incoming: &Path) -> Result<R
 fn pack(package: &str, incoming: &Path) -> Result<(), Unavailable> {
     let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
     let output = Command::new(npm)
-        // On a network that drops packets, do not retry for an hour: there are other sources.
+        // Do not retry for an hour on a network that drops packets, because there are other sources.
         .args(["pack", "--loglevel=error", "--fetch-retry-maxtimeout=10000", package])
         .current_dir(incoming)
         .stdin(Stdio::null())
@@ -55,7 +57,7 @@ fn pack(package: &str, incoming: &Path) -> Result<(), Unavailable> {
     Err(Unavailable(format!("npm pack failed ({}): {}", output.status, first_errors(&stderr))))
 }
 
-/// Extracts the first lines of npm's error output, without the reference to a log file.
+/// Returns the first lines of npm's error output, without the reference to a log file.
 fn first_errors(stderr: &str) -> String {
     let lines = stderr.lines().map(|line| line.trim_start_matches("npm error").trim());
     let telling: Vec<&str> =

@@ -15,9 +15,9 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// Finds both from the environment that cargo gives the programs it runs.
+    /// Finds both directories from the environment that cargo sets for the programs it runs.
     pub(crate) fn find() -> Result<Self, Failure> {
-        // Prefer the run-time value: with a shared target directory, the compiled-in path can be another clone's.
+        // Prefer the run-time value: in a shared target directory, the compiled-in path may belong to another clone.
         let manifest_dir = std::env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = manifest_dir.parent().unwrap_or(&manifest_dir).to_path_buf();
@@ -31,20 +31,20 @@ impl Places {
         Ok(Self { root, target })
     }
 
-    /// Returns the directory of fetched engines.
+    /// Returns the cache directory for fetched DuckDB libraries.
     pub(crate) fn engines(&self) -> PathBuf {
         self.target.join("duckdb-engine")
     }
 }
 
-/// Reads an environment variable; an empty one counts as unset.
+/// Returns an environment variable; an empty one counts as unset.
 pub(crate) fn non_empty(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// Finds the directory above `exe` that cargo has marked as its target directory.
+/// Finds the ancestor of `exe` that cargo has marked as its target directory.
 ///
-/// This respects `build.target-dir` in any configuration file without parsing the file.
+/// This respects `build.target-dir` in any configuration file without having to parse it.
 fn marked_ancestor(exe: &Path) -> Option<PathBuf> {
     exe.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file()).map(Path::to_path_buf)
 }

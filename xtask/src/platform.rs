@@ -1,30 +1,30 @@
-//! The platforms with a prebuilt engine, and the checksums that pin it.
+//! The platforms with a prebuilt DuckDB library, and its pinned checksums.
 
 use std::env::consts;
 
-/// The version of the engine.
+/// The version of DuckDB.
 pub(crate) const ENGINE_VERSION: &str = "1.5.5";
 
-/// The version of the npm packages that contain this engine.
+/// The version of the npm packages that contain this version of DuckDB.
 pub(crate) const NPM_VERSION: &str = "1.5.5-r.5";
 
-/// Returns the file name of the engine's library on the platform that xtask was built for.
+/// Returns the file name of the DuckDB library on the platform that xtask was built for.
 pub(crate) fn library_name() -> String {
     format!("{}duckdb{}", consts::DLL_PREFIX, consts::DLL_SUFFIX)
 }
 
-/// A platform for which DuckDB publishes the engine as a library.
+/// A platform for which DuckDB publishes a prebuilt library.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Platform {
-    /// The name that the npm packages use.
+    /// The platform name in npm package names.
     pub(crate) name: &'static str,
     /// The files needed for linking and running; the library is the first.
     pub(crate) files: &'static [&'static str],
-    /// SHA-256 of the npm package's archive; `None` if that package cannot be linked against.
+    /// The SHA-256 of the npm package's archive; `None` if that package cannot be linked against.
     pub(crate) npm_sha256: Option<&'static str>,
 }
 
-/// The table of pins. For a new engine version, run `npm pack` for each package and `sha256sum` on each archive.
+/// The pinned checksums. For a new version of DuckDB, run `npm pack` for each package and `sha256sum` on each archive.
 static PLATFORMS: [(&str, &str, &str, Platform); 6] = [
     (
         "linux",
@@ -64,7 +64,7 @@ const fn npm(name: &'static str, files: &'static [&'static str], sha256: &'stati
 }
 
 impl Platform {
-    /// Returns the platform that xtask was built for, if there is an engine for it.
+    /// Returns the platform that xtask was built for, if there is a prebuilt library for it.
     pub(crate) fn this() -> Option<&'static Self> {
         let env = if cfg!(target_env = "gnu") {
             "gnu"
@@ -78,7 +78,7 @@ impl Platform {
         Self::of(consts::OS, consts::ARCH, env)
     }
 
-    /// Finds a platform by Rust's names for the OS, the architecture and the C library.
+    /// Finds a platform by Rust's names for the operating system, the architecture and the C library.
     fn of(os: &str, arch: &str, env: &str) -> Option<&'static Self> {
         PLATFORMS.iter().find(|(o, a, e, _)| (*o, *a, *e) == (os, arch, env)).map(|(.., platform)| platform)
     }
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(name("linux", "x86_64", "gnu"), Some("linux-x64"));
         assert_eq!(name("macos", "aarch64", ""), Some("darwin-arm64"));
         assert_eq!(name("windows", "x86_64", "msvc"), Some("win32-x64"));
-        // An engine built for glibc is not offered on musl.
+        // A library built for glibc does not work on musl.
         assert_eq!(name("linux", "x86_64", "musl"), None);
         if let Some(platform) = Platform::this() {
             assert_eq!(platform.files[0], library_name());

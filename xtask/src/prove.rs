@@ -1,9 +1,8 @@
-//! The stress tests: thousands of simulated faults, and the real program killed, starved of disk space and
-//! interrupted.
+//! Runs the stress tests: thousands of simulated faults, and the real program under kills, full disks and signals.
 //!
-//! Most are tests: of the library (the simulation) and of `mp`, in `crates/mp/tests/prove`. The nextest profile `prove`
-//! selects them; this module adds the number of cases and what they need to run. The others are the fuzz targets in
-//! `fuzz`.
+//! Most are Rust tests: the simulation in the library, and the tests of `mp` in `crates/mp/tests/prove`. The nextest
+//! profile `prove` selects them; this module sets the number of cases and the environment. The rest are the fuzz
+//! targets in `fuzz`.
 
 mod options;
 
@@ -29,7 +28,7 @@ pub(crate) fn prove(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
             .env("MP_SIM_SEEDS", format!("0..{seeds}"))
             .env("MP_SIM_DUCKDB_SEEDS", format!("0..{duckdb_seeds}"))
             .env("MP_PROVE", wanted.length.pick("long", "quick"))
-            // Use the target directory: the temporary directory is often in memory, and staging waits for the disk.
+            // The system's temporary directory is often in memory, where syncs of the stage cost nothing.
             .env("TMPDIR", &workplace.path)
             .env("MP_TEST_KEEP", "1");
         if wanted.update {
@@ -44,10 +43,10 @@ pub(crate) fn prove(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
     Ok(exit_code(status))
 }
 
-/// How long each fuzz target runs, in seconds.
+/// The run time of each fuzz target, in seconds.
 const FUZZ_SECONDS: u32 = 60;
 
-/// Returns the command that runs the tests with nextest, if there are any.
+/// Returns the nextest command for the selected tests, if there are any.
 fn nextest(cargo: &Cargo<'_>, wanted: &Wanted) -> Vec<Command> {
     let filters = wanted.parts.iter().filter_map(|part| match part.program {
         Program::Library => Some(format!("(package(mixpanel-data) and test(/^({})$/))", part.tests)),
@@ -63,8 +62,7 @@ fn nextest(cargo: &Cargo<'_>, wanted: &Wanted) -> Vec<Command> {
     vec![command]
 }
 
-/// Returns the commands that run the fuzz targets. What they find new goes into the working directory, not into the
-/// corpus.
+/// Returns the commands for the fuzz targets. New inputs go into the working directory, not into the corpus.
 fn fuzz(cargo: &Cargo<'_>, wanted: &Wanted, workplace: &Workplace) -> Vec<Command> {
     let targets = wanted.parts.iter().filter(|part| part.program == Program::Fuzz).flat_map(|part| part.names());
     let targets: Vec<&str> = targets.collect();
@@ -73,7 +71,7 @@ fn fuzz(cargo: &Cargo<'_>, wanted: &Wanted, workplace: &Workplace) -> Vec<Comman
         return Vec::new();
     }
     let of = |target: &str| {
-        // Sanitizers need another toolchain; the scanners have no unsafe code.
+        // Sanitizers require another toolchain, and the scanners contain no unsafe code.
         let mut command = cargo.plain(&["fuzz", "run", "--sanitizer", "none", target]);
         command.arg(&workplace.path).arg(format!("fuzz/corpus/{target}"));
         command.args(["--", &format!("-max_total_time={FUZZ_SECONDS}"), "-print_final_stats=1", "-verbosity=0"]);
@@ -82,7 +80,7 @@ fn fuzz(cargo: &Cargo<'_>, wanted: &Wanted, workplace: &Workplace) -> Vec<Comman
     targets.into_iter().map(of).collect()
 }
 
-/// Returns the commands that run the parts without nextest, one for each program of tests.
+/// Returns the `cargo test` commands for use without nextest, one for each test program.
 fn cargo_test(cargo: &Cargo<'_>, wanted: &Wanted) -> Vec<Command> {
     let programs = [(Program::Library, ["--lib"].as_slice()), (Program::Mp, &["--test", "prove"])];
     let of = |(program, target): (Program, &[&str])| {

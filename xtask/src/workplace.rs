@@ -1,4 +1,4 @@
-//! A directory that only one benchmark or stress test run uses at a time.
+//! A working directory for a benchmark or a stress test run.
 
 use std::fs::{self, File};
 use std::io;
@@ -8,21 +8,21 @@ use std::process::Command;
 use crate::failure::Failure;
 use crate::places::Places;
 
-/// A directory that is empty at the start and removed at the end, unless it is kept. Its lock excludes other
-/// processes.
+/// A working directory that is empty at the start and removed on drop, unless it is kept. A lock gives one process
+/// exclusive use.
 ///
-/// It is in the target directory and not in the temporary directory, which is often in memory: staging waits for the
-/// disk.
+/// It is in the target directory, because the system's temporary directory is often in memory, where syncs of the stage
+/// cost nothing.
 #[derive(Debug)]
 pub(crate) struct Workplace {
     _lock: File,
     pub(crate) path: PathBuf,
-    /// Whether its contents are kept until the next run.
+    /// Whether to keep the contents until the next run.
     pub(crate) is_kept: bool,
 }
 
 impl Workplace {
-    /// Locks and empties the directory of this task.
+    /// Locks and empties the directory for a task.
     pub(crate) fn enter(places: &Places, task: &str) -> Result<Self, Failure> {
         let parent = places.target.join(task);
         let cannot = |error: io::Error| Failure::new(format!("cannot use {}: {error}", parent.display()));
@@ -41,13 +41,13 @@ impl Workplace {
 impl Drop for Workplace {
     fn drop(&mut self) {
         if !self.is_kept {
-            // What cannot be removed now is removed by the next run.
+            // The next run removes whatever cannot be removed now.
             let _ = remove(&self.path);
         }
     }
 }
 
-/// Removes a directory, if it exists, and unmounts file systems that a killed test has left mounted in it.
+/// Removes a directory, if it exists, after unmounting file systems that a killed test left mounted in it.
 fn remove(directory: &Path) -> io::Result<()> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let mounted = mounts.lines().filter_map(|line| line.split(' ').nth(1));

@@ -1,6 +1,6 @@
-//! Measures how fast profiles are made, and how fast pages come through HTTP.
+//! Measures how fast profiles are generated, and how fast pages are served over HTTP.
 //!
-//! `cargo run --release -p mixpanel-simulator --example throughput [PAGES]`, 500 pages of 1000 profiles if not said.
+//! `cargo run --release -p mixpanel-simulator --example throughput [PAGES]`; 500 pages of 1000 profiles by default.
 #![expect(clippy::disallowed_methods, reason = "it measures real time")]
 
 use std::time::{Duration, Instant};
@@ -12,9 +12,9 @@ use hyper_util::rt::TokioIo;
 use mixpanel_simulator::{Request, Server, Simulator, SimulatorConfig};
 use tokio::net::TcpStream;
 
-/// As many connections as Mixpanel allows requests at once.
+/// The number of connections: Mixpanel's concurrency limit.
 const CONNECTIONS: u64 = 5;
-/// `simulator:simulator-secret`, plain, as Mixpanel takes it too.
+/// The default credentials in plain text, which Mixpanel also accepts.
 const AUTHORIZATION: &str = "Basic simulator:simulator-secret";
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -10,7 +10,7 @@ use crate::params::Params;
 
 /// Checks the credentials and the project ID; returns the error response if they are wrong, and `None` otherwise.
 ///
-/// The texts of 401 and 403 are assumptions: the sources give only the status
+/// The error texts for 401 and 403 are assumptions: the sources give only the status
 /// (`docs/mixpanel-api.md#errors-by-status`).
 pub(crate) fn check(config: &SimulatorConfig, request: &Request, params: &Params) -> Option<Reply> {
     let expected = format!("{}:{}", config.username, config.secret);

@@ -1,7 +1,7 @@
-//! Bodies that are cut or pause, and the stream that fails when a body is cut.
+//! Response bodies that stall or are cut off, and the stream that fails after a cut.
 //!
-//! hyper discards buffered data when a body ends with an error. So a cut body stays silent instead and sets a switch;
-//! the stream, which hyper flushes once everything is written, then reports a broken connection.
+//! hyper discards buffered data when a body returns an error. A cut body therefore returns `Pending` and sets a
+//! switch; when hyper next flushes the stream, the stream reports a broken connection.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ use tokio::time::Sleep;
 
 use crate::message::{BodyFault, Framing};
 
-/// Set by a body to close its connection once everything before the cut is sent.
+/// A flag that a body sets to close its connection once everything before the cut has been sent.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CutSwitch(Arc<AtomicBool>);
 
@@ -31,11 +31,11 @@ enum Part {
     Cut,
 }
 
-/// A response body that is being sent.
+/// A response body, with any delivery fault.
 #[derive(Debug)]
 pub(crate) struct FaultyBody {
     parts: VecDeque<Part>,
-    /// The bytes still promised; `None` means chunked.
+    /// The remaining `Content-Length` in bytes; `None` for a chunked body.
     promised: Option<u64>,
     sleep: Option<Pin<Box<Sleep>>>,
     switch: CutSwitch,
@@ -102,7 +102,7 @@ impl Body for FaultyBody {
     }
 }
 
-/// A connection that fails once everything is flushed and the switch is set.
+/// A connection whose flush fails once the switch is set, after all data has been written.
 #[derive(Debug)]
 pub(crate) struct FaultyStream {
     stream: TcpStream,

@@ -1,4 +1,4 @@
-//! Compression with gzip.
+//! Gzip compression.
 
 use std::io::Write as _;
 

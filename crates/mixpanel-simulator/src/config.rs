@@ -14,7 +14,7 @@ use crate::profiles::{OddProfile, ProfileCopy, Records};
 /// The default is a project of 10,000 generated profiles with Mixpanel's documented limits and no faults.
 #[derive(Clone)]
 pub struct SimulatorConfig {
-    /// The seed of everything that looks random. The same seed gives the same bytes. Default 1.
+    /// The seed for all pseudorandom data. The same seed produces the same bytes. Default 1.
     pub seed: u64,
     /// The service account's user name. Default `simulator`.
     pub username: String,
@@ -26,24 +26,24 @@ pub struct SimulatorConfig {
     pub auth_refusal: AuthRefusal,
     /// The source of the profiles.
     pub profiles: ProfileSource,
-    /// The maximum number of group profiles per `data_group_id`. Each ID has between half of it and all. Default 200.
+    /// The maximum number of group profiles per `data_group_id`. Each ID has between half of this and all of it.
+    /// Default 200.
     pub groups: u64,
-    /// Records that are unusual in some way and replace the record at the given index. Indices outside the list have
-    /// no effect.
+    /// Unusual records, each of which replaces the record at the given index. Indices outside the list have no effect.
     pub odd_profiles: Vec<(u64, OddProfile)>,
-    /// Records that occur again at another index.
+    /// Records to repeat at another index.
     pub copies: Vec<ProfileCopy>,
     /// The probability from 0 to 1 that a record is a copy of an earlier one, half of them with a later `$last_seen`.
     pub copy_rate: f64,
     /// Results per page if the request has no `page_size`; at least 1. Default 1000
     /// (`docs/mixpanel-api.md#page-size`).
     pub page_size: u32,
-    /// The `page_size` in responses, if it is not the true one.
+    /// The `page_size` that responses declare, if it differs from the actual one.
     pub declared_page_size: Option<u32>,
-    /// The number of records at the beginning of a page that repeat the end of the page before. There are no more pages
-    /// than without, so every page loses this many records from the end of the list.
+    /// The number of records at the start of each page that repeat the end of the previous page. The number of pages
+    /// stays the same, so each page after the first drops this many records from the end of the list.
     pub overlap: u32,
-    /// How a requested `page_size` is treated.
+    /// How a requested `page_size` is handled.
     pub requested_page_size: RequestedPageSize,
     /// Which responses contain `total`, and how accurate it is.
     pub total: TotalMode,
@@ -51,37 +51,36 @@ pub struct SimulatorConfig {
     pub session_id: SessionIdMode,
     /// The response to a page past the end.
     pub past_end: PastEnd,
-    /// The age at which a session is forgotten; `None`, the default, means never.
+    /// The age at which a session expires; `None`, the default, means never.
     pub session_max_age: Option<Duration>,
-    /// The number of requests after which a session is forgotten, including the one that created it; `None`, the
-    /// default, means never.
+    /// The number of requests after which a session expires, including the one that created it; `None`, the default,
+    /// means never.
     pub session_max_requests: Option<u32>,
     /// The hourly limit; `None` means no limit. Default 60 per hour (`docs/mixpanel-api.md#quotas`).
     pub quota: Option<Quota>,
     /// The concurrency limit; `None` means no limit. Default 5 (`docs/mixpanel-api.md#quotas`).
     pub concurrency: Option<u32>,
-    /// Whether pages with a session count towards the hourly limit. Default: they are free
+    /// Whether page requests with a session count towards the hourly limit. By default they do not
     /// (`docs/mixpanel-api.md#what-counts`).
     pub session_pages: SessionPages,
-    /// The form of a 429.
+    /// The format of a 429 response.
     pub rate_limit_style: RateLimitStyle,
-    /// The time from request to response. Default none.
+    /// The time from request to response. Default 0.
     pub latency: Duration,
-    /// The maximum addition to the latency, uniformly distributed, from the seed and the request number. Default
-    /// none.
+    /// The maximum jitter added to the latency, drawn uniformly from the seed and the request number. Default 0.
     pub jitter: Duration,
     /// The faults, in order of precedence.
     pub faults: Vec<Fault>,
-    /// How far the server's clock, which responses show in `Date`, is behind this machine's. Default: not at all.
+    /// How far the server's clock, as shown in the `Date` header, is behind this machine's. Default 0.
     pub clock_behind: Duration,
-    /// Whether responses are compressed for clients that accept it. Default: they are not.
+    /// Whether responses are compressed for clients that accept it. Default off.
     pub compression: Compression,
     /// The names that `events/names` returns.
     pub event_names: Vec<String>,
-    /// The number of latest requests that the statistics record. Default 1000.
+    /// The number of recent requests kept in the statistics. Default 1000.
     pub recent_requests: usize,
-    /// Whether the body of every page response with status 200 is kept, even if a fault cuts or damages it, for
-    /// [`Server::sent_pages`]. Default: they are not.
+    /// Whether to keep the body of every page response with status 200 for [`Server::sent_pages`], even if a fault
+    /// cuts or damages it. Default false.
     ///
     /// [`Server::sent_pages`]: crate::Server::sent_pages
     pub keep_sent: bool,
@@ -106,7 +105,7 @@ pub enum AuthRefusal {
     BadRequest,
 }
 
-/// How a requested `page_size` is treated (`docs/mixpanel-api.md#page-size`).
+/// How a requested `page_size` is handled (`docs/mixpanel-api.md#page-size`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestedPageSize {
     /// It is honored up to this size. The default, with 40,000.
@@ -115,7 +114,7 @@ pub enum RequestedPageSize {
     Ignored,
 }
 
-/// Which responses contain `total`, and whether it is true (`docs/mixpanel-api.md#totals`).
+/// Which responses contain `total`, and whether it is correct (`docs/mixpanel-api.md#totals`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TotalMode {
     /// Only page 0 contains it.
@@ -125,11 +124,11 @@ pub enum TotalMode {
     EveryPage,
     /// No page contains it.
     Missing,
-    /// Every page contains a wrong one: the true total plus this, at least 0.
+    /// Every page contains a wrong total: the true one plus this, at least 0.
     OffBy(i64),
-    /// Every page's total implies that one more page follows.
+    /// Every page contains a total that implies one more page.
     OnePageMore,
-    /// Page 0 contains a wrong one: the true total plus this, at least 0. The other pages contain the true total.
+    /// Page 0 contains a wrong total: the true one plus this, at least 0. The other pages contain the true total.
     FirstPageOffBy(i64),
     /// Every page contains the true total plus this times the page number, at least 0.
     DriftPerPage(i64),
@@ -159,23 +158,23 @@ pub enum PastEnd {
     RepeatFirst,
 }
 
-/// Whether pages with a session count towards the hourly limit (`docs/mixpanel-api.md#what-counts`).
+/// Whether page requests with a session count towards the hourly limit (`docs/mixpanel-api.md#what-counts`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SessionPages {
-    /// They do not.
+    /// They do not count.
     #[default]
     Free,
-    /// They do.
+    /// They count.
     Counted,
 }
 
-/// The form of a 429 (`docs/mixpanel-api.md#responses-with-429`).
+/// The format of a 429 response (`docs/mixpanel-api.md#responses-with-429`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RateLimitStyle {
     /// With `RateLimit`, `RateLimit-Policy` and `Retry-After` headers.
     #[default]
     Current,
-    /// As in 2021: no headers, and both numbers in the body.
+    /// As in 2021: no headers; the body contains both numbers.
     BodyOnly,
 }
 
@@ -189,9 +188,9 @@ pub enum Compression {
     Gzip,
 }
 
-/// A number of requests in a rolling window.
+/// The maximum number of requests in a rolling window.
 ///
-/// Written `60/h`, `60/90s` or `100/1d`: a window without a number is one unit long.
+/// Written as `60/h`, `60/90s` or `100/1d`; a window without a number is one unit long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     /// The number of counted requests in the window.
@@ -267,12 +266,12 @@ impl Default for SimulatorConfig {
 }
 
 impl SimulatorConfig {
-    /// Returns the default without the hourly limit and without the concurrency limit.
+    /// Returns the default configuration with no hourly limit and no concurrency limit.
     pub fn unlimited() -> Self {
         Self { quota: None, concurrency: None, ..Self::default() }
     }
 
-    /// Replaces the profiles by this many generated ones.
+    /// Replaces the profiles with `count` generated ones.
     #[must_use]
     pub fn with_profiles(mut self, count: u64) -> Self {
         self.profiles = ProfileSource::Generated(count);
@@ -288,7 +287,7 @@ impl SimulatorConfig {
 }
 
 impl fmt::Debug for SimulatorConfig {
-    /// Omits the secret, although it protects nothing: logs get copied.
+    /// Omits the secret. The default one protects nothing, but logs get copied.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("SimulatorConfig")

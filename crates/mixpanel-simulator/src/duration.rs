@@ -1,4 +1,4 @@
-//! Parses durations as users write them.
+//! Parses durations written with units, such as `30s`.
 
 use std::time::Duration;
 

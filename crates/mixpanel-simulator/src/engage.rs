@@ -14,17 +14,17 @@ use crate::profiles::{Population, push, push_json_text, push_number};
 use crate::select::{Selection, population};
 use crate::session::{Session, Sessions};
 
-/// The only known text about a page of a query that the server does not hold
+/// The only known error text for a page of a query that the server has not cached
 /// (`docs/mixpanel-api.md#sessions-and-paging`). Its status is unknown; 400 is an assumption.
 const UNCACHED: &str = "request for page in uncached query for params";
 
-/// The profiles of the project and the sessions over them.
+/// The project's profiles and the sessions that page through them.
 #[derive(Debug)]
 pub(crate) struct Engage {
     people: Population,
     sessions: Sessions,
-    /// The selection of the latest query. A new session of the same query reuses it instead of scanning all records
-    /// again.
+    /// The selection of the most recent query, which a new session of the same query reuses instead of scanning all
+    /// records again.
     latest: Option<Arc<Selection>>,
     pub(crate) sessions_made: u64,
 }
@@ -34,7 +34,7 @@ impl Engage {
         Self { people: population(config), sessions: Sessions::default(), latest: None, sessions_made: 0 }
     }
 
-    /// Answers a page request. `fault` has an effect here only if it concerns sessions or the page number.
+    /// Responds to a page request. `fault` matters here only if it affects the session or the page number.
     pub(crate) fn reply(
         &mut self,
         config: &SimulatorConfig,

@@ -1,17 +1,16 @@
-//! Numbers that look random but are pure functions of their inputs, so that the same seed always gives the same
-//! bytes.
+//! Pseudorandom numbers as pure functions of their inputs, so that the same seed always produces the same bytes.
 
 /// The increment of the SplitMix64 generator.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Scrambles a number. A bijection: different inputs give different outputs, which keeps generated IDs unique.
+/// Mixes the bits of a number. This is a bijection, which keeps generated IDs unique.
 pub(crate) fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     value ^ (value >> 31)
 }
 
-/// Combines two numbers into a scrambled one.
+/// Hashes two numbers into one.
 pub(crate) fn mix2(first: u64, second: u64) -> u64 {
     mix(mix(first.wrapping_add(STEP)) ^ second.wrapping_mul(STEP))
 }
@@ -21,17 +20,17 @@ pub(crate) fn mix_text(seed: u64, text: &str) -> u64 {
     text.bytes().fold(mix(seed), |state, byte| mix2(state, u64::from(byte)))
 }
 
-/// Maps a scrambled number uniformly to `0..limit`; 0 if `limit` is 0.
+/// Maps a random number uniformly to `0..limit`; returns 0 if `limit` is 0.
 pub(crate) fn below(random: u64, limit: u64) -> u64 {
     ((u128::from(random) * u128::from(limit)) >> 64) as u64
 }
 
-/// Returns whether an event of the given probability occurs, from a scrambled number.
+/// Returns true with the given probability, from a random number.
 pub(crate) fn chance(random: u64, probability: f64) -> bool {
     ((random >> 11) as f64) / ((1_u64 << 53) as f64) < probability
 }
 
-/// A sequence of scrambled numbers.
+/// A pseudorandom sequence.
 #[derive(Debug, Clone)]
 pub(crate) struct Sequence(u64);
 

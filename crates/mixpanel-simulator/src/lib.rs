@@ -1,13 +1,13 @@
-//! A Mixpanel that runs on this machine: profiles, sessions, quotas and faults, over HTTP on loopback.
+//! A local Mixpanel simulator: profiles, sessions, quotas and faults, over HTTP on loopback.
 //!
-//! It imitates the Engage query API to the extent that public sources describe it. `docs/mixpanel-api.md` states what
-//! they say, with their addresses, and names the options of [`SimulatorConfig`] for points on which they disagree.
-//! Where they say nothing, a comment at the option or the code states the assumption.
+//! It implements the Engage query API as far as public sources document it. `docs/mixpanel-api.md` lists the sources
+//! and names the [`SimulatorConfig`] option for each point on which they disagree. Where no source exists, a comment
+//! on the option or the code states the assumption.
 //!
-//! - [`Simulator`] is the core: a function of the request and the time, without I/O and without a clock.
-//! - [`Server`] is an HTTP server around it.
-//! - [`SimulatorConfig`] sets the profiles, the limits and the form of responses; a [`Fault`] is one thing that goes
-//!   wrong.
+//! - [`Simulator`] is the core: a function of the request and the time, with no I/O and no clock.
+//! - [`Server`] is an HTTP server around the core.
+//! - [`SimulatorConfig`] sets the profiles, the limits and the response format; each [`Fault`] injects one kind of
+//!   failure.
 //!
 //! Endpoints: `/api/query/engage`, `/api/query/events/names` (both also under `/api/2.0`), `GET /_sim/stats` and
 //! `POST /_sim/reset`.

@@ -1,4 +1,4 @@
-//! The input and output of the simulator's core, without any I/O.
+//! Requests and responses of the simulator's core, without any I/O.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub struct Request {
     pub method: Method,
     /// The path, such as `/api/query/engage`.
     pub path: String,
-    /// The query string without its question mark; may be empty.
+    /// The query string without the question mark; may be empty.
     pub query: String,
     /// The value of the `Host` header, which 429 responses repeat.
     pub host: Option<String>,
@@ -27,7 +27,7 @@ pub struct Request {
     pub body: Bytes,
 }
 
-/// A response, with everything that the transport needs to deliver it or to make it fail.
+/// A response, with the delay and fault that the transport applies when it sends it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// The status.
@@ -38,7 +38,7 @@ pub struct Reply {
     pub body: Bytes,
     /// The time from the request's arrival to the first byte of the response.
     pub delay: Duration,
-    /// How the delivery fails, if it does.
+    /// The delivery fault, if any.
     pub fault: Option<BodyFault>,
     /// The ticket to pass to [`Simulator::finish`](crate::Simulator::finish) after the delay.
     pub ticket: Ticket,
@@ -51,16 +51,16 @@ pub struct Ticket(pub(crate) u64);
 /// A fault in the delivery of a response body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyFault {
-    /// The connection closes after a number of bytes of the body.
+    /// The connection closes before the whole body is sent.
     Cut {
-        /// The number of bytes of the body that arrive; less than its length.
+        /// The number of body bytes that arrive; less than the length of the body.
         after: usize,
         /// How the body is framed.
         framing: Framing,
     },
-    /// The body pauses after a number of bytes and then continues.
+    /// The body pauses and then continues.
     Stall {
-        /// The number of bytes of the body that arrive before the pause.
+        /// The number of body bytes that arrive before the pause.
         after: usize,
         /// The length of the pause.
         pause: Duration,
@@ -69,7 +69,7 @@ pub enum BodyFault {
     Reset,
 }
 
-/// How a body that will be cut is framed.
+/// The framing of a body that is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Framing {
     /// `Content-Length` promises the whole body.
@@ -91,8 +91,7 @@ impl Reply {
         Self::new(StatusCode::OK, "application/json", body)
     }
 
-    /// Creates an error in the form that the Query API uses, `{"error": "..."}`, with a `status` as in the ingestion
-    /// API.
+    /// Creates an error in the Query API's format, `{"error": "..."}`, plus a `status` as in the ingestion API.
     pub(crate) fn error(status: StatusCode, message: &str) -> Self {
         let body = serde_json::json!({"error": message, "status": "error"});
         Self::new(status, "application/json", body.to_string())

@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use crate::message::Request;
 
-/// Parameter names and their values as text.
+/// Parameters by name, with their values as text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Params(BTreeMap<String, String>);
 
-/// The parameters that determine what a query selects. A session only accepts requests that repeat them unchanged.
+/// The parameters that determine what a query selects. Requests in a session must repeat them unchanged.
 const FILTERS: [&str; 9] = [
     "where",
     "output_properties",
@@ -24,9 +24,9 @@ const FILTERS: [&str; 9] = [
 ];
 
 impl Params {
-    /// Reads the query string and the body: UTF-8, then a JSON object, or else a form. The body overrides the URL;
-    /// JSON that is not an object adds nothing (`docs/mixpanel-api.md#engage-request`). A JSON null counts as not
-    /// given (assumption).
+    /// Reads the query string and the body, which is parsed as JSON or else as a form. The body overrides the URL.
+    /// JSON other than an object is ignored (`docs/mixpanel-api.md#engage-request`), and so is a body that is not
+    /// UTF-8. A JSON null counts as missing (assumption).
     pub(crate) fn read(request: &Request) -> Self {
         let mut params: BTreeMap<String, String> =
             form_urlencoded::parse(request.query.as_bytes()).into_owned().collect();
@@ -42,12 +42,12 @@ impl Params {
         Self(params)
     }
 
-    /// Returns a parameter; an empty one counts as not given.
+    /// Returns a parameter; an empty value counts as missing.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Returns the requested page, 0 by default.
+    /// Returns the requested page number, 0 by default.
     pub(crate) fn page(&self) -> Result<u64, String> {
         let Some(text) = self.get("page") else { return Ok(0) };
         text.parse().map_err(|_| format!("page: expected a whole number from 0, got {text:?}"))
@@ -61,7 +61,7 @@ impl Params {
         }
     }
 
-    /// Returns a key that identifies the query, to compare it with the query of a session.
+    /// Returns a key that identifies the query, for comparison with the query of a session.
     pub(crate) fn filter_key(&self) -> String {
         let given: Vec<_> = FILTERS.iter().map(|name| self.get(name)).collect();
         format!("{given:?}")

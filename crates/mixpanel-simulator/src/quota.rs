@@ -19,14 +19,14 @@ pub(crate) enum Counting {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     window: VecDeque<(Ticket, Duration)>,
-    /// When the hourly limit rejected requests, within the window.
+    /// The times at which the hourly limit rejected requests, within the window.
     refused: VecDeque<Duration>,
     in_flight: BTreeSet<Ticket>,
 }
 
 impl Ledger {
-    /// Admits a request, or returns the limit that it exceeds. The hourly limit is checked first: if both are
-    /// exceeded, clients treat the response as hourly.
+    /// Admits a request, or returns the limit that it exceeds. The hourly limit is checked first, because clients
+    /// treat a 429 that reports both limits as hourly.
     pub(crate) fn admit(
         &mut self,
         config: &SimulatorConfig,
@@ -34,7 +34,7 @@ impl Ledger {
         counting: Counting,
         now: Duration,
     ) -> Result<(), LimitKind> {
-        // The window is kept even without a limit, so that 429s caused by a fault contain true numbers.
+        // Maintain the window even without a limit, so that 429 responses caused by a fault contain true numbers.
         let quota = config.quota.unwrap_or_default();
         while self.window.front().is_some_and(|(_, taken)| now >= *taken + quota.window) {
             self.window.pop_front();
@@ -57,7 +57,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Removes a request whose response does not count from the hourly limit.
+    /// Removes a request from the window because its response does not count.
     pub(crate) fn refund(&mut self, ticket: Ticket) {
         self.window.retain(|(taken_by, _)| *taken_by != ticket);
     }
@@ -81,7 +81,7 @@ impl Ledger {
     }
 }
 
-/// Adds a 429 of a kind to the statistics.
+/// Counts a 429 response in the statistics.
 pub(crate) fn count(kind: LimitKind, stats: &mut TooManyRequests) {
     match kind {
         LimitKind::Hourly => stats.hourly += 1,

@@ -1,4 +1,4 @@
-//! The contents of a 429 (`docs/mixpanel-api.md#responses-with-429`).
+//! Builds 429 responses (`docs/mixpanel-api.md#responses-with-429`).
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use crate::limit_kind::LimitKind;
 use crate::message::{Reply, Request};
 use crate::quota::Ledger;
 
-/// The wait in seconds that Mixpanel's servers give for too many concurrent requests. It is constant there too; that
+/// The wait in seconds that Mixpanel reports for too many concurrent requests. It is constant there too. That
 /// `Retry-After` has the same value is an assumption.
 const CONCURRENCY_WAIT: u64 = 10;
 const HELP: &str = "For more information, see https://docs.mixpanel.com/reference/rate-limits";
 
-/// The state of the limits. If there is no limit and a fault causes the 429, Mixpanel's usual limit is named.
+/// The state of the limits. If a fault causes the 429 and no limit is set, Mixpanel's default limit is reported.
 struct Limits {
     quota: Quota,
     concurrency: u64,
     used: u64,
     running: u64,
-    /// The start of every error message.
+    /// The prefix of every error message.
     start: String,
 }
 
-/// Builds a 429 of a kind.
+/// Builds a 429 response of the given kind.
 pub(crate) fn too_many_requests(
     config: &SimulatorConfig,
     ledger: &Ledger,
@@ -64,18 +64,19 @@ impl Limits {
     fn concurrency(&self) -> Reply {
         let numbers = format!("({}/{} queries running concurrently)", self.too_many_running(), self.concurrency);
         let error = format!("{} The project has exceeded the concurrency limit {numbers}. {HELP}", self.start);
-        // Never 0 here: two zeros would mean the hourly limit.
+        // Never 0 here, because clients read two zeros as the hourly limit.
         let left = u64::from(self.quota.requests).saturating_sub(self.used).max(1);
         let state = format!("\"project\";r={left}, \"project-concurrency\";r=0;t={CONCURRENCY_WAIT}");
         self.with_headers(&json!({"error": error}), &state, CONCURRENCY_WAIT)
     }
 
-    /// Builds a load-shedding response: no headers, and no numbers except the project ID.
+    /// Builds a load-shedding response: no rate-limit headers, and no numbers except the project ID.
     fn load_shed(&self) -> Reply {
         limited(&json!({"error": format!("{} The server is busy, please try again later.", self.start)}))
     }
 
-    /// Builds the form of 2021: both numbers in the body, no headers, and the URL without its host.
+    /// Builds a response in the format of 2021: both numbers in the body, no rate-limit headers, and the URL without
+    /// the host.
     fn body_only(&self, kind: LimitKind, request: &Request) -> Reply {
         let (used, running) = match kind {
             LimitKind::Concurrency => (self.used, self.too_many_running()),
@@ -91,7 +92,7 @@ impl Limits {
         limited(&json!({"request": url, "error": format!("{} {numbers} {HELP}", self.start)}))
     }
 
-    /// Returns one more than the limit, even if the window is not full and only a fault says so.
+    /// Returns at least one more than the limit, even if a fault causes the 429 and the window is not full.
     fn too_many_used(&self) -> u64 {
         self.used.max(u64::from(self.quota.requests)) + 1
     }
@@ -127,7 +128,7 @@ fn limited(body: &Value) -> Reply {
     Reply::new(StatusCode::TOO_MANY_REQUESTS, "application/json", body.to_string())
 }
 
-/// Returns whole seconds, rounded up, since the headers allow no fractions.
+/// Returns whole seconds, rounded up, because the headers allow no fractions.
 fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }

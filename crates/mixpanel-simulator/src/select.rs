@@ -1,4 +1,4 @@
-//! The selection of a query: the validated parameters and the list of results.
+//! Runs a query: validates its parameters and selects its results.
 
 use std::collections::BTreeSet;
 
@@ -10,19 +10,19 @@ use crate::hash::mix2;
 use crate::params::Params;
 use crate::profiles::{Population, RecordView, pick_properties, push, push_number, push_projection};
 
-/// The result list of a query, and how its rows are written.
+/// The results of a query.
 #[derive(Debug)]
 pub(crate) struct Selection {
     pub(crate) filter_key: String,
-    /// `behaviors` without `as_of_timestamp`: the query is not cached, so that only page 0 exists
-    /// (`docs/mixpanel-api.md#engage-request`).
+    /// Whether only page 0 exists because the server does not cache the query: it has `behaviors` but no
+    /// `as_of_timestamp` (`docs/mixpanel-api.md#engage-request`).
     pub(crate) uncached: bool,
     population: Population,
     output_properties: Option<Vec<String>>,
-    /// The rows by index in the population; `None` means all of them in order.
+    /// The indices of the rows in the population; `None` means all of them in order.
     rows: Option<Vec<u64>>,
     cohort: u64,
-    /// The number of cohort members without a profile; they follow the rows.
+    /// The number of cohort members without a profile, which follow the rows.
     without_profile: u64,
 }
 
@@ -82,7 +82,7 @@ impl Selection {
         self.rows.as_ref().map_or(self.population.len(), |rows| rows.len() as u64) + self.without_profile
     }
 
-    /// Writes the result at an index of the list, which must be below [`len`](Self::len).
+    /// Writes the result at index `place`, which must be below [`len`](Self::len).
     pub(crate) fn push_row(&self, out: &mut Vec<u8>, scratch: &mut Vec<u8>, place: u64) {
         let index = match &self.rows {
             None => Some(place),
@@ -102,7 +102,7 @@ impl Selection {
         };
         scratch.clear();
         self.population.push_record(scratch, index);
-        // Not confirmed: `$last_seen` is always returned (`docs/mixpanel-api.md#engage-request`).
+        // `$last_seen` is always returned; this is not confirmed (`docs/mixpanel-api.md#engage-request`).
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         if !names.contains(&"$last_seen") {
             names.push("$last_seen");
@@ -118,7 +118,7 @@ fn select_rows(seed: u64, population: &Population, conditions: &Conditions) -> O
     let names = conditions.filter.as_ref().map(Filter::property_names).unwrap_or_default();
     let mut record = Vec::new();
     let fits = |index: &u64| {
-        // Copies belong to one user, so they share membership and behaviors.
+        // Copies belong to the same user, so they share cohort membership and behaviors.
         let (person, _) = population.original(*index);
         if !conditions.cohort.is_none_or(|cohort| is_member(seed, cohort, person)) {
             return false;
@@ -138,13 +138,13 @@ fn select_rows(seed: u64, population: &Population, conditions: &Conditions) -> O
     Some((0..population.len()).filter(fits).collect())
 }
 
-/// Returns whether a user is a member: about one in `cohort mod 7 + 2` is.
+/// Returns whether a user belongs to a cohort. About one in `cohort mod 7 + 2` does.
 fn is_member(seed: u64, cohort: u64, person: u64) -> bool {
     mix2(mix2(seed, cohort), person).is_multiple_of(cohort % 7 + 2)
 }
 
-/// Returns the number of cohort members without a profile, which exist with `include_all_users`: one for every ten
-/// with a profile, plus one. For a `where` they are users without properties.
+/// Returns the number of cohort members without a profile: one for every ten with a profile, plus one. They exist only
+/// with `include_all_users`; a `where` sees them as users without properties.
 fn ids_without_profile(seed: u64, conditions: &Conditions, rows: Option<&[u64]>) -> u64 {
     if conditions.cohort.is_none() || !conditions.include_all_users || conditions.ids.is_some() {
         return 0;
@@ -170,7 +170,7 @@ fn distinct_ids(params: &Params) -> Result<Option<BTreeSet<String>>, String> {
     })
 }
 
-/// Parses a JSON array of strings; numbers count as their digits.
+/// Parses a JSON array of strings; numbers are converted to strings.
 fn text_list(name: &str, text: &str) -> Result<Vec<String>, String> {
     let wrong = || format!("{name}: expected a JSON array of strings, got {text:?}");
     let values: Vec<Value> = serde_json::from_str(text).map_err(|_| wrong())?;

@@ -1,4 +1,4 @@
-//! The HTTP server around the core. The only code that reads a clock.
+//! The HTTP server around the core, and the only code that reads a clock.
 #![expect(clippy::disallowed_methods, reason = "the server is where the clock is read")]
 
 use std::net::SocketAddr;
@@ -22,10 +22,10 @@ use crate::message::{BodyFault, Reply, Request, Ticket};
 use crate::simulator::Simulator;
 use crate::stats::{SentPage, Stats};
 
-/// The largest accepted request body: 8 MiB, a hundred times the longest list of distinct IDs in use.
+/// The maximum size of a request body: 8 MiB, a hundred times the longest list of distinct IDs in use.
 const GREATEST_REQUEST: usize = 8 << 20;
 
-/// Why the server could not start.
+/// An error that prevents the server from starting.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ServerError {
@@ -37,12 +37,12 @@ pub enum ServerError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// The error of the system.
+        /// The I/O error.
         source: std::io::Error,
     },
 }
 
-/// A simulated Mixpanel that listens on this machine. Dropping it stops the server.
+/// A simulated Mixpanel that listens on a loopback address. Dropping it stops the server.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -59,14 +59,14 @@ struct Shared {
 }
 
 impl Shared {
-    /// A panic with the lock held can at worst leave wrong counts, which later requests tolerate.
+    /// Locks the simulator. Poisoning is ignored: a panic while the lock is held leaves wrong counts at worst.
     fn lock(&self) -> MutexGuard<'_, Simulator> {
         self.simulator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Server {
-    /// Starts a server on a loopback address; port 0 picks a free port. Must be called within a tokio runtime.
+    /// Starts a server on a loopback address; port 0 picks a free port. Must be called within a Tokio runtime.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ impl Server {
         self.address
     }
 
-    /// Returns the base of every URL, such as `http://127.0.0.1:40123`, without a trailing slash.
+    /// Returns the base URL, such as `http://127.0.0.1:40123`, without a trailing slash.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -101,7 +101,7 @@ impl Server {
         self.shared.lock().stats().clone()
     }
 
-    /// Returns the pages sent so far, in order, if the configuration keeps them.
+    /// Returns the pages sent so far, in order; empty unless [`SimulatorConfig::keep_sent`] is set.
     pub fn sent_pages(&self) -> Vec<SentPage> {
         self.shared.lock().sent_pages().to_vec()
     }
@@ -111,11 +111,11 @@ impl Server {
         self.shared.lock().reset_stats();
     }
 
-    /// Stops the server and waits until every connection is closed. Responses in flight are cut off.
+    /// Stops the server and waits until all connections are closed. Responses in flight are aborted.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
         if let Some(accepting) = self.accepting.take() {
-            // The task has ended, or was aborted with its runtime.
+            // An error only means that the task was aborted along with its runtime.
             let _gone = accepting.await;
         }
     }
@@ -136,7 +136,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTo
                 Ok((stream, _)) => {
                     connections.spawn(serve(stream, Arc::clone(&shared)));
                 }
-                // Most likely out of file descriptors: other connections must be closed first, so only a pause helps.
+                // Most likely out of file descriptors: wait until other connections are closed.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -147,18 +147,18 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTo
 }
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
-    // Without it, small responses wait for the client's acknowledgement. If it cannot be set, they are merely slower.
+    // Otherwise small responses wait for the client's acknowledgement. On failure they are merely slower.
     let _slower = stream.set_nodelay(true);
     let switch = CutSwitch::default();
     let io = TokioIo::new(FaultyStream::new(stream, switch.clone()));
     let service = service_fn(move |request| answer(request, Arc::clone(&shared), switch.clone()));
     let connection =
         http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(None).serve_connection(io, service);
-    // A client that disconnects, and our own cuts, end as errors here, as intended.
+    // Errors are expected here: clients disconnect, and faults cut responses.
     let _ended = connection.await;
 }
 
-/// Removes a request from the concurrency limit, even if the client disconnects during the delay.
+/// A guard that frees a request's concurrency slot, even if the client disconnects during the delay.
 struct InFlight<'a> {
     shared: &'a Shared,
     ticket: Ticket,
@@ -178,7 +178,7 @@ async fn answer(
     let request = read(request).await?;
     let reply = {
         let mut simulator = shared.lock();
-        // The time is read under the lock, so that it never goes backwards for the simulator.
+        // Read the clock under the lock, so that time never goes backwards for the simulator.
         let now = shared.start.elapsed();
         simulator.handle(&request, now)
     };
@@ -186,8 +186,8 @@ async fn answer(
     if !reply.delay.is_zero() {
         tokio::time::sleep(reply.delay).await;
     }
-    // Before the first byte is sent, so that a client that has its response does not hit the limit because of its own
-    // request.
+    // Free the slot before the first byte is sent, so that a client that has its response does not exceed the limit
+    // because of its own finished request.
     drop(in_flight);
     let mut response = respond(reply, switch)?;
     if !shared.clock_behind.is_zero() {

@@ -1,4 +1,4 @@
-//! Sessions: the cached result lists that pages are cut from (`docs/mixpanel-api.md#sessions-and-paging`).
+//! Sessions: cached result lists that are served page by page (`docs/mixpanel-api.md#sessions-and-paging`).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,26 +8,27 @@ use crate::config::SimulatorConfig;
 use crate::hash::mix2;
 use crate::select::Selection;
 
-/// A cached query. Its list never changes, so paging to the end returns exactly this list.
+/// A cached query. Its result list never changes, so paging to the end returns exactly that list.
 #[derive(Debug, Clone)]
 pub(crate) struct Session {
     pub(crate) id: String,
     pub(crate) selection: Arc<Selection>,
-    /// Set by the request that created the session (assumption; no source describes a size that changes).
+    /// The page size of the request that created the session. That it stays fixed is an assumption.
     pub(crate) page_size: u32,
-    /// How far the list is rotated: 0, unless the session was silently replaced.
+    /// The number of positions by which the list is rotated; 0 unless the session was silently replaced.
     pub(crate) shift: u64,
     made: Duration,
     requests: u32,
 }
 
-/// The maximum number of sessions: a session of a million selected profiles takes 8 MB, others next to nothing.
+/// The maximum number of sessions. One that selects a million profiles takes 8 MB; one without filters takes almost
+/// nothing.
 const MOST_SESSIONS: usize = 1_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     by_id: HashMap<String, Session>,
-    /// The IDs of all sessions that may be in the map, oldest first.
+    /// The IDs of all sessions that may be in `by_id`, oldest first.
     oldest: VecDeque<String>,
     made: u64,
 }
@@ -53,7 +54,7 @@ impl Sessions {
         session
     }
 
-    /// Creates another session of the same query, with a rotated list.
+    /// Creates another session for the same query, with the list rotated.
     pub(crate) fn replace(&mut self, config: &SimulatorConfig, old: &Session, now: Duration) -> Session {
         let mut session = self.make(config, Arc::clone(&old.selection), old.page_size, now);
         session.shift = old.shift + 1 + u64::from(old.page_size) / 3;
@@ -61,7 +62,7 @@ impl Sessions {
         session
     }
 
-    /// Returns a session that still exists and was created for this query, and counts the request.
+    /// Returns the session if it is still alive and belongs to this query, and counts the request.
     pub(crate) fn get(
         &mut self,
         config: &SimulatorConfig,
@@ -85,7 +86,7 @@ impl Sessions {
         self.by_id.remove(id);
     }
 
-    /// Returns ten digits, a hyphen and six capital letters, as in Mixpanel's samples; never the same twice.
+    /// Returns a new unique ID: ten digits, a hyphen and six capital letters, as in Mixpanel's samples.
     fn next_id(&mut self, seed: u64) -> String {
         let number = self.made;
         self.made += 1;
@@ -102,8 +103,8 @@ fn is_alive(session: &Session, config: &SimulatorConfig, now: Duration) -> bool 
 }
 
 impl Session {
-    /// Returns the positions in the list of a page's results, the first `overlap` of which are also on the page
-    /// before.
+    /// Returns the positions of a page's results in the list. The first `overlap` of them are also on the previous
+    /// page.
     pub(crate) fn places(&self, page: u64, overlap: u32) -> impl Iterator<Item = u64> + use<> {
         let (len, shift) = (self.selection.len(), self.shift);
         let start = page.saturating_mul(u64::from(self.page_size)).min(len);

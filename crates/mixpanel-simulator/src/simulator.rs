@@ -1,4 +1,4 @@
-//! The core: a function of the request and the time.
+//! The simulator's core: a function of the request and the time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,9 +20,9 @@ use crate::stats::{RequestRecord, SentPage, Stats};
 
 /// A simulated Mixpanel without any I/O.
 ///
-/// It has no clock: the caller passes the time since any fixed start. It never waits: a response states its delay,
-/// and the caller calls [`finish`](Self::finish) after it. The same configuration and the same calls give the same
-/// responses, byte for byte.
+/// It has no clock: the caller passes the time since an arbitrary fixed start. It never waits: each response states its
+/// delay, after which the caller calls [`finish`](Self::finish). The same configuration and the same calls produce the
+/// same responses, byte for byte.
 #[derive(Debug)]
 pub struct Simulator {
     config: SimulatorConfig,
@@ -31,7 +31,7 @@ pub struct Simulator {
     script: Script,
     stats: Stats,
     sent: Vec<SentPage>,
-    /// The number of requests so far. Unlike the statistics, it is never reset.
+    /// The number of requests so far; unlike the statistics, never reset.
     requests: u64,
 }
 
@@ -44,7 +44,7 @@ enum Endpoint {
 }
 
 impl Simulator {
-    /// Creates the simulated project.
+    /// Creates a simulated project.
     pub fn new(config: SimulatorConfig) -> Self {
         let (engage, script) = (Engage::new(&config), Script::new(config.faults.clone()));
         Self {
@@ -58,7 +58,7 @@ impl Simulator {
         }
     }
 
-    /// Answers a request that arrives at `now`, the time since a fixed start. `now` must not go backwards.
+    /// Handles a request that arrives at `now`, the time since a fixed start. `now` must not go backwards.
     ///
     /// The request counts towards the concurrency limit until [`finish`](Self::finish) is called with the response's
     /// ticket.
@@ -90,7 +90,7 @@ impl Simulator {
         reply
     }
 
-    /// Removes a request from the concurrency limit after its delay. Unknown tickets have no effect.
+    /// Frees the concurrency slot of a request, after its delay. Unknown tickets have no effect.
     pub fn finish(&mut self, ticket: Ticket) {
         self.ledger.finish(ticket);
     }
@@ -100,7 +100,7 @@ impl Simulator {
         &self.stats
     }
 
-    /// Returns the pages that were sent with status 200, in order, if they are kept.
+    /// Returns the pages sent with status 200, in order; empty unless [`SimulatorConfig::keep_sent`] is set.
     pub fn sent_pages(&self) -> &[SentPage] {
         &self.sent
     }
@@ -159,7 +159,7 @@ impl Simulator {
         let mut reply = match (endpoint, page) {
             (Endpoint::Engage, Ok(page)) => self.engage_page(request, params, page, now),
             (Endpoint::Engage, Err(message)) => Reply::error(StatusCode::BAD_REQUEST, &message),
-            // Documented as required; the text is an assumption.
+            // `type` is documented as required; the error text is an assumption.
             (Endpoint::EventNames, _) if params.get("type").is_none() => {
                 Reply::error(StatusCode::BAD_REQUEST, "type is a required parameter")
             }
@@ -198,7 +198,7 @@ impl Simulator {
         reply
     }
 
-    /// Keeps the body of a page, even if it is cut or damaged on its way: the client requests it again.
+    /// Keeps the body of a page for [`sent_pages`](Self::sent_pages), even if a fault cuts or damages it in transit.
     fn keep(&mut self, page: u64, params: &Params, reply: &Reply) {
         if self.config.keep_sent && reply.status == StatusCode::OK {
             let session_id = params.get("session_id").map(str::to_owned);

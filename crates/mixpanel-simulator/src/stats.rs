@@ -11,23 +11,23 @@ use serde::Serialize;
 pub struct Stats {
     /// All requests.
     pub requests: u64,
-    /// The requests that counted towards the hourly limit and were not refunded.
+    /// The requests that counted towards the hourly limit, without refunded ones.
     pub counted_requests: u64,
-    /// The maximum number of requests that counted towards the hourly limit within one window.
+    /// The maximum number of counted requests within one window.
     pub greatest_counted_in_window: usize,
-    /// The maximum number of requests that the hourly limit rejected within one window.
+    /// The maximum number of requests rejected by the hourly limit within one window.
     pub greatest_refused_in_window: usize,
-    /// The maximum number of concurrent requests, without rejected ones.
+    /// The maximum number of concurrent requests, excluding rejected ones.
     pub greatest_concurrency: usize,
     /// The 429 responses by kind.
     pub too_many_requests: TooManyRequests,
-    /// The Engage requests by page, whatever their outcome.
+    /// The Engage requests by page, including failed ones.
     pub hits_per_page: BTreeMap<u64, u64>,
-    /// All responses by status. A response that was cut or never sent has its intended status.
+    /// All responses by status. A response that was cut or never sent counts under its intended status.
     pub replies_by_status: BTreeMap<u16, u64>,
     /// The number of sessions created.
     pub sessions_made: u64,
-    /// How often a fault of the script was applied.
+    /// The number of faults applied.
     pub faults_applied: u64,
     /// The latest requests, oldest first.
     pub recent_requests: VecDeque<RequestRecord>,
@@ -49,23 +49,23 @@ pub struct TooManyRequests {
     pub concurrency: u64,
     /// The server was overloaded.
     pub load_shed: u64,
-    /// The form of 2021, caused by a fault of the script.
+    /// The format of 2021, requested by a fault.
     pub body_only: u64,
 }
 
-/// One request. The `Authorization` header is never kept.
+/// A recorded request, without its `Authorization` header.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RequestRecord {
-    /// The request number, from 1.
+    /// The request number, counted from 1.
     pub number: u64,
     /// The method.
     pub method: String,
     /// The path.
     pub path: String,
-    /// The `Content-Type`, if there was one.
+    /// The `Content-Type` header, if any.
     pub content_type: Option<String>,
-    /// The parameters of the URL and the body together.
+    /// The parameters from the URL and the body combined.
     pub params: BTreeMap<String, String>,
     /// The status of the response.
     pub status: u16,
@@ -79,12 +79,12 @@ pub struct SentPage {
     pub page: u64,
     /// The session that the request named.
     pub session_id: Option<String>,
-    /// The body before compression.
+    /// The body, uncompressed.
     pub body: Bytes,
 }
 
 impl SentPage {
-    /// Creates a page, for tests of code that uses sent pages.
+    /// Creates a page, for testing code that uses sent pages.
     pub fn new(page: u64, session_id: Option<String>, body: impl Into<Bytes>) -> Self {
         Self { page, session_id, body: body.into() }
     }

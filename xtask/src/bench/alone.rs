@@ -1,4 +1,4 @@
-//! The baselines of the fetches: DuckDB alone loading the same profiles, and the load of `mp` without the fetch.
+//! The baselines for the fetches: DuckDB alone loading the same profiles, and the load of `mp` without the fetch.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -19,8 +19,8 @@ use crate::failure::Failure;
 /// The first statement of every load. `CREATE TABLE AS` would not return the number of rows.
 const TABLE: &str = "CREATE TABLE profiles (distinct_id VARCHAR, properties JSON, last_seen TIMESTAMP)";
 
-/// Loads JSON lines as the server sends them. `$last_seen`, which `mp` extracts from the properties, is extracted
-/// only to the extent that this is easy in SQL.
+/// Loads the server's records from a JSONL file. `mp` also removes `$last_seen` from the properties; this SQL only
+/// copies it.
 const FROM_JSONL: [&str; 3] = [
     TABLE,
     r#"INSERT INTO profiles SELECT json->>'$."$distinct_id"', json->'$."$properties"',
@@ -29,19 +29,19 @@ const FROM_JSONL: [&str; 3] = [
     "CHECKPOINT",
 ];
 
-/// Loads pages as `mp` stages them, with the statement that `mp` uses.
+/// Loads the pages staged by `mp`, with the statement that `mp` uses.
 const FROM_PAGES: [&str; 3] = [
     TABLE,
     "INSERT INTO profiles SELECT distinct_id, properties::JSON, last_seen FROM read_parquet('page-*.parquet')",
     "CHECKPOINT",
 ];
 
-/// Exit code of a fetch whose credentials are rejected.
+/// The exit code of a fetch with rejected credentials.
 const EXIT_REFUSED: i32 = 2;
-/// Exit code of a load that lacks pages.
+/// The exit code of a load with missing pages.
 const EXIT_PARTIAL: i32 = 1;
 
-/// Measures loads.
+/// Measures the baselines.
 pub(super) struct Alone<'a> {
     pub(super) fetches: &'a Fetches<'a>,
     /// The program `duckdb-alone`, if it was built.
@@ -51,7 +51,7 @@ pub(super) struct Alone<'a> {
 }
 
 impl Alone<'_> {
-    /// Loads `profiles` profiles, `count` times in each way.
+    /// Loads `profiles` profiles in each way, `count` times.
     pub(super) fn measure(&self, profiles: u64, count: usize) -> Result<Loads, Failure> {
         let duckdb = self.duckdb.as_deref();
         let jsonl = duckdb.map(|program| self.lines_alone(program, profiles, count)).transpose()?;
@@ -78,7 +78,7 @@ impl Alone<'_> {
         let mut command = self.fetches.fetch(&simulator, &directory.join("x.db"));
         command.args(["--quiet", "--parallel", "--stdout", "--raw"]).stdout(lines.try_clone().map_err(cannot)?);
         run::timed(command, 0)?;
-        // Otherwise the file would be written to disk while DuckDB is measured.
+        // Otherwise the kernel may still be writing the file to disk while DuckDB is measured.
         lines.sync_all().map_err(cannot)?;
         drop(simulator);
         let what = format!("DuckDB alone, {} profiles from JSONL", grouped(profiles));
@@ -87,7 +87,7 @@ impl Alone<'_> {
         Ok(runs)
     }
 
-    /// Runs the statements in a directory, on a new database.
+    /// Runs SQL statements on a new database, with `directory` as the working directory.
     fn by_duckdb(&self, program: &Path, sql: &[&str], directory: &Path, expected: u64) -> Result<Run, Failure> {
         let target = self.directory("duckdb");
         make_empty(&target)?;
@@ -118,7 +118,7 @@ impl Alone<'_> {
     }
 }
 
-/// A fetch that has staged all its full pages and was then refused the last one.
+/// The stage of a fetch whose last page request was rejected after all full pages were staged.
 struct Stage {
     simulator: Simulator,
     directory: PathBuf,
@@ -134,7 +134,7 @@ impl Stage {
         let wanted = staged / PAGE_SIZE;
         options.extend(["--fault".to_owned(), format!("pages={wanted} status=401 times=always")]);
         let simulator = alone.fetches.simulator(&options)?;
-        // With one page at a time, all others are staged when the last one is requested.
+        // The fetch is sequential, so all other pages are staged when the last one is requested.
         run::timed(alone.fetches.fetch(&simulator, &directory.join("x.db")), EXIT_REFUSED)?;
         // A stage has a directory for each run, which has one for each session.
         let newest = |path: PathBuf| entries(&path).into_iter().filter(|path| path.is_dir()).max().unwrap_or(path);
@@ -173,7 +173,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Adds up the seconds of the statements, one of which must report the expected number of rows.
+/// Returns the total time of the statements, one of which must report the expected number of rows.
 fn statements(printed: &str, expected: u64) -> Result<Duration, Failure> {
     let unreadable = || {
         Failure::new(format!("duckdb-alone printed unexpected output: {}", printed.trim()))

@@ -13,7 +13,7 @@ use super::simulator::{Simulator, forget_settings};
 use crate::cargo::Cargo;
 use crate::failure::Failure;
 
-/// How many times `mp --version` and a query are run.
+/// The number of runs of `mp --version` and of the query.
 const STARTS: usize = 20;
 const QUERIES: usize = 5;
 
@@ -24,7 +24,7 @@ pub(super) const MEMORY: [&str; 2] = ["--memory", "256MB"];
 const GROW: [&str; 3] =
     ["CREATE TABLE again AS FROM profiles", "CREATE TABLE once_more AS FROM profiles", "CHECKPOINT"];
 
-/// What every run of `mp` needs.
+/// Runs `mp` for the benchmarks.
 pub(super) struct Fetches<'a> {
     pub(super) cargo: &'a Cargo<'a>,
     pub(super) mp: PathBuf,
@@ -33,7 +33,7 @@ pub(super) struct Fetches<'a> {
 }
 
 impl Fetches<'_> {
-    /// Runs a scenario `count` times, with extra options of `mp fetch profiles`. The database of the last run stays
+    /// Runs a scenario `count` times, with extra options for `mp fetch profiles`. Leaves the database of the last run
     /// at [`Self::database`].
     pub(super) fn measure(&self, scenario: Scenario, count: usize, options: &[&str]) -> Result<Measured, Failure> {
         let simulator = self.simulator(&scenario.server())?;
@@ -68,8 +68,8 @@ impl Fetches<'_> {
         })
     }
 
-    /// Measures the smallest query on the database of a million profiles, after `duckdb-alone` has enlarged it.
-    /// Returns the median time and the size of the database.
+    /// Measures `select 1` on the database of a million profiles, after `duckdb-alone` has enlarged it. Returns the
+    /// median time and the size of the database in bytes.
     pub(super) fn query(&self, duckdb: Option<&Path>) -> Result<(Duration, u64), Failure> {
         let database = self.database();
         if let Some(program) = duckdb {
@@ -95,7 +95,7 @@ impl Fetches<'_> {
         Simulator::start(self.cargo, &self.mp, options, self.directory)
     }
 
-    /// Returns the command of a fetch into this database, to which options can be added.
+    /// Returns an `mp fetch profiles` command for this database, to which the caller can add options.
     pub(super) fn fetch(&self, simulator: &Simulator, database: &Path) -> Command {
         let mut command = self.mp(simulator, database);
         command.args(["fetch", "profiles", "--no-progress"]);
@@ -116,7 +116,8 @@ impl Fetches<'_> {
 
     /// Returns an `mp` command that uses this simulator and this database.
     ///
-    /// Its home is the database's directory, which hides the caller's accounts and gives every run its own quota.
+    /// The home directory is that of the database, which hides the caller's accounts and gives every run a new quota
+    /// ledger.
     pub(super) fn mp(&self, simulator: &Simulator, database: &Path) -> Command {
         let mut command = self.bare(database.parent().unwrap_or(self.directory));
         simulator.point(&mut command);
@@ -124,7 +125,7 @@ impl Fetches<'_> {
         command
     }
 
-    /// Returns an `mp` command with this home and no account.
+    /// Returns an `mp` command with this home directory and no account.
     fn bare(&self, home: &Path) -> Command {
         let mut command = self.cargo.linked(&self.mp);
         forget_settings(&mut command);
@@ -143,7 +144,7 @@ pub(super) fn size(database: &Path) -> Result<u64, Failure> {
     Ok(length(database)? + length(&database.with_extension("db.wal"))?)
 }
 
-/// Creates an empty directory, and removes any previous contents.
+/// Creates an empty directory, removing any previous contents.
 pub(super) fn make_empty(directory: &Path) -> Result<(), Failure> {
     remove(directory)?;
     fs::create_dir_all(directory)

@@ -1,4 +1,4 @@
-//! The single steps of a fetch, measured with criterion in `crates/mixpanel-bench`.
+//! Measures the single steps of a fetch with the criterion benchmarks of `crates/mixpanel-bench`.
 
 use std::process::{Output, Stdio};
 
@@ -9,7 +9,7 @@ use crate::failure::Failure;
 /// The arguments that select the package and its benchmarks.
 const BENCHES: [&str; 5] = ["bench", "--package", super::PACKAGE, "--bench", "times"];
 
-/// Builds the benchmarks first, so that a compile error does not show up late and no build delays the measurements.
+/// Builds the benchmarks, so that a compile error shows up before the other measurements.
 pub(super) fn build(cargo: &Cargo<'_>) -> Result<(), Failure> {
     run(cargo, &["--no-run"]).map(|_| ())
 }
@@ -37,8 +37,8 @@ fn run(cargo: &Cargo<'_>, options: &[&str]) -> Result<Output, Failure> {
 
 /// Parses the name, time and throughput of each benchmark.
 ///
-/// Criterion prints `name  time: [low middle high]` and perhaps `thrpt: [...]` below; a long name has its own line.
-/// Both occur again below `change:`, compared with an earlier run.
+/// Criterion prints `name  time: [low middle high]` and sometimes `thrpt: [...]` below it; a long name is on its own
+/// line. Both are repeated below `change:`, relative to an earlier run.
 fn rows(printed: &str) -> Vec<Vec<String>> {
     let mut rows: Vec<Vec<String>> = Vec::new();
     let (mut name, mut is_change) = ("", false);
@@ -63,7 +63,7 @@ fn rows(printed: &str) -> Vec<Vec<String>> {
     rows
 }
 
-/// Returns the estimate between the two bounds of `[1.0 ms 1.1 ms 1.2 ms]`.
+/// Returns the estimate in `[low estimate high]`: `1.1 ms` for `[1.0 ms 1.1 ms 1.2 ms]`.
 fn middle(bounds: &str) -> Option<String> {
     let words: Vec<&str> = bounds.trim().strip_prefix('[')?.split(']').next()?.split_whitespace().collect();
     match words[..] {

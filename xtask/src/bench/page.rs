@@ -1,4 +1,4 @@
-//! Updates the generated part of `docs/performance.md`; the rest of the page is written by hand.
+//! Updates the generated part of `docs/performance.md`.
 
 use std::fs;
 use std::path::Path;
@@ -9,11 +9,11 @@ use crate::failure::Failure;
 /// The path of the page, relative to the workspace root.
 pub(super) const PAGE: &str = "docs/performance.md";
 
-/// The markers around the part that the benchmark writes.
+/// The markers around the generated part.
 const BEGIN: &str = "<!-- written by `cargo xtask bench --write` -->";
 const END: &str = "<!-- end of what is written by the bench -->";
 
-/// Returns the page with this text between its markers.
+/// Returns the page with `text` between its markers.
 pub(super) fn with(root: &Path, text: &str) -> Result<String, Failure> {
     let page = root.join(PAGE);
     let problem = match fs::read_to_string(&page) {
@@ -26,21 +26,21 @@ pub(super) fn with(root: &Path, text: &str) -> Result<String, Failure> {
     Err(Failure::new(problem).hint(format!("restore the page with `git checkout {PAGE}`")))
 }
 
-/// Writes this text into the page.
+/// Writes `text` into the page.
 pub(super) fn write(root: &Path, text: &str) -> Result<(), Failure> {
     let path = root.join(PAGE);
     fs::write(&path, with(root, text)?)
         .map_err(|error| Failure::new(format!("cannot write {}: {error}", path.display())))
 }
 
-/// Replaces the text between the markers; `None` unless both are there, in this order.
+/// Replaces the text between the markers; `None` unless both exist, in this order.
 fn replaced(page: &str, text: &str) -> Option<String> {
     let (before, rest) = page.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
     Some(format!("{before}{BEGIN}\n\n{text}\n{END}{after}"))
 }
 
-/// Describes in one line what is needed to compare the numbers with others: the machine, the day and the code.
+/// Describes the machine, the date and the commit in one line, for comparing the numbers with others.
 pub(super) fn circumstances(root: &Path) -> String {
     let line = |file, name: &str| {
         let text = fs::read_to_string(file).ok()?;
@@ -66,7 +66,7 @@ pub(super) fn circumstances(root: &Path) -> String {
     )
 }
 
-/// Returns the load average of the last minute, if available.
+/// Returns the one-minute load average, if available.
 pub(super) fn load_average() -> Option<String> {
     fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next().map(str::to_owned)
 }

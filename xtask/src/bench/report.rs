@@ -1,4 +1,4 @@
-//! All results as Markdown tables.
+//! Formats the results as Markdown tables.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::scenario::{PARALLEL, SEQUENTIAL, Scenario, grouped};
 use super::table::{Table, mebibytes, per_100_000, ratio};
 use super::targets;
 
-/// The columns of the tables, separated by bars; those that end in a colon are right-aligned.
+/// The table columns, separated by `|`; columns that end in a colon are right-aligned.
 const FETCH_COLUMNS: &str = "profiles:|a page:|latency:|mode|wall s:|profiles/s:|ideal s:|wall/ideal:|CPU s:|\
                              simulator CPU s:|peak MiB:|database MiB:|runs:";
 const LOAD_COLUMNS: &str =
@@ -62,8 +62,8 @@ impl Results {
         Table { title: "Loads", columns: LOAD_COLUMNS, rows }
     }
 
-    /// Returns how much faster parallel fetches are with a slow server, one line for each scenario that was run both
-    /// ways.
+    /// Returns the speedup of parallel fetches from a slow server, one line for each scenario that was run in both
+    /// modes.
     pub(super) fn speedups(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for Measured { scenario, runs } in &self.fetches {

@@ -1,4 +1,4 @@
-//! What the benchmarks measured.
+//! The results of the benchmarks.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ pub(super) struct Measured {
 /// The loads for one number of profiles.
 #[derive(Clone, Debug)]
 pub(super) struct Loads {
-    /// The number of profiles in the JSONL file: as many as in the scenarios.
+    /// The number of profiles in the JSONL file, the same as in the scenarios.
     pub(super) profiles: u64,
-    /// The number of staged profiles: full pages only.
+    /// The number of staged profiles, rounded up to full pages.
     pub(super) staged: u64,
-    /// DuckDB alone, from the JSONL file; only the time of its statements.
+    /// DuckDB alone, from the JSONL file; the time of its statements only.
     pub(super) jsonl: Option<Runs>,
-    /// DuckDB alone, from the staged pages; only the time of its statements.
+    /// DuckDB alone, from the staged pages; the time of its statements only.
     pub(super) pages: Option<Runs>,
-    /// `mp`, from the staged pages; without the startup time of the process.
+    /// `mp`, from the staged pages; excludes the startup time of the process.
     pub(super) ours: Runs,
 }
 
@@ -43,9 +43,9 @@ pub(super) struct Results {
     pub(super) loads: Vec<Loads>,
     /// The time of `mp --version`.
     pub(super) version: Duration,
-    /// A query on the database of a million profiles: the time, and the size of the database in bytes.
+    /// The query on the database of a million profiles: its time, and the size of the database in bytes.
     pub(super) query: Option<(Duration, u64)>,
-    /// The fetch of a million profiles with little memory.
+    /// The fetch of a million profiles with a low memory limit.
     pub(super) limited: Option<Measured>,
 }
 
@@ -58,8 +58,8 @@ impl Results {
         self.loads.iter().find(|loads| loads.profiles == profiles)
     }
 
-    /// Returns the best possible time of a scenario: the time spent waiting for the server or, if the server responds
-    /// at once, DuckDB's own time for the same profiles.
+    /// Returns the ideal time of a scenario: the time spent waiting for the server or, without latency, the time in
+    /// which DuckDB alone loads the same profiles.
     pub(super) fn ideal(&self, scenario: &Scenario) -> Option<Duration> {
         let waiting = scenario.waiting();
         if !waiting.is_zero() {

@@ -1,4 +1,4 @@
-//! Runs a process to its end and measures its time, memory and processor time.
+//! Runs a process to completion and measures its time, memory and processor time.
 
 use std::fs;
 use std::io;
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 
-/// The sampling interval. At most this much of the end of a process is missed.
+/// The sampling interval, which is also the longest time at the end of a process that can be missed.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// One tick of the processor times in `/proc/PID/stat`: Linux reports hundredths of a second (proc(5), `USER_HZ`).
+/// The unit of the processor times in `/proc/PID/stat`: a hundredth of a second on Linux (proc(5), `USER_HZ`).
 const TICK: Duration = Duration::from_millis(10);
 
-/// The resources that a process has used, from `/proc`; unknown on other systems.
+/// The resource usage of a process, from `/proc`; unknown on systems without it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Usage {
     /// Peak resident memory, in KiB (`VmHWM`).
@@ -26,7 +26,7 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// Samples a process; keeps the last values if it has exited.
+    /// Samples a process; keeps the previous values if it has exited.
     fn look_at(&mut self, pid: u32) {
         let status = fs::read_to_string(format!("/proc/{pid}/status"));
         self.peak_kib = status.ok().as_deref().and_then(peak_kib).or(self.peak_kib);
@@ -37,7 +37,7 @@ impl Usage {
 /// One run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Run {
-    /// From the start of the process to its end, or the part of it that counts.
+    /// The wall time of the process, or the part of it that counts.
     pub(super) wall: Duration,
     pub(super) usage: Usage,
     /// Processor time of the simulator during the run.
@@ -46,12 +46,12 @@ pub(super) struct Run {
     pub(super) database: u64,
 }
 
-/// Several runs of the same command; at least one.
+/// One or more runs of the same command.
 #[derive(Clone, Debug)]
 pub(super) struct Runs(pub(super) Vec<Run>);
 
 impl Runs {
-    /// Runs something `count` times and reports each run under the name `what`. Stops at the first failure.
+    /// Calls `once` `count` times and prints each result under the name `what`. Stops at the first failure.
     pub(super) fn of(
         what: &str,
         count: usize,
@@ -65,7 +65,7 @@ impl Runs {
         measured.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Returns the run with the median time; the faster one if there are two in the middle.
+    /// Returns the run with the median time; the faster of the middle two for an even number of runs.
     pub(super) fn median(&self) -> Run {
         let mut runs = self.0.clone();
         runs.sort_by_key(|run| run.wall);
@@ -77,13 +77,13 @@ impl Runs {
         self.median().wall
     }
 
-    /// Returns the greatest of all memory peaks.
+    /// Returns the highest memory peak of all runs.
     pub(super) fn peak_kib(&self) -> Option<u64> {
         self.0.iter().filter_map(|run| run.usage.peak_kib).max()
     }
 }
 
-/// Runs a command that must exit with this code. Returns its measurements and its output.
+/// Runs a command that must exit with `exit_code`. Returns its measurements and its output.
 pub(super) fn timed(mut command: Command, exit_code: i32) -> Result<(Run, String), Failure> {
     let begun = Instant::now();
     let child = command.spawn().map_err(|error| cannot_run(&command, &error))?;
@@ -114,7 +114,7 @@ pub(super) fn quick(mut command: Command) -> Result<(Duration, String), Failure>
     Ok((wall, ended(&command, output, 0)?))
 }
 
-/// Returns the median time of a command that is run `count` times.
+/// Runs a command `count` times and returns the median time.
 pub(super) fn median(count: usize, command: impl Fn() -> Command) -> Result<Duration, Failure> {
     let mut times = (0..count).map(|_| Ok(quick(command())?.0)).collect::<Result<Vec<_>, Failure>>()?;
     times.sort();
@@ -139,7 +139,7 @@ fn name(command: &Command) -> String {
     Path::new(command.get_program()).file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Returns the processor time that a process has used up to now.
+/// Returns the processor time that a process has used so far.
 pub(super) fn cpu_of(pid: u32) -> Option<Duration> {
     cpu(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
@@ -152,9 +152,9 @@ fn peak_kib(status: &str) -> Option<u64> {
 
 /// Parses the processor time from `/proc/PID/stat`.
 fn cpu(stat: &str) -> Option<Duration> {
-    // The program name is the second field, in parentheses, and may itself contain spaces and parentheses.
+    // Field 2 is the program name in parentheses, and may itself contain spaces and parentheses.
     let (_, after_name) = stat.rsplit_once(')')?;
-    // utime and stime are fields 14 and 15; the first one after the name is field 3.
+    // utime and stime are fields 14 and 15; the first field after the name is field 3.
     let mut times = after_name.split_whitespace().skip(14 - 3).map(str::parse::<u32>);
     Some(TICK * times.next()?.ok()? + TICK * times.next()?.ok()?)
 }

@@ -1,34 +1,34 @@
-//! What is fetched, and how long the waiting alone takes.
+//! The matrix of fetches, and the time each one spends waiting for the server.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Concurrent requests: one, or as many as Mixpanel allows and `mp fetch profiles --parallel` sends.
+/// Concurrent requests: one, or Mixpanel's limit, which `mp fetch profiles --parallel` uses.
 pub(super) const SEQUENTIAL: u64 = 1;
 pub(super) const PARALLEL: u64 = 5;
 
-/// Numbers of profiles: 25 and 100 pages of Mixpanel's size, the last of which is not full, and a million.
+/// Numbers of profiles: 25 and 100 pages of Mixpanel's default size, the last one not full, and a million.
 pub(super) const SIZES: [u64; 3] = [24_600, 99_600, 1_000_000];
 
-/// Profiles per page: Mixpanel's own number, and ten times that.
+/// Profiles per page: Mixpanel's default, and ten times that.
 pub(super) const PAGE_SIZE: u64 = 1_000;
 const PAGE_SIZES: [u64; 2] = [PAGE_SIZE, 10_000];
 
-/// No latency, so that only our own speed counts; a nearby server; one as slow as the real one.
+/// Latencies per response: none, to measure only our own speed; a nearby server; a server as slow as Mixpanel.
 const LATENCIES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(50), SLOW];
 const SLOW: Duration = Duration::from_millis(400);
 
-/// Scenarios that wait longer than this are left out: they add no information.
+/// Scenarios that wait longer than this for the server are left out, because they add no information.
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
-/// Scenarios that wait longer than this are run once: noise from a busy machine is small compared with the waiting.
+/// Scenarios that wait longer than this run once, because the waiting dwarfs the noise of a busy machine.
 const WAIT_OFTEN_MAX: Duration = Duration::from_secs(20);
 
-/// How many times the others are run, unless the quick form is requested. Odd, so that the median is a run.
+/// The number of runs of all other scenarios, except with `--quick`. Odd, so that the median is an actual run.
 const RUNS: usize = 3;
 
-/// The scenarios of the targets: the small and the medium number from a server as slow as the real one, and the
-/// medium number and a million without latency.
+/// The scenarios with targets: the small and the medium number from a server as slow as Mixpanel, and the medium number
+/// and a million without latency.
 pub(super) const SLOW_SMALL: Scenario = Scenario::typical(SIZES[0], SLOW);
 pub(super) const SLOW_MIDDLE: Scenario = Scenario::typical(SIZES[1], SLOW);
 pub(super) const MIDDLE: Scenario = Scenario::typical(SIZES[1], Duration::ZERO);
@@ -40,19 +40,19 @@ pub(super) enum Extent {
     /// The whole matrix, most of it several times.
     #[default]
     Full,
-    /// Only the scenarios of the targets, once.
+    /// Only the scenarios with targets, once.
     Quick,
 }
 
 impl Extent {
-    /// Returns how many times a scenario is run.
+    /// Returns the number of runs of a scenario.
     pub(super) fn runs(self, scenario: &Scenario) -> usize {
         let waits = scenario.waiting();
         let is_long = waits > WAIT_OFTEN_MAX || (scenario.profiles >= 1_000_000 && !waits.is_zero());
         if is_long { 1 } else { self.repeats() }
     }
 
-    /// Returns how many times everything else is measured.
+    /// Returns the number of runs of all other measurements.
     pub(super) fn repeats(self) -> usize {
         match self {
             Self::Full => RUNS,
@@ -60,7 +60,7 @@ impl Extent {
         }
     }
 
-    /// Returns the scenarios, in the order in which they are run and shown.
+    /// Returns the scenarios, in the order in which they run and appear in the tables.
     pub(super) fn scenarios(self) -> Vec<Scenario> {
         match self {
             Self::Full => matrix().into_iter().filter(|scenario| scenario.waiting() <= WAIT_MAX).collect(),
@@ -107,7 +107,7 @@ pub(super) struct Scenario {
 }
 
 impl Scenario {
-    /// Returns the most common kind of fetch: in parallel, with the server's default page size.
+    /// Returns a typical fetch: in parallel, with Mixpanel's default page size.
     pub(super) const fn typical(profiles: u64, latency: Duration) -> Self {
         Self { profiles, page_size: PAGE_SIZE, latency, workers: PARALLEL }
     }
@@ -117,14 +117,14 @@ impl Scenario {
         if self.workers == SEQUENTIAL { "sequential" } else { "parallel" }
     }
 
-    /// Returns whether the server is as slow as the real one.
+    /// Returns whether the server is as slow as Mixpanel.
     pub(super) fn is_slow(&self) -> bool {
         self.latency == SLOW
     }
 
-    /// Returns the number of consecutive responses to wait for.
+    /// Returns the number of round trips.
     ///
-    /// The first page is always fetched alone, because it tells how many there are.
+    /// The first page is always fetched alone, because it contains the total.
     fn rounds(&self) -> u64 {
         let pages = self.profiles.div_ceil(self.page_size).max(1);
         1 + (pages - 1).div_ceil(self.workers)
@@ -135,7 +135,7 @@ impl Scenario {
         self.latency.saturating_mul(u32::try_from(self.rounds()).unwrap_or(u32::MAX))
     }
 
-    /// Returns the options of `mp simulate` for this scenario's server.
+    /// Returns the options for `mp simulate` that configure this scenario's server.
     pub(super) fn server(&self) -> Vec<String> {
         let latency = format!("{}ms", self.latency.as_millis());
         let (profiles, page_size) = (self.profiles.to_string(), self.page_size.to_string());
@@ -153,7 +153,7 @@ impl fmt::Display for Scenario {
     }
 }
 
-/// Formats a number with a comma between thousands.
+/// Formats a number with commas as thousands separators.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The server to fetch from: `mp simulate` in a separate process.
+//! The benchmark's server: `mp simulate` in a separate process.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
@@ -8,11 +8,11 @@ use std::process::{Child, Command, Stdio};
 use crate::cargo::Cargo;
 use crate::failure::Failure;
 
-/// Runs a command until the other end of standard input is closed.
+/// A shell script that runs a command until its standard input is closed.
 ///
-/// A guard in this process would not survive a SIGTERM. A shell that waits for the end of a pipe does, however this
-/// process ends. The shell prints the command's process ID, and closes its own standard output, so that the output
-/// ends when the command does.
+/// A drop guard does not run if xtask is killed by a signal. The shell reads from a pipe, so it sees the end of input
+/// however xtask ends, and then kills the command. It prints the command's process ID, and closes its own standard
+/// output so that the output ends when the command does.
 const UNTIL_INPUT_ENDS: &str = r#"
 trap '' HUP INT TERM
 "$@" &
@@ -23,23 +23,23 @@ kill -KILL $!
 wait
 "#;
 
-/// The variables that are printed: [`PID`], and those that `mp fetch` needs.
+/// The variables to read from the output: [`PID`], and those that `mp fetch` needs.
 const VARIABLES: [&str; 6] = [PID, "MP_BASE_URL", "MP_USERNAME", "MP_SECRET", "MP_PROJECT_ID", "MP_REGION"];
 
 /// The variable in which [`UNTIL_INPUT_ENDS`] prints the process ID of the simulator.
 const PID: &str = "SIMULATOR_PID";
 
-/// A running simulator. It ends when this value is dropped, or this process ends.
+/// A running simulator. It stops when this value is dropped or xtask ends.
 #[derive(Debug)]
 pub(crate) struct Simulator {
     shell: Child,
-    /// The variables that it printed, including [`PID`].
+    /// The variables it printed, including [`PID`].
     variables: Vec<(String, String)>,
 }
 
 impl Simulator {
-    /// Starts a simulator on a free port, with these options, and waits until it prints its address. Its messages go
-    /// to a file in `directory`.
+    /// Starts a simulator on a free port and waits until it prints its address. Its standard error goes to a file in
+    /// `directory`.
     pub(crate) fn start(cargo: &Cargo<'_>, mp: &Path, options: &[String], directory: &Path) -> Result<Self, Failure> {
         let log = directory.join("simulator.log");
         let log_file =
@@ -55,7 +55,7 @@ impl Simulator {
             .spawn()
             .map_err(|error| Failure::new(format!("cannot run sh: {error}")).hint("check that sh is in PATH"))?;
         let output = shell.stdout.take().expect("it was made a pipe");
-        // Built before the variables are read, so that the shell is ended if the simulator did not start.
+        // Created before the variables are read, so that dropping it stops the shell if the simulator did not start.
         let mut simulator = Self { shell, variables: Vec::new() };
         simulator.variables = read_variables(output).map_err(|problem| {
             let words = fs::read_to_string(&log).unwrap_or_default();
@@ -65,7 +65,7 @@ impl Simulator {
         Ok(simulator)
     }
 
-    /// Makes `command`, an `mp`, use this simulator and nothing else.
+    /// Configures an `mp` command to use this simulator and ignore the caller's settings.
     pub(crate) fn point(&self, command: &mut Command) {
         forget_settings(command);
         command.envs(self.variables.iter().filter(|(name, _)| name != PID).map(|(name, value)| (name, value)));
@@ -80,20 +80,19 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         drop(self.shell.stdin.take());
-        // A failure cannot be reported here, and nothing more can be done.
+        // A failure can be neither reported nor handled here.
         let _ = self.shell.wait();
     }
 }
 
-/// Hides the caller's own account and settings from an `mp` command.
+/// Hides the caller's account and settings from an `mp` command by removing all `MP_*` variables.
 pub(crate) fn forget_settings(command: &mut Command) {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MP_")) {
         command.env_remove(name);
     }
 }
 
-/// Reads `export NAME=VALUE` lines until every variable and the process ID are there. Values are plain or in single
-/// quotes.
+/// Reads `export NAME=VALUE` lines until all of [`VARIABLES`] are set. Values may be in single quotes.
 fn read_variables(output: impl Read) -> Result<Vec<(String, String)>, String> {
     let mut found: Vec<(String, String)> = Vec::new();
     for line in BufReader::new(output).lines() {

@@ -1,4 +1,4 @@
-//! Tables in Markdown, and how their figures are written.
+//! Markdown tables, and the formatting of their figures.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use super::scenario::grouped;
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) title: &'static str,
-    /// A list of names separated by bars; those that end in a colon are right-aligned.
+    /// The column names, separated by `|`; columns that end in a colon are right-aligned.
     pub(super) columns: &'static str,
-    /// Each row has one cell per column.
+    /// The rows, with one cell per column.
     pub(super) rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// Formats the table in Markdown with aligned columns, so that it is readable on a terminal too.
+    /// Formats the table in Markdown, with columns aligned for reading on a terminal.
     pub(super) fn markdown(&self) -> String {
         let columns: Vec<(&str, bool)> =
             self.columns.split('|').map(|name| (name.trim_end_matches(':'), name.ends_with(':'))).collect();
@@ -48,7 +48,7 @@ pub(super) fn per_100_000(time: Duration, profiles: u64) -> f64 {
     time.as_secs_f64() / parts
 }
 
-/// Formats a number of bytes in MiB with one decimal, rounded up so that an exceeded limit stays visible.
+/// Formats bytes in MiB with one decimal, rounded up so that an exceeded limit stays visible.
 pub(super) fn mebibytes(bytes: u64) -> String {
     let tenths = (bytes * 10).div_ceil(1 << 20);
     format!("{}.{}", grouped(tenths / 10), tenths % 10)

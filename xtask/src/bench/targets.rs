@@ -6,29 +6,31 @@ use super::results::Results;
 use super::scenario::{MIDDLE, MILLION, SLOW_MIDDLE, SLOW_SMALL, Scenario, grouped};
 use super::table::{Table, mebibytes, per_100_000, ratio};
 
-/// The maximum ratio of the wall time to the time of waiting for the server plus the load.
+/// The maximum ratio of the wall time to the sum of the waiting time for the server and the load time.
 const SLOW_MAX: f64 = 1.05;
-/// The maximum seconds for the load of 100,000 profiles.
+/// The maximum load time per 100,000 profiles, in seconds.
 const LOAD_MAX: f64 = 0.65;
-/// Smaller loads are not judged: they mostly consist of opening and closing the file.
+/// The minimum number of profiles in a judged load: smaller loads mostly open and close the file.
 const LOAD_JUDGED_FROM: u64 = 100_000;
-/// The maximum ratio to DuckDB's own time for the same statement.
+/// The maximum ratio of the load time to that of DuckDB alone with the same statement.
 const LOAD_RATIO_MAX: f64 = 1.2;
-/// The maximum ratio to DuckDB's own time for the same profiles from JSONL, without latency.
+/// The maximum ratio of the wall time without latency to the time in which DuckDB alone loads the same profiles from
+/// JSONL.
 const MILLION_RATIO_MAX: f64 = 2.5;
-/// The maximum seconds of processor time for a million profiles.
+/// The maximum processor time for a million profiles, in seconds.
 const MILLION_CPU_MAX: f64 = 20.0;
-/// The maximum milliseconds for `mp --version` and for `select 1`.
+/// The maximum times of `mp --version` and of `select 1`, in milliseconds.
 const VERSION_MAX: f64 = 15.0;
 const QUERY_MAX: f64 = 80.0;
-/// The maximum MiB for a million profiles, without and with `--memory 256MB`, and the maximum slowdown with it.
+/// The maximum memory peaks for a million profiles in MiB, without and with `--memory 256MB`, and the maximum slowdown
+/// with it.
 const PEAK_MAX: f64 = 450.0;
 const LIMITED_PEAK_MAX: f64 = 300.0;
 const LIMITED_RATIO_MAX: f64 = 1.5;
-/// The maximum ratio of the times for ten times the profiles.
+/// The maximum factor by which the time grows for ten times the profiles.
 const GROWTH_MAX: f64 = 10.5;
 
-/// A target, and the measured value.
+/// A target and its measured value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Target {
     what: String,
@@ -89,13 +91,14 @@ fn beside_waiting_and_load(results: &Results, scenario: Scenario) -> Option<f64>
     Some(ratio(results.fetch(scenario)?.wall(), best))
 }
 
-/// Returns the greatest memory peak of all fetches of a million profiles.
+/// Returns the highest memory peak of all fetches of a million profiles.
 fn peak(results: &Results) -> Option<f64> {
     let fetches = results.fetches.iter().filter(|measured| measured.scenario.profiles == MILLION.profiles);
     fetches.filter_map(|measured| measured.runs.peak_kib()).max().map(in_mib)
 }
 
-/// Returns how many times longer ten times the profiles take. The two sizes are not exactly a factor of ten apart.
+/// Returns the factor by which the time grows for ten times the profiles. The result is scaled, because the two sizes
+/// are not exactly a factor of ten apart.
 fn growth(results: &Results) -> Option<f64> {
     let for_each = |scenario: Scenario| {
         Some(per_100_000(results.fetch(scenario)?.wall(), scenario.profiles)).filter(|seconds| *seconds > 0.0)
@@ -122,7 +125,7 @@ pub(super) fn table(targets: &[Target]) -> Table {
     Table { title: "Targets", columns: "target|at most:|reached:|verdict", rows: targets.iter().map(row).collect() }
 }
 
-/// Formats a number with three digits or more, rounded up so that a value just above a limit does not look equal to
+/// Formats a number with at least three digits, rounded up so that a value just above a limit does not look equal to
 /// it.
 fn rounded(number: f64) -> String {
     let digits = match number {
@@ -174,7 +177,7 @@ mod tests {
             // 6 rounds of 400 ms and a load of 123 ms.
             ["24,600 profiles at 400 ms: wall / (rounds x latency + load)", "1.031", "met"],
             ["99,600 profiles at 400 ms: wall / (rounds x latency + load)", "-", "not measured"],
-            // The load of 25,000 is too small to be judged.
+            // The load of 25,000 is too small to judge.
             ["load of 1,000,000, for each 100,000", "0.650 s", "met"],
             ["load of 1,000,000 / DuckDB alone", "1.250", "NOT MET"],
             ["1,000,000 at 0 ms: wall / DuckDB alone from JSONL", "2.000", "met"],

@@ -1,13 +1,13 @@
-//! The options of the stress tests.
+//! The options of `cargo xtask prove`.
 
 use std::ffi::OsString;
 
-/// How long a part takes.
+/// How many cases each part runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Length {
     /// All cases.
     Long,
-    /// A few of each, for everyday use.
+    /// A few cases, for everyday use.
     Quick,
 }
 
@@ -21,7 +21,7 @@ impl Length {
     }
 }
 
-/// The program that a part's tests are in.
+/// The program that contains a part's tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Program {
     /// The library's unit tests.
@@ -32,20 +32,20 @@ pub(super) enum Program {
     Fuzz,
 }
 
-/// One part of the stress tests.
+/// A part of the stress tests.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part {
     /// The name on the command line.
     pub(super) name: &'static str,
     pub(super) program: Program,
-    /// Its tests in the library, its modules in `crates/mp/tests/prove`, or its fuzz target, separated by `|`.
+    /// The library tests, the modules in `crates/mp/tests/prove` or the fuzz targets, separated by `|`.
     pub(super) tests: &'static str,
-    /// Whether it runs if no part is named: in the long form, and in the quick one.
+    /// Whether the part runs by default: without `--quick`, and with it.
     usual: (bool, bool),
 }
 
 impl Part {
-    /// Returns its tests or modules.
+    /// Returns the names in `tests`.
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.tests.split('|')
     }
@@ -55,14 +55,14 @@ const fn part(name: &'static str, program: Program, tests: &'static str, usual: 
     Part { name, program, tests, usual }
 }
 
-/// The tests that read the seeds from the environment.
+/// The tests that read seeds from the environment.
 const SEEDS_TESTS: &str =
     "fetch::simulation::seeds_tests::seeds_hold|fetch::simulation::seeds_tests::seeds_hold_with_duckdb";
 
-/// The test that activates the mutants and prints the seed that finds each.
+/// The test that enables each mutant and prints the seed that finds it.
 const MUTANTS_TEST: &str = "fetch::simulation::mutants_tests::every_mutant_is_found";
 
-/// Every part. `cargo xtask test` runs `mutants` anyway; `instructions` and `fuzz` have no quick form.
+/// All parts. `cargo xtask test` already runs `mutants`; `instructions` and `fuzz` have no quick form.
 pub(super) static PARTS: [Part; 8] = [
     part("simulation", Program::Library, SEEDS_TESTS, (true, true)),
     part("kills", Program::Mp, "kills", (true, true)),
@@ -74,35 +74,37 @@ pub(super) static PARTS: [Part; 8] = [
     part("mutants", Program::Library, MUTANTS_TEST, (false, false)),
 ];
 
-/// Seeds in the long and in the quick form, with a simulated load.
+/// The number of seeds with a simulated load, in the long and the quick form.
 const SEEDS: (u64, u64) = (20_000, 300);
 
-/// Seeds with a load by DuckDB.
+/// The number of seeds with a load by DuckDB, in the long and the quick form.
 const DUCKDB_SEEDS: (u64, u64) = (1_500, 20);
 
 /// The selected options.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    /// The parts, in order.
+    /// The parts to run, in order.
     pub(super) parts: Vec<&'static Part>,
-    /// How long each takes.
+    /// How many cases each part runs.
     pub(super) length: Length,
     /// The number of seeds to simulate, instead of the default.
     seeds: Option<u64>,
-    /// Whether to replace the reference instruction counts by the measured ones.
+    /// Whether to replace the baseline instruction counts with the measured ones.
     pub(super) update: bool,
 }
 
 impl Wanted {
-    /// Returns the number of seeds with a simulated load, and of those with DuckDB.
+    /// Returns the number of seeds with a simulated load, and the number with a load by DuckDB.
     pub(super) fn seeds(&self) -> (u64, u64) {
         let seeds = self.seeds.unwrap_or(self.length.pick(SEEDS.0, SEEDS.1));
         (seeds, self.length.pick(DUCKDB_SEEDS.0, DUCKDB_SEEDS.1).min(seeds))
     }
 
-    /// Parses the arguments of `cargo xtask prove`. An error is the message for the user.
+    /// Parses the arguments of `cargo xtask prove`. Without named parts, the default ones run.
     ///
-    /// If no parts are named, the usual ones are run.
+    /// # Errors
+    ///
+    /// Returns a message for the user.
     pub(crate) fn read(args: &[OsString]) -> Result<Self, String> {
         let mut wanted = Self { parts: Vec::new(), length: Length::Long, seeds: None, update: false };
         let mut args = args.iter();

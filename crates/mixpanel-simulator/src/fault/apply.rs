@@ -11,7 +11,7 @@ const PORTAL: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\
     <body><h1>Please sign in</h1><form method=\"post\" action=\"/login\"><input name=\"room\"><button>Connect</button></form></body>\n</html>\n";
 
 impl FaultKind {
-    /// Returns the response of a fault that replaces the API's own.
+    /// Returns the response of a fault that replaces the API's response.
     pub(crate) fn reply_instead(&self) -> Option<Reply> {
         match self {
             Self::Status { status, body, headers } => Some(status_reply(*status, body.as_deref(), headers)),
@@ -30,7 +30,7 @@ impl FaultKind {
         }
     }
 
-    /// Corrupts the content of a successful response.
+    /// Corrupts the content of a response.
     pub(crate) fn spoil_content(&self, reply: &mut Reply) {
         match self {
             Self::InvalidJson => reply.body.truncate(reply.body.len() / 2),
@@ -50,7 +50,7 @@ impl FaultKind {
         }
     }
 
-    /// Sets how the delivery of a response fails.
+    /// Sets the delivery fault of a response.
     pub(crate) fn spoil_delivery(&self, reply: &mut Reply) {
         match self {
             Self::Cut { after, framing } => {
@@ -66,7 +66,7 @@ impl FaultKind {
     }
 }
 
-/// Finds a position within the first result's first string, or else within any string.
+/// Returns the start of the first distinct ID, or else of any string.
 fn inside_a_text(body: &[u8]) -> usize {
     for key in [&b"\"$distinct_id\":\""[..], b"\"status\":\"", b"\""] {
         if let Some(at) = body.windows(key.len()).position(|window| window == key) {
@@ -88,7 +88,9 @@ fn status_reply(status: StatusCode, body: Option<&str>, headers: &HeaderMap) -> 
     reply
 }
 
-/// The text of 402 follows a report (`docs/mixpanel-api.md#errors-by-status`); the others are assumptions.
+/// Returns the default error text for a status.
+///
+/// The text for 402 is from a report (`docs/mixpanel-api.md#errors-by-status`); the others are assumptions.
 fn usual_text(status: StatusCode) -> &'static str {
     match status.as_u16() {
         400 => "Bad request",

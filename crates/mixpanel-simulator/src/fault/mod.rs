@@ -1,4 +1,4 @@
-//! Scripted faults: on which pages, how often, and what goes wrong.
+//! Scripted faults: which pages they affect, how often, and how the response fails.
 
 mod apply;
 mod model;

@@ -1,11 +1,11 @@
-//! Determines which fault applies to a request.
+//! Selects the faults that apply to a request.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::model::{Fault, FaultKind, Times};
 
-/// The faults, and how often each has occurred.
+/// The configured faults, and how often each has occurred.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     faults: Vec<Fault>,
@@ -27,7 +27,7 @@ impl Script {
         Self { faults, ..Self::default() }
     }
 
-    /// Returns what applies to a page request: the first fault that is due, and every delay before it.
+    /// Returns the faults for a page request: the first one due, and every delay before it.
     pub(crate) fn next(&mut self, page: u64) -> Due {
         let mut due = Due::default();
         if self.faults.is_empty() {

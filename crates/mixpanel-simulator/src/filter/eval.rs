@@ -1,4 +1,4 @@
-//! Evaluates an expression for a record.
+//! Evaluates a filter expression for a record.
 
 use std::cmp::Ordering;
 
@@ -7,12 +7,12 @@ use serde_json::{Number, Value};
 use super::parser::{Comparison, Expression, Operand};
 use crate::hash::{below, mix_text, mix2};
 
-/// The subject of an expression: the values of the filter's properties, in the filter's order, and the record's
-/// identity.
+/// The record that a filter is evaluated for.
 #[derive(Debug)]
 pub(crate) struct Subject<'a> {
+    /// The values of the filter's properties, in the filter's order.
     pub(crate) values: &'a [Option<Value>],
-    /// The seed of the generated counts of behaviors.
+    /// The seed for the generated behavior counts.
     pub(crate) seed: u64,
     pub(crate) index: u64,
 }
@@ -37,12 +37,12 @@ fn value(operand: &Operand, subject: &Subject<'_>) -> Option<Value> {
     match operand {
         Operand::Literal(value) => Some(value.clone()),
         Operand::Property(name) => subject.values[*name].clone(),
-        // No events are simulated: the count is 0 to 9, from the seed.
+        // Events are not simulated, so the count is a number from 0 to 9 derived from the seed.
         Operand::Behavior(name) => Some(Value::from(below(mix2(mix_text(subject.seed, name), subject.index), 10))),
     }
 }
 
-/// A missing property equals null. Values of different types are not equal, and neither is less than the other.
+/// Compares two values. A missing property equals null; values of different types are unequal and unordered.
 fn compare(comparison: Comparison, left: Option<Value>, right: Option<Value>) -> bool {
     let (left, right) = (left.unwrap_or(Value::Null), right.unwrap_or(Value::Null));
     let ordering = order(&left, &right);

@@ -63,7 +63,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Placed>, String> {
     Ok(tokens)
 }
 
-/// Reads a string up to its closing quote. A backslash makes the next character literal, except in `\n` and `\t`.
+/// Reads a string up to its closing quote. A backslash escapes the next character; only `\n` and `\t` are special.
 fn text_literal(rest: &str, quote: char) -> Option<(Token, usize)> {
     let mut text = String::new();
     let mut characters = rest.char_indices().skip(1);

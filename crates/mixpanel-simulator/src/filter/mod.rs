@@ -1,7 +1,7 @@
 //! The `where` language: comparisons, `and`, `or`, `not`, `in` and `defined` over `properties["..."]`.
 //!
-//! It is a subset of Mixpanel's expressions. Unsupported syntax is rejected with its position, never ignored: a
-//! filter that silently selects everything would hide a client's mistake.
+//! This is a subset of Mixpanel's expression language. Unsupported syntax is rejected with its position, never
+//! ignored, because a filter that silently selects everything hides bugs in the client.
 
 mod eval;
 mod lexer;
@@ -12,16 +12,16 @@ use std::collections::BTreeSet;
 pub(crate) use eval::Subject;
 use parser::Expression;
 
-/// A parsed `where`.
+/// A parsed `where` expression.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Filter {
     expression: Expression,
-    /// The properties that the expression uses; it refers to them by their index here.
+    /// The properties used by the expression, which refers to them by index.
     properties: Vec<String>,
 }
 
 impl Filter {
-    /// Parses an expression. `behaviors` are the names that `behaviors["..."]` may use.
+    /// Parses an expression. `behaviors` lists the names that `behaviors["..."]` may refer to.
     pub(crate) fn parse(text: &str, behaviors: &BTreeSet<String>) -> Result<Self, String> {
         let (expression, properties) = parser::parse(text, behaviors).map_err(|error| format!("where: {error}"))?;
         Ok(Self { expression, properties })

@@ -12,7 +12,7 @@ const GREATEST_DEPTH: usize = 64;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Expression {
-    /// A list rather than a pair, so that a long chain does not nest deeper than a short one.
+    /// A list instead of a pair, so that long chains do not nest deeply.
     AnyOf(Vec<Self>),
     AllOf(Vec<Self>),
     Not(Box<Self>),
@@ -39,7 +39,7 @@ pub(super) enum Operand {
     Literal(Value),
     /// A property, by its index in the filter's list of names.
     Property(usize),
-    /// How often the user did what the named behavior describes.
+    /// How often the user performed the named behavior.
     Behavior(String),
 }
 
@@ -72,7 +72,7 @@ impl Parser<'_> {
 
     fn advance(&mut self) -> Token {
         let token = self.tokens[self.next].token.clone();
-        // The last token is the end token, which is never passed.
+        // Never advance past the last token, which is `End`.
         self.next = (self.next + 1).min(self.tokens.len() - 1);
         token
     }
@@ -239,8 +239,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Parses `datetime(...)`. Times are compared as text, like `$last_seen` itself
-    /// (`docs/mixpanel-api.md#engage-request`); seconds since the epoch are converted to such a text.
+    /// Parses `datetime(...)`. Times are compared as strings, like `$last_seen` itself
+    /// (`docs/mixpanel-api.md#engage-request`), so seconds since the epoch are formatted the same way.
     fn datetime(&mut self) -> Result<Value, String> {
         self.advance();
         self.expect_sign("(")?;

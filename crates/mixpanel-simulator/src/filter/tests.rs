@@ -28,11 +28,11 @@ fn expressions_select_matching_profiles() {
         (r#"properties["n"] <= 10 and properties["n"] >= 1e1 and properties["n"] > -3"#, true),
         (r#"properties["ratio"] > 2 and 2.6 > properties["ratio"]"#, true),
         (r#"properties["n"] == 10.0"#, true),
-        // Integers beyond 2^53 are distinguished.
+        // Integers beyond 2^53 are compared exactly.
         (r#"properties["big"] == 9007199254740993"#, true),
         (r#"properties["big"] == 9007199254740992"#, false),
         (r#"properties["big"] > 9007199254740992"#, true),
-        // Values of different types are unequal, and neither is less.
+        // Values of different types are unequal and unordered.
         (r#"properties["n"] == "10""#, false),
         (r#"properties["n"] != "10""#, true),
         (r#"properties["plan"] > 5 or properties["plan"] <= 5"#, false),

@@ -1,17 +1,17 @@
-//! A generated group profile (a company), for requests with `data_group_id`.
+//! Generates group profiles (companies), for requests with `data_group_id`.
 
 use super::person::LOOKED_AT;
 use super::tables::{COMPANIES, COUNTRIES, INDUSTRIES};
 use super::write::{push, push_hex, push_hundredths, push_number, push_time};
 use crate::hash::{Sequence, mix};
 
-/// Writes the distinct ID of a group profile, without quotes. Groups of different kinds have different IDs.
+/// Writes the distinct ID of a group profile, without quotes. IDs are unique across `data_group_id`s.
 pub(super) fn push_distinct_id(out: &mut Vec<u8>, seed: u64, index: u64) {
     push(out, "group-");
     push_hex(out, mix(index ^ mix(seed)), 16);
 }
 
-/// Writes a complete group record as the Engage API sends it.
+/// Writes a complete group record in the format of the Engage API.
 pub(super) fn push_record(out: &mut Vec<u8>, seed: u64, index: u64) {
     let mut random = Sequence::new(seed, index);
     push(out, "{\"$distinct_id\":\"");

@@ -8,49 +8,49 @@ use thiserror::Error;
 
 use super::write::push;
 
-/// Profiles read from JSONL, kept as the JSON text that the API sends.
+/// Profiles read from JSONL, stored as the JSON text that the API sends.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Records {
     text: Vec<u8>,
     ends: Vec<usize>,
 }
 
-/// Why a JSONL file cannot be served.
+/// An error in reading a JSONL file.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RecordsError {
     /// The file could not be read.
     #[error("could not read line {line}")]
     Read {
-        /// The line number, from 1.
+        /// The line number, counted from 1.
         line: u64,
-        /// The error of the read.
+        /// The I/O error.
         source: std::io::Error,
     },
     /// A line is not a profile.
     #[error("line {line}: {reason}")]
     Line {
-        /// The line number, from 1.
+        /// The line number, counted from 1.
         line: u64,
-        /// What is wrong with it, and what is accepted.
+        /// What is wrong, and what is accepted.
         reason: String,
     },
 }
 
 impl Records {
-    /// Reads one record per line. Skips empty lines and byte order marks. Lines may end with CR LF, and the last one
-    /// does not need a line end.
+    /// Reads one record per line. Skips empty lines and byte order marks. Lines may end in CRLF, and the last line
+    /// needs no line ending.
     ///
-    /// A line has one of two forms. Either it is what the Engage API sends,
-    /// `{"$distinct_id": ..., "$properties": {...}}`, and is sent byte for byte. Or it is what
-    /// `mp fetch profiles --stdout` prints, `{"distinct_id": ..., "properties": {...}, "last_seen": ...}`, and is
-    /// converted back to the first form. In the second form, a `Z` or `+00:00` at the end of `last_seen` is dropped,
-    /// because the API sends times without a zone (`docs/mixpanel-api.md#records`).
+    /// Each line has one of two formats. A line in the format of the Engage API,
+    /// `{"$distinct_id": ..., "$properties": {...}}`, is served byte for byte. A line in the format of
+    /// `mp fetch profiles --stdout`, `{"distinct_id": ..., "properties": {...}, "last_seen": ...}`, is converted to
+    /// the first format. The conversion strips a trailing `Z` or `+00:00` from `last_seen`, because the API sends
+    /// times without a zone (`docs/mixpanel-api.md#records`).
     ///
     /// # Errors
     ///
-    /// Returns an error with the line number if reading fails, or a line is not UTF-8, not JSON or has neither form.
-    /// The error recognizes a compressed file and UTF-16.
+    /// Returns an error with the line number if reading fails, or if a line is not UTF-8, is not JSON or has neither
+    /// format. Compressed and UTF-16 files get an error of their own.
     pub fn read(mut reader: impl BufRead) -> Result<Self, RecordsError> {
         let mut records = Self::default();
         let mut bytes = Vec::new();
@@ -103,7 +103,7 @@ impl Records {
             push(&mut self.text, id.get());
             push(&mut self.text, ",\"$properties\":{");
             push(&mut self.text, members);
-            // `mp` also keeps it in the properties if it does not have the usual form.
+            // `mp` leaves `$last_seen` in the properties if it does not have the usual format.
             let has_last_seen = members.contains("last_seen\"") && {
                 let members: BTreeMap<String, &RawValue> = serde_json::from_str(properties.get())
                     .map_err(|error| format!("\"properties\" is not an object: {error}"))?;
@@ -139,7 +139,7 @@ struct Form<'a> {
     last_seen: Option<&'a RawValue>,
 }
 
-/// Recognizes formats other than UTF-8 text by their first bytes.
+/// Recognizes compressed and UTF-16 files by their first bytes.
 fn other_format(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0x1f, 0x8b, ..] => Some("the file is compressed with gzip; pipe it through `gunzip -c` and read `-`"),

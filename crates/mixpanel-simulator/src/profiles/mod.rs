@@ -1,7 +1,7 @@
-//! The contents of the simulated project: generated users and groups, records from a file, odd records and copies.
+//! The profiles of the simulated project: generated users and groups, records from a file, odd records and copies.
 //!
-//! Nothing is stored per generated profile: profile `i` is a pure function of the seed and `i`, so ten million of
-//! them take no more memory than ten.
+//! Generated profiles are not stored: profile `i` is a pure function of the seed and `i`, so ten million profiles take
+//! no more memory than ten.
 
 mod copies;
 mod group;

@@ -1,4 +1,4 @@
-//! Records that a robust client must survive (`docs/mixpanel-api.md#records`).
+//! Unusual records that a robust client must handle (`docs/mixpanel-api.md#records`).
 
 use serde::Deserialize;
 
@@ -12,9 +12,9 @@ use crate::hash::mix2;
 pub enum OddProfile {
     /// `$distinct_id` is a number.
     IdNumber,
-    /// `$distinct_id` is a number of 20 digits, beyond 64 bits.
+    /// `$distinct_id` is a number with 20 digits, too large for 64 bits.
     IdTwentyDigits,
-    /// There is no `$distinct_id`.
+    /// `$distinct_id` is missing.
     IdMissing,
     /// `$distinct_id` is null.
     IdNull,
@@ -24,13 +24,13 @@ pub enum OddProfile {
     IdEmpty,
     /// `$properties` is null.
     PropertiesNull,
-    /// There is no `$properties`.
+    /// `$properties` is missing.
     PropertiesMissing,
     /// `$properties` is an array.
     PropertiesArray,
     /// The result is a string, not an object.
     NotAnObject,
-    /// There is no `$last_seen`.
+    /// `$last_seen` is missing.
     LastSeenMissing,
     /// `$last_seen` has an offset: `2026-05-01T10:00:00+02:00`.
     LastSeenOffset,
@@ -42,7 +42,7 @@ pub enum OddProfile {
     LastSeenNumber,
     /// `$last_seen` is null.
     LastSeenNull,
-    /// The key is written `"\u0024last_seen"`.
+    /// The key of `$last_seen` is escaped: `"\u0024last_seen"`.
     LastSeenEscapedKey,
     /// `$last_seen` occurs twice, with different times.
     LastSeenTwice,
@@ -50,17 +50,17 @@ pub enum OddProfile {
     NumberBeyondFloat,
     /// A value is 2^63.
     NumberBeyondSigned,
-    /// A value is an integer of 30 digits.
+    /// A value is an integer with 30 digits.
     NumberThirtyDigits,
     /// A value is `1e300`.
     NumberHuge,
-    /// A value is `0.10`, whose last digit a round trip through a float loses.
+    /// A value is `0.10`, which loses its last digit in a round trip through a float.
     NumberTrailingZero,
     /// A value is `1.50E+10`.
     NumberExponent,
     /// Strings contain escapes, including a surrogate pair.
     UnicodeEscaped,
-    /// Strings contain raw characters outside the basic plane, U+2028 and U+0085.
+    /// Strings contain unescaped characters outside the Basic Multilingual Plane, U+2028 and U+0085.
     UnicodeRaw,
     /// A key occurs twice.
     DuplicateKeys,
@@ -70,20 +70,20 @@ pub enum OddProfile {
     NestedNulls,
     /// Values are empty objects, lists and strings.
     EmptyValues,
-    /// A string contains the escape of half a surrogate pair, which no Unicode text can contain.
+    /// A string contains the escape of an unpaired surrogate, which is not valid Unicode.
     LoneSurrogate,
     /// There are 2000 properties, Mixpanel's documented limit.
     TwoThousandKeys,
     /// Strings contain quotes, backslashes, newlines, tabs, NUL and a terminal escape sequence.
     EscapeSequences,
-    /// A string of 255 bytes, Mixpanel's documented limit, and a key of 255 bytes.
+    /// A string and a key have 255 bytes, Mixpanel's documented limit.
     LongTexts,
     /// Values are nested deeper than the documented three levels.
     DeepNesting,
 }
 
 impl OddProfile {
-    /// Every kind, in order of declaration.
+    /// All kinds, in order of declaration.
     pub const ALL: [Self; 35] = [
         Self::IdNumber,
         Self::IdTwentyDigits,
@@ -122,12 +122,12 @@ impl OddProfile {
         Self::DeepNesting,
     ];
 
-    /// Places every kind once: the first at index `start`, each of the others `step` after the one before.
+    /// Places every kind once: the first at index `start`, the others at intervals of `step`.
     pub fn spread(start: u64, step: u64) -> Vec<(u64, Self)> {
         Self::ALL.iter().enumerate().map(|(number, kind)| (start + step * number as u64, *kind)).collect()
     }
 
-    /// Writes the record as the Engage API would send it. `seed` and `index` make its ID unique.
+    /// Writes the record in the format of the Engage API. `seed` and `index` make its ID unique.
     pub(super) fn push_record(self, out: &mut Vec<u8>, seed: u64, index: u64) {
         let own_id = |out: &mut Vec<u8>| {
             push(out, "\"odd-");
@@ -211,7 +211,7 @@ impl OddProfile {
             Self::EmptyValues => push(out, "\"a\":{},\"b\":[],\"c\":\"\",\"\":\"empty key\",\"d\":[{},[]]"),
             Self::LoneSurrogate => push(out, "\"half\":\"before \\ud800 after\""),
             Self::TwoThousandKeys => {
-                // The record already has two.
+                // The record already has two properties.
                 for number in 0..1_998 {
                     push(out, if number == 0 { "\"key_" } else { ",\"key_" });
                     push_number(out, number);

@@ -1,4 +1,4 @@
-//! A generated user profile: a pure function of the seed and the profile's index, about 1 KB of JSON.
+//! Generates user profiles of about 1 KB of JSON, each a pure function of the seed and the profile's index.
 
 use super::tables::{BIOS, BY_PERCENT, CAMPAIGNS, COUNTRIES, Country, DEVICES, DOMAINS, Name, REFERRERS, TAGS};
 use super::write::{push, push_date, push_hex, push_hundredths, push_number, push_time, push_two};
@@ -7,15 +7,16 @@ use crate::hash::{Sequence, mix, mix2};
 /// 2026-09-20T12:00:00Z, the reference time of the generated population. A constant, so that profiles do not depend
 /// on the clock.
 pub(super) const LOOKED_AT: u64 = 1_789_905_600;
-/// How far signups reach back: three years, in days.
+/// The period of signups, in days: three years.
 const SIGNUP_DAYS: u64 = 1_096;
-/// Added to the profile's index, so that no account number fits into the 53 bits of a float's mantissa.
+/// The offset of account numbers from profile indices, chosen so that no account number fits into the 53-bit mantissa
+/// of a float.
 const FIRST_ACCOUNT: u64 = (1 << 53) + 1;
 
-/// What a subscription plan implies, so that queries over generated data have meaningful results.
+/// The characteristics of a subscription plan, which give queries over generated data meaningful results.
 struct Plan {
     name: &'static str,
-    /// Revenue in cents: the minimum, and the spread above it.
+    /// Revenue in cents: the minimum, and the range above it.
     revenue: (u64, u64),
     sessions: u64,
     paying_percent: u64,
@@ -27,8 +28,8 @@ static GROWTH: Plan = Plan { name: "growth", revenue: (29_900, 390_000), session
 static ENTERPRISE: Plan =
     Plan { name: "enterprise", revenue: (499_900, 11_500_000), sessions: 3_000, paying_percent: 100 };
 
-/// Writes the distinct ID of a profile, without quotes: mostly a UUID, sometimes a readable ID or that of an
-/// anonymous device.
+/// Writes the distinct ID of a profile, without quotes: usually a UUID, sometimes a readable ID or an anonymous device
+/// ID.
 pub(super) fn push_distinct_id(out: &mut Vec<u8>, seed: u64, index: u64) {
     // A bijection of the index, so that no two profiles of a population share an ID.
     let unique = mix(index ^ mix(seed));
@@ -50,7 +51,7 @@ pub(super) fn push_distinct_id(out: &mut Vec<u8>, seed: u64, index: u64) {
     }
 }
 
-/// Writes a complete record as the Engage API sends it.
+/// Writes a complete record in the format of the Engage API.
 pub(super) fn push_record(out: &mut Vec<u8>, seed: u64, index: u64) {
     let mut random = Sequence::new(seed, index);
     let percent = (random.next() % 100) as usize;
@@ -102,10 +103,10 @@ fn push_times_and_plan(out: &mut Vec<u8>, random: &mut Sequence) {
         80..=93 => &GROWTH,
         _ => &ENTERPRISE,
     };
-    // The smaller of two draws: more users signed up recently, as in a growing product.
+    // The smaller of two draws, because a growing product has more recent signups.
     let days_ago = random.below(SIGNUP_DAYS).min(random.below(SIGNUP_DAYS));
     let created = LOOKED_AT - days_ago * 86_400 - random.below(43_200);
-    // The smallest of three draws: most users were seen recently, some left soon after signing up.
+    // The smallest of three draws, because most users were active recently and some left soon after signing up.
     let alive = LOOKED_AT - created;
     let seen = LOOKED_AT - random.below(alive).min(random.below(alive)).min(random.below(alive));
     push(out, ",\"$created\":\"");
@@ -230,7 +231,7 @@ fn push_tags(out: &mut Vec<u8>, random: &mut Sequence, count: u64) {
     push(out, ",\"tags\":[");
     let first = random.below(TAGS.len() as u64);
     for number in 0..count {
-        // In steps of three, ten tags do not repeat within four steps.
+        // Steps of three through ten tags do not repeat a tag within four steps.
         let index = usize::try_from((first + 3 * number) % TAGS.len() as u64).expect("an index into a small table");
         push(out, if number == 0 { "\"" } else { ",\"" });
         push(out, TAGS[index]);

@@ -1,4 +1,4 @@
-//! The list of records that requests select from.
+//! The list of records that queries select from.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,7 +37,8 @@ impl Population {
         Self { kind: Kind::Records(records), ..Self::people(seed, 0) }
     }
 
-    /// Returns the groups of a `data_group_id`: at least one and at most `limit`, depending on the ID.
+    /// Creates the groups of a `data_group_id`. Their number depends on the ID: from half of `limit` to `limit`, and at
+    /// least one.
     pub(crate) fn groups(seed: u64, data_group_id: &str, limit: u64) -> Self {
         let seed = mix_text(seed, data_group_id);
         let count = 1 + limit / 2 + below(mix2(seed, 1), limit / 2);
@@ -103,7 +104,7 @@ impl Population {
         String::from_utf8(out).ok()
     }
 
-    /// Returns the index of the record that is shown at an index: the same index, unless there is a copy.
+    /// Returns the index of the record to send for an index: the same index, unless it holds a copy.
     pub(crate) fn original(&self, index: u64) -> (u64, CopyChange) {
         if let Some((from, change)) = self.copies.get(&index) {
             return (*from, *change);
@@ -112,7 +113,7 @@ impl Population {
             return (index, CopyChange::Identical);
         }
         let mut original = index;
-        // A copy always refers to an earlier record, so this ends.
+        // A copy always refers to an earlier record, so this loop terminates.
         while original > 0 && chance(mix2(self.seed ^ 0xC0B1, original), self.copy_rate) {
             original = below(mix2(self.seed ^ 0xC0B2, original), original);
         }

@@ -1,4 +1,4 @@
-//! Reads a record's JSON text without changing a byte of what is passed on.
+//! Reads parts of a record's JSON text and passes them on byte for byte.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub(crate) struct RecordView<'a> {
 }
 
 impl<'a> RecordView<'a> {
-    /// Reads a record; one that is not an object has no parts.
+    /// Parses a record. A record that is not an object has neither part.
     pub(crate) fn read(record: &'a [u8]) -> Self {
         let mut view = Self::default();
         let Ok(text) = std::str::from_utf8(record) else { return view };
@@ -38,8 +38,8 @@ pub(crate) fn id_text(id: Option<&RawValue>) -> Option<String> {
     }
 }
 
-/// Reads the named properties, each `None` if it is missing or cannot be read. If a name occurs several times, the
-/// last value wins.
+/// Returns the named properties, each `None` if it is missing or invalid. If a name occurs several times, the last
+/// value wins.
 pub(crate) fn pick_properties(properties: Option<&RawValue>, names: &[&str]) -> Vec<Option<Value>> {
     let mut picked = vec![None; names.len()];
     if let Some(properties) = properties {
@@ -48,7 +48,7 @@ pub(crate) fn pick_properties(properties: Option<&RawValue>, names: &[&str]) -> 
     picked
 }
 
-/// Writes a record with only the named properties and `$last_seen`.
+/// Writes a record with only the named properties.
 pub(crate) fn push_projection(out: &mut Vec<u8>, record: &[u8], names: &[&str]) {
     let view = RecordView::read(record);
     let Some(properties) = view.properties else {
@@ -80,8 +80,7 @@ pub(crate) fn push_projection(out: &mut Vec<u8>, record: &[u8], names: &[&str]) 
     out.push(b'}');
 }
 
-/// Calls `found` for each member of the object `text` whose key is among `names`. Stops at text that is not an object
-/// or is truncated.
+/// Calls `found` for each member of the JSON object in `text` whose key is in `names`. Stops at the first syntax error.
 fn visit_members<'a>(text: &'a str, names: &[&str], found: impl FnMut(usize, &'a RawValue)) {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     // An error only means that there are no more members.
@@ -111,7 +110,7 @@ impl<'de, F: FnMut(usize, &'de RawValue)> Visitor<'de> for Members<'_, F> {
     }
 }
 
-/// Finds a key among names without allocating.
+/// Looks up a key in a list of names without allocating.
 struct KeyAmong<'n>(&'n [&'n str]);
 
 impl<'de> DeserializeSeed<'de> for KeyAmong<'_> {

@@ -1,6 +1,6 @@
-//! The words of generated profiles: names, cities and streets in the script of each country.
+//! Word lists for generated profiles: names, cities and streets in the script of each country.
 
-/// A name as written in the country, and as spelled in an email address.
+/// A name in the local script, and its spelling in an email address.
 pub(super) type Name = (&'static str, &'static str);
 
 /// A city with its coordinates, to which the generator adds two more digits.
@@ -207,7 +207,7 @@ pub(super) static COUNTRIES: [Country; 14] = [
     },
 ];
 
-/// The country of each percent.
+/// The country for each percentage point of the profiles.
 pub(super) static BY_PERCENT: [u8; 100] = spread_weights();
 
 const fn spread_weights() -> [u8; 100] {

@@ -1,4 +1,4 @@
-//! Writes JSON values directly into a byte buffer, without formatting machinery.
+//! Writes JSON values directly into a byte buffer, without `std::fmt` on the hot path.
 
 use std::io::Write as _;
 
@@ -25,7 +25,7 @@ pub(crate) fn push_two(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&[b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]);
 }
 
-/// Writes hundredths as a decimal number with one or two decimals, as a server written in Python would.
+/// Writes hundredths as a decimal number with one or two decimals, like Python's `json`.
 pub(crate) fn push_hundredths(out: &mut Vec<u8>, hundredths: u64) {
     push_number(out, hundredths / 100);
     out.push(b'.');
@@ -44,7 +44,7 @@ pub(crate) fn push_hex(out: &mut Vec<u8>, number: u64, digits: u32) {
 
 /// Writes a day as `YYYY-MM-DD`. Days count from 1970-01-01.
 pub(crate) fn push_date(out: &mut Vec<u8>, days: u64) {
-    // With years that start in March, the leap day comes last, so a single linear formula gives the months.
+    // In years that start in March, the leap day is the last day, so the months follow one linear formula.
     let shifted = days + 719_468;
     let era = shifted / 146_097;
     let day_of_era = shifted % 146_097;
@@ -74,7 +74,7 @@ pub(crate) fn push_time(out: &mut Vec<u8>, seconds: u64) {
     push_two(out, rest % 60);
 }
 
-/// Writes any text as a JSON string, including the quotes.
+/// Writes text as a JSON string, including the quotes.
 pub(crate) fn push_json_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     for character in text.chars() {

@@ -4,13 +4,13 @@ use mixpanel_simulator::{Server, SimulatorConfig};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
-/// A running simulator, and requests to it with the right credentials.
+/// A running simulator, with an HTTP client that has valid credentials.
 pub(crate) struct Sim {
     pub(crate) server: Server,
     pub(crate) http: reqwest::Client,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Got {
     pub(crate) status: StatusCode,
@@ -60,7 +60,7 @@ impl Sim {
         format!("{}{path}", self.server.base_url())
     }
 
-    /// A GET of Engage with credentials and project.
+    /// Builds a GET request to Engage with the credentials and the project.
     pub(crate) fn request(&self, params: &[(&str, &str)]) -> RequestBuilder {
         let request = self.http.get(self.url("/api/query/engage")).query(&[("project_id", "12345")]).query(params);
         request.basic_auth("simulator", Some("simulator-secret"))
@@ -75,12 +75,12 @@ impl Sim {
     }
 }
 
-/// 25 profiles in pages of 10, without limits.
+/// Returns a configuration with 25 profiles, 10 per page, and no limits.
 pub(crate) fn small() -> SimulatorConfig {
     SimulatorConfig { page_size: 10, ..SimulatorConfig::unlimited().with_profiles(25) }
 }
 
-/// The same with one fault, in its one-line form.
+/// Returns [`small`] with one fault, given in the one-line notation.
 pub(crate) fn small_with(fault: &str) -> SimulatorConfig {
     small().with_fault(fault.parse().expect("a fault"))
 }

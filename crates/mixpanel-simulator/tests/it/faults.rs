@@ -1,4 +1,4 @@
-//! Each fault as a real client sees it.
+//! Faults, as observed by an HTTP client.
 
 use std::io::Read as _;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use mixpanel_simulator::{Compression, Fault, SimulatorConfig};
 
 use crate::client::{Got, Sim, small, small_with};
 
-/// What a client gets of a body that breaks off: the bytes that came.
+/// Returns the number of bytes that arrive before the body breaks off.
 async fn broken_body(sim: &Sim) -> usize {
     let mut response = sim.request(&[]).send().await.expect("the head arrives");
     let mut bytes = 0;
@@ -39,7 +39,7 @@ async fn status_faults_set_body_headers_and_repeat_count() {
 
 #[tokio::test]
 async fn a_cut_body_breaks_off_at_its_byte() {
-    // 2 MB are more than any socket buffers.
+    // 2 MB is more than any socket buffer holds.
     for after in [0, 1, 100, 20_000, 2_000_000] {
         for framing in ["content-length", "chunked"] {
             let fault = format!("pages=0 cut={after} framing={framing} times=1").parse().expect("a fault");

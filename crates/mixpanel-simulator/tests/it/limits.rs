@@ -1,4 +1,4 @@
-//! The hourly limit, the concurrency limit, and what their replies look like.
+//! The hourly limit, the concurrency limit, and their 429 responses.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn the_hourly_limit_counts_queries_and_not_session_pages() {
     assert!(full.error().contains("(3/2 queries running in the last hour)"), "{}", full.error());
     let url = format!("{}?project_id=12345&page_size=3", sim.url("/api/query/engage"));
     assert_eq!(full.json()["request"], json!(url));
-    // Session pages stay free; the 429 itself was not counted.
+    // Session pages are still free, and the 429 itself was not counted.
     assert_eq!(sim.page(1, &session).await.status, 200);
     let stats = sim.server.stats();
     assert_eq!((stats.counted_requests, stats.too_many_requests.hourly), (2, 1));
@@ -51,7 +51,7 @@ async fn the_window_rolls() {
     let sim = Sim::start(SimulatorConfig { quota: Some(Quota { requests: 1, window }), ..small() }).await;
     assert_eq!(sim.get(&[]).await.status, 200);
     let started = std::time::Instant::now();
-    // Whenever the first request was counted, it was before now, so the wait ends within the window.
+    // The first request was counted before now, so the wait ends within one window.
     while sim.get(&[]).await.status == 429 {
         assert!(started.elapsed() < Duration::from_secs(10));
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -88,7 +88,7 @@ async fn concurrent_requests_are_limited_until_their_delay_ends() {
     assert!(refused.json().get("request").is_none());
     let stats = sim.server.stats();
     assert_eq!((stats.greatest_concurrency, stats.too_many_requests.concurrency), (2, 1));
-    // A client that goes away gives its place back.
+    // A client that disconnects frees its slot.
     for task in waiting {
         task.abort();
     }

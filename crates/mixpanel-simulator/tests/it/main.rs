@@ -1,4 +1,4 @@
-//! The simulator as a real HTTP client meets it.
+//! Tests of the simulator through a real HTTP client.
 #![expect(clippy::disallowed_methods, reason = "real time is measured here")]
 
 mod client;

@@ -1,4 +1,4 @@
-//! Odd records, copies, and what generated profiles look like.
+//! Odd records, copies, and the contents of generated profiles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::client::{Sim, small};
 
-/// The raw text of every result.
+/// Returns the raw JSON text of every result.
 async fn raw_rows(config: SimulatorConfig) -> Vec<String> {
     #[derive(serde::Deserialize)]
     struct Page {

@@ -21,7 +21,7 @@ async fn paging_to_the_end_returns_each_profile_once() {
     assert_eq!(first.json()["status"], "ok");
     let session = first.session();
     let mut rows = first.results();
-    // Out of order, as parallel clients do.
+    // Out of order, as a parallel client requests them.
     let (third, second) = (sim.page(2, &session).await, sim.page(1, &session).await);
     for page in [&second, &third] {
         assert_eq!(page.session(), session);
@@ -57,7 +57,7 @@ async fn pages_without_their_session_are_refused() {
         sim.page(1, "1790012345-QZKRWT").await,
         // The session of another query.
         sim.page(1, &session).await,
-        // An empty session counts as none.
+        // An empty session ID counts as missing.
         sim.page(1, "").await,
     ];
     for got in refused {

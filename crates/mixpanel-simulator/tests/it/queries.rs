@@ -1,4 +1,4 @@
-//! What filters select.
+//! Filters and cohorts.
 
 use std::collections::BTreeSet;
 
@@ -56,7 +56,7 @@ async fn distinct_ids_select_profiles() {
 #[tokio::test]
 async fn a_cohort_has_members_with_and_without_profile() {
     let sim = Sim::start(five_hundred()).await;
-    // 9 mod 7 + 2 = 4: one in four.
+    // 9 mod 7 + 2 = 4, so about one user in four is a member.
     let members = rows(&sim, &[("filter_by_cohort", r#"{"id": 9}"#), ("include_all_users", "false")]).await;
     assert!((90..=160).contains(&members.len()), "{}", members.len());
     assert!(members.iter().all(|row| row["$properties"].as_object().is_some_and(|p| !p.is_empty())));

@@ -33,7 +33,7 @@ const NAMES: [(&str, FaultKind); 15] = [
     ("auth-400", FaultKind::AuthBadRequest),
 ];
 
-/// The fields of a fault as written, before they are validated together.
+/// The fields of a fault as written, before validation.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FaultFields {
@@ -172,7 +172,7 @@ impl FaultFields {
         Ok(FaultKind::Status { status, body: self.body.clone(), headers })
     }
 
-    /// Sets a field from a word of the one-line notation.
+    /// Sets a field from a `key=value` word of the one-line notation.
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let text = || Some(value.to_owned());
         match name {
@@ -200,11 +200,11 @@ impl FaultFields {
 }
 
 impl Fault {
-    /// Parses a script: a JSON array of faults, as described at [`Fault`].
+    /// Parses a script: a JSON array of faults in the format described at [`Fault`].
     ///
     /// # Errors
     ///
-    /// Returns a message that names the wrong fault, counted from 1, and says what is wrong and what is accepted.
+    /// Returns a message with the number of the invalid fault, counted from 1, what is wrong, and what is accepted.
     pub fn read_script(json: &str) -> Result<Vec<Self>, String> {
         let faults: Vec<&RawValue> =
             serde_json::from_str(json).map_err(|error| format!("the script is not a JSON array of faults: {error}"))?;
@@ -218,7 +218,7 @@ impl Fault {
 impl FromStr for Fault {
     type Err = String;
 
-    /// Parses the one-line notation, as described at [`Fault`].
+    /// Parses the one-line notation described at [`Fault`].
     fn from_str(line: &str) -> Result<Self, String> {
         let mut fields = FaultFields::default();
         let mut seen = Vec::new();
