@@ -1,6 +1,6 @@
-//! The library's inner steps, one by one, for benchmarks.
+//! Individual steps of a fetch, exposed for benchmarks.
 //!
-//! Only a build with the feature `benchmarks` has this module, and it may change at any time.
+//! Built only with the `benchmarks` feature; may change at any time.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::stage::{Manifest, Stage};
 use crate::store::TableName;
 use crate::types::ProfileWriteTask;
 
-/// Parses a response into what the writer receives.
+/// Parses a response into a task for the writer.
 ///
 /// # Errors
 /// `Internal` when the response is not a page.
@@ -41,7 +41,7 @@ impl Staging {
     /// Creates an empty stage next to a database, which need not exist.
     ///
     /// # Errors
-    /// As creating the stage of a run.
+    /// Same as creating the stage of a run.
     pub fn create(database: &Path) -> Result<Self> {
         let manifest = Manifest::new("benchmark".to_owned(), Timestamp::UNIX_EPOCH, "12345", "us");
         Ok(Self { stage: Stage::create(&stage_roots(database), manifest)?, pages: Vec::new(), rows: 0 })
@@ -50,12 +50,12 @@ impl Staging {
     /// Encodes a page and writes it to disk, as the writer does.
     ///
     /// # Errors
-    /// As staging a page.
+    /// Same as staging a page.
     pub fn write(&mut self, page: &ProfileWriteTask) -> Result<()> {
         self.stage.write_part(&part_of(page))
     }
 
-    /// Adds a written page to those that [`load`](Self::load) loads.
+    /// Adds a written page to the next [`load`](Self::load).
     pub fn count(&mut self, page: &ProfileWriteTask) {
         self.pages.push(self.stage.page_path(page.page_index));
         self.rows += page.rows.len() as u64;
@@ -64,7 +64,7 @@ impl Staging {
     /// Loads the added pages into a table that must not exist yet. Returns the number of rows.
     ///
     /// # Errors
-    /// As a load.
+    /// Same as a load.
     pub fn load(&self, database: &Path) -> Result<u64> {
         let package = LoadPackage {
             directory: self.stage.directory().to_owned(),

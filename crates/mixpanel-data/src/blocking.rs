@@ -1,8 +1,8 @@
-//! Blocking work, such as reading and writing files, on threads where it blocks no other task.
+//! Runs blocking work, such as file I/O, outside the async tasks.
 
 use crate::error::{Error, Result};
 
-/// Runs blocking disk work on a thread where it does not block other tasks.
+/// Runs blocking work on Tokio's blocking threads.
 ///
 /// # Cancellation
 /// Dropping the future does not stop work that has begun.

@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-/// Measures the time since it was created, on a clock that is never set back and keeps running while the machine
-/// sleeps.
+/// Measures elapsed time on a monotonic clock that keeps running while the machine sleeps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stopwatch(Start);
 
@@ -27,7 +26,7 @@ impl Stopwatch {
         since_boot().saturating_sub(self.0)
     }
 
-    /// Other systems use the clock of `std`, which may stop during sleep; waits are then longer by that time.
+    /// Starts a stopwatch on the clock of `std`, which may stop during sleep; waits are then longer by that time.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn start() -> Self {
         Self(Start::now())
@@ -52,8 +51,8 @@ pub(crate) fn wall_clock() -> Timestamp {
     timestamp_of(SystemTime::now())
 }
 
-/// Converts a system time, limited to the years 1970 to 9998. Times outside that range cannot be written everywhere,
-/// and the limit leaves room to add a few days to any time.
+/// Converts a system time, limited to the years 1970 to 9998. Not every format can represent times outside that range,
+/// and the limit leaves room to add some days to any time.
 fn timestamp_of(time: SystemTime) -> Timestamp {
     const MICROSECONDS_MAX: u64 = 253_370_764_800_000_000;
     let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -61,7 +60,7 @@ fn timestamp_of(time: SystemTime) -> Timestamp {
     i64::try_from(microseconds).ok().and_then(|now| Timestamp::from_microsecond(now).ok()).unwrap_or_default()
 }
 
-/// Returns a random number in the range 0 to 1, excluding 1.
+/// Returns a random number from 0 to 1, excluding 1.
 pub(crate) fn random_fraction() -> f64 {
     rand::random()
 }
@@ -73,7 +72,7 @@ pub(crate) fn new_run_id() -> String {
     format!("{moment}{millis:03}Z-{:08x}", rand::random::<u32>())
 }
 
-/// Returns the time in a run id, to the second.
+/// Returns the creation time contained in a run id, to the second.
 pub(crate) fn moment_of(run_id: &str) -> Option<Timestamp> {
     let moment = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", run_id.get(..15)?).ok()?;
     jiff::tz::Offset::UTC.to_timestamp(moment).ok()

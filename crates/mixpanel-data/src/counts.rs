@@ -1,32 +1,32 @@
-//! Every counter of a fetch.
+//! The counters of a fetch.
 
 use serde::{Deserialize, Serialize};
 
-/// What happened to every received record, and what the fetch cost.
+/// Counts of what happened to the received records, and of the requests and waiting time of a fetch.
 ///
-/// `rows + duplicates + rejected` of the result equals the records received.
+/// With the `rows` of the result, `rows + duplicates + rejected` equals `received`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct FetchCounts {
-    /// Profiles that the server announced, if it did.
+    /// Number of profiles that the server announced, if any.
     pub expected_rows: Option<u64>,
     /// Records in all staged pages.
     pub received: u64,
     /// Missing profiles that are accepted as the drift of a live project: at most 0.1 % of the announced ones, and at
     /// least 1, unless `allow_drift` says otherwise.
     pub drift: u64,
-    /// Missing profiles beyond the accepted drift, although no page failed: the table is partial. Profiles that came
-    /// again because pages overlap count once.
+    /// Missing profiles beyond the accepted drift, although no page failed: the table is partial. Profiles repeated by
+    /// overlapping pages count once.
     pub shortfall: u64,
-    /// Received records that are not in the table because another record with the same id is: in this fetch or, when
+    /// Received records that were dropped in favor of another record with the same id, in this fetch or, when
     /// appending, already in the table.
     pub duplicates: u64,
     /// Received records that were rejected.
     pub rejected: u64,
     /// Requests sent, retries included.
     pub requests: u64,
-    /// How many of these requests repeated a failed one.
+    /// Requests that retried a failed one.
     pub retries: u64,
     /// Seconds during which no request was allowed: the server requested a pause, the quota was exhausted, or the
     /// network was down.
@@ -39,8 +39,8 @@ pub struct FetchCounts {
 }
 
 impl FetchCounts {
-    /// Adds the costs of another process of the run. Session restarts are not included: they are counted when the stage
-    /// begins the session.
+    /// Adds the costs of another process that worked on the run. Session restarts are not included: they are counted
+    /// when the stage begins the session.
     pub(crate) fn add_costs(&mut self, other: &Self) {
         self.requests += other.requests;
         self.retries += other.retries;

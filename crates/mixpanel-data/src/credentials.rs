@@ -1,4 +1,4 @@
-//! Credentials for a project, whose secret cannot be printed.
+//! Project credentials, with a secret that cannot be printed.
 
 use std::fmt;
 use std::str::FromStr;

@@ -9,9 +9,9 @@ pub(crate) struct Dataset {
     pub(crate) columns: &'static [Column],
     /// The columns that identify a row.
     pub(crate) key: &'static [&'static str],
-    /// The column that says how new a row is. Of several rows with the same key, the newest is kept; a row without a
-    /// time counts as the oldest, and among equals the first to arrive wins. A row replaces the table's unless the
-    /// table's is newer.
+    /// The time column that decides which row is newer. Of several rows with the same key, the newest is kept; a row
+    /// without a time counts as the oldest, and on a tie the first to arrive wins. A fetched row replaces the one in
+    /// the table, unless the latter is newer.
     pub(crate) newest: &'static str,
 }
 
@@ -21,9 +21,9 @@ pub(crate) struct Column {
     pub(crate) name: &'static str,
     /// The SQL type that a load gives it.
     pub(crate) kind: &'static str,
-    /// Column types that accept the same values in a table made by another program.
+    /// Equivalent types that the column may have in a table created by another program.
     pub(crate) accepts: &'static [&'static str],
-    /// Whether DuckDB validates its text during a load, by a cast that changes nothing.
+    /// Whether a load validates the text with a cast to JSON that leaves it unchanged.
     pub(crate) is_json: bool,
 }
 
@@ -53,7 +53,7 @@ impl Dataset {
         join(self.columns.iter().map(|column| column.name.to_owned()))
     }
 
-    /// Returns the columns of staged files as an SQL list, with the checks of a load.
+    /// Returns the columns of staged files as an SQL list, with the casts that validate them.
     pub(crate) fn checked_names(&self) -> String {
         let checked =
             |column: &Column| if column.is_json { format!("{}::JSON", column.name) } else { column.name.to_owned() };
@@ -71,7 +71,7 @@ impl Dataset {
         join(self.columns.iter().map(|column| format!("{} {}", column.name, column.kind)))
     }
 
-    /// Returns the definitions of the columns by which rows are compared: the key and the newest.
+    /// Returns the definitions of the columns by which rows are compared: the key and `newest`.
     pub(crate) fn identity_definitions(&self) -> String {
         let is_of_identity = |column: &&Column| self.key.contains(&column.name) || column.name == self.newest;
         let columns = self.columns.iter().filter(is_of_identity);
@@ -99,13 +99,13 @@ impl Dataset {
         if self.key.len() == 1 { names } else { format!("({names})") }
     }
 
-    /// Returns the condition that rows of two tables have the same key.
+    /// Returns an SQL condition that is true if rows of two tables have the same key.
     pub(crate) fn same_key(&self, one: &str, other: &str) -> String {
         let equal: Vec<String> = self.key.iter().map(|name| format!("{one}.{name} = {other}.{name}")).collect();
         equal.join(" AND ")
     }
 
-    /// Returns the condition that the key of a row occurs in `table`.
+    /// Returns an SQL condition that is true if the key of a row occurs in `table`.
     pub(crate) fn key_is_in(&self, row: Option<&str>, table: &str) -> String {
         format!("{} IN (SELECT {} FROM {table})", self.key(row), self.key_names())
     }
@@ -119,8 +119,8 @@ impl Dataset {
         format!("hash({})", join(self.columns.iter().map(text)))
     }
 
-    /// Returns the query for the row numbers of the rows in `table` that lose against another row with the same key. In
-    /// a table that is being filled, row numbers ascend in the order of insertion.
+    /// Returns a query for the row ids of the rows in `table` that are superseded by another row with the same key. In
+    /// a table that only receives inserts, row ids ascend in insertion order.
     pub(crate) fn find_duplicates(&self, table: &str) -> String {
         let (key, names, newest) = (self.key(None), self.key_names(), self.newest);
         format!(

@@ -36,12 +36,12 @@ pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported
 }
 
-/// Makes the names in a directory durable if the file system supports it; returns whether it does.
+/// Syncs a directory, so that renames in it are durable. Returns whether the file system supports that.
 ///
 /// # Errors
-/// The directory could not be written to the disk.
+/// The sync failed.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<bool> {
-    // Windows needs nothing.
+    // Not needed on Windows.
     if cfg!(not(unix)) {
         return Ok(true);
     }
@@ -66,8 +66,7 @@ pub(crate) fn name_new_file(fresh: &Path, path: &Path) -> io::Result<bool> {
         reason if is_unsupported(reason) => {}
         _ => return Err(error.error),
     }
-    // The file system supports neither a rename that replaces nothing nor hard links: claim the name with an empty
-    // file.
+    // The file system supports neither no-replace renames nor hard links: claim the name with an empty file.
     match File::create_new(path) {
         Ok(_) => {}
         Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
@@ -77,7 +76,7 @@ pub(crate) fn name_new_file(fresh: &Path, path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Makes a file private if the file system has permissions; returns whether it is private now.
+/// Restricts a file to its owner, if the file system supports permissions. Returns whether it is private now.
 ///
 /// # Errors
 /// The permissions could not be changed for another reason.
@@ -98,8 +97,8 @@ pub(crate) fn make_private(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Tries in a directory, with a temporary file, every operation that staging and loading will need there. Returns the
-/// features that are missing but not essential, one clause each.
+/// Tries every file operation that staging and loading need in a directory. Returns the missing nonessential features,
+/// one clause each.
 ///
 /// # Errors
 /// `Storage` or `DiskFull` if an essential operation fails, with the reason.
@@ -140,7 +139,7 @@ pub(crate) fn rehearse(directory: &Path) -> Result<Vec<&'static str>> {
     Ok(lacking)
 }
 
-/// Makes the error for an operation that is essential.
+/// Creates the error for a failed essential operation.
 fn needed(what: &str, directory: &Path, error: io::Error) -> Error {
     if !is_unsupported(&error) {
         return Error::io(&format!("{what} in"), directory, error);
@@ -149,7 +148,7 @@ fn needed(what: &str, directory: &Path, error: io::Error) -> Error {
     Error::new(ErrorKind::Storage, message).with_path(directory).with_source(error)
 }
 
-/// Takes the kind of lock that DuckDB takes, on a file that no other process has. Closing the file releases it.
+/// Takes an `fcntl` lock, as DuckDB does, without waiting. Closing the file releases it.
 fn lock_records(file: &File) -> io::Result<()> {
     #[cfg(unix)]
     rustix::fs::fcntl_lock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
@@ -158,10 +157,10 @@ fn lock_records(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns why a file cannot be locked the way DuckDB does, unless another process has the lock.
+/// Returns the error that prevents DuckDB from locking a file; `None` if it can, or if another process holds the lock.
 ///
-/// Call it only while this process has no connection to the file: closing the file drops all such locks of this
-/// process.
+/// Call this only while this process does not have the database open: closing the file releases all of the process's
+/// `fcntl` locks on it.
 pub(crate) fn lock_problem(path: &Path) -> Option<io::Error> {
     let file = File::options().read(true).write(true).open(path).or_else(|_| File::open(path)).ok()?;
     let error = lock_records(&file).err()?;
@@ -171,7 +170,7 @@ pub(crate) fn lock_problem(path: &Path) -> Option<io::Error> {
     (!is_held).then_some(error)
 }
 
-/// Makes the next reader of a file read it from the disk, if the operating system supports that.
+/// Evicts a file from the page cache, if the operating system supports that, so that it is next read from the disk.
 ///
 /// After a failed write, the page cache may hold data that is not on the disk.
 pub(crate) fn forget_cached(file: &File) {

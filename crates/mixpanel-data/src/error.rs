@@ -16,8 +16,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An error, with a [`kind`](Error::kind) that says what the caller should do about it.
 ///
 /// The message is a lowercase fragment that never repeats its source and never contains a secret or a URL with query
-/// values. An error from a fetch means that nothing went into the table; [`run_id`](Error::run_id) is set when a stage
-/// with fetched pages remains on disk.
+/// values. An error from a fetch means that nothing was loaded; [`run_id`](Error::run_id) is set when a stage with
+/// fetched pages remains on disk.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -38,33 +38,32 @@ pub enum ErrorKind {
     PaymentRequired,
     /// The account may not access this project (status 403): get the permission, or use another project.
     Forbidden,
-    /// The server does not know the requested resource (status 404): check the region and the ids.
+    /// The requested resource does not exist (status 404): check the region and the ids.
     NotFound,
-    /// The server refused the request as malformed (another 4xx): correct the filter.
+    /// The server rejected the request as malformed (another 4xx): correct the filter.
     Rejected,
-    /// A limit of the server was reached, and waiting did not help: try again later.
+    /// A server limit was reached, and waiting did not help: try again later.
     RateLimited,
     /// The server failed (5xx) on every attempt: try again later.
     ServerError,
     /// The server could not be reached, or the connection broke on every attempt.
     Unreachable,
-    /// This machine has no TLS certificates that can be used: install them, or name a file that has them. Nothing was
-    /// sent.
+    /// There are no usable CA certificates: install them, or name a file that contains them. Nothing was sent.
     Tls,
-    /// The response was not what the API documents, on every attempt.
+    /// Every attempt received a response that the API does not document.
     UnexpectedReply,
     /// The server lost the session that the pages belong to: fetch again.
     SessionLost,
     /// An argument is wrong: correct it. Nothing was sent.
     InvalidInput,
-    /// The table exists, and the fetch was not told to append, upsert or replace.
+    /// The table exists, and the fetch does not append, upsert or replace.
     TableExists,
     /// The table or its database has changed since the fetch began: check it, then resume the run, which accepts the
-    /// table as it is then.
+    /// table in its current state.
     TableChanged,
     /// The table does not exist.
     TableNotFound,
-    /// The database file does not exist and was to be opened for reading.
+    /// The database file to read does not exist.
     DatabaseNotFound,
     /// Another process has the database open: close it there, or wait.
     DatabaseLocked,
@@ -80,11 +79,11 @@ pub enum ErrorKind {
     OutOfMemory,
     /// Reading or writing a file failed for another reason, such as permissions.
     Storage,
-    /// There is no such unfinished run.
+    /// The unfinished run does not exist.
     RunNotFound,
     /// Another process is working on the run: wait for it, or stop it.
     RunBusy,
-    /// Pages are missing, and the table was left as it was because a replacement must be complete.
+    /// Pages are missing, and the table was left unchanged because a replacement must be complete.
     Incomplete,
     /// The caller requested a stop.
     Cancelled,
@@ -93,7 +92,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Returns the stable code of this kind, which is the Python package's code if it has one.
+    /// Returns the stable error code of this kind: the Python package's code, where it has one.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -125,12 +124,12 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// Creates an error of `kind` with a lowercase message that names the thing and the cause.
+    /// Creates an error of `kind` with a lowercase message that names what failed and why.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner { kind, message: message.into(), run_id: None, details: Vec::new(), source: None }))
     }
 
-    /// Adds the cause. Its text must not be part of the message.
+    /// Adds the cause. The message must not repeat its text.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync + 'static>>) -> Self {
         self.0.source = Some(source.into());
@@ -182,7 +181,7 @@ impl Error {
         Value::Object(fields.collect())
     }
 
-    /// Returns `{code, message, details}`.
+    /// Returns the error as a JSON object: `{code, message, details}`.
     #[must_use]
     pub fn to_json(&self) -> Value {
         json!({ "code": self.0.kind.code(), "message": self.0.message, "details": self.details() })

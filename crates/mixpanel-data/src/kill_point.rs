@@ -1,7 +1,7 @@
 //! Points at which tests kill the program, to check that nothing is lost.
 //!
-//! Only a build with the feature `kill-points` has them; nothing but `cargo xtask` makes one, for tests. There the
-//! variable `MP_KILL_POINT` names the point and, after a colon, how many times it is passed first: `page-staged:3`.
+//! They exist only in builds with the `kill-points` feature, which only `cargo xtask` creates, for tests. The variable
+//! `MP_KILL_POINT` names the point and, after a colon, how many passes to skip: `page-staged:3`.
 
 /// Kills the process with SIGKILL if `MP_KILL_POINT` names this point.
 #[cfg(feature = "kill-points")]

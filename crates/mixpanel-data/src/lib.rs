@@ -1,8 +1,8 @@
 //! Fetches user profiles from Mixpanel into DuckDB, quickly and completely.
 //!
-//! A [`Workspace`] is one Mixpanel project and one database file. [`Workspace::fetch_profiles`] fetches profiles page
-//! by page, up to five pages at a time, stages every page on disk when it arrives, and loads all of them into a table
-//! in one transaction. [`Workspace::sql`] queries the table; so can any other DuckDB client.
+//! A [`Workspace`] combines one Mixpanel project with one database file. [`Workspace::fetch_profiles`] fetches up to
+//! five pages of profiles at a time, stages each page on disk as it arrives, and loads them all into a table in one
+//! transaction. [`Workspace::sql`] queries the table, as can any other DuckDB client.
 //!
 //! ```
 //! use mixpanel_data::{Credentials, ProfileFetch, Region, Secret, Workspace};
@@ -82,7 +82,7 @@ pub use types::{
 pub use warning::Warning;
 pub use workspace::Workspace;
 
-/// The type of SQL values and of an error's details.
+/// A JSON value, as used for SQL results and error details.
 pub use serde_json::Value;
 /// Stops a fetch; see [`ProfileFetch::cancel_with`].
 pub use tokio_util::sync::CancellationToken;

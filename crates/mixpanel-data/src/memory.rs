@@ -11,11 +11,11 @@ pub(crate) fn flight_bytes(memory: u64) -> usize {
 }
 
 /// Returns DuckDB's `memory_limit` for a load of `staged_bytes` in pages of `page_bytes`, chosen so that the whole
-/// process stays under `memory`. Never less than the smallest value that was tested.
+/// process stays under `memory`. Never less than the smallest tested value.
 ///
-/// It assumes one page more than can be in flight, even if pages arrive one after the other. In addition to
-/// `PROGRAM_BYTES`, the allocator keeps about half the size of the decoded pages that were in flight. The prebuilt
-/// DuckDB has its own allocator and cannot use that memory.
+/// Assumes one page more than can be in flight, even for a sequential fetch. In addition to `PROGRAM_BYTES`, the
+/// allocator keeps about half the size of the decoded pages that were in flight. The prebuilt DuckDB has its own
+/// allocator and cannot use that memory.
 pub(crate) fn engine_bytes(memory: u64, staged_bytes: u64, page_bytes: u64) -> u64 {
     let (believed, used) = ENGINE_MEMORY_RATIO;
     let share = |beside: u64| memory.saturating_sub(beside) / used * believed;
@@ -26,9 +26,9 @@ pub(crate) fn engine_bytes(memory: u64, staged_bytes: u64, page_bytes: u64) -> u
     share(PROGRAM_BYTES + in_flight / 2 + kept).max(least)
 }
 
-/// Returns DuckDB's `memory_limit` for the last attempt of a load, when less is not enough. It does not subtract what
-/// the allocator keeps after a fetch of large pages: exceeding the budget by that much is better than not loading at
-/// all.
+/// Returns DuckDB's `memory_limit` for the last attempt of a load, after the usual limit was too low. Ignores the
+/// memory that the allocator keeps after a fetch of large pages: exceeding the budget by that much is better than
+/// failing the load.
 pub(crate) fn engine_bytes_last(memory: u64) -> u64 {
     let (believed, used) = ENGINE_MEMORY_RATIO_LAST;
     memory.saturating_sub(PROGRAM_BYTES_LAST) / used * believed

@@ -1,16 +1,16 @@
 //! Mutants: defects that can be activated one at a time, to check that the simulation finds them.
 //!
-//! Each is a branch where a mistake would do damage. Only the library's own tests can activate one: elsewhere
-//! [`is_planted`] is a constant `false`. `fetch/simulation/mutants_tests.rs` activates every one.
+//! Each belongs to a branch where a mistake could lose or corrupt data. Only the library's own tests can activate one:
+//! in other builds, [`is_planted`] is a constant `false`. `fetch/simulation/mutants_tests.rs` activates every one.
 
 /// A deliberate defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mutant {
     /// After a crash, the next process does not check whether the load was committed.
     CommitNotLookedFor,
-    /// Of several rows with one id, the last to arrive is kept, not the last seen.
+    /// Of several rows with the same id, the last to arrive is kept instead of the most recently seen.
     DuplicateKeptByArrival,
-    /// A halted run forgets that a page may follow the last one.
+    /// A halted run is treated as complete, although a page may follow the last one.
     HaltTakenForWhole,
     /// The load leaves rows out.
     LoadLeavesRowsOut,
@@ -28,7 +28,7 @@ pub(crate) enum Mutant {
     LostSessionUsed,
     /// Requests of a lost session stay in flight.
     LostSessionNotAbandoned,
-    /// A response that names another session is used.
+    /// A response from another session is accepted.
     SessionNotChecked,
     /// A session is recorded after its first page.
     SessionRecordedTooLate,
@@ -56,7 +56,7 @@ pub(crate) fn is_planted(mutant: Mutant) -> bool {
     ACTIVE.get() == Some(mutant)
 }
 
-/// Activates a mutant on this thread, in place of the one before.
+/// Activates a mutant on this thread in place of the previous one; `None` deactivates it.
 #[cfg(test)]
 pub(crate) fn plant(mutant: Option<Mutant>) {
     ACTIVE.set(mutant);

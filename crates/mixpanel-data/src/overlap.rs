@@ -1,9 +1,9 @@
-//! Detects pages that overlap: then profiles that were sent twice displace others that were not sent at all.
+//! Detects overlapping pages, where profiles that were sent twice displace others that were never sent.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash, RandomState};
 
-/// Counts the profiles that a page repeats from the page before it. At most two pages are in memory at a time.
+/// Counts the profiles that each page repeats from the previous one. At most two pages are in memory at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Overlap {
     hasher: RandomState,
@@ -15,8 +15,8 @@ pub(crate) struct Overlap {
 impl Overlap {
     /// Adds the ids of the next page. If a page in between is missing, call [`gap`](Self::gap) first.
     ///
-    /// Pages overlap if one begins, or the other ends, with a profile that both contain. Two profiles of a project that
-    /// happen to share an id do not make their pages overlap.
+    /// Pages overlap if the new one begins, or the previous one ends, with a profile that both contain. A shared id
+    /// elsewhere is not an overlap: two profiles can have the same id.
     pub(crate) fn page(&mut self, ids: impl Iterator<Item = impl Hash>) {
         let ids: Vec<u64> = ids.map(|id| self.hasher.hash_one(id)).collect();
         let (Some(first), Some(last)) = (ids.first(), ids.last().copied()) else { return };

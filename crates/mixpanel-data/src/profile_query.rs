@@ -1,5 +1,5 @@
-//! Which profiles to fetch, how, and what to do if the table exists: the part of a request that the API, the stage and
-//! the store share.
+//! Which profiles to fetch, how, and what to do if the table exists: the request types shared by the API, the stage and
+//! the store.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub struct ProfileQuery {
     pub where_: Option<String>,
     /// The id of a saved cohort. Cannot be combined with `behaviors`.
     pub cohort_id: Option<String>,
-    /// Returns only these properties; `None` returns all.
+    /// Only these properties; `None` means all.
     pub output_properties: Option<Vec<String>>,
     /// Only the profile with this id. Cannot be combined with `distinct_ids`.
     pub distinct_id: Option<String>,
@@ -24,14 +24,15 @@ pub struct ProfileQuery {
     pub group_id: Option<String>,
     /// A JSON array of objects with `window`, `name` and `event_selectors`. Requires `where_`.
     pub behaviors: Option<String>,
-    /// The time from which `behaviors` count back, in seconds since 1970, not in the future. The default with
-    /// `behaviors` is the current time, determined once for the whole run (`docs/mixpanel-api.md#engage-request`).
+    /// The time from which the windows of `behaviors` count back, in seconds since 1970; not in the future. With
+    /// `behaviors`, the default is the current time, determined once for the whole run
+    /// (`docs/mixpanel-api.md#engage-request`).
     pub as_of_timestamp: Option<i64>,
     /// With a cohort: whether to include ids without a profile. Always sent with a cohort, because the server's own
     /// default differs.
     pub include_all_users: IncludeUsers,
-    /// Requested number of profiles per page, 1 to 40,000. The server decides, and its response says what it chose
-    /// (`docs/mixpanel-api.md#page-size`).
+    /// Requested number of profiles per page, 1 to 40,000. The server may choose another size, which its response
+    /// states (`docs/mixpanel-api.md#page-size`).
     pub page_size: Option<u32>,
     /// Only profiles whose `$last_seen` is not before this time, written as the API writes it, such as
     /// `2026-11-23T10:00:00`; added to `where_` (`docs/mixpanel-api.md#engage-request`).
@@ -46,7 +47,7 @@ pub enum IncludeUsers {
     /// Only members that have a profile.
     #[default]
     WithProfile,
-    /// All members; those without a profile come with empty properties.
+    /// All members; those without a profile have empty properties.
     All,
 }
 
@@ -59,10 +60,10 @@ pub enum IfExists {
     Fail,
     /// Add profiles whose id is not in the table; skip the others.
     Append,
-    /// Add profiles whose id is not in the table, and replace the rows of the others. Profiles that were not fetched
-    /// stay. A row also stays if its last activity is later in the table than in the fetch.
+    /// Add profiles whose id is not in the table, and replace the rows of the others. Rows of profiles that were not
+    /// fetched are kept, as are rows whose last activity is later than in the fetch.
     Upsert,
-    /// Replace the table in one step once the new one is complete. Until then, and on any failure, the old one stays.
+    /// Replace the table atomically once the new one is complete. Until then, and on any failure, the old one is kept.
     Replace,
 }
 
@@ -70,9 +71,9 @@ pub enum IfExists {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FetchMode {
-    /// One after the other.
+    /// One page at a time.
     Sequential,
-    /// Several at a time.
+    /// Several pages at a time.
     Parallel {
         /// Maximum number of pages at a time: 1 to 5, default 5. Larger values are capped at 5 with a warning; 0 is an
         /// error.
@@ -80,7 +81,7 @@ pub enum FetchMode {
     },
 }
 
-/// What to do about pages that are missing from an unfinished run.
+/// How to handle pages that are missing from an unfinished run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum MissingPages {
     /// Fetch them.

@@ -1,12 +1,12 @@
-//! The checksum of rows: their number, and the sum of a hash of each. Two sets of rows with the same checksum are the
-//! same rows, in any order.
+//! The checksum of a set of rows: their number, and the sum of their hashes. Two sets with the same checksum contain
+//! the same rows, in any order.
 //!
-//! The hash is that of DuckDB's function `hash`, computed here without DuckDB. So the received rows can be compared
+//! The hash is that of DuckDB's function `hash`, computed here without DuckDB, so that received rows can be compared
 //! with what DuckDB returns, without trusting any step in between. It detects damage and defects, not deliberate
 //! forgery.
 //!
-//! Source: `src/common/types/hash.cpp` and `vector_hash.cpp` of DuckDB 1.5.5. `load::duckdb::digest` implements the same in
-//! SQL, and its tests compare the two.
+//! Source: `src/common/types/hash.cpp` and `vector_hash.cpp` of DuckDB 1.5.5. `load::duckdb::digest` implements the
+//! same checksum in SQL, and its tests compare the two.
 
 #[cfg(test)]
 mod tests;
@@ -23,13 +23,13 @@ use crate::parse::Reject;
 /// Key of the sum in the metadata of a staged file.
 pub(crate) const SUM_KEY: &str = "row_sum";
 
-/// Prefix of a recorded sum; another hash function gets another prefix.
+/// Prefix of a recorded sum, which identifies the hash function.
 const PREFIX: &str = "duckdb-hash-1:";
 
 const MULTIPLIER: u64 = 0xd6e8_feb8_6659_fd93;
 const NULL: u64 = 0xbf58_476d_1ce4_e5b9;
 
-/// The number of rows and the sum of their hashes. Has room for 2^64 rows.
+/// The number of rows and the sum of their hashes. Cannot overflow with fewer than 2^64 rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct RowSum {
     pub(crate) rows: u64,
@@ -37,7 +37,7 @@ pub(crate) struct RowSum {
 }
 
 impl RowSum {
-    /// Returns the sum of rows. `None` if they do not have the columns of the dataset.
+    /// Returns the sum of the rows in a batch. `None` if it does not have the columns of the dataset.
     pub(crate) fn of_batch(dataset: &Dataset, rows: &RecordBatch) -> Option<Self> {
         let names: Vec<&str> = dataset.columns.iter().map(|column| column.name).collect();
         Some(hash_rows(rows, &names)?.into_iter().collect())
@@ -68,7 +68,7 @@ impl RowSum {
         format!("{PREFIX}{:032x}", self.hashes)
     }
 
-    /// Parses the text recorded in a staged file of `rows` rows. `None` if it was made with another hash function.
+    /// Parses the text recorded in a staged file of `rows` rows. `None` if it was recorded with another hash function.
     pub(crate) fn read(rows: u64, text: &str) -> Option<Self> {
         let hashes = u128::from_str_radix(text.strip_prefix(PREFIX)?, 16).ok()?;
         Some(Self { rows, hashes })
@@ -85,7 +85,7 @@ impl RowSum {
     }
 }
 
-/// Reads a staged file, about a thousand rows at a time, and returns a hash of these columns of each row.
+/// Reads a staged file, about a thousand rows at a time, and returns a hash of `columns` for each row.
 ///
 /// # Errors
 /// `Storage` when the file cannot be read, or does not have these columns.
@@ -103,7 +103,7 @@ pub(crate) fn hashes_of_file(path: &Path, columns: &[&str]) -> Result<impl Itera
     }))
 }
 
-/// Hashes these columns of each row. `None` if one is missing, or has a type that no dataset has.
+/// Hashes `columns` in each row. `None` if one is missing or has a type that no dataset uses.
 fn hash_rows(rows: &RecordBatch, columns: &[&str]) -> Option<Vec<u64>> {
     let mut hashes: Option<Vec<u64>> = None;
     for name in columns {

@@ -7,8 +7,8 @@ use crate::parse::ProfileRows;
 
 /// Reports one finished page during a fetch.
 ///
-/// Sent once for every page, including failed ones, in the order in which pages finish. A page is finished when it is
-/// staged (and so can no longer be lost) or when it has failed for good.
+/// Sent once per page, including failed ones, in the order in which pages finish. A page is finished when it is staged
+/// (and so can no longer be lost) or has failed for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProfileProgress {
@@ -22,7 +22,7 @@ pub struct ProfileProgress {
     pub success: bool,
     /// Why the page failed, if it did.
     pub error: Option<String>,
-    /// Profiles of all pages so far. Duplicates across pages are included until the load removes them.
+    /// Profiles in all pages so far, including duplicates across pages, which the load removes.
     pub cumulative_rows: u64,
 }
 
@@ -32,21 +32,20 @@ pub struct ProfileProgress {
 pub struct ProfilePageResult {
     /// The profiles of this page, and the rejected records.
     pub profiles: ProfileRows,
-    /// The session to name in requests for the other pages.
+    /// The session id to send with requests for the other pages.
     pub session_id: Option<String>,
     /// Page index, counted from 0.
     pub page: u32,
-    /// Whether another page may follow: this one is full.
+    /// Whether another page may follow, because this one is full.
     pub has_more: bool,
-    /// Profiles in all pages together, if the server says so; only page 0 can be expected to
-    /// (`docs/mixpanel-api.md#totals`).
+    /// Total number of profiles, if the response states it; only page 0 is expected to (`docs/mixpanel-api.md#totals`).
     pub total: Option<u64>,
     /// Profiles in a full page, according to the server.
     pub page_size: u64,
 }
 
 impl ProfilePageResult {
-    /// Returns the number of pages that `total` makes, rounded up; 0 for an empty result, `None` without a total.
+    /// Returns the number of pages needed for `total` profiles; 0 for an empty result, `None` without a total.
     #[must_use]
     pub fn num_pages(&self) -> Option<u64> {
         self.total.map(|total| total.div_ceil(self.page_size.max(1)))
@@ -59,7 +58,7 @@ impl ProfilePageResult {
 pub struct FetchResult {
     /// The table.
     pub table: String,
-    /// Rows that the fetch put into the table.
+    /// Rows that the fetch added to the table.
     pub rows: u64,
     /// What the table holds: `profiles`.
     #[serde(rename = "type")]
@@ -72,7 +71,7 @@ pub struct FetchResult {
     pub fetched_at: String,
     /// Pages that failed for good, in order.
     pub failed_page_indices: Vec<u32>,
-    /// What happened to every record, and what the fetch cost.
+    /// Counters for records, requests and waiting time.
     #[serde(flatten)]
     pub counts: FetchCounts,
     /// The id of the run.
@@ -93,7 +92,7 @@ impl FetchResult {
 pub struct ParallelProfileResult {
     /// The table.
     pub table: String,
-    /// Rows that the fetch put into the table.
+    /// Rows that the fetch added to the table.
     pub total_rows: u64,
     /// Number of pages whose profiles are in the table.
     pub successful_pages: u32,
@@ -105,7 +104,7 @@ pub struct ParallelProfileResult {
     pub duration_seconds: f64,
     /// When the last page was staged and the load began, in UTC, ISO 8601.
     pub fetched_at: String,
-    /// What happened to every record, and what the fetch cost.
+    /// Counters for records, requests and waiting time.
     #[serde(flatten)]
     pub counts: FetchCounts,
     /// The id of the run.
@@ -124,14 +123,14 @@ impl ParallelProfileResult {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ProfileFetchResult {
-    /// One page after the other.
+    /// The result of a sequential fetch.
     Sequential(FetchResult),
-    /// Several pages at a time.
+    /// The result of a parallel fetch.
     Parallel(ParallelProfileResult),
 }
 
 impl ProfileFetchResult {
-    /// Returns the number of rows that the fetch put into the table.
+    /// Returns the number of rows that the fetch added to the table.
     #[must_use]
     pub fn rows(&self) -> u64 {
         match self {
@@ -167,7 +166,7 @@ impl ProfileFetchResult {
         }
     }
 
-    /// Returns what happened to every record, and what the fetch cost.
+    /// Returns the counters for records, requests and waiting time.
     #[must_use]
     pub fn counts(&self) -> &FetchCounts {
         match self {
@@ -177,7 +176,8 @@ impl ProfileFetchResult {
     }
 }
 
-/// An estimate of what a fetch would take, based on page 0. Page 0 is kept for the fetch that follows.
+/// An estimate of the requests, time and space that a fetch needs, based on page 0. Page 0 is kept for the fetch that
+/// follows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FetchPlan {
@@ -185,7 +185,7 @@ pub struct FetchPlan {
     pub table: String,
     /// The id of the run that keeps page 0.
     pub run_id: String,
-    /// Profiles that the server announced, if it did.
+    /// Number of profiles that the server announced, if any.
     pub expected_rows: Option<u64>,
     /// Profiles in a full page, according to the server.
     pub page_size: u64,
@@ -193,14 +193,14 @@ pub struct FetchPlan {
     pub pages: Option<u32>,
     /// Requests still to be sent.
     pub requests: Option<u32>,
-    /// How many of those requests are expected to count towards the project's quota: pages with a session are assumed
-    /// to be free until the server says otherwise.
+    /// How many of those requests are expected to count towards the project's quota: session pages are assumed to be
+    /// free until a response shows otherwise.
     pub counted_requests: Option<u32>,
     /// Estimated seconds for the rest, including waits for the quota.
     pub expected_seconds: Option<f64>,
-    /// Upper estimate of the bytes that the stage and the table take together.
+    /// Upper estimate of the disk space for the stage and the table together, in bytes.
     pub expected_bytes: Option<u64>,
-    /// Counted requests of this machine in the quota's current window.
+    /// Counted requests from this machine in the current quota window.
     pub quota_used: u32,
     /// Counted requests that the quota allows per window, less the reserve.
     pub quota_limit: u32,
@@ -208,12 +208,12 @@ pub struct FetchPlan {
     pub advice: Vec<String>,
 }
 
-/// One finished page, on its way to the writer.
+/// A parsed page for the writer.
 #[derive(Debug)]
 pub struct ProfileWriteTask {
     /// Page index, counted from 0.
     pub page_index: u32,
-    /// Its rows and rejects.
+    /// The page's rows and rejects.
     pub rows: ProfileRows,
 }
 
@@ -223,18 +223,18 @@ pub struct ProfileWriteTask {
 pub struct TableInfo {
     /// Its name.
     pub name: String,
-    /// What it holds: `profiles`, `events`, or `unknown` for a table that no fetch made.
+    /// What it holds: `profiles`, `events`, or `unknown` for a table that no fetch created.
     #[serde(rename = "type")]
     pub kind: String,
     /// Number of rows.
     pub row_count: u64,
-    /// When it was last loaded, in UTC, ISO 8601; `None` for a table that no fetch made.
+    /// When it was last loaded, in UTC, ISO 8601; `None` for a table that no fetch created.
     pub fetched_at: Option<String>,
-    /// Whether pages are missing from it because a fetch could not get them.
+    /// Whether pages are missing because a fetch could not retrieve them.
     pub partial: bool,
 }
 
-/// The result of `Workspace::verify_table`: what the table holds now, compared with what the last load recorded.
+/// The result of `Workspace::verify_table`: the current contents of a table, compared with what the last load recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct VerifyReport {
@@ -244,10 +244,10 @@ pub struct VerifyReport {
     pub rows: u64,
     /// Number of rows after the last load.
     pub expected_rows: Option<u64>,
-    /// Number of different ids.
+    /// Number of distinct ids.
     pub distinct_ids: u64,
-    /// Digest of the table, prefixed with the name of its algorithm. It changes with any row, but does not depend on
-    /// the order of rows.
+    /// Digest of the table, prefixed with the name of its algorithm. It changes if any row changes, but does not depend
+    /// on row order.
     pub digest: String,
     /// The digest after the last load; `None` if the program that loaded the table did not record one.
     pub expected_digest: Option<String>,
@@ -255,14 +255,14 @@ pub struct VerifyReport {
     pub run_id: Option<String>,
     /// When the last load took place, in UTC, ISO 8601.
     pub fetched_at: Option<String>,
-    /// Whether pages are missing because a fetch could not get them. This is not a problem of the table.
+    /// Whether pages are missing because a fetch could not retrieve them. This does not count as a problem.
     pub partial: bool,
     /// What differs from the last load, or cannot be compared; one sentence each.
     pub problems: Vec<String>,
 }
 
 impl VerifyReport {
-    /// Returns whether the table is proven to be what the last load left.
+    /// Returns whether the table is verified to match the last load.
     #[must_use]
     pub fn is_intact(&self) -> bool {
         self.problems.is_empty()
@@ -304,19 +304,19 @@ pub struct SqlResult {
     pub rows: Vec<Vec<serde_json::Value>>,
 }
 
-/// The result of a stream of profiles.
+/// The result of `Workspace::stream_profiles`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ProfileStreamResult {
-    /// Records passed to the receiver.
+    /// Records passed to the sink.
     pub rows: u64,
-    /// Number of pages whose records were passed to the receiver.
+    /// Number of pages whose records were passed to the sink.
     pub successful_pages: u32,
     /// Pages that failed for good, in order.
     pub failed_page_indices: Vec<u32>,
-    /// Whether the receiver ended the stream.
+    /// Whether the sink ended the stream.
     pub ended_early: bool,
-    /// What happened to every record, and what the fetch cost. `duplicates` is 0: a stream is not checked for them.
+    /// Counters for records, requests and waiting time. `duplicates` is 0: streams are not checked for duplicates.
     #[serde(flatten)]
     pub counts: FetchCounts,
     /// The id of the run.

@@ -1,4 +1,4 @@
-//! Warnings about a fetch that continues.
+//! Warnings about a fetch, which continues despite them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::limits::{QUERIES_PER_HOUR, WORKERS_MAX};
 use crate::text::counted;
 
-/// What the user should know about a fetch that continues. `Display` writes it as one sentence.
+/// A warning about a fetch, which continues. `Display` writes it as one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
@@ -22,7 +22,7 @@ pub enum Warning {
         /// Why, and what that means.
         reason: String,
     },
-    /// The quota ledger cannot be updated any more.
+    /// The quota ledger can no longer be updated.
     LedgerBroken {
         /// Why.
         reason: String,
@@ -39,11 +39,11 @@ pub enum Warning {
         /// By how many seconds.
         seconds: i64,
     },
-    /// The last load of the table is recorded for a time in the future, so it does not tell from when on to fetch.
+    /// The recorded time of the table's last load is in the future, so it cannot be the start of an incremental fetch.
     LoadInFuture {
         /// The table.
         table: String,
-        /// When the load is recorded to have begun.
+        /// The recorded start of that load.
         loaded_at: Timestamp,
         /// Whether all profiles are fetched, not only those seen since the newest one in the table.
         fetches_all: bool,
@@ -59,44 +59,44 @@ pub enum Warning {
         /// Whether all profiles are fetched, not only those seen since the newest one in the table.
         fetches_all: bool,
     },
-    /// The file system beside the database lacks features.
+    /// The file system of the database's directory lacks features.
     FileSystem {
         /// The directory.
         directory: PathBuf,
         /// What it cannot do.
         lacks: Vec<String>,
     },
-    /// Replacing the table drops what was made for it.
+    /// Replacing the table drops something that was added to it.
     ReplacementDrops {
         /// The table.
         table: String,
         /// What is dropped, such as an index or a column.
         losses: Vec<String>,
     },
-    /// Upserting empties columns that were added to the table, in the rows that are replaced.
+    /// Upserting clears columns that were added to the table, in the replaced rows.
     UpsertEmpties {
         /// The table.
         table: String,
         /// The columns.
         columns: String,
     },
-    /// Pages had data that the table has no column for.
+    /// Pages contained data that the table has no column for.
     NotKept {
-        /// What is not kept. Secrets are removed from names that the server sent.
+        /// What is not stored. Names sent by the server are redacted.
         what: String,
     },
     /// Announced profiles are missing.
     ProfilesMissing {
-        /// The numbers, in words.
+        /// The counts, as a phrase.
         summary: String,
     },
-    /// The server announced another number of profiles than it sent.
+    /// The server sent a different number of profiles than it announced.
     TotalDiffers {
         /// The number that it announced.
         announced: u64,
         /// The number that it sent.
         received: u64,
-        /// How many may be missing because a live project changes.
+        /// How many are missing within the accepted drift of a live project.
         drift: u64,
         /// How many were sent more than once.
         repeated: u64,
@@ -112,10 +112,10 @@ pub enum Warning {
         repeated: u64,
         /// The number of profiles that the server announced.
         announced: u64,
-        /// The number of different profiles that it sent.
+        /// The number of distinct profiles that it sent.
         different: u64,
     },
-    /// Rows of an earlier load of this run were changed or removed since.
+    /// Rows from an earlier load of this run have since been changed or removed.
     RowsAltered {
         /// The table.
         table: String,

@@ -21,11 +21,11 @@ use crate::types::{
 
 /// One Mixpanel project and one database, with every operation on them.
 ///
-/// Use it unless you need less: [`FetcherService`] and [`ApiClient`] are the parts that it is made of.
+/// This is the main entry point; [`FetcherService`] and [`ApiClient`] are the lower-level parts it is built from.
 ///
 /// Methods that talk to Mixpanel are `async` and need a Tokio runtime; methods that only read the database block.
-/// Nothing is opened before it is needed, and the database is not kept open between calls. The connections to Mixpanel
-/// are, and clones share them.
+/// Nothing is opened before it is needed. The database is closed between calls; connections to Mixpanel stay open, and
+/// clones share them.
 #[derive(Debug, Clone)]
 pub struct Workspace {
     credentials: Option<Credentials>,
@@ -46,7 +46,8 @@ impl Workspace {
         }
     }
 
-    /// Opens a workspace on an existing database only. Methods that need the API return `InvalidInput`.
+    /// Creates a workspace for an existing database, without credentials. Methods that need the API return
+    /// `InvalidInput`.
     pub fn open(database: impl Into<PathBuf>) -> Self {
         Self {
             credentials: None,
@@ -56,7 +57,7 @@ impl Workspace {
         }
     }
 
-    /// Sends requests to this server instead of Mixpanel's, such as `http://127.0.0.1:8080`.
+    /// Sends requests to this server instead of Mixpanel, for example `http://127.0.0.1:8080`.
     ///
     /// # Errors
     /// `InvalidInput` unless it is an `http` or `https` address on this machine's loopback interface: credentials are
@@ -73,26 +74,27 @@ impl Workspace {
     }
 
     /// Sets the directory for the project's quota ledger; it is created if missing. Later runs and other processes that
-    /// use the same directory share the quota. Without it, every workspace counts only its own requests.
+    /// use the same directory share the quota. Without a state directory, every workspace counts only its own requests.
     #[must_use]
     pub fn with_state_directory(self, directory: impl Into<PathBuf>) -> Self {
         self.with(|options| options.state_directory = Some(directory.into()))
     }
 
-    /// Sets the quota to respect; default 60 counted requests an hour.
+    /// Sets the quota to respect; the default is 60 counted requests per hour.
     #[must_use]
     pub fn with_quota(self, quota: Quota) -> Self {
         self.with(|options| options.quota = quota)
     }
 
-    /// Sets the proxies and certificates from the environment; by default Mixpanel is reached directly. If a setting
-    /// cannot be used, every call that would contact Mixpanel returns `InvalidInput`.
+    /// Sets the environment variables for proxies and certificates; by default, Mixpanel is reached directly. With an
+    /// invalid proxy setting, every call that contacts Mixpanel returns `InvalidInput`; with unusable certificates,
+    /// `Tls`.
     #[must_use]
     pub fn with_network(self, network: NetworkVariables) -> Self {
         self.with(|options| options.network = network)
     }
 
-    /// Changes the options. A client that was created before, which clones may use, keeps the earlier ones.
+    /// Changes the options. A client that already exists, and may be shared by clones, keeps the old ones.
     fn with(mut self, change: impl FnOnce(&mut ApiOptions)) -> Self {
         change(&mut self.options);
         self.client = SharedClient::default();
@@ -105,52 +107,52 @@ impl Workspace {
         &self.database
     }
 
-    /// Fetches profiles into a table. Every page is staged next to the database when it arrives, and a single load puts
-    /// all of them into the table, in page order and without duplicates.
+    /// Fetches profiles into a table. Each page is staged next to the database as it arrives, and a single load inserts
+    /// them all, in page order and without duplicates.
     ///
     /// Arguments, the database and the table are checked before the first request. Pages that fail for good are listed
-    /// in the result, and the others are loaded. The exception is a table to be replaced: it then stays as it
-    /// was.
+    /// in the result, and the others are loaded. The exception is `replace`: if pages are missing, the old table is
+    /// kept unchanged.
     ///
     /// # Errors
-    /// An error means that nothing went into the table; [`Error::run_id`] is set when fetched pages remain staged.
+    /// An error means that nothing was loaded; [`Error::run_id`] is set when fetched pages remain staged.
     /// `InvalidInput`, `TableExists`, `DatabaseLocked`, `DatabaseUnusable`: before any request. `Unauthorized`,
-    /// `PaymentRequired`, `Forbidden`: the server refused. `RateLimited`, `ServerError`, `Unreachable`,
+    /// `PaymentRequired`, `Forbidden`: the server denied access. `RateLimited`, `ServerError`, `Unreachable`,
     /// `UnexpectedReply`, `NotFound`, `Rejected`: page 0 could not be fetched. `Incomplete`: pages are missing from a
     /// replacement. `Cancelled`: the fetch's token was cancelled. `DiskFull`, `Storage`: staging or loading failed.
     ///
     /// # Cancellation
-    /// Cancel the token of [`ProfileFetch::cancel_with`]. Dropping the future abandons the fetch, and staged pages
-    /// stay; a load that has begun still finishes.
+    /// Cancel the token of [`ProfileFetch::cancel_with`]. Dropping the future abandons the fetch; staged pages are
+    /// kept, and a load that has begun still finishes.
     pub async fn fetch_profiles(&self, fetch: ProfileFetch) -> Result<ProfileFetchResult> {
         FetcherService::new(self.connected().await?, self.database.clone()).fetch_profiles(fetch).await
     }
 
-    /// Resumes an unfinished run: requests the pages that are not on disk, and loads them. If the other pages of the
-    /// run are already in the table, the pages that failed are fetched the same way and added to it.
+    /// Resumes an unfinished run: requests the pages that are not on disk, then loads. If the other pages of the run
+    /// are already in the table, its failed pages are fetched and added.
     ///
-    /// If the server has forgotten the session, the run restarts from page 0 and reports it: pages of two sessions are
-    /// never mixed. A run that lacks nothing is loaded without a request.
+    /// If the server has lost the session, the run restarts from page 0 and reports the restart: pages of two sessions
+    /// are never mixed. A run with no missing pages is loaded without any request.
     ///
     /// # Errors
-    /// As [`fetch_profiles`](Self::fetch_profiles), and: `RunNotFound` when the table has no unfinished run; `RunBusy`,
-    /// with the process in [`Error::holding_pid`], when another process is working on it; `InvalidInput` when the
-    /// run belongs to another project or region, or does not have the expected filters.
+    /// Same as [`fetch_profiles`](Self::fetch_profiles), plus: `RunNotFound` when the table has no unfinished run;
+    /// `RunBusy`, with the process in [`Error::holding_pid`], when another process is working on it; `InvalidInput`
+    /// when the run belongs to another project or region, or its filters are not the expected ones.
     ///
     /// # Cancellation
-    /// As [`fetch_profiles`](Self::fetch_profiles).
+    /// Same as [`fetch_profiles`](Self::fetch_profiles).
     pub async fn resume_fetch(&self, resume: ResumeFetch) -> Result<ProfileFetchResult> {
         FetcherService::new(self.connected().await?, self.database.clone()).resume_fetch(resume).await
     }
 
-    /// Requests page 0 only, and estimates what the fetch would take. The page is kept: the same fetch into the same
-    /// table uses it instead of requesting it again.
+    /// Requests only page 0 and estimates the whole fetch. The page is kept: the same fetch into the same table reuses
+    /// it.
     ///
     /// # Errors
-    /// As [`fetch_profiles`](Self::fetch_profiles).
+    /// Same as [`fetch_profiles`](Self::fetch_profiles).
     ///
     /// # Cancellation
-    /// As [`fetch_profiles`](Self::fetch_profiles).
+    /// Same as [`fetch_profiles`](Self::fetch_profiles).
     pub async fn plan_fetch(&self, fetch: ProfileFetch) -> Result<FetchPlan> {
         plan_fetch(&self.connected().await?, &self.database, fetch).await
     }
@@ -159,13 +161,13 @@ impl Workspace {
     /// the reason.
     ///
     /// # Errors
-    /// `Storage` when the directory of the stages cannot be read.
+    /// `Storage` when the stage directory cannot be read.
     pub fn unfinished_runs(&self) -> Result<Vec<UnfinishedRun>> {
         sweep(&stage_roots(&self.database));
         unfinished_runs(&self.database)
     }
 
-    /// Deletes an unfinished run and its pages permanently. Rows in the table stay.
+    /// Permanently deletes an unfinished run and its pages. Rows already in the table are kept.
     ///
     /// # Errors
     /// `RunNotFound`; `RunBusy` when another process is working on it; `Storage`.
@@ -176,15 +178,15 @@ impl Workspace {
     }
 
     /// Fetches profiles and passes them to `sink` in page order, one JSON text at a time, instead of loading them into
-    /// a table. If the sink breaks, the fetch ends without an error. The table of the fetch, and what to do if it
-    /// exists, are ignored.
+    /// a table. If the sink returns `Break`, the fetch ends without an error. The fetch's table and `if_exists` are
+    /// ignored.
     ///
     /// # Errors
-    /// As [`fetch_profiles`](Self::fetch_profiles), without those about tables. Some records may have been passed to
-    /// the sink before.
+    /// Same as [`fetch_profiles`](Self::fetch_profiles), except those about tables. Some records may already have been
+    /// passed to the sink.
     ///
     /// # Cancellation
-    /// As [`fetch_profiles`](Self::fetch_profiles); pages that wait for an earlier one are removed.
+    /// Same as [`fetch_profiles`](Self::fetch_profiles); pages waiting for an earlier one are deleted.
     pub async fn stream_profiles(
         &self,
         fetch: ProfileFetch,
@@ -194,10 +196,11 @@ impl Workspace {
         stream_profiles(&self.connected().await?, &self.database, fetch, form, Box::new(sink)).await
     }
 
-    /// Requests the project's event names, which costs one query, and returns how many there are.
+    /// Tests the credentials by requesting the project's event names, which costs one query. Returns the number of
+    /// names.
     ///
     /// # Errors
-    /// As [`ApiClient::event_names`].
+    /// Same as [`ApiClient::event_names`].
     ///
     /// # Cancellation
     /// Dropping the future abandons the request.
@@ -205,17 +208,17 @@ impl Workspace {
         Ok(self.connected().await?.event_names().await?.len())
     }
 
-    /// Returns the client without blocking the runtime while it is created.
+    /// Returns the client, without blocking the runtime if it has to be created.
     async fn connected(&self) -> Result<ApiClient> {
         let workspace = self.clone();
         blocking(move || workspace.client()).await
     }
 
-    /// Returns the client for the workspace's project. All calls of the workspace and of its clones on the same Tokio
-    /// runtime share it. The first call blocks: it reads certificates and opens the quota ledger.
+    /// Returns the client for the workspace's project. The workspace and its clones share it on the same Tokio runtime.
+    /// The first call blocks: it reads certificates and opens the quota ledger.
     ///
     /// # Errors
-    /// `InvalidInput` for a workspace without credentials; otherwise as [`ApiClient::new`].
+    /// `InvalidInput` for a workspace without credentials; otherwise the same as [`ApiClient::new`].
     pub fn client(&self) -> Result<ApiClient> {
         let credentials = self
             .credentials
@@ -224,16 +227,16 @@ impl Workspace {
         self.client.get(credentials, &self.options)
     }
 
-    /// Runs a query on the database, read-only, and returns all its rows.
+    /// Runs a read-only query on the database and returns all rows.
     ///
-    /// Values are JSON: integers beyond 64 bits, decimals beyond 15 digits and non-finite floats are text, dates and
-    /// times are ISO 8601 text, blobs are hexadecimal text. A JSON column holds parsed values, whose numbers have
-    /// 64-bit precision; cast it to `VARCHAR` for the exact text. All rows are in memory at once: for large results see
+    /// Values are JSON. Integers beyond 64 bits, decimals beyond 15 digits and non-finite floats become text; dates and
+    /// times become ISO 8601 text; blobs become hexadecimal text. A JSON column holds parsed values, whose numbers have
+    /// 64-bit precision; cast it to `VARCHAR` for the exact text. All rows are held in memory; for large results, see
     /// [`sql_each`](Self::sql_each).
     ///
-    /// A query can access nothing but the database: no files, no network, no extensions, no settings. It cannot spill
-    /// to disk either, and may use DuckDB's default memory limit, 80 % of the machine's memory. If there are several
-    /// statements, all are run and the rows of the last one are returned.
+    /// A query can access only the database: no files, no network, no extensions, no settings. It cannot spill to disk,
+    /// and its memory limit is DuckDB's default, 80 % of the machine's memory. If there are several statements, all are
+    /// run and the rows of the last one are returned.
     ///
     /// # Errors
     /// `Query` with DuckDB's message, which shows the position; `DatabaseNotFound`, `DatabaseLocked`,
@@ -242,11 +245,11 @@ impl Workspace {
         store::rows(&self.database, query)
     }
 
-    /// Runs a query on the database, read-only, and passes on its rows one by one, so that the result may have any
-    /// size: first the column names, then each row. Either callback may end the query.
+    /// Runs a read-only query on the database and passes the column names, then each row, to callbacks, so that the
+    /// result can have any size. Either callback can end the query.
     ///
     /// # Errors
-    /// As [`sql`](Self::sql); an error may come after some of the rows.
+    /// Same as [`sql`](Self::sql); an error may occur after some rows were passed on.
     pub fn sql_each(
         &self,
         query: &str,
@@ -256,15 +259,15 @@ impl Workspace {
         store::each(&self.database, query, columns, row)
     }
 
-    /// Returns the first value of the first row of a query; `Null` if there are no rows.
+    /// Runs a query and returns the first value of the first row; `Null` if there are no rows.
     ///
     /// # Errors
-    /// As [`sql`](Self::sql).
+    /// Same as [`sql`](Self::sql).
     pub fn sql_scalar(&self, query: &str) -> Result<serde_json::Value> {
         store::scalar(&self.database, query)
     }
 
-    /// Lists the tables by name, without views and without names that start with `_`.
+    /// Lists the tables in name order, excluding views and names that start with `_`.
     ///
     /// # Errors
     /// `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
@@ -275,19 +278,19 @@ impl Workspace {
     /// Returns the columns of a table or view. The name is case-insensitive.
     ///
     /// # Errors
-    /// `TableNotFound`, with the existing tables in [`Error::available_tables`]; otherwise as
+    /// `TableNotFound`, with the existing tables in [`Error::available_tables`]; otherwise the same as
     /// [`tables`](Self::tables).
     pub fn table_schema(&self, table: &str) -> Result<TableSchema> {
         store::table_schema(&self.database, table)
     }
 
-    /// Reads a whole table and compares it with what the last load recorded: the number of rows, that each id occurs
-    /// once, and the digest of the contents. Detects any later change, down to one digit; another load does not count
-    /// as a change.
+    /// Reads a whole table and compares it with what the last load recorded: the number of rows, the uniqueness of ids,
+    /// and the digest of the contents. Detects any later change, down to one digit; another load does not count as a
+    /// change.
     ///
     /// # Errors
-    /// `InvalidInput` for a table that no load recorded; otherwise as [`table_schema`](Self::table_schema). A table
-    /// that differs from what was loaded is not an error: see [`VerifyReport::problems`].
+    /// `InvalidInput` for a table that no load recorded; otherwise the same as [`table_schema`](Self::table_schema). A
+    /// table that differs from what was loaded is not an error: see [`VerifyReport::problems`].
     pub fn verify_table(&self, table: &str) -> Result<VerifyReport> {
         load::verify(&self.database, table)
     }
@@ -295,7 +298,7 @@ impl Workspace {
     /// Returns `rows` random rows of a table or view, or all of them if it has fewer.
     ///
     /// # Errors
-    /// As [`table_schema`](Self::table_schema); `Query` if DuckDB cannot sample that many rows.
+    /// Same as [`table_schema`](Self::table_schema); `Query` if DuckDB cannot sample that many rows.
     pub fn sample(&self, table: &str, rows: u32) -> Result<SqlResult> {
         store::sample(&self.database, table, rows)
     }
@@ -304,8 +307,8 @@ impl Workspace {
     ///
     /// # Errors
     /// `TableNotFound`; `InvalidInput` for a name that starts with `_` or a table that others depend on; `DiskFull`;
-    /// otherwise as [`tables`](Self::tables). After an error nothing has been dropped, unless the step that failed was
-    /// writing the change from the log into the file.
+    /// otherwise the same as [`tables`](Self::tables). After an error nothing has been dropped, unless only the final
+    /// checkpoint failed.
     pub fn drop_tables(&self, tables: &[String]) -> Result<()> {
         store::drop_tables(&self.database, tables)
     }

@@ -1,4 +1,4 @@
-//! The fields of an error that depend on its kind, with their types.
+//! Typed access to the error fields that depend on the kind.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::Error;
 
-/// What needs to be corrected, if the kind of error does not say.
+/// What needs to be corrected, in more detail than the error kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Fault {
     /// The proxy, or its setting.
     Proxy,
-    /// The proxy setting, which cannot be used; [`Error::variable`] names it.
+    /// The proxy setting, which is invalid; [`Error::variable`] names it.
     ProxySetting,
     /// The user name or password in the proxy setting.
     ProxyCredentials,
@@ -23,17 +23,17 @@ pub enum Fault {
     Region,
     /// The clock of this machine, or a certificate that has expired or is not yet valid.
     Clock,
-    /// Which certificate authorities are trusted.
+    /// The set of trusted certificate authorities.
     Issuer,
-    /// Which server answers.
+    /// The server's certificate, or the server that presented it.
     Certificate,
     /// The file or directory of certificates that [`Error::variable`] names.
     CertificateFile,
     /// The network requires a login.
     NetworkLogin,
-    /// Something between this machine and Mixpanel, which answered in its place.
+    /// An intermediary that answered instead of Mixpanel.
     InBetween,
-    /// Host names, which this machine resolves for a proxy that could resolve them itself.
+    /// Name resolution: this machine resolves host names for a proxy that could resolve them itself.
     LocalNames,
     /// The requested number of profiles per page.
     PageSize,
@@ -44,19 +44,19 @@ impl Error {
         self.with_detail("fault", serde_json::to_value(fault).unwrap_or_default())
     }
 
-    /// Returns what needs to be corrected, if the kind does not say.
+    /// Returns what needs to be corrected, if known.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
         Fault::deserialize(self.detail("fault")?).ok()
     }
 
-    /// Returns the environment variable whose value cannot be used.
+    /// Returns the name of the environment variable that has an unusable value.
     #[must_use]
     pub fn variable(&self) -> Option<&str> {
         self.text("variable")
     }
 
-    /// Returns the path that this error is about, if any.
+    /// Returns the path that the error concerns, if any.
     #[must_use]
     pub fn path(&self) -> Option<PathBuf> {
         self.text("path").map(PathBuf::from)
@@ -68,19 +68,19 @@ impl Error {
         self.detail("os_error").and_then(Value::as_i64).and_then(|number| number.try_into().ok())
     }
 
-    /// Returns the status of the server's response.
+    /// Returns the status code of the server's response.
     #[must_use]
     pub fn status_code(&self) -> Option<u16> {
         self.number("status_code").and_then(|status| status.try_into().ok())
     }
 
-    /// Returns how long the server told the client to wait, for `RateLimited`.
+    /// Returns how long to wait before retrying, for `RateLimited`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.detail("retry_after").and_then(Value::as_f64).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
 
-    /// Returns the id of the process that has the database open or works on the run, if it is known, for
+    /// Returns the id of the process that has the database open or is working on the run, if known, for
     /// `DatabaseLocked` and `RunBusy`.
     #[must_use]
     pub fn holding_pid(&self) -> Option<u32> {
@@ -94,13 +94,14 @@ impl Error {
         Some(tables.iter().filter_map(Value::as_str).collect())
     }
 
-    /// Returns in what a run differs from the one to resume, such as `project` or a filter, for `InvalidInput`.
+    /// Returns what differs between a run and the request to resume it, such as `project` or a filter, for
+    /// `InvalidInput`.
     #[must_use]
     pub fn difference(&self) -> Option<&str> {
         self.text("difference")
     }
 
-    /// Returns the number of pages that remain staged, if the error left them.
+    /// Returns the number of pages that remain staged, if any.
     #[must_use]
     pub fn staged_pages(&self) -> Option<u64> {
         self.number("staged_pages")
@@ -112,13 +113,13 @@ impl Error {
         self.number("shortfall")
     }
 
-    /// Returns the number of rows of the table that was not replaced by an empty one, for `Incomplete`.
+    /// Returns the number of rows in the table that was kept because its replacement is empty, for `Incomplete`.
     #[must_use]
     pub fn emptied_rows(&self) -> Option<u64> {
         self.number("emptied_rows")
     }
 
-    /// Returns whether the run has only the profiles seen since the table's last load, for `TableChanged`.
+    /// Returns whether the run fetches only profiles seen since the table's last load, for `TableChanged`.
     #[must_use]
     pub fn is_of_update(&self) -> bool {
         self.detail("since").is_some()

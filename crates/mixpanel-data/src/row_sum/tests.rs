@@ -29,7 +29,7 @@ fn the_hash_is_duckdbs() {
     TestRunner::default().run(&(text(), text(), time), same).unwrap();
 }
 
-/// DuckDB treats texts of up to 12 bytes in their own way, and the rest of a text that is no multiple of eight.
+/// DuckDB has special cases for texts of up to 12 bytes and for lengths that are not multiples of eight.
 #[test]
 fn the_hash_is_duckdbs_at_every_length() {
     let connection = Connection::open_in_memory().unwrap();
