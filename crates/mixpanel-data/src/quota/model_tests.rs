@@ -1,7 +1,7 @@
 //! Random histories, in virtual time, against a server that keeps its own window.
 //!
-//! The server knows the true time; the limiters read a clock that is set back now and then. The server counts a
-//! request at some time between sending and answer, which the limiters never learn.
+//! The server uses the true time; the limiters read a clock that is set back occasionally. The server counts a request
+//! at some time between request and response, which the limiters never learn.
 
 use std::path::Path;
 use std::time::Duration;
@@ -170,7 +170,7 @@ impl<'a> World<'a> {
                     let wait = at.as_millisecond() - self.now().as_millisecond() + 1;
                     self.time += wait;
                     assert!(wait <= WINDOW + 2 * GRACE, "a wait of {wait} ms");
-                    // Requests in flight may take any time; without them there is room by then.
+                    // Requests in flight may take any time; without any, there is room by then.
                     let idle = self.flights.is_empty();
                     let next = self.limiters[by].usage(self.now()).unwrap().next_free_at;
                     assert!(!idle || next.is_none(), "the promised room is not there");
@@ -190,7 +190,8 @@ fn open(directory: &Path, quota: Quota) -> RateLimiter {
     RateLimiter::open(Pool::QUERY, Some(directory), "127.0.0.1:8080", "1", quota).unwrap()
 }
 
-/// A history writes many small files, so there are fewer of them than usual; `PROPTEST_CASES` raises the number.
+/// Returns a config with fewer cases than usual, because a history writes many small files; `PROPTEST_CASES` raises the
+/// number.
 fn config(part: u32) -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases / part, failure_persistence: None, ..usual }
@@ -213,7 +214,7 @@ proptest! {
         let directory = tempfile::tempdir().unwrap();
         let mut world = World::new(directory.path(), quota);
         if pages_count {
-            // One refusal is enough to learn it; once the probe succeeds, the refusal is forgotten.
+            // One refusal shows that session pages count; once the probe succeeds, the refusal is over.
             let permit = world.limiters[0].granted(Session, world.now());
             permit.refused_hourly(world.now(), None).unwrap();
             world.time += WINDOW / 6;
@@ -233,8 +234,9 @@ proptest! {
 proptest! {
     #![proptest_config(config(8))]
 
-    /// Other clients use up the window until some time. However many processes send however often, and are killed in
-    /// between, at most one request is refused between the first refusal and the end of its window.
+    /// Other clients exhaust the window for some time. No matter how many processes send requests, how often, and
+    /// whether they are killed in between, at most one request is refused between the first refusal and the end of its
+    /// window.
     #[test]
     fn a_refusal_costs_at_most_one_more_refused_request(
         asks in prop::collection::vec((0usize..2, 0i64..5_000, any::<bool>()), 1..100),
@@ -258,7 +260,7 @@ proptest! {
                 }
             }
         }
-        // The first refusal, its probe, and the next first refusal a whole window later.
+        // Refusals alternate: a first refusal, its probe, and the next first refusal a whole window later.
         for (first, next) in refusals.iter().step_by(2).zip(refusals.iter().skip(2).step_by(2)) {
             prop_assert!(next - first >= WINDOW, "{refusals:?}");
         }

@@ -122,7 +122,7 @@ fn an_abandoned_probe_expires() {
     drop(limiter.granted(Opening, at(600)));
     assert_eq!(limiter.blocked(Opening, at(601)), at(660));
     let second = limiter.granted(Opening, at(660));
-    // A probe that is merely slow is not given up.
+    // A probe that is merely slow is not abandoned.
     assert_eq!(limiter.blocked(Opening, at(1_200)), at(1_260));
     assert_eq!(second.refused_hourly(at(1_300), None).unwrap(), at(3_606));
 }

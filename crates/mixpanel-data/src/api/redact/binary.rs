@@ -1,15 +1,15 @@
-//! Decodes bytes written in few characters: in bases of 2 to 85, and as lists of numbers.
+//! Decodes binary-to-text encodings: bases 2 to 85, and lists of numbers.
 
 use std::sync::LazyLock;
 
-/// Shorter runs hold too little to matter.
+/// Minimum length of a run of digits; shorter runs contain too little to matter.
 const RUN_CHARS_MIN: usize = 8;
-/// Longer numbers do not fit, and are not shown either.
+/// Maximum digits of a number to decode; longer ones would overflow, and are masked anyway.
 const NUMBER_CHARS_MAX: usize = 24;
 /// The minimum length of a list of numbers.
 const NUMBERS_MIN: usize = 4;
 
-/// Bases whose digits stand for a fixed number of bits, with alternative digits.
+/// Bases whose digits encode a fixed number of bits, in several alphabets.
 const OF_BITS: [(&[u8], u32); 5] = [
     (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 5),
     (b"0123456789ABCDEFGHIJKLMNOPQRSTUV", 5),
@@ -17,16 +17,16 @@ const OF_BITS: [(&[u8], u32); 5] = [
     (b"ybndrfg8ejkmcpqxot1uwisza345h769", 5),
     (b"0123456789abcdef", 4),
 ];
-/// Six bits each, as in `uuencode`.
+/// Six bits per digit, as in `uuencode`.
 const UU: &[u8] = b" !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_";
 const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/// Five of these digits stand for four bytes. The first alphabet is that of Ascii85, `!` to `u`.
+/// Five digits encode four bytes. The first alphabet is that of Ascii85, `!` to `u`.
 const OF_85: [&[u8]; 3] = [
     b"!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstu",
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#",
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
 ];
-/// Bases in which a whole text is a single number.
+/// Bases that encode a whole text as a single number.
 const OF_NUMBERS: [&[u8]; 5] = [
     b"0123456789",
     b"0123456789abcdefghijklmnopqrstuvwxyz",
@@ -60,7 +60,7 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
 /// Not a digit.
 const NONE: u8 = 0xff;
 
-/// Decodes everything that may be bytes in some base, starting at each possible digit group boundary.
+/// Decodes every run that may be encoded bytes, starting at each possible digit group boundary.
 pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
     let tables = &*TABLES;
     let mut found = Vec::new();
@@ -69,7 +69,7 @@ pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
             found.extend((0..8).map(|start| of_bits(&run, start, bits)));
         }
     }
-    // Also with colons and similar separators between the pairs.
+    // Hexadecimal pairs may be separated by colons and the like.
     let plain: Vec<u8> =
         text.iter().copied().filter(|byte| !matches!(byte, b':' | b'-' | b';' | b'.' | b'_')).collect();
     if plain.len() != text.len() {
@@ -107,7 +107,7 @@ fn table(digits: &[u8], any_case: bool) -> Table {
     table
 }
 
-/// Returns the values of consecutive digits.
+/// Returns the digit values of each run of digits.
 fn runs(text: &[u8], table: &Table) -> Vec<Vec<u8>> {
     text.split(|byte| table[usize::from(*byte)] == NONE)
         .filter(|run| run.len() >= RUN_CHARS_MIN)
@@ -115,7 +115,7 @@ fn runs(text: &[u8], table: &Table) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Decodes digits of `bits` bits each, without those before `start`.
+/// Decodes digits of `bits` bits each, beginning at `start`.
 #[expect(clippy::cast_possible_truncation, reason = "the bits of bytes that are complete are dropped")]
 fn of_bits(run: &[u8], start: usize, bits: u32) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(run.len());
@@ -150,7 +150,7 @@ fn of_number(run: &[u8], base: usize) -> Vec<Vec<u8>> {
 }
 
 /// Decodes lists of numbers, such as `[67, 65, 78]` and `0x43 0x41`, in bases of 2, 8, 10 and 16, as character codes;
-/// also numbers with nothing between them.
+/// also concatenated numbers.
 fn lists(text: &[u8]) -> Vec<Vec<u8>> {
     let words: Vec<&[u8]> =
         text.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).map(without_prefix).collect();
@@ -188,7 +188,7 @@ fn without_prefix(word: &[u8]) -> &[u8] {
     prefix.map_or(word, |prefix| &word[prefix.len()..])
 }
 
-/// Decodes concatenated character codes, of which those from 100 have three digits.
+/// Decodes concatenated character codes, where codes from 100 have three digits.
 fn codes_in_a_row(mut digits: &[u8]) -> Vec<u8> {
     let mut codes = Vec::new();
     while digits.len() > 1 {

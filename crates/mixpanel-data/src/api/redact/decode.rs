@@ -1,4 +1,4 @@
-//! The usual text encodings, decoded wherever something looks like them.
+//! Decodes common text encodings wherever a text looks like one.
 
 use std::io::Read as _;
 
@@ -6,11 +6,12 @@ use flate2::read::{GzDecoder, ZlibDecoder};
 
 use super::{binary, escapes, fold};
 
-/// The number of inflated bytes that are examined.
+/// Maximum number of inflated bytes that are examined.
 const INFLATED_BYTES_MAX: u64 = 4 << 10;
-/// A shorter run of printable characters in decoded text is noise, whatever the secret.
+/// Minimum run of printable characters in decoded text; shorter runs are noise, whatever the secret.
 const ROW_CHARS_MIN: usize = 4;
-/// A text without a run of this length is not decoded again: six characters of a secret take as many in any encoding.
+/// A text without a run of this length is not decoded again: six characters of a secret take at least this many in any
+/// encoding.
 const ROW_AGAIN_MIN: usize = 8;
 
 /// A possible decoding of a text.
@@ -20,8 +21,8 @@ pub(super) struct Decoded {
     pub(super) is_final: bool,
 }
 
-/// Decodes the text in each encoding that it may be in, one at a time. A decoded text needs a run of `row_min`
-/// printable characters; otherwise it is noise.
+/// Decodes the text with each possible encoding, one at a time. Decoded binary data without a run of `row_min`
+/// printable characters is dropped as noise.
 pub(super) fn all(text: &[u8], row_min: usize) -> Vec<Decoded> {
     let mut found = escapes::all(text);
     found.push(text.iter().copied().filter(|byte| !is_filler(*byte)).collect());
@@ -49,8 +50,8 @@ fn is_filler(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte.is_ascii_control() || matches!(byte, b'"' | b'\'' | b',' | b'`' | b'\\')
 }
 
-/// Returns what the text spells with its single characters, with the first letters of its words and lines, with their
-/// last letters, and with every other character.
+/// Returns what is spelled by the text's single characters, by the first letters of its words, by their last letters,
+/// and by every other character.
 fn spelled(text: &[u8]) -> Vec<Vec<u8>> {
     let text = String::from_utf8_lossy(text);
     let seen: String = text.chars().filter(|c| c.is_whitespace() || !fold::is_invisible(*c)).collect();
@@ -62,7 +63,7 @@ fn spelled(text: &[u8]) -> Vec<Vec<u8>> {
         words.iter().map(|word| digit_of(word).unwrap_or(*word)).filter_map(|word| word.chars().next()).collect()
     };
     let last = |words: &[&str]| -> String { words.iter().filter_map(|word| word.chars().next_back()).collect() };
-    // One character between every two: what is left of a secret of symbols depends on where the text begins.
+    // Every other character may be filler; which ones depends on where the text begins.
     let every_other = |start: usize| -> String { seen.chars().skip(start).step_by(2).collect() };
     [single(&words), single(&chunks), first(&words), last(&words), every_other(0), every_other(1)]
         .map(String::into_bytes)

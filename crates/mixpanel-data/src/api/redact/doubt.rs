@@ -1,7 +1,7 @@
 //! Masks everything but words and a few numbers: it may be a secret in an unknown encoding.
 //!
-//! A text is cut into pieces, each with a weight: zero for a word, and more the less it looks like one. Consecutive
-//! pieces, also with single words between them, are masked if they weigh too much together.
+//! A text is cut into pieces, each with a weight: zero for a word, and higher the less it looks like one. Consecutive
+//! pieces, even with single words between them, are masked if their total weight is too high.
 
 use std::ops::Range;
 
@@ -9,13 +9,13 @@ use super::decode::digit_of;
 use super::fold::is_mark;
 use super::words::{Word, judge};
 
-/// A word that is repeated within this many words may be a digit.
+/// A word that is repeated within this many words may encode a digit.
 const WORDS_APART: usize = 3;
-/// Shown instead of what is masked.
+/// Placeholder for masked text.
 const LEFT_OUT: &str = "[not shown]";
 /// Consecutive pieces with at least this total weight are masked.
 const WEIGHT_MAX: usize = 12;
-/// This many words in a row end a run of pieces.
+/// Number of consecutive words that end a run of suspicious pieces.
 const WORDS_BETWEEN: usize = 2;
 /// Longer numbers are not IDs; 64-bit numbers have up to 20 digits.
 const DIGITS_MAX: usize = 20;
@@ -31,7 +31,7 @@ struct Piece {
     is_word: bool,
 }
 
-/// Returns the text with a placeholder for each part that may be anything but words.
+/// Returns the text with a placeholder for each suspicious part.
 pub(super) fn masked(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut from = 0;
@@ -49,7 +49,7 @@ pub(super) fn odd_words(text: &str) -> String {
     pieces(text).into_iter().filter(|piece| !piece.is_word).map(|piece| &text[piece.range]).collect()
 }
 
-/// Finds runs of pieces that weigh too much.
+/// Finds runs of pieces whose total weight is too high.
 fn doubtful(pieces: &[Piece]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut row: Option<(Range<usize>, usize)> = None;
@@ -174,7 +174,7 @@ fn has_form(text: &[u8], form: &str) -> bool {
     text.len() >= form.len() && text.iter().zip(form.bytes()).all(fits)
 }
 
-/// Weighs a word, given the words before it: words can encode digits, such as their names, or `yes` and `no`.
+/// Weighs a word, given the words before it: words can encode digits, for example by name, or as `yes` and `no`.
 fn weight_of_word(word: &str, last: &mut Vec<String>) -> usize {
     let word = word.to_lowercase();
     let is_digit = digit_of(&word).is_some() || last.contains(&word);
@@ -206,7 +206,7 @@ fn weight_of_ascii(atom: &str) -> usize {
         return SIGN;
     }
     if atom.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A leading zero means that it is not a count, but it may be bits.
+        // A number with a leading zero is not a count, but may be bits.
         let is_count = length <= DIGITS_MAX && !atom.starts_with('0');
         return if is_count { SIGN } else { length.max(SIGN) };
     }
@@ -261,7 +261,7 @@ fn base_letter(c: char) -> Option<char> {
     })
 }
 
-/// Numbers the scripts that messages are written in; 0 for a character of none of them.
+/// Returns a number for the script of a character; 0 for a script that messages are not written in.
 fn script(c: char) -> u32 {
     match c {
         '\u{370}'..='\u{3ff}' => 1,

@@ -1,4 +1,4 @@
-//! Undoes escapes of single characters, wherever they occur. Everything else is left unchanged.
+//! Decodes escapes of single characters, wherever they occur. Everything else is left unchanged.
 
 /// HTML entity names of characters that occur in secrets, in their encodings, or between them.
 const ENTITIES: [(&str, &str); 40] = [
@@ -50,10 +50,10 @@ const LETTER_ENDS: [&str; 17] = [
     "dblac", "scr", "opf", "fr",
 ];
 
-/// Reads an escape at the beginning of a text; returns its length and what it stands for.
+/// Reads an escape at the beginning of a text; returns its length and the decoded bytes.
 type Read = fn(&[u8]) -> Option<(usize, Vec<u8>)>;
 
-/// Undoes each kind of escape, one at a time.
+/// Decodes each kind of escape, one at a time.
 pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     let mut undo = |mark: &[u8], read: Read| {
@@ -69,7 +69,7 @@ pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// Replaces every escape that `read` recognizes. `read` also returns the escape's length.
+/// Replaces every escape that `read` recognizes.
 fn unescaped(text: &[u8], read: Read) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -99,13 +99,12 @@ fn number(text: &[u8], base: u32, length_max: usize) -> Option<(u32, usize)> {
     Some((u32::from_str_radix(text, base).ok()?, digits))
 }
 
-/// Encodes a code point as UTF-8. Those below 256 may also be bytes mistaken for characters, but in ASCII both are
-/// the same.
+/// Encodes a code point as UTF-8. Code points below 256 may actually be bytes, but in ASCII both are the same.
 fn utf8(code: u32) -> Option<Vec<u8>> {
     char::from_u32(code).map(|c| c.to_string().into_bytes())
 }
 
-/// `%41`, and `%u0041`.
+/// Reads a percent escape: `%41` or `%u0041`.
 fn percent(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     match rest {
         [b'%', b'u' | b'U', digits @ ..] => {
@@ -118,7 +117,7 @@ fn percent(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     }
 }
 
-/// `=41`, and a soft line break.
+/// Reads a quoted-printable escape: `=41` or a soft line break.
 fn quoted_printable(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     match rest {
         [b'=', b'\r', b'\n', ..] => Some((3, Vec::new())),
@@ -128,7 +127,7 @@ fn quoted_printable(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     }
 }
 
-/// `&amp;`, `&#65;`, `&#x41;`, also without the semicolon.
+/// Reads an HTML entity: `&amp;`, `&#65;` or `&#x41;`, with or without the semicolon.
 fn html(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     let [b'&', body @ ..] = rest else { return None };
     let (length, bytes) = match body {
@@ -148,7 +147,7 @@ fn html(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     Some((length + usize::from(rest.get(length) == Some(&b';')), bytes))
 }
 
-/// `\u0041`, `\u{41}`, `\U00000041`, `\x41`, `\101`, `\n`, `\/`.
+/// Reads a backslash escape: `\u0041`, `\u{41}`, `\U00000041`, `\x41`, `\101`, `\n`, `\/`.
 fn backslash(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     let [b'\\', kind, body @ ..] = rest else { return None };
     match (kind, body) {

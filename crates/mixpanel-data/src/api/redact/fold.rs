@@ -1,4 +1,4 @@
-//! Normalizes texts, so that texts that look alike or read alike become equal.
+//! Normalizes text, so that texts that look or read alike compare equal.
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 
@@ -6,7 +6,7 @@ use icu_normalizer::DecomposingNormalizerBorrowed;
 const LOOKALIKES: [(&str, &str); 3] =
     [("аеорсухіјѕԁһԛԝкмтвнг", "aeopcyxijsdhqwkmtbhr"), ("αονρτυικχεβη", "aovptuikxebn"), ("øłđıŧħ", "oldith")];
 
-/// A text in the form in which it is compared.
+/// A text, normalized for comparison.
 pub(super) struct Folded {
     /// Without whitespace and invisible characters, in lower case.
     pub(super) compact: Vec<char>,
@@ -48,7 +48,7 @@ pub(super) fn is_mark(c: char) -> bool {
         | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
 }
 
-/// Maps letter variants that Unicode does not call equivalent to plain letters: tags, flags, and letters in black
+/// Maps letter variants to plain letters where Unicode defines no equivalence: tags, flags, and letters in black
 /// circles and squares.
 fn plain_letter(c: char) -> char {
     let code = u32::from(c);

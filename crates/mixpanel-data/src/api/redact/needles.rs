@@ -1,4 +1,4 @@
-//! The patterns to search for in a text: parts of secrets, as they are and in simple ciphers.
+//! The patterns to search for in a text: parts of secrets, in the clear and in simple ciphers.
 
 use std::collections::HashSet;
 
@@ -9,21 +9,21 @@ use crate::credentials::Secret;
 
 use super::fold::{Folded, folded};
 
-/// This many characters of a secret give it away; a shorter secret counts as a whole.
+/// Number of characters that reveal a secret; a shorter secret is searched for as a whole.
 const PART_CHARS: usize = 6;
-/// A shorter secret is searched for only as it is; otherwise nothing could be shown.
+/// Minimum length for cipher variants; those of a shorter secret would match almost any text.
 const CIPHER_CHARS_MIN: usize = 5;
 /// Bits per character.
 const CHAR_BITS: usize = 21;
-/// Base-2 logarithm of the number of bits in the table that avoids most lookups.
+/// Base-2 logarithm of the number of bits in the bitmap filter, which avoids most lookups.
 const TABLE_BITS: u32 = 16;
 
-/// Parts of secrets.
+/// Parts of secrets to search for.
 #[derive(Default)]
 pub(super) struct Needles {
     /// Compared with letters and digits only, ignoring everything between them.
     letters: Vec<Parts>,
-    /// Compared with everything visible.
+    /// Compared with all visible characters.
     compact: Vec<Parts>,
 }
 
@@ -36,7 +36,7 @@ struct Parts {
 }
 
 impl Needles {
-    /// Takes pairs of a user name and a secret.
+    /// Creates the patterns for pairs of user name and secret.
     pub(super) fn new(pairs: &[(String, Secret)]) -> Self {
         let mut needles = Self::default();
         for (user, secret) in pairs {
@@ -45,14 +45,14 @@ impl Needles {
             let secret = if secret.is_empty() { user } else { secret };
             needles.add(secret);
             needles.add(&pair);
-            // In a changed case, which cannot be decoded any more. The first and last characters depend on the
-            // neighboring bytes.
+            // Base64 in changed case can no longer be decoded, so search for the encoded form, without its first and
+            // last characters, which depend on the neighboring bytes.
             for before in ["", "a", "ab"] {
                 let encoded = STANDARD.encode(format!("{before}{secret}"));
                 let core = encoded.trim_end_matches('=');
                 needles.add_whole(core.get(2..core.len() - 1).unwrap_or_default());
             }
-            // Too short to be told from noise once decoded.
+            // Once decoded, a secret this short cannot be told from noise.
             if secret.len() < PART_CHARS {
                 let encoded = STANDARD.encode(secret);
                 insert(&mut needles.compact, &folded(encoded.trim_end_matches('=').as_bytes()).compact);
@@ -83,7 +83,8 @@ impl Needles {
         if compact.len() < CIPHER_CHARS_MIN {
             return;
         }
-        // ROT47 changes the case of letters, so it comes before the text is normalized. With ROT13 before or after it:
+        // ROT47 changes the case of letters, so it is applied before normalization: alone, and with ROT13 before or
+        // after it.
         for moved in [
             secret.chars().map(rot47).collect::<String>(),
             secret.chars().map(rot13).map(rot47).collect(),
@@ -154,7 +155,7 @@ impl Parts {
     }
 }
 
-/// Returns the index of a word of the table, and the bit in it.
+/// Returns the index of a key's word in the table, and its bit in that word.
 #[expect(clippy::cast_possible_truncation, reason = "both halves count, and of the product only the upper bits")]
 fn place(key: u128) -> (usize, u64) {
     let mixed = (key as u64 ^ (key >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - TABLE_BITS);

@@ -1,4 +1,4 @@
-//! Encodings that a server may apply to what it was sent, each with a decoder that is independent of the code under
+//! Encodings that a server may apply to an echoed request, each with a decoder that is independent of the code under
 //! test.
 
 use std::io::Write as _;
@@ -43,7 +43,7 @@ macro_rules! coding {
     };
 }
 
-/// All of them.
+/// All encodings.
 pub(super) const CODINGS: &[Coding] = &[
     coding!("as it is", lossy, |text| vec![text.into()]),
     coding!("base64", |bytes| bits(bytes, B64, 6), |text| unbits(text, B64, 6)),

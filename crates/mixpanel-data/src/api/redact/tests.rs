@@ -9,7 +9,7 @@ use crate::clock::Stopwatch;
 
 const USER: &str = "sa.export";
 const SECRET: &str = "CANARY-Zq7/never+show&this";
-/// This many consecutive characters of a secret must not be readable from what is shown.
+/// Number of consecutive characters of a secret that must not be recoverable from the shown text.
 const PART: usize = 6;
 
 fn redactor() -> Redactor {
@@ -33,7 +33,7 @@ fn has_part(texts: &[Vec<u8>], secret: &str) -> bool {
     })
 }
 
-/// Decodes what is shown, the last encoding first.
+/// Decodes the shown text, last encoding first.
 fn decoded(shown: &str, codings: &[&Coding]) -> Vec<Vec<u8>> {
     codings.iter().rev().fold(vec![shown.as_bytes().to_vec()], |texts, coding| {
         texts.iter().flat_map(|text| (coding.decode)(&String::from_utf8_lossy(text))).collect()
@@ -93,7 +93,7 @@ fn ordinary_texts_are_shown_as_they_are() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// What Mixpanel, proxies and intermediate servers say, and what our own messages say about a response.
+/// Messages of Mixpanel, proxies and other intermediaries, and our own messages about responses.
 const ORDINARY: &[&str] = &[
     "Unable to authenticate request",
     "invalid project id for cluster.",
@@ -267,7 +267,7 @@ proptest! {
     // The same cases in every run: no list of codings is complete, and a check must not fail by chance.
     #![proptest_config(ProptestConfig { cases: 16, rng_seed: RngSeed::Fixed(47), failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// For any encoding, in any text.
+    /// Holds for any encoding in any text.
     #[test]
     fn secrets_are_redacted_in_every_encoding_and_context(
         secret in secrets(),

@@ -1,4 +1,4 @@
-//! Tells words from other letters, without a dictionary.
+//! Tells words from other letter sequences, without a dictionary.
 
 /// Words of up to four letters that occur in messages, and a few that do not look like words.
 const SHORT: &str = "\
@@ -58,7 +58,7 @@ const NOT_AFTER: [&str; 26] = [
     "fhjkquvxyz",
     "bcdfghjkmnpqrstvwx",
 ];
-/// A longer word is several words, or none.
+/// Maximum length of a word; more letters are several words, or none.
 const WORD_CHARS_MAX: usize = 20;
 
 /// How likely letters are to be a word.
@@ -86,7 +86,7 @@ pub(super) fn judge(letters: &str) -> Word {
     if letters.len() > 4 { Word::Sure } else { Word::Likely }
 }
 
-/// Returns whether the letters follow each other as in words.
+/// Returns whether the letter sequence is plausible in a word.
 fn can_be_said(letters: &[u8]) -> bool {
     let is_vowel = |letter: &u8| b"aeiouy".contains(letter);
     let longest =
