@@ -25,8 +25,8 @@ use std::time::Instant;
 
 use crate::cargo::Cargo;
 use crate::failure::Failure;
-use crate::places::Places;
-use crate::workplace::Workplace;
+use crate::paths::Paths;
+use crate::work_dir::WorkDir;
 
 use alone::Alone;
 use fetches::{Fetches, MEMORY};
@@ -86,12 +86,12 @@ impl Wanted {
 }
 
 /// Builds the programs, measures everything, prints the tables and, if requested, writes the page.
-pub(crate) fn bench(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Result<ExitCode, Failure> {
+pub(crate) fn bench(cargo: &Cargo<'_>, places: &Paths, wanted: &Wanted) -> Result<ExitCode, Failure> {
     if wanted.write {
         // Check the page first: the measurements take many minutes.
         page::with(&places.root, "")?;
     }
-    let directory = Workplace::enter(places, "bench")?;
+    let directory = WorkDir::enter(places, "bench")?;
     let programs = Programs::find(cargo, wanted.built.as_deref())?;
     let has_steps = wanted.extent == Extent::Full && wanted.built.is_none();
     if has_steps {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
-use crate::places::Places;
+use crate::paths::Paths;
 
 /// The state of a cache directory.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub(crate) struct Fetching {
 
 impl Fetching {
     /// Waits until no other process is fetching, and takes the lock.
-    pub(crate) fn begin(places: &Places) -> Result<Self, Failure> {
+    pub(crate) fn begin(places: &Paths) -> Result<Self, Failure> {
         let engines = places.engines();
         let cannot = |error: io::Error| Failure::new(format!("cannot write to {}: {error}", engines.display()));
         fs::create_dir_all(&engines).map_err(cannot)?;
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn leftovers_of_an_interrupted_download_are_removed() {
         let scratch = Scratch::new("incoming");
-        let places = Places { root: scratch.0.clone(), target: scratch.0.clone() };
+        let places = Paths { root: scratch.0.clone(), target: scratch.0.clone() };
         let left = places.engines().join("incoming");
         fs::create_dir_all(&left).unwrap();
         fs::write(left.join("half"), "a").unwrap();

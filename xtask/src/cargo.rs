@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, ExitStatus};
 use crate::cargo_environment::{program, set_environment};
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::places::Places;
+use crate::paths::Paths;
 
 /// The variable that holds the search path of the dynamic linker.
 const LIBRARY_PATH: &str = if cfg!(target_os = "macos") {
@@ -25,14 +25,14 @@ pub(crate) const KILL_POINTS: [&str; 2] = ["--features", "mp/kill-points"];
 /// Builds cargo commands with the environment for the DuckDB library.
 #[derive(Debug)]
 pub(crate) struct Cargo<'a> {
-    places: &'a Places,
+    places: &'a Paths,
     engine: &'a Engine,
     library_path: Option<OsString>,
 }
 
 impl<'a> Cargo<'a> {
     /// Prepares the environment for this library.
-    pub(crate) fn new(places: &'a Places, engine: &'a Engine) -> Result<Self, Failure> {
+    pub(crate) fn new(places: &'a Paths, engine: &'a Engine) -> Result<Self, Failure> {
         let library_path = match engine {
             Engine::Prebuilt(directory) => Some(prefixed(directory, env::var_os(LIBRARY_PATH).as_deref())?),
             Engine::FromSource => None,

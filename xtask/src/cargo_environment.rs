@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::process::Command;
 
-use crate::places::Places;
+use crate::paths::Paths;
 
 /// Returns the cargo program that runs xtask, so that the toolchain stays the same.
 pub(crate) fn program() -> OsString {
@@ -15,7 +15,7 @@ pub(crate) fn program() -> OsString {
 ///
 /// `cargo run` sets environment variables that describe xtask. Some build scripts rerun when those change, so a cargo
 /// that inherits them rebuilds what a cargo started from a shell has just built.
-pub(crate) fn set_environment(command: &mut Command, places: &Places) {
+pub(crate) fn set_environment(command: &mut Command, places: &Paths) {
     for (name, _) in env::vars_os().filter(|(name, _)| describes_xtask(name)) {
         command.env_remove(name);
     }

@@ -9,11 +9,11 @@ use std::process::Command;
 
 use crate::cargo_environment;
 use crate::failure::Unavailable;
-use crate::places::Places;
+use crate::paths::Paths;
 use crate::platform::{ENGINE_VERSION, Platform};
 
 /// Makes the crate download the library, and copies it into `incoming`.
-pub(crate) fn fetch(places: &Places, platform: &Platform, incoming: &Path) -> Result<(), Unavailable> {
+pub(crate) fn fetch(places: &Paths, platform: &Platform, incoming: &Path) -> Result<(), Unavailable> {
     eprintln!(
         "engine: letting the duckdb crate download DuckDB {ENGINE_VERSION} (from its releases, no pinned checksum)"
     );

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cache::{self, Fetching, State};
 use crate::failure::{Failure, Unavailable};
-use crate::places::{self, Places};
+use crate::paths::{self, Paths};
 use crate::platform::{self, ENGINE_VERSION, NPM_VERSION, Platform};
 use crate::{duckdb_download, npm};
 
@@ -22,8 +22,8 @@ pub(crate) enum Engine {
 }
 
 /// Finds the library, and fetches it if necessary.
-pub(crate) fn find(places: &Places) -> Result<Engine, Failure> {
-    if let Some(directory) = places::non_empty("DUCKDB_LIB_DIR") {
+pub(crate) fn find(places: &Paths) -> Result<Engine, Failure> {
+    if let Some(directory) = paths::non_empty("DUCKDB_LIB_DIR") {
         return chosen(Path::new(&directory)).map(Engine::Prebuilt);
     }
     let Some(platform) = Platform::this() else {
@@ -49,13 +49,13 @@ fn chosen(directory: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Returns the cache directories for the library from npm and from DuckDB's releases.
-fn directories(places: &Places, platform: &Platform) -> [PathBuf; 2] {
+fn directories(places: &Paths, platform: &Platform) -> [PathBuf; 2] {
     [NPM_VERSION.to_owned(), format!("{ENGINE_VERSION}-release")]
         .map(|version| places.engines().join(format!("{version}-{}", platform.name)))
 }
 
 /// Finds an intact library that was fetched earlier; calls `on_damage` with the first damaged file of each other one.
-fn fetched_earlier(places: &Places, platform: &Platform, on_damage: fn(&Path)) -> Option<PathBuf> {
+fn fetched_earlier(places: &Paths, platform: &Platform, on_damage: fn(&Path)) -> Option<PathBuf> {
     directories(places, platform).into_iter().find(|directory| match cache::state(directory, platform.files) {
         State::Intact => true,
         State::Missing => false,
@@ -66,7 +66,7 @@ fn fetched_earlier(places: &Places, platform: &Platform, on_damage: fn(&Path)) -
     })
 }
 
-fn fetch(places: &Places, platform: &Platform) -> Result<Engine, Failure> {
+fn fetch(places: &Paths, platform: &Platform) -> Result<Engine, Failure> {
     let fetching = Fetching::begin(places)?;
     // Another process may have fetched it while this one waited for the lock.
     if let Some(directory) = fetched_earlier(places, platform, |_| ()) {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn engines_of_different_origin_never_share_a_directory() {
-        let places = Places { root: PathBuf::from("r"), target: PathBuf::from("t") };
+        let places = Paths { root: PathBuf::from("r"), target: PathBuf::from("t") };
         if let Some(platform) = Platform::this() {
             let [npm, release] = directories(&places, platform);
             assert_ne!(npm, release);

@@ -15,10 +15,10 @@ mod duckdb_download;
 mod engine;
 mod failure;
 mod npm;
-mod places;
+mod paths;
 mod platform;
 mod prove;
-mod workplace;
+mod work_dir;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ use crate::args::{Task, UsageError};
 use crate::cargo::Cargo;
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::places::Places;
+use crate::paths::Paths;
 
 /// Exit code for invalid arguments.
 const EXIT_USAGE: u8 = 2;
@@ -54,7 +54,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         print!("{}", args::HELP);
         return Ok(ExitCode::SUCCESS);
     }
-    let places = Places::find()?;
+    let places = Paths::find()?;
     let engine = engine::find(&places)?;
     if task == Task::Engine {
         return print_engine(&engine);

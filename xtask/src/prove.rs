@@ -10,17 +10,17 @@ use std::process::{Command, ExitCode};
 
 use crate::cargo::{Cargo, KILL_POINTS, cannot_run, exit_code};
 use crate::failure::Failure;
-use crate::places::Places;
-use crate::workplace::Workplace;
+use crate::paths::Paths;
+use crate::work_dir::WorkDir;
 
 use options::Program;
 pub(crate) use options::Wanted;
 
 /// Runs the selected parts.
-pub(crate) fn prove(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Result<ExitCode, Failure> {
-    let mut workplace = Workplace::enter(places, "prove")?;
+pub(crate) fn prove(cargo: &Cargo<'_>, places: &Paths, wanted: &Wanted) -> Result<ExitCode, Failure> {
+    let mut work_dir = WorkDir::enter(places, "prove")?;
     let mut commands = if cargo.has("nextest") { nextest(cargo, wanted) } else { cargo_test(cargo, wanted) };
-    commands.extend(fuzz(cargo, wanted, &workplace));
+    commands.extend(fuzz(cargo, wanted, &work_dir));
     let mut failed = None;
     for mut command in commands {
         let (seeds, duckdb_seeds) = wanted.seeds();
@@ -29,7 +29,7 @@ pub(crate) fn prove(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
             .env("MP_SIM_DUCKDB_SEEDS", format!("0..{duckdb_seeds}"))
             .env("MP_PROVE", wanted.length.pick("long", "quick"))
             // The system's temporary directory is often in memory, where syncs of the stage cost nothing.
-            .env("TMPDIR", &workplace.path)
+            .env("TMPDIR", &work_dir.path)
             .env("MP_TEST_KEEP", "1");
         if wanted.update {
             command.env("MP_PROVE_UPDATE", "1");
@@ -38,8 +38,8 @@ pub(crate) fn prove(cargo: &Cargo<'_>, places: &Places, wanted: &Wanted) -> Resu
         failed = failed.or((!status.success()).then_some(status));
     }
     let Some(status) = failed else { return Ok(ExitCode::SUCCESS) };
-    workplace.is_kept = true;
-    eprintln!("prove: FAILED; the files are kept in {}", workplace.path.display());
+    work_dir.is_kept = true;
+    eprintln!("prove: FAILED; the files are kept in {}", work_dir.path.display());
     Ok(exit_code(status))
 }
 
@@ -63,7 +63,7 @@ fn nextest(cargo: &Cargo<'_>, wanted: &Wanted) -> Vec<Command> {
 }
 
 /// Returns the commands for the fuzz targets. New inputs go into the working directory, not into the corpus.
-fn fuzz(cargo: &Cargo<'_>, wanted: &Wanted, workplace: &Workplace) -> Vec<Command> {
+fn fuzz(cargo: &Cargo<'_>, wanted: &Wanted, work_dir: &WorkDir) -> Vec<Command> {
     let targets = wanted.parts.iter().filter(|part| part.program == Program::Fuzz).flat_map(|part| part.names());
     let targets: Vec<&str> = targets.collect();
     if !targets.is_empty() && !cargo.has("fuzz") {
@@ -73,7 +73,7 @@ fn fuzz(cargo: &Cargo<'_>, wanted: &Wanted, workplace: &Workplace) -> Vec<Comman
     let of = |target: &str| {
         // Sanitizers require another toolchain, and the scanners contain no unsafe code.
         let mut command = cargo.plain(&["fuzz", "run", "--sanitizer", "none", target]);
-        command.arg(&workplace.path).arg(format!("fuzz/corpus/{target}"));
+        command.arg(&work_dir.path).arg(format!("fuzz/corpus/{target}"));
         command.args(["--", &format!("-max_total_time={FUZZ_SECONDS}"), "-print_final_stats=1", "-verbosity=0"]);
         command
     };

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     use rustix::io::Errno;
     // FUSE and network servers return any of these for operations that they do not support.
-    const ANSWERS: [Errno; 10] = [
+    const UNSUPPORTED_ERRNOS: [Errno; 10] = [
         Errno::INVAL,
         Errno::NOTSUP,
         Errno::OPNOTSUPP,
@@ -27,7 +27,7 @@ pub(crate) fn is_unsupported(error: &io::Error) -> bool {
         Errno::NOLCK,
         Errno::ISDIR,
     ];
-    error.raw_os_error().is_some_and(|code| ANSWERS.iter().any(|answer| answer.raw_os_error() == code))
+    error.raw_os_error().is_some_and(|code| UNSUPPORTED_ERRNOS.iter().any(|answer| answer.raw_os_error() == code))
 }
 
 /// Returns whether an error means that the file system does not support the operation, rather than that it failed.
@@ -56,7 +56,7 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<bool> {
 ///
 /// # Errors
 /// The file could not be renamed.
-pub(crate) fn name_new_file(fresh: &Path, path: &Path) -> io::Result<bool> {
+pub(crate) fn rename_no_replace(fresh: &Path, path: &Path) -> io::Result<bool> {
     let error = match tempfile::TempPath::try_from_path(fresh)?.persist_noclobber(path) {
         Ok(()) => return Ok(true),
         Err(error) => error,
@@ -102,7 +102,7 @@ pub(crate) fn make_private(path: &Path) -> io::Result<bool> {
 ///
 /// # Errors
 /// `Storage` or `DiskFull` if an essential operation fails, with the reason.
-pub(crate) fn rehearse(directory: &Path) -> Result<Vec<&'static str>> {
+pub(crate) fn check_file_system(directory: &Path) -> Result<Vec<&'static str>> {
     let fail = |what: &'static str| move |error| Error::io(what, directory, error);
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
@@ -127,7 +127,7 @@ pub(crate) fn rehearse(directory: &Path) -> Result<Vec<&'static str>> {
     }
     lock_records(&file).map_err(|error| needed("lock a file with fcntl", directory, error))?;
     drop(file);
-    name_new_file(&fresh, &named).map_err(fail("move a file into place in"))?;
+    rename_no_replace(&fresh, &named).map_err(fail("move a file into place in"))?;
     fs::rename(&named, &fresh).map_err(fail("rename a file in"))?;
     let names = [private.path(), directory].map(sync_directory);
     let synced: io::Result<Vec<bool>> = names.into_iter().collect();
@@ -173,7 +173,7 @@ pub(crate) fn lock_problem(path: &Path) -> Option<io::Error> {
 /// Evicts a file from the page cache, if the operating system supports that, so that it is next read from the disk.
 ///
 /// After a failed write, the page cache may hold data that is not on the disk.
-pub(crate) fn forget_cached(file: &File) {
+pub(crate) fn evict_from_page_cache(file: &File) {
     #[cfg(target_os = "linux")]
     let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
     #[cfg(not(target_os = "linux"))]
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn an_ordinary_file_system_lacks_nothing_and_is_left_clean() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(rehearse(directory.path()).unwrap(), Vec::<&str>::new());
+        assert_eq!(check_file_system(directory.path()).unwrap(), Vec::<&str>::new());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 
@@ -197,7 +197,7 @@ mod tests {
         let (fresh, named) = (directory.path().join("fresh"), directory.path().join("named"));
         for (text, given) in [("first", true), ("second", false)] {
             fs::write(&fresh, text).unwrap();
-            assert_eq!(name_new_file(&fresh, &named).unwrap(), given);
+            assert_eq!(rename_no_replace(&fresh, &named).unwrap(), given);
         }
         assert_eq!(fs::read_to_string(named).unwrap(), "first");
     }

@@ -113,7 +113,7 @@ pub const JSON_DEPTH_MAX: usize = 128;
 pub(crate) const ERROR_BODY_BYTES_MAX: usize = 64 << 10;
 
 /// Maximum length of a server's error text, in characters; the rest is dropped before the search for secrets.
-pub(crate) const ERROR_JUDGED_CHARS: usize = 1024;
+pub(crate) const ERROR_CHARS_MAX: usize = 1024;
 
 /// Maximum length of a server's error text in a message, in characters.
 pub const ERROR_EXCERPT_CHARS: usize = 300;
@@ -131,7 +131,7 @@ pub(crate) const RATE_LIMIT_ATTEMPTS_MAX: u32 = 5;
 
 /// Maximum attempts for a tail page that, according to the announced total, does not exist; it is requested only to
 /// confirm that.
-pub(crate) const PROBE_ATTEMPTS_MAX: u32 = 2;
+pub(crate) const TAIL_PAGE_ATTEMPTS_MAX: u32 = 2;
 
 /// Initial backoff; it doubles with each attempt. The actual pause is random, between half of the backoff and all of
 /// it.
@@ -168,7 +168,7 @@ pub(crate) const CONCURRENCY_RAISE_PAGES: u32 = 50;
 
 /// Consecutive failed pages after which the whole fetch stops, so that a server that returns only errors does not
 /// receive four attempts for each of a thousand pages. Received pages are kept, and the run can be resumed.
-pub(crate) const GIVEN_UP_MAX: u32 = 10;
+pub(crate) const CONSECUTIVE_FAILURES_MAX: u32 = 10;
 
 /// Maximum backoff while the server is unreachable.
 pub(crate) const OUTAGE_BACKOFF_MAX: Duration = Duration::from_secs(15);
@@ -211,7 +211,7 @@ pub(crate) const UNANNOUNCED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Consecutive faults, with no page received in between, after which no new page is requested while others wait for a
 /// retry: twice as many as can be in flight.
-pub(crate) const FAULTS_IN_A_ROW_MAX: u32 = 2 * WORKERS_MAX;
+pub(crate) const CONSECUTIVE_FAULTS_MAX: u32 = 2 * WORKERS_MAX;
 
 /// Time for pages in flight to finish after the caller requests a stop.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -225,7 +225,7 @@ pub(crate) const RUN_LOCK_ATTEMPTS: u32 = 20;
 
 /// Maximum attempts, 10 ms apart, to get the lock for creating or taking a run: 30 s in all. Its holder lists the runs
 /// of the database.
-pub(crate) const RUN_TURN_ATTEMPTS: u32 = 3_000;
+pub(crate) const START_LOCK_ATTEMPTS: u32 = 3_000;
 
 /// Default memory budget of the whole process during a fetch, in bytes. The load statement for a million profiles of 1
 /// KB takes 4.1 s with DuckDB's share of this budget, 5.8 s with its share of 256 MB, and 8 to 9 s with its share of
@@ -264,7 +264,7 @@ pub(crate) const TEXT_BLOCK_BYTES: u64 = 256 << 10;
 pub(crate) const READ_STEP_BYTES: u64 = 32 << 20;
 
 /// Memory that DuckDB needs during a load, in bytes, in addition to the texts that it holds.
-pub(crate) const ENGINE_LEAST_BYTES: u64 = 24_000_000;
+pub(crate) const ENGINE_BYTES_MIN: u64 = 24_000_000;
 
 /// Bytes of staged rows per byte of block metadata that DuckDB keeps outside its `memory_limit` until the commit
 /// (decision 0008).
@@ -313,7 +313,7 @@ pub const PREFLIGHT_LOCK_WAIT: Duration = Duration::from_secs(2);
 
 /// How long the second database check waits for another process. A fetch runs it while no other fetch can begin; the
 /// short wait is for the preflight checks of other fetches.
-pub(crate) const RELOOK_LOCK_WAIT: Duration = Duration::from_secs(10);
+pub(crate) const SECOND_CHECK_LOCK_WAIT: Duration = Duration::from_secs(10);
 
 /// Interval between attempts to open a database that another process has open.
 pub(crate) const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(100);

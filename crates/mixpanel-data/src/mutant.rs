@@ -1,17 +1,17 @@
 //! Mutants: defects that can be activated one at a time, to check that the simulation finds them.
 //!
 //! Each belongs to a branch where a mistake could lose or corrupt data. Only the library's own tests can activate one:
-//! in other builds, [`is_planted`] is a constant `false`. `fetch/simulation/mutants_tests.rs` activates every one.
+//! in other builds, [`is_active`] is a constant `false`. `fetch/simulation/mutants_tests.rs` activates every one.
 
 /// A deliberate defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mutant {
     /// After a crash, the next process does not check whether the load was committed.
-    CommitNotLookedFor,
+    CommitNotChecked,
     /// Of several rows with the same id, the last to arrive is kept instead of the most recently seen.
     DuplicateKeptByArrival,
     /// A halted run is treated as complete, although a page may follow the last one.
-    HaltTakenForWhole,
+    HaltTreatedAsComplete,
     /// The load leaves rows out.
     LoadLeavesRowsOut,
     /// The load changes times.
@@ -41,7 +41,7 @@ pub(crate) enum Mutant {
 /// Returns whether a mutant is active.
 #[cfg(not(test))]
 #[inline]
-pub(crate) const fn is_planted(_mutant: Mutant) -> bool {
+pub(crate) const fn is_active(_mutant: Mutant) -> bool {
     false
 }
 
@@ -52,12 +52,12 @@ thread_local! {
 
 /// Returns whether a mutant is active on this thread.
 #[cfg(test)]
-pub(crate) fn is_planted(mutant: Mutant) -> bool {
+pub(crate) fn is_active(mutant: Mutant) -> bool {
     ACTIVE.get() == Some(mutant)
 }
 
 /// Activates a mutant on this thread in place of the previous one; `None` deactivates it.
 #[cfg(test)]
-pub(crate) fn plant(mutant: Option<Mutant>) {
+pub(crate) fn activate(mutant: Option<Mutant>) {
     ACTIVE.set(mutant);
 }

@@ -26,12 +26,12 @@ pub(crate) struct Engage {
     /// The selection of the most recent query, which a new session of the same query reuses instead of scanning all
     /// records again.
     latest: Option<Arc<Selection>>,
-    pub(crate) sessions_made: u64,
+    pub(crate) sessions_created: u64,
 }
 
 impl Engage {
     pub(crate) fn new(config: &SimulatorConfig) -> Self {
-        Self { people: population(config), sessions: Sessions::default(), latest: None, sessions_made: 0 }
+        Self { people: population(config), sessions: Sessions::default(), latest: None, sessions_created: 0 }
     }
 
     /// Responds to a page request. `fault` matters here only if it affects the session or the page number.
@@ -73,7 +73,7 @@ impl Engage {
             None if page > 0 => return Err(refused(UNCACHED)),
             None => {
                 let selection = self.select(config, params).map_err(|message| refused(&message))?;
-                self.sessions_made += 1;
+                self.sessions_created += 1;
                 self.sessions.make(config, selection, page_size(config, asked_size), now)
             }
         };
@@ -83,7 +83,7 @@ impl Engage {
                 session
             }
             Some(FaultKind::ReplacedSession) => {
-                self.sessions_made += 1;
+                self.sessions_created += 1;
                 self.sessions.replace(config, &session, now)
             }
             _ => session,

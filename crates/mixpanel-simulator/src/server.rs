@@ -23,7 +23,7 @@ use crate::simulator::Simulator;
 use crate::stats::{SentPage, Stats};
 
 /// The maximum size of a request body: 8 MiB, a hundred times the longest list of distinct IDs in use.
-const GREATEST_REQUEST: usize = 8 << 20;
+const REQUEST_BODY_MAX: usize = 8 << 20;
 
 /// An error that prevents the server from starting.
 #[derive(Debug, Error)]
@@ -210,7 +210,7 @@ fn respond(reply: Reply, switch: CutSwitch) -> Result<http::Response<FaultyBody>
 
 async fn read(request: http::Request<Incoming>) -> Result<Request, std::io::Error> {
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, GREATEST_REQUEST).collect().await.map_err(std::io::Error::other)?.to_bytes();
+    let body = Limited::new(body, REQUEST_BODY_MAX).collect().await.map_err(std::io::Error::other)?.to_bytes();
     let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     Ok(Request {
         path: head.uri.path().to_owned(),

@@ -23,7 +23,7 @@ pub(crate) struct Session {
 
 /// The maximum number of sessions. One that selects a million profiles takes 8 MB; one without filters takes almost
 /// nothing.
-const MOST_SESSIONS: usize = 1_000;
+const SESSIONS_MAX: usize = 1_000;
 
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
@@ -42,7 +42,7 @@ impl Sessions {
         page_size: u32,
         now: Duration,
     ) -> Session {
-        if self.oldest.len() >= MOST_SESSIONS
+        if self.oldest.len() >= SESSIONS_MAX
             && let Some(oldest) = self.oldest.pop_front()
         {
             self.by_id.remove(&oldest);

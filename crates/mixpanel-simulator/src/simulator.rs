@@ -123,7 +123,7 @@ impl Simulator {
                 Err(limit) => self.limited(limit, request),
                 Ok(()) => {
                     let running = self.ledger.in_flight();
-                    self.stats.greatest_concurrency = self.stats.greatest_concurrency.max(running);
+                    self.stats.max_concurrency = self.stats.max_concurrency.max(running);
                     let reply = self.admitted(endpoint, request, &params, page, now);
                     if matches!(reply.status.as_u16(), 401 | 402 | 429) {
                         self.ledger.refund(ticket);
@@ -134,8 +134,8 @@ impl Simulator {
                 }
             },
         };
-        self.stats.greatest_counted_in_window = self.stats.greatest_counted_in_window.max(self.ledger.used());
-        self.stats.greatest_refused_in_window = self.stats.greatest_refused_in_window.max(self.ledger.refused());
+        self.stats.max_counted_in_window = self.stats.max_counted_in_window.max(self.ledger.used());
+        self.stats.max_refused_in_window = self.stats.max_refused_in_window.max(self.ledger.refused());
         self.record(request, params.into_map(), &reply);
         reply
     }
@@ -185,14 +185,14 @@ impl Simulator {
             },
             None => self.engage.reply(&self.config, params, page, None, now),
         };
-        self.stats.sessions_made += std::mem::take(&mut self.engage.sessions_made);
+        self.stats.sessions_created += std::mem::take(&mut self.engage.sessions_created);
         if let Some(fault) = &due.kind {
-            fault.spoil_content(&mut reply);
+            fault.corrupt_content(&mut reply);
         }
         self.keep(page, params, &reply);
         compress(&self.config, request, &mut reply);
         if let Some(fault) = &due.kind {
-            fault.spoil_delivery(&mut reply);
+            fault.apply_delivery_fault(&mut reply);
         }
         reply.delay += due.delay;
         reply

@@ -14,11 +14,11 @@ pub struct Stats {
     /// The requests that counted towards the hourly limit, without refunded ones.
     pub counted_requests: u64,
     /// The maximum number of counted requests within one window.
-    pub greatest_counted_in_window: usize,
+    pub max_counted_in_window: usize,
     /// The maximum number of requests rejected by the hourly limit within one window.
-    pub greatest_refused_in_window: usize,
+    pub max_refused_in_window: usize,
     /// The maximum number of concurrent requests, excluding rejected ones.
-    pub greatest_concurrency: usize,
+    pub max_concurrency: usize,
     /// The 429 responses by kind.
     pub too_many_requests: TooManyRequests,
     /// The Engage requests by page, including failed ones.
@@ -26,7 +26,7 @@ pub struct Stats {
     /// All responses by status. A response that was cut or never sent counts under its intended status.
     pub replies_by_status: BTreeMap<u16, u64>,
     /// The number of sessions created.
-    pub sessions_made: u64,
+    pub sessions_created: u64,
     /// The number of faults applied.
     pub faults_applied: u64,
     /// The latest requests, oldest first.

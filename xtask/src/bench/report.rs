@@ -17,7 +17,7 @@ const LOAD_COLUMNS: &str =
 impl Results {
     /// Returns all tables, in reading order.
     pub(super) fn tables(&self) -> Vec<Table> {
-        vec![targets::table(&targets::judge(self)), self.fetch_table(), self.load_table()]
+        vec![targets::table(&targets::evaluate(self)), self.fetch_table(), self.load_table()]
     }
 
     fn fetch_table(&self) -> Table {

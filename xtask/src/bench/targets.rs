@@ -51,7 +51,7 @@ impl Target {
 }
 
 /// Compares the results with the targets.
-pub(super) fn judge(results: &Results) -> Vec<Target> {
+pub(super) fn evaluate(results: &Results) -> Vec<Target> {
     let mut all = Vec::new();
     let mut target = |what: String, most: f64, unit: &'static str, reached: Option<f64>| {
         all.push(Target { what, unit, most, reached });
@@ -171,13 +171,13 @@ mod tests {
             query: Some((Duration::from_millis(81), 900 << 20)),
             limited: Some(measured(MILLION, 18_001, 301)),
         };
-        let rows = table(&judge(&results)).rows;
+        let rows = table(&evaluate(&results)).rows;
         let judged: Vec<[&str; 3]> = rows.iter().map(|row| [&*row[0], &*row[2], &*row[3]]).collect();
         let expected = [
             // 6 rounds of 400 ms and a load of 123 ms.
             ["24,600 profiles at 400 ms: wall / (rounds x latency + load)", "1.031", "met"],
             ["99,600 profiles at 400 ms: wall / (rounds x latency + load)", "-", "not measured"],
-            // The load of 25,000 is too small to judge.
+            // The load of 25,000 is too small to evaluate.
             ["load of 1,000,000, for each 100,000", "0.650 s", "met"],
             ["load of 1,000,000 / DuckDB alone", "1.250", "NOT MET"],
             ["1,000,000 at 0 ms: wall / DuckDB alone from JSONL", "2.000", "met"],

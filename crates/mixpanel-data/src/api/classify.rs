@@ -96,7 +96,7 @@ impl Classifier {
             }
             // The API gives its reason as JSON.
             FailureKind::Forbidden | FailureKind::NotFound | FailureKind::Rejected(_) if is_web_page => {
-                Failure::new(kind, message).with_fault(Fault::InBetween)
+                Failure::new(kind, message).with_fault(Fault::Intermediary)
             }
             _ => Failure::new(kind, message),
         }

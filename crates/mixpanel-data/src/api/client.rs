@@ -238,7 +238,7 @@ pub(super) fn web_page(body: &[u8]) -> Option<Failure> {
          network login page",
         printable(&title)
     );
-    Some(Failure::new(FailureKind::BadReply, message).with_fault(Fault::InBetween))
+    Some(Failure::new(FailureKind::BadReply, message).with_fault(Fault::Intermediary))
 }
 
 impl fmt::Debug for ApiClient {

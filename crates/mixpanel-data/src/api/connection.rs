@@ -62,7 +62,7 @@ impl Route<'_> {
         // The HTTP library's error for a response that is not HTTP, such as a two-digit status.
         if cause.starts_with("invalid HTTP ") {
             let message = format!("{host}{through} sent an invalid HTTP response: {cause}");
-            return Failure::new(FailureKind::Connection, message).with_fault(Fault::InBetween);
+            return Failure::new(FailureKind::Connection, message).with_fault(Fault::Intermediary);
         }
         Failure::new(FailureKind::Connection, format!("the connection to {host}{through} broke: {cause}"))
     }
@@ -110,7 +110,7 @@ impl Route<'_> {
             let cause = causes.last().map_or("unknown cause", String::as_str);
             let cause =
                 format!("this machine cannot resolve the host name, which a `socks5://` proxy requires: {cause}");
-            return Some(self.proxy_failure(FailureKind::Unreachable, Fault::LocalNames, &cause));
+            return Some(self.proxy_failure(FailureKind::Unreachable, Fault::NameResolution, &cause));
         }
         let at = causes.iter().position(|cause| cause.starts_with(TUNNEL) || cause.starts_with(SOCKS))?;
         let said = causes[at].trim_start_matches(TUNNEL).trim_start_matches(SOCKS);
@@ -128,7 +128,7 @@ impl Route<'_> {
                 Fault::ProxyCredentials,
                 "the proxy does not support login with a user name and a password",
             ),
-            "unsuccessful" => match self.ask_again(proxy).await {
+            "unsuccessful" => match self.repeat_connect(proxy).await {
                 Some(status) => self.refused_with(proxy, status),
                 None => down("the proxy refused to connect, or does not speak HTTP"),
             },
@@ -178,7 +178,7 @@ impl Route<'_> {
 
     /// Repeats the CONNECT request that the proxy has just refused, because the HTTP client does not expose the
     /// status.
-    async fn ask_again(&self, proxy: &Proxy) -> Option<StatusCode> {
+    async fn repeat_connect(&self, proxy: &Proxy) -> Option<StatusCode> {
         if !proxy.is_plain_http() {
             return None;
         }

@@ -87,7 +87,7 @@ impl ApiClient {
 
     /// Classifies a response that did not arrive over a network.
     #[cfg(test)]
-    pub(crate) fn judge_reply(
+    pub(crate) fn classify_reply(
         &self,
         status: http::StatusCode,
         headers: http::HeaderMap,

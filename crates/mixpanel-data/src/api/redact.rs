@@ -9,7 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::credentials::Secret;
-use crate::limits::ERROR_JUDGED_CHARS;
+use crate::limits::ERROR_CHARS_MAX;
 
 use super::body::excerpt;
 use decode::Decoded;
@@ -54,7 +54,7 @@ impl Redactor {
 
     /// Makes server text fit for a message: without anything that is or may be secret, on one line, and short.
     pub(super) fn quote(&self, said: &str) -> String {
-        let line = one_line(said, ERROR_JUDGED_CHARS);
+        let line = one_line(said, ERROR_CHARS_MAX);
         let known = || self.quoted.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, quotation)) = known().iter().find(|(text, _)| *text == line) {
             return quotation.clone();
@@ -68,14 +68,14 @@ impl Redactor {
 
     /// Returns the redacted form of a single line.
     fn judged(&self, line: &str) -> String {
-        if self.gives_away(line.as_bytes()) || self.gives_away(doubt::odd_words(line).as_bytes()) {
+        if self.reveals_secret(line.as_bytes()) || self.reveals_secret(doubt::odd_words(line).as_bytes()) {
             return WITHHELD.to_owned();
         }
         excerpt(&doubt::masked(line))
     }
 
     /// Returns whether decoding the text reveals a secret.
-    fn gives_away(&self, text: &[u8]) -> bool {
+    fn reveals_secret(&self, text: &[u8]) -> bool {
         if self.pairs.is_empty() {
             return false;
         }

@@ -32,9 +32,9 @@ pub enum Fault {
     /// The network requires a login.
     NetworkLogin,
     /// An intermediary that answered instead of Mixpanel.
-    InBetween,
+    Intermediary,
     /// Name resolution: this machine resolves host names for a proxy that could resolve them itself.
-    LocalNames,
+    NameResolution,
     /// The requested number of profiles per page.
     PageSize,
 }

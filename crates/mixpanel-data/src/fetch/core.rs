@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use crate::api::{Failure, FailureKind, RateLimitKind};
 use crate::error::Error;
 use crate::limits::{CLOCK_TOLERANCE, RATE_LIMIT_WAIT_MAX};
-use crate::mutant::{Mutant, is_planted};
+use crate::mutant::{Mutant, is_active};
 use crate::parse::Unstored;
 use crate::quota::{Acquired, Permit, RateLimiter, why_wait};
 use crate::warning::Warning;
@@ -169,7 +169,7 @@ impl Core {
         let epoch = self.coordinator.epoch();
         if std::mem::replace(&mut self.epoch, epoch) != epoch {
             self.is_session_recorded = false;
-            if !is_planted(Mutant::LostSessionNotAbandoned) {
+            if !is_active(Mutant::LostSessionNotAbandoned) {
                 self.actions.push_back(Action::Abandon(epoch));
             }
             self.begin_epoch();
@@ -220,10 +220,10 @@ impl Core {
         self.drop_stale_permits();
         if verdict == PartDecision::Store {
             self.unstored.add(page.unstored());
-            if !is_planted(Mutant::SessionRecordedTooLate) {
+            if !is_active(Mutant::SessionRecordedTooLate) {
                 self.record_session(server_time, at);
             }
-            if is_planted(Mutant::PageStagedTooEarly) {
+            if is_active(Mutant::PageStagedTooEarly) {
                 self.coordinator.part_staged(request.page, page.rows());
             }
             self.actions.push_back(Action::Write(Message::Page(Box::new(page.into_task(request.page)))));
@@ -269,7 +269,7 @@ impl Core {
         match report {
             // The page belongs to a session that has since been lost.
             Some(Report::Staged { epoch, .. }) if epoch != self.coordinator.epoch() => {}
-            Some(Report::Staged { .. }) if is_planted(Mutant::PageStagedTooEarly) => {}
+            Some(Report::Staged { .. }) if is_active(Mutant::PageStagedTooEarly) => {}
             Some(Report::Staged { page, rows, .. }) => self.coordinator.part_staged(page, rows),
             Some(Report::Failed(error)) => {
                 self.writer_error = Some(error);
@@ -307,7 +307,7 @@ impl Core {
             });
         }
         if let Some(permit) = permit {
-            if failure.kind == FailureKind::Connection && is_planted(Mutant::PermitLeaked) {
+            if failure.kind == FailureKind::Connection && is_active(Mutant::PermitLeaked) {
                 std::mem::forget(permit);
                 return None;
             }
@@ -323,7 +323,7 @@ impl Core {
 
     /// Returns whether a response belongs to the current session epoch; others cannot be used.
     fn is_current(&self, request: &PageRequest) -> bool {
-        request.epoch == self.coordinator.epoch() || is_planted(Mutant::LostSessionUsed)
+        request.epoch == self.coordinator.epoch() || is_active(Mutant::LostSessionUsed)
     }
 
     /// Takes the permit of a request. There is none while its response is being parsed, because it was returned when

@@ -39,7 +39,7 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     let path = database.to_owned();
     let stage = blocking(move || {
         let roots = stage_roots(&path);
-        let _turn = stage::take_turn(&roots)?;
+        let _turn = stage::lock_for_start(&roots)?;
         stage::sweep(&roots);
         drop_older_plans(&roots, &manifest)?;
         Stage::create(&roots, manifest)

@@ -8,7 +8,7 @@ use crate::clock::{Stopwatch, wall_clock};
 use crate::dataset::PROFILES;
 use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{PREFLIGHT_LOCK_WAIT, RELOOK_LOCK_WAIT};
+use crate::limits::{PREFLIGHT_LOCK_WAIT, SECOND_CHECK_LOCK_WAIT};
 use crate::load::{self, Checked, LoadKind, Seen};
 use crate::profile_query::{FetchMode, IfExists, MissingPages};
 use crate::stage::{self, Manifest, Over, Progress, Stage};
@@ -45,7 +45,7 @@ pub(super) async fn fetch_into_table(
         let stage = new_or_planned(&path, manifest)?;
         // Another fetch may have created the table since the preflight. The short wait is for the preflights of other
         // fetches, which also open the database.
-        match load::look(&path, &PROFILES, &name, if_exists, LoadKind::First, RELOOK_LOCK_WAIT) {
+        match load::look(&path, &PROFILES, &name, if_exists, LoadKind::First, SECOND_CHECK_LOCK_WAIT) {
             Ok(seen) => Ok((stage, seen)),
             Err(error) => Err(undo(stage, error)),
         }
@@ -116,7 +116,7 @@ fn look_at_earlier_loads(stage: &mut Stage, database: &Path, if_exists: Option<I
 /// Creates the stage of a run, or reuses the stage of an estimate of the same fetch.
 fn new_or_planned(database: &Path, manifest: Manifest) -> Result<Stage> {
     let roots = stage_roots(database);
-    let _turn = stage::take_turn(&roots)?;
+    let _turn = stage::lock_for_start(&roots)?;
     stage::sweep(&roots);
     let runs = stage::list(&roots)?;
     check_alone(&runs, &manifest.table)?;

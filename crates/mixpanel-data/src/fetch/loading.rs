@@ -18,7 +18,7 @@ use crate::load::{
     self, Announced, Found, LoadKind, LoadOptions, LoadPackage, LoadReport, LoadRequest, LoadStop, OnLockWait,
     RunRecord, Seen,
 };
-use crate::mutant::{Mutant, is_planted};
+use crate::mutant::{Mutant, is_active};
 use crate::profile_query::{IfExists, MissingPages};
 use crate::stage::{Loaded, Manifest, Progress, Stage};
 use crate::store::TableName;
@@ -186,7 +186,7 @@ impl Job {
             Err(error) if error.kind() == ErrorKind::TableChanged && stage.manifest().updates => {
                 return Err(error.with_detail("since", stage.manifest().query.since.clone()));
             }
-            Err(error) if is_planted(Mutant::StageRemovedTooEarly) => {
+            Err(error) if is_active(Mutant::StageRemovedTooEarly) => {
                 stage.remove()?;
                 return Err(error);
             }
@@ -257,7 +257,7 @@ pub(super) fn look_for_commit(stage: &mut Stage, is_loaded: impl FnOnce(&str) ->
     let manifest = stage.manifest();
     if let Some(loading) = &manifest.loading
         && manifest.loading != manifest.loaded
-        && is_loaded(&manifest.load_id(loading.epoch, &loading.pages))? != is_planted(Mutant::CommitNotLookedFor)
+        && is_loaded(&manifest.load_id(loading.epoch, &loading.pages))? != is_active(Mutant::CommitNotChecked)
     {
         stage.update(Manifest::note_commit)?;
     }

@@ -101,7 +101,7 @@ pub(crate) fn unfinished_runs(database: &Path) -> Result<Vec<UnfinishedRun>> {
 /// Opens the newest unfinished run of a table, or the run with the given id.
 pub(super) fn open_run(database: &Path, table: &str, run_id: Option<&str>) -> Result<Stage> {
     let roots = stage_roots(database);
-    let _turn = stage::take_turn(&roots)?;
+    let _turn = stage::lock_for_start(&roots)?;
     let runs = stage::list(&roots)?;
     check_alone(&runs, table)?;
     if let Some(run_id) = run_id {

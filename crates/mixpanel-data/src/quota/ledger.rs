@@ -149,7 +149,7 @@ impl Ledger {
         }
         let departures = self.departures(params);
         let room_at = departures.len().checked_sub(params.usable).and_then(|surplus| departures.get(surplus)).copied();
-        room_at.max(self.held_until(class, params)).map_or(Admission::Now, Admission::NotBefore)
+        room_at.max(self.blocked_until(class, params)).map_or(Admission::Now, Admission::NotBefore)
     }
 
     /// Adds a request that is about to be sent, and returns its ID.
@@ -230,7 +230,7 @@ impl Ledger {
             }
             self.fence = self.last_id;
         }
-        self.held_until(class, params).unwrap_or(self.clock)
+        self.blocked_until(class, params).unwrap_or(self.clock)
     }
 
     /// Returns when a refusal is over if our own requests explain it, and otherwise when to send the first probe.
@@ -246,9 +246,9 @@ impl Ledger {
     }
 
     /// Returns until when nothing is sent because of a refusal.
-    fn held_until(&self, class: RequestClass, params: &WindowParams) -> Option<Micros> {
+    fn blocked_until(&self, class: RequestClass, params: &WindowParams) -> Option<Micros> {
         let refusal = self.refusal.as_ref().filter(|_| self.counts(class))?;
-        let moment = refusal.held_until(|probe| self.unanswered_until(probe, params));
+        let moment = refusal.blocked_until(|probe| self.unanswered_until(probe, params));
         Some(moment).filter(|moment| *moment > self.clock)
     }
 
@@ -263,7 +263,7 @@ impl Ledger {
     }
 
     /// Returns whether the ledger has to be written: whether more than the time has changed.
-    pub(super) fn has_news(&self, before: &Self) -> bool {
+    pub(super) fn has_changed(&self, before: &Self) -> bool {
         let Self { clock: _, last_id, fence, session_pages_refused_at, refusal, entries } = self;
         let same = (last_id, fence, session_pages_refused_at)
             == (&before.last_id, &before.fence, &before.session_pages_refused_at);

@@ -171,7 +171,7 @@ impl RateLimiter {
                 let mut ledger = before.clone();
                 ledger.advance(now, params);
                 let outcome = change(&mut ledger)?;
-                if ledger.has_news(&before) {
+                if ledger.has_changed(&before) {
                     file.write(&ledger)?;
                 }
                 Ok(outcome)

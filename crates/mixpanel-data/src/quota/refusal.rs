@@ -52,7 +52,7 @@ impl Refusal {
     }
 
     /// Returns until when nothing is sent. `unanswered_until` says until when an answer to a request is expected.
-    pub(super) fn held_until(&self, unanswered_until: impl FnOnce(u64) -> Option<Micros>) -> Micros {
+    pub(super) fn blocked_until(&self, unanswered_until: impl FnOnce(u64) -> Option<Micros>) -> Micros {
         self.probe.and_then(unanswered_until).map_or(self.next, |moment| moment.max(self.next))
     }
 

@@ -11,7 +11,7 @@ use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::RUN_LOCK_ATTEMPTS;
-use crate::mutant::{Mutant, is_planted};
+use crate::mutant::{Mutant, is_active};
 
 /// Writes a file atomically and durably, replacing any file of that name.
 pub(super) fn replace_file(directory: &Path, name: &str, bytes: &[u8]) -> Result<()> {
@@ -79,7 +79,7 @@ impl NewFile {
         file.sync_all().map_err(|error| Error::io("write to disk", &path, error))?;
         drop(file);
         kill_point("file-synced");
-        if is_planted(Mutant::PageNotRenamed) && name.starts_with("page-") {
+        if is_active(Mutant::PageNotRenamed) && name.starts_with("page-") {
             return Ok(());
         }
         fs::rename(&temporary, &path).map_err(|error| Error::io("move a new file to", &path, error))?;

@@ -20,6 +20,6 @@ pub(crate) use manifest::{Loaded, Manifest, Over, Progress, SessionFacts};
 #[cfg(test)]
 pub(crate) use part_file::properties as page_properties;
 pub(crate) use part_file::{Part, StagedPage, damaged, read_part};
-pub(crate) use root::{StageRoots, take_turn};
+pub(crate) use root::{StageRoots, lock_for_start};
 #[cfg(test)]
 pub(crate) use testing::{damage_a_page, leave_rejects, leave_temporary};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::files::{make_root, open_file, open_lock};
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::RUN_TURN_ATTEMPTS;
+use crate::limits::START_LOCK_ATTEMPTS;
 
 /// The lock file in a root, locked while a run is started or taken over.
 const TURN: &str = ".turn";
@@ -43,10 +43,10 @@ pub(crate) struct Turn {
 ///
 /// # Errors
 /// `RunBusy` when another process does not release it; `Storage` or `DiskFull`.
-pub(crate) fn take_turn(roots: &StageRoots) -> Result<Turn> {
+pub(crate) fn lock_for_start(roots: &StageRoots) -> Result<Turn> {
     let root = roots.root.clone();
     let path = root.join(TURN);
-    for _ in 0..RUN_TURN_ATTEMPTS {
+    for _ in 0..START_LOCK_ATTEMPTS {
         // The previous holder removes the file, and the root if it is empty.
         match make_root(&root) {
             Err(error) if is_gone(&error) => continue,
@@ -121,7 +121,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..20 {
-                        let turn = take_turn(&roots).unwrap();
+                        let turn = lock_for_start(&roots).unwrap();
                         assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
                         std::thread::yield_now();
                         inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);

@@ -171,7 +171,7 @@ impl Database {
         if let Some(file) = &file {
             file.sync_all().map_err(fail)?;
             if trust == Trust::Disk {
-                durable::forget_cached(file);
+                durable::evict_from_page_cache(file);
             }
         }
         match File::open(&log) {

@@ -155,7 +155,7 @@ pub(crate) fn create(path: &Path) -> Result<()> {
     connection.execute_batch("CHECKPOINT").map_err(|error| opening(path, &error))?;
     drop(connection);
     durable::make_private(&fresh).map_err(fail)?;
-    durable::name_new_file(&fresh, path).map_err(fail)?;
+    durable::rename_no_replace(&fresh, path).map_err(fail)?;
     // The load is durable only if the file name is.
     durable::sync_directory(directory).map_err(fail)?;
     Ok(())

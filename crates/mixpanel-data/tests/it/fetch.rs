@@ -52,7 +52,7 @@ async fn pages_are_fetched_five_at_a_time() {
     assert_eq!(result.counts.expected_rows, Some(1_234));
     assert_eq!((result.counts.requests, result.counts.retries), (13, 0));
     let stats = bench.server.stats();
-    assert_eq!(stats.greatest_concurrency, 5);
+    assert_eq!(stats.max_concurrency, 5);
     assert!(stats.hits_per_page.values().all(|hits| *hits == 1));
     assert_eq!(count(&bench.workspace(), "profiles"), 1_234);
 }
@@ -65,10 +65,10 @@ async fn the_service_delegates_by_mode() {
     let service = FetcherService::new(bench.client(), bench.database());
     let sequential = service.fetch_profiles(ProfileFetch::new("a")).await.unwrap();
     assert!(matches!(sequential, ProfileFetchResult::Sequential(ref result) if result.rows == 4_500));
-    assert_eq!(bench.server.stats().greatest_concurrency, 1);
+    assert_eq!(bench.server.stats().max_concurrency, 1);
     let parallel = service.fetch_profiles(ProfileFetch::new("b").parallel()).await.unwrap();
     assert!(matches!(parallel, ProfileFetchResult::Parallel(ref result) if result.total_rows == 4_500));
-    assert!(bench.server.stats().greatest_concurrency > 1);
+    assert!(bench.server.stats().max_concurrency > 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +84,7 @@ async fn more_workers_than_five_are_capped_with_a_warning() {
         }
     });
     bench.workspace().fetch_profiles(fetch).await.unwrap();
-    assert_eq!(bench.server.stats().greatest_concurrency, 5);
+    assert_eq!(bench.server.stats().max_concurrency, 5);
     let warnings = warnings.lock().unwrap();
     assert!(warnings.len() == 1 && warnings[0].contains("10 workers"), "{warnings:?}");
 }

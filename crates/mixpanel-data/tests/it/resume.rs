@@ -66,7 +66,7 @@ async fn resuming_a_stopped_run_fetches_only_missing_pages() {
     let asked_twice: Vec<u64> =
         bench.server.stats().hits_per_page.iter().filter(|(_, hits)| **hits > 1).map(|(page, _)| *page).collect();
     assert!(asked_twice.is_empty(), "pages that were staged or landed are not asked for again: {asked_twice:?}");
-    assert_eq!(bench.server.stats().sessions_made, 1);
+    assert_eq!(bench.server.stats().sessions_created, 1);
     assert_eq!(rows(&workspace), undisturbed(&bench, 2_950).await);
     assert_eq!(bench.files(), ["project.db"]);
     assert_eq!(result.counts().requests, 30, "the whole run is counted");

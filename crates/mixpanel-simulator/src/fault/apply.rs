@@ -31,7 +31,7 @@ impl FaultKind {
     }
 
     /// Corrupts the content of a response.
-    pub(crate) fn spoil_content(&self, reply: &mut Reply) {
+    pub(crate) fn corrupt_content(&self, reply: &mut Reply) {
         match self {
             Self::InvalidJson => reply.body.truncate(reply.body.len() / 2),
             Self::NotUtf8 => {
@@ -51,7 +51,7 @@ impl FaultKind {
     }
 
     /// Sets the delivery fault of a response.
-    pub(crate) fn spoil_delivery(&self, reply: &mut Reply) {
+    pub(crate) fn apply_delivery_fault(&self, reply: &mut Reply) {
         match self {
             Self::Cut { after, framing } => {
                 let after = (*after).min(reply.body.len().saturating_sub(1));

@@ -8,7 +8,7 @@ use super::lexer::{Placed, Token, tokens};
 use crate::profiles::push_time;
 
 /// The maximum nesting of parentheses and `not`: far more than anyone writes, far less than the stack allows.
-const GREATEST_DEPTH: usize = 64;
+const DEPTH_MAX: usize = 64;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Expression {
@@ -115,8 +115,8 @@ impl Parser<'_> {
 
     fn single(&mut self) -> Result<Expression, String> {
         self.depth += 1;
-        if self.depth > GREATEST_DEPTH {
-            return Err(format!("nested deeper than {GREATEST_DEPTH} levels"));
+        if self.depth > DEPTH_MAX {
+            return Err(format!("nested deeper than {DEPTH_MAX} levels"));
         }
         let expression = if self.take_word("not") {
             Ok(Expression::Not(Box::new(self.single()?)))

@@ -1,6 +1,6 @@
 //! Generates group profiles (companies), for requests with `data_group_id`.
 
-use super::person::LOOKED_AT;
+use super::person::REFERENCE_TIME;
 use super::tables::{COMPANIES, COUNTRIES, INDUSTRIES};
 use super::write::{push, push_hex, push_hundredths, push_number, push_time};
 use crate::hash::{Sequence, mix};
@@ -32,6 +32,6 @@ pub(super) fn push_record(out: &mut Vec<u8>, seed: u64, index: u64) {
     push(out, ",\"is_customer\":");
     push(out, if random.next().is_multiple_of(3) { "false" } else { "true" });
     push(out, ",\"$last_seen\":\"");
-    push_time(out, LOOKED_AT - random.below(400 * 86_400));
+    push_time(out, REFERENCE_TIME - random.below(400 * 86_400));
     push(out, "\"}}");
 }

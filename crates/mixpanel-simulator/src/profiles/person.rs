@@ -6,7 +6,7 @@ use crate::hash::{Sequence, mix, mix2};
 
 /// 2026-09-20T12:00:00Z, the reference time of the generated population. A constant, so that profiles do not depend
 /// on the clock.
-pub(super) const LOOKED_AT: u64 = 1_789_905_600;
+pub(super) const REFERENCE_TIME: u64 = 1_789_905_600;
 /// The period of signups, in days: three years.
 const SIGNUP_DAYS: u64 = 1_096;
 /// The offset of account numbers from profile indices, chosen so that no account number fits into the 53-bit mantissa
@@ -105,10 +105,10 @@ fn push_times_and_plan(out: &mut Vec<u8>, random: &mut Sequence) {
     };
     // The smaller of two draws, because a growing product has more recent signups.
     let days_ago = random.below(SIGNUP_DAYS).min(random.below(SIGNUP_DAYS));
-    let created = LOOKED_AT - days_ago * 86_400 - random.below(43_200);
+    let created = REFERENCE_TIME - days_ago * 86_400 - random.below(43_200);
     // The smallest of three draws, because most users were active recently and some left soon after signing up.
-    let alive = LOOKED_AT - created;
-    let seen = LOOKED_AT - random.below(alive).min(random.below(alive)).min(random.below(alive));
+    let alive = REFERENCE_TIME - created;
+    let seen = REFERENCE_TIME - random.below(alive).min(random.below(alive)).min(random.below(alive));
     push(out, ",\"$created\":\"");
     push_time(out, created);
     push(out, "\",\"$last_seen\":\"");
@@ -221,7 +221,7 @@ fn push_devices(out: &mut Vec<u8>, random: &mut Sequence, count: u64) {
         push(out, "\",\"id\":\"");
         push_hex(out, marks, 8);
         push(out, "\",\"last_used\":\"");
-        push_date(out, LOOKED_AT / 86_400 - (marks >> 32) % 200);
+        push_date(out, REFERENCE_TIME / 86_400 - (marks >> 32) % 200);
         push(out, "\"}");
     }
     out.push(b']');

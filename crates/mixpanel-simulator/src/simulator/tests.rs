@@ -61,7 +61,7 @@ fn a_request_is_in_flight_until_finished() {
     simulator.finish(first.ticket);
     simulator.finish(first.ticket);
     assert_eq!(ask(&mut simulator, "page_size=1", NOON).status, 200);
-    assert_eq!(simulator.stats().greatest_concurrency, 1);
+    assert_eq!(simulator.stats().max_concurrency, 1);
 }
 
 #[test]

@@ -87,7 +87,7 @@ async fn concurrent_requests_are_limited_until_their_delay_ends() {
     assert!(refused.error().contains("(3/2 queries running concurrently)"), "{}", refused.error());
     assert!(refused.json().get("request").is_none());
     let stats = sim.server.stats();
-    assert_eq!((stats.greatest_concurrency, stats.too_many_requests.concurrency), (2, 1));
+    assert_eq!((stats.max_concurrency, stats.too_many_requests.concurrency), (2, 1));
     // A client that disconnects frees its slot.
     for task in waiting {
         task.abort();

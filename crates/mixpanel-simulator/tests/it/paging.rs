@@ -33,7 +33,7 @@ async fn paging_to_the_end_returns_each_profile_once() {
     assert_eq!(rows.iter().map(|row| row["$distinct_id"].to_string()).collect::<HashSet<_>>().len(), 25);
     assert!(sim.page(3, &session).await.results().is_empty());
     let stats = sim.server.stats();
-    assert_eq!((stats.sessions_made, stats.hits_per_page[&2]), (2, 1));
+    assert_eq!((stats.sessions_created, stats.hits_per_page[&2]), (2, 1));
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ fn summary(stats: &Stats) -> String {
         counted(stats.requests, "request"),
         stats.counted_requests,
         counted(stats.faults_applied, "fault"),
-        stats.greatest_concurrency,
+        stats.max_concurrency,
     )
 }
 

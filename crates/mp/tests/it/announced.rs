@@ -99,11 +99,11 @@ fn a_shortfall_leaves_the_table_partial_and_resume_restarts() {
         home.run(&["query", "sql", "-s", "-f", "plain", "SELECT partial FROM _fetches"]).exits(0).stdout,
         "true\n"
     );
-    let before = simulator.stats().sessions_made;
+    let before = simulator.stats().sessions_created;
     let run = home.run(&["fetch", "resume", "users", "--no-progress"]).exits(1).prints_nothing();
     assert_run!(run);
     assert_eq!(count(&home, "users"), "2500");
-    assert_eq!(simulator.stats().sessions_made, before + 1);
+    assert_eq!(simulator.stats().sessions_created, before + 1);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn staged_pages_stay_until_a_new_session_has_page_0() {
     let healthy = Simulator::with_faults(550, &[]);
     let home = home.with_server(&healthy);
     let _ = home.run(&["fetch", "resume", "users"]).exits(0);
-    assert_eq!((count(&home, "users"), healthy.stats().sessions_made), ("550".to_owned(), 1));
+    assert_eq!((count(&home, "users"), healthy.stats().sessions_created), ("550".to_owned(), 1));
 }
 
 /// Pages of 100 that repeat the last `overlap` profiles of the previous page, so that the last profiles are never sent.
@@ -215,12 +215,12 @@ fn repeated_profiles_do_not_count_for_missing_ones() {
         let run = assert_run!(run.exits(1), mode.concat());
         assert_eq!(count(&home, "users"), "2500");
         // The staged pages are accepted only with `--allow-drift`, and then without a request.
-        let (requests, sessions) = (simulator.stats().requests, simulator.stats().sessions_made);
+        let (requests, sessions) = (simulator.stats().requests, simulator.stats().sessions_created);
         assert_run!(
             home.shell(&(run.resume_command() + " --no-progress")).exits(1),
             format!("{} resumed", mode.concat())
         );
-        assert_eq!(simulator.stats().sessions_made, sessions + 1);
+        assert_eq!(simulator.stats().sessions_created, sessions + 1);
         assert!(simulator.stats().requests < requests + 30);
         let requests = simulator.stats().requests;
         let result = home.shell(&(run.resume_command() + " --allow-drift 20")).exits(0).json();

@@ -52,7 +52,7 @@ fn a_parallel_fetch_has_the_documented_result() {
     assert_eq!((&result["successful_pages"], &result["failed_pages"]), (&json!(11), &json!(0)));
     assert_eq!((&result["failed_page_indices"], &result["has_failures"]), (&json!([]), &json!(false)));
     assert_eq!(count(&home, "users"), json!({"count_star()": 1_050, "count(DISTINCT distinct_id)": 1_050}));
-    assert!(simulator.stats().greatest_concurrency <= 3);
+    assert!(simulator.stats().max_concurrency <= 3);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_sequential_fetch_has_the_documented_result_and_the_same_rows() {
         (&result["rows"], &result["type"], &result["date_range"]),
         (&json!(520), &json!("profiles"), &Value::Null)
     );
-    assert_eq!(simulator.stats().greatest_concurrency, 1);
+    assert_eq!(simulator.stats().max_concurrency, 1);
     home.run(&["fetch", "profiles", "again", "--parallel"]).exits(0);
     let query =
         "SELECT count(*) FROM ((FROM users EXCEPT ALL FROM again) UNION ALL (FROM again EXCEPT ALL FROM users))";
@@ -130,7 +130,7 @@ fn too_many_workers_are_capped_with_a_warning_and_too_few_are_refused() {
     let simulator = Simulator::with_faults(300, &[]);
     let home = Home::new().with_server(&simulator);
     assert_run!(fetch(&home, &["--parallel", "--workers", "12", "--quiet"]).exits(0).counting_lines());
-    assert!(simulator.stats().greatest_concurrency <= 5);
+    assert!(simulator.stats().max_concurrency <= 5);
     assert_run!(fetch(&home, &["--workers", "3", "--append"]).exits(0));
     let requests = simulator.stats().requests;
     fetch(&home, &["--parallel", "--workers", "0", "--append"]).exits(3).prints_nothing();

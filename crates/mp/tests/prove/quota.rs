@@ -72,7 +72,7 @@ fn the_limit_holds_over_kills_and_between_processes() {
     eprintln!(
         "prove: {PAGES} pages at {quota}, killed with {kept} pages and in the wait, then 2 processes at once: at most {} \
          counted and {} refused in a window",
-        stats.greatest_counted_in_window, stats.greatest_refused_in_window
+        stats.max_counted_in_window, stats.max_refused_in_window
     );
 }
 
@@ -98,7 +98,7 @@ fn a_limit_below_that_of_the_server_is_shared_by_processes() {
             });
         }
     });
-    let most = simulator.stats().greatest_counted_in_window;
+    let most = simulator.stats().max_counted_in_window;
     assert!(most <= limit, "{most} counted requests within {window} s, and {limit} are allowed");
     eprintln!("prove: {fetches} fetches of 4 processes at a time at {quota}: at most {most} counted in a window");
 }
@@ -113,7 +113,7 @@ fn until(simulator: &Simulator, what: &str, seen: impl Fn(&Stats) -> bool) {
 }
 
 fn check_windows(stats: &Stats) {
-    let (counted, refused) = (stats.greatest_counted_in_window, stats.greatest_refused_in_window);
+    let (counted, refused) = (stats.max_counted_in_window, stats.max_refused_in_window);
     assert!(counted <= LIMIT as usize, "{counted} requests were counted within one window");
     assert!(refused <= REFUSED_AT_MOST, "{refused} requests were refused within one window");
 }

@@ -80,14 +80,14 @@ pub(super) fn judge(letters: &str) -> Word {
     if letters.len() <= 9 && SHORT.split_ascii_whitespace().any(|word| word == letters) {
         return Word::Sure;
     }
-    if !can_be_said(letters.as_bytes()) {
+    if !is_pronounceable(letters.as_bytes()) {
         return Word::Unknown;
     }
     if letters.len() > 4 { Word::Sure } else { Word::Likely }
 }
 
 /// Returns whether the letter sequence is plausible in a word.
-fn can_be_said(letters: &[u8]) -> bool {
+fn is_pronounceable(letters: &[u8]) -> bool {
     let is_vowel = |letter: &u8| b"aeiouy".contains(letter);
     let longest =
         |of: fn(bool) -> bool| letters.split(|letter| !of(is_vowel(letter))).map(<[u8]>::len).max().unwrap_or_default();

@@ -14,7 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::counts::FetchCounts;
-use crate::mutant::{Mutant, is_planted};
+use crate::mutant::{Mutant, is_active};
 
 use super::super::arrival::{Arrival, Meaning, Resumed};
 use super::super::progress::FetchEvent;
@@ -70,7 +70,7 @@ impl Coordinator {
         coordinator.left_parts = kept.is_empty() && !prior.staged.is_empty();
         for part in kept {
             coordinator.parts.set_staged(part.part, part.rows + part.rejected);
-            if part.part == 0 && is_planted(Mutant::StagedPageRequested) {
+            if part.part == 0 && is_active(Mutant::StagedPageRequested) {
                 coordinator.parts.set(0, PartState::Pending);
             }
             coordinator.counts.rejected += part.rejected;
@@ -243,7 +243,7 @@ impl Coordinator {
             _ => rows,
         };
         self.parts.set_staged(part, received);
-        if !is_planted(Mutant::RejectNotCounted) {
+        if !is_active(Mutant::RejectNotCounted) {
             self.counts.rejected += received - rows;
         }
         self.rows += rows;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::api::{RateLimitKind, backoff};
 use crate::limits::{
-    BACKOFF_INITIAL, CONCURRENCY_BACKOFF_MAX, CONCURRENCY_RAISE_PAGES, FAULTS_IN_A_ROW_MAX, GIVEN_UP_MAX,
-    OUTAGE_BACKOFF_MAX, PAGES_READY_MAX, RATE_LIMIT_BACKOFF_INITIAL, RATE_LIMIT_WAIT_MAX,
+    BACKOFF_INITIAL, CONCURRENCY_BACKOFF_MAX, CONCURRENCY_RAISE_PAGES, CONSECUTIVE_FAILURES_MAX,
+    CONSECUTIVE_FAULTS_MAX, OUTAGE_BACKOFF_MAX, PAGES_READY_MAX, RATE_LIMIT_BACKOFF_INITIAL, RATE_LIMIT_WAIT_MAX,
 };
 
 use super::super::rules::Rules;
@@ -59,7 +59,7 @@ impl Pacing {
 
     /// Returns whether every recent request failed. If so, only due retries are sent, and no new part is requested.
     pub(super) fn all_recent_failed(&self) -> bool {
-        self.faults_in_a_row >= FAULTS_IN_A_ROW_MAX
+        self.faults_in_a_row >= CONSECUTIVE_FAULTS_MAX
     }
 
     /// Records that a part of this size arrived. Resets the failure counts, and raises a lowered concurrency limit step
@@ -82,11 +82,11 @@ impl Pacing {
         self.faults_in_a_row += 1;
     }
 
-    /// Records that a part was given up. Returns true after [`GIVEN_UP_MAX`] in a row, because the fault then lies with
+    /// Records that a part was given up. Returns true after [`CONSECUTIVE_FAILURES_MAX`] in a row, because the fault then lies with
     /// the server, not with the parts.
     pub(super) fn gave_up(&mut self) -> bool {
         self.given_up_in_a_row += 1;
-        self.given_up_in_a_row >= GIVEN_UP_MAX
+        self.given_up_in_a_row >= CONSECUTIVE_FAILURES_MAX
     }
 
     /// Lowers the concurrency limit after a refusal for too many concurrent requests. Requests refused together count

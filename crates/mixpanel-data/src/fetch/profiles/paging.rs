@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{Failure, FailureKind};
-use crate::limits::PROBE_ATTEMPTS_MAX;
-use crate::mutant::{Mutant, is_planted};
+use crate::limits::TAIL_PAGE_ATTEMPTS_MAX;
+use crate::mutant::{Mutant, is_active};
 use crate::stage::{Over, SessionFacts};
 use crate::text::counted;
 
@@ -111,7 +111,7 @@ impl Paging {
         }
         let Some(Session { facts: known, layout }) = &self.session else { return Ok(()) };
         let is_other = facts.session_id.is_some() && facts.session_id != known.session_id;
-        if is_other && !is_planted(Mutant::SessionNotChecked) {
+        if is_other && !is_active(Mutant::SessionNotChecked) {
             let message = format!("the response to page {page} belongs to a different session than page 0");
             return Err(Failure::new(FailureKind::SessionLost, message));
         }
@@ -168,7 +168,7 @@ impl Paging {
     /// the announced total implies that it does not exist.
     pub(crate) fn attempts_max(&self, page: u32) -> Option<u32> {
         let layout = self.layout()?;
-        (layout.tail_page() == Some(page) && layout.covers_total()).then_some(PROBE_ATTEMPTS_MAX)
+        (layout.tail_page() == Some(page) && layout.covers_total()).then_some(TAIL_PAGE_ATTEMPTS_MAX)
     }
 
     /// Decides what the permanent failure of a page means for the fetch.
@@ -217,7 +217,7 @@ impl Paging {
     /// Ends paging. Returns the number of pages that may exist, including an unchecked tail page.
     pub(crate) fn halted(&mut self) -> u32 {
         let Some(Session { layout, .. }) = &mut self.session else { return 1 };
-        if !is_planted(Mutant::HaltTakenForWhole) {
+        if !is_active(Mutant::HaltTreatedAsComplete) {
             layout.assume_tail();
         }
         layout.pages()

@@ -7,9 +7,9 @@ use super::seeds_tests::{Engine, run_seeds};
 /// Returns the mutant after this one. The match is exhaustive, so a new mutant cannot be forgotten.
 fn after(mutant: Mutant) -> Option<Mutant> {
     Some(match mutant {
-        CommitNotLookedFor => DuplicateKeptByArrival,
-        DuplicateKeptByArrival => HaltTakenForWhole,
-        HaltTakenForWhole => LoadLeavesRowsOut,
+        CommitNotChecked => DuplicateKeptByArrival,
+        DuplicateKeptByArrival => HaltTreatedAsComplete,
+        HaltTreatedAsComplete => LoadLeavesRowsOut,
         LoadLeavesRowsOut => LoadShiftsTimes,
         LoadShiftsTimes => PageNotRenamed,
         PageNotRenamed => PageStagedTooEarly,
@@ -31,7 +31,7 @@ const SEEDS: u64 = 3_000;
 /// Returns a seed that fails with the mutant, and its failure message.
 fn found(mutant: Mutant) -> Option<(u64, String)> {
     let engine = match mutant {
-        CommitNotLookedFor | DuplicateKeptByArrival | LoadLeavesRowsOut | LoadShiftsTimes => Engine::DuckDb,
+        CommitNotChecked | DuplicateKeptByArrival | LoadLeavesRowsOut | LoadShiftsTimes => Engine::DuckDb,
         _ => Engine::Model,
     };
     run_seeds((0..SEEDS).collect(), engine, Some(mutant)).1.into_iter().min()
@@ -40,7 +40,7 @@ fn found(mutant: Mutant) -> Option<(u64, String)> {
 #[test]
 fn every_mutant_is_found() {
     let mut missed = Vec::new();
-    for mutant in std::iter::successors(Some(CommitNotLookedFor), |mutant| after(*mutant)) {
+    for mutant in std::iter::successors(Some(CommitNotChecked), |mutant| after(*mutant)) {
         match found(mutant) {
             Some((seed, how)) => {
                 println!("mutant: {mutant:?}: seed {seed}: {}", how.lines().next().unwrap_or_default());

@@ -268,7 +268,7 @@ pub(super) fn run_seeds(seeds: Vec<u64>, engine: Engine, mutant: Option<Mutant>)
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                mutant::plant(mutant);
+                mutant::activate(mutant);
                 loop {
                     let index = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap();
                     let is_found = mutant.is_some() && !failed.lock().unwrap().is_empty();

@@ -356,9 +356,9 @@ fn deliver(reply: Reply, due: Duration, has_session: bool) -> (Duration, Result<
             if pause >= patience {
                 return (due + patience, lost(FailureKind::Timeout));
             }
-            (due + pause, client().judge_reply(reply.status, reply.headers, reply.body.to_vec(), has_session))
+            (due + pause, client().classify_reply(reply.status, reply.headers, reply.body.to_vec(), has_session))
         }
-        None => (due, client().judge_reply(reply.status, reply.headers, reply.body.to_vec(), has_session)),
+        None => (due, client().classify_reply(reply.status, reply.headers, reply.body.to_vec(), has_session)),
     }
 }
 

@@ -267,7 +267,7 @@ impl Gaps {
 
 /// Rehearses a load's changes to `_metadata` and `_fetches`, in a transaction that the caller rolls back. `table` must
 /// exist in it.
-pub(super) fn rehearse(
+pub(super) fn check_file_system(
     connection: &Connection,
     dataset: &'static Dataset,
     table: &TableName,

@@ -14,7 +14,7 @@ use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::load::run_record::RunRecord;
-use crate::mutant::{Mutant, is_planted};
+use crate::mutant::{Mutant, is_active};
 use crate::row_sum::RowSum;
 use crate::store::failure::{is_malformed_json, statement};
 use crate::text::counted;
@@ -63,7 +63,7 @@ pub(super) fn read(connection: &Connection, request: &LoadRequest) -> Result<Sta
         return Ok(StagedRows { staged: received.rows, kept: received, steps });
     }
     let mut find = dataset.find_duplicates("_loading");
-    if is_planted(Mutant::DuplicateKeptByArrival) {
+    if is_active(Mutant::DuplicateKeptByArrival) {
         find = find.replace("last_seen DESC NULLS LAST, rowid", "rowid DESC");
     }
     let removed = remove(connection, dataset, "_loading", &find, steps).map_err(fail)?;
@@ -101,9 +101,9 @@ fn insert(connection: &Connection, request: &LoadRequest) -> Result<()> {
             request.package.run.dataset.checked_names(),
             read_parquet(pages, Extra::Nothing)?
         );
-        if is_planted(Mutant::LoadLeavesRowsOut) {
+        if is_active(Mutant::LoadLeavesRowsOut) {
             sql.push_str(" WHERE hash(distinct_id) % 50 <> 7");
-        } else if is_planted(Mutant::LoadShiftsTimes) {
+        } else if is_active(Mutant::LoadShiftsTimes) {
             sql = sql.replace("last_seen FROM", "last_seen + INTERVAL 1 HOUR FROM");
         }
         run(connection, &sql).map_err(|error| match is_malformed_json(&error) {

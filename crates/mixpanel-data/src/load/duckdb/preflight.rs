@@ -59,13 +59,13 @@ pub(crate) fn preflight(
     let location = locate(database)?;
     let (Location::Present(path) | Location::Absent(path)) = &location;
     let directory = ensure_directory(path)?;
-    let lacking = durable::rehearse(directory)?;
+    let lacking = durable::check_file_system(directory)?;
     let mut warnings = Vec::new();
     if !lacking.is_empty() {
         let lacks = lacking.into_iter().map(str::to_owned).collect();
         warnings.push(Warning::FileSystem { directory: directory.to_owned(), lacks });
     }
-    let seen = rehearse(database, dataset, table, if_exists, kind, wait, &mut warnings)?;
+    let seen = check_file_system(database, dataset, table, if_exists, kind, wait, &mut warnings)?;
     Ok(Checked { seen, warnings })
 }
 
@@ -81,10 +81,10 @@ pub(crate) fn look(
     kind: LoadKind,
     wait: Duration,
 ) -> Result<Seen> {
-    rehearse(database, dataset, table, if_exists, kind, wait, &mut Vec::new())
+    check_file_system(database, dataset, table, if_exists, kind, wait, &mut Vec::new())
 }
 
-fn rehearse(
+fn check_file_system(
     database: &Path,
     dataset: &'static Dataset,
     table: &TableName,
@@ -129,8 +129,8 @@ fn rehearse(
         Target::Table(_) => {}
         Target::Absent | Target::View(_) => rename(connection, &loading, table).map_err(fail)?,
     }
-    let recorded = metadata::rehearse(connection, dataset, table, if_exists);
-    recorded.and_then(|()| rejects::rehearse(connection, table)).map_err(not_ours)?;
+    let recorded = metadata::check_file_system(connection, dataset, table, if_exists);
+    recorded.and_then(|()| rejects::check_file_system(connection, table)).map_err(not_ours)?;
     Ok(seen)
 }
 

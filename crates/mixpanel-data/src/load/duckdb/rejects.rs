@@ -84,7 +84,7 @@ fn check(connection: &Connection, run: &RunRecord, files: &[PathBuf]) -> Result<
 }
 
 /// Rehearses [`record`] with a dummy reject.
-pub(super) fn rehearse(connection: &Connection, table: &TableName) -> Result<()> {
+pub(super) fn check_file_system(connection: &Connection, table: &TableName) -> Result<()> {
     let attempt = || {
         connection.execute_batch(CREATE)?;
         connection.execute(

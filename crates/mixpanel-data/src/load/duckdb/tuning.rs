@@ -7,7 +7,7 @@ use duckdb::Connection;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 
 use crate::limits::{
-    ENGINE_LEAST_BYTES, LOAD_THREADS_MAX, READ_STEP_BYTES, ROW_GROUP_BYTES, ROW_GROUP_ROWS, ROW_GROUPS_IN_MEMORY,
+    ENGINE_BYTES_MIN, LOAD_THREADS_MAX, READ_STEP_BYTES, ROW_GROUP_BYTES, ROW_GROUP_ROWS, ROW_GROUPS_IN_MEMORY,
     TEXT_BLOCK_BYTES, TEXT_INLINE_BYTES, VECTOR_ROWS,
 };
 use crate::memory::{engine_bytes, engine_bytes_last, memory_for};
@@ -25,7 +25,7 @@ pub(super) fn for_load(memory: u64, pages: &[PathBuf], rejects: &[PathBuf], effo
     let engine = engine_bytes(memory, staged.bytes, staged.page_bytes);
     // Rows and rejects are written one after the other.
     let vector_bytes = staged.large_vector_bytes().max(StagedSize::of(rejects).large_vector_bytes());
-    let needs = |threads: u32| vector_bytes.saturating_mul(threads.into()).saturating_add(ENGINE_LEAST_BYTES);
+    let needs = |threads: u32| vector_bytes.saturating_mul(threads.into()).saturating_add(ENGINE_BYTES_MIN);
     let effort = match effort {
         effort if vector_bytes == 0 => effort,
         Effort::Usual | Effort::Frugal if needs(1) > engine => Effort::Last,
@@ -46,7 +46,7 @@ pub(super) fn for_load(memory: u64, pages: &[PathBuf], rejects: &[PathBuf], effo
 /// Returns the memory, in bytes, that the process needs for a load of these pages and rejects.
 pub(super) fn memory_needed(pages: &[PathBuf], rejects: &[PathBuf]) -> u64 {
     let most = largest_vector(pages).1.max(largest_vector(rejects).1);
-    memory_for(most.saturating_add(ENGINE_LEAST_BYTES))
+    memory_for(most.saturating_add(ENGINE_BYTES_MIN))
 }
 
 /// The number of rows to read back at once. When DuckDB reads large texts, it holds those of 2,048 rows in memory, and

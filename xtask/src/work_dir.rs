@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::Failure;
-use crate::places::Places;
+use crate::paths::Paths;
 
 /// A working directory that is empty at the start and removed on drop, unless it is kept. A lock gives one process
 /// exclusive use.
@@ -14,16 +14,16 @@ use crate::places::Places;
 /// It is in the target directory, because the system's temporary directory is often in memory, where syncs of the stage
 /// cost nothing.
 #[derive(Debug)]
-pub(crate) struct Workplace {
+pub(crate) struct WorkDir {
     _lock: File,
     pub(crate) path: PathBuf,
     /// Whether to keep the contents until the next run.
     pub(crate) is_kept: bool,
 }
 
-impl Workplace {
+impl WorkDir {
     /// Locks and empties the directory for a task.
-    pub(crate) fn enter(places: &Places, task: &str) -> Result<Self, Failure> {
+    pub(crate) fn enter(places: &Paths, task: &str) -> Result<Self, Failure> {
         let parent = places.target.join(task);
         let cannot = |error: io::Error| Failure::new(format!("cannot use {}: {error}", parent.display()));
         fs::create_dir_all(&parent).map_err(cannot)?;
@@ -38,7 +38,7 @@ impl Workplace {
     }
 }
 
-impl Drop for Workplace {
+impl Drop for WorkDir {
     fn drop(&mut self) {
         if !self.is_kept {
             // The next run removes whatever cannot be removed now.
@@ -66,13 +66,13 @@ mod tests {
 
     #[test]
     fn workplaces_are_exclusive_and_start_empty() {
-        let target = std::env::temp_dir().join(format!("xtask-workplace-{}", std::process::id()));
-        let places = Places { root: PathBuf::new(), target: target.clone() };
+        let target = std::env::temp_dir().join(format!("xtask-work_dir-{}", std::process::id()));
+        let places = Paths { root: PathBuf::new(), target: target.clone() };
         let left_over = target.join("bench/run/old");
         fs::create_dir_all(&left_over).unwrap();
-        let first = Workplace::enter(&places, "bench").unwrap();
+        let first = WorkDir::enter(&places, "bench").unwrap();
         assert!(first.path.is_dir() && !left_over.exists());
-        assert!(Workplace::enter(&places, "bench").unwrap_err().to_string().contains("already running"));
+        assert!(WorkDir::enter(&places, "bench").unwrap_err().to_string().contains("already running"));
         drop(first);
         assert!(!target.join("bench/run").exists());
         fs::remove_dir_all(&target).unwrap();

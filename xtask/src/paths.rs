@@ -7,14 +7,14 @@ use crate::failure::Failure;
 
 /// The directories that every task needs, as absolute paths.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct Paths {
     /// The workspace root.
     pub(crate) root: PathBuf,
     /// Cargo's target directory.
     pub(crate) target: PathBuf,
 }
 
-impl Places {
+impl Paths {
     /// Finds both directories from the environment that cargo sets for the programs it runs.
     pub(crate) fn find() -> Result<Self, Failure> {
         // Prefer the run-time value: in a shared target directory, the compiled-in path may belong to another clone.
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn the_root_of_the_workspace_holds_the_lock_file() {
-        let places = Places::find().unwrap();
+        let places = Paths::find().unwrap();
         assert!(places.root.join("Cargo.lock").is_file(), "{}", places.root.display());
         assert!(places.target.is_absolute());
     }
