@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-/// Measures elapsed time on a monotonic clock that keeps running while the machine sleeps.
+/// Measures elapsed time on a monotonic clock. On Linux, it keeps running while the machine sleeps.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stopwatch(Start);
 

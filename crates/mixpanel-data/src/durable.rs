@@ -79,7 +79,7 @@ pub(crate) fn rename_no_replace(fresh: &Path, path: &Path) -> io::Result<bool> {
 /// Restricts a file to its owner, if the file system supports permissions. Returns whether it is private now.
 ///
 /// # Errors
-/// The permissions could not be changed for another reason.
+/// The permissions could not be read, or not changed for another reason.
 pub(crate) fn make_private(path: &Path) -> io::Result<bool> {
     #[cfg(unix)]
     {

@@ -34,7 +34,8 @@ pub(crate) const QUOTA_MARGIN_MIN: Duration = Duration::from_millis(50);
 /// abandoned after the same time, and if the clock is set back by less than this, the limiter waits for it to catch up.
 pub(crate) const QUOTA_GRACE_DIVISOR: u32 = 60;
 
-/// Time until the first probe for free quota when other clients use the quota too, as a divisor of the window (10
+/// Longest time, and the default without `Retry-After`, until the first probe after a refusal that this program's own
+/// requests do not explain, as a divisor of the window (10
 /// minutes for a one-hour window).
 pub(crate) const QUOTA_PROBE_DIVISOR: u32 = 6;
 

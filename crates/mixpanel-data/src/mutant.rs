@@ -14,7 +14,7 @@ pub(crate) enum Mutant {
     HaltTreatedAsComplete,
     /// The load leaves rows out.
     LoadLeavesRowsOut,
-    /// The load changes times.
+    /// The load adds an hour to `last_seen`.
     LoadShiftsTimes,
     /// A page counts as staged although its file was not renamed.
     PageNotRenamed,

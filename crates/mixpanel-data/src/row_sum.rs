@@ -68,7 +68,8 @@ impl RowSum {
         format!("{PREFIX}{:032x}", self.hashes)
     }
 
-    /// Parses the text recorded in a staged file of `rows` rows. `None` if it was recorded with another hash function.
+    /// Parses the text recorded in a staged file of `rows` rows. `None` if it
+    /// is malformed or was recorded with another hash function.
     pub(crate) fn read(rows: u64, text: &str) -> Option<Self> {
         let hashes = u128::from_str_radix(text.strip_prefix(PREFIX)?, 16).ok()?;
         Some(Self { rows, hashes })
