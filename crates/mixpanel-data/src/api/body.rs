@@ -1,4 +1,4 @@
-//! The bytes of a response body: undoes its content codings, within the size limits.
+//! Decodes response bodies, within the size limits, and extracts the server's explanation of an error.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -13,16 +13,16 @@ use crate::text;
 
 use super::failure::{Failure, FailureKind};
 
-/// Nested content codings that are decoded.
+/// The most content codings that may be nested.
 const CODINGS_MAX: usize = 2;
 
-/// Undoes the codings listed in `Content-Encoding`, the last one first (RFC 9110, 8.4). Only gzip was offered, but a
-/// server or an intermediary may still use `deflate`, which needs no further dependency. Coding names are
+/// Decodes a body according to its `Content-Encoding`, last coding first (RFC 9110, 8.4). Requests accept only gzip,
+/// but a server or an intermediary may still use `deflate`, which needs no further dependency. Coding names are
 /// case-insensitive.
 ///
 /// # Errors
-/// `BadReply` for another coding, which the message names, for damaged data, or if the text is larger than `most` bytes
-/// or decompresses by an implausible factor.
+/// `BadReply` for an unsupported coding, which the message names, for damaged data, or if the decoded text is larger
+/// than `most` bytes or has an implausible compression ratio.
 pub(super) fn decode(headers: &HeaderMap, bytes: Vec<u8>, most: usize) -> Result<Vec<u8>, Failure> {
     let bad = |message: String| Err(Failure::new(FailureKind::BadReply, message));
     let list = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -66,16 +66,16 @@ fn inflate(bytes: &[u8], decoder: impl Read, most: usize) -> Result<Vec<u8>, Fai
     Ok(text)
 }
 
-/// Returns what a server said about an error: the `error` member of a JSON response, the title of an HTML page, or
-/// else the text itself.
+/// Returns the server's error message: the `error` or `message` member of a JSON response, the title of an HTML page,
+/// or else the text itself.
 pub(super) fn said(body: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
     let said = json_error(&text).or_else(|| html_title(&text).map(|title| format!("a web page titled `{title}`")));
     said.map_or(text, Cow::Owned)
 }
 
-/// Returns everything a response says about an error: the explanatory members of a JSON object, without the request
-/// that some servers echo; otherwise the whole text.
+/// Returns the full explanation of an error: the explanatory members of a JSON object, without the request that some
+/// servers echo; otherwise the whole text.
 pub(super) fn explanation(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
     match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
@@ -90,8 +90,8 @@ pub(super) fn explanation(body: &[u8]) -> String {
     }
 }
 
-/// Returns the explanation in a response that has a success status but is an error; `None` if it is not one. Only
-/// short responses can be.
+/// Returns the explanation from a response that has a success status but reports an error; `None` if it reports none.
+/// A long response is never taken for an error.
 pub(super) fn explanation_with_good_status(body: &[u8]) -> Option<String> {
     if body.len() > ERROR_BODY_BYTES_MAX || body.trim_ascii_start().starts_with(b"[") {
         return None;
@@ -109,14 +109,14 @@ pub(super) fn explanation_with_good_status(body: &[u8]) -> Option<String> {
                 return None;
             }
         }
-        // A page with an odd record is not JSON, and its profiles may mention limits.
+        // A page with a malformed record is not valid JSON, and its profiles may mention limits.
         Err(_) if String::from_utf8_lossy(body).contains("results") => return None,
         _ => {}
     }
     Some(explanation(body))
 }
 
-/// Members that explain an error, in lower case.
+/// The JSON members that explain an error, in lower case.
 const EXPLAINING: [&str; 14] = [
     "error",
     "errors",
@@ -146,8 +146,8 @@ fn collect_texts(value: &Value, texts: &mut Vec<String>) {
     }
 }
 
-/// Makes server text fit for a message: truncated, on one line, with control characters escaped. Redact secrets
-/// first, because half a secret would not be recognized.
+/// Formats server text for an error message: truncated, on one line, with control characters escaped. Redact secrets
+/// first, because a truncated secret is not recognized.
 pub(super) fn excerpt(said: &str) -> String {
     text::excerpt(&said.split_whitespace().collect::<Vec<_>>().join(" "), ERROR_EXCERPT_CHARS)
 }
@@ -158,7 +158,7 @@ fn json_error(text: &str) -> Option<String> {
     Some(error.as_str().map_or_else(|| error.to_string(), str::to_owned))
 }
 
-/// Returns the title of an HTML page, or "untitled".
+/// Returns the title of an HTML page, or "untitled"; `None` if the text is not HTML.
 pub(super) fn html_title(text: &str) -> Option<String> {
     let head: String = text.chars().take(4096).collect::<String>().to_ascii_lowercase();
     let start = head.trim_start();

@@ -1,4 +1,4 @@
-//! What a project contains (`docs/mixpanel-api.md#discovery`).
+//! Lists what a project contains (`docs/mixpanel-api.md#discovery`).
 
 use crate::error::Result;
 
@@ -6,11 +6,11 @@ use super::client::ApiClient;
 use super::endpoint::Endpoint;
 
 impl ApiClient {
-    /// Returns the names of the project's most common events of the last 31 days (`docs/mixpanel-api.md#discovery`),
-    /// with retries. Serves as a test of credentials that costs one query.
+    /// Returns the names of the project's most common events in the last 31 days (`docs/mixpanel-api.md#discovery`).
+    /// Retries transient failures. Useful for checking credentials at the cost of one query.
     ///
     /// # Errors
-    /// As [`export_profiles_page`](Self::export_profiles_page).
+    /// Same as [`export_profiles_page`](Self::export_profiles_page).
     ///
     /// # Cancellation
     /// Dropping the future abandons the request.

@@ -1,4 +1,4 @@
-//! The HTTP client for Mixpanel's API; knows nothing about storage.
+//! The HTTP client for Mixpanel's API. Independent of storage.
 
 mod body;
 mod classify;

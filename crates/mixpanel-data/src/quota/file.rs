@@ -2,10 +2,10 @@
 //!
 //! Each update locks a separate lock file, reads the ledger, writes a temporary file and moves it into place. The
 //! lock file is separate because every update creates a new ledger file. The old ledger is removed before the
-//! temporary file gets its name, so for a moment there is no ledger. A process that finds none reads the temporary
-//! file instead; that file is complete, because the old ledger is removed only after it was written. Renaming over
-//! the old file would be a single step, but ext4 then writes the data to disk at once, which takes several times as
-//! long as everything else together.
+//! temporary file takes its name, so for a moment there is no ledger. A process that finds none reads the temporary
+//! file instead, which is complete: the old ledger is removed only after the temporary file has been written.
+//! Renaming over the old file takes a single step, but then ext4 writes the data to disk at once, which takes several
+//! times longer than the rest of the update.
 //!
 //! Nothing is synced to disk. A killed process loses nothing, but a power failure may lose the ledger. The server's
 //! 429 then corrects the count.
@@ -25,11 +25,11 @@ use super::ledger::Ledger;
 use super::lock_file::{Unopened, make_directory, open_lock_file, open_regular, private};
 use super::pool::Pool;
 
-/// The version of the file format. A ledger of another version is never replaced: guessing at its contents could
-/// break the limits, and the program version that wrote it still needs it.
+/// The version of the file format. A ledger in another version is never replaced: misreading it could break the
+/// limits, and the program version that wrote it still needs it.
 const FORMAT: u32 = 1;
 
-/// Characters of the host and of the project ID that a file name shows; the hash tells longer ones apart.
+/// Maximum length of the host and of the project ID in a file name, in characters. The hash tells longer ones apart.
 const NAME_CHARS_MAX: usize = 60;
 
 #[derive(Serialize, Deserialize)]
@@ -43,7 +43,7 @@ struct Format {
     format: u32,
 }
 
-/// The files of the ledger of one pool, host and project.
+/// The ledger files of one pool, host and project.
 #[derive(Debug)]
 pub(super) struct LedgerFile {
     directory: PathBuf,
@@ -51,12 +51,12 @@ pub(super) struct LedgerFile {
     path: PathBuf,
     temporary: PathBuf,
     lock: PathBuf,
-    /// Set when the ledger could not be read: why, and where it was moved.
+    /// Why the ledger could not be read, and where it was moved.
     notice: OnceLock<String>,
 }
 
 impl LedgerFile {
-    /// Creates the directory if it is missing. The files are created on first use.
+    /// Returns the files, and creates the directory if it is missing. The files are created on first use.
     pub(super) fn new(directory: &Path, pool: Pool, host: &str, project: &str) -> Result<Self> {
         make_directory(directory)?;
         let stem = file_stem(pool, host, project);
@@ -75,8 +75,7 @@ impl LedgerFile {
         (0..slots).map(|index| self.directory.join(format!("{}.slot-{index}", self.stem))).collect()
     }
 
-    /// Locks the ledger until the returned file is dropped. Other processes hold the lock for a fraction of a
-    /// millisecond.
+    /// Locks the ledger until the returned file is dropped. Processes hold the lock for a fraction of a millisecond.
     pub(super) fn lock(&self) -> Result<File> {
         let file = match open_lock_file(&self.lock) {
             // The directory was deleted while this process was running.
@@ -106,7 +105,7 @@ impl LedgerFile {
     /// Reads the ledger, or returns a new one if there is none. A damaged ledger is set aside.
     ///
     /// # Errors
-    /// `Storage` or `DiskFull` if it cannot be read or set aside, or was written by another version of this program.
+    /// `Storage` or `DiskFull` if the ledger cannot be read or set aside, or is in another version of the format.
     pub(super) fn read(&self) -> Result<Ledger> {
         let Some(bytes) = read_bytes(&self.path)? else { return self.recover() };
         let reason = match parse(&bytes) {
@@ -130,12 +129,12 @@ impl LedgerFile {
         Ok(Ledger::new())
     }
 
-    /// Returns what happened to a ledger that could not be read, if there was one.
+    /// Returns the notice about a damaged ledger that was set aside, if any.
     pub(super) fn notice(&self) -> Option<String> {
         self.notice.get().cloned()
     }
 
-    /// Returns an unused file name, so that a ledger set aside earlier is not overwritten.
+    /// Returns an unused path, so that a ledger set aside earlier is not overwritten.
     fn name_aside(&self) -> PathBuf {
         let mut name = format!("{}.json.damaged", self.stem);
         for number in 2..LEDGERS_ASIDE_MAX {
@@ -147,8 +146,8 @@ impl LedgerFile {
         self.directory.join(name)
     }
 
-    /// Reads the ledger of a process that was killed before it could move it into place. If there is no old ledger,
-    /// an unreadable temporary file is the very first one, and no request was sent for it.
+    /// Reads the temporary file of a process that was killed before moving it into place. With no old ledger, an
+    /// unreadable temporary file comes from the very first update, and its request was never sent.
     fn recover(&self) -> Result<Ledger> {
         let bytes = if self.temporary.is_symlink() { None } else { read_bytes(&self.temporary)? };
         Ok(bytes.and_then(|bytes| parse(&bytes).ok()).unwrap_or_else(Ledger::new))
@@ -178,8 +177,8 @@ impl LedgerFile {
         fs::rename(path, &self.path).map_err(|error| Error::io("move a new file to", &self.path, error))
     }
 
-    /// Removes the temporary file of a process that was killed while writing it, or a link at its path. If it is the
-    /// only ledger left, it is moved into place instead.
+    /// Removes the temporary file left by a killed process, or a link at its path. If the file is the only ledger left,
+    /// moves it into place instead.
     fn clear_temporary(&self) -> Result<()> {
         let path = &self.temporary;
         let cleared =
@@ -219,7 +218,7 @@ fn parse(bytes: &[u8]) -> Result<Ledger, Unreadable> {
     }
     match serde_json::from_slice::<Contents<Ledger>>(bytes) {
         Ok(contents) if contents.format == FORMAT => Ok(contents.ledger),
-        // Another version may differ in every field, so only the version number is read.
+        // Another version may differ in every field except the version number.
         read => match serde_json::from_slice::<Format>(bytes) {
             Ok(Format { format }) if format != FORMAT => Err(Unreadable::OtherFormat(format)),
             _ => Err(Unreadable::Damaged(

@@ -1,4 +1,4 @@
-//! The entries of the rolling window, and when it has room for another request. Pure: no I/O, and the time is an
+//! Records the requests in the rolling window and computes when another one fits. Pure: no I/O, and the time is an
 //! argument.
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use super::window::{Micros, RequestClass, WindowParams, micros};
 #[serde(from = "Row", into = "Row")]
 struct Entry {
     id: u64,
-    /// When it was answered or, until then, when it was last known to be in flight.
+    /// When the request was answered or, until then, when it was last known to be in flight.
     at: Micros,
     class: RequestClass,
     state: State,
@@ -22,10 +22,10 @@ struct Entry {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum State {
-    /// In flight: its process holds this concurrency slot, or held it when it died.
+    /// In flight: its process holds this concurrency slot, or died holding it.
     #[serde(rename = "u")]
     InFlight(usize),
-    /// Sent, but the caller that waited for the answer is gone.
+    /// Sent, but the permit was dropped or its process died before the outcome was recorded.
     #[serde(rename = "l")]
     Lost,
     #[serde(rename = "a")]
@@ -47,19 +47,19 @@ impl From<Entry> for Row {
 }
 
 impl Entry {
-    /// When it has certainly left the server's window.
+    /// Returns when the request has certainly left the server's window.
     fn leaves_at(&self, params: &WindowParams) -> Micros {
         let late = if self.state == State::Answered { params.margin } else { params.grace };
         self.at.saturating_add(params.window).saturating_add(late)
     }
 }
 
-/// Everything remembered about one host and project.
+/// The requests and refusals recorded for one pool, host and project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ledger {
-    /// The latest time seen. It stands still while the system clock is slightly behind it.
+    /// The latest time seen. It does not move while the system clock is slightly behind it.
     pub(super) clock: Micros,
-    /// The last ID issued. IDs only grow, so they give the order of two requests whatever the clock does.
+    /// The last ID issued. IDs only grow, so they order requests regardless of clock changes.
     pub(super) last_id: u64,
     /// The last ID issued before the latest refusal.
     pub(super) fence: u64,
@@ -90,15 +90,15 @@ impl Ledger {
 
     /// Updates the current time.
     ///
-    /// A time slightly behind the last one is from a process that was overtaken, or from a small clock adjustment:
-    /// the ledger's time stands still until the clock catches up. A time far behind means that the clock was set
-    /// back: every entry then keeps its age. In both cases nothing leaves the window too early.
+    /// A time slightly behind the last one comes from a process that was overtaken or from a small clock adjustment:
+    /// the ledger's clock stops until the system clock catches up. A time far behind means that the clock was set
+    /// back: all times are shifted with it, so that every entry keeps its age. In both cases no entry leaves the window
+    /// too early.
     pub(super) fn advance(&mut self, now: Micros, params: &WindowParams) {
         let behind = self.clock.saturating_sub(now);
         let set_back = if behind > params.grace { behind } else { 0 };
         self.clock = now.max(self.clock.saturating_sub(set_back));
-        // A time that is still in the future is damage, since none is ever written. It is clamped to the current
-        // time.
+        // No future time is ever written, so one that remains is damage. It is clamped to the current time.
         let clock = self.clock;
         for moment in self.entries.iter_mut().map(|entry| &mut entry.at).chain(&mut self.session_pages_refused_at) {
             *moment = moment.saturating_sub(set_back).min(clock);
@@ -108,8 +108,8 @@ impl Ledger {
         }
     }
 
-    /// Determines which requests are still in flight. They are treated as if they were sent now, because the server
-    /// may count them at any time until it answers.
+    /// Determines which requests are still in flight. They count as sent now, because the server may count them at any
+    /// time before it answers.
     pub(super) fn refresh_in_flight(&mut self, mut is_held: impl FnMut(usize) -> Result<bool>) -> Result<()> {
         for entry in &mut self.entries {
             if let State::InFlight(slot) = entry.state {
@@ -123,7 +123,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Returns whether session pages count as well.
+    /// Returns whether session pages count against the quota.
     pub(super) fn session_pages_count(&self) -> bool {
         let remembered = micros(limits::SESSION_PAGES_COUNT_FOR);
         self.session_pages_refused_at.is_some_and(|at| at.saturating_add(remembered) > self.clock)
@@ -152,14 +152,14 @@ impl Ledger {
         room_at.max(self.blocked_until(class, params)).map_or(Admission::Now, Admission::NotBefore)
     }
 
-    /// Adds a request that is about to be sent, and returns its ID.
+    /// Adds a request that is about to be sent and returns its ID.
     pub(super) fn add(&mut self, class: RequestClass, slot: usize, params: &WindowParams) -> u64 {
         for entry in &mut self.entries {
             if entry.state == State::InFlight(slot) {
                 entry.state = State::Lost;
             }
         }
-        // IDs start from the time, so they differ from those of an earlier ledger that was lost.
+        // IDs start at the current time, so that they differ from those in an earlier, lost ledger.
         let id = self.last_id.saturating_add(1).max(u64::try_from(self.clock).unwrap_or(0));
         self.last_id = id;
         self.entries.push(Entry { id, at: self.clock, class, state: State::InFlight(slot) });
@@ -171,7 +171,7 @@ impl Ledger {
         id
     }
 
-    /// Records that a request was answered or failed just now: the server cannot have counted it later than this.
+    /// Records that a request was answered or failed just now. The server cannot have counted it later than this.
     pub(super) fn answered(&mut self, id: u64, class: RequestClass, params: &WindowParams) {
         let answered = Entry { id, at: self.clock, class, state: State::Answered };
         match self.entries.iter_mut().find(|entry| entry.id == id) {
@@ -194,13 +194,14 @@ impl Ledger {
         }
     }
 
-    /// Returns until when an answer to an unanswered request is expected; `None` if it was answered.
+    /// Returns the deadline for the answer to a request; `None` if it was answered or is not in the ledger.
     fn unanswered_until(&self, id: u64, params: &WindowParams) -> Option<Micros> {
         let entry = self.entries.iter().find(|entry| entry.id == id)?;
         (entry.state != State::Answered).then(|| entry.at.saturating_add(params.grace))
     }
 
-    /// Records that the server accepted a request. If it was acquired after the refusal, the refusal is over.
+    /// Records that the server accepted a request. If the request was added after the latest refusal, that refusal is
+    /// over.
     pub(super) fn succeeded(&mut self, id: u64, class: RequestClass, params: &WindowParams) {
         self.answered(id, class, params);
         if id > self.fence && self.counts(class) {
@@ -221,7 +222,7 @@ impl Ledger {
         if class == RequestClass::Session {
             self.session_pages_refused_at = Some(self.clock);
         }
-        // Requests that were in flight together are refused together; the later refusals carry no new information.
+        // Requests that were in flight together are refused together. Only the first refusal is new information.
         if id > self.fence || is_news {
             let clock = self.clock;
             let is_known = !is_news && self.refusal.as_mut().is_some_and(|refusal| refusal.is_confirmed(clock, params));
@@ -233,7 +234,7 @@ impl Ledger {
         self.blocked_until(class, params).unwrap_or(self.clock)
     }
 
-    /// Returns when a refusal is over if our own requests explain it, and otherwise when to send the first probe.
+    /// Returns when a refusal ends if our own requests explain it, and otherwise when to send the first probe.
     fn first_probe_at(&self, retry_after: Option<Micros>, params: &WindowParams) -> Micros {
         let departures = self.departures(params);
         let ours = departures.len().checked_sub(params.requests).and_then(|surplus| departures.get(surplus));
@@ -245,14 +246,14 @@ impl Ledger {
         self.clock.saturating_add(retry_after.unwrap_or(patience).clamp(least, patience))
     }
 
-    /// Returns until when nothing is sent because of a refusal.
+    /// Returns when a refusal stops blocking this class; `None` if nothing blocks it now.
     fn blocked_until(&self, class: RequestClass, params: &WindowParams) -> Option<Micros> {
         let refusal = self.refusal.as_ref().filter(|_| self.counts(class))?;
         let moment = refusal.blocked_until(|probe| self.unanswered_until(probe, params));
         Some(moment).filter(|moment| *moment > self.clock)
     }
 
-    /// Keeps the latest entries of a class: enough to fill the window, plus a refund for each slot.
+    /// Drops all but the latest entries of a class. Keeps enough to fill the window even after a refund for each slot.
     fn forget_surplus(&mut self, class: RequestClass, params: &WindowParams) {
         while self.entries.iter().filter(|entry| entry.class == class).count() > params.requests + params.slots {
             let of_class = self.entries.iter().enumerate().filter(|(_, entry)| entry.class == class);
@@ -262,7 +263,7 @@ impl Ledger {
         }
     }
 
-    /// Returns whether the ledger has to be written: whether more than the time has changed.
+    /// Returns whether the ledger must be written, that is, whether more than its clock has changed.
     pub(super) fn has_changed(&self, before: &Self) -> bool {
         let Self { clock: _, last_id, fence, session_pages_refused_at, refusal, entries } = self;
         let same = (last_id, fence, session_pages_refused_at)

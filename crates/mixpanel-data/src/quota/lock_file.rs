@@ -1,4 +1,4 @@
-//! Opens the files of the ledger: for this user only, and nothing but regular files.
+//! Opens the ledger's files, which must be regular files and are created accessible only to this user.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::ErrorKind as IoErrorKind;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Creates a directory for this user only, with its parents.
+/// Creates a directory and its missing parents, accessible only to this user.
 pub(super) fn make_directory(directory: &Path) -> Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -17,7 +17,7 @@ pub(super) fn make_directory(directory: &Path) -> Result<()> {
     builder.create(directory).map_err(|error| Error::io("create the directory", directory, error))
 }
 
-/// Opens a file that is only used as a lock, and creates it if it is missing.
+/// Opens a file that serves only as a lock, and creates it if it is missing.
 pub(super) fn open_lock_file(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
@@ -33,7 +33,7 @@ pub(super) enum Unopened {
     Failed(Error),
 }
 
-/// Opens a file with access for this user only. Never follows a link, and never opens a pipe or a device, which could
+/// Opens a regular file; a new file is accessible only to this user. Rejects links, and pipes and devices, which could
 /// block.
 pub(super) fn open_regular(options: &mut OpenOptions, path: &Path) -> Result<File, Unopened> {
     let unusable = |what: &str| {
@@ -53,7 +53,7 @@ pub(super) fn open_regular(options: &mut OpenOptions, path: &Path) -> Result<Fil
     }
 }
 
-/// Restricts a file that is created to this user, and refuses links.
+/// Makes a created file accessible only to this user, and makes opening a link fail.
 pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     {

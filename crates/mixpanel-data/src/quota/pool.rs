@@ -1,12 +1,12 @@
-//! Which requests the server counts together.
+//! Groups of requests that the server counts together.
 
 use crate::limits::WORKERS_MAX;
 
-/// Requests that the server counts together, apart from all others: they have a window and concurrency slots of their
-/// own (`docs/mixpanel-api.md#quotas`).
+/// A group of requests that the server counts together and apart from all others, with their own window and
+/// concurrency slots (`docs/mixpanel-api.md#quotas`).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pool {
-    /// What the names of its files begin with.
+    /// Prefix of the names of its files.
     pub(super) prefix: &'static str,
     /// Requests that may be in flight at once.
     pub(super) slots: usize,

@@ -1,4 +1,4 @@
-//! Issues permits, each for one request within the window and the concurrency slots of a host and project.
+//! Issues permits. Each allows one request within the window and the concurrency slots of a pool, host and project.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,21 +39,20 @@ enum Place {
 pub(crate) enum Acquired {
     /// The request may be sent; it is already in the ledger.
     Granted(Permit),
-    /// The window is full, or the server refused a request, until `at`, which is always later than the `now` passed
-    /// in. Try again then, and whenever a request of this process was answered: an uncounted response makes room
-    /// earlier.
+    /// The window is full, or a refusal by the server applies, until `at`, which is always later than `now`. Retry
+    /// then, and whenever a request of this process is answered: an uncounted response frees room earlier.
     NotBefore {
         at: Timestamp,
         /// Counted requests in the window.
         used: u32,
-        /// Counted requests that may be in the window: the quota less the reserve.
+        /// Maximum counted requests in the window: the quota minus the reserve.
         limit: u32,
     },
-    /// As many requests are in flight as the server allows at once. Another process frees its slot without notice, so try again soon.
+    /// All concurrency slots are in use. Another process frees its slot without notice, so retry soon.
     AllBusy,
 }
 
-/// Returns why a request has to wait: the window is full by our own count, or the server refused earlier requests.
+/// Returns why a request must wait: the window is full by our own count, or the server refused an earlier request.
 pub(crate) fn why_wait(used: u32, limit: u32) -> String {
     if used < limit {
         return format!(
@@ -68,27 +67,27 @@ pub(crate) fn why_wait(used: u32, limit: u32) -> String {
 pub(crate) struct Usage {
     /// Counted requests in the window, including those of other processes that share the state directory.
     pub(crate) used: u32,
-    /// Counted requests that may be in the window: the quota less the reserve.
+    /// Maximum counted requests in the window: the quota minus the reserve.
     pub(crate) limit: u32,
     /// Requests reserved for other clients.
     pub(crate) reserve: u32,
     /// The length of the window.
     pub(crate) window: Duration,
-    /// Whether session pages count as well: the server refused one because of the window in the last seven days.
+    /// Whether session pages count: the server refused one because of the window in the last seven days.
     pub(crate) session_pages_count: bool,
-    /// When the next counted request may be sent; `None` means at once.
+    /// When the next counted request may be sent; `None` means now.
     pub(crate) next_free_at: Option<Timestamp>,
 }
 
 impl RateLimiter {
     /// Creates a limiter. With a state directory, it shares the ledger and the slots with every process that uses the
-    /// same directory, pool, host and project, now or later. Without one, it counts only its own requests. `host` includes
-    /// the port where several servers share a host name, as on the loopback interface.
+    /// same directory, pool, host and project, now or later. Without one, it counts only its own requests. `host`
+    /// includes the port if several servers share a host name, as on the loopback interface.
     ///
     /// # Errors
     /// `InvalidInput` for a quota out of range. `Storage` or `DiskFull` if the directory or its files cannot be
-    /// created or used, or another version of this program wrote the ledger. A damaged ledger is not an error: it is
-    /// set aside.
+    /// created or used, or the ledger is in another version of the format. A damaged ledger is set aside without an
+    /// error.
     pub(crate) fn open(pool: Pool, directory: Option<&Path>, host: &str, project: &str, quota: Quota) -> Result<Self> {
         quota.check()?;
         let (place, slots) = match directory {
@@ -97,7 +96,7 @@ impl RateLimiter {
                 let file = LedgerFile::new(directory, pool, host, project)?;
                 let slots = Slots::Files(file.slot_paths(pool.slots));
                 let _lock = file.lock()?;
-                // Fail now, not at the first request, if the directory is not writable.
+                // Fail now rather than at the first request if the directory is not writable.
                 file.write(&file.read()?)?;
                 (Place::Disk(file), slots)
             }
@@ -105,7 +104,7 @@ impl RateLimiter {
         Ok(Self(Arc::new(Shared { quota, params: WindowParams::new(&quota, pool), place, slots })))
     }
 
-    /// Returns what happened to a ledger that could not be read, if this limiter found one.
+    /// Returns the notice about a damaged ledger that this limiter set aside, if any.
     pub(crate) fn notice(&self) -> Option<String> {
         match &self.0.place {
             Place::Memory(_) => None,
@@ -113,11 +112,11 @@ impl RateLimiter {
         }
     }
 
-    /// Requests permission to send one request now. A granted request is in the ledger before this returns, so it is
-    /// counted even if the process is killed right after.
+    /// Acquires a permit to send one request now. A granted request is in the ledger before this returns, so it is
+    /// counted even if the process is killed right afterwards.
     ///
     /// # Errors
-    /// `Storage` or `DiskFull` if the ledger cannot be read or written. Nothing may be sent then.
+    /// `Storage` or `DiskFull` if the ledger cannot be read or written. The request must not be sent then.
     pub(crate) fn acquire(&self, class: RequestClass, now: Timestamp) -> Result<Acquired> {
         let Shared { params, slots, .. } = &*self.0;
         self.change(now, |ledger| {
@@ -132,7 +131,7 @@ impl RateLimiter {
         })
     }
 
-    /// Returns the current use of the quota.
+    /// Returns the current usage of the quota.
     ///
     /// # Errors
     /// `Storage` or `DiskFull` if the ledger cannot be read or written.
@@ -180,42 +179,42 @@ impl RateLimiter {
     }
 }
 
-/// Permission to send one request. Report its outcome; if the permit is dropped instead, the outcome is unknown and
-/// the request counts as sent but never answered.
+/// Permission to send one request. Report the outcome through one of the methods. If the permit is dropped instead, the
+/// request counts as sent but never answered.
 ///
 /// # Errors
-/// All methods fail with `Storage` or `DiskFull` if the ledger cannot be written. The slot is freed all the same, and
-/// the request counts as never answered.
+/// All methods fail with `Storage` or `DiskFull` if the ledger cannot be written. The slot is still freed, and the
+/// request counts as never answered.
 #[derive(Debug)]
 pub(crate) struct Permit {
     limiter: RateLimiter,
     id: u64,
     class: RequestClass,
-    /// Dropped, and so freed, after the ledger was updated.
+    /// Freed when dropped, after the ledger has been updated.
     _slot: Slot,
 }
 
 impl Permit {
-    /// Records that the server accepted the request, whatever its response says: it is counted, and ends an earlier
-    /// refusal.
+    /// Records that the server accepted the request, regardless of the response's content. The request is counted and
+    /// ends an earlier refusal.
     pub(crate) fn succeeded(self, now: Timestamp) -> Result<()> {
         self.tell(now, |ledger, params| ledger.succeeded(self.id, self.class, params))
     }
 
-    /// Records that the request failed and that the server may have seen it: it is counted. The server counted it
-    /// between sending and now, so counting it now is safe.
+    /// Records that the request failed after the server may have received it. The request is counted as of now, which
+    /// is safe because the server counted it no later.
     pub(crate) fn answered(self, now: Timestamp) -> Result<()> {
         self.tell(now, |ledger, params| ledger.answered(self.id, self.class, params))
     }
 
-    /// Records that the server does not count the request: it answered with 401, 402, or a 429 that is not about the
-    /// window (`docs/mixpanel-api.md#what-counts`).
+    /// Records that the server does not count the request, because it responded with 401, 402, or a 429 that is not
+    /// about the window (`docs/mixpanel-api.md#what-counts`).
     pub(crate) fn refunded(self, now: Timestamp) -> Result<()> {
         self.tell(now, |ledger, _| ledger.refunded(self.id))
     }
 
-    /// Records a 429 about the window, which is not counted either. Returns when the next request of this class may
-    /// be sent, never before `now`. Until then `acquire` returns that time to every caller.
+    /// Records a 429 about the window, which is not counted either. Returns when the next request of this class may be
+    /// sent, never before `now`. Until then, `acquire` returns that time to every caller.
     pub(crate) fn refused_hourly(self, now: Timestamp, retry_after: Option<Duration>) -> Result<Timestamp> {
         self.tell(now, |ledger, params| timestamp(ledger.refused(self.id, self.class, retry_after.map(micros), params)))
     }

@@ -1,9 +1,9 @@
-//! How to proceed after a 429 about the window: how long nothing is sent, and which request tests for room.
+//! How to proceed after a 429 about the window: how long to send nothing, and which request tests for room.
 //!
-//! If our own requests explain the refusal, the ledger knows when it ends. Otherwise other clients use the quota, and
-//! it is unknown when their requests leave the window: a single request, the *probe*, is sent after part of the
-//! window. If the probe is refused too, nothing is sent until the window of the first refusal must be over. So at
-//! most one request is wasted between a refusal and that time, however many processes wait.
+//! If our own requests explain the refusal, its end follows from the ledger. Otherwise other clients use the quota, and
+//! it is unknown when their requests leave the window. A single request, the *probe*, is then sent after part of the
+//! window. If the probe is refused too, nothing is sent until a full window has passed since the first refusal. So at
+//! most one request is wasted until then, no matter how many processes wait.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,26 +21,28 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// Returns when the window of the first refusal is over, regardless of which clients used it.
+    /// Returns when a full window has passed since the first refusal. Then every request that caused it has left the
+    /// window, whichever client sent it.
     fn over_at(&self, params: &WindowParams) -> Micros {
         self.first.saturating_add(params.window).saturating_add(params.margin)
     }
 
-    /// Shifts the refusal with a clock that was set back. The result is never in the future and never outlasts the
-    /// window.
+    /// Shifts the refusal with a clock that was set back. Afterwards the refusal does not start in the future and does
+    /// not outlast the window.
     pub(super) fn set_back(&mut self, by: Micros, clock: Micros, params: &WindowParams) {
         self.first = self.first.saturating_sub(by).min(clock);
         self.next = self.next.saturating_sub(by).min(clock.saturating_add(params.window).saturating_add(params.grace));
     }
 
-    /// Creates the refusal of a request at the time `clock`, after which the first probe is sent at `probe_at`.
+    /// Creates a refusal at the time `clock`. The first probe is sent at `probe_at`, or after a full window if that is
+    /// earlier.
     pub(super) fn new(clock: Micros, probe_at: Micros, params: &WindowParams) -> Self {
         let refusal = Self { first: clock, next: 0, probe: None };
         Self { next: probe_at.min(refusal.over_at(params)), ..refusal }
     }
 
-    /// Handles the refusal of the probe. Returns whether the window of the first refusal has not passed yet, so that
-    /// this refusal still applies.
+    /// Handles another refusal, normally of the probe. Returns true if a full window has not yet passed since the first
+    /// refusal; then nothing is sent until it has.
     pub(super) fn is_confirmed(&mut self, clock: Micros, params: &WindowParams) -> bool {
         let over_at = self.over_at(params);
         let is_confirmed = over_at > clock;
@@ -51,17 +53,18 @@ impl Refusal {
         is_confirmed
     }
 
-    /// Returns until when nothing is sent. `unanswered_until` says until when an answer to a request is expected.
+    /// Returns when the next request may be sent. `unanswered_until` returns the deadline for the answer to the probe,
+    /// or `None` if it was answered.
     pub(super) fn blocked_until(&self, unanswered_until: impl FnOnce(u64) -> Option<Micros>) -> Micros {
         self.probe.and_then(unanswered_until).map_or(self.next, |moment| moment.max(self.next))
     }
 
-    /// Records as the probe a request that is sent despite the refusal.
+    /// Records a request that is sent despite the refusal as the probe.
     pub(super) fn note_probe(&mut self, id: u64) {
         self.probe = Some(id);
     }
 
-    /// Clears the probe if it was inconclusive: the next request becomes the probe.
+    /// Clears the probe when its request has ended. If the refusal still applies, the next request becomes the probe.
     pub(super) fn probe_ended(&mut self, id: u64) {
         self.probe = self.probe.filter(|probe| *probe != id);
     }

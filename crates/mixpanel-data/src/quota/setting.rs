@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::text::{counted, printable};
 
-/// The limit on counted requests in a rolling window. The default is Mixpanel's own limit, `60/h`, with no reserve.
+/// A limit on counted requests in a rolling window. The default is Mixpanel's own limit, `60/h`, with no reserve.
 ///
 /// Parsed from a number of requests, a slash and a window: `60/h`, `60/60s`, `240/1h`, `30/10m`, `100/1d`. A day has 24
 /// hours.
@@ -20,15 +20,15 @@ pub struct Quota {
     pub requests: u32,
     /// Length of the window; within [`limits::QUOTA_WINDOW_RANGE`].
     pub window: Duration,
-    /// Requests that are reserved for other clients and never used here; fewer than `requests`. Default 0.
+    /// Requests reserved for other clients and never used here; fewer than `requests`. Default 0.
     pub reserve: u32,
 }
 
 impl Quota {
-    /// Checks that the quota is usable.
+    /// Checks that the quota is valid.
     ///
     /// # Errors
-    /// `InvalidInput` if a number is out of range, or the reserve leaves nothing.
+    /// `InvalidInput` if a number is out of range or the reserve leaves no requests.
     pub fn check(&self) -> Result<()> {
         let Self { requests, window, reserve } = *self;
         if requests == 0 || requests > limits::QUOTA_REQUESTS_MAX {
@@ -51,7 +51,7 @@ impl Quota {
         Ok(())
     }
 
-    /// Returns the counted requests that may be used here.
+    /// Returns the number of counted requests that may be used here.
     pub(super) const fn usable(&self) -> u32 {
         self.requests.saturating_sub(self.reserve)
     }
@@ -63,7 +63,7 @@ impl Default for Quota {
     }
 }
 
-/// The units in which a window is written, longest first, in milliseconds.
+/// The units of a window and their lengths in milliseconds, longest first.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 impl FromStr for Quota {
@@ -91,13 +91,13 @@ impl FromStr for Quota {
     }
 }
 
-/// Parses digits only; `parse` would accept a sign.
+/// Parses an unsigned number. Unlike `parse`, rejects a leading `+`.
 fn whole_number(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 impl fmt::Display for Quota {
-    /// Writes the form that can be parsed again; the reserve is not part of it.
+    /// Formats the quota as `FromStr` parses it, without the reserve.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let window = window_text(self.window);
         // `60/h` rather than `60/1h`.

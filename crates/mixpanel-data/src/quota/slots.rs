@@ -1,4 +1,4 @@
-//! The concurrency slots: one file lock each, which is released when its process dies.
+//! The concurrency slots. Each is a file lock, which the system releases when its process dies.
 
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
@@ -8,10 +8,9 @@ use crate::error::{Error, Result};
 
 use super::lock_file::open_lock_file;
 
-/// The slots of all processes that share the same files, or of a single limiter.
+/// The slots shared by all processes that use the same files, or those of a single limiter.
 ///
-/// File slots are taken and checked only while the ledger is locked, because checking a slot takes its lock for a
-/// moment.
+/// Take and check file slots only while the ledger is locked, because checking a slot briefly takes its lock.
 #[derive(Debug)]
 pub(super) enum Slots {
     Memory(Arc<Mutex<Vec<bool>>>),
@@ -32,7 +31,7 @@ enum Hold {
 }
 
 impl Slots {
-    /// Creates slots that only this process uses.
+    /// Creates slots for a single limiter.
     pub(super) fn in_memory(count: usize) -> Self {
         Self::Memory(Arc::new(Mutex::new(vec![false; count])))
     }
@@ -71,8 +70,8 @@ impl Slots {
             }
             Self::Files(paths) => {
                 let path = &paths[index];
-                // Opened each time: the lock belongs to the open file, so that two slots in one process exclude each
-                // other as well.
+                // Opened each time, because the lock belongs to the open file: a second lock from the same process
+                // must fail as well.
                 let file = open_lock_file(path)?;
                 match file.try_lock() {
                     Ok(()) => Hold::File { _lock: file },

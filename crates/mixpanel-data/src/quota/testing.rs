@@ -29,7 +29,7 @@ impl RateLimiter {
         }
     }
 
-    /// Returns until when nothing may be sent.
+    /// Returns when the next request may be sent, and panics if one may be sent now.
     #[track_caller]
     pub(super) fn blocked(&self, class: RequestClass, now: Timestamp) -> Timestamp {
         match self.acquire(class, now).unwrap() {
@@ -38,7 +38,7 @@ impl RateLimiter {
         }
     }
 
-    /// Sends a request that is answered at once.
+    /// Sends a request that is answered immediately.
     #[track_caller]
     pub(super) fn ask(&self, class: RequestClass, now: Timestamp) {
         self.granted(class, now).succeeded(now).unwrap();

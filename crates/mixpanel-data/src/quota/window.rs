@@ -1,4 +1,4 @@
-//! What the ledger measures with: times, the classes of requests, and the quota in these units.
+//! The ledger's time unit, request classes, and the quota in that unit.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(crate) enum RequestClass {
     /// Without a session: always counted.
     #[serde(rename = "o")]
     Opening,
-    /// A page of a session: free, until a 429 shows otherwise.
+    /// A page of a session: not counted, unless a 429 shows otherwise.
     #[serde(rename = "s")]
     Session,
 }
@@ -28,12 +28,12 @@ pub(crate) enum RequestClass {
 pub(super) struct WindowParams {
     /// Requests that the server allows in the window.
     pub(super) requests: usize,
-    /// Requests that may be used here.
+    /// Requests that may be used here: the quota minus the reserve.
     pub(super) usable: usize,
     pub(super) window: Micros,
     /// Extra time to wait after the window has passed.
     pub(super) margin: Micros,
-    /// The same for a request that was never answered; at least the margin.
+    /// Like `margin`, for a request that was never answered; at least `margin`.
     pub(super) grace: Micros,
     /// Requests that may be in flight at once.
     pub(super) slots: usize,
@@ -54,7 +54,7 @@ impl WindowParams {
     }
 }
 
-/// Converts a duration; one that is too long becomes the longest.
+/// Converts a duration to microseconds, saturating at `Micros::MAX`.
 pub(super) fn micros(time: Duration) -> Micros {
     Micros::try_from(time.as_micros()).unwrap_or(Micros::MAX)
 }
