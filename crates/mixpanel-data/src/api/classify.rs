@@ -1,4 +1,4 @@
-//! What a response means: classifies its status, its headers and the text of an error. Pure.
+//! Classifies responses by their status, headers and error text. Pure.
 
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
@@ -12,7 +12,7 @@ use super::failure::{Failure, FailureKind, Fault, describe_status};
 use super::rate_limit::{self, RateLimitKind};
 use super::redact::Redactor;
 
-/// The head of a response.
+/// The status and headers of a response.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
@@ -27,8 +27,8 @@ pub(super) struct Classifier {
 }
 
 impl Head {
-    /// Returns whether the body is what was requested: 200, and 203, which is a 200 that an intermediary has changed,
-    /// for example by recompressing it. Its contents are checked just as strictly.
+    /// Returns whether the status is 200 or 203. A 203 is a 200 that an intermediary has modified, for example by
+    /// recompressing it; its contents are checked just as strictly.
     pub(super) fn is_success(&self) -> bool {
         matches!(self.status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION)
     }
@@ -38,7 +38,7 @@ impl Classifier {
     /// Decodes the complete body of a successful response, up to `most` bytes.
     ///
     /// # Errors
-    /// `BadReply` for a body that cannot be decoded; `RateLimited` for one that says that a limit was exceeded.
+    /// `BadReply` for a body that cannot be decoded; `RateLimited` for one that reports an exceeded limit.
     pub(super) fn contents(&self, head: &Head, body: Vec<u8>, most: usize) -> Result<Vec<u8>, Failure> {
         let decoded = decode(&head.headers, body, most);
         let body = decoded.map_err(|failure| Failure { message: self.redactor.quote(&failure.message), ..failure })?;
@@ -48,7 +48,7 @@ impl Classifier {
         }
     }
 
-    /// Classifies a response that is not a page (`docs/mixpanel-api.md#errors-by-status`).
+    /// Classifies a response without a success status (`docs/mixpanel-api.md#errors-by-status`).
     pub(super) fn refusal(&self, endpoint: Endpoint, head: &Head, body: Vec<u8>, has_session: bool) -> Failure {
         let Head { status, headers } = head;
         let status = *status;
@@ -69,14 +69,14 @@ impl Classifier {
             403 => FailureKind::Forbidden,
             404 => FailureKind::NotFound,
             408 => FailureKind::Timeout,
-            // The network has answered in place of the server (RFC 6585, 6).
+            // The network responded in place of the server (RFC 6585, 6).
             511 => FailureKind::Unreachable,
-            // Conflict, misdirected, locked, too early, overloaded, and what proxies report about an unreachable
-            // server: the same request may succeed soon.
+            // Conflict, misdirected, locked, too early, overloaded, and the statuses that proxies use for an
+            // unreachable server: the same request may succeed soon.
             status @ (409 | 420 | 421 | 423 | 425 | 444 | 449 | 460 | 499 | 500..) => {
                 FailureKind::Server { status, retry_after }
             }
-            // Neither an error nor a page: something in between sent it.
+            // Neither an error nor a page, so an intermediary sent it.
             ..300 | 304 => FailureKind::BadReply,
             status => FailureKind::Rejected(status),
         };
@@ -94,7 +94,7 @@ impl Classifier {
                 let message = format!("the network requires a login before it lets requests through: {message}");
                 Failure::new(kind, message).with_fault(Fault::NetworkLogin)
             }
-            // The API gives its reason as JSON.
+            // The API reports errors as JSON, so an intermediary sent this page.
             FailureKind::Forbidden | FailureKind::NotFound | FailureKind::Rejected(_) if is_web_page => {
                 Failure::new(kind, message).with_fault(Fault::Intermediary)
             }
@@ -102,7 +102,7 @@ impl Classifier {
         }
     }
 
-    /// Returns the failure of a request that exceeded a limit of the server, whatever the status of the response.
+    /// Returns the failure of a request that exceeded one of the server's limits, whatever the response's status.
     fn limited(&self, head: &Head, body: &[u8]) -> Failure {
         let Head { status, headers } = head;
         let (said, retry_after) = (said(body), rate_limit::retry_after(headers));
@@ -114,7 +114,7 @@ impl Classifier {
         Failure::new(FailureKind::RateLimited { kind, retry_after }, message).with_status(*status)
     }
 
-    /// Returns the host that a redirect leads to, and nothing else of its URL.
+    /// Returns ` to <host>` for the target of a redirect, without the rest of its URL; empty if it is unknown.
     fn redirect_target(&self, endpoint: Endpoint, headers: &HeaderMap) -> String {
         let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
         let target = location
@@ -125,9 +125,9 @@ impl Classifier {
     }
 }
 
-/// Mixpanel is reported to say "invalid project id for cluster." for a project of another region; a similar text may
-/// name a region or a data center. A quoted filter may mention clusters and regions too, so a single word is not
-/// enough.
+/// Returns whether an error text says that the project belongs to another region. Mixpanel is reported to send
+/// "invalid project id for cluster."; similar texts may name a region or a data center. One word is not enough, because
+/// a quoted filter may mention clusters and regions too.
 fn names_other_region(said: &str) -> bool {
     const PLACES: [&str; 6] = ["cluster", "region", "data center", "datacenter", "data centre", "data residency"];
     const LINKS: [&str; 13] = [
@@ -155,7 +155,7 @@ fn names_other_region(said: &str) -> bool {
     (said.contains("project") && names_place) || speaks_of_both
 }
 
-/// Returns whether a text is about an unknown session: the documented text, or another that a server may use
+/// Returns whether an error text reports an unknown session, in the documented wording or a similar one
 /// (`docs/mixpanel-api.md#sessions-and-paging`).
 fn names_lost_session(said: &str) -> bool {
     let said = said.to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! The API client: sends single requests, with retries and within the quota, and returns their outcome.
+//! The API client: sends single requests, with retries and within the quota.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::rate_limit::RateLimitKind;
 use super::retry::{Decision, decide};
 use super::transport::{Request, Transport};
 
-/// A client of Mixpanel for one account and project. Cheap to clone; clones share their connections, which belong to the
+/// A Mixpanel client for one account and project. Cheap to clone; clones share their connections, which belong to the
 /// Tokio runtime that the client is used on.
 ///
 /// Use it to read single pages without storing them, or to share connections between services.
@@ -30,20 +30,20 @@ use super::transport::{Request, Transport};
 pub struct ApiClient {
     pub(super) transport: Transport,
     limiter: RateLimiter,
-    /// Limits the responses parsed at the same time to the number of processors, at most four: more would only use
-    /// more memory.
+    /// Limits the number of responses parsed at once to the number of processors, at most four. More only use more
+    /// memory.
     pub(super) readers: Arc<Semaphore>,
-    /// Why there is no quota ledger although there should be one.
+    /// Why the quota ledger in the state directory could not be opened; `None` if it was, or none was configured.
     ledger_failure: Option<String>,
 }
 
 impl ApiClient {
-    /// Creates a client. Nothing is sent.
+    /// Creates a client without sending anything.
     ///
     /// # Errors
     /// `InvalidInput` for a base URL that is not a loopback address, or a quota out of range. `Tls` if this machine has
-    /// no TLS root certificates or none that can be read. A state directory that cannot be used is not an error: the
-    /// quota is then counted for this client alone, and a fetch reports that.
+    /// no readable TLS root certificates. An unusable state directory is not an error: the client then counts only its
+    /// own requests against the quota, and a fetch reports that.
     pub fn new(credentials: Credentials, options: &ApiOptions) -> Result<Self> {
         let project_id = credentials.project_id.clone();
         let transport = Transport::new(credentials, options)?;
@@ -71,18 +71,17 @@ impl ApiClient {
         Ok(Self { transport, limiter, readers, ledger_failure })
     }
 
-    /// Returns why other processes and later runs do not see the queries of this client, or why the queries of
-    /// earlier ones are forgotten, if that is so.
+    /// Returns why other processes cannot see this client's queries, or why earlier counts were lost, if so.
     pub(crate) fn ledger_notice(&self) -> Option<String> {
         self.ledger_failure.clone().or_else(|| self.limiter.notice())
     }
 
-    /// Returns whether the quota ledger could be opened, if there should be one.
+    /// Returns whether the quota ledger was opened, or none was configured.
     pub(super) fn has_its_ledger(&self) -> bool {
         self.ledger_failure.is_none()
     }
 
-    /// Returns a client with connections of its own, which shares the quota ledger.
+    /// Returns a client with its own connections and the same quota ledger.
     ///
     /// # Errors
     /// `Tls` if the certificates can no longer be read.
@@ -96,19 +95,19 @@ impl ApiClient {
         &self.limiter
     }
 
-    /// Returns text that contains server output, truncated and without secrets.
+    /// Formats text that contains server output for a message: truncated and without secrets.
     pub(crate) fn quote(&self, said: &str) -> String {
         self.transport.quote(said)
     }
 
-    /// Returns the time by the server's clock, if a response included it.
+    /// Returns the current time by the server's clock, if a response has included it.
     pub(crate) fn server_time(&self) -> Option<jiff::Timestamp> {
         let ahead = jiff::SignedDuration::from_secs(self.transport.clock_ahead()?);
         clock::wall_clock().checked_sub(ahead).ok()
     }
 
-    /// Returns the name of the server for the description of a run: its host, or just `loopback`, because loopback
-    /// ports change.
+    /// Returns the server's name for the description of a run: its host, or just `loopback`, because loopback ports
+    /// change.
     pub(crate) fn server_name(&self) -> String {
         let server = self.transport.server();
         if server.is_loopback() { "loopback".to_owned() } else { server.host(Host::Query) }
@@ -120,11 +119,11 @@ impl ApiClient {
         self.transport.credentials()
     }
 
-    /// Calls an endpoint whose response is a small JSON document: within the quota, with retries, and within the time
+    /// Calls an endpoint whose response is a small JSON document, within the quota, with retries, and within the time
     /// limit of a call.
     ///
     /// # Errors
-    /// As [`export_profiles_page`](Self::export_profiles_page).
+    /// Same as [`export_profiles_page`](Self::export_profiles_page).
     ///
     /// # Cancellation
     /// Dropping the future abandons the request; the server may still count it.
@@ -143,15 +142,15 @@ impl ApiClient {
 
     fn read_json<T: DeserializeOwned>(&self, endpoint: Endpoint, body: &[u8]) -> Result<T, Failure> {
         serde_json::from_slice(body).map_err(|error| {
-            // The reason may quote part of the response.
+            // The reason may contain part of the response.
             let reason = format!("the response is not a {}: {error}", endpoint.contents());
             let failure = web_page(body).unwrap_or_else(|| Failure::new(FailureKind::BadReply, reason));
             Failure { message: self.quote(&failure.message), ..failure }
         })
     }
 
-    /// Makes attempts at a call until one succeeds or a failure is final, within the time limit of a call. An error of
-    /// an attempt that is not a [`Failure`] ends the call.
+    /// Repeats an attempt until it succeeds, fails for good, or exceeds the time limit of a call. An error other than a
+    /// [`Failure`] ends the call at once.
     pub(super) async fn retried<T, A>(&self, endpoint: Endpoint, attempt: impl Fn() -> A) -> Result<T>
     where
         A: Future<Output = Result<Result<T, Failure>>>,
@@ -179,10 +178,11 @@ impl ApiClient {
         in_time.unwrap_or_else(|_| Err(self.transport.out_of_time(endpoint, last).into_error()))
     }
 
-    /// Sends a single request when the quota has room for it, and records its outcome in the ledger.
+    /// Sends a single request once the quota has room for it, and records its outcome in the ledger.
     ///
     /// # Errors
-    /// `RateLimited` if there will be no room within the time that a call may wait; `Storage` for the ledger.
+    /// `RateLimited` if there is no room within the time that a call may wait; `Storage` or `DiskFull` if the ledger
+    /// cannot be read or written.
     pub(super) async fn counted(
         &self,
         class: RequestClass,
@@ -228,8 +228,8 @@ impl ApiClient {
     }
 }
 
-/// Returns the failure of a response with status 200 that is an HTML page instead of JSON, such as a captive
-/// portal's.
+/// Returns the failure for a successful response that is an HTML page instead of JSON, such as the page of a captive
+/// portal; `None` if it is not HTML.
 pub(super) fn web_page(body: &[u8]) -> Option<Failure> {
     let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
     let title = html_title(&text).filter(|_| !text.trim_start().starts_with(['{', '[']))?;

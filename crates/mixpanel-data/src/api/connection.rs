@@ -1,4 +1,4 @@
-//! Explains why a connection failed: because of the server, the network, or the proxy in between.
+//! Explains whether a connection failed because of the server, the network, or the proxy.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use super::failure::{Failure, FailureKind, Fault, reason_of};
 use super::proxy::Proxy;
 use super::redact::Redactor;
 
-/// Time limit for the proxy to repeat its refusal.
+/// The time limit for repeating a CONNECT request.
 const ASK_AGAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How the HTTP client reports proxy failures, in texts of `hyper-util` whose types are private. If a new version
-/// changes them, the tests of `mp` with misbehaving proxies fail.
+/// Prefixes of the proxy failures that the HTTP client reports. They are matched as text because the error types of
+/// `hyper-util` are private. If a new version changes them, the `mp` tests with misbehaving proxies fail.
 const TUNNEL: &str = "tunnel error: ";
 const SOCKS: &str = "SOCKS error: ";
-/// How it reports a name that it has to resolve itself for a SOCKS proxy.
+/// The error for a host name that the client itself cannot resolve for a SOCKS proxy.
 const LOCAL_NAME: &str = "error resolving for socks proxy";
 
 /// The route to a server.
@@ -47,7 +47,7 @@ impl Route<'_> {
             let message = format!("cannot connect to {}{}: {cause}", self.host, self.through());
             return Failure::new(FailureKind::Untrusted, message).with_fault(fault);
         }
-        // With HTTP/2 a server can say why it closes a connection.
+        // With HTTP/2, the server may send a reason when it closes a connection.
         let cause = causes.last().map(|cause| self.redactor.quote(cause));
         let cause = cause.unwrap_or_else(|| "unknown cause".to_owned());
         let host = self.host;
@@ -59,7 +59,7 @@ impl Route<'_> {
         if error.is_timeout() {
             return Failure::new(FailureKind::Timeout, format!("{host} did not answer in time{through}: {cause}"));
         }
-        // The HTTP library's error for a response that is not HTTP, such as a two-digit status.
+        // How the HTTP library reports a response that is not valid HTTP, such as one with a two-digit status.
         if cause.starts_with("invalid HTTP ") {
             let message = format!("{host}{through} sent an invalid HTTP response: {cause}");
             return Failure::new(FailureKind::Connection, message).with_fault(Fault::Intermediary);
@@ -67,13 +67,13 @@ impl Route<'_> {
         Failure::new(FailureKind::Connection, format!("the connection to {host}{through} broke: {cause}"))
     }
 
-    /// Returns a phrase that names the proxy, to append to a sentence.
+    /// Returns a phrase that names the proxy, to append to a message; empty without a proxy.
     pub(super) fn through(&self) -> String {
         self.proxy
             .map_or_else(String::new, |proxy| format!(" through the proxy {} ({})", proxy.name(), proxy.variable()))
     }
 
-    /// Returns what is wrong with the server's certificate, or with the clock it is checked against.
+    /// Explains what is wrong with the server's certificate, or with the clock it is checked against.
     fn blame_certificate(&self, error: &rustls::Error) -> Option<(Fault, String)> {
         let rustls::Error::InvalidCertificate(error) = error else { return None };
         let now = || format!("this machine's clock says {}", wall_clock().strftime("%Y-%m-%dT%H:%M:%SZ"));
@@ -90,7 +90,7 @@ impl Route<'_> {
                 (Fault::Issuer, "its certificate was issued by an untrusted authority".to_owned())
             }
             CertificateError::NotValidForNameContext { presented, .. } => {
-                // A server chooses the names in its certificate.
+                // The server controls the names in its certificate.
                 let names = self.redactor.quote(&presented.join(", "));
                 (Fault::Certificate, format!("its certificate is not valid for this host, only for: {names}"))
             }
@@ -104,7 +104,7 @@ impl Route<'_> {
         })
     }
 
-    /// Returns the failure of the proxy, if the proxy is at fault.
+    /// Returns the failure if the proxy caused it.
     async fn blame_proxy(&self, proxy: &Proxy, causes: &[String]) -> Option<Failure> {
         if causes.iter().any(|cause| cause == LOCAL_NAME) {
             let cause = causes.last().map_or("unknown cause", String::as_str);
@@ -160,7 +160,8 @@ impl Route<'_> {
         self.proxy_failure(FailureKind::ProxyRefused { status }, Fault::ProxyCredentials, &cause)
     }
 
-    /// A proxy that forbids a connection will keep doing so; one that reaches no server may reach it later.
+    /// Returns the failure for a proxy's response to CONNECT. A proxy that forbids a connection keeps doing so; one
+    /// that cannot reach the server may reach it later.
     fn refused_with(&self, proxy: &Proxy, status: StatusCode) -> Failure {
         if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return self.refused_credentials(proxy);
@@ -176,9 +177,9 @@ impl Route<'_> {
         Failure::new(kind, format!("cannot connect to {}{}: {cause}", self.host, self.through())).with_fault(fault)
     }
 
-    /// Repeats the CONNECT request that the proxy has just refused, because the HTTP client does not expose the
-    /// status.
-    async fn repeat_connect(&self, proxy: &Proxy) -> Option<StatusCode> {
+    /// Repeats the CONNECT request that the proxy has just refused to obtain the status, which the HTTP client does not
+    /// expose.
+    async fn ask_again(&self, proxy: &Proxy) -> Option<StatusCode> {
         if !proxy.is_plain_http() {
             return None;
         }
@@ -203,7 +204,7 @@ impl Route<'_> {
     }
 }
 
-/// Parses the status of a status line, `HTTP/1.1 502 ...`.
+/// Parses the status from a status line, such as `HTTP/1.1 502 ...`.
 fn status_of(answer: &[u8]) -> Option<StatusCode> {
     let line = std::str::from_utf8(answer.get(..12)?).ok()?;
     let (version, status) = line.split_once(' ')?;
@@ -218,7 +219,7 @@ fn moment(time: UnixTime) -> String {
     moment.map_or_else(|| "an unknown time".to_owned(), |moment| moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-/// Finds a TLS error among the causes; `std::io::Error` does not list its inner error as a source.
+/// Finds a TLS error among the causes. Looks inside `std::io::Error`, which does not list its inner error as a source.
 fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut next = error.source();
     while let Some(cause) = next {
@@ -235,7 +236,7 @@ fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     None
 }
 
-/// Returns the texts of all causes below the outermost one, which only says "error sending request".
+/// Returns the texts of all causes except the outermost one, which is only "error sending request".
 fn causes(error: &reqwest::Error) -> Vec<String> {
     let mut texts = Vec::new();
     let mut next = error.source();

@@ -1,4 +1,4 @@
-//! Where requests are sent, and their time limits.
+//! Servers, endpoints, and the time limits of requests.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,20 +15,20 @@ use crate::text::printable;
 
 use super::network::NetworkVariables;
 
-/// How an [`ApiClient`](super::ApiClient) reaches the server. The default is Mixpanel itself, with the documented
-/// limits.
+/// Options for how an [`ApiClient`](super::ApiClient) reaches the server. The default is Mixpanel itself, with the
+/// documented limits.
 #[derive(Debug, Clone, Default)]
 pub struct ApiOptions {
-    /// Another server instead of Mixpanel's, on this machine's loopback interface, such as `http://127.0.0.1:8080`.
+    /// A server on this machine's loopback interface to use instead of Mixpanel's, such as `http://127.0.0.1:8080`.
     pub base_url: Option<String>,
     /// Time limits for the phases of a request.
     pub timeouts: Timeouts,
-    /// The directory that stores the quota ledger; `None` remembers nothing beyond this client.
+    /// The directory that stores the quota ledger; with `None`, the client counts only its own requests.
     pub state_directory: Option<PathBuf>,
     /// The quota to enforce.
     pub quota: Quota,
-    /// The environment variables for proxies and certificates; none by default, so that Mixpanel is reached directly.
-    /// A server on this machine is never reached through a proxy.
+    /// The environment variables for proxies and certificates. None by default, which connects to Mixpanel directly. A
+    /// server on this machine is never reached through a proxy.
     pub network: NetworkVariables,
 }
 
@@ -39,11 +39,11 @@ pub struct Timeouts {
     pub connect: Duration,
     /// From sending the request to the first byte of the response; default [`limits::FIRST_BYTE_TIMEOUT`].
     pub first_byte: Duration,
-    /// Between two chunks of a body; default [`limits::IDLE_TIMEOUT`].
+    /// Between two chunks of a response body; default [`limits::IDLE_TIMEOUT`].
     pub idle: Duration,
     /// A whole response; default [`limits::PAGE_TIMEOUT`].
     pub page: Duration,
-    /// A call that is not a fetch, such as a test of credentials, with all its attempts and pauses; default
+    /// A call other than a fetch, such as a credentials check, including all attempts and pauses; default
     /// [`limits::CALL_TIMEOUT`]. A fetch has `max_wait` instead.
     pub call: Duration,
 }
@@ -89,7 +89,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns the path below the root of the host.
+    /// Returns the path relative to the host's root.
     const fn path(self) -> &'static str {
         match self {
             Self::Engage => "api/query/engage",
@@ -104,7 +104,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns what a response is, for the message about one that is something else.
+    /// Returns a noun phrase for the expected response, for error messages.
     pub(super) const fn contents(self) -> &'static str {
         match self {
             Self::Engage => "page of profiles",
@@ -113,7 +113,7 @@ impl Endpoint {
     }
 }
 
-/// Where requests are sent: to Mixpanel's hosts of a region, or to a loopback address, which stands for all of them.
+/// Where requests are sent: to Mixpanel's hosts in a region, or to a loopback address that stands in for all of them.
 #[derive(Debug, Clone)]
 pub(super) enum Server {
     Mixpanel(Region),
@@ -121,13 +121,14 @@ pub(super) enum Server {
 }
 
 impl Server {
-    /// Parses the address of another server.
+    /// Parses the base URL of a loopback server.
     ///
     /// # Errors
-    /// `InvalidInput` unless it is `http` or `https` to a loopback address: credentials are sent nowhere else.
+    /// `InvalidInput` unless it is an `http` or `https` URL of a loopback address: credentials must not be sent to any
+    /// other server.
     pub(super) fn loopback(base_url: &str) -> Result<Self> {
-        // The error does not show the URL: a password in it must not end up in a log. With an unescaped `/`, `?` or
-        // `#` in the password, part of it would pass for the host.
+        // The error does not show the URL, because a password in it must not end up in a log. An unescaped `/`, `?` or
+        // `#` in the password makes part of it look like the host.
         if base_url.contains(['@', '?', '#']) {
             return Err(Error::invalid(
                 "the base URL must not contain a user name, a password, a query or a fragment (`@`, `?` or `#`)",
@@ -166,17 +167,17 @@ impl Server {
         matches!(self, Self::Loopback(_))
     }
 
-    /// Returns whether the server is reached without TLS.
+    /// Returns whether connections to the server do not use TLS.
     pub(super) fn is_plain(&self) -> bool {
         matches!(self, Self::Loopback(root) if root.scheme() == "http")
     }
 
-    /// Returns the name of a host without its port.
+    /// Returns a host's name without its port.
     pub(super) fn host_name(&self, host: Host) -> String {
         self.root(host).host_str().unwrap_or_default().to_owned()
     }
 
-    /// Returns the name of a host, with the port unless it is the default port of the scheme.
+    /// Returns a host's name, with the port unless it is the scheme's default port.
     pub(super) fn host(&self, host: Host) -> String {
         let root = self.root(host);
         let name = root.host_str().unwrap_or_default();
@@ -187,7 +188,7 @@ impl Server {
 /// Checks that requests may be sent to this base URL.
 ///
 /// # Errors
-/// `InvalidInput` unless it is an address of this machine.
+/// `InvalidInput` unless it is an `http` or `https` URL of a loopback address.
 pub(crate) fn check_base_url(base_url: &str) -> Result<()> {
     Server::loopback(base_url).map(|_| ())
 }

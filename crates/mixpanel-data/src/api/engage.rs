@@ -1,4 +1,4 @@
-//! The engage request: a query's filters as the form that every page request sends
+//! Encodes a query's filters as the form that every engage page request sends
 //! (`docs/mixpanel-api.md#engage-request`).
 
 use serde_json::{Value, json};
@@ -15,16 +15,16 @@ use super::transport::Request;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EngageForm {
     fields: Vec<(&'static str, String)>,
-    /// The query selects an empty list of IDs, so there is nothing to request.
+    /// Whether the query selects an empty list of IDs, so that there is nothing to request.
     pub(crate) is_empty: bool,
 }
 
 impl EngageForm {
-    /// Validates a query and turns it into form fields. `now` is in seconds since 1970; `behaviors` without a time of
-    /// their own count back from it.
+    /// Validates a query and converts it to form fields. `now`, in seconds since 1970, is the end of the `behaviors`
+    /// windows unless the query sets `as_of_timestamp`.
     ///
     /// # Errors
-    /// `InvalidInput` that names the option and the rule. Nothing was sent.
+    /// `InvalidInput` that names the option and the rule. Nothing has been sent.
     pub(crate) fn new(query: &ProfileQuery, now: i64) -> Result<Self> {
         check_exclusions(query)?;
         let mut fields = Vec::new();
@@ -44,7 +44,7 @@ impl EngageForm {
             }
             fields.push(("output_properties", json!(names).to_string()));
         }
-        // An unset variable in a script leaves an empty ID, which a server may treat as no filter at all.
+        // An unset variable in a script results in an empty ID, which a server may treat as no filter.
         if let Some(id) = non_blank(query.distinct_id.as_deref(), "distinct id")? {
             fields.push(("distinct_id", id.to_owned()));
         }
@@ -98,7 +98,7 @@ impl EngageForm {
     }
 }
 
-/// Extends the filter to profiles whose `$last_seen` is not before `since`. The API compares `$last_seen` as text
+/// Restricts the filter to profiles whose `$last_seen` is not before `since`. The API compares `$last_seen` as text
 /// (`docs/mixpanel-api.md#engage-request`).
 fn with_since(expression: Option<&str>, since: Option<&str>) -> Option<String> {
     let Some(since) = since else { return expression.map(str::to_owned) };
@@ -141,13 +141,13 @@ fn cohort_number(cohort: &str) -> Result<u64> {
     })
 }
 
-/// Returns each ID once, in the given order.
+/// Removes duplicate IDs, keeping the order.
 fn unique_ids(ids: &[String]) -> Vec<&str> {
     let mut seen = std::collections::HashSet::new();
     ids.iter().map(String::as_str).filter(|id| seen.insert(*id)).collect()
 }
 
-/// Checks the documented shape, and returns the text unchanged.
+/// Checks that `behaviors` has the documented structure, and returns the text unchanged.
 fn check_behaviors(text: &str) -> Result<String> {
     let shape = "behaviors: expected a JSON array of objects with `window`, `name` and `event_selectors` (an array)";
     let value: Value = serde_json::from_str(text).map_err(|error| Error::invalid(shape).with_source(error))?;

@@ -1,4 +1,4 @@
-//! Why a request failed, and the error it becomes when the failure is final.
+//! Failures of single requests, and their conversion to errors when they are final.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 
 use super::rate_limit::RateLimitKind;
 
-/// What a failed request means for later requests.
+/// The kind of a failure, which determines how to proceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FailureKind {
     /// 401, or the 400 that Mixpanel sends for bad credentials (`docs/mixpanel-api.md#errors-by-status`).
@@ -21,7 +21,7 @@ pub(crate) enum FailureKind {
     Forbidden,
     /// 404.
     NotFound,
-    /// A 4xx that says that the project belongs to another region.
+    /// A 4xx that reports that the project belongs to another region.
     WrongRegion { status: u16 },
     /// Another 4xx, or a redirect.
     Rejected(u16),
@@ -33,9 +33,9 @@ pub(crate) enum FailureKind {
     Server { status: u16, retry_after: Option<Duration> },
     /// No response in time.
     Timeout,
-    /// No connection: the server did not receive the request.
+    /// No connection, so the server did not receive the request.
     Unreachable,
-    /// The proxy refuses to forward the request, and says so.
+    /// The proxy explicitly refused to forward the request.
     ProxyRefused { status: Option<u16> },
     /// The server's certificate was rejected, so nothing was sent to it.
     Untrusted,
@@ -48,12 +48,12 @@ pub(crate) enum FailureKind {
 }
 
 impl FailureKind {
-    /// Returns whether no later request of this run can succeed.
+    /// Returns whether all later requests of this run are bound to fail.
     pub(crate) fn ends_the_run(self) -> bool {
         matches!(self, Self::Unauthorized { .. } | Self::PaymentRequired | Self::Forbidden | Self::ProxyRefused { .. })
     }
 
-    /// Returns whether the server counts such a request towards the quota (`docs/mixpanel-api.md#what-counts`).
+    /// Returns whether the server counts the request towards the quota (`docs/mixpanel-api.md#what-counts`).
     pub(crate) fn is_counted(self) -> bool {
         !matches!(
             self,
@@ -66,7 +66,7 @@ impl FailureKind {
         )
     }
 
-    /// Returns whether a response arrived, so that it is known when the server saw the request.
+    /// Returns whether a response arrived. Without one, it is unknown whether the server accepted the request.
     pub(crate) fn was_answered(self) -> bool {
         !matches!(
             self,
@@ -86,9 +86,9 @@ pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
     /// A lowercase fragment, safe to print.
     pub(crate) message: String,
-    /// What needs to be corrected.
+    /// What needs to be corrected, if known.
     pub(crate) fault: Option<Fault>,
-    /// The status of the response, where the kind does not hold it.
+    /// The status of the response, if the kind does not include it.
     pub(crate) status: Option<u16>,
 }
 
@@ -107,14 +107,14 @@ impl Failure {
         self
     }
 
-    /// Converts this failure into the error of the run or call that it ends.
+    /// Converts the failure to the error of the run or call that it ends.
     pub(crate) fn into_error(self) -> Error {
         let kind = match self.kind {
             FailureKind::Unauthorized { .. } => ErrorKind::Unauthorized,
             FailureKind::PaymentRequired => ErrorKind::PaymentRequired,
             FailureKind::Forbidden => ErrorKind::Forbidden,
             FailureKind::NotFound => ErrorKind::NotFound,
-            // Below 400 the request was not found to be wrong: something in between answered.
+            // A status below 400 does not mean that the request was invalid: an intermediary responded.
             FailureKind::Rejected(..400) => ErrorKind::UnexpectedReply,
             FailureKind::Rejected(_) | FailureKind::WrongRegion { .. } => ErrorKind::Rejected,
             FailureKind::SessionLost => ErrorKind::SessionLost,
@@ -159,7 +159,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Returns the reason phrase of a status, including nonstandard ones of proxies, CDNs and load balancers.
+/// Returns the reason phrase of a status, including nonstandard statuses of proxies, CDNs and load balancers.
 pub(super) fn reason_of(status: StatusCode) -> &'static str {
     status.canonical_reason().unwrap_or(match status.as_u16() {
         440 => "Login Timeout",
@@ -186,7 +186,7 @@ pub(super) fn reason_of(status: StatusCode) -> &'static str {
     })
 }
 
-/// Describes the server's answer: the status, and what the response says about it.
+/// Describes a response by its status and an excerpt of its error text.
 pub(super) fn describe_status(status: StatusCode, excerpt: &str) -> String {
     let reason = reason_of(status);
     let status = status.as_u16();

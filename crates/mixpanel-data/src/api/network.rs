@@ -1,23 +1,22 @@
-//! Environment variables for the route to the server, as read by the caller.
+//! The environment variables for proxies and certificates, as read by the caller.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 
-/// The environment variables that decide how Mixpanel is reached: through which proxy, and which certificate
-/// authorities are trusted.
+/// The environment variables that select the proxy and the trusted certificate authorities.
 ///
-/// The library does not read the environment, so the caller passes on the variables in [`NAMES`](Self::NAMES). An
-/// empty value counts as unset. An invalid setting is an error before anything is sent and is never ignored:
-/// bypassing a proxy that was configured is a security bug.
+/// The library does not read the environment, so the caller passes the variables in [`NAMES`](Self::NAMES). An empty
+/// value counts as unset. An invalid setting is never ignored but causes an error before anything is sent: bypassing a
+/// configured proxy is a security bug.
 ///
-/// Proxy settings of macOS and Windows that are not in the environment are not used, as with `curl` and `git`.
+/// As with `curl` and `git`, the system proxy settings of macOS and Windows are not used.
 #[derive(Clone, Default)]
 pub struct NetworkVariables(Vec<(&'static str, OsString)>);
 
 impl NetworkVariables {
-    /// The names that matter. `HTTP_PROXY` is not one of them: it is for plain HTTP, which is only used for servers
-    /// on this machine, and those are reached directly. So the rule that a CGI program must not trust `HTTP_PROXY`
-    /// (<https://httpoxy.org>) does not apply, and `REQUEST_METHOD` does not disable a proxy.
+    /// The names of the variables. `HTTP_PROXY` is not among them: it applies to plain HTTP, which is used only for
+    /// servers on this machine, and those are reached directly. So the rule that a CGI program must not trust
+    /// `HTTP_PROXY` (<https://httpoxy.org>) does not apply, and `REQUEST_METHOD` does not disable a proxy.
     pub const NAMES: [&'static str; 8] = [
         "HTTPS_PROXY",
         "https_proxy",
@@ -29,7 +28,7 @@ impl NetworkVariables {
         "SSL_CERT_DIR",
     ];
 
-    /// Collects the value of each of the [`NAMES`](Self::NAMES), for example with `|name| std::env::var_os(name)`.
+    /// Collects the values of the [`NAMES`](Self::NAMES), for example with `|name| std::env::var_os(name)`.
     pub fn collect(value_of: impl Fn(&str) -> Option<OsString>) -> Self {
         Self(Self::NAMES.into_iter().filter_map(|name| Some((name, value_of(name)?))).collect())
     }
@@ -49,7 +48,7 @@ impl NetworkVariables {
     }
 }
 
-/// Shows names only: a proxy URL may contain a password.
+/// Shows only the names, because a proxy URL may contain a password.
 impl fmt::Debug for NetworkVariables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()

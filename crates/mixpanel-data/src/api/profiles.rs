@@ -1,4 +1,4 @@
-//! Pages of profiles: requested with the engage request, and parsed in the background.
+//! Requests pages of profiles and parses them in the background.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use super::endpoint::Endpoint;
 use super::engage::EngageForm;
 use super::failure::{Failure, FailureKind};
 
-/// A page that was received completely.
+/// A page that was received completely and parsed.
 #[derive(Debug)]
 pub(crate) struct PageReply {
     /// The parsed page.
     pub(crate) body: PageBody,
-    /// Its decoded size, in bytes.
+    /// The size of the decoded response body, in bytes.
     pub(crate) bytes: usize,
 }
 
@@ -31,8 +31,8 @@ impl ApiClient {
     /// that page 0 returned, and the same query.
     ///
     /// # Errors
-    /// `InvalidInput` for a bad query, before any request is sent. `Unauthorized`, `PaymentRequired`, `Forbidden`,
-    /// `NotFound`, `Rejected`, `SessionLost`: at once. `RateLimited`, `ServerError`, `Unreachable`,
+    /// `InvalidInput` for an invalid query, before any request is sent. `Unauthorized`, `PaymentRequired`, `Forbidden`,
+    /// `NotFound`, `Rejected`, `SessionLost`: without a retry. `RateLimited`, `ServerError`, `Unreachable`,
     /// `UnexpectedReply`: after the last attempt, or when all attempts together have taken
     /// [`Timeouts::call`](super::Timeouts::call).
     ///
@@ -70,7 +70,8 @@ impl ApiClient {
         })
     }
 
-    /// Makes one attempt to fetch a page, without the quota, and returns the decoded response body.
+    /// Makes one attempt to fetch a page and returns the decoded response body. The caller must count the request
+    /// against the quota.
     pub(crate) async fn request_body(
         &self,
         request: &EngageForm,
@@ -80,12 +81,12 @@ impl ApiClient {
         self.transport.fetch(&request.request(page, session), PAGE_BYTES_MAX).await
     }
 
-    /// Parses a response body as a page. Takes a few milliseconds per megabyte.
+    /// Parses a response body as a page, which takes a few milliseconds per megabyte.
     pub(crate) fn read_page(&self, body: &[u8], form: RecordForm) -> Result<PageReply, Failure> {
         read_page(body, form).map_err(|failure| Failure { message: self.quote(&failure.message), ..failure })
     }
 
-    /// Classifies a response that did not arrive over a network.
+    /// Classifies a response that was not received over a network.
     #[cfg(test)]
     pub(crate) fn classify_reply(
         &self,
@@ -102,8 +103,10 @@ impl ApiClient {
         }
     }
 
-    /// Parses a response body as a page on a blocking thread. Dropping the future does not stop parsing that has
-    /// begun.
+    /// Parses a response body as a page on a blocking thread.
+    ///
+    /// # Cancellation
+    /// Dropping the future does not stop parsing that has begun.
     pub(crate) async fn read_in_background(&self, body: Vec<u8>, form: RecordForm) -> Result<PageReply, Failure> {
         let client = self.clone();
         let permit = Arc::clone(&self.readers).acquire_owned().await;
@@ -120,7 +123,7 @@ impl ApiClient {
     }
 }
 
-/// Parses a response body with status 200.
+/// Parses the body of a successful response.
 fn read_page(body: &[u8], form: RecordForm) -> Result<PageReply, Failure> {
     let page = parse_page(body, form)
         .map_err(|reason| web_page(body).unwrap_or_else(|| Failure::new(FailureKind::BadReply, reason)))?;

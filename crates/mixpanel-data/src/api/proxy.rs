@@ -1,5 +1,5 @@
-//! The proxy that requests go through. Its setting is parsed strictly, because the HTTP client ignores a setting that
-//! it cannot parse and connects directly.
+//! The proxy for requests. Its setting is parsed strictly, because the HTTP client ignores a setting that it cannot
+//! parse and connects directly.
 
 use base64::Engine as _;
 use http::Uri;
@@ -11,7 +11,7 @@ use crate::error::{Error, Fault, Result};
 
 use super::network::NetworkVariables;
 
-/// The port of a SOCKS proxy whose setting has none.
+/// The default port of a SOCKS proxy.
 const SOCKS_PORT: u16 = 1080;
 
 /// The proxy to use.
@@ -27,7 +27,7 @@ impl Proxy {
     /// precedence over `ALL_PROXY`.
     ///
     /// # Errors
-    /// `InvalidInput`, with the detail `variable`, for an invalid setting. Its value is never shown.
+    /// `InvalidInput`, with the detail `variable`, for an invalid setting. The message never shows the value.
     pub(super) fn resolve(variables: &NetworkVariables, host: &str) -> Result<Option<Self>> {
         let setting = match one_of(variables, ["HTTPS_PROXY", "https_proxy"])? {
             Some(setting) => Some(setting),
@@ -35,7 +35,7 @@ impl Proxy {
         };
         let Some((variable, value)) = setting else { return Ok(None) };
         let url = parse(value).map_err(|reason| unusable(variable, reason))?;
-        // `reqwest` silently ignores a setting that it cannot parse. Reject it here, even if `parse` has accepted it.
+        // `reqwest` silently ignores a setting that it cannot parse. Reject it here, even if `parse` accepted it.
         let target: Uri =
             format!("https://{host}/").parse().map_err(|_| Error::internal("the host name is invalid"))?;
         if Matcher::builder().https(url.as_str()).build().intercept(&target).is_none() {
@@ -47,10 +47,10 @@ impl Proxy {
         Ok(Some(Self { url, variable }))
     }
 
-    /// Converts it into the HTTP client's proxy type.
+    /// Converts the proxy to the HTTP client's type.
     ///
     /// # Errors
-    /// `InvalidInput`, as for [`resolve`](Self::resolve).
+    /// Same as [`resolve`](Self::resolve).
     pub(super) fn for_client(&self) -> Result<reqwest::Proxy> {
         reqwest::Proxy::https(self.url.clone()).map_err(|_| unusable(self.variable, "it is not a proxy URL"))
     }
@@ -95,7 +95,7 @@ impl Proxy {
         self.url.password().map(decoded).unwrap_or_default()
     }
 
-    /// Returns `user:password` encoded for HTTP Basic, if there are any.
+    /// Returns `user:password` encoded for HTTP Basic authentication, if the setting contains credentials.
     pub(super) fn basic_credentials(&self) -> Option<String> {
         let pair = || format!("{}:{}", self.user_name(), self.password());
         self.has_credentials().then(|| base64::engine::general_purpose::STANDARD.encode(pair()))
@@ -112,7 +112,7 @@ fn unusable(variable: &'static str, reason: &str) -> Error {
         .with_detail("variable", variable)
 }
 
-/// Returns the value of a setting that has two names, if it is set.
+/// Returns the name and value of a setting that has two names, if it is set.
 fn one_of<'a>(variables: &'a NetworkVariables, names: [&'static str; 2]) -> Result<Option<(&'static str, &'a str)>> {
     let mut found: Option<(&'static str, &str)> = None;
     for name in names {
@@ -129,8 +129,8 @@ fn one_of<'a>(variables: &'a NetworkVariables, names: [&'static str; 2]) -> Resu
     Ok(found)
 }
 
-/// Returns whether `NO_PROXY` excludes the target, by the rules of `reqwest`, which are those of `curl`: names and
-/// their subdomains, addresses and networks, and `*`, separated by commas.
+/// Returns whether `NO_PROXY` excludes the target. `reqwest` has the same rules as `curl`: names and their subdomains,
+/// addresses and networks, and `*`, separated by commas.
 fn is_excluded(variables: &NetworkVariables, proxy: &Url, target: &Uri) -> Result<bool> {
     let mut verdict = None;
     for name in ["NO_PROXY", "no_proxy"] {
@@ -184,7 +184,7 @@ fn parse(value: &str) -> Result<Url, &'static str> {
     if url.host_str().is_none_or(str::is_empty) { Err("its host is missing") } else { Ok(url) }
 }
 
-/// Checks `user[:password]` by RFC 3986: reserved characters must be percent-encoded.
+/// Checks `user[:password]` against RFC 3986: only the characters it allows may be unencoded.
 fn check_user(user: &str) -> Result<(), &'static str> {
     let bytes = user.as_bytes();
     for (index, byte) in bytes.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Determines which limit a 429 is about, and how long to wait (`docs/mixpanel-api.md#responses-with-429`).
+//! Determines which limit a 429 reports and how long to wait (`docs/mixpanel-api.md#responses-with-429`).
 
 use std::time::Duration;
 
@@ -7,19 +7,19 @@ use http::header::{DATE, RETRY_AFTER};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
-/// Which limit was hit.
+/// The limit that a request exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RateLimitKind {
-    /// The project's queries in the last hour.
+    /// The limit on the project's queries in the last hour.
     Hourly,
-    /// The project's concurrent queries.
+    /// The limit on the project's concurrent queries.
     Concurrent,
-    /// Neither: the server sheds load.
+    /// Neither limit: the server sheds load.
     LoadShed,
 }
 
-/// Returns whether a response with a status other than 429 reports an exceeded limit. Merely mentioning a limit does
-/// not count: a quoted filter or a link to the documentation may do that too.
+/// Returns whether the text of a response with a status other than 429 reports an exceeded limit. Merely mentioning a
+/// limit is not enough, because a quoted filter or a link to the documentation may do so too.
 pub(super) fn is_meant(text: &str) -> bool {
     let text = without_quotations(&plain(text)).replace(['_', '-'], " ");
     let has = |words: &[&str]| words.iter().any(|word| has_word(&text, word));
@@ -35,7 +35,7 @@ pub(super) fn is_meant(text: &str) -> bool {
     ];
     let counts = |usage: Option<(u64, u64)>| usage.is_some_and(|(used, limit)| used >= limit);
     let is_spent = has(&SPENT_WORDS) && has(&["limit", "limits", "quota", "quotas", "allowance"]);
-    // Logins are limited as well.
+    // Excludes limits on login attempts.
     let is_login = has(&["attempt", "attempts", "login", "logins", "password"]);
     says_so.iter().any(|words| text.contains(words))
         || (text.contains("too many ") && has(&["requests", "queries"]))
@@ -44,16 +44,16 @@ pub(super) fn is_meant(text: &str) -> bool {
         || (is_spent && !is_login && (has(&HOUR_WORDS) || has(&MOMENT_WORDS)))
 }
 
-/// Removes text in double quotes or backticks, which is quoted from elsewhere, unless nothing else is left.
+/// Removes text in double quotes or backticks, because the server only quotes it, unless nothing else is left.
 fn without_quotations(text: &str) -> String {
     let outside = |text: &str, quote: char| text.split(quote).step_by(2).collect::<Vec<_>>().join(" ");
     let rest = outside(&outside(text, '"'), '`');
     if rest.trim().is_empty() { text.to_owned() } else { rest }
 }
 
-/// Determines the limit from the `RateLimit` header, where the item with nothing remaining is the one that was hit,
-/// and the hourly one wins if both are. Otherwise from the usage in the text, then from words for an hour or for
-/// concurrent requests; failing all these, it is load shedding.
+/// Determines which limit was exceeded. In the `RateLimit` header, it is the item with nothing remaining, and the
+/// hourly limit takes precedence. Without one, the usage in the text decides, then words for an hour or for concurrent
+/// requests. If all these are missing, the server sheds load.
 pub(super) fn classify(headers: &HeaderMap, text: &str) -> RateLimitKind {
     let header =
         headers.get_all("ratelimit").iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
@@ -67,7 +67,7 @@ pub(super) fn classify(headers: &HeaderMap, text: &str) -> RateLimitKind {
     let (hour, moment) = (usage(&text, &HOUR_USAGE), usage(&text, &MOMENT_USAGE));
     let beyond = |usage: &Option<(u64, u64)>| usage.is_some_and(|(used, limit)| used > limit);
     let at_limit = |usage: &Option<(u64, u64)>| usage.is_some_and(|(used, limit)| used >= limit);
-    // Words next to numbers within the limit only describe it.
+    // Words that belong to a usage within the limit only describe that limit.
     let speaks_of =
         |words: &[&str], usage: &Option<(u64, u64)>| usage.is_none() && words.iter().any(|word| has_word(&text, word));
     let concurrent = exhausted("\"project-concurrency\"") || beyond(&moment);
@@ -83,10 +83,10 @@ pub(super) fn classify(headers: &HeaderMap, text: &str) -> RateLimitKind {
     if speaks_of(&MOMENT_WORDS, &moment) { RateLimitKind::Concurrent } else { RateLimitKind::LoadShed }
 }
 
-/// What follows the numbers of a usage, such as `61/60 queries running in the last hour`.
+/// The words after the numbers of a usage, as in `61/60 queries running in the last hour`.
 const HOUR_USAGE: [&str; 3] = ["in the last hour", "in the past hour", "this hour"];
 const MOMENT_USAGE: [&str; 2] = ["concurrently", "concurrent"];
-/// Words for a limit on the queries per hour.
+/// Words for a limit on queries per hour.
 const HOUR_WORDS: [&str; 21] = [
     "per hour",
     "per 1 hour",
@@ -127,7 +127,7 @@ const SPENT_WORDS: [&str; 11] = [
 /// Words for a limit on concurrent queries.
 const MOMENT_WORDS: [&str; 6] = ["concurrent", "concurrently", "concurrency", "simultaneous", "at once", "in parallel"];
 
-/// Returns the text in lower case, without HTML tags and JSON escapes, with runs of spaces collapsed.
+/// Returns the text in lower case, without HTML tags and JSON escapes, and with whitespace collapsed.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut inside = false;
@@ -146,7 +146,7 @@ fn plain(text: &str) -> String {
     plain.replace("&nbsp;", " ").replace("&#47;", "/").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Returns whether the text contains the word on its own, not as part of a longer word.
+/// Returns whether the text contains the word, not as part of a longer word.
 fn has_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| {
         let is_part = |c: char| c.is_alphanumeric();
@@ -157,7 +157,8 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
-/// Finds `61/60 queries ... <what>` and returns the two numbers; of several, the pair that exceeds its limit most.
+/// Finds `61/60 queries ... <what>` and returns the two numbers. Of several pairs, returns the one that exceeds its
+/// limit most.
 fn usage(text: &str, what: &[&str]) -> Option<(u64, u64)> {
     let at = |word: &str| text.match_indices(word).map(|(at, _)| at).collect::<Vec<_>>();
     let ends = what.iter().flat_map(|word| at(word));
@@ -166,7 +167,7 @@ fn usage(text: &str, what: &[&str]) -> Option<(u64, u64)> {
         let used = used.trim_end();
         let used = &used[used.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |index| index + 1)..];
         let (limit, words) = rest.trim_start().split_once(' ')?;
-        // Only words for queries may stand in between.
+        // Only words for queries may occur in between.
         let is_near = words
             .split(' ')
             .all(|word| matches!(word, "" | "queries" | "requests" | "calls" | "running" | "run" | "made"));
@@ -175,8 +176,8 @@ fn usage(text: &str, what: &[&str]) -> Option<(u64, u64)> {
     .max_by_key(|(used, limit)| used.saturating_sub(*limit))
 }
 
-/// Parses `Retry-After`: seconds, or a date that is compared with the response's own `Date`. Of several values the
-/// longest counts, a time in the past becomes one second, and an invalid value is ignored.
+/// Parses `Retry-After`: seconds, or a date, which is relative to the response's own `Date`. The longest of several
+/// values applies, a time in the past becomes one second, and invalid values are ignored.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let server_now = headers.get(DATE).and_then(|value| value.to_str().ok()).and_then(parse_date);
     let read = |text: &str| -> Option<Duration> {
@@ -187,14 +188,14 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         let seconds = parse_date(text)? - server_now?;
         Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX))
     };
-    // A date contains a comma too, so the whole value is tried first, then its parts.
+    // A date contains a comma too, so try the whole value before its parts.
     let read_all = |text: &str| read(text).or_else(|| text.split(',').filter_map(read).max());
     headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok()).filter_map(read_all).max()
 }
 
-/// The minimum pause, so that a server that asks for none is not retried at once.
+/// The minimum pause, so that a request is not retried at once even if the server sends 0.
 const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
-/// The maximum pause; no server means a longer one.
+/// The maximum pause; a longer one is assumed to be a mistake.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Parses seconds, optionally with a fraction or a unit: `120`, `1.5`, `120s`, `120 seconds`.
@@ -210,7 +211,8 @@ fn seconds_of(text: &str) -> Option<Duration> {
     Some(Duration::from_secs_f64(whole))
 }
 
-/// Parses a date in the three formats of HTTP (RFC 9110, 5.6.7) or in that of mail; returns seconds since 1970.
+/// Parses a date in one of the three HTTP formats (RFC 9110, 5.6.7) or in the mail format (RFC 2822). Returns seconds
+/// since 1970.
 pub(super) fn parse_date(text: &str) -> Option<i64> {
     if let Ok(date) = httpdate::parse_http_date(text.trim()) {
         return Timestamp::try_from(date).ok().map(Timestamp::as_second);

@@ -1,9 +1,9 @@
-//! Keeps secrets out of messages: server text is shown only if no decoding of it reveals a secret, and only the parts
-//! of it that read like words.
+//! Keeps secrets out of messages. Server text is shown only if no decoding of it reveals a secret, and only the parts
+//! that look like words.
 //!
-//! A server, a proxy or a page in between may echo what it was sent, in any encoding. So a text is decoded
-//! repeatedly, in all the usual ways, and each result is searched for secrets. A list of encodings is never complete,
-//! so everything but words and a few numbers is masked as well. In doubt, nothing is shown.
+//! A server, a proxy or another intermediary may echo the request in any encoding. So a text is decoded repeatedly, in
+//! all common ways, and each result is searched for secrets. Because no list of encodings is complete, everything
+//! except words and a few numbers is masked as well. If in doubt, nothing is shown.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -23,13 +23,14 @@ mod fold;
 mod needles;
 mod words;
 
-/// Shown instead of a text that contains a secret in some encoding.
+/// Replaces a text that contains a secret in some encoding.
 const WITHHELD: &str = "(text not shown: it may contain the credentials)";
 /// The maximum nesting of encodings.
 const DEPTH_MAX: u32 = 6;
-/// Bytes of decoded text that are decoded again; a text that exceeds this is not shown.
+/// The maximum total size of the texts decoded for one text, in bytes. A text that exceeds it is not shown.
 const DECODED_BYTES_MAX: usize = 32 << 10;
-/// Texts whose redacted form is cached: checking one takes milliseconds, and a failing server repeats itself.
+/// The number of texts whose redacted form is cached: redaction takes milliseconds, and a failing server repeats
+/// itself.
 const REMEMBERED: usize = 8;
 
 /// Redacts a set of secrets.
@@ -37,22 +38,22 @@ const REMEMBERED: usize = 8;
 pub(super) struct Redactor {
     /// Pairs of a user name and a secret.
     pairs: Vec<(String, Secret)>,
-    /// The patterns to search for, built when the first text is to be shown.
+    /// The patterns to search for, built on first use.
     needles: Arc<OnceLock<Needles>>,
     /// The newest texts, each with its redacted form.
     quoted: Arc<Mutex<VecDeque<(String, String)>>>,
 }
 
 impl Redactor {
-    /// Takes pairs of a user name and a secret, as HTTP Basic sends them. A name without a secret is itself secret:
-    /// tokens for a proxy are often given as the user name.
+    /// Creates a redactor for pairs of a user name and a secret, as sent by HTTP Basic authentication. A name without a
+    /// secret is itself secret, because a proxy token is often passed as the user name.
     pub(super) fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let pairs = pairs.into_iter().filter(|(user, secret)| !user.is_empty() || !secret.is_empty());
         let pairs = pairs.map(|(user, secret)| (user.to_owned(), Secret::new(secret))).collect();
         Self { pairs, needles: Arc::default(), quoted: Arc::default() }
     }
 
-    /// Makes server text fit for a message: without anything that is or may be secret, on one line, and short.
+    /// Formats server text for a message: on one line, truncated, and without anything that may be secret.
     pub(super) fn quote(&self, said: &str) -> String {
         let line = one_line(said, ERROR_CHARS_MAX);
         let known = || self.quoted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,7 +105,7 @@ impl Redactor {
     }
 }
 
-/// Returns up to `chars_max` characters of the text, with each run of whitespace as a single space.
+/// Returns up to `chars_max` characters of the text, with each run of whitespace collapsed to a single space.
 fn one_line(text: &str, chars_max: usize) -> String {
     let mut line = String::with_capacity(text.len().min(chars_max));
     let mut count = 0;

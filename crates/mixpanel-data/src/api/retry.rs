@@ -1,4 +1,4 @@
-//! The retry decision: what to do after a failed attempt. Pure: the random number is an argument.
+//! Decides what to do after a failed attempt. Pure: the random number is an argument.
 
 use std::time::Duration;
 
@@ -12,17 +12,16 @@ use super::failure::{Failure, FailureKind};
 /// What to do after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Retry after this pause; other requests continue.
+    /// Retry after this pause; other requests may be sent meanwhile.
     Retry(Duration),
-    /// Retry after this pause, during which no other request is sent either.
+    /// Retry after this pause, and send no other request during it.
     Pause(Duration),
     /// Give up on this request.
     Fail,
 }
 
-/// Decides what to do after failed attempt number `attempt`, counted from 1. `fraction` is a random number from 0 to
-/// 1: pauses are drawn from the upper half of a doubling range, so that clients that failed together do not retry
-/// together.
+/// Decides what to do after failed attempt number `attempt`, counted from 1. `fraction` is a random number from 0 to 1
+/// that adds jitter, so that clients that failed at the same time do not retry at the same time.
 pub(crate) fn decide(failure: &Failure, attempt: u32, fraction: f64) -> Decision {
     match failure.kind {
         FailureKind::Timeout
@@ -57,7 +56,7 @@ fn transient(attempt: u32, retry_after: Option<Duration>, fraction: f64) -> Deci
     }
 }
 
-/// For a single request. A fetch, which may wait for hours, uses the quota ledger instead.
+/// Decides for a single request. A fetch, which may wait for hours, uses the quota ledger instead.
 fn rate_limited(retry_after: Option<Duration>, attempt: u32, fraction: f64) -> Decision {
     match retry_after {
         _ if attempt >= RATE_LIMIT_ATTEMPTS_MAX => Decision::Fail,
@@ -67,12 +66,13 @@ fn rate_limited(retry_after: Option<Duration>, attempt: u32, fraction: f64) -> D
     }
 }
 
-/// Returns up to a tenth of the requested pause, as jitter.
+/// Returns jitter of up to a tenth of the requested pause.
 fn spread(asked: Duration, fraction: f64) -> Duration {
     asked.mul_f64(fraction / 10.0)
 }
 
-/// Returns a pause that doubles with each attempt, counted from 1, and is drawn from the upper half of its range.
+/// Returns the pause after attempt number `attempt`, counted from 1. The range doubles with each attempt, up to
+/// `longest`, and the pause is drawn from its upper half.
 pub(crate) fn backoff(initial: Duration, longest: Duration, attempt: u32, fraction: f64) -> Duration {
     let doubled = initial.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(longest);
     doubled.mul_f64(0.5 + fraction / 2.0)
@@ -87,8 +87,7 @@ mod tests {
         Failure::new(kind, "")
     }
 
-    /// Returns the pauses of a request that always fails this way, at the greatest random number, and the final
-    /// decision.
+    /// Returns the longest possible pauses of a request that always fails this way, and the final decision.
     fn course(kind: FailureKind) -> (Vec<u128>, Decision) {
         let mut pauses = Vec::new();
         for attempt in 1..100 {

@@ -1,4 +1,4 @@
-//! The client of a workspace: created by the first call, and used again by later ones.
+//! The API client of a workspace, created by the first call and reused by later ones.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,23 +10,24 @@ use crate::error::Result;
 use super::client::ApiClient;
 use super::endpoint::ApiOptions;
 
-/// The client of a workspace and its clones. The connections, the certificates and the quota ledger are opened once.
+/// The API client that a workspace and its clones share, so that certificates and the quota ledger are opened once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SharedClient(Arc<Mutex<Option<Kept>>>);
 
 #[derive(Debug)]
 struct Kept {
     client: ApiClient,
-    /// The runtime that the connections belong to: it has to be running while they are used.
+    /// The runtime that the connections belong to. It must be running while they are used.
     runtime: Option<Id>,
 }
 
 impl SharedClient {
-    /// Returns the client for the current Tokio runtime, and creates it if there is none. May block: to create a client,
-    /// certificates are read and the quota ledger is opened.
+    /// Returns the client for the current Tokio runtime, and creates it if there is none. May block, because creating a
+    /// client reads certificates and opens the quota ledger.
     ///
     /// # Errors
-    /// As [`ApiClient::new`]. Nothing is kept then, nor if the ledger could not be opened, so the next call retries.
+    /// Same as [`ApiClient::new`]. The client is not kept after an error or if the ledger could not be opened, so the
+    /// next call retries.
     pub(crate) fn get(&self, credentials: &Credentials, options: &ApiOptions) -> Result<ApiClient> {
         let runtime = Handle::try_current().ok().map(|handle| handle.id());
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

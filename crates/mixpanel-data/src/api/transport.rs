@@ -1,4 +1,4 @@
-//! One HTTP exchange: sent, timed, and read within limits.
+//! Sends HTTP requests and reads their responses, within time and size limits.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::rate_limit;
 use super::redact::Redactor;
 use super::trust::named_certificates;
 
-/// The connection to one server for one account.
+/// The HTTP client for one server and account.
 #[derive(Clone)]
 pub(super) struct Transport {
     http: reqwest::Client,
@@ -30,12 +30,11 @@ pub(super) struct Transport {
     proxy: Option<Proxy>,
     pub(super) classifier: Classifier,
     timeouts: Timeouts,
-    /// How many seconds this machine's clock was ahead of the server's at the last response.
+    /// Seconds by which this machine's clock was ahead of the server's at the last response.
     clock_ahead: Arc<Mutex<Option<i64>>>,
 }
 
-/// Converts an error of the client builder. Of all the builder uses, only this machine's certificates come from
-/// outside.
+/// Converts an error of the client builder. Its only external inputs are certificates.
 fn without_certificates(error: reqwest::Error) -> Error {
     Error::new(ErrorKind::Tls, "cannot set up TLS with this machine's CA certificates").with_source(error)
 }
@@ -56,14 +55,14 @@ impl Transport {
             .https_only(!server.is_loopback());
         let proxy =
             if server.is_loopback() { None } else { Proxy::resolve(&options.network, &server.host_name(Host::Query))? };
-        // Otherwise the client reads the environment itself, and ignores what it cannot parse.
+        // Otherwise the client reads the environment itself and ignores settings that it cannot parse.
         builder = builder.no_proxy();
         if let Some(proxy) = &proxy {
             builder = builder.proxy(proxy.for_client()?);
         }
         if server.is_plain() {
-            // Redirects are not followed, so no certificate is ever checked. Loading those of the system takes 18 ms,
-            // and fails if there are none.
+            // Redirects are not followed, so no certificate is ever checked. Loading the system's certificates takes
+            // 18 ms and fails if there are none.
             builder = builder.tls_certs_only([]);
         } else if let Some(certificates) = named_certificates(&options.network)? {
             builder = builder.tls_certs_only(certificates);
@@ -92,12 +91,12 @@ impl Transport {
         &self.credentials
     }
 
-    /// Returns the time limit of a call that is not a fetch.
+    /// Returns the time limit of a call other than a fetch.
     pub(super) fn call_limit(&self) -> Duration {
         self.timeouts.call
     }
 
-    /// Returns the failure of a call that has taken too long; `last` is the failure of its latest attempt that ended.
+    /// Returns the failure of a call that exceeded its time limit; `last` is the failure of the last completed attempt.
     pub(super) fn out_of_time(&self, endpoint: Endpoint, last: Option<Failure>) -> Failure {
         let limit = self.timeouts.call.as_secs_f64();
         match last {
@@ -112,17 +111,18 @@ impl Transport {
     }
 
     /// Sends a request and returns the decoded body of a successful response, up to `most` bytes, within the time limit
-    /// of a response.
+    /// for a whole response.
     pub(super) async fn fetch(&self, request: &Request, most: usize) -> Result<Vec<u8>, Failure> {
         let limit = self.timeouts.page;
         let exchange = async { self.send(request).await?.bytes(most).await };
         timeout(limit, exchange).await.unwrap_or_else(|_| Err(too_slow("the full response", limit)))
     }
 
-    /// Sends a request and returns a successful response once its head has arrived. Its body is not read yet.
+    /// Sends a request and returns a successful response once its head has arrived, without reading its body.
     ///
     /// # Errors
-    /// Why there is no response, or what the server says with any other status (`docs/mixpanel-api.md#errors-by-status`).
+    /// The failure of the connection, or of a response with any other status
+    /// (`docs/mixpanel-api.md#errors-by-status`).
     pub(super) async fn send(&self, request: &Request) -> Result<Response<'_>, Failure> {
         let Request { endpoint, page, .. } = *request;
         let watch = Stopwatch::start();
@@ -150,7 +150,7 @@ impl Transport {
         if response.head.is_success() {
             return Ok(response);
         }
-        // If the text of an error is too long or does not arrive, the status alone is enough.
+        // If the error text is too long or does not arrive, the status and the part that arrived are enough.
         let (text, _) = response.read(ERROR_BODY_BYTES_MAX).await;
         Err(self.classifier.refusal(endpoint, &response.head, text, request.has_session))
     }
@@ -163,13 +163,13 @@ impl Transport {
         }
     }
 
-    /// Returns how many seconds this machine's clock was ahead of the server's at the last response; negative if it
-    /// was behind.
+    /// Returns the number of seconds by which this machine's clock was ahead of the server's at the last response;
+    /// negative if it was behind.
     pub(super) fn clock_ahead(&self) -> Option<i64> {
         *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes text from outside fit for a message. All such text that may get into a message passes through here.
+    /// Formats text from outside for a message: truncated and without secrets. Every such text must pass through here.
     pub(super) fn quote(&self, said: &str) -> String {
         self.classifier.redactor.quote(said)
     }
@@ -179,7 +179,7 @@ impl Transport {
         base64::engine::general_purpose::STANDARD.encode(pair)
     }
 
-    /// Returns the header with the secret, marked as sensitive so that no log shows it.
+    /// Returns the `Authorization` header, marked as sensitive so that no log shows it.
     fn authorization(&self) -> HeaderValue {
         let encoded = self.encoded_credentials();
         let mut value = HeaderValue::from_str(&format!("Basic {encoded}")).expect("Base64 is ASCII");
@@ -187,7 +187,7 @@ impl Transport {
         value
     }
 
-    /// Explains why there is no response.
+    /// Explains why a request got no response.
     async fn explain(&self, endpoint: Endpoint, error: &reqwest::Error) -> Failure {
         self.route(&self.server().host(endpoint.host())).explain(error).await
     }
@@ -197,17 +197,17 @@ impl Transport {
     }
 }
 
-/// A request, as a value.
+/// A request to an endpoint.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     pub(super) endpoint: Endpoint,
-    /// Query parameters; the project is added to them.
+    /// Query parameters, to which the project ID is added.
     pub(super) query: Vec<(&'static str, String)>,
-    /// The fields of the form in the body, if there is one.
+    /// The form fields of the body, if any.
     pub(super) form: Option<Vec<(&'static str, String)>>,
-    /// The number of the page that is requested, for the log.
+    /// The number of the requested page, for the log.
     pub(super) page: Option<u32>,
-    /// Whether the request belongs to a session, which the server may have forgotten.
+    /// Whether the request belongs to a session, which the server may no longer have.
     pub(super) has_session: bool,
 }
 
@@ -223,14 +223,14 @@ pub(super) struct Response<'a> {
 }
 
 impl Response<'_> {
-    /// Reads the whole body and decodes it. It may have `most` bytes, before and after.
+    /// Reads and decodes the whole body, which may have up to `most` bytes both before and after decoding.
     pub(super) async fn bytes(mut self, most: usize) -> Result<Vec<u8>, Failure> {
         let (bytes, end) = self.read(most).await;
         end?;
         self.transport.classifier.contents(&self.head, bytes, most)
     }
 
-    /// Reads the body, up to `most` bytes. Returns what has arrived, and why it is not all.
+    /// Reads the body, up to `most` bytes. Returns the bytes that arrived, and the failure if some are missing.
     async fn read(&mut self, most: usize) -> (Vec<u8>, Result<(), Failure>) {
         let limit = self.transport.timeouts.idle;
         let mut bytes = Vec::new();

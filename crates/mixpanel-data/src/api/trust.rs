@@ -1,5 +1,5 @@
-//! The trusted certificate authorities: those of this machine, or those named by SSL_CERT_FILE and SSL_CERT_DIR
-//! instead, as with OpenSSL.
+//! The trusted certificate authorities. As with OpenSSL, `SSL_CERT_FILE` and `SSL_CERT_DIR` replace those of this
+//! machine.
 
 use std::path::{Path, PathBuf};
 
@@ -15,11 +15,11 @@ use super::network::NetworkVariables;
 const FILE: &str = "SSL_CERT_FILE";
 const DIRECTORY: &str = "SSL_CERT_DIR";
 
-/// Returns the certificates that are trusted instead of those of this machine; `None` if no variable names any.
+/// Returns the certificates to trust; `None` to use the HTTP client's default, which is this machine's certificates.
 ///
 /// # Errors
-/// `Storage` with the details `variable` and `path` for a file that cannot be read or contains no certificate, or if
-/// there is no certificate at all.
+/// `Tls`, with the detail `variable` and the path, if the file cannot be read or contains no certificate, or if no
+/// directory contains one and there is no file.
 pub(super) fn named_certificates(variables: &NetworkVariables) -> Result<Option<Vec<Certificate>>> {
     let file = variables.get(FILE).map(PathBuf::from);
     let directories: Vec<PathBuf> = variables.get(DIRECTORY).into_iter().flat_map(std::env::split_paths).collect();
@@ -43,14 +43,14 @@ pub(super) fn named_certificates(variables: &NetworkVariables) -> Result<Option<
         }
         trusted.extend(certificates);
     }
-    // A missing directory is fine if there is another source: trusting fewer authorities is safe.
+    // An unusable directory is acceptable if another source has certificates: trusting fewer authorities is safe.
     match first_problem {
         Some(error) if trusted.is_empty() => Err(error),
         _ => Ok(Some(trusted)),
     }
 }
 
-/// Loads the certificates of this machine. The usual loader would take an empty variable for a path.
+/// Loads this machine's certificates. The HTTP client's own loader treats an empty variable as a path.
 #[cfg(all(unix, not(target_os = "macos")))]
 fn of_this_machine() -> Result<Vec<Certificate>> {
     let places = openssl_probe::probe();
@@ -69,10 +69,10 @@ fn of_this_machine() -> Result<Vec<Certificate>> {
     Err(named_wrongly(FILE, format!("cannot set up TLS: {FILE} is set but empty")))
 }
 
-/// Reads the usable certificates, and returns the first problem.
+/// Returns the usable certificates and the first error.
 fn read(file: Option<&Path>, directory: Option<&Path>) -> (Vec<Certificate>, Option<rustls_native_certs::Error>) {
     let loaded = load_certs_from_paths(file, directory);
-    // A single unusable certificate would make the client reject all of them.
+    // A single unusable certificate makes the client reject all of them.
     let usable = |certificate: &rustls::pki_types::CertificateDer<'static>| {
         rustls::RootCertStore::empty().add(certificate.clone()).is_ok()
     };
@@ -100,7 +100,7 @@ fn named_wrongly(variable: &'static str, message: String) -> Error {
     Error::new(ErrorKind::Tls, message).with_fault(Fault::CertificateFile).with_detail("variable", variable)
 }
 
-/// Returns whether the file contains a private key, which is easily named instead of the certificate.
+/// Returns whether the file contains a private key, which is easily mistaken for the certificate.
 fn holds_key(path: &Path) -> bool {
     PrivateKeyDer::from_pem_file(path).is_ok()
 }

@@ -1,4 +1,4 @@
-//! The ledger on disk: shared, private, and never trusted blindly.
+//! Tests of the ledger on disk: sharing, file permissions, and damaged or foreign files.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -210,7 +210,7 @@ fn absurd_numbers_in_a_ledger_block_for_one_window_at_most() {
     let next = at(600).as_microsecond().to_string();
     assert!(text.contains(&moment) && text.contains(&next), "{text}");
     for number in [i64::MAX, i64::MIN] {
-        // Everything but IDs, which are never negative.
+        // Replaces every number except IDs, which are never negative.
         let absurd =
             [("", ",\"o\""), (":", "")].iter().fold(text.replace(&next, &number.to_string()), |text, around| {
                 let (before, after) = around;
@@ -296,8 +296,7 @@ fn a_kill_at_any_point_of_a_change_loses_nothing() {
         assert_eq!(limiter.used(at(0)), 1);
         limiter.granted(Opening, at(0)).refunded(at(0)).unwrap();
     }
-    // Killed between removing the old ledger and renaming the new one: once, and again before the next write repairs
-    // it.
+    // Killed between removing the old ledger and renaming the new one, twice.
     fs::rename(&path, &temporary).unwrap();
     assert_eq!(limiter.used(at(0)), 1);
     limiter.ask(Opening, at(1));

@@ -1,7 +1,7 @@
-//! Random histories, in virtual time, against a server that keeps its own window.
+//! Runs random histories in virtual time against a model of the server's window.
 //!
-//! The server uses the true time; the limiters read a clock that is set back occasionally. The server counts a request
-//! at some time between request and response, which the limiters never learn.
+//! The server uses the true time, while the limiters read a clock that is sometimes set back. The server counts a
+//! request at a time between sending and answer that is unknown to the limiters.
 
 use std::path::Path;
 use std::time::Duration;
@@ -31,17 +31,17 @@ enum Step {
     Refund {
         which: usize,
     },
-    /// The caller that waits for the answer is dropped.
+    /// The permit is dropped without an outcome.
     Abandon {
         which: usize,
         counted_at: f64,
     },
-    /// A process is killed with all its requests, and restarts.
+    /// A process with requests in flight is killed and restarts.
     Restart {
         who: usize,
         counted_at: f64,
     },
-    /// Sleeps until the time at which the limiter expects room.
+    /// Waits until the limiter expects room.
     Wait {
         by: usize,
     },
@@ -79,9 +79,9 @@ struct World<'a> {
     quota: Quota,
     limiters: [RateLimiter; 2],
     flights: Vec<Flight>,
-    /// True time, in milliseconds.
+    /// The true time, in milliseconds.
     time: i64,
-    /// How far the clock is behind the true time, in milliseconds.
+    /// By how much the clock is behind the true time, in milliseconds.
     behind: i64,
     /// When the server counted each request, in true time.
     counted: Vec<i64>,
@@ -127,7 +127,7 @@ impl<'a> World<'a> {
         (count > 0).then(|| self.flights.swap_remove(which % count))
     }
 
-    /// Counts a request on the server, at a fraction of the time it was in flight.
+    /// Counts a request on the server, at a fraction of its time in flight, which is limited to `longest`.
     fn count(&mut self, flight: &Flight, fraction: f64, longest: i64) {
         if flight.counted {
             let time = (self.time - flight.sent).min(longest);
@@ -170,7 +170,7 @@ impl<'a> World<'a> {
                     let wait = at.as_millisecond() - self.now().as_millisecond() + 1;
                     self.time += wait;
                     assert!(wait <= WINDOW + 2 * GRACE, "a wait of {wait} ms");
-                    // Requests in flight may take any time; without any, there is room by then.
+                    // Room is certain only if no requests are in flight, since those may take any time.
                     let idle = self.flights.is_empty();
                     let next = self.limiters[by].usage(self.now()).unwrap().next_free_at;
                     assert!(!idle || next.is_none(), "the promised room is not there");
@@ -190,8 +190,7 @@ fn open(directory: &Path, quota: Quota) -> RateLimiter {
     RateLimiter::open(Pool::QUERY, Some(directory), "127.0.0.1:8080", "1", quota).unwrap()
 }
 
-/// Returns a config with fewer cases than usual, because a history writes many small files; `PROPTEST_CASES` raises the
-/// number.
+/// Reduces the number of cases, because each history writes many small files. `PROPTEST_CASES` raises it.
 fn config(part: u32) -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases / part, failure_persistence: None, ..usual }
@@ -200,8 +199,8 @@ fn config(part: u32) -> ProptestConfig {
 proptest! {
     #![proptest_config(config(2))]
 
-    /// The server never counts more than the quota less the reserve, and never sees more than five requests at a
-    /// time. A caller that waits until the time it was given, with nothing in flight, finds room.
+    /// The server never counts more than the quota minus the reserve, and never has more than five requests in flight.
+    /// With nothing in flight, a caller that waits until the returned time finds room.
     #[test]
     fn no_sequence_of_requests_exceeds_a_limit(
         requests in 1u32..8,
@@ -214,7 +213,7 @@ proptest! {
         let directory = tempfile::tempdir().unwrap();
         let mut world = World::new(directory.path(), quota);
         if pages_count {
-            // One refusal shows that session pages count; once the probe succeeds, the refusal is over.
+            // A single refused session page shows that session pages count. A successful probe ends the refusal.
             let permit = world.limiters[0].granted(Session, world.now());
             permit.refused_hourly(world.now(), None).unwrap();
             world.time += WINDOW / 6;
@@ -234,9 +233,8 @@ proptest! {
 proptest! {
     #![proptest_config(config(8))]
 
-    /// Other clients exhaust the window for some time. No matter how many processes send requests, how often, and
-    /// whether they are killed in between, at most one request is refused between the first refusal and the end of its
-    /// window.
+    /// While other clients use up the window, at most one more request is refused within a window after the first
+    /// refusal, no matter how often processes send requests or are killed.
     #[test]
     fn a_refusal_costs_at_most_one_more_refused_request(
         asks in prop::collection::vec((0usize..2, 0i64..5_000, any::<bool>()), 1..100),
@@ -260,7 +258,7 @@ proptest! {
                 }
             }
         }
-        // Refusals alternate: a first refusal, its probe, and the next first refusal a whole window later.
+        // Refusals alternate between a first one and its probe. The next first one is at least a full window later.
         for (first, next) in refusals.iter().step_by(2).zip(refusals.iter().skip(2).step_by(2)) {
             prop_assert!(next - first >= WINDOW, "{refusals:?}");
         }

@@ -1,4 +1,4 @@
-//! How the limiter proceeds after a 429 about the window, in virtual time.
+//! Tests of how the limiter proceeds after a 429 about the window, in virtual time.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ fn a_very_late_refusal_does_not_undo_a_success() {
     limiter.ask(Opening, at(700));
 }
 
-/// Fills the window with session pages, one per second from 0, the last of which is refused.
+/// Sends session pages, one per second from 0, until the page after `pages` is refused.
 fn run_into_the_price_of_session_pages(pages: i64) -> (RateLimiter, jiff::Timestamp) {
     let limiter = in_memory("60/h");
     for second in 0..pages {
@@ -83,7 +83,7 @@ fn run_into_the_price_of_session_pages(pages: i64) -> (RateLimiter, jiff::Timest
 #[test]
 fn a_refusal_explained_by_our_pages_ends_by_the_ledger() {
     let (limiter, next) = run_into_the_price_of_session_pages(100);
-    // The latest 60 are those of 40 s to 99 s.
+    // The latest 60 pages were sent from 40 s to 99 s.
     assert_eq!(next, at(40 + 3_606));
     assert!(limiter.usage(at(101)).unwrap().session_pages_count);
     assert_eq!(limiter.blocked(Session, at(101)), next);
@@ -122,7 +122,7 @@ fn an_abandoned_probe_expires() {
     drop(limiter.granted(Opening, at(600)));
     assert_eq!(limiter.blocked(Opening, at(601)), at(660));
     let second = limiter.granted(Opening, at(660));
-    // A probe that is merely slow is not abandoned.
+    // A slow probe is not given up.
     assert_eq!(limiter.blocked(Opening, at(1_200)), at(1_260));
     assert_eq!(second.refused_hourly(at(1_300), None).unwrap(), at(3_606));
 }

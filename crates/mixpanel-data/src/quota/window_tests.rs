@@ -1,4 +1,4 @@
-//! When the window has room, in virtual time. A window of one hour has a margin of 6 s and a grace of 60 s.
+//! Tests of when the window has room, in virtual time. A window of one hour has a margin of 6 s and a grace of 60 s.
 
 use crate::limits::SESSION_PAGES_COUNT_FOR;
 
@@ -98,7 +98,7 @@ fn a_refund_among_many_pages_frees_no_extra_slots() {
     }
     let in_progress = [50, 51, 52, 53].map(|second| limiter.granted(Session, at(second)));
     let refused = limiter.granted(Session, at(54));
-    // The server may count those in flight, so they may fill the window.
+    // The server may count the requests in flight, so they may fill the window.
     assert_eq!(refused.refused_hourly(at(54), None).unwrap(), at(54 + 3_606));
     for permit in in_progress {
         permit.refunded(at(55)).unwrap();
@@ -142,11 +142,11 @@ fn entries_keep_their_age_when_the_clock_is_set_back() {
     let limiter = in_memory("2/h");
     limiter.ask(Opening, at(7_000));
     limiter.ask(Opening, at(10_000));
-    // The first is 3,000 s old, the second is new.
+    // The first request is 3,000 s old and the second is new.
     assert_eq!(limiter.blocked(Opening, at(0)), at(606));
     limiter.ask(Opening, at(606));
     assert_eq!(limiter.blocked(Opening, at(607)), at(3_606));
-    // The clock is set back repeatedly, also while requests are in flight.
+    // The clock is set back repeatedly, even while a request is in flight.
     let limiter = in_memory("1/h");
     let permit = limiter.granted(Opening, at(90_000));
     assert_eq!(limiter.blocked(Opening, at(50_000)), at(53_660));

@@ -171,12 +171,12 @@ fn no_proxy_excludes_as_curl_does() {
     let both = |one, two| resolve(&[("HTTPS_PROXY", "http://p:1"), ("NO_PROXY", one), ("no_proxy", two)]);
     assert!(both("localhost", "localhost,127.0.0.1").unwrap().is_some());
     assert!(both("localhost", "mixpanel.com").err().unwrap().message().contains("no_proxy"));
-    // Without a proxy, a contradiction has no effect.
+    // Without a proxy, contradictory values have no effect.
     assert!(resolve(&[("NO_PROXY", "a"), ("no_proxy", "mixpanel.com")]).unwrap().is_none());
 }
 
 proptest! {
-    /// Any setting is either used or rejected; it is never treated as if there were no proxy.
+    /// Any setting is either used or rejected, never treated as no proxy.
     #[test]
     fn a_setting_is_never_ignored(value in "\\PC{1,40}|(https?|socks5h?|[a-z]{0,6})(://|:/|//|:)[ -~]{0,30}") {
         match resolve(&[("HTTPS_PROXY", &value)]) {

@@ -1,15 +1,15 @@
-//! Decodes binary-to-text encodings: bases 2 to 85, and lists of numbers.
+//! Decodes bytes encoded in bases 2 to 85 and as lists of numbers.
 
 use std::sync::LazyLock;
 
-/// Minimum length of a run of digits; shorter runs contain too little to matter.
+/// The minimum length of a run of digits; shorter runs contain too little to matter.
 const RUN_CHARS_MIN: usize = 8;
-/// Maximum digits of a number to decode; longer ones would overflow, and are masked anyway.
+/// The maximum length of a number. Longer ones may not fit in 128 bits, and are masked anyway.
 const NUMBER_CHARS_MAX: usize = 24;
 /// The minimum length of a list of numbers.
 const NUMBERS_MIN: usize = 4;
 
-/// Bases whose digits encode a fixed number of bits, in several alphabets.
+/// Alphabets whose digits encode a fixed number of bits, with that number.
 const OF_BITS: [(&[u8], u32); 5] = [
     (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 5),
     (b"0123456789ABCDEFGHIJKLMNOPQRSTUV", 5),
@@ -17,16 +17,16 @@ const OF_BITS: [(&[u8], u32); 5] = [
     (b"ybndrfg8ejkmcpqxot1uwisza345h769", 5),
     (b"0123456789abcdef", 4),
 ];
-/// Six bits per digit, as in `uuencode`.
+/// The alphabet of `uuencode`, with six bits per digit.
 const UU: &[u8] = b" !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_";
 const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/// Five digits encode four bytes. The first alphabet is that of Ascii85, `!` to `u`.
+/// Alphabets in which five digits encode four bytes. The first is that of Ascii85, `!` to `u`.
 const OF_85: [&[u8]; 3] = [
     b"!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstu",
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#",
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
 ];
-/// Bases that encode a whole text as a single number.
+/// Alphabets that encode a whole text as a single number.
 const OF_NUMBERS: [&[u8]; 5] = [
     b"0123456789",
     b"0123456789abcdefghijklmnopqrstuvwxyz",
@@ -35,7 +35,7 @@ const OF_NUMBERS: [&[u8]; 5] = [
     b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
 ];
 
-/// The digit values of bytes, by base.
+/// The digit values of bytes in each alphabet.
 struct Tables {
     of_bits: [Table; 5],
     of_64: [Table; 3],
@@ -57,10 +57,11 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     }
 });
 
-/// Not a digit.
+/// The table entry for a byte that is not a digit.
 const NONE: u8 = 0xff;
 
-/// Decodes every run that may be encoded bytes, starting at each possible digit group boundary.
+/// Decodes every run of digits in each alphabet, at each possible alignment of the digit groups, and every list of
+/// numbers.
 pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
     let tables = &*TABLES;
     let mut found = Vec::new();
@@ -94,7 +95,7 @@ pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// Returns the digit value of each byte.
+/// Returns the digit value of each byte in an alphabet.
 fn table(digits: &[u8], any_case: bool) -> Table {
     let mut table = [NONE; 256];
     for (value, digit) in (0..).zip(digits) {
@@ -107,7 +108,7 @@ fn table(digits: &[u8], any_case: bool) -> Table {
     table
 }
 
-/// Returns the digit values of each run of digits.
+/// Returns the digit values of each run of consecutive digits.
 fn runs(text: &[u8], table: &Table) -> Vec<Vec<u8>> {
     text.split(|byte| table[usize::from(*byte)] == NONE)
         .filter(|run| run.len() >= RUN_CHARS_MIN)
@@ -115,7 +116,7 @@ fn runs(text: &[u8], table: &Table) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Decodes digits of `bits` bits each, beginning at `start`.
+/// Decodes digits of `bits` bits each, from the digit at `start`.
 #[expect(clippy::cast_possible_truncation, reason = "the bits of bytes that are complete are dropped")]
 fn of_bits(run: &[u8], start: usize, bits: u32) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(run.len());
@@ -131,7 +132,7 @@ fn of_bits(run: &[u8], start: usize, bits: u32) -> Vec<u8> {
     bytes
 }
 
-/// Decodes groups of five digits; a shorter one at the end is padded.
+/// Decodes groups of five digits; a shorter last group is padded.
 #[expect(clippy::cast_possible_truncation, reason = "a group beyond four bytes is noise")]
 fn of_85(run: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(run.len());
@@ -142,15 +143,15 @@ fn of_85(run: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Decodes all digits as one number, and returns its bytes in both orders.
+/// Decodes all digits as one number, and returns its bytes in both byte orders.
 fn of_number(run: &[u8], base: usize) -> Vec<Vec<u8>> {
     let base = base as u128;
     let value = run.iter().try_fold(0_u128, |value, digit| value.checked_mul(base)?.checked_add(u128::from(*digit)));
     value.map(|value| vec![value.to_be_bytes().to_vec(), value.to_le_bytes().to_vec()]).unwrap_or_default()
 }
 
-/// Decodes lists of numbers, such as `[67, 65, 78]` and `0x43 0x41`, in bases of 2, 8, 10 and 16, as character codes;
-/// also concatenated numbers.
+/// Decodes lists of character codes in base 2, 8, 10 or 16, such as `[67, 65, 78]` and `0x43 0x41`. Binary and decimal
+/// codes need no separators.
 fn lists(text: &[u8]) -> Vec<Vec<u8>> {
     let words: Vec<&[u8]> =
         text.split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).map(without_prefix).collect();
@@ -188,7 +189,7 @@ fn without_prefix(word: &[u8]) -> &[u8] {
     prefix.map_or(word, |prefix| &word[prefix.len()..])
 }
 
-/// Decodes concatenated character codes, where codes from 100 have three digits.
+/// Decodes concatenated decimal character codes. Codes from 100 and those with a leading zero have three digits.
 fn codes_in_a_row(mut digits: &[u8]) -> Vec<u8> {
     let mut codes = Vec::new();
     while digits.len() > 1 {

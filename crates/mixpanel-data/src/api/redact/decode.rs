@@ -1,4 +1,4 @@
-//! Decodes common text encodings wherever a text looks like one.
+//! Decodes parts of a text that may be in one of the common encodings.
 
 use std::io::Read as _;
 
@@ -6,23 +6,23 @@ use flate2::read::{GzDecoder, ZlibDecoder};
 
 use super::{binary, escapes, fold};
 
-/// Maximum number of inflated bytes that are examined.
+/// The maximum number of inflated bytes to examine.
 const INFLATED_BYTES_MAX: u64 = 4 << 10;
-/// Minimum run of printable characters in decoded text; shorter runs are noise, whatever the secret.
+/// A shorter run of printable characters in decoded text is noise, regardless of the secret.
 const ROW_CHARS_MIN: usize = 4;
-/// A text without a run of this length is not decoded again: six characters of a secret take at least this many in any
-/// encoding.
+/// A text without a printable run of this length is not decoded again: any encoding of six characters of a secret is
+/// at least this long.
 const ROW_AGAIN_MIN: usize = 8;
 
 /// A possible decoding of a text.
 pub(super) struct Decoded {
     pub(super) text: Vec<u8>,
-    /// The text is too short, or too much like noise, to be decoded again.
+    /// Whether the text is too short or too noisy to be decoded again.
     pub(super) is_final: bool,
 }
 
-/// Decodes the text with each possible encoding, one at a time. Decoded binary data without a run of `row_min`
-/// printable characters is dropped as noise.
+/// Decodes one layer of the text in each encoding that it may have. Bytes decoded from a base are noise unless they
+/// contain a run of `row_min` printable characters.
 pub(super) fn all(text: &[u8], row_min: usize) -> Vec<Decoded> {
     let mut found = escapes::all(text);
     found.push(text.iter().copied().filter(|byte| !is_filler(*byte)).collect());
@@ -32,7 +32,7 @@ pub(super) fn all(text: &[u8], row_min: usize) -> Vec<Decoded> {
     let row_min = row_min.max(ROW_CHARS_MIN);
     for bytes in binary::all(text).into_iter().chain(wide(text)) {
         let inflated = inflated(&bytes);
-        // Text with two or four bytes per character.
+        // The text may have two or four bytes per character.
         let bytes: Vec<u8> = bytes.into_iter().filter(|byte| *byte != 0).collect();
         for text in [inflated, Some(bytes)].into_iter().flatten() {
             let row = longest_row(&text);
@@ -44,14 +44,14 @@ pub(super) fn all(text: &[u8], row_min: usize) -> Vec<Decoded> {
     found
 }
 
-/// Returns whether the byte may separate the parts of a split value: whitespace, control characters, and the
-/// quotation marks of code.
+/// Returns whether the byte may separate the parts of a split value: whitespace, a control character, or punctuation
+/// of string literals.
 fn is_filler(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte.is_ascii_control() || matches!(byte, b'"' | b'\'' | b',' | b'`' | b'\\')
 }
 
-/// Returns what is spelled by the text's single characters, by the first letters of its words, by their last letters,
-/// and by every other character.
+/// Returns the texts spelled by the single-character words, by the first and the last letters of all words, and by
+/// every other character.
 fn spelled(text: &[u8]) -> Vec<Vec<u8>> {
     let text = String::from_utf8_lossy(text);
     let seen: String = text.chars().filter(|c| c.is_whitespace() || !fold::is_invisible(*c)).collect();
@@ -63,14 +63,15 @@ fn spelled(text: &[u8]) -> Vec<Vec<u8>> {
         words.iter().map(|word| digit_of(word).unwrap_or(*word)).filter_map(|word| word.chars().next()).collect()
     };
     let last = |words: &[&str]| -> String { words.iter().filter_map(|word| word.chars().next_back()).collect() };
-    // Every other character may be filler; which ones depends on where the text begins.
+    // A secret may have a separator after each character; its position decides which half contains it.
     let every_other = |start: usize| -> String { seen.chars().skip(start).step_by(2).collect() };
     [single(&words), single(&chunks), first(&words), last(&words), every_other(0), every_other(1)]
         .map(String::into_bytes)
         .to_vec()
 }
 
-/// Decodes non-ASCII text as the bytes of its UTF-16 code units, and as the lowest 8 or 7 bits of each character.
+/// Returns non-ASCII text as the bytes of its UTF-16 code units, in both byte orders, and as the lowest 8 and 7 bits of
+/// each character.
 #[expect(clippy::cast_possible_truncation, reason = "the last bits are meant")]
 fn wide(text: &[u8]) -> Vec<Vec<u8>> {
     if text.is_ascii() {
@@ -97,7 +98,7 @@ pub(super) fn digit_of(word: &str) -> Option<&'static str> {
     Some(DIGITS[digit])
 }
 
-/// Inflates gzip or zlib data, up to the first error.
+/// Inflates gzip or zlib data up to the first error; `None` for other data.
 fn inflated(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     // Truncated or damaged data still yields its beginning.

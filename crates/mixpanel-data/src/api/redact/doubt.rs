@@ -1,7 +1,7 @@
-//! Masks everything but words and a few numbers: it may be a secret in an unknown encoding.
+//! Masks everything except words and a few numbers, because it may be a secret in an unknown encoding.
 //!
-//! A text is cut into pieces, each with a weight: zero for a word, and higher the less it looks like one. Consecutive
-//! pieces, even with single words between them, are masked if their total weight is too high.
+//! A text is split into pieces. A word has the weight zero; any other piece weighs more the less it looks like a word.
+//! A run of pieces, possibly with single words in between, is masked if its total weight is too high.
 
 use std::ops::Range;
 
@@ -11,27 +11,27 @@ use super::words::{Word, judge};
 
 /// A word that is repeated within this many words may encode a digit.
 const WORDS_APART: usize = 3;
-/// Placeholder for masked text.
+/// Replaces masked text.
 const LEFT_OUT: &str = "[not shown]";
-/// Consecutive pieces with at least this total weight are masked.
+/// A run of pieces with at least this total weight is masked.
 const WEIGHT_MAX: usize = 12;
-/// Number of consecutive words that end a run of suspicious pieces.
+/// This many consecutive words end a run of pieces.
 const WORDS_BETWEEN: usize = 2;
-/// Longer numbers are not IDs; 64-bit numbers have up to 20 digits.
+/// The maximum length of a numeric ID: 64-bit numbers have up to 20 digits.
 const DIGITS_MAX: usize = 20;
-/// The weight of a number, a single letter or an unknown sign: as much as one character carries in most encodings.
+/// The weight of a number, a single letter or an unknown symbol, each of which may encode one character.
 const SIGN: usize = 2;
 /// The weight of a time, a UUID or an address.
 const SHAPE: usize = 5;
 
-/// A part of a text, and how suspicious it is.
+/// A part of a text and its weight.
 struct Piece {
     range: Range<usize>,
     weight: usize,
     is_word: bool,
 }
 
-/// Returns the text with a placeholder for each suspicious part.
+/// Returns the text with a placeholder for each part that may not be words.
 pub(super) fn masked(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut from = 0;
@@ -44,12 +44,12 @@ pub(super) fn masked(text: &str) -> String {
     shown
 }
 
-/// Returns everything that is not a word, joined together: a secret may have been split.
+/// Returns all pieces that are not words, concatenated, because a secret may have been split.
 pub(super) fn odd_words(text: &str) -> String {
     pieces(text).into_iter().filter(|piece| !piece.is_word).map(|piece| &text[piece.range]).collect()
 }
 
-/// Finds runs of pieces whose total weight is too high.
+/// Finds the runs of pieces to mask.
 fn doubtful(pieces: &[Piece]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut row: Option<(Range<usize>, usize)> = None;
@@ -75,7 +75,7 @@ fn doubtful(pieces: &[Piece]) -> Vec<Range<usize>> {
     found.into_iter().filter(|(_, weight)| *weight >= WEIGHT_MAX).map(|(range, _)| range).collect()
 }
 
-/// Cuts a text into pieces; separators between words are not pieces.
+/// Splits a text into pieces; separators between words are not pieces.
 fn pieces(text: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut words: Vec<String> = Vec::new();
@@ -105,18 +105,18 @@ fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// Returns whether there are spaces on both sides.
+/// Returns whether there is a space or an end of the text on both sides.
 fn is_alone(text: &str, start: usize, end: usize) -> bool {
     let is_blank = |c: Option<char>| c.is_none_or(|c| c == ' ');
     is_blank(text[..start].chars().next_back()) && is_blank(text[end..].chars().next())
 }
 
-/// Returns whether punctuation forms a line, such as `-----`.
+/// Returns whether punctuation is a separator line, such as `-----`.
 fn is_line(signs: &str) -> bool {
     signs.len() > 3 && signs.bytes().all(|sign| sign == signs.as_bytes()[0])
 }
 
-/// Returns whether a character is a quotation mark, a dash or the like, in any language.
+/// Returns whether a non-ASCII character is common punctuation in any language or a common symbol.
 fn is_usual_sign(c: char) -> bool {
     matches!(
         c,
@@ -126,7 +126,7 @@ fn is_usual_sign(c: char) -> bool {
     )
 }
 
-/// Returns the length of a time, a UUID or an address with its port at the beginning of the text, if there is one.
+/// Returns the length of the date, time, UUID or IPv4 address at the beginning of the text, if any.
 fn shape(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let ends = |length: usize| !text[length..].chars().next().is_some_and(char::is_alphanumeric);
@@ -153,7 +153,7 @@ fn shape(text: &str) -> Option<usize> {
     ends(length).then_some(length)
 }
 
-/// Returns the length of an IPv4 address, with its port if it has one.
+/// Returns the length of the IPv4 address at the beginning of the text, including its port, if any.
 fn address(text: &str) -> Option<usize> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let host = text[..end].trim_end_matches('.');
@@ -164,7 +164,7 @@ fn address(text: &str) -> Option<usize> {
     Some(host.len() + port.len() + usize::from(!port.is_empty()))
 }
 
-/// Matches a form in which `9` is a digit and `x` a hexadecimal digit.
+/// Returns whether the text begins with a form, where `9` matches a digit and `x` a lowercase hexadecimal digit.
 fn has_form(text: &[u8], form: &str) -> bool {
     let fits = |(byte, form): (&u8, u8)| match form {
         b'9' => byte.is_ascii_digit(),
@@ -174,7 +174,8 @@ fn has_form(text: &[u8], form: &str) -> bool {
     text.len() >= form.len() && text.iter().zip(form.bytes()).all(fits)
 }
 
-/// Weighs a word, given the words before it: words can encode digits, for example by name, or as `yes` and `no`.
+/// Returns the weight of a word, given the words before it. Words can encode digits: by name, or in pairs such as `yes`
+/// and `no`.
 fn weight_of_word(word: &str, last: &mut Vec<String>) -> usize {
     let word = word.to_lowercase();
     let is_digit = digit_of(&word).is_some() || last.contains(&word);
@@ -185,7 +186,7 @@ fn weight_of_word(word: &str, last: &mut Vec<String>) -> usize {
     if is_digit { SIGN } else { 0 }
 }
 
-/// Weighs a group of adjacent letters and digits.
+/// Returns the weight of a group of adjacent letters and digits.
 fn weight_of(atom: &str) -> usize {
     if atom.is_ascii() {
         return weight_of_ascii(atom);
@@ -222,7 +223,7 @@ fn weight_of_ascii(atom: &str) -> usize {
     }
 }
 
-/// Splits at the ends of numbers and before capital letters, as in `HTTPStatusCode404`.
+/// Splits between letters and digits and at the capital letters of words, as in `HTTPStatusCode404`.
 fn parts_of(atom: &str) -> Vec<&str> {
     let bytes = atom.as_bytes();
     let mut parts = Vec::new();
@@ -261,7 +262,7 @@ fn base_letter(c: char) -> Option<char> {
     })
 }
 
-/// Returns a number for the script of a character; 0 for a script that messages are not written in.
+/// Returns the number of a character's script; 0 for scripts in which messages are not written.
 fn script(c: char) -> u32 {
     match c {
         '\u{370}'..='\u{3ff}' => 1,

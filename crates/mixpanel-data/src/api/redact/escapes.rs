@@ -1,6 +1,6 @@
-//! Decodes escapes of single characters, wherever they occur. Everything else is left unchanged.
+//! Decodes escapes of single characters. The rest of a text is left unchanged.
 
-/// HTML entity names of characters that occur in secrets, in their encodings, or between them.
+/// HTML entity names of characters that occur in secrets and their encodings or may separate their characters.
 const ENTITIES: [(&str, &str); 40] = [
     ("amp", "&"),
     ("lt", "<"),
@@ -44,16 +44,16 @@ const ENTITIES: [(&str, &str); 40] = [
     ("szlig", "ß"),
 ];
 
-/// Endings of HTML entity names of letters: diacritics, which are ignored, and font variants.
+/// Suffixes of HTML entity names of letters: diacritics and font variants, both of which are ignored.
 const LETTER_ENDS: [&str; 17] = [
     "acute", "grave", "circ", "uml", "tilde", "ring", "cedil", "slash", "caron", "breve", "macr", "dot", "ogon",
     "dblac", "scr", "opf", "fr",
 ];
 
-/// Reads an escape at the beginning of a text; returns its length and the decoded bytes.
+/// Reads an escape at the beginning of a text; returns its length and the bytes that it encodes.
 type Read = fn(&[u8]) -> Option<(usize, Vec<u8>)>;
 
-/// Decodes each kind of escape, one at a time.
+/// Returns the text with one kind of escape decoded, for each kind that it may contain.
 pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     let mut undo = |mark: &[u8], read: Read| {
@@ -69,7 +69,7 @@ pub(super) fn all(text: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// Replaces every escape that `read` recognizes.
+/// Decodes every escape that `read` recognizes.
 fn unescaped(text: &[u8], read: Read) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -92,19 +92,19 @@ fn digit(byte: u8) -> Option<u32> {
     char::from(byte).to_digit(16)
 }
 
-/// Reads a number in this base from the beginning of a text; returns the number and its length.
+/// Reads a number in the given base at the beginning of a text; returns the number and its length.
 fn number(text: &[u8], base: u32, length_max: usize) -> Option<(u32, usize)> {
     let digits = text.iter().take(length_max).take_while(|byte| char::from(**byte).is_digit(base)).count();
     let text = std::str::from_utf8(&text[..digits]).ok().filter(|text| !text.is_empty())?;
     Some((u32::from_str_radix(text, base).ok()?, digits))
 }
 
-/// Encodes a code point as UTF-8. Code points below 256 may actually be bytes, but in ASCII both are the same.
+/// Encodes a code point as UTF-8. A code below 256 may also be a single byte, but for ASCII both are the same.
 fn utf8(code: u32) -> Option<Vec<u8>> {
     char::from_u32(code).map(|c| c.to_string().into_bytes())
 }
 
-/// Reads a percent escape: `%41` or `%u0041`.
+/// Decodes `%41` and `%u0041`.
 fn percent(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     match rest {
         [b'%', b'u' | b'U', digits @ ..] => {
@@ -117,7 +117,7 @@ fn percent(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     }
 }
 
-/// Reads a quoted-printable escape: `=41` or a soft line break.
+/// Decodes `=41` and a soft line break.
 fn quoted_printable(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     match rest {
         [b'=', b'\r', b'\n', ..] => Some((3, Vec::new())),
@@ -127,7 +127,7 @@ fn quoted_printable(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     }
 }
 
-/// Reads an HTML entity: `&amp;`, `&#65;` or `&#x41;`, with or without the semicolon.
+/// Decodes `&amp;`, `&#65;` and `&#x41;`, with or without the semicolon.
 fn html(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     let [b'&', body @ ..] = rest else { return None };
     let (length, bytes) = match body {
@@ -147,7 +147,7 @@ fn html(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     Some((length + usize::from(rest.get(length) == Some(&b';')), bytes))
 }
 
-/// Reads a backslash escape: `\u0041`, `\u{41}`, `\U00000041`, `\x41`, `\101`, `\n`, `\/`.
+/// Decodes `\u0041`, `\u{41}`, `\U00000041`, `\x41`, `\101`, `\n` and `\/`.
 fn backslash(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     let [b'\\', kind, body @ ..] = rest else { return None };
     match (kind, body) {
@@ -171,7 +171,7 @@ fn fixed(digits: &[u8], base: u32, length: usize) -> Option<(usize, Vec<u8>)> {
     Some((length + 2, utf8(code)?))
 }
 
-/// Reads the name of a character; a letter may have a diacritic, which is dropped.
+/// Decodes an HTML entity name, and drops the diacritic of a letter.
 fn named(body: &[u8]) -> Option<(usize, Vec<u8>)> {
     let is_next = |at: usize, name: &str| {
         body.get(at..at + name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
@@ -187,7 +187,7 @@ fn named(body: &[u8]) -> Option<(usize, Vec<u8>)> {
     Some((end.len() + 1, vec![*letter]))
 }
 
-/// Reads an HTML tag or comment, which may stand between any two letters.
+/// Removes an HTML tag or comment, which may separate any two characters of a secret.
 fn tag(rest: &[u8]) -> Option<(usize, Vec<u8>)> {
     let [b'<', body @ ..] = rest else { return None };
     if let Some(comment) = body.strip_prefix(b"!--") {

@@ -1,4 +1,4 @@
-//! Normalizes text, so that texts that look or read alike compare equal.
+//! Normalizes text so that texts that look or read alike compare equal.
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
 
@@ -6,7 +6,7 @@ use icu_normalizer::DecomposingNormalizerBorrowed;
 const LOOKALIKES: [(&str, &str); 3] =
     [("аеорсухіјѕԁһԛԝкмтвнг", "aeopcyxijsdhqwkmtbhr"), ("αονρτυικχεβη", "aovptuikxebn"), ("øłđıŧħ", "oldith")];
 
-/// A text, normalized for comparison.
+/// A text normalized for comparison.
 pub(super) struct Folded {
     /// Without whitespace and invisible characters, in lower case.
     pub(super) compact: Vec<char>,
@@ -28,7 +28,7 @@ pub(super) fn folded(text: &[u8]) -> Folded {
     Folded { compact, letters }
 }
 
-/// Returns whether a character is whitespace, has no width, or is combined with another one.
+/// Returns whether a character is whitespace, has no width, or combines with another one.
 pub(super) fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
@@ -48,8 +48,8 @@ pub(super) fn is_mark(c: char) -> bool {
         | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
 }
 
-/// Maps letter variants to plain letters where Unicode defines no equivalence: tags, flags, and letters in black
-/// circles and squares.
+/// Maps letter variants to plain letters if Unicode normalization does not: tags, regional indicators, and letters in
+/// black circles and squares.
 fn plain_letter(c: char) -> char {
     let code = u32::from(c);
     let nth = |first: u32| char::from_u32(u32::from('a') + code - first).unwrap_or(c);

@@ -1,4 +1,4 @@
-//! The patterns to search for in a text: parts of secrets, in the clear and in simple ciphers.
+//! The patterns to search for in a text: parts of secrets, as plain text and in simple ciphers.
 
 use std::collections::HashSet;
 
@@ -9,21 +9,21 @@ use crate::credentials::Secret;
 
 use super::fold::{Folded, folded};
 
-/// Number of characters that reveal a secret; a shorter secret is searched for as a whole.
+/// The number of consecutive characters that reveal a secret; a shorter secret is a single part.
 const PART_CHARS: usize = 6;
-/// Minimum length for cipher variants; those of a shorter secret would match almost any text.
+/// The minimum length of a secret that is searched for in ciphers; shorter ones match almost any text.
 const CIPHER_CHARS_MIN: usize = 5;
-/// Bits per character.
+/// Bits per character in the key of a part.
 const CHAR_BITS: usize = 21;
-/// Base-2 logarithm of the number of bits in the bitmap filter, which avoids most lookups.
+/// Base-2 logarithm of the number of bits in the bitmap filter.
 const TABLE_BITS: u32 = 16;
 
-/// Parts of secrets to search for.
+/// The parts of all secrets.
 #[derive(Default)]
 pub(super) struct Needles {
-    /// Compared with letters and digits only, ignoring everything between them.
+    /// Parts to search for in the letters and digits of a text, ignoring everything between them.
     letters: Vec<Parts>,
-    /// Compared with all visible characters.
+    /// Parts to search for in the visible characters of a text.
     compact: Vec<Parts>,
 }
 
@@ -36,7 +36,7 @@ struct Parts {
 }
 
 impl Needles {
-    /// Creates the patterns for pairs of user name and secret.
+    /// Creates the patterns for pairs of a user name and a secret.
     pub(super) fn new(pairs: &[(String, Secret)]) -> Self {
         let mut needles = Self::default();
         for (user, secret) in pairs {
@@ -45,14 +45,14 @@ impl Needles {
             let secret = if secret.is_empty() { user } else { secret };
             needles.add(secret);
             needles.add(&pair);
-            // Base64 in changed case can no longer be decoded, so search for the encoded form, without its first and
-            // last characters, which depend on the neighboring bytes.
+            // Base64 in changed case can no longer be decoded, so it is searched for directly. Its first and last
+            // characters depend on the neighboring bytes.
             for before in ["", "a", "ab"] {
                 let encoded = STANDARD.encode(format!("{before}{secret}"));
                 let core = encoded.trim_end_matches('=');
                 needles.add_whole(core.get(2..core.len() - 1).unwrap_or_default());
             }
-            // Once decoded, a secret this short cannot be told from noise.
+            // A short secret cannot be distinguished from noise once decoded, so its encoding is searched for.
             if secret.len() < PART_CHARS {
                 let encoded = STANDARD.encode(secret);
                 insert(&mut needles.compact, &folded(encoded.trim_end_matches('=').as_bytes()).compact);
@@ -83,8 +83,7 @@ impl Needles {
         if compact.len() < CIPHER_CHARS_MIN {
             return;
         }
-        // ROT47 changes the case of letters, so it is applied before normalization: alone, and with ROT13 before or
-        // after it.
+        // ROT47 depends on the case of letters, so it is applied before normalization. It may be combined with ROT13.
         for moved in [
             secret.chars().map(rot47).collect::<String>(),
             secret.chars().map(rot13).map(rot47).collect(),
@@ -116,7 +115,7 @@ impl Needles {
     }
 }
 
-/// Adds the parts of a text, forwards and backwards.
+/// Adds the parts of a text, both forwards and backwards.
 fn insert(groups: &mut Vec<Parts>, text: &[char]) {
     let length = text.len().min(PART_CHARS);
     if length == 0 {
@@ -155,14 +154,14 @@ impl Parts {
     }
 }
 
-/// Returns the index of a key's word in the table, and its bit in that word.
+/// Returns the position of a key in the bitmap filter: the index of a word, and the mask of a bit.
 #[expect(clippy::cast_possible_truncation, reason = "both halves count, and of the product only the upper bits")]
 fn place(key: u128) -> (usize, u64) {
     let mixed = (key as u64 ^ (key >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - TABLE_BITS);
     ((mixed >> 6) as usize, 1 << (mixed & 63))
 }
 
-/// Swaps the bytes of 16-bit numbers, as `hexdump` does.
+/// Swaps the characters of each pair, as `hexdump` does with the bytes of 16-bit numbers.
 fn in_swapped_pairs(text: &[char], start: usize) -> Vec<char> {
     let (before, pairs) = text.split_at(start);
     before.iter().copied().chain(pairs.chunks(2).flat_map(|pair| pair.iter().rev().copied())).collect()

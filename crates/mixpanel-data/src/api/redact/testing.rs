@@ -1,9 +1,8 @@
-//! Encodings that a server may apply to an echoed request, each with a decoder that is independent of the code under
-//! test.
+//! Encodings in which a server may echo a secret. Each has a decoder that is independent of the code under test.
 
 use std::io::Write as _;
 
-/// An encoding, and how to decode a printed text.
+/// An encoding and its decoder for displayed text.
 pub(super) struct Coding {
     pub(super) name: &'static str,
     pub(super) encode: fn(&[u8]) -> String,
@@ -21,7 +20,7 @@ const B85: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 const B58: &str = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 const B36: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
 const DIGITS: &str = "0123456789";
-/// The HTML names of characters such as é, and of separators between letters.
+/// The HTML entity names of letters such as é and of symbols.
 const NAMES: [(char, &str); 12] = [
     ('@', "commat"),
     ('/', "sol"),
@@ -277,7 +276,7 @@ fn threes(text: &str) -> Vec<Vec<u8>> {
     .collect()
 }
 
-/// Undoes escapes with the given number of hexadecimal digits.
+/// Decodes escapes with the given number of hexadecimal digits.
 fn marked(text: &str, mark: &str, digits: usize, end: &str) -> Vec<Vec<u8>> {
     let mut decoded = String::new();
     for (index, part) in text.split(mark).enumerate() {

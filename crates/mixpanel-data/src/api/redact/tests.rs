@@ -9,20 +9,20 @@ use crate::clock::Stopwatch;
 
 const USER: &str = "sa.export";
 const SECRET: &str = "CANARY-Zq7/never+show&this";
-/// Number of consecutive characters of a secret that must not be recoverable from the shown text.
+/// Displayed text must not reveal this many consecutive characters of a secret.
 const PART: usize = 6;
 
 fn redactor() -> Redactor {
     Redactor::new([(USER, SECRET), ("someone", "PROXY-pw:8h2%x")])
 }
 
-/// What a server may echo: the secret, the header, the pair.
+/// Returns the texts that a server may echo: the secret, the header, and the user name with the secret.
 fn echoes(secret: &str) -> [String; 3] {
     let pair = format!("{USER}:{secret}");
     [secret.to_owned(), format!("Basic {}", STANDARD.encode(&pair)), pair]
 }
 
-/// Returns whether a part of the secret occurs in one of the texts, in any case.
+/// Returns whether one of the texts contains a part of the secret, ignoring case.
 fn has_part(texts: &[Vec<u8>], secret: &str) -> bool {
     let secret = secret.to_lowercase();
     let characters: Vec<char> = secret.chars().collect();
@@ -33,7 +33,7 @@ fn has_part(texts: &[Vec<u8>], secret: &str) -> bool {
     })
 }
 
-/// Decodes the shown text, last encoding first.
+/// Decodes displayed text, last encoding first.
 fn decoded(shown: &str, codings: &[&Coding]) -> Vec<Vec<u8>> {
     codings.iter().rev().fold(vec![shown.as_bytes().to_vec()], |texts, coding| {
         texts.iter().flat_map(|text| (coding.decode)(&String::from_utf8_lossy(text))).collect()
@@ -52,7 +52,7 @@ fn check(
     let shown = redactor.quote(&format!("{before}{encoded}{after}"));
     let mut texts = decoded(&shown, codings);
     texts.push(shown.clone().into_bytes());
-    // The header can be decoded, too.
+    // The header is itself an encoding of the secret.
     let of_header = CODINGS.iter().find(|coding| coding.name == "base64").expect("it is there").decode;
     texts.extend(texts.clone().iter().flat_map(|text| of_header(&String::from_utf8_lossy(text))));
     let names: Vec<&str> = codings.iter().map(|coding| coding.name).collect();
@@ -93,7 +93,7 @@ fn ordinary_texts_are_shown_as_they_are() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Messages of Mixpanel, proxies and other intermediaries, and our own messages about responses.
+/// Messages of Mixpanel, proxies and intermediaries, and our own messages about responses.
 const ORDINARY: &[&str] = &[
     "Unable to authenticate request",
     "invalid project id for cluster.",
@@ -174,7 +174,7 @@ fn short_and_odd_secrets_are_hidden_too() {
         }
     }
     assert_eq!(Redactor::new([("u", "")]).quote("text"), "text");
-    // If a proxy has a user name and no password, the user name is a token.
+    // A proxy user name without a password is a token.
     let redactor = Redactor::new([(USER, SECRET), ("glpat-Xy7kQ2mN", "")]);
     assert_eq!(redactor.quote("no such user: glpat%2DXy7kQ2mN"), WITHHELD);
 }
@@ -206,7 +206,7 @@ fn long_adversarial_texts_are_redacted_quickly() {
     }
 }
 
-/// Ciphers and encodings that this module does not decode: their output does not look like words.
+/// The output of ciphers and encodings that this module does not decode does not look like words.
 #[test]
 fn no_unknown_encoding_is_shown() {
     let redactor = redactor();
@@ -264,10 +264,10 @@ fn a_secret_of_symbols_is_redacted_in_every_encoding() {
 }
 
 proptest! {
-    // The same cases in every run: no list of codings is complete, and a check must not fail by chance.
+    // Every run uses the same cases: no list of encodings is complete, and a check must not fail by chance.
     #![proptest_config(ProptestConfig { cases: 16, rng_seed: RngSeed::Fixed(47), failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Holds for any encoding in any text.
+    /// No encoding reveals a secret, regardless of the text around it.
     #[test]
     fn secrets_are_redacted_in_every_encoding_and_context(
         secret in secrets(),
@@ -282,7 +282,7 @@ proptest! {
         }
     }
 
-    /// One encoding within another.
+    /// No encoding within another reveals a secret.
     #[test]
     fn no_nesting_carries_a_secret_through(
         secret in secrets(),
@@ -295,7 +295,7 @@ proptest! {
         prop_assert!(checked.is_ok(), "{}", checked.unwrap_err());
     }
 
-    /// Parts of a secret are just as secret.
+    /// Parts of a secret are secret too.
     #[test]
     fn no_part_of_a_secret_is_shown(secret in "[A-Za-z0-9]{8,64}", from in 0..50_usize, length in 6..64_usize) {
         let redactor = Redactor::new([(USER, secret.as_str())]);
@@ -304,7 +304,7 @@ proptest! {
         prop_assert_eq!(redactor.quote(&format!("wrong: {part}")), WITHHELD);
     }
 
-    /// Ordinary words are kept, whatever the secret is.
+    /// Ordinary messages are shown regardless of the secret.
     #[test]
     fn ordinary_text_is_never_redacted(secret in "[A-Za-z0-9]{16,64}", pick in 0..ORDINARY.len()) {
         prop_assert_eq!(Redactor::new([(USER, secret.as_str())]).quote(ORDINARY[pick]), ORDINARY[pick]);

@@ -1,6 +1,6 @@
-//! Tells words from other letter sequences, without a dictionary.
+//! Distinguishes words from other sequences of letters without a full dictionary.
 
-/// Words of up to four letters that occur in messages, and a few that do not look like words.
+/// Words of up to four letters that occur in messages, and a few longer ones that do not look like words.
 const SHORT: &str = "\
 a i ad ai am an as at be by cc cd co db de dc do eg en et eu ex fr go gb hc he hi hr ie id if in ip is it jp kb la le mb md \
 me mp ms mr my na no nt of ok on or os pc pm re ru sa sh so sp st tb tb to tv uk un up us utc ux vm vs we ws \
@@ -58,10 +58,10 @@ const NOT_AFTER: [&str; 26] = [
     "fhjkquvxyz",
     "bcdfghjkmnpqrstvwx",
 ];
-/// Maximum length of a word; more letters are several words, or none.
+/// The maximum length of a word; anything longer is several words or none.
 const WORD_CHARS_MAX: usize = 20;
 
-/// How likely letters are to be a word.
+/// How likely a sequence of letters is to be a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word {
     /// Certainly a word.
@@ -72,7 +72,7 @@ pub(super) enum Word {
     Unknown,
 }
 
-/// Classifies ASCII letters, all in lower case.
+/// Classifies a sequence of lowercase ASCII letters.
 pub(super) fn judge(letters: &str) -> Word {
     if letters.len() < 2 {
         return Word::Unknown;
@@ -86,8 +86,8 @@ pub(super) fn judge(letters: &str) -> Word {
     if letters.len() > 4 { Word::Sure } else { Word::Likely }
 }
 
-/// Returns whether the letter sequence is plausible in a word.
-fn is_pronounceable(letters: &[u8]) -> bool {
+/// Returns whether the letters form a plausible word.
+fn can_be_said(letters: &[u8]) -> bool {
     let is_vowel = |letter: &u8| b"aeiouy".contains(letter);
     let longest =
         |of: fn(bool) -> bool| letters.split(|letter| !of(is_vowel(letter))).map(<[u8]>::len).max().unwrap_or_default();
