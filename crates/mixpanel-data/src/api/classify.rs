@@ -55,7 +55,7 @@ impl Classifier {
         let body = decode(headers, body, PAGE_BYTES_MAX).unwrap_or_default();
         let said = said(&body);
         let status_code = status.as_u16();
-        // A few servers and proxies report an exceeded limit without status 429.
+        // A few servers and proxies report an exceeded limit with a status other than 429.
         if status_code == 429 || (status_code >= 400 && rate_limit::is_meant(&explanation(&body))) {
             return self.limited(head, &body);
         }

@@ -30,10 +30,10 @@ use super::transport::{Request, Transport};
 pub struct ApiClient {
     pub(super) transport: Transport,
     limiter: RateLimiter,
-    /// Limits the number of responses parsed at once to the number of processors, at most four. More only use more
-    /// memory.
+    /// Limits the number of responses parsed at once to the number of processors, at most four. A higher limit
+    /// only uses more memory.
     pub(super) readers: Arc<Semaphore>,
-    /// Why the quota ledger in the state directory could not be opened; `None` if it was, or none was configured.
+    /// Why the quota ledger in the state directory could not be opened; `None` if it was opened or none is configured.
     ledger_failure: Option<String>,
 }
 
@@ -71,12 +71,12 @@ impl ApiClient {
         Ok(Self { transport, limiter, readers, ledger_failure })
     }
 
-    /// Returns why other processes cannot see this client's queries, or why earlier counts were lost, if so.
+    /// Returns the reason if other processes cannot see this client's queries, or if earlier counts were lost.
     pub(crate) fn ledger_notice(&self) -> Option<String> {
         self.ledger_failure.clone().or_else(|| self.limiter.notice())
     }
 
-    /// Returns whether the quota ledger was opened, or none was configured.
+    /// Returns false if the quota ledger in the state directory could not be opened.
     pub(super) fn has_its_ledger(&self) -> bool {
         self.ledger_failure.is_none()
     }
@@ -149,8 +149,8 @@ impl ApiClient {
         })
     }
 
-    /// Repeats an attempt until it succeeds, fails for good, or exceeds the time limit of a call. An error other than a
-    /// [`Failure`] ends the call at once.
+    /// Repeats an attempt until it succeeds, it fails for good, or the time limit of a call has passed. An error other
+    /// than a [`Failure`] ends the call at once.
     pub(super) async fn retried<T, A>(&self, endpoint: Endpoint, attempt: impl Fn() -> A) -> Result<T>
     where
         A: Future<Output = Result<Result<T, Failure>>>,

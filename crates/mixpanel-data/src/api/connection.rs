@@ -23,7 +23,7 @@ const ASK_AGAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// `hyper-util` are private. If a new version changes them, the `mp` tests with misbehaving proxies fail.
 const TUNNEL: &str = "tunnel error: ";
 const SOCKS: &str = "SOCKS error: ";
-/// The error for a host name that the client itself cannot resolve for a SOCKS proxy.
+/// The error for a host name that the client cannot resolve itself, as `socks5://` requires.
 const LOCAL_NAME: &str = "error resolving for socks proxy";
 
 /// The route to a server.
@@ -177,8 +177,7 @@ impl Route<'_> {
         Failure::new(kind, format!("cannot connect to {}{}: {cause}", self.host, self.through())).with_fault(fault)
     }
 
-    /// Repeats the CONNECT request that the proxy has just refused to obtain the status, which the HTTP client does not
-    /// expose.
+    /// Repeats a refused CONNECT request to obtain the proxy's status, which the HTTP client does not expose.
     async fn ask_again(&self, proxy: &Proxy) -> Option<StatusCode> {
         if !proxy.is_plain_http() {
             return None;

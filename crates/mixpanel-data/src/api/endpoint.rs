@@ -104,7 +104,7 @@ impl Endpoint {
         }
     }
 
-    /// Returns a noun phrase for the expected response, for error messages.
+    /// Returns a description of the expected response for error messages.
     pub(super) const fn contents(self) -> &'static str {
         match self {
             Self::Engage => "page of profiles",

@@ -61,7 +61,7 @@ impl EngageForm {
         }
         if let Some(behaviors) = &query.behaviors {
             fields.push(("behaviors", check_behaviors(behaviors)?));
-            // Without it the server rejects pages after the first (`docs/mixpanel-api.md#engage-request`).
+            // Without it, the server rejects pages after the first (`docs/mixpanel-api.md#engage-request`).
             fields.push(("as_of_timestamp", query.as_of_timestamp.unwrap_or(now).to_string()));
         } else if let Some(moment) = query.as_of_timestamp {
             fields.push(("as_of_timestamp", moment.to_string()));
@@ -89,7 +89,7 @@ impl EngageForm {
         }
     }
 
-    /// Returns the form of one page request.
+    /// Returns the form fields of one page request.
     pub(crate) fn form(&self, page: u32, session: Option<&str>) -> Vec<(&'static str, String)> {
         let mut form = vec![("page", page.to_string())];
         form.extend(session.map(|session| ("session_id", session.to_owned())));

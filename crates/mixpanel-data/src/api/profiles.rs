@@ -86,7 +86,7 @@ impl ApiClient {
         read_page(body, form).map_err(|failure| Failure { message: self.quote(&failure.message), ..failure })
     }
 
-    /// Classifies a response that was not received over a network.
+    /// Classifies a response constructed by a test.
     #[cfg(test)]
     pub(crate) fn classify_reply(
         &self,

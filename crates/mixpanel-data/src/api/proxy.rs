@@ -184,7 +184,8 @@ fn parse(value: &str) -> Result<Url, &'static str> {
     if url.host_str().is_none_or(str::is_empty) { Err("its host is missing") } else { Ok(url) }
 }
 
-/// Checks `user[:password]` against RFC 3986: only the characters it allows may be unencoded.
+/// Checks that `user[:password]` contains only characters that RFC 3986 allows, and decodes to UTF-8 without control
+/// characters.
 fn check_user(user: &str) -> Result<(), &'static str> {
     let bytes = user.as_bytes();
     for (index, byte) in bytes.iter().enumerate() {

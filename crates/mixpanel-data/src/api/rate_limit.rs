@@ -44,16 +44,16 @@ pub(super) fn is_meant(text: &str) -> bool {
         || (is_spent && !is_login && (has(&HOUR_WORDS) || has(&MOMENT_WORDS)))
 }
 
-/// Removes text in double quotes or backticks, because the server only quotes it, unless nothing else is left.
+/// Removes text in double quotes or backticks, which is not the server's own, unless nothing else is left.
 fn without_quotations(text: &str) -> String {
     let outside = |text: &str, quote: char| text.split(quote).step_by(2).collect::<Vec<_>>().join(" ");
     let rest = outside(&outside(text, '"'), '`');
     if rest.trim().is_empty() { text.to_owned() } else { rest }
 }
 
-/// Determines which limit was exceeded. In the `RateLimit` header, it is the item with nothing remaining, and the
-/// hourly limit takes precedence. Without one, the usage in the text decides, then words for an hour or for concurrent
-/// requests. If all these are missing, the server sheds load.
+/// Determines which limit was exceeded: the one with nothing remaining in the `RateLimit` header, where the hourly
+/// limit takes precedence; otherwise one reached according to the usage in the text; otherwise one that the text
+/// mentions. If none of these applies, the server sheds load.
 pub(super) fn classify(headers: &HeaderMap, text: &str) -> RateLimitKind {
     let header =
         headers.get_all("ratelimit").iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
@@ -67,7 +67,7 @@ pub(super) fn classify(headers: &HeaderMap, text: &str) -> RateLimitKind {
     let (hour, moment) = (usage(&text, &HOUR_USAGE), usage(&text, &MOMENT_USAGE));
     let beyond = |usage: &Option<(u64, u64)>| usage.is_some_and(|(used, limit)| used > limit);
     let at_limit = |usage: &Option<(u64, u64)>| usage.is_some_and(|(used, limit)| used >= limit);
-    // Words that belong to a usage within the limit only describe that limit.
+    // Words next to a usage within the limit only describe the limit.
     let speaks_of =
         |words: &[&str], usage: &Option<(u64, u64)>| usage.is_none() && words.iter().any(|word| has_word(&text, word));
     let concurrent = exhausted("\"project-concurrency\"") || beyond(&moment);

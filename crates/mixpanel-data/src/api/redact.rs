@@ -3,7 +3,7 @@
 //!
 //! A server, a proxy or another intermediary may echo the request in any encoding. So a text is decoded repeatedly, in
 //! all common ways, and each result is searched for secrets. Because no list of encodings is complete, everything
-//! except words and a few numbers is masked as well. If in doubt, nothing is shown.
+//! except words and a few numbers is masked as well. When in doubt, nothing is shown.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -27,7 +27,7 @@ mod words;
 const WITHHELD: &str = "(text not shown: it may contain the credentials)";
 /// The maximum nesting of encodings.
 const DEPTH_MAX: u32 = 6;
-/// The maximum total size of the texts decoded for one text, in bytes. A text that exceeds it is not shown.
+/// The maximum total size of all decodings of a text, in bytes. A text that exceeds it is not shown.
 const DECODED_BYTES_MAX: usize = 32 << 10;
 /// The number of texts whose redacted form is cached: redaction takes milliseconds, and a failing server repeats
 /// itself.

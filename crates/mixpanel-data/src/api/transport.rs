@@ -34,7 +34,7 @@ pub(super) struct Transport {
     clock_ahead: Arc<Mutex<Option<i64>>>,
 }
 
-/// Converts an error of the client builder. Its only external inputs are certificates.
+/// Converts an error of the client builder, which can fail only because of the certificates.
 fn without_certificates(error: reqwest::Error) -> Error {
     Error::new(ErrorKind::Tls, "cannot set up TLS with this machine's CA certificates").with_source(error)
 }
@@ -169,7 +169,7 @@ impl Transport {
         *self.clock_ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Formats text from outside for a message: truncated and without secrets. Every such text must pass through here.
+    /// Formats external text for a message: truncated and without secrets. All external text must pass through here.
     pub(super) fn quote(&self, said: &str) -> String {
         self.classifier.redactor.quote(said)
     }
@@ -207,7 +207,7 @@ pub(super) struct Request {
     pub(super) form: Option<Vec<(&'static str, String)>>,
     /// The number of the requested page, for the log.
     pub(super) page: Option<u32>,
-    /// Whether the request belongs to a session, which the server may no longer have.
+    /// Whether the request belongs to a session, which may have expired.
     pub(super) has_session: bool,
 }
 

@@ -98,7 +98,7 @@ impl Ledger {
         let behind = self.clock.saturating_sub(now);
         let set_back = if behind > params.grace { behind } else { 0 };
         self.clock = now.max(self.clock.saturating_sub(set_back));
-        // No future time is ever written, so one that remains is damage. It is clamped to the current time.
+        // No future times are ever written, so any that remain are damaged. They are clamped to the current time.
         let clock = self.clock;
         for moment in self.entries.iter_mut().map(|entry| &mut entry.at).chain(&mut self.session_pages_refused_at) {
             *moment = moment.saturating_sub(set_back).min(clock);
@@ -194,7 +194,7 @@ impl Ledger {
         }
     }
 
-    /// Returns the deadline for the answer to a request; `None` if it was answered or is not in the ledger.
+    /// Returns the deadline for the response to a request; `None` if it was answered or is not in the ledger.
     fn unanswered_until(&self, id: u64, params: &WindowParams) -> Option<Micros> {
         let entry = self.entries.iter().find(|entry| entry.id == id)?;
         (entry.state != State::Answered).then(|| entry.at.saturating_add(params.grace))

@@ -1,4 +1,4 @@
-//! Opens the ledger's files, which must be regular files and are created accessible only to this user.
+//! Opens the ledger's files. They must be regular files, and new ones are accessible only to this user.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::ErrorKind as IoErrorKind;
@@ -53,7 +53,7 @@ pub(super) fn open_regular(options: &mut OpenOptions, path: &Path) -> Result<Fil
     }
 }
 
-/// Makes a created file accessible only to this user, and makes opening a link fail.
+/// Sets the options so that a new file is accessible only to this user and opening a link fails.
 pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     {

@@ -17,7 +17,7 @@
 //! - `rate_limiter.rs`: combines them. Each call locks, reads, changes and writes the ledger once.
 //!
 //! Callers pass the current time as wall-clock time, because it must be comparable across processes and restarts.
-//! Nothing here sleeps: a caller that has to wait receives the time to wait for. The limits hold even if the clock is
+//! Nothing here sleeps: a caller that has to wait gets the time at which to retry. The limits hold even if the clock is
 //! set back at any time. If it is set forward, requests leave the window early, and the server's 429 corrects the
 //! count.
 

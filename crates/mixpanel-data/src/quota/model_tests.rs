@@ -36,7 +36,7 @@ enum Step {
         which: usize,
         counted_at: f64,
     },
-    /// A process with requests in flight is killed and restarts.
+    /// A process with requests in flight is killed and restarted.
     Restart {
         who: usize,
         counted_at: f64,
@@ -81,7 +81,7 @@ struct World<'a> {
     flights: Vec<Flight>,
     /// The true time, in milliseconds.
     time: i64,
-    /// By how much the clock is behind the true time, in milliseconds.
+    /// How far the clock lags behind the true time, in milliseconds.
     behind: i64,
     /// When the server counted each request, in true time.
     counted: Vec<i64>,

@@ -6,9 +6,9 @@ use crate::limits::WORKERS_MAX;
 /// concurrency slots (`docs/mixpanel-api.md#quotas`).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pool {
-    /// Prefix of the names of its files.
+    /// Prefix of the pool's file names.
     pub(super) prefix: &'static str,
-    /// Requests that may be in flight at once.
+    /// Maximum number of requests in flight.
     pub(super) slots: usize,
 }
 

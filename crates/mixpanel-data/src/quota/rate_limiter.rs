@@ -45,7 +45,7 @@ pub(crate) enum Acquired {
         at: Timestamp,
         /// Counted requests in the window.
         used: u32,
-        /// Maximum counted requests in the window: the quota minus the reserve.
+        /// Maximum number of counted requests in the window: the quota minus the reserve.
         limit: u32,
     },
     /// All concurrency slots are in use. Another process frees its slot without notice, so retry soon.
@@ -67,7 +67,7 @@ pub(crate) fn why_wait(used: u32, limit: u32) -> String {
 pub(crate) struct Usage {
     /// Counted requests in the window, including those of other processes that share the state directory.
     pub(crate) used: u32,
-    /// Maximum counted requests in the window: the quota minus the reserve.
+    /// Maximum number of counted requests in the window: the quota minus the reserve.
     pub(crate) limit: u32,
     /// Requests reserved for other clients.
     pub(crate) reserve: u32,

@@ -21,8 +21,8 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// Returns when a full window has passed since the first refusal. Then every request that caused it has left the
-    /// window, whichever client sent it.
+    /// Returns when a full window has passed since the first refusal. By then, every request that caused it has left
+    /// the window, no matter which client sent it.
     fn over_at(&self, params: &WindowParams) -> Micros {
         self.first.saturating_add(params.window).saturating_add(params.margin)
     }
@@ -53,8 +53,8 @@ impl Refusal {
         is_confirmed
     }
 
-    /// Returns when the next request may be sent. `unanswered_until` returns the deadline for the answer to the probe,
-    /// or `None` if it was answered.
+    /// Returns when the next request may be sent. `unanswered_until` returns the deadline for the response to the
+    /// probe, or `None` if it was answered.
     pub(super) fn blocked_until(&self, unanswered_until: impl FnOnce(u64) -> Option<Micros>) -> Micros {
         self.probe.and_then(unanswered_until).map_or(self.next, |moment| moment.max(self.next))
     }

@@ -70,7 +70,8 @@ fn a_very_late_refusal_does_not_undo_a_success() {
     limiter.ask(Opening, at(700));
 }
 
-/// Sends session pages, one per second from 0, until the page after `pages` is refused.
+/// Sends `pages` session pages, one per second, and another one that is refused. Returns the limiter and when the next
+/// request may be sent.
 fn run_into_the_price_of_session_pages(pages: i64) -> (RateLimiter, jiff::Timestamp) {
     let limiter = in_memory("60/h");
     for second in 0..pages {

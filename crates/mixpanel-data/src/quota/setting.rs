@@ -97,7 +97,7 @@ fn whole_number(text: &str) -> Option<u64> {
 }
 
 impl fmt::Display for Quota {
-    /// Formats the quota as `FromStr` parses it, without the reserve.
+    /// Formats the quota in the form that `FromStr` parses, without the reserve.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let window = window_text(self.window);
         // `60/h` rather than `60/1h`.

@@ -9,7 +9,7 @@ use crate::limits;
 use super::pool::Pool;
 use super::setting::Quota;
 
-/// A time or a duration, in microseconds; times count from 1970.
+/// A time or a duration, in microseconds; times are measured from 1970.
 pub(super) type Micros = i64;
 
 /// Whether a request belongs to a session, which decides whether it counts (`docs/mixpanel-api.md#what-counts`).
@@ -35,7 +35,7 @@ pub(super) struct WindowParams {
     pub(super) margin: Micros,
     /// Like `margin`, for a request that was never answered; at least `margin`.
     pub(super) grace: Micros,
-    /// Requests that may be in flight at once.
+    /// Maximum number of requests in flight.
     pub(super) slots: usize,
 }
 

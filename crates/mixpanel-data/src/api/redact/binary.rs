@@ -9,7 +9,7 @@ const NUMBER_CHARS_MAX: usize = 24;
 /// The minimum length of a list of numbers.
 const NUMBERS_MIN: usize = 4;
 
-/// Alphabets whose digits encode a fixed number of bits, with that number.
+/// Alphabets in which each digit encodes a fixed number of bits, with that number.
 const OF_BITS: [(&[u8], u32); 5] = [
     (b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 5),
     (b"0123456789ABCDEFGHIJKLMNOPQRSTUV", 5),

@@ -21,8 +21,8 @@ pub(super) struct Decoded {
     pub(super) is_final: bool,
 }
 
-/// Decodes one layer of the text in each encoding that it may have. Bytes decoded from a base are noise unless they
-/// contain a run of `row_min` printable characters.
+/// Undoes one layer of each encoding that the text may have. Decoded bytes count as noise unless they contain a run of
+/// `row_min` printable characters.
 pub(super) fn all(text: &[u8], row_min: usize) -> Vec<Decoded> {
     let mut found = escapes::all(text);
     found.push(text.iter().copied().filter(|byte| !is_filler(*byte)).collect());

@@ -105,7 +105,7 @@ fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
-/// Returns whether there is a space or an end of the text on both sides.
+/// Returns whether the range is surrounded by spaces or the ends of the text.
 fn is_alone(text: &str, start: usize, end: usize) -> bool {
     let is_blank = |c: Option<char>| c.is_none_or(|c| c == ' ');
     is_blank(text[..start].chars().next_back()) && is_blank(text[end..].chars().next())
@@ -164,7 +164,7 @@ fn address(text: &str) -> Option<usize> {
     Some(host.len() + port.len() + usize::from(!port.is_empty()))
 }
 
-/// Returns whether the text begins with a form, where `9` matches a digit and `x` a lowercase hexadecimal digit.
+/// Returns whether the text begins with a pattern in which `9` matches a digit and `x` a lowercase hexadecimal digit.
 fn has_form(text: &[u8], form: &str) -> bool {
     let fits = |(byte, form): (&u8, u8)| match form {
         b'9' => byte.is_ascii_digit(),
@@ -207,7 +207,7 @@ fn weight_of_ascii(atom: &str) -> usize {
         return SIGN;
     }
     if atom.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A number with a leading zero is not a count, but may be bits.
+        // A number with a leading zero is not a count, but its digits may be bits.
         let is_count = length <= DIGITS_MAX && !atom.starts_with('0');
         return if is_count { SIGN } else { length.max(SIGN) };
     }

@@ -174,7 +174,7 @@ fn rot47(c: char) -> char {
     if c.is_ascii_graphic() { char::from((c as u8 - 33 + 47) % 94 + 33) } else { c }
 }
 
-/// Encodes bytes in digits of `width` bits.
+/// Encodes bytes as digits of `width` bits.
 pub(super) fn bits(bytes: &[u8], alphabet: &str, width: usize) -> String {
     let mut digits: String = each(bytes, |byte| format!("{byte:08b}"));
     digits.push_str(&"0".repeat((width - digits.len() % width) % width));

@@ -282,7 +282,7 @@ proptest! {
         }
     }
 
-    /// No encoding within another reveals a secret.
+    /// Nested encodings do not reveal a secret.
     #[test]
     fn no_nesting_carries_a_secret_through(
         secret in secrets(),
