@@ -80,7 +80,7 @@ pub(super) fn explanation(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
     match serde_json::from_str(text.trim_start_matches('\u{feff}')) {
         Ok(Value::Object(members)) => {
-            let explaining = members.iter().filter(|(name, _)| EXPLAINING.contains(&name.to_lowercase().as_str()));
+            let explaining = members.iter().filter(|(name, _)| ERROR_MEMBERS.contains(&name.to_lowercase().as_str()));
             let mut texts = Vec::new();
             explaining.for_each(|(_, value)| collect_texts(value, &mut texts));
             texts.join("; ")
@@ -92,7 +92,7 @@ pub(super) fn explanation(body: &[u8]) -> String {
 
 /// Returns the explanation from a response that has a success status but reports an error; `None` if it reports none.
 /// A long response is never taken for an error.
-pub(super) fn explanation_with_good_status(body: &[u8]) -> Option<String> {
+pub(super) fn error_in_success_body(body: &[u8]) -> Option<String> {
     if body.len() > ERROR_BODY_BYTES_MAX || body.trim_ascii_start().starts_with(b"[") {
         return None;
     }
@@ -117,7 +117,7 @@ pub(super) fn explanation_with_good_status(body: &[u8]) -> Option<String> {
 }
 
 /// The JSON members that explain an error, in lower case.
-const EXPLAINING: [&str; 14] = [
+const ERROR_MEMBERS: [&str; 14] = [
     "error",
     "errors",
     "error_message",
@@ -139,7 +139,7 @@ fn collect_texts(value: &Value, texts: &mut Vec<String>) {
         Value::String(text) => texts.push(text.clone()),
         Value::Array(values) => values.iter().for_each(|value| collect_texts(value, texts)),
         Value::Object(members) => {
-            let explaining = members.iter().filter(|(name, _)| EXPLAINING.contains(&name.to_lowercase().as_str()));
+            let explaining = members.iter().filter(|(name, _)| ERROR_MEMBERS.contains(&name.to_lowercase().as_str()));
             explaining.for_each(|(_, value)| collect_texts(value, texts));
         }
         _ => {}
@@ -278,7 +278,7 @@ mod tests {
             ("{\"results\":[{\"x\":\"rate limit\texceeded\"}]}", None),
             ("no", Some("no")),
         ] {
-            assert_eq!(explanation_with_good_status(body.as_bytes()).as_deref(), expected, "{body}");
+            assert_eq!(error_in_success_body(body.as_bytes()).as_deref(), expected, "{body}");
         }
     }
 

@@ -6,7 +6,7 @@ use reqwest::Url;
 
 use crate::limits::PAGE_BYTES_MAX;
 
-use super::body::{decode, explanation, explanation_with_good_status, html_title, said};
+use super::body::{decode, error_in_success_body, explanation, html_title, said};
 use super::endpoint::{Endpoint, Server};
 use super::failure::{Failure, FailureKind, Fault, describe_status};
 use super::rate_limit::{self, RateLimitKind};
@@ -42,8 +42,8 @@ impl Classifier {
     pub(super) fn contents(&self, head: &Head, body: Vec<u8>, most: usize) -> Result<Vec<u8>, Failure> {
         let decoded = decode(&head.headers, body, most);
         let body = decoded.map_err(|failure| Failure { message: self.redactor.quote(&failure.message), ..failure })?;
-        match explanation_with_good_status(&body) {
-            Some(text) if rate_limit::is_meant(&text) => Err(self.limited(head, &body)),
+        match error_in_success_body(&body) {
+            Some(text) if rate_limit::reports_exceeded_limit(&text) => Err(self.limited(head, &body)),
             _ => Ok(body),
         }
     }
@@ -56,15 +56,15 @@ impl Classifier {
         let said = said(&body);
         let status_code = status.as_u16();
         // A few servers and proxies report an exceeded limit with a status other than 429.
-        if status_code == 429 || (status_code >= 400 && rate_limit::is_meant(&explanation(&body))) {
+        if status_code == 429 || (status_code >= 400 && rate_limit::reports_exceeded_limit(&explanation(&body))) {
             return self.limited(head, &body);
         }
         let retry_after = rate_limit::retry_after(headers);
         let kind = match status_code {
-            status @ 400..500 if names_other_region(&said) => FailureKind::WrongRegion { status },
+            status @ 400..500 if reports_other_region(&said) => FailureKind::WrongRegion { status },
             401 => FailureKind::Unauthorized { status: 401 },
             400 if said.contains("Unable to authenticate request") => FailureKind::Unauthorized { status: 400 },
-            400 if has_session && names_lost_session(&said) => FailureKind::SessionLost,
+            400 if has_session && reports_lost_session(&said) => FailureKind::SessionLost,
             402 => FailureKind::PaymentRequired,
             403 => FailureKind::Forbidden,
             404 => FailureKind::NotFound,
@@ -128,7 +128,7 @@ impl Classifier {
 /// Returns whether an error text says that the project belongs to another region. Mixpanel is reported to send
 /// "invalid project id for cluster."; similar texts may name a region or a data center. One word is not enough, because
 /// a quoted filter may mention clusters and regions too.
-fn names_other_region(said: &str) -> bool {
+fn reports_other_region(said: &str) -> bool {
     const PLACES: [&str; 6] = ["cluster", "region", "data center", "datacenter", "data centre", "data residency"];
     const LINKS: [&str; 13] = [
         "for",
@@ -157,7 +157,7 @@ fn names_other_region(said: &str) -> bool {
 
 /// Returns whether an error text reports an unknown session, in the documented wording or a similar one
 /// (`docs/mixpanel-api.md#sessions-and-paging`).
-fn names_lost_session(said: &str) -> bool {
+fn reports_lost_session(said: &str) -> bool {
     let said = said.to_ascii_lowercase();
     said.contains("in uncached query")
         || (said.contains("session")
@@ -182,7 +182,7 @@ mod tests {
             ("Unable to authenticate request", false),
             ("no such region", false),
         ] {
-            assert_eq!(names_other_region(said), expected, "{said}");
+            assert_eq!(reports_other_region(said), expected, "{said}");
         }
     }
 }

@@ -194,11 +194,11 @@ impl ApiClient {
             let limiter = self.limiter.clone();
             match blocking(move || limiter.acquire(class, now)).await? {
                 Acquired::Granted(permit) => break permit,
-                Acquired::AllBusy if watch.elapsed() > RATE_LIMIT_WAIT_MAX => {
+                Acquired::NoFreeSlot if watch.elapsed() > RATE_LIMIT_WAIT_MAX => {
                     let message = "other processes hold all concurrency slots";
                     return Err(Error::new(ErrorKind::RateLimited, message));
                 }
-                Acquired::AllBusy => tokio::time::sleep(BUSY_POLL_INTERVAL).await,
+                Acquired::NoFreeSlot => tokio::time::sleep(BUSY_POLL_INTERVAL).await,
                 Acquired::NotBefore { at, used, limit } => {
                     let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
                     if wait > RATE_LIMIT_WAIT_MAX {

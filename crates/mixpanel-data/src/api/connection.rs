@@ -17,7 +17,7 @@ use super::proxy::Proxy;
 use super::redact::Redactor;
 
 /// The time limit for repeating a CONNECT request.
-const ASK_AGAIN_TIMEOUT: Duration = Duration::from_secs(5);
+const REPEAT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Prefixes of the proxy failures that the HTTP client reports. They are matched as text because the error types of
 /// `hyper-util` are private. If a new version changes them, the `mp` tests with misbehaving proxies fail.
@@ -39,11 +39,11 @@ impl Route<'_> {
     pub(super) async fn explain(&self, error: &reqwest::Error) -> Failure {
         let causes = causes(error);
         if let Some(proxy) = self.proxy
-            && let Some(failure) = self.blame_proxy(proxy, &causes).await
+            && let Some(failure) = self.classify_proxy_error(proxy, &causes).await
         {
             return failure;
         }
-        if let Some((fault, cause)) = tls_error(error).and_then(|error| self.blame_certificate(error)) {
+        if let Some((fault, cause)) = tls_error(error).and_then(|error| self.classify_certificate_error(error)) {
             let message = format!("cannot connect to {}{}: {cause}", self.host, self.through());
             return Failure::new(FailureKind::Untrusted, message).with_fault(fault);
         }
@@ -74,7 +74,7 @@ impl Route<'_> {
     }
 
     /// Explains what is wrong with the server's certificate, or with the clock it is checked against.
-    fn blame_certificate(&self, error: &rustls::Error) -> Option<(Fault, String)> {
+    fn classify_certificate_error(&self, error: &rustls::Error) -> Option<(Fault, String)> {
         let rustls::Error::InvalidCertificate(error) = error else { return None };
         let now = || format!("this machine's clock says {}", wall_clock().strftime("%Y-%m-%dT%H:%M:%SZ"));
         Some(match error {
@@ -105,7 +105,7 @@ impl Route<'_> {
     }
 
     /// Returns the failure if the proxy caused it.
-    async fn blame_proxy(&self, proxy: &Proxy, causes: &[String]) -> Option<Failure> {
+    async fn classify_proxy_error(&self, proxy: &Proxy, causes: &[String]) -> Option<Failure> {
         if causes.iter().any(|cause| cause == LOCAL_NAME) {
             let cause = causes.last().map_or("unknown cause", String::as_str);
             let cause =
@@ -178,7 +178,7 @@ impl Route<'_> {
     }
 
     /// Repeats a refused CONNECT request to obtain the proxy's status, which the HTTP client does not expose.
-    async fn ask_again(&self, proxy: &Proxy) -> Option<StatusCode> {
+    async fn repeat_connect(&self, proxy: &Proxy) -> Option<StatusCode> {
         if !proxy.is_plain_http() {
             return None;
         }
@@ -199,7 +199,7 @@ impl Route<'_> {
             }
             status_of(&heard)
         };
-        timeout(ASK_AGAIN_TIMEOUT, conversation).await.ok().flatten()
+        timeout(REPEAT_CONNECT_TIMEOUT, conversation).await.ok().flatten()
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) enum RateLimitKind {
 
 /// Returns whether the text of a response with a status other than 429 reports an exceeded limit. Merely mentioning a
 /// limit is not enough, because a quoted filter or a link to the documentation may do so too.
-pub(super) fn is_meant(text: &str) -> bool {
+pub(super) fn reports_exceeded_limit(text: &str) -> bool {
     let text = without_quotations(&plain(text)).replace(['_', '-'], " ");
     let has = |words: &[&str]| words.iter().any(|word| has_word(&text, word));
     let says_so = [
@@ -34,14 +34,14 @@ pub(super) fn is_meant(text: &str) -> bool {
         "toomanyrequests",
     ];
     let counts = |usage: Option<(u64, u64)>| usage.is_some_and(|(used, limit)| used >= limit);
-    let is_spent = has(&SPENT_WORDS) && has(&["limit", "limits", "quota", "quotas", "allowance"]);
+    let is_spent = has(&EXHAUSTED_WORDS) && has(&["limit", "limits", "quota", "quotas", "allowance"]);
     // Excludes limits on login attempts.
     let is_login = has(&["attempt", "attempts", "login", "logins", "password"]);
     says_so.iter().any(|words| text.contains(words))
         || (text.contains("too many ") && has(&["requests", "queries"]))
         || counts(usage(&text, &HOUR_USAGE))
-        || counts(usage(&text, &MOMENT_USAGE))
-        || (is_spent && !is_login && (has(&HOUR_WORDS) || has(&MOMENT_WORDS)))
+        || counts(usage(&text, &CONCURRENT_USAGE))
+        || (is_spent && !is_login && (has(&HOUR_WORDS) || has(&CONCURRENT_WORDS)))
 }
 
 /// Removes text in double quotes or backticks, which is not the server's own, unless nothing else is left.
@@ -64,7 +64,7 @@ pub(super) fn classify(headers: &HeaderMap, text: &str) -> RateLimitKind {
         })
     };
     let text = plain(text);
-    let (hour, moment) = (usage(&text, &HOUR_USAGE), usage(&text, &MOMENT_USAGE));
+    let (hour, moment) = (usage(&text, &HOUR_USAGE), usage(&text, &CONCURRENT_USAGE));
     let beyond = |usage: &Option<(u64, u64)>| usage.is_some_and(|(used, limit)| used > limit);
     let at_limit = |usage: &Option<(u64, u64)>| usage.is_some_and(|(used, limit)| used >= limit);
     // Words next to a usage within the limit only describe the limit.
@@ -80,12 +80,12 @@ pub(super) fn classify(headers: &HeaderMap, text: &str) -> RateLimitKind {
     if speaks_of(&HOUR_WORDS, &hour) {
         return RateLimitKind::Hourly;
     }
-    if speaks_of(&MOMENT_WORDS, &moment) { RateLimitKind::Concurrent } else { RateLimitKind::LoadShed }
+    if speaks_of(&CONCURRENT_WORDS, &moment) { RateLimitKind::Concurrent } else { RateLimitKind::LoadShed }
 }
 
 /// The words after the numbers of a usage, as in `61/60 queries running in the last hour`.
 const HOUR_USAGE: [&str; 3] = ["in the last hour", "in the past hour", "this hour"];
-const MOMENT_USAGE: [&str; 2] = ["concurrently", "concurrent"];
+const CONCURRENT_USAGE: [&str; 2] = ["concurrently", "concurrent"];
 /// Words for a limit on queries per hour.
 const HOUR_WORDS: [&str; 21] = [
     "per hour",
@@ -111,7 +111,7 @@ const HOUR_WORDS: [&str; 21] = [
     "1h",
 ];
 /// Words for an exhausted limit.
-const SPENT_WORDS: [&str; 11] = [
+const EXHAUSTED_WORDS: [&str; 11] = [
     "exceed",
     "exceeds",
     "exceeded",
@@ -125,7 +125,8 @@ const SPENT_WORDS: [&str; 11] = [
     "out of",
 ];
 /// Words for a limit on concurrent queries.
-const MOMENT_WORDS: [&str; 6] = ["concurrent", "concurrently", "concurrency", "simultaneous", "at once", "in parallel"];
+const CONCURRENT_WORDS: [&str; 6] =
+    ["concurrent", "concurrently", "concurrency", "simultaneous", "at once", "in parallel"];
 
 /// Returns the text in lower case, without HTML tags and JSON escapes, and with whitespace collapsed.
 fn plain(text: &str) -> String {
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_the_limits_apart() {
+    fn limits_are_distinguished() {
         let hourly = r#""project";r=0;t=3600, "project-concurrency";r=3"#;
         let concurrent = r#""project";r=12, "project-concurrency";r=0;t=10"#;
         let both = r#""project";r=0;t=3600, "project-concurrency";r=0;t=10"#;
@@ -299,7 +300,7 @@ mod tests {
             ("see https://docs.example/reference/rate-limits", false),
             ("invalid credentials", false),
         ] {
-            assert_eq!(is_meant(text), expected, "{text}");
+            assert_eq!(reports_exceeded_limit(text), expected, "{text}");
         }
     }
 

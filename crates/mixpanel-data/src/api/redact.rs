@@ -85,7 +85,7 @@ impl Redactor {
         let mut open = VecDeque::from([(text.to_vec(), 0)]);
         let mut bytes = 0;
         while let Some((text, depth)) = open.pop_front() {
-            if needles.are_in(&text) {
+            if needles.occur_in(&text) {
                 return true;
             }
             if depth == DEPTH_MAX {

@@ -25,7 +25,7 @@ pub(super) fn named_certificates(variables: &NetworkVariables) -> Result<Option<
     let directories: Vec<PathBuf> = variables.get(DIRECTORY).into_iter().flat_map(std::env::split_paths).collect();
     let directories: Vec<&PathBuf> = directories.iter().filter(|path| !path.as_os_str().is_empty()).collect();
     if file.is_none() && directories.is_empty() {
-        return if variables.is_empty(FILE) { of_this_machine().map(Some) } else { Ok(None) };
+        return if variables.is_empty(FILE) { system_certificates().map(Some) } else { Ok(None) };
     }
     let mut trusted = Vec::new();
     if let Some(path) = &file {
@@ -52,7 +52,7 @@ pub(super) fn named_certificates(variables: &NetworkVariables) -> Result<Option<
 
 /// Loads this machine's certificates. The HTTP client's own loader treats an empty variable as a path.
 #[cfg(all(unix, not(target_os = "macos")))]
-fn of_this_machine() -> Result<Vec<Certificate>> {
+fn system_certificates() -> Result<Vec<Certificate>> {
     let places = openssl_probe::probe();
     let directories = places.cert_dir.iter().map(|path| read(None, Some(path)));
     let found = places.cert_file.iter().map(|path| read(Some(path), None)).chain(directories);
@@ -65,8 +65,8 @@ fn of_this_machine() -> Result<Vec<Certificate>> {
 }
 
 #[cfg(not(all(unix, not(target_os = "macos"))))]
-fn of_this_machine() -> Result<Vec<Certificate>> {
-    Err(named_wrongly(FILE, format!("cannot set up TLS: {FILE} is set but empty")))
+fn system_certificates() -> Result<Vec<Certificate>> {
+    Err(certificate_setting_error(FILE, format!("cannot set up TLS: {FILE} is set but empty")))
 }
 
 /// Returns the usable certificates and the first error.
@@ -88,7 +88,10 @@ fn unusable(variable: &'static str, path: &Path, problem: Option<rustls_native_c
         None if holds_key(path) => "contains a private key but no certificate",
         None => "contains no PEM certificate",
     };
-    let error = named_wrongly(variable, format!("cannot set up TLS: the {what} `{shown}` (from {variable}) {found}"));
+    let error = certificate_setting_error(
+        variable,
+        format!("cannot set up TLS: the {what} `{shown}` (from {variable}) {found}"),
+    );
     let error = error.with_path(path);
     match problem {
         Some(problem) => error.with_source(problem),
@@ -96,7 +99,7 @@ fn unusable(variable: &'static str, path: &Path, problem: Option<rustls_native_c
     }
 }
 
-fn named_wrongly(variable: &'static str, message: String) -> Error {
+fn certificate_setting_error(variable: &'static str, message: String) -> Error {
     Error::new(ErrorKind::Tls, message).with_fault(Fault::CertificateFile).with_detail("variable", variable)
 }
 

@@ -149,7 +149,7 @@ impl Core {
                     let failure = Failure::new(kind, why_wait(used, limit));
                     self.coordinator.quota_exhausted(failure, at.run, at.run + from_to(at.wall, moment));
                 }
-                Ok(Acquired::AllBusy) => self.coordinator.all_busy(at.run),
+                Ok(Acquired::NoFreeSlot) => self.coordinator.all_busy(at.run),
                 // The server enforces the quota too, so the fetch continues even if the ledger fails.
                 Err(error) => {
                     self.ledger_broke(&error);

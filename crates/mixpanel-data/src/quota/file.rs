@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{LEDGER_BYTES_MAX, LEDGER_LOCK_ATTEMPTS, LEDGER_LOCK_PAUSE, LEDGERS_ASIDE_MAX};
 
 use super::ledger::Ledger;
-use super::lock_file::{Unopened, make_directory, open_lock_file, open_regular, private};
+use super::lock_file::{OpenError, make_directory, open_lock_file, open_regular, private};
 use super::pool::Pool;
 
 /// The version of the file format. A ledger in another version is never replaced: misreading it could break the
@@ -197,8 +197,8 @@ fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>> {
     options.read(true);
     let file = match open_regular(&mut options, path) {
         Ok(file) => file,
-        Err(Unopened::Absent) => return Ok(None),
-        Err(Unopened::Failed(error)) => return Err(error),
+        Err(OpenError::Absent) => return Ok(None),
+        Err(OpenError::Failed(error)) => return Err(error),
     };
     let mut bytes = Vec::with_capacity(16 << 10);
     let read = file.take(LEDGER_BYTES_MAX + 1).read_to_end(&mut bytes);

@@ -54,11 +54,11 @@ fn processes_share_slots_and_a_dead_process_frees_its_own() {
     let (one, other) = (open(directory.path()), open(directory.path()));
     let mut permits: Vec<_> = (0..3).map(|_| one.granted(Session, at(0))).collect();
     permits.extend((0..2).map(|_| other.granted(Session, at(0))));
-    assert!(matches!(one.acquire(Session, at(1)).unwrap(), Acquired::AllBusy));
-    assert!(matches!(other.acquire(Opening, at(1)).unwrap(), Acquired::AllBusy));
+    assert!(matches!(one.acquire(Session, at(1)).unwrap(), Acquired::NoFreeSlot));
+    assert!(matches!(other.acquire(Opening, at(1)).unwrap(), Acquired::NoFreeSlot));
     permits.truncate(3);
     let fifth = [other.granted(Opening, at(2)), other.granted(Session, at(2))];
-    assert!(matches!(one.acquire(Session, at(2)).unwrap(), Acquired::AllBusy));
+    assert!(matches!(one.acquire(Session, at(2)).unwrap(), Acquired::NoFreeSlot));
     drop((permits, fifth));
     assert_eq!(one.used(at(3)), 1);
 }
@@ -74,7 +74,7 @@ fn each_pool_has_its_own_window_and_slots() {
     assert_eq!(one.blocked(Opening, at(1)), at(3_606));
     assert_eq!(other.used(at(1)), 0);
     let busy = other.granted(Opening, at(1));
-    assert!(matches!(other.acquire(Opening, at(2)).unwrap(), Acquired::AllBusy));
+    assert!(matches!(other.acquire(Opening, at(2)).unwrap(), Acquired::NoFreeSlot));
     let _places: Vec<_> = (0..5).map(|_| one.granted(Session, at(2))).collect();
     busy.refused_hourly(at(3), None).unwrap();
     assert_eq!((one.used(at(4)), other.used(at(4))), (2, 0));

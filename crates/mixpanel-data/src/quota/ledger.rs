@@ -167,7 +167,7 @@ impl Ledger {
         if let Some(refusal) = self.refusal.as_mut().filter(|_| counts) {
             refusal.note_probe(id);
         }
-        self.forget_surplus(class, params);
+        self.trim(class, params);
         id
     }
 
@@ -179,7 +179,7 @@ impl Ledger {
             None => self.entries.push(answered),
         }
         self.probe_ended(id);
-        self.forget_surplus(class, params);
+        self.trim(class, params);
     }
 
     /// Removes a request that the server did not count.
@@ -254,7 +254,7 @@ impl Ledger {
     }
 
     /// Drops all but the latest entries of a class. Keeps enough to fill the window even after a refund for each slot.
-    fn forget_surplus(&mut self, class: RequestClass, params: &WindowParams) {
+    fn trim(&mut self, class: RequestClass, params: &WindowParams) {
         while self.entries.iter().filter(|entry| entry.class == class).count() > params.requests + params.slots {
             let of_class = self.entries.iter().enumerate().filter(|(_, entry)| entry.class == class);
             let earliest =

@@ -22,34 +22,34 @@ pub(super) fn open_lock_file(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     open_regular(&mut options, path).map_err(|unopened| match unopened {
-        Unopened::Absent => Error::io("create", path, IoErrorKind::NotFound.into()),
-        Unopened::Failed(error) => error,
+        OpenError::Absent => Error::io("create", path, IoErrorKind::NotFound.into()),
+        OpenError::Failed(error) => error,
     })
 }
 
 /// Why a file was not opened.
-pub(super) enum Unopened {
+pub(super) enum OpenError {
     Absent,
     Failed(Error),
 }
 
 /// Opens a regular file; a new file is accessible only to this user. Rejects links, and pipes and devices, which could
 /// block.
-pub(super) fn open_regular(options: &mut OpenOptions, path: &Path) -> Result<File, Unopened> {
+pub(super) fn open_regular(options: &mut OpenOptions, path: &Path) -> Result<File, OpenError> {
     let unusable = |what: &str| {
         let message = format!("cannot use `{}`: it is {what}", path.display());
-        Unopened::Failed(Error::new(ErrorKind::Storage, message).with_path(path))
+        OpenError::Failed(Error::new(ErrorKind::Storage, message).with_path(path))
     };
     let file = match private(options).open(path) {
         Ok(file) => file,
         Err(_) if path.is_symlink() => return Err(unusable("a symbolic link")),
-        Err(error) if error.kind() == IoErrorKind::NotFound => return Err(Unopened::Absent),
-        Err(error) => return Err(Unopened::Failed(Error::io("open", path, error))),
+        Err(error) if error.kind() == IoErrorKind::NotFound => return Err(OpenError::Absent),
+        Err(error) => return Err(OpenError::Failed(Error::io("open", path, error))),
     };
     match file.metadata() {
         Ok(metadata) if metadata.is_file() => Ok(file),
         Ok(_) => Err(unusable("not a regular file")),
-        Err(error) => Err(Unopened::Failed(Error::io("access", path, error))),
+        Err(error) => Err(OpenError::Failed(Error::io("access", path, error))),
     }
 }
 

@@ -118,7 +118,7 @@ impl<'a> World<'a> {
                 assert!(at > self.now(), "a wait that is over");
                 assert!(used >= limit && limit == self.quota.usable());
             }
-            Acquired::AllBusy => assert_eq!(self.flights.len(), WORKERS_MAX as usize),
+            Acquired::NoFreeSlot => assert_eq!(self.flights.len(), WORKERS_MAX as usize),
         }
     }
 

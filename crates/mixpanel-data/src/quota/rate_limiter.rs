@@ -49,7 +49,7 @@ pub(crate) enum Acquired {
         limit: u32,
     },
     /// All concurrency slots are in use. Another process frees its slot without notice, so retry soon.
-    AllBusy,
+    NoFreeSlot,
 }
 
 /// Returns why a request must wait: the window is full by our own count, or the server refused an earlier request.
@@ -125,7 +125,7 @@ impl RateLimiter {
                 let used = ledger.departures(params).len();
                 return Ok(Acquired::NotBefore { at: timestamp(at), used: count(used), limit: count(params.usable) });
             }
-            let Some(slot) = slots.take()? else { return Ok(Acquired::AllBusy) };
+            let Some(slot) = slots.take()? else { return Ok(Acquired::NoFreeSlot) };
             let id = ledger.add(class, slot.index(), params);
             Ok(Acquired::Granted(Permit { limiter: self.clone(), id, class, _slot: slot }))
         })

@@ -110,13 +110,13 @@ fn a_refund_among_many_pages_frees_no_extra_slots() {
 fn five_requests_at_once_are_all() {
     let limiter = in_memory("60/h");
     let mut permits: Vec<_> = (0..5).map(|_| limiter.granted(Session, at(0))).collect();
-    assert!(matches!(limiter.acquire(Session, at(0)).unwrap(), Acquired::AllBusy));
+    assert!(matches!(limiter.acquire(Session, at(0)).unwrap(), Acquired::NoFreeSlot));
     let clone = limiter.clone();
-    assert!(matches!(clone.acquire(Opening, at(0)).unwrap(), Acquired::AllBusy));
+    assert!(matches!(clone.acquire(Opening, at(0)).unwrap(), Acquired::NoFreeSlot));
     assert_eq!(limiter.used(at(0)), 0);
     permits.pop();
     let fifth = limiter.granted(Opening, at(0));
-    assert!(matches!(limiter.acquire(Session, at(0)).unwrap(), Acquired::AllBusy));
+    assert!(matches!(limiter.acquire(Session, at(0)).unwrap(), Acquired::NoFreeSlot));
     fifth.refunded(at(0)).unwrap();
     limiter.ask(Opening, at(0));
 }

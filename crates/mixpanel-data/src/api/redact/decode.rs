@@ -35,7 +35,7 @@ pub(super) fn all(text: &[u8], row_min: usize) -> Vec<Decoded> {
         // The text may have two or four bytes per character.
         let bytes: Vec<u8> = bytes.into_iter().filter(|byte| *byte != 0).collect();
         for text in [inflated, Some(bytes)].into_iter().flatten() {
-            let row = longest_row(&text);
+            let row = longest_run(&text);
             if row >= row_min {
                 found.push(Decoded { text, is_final: row < ROW_AGAIN_MIN });
             }
@@ -113,7 +113,7 @@ fn inflated(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Returns the length of the longest run of printable characters.
-fn longest_row(bytes: &[u8]) -> usize {
+fn longest_run(bytes: &[u8]) -> usize {
     let is_noise = |byte: &u8| !byte.is_ascii_graphic() && *byte != b' ';
     bytes.split(is_noise).map(<[u8]>::len).max().unwrap_or_default()
 }

@@ -67,10 +67,10 @@ impl Needles {
     }
 
     /// Returns whether the text contains one of the parts.
-    pub(super) fn are_in(&self, text: &[u8]) -> bool {
+    pub(super) fn occur_in(&self, text: &[u8]) -> bool {
         let text = folded(text);
-        self.letters.iter().any(|parts| parts.are_in(&text.letters))
-            || self.compact.iter().any(|parts| parts.are_in(&text.compact))
+        self.letters.iter().any(|parts| parts.occur_in(&text.letters))
+            || self.compact.iter().any(|parts| parts.occur_in(&text.compact))
     }
 
     fn add(&mut self, secret: &str) {
@@ -143,7 +143,7 @@ impl Parts {
         self.all.insert(key);
     }
 
-    fn are_in(&self, text: &[char]) -> bool {
+    fn occur_in(&self, text: &[char]) -> bool {
         let mask = (1 << (CHAR_BITS * self.length)) - 1;
         let mut key: u128 = 0;
         text.iter().enumerate().any(|(index, c)| {

@@ -87,7 +87,7 @@ pub(super) fn judge(letters: &str) -> Word {
 }
 
 /// Returns whether the letters form a plausible word.
-fn can_be_said(letters: &[u8]) -> bool {
+fn is_pronounceable(letters: &[u8]) -> bool {
     let is_vowel = |letter: &u8| b"aeiouy".contains(letter);
     let longest =
         |of: fn(bool) -> bool| letters.split(|letter| !of(is_vowel(letter))).map(<[u8]>::len).max().unwrap_or_default();
