@@ -76,8 +76,8 @@ pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unstored};
 pub use profile_query::{FetchMode, IfExists, IncludeUsers, ProfileQuery};
 pub use quota::Quota;
 pub use types::{
-    ColumnInfo, FetchPlan, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult, ProfileProgress,
-    ProfileStreamResult, ProfileWriteTask, SqlResult, TableInfo, TableSchema, VerifyReport,
+    ColumnInfo, FetchEstimate, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult,
+    ProfileProgress, ProfileStreamResult, ProfileWriteTask, SqlResult, TableInfo, TableSchema, VerifyReport,
 };
 pub use warning::Warning;
 pub use workspace::Workspace;

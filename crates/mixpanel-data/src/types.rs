@@ -180,7 +180,7 @@ impl ProfileFetchResult {
 /// follows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct FetchPlan {
+pub struct FetchEstimate {
     /// The table.
     pub table: String,
     /// The id of the run that keeps page 0.

@@ -16,7 +16,7 @@ use crate::quota::Quota;
 use crate::stage::{discard, sweep};
 use crate::store;
 use crate::types::{
-    FetchPlan, ProfileFetchResult, ProfileStreamResult, SqlResult, TableInfo, TableSchema, VerifyReport,
+    FetchEstimate, ProfileFetchResult, ProfileStreamResult, SqlResult, TableInfo, TableSchema, VerifyReport,
 };
 
 /// One Mixpanel project and one database, with every operation on them.
@@ -153,7 +153,7 @@ impl Workspace {
     ///
     /// # Cancellation
     /// Same as [`fetch_profiles`](Self::fetch_profiles).
-    pub async fn plan_fetch(&self, fetch: ProfileFetch) -> Result<FetchPlan> {
+    pub async fn plan_fetch(&self, fetch: ProfileFetch) -> Result<FetchEstimate> {
         plan_fetch(&self.connected().await?, &self.database, fetch).await
     }
 

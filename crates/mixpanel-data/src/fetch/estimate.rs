@@ -10,7 +10,7 @@ use crate::limits::{LOAD_ROWS_PER_SECOND, PAGE_SIZE_MAX};
 use crate::profile_query::{FetchMode, ProfileQuery};
 use crate::quota::Usage;
 use crate::stage::{self, Progress, Stage, StageRoots};
-use crate::types::FetchPlan;
+use crate::types::FetchEstimate;
 
 use super::driver::{Finished, Run};
 use super::ending::{ending_error, note};
@@ -25,7 +25,7 @@ use super::writer::into_stage;
 const BYTES_PER_STAGED_BYTE: u64 = 4;
 
 /// Fetches page 0 and estimates the rest.
-pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: ProfileFetch) -> Result<FetchPlan> {
+pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: ProfileFetch) -> Result<FetchEstimate> {
     let (table, valid) = validate_for_table(client, database, &mut fetch).await?;
     if valid.request.is_empty {
         return Err(Error::invalid("an empty list of ids selects no profiles, so there is nothing to estimate"));
@@ -62,8 +62,8 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
         let pages =
             PageLayout::of(&facts).map_err(|_| Error::internal("a total that was refused came into a manifest"))?;
         let usage = limiter.usage(wall_clock())?;
-        let plan = Planned { stage: &stage, plan: &pages, page_seconds, usage, workers };
-        Ok(plan.report(&fetch))
+        let estimate = Estimate { stage: &stage, layout: &pages, page_seconds, usage, workers };
+        Ok(estimate.report(&fetch))
     })
     .await
 }
@@ -80,42 +80,42 @@ fn drop_older_plans(roots: &StageRoots, manifest: &stage::Manifest) -> Result<()
 }
 
 /// The inputs of an estimate.
-struct Planned<'a> {
+struct Estimate<'a> {
     stage: &'a Stage,
-    plan: &'a PageLayout,
+    layout: &'a PageLayout,
     page_seconds: f64,
     usage: Usage,
     workers: u32,
 }
 
-impl Planned<'_> {
-    fn report(&self, fetch: &ProfileFetch) -> FetchPlan {
-        let plan = self.plan;
-        let is_known = plan.total().is_some() || plan.tail_page().is_none();
-        let pages = is_known.then(|| plan.pages());
-        let requests = pages.map(|pages| pages - 1 + u32::from(plan.tail_page().is_some()));
+impl Estimate<'_> {
+    fn report(&self, fetch: &ProfileFetch) -> FetchEstimate {
+        let layout = self.layout;
+        let is_known = layout.total().is_some() || layout.tail_page().is_none();
+        let pages = is_known.then(|| layout.pages());
+        let requests = pages.map(|pages| pages - 1 + u32::from(layout.tail_page().is_some()));
         let counted = requests.map(|requests| if self.usage.session_pages_count { requests } else { 0 });
         let page_bytes = std::fs::metadata(self.stage.page_path(0)).map_or(0, |page| page.len());
-        FetchPlan {
+        FetchEstimate {
             table: fetch.table.clone(),
             run_id: self.stage.manifest().run_id.clone(),
-            expected_rows: plan.total(),
-            page_size: plan.page_size(),
+            expected_rows: layout.total(),
+            page_size: layout.page_size(),
             pages,
             requests,
             counted_requests: counted,
-            expected_seconds: requests.zip(counted).map(|(requests, counted)| self.seconds(plan, requests, counted)),
+            expected_seconds: requests.zip(counted).map(|(requests, counted)| self.seconds(layout, requests, counted)),
             expected_bytes: pages.map(|pages| page_bytes * u64::from(pages) * BYTES_PER_STAGED_BYTE),
             quota_used: self.usage.used,
             quota_limit: self.usage.limit,
-            advice: advice(fetch, plan.page_size(), requests.unwrap_or(0)),
+            advice: advice(fetch, layout.page_size(), requests.unwrap_or(0)),
         }
     }
 
     /// Estimates the duration in seconds: rounds of parallel requests, the load, and waits for the quota.
-    fn seconds(&self, plan: &PageLayout, requests: u32, counted: u32) -> f64 {
+    fn seconds(&self, layout: &PageLayout, requests: u32, counted: u32) -> f64 {
         let rounds = f64::from(requests.div_ceil(self.workers.max(1)));
-        let load = plan.total().unwrap_or(0) as f64 / LOAD_ROWS_PER_SECOND;
+        let load = layout.total().unwrap_or(0) as f64 / LOAD_ROWS_PER_SECOND;
         let free = self.usage.limit.saturating_sub(self.usage.used);
         let windows = counted.saturating_sub(free).div_ceil(self.usage.limit.max(1));
         let seconds = rounds * self.page_seconds + load + f64::from(windows) * self.usage.window.as_secs_f64();

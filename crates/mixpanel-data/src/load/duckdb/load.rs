@@ -158,7 +158,7 @@ fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, u64)>
     let views =
         request.options.seen.as_ref().map(|seen| seen.check(connection, request)).transpose()?.unwrap_or_default();
     metadata::ensure(connection)?;
-    let loaded = match plan(connection, request)? {
+    let loaded = match choose_action(connection, request)? {
         TableAction::Make => make(connection, request, None)?,
         TableAction::Replace(old) => make(connection, request, Some(old))?,
         TableAction::Merge(table) => merge::merge(connection, request, table)?,
@@ -182,7 +182,7 @@ enum TableAction {
     Merge(TableName),
 }
 
-fn plan(connection: &Connection, request: &LoadRequest) -> Result<TableAction> {
+fn choose_action(connection: &Connection, request: &LoadRequest) -> Result<TableAction> {
     let kind = request.package.kind;
     let found = match target::check(
         connection,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mixpanel_data::{FetchPlan, ProfileFetch};
+use mixpanel_data::{FetchEstimate, ProfileFetch};
 
 use super::project::{Project, shown};
 use crate::cli::FetchProfilesArgs;
@@ -29,7 +29,7 @@ pub(super) async fn run(
 }
 
 /// Describes an estimate in words; unknown numbers are omitted.
-fn in_words(plan: &FetchPlan) -> String {
+fn in_words(plan: &FetchEstimate) -> String {
     let mut profiles = plan.expected_rows.map_or_else(|| "profiles".to_owned(), |rows| counted(rows, "profile"));
     if let Some(pages) = plan.pages {
         profiles.push_str(&format!(" on {}", counted(u64::from(pages), "page")));
@@ -62,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    fn plan() -> FetchPlan {
+    fn plan() -> FetchEstimate {
         let plan = json!({
             "table": "users", "run_id": "r1", "expected_rows": 80_000, "page_size": 1_000, "pages": 80, "requests": 79,
             "counted_requests": 0, "expected_seconds": 6.5, "expected_bytes": 160_000_000, "quota_used": 1,
