@@ -27,7 +27,7 @@ pub enum Warning {
         /// Why.
         reason: String,
     },
-    /// The fetch has more pages than the hourly quota may allow.
+    /// The fetch may need more requests than the hourly quota allows.
     ManyPages {
         /// Number of pages.
         pages: u32,

@@ -76,7 +76,7 @@ impl Failure {
 
     /// Creates the silent outcome for a closed pipe (`mp ... | head`), with exit code 0.
     pub(crate) fn closed_pipe() -> Self {
-        Self { silent: true, ..Self::new("the reader of the output went away").exit(Exit::Success) }
+        Self { silent: true, ..Self::new("the program that reads the output has exited").exit(Exit::Success) }
     }
 
     /// Creates a failure to read or write a file or a stream, with a hint for its cause.

@@ -163,7 +163,7 @@ async fn next(signal: &mut Option<Signal>) {
     std::future::pending::<()>().await;
 }
 
-/// Shows a message from a separate thread, because a pipe without a reader blocks its writer.
+/// Shows a message from a separate thread, because writing to a pipe that nothing reads from can block.
 fn show_in_time(words: impl FnOnce() + Send + 'static) {
     let (said, is_said) = mpsc::channel();
     let thread = std::thread::Builder::new().spawn(move || {

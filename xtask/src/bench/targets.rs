@@ -10,7 +10,7 @@ use super::table::{Table, mebibytes, per_100_000, ratio};
 const SLOW_MAX: f64 = 1.05;
 /// The maximum load time per 100,000 profiles, in seconds.
 const LOAD_MAX: f64 = 0.65;
-/// The minimum number of profiles in a judged load: smaller loads mostly open and close the file.
+/// Loads with fewer profiles are not rated, because they spend most of their time opening and closing the file.
 const LOAD_JUDGED_FROM: u64 = 100_000;
 /// The maximum ratio of the load time to that of DuckDB alone with the same statement.
 const LOAD_RATIO_MAX: f64 = 1.2;

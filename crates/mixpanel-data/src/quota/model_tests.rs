@@ -258,7 +258,7 @@ proptest! {
                 }
             }
         }
-        // Refusals alternate between a first one and its probe. The next first one is at least a full window later.
+        // Refusals come in pairs: the first one, then that of its probe. Pairs are at least a full window apart.
         for (first, next) in refusals.iter().step_by(2).zip(refusals.iter().skip(2).step_by(2)) {
             prop_assert!(next - first >= WINDOW, "{refusals:?}");
         }

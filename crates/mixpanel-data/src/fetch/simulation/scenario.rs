@@ -59,7 +59,7 @@ pub(super) struct Scenario {
     pub(super) outages: Vec<(Duration, Duration)>,
     /// Interruptions of the first processes; later ones are not interrupted.
     pub(super) interruptions: Vec<Interruption>,
-    /// Faults of the first loads.
+    /// Faults to inject into the first loads, one per load; later loads succeed.
     pub(super) load_faults: Vec<LoadFault>,
 }
 

@@ -66,7 +66,7 @@ pub(super) fn sum_in_steps(
 pub(super) fn sum_hashes(connection: &Connection, hash: &str, rows: &str) -> Result<RowSum, duckdb::Error> {
     let sql = format!("SELECT count(*), coalesce(sum({hash}), 0)::UHUGEINT::VARCHAR FROM {rows}");
     let (rows, sum): (u64, String) = connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(RowSum { rows, hashes: sum.parse().expect("a sum of unsigned numbers is one") })
+    Ok(RowSum { rows, hashes: sum.parse().expect("the sum of unsigned numbers is an unsigned number") })
 }
 
 /// Checks that DuckDB and [`RowSum`] compute the same hashes. Otherwise, every load would fail with a misleading error.

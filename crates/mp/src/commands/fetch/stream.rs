@@ -15,7 +15,7 @@ use crate::progress::Progress;
 use crate::signals::Interrupts;
 use crate::text::counted;
 
-/// Standard output as the sink of a fetch, and the first failure to write to it.
+/// Standard output as the sink of a fetch, with the first write failure, if any.
 struct Sink {
     data: Data,
     failure: Option<Failure>,

@@ -127,7 +127,7 @@ fn a_short_page_in_the_middle_is_retried() {
         (seen.outcome.counts.received, seen.outcome.counts.short_pages, seen.outcome.counts.retries),
         (89, vec![3], 1)
     );
-    // If all pages are as short as page 0, that is the page size.
+    // If all pages are as short as page 0, their length is taken as the page size.
     let seen = simulate(&model(195, |page, _| Answer::Page { received: if page < 20 { 9 } else { 0 } }));
     assert_eq!((seen.outcome.counts.received, seen.outcome.counts.short_pages), (180, vec![0]));
     assert_eq!((seen.outcome.counts.retries, seen.outcome.counts.shortfall), (1, 15));
