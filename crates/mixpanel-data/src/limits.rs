@@ -97,6 +97,9 @@ pub(crate) const PROFILE_BYTES_MAX: usize = 4 << 20;
 /// take at most 64 MiB, the size of a page.
 pub const REJECT_BYTES_MAX: usize = PROFILE_BYTES_MAX;
 
+/// Maximum number of ids that a stream remembers to detect repeated profiles. As hashes, they take about 64 MiB.
+pub(crate) const STREAMED_IDS_MAX: usize = 3_500_000;
+
 /// Maximum number of names listed in a warning about record members that are not stored.
 pub(crate) const UNSTORED_NAMES_MAX: usize = 10;
 

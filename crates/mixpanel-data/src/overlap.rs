@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash, RandomState};
 
+use crate::limits::STREAMED_IDS_MAX;
+
 /// Counts the profiles that each page repeats from the previous one. At most two pages are in memory at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Overlap {
@@ -40,6 +42,28 @@ impl Overlap {
     }
 }
 
+/// Counts ids that were sent before, wherever they are. Remembers at most [`STREAMED_IDS_MAX`] ids; beyond that, the
+/// count is a lower bound.
+#[derive(Debug, Default)]
+pub(crate) struct Repeats {
+    hasher: RandomState,
+    ids: HashSet<u64>,
+    repeated: u64,
+}
+
+impl Repeats {
+    pub(crate) fn add(&mut self, id: impl Hash) {
+        let id = self.hasher.hash_one(id);
+        let is_known = if self.ids.len() < STREAMED_IDS_MAX { !self.ids.insert(id) } else { self.ids.contains(&id) };
+        self.repeated += u64::from(is_known);
+    }
+
+    /// Returns the number of ids that were added before.
+    pub(crate) fn repeated(&self) -> u64 {
+        self.repeated
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +77,15 @@ mod tests {
             }
         }
         overlap.repeated()
+    }
+
+    #[test]
+    fn ids_repeated_within_or_between_pages_are_counted() {
+        for (ids, expected) in [("a b c", 0), ("a b a", 1), ("a a a b", 2), ("", 0)] {
+            let mut repeats = Repeats::default();
+            ids.split_terminator(' ').for_each(|id| repeats.add(id));
+            assert_eq!(repeats.repeated(), expected, "{ids}");
+        }
     }
 
     #[test]

@@ -197,11 +197,7 @@ impl fmt::Display for Warning {
                     announced.abs_diff(*received)
                 )
             }
-            Self::ShortPages { pages } => write!(
-                f,
-                "{} had fewer profiles than expected (see `short_pages` in the result)",
-                counted(*pages, "page")
-            ),
+            Self::ShortPages { pages } => write!(f, "{} had fewer profiles than expected", counted(*pages, "page")),
             Self::Repeated { repeated, announced, different } => write!(
                 f,
                 "the server sent {} more than once: it announced {announced} and sent {different} distinct ones, so \

@@ -74,7 +74,7 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
     if let Some(needs) = command.as_ref().and_then(Command::needs) {
         check_resources(needs)?;
     }
-    match command {
+    let result = match command {
         None => commands::completions::help(&context),
         Some(Command::Fetch(command)) => commands::fetch::run(&context, command),
         Some(Command::Query(command)) => commands::query::run(&context, command),
@@ -84,7 +84,8 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
         Some(Command::Demo(arguments)) => commands::demo::run(&context, &arguments),
         Some(Command::Simulate(arguments)) => commands::simulate::run(&context, arguments),
         Some(Command::Completions { shell }) => commands::completions::show(&context, Some(shell)),
-    }
+    };
+    result.map_err(|failure| failure.with_commands(|words| context.command(words)))
 }
 
 /// If standard output is closed, rejects a command that only prints. Other commands run, with a warning.
@@ -138,6 +139,14 @@ fn value_missing(option: &str, next: &str) -> Failure {
         .hint(format!("put the value after `{option}`; if `{next}` is the value, write `{option}={next}`"))
 }
 
+/// Rewrites clap's `0 is not in 1..=9` as `0 is not between 1 and 9`.
+fn plain_range(text: &str) -> String {
+    match text.split_once(" is not in ").and_then(|(value, range)| Some((value, range.split_once("..=")?))) {
+        Some((value, (least, most))) => format!("{value} is not between {least} and {most}"),
+        None => text.to_owned(),
+    }
+}
+
 /// Converts a parser error into a [`Failure`].
 fn usage_failure(error: &clap::Error) -> Failure {
     if may_show_secret(error) {
@@ -158,7 +167,7 @@ fn usage_failure(error: &clap::Error) -> Failure {
             if !headline.is_empty() {
                 headline.push('\n');
             }
-            headline.push_str(text.strip_prefix("error: ").unwrap_or(text));
+            headline.push_str(&plain_range(text.strip_prefix("error: ").unwrap_or(text)));
         }
     }
     hints.extend(usage.map(|form| format!("usage: {form}")));

@@ -48,6 +48,16 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Commands that hints suggest and that use the database or the account of this call.
+const SUGGESTED: [&[&str]; 6] = [
+    &["auth", "test"],
+    &["fetch", "discard"],
+    &["fetch", "profiles"],
+    &["fetch", "status"],
+    &["inspect", "tables"],
+    &["query", "sql"],
+];
+
 /// Why a command failed, ready for display.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -72,6 +82,21 @@ impl Failure {
     /// Creates a failure about something that does not exist.
     pub(crate) fn not_found(headline: impl Into<String>) -> Self {
         Self::new(headline).exit(Exit::NotFound)
+    }
+
+    /// Completes the commands that the hints suggest, so that they can be typed as they are: `command` adds the
+    /// program and the global options of this call.
+    pub(crate) fn with_commands(mut self, command: impl Fn(&[&str]) -> String) -> Self {
+        for hint in &mut self.hints {
+            let completed = hint.split('`').enumerate().map(|(index, part)| {
+                let words: Vec<&str> = part.strip_prefix("mp ").unwrap_or_default().split(' ').collect();
+                let is_code = index % 2 == 1;
+                let is_suggested = SUGGESTED.iter().any(|start| words.starts_with(start)) && !words.contains(&"--help");
+                if is_code && is_suggested { command(&words) } else { part.to_owned() }
+            });
+            *hint = completed.collect::<Vec<_>>().join("`");
+        }
+        self
     }
 
     /// Creates the silent outcome for a closed pipe (`mp ... | head`), with exit code 0.

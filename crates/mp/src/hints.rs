@@ -98,6 +98,9 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
         ErrorKind::TableNotFound => return Some(tables_hint(error)),
         ErrorKind::DatabaseNotFound => "run `mp fetch profiles` first, or specify another file with `--db`",
         ErrorKind::DatabaseLocked => return Some(lock_hint(error)),
+        ErrorKind::DatabaseUnusable if error.path().is_some_and(|path| path.is_dir()) => {
+            "specify a file with `--db`, such as one in this directory"
+        }
         ErrorKind::DatabaseUnusable => {
             "specify another database with `--db`; leave this file and its `.wal` file, if any, unchanged"
         }

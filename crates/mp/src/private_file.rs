@@ -149,6 +149,8 @@ impl PrivateFile {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.directory, &temporary, flags, Mode::RUSR | Mode::WUSR);
         let mut file = File::from(file.map_err(|error| failed(error.into()))?);
+        // The umask may have removed even the owner's permissions. Some file systems have none.
+        let _unsupported = rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR);
         let written = file.write_all(text.as_bytes()).and_then(|()| {
             let is_synced = synced(rustix::fs::fsync(&file))?;
             rustix::fs::renameat(&self.directory, &temporary, &self.directory, &self.name)?;

@@ -56,9 +56,11 @@ fn check_descriptors(needed: usize) -> Result<(), Failure> {
     let stdin = std::io::stdin();
     let held: std::io::Result<Vec<_>> = (0..needed).map(|_| stdin.as_fd().try_clone_to_owned()).collect();
     held.map(drop).map_err(|error| {
-        Failure::new(format!("too few file descriptors are available: {needed} are needed"))
-            .caused_by(&error)
-            .hint(descriptors_hint())
+        Failure::new(format!(
+            "too few file descriptors are available: {needed} are needed in addition to those that are open"
+        ))
+        .caused_by(&error)
+        .hint(descriptors_hint())
     })
 }
 
@@ -74,7 +76,7 @@ fn check_memory(needed: u64) -> Result<(), Failure> {
     reserved.map_err(|error| {
         let (limit, needed) = (size(limit), size(needed));
         Failure::new(format!(
-            "too little memory is available: {needed} are needed, and this process is limited to {limit}"
+            "too little memory is available: {needed} are needed in addition to what the process uses already, and its limit is {limit}"
         ))
         .caused_by(&error)
         .hint(hint)

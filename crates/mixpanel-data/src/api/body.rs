@@ -1,9 +1,10 @@
 //! Decodes response bodies, within the size limits, and extracts the server's explanation of an error.
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::{self, Read};
 
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::GzDecoder;
+use flate2::read::{DeflateDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use serde_json::Value;
@@ -15,6 +16,9 @@ use super::failure::{Failure, FailureKind};
 
 /// The most content codings that may be nested.
 const CODINGS_MAX: usize = 2;
+
+/// The first two bytes of a gzip member (RFC 1952, 2.3.1).
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Decodes a body according to its `Content-Encoding`, last coding first (RFC 9110, 8.4). Requests accept only gzip,
 /// but a server or an intermediary may still use `deflate`, which needs no further dependency. Coding names are
@@ -35,7 +39,7 @@ pub(super) fn decode(headers: &HeaderMap, bytes: Vec<u8>, most: usize) -> Result
     let mut bytes = bytes;
     for coding in codings.into_iter().rev() {
         bytes = match coding {
-            "gzip" | "x-gzip" => inflate(&bytes, MultiGzDecoder::new(bytes.as_slice()), most)?,
+            "gzip" | "x-gzip" => inflate(&bytes, GzipMembers::new(&bytes), most)?,
             // Some servers omit the zlib wrapper that the standard requires.
             "deflate" => match inflate(&bytes, ZlibDecoder::new(bytes.as_slice()), most) {
                 Ok(text) => text,
@@ -50,6 +54,31 @@ pub(super) fn decode(headers: &HeaderMap, bytes: Vec<u8>, most: usize) -> Result
         };
     }
     Ok(bytes)
+}
+
+/// Reads all members of a gzip body. Ignores bytes after the last member that do not begin another one, as gzip itself
+/// does: some servers pad the body. Every member ends with its own checksum and length, so nothing can be missing.
+struct GzipMembers<'a> {
+    member: GzDecoder<&'a [u8]>,
+}
+
+impl<'a> GzipMembers<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { member: GzDecoder::new(bytes) }
+    }
+}
+
+impl Read for GzipMembers<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.member.read(buffer)?;
+            let rest = *self.member.get_ref();
+            if count > 0 || buffer.is_empty() || !rest.starts_with(&GZIP_MAGIC) {
+                return Ok(count);
+            }
+            self.member = GzDecoder::new(rest);
+        }
+    }
 }
 
 fn inflate(bytes: &[u8], decoder: impl Read, most: usize) -> Result<Vec<u8>, Failure> {
@@ -70,7 +99,12 @@ fn inflate(bytes: &[u8], decoder: impl Read, most: usize) -> Result<Vec<u8>, Fai
 /// or else the text itself.
 pub(super) fn said(body: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
-    let said = json_error(&text).or_else(|| html_title(&text).map(|title| format!("a web page titled `{title}`")));
+    let said = json_error(&text).or_else(|| {
+        html_title(&text).map(|title| match title.as_str() {
+            "" => "a web page without a title".to_owned(),
+            title => format!("a web page titled `{title}`"),
+        })
+    });
     said.map_or(text, Cow::Owned)
 }
 
@@ -158,7 +192,7 @@ fn json_error(text: &str) -> Option<String> {
     Some(error.as_str().map_or_else(|| error.to_string(), str::to_owned))
 }
 
-/// Returns the title of an HTML page, or "untitled"; `None` if the text is not HTML.
+/// Returns the title of an HTML page, empty if it has none; `None` if the text is not HTML.
 pub(super) fn html_title(text: &str) -> Option<String> {
     let head: String = text.chars().take(4096).collect::<String>().to_ascii_lowercase();
     let start = head.trim_start();
@@ -170,7 +204,7 @@ pub(super) fn html_title(text: &str) -> Option<String> {
         let to = from + head[from..].find("</title")?;
         text.get(from..to).map(str::trim)
     });
-    Some(title.filter(|title| !title.is_empty()).unwrap_or("untitled").to_owned())
+    Some(title.unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]
@@ -203,6 +237,25 @@ mod tests {
             flate2::read::DeflateEncoder::new(text, level).read_to_end(&mut bytes).unwrap();
         }
         bytes
+    }
+
+    #[test]
+    fn bytes_after_the_last_gzip_member_are_ignored_and_damaged_members_are_not() {
+        let (one, two) = (gzip(b"te"), gzip(b"xt"));
+        for padding in [&b""[..], b"\0", b"\0\0\0\0\0\0\0\0", b"garbage", b"\x1f", b"\n"] {
+            let body = [one.as_slice(), &two, padding].concat();
+            assert_eq!(decode(&encoded("gzip"), body).unwrap(), b"text", "{padding:?}");
+        }
+        for cut in 1..two.len() - 1 {
+            let body = [one.as_slice(), &two[..two.len() - cut]].concat();
+            assert!(decode(&encoded("gzip"), body).is_err(), "the second member lacks {cut} bytes");
+        }
+        for position in one.len() - 8..one.len() {
+            let mut body = [one.as_slice(), &two].concat();
+            body[position] ^= 1;
+            assert!(decode(&encoded("gzip"), body).is_err(), "checksum or length changed at {position}");
+        }
+        assert!(decode(&encoded("gzip"), b"\0\0".to_vec()).is_err());
     }
 
     #[test]
@@ -288,7 +341,7 @@ mod tests {
             (&br#"{"error":"no such\nproperty","request":"/x"}"#[..], "no such property"),
             (b"plain \x1b[31mtext", "plain \\u{1b}[31mtext"),
             (b"<html><head><title> Sign in </title>", "a web page titled `Sign in`"),
-            (b"<!DOCTYPE html><p>x", "a web page titled `untitled`"),
+            (b"<!DOCTYPE html><p>x", "a web page without a title"),
             (b"", ""),
         ] {
             assert_eq!(excerpt(&said(body)), expected);

@@ -233,10 +233,11 @@ impl ApiClient {
 pub(super) fn web_page(body: &[u8]) -> Option<Failure> {
     let text = String::from_utf8_lossy(&body[..body.len().min(ERROR_BODY_BYTES_MAX)]);
     let title = html_title(&text).filter(|_| !text.trim_start().starts_with(['{', '[']))?;
+    let titled =
+        if title.is_empty() { "without a title".to_owned() } else { format!("titled `{}`", printable(&title)) };
     let message = format!(
-        "the response is a web page titled `{}`, not a response from Mixpanel's API; it may come from a proxy or a \
-         network login page",
-        printable(&title)
+        "the response is a web page {titled}, not a response from Mixpanel's API; it may come from a proxy or a \
+         network login page"
     );
     Some(Failure::new(FailureKind::BadReply, message).with_fault(Fault::Intermediary))
 }

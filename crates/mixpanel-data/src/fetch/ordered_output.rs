@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use jiff::tz::TimeZone;
 
 use crate::error::Result;
-use crate::overlap::Overlap;
+use crate::overlap::{Overlap, Repeats};
 use crate::parse::{ProfileRow, ProfileRows, RecordForm};
 use crate::stage::Stage;
 use crate::types::ProfileWriteTask;
@@ -28,6 +28,7 @@ pub(super) struct StreamOutput {
     line: String,
     handed_over: u64,
     overlap: Overlap,
+    repeats: Repeats,
     ended: bool,
 }
 
@@ -36,6 +37,8 @@ pub(super) struct Streamed {
     /// Number of records delivered to the receiver.
     pub(super) rows: u64,
     /// How many of them were repeated because pages overlap.
+    pub(super) overlapping: u64,
+    /// How many of them had an id that was delivered before.
     pub(super) repeated: u64,
     /// Whether the receiver ended the stream.
     pub(super) ended: bool,
@@ -53,6 +56,7 @@ impl StreamOutput {
             line: String::new(),
             handed_over: 0,
             overlap: Overlap::default(),
+            repeats: Repeats::default(),
             ended: false,
         }
     }
@@ -80,7 +84,8 @@ impl StreamOutput {
     /// Returns the summary. Discards pages that are still waiting for an earlier page, which happens if the fetch was
     /// stopped or failed.
     pub(super) fn finish(self) -> Streamed {
-        let summary = Streamed { rows: self.handed_over, repeated: self.overlap.repeated(), ended: self.ended };
+        let (overlapping, repeated) = (self.overlap.repeated(), self.repeats.repeated());
+        let summary = Streamed { rows: self.handed_over, overlapping, repeated, ended: self.ended };
         if let Err(error) = self.stage.remove() {
             tracing::warn!("{error}");
         }
@@ -117,6 +122,7 @@ impl StreamOutput {
                 return ControlFlow::Break(());
             }
             self.handed_over += 1;
+            self.repeats.add(row.identity());
         }
         ControlFlow::Continue(())
     }

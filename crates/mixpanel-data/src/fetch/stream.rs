@@ -11,7 +11,7 @@ use crate::stage::{self, STREAM_PREFIX, Stage};
 use crate::types::ProfileStreamResult;
 
 use super::core::Outcome;
-use super::differences::warn_of_differences;
+use super::differences::{warn_of_differences, warn_of_duplicates};
 use super::driver::{Finished, Run};
 use super::ending::ending_error;
 use super::ordered_output::{RecordSink, StreamOutput, Streamed, into_stream};
@@ -56,18 +56,21 @@ pub(crate) async fn stream_profiles(
         let ending = writer_error.or_else(|| ending_error(&outcome));
         (outcome, output, ending)
     };
-    let Streamed { rows, repeated, ended: ended_early } = blocking(move || Ok(output.finish())).await?;
+    let Streamed { rows, overlapping, repeated, ended: ended_early } = blocking(move || Ok(output.finish())).await?;
     if let Some(error) = ending {
         return Err(error);
     }
     if let Some(total) = outcome.counts.expected_rows.filter(|_| outcome.is_whole() && !ended_early) {
-        let missing = (total + repeated).saturating_sub(outcome.counts.received);
-        if missing > allowed_drift(total, fetch.control.options.allow_drift) {
-            outcome.lacks(missing);
+        let missing = |repeated: u64| (total + repeated).saturating_sub(outcome.counts.received);
+        if missing(overlapping) > allowed_drift(total, fetch.control.options.allow_drift) {
+            // Once pages are known to overlap, every repeated profile counts.
+            let shortfall = missing(repeated);
+            outcome.lacks(shortfall);
         }
     }
     if !ended_early {
         warn_of_differences(&outcome, repeated, &mut callbacks);
+        warn_of_duplicates(&outcome, repeated, fetch.control.options.allow_drift, &mut callbacks);
     }
     Ok(ProfileStreamResult {
         rows,

@@ -59,7 +59,11 @@ pub(crate) fn why_wait(used: u32, limit: u32) -> String {
             "the server reports that its quota is exhausted, although only {used} of {limit} queries are counted here"
         );
     }
-    format!("{used} of the {limit} queries in the quota are used")
+    match (used, limit) {
+        (1, 1) => "the quota of 1 query is used".to_owned(),
+        (used, limit) if used > limit => format!("{used} queries count towards the quota, which allows {limit}"),
+        _ => format!("{used} of the {limit} queries in the quota are used"),
+    }
 }
 
 /// The state of a quota at one point in time.

@@ -49,7 +49,7 @@ pub(crate) fn lock_for_start(roots: &StageRoots) -> Result<Turn> {
     for _ in 0..START_LOCK_ATTEMPTS {
         // The previous holder removes the file, and the root if it is empty.
         match make_root(&root) {
-            Err(error) if is_gone(&error) => continue,
+            Err(error) if is_gone(&error, &root) => continue,
             made => made?,
         }
         let file = match open_lock(&path) {
@@ -71,10 +71,15 @@ pub(crate) fn lock_for_start(roots: &StageRoots) -> Result<Turn> {
     Err(Error::new(ErrorKind::RunBusy, message).with_path(&path))
 }
 
-/// Returns whether the error means that a file or directory no longer exists.
-fn is_gone(error: &Error) -> bool {
+/// Returns whether the root could not be created because another process removed it at the same time. If it vanishes
+/// between the attempt and the check of what is there, the error is `AlreadyExists`.
+fn is_gone(error: &Error, root: &Path) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
-    source.is_some_and(|source| source.kind() == std::io::ErrorKind::NotFound)
+    source.is_some_and(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => true,
+        std::io::ErrorKind::AlreadyExists => fs::symlink_metadata(root).map_or(true, |found| found.is_dir()),
+        _ => false,
+    })
 }
 
 /// Removes the lock file of a killed process.

@@ -21,7 +21,7 @@ impl TableName {
         let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if name.is_empty() || name.starts_with('_') || name.len() > TABLE_NAME_CHARS_MAX || !name.chars().all(allowed) {
             return Err(Error::invalid(format!(
-                "`{}` is not a valid table name: use 1 to {TABLE_NAME_CHARS_MAX} letters, digits and `_`, not \
+                "`{}` is not a valid table name: use 1 to {TABLE_NAME_CHARS_MAX} of the letters A to Z, digits and `_`, not \
                  starting with `_`",
                 name_excerpt(name)
             )));

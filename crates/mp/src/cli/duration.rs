@@ -11,9 +11,13 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
     let span = text.parse::<Span>().ok();
     let duration = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
-    duration
-        .and_then(|duration| Duration::try_from(duration).ok())
-        .ok_or_else(|| "expected a number and a unit (ms, s, m, h or d), such as 400ms, 30s or 1h30m".to_owned())
+    duration.and_then(|duration| Duration::try_from(duration).ok()).ok_or_else(|| {
+        let unit = text.trim_start_matches(|character: char| character.is_ascii_digit());
+        if unit.len() < text.len() && ["ms", "s", "m", "h", "d"].contains(&unit.trim_start()) {
+            return "too long".to_owned();
+        }
+        "expected a number and a unit (ms, s, m, h or d), such as 400ms, 30s or 1h30m".to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -38,9 +42,11 @@ mod tests {
         for (text, milliseconds) in table {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
-        for text in ["", "00", "30", "s", "-1s", "1s ago", "h1", "1x", "1mo", "1y", "9999999999999999d", "9e99s"] {
+        for text in ["", "00", "30", "s", "-1s", "1s ago", "h1", "1x", "1mo", "1y", "9e99s"] {
             assert!(parse_duration(text).is_err_and(|error| error.contains("such as 400ms")), "{text}");
         }
-        assert!(parse_duration(&format!("{}s", "9".repeat(40))).is_err());
+        for text in [&format!("{}s", "9".repeat(40)), "9999999999999999d", "99999999999h"] {
+            assert_eq!(parse_duration(text), Err("too long".to_owned()), "{text}");
+        }
     }
 }

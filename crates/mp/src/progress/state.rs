@@ -259,7 +259,7 @@ const REPORTED_FAILURES_MAX: usize = 30;
 pub(super) fn announcement(event: &FetchEvent) -> Option<String> {
     match event {
         FetchEvent::Restarted { restart, reason } => Some(format!(
-            "the server lost the session: restarting from page 0 (restart {restart} of {SESSION_RESTARTS_MAX})\n{reason}"
+            "restarting from page 0 in a new session (restart {restart} of {SESSION_RESTARTS_MAX})\n{reason}"
         )),
         FetchEvent::DatabaseBusy { reason, at_most } => {
             Some(format!("waiting up to {} for the database: {reason}; all pages are on disk", about(*at_most)))

@@ -103,9 +103,7 @@ fn a_restart_resets_the_progress() {
     assert_eq!(run(&events, 3), "requesting the first page");
     assert_eq!(
         announcement(&events[2].1).as_deref(),
-        Some(
-            "the server lost the session: restarting from page 0 (restart 1 of 2)\nstatus 400: page 3 in uncached query"
-        )
+        Some("restarting from page 0 in a new session (restart 1 of 2)\nstatus 400: page 3 in uncached query")
     );
     assert_eq!(announcement(&events[0].1), None);
 }

@@ -324,3 +324,60 @@ fn unannounced_pages_are_not_requested_back_to_back() {
         assert_eq!(count(&home, "users"), "45");
     }
 }
+
+/// Returns copies that repeat, on each of the pages, `within` profiles of the page itself and `before` of the last
+/// profiles of the page before.
+fn copies(pages: u64, within: u64, before: u64) -> Vec<ProfileCopy> {
+    let copy = |from, to| ProfileCopy { from, to, change: CopyChange::Identical };
+    (0..pages)
+        .flat_map(|page| {
+            let start = page * 100;
+            let inner = (0..within).map(move |index| copy(start + 50 + index, start + 70 + index));
+            let outer =
+                (0..if page == 0 { 0 } else { before }).map(move |index| copy(start - 1 - index, start + index));
+            inner.chain(outer)
+        })
+        .collect()
+}
+
+#[test]
+fn every_repeated_profile_counts_as_missing_once_pages_overlap() {
+    for (within, before) in [(10, 1), (10, 10), (0, 10), (1, 20)] {
+        let missing = 25 * within + 24 * before;
+        let config = SimulatorConfig { copies: copies(25, within, before), ..project() };
+        let simulator = Simulator::start(config.clone());
+        let (home, run) = fetch(&simulator, Home::new(), &["--parallel"]);
+        let result = run.exits(1).json();
+        let rows: u64 = count(&home, "users").parse().unwrap();
+        let case = format!("{within} {before}: {result}");
+        assert_eq!((number(&result, "duplicates"), 2_500 - rows), (missing, missing), "{case}");
+        assert_eq!(number(&result, "shortfall"), missing, "{case}");
+        let stream = Simulator::start(config);
+        let home = Home::new().with_server(&stream);
+        let run = home.run(&["fetch", "profiles", "--stdout", "--no-progress"]).exits(1);
+        assert!(run.stderr.contains(&format!("{missing} are missing")), "{case}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn profiles_repeated_within_a_page_cause_the_same_warning_in_a_table_and_in_a_stream() {
+    let simulator = Simulator::start(SimulatorConfig { copies: copies(25, 10, 0), ..project() });
+    let (home, run) = fetch(&simulator, Home::new(), &["--parallel"]);
+    let warning = "the server sent 250 profiles more than once";
+    assert!(run.exits(0).stderr.contains(warning));
+    let run = home.run(&["fetch", "profiles", "--stdout", "--no-progress"]).exits(0);
+    assert!(run.stderr.contains(warning) && run.stderr.contains("others may be missing"), "{}", run.stderr);
+}
+
+#[test]
+fn a_tail_page_that_the_total_rules_out_is_never_missing() {
+    for fault in ["pages=25 status=429 times=always", "pages=25 status=500 times=always"] {
+        let config = SimulatorConfig { faults: vec![fault.parse().expect("a fault")], ..project() };
+        let simulator = Simulator::start(config);
+        let (home, run) = fetch(&simulator, Home::new(), &["--parallel", "--max-wait", "2s"]);
+        let result = run.exits(0).json();
+        assert_eq!(result["failed_page_indices"], serde_json::json!([]), "{fault}");
+        assert_eq!(count(&home, "users"), "2500", "{fault}");
+        assert_eq!(home.run(&["fetch", "status", "-f", "json"]).exits(0).json(), serde_json::json!([]), "{fault}");
+    }
+}

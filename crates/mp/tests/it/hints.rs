@@ -68,7 +68,7 @@ fn a_run_that_keeps_losing_its_session_can_be_resumed() {
     let home = Home::new().with_server(&simulator);
     let run = home.run(&["fetch", "profiles", "users", "--no-progress"]).exits(1).prints_nothing();
     let run = assert_run!(run);
-    assert_eq!(run.stderr.matches("the server lost the session: restarting").count(), 2, "{}", run.stderr);
+    assert_eq!(run.stderr.matches("restarting from page 0 in a new session").count(), 2, "{}", run.stderr);
     home.shell(&run.resume_command()).exits(0);
     assert_eq!(rows(&home, "users"), format!("{PROFILES}\n"));
 }

@@ -39,8 +39,8 @@ pub(super) fn check(
     if announced.accepts(staged.kept.rows + request.package.run.counts.rejected, total) {
         return Ok(0);
     }
-    let mut repeated = overlap(request.package.run.dataset, &request.package.pages)?;
-    if announced.accepts(received.saturating_sub(repeated), total) {
+    let overlapping = overlap(request.package.run.dataset, &request.package.pages)?;
+    if announced.accepts(received.saturating_sub(overlapping), total) {
         let shrinks = match replaced {
             Some(old) => staged.kept.rows < count_rows(connection, old)?,
             None => false,
@@ -48,9 +48,9 @@ pub(super) fn check(
         if !shrinks {
             return Ok(0);
         }
-        repeated = staged.staged - staged.kept.rows;
     }
-    let shortfall = total - (received - repeated);
+    // Once pages are known to overlap, every repeated profile counts.
+    let shortfall = total.saturating_sub(staged.kept.rows + request.package.run.counts.rejected);
     if replaced.is_none() && !announced.is_strict {
         return Ok(shortfall);
     }

@@ -22,7 +22,7 @@ pub(super) fn run(context: &Context, arguments: &DiscardArgs) -> Result<Exit, Fa
     let workspace = context.database()?;
     let runs = list(&workspace)?;
     let chosen = chosen(&runs, arguments)?;
-    if arguments.run.is_none() {
+    if arguments.run.is_none() && !arguments.all {
         warnings::unreadable(context, &runs);
     }
     // Check for conflicts first, so that all runs are discarded or none.

@@ -134,7 +134,9 @@ impl IntoTable<'_> {
         let exit = if result.has_failures() { Exit::Failure } else { rejects };
         match printed {
             // Even with a closed pipe, the data is in the table.
-            Err(failure) if !failure.is_silent() => Err(failure),
+            Err(failure) if !failure.is_silent() => {
+                Err(failure.hint(format!("table `{}` was loaded; only its summary could not be printed", self.table)))
+            }
             _ => Ok(exit),
         }
     }

@@ -79,7 +79,10 @@ pub(super) fn cannot_read(headline: String, runs: &[&UnfinishedRun]) -> Failure 
     let failure = runs.iter().fold(Failure::new(headline), |failure, run| {
         failure.caused_by(&std::io::Error::other(format!("run {} cannot be read: {}", run.run_id, run.reason)))
     });
-    failure.hint("the run is unchanged: resume it with the version of mp that wrote it, or start a new fetch with `mp fetch profiles`")
+    let discard = runs
+        .first()
+        .map_or_else(String::new, |run| format!(", or remove it with `mp fetch discard --run {}`", run.run_id));
+    failure.hint(format!("the run is unchanged: resume it with the version of mp that wrote it, start a new fetch with `mp fetch profiles`{discard}"))
 }
 
 /// Returns a phrase that names a run and its table.

@@ -113,9 +113,10 @@ impl Coordinator {
     /// Opens the circuit breaker, or ends the fetch if the wait exceeds the limit.
     fn open_breaker(&mut self, failure: Failure, now: Duration, until: Duration) {
         let is_news = self.pacing.breaker.open(now, until);
-        if self.pacing.breaker.fruitless_at(until) > self.rules.max_wait {
-            let (pause, most) = (until.saturating_sub(now).as_secs(), self.rules.max_wait.as_secs());
-            let message = format!("{} (the wait would take {pause} s more; the limit is {most} s)", failure.message);
+        let total = self.pacing.breaker.fruitless_at(until);
+        if total > self.rules.max_wait {
+            let (total, most) = (total.as_secs_f64().ceil(), self.rules.max_wait.as_secs());
+            let message = format!("{} (the wait would take {total} s in all; the limit is {most} s)", failure.message);
             self.end(Ending::Halted(Failure::new(failure.kind, message)));
         } else if is_news {
             self.events.push_back(FetchEvent::Waiting { reason: failure.message, pause: until.saturating_sub(now) });
