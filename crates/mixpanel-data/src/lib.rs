@@ -57,6 +57,7 @@ mod parse;
 mod profile_query;
 mod quota;
 mod row_sum;
+mod sql_value;
 mod stage;
 mod store;
 pub mod text;
@@ -75,6 +76,7 @@ pub use fetch::{
 pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unstored};
 pub use profile_query::{FetchMode, IfExists, IncludeUsers, ProfileQuery};
 pub use quota::Quota;
+pub use sql_value::{SqlPart, SqlValue};
 pub use types::{
     ColumnInfo, FetchEstimate, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult,
     ProfileProgress, ProfileStreamResult, ProfileWriteTask, SqlResult, TableInfo, TableSchema, VerifyReport,

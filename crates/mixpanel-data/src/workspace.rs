@@ -13,6 +13,7 @@ use crate::fetch::{
 use crate::load;
 use crate::parse::RecordForm;
 use crate::quota::Quota;
+use crate::sql_value::SqlPart;
 use crate::stage::{discard, sweep};
 use crate::store;
 use crate::types::{
@@ -231,8 +232,8 @@ impl Workspace {
     ///
     /// Values are JSON. Integers beyond 64 bits, decimals beyond 15 digits and non-finite floats become text; dates and
     /// times become ISO 8601 text; blobs become hexadecimal text. A JSON column holds parsed values, whose numbers have
-    /// 64-bit precision; cast it to `VARCHAR` for the exact text. All rows are held in memory; for large results, see
-    /// [`sql_each`](Self::sql_each).
+    /// 64-bit precision; [`sql_exact`](Self::sql_exact) returns their exact text. All rows are held in memory; for large
+    /// results, see [`sql_each`](Self::sql_each).
     ///
     /// A query can access only the database: no files, no network, no extensions, no settings. It cannot spill to disk,
     /// and its memory limit is DuckDB's default, 80 % of the machine's memory. If there are several statements, all are
@@ -257,6 +258,25 @@ impl Workspace {
         row: impl FnMut(Vec<serde_json::Value>) -> ControlFlow<()>,
     ) -> Result<()> {
         store::each(&self.database, query, columns, row)
+    }
+
+    /// Runs the statements of a read-only query one after another and passes their results to a callback: the column
+    /// names, then each row. Values are exact: JSON columns keep the stored text, and numbers all their digits. The
+    /// callback can end the query.
+    ///
+    /// Statements that return no rows, such as `BEGIN`, have no result, unless no statement returns rows.
+    ///
+    /// # Errors
+    /// Same as [`sql`](Self::sql); an error may occur after some rows were passed on.
+    pub fn sql_exact(&self, query: &str, part: impl FnMut(SqlPart<'_>) -> ControlFlow<()>) -> Result<()> {
+        store::exact(&self.database, query, part)
+    }
+
+    /// Returns the number of statements in a query that return rows, without running it. A statement is judged by its
+    /// first word.
+    #[must_use]
+    pub fn sql_result_count(query: &str) -> usize {
+        store::result_count(query)
     }
 
     /// Runs a query and returns the first value of the first row; `Null` if there are no rows.
@@ -301,6 +321,15 @@ impl Workspace {
     /// Same as [`table_schema`](Self::table_schema); `Query` if DuckDB cannot sample that many rows.
     pub fn sample(&self, table: &str, rows: u32) -> Result<SqlResult> {
         store::sample(&self.database, table, rows)
+    }
+
+    /// Like [`sample`](Self::sample), but passes the column names and the rows to a callback, with exact values as in
+    /// [`sql_exact`](Self::sql_exact).
+    ///
+    /// # Errors
+    /// Same as [`sample`](Self::sample).
+    pub fn sample_exact(&self, table: &str, rows: u32, part: impl FnMut(SqlPart<'_>) -> ControlFlow<()>) -> Result<()> {
+        store::sample_exact(&self.database, table, rows, part)
     }
 
     /// Drops tables and views, all or none.

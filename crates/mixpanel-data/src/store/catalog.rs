@@ -1,6 +1,7 @@
 //! Lists, describes, samples and drops tables.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use duckdb::Connection;
@@ -14,6 +15,7 @@ use super::query;
 use super::schema::{Target, find};
 use super::table_name::{TableName, name_excerpt};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sql_value::SqlPart;
 use crate::types::{ColumnInfo, SqlResult, TableInfo, TableSchema};
 
 /// The kinds of tables that a fetch creates.
@@ -89,8 +91,22 @@ pub(crate) fn table_schema(database: &Path, table: &str) -> Result<TableSchema> 
 
 /// Returns `rows` random rows of a table or view, or all rows if it has fewer.
 pub(crate) fn sample(database: &Path, table: &str, rows: u32) -> Result<SqlResult> {
+    query::rows(database, &sample_query(database, table, rows)?)
+}
+
+/// Like [`sample`], but passes the exact values to `part`.
+pub(crate) fn sample_exact(
+    database: &Path,
+    table: &str,
+    rows: u32,
+    part: impl FnMut(SqlPart<'_>) -> ControlFlow<()>,
+) -> Result<()> {
+    query::exact(database, &sample_query(database, table, rows)?, part)
+}
+
+fn sample_query(database: &Path, table: &str, rows: u32) -> Result<String> {
     let table = existing(Database::open(database, Access::ReadOnly)?.connection(), table)?;
-    query::rows(database, &format!("SELECT * FROM {} USING SAMPLE {rows} ROWS", table.quoted()))
+    Ok(format!("SELECT * FROM {} USING SAMPLE {rows} ROWS", table.quoted()))
 }
 
 /// Drops tables and views, with their entries in `_metadata` and `_rejects`, in one transaction.

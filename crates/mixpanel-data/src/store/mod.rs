@@ -7,7 +7,7 @@
 //!   open at most once per process;
 //! - `schema`: looks up tables, views, columns and indexes; `label`: reads the entries of `_metadata`;
 //! - `catalog`: lists, describes, samples and drops tables;
-//! - `query`: runs user queries; `values` and `iso`: convert results to JSON;
+//! - `query`: runs user queries, which `statements` splits; `values` and `iso`: convert results;
 //! - `failure`: maps DuckDB's messages to error kinds; `table_name` and `sql_text`: quote names and text for SQL.
 
 pub(crate) mod catalog;
@@ -21,9 +21,10 @@ mod query;
 pub(crate) mod schema;
 pub(crate) mod settings;
 pub(crate) mod sql_text;
+mod statements;
 pub(crate) mod table_name;
 mod values;
 
-pub(crate) use catalog::{drop_tables, sample, table_schema, tables};
-pub(crate) use query::{each, rows, scalar};
+pub(crate) use catalog::{drop_tables, sample, sample_exact, table_schema, tables};
+pub(crate) use query::{each, exact, result_count, rows, scalar};
 pub(crate) use table_name::TableName;

@@ -9,22 +9,65 @@ use serde_json::Value;
 
 use super::database::{Access, Database};
 use super::failure::query as query_error;
-use super::values;
+use super::{statements, values};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::QUERY_REPLAYS_MAX;
+use crate::sql_value::SqlPart;
 use crate::types::SqlResult;
 
-/// Runs a query and passes its rows to `row`. Only a few thousand rows are in memory at a time.
+/// Runs a query and passes its rows to `row`, parsed. Only a few thousand rows are in memory at a time.
 ///
 /// If there are several statements, all are run, and only the last one returns rows.
 pub(crate) fn each(
-    database: &Path,
+    path: &Path,
     sql: &str,
     columns: impl FnOnce(&[String]) -> ControlFlow<()>,
     mut row: impl FnMut(Vec<Value>) -> ControlFlow<()>,
 ) -> Result<()> {
-    let path = database;
     let database = Database::open(path, Access::ReadOnly)?;
+    let mut columns = Some(columns);
+    let flow = run(&database, path, sql, &mut |part| match part {
+        SqlPart::Columns(names) => columns.take().map_or(ControlFlow::Continue(()), |columns| columns(names)),
+        SqlPart::Row(values) => row(values.into_iter().map(Value::from).collect()),
+    });
+    flow.map(drop)
+}
+
+/// Runs the statements of a query one after another and passes the results of those that return rows to `part`; that
+/// of the last statement if none returns rows.
+pub(crate) fn exact(path: &Path, sql: &str, mut part: impl FnMut(SqlPart<'_>) -> ControlFlow<()>) -> Result<()> {
+    let database = Database::open(path, Access::ReadOnly)?;
+    let statements = statements::split(sql);
+    if statements.len() < 2 {
+        return run(&database, path, sql, &mut part).map(drop);
+    }
+    let has_rows = result_count(sql) > 0;
+    let last = statements.len() - 1;
+    for (number, range) in statements.into_iter().enumerate() {
+        // The line ends keep the line numbers in DuckDB's messages right.
+        let mut text = "\n".repeat(sql[..range.start].matches('\n').count());
+        text.push_str(&sql[range.clone()]);
+        let is_shown = if has_rows { statements::returns_rows(&sql[range]) } else { number == last };
+        let flow = run(&database, path, &text, &mut |of| if is_shown { part(of) } else { ControlFlow::Continue(()) })?;
+        if flow.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the number of statements that return rows, judged by their first words.
+pub(crate) fn result_count(sql: &str) -> usize {
+    statements::split(sql).into_iter().filter(|range| statements::returns_rows(&sql[range.clone()])).count()
+}
+
+/// Runs a query. Returns whether `part` ended it.
+fn run(
+    database: &Database,
+    path: &Path,
+    sql: &str,
+    part: &mut dyn FnMut(SqlPart<'_>) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>> {
     let fail = |error| query_error(path, sql, &error);
     let mut statement = database.connection().prepare(sql).map_err(|error| match is_empty(&error) {
         true => Error::new(ErrorKind::Query, "the query is empty").with_detail("query", sql),
@@ -33,19 +76,19 @@ pub(crate) fn each(
     start(&mut statement).map_err(|error| fail(cause(&mut statement, error)))?;
     let schema = statement.schema();
     let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
-    if columns(&names).is_break() {
-        return Ok(());
+    if part(SqlPart::Columns(&names)).is_break() {
+        return Ok(ControlFlow::Break(()));
     }
     let fields: Vec<_> = schema.fields().iter().map(AsRef::as_ref).collect();
     loop {
         let batch = match statement.step() {
             Ok(Some(batch)) => batch,
-            Ok(None) => return Ok(()),
+            Ok(None) => return Ok(ControlFlow::Continue(())),
             Err(error) => return Err(fail(cause(&mut statement, error))),
         };
         for index in 0..batch.len() {
-            if row(values::row(&fields, &batch, index)).is_break() {
-                return Ok(());
+            if part(SqlPart::Row(values::row(&fields, &batch, index))).is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
     }

@@ -1,20 +1,16 @@
-//! Converts DuckDB's results to JSON.
+//! Converts DuckDB's results, by type:
 //!
 //! | type | becomes |
 //! |---|---|
-//! | JSON | the value, see below |
-//! | integers | a number if it fits into 64 bits, else its digits as text |
-//! | DECIMAL | a number up to 15 digits, else text |
+//! | JSON | the stored text |
+//! | integers, DECIMAL | a number with all its digits |
 //! | FLOAT, DOUBLE | a number; `NaN`, `Infinity` and `-Infinity` as text |
 //! | DATE, TIME, TIMESTAMP, INTERVAL | ISO 8601 text; `Z` only with time zone |
 //! | UUID, ENUM, BIT | text |
 //! | BLOB, and types not listed here | hexadecimal text |
-//! | LIST, ARRAY | an array |
-//! | STRUCT, MAP | an object; keys that are not text are written as JSON |
+//! | LIST, ARRAY | a list |
+//! | STRUCT, MAP | an object; keys that are not text are written as JSON; a list if the members have no names |
 //! | UNION | the value of its member |
-//!
-//! Numbers in a JSON column have `serde_json`'s precision, so a 30-digit number is rounded. JSON that it cannot
-//! represent (`1e400`, more than 127 levels) stays text.
 
 use std::fmt::Write as _;
 
@@ -25,42 +21,40 @@ use arrow::datatypes::{
     TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
     UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
 use super::iso;
-
-/// The number of decimal digits that every 64-bit float preserves.
-const FLOAT_DIGITS: u32 = 15;
+use crate::sql_value::SqlValue;
 
 /// Returns one row of a batch.
-pub(super) fn row(fields: &[&Field], batch: &StructArray, row: usize) -> Vec<Value> {
+pub(super) fn row(fields: &[&Field], batch: &StructArray, row: usize) -> Vec<SqlValue> {
     fields.iter().zip(batch.columns()).map(|(field, column)| value(field, column, row)).collect()
 }
 
-fn value(field: &Field, array: &ArrayRef, row: usize) -> Value {
+fn value(field: &Field, array: &ArrayRef, row: usize) -> SqlValue {
     if let DataType::Union(fields, _) = field.data_type() {
         let union = array.as_union();
         let member = union.type_id(row);
         let field = fields.iter().find(|(id, _)| *id == member).map(|(_, field)| field);
-        return field.map_or(Value::Null, |field| value(field, union.child(member), union.value_offset(row)));
+        return field.map_or(SqlValue::Null, |field| value(field, union.child(member), union.value_offset(row)));
     }
     if array.is_null(row) {
-        return Value::Null;
+        return SqlValue::Null;
     }
     match field.data_type() {
-        DataType::Boolean => array.as_boolean().value(row).into(),
-        DataType::Int8 if extension(field) == "arrow.bool8" => (cell::<Int8Type>(array, row) != 0).into(),
-        DataType::Int8 => cell::<Int8Type>(array, row).into(),
-        DataType::Int16 => cell::<Int16Type>(array, row).into(),
-        DataType::Int32 => cell::<Int32Type>(array, row).into(),
-        DataType::Int64 => cell::<Int64Type>(array, row).into(),
-        DataType::UInt8 => cell::<UInt8Type>(array, row).into(),
-        DataType::UInt16 => cell::<UInt16Type>(array, row).into(),
-        DataType::UInt32 => cell::<UInt32Type>(array, row).into(),
-        DataType::UInt64 => cell::<UInt64Type>(array, row).into(),
+        DataType::Boolean => SqlValue::Bool(array.as_boolean().value(row)),
+        DataType::Int8 if extension(field) == "arrow.bool8" => SqlValue::Bool(cell::<Int8Type>(array, row) != 0),
+        DataType::Int8 => number(cell::<Int8Type>(array, row)),
+        DataType::Int16 => number(cell::<Int16Type>(array, row)),
+        DataType::Int32 => number(cell::<Int32Type>(array, row)),
+        DataType::Int64 => number(cell::<Int64Type>(array, row)),
+        DataType::UInt8 => number(cell::<UInt8Type>(array, row)),
+        DataType::UInt16 => number(cell::<UInt16Type>(array, row)),
+        DataType::UInt32 => number(cell::<UInt32Type>(array, row)),
+        DataType::UInt64 => number(cell::<UInt64Type>(array, row)),
         // Via its shortest text: 0.1 becomes 0.1, not 0.10000000149.
-        DataType::Float32 => float(cell::<Float32Type>(array, row).to_string().parse().unwrap_or(f64::NAN)),
-        DataType::Float64 => float(cell::<Float64Type>(array, row)),
+        DataType::Float32 => SqlValue::float(cell::<Float32Type>(array, row).to_string().parse().unwrap_or(f64::NAN)),
+        DataType::Float64 => SqlValue::float(cell::<Float64Type>(array, row)),
         DataType::Decimal128(_, scale) => decimal(cell::<Decimal128Type>(array, row), *scale),
         DataType::Utf8 => text(field, array.as_string::<i32>().value(row)),
         DataType::LargeUtf8 => text(field, array.as_string::<i64>().value(row)),
@@ -73,10 +67,10 @@ fn value(field: &Field, array: &ArrayRef, row: usize) -> Value {
             let key = dictionary.normalized_keys()[row];
             value(&Field::new("", values.as_ref().clone(), true), dictionary.values(), key)
         }
-        DataType::Date32 => iso::date(cell::<Date32Type>(array, row)).into(),
+        DataType::Date32 => SqlValue::Text(iso::date(cell::<Date32Type>(array, row))),
         DataType::Interval(IntervalUnit::MonthDayNano) => {
             let interval = cell::<IntervalMonthDayNanoType>(array, row);
-            iso::interval(interval.months, interval.days, interval.nanoseconds).into()
+            SqlValue::Text(iso::interval(interval.months, interval.days, interval.nanoseconds))
         }
         DataType::Time64(_) | DataType::Timestamp(..) => moment(field.data_type(), array, row),
         _ => nested(field, array, row),
@@ -87,9 +81,13 @@ fn cell<T: ArrowPrimitiveType>(array: &ArrayRef, row: usize) -> T::Native {
     array.as_primitive::<T>().value(row)
 }
 
-fn moment(kind: &DataType, array: &ArrayRef, row: usize) -> Value {
+fn number(number: impl Into<Number>) -> SqlValue {
+    SqlValue::Number(number.into())
+}
+
+fn moment(kind: &DataType, array: &ArrayRef, row: usize) -> SqlValue {
     let zone = |zone: &Option<_>| if zone.is_some() { "Z" } else { "" };
-    match kind {
+    let text = match kind {
         DataType::Time64(TimeUnit::Nanosecond) => iso::time(cell::<Time64NanosecondType>(array, row), 1_000_000_000),
         DataType::Time64(_) => iso::time(cell::<Time64MicrosecondType>(array, row), 1_000_000),
         DataType::Timestamp(TimeUnit::Second, z) => iso::timestamp(cell::<TimestampSecondType>(array, row), 1, zone(z)),
@@ -102,33 +100,38 @@ fn moment(kind: &DataType, array: &ArrayRef, row: usize) -> Value {
         DataType::Timestamp(TimeUnit::Nanosecond, z) => {
             iso::timestamp(cell::<TimestampNanosecondType>(array, row), 1_000_000_000, zone(z))
         }
-        _ => return Value::Null,
-    }
-    .into()
+        _ => return SqlValue::Null,
+    };
+    SqlValue::Text(text)
 }
 
-fn nested(field: &Field, array: &ArrayRef, row: usize) -> Value {
+fn nested(field: &Field, array: &ArrayRef, row: usize) -> SqlValue {
     let items = |field: &Field, items: &ArrayRef| (0..items.len()).map(|item| value(field, items, item)).collect();
     match field.data_type() {
-        DataType::List(item) => Value::Array(items(item, &array.as_list::<i32>().value(row))),
-        DataType::LargeList(item) => Value::Array(items(item, &array.as_list::<i64>().value(row))),
-        DataType::FixedSizeList(item, _) => Value::Array(items(item, &array.as_fixed_size_list().value(row))),
+        DataType::List(item) => SqlValue::List(items(item, &array.as_list::<i32>().value(row))),
+        DataType::LargeList(item) => SqlValue::List(items(item, &array.as_list::<i64>().value(row))),
+        DataType::FixedSizeList(item, _) => SqlValue::List(items(item, &array.as_fixed_size_list().value(row))),
         DataType::Struct(fields) => {
             let columns = array.as_struct().columns();
-            let members =
-                fields.iter().zip(columns).map(|(field, column)| (field.name().clone(), value(field, column, row)));
-            Value::Object(members.collect())
+            let members = fields.iter().zip(columns);
+            if fields.iter().all(|field| field.name().is_empty()) {
+                return SqlValue::List(members.map(|(field, column)| value(field, column, row)).collect());
+            }
+            SqlValue::Object(members.map(|(field, column)| (field.name().clone(), value(field, column, row))).collect())
         }
         DataType::Map(entries, _) => {
-            let DataType::Struct(pair) = entries.data_type() else { return Value::Null };
+            let DataType::Struct(pair) = entries.data_type() else { return SqlValue::Null };
             let entries = array.as_map().value(row);
             let member = |entry| {
-                let key = value(&pair[0], entries.column(0), entry);
-                (key.as_str().map_or_else(|| key.to_string(), str::to_owned), value(&pair[1], entries.column(1), entry))
+                let key = match value(&pair[0], entries.column(0), entry) {
+                    SqlValue::Text(text) => text,
+                    key => key.to_string(),
+                };
+                (key, value(&pair[1], entries.column(1), entry))
             };
-            Value::Object((0..entries.len()).map(member).collect::<Map<_, _>>())
+            SqlValue::Object((0..entries.len()).map(member).collect())
         }
-        _ => Value::Null,
+        _ => SqlValue::Null,
     }
 }
 
@@ -147,62 +150,39 @@ fn is_duckdb(field: &Field, name: &str) -> bool {
             .is_some_and(|metadata| metadata["type_name"] == name)
 }
 
-fn text(field: &Field, text: &str) -> Value {
-    if extension(field) == "arrow.json" {
-        return serde_json::from_str(text).unwrap_or_else(|_| text.into());
-    }
-    text.into()
+fn text(field: &Field, text: &str) -> SqlValue {
+    if extension(field) == "arrow.json" { SqlValue::json(text) } else { SqlValue::Text(text.to_owned()) }
 }
 
-fn bytes(field: &Field, bytes: &[u8]) -> Value {
+fn bytes(field: &Field, bytes: &[u8]) -> SqlValue {
     if let Ok(wide) = <[u8; 16]>::try_from(bytes) {
         if extension(field) == "arrow.uuid" {
-            return uuid(&wide).into();
+            return SqlValue::Text(uuid(&wide));
         }
         if is_duckdb(field, "hugeint") {
-            return integer(i128::from_le_bytes(wide));
+            return SqlValue::integer(i128::from_le_bytes(wide));
         }
         if is_duckdb(field, "uhugeint") {
             let number = u128::from_le_bytes(wide);
-            return i128::try_from(number).map_or_else(|_| number.to_string().into(), integer);
+            return i128::try_from(number).map_or_else(|_| SqlValue::Digits(number.to_string()), SqlValue::integer);
         }
     }
-    match <[u8; 8]>::try_from(bytes) {
-        Ok(packed) if is_duckdb(field, "time_tz") => iso::time_with_zone(u64::from_le_bytes(packed)).into(),
-        _ if is_duckdb(field, "bit") => bits(bytes).into(),
-        _ => hexadecimal(bytes).into(),
-    }
+    SqlValue::Text(match <[u8; 8]>::try_from(bytes) {
+        Ok(packed) if is_duckdb(field, "time_tz") => iso::time_with_zone(u64::from_le_bytes(packed)),
+        _ if is_duckdb(field, "bit") => bits(bytes),
+        _ => hexadecimal(bytes),
+    })
 }
 
-fn integer(number: i128) -> Value {
-    i64::try_from(number)
-        .map(Value::from)
-        .or_else(|_| u64::try_from(number).map(Value::from))
-        .unwrap_or_else(|_| number.to_string().into())
-}
-
-fn float(number: f64) -> Value {
-    match Number::from_f64(number) {
-        Some(number) => number.into(),
-        None if number.is_nan() => "NaN".into(),
-        None if number > 0.0 => "Infinity".into(),
-        None => "-Infinity".into(),
-    }
-}
-
-fn decimal(unscaled: i128, scale: i8) -> Value {
+fn decimal(unscaled: i128, scale: i8) -> SqlValue {
     let scale = usize::from(scale.unsigned_abs());
     if scale == 0 {
-        return integer(unscaled);
+        return SqlValue::integer(unscaled);
     }
     let sign = if unscaled < 0 { "-" } else { "" };
     let digits = format!("{:0width$}", unscaled.unsigned_abs(), width = scale + 1);
     let (whole, fraction) = digits.split_at(digits.len() - scale);
-    let text = format!("{sign}{whole}.{fraction}");
-    if unscaled.unsigned_abs() < 10_u128.pow(FLOAT_DIGITS) {
-        return text.parse().map_or(Value::Null, float);
-    }
-    text.into()
+    SqlValue::Digits(format!("{sign}{whole}.{fraction}"))
 }
 
 fn uuid(bytes: &[u8; 16]) -> String {

@@ -13,6 +13,7 @@ mod fetch;
 mod harness;
 mod ledger;
 mod resume;
+mod sql_exact;
 mod store;
 mod stream;
 mod tidy;
