@@ -86,6 +86,11 @@ impl Accounts {
         &self.config
     }
 
+    /// Returns the path of the file that the accounts were read from.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn config_mut(&mut self) -> &mut Config {
         &mut self.config
     }

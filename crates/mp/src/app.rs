@@ -4,17 +4,20 @@ use std::io::IsTerminal as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::cli::{Cli, Command, ParseError, parse};
+use crate::cli::{Cli, Command, FetchCommand, GlobalArgs, ParseError, parse};
 use crate::commands;
 use crate::context::Context;
+use crate::defaults::Defaults;
 use crate::env::Environment;
 use crate::failure::{Exit, Failure};
+use crate::format::check_filter;
 use crate::hints::Purpose;
 use crate::logging;
 use crate::output::{Escape, Formulas, Output};
 use crate::settings::Settings;
 use crate::start::{check_clock, check_resources};
 use crate::streams::stdout_was_closed;
+use crate::text::shell_quoted;
 
 /// Runs the command line and returns the exit code.
 pub(crate) fn run() -> Exit {
@@ -36,7 +39,7 @@ pub(crate) fn run() -> Exit {
         return conclude(Err(failure), &Output::new(&environment, false));
     }
     let formulas = if cli.global.csv_safe { Formulas::Escaped } else { Formulas::Kept };
-    let output = Output::new(&environment, cli.global.quiet > 0).with_formulas(formulas);
+    let output = Output::new(&environment, cli.global.quiet > 0).with_formulas(formulas).with_jq(cli.global.jq.clone());
     if cli.global.verbose > 0 {
         logging::install(&output);
     }
@@ -55,13 +58,20 @@ fn conclude(result: Result<Exit, Failure>, output: &Output) -> Exit {
 }
 
 fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit, Failure> {
-    let Cli { global, show_completion, install_completion, command } = cli;
+    let Cli { global, show_completion, install_completion, mut command } = cli;
+    check_jq(&global, command.as_ref())?;
+    let mut defaults = Defaults::default();
     if command.as_ref().is_some_and(Command::reads_environment) {
         environment.check()?;
+        defaults = Defaults::read(&environment, output)?;
     }
-    let settings = Settings::new(environment, global.account, global.db, global.base_url)?;
     let purpose = Purpose::of(command.as_ref());
-    let context = Context { settings, output: output.clone(), purpose, chosen_format: global.format };
+    if let Some(command) = &mut command {
+        defaults.apply(command);
+    }
+    let Defaults { format: default_format, db, .. } = defaults;
+    let settings = Settings::new(environment, global.account, global.db, global.base_url)?.with_default_database(db)?;
+    let context = Context { settings, output: output.clone(), purpose, chosen_format: global.format, default_format };
     if let Some(shell) = show_completion {
         return commands::completions::show(&context, shell);
     }
@@ -86,6 +96,29 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
         Some(Command::Completions { shell }) => commands::completions::show(&context, Some(shell)),
     };
     result.map_err(|failure| failure.with_commands(|words| context.command(words)))
+}
+
+/// Checks the filter of `--jq`, and that the command prints JSON that it can be applied to.
+fn check_jq(global: &GlobalArgs, command: Option<&Command>) -> Result<(), Failure> {
+    let Some(jq) = &global.jq else { return Ok(()) };
+    if global.format.is_some_and(|format| !format.is_json()) {
+        return Err(
+            Failure::usage("`--jq` filters JSON").hint("omit `--format`, or use `--format json` or `--format jsonl`")
+        );
+    }
+    match command {
+        Some(Command::Fetch(FetchCommand::Profiles(arguments))) if arguments.stdout => {
+            Err(Failure::usage("`--jq` cannot be used with `--stdout`").hint("pipe the output into `jq`"))
+        }
+        Some(Command::Demo(_) | Command::Simulate(_)) if global.format.is_none() => {
+            Err(Failure::usage("`--jq` filters JSON, which this command prints only on request")
+                .hint("add `--format json`"))
+        }
+        Some(Command::Completions { .. }) => {
+            Err(Failure::usage("`--jq` filters JSON, which this command does not print"))
+        }
+        _ => check_filter(jq),
+    }
 }
 
 /// If standard output is closed, rejects a command that only prints. Other commands run, with a warning.
@@ -147,6 +180,16 @@ fn plain_range(text: &str) -> String {
     }
 }
 
+/// Returns the hint for `mp query "SELECT ..."`, which lacks a subcommand.
+fn sql_hint(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let place = |of: &str| words.iter().position(|word| word == of);
+    let follows_query = place("query") < place(unknown) && place("query").is_some();
+    let is_sql = follows_query && unknown.contains(char::is_whitespace);
+    is_sql.then(|| format!("run SQL with `mp query sql {}`", shell_quoted(unknown)))
+}
+
 /// Converts a parser error into a [`Failure`].
 fn usage_failure(error: &clap::Error) -> Failure {
     if may_show_secret(error) {
@@ -155,7 +198,7 @@ fn usage_failure(error: &clap::Error) -> Failure {
     }
     let rendered = error.render().to_string();
     let mut headline = String::new();
-    let mut hints = Vec::new();
+    let mut hints: Vec<String> = sql_hint(error).into_iter().collect();
     let mut usage = None;
     for line in rendered.lines() {
         let text = line.trim();

@@ -1,5 +1,5 @@
-//! The config file: `default = "NAME"` and a table `[accounts.NAME]` for each account. Everything else, including
-//! comments, is preserved when the file is rewritten.
+//! The config file: `default = "NAME"`, a table `[accounts.NAME]` for each account, and `[defaults]`. Everything else,
+//! including comments, is preserved when the file is rewritten.
 
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use crate::failure::Failure;
 
 const DEFAULT: &str = "default";
 const ACCOUNTS: &str = "accounts";
+const DEFAULTS: &str = "defaults";
 const KEYS: [&str; 4] = ["username", "secret", "project_id", "region"];
 
 /// Account keys that only the other program writes.
@@ -90,6 +91,11 @@ impl Config {
         let accounts = self.document.get(ACCOUNTS).and_then(Item::as_table_like);
         let account = accounts.and_then(|accounts| accounts.get(name)).and_then(Item::as_table_like);
         account.is_some_and(|account| account.contains_key(key))
+    }
+
+    /// Returns the table `[defaults]`.
+    pub(crate) fn defaults(&self) -> Option<&Item> {
+        self.document.get(DEFAULTS)
     }
 
     /// Returns the text of the config file.

@@ -23,8 +23,10 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     /// The purpose of the command, on which hints depend.
     pub(crate) purpose: Purpose,
-    /// The format that the user chose, if any.
+    /// The format given with `--format`, if any.
     pub(crate) chosen_format: Option<Format>,
+    /// The format in MP_FORMAT or the config file, if any.
+    pub(crate) default_format: Option<Format>,
 }
 
 impl Context {
@@ -37,8 +39,19 @@ impl Context {
         expanded(path, self.environment().home.as_deref())
     }
 
+    /// Returns the format of `--format`, MP_FORMAT or the config file; with `--jq`, always a JSON format.
+    pub(crate) fn requested_format(&self) -> Option<Format> {
+        let format = self.chosen_format.or(self.default_format);
+        match self.output.jq() {
+            Some(_) => Some(format.filter(|format| format.is_json()).unwrap_or(Format::Json)),
+            None => format,
+        }
+    }
+
+    /// Returns the output format. The default is for people on a terminal, and for programs elsewhere.
     pub(crate) fn format(&self) -> Format {
-        self.chosen_format.unwrap_or(Format::Json)
+        let default = if self.output.stdout_is_terminal() { Format::Table } else { Format::Json };
+        self.requested_format().unwrap_or(default)
     }
 
     /// Returns a workspace for the database alone, without credentials.

@@ -7,6 +7,7 @@ use mixpanel_data::{NetworkVariables, Secret};
 
 use crate::credential_text::credential_text;
 use crate::failure::Failure;
+use crate::pager::Pager;
 
 /// The account to use, like `--account`.
 pub(crate) const MP_ACCOUNT: &str = "MP_ACCOUNT";
@@ -22,6 +23,16 @@ pub(crate) const MP_REGION: &str = "MP_REGION";
 pub(crate) const MP_CONFIG_PATH: &str = "MP_CONFIG_PATH";
 /// The server to send requests to, like `--base-url`.
 pub(crate) const MP_BASE_URL: &str = "MP_BASE_URL";
+/// The output format, like `--format`.
+pub(crate) const MP_FORMAT: &str = "MP_FORMAT";
+/// The database file, like `--db`.
+pub(crate) const MP_DB: &str = "MP_DB";
+/// `1` fetches in parallel, like `--parallel`; `0` overrides the config file.
+pub(crate) const MP_PARALLEL: &str = "MP_PARALLEL";
+/// The program that shows long output on a terminal; none if unset or empty.
+const PAGER: &str = "PAGER";
+/// Options of `less`.
+const LESS: &str = "LESS";
 /// Disables color if not empty.
 const NO_COLOR: &str = "NO_COLOR";
 /// `dumb` disables color and the progress bar.
@@ -40,6 +51,8 @@ const COLUMNS: &str = "COLUMNS";
 const COLUMNS_MIN: u16 = 20;
 /// Default width if the terminal's is unknown.
 const COLUMNS_DEFAULT: u16 = 80;
+/// Default height if the terminal's is unknown.
+const ROWS_DEFAULT: u16 = 24;
 
 /// The environment at the start of the process.
 ///
@@ -54,6 +67,10 @@ pub(crate) struct Environment {
     pub(crate) region: Option<String>,
     pub(crate) config_path: Option<PathBuf>,
     pub(crate) base_url: Option<String>,
+    pub(crate) format: Option<String>,
+    pub(crate) db: Option<PathBuf>,
+    pub(crate) parallel: Option<String>,
+    pub(crate) pager: Option<Pager>,
     /// `HTTPS_PROXY` and related variables, which the library validates.
     pub(crate) network: NetworkVariables,
     pub(crate) no_color: bool,
@@ -85,13 +102,11 @@ impl Environment {
             project_id: own(MP_PROJECT_ID),
             region: own(MP_REGION),
             base_url: own(MP_BASE_URL),
-            config_path: {
-                let path = std::env::var_os(MP_CONFIG_PATH).map(PathBuf::from);
-                if path.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
-                    unusable = Some((MP_CONFIG_PATH, "is empty"));
-                }
-                path
-            },
+            format: own(MP_FORMAT),
+            parallel: own(MP_PARALLEL),
+            config_path: own_path(MP_CONFIG_PATH, &mut unusable),
+            db: own_path(MP_DB, &mut unusable),
+            pager: text(PAGER).map(|command| Pager { command, has_less_options: std::env::var_os(LESS).is_some() }),
             network: NetworkVariables::collect(|name| std::env::var_os(name)),
             no_color: path(NO_COLOR).is_some(),
             dumb_terminal: text(TERM).is_some_and(|term| term == "dumb"),
@@ -118,12 +133,27 @@ impl Environment {
         shown.or(self.columns).filter(|columns| *columns >= COLUMNS_MIN).unwrap_or(COLUMNS_DEFAULT)
     }
 
+    /// Returns the height of the terminal on standard output, in lines, or a default if it is unknown.
+    pub(crate) fn terminal_height() -> u16 {
+        let shown = console::Term::stdout().size_checked().map(|(rows, _)| rows);
+        shown.filter(|rows| *rows > 0).unwrap_or(ROWS_DEFAULT)
+    }
+
     /// Returns the width for help texts if the terminal or COLUMNS reports an implausible one.
     pub(crate) fn help_width(&self) -> Option<u16> {
         let shown = console::Term::stdout().size_checked().map(|(_, columns)| columns);
         let is_odd = |columns: Option<u16>| columns.is_some_and(|columns| columns < COLUMNS_MIN);
         (is_odd(shown) || is_odd(self.columns)).then_some(COLUMNS_DEFAULT)
     }
+}
+
+/// Returns the path in one of our variables; an empty one is unusable.
+fn own_path(name: &'static str, unusable: &mut Option<(&'static str, &'static str)>) -> Option<PathBuf> {
+    let path = std::env::var_os(name).map(PathBuf::from)?;
+    if path.as_os_str().is_empty() {
+        *unusable = Some((name, "is empty"));
+    }
+    Some(path)
 }
 
 /// Invalid UTF-8 is replaced, which is harmless: none of these values is a secret or an address.

@@ -8,9 +8,14 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use crate::env::Environment;
 use crate::failure::{Failure, Label};
+use crate::pager::{Paged, Pager};
 use crate::streams::{Stderr, Stdout};
 use crate::terminal::draw_target;
 use crate::text::{indented, is_unprintable};
+
+/// The ANSI sequences in tables.
+const STYLE_DIM: &str = "\u{1b}[2m";
+const STYLE_RESET: &str = "\u{1b}[0m";
 
 /// The output of the command. Cheap to clone.
 #[derive(Clone)]
@@ -22,6 +27,10 @@ pub(crate) struct Output {
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
     width: u16,
+    height: u16,
+    styles_tables: bool,
+    pager: Option<Pager>,
+    jq: Option<String>,
     bars: MultiProgress,
 }
 
@@ -56,6 +65,10 @@ impl Output {
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal,
             width: environment.terminal_width(),
+            height: Environment::terminal_height(),
+            styles_tables: io::stdout().is_terminal() && !environment.no_color && !environment.dumb_terminal,
+            pager: environment.pager.clone(),
+            jq: None,
             bars: MultiProgress::with_draw_target(target),
         }
     }
@@ -63,6 +76,17 @@ impl Output {
     #[must_use]
     pub(crate) fn with_formulas(self, formulas: Formulas) -> Self {
         Self { formulas, ..self }
+    }
+
+    /// Sets the filter through which JSON is written.
+    #[must_use]
+    pub(crate) fn with_jq(self, jq: Option<String>) -> Self {
+        Self { jq, ..self }
+    }
+
+    /// Returns the filter of `--jq`.
+    pub(crate) fn jq(&self) -> Option<&str> {
+        self.jq.as_deref()
     }
 
     /// Returns a copy without notes and warnings, for steps whose messages were already shown.
@@ -89,6 +113,11 @@ impl Output {
     /// Returns the width of the terminal, in columns.
     pub(crate) fn width(&self) -> u16 {
         self.width
+    }
+
+    /// Returns whether tables may contain ANSI styles.
+    pub(crate) fn styles_tables(&self) -> bool {
+        self.styles_tables
     }
 
     pub(crate) fn stderr_is_terminal(&self) -> bool {
@@ -162,6 +191,23 @@ impl Output {
             Label::Cause | Label::Note => Style::new().bold(),
         };
         format!("{style}{text}{style:#}")
+    }
+
+    /// Shows a table whose cells are already escaped for a terminal. If it is longer than the screen, it is shown by the
+    /// pager, if there is one.
+    pub(crate) fn show(&self, table: &str) -> Result<(), Failure> {
+        let is_long = self.stdout_is_terminal && table.lines().count() >= usize::from(self.height);
+        if let Some(pager) = self.pager.as_ref().filter(|_| is_long) {
+            // Not every pager shows styles.
+            let plain = table.replace(STYLE_DIM, "").replace(STYLE_RESET, "");
+            let paged = pager.show(&plain).map_err(|error| Failure::io("could not start PAGER", &error))?;
+            if paged == Paged::Yes {
+                return Ok(());
+            }
+        }
+        let mut data = Data { out: BufWriter::with_capacity(64 << 10, Stdout), escape: None };
+        data.text(table)?;
+        data.finish()
     }
 
     /// Opens standard output for data. Call [`Data::finish`] at the end.

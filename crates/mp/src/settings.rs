@@ -61,6 +61,14 @@ impl Settings {
         })
     }
 
+    /// Sets the database to use if `--db` is not given.
+    pub(crate) fn with_default_database(mut self, db: Option<PathBuf>) -> Result<Self, Failure> {
+        if let Some(db) = db.filter(|_| self.db.is_none()) {
+            self.db = Some(expanded(&db, self.environment.home.as_deref())?);
+        }
+        Ok(self)
+    }
+
     /// Returns the credentials to use: the named account's, else the environment's, else the default account's.
     pub(crate) fn identity(&self, output: &Output) -> Result<Identity, Failure> {
         if let Some(name) = &self.account {

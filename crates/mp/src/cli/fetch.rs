@@ -1,5 +1,6 @@
 //! The arguments of `mp fetch`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -7,6 +8,9 @@ use mixpanel_data::{Quota, RunOptions};
 
 use super::duration::parse_duration;
 use super::size::parse_size;
+
+/// The page sizes that Mixpanel accepts.
+const PAGE_SIZES: RangeInclusive<i64> = 1..=40_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FetchCommand {
@@ -71,7 +75,7 @@ pub(crate) struct FetchProfilesArgs {
     pub(crate) workers: WorkerArgs,
 
     /// Request N profiles per page, 1 to 40000; the server decides [default: the server's, 1000]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=40_000), help_heading = "How")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(PAGE_SIZES), help_heading = "How")]
     pub(crate) page_size: Option<u32>,
 
     /// Ignored, 100 to 100000; accepted for compatibility
@@ -211,7 +215,7 @@ impl FilterArgs {
 /// Concurrency and memory.
 #[derive(Debug, Args)]
 pub(crate) struct WorkerArgs {
-    /// Fetch several pages at a time
+    /// Fetch several pages at a time [env: MP_PARALLEL]
     #[arg(short, long, help_heading = "How")]
     pub(crate) parallel: bool,
 
@@ -274,9 +278,15 @@ pub(crate) struct ReportArgs {
     pub(crate) no_progress: bool,
 }
 
-fn parse_workers(text: &str) -> Result<u32, String> {
+/// Parses a number of workers.
+pub(crate) fn parse_workers(text: &str) -> Result<u32, String> {
     let workers: u32 = text.parse().map_err(|_| "expected a whole number from 1".to_owned())?;
     if workers == 0 { Err("expected at least 1".to_owned()) } else { Ok(workers) }
+}
+
+/// Returns whether a page may have this many profiles.
+pub(crate) fn is_page_size(size: u32) -> bool {
+    PAGE_SIZES.contains(&i64::from(size))
 }
 
 fn parse_percent(text: &str) -> Result<f64, String> {
@@ -285,7 +295,8 @@ fn parse_percent(text: &str) -> Result<f64, String> {
     number.ok().filter(is_valid).ok_or_else(|| "expected 0 to 100".to_owned())
 }
 
-fn parse_memory(text: &str) -> Result<u64, String> {
+/// Parses a memory budget into bytes.
+pub(crate) fn parse_memory(text: &str) -> Result<u64, String> {
     let bytes = parse_size(text)?;
     RunOptions::new().memory(bytes).check().map(|()| bytes).map_err(|_| "expected 200MB to 1000GB".to_owned())
 }

@@ -20,6 +20,9 @@ pub(crate) enum InspectCommand {
         /// Number of rows
         #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
         rows: u32,
+        /// Show one field per line
+        #[arg(short = 'x', long)]
+        expanded: bool,
     },
     /// Drop a table
     Drop {

@@ -13,9 +13,10 @@ mod size;
 pub(crate) use auth::{AddArgs, AuthCommand};
 pub(crate) use fetch::{
     AcceptArgs, DiscardArgs, FetchCommand, FetchProfilesArgs, FilterArgs, ReportArgs, ResumeArgs, WaitArgs, WorkerArgs,
+    is_page_size, parse_memory, parse_workers,
 };
 pub(crate) use inspect::InspectCommand;
 pub(crate) use parse::{ParseError, parse};
 pub(crate) use query::{QueryCommand, SqlArgs};
-pub(crate) use root::{Cli, Command, Format, Needs};
+pub(crate) use root::{Cli, Command, Format, GlobalArgs, Needs};
 pub(crate) use simulate::{DemoArgs, SimulateArgs};

@@ -190,7 +190,7 @@ mod tests {
                 assert!(before == ["--"] || parse(&after, None).is_ok(), "{before:?} {query}");
             }
         }
-        for wrong in [&["--sclar", "select 1"][..], &["-x", "select 1"], &["--scalar=1", "select 1"], &["--sclar=a b"]]
+        for wrong in [&["--sclar", "select 1"][..], &["-y", "select 1"], &["--scalar=1", "select 1"], &["--sclar=a b"]]
         {
             assert!(matches!(parse(&words(&path, wrong), None), Err(ParseError::Clap(_))), "{wrong:?}");
         }

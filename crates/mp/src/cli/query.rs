@@ -7,20 +7,42 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueryCommand {
     /// Run a SQL query on the database, read-only
+    ///
+    /// The query is an argument, a file, or standard input:
+    ///
+    ///   mp query sql "SELECT count(*) FROM profiles"
+    ///   mp query sql --file report.sql --format csv > report.csv
+    ///   echo "FROM profiles LIMIT 3" | mp query sql
+    ///
+    /// Every format prints values exactly: JSON columns as they are stored, numbers with all their digits. In JSON,
+    /// dates, times and intervals are ISO 8601 text, blobs hexadecimal text, and NaN and infinities text; NULL is null,
+    /// an empty CSV field, and NULL in a table. See docs/output.md.
+    ///
+    /// If the query has several statements, `table`, `jsonl` and `plain` print one result after another; `json` and
+    /// `csv` hold only one.
+    #[command(verbatim_doc_comment)]
     Sql(SqlArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct SqlArgs {
-    /// The query
-    #[arg(conflicts_with = "file", required_unless_present = "file")]
+    /// The query; `-`, or nothing if it is piped, is standard input
+    #[arg(conflicts_with = "file")]
     pub(crate) query: Option<String>,
 
     /// Read the query from this file; `-` is standard input
     #[arg(short = 'F', long, value_name = "PATH")]
     pub(crate) file: Option<PathBuf>,
 
-    /// Print the first value of the first row only
+    /// Print only the first value of the first row, without quotes unless a JSON format is given
     #[arg(short, long)]
     pub(crate) scalar: bool,
+
+    /// Show one field per line
+    #[arg(short = 'x', long, conflicts_with = "scalar")]
+    pub(crate) expanded: bool,
+
+    /// Show all rows on a terminal, instead of the first 40
+    #[arg(long)]
+    pub(crate) all: bool,
 }

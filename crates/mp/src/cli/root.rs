@@ -65,7 +65,7 @@ pub(crate) struct GlobalArgs {
     #[arg(short, long, global = true, value_name = "NAME", help_heading = "Global options")]
     pub(crate) account: Option<String>,
 
-    /// Database file [default: ~/.mp/data/PROJECT_ID.db]
+    /// Database file [env: MP_DB] [default: ~/.mp/data/PROJECT_ID.db]
     #[arg(long, global = true, value_name = "PATH", help_heading = "Global options")]
     pub(crate) db: Option<PathBuf>,
 
@@ -73,11 +73,17 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     pub(crate) base_url: Option<String>,
 
-    /// Output format [default: json]
+    /// Output format [env: MP_FORMAT] [default: table on a terminal, else json]
     ///
     /// `csv` prints text unchanged, even if a spreadsheet would read it as a formula; see `--csv-safe`.
     #[arg(short, long, global = true, value_name = "FORMAT", value_enum, help_heading = "Global options")]
     pub(crate) format: Option<Format>,
+
+    /// Filter the JSON output with a jq expression, and print text results without quotes
+    ///
+    /// Implies `--format json`; with `--format jsonl`, each line is filtered on its own.
+    #[arg(long, global = true, value_name = "EXPRESSION", help_heading = "Global options")]
+    pub(crate) jq: Option<String>,
 
     /// With `--format csv`: put a `'` before text that a spreadsheet would read as a formula
     ///
@@ -107,8 +113,15 @@ pub(crate) enum Format {
     Table,
     /// Comma-separated values with a header
     Csv,
-    /// Main value of each row, such as a name or an id, one per line
+    /// Values alone: query results separated by tabs; of other results, the main value of each row
     Plain,
+}
+
+impl Format {
+    /// Returns whether the output is JSON.
+    pub(crate) fn is_json(self) -> bool {
+        matches!(self, Self::Json | Self::Jsonl)
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::cli::{DemoArgs, Format};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::format::Rows;
+use crate::format::print_result;
 use crate::output::Escape;
 use crate::progress::{Progress, Shown};
 use crate::signals::Interrupts;
@@ -200,11 +200,7 @@ impl Tour<'_> {
             let result = workspace.sql(query).map_err(|error| Failure::library("could not run a query", &error))?;
             if self.is_story() {
                 self.print_story(&format!("{heading}:"))?;
-                let mut rows = Rows::begin(&self.context.output, Format::Table, &result.columns)?;
-                for row in &result.rows {
-                    rows.row(row.clone())?;
-                }
-                rows.end()?;
+                print_result(&self.context.output, &result)?;
                 self.print_story("")?;
             }
             results.push(result);

@@ -3,10 +3,11 @@
 use mixpanel_data::{TableInfo, TableSchema};
 use serde_json::json;
 
-use crate::cli::{Format, InspectCommand};
+use super::query::table_format;
+use crate::cli::InspectCommand;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::format::Rows;
+use crate::format::{Kind, Layout, print_results};
 use crate::prompt::{self, Answer};
 
 /// Runs `mp inspect ...`.
@@ -14,7 +15,7 @@ pub(crate) fn run(context: &Context, command: InspectCommand) -> Result<Exit, Fa
     match command {
         InspectCommand::Tables => tables(context)?,
         InspectCommand::Schema { table } => schema(context, &table)?,
-        InspectCommand::Sample { table, rows } => sample(context, &table, rows)?,
+        InspectCommand::Sample { table, rows, expanded } => sample(context, &table, rows, expanded)?,
         InspectCommand::Drop { table, force } => drop_table(context, &table, force)?,
     }
     Ok(Exit::Success)
@@ -36,20 +37,18 @@ fn schema(context: &Context, table: &str) -> Result<(), Failure> {
         .into_iter()
         .map(|column| json!({ "name": column.name, "type": column.kind, "nullable": column.nullable }))
         .collect();
-    if matches!(context.format(), Format::Json | Format::Jsonl) {
+    if context.format().is_json() {
         return context.print(json!({ "table": table_name, "columns": columns }));
     }
     context.print_all(&["name", "type", "nullable"], columns)
 }
 
-fn sample(context: &Context, table: &str, rows: u32) -> Result<(), Failure> {
-    let result = context.database()?.sample(table, rows);
-    let result = result.map_err(|error| Failure::library(format!("could not read from `{table}`"), &error))?;
-    let mut printed = Rows::begin(&context.output, context.format(), &result.columns)?;
-    for row in result.rows {
-        printed.row(row)?;
-    }
-    printed.end()
+fn sample(context: &Context, table: &str, rows: u32, is_expanded: bool) -> Result<(), Failure> {
+    let format = table_format(context, is_expanded)?;
+    let layout = Layout { kind: Kind::Query, is_expanded, rows_max: u64::MAX };
+    let workspace = context.database()?;
+    let result = print_results(&context.output, format, layout, |sink| workspace.sample_exact(table, rows, sink))?;
+    result.map_err(|error| Failure::library(format!("could not read from `{table}`"), &error))
 }
 
 fn drop_table(context: &Context, table: &str, force: bool) -> Result<(), Failure> {

@@ -1,82 +1,113 @@
 //! `mp query sql`: runs SQL on the database, read-only, row by row.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use mixpanel_data::Workspace;
-use serde_json::json;
+use mixpanel_data::{SqlPart, SqlValue, Workspace};
 
-use crate::cli::{QueryCommand, SqlArgs};
+use crate::cli::{Format, QueryCommand, SqlArgs};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::format::Rows;
+use crate::format::{Kind, Layout, print_results, print_value};
 use crate::streams::Stdin;
 
 /// Maximum size of a query; a larger file was named by mistake.
 const QUERY_BYTES_MAX: u64 = 16 << 20;
 
+/// The number of rows that a terminal shows without `--all`.
+const ROWS_SHOWN: u64 = 40;
+
+/// The hint for a format that holds one result.
+const OTHER_FORMATS: &str = "use `--format jsonl` or `--format table`, or run one statement at a time";
+
 /// Runs `mp query ...`.
 pub(crate) fn run(context: &Context, command: QueryCommand) -> Result<Exit, Failure> {
-    let QueryCommand::Sql(SqlArgs { query, file, scalar }) = command;
-    let query = match (query, file) {
-        (Some(query), _) => query,
-        (None, Some(file)) => read(&context.path(&file)?)?,
-        (None, None) => {
-            return Err(Failure::usage("the query is missing").hint("pass it as an argument or with `--file`"));
-        }
+    let QueryCommand::Sql(arguments) = command;
+    let query = query_text(context, &arguments)?;
+    if arguments.scalar {
+        let format = context.requested_format().unwrap_or(Format::Plain);
+        check_result_count(&query, "`--scalar` prints one value", "run one statement at a time")?;
+        let value = scalar(&context.database()?, &query)?;
+        print_value(&context.output, format, &value)?;
+        return Ok(Exit::Success);
+    }
+    let format = table_format(context, arguments.expanded)?;
+    match format {
+        Format::Json => check_result_count(&query, "`json` output holds one", OTHER_FORMATS)?,
+        Format::Csv => check_result_count(&query, "`csv` output holds one", OTHER_FORMATS)?,
+        Format::Jsonl | Format::Plain | Format::Table => {}
+    }
+    let shows_all = arguments.all || !context.output.stdout_is_terminal();
+    let layout = Layout {
+        kind: Kind::Query,
+        is_expanded: arguments.expanded,
+        rows_max: if shows_all { u64::MAX } else { ROWS_SHOWN },
     };
     let workspace = context.database()?;
-    if scalar {
-        let value =
-            workspace.sql_scalar(&query).map_err(|error| Failure::library("could not run the query", &error))?;
-        context.print(json!({ "value": value }))?;
-    } else {
-        print_rows(context, &workspace, &query)?;
-    }
+    let result = print_results(&context.output, format, layout, |sink| workspace.sql_exact(&query, sink))?;
+    result.map_err(|error| failed(&error))?;
     Ok(Exit::Success)
 }
 
-/// Prints the rows of a query as they arrive.
-pub(crate) fn print_rows(context: &Context, workspace: &Workspace, query: &str) -> Result<(), Failure> {
-    let mut rows = None;
-    let mut failure = None;
-    let step = |result: Result<(), Failure>, failure: &mut Option<Failure>| match result {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => {
-            *failure = Some(error);
+/// Returns the format for rows that `--expanded` may show.
+pub(super) fn table_format(context: &Context, expanded: bool) -> Result<Format, Failure> {
+    let is_possible = matches!(context.chosen_format, None | Some(Format::Table)) && context.output.jq().is_none();
+    match (expanded, is_possible) {
+        (false, _) => Ok(context.format()),
+        (true, true) => Ok(Format::Table),
+        (true, false) => Err(Failure::usage("`--expanded` is a layout of `--format table`")
+            .hint("omit `--expanded`, or the options `--format` and `--jq`")),
+    }
+}
+
+/// Checks that the query has at most one result.
+fn check_result_count(query: &str, reason: &str, hint: &str) -> Result<(), Failure> {
+    match Workspace::sql_result_count(query) {
+        0 | 1 => Ok(()),
+        results => Err(Failure::usage(format!("the query has {results} results, but {reason}")).hint(hint)),
+    }
+}
+
+fn scalar(workspace: &Workspace, query: &str) -> Result<SqlValue, Failure> {
+    let mut first = SqlValue::Null;
+    let result = workspace.sql_exact(query, |part| match part {
+        SqlPart::Columns(_) => ControlFlow::Continue(()),
+        SqlPart::Row(values) => {
+            first = values.into_iter().next().unwrap_or(SqlValue::Null);
             ControlFlow::Break(())
         }
-    };
-    // Both closures mutate the same values, but never at the same time.
-    let state = std::cell::RefCell::new((&mut rows, &mut failure));
-    let result = workspace.sql_each(
-        query,
-        |columns| {
-            let (rows, failure) = &mut *state.borrow_mut();
-            let begun = Rows::begin(&context.output, context.format(), columns).map(|begun| **rows = Some(begun));
-            step(begun, failure)
+    });
+    result.map_err(|error| failed(&error))?;
+    Ok(first)
+}
+
+fn failed(error: &mixpanel_data::Error) -> Failure {
+    Failure::library("could not run the query", error)
+}
+
+fn query_missing() -> Failure {
+    Failure::usage("the query is missing").hint("pass it as an argument, with `--file PATH`, or through a pipe")
+}
+
+fn query_text(context: &Context, arguments: &SqlArgs) -> Result<String, Failure> {
+    match (&arguments.query, &arguments.file) {
+        (Some(query), _) if query == "-" => read(Path::new("-")),
+        (Some(query), _) => Ok(query.clone()),
+        (None, Some(file)) => read(&context.path(file)?),
+        (None, None) if std::io::stdin().is_terminal() => Err(query_missing()),
+        (None, None) => match read(Path::new("-"))? {
+            // Without a pipe, as in a cron job, standard input is empty.
+            query if query.trim().is_empty() => Err(query_missing()),
+            query => Ok(query),
         },
-        |values| {
-            let (rows, failure) = &mut *state.borrow_mut();
-            match rows.as_mut() {
-                Some(rows) => step(rows.row(values), failure),
-                None => ControlFlow::Break(()),
-            }
-        },
-    );
-    if let Some(failure) = failure {
-        return Err(failure);
     }
-    // A query can fail after its first rows; the partial output must not look complete.
-    result.map_err(|error| Failure::library("could not run the query", &error))?;
-    rows.map_or(Ok(()), Rows::end)
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
-    let shown = file.display();
+    let shown = if file == Path::new("-") { "standard input".to_owned() } else { format!("`{}`", file.display()) };
     let failed = |error: std::io::Error| {
-        let failure = Failure::io(format!("cannot read the query from `{shown}`"), &error);
+        let failure = Failure::io(format!("cannot read the query from {shown}"), &error);
         if error.kind() == std::io::ErrorKind::NotFound { failure.exit(Exit::NotFound) } else { failure }
     };
     let mut text = String::new();
@@ -87,7 +118,7 @@ fn read(file: &Path) -> Result<String, Failure> {
     };
     read.map_err(failed)?;
     if text.len() as u64 > QUERY_BYTES_MAX {
-        return Err(Failure::usage(format!("`{shown}` is too long for a query: more than 16 MiB")));
+        return Err(Failure::usage(format!("{shown} is too long for a query: more than 16 MiB")));
     }
     Ok(text)
 }

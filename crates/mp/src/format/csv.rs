@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use mixpanel_data::SqlValue;
 
 use crate::failure::Failure;
 use crate::output::{Data, Formulas};
@@ -13,14 +13,16 @@ pub(super) fn header(data: &mut Data, columns: &[String], formulas: Formulas) ->
 }
 
 /// Writes a row. Null becomes an empty field, and nested values become JSON.
-pub(super) fn row(data: &mut Data, values: &[Value], formulas: Formulas) -> Result<(), Failure> {
+pub(super) fn row(data: &mut Data, values: &[SqlValue], formulas: Formulas) -> Result<(), Failure> {
     data.line(&values.iter().map(|value| field(value, formulas)).collect::<Vec<_>>().join(","))
 }
 
-fn field(value: &Value, formulas: Formulas) -> String {
+fn field(value: &SqlValue, formulas: Formulas) -> String {
     match value {
-        Value::Null => String::new(),
-        Value::String(value) => text(value, formulas),
+        SqlValue::Null => String::new(),
+        SqlValue::Text(value) => text(value, formulas),
+        // A JSON number may be negative; other JSON is a formula only if whitespace precedes it.
+        SqlValue::Json(value) if !value.starts_with('-') => text(value, formulas),
         other => quoted(&other.to_string()),
     }
 }
@@ -34,20 +36,10 @@ fn text(text: &str, formulas: Formulas) -> String {
 
 /// Prefixes text that a spreadsheet would read as a formula with `'`. The first characters are from OWASP's list.
 fn defused(text: &str) -> Cow<'_, str> {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && !is_long_number(text) {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
         return format!("'{text}").into();
     }
     text.into()
-}
-
-/// Returns whether the text is a number with more digits than a JSON number preserves; such numbers arrive as text.
-fn is_long_number(text: &str) -> bool {
-    const KEPT_DIGITS: usize = 15;
-    let digits = text.strip_prefix('-').unwrap_or_default();
-    digits.len() > KEPT_DIGITS
-        && digits.starts_with(|first: char| first.is_ascii_digit())
-        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-        && digits.matches('.').count() <= 1
 }
 
 /// Quotes a field if necessary. Empty text is quoted to distinguish it from null.
@@ -67,17 +59,29 @@ mod tests {
     #[test]
     fn fields_are_exact() {
         let table = [
-            (json!(null), ""),
-            (json!(""), "\"\""),
-            (json!(true), "true"),
-            (json!(-0.5), "-0.5"),
-            (json!(9_007_199_254_740_993_u64), "9007199254740993"),
-            (json!("=1+1"), "=1+1"),
-            (json!("a,\"b\"\n"), "\"a,\"\"b\"\"\n\""),
-            (json!({"k": [1, "x"]}), "\"{\"\"k\"\":[1,\"\"x\"\"]}\""),
+            (SqlValue::Null, ""),
+            (json!("").into(), "\"\""),
+            (json!(true).into(), "true"),
+            (json!(-0.5).into(), "-0.5"),
+            (json!(9_007_199_254_740_993_u64).into(), "9007199254740993"),
+            (SqlValue::Digits("-12345678901234567890.10".to_owned()), "-12345678901234567890.10"),
+            (json!("=1+1").into(), "=1+1"),
+            (json!("a,\"b\"\n").into(), "\"a,\"\"b\"\"\n\""),
+            (json!({"k": [1, "x"]}).into(), "\"{\"\"k\"\":[1,\"\"x\"\"]}\""),
+            (SqlValue::Json("{\"k\": 1E5}".to_owned()), "\"{\"\"k\"\": 1E5}\""),
         ];
         for (value, expected) in table {
             assert_eq!(field(&value, Formulas::Kept), expected);
         }
+    }
+
+    #[test]
+    fn numbers_are_not_defused() {
+        for number in ["-1", "-12345678901234567890.10"] {
+            assert_eq!(field(&SqlValue::Digits(number.to_owned()), Formulas::Escaped), number);
+            assert_eq!(field(&SqlValue::Json(number.to_owned()), Formulas::Escaped), number);
+            assert_eq!(field(&SqlValue::Text(number.to_owned()), Formulas::Escaped), format!("'{number}"));
+        }
+        assert_eq!(field(&SqlValue::Json("\t1".to_owned()), Formulas::Escaped), "'\t1");
     }
 }

@@ -13,8 +13,8 @@ fn demo_prints_its_story_and_leaves_no_files() {
         "Up to five pages at a time:",
         "times as fast",
         "enterprise",
-        "COUNTRY",
-        "SIGNUPS",
+        "country",
+        "signups",
     ] {
         assert!(run.stdout.contains(text), "no {text:?} in:\n{}", run.stdout);
     }

@@ -7,13 +7,16 @@ mod auth;
 mod closed_streams;
 mod config_file;
 mod conservation;
+mod defaults;
 mod demo;
 mod discard;
+mod exact;
 mod fetch;
 mod formats;
 mod help;
 mod hints;
 mod identity;
+mod jq;
 mod limits;
 mod meanwhile;
 mod odd_paths;
@@ -36,6 +39,8 @@ mod state_files;
 mod status;
 mod stream;
 mod support;
+#[cfg(target_os = "linux")]
+mod tables;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod unannounced;

@@ -32,12 +32,7 @@ fn rows_in_every_format() {
         "text": "a,\"b\"",
         "number": null,
         "flag": true,
-        "nested": {
-          "k": [
-            1,
-            "ü"
-          ]
-        }
+        "nested": {"k":[1,"ü"]}
       },
       {
         "id_number": 2,
@@ -57,17 +52,14 @@ fn rows_in_every_format() {
     1,"a,""b""",,true,"{""k"":[1,""ü""]}"
     2,"",1.5,false,
     "#);
-    insta::assert_snapshot!(rows("plain"), @r"
-    1
-    2
-    ");
+    assert_eq!(rows("plain"), "1\ta,\"b\"\t\ttrue\t{\"k\":[1,\"ü\"]}\n2\t\t1.5\tfalse\t\n");
     insta::assert_snapshot!(rows("table"), @r#"
-    ┌───────────┬───────┬────────┬──────┬───────────────┐
-    │ ID NUMBER ┆ TEXT  ┆ NUMBER ┆ FLAG ┆ NESTED        │
-    ╞═══════════╪═══════╪════════╪══════╪═══════════════╡
-    │         1 ┆ a,"b" ┆        ┆ Yes  ┆ {"k":[1,"ü"]} │
-    │         2 ┆       ┆    1.5 ┆ No   ┆               │
-    └───────────┴───────┴────────┴──────┴───────────────┘
+    ┌───────────┬───────┬────────┬───────┬───────────────┐
+    │ id_number ┆ text  ┆ number ┆ flag  ┆ nested        │
+    ╞═══════════╪═══════╪════════╪═══════╪═══════════════╡
+    │         1 ┆ a,"b" ┆   NULL ┆ true  ┆ {"k":[1,"ü"]} │
+    │         2 ┆       ┆    1.5 ┆ false ┆ NULL          │
+    └───────────┴───────┴────────┴───────┴───────────────┘
     "#);
 }
 
@@ -107,9 +99,8 @@ fn a_scalar_is_the_first_value() {
         let arguments = ["query", "sql", "SELECT count(*), 'x' FROM users", "--scalar"];
         with_database(&home, &[&arguments, more].concat()).exits(0).stdout
     };
-    assert_eq!(scalar(&[]), "{\n  \"value\": 120\n}\n");
-    assert_eq!(scalar(&["-f", "plain"]), "120\n");
-    assert_eq!(scalar(&["-f", "csv"]), "value\n120\n");
+    assert_eq!(scalar(&[]), "120\n");
+    assert_eq!(scalar(&["-f", "json"]), "120\n");
 }
 
 #[test]
@@ -122,6 +113,11 @@ fn a_query_is_read_from_a_file_or_stdin() {
     assert_eq!(with_database(&home, &["query", "sql", "-F", &path, "-s", "-f", "plain"]).exits(0).stdout, "42\n");
     let run = Home::new().run_with_input(&["query", "sql", "--file", "-", "--db", &database], "SELECT 7 AS n");
     assert_eq!(run.exits(0).json(), json!([{"n": 7}]));
+    for arguments in [&["query", "sql", "--db", &database][..], &["query", "sql", "-", "--db", &database]] {
+        let run = Home::new().run_with_input(arguments, "-- piped\nSELECT 8 AS n;\n");
+        assert_eq!(run.exits(0).json(), json!([{"n": 8}]));
+    }
+    assert_run!(Home::new().run_with_input(&["query", "sql", "--db", &database], " \n").exits(3), "empty");
     let missing = with_database(&home, &["query", "sql", "-F", "nowhere.sql"]).exits(4).prints_nothing();
     assert_run!(missing.exits(4));
 }
@@ -216,4 +212,16 @@ fn output_that_cannot_be_written_is_an_error() {
     let output = command.stdout(full).stderr(std::process::Stdio::piped()).output().expect("it runs");
     let run = crate::support::Run::new(output).exits(1);
     assert_run!(run.exits(1));
+}
+
+#[test]
+fn sql_without_its_subcommand_gets_a_hint() {
+    for (case, arguments) in [
+        ("sql", &["query", "SELECT 1 AS a"][..]),
+        ("after an option", &["query", "-f", "csv", "select it's"]),
+        ("a word", &["query", "slq"]),
+        ("another command", &["fetch", "SELECT 1"]),
+    ] {
+        assert_run!(Home::new().run(arguments).exits(3).prints_nothing(), case);
+    }
 }

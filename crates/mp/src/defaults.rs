@@ -1,0 +1,174 @@
+//! The defaults of options: MP_FORMAT, MP_DB and MP_PARALLEL, then `[defaults]` in the config file.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum as _;
+use toml_edit::Item;
+
+use crate::accounts::Accounts;
+use crate::cli::{Command, FetchCommand, Format, WorkerArgs, is_page_size, parse_memory, parse_workers};
+use crate::env::{Environment, MP_FORMAT, MP_PARALLEL};
+use crate::failure::Failure;
+use crate::output::Output;
+
+const KEYS: [&str; 6] = ["db", "format", "memory", "page_size", "parallel", "workers"];
+const FORMATS: &str = "json, jsonl, table, csv or plain";
+
+/// Values for options that are not given.
+#[derive(Debug, Default)]
+pub(crate) struct Defaults {
+    pub(crate) format: Option<Format>,
+    pub(crate) db: Option<PathBuf>,
+    parallel: Option<bool>,
+    workers: Option<u32>,
+    page_size: Option<u32>,
+    memory: Option<u64>,
+}
+
+impl Defaults {
+    /// Reads the defaults. Without a config file there are only those of the environment.
+    pub(crate) fn read(environment: &Environment, output: &Output) -> Result<Self, Failure> {
+        let mut defaults = Self::default();
+        let has_place = environment.home.is_some() || environment.config_path.is_some();
+        if has_place {
+            // The command shows the notes and warnings itself when it reads the accounts.
+            let accounts = Accounts::load(environment, &output.silent())?;
+            if let Some(table) = accounts.config().defaults() {
+                defaults = Self::parse(table).map_err(|reason| invalid(accounts.path(), &reason))?;
+            }
+        }
+        if let Some(text) = &environment.format {
+            defaults.format = Some(format(text).ok_or_else(|| wrong_variable(MP_FORMAT, text, FORMATS))?);
+        }
+        if let Some(text) = &environment.parallel {
+            defaults.parallel = Some(switch(text).ok_or_else(|| wrong_variable(MP_PARALLEL, text, "1 or 0"))?);
+        }
+        defaults.db = environment.db.clone().or(defaults.db);
+        Ok(defaults)
+    }
+
+    /// Parses the table `[defaults]`.
+    fn parse(table: &Item) -> Result<Self, String> {
+        let table = table.as_table_like().ok_or("`defaults` is not a table")?;
+        let mut defaults = Self::default();
+        for (key, item) in table.iter() {
+            let expected = |what: &str| format!("`{key}` in `[defaults]` must be {what}");
+            match key {
+                "format" => {
+                    let found = item.as_str().and_then(format);
+                    defaults.format = Some(found.ok_or_else(|| expected(FORMATS))?);
+                }
+                "db" => {
+                    let found = item.as_str().filter(|path| !path.is_empty());
+                    defaults.db = Some(found.ok_or_else(|| expected("the path of a file, in quotes"))?.into());
+                }
+                "parallel" => defaults.parallel = Some(item.as_bool().ok_or_else(|| expected("true or false"))?),
+                "workers" => {
+                    let found = item.as_integer().and_then(|number| parse_workers(&number.to_string()).ok());
+                    defaults.workers = Some(found.ok_or_else(|| expected("a whole number from 1"))?);
+                }
+                "page_size" => {
+                    let found = item.as_integer().and_then(|number| u32::try_from(number).ok());
+                    let found = found.filter(|size| is_page_size(*size));
+                    defaults.page_size = Some(found.ok_or_else(|| expected("a whole number from 1 to 40000"))?);
+                }
+                "memory" => {
+                    let found = item.as_str().and_then(|text| parse_memory(text).ok());
+                    defaults.memory = Some(found.ok_or_else(|| expected("a size such as \"400MB\", from 200MB"))?);
+                }
+                _ => return Err(format!("unknown key `{key}` in `[defaults]`; the keys are {}", KEYS.join(", "))),
+            }
+        }
+        Ok(defaults)
+    }
+
+    /// Sets the options of a command that were not given.
+    pub(crate) fn apply(&self, command: &mut Command) {
+        match command {
+            Command::Fetch(FetchCommand::Profiles(arguments)) => {
+                self.apply_to_workers(&mut arguments.workers);
+                arguments.page_size = arguments.page_size.or(self.page_size);
+            }
+            Command::Fetch(FetchCommand::Resume(arguments)) => self.apply_to_workers(&mut arguments.workers),
+            _ => {}
+        }
+    }
+
+    fn apply_to_workers(&self, arguments: &mut WorkerArgs) {
+        arguments.parallel |= self.parallel == Some(true);
+        if arguments.parallel {
+            arguments.workers = arguments.workers.or(self.workers);
+        }
+        arguments.memory = arguments.memory.or(self.memory);
+    }
+}
+
+fn format(text: &str) -> Option<Format> {
+    Format::from_str(text, true).ok()
+}
+
+fn switch(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Some(true),
+        "0" | "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+fn wrong_variable(name: &str, text: &str, expected: &str) -> Failure {
+    Failure::usage(format!("the environment variable {name} is `{text}`, not {expected}"))
+        .hint(format!("correct it, or remove it with `unset {name}`"))
+}
+
+fn invalid(path: &Path, reason: &str) -> Failure {
+    Failure::new(format!("invalid config file `{}`: {reason}", path.display()))
+        .hint("correct it under `[defaults]` in that file")
+}
+
+#[cfg(test)]
+mod tests {
+    use toml_edit::DocumentMut;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<Defaults, String> {
+        let document: DocumentMut = text.parse().expect("TOML");
+        Defaults::parse(&document["defaults"])
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let text = "[defaults]\nformat = \"CSV\"\ndb = \"~/x.db\"\nparallel = true\nworkers = 3\npage_size = 500\nmemory = \"1GB\"";
+        let defaults = parse(text).expect("valid");
+        assert_eq!((defaults.format, defaults.db), (Some(Format::Csv), Some("~/x.db".into())));
+        assert_eq!((defaults.parallel, defaults.workers), (Some(true), Some(3)));
+        assert_eq!((defaults.page_size, defaults.memory), (Some(500), Some(1_000_000_000)));
+    }
+
+    #[test]
+    fn wrong_values_and_keys_are_rejected() {
+        for line in [
+            "format = \"xml\"",
+            "format = 1",
+            "db = \"\"",
+            "db = 1",
+            "parallel = \"yes\"",
+            "parallel = 1",
+            "workers = 0",
+            "workers = \"3\"",
+            "page_size = 0",
+            "page_size = 40001",
+            "page_size = 1.5",
+            "memory = 400",
+            "memory = \"1MB\"",
+            "Format = \"csv\"",
+            "quota = \"60/h\"",
+        ] {
+            let key = line.split(' ').next().expect("a key");
+            let reason = parse(&format!("[defaults]\n{line}")).expect_err(line);
+            assert!(reason.contains(&format!("`{key}`")), "{reason}");
+        }
+        assert!(parse("defaults = 1").is_err());
+        assert!(parse("[defaults]").is_ok());
+    }
+}
