@@ -279,6 +279,26 @@ impl Workspace {
         store::result_count(query)
     }
 
+    /// Writes the result of a query to a Parquet file, compressed with zstd, in the order of the result, and returns the
+    /// number of rows. An existing file is overwritten; after an error its contents are undefined, so write to a
+    /// temporary name.
+    ///
+    /// JSON columns keep the stored text. HUGEINT and UHUGEINT become DECIMAL(38,0), or text if a value has more digits;
+    /// INTERVAL, BIT and TIMETZ become text; UNION becomes a JSON object with the name of its
+    /// member. Columns of the same name are numbered. The metadata of
+    /// the file contains the query, or, if `table` names the exported table, its project, run and filters.
+    ///
+    /// `memory` is the approximate memory budget of the process in bytes, as in
+    /// [`RunOptions::memory`](crate::RunOptions::memory). Larger sorts and joins spill to a private directory beside the
+    /// file, removed at the end. No other use of the database in this process is possible meanwhile.
+    ///
+    /// # Errors
+    /// `Query` for a query that fails, has several statements or accesses files; `Storage` or `DiskFull` if the file
+    /// cannot be written; `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`.
+    pub fn export_parquet(&self, query: &str, table: Option<&str>, file: &Path, memory: u64) -> Result<u64> {
+        store::export::parquet(&self.database, store::export::Export { query, table, file, memory })
+    }
+
     /// Runs a query and returns the first value of the first row; `Null` if there are no rows.
     ///
     /// # Errors

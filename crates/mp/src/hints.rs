@@ -80,6 +80,9 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
         }
         ErrorKind::NotFound => REGION_AND_PROJECT,
         ErrorKind::Rejected => rejection_hint(error, purpose),
+        ErrorKind::Query if error.message().contains("LocalFileSystem has been disabled") => {
+            "a query can access only the database: to write its result to a file, use `--output FILE`; to write a whole table, `mp export TABLE FILE`"
+        }
         ErrorKind::RateLimited => return Some(rate_limit_hint(error)),
         ErrorKind::ServerError => "the server has a problem: try again later",
         ErrorKind::Unreachable => {

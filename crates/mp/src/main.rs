@@ -19,6 +19,7 @@ mod logging;
 mod os_error;
 mod output;
 mod pager;
+mod partial_file;
 mod private_file;
 mod progress;
 mod prompt;

@@ -1,7 +1,9 @@
 //! Writes data to standard output and messages to standard error. Applies `--quiet`, colors and escaping.
 
 use std::fmt;
-use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::sync::Arc;
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressDrawTarget};
@@ -31,6 +33,8 @@ pub(crate) struct Output {
     styles_tables: bool,
     pager: Option<Pager>,
     jq: Option<String>,
+    /// Where data goes instead of standard output.
+    file: Option<Arc<File>>,
     bars: MultiProgress,
 }
 
@@ -69,6 +73,7 @@ impl Output {
             styles_tables: io::stdout().is_terminal() && !environment.no_color && !environment.dumb_terminal,
             pager: environment.pager.clone(),
             jq: None,
+            file: None,
             bars: MultiProgress::with_draw_target(target),
         }
     }
@@ -82,6 +87,11 @@ impl Output {
     #[must_use]
     pub(crate) fn with_jq(self, jq: Option<String>) -> Self {
         Self { jq, ..self }
+    }
+
+    /// Returns a copy that writes data to a file, unchanged, as to a pipe.
+    pub(crate) fn redirected_to(&self, file: Arc<File>) -> Self {
+        Self { file: Some(file), stdout_is_terminal: false, styles_tables: false, pager: None, ..self.clone() }
     }
 
     /// Returns the filter of `--jq`.
@@ -205,14 +215,15 @@ impl Output {
                 return Ok(());
             }
         }
-        let mut data = Data { out: BufWriter::with_capacity(64 << 10, Stdout), escape: None };
+        let mut data = Data { escape: None, ..self.data(Escape::Text) };
         data.text(table)?;
         data.finish()
     }
 
-    /// Opens standard output for data. Call [`Data::finish`] at the end.
+    /// Opens standard output, or the file in its place, for data. Call [`Data::finish`] at the end.
     pub(crate) fn data(&self, escape: Escape) -> Data {
-        Data { out: BufWriter::with_capacity(64 << 10, Stdout), escape: self.stdout_is_terminal.then_some(escape) }
+        let sink = self.file.clone().map_or(Sink::Stdout, Sink::File);
+        Data { out: BufWriter::with_capacity(64 << 10, sink), escape: self.stdout_is_terminal.then_some(escape) }
     }
 }
 
@@ -226,10 +237,30 @@ impl fmt::Debug for Output {
     }
 }
 
-/// Buffered standard output for data.
+/// Where data goes.
+#[derive(Debug)]
+enum Sink {
+    Stdout,
+    File(Arc<File>),
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stdout => Stdout.write(bytes),
+            Self::File(file) => file.as_ref().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Buffered output for data.
 #[derive(Debug)]
 pub(crate) struct Data {
-    out: BufWriter<Stdout>,
+    out: BufWriter<Sink>,
     escape: Option<Escape>,
 }
 
@@ -240,7 +271,7 @@ impl Data {
             Some(escape) if text.contains(needs_escape) => self.out.write_all(escaped(text, escape).as_bytes()),
             _ => self.out.write_all(text.as_bytes()),
         };
-        result.map_err(|error| write_failure(&error))
+        result.map_err(|error| self.write_failure(&error))
     }
 
     /// Writes text and a line end.
@@ -251,12 +282,19 @@ impl Data {
 
     /// Flushes the buffer.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
-        self.out.flush().map_err(|error| write_failure(&error))
+        self.out.flush().map_err(|error| self.write_failure(&error))
     }
 
     /// Flushes the buffer and ends the output.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         self.flush()
+    }
+
+    fn write_failure(&self, error: &io::Error) -> Failure {
+        match self.out.get_ref() {
+            Sink::File(_) => Failure::io("could not write the file", error),
+            Sink::Stdout => write_failure(error),
+        }
     }
 }
 

@@ -115,6 +115,25 @@ impl Interrupts {
     }
 }
 
+/// Calls `cleanup` and ends the process when a signal arrives, for work that has nothing to finish.
+///
+/// # Errors
+/// The signals cannot be listened to.
+pub(crate) fn end_after(cleanup: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new("could not listen to signals").caused_by(&error);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
+    let mut signals = {
+        let _within = runtime.enter();
+        Signals::open()?
+    };
+    let wait = move || {
+        let number = runtime.block_on(signals.next());
+        cleanup();
+        signal_hook::low_level::exit(i32::from(Exit::Signal(number).code()));
+    };
+    std::thread::Builder::new().spawn(wait).map(drop).map_err(failed)
+}
+
 impl fmt::Debug for Interrupts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Interrupts").field("received", &self.received).finish_non_exhaustive()

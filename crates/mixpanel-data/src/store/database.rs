@@ -23,6 +23,9 @@ use crate::limits::LOCK_POLL_INTERVAL;
 pub(crate) enum Access<'a> {
     /// For user queries. They cannot access any file, so they cannot spill to disk.
     ReadOnly,
+    /// For writing the result of a query to `file`, the only file it can access besides the database. It spills to
+    /// `spill_directory`.
+    Export { file: &'a Path, spill_directory: &'a Path, tuning: Tuning },
     /// For this program's own changes. A missing database is created.
     ReadWrite,
     /// For a load from this stage, the only directory it can access. A missing database is created.
@@ -73,7 +76,7 @@ impl Database {
     pub(crate) fn open(path: &Path, access: Access<'_>) -> Result<Self> {
         let path = match (locate(path)?, access) {
             (Location::Present(path), _) => path,
-            (Location::Absent(_), Access::ReadOnly) => return Err(not_found(path)),
+            (Location::Absent(_), Access::ReadOnly | Access::Export { .. }) => return Err(not_found(path)),
             (Location::Absent(path), Access::ReadWrite | Access::Load { .. }) => {
                 create(&path)?;
                 path
@@ -85,17 +88,18 @@ impl Database {
         let mut opened = None;
         let connect = || {
             check_magic(&path)?;
-            if !matches!(access, Access::ReadOnly) {
+            if !matches!(access, Access::ReadOnly | Access::Export { .. }) {
                 opened = Some(File::open(&path).map_err(|error| Error::io("read", &path, error))?);
             }
             match access {
                 Access::ReadOnly => connect_to_read(&path),
-                Access::ReadWrite | Access::Load { .. } => connect(&path, access),
+                Access::Export { .. } | Access::ReadWrite | Access::Load { .. } => connect(&path, access),
             }
         };
         let (connection, lease) = match access {
             Access::ReadOnly => lease::read(file, connect)?,
-            Access::ReadWrite | Access::Load { .. } => lease::write(file, connect)?,
+            // An export has settings of its own, so it does not share the connection of other readers.
+            Access::Export { .. } | Access::ReadWrite | Access::Load { .. } => lease::write(file, connect)?,
         };
         let database = Self { connection, path, file: opened, _lease: lease };
         use_file(&database.connection).map_err(|error| opening(&database.path, &error))?;
@@ -283,7 +287,7 @@ fn attach(connection: &Connection, path: &Path, access: Access<'_>) -> Result<()
     let file = literal(&path.to_string_lossy());
     let name = quoted(&attached_name(connection, path)?);
     let options = match access {
-        Access::ReadOnly => "READ_ONLY".to_owned(),
+        Access::ReadOnly | Access::Export { .. } => "READ_ONLY".to_owned(),
         Access::ReadWrite => "READ_WRITE".to_owned(),
         Access::Load { tuning, .. } => format!("READ_WRITE, ROW_GROUP_SIZE {}", tuning.row_group_rows),
     };
@@ -323,6 +327,9 @@ fn settings(access: Access<'_>) -> Result<Config, duckdb::Error> {
     match access {
         // DuckDB's defaults: 80% of the machine's memory, and all cores.
         Access::ReadOnly => config.with("temp_directory", "")?.with("arrow_lossless_conversion", "true"),
+        Access::Export { spill_directory, tuning, .. } => {
+            writing(config, tuning)?.with("temp_directory", spill_directory.to_string_lossy())
+        }
         Access::ReadWrite => writing(config, Tuning::SMALL)?.with("temp_directory", ""),
         Access::Load { stage_directory, tuning } => {
             let config = match tuning.effort {
@@ -370,6 +377,9 @@ fn fences(access: Access<'_>) -> String {
         let directory = stage_directory.to_string_lossy();
         let (path, pattern) = (literal(&directory), literal(&as_pattern(&directory)));
         write!(sql, "SET allowed_directories=[{path}, {pattern}];").expect("a string can be written to");
+    }
+    if let Access::Export { file, .. } = access {
+        write!(sql, "SET allowed_paths=[{}];", literal(&file.to_string_lossy())).expect("a string can be written to");
     }
     sql.push_str("SET enable_external_access=false;");
     if matches!(access, Access::ReadOnly) {

@@ -8,10 +8,12 @@
 //! - `schema`: looks up tables, views, columns and indexes; `label`: reads the entries of `_metadata`;
 //! - `catalog`: lists, describes, samples and drops tables;
 //! - `query`: runs user queries, which `statements` splits; `values` and `iso`: convert results;
+//! - `export`: writes the result of a query to a Parquet file;
 //! - `failure`: maps DuckDB's messages to error kinds; `table_name` and `sql_text`: quote names and text for SQL.
 
 pub(crate) mod catalog;
 pub(crate) mod database;
+pub(crate) mod export;
 pub(crate) mod failure;
 mod iso;
 pub(crate) mod label;

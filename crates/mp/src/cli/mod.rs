@@ -2,6 +2,7 @@
 
 mod auth;
 mod duration;
+mod export;
 mod fetch;
 mod inspect;
 mod parse;
@@ -11,6 +12,7 @@ mod simulate;
 mod size;
 
 pub(crate) use auth::{AddArgs, AuthCommand};
+pub(crate) use export::{ExportArgs, FileArgs, FileFormat};
 pub(crate) use fetch::{
     AcceptArgs, DiscardArgs, FetchCommand, FetchProfilesArgs, FilterArgs, ReportArgs, ResumeArgs, WaitArgs, WorkerArgs,
     is_page_size, parse_memory, parse_workers,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::export::FileArgs;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueryCommand {
     /// Run a SQL query on the database, read-only
@@ -41,6 +43,13 @@ pub(crate) struct SqlArgs {
     /// Show one field per line
     #[arg(short = 'x', long, conflicts_with = "scalar")]
     pub(crate) expanded: bool,
+
+    /// Write the result to this file; `-` is standard output
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["scalar", "expanded"])]
+    pub(crate) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) file_options: FileArgs,
 
     /// Show all rows on a terminal, instead of the first 40
     #[arg(long)]

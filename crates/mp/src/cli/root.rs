@@ -1,12 +1,13 @@
 //! The command, its subcommands and the global options.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use mixpanel_data::limits::MEMORY_DEFAULT;
 
 use super::auth::AuthCommand;
+use super::export::ExportArgs;
 use super::fetch::FetchCommand;
 use super::inspect::InspectCommand;
 use super::query::QueryCommand;
@@ -48,7 +49,11 @@ impl Cli {
     pub(crate) fn only_prints(&self) -> bool {
         match &self.command {
             None => self.install_completion.is_none(),
-            Some(Command::Query(_) | Command::Demo(_) | Command::Simulate(_) | Command::Completions { .. }) => true,
+            Some(Command::Query(QueryCommand::Sql(arguments))) => {
+                arguments.output.as_deref().is_none_or(|path| path == Path::new("-"))
+            }
+            Some(Command::Export(arguments)) => arguments.file == Path::new("-"),
+            Some(Command::Demo(_) | Command::Simulate(_) | Command::Completions { .. }) => true,
             Some(Command::Inspect(command)) => !matches!(command, InspectCommand::Drop { .. }),
             Some(Command::Auth(command)) => matches!(command, AuthCommand::List | AuthCommand::Show { .. }),
             Some(Command::Fetch(FetchCommand::Profiles(arguments))) => arguments.stdout || arguments.plan,
@@ -136,6 +141,18 @@ pub(crate) enum Command {
     /// Query the database
     #[command(subcommand)]
     Query(QueryCommand),
+    /// Write a table to a Parquet, CSV or JSON file
+    ///
+    /// The format follows from the ending of the name (`.parquet`, `.csv`, `.jsonl`, `.ndjson`, `.json`) or from
+    /// `--to-format`. The file is written under a temporary name and renamed when it is complete:
+    ///
+    ///   mp export profiles profiles.parquet
+    ///   mp export profiles - --to-format jsonl | gzip > profiles.jsonl.gz
+    ///
+    /// For part of a table, or several, use `mp query sql "SELECT ..." --output FILE`. JSON columns are written as they
+    /// are stored. The metadata of a Parquet file contains the project, the run and the filters of the table.
+    #[command(verbatim_doc_comment)]
+    Export(ExportArgs),
     /// Show the tables of the database
     #[command(subcommand)]
     Inspect(InspectCommand),
@@ -186,7 +203,7 @@ impl Command {
             }
             Self::Fetch(FetchCommand::Profiles(arguments)) => Some(fetch(arguments.workers.memory)),
             Self::Fetch(FetchCommand::Resume(arguments)) => Some(fetch(arguments.workers.memory)),
-            Self::Fetch(_) | Self::Query(_) | Self::Inspect(_) | Self::Verify { .. } => {
+            Self::Fetch(_) | Self::Query(_) | Self::Export(_) | Self::Inspect(_) | Self::Verify { .. } => {
                 Some(Needs { descriptors: 6, memory: RESERVED })
             }
             Self::Auth(AuthCommand::Test { .. }) | Self::Simulate(_) => {

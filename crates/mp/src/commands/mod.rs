@@ -3,6 +3,7 @@
 pub(crate) mod auth;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod export;
 pub(crate) mod fetch;
 pub(crate) mod inspect;
 pub(crate) mod query;

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use mixpanel_data::{SqlPart, SqlValue, Workspace};
 
-use crate::cli::{Format, QueryCommand, SqlArgs};
+use super::export::Target;
+use crate::cli::{FileArgs, Format, QueryCommand, SqlArgs};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::format::{Kind, Layout, print_results, print_value};
@@ -25,6 +26,15 @@ const OTHER_FORMATS: &str = "use `--format jsonl` or `--format table`, or run on
 pub(crate) fn run(context: &Context, command: QueryCommand) -> Result<Exit, Failure> {
     let QueryCommand::Sql(arguments) = command;
     let query = query_text(context, &arguments)?;
+    if let Some(path) = &arguments.output {
+        let target = Target { path, options: &arguments.file_options };
+        return target.write(context, &context.database()?, &query, None);
+    }
+    let FileArgs { to_format, force, memory } = arguments.file_options;
+    if to_format.is_some() || force || memory.is_some() {
+        return Err(Failure::usage("`--to-format`, `--force` and `--memory` need a file")
+            .hint("name it with `--output FILE`; `--format` changes what is printed"));
+    }
     if arguments.scalar {
         let format = context.requested_format().unwrap_or(Format::Plain);
         check_result_count(&query, "`--scalar` prints one value", "run one statement at a time")?;

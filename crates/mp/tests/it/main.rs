@@ -11,6 +11,7 @@ mod defaults;
 mod demo;
 mod discard;
 mod exact;
+mod export;
 mod fetch;
 mod formats;
 mod help;

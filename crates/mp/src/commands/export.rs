@@ -1,0 +1,235 @@
+//! `mp export`, and `mp query sql --output`: writes rows to a file.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use mixpanel_data::limits::MEMORY_DEFAULT;
+use mixpanel_data::{SqlPart, Workspace};
+use serde_json::json;
+
+use crate::cli::{ExportArgs, FileArgs, FileFormat, Format};
+use crate::context::Context;
+use crate::failure::{Exit, Failure};
+use crate::format::{Kind, Layout, print_results};
+use crate::output::Output;
+use crate::partial_file::PartialFile;
+use crate::signals;
+use crate::streams::Stdout;
+use crate::text::{counted, duration, size};
+
+/// Interval at which the progress is updated.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Runs `mp export`.
+pub(crate) fn run(context: &Context, arguments: &ExportArgs) -> Result<Exit, Failure> {
+    let workspace = context.database()?;
+    let table = &arguments.table;
+    let schema = workspace
+        .table_schema(table)
+        .map_err(|error| Failure::library(format!("could not export `{table}`"), &error))?;
+    let query = format!("SELECT * FROM main.\"{}\"", schema.table_name.replace('"', "\"\""));
+    let target = Target { path: &arguments.file, options: &arguments.options };
+    target.write(context, &workspace, &query, Some(&schema.table_name))
+}
+
+/// The file to write.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) options: &'a FileArgs,
+}
+
+impl Target<'_> {
+    /// Writes the result of a query to the file, and prints a summary.
+    pub(crate) fn write(
+        self,
+        context: &Context,
+        workspace: &Workspace,
+        query: &str,
+        table: Option<&str>,
+    ) -> Result<Exit, Failure> {
+        let format = self.format()?;
+        if format != FileFormat::Jsonl && Workspace::sql_result_count(query) > 1 {
+            return Err(Failure::usage("the query has several results, and a file holds one")
+                .hint("run one statement at a time"));
+        }
+        if context.output.jq().is_some() {
+            return Err(Failure::usage("`--jq` cannot be combined with a file")
+                .hint("filter in SQL, or print the result with `--format json`"));
+        }
+        if self.path == Path::new("-") {
+            return self.print(context, workspace, query, table, format);
+        }
+        let path = context.path(self.path)?;
+        let partial = PartialFile::create(&path, self.options.force)?;
+        let watch = Instant::now();
+        let rows = self.fill(context, workspace, query, table, format, &partial)?;
+        let bytes = partial.publish()?;
+        let seconds = (watch.elapsed().as_secs_f64() * 1_000.0).round() / 1_000.0;
+        context.output.note(&format!(
+            "wrote {} to `{}` ({}, {})",
+            counted(rows, "row"),
+            path.display(),
+            size(bytes),
+            duration(watch.elapsed())
+        ));
+        if !context.output.stdout_is_terminal() || context.requested_format().is_some() {
+            context.print(json!({
+                "file": path.display().to_string(), "format": format.name(), "rows": rows, "bytes": bytes,
+                "duration_seconds": seconds,
+            }))?;
+        }
+        Ok(Exit::Success)
+    }
+
+    fn format(self) -> Result<FileFormat, Failure> {
+        if let Some(format) = self.options.to_format {
+            return Ok(format);
+        }
+        let ending = self.path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        let shown = self.path.display();
+        match ending.as_deref() {
+            Some("parquet") => Ok(FileFormat::Parquet),
+            Some("csv") => Ok(FileFormat::Csv),
+            Some("jsonl" | "ndjson") => Ok(FileFormat::Jsonl),
+            Some("json") => Ok(FileFormat::Json),
+            _ => Err(Failure::usage(format!("cannot tell the format from the name `{shown}`"))
+                .hint("add `--to-format parquet`, `csv`, `jsonl` or `json`")),
+        }
+    }
+
+    /// Writes the rows to the temporary file and returns their number.
+    fn fill(
+        self,
+        context: &Context,
+        workspace: &Workspace,
+        query: &str,
+        table: Option<&str>,
+        format: FileFormat,
+        partial: &PartialFile,
+    ) -> Result<u64, Failure> {
+        let temporary = partial.temporary().to_owned();
+        let mut spill = temporary.clone().into_os_string();
+        spill.push(".spill");
+        signals::end_after(move || {
+            let _ = std::fs::remove_file(&temporary);
+            let _ = std::fs::remove_dir_all(&spill);
+        })?;
+        let _progress = Progress::show(&context.output, partial.file());
+        let Some(format) = format.of_rows() else {
+            let memory = self.options.memory.unwrap_or(MEMORY_DEFAULT);
+            let written = workspace.export_parquet(query, table, partial.temporary(), memory);
+            return written.map_err(|error| failed(&error));
+        };
+        rows_to(&context.output.redirected_to(partial.file()), workspace, query, format)
+    }
+
+    /// Writes the rows to standard output. Parquet is written to a temporary file first.
+    fn print(
+        self,
+        context: &Context,
+        workspace: &Workspace,
+        query: &str,
+        table: Option<&str>,
+        format: FileFormat,
+    ) -> Result<Exit, Failure> {
+        if let Some(format) = format.of_rows() {
+            rows_to(&context.output, workspace, query, format)?;
+            return Ok(Exit::Success);
+        }
+        if context.output.stdout_is_terminal() {
+            return Err(Failure::usage("Parquet is binary and would disturb the terminal")
+                .hint("name a file, or redirect standard output"));
+        }
+        let failed = |error: io::Error| Failure::io("could not write to standard output", &error);
+        let directory = tempfile::tempdir().map_err(failed)?;
+        let path = directory.path().join("result.parquet");
+        let partial = PartialFile::create(&path, false)?;
+        self.fill(context, workspace, query, table, format, &partial)?;
+        partial.publish()?;
+        match File::open(&path).and_then(|mut file| io::copy(&mut file, &mut Stdout)) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::closed_pipe()),
+            Err(error) => Err(failed(error)),
+            Ok(_) => Ok(Exit::Success),
+        }
+    }
+}
+
+impl FileFormat {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+            Self::Json => "json",
+        }
+    }
+
+    /// Returns the format in which rows are written one by one; `None` for Parquet.
+    fn of_rows(self) -> Option<Format> {
+        match self {
+            Self::Parquet => None,
+            Self::Csv => Some(Format::Csv),
+            Self::Jsonl => Some(Format::Jsonl),
+            Self::Json => Some(Format::Json),
+        }
+    }
+}
+
+/// Writes the rows of a query in the format that `mp query sql` prints, and returns their number.
+fn rows_to(output: &Output, workspace: &Workspace, query: &str, format: Format) -> Result<u64, Failure> {
+    let layout = Layout { kind: Kind::Query, is_expanded: false, rows_max: u64::MAX };
+    let mut rows = 0;
+    let result = print_results(output, format, layout, |sink| {
+        workspace.sql_exact(query, |part| {
+            rows += u64::from(matches!(part, SqlPart::Row(_)));
+            sink(part)
+        })
+    })?;
+    result.map_err(|error| failed(&error))?;
+    Ok(rows)
+}
+
+fn failed(error: &mixpanel_data::Error) -> Failure {
+    Failure::library("could not export the rows", error)
+}
+
+/// A line on the terminal with the size of the file so far; removed when dropped.
+struct Progress {
+    bar: ProgressBar,
+    is_done: Arc<AtomicBool>,
+}
+
+impl Progress {
+    fn show(output: &Output, file: Arc<File>) -> Self {
+        let bar = output.bars().add(ProgressBar::new_spinner());
+        bar.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})").expect("the template is valid"));
+        let is_done = Arc::new(AtomicBool::new(false));
+        if output.stderr_is_terminal() && !output.is_quiet() {
+            let (bar, is_done) = (bar.clone(), Arc::clone(&is_done));
+            let draw = move || {
+                while !is_done.load(Ordering::Relaxed) {
+                    let bytes = file.metadata().map_or(0, |file| file.len());
+                    bar.set_message(format!("writing, {} so far", size(bytes)));
+                    bar.tick();
+                    std::thread::sleep(PROGRESS_INTERVAL);
+                }
+            };
+            // Without another thread, the progress is not shown.
+            let _ = std::thread::Builder::new().spawn(draw);
+        }
+        Self { bar, is_done }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.is_done.store(true, Ordering::Relaxed);
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,180 @@
+//! Files written by `mp export` and `mp query sql --output`, read back by readers that are not DuckDB's.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::process::Stdio;
+use std::time::Duration;
+
+use arrow::array::{Array as _, AsArray as _};
+use arrow::datatypes::{Decimal128Type, TimestampMicrosecondType};
+use arrow::record_batch::RecordBatch;
+use mixpanel_simulator::SimulatorConfig;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+
+use crate::snapshot::assert_run;
+use crate::support::{Home, Simulator};
+
+/// Returns a home with a table `profiles` of 2,500 profiles, odd ones among them.
+fn home() -> Home {
+    let simulator = Simulator::start(SimulatorConfig::default().with_profiles(2_500));
+    let home = Home::new().with_server(&simulator);
+    let _ = home.run(&["fetch", "profiles", "-q", "--parallel"]).exits(0);
+    home
+}
+
+/// Reads a Parquet file whole.
+fn read(home: &Home, name: &str) -> (RecordBatch, Vec<(String, String)>) {
+    let file = File::open(home.path().join(name)).expect("the file");
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).expect("a Parquet file");
+    let metadata = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+    let metadata = metadata.into_iter().map(|entry| (entry.key, entry.value.unwrap_or_default())).collect();
+    let reader = builder.with_batch_size(usize::MAX >> 40).build().expect("a reader");
+    let schema = arrow::record_batch::RecordBatchReader::schema(&reader);
+    let batches: Vec<RecordBatch> = reader.map(|batch| batch.expect("a batch")).collect();
+    (arrow::compute::concat_batches(&schema, &batches).expect("one batch"), metadata)
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// Returns the text of each profile's properties, as `mp query sql` prints it.
+fn properties(home: &Home) -> Vec<String> {
+    let query = "SELECT properties::VARCHAR FROM profiles";
+    home.run(&["query", "sql", query, "-f", "plain"]).exits(0).stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_format_holds_every_profile_in_order_and_exactly() {
+    let home = home();
+    for name in ["p.parquet", "p.csv", "p.jsonl", "p.ndjson", "p.json", "P.PARQUET"] {
+        let result = home.run(&["export", "PROFILES", name, "-q"]).exits(0).json();
+        let size = fs::metadata(home.path().join(name)).unwrap().len();
+        assert_eq!((result["rows"].as_u64(), result["bytes"].as_u64()), (Some(2_500), Some(size)), "{name}");
+    }
+    let expected = properties(&home);
+    let (batch, metadata) = read(&home, "p.parquet");
+    let (ids, texts) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
+    let seen = batch.column(2).as_primitive::<TimestampMicrosecondType>();
+    assert_eq!(texts.iter().map(|text| text.unwrap().to_owned()).collect::<Vec<_>>(), expected);
+    let table = home.run(&["query", "sql", "SELECT distinct_id, epoch_us(last_seen) FROM profiles", "-f", "jsonl"]);
+    for (row, line) in lines(&table.exits(0).stdout).iter().enumerate() {
+        assert_eq!(line["distinct_id"], ids.value(row), "{row}");
+        assert_eq!(line["epoch_us(last_seen)"].as_i64(), seen.is_valid(row).then(|| seen.value(row)), "{row}");
+    }
+    let recorded = |key: &str| metadata.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+    assert_eq!(recorded("mixpanel_data.table"), Some("profiles"));
+    assert_eq!(
+        (recorded("mixpanel_data.project_id"), recorded("mixpanel_data.partial")),
+        (Some("12345"), Some("false"))
+    );
+    let text = fs::read_to_string(home.path().join("p.jsonl")).unwrap();
+    assert_eq!(text, fs::read_to_string(home.path().join("p.ndjson")).unwrap());
+    assert!(text.lines().zip(&expected).all(|(line, text)| line.contains(&format!("\"properties\":{text}"))));
+    let json: Vec<Value> = serde_json::from_str(&fs::read_to_string(home.path().join("p.json")).unwrap()).unwrap();
+    assert_eq!(json, lines(&text));
+    let csv = fs::read_to_string(home.path().join("p.csv")).unwrap();
+    assert_eq!(csv, home.run(&["query", "sql", "FROM profiles", "-f", "csv"]).exits(0).stdout);
+    let piped = home.run(&["export", "profiles", "-", "--to-format", "jsonl"]).exits(0).stdout;
+    assert_eq!(piped, text);
+    let names = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.filter(|name| name.contains("partial")).count() == 0);
+}
+
+#[test]
+fn types_that_parquet_cannot_hold_become_decimals_or_text() {
+    let home = home();
+    let query = "SELECT 12345678901234567890123456789012345678::HUGEINT AS h, sum(1) AS s, -7::HUGEINT AS n,
+        INTERVAL '1 month 2 days 3.000004 seconds' AS i, '101'::BIT AS b, {'x': 5::HUGEINT} AS st, [2::UHUGEINT] AS l,
+        union_value(k := 3) AS u, 1 AS a, 2 AS a, NULL AS nothing, '' AS empty FROM profiles";
+    let _ = home.run(&["query", "sql", query, "-o", "t.parquet"]).exits(0);
+    let (batch, _) = read(&home, "t.parquet");
+    let column = |name: &str| batch.column_by_name(name).unwrap_or_else(|| panic!("{name}: {}", batch.schema()));
+    let decimal = |name: &str| column(name).as_primitive::<Decimal128Type>().value_as_string(0);
+    assert_eq!(decimal("h"), "12345678901234567890123456789012345678");
+    assert_eq!((decimal("s"), decimal("n")), ("2500".to_owned(), "-7".to_owned()));
+    let text = |name: &str| column(name).as_string::<i32>().value(0).to_owned();
+    assert_eq!(text("i"), "1 month 2 days 00:00:03.000004");
+    assert_eq!((text("b"), text("u"), text("empty")), ("101".to_owned(), "{\"k\":3}".to_owned(), String::new()));
+    let inner = column("st").as_struct().column(0).as_primitive::<Decimal128Type>().value_as_string(0);
+    let item = column("l").as_list::<i32>().value(0);
+    assert_eq!((inner, item.as_primitive::<Decimal128Type>().value_as_string(0)), ("5".to_owned(), "2".to_owned()));
+    assert_eq!(batch.num_columns(), 12);
+    // One more digit than a decimal has.
+    let query = "SELECT 170141183460469231731687303715884105727::HUGEINT AS h, 1::HUGEINT AS one";
+    let _ = home.run(&["query", "sql", query, "-o", "t.parquet", "--force"]).exits(0);
+    let (batch, _) = read(&home, "t.parquet");
+    let texts = [0, 1].map(|column| batch.column(column).as_string::<i32>().value(0).to_owned());
+    assert_eq!(texts, ["170141183460469231731687303715884105727", "1"]);
+}
+
+#[test]
+fn a_file_is_replaced_only_on_request_and_only_by_a_complete_one() {
+    let home = home();
+    let path = home.path().join("old.csv");
+    fs::write(&path, "old").unwrap();
+    fs::create_dir(home.path().join("dir.csv")).unwrap();
+    symlink(&path, home.path().join("link.csv")).unwrap();
+    for name in ["old.csv", "link.csv", "dir.csv", "/dev/null", "nowhere/x.csv", "x.xlsx", "x"] {
+        let format: &[&str] = if name == "/dev/null" { &["--to-format", "csv"] } else { &[] };
+        let run = home.run(&[&["export", "profiles", name, "-q"], format].concat());
+        assert_ne!(run.code, Some(0), "{name}");
+        assert_run!(run, name.trim_matches('/'));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old", "{name}");
+    }
+    // Bound without an error, it fails while it runs.
+    let failing = "SELECT error('x') FROM profiles WHERE distinct_id IS NOT NULL";
+    for ending in ["csv", "parquet", "jsonl", "json"] {
+        let name = format!("old.{ending}");
+        fs::write(home.path().join(&name), "old").unwrap();
+        let _ = home.run(&["query", "sql", failing, "-o", &name, "--force"]).exits(3);
+        assert_eq!(fs::read_to_string(home.path().join(&name)).unwrap(), "old");
+        assert!(!home.path().join(format!(".{name}.partial")).exists());
+    }
+    let _ = home.run(&["export", "profiles", "link.csv", "--force", "-q"]).exits(0);
+    assert!(fs::symlink_metadata(home.path().join("link.csv")).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2_501);
+}
+
+#[test]
+fn queries_that_access_files_have_several_results_or_print_are_refused() {
+    let home = home();
+    for (case, arguments) in [
+        ("read", &["query", "sql", "FROM read_text('/etc/hostname')", "-o", "x.csv"][..]),
+        ("read-parquet", &["query", "sql", "FROM read_text('/etc/hostname')", "-o", "x.parquet"]),
+        ("own-database", &["query", "sql", "FROM read_blob('.mp/data/12345.db')", "-o", "x.parquet"]),
+        ("copy", &["query", "sql", "COPY profiles TO 'x.csv'"]),
+        ("copy-parquet", &["query", "sql", "COPY profiles TO 'x.csv'", "-o", "x.parquet"]),
+        ("attach", &["query", "sql", "ATTACH 'x.db'"]),
+        ("several", &["query", "sql", "SELECT 1; SELECT 2", "-o", "x.parquet"]),
+        ("empty", &["query", "sql", " -- nothing", "-o", "x.parquet"]),
+        ("no-table", &["export", "nosuch", "x.csv"]),
+        ("option-alone", &["query", "sql", "SELECT 1", "--force"]),
+        ("jq", &["export", "profiles", "x.json", "--jq", "."]),
+    ] {
+        assert_run!(home.run(arguments), case);
+        assert!(!home.path().join("x.csv").exists() && !home.path().join("x.parquet").exists(), "{case}");
+    }
+}
+
+#[test]
+fn a_signal_leaves_neither_the_file_nor_its_parts() {
+    let home = home();
+    for (name, signal) in [("x.parquet", "TERM"), ("x.csv", "INT"), ("x.jsonl", "HUP")] {
+        let query = "SELECT a.* FROM profiles AS a, profiles AS b, range(20)";
+        let arguments = ["query", "sql", query, "-o", name, "-q"];
+        let mut child = home.command(&arguments).stdout(Stdio::null()).spawn().expect("a process");
+        let partial = home.path().join(format!(".{name}.partial"));
+        while !partial.exists() {
+            assert!(child.try_wait().unwrap().is_none(), "{name}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        let _ = home.shell(&format!("kill -{signal} {}", child.id())).exits(0);
+        let code = child.wait().unwrap().code();
+        assert!(matches!(code, Some(143 | 130 | 129)), "{name}: {code:?}");
+        let left = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert_eq!(left.filter(|left| left.contains("x.")).collect::<Vec<_>>(), Vec::<String>::new(), "{name}");
+    }
+}
