@@ -91,7 +91,9 @@ impl Failure {
             let completed = hint.split('`').enumerate().map(|(index, part)| {
                 let words: Vec<&str> = part.strip_prefix("mp ").unwrap_or_default().split(' ').collect();
                 let is_code = index % 2 == 1;
-                let is_suggested = SUGGESTED.iter().any(|start| words.starts_with(start)) && !words.contains(&"--help");
+                // A quoted argument is more than one of these words.
+                let is_plain = !part.contains(['"', '\'']) && !words.contains(&"--help");
+                let is_suggested = is_plain && SUGGESTED.iter().any(|start| words.starts_with(start));
                 if is_code && is_suggested { command(&words) } else { part.to_owned() }
             });
             *hint = completed.collect::<Vec<_>>().join("`");
