@@ -94,7 +94,7 @@ async fn options_set_after_a_call_are_used() {
     let limited = moved.with_quota("1/h".parse().unwrap());
     names(&limited).await;
     let error = limited.test_credentials().await.unwrap_err();
-    assert!(error.to_string().contains("1 of the 1 queries"), "{error}");
+    assert!(error.to_string().contains("the quota of 1 query is used"), "{error}");
 }
 
 #[tokio::test]
