@@ -295,7 +295,10 @@ impl Paging {
         let is_drift = missing <= announced.map_or(0, |total| self.rules.drift_of(total));
         (counts.drift, counts.shortfall) = if is_drift { (missing, 0) } else { (0, missing) };
         counts.expected_rows = announced;
+        // Whether an empty page past the end was requested twice depends on when the other responses arrived.
+        let end = parts.staged().into_iter().rev().find(|page| !self.nothing_new.empty.contains(page));
         counts.short_pages = self.short.accepted();
+        counts.short_pages.retain(|page| end.is_some_and(|end| *page <= end));
     }
 
     /// Returns why the session is over, if it is. Only a new session can then return what is missing.
