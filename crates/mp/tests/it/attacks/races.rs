@@ -46,7 +46,7 @@ fn a22_only_one_of_several_concurrent_fetches_proceeds() {
 
 #[test]
 fn a22_two_runs_of_a_table_are_not_resumed_at_once() {
-    let simulator = Simulator::with_faults(500, &["pages=4 delay=3s"]);
+    let simulator = Simulator::with_faults(500, &["pages=4 delay=10s"]);
     let home = Home::new().with_server(&simulator);
     for _ in 0..2 {
         let (fetch, words) = start(&home, &["fetch", "profiles", "--db", "my.db"], "page 2");
