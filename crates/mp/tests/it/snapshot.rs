@@ -56,7 +56,7 @@ const REDACTIONS: [(&str, &str); 27] = [
     (r"(attempt \d failed, retrying in )[\d.]+ ?m?s", "$1[SECONDS]"),
     (r#"("bytes": ?)\d+"#, "$1[BYTES]"),
     (r"(?m)^ +\d+\.\d+s ", "[ELAPSED] "),
-    (r"the wait would take \d+ s more", "the wait would take [SECONDS] s more"),
+    (r"the wait would take \d+ s in all", "the wait would take [SECONDS] s in all"),
     (r"the next is available in \d+ s", "the next is available in [SECONDS] s"),
     (r"(?m)^  about \d+(?:s| min)$", "  about [TIME]"),
     // The reason depends on the machine's network.
