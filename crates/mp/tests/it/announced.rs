@@ -368,16 +368,3 @@ fn profiles_repeated_within_a_page_cause_the_same_warning_in_a_table_and_in_a_st
     let run = home.run(&["fetch", "profiles", "--stdout", "--no-progress"]).exits(0);
     assert!(run.stderr.contains(warning) && run.stderr.contains("others may be missing"), "{}", run.stderr);
 }
-
-#[test]
-fn a_tail_page_that_the_total_rules_out_is_never_missing() {
-    for fault in ["pages=25 status=429 times=always", "pages=25 status=500 times=always"] {
-        let config = SimulatorConfig { faults: vec![fault.parse().expect("a fault")], ..project() };
-        let simulator = Simulator::start(config);
-        let (home, run) = fetch(&simulator, Home::new(), &["--parallel", "--max-wait", "2s"]);
-        let result = run.exits(0).json();
-        assert_eq!(result["failed_page_indices"], serde_json::json!([]), "{fault}");
-        assert_eq!(count(&home, "users"), "2500", "{fault}");
-        assert_eq!(home.run(&["fetch", "status", "-f", "json"]).exits(0).json(), serde_json::json!([]), "{fault}");
-    }
-}

@@ -219,16 +219,6 @@ impl PageLayout {
             self.pages = tail + 1;
         }
     }
-
-    /// Decides about a tail page that was never checked: it exists unless the planned pages hold exactly the announced
-    /// profiles.
-    pub(crate) fn decide_tail(&mut self) {
-        if self.covers_total() {
-            self.drop_tail();
-        } else {
-            self.assume_tail();
-        }
-    }
 }
 
 #[cfg(test)]

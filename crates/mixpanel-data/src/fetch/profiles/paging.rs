@@ -214,11 +214,11 @@ impl Paging {
         self.layout().filter(|layout| layout.total().is_some()).map(PageLayout::pages)
     }
 
-    /// Ends paging. Returns the number of pages that may exist, including an unchecked tail page unless the total rules it out.
+    /// Ends paging. Returns the number of pages that may exist, including an unchecked tail page.
     pub(crate) fn halted(&mut self) -> u32 {
         let Some(Session { layout, .. }) = &mut self.session else { return 1 };
         if !is_active(Mutant::HaltTreatedAsComplete) {
-            layout.decide_tail();
+            layout.assume_tail();
         }
         layout.pages()
     }

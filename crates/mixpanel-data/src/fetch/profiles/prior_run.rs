@@ -109,7 +109,8 @@ impl Outcome {
     pub(crate) fn of_staged(prior: &PriorRun) -> Self {
         let staged: Vec<u32> = prior.staged.iter().map(|page| page.page).collect();
         let mut layout = prior.layout();
-        layout.iter_mut().for_each(PageLayout::decide_tail);
+        // An unchecked tail page may exist, whatever the server announced.
+        layout.iter_mut().for_each(PageLayout::assume_tail);
         let last = staged.last().map_or(0, |page| page + 1);
         let pages = layout.as_ref().map_or(0, PageLayout::pages).max(last);
         let missing = (0..pages).filter(|page| staged.binary_search(page).is_err());
