@@ -289,8 +289,9 @@ impl Workspace {
     /// the file contains the query, or, if `table` names the exported table, its project, run and filters.
     ///
     /// `memory` is the approximate memory budget of the process in bytes, as in
-    /// [`RunOptions::memory`](crate::RunOptions::memory). Larger sorts and joins spill to a private directory beside the
-    /// file, removed at the end. No other use of the database in this process is possible meanwhile.
+    /// [`RunOptions::memory`](crate::RunOptions::memory). A budget below 200 MB counts as 200 MB. Larger sorts and joins
+    /// spill to a private directory beside the file, with `.spill` added to its name, which is removed at the end. While
+    /// the export runs, this process cannot use the database for anything else. Blocks the thread.
     ///
     /// # Errors
     /// `Query` for a query that fails, has several statements or accesses files; `Storage` or `DiskFull` if the file

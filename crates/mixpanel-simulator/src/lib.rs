@@ -1,6 +1,6 @@
 //! A local Mixpanel simulator: profiles, sessions, quotas and faults, over HTTP on loopback.
 //!
-//! It implements the Engage query API as far as public sources document it. `docs/mixpanel-api.md` lists the sources
+//! It implements the Engage query API to the extent that public sources document it. `docs/mixpanel-api.md` lists the sources
 //! and names the [`SimulatorConfig`] option for each point on which they disagree. Where no source exists, a comment
 //! on the option or the code states the assumption.
 //!

@@ -116,7 +116,7 @@ fn check_jq(global: &GlobalArgs, command: Option<&Command>) -> Result<(), Failur
                 .hint("add `--format json`"))
         }
         Some(Command::Completions { .. }) => {
-            Err(Failure::usage("`--jq` filters JSON, which this command does not print"))
+            Err(Failure::usage("`--jq` filters JSON, which this command does not print").hint("omit `--jq`"))
         }
         _ => check_filter(jq),
     }

@@ -12,7 +12,7 @@ const REGION_AND_PROJECT: &str = "check the region (us, eu or in) and the projec
 
 const INTERMEDIARY_HINT: &str = "Mixpanel's API does not respond like this, but a proxy, a firewall or a network login page may: try another network, or ask your network administrator";
 
-/// The purpose of a command, as far as hints depend on it.
+/// The purpose of a command, which determines its hints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Uses only local files.
@@ -80,9 +80,6 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
         }
         ErrorKind::NotFound => REGION_AND_PROJECT,
         ErrorKind::Rejected => rejection_hint(error, purpose),
-        ErrorKind::Query if error.message().contains("LocalFileSystem has been disabled") => {
-            "a query can access only the database: to write its result to a file, use `--output FILE`; to write a whole table, `mp export TABLE FILE`"
-        }
         ErrorKind::RateLimited => return Some(rate_limit_hint(error)),
         ErrorKind::ServerError => "the server has a problem: try again later",
         ErrorKind::Unreachable => {
@@ -186,6 +183,7 @@ fn fault_hint(fault: Fault, error: &Error) -> Option<String> {
         Fault::Intermediary => INTERMEDIARY_HINT.to_owned(),
         Fault::NameResolution => "use `socks5h://` instead of `socks5://` in the proxy URL, so that the proxy resolves names".to_owned(),
         Fault::PageSize => "request fewer profiles per page with `--page-size`".to_owned(),
+        Fault::FileAccess => "a query can access only the database: to write its result to a file, use `--output FILE`; to write a whole table, `mp export TABLE FILE`".to_owned(),
         Fault::CertificateFile => format!("correct {variable}, or unset it to use the system's certificates"),
         _ => return None,
     })

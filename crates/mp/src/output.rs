@@ -309,7 +309,7 @@ fn escaped(text: &str, escape: Escape) -> String {
     for character in text.chars() {
         match escape {
             _ if !needs_escape(character) => shown.push(character),
-            Escape::Text => shown.extend(character.escape_unicode()),
+            Escape::Text => shown.extend(character.escape_default()),
             Escape::Json => {
                 let mut units = [0; 2];
                 for unit in character.encode_utf16(&mut units) {

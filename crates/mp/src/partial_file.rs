@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::failure::Failure;
 
 /// A file that is being written under a temporary name beside its final one. Removed when dropped, unless it was
-/// published. The file is locked meanwhile, so that a killed process's file can be told from one that is in use.
+/// published. While it is being written, the file is locked, which tells it from one that a killed process left behind.
 #[derive(Debug)]
 pub(crate) struct PartialFile {
     target: PathBuf,
@@ -41,7 +41,8 @@ impl PartialFile {
             _ => {}
         }
         let Some(name) = target.file_name() else {
-            return Err(Failure::usage(format!("`{shown}` does not name a file")));
+            return Err(Failure::usage(format!("`{shown}` does not name a file"))
+                .hint("add the name of a file, such as `profiles.parquet`"));
         };
         let mut temporary_name = std::ffi::OsString::from(".");
         temporary_name.push(name);

@@ -12,7 +12,7 @@ use super::failure::{Failure, FailureKind};
 /// What to do after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Retry after this pause; other requests may be sent meanwhile.
+    /// Retry after this pause. It does not delay other requests.
     Retry(Duration),
     /// Retry after this pause, and send no other request during it.
     Pause(Duration),

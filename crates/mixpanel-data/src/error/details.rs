@@ -37,6 +37,8 @@ pub enum Fault {
     NameResolution,
     /// The requested number of profiles per page.
     PageSize,
+    /// The query, which accesses files; it may access only the database.
+    FileAccess,
 }
 
 impl Error {

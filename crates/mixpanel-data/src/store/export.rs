@@ -1,6 +1,5 @@
 //! Writes the result of a query to a Parquet file.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -104,22 +103,12 @@ fn single(query: &str) -> Result<&str> {
     }
 }
 
-/// Returns the columns of the result, with unique names: a Parquet file cannot hold two that differ only in case.
+/// Returns the columns of the result. DuckDB numbers columns of the same name in a subquery: `a`, `a_1`.
 fn describe(connection: &Connection, query: &str) -> Result<Vec<Column>, duckdb::Error> {
     let mut statement =
         connection.prepare(&format!("SELECT column_name, column_type FROM (DESCRIBE FROM (\n{query}\n))"))?;
     let columns = statement.query_map([], |row| Ok(Column { name: row.get(0)?, kind: row.get(1)? }))?;
-    let mut columns: Vec<Column> = columns.collect::<Result<_, _>>()?;
-    let mut taken = HashSet::new();
-    for column in &mut columns {
-        let plain = column.name.clone();
-        let mut number = 1;
-        while !taken.insert(column.name.to_lowercase()) {
-            number += 1;
-            column.name = format!("{plain}_{number}");
-        }
-    }
-    Ok(columns)
+    columns.collect()
 }
 
 /// Returns the statement that writes the file, with every option that DuckDB would otherwise choose itself.

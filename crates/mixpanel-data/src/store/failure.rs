@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use serde_json::Value;
 
 use crate::durable;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Fault};
 
 /// A DuckDB message, as the cause of an error.
 #[derive(Debug)]
@@ -152,7 +152,9 @@ pub(crate) fn query(path: &Path, sql: &str, error: &duckdb::Error) -> Error {
         duckdb::Error::NulError(_) => "the query contains a NUL character".to_owned(),
         other => cleaned(&other.to_string()),
     };
-    Error::new(ErrorKind::Query, text.clone()).with_detail("query", sql).with_detail("error", text)
+    let error = Error::new(ErrorKind::Query, text.clone()).with_detail("query", sql).with_detail("error", text);
+    // DuckDB's words for a disabled file system, and for a path that is not permitted.
+    if said.contains("disabled by configuration") { error.with_fault(Fault::FileAccess) } else { error }
 }
 
 /// Returns the error for a database that is open in another process, or elsewhere in this one.
