@@ -6,7 +6,7 @@ use clap::ValueEnum as _;
 use toml_edit::Item;
 
 use crate::accounts::Accounts;
-use crate::cli::{Command, FetchCommand, Format, WorkerArgs, is_page_size, parse_memory, parse_workers};
+use crate::cli::{Command, FetchCommand, Format, QueryCommand, WorkerArgs, is_page_size, parse_memory, parse_workers};
 use crate::env::{Environment, MP_FORMAT, MP_PARALLEL};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -90,6 +90,10 @@ impl Defaults {
                 arguments.page_size = arguments.page_size.or(self.page_size);
             }
             Command::Fetch(FetchCommand::Resume(arguments)) => self.apply_to_workers(&mut arguments.workers),
+            Command::Export(arguments) => arguments.options.memory = arguments.options.memory.or(self.memory),
+            Command::Query(QueryCommand::Sql(arguments)) if arguments.output.is_some() => {
+                arguments.file_options.memory = arguments.file_options.memory.or(self.memory);
+            }
             _ => {}
         }
     }

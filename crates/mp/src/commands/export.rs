@@ -33,28 +33,29 @@ pub(crate) fn run(context: &Context, arguments: &ExportArgs) -> Result<Exit, Fai
         .table_schema(table)
         .map_err(|error| Failure::library(format!("could not export `{table}`"), &error))?;
     let query = format!("SELECT * FROM main.\"{}\"", schema.table_name.replace('"', "\"\""));
-    let target = Target { path: &arguments.file, options: &arguments.options };
-    target.write(context, &workspace, &query, Some(&schema.table_name))
+    let table = Some(schema.table_name.as_str());
+    let options = &arguments.options;
+    Export { context, workspace: &workspace, query: &query, table, path: &arguments.file, options }.run()
 }
 
-/// The file to write.
+/// The result of a query, and the file to write it to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Target<'a> {
+pub(crate) struct Export<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) query: &'a str,
+    /// The table whose origin is recorded in a Parquet file, if the query exports one.
+    pub(crate) table: Option<&'a str>,
     pub(crate) path: &'a Path,
     pub(crate) options: &'a FileArgs,
 }
 
-impl Target<'_> {
-    /// Writes the result of a query to the file, and prints a summary.
-    pub(crate) fn write(
-        self,
-        context: &Context,
-        workspace: &Workspace,
-        query: &str,
-        table: Option<&str>,
-    ) -> Result<Exit, Failure> {
+impl Export<'_> {
+    /// Writes the file and prints a summary.
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        let Self { context, .. } = self;
         let format = self.format()?;
-        if format != FileFormat::Jsonl && Workspace::sql_result_count(query) > 1 {
+        if Workspace::sql_result_count(self.query) > 1 {
             return Err(Failure::usage("the query has several results, and a file holds one")
                 .hint("run one statement at a time"));
         }
@@ -63,12 +64,12 @@ impl Target<'_> {
                 .hint("filter in SQL, or print the result with `--format json`"));
         }
         if self.path == Path::new("-") {
-            return self.print(context, workspace, query, table, format);
+            return self.print(format);
         }
         let path = context.path(self.path)?;
         let partial = PartialFile::create(&path, self.options.force)?;
         let watch = Instant::now();
-        let rows = self.fill(context, workspace, query, table, format, &partial)?;
+        let rows = self.fill(format, &partial, None)?;
         let bytes = partial.publish()?;
         let seconds = (watch.elapsed().as_secs_f64() * 1_000.0).round() / 1_000.0;
         context.output.note(&format!(
@@ -103,46 +104,36 @@ impl Target<'_> {
         }
     }
 
-    /// Writes the rows to the temporary file and returns their number.
-    fn fill(
-        self,
-        context: &Context,
-        workspace: &Workspace,
-        query: &str,
-        table: Option<&str>,
-        format: FileFormat,
-        partial: &PartialFile,
-    ) -> Result<u64, Failure> {
+    /// Writes the rows to the temporary file and returns their number. A signal removes that file, what DuckDB has
+    /// spilled, and the temporary directory, if there is one.
+    fn fill(self, format: FileFormat, partial: &PartialFile, directory: Option<&Path>) -> Result<u64, Failure> {
+        let output = &self.context.output;
         let temporary = partial.temporary().to_owned();
         let mut spill = temporary.clone().into_os_string();
         spill.push(".spill");
+        let directory = directory.map(Path::to_owned);
         signals::end_after(move || {
             let _ = std::fs::remove_file(&temporary);
             let _ = std::fs::remove_dir_all(&spill);
+            directory.map(std::fs::remove_dir_all);
         })?;
-        let _progress = Progress::show(&context.output, partial.file());
+        let _progress = Progress::show(output, partial.file());
         let Some(format) = format.of_rows() else {
             let memory = self.options.memory.unwrap_or(MEMORY_DEFAULT);
-            let written = workspace.export_parquet(query, table, partial.temporary(), memory);
+            let written = self.workspace.export_parquet(self.query, self.table, partial.temporary(), memory);
             return written.map_err(|error| failed(&error));
         };
-        rows_to(&context.output.redirected_to(partial.file()), workspace, query, format)
+        self.write_rows(&output.redirected_to(partial.file()), format)
     }
 
     /// Writes the rows to standard output. Parquet is written to a temporary file first.
-    fn print(
-        self,
-        context: &Context,
-        workspace: &Workspace,
-        query: &str,
-        table: Option<&str>,
-        format: FileFormat,
-    ) -> Result<Exit, Failure> {
+    fn print(self, format: FileFormat) -> Result<Exit, Failure> {
+        let output = &self.context.output;
         if let Some(format) = format.of_rows() {
-            rows_to(&context.output, workspace, query, format)?;
+            self.write_rows(output, format)?;
             return Ok(Exit::Success);
         }
-        if context.output.stdout_is_terminal() {
+        if output.stdout_is_terminal() {
             return Err(Failure::usage("Parquet is binary and would disturb the terminal")
                 .hint("name a file, or redirect standard output"));
         }
@@ -150,13 +141,27 @@ impl Target<'_> {
         let directory = tempfile::tempdir().map_err(failed)?;
         let path = directory.path().join("result.parquet");
         let partial = PartialFile::create(&path, false)?;
-        self.fill(context, workspace, query, table, format, &partial)?;
+        self.fill(format, &partial, Some(directory.path()))?;
         partial.publish()?;
         match File::open(&path).and_then(|mut file| io::copy(&mut file, &mut Stdout)) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::closed_pipe()),
             Err(error) => Err(failed(error)),
             Ok(_) => Ok(Exit::Success),
         }
+    }
+
+    /// Writes the rows in the format that `mp query sql` prints, and returns their number.
+    fn write_rows(self, output: &Output, format: Format) -> Result<u64, Failure> {
+        let layout = Layout { kind: Kind::Query, is_expanded: false, rows_max: u64::MAX };
+        let mut rows = 0;
+        let result = print_results(output, format, layout, |sink| {
+            self.workspace.sql_exact(self.query, |part| {
+                rows += u64::from(matches!(part, SqlPart::Row(_)));
+                sink(part)
+            })
+        })?;
+        result.map_err(|error| failed(&error))?;
+        Ok(rows)
     }
 }
 
@@ -179,20 +184,6 @@ impl FileFormat {
             Self::Json => Some(Format::Json),
         }
     }
-}
-
-/// Writes the rows of a query in the format that `mp query sql` prints, and returns their number.
-fn rows_to(output: &Output, workspace: &Workspace, query: &str, format: Format) -> Result<u64, Failure> {
-    let layout = Layout { kind: Kind::Query, is_expanded: false, rows_max: u64::MAX };
-    let mut rows = 0;
-    let result = print_results(output, format, layout, |sink| {
-        workspace.sql_exact(query, |part| {
-            rows += u64::from(matches!(part, SqlPart::Row(_)));
-            sink(part)
-        })
-    })?;
-    result.map_err(|error| failed(&error))?;
-    Ok(rows)
 }
 
 fn failed(error: &mixpanel_data::Error) -> Failure {

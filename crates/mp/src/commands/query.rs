@@ -6,7 +6,7 @@ use std::path::Path;
 
 use mixpanel_data::{SqlPart, SqlValue, Workspace};
 
-use super::export::Target;
+use super::export::Export;
 use crate::cli::{FileArgs, Format, QueryCommand, SqlArgs};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -27,8 +27,8 @@ pub(crate) fn run(context: &Context, command: QueryCommand) -> Result<Exit, Fail
     let QueryCommand::Sql(arguments) = command;
     let query = query_text(context, &arguments)?;
     if let Some(path) = &arguments.output {
-        let target = Target { path, options: &arguments.file_options };
-        return target.write(context, &context.database()?, &query, None);
+        let (workspace, options) = (&context.database()?, &arguments.file_options);
+        return Export { context, workspace, query: &query, table: None, path, options }.run();
     }
     let FileArgs { to_format, force, memory } = arguments.file_options;
     if to_format.is_some() || force || memory.is_some() {
