@@ -294,8 +294,8 @@ impl Workspace {
     /// the export runs, this process cannot use the database for anything else. Blocks the thread.
     ///
     /// # Errors
-    /// `Query` for a query that fails, has several statements or accesses files; `Storage` or `DiskFull` if the file
-    /// cannot be written; `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`.
+    /// `Query` for a query that fails, has several statements or accesses files; `OutOfMemory` for one that needs more
+    /// memory although it spills; `Storage` or `DiskFull` if the file cannot be written; `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`.
     pub fn export_parquet(&self, query: &str, table: Option<&str>, file: &Path, memory: u64) -> Result<u64> {
         store::export::parquet(&self.database, store::export::Export { query, table, file, memory })
     }

@@ -96,6 +96,9 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
             "use `--append` to add new profiles, `--replace` to replace the table, or another table name"
         }
         ErrorKind::TableNotFound => return Some(tables_hint(error)),
+        ErrorKind::OutOfMemory if error.memory_needed().is_none() => {
+            "use a larger memory budget, such as `--memory 1GB`"
+        }
         ErrorKind::DatabaseNotFound => "run `mp fetch profiles` first, or specify another file with `--db`",
         ErrorKind::DatabaseLocked => return Some(lock_hint(error)),
         ErrorKind::DatabaseUnusable if error.path().is_some_and(|path| path.is_dir()) => {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use duckdb::Connection;
 
 use super::database::{Access, Database};
-use super::failure::query as query_error;
+use super::failure::{query as query_error, statement};
 use super::label;
 use super::settings::{Effort, Tuning};
 use super::sql_text::literal;
@@ -45,7 +45,7 @@ pub(crate) struct Export<'a> {
 /// also read the database file itself.
 ///
 /// # Errors
-/// `Query`; `Storage` or `DiskFull` if the file cannot be written; otherwise the same as [`Database::open`].
+/// `Query`; `OutOfMemory`; `Storage` or `DiskFull` if the file cannot be written; otherwise the same as [`Database::open`].
 pub(crate) fn parquet(path: &Path, export: Export<'_>) -> Result<u64> {
     let query = single(export.query)?;
     let (columns, origin) = {
@@ -74,7 +74,17 @@ pub(crate) fn parquet(path: &Path, export: Export<'_>) -> Result<u64> {
         Err(error) if error.to_string().contains("Conversion Error") && has_wide(&columns) => write(Wide::Text),
         written => written,
     };
-    written.map_err(|error| query_error(path, query, &error))
+    written.map_err(|error| write_error(path, query, &error))
+}
+
+/// Returns the error for a file that could not be written: that of the disk or the memory, or else that of the query.
+fn write_error(path: &Path, query: &str, error: &duckdb::Error) -> Error {
+    let is_io = error.to_string().contains("IO Error");
+    match statement("write the file", error) {
+        failure if matches!(failure.kind(), ErrorKind::DiskFull | ErrorKind::OutOfMemory) => failure,
+        failure if is_io && failure.kind() == ErrorKind::Storage => failure,
+        _ => query_error(path, query, error),
+    }
 }
 
 /// How 128-bit integers are written.

@@ -10,10 +10,13 @@ use arrow::datatypes::{Decimal128Type, TimestampMicrosecondType};
 use arrow::record_batch::RecordBatch;
 use mixpanel_simulator::SimulatorConfig;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Compression;
 use serde_json::Value;
 
 use crate::snapshot::assert_run;
 use crate::support::{Home, Simulator};
+
+const MP: &str = env!("CARGO_BIN_EXE_mp");
 
 /// Returns a home with a table `profiles` of 2,500 profiles, odd ones among them.
 fn home() -> Home {
@@ -21,6 +24,14 @@ fn home() -> Home {
     let home = Home::new().with_server(&simulator);
     let _ = home.run(&["fetch", "profiles", "-q", "--parallel"]).exits(0);
     home
+}
+
+/// Returns the compression of every column of a Parquet file.
+fn compressions(home: &Home, name: &str) -> Vec<Compression> {
+    let file = File::open(home.path().join(name)).expect("the file");
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).expect("a Parquet file");
+    let groups = builder.metadata().row_groups().iter();
+    groups.flat_map(|group| group.columns().iter().map(|column| column.compression())).collect()
 }
 
 /// Reads a Parquet file whole.
@@ -53,6 +64,8 @@ fn every_format_holds_every_profile_in_order_and_exactly() {
         let size = fs::metadata(home.path().join(name)).unwrap().len();
         assert_eq!((result["rows"].as_u64(), result["bytes"].as_u64()), (Some(2_500), Some(size)), "{name}");
     }
+    let compressions = compressions(&home, "p.parquet");
+    assert!(compressions.len() >= 3 && compressions.iter().all(|found| matches!(found, Compression::ZSTD(_))));
     let expected = properties(&home);
     let (batch, metadata) = read(&home, "p.parquet");
     let (ids, texts) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
@@ -71,6 +84,7 @@ fn every_format_holds_every_profile_in_order_and_exactly() {
     );
     let text = fs::read_to_string(home.path().join("p.jsonl")).unwrap();
     assert_eq!(text, fs::read_to_string(home.path().join("p.ndjson")).unwrap());
+    assert_eq!(text.lines().count(), expected.len());
     assert!(text.lines().zip(&expected).all(|(line, text)| line.contains(&format!("\"properties\":{text}"))));
     let json: Vec<Value> = serde_json::from_str(&fs::read_to_string(home.path().join("p.json")).unwrap()).unwrap();
     assert_eq!(json, lines(&text));
@@ -148,6 +162,7 @@ fn queries_that_access_files_have_several_results_or_print_are_refused() {
         ("copy-parquet", &["query", "sql", "COPY profiles TO 'x.csv'", "-o", "x.parquet"]),
         ("attach", &["query", "sql", "ATTACH 'x.db'"]),
         ("several", &["query", "sql", "SELECT 1; SELECT 2", "-o", "x.parquet"]),
+        ("several-jsonl", &["query", "sql", "SELECT 1; SELECT 2", "-o", "x.csv", "--to-format", "jsonl"]),
         ("empty", &["query", "sql", " -- nothing", "-o", "x.parquet"]),
         ("no-table", &["export", "nosuch", "x.csv"]),
         ("option-alone", &["query", "sql", "SELECT 1", "--force"]),
@@ -155,6 +170,36 @@ fn queries_that_access_files_have_several_results_or_print_are_refused() {
     ] {
         assert_run!(home.run(arguments), case);
         assert!(!home.path().join("x.csv").exists() && !home.path().join("x.parquet").exists(), "{case}");
+    }
+}
+
+#[test]
+fn a_sort_larger_than_the_memory_budget_spills() {
+    let home = home();
+    let query = "SELECT i, repeat('x', 200) || i AS t FROM range(1_500_000) AS r(i) ORDER BY hash(i)";
+    // A budget that is too small even for spilling names the way out.
+    let run = home.run(&["query", "sql", query, "-o", "y.parquet", "--memory", "200MB", "-q"]);
+    assert!(run.code == Some(0) || (run.code == Some(1) && run.stderr.contains("`--memory 1GB`")), "{}", run.stderr);
+    let result = home.run(&["query", "sql", query, "-o", "x.parquet", "-q"]).exits(0).json();
+    assert_eq!(result["rows"], 1_500_000);
+    let (batch, _) = read(&home, "x.parquet");
+    let numbers = batch.column(0).as_primitive::<arrow::datatypes::Int64Type>();
+    // Every number once.
+    let mut seen = vec![false; numbers.len()];
+    for number in numbers.values() {
+        assert!(!std::mem::replace(&mut seen[usize::try_from(*number).unwrap()], true), "{number} twice");
+    }
+    assert!(!home.path().join(".x.parquet.partial.spill").exists());
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_a_storage_error_and_leaves_nothing() {
+    let home = home();
+    for name in ["x.parquet", "x.csv", "x.jsonl"] {
+        let run = home.shell(&format!("ulimit -f 100; {MP} export profiles {name} -q")).exits(1);
+        assert!(run.stderr.contains("File too large"), "{name}: {}", run.stderr);
+        let left = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert_eq!(left.filter(|left| left.contains("x.")).collect::<Vec<_>>(), Vec::<String>::new(), "{name}");
     }
 }
 
