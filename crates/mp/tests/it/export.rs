@@ -40,7 +40,7 @@ fn read(home: &Home, name: &str) -> (RecordBatch, Vec<(String, String)>) {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).expect("a Parquet file");
     let metadata = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let metadata = metadata.into_iter().map(|entry| (entry.key, entry.value.unwrap_or_default())).collect();
-    let reader = builder.with_batch_size(usize::MAX >> 40).build().expect("a reader");
+    let reader = builder.with_batch_size(1 << 16).build().expect("a reader");
     let schema = arrow::record_batch::RecordBatchReader::schema(&reader);
     let batches: Vec<RecordBatch> = reader.map(|batch| batch.expect("a batch")).collect();
     (arrow::compute::concat_batches(&schema, &batches).expect("one batch"), metadata)
