@@ -79,7 +79,8 @@ pub use quota::Quota;
 pub use sql_value::{SqlPart, SqlValue};
 pub use types::{
     ColumnInfo, FetchEstimate, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult,
-    ProfileProgress, ProfileStreamResult, ProfileWriteTask, SqlResult, TableInfo, TableSchema, VerifyReport,
+    ProfileProgress, ProfileStreamResult, ProfileWriteTask, QuotaUsage, SqlResult, TableInfo, TableSchema,
+    VerifyReport,
 };
 pub use warning::Warning;
 pub use workspace::Workspace;

@@ -208,6 +208,22 @@ pub struct FetchEstimate {
     pub advice: Vec<String>,
 }
 
+/// How much of a project's quota is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct QuotaUsage {
+    /// Counted requests from this machine in the current window.
+    pub used: u32,
+    /// Counted requests that the quota allows per window, less the reserve.
+    pub limit: u32,
+    /// Requests reserved for other clients.
+    pub reserve: u32,
+    /// Length of the rolling window, in seconds.
+    pub window_seconds: u64,
+    /// When the next counted request may be sent, in UTC and ISO 8601 format; `None` means now.
+    pub next_free_at: Option<String>,
+}
+
 /// A parsed page for the writer.
 #[derive(Debug)]
 pub struct ProfileWriteTask {

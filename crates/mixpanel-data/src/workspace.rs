@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::api::{ApiClient, ApiOptions, NetworkVariables, SharedClient, Timeouts, check_base_url};
 use crate::blocking::blocking;
+use crate::clock::wall_clock;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::{
@@ -17,7 +18,7 @@ use crate::sql_value::SqlPart;
 use crate::stage::{discard, sweep};
 use crate::store;
 use crate::types::{
-    FetchEstimate, ProfileFetchResult, ProfileStreamResult, SqlResult, TableInfo, TableSchema, VerifyReport,
+    FetchEstimate, ProfileFetchResult, ProfileStreamResult, QuotaUsage, SqlResult, TableInfo, TableSchema, VerifyReport,
 };
 
 /// One Mixpanel project and one database, with every operation on them.
@@ -159,7 +160,7 @@ impl Workspace {
     }
 
     /// Lists the unfinished runs of the database, newest first. A directory that cannot be read as a run is listed with
-    /// the reason.
+    /// the reason. If the database cannot be read at the moment, no run is marked as superseded.
     ///
     /// # Errors
     /// `Storage` when the stage directory cannot be read.
@@ -207,6 +208,30 @@ impl Workspace {
     /// Dropping the future abandons the request.
     pub async fn test_credentials(&self) -> Result<usize> {
         Ok(self.connected().await?.event_names().await?.len())
+    }
+
+    /// Returns how much of the project's quota is used, without sending a request. Counts the requests of every process
+    /// that shares the state directory; without one, only those of this workspace.
+    ///
+    /// # Errors
+    /// Same as [`client`](Self::client); `Storage` or `DiskFull` if the quota ledger cannot be read or written.
+    pub fn quota_usage(&self) -> Result<QuotaUsage> {
+        let usage = self.client()?.limiter().usage(wall_clock())?;
+        Ok(QuotaUsage {
+            used: usage.used,
+            limit: usage.limit,
+            reserve: usage.reserve,
+            window_seconds: usage.window.as_secs(),
+            next_free_at: usage.next_free_at.map(|moment| moment.to_string()),
+        })
+    }
+
+    /// Returns the version of the DuckDB library, such as `v1.5.5`.
+    ///
+    /// # Errors
+    /// `Storage` if the library cannot be used.
+    pub fn duckdb_version() -> Result<String> {
+        store::duckdb_version()
     }
 
     /// Returns the client, without blocking the runtime if it has to be created.

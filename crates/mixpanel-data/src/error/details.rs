@@ -121,6 +121,13 @@ impl Error {
         self.number("emptied_rows")
     }
 
+    /// Returns whether the run is older than a complete load of its table, so that resuming it would replace newer
+    /// profiles by older ones; see [`ResumeFetch::replace_newer`](crate::ResumeFetch::replace_newer).
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        self.detail("superseded").and_then(Value::as_bool).unwrap_or_default()
+    }
+
     /// Returns whether the run fetches only profiles seen since the table's last load, for `TableChanged`.
     #[must_use]
     pub fn is_of_update(&self) -> bool {

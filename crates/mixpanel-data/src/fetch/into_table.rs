@@ -24,7 +24,7 @@ use super::request::{Control, ProfileFetch, ResumeFetch};
 use super::source::PriorRun;
 use super::stage_roots::stage_roots;
 use super::start::{new_manifest, preflight, tell, validate_for_table};
-use super::unfinished::{check_alone, open_run};
+use super::unfinished::{check_alone, check_not_superseded, open_run};
 use super::validate::{Validated, validate};
 use super::waiting::waiting;
 use super::writer::into_stage;
@@ -78,9 +78,9 @@ async fn resume_stage(
     check_same_run(stage.manifest(), client, resume.query.as_ref())?;
     // If all pages are already staged, this is the wait before the load, so the same limit applies.
     let path = database.to_owned();
-    let if_exists = resume.if_exists;
+    let (if_exists, replaces_newer) = (resume.if_exists, resume.replaces_newer);
     let look = move |mut stage: Stage| {
-        let kind = look_at_earlier_loads(&mut stage, &path, if_exists);
+        let kind = look_at_earlier_loads(&mut stage, &path, if_exists, replaces_newer);
         (stage, kind)
     };
     let at_most = resume.control.options.load_wait();
@@ -104,8 +104,18 @@ async fn resume_stage(
 }
 
 /// Determines which loads of the run were committed, and records `if_exists` if nothing has been loaded yet.
-fn look_at_earlier_loads(stage: &mut Stage, database: &Path, if_exists: Option<IfExists>) -> Result<LoadKind> {
+fn look_at_earlier_loads(
+    stage: &mut Stage,
+    database: &Path,
+    if_exists: Option<IfExists>,
+    replaces_newer: bool,
+) -> Result<LoadKind> {
     let kind = look_for_commit(stage, |load_id| load::is_loaded(database, load_id))?;
+    // A run that completes its own load does not replace the table, unless told to.
+    if !replaces_newer && (kind == LoadKind::First || if_exists.is_some()) {
+        let if_exists = if_exists.unwrap_or(stage.manifest().if_exists);
+        check_not_superseded(stage.manifest(), if_exists, database)?;
+    }
     let kind = check_table_owner(stage, database, kind, if_exists)?;
     if let Some(if_exists) = if_exists.filter(|_| stage.manifest().loaded.is_none()) {
         stage.update(|manifest| manifest.if_exists = if_exists)?;

@@ -170,6 +170,7 @@ pub struct ResumeFetch {
     pub(crate) mode: Option<FetchMode>,
     pub(crate) if_exists: Option<IfExists>,
     pub(crate) missing_pages: MissingPages,
+    pub(crate) replaces_newer: bool,
     pub(crate) control: Control,
 }
 
@@ -183,6 +184,7 @@ impl ResumeFetch {
             mode: None,
             if_exists: None,
             missing_pages: MissingPages::Fetch,
+            replaces_newer: false,
             control: Control::default(),
         }
     }
@@ -207,6 +209,13 @@ impl ResumeFetch {
     #[must_use]
     pub fn if_exists(mut self, if_exists: IfExists) -> Self {
         self.if_exists = Some(if_exists);
+        self
+    }
+
+    /// Lets the run replace a table that a newer run has loaded completely since. Without it, that is an error.
+    #[must_use]
+    pub fn replace_newer(mut self) -> Self {
+        self.replaces_newer = true;
         self
     }
 

@@ -5,9 +5,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{moment_of, wall_clock};
+use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind, Result};
-use crate::profile_query::IfExists;
+use crate::load;
+use crate::profile_query::{IfExists, ProfileQuery};
 use crate::stage::{self, Listed, Manifest, Progress, Stage};
+use crate::store::TableName;
 
 use super::profiles::PageLayout;
 use super::stage_roots::stage_roots;
@@ -44,6 +47,9 @@ pub struct UnfinishedRun {
     pub reason: String,
     /// Whether the fetched pages have already been loaded. The table is then marked as partial.
     pub is_loaded_in_part: bool,
+    /// Whether a complete load into the table began after this run, so that resuming it would bring older profiles.
+    #[serde(default)]
+    pub is_superseded: bool,
     /// The id of the process that is working on the run, if any.
     pub held_by: Option<u32>,
 }
@@ -95,7 +101,43 @@ pub enum RunState {
 
 /// Lists the unfinished runs of a database, newest first.
 pub(crate) fn unfinished_runs(database: &Path) -> Result<Vec<UnfinishedRun>> {
-    Ok(stage::list(&stage_roots(database))?.into_iter().map(to_unfinished_run).collect())
+    let runs = stage::list(&stage_roots(database))?.into_iter();
+    let runs = runs.map(|listed| {
+        let is_superseded = listed.held_by.is_none()
+            && listed.manifest.as_ref().is_ok_and(|manifest| is_superseded(manifest, database).unwrap_or(false));
+        UnfinishedRun { is_superseded, ..to_unfinished_run(listed) }
+    });
+    Ok(runs.collect())
+}
+
+/// Returns whether a complete load into the run's table began after the run and covers it: the run would create or
+/// replace the table, or has the same filters.
+fn is_superseded(manifest: &Manifest, database: &Path) -> Result<bool> {
+    if manifest.progress == Progress::Planned {
+        return Ok(false);
+    }
+    let last = match load::last_load(database, &PROFILES, &TableName::parse(&manifest.table)?) {
+        Ok(Some(last)) => last,
+        Ok(None) => return Ok(false),
+        Err(error) if error.kind() == ErrorKind::DatabaseNotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let without_since = |query: &ProfileQuery| ProfileQuery { since: None, ..query.clone() };
+    Ok(last.started_at > manifest.started_at
+        && (matches!(manifest.if_exists, IfExists::Fail | IfExists::Replace)
+            || without_since(&last.query) == without_since(&manifest.query)))
+}
+
+/// Checks that a run does not replace a table by older profiles.
+///
+/// # Errors
+/// `TableChanged`, for which [`Error::is_superseded`] is true; `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
+pub(super) fn check_not_superseded(manifest: &Manifest, if_exists: IfExists, database: &Path) -> Result<()> {
+    if if_exists != IfExists::Replace || !is_superseded(manifest, database)? {
+        return Ok(());
+    }
+    let message = format!("table `{}` has a complete load that began after this run", manifest.table);
+    Err(Error::new(ErrorKind::TableChanged, message).with_detail("superseded", true))
 }
 
 /// Opens the newest unfinished run of a table, or the run with the given id.
@@ -168,6 +210,7 @@ fn to_unfinished_run(listed: Listed) -> UnfinishedRun {
         bytes,
         reason,
         is_loaded_in_part: false,
+        is_superseded: false,
         held_by,
     };
     let Ok(manifest) = manifest else { return run };

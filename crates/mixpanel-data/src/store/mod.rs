@@ -8,7 +8,7 @@
 //! - `schema`: looks up tables, views, columns and indexes; `label`: reads the entries of `_metadata`;
 //! - `catalog`: lists, describes, samples and drops tables;
 //! - `query`: runs user queries, which `statements` splits; `values` and `iso`: convert results;
-//! - `export`: writes the result of a query to a Parquet file;
+//! - `export`: writes the result of a query to a Parquet file; `version`: the version of the DuckDB library;
 //! - `failure`: maps DuckDB's messages to error kinds; `table_name` and `sql_text`: quote names and text for SQL.
 
 pub(crate) mod catalog;
@@ -26,7 +26,9 @@ pub(crate) mod sql_text;
 mod statements;
 pub(crate) mod table_name;
 mod values;
+mod version;
 
 pub(crate) use catalog::{drop_tables, sample, sample_exact, table_schema, tables};
 pub(crate) use query::{each, exact, result_count, rows, scalar};
 pub(crate) use table_name::TableName;
+pub(crate) use version::duckdb_version;
