@@ -82,6 +82,11 @@ impl Accounts {
         Ok(result)
     }
 
+    /// Returns the path of the file that accounts are written to.
+    pub(crate) fn path_of(environment: &Environment) -> Result<PathBuf, Failure> {
+        AccountPaths::of(environment).map(|paths| paths.own)
+    }
+
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }

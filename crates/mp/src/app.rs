@@ -1,11 +1,16 @@
 //! Runs the command line and determines the exit code.
 
+use std::ffi::OsString;
 use std::io::IsTerminal as _;
 
+use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::cli::{Cli, Command, FetchCommand, GlobalArgs, ParseError, parse};
+use crate::cli::{
+    AuthCommand, Cli, Command, FetchCommand, GlobalArgs, ParseError, is_valid_as_value, overview, parse, usage_of,
+};
 use crate::commands;
+use crate::completion;
 use crate::context::Context;
 use crate::defaults::Defaults;
 use crate::env::Environment;
@@ -14,7 +19,7 @@ use crate::format::check_filter;
 use crate::hints::Purpose;
 use crate::logging;
 use crate::output::{Escape, Formulas, Output};
-use crate::settings::Settings;
+use crate::settings::{Given, Settings};
 use crate::start::{check_clock, check_resources};
 use crate::streams::stdout_was_closed;
 use crate::text::shell_quoted;
@@ -23,6 +28,9 @@ use crate::text::shell_quoted;
 pub(crate) fn run() -> Exit {
     let environment = Environment::read();
     let words: Vec<_> = std::env::args_os().collect();
+    if environment.is_completion {
+        return conclude(completion::answer(), &Output::new(&environment, true));
+    }
     let cli = match parse(&words, environment.help_width()) {
         Ok(cli) => cli,
         Err(ParseError::ValueMissing { option, next }) => {
@@ -31,10 +39,17 @@ pub(crate) fn run() -> Exit {
         Err(ParseError::Clap(error)) => {
             let output = Output::new(&environment, false);
             let wants_help = !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-            let shown = if wants_help { help(&error, &environment, &output) } else { Err(usage_failure(&error)) };
+            let shown = match wants_help {
+                true => help(&error.render(), &environment, &output),
+                false => Err(usage_failure(&error, &words)),
+            };
             return conclude(shown.map(|()| Exit::Success), &output);
         }
     };
+    if cli.is_bare() {
+        let output = Output::new(&environment, false);
+        return conclude(help(&overview(), &environment, &output).map(|()| Exit::Success), &output);
+    }
     if let Err(failure) = check_streams(&cli, &Output::new(&environment, cli.global.quiet > 0)) {
         return conclude(Err(failure), &Output::new(&environment, false));
     }
@@ -60,6 +75,7 @@ fn conclude(result: Result<Exit, Failure>, output: &Output) -> Exit {
 fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit, Failure> {
     let Cli { global, show_completion, install_completion, mut command } = cli;
     check_jq(&global, command.as_ref())?;
+    check_scope(&global, command.as_ref())?;
     let mut defaults = Defaults::default();
     if command.as_ref().is_some_and(Command::reads_environment) {
         environment.check()?;
@@ -70,7 +86,11 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
         defaults.apply(command);
     }
     let Defaults { format: default_format, db, .. } = defaults;
-    let settings = Settings::new(environment, global.account, global.db, global.base_url)?.with_default_database(db)?;
+    // `mp auth add` and `edit` have their own option of this name.
+    let is_entry = matches!(&command, Some(Command::Auth(AuthCommand::Add(_) | AuthCommand::Edit(_))));
+    let project = global.project.filter(|_| !is_entry);
+    let given = Given { account: global.account, project, db: global.db, base_url: global.base_url };
+    let settings = Settings::new(environment, given)?.with_default_database(db)?;
     let context = Context { settings, output: output.clone(), purpose, chosen_format: global.format, default_format };
     if let Some(shell) = show_completion {
         return commands::completions::show(&context, shell);
@@ -85,18 +105,29 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
         check_resources(needs)?;
     }
     let result = match command {
-        None => commands::completions::help(&context),
+        None => Ok(Exit::Success),
         Some(Command::Fetch(command)) => commands::fetch::run(&context, command),
         Some(Command::Query(command)) => commands::query::run(&context, command),
         Some(Command::Export(arguments)) => commands::export::run(&context, &arguments),
         Some(Command::Inspect(command)) => commands::inspect::run(&context, command),
-        Some(Command::Verify { table }) => commands::verify::run(&context, &table),
+        Some(Command::Verify { table }) => commands::verify::run(&context, table.name()),
         Some(Command::Auth(command)) => commands::auth::run(&context, command),
         Some(Command::Demo(arguments)) => commands::demo::run(&context, &arguments),
         Some(Command::Simulate(arguments)) => commands::simulate::run(&context, arguments),
-        Some(Command::Completions { shell }) => commands::completions::show(&context, Some(shell)),
+        Some(Command::Info) => commands::info::run(&context),
+        Some(Command::Completions { shell, install: false }) => commands::completions::show(&context, shell),
+        Some(Command::Completions { shell, install: true }) => commands::completions::install(&context, shell),
+        Some(Command::Man { directory }) => commands::man::run(&context, &directory),
     };
     result.map_err(|failure| failure.with_commands(|words| context.command(words)))
+}
+
+/// Checks that the command uses every global option that is given.
+fn check_scope(global: &GlobalArgs, command: Option<&Command>) -> Result<(), Failure> {
+    let Some(option) = command.and_then(|command| command.ignored_option(global)) else { return Ok(()) };
+    let words: Vec<_> = std::env::args_os().collect();
+    Err(Failure::usage(format!("this command does not use `{option}`"))
+        .hint(format!("omit the option; usage: {}", usage_of(&words))))
 }
 
 /// Checks the filter of `--jq`, and that the command prints JSON that it can be applied to.
@@ -115,7 +146,7 @@ fn check_jq(global: &GlobalArgs, command: Option<&Command>) -> Result<(), Failur
             Err(Failure::usage("`--jq` filters JSON, which this command prints only on request")
                 .hint("add `--format json`"))
         }
-        Some(Command::Completions { .. }) => {
+        Some(Command::Completions { .. } | Command::Man { .. }) => {
             Err(Failure::usage("`--jq` filters JSON, which this command does not print").hint("omit `--jq`"))
         }
         _ => check_filter(jq),
@@ -139,12 +170,11 @@ fn stdout_is_closed() -> Failure {
         .hint("redirect it to a file, a pipe or /dev/null")
 }
 
-/// Prints the requested help or version, or the help of a command without a required subcommand.
-fn help(error: &clap::Error, environment: &Environment, output: &Output) -> Result<(), Failure> {
+/// Prints the requested help or version, the help of a command without a required subcommand, or the overview.
+fn help(text: &StyledStr, environment: &Environment, output: &Output) -> Result<(), Failure> {
     if stdout_was_closed() {
         return Err(stdout_is_closed());
     }
-    let text = error.render();
     let styled = std::io::stdout().is_terminal() && !environment.no_color && !environment.dumb_terminal;
     if styled {
         return output.styled_help(&text.ansi().to_string());
@@ -192,7 +222,7 @@ fn sql_hint(error: &clap::Error) -> Option<String> {
 }
 
 /// Converts a parser error into a [`Failure`].
-fn usage_failure(error: &clap::Error) -> Failure {
+fn usage_failure(error: &clap::Error, words: &[OsString]) -> Failure {
     if may_show_secret(error) {
         return Failure::usage("the secret cannot be given as an argument")
             .hint("arguments are visible to every user of the machine; pipe it into `mp auth add NAME --secret-stdin`, set MP_SECRET, or omit it to be prompted for it");
@@ -200,20 +230,26 @@ fn usage_failure(error: &clap::Error) -> Failure {
     let rendered = error.render().to_string();
     let mut headline = String::new();
     let mut hints: Vec<String> = sql_hint(error).into_iter().collect();
-    let mut usage = None;
+    let mut has_usage = false;
     for line in rendered.lines() {
         let text = line.trim();
         if let Some(tip) = text.strip_prefix("tip: ") {
-            hints.push(tip.to_owned());
-        } else if let Some(form) = text.strip_prefix("Usage: ") {
-            usage = Some(form.to_owned());
-        } else if usage.is_none() && !text.is_empty() && !text.starts_with("For more information") {
+            let unexpected = tip.strip_prefix("to pass '").and_then(|tip| tip.split('\'').next());
+            if unexpected.is_none_or(|argument| is_valid_as_value(words, argument)) {
+                hints.push(tip.to_owned());
+            }
+        } else if text.starts_with("Usage: ") {
+            has_usage = true;
+        } else if !has_usage && !text.is_empty() && !text.starts_with("For more information") {
             if !headline.is_empty() {
                 headline.push('\n');
             }
             headline.push_str(&plain_range(text.strip_prefix("error: ").unwrap_or(text)));
         }
     }
-    hints.extend(usage.map(|form| format!("usage: {form}")));
+    if has_usage {
+        // The parser's own usage lists the given arguments only, and optional ones as required.
+        hints.push(format!("usage: {}", usage_of(words)));
+    }
     hints.into_iter().fold(Failure::usage(headline), Failure::hint)
 }

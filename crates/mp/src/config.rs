@@ -176,6 +176,28 @@ impl Config {
         }
     }
 
+    /// Changes an account. Its other keys and its comments stay.
+    pub(crate) fn change(&mut self, name: &str, credentials: &Credentials) {
+        let Credentials { username, secret, project_id, region } = credentials;
+        let texts = [username.as_str(), secret.expose(), project_id.as_str(), region.as_str()];
+        let accounts = self.document.get_mut(ACCOUNTS).and_then(Item::as_table_like_mut);
+        let account = accounts.and_then(|accounts| accounts.get_mut(name)).and_then(Item::as_table_like_mut);
+        let Some(account) = account else { return };
+        for (key, text) in KEYS.into_iter().zip(texts) {
+            match account.get_mut(key) {
+                Some(item) if item.as_str() == Some(text) => {}
+                Some(Item::Value(old)) => {
+                    let mut new = toml_edit::Value::from(text);
+                    *new.decor_mut() = old.decor().clone();
+                    *old = new;
+                }
+                _ => {
+                    account.insert(key, value(text));
+                }
+            }
+        }
+    }
+
     /// Makes an account the default.
     pub(crate) fn set_default(&mut self, name: &str) {
         let mut name = toml_edit::Value::from(name);

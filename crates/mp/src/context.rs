@@ -63,7 +63,14 @@ impl Context {
     pub(crate) fn command(&self, words: &[&str]) -> String {
         let program = &self.environment().program;
         let program = if program.contains('/') { program } else { "mp" };
-        let given = self.settings.given.iter().map(String::as_str);
+        // Commands reject options that they would ignore.
+        let ignored = match words.first() {
+            Some(&("query" | "export" | "inspect" | "verify")) => "--base-url",
+            Some(&"auth") => "--db",
+            _ => "",
+        };
+        let given = self.settings.given.iter().filter(|[option, _]| option != ignored);
+        let given = given.flatten().map(String::as_str);
         let words = std::iter::once(program).chain(words.iter().copied()).chain(given);
         words.map(shell_quoted).collect::<Vec<_>>().join(" ")
     }
@@ -78,6 +85,10 @@ impl Context {
                 Failure::without_hint(headline, error)
                     .hint(format!("check that a server is running at {base_url} (from `--base-url` or MP_BASE_URL)"))
             }
+            // Mixpanel's region does not matter there.
+            Some(base_url) if error.kind() == ErrorKind::NotFound => Failure::without_hint(headline, error).hint(format!(
+                "check the address {base_url} (from `--base-url` or MP_BASE_URL), the project id, and the ids in the filter"
+            )),
             _ => Failure::of_command(headline, error, self.purpose),
         }
     }
@@ -100,12 +111,8 @@ impl Context {
         let found = name.and_then(|name| Some((accounts?.get(&name).ok()?, name)));
         let Some((credentials, name)) = found else { return format!("{why}: specify it with `--region`") };
         let regions = others(Some(credentials.region));
-        let (name, user) = (shell_quoted(&name), shell_quoted(&credentials.username));
-        let project = credentials.project_id;
-        format!(
-            "{why}: `mp auth remove {name}`, then `mp auth add {name} --username {user} --project {project} --region {}` (or `--region {}`)",
-            regions[0], regions[1]
-        )
+        let name = shell_quoted(&name);
+        format!("{why}: `mp auth edit {name} --region {}` (or `--region {}`)", regions[0], regions[1])
     }
 
     /// Prints a single record.

@@ -11,13 +11,13 @@ use crate::pager::Pager;
 
 /// The account to use, like `--account`.
 pub(crate) const MP_ACCOUNT: &str = "MP_ACCOUNT";
-/// The service account's user name. Requires `MP_SECRET`, `MP_PROJECT_ID` and `MP_REGION` as well.
+/// The service account's user name. Requires `MP_SECRET` and `MP_PROJECT_ID` as well.
 pub(crate) const MP_USERNAME: &str = "MP_USERNAME";
 /// The service account's secret. `mp auth add` uses it without the other three.
 pub(crate) const MP_SECRET: &str = "MP_SECRET";
-/// The project ID. Sufficient on its own for commands that only read the project's database.
+/// The project ID, like `--project`. Without `MP_USERNAME`, it replaces the account's project.
 pub(crate) const MP_PROJECT_ID: &str = "MP_PROJECT_ID";
-/// The project's data residency: us, eu or in, case-insensitive.
+/// The project's data residency: us, eu or in, case-insensitive. The default is us.
 pub(crate) const MP_REGION: &str = "MP_REGION";
 /// The accounts file, instead of `~/.mp/accounts.toml`.
 pub(crate) const MP_CONFIG_PATH: &str = "MP_CONFIG_PATH";
@@ -33,6 +33,8 @@ pub(crate) const MP_PARALLEL: &str = "MP_PARALLEL";
 const PAGER: &str = "PAGER";
 /// Options of `less`.
 const LESS: &str = "LESS";
+/// The shell that requests the completion of a command line. Set by completion scripts only.
+pub(crate) const MP_COMPLETE: &str = "MP_COMPLETE";
 /// Disables color if not empty.
 const NO_COLOR: &str = "NO_COLOR";
 /// `dumb` disables color and the progress bar.
@@ -75,6 +77,8 @@ pub(crate) struct Environment {
     pub(crate) network: NetworkVariables,
     pub(crate) no_color: bool,
     pub(crate) dumb_terminal: bool,
+    /// Whether a completion script asks for the words that may follow.
+    pub(crate) is_completion: bool,
     pub(crate) shell: Option<String>,
     pub(crate) data_home: Option<PathBuf>,
     pub(crate) config_home: Option<PathBuf>,
@@ -110,6 +114,7 @@ impl Environment {
             network: NetworkVariables::collect(|name| std::env::var_os(name)),
             no_color: path(NO_COLOR).is_some(),
             dumb_terminal: text(TERM).is_some_and(|term| term == "dumb"),
+            is_completion: text(MP_COMPLETE).is_some_and(|shell| shell != "0"),
             shell: text(SHELL),
             data_home: path(XDG_DATA_HOME),
             config_home: path(XDG_CONFIG_HOME),

@@ -16,11 +16,11 @@ pub(crate) enum Exit {
     Success,
     /// 1: any other failure, or a fetch with missing pages or rejected records.
     Failure,
-    /// 2: the credentials were rejected.
+    /// 2: the credentials were rejected, or have no access to the project.
     Auth,
     /// 3: wrong arguments, or a query that the server or the database rejected.
     Usage,
-    /// 4: no such table, database, account, run or file.
+    /// 4: no such table, database, account, run or file, or no credentials.
     NotFound,
     /// 5: rate limited by the server.
     RateLimit,
@@ -132,7 +132,12 @@ impl Failure {
 
     /// Like [`library`](Self::library), but without a hint, for callers that add a better one.
     pub(crate) fn without_hint(headline: impl Into<String>, error: &Error) -> Self {
-        Self::new(headline).exit(exit_of(error.kind())).caused_by(error)
+        // A 403 of a proxy or a login page says nothing about the credentials.
+        let exit = match error.fault() {
+            Some(_) if error.kind() == ErrorKind::Forbidden => Exit::Usage,
+            _ => exit_of(error.kind()),
+        };
+        Self::new(headline).exit(exit).caused_by(error)
     }
 
     #[must_use]
@@ -167,6 +172,11 @@ impl Failure {
         self.silent
     }
 
+    /// Returns the headline and the causes as one sentence, for a warning.
+    pub(crate) fn summary(&self) -> String {
+        std::iter::once(&self.headline).chain(&self.causes).map(String::as_str).collect::<Vec<_>>().join(": ")
+    }
+
     /// Returns the lines to show. `label` styles the labels.
     pub(crate) fn render(&self, label: impl Fn(&str, Label) -> String) -> String {
         let mut text = format!("{} {}\n", label("error:", Label::Error), indented(&self.headline, 2));
@@ -192,9 +202,8 @@ pub(crate) enum Label {
 
 fn exit_of(kind: ErrorKind) -> Exit {
     match kind {
-        ErrorKind::Unauthorized => Exit::Auth,
+        ErrorKind::Unauthorized | ErrorKind::Forbidden => Exit::Auth,
         ErrorKind::PaymentRequired
-        | ErrorKind::Forbidden
         | ErrorKind::NotFound
         | ErrorKind::Rejected
         | ErrorKind::InvalidInput

@@ -37,7 +37,7 @@ pub(crate) enum QueryParts {
 impl Purpose {
     pub(crate) fn of(command: Option<&Command>) -> Self {
         match command {
-            Some(Command::Auth(AuthCommand::Test { .. })) => Self::Test,
+            Some(Command::Auth(AuthCommand::Test { .. } | AuthCommand::Add(_) | AuthCommand::Edit(_))) => Self::Test,
             Some(Command::Fetch(FetchCommand::Profiles(arguments))) => Self::Fetch(query_parts(arguments)),
             Some(Command::Fetch(FetchCommand::Resume(_))) => Self::Resume,
             _ => Self::Local,

@@ -7,6 +7,7 @@ mod accounts;
 mod app;
 mod cli;
 mod commands;
+mod completion;
 mod config;
 mod context;
 mod credential_text;

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Read as _};
 
 use mixpanel_data::Secret;
 
-use crate::credential_text::{CREDENTIAL_BYTES_MAX, secret_from};
+use crate::credential_text::{CREDENTIAL_BYTES_MAX, credential_text, secret_from};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::streams::Stdin;
@@ -13,13 +13,28 @@ use crate::text::printable;
 /// Maximum size of an answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
 
-/// Prompts for a line of text.
-pub(crate) fn text(output: &Output, question: &str) -> Result<String, Failure> {
-    if !io::stdin().is_terminal() {
-        return Err(Failure::usage(format!("cannot prompt for the {question}: standard input is not a terminal")));
+/// Prompts until `check` accepts the answer. An empty answer means `default`, if there is one.
+pub(crate) fn text<T>(
+    output: &Output,
+    question: &str,
+    default: Option<&str>,
+    check: impl Fn(&str) -> Result<T, String>,
+) -> Result<T, Failure> {
+    let shown = default.map_or_else(String::new, |default| format!(" [{}]", printable(default)));
+    loop {
+        output.words(&format!("{question}{shown}: "));
+        let Some(answer) = read_line()? else { return Err(no_answer(output, question)) };
+        let answer = if answer.is_empty() { default.unwrap_or_default() } else { &answer };
+        match check(answer) {
+            Ok(value) => return Ok(value),
+            Err(reason) => output.words(&format!("  {}\n", printable(&reason))),
+        }
     }
-    output.words(&format!("{question}: "));
-    Ok(read_line()?.unwrap_or_default())
+}
+
+fn no_answer(output: &Output, question: &str) -> Failure {
+    output.words("\n");
+    Failure::new(format!("the prompt `{question}` was closed without an answer"))
 }
 
 /// Prompts for yes or no; an empty answer means no.
@@ -39,15 +54,28 @@ pub(crate) enum Answer {
     No,
 }
 
-/// Prompts for the secret without echo.
-pub(crate) fn secret() -> Result<Secret, Failure> {
+/// Prompts for the secret without echo, until it is valid. If it may be `kept`, an empty answer is `None`.
+pub(crate) fn secret(output: &Output, kept: Kept) -> Result<Option<Secret>, Failure> {
     let ways = "pipe the secret into `mp auth add NAME --secret-stdin`, or set MP_SECRET";
-    if !io::stdin().is_terminal() {
-        return Err(Failure::usage("cannot prompt for the secret: standard input is not a terminal").hint(ways));
+    let question = if kept == Kept::Yes { "Secret [unchanged]: " } else { "Secret: " };
+    loop {
+        let answer = rpassword::prompt_password(question)
+            .map_err(|error| Failure::new("cannot prompt for the secret").caused_by(&error).hint(ways))?;
+        if kept == Kept::Yes && answer.is_empty() {
+            return Ok(None);
+        }
+        match credential_text(answer.as_bytes()) {
+            Ok(text) => return Ok(Some(Secret::new(text))),
+            Err(reason) => output.words(&format!("  the secret {reason}\n")),
+        }
     }
-    let secret = rpassword::prompt_password("Secret: ")
-        .map_err(|error| Failure::new("cannot prompt for the secret").caused_by(&error).hint(ways))?;
-    secret_from("the prompt", secret.as_bytes())
+}
+
+/// Whether an empty answer keeps the present secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Yes,
+    No,
 }
 
 /// Reads the secret from a pipe or a file.

@@ -25,7 +25,8 @@ pub(crate) enum FetchCommand {
     Resume(Box<ResumeArgs>),
     /// List the unfinished runs of the database
     ///
-    /// Shows the progress of each, why it stopped, and the command that resumes it.
+    /// Shows the progress of each, why it stopped, and the command that resumes it. A run is superseded if a complete
+    /// load into its table began later.
     Status,
     /// Remove unfinished runs and their pages
     ///
@@ -122,6 +123,10 @@ pub(crate) struct ResumeArgs {
     #[arg(long, conflicts_with_all = ["append", "upsert"], help_heading = "The table")]
     pub(crate) replace: bool,
 
+    /// Replace the table even if a newer run has loaded it completely
+    #[arg(long, conflicts_with_all = ["append", "upsert"], help_heading = "The table")]
+    pub(crate) force: bool,
+
     /// Add profiles with new ids to a table that was created after the run began
     #[arg(long, conflicts_with = "upsert", help_heading = "The table")]
     pub(crate) append: bool,
@@ -169,6 +174,10 @@ pub(crate) struct DiscardArgs {
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(crate) struct FilterArgs {
     /// Only profiles that this Mixpanel expression selects, such as 'properties["plan"] == "pro"'
+    ///
+    /// Comparisons: `==`, `!=`, `<`, `<=`, `>`, `>=`. Text: `"pro" in properties["plan"]`. Presence:
+    /// `defined(properties["plan"])`. Types: `number(...)`, `string(...)`, `boolean(...)`, `datetime(...)`. Combine them
+    /// with `and`, `or`, `not` and parentheses. Text is in double quotes; numbers are not quoted.
     #[arg(short = 'w', long = "where", value_name = "EXPRESSION", help_heading = "Which profiles")]
     pub(crate) filter: Option<String>,
 

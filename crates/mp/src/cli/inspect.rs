@@ -1,6 +1,6 @@
 //! The arguments of `mp inspect`.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum InspectCommand {
@@ -8,15 +8,13 @@ pub(crate) enum InspectCommand {
     Tables,
     /// Show the columns of a table
     Schema {
-        /// The table
-        #[arg(short, long)]
-        table: String,
+        #[command(flatten)]
+        table: TableArg,
     },
     /// Show some rows of a table, chosen at random
     Sample {
-        /// The table
-        #[arg(short, long)]
-        table: String,
+        #[command(flatten)]
+        table: TableArg,
         /// Number of rows
         #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
         rows: u32,
@@ -26,11 +24,29 @@ pub(crate) enum InspectCommand {
     },
     /// Drop a table
     Drop {
-        /// The table
-        #[arg(short, long)]
-        table: String,
+        #[command(flatten)]
+        table: TableArg,
         /// Skip the confirmation prompt
         #[arg(long)]
         force: bool,
     },
+}
+
+/// The table that a command works on, as an argument or as an option.
+#[derive(Debug, Args)]
+pub(crate) struct TableArg {
+    /// The table
+    #[arg(value_name = "TABLE", required_unless_present = "table_option")]
+    table: Option<String>,
+
+    /// The table, as an option
+    #[arg(short, long = "table", value_name = "TABLE", conflicts_with = "table")]
+    table_option: Option<String>,
+}
+
+impl TableArg {
+    /// Returns the name of the table.
+    pub(crate) fn name(&self) -> &str {
+        self.table.as_deref().or(self.table_option.as_deref()).expect("clap requires one of them")
+    }
 }

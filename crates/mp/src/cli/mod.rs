@@ -2,23 +2,27 @@
 
 mod auth;
 mod duration;
+mod examples;
 mod export;
 mod fetch;
+mod help;
 mod inspect;
 mod parse;
 mod query;
 mod root;
+mod scope;
 mod simulate;
 mod size;
 
-pub(crate) use auth::{AddArgs, AuthCommand};
+pub(crate) use auth::{AddArgs, AuthCommand, EditArgs};
 pub(crate) use export::{ExportArgs, FileArgs, FileFormat};
 pub(crate) use fetch::{
     AcceptArgs, DiscardArgs, FetchCommand, FetchProfilesArgs, FilterArgs, ReportArgs, ResumeArgs, WaitArgs, WorkerArgs,
     is_page_size, parse_memory, parse_workers,
 };
+pub(crate) use help::{documented, overview};
 pub(crate) use inspect::InspectCommand;
-pub(crate) use parse::{ParseError, parse};
+pub(crate) use parse::{ParseError, is_valid_as_value, parse, usage_of};
 pub(crate) use query::{QueryCommand, SqlArgs};
 pub(crate) use root::{Cli, Command, Format, GlobalArgs, Needs};
 pub(crate) use simulate::{DemoArgs, SimulateArgs};

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
 
-use super::Cli;
+use super::{Cli, help};
 
 /// Why a command line could not be parsed.
 #[derive(Debug)]
@@ -26,11 +26,31 @@ pub(crate) fn parse(words: &[OsString], width: Option<u16>) -> Result<Cli, Parse
     if let Some(width) = width {
         command = command.term_width(width.into());
     }
-    command.build();
+    let mut command = help::complete(command);
     check_values(&command, words)?;
     let matches = command.try_get_matches_from_mut(words);
     let cli = matches.and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
     cli.map_err(|error| ParseError::Clap(error.format(&mut command)))
+}
+
+/// Returns the usage of the command that the words select, such as `mp fetch profiles [OPTIONS] [NAME]`.
+pub(crate) fn usage_of(words: &[OsString]) -> String {
+    let mut command = &mut help::complete(Cli::command());
+    let names: Vec<_> = words.iter().skip(1).map(|word| word.to_string_lossy()).collect();
+    for name in names.iter().filter(|name| !name.starts_with('-')) {
+        if command.find_subcommand(name.as_ref()).is_some() {
+            command = command.find_subcommand_mut(name.as_ref()).expect("it was just found");
+        }
+    }
+    let usage = command.render_usage().to_string();
+    usage.trim().trim_start_matches("Usage: ").to_owned()
+}
+
+/// Returns whether the command line is valid if `--` makes values of `argument` and of all words after it.
+pub(crate) fn is_valid_as_value(words: &[OsString], argument: &str) -> bool {
+    let Some(position) = words.iter().position(|word| *word == *argument) else { return false };
+    let (before, after) = words.split_at(position);
+    parse(&[before, &["--".into()], after].concat(), None).is_ok()
 }
 
 /// Allows option values to begin with `-`, and a positional argument only if it cannot be a mistyped option.

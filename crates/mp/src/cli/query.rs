@@ -10,11 +10,7 @@ use super::export::FileArgs;
 pub(crate) enum QueryCommand {
     /// Run a SQL query on the database, read-only
     ///
-    /// The query is an argument, a file, or standard input:
-    ///
-    ///   mp query sql "SELECT count(*) FROM profiles"
-    ///   mp query sql --file report.sql --format csv > report.csv
-    ///   echo "FROM profiles LIMIT 3" | mp query sql
+    /// The query is an argument, a file, or standard input.
     ///
     /// Every format prints values exactly: JSON columns as they are stored, numbers with all their digits. In JSON,
     /// dates, times and intervals are ISO 8601 text, blobs hexadecimal text, and NaN and infinities text; NULL is null,
@@ -22,7 +18,6 @@ pub(crate) enum QueryCommand {
     ///
     /// If the query has several statements, `table`, `jsonl` and `plain` print one result after another; `json` and
     /// `csv` hold only one.
-    #[command(verbatim_doc_comment)]
     Sql(SqlArgs),
 }
 

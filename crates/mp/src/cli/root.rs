@@ -9,20 +9,15 @@ use mixpanel_data::limits::MEMORY_DEFAULT;
 use super::auth::AuthCommand;
 use super::export::ExportArgs;
 use super::fetch::FetchCommand;
-use super::inspect::InspectCommand;
+use super::inspect::{InspectCommand, TableArg};
 use super::query::QueryCommand;
 use super::simulate::{DemoArgs, SimulateArgs};
 
 /// Export Mixpanel user profiles to DuckDB and query them with SQL
-///
-/// Exit codes: 0 success; 1 failure, or a fetch with missing pages or rejected records; 2 credentials rejected; 3 wrong
-/// arguments, query or SQL; 4 no such table, database, account, run or file; 5 rate limited; 130 interrupted (143
-/// terminated, 129 hung up).
 #[derive(Debug, Parser)]
 #[command(
     name = "mp",
     version = concat!("version ", env!("CARGO_PKG_VERSION")),
-    arg_required_else_help = true,
     subcommand_required = false,
     infer_subcommands = false,
     max_term_width = 100,
@@ -32,12 +27,12 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: GlobalArgs,
 
-    /// Print the completion script of this shell, or of the one in SHELL
-    #[arg(long, value_name = "SHELL", num_args = 0..=1, exclusive = true)]
+    /// Print the completion script of a shell; `mp completions` replaces this option
+    #[arg(long, value_name = "SHELL", num_args = 0..=1, exclusive = true, hide = true)]
     pub(crate) show_completion: Option<Option<Shell>>,
 
-    /// Install the completion script of this shell, or of the one in SHELL, for the current user
-    #[arg(long, value_name = "SHELL", num_args = 0..=1, exclusive = true)]
+    /// Install the completion script of a shell; `mp completions --install` replaces this option
+    #[arg(long, value_name = "SHELL", num_args = 0..=1, exclusive = true, hide = true)]
     pub(crate) install_completion: Option<Option<Shell>>,
 
     #[command(subcommand)]
@@ -45,6 +40,11 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
+    /// Returns whether no command and no option that replaces one is given.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.command.is_none() && self.show_completion.is_none() && self.install_completion.is_none()
+    }
+
     /// Returns whether the command only prints something.
     pub(crate) fn only_prints(&self) -> bool {
         match &self.command {
@@ -53,22 +53,27 @@ impl Cli {
                 arguments.output.as_deref().is_none_or(|path| path == Path::new("-"))
             }
             Some(Command::Export(arguments)) => arguments.file == Path::new("-"),
-            Some(Command::Demo(_) | Command::Simulate(_) | Command::Completions { .. }) => true,
+            Some(Command::Completions { install, .. }) => !install,
+            Some(Command::Demo(_) | Command::Simulate(_) | Command::Info) => true,
             Some(Command::Inspect(command)) => !matches!(command, InspectCommand::Drop { .. }),
             Some(Command::Auth(command)) => matches!(command, AuthCommand::List | AuthCommand::Show { .. }),
             Some(Command::Fetch(FetchCommand::Profiles(arguments))) => arguments.stdout || arguments.plan,
             Some(Command::Fetch(command)) => matches!(command, FetchCommand::Status),
-            Some(Command::Verify { .. }) => false,
+            Some(Command::Verify { .. } | Command::Man { .. }) => false,
         }
     }
 }
 
-/// Options that every command takes, before or after it.
+/// Options that can be given before or after any command. A command rejects those that it would ignore.
 #[derive(Debug, Args)]
 pub(crate) struct GlobalArgs {
     /// Account to use; see `mp auth list` [env: MP_ACCOUNT]
     #[arg(short, long, global = true, value_name = "NAME", help_heading = "Global options")]
     pub(crate) account: Option<String>,
+
+    /// Project to use instead of the account's [env: MP_PROJECT_ID]
+    #[arg(long, global = true, value_name = "PROJECT_ID", help_heading = "Global options")]
+    pub(crate) project: Option<String>,
 
     /// Database file [env: MP_DB] [default: ~/.mp/data/PROJECT_ID.db]
     #[arg(long, global = true, value_name = "PATH", help_heading = "Global options")]
@@ -144,14 +149,10 @@ pub(crate) enum Command {
     /// Write a table to a Parquet, CSV or JSON file
     ///
     /// The format follows from the ending of the name (`.parquet`, `.csv`, `.jsonl`, `.ndjson`, `.json`) or from
-    /// `--to-format`. The file is written under a temporary name and renamed when it is complete:
-    ///
-    ///   mp export profiles profiles.parquet
-    ///   mp export profiles - --to-format jsonl | gzip > profiles.jsonl.gz
+    /// `--to-format`. The file is written under a temporary name and renamed when it is complete.
     ///
     /// For part of a table, or several, use `mp query sql "SELECT ..." --output FILE`. JSON columns are written as they
     /// are stored. The metadata of a Parquet file contains the project, the run and the filters of the table.
-    #[command(verbatim_doc_comment)]
     Export(ExportArgs),
     /// Show the tables of the database
     #[command(subcommand)]
@@ -160,8 +161,8 @@ pub(crate) enum Command {
     ///
     /// Reads every row. Exits with 0 if the table is intact, else with 1.
     Verify {
-        /// The table
-        table: String,
+        #[command(flatten)]
+        table: TableArg,
     },
     /// Manage accounts
     ///
@@ -170,21 +171,44 @@ pub(crate) enum Command {
     /// them. A `config.toml` of another program is never changed.
     #[command(subcommand)]
     Auth(AuthCommand),
-    /// Tour without an account: fetch from a simulated Mixpanel and query the result
+    /// Show versions, paths, the account, the database and the quota
+    ///
+    /// Works without an account and without a database, and sends no request. With `--format json`, what does not apply
+    /// or is unknown is null: `account`, `project`, `region` and `host`; `tables` and `unfinished_runs` of a database
+    /// that cannot be read; `quota` without a project. `quota.used` counts requests of this machine in the last hour;
+    /// `quota.next_free_at` is null if a request can be sent now.
+    Info,
+    /// Tour with simulated data; needs no account
+    ///
+    /// Starts a simulated Mixpanel that takes 400 ms per page, fetches 25,000 profiles one page at a time and then five
+    /// at a time, and runs some queries. It needs no account and no network, and leaves nothing behind.
     Demo(DemoArgs),
     /// Run a simulated Mixpanel on this machine
+    ///
+    /// Runs until interrupted. Pass the address to other commands with --base-url or MP_BASE_URL.
     Simulate(SimulateArgs),
-    /// Print the completion script of a shell
+    /// Print or install the completion script of a shell
+    ///
+    /// The script completes commands, options, accounts, tables, regions, formats and unfinished runs.
     Completions {
-        /// The shell
-        shell: Shell,
+        /// The shell [default: the one in the environment variable SHELL]
+        shell: Option<Shell>,
+        /// Install the script for the current user instead of printing it
+        #[arg(long)]
+        install: bool,
+    },
+    /// Write the man pages
+    #[command(hide = true)]
+    Man {
+        /// The directory, which is created if missing
+        directory: PathBuf,
     },
 }
 
 impl Command {
     /// Returns whether the command uses the account, project or server from the environment.
     pub(crate) fn reads_environment(&self) -> bool {
-        !matches!(self, Self::Completions { .. } | Self::Demo(_) | Self::Simulate(_))
+        !matches!(self, Self::Completions { .. } | Self::Man { .. } | Self::Demo(_) | Self::Simulate(_))
     }
 
     /// Returns the system resources that the command needs, if it opens a database or a connection.
@@ -203,14 +227,14 @@ impl Command {
             }
             Self::Fetch(FetchCommand::Profiles(arguments)) => Some(fetch(arguments.workers.memory)),
             Self::Fetch(FetchCommand::Resume(arguments)) => Some(fetch(arguments.workers.memory)),
-            Self::Fetch(_) | Self::Query(_) | Self::Export(_) | Self::Inspect(_) | Self::Verify { .. } => {
+            Self::Fetch(_) | Self::Query(_) | Self::Export(_) | Self::Inspect(_) | Self::Verify { .. } | Self::Info => {
                 Some(Needs { descriptors: 6, memory: RESERVED })
             }
-            Self::Auth(AuthCommand::Test { .. }) | Self::Simulate(_) => {
+            Self::Auth(AuthCommand::Test { .. } | AuthCommand::Add(_) | AuthCommand::Edit(_)) | Self::Simulate(_) => {
                 Some(Needs { descriptors: 16, memory: RESERVED / 4 })
             }
             Self::Demo(_) => Some(Needs { descriptors: 48, ..fetch(None) }),
-            Self::Auth(_) | Self::Completions { .. } => None,
+            Self::Auth(_) | Self::Completions { .. } | Self::Man { .. } => None,
         }
     }
 }

@@ -9,8 +9,7 @@ use mixpanel_simulator::{Fault, Quota};
 
 use super::duration::parse_duration;
 
-/// Starts a simulated Mixpanel that takes 400 ms per page, fetches 25,000 profiles one page at a time and then five at
-/// a time, and runs some queries. It needs no account and no network, and leaves nothing behind.
+/// How the demo runs.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Keep the database in this directory
@@ -26,7 +25,7 @@ pub(crate) struct DemoArgs {
     pub(crate) no_progress: bool,
 }
 
-/// Runs until interrupted. Pass the address to other commands with --base-url or MP_BASE_URL.
+/// What the simulated Mixpanel serves, and how.
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArgs {
     /// Listen on this loopback address, such as localhost:8080, [::1]:8080 or 8080; port 0 picks a free one
@@ -66,6 +65,12 @@ pub(crate) struct SimulateArgs {
     pub(crate) count_session_pages: bool,
 
     /// Inject a fault, such as "pages=3,7 status=500 times=2" (can be repeated)
+    ///
+    /// Pages: `pages=3,7-9`, `every=3` or `probability=0.1`; all by default. `times=2` limits it to the first requests of
+    /// each page. Then one of: `status=500` with `body="..."` or `header=Retry-After:5`; `cut=100`, which closes the
+    /// connection after 100 bytes; `stall=100 for=30s`; `delay=2s`; or a name: reset, html, empty, invalid-json,
+    /// truncated-gzip, error-in-200, lost-session, replaced-session, not-utf8, wrong-page, hourly-limit,
+    /// concurrency-limit, load-shed, body-only-limit, auth-400.
     #[arg(long, value_name = "FAULT")]
     pub(crate) fault: Vec<Fault>,
 

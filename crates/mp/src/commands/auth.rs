@@ -1,14 +1,17 @@
 //! `mp auth`: manages the accounts.
 
+mod add;
+mod answers;
+mod edit;
+
 use std::time::Duration;
 
 use mixpanel_data::{Credentials, ErrorKind, Fault, Timeouts};
 use serde_json::json;
 
 use crate::accounts::Accounts;
-use crate::cli::{AddArgs, AuthCommand};
+use crate::cli::AuthCommand;
 use crate::context::Context;
-use crate::credential_text::credential_text;
 use crate::failure::{Exit, Failure};
 use crate::prompt::{self, Answer};
 
@@ -16,7 +19,8 @@ use crate::prompt::{self, Answer};
 pub(crate) fn run(context: &Context, command: AuthCommand) -> Result<Exit, Failure> {
     match command {
         AuthCommand::List => list(context)?,
-        AuthCommand::Add(arguments) => add(context, arguments)?,
+        AuthCommand::Add(arguments) => add::run(context, arguments)?,
+        AuthCommand::Edit(arguments) => edit::run(context, arguments)?,
         AuthCommand::Remove { name, force } => remove(context, &name, force)?,
         AuthCommand::Switch { name } => switch(context, &name)?,
         AuthCommand::Show { name } => show(context, name)?,
@@ -40,58 +44,6 @@ fn list(context: &Context) -> Result<(), Failure> {
         }));
     }
     context.print_all(&["name", "username", "project_id", "region", "is_default"], records)
-}
-
-fn add(context: &Context, arguments: AddArgs) -> Result<(), Failure> {
-    let AddArgs { name, username, project, region, default, interactive, secret_stdin } = arguments;
-    check_name(&name)?;
-    // Check the name before prompting for the secret.
-    check_is_new(&Accounts::load(context.environment(), &context.output)?, &name)?;
-    let ask = |value: Option<String>, question: &str, option: &str| match value {
-        Some(value) => Ok(value),
-        None if interactive => prompt::text(&context.output, question),
-        None => Err(Failure::usage(format!("the {question} is missing"))
-            .hint(format!("specify it with `{option}`, or use `--interactive` to be prompted"))),
-    };
-    let cleaned = |text: String, what: &str| {
-        credential_text(text.as_bytes()).map_err(|reason| Failure::usage(format!("the {what} {reason}")))
-    };
-    let username = cleaned(ask(username, "user name", "--username")?, "user name")?;
-    let project_id = cleaned(ask(project, "project id", "--project")?, "project id")?;
-    let secret = match &context.environment().secret {
-        _ if secret_stdin => prompt::secret_from_stdin()?,
-        Some(secret) if !interactive => {
-            context.output.note("using the secret from MP_SECRET");
-            secret.clone()
-        }
-        _ => prompt::secret()?,
-    };
-    let credentials = Credentials::new(username, secret, project_id, region)
-        .map_err(|error| Failure::library(format!("could not add the account `{name}`"), &error))?;
-    let is_default = Accounts::update(context.environment(), &context.output, |accounts| {
-        check_is_new(accounts, &name)?;
-        accounts.config_mut().add(&name, &credentials);
-        if default {
-            accounts.config_mut().set_default(&name);
-        }
-        Ok(accounts.config().default_name() == Some(&name))
-    })?;
-    context.print(json!({ "added": name, "is_default": is_default }))
-}
-
-fn check_name(name: &str) -> Result<(), Failure> {
-    if name.is_empty() || name.chars().any(char::is_control) {
-        return Err(Failure::usage("the account name is empty or contains a control character"));
-    }
-    Ok(())
-}
-
-fn check_is_new(accounts: &Accounts, name: &str) -> Result<(), Failure> {
-    if !accounts.config().names().contains(&name) {
-        return Ok(());
-    }
-    Err(Failure::new(format!("account `{name}` already exists"))
-        .hint(format!("choose another name, or remove it first with `mp auth remove {name}`")))
 }
 
 fn remove(context: &Context, name: &str, force: bool) -> Result<(), Failure> {
@@ -121,7 +73,7 @@ fn show(context: &Context, name: Option<String>) -> Result<(), Failure> {
     let accounts = Accounts::load(context.environment(), &context.output)?;
     let default = accounts.config().default_name().map(str::to_owned);
     let name = name.or_else(|| context.settings.account.clone()).or_else(|| default.clone());
-    let name = name.ok_or_else(|| Failure::new("there are no accounts").hint("add one with `mp auth add`"))?;
+    let name = name.ok_or_else(|| Failure::not_found("there are no accounts").hint("add one with `mp auth add`"))?;
     let Credentials { username, project_id, region, .. } = accounts.get(&name)?;
     context.print(json!({
         "name": name,

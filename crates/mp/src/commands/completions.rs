@@ -1,21 +1,15 @@
-//! `mp completions`, and the help shown without a command.
+//! `mp completions`: prints or installs the completion script of a shell.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 use crate::accounts::no_home;
-use crate::cli::Cli;
+use crate::completion;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::output::Escape;
-
-/// Prints the help.
-pub(crate) fn help(context: &Context) -> Result<Exit, Failure> {
-    print(context, &Cli::command().render_help().to_string())
-}
 
 /// Prints the completion script of a shell, by default the user's.
 pub(crate) fn show(context: &Context, shell: Option<Shell>) -> Result<Exit, Failure> {
@@ -60,9 +54,7 @@ fn print(context: &Context, text: &str) -> Result<Exit, Failure> {
 }
 
 fn script(shell: Shell) -> String {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "mp", &mut script);
-    String::from_utf8_lossy(&script).into_owned()
+    completion::script(&shell.to_string()).unwrap_or_default()
 }
 
 fn current_shell(context: &Context) -> Result<Shell, Failure> {

@@ -14,9 +14,9 @@ use crate::prompt::{self, Answer};
 pub(crate) fn run(context: &Context, command: InspectCommand) -> Result<Exit, Failure> {
     match command {
         InspectCommand::Tables => tables(context)?,
-        InspectCommand::Schema { table } => schema(context, &table)?,
-        InspectCommand::Sample { table, rows, expanded } => sample(context, &table, rows, expanded)?,
-        InspectCommand::Drop { table, force } => drop_table(context, &table, force)?,
+        InspectCommand::Schema { table } => schema(context, table.name())?,
+        InspectCommand::Sample { table, rows, expanded } => sample(context, table.name(), rows, expanded)?,
+        InspectCommand::Drop { table, force } => drop_table(context, table.name(), force)?,
     }
     Ok(Exit::Success)
 }

@@ -190,7 +190,7 @@ fn staged_pages_stay_until_a_new_session_has_page_0() {
     assert_eq!(pages(&home), 3);
     let down = Simulator::with_faults(550, &["pages=0 status=403"]);
     let home = home.with_server(&down);
-    assert_run!(home.run(&["fetch", "resume", "users"]).exits(3));
+    assert_run!(home.run(&["fetch", "resume", "users"]).exits(2));
     assert_eq!(pages(&home), 3);
     let healthy = Simulator::with_faults(550, &[]);
     let home = home.with_server(&healthy);

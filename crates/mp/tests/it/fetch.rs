@@ -222,7 +222,7 @@ fn exit_codes_distinguish_the_causes() {
     let table = [
         ("status=401", 2),
         ("status=402", 3),
-        ("status=403", 3),
+        ("status=403", 2),
         ("status=404", 3),
         ("status=400", 3),
         ("status=429", 5),

@@ -148,7 +148,7 @@ fn missing_database() {
         assert_run!(home.run(arguments), arguments.join(" "));
     }
     // Without a project, there is no default database path.
-    assert_run!(Home::new().run(&["inspect", "tables"]).exits(1), "no project");
+    assert_run!(Home::new().run(&["inspect", "tables"]).exits(4), "no project");
 }
 
 #[test]
@@ -170,9 +170,9 @@ fn verification() {
 fn accounts() {
     let simulator = Simulator::with_faults(3, &[]);
     let home = Home::new().with("MP_BASE_URL", &simulator.base_url());
-    assert_run!(home.run(&["auth", "show"]).exits(1), "show none");
-    assert_run!(home.run(&["auth", "test"]).exits(1), "test none");
-    assert_run!(home.run(&["fetch", "profiles"]).exits(1), "fetch without");
+    assert_run!(home.run(&["auth", "show"]).exits(4), "show none");
+    assert_run!(home.run(&["auth", "test"]).exits(4), "test none");
+    assert_run!(home.run(&["fetch", "profiles"]).exits(4), "fetch without");
     let add = |name| ["auth", "add", name, "-u", USERNAME, "-p", PROJECT, "--secret-stdin"];
     assert_run!(home.run_with_input(&add("prod"), CANARY).exits(0), "add");
     assert_run!(home.run_with_input(&add("test"), CANARY).exits(0), "add another");

@@ -30,7 +30,7 @@ const CASES: &[Case] = &[
     ("401 Unauthorized", "", TEST, 2),
     ("401 Unauthorized", "", FETCH, 2),
     ("402 Payment Required", "", TEST, 3),
-    ("403 Forbidden", "", TEST, 3),
+    ("403 Forbidden", "", TEST, 2),
     ("403 Forbidden", HTML, TEST, 3),
     ("403 Forbidden", HTML, FETCH, 3),
     ("404 Not Found", "", TEST, 3),
@@ -121,7 +121,7 @@ fn a_refused_resume_does_not_suggest_correcting_the_filter() {
     let simulator = Simulator::with_faults(500, &["pages=2 status=401 times=1"]);
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "users", "-q", "-w", "properties[\"plan\"] != \"x\""]).exits(2);
-    for (status, code) in [("400 Bad Request", 1), ("403 Forbidden", 3)] {
+    for (status, code) in [("400 Bad Request", 1), ("403 Forbidden", 2)] {
         let server = Server::replying(vec![reply(status, "", "{\"error\":\"odd\"}")]);
         let resumed = home.run(&["fetch", "resume", "-q", "--base-url", &format!("http://{}", server.address())]);
         assert!(!resumed.stderr.contains("correct the filter"), "{}", resumed.stderr);

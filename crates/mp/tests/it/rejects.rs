@@ -20,7 +20,8 @@ fn rejects_are_a_failure_after_the_load_with_the_query_that_shows_them() {
     let home = Home::new().with_server(&simulator);
     for mode in [&["one"][..], &["two", "--parallel"]] {
         let run = home.run(&[&["fetch", "profiles", "-q"], mode].concat()).exits(1);
-        assert_eq!((&run.json()["rejected"], &run.json()["has_failures"]), (&2.into(), &false.into()));
+        assert_eq!((&run.json()["rejected"], &run.json()["has_failures"]), (&2.into(), &true.into()));
+        assert_eq!(run.json()["failure_reasons"], serde_json::json!(["rejected_records"]));
         let run = assert_run!(run, mode[0]);
         assert!(!run.stderr.contains("fetch resume"), "nothing is missing: {}", run.stderr);
         let query = format!(

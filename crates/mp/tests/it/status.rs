@@ -32,6 +32,7 @@ fn unfinished_runs_are_listed_newest_first_with_resume_commands() {
         "bytes",
         "reason",
         "is_loaded_in_part",
+        "is_superseded",
         "held_by",
         "resume_command",
     ];
@@ -79,7 +80,7 @@ fn status_prints_a_table_and_the_next_command() {
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "users", "-q"]).exits(2);
     let run = assert_run!(home.run(&["fetch", "status", "-f", "table"]).exits(0));
-    for text in ["RUN ID", "TABLE", "PAGES", "AGE", "SIZE", "REASON", "users", "5/10", " kB"] {
+    for text in ["RUN ID", "TABLE", "PAGES", "AGE", "SIZE", "STATE", "users", "5/10", " kB"] {
         assert!(run.stdout.contains(text), "no {text:?} in {}", run.stdout);
     }
 }
@@ -100,4 +101,53 @@ fn an_active_run_shows_its_process_and_is_left_alone() {
     drop(end(child, stderr));
     assert_eq!(self::runs(&home, &[])[0]["held_by"], Value::Null);
     home.run(&["fetch", "discard", "users", "--force"]).exits(0);
+}
+
+/// Makes an unfinished run of `users` with 9 of 10 pages on disk.
+fn unfinished(home: &Home, option: &str) -> String {
+    home.run(&["fetch", "profiles", "users", option, "-q"]).exits(2);
+    let runs = runs(home, &[]);
+    runs[0]["run_id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn a_run_older_than_a_complete_load_is_superseded_and_replaces_it_only_by_force() {
+    for option in ["--quiet", "--replace"] {
+        let simulator = Simulator::with_faults(950, &["pages=5 status=401 times=1"]);
+        let home = Home::new().with_server(&simulator);
+        let run_id = unfinished(&home, option);
+        assert_eq!(runs(&home, &[])[0]["is_superseded"], false, "there is no load yet");
+        home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
+        let requests = simulator.stats().requests;
+        let listed = runs(&home, &[]);
+        assert_eq!((&listed[0]["run_id"], &listed[0]["is_superseded"]), (&json!(run_id), &json!(true)));
+        assert_run!(home.run(&["fetch", "status", "--format", "table"]).exits(0), "superseded");
+        // A new fetch does not suggest to resume it.
+        let again = home.run(&["fetch", "profiles", "users", "--append", "--no-progress"]).exits(0);
+        assert!(!again.stderr.contains("fetch resume"), "{}", again.stderr);
+        let loaded = simulator.stats().requests;
+        assert!(loaded > requests);
+        let run = assert_run!(home.run(&["fetch", "resume", "users", "--replace"]).exits(1), "refused");
+        assert_eq!(simulator.stats().requests, loaded, "nothing is requested");
+        assert_eq!(runs(&home, &[])[0]["run_id"], json!(run_id), "the run is still there");
+        assert_eq!(run.resume_command().matches("--force").count(), 1);
+        home.shell(&run.resume_command()).exits(0);
+        assert_eq!(runs(&home, &[]), Vec::<Value>::new());
+    }
+}
+
+#[test]
+fn other_filters_and_partial_loads_do_not_supersede_a_run() {
+    let simulator = Simulator::with_faults(950, &["pages=5 status=401 times=1", "pages=7 status=404 times=1"]);
+    let home = Home::new().with_server(&simulator);
+    unfinished(&home, "--append");
+    // A partial load: page 7 is missing.
+    home.run(&["fetch", "profiles", "users", "-q"]).exits(1);
+    assert!(runs(&home, &[]).iter().all(|run| run["is_superseded"] == false));
+    home.run(&["fetch", "profiles", "users", "--append", "-q", "--distinct-id", "nobody"]).exits(0);
+    let first = runs(&home, &[]).pop().expect("a run");
+    assert_eq!(first["is_superseded"], false, "an append of other profiles does not cover the run");
+    // Another table of the same database.
+    home.run(&["fetch", "profiles", "others", "-q"]).exits(0);
+    assert_eq!(runs(&home, &[]).pop().expect("a run")["is_superseded"], false);
 }

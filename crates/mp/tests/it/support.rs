@@ -293,8 +293,13 @@ pub(crate) struct Simulator {
 }
 
 impl Simulator {
-    pub(crate) fn start(mut config: SimulatorConfig) -> Self {
-        USERNAME.clone_into(&mut config.username);
+    pub(crate) fn start(config: SimulatorConfig) -> Self {
+        Self::start_for(USERNAME, config)
+    }
+
+    /// Starts a simulator for this service account, whose secret is the canary.
+    pub(crate) fn start_for(username: &str, mut config: SimulatorConfig) -> Self {
+        username.clone_into(&mut config.username);
         CANARY.clone_into(&mut config.secret);
         PROJECT.clone_into(&mut config.project_id);
         config.keep_sent = true;

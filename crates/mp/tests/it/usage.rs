@@ -75,7 +75,7 @@ fn a_usage_error_looks_like_every_other_error() {
     let run = Home::new().run(&["fetch", "profiles", "--replace", "--append"]).exits(3);
     insta::assert_snapshot!(run.stderr, @r"
     error: the argument '--replace' cannot be used with '--append'
-    hint: usage: mp fetch profiles --replace [NAME]
+    hint: usage: mp fetch profiles [OPTIONS] [NAME]
     ");
 }
 
@@ -106,12 +106,18 @@ fn completion_scripts_are_printed_and_installed() {
     let home = Home::new().with("SHELL", "/usr/bin/fish");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let run = home.run(&["completions", shell]).exits(0);
-        assert!(run.stdout.contains("--parallel"), "{shell}");
+        assert!(run.stdout.contains("MP_COMPLETE"), "{shell}");
         assert_eq!(home.run(&["--show-completion", shell]).exits(0).stdout, run.stdout);
     }
-    assert!(home.run(&["--show-completion"]).exits(0).stdout.contains("complete -c mp"));
+    let script = home.run(&["--show-completion"]).exits(0).stdout;
+    assert!(script.contains("--command mp"), "{script}");
+    assert_eq!(home.run(&["completions"]).exits(0).stdout, script);
     assert_run!(home.run(&["--install-completion"]).exits(0).prints_nothing());
-    assert!(home.path().join(".config/fish/completions/mp.fish").exists());
+    let installed = home.path().join(".config/fish/completions/mp.fish");
+    assert_eq!(std::fs::read_to_string(&installed).expect("a script"), script);
+    std::fs::remove_file(&installed).expect("it is there");
+    home.run(&["completions", "--install"]).exits(0).prints_nothing();
+    assert!(installed.exists());
     assert_run!(home.run(&["--install-completion", "powershell"]).exits(3).prints_nothing());
     assert_run!(Home::new().run(&["--show-completion"]).exits(3).prints_nothing());
 }
@@ -160,7 +166,7 @@ fn an_unexpanded_tilde_is_expanded_in_every_path() {
     home.run(&["demo", "--fast", "-q", "--keep=~/kept"]).exits(0);
     let run = home.run(&["query", "sql", "--db=~/kept/demo.db", "-F", "~/q.sql", "-s", "-f", "plain"]).exits(0);
     assert_eq!(run.stdout, "7\n");
-    home.run_with_input(&["auth", "add", "a", "-u", "u", "-p", "1", "--secret-stdin"], "s").exits(0);
+    home.run_with_input(&["auth", "add", "a", "-u", "u", "-p", "1", "--secret-stdin", "--no-test"], "s").exits(0);
     assert!(home.path().join("c/accounts.toml").is_file());
     assert_run!(home.run(&["simulate", "--addr", "127.0.0.1:0", "--file=~/none.jsonl"]).exits(4));
     for arguments in [&["query", "sql", "select 1", "--db=~me/x.db"][..], &["query", "sql", "-F", "~me/q.sql"]] {
@@ -191,4 +197,60 @@ fn each_error_of_a_file_has_the_hint_that_helps_against_it() {
         home_with_server.run(&["fetch", "profiles", "--db", database]).exits(1);
     }
     assert_eq!(simulator.stats().requests, 0);
+}
+
+#[test]
+fn options_that_a_command_ignores_are_refused() {
+    let home = Home::new();
+    let table: &[&[&str]] = &[
+        &["demo", "--db", "x.db"],
+        &["demo", "--account", "a"],
+        &["--project", "1", "demo"],
+        &["demo", "--base-url", "http://127.0.0.1:1"],
+        &["simulate", "--db", "x.db"],
+        &["completions", "bash", "--db", "x.db"],
+        &["completions", "bash", "-f", "json"],
+        &["auth", "list", "--db", "x.db"],
+        &["auth", "list", "--account", "a"],
+        &["auth", "switch", "a", "--base-url", "http://127.0.0.1:1"],
+        &["verify", "x", "--base-url", "http://127.0.0.1:1"],
+        &["export", "x", "x.csv", "--base-url", "http://127.0.0.1:1"],
+        &["query", "sql", "select 1", "--base-url", "http://127.0.0.1:1"],
+        &["man", "x", "--csv-safe"],
+    ];
+    for arguments in table {
+        let run = home.run(arguments).exits(3).prints_nothing();
+        let run = run.says(&["error: this command does not use `--"]);
+        assert_run!(run, arguments.join(" "));
+    }
+    assert_eq!(std::fs::read_dir(home.path()).expect("a home").count(), 0, "nothing is written");
+}
+
+#[test]
+fn a_table_is_an_argument_or_an_option() {
+    let home = Home::new();
+    home.run(&["demo", "--fast", "-q", "--keep", "d"]).exits(0);
+    let db = ["--db", "d/demo.db"];
+    for command in [&["verify"][..], &["inspect", "schema"], &["inspect", "sample", "-n", "1"]] {
+        let runs = [&["users"][..], &["-t", "users"], &["--table", "users"], &["--table=users"]];
+        for table in runs {
+            let run = home.run(&[command, table, &db].concat()).exits(0);
+            assert!(run.stdout.len() > 10, "{run:?}");
+        }
+        home.run(&[command, &["-t", "users", "users"], &db].concat()).exits(3).prints_nothing();
+        let run = home.run(&[command, &db[..]].concat()).exits(3).prints_nothing();
+        run.says(&["<TABLE>"]);
+    }
+    home.run(&["inspect", "drop", "users", "--force", "--db", "d/demo.db"]).exits(0);
+    home.run(&["verify", "users", "--db", "d/demo.db"]).exits(4);
+}
+
+#[test]
+fn the_hint_for_an_unexpected_option_is_a_command_line_that_works() {
+    let home = Home::new();
+    let run = home.run(&["query", "sql", "select 1", "--no-such", "x.csv"]).exits(3).prints_nothing();
+    assert!(!run.stderr.contains("as a value"), "{}", run.stderr);
+    home.run(&["auth", "show", "-x"]).exits(3).says(&["to pass '-x' as a value, use '-- -x'"]);
+    let run = home.run(&["fetch", "profiles", "--stdout", "--raw", "--append"]).exits(3);
+    run.says(&["hint: usage: mp fetch profiles [OPTIONS] [NAME]\n"]);
 }

@@ -120,7 +120,7 @@ impl IntoTable<'_> {
             false => stop_message(grace),
         });
         let result = self.wait(work).await?;
-        let printed = context.print(as_record(&result));
+        let printed = context.print(as_record(&result, self.report));
         let counts = result.counts();
         if !result.failed_page_indices().is_empty() {
             let target = format!("`{}`", self.table);
@@ -201,11 +201,21 @@ impl IntoTable<'_> {
     }
 }
 
-/// Returns the result's fields and `has_failures`.
-fn as_record(result: &ProfileFetchResult) -> Value {
+/// Returns the result's fields, `has_failures`, and the reasons if the command fails.
+fn as_record(result: &ProfileFetchResult, report: &ReportArgs) -> Value {
+    let counts = result.counts();
+    let reasons = [
+        ("failed_pages", !result.failed_page_indices().is_empty()),
+        ("missing_profiles", counts.shortfall > 0),
+        ("rejected_records", counts.rejected > 0 && !report.allow_rejects),
+    ];
+    let reasons: Vec<_> = reasons.into_iter().filter(|(_, applies)| *applies).map(|(reason, _)| reason).collect();
     let mut record = serde_json::to_value(result).expect("a result is plain data");
     if let Value::Object(fields) = &mut record {
-        fields.insert("has_failures".to_owned(), result.has_failures().into());
+        fields.insert("has_failures".to_owned(), (result.has_failures() || !reasons.is_empty()).into());
+        if !reasons.is_empty() {
+            fields.insert("failure_reasons".to_owned(), reasons.into());
+        }
     }
     record
 }

@@ -50,6 +50,9 @@ fn resume(arguments: &ResumeArgs, table: &str, run: &UnfinishedRun, query: Optio
         (.., true) => resume = resume.if_exists(IfExists::Upsert),
         _ => {}
     }
+    if arguments.force {
+        resume = resume.replace_newer();
+    }
     if arguments.accept_partial {
         resume = resume.accept_partial();
     }

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::text::{duration, size};
 
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "run_id",
     "table",
     "pages_done",
@@ -18,6 +18,7 @@ const FIELDS: [&str; 10] = [
     "bytes",
     "reason",
     "is_loaded_in_part",
+    "is_superseded",
     "held_by",
     "resume_command",
 ];
@@ -32,8 +33,8 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     }
     if context.format() == Format::Table {
         context
-            .print_all(&["run_id", "table", "pages", "age", "size", "reason"], runs.iter().map(for_people).collect())?;
-        if let Some(run) = runs.iter().find(|run| run.is_readable() && run.held_by.is_none())
+            .print_all(&["run_id", "table", "pages", "age", "size", "state"], runs.iter().map(for_people).collect())?;
+        if let Some(run) = runs.iter().find(|run| run.is_readable() && run.held_by.is_none() && !run.is_superseded)
             && let Some(command) = command(context, &runs, run)
         {
             context.output.note(&format!("`{command}` resumes {}", run.run_id));
@@ -51,6 +52,7 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
             "bytes": bytes,
             "reason": run.reason,
             "is_loaded_in_part": run.is_loaded_in_part,
+            "is_superseded": run.is_superseded,
             "held_by": run.held_by,
             "resume_command": command(context, &runs, run),
         })
@@ -68,12 +70,15 @@ fn command(context: &Context, runs: &[UnfinishedRun], run: &UnfinishedRun) -> Op
 
 fn for_people(run: &UnfinishedRun) -> Value {
     let total = run.pages_total.map_or_else(|| "?".to_owned(), |total| total.to_string());
-    let mut reason = match run.held_by {
+    let mut state = match run.held_by {
         Some(pid) => format!("process {pid} is working on it"),
         None => run.reason.clone(),
     };
     if run.is_loaded_in_part {
-        reason.push_str("; the pages received are in the table");
+        state.push_str("; the pages received are in the table");
+    }
+    if run.is_superseded {
+        state.push_str("; superseded by a newer complete load");
     }
     json!({
         "run_id": run.run_id,
@@ -81,7 +86,7 @@ fn for_people(run: &UnfinishedRun) -> Value {
         "pages": format!("{}/{total}", run.pages_done),
         "age": duration(std::time::Duration::from_secs(run.age_seconds)),
         "size": size(run.bytes),
-        "reason": reason,
+        "state": state,
     })
 }
 
@@ -100,12 +105,12 @@ mod tests {
             "pages": "12/80",
             "age": "2h 10m",
             "size": "1.2 MB",
-            "reason": "process 4711 is working on it; the pages received are in the table",
+            "state": "process 4711 is working on it; the pages received are in the table",
         });
         assert_eq!(for_people(&run), expected);
         let mut run = example("r1", "users");
         run.pages_total = None;
-        assert_eq!((&for_people(&run)["pages"], &for_people(&run)["reason"]), (&json!("12/?"), &json!("interrupted")));
+        assert_eq!((&for_people(&run)["pages"], &for_people(&run)["state"]), (&json!("12/?"), &json!("interrupted")));
         assert_eq!(for_people(&unreadable_example("r1"))["table"], json!("?"));
     }
 }

@@ -42,6 +42,11 @@ pub(super) fn kept(error: &Error, command: &str) -> String {
     if error.emptied_rows().is_some() {
         return format!("if that is correct, `{command} --allow-empty` empties the table");
     }
+    if error.is_superseded() {
+        return format!(
+            "the table is newer than this run, so it was kept; `{command} --replace --force` replaces it by the older profiles"
+        );
+    }
     if error.kind() == ErrorKind::TableChanged {
         return match error.is_of_update() {
             true => format!(
@@ -119,7 +124,8 @@ pub(super) fn unreadable(context: &Context, runs: &[UnfinishedRun]) {
 pub(super) fn unfinished(context: &Context, workspace: &Workspace, table: &str) {
     let runs = workspace.unfinished_runs().unwrap_or_default();
     unreadable(context, &runs);
-    let mut runs = of_table(&runs, table).filter(|run| run.held_by.is_none() && !run.is_only_planned());
+    let mut runs =
+        of_table(&runs, table).filter(|run| run.held_by.is_none() && !run.is_only_planned() && !run.is_superseded);
     let Some(newest) = runs.next() else { return };
     let others = match runs.count() {
         0 => String::new(),

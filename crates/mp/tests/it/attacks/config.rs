@@ -182,7 +182,7 @@ fn a07_files_of_the_current_directory_are_not_read() {
         };
         assert_eq!(run(&["auth", "list"]).exits(0).stdout, "[]\n");
         for arguments in [&["auth", "test"][..], &["fetch", "profiles"]] {
-            let run = assert_run!(run(arguments).exits(1).prints_nothing(), "no credentials");
+            let run = assert_run!(run(arguments).exits(4).prints_nothing(), "no credentials");
             assert!(!run.stderr.contains("requests go to"), "{}", run.stderr);
         }
     }
@@ -262,20 +262,22 @@ fn a08_named_account_beats_environment_beats_default() {
 fn a08_incomplete_environment_names_the_missing_variables() {
     let simulator = Simulator::start(SimulatorConfig::default());
     let all = [("MP_USERNAME", USERNAME), ("MP_SECRET", CANARY), ("MP_PROJECT_ID", PROJECT), ("MP_REGION", "us")];
-    // Every subset that has one of the first three variables, but not all four.
-    for set in (1..15_u32).filter(|set| set & 0b0111 != 0) {
+    // Every subset with a user name or a secret, but without one of the three that belong together.
+    for set in (1..15_u32).filter(|set| set & 0b0011 != 0 && set & 0b0111 != 0b0111) {
         let given = |number: usize| set & (1 << number) != 0;
         let home = all
             .iter()
             .enumerate()
             .filter(|(number, _)| given(*number))
             .fold(home(&simulator), |home, (_, (name, value))| home.with(name, value));
-        let run = home.run(&["auth", "test"]).exits(1).prints_nothing();
+        let run = home.run(&["auth", "test"]).exits(4).prints_nothing();
         let names: Vec<&str> = (0..4).filter(|number| given(*number)).map(|number| all[number].0).collect();
         assert_run!(run, names.join(" "));
         assert_eq!(home.run(&["auth", "test", "-a", "good"]).exits(0).json()["account"], "good");
     }
-    // The region alone selects nothing.
+    // The project alone replaces that of the account, and the region alone selects nothing.
+    let run = home(&simulator).with("MP_PROJECT_ID", PROJECT).run(&["auth", "test"]).exits(0);
+    assert_eq!((&run.json()["account"], &run.json()["project_id"]), (&"good".into(), &PROJECT.into()));
     home(&simulator).with("MP_REGION", "eu").run(&["auth", "test"]).exits(0);
     assert_eq!(simulator.stats().replies_by_status.keys().copied().collect::<Vec<_>>(), [200]);
 }

@@ -11,7 +11,7 @@ use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME, secret_in};
 #[test]
 fn a01_a_secret_cannot_be_an_argument() {
     let home = Home::new();
-    let arguments = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT];
+    let arguments = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT, "--no-test"];
     let joined = format!("--secret={CANARY}");
     let stdin_value = format!("--secret-stdin={CANARY}");
     for wrong in [&["--secret", CANARY][..], &["--secret-stdin", CANARY], &[&joined], &["-s", CANARY], &[CANARY]] {
@@ -30,11 +30,11 @@ fn a01_a_secret_cannot_be_an_argument() {
 #[test]
 fn a01_secret_is_read_from_stdin_or_the_environment() {
     let home = Home::new().with("MP_SECRET", CANARY);
-    home.run(&["auth", "add", "env", "-u", USERNAME, "-p", PROJECT]).exits(0);
+    home.run(&["auth", "add", "env", "-u", USERNAME, "-p", PROJECT, "--no-test"]).exits(0);
     assert!(std::fs::read_to_string(home.config()).expect("a config file").contains(CANARY));
 
     let home = Home::new();
-    let arguments = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT];
+    let arguments = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT, "--no-test"];
     assert_run!(home.run(&arguments).exits(3));
     let piped = [&arguments[..], &["--secret-stdin"]].concat();
     assert_run!(home.run_with_input(&piped, "\n").exits(3));
@@ -53,7 +53,8 @@ fn a01_a_secret_that_is_typed_is_not_echoed() {
         return;
     }
     let home = Home::new();
-    let line = format!("tty > tty.txt; {} auth add prod -u {USERNAME} -p {PROJECT}", env!("CARGO_BIN_EXE_mp"));
+    let line =
+        format!("tty > tty.txt; {} auth add prod -u {USERNAME} -p {PROJECT} -r us --no-test", env!("CARGO_BIN_EXE_mp"));
     let direct = home.command(&[]);
     let mut command = Command::new("script");
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_clear().current_dir(home.path());
@@ -102,7 +103,7 @@ fn a02_no_log_at_any_level_shows_a_secret() {
 fn a02_no_file_but_the_config_file_holds_a_secret() {
     let simulator = Simulator::with_faults(300, &["pages=2 status=404"]);
     let home = Home::new().with("MP_BASE_URL", &simulator.base_url());
-    let add = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT, "--secret-stdin"];
+    let add = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT, "--secret-stdin", "--no-test"];
     home.run_with_input(&add, CANARY).exits(0);
     home.run(&["fetch", "profiles"]).exits(1);
     home.run(&["fetch", "profiles", "--replace"]).exits(1);
@@ -286,7 +287,7 @@ fn a03_running_out_of_memory_shows_nothing() {
 fn a04_the_process_table_does_not_show_a_secret() {
     let simulator = slow();
     let home = Home::new().with("MP_BASE_URL", &simulator.base_url());
-    let add = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT, "--secret-stdin"];
+    let add = ["auth", "add", "prod", "-u", USERNAME, "-p", PROJECT, "--secret-stdin", "--no-test"];
     home.run_with_input(&add, CANARY).exits(0);
     let fetch = fetching(&home, "true");
     let look = |file: &str| std::fs::read(format!("/proc/{}/{file}", fetch.id())).expect("it lives");

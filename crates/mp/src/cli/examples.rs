@@ -1,0 +1,155 @@
+//! The examples in the long help of every command. A test runs each of them against the simulator.
+
+/// The examples of one command.
+type Examples = &'static [(&'static str, &'static str)];
+
+/// The examples of each command, by its path: what the example does, and the command line.
+const EXAMPLES: &[(&str, Examples)] = &[
+    (
+        "",
+        &[
+            ("Try it without an account", "mp demo --fast"),
+            ("Store a service account", "mp auth add"),
+            ("Fetch all profiles, five pages at a time", "mp fetch profiles --parallel"),
+            ("Query them", "mp query sql 'SELECT count(*) FROM profiles'"),
+        ],
+    ),
+    (
+        "auth",
+        &[
+            ("Store a service account", "mp auth add"),
+            ("List the accounts", "mp auth list"),
+            ("Check the credentials of the default account", "mp auth test"),
+        ],
+    ),
+    ("auth list", &[("List the accounts as a table", "mp auth list --format table")]),
+    (
+        "auth add",
+        &[
+            ("Answer prompts for the name, the credentials and the region", "mp auth add"),
+            (
+                "In a script, read the secret from a file",
+                "mp auth add prod -u exporter.1a2b3c -p 12345 -r eu --secret-stdin <secret.txt",
+            ),
+        ],
+    ),
+    (
+        "auth edit",
+        &[
+            ("Answer prompts; an empty answer keeps the present value", "mp auth edit work"),
+            ("Change the region", "mp auth edit work --region eu"),
+            ("Replace the secret", "mp auth edit work --secret-stdin < secret.txt"),
+        ],
+    ),
+    ("auth remove", &[("Remove an account without a prompt", "mp auth remove work --force")]),
+    ("auth switch", &[("Make `work` the default account", "mp auth switch work")]),
+    ("auth show", &[("Show the default account", "mp auth show"), ("Show another one", "mp auth show work")]),
+    (
+        "auth test",
+        &[("Check the default account", "mp auth test"), ("Check another project", "mp auth test --project 12345")],
+    ),
+    (
+        "fetch",
+        &[
+            ("Fetch all profiles, five pages at a time", "mp fetch profiles --parallel"),
+            ("List what is unfinished", "mp fetch status"),
+        ],
+    ),
+    (
+        "fetch profiles",
+        &[
+            ("Fetch all profiles, five pages at a time", "mp fetch profiles --parallel"),
+            ("Estimate requests, time and disk space first", "mp fetch profiles --plan"),
+            (
+                "Fetch some profiles and properties",
+                "mp fetch profiles pro -w 'properties[\"plan\"] == \"pro\"' -o plan,city",
+            ),
+            ("Update the table with what changed since the last load", "mp fetch profiles --since last"),
+            ("Replace the table", "mp fetch profiles --replace --parallel"),
+            ("Write JSON lines instead of a table", "mp fetch profiles --stdout > profiles.jsonl"),
+        ],
+    ),
+    (
+        "fetch resume",
+        &[
+            ("Resume the only unfinished run", "mp fetch resume"),
+            ("Resume the newest run of a table, five pages at a time", "mp fetch resume profiles --parallel"),
+        ],
+    ),
+    ("fetch status", &[("List the unfinished runs as a table", "mp fetch status --format table")]),
+    (
+        "fetch discard",
+        &[
+            ("Remove the unfinished runs of a table", "mp fetch discard profiles --force"),
+            ("Remove all of them", "mp fetch discard --all --force"),
+        ],
+    ),
+    ("query", &[("Count the profiles", "mp query sql 'SELECT count(*) FROM profiles'")]),
+    (
+        "query sql",
+        &[
+            ("Count the profiles", "mp query sql 'SELECT count(*) FROM profiles'"),
+            (
+                "Print a property of every profile as CSV",
+                "mp query sql \"SELECT properties->>'plan' FROM profiles\" --format csv",
+            ),
+            ("Run a query from a file", "mp query sql --file report.sql --format csv > report.csv"),
+            ("Read the query from standard input", "echo 'FROM profiles LIMIT 3' | mp query sql"),
+            ("Write the result to a file", "mp query sql 'FROM profiles LIMIT 3' --output sample.parquet"),
+            ("Print one field without quotes", "mp query sql 'FROM profiles' --jq '.[].distinct_id'"),
+        ],
+    ),
+    (
+        "export",
+        &[
+            ("Write a table to a Parquet file", "mp export profiles profiles.parquet"),
+            ("Compress JSON Lines", "mp export profiles - --to-format jsonl | gzip > profiles.jsonl.gz"),
+        ],
+    ),
+    (
+        "inspect",
+        &[("List the tables", "mp inspect tables"), ("Show the columns of a table", "mp inspect schema profiles")],
+    ),
+    ("inspect tables", &[("List the tables of any DuckDB file", "mp inspect tables --db my.db")]),
+    ("inspect schema", &[("Show the columns of a table", "mp inspect schema profiles --format table")]),
+    ("inspect sample", &[("Show three rows of a table", "mp inspect sample profiles -n 3")]),
+    ("inspect drop", &[("Drop a table without a prompt", "mp inspect drop profiles --force")]),
+    ("verify", &[("Check the table `profiles`", "mp verify profiles")]),
+    (
+        "info",
+        &[
+            ("Show versions, the account, the database and the quota", "mp info"),
+            ("Show them for another project", "mp info --project 12345 --format json"),
+        ],
+    ),
+    (
+        "demo",
+        &[("Run the demo in a few seconds", "mp demo --fast"), ("Keep its database", "mp demo --fast --keep demo")],
+    ),
+    (
+        "simulate",
+        &[
+            ("Serve 2,000 profiles on a free port", "mp simulate --addr localhost:0 --profiles 2000"),
+            ("Fail twice on two of the pages", "mp simulate --addr localhost:0 --fault 'pages=3,7 status=500 times=2'"),
+        ],
+    ),
+    (
+        "completions",
+        &[
+            ("Install the completion script for your shell", "mp completions --install"),
+            ("Print the script for bash", "mp completions bash"),
+        ],
+    ),
+    ("man", &[("Write all pages into a directory", "mp man man1")]),
+];
+
+/// Returns the `Examples:` block of the command with this path, or `None` if it has no examples.
+pub(super) fn block(path: &str) -> Option<String> {
+    let (_, examples) = EXAMPLES.iter().find(|(command, _)| *command == path)?;
+    let header = clap::builder::Styles::styled().get_header().to_owned();
+    let mut text = format!("{header}Examples:{header:#}");
+    for (what, line) in *examples {
+        text.push_str(&format!("\n  # {what}\n  {line}"));
+    }
+    Some(text)
+}
