@@ -26,6 +26,7 @@ mod progress;
 mod prompt;
 mod settings;
 mod signals;
+mod sql_hint;
 mod start;
 mod streams;
 mod terminal;

@@ -12,6 +12,7 @@ use mixpanel_data::limits::MEMORY_DEFAULT;
 use mixpanel_data::{SqlPart, Workspace};
 use serde_json::json;
 
+use super::query::with_hint;
 use crate::cli::{ExportArgs, FileArgs, FileFormat, Format};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -121,7 +122,7 @@ impl Export<'_> {
         let Some(format) = format.of_rows() else {
             let memory = self.options.memory.unwrap_or(MEMORY_DEFAULT);
             let written = self.workspace.export_parquet(self.query, self.table, partial.temporary(), memory);
-            return written.map_err(|error| failed(&error));
+            return written.map_err(|error| self.failed(&error));
         };
         self.write_rows(&output.redirected_to(partial.file()), format)
     }
@@ -160,8 +161,12 @@ impl Export<'_> {
                 sink(part)
             })
         })?;
-        result.map_err(|error| failed(&error))?;
+        result.map_err(|error| self.failed(&error))?;
         Ok(rows)
+    }
+
+    fn failed(self, error: &mixpanel_data::Error) -> Failure {
+        with_hint(Failure::library("could not export the rows", error), self.workspace, self.query, error)
     }
 }
 
@@ -184,10 +189,6 @@ impl FileFormat {
             Self::Json => Some(Format::Json),
         }
     }
-}
-
-fn failed(error: &mixpanel_data::Error) -> Failure {
-    Failure::library("could not export the rows", error)
 }
 
 /// A line on the terminal with the size of the file so far; removed when dropped.

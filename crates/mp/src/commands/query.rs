@@ -4,13 +4,14 @@ use std::io::{IsTerminal as _, Read as _};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use mixpanel_data::{SqlPart, SqlValue, Workspace};
+use mixpanel_data::{Error, ErrorKind, SqlPart, SqlValue, Workspace};
 
 use super::export::Export;
 use crate::cli::{FileArgs, Format, QueryCommand, SqlArgs};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::format::{Kind, Layout, print_results, print_value};
+use crate::sql_hint::{PropMacro, hint, reads_empty_name};
 use crate::streams::Stdin;
 
 /// Maximum size of a query; a larger file was named by mistake.
@@ -56,7 +57,7 @@ pub(crate) fn run(context: &Context, command: QueryCommand) -> Result<Exit, Fail
     };
     let workspace = context.database()?;
     let result = print_results(&context.output, format, layout, |sink| workspace.sql_exact(&query, sink))?;
-    result.map_err(|error| failed(&error))?;
+    result.map_err(|error| failed(&workspace, &query, &error))?;
     Ok(Exit::Success)
 }
 
@@ -88,12 +89,8 @@ fn scalar(workspace: &Workspace, query: &str) -> Result<SqlValue, Failure> {
             ControlFlow::Break(())
         }
     });
-    result.map_err(|error| failed(&error))?;
+    result.map_err(|error| failed(workspace, query, &error))?;
     Ok(first)
-}
-
-fn failed(error: &mixpanel_data::Error) -> Failure {
-    Failure::library("could not run the query", error)
 }
 
 fn query_missing() -> Failure {
@@ -103,7 +100,14 @@ fn query_missing() -> Failure {
 fn query_text(context: &Context, arguments: &SqlArgs) -> Result<String, Failure> {
     match (&arguments.query, &arguments.file) {
         (Some(query), _) if query == "-" => read(Path::new("-")),
-        (Some(query), _) => Ok(query.clone()),
+        (Some(query), _) => {
+            if reads_empty_name(query) {
+                context.output.note(
+                    "the query reads a property without a name: in double quotes, the shell replaces `$email`, so write `\\$email`",
+                );
+            }
+            Ok(query.clone())
+        }
         (None, Some(file)) => read(&context.path(file)?),
         (None, None) if std::io::stdin().is_terminal() => Err(query_missing()),
         (None, None) => match read(Path::new("-"))? {
@@ -111,6 +115,28 @@ fn query_text(context: &Context, arguments: &SqlArgs) -> Result<String, Failure>
             query if query.trim().is_empty() => Err(query_missing()),
             query => Ok(query),
         },
+    }
+}
+
+fn failed(workspace: &Workspace, query: &str, error: &Error) -> Failure {
+    with_hint(Failure::library("could not run the query", error), workspace, query, error)
+}
+
+/// Adds the corrected expression to the failure of a query that misuses a JSON operator.
+pub(super) fn with_hint(failure: Failure, workspace: &Workspace, query: &str, error: &Error) -> Failure {
+    if error.kind() != ErrorKind::Query {
+        return failure;
+    }
+    let look = "select count(*) from duckdb_functions() where database_name = current_database()
+                and schema_name = 'main' and function_type = 'macro' and function_name = 'prop'
+                and parameters = ['properties', 'name']";
+    let prop = match workspace.sql_scalar(look) {
+        Ok(found) if found.as_u64() > Some(0) => PropMacro::Present,
+        _ => PropMacro::Absent,
+    };
+    match hint(query, error.message(), prop) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
 }
 
