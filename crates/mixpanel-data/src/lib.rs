@@ -55,6 +55,7 @@ mod mutant;
 mod overlap;
 mod parse;
 mod profile_query;
+mod properties;
 mod quota;
 mod row_sum;
 mod sql_value;
@@ -75,10 +76,11 @@ pub use fetch::{
 };
 pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unstored};
 pub use profile_query::{FetchMode, IfExists, IncludeUsers, ProfileQuery};
+pub use properties::{FrequentValue, PropertyInfo};
 pub use quota::Quota;
 pub use sql_value::{SqlPart, SqlValue};
 pub use types::{
-    ColumnInfo, FetchEstimate, FetchResult, ParallelProfileResult, ProfileFetchResult, ProfilePageResult,
+    ColumnInfo, FetchEstimate, FetchResult, ObjectInfo, ParallelProfileResult, ProfileFetchResult, ProfilePageResult,
     ProfileProgress, ProfileStreamResult, ProfileWriteTask, QuotaUsage, SqlResult, TableInfo, TableSchema,
     VerifyReport,
 };

@@ -116,6 +116,22 @@ pub(crate) const FLIGHT_BYTES_MAX: usize = 128 << 20;
 /// Maximum decoded bytes per compressed byte. Decoded bodies of up to 1 MiB are exempt; text compresses about tenfold.
 pub(crate) const COMPRESSION_RATIO_MAX: usize = 200;
 
+/// Maximum number of properties that a catalog lists; the values of others are only counted. Mixpanel allows 2,000 for a
+/// profile (`docs/mixpanel-api.md#records`). A catalog of this size takes about 1 MB in each staged page.
+pub const PROPERTY_NAMES_MAX: usize = 5_000;
+
+/// Maximum length of a listed property name in bytes; Mixpanel allows 255.
+pub const PROPERTY_NAME_BYTES_MAX: usize = 1_024;
+
+/// Maximum number of property columns in a typed view. Creating and planning a view of this width takes 0.1 s.
+pub const TYPED_COLUMNS_MAX: usize = 1_500;
+
+/// Number of different values of a property up to which they are counted exactly, when its values are examined.
+pub(crate) const DISTINCT_EXACT_MAX: usize = 1_000;
+
+/// Maximum length of a property's example or frequent value, in characters of its JSON text.
+pub const PROPERTY_VALUE_CHARS_MAX: usize = 200;
+
 /// Maximum nesting of arrays and objects in a profile's properties. Mixpanel documents three levels. At a depth of
 /// 100,000, DuckDB's `json_structure` overflows an 8 MiB stack (measured with 1.5.5) and crashes the process.
 pub const JSON_DEPTH_MAX: usize = 128;

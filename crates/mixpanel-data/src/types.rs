@@ -250,6 +250,24 @@ pub struct TableInfo {
     pub partial: bool,
 }
 
+/// A table or view of the database, as listed by `Workspace::objects`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ObjectInfo {
+    /// Its name.
+    pub name: String,
+    /// `profiles`, `events` or `unknown` for a table, as in [`TableInfo`]; `view`; or `internal` for a table whose name
+    /// starts with `_`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Number of rows; `None` for a view.
+    pub row_count: Option<u64>,
+    /// When the table was last loaded, in UTC, ISO 8601; `None` if no fetch created it.
+    pub fetched_at: Option<String>,
+    /// Whether pages are missing because a fetch could not retrieve them.
+    pub partial: bool,
+}
+
 /// The result of `Workspace::verify_table`: the current contents of a table, compared with what the last load recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

@@ -80,6 +80,13 @@ pub enum Warning {
         /// The columns.
         columns: String,
     },
+    /// The database has an object of the user with the name of one that loads maintain. It is left unchanged.
+    NameTaken {
+        /// The name: `prop`, or that of the typed view of a table.
+        name: String,
+        /// The table that gets no typed view; `None` for the macro `prop`.
+        table: Option<String>,
+    },
     /// Pages contained data that the table has no column for.
     NotKept {
         /// What is not stored. Names sent by the server are redacted.
@@ -182,6 +189,15 @@ impl fmt::Display for Warning {
             Self::UpsertEmpties { table, columns } => {
                 write!(f, "upserting into table `{table}` loses the values that replaced profiles have in {columns}")
             }
+            Self::NameTaken { name, table: None } => write!(
+                f,
+                "the database has its own macro `{name}`, which is left unchanged; mp's macro of this name is not \
+                 created"
+            ),
+            Self::NameTaken { name, table: Some(table) } => write!(
+                f,
+                "`{name}` was not created by mp and is left unchanged, so `{table}` has no view with typed columns"
+            ),
             Self::NotKept { what } => f.write_str(what),
             Self::ProfilesMissing { summary } => f.write_str(summary),
             Self::TotalDiffers { announced, received, drift, repeated } => {

@@ -13,12 +13,14 @@ use crate::fetch::{
 };
 use crate::load;
 use crate::parse::RecordForm;
+use crate::properties::PropertyInfo;
 use crate::quota::Quota;
 use crate::sql_value::SqlPart;
 use crate::stage::{discard, sweep};
 use crate::store;
 use crate::types::{
-    FetchEstimate, ProfileFetchResult, ProfileStreamResult, QuotaUsage, SqlResult, TableInfo, TableSchema, VerifyReport,
+    FetchEstimate, ObjectInfo, ProfileFetchResult, ProfileStreamResult, QuotaUsage, SqlResult, TableInfo, TableSchema,
+    VerifyReport,
 };
 
 /// One Mixpanel project and one database, with every operation on them.
@@ -339,6 +341,27 @@ impl Workspace {
     /// `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
     pub fn tables(&self) -> Result<Vec<TableInfo>> {
         store::tables(&self.database)
+    }
+
+    /// Lists all tables and views in name order, including internal tables, whose names start with `_`.
+    ///
+    /// # Errors
+    /// Same as [`tables`](Self::tables).
+    pub fn objects(&self) -> Result<Vec<ObjectInfo>> {
+        store::objects(&self.database)
+    }
+
+    /// Returns the properties of the profiles in a table or view, those that most profiles have first.
+    ///
+    /// Reads every row, so that the result also counts changes made since the last load; about 3 s for a million
+    /// profiles of 1 KB. With more than [`PROPERTY_NAMES_MAX`](crate::limits::PROPERTY_NAMES_MAX) properties, the
+    /// others are not listed.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a table without a column `properties`; otherwise the same as
+    /// [`table_schema`](Self::table_schema).
+    pub fn properties(&self, table: &str) -> Result<Vec<PropertyInfo>> {
+        load::examine(&self.database, table)
     }
 
     /// Returns the columns of a table or view. The name is case-insensitive.

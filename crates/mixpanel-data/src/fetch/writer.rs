@@ -114,6 +114,7 @@ pub(crate) fn part_of(task: &ProfileWriteTask) -> Part<'_> {
         rows: task.rows.to_record_batch(),
         rejects: task.rows.rejects(),
         fingerprint: fingerprint(&task.rows),
+        catalog: task.rows.catalog(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Turns response bytes into rows. Pure: nothing here does I/O or reads a clock.
 
+mod catalog;
+mod collector;
 mod depth;
 mod envelope;
 mod fingerprint;
@@ -7,12 +9,16 @@ mod last_seen;
 mod object;
 mod page;
 mod profile;
+mod property_kind;
 mod recover;
 mod rows;
 mod scan;
 mod unstored;
 
+pub(crate) use catalog::{Bounds, CATALOG_KEY, Catalog, Property};
+pub(crate) use collector::{Collector, decoded, for_each_member};
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use page::{PageBody, parse_page};
+pub(crate) use property_kind::{Kind, column_type};
 pub use rows::{ProfileRow, ProfileRows, RecordForm, Reject};
 pub use unstored::Unstored;

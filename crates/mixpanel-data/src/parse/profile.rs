@@ -32,6 +32,7 @@ pub(super) struct Scratch {
 /// The position of a member in the text of the properties object.
 struct Member {
     start: usize,
+    key_end: usize,
     value_start: usize,
     end: usize,
     is_last_seen: bool,
@@ -68,8 +69,9 @@ fn try_push<'a>(rows: &mut RowsBuilder, raw: &'a str, scratch: &mut Scratch) -> 
     if has_lone_surrogate(properties) {
         return Err("a string holds half a surrogate pair, which is not Unicode".to_owned());
     }
-    let (last_seen, kept) = lift_last_seen(properties, scratch);
+    let (last_seen, kept, cut) = lift_last_seen(properties, scratch);
     rows.push(&distinct_id, kept, last_seen);
+    collect(rows, properties, &scratch.members, cut);
     Ok(record.unknown)
 }
 
@@ -112,10 +114,11 @@ fn read_properties(raw: &str, start: usize, members: &mut Vec<Member>) -> usize 
     let mut cursor = Cursor::enter(raw, start);
     while let Some(key) = cursor.next_key() {
         let is_last_seen = is_key(key, LAST_SEEN);
-        let key_start = key.as_ptr().addr() - raw.as_ptr().addr();
+        let key_start = key.as_ptr().addr() - raw.as_ptr().addr() - start;
         let value_start = cursor.position() - start;
         cursor.value();
-        members.push(Member { start: key_start - start, value_start, end: cursor.position() - start, is_last_seen });
+        let (key_end, end) = (key_start + key.len(), cursor.position() - start);
+        members.push(Member { start: key_start, key_end, value_start, end, is_last_seen });
     }
     cursor.position()
 }
@@ -141,27 +144,38 @@ fn read_distinct_id(raw: Option<&str>) -> Result<Cow<'_, str>, String> {
     }
 }
 
-/// Parses `$last_seen`. Returns the time and the properties to store.
+/// Adds the properties of a row to the catalog, except the one that is cut out of them.
+fn collect(rows: &mut RowsBuilder, properties: &str, members: &[Member], cut: Option<usize>) {
+    let collector = rows.collector();
+    collector.begin();
+    for (index, Member { start, key_end, value_start, end, .. }) in members.iter().enumerate() {
+        if cut != Some(index) {
+            collector.member(&properties[*start..*key_end], &properties[*value_start..*end]);
+        }
+    }
+}
+
+/// Parses `$last_seen`. Returns the time, the properties to store, and the index of the member that they lack.
 ///
 /// If `$last_seen` occurs once and in the usual form, which the time reproduces exactly, it is cut out of the
 /// properties; the rest stays the same byte for byte. Otherwise the properties are kept whole. If it occurs more than
 /// once, the last one counts.
-fn lift_last_seen<'a>(properties: &'a str, scratch: &'a mut Scratch) -> (Option<i64>, &'a str) {
+fn lift_last_seen<'a>(properties: &'a str, scratch: &'a mut Scratch) -> (Option<i64>, &'a str, Option<usize>) {
     let Scratch { members, text } = scratch;
     let mut found = members.iter().enumerate().rev().filter(|(_, member)| member.is_last_seen);
-    let Some((index, last)) = found.next() else { return (None, properties) };
+    let Some((index, last)) = found.next() else { return (None, properties, None) };
     let raw = &properties[last.value_start..last.end];
     let inner = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
     match inner.and_then(|inner| parse_canonical(inner.as_bytes())) {
         Some(micros) if found.next().is_none() => {
             write_without(properties, members, index, text);
-            (Some(micros), text)
+            (Some(micros), text, Some(index))
         }
-        Some(micros) => (Some(micros), properties),
+        Some(micros) => (Some(micros), properties, None),
         None => {
             let other = inner.and_then(|_| serde_json::from_str::<String>(raw).ok());
             let micros = other.and_then(|other| parse_canonical(other.as_bytes()).or_else(|| parse_lenient(&other)));
-            (micros, properties)
+            (micros, properties, None)
         }
     }
 }

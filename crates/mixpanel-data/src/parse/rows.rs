@@ -7,6 +7,8 @@ use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder, Tim
 use arrow::array::{TimestampMicrosecondBuilder, builder::ArrayBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use super::catalog::Catalog;
+use super::collector::Collector;
 use super::unstored::Unstored;
 use crate::limits::{PAGE_BYTES_MAX, REJECT_BYTES_MAX};
 
@@ -100,6 +102,7 @@ pub struct ProfileRows {
     last_seen: TimestampMicrosecondArray,
     rejects: Vec<Reject>,
     unstored: Unstored,
+    catalog: Catalog,
 }
 
 impl ProfileRows {
@@ -125,6 +128,11 @@ impl ProfileRows {
     #[must_use]
     pub fn unstored(&self) -> &Unstored {
         &self.unstored
+    }
+
+    /// Returns the catalog of the rows' properties. Empty for raw records, and for rows read from a stage.
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
     }
 
     /// Records that `bytes` bytes followed the end of the page.
@@ -174,6 +182,7 @@ impl ProfileRows {
             last_seen: batch.column_by_name("last_seen")?.as_any().downcast_ref::<TimestampMicrosecondArray>()?.clone(),
             rejects: Vec::new(),
             unstored: Unstored::default(),
+            catalog: Catalog::default(),
         })
     }
 }
@@ -186,6 +195,7 @@ pub(super) struct RowsBuilder {
     rejects: Vec<Reject>,
     reject_room: usize,
     unstored: Unstored,
+    collector: Collector,
 }
 
 impl RowsBuilder {
@@ -199,6 +209,7 @@ impl RowsBuilder {
             rejects: Vec::new(),
             reject_room: PAGE_BYTES_MAX,
             unstored: Unstored::default(),
+            collector: Collector::new(),
         }
     }
 
@@ -210,6 +221,11 @@ impl RowsBuilder {
     /// Records the names of a record's members that are not stored.
     pub(super) fn note_unstored(&mut self, names: &[&str]) {
         self.unstored.note_record(names);
+    }
+
+    /// Returns the collector of the rows' properties.
+    pub(super) fn collector(&mut self) -> &mut Collector {
+        &mut self.collector
     }
 
     /// Appends a row.
@@ -235,6 +251,7 @@ impl RowsBuilder {
             last_seen: self.last_seen.finish(),
             rejects: self.rejects,
             unstored: self.unstored,
+            catalog: self.collector.finish(),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Reads and writes a part as Parquet files. The file metadata holds the part number, the counts and the sum of the
-//! rows, which the load compares with the rows that it inserted. Rejects are in a separate file, so that DuckDB can
-//! read them too.
+//! Reads and writes a part as Parquet files. The file metadata holds the part number, the counts, the catalog of the
+//! properties, and the sum of the rows, which the load compares with the rows that it inserted. Rejects are in a
+//! separate file, so that DuckDB can read them too.
 
 use std::fs::File;
 use std::path::Path;
@@ -17,7 +17,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{STAGED_GROUP_BYTES, STAGED_GROUP_ROWS};
-use crate::parse::Reject;
+use crate::parse::{CATALOG_KEY, Catalog, Reject};
 use crate::row_sum::{RowSum, SUM_KEY};
 
 use super::files::NewFile;
@@ -34,6 +34,8 @@ pub(crate) struct Part<'a> {
     pub(crate) rejects: &'a [Reject],
     /// A fingerprint by which a fetch recognizes pages with the same records.
     pub(crate) fingerprint: u64,
+    /// The catalog of the rows' properties.
+    pub(crate) catalog: &'a Catalog,
 }
 
 /// A page on disk, as described by its own metadata.
@@ -56,6 +58,7 @@ pub(super) fn write_rows(file: &mut NewFile, part: &Part<'_>) -> Result<()> {
         fact("rejected", part.rejects.len().to_string()),
         fact("fingerprint", part.fingerprint.to_string()),
         fact(SUM_KEY, sum.to_text()),
+        fact(CATALOG_KEY, part.catalog.to_text()),
     ];
     write_batch(file, &part.rows, facts)
 }

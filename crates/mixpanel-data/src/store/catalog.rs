@@ -9,14 +9,15 @@ use serde_json::Value;
 
 use super::database::{Access, CommitError, Database};
 use super::failure::{refused, statement};
-use super::label;
+use super::label::{self, Label};
 use super::location::{Location, locate, not_found};
+use super::own_objects;
 use super::query;
 use super::schema::{Target, find};
 use super::table_name::{TableName, name_excerpt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sql_value::SqlPart;
-use crate::types::{ColumnInfo, SqlResult, TableInfo, TableSchema};
+use crate::types::{ColumnInfo, ObjectInfo, SqlResult, TableInfo, TableSchema};
 
 /// The kinds of tables that a fetch creates.
 const KINDS: [&str; 2] = ["profiles", "events"];
@@ -28,21 +29,64 @@ pub(crate) fn tables(database: &Path) -> Result<Vec<TableInfo>> {
     let mut labels = label::all(connection);
     let mut tables = Vec::new();
     for table in names(connection)? {
-        let sql = format!("SELECT count(*) FROM {}", table.quoted());
-        let row_count = connection
-            .query_row(&sql, [], |row| row.get(0))
-            .map_err(|error| statement(&format!("count the rows of table `{table}`"), &error))?;
         let label = labels.remove(&table.as_str().to_lowercase());
-        let kind = label.as_ref().map(|label| label.kind.as_str()).filter(|kind| KINDS.contains(kind));
         tables.push(TableInfo {
-            kind: kind.unwrap_or("unknown").to_owned(),
-            row_count,
+            kind: kind_of(label.as_ref()).to_owned(),
+            row_count: count(connection, &table)?,
             fetched_at: label.as_ref().and_then(|label| label.fetched_at).map(|at| at.to_string()),
             partial: label.as_ref().is_some_and(|label| label.partial),
             name: table.as_str().to_owned(),
         });
     }
     Ok(tables)
+}
+
+/// Lists all tables and views of the main schema, sorted by name.
+pub(crate) fn objects(database: &Path) -> Result<Vec<ObjectInfo>> {
+    let database = Database::open(database, Access::ReadOnly)?;
+    let connection = database.connection();
+    let fail = |error| statement("list the tables", &error);
+    let mut query = connection
+        .prepare(
+            "SELECT table_name, table_type = 'BASE TABLE' FROM information_schema.tables
+             WHERE table_catalog = current_database() AND table_schema = 'main' ORDER BY table_name",
+        )
+        .map_err(fail)?;
+    let found = query.query_map([], |row| Ok((TableName::listed(row.get::<_, String>(0)?), row.get::<_, bool>(1)?)));
+    let found: Vec<(TableName, bool)> = found.and_then(Iterator::collect).map_err(fail)?;
+    let mut labels = label::all(connection);
+    let describe = |(name, is_table): (TableName, bool)| {
+        let is_internal = is_table && name.as_str().starts_with('_');
+        let row_count = match is_table {
+            true => Some(count(connection, &name)?),
+            false => None,
+        };
+        let label = labels.remove(&name.as_str().to_lowercase()).filter(|_| is_table && !is_internal);
+        let kind = match (is_table, is_internal) {
+            (false, _) => "view",
+            (true, true) => "internal",
+            (true, false) => kind_of(label.as_ref()),
+        };
+        Ok(ObjectInfo {
+            kind: kind.to_owned(),
+            row_count,
+            fetched_at: label.as_ref().and_then(|label| label.fetched_at).map(|at| at.to_string()),
+            partial: label.is_some_and(|label| label.partial),
+            name: name.as_str().to_owned(),
+        })
+    };
+    found.into_iter().map(describe).collect()
+}
+
+fn count(connection: &Connection, table: &TableName) -> Result<u64> {
+    connection
+        .query_row(&format!("SELECT count(*) FROM {}", table.quoted()), [], |row| row.get(0))
+        .map_err(|error| statement(&format!("count the rows of table `{table}`"), &error))
+}
+
+/// Returns what a table holds according to its entry in `_metadata`.
+fn kind_of(label: Option<&Label>) -> &str {
+    label.map(|label| label.kind.as_str()).filter(|kind| KINDS.contains(kind)).unwrap_or("unknown")
 }
 
 fn names(connection: &Connection) -> Result<Vec<TableName>> {
@@ -109,7 +153,7 @@ fn sample_query(database: &Path, table: &str, rows: u32) -> Result<String> {
     Ok(format!("SELECT * FROM {} USING SAMPLE {rows} ROWS", table.quoted()))
 }
 
-/// Drops tables and views, with their entries in `_metadata` and `_rejects`, in one transaction.
+/// Drops tables and views, with their typed views and their entries in the internal tables, in one transaction.
 pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
     if matches!(locate(database)?, Location::Absent(_)) {
         return Err(not_found(database));
@@ -119,6 +163,7 @@ pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
     connection.execute_batch("BEGIN").map_err(|error| statement("drop tables", &error))?;
     // Drop a repeated name only once.
     let mut seen = BTreeSet::new();
+    let mut views_dropped = BTreeSet::new();
     for name in tables.iter().filter(|name| seen.insert(name.to_ascii_lowercase())) {
         if name.starts_with('_') {
             let message =
@@ -128,8 +173,13 @@ pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
         let (kind, table) = match find(connection, &TableName::listed(name))? {
             Target::Table(table) => ("TABLE", table),
             Target::View(view) => ("VIEW", view),
+            Target::Absent if views_dropped.contains(&name.to_ascii_lowercase()) => continue,
             Target::Absent => return Err(table_not_found(connection, name)),
         };
+        if kind == "TABLE" {
+            own_objects::drop_view(connection, &table)?;
+            views_dropped.insert(own_objects::typed_view(&table).as_str().to_ascii_lowercase());
+        }
         connection.execute_batch(&format!("DROP {kind} {}", table.quoted())).map_err(|error| {
             refused(&format!("cannot drop table `{table}`: other objects depend on it"), &error)
                 .with_detail("table_name", table.as_str())

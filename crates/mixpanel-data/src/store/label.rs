@@ -74,17 +74,14 @@ pub(crate) fn of_table(connection: &Connection, table: &TableName) -> Option<Lab
     all(connection).remove(&table.as_str().to_lowercase())
 }
 
-/// Removes the entries of a table that no longer exists: its row in `_metadata` and its rejects.
+/// Removes the entries of a table that no longer exists: its row in `_metadata`, its properties and its rejects.
 pub(crate) fn forget(connection: &Connection, table: &TableName) -> Result<()> {
-    if matches!(find(connection, &TableName::listed("_metadata"))?, Target::Table(_)) {
-        connection
-            .execute("DELETE FROM _metadata WHERE lower(table_name) = lower(?)", [table.as_str()])
-            .map_err(|error| statement("remove the table from `_metadata`", &error))?;
-    }
-    if matches!(find(connection, &TableName::listed("_rejects"))?, Target::Table(_)) {
-        connection
-            .execute("DELETE FROM _rejects WHERE lower(table_name) = lower(?)", [table.as_str()])
-            .map_err(|error| statement("remove the rejects of the table", &error))?;
+    for own in ["_metadata", "_properties", "_rejects"] {
+        if matches!(find(connection, &TableName::listed(own))?, Target::Table(_)) {
+            connection
+                .execute(&format!("DELETE FROM {own} WHERE lower(table_name) = lower(?)"), [table.as_str()])
+                .map_err(|error| statement(&format!("remove the table from `{own}`"), &error))?;
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 //! - `database`: opens a file with `settings`, sandboxed from the rest of the machine; `lease`: ensures that a file is
 //!   open at most once per process;
 //! - `schema`: looks up tables, views, columns and indexes; `label`: reads the entries of `_metadata`;
-//! - `catalog`: lists, describes, samples and drops tables;
+//! - `catalog`: lists, describes, samples and drops tables; `own_objects`: the macro and views that loads maintain;
 //! - `query`: runs user queries, which `statements` splits; `values` and `iso`: convert results;
 //! - `export`: writes the result of a query to a Parquet file; `version`: the version of the DuckDB library;
 //! - `failure`: maps DuckDB's messages to error kinds; `table_name` and `sql_text`: quote names and text for SQL.
@@ -19,6 +19,7 @@ mod iso;
 pub(crate) mod label;
 mod lease;
 pub(crate) mod location;
+pub(crate) mod own_objects;
 mod query;
 pub(crate) mod schema;
 pub(crate) mod settings;
@@ -28,7 +29,7 @@ pub(crate) mod table_name;
 mod values;
 mod version;
 
-pub(crate) use catalog::{drop_tables, sample, sample_exact, table_schema, tables};
+pub(crate) use catalog::{drop_tables, objects, sample, sample_exact, table_schema, tables};
 pub(crate) use query::{each, exact, result_count, rows, scalar};
 pub(crate) use table_name::TableName;
 pub(crate) use version::duckdb_version;

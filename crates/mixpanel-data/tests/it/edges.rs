@@ -206,7 +206,7 @@ const ROOMS: [(&str, &[&str]); 10] = [
     ("quota", &[]),
     ("stage", &["parse"]),
     ("store", &[]),
-    ("load", &["store", "parse/rows.rs"]),
+    ("load", &["store", "parse/rows.rs", "parse/catalog.rs", "parse/collector.rs", "parse/property_kind.rs"]),
     ("fetch", &["api", "parse", "quota", "stage", "store", "load", "fetch/core", "fetch/profiles"]),
     // The core is independent of the dataset: it uses only the exports of `fetch/source.rs` and the failures of the
     // API.

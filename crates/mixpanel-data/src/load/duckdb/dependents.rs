@@ -7,6 +7,7 @@ use duckdb::Connection;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::store::failure::statement;
+use crate::store::own_objects::is_users_view;
 use crate::store::sql_text::literal;
 use crate::store::table_name::{TableName, name_excerpt};
 
@@ -57,12 +58,13 @@ pub(super) struct View {
 /// Returns the views that are readable now.
 pub(super) fn readable_views(connection: &Connection) -> Result<Vec<View>> {
     let fail = |error| statement("list the views", &error);
-    let mut query = connection
-        .prepare(
-            "SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = current_database()
-             AND NOT internal ORDER BY ALL",
-        )
-        .map_err(fail)?;
+    // The views that loads maintain are created again.
+    let sql = format!(
+        "SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = current_database()
+         AND NOT internal AND {} ORDER BY ALL",
+        is_users_view()
+    );
+    let mut query = connection.prepare(&sql).map_err(fail)?;
     let read = |row: &duckdb::Row<'_>| {
         let (schema, name): (String, String) = (row.get(0)?, row.get(1)?);
         let quoted = [&schema, &name].map(|name| TableName::listed(name.clone()).quoted()).join(".");

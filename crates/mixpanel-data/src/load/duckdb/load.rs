@@ -36,13 +36,15 @@ use duckdb::Connection;
 use super::announced;
 use super::digest;
 use super::merge;
-use super::metadata::{self, Counts, Loaded, Origin};
+use super::metadata::{self, CatalogChange, Counts, Loaded, Origin};
 use super::pages::{self, LOADING};
+use super::properties;
 use super::rejects::{self, OtherRunsRejects};
 use super::request::{LoadRequest, OnLockWait};
 use super::rows::{StagedRows, check, count_rows, steps_of, sum_of_table};
 use super::settle;
 use super::spill::Spill;
+use super::staged::catalog_of_pages;
 use super::target;
 use super::tuning::{for_load, memory_needed};
 use crate::error::{Error, ErrorKind, Result};
@@ -53,6 +55,7 @@ use crate::profile_query::{IfExists, MissingPages};
 use crate::store::database::{Access, CommitError, Database, Trust};
 use crate::store::failure::statement;
 use crate::store::label;
+use crate::store::own_objects::ensure_prop;
 use crate::store::schema::{Target, rename};
 use crate::store::settings::{Effort, Tuning};
 use crate::store::table_name::TableName;
@@ -158,6 +161,7 @@ fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, u64)>
     let views =
         request.options.seen.as_ref().map(|seen| seen.check(connection, request)).transpose()?.unwrap_or_default();
     metadata::ensure(connection)?;
+    ensure_prop(connection)?;
     let loaded = match choose_action(connection, request)? {
         TableAction::Make => make(connection, request, None)?,
         TableAction::Replace(old) => make(connection, request, Some(old))?,
@@ -168,6 +172,8 @@ fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, u64)>
     let mut run = request.package.run.clone();
     run.counts.shortfall += loaded.counts.shortfall;
     rejects::record(connection, &loaded.table, &run, &request.package.rejects, earlier)?;
+    // Before `_metadata`, whose number of rows still is that of the last load.
+    properties::record(connection, &loaded, &run)?;
     let table_rows = metadata::record(connection, &loaded, request.options.if_exists, &run)?;
     Ok((loaded.counts, table_rows))
 }
@@ -268,7 +274,9 @@ fn make(connection: &Connection, request: &LoadRequest, old: Option<TableName>) 
     pages::create(connection, request.package.run.dataset, pages::LoadingTable::Permanent)?;
     let staged = pages::read(connection, request)?;
     let shortfall = announced::check(connection, request, &staged, old.as_ref())?;
-    let StagedRows { staged, kept, steps } = staged;
+    let StagedRows { staged, kept, steps, duplicates } = staged;
+    let catalog = catalog_of_pages(&request.package.pages)?.and_then(|catalog| catalog.minus(&duplicates));
+    let catalog = catalog.map_or(CatalogChange::Unknown, CatalogChange::Whole);
     let loading = TableName::listed(LOADING);
     let table = match old {
         Some(old) => {
@@ -285,5 +293,6 @@ fn make(connection: &Connection, request: &LoadRequest, old: Option<TableName>) 
     let found = sum_of_table(connection, request.package.run.dataset, &table, steps).map_err(fail)?;
     check(request, &format!("table `{table}`"), kept, found)?;
     let counts = Counts { rows: kept.rows, duplicates: staged - kept.rows, shortfall, altered: 0 };
-    Ok(Loaded { table, origin: Origin::Made, counts, digest: digest::to_text(connection, kept).map_err(fail)? })
+    let digest = digest::to_text(connection, kept).map_err(fail)?;
+    Ok(Loaded { table, origin: Origin::Made, counts, digest, catalog, steps })
 }

@@ -12,8 +12,9 @@
 use duckdb::Connection;
 
 use super::announced;
+use super::collect::collect;
 use super::digest::{self, sum_hashes, sum_of};
-use super::metadata::{self, Counts, Loaded, Origin};
+use super::metadata::{self, CatalogChange, Counts, Loaded, Origin};
 use super::pages::{self, LoadingTable};
 use super::request::LoadRequest;
 use super::rows::{StagedRows, check, count_rows, number, run, steps_of, sum_of_table};
@@ -24,6 +25,7 @@ use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::load::package::LoadKind;
+use crate::parse::Collector;
 use crate::profile_query::IfExists;
 use crate::row_sum::RowSum;
 use crate::store::failure::statement;
@@ -38,7 +40,7 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest, table: Table
     pages::create(connection, dataset, LoadingTable::Temporary)?;
     let staged = pages::read(connection, request)?;
     let shortfall = announced::check(connection, request, &staged, None)?;
-    let StagedRows { staged, kept, steps } = staged;
+    let StagedRows { staged, kept, steps, .. } = staged;
     let (earlier, kept) = match request.package.kind {
         LoadKind::First => (EarlierLoads::NONE, kept),
         LoadKind::Completing => {
@@ -54,10 +56,15 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest, table: Table
     let old = recorded(connection, &table, before).map_err(fail)?;
     let replaces = request.options.if_exists == IfExists::Upsert || request.package.kind == LoadKind::Completing;
     let find = format!("SELECT rowid AS place FROM {} WHERE {}", table.quoted(), dataset.key_is_in(None, "_loading"));
+    let (mut removed_properties, mut added_properties) = (Collector::new(), Collector::new());
     let removed = match replaces {
-        true => pages::remove(connection, dataset, &table.quoted(), &find, steps).map_err(fail)?,
+        true => {
+            let (quoted, collector) = (table.quoted(), &mut removed_properties);
+            pages::collect_and_remove(connection, dataset, &quoted, &find, steps, collector).map_err(fail)?
+        }
         false => RowSum::default(),
     };
+    collect(connection, "_loading", "true", steps, &mut added_properties).map_err(fail)?;
     add(connection, dataset, &table, steps).map_err(fail)?;
     let found =
         sum_of(connection, dataset, &table.quoted(), &dataset.key_is_in(Some("r"), "_loading"), steps).map_err(fail)?;
@@ -72,7 +79,9 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest, table: Table
     let rows = earlier.rows + added.rows - earlier.replaced;
     let counts = Counts { rows, duplicates: staged - rows, shortfall, altered: earlier.altered };
     let digest = digest::to_text(connection, sum).map_err(fail)?;
-    Ok(Loaded { table, origin: Origin::Changed, counts, digest })
+    let (added, removed) = (added_properties.finish(), removed_properties.finish());
+    let catalog = CatalogChange::Rows { rows_before: before, added, removed };
+    Ok(Loaded { table, origin: Origin::Changed, counts, digest, catalog, steps })
 }
 
 /// Returns the query for the rows in `_loading` that must not replace rows in the table.

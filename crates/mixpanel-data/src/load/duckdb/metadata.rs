@@ -10,10 +10,12 @@ use duckdb::types::{TimeUnit, Value};
 use duckdb::{Connection, params};
 use jiff::Timestamp;
 
+use super::tuning::Steps;
 use crate::counts::FetchCounts;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::load::run_record::RunRecord;
+use crate::parse::Catalog;
 use crate::profile_query::{FetchMode, IfExists};
 use crate::store::failure::statement;
 use crate::store::label::{self, Label};
@@ -72,6 +74,26 @@ pub(super) struct Loaded {
     pub(super) counts: Counts,
     /// The digest of the whole table, as text.
     pub(super) digest: String,
+    /// How the load changed the catalog of the table's properties.
+    pub(super) catalog: CatalogChange,
+    /// The number of rows of the table to read at once.
+    pub(super) steps: Steps,
+}
+
+/// How a load changed the properties of the rows.
+#[derive(Debug)]
+pub(super) enum CatalogChange {
+    /// The catalog of the whole table.
+    Whole(Catalog),
+    /// The catalogs of the rows that the load added and removed.
+    Rows {
+        /// The number of rows in the table before the load.
+        rows_before: u64,
+        added: Catalog,
+        removed: Catalog,
+    },
+    /// It must be computed from the table.
+    Unknown,
 }
 
 /// Creates both tables, or upgrades those of the Python package and of earlier versions.
@@ -279,6 +301,8 @@ pub(super) fn check_file_system(
         origin: Origin::Changed,
         counts: Counts { rows: 0, duplicates: 0, shortfall: 0, altered: 0 },
         digest: String::new(),
+        catalog: CatalogChange::Unknown,
+        steps: Steps::of_staged(&[]),
     };
     // A run may be loaded more than once.
     for load_id in ["rehearsal-1", "rehearsal-2"] {
@@ -292,6 +316,7 @@ fn dummy_run(dataset: &'static Dataset, load_id: &str) -> RunRecord {
     RunRecord { counts, ..RunRecord::empty(dataset, "rehearsal", load_id) }
 }
 
-fn timestamp(at: Timestamp) -> Value {
+/// Returns a time as a value of a TIMESTAMP column.
+pub(super) fn timestamp(at: Timestamp) -> Value {
     Value::Timestamp(TimeUnit::Microsecond, at.as_microsecond())
 }

@@ -9,13 +9,17 @@
 //! - `target`: checks and replaces the existing table; `dependents`: describes what a replacement drops; `seen`: the
 //!   state of the table before the first request; `changes`: compares it with the current state;
 //! - `metadata`: writes `_metadata` and `_fetches`; `rejects`: writes `_rejects`; `digest`: sums the table's contents;
+//! - `properties`: writes `_properties` and the typed views; `collect`: reads the properties of rows; `examine` and
+//!   `value_counts`: describe the properties of a table;
 //! - `known` and `last_load`: read the records of earlier loads; `verify`: checks that a table is unchanged since its
 //!   last load.
 
 mod announced;
 mod changes;
+mod collect;
 mod dependents;
 mod digest;
+mod examine;
 mod known;
 mod last_load;
 mod load;
@@ -24,6 +28,7 @@ mod merge;
 mod metadata;
 mod pages;
 mod preflight;
+mod properties;
 mod rejects;
 mod request;
 mod rows;
@@ -36,8 +41,10 @@ mod target;
 mod testing;
 mod tuning;
 mod unreadable;
+mod value_counts;
 mod verify;
 
+pub(crate) use examine::examine;
 pub(crate) use known::{is_loaded, maker};
 pub(crate) use last_load::{LastLoad, last_load};
 pub(crate) use load::load;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use duckdb::Connection;
 
+use super::collect::collect;
 use super::digest::sum_of;
 use super::request::LoadRequest;
 use super::rows::{StagedRows, number, run};
@@ -15,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::load::run_record::RunRecord;
 use crate::mutant::{Mutant, is_active};
+use crate::parse::Collector;
 use crate::row_sum::RowSum;
 use crate::store::failure::{is_malformed_json, statement};
 use crate::text::counted;
@@ -59,17 +61,19 @@ pub(super) fn read(connection: &Connection, request: &LoadRequest) -> Result<Sta
         hashes if hashes == received.rows => hashes,
         _ => count(&key)?,
     };
+    let mut duplicates = Collector::new();
     if distinct == received.rows {
-        return Ok(StagedRows { staged: received.rows, kept: received, steps });
+        return Ok(StagedRows { staged: received.rows, kept: received, steps, duplicates: duplicates.finish() });
     }
     let mut find = dataset.find_duplicates("_loading");
     if is_active(Mutant::DuplicateKeptByArrival) {
         find = find.replace("last_seen DESC NULLS LAST, rowid", "rowid DESC");
     }
-    let removed = remove(connection, dataset, "_loading", &find, steps).map_err(fail)?;
+    let removed = collect_and_remove(connection, dataset, "_loading", &find, steps, &mut duplicates).map_err(fail)?;
     let left = count(&key)?;
     if left == distinct && received.rows.checked_sub(removed.rows) == Some(distinct) {
-        return Ok(StagedRows { staged: received.rows, kept: received.minus(removed), steps });
+        let kept = received.minus(removed);
+        return Ok(StagedRows { staged: received.rows, kept, steps, duplicates: duplicates.finish() });
     }
     Err(Error::internal(format!(
         "rows staged: {}, with different keys: {distinct}; duplicates removed: {}, keys left: {left}",
@@ -86,10 +90,32 @@ pub(super) fn remove(
     steps: Steps,
 ) -> Result<RowSum, duckdb::Error> {
     run(connection, &format!("CREATE TEMP TABLE _removed AS {find}"))?;
-    let removed = sum_of(connection, dataset, table, "r.rowid IN (SELECT place FROM _removed)", steps)?;
-    run(connection, &format!("DELETE FROM {table} WHERE rowid IN (SELECT place FROM _removed)"))?;
-    run(connection, "DROP TABLE _removed")?;
+    let removed = sum_of(connection, dataset, table, IS_REMOVED, steps)?;
+    remove_found(connection, table)?;
     Ok(removed)
+}
+
+/// Like [`remove`], and adds the properties of the removed rows to a catalog.
+pub(super) fn collect_and_remove(
+    connection: &Connection,
+    dataset: &Dataset,
+    table: &str,
+    find: &str,
+    steps: Steps,
+    collector: &mut Collector,
+) -> Result<RowSum, duckdb::Error> {
+    run(connection, &format!("CREATE TEMP TABLE _removed AS {find}"))?;
+    let removed = sum_of(connection, dataset, table, IS_REMOVED, steps)?;
+    collect(connection, table, IS_REMOVED, steps, collector)?;
+    remove_found(connection, table)?;
+    Ok(removed)
+}
+
+const IS_REMOVED: &str = "r.rowid IN (SELECT place FROM _removed)";
+
+fn remove_found(connection: &Connection, table: &str) -> Result<(), duckdb::Error> {
+    run(connection, &format!("DELETE FROM {table} WHERE rowid IN (SELECT place FROM _removed)"))?;
+    run(connection, "DROP TABLE _removed").map(drop)
 }
 
 fn insert(connection: &Connection, request: &LoadRequest) -> Result<()> {

@@ -12,6 +12,7 @@ use duckdb::Connection;
 use super::dependents;
 use super::metadata;
 use super::pages::{self, LOADING, LoadingTable};
+use super::properties;
 use super::rejects;
 use super::seen::Seen;
 use super::target;
@@ -19,10 +20,12 @@ use crate::dataset::Dataset;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::load::package::LoadKind;
+use crate::load::run_record::RunRecord;
 use crate::profile_query::IfExists;
 use crate::store::database::{Access, Database};
 use crate::store::failure::statement;
 use crate::store::location::{Location, ensure_directory, locate};
+use crate::store::own_objects::{self, Owner, PROP};
 use crate::store::schema::{Target, rename};
 use crate::store::table_name::TableName;
 use crate::warning::Warning;
@@ -105,6 +108,7 @@ fn check_file_system(
     let target = target::check(connection, dataset, table, if_exists, kind)?;
     let fail = |error| statement("do a dry run of the load", &error);
     let views = dependents::readable_views(connection)?;
+    warnings.extend(names_taken(connection, table)?);
     // Closing the database rolls back.
     connection.execute_batch("BEGIN").map_err(fail)?;
     pages::create(connection, dataset, LoadingTable::Permanent)?;
@@ -130,18 +134,34 @@ fn check_file_system(
         Target::Absent | Target::View(_) => rename(connection, &loading, table).map_err(fail)?,
     }
     let recorded = metadata::check_file_system(connection, dataset, table, if_exists);
-    recorded.and_then(|()| rejects::check_file_system(connection, table)).map_err(not_ours)?;
+    recorded
+        .and_then(|()| properties::check_file_system(connection, table, &RunRecord::empty(dataset, "rehearsal", "")))
+        .and_then(|()| rejects::check_file_system(connection, table))
+        .map_err(not_ours)?;
     Ok(seen)
+}
+
+/// Returns a warning for each object of the user that has the name of one that the load would maintain.
+fn names_taken(connection: &Connection, table: &TableName) -> Result<Vec<Warning>> {
+    let mut warnings = Vec::new();
+    if own_objects::owner_of_prop(connection)? == Owner::User {
+        warnings.push(Warning::NameTaken { name: PROP.to_owned(), table: None });
+    }
+    if own_objects::owner_of_view(connection, table)? == Owner::User {
+        let name = own_objects::typed_view(table).to_string();
+        warnings.push(Warning::NameTaken { name, table: Some(table.to_string()) });
+    }
+    Ok(warnings)
 }
 
 /// Returns the error for internal tables whose schema is neither this program's nor the Python package's.
 fn not_ours(error: Error) -> Error {
     match error.kind() {
-        ErrorKind::Storage | ErrorKind::InvalidInput | ErrorKind::ConstraintViolated => {
-            Error::invalid("`_metadata`, `_fetches` or `_rejects` in this database has an unexpected schema")
-                .with_detail("suggestion", "rename that table, or use another database file")
-                .with_source(error)
-        }
+        ErrorKind::Storage | ErrorKind::InvalidInput | ErrorKind::ConstraintViolated => Error::invalid(
+            "`_metadata`, `_fetches`, `_properties` or `_rejects` in this database has an unexpected schema",
+        )
+        .with_detail("suggestion", "rename that table, or use another database file")
+        .with_source(error),
         _ => error,
     }
 }

@@ -12,7 +12,6 @@ use crate::error::{Error, Result};
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::load::run_record::RunRecord;
 use crate::store::failure::statement;
-use crate::store::schema::{Target, find};
 use crate::store::sql_text::literal;
 use crate::store::table_name::TableName;
 
@@ -44,15 +43,14 @@ pub(super) fn record(
     earlier: OtherRunsRejects,
 ) -> Result<()> {
     let fail = |error| statement("record the rejects in `_rejects`", &error);
-    if matches!(find(connection, &TableName::listed("_rejects"))?, Target::Table(_)) {
-        let runs = if earlier == OtherRunsRejects::Keep { "AND run_id = ?2" } else { "AND ?2 IS NOT NULL" };
-        let sql = format!("DELETE FROM _rejects WHERE lower(table_name) = lower(?1) {runs}");
-        connection.execute(&sql, params![table.as_str(), run.run_id]).map_err(fail)?;
-    }
+    // It exists even without rejects, so that a query for them finds none instead of failing.
+    connection.execute_batch(CREATE).map_err(fail)?;
+    let runs = if earlier == OtherRunsRejects::Keep { "AND run_id = ?2" } else { "AND ?2 IS NOT NULL" };
+    let sql = format!("DELETE FROM _rejects WHERE lower(table_name) = lower(?1) {runs}");
+    connection.execute(&sql, params![table.as_str(), run.run_id]).map_err(fail)?;
     if files.is_empty() {
         return Ok(());
     }
-    connection.execute_batch(CREATE).map_err(fail)?;
     let mut rows = 0;
     // The files are in page order, and the rejects of a page in the order received.
     for files in files.chunks(LOAD_PAGES_PER_STATEMENT) {

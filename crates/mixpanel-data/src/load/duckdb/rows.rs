@@ -8,6 +8,7 @@ use super::staged;
 use super::tuning::Steps;
 use crate::dataset::Dataset;
 use crate::error::Result;
+use crate::parse::Catalog;
 use crate::row_sum::RowSum;
 use crate::store::failure::statement;
 use crate::store::table_name::TableName;
@@ -40,6 +41,8 @@ pub(super) struct StagedRows {
     pub(super) kept: RowSum,
     /// The number of rows to read back at once.
     pub(super) steps: Steps,
+    /// The properties of the removed duplicates.
+    pub(super) duplicates: Catalog,
 }
 
 /// Compares the staged rows with those that DuckDB returns, before the commit. The two sums are computed independently

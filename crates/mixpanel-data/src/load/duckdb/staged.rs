@@ -8,6 +8,7 @@ use parquet::file::metadata::ParquetMetaDataReader;
 
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
+use crate::parse::{CATALOG_KEY, Catalog};
 use crate::row_sum::{RowSum, SUM_KEY};
 use crate::store::sql_text::{as_pattern, literal};
 use crate::text::counted;
@@ -68,6 +69,26 @@ impl StagedFile {
 /// `Storage`, with the page that cannot be read.
 pub(super) fn sum_of_pages(dataset: &Dataset, pages: &[PathBuf]) -> Result<RowSum> {
     pages.iter().try_fold(RowSum::default(), |sum, page| Ok(sum.plus(StagedFile::look(page)?.page_sum(dataset)?)))
+}
+
+/// Returns the catalog of the properties of all pages, as recorded when they were received. `None` if one of the pages
+/// is from a version that did not record it.
+pub(super) fn catalog_of_pages(pages: &[PathBuf]) -> Result<Option<Catalog>> {
+    let mut sum = Catalog::default();
+    for page in pages {
+        let file = File::open(page).map_err(|error| unreadable(page).with_source(error))?;
+        let metadata = ParquetMetaDataReader::new()
+            .parse_and_finish(&file)
+            .map_err(|error| unreadable(page).with_source(error))?;
+        let facts = metadata.file_metadata();
+        let pair = facts.key_value_metadata().and_then(|pairs| pairs.iter().find(|pair| pair.key == CATALOG_KEY));
+        let recorded = pair.and_then(|pair| Catalog::read(pair.value.as_ref()?));
+        match recorded.filter(|recorded| u64::try_from(facts.num_rows()) == Ok(recorded.profiles)) {
+            Some(recorded) => sum.add(&recorded),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(sum))
 }
 
 /// Returns the sum of rejects; `None` if one of the files is from an earlier version.

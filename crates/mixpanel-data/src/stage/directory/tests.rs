@@ -2,12 +2,14 @@
 
 use super::*;
 use crate::dataset::PROFILES;
-use crate::parse::{ProfileRows, RecordForm, parse_page};
+use crate::parse::{Catalog, ProfileRows, RecordForm, parse_page};
 use crate::stage::{discard, list, read_part};
 
 fn write(stage: &mut Stage, number: u32, page: &ProfileRows) {
     let (rows, rejects) = (page.to_record_batch(), page.rejects());
-    stage.write_part(&Part { number, dataset: &PROFILES, rows, rejects, fingerprint: 1 }).unwrap();
+    stage
+        .write_part(&Part { number, dataset: &PROFILES, rows, rejects, fingerprint: 1, catalog: &Catalog::default() })
+        .unwrap();
 }
 
 /// Stages a page with one row and one reject.
@@ -216,7 +218,14 @@ fn a_full_disk_is_reported_as_one() {
     write_page(&mut stage, 0);
     let pages = stage.page_path(0).parent().unwrap().to_owned();
     let page = parse_page(br#"{"results":[{"$distinct_id":"a","$properties":{}}]}"#, RecordForm::Row).unwrap().rows;
-    let part = Part { number: 1, dataset: &PROFILES, rows: page.to_record_batch(), rejects: &[], fingerprint: 1 };
+    let part = Part {
+        number: 1,
+        dataset: &PROFILES,
+        rows: page.to_record_batch(),
+        rejects: &[],
+        fingerprint: 1,
+        catalog: page.catalog(),
+    };
     std::os::unix::fs::symlink("/dev/full", pages.join(".page-000001.parquet.tmp")).unwrap();
     let error = stage.write_part(&part).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DiskFull, "{error:?}");

@@ -61,7 +61,7 @@ fn an_existing_table() {
     );
     assert_eq!(
         fixture.texts("SELECT table_name FROM duckdb_tables() ORDER BY 1"),
-        ["_fetches", "_metadata", "profiles"]
+        ["_fetches", "_metadata", "_properties", "_rejects", "profiles"]
     );
 }
 

@@ -1,0 +1,293 @@
+//! The table `_properties`, which holds the property catalog of every table, and the views with typed columns.
+//!
+//! Both are updated in the transaction of each load. The counts are those of the rows in the table; the bounds and the
+//! column types also cover values that have since been replaced. The name of a column never changes, and its row stays
+//! when a replaced table no longer has the property, so that the columns of the view stay.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use duckdb::types::Value;
+use duckdb::{Connection, params};
+
+use super::collect::collect;
+use super::metadata::{CatalogChange, Loaded, Origin, timestamp};
+use super::tuning::Steps;
+use crate::dataset::Dataset;
+use crate::error::Result;
+use crate::limits::TYPED_COLUMNS_MAX;
+use crate::load::run_record::RunRecord;
+use crate::parse::{Bounds, Catalog, Collector, Kind, Property, column_type};
+use crate::store::failure::statement;
+use crate::store::label;
+use crate::store::own_objects::{Owner, create_view, owner_of_view, pointer};
+use crate::store::schema::{Target, columns, find};
+use crate::store::table_name::TableName;
+
+/// `types` maps each kind of value to the number of profiles that have it; 0 means that values of this kind were
+/// replaced. `name` is NULL in the row that counts the values of all properties beyond the limit.
+const CREATE: &str = "
+    CREATE TABLE IF NOT EXISTS _properties (
+        table_name VARCHAR NOT NULL, name VARCHAR, column_name VARCHAR, column_type VARCHAR, profiles BIGINT NOT NULL,
+        nulls BIGINT NOT NULL, types JSON, min_value VARCHAR, max_value VARCHAR,
+        first_seen TIMESTAMP, updated_at TIMESTAMP, run_id VARCHAR
+    )";
+
+/// The name of the column for the property with the empty name, because DuckDB has no empty identifiers.
+const EMPTY_NAME: &str = "_";
+
+/// A property as recorded.
+#[derive(Debug, Clone)]
+pub(super) struct Recorded {
+    pub(super) property: Property,
+    /// The kinds of values that the property ever had in the table.
+    kinds: BTreeSet<String>,
+    /// `None` if no identifier can have this name.
+    pub(super) column: Option<String>,
+    pub(super) column_type: String,
+    /// When the load that brought the property finished, in microseconds since 1970.
+    first_seen: Option<i64>,
+}
+
+/// Updates the catalog and the view of a table. Must run before the load is recorded in `_metadata`.
+pub(super) fn record(connection: &Connection, loaded: &Loaded, run: &RunRecord) -> Result<()> {
+    connection.execute_batch(CREATE).map_err(|error| statement("create the table `_properties`", &error))?;
+    let table = &loaded.table;
+    let before = read(connection, table)?;
+    let catalog = match &loaded.catalog {
+        CatalogChange::Whole(catalog) => catalog.clone(),
+        CatalogChange::Rows { rows_before, added, removed } => {
+            match updated(connection, table, &before, (*rows_before, added, removed))? {
+                Some(catalog) => catalog,
+                None => of_table(connection, table, loaded.steps)?,
+            }
+        }
+        CatalogChange::Unknown => of_table(connection, table, loaded.steps)?,
+    };
+    let now = merged(before, &catalog, loaded.origin, run.finished_at.as_microsecond());
+    write(connection, table, &now, catalog.others, run)?;
+    if owner_of_view(connection, table)? == Owner::User {
+        return Ok(());
+    }
+    create_view(connection, table, &view_columns(connection, table, run.dataset, &now)?)
+}
+
+/// Returns the recorded catalog with the rows of a load added and removed. `None` if it is not known whether it counts
+/// exactly the rows that were in the table.
+fn updated(
+    connection: &Connection,
+    table: &TableName,
+    before: &[Recorded],
+    (rows_before, added, removed): (u64, &Catalog, &Catalog),
+) -> Result<Option<Catalog>> {
+    let is_current = label::of_table(connection, table).and_then(|label| label.row_count) == Some(rows_before);
+    if !is_current || before.is_empty() {
+        return Ok(None);
+    }
+    let properties = before.iter().map(|recorded| recorded.property.clone()).collect();
+    let mut catalog = Catalog { profiles: rows_before, properties, others: others(connection, table)? };
+    catalog.add(added);
+    Ok(catalog.minus(removed))
+}
+
+/// Computes the catalog of a whole table.
+fn of_table(connection: &Connection, table: &TableName, steps: Steps) -> Result<Catalog> {
+    let mut collector = Collector::new();
+    collect(connection, &table.quoted(), "true", steps, &mut collector)
+        .map_err(|error| statement(&format!("read the properties of table `{table}`"), &error))?;
+    Ok(collector.finish())
+}
+
+/// Reads the recorded properties of a table, in the order of their columns.
+pub(super) fn read(connection: &Connection, table: &TableName) -> Result<Vec<Recorded>> {
+    if !matches!(find(connection, &TableName::listed("_properties"))?, Target::Table(_)) {
+        return Ok(Vec::new());
+    }
+    let fail = |error| statement("read the table `_properties`", &error);
+    let mut query = connection
+        .prepare(
+            "SELECT name, column_name, column_type, types::VARCHAR, min_value, max_value, epoch_us(first_seen)
+             FROM main._properties WHERE lower(table_name) = lower(?) AND name IS NOT NULL ORDER BY rowid",
+        )
+        .map_err(fail)?;
+    let rows = query
+        .query_map([table.as_str()], |row| {
+            let (name, column, kind): (String, Option<String>, Option<String>) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            let (types, least, greatest): (Option<String>, Option<String>, Option<String>) =
+                (row.get(3)?, row.get(4)?, row.get(5)?);
+            let column_type = kind.unwrap_or_else(|| "VARCHAR".to_owned());
+            let types: BTreeMap<String, u64> =
+                types.and_then(|types| serde_json::from_str(&types).ok()).unwrap_or_default();
+            let mut property = Property::new(name);
+            for kind in Kind::ALL {
+                property.set_count(kind, types.get(kind.name()).copied().unwrap_or(0));
+            }
+            if let Some((least, greatest)) = least.zip(greatest) {
+                property.bounds = Bounds::read(&column_type, &least, &greatest);
+            }
+            Ok(Recorded { property, kinds: types.into_keys().collect(), column, column_type, first_seen: row.get(6)? })
+        })
+        .map_err(fail)?;
+    rows.collect::<Result<_, _>>().map_err(fail)
+}
+
+fn others(connection: &Connection, table: &TableName) -> Result<u64> {
+    let sql = "SELECT coalesce(sum(profiles), 0)::UBIGINT FROM main._properties
+               WHERE lower(table_name) = lower(?) AND name IS NULL";
+    connection
+        .query_row(sql, [table.as_str()], |row| row.get(0))
+        .map_err(|error| statement("read the table `_properties`", &error))
+}
+
+/// Applies the current catalog to the recorded properties. Known columns keep their names and places.
+fn merged(before: Vec<Recorded>, catalog: &Catalog, origin: Origin, now: i64) -> Vec<Recorded> {
+    let fold = |name: &str| name.to_ascii_lowercase();
+    let mut taken: BTreeSet<String> = ["distinct_id", "last_seen"].map(fold).into();
+    taken.extend(before.iter().filter_map(|recorded| recorded.column.as_deref()).map(fold));
+    let mut current: HashMap<&str, &Property> =
+        catalog.properties.iter().map(|property| (property.name.as_str(), property)).collect();
+    let mut merged = before;
+    for recorded in &mut merged {
+        match current.remove(recorded.property.name.as_str()) {
+            Some(property) => recorded.update(property, origin),
+            None => recorded.property = Property::new(recorded.property.name.clone()),
+        }
+    }
+    for property in &catalog.properties {
+        // Those of removed duplicates are in none of the rows.
+        if property.profiles() > 0 && current.contains_key(property.name.as_str()) {
+            let column = column_name(&property.name, &taken);
+            taken.extend(column.as_deref().map(fold));
+            let mut recorded = Recorded {
+                property: property.clone(),
+                kinds: BTreeSet::new(),
+                column,
+                column_type: String::new(),
+                first_seen: Some(now),
+            };
+            recorded.update(property, Origin::Made);
+            merged.push(recorded);
+        }
+    }
+    merged
+}
+
+impl Recorded {
+    /// Takes over the current counts. If the table was made anew, values from before do not count.
+    fn update(&mut self, now: &Property, origin: Origin) {
+        if origin == Origin::Made {
+            self.kinds.clear();
+        }
+        let present = Kind::ALL.into_iter().filter(|kind| now.count(*kind) > 0);
+        self.kinds.extend(present.map(|kind| kind.name().to_owned()));
+        self.column_type = column_type(|kind| self.kinds.contains(kind.name())).to_owned();
+        self.property = now.clone();
+    }
+
+    fn types(&self) -> serde_json::Value {
+        let count = |kind: Kind| (kind.name().to_owned(), serde_json::Value::from(self.property.count(kind)));
+        Kind::ALL.into_iter().filter(|kind| self.kinds.contains(kind.name())).map(count).collect()
+    }
+}
+
+/// Returns the name of a property's column: the property's own name, with `__2` and so on if another column has it.
+/// DuckDB compares names without case.
+fn column_name(name: &str, taken: &BTreeSet<String>) -> Option<String> {
+    if name.contains('\0') {
+        return None;
+    }
+    let name = if name.is_empty() { EMPTY_NAME } else { name };
+    let numbered = (2..).map(|number: u32| format!("{name}__{number}"));
+    std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken.contains(&name.to_ascii_lowercase()))
+}
+
+fn write(
+    connection: &Connection,
+    table: &TableName,
+    properties: &[Recorded],
+    others: u64,
+    run: &RunRecord,
+) -> Result<()> {
+    let fail = |error| statement("record the properties in `_properties`", &error);
+    connection.execute("DELETE FROM _properties WHERE lower(table_name) = lower(?)", [table.as_str()]).map_err(fail)?;
+    let mut insert = connection
+        .prepare(
+            "INSERT INTO _properties (table_name, name, column_name, column_type, profiles, nulls, types, min_value,
+                 max_value, first_seen, updated_at, run_id)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, make_timestamp(?), ?, ?)",
+        )
+        .map_err(fail)?;
+    let updated_at = timestamp(run.finished_at);
+    for recorded in properties {
+        let property = &recorded.property;
+        let (least, greatest) = property.bounds.to_texts(&recorded.column_type).unzip();
+        insert
+            .execute(params![
+                table.as_str(),
+                property.name,
+                recorded.column,
+                recorded.column_type,
+                property.profiles(),
+                property.count(Kind::Null),
+                recorded.types().to_string(),
+                least,
+                greatest,
+                recorded.first_seen,
+                updated_at,
+                run.run_id
+            ])
+            .map_err(fail)?;
+    }
+    if others > 0 {
+        let (none, at) = (Value::Null, &updated_at);
+        insert
+            .execute(params![
+                table.as_str(),
+                none,
+                none,
+                none,
+                others,
+                0,
+                none,
+                none,
+                none,
+                run.finished_at.as_microsecond(),
+                at,
+                run.run_id
+            ])
+            .map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// Returns the columns of the typed view, as an SQL list. A value that does not fit its type is NULL.
+fn view_columns(
+    connection: &Connection,
+    table: &TableName,
+    dataset: &Dataset,
+    properties: &[Recorded],
+) -> Result<String> {
+    // In a table that another program made, the column may be VARCHAR, whose text need not be JSON.
+    let is_json = columns(connection, table)?.iter().any(|column| column.name == "properties" && column.kind == "JSON");
+    let source = if is_json { "properties" } else { "CASE WHEN json_valid(properties) THEN properties END" };
+    let fixed = dataset.columns.iter().filter(|column| !column.is_json).map(|column| column.name.to_owned());
+    let typed = properties.iter().filter_map(|recorded| {
+        let text = format!("json_extract_string({source}, {})", pointer(&recorded.property.name));
+        let value = match recorded.column_type.as_str() {
+            "VARCHAR" => text,
+            kind => format!("TRY_CAST({text} AS {kind})"),
+        };
+        Some(format!("{value} AS {}", TableName::listed(recorded.column.as_deref()?).quoted()))
+    });
+    Ok(fixed.chain(typed.take(TYPED_COLUMNS_MAX)).collect::<Vec<_>>().join(", "))
+}
+
+/// Rehearses the changes to `_properties` of a load into a table.
+pub(super) fn check_file_system(connection: &Connection, table: &TableName, run: &RunRecord) -> Result<()> {
+    connection.execute_batch(CREATE).map_err(|error| statement("create the table `_properties`", &error))?;
+    let before = read(connection, table)?;
+    write(connection, table, &before, 1, run)
+}

@@ -1,0 +1,210 @@
+//! The macro and the views that loads maintain in a database for its users. Their comments tell them apart from objects
+//! of the same name that users made, which are never replaced.
+
+use duckdb::Connection;
+
+use super::failure::statement;
+use super::schema::{Target, find};
+use super::sql_text::literal;
+use super::table_name::TableName;
+use crate::error::Result;
+
+/// The name of the macro that returns a property as text: `prop(properties, '$email')`.
+pub(crate) const PROP: &str = "prop";
+
+/// Ends the comment of every object that loads maintain. Replacing the object without a comment makes it the user's.
+const MARK: &str = "maintained by mp";
+
+/// The path is a JSON pointer, the only form in which DuckDB accepts every name: a quoted JSON path cannot contain an
+/// empty name, and reads `*` as a wildcard.
+const PROP_BODY: &str = "json_extract_string(properties, '/' || replace(replace(name, '~', '~0'), '/', '~1'))";
+
+const PROP_COMMENT: &str = "A property as text, NULL if it is missing or null: prop(properties, '$email')";
+
+/// Who made an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// There is no such object.
+    Nobody,
+    /// An earlier load.
+    Mp,
+    /// Somebody else.
+    User,
+}
+
+/// Returns who made the macro `prop`.
+pub(crate) fn owner_of_prop(connection: &Connection) -> Result<Owner> {
+    let sql = "SELECT comment FROM duckdb_functions() WHERE database_name = current_database()
+               AND schema_name = 'main' AND function_type = 'macro' AND lower(function_name) = ?";
+    let comments = || -> Result<Vec<Option<String>>, duckdb::Error> {
+        connection.prepare(sql)?.query_map([PROP], |row| row.get(0))?.collect()
+    };
+    let comments = comments().map_err(|error| statement("look for the macro `prop`", &error))?;
+    Ok(match comments.first() {
+        None => Owner::Nobody,
+        Some(comment) => owner(comment.as_deref()),
+    })
+}
+
+/// Creates the macro `prop`, or brings that of an earlier version up to date. A user's own macro stays.
+pub(crate) fn ensure_prop(connection: &Connection) -> Result<()> {
+    if owner_of_prop(connection)? == Owner::User {
+        return Ok(());
+    }
+    let comment = literal(&format!("{PROP_COMMENT}; {MARK}"));
+    let sql = format!(
+        "CREATE OR REPLACE MACRO main.{PROP}(properties, name) AS {PROP_BODY}; COMMENT ON MACRO main.{PROP} IS {comment}"
+    );
+    connection.execute_batch(&sql).map_err(|error| statement("create the macro `prop`", &error))
+}
+
+/// Returns the JSON pointer to a property, as an SQL literal.
+pub(crate) fn pointer(name: &str) -> String {
+    literal(&format!("/{}", name.replace('~', "~0").replace('/', "~1")))
+}
+
+/// Returns the name of the view with the typed columns of a table.
+pub(crate) fn typed_view(table: &TableName) -> TableName {
+    TableName::listed(format!("{}_typed", table.as_str()))
+}
+
+/// Returns who made the typed view of a table, or the table or view that has its name.
+pub(crate) fn owner_of_view(connection: &Connection, table: &TableName) -> Result<Owner> {
+    let view = match find(connection, &typed_view(table))? {
+        Target::Absent => return Ok(Owner::Nobody),
+        Target::Table(_) => return Ok(Owner::User),
+        Target::View(view) => view,
+    };
+    let sql = "SELECT comment FROM duckdb_views() WHERE database_name = current_database() AND schema_name = 'main'
+               AND view_name = ?";
+    let comment: Option<String> = connection
+        .query_row(sql, [view.as_str()], |row| row.get(0))
+        .map_err(|error| statement(&format!("look for the view `{view}`"), &error))?;
+    Ok(owner(comment.as_deref()))
+}
+
+/// Returns the SQL condition for the views that loads do not maintain.
+pub(crate) fn is_users_view() -> String {
+    format!("NOT coalesce(ends_with(comment, {}), false)", literal(MARK))
+}
+
+/// Creates or replaces the typed view of a table. The caller has checked that it is not the user's.
+pub(crate) fn create_view(connection: &Connection, table: &TableName, columns: &str) -> Result<()> {
+    let view = typed_view(table);
+    let comment = literal(&format!("The properties of {} as typed columns; {MARK}", table.quoted()));
+    let (quoted, source) = (view.quoted(), table.quoted());
+    let sql = format!(
+        "CREATE OR REPLACE VIEW main.{quoted} AS SELECT {columns} FROM main.{source};
+         COMMENT ON VIEW main.{quoted} IS {comment}"
+    );
+    connection.execute_batch(&sql).map_err(|error| statement(&format!("create the view `{view}`"), &error))
+}
+
+/// Drops the typed view of a table, unless it is the user's.
+pub(crate) fn drop_view(connection: &Connection, table: &TableName) -> Result<()> {
+    if owner_of_view(connection, table)? != Owner::Mp {
+        return Ok(());
+    }
+    let view = typed_view(table);
+    connection
+        .execute_batch(&format!("DROP VIEW main.{}", view.quoted()))
+        .map_err(|error| statement(&format!("drop the view `{view}`"), &error))
+}
+
+fn owner(comment: Option<&str>) -> Owner {
+    if comment.is_some_and(|comment| comment.ends_with(MARK)) { Owner::Mp } else { Owner::User }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names that JSON paths, pointers, SQL or JSON escape, or that a path reads differently.
+    const NAMES: [&str; 36] = [
+        "$email", "plan", "a.b", "a b", "a\"b", "a'b", "a[0]", "[0]", "a\\b", "", "😀", "*", "#", "a*", "$", "$.x",
+        "/", "//", "~", "a/b", "a~b", "~0", "~1", "a~1b", "0", "-1", "-", "a\nb", "\t", "$[0]", "a\\\"b", "\\", "\\\\",
+        "\"", "$.\"x\"", "e\u{301}",
+    ];
+
+    fn connection() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        ensure_prop(&connection).unwrap();
+        connection
+    }
+
+    #[test]
+    fn the_macro_finds_every_name_and_only_that() {
+        let connection = connection();
+        let all: serde_json::Map<_, _> = (0..).zip(NAMES).map(|(n, name)| (name.to_owned(), n.into())).collect();
+        let all = serde_json::Value::from(all).to_string();
+        for (number, name) in (0..).zip(NAMES) {
+            let value = |sql: &str, json: &str| -> Option<String> {
+                connection.query_row(sql, [json, name], |row| row.get(0)).unwrap()
+            };
+            let by_macro = "SELECT prop(?1::JSON, ?2)";
+            assert_eq!(value(by_macro, &all), Some(i32::to_string(&number)), "{name:?}");
+            let by_pointer = format!("SELECT json_extract_string(?1::JSON, {}) WHERE ?2 IS NOT NULL", pointer(name));
+            assert_eq!(value(&by_pointer, &all), Some(i32::to_string(&number)), "{name:?}");
+            assert_eq!(value(by_macro, r#"{"other":{"plan":1}}"#), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_macro_returns_text() {
+        let connection = connection();
+        for (json, expected) in [
+            (r#"{"a":"x"}"#, Some("x")),
+            (r#"{"a":""}"#, Some("")),
+            (r#"{"a":null}"#, None),
+            (r#"{"a":true}"#, Some("true")),
+            (r#"{"a":9007199254740993}"#, Some("9007199254740993")),
+            (r#"{"a":{"b":[1]}}"#, Some(r#"{"b":[1]}"#)),
+            ("{}", None),
+            ("[1]", None),
+            ("null", None),
+        ] {
+            let found: Option<String> =
+                connection.query_row("SELECT prop(?::JSON, 'a')", [json], |row| row.get(0)).unwrap();
+            assert_eq!(found.as_deref(), expected, "{json}");
+        }
+        let null: Option<String> = connection.query_row("SELECT prop(NULL, 'a')", [], |row| row.get(0)).unwrap();
+        assert_eq!(null, None);
+    }
+
+    #[test]
+    fn a_macro_of_the_user_stays() {
+        let connection = connection();
+        assert_eq!(owner_of_prop(&connection).unwrap(), Owner::Mp);
+        ensure_prop(&connection).unwrap();
+        connection.execute_batch("CREATE OR REPLACE MACRO PROP(a) AS a + 1").unwrap();
+        assert_eq!(owner_of_prop(&connection).unwrap(), Owner::User);
+        ensure_prop(&connection).unwrap();
+        assert_eq!(connection.query_row("SELECT prop(1)", [], |row| row.get::<_, i32>(0)).unwrap(), 2);
+        connection.execute_batch("DROP MACRO prop").unwrap();
+        assert_eq!(owner_of_prop(&connection).unwrap(), Owner::Nobody);
+        // A table macro is called in another place, so it does not conflict.
+        connection.execute_batch("CREATE MACRO prop(a) AS TABLE SELECT a").unwrap();
+        assert_eq!(owner_of_prop(&connection).unwrap(), Owner::Nobody);
+    }
+
+    #[test]
+    fn a_view_of_the_user_stays() {
+        let connection = connection();
+        let table = TableName::listed("a\"b");
+        connection.execute_batch("CREATE TABLE \"a\"\"b\" AS SELECT 1 AS x").unwrap();
+        assert_eq!(owner_of_view(&connection, &table).unwrap(), Owner::Nobody);
+        create_view(&connection, &table, "x").unwrap();
+        create_view(&connection, &table, "x AS y").unwrap();
+        assert_eq!(owner_of_view(&connection, &table).unwrap(), Owner::Mp);
+        drop_view(&connection, &table).unwrap();
+        for sql in ["CREATE VIEW \"A\"\"b_TYPED\" AS SELECT 2 AS x", "CREATE TABLE \"a\"\"b_typed\" AS SELECT 2 AS x"] {
+            connection.execute_batch(sql).unwrap();
+            assert_eq!(owner_of_view(&connection, &table).unwrap(), Owner::User, "{sql}");
+            drop_view(&connection, &table).unwrap();
+            let kept: i32 = connection.query_row("SELECT x FROM \"a\"\"b_typed\"", [], |row| row.get(0)).unwrap();
+            assert_eq!(kept, 2);
+            let kind = sql.split(' ').nth(1).unwrap();
+            connection.execute_batch(&format!("DROP {kind} \"a\"\"b_typed\"")).unwrap();
+        }
+    }
+}
