@@ -108,9 +108,22 @@ const EXAMPLES: &[(&str, Examples)] = &[
     ),
     (
         "inspect",
-        &[("List the tables", "mp inspect tables"), ("Show the columns of a table", "mp inspect schema profiles")],
+        &[("List the tables", "mp inspect tables"), ("Show the properties of the profiles", "mp inspect properties")],
     ),
-    ("inspect tables", &[("List the tables of any DuckDB file", "mp inspect tables --db my.db")]),
+    (
+        "inspect tables",
+        &[
+            ("List the tables of any DuckDB file", "mp inspect tables --db my.db"),
+            ("List views and internal tables as well", "mp inspect tables --all"),
+        ],
+    ),
+    (
+        "inspect properties",
+        &[
+            ("Show the properties of the only table", "mp inspect properties"),
+            ("Write those of a table to a CSV file", "mp inspect properties profiles --format csv > properties.csv"),
+        ],
+    ),
     ("inspect schema", &[("Show the columns of a table", "mp inspect schema profiles --format table")]),
     ("inspect sample", &[("Show three rows of a table", "mp inspect sample profiles -n 3")]),
     ("inspect drop", &[("Drop a table without a prompt", "mp inspect drop profiles --force")]),

@@ -5,7 +5,24 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Subcommand)]
 pub(crate) enum InspectCommand {
     /// List the tables
-    Tables,
+    Tables {
+        /// List views and internal tables as well
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show the properties of the profiles in a table
+    ///
+    /// Lists the properties that most profiles have first. Each has its type (the narrowest SQL type that fits all
+    /// values), the percentage of profiles that have a value, the number of different values (approximate beyond 1,000),
+    /// the smallest and largest number or time, and the most frequent values or an example. In JSON and CSV, `column` is
+    /// its column in the view TABLE_typed.
+    Properties {
+        /// The table; can be omitted if there is only one
+        table: Option<String>,
+        /// The table, as an option
+        #[arg(short = 't', long = "table", value_name = "TABLE", conflicts_with = "table")]
+        named: Option<String>,
+    },
     /// Show the columns of a table
     Schema {
         #[command(flatten)]

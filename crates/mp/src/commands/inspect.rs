@@ -1,5 +1,7 @@
 //! `mp inspect`: the tables of the database.
 
+mod properties;
+
 use mixpanel_data::{TableInfo, TableSchema};
 use serde_json::json;
 
@@ -13,7 +15,9 @@ use crate::prompt::{self, Answer};
 /// Runs `mp inspect ...`.
 pub(crate) fn run(context: &Context, command: InspectCommand) -> Result<Exit, Failure> {
     match command {
-        InspectCommand::Tables => tables(context)?,
+        InspectCommand::Tables { all: false } => tables(context)?,
+        InspectCommand::Tables { all: true } => objects(context)?,
+        InspectCommand::Properties { table, named } => properties::run(context, table.or(named))?,
         InspectCommand::Schema { table } => schema(context, table.name())?,
         InspectCommand::Sample { table, rows, expanded } => sample(context, table.name(), rows, expanded)?,
         InspectCommand::Drop { table, force } => drop_table(context, table.name(), force)?,
@@ -26,6 +30,13 @@ fn tables(context: &Context) -> Result<(), Failure> {
     let records = tables.into_iter().map(|TableInfo { name, kind, row_count, fetched_at, partial, .. }| {
         json!({ "name": name, "type": kind, "row_count": row_count, "fetched_at": fetched_at, "partial": partial })
     });
+    context.print_all(&["name", "type", "row_count", "fetched_at", "partial"], records.collect())
+}
+
+fn objects(context: &Context) -> Result<(), Failure> {
+    let objects =
+        context.database()?.objects().map_err(|error| Failure::library("could not list the tables", &error))?;
+    let records = objects.into_iter().map(|object| serde_json::to_value(object).expect("it is plain data"));
     context.print_all(&["name", "type", "row_count", "fetched_at", "partial"], records.collect())
 }
 

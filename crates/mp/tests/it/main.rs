@@ -31,6 +31,7 @@ mod plan;
 mod process;
 #[cfg(target_os = "linux")]
 mod prompts;
+mod properties;
 mod query;
 mod refusals;
 mod rejects;
