@@ -75,9 +75,11 @@ impl Property {
     }
 
     /// Counts a value, given as JSON.
-    pub(super) fn observe(&mut self, value: &str) {
-        let kind = match value.as_bytes() {
-            [b'"', text @ .., b'"'] => self.observe_text(value, text),
+    #[inline]
+    pub(super) fn observe(&mut self, value: &[u8]) {
+        let kind = match value {
+            [b'"', _, _, _, _, b'-', _, _, b'-', ..] => self.observe_time(&value[1..value.len() - 1]),
+            [b'"', ..] => Kind::Text,
             [b'{', ..] => Kind::Object,
             [b'[', ..] => Kind::List,
             [b't' | b'f', ..] => Kind::Boolean,
@@ -87,18 +89,25 @@ impl Property {
         self.counts[kind as usize] += 1;
     }
 
-    fn observe_text(&mut self, value: &str, text: &[u8]) -> Kind {
+    /// Counts a text that may be a time.
+    #[inline(never)]
+    fn observe_time(&mut self, text: &[u8]) -> Kind {
         let kind = of_text(text);
-        if kind != Kind::Text {
-            self.bounds.add_time(&value[1..value.len() - 1]);
+        if kind != Kind::Text && !self.bounds.contain_date_of(text) {
+            self.bounds.add_time(std::str::from_utf8(text).unwrap_or_default());
         }
         kind
     }
 
-    fn observe_number(&mut self, value: &str) -> Kind {
+    #[inline(never)]
+    fn observe_number(&mut self, value: &[u8]) -> Kind {
+        if let Some(integer) = short_integer(value) {
+            self.bounds.add_integer(integer);
+            return if integer.abs_diff(0) <= EXACT_MAX.abs_diff(0) { Kind::Integer } else { Kind::LongInteger };
+        }
+        let value = std::str::from_utf8(value).unwrap_or_default();
         if let Ok(integer) = value.parse::<i64>() {
-            let (least, greatest) = self.bounds.integers.get_or_insert((integer, integer));
-            (*least, *greatest) = (integer.min(*least), integer.max(*greatest));
+            self.bounds.add_integer(integer);
             return if integer.abs_diff(0) <= EXACT_MAX.abs_diff(0) { Kind::Integer } else { Kind::LongInteger };
         }
         let is_integer = !value.contains(['.', 'e', 'E']);
@@ -122,10 +131,34 @@ impl Property {
     }
 }
 
+/// Parses an integer of up to 18 digits; longer ones may overflow.
+fn short_integer(value: &[u8]) -> Option<i64> {
+    let digits = value.strip_prefix(b"-").unwrap_or(value);
+    if digits.len() > 18 {
+        return None;
+    }
+    let sum =
+        digits.iter().try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(*byte - b'0')))?;
+    Some(if digits.len() < value.len() { -sum } else { sum })
+}
+
 impl Bounds {
+    fn add_integer(&mut self, integer: i64) {
+        let (least, greatest) = self.integers.get_or_insert((integer, integer));
+        (*least, *greatest) = (integer.min(*least), integer.max(*greatest));
+    }
+
     fn add_number(&mut self, number: f64) {
         let (least, greatest) = self.numbers.get_or_insert((number, number));
         (*least, *greatest) = (number.min(*least), number.max(*greatest));
+    }
+
+    /// Returns whether year and month of a time are between those of the bounds, which needs no exact comparison.
+    fn contain_date_of(&self, time: &[u8]) -> bool {
+        let month = |time: &[u8]| time.first_chunk().map(|month| u64::from_be_bytes(*month));
+        let Some((least, greatest)) = &self.times else { return false };
+        let time = month(time);
+        month(least.as_bytes()) < time && time < month(greatest.as_bytes())
     }
 
     fn add_time(&mut self, time: &str) {

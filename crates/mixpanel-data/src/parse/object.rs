@@ -3,6 +3,8 @@
 //! The text was validated when it was extracted from the response, so it is not validated again here. Invalid JSON
 //! gives meaningless results, but never a panic or an infinite loop.
 
+use std::cmp::Ordering;
+
 /// A position in the text of an object: before a key or before a value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a> {
@@ -24,17 +26,39 @@ impl<'a> Cursor<'a> {
     /// Returns the next key, including its quotes, and moves to its value. After the last member, moves past the
     /// object.
     pub(super) fn next_key(&mut self) -> Option<&'a str> {
+        self.seek_key().then(|| self.key())
+    }
+
+    /// Moves to the next key and returns `true`. After the last member, moves past the object.
+    pub(super) fn seek_key(&mut self) -> bool {
         let bytes = self.text.as_bytes();
         self.skip(|byte| is_blank(byte) || byte == b',');
-        if bytes.get(self.at) != Some(&b'"') {
+        let is_at_key = bytes.get(self.at) == Some(&b'"');
+        if !is_at_key {
             self.at = (self.at + 1).min(bytes.len());
-            return None;
         }
+        is_at_key
+    }
+
+    /// Returns the key at this position, including its quotes, and moves to its value.
+    pub(super) fn key(&mut self) -> &'a str {
         let start = self.at;
-        self.at = text_end(bytes, start);
-        let key = self.text.get(start..self.at)?;
+        self.at = text_end(self.text.as_bytes(), start);
+        let key = self.text.get(start..self.at).unwrap_or_default();
         self.skip(|byte| is_blank(byte) || byte == b':');
-        Some(key)
+        key
+    }
+
+    /// Moves to the value if the key at this position, including its quotes, is `key`. Quicker than [`key`](Self::key),
+    /// which searches for the end.
+    pub(super) fn skip_key(&mut self, key: &str) -> bool {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let is_key = rest.starts_with(key.as_bytes());
+        if is_key {
+            self.at += key.len();
+            self.skip(|byte| is_blank(byte) || byte == b':');
+        }
+        is_key
     }
 
     /// Returns whether the value is an object.
@@ -49,6 +73,11 @@ impl<'a> Cursor<'a> {
         self.text.get(start..self.at).unwrap_or_default()
     }
 
+    /// Moves past the value.
+    pub(super) fn skip_value(&mut self) {
+        self.at = value_end(self.text.as_bytes(), self.at);
+    }
+
     /// Returns the value that ends at `end` and moves past it.
     pub(super) fn value_until(&mut self, end: usize) -> &'a str {
         let start = std::mem::replace(&mut self.at, end);
@@ -56,8 +85,18 @@ impl<'a> Cursor<'a> {
     }
 
     fn skip(&mut self, is_skipped: impl Fn(u8) -> bool) {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        self.at += rest.iter().take_while(|byte| is_skipped(**byte)).count();
+        while self.text.as_bytes().get(self.at).is_some_and(|byte| is_skipped(*byte)) {
+            self.at += 1;
+        }
+    }
+}
+
+/// Returns whether a raw key has this name. A key with escapes, such as `"\u0024last_seen"`, is decoded first.
+pub(super) fn is_key(raw: &str, key: &str) -> bool {
+    match raw.len().cmp(&(key.len() + 2)) {
+        Ordering::Less => false,
+        Ordering::Equal => &raw[1..raw.len() - 1] == key,
+        Ordering::Greater => raw.contains('\\') && serde_json::from_str::<String>(raw).is_ok_and(|text| text == key),
     }
 }
 

@@ -1,17 +1,16 @@
 //! Turns one record of a page into a row, or into a reject with a reason.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
+use super::collector::{Collector, Key};
 use super::depth::is_deeper_than;
 use super::last_seen::{parse_canonical, parse_lenient};
-use super::object::Cursor;
+use super::object::{Cursor, is_key, text_end};
 use super::rows::RowsBuilder;
 use crate::limits::{JSON_DEPTH_MAX, PROFILE_BYTES_MAX, UNSTORED_NAMES_MAX};
 
 const DISTINCT_ID: &str = "$distinct_id";
 const PROPERTIES: &str = "$properties";
-const LAST_SEEN: &str = "$last_seen";
 
 /// The members of a record that make up a row, as raw text.
 #[derive(Default)]
@@ -32,9 +31,10 @@ pub(super) struct Scratch {
 /// The position of a member in the text of the properties object.
 struct Member {
     start: usize,
-    key_end: usize,
     value_start: usize,
     end: usize,
+    /// The place of its property in the collector, if it has one.
+    place: Option<u32>,
     is_last_seen: bool,
 }
 
@@ -54,7 +54,7 @@ fn try_push<'a>(rows: &mut RowsBuilder, raw: &'a str, scratch: &mut Scratch) -> 
     if !raw.starts_with('{') {
         return Err("not a profile: not an object".to_owned());
     }
-    let record = read_record(raw, &mut scratch.members)?;
+    let record = read_record(raw, &mut scratch.members, rows.collector())?;
     let distinct_id = read_distinct_id(record.distinct_id.filter(|value| *value != "null"))?;
     let properties = record.properties.filter(|value| *value != "null").unwrap_or("{}");
     if !properties.starts_with('{') {
@@ -76,7 +76,7 @@ fn try_push<'a>(rows: &mut RowsBuilder, raw: &'a str, scratch: &mut Scratch) -> 
 }
 
 /// Locates the members of a record and of its properties.
-fn read_record<'a>(raw: &'a str, members: &mut Vec<Member>) -> Result<Record<'a>, String> {
+fn read_record<'a>(raw: &'a str, members: &mut Vec<Member>, collector: &mut Collector) -> Result<Record<'a>, String> {
     members.clear();
     let mut record = Record::default();
     let mut cursor = Cursor::enter(raw, 0);
@@ -85,7 +85,7 @@ fn read_record<'a>(raw: &'a str, members: &mut Vec<Member>) -> Result<Record<'a>
             set_once(&mut record.distinct_id, cursor.value(), DISTINCT_ID)?;
         } else if is_key(key, PROPERTIES) {
             let value = if cursor.is_at_object() {
-                let end = read_properties(raw, cursor.position(), members);
+                let end = read_properties(raw, cursor.position(), members, collector);
                 cursor.value_until(end)
             } else {
                 cursor.value()
@@ -110,26 +110,18 @@ fn set_once<'a>(field: &mut Option<&'a str>, value: &'a str, key: &str) -> Resul
 
 /// Records the position of each property, relative to the start of the properties object. Returns the position after
 /// the object, relative to `raw`.
-fn read_properties(raw: &str, start: usize, members: &mut Vec<Member>) -> usize {
+fn read_properties(raw: &str, start: usize, members: &mut Vec<Member>, collector: &mut Collector) -> usize {
     let mut cursor = Cursor::enter(raw, start);
-    while let Some(key) = cursor.next_key() {
-        let is_last_seen = is_key(key, LAST_SEEN);
-        let key_start = key.as_ptr().addr() - raw.as_ptr().addr() - start;
+    collector.begin_keys();
+    while cursor.seek_key() {
+        let key_start = cursor.position() - start;
+        let Key { place, is_last_seen } = collector.key(&mut cursor);
         let value_start = cursor.position() - start;
-        cursor.value();
-        let (key_end, end) = (key_start + key.len(), cursor.position() - start);
-        members.push(Member { start: key_start, key_end, value_start, end, is_last_seen });
+        cursor.skip_value();
+        let end = cursor.position() - start;
+        members.push(Member { start: key_start, value_start, end, place, is_last_seen });
     }
     cursor.position()
-}
-
-/// Returns whether a raw key has this name. A key with escapes, such as `"\u0024last_seen"`, is decoded first.
-fn is_key(raw: &str, key: &str) -> bool {
-    match raw.len().cmp(&(key.len() + 2)) {
-        Ordering::Less => false,
-        Ordering::Equal => &raw[1..raw.len() - 1] == key,
-        Ordering::Greater => raw.contains('\\') && serde_json::from_str::<String>(raw).is_ok_and(|text| text == key),
-    }
 }
 
 fn read_distinct_id(raw: Option<&str>) -> Result<Cow<'_, str>, String> {
@@ -148,10 +140,13 @@ fn read_distinct_id(raw: Option<&str>) -> Result<Cow<'_, str>, String> {
 fn collect(rows: &mut RowsBuilder, properties: &str, members: &[Member], cut: Option<usize>) {
     let collector = rows.collector();
     collector.begin();
-    for (index, Member { start, key_end, value_start, end, .. }) in members.iter().enumerate() {
-        if cut != Some(index) {
-            collector.member(&properties[*start..*key_end], &properties[*value_start..*end]);
+    for (index, Member { start, value_start, end, place, .. }) in members.iter().enumerate() {
+        if cut == Some(index) {
+            continue;
         }
+        let value = properties.as_bytes().get(*value_start..*end).unwrap_or_default();
+        let key = || properties.get(*start..text_end(properties.as_bytes(), *start)).unwrap_or_default();
+        collector.count(*place, key, value);
     }
 }
 

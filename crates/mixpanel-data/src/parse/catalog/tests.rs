@@ -135,6 +135,26 @@ fn a_page_collects_what_its_rows_hold() {
     assert_eq!(names, ["plan", "$last_seen", "n"]);
 }
 
+#[test]
+fn names_of_rejects_leave_room_for_those_of_rows() {
+    let names: Vec<String> = (0..2 * PROPERTY_NAMES_MAX).map(|name| format!("\"n{name}\":1")).collect();
+    let body = format!(
+        r#"{{"results":[
+            {{"$properties":{{{}}}}},
+            {{"$distinct_id":"a","$properties":{{"plan":"x","$last_seen":"2024-01-01T00:00:00","n7":2,"other":3,"plan":4}}}},
+            {{"$distinct_id":"b","$properties":{{"\u006eew":1,"other":null,"n9999":{{}}}}}}
+        ]}}"#,
+        names.join(",")
+    );
+    let rows = parse_page(body.as_bytes(), RecordForm::Row).unwrap().rows;
+    assert_eq!((rows.len(), rows.rejects().len()), (2, 1));
+    assert!(rows.iter().next().is_some_and(|row| row.last_seen.is_some() && !row.properties.contains("$last_seen")));
+    let expected = [("plan", 1), ("n7", 1), ("other", 2), ("new", 1), ("n9999", 1)];
+    let found: Vec<_> =
+        rows.catalog().properties.iter().map(|property| (property.name.as_str(), property.profiles())).collect();
+    assert_eq!((found.as_slice(), rows.catalog().others), (&expected[..], 0));
+}
+
 /// Returns a response with 1,000 profiles.
 fn simulated_page() -> Vec<u8> {
     use base64::Engine as _;
@@ -199,6 +219,34 @@ proptest! {
         let found: BTreeMap<String, u64> =
             found.properties.iter().map(|property| (property.name.clone(), property.profiles())).collect();
         prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn bounds_are_the_smallest_and_largest_value(
+        integers in prop::collection::vec(prop_oneof![any::<i64>(), -1000..1000_i64], 1..20),
+        numbers in prop::collection::vec(any::<f64>().prop_filter("JSON", |number| number.is_finite()), 1..20),
+        days in prop::collection::vec((2019..2022, 1..13, 1..29), 1..20),
+    ) {
+        let days: Vec<String> = days.iter().map(|(year, month, day)| format!("{year}-{month:02}-{day:02}")).collect();
+        let length = integers.len().max(numbers.len()).max(days.len());
+        let profiles: Vec<String> = (0..length)
+            .map(|at| {
+                let integer = integers.get(at).map(|integer| format!("\"i\":{integer}"));
+                let number = numbers.get(at).map(|number| format!("\"f\":{number:?}"));
+                let day = days.get(at).map(|day| format!("\"d\":\"{day}\""));
+                let members: Vec<String> = [integer, number, day].into_iter().flatten().collect();
+                format!("{{{}}}", members.join(","))
+            })
+            .collect();
+        let found = of(&profiles);
+        let bounds = |name: &str| {
+            &found.properties.iter().find(|property| property.name == name).expect("it was seen").bounds
+        };
+        prop_assert_eq!(bounds("i").integers, integers.iter().min().copied().zip(integers.iter().max().copied()));
+        let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+        let greatest = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        prop_assert_eq!(bounds("f").numbers, Some((least, greatest)));
+        prop_assert_eq!(bounds("d").times.clone(), days.iter().min().cloned().zip(days.iter().max().cloned()));
     }
 
     #[test]
