@@ -63,7 +63,7 @@ impl Dataset {
     /// Returns an SQL condition for staged rows whose JSON DuckDB does not accept.
     pub(crate) fn malformed(&self) -> String {
         let columns = self.columns.iter().filter(|column| column.is_json);
-        columns.map(|column| format!("NOT json_valid({})", column.name)).collect::<Vec<_>>().join(" OR ")
+        columns.map(|column| format!("NOT system.main.json_valid({})", column.name)).collect::<Vec<_>>().join(" OR ")
     }
 
     /// Returns the column definitions for `CREATE TABLE`.
@@ -116,7 +116,7 @@ impl Dataset {
             let cast = if column.is_json { "::VARCHAR" } else { "" };
             format!("{table}.{}{cast}", column.name)
         };
-        format!("hash({})", join(self.columns.iter().map(text)))
+        format!("system.main.hash({})", join(self.columns.iter().map(text)))
     }
 
     /// Returns a query for the row ids of the rows in `table` that are superseded by another row with the same key. In

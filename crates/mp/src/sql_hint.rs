@@ -1,9 +1,13 @@
 //! Hints for the two mistakes that DuckDB's JSON operators invite: a name that begins with `$` is read as a JSON path,
 //! and `->>` binds weaker than comparisons, `AND`, `||` and `::`.
 
+use mixpanel_data::{Error, ErrorKind, Workspace};
+
+use crate::failure::Failure;
+
 /// Whether the database has the macro `prop(properties, name)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PropMacro {
+enum PropMacro {
     Present,
     Absent,
 }
@@ -25,8 +29,26 @@ const OPERAND_ERRORS: [&str; 7] = [
 /// What DuckDB says if the value is compared with a number.
 const NUMBER_ERRORS: [&str; 4] = ["INTEGER", "DECIMAL", "DOUBLE", "BIGINT"];
 
+/// Adds the corrected expression to the failure of a query that misuses a JSON operator.
+pub(crate) fn with_hint(failure: Failure, workspace: &Workspace, query: &str, error: &Error) -> Failure {
+    if error.kind() != ErrorKind::Query {
+        return failure;
+    }
+    let look = "select count(*) from duckdb_functions() where database_name = current_database()
+                and schema_name = 'main' and function_type = 'macro' and function_name = 'prop'
+                and parameters = ['properties', 'name']";
+    let prop = match workspace.sql_scalar(look) {
+        Ok(found) if found.as_u64() > Some(0) => PropMacro::Present,
+        _ => PropMacro::Absent,
+    };
+    match hint(query, error.message(), prop) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
 /// Returns a hint for a failed query, with the corrected expression, if the failure is one of the two mistakes.
-pub(crate) fn hint(query: &str, error: &str, prop: PropMacro) -> Option<String> {
+fn hint(query: &str, error: &str, prop: PropMacro) -> Option<String> {
     let accesses = accesses(query);
     if error.contains(PATH_ERROR) {
         let access = accesses.iter().find(|access| access.is_misread_path())?;

@@ -94,7 +94,7 @@ fn names(connection: &Connection) -> Result<Vec<TableName>> {
     let mut query = connection
         .prepare(
             "SELECT table_name FROM information_schema.tables WHERE table_catalog = current_database()
-             AND table_schema = 'main' AND table_type = 'BASE TABLE' AND NOT starts_with(table_name, '_') ORDER BY table_name",
+             AND table_schema = 'main' AND table_type = 'BASE TABLE' AND NOT system.main.starts_with(table_name, '_') ORDER BY table_name",
         )
         .map_err(fail)?;
     let names = query.query_map([], |row| row.get::<_, String>(0).map(TableName::listed)).map_err(fail)?;

@@ -302,8 +302,8 @@ fn attach(connection: &Connection, path: &Path, access: Access<'_>) -> Result<()
 fn attached_name(connection: &Connection, path: &Path) -> Result<String, duckdb::Error> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let taken: bool = connection.query_row(
-        "SELECT lower(?) IN (SELECT lower(database_name) FROM duckdb_databases()
-             UNION SELECT lower(schema_name) FROM duckdb_schemas())",
+        "SELECT system.main.lower(?) IN (SELECT system.main.lower(database_name) FROM duckdb_databases()
+             UNION SELECT system.main.lower(schema_name) FROM duckdb_schemas())",
         [&stem],
         |row| row.get(0),
     )?;

@@ -43,7 +43,7 @@ fn read(connection: &Connection, columns: &BTreeSet<String>) -> Result<BTreeMap<
         false => format!("NULL::{kind}"),
     };
     let sql = format!(
-        "SELECT lower(table_name), type::VARCHAR, epoch_us({}), {}, {}, {}, {}, {}
+        "SELECT system.main.lower(table_name), type::VARCHAR, system.main.epoch_us({}), {}, {}, {}, {}, {}
          FROM main._metadata WHERE table_name IS NOT NULL AND type IS NOT NULL",
         value("fetched_at", "TIMESTAMP"),
         value("row_count", "BIGINT"),
@@ -79,7 +79,10 @@ pub(crate) fn forget(connection: &Connection, table: &TableName) -> Result<()> {
     for own in ["_metadata", "_properties", "_rejects"] {
         if matches!(find(connection, &TableName::listed(own))?, Target::Table(_)) {
             connection
-                .execute(&format!("DELETE FROM {own} WHERE lower(table_name) = lower(?)"), [table.as_str()])
+                .execute(
+                    &format!("DELETE FROM {own} WHERE system.main.lower(table_name) = system.main.lower(?)"),
+                    [table.as_str()],
+                )
                 .map_err(|error| statement(&format!("remove the table from `{own}`"), &error))?;
         }
     }

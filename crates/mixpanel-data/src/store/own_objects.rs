@@ -17,7 +17,7 @@ const MARK: &str = "maintained by mp";
 
 /// The path is a JSON pointer, the only form in which DuckDB accepts every name: a quoted JSON path cannot contain an
 /// empty name, and reads `*` as a wildcard.
-const PROP_BODY: &str = "json_extract_string(properties, '/' || replace(replace(name, '~', '~0'), '/', '~1'))";
+const PROP_BODY: &str = "system.main.json_extract_string(properties, '/' || system.main.replace(system.main.replace(name, '~', '~0'), '/', '~1'))";
 
 const PROP_COMMENT: &str = "A property as text, NULL if it is missing or null: prop(properties, '$email')";
 
@@ -35,7 +35,7 @@ pub(crate) enum Owner {
 /// Returns who made the macro `prop`.
 pub(crate) fn owner_of_prop(connection: &Connection) -> Result<Owner> {
     let sql = "SELECT comment FROM duckdb_functions() WHERE database_name = current_database()
-               AND schema_name = 'main' AND function_type = 'macro' AND lower(function_name) = ?";
+               AND schema_name = 'main' AND function_type = 'macro' AND system.main.lower(function_name) = ?";
     let comments = || -> Result<Vec<Option<String>>, duckdb::Error> {
         connection.prepare(sql)?.query_map([PROP], |row| row.get(0))?.collect()
     };
@@ -85,7 +85,7 @@ pub(crate) fn owner_of_view(connection: &Connection, table: &TableName) -> Resul
 
 /// Returns the SQL condition for the views that loads do not maintain.
 pub(crate) fn is_users_view() -> String {
-    format!("NOT coalesce(ends_with(comment, {}), false)", literal(MARK))
+    format!("NOT coalesce(system.main.ends_with(comment, {}), false)", literal(MARK))
 }
 
 /// Creates or replaces the typed view of a table. The caller has checked that it is not the user's.

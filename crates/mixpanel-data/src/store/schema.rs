@@ -24,7 +24,7 @@ pub(crate) fn find(connection: &Connection, name: &TableName) -> Result<Target> 
     let look = || -> Result<Vec<(String, String)>, duckdb::Error> {
         let mut query = connection.prepare(
             "SELECT table_name, table_type FROM information_schema.tables
-             WHERE table_catalog = current_database() AND table_schema = 'main' AND lower(table_name) = lower(?)",
+             WHERE table_catalog = current_database() AND table_schema = 'main' AND system.main.lower(table_name) = system.main.lower(?)",
         )?;
         query.query_map([name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     };

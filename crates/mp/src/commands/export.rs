@@ -12,7 +12,6 @@ use mixpanel_data::limits::MEMORY_DEFAULT;
 use mixpanel_data::{SqlPart, Workspace};
 use serde_json::json;
 
-use super::query::with_hint;
 use crate::cli::{ExportArgs, FileArgs, FileFormat, Format};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -20,6 +19,7 @@ use crate::format::{Kind, Layout, print_results};
 use crate::output::Output;
 use crate::partial_file::PartialFile;
 use crate::signals;
+use crate::sql_hint::with_hint;
 use crate::streams::Stdout;
 use crate::text::{counted, duration, size};
 

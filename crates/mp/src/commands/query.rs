@@ -4,14 +4,14 @@ use std::io::{IsTerminal as _, Read as _};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use mixpanel_data::{Error, ErrorKind, SqlPart, SqlValue, Workspace};
+use mixpanel_data::{Error, SqlPart, SqlValue, Workspace};
 
 use super::export::Export;
 use crate::cli::{FileArgs, Format, QueryCommand, SqlArgs};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::format::{Kind, Layout, print_results, print_value};
-use crate::sql_hint::{PropMacro, hint, reads_empty_name};
+use crate::sql_hint::{reads_empty_name, with_hint};
 use crate::streams::Stdin;
 
 /// Maximum size of a query; a larger file was named by mistake.
@@ -120,24 +120,6 @@ fn query_text(context: &Context, arguments: &SqlArgs) -> Result<String, Failure>
 
 fn failed(workspace: &Workspace, query: &str, error: &Error) -> Failure {
     with_hint(Failure::library("could not run the query", error), workspace, query, error)
-}
-
-/// Adds the corrected expression to the failure of a query that misuses a JSON operator.
-pub(super) fn with_hint(failure: Failure, workspace: &Workspace, query: &str, error: &Error) -> Failure {
-    if error.kind() != ErrorKind::Query {
-        return failure;
-    }
-    let look = "select count(*) from duckdb_functions() where database_name = current_database()
-                and schema_name = 'main' and function_type = 'macro' and function_name = 'prop'
-                and parameters = ['properties', 'name']";
-    let prop = match workspace.sql_scalar(look) {
-        Ok(found) if found.as_u64() > Some(0) => PropMacro::Present,
-        _ => PropMacro::Absent,
-    };
-    match hint(query, error.message(), prop) {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
 }
 
 fn read(file: &Path) -> Result<String, Failure> {

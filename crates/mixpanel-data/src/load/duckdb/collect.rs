@@ -29,7 +29,7 @@ pub(super) fn each_properties(
 ) -> Result<(), duckdb::Error> {
     // In a table that another program made, the column may be VARCHAR.
     let sql = format!(
-        "SELECT CASE WHEN typeof(r.properties) = 'JSON' OR json_valid(r.properties::VARCHAR)
+        "SELECT CASE WHEN system.main.typeof(r.properties) = 'JSON' OR system.main.json_valid(r.properties::VARCHAR)
                 THEN r.properties::VARCHAR END FROM {rows}"
     );
     let mut statement = connection.prepare(&sql)?;

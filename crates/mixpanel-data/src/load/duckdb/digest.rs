@@ -16,7 +16,7 @@ use crate::store::failure::statement;
 
 /// Returns the SQL expression for the hash of a reject.
 pub(super) fn reject_hash() -> &'static str {
-    "hash(r.page::VARCHAR, r.position::VARCHAR, r.reason, r.raw)"
+    "system.main.hash(r.page::VARCHAR, r.position::VARCHAR, r.reason, r.raw)"
 }
 
 /// Returns a sum in the form recorded in `_metadata`.

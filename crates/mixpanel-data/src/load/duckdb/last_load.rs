@@ -99,8 +99,10 @@ struct Contents {
 impl Contents {
     fn look(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<Self, duckdb::Error> {
         let newest = dataset.newest;
-        let sql =
-            format!("SELECT count(*), epoch_us(max({newest}) FILTER (isfinite({newest}))) FROM {}", table.quoted());
+        let sql = format!(
+            "SELECT count(*), system.main.epoch_us(max({newest}) FILTER (system.main.isfinite({newest}))) FROM {}",
+            table.quoted()
+        );
         connection.query_row(&sql, [], |row| Ok(Self { rows: row.get(0)?, newest_seen: row.get(1)? }))
     }
 }
@@ -116,9 +118,9 @@ fn newest(
     let sql = format!(
         "WITH loads AS (
              SELECT *, rowid AS place, coalesce({made_table}, on_existing IN ('fail', 'replace')) AS made
-             FROM main._fetches WHERE lower(table_name) = lower(?1)
+             FROM main._fetches WHERE system.main.lower(table_name) = system.main.lower(?1)
          )
-         SELECT epoch_us(started_at), filters::VARCHAR, project_id::VARCHAR, region::VARCHAR FROM loads
+         SELECT system.main.epoch_us(started_at), filters::VARCHAR, project_id::VARCHAR, region::VARCHAR FROM loads
          WHERE NOT coalesce(partial, true) AND place >= coalesce((SELECT max(place) FROM loads WHERE made), 0)
              AND EXISTS (SELECT 1 FROM loads WHERE run_id = ?2)
              AND NOT EXISTS (

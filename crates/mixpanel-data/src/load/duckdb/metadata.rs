@@ -131,7 +131,7 @@ pub(super) fn find_load(connection: &Connection, load_id: &str) -> Result<Option
 
 /// Returns the counts of the run's last load into the table.
 pub(super) fn last_counts(connection: &Connection, table: &TableName, run_id: &str) -> Result<Option<Counts>> {
-    let sql = "SELECT rows, duplicates, shortfall FROM _fetches WHERE run_id = ? AND lower(table_name) = lower(?)
+    let sql = "SELECT rows, duplicates, shortfall FROM _fetches WHERE run_id = ? AND system.main.lower(table_name) = system.main.lower(?)
                ORDER BY rowid DESC LIMIT 1";
     first_counts(connection, sql, &[run_id, table.as_str()])
 }
@@ -151,7 +151,7 @@ fn first_counts(connection: &Connection, sql: &str, values: &[&str]) -> Result<O
 /// `fail` or `replace` counts as one that created it.
 pub(super) fn maker(connection: &Connection, table: &TableName) -> Result<Option<String>> {
     let fail = |error| statement("read the table `_fetches`", &error);
-    let sql = "SELECT run_id FROM _fetches WHERE lower(table_name) = lower(?)
+    let sql = "SELECT run_id FROM _fetches WHERE system.main.lower(table_name) = system.main.lower(?)
                AND coalesce(made_table, on_existing IN ('fail', 'replace')) ORDER BY rowid DESC LIMIT 1";
     let mut query = connection.prepare(sql).map_err(fail)?;
     let mut found = query.query_map([table.as_str()], |row| row.get(0)).map_err(fail)?;
@@ -226,7 +226,7 @@ fn label_table(connection: &Connection, loaded: &Loaded, run: &RunRecord) -> Res
         .execute(
             "UPDATE _metadata SET type = ?, fetched_at = ?, from_date = NULL, to_date = NULL, row_count = ?, filters = ?,
                  run_id = ?, partial = ?, digest = ?, partial_run_id = ?
-             WHERE lower(table_name) = lower(?)",
+             WHERE system.main.lower(table_name) = system.main.lower(?)",
             params![
                 run.dataset.kind,
                 fetched_at,

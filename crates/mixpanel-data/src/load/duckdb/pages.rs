@@ -57,7 +57,7 @@ pub(super) fn read(connection: &Connection, request: &LoadRequest) -> Result<Sta
     let count = |what: &str| number(connection, &format!("SELECT count(DISTINCT {what}) FROM _loading")).map_err(fail);
     // If all hashes are distinct, so are all keys, and counting hashes takes a fraction of the memory.
     let (names, key) = (dataset.key_names(), dataset.key(None));
-    let distinct = match count(&format!("hash({names})"))? {
+    let distinct = match count(&format!("system.main.hash({names})"))? {
         hashes if hashes == received.rows => hashes,
         _ => count(&key)?,
     };
@@ -128,7 +128,7 @@ fn insert(connection: &Connection, request: &LoadRequest) -> Result<()> {
             read_parquet(pages, Extra::Nothing)?
         );
         if is_active(Mutant::LoadLeavesRowsOut) {
-            sql.push_str(" WHERE hash(distinct_id) % 50 <> 7");
+            sql.push_str(" WHERE system.main.hash(distinct_id) % 50 <> 7");
         } else if is_active(Mutant::LoadShiftsTimes) {
             sql = sql.replace("last_seen FROM", "last_seen + INTERVAL 1 HOUR FROM");
         }

@@ -108,8 +108,8 @@ pub(super) fn read(connection: &Connection, table: &TableName) -> Result<Vec<Rec
     let fail = |error| statement("read the table `_properties`", &error);
     let mut query = connection
         .prepare(
-            "SELECT name, column_name, column_type, types::VARCHAR, min_value, max_value, epoch_us(first_seen)
-             FROM main._properties WHERE lower(table_name) = lower(?) AND name IS NOT NULL ORDER BY rowid",
+            "SELECT name, column_name, column_type, types::VARCHAR, min_value, max_value, system.main.epoch_us(first_seen)
+             FROM main._properties WHERE system.main.lower(table_name) = system.main.lower(?) AND name IS NOT NULL ORDER BY rowid",
         )
         .map_err(fail)?;
     let rows = query
@@ -136,7 +136,7 @@ pub(super) fn read(connection: &Connection, table: &TableName) -> Result<Vec<Rec
 
 fn others(connection: &Connection, table: &TableName) -> Result<u64> {
     let sql = "SELECT coalesce(sum(profiles), 0)::UBIGINT FROM main._properties
-               WHERE lower(table_name) = lower(?) AND name IS NULL";
+               WHERE system.main.lower(table_name) = system.main.lower(?) AND name IS NULL";
     connection
         .query_row(sql, [table.as_str()], |row| row.get(0))
         .map_err(|error| statement("read the table `_properties`", &error))
@@ -212,12 +212,14 @@ fn write(
     run: &RunRecord,
 ) -> Result<()> {
     let fail = |error| statement("record the properties in `_properties`", &error);
-    connection.execute("DELETE FROM _properties WHERE lower(table_name) = lower(?)", [table.as_str()]).map_err(fail)?;
+    connection
+        .execute("DELETE FROM _properties WHERE system.main.lower(table_name) = system.main.lower(?)", [table.as_str()])
+        .map_err(fail)?;
     let mut insert = connection
         .prepare(
             "INSERT INTO _properties (table_name, name, column_name, column_type, profiles, nulls, types, min_value,
                  max_value, first_seen, updated_at, run_id)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, make_timestamp(?), ?, ?)",
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, system.main.make_timestamp(?), ?, ?)",
         )
         .map_err(fail)?;
     let updated_at = timestamp(run.finished_at);
@@ -272,10 +274,11 @@ fn view_columns(
 ) -> Result<String> {
     // In a table that another program made, the column may be VARCHAR, whose text need not be JSON.
     let is_json = columns(connection, table)?.iter().any(|column| column.name == "properties" && column.kind == "JSON");
-    let source = if is_json { "properties" } else { "CASE WHEN json_valid(properties) THEN properties END" };
+    let source =
+        if is_json { "properties" } else { "CASE WHEN system.main.json_valid(properties) THEN properties END" };
     let fixed = dataset.columns.iter().filter(|column| !column.is_json).map(|column| column.name.to_owned());
     let typed = properties.iter().filter_map(|recorded| {
-        let text = format!("json_extract_string({source}, {})", pointer(&recorded.property.name));
+        let text = format!("system.main.json_extract_string({source}, {})", pointer(&recorded.property.name));
         let value = match recorded.column_type.as_str() {
             "VARCHAR" => text,
             kind => format!("TRY_CAST({text} AS {kind})"),

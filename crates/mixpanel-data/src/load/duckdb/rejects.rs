@@ -46,7 +46,7 @@ pub(super) fn record(
     // It exists even without rejects, so that a query for them finds none instead of failing.
     connection.execute_batch(CREATE).map_err(fail)?;
     let runs = if earlier == OtherRunsRejects::Keep { "AND run_id = ?2" } else { "AND ?2 IS NOT NULL" };
-    let sql = format!("DELETE FROM _rejects WHERE lower(table_name) = lower(?1) {runs}");
+    let sql = format!("DELETE FROM _rejects WHERE system.main.lower(table_name) = system.main.lower(?1) {runs}");
     connection.execute(&sql, params![table.as_str(), run.run_id]).map_err(fail)?;
     if files.is_empty() {
         return Ok(());

@@ -60,7 +60,7 @@ pub(super) fn check_name(connection: &Connection, table: &TableName) -> Result<(
              SELECT view_name AS name FROM duckdb_views() WHERE internal
              UNION ALL SELECT table_name FROM duckdb_tables() WHERE internal
              UNION ALL SELECT schema_name FROM duckdb_schemas() WHERE internal AND schema_name <> 'main'
-         ) WHERE lower(name) = ?";
+         ) WHERE system.main.lower(name) = ?";
     let found: u64 = connection
         .query_row(sql, [&name], |row| row.get(0))
         .map_err(|error| statement("look up DuckDB's internal names", &error))?;

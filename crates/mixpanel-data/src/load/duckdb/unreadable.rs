@@ -18,7 +18,7 @@ pub(super) fn name_unreadable(connection: &Connection, files: &[PathBuf], error:
     let unreadable = |file: &&PathBuf| {
         read_parquet(std::slice::from_ref(*file), Extra::Nothing).is_ok_and(|rows| {
             // Computing a hash reads every byte.
-            let sql = format!("SELECT count(*) FROM (SELECT hash(r) AS h FROM {rows} AS r) WHERE h = 0");
+            let sql = format!("SELECT count(*) FROM (SELECT system.main.hash(r) AS h FROM {rows} AS r) WHERE h = 0");
             connection.query_row(&sql, [], |row| row.get::<_, u64>(0)).is_err()
         })
     };

@@ -31,12 +31,18 @@ fn a18_views_and_macros_of_a_hostile_file_reach_nothing() {
     let (home, path) = home(&simulator);
     std::fs::write(home.path().join("secret.txt"), CANARY).expect("a file");
     let secret = home.path().join("secret.txt").display().to_string();
+    let read = format!("(SELECT content FROM read_text('{secret}'))");
+    // Functions of DuckDB that a load uses.
+    let of_one = ["epoch_us", "hash", "isfinite", "json_valid", "make_timestamp", "typeof"];
+    let of_two = ["ends_with", "json_extract_string"];
+    let shadows = of_one.map(|name| format!("CREATE MACRO {name}(x) AS {read};")).join(" ")
+        + &of_two.map(|name| format!("CREATE MACRO {name}(x, y) AS {read};")).join(" ");
     make(
         &path,
         &format!(
             "CREATE VIEW profiles AS SELECT content FROM read_text('{secret}');
              CREATE MACRO lower(x) AS 'profiles'; CREATE MACRO starts_with(a, b) AS false;
-             CREATE MACRO epoch_us(x) AS (SELECT content FROM read_text('{secret}'));
+             CREATE MACRO replace(x, y, z) AS {read}; {shadows}
              CREATE MACRO leak() AS TABLE SELECT * FROM read_text('{secret}');
              CREATE TABLE t AS SELECT 1 AS a"
         ),
@@ -55,7 +61,16 @@ fn a18_views_and_macros_of_a_hostile_file_reach_nothing() {
     assert_eq!(simulator.stats().requests, 0);
     // Another table can still be created.
     run(&home, &["fetch", "profiles", "mine", "-q"]).exits(0);
-    assert_eq!(run(&home, &["query", "sql", "SELECT count(*) FROM mine", "-s", "-f", "plain"]).exits(0).stdout, "20\n");
+    for sql in [
+        "SELECT count(*) FROM mine",
+        "SELECT count(prop(properties, 'plan')) FROM mine",
+        "SELECT count(plan) FROM mine_typed",
+    ] {
+        assert_eq!(run(&home, &["query", "sql", sql, "-s", "-f", "plain"]).exits(0).stdout, "20\n", "{sql}");
+    }
+    run(&home, &["fetch", "profiles", "mine", "-q", "--upsert"]).exits(0);
+    run(&home, &["inspect", "properties", "mine"]).exits(0);
+    run(&home, &["verify", "mine"]).exits(0);
 }
 
 #[test]

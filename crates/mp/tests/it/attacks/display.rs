@@ -167,7 +167,7 @@ fn a19_server_text_cannot_disturb_a_terminal() {
 #[test]
 fn a20_csv_is_verbatim_unless_csv_safe_is_given() {
     let home = Home::new();
-    let help = home.run(&["query", "sql", "--help"]).exits(0).stdout;
+    let help = home.run(&["--help"]).exits(0).stdout;
     assert!(help.contains("--csv-safe"), "{help}");
     let home = tricky();
     let run = home.run(&["query", "sql", "SELECT '=1+1' AS a, '@x' AS b, -5 AS c", "-f", "csv"]).exits(0);

@@ -136,7 +136,7 @@ fn a02_mixpanel_error_messages_are_shown() {
     for (status, code, error) in [
         ("400 Bad Request", 2, "Unable to authenticate request"),
         ("400 Bad Request", 3, "Cannot parse selector: unexpected `=` in properties[\"$city\"] = \"Paris\""),
-        ("403 Forbidden", 3, "The service account does not have access to project 3900001"),
+        ("403 Forbidden", 2, "The service account does not have access to project 3900001"),
         ("404 Not Found", 3, "cohort 4711 does not exist, see https://docs.mixpanel.com/docs/users/cohorts"),
         ("402 Payment Required", 3, "request 7f9c2ba4-e88f-827d-6160-45507605853e: payment is required"),
     ] {

@@ -144,7 +144,10 @@ fn a_mutated_completion_fails() {
     fixture.load_partial("r1", IfExists::Fail).unwrap();
     fixture.execute("CREATE INDEX i ON profiles (last_seen); INSERT INTO profiles VALUES ('mine', '{}', NULL)");
     fixture.all_loaded().page(&[("c", "{}", None)]);
-    DEFECT.set(Some(("SELECT distinct_id, last_seen, hash".to_owned(), "SELECT 'a', last_seen, 1 + hash".to_owned())));
+    DEFECT.set(Some((
+        "SELECT distinct_id, last_seen, system.main.hash".to_owned(),
+        "SELECT 'a', last_seen, 1 + system.main.hash".to_owned(),
+    )));
     let result = fixture.load("r1", IfExists::Fail);
     DEFECT.set(None);
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Internal);
