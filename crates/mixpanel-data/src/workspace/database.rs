@@ -124,8 +124,8 @@ impl Workspace {
     /// Returns the columns of a table or view. The name is case-insensitive.
     ///
     /// # Errors
-    /// `TableNotFound`, with the existing tables in [`Error::available_tables`]; otherwise the same as
-    /// [`tables`](Self::tables).
+    /// `TableNotFound`, with the existing tables in
+    /// [`Error::available_tables`](crate::Error::available_tables); otherwise the same as [`tables`](Self::tables).
     pub fn table_schema(&self, table: &str) -> Result<TableSchema> {
         store::table_schema(&self.database, table)
     }
