@@ -16,7 +16,7 @@ use crate::fetch::{
 use crate::parse::RecordForm;
 use crate::quota::Quota;
 use crate::stage::{discard, sweep};
-use crate::store;
+use crate::store::{self, QueryLimits};
 use crate::types::{FetchEstimate, ProfileFetchResult, ProfileStreamResult, QuotaUsage};
 
 /// One Mixpanel project and one database, with every operation on them.
@@ -32,6 +32,7 @@ pub struct Workspace {
     database: PathBuf,
     options: ApiOptions,
     client: SharedClient,
+    limits: QueryLimits,
 }
 
 impl Workspace {
@@ -43,6 +44,7 @@ impl Workspace {
             database: database.into(),
             options: ApiOptions::default(),
             client: SharedClient::default(),
+            limits: QueryLimits::default(),
         }
     }
 
@@ -54,6 +56,7 @@ impl Workspace {
             database: database.into(),
             options: ApiOptions::default(),
             client: SharedClient::default(),
+            limits: QueryLimits::default(),
         }
     }
 
@@ -230,6 +233,26 @@ impl Workspace {
     /// `Storage` if the library cannot be used.
     pub fn duckdb_version() -> Result<String> {
         store::duckdb_version()
+    }
+
+    /// Lets queries of one statement that return rows spill to this directory if they do not fit into memory. It should
+    /// not exist: it is created when a query needs it, and removed afterwards. Only [`sql_exact`](Self::sql_exact)
+    /// spills; by default, nothing does.
+    ///
+    /// A killed process leaves the directory behind. If directories are named alike except for a number after a last
+    /// dash, as in `my.db.spill-4711`, the next process that spills removes those of killed processes.
+    #[must_use]
+    pub fn with_spill_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.limits.spill_directory = Some(directory.into());
+        self
+    }
+
+    /// Sets the memory budget of the process for queries that can spill, in bytes. By default, a query spills when it
+    /// has used 80 % of the machine's memory.
+    #[must_use]
+    pub fn with_query_memory(mut self, bytes: u64) -> Self {
+        self.limits.memory = Some(bytes);
+        self
     }
 
     /// Returns the client, without blocking the runtime if it has to be created.

@@ -7,12 +7,13 @@ use std::path::Path;
 use duckdb::Connection;
 use serde_json::Value;
 
-use super::database::{Access, CommitError, Database};
+use super::access::Access;
+use super::database::{CommitError, Database};
 use super::failure::{refused, statement};
 use super::label::{self, Label};
 use super::location::{Location, locate, not_found};
 use super::own_objects;
-use super::query;
+use super::query::{self, QueryLimits};
 use super::schema::{Target, find};
 use super::table_name::{TableName, name_excerpt};
 use crate::error::{Error, ErrorKind, Result};
@@ -145,7 +146,7 @@ pub(crate) fn sample_exact(
     rows: u32,
     part: impl FnMut(SqlPart<'_>) -> ControlFlow<()>,
 ) -> Result<()> {
-    query::exact(database, &sample_query(database, table, rows)?, part)
+    query::exact(database, &sample_query(database, table, rows)?, &QueryLimits::default(), part)
 }
 
 fn sample_query(database: &Path, table: &str, rows: u32) -> Result<String> {

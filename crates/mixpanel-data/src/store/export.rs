@@ -1,14 +1,16 @@
 //! Writes the result of a query to a Parquet file.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use duckdb::Connection;
 
-use super::database::{Access, Database};
+use super::access::Access;
+use super::database::Database;
 use super::failure::{query as query_error, statement};
 use super::label;
 use super::settings::{Effort, Tuning};
+use super::spill::Spill;
 use super::sql_text::literal;
 use super::statements;
 use super::table_name::TableName;
@@ -55,7 +57,9 @@ pub(crate) fn parquet(path: &Path, export: Export<'_>) -> Result<u64> {
         let columns = describe(connection, query).map_err(|error| query_error(path, query, &error))?;
         (columns, origin(connection, &export))
     };
-    let spill = Spill::create(export.file)?;
+    let mut spill = export.file.as_os_str().to_owned();
+    spill.push(".spill");
+    let spill = Spill::create(Path::new(&spill))?;
     // DuckDB resolves neither links nor relative paths when it compares a path with the permitted ones.
     let file = fs::canonicalize(export.file).map_err(|error| Error::io("find", export.file, error))?;
     let tuning = Tuning {
@@ -64,7 +68,7 @@ pub(crate) fn parquet(path: &Path, export: Export<'_>) -> Result<u64> {
         row_group_rows: 2_048,
         effort: Effort::Usual,
     };
-    let database = Database::open(path, Access::Export { file: &file, spill_directory: &spill.0, tuning })?;
+    let database = Database::open(path, Access::Export { file: &file, spill_directory: spill.path(), tuning })?;
     let write = |wide: Wide| {
         let sql = copy(query, &columns, wide, &file, &origin);
         database.connection().query_row(&sql, [], |row| row.get::<_, u64>(0))
@@ -224,32 +228,6 @@ fn origin(connection: &Connection, export: &Export<'_>) -> Vec<(&'static str, St
     let values = recorded.unwrap_or_default();
     origin.extend(keys.into_iter().zip(values).filter_map(|(key, text)| Some((key, text?))));
     origin
-}
-
-/// The private directory to which an export spills; removed when dropped.
-struct Spill(PathBuf);
-
-impl Spill {
-    /// Creates the directory beside the file.
-    fn create(file: &Path) -> Result<Self> {
-        let mut name = file.as_os_str().to_owned();
-        name.push(".spill");
-        let directory = PathBuf::from(name);
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&directory).map_err(|error| Error::io("create the directory", &directory, error))?;
-        let directory = fs::canonicalize(&directory).map_err(|error| Error::io("find", &directory, error))?;
-        Ok(Self(directory))
-    }
-}
-
-impl Drop for Spill {
-    fn drop(&mut self) {
-        // A killed export leaves it behind, beside its unfinished file.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 #[cfg(test)]

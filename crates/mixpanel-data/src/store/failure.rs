@@ -152,7 +152,15 @@ pub(crate) fn query(path: &Path, sql: &str, error: &duckdb::Error) -> Error {
         duckdb::Error::NulError(_) => "the query contains a NUL character".to_owned(),
         other => cleaned(&other.to_string()),
     };
-    let error = Error::new(ErrorKind::Query, text.clone()).with_detail("query", sql).with_detail("error", text);
+    // A query can fail with arbitrary text, but not with these classes of error.
+    let kind = if said.starts_with("Out of Memory Error") {
+        ErrorKind::OutOfMemory
+    } else if said.starts_with("IO Error") && is_disk_full(&said) {
+        ErrorKind::DiskFull
+    } else {
+        ErrorKind::Query
+    };
+    let error = Error::new(kind, text.clone()).with_detail("query", sql).with_detail("error", text);
     // DuckDB's words for a disabled file system, and for a path that is not permitted.
     if said.contains("disabled by configuration") { error.with_fault(Fault::FileAccess) } else { error }
 }

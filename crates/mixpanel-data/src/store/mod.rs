@@ -3,14 +3,16 @@
 //! A file is open only for the duration of a call.
 //!
 //! - `location`: checks a path before passing it to DuckDB, and creates files that only their owner can read;
-//! - `database`: opens a file with `settings`, sandboxed from the rest of the machine; `lease`: ensures that a file is
-//!   open at most once per process;
+//! - `database`: opens a file, sandboxed from the rest of the machine; `access`: the settings for each purpose; `lease`:
+//!   ensures that a file is open at most once per process;
 //! - `schema`: looks up tables, views, columns and indexes; `label`: reads the entries of `_metadata`;
 //! - `catalog`: lists, describes, samples and drops tables; `own_objects`: the macro and views that loads maintain;
-//! - `query`: runs user queries, which `statements` splits; `values` and `iso`: convert results;
+//! - `query`: runs user queries, which `statements` splits; `spill`: what does not fit into memory; `values` and `iso`:
+//!   convert results;
 //! - `export`: writes the result of a query to a Parquet file; `version`: the version of the DuckDB library;
 //! - `failure`: maps DuckDB's messages to error kinds; `table_name` and `sql_text`: quote names and text for SQL.
 
+pub(crate) mod access;
 pub(crate) mod catalog;
 pub(crate) mod database;
 pub(crate) mod export;
@@ -23,6 +25,7 @@ pub(crate) mod own_objects;
 mod query;
 pub(crate) mod schema;
 pub(crate) mod settings;
+mod spill;
 pub(crate) mod sql_text;
 mod statements;
 pub(crate) mod table_name;
@@ -30,6 +33,6 @@ mod values;
 mod version;
 
 pub(crate) use catalog::{drop_tables, objects, sample, sample_exact, table_schema, tables};
-pub(crate) use query::{each, exact, result_count, rows, scalar};
+pub(crate) use query::{QueryLimits, each, exact, result_count, rows, scalar};
 pub(crate) use table_name::TableName;
 pub(crate) use version::duckdb_version;

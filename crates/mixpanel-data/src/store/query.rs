@@ -1,17 +1,20 @@
 //! Runs user queries: read-only, and without access to other files.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::array::Array as _;
 use duckdb::Statement;
 use serde_json::Value;
 
-use super::database::{Access, Database};
+use super::access::Access;
+use super::database::Database;
 use super::failure::query as query_error;
+use super::spill::Spill;
 use super::{statements, values};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::QUERY_REPLAYS_MAX;
+use crate::memory::engine_bytes;
 use crate::sql_value::SqlPart;
 use crate::types::SqlResult;
 
@@ -33,11 +36,30 @@ pub(crate) fn each(
     flow.map(drop)
 }
 
+/// The memory that queries may use, and where they spill.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct QueryLimits {
+    /// The memory budget of the process in bytes; by default, DuckDB's.
+    pub(crate) memory: Option<u64>,
+    /// Created when it is needed, and removed afterwards.
+    pub(crate) spill_directory: Option<PathBuf>,
+}
+
 /// Runs the statements of a query one after another and passes the results of those that return rows to `part`; that
-/// of the last statement if none returns rows.
-pub(crate) fn exact(path: &Path, sql: &str, mut part: impl FnMut(SqlPart<'_>) -> ControlFlow<()>) -> Result<()> {
-    let database = Database::open(path, Access::ReadOnly)?;
+/// of the last statement if none returns rows. A single statement that returns rows may spill.
+pub(crate) fn exact(
+    path: &Path,
+    sql: &str,
+    limits: &QueryLimits,
+    mut part: impl FnMut(SqlPart<'_>) -> ControlFlow<()>,
+) -> Result<()> {
     let statements = statements::split(sql);
+    if let ([range], Some(directory)) = (statements.as_slice(), &limits.spill_directory)
+        && statements::returns_rows(&sql[range.clone()])
+    {
+        return spilling(path, sql, limits.memory, directory, &mut part);
+    }
+    let database = Database::open(path, Access::ReadOnly)?;
     if statements.len() < 2 {
         return run(&database, path, sql, &mut part).map(drop);
     }
@@ -54,6 +76,40 @@ pub(crate) fn exact(path: &Path, sql: &str, mut part: impl FnMut(SqlPart<'_>) ->
         }
     }
     Ok(())
+}
+
+/// Runs a query that spills if it does not fit into the budget, or, without a budget, into DuckDB's default.
+///
+/// A connection that can spill could also access the files of the database. So the query is bound, or run until it has
+/// used up the memory, in a connection that can access no file at all.
+fn spilling(
+    path: &Path,
+    sql: &str,
+    memory: Option<u64>,
+    directory: &Path,
+    part: &mut dyn FnMut(SqlPart<'_>) -> ControlFlow<()>,
+) -> Result<()> {
+    let database = Database::open(path, Access::ReadOnly)?;
+    if memory.is_some() {
+        database.connection().prepare(sql).map_err(|error| query_error(path, sql, &error))?;
+    } else {
+        let mut has_begun = false;
+        let result = run(&database, path, sql, &mut |of| {
+            has_begun = true;
+            part(of)
+        });
+        match result {
+            Err(error) if error.kind() == ErrorKind::OutOfMemory && !has_begun => {}
+            result => return result.map(drop),
+        }
+    }
+    drop(database);
+    let spill = Spill::create(directory).map_err(|error| {
+        Error::new(error.kind(), "the query does not fit into memory and cannot spill to disk").with_source(error)
+    })?;
+    let memory_mb = memory.map(|memory| engine_bytes(memory, 0, 0) / 1_000_000);
+    let database = Database::open(path, Access::Spilling { spill_directory: spill.path(), memory_mb })?;
+    run(&database, path, sql, part).map(drop)
 }
 
 /// Returns the number of statements that return rows, judged by their first words.
@@ -76,16 +132,16 @@ fn run(
     start(&mut statement).map_err(|error| fail(cause(&mut statement, error)))?;
     let schema = statement.schema();
     let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
-    if part(SqlPart::Columns(&names)).is_break() {
-        return Ok(ControlFlow::Break(()));
-    }
     let fields: Vec<_> = schema.fields().iter().map(AsRef::as_ref).collect();
+    let mut has_columns = false;
     loop {
-        let batch = match statement.step() {
-            Ok(Some(batch)) => batch,
-            Ok(None) => return Ok(ControlFlow::Continue(())),
-            Err(error) => return Err(fail(cause(&mut statement, error))),
-        };
+        let batch = statement.step().map_err(|error| fail(cause(&mut statement, error)))?;
+        // Only now, so that a query that fails before its first row has passed nothing.
+        if !has_columns && part(SqlPart::Columns(&names)).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        has_columns = true;
+        let Some(batch) = batch else { return Ok(ControlFlow::Continue(())) };
         for index in 0..batch.len() {
             if part(SqlPart::Row(values::row(&fields, &batch, index))).is_break() {
                 return Ok(ControlFlow::Break(()));

@@ -19,13 +19,13 @@ impl Workspace {
     /// 64-bit precision; [`sql_exact`](Self::sql_exact) returns their exact text. All rows are held in memory; for large
     /// results, see [`sql_each`](Self::sql_each).
     ///
-    /// A query can access only the database: no files, no network, no extensions, no settings. It cannot spill to disk,
-    /// and its memory limit is DuckDB's default, 80 % of the machine's memory. If there are several statements, all are
+    /// A query can access only the database: no files, no network, no extensions, no settings. It does not spill to
+    /// disk, and its memory limit is DuckDB's default, 80 % of the machine's memory. If there are several statements, all are
     /// run and the rows of the last one are returned.
     ///
     /// # Errors
-    /// `Query` with DuckDB's message, which shows the position; `DatabaseNotFound`, `DatabaseLocked`,
-    /// `DatabaseUnusable`, `Storage`.
+    /// `Query` with DuckDB's message, which shows the position; `OutOfMemory` for a query that does not fit into memory;
+    /// `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
     pub fn sql(&self, query: &str) -> Result<SqlResult> {
         store::rows(&self.database, query)
     }
@@ -48,12 +48,14 @@ impl Workspace {
     /// names, then each row. Values are exact: JSON columns keep the stored text, and numbers all their digits. The
     /// callback can end the query.
     ///
-    /// Statements that return no rows, such as `BEGIN`, have no result, unless no statement returns rows.
+    /// Statements that return no rows, such as `BEGIN`, have no result, unless no statement returns rows. A single
+    /// statement that returns rows can spill, see [`with_spill_directory`](Self::with_spill_directory).
     ///
     /// # Errors
-    /// Same as [`sql`](Self::sql); an error may occur after some rows were passed on.
+    /// Same as [`sql`](Self::sql), and `DiskFull` if there is no space to spill. An error may occur after some rows were
+    /// passed on.
     pub fn sql_exact(&self, query: &str, part: impl FnMut(SqlPart<'_>) -> ControlFlow<()>) -> Result<()> {
-        store::exact(&self.database, query, part)
+        store::exact(&self.database, query, &self.limits, part)
     }
 
     /// Returns the number of statements in a query that return rows, without running it. A statement is judged by its

@@ -29,7 +29,8 @@ pub(crate) struct FileArgs {
     #[arg(long)]
     pub(crate) force: bool,
 
-    /// Memory budget for the whole process, when writing Parquet (minimum 200MB) [default: 400MB]
+    /// Memory budget for the whole process, from 200MB; what needs more spills to disk [default: 400MB for Parquet, else
+    /// most of the machine's memory]
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     pub(crate) memory: Option<u64>,
 }

@@ -12,6 +12,7 @@ use mixpanel_data::limits::MEMORY_DEFAULT;
 use mixpanel_data::{SqlPart, Workspace};
 use serde_json::json;
 
+use super::spill::with_spill_until_a_signal;
 use crate::cli::{ExportArgs, FileArgs, FileFormat, Format};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -100,6 +101,10 @@ impl Export<'_> {
             Some("csv") => Ok(FileFormat::Csv),
             Some("jsonl" | "ndjson") => Ok(FileFormat::Jsonl),
             Some("json") => Ok(FileFormat::Json),
+            Some("xlsx" | "xls") => {
+                Err(Failure::usage("`mp` does not write Excel files, whose numbers have only 15 digits")
+                    .hint("write a `.csv` file with `--csv-safe`, and open it in Excel"))
+            }
             _ => Err(Failure::usage(format!("cannot tell the format from the name `{shown}`"))
                 .hint("add `--to-format parquet`, `csv`, `jsonl` or `json`")),
         }
@@ -113,6 +118,7 @@ impl Export<'_> {
         let mut spill = temporary.clone().into_os_string();
         spill.push(".spill");
         let directory = directory.map(Path::to_owned);
+        let workspace = self.workspace.clone().with_spill_directory(&spill);
         signals::end_after(move || {
             let _ = std::fs::remove_file(&temporary);
             let _ = std::fs::remove_dir_all(&spill);
@@ -124,14 +130,19 @@ impl Export<'_> {
             let written = self.workspace.export_parquet(self.query, self.table, partial.temporary(), memory);
             return written.map_err(|error| self.failed(&error));
         };
-        self.write_rows(&output.redirected_to(partial.file()), format)
+        let workspace = match self.options.memory {
+            Some(memory) => workspace.with_query_memory(memory),
+            None => workspace,
+        };
+        self.write_rows(&workspace, &output.redirected_to(partial.file()), format)
     }
 
     /// Writes the rows to standard output. Parquet is written to a temporary file first.
     fn print(self, format: FileFormat) -> Result<Exit, Failure> {
         let output = &self.context.output;
         if let Some(format) = format.of_rows() {
-            self.write_rows(output, format)?;
+            let workspace = with_spill_until_a_signal(self.workspace.clone(), self.options.memory);
+            self.write_rows(&workspace, output, format)?;
             return Ok(Exit::Success);
         }
         if output.stdout_is_terminal() {
@@ -152,11 +163,11 @@ impl Export<'_> {
     }
 
     /// Writes the rows in the format that `mp query sql` prints, and returns their number.
-    fn write_rows(self, output: &Output, format: Format) -> Result<u64, Failure> {
+    fn write_rows(self, workspace: &Workspace, output: &Output, format: Format) -> Result<u64, Failure> {
         let layout = Layout { kind: Kind::Query, is_expanded: false, rows_max: u64::MAX };
         let mut rows = 0;
         let result = print_results(output, format, layout, |sink| {
-            self.workspace.sql_exact(self.query, |part| {
+            workspace.sql_exact(self.query, |part| {
                 rows += u64::from(matches!(part, SqlPart::Row(_)));
                 sink(part)
             })

@@ -10,4 +10,5 @@ pub(crate) mod inspect;
 pub(crate) mod man;
 pub(crate) mod query;
 pub(crate) mod simulate;
+mod spill;
 pub(crate) mod verify;

@@ -7,6 +7,7 @@ use std::path::Path;
 use mixpanel_data::{Error, SqlPart, SqlValue, Workspace};
 
 use super::export::Export;
+use super::spill::with_spill_until_a_signal;
 use crate::cli::{FileArgs, Format, QueryCommand, SqlArgs};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -32,14 +33,14 @@ pub(crate) fn run(context: &Context, command: QueryCommand) -> Result<Exit, Fail
         return Export { context, workspace, query: &query, table: None, path, options }.run();
     }
     let FileArgs { to_format, force, memory } = arguments.file_options;
-    if to_format.is_some() || force || memory.is_some() {
-        return Err(Failure::usage("`--to-format`, `--force` and `--memory` need a file")
+    if to_format.is_some() || force {
+        return Err(Failure::usage("`--to-format` and `--force` need a file")
             .hint("name it with `--output FILE`; `--format` changes what is printed"));
     }
     if arguments.scalar {
         let format = context.requested_format().unwrap_or(Format::Plain);
         check_result_count(&query, "`--scalar` prints one value", "run one statement at a time")?;
-        let value = scalar(&context.database()?, &query)?;
+        let value = scalar(&with_spill_until_a_signal(context.database()?, memory), &query)?;
         print_value(&context.output, format, &value)?;
         return Ok(Exit::Success);
     }
@@ -55,7 +56,7 @@ pub(crate) fn run(context: &Context, command: QueryCommand) -> Result<Exit, Fail
         is_expanded: arguments.expanded,
         rows_max: if shows_all { u64::MAX } else { ROWS_SHOWN },
     };
-    let workspace = context.database()?;
+    let workspace = with_spill_until_a_signal(context.database()?, memory);
     let result = print_results(&context.output, format, layout, |sink| workspace.sql_exact(&query, sink))?;
     result.map_err(|error| failed(&workspace, &query, &error))?;
     Ok(Exit::Success)

@@ -2,8 +2,9 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
-use std::process::Stdio;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::{Decimal128Type, TimestampMicrosecondType};
@@ -190,6 +191,67 @@ fn a_sort_larger_than_the_memory_budget_spills() {
         assert!(!std::mem::replace(&mut seen[usize::try_from(*number).unwrap()], true), "{number} twice");
     }
     assert!(!home.path().join(".x.parquet.partial.spill").exists());
+}
+
+#[test]
+fn a_query_larger_than_the_memory_budget_spills_in_every_format() {
+    let home = home();
+    let sort = "SELECT i, repeat('x', 200) || i AS t FROM range(1_500_000) AS r(i) ORDER BY hash(i)";
+    let query = format!("SELECT i FROM ({sort}) LIMIT 1_500_000");
+    for arguments in
+        [&["-f", "csv"][..], &["-f", "jsonl"], &["-o", "rows.csv", "-q"], &["-o", "-", "--to-format", "csv"]]
+    {
+        let command = [&["query", "sql", &query, "--memory", "400MB"], arguments].concat();
+        let run = home.run(&command).exits(0);
+        let text = if arguments.contains(&"rows.csv") {
+            fs::read_to_string(home.path().join("rows.csv")).unwrap()
+        } else {
+            run.stdout
+        };
+        let number =
+            |line: &str| -> usize { line.trim_start_matches("{\"i\":").trim_end_matches('}').parse().unwrap() };
+        let mut seen = vec![false; 1_500_000];
+        for line in text.lines().filter(|line| *line != "i") {
+            assert!(!std::mem::replace(&mut seen[number(line)], true), "{line} twice");
+        }
+        assert!(seen.iter().all(|seen| *seen), "{arguments:?}");
+    }
+    let scalar = ["query", "sql", "-s", &format!("SELECT max(length(t)) FROM ({sort})"), "--memory", "400MB"];
+    assert_eq!(home.run(&scalar).exits(0).stdout, "207\n");
+    // The sandbox holds in the connection that spills.
+    for sql in ["SELECT * FROM read_text('my.db')", "COPY (SELECT 1) TO 'x.csv'", "SELECT getenv('HOME')"] {
+        home.run(&["query", "sql", sql, "--memory", "400MB"]).exits(3).prints_nothing();
+    }
+    let left = fs::read_dir(home.database().parent().unwrap()).unwrap();
+    let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(left.filter(|name| name.contains("spill")).collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[test]
+fn a_signal_or_the_next_query_removes_what_a_query_spilled() {
+    let home = home();
+    let sql =
+        "SELECT count(*) FROM (SELECT repeat('x', 200) || i AS t FROM range(8_000_000) AS r(i) ORDER BY hash(i), t)";
+    let query = ["query", "sql", sql, "--memory", "400MB"];
+    let directory = home.database().parent().unwrap().to_owned();
+    let spilled = || {
+        let names = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
+        names.filter(|path| path.to_string_lossy().contains(".spill-")).collect::<Vec<_>>()
+    };
+    let has_files = || spilled().iter().any(|path| fs::read_dir(path).is_ok_and(|entries| entries.count() > 1));
+    for signal in ["TERM", "KILL"] {
+        let mut child = home.command(&query).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let begun = Instant::now();
+        while !has_files() && begun.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let status = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+        assert!(status.success() && has_files(), "{signal}");
+        child.wait().unwrap();
+        assert_eq!(spilled().len(), usize::from(signal == "KILL"), "{signal}");
+    }
+    home.run(&["query", "sql", "SELECT 1", "--memory", "400MB"]).exits(0);
+    assert_eq!(spilled(), Vec::<PathBuf>::new());
 }
 
 #[test]

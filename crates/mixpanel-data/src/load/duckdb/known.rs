@@ -6,7 +6,8 @@ use std::path::Path;
 use super::metadata;
 use crate::error::{ErrorKind, Result};
 use crate::limits::PREFLIGHT_LOCK_WAIT;
-use crate::store::database::{Access, Database};
+use crate::store::access::Access;
+use crate::store::database::Database;
 use crate::store::schema::{Target, find};
 use crate::store::table_name::TableName;
 

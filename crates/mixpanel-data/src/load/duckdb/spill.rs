@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::store::database::spill_directory;
+use crate::store::access::spill_directory;
 
 /// The private directory to which a load spills; removed when dropped.
 pub(super) struct Spill(PathBuf);

@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use crate::load::duckdb::testing::{Fixture, Row};
 use crate::load::duckdb::verify;
-use crate::store::database::spill_directory;
+use crate::store::access::spill_directory;
 use std::path::PathBuf;
 use std::time::Duration;
 
