@@ -101,7 +101,7 @@ fn a22_all_paths_to_a_database_share_one_stage() {
             if !exists && !name.ends_with("/my.db") {
                 continue;
             }
-            let simulator = Simulator::with_faults(500, &["pages=4 delay=60s times=1"]);
+            let simulator = Simulator::with_faults(500, &["pages=4 delay=10s times=1"]);
             let home = linked_home(&simulator);
             if exists {
                 make_linked(&home);
@@ -124,7 +124,7 @@ fn a22_all_paths_to_a_database_share_one_stage() {
 #[test]
 fn a22_stage_next_to_a_symlink_is_found() {
     for command in ["resume", "discard"] {
-        let simulator = Simulator::with_faults(500, &["pages=4 delay=60s times=1"]);
+        let simulator = Simulator::with_faults(500, &["pages=4 delay=10s times=1"]);
         let home = linked_home(&simulator);
         make_linked(&home);
         let (fetch, words) = start(&home, &["fetch", "profiles", "--append", "--db", "real/my.db"], "page 2");
