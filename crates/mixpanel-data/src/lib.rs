@@ -47,6 +47,7 @@ mod drift;
 mod durable;
 pub mod error;
 mod fetch;
+mod hash_key;
 mod kill_point;
 pub mod limits;
 mod load;
@@ -56,6 +57,7 @@ mod overlap;
 mod parse;
 mod profile_query;
 mod properties;
+mod property_rules;
 mod quota;
 mod row_sum;
 mod sql_value;
@@ -74,6 +76,7 @@ pub use fetch::{
     EVENT_TARGET, FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch, RunOptions,
     RunState, UnfinishedRun,
 };
+pub use hash_key::HashKey;
 pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unstored};
 pub use profile_query::{FetchMode, IfExists, IncludeUsers, ProfileQuery};
 pub use properties::{FrequentValue, PropertyInfo};

@@ -132,6 +132,17 @@ pub(crate) const DISTINCT_EXACT_MAX: usize = 1_000;
 /// Maximum length of a property's example or frequent value, in characters of its JSON text.
 pub const PROPERTY_VALUE_CHARS_MAX: usize = 200;
 
+/// Minimum length of the key for hashing properties, in bytes. A random key of 128 bits cannot be guessed; RFC 2104
+/// recommends 32 bytes.
+pub const HASH_KEY_BYTES_MIN: usize = 16;
+
+/// Maximum size of a record with hashed values, in bytes. Hashing turns every element of a list into 66 bytes; a profile
+/// of more than [`PROFILE_BYTES_MAX`] is rejected anyway.
+pub(crate) const HASHED_RECORD_BYTES_MAX: usize = 2 * PROFILE_BYTES_MAX;
+
+/// Maximum size of all records of a page with hashed values, in bytes. Arrow's text columns hold up to 2 GiB.
+pub(crate) const HASHED_PAGE_BYTES_MAX: usize = 4 * PAGE_BYTES_MAX;
+
 /// Maximum nesting of arrays and objects in a profile's properties. Mixpanel documents three levels. At a depth of
 /// 100,000, DuckDB's `json_structure` overflows an 8 MiB stack (measured with 1.5.5) and crashes the process.
 pub const JSON_DEPTH_MAX: usize = 128;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::limits::{PAGE_BYTES_MAX, PAGE_SIZE_DEFAULT};
-use crate::parse::{PageBody, RecordForm, parse_page};
+use crate::parse::{PageBody, Reading, RecordForm, parse_page};
 use crate::profile_query::ProfileQuery;
 use crate::quota::RequestClass;
 use crate::types::ProfilePageResult;
@@ -82,8 +82,8 @@ impl ApiClient {
     }
 
     /// Parses a response body as a page, which takes a few milliseconds per megabyte.
-    pub(crate) fn read_page(&self, body: &[u8], form: RecordForm) -> Result<PageReply, Failure> {
-        read_page(body, form).map_err(|failure| Failure { message: self.quote(&failure.message), ..failure })
+    pub(crate) fn read_page(&self, body: &[u8], reading: impl Into<Reading>) -> Result<PageReply, Failure> {
+        read_page(body, reading.into()).map_err(|failure| Failure { message: self.quote(&failure.message), ..failure })
     }
 
     /// Classifies a response constructed by a test.
@@ -107,11 +107,15 @@ impl ApiClient {
     ///
     /// # Cancellation
     /// Dropping the future does not stop parsing that has begun.
-    pub(crate) async fn read_in_background(&self, body: Vec<u8>, form: RecordForm) -> Result<PageReply, Failure> {
-        let client = self.clone();
+    pub(crate) async fn read_in_background(
+        &self,
+        body: Vec<u8>,
+        reading: impl Into<Reading>,
+    ) -> Result<PageReply, Failure> {
+        let (client, reading) = (self.clone(), reading.into());
         let permit = Arc::clone(&self.readers).acquire_owned().await;
         let work = move || {
-            let page = client.read_page(&body, form);
+            let page = client.read_page(&body, reading);
             // Free this page's memory before the next one is parsed.
             drop(body);
             drop(permit);
@@ -124,8 +128,8 @@ impl ApiClient {
 }
 
 /// Parses the body of a successful response.
-fn read_page(body: &[u8], form: RecordForm) -> Result<PageReply, Failure> {
-    let page = parse_page(body, form)
+fn read_page(body: &[u8], reading: Reading) -> Result<PageReply, Failure> {
+    let page = parse_page(body, reading)
         .map_err(|reason| web_page(body).unwrap_or_else(|| Failure::new(FailureKind::BadReply, reason)))?;
     Ok(PageReply { body: page, bytes: body.len() })
 }

@@ -39,6 +39,11 @@ pub enum Fault {
     PageSize,
     /// The query, which accesses files; it may access only the database.
     FileAccess,
+    /// The key for hashing properties, which is missing or is not that of the run or the table.
+    HashKey,
+    /// The properties to drop or hash, which are not those of the table's last load; see
+    /// [`Error::dropped_properties`] and [`Error::hashed_properties`].
+    PropertyRules,
 }
 
 impl Error {
@@ -103,6 +108,18 @@ impl Error {
         self.text("difference")
     }
 
+    /// Returns the properties that the table's last load dropped, for [`Fault::PropertyRules`].
+    #[must_use]
+    pub fn dropped_properties(&self) -> Vec<&str> {
+        self.texts("dropped")
+    }
+
+    /// Returns the properties that the table's last load hashed, for [`Fault::PropertyRules`].
+    #[must_use]
+    pub fn hashed_properties(&self) -> Vec<&str> {
+        self.texts("hashed")
+    }
+
     /// Returns the number of pages that remain staged, if any.
     #[must_use]
     pub fn staged_pages(&self) -> Option<u64> {
@@ -143,6 +160,11 @@ impl Error {
 
     fn text(&self, name: &str) -> Option<&str> {
         self.detail(name).and_then(Value::as_str)
+    }
+
+    fn texts(&self, name: &str) -> Vec<&str> {
+        let list = self.detail(name).and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
     fn number(&self, name: &str) -> Option<u64> {

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use super::rows::{ProfileRow, ProfileRows};
 
 /// Returns an order-independent hash of a page's record ids and rejects. Pages with equal hashes hold the same records.
+/// It contains the hash of withheld records, from which no value of theirs can be told.
 pub(crate) fn fingerprint(rows: &ProfileRows) -> u64 {
     let hash = |is_reject: bool, text: &[u8]| {
         let mut hasher = DefaultHasher::new();
@@ -13,7 +14,7 @@ pub(crate) fn fingerprint(rows: &ProfileRows) -> u64 {
     };
     let ids = rows.iter().map(ProfileRow::identity);
     let rejects = rows.rejects().iter().map(|reject| hash(true, reject.raw.as_ref()));
-    ids.map(|id| hash(false, id.as_bytes())).chain(rejects).fold(0, u64::wrapping_add)
+    ids.map(|id| hash(false, id.as_bytes())).chain(rejects).fold(rows.withheld(), u64::wrapping_add)
 }
 
 #[cfg(test)]

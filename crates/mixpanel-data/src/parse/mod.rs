@@ -10,7 +10,9 @@ mod object;
 mod page;
 mod profile;
 mod property_kind;
+mod reading;
 mod recover;
+mod rewrite;
 mod rows;
 mod scan;
 mod unstored;
@@ -20,5 +22,11 @@ pub(crate) use collector::{Collector, decoded, for_each_member};
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use page::{PageBody, parse_page};
 pub(crate) use property_kind::{Kind, column_type};
+pub(crate) use reading::Reading;
 pub use rows::{ProfileRow, ProfileRows, RecordForm, Reject};
 pub use unstored::Unstored;
+
+/// The member of a record that holds the id.
+const DISTINCT_ID: &str = "$distinct_id";
+/// The member of a record that holds the properties.
+const PROPERTIES: &str = "$properties";

@@ -10,8 +10,9 @@ use crate::text::printable;
 
 use super::envelope::{Envelope, Key};
 use super::profile::{Scratch, push_record};
+use super::reading::Reading;
 use super::recover::recover;
-use super::rows::{ProfileRows, RecordForm, RowsBuilder};
+use super::rows::{ProfileRows, RecordForm};
 
 /// A parsed response. Fields that are missing or invalid are `None`.
 #[derive(Debug)]
@@ -34,13 +35,16 @@ pub(crate) struct PageBody {
 /// A response is rejected as a whole only if its records cannot be told apart: it is truncated, its brackets do not
 /// match, or the text after its end may be another response.
 ///
+/// If `reading` has rules for properties, neither the result nor an error contains a value that they drop or hash.
+///
 /// # Errors
 /// A message that explains why this is not a page: not JSON, no `results`, or an error with status 200
 /// (`docs/mixpanel-api.md#engage-response`).
-pub(crate) fn parse_page(body: &[u8], form: RecordForm) -> Result<PageBody, String> {
-    let envelope = match parse_strictly(body, form) {
+pub(crate) fn parse_page(body: &[u8], reading: impl Into<Reading>) -> Result<PageBody, String> {
+    let reading = reading.into();
+    let envelope = match parse_strictly(body, &reading) {
         Ok(envelope) => envelope,
-        Err(strict) => recover(body, form).map_err(|reason| reason.unwrap_or(strict))?,
+        Err(strict) => recover(body, &reading).map_err(|reason| reason.unwrap_or(strict))?,
     };
     if let Some(message) = envelope.error {
         return Err(format!("the response is an error with status 200: {message}"));
@@ -65,23 +69,31 @@ pub(crate) fn parse_page(body: &[u8], form: RecordForm) -> Result<PageBody, Stri
     })
 }
 
-fn parse_strictly(body: &[u8], form: RecordForm) -> Result<Envelope, String> {
+fn parse_strictly(body: &[u8], reading: &Reading) -> Result<Envelope, String> {
     let text = std::str::from_utf8(body)
         .map_err(|error| format!("the response is not UTF-8 at byte {}", error.valid_up_to()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    EnvelopeSeed { bytes: text.len(), form }
+    EnvelopeSeed { bytes: text.len(), reading }
         .deserialize(&mut deserializer)
         .and_then(|envelope| deserializer.end().map(|()| envelope))
-        .map_err(|error| format!("the response is not a page of profiles: {error}"))
+        .map_err(|error| format!("the response is not a page of profiles: {}", shown(&error, reading)))
 }
 
-struct EnvelopeSeed {
+/// Returns the text of an error. One about a value quotes it, which is withheld if there are rules for properties.
+fn shown(error: &serde_json::Error, reading: &Reading) -> String {
+    if reading.rules.is_none() || !error.is_data() {
+        return error.to_string();
+    }
+    format!("it has another structure, at line {} column {}", error.line(), error.column())
+}
+
+struct EnvelopeSeed<'a> {
     bytes: usize,
-    form: RecordForm,
+    reading: &'a Reading,
 }
 
-impl<'de> DeserializeSeed<'de> for EnvelopeSeed {
+impl<'de> DeserializeSeed<'de> for EnvelopeSeed<'_> {
     type Value = Envelope;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Envelope, D::Error> {
@@ -89,7 +101,7 @@ impl<'de> DeserializeSeed<'de> for EnvelopeSeed {
     }
 }
 
-impl<'de> Visitor<'de> for EnvelopeSeed {
+impl<'de> Visitor<'de> for EnvelopeSeed<'_> {
     type Value = Envelope;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,7 +117,7 @@ impl<'de> Visitor<'de> for EnvelopeSeed {
                     map.next_value::<IgnoredAny>()?;
                 }
                 Key::Results => {
-                    envelope.rows = map.next_value_seed(ResultsSeed { bytes: self.bytes, form: self.form })?;
+                    envelope.rows = map.next_value_seed(ResultsSeed { bytes: self.bytes, reading: self.reading })?;
                 }
                 Key::Other => {
                     map.next_value::<IgnoredAny>()?;
@@ -125,12 +137,12 @@ fn is_good(status: &str) -> bool {
     good.iter().any(|good| status.eq_ignore_ascii_case(good))
 }
 
-struct ResultsSeed {
+struct ResultsSeed<'a> {
     bytes: usize,
-    form: RecordForm,
+    reading: &'a Reading,
 }
 
-impl<'de> DeserializeSeed<'de> for ResultsSeed {
+impl<'de> DeserializeSeed<'de> for ResultsSeed<'_> {
     type Value = Option<ProfileRows>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -138,7 +150,7 @@ impl<'de> DeserializeSeed<'de> for ResultsSeed {
     }
 }
 
-impl<'de> Visitor<'de> for ResultsSeed {
+impl<'de> Visitor<'de> for ResultsSeed<'_> {
     type Value = Option<ProfileRows>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,19 +162,20 @@ impl<'de> Visitor<'de> for ResultsSeed {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut records: A) -> Result<Self::Value, A::Error> {
-        let mut rows = RowsBuilder::with_capacity(self.bytes);
-        let mut scratch = Scratch::default();
+        let mut rows = self.reading.rows(self.bytes);
+        let mut scratch = Scratch::new(self.reading);
         let mut count = 0;
         while let Some(record) = records.next_element::<&RawValue>()? {
             count += 1;
             if count > PAGE_RECORDS_MAX {
                 return Err(A::Error::custom(format!("it has more than {PAGE_RECORDS_MAX} records")));
             }
-            match self.form {
+            match self.reading.form {
                 RecordForm::Row => push_record(&mut rows, record.get(), &mut scratch),
                 RecordForm::Raw => rows.push("", record.get(), None),
             }
         }
+        scratch.note_matched(&mut rows);
         Ok(Some(rows.finish()))
     }
 }

@@ -6,11 +6,11 @@ use super::collector::{Collector, Key};
 use super::depth::is_deeper_than;
 use super::last_seen::{parse_canonical, parse_lenient};
 use super::object::{Cursor, is_key, text_end};
+use super::reading::Reading;
+use super::rewrite::Rewriter;
 use super::rows::RowsBuilder;
+use super::{DISTINCT_ID, PROPERTIES};
 use crate::limits::{JSON_DEPTH_MAX, PROFILE_BYTES_MAX, UNSTORED_NAMES_MAX};
-
-const DISTINCT_ID: &str = "$distinct_id";
-const PROPERTIES: &str = "$properties";
 
 /// The members of a record that make up a row, as raw text.
 #[derive(Default)]
@@ -26,6 +26,21 @@ struct Record<'a> {
 pub(super) struct Scratch {
     members: Vec<Member>,
     text: String,
+    /// Drops and hashes properties, if there are such rules.
+    rewriter: Option<Box<Rewriter>>,
+}
+
+impl Scratch {
+    pub(super) fn new(reading: &Reading) -> Self {
+        Self { rewriter: reading.rules.as_ref().map(|rules| Box::new(Rewriter::new(rules))), ..Self::default() }
+    }
+
+    /// Notes which of the rules' properties occurred.
+    pub(super) fn note_matched(&self, rows: &mut RowsBuilder) {
+        if let Some(rewriter) = &self.rewriter {
+            rewriter.note_matched(rows.unstored());
+        }
+    }
 }
 
 /// The position of a member in the text of the properties object.
@@ -41,6 +56,15 @@ struct Member {
 /// Appends a record to `rows`: as a row if possible, otherwise as a reject. An invalid record does not affect the
 /// others.
 pub(super) fn push_record(rows: &mut RowsBuilder, raw: &str, scratch: &mut Scratch) {
+    let Some(mut rewriter) = scratch.rewriter.take() else { return push(rows, raw, scratch) };
+    match rewriter.rewrite(raw) {
+        Ok(text) => push(rows, text, scratch),
+        Err(reason) => rows.reject_as_received(reason, raw.as_bytes()),
+    }
+    scratch.rewriter = Some(rewriter);
+}
+
+fn push(rows: &mut RowsBuilder, raw: &str, scratch: &mut Scratch) {
     match try_push(rows, raw, scratch) {
         Ok(unknown) if unknown.is_empty() => {}
         Ok(unknown) => rows.note_unstored(&unknown),
@@ -156,7 +180,7 @@ fn collect(rows: &mut RowsBuilder, properties: &str, members: &[Member], cut: Op
 /// properties; the rest stays the same byte for byte. Otherwise the properties are kept whole. If it occurs more than
 /// once, the last one counts.
 fn lift_last_seen<'a>(properties: &'a str, scratch: &'a mut Scratch) -> (Option<i64>, &'a str, Option<usize>) {
-    let Scratch { members, text } = scratch;
+    let Scratch { members, text, .. } = scratch;
     let mut found = members.iter().enumerate().rev().filter(|(_, member)| member.is_last_seen);
     let Some((index, last)) = found.next() else { return (None, properties, None) };
     let raw = &properties[last.value_start..last.end];

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::envelope::{Envelope, Key};
 use super::object::{text_end, value_end};
 use super::profile::{Scratch, push_record};
+use super::reading::Reading;
 use super::rows::{ProfileRows, RecordForm, RowsBuilder};
 use super::scan::{FIRST_KEYS, Scanner, is_skipped, skip};
 use crate::limits::PAGE_RECORDS_MAX;
@@ -25,7 +26,7 @@ const NEXT_RESPONSE_CHECKS_MAX: usize = 64;
 ///
 /// # Errors
 /// The reason why the response cannot be read; `None` if the error of the strict parser applies.
-pub(super) fn recover(body: &[u8], form: RecordForm) -> Result<Envelope, Option<String>> {
+pub(super) fn recover(body: &[u8], reading: &Reading) -> Result<Envelope, Option<String>> {
     let mut envelope = Envelope::default();
     let start = skip(body, 0);
     if body.get(start) != Some(&b'{') {
@@ -40,7 +41,7 @@ pub(super) fn recover(body: &[u8], form: RecordForm) -> Result<Envelope, Option<
     };
     let (end, tail) = find_end(body, results).ok_or(None)?;
     envelope.add(tail);
-    envelope.rows = Some(read_records(&body[results..end], form)?);
+    envelope.rows = Some(read_records(&body[results..end], reading)?);
     Ok(envelope)
 }
 
@@ -116,8 +117,8 @@ fn trailing(body: &[u8], end: usize) -> Option<usize> {
 ///
 /// # Errors
 /// A reason if the page has too many records; `None` if the text holds the records of two responses.
-fn read_records(text: &[u8], form: RecordForm) -> Result<ProfileRows, Option<String>> {
-    let mut records = Records { rows: RowsBuilder::with_capacity(text.len()), scratch: Scratch::default(), form };
+fn read_records(text: &[u8], reading: &Reading) -> Result<ProfileRows, Option<String>> {
+    let mut records = Records { rows: reading.rows(text.len()), scratch: Scratch::new(reading), form: reading.form };
     let mut scanner = Scanner::new(text);
     let mut looks_left = NEXT_RESPONSE_CHECKS_MAX;
     let mut at = scanner.skip_blank(0);
@@ -144,6 +145,7 @@ fn read_records(text: &[u8], form: RecordForm) -> Result<ProfileRows, Option<Str
             at = scanner.skip_blank(at + 1);
         }
     }
+    records.scratch.note_matched(&mut records.rows);
     Ok(records.rows.finish())
 }
 
@@ -173,12 +175,13 @@ impl Records {
                         self.push(record);
                         let rest = &rest[skip(rest, 0)..];
                         let rest = rest.strip_prefix(b",").unwrap_or(rest);
-                        self.rows.reject("not JSON: it follows a whole record".to_owned(), &rest[skip(rest, 0)..]);
+                        let rest = &rest[skip(rest, 0)..];
+                        self.rows.reject_as_received("not JSON: it follows a whole record".to_owned(), rest);
                     }
-                    _ => self.rows.reject(reason, text),
+                    _ => self.rows.reject_as_received(reason, text),
                 }
             }
-            (Err(reason), _) => self.rows.reject(reason, text),
+            (Err(reason), _) => self.rows.reject_as_received(reason, text),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The rows of one page, as the columns that the stage stores.
 
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray};
@@ -49,7 +50,8 @@ pub struct Reject {
     pub position: u32,
     /// The reason, as a lowercase fragment.
     pub reason: String,
-    /// The record as received.
+    /// The record as received. If properties are dropped or hashed, so they are here; a record to which that cannot be
+    /// applied is withheld: this is then empty, and `reason` says so.
     ///
     /// In a record that is not UTF-8 (`reason` begins with `not UTF-8`), non-ASCII bytes and backslashes are escaped as
     /// `\xNN`; all other bytes are unchanged. This is DuckDB's text form of a BLOB, so `raw::BLOB` returns the original
@@ -103,6 +105,8 @@ pub struct ProfileRows {
     rejects: Vec<Reject>,
     unstored: Unstored,
     catalog: Catalog,
+    /// The sum of the hashes of withheld records, for the fingerprint of the page.
+    withheld: u64,
 }
 
 impl ProfileRows {
@@ -128,6 +132,11 @@ impl ProfileRows {
     #[must_use]
     pub fn unstored(&self) -> &Unstored {
         &self.unstored
+    }
+
+    /// Returns the sum of the hashes of withheld records. 0 for rows read from a stage.
+    pub(super) fn withheld(&self) -> u64 {
+        self.withheld
     }
 
     /// Returns the catalog of the rows' properties. Empty for raw records, and for rows read from a stage.
@@ -183,6 +192,7 @@ impl ProfileRows {
             rejects: Vec::new(),
             unstored: Unstored::default(),
             catalog: Catalog::default(),
+            withheld: 0,
         })
     }
 }
@@ -196,6 +206,8 @@ pub(super) struct RowsBuilder {
     reject_room: usize,
     unstored: Unstored,
     collector: Collector,
+    /// The sum of the hashes of withheld records; `None` if records are kept as received.
+    withheld: Option<u64>,
 }
 
 impl RowsBuilder {
@@ -210,7 +222,13 @@ impl RowsBuilder {
             reject_room: PAGE_BYTES_MAX,
             unstored: Unstored::default(),
             collector: Collector::new(),
+            withheld: None,
         }
+    }
+
+    /// Withholds the records that [`reject_as_received`](Self::reject_as_received) gets.
+    pub(super) fn withholding(self) -> Self {
+        Self { withheld: Some(0), ..self }
     }
 
     /// Returns the number of records appended.
@@ -223,6 +241,11 @@ impl RowsBuilder {
         self.unstored.note_record(names);
     }
 
+    /// Returns the received data that is not stored.
+    pub(super) fn unstored(&mut self) -> &mut Unstored {
+        &mut self.unstored
+    }
+
     /// Returns the collector of the rows' properties.
     pub(super) fn collector(&mut self) -> &mut Collector {
         &mut self.collector
@@ -233,6 +256,16 @@ impl RowsBuilder {
         self.distinct_ids.append_value(distinct_id);
         self.properties.append_value(properties);
         self.last_seen.append_option(last_seen);
+    }
+
+    /// Appends a record that cannot become a row, given as received. If records are withheld, only the reason is kept.
+    pub(super) fn reject_as_received(&mut self, reason: String, raw: &[u8]) {
+        let Some(withheld) = &mut self.withheld else { return self.reject(reason, raw) };
+        let mut hasher = DefaultHasher::new();
+        raw.hash(&mut hasher);
+        *withheld = withheld.wrapping_add(hasher.finish());
+        let why = if raw.is_empty() { "" } else { "; withheld, because properties are dropped or hashed" };
+        self.reject(format!("{reason}{why}"), b"");
     }
 
     /// Appends a record that cannot become a row.
@@ -252,6 +285,7 @@ impl RowsBuilder {
             rejects: self.rejects,
             unstored: self.unstored,
             catalog: self.collector.finish(),
+            withheld: self.withheld.unwrap_or(0),
         }
     }
 }

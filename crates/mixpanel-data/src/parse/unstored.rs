@@ -1,5 +1,7 @@
 //! Received data that the table has no column for.
 
+use std::collections::BTreeSet;
+
 use crate::limits::UNSTORED_NAMES_MAX;
 use crate::text::{counted, excerpt};
 
@@ -12,6 +14,8 @@ pub struct Unstored {
     names: Vec<String>,
     records: u64,
     trailing_bytes: u64,
+    /// The names of properties that were dropped or hashed.
+    matched: BTreeSet<String>,
 }
 
 impl Unstored {
@@ -39,6 +43,17 @@ impl Unstored {
         other.names.iter().for_each(|name| self.note_name(name));
         self.records += other.records;
         self.trailing_bytes += other.trailing_bytes;
+        self.matched.extend(other.matched.iter().cloned());
+    }
+
+    /// Returns whether a property of this name was dropped or hashed.
+    pub(crate) fn has_matched(&self, name: &str) -> bool {
+        self.matched.contains(name)
+    }
+
+    /// Notes that a property of this name was dropped or hashed.
+    pub(super) fn note_matched(&mut self, name: &str) {
+        self.matched.insert(name.to_owned());
     }
 
     /// Returns one warning for each kind of data that was not stored.
