@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::limits::{QUERIES_PER_HOUR, WORKERS_MAX};
-use crate::text::counted;
+use crate::text::{counted, printable};
 
 /// A warning about a fetch, which continues. `Display` writes it as one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +91,11 @@ pub enum Warning {
     NotKept {
         /// What is not stored. Names sent by the server are redacted.
         what: String,
+    },
+    /// No profile has properties that were named.
+    PropertiesNeverSeen {
+        /// Their names.
+        names: Vec<String>,
     },
     /// Announced profiles are missing.
     ProfilesMissing {
@@ -199,6 +204,11 @@ impl fmt::Display for Warning {
                 "`{name}` was not created by mp and is left unchanged, so `{table}` has no view with typed columns"
             ),
             Self::NotKept { what } => f.write_str(what),
+            Self::PropertiesNeverSeen { names } => {
+                let noun = if names.len() == 1 { "property" } else { "properties" };
+                let names: Vec<String> = names.iter().map(|name| format!("`{}`", printable(name))).collect();
+                write!(f, "no profile has the {noun} {}; names are case-sensitive", names.join(", "))
+            }
             Self::ProfilesMissing { summary } => f.write_str(summary),
             Self::TotalDiffers { announced, received, drift, repeated } => {
                 let difference = match (drift, repeated) {

@@ -13,7 +13,7 @@ use crate::blocking::blocking;
 use crate::clock::{Stopwatch, random_fraction, wall_clock};
 use crate::error::{Error, Result};
 use crate::limits::SLEEP_MAX;
-use crate::parse::RecordForm;
+use crate::parse::Reading;
 use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
@@ -30,7 +30,9 @@ pub(super) struct Run {
     pub(super) rules: Rules,
     /// The state left by an earlier process, if this run is resumed.
     pub(super) earlier: Option<PriorRun>,
-    pub(super) form: RecordForm,
+    pub(super) reading: Reading,
+    /// Properties of which a warning says that no profile has them.
+    pub(super) expected_properties: Vec<String>,
     pub(super) cancel: CancellationToken,
     pub(super) stop_grace: Duration,
 }
@@ -93,6 +95,11 @@ impl Run {
             let what = driver.run.client.quote(&warning);
             driver.callbacks.tell(&FetchEvent::Warning(Warning::NotKept { what }));
         }
+        let missing = driver.run.expected_properties.iter().filter(|name| !unstored.has_matched(name));
+        let names: Vec<String> = missing.cloned().collect();
+        if !names.is_empty() && outcome.is_whole() && outcome.counts.received > 0 {
+            driver.callbacks.tell(&FetchEvent::Warning(Warning::PropertiesNeverSeen { names }));
+        }
         let target = driver.writer.close().await?;
         Ok(Finished { outcome, target, writer_error })
     }
@@ -149,9 +156,9 @@ impl<T: Send + 'static> Driver<'_, T> {
 
     /// Parses a response in the background, so that the next request does not wait for it.
     fn parse(&mut self, request: PageRequest, body: Vec<u8>) {
-        let (client, form) = (self.run.client.clone(), self.run.form);
+        let (client, reading) = (self.run.client.clone(), self.run.reading.clone());
         let task =
-            self.tasks.spawn(async move { TaskResult::Page(Box::new(client.read_in_background(body, form).await)) });
+            self.tasks.spawn(async move { TaskResult::Page(Box::new(client.read_in_background(body, reading).await)) });
         self.requests.insert(task.id(), (request, task));
     }
 

@@ -31,7 +31,7 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
         return Err(Error::invalid("an empty list of ids selects no profiles, so there is nothing to estimate"));
     }
     let if_exists = fetch.if_exists;
-    preflight(&mut fetch.control, database, &table, if_exists).await?;
+    preflight(&mut fetch.control, database, &table, if_exists, &valid.recorded_rules()).await?;
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
     valid.announce(client, &mut callbacks);
     let mut manifest = new_manifest(client, &fetch, &valid);
@@ -47,7 +47,9 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     .await?;
     let workers = valid.workers;
     let run = valid.into_run(client, &fetch.control, None);
-    let run = Run { rules: Rules { extent: Extent::FirstPage, workers: 1, ..run.rules }, ..run };
+    let rules = Rules { extent: Extent::FirstPage, workers: 1, ..run.rules };
+    // A property that is not in page 0 may be in another one.
+    let run = Run { rules, expected_properties: Vec::new(), ..run };
     let watch = Stopwatch::start();
     let Finished { outcome, target: mut stage, writer_error } = run.drive(stage, into_stage, &mut callbacks).await?;
     let page_seconds = (watch.elapsed().as_secs_f64() - outcome.counts.waited_seconds).max(0.0);

@@ -20,13 +20,14 @@ use super::request::Control;
 use super::waiting::waiting;
 
 impl Manifest {
-    /// Returns whether both runs fetch the same profiles, with identical filters, into the same table.
+    /// Returns whether both runs fetch the same profiles, with identical filters and rules, into the same table.
     pub(super) fn is_same_fetch(&self, other: &Self) -> bool {
         self.table.eq_ignore_ascii_case(&other.table)
             && self.project_id == other.project_id
             && self.region == other.region
             && self.server == other.server
             && self.query == other.query
+            && self.property_rules == other.property_rules
     }
 }
 

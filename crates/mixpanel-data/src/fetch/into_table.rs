@@ -1,6 +1,7 @@
 //! Runs a fetch into a table, or resumes one: validates the arguments, stages the pages and loads them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::api::ApiClient;
 use crate::blocking::blocking;
@@ -8,9 +9,11 @@ use crate::clock::{Stopwatch, wall_clock};
 use crate::dataset::PROFILES;
 use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hash_key::HashKey;
 use crate::limits::{PREFLIGHT_LOCK_WAIT, SECOND_CHECK_LOCK_WAIT};
 use crate::load::{self, Checked, LoadKind, Seen};
 use crate::profile_query::{FetchMode, IfExists, MissingPages};
+use crate::property_rules::ActiveRules;
 use crate::stage::{self, Manifest, Over, Progress, Stage};
 use crate::store::TableName;
 
@@ -21,6 +24,7 @@ use super::identity::{check_base, check_same_run};
 use super::loading::{Job, TableReport, check_table_owner, look_for_commit};
 use super::progress::FetchEvent;
 use super::request::{Control, ProfileFetch, ResumeFetch};
+use super::same_rules::check_same_rules;
 use super::source::PriorRun;
 use super::stage_roots::stage_roots;
 use super::start::{new_manifest, preflight, tell, validate_for_table};
@@ -38,7 +42,7 @@ pub(super) async fn fetch_into_table(
     let watch = Stopwatch::start();
     let (table, valid) = validate_for_table(client, database, &mut fetch).await?;
     let if_exists = fetch.if_exists;
-    preflight(&mut fetch.control, database, &table, if_exists).await?;
+    preflight(&mut fetch.control, database, &table, if_exists, &valid.recorded_rules()).await?;
     let manifest = new_manifest(client, &fetch, &valid);
     let (path, name) = (database.to_owned(), table.clone());
     let (stage, seen) = blocking(move || {
@@ -76,6 +80,7 @@ async fn resume_stage(
     watch: Stopwatch,
 ) -> Result<(FetchMode, TableReport)> {
     check_same_run(stage.manifest(), client, resume.query.as_ref())?;
+    let rules = rules_of_run(stage.manifest(), resume.hash_key.as_ref(), resume.missing_pages)?;
     // If all pages are already staged, this is the wait before the load, so the same limit applies.
     let path = database.to_owned();
     let (if_exists, replaces_newer) = (resume.if_exists, resume.replaces_newer);
@@ -91,6 +96,7 @@ async fn resume_stage(
     let mode = resume.mode.unwrap_or(manifest.mode);
     let now = wall_clock().as_second();
     let valid = validate(&manifest.query, mode, None, &resume.control.options, now)?;
+    let valid = Validated { rules, ..valid };
     let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
     let look = move |stage: Stage| {
         let checked = load::preflight(&path, &PROFILES, &name, stage.manifest().if_exists, kind, wait);
@@ -99,8 +105,20 @@ async fn resume_stage(
     let (stage, Checked { seen, warnings }) = waiting(&mut resume.control, at_most, stage, look).await?;
     tell(&mut resume.control, warnings);
     check_base(stage.manifest(), client, database, &table, &mut resume.control).await?;
+    let Manifest { if_exists, property_rules, .. } = stage.manifest();
+    check_same_rules(&mut resume.control, database, &table, *if_exists, property_rules).await?;
     let run = TableRun { client, database, stage, table, seen, valid, missing: resume.missing_pages, watch };
     Ok((mode, run.finish(resume.control).await?))
+}
+
+/// Returns the rules that a run applies to its pages. A run that only has to be loaded may be without its key.
+///
+/// # Errors
+/// `InvalidInput` if the key is missing or another one.
+fn rules_of_run(manifest: &Manifest, key: Option<&HashKey>, missing: MissingPages) -> Result<Option<Arc<ActiveRules>>> {
+    let is_fetched = matches!(manifest.progress, Progress::Complete { .. }) || missing == MissingPages::Accept;
+    let whose = format!("run `{}`", manifest.run_id);
+    manifest.property_rules.with_key(key, &whose).or_else(|error| if is_fetched { Ok(None) } else { Err(error) })
 }
 
 /// Determines which loads of the run were committed, and records `if_exists` if nothing has been loaded yet.
@@ -204,6 +222,11 @@ impl TableRun<'_> {
             let outcome = if is_whole { Outcome::whole(&earlier) } else { Outcome::of_staged(&earlier) };
             Finished { outcome, target: stage, writer_error: None }
         } else {
+            // A page of a complete run is damaged, and the key to fetch it again is missing.
+            if valid.recorded_rules() != stage.manifest().property_rules {
+                let whose = format!("run `{run_id}`");
+                stage.manifest().property_rules.with_key(None, &whose).map_err(keep_run)?;
+            }
             let run = valid.into_run(client, &control, Some(earlier));
             run.drive(stage, into_stage, &mut callbacks).await.map_err(keep_run)?
         };

@@ -321,6 +321,7 @@ fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) 
         project_id: manifest.project_id.clone(),
         region: manifest.region.clone(),
         query: manifest.query.clone(),
+        property_rules: manifest.property_rules.clone(),
         mode: manifest.mode,
         counts: outcome.counts.with_costs_of(&manifest.counts),
         page_count,

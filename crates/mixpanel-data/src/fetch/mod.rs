@@ -21,6 +21,7 @@ mod profiles;
 mod progress;
 mod request;
 mod rules;
+mod same_rules;
 mod services;
 #[cfg(test)]
 mod simulation;

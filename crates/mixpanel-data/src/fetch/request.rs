@@ -7,7 +7,9 @@ use tokio_util::sync::CancellationToken;
 use super::callbacks::Callbacks;
 use super::options::RunOptions;
 use super::progress::FetchEvent;
+use crate::hash_key::HashKey;
 use crate::profile_query::{FetchMode, IfExists, MissingPages, ProfileQuery};
+use crate::property_rules::RequestedRules;
 use crate::types::ProfileProgress;
 
 /// Builder for a fetch of profiles into a table; pass it to `Workspace::fetch_profiles`.
@@ -30,6 +32,7 @@ pub struct ProfileFetch {
     pub(crate) mode: FetchMode,
     pub(crate) batch_size: Option<u32>,
     pub(crate) since: Since,
+    pub(crate) rules: RequestedRules,
     pub(crate) control: Control,
 }
 
@@ -61,6 +64,7 @@ impl ProfileFetch {
             mode: FetchMode::Sequential,
             batch_size: None,
             since: Since::Ever,
+            rules: RequestedRules::default(),
             control: Control::default(),
         }
     }
@@ -121,6 +125,28 @@ impl ProfileFetch {
         self
     }
 
+    /// Drops these properties from every profile before anything is stored, in addition to those of earlier calls
+    /// (`docs/privacy.md`). Only top-level properties have names. With `$last_seen`, the column `last_seen` is null as
+    /// well; the id cannot be dropped.
+    #[must_use]
+    pub fn drop_properties(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.rules.drop.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Replaces the values of these properties by keyed hashes before anything is stored, in addition to those of
+    /// earlier calls; the last key counts for all of them (`docs/privacy.md#hashes`). `$distinct_id` or `distinct_id`
+    /// hashes the id.
+    ///
+    /// A hash is 64 hex digits of HMAC-SHA-256 over the characters of a string, or over the JSON text of another value.
+    /// The elements of a list are hashed one by one, and `null` stays.
+    #[must_use]
+    pub fn hash_properties(mut self, names: impl IntoIterator<Item = impl Into<String>>, key: HashKey) -> Self {
+        self.rules.hash.extend(names.into_iter().map(Into::into));
+        self.rules.key = Some(key);
+        self
+    }
+
     /// Sets how long to wait, how much memory to use, and which results to accept.
     #[must_use]
     pub fn options(mut self, options: RunOptions) -> Self {
@@ -171,6 +197,7 @@ pub struct ResumeFetch {
     pub(crate) if_exists: Option<IfExists>,
     pub(crate) missing_pages: MissingPages,
     pub(crate) replaces_newer: bool,
+    pub(crate) hash_key: Option<HashKey>,
     pub(crate) control: Control,
 }
 
@@ -185,6 +212,7 @@ impl ResumeFetch {
             if_exists: None,
             missing_pages: MissingPages::Fetch,
             replaces_newer: false,
+            hash_key: None,
             control: Control::default(),
         }
     }
@@ -201,6 +229,15 @@ impl ResumeFetch {
     #[must_use]
     pub fn expect_query(mut self, query: ProfileQuery) -> Self {
         self.query = Some(query);
+        self
+    }
+
+    /// Sets the key with which the run hashes properties. Without it, such a run can only be loaded, if all its pages
+    /// are on disk or with [`accept_partial`](Self::accept_partial). Which properties are dropped and hashed is recorded
+    /// with the run.
+    #[must_use]
+    pub fn hash_key(mut self, key: HashKey) -> Self {
+        self.hash_key = Some(key);
         self
     }
 
@@ -277,6 +314,7 @@ impl fmt::Debug for ProfileFetch {
             .field("query", &self.query)
             .field("if_exists", &self.if_exists)
             .field("mode", &self.mode)
+            .field("rules", &self.rules)
             .finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use crate::api::ApiClient;
 use crate::blocking::blocking;
 use crate::drift::allowed_drift;
 use crate::error::{Error, Result};
-use crate::parse::RecordForm;
+use crate::parse::{Reading, RecordForm};
 use crate::stage::{self, STREAM_PREFIX, Stage};
 use crate::types::ProfileStreamResult;
 
@@ -32,6 +32,9 @@ pub(crate) async fn stream_profiles(
         return Err(Error::invalid("`--since last` requires a table; for a stream, filter by time instead"));
     }
     let valid = validate_fetch(&fetch)?;
+    if form == RecordForm::Raw && valid.rules.is_some() {
+        return Err(Error::invalid("raw records are passed on as received, so no property can be dropped or hashed"));
+    }
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
     valid.announce(client, &mut callbacks);
     let mut manifest = new_manifest(client, &fetch, &valid);
@@ -51,7 +54,8 @@ pub(crate) async fn stream_profiles(
     } else {
         let run = valid.into_run(client, &fetch.control, None);
         // Delivered records cannot be taken back, so a second session is not allowed.
-        let run = Run { rules: Rules { restarts_max: 0, ..run.rules }, form, ..run };
+        let reading = Reading { form, ..run.reading };
+        let run = Run { rules: Rules { restarts_max: 0, ..run.rules }, reading, ..run };
         let Finished { outcome, target: output, writer_error } = run.drive(output, into_stream, &mut callbacks).await?;
         let ending = writer_error.or_else(|| ending_error(&outcome));
         (outcome, output, ending)

@@ -33,6 +33,13 @@ pub struct UnfinishedRun {
     pub region: Option<String>,
     /// What to do if the table exists.
     pub if_exists: Option<IfExists>,
+    /// The properties that the run drops, sorted.
+    #[serde(default)]
+    pub dropped_properties: Vec<String>,
+    /// The properties that the run hashes, sorted. To fetch its missing pages, it needs its key; see
+    /// [`ResumeFetch::hash_key`](crate::ResumeFetch::hash_key).
+    #[serde(default)]
+    pub hashed_properties: Vec<String>,
     /// Start time in UTC, in ISO 8601 format; `None` if neither the manifest nor the run id contains it.
     pub started_at: Option<String>,
     /// Seconds since the run began; 0 if the start time is unknown.
@@ -203,6 +210,8 @@ fn to_unfinished_run(listed: Listed) -> UnfinishedRun {
         project_id: None,
         region: None,
         if_exists: None,
+        dropped_properties: Vec::new(),
+        hashed_properties: Vec::new(),
         started_at: began.map(|began| began.to_string()),
         age_seconds: u64::try_from(age).unwrap_or(0),
         pages_done,
@@ -221,6 +230,8 @@ fn to_unfinished_run(listed: Listed) -> UnfinishedRun {
         project_id: Some(manifest.project_id),
         region: Some(manifest.region),
         if_exists: Some(manifest.if_exists),
+        dropped_properties: manifest.property_rules.drop,
+        hashed_properties: manifest.property_rules.hash,
         ..run
     }
 }

@@ -1,9 +1,12 @@
 //! Validates a fetch before the first request, in the same way for both modes.
 
+use std::sync::Arc;
+
 use crate::api::EngageForm;
 use crate::error::{Error, Result};
 use crate::limits::{BATCH_SIZE_RANGE, WORKERS_MAX};
 use crate::profile_query::{FetchMode, ProfileQuery};
+use crate::property_rules::ActiveRules;
 use crate::warning::Warning;
 
 use super::options::RunOptions;
@@ -19,9 +22,11 @@ pub(super) struct Validated {
     pub(super) workers: u32,
     /// A warning for the caller, if any.
     pub(super) warning: Option<Warning>,
+    /// Which properties to drop or hash.
+    pub(super) rules: Option<Arc<ActiveRules>>,
 }
 
-/// Validates all arguments except the table. `now` is in seconds since the Unix epoch.
+/// Validates all arguments except the table and the rules for properties. `now` is in seconds since the Unix epoch.
 ///
 /// # Errors
 /// `InvalidInput` that names the argument and the rule.
@@ -53,7 +58,7 @@ pub(super) fn validate(
     if query.behaviors.is_some() {
         query.as_of_timestamp.get_or_insert(now);
     }
-    Ok(Validated { request, query, workers, warning })
+    Ok(Validated { request, query, workers, warning, rules: None })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod run_record;
 
 pub(crate) use self::duckdb::{
     Checked, Found, LastLoad, LoadOptions, LoadRequest, LoadStop, OnLockWait, Seen, examine, is_loaded, last_load,
-    load, look, maker, preflight, recreated_by_another_run, verify,
+    load, look, maker, preflight, recreated_by_another_run, rules_of_table, verify,
 };
 pub(crate) use package::{Announced, LoadKind, LoadPackage, LoadReport};
 pub(crate) use run_record::RunRecord;

@@ -6,6 +6,7 @@ use crate::counts::FetchCounts;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::profile_query::{FetchMode, ProfileQuery};
+use crate::property_rules::PropertyRules;
 
 /// What a load records about its run. The caller supplies times and counts, because the store has no clock.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub(crate) struct RunRecord {
     pub(crate) region: String,
     /// The filters.
     pub(crate) query: ProfileQuery,
+    /// Which properties were dropped or hashed.
+    pub(crate) property_rules: PropertyRules,
     /// Sequential or parallel.
     pub(crate) mode: FetchMode,
     /// Counts of the records and requests of the run; excludes duplicates, which the load finds.
@@ -48,6 +51,7 @@ impl RunRecord {
             project_id: "12345".to_owned(),
             region: "us".to_owned(),
             query: ProfileQuery::default(),
+            property_rules: PropertyRules::default(),
             mode: FetchMode::Sequential,
             counts: FetchCounts::default(),
             page_count: 0,
@@ -64,5 +68,14 @@ impl RunRecord {
     pub(crate) fn filters(&self) -> Result<String> {
         serde_json::to_string(&self.query)
             .map_err(|error| Error::internal("cannot write the filters").with_source(error))
+    }
+
+    /// Returns the rules for properties as JSON, if there are any.
+    pub(crate) fn rules(&self) -> Result<Option<String>> {
+        let rules = Some(&self.property_rules).filter(|rules| !rules.are_none());
+        rules
+            .map(serde_json::to_string)
+            .transpose()
+            .map_err(|error| Error::internal("cannot write the rules for properties").with_source(error))
     }
 }

@@ -13,7 +13,7 @@ use crate::text::printable;
 use super::files::{
     NewFile, directory_of, lock_directory, make_directory, make_root, open_file, replace_file, sync_directory,
 };
-use super::manifest::{FORMAT, Manifest, SessionFacts};
+use super::manifest::{FORMAT, FORMAT_WITH_RULES, Manifest, SessionFacts};
 use super::names::{Content, Name, files_in};
 use super::part_file::{Part, StagedPage, read_facts, write_rejects, write_rows};
 use super::root::StageRoots;
@@ -255,11 +255,12 @@ pub(super) fn read_manifest(directory: &Path) -> Result<Manifest> {
             .with_source(error)
     };
     let value: serde_json::Value = serde_json::from_reader(file).map_err(unreadable)?;
-    if value.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
+    let is_known = |format: u64| [FORMAT, FORMAT_WITH_RULES].map(u64::from).contains(&format);
+    if !value.get("format").and_then(serde_json::Value::as_u64).is_some_and(is_known) {
         let format = value.get("format").map_or_else(|| "unknown".to_owned(), ToString::to_string);
         let message = format!(
             "`{}` was written by another version of this program: its format is {format}, but this version reads \
-             {FORMAT}",
+             {FORMAT} and {FORMAT_WITH_RULES}",
             path.display()
         );
         return Err(Error::new(ErrorKind::Storage, message).with_path(&path));

@@ -4,9 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::counts::FetchCounts;
 use crate::profile_query::{FetchMode, IfExists, ProfileQuery};
+use crate::property_rules::PropertyRules;
 
 /// The stage format that this version writes.
 pub(super) const FORMAT: u32 = 2;
+
+/// The format of a run that drops or hashes properties. Versions that would ignore these rules do not read it.
+pub(super) const FORMAT_WITH_RULES: u32 = 3;
 
 /// Describes a run. Written before the first page, and again after every change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +29,9 @@ pub(crate) struct Manifest {
     pub(crate) server: String,
     /// The filters as sent, including the reference time of `behaviors`.
     pub(crate) query: ProfileQuery,
+    /// Which properties are dropped or hashed.
+    #[serde(default, skip_serializing_if = "PropertyRules::are_none")]
+    pub(crate) property_rules: PropertyRules,
     /// The target table.
     pub(crate) table: String,
     /// What to do if the table exists.
@@ -125,6 +132,12 @@ impl Manifest {
         format!("{}/{epoch}/{}/{:08x}{again}", self.run_id, pages.len(), crc32fast::hash(&bytes))
     }
 
+    /// Sets the properties that are dropped or hashed.
+    pub(crate) fn set_rules(&mut self, rules: PropertyRules) {
+        self.format = if rules.are_none() { FORMAT } else { FORMAT_WITH_RULES };
+        self.property_rules = rules;
+    }
+
     pub(crate) fn new(run_id: String, started_at: jiff::Timestamp, project_id: &str, region: &str) -> Self {
         Self {
             format: FORMAT,
@@ -134,6 +147,7 @@ impl Manifest {
             region: region.to_owned(),
             server: String::new(),
             query: ProfileQuery::default(),
+            property_rules: PropertyRules::default(),
             table: String::new(),
             if_exists: IfExists::Fail,
             updates: false,

@@ -9,6 +9,7 @@ use super::access::Access;
 use super::database::Database;
 use super::failure::{query as query_error, statement};
 use super::label;
+use super::schema::column_names;
 use super::settings::{Effort, Tuning};
 use super::spill::Spill;
 use super::sql_text::literal;
@@ -218,13 +219,19 @@ fn origin(connection: &Connection, export: &Export<'_>) -> Vec<(&'static str, St
     origin.extend(label.fetched_at.map(|at| ("mixpanel_data.fetched_at", at.to_string())));
     origin.push(("mixpanel_data.partial", label.partial.to_string()));
     let Some(run_id) = label.run_id else { return origin };
-    let recorded = connection.query_row(
-        "SELECT project_id, region, filters::VARCHAR FROM _fetches WHERE run_id = ? ORDER BY finished_at DESC LIMIT 1",
-        [&run_id],
-        |row| Ok([row.get::<_, Option<String>>(0)?, row.get(1)?, row.get(2)?]),
+    let has_rules = column_names(connection, &TableName::listed("_fetches"))
+        .is_ok_and(|columns| columns.contains("property_rules"));
+    let sql = format!(
+        "SELECT project_id, region, filters::VARCHAR, {}::VARCHAR FROM _fetches WHERE run_id = ?
+         ORDER BY finished_at DESC LIMIT 1",
+        if has_rules { "property_rules" } else { "NULL" }
     );
+    let recorded = connection.query_row(&sql, [&run_id], |row| {
+        Ok([row.get::<_, Option<String>>(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
+    });
     origin.push(("mixpanel_data.run_id", run_id));
-    let keys = ["mixpanel_data.project_id", "mixpanel_data.region", "mixpanel_data.filters"];
+    let keys =
+        ["mixpanel_data.project_id", "mixpanel_data.region", "mixpanel_data.filters", "mixpanel_data.property_rules"];
     let values = recorded.unwrap_or_default();
     origin.extend(keys.into_iter().zip(values).filter_map(|(key, text)| Some((key, text?))));
     origin

@@ -3,12 +3,17 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use duckdb::Connection;
+
 use super::metadata;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::limits::PREFLIGHT_LOCK_WAIT;
+use crate::property_rules::PropertyRules;
 use crate::store::access::Access;
 use crate::store::database::Database;
-use crate::store::schema::{Target, find};
+use crate::store::failure::statement;
+use crate::store::label;
+use crate::store::schema::{Target, column_names, find};
 use crate::store::table_name::TableName;
 
 /// Returns whether a load is in the database. A process killed right after its commit has recorded it nowhere else.
@@ -22,6 +27,48 @@ pub(crate) fn is_loaded(database: &Path, load_id: &str) -> Result<bool> {
         Err(error) if error.kind() == ErrorKind::DatabaseNotFound => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Returns the rules for properties with which a table was last loaded: none if they are not recorded. `None` if there is
+/// no such table.
+///
+/// # Errors
+/// `Storage` if the recorded rules cannot be read, and the errors of opening a database for reading, except that a
+/// missing database is not an error: it contains no tables.
+pub(crate) fn rules_of_table(database: &Path, table: &TableName) -> Result<Option<PropertyRules>> {
+    let database = match Database::open(database, Access::ReadOnly) {
+        Err(error) if error.kind() == ErrorKind::DatabaseNotFound => return Ok(None),
+        opened => opened?,
+    };
+    let connection = database.connection();
+    let Target::Table(table) = find(connection, table)? else { return Ok(None) };
+    let recorded = match label::of_table(connection, &table).and_then(|label| label.run_id) {
+        Some(run_id) => recorded_rules(connection, &table, &run_id)?,
+        None => None,
+    };
+    let unreadable = |error: serde_json::Error| {
+        let message = format!("the record of the properties that were dropped or hashed in table `{table}` is damaged");
+        Error::new(ErrorKind::Storage, message).with_source(error)
+    };
+    recorded
+        .map_or(Ok(Some(PropertyRules::default())), |text| serde_json::from_str(&text).map(Some).map_err(unreadable))
+}
+
+/// Returns the rules that `_fetches` records for the run's last load into the table. Versions that had no such rules
+/// recorded none.
+fn recorded_rules(connection: &Connection, table: &TableName, run_id: &str) -> Result<Option<String>> {
+    let fetches = TableName::listed("_fetches");
+    if !matches!(find(connection, &fetches)?, Target::Table(_))
+        || !column_names(connection, &fetches)?.contains("property_rules")
+    {
+        return Ok(None);
+    }
+    let fail = |error| statement("read the table `_fetches`", &error);
+    let sql = "SELECT property_rules::VARCHAR FROM main._fetches
+               WHERE run_id = ? AND lower(table_name) = lower(?) ORDER BY rowid DESC LIMIT 1";
+    let mut query = connection.prepare(sql).map_err(fail)?;
+    let mut found = query.query_map([run_id, table.as_str()], |row| row.get::<_, Option<String>>(0)).map_err(fail)?;
+    Ok(found.next().transpose().map_err(fail)?.flatten())
 }
 
 /// Returns the run that last created a table, if there is one and the table exists.

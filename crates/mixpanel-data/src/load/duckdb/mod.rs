@@ -45,7 +45,7 @@ mod value_counts;
 mod verify;
 
 pub(crate) use examine::examine;
-pub(crate) use known::{is_loaded, maker};
+pub(crate) use known::{is_loaded, maker, rules_of_table};
 pub(crate) use last_load::{LastLoad, last_load};
 pub(crate) use load::load;
 pub(crate) use load_stop::LoadStop;

@@ -26,6 +26,7 @@ use crate::load::package::{LoadKind, LoadPackage, LoadReport};
 use crate::load::run_record::RunRecord;
 use crate::parse::ProfileRows;
 use crate::profile_query::{FetchMode, IfExists, MissingPages, ProfileQuery};
+use crate::property_rules::PropertyRules;
 use crate::row_sum::{RowSum, SUM_KEY};
 use crate::stage::page_properties;
 use crate::store::table_name::TableName;
@@ -138,6 +139,7 @@ impl Fixture {
             project_id: "12345".to_owned(),
             region: "eu".to_owned(),
             query: ProfileQuery { where_: Some("properties[\"plan\"] == 'pro'".to_owned()), ..ProfileQuery::default() },
+            property_rules: PropertyRules::default(),
             mode: FetchMode::Parallel { max_workers: None },
             counts: FetchCounts { received: self.rows(), requests: 3, retries: 1, ..FetchCounts::default() },
             page_count: u32::try_from(self.pages.len()).unwrap(),
