@@ -85,13 +85,14 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
     if let Some(command) = &mut command {
         defaults.apply(command);
     }
-    let Defaults { format: default_format, db, .. } = defaults;
+    let Defaults { format: default_format, db, hash_key, .. } = defaults;
     // `mp auth add` and `edit` have their own option of this name.
     let is_entry = matches!(&command, Some(Command::Auth(AuthCommand::Add(_) | AuthCommand::Edit(_))));
     let project = global.project.filter(|_| !is_entry);
     let given = Given { account: global.account, project, db: global.db, base_url: global.base_url };
     let settings = Settings::new(environment, given)?.with_default_database(db)?;
-    let context = Context { settings, output: output.clone(), purpose, chosen_format: global.format, default_format };
+    let (output, chosen_format) = (output.clone(), global.format);
+    let context = Context { settings, output, purpose, chosen_format, default_format, hash_key };
     if let Some(shell) = show_completion {
         return commands::completions::show(&context, shell);
     }

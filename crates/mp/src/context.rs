@@ -11,6 +11,7 @@ use crate::cli::Format;
 use crate::env::{Environment, MP_REGION};
 use crate::failure::Failure;
 use crate::format::{print_record, print_records};
+use crate::hash_key::ConfiguredKey;
 use crate::hints::Purpose;
 use crate::output::Output;
 use crate::settings::{Settings, expanded};
@@ -27,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) chosen_format: Option<Format>,
     /// The format in MP_FORMAT or the config file, if any.
     pub(crate) default_format: Option<Format>,
+    /// The key for hashing properties in the config file, if any.
+    pub(crate) hash_key: ConfiguredKey,
 }
 
 impl Context {

@@ -3,15 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
+use mixpanel_data::Secret;
 use toml_edit::Item;
 
 use crate::accounts::Accounts;
-use crate::cli::{Command, FetchCommand, Format, QueryCommand, WorkerArgs, is_page_size, parse_memory, parse_workers};
+use crate::cli::{
+    Command, ConfiguredRules, FetchCommand, Format, QueryCommand, WorkerArgs, is_page_size, parse_memory, parse_workers,
+};
+use crate::credential_text::credential_text;
 use crate::env::{Environment, MP_FORMAT, MP_PARALLEL};
 use crate::failure::Failure;
+use crate::hash_key::ConfiguredKey;
 use crate::output::Output;
 
-const KEYS: [&str; 6] = ["db", "format", "memory", "page_size", "parallel", "workers"];
+const KEYS: [&str; 10] =
+    ["db", "drop", "format", "hash", "hash_key", "hash_key_file", "memory", "page_size", "parallel", "workers"];
 const FORMATS: &str = "json, jsonl, table, csv or plain";
 
 /// Values for options that are not given.
@@ -23,6 +29,8 @@ pub(crate) struct Defaults {
     workers: Option<u32>,
     page_size: Option<u32>,
     memory: Option<u64>,
+    rules: ConfiguredRules,
+    pub(crate) hash_key: ConfiguredKey,
 }
 
 impl Defaults {
@@ -76,6 +84,24 @@ impl Defaults {
                     let found = item.as_str().and_then(|text| parse_memory(text).ok());
                     defaults.memory = Some(found.ok_or_else(|| expected("a size such as \"400MB\", from 200MB"))?);
                 }
+                "drop" | "hash" => {
+                    let found = names(item).ok_or_else(|| expected("a list of properties, such as [\"$email\"]"))?;
+                    let list = if key == "drop" { &mut defaults.rules.drop } else { &mut defaults.rules.hash };
+                    *list = found;
+                }
+                "hash_key" | "hash_key_file" if !matches!(defaults.hash_key, ConfiguredKey::None) => {
+                    return Err("`[defaults]` has both `hash_key` and `hash_key_file`".to_owned());
+                }
+                "hash_key" => {
+                    let found = item.as_str().ok_or_else(|| expected("a text, in quotes"))?;
+                    let found = credential_text(found.as_bytes()).map_err(|reason| format!("`{key}` {reason}"))?;
+                    defaults.hash_key = ConfiguredKey::Text(Secret::new(found));
+                }
+                "hash_key_file" => {
+                    let found = item.as_str().filter(|path| !path.is_empty());
+                    let found = found.ok_or_else(|| expected("the path of a file, in quotes"))?;
+                    defaults.hash_key = ConfiguredKey::File(found.into());
+                }
                 _ => return Err(format!("unknown key `{key}` in `[defaults]`; the keys are {}", KEYS.join(", "))),
             }
         }
@@ -88,6 +114,7 @@ impl Defaults {
             Command::Fetch(FetchCommand::Profiles(arguments)) => {
                 self.apply_to_workers(&mut arguments.workers);
                 arguments.page_size = arguments.page_size.or(self.page_size);
+                arguments.rules.configured = self.rules.clone();
             }
             Command::Fetch(FetchCommand::Resume(arguments)) => self.apply_to_workers(&mut arguments.workers),
             Command::Export(arguments) => arguments.options.memory = arguments.options.memory.or(self.memory),
@@ -105,6 +132,12 @@ impl Defaults {
         }
         arguments.memory = arguments.memory.or(self.memory);
     }
+}
+
+/// Returns the names in a list; `None` if one is not a text or is empty.
+fn names(item: &Item) -> Option<Vec<String>> {
+    let name = |value: &toml_edit::Value| value.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
+    item.as_array()?.iter().map(name).collect()
 }
 
 fn format(text: &str) -> Option<Format> {
@@ -147,6 +180,13 @@ mod tests {
         assert_eq!((defaults.format, defaults.db), (Some(Format::Csv), Some("~/x.db".into())));
         assert_eq!((defaults.parallel, defaults.workers), (Some(true), Some(3)));
         assert_eq!((defaults.page_size, defaults.memory), (Some(500), Some(1_000_000_000)));
+        let defaults =
+            parse("[defaults]\ndrop = [\"$phone\", \"a,b\"]\nhash = []\nhash_key_file = \"~/k\"").expect("valid");
+        assert_eq!(defaults.rules.drop, ["$phone", "a,b"]);
+        assert!(matches!(defaults.hash_key, ConfiguredKey::File(path) if path == Path::new("~/k")));
+        let defaults = parse("[defaults]\nhash = [\"$email\"]\nhash_key = \"a key of some length\"").expect("valid");
+        assert_eq!(defaults.rules.hash, ["$email"]);
+        assert!(matches!(defaults.hash_key, ConfiguredKey::Text(text) if text.expose() == "a key of some length"));
     }
 
     #[test]
@@ -167,11 +207,18 @@ mod tests {
             "memory = \"1MB\"",
             "Format = \"csv\"",
             "quota = \"60/h\"",
+            "drop = \"$email\"",
+            "drop = [1]",
+            "hash = [\"\"]",
+            "hash_key = 7",
+            "hash_key = \"\"",
+            "hash_key_file = \"\"",
         ] {
             let key = line.split(' ').next().expect("a key");
             let reason = parse(&format!("[defaults]\n{line}")).expect_err(line);
             assert!(reason.contains(&format!("`{key}`")), "{reason}");
         }
+        assert!(parse("[defaults]\nhash_key = \"k\"\nhash_key_file = \"f\"").is_err());
         assert!(parse("defaults = 1").is_err());
         assert!(parse("[defaults]").is_ok());
     }

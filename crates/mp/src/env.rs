@@ -19,6 +19,8 @@ pub(crate) const MP_SECRET: &str = "MP_SECRET";
 pub(crate) const MP_PROJECT_ID: &str = "MP_PROJECT_ID";
 /// The project's data residency: us, eu or in, case-insensitive. The default is us.
 pub(crate) const MP_REGION: &str = "MP_REGION";
+/// The key for hashing properties.
+pub(crate) const MP_HASH_KEY: &str = "MP_HASH_KEY";
 /// The accounts file, instead of `~/.mp/accounts.toml`.
 pub(crate) const MP_CONFIG_PATH: &str = "MP_CONFIG_PATH";
 /// The server to send requests to, like `--base-url`.
@@ -67,6 +69,7 @@ pub(crate) struct Environment {
     pub(crate) secret: Option<Secret>,
     pub(crate) project_id: Option<String>,
     pub(crate) region: Option<String>,
+    pub(crate) hash_key: Option<Secret>,
     pub(crate) config_path: Option<PathBuf>,
     pub(crate) base_url: Option<String>,
     pub(crate) format: Option<String>,
@@ -105,6 +108,7 @@ impl Environment {
             secret: own(MP_SECRET).map(Secret::new),
             project_id: own(MP_PROJECT_ID),
             region: own(MP_REGION),
+            hash_key: own(MP_HASH_KEY).map(Secret::new),
             base_url: own(MP_BASE_URL),
             format: own(MP_FORMAT),
             parallel: own(MP_PARALLEL),

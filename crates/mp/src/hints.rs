@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use crate::cli::{AuthCommand, Command, FetchCommand, FetchProfilesArgs};
 use crate::os_error::{errno_of, file_hint};
-use crate::text::duration;
+use crate::text::{duration, shell_quoted};
 
 const REGION_AND_PROJECT: &str = "check the region (us, eu or in) and the project id";
 
@@ -187,9 +187,40 @@ fn fault_hint(fault: Fault, error: &Error) -> Option<String> {
         Fault::NameResolution => "use `socks5h://` instead of `socks5://` in the proxy URL, so that the proxy resolves names".to_owned(),
         Fault::PageSize => "request fewer profiles per page with `--page-size`".to_owned(),
         Fault::FileAccess => "a query can access only the database: to write its result to a file, use `--output FILE`; to write a whole table, `mp export TABLE FILE`".to_owned(),
+        Fault::HashKey if is_of_run(error) => "set MP_HASH_KEY to that key, or `hash_key_file` under `[defaults]` in the config file; without it, `--accept-partial` loads the pages fetched so far".to_owned(),
+        Fault::HashKey => "set MP_HASH_KEY to that key, or `hash_key_file` under `[defaults]` in the config file; or reload the table with `--replace`".to_owned(),
+        Fault::PropertyRules => property_rules_hint(error),
         Fault::CertificateFile => format!("correct {variable}, or unset it to use the system's certificates"),
         _ => return None,
     })
+}
+
+/// Returns whether the key is that of an unfinished run, not of a table.
+fn is_of_run(error: &Error) -> bool {
+    error.run_id().is_some() && error.hashed_properties().is_empty()
+}
+
+/// Returns the hint for a table whose last load dropped or hashed other properties: the options of that load.
+fn property_rules_hint(error: &Error) -> String {
+    let option = |option: &str, names: &[&str]| {
+        (!names.is_empty()).then(|| format!("{option} {}", shell_quoted(&name_list(names))))
+    };
+    let options = [option("--drop", &error.dropped_properties()), option("--hash", &error.hashed_properties())];
+    let options: Vec<String> = options.into_iter().flatten().collect();
+    if options.is_empty() {
+        return "omit `--drop` and `--hash` (and `drop` and `hash` in the config file), or reload the table with `--replace`"
+            .to_owned();
+    }
+    format!("use `{}` as that load did, or reload the table with `--replace`", options.join(" "))
+}
+
+/// Writes names as an option takes them: separated by commas, and in quotes if they contain one.
+fn name_list(names: &[&str]) -> String {
+    let quoted = names.iter().map(|name| match name.contains([',', '"']) {
+        true => format!("\"{}\"", name.replace('"', "\"\"")),
+        false => (*name).to_owned(),
+    });
+    quoted.collect::<Vec<_>>().join(",")
 }
 
 fn rate_limit_hint(error: &Error) -> String {

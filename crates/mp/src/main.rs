@@ -15,6 +15,7 @@ mod defaults;
 mod env;
 mod failure;
 mod format;
+mod hash_key;
 mod hints;
 mod logging;
 mod os_error;

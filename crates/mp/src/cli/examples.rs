@@ -66,6 +66,7 @@ const EXAMPLES: &[(&str, Examples)] = &[
             ),
             ("Update the table with what changed since the last load", "mp fetch profiles --since last"),
             ("Replace the table", "mp fetch profiles --replace --parallel"),
+            ("Store no names, and e-mail addresses only as hashes", "mp fetch profiles --drop '$name' --hash '$email'"),
             ("Write JSON lines instead of a table", "mp fetch profiles --stdout > profiles.jsonl"),
         ],
     ),

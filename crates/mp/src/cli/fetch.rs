@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use mixpanel_data::{Quota, RunOptions};
 
 use super::duration::parse_duration;
+use super::property_rules::PropertyRuleArgs;
 use super::size::parse_size;
 
 /// The page sizes that Mixpanel accepts.
@@ -21,7 +22,8 @@ pub(crate) enum FetchCommand {
     /// Resume an unfinished run
     ///
     /// The run keeps its filters, and only missing pages are requested. Filters given here must be those of the run. If
-    /// the server has forgotten the session, the run restarts from page 0.
+    /// the server has forgotten the session, the run restarts from page 0. A run also drops and hashes the same
+    /// properties; if it hashes any, it needs the same key, in MP_HASH_KEY or the config file.
     Resume(Box<ResumeArgs>),
     /// List the unfinished runs of the database
     ///
@@ -71,6 +73,9 @@ pub(crate) struct FetchProfilesArgs {
     /// replaces the existing one. Columns that were added to the table are null in new rows.
     #[arg(long, help_heading = "The table")]
     pub(crate) upsert: bool,
+
+    #[command(flatten)]
+    pub(crate) rules: PropertyRuleArgs,
 
     #[command(flatten)]
     pub(crate) workers: WorkerArgs,

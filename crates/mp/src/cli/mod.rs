@@ -8,6 +8,7 @@ mod fetch;
 mod help;
 mod inspect;
 mod parse;
+mod property_rules;
 mod query;
 mod root;
 mod scope;
@@ -23,6 +24,7 @@ pub(crate) use fetch::{
 pub(crate) use help::{documented, overview};
 pub(crate) use inspect::InspectCommand;
 pub(crate) use parse::{ParseError, is_valid_as_value, parse, usage_of};
+pub(crate) use property_rules::{ConfiguredRules, PropertyRuleArgs};
 pub(crate) use query::{QueryCommand, SqlArgs};
 pub(crate) use root::{Cli, Command, Format, GlobalArgs, Needs};
 pub(crate) use simulate::{DemoArgs, SimulateArgs};

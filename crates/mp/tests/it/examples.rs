@@ -49,6 +49,7 @@ fn simulator(faults: &[&str]) -> Simulator {
 /// Returns a home in which the example can work: with an account, and with the table or the run that it needs.
 fn home_for(line: &str, simulator: &Simulator) -> Home {
     let home = Home::new().with("MP_BASE_URL", &simulator.base_url()).with("SHELL", "/bin/bash");
+    let home = home.with("MP_HASH_KEY", "0f1e2d3c4b5a69788796a5b4c3d2e1f0");
     home.write_config(&format!(
         "[accounts.work]\nusername = \"{USER}\"\nsecret = \"{CANARY}\"\nproject_id = \"{PROJECT}\"\nregion = \"us\"\n"
     ));

@@ -65,6 +65,7 @@ fn global_options_are_documented_once() {
         "MP_PROJECT_ID",
         "MP_SECRET",
         "MP_REGION",
+        "MP_HASH_KEY",
         "MP_CONFIG_PATH",
         "accounts.toml",
         "MP_DB",

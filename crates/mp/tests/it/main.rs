@@ -28,6 +28,7 @@ mod odd_records;
 mod outputs;
 mod patience;
 mod plan;
+mod privacy;
 mod process;
 #[cfg(target_os = "linux")]
 mod prompts;

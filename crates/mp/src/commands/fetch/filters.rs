@@ -7,7 +7,11 @@ use crate::failure::Failure;
 
 /// Builds a query from the filters.
 pub(super) fn query(filters: &FilterArgs) -> Result<ProfileQuery, Failure> {
-    let properties = filters.output_properties.iter().map(|list| split_list(list)).collect::<Result<Vec<_>, _>>()?;
+    let properties = filters
+        .output_properties
+        .iter()
+        .map(|list| split_list(list, "--output-properties"))
+        .collect::<Result<Vec<_>, _>>()?;
     let properties = properties.concat();
     if properties.is_empty() && !filters.output_properties.is_empty() {
         return Err(Failure::usage("`--output-properties` names no property").hint("leave it out to fetch all"));
@@ -34,7 +38,8 @@ pub(super) fn query_if_given(filters: &FilterArgs) -> Result<Option<ProfileQuery
 }
 
 /// Splits names at commas. A name in double quotes may contain commas, and `""` stands for a quote.
-fn split_list(list: &str) -> Result<Vec<String>, Failure> {
+/// `option` names their option in an error.
+pub(super) fn split_list(list: &str, option: &str) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
     let mut name = String::new();
     let mut quoted = false;
@@ -51,7 +56,7 @@ fn split_list(list: &str) -> Result<Vec<String>, Failure> {
         }
     }
     if quoted {
-        return Err(Failure::usage("`--output-properties` has an unclosed quote")
+        return Err(Failure::usage(format!("`{option}` has an unclosed quote"))
             .hint("write a name with a comma as \"a,b\", and double a quote inside it"));
     }
     names.push(name);
@@ -74,8 +79,8 @@ mod tests {
             ("", &[]),
         ];
         for (list, names) in table {
-            assert_eq!(split_list(list).expect(list), names, "{list}");
+            assert_eq!(split_list(list, "-o").expect(list), names, "{list}");
         }
-        assert_eq!(split_list("\"a,b").expect_err("an open quote").exit, Exit::Usage);
+        assert_eq!(split_list("\"a,b", "-o").expect_err("an open quote").exit, Exit::Usage);
     }
 }

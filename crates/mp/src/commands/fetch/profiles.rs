@@ -4,6 +4,7 @@ use mixpanel_data::{IfExists, ProfileFetch, ProfileQuery};
 
 use super::filters::query;
 use super::project::{IntoTable, Project, check_workers, options, shown};
+use super::property_rules::with_rules;
 use super::{plan, stream, warnings};
 use crate::cli::{FetchProfilesArgs, Format};
 use crate::context::Context;
@@ -15,8 +16,8 @@ pub(super) fn run(context: &Context, arguments: &FetchProfilesArgs) -> Result<Ex
     check(context, arguments)?;
     let mut query = query(&arguments.filters)?;
     query.page_size = arguments.page_size;
+    let fetch = with_rules(context, arguments, fetch(arguments, query))?;
     let project = Project::open(context, &arguments.waits)?;
-    let fetch = fetch(arguments, query);
     if !arguments.stdout && !arguments.plan {
         warnings::unfinished(context, &project.workspace, &arguments.name);
     } else if arguments.plan {

@@ -9,6 +9,7 @@ use super::warnings;
 use crate::cli::ResumeArgs;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::hash_key;
 use crate::progress::Progress;
 
 /// Runs `mp fetch resume`.
@@ -24,11 +25,19 @@ pub(super) fn run(context: &Context, arguments: &ResumeArgs) -> Result<Exit, Fai
     if arguments.run.is_none() {
         warnings::unreadable(context, &runs);
     }
+    let key = match run.hashed_properties.is_empty() {
+        true => None,
+        false => hash_key::read(context.environment(), &context.hash_key, &context.output)?,
+    };
     let named = to_name(&runs, table, &run.run_id);
     project.interruptible(async |interrupts| {
         let shown = shown(arguments.report.no_progress);
         let progress = Progress::begin_with(&context.output, format!("`{table}`"), shown, run.pages_done);
-        let resume = resume(arguments, table, run, query).cancel_with(interrupts.token()).on_event(progress.listener());
+        let resume = match key {
+            Some(key) => resume(arguments, table, run, query).hash_key(key),
+            None => resume(arguments, table, run, query),
+        };
+        let resume = resume.cancel_with(interrupts.token()).on_event(progress.listener());
         let work = project.workspace.resume_fetch(resume);
         let report = &arguments.report;
         IntoTable { project: &project, interrupts, table, run: named, progress, report }.finish(work).await

@@ -1,0 +1,62 @@
+//! Which properties a fetch drops and hashes: `--drop`, `--hash`, and those of the config file.
+
+use mixpanel_data::ProfileFetch;
+
+use super::filters::split_list;
+use crate::accounts::Accounts;
+use crate::cli::{FetchProfilesArgs, PropertyRuleArgs};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::hash_key::{self, HOW_TO_MAKE_ONE};
+
+/// Sets the properties to drop and to hash. Those of the config file apply to every fetch, so that an option cannot
+/// replace them; but a property that the config file hashes can be dropped.
+///
+/// # Errors
+/// A usage error for a list without names, and without a key to hash with.
+pub(super) fn with_rules(
+    context: &Context,
+    arguments: &FetchProfilesArgs,
+    fetch: ProfileFetch,
+) -> Result<ProfileFetch, Failure> {
+    let PropertyRuleArgs { drop, hash, configured } = &arguments.rules;
+    let (drop, hash) = (names(drop, "--drop")?, names(hash, "--hash")?);
+    if arguments.raw && !configured.are_none() {
+        let path = Accounts::path_of(context.environment())?;
+        return Err(Failure::usage(
+            "`--raw` prints records as received, but the config file drops or hashes properties",
+        )
+        .hint(format!("omit `--raw`; `drop` and `hash` are under `[defaults]` in `{}`", path.display())));
+    }
+    let configured_hash = configured.hash.iter().filter(|name| !drop.contains(name));
+    let hash: Vec<String> = hash.iter().chain(configured_hash).cloned().collect();
+    let fetch = fetch.drop_properties(drop.iter().chain(&configured.drop));
+    if hash.is_empty() {
+        return Ok(fetch);
+    }
+    match hash_key::read(context.environment(), &context.hash_key, &context.output)? {
+        Some(key) => Ok(fetch.hash_properties(hash, key)),
+        None => Err(no_key(context)),
+    }
+}
+
+fn no_key(context: &Context) -> Failure {
+    let file = Accounts::path_of(context.environment())
+        .map_or_else(|_| "the config file".to_owned(), |path| format!("`{}`", path.display()));
+    Failure::usage("hashing properties needs a key, and there is none").hint(format!(
+        "make one with {HOW_TO_MAKE_ONE} and keep it; then set MP_HASH_KEY to it, or `hash_key_file` under \
+         `[defaults]` in {file} to a file with it"
+    ))
+}
+
+/// Returns the names in the lists of an option.
+fn names(lists: &[String], option: &str) -> Result<Vec<String>, Failure> {
+    let names = lists.iter().map(|list| split_list(list, option)).collect::<Result<Vec<_>, _>>()?;
+    let names = names.concat();
+    if names.is_empty() && !lists.is_empty() {
+        return Err(Failure::usage(format!("`{option}` names no property")).hint(format!(
+            "put the names in single quotes, because a shell replaces `$email` elsewhere: `{option} '$email'`"
+        )));
+    }
+    Ok(names)
+}
