@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
-use mixpanel_data::{ProfileFetch, ProfileStreamResult, RecordForm, Result};
+use mixpanel_data::{ErrorKind, HashKey, ProfileFetch, ProfileStreamResult, RecordForm, Result, Secret};
 use mixpanel_simulator::SimulatorConfig;
 use serde_json::Value;
 
@@ -56,6 +56,30 @@ async fn raw_stream_records_match_the_api_response() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn properties_of_a_stream_are_dropped_and_hashed() {
+    let bench = Bench::with_faults(2_300, &[]).await;
+    let key = HashKey::new(Secret::new("0123456789abcdef")).unwrap();
+    let (plain, _) = collect(&bench, ProfileFetch::new("x"), RecordForm::Row, usize::MAX).await;
+    let ruled = || {
+        let fetch = ProfileFetch::new("x").parallel().drop_properties(["$name", "$first_name"]);
+        fetch.hash_properties(["$email"], key.clone()).hash_properties(["distinct_id"], key.clone())
+    };
+    let (lines, result) = collect(&bench, ruled(), RecordForm::Row, usize::MAX).await;
+    assert_eq!((lines.len(), result.unwrap().rows), (2_300, 2_300));
+    for (line, plain) in lines.iter().zip(&plain) {
+        let mut expected: Value = serde_json::from_str(plain).unwrap();
+        let hashed = |value: &Value| Value::from(key.hash(value.as_str().unwrap()));
+        expected["distinct_id"] = hashed(&expected["distinct_id"]);
+        let properties = expected["properties"].as_object_mut().unwrap();
+        assert!(properties.remove("$name").is_some() && properties.remove("$first_name").is_some());
+        properties["$email"] = hashed(&properties["$email"]);
+        assert_eq!(serde_json::from_str::<Value>(line).unwrap(), expected);
+    }
+    let (lines, result) = collect(&bench, ruled(), RecordForm::Raw, usize::MAX).await;
+    assert_eq!((lines.len(), result.unwrap_err().kind()), (0, ErrorKind::InvalidInput));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failed_page_is_skipped_and_reported() {
     let bench = Bench::with_faults(5_500, &["pages=2 status=500"]).await;
     let (lines, result) = collect(&bench, ProfileFetch::new("x").parallel(), RecordForm::Row, usize::MAX).await;
@@ -81,5 +105,5 @@ async fn a_panicking_callback_ends_the_stream_with_an_error() {
     let bench = Bench::with_faults(300, &[]).await;
     let sink = |_: &str| -> ControlFlow<()> { panic!("a bug of the caller") };
     let result = bench.workspace().stream_profiles(ProfileFetch::new("x"), RecordForm::Row, sink).await;
-    assert_eq!(result.unwrap_err().kind(), mixpanel_data::ErrorKind::Internal);
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Internal);
 }
