@@ -65,7 +65,7 @@ fn recorded_rules(connection: &Connection, table: &TableName, run_id: &str) -> R
     }
     let fail = |error| statement("read the table `_fetches`", &error);
     let sql = "SELECT property_rules::VARCHAR FROM main._fetches
-               WHERE run_id = ? AND lower(table_name) = lower(?) ORDER BY rowid DESC LIMIT 1";
+               WHERE run_id = ? AND system.main.lower(table_name) = system.main.lower(?) ORDER BY rowid DESC LIMIT 1";
     let mut query = connection.prepare(sql).map_err(fail)?;
     let mut found = query.query_map([run_id, table.as_str()], |row| row.get::<_, Option<String>>(0)).map_err(fail)?;
     Ok(found.next().transpose().map_err(fail)?.flatten())
