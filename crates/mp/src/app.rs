@@ -222,6 +222,14 @@ fn sql_hint(error: &clap::Error) -> Option<String> {
     is_sql.then(|| format!("run SQL with `mp query sql {}`", shell_quoted(unknown)))
 }
 
+/// Returns the hint for `mp fetch profiles --output FILE`.
+fn output_hint(error: &clap::Error, words: &[OsString]) -> Option<&'static str> {
+    let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else { return None };
+    let is_output = error.kind() == ErrorKind::UnknownArgument && unknown == "--output";
+    (is_output && words.iter().any(|word| word == "fetch"))
+        .then_some("a fetch fills a table: `mp export TABLE FILE` then writes it to a file")
+}
+
 /// Converts a parser error into a [`Failure`].
 fn usage_failure(error: &clap::Error, words: &[OsString]) -> Failure {
     if may_show_secret(error) {
@@ -230,13 +238,14 @@ fn usage_failure(error: &clap::Error, words: &[OsString]) -> Failure {
     }
     let rendered = error.render().to_string();
     let mut headline = String::new();
-    let mut hints: Vec<String> = sql_hint(error).into_iter().collect();
+    let output_hint = output_hint(error, words);
+    let mut hints: Vec<String> = sql_hint(error).into_iter().chain(output_hint.map(str::to_owned)).collect();
     let mut has_usage = false;
     for line in rendered.lines() {
         let text = line.trim();
         if let Some(tip) = text.strip_prefix("tip: ") {
             let unexpected = tip.strip_prefix("to pass '").and_then(|tip| tip.split('\'').next());
-            if unexpected.is_none_or(|argument| is_valid_as_value(words, argument)) {
+            if output_hint.is_none() && unexpected.is_none_or(|argument| is_valid_as_value(words, argument)) {
                 hints.push(tip.to_owned());
             }
         } else if text.starts_with("Usage: ") {

@@ -18,6 +18,7 @@ fn wrong_arguments_exit_with_3_and_say_why() {
         &["fetch", "profiles", "--stdout", "--append"],
         &["fetch", "profiles", "--stdout", "--format", "csv"],
         &["fetch", "profiles", "--distinct-id", "a", "--distinct-ids", "b"],
+        &["fetch", "profiles", "--output", "x.csv"],
         &["fetch", "profiles", "--behaviors", "[]"],
         &["fetch", "profiles", "--behaviors", "[]", "--where", "x", "--cohort", "1"],
         &["fetch", "profiles", "--include-all-users"],
