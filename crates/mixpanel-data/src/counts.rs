@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 #[non_exhaustive]
 pub struct FetchCounts {
-    /// Number of profiles that the server announced, if any.
+    /// Number of profiles that the server announced, if any; in a sample, at most its size.
     pub expected_rows: Option<u64>,
+    /// Maximum number of profiles of a sample; `None` if all profiles were requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
     /// Records in all staged pages.
     pub received: u64,
     /// Missing profiles that are accepted as the drift of a live project: at most 0.1 % of the announced ones, and at

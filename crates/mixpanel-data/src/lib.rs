@@ -53,6 +53,7 @@ pub mod limits;
 mod load;
 mod memory;
 mod mutant;
+mod note;
 mod overlap;
 mod parse;
 mod profile_query;
@@ -77,6 +78,7 @@ pub use fetch::{
     RunState, UnfinishedRun,
 };
 pub use hash_key::HashKey;
+pub use note::Note;
 pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unstored};
 pub use profile_query::{FetchMode, IfExists, IncludeUsers, ProfileQuery};
 pub use properties::{FrequentValue, PropertyInfo};
@@ -90,6 +92,8 @@ pub use types::{
 pub use warning::Warning;
 pub use workspace::Workspace;
 
+/// A point in time, for [`ProfileFetch::since`].
+pub use jiff::Timestamp;
 /// A JSON value, as used for SQL results and error details.
 pub use serde_json::Value;
 /// Stops a fetch; see [`ProfileFetch::cancel_with`].

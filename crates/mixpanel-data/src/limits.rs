@@ -61,6 +61,10 @@ pub(crate) const PAGE_SIZE_DEFAULT: u64 = 1_000;
 /// Largest page size that can be requested; the server may choose another one (`docs/mixpanel-api.md#page-size`).
 pub const PAGE_SIZE_MAX: u32 = 40_000;
 
+/// Maximum number of distinct ids in a query. Every page request contains them: 20,000 ids of 50 bytes are 1 MB, a
+/// common limit for request bodies. The server's own limit is unknown (`docs/mixpanel-api.md#engage-request`).
+pub const DISTINCT_IDS_MAX: usize = 20_000;
+
 /// Maximum number of pages in one fetch: 10 million pages hold 10 billion profiles and need 10 MB of page states.
 pub(crate) const PAGES_MAX: u64 = 10_000_000;
 

@@ -38,6 +38,10 @@ pub struct ProfileQuery {
     /// `2026-11-23T10:00:00`; added to `where_` (`docs/mixpanel-api.md#engage-request`).
     #[serde(default)]
     pub since: Option<String>,
+    /// At most this many profiles, at least 1: a sample. Only as many pages as needed are requested, and which profiles
+    /// they hold is up to the server. A sample replaces no table, and never counts as a complete load.
+    #[serde(default)]
+    pub limit: Option<u64>,
 }
 
 /// Whether to return members of a cohort that have no profile.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::limits::{QUERIES_PER_HOUR, WORKERS_MAX};
-use crate::text::{counted, printable};
+use crate::text::{counted, excerpt, printable};
 
 /// A warning about a fetch, which continues. `Display` writes it as one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +127,23 @@ pub enum Warning {
         /// The number of distinct profiles that it sent.
         different: u64,
     },
+    /// No profile matches the filters.
+    NoProfileMatches {
+        /// The filters of the query, such as `where expression`.
+        filters: Vec<&'static str>,
+    },
+    /// Some of the requested ids match no profile.
+    IdsNotFound {
+        /// Those ids, in the order of the query.
+        ids: Vec<String>,
+        /// The number of requested ids.
+        requested: usize,
+    },
+    /// No received profile has some of the requested properties.
+    PropertiesNotFound {
+        /// The names of the properties, in the order of the query.
+        names: Vec<String>,
+    },
     /// Rows from an earlier load of this run have since been changed or removed.
     RowsAltered {
         /// The table.
@@ -230,6 +247,22 @@ impl fmt::Display for Warning {
                  others may be missing",
                 counted(*repeated, "profile")
             ),
+            Self::NoProfileMatches { filters } => {
+                let filters: Vec<String> = filters.iter().map(|filter| format!("the {filter}")).collect();
+                write!(f, "no profile matches {}", joined(&filters))
+            }
+            Self::IdsNotFound { ids, requested } => write!(
+                f,
+                "{} of {} {} no profile: {}",
+                ids.len(),
+                counted(*requested as u64, "distinct id"),
+                if ids.len() == 1 { "matches" } else { "match" },
+                named(ids)
+            ),
+            Self::PropertiesNotFound { names } => {
+                let noun = if names.len() == 1 { "property" } else { "properties" };
+                write!(f, "no received profile has the {noun} {}", named(names))
+            }
             Self::RowsAltered { table, rows } => write!(
                 f,
                 "{} from the earlier load of this run {} since been changed or removed in `{table}` and will stay \
@@ -241,6 +274,29 @@ impl fmt::Display for Warning {
                 write!(f, "the rows are in the table, but {reason}; the rest of the run can be discarded")
             }
         }
+    }
+}
+
+/// Maximum number of ids or names in a warning, and of characters of each.
+const NAMED_MAX: usize = 5;
+const NAME_CHARS_MAX: usize = 80;
+
+/// Quotes the first names of a list.
+fn named(names: &[String]) -> String {
+    let mut shown: Vec<String> =
+        names.iter().take(NAMED_MAX).map(|name| format!("`{}`", excerpt(name, NAME_CHARS_MAX))).collect();
+    if names.len() > NAMED_MAX {
+        shown.push(format!("{} more", names.len() - NAMED_MAX));
+    }
+    joined(&shown)
+}
+
+/// Joins parts of a sentence: `a`, `a and b`, `a, b and c`.
+fn joined(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [only] => only.clone(),
+        [before @ .., last] => format!("{} and {last}", before.join(", ")),
     }
 }
 

@@ -131,6 +131,25 @@ impl Workspace {
         FetcherService::new(self.connected().await?, self.database.clone()).fetch_profiles(fetch).await
     }
 
+    /// Brings a table up to date with a single call, such as from a timer: resumes the newest unfinished run that has
+    /// the same filters, unless a newer load covers it; otherwise fetches what changed since the last complete load, as
+    /// [`ProfileFetch::since_last_load`] does; otherwise, if the table does not exist, fetches all profiles. Nothing new
+    /// is a success.
+    ///
+    /// The fetch must not set a start time or [`ProfileFetch::if_exists`]. A table that no complete load with the same
+    /// filters created is left unchanged. A [`Note`](crate::Note) tells which run is resumed.
+    ///
+    /// # Errors
+    /// Same as [`fetch_profiles`](Self::fetch_profiles) and [`resume_fetch`](Self::resume_fetch). `InvalidInput` if the
+    /// table has no complete load, or one with other filters; `RunBusy`, with the process in [`Error::holding_pid`],
+    /// while another process fetches into the table.
+    ///
+    /// # Cancellation
+    /// Same as [`fetch_profiles`](Self::fetch_profiles).
+    pub async fn refresh_profiles(&self, fetch: ProfileFetch) -> Result<ProfileFetchResult> {
+        FetcherService::new(self.connected().await?, self.database.clone()).refresh_profiles(fetch).await
+    }
+
     /// Resumes an unfinished run: requests the pages that are not on disk, then loads. If the other pages of the run
     /// are already in the table, its failed pages are fetched and added.
     ///

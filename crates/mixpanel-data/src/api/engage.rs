@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::limits::PAGE_SIZE_MAX;
+use crate::limits::{DISTINCT_IDS_MAX, PAGE_SIZE_MAX};
 use crate::profile_query::{IncludeUsers, ProfileQuery};
 use crate::text::printable;
 
@@ -53,6 +53,9 @@ impl EngageForm {
                 return Err(Error::invalid("one of the distinct ids is empty"));
             }
             let unique = unique_ids(ids);
+            if unique.len() > DISTINCT_IDS_MAX {
+                return Err(Error::invalid(format!("{} distinct ids: use at most {DISTINCT_IDS_MAX}", unique.len())));
+            }
             is_empty = unique.is_empty();
             fields.push(("distinct_ids", json!(unique).to_string()));
         }
@@ -199,6 +202,16 @@ mod tests {
         );
     }
 
+    fn many(ids: usize) -> Vec<String> {
+        (0..ids).map(|id| id.to_string()).collect()
+    }
+
+    #[test]
+    fn repeated_ids_do_not_count() {
+        let ids = [many(DISTINCT_IDS_MAX), many(2)].concat();
+        assert!(EngageForm::new(&ProfileQuery { distinct_ids: Some(ids), ..ProfileQuery::default() }, NOW).is_ok());
+    }
+
     #[test]
     fn an_empty_list_of_ids_asks_for_nothing() {
         let query = ProfileQuery { distinct_ids: Some(vec![]), ..ProfileQuery::default() };
@@ -231,6 +244,7 @@ mod tests {
             (ProfileQuery { where_: some("  "), ..Default::default() }, "empty"),
             (ProfileQuery { distinct_id: some(""), ..Default::default() }, "empty"),
             (ProfileQuery { distinct_ids: Some(vec!["a".into(), String::new()]), ..Default::default() }, "empty"),
+            (ProfileQuery { distinct_ids: Some(many(DISTINCT_IDS_MAX + 1)), ..Default::default() }, "at most 20000"),
         ] {
             let error = EngageForm::new(&query, NOW).unwrap_err();
             assert!(error.message().contains(part), "{query:?}: {error}");

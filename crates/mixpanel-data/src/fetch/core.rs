@@ -208,7 +208,7 @@ impl Core {
     pub(crate) fn part_arrived(
         &mut self,
         request: &PageRequest,
-        page: Page,
+        mut page: Page,
         server_time: Option<Timestamp>,
         at: Now,
         fraction: f64,
@@ -216,6 +216,7 @@ impl Core {
         if !self.is_current(request) {
             return;
         }
+        self.coordinator.cut(request.page, &mut page);
         let verdict = self.coordinator.part_arrived(request.page, &page.facts, at.run, fraction);
         self.drop_stale_permits();
         if verdict == PartDecision::Store {

@@ -61,8 +61,9 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
         }
         stage.update(|manifest| note(manifest, &outcome, Progress::Planned))?;
         let facts = stage.manifest().session.clone().unwrap_or_default();
-        let pages =
+        let mut pages =
             PageLayout::of(&facts).map_err(|_| Error::internal("a total that was refused came into a manifest"))?;
+        pages.end_at(fetch.query.limit);
         let usage = limiter.usage(wall_clock())?;
         let estimate = Estimate { stage: &stage, layout: &pages, page_seconds, usage, workers };
         Ok(estimate.report(&fetch))
@@ -140,7 +141,7 @@ fn advice(fetch: &ProfileFetch, page_size: u64, requests: u32) -> Vec<String> {
     if query.output_properties.is_none() {
         advice.push("requesting only the properties you need makes pages smaller and the server faster".to_owned());
     }
-    if requests > 0 && query.where_.is_none() && query.since.is_none() {
+    if requests > 0 && query.where_.is_none() && query.since.is_none() && query.limit.is_none() {
         advice.push(
             "a filter reduces the number of profiles; `--since last` fetches only those seen since the last load"
                 .to_owned(),

@@ -1,6 +1,7 @@
 //! Checks that a resumed run or an update selects the same profiles as before: same project, same filters.
 
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -14,6 +15,7 @@ use crate::load::{self, LastLoad};
 use crate::profile_query::ProfileQuery;
 use crate::stage::Manifest;
 use crate::store::TableName;
+use crate::text::excerpt;
 use crate::warning::Warning;
 
 use super::request::Control;
@@ -58,17 +60,24 @@ pub(super) fn check_same_run(manifest: &Manifest, client: &ApiClient, expected: 
     }
 }
 
+/// Maximum number of characters of a filter in a message; a list of ids may be long.
+const FILTER_CHARS_MAX: usize = 200;
+
 /// Returns the first filter in which two queries differ, with both values. Ignores values that `is` leaves unset
 /// because the server or the run chooses them.
-fn difference(was: &ProfileQuery, is: &ProfileQuery) -> Option<(String, String, String)> {
+pub(super) fn difference(was: &ProfileQuery, is: &ProfileQuery) -> Option<(String, String, String)> {
     let fields = |query: &ProfileQuery| match serde_json::to_value(query) {
         Ok(Value::Object(fields)) => fields,
         _ => serde_json::Map::new(),
     };
     let (was, is) = (fields(was), fields(is));
-    let is_unset = |name: &str| matches!(name, "page_size" | "as_of_timestamp" | "since") && is[name].is_null();
+    let is_unset =
+        |name: &str| matches!(name, "page_size" | "as_of_timestamp" | "since" | "limit") && is[name].is_null();
     let name = was.keys().find(|name| was.get(*name) != is.get(*name) && !is_unset(name))?;
-    let show = |value: &Value| if value.is_null() { "none".to_owned() } else { format!("`{value}`") };
+    let show = |value: &Value| match value {
+        Value::Null => "none".to_owned(),
+        value => format!("`{}`", excerpt(&value.to_string(), FILTER_CHARS_MAX)),
+    };
     Some((name.trim_end_matches('_').to_owned(), show(&was[name]), show(&is[name])))
 }
 
@@ -110,6 +119,20 @@ pub(super) struct SinceLast {
     /// `None` fetches all profiles.
     pub(super) since: Option<String>,
     pub(super) warnings: Vec<Warning>,
+    /// When the full load that created the table began, if it was one.
+    pub(super) full_at: Option<Timestamp>,
+}
+
+impl SinceLast {
+    /// Returns whether the last full load began longer ago than `period`. One recorded in the future counts as too old,
+    /// because its age is unknown.
+    pub(super) fn is_full_load_due(&self, period: Duration, now: Timestamp) -> bool {
+        let Some(at) = self.full_at else { return true };
+        match Duration::try_from(now.duration_since(at)) {
+            Ok(age) => age > period,
+            Err(_) => at > now.checked_add(CLOCK_TOLERANCE).unwrap_or(now),
+        }
+    }
 }
 
 /// Returns the time from which an update has to fetch profiles, based on the table's last load.
@@ -129,7 +152,8 @@ pub(super) async fn since_last_load(
     let ((), last) = waiting(control, control.options.preflight_wait(), (), look).await?;
     let last = last.ok_or_else(|| {
         Error::invalid(format!(
-            "table `{table}` has no complete load to update from; fetch all profiles once, without `--since last`"
+            "table `{table}` has no complete load to update from; fetch all profiles once, with `--replace` if the table \
+             exists"
         ))
     })?;
     let credentials = client.credentials();
@@ -171,7 +195,12 @@ fn since(table: &TableName, last: &LastLoad, now: Timestamp) -> SinceLast {
         warnings.push(Warning::RowsRemoved { table, rows, loaded_rows, fetches_all });
     }
     let from = moment.map(|moment| moment.checked_sub(SINCE_OVERLAP).unwrap_or(Timestamp::MIN));
-    SinceLast { since: from.map(|from| from.strftime("%Y-%m-%dT%H:%M:%S").to_string()), warnings }
+    SinceLast { since: from.map(since_text), warnings, full_at: last.full_at }
+}
+
+/// Writes a start time as the API writes `$last_seen`, rounded down to the second.
+pub(super) fn since_text(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S").to_string()
 }
 
 #[cfg(test)]
@@ -188,6 +217,24 @@ mod tests {
         assert_eq!(difference(&sized, &plain), None);
         let other = ProfileQuery { page_size: Some(600), ..plain };
         assert_eq!(difference(&sized, &other).map(|(name, ..)| name).as_deref(), Some("page_size"));
+    }
+
+    #[test]
+    fn a_full_load_is_due_after_the_period_or_if_its_age_is_unknown() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (now, day) = (at("2026-11-25T12:00:00Z"), Duration::from_secs(86_400));
+        for (full_at, is_due) in [
+            (None, true),
+            (Some("2026-11-24T11:59:59Z"), true),
+            (Some("2026-11-24T12:00:00Z"), false),
+            (Some("2026-11-25T12:00:00Z"), false),
+            // A clock that is slightly ahead, and one that was wrong.
+            (Some("2026-11-25T12:01:00Z"), false),
+            (Some("2027-11-25T12:00:00Z"), true),
+        ] {
+            let last = SinceLast { since: None, warnings: Vec::new(), full_at: full_at.map(at) };
+            assert_eq!(last.is_full_load_due(day, now), is_due, "{full_at:?}");
+        }
     }
 
     #[test]
@@ -211,6 +258,7 @@ mod tests {
         ] {
             let last = LastLoad {
                 started_at: at(started),
+                full_at: None,
                 newest_seen: seen.map(at),
                 rows: 1,
                 recorded_rows: Some(1),

@@ -27,8 +27,9 @@ use super::request::{Control, ProfileFetch, ResumeFetch};
 use super::same_rules::check_same_rules;
 use super::source::PriorRun;
 use super::stage_roots::stage_roots;
-use super::start::{new_manifest, preflight, tell, validate_for_table};
+use super::start::{check_sample, new_manifest, preflight, tell, validate_for_table};
 use super::unfinished::{check_alone, check_not_superseded, open_run};
+use super::unmatched::events_of_stage;
 use super::validate::{Validated, validate};
 use super::waiting::waiting;
 use super::writer::into_stage;
@@ -81,6 +82,7 @@ async fn resume_stage(
 ) -> Result<(FetchMode, TableReport)> {
     check_same_run(stage.manifest(), client, resume.query.as_ref())?;
     let rules = rules_of_run(stage.manifest(), resume.hash_key.as_ref(), resume.missing_pages)?;
+    check_sample(&stage.manifest().query, resume.if_exists.unwrap_or_default())?;
     // If all pages are already staged, this is the wait before the load, so the same limit applies.
     let path = database.to_owned();
     let (if_exists, replaces_newer) = (resume.if_exists, resume.replaces_newer);
@@ -230,11 +232,20 @@ impl TableRun<'_> {
             let run = valid.into_run(client, &control, Some(earlier));
             run.drive(stage, into_stage, &mut callbacks).await.map_err(keep_run)?
         };
-        let (stage, outcome) = blocking(move || settle(finished)).await?;
+        let (stage, outcome, unmatched) = blocking(move || {
+            let (stage, outcome) = settle(finished)?;
+            // The load removes the stage.
+            let unmatched = events_of_stage(&stage, &outcome);
+            Ok((stage, outcome, unmatched))
+        })
+        .await?;
         callbacks.tell(&FetchEvent::Loading { rows: outcome.counts.received - outcome.counts.rejected });
         let staged_pages = outcome.staged.len();
         let job = Job { database: database.to_owned(), table, seen, stage, outcome, missing, control, watch };
-        job.load(&mut callbacks).await.map_err(|error| keep_run(error.with_detail("staged_pages", staged_pages)))
+        let loaded = job.load(&mut callbacks).await;
+        let report = loaded.map_err(|error| keep_run(error.with_detail("staged_pages", staged_pages)))?;
+        unmatched.iter().for_each(|event| callbacks.tell(event));
+        Ok(report)
     }
 }
 

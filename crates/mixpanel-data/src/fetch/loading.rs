@@ -101,8 +101,12 @@ impl Job {
         let makes_table =
             matches!(manifest.if_exists, IfExists::Fail | IfExists::Replace) && kind_of(&manifest) == LoadKind::First;
         let repeated = if makes_table { loaded.duplicates } else { 0 };
-        warn_of_differences(&outcome, repeated, callbacks);
-        warn_of_duplicates(&outcome, repeated, allow_drift, callbacks);
+        let limit = manifest.query.limit;
+        // No profile can be missing from a sample.
+        if limit.is_none() {
+            warn_of_differences(&outcome, repeated, callbacks);
+            warn_of_duplicates(&outcome, repeated, allow_drift, callbacks);
+        }
         let staged_pages = u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX);
         Ok(TableReport {
             table: table.as_str().to_owned(),
@@ -111,7 +115,11 @@ impl Job {
             failed_pages: outcome.failed.keys().copied().collect(),
             duration_seconds: seconds(watch.elapsed()),
             fetched_at: finished_at.to_string(),
-            counts: FetchCounts { duplicates: loaded.duplicates, ..outcome.counts.with_costs_of(&manifest.counts) },
+            counts: FetchCounts {
+                duplicates: loaded.duplicates,
+                limit,
+                ..outcome.counts.with_costs_of(&manifest.counts)
+            },
             run_id: manifest.run_id.clone(),
         })
     }
@@ -222,7 +230,7 @@ fn is_of_another_session(manifest: &Manifest) -> bool {
 
 /// Returns the announced figures that the load compares with the number of distinct profiles.
 fn announced(outcome: &Outcome, manifest: &Manifest, missing: MissingPages, allow_drift: f64) -> Option<Announced> {
-    let is_compared = outcome.is_whole() && missing == MissingPages::Fetch;
+    let is_compared = outcome.is_whole() && missing == MissingPages::Fetch && manifest.query.limit.is_none();
     let (total, is_strict) = (outcome.counts.expected_rows, is_of_another_session(manifest));
     is_compared.then_some(Announced { total, allow_drift, is_strict })
 }
@@ -322,6 +330,7 @@ fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) 
         region: manifest.region.clone(),
         query: manifest.query.clone(),
         property_rules: manifest.property_rules.clone(),
+        updates: manifest.updates,
         mode: manifest.mode,
         counts: outcome.counts.with_costs_of(&manifest.counts),
         page_count,

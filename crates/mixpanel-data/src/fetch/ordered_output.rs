@@ -11,6 +11,7 @@ use crate::parse::{ProfileRow, ProfileRows, RecordForm};
 use crate::stage::Stage;
 use crate::types::ProfileWriteTask;
 
+use super::unmatched::Unmatched;
 use super::writer::{Message, Report, part_of, read_page};
 
 /// Receives one record per call, as JSON without line breaks. Returning `Break` ends the stream.
@@ -29,6 +30,7 @@ pub(super) struct StreamOutput {
     handed_over: u64,
     overlap: Overlap,
     repeats: Repeats,
+    unmatched: Unmatched,
     ended: bool,
 }
 
@@ -40,6 +42,8 @@ pub(super) struct Streamed {
     pub(super) overlapping: u64,
     /// How many of them had an id that was delivered before.
     pub(super) repeated: u64,
+    /// What was asked for by name and is in no page.
+    pub(super) unmatched: Unmatched,
     /// Whether the receiver ended the stream.
     pub(super) ended: bool,
 }
@@ -47,6 +51,7 @@ pub(super) struct Streamed {
 impl StreamOutput {
     pub(super) fn new(stage: Stage, form: RecordForm, sink: RecordSink) -> Self {
         Self {
+            unmatched: Unmatched::of(&stage.manifest().query),
             stage,
             form,
             sink,
@@ -63,6 +68,7 @@ impl StreamOutput {
 
     /// Accepts a page. The next page in order is delivered at once; any other is stored until its turn.
     pub(super) fn accept(&mut self, task: &ProfileWriteTask) -> Result<ControlFlow<()>> {
+        self.unmatched.remove_page(&task.rows, self.form);
         if task.page_index != self.next {
             self.stage.write_part(&part_of(task))?;
             self.waiting.insert(task.page_index);
@@ -85,7 +91,8 @@ impl StreamOutput {
     /// stopped or failed.
     pub(super) fn finish(self) -> Streamed {
         let (overlapping, repeated) = (self.overlap.repeated(), self.repeats.repeated());
-        let summary = Streamed { rows: self.handed_over, overlapping, repeated, ended: self.ended };
+        let (rows, unmatched, ended) = (self.handed_over, self.unmatched, self.ended);
+        let summary = Streamed { rows, overlapping, repeated, unmatched, ended };
         if let Err(error) = self.stage.remove() {
             tracing::warn!("{error}");
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::note::Note;
 use crate::types::ProfileProgress;
 use crate::warning::Warning;
 
@@ -60,6 +61,8 @@ pub enum FetchEvent {
     },
     /// Something that the user should know, such as a likely conflict with the hourly quota.
     Warning(Warning),
+    /// Something worth mentioning that needs no attention, such as the run that a refresh resumes.
+    Note(Note),
     /// No more pages will be staged; the load into the database begins.
     Loading {
         /// Number of staged rows.

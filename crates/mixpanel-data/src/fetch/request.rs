@@ -1,7 +1,9 @@
 //! Builders for a new fetch ([`ProfileFetch`]) and for resuming a run ([`ResumeFetch`]).
 
 use std::fmt;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::callbacks::Callbacks;
@@ -33,6 +35,7 @@ pub struct ProfileFetch {
     pub(crate) batch_size: Option<u32>,
     pub(crate) since: Since,
     pub(crate) rules: RequestedRules,
+    pub(crate) full_every: Option<Duration>,
     pub(crate) control: Control,
 }
 
@@ -44,6 +47,8 @@ pub(crate) enum Since {
     Ever,
     /// Profiles last seen before the table's last load began, minus an overlap.
     LastLoad,
+    /// Profiles last seen before this time.
+    Time(Timestamp),
 }
 
 /// The options, cancellation token and callbacks of a run.
@@ -65,6 +70,7 @@ impl ProfileFetch {
             batch_size: None,
             since: Since::Ever,
             rules: RequestedRules::default(),
+            full_every: None,
             control: Control::default(),
         }
     }
@@ -80,6 +86,13 @@ impl ProfileFetch {
     #[must_use]
     pub fn where_(mut self, expression: impl Into<String>) -> Self {
         self.query.where_ = Some(expression.into());
+        self
+    }
+
+    /// Fetches only a sample of at most this many profiles; sets [`ProfileQuery::limit`].
+    #[must_use]
+    pub fn limit(mut self, profiles: u64) -> Self {
+        self.query.limit = Some(profiles);
         self
     }
 
@@ -144,6 +157,30 @@ impl ProfileFetch {
     pub fn hash_properties(mut self, names: impl IntoIterator<Item = impl Into<String>>, key: HashKey) -> Self {
         self.rules.hash.extend(names.into_iter().map(Into::into));
         self.rules.key = Some(key);
+        self
+    }
+
+    /// Fetches only profiles whose `$last_seen` is not before this time, in UTC and rounded down to the second. The time
+    /// must not be in the future. Upserts if the table exists, unless [`if_exists`](Self::if_exists) says otherwise.
+    ///
+    /// A later [`since_last_load`](Self::since_last_load) continues from the load before this one: the table may lack
+    /// profiles last seen between that load and `time`.
+    #[must_use]
+    pub fn since(mut self, time: Timestamp) -> Self {
+        self.since = Since::Time(time);
+        if self.if_exists == IfExists::Fail {
+            self.if_exists = IfExists::Upsert;
+        }
+        self
+    }
+
+    /// With [`since_last_load`](Self::since_last_load) or
+    /// [`Workspace::refresh_profiles`](crate::Workspace::refresh_profiles): fetches all profiles and replaces the table
+    /// if the load that created it began longer ago than `period`. This removes profiles that were deleted in Mixpanel,
+    /// and picks up changes of profiles that were not seen since. `period` must be at least a second.
+    #[must_use]
+    pub fn full_every(mut self, period: Duration) -> Self {
+        self.full_every = Some(period);
         self
     }
 

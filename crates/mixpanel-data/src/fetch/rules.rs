@@ -19,6 +19,8 @@ pub(crate) struct Rules {
     pub(crate) flight_bytes: usize,
     /// Which pages to request.
     pub(crate) extent: Extent,
+    /// Maximum number of records of a sample. Pages beyond it are not requested, and the last one is cut.
+    pub(crate) limit: Option<u64>,
     /// Percentage of the announced profiles that may be missing, 0 to 100: a live project changes during the fetch.
     pub(crate) allow_drift: f64,
 }
@@ -40,8 +42,19 @@ impl Rules {
             max_wait: MAX_WAIT,
             flight_bytes: FLIGHT_BYTES_MAX,
             extent: Extent::Whole,
+            limit: None,
             allow_drift: ALLOWED_DRIFT_PERCENT,
         }
+    }
+
+    /// Returns how many records of a page belong to the fetch: all, or those before the end of the sample.
+    pub(crate) fn records_of(&self, page: u32, page_size: u64) -> u64 {
+        self.limit.map_or(u64::MAX, |limit| limit.saturating_sub(u64::from(page).saturating_mul(page_size)))
+    }
+
+    /// Returns whether every profile that the filters select is requested.
+    pub(crate) fn requests_all(&self) -> bool {
+        self.extent == Extent::Whole && self.limit.is_none()
     }
 
     /// Returns how many of the `total` announced profiles may be missing.

@@ -10,6 +10,7 @@ use crate::types::{FetchResult, ParallelProfileResult, ProfileFetchResult};
 
 use super::into_table::{fetch_into_table, resume_into_table};
 use super::loading::TableReport;
+use super::refresh::{RefreshStep, choose_step};
 use super::request::{ProfileFetch, ResumeFetch};
 
 /// Fetches profiles into a table, sequentially or in parallel, as the [`ProfileFetch`] specifies.
@@ -41,6 +42,20 @@ impl FetcherService {
             return parallel.fetch_profiles(fetch).await.map(ProfileFetchResult::Parallel);
         }
         fetch_into_table(&self.client, &self.database, fetch).await.map(sequential)
+    }
+
+    /// Brings a table up to date; see [`Workspace::refresh_profiles`](crate::Workspace::refresh_profiles).
+    ///
+    /// # Errors
+    /// Same as [`Workspace::refresh_profiles`](crate::Workspace::refresh_profiles).
+    ///
+    /// # Cancellation
+    /// Same as [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
+    pub async fn refresh_profiles(&self, fetch: ProfileFetch) -> Result<ProfileFetchResult> {
+        match choose_step(&self.client, &self.database, fetch).await? {
+            RefreshStep::Fetch(fetch) => self.fetch_profiles(fetch).await,
+            RefreshStep::Resume(resume) => self.resume_fetch(resume).await,
+        }
     }
 
     /// Resumes an unfinished run; see [`Workspace::resume_fetch`](crate::Workspace::resume_fetch). The mode determines

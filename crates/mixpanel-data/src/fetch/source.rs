@@ -65,6 +65,13 @@ impl Source {
         }
     }
 
+    /// Cuts a part that arrived at the end of a sample.
+    pub(super) fn cut(&self, part: u32, page: &mut Page) {
+        match self {
+            Self::Paging(paging) => paging.cut(part, page),
+        }
+    }
+
     /// Decides how to handle a part that arrived.
     pub(super) fn accept(&mut self, part: u32, facts: &PageFacts, parts: &Parts) -> Arrival {
         match self {

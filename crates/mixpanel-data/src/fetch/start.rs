@@ -1,15 +1,18 @@
 //! The steps before the first request, shared by all fetches: into a table, as a stream, or for an estimate.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::api::ApiClient;
+use crate::blocking::blocking;
 use crate::clock::{new_run_id, wall_clock};
 use crate::dataset::PROFILES;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::limits::{PREFLIGHT_LOCK_WAIT, STOP_GRACE};
-use crate::load::{self, LoadKind};
+use crate::load::{self, Found, LoadKind};
+use crate::note::Note;
 use crate::parse::{Reading, RecordForm};
-use crate::profile_query::IfExists;
+use crate::profile_query::{IfExists, ProfileQuery};
 use crate::property_rules::{ID, PropertyRules};
 use crate::stage::Manifest;
 use crate::store::TableName;
@@ -17,23 +20,63 @@ use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
 use super::driver::Run;
-use super::identity::since_last_load;
+use super::identity::{since_last_load, since_text};
 use super::progress::FetchEvent;
 use super::request::{Control, ProfileFetch, Since};
+use super::rules::Rules;
 use super::same_rules::check_same_rules;
 use super::source::PriorRun;
 use super::validate::{Validated, validate};
 use super::waiting::waiting;
 
+/// Minimum interval of full loads; a shorter one is a mistake.
+const FULL_EVERY_MIN: Duration = Duration::from_secs(1);
+
 /// Validates the arguments of a new fetch.
 ///
 /// # Errors
 /// `InvalidInput` that names the argument and the rule.
-pub(super) fn validate_fetch(fetch: &ProfileFetch) -> Result<Validated> {
+pub(super) fn validate_fetch(fetch: &mut ProfileFetch) -> Result<Validated> {
     let rules = fetch.rules.check()?;
-    let now = wall_clock().as_second();
-    let valid = validate(&fetch.query, fetch.mode, fetch.batch_size, &fetch.control.options, now)?;
+    let now = wall_clock();
+    if let Since::Time(time) = fetch.since {
+        if time > now {
+            let time = time.strftime("%Y-%m-%d %H:%M:%S UTC");
+            return Err(Error::invalid(format!("the start time {time} is in the future")));
+        }
+        fetch.query.since = Some(since_text(time));
+    }
+    check_sample(&fetch.query, fetch.if_exists)?;
+    let valid = validate(&fetch.query, fetch.mode, fetch.batch_size, &fetch.control.options, now.as_second())?;
     Ok(Validated { rules, ..valid })
+}
+
+/// Checks that a sample does not replace a table.
+///
+/// # Errors
+/// `InvalidInput`.
+pub(super) fn check_sample(query: &ProfileQuery, if_exists: IfExists) -> Result<()> {
+    match (query.limit, if_exists) {
+        (Some(_), IfExists::Replace) => {
+            Err(Error::invalid("a sample does not replace a table; fetch it into a new table, or append it"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks the interval of full loads.
+///
+/// # Errors
+/// `InvalidInput` that names the rule.
+pub(super) fn check_full_every(fetch: &ProfileFetch) -> Result<()> {
+    let Some(period) = fetch.full_every else { return Ok(()) };
+    if fetch.since != Since::LastLoad {
+        return Err(Error::invalid("a full load at intervals requires a fetch that continues from the last load"));
+    }
+    if period < FULL_EVERY_MIN {
+        return Err(Error::invalid("the interval of full loads must be at least a second"));
+    }
+    Ok(())
 }
 
 /// Validates the arguments of a new fetch into a table. An update is limited to the profiles seen since the table's
@@ -47,10 +90,20 @@ pub(super) async fn validate_for_table(
     fetch: &mut ProfileFetch,
 ) -> Result<(TableName, Validated)> {
     let table = TableName::parse(&fetch.table)?;
+    check_full_every(fetch)?;
     if fetch.since == Since::LastLoad {
+        if fetch.query.limit.is_some() {
+            return Err(Error::invalid("a sample cannot continue from the last load"));
+        }
         let last = since_last_load(client, database, &table, &fetch.query, &mut fetch.control).await?;
-        fetch.query.since = last.since;
-        tell(&mut fetch.control, last.warnings);
+        if fetch.full_every.is_some_and(|period| last.is_full_load_due(period, wall_clock())) {
+            (fetch.since, fetch.if_exists) = (Since::Ever, IfExists::Replace);
+            let note = Note::FullLoadDue { table: table.to_string(), last_full_at: last.full_at };
+            fetch.control.callbacks.tell(&FetchEvent::Note(note));
+        } else {
+            fetch.query.since = last.since;
+            tell(&mut fetch.control, last.warnings);
+        }
     }
     let valid = validate_fetch(fetch)?;
     Ok((table, valid))
@@ -70,6 +123,10 @@ pub(super) async fn preflight(
     let ((), checked) = waiting(control, at_most, (), look).await?;
     check_same_rules(control, database, table, if_exists, rules).await?;
     tell(control, checked.warnings);
+    let name = table.clone();
+    if checked.seen.found == Found::Nothing && blocking(move || load::is_keyword(&name)).await? {
+        control.callbacks.tell(&FetchEvent::Note(Note::Keyword { table: table.to_string() }));
+    }
     Ok(())
 }
 
@@ -123,7 +180,7 @@ impl Validated {
         Run {
             client: client.clone(),
             request: self.request,
-            rules: control.options.rules(self.workers),
+            rules: Rules { limit: self.query.limit, ..control.options.rules(self.workers) },
             earlier,
             reading: Reading { form: RecordForm::Row, rules: self.rules },
             expected_properties,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::api::ApiClient;
 use crate::blocking::blocking;
+use crate::counts::FetchCounts;
 use crate::drift::allowed_drift;
 use crate::error::{Error, Result};
 use crate::parse::{Reading, RecordForm};
@@ -18,7 +19,7 @@ use super::ordered_output::{RecordSink, StreamOutput, Streamed, into_stream};
 use super::request::{ProfileFetch, Since};
 use super::rules::Rules;
 use super::stage_roots::stage_roots;
-use super::start::{new_manifest, validate_fetch};
+use super::start::{check_full_every, new_manifest, validate_fetch};
 
 /// Fetches profiles and passes them to `sink` in page order.
 pub(crate) async fn stream_profiles(
@@ -31,7 +32,8 @@ pub(crate) async fn stream_profiles(
     if fetch.since == Since::LastLoad {
         return Err(Error::invalid("`--since last` requires a table; for a stream, filter by time instead"));
     }
-    let valid = validate_fetch(&fetch)?;
+    check_full_every(&fetch)?;
+    let valid = validate_fetch(&mut fetch)?;
     if form == RecordForm::Raw && valid.rules.is_some() {
         return Err(Error::invalid("raw records are passed on as received, so no property can be dropped or hashed"));
     }
@@ -60,11 +62,14 @@ pub(crate) async fn stream_profiles(
         let ending = writer_error.or_else(|| ending_error(&outcome));
         (outcome, output, ending)
     };
-    let Streamed { rows, overlapping, repeated, ended: ended_early } = blocking(move || Ok(output.finish())).await?;
+    let streamed = blocking(move || Ok(output.finish())).await?;
+    let Streamed { rows, overlapping, repeated, unmatched, ended: ended_early } = streamed;
     if let Some(error) = ending {
         return Err(error);
     }
-    if let Some(total) = outcome.counts.expected_rows.filter(|_| outcome.is_whole() && !ended_early) {
+    let limit = fetch.query.limit;
+    let is_compared = outcome.is_whole() && !ended_early && limit.is_none();
+    if let Some(total) = outcome.counts.expected_rows.filter(|_| is_compared) {
         let missing = |repeated: u64| (total + repeated).saturating_sub(outcome.counts.received);
         if missing(overlapping) > allowed_drift(total, fetch.control.options.allow_drift) {
             // Once pages are known to overlap, every repeated profile counts.
@@ -72,16 +77,20 @@ pub(crate) async fn stream_profiles(
             outcome.lacks(shortfall);
         }
     }
-    if !ended_early {
+    if !ended_early && limit.is_none() {
         warn_of_differences(&outcome, repeated, &mut callbacks);
         warn_of_duplicates(&outcome, repeated, fetch.control.options.allow_drift, &mut callbacks);
+    }
+    if outcome.is_whole() && !ended_early {
+        let events = unmatched.events(&fetch.query, outcome.counts.received, outcome.counts.rejected);
+        events.iter().for_each(|event| callbacks.tell(event));
     }
     Ok(ProfileStreamResult {
         rows,
         successful_pages: u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX),
         failed_page_indices: outcome.failed.keys().copied().collect(),
         ended_early,
-        counts: outcome.counts.with_costs_of(&outcome.counts),
+        counts: FetchCounts { limit, ..outcome.counts.with_costs_of(&outcome.counts) },
         run_id,
     })
 }

@@ -119,7 +119,7 @@ pub(crate) fn unfinished_runs(database: &Path) -> Result<Vec<UnfinishedRun>> {
 
 /// Returns whether a complete load into the run's table began after the run and covers it: the run would create or
 /// replace the table, or has the same filters.
-fn is_superseded(manifest: &Manifest, database: &Path) -> Result<bool> {
+pub(super) fn is_superseded(manifest: &Manifest, database: &Path) -> Result<bool> {
     if manifest.progress == Progress::Planned {
         return Ok(false);
     }

@@ -41,6 +41,9 @@ pub(super) fn validate(
         let (least, most) = (BATCH_SIZE_RANGE.start(), BATCH_SIZE_RANGE.end());
         return Err(Error::invalid(format!("batch size {rows}: use {least} to {most}")));
     }
+    if query.limit == Some(0) {
+        return Err(Error::invalid("a limit of 0 profiles: use at least 1"));
+    }
     options.check()?;
     let (workers, warning) = match mode {
         FetchMode::Sequential => (1, None),

@@ -29,6 +29,8 @@ pub(crate) struct RunRecord {
     pub(crate) query: ProfileQuery,
     /// Which properties were dropped or hashed.
     pub(crate) property_rules: PropertyRules,
+    /// Whether the run fetched what changed since the table's last complete load.
+    pub(crate) updates: bool,
     /// Sequential or parallel.
     pub(crate) mode: FetchMode,
     /// Counts of the records and requests of the run; excludes duplicates, which the load finds.
@@ -52,6 +54,7 @@ impl RunRecord {
             region: "us".to_owned(),
             query: ProfileQuery::default(),
             property_rules: PropertyRules::default(),
+            updates: false,
             mode: FetchMode::Sequential,
             counts: FetchCounts::default(),
             page_count: 0,

@@ -155,6 +155,20 @@ impl ProfileRows {
         self.len() + self.rejects.len()
     }
 
+    /// Keeps only the first `records` records.
+    pub(crate) fn truncate(&mut self, records: usize) {
+        self.rejects.retain(|reject| usize::try_from(reject.position).is_ok_and(|position| position < records));
+        let rows = records.saturating_sub(self.rejects.len()).min(self.len());
+        self.distinct_ids = self.distinct_ids.slice(0, rows);
+        self.properties = self.properties.slice(0, rows);
+        self.last_seen = self.last_seen.slice(0, rows);
+        if self.catalog.profiles > 0 {
+            let mut collector = Collector::new();
+            self.iter().for_each(|row| collector.profile(row.properties));
+            self.catalog = collector.finish();
+        }
+    }
+
     /// Returns the rows in the order received.
     pub fn iter(&self) -> impl Iterator<Item = ProfileRow<'_>> {
         (0..self.len()).map(|index| ProfileRow {

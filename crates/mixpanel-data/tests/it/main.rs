@@ -12,6 +12,7 @@ mod failures;
 mod fetch;
 mod harness;
 mod ledger;
+mod refresh;
 mod resume;
 mod sql_exact;
 mod store;

@@ -161,7 +161,10 @@ fn values_are_nowhere_on_disk_and_a_resume_needs_the_key() {
     let hashed =
         "SELECT count(DISTINCT prop(properties, '$email')) FROM users WHERE length(prop(properties, '$email')) = 64";
     assert_eq!(plain(&home, hashed), "240\n");
-    assert_eq!(plain(&home, "SELECT count(*) FROM users WHERE properties::VARCHAR SIMILAR TO '.*(Wq7mXk|Jv3zRt).*'"), "0\n");
+    assert_eq!(
+        plain(&home, "SELECT count(*) FROM users WHERE properties::VARCHAR SIMILAR TO '.*(Wq7mXk|Jv3zRt).*'"),
+        "0\n"
+    );
 }
 
 #[test]

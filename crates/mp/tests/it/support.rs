@@ -97,7 +97,8 @@ impl Home {
     fn check_conservation(&self, arguments: &[&str], run: &Run) {
         let is_fetch =
             arguments.contains(&"fetch") && ["profiles", "resume"].iter().any(|name| arguments.contains(name));
-        if !is_fetch || run.code != Some(0) || arguments.contains(&"--plan") || arguments.contains(&"--help") {
+        let is_partial = arguments.iter().any(|argument| ["--plan", "--help", "--limit"].contains(argument));
+        if !is_fetch || run.code != Some(0) || is_partial {
             return;
         }
         let option = |name: &str| arguments.iter().skip_while(|argument| **argument != name).nth(1).copied();

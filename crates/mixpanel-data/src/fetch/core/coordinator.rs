@@ -19,7 +19,7 @@ use crate::mutant::{Mutant, is_active};
 use super::super::arrival::{Arrival, Meaning, Resumed};
 use super::super::progress::FetchEvent;
 use super::super::rules::Rules;
-use super::super::source::{PageFacts, PriorRun, SessionFacts, Source};
+use super::super::source::{Page, PageFacts, PriorRun, SessionFacts, Source};
 use super::outcome::Ending;
 use super::pacing::Pacing;
 use super::parts::{PartState, Parts};
@@ -199,6 +199,11 @@ impl Coordinator {
         self.parts.set(part, PartState::Reading { failed });
         self.in_flight -= 1;
         self.reading += 1;
+    }
+
+    /// Cuts a part that arrived at the end of a sample.
+    pub(crate) fn cut(&self, part: u32, page: &mut Page) {
+        self.source.cut(part, page);
     }
 
     /// Handles the parsed response for `part`.

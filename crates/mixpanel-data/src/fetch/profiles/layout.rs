@@ -213,6 +213,14 @@ impl PageLayout {
         self.is_sealed = true;
     }
 
+    /// Seals the layout of a sample if no page follows its last record.
+    pub(crate) fn end_at(&mut self, limit: Option<u64>) {
+        let is_beyond = |tail: u32| limit.is_some_and(|limit| u64::from(tail) * self.page_size >= limit);
+        if self.tail.is_some_and(is_beyond) {
+            self.seal();
+        }
+    }
+
     /// Assumes that the tail page exists, although it could not be fetched.
     pub(crate) fn assume_tail(&mut self) {
         if let Some(tail) = self.tail.take() {
@@ -262,6 +270,21 @@ mod tests {
             (Some(25), &[9, 9, 7], &[0, 1, 2]),
         ] {
             assert_eq!(asked(total, sizes), expected, "{total:?} {sizes:?}");
+        }
+    }
+
+    #[test]
+    fn a_sample_that_ends_with_a_page_has_no_tail_page() {
+        for (total, limit, expected) in [
+            (Some(20), Some(20), None),
+            (Some(20), Some(25), Some(2)),
+            (Some(20), None, Some(2)),
+            (None, Some(10), None),
+            (None, Some(11), Some(1)),
+        ] {
+            let mut layout = PageLayout::new(total, Some(10), 10).unwrap();
+            layout.end_at(limit);
+            assert_eq!(layout.tail_page(), expected, "{total:?} {limit:?}");
         }
     }
 

@@ -69,6 +69,16 @@ impl Page {
         self.rows.len() as u64
     }
 
+    /// Keeps only the first `records` records. Announces at most `limit` profiles in all.
+    pub(super) fn cut(&mut self, records: u64, limit: u64) {
+        self.facts.total = self.facts.total.map(|total| total.min(limit));
+        if self.facts.received > records {
+            self.rows.truncate(usize::try_from(records).unwrap_or(usize::MAX));
+            self.facts.received = self.rows.received() as u64;
+            self.facts.fingerprint = fingerprint(&self.rows);
+        }
+    }
+
     /// Converts the page to a task for the writer.
     pub(crate) fn into_task(self, page_index: u32) -> ProfileWriteTask {
         ProfileWriteTask { page_index, rows: self.rows }

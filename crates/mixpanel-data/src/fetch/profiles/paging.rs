@@ -17,7 +17,7 @@ use super::super::arrival::{Arrival, Loss, Meaning};
 use super::super::core::Parts;
 use super::super::rules::{Extent, Rules};
 use super::layout::PageLayout;
-use super::page::{PageFacts, PageRequest};
+use super::page::{Page, PageFacts, PageRequest};
 use super::short_pages::ShortPages;
 use announced::{RedundantPages, ResponseAfterGivingUp};
 
@@ -75,6 +75,9 @@ impl Paging {
         if (self.rules.extent == Extent::FirstPage && page > 0) || self.nothing_new.is_the_end() {
             return None;
         }
+        if page > 0 && self.layout().is_some_and(|layout| self.rules.records_of(page, layout.page_size()) == 0) {
+            return None;
+        }
         let is_planned = page < self.layout().map_or(1, PageLayout::pages);
         let is_tail = self.layout().and_then(PageLayout::tail_page) == Some(page);
         (is_planned || is_tail || (is_idle && self.plans_tail_page(page, parts))).then_some(page)
@@ -84,6 +87,13 @@ impl Paging {
     pub(crate) fn request(&self, epoch: u32, page: u32) -> PageRequest {
         let session = self.session.as_ref().and_then(|session| session.facts.session_id.clone());
         PageRequest { epoch, page, session }
+    }
+
+    /// Cuts a page at the end of a sample, as if the server had no more profiles.
+    pub(crate) fn cut(&self, index: u32, page: &mut Page) {
+        let Some(limit) = self.rules.limit else { return };
+        let page_size = self.layout().map_or(0, PageLayout::page_size);
+        page.cut(self.rules.records_of(index, page_size), limit);
     }
 
     /// Decides how to handle a page that arrived.
@@ -151,9 +161,11 @@ impl Paging {
     /// Adds a page that will be stored. If the server seems to send pages endlessly, returns the next page, which
     /// counts as missing.
     fn add(&mut self, page: u32, received: u64, parts: &Parts) -> Option<(u32, Failure)> {
+        let limit = self.rules.limit;
         let Session { layout, .. } = self.session.as_mut()?;
         layout.page_arrived(page, received);
         layout.merge_staged(&self.prior);
+        layout.end_at(limit);
         // A short last page makes the tail page unnecessary, unless that has already been requested.
         if page + 1 == layout.pages()
             && received < layout.page_size()

@@ -86,6 +86,7 @@ impl Paging {
         }
         paging.prior = prior.lengths();
         layout.merge_staged(&paging.prior);
+        layout.end_at(rules.limit);
         for staged in &prior.staged {
             let received = staged.rows + staged.rejected;
             if let Some(fingerprint) = staged.fingerprint.filter(|_| received > 0) {

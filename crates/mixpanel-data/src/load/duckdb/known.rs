@@ -71,6 +71,30 @@ fn recorded_rules(connection: &Connection, table: &TableName, run_id: &str) -> R
     Ok(found.next().transpose().map_err(fail)?.flatten())
 }
 
+/// Returns whether a query must put the name in double quotes because it is an SQL keyword.
+///
+/// # Errors
+/// `Storage` if DuckDB cannot be used.
+pub(crate) fn is_keyword(table: &TableName) -> Result<bool> {
+    let fail = |error| statement("look up the keywords of SQL", &error);
+    let sql = "SELECT count(*) > 0 FROM duckdb_keywords()
+               WHERE keyword_category IN ('reserved', 'type_function') AND keyword_name = system.main.lower(?)";
+    let connection = Connection::open_in_memory().map_err(fail)?;
+    connection.query_row(sql, [table.as_str()], |row| row.get(0)).map_err(fail)
+}
+
+/// Returns whether the database has a table or view of this name.
+///
+/// # Errors
+/// The errors of opening a database for reading, except that a missing database is not an error: it contains no tables.
+pub(crate) fn exists(database: &Path, table: &TableName) -> Result<bool> {
+    match Database::open(database, Access::ReadOnly) {
+        Ok(database) => Ok(!matches!(find(database.connection(), table)?, Target::Absent)),
+        Err(error) if error.kind() == ErrorKind::DatabaseNotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Returns the run that last created a table, if there is one and the table exists.
 ///
 /// # Errors
@@ -87,5 +111,21 @@ pub(crate) fn maker(database: &Path, table: &TableName) -> Result<Option<String>
         metadata::maker(connection, table)
     } else {
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keyword_is_a_name_that_only_works_in_quotes() {
+        let connection = Connection::open_in_memory().unwrap();
+        for name in ["select", "Table", "left", "profiles", "key", "user", "natural", "view", "order_2", "index"] {
+            let table = TableName::parse(name).unwrap();
+            connection.execute_batch(&format!("CREATE TABLE {} (a INTEGER)", table.quoted())).unwrap();
+            let works = connection.prepare(&format!("SELECT count(*) FROM {name}")).is_ok();
+            assert_eq!(is_keyword(&table).unwrap(), !works, "{name}");
+        }
     }
 }

@@ -23,6 +23,9 @@ use crate::store::table_name::TableName;
 pub(crate) struct LastLoad {
     /// When its fetch began. Later changes may not be in the table.
     pub(crate) started_at: Timestamp,
+    /// When the load that created the table began, if it fetched all profiles. Only such a load leaves out profiles that
+    /// were deleted before it.
+    pub(crate) full_at: Option<Timestamp>,
     /// The latest `last_seen` in the table. Profiles with a later one changed after the load, regardless of the
     /// server's clock.
     pub(crate) newest_seen: Option<Timestamp>,
@@ -38,7 +41,7 @@ pub(crate) struct LastLoad {
     pub(crate) region: String,
 }
 
-/// Returns the newest complete load into the table, or `None` if there is none since the table was created, if
+/// Returns the newest load after which the table was complete, or `None` if there is none since the table was created, if
 /// `_fetches` lacks the load that `_metadata` names, or if its values cannot be read.
 ///
 /// # Errors
@@ -54,11 +57,11 @@ pub(crate) fn last_load(database: &Path, dataset: &Dataset, table: &TableName) -
     let label = label::of_table(connection, &table);
     let recorded_rows = label.as_ref().and_then(|label| label.row_count);
     let Some(run_id) = label.and_then(|label| label.run_id) else { return Ok(None) };
-    let notes_maker = column_names(connection, &fetches)?.contains("made_table");
-    let found = newest(connection, &table, &run_id, if notes_maker { "made_table" } else { "NULL" })
-        .and_then(|found| Ok((found, Contents::look(connection, dataset, &table)?)));
+    let columns = column_names(connection, &fetches)?;
+    let found = loads(connection, &table, &run_id, |name| columns.contains(name))
+        .and_then(|loads| Ok((newest(loads), Contents::look(connection, dataset, &table)?)));
     match found {
-        Ok((found, contents)) => Ok(found.and_then(|found| found.read(&contents, recorded_rows))),
+        Ok((newest, contents)) => Ok(newest.and_then(|newest| newest.read(&contents, recorded_rows))),
         // Another program may have created a table of that name, so a failed query only means that there is no load;
         // damage must be reported.
         Err(error) => match statement("read the table `_fetches`", &error) {
@@ -68,25 +71,45 @@ pub(crate) fn last_load(database: &Path, dataset: &Dataset, table: &TableName) -
     }
 }
 
-/// The raw values from `_fetches`.
+/// A load as recorded in `_fetches`.
+#[derive(Debug)]
 struct FetchRecord {
     started_at: Option<i64>,
     filters: Option<String>,
     project_id: Option<String>,
     region: Option<String>,
+    run_id: Option<String>,
+    /// Whether it created the table.
+    made: bool,
+    /// Whether it has every profile that it selects.
+    is_whole: bool,
+    /// Whether it selects only profiles seen since some time.
+    is_recent: bool,
+    /// Whether it fetched what changed since the newest load before it.
+    updates: bool,
+    /// Whether it left existing rows unchanged.
+    appends: bool,
 }
 
-impl FetchRecord {
+/// The newest load after which the table was complete, with [`LastLoad::full_at`] in microseconds.
+struct Newest {
+    load: FetchRecord,
+    full_at: Option<i64>,
+}
+
+impl Newest {
     fn read(self, contents: &Contents, recorded_rows: Option<u64>) -> Option<LastLoad> {
-        let newest_seen = contents.newest_seen.and_then(|micros| Timestamp::from_microsecond(micros).ok());
+        let moment = |micros: i64| Timestamp::from_microsecond(micros).ok();
+        let Self { load, full_at } = self;
         Some(LastLoad {
-            newest_seen,
+            newest_seen: contents.newest_seen.and_then(moment),
             rows: contents.rows,
             recorded_rows,
-            started_at: Timestamp::from_microsecond(self.started_at?).ok()?,
-            query: serde_json::from_str(&self.filters?).ok()?,
-            project_id: self.project_id?,
-            region: self.region?,
+            started_at: load.started_at.and_then(moment)?,
+            full_at: full_at.and_then(moment),
+            query: serde_json::from_str(&load.filters?).ok()?,
+            project_id: load.project_id?,
+            region: load.region?,
         })
     }
 }
@@ -108,31 +131,71 @@ impl Contents {
     }
 }
 
-/// Returns the newest complete load since the table was created; the rows of earlier loads no longer exist. If the load
-/// that created the table fetched only recently changed profiles, neither it nor any later load is complete.
-fn newest(
+/// Returns the newest load after which the table had every profile that the filters select. Expects the loads since the
+/// table was created, in order; the rows of earlier loads no longer exist.
+///
+/// A load that selects only recent profiles counts if it continues such a load (`--since last`), but not with a start
+/// time of the user's choice, which may leave a gap. Neither does one that appends to rows it does not update.
+fn newest(loads: Vec<FetchRecord>) -> Option<Newest> {
+    let maker = loads.iter().find(|load| load.made).and_then(|load| load.run_id.clone());
+    let mut newest: Option<Newest> = None;
+    for load in loads.into_iter().filter(|load| load.is_whole) {
+        // A run that was partial when it created the table is completed by another load.
+        let is_of_maker = maker.is_some() && load.run_id == maker;
+        let full_at = newest.as_ref().and_then(|newest| newest.full_at);
+        if load.is_recent {
+            if load.updates && newest.is_some() && !load.made {
+                newest = Some(Newest { load, full_at });
+            }
+        } else if is_of_maker {
+            newest = Some(Newest { full_at: load.started_at, load });
+        } else if !load.appends {
+            newest = Some(Newest { load, full_at });
+        }
+    }
+    newest
+}
+
+/// Returns the loads since the table was created, in order; none if `run_id`, the last load according to `_metadata`, is
+/// not among those of the table.
+fn loads(
     connection: &Connection,
     table: &TableName,
     run_id: &str,
-    made_table: &str,
-) -> Result<Option<FetchRecord>, duckdb::Error> {
+    has_column: impl Fn(&str) -> bool,
+) -> Result<Vec<FetchRecord>, duckdb::Error> {
+    // Files of earlier versions lack these columns. There, only `--since last` recorded a start time.
+    let column = |name: &'static str| if has_column(name) { name } else { "NULL" };
+    let (made_table, updates) = (column("made_table"), column("updates"));
     let sql = format!(
         "WITH loads AS (
-             SELECT *, rowid AS place, coalesce({made_table}, on_existing IN ('fail', 'replace')) AS made
+             SELECT *, rowid AS place, coalesce({made_table}, on_existing IN ('fail', 'replace'), false) AS made
              FROM main._fetches WHERE system.main.lower(table_name) = system.main.lower(?1)
          )
-         SELECT system.main.epoch_us(started_at), filters::VARCHAR, project_id::VARCHAR, region::VARCHAR FROM loads
-         WHERE NOT coalesce(partial, true) AND place >= coalesce((SELECT max(place) FROM loads WHERE made), 0)
+         SELECT system.main.epoch_us(started_at), filters::VARCHAR, project_id::VARCHAR, region::VARCHAR, run_id::VARCHAR, made,
+             NOT coalesce(partial, true) AND (filters->>'limit') IS NULL,
+             (filters->>'since') IS NOT NULL,
+             coalesce({updates}, on_existing = 'upsert', false),
+             coalesce(NOT {made_table} AND on_existing = 'append', false)
+         FROM loads
+         WHERE place >= coalesce((SELECT max(place) FROM loads WHERE made), 0)
              AND EXISTS (SELECT 1 FROM loads WHERE run_id = ?2)
-             AND NOT EXISTS (
-                 SELECT 1 FROM loads WHERE made AND on_existing = 'upsert' AND (filters->>'since') IS NOT NULL
-                     AND place = (SELECT max(place) FROM loads WHERE made)
-             )
-         ORDER BY place DESC LIMIT 1"
+         ORDER BY place"
     );
     let mut query = connection.prepare(&sql)?;
-    let mut found = query.query_map([table.as_str(), run_id], |row| {
-        Ok(FetchRecord { started_at: row.get(0)?, filters: row.get(1)?, project_id: row.get(2)?, region: row.get(3)? })
+    let found = query.query_map([table.as_str(), run_id], |row| {
+        Ok(FetchRecord {
+            started_at: row.get(0)?,
+            filters: row.get(1)?,
+            project_id: row.get(2)?,
+            region: row.get(3)?,
+            run_id: row.get(4)?,
+            made: row.get(5)?,
+            is_whole: row.get(6)?,
+            is_recent: row.get(7)?,
+            updates: row.get(8)?,
+            appends: row.get(9)?,
+        })
     })?;
-    found.next().transpose()
+    found.collect()
 }

@@ -45,7 +45,8 @@ const CREATE: &str = "
     ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS waited_seconds DOUBLE;
     ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS made_table BOOLEAN;
     ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS shortfall BIGINT;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS property_rules JSON;";
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS property_rules JSON;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS updates BOOLEAN;";
 
 /// The row counts of a load, as recorded in `_fetches`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,8 +179,8 @@ pub(super) fn record(connection: &Connection, loaded: &Loaded, if_exists: IfExis
             "INSERT INTO _fetches (run_id, table_name, on_existing, started_at, finished_at, project_id, region, filters,
                  mode, expected_rows, received, rows, duplicates, rejected, page_count, failed_pages, requests, retries,
                  partial, load_id, session_restarts, short_pages, waited_seconds, made_table, shortfall,
-                 property_rules)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 property_rules, updates)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 run.run_id,
                 loaded.table.as_str(),
@@ -207,6 +208,7 @@ pub(super) fn record(connection: &Connection, loaded: &Loaded, if_exists: IfExis
                 loaded.origin == Origin::Made,
                 run.counts.shortfall,
                 run.rules()?,
+                run.updates,
             ],
         )
         .map_err(|error| statement("record the run in `_fetches`", &error))?;

@@ -45,12 +45,13 @@ mod value_counts;
 mod verify;
 
 pub(crate) use examine::examine;
-pub(crate) use known::{is_loaded, maker, rules_of_table};
+pub(crate) use known::{exists, is_keyword, is_loaded, maker, rules_of_table};
 pub(crate) use last_load::{LastLoad, last_load};
 pub(crate) use load::load;
 pub(crate) use load_stop::LoadStop;
 pub(crate) use preflight::{Checked, look, preflight};
 pub(crate) use request::{LoadOptions, LoadRequest, OnLockWait};
 pub(crate) use seen::{Found, Seen};
+pub(crate) use staged::catalog_of_pages;
 pub(crate) use target::recreated_by_another_run;
 pub(crate) use verify::verify;

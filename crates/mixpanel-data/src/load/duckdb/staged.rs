@@ -73,7 +73,10 @@ pub(super) fn sum_of_pages(dataset: &Dataset, pages: &[PathBuf]) -> Result<RowSu
 
 /// Returns the catalog of the properties of all pages, as recorded when they were received. `None` if one of the pages
 /// is from a version that did not record it.
-pub(super) fn catalog_of_pages(pages: &[PathBuf]) -> Result<Option<Catalog>> {
+///
+/// # Errors
+/// `Storage`, with the page that cannot be read.
+pub(crate) fn catalog_of_pages(pages: &[PathBuf]) -> Result<Option<Catalog>> {
     let mut sum = Catalog::default();
     for page in pages {
         let file = File::open(page).map_err(|error| unreadable(page).with_source(error))?;

@@ -140,6 +140,7 @@ impl Fixture {
             region: "eu".to_owned(),
             query: ProfileQuery { where_: Some("properties[\"plan\"] == 'pro'".to_owned()), ..ProfileQuery::default() },
             property_rules: PropertyRules::default(),
+            updates: false,
             mode: FetchMode::Parallel { max_workers: None },
             counts: FetchCounts { received: self.rows(), requests: 3, retries: 1, ..FetchCounts::default() },
             page_count: u32::try_from(self.pages.len()).unwrap(),

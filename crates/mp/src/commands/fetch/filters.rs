@@ -28,6 +28,7 @@ pub(super) fn query(filters: &FilterArgs) -> Result<ProfileQuery, Failure> {
         include_all_users: if filters.include_all_users { IncludeUsers::All } else { IncludeUsers::WithProfile },
         page_size: None,
         since: None,
+        limit: None,
     })
 }
 

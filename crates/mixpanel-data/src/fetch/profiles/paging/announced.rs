@@ -13,7 +13,6 @@ use crate::warning::Warning;
 use super::super::super::arrival::{Arrival, Meaning};
 use super::super::super::core::{PartState, Parts};
 use super::super::super::progress::FetchEvent;
-use super::super::super::rules::Extent;
 use super::super::layout::{ImpossibleTotal, PageLayout};
 use super::super::page::PageFacts;
 use super::{Paging, Session};
@@ -164,6 +163,7 @@ impl Paging {
             server_time: None,
         };
         let mut layout = PageLayout::of(&facts).map_err(|impossible| refuse(impossible, &facts))?;
+        layout.end_at(self.rules.limit);
         let mut fatal = None;
         if facts.session_id.is_none() {
             if layout.pages() > 1 || layout.more_may_follow() {
@@ -289,7 +289,7 @@ impl Paging {
     /// Adds the announced total, the missing profiles and the short pages to `counts`. Profiles count as missing only
     /// if no page is missing.
     pub(crate) fn missing(&self, parts: &Parts, ended_early: bool, counts: &mut FetchCounts) {
-        let is_all = parts.failures().is_empty() && !ended_early && self.rules.extent == Extent::Whole;
+        let is_all = parts.failures().is_empty() && !ended_early && self.rules.requests_all();
         let missing = if is_all { self.missing_profiles(parts) } else { 0 };
         let announced = self.announced();
         let is_drift = missing <= announced.map_or(0, |total| self.rules.drift_of(total));
