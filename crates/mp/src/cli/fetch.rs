@@ -8,6 +8,7 @@ use mixpanel_data::{Quota, RunOptions};
 
 use super::duration::parse_duration;
 use super::property_rules::PropertyRuleArgs;
+use super::since::{SinceArg, parse_interval, parse_since};
 use super::size::parse_size;
 
 /// The page sizes that Mixpanel accepts.
@@ -46,18 +47,46 @@ pub(crate) struct FetchProfilesArgs {
     #[command(flatten)]
     pub(crate) filters: FilterArgs,
 
-    /// Update the table with the profiles seen since a day before its last complete load
+    /// Only profiles seen since then: `last`, a duration such as 7d, or a time in UTC such as 2026-11-01
     ///
-    /// The other filters must be those of that load. Profiles that were deleted in Mixpanel, or changed without being
-    /// seen, are not updated.
+    /// `last` updates the table with the profiles seen since a day before its last complete load. The other filters must
+    /// be those of that load. Profiles that were deleted in Mixpanel, or changed without being seen, are not updated.
+    ///
+    /// A duration or a time updates the table, if it exists, or creates it. With --append, --replace or --stdout it is a
+    /// filter like any other. A later `--since last` continues from the load before.
+    #[arg(long, value_name = "TIME", value_parser = parse_since, help_heading = "Which profiles")]
+    pub(crate) since: Option<SinceArg>,
+
+    /// Only a sample of at most N profiles, which the server chooses
+    ///
+    /// Requests only as many pages as needed. A sample does not replace a table and never counts as a complete load, so
+    /// `--since last` does not continue from it.
     #[arg(
         long,
-        value_name = "last",
-        value_parser = ["last"],
-        conflicts_with_all = ["append", "replace", "stdout"],
+        value_name = "N",
+        value_parser = parse_limit,
+        conflicts_with = "replace",
         help_heading = "Which profiles"
     )]
-    pub(crate) since: Option<String>,
+    pub(crate) limit: Option<u64>,
+
+    /// With --since last or --refresh: replace the table if its last full load is older, such as 30d
+    ///
+    /// This also removes profiles that were deleted in Mixpanel.
+    #[arg(long, value_name = "DURATION", value_parser = parse_interval, help_heading = "The table")]
+    pub(crate) full_every: Option<Duration>,
+
+    /// Bring the table up to date: resume an unfinished run, else `--since last`, else fetch all profiles
+    ///
+    /// Made for cron and other timers: if nothing has changed, the exit code is 0. While another process fetches into
+    /// the table, the command fails at once, with exit code 1. A table that no complete fetch with these filters loaded
+    /// is left unchanged.
+    #[arg(
+        long,
+        conflicts_with_all = ["since", "limit", "replace", "append", "upsert", "plan", "stdout"],
+        help_heading = "The table"
+    )]
+    pub(crate) refresh: bool,
 
     /// Replace the table once the new one is complete; if the fetch fails, the old one stays
     #[arg(long, conflicts_with_all = ["append", "upsert"], help_heading = "The table")]
@@ -202,8 +231,10 @@ pub(crate) struct FilterArgs {
     #[arg(long, value_name = "ID", conflicts_with = "distinct_ids", help_heading = "Which profiles")]
     pub(crate) distinct_id: Option<String>,
 
-    /// Only the profiles with these ids (can be repeated)
-    #[arg(long, value_name = "ID", help_heading = "Which profiles")]
+    /// Only the profiles with these ids, separated by commas, from @FILE, or from standard input (`-`)
+    ///
+    /// Can be repeated. A file has one id per line. Quote an id that has a comma, begins with `@` or is `-`: '"a,b",c'.
+    #[arg(long, value_name = "IDS", help_heading = "Which profiles")]
     pub(crate) distinct_ids: Vec<String>,
 
     /// Profiles of this data group instead of users
@@ -296,6 +327,10 @@ pub(crate) struct ReportArgs {
 pub(crate) fn parse_workers(text: &str) -> Result<u32, String> {
     let workers: u32 = text.parse().map_err(|_| "expected a whole number from 1".to_owned())?;
     if workers == 0 { Err("expected at least 1".to_owned()) } else { Ok(workers) }
+}
+
+fn parse_limit(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| "expected a whole number from 1".to_owned())
 }
 
 /// Returns whether a page may have this many profiles.

@@ -13,6 +13,7 @@ mod query;
 mod root;
 mod scope;
 mod simulate;
+mod since;
 mod size;
 
 pub(crate) use auth::{AddArgs, AuthCommand, EditArgs};
@@ -28,3 +29,4 @@ pub(crate) use property_rules::{ConfiguredRules, PropertyRuleArgs};
 pub(crate) use query::{QueryCommand, SqlArgs};
 pub(crate) use root::{Cli, Command, Format, GlobalArgs, Needs};
 pub(crate) use simulate::{DemoArgs, SimulateArgs};
+pub(crate) use since::SinceArg;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use mixpanel_data::limits::SESSION_RESTARTS_MAX;
-use mixpanel_data::{FetchEvent, ProfileProgress};
+use mixpanel_data::{FetchEvent, Note, ProfileProgress};
 
 use crate::text::{about, counted, duration, thousands};
 
@@ -119,6 +119,10 @@ impl State {
             }
             FetchEvent::Restarted { .. } => {
                 self.start_again();
+                None
+            }
+            FetchEvent::Note(Note::Resuming { pages_done, .. }) => {
+                (self.pages, self.on_disk) = (*pages_done, *pages_done);
                 None
             }
             FetchEvent::DatabaseBusy { reason, at_most } => self.wait(WaitFor::Database, reason, *at_most, now),
@@ -261,6 +265,7 @@ pub(super) fn announcement(event: &FetchEvent) -> Option<String> {
         FetchEvent::Restarted { restart, reason } => Some(format!(
             "restarting from page 0 in a new session (restart {restart} of {SESSION_RESTARTS_MAX})\n{reason}"
         )),
+        FetchEvent::Note(note) => Some(note.to_string()),
         FetchEvent::DatabaseBusy { reason, at_most } => {
             Some(format!("waiting up to {} for the database: {reason}; all pages are on disk", about(*at_most)))
         }

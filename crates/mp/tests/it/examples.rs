@@ -55,6 +55,7 @@ fn home_for(line: &str, simulator: &Simulator) -> Home {
     ));
     std::fs::write(home.path().join("secret.txt"), CANARY).expect("a file");
     std::fs::write(home.path().join("report.sql"), "SELECT count(*) FROM profiles").expect("a file");
+    std::fs::write(home.path().join("ids.txt"), "a\nb\n").expect("a file");
     let needs = |words: &[&str]| words.iter().any(|word| line.contains(word));
     if needs(&["query sql", "export", "inspect", "verify", "--since", "--replace"]) {
         home.run(&["fetch", "profiles", "-q"]).exits(0);

@@ -270,3 +270,19 @@ fn an_unwritable_path_is_reported_before_any_request() {
     }
     assert_eq!(simulator.stats().requests, 0);
 }
+
+#[test]
+fn a_table_whose_name_is_a_keyword_is_created_with_a_note() {
+    let simulator = Simulator::with_faults(100, &[]);
+    let home = Home::new().with_server(&simulator);
+    for (name, is_keyword) in [("select", true), ("Order", true), ("profiles", false)] {
+        let run = home.run(&["fetch", "profiles", name, "--no-progress"]).exits(0);
+        let note = format!("note: `{name}` is an SQL keyword: in queries, write \"{name}\" in double quotes\n");
+        assert_eq!(run.stderr.contains(&note), is_keyword, "{}", run.stderr);
+        let query = format!("select count(*) from \"{name}\"");
+        assert_eq!(home.run(&["query", "sql", "-s", "-f", "plain", &query]).exits(0).stdout, "100\n");
+    }
+    // The table is no longer new.
+    let run = home.run(&["fetch", "profiles", "select", "--no-progress", "--replace"]).exits(0);
+    assert!(!run.stderr.contains("keyword"), "{}", run.stderr);
+}

@@ -6,6 +6,8 @@
 
 mod discard;
 mod filters;
+mod ids;
+mod lists;
 mod plan;
 mod profiles;
 mod project;

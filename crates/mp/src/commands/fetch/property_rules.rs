@@ -2,7 +2,7 @@
 
 use mixpanel_data::ProfileFetch;
 
-use super::filters::split_list;
+use super::lists::split_list;
 use crate::accounts::Accounts;
 use crate::cli::{FetchProfilesArgs, PropertyRuleArgs};
 use crate::context::Context;

@@ -15,7 +15,7 @@ use crate::progress::Progress;
 /// Runs `mp fetch resume`.
 pub(super) fn run(context: &Context, arguments: &ResumeArgs) -> Result<Exit, Failure> {
     check_workers(context, &arguments.workers);
-    let query = query_if_given(&arguments.filters)?;
+    let query = query_if_given(context, &arguments.filters)?;
     let project = Project::open(context, &arguments.waits)?;
     let runs = list(&project.workspace)?;
     let run = choose(&runs, arguments.name.as_deref(), arguments.run.as_deref())?;
