@@ -51,7 +51,7 @@ fn no_key(context: &Context) -> Failure {
 
 /// Returns the names in the lists of an option.
 fn names(lists: &[String], option: &str) -> Result<Vec<String>, Failure> {
-    let names = lists.iter().map(|list| split_list(list, option)).collect::<Result<Vec<_>, _>>()?;
+    let names = lists.iter().map(|list| split_list(option, list)).collect::<Result<Vec<_>, _>>()?;
     let names = names.concat();
     if names.is_empty() && !lists.is_empty() {
         return Err(Failure::usage(format!("`{option}` names no property")).hint(format!(
