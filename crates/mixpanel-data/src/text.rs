@@ -1,6 +1,7 @@
 //! Formats text and numbers for messages.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// Returns whether a character moves the cursor, is invisible, or reorders the text around it.
 #[must_use]
@@ -30,6 +31,35 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// Formats an elapsed time, rounded down: `0.4s`, `12s`, `3m 05s`, `2h 10m`, `3d 04h`.
+#[must_use]
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..10 => format!("{:.1}s", time.as_secs_f64()),
+        10..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        3_600..172_800 => format!("{}h {:02}m", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{}d {:02}h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+/// Formats an estimate or the rest of a wait, rounded up: `58s`, `41m`, `3h 10m`, `3d 04h`.
+#[must_use]
+pub fn about(time: Duration) -> String {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    match seconds {
+        0..120 => format!("{seconds}s"),
+        120..7_200 => format!("{}m", seconds.div_ceil(60)),
+        _ => duration(Duration::from_secs(seconds)),
+    }
+}
+
+/// Formats a limit: like [`about`], but fractions of a second are not rounded up.
+pub(crate) fn limit(time: Duration) -> String {
+    if time.subsec_nanos() == 0 || time >= Duration::from_secs(10) { about(time) } else { duration(time) }
+}
+
 /// Returns the first `chars_max` characters of a text in printable form, with an ellipsis if there are more.
 pub(crate) fn excerpt(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
@@ -49,6 +79,23 @@ pub(crate) fn counted(number: impl Into<u128>, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_have_one_form() {
+        let seconds = Duration::from_secs_f64;
+        let times = [(0.42, "0.4s"), (59.9, "59s"), (185.0, "3m 05s"), (7_810.0, "2h 10m"), (273_600.0, "3d 04h")];
+        for (time, text) in times {
+            assert_eq!(duration(seconds(time)), text);
+        }
+        let times = [(0.0, "0s"), (0.2, "1s"), (57.1, "58s"), (600.0, "10m"), (2_459.9, "41m"), (7_810.0, "2h 10m")];
+        for (time, text) in times {
+            assert_eq!(about(seconds(time)), text);
+        }
+        let times = [(0.4, "0.4s"), (1.0, "1s"), (10.5, "11s"), (90.0, "90s"), (86_400.0, "24h 00m")];
+        for (time, text) in times {
+            assert_eq!(limit(seconds(time)), text);
+        }
+    }
 
     #[test]
     fn only_one_is_singular() {

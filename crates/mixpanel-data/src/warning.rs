@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::limits::{QUERIES_PER_HOUR, WORKERS_MAX};
-use crate::text::{counted, excerpt, printable};
+use crate::text::{about, counted, excerpt, printable};
 
 /// A warning about a fetch, which continues. `Display` writes it as one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,7 +182,8 @@ impl fmt::Display for Warning {
             }
             Self::ClockAhead { seconds } => write!(
                 f,
-                "this machine's clock is {seconds} s ahead of the server's; the load is recorded with the server's time"
+                "this machine's clock is {} ahead of the server's; the load is recorded with the server's time",
+                about(Duration::from_secs(seconds.unsigned_abs()))
             ),
             Self::LoadInFuture { table, loaded_at, fetches_all } => write!(
                 f,

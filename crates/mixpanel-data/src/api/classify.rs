@@ -5,6 +5,7 @@ use http::{HeaderMap, StatusCode};
 use reqwest::Url;
 
 use crate::limits::PAGE_BYTES_MAX;
+use crate::text::about;
 
 use super::body::{decode, error_in_success_body, explanation, html_title, said};
 use super::endpoint::{Endpoint, Server};
@@ -110,7 +111,10 @@ impl Classifier {
             RateLimitKind::LoadShed => rate_limit::classify(headers, &explanation(body)),
             kind => kind,
         };
-        let message = describe_status(*status, &self.redactor.quote(&said));
+        let mut message = describe_status(*status, &self.redactor.quote(&said));
+        if let Some(pause) = retry_after {
+            message.push_str(&format!(" (Retry-After: {})", about(pause)));
+        }
         Failure::new(FailureKind::RateLimited { kind, retry_after }, message).with_status(*status)
     }
 

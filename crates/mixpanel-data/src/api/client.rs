@@ -13,7 +13,7 @@ use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{BUSY_POLL_INTERVAL, ERROR_BODY_BYTES_MAX, PAGE_BYTES_MAX, PAGES_READY_MAX, RATE_LIMIT_WAIT_MAX};
 use crate::quota::{Acquired, Pool, RateLimiter, RequestClass, why_wait};
-use crate::text::printable;
+use crate::text::{about, printable};
 
 use super::body::html_title;
 use super::endpoint::{ApiOptions, Endpoint, Host};
@@ -199,11 +199,11 @@ impl ApiClient {
                     return Err(Error::new(ErrorKind::RateLimited, message));
                 }
                 Acquired::NoFreeSlot => tokio::time::sleep(BUSY_POLL_INTERVAL).await,
-                Acquired::NotBefore { at, used, limit } => {
+                Acquired::NotBefore { at, cause, used, limit } => {
                     let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
                     if wait > RATE_LIMIT_WAIT_MAX {
-                        let seconds = wait.as_secs() + 1;
-                        let message = format!("{}; the next is available in {seconds} s", why_wait(used, limit));
+                        let message =
+                            format!("{}; the next is available in {}", why_wait(cause, used, limit), about(wait));
                         return Err(
                             Error::new(ErrorKind::RateLimited, message).with_detail("retry_after", wait.as_secs_f64())
                         );

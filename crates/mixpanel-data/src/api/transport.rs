@@ -12,6 +12,7 @@ use crate::clock::{Stopwatch, wall_clock};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::ERROR_BODY_BYTES_MAX;
+use crate::text;
 
 use super::classify::{Classifier, Head};
 use super::connection::Route;
@@ -98,13 +99,13 @@ impl Transport {
 
     /// Returns the failure of a call that exceeded its time limit; `last` is the failure of the last completed attempt.
     pub(super) fn out_of_time(&self, endpoint: Endpoint, last: Option<Failure>) -> Failure {
-        let limit = self.timeouts.call.as_secs_f64();
+        let limit = text::limit(self.timeouts.call);
         match last {
-            Some(last) => Failure { message: format!("{} (given up after {limit} s)", last.message), ..last },
+            Some(last) => Failure { message: format!("{} (given up after {limit})", last.message), ..last },
             None => {
                 let host = self.server().host(endpoint.host());
                 let through = self.route(&host).through();
-                let message = format!("{host} did not answer within {limit} s{through}");
+                let message = format!("{host} did not answer within {limit}{through}");
                 Failure::new(FailureKind::Timeout, message)
             }
         }
@@ -256,5 +257,5 @@ impl Response<'_> {
 }
 
 fn too_slow(what: &str, limit: Duration) -> Failure {
-    Failure::new(FailureKind::Timeout, format!("{what} did not arrive within {} s", limit.as_secs_f64()))
+    Failure::new(FailureKind::Timeout, format!("{what} did not arrive within {}", text::limit(limit)))
 }

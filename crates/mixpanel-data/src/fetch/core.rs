@@ -144,9 +144,9 @@ impl Core {
                     self.permits.insert((request.epoch, request.page), permit);
                     return self.send(request);
                 }
-                Ok(Acquired::NotBefore { at: moment, used, limit }) => {
+                Ok(Acquired::NotBefore { at: moment, cause, used, limit }) => {
                     let kind = FailureKind::RateLimited { kind: RateLimitKind::Hourly, retry_after: None };
-                    let failure = Failure::new(kind, why_wait(used, limit));
+                    let failure = Failure::new(kind, why_wait(cause, used, limit));
                     self.coordinator.quota_exhausted(failure, at.run, at.run + from_to(at.wall, moment));
                 }
                 Ok(Acquired::NoFreeSlot) => self.coordinator.all_busy(at.run),

@@ -73,7 +73,16 @@ pub(super) struct Ledger {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
     Now,
-    NotBefore(Micros),
+    NotBefore(Micros, Cause),
+}
+
+/// Why a request must wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// As many requests as the quota allows are in the window, by our own count.
+    Full,
+    /// The server refused an earlier request with a 429 about the window.
+    Refused,
 }
 
 impl Ledger {
@@ -149,7 +158,15 @@ impl Ledger {
         }
         let departures = self.departures(params);
         let room_at = departures.len().checked_sub(params.usable).and_then(|surplus| departures.get(surplus)).copied();
-        room_at.max(self.blocked_until(class, params)).map_or(Admission::Now, Admission::NotBefore)
+        match (room_at, self.blocked_until(class, params)) {
+            (None, None) => Admission::Now,
+            (Some(room_at), blocked_until) if Some(room_at) >= blocked_until => {
+                Admission::NotBefore(room_at, Cause::Full)
+            }
+            (room_at, blocked_until) => {
+                Admission::NotBefore(blocked_until.or(room_at).unwrap_or(self.clock), Cause::Refused)
+            }
+        }
     }
 
     /// Adds a request that is about to be sent and returns its ID.

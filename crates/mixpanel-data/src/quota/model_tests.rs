@@ -114,7 +114,7 @@ impl<'a> World<'a> {
                 self.flights.push(Flight { permit, owner: by, counted, sent: self.time });
                 assert!(self.flights.len() <= WORKERS_MAX as usize, "too many at once");
             }
-            Acquired::NotBefore { at, used, limit } => {
+            Acquired::NotBefore { at, used, limit, .. } => {
                 assert!(at > self.now(), "a wait that is over");
                 assert!(used >= limit && limit == self.quota.usable());
             }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::error::Result;
 
 use super::file::LedgerFile;
-use super::ledger::{Admission, Ledger};
+use super::ledger::{Admission, Cause, Ledger};
 use super::pool::Pool;
 use super::setting::Quota;
 use super::slots::{Slot, Slots};
@@ -43,6 +43,8 @@ pub(crate) enum Acquired {
     /// then, and whenever a request of this process is answered: an uncounted response frees room earlier.
     NotBefore {
         at: Timestamp,
+        /// Which of the two applies, or ends later if both do.
+        cause: Cause,
         /// Counted requests in the window.
         used: u32,
         /// Maximum number of counted requests in the window: the quota minus the reserve.
@@ -52,14 +54,13 @@ pub(crate) enum Acquired {
     NoFreeSlot,
 }
 
-/// Returns why a request must wait: the window is full by our own count, or the server refused an earlier request.
-pub(crate) fn why_wait(used: u32, limit: u32) -> String {
-    if used < limit {
-        return format!(
-            "the server reports that its quota is exhausted, although only {used} of {limit} queries are counted here"
-        );
-    }
+/// Describes why a request must wait.
+pub(crate) fn why_wait(cause: Cause, used: u32, limit: u32) -> String {
     match (used, limit) {
+        _ if cause == Cause::Refused && used < limit => format!(
+            "the server reports that its quota is exhausted, although only {used} of {limit} queries are counted here"
+        ),
+        _ if cause == Cause::Refused => "the server reports that its quota is exhausted".to_owned(),
         (1, 1) => "the quota of 1 query is used".to_owned(),
         (used, limit) if used > limit => format!("{used} queries count towards the quota, which allows {limit}"),
         _ => format!("{used} of the {limit} queries in the quota are used"),
@@ -125,9 +126,10 @@ impl RateLimiter {
         let Shared { params, slots, .. } = &*self.0;
         self.change(now, |ledger| {
             ledger.refresh_in_flight(|slot| slots.is_held(slot))?;
-            if let Admission::NotBefore(at) = ledger.admission(class, params) {
+            if let Admission::NotBefore(at, cause) = ledger.admission(class, params) {
                 let used = ledger.departures(params).len();
-                return Ok(Acquired::NotBefore { at: timestamp(at), used: count(used), limit: count(params.usable) });
+                let (at, used, limit) = (timestamp(at), count(used), count(params.usable));
+                return Ok(Acquired::NotBefore { at, cause, used, limit });
             }
             let Some(slot) = slots.take()? else { return Ok(Acquired::NoFreeSlot) };
             let id = ledger.add(class, slot.index(), params);
@@ -145,7 +147,7 @@ impl RateLimiter {
             ledger.refresh_in_flight(|slot| slots.is_held(slot))?;
             let next_free_at = match ledger.admission(RequestClass::Opening, params) {
                 Admission::Now => None,
-                Admission::NotBefore(at) => Some(timestamp(at)),
+                Admission::NotBefore(at, _) => Some(timestamp(at)),
             };
             Ok(Usage {
                 used: count(ledger.departures(params).len()),

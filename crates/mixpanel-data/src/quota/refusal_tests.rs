@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::RateLimiter;
+use super::ledger::Cause;
 use super::testing::{Opening, Session, at, in_memory};
+use super::{Acquired, RateLimiter, why_wait};
 
 #[test]
 fn a_refusal_caused_by_others_is_probed_once_then_waited_out() {
@@ -24,6 +25,37 @@ fn a_refusal_caused_by_others_is_probed_once_then_waited_out() {
     limiter.ask(Opening, at(3_609));
     limiter.ask(Opening, at(3_609));
     assert_eq!(limiter.used(at(3_609)), 3);
+}
+
+#[test]
+fn the_reason_of_a_wait_names_its_cause() {
+    let refused = |used: u32, limit: u32| {
+        format!(
+            "the server reports that its quota is exhausted, although only {used} of {limit} queries are counted here"
+        )
+    };
+    for (quota, sent, is_refused, reason) in [
+        ("60/h", 0, true, refused(0, 60)),
+        ("60/h", 10, true, refused(10, 60)),
+        ("3/h", 2, true, refused(2, 3)),
+        ("3/h", 3, false, "3 of the 3 queries in the quota are used".to_owned()),
+        ("1/h", 1, false, "the quota of 1 query is used".to_owned()),
+    ] {
+        let limiter = in_memory(quota);
+        (0..sent).for_each(|second| limiter.ask(Opening, at(second)));
+        if is_refused {
+            limiter.granted(Opening, at(20)).refused_hourly(at(20), None).unwrap();
+        }
+        match limiter.acquire(Opening, at(21)).unwrap() {
+            Acquired::NotBefore { cause, used, limit, .. } => {
+                assert_eq!(cause == Cause::Refused, is_refused, "{quota} {sent}");
+                assert_eq!(why_wait(cause, used, limit), reason);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(why_wait(Cause::Refused, 5, 5), "the server reports that its quota is exhausted");
+    assert_eq!(why_wait(Cause::Full, 10, 5), "10 queries count towards the quota, which allows 5");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::limits::SESSION_PAGES_COUNT_FOR;
 
+use super::ledger::Cause;
 use super::testing::{Opening, Session, at, at_milliseconds, in_memory};
 use super::{Acquired, Pool, Quota, RateLimiter, Usage};
 
@@ -11,7 +12,9 @@ fn a_slot_frees_when_the_oldest_response_leaves_the_window() {
     limiter.granted(Opening, at(0)).answered(at(10)).unwrap();
     limiter.granted(Opening, at(20)).answered(at(25)).unwrap();
     match limiter.acquire(Opening, at(30)).unwrap() {
-        Acquired::NotBefore { at: moment, used, limit } => assert_eq!((moment, used, limit), (at(3616), 2, 2)),
+        Acquired::NotBefore { at: moment, cause, used, limit } => {
+            assert_eq!((moment, cause, used, limit), (at(3616), Cause::Full, 2, 2));
+        }
         other => panic!("{other:?}"),
     }
     assert_eq!(limiter.blocked(Opening, at_milliseconds(3_615_999)), at(3616));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::api::{Decision, Failure, FailureKind, RateLimitKind, decide};
 use crate::limits::{BUSY_POLL_INTERVAL, OUTAGE_WAIT_MAX};
+use crate::text;
 
 use super::super::super::arrival::Loss;
 use super::super::super::progress::FetchEvent;
@@ -115,8 +116,8 @@ impl Coordinator {
         let is_news = self.pacing.breaker.open(now, until);
         let total = self.pacing.breaker.fruitless_at(until);
         if total > self.rules.max_wait {
-            let (total, most) = (total.as_secs_f64().ceil(), self.rules.max_wait.as_secs());
-            let message = format!("{} (the wait would take {total} s in all; the limit is {most} s)", failure.message);
+            let (total, most) = (text::about(total), text::limit(self.rules.max_wait));
+            let message = format!("{} (the wait would take {total} in all; the limit is {most})", failure.message);
             self.end(Ending::Halted(Failure::new(failure.kind, message)));
         } else if is_news {
             self.events.push_back(FetchEvent::Waiting { reason: failure.message, pause: until.saturating_sub(now) });

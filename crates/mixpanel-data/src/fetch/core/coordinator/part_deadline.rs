@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::api::{Failure, FailureKind};
+use crate::text;
 
 use super::super::outcome::Ending;
 use super::{Coordinator, Step};
@@ -63,13 +64,13 @@ impl Coordinator {
         if self.part_deadline(now).is_none_or(|ends| now < ends) {
             return;
         }
-        let limit = self.patience_limit().as_secs_f64();
+        let limit = text::limit(self.patience_limit());
         let failure = match self.part_deadline.last.take() {
             Some(last) => {
-                Failure { message: format!("{} (no page arrived within the limit of {limit} s)", last.message), ..last }
+                Failure { message: format!("{} (no page arrived within the limit of {limit})", last.message), ..last }
             }
             None => {
-                let message = format!("no page arrived within the limit of {limit} s");
+                let message = format!("no page arrived within the limit of {limit}");
                 Failure::new(FailureKind::Timeout, message)
             }
         };
