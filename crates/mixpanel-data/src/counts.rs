@@ -27,12 +27,13 @@ pub struct FetchCounts {
     pub duplicates: u64,
     /// Received records that were rejected.
     pub rejected: u64,
-    /// Requests sent, retries included.
+    /// Requests sent, retries included, by every process that worked on the run.
     pub requests: u64,
-    /// Requests that retried a failed one.
+    /// Requests that retried a failed one, likewise.
     pub retries: u64,
-    /// Seconds during which no request was allowed: the server requested a pause, the quota was exhausted, or the
-    /// network was down.
+    /// Seconds during which no request was allowed (the server requested a pause, the quota was exhausted, or the
+    /// network was down), or another process had the database open. In a result, only those of this process, so they
+    /// are part of its duration.
     pub waited_seconds: f64,
     /// Number of times that the server lost the session and the fetch restarted from page 0. Pages of two sessions are
     /// never mixed.

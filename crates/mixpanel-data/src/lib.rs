@@ -85,9 +85,9 @@ pub use properties::{FrequentValue, PropertyInfo};
 pub use quota::Quota;
 pub use sql_value::{SqlPart, SqlValue};
 pub use types::{
-    ColumnInfo, FetchEstimate, FetchResult, ObjectInfo, ParallelProfileResult, ProfileFetchResult, ProfilePageResult,
-    ProfileProgress, ProfileStreamResult, ProfileWriteTask, QuotaUsage, SqlResult, TableInfo, TableSchema,
-    VerifyReport,
+    ColumnInfo, FetchEstimate, FetchResult, LoadedTable, ObjectInfo, ParallelProfileResult, ProfileFetchResult,
+    ProfilePageResult, ProfileProgress, ProfileStreamResult, ProfileWriteTask, QuotaUsage, SqlResult, TableInfo,
+    TableSchema, VerifyReport,
 };
 pub use warning::Warning;
 pub use workspace::Workspace;

@@ -1,9 +1,13 @@
 //! The result types and their guarantees (T002 to T005, `docs/traceability.md`).
 
+mod fetch_result;
+
 use serde::{Deserialize, Serialize};
 
 use crate::counts::FetchCounts;
 use crate::parse::ProfileRows;
+
+pub use fetch_result::{FetchResult, LoadedTable, ParallelProfileResult, ProfileFetchResult};
 
 /// Reports one finished page during a fetch.
 ///
@@ -49,130 +53,6 @@ impl ProfilePageResult {
     #[must_use]
     pub fn num_pages(&self) -> Option<u64> {
         self.total.map(|total| total.div_ceil(self.page_size.max(1)))
-    }
-}
-
-/// The result of a sequential fetch.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct FetchResult {
-    /// The table.
-    pub table: String,
-    /// Rows that the fetch added to the table.
-    pub rows: u64,
-    /// What the table holds: `profiles`.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    /// Seconds from the call to the committed load.
-    pub duration_seconds: f64,
-    /// First and last date; `None` for profiles.
-    pub date_range: Option<(String, String)>,
-    /// When the last page was staged and the load began, in UTC, ISO 8601.
-    pub fetched_at: String,
-    /// Pages that failed for good, in order.
-    pub failed_page_indices: Vec<u32>,
-    /// Counters for records, requests and waiting time.
-    #[serde(flatten)]
-    pub counts: FetchCounts,
-    /// The id of the run.
-    pub run_id: String,
-}
-
-impl FetchResult {
-    /// Returns whether profiles are missing from the table.
-    #[must_use]
-    pub fn has_failures(&self) -> bool {
-        !self.failed_page_indices.is_empty() || self.counts.shortfall > 0
-    }
-}
-
-/// The result of a parallel fetch.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct ParallelProfileResult {
-    /// The table.
-    pub table: String,
-    /// Rows that the fetch added to the table.
-    pub total_rows: u64,
-    /// Number of pages whose profiles are in the table.
-    pub successful_pages: u32,
-    /// Number of pages that failed for good.
-    pub failed_pages: u32,
-    /// Pages that failed for good, in order.
-    pub failed_page_indices: Vec<u32>,
-    /// Seconds from the call to the committed load.
-    pub duration_seconds: f64,
-    /// When the last page was staged and the load began, in UTC, ISO 8601.
-    pub fetched_at: String,
-    /// Counters for records, requests and waiting time.
-    #[serde(flatten)]
-    pub counts: FetchCounts,
-    /// The id of the run.
-    pub run_id: String,
-}
-
-impl ParallelProfileResult {
-    /// Returns whether profiles are missing from the table.
-    #[must_use]
-    pub fn has_failures(&self) -> bool {
-        self.failed_pages > 0 || self.counts.shortfall > 0
-    }
-}
-
-/// The result of `fetch_profiles`; its shape depends on the requested mode.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum ProfileFetchResult {
-    /// The result of a sequential fetch.
-    Sequential(FetchResult),
-    /// The result of a parallel fetch.
-    Parallel(ParallelProfileResult),
-}
-
-impl ProfileFetchResult {
-    /// Returns the number of rows that the fetch added to the table.
-    #[must_use]
-    pub fn rows(&self) -> u64 {
-        match self {
-            Self::Sequential(result) => result.rows,
-            Self::Parallel(result) => result.total_rows,
-        }
-    }
-
-    /// Returns the pages that failed for good, in order.
-    #[must_use]
-    pub fn failed_page_indices(&self) -> &[u32] {
-        match self {
-            Self::Sequential(result) => &result.failed_page_indices,
-            Self::Parallel(result) => &result.failed_page_indices,
-        }
-    }
-
-    /// Returns whether profiles are missing from the table.
-    #[must_use]
-    pub fn has_failures(&self) -> bool {
-        match self {
-            Self::Sequential(result) => result.has_failures(),
-            Self::Parallel(result) => result.has_failures(),
-        }
-    }
-
-    /// Returns the id of the run.
-    #[must_use]
-    pub fn run_id(&self) -> &str {
-        match self {
-            Self::Sequential(result) => &result.run_id,
-            Self::Parallel(result) => &result.run_id,
-        }
-    }
-
-    /// Returns the counters for records, requests and waiting time.
-    #[must_use]
-    pub fn counts(&self) -> &FetchCounts {
-        match self {
-            Self::Sequential(result) => &result.counts,
-            Self::Parallel(result) => &result.counts,
-        }
     }
 }
 
@@ -348,6 +228,8 @@ pub struct ProfileStreamResult {
     pub successful_pages: u32,
     /// Pages that failed for good, in order.
     pub failed_page_indices: Vec<u32>,
+    /// The page among these of which it is unknown whether it exists; see [`LoadedTable::unchecked_page`].
+    pub unchecked_page: Option<u32>,
     /// Whether the sink ended the stream.
     pub ended_early: bool,
     /// Counters for records, requests and waiting time. `duplicates` is 0: streams are not checked for duplicates.

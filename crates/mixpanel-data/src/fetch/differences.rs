@@ -19,20 +19,34 @@ pub(super) fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
         let message = format!("{text}, so table `{}` was left unchanged", table.as_str());
         return Error::new(ErrorKind::Incomplete, message).with_detail("shortfall", outcome.counts.shortfall);
     }
-    let pages: Vec<String> = outcome.failed.keys().take(PAGES_NAMED_MAX).map(u32::to_string).collect();
-    let more = outcome.failed.len() - pages.len();
     let cause = outcome.failed.values().next().map(ToString::to_string).unwrap_or_default();
-    let message = format!(
-        "{} of {} {} missing (page {}{}), so table `{}` was left unchanged; {cause}",
-        outcome.failed.len(),
-        counted((outcome.failed.len() + outcome.staged.len()) as u64, "page"),
-        if outcome.failed.len() == 1 { "is" } else { "are" },
-        pages.join(", "),
-        if more > 0 { format!(" and {more} more") } else { String::new() },
-        table.as_str(),
-    );
+    let message = format!("{}, so table `{}` was left unchanged; {cause}", missing_pages(outcome), table.as_str());
     Error::new(ErrorKind::Incomplete, message)
         .with_detail("failed_page_indices", outcome.failed.keys().copied().collect::<Vec<_>>())
+}
+
+/// Describes the failed pages. A page that may not exist does not count.
+fn missing_pages(outcome: &Outcome) -> String {
+    let unknown = outcome.unchecked_page.map(|page| format!("it could not be checked whether page {page} exists"));
+    let missing: Vec<u32> =
+        outcome.failed.keys().copied().filter(|page| outcome.unchecked_page != Some(*page)).collect();
+    if missing.is_empty() {
+        return unknown.unwrap_or_default();
+    }
+    let named: Vec<String> = missing.iter().take(PAGES_NAMED_MAX).map(u32::to_string).collect();
+    let more = missing.len() - named.len();
+    let text = format!(
+        "{} of {} {} missing (page {}{})",
+        missing.len(),
+        counted((missing.len() + outcome.staged.len()) as u64, "page"),
+        if missing.len() == 1 { "is" } else { "are" },
+        named.join(", "),
+        if more > 0 { format!(" and {more} more") } else { String::new() },
+    );
+    match unknown {
+        Some(unknown) => format!("{text}, and {unknown}"),
+        None => text,
+    }
 }
 
 /// Warns if the server sent short pages or a different number of profiles than it announced. `repeated` is the number

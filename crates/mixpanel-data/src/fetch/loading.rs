@@ -16,12 +16,13 @@ use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
 use crate::load::{
     self, Announced, Found, LoadKind, LoadOptions, LoadPackage, LoadReport, LoadRequest, LoadStop, OnLockWait,
-    RunRecord, Seen,
+    RunRecord, Seen, TableChange,
 };
 use crate::mutant::{Mutant, is_active};
 use crate::profile_query::{IfExists, MissingPages};
 use crate::stage::{Loaded, Manifest, Progress, Stage};
 use crate::store::TableName;
+use crate::types::LoadedTable;
 use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
@@ -44,6 +45,16 @@ pub(super) struct TableReport {
     pub(super) fetched_at: String,
     pub(super) counts: FetchCounts,
     pub(super) run_id: String,
+    pub(super) loaded: LoadedTable,
+}
+
+/// The result of the blocking steps of a load.
+pub(super) struct FinishedLoad {
+    pub(super) report: LoadReport,
+    pub(super) change: TableChange,
+    pub(super) outcome: Outcome,
+    /// The warning if the stage could not be removed or updated.
+    pub(super) left_over: Option<Warning>,
 }
 
 /// A run that is ready to be loaded: no more pages will be staged.
@@ -67,6 +78,7 @@ impl Job {
         let finished_at = wall_clock();
         let (sender, mut busy) = mpsc::channel(1);
         let (table, watch, at_most) = (self.table.clone(), self.watch, self.control.options.load_wait());
+        let database = std::path::absolute(&self.database).unwrap_or_else(|_| self.database.clone());
         let rows = self.outcome.counts.received - self.outcome.counts.rejected;
         let allow_drift = self.control.options.allow_drift;
         let (cancel, stop) = (self.control.cancel.clone(), LoadStop::default());
@@ -74,7 +86,7 @@ impl Job {
         let loading = blocking(move || self.run(finished_at, &sender, &stopped, load::load));
         tokio::pin!(loading);
         let mut is_waiting = false;
-        let (loaded, outcome, left_over) = loop {
+        let FinishedLoad { report: loaded, change, outcome, left_over } = loop {
             tokio::select! {
                 done = &mut loading => break done?,
                 Some(reason) = busy.recv() => {
@@ -108,6 +120,10 @@ impl Job {
             warn_of_duplicates(&outcome, repeated, allow_drift, callbacks);
         }
         let staged_pages = u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX);
+        let waited_for_database = outcome.waited_for_database.as_secs_f64();
+        let waited_seconds = to_millis(outcome.counts.waited_seconds + waited_for_database);
+        let run_waited_seconds = to_millis(manifest.counts.waited_seconds + waited_for_database);
+        let counts = outcome.counts.with_costs_of(&manifest.counts);
         Ok(TableReport {
             table: table.as_str().to_owned(),
             rows: loaded.rows,
@@ -115,12 +131,16 @@ impl Job {
             failed_pages: outcome.failed.keys().copied().collect(),
             duration_seconds: seconds(watch.elapsed()),
             fetched_at: finished_at.to_string(),
-            counts: FetchCounts {
-                duplicates: loaded.duplicates,
-                limit,
-                ..outcome.counts.with_costs_of(&manifest.counts)
-            },
+            counts: FetchCounts { duplicates: loaded.duplicates, limit, waited_seconds, ..counts },
             run_id: manifest.run_id.clone(),
+            loaded: LoadedTable {
+                database,
+                table_rows: change.table_rows,
+                updated_rows: change.updated,
+                unchanged_rows: change.unchanged,
+                unchecked_page: outcome.unchecked_page,
+                run_waited_seconds,
+            },
         })
     }
 
@@ -141,22 +161,23 @@ impl Job {
     }
 
     /// Runs `load` and the blocking steps around it. While another process has the database open, sends the reason to
-    /// `busy` repeatedly. Returns the report of the load, the outcome, and a warning if the stage could not be removed
-    /// or updated.
+    /// `busy` repeatedly.
     pub(super) fn run(
         self,
         finished_at: jiff::Timestamp,
         busy: &mpsc::Sender<String>,
         stop: &LoadStop,
-        load: impl FnOnce(&LoadRequest, &mut OnLockWait<'_>) -> Result<LoadReport>,
-    ) -> Result<(LoadReport, Outcome, Option<Warning>)> {
+        load: impl FnOnce(&LoadRequest, &mut OnLockWait<'_>) -> Result<(LoadReport, TableChange)>,
+    ) -> Result<FinishedLoad> {
         let Self { database, table, seen, mut stage, mut outcome, missing, control, .. } = self;
         let pages: Vec<PathBuf> = outcome.staged.iter().map(|page| stage.page_path(*page)).collect();
         let rejects: Vec<PathBuf> = outcome.staged.iter().filter_map(|page| stage.rejects_path(*page)).collect();
         let previous = stage.loaded_pages()?;
         let loading = Loaded { epoch: stage.manifest().epoch, pages: outcome.staged.clone() };
         stage.update(|manifest| manifest.loading = Some(loading))?;
+        let mut waited = control.waited_for_database;
         let mut on_wait = |error: &Error| {
+            waited += LOCK_POLL_INTERVAL;
             // If the receiver is gone or has not read the last message yet, the load continues anyway.
             let _ = busy.try_send(error.message().to_owned());
             if control.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -182,7 +203,7 @@ impl Job {
             stop: stop.clone(),
         };
         let request = LoadRequest { database, package, options };
-        let report = match load(&request, &mut on_wait) {
+        let (report, change) = match load(&request, &mut on_wait) {
             // The wait for the database ended because the caller requested a stop.
             Err(error) if error.kind() == ErrorKind::DatabaseLocked && control.cancel.is_cancelled() => {
                 return Err(Error::new(ErrorKind::Cancelled, "the fetch was stopped").with_source(error));
@@ -199,8 +220,9 @@ impl Job {
                 return Err(error);
             }
             Err(error) => return Err(refused(error, &mut stage, &mut outcome, &table)),
-            Ok(report) => report,
+            Ok(loaded) => loaded,
         };
+        outcome.waited_for_database = waited;
         kill_point("load-done");
         if report.shortfall > outcome.counts.shortfall {
             outcome.lacks(report.shortfall);
@@ -219,7 +241,7 @@ impl Job {
             let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
             Warning::RunLeft { reason: format!("{error}{cause}") }
         });
-        Ok((report, outcome, left_over))
+        Ok(FinishedLoad { report, change, outcome, left_over })
     }
 }
 

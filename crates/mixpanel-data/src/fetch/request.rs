@@ -57,6 +57,8 @@ pub(crate) struct Control {
     pub(crate) options: RunOptions,
     pub(crate) cancel: CancellationToken,
     pub(crate) callbacks: Callbacks,
+    /// How long the steps before the first request waited for other processes that had the database open.
+    pub(crate) waited_for_database: Duration,
 }
 
 impl ProfileFetch {

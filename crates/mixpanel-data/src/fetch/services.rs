@@ -118,6 +118,7 @@ fn sequential(report: TableReport) -> ProfileFetchResult {
         failed_page_indices: report.failed_pages,
         counts: report.counts,
         run_id: report.run_id,
+        loaded: report.loaded,
     })
 }
 
@@ -125,6 +126,7 @@ impl From<TableReport> for ParallelProfileResult {
     fn from(report: TableReport) -> Self {
         Self {
             table: report.table,
+            rows: report.rows,
             total_rows: report.rows,
             successful_pages: report.staged_pages,
             failed_pages: u32::try_from(report.failed_pages.len()).unwrap_or(u32::MAX),
@@ -133,6 +135,7 @@ impl From<TableReport> for ParallelProfileResult {
             fetched_at: report.fetched_at,
             counts: report.counts,
             run_id: report.run_id,
+            loaded: report.loaded,
         }
     }
 }

@@ -128,6 +128,13 @@ impl Source {
         }
     }
 
+    /// Returns the failed part of which it is unknown whether it exists, if there is one.
+    pub(super) fn unchecked_part(&self) -> Option<u32> {
+        match self {
+            Self::Paging(paging) => paging.unchecked_page(),
+        }
+    }
+
     /// Decides which of the failed parts do not exist, once everything has been requested.
     pub(super) fn mark_past_end(&self, parts: &mut Parts) {
         match self {

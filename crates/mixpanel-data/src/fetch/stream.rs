@@ -89,6 +89,7 @@ pub(crate) async fn stream_profiles(
         rows,
         successful_pages: u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX),
         failed_page_indices: outcome.failed.keys().copied().collect(),
+        unchecked_page: outcome.unchecked_page,
         ended_early,
         counts: FetchCounts { limit, ..outcome.counts.with_costs_of(&outcome.counts) },
         run_id,

@@ -25,7 +25,12 @@ pub(super) async fn waiting<S: Send + 'static, T: Send + 'static>(
         let (back, seen) = blocking(move || Ok(look(state))).await?;
         state = back;
         let error = match seen {
-            Ok(seen) => return Ok((state, seen)),
+            Ok(seen) => {
+                if is_told {
+                    control.waited_for_database += watch.elapsed();
+                }
+                return Ok((state, seen));
+            }
             Err(error) => error,
         };
         if error.kind() != ErrorKind::DatabaseLocked || watch.elapsed() >= at_most {

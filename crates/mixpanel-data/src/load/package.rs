@@ -73,3 +73,14 @@ pub(crate) struct LoadReport {
     /// Rows of earlier loads of the run that others have changed or removed since; they are left unchanged.
     pub(crate) altered: u64,
 }
+
+/// How a load changed its table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TableChange {
+    /// Rows in the table now, whoever put them there.
+    pub(crate) table_rows: u64,
+    /// Rows of the table that fetched rows replaced; `None` if unknown, as for a load that an earlier process committed.
+    pub(crate) updated: Option<u64>,
+    /// Fetched rows that are not in the table because it keeps its own row with the same id; `None` if unknown.
+    pub(crate) unchanged: Option<u64>,
+}

@@ -1,3 +1,6 @@
+use std::path::Path;
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::*;
@@ -8,6 +11,17 @@ fn counts() -> FetchCounts {
         "retries": 2, "waited_seconds": 1.5, "session_restarts": 1, "short_pages": [4],
     });
     serde_json::from_value(counts).expect("these are all counters")
+}
+
+fn loaded() -> LoadedTable {
+    LoadedTable {
+        database: "/data/12345.db".into(),
+        table_rows: 9_000,
+        updated_rows: Some(0),
+        unchanged_rows: None,
+        unchecked_page: Some(7),
+        run_waited_seconds: 3.5,
+    }
 }
 
 #[test]
@@ -30,6 +44,7 @@ fn progress_serialises_with_the_names_of_the_specification() {
 fn a_parallel_result_has_the_fields_of_the_specification_and_the_added_ones() {
     let result = ParallelProfileResult {
         table: "profiles".into(),
+        rows: 8_000,
         total_rows: 8_000,
         successful_pages: 8,
         failed_pages: 2,
@@ -38,18 +53,33 @@ fn a_parallel_result_has_the_fields_of_the_specification_and_the_added_ones() {
         fetched_at: "2026-01-01T00:00:00Z".into(),
         counts: counts(),
         run_id: "run".into(),
+        loaded: loaded(),
     };
     assert!(result.has_failures());
     assert_eq!(
         serde_json::to_value(&result).unwrap(),
         json!({
-            "table": "profiles", "total_rows": 8_000, "successful_pages": 8, "failed_pages": 2,
+            "table": "profiles", "rows": 8_000, "total_rows": 8_000, "successful_pages": 8, "failed_pages": 2,
             "failed_page_indices": [3, 7], "duration_seconds": 2.5, "fetched_at": "2026-01-01T00:00:00Z",
             "expected_rows": 8_003, "received": 8_003, "drift": 0, "shortfall": 0, "duplicates": 2, "rejected": 1, "requests": 12, "retries": 2,
             "waited_seconds": 1.5, "session_restarts": 1, "short_pages": [4], "run_id": "run",
+            "database": "/data/12345.db", "table_rows": 9_000, "updated_rows": 0, "unchanged_rows": null,
+            "unchecked_page": 7, "run_waited_seconds": 3.5,
         })
     );
-    assert_eq!(ProfileFetchResult::Parallel(result).rows(), 8_000);
+    let result = ProfileFetchResult::Parallel(result);
+    assert_eq!((result.table(), result.rows(), result.loaded().table_rows), ("profiles", 8_000, 9_000));
+    assert_eq!((result.database(), result.duration()), (Path::new("/data/12345.db"), Duration::from_millis(2_500)));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_that_is_not_utf8_can_be_serialised() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let database = Path::new(std::ffi::OsStr::from_bytes(b"/data/\xff.db")).to_owned();
+    let value = serde_json::to_value(LoadedTable { database, ..loaded() }).unwrap();
+    assert_eq!(value["database"], json!("/data/\u{fffd}.db"));
 }
 
 #[test]
@@ -64,6 +94,7 @@ fn a_sequential_result_has_its_own_shape() {
         failed_page_indices: vec![],
         counts: counts(),
         run_id: "run".into(),
+        loaded: loaded(),
     };
     assert!(!result.has_failures());
     let value = serde_json::to_value(&result).unwrap();

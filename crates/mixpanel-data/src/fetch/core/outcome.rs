@@ -1,6 +1,7 @@
 //! The outcome of a fetch.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::api::Failure;
 use crate::counts::FetchCounts;
@@ -28,10 +29,15 @@ pub(crate) struct Outcome {
     pub(crate) staged: Vec<u32>,
     /// Pages that failed for good, and why.
     pub(crate) failed: BTreeMap<u32, Failure>,
+    /// The failed page of which it is unknown whether it exists: the one after the last announced page, or after the
+    /// last full one if the server announced no number.
+    pub(crate) unchecked_page: Option<u32>,
     /// What happened to every record, and the costs of this process. Excludes duplicates, which only the load detects.
     pub(crate) counts: FetchCounts,
     /// Profiles received more than once because pages overlap; 0 until a load has checked.
     pub(crate) repeated: u64,
+    /// How long this process waited for other processes that had the database open.
+    pub(crate) waited_for_database: Duration,
     /// Why the session is over, if known.
     pub(crate) session_over: Option<Over>,
     /// Whether the stage holds pages of an earlier session that this run did not use.
@@ -76,8 +82,10 @@ impl Outcome {
             ending: None,
             staged: Vec::new(),
             failed: BTreeMap::new(),
+            unchecked_page: None,
             counts: FetchCounts { expected_rows: Some(0), ..FetchCounts::default() },
             repeated: 0,
+            waited_for_database: Duration::ZERO,
             session_over: None,
             has_unused_pages: false,
         }

@@ -27,6 +27,8 @@ pub(crate) struct PageLayout {
     /// Number of pages implied by the announced total and the declared page size.
     declared_pages: u32,
     tail: Option<u32>,
+    /// The tail page, once it is assumed to exist although it was not fetched.
+    unchecked: Option<u32>,
     is_sealed: bool,
 }
 
@@ -74,6 +76,7 @@ impl PageLayout {
             announced_pages: pages,
             declared_pages,
             tail,
+            unchecked: None,
             is_sealed: false,
         })
     }
@@ -106,6 +109,11 @@ impl PageLayout {
     /// Returns the page after the last planned one, until it is known whether it exists.
     pub(crate) fn tail_page(&self) -> Option<u32> {
         self.tail
+    }
+
+    /// Returns the page that is assumed to exist, although nothing announced it and it was not fetched.
+    pub(crate) fn unchecked_page(&self) -> Option<u32> {
+        self.unchecked
     }
 
     /// Returns whether the planned pages, if full, hold exactly the announced profiles. Returns false once the total
@@ -225,6 +233,7 @@ impl PageLayout {
     pub(crate) fn assume_tail(&mut self) {
         if let Some(tail) = self.tail.take() {
             self.pages = tail + 1;
+            self.unchecked = Some(tail);
         }
     }
 }

@@ -226,6 +226,11 @@ impl Paging {
         self.layout().filter(|layout| layout.total().is_some()).map(PageLayout::pages)
     }
 
+    /// Returns the page that counts as missing, although it is unknown whether it exists.
+    pub(crate) fn unchecked_page(&self) -> Option<u32> {
+        self.layout().and_then(PageLayout::unchecked_page)
+    }
+
     /// Ends paging. Returns the number of pages that may exist, including an unchecked tail page.
     pub(crate) fn halted(&mut self) -> u32 {
         let Some(Session { layout, .. }) = &mut self.session else { return 1 };

@@ -118,6 +118,8 @@ impl Outcome {
         let failure = Failure::new(FailureKind::Internal, "accepted as missing");
         let rejected = prior.staged.iter().map(|page| page.rejected).sum();
         let failed: BTreeMap<u32, Failure> = missing.map(|page| (page, failure.clone())).collect();
+        let unchecked_page = layout.as_ref().and_then(PageLayout::unchecked_page);
+        let unchecked_page = unchecked_page.filter(|page| failed.contains_key(page));
         let counts = FetchCounts {
             expected_rows: layout.and_then(|layout| layout.total()),
             received: prior.received(),
@@ -126,13 +128,13 @@ impl Outcome {
             ..FetchCounts::default()
         };
         let (session_over, repeated) = (prior.session_over, prior.repeated());
-        Self { counts, session_over, repeated, failed, staged, ..Self::empty() }
+        Self { counts, session_over, repeated, failed, unchecked_page, staged, ..Self::empty() }
     }
 
     /// Returns the outcome of a run whose pages are all on disk. Missing profiles count as drift.
     pub(crate) fn whole(prior: &PriorRun) -> Self {
         let outcome = Self::of_staged(prior);
         let counts = FetchCounts { drift: prior.missing_profiles(), shortfall: 0, ..outcome.counts };
-        Self { counts, failed: BTreeMap::new(), session_over: None, ..outcome }
+        Self { counts, failed: BTreeMap::new(), unchecked_page: None, session_over: None, ..outcome }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::writer::read_page;
-use crate::load::{LoadKind, LoadReport, LoadRequest};
+use crate::load::{LoadKind, LoadReport, LoadRequest, TableChange};
 use crate::profile_query::IfExists;
 
 use super::oracle::{Row, Rows};
@@ -27,9 +27,9 @@ impl Model {
 }
 
 /// Simulates a load.
-pub(super) fn load(model: &mut Model, request: &LoadRequest) -> Result<LoadReport> {
+pub(super) fn load(model: &mut Model, request: &LoadRequest) -> Result<(LoadReport, TableChange)> {
     if let Some(report) = model.loads.get(&request.package.run.load_id) {
-        return Ok(*report);
+        return Ok((*report, TableChange::default()));
     }
     let (rows, staged) = read(&request.package.pages)?;
     let replaces = request.options.if_exists == IfExists::Replace && request.package.kind == LoadKind::First;
@@ -45,7 +45,7 @@ pub(super) fn load(model: &mut Model, request: &LoadRequest) -> Result<LoadRepor
     );
     model.rows = Some(rows);
     model.loads.insert(request.package.run.load_id.clone(), report);
-    Ok(report)
+    Ok((report, TableChange::default()))
 }
 
 /// Reads staged pages in order. Returns the rows by id, and the number of staged records. If several rows have the same

@@ -17,7 +17,7 @@ use crate::store::{self, TableName};
 
 use super::super::driver::Finished;
 use super::super::ending::settle;
-use super::super::loading::{Job, look_for_commit};
+use super::super::loading::{FinishedLoad, Job, look_for_commit};
 use super::super::request::Control;
 use super::model::{self, Model};
 use super::oracle::{Oracle, Row, Rows};
@@ -187,7 +187,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
             report => report,
         }
     });
-    let (report, outcome, _) = match loaded {
+    let FinishedLoad { report, outcome, .. } = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
             assert!(

@@ -41,7 +41,7 @@ use super::pages::{self, LOADING};
 use super::properties;
 use super::rejects::{self, OtherRunsRejects};
 use super::request::{LoadRequest, OnLockWait};
-use super::rows::{StagedRows, check, count_rows, steps_of, sum_of_table};
+use super::rows::{StagedRows, check, count_rows, rows_now, steps_of, sum_of_table};
 use super::settle;
 use super::spill::Spill;
 use super::staged::catalog_of_pages;
@@ -50,7 +50,7 @@ use super::tuning::{for_load, memory_needed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::VECTOR_ROWS;
-use crate::load::package::{LoadKind, LoadReport};
+use crate::load::package::{LoadKind, LoadReport, TableChange};
 use crate::profile_query::{IfExists, MissingPages};
 use crate::store::access::Access;
 use crate::store::database::{CommitError, Database, Trust};
@@ -62,7 +62,8 @@ use crate::store::settings::{Effort, Tuning};
 use crate::store::table_name::TableName;
 use crate::text::counted;
 
-/// Loads a stage. Repeating a load does nothing and returns the same report.
+/// Loads a stage. Returns the report of the run and how this load changed the table. Repeating a load does nothing and
+/// returns the same report.
 ///
 /// While another process has the database open, `on_lock_wait` is called before each retry.
 ///
@@ -75,7 +76,7 @@ use crate::text::counted;
 /// the table does not match the pages. The detail `outcome` is `unknown` if the result of the commit cannot be
 /// determined, and `committed` if the rows are in the file but may not be on disk; in both cases, it is safe to repeat
 /// the load.
-pub(crate) fn load(request: &LoadRequest, on_lock_wait: &mut OnLockWait<'_>) -> Result<LoadReport> {
+pub(crate) fn load(request: &LoadRequest, on_lock_wait: &mut OnLockWait<'_>) -> Result<(LoadReport, TableChange)> {
     let stage_directory = std::path::absolute(&request.package.directory)
         .map_err(|error| Error::io("find the stage", &request.package.directory, error))?;
     let _spill = Spill::create(&stage_directory)?;
@@ -83,10 +84,10 @@ pub(crate) fn load(request: &LoadRequest, on_lock_wait: &mut OnLockWait<'_>) -> 
     loop {
         let tuning = for_load(request.options.memory, &request.package.pages, &request.package.rejects, effort);
         let error = match attempt(request, &stage_directory, tuning, on_lock_wait) {
-            Ok(Counts { rows, duplicates, shortfall, altered }) => {
+            Ok((Counts { rows, duplicates, shortfall, altered }, change)) => {
                 // An earlier process may have loaded the same pages, and this one may accept a larger shortfall.
                 let shortfall = request.package.announced.map_or(0, |announced| announced.lacks(shortfall));
-                return Ok(LoadReport { rows, duplicates, shortfall, altered });
+                return Ok((LoadReport { rows, duplicates, shortfall, altered }, change));
             }
             Err(error) if error.kind() == ErrorKind::OutOfMemory && error.detail("outcome").is_none() => error,
             Err(error) => return Err(error),
@@ -120,15 +121,16 @@ fn attempt(
     stage_directory: &Path,
     tuning: Tuning,
     on_lock_wait: &mut OnLockWait<'_>,
-) -> Result<Counts> {
+) -> Result<(Counts, TableChange)> {
     request.options.seen.as_ref().map_or(Ok(()), |seen| seen.check_file(request))?;
     let access = Access::Load { stage_directory, tuning };
     let database = Database::open_waiting(&request.database, access, request.options.lock_wait, on_lock_wait)?;
     if let Some(counts) = metadata::find_load(database.connection(), &request.package.run.load_id)? {
+        let table_rows = rows_now(database.connection(), &request.options.table)?;
         // The process that committed it may have exited before it synced the file.
         database.close_durably(Trust::Disk)?;
         settle::check_contents(request)?;
-        return Ok(counts);
+        return Ok((counts, TableChange { table_rows, ..TableChange::default() }));
     }
     let connection = database.connection();
     let fail = |error| statement("begin the load", &error);
@@ -137,13 +139,15 @@ fn attempt(
     kill_point("load-begin");
     connection.execute_batch("BEGIN").map_err(fail)?;
     // After an error, closing the database rolls back.
-    let (counts, table_rows) = fill(connection, request)?;
+    let (counts, change) = fill(connection, request)?;
     kill_point("load-filled");
     request.options.stop.begin_commit()?;
     match database.commit() {
         Ok(()) => {}
         // Only the file shows whether the commit succeeded.
-        Err(CommitError::Unknown(error)) => return settle::settle(request, &error, on_lock_wait),
+        Err(CommitError::Unknown(error)) => {
+            return settle::settle(request, &error, on_lock_wait).map(|counts| (counts, change));
+        }
         Err(CommitError::NotOnDisk { committed: Ok(()), error }) => {
             return Err(error.with_detail("outcome", "committed"));
         }
@@ -153,12 +157,12 @@ fn attempt(
         }
     }
     // An error from here on does not undo the commit.
-    settle::recount(request, table_rows).map_err(|error| error.with_detail("outcome", "committed"))?;
-    Ok(counts)
+    settle::recount(request, change.table_rows).map_err(|error| error.with_detail("outcome", "committed"))?;
+    Ok((counts, change))
 }
 
-/// Runs everything between `BEGIN` and `COMMIT`. Returns the counts and the number of rows in the table.
-fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, u64)> {
+/// Runs everything between `BEGIN` and `COMMIT`.
+fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, TableChange)> {
     let views =
         request.options.seen.as_ref().map(|seen| seen.check(connection, request)).transpose()?.unwrap_or_default();
     metadata::ensure(connection)?;
@@ -176,7 +180,7 @@ fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, u64)>
     // Before `_metadata`, whose number of rows still is that of the last load.
     properties::record(connection, &loaded, &run)?;
     let table_rows = metadata::record(connection, &loaded, request.options.if_exists, &run)?;
-    Ok((loaded.counts, table_rows))
+    Ok((loaded.counts, TableChange { table_rows, updated: loaded.updated, unchanged: loaded.unchanged }))
 }
 
 /// What the load does to the table. Names are as the database spells them.
@@ -295,5 +299,6 @@ fn make(connection: &Connection, request: &LoadRequest, old: Option<TableName>) 
     check(request, &format!("table `{table}`"), kept, found)?;
     let counts = Counts { rows: kept.rows, duplicates: staged - kept.rows, shortfall, altered: 0 };
     let digest = digest::to_text(connection, kept).map_err(fail)?;
-    Ok(Loaded { table, origin: Origin::Made, counts, digest, catalog, steps })
+    let (updated, unchanged) = (Some(0), Some(0));
+    Ok(Loaded { table, origin: Origin::Made, counts, updated, unchanged, digest, catalog, steps })
 }

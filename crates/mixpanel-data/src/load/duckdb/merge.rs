@@ -78,10 +78,13 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest, table: Table
     drop_helpers(connection).map_err(fail)?;
     let rows = earlier.rows + added.rows - earlier.replaced;
     let counts = Counts { rows, duplicates: staged - rows, shortfall, altered: earlier.altered };
+    // A load that completes a run cannot tell the run's own rows from older ones.
+    let is_first = request.package.kind == LoadKind::First;
+    let (updated, unchanged) = (is_first.then_some(removed.rows), is_first.then_some(known.rows));
     let digest = digest::to_text(connection, sum).map_err(fail)?;
     let (added, removed) = (added_properties.finish(), removed_properties.finish());
     let catalog = CatalogChange::Rows { rows_before: before, added, removed };
-    Ok(Loaded { table, origin: Origin::Changed, counts, digest, catalog, steps })
+    Ok(Loaded { table, origin: Origin::Changed, counts, updated, unchanged, digest, catalog, steps })
 }
 
 /// Returns the query for the rows in `_loading` that must not replace rows in the table.

@@ -74,6 +74,10 @@ pub(super) struct Loaded {
     pub(super) table: TableName,
     pub(super) origin: Origin,
     pub(super) counts: Counts,
+    /// Rows of the table that fetched rows replaced; `None` if unknown.
+    pub(super) updated: Option<u64>,
+    /// Fetched rows that are not in the table because it keeps its own; `None` if unknown.
+    pub(super) unchanged: Option<u64>,
     /// The digest of the whole table, as text.
     pub(super) digest: String,
     /// How the load changed the catalog of the table's properties.
@@ -305,6 +309,8 @@ pub(super) fn check_file_system(
         table: table.clone(),
         origin: Origin::Changed,
         counts: Counts { rows: 0, duplicates: 0, shortfall: 0, altered: 0 },
+        updated: None,
+        unchanged: None,
         digest: String::new(),
         catalog: CatalogChange::Unknown,
         steps: Steps::of_staged(&[]),

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::parse::Catalog;
 use crate::row_sum::RowSum;
 use crate::store::failure::statement;
+use crate::store::schema::{Target, find};
 use crate::store::table_name::TableName;
 
 /// Sums the rows of a table.
@@ -68,6 +69,14 @@ pub(super) fn run(connection: &Connection, sql: &str) -> Result<usize, duckdb::E
 pub(super) fn count_rows(connection: &Connection, table: &TableName) -> Result<u64> {
     let sql = format!("SELECT count(*) FROM {}", table.quoted());
     number(connection, &sql).map_err(|error| statement(&format!("count table `{table}`"), &error))
+}
+
+/// Counts the rows of a table that may have been dropped since; it then has none.
+pub(super) fn rows_now(connection: &Connection, table: &TableName) -> Result<u64> {
+    match find(connection, table)? {
+        Target::Table(found) => count_rows(connection, &found),
+        Target::Absent | Target::View(_) => Ok(0),
+    }
 }
 
 /// Runs a query that returns a single number.

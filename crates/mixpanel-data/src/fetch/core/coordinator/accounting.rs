@@ -68,8 +68,11 @@ impl Coordinator {
             ..self.counts.clone()
         };
         self.source.missing(&self.parts, self.ending.is_some(), &mut counts);
+        let is_failed = |part: &u32| self.parts.failures().contains_key(part);
         Outcome {
+            unchecked_page: self.source.unchecked_part().filter(is_failed),
             repeated: 0,
+            waited_for_database: Duration::ZERO,
             session_over: self.source.over(&self.parts, counts.shortfall),
             counts,
             has_unused_pages: self.left_parts,

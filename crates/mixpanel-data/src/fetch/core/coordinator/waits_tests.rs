@@ -65,6 +65,34 @@ fn a_wait_that_is_too_long_ends_the_run_and_keeps_staged_pages() {
 }
 
 #[test]
+fn a_failed_page_that_may_not_exist_is_named() {
+    fn nothing_after_page_0(page: u32, _: u32) -> Answer {
+        if page == 0 { Answer::Page { received: SIZE } } else { Answer::QuotaUsedUp }
+    }
+    fn nothing_after_page_1(page: u32, _: u32) -> Answer {
+        if page < 2 { Answer::Page { received: SIZE } } else { Answer::Fail(DOWN) }
+    }
+    type Case = (Option<u64>, Script, &'static [u32], Option<u32>);
+    let table: [Case; 7] = [
+        // The announced profiles fill pages 0 and 1, so page 2 may not exist.
+        (Some(20), nothing_after_page_0, &[1, 2], Some(2)),
+        (Some(15), nothing_after_page_0, &[1], None),
+        (None, nothing_after_page_0, &[1], Some(1)),
+        // Page 2 was requested, and nothing proves that it does not exist.
+        (None, nothing_after_page_1, &[2], Some(2)),
+        (Some(15), nothing_after_page_1, &[2], Some(2)),
+        // It is announced.
+        (Some(25), nothing_after_page_1, &[2], None),
+        (Some(15), pages_of::<15>, &[], None),
+    ];
+    for (total, script, failed, unchecked) in table {
+        let outcome = simulate(&Model { total, max_wait: HOUR - SECOND, ..model(0, script) }).outcome;
+        let pages: Vec<u32> = outcome.failed.keys().copied().collect();
+        assert_eq!((&pages[..], outcome.unchecked_page), (failed, unchecked), "{total:?}");
+    }
+}
+
+#[test]
 fn a_network_that_is_down_is_waited_for_and_costs_no_attempts() {
     fn script(page: u32, attempt: u32) -> Answer {
         if page >= 6 && attempt <= 2 { Answer::Fail(FailureKind::Unreachable) } else { pages_of::<95>(page, attempt) }

@@ -29,7 +29,7 @@ fn load_with(fixture: &Fixture, memory: u64, if_exists: IfExists) -> Result<Load
     let run = fixture.run(&format!("{memory}-{if_exists:?}"));
     let mut request = fixture.request(run, if_exists);
     request.options.memory = memory;
-    load(&request, &mut |_| ControlFlow::Continue(()))
+    load(&request, &mut |_| ControlFlow::Continue(())).map(|(report, _)| report)
 }
 
 const KIB: usize = 1 << 10;

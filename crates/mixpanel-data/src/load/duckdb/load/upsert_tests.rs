@@ -38,6 +38,33 @@ fn upserted_rows_replace_existing_ones_and_others_stay() {
 }
 
 #[test]
+fn a_load_tells_how_it_changed_the_table() {
+    let change = |fixture: &Fixture, if_exists| {
+        let request = fixture.request(fixture.run("r2"), if_exists);
+        load(&request, &mut |_| std::ops::ControlFlow::Continue(())).unwrap().1
+    };
+    for (if_exists, updated, unchanged, table_rows) in
+        [(IfExists::Append, 0, 3, 5), (IfExists::Upsert, 2, 1, 5), (IfExists::Replace, 0, 0, 4)]
+    {
+        let mut fixture = Fixture::new();
+        fixture.page(&[("a", "{}", None), ("b", "{}", Some(5)), ("c", "{}", Some(9)), ("z", "{}", None)]);
+        fixture.load("r1", IfExists::Fail).unwrap();
+        fixture.restage().page(&[
+            ("a", r#"{"v":2}"#, None),
+            ("b", r#"{"v":2}"#, Some(6)),
+            ("c", r#"{"v":2}"#, Some(8)),
+            ("d", r#"{"v":2}"#, None),
+            ("d", r#"{"v":2}"#, None),
+        ]);
+        let expected = TableChange { table_rows, updated: Some(updated), unchanged: Some(unchanged) };
+        assert_eq!(change(&fixture, if_exists), expected, "{if_exists:?}");
+        // The record of a load does not tell this.
+        let again = TableChange { table_rows, updated: None, unchanged: None };
+        assert_eq!(change(&fixture, if_exists), again, "{if_exists:?}");
+    }
+}
+
+#[test]
 fn upsert_never_overwrites_with_older_data() {
     let mut fixture = Fixture::new();
     fixture.page(&[
