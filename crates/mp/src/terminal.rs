@@ -16,17 +16,26 @@ pub(crate) fn draw_target() -> ProgressDrawTarget {
     ProgressDrawTarget::term_like_with_hz(Box::new(InfallibleTerm(Term::buffered_stderr())), REFRESH_RATE)
 }
 
+/// Returns the current width of the terminal on standard error, in columns.
+pub(crate) fn width() -> u16 {
+    width_of(&Term::stderr())
+}
+
+fn width_of(terminal: &Term) -> u16 {
+    // Some terminals report 0 or implausibly few columns.
+    match terminal.size().1 {
+        0..20 => 80,
+        width => width,
+    }
+}
+
 /// A terminal whose errors are ignored.
 #[derive(Debug)]
 struct InfallibleTerm(Term);
 
 impl TermLike for InfallibleTerm {
     fn width(&self) -> u16 {
-        // Some terminals report 0 or implausibly few columns.
-        match self.0.size().1 {
-            0..20 => 80,
-            width => width,
-        }
+        width_of(&self.0)
     }
 
     fn height(&self) -> u16 {

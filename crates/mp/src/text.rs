@@ -1,9 +1,10 @@
 //! Formats text and numbers for display.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
-pub(crate) use mixpanel_data::text::{is_unprintable, printable};
+use console::measure_text_width;
+
+pub(crate) use mixpanel_data::text::{about, duration, is_unprintable, printable};
 
 /// Makes every line printable and indents all but the first, so that external text cannot pass for our own output.
 pub(crate) fn indented(text: &str, spaces: usize) -> String {
@@ -13,6 +14,32 @@ pub(crate) fn indented(text: &str, spaces: usize) -> String {
         .map(|line| printable(&line.replace('\t', "    ")).into_owned())
         .collect::<Vec<_>>()
         .join(&separator)
+}
+
+/// Breaks each line between words, so that none has more than `width` columns. Continued lines are indented. A longer
+/// word stays whole.
+pub(crate) fn wrapped(text: &str, width: usize, indent: usize) -> String {
+    text.split('\n').map(|line| wrapped_line(line, width, indent)).collect::<Vec<_>>().join("\n")
+}
+
+fn wrapped_line(line: &str, width: usize, indent: usize) -> String {
+    let mut shown = String::with_capacity(line.len());
+    let (mut column, mut has_word) = (0, false);
+    for (position, word) in line.split(' ').enumerate() {
+        let word_width = measure_text_width(word);
+        if position > 0 && has_word && column + 1 + word_width > width {
+            shown.truncate(shown.trim_end().len());
+            shown.push_str(&format!("\n{:indent$}", ""));
+            (column, has_word) = (indent, false);
+        } else if position > 0 {
+            shown.push(' ');
+            column += 1;
+        }
+        shown.push_str(word);
+        column += word_width;
+        has_word |= !word.is_empty();
+    }
+    shown
 }
 
 /// Formats a number with commas between thousands.
@@ -32,28 +59,6 @@ pub(crate) fn thousands(number: u64) -> String {
 pub(crate) fn counted(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", thousands(number))
-}
-
-/// Formats a duration: `0.4s`, `12s`, `3m 05s`, `2h 10m`, `3d 04h`.
-pub(crate) fn duration(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0..10 => format!("{:.1}s", time.as_secs_f64()),
-        10..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
-        3_600..172_800 => format!("{}h {:02}m", seconds / 3_600, seconds / 60 % 60),
-        _ => format!("{}d {:02}h", seconds / 86_400, seconds / 3_600 % 24),
-    }
-}
-
-/// Formats a duration that is a limit or an estimate, rounded up: `58s`, `41 min`, `3h 10m`.
-pub(crate) fn about(time: Duration) -> String {
-    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7_200 => format!("{} min", seconds.div_ceil(60)),
-        _ => duration(Duration::from_secs(seconds)),
-    }
 }
 
 /// Formats a size: `512 B`, `1.2 MB`, `34 GB`.
@@ -103,15 +108,6 @@ mod tests {
         );
         assert_eq!(counted(1, "page"), "1 page");
         assert_eq!(counted(0, "page"), "0 pages");
-        let times = [(0.42, "0.4s"), (59.9, "59s"), (185.0, "3m 05s"), (7_810.0, "2h 10m"), (273_600.0, "3d 04h")];
-        for (seconds, text) in times {
-            assert_eq!(duration(Duration::from_secs_f64(seconds)), text);
-        }
-        let guesses =
-            [(0.0, "0s"), (0.2, "1s"), (57.1, "58s"), (600.0, "10 min"), (2_459.9, "41 min"), (7_810.0, "2h 10m")];
-        for (seconds, text) in guesses {
-            assert_eq!(about(Duration::from_secs_f64(seconds)), text);
-        }
         let sizes = [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (1_290_000, "1.2 MB"), (34_900_000_000, "34 GB")];
         for (bytes, text) in sizes {
             assert_eq!(size(bytes), text);
@@ -126,6 +122,24 @@ mod tests {
         assert_eq!(shell_quoted("it's $5"), r"'it'\''s $5'");
         assert_eq!(shell_quoted("a b"), "'a b'");
         assert_eq!(shell_quoted(""), "''");
+    }
+
+    #[test]
+    fn long_lines_are_broken_between_words() {
+        let table = [
+            ("a bc def", 8, 2, "a bc def"),
+            ("a bc def", 7, 2, "a bc\n  def"),
+            ("a bc def", 4, 2, "a bc\n  def"),
+            ("a bc def", 1, 0, "a\nbc\ndef"),
+            ("  a  bc", 7, 4, "  a  bc"),
+            ("  a  bc", 6, 4, "  a\n    bc"),
+            ("one two\nthree four", 6, 1, "one\n two\nthree\n four"),
+            ("日本 日本", 8, 0, "日本\n日本"),
+            ("", 5, 2, ""),
+        ];
+        for (text, width, indent, expected) in table {
+            assert_eq!(wrapped(text, width, indent), expected, "{text:?} in {width}");
+        }
     }
 
     #[test]

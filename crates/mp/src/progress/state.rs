@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use console::measure_text_width;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use mixpanel_data::limits::SESSION_RESTARTS_MAX;
 use mixpanel_data::{FetchEvent, Note, ProfileProgress};
 
-use crate::text::{about, counted, duration, thousands};
+use crate::text::{about, counted, duration, thousands, wrapped};
 
 /// A wait is reported again only if its end moves by more than this.
 const SAME_END: Duration = Duration::from_secs(2);
@@ -18,7 +19,7 @@ pub(super) struct State {
     /// The name of the destination.
     target: String,
     total_pages: Option<u32>,
-    /// Pages staged or failed, including those of earlier calls.
+    /// Pages that are finished, staged or failed, including those of earlier calls.
     pages: u32,
     /// Pages on disk.
     on_disk: u32,
@@ -168,18 +169,14 @@ impl State {
         self.retries = retries;
     }
 
-    /// Returns the number of pages done, both staged and failed.
-    pub(super) fn pages(&self) -> u32 {
-        self.pages
-    }
-
     /// Returns the number of pages on disk.
     pub(super) fn on_disk(&self) -> u32 {
         self.on_disk
     }
 
+    /// Returns the number of pages, if known, including pages beyond the announced ones.
     pub(super) fn total_pages(&self) -> Option<u32> {
-        self.total_pages
+        self.total_pages.map(|total| total.max(self.pages))
     }
 
     /// Returns whether the load has begun and is not waiting for another process.
@@ -192,37 +189,45 @@ impl State {
         &self.failures
     }
 
-    /// Returns a short status, with the most important parts first.
-    pub(super) fn status(&self, now: Instant) -> String {
+    /// Returns the current status.
+    pub(super) fn status(&self, now: Instant) -> Status {
         let wait = self.wait.as_ref().map(|wait| (wait, about(wait.until.saturating_duration_since(now))));
         if let Some((wait, left)) = wait.as_ref().filter(|(wait, _)| wait.for_what == WaitFor::Database) {
-            return format!("waiting {left} for the database, until {}: {}", wait.end, wait.reason);
+            let text = format!("waiting {left} for the database, until {}", wait.end);
+            return Status::Waiting { text, reason: wait.reason.clone() };
         }
         if let Some((rows, since)) = self.load {
             let elapsed = duration(now.saturating_duration_since(since));
-            return format!("loading {} into {}, {elapsed}", counted(rows, "profile"), self.target);
+            return Status::Working(vec![
+                (0, format!("loading {} into {}", counted(rows, "profile"), self.target)),
+                (1, elapsed),
+            ]);
         }
-        let mut parts = vec![self.pages_done()];
         if let Some((wait, left)) = wait {
             // The wait matters more than the counts, and both do not fit into 80 columns.
-            parts.push(format!("waiting {left} until {}: {}", wait.end, wait.reason));
-            return parts.join(", ");
+            let text = format!("{}, waiting {left} until {}", self.pages_done("/"), wait.end);
+            return Status::Waiting { text, reason: wait.reason.clone() };
         }
+        let mut parts = vec![(0, self.pages_done("/"))];
         if self.last_page.is_some() {
-            parts.push(counted(self.rows, "profile"));
-            parts.extend(self.rate().map(|rate| format!("{}/s", thousands(rate))));
-            parts.extend(self.time_left(now).map(|left| format!("{} left", whole_seconds(left))));
-            parts.extend((!self.failures.is_empty()).then(|| format!("{} failed", self.failures.len())));
+            parts.push((2, counted(self.rows, "profile")));
+            parts.extend(self.rate().map(|rate| (3, format!("{}/s", thousands(rate)))));
+            parts.extend(self.time_left(now).map(|left| (1, format!("{} left", whole_seconds(left)))));
         }
-        parts.extend((self.retries > 0).then(|| counted_retries(self.retries)));
-        parts.join(", ")
+        parts.extend((self.retries > 0).then(|| (4, counted_retries(self.retries))));
+        Status::Working(parts)
     }
 
-    fn pages_done(&self) -> String {
-        match self.total_pages {
-            Some(total) => format!("{}/{}", self.pages, counted(total.max(self.pages).into(), "page")),
+    /// Returns how many pages are on disk and how many failed: `27/30 pages, 1 failed`.
+    fn pages_done(&self, of: &str) -> String {
+        let done = match self.total_pages() {
+            Some(total) => format!("{}{of}{}", self.on_disk, counted(total.into(), "page")),
             None if self.pages == 0 => "requesting the first page".to_owned(),
-            None => counted(u64::from(self.pages), "page"),
+            None => counted(u64::from(self.on_disk), "page"),
+        };
+        match self.failures.len() {
+            0 => done,
+            failed => format!("{done}, {} failed", thousands(failed as u64)),
         }
     }
 
@@ -244,14 +249,46 @@ impl State {
     }
 
     fn page_line(&self, page: &ProfileProgress) -> String {
-        let done = match self.total_pages {
-            Some(total) => format!("{} of {}", self.pages, counted(total.into(), "page")),
-            None => counted(u64::from(self.pages), "page"),
-        };
+        let done = self.pages_done(" of ");
         let all = counted(page.cumulative_rows, "profile");
         match &page.error {
             None => format!("page {}: {} ({done}, {all})", page.page_index, counted(page.rows, "profile")),
             Some(error) => format!("page {}: failed: {error} ({done}, {all})", page.page_index),
+        }
+    }
+}
+
+/// The status of a fetch, from which the text for a terminal is composed.
+#[derive(Debug)]
+pub(super) enum Status {
+    /// The parts in the order in which they are shown, each with its rank: those with the highest ranks are left out
+    /// first.
+    Working(Vec<(u8, String)>),
+    /// A wait, and its reason, which is never cut.
+    Waiting { text: String, reason: String },
+}
+
+impl Status {
+    /// Returns the first line, which is at most `room` columns wide unless that is too narrow even for the most important
+    /// part.
+    pub(super) fn line(&self, room: usize) -> String {
+        let parts = match self {
+            Self::Waiting { text, .. } => return text.clone(),
+            Self::Working(parts) => parts,
+        };
+        let join = |most: u8| {
+            let shown = parts.iter().filter(|(rank, _)| *rank <= most).map(|(_, part)| part.as_str());
+            shown.collect::<Vec<_>>().join(", ")
+        };
+        let ranks = (0..=u8::MAX).take_while(|rank| parts.iter().any(|(of_part, _)| of_part >= rank));
+        ranks.map(join).take_while(|line| measure_text_width(line) <= room).last().unwrap_or_else(|| join(0))
+    }
+
+    /// Returns the reason of a wait, wrapped to `width` columns.
+    pub(super) fn reason(&self, width: usize) -> Option<String> {
+        match self {
+            Self::Working(_) => None,
+            Self::Waiting { reason, .. } => Some(wrapped(&format!("  {}", reason.replace('\n', " ")), width, 2)),
         }
     }
 }

@@ -46,8 +46,11 @@ impl Story {
         self.state.apply(event, &moment)
     }
 
+    /// Returns the whole status: in a wide terminal, with the reason of a wait.
     fn status(&self, second: u64) -> String {
-        self.state.status(self.moment(second).at)
+        let status = self.state.status(self.moment(second).at);
+        let reason = status.reason(usize::MAX).map_or_else(String::new, |reason| format!(": {}", reason.trim()));
+        format!("{}{reason}", status.line(usize::MAX))
     }
 }
 
@@ -71,7 +74,7 @@ fn the_status_shows_progress_rate_and_time_left() {
 #[test]
 fn a_wait_counts_down_to_its_end_with_its_reason() {
     let events = [(1, page(0, 1_000, 25)), (10, waiting(2_460)), (2_470, FetchEvent::Resumed)];
-    assert_eq!(run(&events[..2], 11), "1/25 pages, waiting 41 min until 15:11:10: rate limited by the server");
+    assert_eq!(run(&events[..2], 11), "1/25 pages, waiting 41m until 15:11:10: rate limited by the server");
     assert_eq!(run(&events[..2], 2_412), "1/25 pages, waiting 58s until 15:11:10: rate limited by the server");
     assert_eq!(run(&events[..2], 9_999), "1/25 pages, waiting 0s until 15:11:10: rate limited by the server");
     assert_eq!(run(&events, 2_470), "1/25 pages, 1,000 profiles");
@@ -91,7 +94,7 @@ fn the_start_and_end_of_a_wait_are_logged() {
     assert_eq!(story.tell(11, &waiting(59)), None);
     assert_eq!(story.tell(11, &waiting(60)), None);
     let longer = story.tell(20, &waiting(300));
-    assert_eq!(longer.as_deref(), Some("waiting until 14:35:20 (5 min): rate limited by the server"));
+    assert_eq!(longer.as_deref(), Some("waiting until 14:35:20 (5m): rate limited by the server"));
     assert_eq!(story.tell(320, &FetchEvent::Resumed).as_deref(), Some("resumed after 5m 10s"));
     assert_eq!(story.tell(321, &FetchEvent::Resumed), None);
 }
@@ -123,7 +126,8 @@ fn a_resumed_run_counts_the_pages_on_disk() {
         "cumulative_rows": 13_000,
     }));
     story.tell(2, &FetchEvent::Page(failed));
-    assert_eq!((story.state.pages(), story.state.on_disk()), (14, 13));
+    assert!(story.status(2).starts_with("13/80 pages, 1 failed, 13,000 profiles, "), "{}", story.status(2));
+    assert_eq!((story.state.total_pages(), story.state.on_disk()), (Some(80), 13));
 }
 
 #[test]
@@ -133,14 +137,14 @@ fn the_load_and_the_wait_for_the_database_have_their_own_lines() {
     let loading = FetchEvent::Loading { rows: 1_000 };
     let events = [(1, page(0, 1_000, 1)), (1, loading.clone()), (2, busy.clone()), (5, FetchEvent::Resumed)];
     assert_eq!(run(&events[..2], 3), "loading 1,000 profiles into `users`, 2.0s");
-    let waiting = "waiting 10 min for the database, until 14:40:02: process 4711 has it open";
+    let waiting = "waiting 10m for the database, until 14:40:02: process 4711 has it open";
     assert_eq!(run(&events[..3], 3), waiting);
     assert_eq!(run(&events, 6), "loading 1,000 profiles into `users`, 5.0s");
     assert_eq!(run(&[(1, busy.clone()), (2, loading)], 3), "loading 1,000 profiles into `users`, 1.0s");
     let words = announcement(&busy);
     assert_eq!(
         words.as_deref(),
-        Some("waiting up to 10 min for the database: process 4711 has it open; all pages are on disk")
+        Some("waiting up to 10m for the database: process 4711 has it open; all pages are on disk")
     );
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn script(home: &Home, line: &str) -> Option<Command> {
 }
 
 /// Returns the lines in the order in which they were drawn, without colors and cursor movements.
-fn drawn(text: &str) -> Vec<String> {
+pub(crate) fn drawn(text: &str) -> Vec<String> {
     let mut visible = String::new();
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
@@ -66,6 +66,51 @@ fn one_progress_bar_shows_everything_and_disappears() {
     let result = std::fs::read_to_string(home.path().join("result.json")).expect("the result");
     assert!(serde_json::from_str::<serde_json::Value>(&result).is_ok(), "{result}");
     assert!(!result.contains('\u{1b}'));
+}
+
+#[test]
+fn a_wait_shows_its_whole_reason_at_every_width() {
+    for columns in [40, 60, 80, 200] {
+        let simulator = Simulator::with_faults(1_000, &["pages=2 status=429 header=Retry-After:1 times=1"]);
+        let home = Home::new().with_server(&simulator);
+        let fetch = format!("{} fetch profiles users --parallel > result.json", env!("CARGO_BIN_EXE_mp"));
+        let line = format!("stty cols {columns} rows 24; unset COLUMNS; {fetch}");
+        let Some(mut script) = script(&home, &line) else { return };
+        let run = Run::new(script.stdin(Stdio::null()).output().expect("it runs")).exits(0);
+        let lines = drawn(&run.stdout);
+        assert!(lines.iter().all(|line| line.chars().count() <= columns), "{columns}: {lines:#?}");
+        let words = lines.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let reason = "the server answered 429 Too Many Requests: Too Many Requests (Retry-After: 1s)";
+        assert!(words.contains(reason), "{columns}: {lines:#?}");
+        assert_eq!(words.contains('━'), columns >= 50, "{columns}: {lines:#?}");
+    }
+}
+
+#[test]
+fn the_progress_follows_a_terminal_that_is_resized() {
+    let simulator = Simulator::with_faults(1_000, &["pages=9 delay=3s times=1"]);
+    let home = Home::new().with_server(&simulator);
+    let fetch = format!("{} fetch profiles users --parallel > result.json", env!("CARGO_BIN_EXE_mp"));
+    let Some(mut script) = script(&home, &format!("tty > tty.txt; stty cols 200 rows 24; unset COLUMNS; {fetch}"))
+    else {
+        return;
+    };
+    let mut child = script.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut screen = child.stdout.take().expect("a pipe");
+    let mut seen = String::new();
+    read_until(&mut screen, &mut seen, "9/10 pages");
+    let wide = drawn(&seen);
+    assert!(wide.iter().any(|line| line.chars().count() > 80), "{wide:#?}");
+    let terminal = std::fs::read_to_string(home.path().join("tty.txt")).expect("its name");
+    let resized = Command::new("stty").args(["-F", terminal.trim(), "cols", "40"]).status().expect("stty runs");
+    assert!(resized.success());
+    let from = seen.len();
+    screen.read_to_string(&mut seen).expect("the rest");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0), "{seen:?}");
+    // The first lines may have been drawn before.
+    let lines = drawn(&seen[from..]);
+    let narrow: Vec<&String> = lines.iter().skip(4).collect();
+    assert!(narrow.len() > 4 && narrow.iter().all(|line| line.chars().count() <= 40), "{lines:#?}");
 }
 
 #[test]
