@@ -15,7 +15,7 @@ use crate::hash_key::ConfiguredKey;
 use crate::hints::Purpose;
 use crate::output::Output;
 use crate::settings::{Settings, expanded};
-use crate::text::shell_quoted;
+use crate::text::{indented, printable, shell_quoted, wrapped};
 
 /// The settings, the output and the requested output format.
 #[derive(Debug)]
@@ -55,6 +55,32 @@ impl Context {
     pub(crate) fn format(&self) -> Format {
         let default = if self.output.stdout_is_terminal() { Format::Table } else { Format::Json };
         self.requested_format().unwrap_or(default)
+    }
+
+    /// Returns whether results are sentences: on a terminal, unless a format is requested.
+    pub(crate) fn is_for_people(&self) -> bool {
+        self.output.stdout_is_terminal() && self.requested_format().is_none()
+    }
+
+    /// Prints a result: the text for people, the record otherwise.
+    pub(crate) fn report(&self, record: Value, text: &str) -> Result<(), Failure> {
+        if !self.is_for_people() {
+            return self.print(record);
+        }
+        self.show(text)
+    }
+
+    /// Prints text for people, wrapped to the terminal.
+    pub(crate) fn show(&self, text: &str) -> Result<(), Failure> {
+        let text = indented(&wrapped(text, self.output.width().into(), 2), 0);
+        self.output.show(&format!("{text}\n"))
+    }
+
+    /// Formats a path for people: with `~` for the home directory.
+    pub(crate) fn shown_path(&self, path: &Path) -> String {
+        let in_home = self.environment().home.as_deref().and_then(|home| path.strip_prefix(home).ok());
+        let shown = in_home.map_or_else(|| path.display().to_string(), |rest| format!("~/{}", rest.display()));
+        printable(&shown).into_owned()
     }
 
     /// Returns a workspace for the database alone, without credentials.

@@ -127,6 +127,7 @@ impl Defaults {
 
     fn apply_to_workers(&self, arguments: &mut WorkerArgs) {
         arguments.parallel |= self.parallel == Some(true);
+        arguments.parallel_is_off = self.parallel == Some(false);
         if arguments.parallel {
             arguments.workers = arguments.workers.or(self.workers);
         }

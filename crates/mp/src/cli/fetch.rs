@@ -273,6 +273,17 @@ pub(crate) struct WorkerArgs {
     /// Loading profiles of tens of kilobytes or more may take two to three times as much.
     #[arg(long, value_name = "SIZE", value_parser = parse_memory, help_heading = "How")]
     pub(crate) memory: Option<u64>,
+
+    /// Whether MP_PARALLEL or the config file turns `--parallel` off.
+    #[arg(skip)]
+    pub(crate) parallel_is_off: bool,
+}
+
+impl WorkerArgs {
+    /// Returns whether the user has not yet chosen between `--parallel` and one page at a time.
+    pub(crate) fn may_suggest_parallel(&self) -> bool {
+        !self.parallel && !self.parallel_is_off
+    }
 }
 
 /// Which implausible results are accepted.

@@ -14,6 +14,7 @@ use crate::cli::AuthCommand;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::prompt::{self, Answer};
+use crate::text::counted;
 
 /// Runs `mp auth ...`.
 pub(crate) fn run(context: &Context, command: AuthCommand) -> Result<Exit, Failure> {
@@ -56,7 +57,7 @@ fn remove(context: &Context, name: &str, force: bool) -> Result<(), Failure> {
         accounts.config_mut().remove(name);
         Ok(())
     })?;
-    context.print(json!({ "removed": name }))
+    context.report(json!({ "removed": name }), &format!("Removed account `{name}`"))
 }
 
 fn switch(context: &Context, name: &str) -> Result<(), Failure> {
@@ -66,7 +67,7 @@ fn switch(context: &Context, name: &str) -> Result<(), Failure> {
         accounts.config_mut().set_default(name);
         Ok(())
     })?;
-    context.print(json!({ "default": name }))
+    context.report(json!({ "default": name }), &format!("Account `{name}` is now the default"))
 }
 
 fn show(context: &Context, name: Option<String>) -> Result<(), Failure> {
@@ -110,11 +111,17 @@ fn test(context: &Context, name: Option<String>, max_wait: Duration) -> Result<(
             }
         })
     })?;
-    context.print(json!({
+    let (project, region) = (&identity.credentials.project_id, identity.credentials.region);
+    let text = format!(
+        "The credentials of {whose} are valid for project {project} ({region}), which has {}",
+        counted(events as u64, "event name")
+    );
+    let record = json!({
         "success": true,
         "account": identity.account,
-        "project_id": identity.credentials.project_id,
-        "region": identity.credentials.region,
+        "project_id": project,
+        "region": region,
         "events_found": events,
-    }))
+    });
+    context.report(record, &text)
 }

@@ -74,5 +74,5 @@ fn drop_table(context: &Context, table: &str, force: bool) -> Result<(), Failure
         }
     }
     workspace.drop_tables(&[table.to_owned()]).map_err(|error| failed(&error))?;
-    context.print(json!({ "dropped": table }))
+    context.report(json!({ "dropped": table }), &format!("Dropped the table `{table}`"))
 }

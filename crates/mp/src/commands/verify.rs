@@ -2,12 +2,22 @@
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::text::counted;
 
 /// Runs `mp verify`.
 pub(crate) fn run(context: &Context, table: &str) -> Result<Exit, Failure> {
     let report = context.database()?.verify_table(table);
     let report = report.map_err(|error| Failure::library(format!("could not verify `{table}`"), &error))?;
-    let printed = context.print(serde_json::to_value(&report).expect("a report is plain data"));
+    let words = format!(
+        "`{}` is as it was loaded: {}, {}",
+        report.table,
+        counted(report.rows, "row"),
+        counted(report.distinct_ids, "distinct id")
+    );
+    let record = serde_json::to_value(&report).expect("a report is plain data");
+    // The warning below says what differs.
+    let is_in_warning = context.is_for_people() && !report.is_intact();
+    let printed = if is_in_warning { Ok(()) } else { context.report(record, &words) };
     if report.is_intact() {
         return printed.map(|()| Exit::Success);
     }

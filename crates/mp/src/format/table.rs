@@ -1,6 +1,6 @@
 //! The `table` format, for people. On a terminal, a row of a query is one line; elsewhere, nothing is cut or wrapped.
 
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 use console::{measure_text_width, truncate_str};
 use mixpanel_data::SqlValue;
 use serde_json::{Map, Value};
@@ -59,6 +59,10 @@ pub(super) fn rows(columns: &[String], rows: &[Vec<SqlValue>], kind: Kind, targe
         table.add_row(row.iter().zip(texts).map(|(value, text)| styled(value, text, kind, target)));
     }
     for (number, column) in table.column_iter_mut().enumerate() {
+        if kind == Kind::Report && columns[number] == "run_id" {
+            // An id that is broken cannot be copied.
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
         if !rows.is_empty() && rows.iter().all(|row| row.get(number).is_some_and(is_number_or_null)) {
             column.set_cell_alignment(CellAlignment::Right);
         }

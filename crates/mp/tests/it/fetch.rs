@@ -26,6 +26,7 @@ fn a_parallel_fetch_has_the_documented_result() {
     let result = fetch(&home, &["--parallel", "--workers", "3"]).exits(0).json();
     let fields = [
         "table",
+        "rows",
         "total_rows",
         "successful_pages",
         "failed_pages",
@@ -44,6 +45,12 @@ fn a_parallel_fetch_has_the_documented_result() {
         "session_restarts",
         "short_pages",
         "run_id",
+        "database",
+        "table_rows",
+        "updated_rows",
+        "unchanged_rows",
+        "unchecked_page",
+        "run_waited_seconds",
         "has_failures",
     ];
     assert_eq!(keys(&result), fields);
@@ -80,6 +87,12 @@ fn a_sequential_fetch_has_the_documented_result_and_the_same_rows() {
         "session_restarts",
         "short_pages",
         "run_id",
+        "database",
+        "table_rows",
+        "updated_rows",
+        "unchanged_rows",
+        "unchecked_page",
+        "run_waited_seconds",
         "has_failures",
     ];
     assert_eq!(keys(&result), fields);

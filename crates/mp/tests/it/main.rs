@@ -40,6 +40,7 @@ mod refusals;
 mod rejects;
 mod replace;
 mod replies;
+mod results;
 mod resume;
 mod sample;
 mod schedule;
@@ -51,6 +52,8 @@ mod snapshot;
 mod state_files;
 mod status;
 mod stream;
+#[cfg(target_os = "linux")]
+mod summary;
 mod support;
 #[cfg(target_os = "linux")]
 mod tables;

@@ -136,5 +136,10 @@ fn lock_wait_limits_the_wait_for_the_database() {
     assert_eq!(simulator.stats().requests, 0);
     drop(holder);
     let (_, run) = running.end();
-    assert_eq!(run.exits(0).json()["rows"], json!(100));
+    let result = run.exits(0).json();
+    assert_eq!(result["rows"], json!(100));
+    // The wait is part of the duration.
+    let seconds = |key: &str| result[key].as_f64().expect("seconds");
+    let waited = seconds("waited_seconds");
+    assert!(waited >= 2.0 && waited <= seconds("duration_seconds"), "{result}");
 }

@@ -26,7 +26,7 @@ macro_rules! assert_run {
 pub(crate) use assert_run;
 
 /// Text that differs between runs or machines, and its replacement.
-const REDACTIONS: [(&str, &str); 27] = [
+const REDACTIONS: [(&str, &str); 28] = [
     // A home directory or a temporary file.
     (r"\[TMPDIR\]/\.tmp[A-Za-z0-9]{6}", "[HOME]"),
     // A port chosen by the system; tests use smaller and larger ones.
@@ -42,12 +42,13 @@ const REDACTIONS: [(&str, &str); 27] = [
     (r"\bprocess \d+", "process [PID]"),
     (r#"("held_by": ?)\d+"#, "$1[PID]"),
     (r#"("fetched_at": ?)"[^"]+""#, "$1[TIME]"),
-    (r#"("(?:duration|waited|age|expected|sequential|parallel)_seconds": ?)[\d.]+"#, "$1[SECONDS]"),
+    (r#"("(?:duration|waited|run_waited|age|expected|sequential|parallel)_seconds": ?)[\d.]+"#, "$1[SECONDS]"),
     // A current time; tests that name a time choose another century.
     (r"\b20[2-4]\d-\d\d-\d\d \d\d:\d\d:\d\d UTC", "[TIME]"),
     (r"\b20[2-4]\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z(?: +│)?", "[TIME]"),
-    (r"clock is \d+ s ahead", "clock is [SECONDS] s ahead"),
+    (r"clock is \d+[smhd](?: \d\d[smh])? ahead", "clock is [TIME] ahead"),
     (r"try again in (?:\d+\.\ds|\d+[smhd](?: \d\d[smh])?)", "try again in [TIME]"),
+    (r"\(Retry-After: \d+[smhd](?: \d\d[smh])?\)", "(Retry-After: [TIME])"),
     // Pages are parsed in parallel, so their order may vary.
     (r"(?m)^page \d+: (\d+ profiles? \()", "page [N]: $1"),
     // The age of a run in table output.
@@ -56,9 +57,9 @@ const REDACTIONS: [(&str, &str); 27] = [
     (r"(attempt \d failed, retrying in )[\d.]+ ?m?s", "$1[SECONDS]"),
     (r#"("bytes": ?)\d+"#, "$1[BYTES]"),
     (r"(?m)^ +\d+\.\d+s ", "[ELAPSED] "),
-    (r"the wait would take \d+ s in all", "the wait would take [SECONDS] s in all"),
-    (r"the next is available in \d+ s", "the next is available in [SECONDS] s"),
-    (r"(?m)^  about \d+(?:s| min)$", "  about [TIME]"),
+    (r"the wait would take \d+[smhd](?: \d\d[smh])? in all", "the wait would take [TIME] in all"),
+    (r"the next is available in \d+[smhd](?: \d\d[smh])?", "the next is available in [TIME]"),
+    (r"(?m)^  about \d+[sm]$", "  about [TIME]"),
     // The reason depends on the machine's network.
     (r"lookup address information: [A-Z][a-z ]+", "lookup address information: [REASON]"),
     (r"/\.mixpanel-data-[A-Za-z0-9]{6}\b", "/.mixpanel-data-[RANDOM]"),

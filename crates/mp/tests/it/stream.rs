@@ -2,10 +2,13 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
+use std::time::Duration;
 
 use mixpanel_simulator::SimulatorConfig;
+use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::process::{end, is_ignored, send, start};
 use crate::snapshot::assert_run;
 use crate::support::{Home, Run, Simulator};
 
@@ -114,6 +117,43 @@ fn missing_pages_are_named_and_the_exit_code_is_1() {
     let run = home.run(&["fetch", "profiles", "--stdout", "--parallel", "-q"]).exits(1);
     assert_eq!(lines(&run).len(), 400);
     assert_run!(run.exits(1));
+}
+
+#[test]
+fn an_interrupted_stream_is_called_incomplete_with_the_number_of_records() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        if is_ignored(signal) {
+            println!("skipped: {signal:?} is ignored here");
+            continue;
+        }
+        let latency = Duration::from_millis(100);
+        let simulator = Simulator::start(SimulatorConfig { page_size: 10, latency, ..SimulatorConfig::default() });
+        let home = Home::new().with_server(&simulator);
+        let (child, stderr) = start(&home, &["fetch", "profiles", "--stdout"], "page 2");
+        send(&child, signal);
+        let run = end(child, stderr).exits(code);
+        let records = lines(&run).len();
+        assert!(records >= 30, "{records}");
+        let text =
+            format!("hint: the output is incomplete: {records} profiles were written; a stream cannot be resumed");
+        run.says(&[&text]);
+    }
+}
+
+#[test]
+fn a_stream_that_is_ended_at_once_is_called_incomplete() {
+    if is_ignored(Signal::INT) {
+        return println!("skipped: the signal is ignored here");
+    }
+    let simulator = Simulator::with_faults(500, &["pages=1 delay=300s"]);
+    let home = Home::new().with_server(&simulator);
+    let (child, mut stderr) = start(&home, &["fetch", "profiles", "--stdout"], "page 0");
+    send(&child, Signal::INT);
+    let mut line = String::new();
+    stderr.read_line(&mut line).expect("a line");
+    assert!(line.starts_with("stopping: "), "{line}");
+    send(&child, Signal::INT);
+    end(child, stderr).exits(130).says(&["hint: the output is incomplete and cannot be resumed"]);
 }
 
 #[test]

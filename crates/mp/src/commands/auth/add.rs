@@ -60,7 +60,9 @@ pub(super) fn run(context: &Context, arguments: AddArgs) -> Result<(), Failure> 
         }
         Ok(accounts.config().default_name() == Some(&name))
     })?;
-    context.print(json!({ "added": name, "is_default": is_default, "tested": tested }))
+    let role = if is_default { ", the default account" } else { "" };
+    let text = format!("Added `{name}`{role}{}", answers::outcome(tested));
+    context.report(json!({ "added": name, "is_default": is_default, "tested": tested }), &text)
 }
 
 /// Checks that nothing must be prompted for.

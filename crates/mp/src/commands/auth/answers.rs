@@ -76,3 +76,8 @@ pub(super) fn test(context: &Context, name: &str, credentials: &Credentials) -> 
     context.output.hint(&format!("test them later with `{}`", context.command(&["auth", "test", name])));
     Ok(false)
 }
+
+/// Returns how the credentials were tested, for the end of a sentence.
+pub(super) fn outcome(tested: bool) -> &'static str {
+    if tested { "; the credentials are valid" } else { "; the credentials were not tested" }
+}

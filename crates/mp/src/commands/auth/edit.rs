@@ -34,7 +34,9 @@ pub(super) fn run(context: &Context, arguments: EditArgs) -> Result<(), Failure>
             Ok(())
         })?;
     }
-    context.print(json!({ "edited": name, "changed": changes, "tested": tested }))
+    let what = if changes.is_empty() { "nothing".to_owned() } else { changes.join(", ").replace('_', " ") };
+    let text = format!("Changed {what} of account `{name}`{}", answers::outcome(tested));
+    context.report(json!({ "edited": name, "changed": changes, "tested": tested }), &text)
 }
 
 /// Returns the new credentials, from the options or from prompts.

@@ -40,12 +40,30 @@ pub(super) fn run(context: &Context, arguments: &DiscardArgs) -> Result<Exit, Fa
             result = Err(Failure::library(format!("could not discard run {}", run.run_id), &error));
             break;
         }
-        discarded.push(run.run_id.as_str());
+        discarded.push(run);
     }
     if result.is_ok() || !discarded.is_empty() {
-        context.print(json!({ "discarded": discarded }))?;
+        let ids: Vec<&str> = discarded.iter().map(|run| run.run_id.as_str()).collect();
+        context.report(json!({ "discarded": ids }), &in_words(&discarded))?;
     }
     result
+}
+
+/// Describes what was removed, one run per line.
+fn in_words(discarded: &[&UnfinishedRun]) -> String {
+    if discarded.is_empty() {
+        return "There are no unfinished runs".to_owned();
+    }
+    let lines = discarded.iter().map(|run| {
+        let named = named(run);
+        format!(
+            "Discarded {} ({}, {})",
+            named.trim_end_matches(','),
+            counted(run.pages_done.into(), "page"),
+            size(run.bytes)
+        )
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn chosen<'a>(runs: &'a [UnfinishedRun], arguments: &DiscardArgs) -> Result<Vec<&'a UnfinishedRun>, Failure> {

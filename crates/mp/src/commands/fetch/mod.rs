@@ -1,7 +1,7 @@
 //! `mp fetch`: fetches from Mixpanel into a table or to standard output, and manages unfinished runs.
 //!
-//! `project` has the code shared by fetch and resume, `filters` builds a query from the options, `property_rules`
-//! sets what is dropped and hashed, and `warnings` reports
+//! `project` has the code shared by fetch and resume, `summary` its result for people, `filters` builds a query from the
+//! options, `property_rules` sets what is dropped and hashed, and `warnings` reports
 //! missing data and how to continue.
 
 mod discard;
@@ -15,6 +15,7 @@ mod property_rules;
 mod resume;
 mod status;
 mod stream;
+mod summary;
 mod unfinished;
 mod warnings;
 

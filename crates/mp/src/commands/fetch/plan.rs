@@ -20,8 +20,11 @@ pub(super) async fn run(
     let progress = Progress::begin(&context.output, "a plan", shown(arguments.report.no_progress));
     let plan = progress.watch(project.workspace.plan_fetch(fetch.on_event(progress.listener()))).await;
     let plan = plan.map_err(|error| context.failed("could not estimate the fetch", &error))?;
-    context.print(serde_json::to_value(&plan).expect("a plan is plain data"))?;
-    context.output.note(&in_words(&plan));
+    let words = in_words(&plan);
+    context.report(serde_json::to_value(&plan).expect("a plan is plain data"), &words)?;
+    if !context.is_for_people() {
+        context.output.note(&words);
+    }
     for advice in &plan.advice {
         context.output.hint(advice);
     }

@@ -38,10 +38,12 @@ pub(super) fn run(context: &Context, arguments: &FetchProfilesArgs) -> Result<Ex
             return plan::run(&project, arguments, fetch).await;
         }
         let name = &arguments.name;
-        let progress = Progress::begin(&context.output, format!("`{name}`"), shown(arguments.report.no_progress));
+        let progress = Progress::begin(&context.output, format!("`{name}`"), shown(arguments.report.no_progress))
+            .suggest_parallel(arguments.workers.may_suggest_parallel());
         let fetch = fetch.on_event(progress.listener());
         let report = &arguments.report;
-        let table = IntoTable { project: &project, interrupts, table: name, run: None, progress, report };
+        let table =
+            IntoTable { project: &project, interrupts, table: name, run: None, progress, report, is_resumed: false };
         if arguments.refresh {
             return table.finish(project.workspace.refresh_profiles(fetch)).await;
         }

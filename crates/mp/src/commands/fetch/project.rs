@@ -5,6 +5,7 @@ use std::time::Duration;
 use mixpanel_data::{Error, ErrorKind, ProfileFetchResult, RunOptions, Workspace};
 use serde_json::Value;
 
+use super::summary::{Summary, first_rows};
 use super::unfinished::{resume_command, to_name};
 use super::warnings;
 use crate::cli::{AcceptArgs, ReportArgs, WaitArgs, WorkerArgs};
@@ -13,6 +14,7 @@ use crate::failure::{Exit, Failure};
 use crate::progress::{Progress, Shown};
 use crate::settings::Identity;
 use crate::signals::Interrupts;
+use crate::text::about;
 
 /// A project to fetch from and its credentials.
 pub(super) struct Project<'a> {
@@ -60,7 +62,7 @@ impl<'a> Project<'a> {
 }
 
 fn stop_message(grace: Duration) -> String {
-    format!("stopping: waiting up to {} s for pages in flight; signal again to stop at once", grace.as_secs())
+    format!("stopping: waiting up to {} for pages in flight; signal again to stop at once", about(grace))
 }
 
 /// Warns if `--workers` has no effect.
@@ -102,6 +104,8 @@ pub(super) struct IntoTable<'a> {
     pub(super) run: Option<&'a str>,
     pub(super) progress: Progress,
     pub(super) report: &'a ReportArgs,
+    /// Whether an earlier process began the run.
+    pub(super) is_resumed: bool,
 }
 
 impl IntoTable<'_> {
@@ -120,17 +124,12 @@ impl IntoTable<'_> {
             false => stop_message(grace),
         });
         let result = self.wait(work).await?;
-        let printed = context.print(as_record(&result, self.report));
-        let counts = result.counts();
-        if !result.failed_page_indices().is_empty() {
-            let target = format!("`{}`", self.table);
-            let reasons = self.progress.failures();
-            warnings::missing_pages(&context.output, &target, result.failed_page_indices(), &reasons);
-            context.output.hint(&warnings::missing_hint(&self.resume_command(result.run_id())));
-        } else if counts.shortfall > 0 {
-            context.output.hint(&warnings::shortfall_hint(&self.resume_command(result.run_id())));
-        }
+        let is_for_people = context.is_for_people();
+        let printed = if is_for_people { Ok(()) } else { context.print(as_record(&result, self.report)) };
+        let next = self.warn(&result, is_for_people);
         let rejects = warnings::rejects(context, &result, self.report.allow_rejects);
+        // What is missing comes first, and the next command last.
+        let printed = if is_for_people { self.summarize(&result, next) } else { printed };
         let exit = if result.has_failures() { Exit::Failure } else { rejects };
         match printed {
             // Even with a closed pipe, the data is in the table.
@@ -139,6 +138,37 @@ impl IntoTable<'_> {
             }
             _ => Ok(exit),
         }
+    }
+
+    /// Warns if profiles are missing. Returns the command to suggest in the summary, if one `is_shown`; without a
+    /// summary, a hint suggests it.
+    fn warn(&self, result: &ProfileFetchResult, is_shown: bool) -> Option<String> {
+        let context = self.project.context;
+        if !result.has_failures() {
+            let rows = result.loaded().table_rows;
+            return (rows > 0).then(|| context.command(&["query", "sql", &first_rows(result.table())]));
+        }
+        let command = self.resume_command(result.run_id());
+        if result.failed_page_indices().is_empty() {
+            context.output.hint(&warnings::shortfall_hint(&command));
+            return None;
+        }
+        let missing = warnings::MissingPages {
+            target: &format!("`{}`", self.table),
+            failed: result.failed_page_indices(),
+            unchecked: result.loaded().unchecked_page,
+        };
+        context.output.warning(&missing.text(&self.progress.failures()));
+        if !is_shown {
+            context.output.hint(&warnings::missing_hint(&command));
+        }
+        Some(command)
+    }
+
+    fn summarize(&self, result: &ProfileFetchResult, next: Option<String>) -> Result<(), Failure> {
+        let output = &self.project.context.output;
+        let summary = Summary::of(self.project.context, result, self.is_resumed, next);
+        output.show(&summary.text(output.width().into()))
     }
 
     /// Waits for `work`; after a signal, only for the grace period. A load is always awaited, because it stops by

@@ -32,7 +32,8 @@ pub(super) fn run(context: &Context, arguments: &ResumeArgs) -> Result<Exit, Fai
     let named = to_name(&runs, table, &run.run_id);
     project.interruptible(async |interrupts| {
         let shown = shown(arguments.report.no_progress);
-        let progress = Progress::begin_with(&context.output, format!("`{table}`"), shown, run.pages_done);
+        let progress = Progress::begin_with(&context.output, format!("`{table}`"), shown, run.pages_done)
+            .suggest_parallel(arguments.workers.may_suggest_parallel());
         let resume = match key {
             Some(key) => resume(arguments, table, run, query).hash_key(key),
             None => resume(arguments, table, run, query),
@@ -40,7 +41,8 @@ pub(super) fn run(context: &Context, arguments: &ResumeArgs) -> Result<Exit, Fai
         let resume = resume.cancel_with(interrupts.token()).on_event(progress.listener());
         let work = project.workspace.resume_fetch(resume);
         let report = &arguments.report;
-        IntoTable { project: &project, interrupts, table, run: named, progress, report }.finish(work).await
+        let fetch = IntoTable { project: &project, interrupts, table, run: named, progress, report, is_resumed: true };
+        fetch.finish(work).await
     })
 }
 

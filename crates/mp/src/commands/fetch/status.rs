@@ -1,13 +1,15 @@
 //! `mp fetch status`: lists the unfinished runs of the database.
 
-use mixpanel_data::UnfinishedRun;
+use std::time::Duration;
+
+use mixpanel_data::{RunState, UnfinishedRun, Workspace};
 use serde_json::{Value, json};
 
-use super::unfinished::{list, resume_command, to_name};
+use super::unfinished::{list, pages, resume_command, to_name};
 use crate::cli::Format;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::text::{duration, size};
+use crate::text::{duration, indented, printable, size, wrapped};
 
 const FIELDS: [&str; 11] = [
     "run_id",
@@ -23,17 +25,33 @@ const FIELDS: [&str; 11] = [
     "resume_command",
 ];
 
+/// The columns before the values in the text for people.
+const LABEL_COLUMNS: usize = 10;
+
+const COLUMNS: [&str; 7] = ["run_id", "table", "pages", "age", "size", "state", "reason"];
+
+/// On a narrower terminal, the last column is left out, and notes give the reasons.
+const TABLE_WIDTH_MIN: u16 = 110;
+
 /// Runs `mp fetch status`.
 pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     let workspace = context.database()?;
     let runs = list(&workspace)?;
     let path = workspace.database().display();
+    if context.is_for_people() {
+        return print_for_people(context, &workspace, &runs).map(|()| Exit::Success);
+    }
     if runs.is_empty() && context.output.stderr_is_terminal() {
         context.output.note(&format!("`{path}` has no unfinished runs"));
     }
     if context.format() == Format::Table {
-        context
-            .print_all(&["run_id", "table", "pages", "age", "size", "state"], runs.iter().map(for_people).collect())?;
+        let (output, all) = (&context.output, COLUMNS.len());
+        let has_room = !output.stdout_is_terminal() || output.width() >= TABLE_WIDTH_MIN;
+        let columns = &COLUMNS[..if has_room { all } else { all - 1 }];
+        context.print_all(columns, runs.iter().map(for_people).collect())?;
+        if !has_room {
+            runs.iter().for_each(|run| output.note(&format!("{}: {}", run.run_id, reason(run))));
+        }
         if let Some(run) = runs.iter().find(|run| run.is_readable() && run.held_by.is_none() && !run.is_superseded)
             && let Some(command) = command(context, &runs, run)
         {
@@ -61,6 +79,15 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
+fn print_for_people(context: &Context, workspace: &Workspace, runs: &[UnfinishedRun]) -> Result<(), Failure> {
+    if runs.is_empty() {
+        return context.show(&format!("{} has no unfinished runs", context.shown_path(workspace.database())));
+    }
+    let width = context.output.width().into();
+    let described = runs.iter().map(|run| described(run, command(context, runs, run).as_deref(), width));
+    context.output.show(&format!("{}\n", described.collect::<Vec<_>>().join("\n")))
+}
+
 /// Returns the command that resumes this run, or `None` if it cannot be read. It names the run unless that is its
 /// table's newest one.
 fn command(context: &Context, runs: &[UnfinishedRun], run: &UnfinishedRun) -> Option<String> {
@@ -70,24 +97,54 @@ fn command(context: &Context, runs: &[UnfinishedRun], run: &UnfinishedRun) -> Op
 
 fn for_people(run: &UnfinishedRun) -> Value {
     let total = run.pages_total.map_or_else(|| "?".to_owned(), |total| total.to_string());
-    let mut state = match run.held_by {
-        Some(pid) => format!("process {pid} is working on it"),
-        None => run.reason.clone(),
-    };
-    if run.is_loaded_in_part {
-        state.push_str("; the pages received are in the table");
-    }
-    if run.is_superseded {
-        state.push_str("; superseded by a newer complete load");
-    }
     json!({
         "run_id": run.run_id,
         "table": run.table.as_deref().unwrap_or("?"),
         "pages": format!("{}/{total}", run.pages_done),
-        "age": duration(std::time::Duration::from_secs(run.age_seconds)),
+        "age": duration(Duration::from_secs(run.age_seconds)),
         "size": size(run.bytes),
-        "state": state,
+        "state": state(run),
+        "reason": reason(run),
     })
+}
+
+fn state(run: &UnfinishedRun) -> &'static str {
+    match run.state {
+        RunState::Planned => "planned",
+        RunState::Running => "running",
+        RunState::Stopped => "stopped",
+        RunState::Complete => "fetched",
+        _ => "unreadable",
+    }
+}
+
+/// Returns why the run is in its state, and what is known about its table.
+fn reason(run: &UnfinishedRun) -> String {
+    let mut reason = match run.held_by {
+        Some(pid) => format!("process {pid} is working on it"),
+        None => run.reason.clone(),
+    };
+    if run.is_loaded_in_part {
+        reason.push_str("; the pages received are in the table");
+    }
+    if run.is_superseded {
+        reason.push_str("; superseded by a newer complete load");
+    }
+    reason
+}
+
+/// Describes a run, wrapped to `width` columns. The id and the command that resumes it stay whole.
+fn described(run: &UnfinishedRun, command: Option<&str>, width: usize) -> String {
+    let table = run.table.as_deref().map_or_else(|| "unknown table".to_owned(), |table| format!("`{table}`"));
+    let age = duration(Duration::from_secs(run.age_seconds));
+    let first = format!("{table}: {}, {} ({}), begun {age} ago", state(run), pages(run), size(run.bytes));
+    let reason = indented(&format!("  reason  {}", reason(run)), LABEL_COLUMNS);
+    let (first, reason) = (wrapped(&indented(&first, 2), width, 2), wrapped(&reason, width, LABEL_COLUMNS));
+    let mut text = format!("{first}\n{reason}\n  run     {}", printable(&run.run_id));
+    if let Some(command) = command.filter(|_| run.held_by.is_none()) {
+        text.push_str(&format!("\n  resume  {command}"));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -105,12 +162,31 @@ mod tests {
             "pages": "12/80",
             "age": "2h 10m",
             "size": "1.2 MB",
-            "state": "process 4711 is working on it; the pages received are in the table",
+            "state": "stopped",
+            "reason": "process 4711 is working on it; the pages received are in the table",
         });
         assert_eq!(for_people(&run), expected);
         let mut run = example("r1", "users");
         run.pages_total = None;
-        assert_eq!((&for_people(&run)["pages"], &for_people(&run)["state"]), (&json!("12/?"), &json!("interrupted")));
-        assert_eq!(for_people(&unreadable_example("r1"))["table"], json!("?"));
+        assert_eq!((&for_people(&run)["pages"], &for_people(&run)["reason"]), (&json!("12/?"), &json!("interrupted")));
+        let unreadable = for_people(&unreadable_example("r1"));
+        assert_eq!((&unreadable["table"], &unreadable["state"]), (&json!("?"), &json!("unreadable")));
+    }
+
+    #[test]
+    fn a_run_is_described_with_its_command() {
+        let mut run = example("r1", "users");
+        assert_eq!(
+            described(&run, Some("mp fetch resume users"), 80),
+            "`users`: stopped, 12 of 80 pages (1.2 MB), begun 2h 10m ago\n  reason  interrupted\n  run     r1\n  \
+             resume  mp fetch resume users"
+        );
+        (run.held_by, run.state, run.pages_total) = (Some(4711), RunState::Running, None);
+        assert_eq!(
+            described(&run, Some("mp fetch resume users"), 80),
+            "`users`: running, 12 pages (1.2 MB), begun 2h 10m ago\n  reason  process 4711 is working on it\n  run     r1"
+        );
+        let narrow = described(&run, None, 30);
+        assert!(narrow.lines().all(|line| line.len() <= 30) && narrow.contains("process 4711 is"), "{narrow}");
     }
 }

@@ -1,6 +1,7 @@
 //! `mp fetch profiles --stdout`: prints JSON lines instead of loading a table.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::text::counted;
 struct Sink {
     data: Data,
     failure: Option<Failure>,
+    /// Number of records written.
+    written: Arc<AtomicU64>,
     /// Whether each line is flushed immediately.
     is_terminal: bool,
 }
@@ -27,13 +30,29 @@ impl Sink {
     fn take(&mut self, record: &str) -> ControlFlow<()> {
         let written = self.data.line(record).and_then(|()| if self.is_terminal { self.data.flush() } else { Ok(()) });
         match written {
-            Ok(()) => ControlFlow::Continue(()),
+            Ok(()) => {
+                self.written.fetch_add(1, Ordering::Relaxed);
+                ControlFlow::Continue(())
+            }
             Err(failure) => {
                 self.failure = Some(failure);
                 ControlFlow::Break(())
             }
         }
     }
+}
+
+const CANNOT_RESUME: &str =
+    "the output is incomplete and cannot be resumed; a fetch into a table can: `mp fetch profiles TABLE`";
+
+/// Returns the hint after a fetch that failed or was stopped after this number of records.
+fn incomplete(records: u64) -> String {
+    let were = if records == 1 { "was" } else { "were" };
+    format!(
+        "the output is incomplete: {} {were} written; a stream cannot be resumed, so run the command again, or fetch \
+         into a table to be able to resume",
+        counted(records, "profile")
+    )
 }
 
 /// Maximum time that a stopped fetch waits for the reader of its standard output.
@@ -63,14 +82,29 @@ pub(super) async fn run(
     let output = &context.output;
     // On the same terminal, progress would appear between the records.
     let hidden = arguments.report.no_progress || output.stdout_is_terminal();
-    let progress = Progress::begin(output, "standard output", shown(hidden));
-    let sink = Sink { data: output.data(Escape::Json), failure: None, is_terminal: output.stdout_is_terminal() };
+    let progress = Progress::begin(output, "standard output", shown(hidden))
+        .suggest_parallel(arguments.workers.may_suggest_parallel());
+    let written = Arc::new(AtomicU64::new(0));
+    let sink = Sink {
+        data: output.data(Escape::Json),
+        failure: None,
+        written: Arc::clone(&written),
+        is_terminal: output.stdout_is_terminal(),
+    };
     let sink = Arc::new(Mutex::new(sink));
     let form = if arguments.raw { RecordForm::Raw } else { RecordForm::Row };
     let receiver = Arc::clone(&sink);
     let take = move |record: &str| receiver.lock().unwrap_or_else(PoisonError::into_inner).take(record);
     let fetch = fetch.on_event(progress.listener());
-    let failed = |error: &Error| context.failed("could not fetch profiles to standard output", error);
+    let failed = |error: &Error| {
+        let failure = context.failed("could not fetch profiles to standard output", error);
+        match written.load(Ordering::Relaxed) {
+            0 => failure,
+            records => failure.hint(incomplete(records)),
+        }
+    };
+    // Records may remain in the buffer, so their number is not known.
+    interrupts.set_exit_hint(|| Some(CANNOT_RESUME.to_owned()));
     let result = tokio::select! {
         result = progress.watch(project.workspace.stream_profiles(fetch, form, take)) => result,
         () = interrupts.time_is_up() => {
@@ -95,7 +129,9 @@ pub(super) async fn run(
         output.note(&format!("{} fetched", counted(result.rows, "profile")));
         return Ok(rejects);
     }
-    warnings::missing_pages(output, "the output", &result.failed_page_indices, &progress.failures());
+    let (failed, unchecked) = (&result.failed_page_indices[..], result.unchecked_page);
+    let missing = warnings::MissingPages { target: "the output", failed, unchecked };
+    output.warning(&missing.text(&progress.failures()));
     output.hint("run the same command again");
     Ok(Exit::Failure)
 }

@@ -11,20 +11,43 @@ use crate::text::{counted, page_list, thousands};
 /// Maximum number of failed pages whose reasons are shown; the others are only listed.
 const REASONS_MAX: usize = 5;
 
-/// Warns about pages that failed.
-pub(super) fn missing_pages(output: &Output, target: &str, pages: &[u32], reasons: &[(u32, String)]) {
-    let (count, list) = (pages.len() as u64, page_list(pages));
-    let noun = if count == 1 { "page" } else { "pages" };
-    let mut text = format!("{} failed, so {target} lacks the profiles of {noun} {list}", counted(count, "page"));
-    let mut reasons: Vec<_> = reasons.iter().collect();
-    reasons.sort();
-    for (page, reason) in reasons.iter().take(REASONS_MAX) {
-        text.push_str(&format!("\npage {page}: {reason}"));
+/// Pages that are missing from a table or an output.
+pub(super) struct MissingPages<'a> {
+    /// What lacks them: a phrase.
+    pub(super) target: &'a str,
+    pub(super) failed: &'a [u32],
+    /// The page among these of which it is unknown whether it exists.
+    pub(super) unchecked: Option<u32>,
+}
+
+impl MissingPages<'_> {
+    /// Returns the warning, with the reasons.
+    pub(super) fn text(&self, reasons: &[(u32, String)]) -> String {
+        let mut text = self.first_line();
+        let mut reasons: Vec<_> = reasons.iter().collect();
+        reasons.sort();
+        for (page, reason) in reasons.iter().take(REASONS_MAX) {
+            text.push_str(&format!("\npage {page}: {reason}"));
+        }
+        if reasons.len() > REASONS_MAX {
+            text.push_str(&format!("\nand {} more", reasons.len() - REASONS_MAX));
+        }
+        text
     }
-    if reasons.len() > REASONS_MAX {
-        text.push_str(&format!("\nand {} more", reasons.len() - REASONS_MAX));
+
+    fn first_line(&self) -> String {
+        let target = self.target;
+        let pages: Vec<u32> = self.failed.iter().copied().filter(|page| self.unchecked != Some(*page)).collect();
+        let unknown = self.unchecked.map(|page| format!("it could not be checked whether page {page} exists"));
+        let (count, list) = (pages.len() as u64, page_list(&pages));
+        let noun = if count == 1 { "page" } else { "pages" };
+        let lacks = format!("{} failed, so {target} lacks the profiles of {noun} {list}", counted(count, "page"));
+        match unknown {
+            None => lacks,
+            Some(unknown) if pages.is_empty() => format!("{unknown}, so {target} may lack its profiles"),
+            Some(unknown) => format!("{lacks}; {unknown}"),
+        }
     }
-    output.warning(&text);
 }
 
 /// Returns the hint after a load that lacks the failed pages.
@@ -59,6 +82,10 @@ pub(super) fn kept(error: &Error, command: &str) -> String {
     }
     if error.shortfall().is_some() {
         return shortfall_hint(command);
+    }
+    // The same command without an option would fail again.
+    if error.kind() == ErrorKind::TableExists {
+        return format!("the pages fetched so far are kept: `{command} --append` adds them to the table");
     }
     error.staged_pages().map_or_else(
         || format!("the pages fetched so far are kept: `{command}` resumes the fetch"),
@@ -139,4 +166,23 @@ pub(super) fn unfinished(context: &Context, workspace: &Workspace, table: &str) 
     context
         .output
         .note(&format!("an unfinished run of `{table}` has {}: `{command}` resumes it{others}", pages(newest)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_may_not_exist_is_not_called_missing() {
+        let text = |failed: &[u32], unchecked| MissingPages { target: "`users`", failed, unchecked }.text(&[]);
+        assert_eq!(text(&[7], None), "1 page failed, so `users` lacks the profiles of page 7");
+        assert_eq!(
+            text(&[3, 7, 8, 30], Some(30)),
+            "3 pages failed, so `users` lacks the profiles of pages 3, 7-8; it could not be checked whether page 30 exists"
+        );
+        assert_eq!(
+            text(&[2], Some(2)),
+            "it could not be checked whether page 2 exists, so `users` may lack its profiles"
+        );
+    }
 }
