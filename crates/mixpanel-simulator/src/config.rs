@@ -5,6 +5,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::duration::parse_duration;
 use crate::fault::Fault;
 use crate::profiles::{OddProfile, ProfileCopy, Records};
@@ -26,6 +28,14 @@ pub struct SimulatorConfig {
     pub auth_refusal: AuthRefusal,
     /// The source of the profiles.
     pub profiles: ProfileSource,
+    /// The latest time in generated profiles: signups and visits are before it. Default
+    /// [`REFERENCE_TIME`](Self::REFERENCE_TIME), so that profiles do not depend on the clock. Years before 1980 and after
+    /// 9998 count as those years.
+    pub reference_time: Timestamp,
+    /// The number of generated user profiles per minute, chosen at random, whose `$last_seen` becomes
+    /// `reference_time` plus the time since the start. A session keeps the profiles that it began with. At most
+    /// 10,000; default 0.
+    pub active_per_minute: u32,
     /// The maximum number of group profiles per `data_group_id`. Each ID has between half of this and all of it.
     /// Default 200.
     pub groups: u64,
@@ -234,6 +244,8 @@ impl Default for SimulatorConfig {
             project_id: "12345".to_owned(),
             auth_refusal: AuthRefusal::default(),
             profiles: ProfileSource::Generated(10_000),
+            reference_time: Self::REFERENCE_TIME,
+            active_per_minute: 0,
             groups: 200,
             odd_profiles: Vec::new(),
             copies: Vec::new(),
@@ -266,6 +278,9 @@ impl Default for SimulatorConfig {
 }
 
 impl SimulatorConfig {
+    /// 2026-09-20T12:00:00Z, the default of [`reference_time`](Self::reference_time).
+    pub const REFERENCE_TIME: Timestamp = Timestamp::constant(1_789_905_600, 0);
+
     /// Returns the default configuration with no hourly limit and no concurrency limit.
     pub fn unlimited() -> Self {
         Self { quota: None, concurrency: None, ..Self::default() }

@@ -10,7 +10,7 @@ use crate::config::{PastEnd, RequestedPageSize, SessionIdMode, SimulatorConfig, 
 use crate::fault::FaultKind;
 use crate::message::Reply;
 use crate::params::Params;
-use crate::profiles::{Population, push, push_json_text, push_number};
+use crate::profiles::{Population, Visits, push, push_json_text, push_number};
 use crate::select::{Selection, population};
 use crate::session::{Session, Sessions};
 
@@ -22,6 +22,7 @@ const UNCACHED: &str = "request for page in uncached query for params";
 #[derive(Debug)]
 pub(crate) struct Engage {
     people: Population,
+    visits: Visits,
     sessions: Sessions,
     /// The selection of the most recent query, which a new session of the same query reuses instead of scanning all
     /// records again.
@@ -31,7 +32,13 @@ pub(crate) struct Engage {
 
 impl Engage {
     pub(crate) fn new(config: &SimulatorConfig) -> Self {
-        Self { people: population(config), sessions: Sessions::default(), latest: None, sessions_created: 0 }
+        Self {
+            people: population(config),
+            visits: Visits::default(),
+            sessions: Sessions::default(),
+            latest: None,
+            sessions_created: 0,
+        }
     }
 
     /// Responds to a page request. `fault` matters here only if it affects the session or the page number.
@@ -72,7 +79,7 @@ impl Engage {
                 .ok_or_else(|| refused(UNCACHED))?,
             None if page > 0 => return Err(refused(UNCACHED)),
             None => {
-                let selection = self.select(config, params).map_err(|message| refused(&message))?;
+                let selection = self.select(config, params, now).map_err(|message| refused(&message))?;
                 self.sessions_created += 1;
                 self.sessions.make(config, selection, page_size(config, asked_size), now)
             }
@@ -90,7 +97,11 @@ impl Engage {
         })
     }
 
-    fn select(&mut self, config: &SimulatorConfig, params: &Params) -> Result<Arc<Selection>, String> {
+    fn select(&mut self, config: &SimulatorConfig, params: &Params, now: Duration) -> Result<Arc<Selection>, String> {
+        if self.visits.advance(config.seed, self.people.visitors(), config.active_per_minute, now) {
+            self.people.set_visits(Arc::new(self.visits.clone()));
+            self.latest = None;
+        }
         let key = params.filter_key();
         if let Some(latest) = self.latest.as_ref().filter(|latest| latest.filter_key == key) {
             return Ok(Arc::clone(latest));

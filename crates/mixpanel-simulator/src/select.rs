@@ -35,11 +35,20 @@ struct Conditions {
 }
 
 pub(crate) fn population(config: &SimulatorConfig) -> Population {
+    let reference = reference(config);
     let population = match &config.profiles {
-        ProfileSource::Generated(count) => Population::people(config.seed, *count),
-        ProfileSource::Records(records) => Population::records(config.seed, records.clone()),
+        ProfileSource::Generated(count) => Population::people(config.seed, reference, *count),
+        ProfileSource::Records(records) => Population::records(config.seed, reference, records.clone()),
     };
     population.with_odd(&config.odd_profiles).with_copies(&config.copies, config.copy_rate)
+}
+
+/// Returns the latest time in generated profiles, in seconds since the epoch. The limits keep every date that is
+/// derived from it within 1970 to 9999, the years that have four digits.
+fn reference(config: &SimulatorConfig) -> u64 {
+    const YEAR_1980: u64 = 315_532_800;
+    const YEAR_9999: u64 = 253_370_764_800;
+    u64::try_from(config.reference_time.as_second()).unwrap_or(0).clamp(YEAR_1980, YEAR_9999 - 1)
 }
 
 impl Selection {
@@ -50,7 +59,7 @@ impl Selection {
     /// Returns a message that names the invalid parameter.
     pub(crate) fn make(config: &SimulatorConfig, people: &Population, params: &Params) -> Result<Self, String> {
         let population = match params.get("data_group_id") {
-            Some(id) => Population::groups(config.seed, id, config.groups),
+            Some(id) => Population::groups(config.seed, reference(config), id, config.groups),
             None => people.clone(),
         };
         let behaviors = behaviors(params)?;

@@ -2,6 +2,11 @@
 
 use serde::Deserialize;
 
+use super::write::push_time;
+
+/// How long after the reference time the `$last_seen` of [`CopyChange::LaterLastSeen`] is, in seconds.
+pub(super) const LATER: u64 = 102 * 86_400 + 43_200;
+
 /// A record to repeat at another index, in place of the record there.
 ///
 /// The length of the list does not change: every copy reduces the number of distinct profiles by one.
@@ -24,18 +29,20 @@ pub enum CopyChange {
     /// The copy is identical, byte for byte.
     #[default]
     Identical,
-    /// The copy's `$last_seen` is `2027-01-01T00:00:00`, later than that of any generated profile.
+    /// The copy's `$last_seen` is 102.5 days after the reference time, later than that of any generated profile: by
+    /// default `2027-01-01T00:00:00`.
     LaterLastSeen,
 }
 
-/// Changes the `$last_seen` of the record at `start` to a later time, if it is present in the usual format.
-pub(super) fn make_last_seen_later(out: &mut [u8], start: usize) {
+/// Changes the `$last_seen` of the record at `start` to `seconds` since the epoch, if it is present in the usual format.
+pub(super) fn set_last_seen(out: &mut [u8], start: usize, seconds: u64) {
     const KEY: &[u8] = b"\"$last_seen\":\"";
-    const LATER: &[u8] = b"2027-01-01T00:00:00";
+    let mut time = Vec::with_capacity(19);
+    push_time(&mut time, seconds);
     let record = &mut out[start..];
     let Some(key) = record.windows(KEY.len()).position(|window| window == KEY) else { return };
     let value = key + KEY.len();
-    if record.get(value + LATER.len()) == Some(&b'"') {
-        record[value..value + LATER.len()].copy_from_slice(LATER);
+    if record.get(value + time.len()) == Some(&b'"') {
+        record[value..value + time.len()].copy_from_slice(&time);
     }
 }

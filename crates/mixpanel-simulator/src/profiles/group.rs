@@ -1,6 +1,5 @@
 //! Generates group profiles (companies), for requests with `data_group_id`.
 
-use super::person::REFERENCE_TIME;
 use super::tables::{COMPANIES, COUNTRIES, INDUSTRIES};
 use super::write::{push, push_hex, push_hundredths, push_number, push_time};
 use crate::hash::{Sequence, mix};
@@ -11,8 +10,9 @@ pub(super) fn push_distinct_id(out: &mut Vec<u8>, seed: u64, index: u64) {
     push_hex(out, mix(index ^ mix(seed)), 16);
 }
 
-/// Writes a complete group record in the format of the Engage API.
-pub(super) fn push_record(out: &mut Vec<u8>, seed: u64, index: u64) {
+/// Writes a complete group record in the format of the Engage API. No time in it is after `reference`, in seconds since
+/// the epoch.
+pub(super) fn push_record(out: &mut Vec<u8>, seed: u64, reference: u64, index: u64) {
     let mut random = Sequence::new(seed, index);
     push(out, "{\"$distinct_id\":\"");
     push_distinct_id(out, seed, index);
@@ -32,6 +32,6 @@ pub(super) fn push_record(out: &mut Vec<u8>, seed: u64, index: u64) {
     push(out, ",\"is_customer\":");
     push(out, if random.next().is_multiple_of(3) { "false" } else { "true" });
     push(out, ",\"$last_seen\":\"");
-    push_time(out, REFERENCE_TIME - random.below(400 * 86_400));
+    push_time(out, reference - random.below(400 * 86_400));
     push(out, "\"}}");
 }

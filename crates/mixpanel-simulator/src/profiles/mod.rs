@@ -3,6 +3,7 @@
 //! Generated profiles are not stored: profile `i` is a pure function of the seed and `i`, so ten million profiles take
 //! no more memory than ten.
 
+mod activity;
 mod copies;
 mod group;
 mod jsonl;
@@ -13,6 +14,7 @@ mod record;
 mod tables;
 mod write;
 
+pub(crate) use activity::Visits;
 pub use copies::{CopyChange, ProfileCopy};
 pub use jsonl::{Records, RecordsError};
 pub use odd::OddProfile;

@@ -4,9 +4,6 @@ use super::tables::{BIOS, BY_PERCENT, CAMPAIGNS, COUNTRIES, Country, DEVICES, DO
 use super::write::{push, push_date, push_hex, push_hundredths, push_number, push_time, push_two};
 use crate::hash::{Sequence, mix, mix2};
 
-/// 2026-09-20T12:00:00Z, the reference time of the generated population. A constant, so that profiles do not depend
-/// on the clock.
-pub(super) const REFERENCE_TIME: u64 = 1_789_905_600;
 /// The period of signups, in days: three years.
 const SIGNUP_DAYS: u64 = 1_096;
 /// The offset of account numbers from profile indices, chosen so that no account number fits into the 53-bit mantissa
@@ -51,8 +48,9 @@ pub(super) fn push_distinct_id(out: &mut Vec<u8>, seed: u64, index: u64) {
     }
 }
 
-/// Writes a complete record in the format of the Engage API.
-pub(super) fn push_record(out: &mut Vec<u8>, seed: u64, index: u64) {
+/// Writes a complete record in the format of the Engage API. No time in it is after `reference`, in seconds since the
+/// epoch.
+pub(super) fn push_record(out: &mut Vec<u8>, seed: u64, reference: u64, index: u64) {
     let mut random = Sequence::new(seed, index);
     let percent = (random.next() % 100) as usize;
     let country = &COUNTRIES[usize::from(BY_PERCENT[percent])];
@@ -60,9 +58,9 @@ pub(super) fn push_record(out: &mut Vec<u8>, seed: u64, index: u64) {
     push_distinct_id(out, seed, index);
     push(out, "\",\"$properties\":{");
     push_identity(out, &mut random, country);
-    push_times_and_plan(out, &mut random);
+    push_times_and_plan(out, &mut random, reference);
     push_address(out, &mut random, country);
-    push_optional(out, &mut random);
+    push_optional(out, &mut random, reference);
     push(out, ",\"account_number\":");
     push_number(out, FIRST_ACCOUNT + 2 * index);
     push(out, "}}");
@@ -96,7 +94,7 @@ fn push_identity(out: &mut Vec<u8>, random: &mut Sequence, country: &Country) {
     out.push(b'"');
 }
 
-fn push_times_and_plan(out: &mut Vec<u8>, random: &mut Sequence) {
+fn push_times_and_plan(out: &mut Vec<u8>, random: &mut Sequence, reference: u64) {
     let plan = match random.next() % 100 {
         0..=57 => &FREE,
         58..=79 => &STARTER,
@@ -105,10 +103,10 @@ fn push_times_and_plan(out: &mut Vec<u8>, random: &mut Sequence) {
     };
     // The smaller of two draws, because a growing product has more recent signups.
     let days_ago = random.below(SIGNUP_DAYS).min(random.below(SIGNUP_DAYS));
-    let created = REFERENCE_TIME - days_ago * 86_400 - random.below(43_200);
+    let created = reference - days_ago * 86_400 - random.below(43_200);
     // The smallest of three draws, because most users were active recently and some left soon after signing up.
-    let alive = REFERENCE_TIME - created;
-    let seen = REFERENCE_TIME - random.below(alive).min(random.below(alive)).min(random.below(alive));
+    let alive = reference - created;
+    let seen = reference - random.below(alive).min(random.below(alive)).min(random.below(alive));
     push(out, ",\"$created\":\"");
     push_time(out, created);
     push(out, "\",\"$last_seen\":\"");
@@ -168,7 +166,7 @@ fn push_address(out: &mut Vec<u8>, random: &mut Sequence, country: &Country) {
     push(out, "}}");
 }
 
-fn push_optional(out: &mut Vec<u8>, random: &mut Sequence) {
+fn push_optional(out: &mut Vec<u8>, random: &mut Sequence, reference: u64) {
     let bits = random.next();
     if bits.is_multiple_of(3) {
         push(out, ",\"referrer\":null");
@@ -178,7 +176,7 @@ fn push_optional(out: &mut Vec<u8>, random: &mut Sequence) {
         out.push(b'"');
     }
     push_tags(out, random, (bits >> 8) % 4);
-    push_devices(out, random, 1 + (bits >> 16) % 3);
+    push_devices(out, random, reference / 86_400, 1 + (bits >> 16) % 3);
     push(out, ",\"app_version\":\"");
     push_number(out, 3 + (bits >> 24) % 3);
     out.push(b'.');
@@ -207,7 +205,7 @@ fn push_optional(out: &mut Vec<u8>, random: &mut Sequence) {
     }
 }
 
-fn push_devices(out: &mut Vec<u8>, random: &mut Sequence, count: u64) {
+fn push_devices(out: &mut Vec<u8>, random: &mut Sequence, today: u64, count: u64) {
     push(out, ",\"devices\":[");
     for number in 0..count {
         let device = random.pick(&DEVICES);
@@ -221,7 +219,7 @@ fn push_devices(out: &mut Vec<u8>, random: &mut Sequence, count: u64) {
         push(out, "\",\"id\":\"");
         push_hex(out, marks, 8);
         push(out, "\",\"last_used\":\"");
-        push_date(out, REFERENCE_TIME / 86_400 - (marks >> 32) % 200);
+        push_date(out, today - (marks >> 32) % 200);
         push(out, "\"}");
     }
     out.push(b']');

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::copies::{CopyChange, ProfileCopy, make_last_seen_later};
+use super::activity::Visits;
+use super::copies::{CopyChange, LATER, ProfileCopy, set_last_seen};
 use super::jsonl::Records;
 use super::odd::OddProfile;
 use super::record::{RecordView, id_text};
@@ -23,26 +24,38 @@ enum Kind {
 pub(crate) struct Population {
     kind: Kind,
     seed: u64,
+    /// The latest time in generated records, in seconds since the epoch.
+    reference: u64,
+    visits: Arc<Visits>,
     odd: BTreeMap<u64, OddProfile>,
     copies: BTreeMap<u64, (u64, CopyChange)>,
     copy_rate: f64,
 }
 
 impl Population {
-    pub(crate) fn people(seed: u64, count: u64) -> Self {
-        Self { kind: Kind::People(count), seed, odd: BTreeMap::new(), copies: BTreeMap::new(), copy_rate: 0.0 }
+    /// Creates users. `reference` is the latest time in them, in seconds since the epoch.
+    pub(crate) fn people(seed: u64, reference: u64, count: u64) -> Self {
+        Self {
+            kind: Kind::People(count),
+            seed,
+            reference,
+            visits: Arc::default(),
+            odd: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            copy_rate: 0.0,
+        }
     }
 
-    pub(crate) fn records(seed: u64, records: Arc<Records>) -> Self {
-        Self { kind: Kind::Records(records), ..Self::people(seed, 0) }
+    pub(crate) fn records(seed: u64, reference: u64, records: Arc<Records>) -> Self {
+        Self { kind: Kind::Records(records), ..Self::people(seed, reference, 0) }
     }
 
     /// Creates the groups of a `data_group_id`. Their number depends on the ID: from half of `limit` to `limit`, and at
     /// least one.
-    pub(crate) fn groups(seed: u64, data_group_id: &str, limit: u64) -> Self {
+    pub(crate) fn groups(seed: u64, reference: u64, data_group_id: &str, limit: u64) -> Self {
         let seed = mix_text(seed, data_group_id);
         let count = 1 + limit / 2 + below(mix2(seed, 1), limit / 2);
-        Self { kind: Kind::Groups(count), ..Self::people(seed, 0) }
+        Self { kind: Kind::Groups(count), ..Self::people(seed, reference, 0) }
     }
 
     pub(crate) fn with_odd(mut self, odd: &[(u64, OddProfile)]) -> Self {
@@ -56,6 +69,16 @@ impl Population {
         self.copies = copies.iter().filter(inside).map(|copy| (copy.to, (copy.from, copy.change))).collect();
         self.copy_rate = rate;
         self
+    }
+
+    /// Replaces the visits since the start, which only generated users have.
+    pub(crate) fn set_visits(&mut self, visits: Arc<Visits>) {
+        self.visits = visits;
+    }
+
+    /// Returns the number of profiles that can be seen again while the server runs.
+    pub(crate) fn visitors(&self) -> u64 {
+        if matches!(self.kind, Kind::People(_)) { self.len() } else { 0 }
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -73,8 +96,8 @@ impl Population {
             odd.push_record(out, self.seed, original);
         } else {
             match &self.kind {
-                Kind::People(_) => person::push_record(out, self.seed, original),
-                Kind::Groups(_) => group::push_record(out, self.seed, original),
+                Kind::People(_) => person::push_record(out, self.seed, self.reference, original),
+                Kind::Groups(_) => group::push_record(out, self.seed, self.reference, original),
                 Kind::Records(records) => {
                     let index = usize::try_from(original).expect("an index below a length fits usize");
                     out.extend_from_slice(records.get(index));
@@ -82,7 +105,9 @@ impl Population {
             }
         }
         if change == CopyChange::LaterLastSeen {
-            make_last_seen_later(out, start);
+            set_last_seen(out, start, self.reference + LATER);
+        } else if let Some(seconds) = self.visits.latest(original) {
+            set_last_seen(out, start, self.reference + seconds);
         }
     }
 

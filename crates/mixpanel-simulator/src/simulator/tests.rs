@@ -153,3 +153,60 @@ fn garbage_never_panics() {
     let put = Request { method: Method::PUT, ..request("") };
     assert_eq!(simulator.handle(&put, NOON).status, 405);
 }
+
+/// Returns the last-seen time of every profile on a page.
+fn last_seen(reply: &Reply) -> Vec<String> {
+    let results = field(reply, "results");
+    let times = results.as_array().expect("a list").iter().map(|row| row["$properties"]["$last_seen"].as_str());
+    times.map(|time| time.expect("a time").to_owned()).collect()
+}
+
+fn at(reference_time: &str) -> SimulatorConfig {
+    let reference_time = reference_time.parse().expect("a time");
+    SimulatorConfig { reference_time, page_size: 500, ..SimulatorConfig::unlimited().with_profiles(500) }
+}
+
+#[test]
+fn generated_times_end_at_the_reference_time() {
+    for (reference, week_before, latest) in [
+        ("2026-09-20T12:00:00Z", "2026-09-13T12:00:00", "2026-09-20T12:00:00"),
+        ("2030-03-01T00:00:05Z", "2030-02-22T00:00:05", "2030-03-01T00:00:05"),
+        ("1980-01-01T00:00:00Z", "1979-12-25T00:00:00", "1980-01-01T00:00:00"),
+        // A machine without a clock, and one with a broken clock.
+        ("1970-01-01T00:00:00Z", "1979-12-25T00:00:00", "1980-01-01T00:00:00"),
+        ("9999-12-30T00:00:00Z", "9998-12-24T23:59:59", "9998-12-31T23:59:59"),
+    ] {
+        let times = last_seen(&ask(&mut Simulator::new(at(reference)), "", NOON));
+        assert!(
+            times.iter().all(|time| time.len() == latest.len() && time.as_str() <= latest),
+            "{reference}: {times:?}"
+        );
+        assert!(times.iter().any(|time| time.as_str() > week_before), "{reference}: {times:?}");
+        let groups = last_seen(&ask(&mut Simulator::new(at(reference)), "data_group_id=1", NOON));
+        assert!(groups.iter().all(|time| time.as_str() <= latest), "{reference}: {groups:?}");
+    }
+    let default = SimulatorConfig { page_size: 500, ..SimulatorConfig::unlimited().with_profiles(500) };
+    let (default, named) = (&mut Simulator::new(default), &mut Simulator::new(at("2026-09-20T12:00:00Z")));
+    assert_eq!(field(&ask(default, "", NOON), "results"), field(&ask(named, "", NOON), "results"));
+}
+
+#[test]
+fn users_are_seen_again_while_the_server_runs() {
+    let config = SimulatorConfig { active_per_minute: 60, ..at("2026-09-20T12:00:00Z") };
+    let mut simulator = Simulator::new(config);
+    let first = ask(&mut simulator, "", Duration::ZERO);
+    let after = Duration::from_secs(90);
+    let second = ask(&mut simulator, "", after);
+    let (before, now) = (last_seen(&first), last_seen(&second));
+    let changed: Vec<&String> = before.iter().zip(&now).filter(|(old, new)| old != new).map(|(_, new)| new).collect();
+    assert!((60..=90).contains(&changed.len()), "{changed:?}");
+    assert!(changed.iter().all(|time| ("2026-09-20T12:00:01"..="2026-09-20T12:01:30").contains(&time.as_str())));
+    // A filter sees them, as `--since last` needs, and an earlier session keeps its profiles.
+    let recent = "where=properties[\"$last_seen\"]>=\"2026-09-20T12:00:01\"";
+    assert_eq!(last_seen(&ask(&mut simulator, recent, after)).len(), changed.len());
+    let again = ask(&mut simulator, &format!("page=0&session_id={}", session(&first)), after);
+    assert_eq!(last_seen(&again), before);
+    // Groups and the records of a file do not change.
+    let groups = |simulator: &mut Simulator, now| last_seen(&ask(simulator, "data_group_id=1", now));
+    assert_eq!(groups(&mut simulator, after), groups(&mut simulator, 2 * after));
+}
