@@ -84,7 +84,7 @@ pub struct FetchEstimate {
     pub quota_used: u32,
     /// Counted requests that the quota allows per window, less the reserve.
     pub quota_limit: u32,
-    /// Ways to make the fetch smaller or faster, one sentence each.
+    /// Ways to make the fetch smaller or faster, and what it needs if the table exists; one sentence each.
     pub advice: Vec<String>,
 }
 

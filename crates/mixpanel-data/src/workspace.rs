@@ -168,10 +168,10 @@ impl Workspace {
     }
 
     /// Requests only page 0 and estimates the whole fetch. The page is kept: the same fetch into the same table reuses
-    /// it.
+    /// it. The table is not changed; if it exists, [`FetchEstimate::advice`] says what the fetch needs.
     ///
     /// # Errors
-    /// Same as [`fetch_profiles`](Self::fetch_profiles).
+    /// Same as [`fetch_profiles`](Self::fetch_profiles), except `TableExists`.
     ///
     /// # Cancellation
     /// Same as [`fetch_profiles`](Self::fetch_profiles).

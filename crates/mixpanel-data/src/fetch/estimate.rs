@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::api::ApiClient;
 use crate::blocking::blocking;
 use crate::clock::{Stopwatch, wall_clock};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{LOAD_ROWS_PER_SECOND, PAGE_SIZE_MAX};
 use crate::profile_query::{FetchMode, ProfileQuery};
 use crate::quota::Usage;
@@ -31,7 +31,11 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
         return Err(Error::invalid("an empty list of ids selects no profiles, so there is nothing to estimate"));
     }
     let if_exists = fetch.if_exists;
-    preflight(&mut fetch.control, database, &table, if_exists, &valid.recorded_rules()).await?;
+    // An estimate does not write into the table; only the fetch needs to know what happens to an existing one.
+    let table_exists = match preflight(&mut fetch.control, database, &table, if_exists, &valid.recorded_rules()).await {
+        Err(error) if error.kind() == ErrorKind::TableExists => true,
+        checked => checked.map(|()| false)?,
+    };
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
     valid.announce(client, &mut callbacks);
     let mut manifest = new_manifest(client, &fetch, &valid);
@@ -65,7 +69,7 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
             PageLayout::of(&facts).map_err(|_| Error::internal("a total that was refused came into a manifest"))?;
         pages.end_at(fetch.query.limit);
         let usage = limiter.usage(wall_clock())?;
-        let estimate = Estimate { stage: &stage, layout: &pages, page_seconds, usage, workers };
+        let estimate = Estimate { stage: &stage, layout: &pages, page_seconds, usage, workers, table_exists };
         Ok(estimate.report(&fetch))
     })
     .await
@@ -89,6 +93,8 @@ struct Estimate<'a> {
     page_seconds: f64,
     usage: Usage,
     workers: u32,
+    /// Whether the table exists and the fetch does not say what happens to it.
+    table_exists: bool,
 }
 
 impl Estimate<'_> {
@@ -111,7 +117,7 @@ impl Estimate<'_> {
             expected_bytes: pages.map(|pages| page_bytes * u64::from(pages) * BYTES_PER_STAGED_BYTE),
             quota_used: self.usage.used,
             quota_limit: self.usage.limit,
-            advice: advice(fetch, layout.page_size(), requests.unwrap_or(0)),
+            advice: self.advice(fetch, requests.unwrap_or(0)),
         }
     }
 
@@ -124,28 +130,35 @@ impl Estimate<'_> {
         let seconds = rounds * self.page_seconds + load + f64::from(windows) * self.usage.window.as_secs_f64();
         (seconds * 10.0).round() / 10.0
     }
-}
 
-fn advice(fetch: &ProfileFetch, page_size: u64, requests: u32) -> Vec<String> {
-    let query: &ProfileQuery = &fetch.query;
-    let mut advice = Vec::new();
-    if requests > 0 && page_size < u64::from(PAGE_SIZE_MAX) {
-        advice.push(format!(
-            "a larger page size needs fewer requests: up to {PAGE_SIZE_MAX}, if the server allows it (currently \
-             {page_size})"
-        ));
+    fn advice(&self, fetch: &ProfileFetch, requests: u32) -> Vec<String> {
+        let query: &ProfileQuery = &fetch.query;
+        let page_size = self.layout.page_size();
+        let mut advice = Vec::new();
+        if self.table_exists {
+            advice.push(format!(
+                "table `{}` exists: the fetch needs `--replace`, `--append` or `--upsert`, or another table name",
+                fetch.table
+            ));
+        }
+        if requests > 0 && page_size < u64::from(PAGE_SIZE_MAX) {
+            advice.push(format!(
+                "a larger page size needs fewer requests: up to {PAGE_SIZE_MAX}, if the server allows it (currently \
+                 {page_size})"
+            ));
+        }
+        if requests > 1 && fetch.mode == FetchMode::Sequential {
+            advice.push("parallel mode requests up to five pages at a time".to_owned());
+        }
+        if query.output_properties.is_none() {
+            advice.push("requesting only the properties you need makes pages smaller and the server faster".to_owned());
+        }
+        if requests > 0 && query.where_.is_none() && query.since.is_none() && query.limit.is_none() {
+            advice.push(
+                "a filter reduces the number of profiles; `--since last` fetches only those seen since the last load"
+                    .to_owned(),
+            );
+        }
+        advice
     }
-    if requests > 1 && fetch.mode == FetchMode::Sequential {
-        advice.push("parallel mode requests up to five pages at a time".to_owned());
-    }
-    if query.output_properties.is_none() {
-        advice.push("requesting only the properties you need makes pages smaller and the server faster".to_owned());
-    }
-    if requests > 0 && query.where_.is_none() && query.since.is_none() && query.limit.is_none() {
-        advice.push(
-            "a filter reduces the number of profiles; `--since last` fetches only those seen since the last load"
-                .to_owned(),
-        );
-    }
-    advice
 }

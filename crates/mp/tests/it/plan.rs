@@ -54,3 +54,20 @@ fn an_estimate_fails_like_the_fetch_would() {
     let run = home.run(&["fetch", "profiles", "users", "--plan", "-q"]).exits(2).prints_nothing();
     assert_run!(run.exits(2));
 }
+
+#[test]
+fn an_estimate_does_not_need_to_know_what_happens_to_the_table() {
+    let simulator = Simulator::with_faults(950, &[]);
+    let home = Home::new().with_server(&simulator);
+    home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
+    let run = home.run(&["fetch", "profiles", "users", "--plan"]).exits(0);
+    assert!(run.json()["advice"][0].as_str().is_some_and(|advice| advice.starts_with("table `users` exists")));
+    let requests = simulator.stats().requests;
+    home.run(&["fetch", "profiles", "users", "-q"]).exits(1).says(&["table `users` already exists"]);
+    for option in ["--append", "--upsert", "--replace"] {
+        let advice = home.run(&["fetch", "profiles", "users", "--plan", option]).exits(0).json()["advice"].clone();
+        assert!(!advice[0].as_str().is_some_and(|advice| advice.contains("exists")), "{advice}");
+    }
+    home.run(&["fetch", "profiles", "users", "--replace", "-q"]).exits(0);
+    assert_eq!(simulator.stats().requests, requests + 3 + 9, "page 0 of the last estimate is reused");
+}
