@@ -1,7 +1,7 @@
 //! Reads the accounts, and updates them under a lock so that no concurrent change is lost.
 //!
-//! Accounts are stored in `~/.mp/accounts.toml`, or in the file that MP_CONFIG_PATH names. If `~/.mp/accounts.toml`
-//! does not exist, they are read from `~/.mp/config.toml`, a path that another program uses too.
+//! Accounts are stored in `accounts.toml` in `~/.mp` or MP_HOME, or in the file that MP_CONFIG_PATH names. If
+//! `~/.mp/accounts.toml` does not exist, they are read from `~/.mp/config.toml`, a path that another program uses too.
 
 use std::path::{Path, PathBuf};
 
@@ -136,8 +136,9 @@ impl AccountPaths {
         if let Some(path) = &environment.config_path {
             return Ok(Self { own: path.clone(), shared: None });
         }
-        let directory = environment.home.as_ref().ok_or_else(no_home)?.join(".mp");
-        Ok(Self { own: directory.join("accounts.toml"), shared: Some(directory.join("config.toml")) })
+        let directory = environment.directory().ok_or_else(no_home)?;
+        let shared = environment.mp_home.is_none().then(|| directory.join("config.toml"));
+        Ok(Self { own: directory.join("accounts.toml"), shared })
     }
 }
 

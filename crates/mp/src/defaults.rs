@@ -37,7 +37,7 @@ impl Defaults {
     /// Reads the defaults. Without a config file there are only those of the environment.
     pub(crate) fn read(environment: &Environment, output: &Output) -> Result<Self, Failure> {
         let mut defaults = Self::default();
-        let has_place = environment.home.is_some() || environment.config_path.is_some();
+        let has_place = environment.directory().is_some() || environment.config_path.is_some();
         if has_place {
             // The command shows the notes and warnings itself when it reads the accounts.
             let accounts = Accounts::load(environment, &output.silent())?;

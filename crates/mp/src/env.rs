@@ -21,6 +21,8 @@ pub(crate) const MP_PROJECT_ID: &str = "MP_PROJECT_ID";
 pub(crate) const MP_REGION: &str = "MP_REGION";
 /// The key for hashing properties.
 pub(crate) const MP_HASH_KEY: &str = "MP_HASH_KEY";
+/// The directory of the accounts, the databases and the quota ledger, instead of `~/.mp`.
+pub(crate) const MP_HOME: &str = "MP_HOME";
 /// The accounts file, instead of `~/.mp/accounts.toml`.
 pub(crate) const MP_CONFIG_PATH: &str = "MP_CONFIG_PATH";
 /// The server to send requests to, like `--base-url`.
@@ -86,6 +88,8 @@ pub(crate) struct Environment {
     pub(crate) data_home: Option<PathBuf>,
     pub(crate) config_home: Option<PathBuf>,
     pub(crate) home: Option<PathBuf>,
+    /// MP_HOME, with a leading `~` expanded.
+    pub(crate) mp_home: Option<PathBuf>,
     /// The program name as invoked (`argv[0]`); empty if it is not valid UTF-8.
     pub(crate) program: String,
     columns: Option<u16>,
@@ -97,6 +101,7 @@ impl Environment {
     /// Reads the environment.
     pub(crate) fn read() -> Self {
         let mut unusable = None;
+        let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
         let mut own = |name: &'static str| {
             let value = std::env::var_os(name)?;
             let text = credential_text(value.as_bytes());
@@ -122,7 +127,11 @@ impl Environment {
             shell: text(SHELL),
             data_home: path(XDG_DATA_HOME),
             config_home: path(XDG_CONFIG_HOME),
-            home: std::env::home_dir().filter(|home| !home.as_os_str().is_empty()),
+            mp_home: own_path(MP_HOME, &mut unusable).map(|path| match (path.strip_prefix("~"), &home) {
+                (Ok(rest), Some(home)) => home.join(rest),
+                _ => path,
+            }),
+            home,
             program: std::env::args_os().next().and_then(|program| program.into_string().ok()).unwrap_or_default(),
             columns: text(COLUMNS).and_then(|columns| columns.parse().ok()),
             unusable,
@@ -134,6 +143,12 @@ impl Environment {
         let Some((name, reason)) = self.unusable else { return Ok(()) };
         Err(Failure::usage(format!("the environment variable {name} {reason}"))
             .hint(format!("correct it, or remove it with `unset {name}`")))
+    }
+
+    /// Returns the directory of the accounts, the databases and the quota ledger: MP_HOME, else `~/.mp`; `None` if the
+    /// home directory is unknown.
+    pub(crate) fn directory(&self) -> Option<PathBuf> {
+        self.mp_home.clone().or_else(|| Some(self.home.as_ref()?.join(".mp")))
     }
 
     /// Returns the width of the terminal on standard output, in columns, or a default if it is unknown.

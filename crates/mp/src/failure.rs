@@ -26,6 +26,8 @@ pub(crate) enum Exit {
     RateLimit,
     /// 128 plus the signal number.
     Signal(u8),
+    /// The exit code of the command that `mp simulate` ran, or 126 or 127 if it could not be run.
+    Command(u8),
 }
 
 impl Exit {
@@ -38,6 +40,7 @@ impl Exit {
             Self::NotFound => 4,
             Self::RateLimit => 5,
             Self::Signal(number) => 128 + number,
+            Self::Command(code) => code,
         }
     }
 }

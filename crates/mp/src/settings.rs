@@ -200,8 +200,8 @@ impl Settings {
 
     /// Lists the databases in the data directory, in name order.
     fn databases(&self) -> Vec<PathBuf> {
-        let Some(home) = &self.environment.home else { return Vec::new() };
-        let entries = std::fs::read_dir(home.join(".mp").join("data")).into_iter().flatten().flatten();
+        let Some(directory) = self.environment.directory() else { return Vec::new() };
+        let entries = std::fs::read_dir(directory.join("data")).into_iter().flatten().flatten();
         let mut paths: Vec<_> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "db"));
         paths.sort();
@@ -209,8 +209,8 @@ impl Settings {
     }
 
     fn default_database(&self, project_id: &ProjectId) -> Result<PathBuf, Failure> {
-        let home = self.environment.home.as_ref().ok_or_else(no_home)?;
-        Ok(home.join(".mp").join("data").join(format!("{project_id}.db")))
+        let directory = self.environment.directory().ok_or_else(no_home)?;
+        Ok(directory.join("data").join(format!("{project_id}.db")))
     }
 
     /// Returns a workspace that sends requests to Mixpanel, or to the server given with `--base-url`.
@@ -221,8 +221,8 @@ impl Settings {
         };
         let workspace = Workspace::new(identity.credentials.clone(), database);
         let workspace = workspace.with_network(self.environment.network.clone());
-        let workspace = match &self.environment.home {
-            Some(home) => workspace.with_state_directory(home.join(".mp").join("state")),
+        let workspace = match self.environment.directory() {
+            Some(directory) => workspace.with_state_directory(directory.join("state")),
             None => {
                 output.note(
                     "the home directory is unknown, so other runs cannot see how much of the quota this one uses",

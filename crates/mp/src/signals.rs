@@ -15,7 +15,8 @@ use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
 const HANGUP: u8 = 1;
-const INTERRUPT: u8 = 2;
+pub(crate) const INTERRUPT: u8 = 2;
+pub(crate) const QUIT: u8 = 3;
 const TERMINATE: u8 = 15;
 
 /// Grace period after SIGTERM or SIGHUP: the sender may follow up with SIGKILL, as Docker does after 10 s.
@@ -141,35 +142,48 @@ impl fmt::Debug for Interrupts {
 }
 
 /// The signals to listen for.
-struct Signals {
+#[derive(Debug)]
+pub(crate) struct Signals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
     hangup: Option<Signal>,
+    quit: Option<Signal>,
 }
 
 impl Signals {
+    /// Starts listening for SIGINT, SIGTERM and SIGHUP. Must be called within a tokio runtime.
     fn open() -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| Failure::new("could not listen to signals").caused_by(&error);
-        let ignored = ignored_signals();
-        let open = |number: u8, kind: SignalKind| -> Result<Option<Signal>, Failure> {
-            // A signal that was ignored at startup stays ignored: `nohup` and background jobs in scripts rely on this.
-            if ignored & (1 << (number - 1)) != 0 { Ok(None) } else { signal(kind).map(Some).map_err(failed) }
-        };
         Ok(Self {
             interrupt: open(INTERRUPT, SignalKind::interrupt())?,
             terminate: open(TERMINATE, SignalKind::terminate())?,
             hangup: open(HANGUP, SignalKind::hangup())?,
+            quit: None,
         })
     }
 
+    /// Starts listening for SIGQUIT as well, which otherwise ends the process. Must be called within a tokio runtime.
+    pub(crate) fn open_all() -> Result<Self, Failure> {
+        Ok(Self { quit: open(QUIT, SignalKind::quit())?, ..Self::open()? })
+    }
+
     /// Waits for the next signal and returns its number.
-    async fn next(&mut self) -> u8 {
+    pub(crate) async fn next(&mut self) -> u8 {
         tokio::select! {
             () = next(&mut self.interrupt) => INTERRUPT,
             () = next(&mut self.terminate) => TERMINATE,
             () = next(&mut self.hangup) => HANGUP,
+            () = next(&mut self.quit) => QUIT,
         }
     }
+}
+
+/// Starts listening for a signal, unless it was ignored at startup: it stays ignored, because `nohup` and background
+/// jobs in scripts rely on this.
+fn open(number: u8, kind: SignalKind) -> Result<Option<Signal>, Failure> {
+    if ignored_signals() & (1 << (number - 1)) != 0 {
+        return Ok(None);
+    }
+    signal(kind).map(Some).map_err(|error| Failure::new("could not listen to signals").caused_by(&error))
 }
 
 /// Waits for a signal; never returns if the signal is ignored.

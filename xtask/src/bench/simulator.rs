@@ -47,6 +47,8 @@ impl Simulator {
         let mut command = cargo.linked(Path::new("sh"));
         command.arg("-c").arg(UNTIL_INPUT_ENDS).arg("sh").arg(mp);
         command.args(["simulate", "--quiet", "--addr", "127.0.0.1:0"]).args(options);
+        // The simulator is killed, so it cannot remove its own directory.
+        command.env("TMPDIR", directory);
         forget_settings(&mut command);
         let mut shell = command
             .stdin(Stdio::piped())

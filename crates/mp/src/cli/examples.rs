@@ -146,6 +146,8 @@ const EXAMPLES: &[(&str, Examples)] = &[
     (
         "simulate",
         &[
+            ("Fetch from a simulator", "mp simulate -- mp fetch profiles --parallel"),
+            ("Work with a simulator in a new shell; `exit` stops it", "mp simulate -- sh"),
             ("Serve 2,000 profiles on a free port", "mp simulate --addr localhost:0 --profiles 2000"),
             ("Fail twice on two of the pages", "mp simulate --addr localhost:0 --fault 'pages=3,7 status=500 times=2'"),
         ],

@@ -237,7 +237,7 @@ pub(crate) struct FilterArgs {
     #[arg(long, value_name = "IDS", help_heading = "Which profiles")]
     pub(crate) distinct_ids: Vec<String>,
 
-    /// Profiles of this data group instead of users
+    /// Profiles of this data group instead of users: its number in the project settings, not its name
     #[arg(short, long, value_name = "ID", help_heading = "Which profiles")]
     pub(crate) group_id: Option<String>,
 

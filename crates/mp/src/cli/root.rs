@@ -54,7 +54,8 @@ impl Cli {
             }
             Some(Command::Export(arguments)) => arguments.file == Path::new("-"),
             Some(Command::Completions { install, .. }) => !install,
-            Some(Command::Demo(_) | Command::Simulate(_) | Command::Info) => true,
+            Some(Command::Simulate(arguments)) => arguments.command.is_empty(),
+            Some(Command::Demo(_) | Command::Info) => true,
             Some(Command::Inspect(command)) => !matches!(command, InspectCommand::Drop { .. }),
             Some(Command::Auth(command)) => matches!(command, AuthCommand::List | AuthCommand::Show { .. }),
             Some(Command::Fetch(FetchCommand::Profiles(arguments))) => arguments.stdout || arguments.plan,
@@ -185,7 +186,15 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run a simulated Mixpanel on this machine
     ///
-    /// Runs until interrupted. Pass the address to other commands with --base-url or MP_BASE_URL.
+    /// With COMMAND: starts the simulator, runs the command with the variables that point `mp` at it, and ends with
+    /// the command's exit code (128 plus the signal if a signal ended it, 127 if it does not exist, 126 if it cannot be
+    /// executed). The command is run without a shell and uses the terminal directly; signals are passed on to it.
+    ///
+    /// Without: prints these variables, with `--format json` as an object, and runs until interrupted. Set them in the
+    /// shell that uses the simulator.
+    ///
+    /// One of the variables is MP_HOME, a temporary directory: accounts, databases and the quota of the simulated
+    /// project are separate from yours, and deleted at the end. To keep a database, name its file with --db.
     Simulate(SimulateArgs),
     /// Print or install the completion script of a shell
     ///

@@ -1,10 +1,12 @@
 //! The arguments of `mp demo` and `mp simulate`.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::civil::Date;
 use mixpanel_simulator::{Fault, Quota};
 
 use super::duration::parse_duration;
@@ -23,14 +25,23 @@ pub(crate) struct DemoArgs {
     /// Show no progress
     #[arg(long)]
     pub(crate) no_progress: bool,
+
+    /// Simulate data that ends on this day, at noon UTC, for the same output every time [default: now]
+    #[arg(long, value_name = "DATE", value_parser = parse_day)]
+    pub(crate) today: Option<Date>,
 }
 
 /// What the simulated Mixpanel serves, and how.
 #[derive(Debug, Args)]
 pub(crate) struct SimulateArgs {
-    /// Listen on this loopback address, such as localhost:8080, [::1]:8080 or 8080; port 0 picks a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = parse_address)]
-    pub(crate) addr: SocketAddr,
+    /// Run this command with the simulator, and stop with it
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+
+    /// Listen on this loopback address, such as localhost:8080, [::1]:8080 or 8080; port 0 picks a free one [default:
+    /// 127.0.0.1:8080, and with COMMAND a free port]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    pub(crate) addr: Option<SocketAddr>,
 
     /// Serve N generated profiles
     #[arg(long, value_name = "N", default_value_t = 10_000, conflicts_with = "file")]
@@ -40,9 +51,17 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) file: Option<PathBuf>,
 
-    /// Seed for profiles, faults and delays; the same seed gives the same ones
+    /// Seed for profiles, faults and delays; the same seed gives the same ones, with the same `--today`
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+
+    /// Generate profiles whose dates end on this day, at noon UTC [default: now]
+    #[arg(long, value_name = "DATE", value_parser = parse_day, conflicts_with = "file")]
+    pub(crate) today: Option<Date>,
+
+    /// Let N generated users per minute be seen again while it runs, as `--since last` needs; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    pub(crate) active: u32,
 
     /// Delay each response by this, such as 400ms or 2s
     #[arg(long, value_name = "TIME", default_value = "0", value_parser = parse_duration)]
@@ -116,6 +135,12 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
     Ok((address, port).into())
 }
 
+/// Parses a day such as 2026-11-26, in the years that the simulator's dates can express.
+fn parse_day(text: &str) -> Result<Date, String> {
+    let day = text.trim().parse::<Date>().map_err(|_| "expected a day such as 2026-11-26".to_owned())?;
+    if (1980..=9998).contains(&day.year()) { Ok(day) } else { Err("the year is not in 1980 to 9998".to_owned()) }
+}
+
 /// The quota, or `None` for no limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QuotaChoice(pub(crate) Option<Quota>);
@@ -130,6 +155,18 @@ fn parse_quota(text: &str) -> Result<QuotaChoice, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_are_parsed() {
+        for (text, expected) in
+            [("2026-11-26", "2026-11-26"), (" 2028-02-29 ", "2028-02-29"), ("1980-01-01", "1980-01-01")]
+        {
+            assert_eq!(parse_day(text).map(|day| day.to_string()), Ok(expected.to_owned()), "{text}");
+        }
+        for text in ["", "today", "26.11.2026", "2026-11", "2026-02-30", "1979-12-31", "9999-01-01", "-2026-11-26"] {
+            assert!(parse_day(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn common_address_forms_are_parsed() {

@@ -6,10 +6,13 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::civil::Date;
 use mixpanel_data::{Credentials, ErrorKind, ProfileFetch, ProfileFetchResult, Region, Secret, SqlResult, Workspace};
 use mixpanel_simulator::{Server, SimulatorConfig};
 use serde_json::{Value, json};
 
+use super::simulate::reference_time;
+use super::temporary::temporary_directory;
 use crate::cli::{DemoArgs, Format};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -77,7 +80,8 @@ pub(crate) fn run(context: &Context, arguments: &DemoArgs) -> Result<Exit, Failu
     context.block_on(async {
         let interrupts = Interrupts::listen(&context.output, |_| "stopping; signal again to stop at once".to_owned())?;
         let shown = if arguments.no_progress { Shown::No } else { Shown::Yes };
-        let tour = Tour { context, size, place: &place, interrupts: &interrupts, shown };
+        let today = arguments.today;
+        let tour = Tour { context, size, today, place: &place, interrupts: &interrupts, shown };
         interrupts.settle(tour.take().await)
     })?;
     Ok(Exit::Success)
@@ -85,12 +89,7 @@ pub(crate) fn run(context: &Context, arguments: &DemoArgs) -> Result<Exit, Failu
 
 fn place(keep: Option<&Path>) -> Result<Place, Failure> {
     let Some(directory) = keep else {
-        let failed = |error: std::io::Error| {
-            Failure::new("cannot create a temporary directory")
-                .caused_by(&error)
-                .hint("set TMPDIR to a directory with free space")
-        };
-        let temporary = tempfile::Builder::new().prefix("mp-demo-").tempdir().map_err(failed)?;
+        let temporary = temporary_directory("mp-demo-")?;
         return Ok(Place { database: temporary.path().join(FILE), kept: false, _temporary: Some(temporary) });
     };
     let failed = |error: std::io::Error| {
@@ -108,6 +107,8 @@ fn place(keep: Option<&Path>) -> Result<Place, Failure> {
 struct Tour<'a> {
     context: &'a Context,
     size: Size,
+    /// The day on which the data ends.
+    today: Option<Date>,
     place: &'a Place,
     interrupts: &'a Interrupts,
     shown: Shown,
@@ -147,6 +148,7 @@ impl Tour<'_> {
     async fn start_simulator(&self) -> Result<Server, Failure> {
         let mut config = SimulatorConfig::default().with_profiles(self.size.profiles);
         config.page_size = self.size.page_size;
+        config.reference_time = reference_time(self.today);
         (config.latency, config.jitter) = self.size.latency;
         let address = ([127, 0, 0, 1], 0).into();
         Server::start(config, address)

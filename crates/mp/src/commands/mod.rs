@@ -11,4 +11,5 @@ pub(crate) mod man;
 pub(crate) mod query;
 pub(crate) mod simulate;
 mod spill;
+mod temporary;
 pub(crate) mod verify;

@@ -40,6 +40,25 @@ fn demo_report_is_available_as_json() {
 }
 
 #[test]
+fn the_data_of_the_demo_ends_now_or_on_a_given_day() {
+    let months = |options: &[&str]| {
+        let run = Home::new().run(&[&["demo", "--fast", "-q", "--format", "json"], options].concat()).exits(0);
+        let rows = run.json()["queries"][2]["rows"].clone();
+        assert!(rows[0]["seen_last_week"].as_u64() > Some(0), "{rows}");
+        rows[0]["month"].as_str().expect("a month").to_owned()
+    };
+    for (day, month) in [("2026-11-26", "2026-11"), ("2028-02-29", "2028-02"), ("2031-07-31", "2031-07")] {
+        assert_eq!(months(&["--today", day]), month);
+    }
+    // Nobody may have signed up in the first hours of a month.
+    let now = jiff::Timestamp::now().to_zoned_datetime(jiff::tz::TimeZone::UTC);
+    let day_ago = now.checked_sub(jiff::ToSpan::days(1)).expect("a day");
+    let found = months(&[]);
+    assert!([&now, &day_ago].iter().any(|day| day.strftime("%Y-%m").to_string() == found), "{found}");
+    Home::new().run(&["demo", "--today", "soon"]).exits(3).prints_nothing().says(&["expected a day such as"]);
+}
+
+#[test]
 fn demo_next_step_commands_work_as_printed() {
     let home = Home::new();
     let run = home.run(&["demo", "--fast", "-q", "--keep", "it's here"]).exits(0);

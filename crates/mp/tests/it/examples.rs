@@ -11,7 +11,7 @@ use crate::support::{CANARY, Home, PROJECT, Simulator};
 const MP: &str = env!("CARGO_BIN_EXE_mp");
 
 /// The service account in the examples.
-const USER: &str = "exporter.1a2b3c";
+pub(crate) const USER: &str = "exporter.1a2b3c";
 
 /// Returns the subcommands in a help text, hidden ones excluded.
 fn subcommands(help: &str) -> Vec<String> {
@@ -72,7 +72,7 @@ fn run(line: &str) {
     let is_of_run = ["fetch resume", "fetch discard", "fetch status"].iter().any(|words| line.contains(words));
     let simulator = simulator(if is_of_run { &["pages=1 status=404 times=1"] } else { &[] });
     let home = home_for(line, &simulator);
-    if let Some(arguments) = line.strip_prefix("mp simulate ") {
+    if let Some(arguments) = line.strip_prefix("mp simulate ").filter(|line| !line.contains("-- ")) {
         let words = home.shell(&format!("printf '%s\\n' simulate {arguments}")).exits(0).stdout;
         let words: Vec<&str> = words.lines().collect();
         let (child, words) = start(&home, &words, "note: the simulator runs");
@@ -87,12 +87,12 @@ fn run(line: &str) {
         }
         return;
     }
-    let run = home.shell(&format!("mp() {{ '{MP}' \"$@\"; }}\n{line}"));
+    let run = home.shell_with_mp(line);
     assert_eq!(run.code, Some(0), "{line}\nstdout:\n{}\nstderr:\n{}", run.stdout, run.stderr);
 }
 
 /// Returns the prompts of an interactive example and the answers to them.
-fn answers(line: &str) -> Option<Vec<(&'static str, &'static str)>> {
+pub(crate) fn answers(line: &str) -> Option<Vec<(&'static str, &'static str)>> {
     match line.split('#').next().map(str::trim) {
         Some("mp auth add") => Some(vec![
             ("Account name: ", "new"),

@@ -161,3 +161,28 @@ fn the_only_database_is_used_without_an_account() {
     std::fs::copy(home.database(), home.path().join(".mp/data/777.db")).expect("a copy");
     home.run(&["inspect", "tables"]).exits(4).says(&["12345.db`, `", "777.db`"]);
 }
+
+#[test]
+fn another_directory_can_hold_all_files() {
+    let simulator = Simulator::with_faults(100, &[]);
+    for (value, below) in [("own", "own"), ("~/own/mp", "own/mp"), ("~", "")] {
+        let home = Home::new().with_server(&simulator).with("MP_HOME", value);
+        home.run(&["fetch", "profiles", "-q"]).exits(0);
+        let shown = info(&home, &[]);
+        let in_it = |name: &str| home.path().join(below).join(name).display().to_string();
+        let is_relative = !value.starts_with('~');
+        let expected = |name: &str| if is_relative { format!("{value}/{name}") } else { in_it(name) };
+        assert_eq!(shown["config_path"], expected("accounts.toml"), "{value}");
+        assert_eq!(shown["database"], expected(&format!("data/{PROJECT}.db")), "{value}");
+        for name in [format!("data/{PROJECT}.db"), "state".to_owned()] {
+            assert!(std::path::Path::new(&in_it(&name)).exists(), "{value}: {name}");
+        }
+        assert!(!home.path().join(".mp").exists());
+    }
+    // More specific settings come first.
+    let home = Home::new().with("MP_HOME", "own").with("MP_CONFIG_PATH", "c.toml").with("MP_DB", "d.db");
+    let shown = info(&home, &[]);
+    assert_eq!((&shown["config_path"], &shown["database"]), (&json!("c.toml"), &json!("d.db")));
+    let run = Home::new().with("MP_HOME", "").run(&["info"]).exits(3).prints_nothing();
+    run.says(&["error: the environment variable MP_HOME is empty"]);
+}

@@ -47,6 +47,7 @@ mod schedule;
 mod servers;
 mod signals;
 mod simulate;
+mod simulate_command;
 mod since;
 mod snapshot;
 mod state_files;

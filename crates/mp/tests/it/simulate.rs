@@ -1,6 +1,7 @@
 //! `mp simulate`.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,7 +21,7 @@ impl Running {
         let mut command = home.command(&[&["simulate"], address, arguments].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
-        let lines = stdout.lines().take(5).map(|line| line.expect("a line"));
+        let lines = stdout.lines().take(6).map(|line| line.expect("a line"));
         let variables = lines.map(|line| {
             let (name, value) = line.strip_prefix("export ").and_then(|line| line.split_once('=')).expect("a variable");
             (name.to_owned(), value.to_owned())
@@ -59,8 +60,13 @@ fn the_printed_variables_are_all_that_a_fetch_needs() {
     assert_eq!(home.run(&["auth", "test"]).exits(0).json()["events_found"], 6);
     let result = home.run(&["fetch", "profiles", "--parallel"]).exits(0).json();
     assert_eq!((&result["total_rows"], &result["retries"]), (&250.into(), &1.into()));
+    // The database, the accounts and the quota are those of the simulator, and go with it.
+    let own = running.variables.iter().find(|(name, _)| name == "MP_HOME").expect("a directory").1.clone();
+    assert!(Path::new(&own).join("data/12345.db").is_file() && Path::new(&own).join("state").is_dir());
+    assert!(!home.path().join(".mp").exists());
     let run = running.stop().exits(143);
     assert_run!(run.exits(143));
+    assert!(!Path::new(&own).exists());
 }
 
 #[test]

@@ -122,6 +122,19 @@ impl Home {
         Run { command: line.to_owned(), ..Run::of(assert_cmd::Command::from_std(shell)) }
     }
 
+    /// Runs a shell script in which `mp` is the command, also for programs that the script starts.
+    #[must_use = "look at the exit code, at least"]
+    pub(crate) fn shell_with_mp(&self, script: &str) -> Run {
+        let bin = self.path().join(".bin");
+        std::fs::create_dir_all(&bin).expect("a directory");
+        let link = bin.join("mp");
+        if !link.is_symlink() {
+            std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_mp"), &link).expect("a link");
+        }
+        let run = self.shell(&format!("PATH='{}':$PATH; export PATH\n{script}", bin.display()));
+        Run { command: script.to_owned(), ..run }
+    }
+
     /// Runs the command with `input` on its standard input.
     #[must_use = "look at the exit code, at least"]
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Run {

@@ -160,7 +160,8 @@ fn a_terminal_that_goes_away_does_not_stop_a_fetch() {
     assert!(result.contains("\"rows\": 900"), "{result}");
 }
 
-fn read_until(screen: &mut impl Read, seen: &mut String, text: &str) {
+/// Reads what is shown until it contains the text.
+pub(crate) fn read_until(screen: &mut impl Read, seen: &mut String, text: &str) {
     let mut bytes = [0; 1_024];
     let from = seen.len();
     while !seen[from..].contains(text) {
