@@ -25,6 +25,7 @@ Tasks:
                         Run the stress tests: simulation, kills, quota, disks, terminals, instructions, fuzz; about 20
                         minutes once built. PARTS select some of them. --mutants shows which seed finds which mutant;
                         `prove instructions --update` records the current cost of a page
+  recording             Record `mp demo` in a terminal and write docs/demo.svg, which the README shows
   engine                Print the directory of the DuckDB engine; fetch it if necessary
   help                  Print this help
 
@@ -33,7 +34,7 @@ bindings, else from DuckDB's releases. It is kept in the target directory.
 ";
 
 /// The task names, for the error about an unknown task.
-const NAMES: &str = "demo, check, test, mp, bench, prove, engine, help";
+const NAMES: &str = "demo, check, test, mp, bench, prove, recording, engine, help";
 
 /// The task to run.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub(crate) enum Task {
     Bench(bench::Wanted),
     /// Run the stress tests.
     Prove(Wanted),
+    /// Record the demo for the README.
+    Recording,
     /// Print the directory of the DuckDB library.
     Engine,
 }
@@ -77,7 +80,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Task, Us
         Some("bench") => bench::Wanted::read(&rest).map(Task::Bench).map_err(UsageError),
         Some("prove") => Wanted::read(&rest).map(Task::Prove).map_err(UsageError),
         Some("engine") if rest.is_empty() => Ok(Task::Engine),
-        Some("engine") => Err(UsageError("the engine task takes no arguments".to_owned())),
+        Some("recording") if rest.is_empty() => Ok(Task::Recording),
+        Some(name @ ("engine" | "recording")) => Err(UsageError(format!("the {name} task takes no arguments"))),
         _ => Err(UsageError(format!("unknown task `{}`; the tasks are {NAMES}", name.to_string_lossy()))),
     }
 }

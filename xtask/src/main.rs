@@ -18,6 +18,7 @@ mod npm;
 mod paths;
 mod platform;
 mod prove;
+mod recording;
 mod work_dir;
 
 use std::ffi::OsString;
@@ -70,6 +71,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Check { filter } => check::check(&cargo, &filter),
         Task::Bench(wanted) => bench::bench(&cargo, &places, &wanted),
         Task::Prove(wanted) => prove::prove(&cargo, &places, &wanted),
+        Task::Recording => recording::record(&cargo, &places),
         Task::Test(test_args) => check::test(&cargo, &test_args),
         Task::Help | Task::Engine => unreachable!("answered above"),
     }
