@@ -94,6 +94,11 @@ pub use workspace::Workspace;
 
 /// A point in time, for [`ProfileFetch::since`].
 pub use jiff::Timestamp;
+/// Compiles the example in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 /// A JSON value, as used for SQL results and error details.
 pub use serde_json::Value;
 /// Stops a fetch; see [`ProfileFetch::cancel_with`].

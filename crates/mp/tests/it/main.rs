@@ -35,6 +35,7 @@ mod process;
 mod prompts;
 mod properties;
 mod query;
+mod readme;
 mod recording;
 mod refresh;
 mod refusals;
