@@ -51,7 +51,7 @@ pub(super) struct Streamed {
 impl StreamOutput {
     pub(super) fn new(stage: Stage, form: RecordForm, sink: RecordSink) -> Self {
         Self {
-            unmatched: Unmatched::of(&stage.manifest().query),
+            unmatched: Unmatched::of(&stage.manifest().query, &stage.manifest().property_rules),
             stage,
             form,
             sink,

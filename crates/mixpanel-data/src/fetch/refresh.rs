@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::load;
 use crate::note::Note;
 use crate::profile_query::{FetchMode, IfExists, ProfileQuery};
+use crate::property_rules::PropertyRules;
 use crate::stage::{self, Manifest, Progress};
 use crate::store::TableName;
 
@@ -38,7 +39,7 @@ pub(super) async fn choose_step(client: &ApiClient, database: &Path, mut fetch: 
     if fetch.since != Since::Ever || fetch.if_exists != IfExists::Fail {
         return Err(Error::invalid("a refresh determines the start time and what happens to the table by itself"));
     }
-    validate_fetch(&mut fetch)?;
+    let rules = validate_fetch(&mut fetch)?.recorded_rules();
     let mut fetch = fetch.since_last_load();
     check_full_every(&fetch)?;
     let (path, name) = (database.to_owned(), table.clone());
@@ -55,7 +56,7 @@ pub(super) async fn choose_step(client: &ApiClient, database: &Path, mut fetch: 
     let at_most = fetch.control.options.preflight_wait();
     let ((), table_exists) = waiting(&mut fetch.control, at_most, (), look).await?;
     let readable = runs.into_iter().filter_map(|run| Some((run.manifest.ok()?, run.pages_done)));
-    let runs: Vec<(Manifest, u32)> = readable.filter(|(run, _)| is_of_refresh(run, client, &fetch)).collect();
+    let runs: Vec<(Manifest, u32)> = readable.filter(|(run, _)| is_of_refresh(run, client, &fetch, &rules)).collect();
     let path = database.to_owned();
     let runs = blocking(move || {
         let usable = |run: (Manifest, u32)| Ok(can_load(&run.0, &path, table_exists)?.then_some(run));
@@ -77,12 +78,13 @@ pub(super) async fn choose_step(client: &ApiClient, database: &Path, mut fetch: 
 }
 
 /// Returns whether a run fetches what the refresh would fetch, or what has changed since then.
-fn is_of_refresh(manifest: &Manifest, client: &ApiClient, fetch: &ProfileFetch) -> bool {
+fn is_of_refresh(manifest: &Manifest, client: &ApiClient, fetch: &ProfileFetch, rules: &PropertyRules) -> bool {
     let selects_all = manifest.query.limit.is_none() && (manifest.query.since.is_none() || manifest.updates);
     let query = ProfileQuery { since: None, ..manifest.query.clone() };
     manifest.table.eq_ignore_ascii_case(&fetch.table)
         && manifest.progress != Progress::Planned
         && selects_all
+        && manifest.property_rules == *rules
         && check_same_run(manifest, client, None).is_ok()
         && difference(&query, &fetch.query).is_none()
 }
@@ -106,11 +108,12 @@ fn can_load(manifest: &Manifest, database: &Path, table_exists: bool) -> Result<
 }
 
 fn resume(fetch: ProfileFetch, run_id: String, pages_done: u32) -> ResumeFetch {
-    let ProfileFetch { table, mode, mut control, .. } = fetch;
+    let ProfileFetch { table, mode, rules, mut control, .. } = fetch;
     control.callbacks.tell(&FetchEvent::Note(Note::Resuming { run_id: run_id.clone(), pages_done }));
     let mut resume = ResumeFetch::new(table).run(run_id);
     // A run that was started in parallel stays parallel.
     resume.mode = (mode != FetchMode::Sequential).then_some(mode);
+    resume.hash_key = rules.key;
     resume.control = control;
     resume
 }

@@ -13,7 +13,8 @@ use crate::load;
 use crate::note::Note;
 use crate::parse::{Catalog, ProfileRows, RecordForm};
 use crate::profile_query::ProfileQuery;
-use crate::stage::Stage;
+use crate::property_rules::{ID, PropertyRules};
+use crate::stage::{Manifest, Stage};
 use crate::warning::Warning;
 
 use super::core::Outcome;
@@ -31,13 +32,14 @@ pub(super) struct Unmatched {
 }
 
 impl Unmatched {
-    /// Returns everything that a query asks for by name.
-    pub(super) fn of(query: &ProfileQuery) -> Self {
-        let ids = query.distinct_ids.iter().flatten().cloned().collect();
+    /// Returns everything that a query asks for by name, and that the rules leave recognizable.
+    pub(super) fn of(query: &ProfileQuery, rules: &PropertyRules) -> Self {
+        let has_ids = !rules.hash.iter().any(|name| name == ID);
+        let ids = query.distinct_ids.iter().filter(|_| has_ids).flatten().cloned().collect();
         // The few profiles of an update may all lack a property that others have.
         let names = query.output_properties.iter().filter(|_| query.since.is_none()).flatten();
-        let properties = names.filter(|name| !COLUMNS.contains(&name.as_str())).cloned().collect();
-        Self { ids, properties }
+        let is_received = |name: &&String| !COLUMNS.contains(&name.as_str()) && !rules.drop.contains(name);
+        Self { ids, properties: names.filter(is_received).cloned().collect() }
     }
 
     /// Removes what a page of a stream has. Call it before the page is staged, which removes the catalog.
@@ -145,9 +147,9 @@ pub(super) fn events_of_stage(stage: &Stage, outcome: &Outcome) -> Vec<FetchEven
     if !outcome.is_whole() {
         return Vec::new();
     }
-    let query = &stage.manifest().query;
+    let Manifest { query, property_rules, .. } = stage.manifest();
     let pages: Vec<PathBuf> = outcome.staged.iter().map(|page| stage.page_path(*page)).collect();
-    let found = look(Unmatched::of(query), &pages);
+    let found = look(Unmatched::of(query, property_rules), &pages);
     found.map(|found| found.events(query, outcome.counts.received, outcome.counts.rejected)).unwrap_or_default()
 }
 
@@ -203,7 +205,11 @@ mod tests {
                 &["note: no profile was seen since 2026-11-01 00:00:00 UTC"],
             ),
         ] {
-            assert_eq!(texts(&Unmatched::of(&query).events(&query, 0, 0)), expected, "{query:?}");
+            assert_eq!(
+                texts(&Unmatched::of(&query, &PropertyRules::default()).events(&query, 0, 0)),
+                expected,
+                "{query:?}"
+            );
         }
     }
 
@@ -214,7 +220,7 @@ mod tests {
             output_properties: list(&["plan", "nosuch", "$last_seen", "$distinct_id", "other", "nosuch"]),
             ..ProfileQuery::default()
         };
-        let mut unmatched = Unmatched::of(&query);
+        let mut unmatched = Unmatched::of(&query, &PropertyRules::default());
         unmatched.remove_record(r#"{"$distinct_id": "a", "$properties": {"plan": null}}"#);
         unmatched.remove_record(r#"{"$distinct_id": 1, "$properties": {}}"#);
         let expected = [
@@ -239,6 +245,6 @@ mod tests {
     fn properties_of_an_update_are_not_checked() {
         let since = Some("2026-11-01T00:00:00".to_owned());
         let query = ProfileQuery { output_properties: list(&["rare"]), since, ..ProfileQuery::default() };
-        assert!(Unmatched::of(&query).events(&query, 5, 0).is_empty());
+        assert!(Unmatched::of(&query, &PropertyRules::default()).events(&query, 5, 0).is_empty());
     }
 }

@@ -1,5 +1,7 @@
 //! Properties that are dropped or hashed: `--drop`, `--hash`, and the config file.
 
+mod refreshed;
+
 use std::path::{Path, PathBuf};
 
 use mixpanel_simulator::{OddProfile, ProfileSource, Records, SimulatorConfig};

@@ -45,7 +45,16 @@ fn databases_of_the_first_version_still_work() {
     assert_eq!(columns[..2], ["run_id", "table_name"]);
     assert_eq!(
         columns[19..],
-        ["load_id", "session_restarts", "short_pages", "waited_seconds", "made_table", "shortfall", "property_rules"]
+        [
+            "load_id",
+            "session_restarts",
+            "short_pages",
+            "waited_seconds",
+            "made_table",
+            "shortfall",
+            "property_rules",
+            "updates"
+        ]
     );
     assert!(tables(&fixture.database).unwrap()[0].partial, "the pages of r0 are still missing");
 }
