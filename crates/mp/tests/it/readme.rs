@@ -14,7 +14,7 @@ fn readme() -> String {
 const NOT_RUN: [(&str, &str); 4] = [
     ("cargo install --path crates/mp", "compiles DuckDB"),
     ("import duckdb, pandas, pathlib", "needs the Python packages duckdb and pandas"),
-    ("0 6 * * 1-6", "lines of a crontab"),
+    ("0 6 * * *", "a line of a crontab"),
     ("cargo uninstall mp", "`mp` was not installed with cargo"),
 ];
 
