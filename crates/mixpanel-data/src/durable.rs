@@ -125,7 +125,7 @@ pub(crate) fn check_file_system(directory: &Path) -> Result<Vec<&'static str>> {
         }
         Err(fs::TryLockError::Error(error)) => return Err(Error::io("lock a file in", directory, error)),
     }
-    lock_records(&file).map_err(|error| needed("lock a file with fcntl", directory, error))?;
+    lock_records(&file, Exclusion::All).map_err(|error| needed("lock a file with fcntl", directory, error))?;
     drop(file);
     rename_no_replace(&fresh, &named).map_err(fail("move a file into place in"))?;
     fs::rename(&named, &fresh).map_err(fail("rename a file in"))?;
@@ -148,12 +148,31 @@ fn needed(what: &str, directory: &Path, error: io::Error) -> Error {
     Error::new(ErrorKind::Storage, message).with_path(directory).with_source(error)
 }
 
+/// Whom a lock excludes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exclusion {
+    /// Processes that have the file open for writing.
+    Writers,
+    /// All other processes.
+    All,
+}
+
 /// Takes an `fcntl` lock, as DuckDB does, without waiting. Closing the file releases it.
-fn lock_records(file: &File) -> io::Result<()> {
+///
+/// # Errors
+/// Another process holds a lock, or the file system does not support it.
+pub(crate) fn lock_records(file: &File, exclusion: Exclusion) -> io::Result<()> {
     #[cfg(unix)]
-    rustix::fs::fcntl_lock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+    {
+        use rustix::fs::FlockOperation::{NonBlockingLockExclusive, NonBlockingLockShared};
+        let operation = match exclusion {
+            Exclusion::Writers => NonBlockingLockShared,
+            Exclusion::All => NonBlockingLockExclusive,
+        };
+        rustix::fs::fcntl_lock(file, operation)?;
+    }
     #[cfg(not(unix))]
-    let _ = file;
+    let _ = (file, exclusion);
     Ok(())
 }
 
@@ -163,11 +182,20 @@ fn lock_records(file: &File) -> io::Result<()> {
 /// `fcntl` locks on it.
 pub(crate) fn lock_problem(path: &Path) -> Option<io::Error> {
     let file = File::options().read(true).write(true).open(path).or_else(|_| File::open(path)).ok()?;
-    let error = lock_records(&file).err()?;
+    let error = lock_records(&file, Exclusion::All).err()?;
     let is_held = matches!(error.kind(), io::ErrorKind::WouldBlock);
     #[cfg(unix)]
     let is_held = is_held || rustix::io::Errno::from_io_error(&error) == Some(rustix::io::Errno::ACCESS);
     (!is_held).then_some(error)
+}
+
+/// Where the next read of a file must come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The page cache: every write succeeded.
+    Cache,
+    /// The disk: after an error, the page cache may hold data that is not on disk.
+    Disk,
 }
 
 /// Evicts a file from the page cache, if the operating system supports that, so that it is next read from the disk.

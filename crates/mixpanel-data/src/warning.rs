@@ -60,6 +60,11 @@ pub enum Warning {
         /// Whether all profiles are fetched, not only those seen since the newest one in the table.
         fetches_all: bool,
     },
+    /// A process was stopped while it wrote to the database. What it had overwritten was restored.
+    DatabaseRepaired {
+        /// The database file.
+        database: PathBuf,
+    },
     /// The file system of the database's directory lacks features.
     FileSystem {
         /// The directory.
@@ -204,6 +209,11 @@ impl fmt::Display for Warning {
                 let fetched = fetched(*fetches_all);
                 write!(f, "`{table}` has {rows} and had {loaded_rows} after its last load; fetching {fetched}{lost}")
             }
+            Self::DatabaseRepaired { database } => write!(
+                f,
+                "a process was stopped while it wrote to `{}`; what it had overwritten was restored",
+                database.display()
+            ),
             Self::FileSystem { directory, lacks } => {
                 write!(f, "the file system of `{}` lacks some features: {}", directory.display(), lacks.join("; "))
             }

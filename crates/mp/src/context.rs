@@ -85,7 +85,17 @@ impl Context {
 
     /// Returns a workspace for the database alone, without credentials.
     pub(crate) fn database(&self) -> Result<Workspace, Failure> {
-        Ok(Workspace::open(self.settings.database(&self.output)?))
+        let workspace = Workspace::open(self.settings.database(&self.output)?);
+        self.repair(&workspace);
+        Ok(workspace)
+    }
+
+    /// Restores what a process that was stopped had overwritten in the database, and says so. If that fails, using the
+    /// database fails with the same error.
+    pub(crate) fn repair(&self, workspace: &Workspace) {
+        if let Ok(Some(warning)) = workspace.repair_database() {
+            self.output.warning(&warning.to_string());
+        }
     }
 
     /// Returns a command line to suggest: these words and the global options of the current call.

@@ -65,7 +65,7 @@ const MUTANTS_TEST: &str = "fetch::simulation::mutants_tests::every_mutant_is_fo
 /// All parts. `cargo xtask test` already runs `mutants`; `instructions` and `fuzz` have no quick form.
 pub(super) static PARTS: [Part; 8] = [
     part("simulation", Program::Library, SEEDS_TESTS, (true, true)),
-    part("kills", Program::Mp, "kills", (true, true)),
+    part("kills", Program::Mp, "kills|torn", (true, true)),
     part("quota", Program::Mp, "quota", (true, true)),
     part("disks", Program::Mp, "disks|injections", (true, true)),
     part("terminals", Program::Mp, "terminals", (true, true)),

@@ -44,6 +44,8 @@ pub enum Fault {
     /// The properties to drop or hash, which are not those of the table's last load; see
     /// [`Error::dropped_properties`] and [`Error::hashed_properties`].
     PropertyRules,
+    /// The database file, which is damaged by an interrupted write and must be writable to be repaired.
+    InterruptedWrite,
 }
 
 impl Error {

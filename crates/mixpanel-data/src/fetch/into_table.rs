@@ -27,7 +27,7 @@ use super::request::{Control, ProfileFetch, ResumeFetch};
 use super::same_rules::check_same_rules;
 use super::source::PriorRun;
 use super::stage_roots::stage_roots;
-use super::start::{check_sample, new_manifest, preflight, tell, validate_for_table};
+use super::start::{check_sample, new_manifest, preflight, repair, tell, validate_for_table};
 use super::unfinished::{check_alone, check_not_superseded, open_run};
 use super::unmatched::events_of_stage;
 use super::validate::{Validated, validate};
@@ -64,9 +64,10 @@ pub(super) async fn fetch_into_table(
 pub(super) async fn resume_into_table(
     client: &ApiClient,
     database: &Path,
-    resume: ResumeFetch,
+    mut resume: ResumeFetch,
 ) -> Result<(FetchMode, TableReport)> {
     let watch = Stopwatch::start();
+    repair(&mut resume.control, database).await?;
     let (path, name, run_id) = (database.to_owned(), resume.table.clone(), resume.run_id.clone());
     let stage = blocking(move || open_run(&path, &name, run_id.as_deref())).await?;
     let run_id = stage.manifest().run_id.clone();

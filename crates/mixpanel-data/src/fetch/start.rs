@@ -15,7 +15,7 @@ use crate::parse::{Reading, RecordForm};
 use crate::profile_query::{IfExists, ProfileQuery};
 use crate::property_rules::{ID, PropertyRules};
 use crate::stage::Manifest;
-use crate::store::TableName;
+use crate::store::{self, TableName};
 use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
@@ -91,6 +91,7 @@ pub(super) async fn validate_for_table(
 ) -> Result<(TableName, Validated)> {
     let table = TableName::parse(&fetch.table)?;
     check_full_every(fetch)?;
+    repair(&mut fetch.control, database).await?;
     if fetch.since == Since::LastLoad {
         if fetch.query.limit.is_some() {
             return Err(Error::invalid("a sample cannot continue from the last load"));
@@ -107,6 +108,15 @@ pub(super) async fn validate_for_table(
     }
     let valid = validate_fetch(fetch)?;
     Ok((table, valid))
+}
+
+/// Restores what a process that was stopped had overwritten in the database, and warns the caller.
+pub(super) async fn repair(control: &mut Control, database: &Path) -> Result<()> {
+    let path = database.to_owned();
+    // If that fails, opening the database reports the error.
+    let repaired = blocking(move || Ok(store::repair(&path).unwrap_or_default())).await?;
+    tell(control, repaired.into_iter().collect());
+    Ok(())
 }
 
 /// Checks the database before the first request, and warns about missing file system features.

@@ -191,7 +191,7 @@ pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
         CommitError::Unknown(error) | CommitError::NotOnDisk { committed: Err(error), .. } => {
             statement("drop tables", &error)
         }
-        CommitError::NotOnDisk { committed: Ok(()), error } => error,
+        CommitError::NotBegun(error) | CommitError::NotOnDisk { committed: Ok(()), error } => error,
     })
 }
 

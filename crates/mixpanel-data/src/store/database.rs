@@ -7,40 +7,33 @@ use std::time::Duration;
 
 use duckdb::Connection;
 
-use super::access::{Access, fences, settings};
+use super::access::{Access, CHECKPOINT_ALWAYS, fences, settings};
 use super::failure::{is_log_failure, opening};
 use super::lease::{self, Lease};
 use super::location::{Location, check_magic, create, locate, not_found};
 use super::sql_text::literal;
-use crate::durable;
+use super::undo::{self, Guard};
+use crate::durable::{self, Trust};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
+use crate::warning::Warning;
 
 /// An open database; closed when dropped.
 pub(crate) struct Database {
     // Dropped first: the lease must not end before the file is closed.
     connection: Connection,
     path: PathBuf,
-    /// The database file, if open for writing. It is opened before DuckDB writes, because the operating system reports
-    /// a failed writeback only through descriptors that were open at the time. It is closed after DuckDB has closed the
-    /// file, because closing it drops DuckDB's lock.
-    file: Option<File>,
+    /// Present if the file is open for writing.
+    guard: Option<Guard>,
     _lease: Lease,
-}
-
-/// Where the next read of a file must come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trust {
-    /// The page cache: every write succeeded.
-    Cache,
-    /// The disk: after an error, the page cache may hold data that is not on disk.
-    Disk,
 }
 
 /// Why a commit failed.
 #[derive(Debug)]
 pub(crate) enum CommitError {
+    /// The commit was not attempted.
+    NotBegun(Error),
     /// DuckDB reported an error. Only reopening the file shows whether it contains the transaction.
     Unknown(duckdb::Error),
     /// The file could not be synced, so the transaction may not be on disk. `committed` is DuckDB's result.
@@ -70,15 +63,18 @@ impl Database {
         // A link and its target count as one file, and DuckDB keeps the log next to the file.
         let path = fs::canonicalize(&path).map_err(|error| Error::io("find", &path, error))?;
         let file = path.clone();
-        let mut opened = None;
+        let mut guard = None;
         let connect = || {
+            if let Some(warning) = undo::settle(&path)? {
+                tracing::warn!("{warning}");
+            }
             check_magic(&path)?;
             if !access.is_read_only() {
-                opened = Some(File::open(&path).map_err(|error| Error::io("read", &path, error))?);
+                guard = Some(Guard::new(&path)?);
             }
             match access {
                 Access::ReadOnly => connect_to_read(&path),
-                _ => connect(&path, access),
+                _ => connect(&path, access, guard.as_mut()),
             }
         };
         let (connection, lease) = match access {
@@ -86,7 +82,7 @@ impl Database {
             // The others have settings of their own, so they do not share the connection of other readers.
             _ => lease::write(file, connect)?,
         };
-        let database = Self { connection, path, file: opened, _lease: lease };
+        let database = Self { connection, path, guard, _lease: lease };
         use_file(&database.connection).map_err(|error| opening(&database.path, &error))?;
         Ok(database)
     }
@@ -126,7 +122,10 @@ impl Database {
     ///
     /// # Errors
     /// What failed, and whether the outcome is known.
-    pub(crate) fn commit(self) -> Result<(), CommitError> {
+    pub(crate) fn commit(mut self) -> Result<(), CommitError> {
+        if let Some(guard) = &mut self.guard {
+            guard.save(&self.connection).map_err(CommitError::NotBegun)?;
+        }
         self.prepare_log();
         kill_point("load-commit");
         let committed = self.commit_and_checkpoint();
@@ -142,7 +141,10 @@ impl Database {
     fn commit_and_checkpoint(&self) -> Result<(), duckdb::Error> {
         self.connection.execute_batch("COMMIT")?;
         kill_point("load-committed");
-        self.connection.execute_batch("CHECKPOINT")?;
+        // A commit that bypassed the log has checkpointed already, and the undo file covers only one checkpoint.
+        if has_log(&self.path) {
+            self.connection.execute_batch("CHECKPOINT")?;
+        }
         kill_point("load-checkpointed");
         Ok(())
     }
@@ -154,15 +156,10 @@ impl Database {
     /// `Storage` or `DiskFull`.
     pub(crate) fn close_durably(self, trust: Trust) -> Result<()> {
         let log = self.log_path();
-        let Self { connection, path, file, _lease } = self;
+        let Self { connection, path, guard, _lease } = self;
         drop(connection);
         let fail = |error| Error::io("sync the database", &path, error);
-        if let Some(file) = &file {
-            file.sync_all().map_err(fail)?;
-            if trust == Trust::Disk {
-                durable::evict_from_page_cache(file);
-            }
-        }
+        guard.map_or(Ok(()), |guard| guard.finish(trust))?;
         match File::open(&log) {
             Ok(log) => log.sync_all().map_err(fail)?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -205,6 +202,18 @@ impl Database {
     }
 }
 
+/// Restores what a process that was stopped had overwritten in a database. Returns a warning if it did.
+///
+/// Every other way to open the file does this, too.
+///
+/// # Errors
+/// `DatabaseLocked` or `Storage` if that is necessary and not possible; the errors of [`locate`].
+pub(crate) fn repair(path: &Path) -> Result<Option<Warning>> {
+    let Location::Present(path) = locate(path)? else { return Ok(None) };
+    let path = fs::canonicalize(&path).map_err(|error| Error::io("find", &path, error))?;
+    lease::unless_open(&path, || undo::settle(&path))
+}
+
 /// Returns the path of DuckDB's write-ahead log for a file opened at `path`.
 fn log_of(path: &Path) -> PathBuf {
     let mut log = path.as_os_str().to_owned();
@@ -217,16 +226,17 @@ fn log_of(path: &Path) -> PathBuf {
 /// DuckDB cannot replay some entries of a write-ahead log, such as `CREATE INDEX`, into a read-only database. These
 /// entries are committed, so the log is first checkpointed into the file, as any other client does.
 fn connect_to_read(path: &Path) -> Result<Connection> {
-    let error = match connect(path, Access::ReadOnly) {
+    let error = match connect(path, Access::ReadOnly, None) {
         Err(error) if has_log(path) && is_log_error(&error) => error,
         connected => return connected,
     };
     let replay = || {
-        let connection = connect(path, Access::ReadWrite)?;
+        let mut guard = Guard::new(path)?;
+        let connection = connect(path, Access::ReadWrite, Some(&mut guard))?;
         connection.execute_batch("CHECKPOINT").map_err(|error| opening(path, &error))
     };
     match replay() {
-        Ok(()) => connect(path, Access::ReadOnly),
+        Ok(()) => connect(path, Access::ReadOnly, None),
         // The log must be replayed, and the file is not writable.
         Err(reason) if reason.kind() == ErrorKind::Storage => {
             let shown = path.display();
@@ -235,7 +245,7 @@ fn connect_to_read(path: &Path) -> Result<Connection> {
             );
             Err(Error::new(ErrorKind::Storage, message).with_path(path).with_source(reason))
         }
-        Err(reason) if reason.kind() == ErrorKind::DatabaseLocked => Err(reason),
+        Err(reason) if matches!(reason.kind(), ErrorKind::DatabaseLocked | ErrorKind::DiskFull) => Err(reason),
         Err(_) => Err(error),
     }
 }
@@ -256,27 +266,39 @@ fn is_log_error(error: &Error) -> bool {
     .any(|text| is_log_failure(&text) || text.contains("read-only"))
 }
 
-/// Opens the file with the settings of `access` and locks the settings.
-fn connect(path: &Path, access: Access<'_>) -> Result<Connection> {
-    let open = || -> Result<Connection, duckdb::Error> {
+/// Opens the file with the settings of `access` and locks the settings. `guard` is needed for writing.
+fn connect(path: &Path, access: Access<'_>, guard: Option<&mut Guard>) -> Result<Connection> {
+    let fail = |error| opening(path, &error);
+    let open = || -> Result<(Connection, String), duckdb::Error> {
         let connection = Connection::open_in_memory_with_flags(settings(access)?)?;
-        attach(&connection, path, access)?;
-        connection.execute_batch(&fences(access))?;
-        Ok(connection)
+        let name = attach(&connection, path, access)?;
+        Ok((connection, name))
     };
-    open().map_err(|error| opening(path, &error))
+    let (connection, name) = open().map_err(fail)?;
+    if let Some(guard) = guard {
+        guard.attached(name);
+        if has_log(path) {
+            // The next statement may checkpoint the log.
+            guard.save(&connection)?;
+        }
+        connection.execute_batch(CHECKPOINT_ALWAYS).map_err(fail)?;
+    }
+    connection.execute_batch(&fences(access)).map_err(fail)?;
+    Ok(connection)
 }
 
-/// Attaches the file to an empty in-memory database, the only way to choose its name and row group size.
-fn attach(connection: &Connection, path: &Path, access: Access<'_>) -> Result<(), duckdb::Error> {
+/// Attaches the file to an empty in-memory database, the only way to choose its name and row group size. Returns its
+/// name.
+fn attach(connection: &Connection, path: &Path, access: Access<'_>) -> Result<String, duckdb::Error> {
     let file = literal(&path.to_string_lossy());
-    let name = quoted(&attached_name(connection, path)?);
+    let name = attached_name(connection, path)?;
     let options = match access {
         Access::ReadOnly | Access::Spilling { .. } | Access::Export { .. } => "READ_ONLY".to_owned(),
         Access::ReadWrite => "READ_WRITE".to_owned(),
         Access::Load { tuning, .. } => format!("READ_WRITE, ROW_GROUP_SIZE {}", tuning.row_group_rows),
     };
-    connection.execute_batch(&format!("ATTACH {file} AS {name} (TYPE duckdb, {options})"))
+    connection.execute_batch(&format!("ATTACH {file} AS {} (TYPE duckdb, {options})", quoted(&name)))?;
+    Ok(name)
 }
 
 /// Returns the name under which a file is attached.

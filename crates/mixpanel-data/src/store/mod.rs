@@ -4,7 +4,7 @@
 //!
 //! - `location`: checks a path before passing it to DuckDB, and creates files that only their owner can read;
 //! - `database`: opens a file, sandboxed from the rest of the machine; `access`: the settings for each purpose; `lease`:
-//!   ensures that a file is open at most once per process;
+//!   ensures that a file is open at most once per process; `undo`: undoes a checkpoint that was interrupted;
 //! - `schema`: looks up tables, views, columns and indexes; `label`: reads the entries of `_metadata`;
 //! - `catalog`: lists, describes, samples and drops tables; `own_objects`: the macro and views that loads maintain;
 //! - `query`: runs user queries, which `statements` splits; `spill`: what does not fit into memory; `values` and `iso`:
@@ -29,10 +29,12 @@ mod spill;
 pub(crate) mod sql_text;
 mod statements;
 pub(crate) mod table_name;
+mod undo;
 mod values;
 mod version;
 
 pub(crate) use catalog::{drop_tables, objects, sample, sample_exact, table_schema, tables};
+pub(crate) use database::repair;
 pub(crate) use query::{QueryLimits, each, exact, result_count, rows, scalar};
 pub(crate) use table_name::TableName;
 pub(crate) use version::duckdb_version;

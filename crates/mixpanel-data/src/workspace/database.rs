@@ -10,6 +10,7 @@ use crate::properties::PropertyInfo;
 use crate::sql_value::SqlPart;
 use crate::store;
 use crate::types::{ObjectInfo, SqlResult, TableInfo, TableSchema, VerifyReport};
+use crate::warning::Warning;
 
 impl Workspace {
     /// Runs a read-only query on the database and returns all rows.
@@ -158,6 +159,17 @@ impl Workspace {
     /// Same as [`sample`](Self::sample).
     pub fn sample_exact(&self, table: &str, rows: u32, part: impl FnMut(SqlPart<'_>) -> ControlFlow<()>) -> Result<()> {
         store::sample_exact(&self.database, table, rows, part)
+    }
+
+    /// Restores what a process that was stopped, or a machine that lost power, had overwritten in the database. Returns
+    /// a warning if there was something to restore.
+    ///
+    /// Every method that opens the database does this by itself; call this first to show the warning.
+    ///
+    /// # Errors
+    /// `Storage` if the file cannot be written, `DatabaseLocked`; both only if something must be restored.
+    pub fn repair_database(&self) -> Result<Option<Warning>> {
+        store::repair(&self.database)
     }
 
     /// Drops tables and views, all or none.

@@ -78,6 +78,7 @@ fn unknown_database() -> Map<String, Value> {
 fn about_database(context: &Context, path: &Path) -> Map<String, Value> {
     let workspace = Workspace::open(path);
     let mut fields = unknown_database();
+    context.repair(&workspace);
     if let Ok(file) = std::fs::metadata(path) {
         fields.insert("database_bytes".to_owned(), file.len().into());
         let tables = workspace.tables().map_err(|error| Failure::library("could not list the tables", &error));

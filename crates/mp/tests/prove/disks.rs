@@ -13,7 +13,7 @@ use crate::tools::{finish, is_root, skip_unless};
 const SIZES: (u64, u64) = (30, 3);
 
 /// A size that is always sufficient, in KiB.
-const ENOUGH: u64 = 64 << 10;
+pub(crate) const ENOUGH: u64 = 64 << 10;
 
 #[test]
 fn a_full_disk_fails_the_fetch_and_freeing_space_allows_resume() {
@@ -68,7 +68,7 @@ fn is_too_small(undisturbed: &Undisturbed, kind: Kind, kib: u64) -> bool {
 }
 
 /// Returns the directory of a home's database.
-fn data(home: &Home) -> PathBuf {
+pub(crate) fn data(home: &Home) -> PathBuf {
     home.database().parent().expect("a directory").to_owned()
 }
 
@@ -82,11 +82,11 @@ fn size(path: &Path) -> u64 {
 }
 
 /// An in-memory file system, unmounted when dropped.
-struct Mount(PathBuf);
+pub(crate) struct Mount(PathBuf);
 
 impl Mount {
     /// Mounts a file system of `kib` KiB.
-    fn new(directory: PathBuf, kib: u64) -> Self {
+    pub(crate) fn new(directory: PathBuf, kib: u64) -> Self {
         fs::create_dir_all(&directory).expect("a directory");
         run(Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={kib}k,mode=0700"), "tmpfs"])
@@ -94,8 +94,13 @@ impl Mount {
         Self(directory)
     }
 
+    /// Remounts it with this option.
+    pub(crate) fn remount(&self, option: &str) {
+        run(Command::new("mount").args(["-o", &format!("remount,{option}")]).arg(&self.0));
+    }
+
     fn resize(&self, kib: u64) {
-        run(Command::new("mount").args(["-o", &format!("remount,size={kib}k")]).arg(&self.0));
+        self.remount(&format!("size={kib}k"));
     }
 }
 

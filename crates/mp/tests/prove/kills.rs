@@ -16,7 +16,7 @@ use crate::support::{Home, Run};
 use crate::tools::finish;
 
 /// Number of kills: long, quick.
-const KILLS: (u64, u64) = (300, 12);
+const KILLS: (u64, u64) = (300, 14);
 
 /// Number of cases that run in parallel.
 const WORKERS: usize = 2;
@@ -57,9 +57,11 @@ impl fmt::Display for Kill {
 
 /// The kill points, the table that a kill there leaves, and how often the point is passed before the kill. A fetch
 /// stages 24 pages and writes its manifest at the start, after page 0, after the last page and before the load.
-const PLACES: [(&str, TableAfterKill, &[u32]); 11] = [
+const PLACES: [(&str, TableAfterKill, &[u32]); 13] = [
     ("load-begin", TableAfterKill::Old, &[0]),
     ("load-filled", TableAfterKill::Old, &[0]),
+    ("undo-written", TableAfterKill::Old, &[0]),
+    ("undo-saved", TableAfterKill::Old, &[0]),
     ("load-commit", TableAfterKill::Old, &[0]),
     ("load-committed", TableAfterKill::New, &[0]),
     ("load-checkpointed", TableAfterKill::New, &[0]),
@@ -218,7 +220,7 @@ fn run_and_kill(home: &Home, kind: Kind, kill: Kill, takes: Duration) -> Run {
 
 #[test]
 fn every_kill_point_is_tried_in_both_forms() {
-    for (length, at_least) in [(Length::Quick, 11), (Length::Long, 11 + 18 + 4 + 21)] {
+    for (length, at_least) in [(Length::Quick, 13), (Length::Long, 13 + 18 + 4 + 21)] {
         let cases: Vec<Case> = (0..200).map(|number| case(number, 1, length)).collect();
         let at = |wanted: &str| {
             let is_there = |kill: &Kill| matches!(kill, Kill::Place { name, .. } if *name == wanted);

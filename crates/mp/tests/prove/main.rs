@@ -22,3 +22,4 @@ mod kills;
 mod quota;
 mod terminal;
 mod terminals;
+mod torn;

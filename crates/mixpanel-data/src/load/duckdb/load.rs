@@ -47,13 +47,14 @@ use super::spill::Spill;
 use super::staged::catalog_of_pages;
 use super::target;
 use super::tuning::{for_load, memory_needed};
+use crate::durable::Trust;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::VECTOR_ROWS;
 use crate::load::package::{LoadKind, LoadReport, TableChange};
 use crate::profile_query::{IfExists, MissingPages};
 use crate::store::access::Access;
-use crate::store::database::{CommitError, Database, Trust};
+use crate::store::database::{CommitError, Database};
 use crate::store::failure::statement;
 use crate::store::label;
 use crate::store::own_objects::ensure_prop;
@@ -144,6 +145,7 @@ fn attempt(
     request.options.stop.begin_commit()?;
     match database.commit() {
         Ok(()) => {}
+        Err(CommitError::NotBegun(error)) => return Err(error),
         // Only the file shows whether the commit succeeded.
         Err(CommitError::Unknown(error)) => {
             return settle::settle(request, &error, on_lock_wait).map(|counts| (counts, change));
