@@ -187,15 +187,12 @@ fn fault_hint(fault: Fault, error: &Error) -> Option<String> {
         Fault::NameResolution => "use `socks5h://` instead of `socks5://` in the proxy URL, so that the proxy resolves names".to_owned(),
         Fault::PageSize => "request fewer profiles per page with `--page-size`".to_owned(),
         Fault::FileAccess => "a query can access only the database: to write its result to a file, use `--output FILE`; to write a whole table, `mp export TABLE FILE`".to_owned(),
-<<<<<<< HEAD
         Fault::HashKey if is_of_run(error) => "set MP_HASH_KEY to that key, or `hash_key_file` under `[defaults]` in the config file; without it, `--accept-partial` loads the pages fetched so far".to_owned(),
         Fault::HashKey => "set MP_HASH_KEY to that key, or `hash_key_file` under `[defaults]` in the config file; or reload the table with `--replace`".to_owned(),
         Fault::PropertyRules => property_rules_hint(error),
-=======
         Fault::InterruptedWrite => {
             "copy the database, with its `.undo` file and its `.wal` file, if any, to a writable directory and specify the copy with `--db`, or make the original writable".to_owned()
         }
->>>>>>> 417fdda (Restore what a torn write to the database has overwritten)
         Fault::CertificateFile => format!("correct {variable}, or unset it to use the system's certificates"),
         _ => return None,
     })

@@ -17,7 +17,7 @@ use super::identity::{check_base, check_same_run, difference};
 use super::progress::FetchEvent;
 use super::request::{ProfileFetch, ResumeFetch, Since};
 use super::stage_roots::stage_roots;
-use super::start::{check_full_every, validate_fetch};
+use super::start::{check_full_every, repair, validate_fetch};
 use super::unfinished::{check_alone, is_superseded};
 use super::waiting::waiting;
 
@@ -42,6 +42,7 @@ pub(super) async fn choose_step(client: &ApiClient, database: &Path, mut fetch: 
     let rules = validate_fetch(&mut fetch)?.recorded_rules();
     let mut fetch = fetch.since_last_load();
     check_full_every(&fetch)?;
+    repair(&mut fetch.control, database).await?;
     let (path, name) = (database.to_owned(), table.clone());
     let runs = blocking(move || {
         let roots = stage_roots(&path);
