@@ -8,6 +8,8 @@
 mod file;
 mod layout;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::fs::{self, File};
