@@ -4,6 +4,7 @@
 //! the files that a torn write would have left are put together from the database before and after.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use duckdb::Connection;
@@ -89,6 +90,18 @@ fn leave_log(database: &Path) {
     let settings = "PRAGMA disable_checkpoint_on_shutdown; SET checkpoint_threshold = '1GB';";
     let changes = "CREATE INDEX mine ON profiles (last_seen); CREATE TABLE mine AS SELECT range AS i FROM range(5000)";
     connection.execute_batch(&format!("{settings} {changes}")).expect("a log");
+    drop(connection);
+    make_private(&PathBuf::from(format!("{}.wal", database.display())));
+}
+
+/// Makes a file that the test has written as private as those that `mp` writes.
+fn make_private(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("permissions");
+}
+
+fn write_private(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).expect("a file");
+    make_private(path);
 }
 
 fn beside(home: &Home, ending: &str) -> PathBuf {
@@ -112,10 +125,10 @@ impl Files {
     }
 
     fn put(&self, home: &Home, database: &[u8]) {
-        fs::write(home.database(), database).expect("a database");
-        fs::write(beside(home, "undo"), &self.undo).expect("an undo file");
+        write_private(&home.database(), database);
+        write_private(&beside(home, "undo"), &self.undo);
         match &self.log {
-            Some(log) => fs::write(beside(home, "wal"), log).expect("a log"),
+            Some(log) => write_private(&beside(home, "wal"), log),
             None => drop(fs::remove_file(beside(home, "wal"))),
         }
     }
@@ -219,7 +232,7 @@ fn rows(home: &Home) -> Table {
     let files = paths.map(|path| fs::read(&path).ok().map(|bytes| (path, bytes)));
     let rows = table(home);
     for (path, bytes) in files.into_iter().flatten() {
-        fs::write(path, bytes).expect("a file");
+        write_private(&path, &bytes);
     }
     rows
 }
