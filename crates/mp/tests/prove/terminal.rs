@@ -89,9 +89,10 @@ impl Terminal {
         }
     }
 
-    /// Types Ctrl-C.
+    /// Types Ctrl-C. The program may have ended meanwhile, and its terminal with it.
     pub(crate) fn interrupt(&mut self) {
-        self.script.stdin.as_mut().expect("a pipe").write_all(&[CTRL_C]).expect("it is typed");
+        let typed = self.script.stdin.as_mut().expect("a pipe").write_all(&[CTRL_C]);
+        assert!(typed.is_ok() || self.code().is_some(), "Ctrl-C cannot be typed: {typed:?}");
     }
 
     /// Sends a signal to the program alone.
