@@ -108,6 +108,9 @@ pub(crate) const STREAMED_IDS_MAX: usize = 3_500_000;
 /// 29 MB.
 pub(crate) const EXPORT_GROUP_ROWS: u64 = 40_960;
 
+/// Number of columns up to which a row group has that many rows; with more columns, it has fewer rows.
+pub(crate) const EXPORT_GROUP_COLUMNS: u64 = 32;
+
 /// Number of threads that write an exported file.
 pub(crate) const EXPORT_THREADS: u32 = 2;
 
@@ -127,8 +130,12 @@ pub const PROPERTY_NAMES_MAX: usize = 5_000;
 /// Maximum length of a listed property name in bytes; Mixpanel allows 255.
 pub const PROPERTY_NAME_BYTES_MAX: usize = 1_024;
 
-/// Maximum number of property columns in a typed view. Creating and planning a view of this width takes 0.1 s.
-pub const TYPED_COLUMNS_MAX: usize = 1_500;
+/// Maximum number of property columns in a typed view. Creating and planning a view of this width takes 0.3 s.
+pub const TYPED_COLUMNS_MAX: usize = PROPERTY_NAMES_MAX;
+
+/// Number of properties of a typed view that are extracted together. DuckDB keeps 10 to 20 MB for each such group and
+/// thread, and looks up the whole group if a query selects one of its columns.
+pub(crate) const TYPED_COLUMNS_GROUP: usize = 16;
 
 /// Number of different values of a property up to which they are counted exactly, when its values are examined.
 pub(crate) const DISTINCT_EXACT_MAX: usize = 1_000;

@@ -26,7 +26,8 @@ pub struct PropertyInfo {
     /// Number of rows with each kind of value: `null`, `boolean`, `integer`, `long_integer` (beyond 2^53), `number`,
     /// `large_number` (beyond 64 bits), `date`, `timestamp`, `string`, `array`, `object`.
     pub kinds: BTreeMap<&'static str, u64>,
-    /// Number of different values other than null, compared as JSON text; an estimate (within about 5 %) beyond 1,000.
+    /// Number of different values other than null, compared as JSON text in one spelling, so that `1.0` is
+    /// `1`; an estimate (within about 5 %) beyond 1,000.
     pub distinct: u64,
     /// The smallest number, date or timestamp, as text; `None` for other types.
     pub min: Option<String>,

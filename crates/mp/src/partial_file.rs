@@ -1,7 +1,9 @@
 //! A file that appears under its name only when it is complete.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +11,12 @@ use rustix::fs::{CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::failure::Failure;
+
+/// Ends the name of a file that is being written.
+const ENDING: &str = ".mp-partial";
+
+/// The longest name that most file systems allow, in bytes.
+const NAME_BYTES_MAX: usize = 255;
 
 /// A file that is being written under a temporary name beside its final one. Removed when dropped, unless it was
 /// published. While it is being written, the file is locked, which tells it from one that a killed process left behind.
@@ -18,6 +26,8 @@ pub(crate) struct PartialFile {
     temporary: PathBuf,
     file: Arc<File>,
     replaces: bool,
+    /// The file that is replaced.
+    replaced: Option<Metadata>,
 }
 
 impl PartialFile {
@@ -29,7 +39,8 @@ impl PartialFile {
         // A link stays a link.
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let shown = path.display();
-        match fs::symlink_metadata(&target) {
+        let replaced = fs::symlink_metadata(&target);
+        match &replaced {
             Ok(found) if found.is_dir() => {
                 return Err(Failure::usage(format!("`{shown}` is a directory")).hint("name a file in it"));
             }
@@ -44,12 +55,11 @@ impl PartialFile {
             return Err(Failure::usage(format!("`{shown}` does not name a file"))
                 .hint("add the name of a file, such as `profiles.parquet`"));
         };
-        let mut temporary_name = std::ffi::OsString::from(".");
-        temporary_name.push(name);
-        temporary_name.push(".partial");
-        let temporary = target.with_file_name(temporary_name);
+        let temporary = target.with_file_name(temporary_name(name));
         let file = open_locked(&temporary, path)?;
-        Ok(Self { target, temporary, file: Arc::new(file), replaces })
+        let replaced = replaced.ok();
+        take_over(&file, replaced.as_ref());
+        Ok(Self { target, temporary, file: Arc::new(file), replaces, replaced })
     }
 
     /// Returns the path of the temporary file.
@@ -72,6 +82,7 @@ impl PartialFile {
         let is_unsupported = |error: &std::io::Error| error.raw_os_error() == Some(Errno::INVAL.raw_os_error());
         // DuckDB recreates the file if a first attempt fails.
         let file = File::open(&self.temporary).map_err(failed)?;
+        take_over(&file, self.replaced.as_ref());
         match file.sync_all() {
             Err(error) if !is_unsupported(&error) => return Err(failed(error)),
             _ => {}
@@ -107,6 +118,21 @@ impl Drop for PartialFile {
     }
 }
 
+/// Returns the name under which a file is written, at most as long as a name may be.
+fn temporary_name(name: &OsStr) -> OsString {
+    let bytes = name.as_bytes();
+    let kept = bytes.len().min(NAME_BYTES_MAX - 1 - ENDING.len());
+    OsString::from_vec([b".", &bytes[..kept], ENDING.as_bytes()].concat())
+}
+
+/// Gives the file the permissions and, if possible, the owner of the one that it replaces.
+fn take_over(file: &File, replaced: Option<&Metadata>) {
+    let Some(replaced) = replaced else { return };
+    // Changing the owner clears some of the mode's bits, so it comes first. Only root can.
+    let _ = fchown(file, Some(replaced.uid()), Some(replaced.gid()));
+    let _ = file.set_permissions(fs::Permissions::from_mode(replaced.mode() & 0o777));
+}
+
 fn exists(path: &Path) -> Failure {
     Failure::new(format!("`{}` exists", path.display())).hint("use `--force` to replace it, or another name")
 }
@@ -117,7 +143,11 @@ fn open_locked(temporary: &Path, path: &Path) -> Result<File, Failure> {
     loop {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
-        options.custom_flags(i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default());
+        options.custom_flags(i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default());
+        if fs::symlink_metadata(temporary).is_ok_and(|found| !found.is_file()) {
+            let message = format!("cannot write `{}`: `{}` is in the way", path.display(), temporary.display());
+            return Err(Failure::new(message).hint("move it, or use another name"));
+        }
         let file = options.open(temporary).map_err(failed)?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => {

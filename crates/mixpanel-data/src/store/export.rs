@@ -16,7 +16,7 @@ use super::sql_text::literal;
 use super::statements;
 use super::table_name::TableName;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{EXPORT_GROUP_ROWS, EXPORT_THREADS};
+use crate::limits::{EXPORT_GROUP_COLUMNS, EXPORT_GROUP_ROWS, EXPORT_THREADS, VECTOR_ROWS};
 use crate::memory::engine_bytes;
 
 /// The types that a Parquet file written by DuckDB rounds or cannot hold, and what stands for them: 128-bit integers
@@ -63,23 +63,41 @@ pub(crate) fn parquet(path: &Path, export: Export<'_>) -> Result<u64> {
     let spill = Spill::create(Path::new(&spill))?;
     // DuckDB resolves neither links nor relative paths when it compares a path with the permitted ones.
     let file = fs::canonicalize(export.file).map_err(|error| Error::io("find", export.file, error))?;
-    let tuning = Tuning {
-        memory_mb: engine_bytes(export.memory, 0, 0) / 1_000_000,
-        threads: EXPORT_THREADS,
-        row_group_rows: 2_048,
-        effort: Effort::Usual,
+    let write = |effort: Effort| {
+        let tuning = tuning(export.memory, columns.len(), effort);
+        let access = Access::Export { file: &file, spill_directory: spill.path(), tuning };
+        let database = Database::open(path, access)?;
+        let write = |wide: Wide| {
+            let sql = copy(query, &columns, wide, tuning.row_group_rows, (&file, &origin));
+            database.connection().query_row(&sql, [], |row| row.get::<_, u64>(0))
+        };
+        let written = match write(Wide::Decimal) {
+            // An integer has more than 38 digits.
+            Err(error) if error.to_string().contains("Conversion Error") && has_wide(&columns) => write(Wide::Text),
+            written => written,
+        };
+        written.map_err(|error| write_error(path, query, &error))
     };
-    let database = Database::open(path, Access::Export { file: &file, spill_directory: spill.path(), tuning })?;
-    let write = |wide: Wide| {
-        let sql = copy(query, &columns, wide, &file, &origin);
-        database.connection().query_row(&sql, [], |row| row.get::<_, u64>(0))
-    };
-    let written = match write(Wide::Decimal) {
-        // An integer has more than 38 digits.
-        Err(error) if error.to_string().contains("Conversion Error") && has_wide(&columns) => write(Wide::Text),
+    match write(Effort::Usual) {
+        Err(error) if error.kind() == ErrorKind::OutOfMemory => write(Effort::Frugal),
         written => written,
+    }
+}
+
+/// Returns the settings for a result with this many columns.
+fn tuning(memory: u64, columns: usize, effort: Effort) -> Tuning {
+    let memory_mb = engine_bytes(memory, 0, 0) / 1_000_000;
+    let (threads, row_group_rows) = match effort {
+        Effort::Usual => (EXPORT_THREADS, group_rows(columns)),
+        Effort::Frugal | Effort::Last => (1, VECTOR_ROWS),
     };
-    written.map_err(|error| write_error(path, query, &error))
+    Tuning { memory_mb, threads, row_group_rows, effort }
+}
+
+/// Returns the number of rows in a row group, a multiple of a vector.
+fn group_rows(columns: usize) -> u64 {
+    let columns = (columns as u64).max(EXPORT_GROUP_COLUMNS);
+    (EXPORT_GROUP_ROWS * EXPORT_GROUP_COLUMNS / columns / VECTOR_ROWS).max(1) * VECTOR_ROWS
 }
 
 /// Returns the error for a file that could not be written: that of the disk or the memory, or else that of the query.
@@ -127,7 +145,13 @@ fn describe(connection: &Connection, query: &str) -> Result<Vec<Column>, duckdb:
 }
 
 /// Returns the statement that writes the file, with every option that DuckDB would otherwise choose itself.
-fn copy(query: &str, columns: &[Column], wide: Wide, file: &Path, origin: &[(&str, String)]) -> String {
+fn copy(
+    query: &str,
+    columns: &[Column],
+    wide: Wide,
+    group_rows: u64,
+    (file, origin): (&Path, &[(&str, String)]),
+) -> String {
     let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
     let values: Vec<String> = columns
         .iter()
@@ -139,7 +163,7 @@ fn copy(query: &str, columns: &[Column], wide: Wide, file: &Path, origin: &[(&st
         origin.iter().map(|(key, text)| format!("{}: {}", quoted(key), literal(text))).collect();
     format!(
         "COPY (SELECT {} FROM (\n{query}\n) AS result({})) TO {} (FORMAT parquet, COMPRESSION zstd, \
-         ROW_GROUP_SIZE {EXPORT_GROUP_ROWS}, PER_THREAD_OUTPUT false, USE_TMP_FILE false, KV_METADATA {{{}}})",
+         ROW_GROUP_SIZE {group_rows}, PER_THREAD_OUTPUT false, USE_TMP_FILE false, KV_METADATA {{{}}})",
         values.join(", "),
         aliases.join(", "),
         literal(&file.to_string_lossy()),
@@ -240,6 +264,13 @@ fn origin(connection: &Connection, export: &Export<'_>) -> Vec<(&'static str, St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wide_results_have_smaller_row_groups() {
+        for (columns, rows) in [(0, 40_960), (32, 40_960), (33, 38_912), (64, 20_480), (640, 2_048), (5_000, 2_048)] {
+            assert_eq!(group_rows(columns), rows, "{columns}");
+        }
+    }
 
     #[test]
     fn types_that_parquet_rounds_are_replaced_wherever_they_occur() {

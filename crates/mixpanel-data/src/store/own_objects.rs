@@ -63,9 +63,12 @@ pub(crate) fn pointer(name: &str) -> String {
     literal(&format!("/{}", name.replace('~', "~0").replace('/', "~1")))
 }
 
+/// Ends the name of a view with typed columns.
+pub(crate) const TYPED_ENDING: &str = "_typed";
+
 /// Returns the name of the view with the typed columns of a table.
 pub(crate) fn typed_view(table: &TableName) -> TableName {
-    TableName::listed(format!("{}_typed", table.as_str()))
+    TableName::listed(format!("{}{TYPED_ENDING}", table.as_str()))
 }
 
 /// Returns who made the typed view of a table, or the table or view that has its name.
@@ -89,14 +92,11 @@ pub(crate) fn is_users_view() -> String {
 }
 
 /// Creates or replaces the typed view of a table. The caller has checked that it is not the user's.
-pub(crate) fn create_view(connection: &Connection, table: &TableName, columns: &str) -> Result<()> {
+pub(crate) fn create_view(connection: &Connection, table: &TableName, query: &str) -> Result<()> {
     let view = typed_view(table);
     let comment = literal(&format!("The properties of {} as typed columns; {MARK}", table.quoted()));
-    let (quoted, source) = (view.quoted(), table.quoted());
-    let sql = format!(
-        "CREATE OR REPLACE VIEW main.{quoted} AS SELECT {columns} FROM main.{source};
-         COMMENT ON VIEW main.{quoted} IS {comment}"
-    );
+    let quoted = view.quoted();
+    let sql = format!("CREATE OR REPLACE VIEW main.{quoted} AS {query}; COMMENT ON VIEW main.{quoted} IS {comment}");
     connection.execute_batch(&sql).map_err(|error| statement(&format!("create the view `{view}`"), &error))
 }
 
@@ -193,8 +193,8 @@ mod tests {
         let table = TableName::listed("a\"b");
         connection.execute_batch("CREATE TABLE \"a\"\"b\" AS SELECT 1 AS x").unwrap();
         assert_eq!(owner_of_view(&connection, &table).unwrap(), Owner::Nobody);
-        create_view(&connection, &table, "x").unwrap();
-        create_view(&connection, &table, "x AS y").unwrap();
+        create_view(&connection, &table, "SELECT x FROM \"a\"\"b\"").unwrap();
+        create_view(&connection, &table, "SELECT x AS y FROM \"a\"\"b\"").unwrap();
         assert_eq!(owner_of_view(&connection, &table).unwrap(), Owner::Mp);
         drop_view(&connection, &table).unwrap();
         for sql in ["CREATE VIEW \"A\"\"b_TYPED\" AS SELECT 2 AS x", "CREATE TABLE \"a\"\"b_typed\" AS SELECT 2 AS x"] {

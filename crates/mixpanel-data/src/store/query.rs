@@ -1,6 +1,6 @@
 //! Runs user queries: read-only, and without access to other files.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
 use arrow::array::Array as _;
@@ -63,19 +63,38 @@ pub(crate) fn exact(
     if statements.len() < 2 {
         return run(&database, path, sql, &mut part).map(drop);
     }
+    // The line ends keep the line numbers in DuckDB's messages right.
+    let text = |range: &Range<usize>| "\n".repeat(sql[..range.start].matches('\n').count()) + &sql[range.clone()];
+    let statements: Vec<String> = statements.iter().map(text).collect();
+    check_all(&database, path, &statements)?;
     let has_rows = result_count(sql) > 0;
     let last = statements.len() - 1;
-    for (number, range) in statements.into_iter().enumerate() {
-        // The line ends keep the line numbers in DuckDB's messages right.
-        let mut text = "\n".repeat(sql[..range.start].matches('\n').count());
-        text.push_str(&sql[range.clone()]);
-        let is_shown = if has_rows { statements::returns_rows(&sql[range]) } else { number == last };
+    for (number, text) in statements.into_iter().enumerate() {
+        let is_shown = if has_rows { statements::returns_rows(&text) } else { number == last };
         let flow = run(&database, path, &text, &mut |of| if is_shown { part(of) } else { ControlFlow::Continue(()) })?;
         if flow.is_break() {
             break;
         }
     }
     Ok(())
+}
+
+/// Checks every statement before the first one runs. A name that is not found may be created by an earlier statement.
+fn check_all(database: &Database, path: &Path, statements: &[String]) -> Result<()> {
+    let mut may_create = false;
+    for text in statements {
+        match database.connection().prepare(text) {
+            Err(error) if !(may_create && is_about_names(&error)) => return Err(query_error(path, text, &error)),
+            _ => {}
+        }
+        may_create |= !statements::returns_rows(text);
+    }
+    Ok(())
+}
+
+fn is_about_names(error: &duckdb::Error) -> bool {
+    let text = error.to_string();
+    ["Catalog Error", "Binder Error"].iter().any(|kind| text.contains(kind))
 }
 
 /// Runs a query that spills if it does not fit into the budget, or, without a budget, into DuckDB's default.

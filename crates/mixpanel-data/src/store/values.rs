@@ -3,7 +3,7 @@
 //! | type | becomes |
 //! |---|---|
 //! | JSON | the stored text |
-//! | integers, DECIMAL | a number with all its digits |
+//! | integers, BIGNUM, DECIMAL | a number with all its digits |
 //! | FLOAT, DOUBLE | a number; `NaN`, `Infinity` and `-Infinity` as text |
 //! | DATE, TIME, TIMESTAMP, INTERVAL | ISO 8601 text; `Z` only with time zone |
 //! | UUID, ENUM, BIT | text |
@@ -25,6 +25,9 @@ use serde_json::{Number, Value};
 
 use super::iso;
 use crate::sql_value::SqlValue;
+
+/// The number of values that 18 decimal digits have.
+const DIGITS_GROUP: u128 = 1_000_000_000_000_000_000;
 
 /// Returns one row of a batch.
 pub(super) fn row(fields: &[&Field], batch: &StructArray, row: usize) -> Vec<SqlValue> {
@@ -167,6 +170,9 @@ fn bytes(field: &Field, bytes: &[u8]) -> SqlValue {
             return i128::try_from(number).map_or_else(|_| SqlValue::Digits(number.to_string()), SqlValue::integer);
         }
     }
+    if is_duckdb(field, "bignum") {
+        return SqlValue::Digits(bignum(bytes));
+    }
     SqlValue::Text(match <[u8; 8]>::try_from(bytes) {
         Ok(packed) if is_duckdb(field, "time_tz") => iso::time_with_zone(u64::from_le_bytes(packed)),
         _ if is_duckdb(field, "bit") => bits(bytes),
@@ -188,6 +194,29 @@ fn decimal(unscaled: i128, scale: i8) -> SqlValue {
 fn uuid(bytes: &[u8; 16]) -> String {
     let digits = hexadecimal(bytes);
     format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..])
+}
+
+/// Formats a BIGNUM value: three bytes with the length, the highest bit of which is the sign, then the big-endian
+/// number; all bits are inverted if it is negative.
+fn bignum(bytes: &[u8]) -> String {
+    let is_negative = bytes.first().is_some_and(|byte| byte & 0x80 == 0);
+    let number = bytes.get(3..).unwrap_or_default().iter().map(|byte| if is_negative { !byte } else { *byte });
+    // The least significant comes first; each has 18 digits.
+    let mut groups = vec![0_u64];
+    for byte in number {
+        let mut carry = u128::from(byte);
+        for group in &mut groups {
+            let value = u128::from(*group) * 256 + carry;
+            carry = value / DIGITS_GROUP;
+            *group = u64::try_from(value % DIGITS_GROUP).expect("18 digits");
+        }
+        if carry > 0 {
+            groups.push(u64::try_from(carry).expect("at most 256"));
+        }
+    }
+    let last = groups.pop().unwrap_or_default();
+    let rest: String = groups.iter().rev().map(|group| format!("{group:018}")).collect();
+    format!("{}{last}{rest}", if is_negative { "-" } else { "" })
 }
 
 /// Formats a BIT value. Its first byte is the number of padding bits at the start of the second.

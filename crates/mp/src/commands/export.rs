@@ -1,7 +1,8 @@
 //! `mp export`, and `mp query sql --output`: writes rows to a file.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,7 @@ use mixpanel_data::limits::MEMORY_DEFAULT;
 use mixpanel_data::{SqlPart, Workspace};
 use serde_json::json;
 
-use super::spill::with_spill_until_a_signal;
+use super::spill::{with_memory_hint, with_spill_until_a_signal};
 use crate::cli::{ExportArgs, FileArgs, FileFormat, Format};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -31,10 +32,9 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 pub(crate) fn run(context: &Context, arguments: &ExportArgs) -> Result<Exit, Failure> {
     let workspace = context.database()?;
     let table = &arguments.table;
-    let schema = workspace
-        .table_schema(table)
-        .map_err(|error| Failure::library(format!("could not export `{table}`"), &error))?;
-    let query = format!("SELECT * FROM main.\"{}\"", schema.table_name.replace('"', "\"\""));
+    let failed = |error| Failure::library(format!("could not export `{table}`"), &error);
+    let query = workspace.table_query(table).map_err(failed)?;
+    let schema = workspace.table_schema(table).map_err(failed)?;
     let table = Some(schema.table_name.as_str());
     let options = &arguments.options;
     Export { context, workspace: &workspace, query: &query, table, path: &arguments.file, options }.run()
@@ -69,6 +69,7 @@ impl Export<'_> {
             return self.print(format);
         }
         let path = context.path(self.path)?;
+        check_is_not_of_database(&path, self.workspace.database())?;
         let partial = PartialFile::create(&path, self.options.force)?;
         let watch = Instant::now();
         let rows = self.fill(format, &partial, None)?;
@@ -120,9 +121,9 @@ impl Export<'_> {
         let directory = directory.map(Path::to_owned);
         let workspace = self.workspace.clone().with_spill_directory(&spill);
         signals::end_after(move || {
-            let _ = std::fs::remove_file(&temporary);
-            let _ = std::fs::remove_dir_all(&spill);
-            directory.map(std::fs::remove_dir_all);
+            let _ = fs::remove_file(&temporary);
+            let _ = fs::remove_dir_all(&spill);
+            directory.map(fs::remove_dir_all);
         })?;
         let _progress = Progress::show(output, partial.file());
         let Some(format) = format.of_rows() else {
@@ -177,8 +178,38 @@ impl Export<'_> {
     }
 
     fn failed(self, error: &mixpanel_data::Error) -> Failure {
-        with_hint(Failure::library("could not export the rows", error), self.workspace, self.query, error)
+        let memory = match self.format() {
+            Ok(FileFormat::Parquet) => Some(self.options.memory.unwrap_or(MEMORY_DEFAULT)),
+            _ => self.options.memory,
+        };
+        let failure = with_memory_hint(Failure::library("could not export the rows", error), error, memory);
+        with_hint(failure, self.workspace, self.query, error)
     }
+}
+
+/// Checks that the file is neither the database nor one of its files.
+fn check_is_not_of_database(path: &Path, database: &Path) -> Result<(), Failure> {
+    let identity = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    let real = |path: &Path| {
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        fs::canonicalize(path)
+            .or_else(|_| Ok::<_, io::Error>(fs::canonicalize(parent)?.join(path.file_name().unwrap_or_default())))
+            .ok()
+    };
+    let Some(database) = real(database) else { return Ok(()) };
+    for ending in ["", ".wal", ".undo", ".stage"] {
+        let mut own = database.clone().into_os_string();
+        own.push(ending);
+        let own = Path::new(&own);
+        if real(path).as_deref() == Some(own) || identity(path).is_some_and(|file| identity(own) == Some(file)) {
+            let what = if ending.is_empty() { "the database" } else { "a file of the database" };
+            return Err(Failure::usage(format!("`{}` is {what}", path.display())).hint("use another name"));
+        }
+    }
+    Ok(())
 }
 
 impl FileFormat {

@@ -7,7 +7,7 @@ use std::path::Path;
 use mixpanel_data::{Error, SqlPart, SqlValue, Workspace};
 
 use super::export::Export;
-use super::spill::with_spill_until_a_signal;
+use super::spill::{with_memory_hint, with_spill_until_a_signal};
 use crate::cli::{FileArgs, Format, QueryCommand, SqlArgs};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -40,7 +40,7 @@ pub(crate) fn run(context: &Context, command: QueryCommand) -> Result<Exit, Fail
     if arguments.scalar {
         let format = context.requested_format().unwrap_or(Format::Plain);
         check_result_count(&query, "`--scalar` prints one value", "run one statement at a time")?;
-        let value = scalar(&with_spill_until_a_signal(context.database()?, memory), &query)?;
+        let value = scalar(&with_spill_until_a_signal(context.database()?, memory), &query, memory)?;
         print_value(&context.output, format, &value)?;
         return Ok(Exit::Success);
     }
@@ -58,7 +58,7 @@ pub(crate) fn run(context: &Context, command: QueryCommand) -> Result<Exit, Fail
     };
     let workspace = with_spill_until_a_signal(context.database()?, memory);
     let result = print_results(&context.output, format, layout, |sink| workspace.sql_exact(&query, sink))?;
-    result.map_err(|error| failed(&workspace, &query, &error))?;
+    result.map_err(|error| failed(&workspace, &query, memory, &error))?;
     Ok(Exit::Success)
 }
 
@@ -81,7 +81,7 @@ fn check_result_count(query: &str, reason: &str, hint: &str) -> Result<(), Failu
     }
 }
 
-fn scalar(workspace: &Workspace, query: &str) -> Result<SqlValue, Failure> {
+fn scalar(workspace: &Workspace, query: &str, memory: Option<u64>) -> Result<SqlValue, Failure> {
     let mut first = SqlValue::Null;
     let result = workspace.sql_exact(query, |part| match part {
         SqlPart::Columns(_) => ControlFlow::Continue(()),
@@ -90,7 +90,7 @@ fn scalar(workspace: &Workspace, query: &str) -> Result<SqlValue, Failure> {
             ControlFlow::Break(())
         }
     });
-    result.map_err(|error| failed(workspace, query, &error))?;
+    result.map_err(|error| failed(workspace, query, memory, &error))?;
     Ok(first)
 }
 
@@ -119,15 +119,20 @@ fn query_text(context: &Context, arguments: &SqlArgs) -> Result<String, Failure>
     }
 }
 
-fn failed(workspace: &Workspace, query: &str, error: &Error) -> Failure {
-    with_hint(Failure::library("could not run the query", error), workspace, query, error)
+fn failed(workspace: &Workspace, query: &str, memory: Option<u64>, error: &Error) -> Failure {
+    let failure = with_memory_hint(Failure::library("could not run the query", error), error, memory);
+    with_hint(failure, workspace, query, error)
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
     let shown = if file == Path::new("-") { "standard input".to_owned() } else { format!("`{}`", file.display()) };
     let failed = |error: std::io::Error| {
         let failure = Failure::io(format!("cannot read the query from {shown}"), &error);
-        if error.kind() == std::io::ErrorKind::NotFound { failure.exit(Exit::NotFound) } else { failure }
+        match error.kind() {
+            std::io::ErrorKind::NotFound => failure.exit(Exit::NotFound),
+            std::io::ErrorKind::InvalidData => failure.exit(Exit::Usage),
+            _ => failure,
+        }
     };
     let mut text = String::new();
     let read = if file == Path::new("-") {

@@ -145,7 +145,7 @@ fn a_file_is_replaced_only_on_request_and_only_by_a_complete_one() {
         fs::write(home.path().join(&name), "old").unwrap();
         let _ = home.run(&["query", "sql", failing, "-o", &name, "--force"]).exits(3);
         assert_eq!(fs::read_to_string(home.path().join(&name)).unwrap(), "old");
-        assert!(!home.path().join(format!(".{name}.partial")).exists());
+        assert!(!home.path().join(format!(".{name}.mp-partial")).exists());
     }
     let _ = home.run(&["export", "profiles", "link.csv", "--force", "-q"]).exits(0);
     assert!(fs::symlink_metadata(home.path().join("link.csv")).unwrap().is_symlink());
@@ -190,7 +190,7 @@ fn a_sort_larger_than_the_memory_budget_spills() {
     for number in numbers.values() {
         assert!(!std::mem::replace(&mut seen[usize::try_from(*number).unwrap()], true), "{number} twice");
     }
-    assert!(!home.path().join(".x.parquet.partial.spill").exists());
+    assert!(!home.path().join(".x.parquet.mp-partial.spill").exists());
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn a_signal_leaves_neither_the_file_nor_its_parts() {
         let query = "SELECT a.* FROM profiles AS a, profiles AS b, range(20)";
         let arguments = ["query", "sql", query, "-o", name, "-q"];
         let mut child = home.command(&arguments).stdout(Stdio::null()).spawn().expect("a process");
-        let partial = home.path().join(format!(".{name}.partial"));
+        let partial = home.path().join(format!(".{name}.mp-partial"));
         while !partial.exists() {
             assert!(child.try_wait().unwrap().is_none(), "{name}");
             std::thread::sleep(Duration::from_millis(5));

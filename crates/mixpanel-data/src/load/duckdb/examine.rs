@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::canonical::canonical;
 use super::collect::each_properties;
 use super::properties::{self, Recorded};
 use super::value_counts::ValueCounts;
@@ -68,7 +69,7 @@ impl Values {
             if *last_profile != self.profile {
                 *last_profile = self.profile;
                 if value != "null" {
-                    counts.add(value);
+                    counts.add(&canonical(value));
                 }
             }
         });
@@ -97,7 +98,8 @@ fn described(catalog: &Catalog, values: Values, recorded: &[Recorded], has_view:
             profiles,
             nulls,
             kinds: kinds.collect(),
-            distinct: counts.distinct(),
+            // Beyond 1,000, the number is an estimate.
+            distinct: counts.distinct().min(profiles - nulls),
             min,
             max,
             top: counts.top(),

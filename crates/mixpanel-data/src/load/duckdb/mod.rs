@@ -9,12 +9,13 @@
 //! - `target`: checks and replaces the existing table; `dependents`: describes what a replacement drops; `seen`: the
 //!   state of the table before the first request; `changes`: compares it with the current state;
 //! - `metadata`: writes `_metadata` and `_fetches`; `rejects`: writes `_rejects`; `digest`: sums the table's contents;
-//! - `properties`: writes `_properties` and the typed views; `collect`: reads the properties of rows; `examine` and
-//!   `value_counts`: describe the properties of a table;
+//! - `properties`: writes `_properties` and the typed views, whose query `typed_view` generates; `collect`: reads the
+//!   properties of rows; `examine`, `value_counts` and `canonical`: describe the properties of a table;
 //! - `known` and `last_load`: read the records of earlier loads; `verify`: checks that a table is unchanged since its
 //!   last load.
 
 mod announced;
+mod canonical;
 mod changes;
 mod collect;
 mod dependents;
@@ -40,6 +41,7 @@ mod target;
 #[cfg(test)]
 mod testing;
 mod tuning;
+mod typed_view;
 mod unreadable;
 mod value_counts;
 mod verify;
@@ -54,4 +56,5 @@ pub(crate) use request::{LoadOptions, LoadRequest, OnLockWait};
 pub(crate) use seen::{Found, Seen};
 pub(crate) use staged::catalog_of_pages;
 pub(crate) use target::recreated_by_another_run;
+pub(crate) use typed_view::table_query;
 pub(crate) use verify::verify;

@@ -15,15 +15,14 @@ use duckdb::{Connection, params};
 use super::collect::collect;
 use super::metadata::{CatalogChange, Loaded, Origin, timestamp};
 use super::tuning::Steps;
-use crate::dataset::Dataset;
+use super::typed_view::{Grouping, view_query};
 use crate::error::Result;
-use crate::limits::TYPED_COLUMNS_MAX;
 use crate::load::run_record::RunRecord;
 use crate::parse::{Bounds, Catalog, Collector, Kind, Property, column_type};
 use crate::store::failure::statement;
 use crate::store::label;
-use crate::store::own_objects::{Owner, create_view, owner_of_view, pointer};
-use crate::store::schema::{Target, columns, find};
+use crate::store::own_objects::{Owner, create_view, owner_of_view};
+use crate::store::schema::{Target, find};
 use crate::store::table_name::TableName;
 
 /// `types` maps each kind of value to the number of profiles that have it; 0 means that values of this kind were
@@ -71,7 +70,7 @@ pub(super) fn record(connection: &Connection, loaded: &Loaded, run: &RunRecord) 
     if owner_of_view(connection, table)? == Owner::User {
         return Ok(());
     }
-    create_view(connection, table, &view_columns(connection, table, run.dataset, &now)?)
+    create_view(connection, table, &view_query(connection, table, run.dataset, &now, Grouping::Narrow)?)
 }
 
 /// Returns the recorded catalog with the rows of a load added and removed. `None` if it is not known whether it counts
@@ -263,29 +262,6 @@ fn write(
             .map_err(fail)?;
     }
     Ok(())
-}
-
-/// Returns the columns of the typed view, as an SQL list. A value that does not fit its type is NULL.
-fn view_columns(
-    connection: &Connection,
-    table: &TableName,
-    dataset: &Dataset,
-    properties: &[Recorded],
-) -> Result<String> {
-    // In a table that another program made, the column may be VARCHAR, whose text need not be JSON.
-    let is_json = columns(connection, table)?.iter().any(|column| column.name == "properties" && column.kind == "JSON");
-    let source =
-        if is_json { "properties" } else { "CASE WHEN system.main.json_valid(properties) THEN properties END" };
-    let fixed = dataset.columns.iter().filter(|column| !column.is_json).map(|column| column.name.to_owned());
-    let typed = properties.iter().filter_map(|recorded| {
-        let text = format!("system.main.json_extract_string({source}, {})", pointer(&recorded.property.name));
-        let value = match recorded.column_type.as_str() {
-            "VARCHAR" => text,
-            kind => format!("TRY_CAST({text} AS {kind})"),
-        };
-        Some(format!("{value} AS {}", TableName::listed(recorded.column.as_deref()?).quoted()))
-    });
-    Ok(fixed.chain(typed.take(TYPED_COLUMNS_MAX)).collect::<Vec<_>>().join(", "))
 }
 
 /// Rehearses the changes to `_properties` of a load into a table.
