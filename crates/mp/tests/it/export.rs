@@ -1,7 +1,7 @@
 //! Files written by `mp export` and `mp query sql --output`, read back by readers that are not DuckDB's.
 
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -180,7 +180,7 @@ fn a_sort_larger_than_the_memory_budget_spills() {
     let query = "SELECT i, repeat('x', 200) || i AS t FROM range(1_500_000) AS r(i) ORDER BY hash(i)";
     // A budget that is too small even for spilling names the way out.
     let run = home.run(&["query", "sql", query, "-o", "y.parquet", "--memory", "200MB", "-q"]);
-    assert!(run.code == Some(0) || (run.code == Some(1) && run.stderr.contains("`--memory 1GB`")), "{}", run.stderr);
+    assert!(run.code == Some(0) || (run.code == Some(1) && run.stderr.contains("`--memory 400MB`")), "{}", run.stderr);
     let result = home.run(&["query", "sql", query, "-o", "x.parquet", "-q"]).exits(0).json();
     assert_eq!(result["rows"], 1_500_000);
     let (batch, _) = read(&home, "x.parquet");
@@ -285,4 +285,94 @@ fn a_signal_leaves_neither_the_file_nor_its_parts() {
         let left = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         assert_eq!(left.filter(|left| left.contains("x.")).collect::<Vec<_>>(), Vec::<String>::new(), "{name}");
     }
+}
+
+#[test]
+fn a_typed_view_is_exported_within_the_default_memory() {
+    let simulator = Simulator::start(SimulatorConfig::default().with_profiles(10_000));
+    let home = Home::new().with_server(&simulator);
+    let _ = home.run(&["fetch", "profiles", "-q", "--parallel"]).exits(0);
+    for arguments in [
+        &["export", "profiles_typed", "x.parquet", "-q"][..],
+        &["export", "PROFILES_typed", "y.parquet", "-q", "--memory", "200MB"],
+        &["query", "sql", "FROM profiles_typed", "-o", "z.parquet", "-q"],
+        &["export", "profiles_typed", "x.csv", "-q", "--memory", "400MB"],
+        &["export", "profiles_typed", "x.jsonl", "-q", "--memory", "400MB"],
+    ] {
+        assert_eq!(home.run(arguments).exits(0).json()["rows"], 10_000, "{arguments:?}");
+    }
+    // Each column has the text that the exact properties have.
+    let (batch, _) = read(&home, "x.parquet");
+    let (plans, expected) = (batch.column_by_name("plan").expect("a column"), properties(&home));
+    for (row, properties) in expected.iter().enumerate() {
+        let properties: Value = serde_json::from_str(properties).unwrap();
+        let plan = plans.is_valid(row).then(|| plans.as_string::<i32>().value(row));
+        assert_eq!(plan, properties["plan"].as_str(), "row {row}");
+    }
+    let (other, _) = read(&home, "z.parquet");
+    assert_eq!(batch, other);
+}
+
+#[test]
+fn an_export_never_overwrites_the_database() {
+    let home = home();
+    let database = home.database();
+    let before = fs::read(&database).unwrap();
+    symlink(&database, home.path().join("link.csv")).unwrap();
+    fs::hard_link(&database, home.path().join("hard.csv")).unwrap();
+    for name in [
+        ".mp/data/12345.db",
+        ".mp/../.mp/data/12345.db",
+        "link.csv",
+        "hard.csv",
+        ".mp/data/12345.db.wal",
+        ".mp/data/12345.db.undo",
+    ] {
+        let options = ["--to-format", "csv", "--force"];
+        for arguments in [&["export", "profiles", name][..], &["query", "sql", "SELECT 1", "-o", name]] {
+            let run = home.run(&[arguments, &options].concat()).exits(3);
+            assert!(run.stderr.contains("the database"), "{name}: {}", run.stderr);
+        }
+    }
+    assert!(fs::read(&database).unwrap() == before);
+}
+
+#[test]
+fn a_replaced_file_keeps_its_permissions_and_other_files_stay() {
+    let home = home();
+    for (name, mode) in [("a.csv", 0o600), ("a.parquet", 0o640), ("a.jsonl", 0o444)] {
+        let path = home.path().join(name);
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let _ = home.run(&["export", "profiles", name, "--force", "-q"]).exits(0);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, mode, "{name}");
+    }
+    // A name of 255 bytes, and files in the way of the temporary one.
+    let long = format!("{}.csv", "x".repeat(251));
+    let _ = home.run(&["export", "profiles", &long, "-q"]).exits(0);
+    fs::write(home.path().join(".b.csv.partial"), "mine").unwrap();
+    let _ = home.run(&["export", "profiles", "b.csv", "-q"]).exits(0);
+    assert_eq!(fs::read_to_string(home.path().join(".b.csv.partial")).unwrap(), "mine");
+    symlink("elsewhere", home.path().join(".c.csv.mp-partial")).unwrap();
+    let run = home.run(&["export", "profiles", "c.csv", "-q"]).exits(1);
+    assert!(run.stderr.contains("is in the way"), "{}", run.stderr);
+    assert!(!home.path().join("elsewhere").exists());
+}
+
+#[test]
+fn statements_are_checked_before_the_first_one_runs() {
+    let home = home();
+    for (query, reason) in [
+        ("SELECT 1 AS a; SELEC 2", "syntax error"),
+        ("SELECT 1 AS a; SELECT nosuch FROM profiles", "nosuch"),
+        ("SELECT 1 AS a; DROP TABLE profiles", "read-only"),
+    ] {
+        for format in ["jsonl", "plain", "table"] {
+            let run = home.run(&["query", "sql", query, "-f", format]).exits(3);
+            assert_eq!(run.stdout, "", "{query}");
+            assert!(run.stderr.contains(reason), "{query}: {}", run.stderr);
+        }
+    }
+    let run = home.run(&["query", "sql", "SET VARIABLE x = 5; SELECT getvariable('x') AS x", "-f", "jsonl"]).exits(0);
+    assert_eq!(run.stdout, "{\"x\":5}\n");
 }

@@ -221,3 +221,17 @@ fn every_name_is_a_column() {
     }
     assert_eq!(fixture.texts("SELECT column_name FROM _properties WHERE contains(name, 'nul')"), ["NULL"]);
 }
+
+#[test]
+fn every_property_has_a_column_and_those_of_the_table_come_first() {
+    let mut fixture = Fixture::new();
+    let members: Vec<String> = (0..2_500).map(|number| format!(r#""p{number}":{number}"#)).collect();
+    fixture.page(&[("a", &format!("{{{}}}", members.join(",")), None)]);
+    fixture.load("r1", IfExists::Fail).unwrap();
+    let sum = "SELECT (p0 + p15 + p16 + p1499 + p1500 + p2499)::VARCHAR FROM profiles_typed";
+    assert_eq!(fixture.texts(sum), ["5529"]);
+    let whole = super::super::typed_view::table_query(&fixture.database, "Profiles_Typed").unwrap();
+    assert_eq!(fixture.texts(&format!("SELECT p2499::VARCHAR FROM ({whole})")), ["2499"]);
+    let columns = "SELECT string_agg(name, ' ') FROM pragma_table_info('profiles_typed') WHERE cid IN (0, 1, 2, 2501)";
+    assert_eq!(fixture.texts(columns), ["distinct_id last_seen p0 p2499"]);
+}
