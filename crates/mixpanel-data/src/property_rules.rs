@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Fault, Result};
 use crate::hash_key::{HashKey, ValueHasher};
-use crate::text::printable;
+use crate::text::named;
 
 /// The name of the id, as it is recorded.
 pub(crate) const ID: &str = "$distinct_id";
@@ -29,18 +29,18 @@ impl RequestedRules {
     /// Checks the rules. Returns `None` if there are none.
     ///
     /// # Errors
-    /// `InvalidInput` that names the property: an empty name, a property in both lists, the id among the properties to
-    /// drop. `InvalidInput` without a key to hash with.
+    /// `InvalidInput` that names the property: a property in both lists, the id among the properties to drop.
+    /// `InvalidInput` without a key to hash with.
     pub(crate) fn check(&self) -> Result<Option<Arc<ActiveRules>>> {
-        let (drop, hash) = (sorted(&self.drop)?, sorted(&self.hash)?);
+        let (drop, hash) = (sorted(&self.drop), sorted(&self.hash));
         if drop.iter().any(|name| name == ID) {
             return Err(Error::invalid(
                 "`distinct_id` cannot be dropped, because it identifies a row; hash it instead",
             ));
         }
         if let Some(name) = drop.iter().find(|name| hash.contains(name)) {
-            let name = printable(name);
-            return Err(Error::invalid(format!("property `{name}` is to be dropped and to be hashed; choose one")));
+            let name = named(name);
+            return Err(Error::invalid(format!("property {name} is to be dropped and to be hashed; choose one")));
         }
         let key = if hash.is_empty() { None } else { self.key.clone() };
         if key.is_none() && !hash.is_empty() {
@@ -52,15 +52,12 @@ impl RequestedRules {
 }
 
 /// Returns the names in order, each once, and the id by its first name.
-fn sorted(names: &[String]) -> Result<Vec<String>> {
-    if names.iter().any(String::is_empty) {
-        return Err(Error::invalid("the name of a property to drop or hash is empty"));
-    }
+fn sorted(names: &[String]) -> Vec<String> {
     let one = |name: &String| if ID_NAMES.contains(&name.as_str()) { ID.to_owned() } else { name.clone() };
     let mut names: Vec<String> = names.iter().map(one).collect();
     names.sort();
     names.dedup();
-    Ok(names)
+    names
 }
 
 /// The rules of a fetch as they are recorded: without the key.
@@ -128,7 +125,7 @@ impl PropertyRules {
 
 /// Returns the names as a phrase.
 fn list(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|name| format!("`{}`", printable(name))).collect();
+    let names: Vec<String> = names.iter().map(|name| named(name)).collect();
     if names.is_empty() { "no property".to_owned() } else { names.join(", ") }
 }
 
@@ -212,8 +209,8 @@ mod tests {
     fn rules_that_cannot_be_applied_are_refused() {
         let key = Some(key(KEY));
         for (rules, expected) in [
-            (requested(&[""], &[], None), "the name of a property to drop or hash is empty"),
-            (requested(&[], &[""], key.clone()), "the name of a property to drop or hash is empty"),
+            (requested(&[""], &[""], key.clone()), "property `\"\"` is to be dropped and to be hashed; choose one"),
+            (requested(&[], &[""], None), "hashing properties needs a key"),
             (requested(&["a"], &["b", "a"], key.clone()), "property `a` is to be dropped and to be hashed; choose one"),
             (
                 requested(&["distinct_id"], &[], None),

@@ -31,6 +31,11 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// Quotes the name of a property, which may be empty: `` `plan` ``, `` `""` ``.
+pub(crate) fn named(name: &str) -> String {
+    if name.is_empty() { "`\"\"`".to_owned() } else { format!("`{}`", printable(name)) }
+}
+
 /// Formats an elapsed time, rounded down: `0.4s`, `12s`, `3m 05s`, `2h 10m`, `3d 04h`.
 #[must_use]
 pub fn duration(time: Duration) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::limits::{QUERIES_PER_HOUR, WORKERS_MAX};
-use crate::text::{about, counted, excerpt, printable};
+use crate::text::{self, about, counted, excerpt};
 
 /// A warning about a fetch, which continues. `Display` writes it as one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,7 +235,7 @@ impl fmt::Display for Warning {
             Self::NotKept { what } => f.write_str(what),
             Self::PropertiesNeverSeen { names } => {
                 let noun = if names.len() == 1 { "property" } else { "properties" };
-                let names: Vec<String> = names.iter().map(|name| format!("`{}`", printable(name))).collect();
+                let names: Vec<String> = names.iter().map(|name| text::named(name)).collect();
                 write!(f, "no profile has the {noun} {}; names are case-sensitive", names.join(", "))
             }
             Self::ProfilesMissing { summary } => f.write_str(summary),
@@ -295,8 +295,11 @@ const NAME_CHARS_MAX: usize = 80;
 
 /// Quotes the first names of a list.
 fn named(names: &[String]) -> String {
-    let mut shown: Vec<String> =
-        names.iter().take(NAMED_MAX).map(|name| format!("`{}`", excerpt(name, NAME_CHARS_MAX))).collect();
+fn quoted(name: &str) -> String {
+    if name.is_empty() { text::named(name) } else { format!("`{}`", excerpt(name, NAME_CHARS_MAX)) }
+}
+
+    let mut shown: Vec<String> = names.iter().take(NAMED_MAX).map(|name| quoted(name)).collect();
     if names.len() > NAMED_MAX {
         shown.push(format!("{} more", names.len() - NAMED_MAX));
     }

@@ -135,9 +135,9 @@ impl Defaults {
     }
 }
 
-/// Returns the names in a list; `None` if one is not a text or is empty.
+/// Returns the names in a list; `None` if one is not a text. The name of a property may be empty.
 fn names(item: &Item) -> Option<Vec<String>> {
-    let name = |value: &toml_edit::Value| value.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
+    let name = |value: &toml_edit::Value| value.as_str().map(str::to_owned);
     item.as_array()?.iter().map(name).collect()
 }
 
@@ -182,8 +182,8 @@ mod tests {
         assert_eq!((defaults.parallel, defaults.workers), (Some(true), Some(3)));
         assert_eq!((defaults.page_size, defaults.memory), (Some(500), Some(1_000_000_000)));
         let defaults =
-            parse("[defaults]\ndrop = [\"$phone\", \"a,b\"]\nhash = []\nhash_key_file = \"~/k\"").expect("valid");
-        assert_eq!(defaults.rules.drop, ["$phone", "a,b"]);
+            parse("[defaults]\ndrop = [\"$phone\", \"a,b\", \"\"]\nhash = []\nhash_key_file = \"~/k\"").expect("valid");
+        assert_eq!(defaults.rules.drop, ["$phone", "a,b", ""]);
         assert!(matches!(defaults.hash_key, ConfiguredKey::File(path) if path == Path::new("~/k")));
         let defaults = parse("[defaults]\nhash = [\"$email\"]\nhash_key = \"a key of some length\"").expect("valid");
         assert_eq!(defaults.rules.hash, ["$email"]);
@@ -210,7 +210,7 @@ mod tests {
             "quota = \"60/h\"",
             "drop = \"$email\"",
             "drop = [1]",
-            "hash = [\"\"]",
+            "hash = [[]]",
             "hash_key = 7",
             "hash_key = \"\"",
             "hash_key_file = \"\"",

@@ -39,8 +39,8 @@ impl EngageForm {
             fields.push(("include_all_users", all.to_string()));
         }
         if let Some(names) = &query.output_properties {
-            if names.is_empty() || names.iter().any(String::is_empty) {
-                return Err(Error::invalid("output properties: give at least one name, and no empty ones"));
+            if names.is_empty() {
+                return Err(Error::invalid("output properties: give at least one name"));
             }
             fields.push(("output_properties", json!(names).to_string()));
         }

@@ -1,5 +1,6 @@
 //! Properties that are dropped or hashed: `--drop`, `--hash`, and the config file.
 
+mod empty_name;
 mod refreshed;
 
 use std::path::{Path, PathBuf};

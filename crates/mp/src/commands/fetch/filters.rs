@@ -3,7 +3,7 @@
 use mixpanel_data::{IncludeUsers, ProfileQuery};
 
 use super::ids::ids;
-use super::lists::split_list;
+use super::lists::split_names;
 use crate::cli::FilterArgs;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -11,11 +11,11 @@ use crate::failure::Failure;
 /// Builds a query from the filters. Ids may come from a file or standard input.
 pub(super) fn query(context: &Context, filters: &FilterArgs) -> Result<ProfileQuery, Failure> {
     let lists = filters.output_properties.iter();
-    let properties = lists.map(|list| split_list("--output-properties", list)).collect::<Result<Vec<_>, _>>()?;
-    let properties = properties.concat();
-    if properties.is_empty() && !filters.output_properties.is_empty() {
+    let properties = lists.map(|list| split_names("--output-properties", list)).collect::<Result<Vec<_>, _>>()?;
+    if properties.iter().any(Vec::is_empty) {
         return Err(Failure::usage("`--output-properties` names no property").hint("leave it out to fetch all"));
     }
+    let properties = properties.concat();
     let distinct_ids = match &filters.distinct_ids[..] {
         [] => None,
         values => Some(ids(context, values)?),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use mixpanel_data::limits::DISTINCT_IDS_MAX;
 
-use super::lists::split_list;
+use super::lists::split_ids;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::streams::Stdin;
@@ -24,7 +24,7 @@ pub(super) fn ids(context: &Context, values: &[String]) -> Result<Vec<String>, F
         let more = match value.strip_prefix('@') {
             _ if value == "-" => from_stdin(context)?,
             Some(path) => from_file(&context.path(Path::new(path))?)?,
-            None => split_list("--distinct-ids", value)?,
+            None => split_ids("--distinct-ids", value)?,
         };
         ids.extend(more.into_iter().filter(|id| seen.insert(id.clone())));
     }

@@ -2,7 +2,7 @@
 
 use mixpanel_data::ProfileFetch;
 
-use super::lists::split_list;
+use super::lists::split_names;
 use crate::accounts::Accounts;
 use crate::cli::{FetchProfilesArgs, PropertyRuleArgs};
 use crate::context::Context;
@@ -51,12 +51,11 @@ fn no_key(context: &Context) -> Failure {
 
 /// Returns the names in the lists of an option.
 fn names(lists: &[String], option: &str) -> Result<Vec<String>, Failure> {
-    let names = lists.iter().map(|list| split_list(option, list)).collect::<Result<Vec<_>, _>>()?;
-    let names = names.concat();
-    if names.is_empty() && !lists.is_empty() {
+    let names = lists.iter().map(|list| split_names(option, list)).collect::<Result<Vec<_>, _>>()?;
+    if names.iter().any(Vec::is_empty) {
         return Err(Failure::usage(format!("`{option}` names no property")).hint(format!(
             "put the names in single quotes, because a shell replaces `$email` elsewhere: `{option} '$email'`"
         )));
     }
-    Ok(names)
+    Ok(names.concat())
 }
