@@ -49,7 +49,7 @@ pub enum Warning {
         /// Whether all profiles are fetched, not only those seen since the newest one in the table.
         fetches_all: bool,
     },
-    /// Rows were removed from the table since its last load.
+    /// Rows were removed from the table since its last load, so all profiles are fetched.
     RowsRemoved {
         /// The table.
         table: String,
@@ -57,8 +57,6 @@ pub enum Warning {
         rows: u64,
         /// Number of rows after the last load.
         loaded_rows: u64,
-        /// Whether all profiles are fetched, not only those seen since the newest one in the table.
-        fetches_all: bool,
     },
     /// A process was stopped while it wrote to the database. What it had overwritten was restored.
     DatabaseRepaired {
@@ -197,17 +195,9 @@ impl fmt::Display for Warning {
                 loaded_at.strftime("%Y-%m-%d %H:%M:%S UTC"),
                 fetched(*fetches_all)
             ),
-            Self::RowsRemoved { table, rows, loaded_rows, fetches_all } => {
+            Self::RowsRemoved { table, rows, loaded_rows } => {
                 let rows = counted(*rows, "row");
-                let lost = match fetches_all {
-                    true => "",
-                    false => {
-                        "; other removed profiles are not fetched again (use `--replace` without `--since` to fetch \
-                         all)"
-                    }
-                };
-                let fetched = fetched(*fetches_all);
-                write!(f, "`{table}` has {rows} and had {loaded_rows} after its last load; fetching {fetched}{lost}")
+                write!(f, "`{table}` has {rows} and had {loaded_rows} after its last load; fetching all profiles")
             }
             Self::DatabaseRepaired { database } => write!(
                 f,

@@ -173,16 +173,17 @@ pub(super) async fn since_last_load(
 }
 
 /// Returns the start of an update: the recorded start of the last load, but no later than the newest profile in the
-/// table or the current time, minus [`SINCE_OVERLAP`]. This way, neither a clock that was ahead nor removed rows make
-/// an update skip profiles. If the newest profile is unknown, and the clock or the row count is in doubt, all profiles
-/// are fetched.
+/// table or the current time, minus [`SINCE_OVERLAP`]. This way, a clock that was ahead does not make an update skip
+/// profiles. All profiles are fetched if rows were removed, whatever their age, and if the newest profile is unknown and
+/// the clock is in doubt.
 fn since(table: &TableName, last: &LastLoad, now: Timestamp) -> SinceLast {
     let is_ahead = last.started_at > now.checked_add(CLOCK_TOLERANCE).unwrap_or(now);
     let removed = last.recorded_rows.unwrap_or(0).saturating_sub(last.rows);
     let moment = match last.newest_seen {
         Some(seen) => Some(last.started_at.min(seen).min(now)),
-        None if is_ahead || removed > 0 || last.rows == 0 => None,
+        None if is_ahead || last.rows == 0 => None,
         None => Some(last.started_at.min(now)),
+        _ if removed > 0 => None,
     };
     let fetches_all = moment.is_none();
     let mut warnings = Vec::new();
@@ -192,7 +193,7 @@ fn since(table: &TableName, last: &LastLoad, now: Timestamp) -> SinceLast {
     }
     if removed > 0 {
         let (table, rows, loaded_rows) = (table.to_string(), last.rows, last.rows + removed);
-        warnings.push(Warning::RowsRemoved { table, rows, loaded_rows, fetches_all });
+        warnings.push(Warning::RowsRemoved { table, rows, loaded_rows });
     }
     let from = moment.map(|moment| moment.checked_sub(SINCE_OVERLAP).unwrap_or(Timestamp::MIN));
     SinceLast { since: from.map(since_text), warnings, full_at: last.full_at }
