@@ -27,7 +27,8 @@ pub struct FetchCounts {
     pub duplicates: u64,
     /// Received records that were rejected.
     pub rejected: u64,
-    /// Requests sent, retries included, by every process that worked on the run.
+    /// Requests sent, retries included, by every process that worked on the run. A process that was killed counts with
+    /// one request for each page that it staged.
     pub requests: u64,
     /// Requests that retried a failed one, likewise.
     pub retries: u64,

@@ -51,6 +51,7 @@ pub(super) fn note(manifest: &mut Manifest, outcome: &Outcome, progress: Progres
         session.total = session.total.max(outcome.counts.expected_rows);
     }
     manifest.counts.add_costs(&outcome.counts);
+    manifest.counted_pages = Some(outcome.staged.len() as u64);
 }
 
 pub(super) fn ending_error(outcome: &Outcome) -> Option<Error> {

@@ -253,6 +253,10 @@ impl TableRun<'_> {
 pub(super) fn earlier(stage: &mut Stage) -> Result<PriorRun> {
     let staged = stage.find_pages()?;
     let manifest = stage.manifest();
+    let mut counted = stage.manifest().clone();
+    if counted.count_staged(staged.len() as u64) {
+        stage.update(|manifest| *manifest = counted)?;
+    }
     let (epoch, session_over, lacking) = (manifest.epoch, manifest.session_over, manifest.lacking);
     Ok(PriorRun { epoch, session: manifest.session.clone(), staged, session_over, lacking })
 }

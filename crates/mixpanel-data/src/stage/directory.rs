@@ -105,6 +105,7 @@ impl Stage {
             manifest.session = None;
             manifest.session_over = None;
             manifest.lacking = 0;
+            manifest.counted_pages = Some(0);
             manifest.counts.short_pages.clear();
             manifest.counts.session_restarts += 1;
         })

@@ -64,10 +64,14 @@ pub(crate) struct Manifest {
     #[serde(default)]
     pub(crate) lacking: u64,
     /// The counts of the run so far, including the short pages of the current session. Excludes what killed processes
-    /// did not save.
+    /// did not save, except for a request for each page that they staged.
     #[serde(rename = "cost")]
     pub(crate) counts: FetchCounts,
 }
+    /// The number of staged pages of the current session whose requests `counts` includes; `None` in manifests of earlier
+    /// versions. A process that was killed leaves pages whose requests it did not record.
+    #[serde(default)]
+    pub(crate) counted_pages: Option<u64>,
 
 /// The state of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,3 +168,12 @@ impl Manifest {
         }
     }
 }
+            counted_pages: Some(0),
+
+    /// Adds a request for each of the staged pages whose requests no process recorded. Returns whether there were any.
+    pub(crate) fn count_staged(&mut self, staged: u64) -> bool {
+        let uncounted = staged.saturating_sub(self.counted_pages.unwrap_or(self.counts.requests));
+        self.counts.requests += uncounted;
+        self.counted_pages = Some(staged);
+        uncounted > 0
+    }

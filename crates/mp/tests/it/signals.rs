@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use mixpanel_simulator::SimulatorConfig;
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::process::{end, is_ignored, send, start};
 use crate::snapshot::assert_run;
@@ -91,6 +92,37 @@ fn an_interrupted_fetch_can_be_resumed() {
     let result = home.shell(&run.resume_command()).exits(0).json();
     assert_eq!((&result["total_rows"], &result["successful_pages"]), (&1_950.into(), &20.into()));
     assert!(simulator.stats().hits_per_page.values().all(|hits| *hits == 1), "{:?}", simulator.stats().hits_per_page);
+}
+
+/// A process that is killed records no requests, but the pages that it staged show them. Those in flight, and those that
+/// failed, are unknown.
+#[test]
+fn requests_of_killed_processes_are_counted() {
+    let missing = |page: u32| format!("pages={page} status=404 times=1");
+    let stuck = |page: u32| format!("pages={page} delay=300s times=1");
+    let first = &["fetch", "profiles", "users"][..];
+    let resume = &["fetch", "resume", "users"][..];
+    // The runs that are killed after a page, and the number of unknown requests.
+    for (faults, partial, killed, unknown) in [
+        (vec![stuck(3), stuck(6)], false, &[(first, "page 2"), (resume, "page 5")][..], 2),
+        (vec![missing(3), missing(5), missing(7), stuck(5)], true, &[(resume, "page 3")], 1),
+    ] {
+        let faults = faults.iter().map(|fault| fault.parse().expect("a fault")).collect();
+        let config = SimulatorConfig { page_size: 10, faults, ..SimulatorConfig::default() };
+        let simulator = Simulator::start(config.with_profiles(100));
+        let home = Home::new().with_server(&simulator);
+        if partial {
+            let _partial = home.run(first).exits(1);
+        }
+        for (arguments, last) in killed {
+            let (child, stderr) = start(&home, arguments, last);
+            send(&child, Signal::KILL);
+            let _killed = end(child, stderr);
+        }
+        let result = home.run(resume).exits(0).json();
+        let requests = result["requests"].as_u64().expect("a number");
+        assert_eq!((&result["received"], requests + unknown), (&json!(100), simulator.stats().requests), "{result}");
+    }
 }
 
 #[test]
