@@ -22,6 +22,8 @@ pub enum FetchEvent {
         expected_rows: Option<u64>,
         /// Maximum number of pages requested at a time.
         workers: u32,
+        /// Number of these pages that are already staged, by an earlier process or an estimate.
+        staged_pages: u32,
     },
     /// A page was staged or failed for good.
     Page(ProfileProgress),

@@ -96,8 +96,9 @@ impl State {
     /// Applies an event and returns its progress line, or `None` if the event is not worth one.
     pub(super) fn apply(&mut self, event: &FetchEvent, now: &Timestamps) -> Option<String> {
         match event {
-            FetchEvent::Planned { total_pages, expected_rows, workers } => {
+            FetchEvent::Planned { total_pages, expected_rows, workers, staged_pages } => {
                 self.total_pages = *total_pages;
+                (self.pages, self.on_disk) = (*staged_pages, *staged_pages);
                 planned_line((*total_pages)?, (*expected_rows)?, *workers)
             }
             FetchEvent::Page(page) => {

@@ -303,7 +303,8 @@ mod tests {
 
     #[test]
     fn parallel_is_suggested_if_more_than_five_pages_remain() {
-        let planned = |total_pages, workers| FetchEvent::Planned { total_pages, expected_rows: None, workers };
+        let planned =
+            |total_pages, workers| FetchEvent::Planned { total_pages, expected_rows: None, workers, staged_pages: 0 };
         for (total, on_disk, workers, expected) in [
             (Some(7), 0, 1, true),
             (Some(7), 1, 1, true),

@@ -39,6 +39,22 @@ fn an_estimate_costs_one_request_and_the_fetch_reuses_page_0() {
 }
 
 #[test]
+fn progress_includes_the_page_of_the_estimate() {
+    let simulator = Simulator::with_faults(950, &[]);
+    let home = Home::new().with_server(&simulator);
+    for mode in [&[][..], &["--parallel"]] {
+        let arguments = [&["fetch", "profiles", "users", "--replace"], mode].concat();
+        let _planned = home.run(&[&arguments[..], &["--plan", "-q"]].concat()).exits(0);
+        let run = home.run(&arguments).exits(0);
+        let pages = run.stderr.lines().filter(|line| line.starts_with("page "));
+        let counts: Vec<&str> =
+            pages.filter_map(|line| Some(line.split_once('(')?.1.split_once(" pages")?.0)).collect();
+        let expected: Vec<String> = (2..=10).map(|page| format!("{page} of 10")).collect();
+        assert_eq!(counts, expected, "{mode:?}");
+    }
+}
+
+#[test]
 fn a_quiet_estimate_prints_only_its_table() {
     let simulator = Simulator::with_faults(950, &[]);
     let home = Home::new().with_server(&simulator);

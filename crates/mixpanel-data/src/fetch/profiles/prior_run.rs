@@ -95,7 +95,7 @@ impl Paging {
         }
         let kept =
             prior.staged.iter().map(|page| KeptPart { part: page.page, rows: page.rows, rejected: page.rejected });
-        let event = paging.planned(&layout);
+        let event = paging.planned(&layout, u32::try_from(prior.staged.len()).unwrap_or(u32::MAX));
         paging.session = Some(Session { facts: facts.clone(), layout });
         paging.resumed(prior.epoch, kept.collect(), Some(event))
     }

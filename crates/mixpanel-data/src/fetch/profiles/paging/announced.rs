@@ -172,7 +172,7 @@ impl Paging {
             }
             layout.seal();
         }
-        let mut events = vec![self.planned(&layout)];
+        let mut events = vec![self.planned(&layout, 0)];
         if layout.pages() > PAGES_WARNING {
             events.push(FetchEvent::Warning(Warning::ManyPages { pages: layout.pages() }));
         }
@@ -180,9 +180,9 @@ impl Paging {
         Ok((events, fatal))
     }
 
-    pub(in super::super) fn planned(&self, layout: &PageLayout) -> FetchEvent {
+    pub(in super::super) fn planned(&self, layout: &PageLayout, staged_pages: u32) -> FetchEvent {
         let total_pages = layout.total().map(|_| layout.pages());
-        FetchEvent::Planned { total_pages, expected_rows: layout.total(), workers: self.rules.workers }
+        FetchEvent::Planned { total_pages, expected_rows: layout.total(), workers: self.rules.workers, staged_pages }
     }
 
     /// Returns the reason if a page is useless: it repeats another page, or it is empty and either optional or expected
