@@ -19,13 +19,17 @@ impl fmt::Debug for Filter {
     }
 }
 
+/// Functions of jq that jaq does not define.
+const PRELUDE: &str = include_str!("prelude.jq");
+
 /// Functions that would read the environment, which may hold the secret, or end the process.
 const EXCLUDED: [&str; 3] = ["env", "halt", "halt_error"];
 
 impl Filter {
     /// Compiles an expression.
     pub(super) fn compile(expression: &str) -> Result<Self, Failure> {
-        let definitions = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+        let prelude = jaq_core::load::parse(PRELUDE, |parser| parser.defs()).unwrap_or_default();
+        let definitions = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs()).chain(prelude);
         let definitions = definitions.filter(|definition| !EXCLUDED.contains(&definition.name));
         let functions = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
         let arena = Arena::default();

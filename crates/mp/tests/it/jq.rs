@@ -34,6 +34,40 @@ fn numbers_stay_exact_unless_the_filter_computes_with_them() {
 }
 
 #[test]
+fn rows_can_be_formatted_and_functions_of_jq_are_defined() {
+    let home = home("");
+    let sql = r#"SELECT ['a,"b"', NULL, E't\tn\n\\', ''] AS text, [1.50, 2] AS numbers, true AS yes, '<é&''>' AS odd"#;
+    for (filter, expected) in [
+        (".[0] | .text | @csv", "\"a,\"\"b\"\"\",,\"t\tn\n\\\",\"\"\n"),
+        (".[0] | .text | @tsv", "a,\"b\"\t\tt\\tn\\n\\\\\t\n"),
+        (".[0] | [.numbers[], .yes] | @csv, @tsv", "1.50,2.00,true\n1.50\t2.00\ttrue\n"),
+        ("[] | @csv, @tsv", "\n\n"),
+        (".[0].odd | @sh", "'<é&'\\''>'\n"),
+        (".[0].odd | @html", "&lt;é&amp;&apos;&gt;\n"),
+        (".[0].odd | @uri", "%3C%C3%A9%26%27%3E\n"),
+        (".[0].odd | @base64, (@base64 | @base64d)", "PMOpJic+\n<é&'>\n"),
+        (".[0].odd | @json, @text", "\"<é&'>\"\n<é&'>\n"),
+        ("[{a: [1]}, 2] | [leaf_paths]", "[[0,\"a\",0],[1]]\n"),
+        ("65 | ascii", "A\n"),
+        ("1, [1] | toarray", "[1]\n[1]\n"),
+        ("\"aba\" | trimstr(\"a\")", "b\n"),
+        ("0 | date", "1970-01-01T00:00:00Z\n"),
+        ("2 | IN(1, 2), IN(3)", "true\nfalse\n"),
+        ("IN(1, 2; 2, 3)", "true\n"),
+        ("[{k: 1, v: 2}, {k: 2, v: 3}] | INDEX(.k) | map(.v)", "[2,3]\n"),
+    ] {
+        assert_eq!(query(&home, sql, &["--jq", filter]).exits(0).stdout, expected, "{filter}");
+    }
+    for (filter, reason) in [
+        ("1 | @csv", "number (1) cannot be csv-formatted, only an array can be"),
+        ("[[1]] | @tsv", "array ([1]) is not valid in a tsv row"),
+    ] {
+        let run = query(&home, sql, &["--jq", filter]).exits(1).prints_nothing();
+        assert!(run.stderr.contains(reason), "{filter}: {}", run.stderr);
+    }
+}
+
+#[test]
 fn a_wrong_filter_is_an_error_before_the_query_runs() {
     let home = home("");
     for (case, filter) in [
@@ -44,6 +78,7 @@ fn a_wrong_filter_is_an_error_before_the_query_runs() {
         ("unknown variable", "$x"),
         ("environment", "env"),
         ("halt", "halt"),
+        ("input", "input"),
         ("module", "import \"a\" as a; ."),
     ] {
         let run = query(&home, "SELECT error('it ran')", &["--jq", filter]).exits(3).prints_nothing();
