@@ -4,7 +4,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::limits::CLOCK_TOLERANCE;
 
 /// Measures elapsed time on a monotonic clock. On Linux, it keeps running while the machine sleeps.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +51,16 @@ fn since_boot() -> Duration {
 /// Returns the current time, to the microsecond, which is DuckDB's precision.
 pub(crate) fn wall_clock() -> Timestamp {
     timestamp_of(SystemTime::now())
+}
+
+/// Returns whether clocks that differ by this many seconds do not agree. A load is then recorded by the server's clock.
+pub(crate) fn differs(seconds_ahead: i64) -> bool {
+    seconds_ahead.unsigned_abs() > CLOCK_TOLERANCE.as_secs()
+}
+
+/// Converts a time of a clock that is ahead by this many seconds.
+pub(crate) fn corrected(time: Timestamp, seconds_ahead: i64) -> Timestamp {
+    time.checked_sub(SignedDuration::from_secs(seconds_ahead)).unwrap_or(time)
 }
 
 /// Converts a system time, limited to the years 1970 to 9998. Not every format can represent times outside that range,

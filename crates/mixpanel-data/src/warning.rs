@@ -35,10 +35,10 @@ pub enum Warning {
     },
     /// The server has far more pages than it announced.
     UnannouncedPages,
-    /// This machine's clock is ahead of the server's.
-    ClockAhead {
-        /// By how many seconds.
-        seconds: i64,
+    /// This machine's clock does not agree with the server's, whose time is recorded.
+    ClockDiffers {
+        /// By how many seconds this machine's clock is ahead; negative if it is behind.
+        seconds_ahead: i64,
     },
     /// The recorded time of the table's last load is in the future, so it cannot be the start of an incremental fetch.
     LoadInFuture {
@@ -183,11 +183,14 @@ impl fmt::Display for Warning {
             Self::UnannouncedPages => {
                 f.write_str("the server has more pages than it announced; requesting at most ten of them per second")
             }
-            Self::ClockAhead { seconds } => write!(
-                f,
-                "this machine's clock is {} ahead of the server's; the load is recorded with the server's time",
-                about(Duration::from_secs(seconds.unsigned_abs()))
-            ),
+            Self::ClockDiffers { seconds_ahead } => {
+                let time = about(Duration::from_secs(seconds_ahead.unsigned_abs()));
+                let how = if *seconds_ahead > 0 { "ahead of" } else { "behind" };
+                write!(
+                    f,
+                    "this machine's clock is {time} {how} the server's; loads are recorded with the server's time"
+                )
+            }
             Self::LoadInFuture { table, loaded_at, fetches_all } => write!(
                 f,
                 "the last load of `{table}` is recorded at {}, which is in the future: this machine's clock was ahead \
@@ -285,15 +288,15 @@ const NAME_CHARS_MAX: usize = 80;
 
 /// Quotes the first names of a list.
 fn named(names: &[String]) -> String {
-fn quoted(name: &str) -> String {
-    if name.is_empty() { text::named(name) } else { format!("`{}`", excerpt(name, NAME_CHARS_MAX)) }
-}
-
     let mut shown: Vec<String> = names.iter().take(NAMED_MAX).map(|name| quoted(name)).collect();
     if names.len() > NAMED_MAX {
         shown.push(format!("{} more", names.len() - NAMED_MAX));
     }
     joined(&shown)
+}
+
+fn quoted(name: &str) -> String {
+    if name.is_empty() { text::named(name) } else { format!("`{}`", excerpt(name, NAME_CHARS_MAX)) }
 }
 
 /// Joins parts of a sentence: `a`, `a and b`, `a, b and c`.

@@ -83,6 +83,8 @@ pub struct SimulatorConfig {
     pub faults: Vec<Fault>,
     /// How far the server's clock, as shown in the `Date` header, is behind this machine's. Default 0.
     pub clock_behind: Duration,
+    /// How far the server's clock is ahead of this machine's, likewise. Default 0.
+    pub clock_ahead: Duration,
     /// Whether responses are compressed for clients that accept it. Default off.
     pub compression: Compression,
     /// The names that `events/names` returns.
@@ -267,6 +269,7 @@ impl Default for SimulatorConfig {
             jitter: Duration::ZERO,
             faults: Vec::new(),
             clock_behind: Duration::ZERO,
+            clock_ahead: Duration::ZERO,
             compression: Compression::default(),
             event_names: ["Signed up", "Logged in", "Viewed page", "Purchased", "$identify", "Größe geändert"]
                 .map(str::to_owned)

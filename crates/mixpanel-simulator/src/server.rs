@@ -56,6 +56,7 @@ struct Shared {
     simulator: Mutex<Simulator>,
     start: Instant,
     clock_behind: Duration,
+    clock_ahead: Duration,
 }
 
 impl Shared {
@@ -78,9 +79,9 @@ impl Server {
         let failed = |source| ServerError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let clock_behind = config.clock_behind;
+        let (clock_behind, clock_ahead) = (config.clock_behind, config.clock_ahead);
         let simulator = Mutex::new(Simulator::new(config));
-        let shared = Arc::new(Shared { simulator, start: Instant::now(), clock_behind });
+        let shared = Arc::new(Shared { simulator, start: Instant::now(), clock_behind, clock_ahead });
         let stop = CancellationToken::new();
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), stop.clone()));
         Ok(Self { address, shared, stop, accepting: Some(accepting) })
@@ -190,8 +191,8 @@ async fn answer(
     // because of its own finished request.
     drop(in_flight);
     let mut response = respond(reply, switch)?;
-    if !shared.clock_behind.is_zero() {
-        let date = httpdate::fmt_http_date(SystemTime::now() - shared.clock_behind);
+    if shared.clock_behind != shared.clock_ahead {
+        let date = httpdate::fmt_http_date(SystemTime::now() + shared.clock_ahead - shared.clock_behind);
         let date = http::HeaderValue::try_from(date).map_err(std::io::Error::other)?;
         response.headers_mut().insert(http::header::DATE, date);
     }

@@ -100,6 +100,12 @@ impl ApiClient {
         self.transport.quote(said)
     }
 
+    /// Returns the number of seconds by which this machine's clock is ahead of the server's, if a response has included
+    /// its time; negative if it is behind.
+    pub(crate) fn clock_ahead(&self) -> Option<i64> {
+        self.transport.clock_ahead()
+    }
+
     /// Returns the current time by the server's clock, if a response has included it.
     pub(crate) fn server_time(&self) -> Option<jiff::Timestamp> {
         let ahead = jiff::SignedDuration::from_secs(self.transport.clock_ahead()?);

@@ -17,8 +17,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{Failure, FailureKind, RateLimitKind};
+use crate::clock::differs;
 use crate::error::Error;
-use crate::limits::{CLOCK_TOLERANCE, RATE_LIMIT_WAIT_MAX};
+use crate::limits::RATE_LIMIT_WAIT_MAX;
 use crate::mutant::{Mutant, is_active};
 use crate::parse::Unstored;
 use crate::quota::{Acquired, Permit, RateLimiter, why_wait};
@@ -237,19 +238,15 @@ impl Core {
         if self.is_session_recorded {
             return;
         }
-        let Some(facts) = self.coordinator.session(server_time) else { return };
-        self.warn_of_clock(server_time, at);
+        let Some(mut facts) = self.coordinator.session(server_time) else { return };
+        let ahead = server_time.map_or(0, |time| at.wall.as_second() - time.as_second());
+        if differs(ahead) {
+            facts.clock_ahead = ahead;
+            self.coordinator.tell(FetchEvent::Warning(Warning::ClockDiffers { seconds_ahead: ahead }));
+        }
         self.is_session_recorded = true;
         self.begin_epoch();
         self.actions.push_back(Action::Write(Message::Session(facts)));
-    }
-
-    /// Warns if the local clock is ahead of the server's. The run record then uses the server's time.
-    fn warn_of_clock(&mut self, server_time: Option<Timestamp>, at: Now) {
-        let ahead = server_time.map_or(0, |time| at.wall.as_second() - time.as_second());
-        if u64::try_from(ahead).is_ok_and(|ahead| ahead > CLOCK_TOLERANCE.as_secs()) {
-            self.coordinator.tell(FetchEvent::Warning(Warning::ClockAhead { seconds: ahead }));
-        }
     }
 
     /// Handles a request that failed or returned nothing usable.

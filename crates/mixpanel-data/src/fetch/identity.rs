@@ -121,17 +121,20 @@ pub(super) struct SinceLast {
     pub(super) warnings: Vec<Warning>,
     /// When the full load that created the table began, if it was one.
     pub(super) full_at: Option<Timestamp>,
+    /// The same by the clock of the machine that loaded it, if known.
+    pub(super) full_at_locally: Option<Timestamp>,
 }
 
 impl SinceLast {
-    /// Returns whether the last full load began longer ago than `period`. One recorded in the future counts as too old,
-    /// because its age is unknown.
+    /// Returns whether the last full load began longer ago than `period`, by the local clock `now`, which may be wrong,
+    /// and may have been wrong at that load. The age is exact by the same clock, or by the server's if the local one is
+    /// right; the smaller one counts. A load in the future of both counts as too old, because its age is unknown.
     pub(super) fn is_full_load_due(&self, period: Duration, now: Timestamp) -> bool {
         let Some(at) = self.full_at else { return true };
-        match Duration::try_from(now.duration_since(at)) {
-            Ok(age) => age > period,
-            Err(_) => at > now.checked_add(CLOCK_TOLERANCE).unwrap_or(now),
-        }
+        let latest = now.checked_add(CLOCK_TOLERANCE).unwrap_or(now);
+        let known = [Some(at), self.full_at_locally].into_iter().flatten().filter(|at| *at <= latest);
+        let age = known.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default()).min();
+        age.is_none_or(|age| age > period)
     }
 }
 
@@ -180,10 +183,10 @@ fn since(table: &TableName, last: &LastLoad, now: Timestamp) -> SinceLast {
     let is_ahead = last.started_at > now.checked_add(CLOCK_TOLERANCE).unwrap_or(now);
     let removed = last.recorded_rows.unwrap_or(0).saturating_sub(last.rows);
     let moment = match last.newest_seen {
+        _ if removed > 0 => None,
         Some(seen) => Some(last.started_at.min(seen).min(now)),
         None if is_ahead || last.rows == 0 => None,
         None => Some(last.started_at.min(now)),
-        _ if removed > 0 => None,
     };
     let fetches_all = moment.is_none();
     let mut warnings = Vec::new();
@@ -196,7 +199,7 @@ fn since(table: &TableName, last: &LastLoad, now: Timestamp) -> SinceLast {
         warnings.push(Warning::RowsRemoved { table, rows, loaded_rows });
     }
     let from = moment.map(|moment| moment.checked_sub(SINCE_OVERLAP).unwrap_or(Timestamp::MIN));
-    SinceLast { since: from.map(since_text), warnings, full_at: last.full_at }
+    SinceLast { since: from.map(since_text), warnings, full_at: last.full_at, full_at_locally: last.full_at_locally }
 }
 
 /// Writes a start time as the API writes `$last_seen`, rounded down to the second.
@@ -224,17 +227,28 @@ mod tests {
     fn a_full_load_is_due_after_the_period_or_if_its_age_is_unknown() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let (now, day) = (at("2026-11-25T12:00:00Z"), Duration::from_secs(86_400));
-        for (full_at, is_due) in [
-            (None, true),
-            (Some("2026-11-24T11:59:59Z"), true),
-            (Some("2026-11-24T12:00:00Z"), false),
-            (Some("2026-11-25T12:00:00Z"), false),
+        for (full_at, locally, is_due) in [
+            (None, None, true),
+            (None, Some("2026-11-25T12:00:00Z"), true),
+            (Some("2026-11-24T11:59:59Z"), None, true),
+            (Some("2026-11-24T12:00:00Z"), None, false),
+            (Some("2026-11-25T12:00:00Z"), None, false),
             // A clock that is slightly ahead, and one that was wrong.
-            (Some("2026-11-25T12:01:00Z"), false),
-            (Some("2027-11-25T12:00:00Z"), true),
+            (Some("2026-11-25T12:01:00Z"), None, false),
+            (Some("2027-11-25T12:00:00Z"), None, true),
+            (Some("2027-11-25T12:00:00Z"), Some("2027-11-25T12:00:00Z"), true),
+            // A clock that is behind by a year, and one that is ahead.
+            (Some("2027-11-25T11:00:00Z"), Some("2026-11-25T11:00:00Z"), false),
+            (Some("2027-11-24T11:00:00Z"), Some("2026-11-24T11:00:00Z"), true),
+            (Some("2025-11-25T11:00:00Z"), Some("2026-11-25T11:00:00Z"), false),
+            (Some("2025-11-24T11:00:00Z"), Some("2026-11-24T11:00:00Z"), true),
+            // A clock that was behind or ahead at the load, and is right now.
+            (Some("2026-11-25T11:00:00Z"), Some("2025-11-25T11:00:00Z"), false),
+            (Some("2026-11-25T11:00:00Z"), Some("2027-11-25T11:00:00Z"), false),
         ] {
-            let last = SinceLast { since: None, warnings: Vec::new(), full_at: full_at.map(at) };
-            assert_eq!(last.is_full_load_due(day, now), is_due, "{full_at:?}");
+            let (full_at, full_at_locally) = (full_at.map(at), locally.map(at));
+            let last = SinceLast { since: None, warnings: Vec::new(), full_at, full_at_locally };
+            assert_eq!(last.is_full_load_due(day, now), is_due, "{full_at:?} {locally:?}");
         }
     }
 
@@ -260,6 +274,7 @@ mod tests {
             let last = LastLoad {
                 started_at: at(started),
                 full_at: None,
+                full_at_locally: None,
                 newest_seen: seen.map(at),
                 rows: 1,
                 recorded_rows: Some(1),

@@ -242,7 +242,8 @@ impl TableRun<'_> {
         .await?;
         callbacks.tell(&FetchEvent::Loading { rows: outcome.counts.received - outcome.counts.rejected });
         let staged_pages = outcome.staged.len();
-        let job = Job { database: database.to_owned(), table, seen, stage, outcome, missing, control, watch };
+        let (database, clock_ahead) = (database.to_owned(), client.clock_ahead());
+        let job = Job { database, table, seen, stage, outcome, missing, control, watch, clock_ahead };
         let loaded = job.load(&mut callbacks).await;
         let report = loaded.map_err(|error| keep_run(error.with_detail("staged_pages", staged_pages)))?;
         unmatched.iter().for_each(|event| callbacks.tell(event));
@@ -252,11 +253,11 @@ impl TableRun<'_> {
 
 pub(super) fn earlier(stage: &mut Stage) -> Result<PriorRun> {
     let staged = stage.find_pages()?;
-    let manifest = stage.manifest();
     let mut counted = stage.manifest().clone();
     if counted.count_staged(staged.len() as u64) {
         stage.update(|manifest| *manifest = counted)?;
     }
+    let manifest = stage.manifest();
     let (epoch, session_over, lacking) = (manifest.epoch, manifest.session_over, manifest.lacking);
     Ok(PriorRun { epoch, session: manifest.session.clone(), staged, session_over, lacking })
 }

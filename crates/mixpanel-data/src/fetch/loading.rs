@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::blocking::blocking;
-use crate::clock::{Stopwatch, wall_clock};
+use crate::clock::{Stopwatch, corrected, differs, wall_clock};
 use crate::counts::{FetchCounts, to_millis};
 use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind, Result};
@@ -67,6 +67,8 @@ pub(super) struct Job {
     pub(super) missing: MissingPages,
     pub(super) control: Control,
     pub(super) watch: Stopwatch,
+    /// Seconds by which the local clock is ahead of the server's, if a response of this process has shown it.
+    pub(super) clock_ahead: Option<i64>,
 }
 
 impl Job {
@@ -75,7 +77,11 @@ impl Job {
     pub(super) async fn load(self, callbacks: &mut Callbacks) -> Result<TableReport> {
         let manifest = self.stage.manifest().clone();
         self.check_whole()?;
-        let finished_at = wall_clock();
+        let session = manifest.session.as_ref();
+        let ahead = self.clock_ahead.filter(|ahead| differs(*ahead));
+        // Without a request of this process, the clocks are compared as they were at page 0.
+        let ahead = ahead.or_else(|| session.filter(|_| self.clock_ahead.is_none()).map(|session| session.clock_ahead));
+        let finished_at = corrected(wall_clock(), ahead.unwrap_or(0));
         let (sender, mut busy) = mpsc::channel(1);
         let (table, watch, at_most) = (self.table.clone(), self.watch, self.control.options.load_wait());
         let database = std::path::absolute(&self.database).unwrap_or_else(|_| self.database.clone());
@@ -341,12 +347,7 @@ fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) 
         dataset: &PROFILES,
         load_id: manifest.load_id(manifest.epoch, &outcome.staged),
         run_id: manifest.run_id.clone(),
-        // Uses the earlier of the two clocks, so that a clock that is ahead does not make a later update skip profiles.
-        started_at: manifest
-            .session
-            .as_ref()
-            .and_then(|session| session.server_time)
-            .map_or(manifest.started_at, |time| time.min(manifest.started_at)),
+        started_at: manifest.recorded_start(),
         finished_at,
         project_id: manifest.project_id.clone(),
         region: manifest.region.clone(),

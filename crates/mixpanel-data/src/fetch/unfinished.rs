@@ -130,7 +130,7 @@ pub(super) fn is_superseded(manifest: &Manifest, database: &Path) -> Result<bool
         Err(error) => return Err(error),
     };
     let without_since = |query: &ProfileQuery| ProfileQuery { since: None, ..query.clone() };
-    Ok(last.started_at > manifest.started_at
+    Ok(last.started_at > manifest.recorded_start()
         && (matches!(manifest.if_exists, IfExists::Fail | IfExists::Replace)
             || without_since(&last.query) == without_since(&manifest.query)))
 }

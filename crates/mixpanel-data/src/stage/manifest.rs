@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::corrected;
 use crate::counts::FetchCounts;
 use crate::profile_query::{FetchMode, IfExists, ProfileQuery};
 use crate::property_rules::PropertyRules;
@@ -67,11 +68,11 @@ pub(crate) struct Manifest {
     /// did not save, except for a request for each page that they staged.
     #[serde(rename = "cost")]
     pub(crate) counts: FetchCounts,
-}
     /// The number of staged pages of the current session whose requests `counts` includes; `None` in manifests of earlier
     /// versions. A process that was killed leaves pages whose requests it did not record.
     #[serde(default)]
     pub(crate) counted_pages: Option<u64>,
+}
 
 /// The state of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +119,10 @@ pub(crate) struct SessionFacts {
     /// When page 0 arrived, by the server's clock.
     #[serde(default)]
     pub(crate) server_time: Option<jiff::Timestamp>,
+    /// Seconds by which the local clock was ahead of the server's when page 0 arrived, negative if it was behind; 0 if
+    /// they agreed or the server reported no time.
+    #[serde(default)]
+    pub(crate) clock_ahead: i64,
 }
 
 /// The pages of a session that a load puts into the table.
@@ -134,6 +139,14 @@ impl Manifest {
         let bytes: Vec<u8> = pages.iter().flat_map(|page| page.to_le_bytes()).collect();
         let again = if self.tables_left > 0 { format!("/{}", self.tables_left) } else { String::new() };
         format!("{}/{epoch}/{}/{:08x}{again}", self.run_id, pages.len(), crc32fast::hash(&bytes))
+    }
+
+    /// Returns when the run began by the server's clock, if it differs from the local one. That is no later than page 0,
+    /// so that a later update skips no profile.
+    pub(crate) fn recorded_start(&self) -> jiff::Timestamp {
+        let Some(session) = &self.session else { return self.started_at };
+        let started_at = corrected(self.started_at, session.clock_ahead);
+        session.server_time.map_or(started_at, |time| time.min(started_at))
     }
 
     /// Sets the properties that are dropped or hashed.
@@ -165,10 +178,9 @@ impl Manifest {
             tables_left: 0,
             lacking: 0,
             counts: FetchCounts::default(),
+            counted_pages: Some(0),
         }
     }
-}
-            counted_pages: Some(0),
 
     /// Adds a request for each of the staged pages whose requests no process recorded. Returns whether there were any.
     pub(crate) fn count_staged(&mut self, staged: u64) -> bool {
@@ -177,3 +189,4 @@ impl Manifest {
         self.counted_pages = Some(staged);
         uncounted > 0
     }
+}

@@ -38,7 +38,9 @@ async fn a_refresh_resumes_then_updates() {
     workspace.refresh_profiles(update.full_every(Duration::from_secs(86_400))).await.unwrap();
     assert!(notes.lock().unwrap().iter().all(|note| matches!(note, Note::NothingNew { .. })));
     assert_eq!(count(&workspace), 2_500);
-    let older = "UPDATE _fetches SET started_at = started_at - INTERVAL 2 DAY";
+    let older =
+        "UPDATE _fetches SET started_at = started_at - INTERVAL 2 DAY, run_id = '20200101' || substr(run_id, 9);
+        UPDATE _metadata SET run_id = '20200101' || substr(run_id, 9)";
     duckdb::Connection::open(bench.database()).unwrap().execute_batch(older).unwrap();
     let (full, notes) = fetch();
     workspace.refresh_profiles(full.full_every(Duration::from_secs(86_400))).await.unwrap();

@@ -4,6 +4,7 @@ mod again;
 mod announced;
 mod attacks;
 mod auth;
+mod clocks;
 mod closed_streams;
 mod completion;
 mod config_file;

@@ -36,7 +36,9 @@ fn the_first_refresh_fetches_everything_and_the_next_ones_what_changed() {
         assert_eq!(count(&home), "300\n");
         assert!(filter(&simulator).is_some_and(|filter| filter.contains("last_seen")), "{}", run.stderr);
     }
-    execute(&home, "UPDATE _fetches SET started_at = '2026-02-20' WHERE made_table");
+    let older =
+        "UPDATE _fetches SET started_at = '2026-02-20', run_id = '20260220T000000000Z-00000000' WHERE made_table";
+    execute(&home, older);
     refresh(&home, &["--full-every", "30d"]).exits(0).says(&["the last full load of `users` began at"]);
     assert_eq!((filter(&simulator), count(&home).as_str()), (None, "300\n"));
 }

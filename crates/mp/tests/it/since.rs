@@ -157,7 +157,10 @@ fn a_full_load_follows_when_the_last_one_is_too_old() {
         home.run(&fetch(&["--base-url", &url])).exits(0);
         home.run(&update).exits(0);
         assert!(filter(&second).is_some(), "the full load is recent");
-        execute(&home, "UPDATE _fetches SET started_at = '2026-02-20' WHERE made_table");
+        execute(
+            &home,
+            "UPDATE _fetches SET started_at = '2026-02-20', run_id = '20260220T000000000Z-00000000' WHERE made_table",
+        );
         if !between.is_empty() {
             home.run(&fetch(between)).exits(0);
         }

@@ -152,6 +152,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
         missing: MissingPages::Fetch,
         control: Control::default(),
         watch: Stopwatch::start(),
+        clock_ahead: None,
     };
     if let Err(error) = job.check_whole() {
         assert_eq!(error.kind(), ErrorKind::Incomplete);

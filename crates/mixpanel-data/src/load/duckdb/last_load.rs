@@ -8,6 +8,7 @@ use std::path::Path;
 use duckdb::Connection;
 use jiff::Timestamp;
 
+use crate::clock::moment_of;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::profile_query::ProfileQuery;
@@ -26,6 +27,8 @@ pub(crate) struct LastLoad {
     /// When the load that created the table began, if it fetched all profiles. Only such a load leaves out profiles that
     /// were deleted before it.
     pub(crate) full_at: Option<Timestamp>,
+    /// The same by the clock of the machine that loaded it, from the run id.
+    pub(crate) full_at_locally: Option<Timestamp>,
     /// The latest `last_seen` in the table. Profiles with a later one changed after the load, regardless of the
     /// server's clock.
     pub(crate) newest_seen: Option<Timestamp>,
@@ -91,22 +94,31 @@ struct FetchRecord {
     appends: bool,
 }
 
-/// The newest load after which the table was complete, with [`LastLoad::full_at`] in microseconds.
+/// The newest load after which the table was complete, and the one that [`LastLoad::full_at`] describes.
 struct Newest {
     load: FetchRecord,
-    full_at: Option<i64>,
+    full: Option<Full>,
+}
+
+/// A load of all profiles that created the table.
+#[derive(Clone)]
+struct Full {
+    /// When it began, in microseconds.
+    started_at: Option<i64>,
+    run_id: Option<String>,
 }
 
 impl Newest {
     fn read(self, contents: &Contents, recorded_rows: Option<u64>) -> Option<LastLoad> {
         let moment = |micros: i64| Timestamp::from_microsecond(micros).ok();
-        let Self { load, full_at } = self;
+        let Self { load, full } = self;
         Some(LastLoad {
             newest_seen: contents.newest_seen.and_then(moment),
             rows: contents.rows,
             recorded_rows,
             started_at: load.started_at.and_then(moment)?,
-            full_at: full_at.and_then(moment),
+            full_at: full.as_ref().and_then(|full| full.started_at).and_then(moment),
+            full_at_locally: full.and_then(|full| moment_of(&full.run_id?)),
             query: serde_json::from_str(&load.filters?).ok()?,
             project_id: load.project_id?,
             region: load.region?,
@@ -142,15 +154,16 @@ fn newest(loads: Vec<FetchRecord>) -> Option<Newest> {
     for load in loads.into_iter().filter(|load| load.is_whole) {
         // A run that was partial when it created the table is completed by another load.
         let is_of_maker = maker.is_some() && load.run_id == maker;
-        let full_at = newest.as_ref().and_then(|newest| newest.full_at);
+        let full = newest.as_ref().and_then(|newest| newest.full.clone());
         if load.is_recent {
             if load.updates && newest.is_some() && !load.made {
-                newest = Some(Newest { load, full_at });
+                newest = Some(Newest { load, full });
             }
         } else if is_of_maker {
-            newest = Some(Newest { full_at: load.started_at, load });
+            let full = Full { started_at: load.started_at, run_id: load.run_id.clone() };
+            newest = Some(Newest { load, full: Some(full) });
         } else if !load.appends {
-            newest = Some(Newest { load, full_at });
+            newest = Some(Newest { load, full });
         }
     }
     newest

@@ -120,6 +120,7 @@ fn a_stage_survives_into_the_next_process() {
         declared_page_size: Some(1000),
         first_page_records: 5,
         server_time: None,
+        clock_ahead: 0,
     };
     first.record_session(facts.clone()).unwrap();
     write_page(&mut first, 0);

@@ -175,6 +175,7 @@ fn a_resumed_run_requests_only_missing_pages() {
         declared_page_size: Some(SIZE),
         first_page_records: SIZE,
         server_time: None,
+        clock_ahead: 0,
     };
     let earlier = PriorRun { epoch: 3, session: Some(facts), staged: staged(&[0, 1, 4, 7]), ..PriorRun::default() };
     let mut coordinator = Coordinator::resume(Rules::new(5), &earlier);

@@ -161,6 +161,7 @@ impl Paging {
             declared_page_size: facts.page_size,
             first_page_records: facts.received,
             server_time: None,
+            clock_ahead: 0,
         };
         let mut layout = PageLayout::of(&facts).map_err(|impossible| refuse(impossible, &facts))?;
         layout.end_at(self.rules.limit);

@@ -49,6 +49,7 @@ fn last_load_is_the_newest_complete_one() {
     let expected = LastLoad {
         started_at: run.started_at,
         full_at: Some(run.started_at),
+        full_at_locally: None,
         newest_seen: None,
         rows: 1,
         recorded_rows: Some(1),
