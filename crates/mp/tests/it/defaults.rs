@@ -56,6 +56,19 @@ fn a_fetch_uses_the_defaults() {
 }
 
 #[test]
+fn too_many_workers_in_the_config_file_are_capped_with_a_warning() {
+    let simulator = Simulator::with_faults(300, &[]);
+    let home = Home::new().with_server(&simulator);
+    home.write_config("[defaults]\nparallel = true\nworkers = 99\n");
+    let warning = "warning: 99 workers are too many: Mixpanel allows 5 concurrent queries per project; using 5\n";
+    for arguments in [&["users", "-q"][..], &["--stdout", "-q"], &["other", "--plan", "-q"]] {
+        let run = home.run(&[&["fetch", "profiles"], arguments].concat()).exits(0);
+        assert!(run.stderr.contains(warning), "{arguments:?}: {}", run.stderr);
+    }
+    assert!(simulator.stats().max_concurrency <= 5);
+}
+
+#[test]
 fn wrong_defaults_are_errors() {
     for (case, config) in [
         ("unknown key", "[defaults]\nformt = \"csv\"\n"),
