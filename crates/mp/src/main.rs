@@ -17,6 +17,7 @@ mod failure;
 mod format;
 mod hash_key;
 mod hints;
+mod hidden;
 mod logging;
 mod os_error;
 mod output;

@@ -7,6 +7,8 @@ use std::sync::atomic::AtomicBool;
 
 use signal_hook::consts::{SIGINT, SIGQUIT};
 
+use crate::signals::CtrlCIsForAnother;
+
 /// The options of `less` unless LESS is set: quit if the text fits on the screen, show colors, and keep the text on the
 /// screen.
 const LESS_OPTIONS: &str = "FRX";
@@ -34,7 +36,8 @@ pub(crate) enum Paged {
 impl Pager {
     /// Shows a text and waits until the user closes the pager. A pager that ends early, or is killed, is no error.
     pub(crate) fn show(&self, text: &str) -> io::Result<Paged> {
-        // Ctrl-C is for the pager; without a handler, it would end this process and leave the terminal to two programs.
+        // Ctrl-C is for the pager; otherwise, it would end this process and leave the terminal to two programs.
+        let _for_pager = CtrlCIsForAnother::begin();
         for signal in [SIGINT, SIGQUIT] {
             let _default = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
         }

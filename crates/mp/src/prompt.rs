@@ -6,6 +6,7 @@ use mixpanel_data::Secret;
 
 use crate::credential_text::{CREDENTIAL_BYTES_MAX, credential_text, secret_from};
 use crate::failure::Failure;
+use crate::hidden;
 use crate::output::Output;
 use crate::streams::Stdin;
 use crate::text::printable;
@@ -23,7 +24,8 @@ pub(crate) fn text<T>(
     let shown = default.map_or_else(String::new, |default| format!(" [{}]", printable(default)));
     loop {
         output.words(&format!("{question}{shown}: "));
-        let Some(answer) = read_line()? else { return Err(no_answer(output, question)) };
+        let answer = hidden::while_prompting(output, read_line)??;
+        let Some(answer) = answer else { return Err(no_answer(output, question)) };
         let answer = if answer.is_empty() { default.unwrap_or_default() } else { &answer };
         match check(answer) {
             Ok(value) => return Ok(value),
@@ -54,17 +56,19 @@ pub(crate) enum Answer {
     No,
 }
 
-/// Prompts for the secret without echo, until it is valid. If it may be `kept`, an empty answer is `None`.
-pub(crate) fn secret(output: &Output, kept: Kept) -> Result<Option<Secret>, Failure> {
-    let ways = "pipe the secret into `mp auth add NAME --secret-stdin`, or set MP_SECRET";
+/// Prompts for the secret without echo, until it is valid. If it may be `kept`, an empty answer is `None`. `hint` names
+/// other ways to give the secret.
+pub(crate) fn secret(output: &Output, kept: Kept, hint: &str) -> Result<Option<Secret>, Failure> {
     let question = if kept == Kept::Yes { "Secret [unchanged]: " } else { "Secret: " };
+    let failed = |error: &io::Error| Failure::new("cannot prompt for the secret").caused_by(error).hint(hint);
     loop {
-        let answer = rpassword::prompt_password(question)
-            .map_err(|error| Failure::new("cannot prompt for the secret").caused_by(&error).hint(ways))?;
+        let answer = hidden::read(output, question)?.map_err(|error| failed(&error))?;
+        let answer = answer.ok_or_else(|| failed(&io::Error::other("the input ended without an answer")))?;
         if kept == Kept::Yes && answer.is_empty() {
             return Ok(None);
         }
-        match credential_text(answer.as_bytes()) {
+        let text = if hidden::may_be_cut(&answer) { Err("is too long") } else { credential_text(&answer) };
+        match text {
             Ok(text) => return Ok(Some(Secret::new(text))),
             Err(reason) => output.words(&format!("  the secret {reason}\n")),
         }

@@ -2,7 +2,7 @@
 //! process immediately.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -18,6 +18,11 @@ const HANGUP: u8 = 1;
 pub(crate) const INTERRUPT: u8 = 2;
 pub(crate) const QUIT: u8 = 3;
 const TERMINATE: u8 = 15;
+#[expect(clippy::cast_possible_truncation, reason = "signal numbers are small")]
+pub(crate) const SUSPEND: u8 = signal_hook::consts::SIGTSTP as u8;
+
+/// Whether Ctrl-C is for another program that uses the terminal.
+static CTRL_C_IS_FOR_ANOTHER: AtomicBool = AtomicBool::new(false);
 
 /// Grace period after SIGTERM or SIGHUP: the sender may follow up with SIGKILL, as Docker does after 10 s.
 const TERMINATE_GRACE: Duration = Duration::from_secs(5);
@@ -58,7 +63,7 @@ impl Interrupts {
         let first_words = Arc::clone(&interrupts.first_words);
         let output = output.clone();
         tokio::spawn(async move {
-            let number = signals.next().await;
+            let number = signals.next_for_us().await;
             received.store(number, Ordering::SeqCst);
             stop.cancel();
             let grace = if number == INTERRUPT { STOP_GRACE } else { TERMINATE_GRACE };
@@ -71,7 +76,7 @@ impl Interrupts {
             let words = output.clone();
             let message = first_words.lock().unwrap_or_else(PoisonError::into_inner)(grace);
             show_in_time(move || words.words(&format!("{message}\n")));
-            let number = signals.next().await;
+            let number = signals.next_for_us().await;
             show_in_time(move || show_exit_hint(&output, &last_words));
             // Skip destructors: other threads are still running, and the data on disk is always consistent.
             signal_hook::low_level::exit(i32::from(Exit::Signal(number).code()));
@@ -121,18 +126,59 @@ impl Interrupts {
 /// # Errors
 /// The signals cannot be listened to.
 pub(crate) fn end_after(cleanup: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    in_thread(Signals::open, move |runtime, mut signals| {
+        let number = runtime.block_on(signals.next_for_us());
+        cleanup();
+        end(number);
+    })
+}
+
+/// Calls `handle` with the number of each signal that ends or suspends the process.
+///
+/// # Errors
+/// The signals cannot be listened to.
+pub(crate) fn handle_each(mut handle: impl FnMut(u8) + Send + 'static) -> Result<(), Failure> {
+    in_thread(Signals::open_with_suspend, move |runtime, mut signals| {
+        loop {
+            handle(runtime.block_on(signals.next()));
+        }
+    })
+}
+
+/// Ends the process as after this signal.
+pub(crate) fn end(number: u8) {
+    signal_hook::low_level::exit(i32::from(Exit::Signal(number).code()));
+}
+
+/// Runs `work` in a thread of its own.
+fn in_thread(
+    open: fn() -> Result<Signals, Failure>,
+    work: impl FnOnce(tokio::runtime::Runtime, Signals) + Send + 'static,
+) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::new("could not listen to signals").caused_by(&error);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
-    let mut signals = {
+    let signals = {
         let _within = runtime.enter();
-        Signals::open()?
+        open()?
     };
-    let wait = move || {
-        let number = runtime.block_on(signals.next());
-        cleanup();
-        signal_hook::low_level::exit(i32::from(Exit::Signal(number).code()));
-    };
-    std::thread::Builder::new().spawn(wait).map(drop).map_err(failed)
+    std::thread::Builder::new().spawn(move || work(runtime, signals)).map(drop).map_err(failed)
+}
+
+/// Leaves Ctrl-C and Ctrl-\\ to another program until dropped.
+#[derive(Debug)]
+pub(crate) struct CtrlCIsForAnother(());
+
+impl CtrlCIsForAnother {
+    pub(crate) fn begin() -> Self {
+        CTRL_C_IS_FOR_ANOTHER.store(true, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for CtrlCIsForAnother {
+    fn drop(&mut self) {
+        CTRL_C_IS_FOR_ANOTHER.store(false, Ordering::SeqCst);
+    }
 }
 
 impl fmt::Debug for Interrupts {
@@ -148,6 +194,7 @@ pub(crate) struct Signals {
     terminate: Option<Signal>,
     hangup: Option<Signal>,
     quit: Option<Signal>,
+    suspend: Option<Signal>,
 }
 
 impl Signals {
@@ -158,12 +205,30 @@ impl Signals {
             terminate: open(TERMINATE, SignalKind::terminate())?,
             hangup: open(HANGUP, SignalKind::hangup())?,
             quit: None,
+            suspend: None,
         })
     }
 
     /// Starts listening for SIGQUIT as well, which otherwise ends the process. Must be called within a tokio runtime.
     pub(crate) fn open_all() -> Result<Self, Failure> {
         Ok(Self { quit: open(QUIT, SignalKind::quit())?, ..Self::open()? })
+    }
+
+    /// Starts listening for SIGQUIT and SIGTSTP as well. Must be called within a tokio runtime.
+    fn open_with_suspend() -> Result<Self, Failure> {
+        let suspend = open(SUSPEND, SignalKind::from_raw(SUSPEND.into()))?;
+        Ok(Self { suspend, ..Self::open_all()? })
+    }
+
+    /// Waits for the next signal that is not for another program, and returns its number.
+    async fn next_for_us(&mut self) -> u8 {
+        loop {
+            let number = self.next().await;
+            let is_of_keyboard = matches!(number, INTERRUPT | QUIT);
+            if !(is_of_keyboard && CTRL_C_IS_FOR_ANOTHER.load(Ordering::SeqCst)) {
+                return number;
+            }
+        }
     }
 
     /// Waits for the next signal and returns its number.
@@ -173,6 +238,7 @@ impl Signals {
             () = next(&mut self.terminate) => TERMINATE,
             () = next(&mut self.hangup) => HANGUP,
             () = next(&mut self.quit) => QUIT,
+            () = next(&mut self.suspend) => SUSPEND,
         }
     }
 }

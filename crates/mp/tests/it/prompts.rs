@@ -128,3 +128,77 @@ fn auth_edit_keeps_what_is_not_answered() {
     assert_eq!(shown(&home)["username"], USERNAME);
     home.run(&["auth", "test"]).exits(0);
 }
+
+/// The line that adds an account and prompts for the secret only, and then shows the exit code and the terminal's state.
+fn add_and_show_terminal() -> String {
+    format!("{}; echo code=$?; stty -a", mp(&format!("auth add q -u sa -p {PROJECT} -r us --no-test")))
+}
+
+fn assert_restored(run: &Run, code: u8) {
+    assert!(run.stdout.contains(&format!("code={code}\r\n")), "{}", run.stdout);
+    assert_eq!(run.stdout.matches("error: the prompt was interrupted").count(), 1, "{}", run.stdout);
+    let (_, state) = run.stdout.split_once("code=").expect("the code");
+    let has = |flag: &str| state.split_whitespace().any(|word| word == flag);
+    assert!(has("echo") && has("icanon") && has("isig"), "{state}");
+}
+
+#[test]
+fn an_interrupted_prompt_leaves_the_terminal_as_it_was() {
+    let home = Home::new().with("NO_COLOR", "1");
+    // The shell of the terminal survives what the keys send.
+    let line = format!("trap : INT QUIT; {}", add_and_show_terminal());
+    for (keys, code) in [("\u{3}", 130), ("half\u{3}", 130), ("half\u{1c}", 131)] {
+        let Some(run) = dialog(&home, &line, &[("Secret: ", keys)]) else { return };
+        assert_restored(&run, code);
+    }
+    for (signal, code) in [("TERM", 143), ("HUP", 129), ("INT", 130), ("QUIT", 131)] {
+        let kill = format!(
+            "(until stty -a -F $(cat tty.txt) | grep -qw -e -echo; do sleep 0.05; done; kill -{signal} $(cat pid)) &"
+        );
+        let line = format!("{kill} sh -c 'echo $$ > pid; exec {}", add_and_show_terminal().replacen(';', "';", 1));
+        assert_restored(&dialog(&home, &line, &[]).expect("a terminal"), code);
+    }
+    let line = format!("trap : INT; {}; echo code=$?; stty -a", mp("auth add"));
+    assert_restored(&dialog(&home, &line, &[("Account name: ", "\u{3}")]).expect("a terminal"), 130);
+    assert!(!home.config().exists());
+}
+
+#[test]
+fn a_suspended_prompt_asks_again_without_echo() {
+    let home = Home::new();
+    let line = format!("set -m; {}; stty -a; fg", mp(&format!("auth add q -u sa -p {PROJECT} -r us --no-test")));
+    let Some(run) = dialog(&home, &line, &[("Secret: ", "half\u{1a}"), ("Secret: ", CANARY)]) else { return };
+    let run = run.exits(0);
+    assert!(run.stdout.split_whitespace().any(|word| word == "echo"), "{}", run.stdout);
+    assert!(!run.stdout.contains("half"), "{}", run.stdout);
+    assert!(std::fs::read_to_string(home.config()).expect("the accounts").contains(&format!("\"{CANARY}\"")));
+}
+
+#[test]
+fn a_typed_secret_is_refused_for_the_same_reasons_as_a_piped_one() {
+    let home = Home::new();
+    let long = "x".repeat(5_000);
+    let refused = ["a\tb", "a\u{1}b", "a\u{1b}[Db", "a\u{200b}b", " ab", &long];
+    let answers: Vec<_> = refused.into_iter().chain([CANARY]).map(|answer| ("Secret: ", answer)).collect();
+    let line = mp(&format!("auth add q -u sa -p {PROJECT} -r us --no-test"));
+    let Some(run) = dialog(&home, &line, &answers) else { return };
+    let run = run.exits(0);
+    let count = |text: &str| run.stdout.matches(text).count();
+    assert_eq!(count("the secret contains a control character or an invisible one"), 4, "{}", run.stdout);
+    assert_eq!((count("starts or ends with whitespace"), count("is too long")), (1, 1), "{}", run.stdout);
+    assert!(std::fs::read_to_string(home.config()).expect("the accounts").contains(&format!("\"{CANARY}\"")));
+}
+
+#[test]
+fn an_end_of_input_names_another_way_to_give_the_secret() {
+    let home = Home::new();
+    home.run_with_input(&["auth", "add", "q", "-u", "sa", "-p", "1", "--secret-stdin", "--no-test"], CANARY).exits(0);
+    let add = mp("auth add other -u sa -p 1 --no-test");
+    for (line, answers, way) in [
+        (add, &[("Secret: ", "\u{4}")][..], "`mp auth add NAME --secret-stdin`, or set MP_SECRET"),
+        (mp("auth edit q"), &[("User name", ""), ("Secret [", "\u{4}")], "`mp auth edit q --secret-stdin`"),
+    ] {
+        let Some(run) = dialog(&home, &line, answers) else { return };
+        assert!(run.exits(1).stdout.contains(way), "{line}");
+    }
+}

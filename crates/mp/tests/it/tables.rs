@@ -1,8 +1,11 @@
 //! Tables on a terminal of 80 columns and 24 lines.
 
+use std::io::{Read as _, Write as _};
+use std::process::Stdio;
+
 use crate::exact::home;
 use crate::support::{Home, Run};
-use crate::terminal::in_terminal;
+use crate::terminal::{in_terminal, read_until, script};
 
 /// Runs a query on `x.db` in a terminal, without a pager unless the home has one.
 fn shown(home: &Home, sql: &str, more: &str) -> Option<String> {
@@ -109,6 +112,23 @@ fn a_pager_shows_output_that_is_longer_than_the_screen() {
     let home = with_pager("env").with("MP_SECRET", crate::support::CANARY);
     let text = shown(&home, long, "").expect("a terminal");
     assert!(text.contains("LESS=FRX") && !text.contains("MP_SECRET"), "{text}");
+}
+
+#[test]
+fn ctrl_c_is_for_the_pager() {
+    let pager = "trap 'interrupted=1' INT; echo pager-is-up; until test -n \"$interrupted\"; do sleep 0.05; done; cat";
+    let query = format!("{} query sql 'FROM range(30)' --db x.db", env!("CARGO_BIN_EXE_mp"));
+    let line = format!("trap : INT; stty cols 80 rows 24; {query}; echo code=$?");
+    let Some(mut script) = script(&with_pager(pager), &line) else { return };
+    let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let (mut keys, mut screen) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    let mut seen = String::new();
+    read_until(&mut screen, &mut seen, "pager-is-up");
+    keys.write_all(b"\x03").expect("Ctrl-C");
+    screen.read_to_string(&mut seen).expect("the rest");
+    child.wait().expect("it ends");
+    let (rows, end) = seen.split_once("code=").expect("the exit code");
+    assert!(rows.contains("│    29 │") && end.trim() == "0", "{seen}");
 }
 
 #[test]

@@ -12,6 +12,9 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::prompt::{self, Kept};
 
+/// How to give the secret without a prompt.
+const SECRET_HINT: &str = "pipe the secret into `mp auth add NAME --secret-stdin`, or set MP_SECRET";
+
 /// Runs `mp auth add`.
 pub(super) fn run(context: &Context, arguments: AddArgs) -> Result<(), Failure> {
     let may_ask = !arguments.secret_stdin && std::io::stdin().is_terminal();
@@ -42,7 +45,7 @@ pub(super) fn run(context: &Context, arguments: AddArgs) -> Result<(), Failure> 
             output.note("using the secret from MP_SECRET");
             secret.clone()
         }
-        _ => prompt::secret(output, Kept::No)?.expect("an empty secret is asked for again"),
+        _ => prompt::secret(output, Kept::No, SECRET_HINT)?.expect("an empty secret is asked for again"),
     };
     let project_id = given_project.map_or_else(|| prompt::text(output, "Project id", None, project), Ok)?;
     let region = match arguments.region {

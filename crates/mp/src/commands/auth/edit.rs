@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::prompt::{self, Kept};
+use crate::text::shell_quoted;
 
 /// Runs `mp auth edit`.
 pub(super) fn run(context: &Context, arguments: EditArgs) -> Result<(), Failure> {
@@ -59,7 +60,8 @@ fn changed(output: &Output, arguments: &EditArgs, old: &Credentials) -> Result<C
         )));
     }
     let username = prompt::text(output, "User name", Some(&old.username), username)?;
-    let secret = prompt::secret(output, Kept::Yes)?.unwrap_or_else(|| old.secret.clone());
+    let hint = format!("pipe the secret into `mp auth edit {} --secret-stdin`", shell_quoted(name));
+    let secret = prompt::secret(output, Kept::Yes, &hint)?.unwrap_or_else(|| old.secret.clone());
     let project_id = prompt::text(output, "Project id", Some(old.project_id.as_str()), project)?;
     let region = prompt::text(output, "Region (us, eu or in)", Some(old.region.as_str()), region)?;
     Ok(Credentials { username, secret, project_id, region })
