@@ -36,6 +36,7 @@ impl Accounts {
             && let Some(config) = read(&file, &own, output)?
         {
             check_is_ours(&config, &own)?;
+            config.check_keys(&own)?;
             return Ok(Self { path: own, config });
         }
         if let Some(shared) = shared
@@ -43,6 +44,9 @@ impl Accounts {
             && let Some(config) = read(&file, &shared, output)?
         {
             if config.owner() == Owner::Ours {
+                if config.has_ours() {
+                    config.check_keys(&shared)?;
+                }
                 return Ok(Self { path: shared, config });
             }
             let (theirs, ours) = (shared.display(), own.display());
@@ -98,6 +102,14 @@ impl Accounts {
 
     pub(crate) fn config_mut(&mut self) -> &mut Config {
         &mut self.config
+    }
+
+    /// Returns the name of the default account, if there is an account.
+    ///
+    /// # Errors
+    /// The config file names a default account that does not exist.
+    pub(crate) fn default_name(&self) -> Result<Option<&str>, Failure> {
+        self.config.default_account(&self.path)
     }
 
     /// Returns an account's credentials.

@@ -1,18 +1,20 @@
-//! The config file: `default = "NAME"`, a table `[accounts.NAME]` for each account, and `[defaults]`. Everything else,
-//! including comments, is preserved when the file is rewritten.
+//! The config file: `default = "NAME"`, a table `[accounts.NAME]` for each account, and `[defaults]`. Anything else is an
+//! error. Comments are preserved when the file is rewritten.
 
 use std::path::Path;
 
 use mixpanel_data::{Credentials, Region, Secret};
-use toml_edit::{DocumentMut, Item, Table, value};
+use toml_edit::{Document, DocumentMut, Item, Table, value};
 
+use crate::config_keys::{self, WrongKey};
 use crate::credential_text::credential_text;
 use crate::failure::Failure;
 
-const DEFAULT: &str = "default";
-const ACCOUNTS: &str = "accounts";
-const DEFAULTS: &str = "defaults";
-const KEYS: [&str; 4] = ["username", "secret", "project_id", "region"];
+pub(crate) const DEFAULT: &str = "default";
+pub(crate) const ACCOUNTS: &str = "accounts";
+pub(crate) const DEFAULTS: &str = "defaults";
+/// The keys of an account.
+pub(crate) const KEYS: [&str; 4] = ["username", "secret", "project_id", "region"];
 
 /// Account keys that only the other program writes.
 const FOREIGN_KEYS: [&str; 2] = ["type", "default_project"];
@@ -33,12 +35,13 @@ pub(crate) enum Owner {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Config {
     document: DocumentMut,
+    wrong_key: Option<WrongKey>,
 }
 
 impl Config {
     /// Parses a config file.
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, Failure> {
-        let document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
+        let document = Document::parse(text).map_err(|error| {
             // The error's `Display` text quotes the line, which may contain the secret.
             let before = error.span().map_or(0, |span| span.start.min(text.len()));
             let line = text.as_bytes()[..before].iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -47,12 +50,28 @@ impl Config {
                 .caused_by(&std::io::Error::other(format!("line {line}: {}", error.message())))
                 .hint(format!("correct line {line} of `{shown}`: an account starts with `[accounts.NAME]`, followed by lines such as `region = \"eu\"`"))
         })?;
-        let config = Self { document };
+        let wrong_key = config_keys::find(&document);
+        let config = Self { document: document.into_mut(), wrong_key };
         if config.document.get(ACCOUNTS).is_some_and(|accounts| !accounts.is_table_like()) {
             let reason = "`accounts` is not a table";
             return Err(malformed(path, reason).hint("start each account with a line `[accounts.NAME]`"));
         }
         Ok(config)
+    }
+
+    /// Rejects a file with an unknown key or section, which may be a misspelled one. In a file that another program may
+    /// have written, call this only if it is ours.
+    pub(crate) fn check_keys(&self, path: &Path) -> Result<(), Failure> {
+        let Some(WrongKey { line, reason, hint }) = &self.wrong_key else { return Ok(()) };
+        Err(Failure::new(format!("invalid config file `{}`", path.display()))
+            .caused_by(&std::io::Error::other(format!("line {line}: {reason}")))
+            .hint(hint.as_str()))
+    }
+
+    /// Returns whether the file has an account or settings of ours.
+    pub(crate) fn has_ours(&self) -> bool {
+        let has_settings = [DEFAULT, DEFAULTS].iter().any(|key| self.document.contains_key(key));
+        has_settings || self.names().iter().any(|name| self.is_ours(name))
     }
 
     /// Returns which program the file belongs to.
@@ -113,6 +132,20 @@ impl Config {
     pub(crate) fn default_name(&self) -> Option<&str> {
         let named = self.document.get(DEFAULT).and_then(Item::as_str);
         named.or_else(|| self.names().first().copied())
+    }
+
+    /// Returns the name of the default account, as [`default_name`](Self::default_name).
+    ///
+    /// # Errors
+    /// `default` names an account that does not exist.
+    pub(crate) fn default_account(&self, path: &Path) -> Result<Option<&str>, Failure> {
+        let names = self.names();
+        let Some(name) = self.default_name().filter(|name| !names.contains(name)) else {
+            return Ok(self.default_name());
+        };
+        let why = format!("the key `default` in the config file `{}` names it", path.display());
+        let failure = unknown_account(name, &names).caused_by(&std::io::Error::other(why));
+        Err(if names.is_empty() { failure } else { failure.hint("choose one of them with `mp auth switch NAME`") })
     }
 
     /// Returns an account's credentials.

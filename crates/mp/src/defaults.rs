@@ -16,7 +16,8 @@ use crate::failure::Failure;
 use crate::hash_key::ConfiguredKey;
 use crate::output::Output;
 
-const KEYS: [&str; 10] =
+/// The keys of `[defaults]`.
+pub(crate) const KEYS: [&str; 10] =
     ["db", "drop", "format", "hash", "hash_key", "hash_key_file", "memory", "page_size", "parallel", "workers"];
 const FORMATS: &str = "json, jsonl, table, csv or plain";
 

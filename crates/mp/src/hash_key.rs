@@ -9,7 +9,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::credential_text::{CREDENTIAL_BYTES_MAX, credential_text};
 use crate::env::{Environment, MP_HASH_KEY};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::private_file::chmod;
 use crate::settings::expanded;
@@ -56,7 +56,10 @@ pub(crate) fn read(
 fn from_file(path: &Path, output: &Output) -> Result<Secret, Failure> {
     let shown = path.display();
     let unusable = |reason: &str| Failure::new(format!("cannot use the key file `{shown}`: {reason}"));
-    let failed = |error: std::io::Error| Failure::io(format!("cannot read the key file `{shown}`"), &error);
+    let failed = |error: std::io::Error| {
+        let failure = Failure::io(format!("cannot read the key file `{shown}`"), &error);
+        if error.kind() == std::io::ErrorKind::NotFound { failure.exit(Exit::NotFound) } else { failure }
+    };
     // Without NONBLOCK, opening a FIFO blocks until it has a writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| failed(error.into()))?;

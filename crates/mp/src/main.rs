@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod completion;
 mod config;
+mod config_keys;
 mod context;
 mod credential_text;
 mod defaults;

@@ -99,7 +99,7 @@ impl Settings {
             return Ok(Identity { account: None, credentials });
         }
         let accounts = Accounts::load(&self.environment, output)?;
-        let name = accounts.config().default_name().ok_or_else(|| {
+        let name = accounts.default_name()?.ok_or_else(|| {
             Failure::not_found("no credentials found").hint(format!(
                 "add an account with `mp auth add`, or set {MP_USERNAME}, {MP_SECRET} and {MP_PROJECT_ID}"
             ))

@@ -73,8 +73,13 @@ fn switch(context: &Context, name: &str) -> Result<(), Failure> {
 fn show(context: &Context, name: Option<String>) -> Result<(), Failure> {
     let accounts = Accounts::load(context.environment(), &context.output)?;
     let default = accounts.config().default_name().map(str::to_owned);
-    let name = name.or_else(|| context.settings.account.clone()).or_else(|| default.clone());
-    let name = name.ok_or_else(|| Failure::not_found("there are no accounts").hint("add one with `mp auth add`"))?;
+    let name = match name.or_else(|| context.settings.account.clone()) {
+        Some(name) => name,
+        None => accounts
+            .default_name()?
+            .ok_or_else(|| Failure::not_found("there are no accounts").hint("add one with `mp auth add`"))?
+            .to_owned(),
+    };
     let Credentials { username, project_id, region, .. } = accounts.get(&name)?;
     context.print(json!({
         "name": name,

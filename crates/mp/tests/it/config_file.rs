@@ -29,18 +29,14 @@ fn config_file_is_private() {
 }
 
 #[test]
-fn config_comments_and_unknown_keys_are_kept() {
+fn config_comments_are_kept() {
     let home = Home::new();
-    home.write_config(&format!(
-        "# mine\ndefault = \"b\" # why\nextra = 1\n\n{}\n# second\n{}",
-        account("a"),
-        account("b")
-    ));
+    home.write_config(&format!("# mine\ndefault = \"b\" # why\n\n{}\n# second\n{}", account("a"), account("b")));
     home.run(&["auth", "switch", "a"]).exits(0);
     add(&home, "c").exits(0);
     home.run(&["auth", "remove", "a", "--force"]).exits(0);
     let text = std::fs::read_to_string(home.config()).expect("the file");
-    for kept in ["# mine", "# why", "extra = 1", "# second", "[accounts.b]", "[accounts.c]", "default = \"b\""] {
+    for kept in ["# mine", "# why", "# second", "[accounts.b]", "[accounts.c]", "default = \"b\""] {
         assert!(text.contains(kept), "no {kept:?} in:\n{text}");
     }
     assert!(!text.contains("[accounts.a]"));
@@ -66,14 +62,49 @@ fn config_errors_do_not_quote_the_file() {
     check("region", &account("prod").replace("\"us\"", "\"mars\""));
     check("no text", &account("prod").replace("\"sa\"", "[1]"));
 
-    let home = Home::new();
-    home.write_config("default = \"gone\"\n");
-    assert_run!(home.run(&["auth", "show"]).exits(4).prints_nothing());
+    for (case, text) in [("default gone", String::new()), ("default unknown", account("prod"))] {
+        let home = Home::new();
+        home.write_config(&format!("default = \"gone\"\n{text}"));
+        assert_run!(home.run(&["auth", "show"]).exits(4).prints_nothing(), case);
+        home.run(&["auth", "test"]).exits(4).says(&["`default`", &home.config().display().to_string()]);
+    }
 
     let home = Home::new();
     home.write_config(&account("prod").replace("\"1\"", "1").replace("\"us\"", "\"EU\""));
     assert_eq!(home.run(&["auth", "show"]).exits(0).json()["project_id"], "1");
     assert_eq!(home.run(&["auth", "show"]).exits(0).json()["region"], "eu");
+}
+
+#[test]
+fn an_unknown_key_or_section_is_an_error_of_every_command() {
+    for (case, text) in [
+        ("section", "[default]\ndrop = [\"$email\"]\n".to_owned()),
+        ("misspelled section", "# c\n[Defaults]\ndrop = [\"$email\"]\n".to_owned()),
+        ("no section", "drop = [\"$email\"]\n".to_owned()),
+        ("key of an account", format!("{}regoin = \"eu\"\n", account("prod"))),
+        ("accounts", account("prod").replace("accounts", "account")),
+        ("default", "default = 3\n".to_owned()),
+    ] {
+        let home = Home::new();
+        home.write_config(&text);
+        let shown = assert_run!(home.run(&["auth", "show"]).exits(1).prints_nothing(), case);
+        for command in [&["fetch", "profiles", "--stdout"][..], &["auth", "list"], &["fetch", "status"]] {
+            assert_eq!(home.run(command).exits(1).prints_nothing().stderr, shown.stderr, "{case}: {command:?}");
+        }
+        // Credentials in the environment need no account, but the file could drop properties.
+        let home = home.with("MP_USERNAME", "sa").with("MP_SECRET", CANARY).with("MP_PROJECT_ID", "1");
+        let run = home.run(&["fetch", "profiles", "--stdout", "--base-url", "http://127.0.0.1:9"]);
+        assert_eq!(run.exits(1).prints_nothing().stderr, shown.stderr, "{case}");
+    }
+}
+
+#[test]
+fn the_shared_config_file_may_have_keys_that_are_not_ours() {
+    let home = Home::new();
+    shared(&home, "[settings]\ncolor = true\n");
+    home.run(&["auth", "list"]).exits(0);
+    shared(&home, &format!("[settings]\ncolor = true\n{}", account("a")));
+    home.run(&["auth", "list"]).exits(1).says(&["line 1: unknown section `[settings]`"]);
 }
 
 #[test]

@@ -350,7 +350,7 @@ fn the_config_file_can_set_rules_and_the_key() {
         assert_run!(fetch(&home, &["profiles", "-q", "--replace"]).exits(1).prints_nothing(), case);
     }
     std::fs::remove_file(&key_file).expect("a file");
-    assert_run!(fetch(&home, &["profiles", "-q", "--replace"]).exits(1).prints_nothing(), "no file");
+    assert_run!(fetch(&home, &["profiles", "-q", "--replace"]).exits(4).prints_nothing(), "no file");
     for (case, key) in [
         ("two keys", "hash_key = \"a\"\nhash_key_file = \"b\"\n"),
         ("no list", "drop = 1\n"),
