@@ -29,7 +29,7 @@ pub(crate) enum FetchCommand {
     /// List the unfinished runs of the database
     ///
     /// Shows the progress of each, why it stopped, and the command that resumes it. A run is superseded if a complete
-    /// load into its table began later.
+    /// load into its table began later; the command then discards it.
     Status,
     /// Remove unfinished runs and their pages
     ///

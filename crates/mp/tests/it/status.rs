@@ -121,7 +121,11 @@ fn a_run_older_than_a_complete_load_is_superseded_and_replaces_it_only_by_force(
         let requests = simulator.stats().requests;
         let listed = runs(&home, &[]);
         assert_eq!((&listed[0]["run_id"], &listed[0]["is_superseded"]), (&json!(run_id), &json!(true)));
+        assert_eq!(listed[0]["resume_command"], Value::Null);
         assert_run!(home.run(&["fetch", "status", "--format", "table"]).exits(0), "superseded");
+        let plain_resume = home.run(&["fetch", "resume", "users"]).exits(1);
+        let first_hint = plain_resume.stderr.lines().find(|line| line.starts_with("hint: ")).expect("a hint");
+        assert!(first_hint.contains("fetch discard users` discards the run"), "{}", plain_resume.stderr);
         // A new fetch does not suggest to resume it.
         let again = home.run(&["fetch", "profiles", "users", "--append", "--no-progress"]).exits(0);
         assert!(!again.stderr.contains("fetch resume"), "{}", again.stderr);
@@ -134,6 +138,26 @@ fn a_run_older_than_a_complete_load_is_superseded_and_replaces_it_only_by_force(
         home.shell(&run.resume_command()).exits(0);
         assert_eq!(runs(&home, &[]), Vec::<Value>::new());
     }
+}
+
+#[test]
+fn a_superseded_run_is_discarded_with_the_command_that_is_shown() {
+    let simulator = Simulator::with_faults(950, &["pages=5 status=401 times=2"]);
+    let home = Home::new().with_server(&simulator);
+    let first = unfinished(&home, "--quiet");
+    unfinished(&home, "--quiet");
+    home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
+    let shown = |home: &Home| home.run(&["fetch", "status", "--format", "table"]).exits(0).stderr;
+    for (left, run) in [(2, "--run "), (1, "")] {
+        let note = shown(&home);
+        let (_, command) = note.split_once('`').unwrap_or_else(|| panic!("no command: {note}"));
+        let command = command.split('`').next().unwrap_or_default();
+        assert!(command.contains(&format!("fetch discard users {run}")), "{note}");
+        assert_eq!(runs(&home, &[]).len(), left);
+        home.shell(&format!("{command} --force")).exits(0);
+    }
+    assert!(!shown(&home).contains(&first));
+    assert_eq!(runs(&home, &[]), Vec::<Value>::new());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use mixpanel_data::{Error, ErrorKind, ProfileFetchResult, RunOptions, Workspace}
 use serde_json::Value;
 
 use super::summary::{Summary, first_rows};
-use super::unfinished::{resume_command, to_name};
+use super::unfinished::{discard_command, resume_command, to_name};
 use super::warnings;
 use crate::cli::{AcceptArgs, ReportArgs, WaitArgs, WorkerArgs};
 use crate::context::Context;
@@ -188,7 +188,11 @@ impl IntoTable<'_> {
             }
         };
         result.map_err(|error| {
-            let failure = self.project.context.failed(self.headline(), &error);
+            let failure = match self.discard_command(&error) {
+                Some(command) => Failure::without_hint(self.headline(), &error)
+                    .hint(format!("`{command}` discards the run, which is older than the table")),
+                None => self.project.context.failed(self.headline(), &error),
+            };
             match error.run_id() {
                 Some(run_id) => {
                     let memory = error.memory_needed().map(|bytes| format!(" --memory {}MB", bytes / 1_000_000));
@@ -223,6 +227,14 @@ impl IntoTable<'_> {
             let pages = progress.on_disk();
             (pages > 0).then(|| warnings::kept_hint(pages.into(), &command))
         }
+    }
+
+    /// Returns the command that discards the run, if the table was not loaded because it is newer.
+    fn discard_command(&self, error: &Error) -> Option<String> {
+        let run_id = error.run_id().filter(|_| error.is_superseded() || error.kind() == ErrorKind::TableExists)?;
+        let runs = self.project.workspace.unfinished_runs().ok()?;
+        let run = runs.iter().find(|run| run.run_id == run_id)?;
+        run.is_superseded.then(|| discard_command(self.project.context, &runs, self.table, run_id))
     }
 
     fn resume_command(&self, run_id: &str) -> String {

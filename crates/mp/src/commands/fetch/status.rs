@@ -5,7 +5,7 @@ use std::time::Duration;
 use mixpanel_data::{RunState, UnfinishedRun, Workspace};
 use serde_json::{Value, json};
 
-use super::unfinished::{list, pages, resume_command, to_name};
+use super::unfinished::{discard_command, list, pages, resume_command, to_name};
 use crate::cli::Format;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -52,10 +52,11 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
         if !has_room {
             runs.iter().for_each(|run| output.note(&format!("{}: {}", run.run_id, reason(run))));
         }
-        if let Some(run) = runs.iter().find(|run| run.is_readable() && run.held_by.is_none() && !run.is_superseded)
-            && let Some(command) = command(context, &runs, run)
+        let mut free = runs.iter().filter(|run| run.is_readable() && run.held_by.is_none());
+        if let Some(run) = free.clone().find(|run| !run.is_superseded).or_else(|| free.next())
+            && let Some(next) = next(context, &runs, run)
         {
-            context.output.note(&format!("`{command}` resumes {}", run.run_id));
+            context.output.note(&format!("`{}` {}s {}", next.command(), next.verb(), run.run_id));
         }
         return Ok(Exit::Success);
     }
@@ -72,7 +73,7 @@ pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
             "is_loaded_in_part": run.is_loaded_in_part,
             "is_superseded": run.is_superseded,
             "held_by": run.held_by,
-            "resume_command": command(context, &runs, run),
+            "resume_command": next(context, &runs, run).and_then(Next::into_resume),
         })
     });
     context.print_all(&FIELDS, records.collect())?;
@@ -84,15 +85,46 @@ fn print_for_people(context: &Context, workspace: &Workspace, runs: &[Unfinished
         return context.show(&format!("{} has no unfinished runs", context.shown_path(workspace.database())));
     }
     let width = context.output.width().into();
-    let described = runs.iter().map(|run| described(run, command(context, runs, run).as_deref(), width));
+    let described = runs.iter().map(|run| described(run, next(context, runs, run).as_ref(), width));
     context.output.show(&format!("{}\n", described.collect::<Vec<_>>().join("\n")))
 }
 
-/// Returns the command that resumes this run, or `None` if it cannot be read. It names the run unless that is its
-/// table's newest one.
-fn command(context: &Context, runs: &[UnfinishedRun], run: &UnfinishedRun) -> Option<String> {
+/// The command to run next.
+enum Next {
+    Resume(String),
+    /// The table is newer than the run.
+    Discard(String),
+}
+
+impl Next {
+    fn command(&self) -> &str {
+        let (Self::Resume(command) | Self::Discard(command)) = self;
+        command
+    }
+
+    fn verb(&self) -> &'static str {
+        match self {
+            Self::Resume(_) => "resume",
+            Self::Discard(_) => "discard",
+        }
+    }
+
+    fn into_resume(self) -> Option<String> {
+        match self {
+            Self::Resume(command) => Some(command),
+            Self::Discard(_) => None,
+        }
+    }
+}
+
+/// Returns the command that resumes or discards this run, or `None` if it cannot be read. It names the run if the table
+/// alone would select another one.
+fn next(context: &Context, runs: &[UnfinishedRun], run: &UnfinishedRun) -> Option<Next> {
     let table = run.table.as_deref()?;
-    Some(resume_command(context, table, to_name(runs, table, &run.run_id)))
+    Some(match run.is_superseded {
+        true => Next::Discard(discard_command(context, runs, table, &run.run_id)),
+        false => Next::Resume(resume_command(context, table, to_name(runs, table, &run.run_id))),
+    })
 }
 
 fn for_people(run: &UnfinishedRun) -> Value {
@@ -133,16 +165,16 @@ fn reason(run: &UnfinishedRun) -> String {
     reason
 }
 
-/// Describes a run, wrapped to `width` columns. The id and the command that resumes it stay whole.
-fn described(run: &UnfinishedRun, command: Option<&str>, width: usize) -> String {
+/// Describes a run, wrapped to `width` columns. The id and the command stay whole.
+fn described(run: &UnfinishedRun, next: Option<&Next>, width: usize) -> String {
     let table = run.table.as_deref().map_or_else(|| "unknown table".to_owned(), |table| format!("`{table}`"));
     let age = duration(Duration::from_secs(run.age_seconds));
     let first = format!("{table}: {}, {} ({}), begun {age} ago", state(run), pages(run), size(run.bytes));
     let reason = indented(&format!("  reason  {}", reason(run)), LABEL_COLUMNS);
     let (first, reason) = (wrapped(&indented(&first, 2), width, 2), wrapped(&reason, width, LABEL_COLUMNS));
     let mut text = format!("{first}\n{reason}\n  run     {}", printable(&run.run_id));
-    if let Some(command) = command.filter(|_| run.held_by.is_none()) {
-        text.push_str(&format!("\n  resume  {command}"));
+    if let Some(next) = next.filter(|_| run.held_by.is_none()) {
+        text.push_str(&format!("\n  {:<8}{}", next.verb(), next.command()));
     }
     text
 }
@@ -177,13 +209,15 @@ mod tests {
     fn a_run_is_described_with_its_command() {
         let mut run = example("r1", "users");
         assert_eq!(
-            described(&run, Some("mp fetch resume users"), 80),
+            described(&run, Some(&Next::Resume("mp fetch resume users".to_owned())), 80),
             "`users`: stopped, 12 of 80 pages (1.2 MB), begun 2h 10m ago\n  reason  interrupted\n  run     r1\n  \
              resume  mp fetch resume users"
         );
+        let superseded = described(&run, Some(&Next::Discard("mp fetch discard users".to_owned())), 80);
+        assert!(superseded.ends_with("\n  run     r1\n  discard mp fetch discard users"), "{superseded}");
         (run.held_by, run.state, run.pages_total) = (Some(4711), RunState::Running, None);
         assert_eq!(
-            described(&run, Some("mp fetch resume users"), 80),
+            described(&run, Some(&Next::Resume("mp fetch resume users".to_owned())), 80),
             "`users`: running, 12 pages (1.2 MB), begun 2h 10m ago\n  reason  process 4711 is working on it\n  run     r1"
         );
         let narrow = described(&run, None, 30);

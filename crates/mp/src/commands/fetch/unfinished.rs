@@ -29,6 +29,15 @@ pub(super) fn resume_command(context: &Context, table: &str, run_id: Option<&str
     context.command(&words)
 }
 
+/// Returns the command that discards this run. It names the run if its table has several.
+pub(super) fn discard_command(context: &Context, runs: &[UnfinishedRun], table: &str, run_id: &str) -> String {
+    let mut words = vec!["fetch", "discard", table];
+    if of_table(runs, table).count() > 1 {
+        words.extend(["--run", run_id]);
+    }
+    context.command(&words)
+}
+
 /// Returns the run that the arguments select.
 pub(super) fn choose<'a>(
     runs: &'a [UnfinishedRun],
