@@ -1,6 +1,7 @@
 //! `mp inspect`: the tables of the database.
 
 mod properties;
+mod properties_table;
 
 use mixpanel_data::{TableInfo, TableSchema};
 use serde_json::json;

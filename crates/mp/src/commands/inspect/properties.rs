@@ -3,6 +3,7 @@
 use mixpanel_data::{PropertyInfo, Workspace};
 use serde_json::{Value, json};
 
+use super::properties_table::fitted;
 use crate::cli::Format;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -24,9 +25,6 @@ const FIELDS: [&str; 12] = [
     "example",
 ];
 
-/// The width of a bar, in cells.
-const BAR_CELLS: usize = 10;
-
 /// The longest value in a table, in characters.
 const VALUE_CHARS: usize = 24;
 
@@ -38,9 +36,12 @@ pub(super) fn run(context: &Context, table: Option<String>) -> Result<(), Failur
         .properties(&table)
         .map_err(|error| Failure::library(format!("could not read the properties of `{table}`"), &error))?;
     if context.format() == Format::Table {
+        if context.output.stdout_is_terminal() {
+            let (columns, rows) = fitted(&properties, context.output.width().into());
+            return context.print_all(&columns, rows);
+        }
         let columns = ["name", "type", "fill", "distinct", "min", "max", "values"];
-        let bars = context.output.stdout_is_terminal();
-        return context.print_all(&columns, properties.iter().map(|property| row(property, bars)).collect());
+        return context.print_all(&columns, properties.iter().map(row).collect());
     }
     let records = properties.iter().map(|property| serde_json::to_value(property).expect("it is plain data"));
     context.print_all(&FIELDS, records.collect())
@@ -59,25 +60,34 @@ fn only_table(workspace: &Workspace) -> Result<String, Failure> {
     }
 }
 
-/// Returns a row of the table for people.
-fn row(property: &PropertyInfo, bars: bool) -> Value {
-    let fill = format!("{:.1}%", property.fill_percent);
-    let fill = if bars { format!("{fill:>6} {}", bar(property.fill_percent)) } else { fill };
-    // An exact number of different values has no sign.
-    let sign = if property.distinct > 1_000 { "~" } else { "" };
+/// Returns a row of the table outside a terminal.
+fn row(property: &PropertyInfo) -> Value {
     json!({
         "name": property.name,
         "type": property.column_type,
-        "fill": fill,
-        "distinct": format!("{sign}{}", thousands(property.distinct)),
+        "fill": format!("{:.1}%", property.fill_percent),
+        "distinct": distinct(property),
         "min": property.min,
         "max": property.max,
-        "values": values(property),
+        "values": top_values(property),
     })
 }
 
+/// Returns the number of different values.
+pub(super) fn distinct(property: &PropertyInfo) -> String {
+    // An exact number has no sign.
+    let sign = if property.distinct > 1_000 { "~" } else { "" };
+    format!("{sign}{}", thousands(property.distinct))
+}
+
+/// Returns a percentage with a bar of this many cells.
+pub(super) fn fill(percent: f64, bar_cells: usize) -> String {
+    let text = format!("{:>6}", format!("{percent:.1}%"));
+    if bar_cells == 0 { text } else { format!("{text} {}", bar(percent, bar_cells)) }
+}
+
 /// Returns the most frequent values, or an example.
-fn values(property: &PropertyInfo) -> String {
+pub(super) fn top_values(property: &PropertyInfo) -> String {
     if property.top.is_empty() {
         return property.example.as_deref().map(|value| format!("e.g. {}", shown(value))).unwrap_or_default();
     }
@@ -94,9 +104,6 @@ fn shown(json: &str) -> String {
     }
 }
 
-/// Returns a bar for a percentage.
-fn bar(percent: f64) -> String {
-    let cells =
-        (0..BAR_CELLS).map(|cell| if (cell as f64 + 0.5) * 100.0 / (BAR_CELLS as f64) < percent { '█' } else { '░' });
-    cells.collect()
+fn bar(percent: f64, cells: usize) -> String {
+    (0..cells).map(|cell| if (cell as f64 + 0.5) * 100.0 / (cells as f64) < percent { '█' } else { '░' }).collect()
 }
