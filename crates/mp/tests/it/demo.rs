@@ -11,13 +11,15 @@ fn demo_prints_its_story_and_leaves_no_files() {
         "2,000 profiles",
         "One page at a time:",
         "Up to five pages at a time:",
-        "times as fast",
+        "The two tables hold the same profiles.",
+        "run `mp demo` to compare",
         "enterprise",
         "country",
         "signups",
     ] {
         assert!(run.stdout.contains(text), "no {text:?} in:\n{}", run.stdout);
     }
+    assert!(!run.stdout.contains("times as fast"), "{}", run.stdout);
     assert!(run.stderr.contains("page 9: "), "{}", run.stderr);
     let left: Vec<_> =
         std::fs::read_dir(home.path()).expect("the home").map(|entry| entry.expect("an entry").path()).collect();
@@ -30,10 +32,9 @@ fn demo_report_is_available_as_json() {
     assert_eq!(report.stderr, "");
     let report = report.json();
     assert_eq!(report["profiles"], 2_000);
-    // Which of the two is faster depends on the load of the machine, but the figure must match the times.
     let number = |field: &str| report[field].as_f64().expect("a number");
-    let speedup = number("sequential_seconds") / number("parallel_seconds");
-    assert!(speedup > 0.0 && (number("speedup") - speedup).abs() < 0.01, "{report}");
+    assert!(number("sequential_seconds") > 0.0 && number("parallel_seconds") > 0.0, "{report}");
+    assert!(report["speedup"].is_null(), "the two times of a fast demo cannot be compared: {report}");
     assert!(
         report["queries"].as_array().is_some_and(|queries| queries.iter().all(|query| query["rows"][0].is_object()))
     );
