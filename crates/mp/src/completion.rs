@@ -1,5 +1,6 @@
 //! Completes command lines for the shell: the script that `mp completions` prints calls `mp` with MP_COMPLETE set.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Command, CommandFactory as _};
@@ -17,12 +18,33 @@ use crate::settings::{Given, Settings};
 
 /// Answers a request of a completion script: prints the words that may follow.
 pub(crate) fn answer() -> Result<Exit, Failure> {
-    let completion = CompleteEnv::with_factory(|| with_candidates(Cli::command(), "")).var(MP_COMPLETE);
+    let hides_options = !completed_word().to_string_lossy().starts_with('-');
+    let command = move || {
+        let command = with_candidates(Cli::command(), "");
+        if hides_options { without_options(command) } else { command }
+    };
+    let completion = CompleteEnv::with_factory(command).var(MP_COMPLETE);
     let directory = std::env::current_dir().ok();
     completion
         .try_complete(std::env::args_os(), directory.as_deref())
         .map(|_| Exit::Success)
         .map_err(|error| Failure::usage("cannot complete the command line").caused_by(&error))
+}
+
+/// Returns the word that is being completed: the one whose position the script passes, or the last one.
+fn completed_word() -> OsString {
+    let words: Vec<_> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
+    let position = std::env::var("_CLAP_COMPLETE_INDEX").ok().and_then(|position| position.parse::<usize>().ok());
+    position.and_then(|position| words.get(position)).or(words.last()).cloned().unwrap_or_default()
+}
+
+/// Hides the options: they are then offered only if there are no other candidates.
+fn without_options(command: Command) -> Command {
+    let command = command.mut_args(|argument| match argument.is_positional() {
+        true => argument,
+        false => argument.hide(true),
+    });
+    command.mut_subcommands(without_options)
 }
 
 /// Returns the completion script of a shell, or `None` for an unknown shell.

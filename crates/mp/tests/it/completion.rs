@@ -45,10 +45,11 @@ fn values_are_completed_from_the_users_files() {
         (&["completions", "z"], &["zsh"]),
     ];
     for (words, expected) in table {
-        let found = candidates(&home, words);
-        let values: Vec<_> = found.iter().filter(|value| !value.starts_with('-')).collect();
-        assert_eq!(values, expected, "{words:?}");
+        // Options would keep the shell from completing a value.
+        assert_eq!(candidates(&home, words), expected, "{words:?}");
     }
+    assert!(candidates(&home, &["verify", "-"]).contains(&"--table".to_owned()));
+    assert!(candidates(&home, &["auth", "list", ""]).contains(&"--format".to_owned()), "there is nothing else");
     assert!(candidates(&home, &["fetch", "profiles", "--par"]).contains(&"--parallel".to_owned()));
 }
 
@@ -115,7 +116,15 @@ fn every_command_has_a_man_page() {
     assert_eq!(found, expected);
     assert!(found.len() > 20);
     let page = std::fs::read_to_string(home.path().join("pages/man1/mp-fetch-profiles.1")).expect("a page");
-    for text in [".TH mp-fetch-profiles 1", "Examples:", "mp fetch profiles \\-\\-parallel"] {
+    for text in [".TH mp-fetch-profiles 1", "\n.SH EXAMPLES\n", "mp fetch profiles \\-\\-parallel"] {
         assert!(page.contains(text), "no {text:?} in {page}");
+    }
+    for page in found {
+        let text = std::fs::read_to_string(home.path().join("pages/man1").join(&page)).expect("a page");
+        assert!(!text.contains("EXTRA") && text.contains(".SH EXAMPLES\n"), "{page}: {text}");
+    }
+    let page = std::fs::read_to_string(home.path().join("pages/man1/mp.1")).expect("a page");
+    for section in ["\"ENVIRONMENT VARIABLES\"", "FILES", "\"EXIT CODES\""] {
+        assert!(page.contains(&format!("\n.SH {section}\n")), "{page}");
     }
 }
