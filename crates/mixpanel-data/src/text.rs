@@ -73,6 +73,19 @@ pub(crate) fn excerpt(text: &str, chars_max: usize) -> String {
     }
 }
 
+/// Formats a number with commas between thousands.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Formats a number with its noun, in the plural if necessary: `1 page`, `2 pages`.
 pub(crate) fn counted(number: impl Into<u128>, noun: &str) -> String {
     match number.into() {

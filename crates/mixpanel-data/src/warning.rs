@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::limits::{QUERIES_PER_HOUR, WORKERS_MAX};
-use crate::text::{self, about, counted, excerpt};
+use crate::text::{self, about, counted, excerpt, thousands};
 
 /// A warning about a fetch, which continues. `Display` writes it as one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +142,8 @@ pub enum Warning {
         ids: Vec<String>,
         /// The number of requested ids.
         requested: usize,
+        /// Whether the query has another filter, which may exclude profiles with these ids.
+        is_filtered: bool,
     },
     /// No received profile has some of the requested properties.
     PropertiesNotFound {
@@ -256,12 +258,14 @@ impl fmt::Display for Warning {
                 let filters: Vec<String> = filters.iter().map(|filter| format!("the {filter}")).collect();
                 write!(f, "no profile matches {}", joined(&filters))
             }
-            Self::IdsNotFound { ids, requested } => write!(
+            Self::IdsNotFound { ids, requested, is_filtered } => write!(
                 f,
-                "{} of {} {} no profile: {}",
-                ids.len(),
-                counted(*requested as u64, "distinct id"),
+                "{} of {} distinct {} {} no profile{}: {}",
+                thousands(ids.len() as u64),
+                thousands(*requested as u64),
+                if *requested == 1 { "id" } else { "ids" },
                 if ids.len() == 1 { "matches" } else { "match" },
+                if *is_filtered { " with this filter" } else { "" },
                 named(ids)
             ),
             Self::PropertiesNotFound { names } => {
@@ -290,7 +294,7 @@ const NAME_CHARS_MAX: usize = 80;
 fn named(names: &[String]) -> String {
     let mut shown: Vec<String> = names.iter().take(NAMED_MAX).map(|name| quoted(name)).collect();
     if names.len() > NAMED_MAX {
-        shown.push(format!("{} more", names.len() - NAMED_MAX));
+        shown.push(format!("{} more", thousands((names.len() - NAMED_MAX) as u64)));
     }
     joined(&shown)
 }

@@ -124,6 +124,11 @@ impl Context {
                 Failure::without_hint(headline, error)
                     .hint(format!("check that a server is running at {base_url} (from `--base-url` or MP_BASE_URL)"))
             }
+            Some(base_url) if error.kind() == ErrorKind::ServerError && error.fault().is_none() => {
+                Failure::without_hint(headline, error).hint(format!(
+                    "the server at {base_url} (from `--base-url` or MP_BASE_URL) has a problem: check it, or try again later"
+                ))
+            }
             // Mixpanel's region does not matter there.
             Some(base_url) if error.kind() == ErrorKind::NotFound => Failure::without_hint(headline, error).hint(format!(
                 "check the address {base_url} (from `--base-url` or MP_BASE_URL), the project id, and the ids in the filter"

@@ -138,6 +138,15 @@ impl Settings {
         self.environment_project()
     }
 
+    /// Returns the option or the variable that chose another project than that of the credentials.
+    pub(crate) fn project_source(&self, identity: &Identity) -> Option<&'static str> {
+        match (&self.project, &identity.account) {
+            (Some(_), _) => Some("`--project`"),
+            (None, Some(_)) => self.other_project().ok().flatten().map(|_| MP_PROJECT_ID),
+            (None, None) => None,
+        }
+    }
+
     /// Returns the credentials in the environment: the user name, the secret and the project, or none of them.
     /// MP_PROJECT_ID alone chooses a project for an account. The region defaults to `us`.
     fn environment_credentials(&self) -> Result<Option<Credentials>, Failure> {

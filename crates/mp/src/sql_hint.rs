@@ -4,6 +4,7 @@
 use mixpanel_data::{Error, ErrorKind, Workspace};
 
 use crate::failure::Failure;
+use crate::sql_property_hint;
 
 /// Whether the database has the macro `prop(properties, name)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,8 @@ pub(crate) fn with_hint(failure: Failure, workspace: &Workspace, query: &str, er
         Ok(found) if found.as_u64() > Some(0) => PropMacro::Present,
         _ => PropMacro::Absent,
     };
-    match hint(query, error.message(), prop) {
+    let of_property = || sql_property_hint::hint(workspace, query, error.message(), prop == PropMacro::Present);
+    match hint(query, error.message(), prop).or_else(of_property) {
         Some(hint) => failure.hint(hint),
         None => failure,
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use console::measure_text_width;
 
-pub(crate) use mixpanel_data::text::{about, duration, is_unprintable, printable};
+pub(crate) use mixpanel_data::text::{about, duration, is_unprintable, printable, thousands};
 
 /// Makes every line printable and indents all but the first, so that external text cannot pass for our own output.
 pub(crate) fn indented(text: &str, spaces: usize) -> String {
@@ -40,19 +40,6 @@ fn wrapped_line(line: &str, width: usize, indent: usize) -> String {
         has_word |= !word.is_empty();
     }
     shown
-}
-
-/// Formats a number with commas between thousands.
-pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Formats a number and a noun, in the plural if needed.

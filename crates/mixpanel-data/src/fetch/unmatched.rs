@@ -98,8 +98,9 @@ impl Unmatched {
         // The ids of rejected records are unknown.
         let ids = in_order(query.distinct_ids.as_deref(), &mut self.ids);
         if !ids.is_empty() && rejected == 0 {
+            let is_filtered = query.where_.is_some() || query.cohort_id.is_some() || query.since.is_some();
             let requested = query.distinct_ids.iter().flatten().collect::<HashSet<_>>().len();
-            events.push(FetchEvent::Warning(Warning::IdsNotFound { ids, requested }));
+            events.push(FetchEvent::Warning(Warning::IdsNotFound { ids, requested, is_filtered }));
         }
         let names = in_order(query.output_properties.as_deref(), &mut self.properties);
         if !names.is_empty() {
@@ -239,6 +240,25 @@ mod tests {
         assert!(unsure.events(&query, 3, 0).is_empty());
         unmatched.remove_properties(Some(&Catalog { others: 1, ..Catalog::default() }));
         assert_eq!(texts(&unmatched.events(&query, 2, 0)), expected[..1]);
+    }
+
+    #[test]
+    fn ids_that_another_filter_may_exclude_are_not_said_to_be_unknown() {
+        let ids: Vec<String> = (0..1_500).map(|id| id.to_string()).collect();
+        let some = |text: &str| Some(text.to_owned());
+        let plain = ProfileQuery { distinct_ids: Some(ids), ..ProfileQuery::default() };
+        for (query, expected) in [
+            (plain.clone(), "1,500 of 1,500 distinct ids match no profile: "),
+            (
+                ProfileQuery { where_: some("w"), ..plain.clone() },
+                "1,500 of 1,500 distinct ids match no profile with this filter: ",
+            ),
+            (ProfileQuery { cohort_id: some("1"), ..plain.clone() }, "no profile with this filter: "),
+            (ProfileQuery { since: some("2026-11-01T00:00:00"), ..plain }, "no profile with this filter: "),
+        ] {
+            let shown = texts(&Unmatched::of(&query, &PropertyRules::default()).events(&query, 1, 0));
+            assert!(shown[0].contains(expected) && shown[0].ends_with(" and 1,495 more"), "{shown:?}");
+        }
     }
 
     #[test]

@@ -112,7 +112,15 @@ fn test(context: &Context, name: Option<String>, max_wait: Duration) -> Result<(
                 Some(name) if error.fault() == Some(Fault::Region) => {
                     Failure::without_hint(headline, &error).hint(context.region_hint(Some(name)))
                 }
-                _ => context.failed(headline, &error),
+                _ => {
+                    let failure = context.failed(headline, &error);
+                    match settings.project_source(&identity).filter(|_| error.kind() == ErrorKind::Forbidden) {
+                        Some(source) => {
+                            failure.hint(format!("project {} comes from {source}", identity.credentials.project_id))
+                        }
+                        None => failure,
+                    }
+                }
             }
         })
     })?;

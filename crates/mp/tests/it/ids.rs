@@ -63,7 +63,7 @@ fn wrong_lists_of_ids_are_rejected_before_any_request() {
         ("UTF-16", "@utf16.txt", 3),
         ("Latin 1", "@latin1.txt", 3),
         ("many", "@many.txt", 3),
-        ("no name", "@", 4),
+        ("no name", "@", 3),
         ("empty input", "-", 3),
         ("nothing", "", 3),
         ("a comma", ",", 3),

@@ -1,6 +1,7 @@
 //! Reaching properties: the macro `prop`, typed views, the property catalog, and hints for misused JSON operators.
 
 use std::collections::BTreeMap;
+use std::process::Stdio;
 
 use duckdb::Connection;
 use mixpanel_simulator::{OddProfile, SimulatorConfig};
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::snapshot::assert_run;
 use crate::support::{Home, Simulator};
+use crate::terminal::script;
 
 /// Returns a home with 120 profiles in `users`, whose server has been stopped.
 fn home() -> Home {
@@ -79,6 +81,59 @@ fn misused_operators_get_a_hint_with_the_corrected_expression() {
         let run = assert_run!(home.run(&["query", "sql", misused]).exits(3), format!("without macro {misused}"));
         let expression = run.stderr.rsplit('`').nth(1).expect("an expression").to_owned();
         assert_eq!(scalar(&home, &format!("select count({expression}) from users")), "120");
+    }
+}
+
+#[test]
+fn a_property_used_as_a_column_gets_a_hint_with_a_query_that_works() {
+    let home = home();
+    for (wrong, queries) in [
+        ("select plan from users", &["SELECT plan FROM users_typed", "prop(properties, 'plan')"][..]),
+        ("select u.PLAN from users u", &["SELECT PLAN FROM users_typed", "prop(properties, 'PLAN')"]),
+        ("select count(*) from users group by plan", &["SELECT plan FROM users_typed", "prop(properties, 'plan')"]),
+        ("select \"$email\" from users", &["SELECT \"$email\" FROM users_typed", "prop(properties, '$email')"]),
+        ("select $email from users", &["SELECT \"$email\" FROM users_typed"]),
+        ("select $email from users_typed", &["SELECT \"$email\" FROM users_typed"]),
+        ("select $nosuch from users", &["\"$nosuch\""]),
+    ] {
+        let run = home.run(&["query", "sql", wrong]).exits(3).prints_nothing().says(queries);
+        let hint = run.stderr.lines().find(|line| line.starts_with("hint: ")).expect("a hint");
+        for query in queries.iter().filter(|query| query.starts_with("SELECT")) {
+            assert!(hint.contains(&format!("`{query}`")), "{hint}");
+            assert_eq!(query_rows(&home, query), 120, "{query}");
+        }
+    }
+    for other in ["select nosuch from users", "select plan from nosuch", "select $1 from users", "select ? from users"]
+    {
+        let run = home.run(&["query", "sql", other]).exits(3);
+        assert!(!run.stderr.contains("_typed") && !run.stderr.contains("double quotes"), "{}", run.stderr);
+    }
+    execute(&home, "drop macro prop");
+    let run = home.run(&["query", "sql", "select \"$email\" from users"]).exits(3);
+    run.says(&["or `(properties->>'/$email')`"]);
+    assert_eq!(query_rows(&home, "select (properties->>'/$email') from users"), 120);
+}
+
+fn query_rows(home: &Home, sql: &str) -> usize {
+    query(home, sql).as_array().map_or(0, Vec::len)
+}
+
+#[test]
+fn properties_take_one_line_each_on_any_terminal() {
+    let home = home().with("NO_COLOR", "1");
+    let count = home.run(&["inspect", "properties"]).exits(0).json().as_array().expect("a list").len();
+    let program = env!("CARGO_BIN_EXE_mp");
+    for (columns, last) in [(20, "NAME"), (40, "FILL"), (60, "DISTINCT"), (80, "VALUES"), (200, "VALUES")] {
+        let line = format!("stty cols {columns} rows 200; unset COLUMNS; {program} inspect properties");
+        let Some(mut script) = script(&home, &line) else { return };
+        let run = crate::support::Run::new(script.stdin(Stdio::null()).output().expect("it runs")).exits(0);
+        let text = run.stdout.replace("\r\n", "\n");
+        assert!(text.lines().all(|line| console::measure_text_width(line) <= columns), "{columns}:\n{text}");
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('│')).collect();
+        assert_eq!(rows.len(), count + 1, "{columns}:\n{text}");
+        assert!(rows[0].trim_end_matches(['│', ' ']).ends_with(last), "{columns}:\n{text}");
+        let has = |text: &str| rows.iter().any(|row| row.contains(text));
+        assert!(has("█") == (columns >= 60) && has(" to ") == (columns >= 80), "{columns}:\n{text}");
     }
 }
 

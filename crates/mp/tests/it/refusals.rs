@@ -46,6 +46,8 @@ const CASES: &[Case] = &[
     ("431 X", "", FILTERED, 3),
     ("451 X", "", TEST, 3),
     ("500 X", "", TEST, 1),
+    ("501 X", "", FETCH, 1),
+    ("502 X", "", FETCH, 1),
     ("511 X", HTML, TEST, 1),
     ("511 X", "", FETCH, 1),
     ("200 OK", HTML, TEST, 1),
@@ -78,6 +80,30 @@ fn every_refusal_is_named_and_its_hint_fits_the_command() {
             });
         }
     });
+}
+
+#[test]
+fn a_refused_project_is_traced_to_the_option_or_variable_that_chose_it() {
+    let server = Server::replying(vec![reply("403 Forbidden", "", "")]);
+    let account = || {
+        let home = Home::new().with("MP_BASE_URL", &format!("http://{}", server.address()));
+        home.write_config(&crate::config_file::account("two"));
+        home
+    };
+    for (home, options, source) in [
+        (account(), &["--project", "777"][..], Some("`--project`")),
+        (account().with("MP_PROJECT_ID", "777"), &[], Some("MP_PROJECT_ID")),
+        (server.home("http"), &["--project", "777"], Some("`--project`")),
+        (account(), &[], None),
+        (server.home("http"), &[], None),
+    ] {
+        for command in [FETCH, TEST] {
+            let run = home.run(&[command, &["-q", "--max-wait", "1s"], options].concat()).exits(2).prints_nothing();
+            let expected = source.map(|source| format!("project 777 comes from {source}"));
+            assert_eq!(run.stderr.contains("777 comes from"), expected.is_some(), "{}", run.stderr);
+            assert!(run.stderr.contains(&expected.unwrap_or_default()), "{}", run.stderr);
+        }
+    }
 }
 
 #[test]

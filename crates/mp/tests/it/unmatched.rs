@@ -21,6 +21,7 @@ fn what_no_profile_matches_is_reported_once() {
         ("id", &["--distinct-id", "nosuch"]),
         ("where and ids", &["-w", nothing, "--distinct-ids", &known[0]]),
         ("some ids", &["--distinct-ids", &some]),
+        ("some ids and since", &["--since", "2000-01-01", "--distinct-ids", &some]),
         ("properties", &["-o", "plan,nosuch,$last_seen,distinct_id,other"]),
     ] {
         let warned = |output: &str, text: &str| {

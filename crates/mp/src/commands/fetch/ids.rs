@@ -23,6 +23,10 @@ pub(super) fn ids(context: &Context, values: &[String]) -> Result<Vec<String>, F
     for value in values {
         let more = match value.strip_prefix('@') {
             _ if value == "-" => from_stdin(context)?,
+            Some("") => {
+                return Err(Failure::usage("`@` in `--distinct-ids` is not followed by the path of a file")
+                    .hint("write `@FILE`, or `-` to read the ids from standard input"));
+            }
             Some(path) => from_file(&context.path(Path::new(path))?)?,
             None => split_ids("--distinct-ids", value)?,
         };

@@ -45,6 +45,18 @@ impl<'a> Project<'a> {
         Ok(Self { context, workspace, identity })
     }
 
+    /// Describes where the credentials and the project come from.
+    fn origin(&self) -> String {
+        let whose = self.identity.whose();
+        match self.context.settings.project_source(&self.identity) {
+            Some(source) => {
+                let project = &self.identity.credentials.project_id;
+                format!("the credentials come from {whose}, but project {project} comes from {source}")
+            }
+            None => format!("the credentials come from {whose}"),
+        }
+    }
+
     /// Runs `work` so that a signal can stop it.
     pub(super) fn interruptible(
         &self,
@@ -54,7 +66,7 @@ impl<'a> Project<'a> {
             let interrupts = Interrupts::listen(&self.context.output, stop_message)?;
             let result = work(&interrupts).await;
             interrupts.settle(result).map_err(|failure| match failure.exit {
-                Exit::Auth => failure.hint(format!("the credentials come from {}", self.identity.whose())),
+                Exit::Auth => failure.hint(self.origin()),
                 _ => failure,
             })
         })
