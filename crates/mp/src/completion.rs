@@ -44,7 +44,7 @@ fn without_options(command: Command) -> Command {
         true => argument,
         false => argument.hide(true),
     });
-    command.mut_subcommands(without_options)
+    command.disable_help_flag(true).disable_version_flag(true).mut_subcommands(without_options)
 }
 
 /// Returns the completion script of a shell, or `None` for an unknown shell.

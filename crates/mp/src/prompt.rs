@@ -23,8 +23,10 @@ pub(crate) fn text<T>(
 ) -> Result<T, Failure> {
     let shown = default.map_or_else(String::new, |default| format!(" [{}]", printable(default)));
     loop {
-        output.words(&format!("{question}{shown}: "));
-        let answer = hidden::while_prompting(output, read_line)??;
+        let answer = hidden::while_prompting(output, || {
+            output.words(&format!("{question}{shown}: "));
+            read_line()
+        })??;
         let Some(answer) = answer else { return Err(no_answer(output, question)) };
         let answer = if answer.is_empty() { default.unwrap_or_default() } else { &answer };
         match check(answer) {

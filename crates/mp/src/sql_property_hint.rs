@@ -56,6 +56,12 @@ fn parameter(query: &str) -> Option<&str> {
             b'/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
             b'$' => {
                 let end = rest[1..].find(|c: char| !c.is_alphanumeric() && c != '_').map_or(rest.len(), |end| end + 1);
+                if rest[end..].starts_with('$') {
+                    // A string such as `$$text$$` or `$tag$text$tag$`.
+                    let tag = &rest[..=end];
+                    at += rest[tag.len()..].find(tag).map_or(rest.len(), |text| text + 2 * tag.len());
+                    continue;
+                }
                 // `$1` is meant as a parameter.
                 if rest[1..].starts_with(|c: char| c.is_alphabetic() || c == '_') {
                     return Some(&rest[..end]);

@@ -200,7 +200,7 @@ fn an_account_is_saved_with_a_warning_if_mixpanel_cannot_tell() {
 fn edit_changes_only_what_its_options_name() {
     let home = Home::new();
     home.write_config(&format!(
-        "[accounts.prod] # mine\nusername = \"{USERNAME}\" # who\nsecret = \"{CANARY}\"\nproject_id = 12345\nregion = \"us\"\nnote = 1\n"
+        "[accounts.prod] # mine\nusername = \"{USERNAME}\" # who\nsecret = \"{CANARY}\"\nproject_id = 12345\nregion = \"us\"\n# note\n"
     ));
     let edit = |options: &[&str]| home.run(&[&["auth", "edit", "prod", "--no-test"], options].concat());
     let run = edit(&["--region", "EU", "-u", "sa.other"]).exits(0);
@@ -214,7 +214,7 @@ fn edit_changes_only_what_its_options_name() {
     secret = "[SECRET]"
     project_id = "777"
     region = "eu"
-    note = 1
+    # note
     "#);
     for (wrong, code, case) in [
         (&["auth", "edit", "prod"][..], 3, "nothing to change"),

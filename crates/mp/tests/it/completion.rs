@@ -48,7 +48,7 @@ fn values_are_completed_from_the_users_files() {
         // Options would keep the shell from completing a value.
         assert_eq!(candidates(&home, words), expected, "{words:?}");
     }
-    assert!(candidates(&home, &["verify", "-"]).contains(&"--table".to_owned()));
+    assert!(candidates(&home, &["verify", "--"]).contains(&"--format".to_owned()));
     assert!(candidates(&home, &["auth", "list", ""]).contains(&"--format".to_owned()), "there is nothing else");
     assert!(candidates(&home, &["fetch", "profiles", "--par"]).contains(&"--parallel".to_owned()));
 }

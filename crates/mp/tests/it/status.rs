@@ -148,11 +148,11 @@ fn a_superseded_run_is_discarded_with_the_command_that_is_shown() {
     unfinished(&home, "--quiet");
     home.run(&["fetch", "profiles", "users", "-q"]).exits(0);
     let shown = |home: &Home| home.run(&["fetch", "status", "--format", "table"]).exits(0).stderr;
-    for (left, run) in [(2, "--run "), (1, "")] {
+    for (left, run) in [(2, " --run "), (1, "")] {
         let note = shown(&home);
         let (_, command) = note.split_once('`').unwrap_or_else(|| panic!("no command: {note}"));
         let command = command.split('`').next().unwrap_or_default();
-        assert!(command.contains(&format!("fetch discard users {run}")), "{note}");
+        assert!(command.contains(&format!("fetch discard users{run}")), "{note}");
         assert_eq!(runs(&home, &[]).len(), left);
         home.shell(&format!("{command} --force")).exits(0);
     }

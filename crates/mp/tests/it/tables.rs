@@ -119,7 +119,8 @@ fn ctrl_c_is_for_the_pager() {
     let pager = "trap 'interrupted=1' INT; echo pager-is-up; until test -n \"$interrupted\"; do sleep 0.05; done; cat";
     let query = format!("{} query sql 'FROM range(30)' --db x.db", env!("CARGO_BIN_EXE_mp"));
     let line = format!("trap : INT; stty cols 80 rows 24; {query}; echo code=$?");
-    let Some(mut script) = script(&with_pager(pager), &line) else { return };
+    let home = with_pager(pager);
+    let Some(mut script) = script(&home, &line) else { return };
     let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
     let (mut keys, mut screen) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
     let mut seen = String::new();
