@@ -87,6 +87,11 @@ fn check_all(database: &Database, path: &Path, statements: &[String]) -> Result<
             Err(error) if !(may_create && is_about_names(&error)) => return Err(query_error(path, text, &error)),
             _ => {}
         }
+        // The database is read-only, which only running the statement shows; earlier statements may have created
+        // temporary tables.
+        if !may_create && statements::changes(text) {
+            database.connection().execute_batch(text).map_err(|error| query_error(path, text, &error))?;
+        }
         may_create |= !statements::returns_rows(text);
     }
     Ok(())

@@ -37,6 +37,9 @@ const WITHOUT_ROWS: [&str; 31] = [
     "VACUUM",
 ];
 
+/// The first words of statements that change tables.
+const CHANGES: [&str; 7] = ["ALTER", "DELETE", "DROP", "INSERT", "MERGE", "TRUNCATE", "UPDATE"];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {
     /// Whitespace or a comment.
@@ -73,17 +76,26 @@ pub(super) fn split(sql: &str) -> Vec<Range<usize>> {
 
 /// Returns whether a statement returns rows, judged by its first word.
 pub(super) fn returns_rows(statement: &str) -> bool {
+    first_word(statement).is_some_and(|word| !WITHOUT_ROWS.contains(&word.as_str()))
+}
+
+/// Returns whether a statement changes tables, judged by its first word.
+pub(super) fn changes(statement: &str) -> bool {
+    first_word(statement).is_some_and(|word| CHANGES.contains(&word.as_str()))
+}
+
+/// Returns the first word of a statement in upper case.
+fn first_word(statement: &str) -> Option<String> {
     let bytes = statement.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
         let (token, end) = token(bytes, at);
         if token == Token::Other {
-            let word = String::from_utf8_lossy(&bytes[at..end]).to_ascii_uppercase();
-            return !WITHOUT_ROWS.contains(&word.as_str());
+            return Some(String::from_utf8_lossy(&bytes[at..end]).to_ascii_uppercase());
         }
         at = end;
     }
-    false
+    None
 }
 
 /// Returns the kind and the end of the token that starts at `at`.

@@ -31,7 +31,7 @@ fn sources(directory: &str) -> Vec<Source> {
                 continue;
             }
             let name = path.strip_prefix(&root).expect("below the root").to_string_lossy().into_owned();
-            if is_test(&format!("/{name}")) {
+            if is_test(&format!("/{name}")) || path.extension().is_none_or(|ending| ending != "rs") {
                 continue;
             }
             let mut module: Module = name.trim_end_matches(".rs").split('/').map(str::to_owned).collect();

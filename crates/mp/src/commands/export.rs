@@ -13,7 +13,7 @@ use mixpanel_data::limits::MEMORY_DEFAULT;
 use mixpanel_data::{SqlPart, Workspace};
 use serde_json::json;
 
-use super::spill::{with_memory_hint, with_spill_until_a_signal};
+use super::spill::{query_failure, with_spill_until_a_signal};
 use crate::cli::{ExportArgs, FileArgs, FileFormat, Format};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -182,7 +182,7 @@ impl Export<'_> {
             Ok(FileFormat::Parquet) => Some(self.options.memory.unwrap_or(MEMORY_DEFAULT)),
             _ => self.options.memory,
         };
-        let failure = with_memory_hint(Failure::library("could not export the rows", error), error, memory);
+        let failure = query_failure("could not export the rows", error, memory);
         with_hint(failure, self.workspace, self.query, error)
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use mixpanel_data::{Error, SqlPart, SqlValue, Workspace};
 
 use super::export::Export;
-use super::spill::{with_memory_hint, with_spill_until_a_signal};
+use super::spill::{query_failure, with_spill_until_a_signal};
 use crate::cli::{FileArgs, Format, QueryCommand, SqlArgs};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -120,7 +120,7 @@ fn query_text(context: &Context, arguments: &SqlArgs) -> Result<String, Failure>
 }
 
 fn failed(workspace: &Workspace, query: &str, memory: Option<u64>, error: &Error) -> Failure {
-    let failure = with_memory_hint(Failure::library("could not run the query", error), error, memory);
+    let failure = query_failure("could not run the query", error, memory);
     with_hint(failure, workspace, query, error)
 }
 

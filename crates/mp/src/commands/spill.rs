@@ -24,12 +24,12 @@ pub(super) fn with_spill_until_a_signal(workspace: Workspace, memory: Option<u64
     }
 }
 
-/// Adds a hint to the failure of a query that ran out of memory. `memory` is its budget; by default, DuckDB's.
-pub(super) fn with_memory_hint(failure: Failure, error: &Error, memory: Option<u64>) -> Failure {
+/// Returns the failure of a query. `memory` is its budget; by default, DuckDB's.
+pub(super) fn query_failure(headline: &str, error: &Error, memory: Option<u64>) -> Failure {
     if error.kind() != ErrorKind::OutOfMemory {
-        return failure;
+        return Failure::library(headline, error);
     }
-    failure.hint(match memory {
+    Failure::without_hint(headline, error).hint(match memory {
         Some(memory) => format!("use a larger memory budget, such as `--memory {}`", doubled(memory)),
         None => "select fewer columns or rows at a time".to_owned(),
     })

@@ -294,7 +294,7 @@ fn a_typed_view_is_exported_within_the_default_memory() {
     let _ = home.run(&["fetch", "profiles", "-q", "--parallel"]).exits(0);
     for arguments in [
         &["export", "profiles_typed", "x.parquet", "-q"][..],
-        &["export", "PROFILES_typed", "y.parquet", "-q", "--memory", "200MB"],
+        &["export", "PROFILES_typed", "y.parquet", "-q", "--memory", "300MB"],
         &["query", "sql", "FROM profiles_typed", "-o", "z.parquet", "-q"],
         &["export", "profiles_typed", "x.csv", "-q", "--memory", "400MB"],
         &["export", "profiles_typed", "x.jsonl", "-q", "--memory", "400MB"],

@@ -28,7 +28,9 @@ pub(crate) fn dialog(home: &Home, line: &str, answers: &[(&str, &str)]) -> Optio
             assert!(child.try_wait().expect("a state").is_none(), "it ended without waiting for the secret");
             std::thread::yield_now();
         }
-        keys.write_all(format!("{answer}\n").as_bytes()).expect("it is typed");
+        // A key that sends a signal ends the answer.
+        let enter = if answer.ends_with(['\u{3}', '\u{1a}', '\u{1c}']) { "" } else { "\n" };
+        keys.write_all(format!("{answer}{enter}").as_bytes()).expect("it is typed");
     }
     screen.read_to_end(&mut seen).expect("the rest");
     let status = child.wait().expect("it ends");

@@ -9,8 +9,9 @@
 //! - `target`: checks and replaces the existing table; `dependents`: describes what a replacement drops; `seen`: the
 //!   state of the table before the first request; `changes`: compares it with the current state;
 //! - `metadata`: writes `_metadata` and `_fetches`; `rejects`: writes `_rejects`; `digest`: sums the table's contents;
-//! - `properties`: writes `_properties` and the typed views, whose query `typed_view` generates; `collect`: reads the
-//!   properties of rows; `examine`, `value_counts` and `canonical`: describe the properties of a table;
+//! - `properties`: writes `_properties` and the typed views, whose query `typed_view` generates; `table_query`: the same
+//!   rows for exports; `collect`: reads the properties of rows; `examine`, `value_counts` and `canonical`: describe the
+//!   properties of a table;
 //! - `known` and `last_load`: read the records of earlier loads; `verify`: checks that a table is unchanged since its
 //!   last load.
 
@@ -37,6 +38,7 @@ mod seen;
 mod settle;
 mod spill;
 mod staged;
+mod table_query;
 mod target;
 #[cfg(test)]
 mod testing;
@@ -55,6 +57,6 @@ pub(crate) use preflight::{Checked, look, preflight};
 pub(crate) use request::{LoadOptions, LoadRequest, OnLockWait};
 pub(crate) use seen::{Found, Seen};
 pub(crate) use staged::catalog_of_pages;
+pub(crate) use table_query::table_query;
 pub(crate) use target::recreated_by_another_run;
-pub(crate) use typed_view::table_query;
 pub(crate) use verify::verify;

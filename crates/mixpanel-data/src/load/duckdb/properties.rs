@@ -15,7 +15,7 @@ use duckdb::{Connection, params};
 use super::collect::collect;
 use super::metadata::{CatalogChange, Loaded, Origin, timestamp};
 use super::tuning::Steps;
-use super::typed_view::{Grouping, view_query};
+use super::typed_view::{Grouping, TypedColumn, view_query};
 use crate::error::Result;
 use crate::load::run_record::RunRecord;
 use crate::parse::{Bounds, Catalog, Collector, Kind, Property, column_type};
@@ -70,7 +70,7 @@ pub(super) fn record(connection: &Connection, loaded: &Loaded, run: &RunRecord) 
     if owner_of_view(connection, table)? == Owner::User {
         return Ok(());
     }
-    create_view(connection, table, &view_query(connection, table, run.dataset, &now, Grouping::Narrow)?)
+    create_view(connection, table, &view_query(connection, table, run.dataset, &typed(&now), Grouping::Narrow)?)
 }
 
 /// Returns the recorded catalog with the rows of a load added and removed. `None` if it is not known whether it counts
@@ -172,6 +172,19 @@ fn merged(before: Vec<Recorded>, catalog: &Catalog, origin: Origin, now: i64) ->
         }
     }
     merged
+}
+
+/// Returns the columns of the typed view. A property without a column has none.
+pub(super) fn typed(properties: &[Recorded]) -> Vec<TypedColumn<'_>> {
+    let typed = properties.iter().filter_map(|recorded| {
+        Some(TypedColumn {
+            property: &recorded.property.name,
+            name: recorded.column.as_deref()?,
+            kind: &recorded.column_type,
+            is_current: recorded.property.profiles() > 0,
+        })
+    });
+    typed.collect()
 }
 
 impl Recorded {

@@ -1,20 +1,25 @@
 //! The query of the typed views: one column for each recorded property.
 
-use std::path::Path;
-
 use duckdb::Connection;
 
-use super::properties::{Recorded, read};
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::limits::{TYPED_COLUMNS_GROUP, TYPED_COLUMNS_MAX};
-use crate::store::access::Access;
-use crate::store::catalog::existing;
-use crate::store::database::Database;
-use crate::store::label;
-use crate::store::own_objects::{Owner, TYPED_ENDING, owner_of_view, pointer, typed_view};
-use crate::store::schema::{Target, columns, find};
+use crate::store::own_objects::pointer;
+use crate::store::schema::columns;
 use crate::store::table_name::TableName;
+
+/// A column of a typed view.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TypedColumn<'a> {
+    /// The name of the property.
+    pub(super) property: &'a str,
+    /// The name of the column.
+    pub(super) name: &'a str,
+    pub(super) kind: &'a str,
+    /// Whether the table has the property now.
+    pub(super) is_current: bool,
+}
 
 /// How many properties one expression extracts from a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +38,7 @@ pub(super) fn view_query(
     connection: &Connection,
     table: &TableName,
     dataset: &Dataset,
-    properties: &[Recorded],
+    typed: &[TypedColumn<'_>],
     grouping: Grouping,
 ) -> Result<String> {
     // In a table that another program made, the column may be VARCHAR, whose text need not be JSON.
@@ -41,7 +46,7 @@ pub(super) fn view_query(
     let source =
         if is_json { "properties" } else { "CASE WHEN system.main.json_valid(properties) THEN properties END" };
     let fixed: Vec<&str> = dataset.columns.iter().filter(|column| !column.is_json).map(|column| column.name).collect();
-    let shown = shown(properties);
+    let shown = shown(typed);
     let size = match grouping {
         Grouping::Narrow => TYPED_COLUMNS_GROUP,
         Grouping::Whole => TYPED_COLUMNS_MAX,
@@ -49,63 +54,47 @@ pub(super) fn view_query(
     let (mut outer, mut inner): (Vec<String>, Vec<String>) =
         fixed.iter().map(|name| ((*name).to_owned(), (*name).to_owned())).unzip();
     for (number, group) in shown.chunks(size).enumerate() {
-        let pointers: Vec<String> = group.iter().map(|(recorded, _)| pointer(&recorded.property.name)).collect();
+        let pointers: Vec<String> = group.iter().map(|column| pointer(column.property)).collect();
         let pointers = pointers.join(", ");
         inner.push(format!(
             "system.main.json_extract_string({source}, system.main.list_value({pointers})) AS g{number}"
         ));
-        for (place, (recorded, column)) in (1..).zip(group) {
+        for (place, column) in (1..).zip(group) {
             let text = format!("system.main.array_extract(g{number}, {place})");
-            let value = match recorded.column_type.as_str() {
+            let value = match column.kind {
                 "VARCHAR" => text,
                 kind => format!("TRY_CAST({text} AS {kind})"),
             };
-            outer.push(format!("{value} AS {}", TableName::listed(*column).quoted()));
+            outer.push(format!("{value} AS {}", TableName::listed(column.name).quoted()));
         }
     }
     Ok(format!("SELECT {} FROM (SELECT {} FROM main.{})", outer.join(", "), inner.join(", "), table.quoted()))
 }
 
-/// Returns the properties in the typed view with their columns, in order. If there are too many, those that the table
-/// no longer has are left out.
-fn shown(properties: &[Recorded]) -> Vec<(&Recorded, &str)> {
-    let mut shown: Vec<(usize, &Recorded, &str)> = properties
-        .iter()
-        .enumerate()
-        .filter_map(|(place, recorded)| Some((place, recorded, recorded.column.as_deref()?)))
-        .collect();
-    shown.sort_by_key(|(place, recorded, _)| (recorded.property.profiles() == 0, *place));
-    shown.truncate(TYPED_COLUMNS_MAX);
-    shown.sort_by_key(|(place, ..)| *place);
-    shown.into_iter().map(|(_, recorded, column)| (recorded, column)).collect()
-}
-
-/// Returns a query for all rows and columns of a table or view. For a typed view that loads maintain, it takes less
-/// memory than the view itself.
-///
-/// # Errors
-/// `TableNotFound`; the errors of opening a database for reading.
-pub(crate) fn table_query(database: &Path, name: &str) -> Result<String> {
-    let database = Database::open(database, Access::ReadOnly)?;
-    let connection = database.connection();
-    let name = existing(connection, name)?;
-    match whole_view_query(connection, name.as_str())? {
-        Some(query) => Ok(query),
-        None => Ok(format!("SELECT * FROM main.{}", name.quoted())),
-    }
-}
-
-/// Returns a query for the rows of a typed view that loads maintain; `None` if this is no such view.
-fn whole_view_query(connection: &Connection, view: &str) -> Result<Option<String>> {
-    let table = view.len().checked_sub(TYPED_ENDING.len()).and_then(|end| view.get(..end));
-    let Some(Target::Table(table)) = table.map(|name| find(connection, &TableName::listed(name))).transpose()? else {
-        return Ok(None);
+/// Returns the columns of the view, in order. If there are too many, properties that the table no longer has are left out.
+fn shown<'a>(typed: &[TypedColumn<'a>]) -> Vec<TypedColumn<'a>> {
+    let former = typed.len().saturating_sub(TYPED_COLUMNS_MAX);
+    let mut left_out = 0;
+    let is_shown = |column: &&TypedColumn<'a>| {
+        let leaves = !column.is_current && left_out < former;
+        left_out += usize::from(leaves);
+        !leaves
     };
-    if !typed_view(&table).as_str().eq_ignore_ascii_case(view) || owner_of_view(connection, &table)? != Owner::Mp {
-        return Ok(None);
+    typed.iter().filter(is_shown).take(TYPED_COLUMNS_MAX).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn former_properties_make_room() {
+        let column = |is_current| TypedColumn { property: "p", name: "p", kind: "VARCHAR", is_current };
+        let typed: Vec<_> = (0..TYPED_COLUMNS_MAX + 3).map(|place| column(place % 2 == 1)).collect();
+        let current = typed.iter().filter(|column| column.is_current).count();
+        let shown = shown(&typed);
+        assert_eq!(shown.len(), TYPED_COLUMNS_MAX);
+        assert_eq!(shown.iter().filter(|column| column.is_current).count(), current);
+        assert_eq!(super::shown(&typed[..9]).len(), 9);
     }
-    let kind = label::of_table(connection, &table).map(|label| label.kind);
-    let Some(dataset) = kind.and_then(|kind| Dataset::of_kind(&kind)) else { return Ok(None) };
-    let properties = read(connection, &table)?;
-    view_query(connection, &table, dataset, &properties, Grouping::Whole).map(Some)
 }

@@ -88,7 +88,8 @@ fn create(database: &Path, temporary: &Path) -> io::Result<File> {
         let mode = fs::metadata(database)?.permissions().mode() & 0o666;
         options.mode(0o600);
         let file = options.open(temporary)?;
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        // On a file system without permissions, it stays as it is.
+        let _ = file.set_permissions(fs::Permissions::from_mode(mode));
         Ok(file)
     }
     #[cfg(not(unix))]

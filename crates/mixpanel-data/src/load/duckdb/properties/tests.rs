@@ -230,7 +230,7 @@ fn every_property_has_a_column_and_those_of_the_table_come_first() {
     fixture.load("r1", IfExists::Fail).unwrap();
     let sum = "SELECT (p0 + p15 + p16 + p1499 + p1500 + p2499)::VARCHAR FROM profiles_typed";
     assert_eq!(fixture.texts(sum), ["5529"]);
-    let whole = super::super::typed_view::table_query(&fixture.database, "Profiles_Typed").unwrap();
+    let whole = crate::load::duckdb::table_query(&fixture.database, "Profiles_Typed").unwrap();
     assert_eq!(fixture.texts(&format!("SELECT p2499::VARCHAR FROM ({whole})")), ["2499"]);
     let columns = "SELECT string_agg(name, ' ') FROM pragma_table_info('profiles_typed') WHERE cid IN (0, 1, 2, 2501)";
     assert_eq!(fixture.texts(columns), ["distinct_id last_seen p0 p2499"]);
