@@ -116,7 +116,7 @@ fn a_resumed_run_counts_the_pages_on_disk() {
     let mut story = Story::begin(12);
     assert_eq!(story.status(0), "12 pages");
     let planned =
-        FetchEvent::Planned { total_pages: Some(80), expected_rows: Some(80_000), workers: 5, staged_pages: 0 };
+        FetchEvent::Planned { total_pages: Some(80), expected_rows: Some(80_000), workers: 5, staged_pages: 12 };
     let line = story.tell(0, &planned);
     assert_eq!(line.as_deref(), Some("fetching 80,000 profiles in 80 pages, up to 5 at a time"));
     assert_eq!(story.status(0), "12/80 pages");
