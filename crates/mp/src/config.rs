@@ -6,15 +6,9 @@ use std::path::Path;
 use mixpanel_data::{Credentials, Region, Secret};
 use toml_edit::{Document, DocumentMut, Item, Table, value};
 
-use crate::config_keys::{self, WrongKey};
+use crate::config_keys::{self, ACCOUNT_KEYS, ACCOUNTS, DEFAULT, DEFAULTS, WrongKey};
 use crate::credential_text::credential_text;
 use crate::failure::Failure;
-
-pub(crate) const DEFAULT: &str = "default";
-pub(crate) const ACCOUNTS: &str = "accounts";
-pub(crate) const DEFAULTS: &str = "defaults";
-/// The keys of an account.
-pub(crate) const KEYS: [&str; 4] = ["username", "secret", "project_id", "region"];
 
 /// Account keys that only the other program writes.
 const FOREIGN_KEYS: [&str; 2] = ["type", "default_project"];
@@ -103,7 +97,8 @@ impl Config {
 
     /// Returns whether an account has all of our keys, and none that only the other program writes.
     fn is_ours(&self, name: &str) -> bool {
-        KEYS.iter().all(|key| self.has_key(name, key)) && !FOREIGN_KEYS.iter().any(|key| self.has_key(name, key))
+        ACCOUNT_KEYS.iter().all(|key| self.has_key(name, key))
+            && !FOREIGN_KEYS.iter().any(|key| self.has_key(name, key))
     }
 
     fn has_key(&self, name: &str, key: &str) -> bool {
@@ -154,7 +149,7 @@ impl Config {
         if !self.names().contains(&name) {
             return Err(unknown_account(name, &self.names()));
         }
-        let [username, secret, project_id, region] = KEYS.map(field);
+        let [username, secret, project_id, region] = ACCOUNT_KEYS.map(field);
         let wrong = |error: &mixpanel_data::Error| {
             Failure::new(format!("account `{name}` in the config file `{}` is invalid", path.display()))
                 .caused_by(error)
@@ -192,7 +187,7 @@ impl Config {
         let mut account = Table::new();
         let Credentials { username, secret, project_id, region } = credentials;
         let texts = [username.as_str(), secret.expose(), project_id.as_str(), region.as_str()];
-        for (key, text) in KEYS.into_iter().zip(texts) {
+        for (key, text) in ACCOUNT_KEYS.into_iter().zip(texts) {
             account.insert(key, value(text));
         }
         let account = if accounts.is_inline_table() {
@@ -216,7 +211,7 @@ impl Config {
         let accounts = self.document.get_mut(ACCOUNTS).and_then(Item::as_table_like_mut);
         let account = accounts.and_then(|accounts| accounts.get_mut(name)).and_then(Item::as_table_like_mut);
         let Some(account) = account else { return };
-        for (key, text) in KEYS.into_iter().zip(texts) {
+        for (key, text) in ACCOUNT_KEYS.into_iter().zip(texts) {
             match account.get_mut(key) {
                 Some(item) if item.as_str() == Some(text) => {}
                 Some(Item::Value(old)) => {

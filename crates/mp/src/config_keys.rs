@@ -4,8 +4,17 @@ use std::ops::Range;
 
 use toml_edit::{Document, Item, Key, TableLike};
 
-use crate::config::{ACCOUNTS, DEFAULT, DEFAULTS, KEYS};
-use crate::defaults;
+/// The key with the name of the default account.
+pub(crate) const DEFAULT: &str = "default";
+/// The section with the accounts.
+pub(crate) const ACCOUNTS: &str = "accounts";
+/// The section with the defaults of options.
+pub(crate) const DEFAULTS: &str = "defaults";
+/// The keys of an account.
+pub(crate) const ACCOUNT_KEYS: [&str; 4] = ["username", "secret", "project_id", "region"];
+/// The keys of `[defaults]`.
+pub(crate) const DEFAULTS_KEYS: [&str; 10] =
+    ["db", "drop", "format", "hash", "hash_key", "hash_key_file", "memory", "page_size", "parallel", "workers"];
 
 /// What is wrong with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,9 +58,9 @@ fn wrong_default(item: &Item) -> Option<(String, String)> {
 
 fn unknown(name: &str, item: &Item) -> (String, String) {
     let Some(table) = item.as_table_like() else {
-        let section = if defaults::KEYS.contains(&name) {
+        let section = if DEFAULTS_KEYS.contains(&name) {
             "put it under `[defaults]`"
-        } else if KEYS.contains(&name) {
+        } else if ACCOUNT_KEYS.contains(&name) {
             "put it under `[accounts.NAME]`"
         } else {
             "the only key outside a section is `default = \"NAME\"`"
@@ -73,11 +82,11 @@ fn unknown(name: &str, item: &Item) -> (String, String) {
 fn in_accounts(text: &str, accounts: &dyn TableLike) -> Option<WrongKey> {
     accounts.iter().find_map(|(name, account)| {
         let account = account.as_table_like()?;
-        let (key, item) = account.iter().find(|(key, _)| !KEYS.contains(key))?;
+        let (key, item) = account.iter().find(|(key, _)| !ACCOUNT_KEYS.contains(key))?;
         let section = Key::new(name);
         let hint = match item.is_table_like() {
             true => format!("put a name that contains a dot in quotes: `[accounts.\"{name}.{key}\"]`"),
-            false => format!("the keys of an account are {}", KEYS.join(", ")),
+            false => format!("the keys of an account are {}", ACCOUNT_KEYS.join(", ")),
         };
         Some(WrongKey {
             line: line_of(text, account.get_key_value(key)),

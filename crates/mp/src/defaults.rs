@@ -10,15 +10,13 @@ use crate::accounts::Accounts;
 use crate::cli::{
     Command, ConfiguredRules, FetchCommand, Format, QueryCommand, WorkerArgs, is_page_size, parse_memory, parse_workers,
 };
+use crate::config_keys::DEFAULTS_KEYS;
 use crate::credential_text::credential_text;
 use crate::env::{Environment, MP_FORMAT, MP_PARALLEL};
 use crate::failure::Failure;
 use crate::hash_key::ConfiguredKey;
 use crate::output::Output;
 
-/// The keys of `[defaults]`.
-pub(crate) const KEYS: [&str; 10] =
-    ["db", "drop", "format", "hash", "hash_key", "hash_key_file", "memory", "page_size", "parallel", "workers"];
 const FORMATS: &str = "json, jsonl, table, csv or plain";
 
 /// Values for options that are not given.
@@ -103,7 +101,12 @@ impl Defaults {
                     let found = found.ok_or_else(|| expected("the path of a file, in quotes"))?;
                     defaults.hash_key = ConfiguredKey::File(found.into());
                 }
-                _ => return Err(format!("unknown key `{key}` in `[defaults]`; the keys are {}", KEYS.join(", "))),
+                _ => {
+                    return Err(format!(
+                        "unknown key `{key}` in `[defaults]`; the keys are {}",
+                        DEFAULTS_KEYS.join(", ")
+                    ));
+                }
             }
         }
         Ok(defaults)

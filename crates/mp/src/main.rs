@@ -12,6 +12,7 @@ mod config;
 mod config_keys;
 mod context;
 mod credential_text;
+mod ctrl_c;
 mod defaults;
 mod env;
 mod failure;

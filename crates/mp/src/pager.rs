@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use signal_hook::consts::{SIGINT, SIGQUIT};
 
-use crate::signals::CtrlCIsForAnother;
+use crate::ctrl_c::ForAnother;
 
 /// The options of `less` unless LESS is set: quit if the text fits on the screen, show colors, and keep the text on the
 /// screen.
@@ -37,7 +37,7 @@ impl Pager {
     /// Shows a text and waits until the user closes the pager. A pager that ends early, or is killed, is no error.
     pub(crate) fn show(&self, text: &str) -> io::Result<Paged> {
         // Ctrl-C is for the pager; otherwise, it would end this process and leave the terminal to two programs.
-        let _for_pager = CtrlCIsForAnother::begin();
+        let _for_pager = ForAnother::begin();
         for signal in [SIGINT, SIGQUIT] {
             let _default = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
         }

@@ -2,7 +2,7 @@
 //! process immediately.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use mixpanel_data::CancellationToken;
 use mixpanel_data::limits::STOP_GRACE;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::ctrl_c;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
@@ -20,9 +21,6 @@ pub(crate) const QUIT: u8 = 3;
 const TERMINATE: u8 = 15;
 #[expect(clippy::cast_possible_truncation, reason = "signal numbers are small")]
 pub(crate) const SUSPEND: u8 = signal_hook::consts::SIGTSTP as u8;
-
-/// Whether Ctrl-C is for another program that uses the terminal.
-static CTRL_C_IS_FOR_ANOTHER: AtomicBool = AtomicBool::new(false);
 
 /// Grace period after SIGTERM or SIGHUP: the sender may follow up with SIGKILL, as Docker does after 10 s.
 const TERMINATE_GRACE: Duration = Duration::from_secs(5);
@@ -164,23 +162,6 @@ fn in_thread(
     std::thread::Builder::new().spawn(move || work(runtime, signals)).map(drop).map_err(failed)
 }
 
-/// Leaves Ctrl-C and Ctrl-\\ to another program until dropped.
-#[derive(Debug)]
-pub(crate) struct CtrlCIsForAnother(());
-
-impl CtrlCIsForAnother {
-    pub(crate) fn begin() -> Self {
-        CTRL_C_IS_FOR_ANOTHER.store(true, Ordering::SeqCst);
-        Self(())
-    }
-}
-
-impl Drop for CtrlCIsForAnother {
-    fn drop(&mut self) {
-        CTRL_C_IS_FOR_ANOTHER.store(false, Ordering::SeqCst);
-    }
-}
-
 impl fmt::Debug for Interrupts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Interrupts").field("received", &self.received).finish_non_exhaustive()
@@ -225,7 +206,7 @@ impl Signals {
         loop {
             let number = self.next().await;
             let is_of_keyboard = matches!(number, INTERRUPT | QUIT);
-            if !(is_of_keyboard && CTRL_C_IS_FOR_ANOTHER.load(Ordering::SeqCst)) {
+            if !(is_of_keyboard && ctrl_c::is_for_another()) {
                 return number;
             }
         }

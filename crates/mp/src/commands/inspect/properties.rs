@@ -3,11 +3,10 @@
 use mixpanel_data::{PropertyInfo, Workspace};
 use serde_json::{Value, json};
 
-use super::properties_table::fitted;
+use super::properties_table::{distinct, fitted, top_values};
 use crate::cli::Format;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::text::thousands;
 
 /// The fields of the JSON and CSV output, in the order of the library's type.
 const FIELDS: [&str; 12] = [
@@ -24,9 +23,6 @@ const FIELDS: [&str; 12] = [
     "top",
     "example",
 ];
-
-/// The longest value in a table, in characters.
-const VALUE_CHARS: usize = 24;
 
 /// Prints the properties of a table, or of the only one.
 pub(super) fn run(context: &Context, table: Option<String>) -> Result<(), Failure> {
@@ -71,39 +67,4 @@ fn row(property: &PropertyInfo) -> Value {
         "max": property.max,
         "values": top_values(property),
     })
-}
-
-/// Returns the number of different values.
-pub(super) fn distinct(property: &PropertyInfo) -> String {
-    // An exact number has no sign.
-    let sign = if property.distinct > 1_000 { "~" } else { "" };
-    format!("{sign}{}", thousands(property.distinct))
-}
-
-/// Returns a percentage with a bar of this many cells.
-pub(super) fn fill(percent: f64, bar_cells: usize) -> String {
-    let text = format!("{:>6}", format!("{percent:.1}%"));
-    if bar_cells == 0 { text } else { format!("{text} {}", bar(percent, bar_cells)) }
-}
-
-/// Returns the most frequent values, or an example.
-pub(super) fn top_values(property: &PropertyInfo) -> String {
-    if property.top.is_empty() {
-        return property.example.as_deref().map(|value| format!("e.g. {}", shown(value))).unwrap_or_default();
-    }
-    let top = property.top.iter().map(|top| format!("{} ({})", shown(&top.value), thousands(top.count)));
-    top.collect::<Vec<_>>().join(", ")
-}
-
-/// Returns a value without the quotes of JSON, shortened.
-fn shown(json: &str) -> String {
-    let value = serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned());
-    match value.char_indices().nth(VALUE_CHARS) {
-        Some((end, _)) => format!("{}…", &value[..end]),
-        None => value,
-    }
-}
-
-fn bar(percent: f64, cells: usize) -> String {
-    (0..cells).map(|cell| if (cell as f64 + 0.5) * 100.0 / (cells as f64) < percent { '█' } else { '░' }).collect()
 }

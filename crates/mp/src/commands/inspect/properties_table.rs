@@ -4,11 +4,13 @@ use console::{measure_text_width, truncate_str};
 use mixpanel_data::PropertyInfo;
 use serde_json::{Map, Value};
 
-use super::properties::{distinct, fill, top_values};
-use crate::text::printable;
+use crate::text::{printable, thousands};
 
 /// The columns in the order in which they are shown. A narrow terminal lacks the last ones.
 const COLUMNS: [&str; 5] = ["name", "type", "fill", "distinct", "values"];
+
+/// The longest value in a table, in characters.
+const VALUE_CHARS: usize = 24;
 
 /// The position of the column with the values.
 const VALUES: usize = 4;
@@ -86,6 +88,41 @@ fn values(property: &PropertyInfo) -> String {
         (Some(min), Some(max)) => format!("{min} to {max}; {top}"),
         _ => top,
     }
+}
+
+/// Returns the number of different values.
+pub(super) fn distinct(property: &PropertyInfo) -> String {
+    // An exact number has no sign.
+    let sign = if property.distinct > 1_000 { "~" } else { "" };
+    format!("{sign}{}", thousands(property.distinct))
+}
+
+/// Returns a percentage with a bar of this many cells.
+fn fill(percent: f64, bar_cells: usize) -> String {
+    let text = format!("{:>6}", format!("{percent:.1}%"));
+    if bar_cells == 0 { text } else { format!("{text} {}", bar(percent, bar_cells)) }
+}
+
+/// Returns the most frequent values, or an example.
+pub(super) fn top_values(property: &PropertyInfo) -> String {
+    if property.top.is_empty() {
+        return property.example.as_deref().map(|value| format!("e.g. {}", shown(value))).unwrap_or_default();
+    }
+    let top = property.top.iter().map(|top| format!("{} ({})", shown(&top.value), thousands(top.count)));
+    top.collect::<Vec<_>>().join(", ")
+}
+
+/// Returns a value without the quotes of JSON, shortened.
+fn shown(json: &str) -> String {
+    let value = serde_json::from_str::<String>(json).unwrap_or_else(|_| json.to_owned());
+    match value.char_indices().nth(VALUE_CHARS) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value,
+    }
+}
+
+fn bar(percent: f64, cells: usize) -> String {
+    (0..cells).map(|cell| if (cell as f64 + 0.5) * 100.0 / (cells as f64) < percent { '█' } else { '░' }).collect()
 }
 
 #[cfg(test)]
