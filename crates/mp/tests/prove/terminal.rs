@@ -89,7 +89,7 @@ impl Terminal {
         }
     }
 
-    /// Types Ctrl-C. The program may have ended meanwhile, and its terminal with it.
+    /// Types Ctrl-C, unless the program has just ended.
     pub(crate) fn interrupt(&mut self) {
         let typed = self.script.stdin.as_mut().expect("a pipe").write_all(&[CTRL_C]);
         assert!(typed.is_ok() || self.code().is_some(), "Ctrl-C cannot be typed: {typed:?}");
