@@ -68,6 +68,7 @@ impl Workspace {
 
     /// Returns a query for all rows and columns of a table or view, for [`export_parquet`](Self::export_parquet) and
     /// [`sql_exact`](Self::sql_exact). For a typed view, it takes less memory than `SELECT *`.
+    /// Views that other programs made are read as they are. Blocks the thread.
     ///
     /// # Errors
     /// `TableNotFound`; `DatabaseNotFound`, `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
@@ -173,10 +174,13 @@ impl Workspace {
     /// Restores what a process that was stopped, or a machine that lost power, had overwritten in the database. Returns
     /// a warning if there was something to restore.
     ///
-    /// Every method that opens the database does this by itself; call this first to show the warning.
+    /// Every method that opens the database does this by itself; call this first to show the warning. A database that is
+    /// missing, or that this process has open, is left alone. Blocks the thread. See `docs/decisions/0014-torn-writes.md`.
     ///
     /// # Errors
-    /// `Storage` if the file cannot be written, `DatabaseLocked`; both only if something must be restored.
+    /// `Storage` if something must be restored and the file cannot be written: copy it with its undo file to a writable
+    /// directory. `DatabaseLocked` if something must be restored and another process has the file open: try again later.
+    /// `InvalidInput` or `DatabaseUnusable` if the path cannot be that of a database.
     pub fn repair_database(&self) -> Result<Option<Warning>> {
         store::repair(&self.database)
     }
