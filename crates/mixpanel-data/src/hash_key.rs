@@ -16,8 +16,8 @@ const CHECK_DIGITS: usize = 8;
 /// The key with which [`ProfileFetch::hash_properties`](crate::ProfileFetch::hash_properties) hashes values. It cannot
 /// be formatted, compared or serialised.
 ///
-/// The same key gives the same hashes, in every table and project. Whoever has it can test guesses of a value, so keep
-/// it as you would keep the values.
+/// The same key gives the same hashes, in every table and project. Anyone who has it can test guesses of a value, so keep it
+/// as you would keep the values.
 ///
 /// ```
 /// use mixpanel_data::{HashKey, Secret};

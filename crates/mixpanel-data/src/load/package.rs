@@ -77,7 +77,7 @@ pub(crate) struct LoadReport {
 /// How a load changed its table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TableChange {
-    /// Rows in the table now, whoever put them there.
+    /// All rows in the table now.
     pub(crate) table_rows: u64,
     /// Rows of the table that fetched rows replaced; `None` if unknown, as for a load that an earlier process committed.
     pub(crate) updated: Option<u64>,

@@ -25,10 +25,10 @@ const PROP_COMMENT: &str = "A property as text, NULL if it is missing or null: p
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// There is no such object.
-    Nobody,
+    Absent,
     /// An earlier load.
     Mp,
-    /// Somebody else.
+    /// The user or another program.
     User,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn owner_of_prop(connection: &Connection) -> Result<Owner> {
     };
     let comments = comments().map_err(|error| statement("look for the macro `prop`", &error))?;
     Ok(match comments.first() {
-        None => Owner::Nobody,
+        None => Owner::Absent,
         Some(comment) => owner(comment.as_deref()),
     })
 }
@@ -74,7 +74,7 @@ pub(crate) fn typed_view(table: &TableName) -> TableName {
 /// Returns who made the typed view of a table, or the table or view that has its name.
 pub(crate) fn owner_of_view(connection: &Connection, table: &TableName) -> Result<Owner> {
     let view = match find(connection, &typed_view(table))? {
-        Target::Absent => return Ok(Owner::Nobody),
+        Target::Absent => return Ok(Owner::Absent),
         Target::Table(_) => return Ok(Owner::User),
         Target::View(view) => view,
     };
@@ -181,10 +181,10 @@ mod tests {
         ensure_prop(&connection).unwrap();
         assert_eq!(connection.query_row("SELECT prop(1)", [], |row| row.get::<_, i32>(0)).unwrap(), 2);
         connection.execute_batch("DROP MACRO prop").unwrap();
-        assert_eq!(owner_of_prop(&connection).unwrap(), Owner::Nobody);
+        assert_eq!(owner_of_prop(&connection).unwrap(), Owner::Absent);
         // A table macro is called in another place, so it does not conflict.
         connection.execute_batch("CREATE MACRO prop(a) AS TABLE SELECT a").unwrap();
-        assert_eq!(owner_of_prop(&connection).unwrap(), Owner::Nobody);
+        assert_eq!(owner_of_prop(&connection).unwrap(), Owner::Absent);
     }
 
     #[test]
@@ -192,7 +192,7 @@ mod tests {
         let connection = connection();
         let table = TableName::listed("a\"b");
         connection.execute_batch("CREATE TABLE \"a\"\"b\" AS SELECT 1 AS x").unwrap();
-        assert_eq!(owner_of_view(&connection, &table).unwrap(), Owner::Nobody);
+        assert_eq!(owner_of_view(&connection, &table).unwrap(), Owner::Absent);
         create_view(&connection, &table, "SELECT x FROM \"a\"\"b\"").unwrap();
         create_view(&connection, &table, "SELECT x AS y FROM \"a\"\"b\"").unwrap();
         assert_eq!(owner_of_view(&connection, &table).unwrap(), Owner::Mp);

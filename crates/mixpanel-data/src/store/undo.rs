@@ -79,7 +79,7 @@ impl Guard {
         if trust == Trust::Disk {
             durable::evict_from_page_cache(&self.file);
         }
-        if is_saved && let Err(error) = settle(&self.database) {
+        if is_saved && let Err(error) = settle_file(&self.database, OnDisk::Synced) {
             // The next process tries again.
             tracing::warn!("{error}");
         }
@@ -91,7 +91,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         if self.is_saved && self.file.sync_all().is_ok() {
             // After an error, the next process tries again.
-            let _ = settle(&self.database);
+            let _ = settle_file(&self.database, OnDisk::Synced);
         }
     }
 }
@@ -104,6 +104,18 @@ impl Drop for Guard {
 /// # Errors
 /// `DatabaseLocked` or `Storage` if DuckDB cannot read the database and the blocks cannot be restored.
 pub(super) fn settle(database: &Path) -> Result<Option<Warning>> {
+    settle_file(database, OnDisk::Unknown)
+}
+
+/// Whether a database file is on disk as it is in the page cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnDisk {
+    /// It has just been synced.
+    Synced,
+    Unknown,
+}
+
+fn settle_file(database: &Path, on_disk: OnDisk) -> Result<Option<Warning>> {
     let path = path_of(database);
     match fs::symlink_metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -134,7 +146,7 @@ pub(super) fn settle(database: &Path) -> Result<Option<Warning>> {
     if is_torn {
         restore(&file, &undo).map_err(|error| not_writable(database, &path, error))?;
         kill_point("undo-restored");
-    } else if file.sync_all().is_err() {
+    } else if on_disk == OnDisk::Unknown && file.sync_all().is_err() {
         // The header that is there must be on disk before the blocks of the previous one are forgotten.
         return Ok(None);
     }

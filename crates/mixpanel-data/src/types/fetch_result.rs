@@ -89,7 +89,7 @@ pub struct LoadedTable {
     /// The database file, as an absolute path. In JSON, bytes that are not UTF-8 are replaced.
     #[serde(serialize_with = "as_text")]
     pub database: PathBuf,
-    /// Rows in the table after the load, whoever put them there.
+    /// All rows in the table after the load.
     pub table_rows: u64,
     /// How many of the result's `rows` replaced older rows of the table; the others are new. `None` if unknown: for an
     /// upsert that was loaded in several steps, and for a load that an earlier process committed.

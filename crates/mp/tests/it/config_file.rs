@@ -1,4 +1,4 @@
-//! The config file: its permissions and rejected contents. For files planted by an attacker, see `attacks`.
+//! The config file: its permissions and rejected contents. `attacks` has the files of an attacker.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

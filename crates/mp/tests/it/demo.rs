@@ -51,7 +51,7 @@ fn the_data_of_the_demo_ends_now_or_on_a_given_day() {
     for (day, month) in [("2026-11-26", "2026-11"), ("2028-02-29", "2028-02"), ("2031-07-31", "2031-07")] {
         assert_eq!(months(&["--today", day]), month);
     }
-    // Nobody may have signed up in the first hours of a month.
+    // There may be no signups in the first hours of a month.
     let now = jiff::Timestamp::now().to_zoned_datetime(jiff::tz::TimeZone::UTC);
     let day_ago = now.checked_sub(jiff::ToSpan::days(1)).expect("a day");
     let found = months(&[]);

@@ -226,7 +226,7 @@ fn end(world: &World, oracle: &Oracle, table: &mut Table, before: Option<Rows>, 
     let remains = !list(&stage_roots(&world.database())).unwrap().is_empty();
     assert_eq!(remains, !outcome.is_whole(), "the stage stays exactly while profiles are missing");
     let missing = outcome.counts.expected_rows.unwrap_or(0).saturating_sub(outcome.counts.received);
-    assert!(!outcome.is_whole() || missing <= 1, "{missing} profiles are missing without a word");
+    assert!(!outcome.is_whole() || missing <= 1, "{missing} missing profiles are not reported");
     outcome.is_whole()
 }
 

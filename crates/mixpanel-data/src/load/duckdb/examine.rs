@@ -1,4 +1,4 @@
-//! Examines the properties of a table, whoever made it.
+//! Examines the properties of any table, also of one that another program made.
 
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ mod kill_tests;
 #[cfg(test)]
 mod large_rows_tests;
 #[cfg(test)]
-pub(super) mod planted_tests;
+pub(super) mod mutants_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub(super) fn check(request: &LoadRequest, what: &str, expected: RowSum, found: 
 /// Runs a statement that moves rows.
 pub(super) fn run(connection: &Connection, sql: &str) -> Result<usize, duckdb::Error> {
     #[cfg(test)]
-    let sql = &super::load::planted_tests::defect(sql);
+    let sql = &super::load::mutants_tests::defect(sql);
     connection.execute(sql, [])
 }
 

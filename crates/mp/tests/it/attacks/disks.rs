@@ -125,7 +125,8 @@ fn a26_failure_of_the_second_sync_is_reported() {
     let fetch = ["fetch", "profiles", "-q", "--db", "my.db"];
     let path = home.path().join("my.db");
     let (run, injected) = with_faults(&home, Some(&path), &["fsync:error=EIO:when=2"], &fetch);
-    assert_eq!(injected, 1);
+    // In one thread or in several: DuckDB's threads and this program's have a second sync of their own.
+    assert!(injected >= 1, "{injected} of the syncs failed");
     let run = assert_run!(run.exits(1));
     let _resumed = home.shell(&run.resume_command()).exits(0);
     check_whole(&home, "resumed");

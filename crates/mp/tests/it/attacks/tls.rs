@@ -14,7 +14,7 @@ struct Authority(tempfile::TempDir);
 /// The names in a certificate and its validity in days.
 const GOOD: (&str, &str) = ("IP:127.0.0.1,DNS:localhost", "2");
 const EXPIRED: (&str, &str) = ("IP:127.0.0.1,DNS:localhost", "-1");
-const FOR_SOMEBODY_ELSE: (&str, &str) = ("IP:127.0.0.2,DNS:mixpanel.com", "2");
+const FOR_ANOTHER_HOST: (&str, &str) = ("IP:127.0.0.2,DNS:mixpanel.com", "2");
 
 impl Authority {
     fn new() -> Self {
@@ -88,7 +88,7 @@ fn a10_expired_or_mismatched_certificates_are_refused() {
         return;
     }
     let authority = Authority::new();
-    let [good, expired, other] = [GOOD, EXPIRED, FOR_SOMEBODY_ELSE].map(|certificate| authority.serve(certificate));
+    let [good, expired, other] = [GOOD, EXPIRED, FOR_ANOTHER_HOST].map(|certificate| authority.serve(certificate));
     // With a good certificate, the page is received, so the failures below are due to the certificate.
     assert_run!(test(&trusting(&authority, good.port)).without_log());
     // The same certificate is rejected without its authority.
