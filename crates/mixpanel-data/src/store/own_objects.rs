@@ -48,14 +48,17 @@ pub(crate) fn owner_of_prop(connection: &Connection) -> Result<Owner> {
 
 /// Creates the macro `prop`, or brings that of an earlier version up to date. A user's own macro stays.
 pub(crate) fn ensure_prop(connection: &Connection) -> Result<()> {
-    if owner_of_prop(connection)? == Owner::User {
+    let comment = literal(&format!("{PROP_COMMENT}; {MARK}"));
+    let create = |verb: &str| {
+        connection.execute_batch(&format!(
+            "{verb} MACRO main.{PROP}(properties, name) AS {PROP_BODY}; COMMENT ON MACRO main.{PROP} IS {comment}"
+        ))
+    };
+    // Looking for the macro takes longer than this, because DuckDB lists all of its functions.
+    if create("CREATE").is_ok() || owner_of_prop(connection)? == Owner::User {
         return Ok(());
     }
-    let comment = literal(&format!("{PROP_COMMENT}; {MARK}"));
-    let sql = format!(
-        "CREATE OR REPLACE MACRO main.{PROP}(properties, name) AS {PROP_BODY}; COMMENT ON MACRO main.{PROP} IS {comment}"
-    );
-    connection.execute_batch(&sql).map_err(|error| statement("create the macro `prop`", &error))
+    create("CREATE OR REPLACE").map_err(|error| statement("create the macro `prop`", &error))
 }
 
 /// Returns the JSON pointer to a property, as an SQL literal.
