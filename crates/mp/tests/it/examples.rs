@@ -61,6 +61,9 @@ fn home_for(line: &str, simulator: &Simulator) -> Home {
         home.run(&["fetch", "profiles", "-q"]).exits(0);
         std::fs::copy(home.database(), home.path().join("my.db")).expect("a copy");
     }
+    if line.contains("mp inspect ") {
+        crate::statistics::create_events(&home);
+    }
     if needs(&["fetch resume", "fetch discard", "fetch status"]) {
         home.run(&["fetch", "profiles", "-q"]).exits(1);
     }
