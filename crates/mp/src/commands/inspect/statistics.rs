@@ -12,6 +12,10 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::format::print_value;
 
+/// The columns that only a terminal of at least this width shows.
+const ONLY_WIDE: [&str; 2] = ["first_seen", "last_seen"];
+const WIDE: usize = 120;
+
 /// Returns the failure of a statistic, with a hint if the table has not the columns that it needs.
 fn failed(what: &str, table: &str, error: &Error) -> Failure {
     let headline = format!("could not {what} `{table}`");
@@ -44,7 +48,9 @@ fn print(
     for record in &mut records {
         record["bar"] = bar(value(record), largest, cells).into();
     }
-    context.print_all(&[columns, &["bar"]].concat(), records)
+    let is_wide = usize::from(context.output.width()) >= WIDE;
+    let shown = columns.iter().copied().filter(|column| is_wide || !ONLY_WIDE.contains(column));
+    context.print_all(&shown.chain(["bar"]).collect::<Vec<_>>(), records)
 }
 
 fn record(result: &impl Serialize) -> Value {
