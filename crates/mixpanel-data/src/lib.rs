@@ -63,6 +63,7 @@ mod quota;
 mod row_sum;
 mod sql_value;
 mod stage;
+mod statistics;
 mod store;
 pub mod text;
 mod types;
@@ -84,6 +85,11 @@ pub use profile_query::{FetchMode, IfExists, IncludeUsers, ProfileQuery};
 pub use properties::{FrequentValue, PropertyInfo};
 pub use quota::Quota;
 pub use sql_value::{SqlPart, SqlValue};
+pub use statistics::{
+    ColumnStatsResult, ColumnSummary, ColumnValue, CountType, DailyCount, DailyCountsResult, DayRange,
+    EngagementBucket, EngagementDistributionResult, EventBreakdownResult, EventStats, NumericPropertySummaryResult,
+    PropertyCoverage, PropertyCoverageResult, PropertyDistributionResult, PropertyValueCount, SummaryResult, TopEvent,
+};
 pub use types::{
     ColumnInfo, FetchEstimate, FetchResult, LoadedTable, ObjectInfo, ParallelProfileResult, ProfileFetchResult,
     ProfilePageResult, ProfileProgress, ProfileStreamResult, ProfileWriteTask, QuotaUsage, SqlResult, TableInfo,
@@ -94,6 +100,8 @@ pub use workspace::Workspace;
 
 /// A point in time, for [`ProfileFetch::since`].
 pub use jiff::Timestamp;
+/// A day, for [`DayRange`].
+pub use jiff::civil::Date;
 /// Compiles the example in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

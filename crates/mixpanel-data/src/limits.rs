@@ -1,7 +1,11 @@
 //! All limits and defaults of the library, with units, derivations and sources. The public ones are those that a caller
 //! can set or may want to show.
 
+mod analysis;
+
 use std::time::Duration;
+
+pub(crate) use analysis::{ENGAGEMENT_BUCKETS, ENGAGEMENT_BUCKETS_MAX, PERCENTILES};
 
 /// Mixpanel's concurrency limit per project (`docs/mixpanel-api.md#quotas`), and therefore the maximum number of
 /// workers of one fetch.

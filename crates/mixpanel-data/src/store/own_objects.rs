@@ -1,5 +1,7 @@
-//! The macro and the views that loads maintain in a database for its users. Their comments tell them apart from objects
+//! The macros and the views that loads maintain in a database for its users. Their comments tell them apart from objects
 //! of the same name that users made, which are never replaced.
+
+use std::collections::HashMap;
 
 use duckdb::Connection;
 
@@ -32,33 +34,103 @@ pub(crate) enum Owner {
     User,
 }
 
-/// Returns who made the macro `prop`.
-pub(crate) fn owner_of_prop(connection: &Connection) -> Result<Owner> {
-    let sql = "SELECT comment FROM duckdb_functions() WHERE database_name = current_database()
-               AND schema_name = 'main' AND function_type = 'macro' AND system.main.lower(function_name) = ?";
-    let comments = || -> Result<Vec<Option<String>>, duckdb::Error> {
-        connection.prepare(sql)?.query_map([PROP], |row| row.get(0))?.collect()
-    };
-    let comments = comments().map_err(|error| statement("look for the macro `prop`", &error))?;
-    Ok(match comments.first() {
-        None => Owner::Absent,
-        Some(comment) => owner(comment.as_deref()),
-    })
+/// A macro that loads maintain.
+#[derive(Debug)]
+pub(crate) struct OwnMacro {
+    /// Its name, in lower case.
+    pub(crate) name: &'static str,
+    /// What it returns.
+    pub(crate) kind: MacroKind,
+    /// Its parameters, as SQL.
+    pub(crate) parameters: &'static str,
+    /// The expression or the query.
+    pub(crate) body: String,
+    /// Its description, which is shown in `duckdb_functions()`.
+    pub(crate) comment: &'static str,
 }
 
-/// Creates the macro `prop`, or brings that of an earlier version up to date. A user's own macro stays.
-pub(crate) fn ensure_prop(connection: &Connection) -> Result<()> {
-    let comment = literal(&format!("{PROP_COMMENT}; {MARK}"));
-    let create = |verb: &str| {
+/// What a macro returns. DuckDB keeps the two kinds apart, so they do not conflict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum MacroKind {
+    /// A value.
+    Scalar,
+    /// A table.
+    Table,
+}
+
+impl MacroKind {
+    /// Returns DuckDB's name for it in `duckdb_functions()`.
+    fn function_type(self) -> &'static str {
+        match self {
+            Self::Scalar => "macro",
+            Self::Table => "table_macro",
+        }
+    }
+}
+
+impl OwnMacro {
+    fn create(&self, connection: &Connection, verb: &str) -> Result<(), duckdb::Error> {
+        let Self { name, kind, parameters, body, comment } = self;
+        let table = if *kind == MacroKind::Table { "TABLE" } else { "" };
+        let comment = literal(&format!("{comment}; {MARK}"));
         connection.execute_batch(&format!(
-            "{verb} MACRO main.{PROP}(properties, name) AS {PROP_BODY}; COMMENT ON MACRO main.{PROP} IS {comment}"
+            "{verb} MACRO main.{name}({parameters}) AS {table} {body};
+             COMMENT ON MACRO {table} main.{name} IS {comment}"
         ))
+    }
+}
+
+/// Returns who made the macro with this name and kind.
+pub(crate) fn owner_of_macro(connection: &Connection, name: &str, kind: MacroKind) -> Result<Owner> {
+    let owners = owners_of_macros(connection, &[name])?;
+    Ok(owners.get(&(name.to_owned(), kind)).copied().unwrap_or(Owner::Absent))
+}
+
+/// Returns who made the macros of these names. Takes some 20 ms, because DuckDB lists all of its functions.
+fn owners_of_macros(connection: &Connection, names: &[&str]) -> Result<HashMap<(String, MacroKind), Owner>> {
+    let sql = "SELECT system.main.lower(function_name), function_type, comment FROM duckdb_functions()
+               WHERE database_name = current_database() AND schema_name = 'main'
+                 AND function_type IN ('macro', 'table_macro')";
+    let found = || -> Result<Vec<(String, String, Option<String>)>, duckdb::Error> {
+        connection.prepare(sql)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
     };
-    // Looking for the macro takes longer than this, because DuckDB lists all of its functions.
-    if create("CREATE").is_ok() || owner_of_prop(connection)? == Owner::User {
+    let found = found().map_err(|error| statement("list the macros", &error))?;
+    let named = found.into_iter().filter(|(name, ..)| names.contains(&name.as_str()));
+    let kind =
+        |kind: &str| if kind == MacroKind::Scalar.function_type() { MacroKind::Scalar } else { MacroKind::Table };
+    Ok(named.map(|(name, type_, comment)| ((name, kind(&type_)), owner(comment.as_deref()))).collect())
+}
+
+/// Creates these macros, or brings those of an earlier version up to date. A user's own macros stay.
+///
+/// # Errors
+/// `Storage`, `DiskFull`.
+pub(crate) fn ensure_own_macros(connection: &Connection, macros: &[OwnMacro]) -> Result<()> {
+    // In a new database, this avoids listing all functions.
+    let existing: Vec<&OwnMacro> = macros.iter().filter(|own| own.create(connection, "CREATE").is_err()).collect();
+    if existing.is_empty() {
         return Ok(());
     }
-    create("CREATE OR REPLACE").map_err(|error| statement("create the macro `prop`", &error))
+    let names: Vec<&str> = existing.iter().map(|own| own.name).collect();
+    let owners = owners_of_macros(connection, &names)?;
+    for own in existing {
+        if owners.get(&(own.name.to_owned(), own.kind)) != Some(&Owner::User) {
+            own.create(connection, "CREATE OR REPLACE")
+                .map_err(|error| statement(&format!("create the macro `{}`", own.name), &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns who made the macro `prop`.
+pub(crate) fn owner_of_prop(connection: &Connection) -> Result<Owner> {
+    owner_of_macro(connection, PROP, MacroKind::Scalar)
+}
+
+/// Returns the macro `prop`.
+pub(crate) fn prop() -> OwnMacro {
+    let (kind, parameters) = (MacroKind::Scalar, "properties, name");
+    OwnMacro { name: PROP, kind, parameters, body: PROP_BODY.to_owned(), comment: PROP_COMMENT }
 }
 
 /// Returns the JSON pointer to a property, as an SQL literal.
@@ -131,7 +203,7 @@ mod tests {
 
     fn connection() -> Connection {
         let connection = Connection::open_in_memory().unwrap();
-        ensure_prop(&connection).unwrap();
+        ensure_own_macros(&connection, &[prop()]).unwrap();
         connection
     }
 
@@ -178,10 +250,10 @@ mod tests {
     fn a_macro_of_the_user_stays() {
         let connection = connection();
         assert_eq!(owner_of_prop(&connection).unwrap(), Owner::Mp);
-        ensure_prop(&connection).unwrap();
+        ensure_own_macros(&connection, &[prop()]).unwrap();
         connection.execute_batch("CREATE OR REPLACE MACRO PROP(a) AS a + 1").unwrap();
         assert_eq!(owner_of_prop(&connection).unwrap(), Owner::User);
-        ensure_prop(&connection).unwrap();
+        ensure_own_macros(&connection, &[prop()]).unwrap();
         assert_eq!(connection.query_row("SELECT prop(1)", [], |row| row.get::<_, i32>(0)).unwrap(), 2);
         connection.execute_batch("DROP MACRO prop").unwrap();
         assert_eq!(owner_of_prop(&connection).unwrap(), Owner::Absent);
