@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use crate::export::ExportBody;
+
 /// A request to the simulator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
@@ -34,8 +36,10 @@ pub struct Reply {
     pub status: StatusCode,
     /// The headers, except `Content-Length` and `Transfer-Encoding`, which the transport sets.
     pub headers: HeaderMap,
-    /// The whole body.
+    /// The whole body, unless it is an export.
     pub body: Bytes,
+    /// The body of an export, which is written while it is sent.
+    pub export: Option<ExportBody>,
     /// The time from the request's arrival to the first byte of the response.
     pub delay: Duration,
     /// The delivery fault, if any.
@@ -53,7 +57,8 @@ pub struct Ticket(pub(crate) u64);
 pub enum BodyFault {
     /// The connection closes before the whole body is sent.
     Cut {
-        /// The number of body bytes that arrive; less than the length of the body.
+        /// The number of body bytes that arrive; less than the length of the body, except for an export, of which at
+        /// least the last byte is missing.
         after: usize,
         /// How the body is framed.
         framing: Framing,
@@ -84,11 +89,16 @@ impl Reply {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         let body = body.into();
-        Self { status, headers, body, delay: Duration::ZERO, fault: None, ticket: Ticket(0) }
+        Self { status, headers, body, export: None, delay: Duration::ZERO, fault: None, ticket: Ticket(0) }
     }
 
     pub(crate) fn json(body: impl Into<Bytes>) -> Self {
         Self::new(StatusCode::OK, "application/json", body)
+    }
+
+    /// Returns the whole body, also of an export, as it is sent: compressed, if the headers say so.
+    pub fn whole_body(&self) -> Bytes {
+        self.export.as_ref().map_or_else(|| self.body.clone(), ExportBody::to_bytes)
     }
 
     /// Creates an error in the Query API's format, `{"error": "..."}`, plus a `status` as in the ingestion API.

@@ -45,7 +45,7 @@ pub(crate) fn population(config: &SimulatorConfig) -> Population {
 
 /// Returns the latest time in generated profiles, in seconds since the epoch. The limits keep every date that is
 /// derived from it within 1970 to 9999, the years that have four digits.
-fn reference(config: &SimulatorConfig) -> u64 {
+pub(crate) fn reference(config: &SimulatorConfig) -> u64 {
     const YEAR_1980: u64 = 315_532_800;
     const YEAR_9999: u64 = 253_370_764_800;
     u64::try_from(config.reference_time.as_second()).unwrap_or(0).clamp(YEAR_1980, YEAR_9999 - 1)

@@ -13,6 +13,7 @@ use crate::limit_kind::LimitKind;
 use crate::message::Framing;
 
 use fields::FaultFields;
+pub(crate) use fields::{number, number_ranges, parse_kind, words};
 
 /// A fault injected into responses of the Engage API.
 ///

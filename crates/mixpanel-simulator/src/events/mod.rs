@@ -1,0 +1,23 @@
+//! The events of the simulated project: years of them, of the same users as the profiles.
+//!
+//! Generated events are not stored: the events of a day are a pure function of the seed, the day and the revision, and
+//! are written line by line, so a year of them takes no more memory than a minute.
+
+mod activity;
+mod calendar;
+mod kind;
+mod line;
+mod odd;
+mod people;
+mod reference;
+mod rows;
+mod session;
+mod state;
+
+pub(crate) use calendar::{date_of, day_of};
+pub(crate) use kind::NAMES;
+pub(crate) use line::WrittenTime;
+pub use odd::{OddEvent, OddVerdict};
+pub use reference::Events;
+pub(crate) use rows::{Rows, Selection};
+pub(crate) use state::{DataState, Project};
