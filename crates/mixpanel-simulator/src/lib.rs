@@ -37,6 +37,7 @@ mod duration;
 mod engage;
 mod event_counts;
 mod event_options;
+mod event_words;
 mod events;
 mod export;
 mod fault;
@@ -61,6 +62,7 @@ pub use config::{
 pub use event_options::{
     EventClock, EventOptions, ExportFraming, ExportLimitStyle, FinalNewline, Revision, RowOrder, TimeUnit,
 };
+pub use event_words::EventWords;
 pub use events::{Events, OddEvent, OddVerdict};
 pub use export::{ExportBody, ExportChunks, ExportFault, ExportFaultKind, SliceSelector};
 pub use fault::{Fault, FaultKind, PageSelector, Times};

@@ -8,6 +8,7 @@ mod calendar;
 mod kind;
 mod line;
 mod odd;
+mod odd_lines;
 mod people;
 mod reference;
 mod rows;

@@ -1,10 +1,12 @@
-//! Unusual lines that a robust client must handle (`docs/mixpanel-api.md#export-rows`).
+//! Unusual lines that a robust client must handle (`docs/mixpanel-api.md#export-response`).
 
 use serde::Deserialize;
 
-use super::calendar::{DAY_MS, date_of};
+use super::calendar::{DAY_MS, date_of, to_utc};
 use super::line::WrittenTime;
-use crate::hash::{mix, mix_text, mix2};
+use super::odd_lines::LINES;
+use super::state::{DataState, Project};
+use crate::hash::{mix, mix2};
 
 /// A line that is unusual in one way. Placed by [`EventOptions::odd`](crate::EventOptions::odd).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
@@ -108,6 +110,10 @@ pub enum OddEvent {
     LoneSurrogate,
 }
 
+/// How long after its time a line is received and processed, in milliseconds.
+const RECEIVED: u64 = 900;
+const PROCESSED: u64 = 1_700;
+
 /// What a client should make of an odd line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OddVerdict {
@@ -121,9 +127,11 @@ pub enum OddVerdict {
     Unclear,
 }
 
-use OddVerdict::{Blank, Reject, Row, Unclear};
-
 impl OddEvent {
+    fn parts(self) -> (OddVerdict, Option<&'static str>, &'static str) {
+        LINES[self as usize]
+    }
+
     /// All kinds, in order of declaration.
     pub const ALL: [Self; 48] = [
         Self::InsertIdMissing,
@@ -191,12 +199,27 @@ impl OddEvent {
         self.parts().1
     }
 
+    /// Returns whether the line of a day exists already.
+    pub(super) fn exists(self, project: &Project, day: u64, state: DataState) -> bool {
+        to_utc(&project.options.timezone, self.wall(project, day)) + PROCESSED <= state.now_ms
+    }
+
+    fn hash(self, project: &Project, day: u64) -> u64 {
+        mix2(mix(project.seed() ^ (0x0DD0 + self as u64)), day)
+    }
+
+    /// Returns the wall time of the line of a day, in milliseconds.
+    fn wall(self, project: &Project, day: u64) -> u64 {
+        day * DAY_MS + mix(self.hash(project, day)) % DAY_MS
+    }
+
     /// Writes the line of a day, with a newline.
-    pub(super) fn push(self, out: &mut Vec<u8>, seed: u64, day: u64, time: WrittenTime) {
-        let hash = mix2(mix_text(seed, &format!("{self:?}")), day);
-        let wall = day * DAY_MS + mix(hash) % DAY_MS;
+    pub(super) fn push(self, out: &mut Vec<u8>, project: &Project, day: u64, time: WrittenTime) {
+        let (hash, wall) = (self.hash(project, day), self.wall(project, day));
+        let utc = to_utc(&project.options.timezone, wall);
         let number = |wall: u64| if time == WrittenTime::Seconds { wall / 1_000 } else { wall }.to_string();
-        let received = format!(r#""$mp_api_timestamp_ms":{},"mp_processing_time_ms":{}"#, wall + 900, wall + 1_700);
+        let received =
+            format!(r#""$mp_api_timestamp_ms":{},"mp_processing_time_ms":{}"#, utc + RECEIVED, utc + PROCESSED);
         let clock = (wall % DAY_MS) / 1_000;
         let iso = format!("{}T{:02}:{:02}:{:02}", date_of(day), clock / 3_600, clock / 60 % 60, clock % 60);
         let line = self.parts().2;
@@ -217,173 +240,5 @@ impl OddEvent {
             out.extend_from_slice(piece.as_bytes());
         }
         out.push(b'\n');
-    }
-
-    /// Returns the verdict, the name of the event, and the line with placeholders.
-    fn parts(self) -> (OddVerdict, Option<&'static str>, &'static str) {
-        match self {
-            Self::InsertIdMissing => (
-                Row,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":@time,"distinct_id":"@id","note":"no insert id"@end"#,
-            ),
-            Self::InsertIdNull => (
-                Row,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":@time,"distinct_id":"@id","$insert_id":null@end"#,
-            ),
-            Self::InsertIdEmpty => (
-                Row,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":@time,"distinct_id":"@id","$insert_id":""@end"#,
-            ),
-            Self::InsertIdNumber => (
-                Unclear,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":@time,"distinct_id":"@id","$insert_id":40@end"#,
-            ),
-            Self::InsertIdText => (
-                Row,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":@time,"distinct_id":"@id","$insert_id":"p q/é @id"@end"#,
-            ),
-            Self::DistinctIdEmpty => (
-                Row,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":@time,"distinct_id":"","$insert_id":"@id"@end"#,
-            ),
-            Self::DistinctIdMissing => {
-                (Row, Some("Odd"), r#"{"event":"Odd","properties":{"time":@time,"$insert_id":"@id"@end"#)
-            }
-            Self::DistinctIdNull => (
-                Row,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":@time,"distinct_id":null,"$insert_id":"@id"@end"#,
-            ),
-            Self::DistinctIdNumber => (
-                Row,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":@time,"distinct_id":98765432109876543210,"$insert_id":"@id"@end"#,
-            ),
-            Self::DistinctIdObject => (
-                Row,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":@time,"distinct_id":{"id":"@id"},"$insert_id":"@id"@end"#,
-            ),
-            Self::TimeIso => (
-                Unclear,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":"@iso","distinct_id":"@id","$insert_id":"@id"@end"#,
-            ),
-            Self::TimeFraction => (
-                Unclear,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":@time.5,"distinct_id":"@id","$insert_id":"@id"@end"#,
-            ),
-            Self::TimeNegative => (
-                Row,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":-@day,"distinct_id":"@id","$insert_id":"@id"@end"#,
-            ),
-            Self::TimeDayBefore => (
-                Row,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":@before,"distinct_id":"@id","$insert_id":"@id"@end"#,
-            ),
-            Self::TimeMissing => {
-                (Reject, Some("Odd"), r#"{"event":"Odd","properties":{"distinct_id":"@id","$insert_id":"@id"@end"#)
-            }
-            Self::TimeText => (
-                Reject,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":"around noon","distinct_id":"@id","$insert_id":"@id"@end"#,
-            ),
-            Self::TimeNull => (
-                Reject,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":null,"distinct_id":"@id","$insert_id":"@id"@end"#,
-            ),
-            Self::NumberBeyondFloat => {
-                (Row, Some("Odd"), r#"@odd,"order":9007199254740993,"big":123456789012345678901234567890@end"#)
-            }
-            Self::NumberExponent => (Row, Some("Odd"), r#"@odd,"a":1e21,"b":1.50E+10,"c":0.10,"d":-0.0@end"#),
-            Self::LineSeparators => (Row, Some("Odd"), "@odd,\"a\u{2028}b\":\"c\u{2029}d\u{85}e\u{2028}\"@end"),
-            Self::ControlCharacters => (
-                Row,
-                Some("Odd"),
-                "@odd,\"note\":\"a\\u0000b\\u001cc\\r\\n\\td\u{9c}e\u{7f}\",\"url\":\"https:\\/\\/example.org\"@end",
-            ),
-            Self::RawControlByte => (Reject, Some("Odd"), "@odd,\"note\":\"a\u{1c}b\"@end"),
-            Self::Megabyte => (Row, Some("Odd"), r#"@odd,"text":"@megabyte"@end"#),
-            Self::NestedNames => (
-                Row,
-                Some("Odd"),
-                r#"{"event":"Odd","properties":{"time":@time,"distinct_id":"@id","insert_id":"not the dollar one","event":"nested","properties":{"time":"2025-12-31","distinct_id":"x","$insert_id":"y"},"distinct_id_":"y","$insert_id":"@id"@end"#,
-            ),
-            Self::DuplicateKeys => (Row, Some("Odd"), r#"@odd,"color":"red","size":1,"color":"blue","time":12@end"#),
-            Self::KeysDifferInCase => (Row, Some("Odd"), r#"@odd,"id":1,"Id":"1","ID":null,"Time":5@end"#),
-            Self::EscapedKeys => (
-                Row,
-                Some("Odd"),
-                r#"{"\u0065vent":"Odd","properties":{"\u0074ime":@time,"distinct\u005fid":"@id","\u0024insert_id":"@id"@end"#,
-            ),
-            Self::NullTexts => {
-                (Row, Some("Odd"), r#"@odd,"a":"undefined","b":"null","c":"<null>","d":"","":"empty key","e":null@end"#)
-            }
-            Self::Nested => (Row, Some("Odd"), r#"@odd,"a":[],"b":{},"c":[[[{"d":[null,{"e":"\"}]"}]}]]]@end"#),
-            Self::Verb => (
-                Row,
-                Some(r#"$identify"#),
-                r#"{"event":"$identify","properties":{"time":@time,"distinct_id":"5f1c","$distinct_id_before_identity":0,"$identified_id":"@id","$anon_id":"5f1c","$is_reshuffled":true,"$insert_id":"AbCdEfGhIjKlMnOp"@end"#,
-            ),
-            Self::HotShard => (
-                Row,
-                Some(r#"$hotshard_events"#),
-                r#"{"event":"$hotshard_events","properties":{"time":@time,"distinct_id":"","mp_original_event_name":"Odd","mp_original_distinct_id":"@id","$insert_id":"@id"@end"#,
-            ),
-            Self::NonAsciiName => (
-                Row,
-                Some(r#"Bücher 🚀 "x""#),
-                r#"{"event":"Bücher 🚀 \"x\"","properties":{"time":@time,"distinct_id":"$device:@id","$insert_id":"@id"@end"#,
-            ),
-            Self::EmptyName => (
-                Unclear,
-                Some(""),
-                r#"{"event":"","properties":{"time":@time,"distinct_id":"@id","$insert_id":"@id"@end"#,
-            ),
-            Self::PropertiesFirst => (
-                Row,
-                Some("Odd"),
-                r#"{"properties":{"$insert_id":"@id","a":1,"distinct_id":"@id","time":@time@received},"event":"Odd"}"#,
-            ),
-            Self::ExtraMember => (
-                Row,
-                Some("Odd"),
-                r#"{"event":"Odd","error":null,"properties":{"time":@time,"distinct_id":"@id","$insert_id":"@id"@received},"version":2}"#,
-            ),
-            Self::Spaces => (
-                Row,
-                Some("Odd"),
-                " { \"event\" : \"Odd\" , \"properties\" : { \"time\" : @time ,\t\"distinct_id\" : \"@id\" @end ",
-            ),
-            Self::CarriageReturn => (Row, Some("Odd"), "@odd@end\r"),
-            Self::BlankLine => (Blank, None, ""),
-            Self::NotAnObject => (Reject, None, r#""not an object""#),
-            Self::Array => (Reject, None, r#"["event","Odd"]"#),
-            Self::NameMissing => {
-                (Reject, None, r#"{"properties":{"time":@time,"distinct_id":"@id","$insert_id":"@id"@end"#)
-            }
-            Self::NameNumber => {
-                (Reject, None, r#"{"event":7,"properties":{"time":@time,"distinct_id":"@id","$insert_id":"@id"@end"#)
-            }
-            Self::PropertiesMissing => (Reject, Some("Odd"), r#"{"event":"Odd"}"#),
-            Self::PropertiesNull => (Reject, Some("Odd"), r#"{"event":"Odd","properties":null}"#),
-            Self::Unfinished => {
-                (Reject, Some("Odd"), r#"{"event":"Odd","properties":{"time":@time,"distinct_id":"@id""#)
-            }
-            Self::TrailingText => (Reject, Some("Odd"), r#"@odd@end x"#),
-            Self::InvalidUtf8 => (Reject, Some("Odd"), r#"@odd,"note":"a@invalid"@end"#),
-            Self::LoneSurrogate => (Reject, Some("Odd"), r#"@odd,"note":"a\ud800b"@end"#),
-        }
     }
 }

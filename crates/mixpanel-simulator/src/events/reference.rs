@@ -58,7 +58,8 @@ impl Events {
     pub fn count(&self, day: Date) -> u64 {
         let Some(day) = self.known(day) else { return 0 };
         let state = DataState { now_ms: self.now_ms, revision: 0 };
-        count(&self.project, day, state, Copies::Counted).iter().sum::<u64>() + self.project.options.odd.len() as u64
+        let odd = self.project.options.odd.iter().filter(|odd| odd.exists(&self.project, day, state)).count();
+        count(&self.project, day, state, Copies::Counted).iter().sum::<u64>() + odd as u64
     }
 
     /// Returns the number of events of a day in revision 0 by name, as `/api/query/events` counts them: rows that are

@@ -125,20 +125,21 @@ impl Rows {
                     }
                 });
             }
-            self.write_odd(out, day);
+            self.write_odd(out, day, state);
             self.days.pop();
             self.done = 0;
         }
         false
     }
 
-    fn write_odd(&mut self, out: &mut Vec<u8>, day: u64) {
+    fn write_odd(&mut self, out: &mut Vec<u8>, day: u64, state: DataState) {
         for odd in &self.project.options.odd {
-            if self.rows >= self.selection.limit || !self.selection.has(odd.event()) {
+            let is_selected = self.rows < self.selection.limit && self.selection.has(odd.event());
+            if !is_selected || !odd.exists(&self.project, day, state) {
                 continue;
             }
             let start = out.len();
-            odd.push(out, self.project.seed, day, self.selection.time);
+            odd.push(out, &self.project, day, self.selection.time);
             if self.selection.accepts(&out[start..]) {
                 self.rows += 1;
             } else {

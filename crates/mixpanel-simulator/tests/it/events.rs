@@ -268,3 +268,68 @@ async fn the_first_day_and_today_follow_the_reference_time() {
     assert_eq!(server.events().today(), date("2026-09-20"));
     assert_eq!(server.events().first_day(), date("2023-09-19"));
 }
+
+/// Returns the share of users of the first set that are also in the second.
+fn kept(of: &BTreeSet<String>, among: &BTreeSet<String>) -> f64 {
+    of.intersection(among).count() as f64 / of.len() as f64
+}
+
+#[test]
+fn events_look_like_those_of_a_shop() {
+    let config = SimulatorConfig::unlimited().with_profiles(20_000).with_events(EventOptions::clean());
+    let events = Events::new(&config);
+    // Sunday, 6 September 2026 is a quiet day.
+    let weekday = events.count(date("2026-09-09"));
+    assert!(events.count(date("2026-09-06")) * 3 < weekday * 2);
+    assert!(events.count(date("2025-09-10")) < weekday, "the product grows");
+
+    let week: BTreeMap<&str, u64> =
+        date("2026-09-07").series(jiff::Span::new().days(1)).take(7).fold(BTreeMap::new(), |mut sum, day| {
+            events.counts(day).into_iter().for_each(|(name, count)| *sum.entry(name).or_default() += count);
+            sum
+        });
+    let funnel =
+        ["View Item", "App Open", "Add to Cart", "Begin Checkout", "Purchase", "Sign Up"].map(|name| week[name]);
+    assert!(funnel.is_sorted_by(|first, second| first > second), "{week:?}");
+    assert!(funnel[4] * 4 > funnel[2], "at least a quarter of the carts are bought: {week:?}");
+
+    // Who signed up in a week of June comes back less and less, but not never.
+    let active = |from: &str, name: Option<&str>| -> BTreeSet<String> {
+        let days = date(from).series(jiff::Span::new().days(1)).take(7);
+        let lines = days.flat_map(|day| events.lines(day, 0)).map(|line| parsed(&line));
+        let is_named = |line: &Value| name.is_none_or(|name| line["event"] == name);
+        let id = |line: Value| line["properties"]["distinct_id"].as_str().expect("an ID").to_owned();
+        lines.filter(is_named).map(id).collect()
+    };
+    let signed_up = active("2026-06-01", Some("Sign Up"));
+    let weeks = ["2026-06-08", "2026-06-22", "2026-08-31"].map(|week| kept(&signed_up, &active(week, None)));
+    assert!(weeks[0] > weeks[1] && weeks[1] > weeks[2] && weeks[2] > 0.05 && weeks[0] < 0.8, "{weeks:?}");
+}
+
+#[test]
+fn sessions_are_in_order_and_do_not_overlap_days() {
+    let events = Events::new(&with(|events| *events = EventOptions::clean()));
+    let mut sessions: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
+    for day in date("2026-08-01").series(jiff::Span::new().days(1)).take(31) {
+        for line in events.lines(day, 0).iter().map(|line| parsed(line)) {
+            let properties = &line["properties"];
+            let session = format!("{day} {}", properties["session_id"]);
+            let event = line["event"].as_str().expect("a name").to_owned();
+            let time = properties["time"].as_u64().expect("a time");
+            let midnight = jiff::Timestamp::from_millisecond(i64::try_from(time).expect("a time")).expect("a time");
+            assert_eq!(midnight.to_string()[..10], day.to_string());
+            sessions.entry(session).or_default().push((time, event));
+        }
+    }
+    for (session, rows) in &sessions {
+        assert!(rows.is_sorted(), "{session}: {rows:?}");
+        assert_eq!(rows[0].1, "App Open", "{session}");
+        assert!(rows.windows(2).all(|pair| pair[1].0 - pair[0].0 < 60_000), "{session}: {rows:?}");
+        if rows.last().is_some_and(|row| row.1 == "Purchase") {
+            for step in ["View Item", "Add to Cart", "Begin Checkout"] {
+                assert!(rows.iter().any(|row| row.1 == step), "{session}: {rows:?}");
+            }
+        }
+    }
+    assert!(sessions.len() > 200);
+}
