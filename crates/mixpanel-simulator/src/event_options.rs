@@ -45,6 +45,8 @@ pub struct EventOptions {
     pub revision: Revision,
     /// Unusual lines, each of which every day contains once. Default none.
     pub odd: Vec<OddEvent>,
+    /// The number of days before today that may be exported; earlier ones get a 403. `None`, the default, means any.
+    pub history_days: Option<u32>,
     /// The order of the rows. Default [`RowOrder::Fixed`].
     pub order: RowOrder,
     /// The unit of `time`. Default [`TimeUnit::AsRequested`].
@@ -157,6 +159,7 @@ impl Default for EventOptions {
             rekeyed: 0.0,
             revision: Revision::Fixed(0),
             odd: Vec::new(),
+            history_days: None,
             order: RowOrder::default(),
             time_unit: TimeUnit::default(),
             gzip_threshold: 1_400,

@@ -11,7 +11,7 @@ use crate::events::OddEvent;
 use crate::fault::{number, words};
 
 /// All words, with the form of their value.
-const WORDS: [&str; 25] = [
+const WORDS: [&str; 26] = [
     "per-day=N",
     "timezone=ZONE",
     "elapsed=TIME",
@@ -26,6 +26,7 @@ const WORDS: [&str; 25] = [
     "revision=N",
     "on-refetch",
     "odd",
+    "history-days=N",
     "shuffled",
     "seconds",
     "gzip-threshold=N",
@@ -120,6 +121,7 @@ fn set(config: &mut SimulatorConfig, name: &str, value: &str) -> Result<(), Stri
         "deleted-rows" => events.deleted_rows = share(name, value)?,
         "rekeyed" => events.rekeyed = share(name, value)?,
         "revision" => events.revision = Revision::Fixed(number(name, value)?),
+        "history-days" => events.history_days = Some(number(name, value)?),
         "gzip-threshold" => events.gzip_threshold = number(name, value)?,
         "gzip-level" => events.gzip_level = number(name, value)?,
         "gzip-members" => events.gzip_members = number(name, value)?,
@@ -180,7 +182,7 @@ mod tests {
     fn every_word_changes_something() {
         let unchanged = SimulatorConfig::default();
         let all = "per-day=9 timezone=Asia/Tokyo elapsed=1d duplicates=0.5 conflicts=0.25 without-insert-id=1 late=0 late-rows=0.1 \
-                   deleted-rows=0.2 rekeyed=0.3 revision=2 odd shuffled seconds gzip-threshold=0 gzip-level=9 gzip-members=3 \
+                   deleted-rows=0.2 rekeyed=0.3 revision=2 odd history-days=30 shuffled seconds gzip-threshold=0 gzip-level=9 gzip-members=3 \
                    framing=close chunk-size=7 no-final-newline limit-style=text-retry-after per-second=off concurrency=1";
         let events = applied(all).events;
         assert_eq!((events.per_day, events.elapsed), (Some(9), Duration::from_secs(86_400)));

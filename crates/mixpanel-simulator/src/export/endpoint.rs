@@ -103,6 +103,12 @@ impl Export {
             Ok(valid) => valid,
             Err(message) => return Reply::error(StatusCode::BAD_REQUEST, &message),
         };
+        if let Some(days) = self.project.options.history_days
+            && day_of(valid.from) + i64::from(days) < today.cast_signed()
+        {
+            // The text is known from other endpoints (`docs/mixpanel-api.md#export-limits`).
+            return Reply::error(StatusCode::FORBIDDEN, &format!("Date range exceeds {days} days into the past"));
+        }
         let first = day_of(valid.from).max(self.project.first_day().cast_signed()).cast_unsigned();
         let last = day_of(valid.to).cast_unsigned().min(today);
         let state = |day| DataState { now_ms, revision: self.revision(day) };

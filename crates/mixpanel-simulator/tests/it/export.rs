@@ -118,6 +118,14 @@ async fn wrong_parameters_are_refused() {
     assert_eq!(sim.export(&[("from_date", "2005-01-01"), ("to_date", "2005-12-31")]).await.sorted_lines().len(), 0);
 }
 
+#[tokio::test]
+async fn the_history_may_be_limited() {
+    let sim = Sim::start(with(|events| events.history_days = Some(30))).await;
+    assert_eq!(sim.days("2026-08-21", "2026-08-22").await.status, 200);
+    let early = sim.days("2026-08-20", "2026-08-22").await;
+    assert_eq!((early.status.as_u16(), early.error().as_str()), (403, "Date range exceeds 30 days into the past"));
+}
+
 fn unpacked(got: &Got) -> Vec<u8> {
     assert_eq!(got.headers["content-encoding"], "gzip");
     let mut text = Vec::new();

@@ -105,7 +105,7 @@ pub(crate) struct SimulateArgs {
     /// Shares, such as `duplicates=0.01`: `duplicates`, `conflicts` (duplicates with other properties),
     /// `without-insert-id`, `late` (sessions that arrive up to 5 days late); `clean` sets these to 0. Shares of rows that
     /// change when their day is fetched again: `late-rows`, `deleted-rows`, `rekeyed`. `odd` adds unusual and invalid
-    /// lines to every day.
+    /// lines to every day. `history-days=N` refuses older days.
     ///
     /// Responses: `shuffled`, `seconds`, `no-final-newline`, `chunk-size=N`, `framing=chunked`, `content-length` or
     /// `close`, `gzip-threshold=N`, `gzip-level=N`, `gzip-members=N`, `limit-style=json` or `text`, both perhaps with
