@@ -18,8 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+use crate::body_fault::{BodyFault, Framing};
 use crate::export::{ExportBody, ExportChunks};
-use crate::message::{BodyFault, Framing};
 
 /// A flag that a body sets to close its connection once everything before the cut has been sent.
 #[derive(Debug, Clone, Default)]

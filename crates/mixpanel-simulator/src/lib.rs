@@ -31,6 +31,7 @@
 
 mod auth;
 mod body;
+mod body_fault;
 mod compress;
 mod config;
 mod duration;
@@ -47,6 +48,7 @@ mod limit_kind;
 mod message;
 mod params;
 mod profiles;
+mod project_profiles;
 mod quota;
 mod refusal;
 mod select;
@@ -55,6 +57,7 @@ mod session;
 mod simulator;
 mod stats;
 
+pub use body_fault::{BodyFault, Framing};
 pub use config::{
     AuthRefusal, Compression, PastEnd, ProfileSource, Quota, RateLimitStyle, RequestedPageSize, SessionIdMode,
     SessionPages, SimulatorConfig, TotalMode,
@@ -67,7 +70,7 @@ pub use events::{Events, OddEvent, OddVerdict};
 pub use export::{ExportBody, ExportChunks, ExportFault, ExportFaultKind, SliceSelector};
 pub use fault::{Fault, FaultKind, PageSelector, Times};
 pub use limit_kind::LimitKind;
-pub use message::{BodyFault, Framing, Reply, Request, Ticket};
+pub use message::{Reply, Request, Ticket};
 pub use profiles::{CopyChange, OddProfile, ProfileCopy, Records, RecordsError};
 pub use server::{Server, ServerError};
 pub use simulator::Simulator;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use crate::body_fault::BodyFault;
 use crate::export::ExportBody;
 
 /// A request to the simulator.
@@ -51,38 +52,6 @@ pub struct Reply {
 /// Identifies a request in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub(crate) u64);
-
-/// A fault in the delivery of a response body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyFault {
-    /// The connection closes before the whole body is sent.
-    Cut {
-        /// The number of body bytes that arrive; less than the length of the body, except for an export, of which at
-        /// least the last byte is missing.
-        after: usize,
-        /// How the body is framed.
-        framing: Framing,
-    },
-    /// The body pauses and then continues.
-    Stall {
-        /// The number of body bytes that arrive before the pause.
-        after: usize,
-        /// The length of the pause.
-        pause: Duration,
-    },
-    /// The connection closes without a response.
-    Reset,
-}
-
-/// The framing of a body that is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Framing {
-    /// `Content-Length` promises the whole body.
-    #[default]
-    ContentLength,
-    /// Chunked, and the terminating chunk never arrives.
-    Chunked,
-}
 
 impl Reply {
     pub(crate) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {

@@ -11,15 +11,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::civil::Date;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::body::{CutSwitch, FaultyBody, FaultyStream};
+use crate::body_fault::BodyFault;
 use crate::config::SimulatorConfig;
 use crate::events::Events;
-use crate::message::{BodyFault, Reply, Request, Ticket};
+use crate::message::{Reply, Request, Ticket};
 use crate::simulator::Simulator;
 use crate::stats::{SentPage, Stats};
 
@@ -111,6 +113,12 @@ impl Server {
     /// Returns the events as they are now.
     pub fn events(&self) -> Events {
         self.shared.lock().events(self.shared.start.elapsed())
+    }
+
+    /// Returns the revision of a day in the latest complete response that contained it, as
+    /// [`Simulator::sent_revision`] does.
+    pub fn sent_revision(&self, day: Date) -> Option<u32> {
+        self.shared.lock().sent_revision(day)
     }
 
     /// Adds 1 to the revision of every day: late rows appear, others disappear or change their `distinct_id`, as

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use jiff::civil::Date;
 
 use crate::auth;
 use crate::compress::compress;
@@ -125,6 +126,12 @@ impl Simulator {
     /// Returns the events as they are at `now`, the time since the start.
     pub fn events(&self, now: Duration) -> Events {
         self.export.events(now)
+    }
+
+    /// Returns the revision of a day in the latest complete response that contained it, whatever events the request was
+    /// limited to. A response is complete unless a fault prevents that, even if the client does not read it.
+    pub fn sent_revision(&self, day: Date) -> Option<u32> {
+        self.export.sent_revision(day)
     }
 
     /// Adds 1 to the revision of every day: late rows appear, others disappear or change their `distinct_id`, as

@@ -3,15 +3,9 @@
 use super::kind::Kind;
 use super::people::People;
 use super::session::{Identity, Sending, Session, Step, processing_ms};
+use super::written_time::WrittenTime;
 use crate::hash::{Sequence, mix2};
 use crate::profiles::{DEVICES, push, push_hex, push_hundredths, push_number};
-
-/// The unit of `time` in the lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WrittenTime {
-    Milliseconds,
-    Seconds,
-}
 
 /// The items of the shop: name, category and price in hundredths.
 static ITEMS: [(&str, &str, u64); 12] = [

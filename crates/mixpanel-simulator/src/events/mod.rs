@@ -14,11 +14,14 @@ mod reference;
 mod rows;
 mod session;
 mod state;
+mod verdict;
+mod written_time;
 
 pub(crate) use calendar::{date_of, day_of};
 pub(crate) use kind::NAMES;
-pub(crate) use line::WrittenTime;
-pub use odd::{OddEvent, OddVerdict};
+pub use odd::OddEvent;
 pub use reference::Events;
 pub(crate) use rows::{Rows, Selection};
 pub(crate) use state::{DataState, Project};
+pub use verdict::OddVerdict;
+pub(crate) use written_time::WrittenTime;

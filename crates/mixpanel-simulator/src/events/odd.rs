@@ -1,11 +1,12 @@
 //! Unusual lines that a robust client must handle (`docs/mixpanel-api.md#export-response`).
 
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::calendar::{DAY_MS, date_of, to_utc};
-use super::line::WrittenTime;
 use super::odd_lines::LINES;
-use super::state::{DataState, Project};
+use super::verdict::OddVerdict;
+use super::written_time::WrittenTime;
 use crate::hash::{mix, mix2};
 
 /// A line that is unusual in one way. Placed by [`EventOptions::odd`](crate::EventOptions::odd).
@@ -114,19 +115,6 @@ pub enum OddEvent {
 const RECEIVED: u64 = 900;
 const PROCESSED: u64 = 1_700;
 
-/// What a client should make of an odd line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OddVerdict {
-    /// It is an event.
-    Row,
-    /// It is not an event.
-    Reject,
-    /// It has no content, and should be skipped.
-    Blank,
-    /// Opinions differ.
-    Unclear,
-}
-
 impl OddEvent {
     fn parts(self) -> (OddVerdict, Option<&'static str>, &'static str) {
         LINES[self as usize]
@@ -200,23 +188,23 @@ impl OddEvent {
     }
 
     /// Returns whether the line of a day exists already.
-    pub(super) fn exists(self, project: &Project, day: u64, state: DataState) -> bool {
-        to_utc(&project.options.timezone, self.wall(project, day)) + PROCESSED <= state.now_ms
+    pub(super) fn exists(self, seed: u64, zone: &TimeZone, day: u64, now_ms: u64) -> bool {
+        to_utc(zone, self.wall(seed, day)) + PROCESSED <= now_ms
     }
 
-    fn hash(self, project: &Project, day: u64) -> u64 {
-        mix2(mix(project.seed() ^ (0x0DD0 + self as u64)), day)
+    fn hash(self, seed: u64, day: u64) -> u64 {
+        mix2(mix(seed ^ (0x0DD0 + self as u64)), day)
     }
 
     /// Returns the wall time of the line of a day, in milliseconds.
-    fn wall(self, project: &Project, day: u64) -> u64 {
-        day * DAY_MS + mix(self.hash(project, day)) % DAY_MS
+    fn wall(self, seed: u64, day: u64) -> u64 {
+        day * DAY_MS + mix(self.hash(seed, day)) % DAY_MS
     }
 
     /// Writes the line of a day, with a newline.
-    pub(super) fn push(self, out: &mut Vec<u8>, project: &Project, day: u64, time: WrittenTime) {
-        let (hash, wall) = (self.hash(project, day), self.wall(project, day));
-        let utc = to_utc(&project.options.timezone, wall);
+    pub(super) fn push(self, out: &mut Vec<u8>, seed: u64, zone: &TimeZone, day: u64, time: WrittenTime) {
+        let (hash, wall) = (self.hash(seed, day), self.wall(seed, day));
+        let utc = to_utc(zone, wall);
         let number = |wall: u64| if time == WrittenTime::Seconds { wall / 1_000 } else { wall }.to_string();
         let received =
             format!(r#""$mp_api_timestamp_ms":{},"mp_processing_time_ms":{}"#, utc + RECEIVED, utc + PROCESSED);

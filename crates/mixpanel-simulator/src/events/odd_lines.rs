@@ -1,6 +1,6 @@
 //! The text of unusual lines.
 
-use super::odd::OddVerdict::{self, Blank, Reject, Row, Unclear};
+use super::verdict::OddVerdict::{self, Blank, Reject, Row, Unclear};
 
 /// The verdict on each kind of line, the name of the event, and the text with placeholders, in the order of
 /// [`OddEvent`](super::OddEvent). `@odd` stands for the beginning of a usual line and `@end` for the end; the others are

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{ProfileSource, SimulatorConfig};
 use crate::profiles::{Life, home, is_anonymous, push, push_distinct_id, push_json_text};
-use crate::select::{population, reference};
+use crate::project_profiles::{population, reference};
 
 /// How the ID of a user begins who is only known by a device.
 const DEVICE: &[u8] = b"$device:";

@@ -58,7 +58,7 @@ impl Events {
     pub fn count(&self, day: Date) -> u64 {
         let Some(day) = self.known(day) else { return 0 };
         let state = DataState { now_ms: self.now_ms, revision: 0 };
-        let odd = self.project.options.odd.iter().filter(|odd| odd.exists(&self.project, day, state)).count();
+        let odd = self.project.options.odd.iter().filter(|odd| self.project.has_odd(**odd, day, state)).count();
         count(&self.project, day, state, Copies::Counted).iter().sum::<u64>() + odd as u64
     }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::kind::{Kind, NAMES};
-use super::line::{LineWriter, WrittenTime};
+use super::line::LineWriter;
 use super::session::DayPlan;
 use super::state::{DataState, Project};
+use super::written_time::WrittenTime;
 use crate::filter::Filter;
 use crate::hash::{Sequence, below, mix2};
 use crate::profiles::pick_properties;
@@ -135,11 +136,12 @@ impl Rows {
     fn write_odd(&mut self, out: &mut Vec<u8>, day: u64, state: DataState) {
         for odd in &self.project.options.odd {
             let is_selected = self.rows < self.selection.limit && self.selection.has(odd.event());
-            if !is_selected || !odd.exists(&self.project, day, state) {
+            if !is_selected || !self.project.has_odd(*odd, day, state) {
                 continue;
             }
             let start = out.len();
-            odd.push(out, &self.project, day, self.selection.time);
+            let zone = &self.project.options.timezone;
+            odd.push(out, self.project.seed, zone, day, self.selection.time);
             if self.selection.accepts(&out[start..]) {
                 self.rows += 1;
             } else {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::calendar::{DAY_MS, to_wall};
+use super::odd::OddEvent;
 use super::people::People;
 use crate::config::SimulatorConfig;
 use crate::event_options::{EventClock, EventOptions};
-use crate::select::reference;
+use crate::project_profiles::reference;
 
 /// The period of signups before the reference time, in days, and a day for the time zone.
 const HISTORY_DAYS: u64 = 1_097;
@@ -58,6 +59,11 @@ impl Project {
     /// Returns the project's day at a time since the epoch.
     pub(crate) fn day_at(&self, now_ms: u64) -> u64 {
         to_wall(&self.options.timezone, now_ms) / DAY_MS
+    }
+
+    /// Returns whether an odd line of a day exists already.
+    pub(super) fn has_odd(&self, odd: OddEvent, day: u64, state: DataState) -> bool {
+        odd.exists(self.seed, &self.options.timezone, day, state.now_ms)
     }
 
     /// Returns the first day that can have events.

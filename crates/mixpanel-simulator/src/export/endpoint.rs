@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderValue, StatusCode};
+use jiff::civil::Date;
 
 use super::body::ExportBody;
 use super::fault::ExportFaultKind;
@@ -14,13 +15,14 @@ use super::gzip::GzipPlan;
 use super::params::{ExportRequest, dates};
 use super::refusal::too_many_exports;
 use super::script::{Due, ExportScript};
+use crate::body_fault::{BodyFault, Framing};
 use crate::config::SimulatorConfig;
 use crate::event_options::{ExportFraming, Revision, RowOrder};
 use crate::events::{DataState, Events, Project, Rows, date_of, day_of};
 use crate::fault::FaultKind;
 use crate::hash::mix2;
 use crate::limit_kind::LimitKind;
-use crate::message::{BodyFault, Framing, Reply, Request};
+use crate::message::{Reply, Request};
 use crate::params::Params;
 
 /// The wait after a 429 that a fault causes.
@@ -33,13 +35,21 @@ pub(crate) struct Export {
     script: ExportScript,
     /// What [`Export::revise`] has added to the revision of all days.
     revised: u32,
-    /// The number of complete responses that contained a day, by day.
-    fetched: BTreeMap<u64, u32>,
+    /// The complete responses that contained a day, by day.
+    fetched: BTreeMap<u64, Fetched>,
     /// The number of requests so far, which determines the order of shuffled rows.
     requests: u64,
     pub(crate) faults_applied: u64,
     /// The limit that a fault pretended to be exceeded in the latest response.
     pub(crate) pretended_limit: Option<LimitKind>,
+}
+
+/// The complete responses that contained a day.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fetched {
+    times: u32,
+    /// The revision in the latest one.
+    revision: u32,
 }
 
 impl Export {
@@ -70,8 +80,14 @@ impl Export {
         self.revised
             + match self.project.options.revision {
                 Revision::Fixed(revision) => revision,
-                Revision::OnRefetch => self.fetched.get(&day).copied().unwrap_or(0),
+                Revision::OnRefetch => self.fetched.get(&day).map_or(0, |fetched| fetched.times),
             }
+    }
+
+    /// Returns the revision of a day in the latest complete response that contained it.
+    pub(crate) fn sent_revision(&self, day: Date) -> Option<u32> {
+        let day = u64::try_from(day_of(day)).ok()?;
+        self.fetched.get(&day).map(|fetched| fetched.revision)
     }
 
     /// Responds to a request.
@@ -96,6 +112,12 @@ impl Export {
         reply
     }
 
+    fn note_fetched(&mut self, day: u64, revision: u32) {
+        let fetched = self.fetched.entry(day).or_default();
+        fetched.times += 1;
+        fetched.revision = revision;
+    }
+
     fn rows(&mut self, request: &Request, params: &Params, fault: Option<&ExportFaultKind>, now: Duration) -> Reply {
         let now_ms = self.project.now_ms(now);
         let today = self.project.day_at(now_ms);
@@ -111,10 +133,11 @@ impl Export {
         }
         let first = day_of(valid.from).max(self.project.first_day().cast_signed()).cast_unsigned();
         let last = day_of(valid.to).cast_unsigned().min(today);
-        let state = |day| DataState { now_ms, revision: self.revision(day) };
-        let days = (first..=last).map(|day| (day, state(day))).collect();
-        if fault.is_none_or(|fault| matches!(fault, ExportFaultKind::Common(FaultKind::Stall { .. }))) {
-            (first..=last).for_each(|day| *self.fetched.entry(day).or_default() += 1);
+        let is_complete = fault.is_none_or(|fault| matches!(fault, ExportFaultKind::Common(FaultKind::Stall { .. })));
+        let state = |day| (day, DataState { now_ms, revision: self.revision(day) });
+        let days: Vec<(u64, DataState)> = (first..=last).map(state).collect();
+        if is_complete {
+            days.iter().for_each(|(day, state)| self.note_fetched(*day, state.revision));
         }
         let options = &self.project.options;
         let shuffle = (options.order == RowOrder::Shuffled).then(|| mix2(self.project.seed(), self.requests));

@@ -5,9 +5,10 @@ use http::Method;
 use serde_json::Value;
 
 use super::Simulator;
+use crate::body_fault::BodyFault;
 use crate::config::{Quota, SimulatorConfig};
 use crate::event_options::{EventClock, Revision, RowOrder};
-use crate::message::{BodyFault, Reply, Request};
+use crate::message::{Reply, Request};
 use crate::profiles::OddProfile;
 
 const NOON: Duration = Duration::from_secs(43_200);

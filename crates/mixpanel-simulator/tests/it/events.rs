@@ -83,6 +83,8 @@ async fn a_day_changes_when_it_is_fetched_again() {
     for revision in 0..5 {
         let lines = sim.days("2026-08-01", "2026-08-31").await.sorted_lines();
         assert_eq!(lines, expected(&events, "2026-08-01", "2026-08-31", revision), "{revision}");
+        assert_eq!(sim.server.sent_revision(date("2026-08-31")), Some(revision));
+        assert_eq!(sim.server.sent_revision(date("2026-09-01")), None);
         revisions.push(lines.into_iter().collect::<BTreeSet<_>>());
     }
     let (first, last) = (&revisions[0], &revisions[3]);

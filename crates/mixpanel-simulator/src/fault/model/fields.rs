@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Fault, FaultKind, PageSelector, Times};
+use crate::body_fault::Framing;
 use crate::duration::parse_duration;
 use crate::limit_kind::LimitKind;
-use crate::message::Framing;
 
 const FORM: &str = "expected pages, a fault and perhaps times, such as \"pages=3,7-9 status=500 times=2\"";
 const NAMES: [(&str, FaultKind); 15] = [
