@@ -33,7 +33,7 @@ fn random(seed: u64) -> Vec<Row> {
         let value = device(&mut draw);
         set(&mut draw, "$device_id", json!(value));
         let values = [json!("old1"), json!("old2"), json!(0), json!("0"), Value::Null];
-        let value = values[draw.below(5) as usize].clone();
+        let value = values[usize::try_from(draw.below(5)).unwrap()].clone();
         set(&mut draw, "$distinct_id_before_identity", value);
         let (identified, anonymous, alias) = (user(&mut draw), device(&mut draw), id(&mut draw));
         set(&mut draw, "$identified_id", json!(identified));

@@ -31,7 +31,7 @@ impl Draw {
     }
 
     pub(super) fn one_of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len() as u64) as usize]
+        all[usize::try_from(self.below(all.len() as u64)).unwrap()]
     }
 }
 
@@ -47,7 +47,7 @@ pub(super) fn events(seed: u64) -> Vec<Event> {
     (0..number)
         .map(|_| Event {
             name: draw.one_of(&["a", "b", "b", "c", "d", "$identify"]),
-            at: start + draw.below(range) as i64 * step + draw.one_of(&[0, 0, SECOND, -2 * SECOND, 1]),
+            at: start + i64::try_from(draw.below(range)).unwrap() * step + draw.one_of(&[0, 0, SECOND, -2 * SECOND, 1]),
             id: draw.one_of(&["", "u1", "u2", "u2", "u3", "\u{1f600}"]),
         })
         .collect()
@@ -98,7 +98,7 @@ pub(super) fn rows(connection: &Connection, query: &str) -> Vec<String> {
 }
 
 /// Returns the times of each user, sorted, of the events that pass the filter. Events without a user are left out.
-pub(super) fn by_user<'a>(events: &'a [Event], keep: impl Fn(&Event) -> bool) -> BTreeMap<&'a str, Vec<i64>> {
+pub(super) fn by_user(events: &[Event], keep: impl Fn(&Event) -> bool) -> BTreeMap<&str, Vec<i64>> {
     let mut users: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
     for event in events.iter().filter(|event| !event.id.is_empty() && keep(event)) {
         users.entry(event.id).or_default().push(event.at);
@@ -109,7 +109,7 @@ pub(super) fn by_user<'a>(events: &'a [Event], keep: impl Fn(&Event) -> bool) ->
 
 /// Returns the number of the day of a time, counted from 1970.
 pub(super) fn day_of(at: i64) -> i32 {
-    at.div_euclid(DAY) as i32
+    i32::try_from(at.div_euclid(DAY)).unwrap()
 }
 
 pub(super) fn day_number(date: Date) -> i32 {

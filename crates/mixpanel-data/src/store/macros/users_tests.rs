@@ -212,7 +212,7 @@ impl Retention {
     /// Returns the period in which a user who was born at `born` is at `at`.
     fn period(&self, born: i64, at: i64) -> i32 {
         if !self.is_calendar {
-            return ((at - born) / self.length()) as i32;
+            return i32::try_from((at - born) / self.length()).unwrap();
         }
         let (cohort, own) = (period_of(self.unit, born), period_of(self.unit, at));
         (0..).find(|number| moved(self.unit, cohort, *number) == own).expect("it is not before the cohort")

@@ -27,7 +27,8 @@ pub(super) fn bar(part: f64, whole: f64, cells: usize) -> String {
     if whole <= 0.0 || part <= 0.0 {
         return String::new();
     }
-    let halves = ((part / whole * 2.0 * cells as f64).round() as usize).clamp(1, 2 * cells);
+    let length = part / whole * 2.0 * cells as f64 + 0.5;
+    let halves = (1..=2 * cells).filter(|half| *half as f64 <= length).count().max(1);
     let end = if halves % 2 == 1 { "▌" } else { "" };
     format!("{}{end}", "█".repeat(halves / 2))
 }
@@ -38,7 +39,7 @@ pub(super) fn heatmap(counts: &[(&str, &str, u64)], from: &str, to: &str, width:
     let (Ok(from), Ok(to)) = (from.parse::<Date>(), to.parse::<Date>()) else {
         return String::new();
     };
-    let days = (to - from).get_days().max(0) as usize + 1;
+    let days = days_between(from, to) + 1;
     let mut totals: Vec<(&str, u64)> = Vec::new();
     for (_, event, count) in counts {
         match totals.iter_mut().find(|(own, _)| own == event) {
@@ -61,7 +62,7 @@ pub(super) fn heatmap(counts: &[(&str, &str, u64)], from: &str, to: &str, width:
         let mut values = vec![0; cells];
         for (day, _, count) in counts.iter().filter(|(_, own, _)| own == event) {
             if let Ok(day) = day.parse::<Date>() {
-                values[((day - from).get_days().max(0) as usize / per_cell).min(cells - 1)] += count;
+                values[(days_between(from, day) / per_cell).min(cells - 1)] += count;
             }
         }
         let name = truncate_str(name, name_width, "…");
@@ -75,6 +76,11 @@ pub(super) fn heatmap(counts: &[(&str, &str, u64)], from: &str, to: &str, width:
         lines.push(format!("{:name_width$}  ... {rest} more events; select some with --events", ""));
     }
     lines.join("\n")
+}
+
+/// Returns the number of days from one day to another; 0 if the other is earlier.
+fn days_between(from: Date, to: Date) -> usize {
+    usize::try_from((to - from).get_days()).unwrap_or(0)
 }
 
 /// Returns the first and the last day above the ends of the cells.

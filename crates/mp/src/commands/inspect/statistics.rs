@@ -147,9 +147,7 @@ pub(super) fn top_events(context: &Context, arguments: &TopEventsArgs) -> Result
     let records = |event: &mixpanel_data::TopEvent| {
         let mut record = record(event);
         // A number of events has no fraction.
-        if event.count.fract() == 0.0 {
-            record["count"] = json!(event.count as u64);
-        }
+        record["count"] = event.count.to_string().parse().unwrap_or_default();
         record
     };
     let records: Vec<Value> = events.iter().map(records).collect();
