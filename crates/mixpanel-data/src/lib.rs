@@ -46,6 +46,8 @@ mod dataset;
 mod drift;
 mod durable;
 pub mod error;
+#[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
+mod event_query;
 mod fetch;
 mod hash_key;
 mod kill_point;
@@ -57,6 +59,8 @@ mod note;
 mod overlap;
 mod parse;
 mod profile_query;
+#[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
+mod project_time_zone;
 mod properties;
 mod property_rules;
 mod quota;
@@ -73,6 +77,7 @@ pub use api::{ApiClient, ApiOptions, NetworkVariables, Timeouts};
 pub use counts::FetchCounts;
 pub use credentials::{Credentials, ProjectId, Region, Secret};
 pub use error::{Error, ErrorKind, Fault, Result};
+pub use event_query::{Day, Dedupe};
 pub use fetch::{
     EVENT_TARGET, FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch, RunOptions,
     RunState, UnfinishedRun,
@@ -85,7 +90,8 @@ pub use properties::{FrequentValue, PropertyInfo};
 pub use quota::Quota;
 pub use sql_value::{SqlPart, SqlValue};
 pub use types::{
-    ColumnInfo, FetchEstimate, FetchResult, LoadedTable, ObjectInfo, ParallelProfileResult, ProfileFetchResult,
+    BatchProgress, ColumnInfo, EventCounts, EventEstimate, EventFetchResult, EventStreamResult, FetchEstimate,
+    FetchResult, LoadedTable, ObjectInfo, ParallelFetchResult, ParallelProfileResult, ProfileFetchResult,
     ProfilePageResult, ProfileProgress, ProfileStreamResult, ProfileWriteTask, QuotaUsage, SqlResult, TableInfo,
     TableSchema, VerifyReport,
 };
@@ -94,6 +100,8 @@ pub use workspace::Workspace;
 
 /// A point in time, for [`ProfileFetch::since`].
 pub use jiff::Timestamp;
+/// A date, for [`Day::Date`].
+pub use jiff::civil::Date;
 /// Compiles the example in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -3,6 +3,10 @@
 
 use std::time::Duration;
 
+mod event_fetch;
+
+pub use event_fetch::*;
+
 /// Mixpanel's concurrency limit per project (`docs/mixpanel-api.md#quotas`), and therefore the maximum number of
 /// workers of one fetch.
 pub const WORKERS_MAX: u32 = 5;
