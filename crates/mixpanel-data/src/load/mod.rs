@@ -9,5 +9,5 @@ pub(crate) use self::duckdb::{
     is_keyword, is_loaded, last_load, load, look, maker, preflight, recreated_by_another_run, rules_of_table,
     table_query, verify,
 };
-pub(crate) use package::{Announced, LoadKind, LoadPackage, LoadReport, TableChange};
-pub(crate) use run_record::RunRecord;
+pub(crate) use package::{Announced, DayChange, LoadKind, LoadPackage, LoadReport, TableChange};
+pub(crate) use run_record::{EventLoad, RunQuery, RunRecord};

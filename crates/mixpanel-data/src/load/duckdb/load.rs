@@ -182,7 +182,8 @@ fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, Table
     // Before `_metadata`, whose number of rows still is that of the last load.
     properties::record(connection, &loaded, &run)?;
     let table_rows = metadata::record(connection, &loaded, request.options.if_exists, &run)?;
-    Ok((loaded.counts, TableChange { table_rows, updated: loaded.updated, unchanged: loaded.unchanged }))
+    let change = TableChange { table_rows, updated: loaded.updated, unchanged: loaded.unchanged, days: loaded.days };
+    Ok((loaded.counts, change))
 }
 
 /// What the load does to the table. Names are as the database spells them.
@@ -302,5 +303,5 @@ fn make(connection: &Connection, request: &LoadRequest, old: Option<TableName>) 
     let counts = Counts { rows: kept.rows, duplicates: staged - kept.rows, shortfall, altered: 0 };
     let digest = digest::to_text(connection, kept).map_err(fail)?;
     let (updated, unchanged) = (Some(0), Some(0));
-    Ok(Loaded { table, origin: Origin::Made, counts, updated, unchanged, digest, catalog, steps })
+    Ok(Loaded { table, origin: Origin::Made, counts, updated, unchanged, digest, catalog, steps, days: None })
 }

@@ -84,7 +84,7 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest, table: Table
     let digest = digest::to_text(connection, sum).map_err(fail)?;
     let (added, removed) = (added_properties.finish(), removed_properties.finish());
     let catalog = CatalogChange::Rows { rows_before: before, added, removed };
-    Ok(Loaded { table, origin: Origin::Changed, counts, updated, unchanged, digest, catalog, steps })
+    Ok(Loaded { table, origin: Origin::Changed, counts, updated, unchanged, digest, catalog, steps, days: None })
 }
 
 /// Returns the query for the rows in `_loading` that must not replace rows in the table.

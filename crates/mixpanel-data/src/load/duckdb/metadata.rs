@@ -14,6 +14,7 @@ use super::tuning::Steps;
 use crate::counts::FetchCounts;
 use crate::dataset::Dataset;
 use crate::error::Result;
+use crate::load::package::DayChange;
 use crate::load::run_record::RunRecord;
 use crate::parse::Catalog;
 use crate::profile_query::{FetchMode, IfExists};
@@ -84,6 +85,8 @@ pub(super) struct Loaded {
     pub(super) catalog: CatalogChange,
     /// The number of rows of the table to read at once.
     pub(super) steps: Steps,
+    /// How a load of events changed the days of the table.
+    pub(super) days: Option<DayChange>,
 }
 
 /// How a load changed the properties of the rows.
@@ -314,6 +317,7 @@ pub(super) fn check_file_system(
         digest: String::new(),
         catalog: CatalogChange::Unknown,
         steps: Steps::of_staged(&[]),
+        days: None,
     };
     // A run may be loaded more than once.
     for load_id in ["rehearsal-1", "rehearsal-2"] {

@@ -320,7 +320,7 @@ fn waits_for_a_lock_and_then_names_its_holder() {
         drop(holder.take());
         ControlFlow::Continue(())
     });
-    let change = TableChange { table_rows: 1, updated: Some(0), unchanged: Some(1) };
+    let change = TableChange { table_rows: 1, updated: Some(0), unchanged: Some(1), days: None };
     assert_eq!(loaded.unwrap(), (report(0, 1), change));
     assert_eq!(told[0].0, ErrorKind::DatabaseLocked);
     assert!(told[0].1.as_ref().is_some_and(Value::is_u64), "{told:?}");
