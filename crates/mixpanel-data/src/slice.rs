@@ -19,6 +19,7 @@ pub(crate) struct Slice {
     pub(crate) events: Vec<String>,
 }
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
 impl Slice {
     /// Returns the number of days; 0 if the last day is before the first.
     pub(crate) fn days(&self) -> u32 {

@@ -51,11 +51,13 @@ impl ApiClient {
     ///
     /// # Errors
     /// `Tls` if the certificates cannot be read; `InvalidInput` for proxy settings that cannot be used.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
     pub(crate) fn prepare_export(&self) -> Result<()> {
         self.exports().map(|_| ())
     }
 
     /// Returns the host of the export API, with its port if it is not the usual one.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
     pub(crate) fn export_host(&self) -> String {
         self.transport.server().host(Host::Data)
     }
@@ -212,6 +214,8 @@ mod tests {
     #[test]
     fn refusals_are_classified() {
         let client = client();
+        client.prepare_export().unwrap();
+        assert_eq!(client.export_host(), "127.0.0.1:9");
         let limited = |kind| FailureKind::RateLimited { kind, retry_after: None };
         for (status, body, expected) in [
             (400, "to_date cannot be later than today", FailureKind::FutureDate),

@@ -22,9 +22,9 @@ pub(crate) const EVENT_GROUP_ROWS: usize = 8_192;
 /// ([`STAGED_GROUP_BYTES`](super::STAGED_GROUP_BYTES)).
 pub(crate) const EVENT_GROUP_BYTES: usize = super::STAGED_GROUP_BYTES;
 
-/// Memory of a slice that is being received, in bytes: received chunks, a row group as columns and as Parquet, and the
+/// Memory of a slice that is being received, in bytes: received chunks, a row group in memory and as Parquet, and the
 /// catalogs. An event that is longer than a row group takes about four times its size in addition.
-pub(crate) const SLICE_MEMORY_BYTES: u64 = 16 << 20;
+pub const SLICE_MEMORY_BYTES: u64 = 16 << 20;
 
 const _: () = assert!(SLICE_MEMORY_BYTES * 8 < PROGRAM_BYTES, "a fetch with eight workers stays within its memory");
 

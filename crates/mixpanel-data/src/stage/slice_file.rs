@@ -131,6 +131,7 @@ impl SliceWriter {
 
 impl UnfinishedSlice {
     /// Returns the number of the part.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
     pub(crate) fn part(&self) -> u32 {
         self.part
     }
@@ -196,7 +197,7 @@ fn counts(facts: &SliceFacts) -> [(&'static str, u64); 10] {
 ///
 /// # Errors
 /// `Storage` when the file cannot be read, or is not a slice.
-pub(crate) fn read_slice_facts(path: &Path) -> Result<SliceFacts> {
+fn read_slice_facts(path: &Path) -> Result<SliceFacts> {
     let builder = open(path)?;
     let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let text = |key: &str| pairs.iter().find(|pair| pair.key == key)?.value.as_deref();
@@ -224,6 +225,7 @@ pub(crate) fn read_slice_facts(path: &Path) -> Result<SliceFacts> {
     read().ok_or_else(|| damaged(path))
 }
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
 impl Stage {
     /// Returns the directory in which slices are written.
     pub(crate) fn slice_directory(&self) -> SliceDirectory {

@@ -15,4 +15,4 @@ pub(crate) use catalogs::{EVENT_CATALOGS_KEY, EventCatalogs};
 pub(crate) use columns::{EVENT_COLUMNS, schema as event_schema};
 pub(crate) use fault::BodyFault;
 pub(crate) use lines::for_each_line;
-pub(crate) use reader::{EventReader, EventReading, SliceEnd};
+pub(crate) use reader::{EventReader, EventReading};

@@ -96,7 +96,7 @@ impl Moments {
     /// Converts a local time, in microseconds since 1970 as if it were UTC.
     fn of_local(&mut self, local: i64) -> Result<Moment, String> {
         let day = day_of(local).filter(|_| in_range(local)).ok_or_else(out_of_range)?;
-        let (utc_ms, shift) = self.local.to_utc(local.div_euclid(1_000));
+        let (utc_ms, shift) = self.local.convert(local.div_euclid(1_000));
         let micros = utc_ms * 1_000 + local.rem_euclid(1_000);
         Ok(Moment { micros, day, shift, is_in_seconds: false })
     }

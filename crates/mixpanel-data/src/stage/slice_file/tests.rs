@@ -4,7 +4,7 @@ use std::io::BufReader;
 use jiff::civil::date;
 
 use super::*;
-use crate::parse::{Catalog, EventReader, EventReading, SliceEnd, for_each_line};
+use crate::parse::{Catalog, EventReader, EventReading, for_each_line};
 use crate::slice::Slice;
 use crate::stage::{Manifest, StageRoots, StagedPage, read_part};
 
@@ -20,8 +20,14 @@ fn names(directory: &SliceDirectory) -> Vec<String> {
     names
 }
 
+/// What is known about a written slice.
+struct Known {
+    facts: SliceFacts,
+    catalogs: EventCatalogs,
+}
+
 /// Writes a slice with `rows` rows and `rejects` rejects.
-fn write(directory: &SliceDirectory, part: u32, rows: usize, rejects: usize) -> (UnfinishedSlice, SliceEnd) {
+fn write(directory: &SliceDirectory, part: u32, rows: usize, rejects: usize) -> (UnfinishedSlice, Known) {
     let slice =
         Slice { from: date(2026, 1, 1), to: date(2026, 1, 7), events: vec!["A".to_owned(), "b \"\n".to_owned()] };
     let mut body = String::new();
@@ -49,7 +55,7 @@ fn write(directory: &SliceDirectory, part: u32, rows: usize, rejects: usize) -> 
     writer.reject(some).unwrap();
     writer.reject(others).unwrap();
     let end = reader.finish(bytes.unwrap(), 99).unwrap();
-    (writer.finish(&end.facts, &end.catalogs).unwrap(), end)
+    (writer.finish(&end.facts, &end.catalogs).unwrap(), Known { facts: end.facts, catalogs: end.catalogs })
 }
 
 fn metadata(path: &Path) -> BTreeMap<String, String> {
