@@ -4,8 +4,14 @@
 use std::time::Duration;
 
 mod event_fetch;
+mod events;
 
 pub use event_fetch::*;
+pub(crate) use events::{
+    CATALOG_ENTRIES_MAX, CATALOG_EVENTS_MAX, CHUNKS_AHEAD_MAX, EVENT_GROUP_BYTES, EVENT_GROUP_ROWS, REJECTS_HELD_BYTES,
+    SLICE_DAYS_MAX,
+};
+pub use events::{EVENT_LINE_BYTES_MAX, EXPORT_FIRST_BYTE_TIMEOUT, EXPORT_IDLE_TIMEOUT, SLICE_MEMORY_BYTES};
 
 /// Mixpanel's concurrency limit per project (`docs/mixpanel-api.md#quotas`), and therefore the maximum number of
 /// workers of one fetch.

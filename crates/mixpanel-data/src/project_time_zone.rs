@@ -81,11 +81,13 @@ impl ProjectTimeZone {
     }
 
     /// Returns the project's day at `now`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
     pub(crate) fn today(&self, now: Timestamp) -> Date {
         self.to_local(now).date()
     }
 
     /// Returns the first instant of a day.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
     pub(crate) fn day_start_utc(&self, day: Date) -> Timestamp {
         let start = day.at(0, 0, 0, 0);
         let zone = self.zone.clone().unwrap_or(TimeZone::UTC);
@@ -134,7 +136,7 @@ impl LocalTimes {
     }
 
     /// Returns the same as [`ProjectTimeZone::local_to_utc`].
-    pub(crate) fn to_utc(&mut self, local_ms: i64) -> (i64, Shift) {
+    pub(crate) fn convert(&mut self, local_ms: i64) -> (i64, Shift) {
         if self.zone.is_utc() {
             return (local_ms, Shift::None);
         }
@@ -302,10 +304,10 @@ mod tests {
             let mut at = start;
             for step in steps {
                 at += step;
-                prop_assert_eq!(fast.to_utc(at), zone.local_to_utc(at));
+                prop_assert_eq!(fast.convert(at), zone.local_to_utc(at));
                 // A day's rows lie between its start and the next one's.
                 let day = jiff::tz::TimeZone::UTC.to_datetime(Timestamp::from_millisecond(at).unwrap()).date();
-                let utc = fast.to_utc(at).0;
+                let utc = fast.convert(at).0;
                 prop_assert!(zone.day_start_utc(day).as_millisecond() <= utc);
                 prop_assert!(utc < zone.day_start_utc(day.tomorrow().unwrap()).as_millisecond());
             }
