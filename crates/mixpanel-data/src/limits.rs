@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 mod event_fetch;
+mod event_load;
 mod events;
 
 pub use event_fetch::*;
+pub(crate) use event_load::*;
 pub(crate) use events::{
     CATALOG_ENTRIES_MAX, CATALOG_EVENTS_MAX, CHUNKS_AHEAD_MAX, EVENT_GROUP_BYTES, EVENT_GROUP_ROWS, REJECTS_HELD_BYTES,
     SLICE_DAYS_MAX,

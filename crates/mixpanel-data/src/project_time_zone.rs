@@ -87,7 +87,6 @@ impl ProjectTimeZone {
     }
 
     /// Returns the first instant of a day.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
     pub(crate) fn day_start_utc(&self, day: Date) -> Timestamp {
         let start = day.at(0, 0, 0, 0);
         let zone = self.zone.clone().unwrap_or(TimeZone::UTC);

@@ -89,7 +89,6 @@ impl EventCatalogs {
     }
 
     /// Reads a recorded text. `None` if another version wrote it, or it is damaged.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
     pub(crate) fn read(text: &str) -> Option<Self> {
         let (named, others): (Vec<(String, &RawValue)>, Option<&RawValue>) = serde_json::from_str(text).ok()?;
         let mut catalogs = Vec::new();

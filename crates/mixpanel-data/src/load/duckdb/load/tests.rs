@@ -222,7 +222,10 @@ fn an_unknown_commit_outcome_is_settled_by_inspection() {
     };
     let error = duckdb::Error::DuckDBFailure(duckdb::ffi::Error::new(1), Some("FATAL Error: it broke".to_owned()));
     fixture.load("r1", IfExists::Fail).unwrap();
-    assert_eq!(settle("r1", &error).unwrap(), Counts { rows: 1, duplicates: 0, shortfall: 0, altered: 0 });
+    assert_eq!(
+        settle("r1", &error).unwrap(),
+        Counts { rows: 1, duplicates: 0, shortfall: 0, altered: 0, conflicting: 0 }
+    );
 
     let failed = settle("r2", &error).unwrap_err();
     assert_eq!((failed.kind(), failed.detail("outcome")), (ErrorKind::Storage, None));
