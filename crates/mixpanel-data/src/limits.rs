@@ -9,11 +9,7 @@ mod events;
 
 pub use event_fetch::*;
 pub(crate) use event_load::*;
-pub(crate) use events::{
-    CATALOG_ENTRIES_MAX, CATALOG_EVENTS_MAX, CHUNKS_AHEAD_MAX, EVENT_GROUP_BYTES, EVENT_GROUP_ROWS, REJECTS_HELD_BYTES,
-    SLICE_DAYS_MAX,
-};
-pub use events::{EVENT_LINE_BYTES_MAX, EXPORT_FIRST_BYTE_TIMEOUT, EXPORT_IDLE_TIMEOUT, SLICE_MEMORY_BYTES};
+pub use events::*;
 
 /// Mixpanel's concurrency limit per project (`docs/mixpanel-api.md#quotas`), and therefore the maximum number of
 /// workers of one fetch.

@@ -206,7 +206,17 @@ const ROOMS: [(&str, &[&str]); 11] = [
     ("quota", &[]),
     ("stage", &["parse"]),
     ("store", &[]),
-    ("load", &["store", "parse/rows.rs", "parse/catalog.rs", "parse/collector.rs", "parse/property_kind.rs"]),
+    (
+        "load",
+        &[
+            "store",
+            "parse/rows.rs",
+            "parse/catalog.rs",
+            "parse/collector.rs",
+            "parse/property_kind.rs",
+            "parse/events/catalogs.rs",
+        ],
+    ),
     ("fetch", &["api", "parse", "quota", "stage", "store", "load", "fetch/core", "fetch/profiles", "fetch/events"]),
     // The core is independent of the dataset: it uses only the exports of `fetch/source.rs` and the failures of the
     // API.

@@ -8,7 +8,7 @@
 use duckdb::Connection;
 
 use super::super::rows::{number, run};
-use super::known::{IS_SAME, is_later, narrow};
+use super::compare::{IS_SAME, is_later, narrow};
 use super::source::Source;
 use crate::error::Result;
 use crate::store::failure::statement;

@@ -9,6 +9,7 @@ use super::super::catalogs::CatalogCollector;
 use super::super::pages::collect_and_remove;
 use super::super::rows::{number, run};
 use super::super::tuning::Steps;
+use super::compare::{IS_SAME, is_later, narrow};
 use super::keyed;
 use super::source::Source;
 use crate::event_query::Dedupe;
@@ -106,31 +107,6 @@ fn rows_with_days(source: &Source<'_>, existing: &Existing) -> String {
         day = next;
     }
     days.join(" UNION ALL ")
-}
-
-/// Whether two rows have equal properties.
-pub(super) const IS_SAME: &str = "system.main.hash(t.properties::VARCHAR) = b.content";
-
-/// Returns the staged rows without their properties, as the relation `b`.
-pub(super) fn narrow(source: &Source<'_>) -> String {
-    format!(
-        "(SELECT b._part, b._row, b.event_name, b.event_time, b.distinct_id, b.insert_id, b._ingested, b._day,
-              system.main.hash(b.properties) AS content, {} AS staged
-          FROM {}) AS b",
-        source.staged_hash(),
-        source.stored()
-    )
-}
-
-/// Returns the SQL condition that is true if a row of the table was ingested later than the staged one.
-pub(super) fn is_later(properties: &str) -> String {
-    let number = |name: &str| format!("TRY_CAST(system.main.json_extract_string({properties}, '/{name}') AS BIGINT)");
-    format!(
-        "CASE WHEN system.main.json_valid({properties}::VARCHAR)
-              THEN coalesce(coalesce({}, {}) > b._ingested, false) ELSE false END",
-        number("$mp_api_timestamp_ms"),
-        number("mp_processing_time_ms")
-    )
 }
 
 /// Lists the staged rows of which the table keeps its own row.

@@ -3,12 +3,14 @@
 //! - `slices`: the staged slices, as described by their footers; `batches`: groups them by days;
 //! - `source`: the SQL that reads the rows of a batch;
 //! - `duplicates`: finds the rows of a batch that another one supersedes, and numbers those with equal generated ids;
-//! - `known`: finds the rows of the table with the same key; `keyed`: the same for a table with a primary key;
+//! - `known`: finds the rows of the table with the same key; `keyed`: the same for a table with a primary key; `compare`:
+//!   which of two rows stays;
 //! - `replaced`: removes the rows of days that are replaced;
 //! - `insert`: reads one batch after another into a table; `merge`: does so for a table that already has rows;
 //! - `recorded`: the table `_days`.
 
 mod batches;
+mod compare;
 mod duplicates;
 mod insert;
 mod keyed;

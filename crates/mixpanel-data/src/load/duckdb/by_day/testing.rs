@@ -74,7 +74,7 @@ impl Event {
 
 /// A database and a stage.
 pub(super) struct Fixture {
-    pub(super) directory: TempDir,
+    _directory: TempDir,
     pub(super) database: PathBuf,
     pub(super) stage: PathBuf,
     pub(super) pages: Vec<PathBuf>,
@@ -104,7 +104,7 @@ impl Fixture {
         };
         let load = EventLoad { query, refresh_days: 5, replaced_days: None, failed_days: Vec::new() };
         Self {
-            directory,
+            _directory: directory,
             database,
             stage,
             pages: Vec::new(),

@@ -1,3 +1,5 @@
+//! Loads of events: order, generated ids, completed runs, replaced days, and mutated statements.
+
 use std::ops::ControlFlow;
 use std::time::Duration;
 

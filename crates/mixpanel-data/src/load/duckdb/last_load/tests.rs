@@ -45,7 +45,7 @@ fn seconds(fixture: &Fixture) -> Option<(i64, Option<i64>)> {
 #[test]
 fn last_load_is_the_newest_complete_one() {
     let mut fixture = Fixture::new();
-    let run = fetch(&mut fixture, "r1", 100, IfExists::Fail);
+    let mut run = fetch(&mut fixture, "r1", 100, IfExists::Fail);
     let expected = LastLoad {
         started_at: run.started_at,
         full_at: Some(run.started_at),
@@ -53,7 +53,7 @@ fn last_load_is_the_newest_complete_one() {
         newest_seen: None,
         rows: 1,
         recorded_rows: Some(1),
-        query: run.clone().profiles().clone(),
+        query: run.profiles().clone(),
         project_id: "12345".to_owned(),
         region: "eu".to_owned(),
     };
