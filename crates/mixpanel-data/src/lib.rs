@@ -46,6 +46,8 @@ mod dataset;
 mod drift;
 mod durable;
 pub mod error;
+#[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
+mod event_query;
 mod fetch;
 mod hash_key;
 mod kill_point;
@@ -57,10 +59,12 @@ mod note;
 mod overlap;
 mod parse;
 mod profile_query;
+mod project_time_zone;
 mod properties;
 mod property_rules;
 mod quota;
 mod row_sum;
+mod slice;
 mod sql_value;
 mod stage;
 mod store;
@@ -73,6 +77,7 @@ pub use api::{ApiClient, ApiOptions, NetworkVariables, Timeouts};
 pub use counts::FetchCounts;
 pub use credentials::{Credentials, ProjectId, Region, Secret};
 pub use error::{Error, ErrorKind, Fault, Result};
+pub use event_query::{Day, Dedupe};
 pub use fetch::{
     EVENT_TARGET, FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch, RunOptions,
     RunState, UnfinishedRun,
@@ -81,11 +86,13 @@ pub use hash_key::HashKey;
 pub use note::Note;
 pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unstored};
 pub use profile_query::{FetchMode, IfExists, IncludeUsers, ProfileQuery};
+pub use project_time_zone::ProjectTimeZone;
 pub use properties::{FrequentValue, PropertyInfo};
 pub use quota::Quota;
 pub use sql_value::{SqlPart, SqlValue};
 pub use types::{
-    ColumnInfo, FetchEstimate, FetchResult, LoadedTable, ObjectInfo, ParallelProfileResult, ProfileFetchResult,
+    BatchProgress, ColumnInfo, EventCounts, EventEstimate, EventFetchResult, EventStreamResult, FetchEstimate,
+    FetchResult, LoadedTable, ObjectInfo, ParallelFetchResult, ParallelProfileResult, ProfileFetchResult,
     ProfilePageResult, ProfileProgress, ProfileStreamResult, ProfileWriteTask, QuotaUsage, SqlResult, TableInfo,
     TableSchema, VerifyReport,
 };
@@ -94,6 +101,8 @@ pub use workspace::Workspace;
 
 /// A point in time, for [`ProfileFetch::since`].
 pub use jiff::Timestamp;
+/// A date, for [`Day::Date`].
+pub use jiff::civil::Date;
 /// Compiles the example in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

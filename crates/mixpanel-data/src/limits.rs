@@ -3,6 +3,14 @@
 
 use std::time::Duration;
 
+mod event_fetch;
+mod event_load;
+mod events;
+
+pub use event_fetch::*;
+pub(crate) use event_load::*;
+pub use events::*;
+
 /// Mixpanel's concurrency limit per project (`docs/mixpanel-api.md#quotas`), and therefore the maximum number of
 /// workers of one fetch.
 pub const WORKERS_MAX: u32 = 5;

@@ -1,7 +1,7 @@
 //! The API client: sends single requests, with retries and within the quota.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -33,6 +33,9 @@ pub struct ApiClient {
     /// Limits the number of responses parsed at once to the number of processors, at most four. A higher limit
     /// only uses more memory.
     pub(super) readers: Arc<Semaphore>,
+    /// The connections to the export API, which most fetches do not need, and how to set them up.
+    exports: Arc<OnceLock<Transport>>,
+    options: Arc<ApiOptions>,
     /// Why the quota ledger in the state directory could not be opened; `None` if it was opened or none is configured.
     ledger_failure: Option<String>,
 }
@@ -46,7 +49,7 @@ impl ApiClient {
     /// own requests against the quota, and a fetch reports that.
     pub fn new(credentials: Credentials, options: &ApiOptions) -> Result<Self> {
         let project_id = credentials.project_id.clone();
-        let transport = Transport::new(credentials, options)?;
+        let transport = Transport::new(credentials, options, Host::Query)?;
         let directory = options.state_directory.as_deref();
         let open = |directory| {
             RateLimiter::open(
@@ -68,7 +71,8 @@ impl ApiClient {
         };
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let readers = Arc::new(Semaphore::new(processors.min(PAGES_READY_MAX as usize)));
-        Ok(Self { transport, limiter, readers, ledger_failure })
+        let options = Arc::new(options.clone());
+        Ok(Self { transport, limiter, readers, exports: Arc::default(), options, ledger_failure })
     }
 
     /// Returns the reason if other processes cannot see this client's queries, or if earlier counts were lost.
@@ -86,8 +90,21 @@ impl ApiClient {
     /// # Errors
     /// `Tls` if the certificates can no longer be read.
     pub(super) fn reconnected(&self, options: &ApiOptions) -> Result<Self> {
-        let transport = Transport::new(self.credentials().clone(), options)?;
-        Ok(Self { transport, ..self.clone() })
+        let transport = Transport::new(self.credentials().clone(), options, Host::Query)?;
+        let options = Arc::new(options.clone());
+        Ok(Self { transport, exports: Arc::default(), options, ..self.clone() })
+    }
+
+    /// Returns the connections to the export API. The first call sets them up.
+    ///
+    /// # Errors
+    /// `Tls` if the certificates cannot be read; `InvalidInput` for proxy settings that cannot be used.
+    pub(super) fn exports(&self) -> Result<&Transport> {
+        if let Some(exports) = self.exports.get() {
+            return Ok(exports);
+        }
+        let exports = self.transport.for_exports(&self.options)?;
+        Ok(self.exports.get_or_init(|| exports))
     }
 
     /// Returns the rate limiter that enforces the project's quota.

@@ -16,7 +16,7 @@ use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
 use crate::load::{
     self, Announced, Found, LoadKind, LoadOptions, LoadPackage, LoadReport, LoadRequest, LoadStop, OnLockWait,
-    RunRecord, Seen, TableChange,
+    RunQuery, RunRecord, Seen, TableChange,
 };
 use crate::mutant::{Mutant, is_active};
 use crate::profile_query::{IfExists, MissingPages};
@@ -351,7 +351,7 @@ fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) 
         finished_at,
         project_id: manifest.project_id.clone(),
         region: manifest.region.clone(),
-        query: manifest.query.clone(),
+        query: RunQuery::Profiles(manifest.query.clone()),
         property_rules: manifest.property_rules.clone(),
         updates: manifest.updates,
         mode: manifest.mode,

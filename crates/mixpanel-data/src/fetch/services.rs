@@ -116,7 +116,9 @@ fn sequential(report: TableReport) -> ProfileFetchResult {
         date_range: None,
         fetched_at: report.fetched_at,
         failed_page_indices: report.failed_pages,
+        failed_date_ranges: Vec::new(),
         counts: report.counts,
+        events: None,
         run_id: report.run_id,
         loaded: report.loaded,
     })

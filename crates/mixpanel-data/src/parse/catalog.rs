@@ -263,6 +263,30 @@ impl Catalog {
         }
     }
 
+    /// Returns the catalog of the profiles of all of these.
+    pub(crate) fn sum<'a>(catalogs: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        let mut places = HashMap::new();
+        for catalog in catalogs {
+            sum.profiles += catalog.profiles;
+            sum.others += catalog.others;
+            for property in &catalog.properties {
+                match places.get(property.name.as_str()) {
+                    Some(place) => {
+                        let own: &mut Property = &mut sum.properties[*place];
+                        own.add(property);
+                    }
+                    None if sum.properties.len() < PROPERTY_NAMES_MAX => {
+                        places.insert(property.name.as_str(), sum.properties.len());
+                        sum.properties.push(property.clone());
+                    }
+                    None => sum.others += property.profiles(),
+                }
+            }
+        }
+        sum
+    }
+
     /// Removes the profiles of `other`. `None` if some of them were not counted here.
     pub(crate) fn minus(mut self, other: &Self) -> Option<Self> {
         self.profiles = self.profiles.checked_sub(other.profiles)?;

@@ -223,6 +223,16 @@ impl Stage {
         remove_run(&self.root, &self.directory)
     }
 
+    /// Records that a file of the current session is complete.
+    pub(super) fn note_file(&mut self, part: u32, content: Content, path: PathBuf) {
+        self.files.insert((part, content), path);
+    }
+
+    /// Returns the directory of the current session.
+    pub(super) fn parts_directory(&self) -> PathBuf {
+        self.pages_directory(self.manifest.epoch)
+    }
+
     fn pages_directory(&self, epoch: u32) -> PathBuf {
         self.directory.join(epoch_directory_name(epoch))
     }

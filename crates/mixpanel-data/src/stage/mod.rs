@@ -11,6 +11,7 @@ mod manifest;
 mod names;
 mod part_file;
 mod root;
+mod slice_file;
 #[cfg(test)]
 mod testing;
 
@@ -21,5 +22,6 @@ pub(crate) use manifest::{Loaded, Manifest, Over, Progress, SessionFacts};
 pub(crate) use part_file::properties as page_properties;
 pub(crate) use part_file::{Part, StagedPage, damaged, read_part};
 pub(crate) use root::{StageRoots, lock_for_start};
+pub(crate) use slice_file::{SliceDirectory, SliceWriter, UnfinishedSlice};
 #[cfg(test)]
 pub(crate) use testing::{damage_a_page, leave_rejects, leave_temporary};

@@ -200,14 +200,24 @@ impl Crate {
 
 /// The rooms of the library, each with the rooms and files that it may use. Files that belong to no room are below all
 /// of them. `api`, `stage` and `load` are independent of each other; `fetch` connects them.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("api", &["parse", "quota"]),
     ("parse", &[]),
     ("quota", &[]),
     ("stage", &["parse"]),
     ("store", &[]),
-    ("load", &["store", "parse/rows.rs", "parse/catalog.rs", "parse/collector.rs", "parse/property_kind.rs"]),
-    ("fetch", &["api", "parse", "quota", "stage", "store", "load", "fetch/core", "fetch/profiles"]),
+    (
+        "load",
+        &[
+            "store",
+            "parse/rows.rs",
+            "parse/catalog.rs",
+            "parse/collector.rs",
+            "parse/property_kind.rs",
+            "parse/events/catalogs.rs",
+        ],
+    ),
+    ("fetch", &["api", "parse", "quota", "stage", "store", "load", "fetch/core", "fetch/profiles", "fetch/events"]),
     // The core is independent of the dataset: it uses only the exports of `fetch/source.rs` and the failures of the
     // API.
     (
@@ -225,6 +235,7 @@ const ROOMS: [(&str, &[&str]); 10] = [
         ],
     ),
     ("fetch/profiles", &["fetch", "fetch/core/outcome.rs", "fetch/core/parts.rs", "api", "parse", "quota", "stage"]),
+    ("fetch/events", &["api", "parse", "stage"]),
     ("workspace", &["api", "fetch", "parse", "quota", "stage", "store", "load"]),
 ];
 

@@ -5,6 +5,7 @@ mod duration;
 mod examples;
 mod export;
 mod fetch;
+mod fetch_events;
 mod help;
 mod inspect;
 mod parse;
@@ -22,6 +23,7 @@ pub(crate) use fetch::{
     AcceptArgs, DiscardArgs, FetchCommand, FetchProfilesArgs, FilterArgs, ReportArgs, ResumeArgs, WaitArgs, WorkerArgs,
     is_page_size, parse_memory, parse_workers,
 };
+pub(crate) use fetch_events::{EventWorkerArgs, FetchEventsArgs, SinceDayArg};
 pub(crate) use help::{documented, overview};
 pub(crate) use inspect::InspectCommand;
 pub(crate) use parse::{ParseError, is_valid_as_value, parse, usage_of};

@@ -13,7 +13,7 @@ use super::inspect::{InspectCommand, TableArg};
 use super::query::QueryCommand;
 use super::simulate::{DemoArgs, SimulateArgs};
 
-/// Export Mixpanel user profiles to DuckDB and query them with SQL
+/// Export Mixpanel user profiles and events to DuckDB and query them with SQL
 #[derive(Debug, Parser)]
 #[command(
     name = "mp",
@@ -59,6 +59,7 @@ impl Cli {
             Some(Command::Inspect(command)) => !matches!(command, InspectCommand::Drop { .. }),
             Some(Command::Auth(command)) => matches!(command, AuthCommand::List | AuthCommand::Show { .. }),
             Some(Command::Fetch(FetchCommand::Profiles(arguments))) => arguments.stdout || arguments.plan,
+            Some(Command::Fetch(FetchCommand::Events(arguments))) => arguments.stdout || arguments.plan,
             Some(Command::Fetch(command)) => matches!(command, FetchCommand::Status),
             Some(Command::Verify { .. } | Command::Man { .. }) => false,
         }
@@ -235,6 +236,7 @@ impl Command {
                 Some(fetch(Some(arguments.workers.memory.unwrap_or(MEMORY_DEFAULT) / 4)))
             }
             Self::Fetch(FetchCommand::Profiles(arguments)) => Some(fetch(arguments.workers.memory)),
+            Self::Fetch(FetchCommand::Events(arguments)) => Some(fetch(arguments.how.memory)),
             Self::Fetch(FetchCommand::Resume(arguments)) => Some(fetch(arguments.workers.memory)),
             Self::Fetch(_) | Self::Query(_) | Self::Export(_) | Self::Inspect(_) | Self::Verify { .. } | Self::Info => {
                 Some(Needs { descriptors: 6, memory: RESERVED })
