@@ -39,6 +39,8 @@ mod waiting;
 mod writer;
 
 pub(crate) use estimate::plan_fetch;
+#[cfg(feature = "benchmarks")]
+pub(crate) use events::{EndOfBody, SliceRequest, read_slice};
 pub use options::RunOptions;
 pub use progress::{EVENT_TARGET, FetchEvent};
 pub use request::{ProfileFetch, ResumeFetch};

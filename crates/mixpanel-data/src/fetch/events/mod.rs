@@ -2,4 +2,4 @@
 
 mod receive;
 
-pub(crate) use receive::{ReceiveFailure, ReceivedSlice, SliceRequest, receive};
+pub(crate) use receive::{EndOfBody, ReceiveFailure, ReceivedSlice, SliceRequest, read_slice, receive};
