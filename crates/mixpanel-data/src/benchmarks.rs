@@ -2,6 +2,7 @@
 //!
 //! Built only with the `benchmarks` feature; may change at any time.
 
+use std::io::BufRead;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,7 +39,7 @@ pub fn parse(body: &str, page_index: u32) -> Result<ProfileWriteTask> {
 ///
 /// # Errors
 /// `Internal` when the body is not an export; same as staging a page.
-pub fn read_export(body: &[u8], staging: &Staging, part: u32) -> Result<u64> {
+pub fn read_export(body: impl BufRead, staging: &Staging, part: u32) -> Result<u64> {
     let slice = Slice { from: date(2026, 1, 1), to: date(2026, 1, 31), events: Vec::new() };
     let request = SliceRequest { part, slice, filter: None, limit: None };
     let (reading, directory) = (EventReading::default(), staging.stage.slice_directory());

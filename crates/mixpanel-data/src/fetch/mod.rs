@@ -12,7 +12,7 @@ mod differences;
 mod driver;
 mod ending;
 mod estimate;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the events fetch uses it"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
 mod events;
 mod identity;
 mod into_table;
