@@ -15,7 +15,7 @@ pub(crate) struct Slice {
     /// The last day, which is included.
     pub(crate) to: Date,
     /// The event names; empty for all events.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub(crate) events: Vec<String>,
 }
 

@@ -87,8 +87,8 @@ impl ApiClient {
         self.transport.classifier.refusal(Endpoint::Export, &Head { status, headers }, body, false)
     }
 
-    /// Returns the head of a successful response for the messages of a test.
-    #[cfg(test)]
+    /// Returns the head of a successful response, for bodies that come from elsewhere.
+    #[cfg(any(test, feature = "benchmarks"))]
     pub(crate) fn export_head(&self) -> ExportHead {
         let head = Head { status: http::StatusCode::OK, headers: http::HeaderMap::new() };
         ExportHead { transport: self.transport.clone(), head }

@@ -12,7 +12,7 @@ mod differences;
 mod driver;
 mod ending;
 mod estimate;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the events fetch uses it"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
 mod events;
 mod identity;
 mod into_table;
@@ -39,6 +39,8 @@ mod waiting;
 mod writer;
 
 pub(crate) use estimate::plan_fetch;
+#[cfg(feature = "benchmarks")]
+pub(crate) use events::{EndOfBody, SliceRequest, read_slice};
 pub use options::RunOptions;
 pub use progress::{EVENT_TARGET, FetchEvent};
 pub use request::{ProfileFetch, ResumeFetch};

@@ -12,7 +12,7 @@ use crate::limits::PROPERTY_NAMES_MAX;
 pub(crate) const CATALOG_KEY: &str = "property_catalog";
 
 /// The format of a recorded catalog. Catalogs of other formats are computed again from the rows.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// The properties of a set of profiles.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -2,4 +2,5 @@
 
 mod receive;
 
-pub(crate) use receive::{ReceiveFailure, ReceivedSlice, SliceRequest, receive};
+#[expect(unused_imports, reason = "the events fetch uses them")]
+pub(crate) use receive::{EndOfBody, ReceiveFailure, ReceivedSlice, SliceRequest, read_slice, receive};

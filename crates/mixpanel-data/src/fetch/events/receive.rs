@@ -80,6 +80,10 @@ pub(crate) async fn receive(
     });
     match (received, sent) {
         (Err(ReceiveFailure::Abandoned) | Ok(_), Err(failure)) => Err(ReceiveFailure::Request(failure)),
+        (Err(ReceiveFailure::Abandoned), Ok(())) => {
+            let message = "a body ended without an end; this is a bug";
+            Err(ReceiveFailure::Request(Failure::new(FailureKind::Internal, message)))
+        }
         (received, _) => received,
     }
 }

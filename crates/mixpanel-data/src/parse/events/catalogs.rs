@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use serde_json::value::RawValue;
-
 use crate::limits::{CATALOG_ENTRIES_MAX, CATALOG_EVENTS_MAX};
-use crate::parse::catalog::Catalog;
+use crate::parse::catalog::{Catalog, FORMAT};
 use crate::parse::collector::Collector;
 
 /// Key of the catalogs in the metadata of a staged slice.
@@ -78,27 +76,15 @@ impl EventCatalogs {
         Catalog::sum(self.0.iter().map(|(_, catalog)| catalog))
     }
 
-    /// Returns the text that is recorded in a staged file: an object with a catalog for each name, and one for the others
-    /// in an array.
+    /// Returns the text that is recorded in a staged file.
     pub(crate) fn to_text(&self) -> String {
-        let raw = |catalog: &Catalog| RawValue::from_string(catalog.to_text()).expect("a catalog is recorded as JSON");
-        let named: Vec<(&str, Box<RawValue>)> =
-            self.0.iter().filter_map(|(name, catalog)| Some((name.as_deref()?, raw(catalog)))).collect();
-        let others = self.0.iter().find(|(name, _)| name.is_none()).map(|(_, catalog)| raw(catalog));
-        serde_json::to_string(&(named, others)).expect("texts and JSON can be written")
+        serde_json::to_string(&(FORMAT, &self.0)).expect("catalogs are plain data")
     }
 
     /// Reads a recorded text. `None` if another version wrote it, or it is damaged.
     pub(crate) fn read(text: &str) -> Option<Self> {
-        let (named, others): (Vec<(String, &RawValue)>, Option<&RawValue>) = serde_json::from_str(text).ok()?;
-        let mut catalogs = Vec::new();
-        for (name, catalog) in named {
-            catalogs.push((Some(name), Catalog::read(catalog.get())?));
-        }
-        if let Some(others) = others {
-            catalogs.push((None, Catalog::read(others.get())?));
-        }
-        Some(Self(catalogs))
+        let (format, catalogs): (u32, Vec<(Option<String>, Catalog)>) = serde_json::from_str(text).ok()?;
+        (format == FORMAT).then_some(Self(catalogs))
     }
 }
 
@@ -129,7 +115,9 @@ mod tests {
         sort(&mut expected);
         assert_eq!(total, expected);
         assert_eq!(EventCatalogs::read(&catalogs.to_text()).unwrap(), catalogs);
-        assert_eq!(EventCatalogs::read("[]"), None);
+        for other in ["[]", "[2,[]]", ""] {
+            assert_eq!(EventCatalogs::read(other), None);
+        }
         assert_eq!(EventCatalogs::read(&EventCatalogs::default().to_text()), Some(EventCatalogs::default()));
     }
 

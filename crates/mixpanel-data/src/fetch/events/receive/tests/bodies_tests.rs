@@ -8,7 +8,7 @@ async fn the_request_is_as_documented() {
     let (head, sent) = response(b"", "", Framing::Length);
     bench.server.sends([head, sent].concat());
     let received = bench.receive().await.unwrap();
-    assert_eq!((received.facts.rows, received.facts.slice.clone()), (0, request().slice));
+    assert_eq!((received.facts.rows, received.facts.slice), (0, request().slice));
     let request = bench.server.requests.lock().unwrap()[0].clone();
     let (first, fields) = request.split_once("\r\n").unwrap();
     assert_eq!(
@@ -85,6 +85,7 @@ async fn rejects_are_staged_beside_the_rows() {
     bench.server.sends([head, sent].concat());
     let received = bench.receive().await.unwrap();
     assert_eq!((received.facts.rows, received.facts.rejected), (2, 2));
+    assert_eq!(received.unstored.warnings(), Vec::<String>::new());
     bench.stage.commit_slice(received.file).unwrap();
     assert_eq!(bench.files(), 2);
     let rejects = read_part(&bench.stage.rejects_path(3).unwrap()).unwrap();
