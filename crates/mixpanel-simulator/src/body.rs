@@ -18,7 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use crate::message::{BodyFault, Framing};
+use crate::body_fault::{BodyFault, Framing};
+use crate::export::{ExportBody, ExportChunks};
 
 /// A flag that a body sets to close its connection once everything before the cut has been sent.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +36,7 @@ enum Part {
 #[derive(Debug)]
 pub(crate) struct FaultyBody {
     parts: VecDeque<Part>,
+    export: Option<Export>,
     /// The remaining `Content-Length` in bytes; `None` for a chunked body.
     promised: Option<u64>,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -60,7 +62,75 @@ impl FaultyBody {
             Some(BodyFault::Reset) | None => parts.push_back(Part::Bytes(body)),
         }
         parts.retain(|part| !matches!(part, Part::Bytes(bytes) if bytes.is_empty()));
-        Self { parts, promised, sleep: None, switch }
+        Self { parts, export: None, promised, sleep: None, switch }
+    }
+
+    /// Creates the body of an export. `slot` is dropped once the last byte is on its way.
+    pub(crate) fn export(
+        body: &ExportBody,
+        fault: Option<BodyFault>,
+        switch: CutSwitch,
+        slot: Box<dyn Send + Sync>,
+    ) -> Self {
+        let mut chunks = body.chunks();
+        let next = chunks.next();
+        let is_close_delimited = body.is_close_delimited;
+        if next.is_none() && matches!(fault, Some(BodyFault::Cut { .. })) && !is_close_delimited {
+            return Self { parts: [Part::Cut].into(), export: None, promised: None, sleep: None, switch };
+        }
+        let export = Export { chunks, next, fault, sent: 0, is_close_delimited, _slot: Slot(slot) };
+        Self { parts: VecDeque::new(), export: Some(export), promised: None, sleep: None, switch }
+    }
+}
+
+/// An export that is being sent.
+#[derive(Debug)]
+struct Export {
+    chunks: ExportChunks,
+    next: Option<Bytes>,
+    fault: Option<BodyFault>,
+    /// In bytes.
+    sent: usize,
+    is_close_delimited: bool,
+    _slot: Slot,
+}
+
+/// Something to drop at the end.
+struct Slot(Box<dyn Send + Sync>);
+
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(_opaque) = self;
+        formatter.write_str("Slot")
+    }
+}
+
+impl Export {
+    /// Returns the parts that are due next; none at the end.
+    fn next_parts(&mut self) -> Vec<Part> {
+        let Some(mut chunk) = self.next.take() else { return Vec::new() };
+        self.next = self.chunks.next();
+        let until = |after: usize| after.saturating_sub(self.sent);
+        let parts = match self.fault {
+            Some(BodyFault::Cut { after, .. }) if until(after) <= chunk.len() || self.next.is_none() => {
+                // At least the last byte is missing.
+                let most = if self.next.is_none() { chunk.len() - 1 } else { chunk.len() };
+                chunk.truncate(until(after).min(most));
+                self.next = None;
+                // Without a length or chunks, the end of the connection is the end of the body.
+                let end = (!self.is_close_delimited).then_some(Part::Cut);
+                return [Part::Bytes(chunk)].into_iter().chain(end).collect();
+            }
+            Some(BodyFault::Stall { after, pause }) if until(after) < chunk.len() => {
+                self.fault = None;
+                let rest = chunk.split_off(until(after));
+                vec![Part::Bytes(chunk), Part::Pause(pause), Part::Bytes(rest)]
+            }
+            _ => vec![Part::Bytes(chunk)],
+        };
+        self.sent +=
+            parts.iter().map(|part| if let Part::Bytes(bytes) = part { bytes.len() } else { 0 }).sum::<usize>();
+        parts
     }
 }
 
@@ -76,6 +146,16 @@ impl Body for FaultyBody {
             if let Some(sleep) = &mut self.sleep {
                 ready!(sleep.as_mut().poll(context));
                 self.sleep = None;
+            }
+            if self.parts.is_empty()
+                && let Some(export) = &mut self.export
+            {
+                let parts = export.next_parts();
+                if export.next.is_none() {
+                    self.export = None;
+                }
+                self.parts.extend(parts);
+                self.parts.retain(|part| !matches!(part, Part::Bytes(bytes) if bytes.is_empty()));
             }
             match self.parts.pop_front() {
                 None => return Poll::Ready(None),
@@ -94,7 +174,7 @@ impl Body for FaultyBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.parts.is_empty() && self.sleep.is_none()
+        self.parts.is_empty() && self.sleep.is_none() && self.export.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -8,6 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::duration::parse_duration;
+use crate::event_options::EventOptions;
+use crate::events::NAMES;
+use crate::export::ExportFault;
 use crate::fault::Fault;
 use crate::profiles::{OddProfile, ProfileCopy, Records};
 
@@ -87,7 +90,19 @@ pub struct SimulatorConfig {
     pub clock_ahead: Duration,
     /// Whether responses are compressed for clients that accept it. Default off.
     pub compression: Compression,
-    /// The names that `events/names` returns.
+    /// The events, and how they are exported.
+    pub events: EventOptions,
+    /// The hourly limit of exports, which is separate from [`quota`](Self::quota); `None` means no limit. Default 60
+    /// per hour, as documented.
+    pub export_quota: Option<Quota>,
+    /// The number of exports that may start within a second; `None` means no limit. Default 3, as documented.
+    pub export_per_second: Option<u32>,
+    /// The number of concurrent exports; `None` means no limit. Default 100, as documented. An export takes its slot
+    /// until its body is sent.
+    pub export_concurrency: Option<u32>,
+    /// The faults of exports, in order of precedence.
+    pub export_faults: Vec<ExportFault>,
+    /// The names that `events/names` returns. Default those of the generated events.
     pub event_names: Vec<String>,
     /// The number of recent requests kept in the statistics. Default 1000.
     pub recent_requests: usize,
@@ -271,9 +286,12 @@ impl Default for SimulatorConfig {
             clock_behind: Duration::ZERO,
             clock_ahead: Duration::ZERO,
             compression: Compression::default(),
-            event_names: ["Signed up", "Logged in", "Viewed page", "Purchased", "$identify", "Größe geändert"]
-                .map(str::to_owned)
-                .to_vec(),
+            events: EventOptions::default(),
+            export_quota: Some(Quota::default()),
+            export_per_second: Some(3),
+            export_concurrency: Some(100),
+            export_faults: Vec::new(),
+            event_names: NAMES.map(str::to_owned).to_vec(),
             recent_requests: 1_000,
             keep_sent: false,
         }
@@ -284,15 +302,36 @@ impl SimulatorConfig {
     /// 2026-09-20T12:00:00Z, the default of [`reference_time`](Self::reference_time).
     pub const REFERENCE_TIME: Timestamp = Timestamp::constant(1_789_905_600, 0);
 
-    /// Returns the default configuration with no hourly limit and no concurrency limit.
+    /// Returns the default configuration without limits on the number of requests.
     pub fn unlimited() -> Self {
-        Self { quota: None, concurrency: None, ..Self::default() }
+        Self {
+            quota: None,
+            concurrency: None,
+            export_quota: None,
+            export_per_second: None,
+            export_concurrency: None,
+            ..Self::default()
+        }
     }
 
     /// Replaces the profiles with `count` generated ones.
     #[must_use]
     pub fn with_profiles(mut self, count: u64) -> Self {
         self.profiles = ProfileSource::Generated(count);
+        self
+    }
+
+    /// Replaces the options of the events.
+    #[must_use]
+    pub fn with_events(mut self, events: EventOptions) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// Adds a fault of exports after the existing ones.
+    #[must_use]
+    pub fn with_export_fault(mut self, fault: ExportFault) -> Self {
+        self.export_faults.push(fault);
         self
     }
 
@@ -316,6 +355,8 @@ impl fmt::Debug for SimulatorConfig {
             .field("quota", &self.quota)
             .field("concurrency", &self.concurrency)
             .field("faults", &self.faults)
+            .field("events", &self.events)
+            .field("export_faults", &self.export_faults)
             .finish_non_exhaustive()
     }
 }

@@ -11,7 +11,8 @@ use crate::fault::FaultKind;
 use crate::message::Reply;
 use crate::params::Params;
 use crate::profiles::{Population, Visits, push, push_json_text, push_number};
-use crate::select::{Selection, population};
+use crate::project_profiles::population;
+use crate::select::Selection;
 use crate::session::{Session, Sessions};
 
 /// The only known error text for a page of a query that the server has not cached

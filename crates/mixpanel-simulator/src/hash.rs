@@ -44,6 +44,11 @@ impl Sequence {
         mix(self.0)
     }
 
+    /// Skips this many numbers.
+    pub(crate) fn skip(&mut self, numbers: u64) {
+        self.0 = self.0.wrapping_add(STEP.wrapping_mul(numbers));
+    }
+
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         below(self.next(), limit)
     }

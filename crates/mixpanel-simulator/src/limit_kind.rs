@@ -5,6 +5,8 @@
 pub enum LimitKind {
     /// Too many counted requests in the rolling window.
     Hourly,
+    /// Too many requests in a second; only exports have this limit.
+    PerSecond,
     /// Too many concurrent requests.
     Concurrency,
     /// The server is overloaded: a response with no rate-limit headers and no numbers.

@@ -6,6 +6,9 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use crate::body_fault::BodyFault;
+use crate::export::ExportBody;
+
 /// A request to the simulator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
@@ -34,8 +37,10 @@ pub struct Reply {
     pub status: StatusCode,
     /// The headers, except `Content-Length` and `Transfer-Encoding`, which the transport sets.
     pub headers: HeaderMap,
-    /// The whole body.
+    /// The whole body, unless it is an export.
     pub body: Bytes,
+    /// The body of an export, which is written while it is sent.
+    pub export: Option<ExportBody>,
     /// The time from the request's arrival to the first byte of the response.
     pub delay: Duration,
     /// The delivery fault, if any.
@@ -48,47 +53,21 @@ pub struct Reply {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub(crate) u64);
 
-/// A fault in the delivery of a response body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyFault {
-    /// The connection closes before the whole body is sent.
-    Cut {
-        /// The number of body bytes that arrive; less than the length of the body.
-        after: usize,
-        /// How the body is framed.
-        framing: Framing,
-    },
-    /// The body pauses and then continues.
-    Stall {
-        /// The number of body bytes that arrive before the pause.
-        after: usize,
-        /// The length of the pause.
-        pause: Duration,
-    },
-    /// The connection closes without a response.
-    Reset,
-}
-
-/// The framing of a body that is cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Framing {
-    /// `Content-Length` promises the whole body.
-    #[default]
-    ContentLength,
-    /// Chunked, and the terminating chunk never arrives.
-    Chunked,
-}
-
 impl Reply {
     pub(crate) fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         let body = body.into();
-        Self { status, headers, body, delay: Duration::ZERO, fault: None, ticket: Ticket(0) }
+        Self { status, headers, body, export: None, delay: Duration::ZERO, fault: None, ticket: Ticket(0) }
     }
 
     pub(crate) fn json(body: impl Into<Bytes>) -> Self {
         Self::new(StatusCode::OK, "application/json", body)
+    }
+
+    /// Returns the whole body, also of an export, as it is sent: compressed, if the headers say so.
+    pub fn whole_body(&self) -> Bytes {
+        self.export.as_ref().map_or_else(|| self.body.clone(), ExportBody::to_bytes)
     }
 
     /// Creates an error in the Query API's format, `{"error": "..."}`, plus a `status` as in the ingestion API.

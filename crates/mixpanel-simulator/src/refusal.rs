@@ -41,7 +41,7 @@ pub(crate) fn too_many_requests(
         start: format!("Query rate limit exceeded for project_id: {}.", config.project_id),
     };
     match (kind, config.rate_limit_style) {
-        (LimitKind::LoadShed, _) => limits.load_shed(),
+        (LimitKind::LoadShed | LimitKind::PerSecond, _) => limits.load_shed(),
         (LimitKind::BodyOnly, _) | (_, RateLimitStyle::BodyOnly) => limits.body_only(kind, request),
         (LimitKind::Hourly, _) => limits.hourly(request),
         (LimitKind::Concurrency, _) => limits.concurrency(),

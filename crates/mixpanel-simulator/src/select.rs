@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::config::{ProfileSource, SimulatorConfig};
+use crate::config::SimulatorConfig;
 use crate::filter::{Filter, Subject};
 use crate::hash::mix2;
 use crate::params::Params;
 use crate::profiles::{Population, RecordView, pick_properties, push, push_number, push_projection};
+use crate::project_profiles::reference;
 
 /// The results of a query.
 #[derive(Debug)]
@@ -32,23 +33,6 @@ struct Conditions {
     ids: Option<BTreeSet<String>>,
     cohort: Option<u64>,
     include_all_users: bool,
-}
-
-pub(crate) fn population(config: &SimulatorConfig) -> Population {
-    let reference = reference(config);
-    let population = match &config.profiles {
-        ProfileSource::Generated(count) => Population::people(config.seed, reference, *count),
-        ProfileSource::Records(records) => Population::records(config.seed, reference, records.clone()),
-    };
-    population.with_odd(&config.odd_profiles).with_copies(&config.copies, config.copy_rate)
-}
-
-/// Returns the latest time in generated profiles, in seconds since the epoch. The limits keep every date that is
-/// derived from it within 1970 to 9999, the years that have four digits.
-fn reference(config: &SimulatorConfig) -> u64 {
-    const YEAR_1980: u64 = 315_532_800;
-    const YEAR_9999: u64 = 253_370_764_800;
-    u64::try_from(config.reference_time.as_second()).unwrap_or(0).clamp(YEAR_1980, YEAR_9999 - 1)
 }
 
 impl Selection {

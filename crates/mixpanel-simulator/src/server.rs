@@ -11,14 +11,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::civil::Date;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::body::{CutSwitch, FaultyBody, FaultyStream};
+use crate::body_fault::BodyFault;
 use crate::config::SimulatorConfig;
-use crate::message::{BodyFault, Reply, Request, Ticket};
+use crate::events::Events;
+use crate::message::{Reply, Request, Ticket};
 use crate::simulator::Simulator;
 use crate::stats::{SentPage, Stats};
 
@@ -107,6 +110,23 @@ impl Server {
         self.shared.lock().sent_pages().to_vec()
     }
 
+    /// Returns the events as they are now.
+    pub fn events(&self) -> Events {
+        self.shared.lock().events(self.shared.start.elapsed())
+    }
+
+    /// Returns the revision of a day in the latest complete response that contained it, as
+    /// [`Simulator::sent_revision`] does.
+    pub fn sent_revision(&self, day: Date) -> Option<u32> {
+        self.shared.lock().sent_revision(day)
+    }
+
+    /// Adds 1 to the revision of every day: late rows appear, others disappear or change their `distinct_id`, as
+    /// [`EventOptions`](crate::EventOptions) says.
+    pub fn revise(&self) {
+        self.shared.lock().revise();
+    }
+
     /// Resets the statistics to zero. Sessions, the quota and the counts of the fault script are kept.
     pub fn reset_stats(&self) {
         self.shared.lock().reset_stats();
@@ -159,13 +179,13 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let _ended = connection.await;
 }
 
-/// A guard that frees a request's concurrency slot, even if the client disconnects during the delay.
-struct InFlight<'a> {
-    shared: &'a Shared,
+/// A guard that frees a request's concurrency slot, even if the client disconnects during the delay or the body.
+struct InFlight {
+    shared: Arc<Shared>,
     ticket: Ticket,
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.shared.lock().finish(self.ticket);
     }
@@ -183,14 +203,11 @@ async fn answer(
         let now = shared.start.elapsed();
         simulator.handle(&request, now)
     };
-    let in_flight = InFlight { shared: &shared, ticket: reply.ticket };
+    let in_flight = InFlight { shared: Arc::clone(&shared), ticket: reply.ticket };
     if !reply.delay.is_zero() {
         tokio::time::sleep(reply.delay).await;
     }
-    // Free the slot before the first byte is sent, so that a client that has its response does not exceed the limit
-    // because of its own finished request.
-    drop(in_flight);
-    let mut response = respond(reply, switch)?;
+    let mut response = respond(reply, switch, in_flight)?;
     if shared.clock_behind != shared.clock_ahead {
         let date = httpdate::fmt_http_date(SystemTime::now() + shared.clock_ahead - shared.clock_behind);
         let date = http::HeaderValue::try_from(date).map_err(std::io::Error::other)?;
@@ -199,11 +216,22 @@ async fn answer(
     Ok(response)
 }
 
-fn respond(reply: Reply, switch: CutSwitch) -> Result<http::Response<FaultyBody>, std::io::Error> {
+fn respond(reply: Reply, switch: CutSwitch, in_flight: InFlight) -> Result<http::Response<FaultyBody>, std::io::Error> {
     if reply.fault == Some(BodyFault::Reset) {
         return Err(std::io::Error::other("the connection is closed on purpose"));
     }
-    let mut response = http::Response::new(FaultyBody::new(reply.body, reply.fault, switch));
+    let mut response = if let Some(export) = &reply.export {
+        http::Response::new(FaultyBody::export(export, reply.fault, switch, Box::new(in_flight)))
+    } else {
+        // Free the slot before the first byte is sent, so that a client that has its response does not exceed the
+        // limit because of its own finished request.
+        drop(in_flight);
+        http::Response::new(FaultyBody::new(reply.body, reply.fault, switch))
+    };
+    if reply.export.is_some_and(|export| export.is_close_delimited) {
+        // Otherwise the HTTP library sends chunks.
+        *response.version_mut() = http::Version::HTTP_10;
+    }
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     Ok(response)

@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use jiff::civil::Date;
 
 use crate::auth;
 use crate::compress::compress;
 use crate::config::{SessionPages, SimulatorConfig};
 use crate::engage::Engage;
+use crate::event_counts::{self, KnownCounts};
+use crate::events::Events;
+use crate::export::{Export, slice_name, too_many_exports};
 use crate::fault::{FaultKind, Script};
 use crate::hash::{below, mix2};
 use crate::limit_kind::LimitKind;
 use crate::message::{Reply, Request, Ticket};
 use crate::params::Params;
-use crate::quota::{self, Counting, Ledger};
+use crate::quota::{self, Counting, Ledger, PoolLimits};
 use crate::refusal::too_many_requests;
 use crate::stats::{RequestRecord, SentPage, Stats};
 
@@ -27,7 +31,10 @@ use crate::stats::{RequestRecord, SentPage, Stats};
 pub struct Simulator {
     config: SimulatorConfig,
     engage: Engage,
+    export: Export,
+    event_counts: KnownCounts,
     ledger: Ledger,
+    export_ledger: Ledger,
     script: Script,
     stats: Stats,
     sent: Vec<SentPage>,
@@ -39,18 +46,32 @@ pub struct Simulator {
 enum Endpoint {
     Engage,
     EventNames,
+    EventCounts,
+    Export,
     Stats,
     Reset,
+    Revise,
+}
+
+impl Endpoint {
+    /// Returns whether this is an endpoint of the simulator and not of Mixpanel.
+    fn is_own(self) -> bool {
+        matches!(self, Self::Stats | Self::Reset | Self::Revise)
+    }
 }
 
 impl Simulator {
     /// Creates a simulated project.
     pub fn new(config: SimulatorConfig) -> Self {
         let (engage, script) = (Engage::new(&config), Script::new(config.faults.clone()));
+        let export = Export::new(&config);
         Self {
             config,
             engage,
+            export,
+            event_counts: KnownCounts::default(),
             ledger: Ledger::default(),
+            export_ledger: Ledger::default(),
             script,
             stats: Stats::default(),
             sent: Vec::new(),
@@ -74,7 +95,7 @@ impl Simulator {
             Some(endpoint) if !allows(endpoint, &request.method) => {
                 let message = format!("{} is not allowed here", request.method);
                 let reply = Reply::error(StatusCode::METHOD_NOT_ALLOWED, &message);
-                if !matches!(endpoint, Endpoint::Stats | Endpoint::Reset) {
+                if !endpoint.is_own() {
                     self.record(request, BTreeMap::new(), &reply);
                 }
                 reply
@@ -84,15 +105,39 @@ impl Simulator {
                 self.reset_stats();
                 Reply::json(r#"{"status": "ok"}"#)
             }
+            Some(Endpoint::Revise) => {
+                self.revise();
+                Reply::json(r#"{"status": "ok"}"#)
+            }
+            Some(Endpoint::Export) => self.export(request, ticket, now),
             Some(endpoint) => self.query(endpoint, request, ticket, now),
         };
         reply.ticket = ticket;
         reply
     }
 
-    /// Frees the concurrency slot of a request, after its delay. Unknown tickets have no effect.
+    /// Frees the concurrency slot of a request: after its delay, or for an export after its body. Unknown tickets have
+    /// no effect.
     pub fn finish(&mut self, ticket: Ticket) {
         self.ledger.finish(ticket);
+        self.export_ledger.finish(ticket);
+    }
+
+    /// Returns the events as they are at `now`, the time since the start.
+    pub fn events(&self, now: Duration) -> Events {
+        self.export.events(now)
+    }
+
+    /// Returns the revision of a day in the latest complete response that contained it, whatever events the request was
+    /// limited to. A response is complete unless a fault prevents that, even if the client does not read it.
+    pub fn sent_revision(&self, day: Date) -> Option<u32> {
+        self.export.sent_revision(day)
+    }
+
+    /// Adds 1 to the revision of every day: late rows appear, others disappear or change their `distinct_id`, as
+    /// [`EventOptions`](crate::EventOptions) says.
+    pub fn revise(&mut self) {
+        self.export.revise();
     }
 
     /// Returns the statistics so far.
@@ -119,7 +164,7 @@ impl Simulator {
         let counting = self.counting(endpoint, &params);
         let reply = match auth::check(&self.config, request, &params) {
             Some(refusal) => refusal,
-            None => match self.ledger.admit(&self.config, ticket, counting, now) {
+            None => match self.ledger.admit(PoolLimits::of_queries(&self.config), ticket, counting, now) {
                 Err(limit) => self.limited(limit, request),
                 Ok(()) => {
                     let running = self.ledger.in_flight();
@@ -159,6 +204,13 @@ impl Simulator {
         let mut reply = match (endpoint, page) {
             (Endpoint::Engage, Ok(page)) => self.engage_page(request, params, page, now),
             (Endpoint::Engage, Err(message)) => Reply::error(StatusCode::BAD_REQUEST, &message),
+            (Endpoint::EventCounts, _) => {
+                let export = &self.export;
+                let revision = |day| export.revision(day);
+                let mut reply = event_counts::reply(params, &export.events(now), &mut self.event_counts, revision);
+                compress(&self.config, request, &mut reply);
+                reply
+            }
             // `type` is documented as required; the error text is an assumption.
             (Endpoint::EventNames, _) if params.get("type").is_none() => {
                 Reply::error(StatusCode::BAD_REQUEST, "type is a required parameter")
@@ -195,6 +247,47 @@ impl Simulator {
             fault.apply_delivery_fault(&mut reply);
         }
         reply.delay += due.delay;
+        reply
+    }
+
+    fn export(&mut self, request: &Request, ticket: Ticket, now: Duration) -> Reply {
+        let params = Params::read(request);
+        *self.stats.export.hits_per_slice.entry(slice_name(&params)).or_default() += 1;
+        self.stats.export.requests += 1;
+        let (limits, ledger) = (PoolLimits::of_exports(&self.config), &mut self.export_ledger);
+        let reply = match auth::check(&self.config, request, &params) {
+            Some(refusal) => refusal,
+            None => match ledger.admit(limits, ticket, Counting::Counted, now) {
+                Err(limit) => {
+                    let wait = match limit {
+                        LimitKind::Hourly => ledger.wait(limits.quota, now),
+                        LimitKind::PerSecond => Duration::from_secs(1),
+                        _ => Duration::from_secs(10),
+                    };
+                    self.stats.export.count_refusal(limit);
+                    too_many_exports(self.config.events.limit_style, wait)
+                }
+                Ok(()) => {
+                    let stats = &mut self.stats.export;
+                    stats.max_concurrency = stats.max_concurrency.max(ledger.in_flight());
+                    stats.max_counted_in_window = stats.max_counted_in_window.max(ledger.used());
+                    stats.max_counted_in_second = stats.max_counted_in_second.max(ledger.in_last_second(now));
+                    let mut reply = self.export.reply(request, &params, now);
+                    if let Some(limit) = self.export.pretended_limit {
+                        stats.count_refusal(limit);
+                    }
+                    if matches!(reply.status.as_u16(), 401 | 402 | 429) {
+                        ledger.refund(ticket);
+                    } else {
+                        stats.counted_requests += 1;
+                    }
+                    reply.delay += self.latency();
+                    reply
+                }
+            },
+        };
+        self.stats.faults_applied += std::mem::take(&mut self.export.faults_applied);
+        self.record(request, params.into_map(), &reply);
         reply
     }
 
@@ -241,17 +334,22 @@ fn endpoint(path: &str) -> Option<Endpoint> {
     match path {
         "/api/query/engage" | "/api/2.0/engage" => Some(Endpoint::Engage),
         "/api/query/events/names" | "/api/2.0/events/names" => Some(Endpoint::EventNames),
+        "/api/query/events" | "/api/2.0/events" => Some(Endpoint::EventCounts),
+        "/api/2.0/export" => Some(Endpoint::Export),
         "/_sim/stats" => Some(Endpoint::Stats),
         "/_sim/reset" => Some(Endpoint::Reset),
+        "/_sim/revise" => Some(Endpoint::Revise),
         _ => None,
     }
 }
 
 fn allows(endpoint: Endpoint, method: &Method) -> bool {
     match endpoint {
-        Endpoint::Engage | Endpoint::EventNames => *method == Method::GET || *method == Method::POST,
-        Endpoint::Stats => *method == Method::GET,
-        Endpoint::Reset => *method == Method::POST,
+        Endpoint::Engage | Endpoint::EventNames | Endpoint::EventCounts => {
+            *method == Method::GET || *method == Method::POST
+        }
+        Endpoint::Stats | Endpoint::Export => *method == Method::GET,
+        Endpoint::Reset | Endpoint::Revise => *method == Method::POST,
     }
 }
 

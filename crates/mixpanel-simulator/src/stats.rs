@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::limit_kind::LimitKind;
+
 /// Counts of requests and responses, as `GET /_sim/stats` returns them. Requests under `/_sim` are not counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -29,6 +31,8 @@ pub struct Stats {
     pub sessions_created: u64,
     /// The number of faults applied.
     pub faults_applied: u64,
+    /// The export requests, which are part of the numbers of requests, responses and faults above, but of no other.
+    pub export: ExportStats,
     /// The latest requests, oldest first.
     pub recent_requests: VecDeque<RequestRecord>,
 }
@@ -36,6 +40,40 @@ pub struct Stats {
 impl Stats {
     pub(crate) fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("counts and texts are always JSON")
+    }
+}
+
+/// Counts of export requests.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ExportStats {
+    /// All requests.
+    pub requests: u64,
+    /// The requests that counted towards the hourly limit, without refunded ones.
+    pub counted_requests: u64,
+    /// The maximum number of counted requests within one window.
+    pub max_counted_in_window: usize,
+    /// The maximum number of counted requests within a second.
+    pub max_counted_in_second: usize,
+    /// The maximum number of concurrent requests, excluding rejected ones.
+    pub max_concurrency: usize,
+    /// The 429 responses because of the hourly limit.
+    pub refused_hourly: u64,
+    /// The 429 responses because of the limit per second.
+    pub refused_per_second: u64,
+    /// The 429 responses because of too many concurrent requests.
+    pub refused_concurrency: u64,
+    /// The requests by their dates, such as `2026-01-01..2026-01-07`, including failed ones.
+    pub hits_per_slice: BTreeMap<String, u64>,
+}
+
+impl ExportStats {
+    pub(crate) fn count_refusal(&mut self, limit: LimitKind) {
+        match limit {
+            LimitKind::Hourly => self.refused_hourly += 1,
+            LimitKind::PerSecond => self.refused_per_second += 1,
+            _ => self.refused_concurrency += 1,
+        }
     }
 }
 

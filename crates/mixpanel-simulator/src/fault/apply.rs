@@ -3,8 +3,9 @@
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::model::FaultKind;
+use crate::body_fault::BodyFault;
 use crate::compress::gzip;
-use crate::message::{BodyFault, Reply};
+use crate::message::Reply;
 
 /// The login page of a captive portal.
 const PORTAL: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Welcome to Hotel Wi-Fi</title></head>\n\

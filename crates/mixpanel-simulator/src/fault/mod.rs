@@ -4,6 +4,7 @@ mod apply;
 mod model;
 mod script;
 
+pub(crate) use model::{number, number_ranges, parse_kind, words};
 pub(crate) use script::Script;
 
 #[cfg(test)]

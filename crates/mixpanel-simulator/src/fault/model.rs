@@ -8,11 +8,12 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
+use crate::body_fault::Framing;
 use crate::hash::{chance, mix2};
 use crate::limit_kind::LimitKind;
-use crate::message::Framing;
 
 use fields::FaultFields;
+pub(crate) use fields::{number, number_ranges, parse_kind, words};
 
 /// A fault injected into responses of the Engage API.
 ///

@@ -3,8 +3,8 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{Fault, FaultKind, PageSelector, Script, Times};
+use crate::body_fault::Framing;
 use crate::limit_kind::LimitKind;
-use crate::message::Framing;
 
 fn line(text: &str) -> Fault {
     text.parse().expect("a fault")

@@ -9,25 +9,85 @@ const SIGNUP_DAYS: u64 = 1_096;
 /// The offset of account numbers from profile indices, chosen so that no account number fits into the 53-bit mantissa
 /// of a float.
 const FIRST_ACCOUNT: u64 = (1 << 53) + 1;
+/// The random numbers that a profile draws before its plan: the country, two names, the email's number and domain.
+const DRAWS_BEFORE_LIFE: u64 = 5;
+/// Those before its city: the seven of [`Life::draw`], two for the revenue, and two more.
+const DRAWS_BEFORE_CITY: u64 = DRAWS_BEFORE_LIFE + 7 + 4;
 
 /// The characteristics of a subscription plan, which give queries over generated data meaningful results.
-struct Plan {
-    name: &'static str,
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) name: &'static str,
+    /// How often users are active, in 65,536ths of all days.
+    pub(crate) activity: u64,
     /// Revenue in cents: the minimum, and the range above it.
     revenue: (u64, u64),
     sessions: u64,
-    paying_percent: u64,
+    pub(crate) paying_percent: u64,
 }
 
-static FREE: Plan = Plan { name: "free", revenue: (0, 900), sessions: 60, paying_percent: 0 };
-static STARTER: Plan = Plan { name: "starter", revenue: (1_900, 40_000), sessions: 240, paying_percent: 92 };
-static GROWTH: Plan = Plan { name: "growth", revenue: (29_900, 390_000), sessions: 900, paying_percent: 96 };
+static FREE: Plan = Plan { name: "free", activity: 3_900, revenue: (0, 900), sessions: 60, paying_percent: 0 };
+static STARTER: Plan =
+    Plan { name: "starter", activity: 9_200, revenue: (1_900, 40_000), sessions: 240, paying_percent: 92 };
+static GROWTH: Plan =
+    Plan { name: "growth", activity: 17_000, revenue: (29_900, 390_000), sessions: 900, paying_percent: 96 };
 static ENTERPRISE: Plan =
-    Plan { name: "enterprise", revenue: (499_900, 11_500_000), sessions: 3_000, paying_percent: 100 };
+    Plan { name: "enterprise", activity: 29_500, revenue: (499_900, 11_500_000), sessions: 3_000, paying_percent: 100 };
+
+/// The plan and the times of a user, in seconds since the epoch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Life {
+    pub(crate) plan: &'static Plan,
+    pub(crate) created: u64,
+    pub(crate) seen: u64,
+}
+
+impl Life {
+    /// Returns the life of the user at an index, as the profile has it, without writing the profile.
+    pub(crate) fn of(seed: u64, reference: u64, index: u64) -> Self {
+        let mut random = Sequence::new(seed, index);
+        random.skip(DRAWS_BEFORE_LIFE);
+        Self::draw(&mut random, reference)
+    }
+
+    fn draw(random: &mut Sequence, reference: u64) -> Self {
+        let plan = match random.next() % 100 {
+            0..=57 => &FREE,
+            58..=79 => &STARTER,
+            80..=93 => &GROWTH,
+            _ => &ENTERPRISE,
+        };
+        // The smaller of two draws, because a growing product has more recent signups.
+        let days_ago = random.below(SIGNUP_DAYS).min(random.below(SIGNUP_DAYS));
+        let created = reference - days_ago * 86_400 - random.below(43_200);
+        // The smallest of three draws, because most users were active recently and some left soon after signing up.
+        let alive = reference - created;
+        let seen = reference - random.below(alive).min(random.below(alive)).min(random.below(alive));
+        Self { plan, created, seen }
+    }
+}
+
+/// Returns the country code and the city of a user, as the profile has them.
+pub(crate) fn home(seed: u64, index: u64) -> (&'static str, &'static str) {
+    let mut random = Sequence::new(seed, index);
+    let country = country(&mut random);
+    random.skip(DRAWS_BEFORE_CITY - 1);
+    (country.code, random.pick(country.cities).0)
+}
+
+/// Returns whether a user is known by a device ID only.
+pub(crate) fn is_anonymous(seed: u64, index: u64) -> bool {
+    mix(index ^ mix(seed)).is_multiple_of(20)
+}
+
+fn country(random: &mut Sequence) -> &'static Country {
+    let percent = (random.next() % 100) as usize;
+    &COUNTRIES[usize::from(BY_PERCENT[percent])]
+}
 
 /// Writes the distinct ID of a profile, without quotes: usually a UUID, sometimes a readable ID or an anonymous device
 /// ID.
-pub(super) fn push_distinct_id(out: &mut Vec<u8>, seed: u64, index: u64) {
+pub(crate) fn push_distinct_id(out: &mut Vec<u8>, seed: u64, index: u64) {
     // A bijection of the index, so that no two profiles of a population share an ID.
     let unique = mix(index ^ mix(seed));
     match unique % 20 {
@@ -52,8 +112,7 @@ pub(super) fn push_distinct_id(out: &mut Vec<u8>, seed: u64, index: u64) {
 /// epoch.
 pub(super) fn push_record(out: &mut Vec<u8>, seed: u64, reference: u64, index: u64) {
     let mut random = Sequence::new(seed, index);
-    let percent = (random.next() % 100) as usize;
-    let country = &COUNTRIES[usize::from(BY_PERCENT[percent])];
+    let country = country(&mut random);
     push(out, "{\"$distinct_id\":\"");
     push_distinct_id(out, seed, index);
     push(out, "\",\"$properties\":{");
@@ -95,18 +154,8 @@ fn push_identity(out: &mut Vec<u8>, random: &mut Sequence, country: &Country) {
 }
 
 fn push_times_and_plan(out: &mut Vec<u8>, random: &mut Sequence, reference: u64) {
-    let plan = match random.next() % 100 {
-        0..=57 => &FREE,
-        58..=79 => &STARTER,
-        80..=93 => &GROWTH,
-        _ => &ENTERPRISE,
-    };
-    // The smaller of two draws, because a growing product has more recent signups.
-    let days_ago = random.below(SIGNUP_DAYS).min(random.below(SIGNUP_DAYS));
-    let created = reference - days_ago * 86_400 - random.below(43_200);
-    // The smallest of three draws, because most users were active recently and some left soon after signing up.
+    let Life { plan, created, seen } = Life::draw(random, reference);
     let alive = reference - created;
-    let seen = reference - random.below(alive).min(random.below(alive)).min(random.below(alive));
     push(out, ",\"$created\":\"");
     push_time(out, created);
     push(out, "\",\"$last_seen\":\"");
@@ -236,4 +285,31 @@ fn push_tags(out: &mut Vec<u8>, random: &mut Sequence, count: u64) {
         out.push(b'"');
     }
     out.push(b']');
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_life_and_home_of_a_user_are_those_of_the_profile() {
+        for index in 0..2_000 {
+            let mut record = Vec::new();
+            push_record(&mut record, 7, 1_789_905_600, index);
+            let record: Value = serde_json::from_slice(&record).expect("JSON");
+            let (properties, life) = (&record["$properties"], Life::of(7, 1_789_905_600, index));
+            for (name, seconds) in [("$created", life.created), ("$last_seen", life.seen)] {
+                let mut time = Vec::new();
+                push_time(&mut time, seconds);
+                assert_eq!(properties[name].as_str().map(str::as_bytes), Some(&time[..]), "{name} of {index}");
+            }
+            let (country, city) = home(7, index);
+            assert_eq!(properties["plan"], life.plan.name);
+            assert_eq!((&properties["$country_code"], &properties["$city"]), (&country.into(), &city.into()));
+            let id = record["$distinct_id"].as_str().expect("a text");
+            assert_eq!(id.starts_with("$device:"), is_anonymous(7, index));
+        }
+    }
 }

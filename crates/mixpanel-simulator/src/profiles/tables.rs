@@ -255,7 +255,7 @@ pub(super) static TAGS: [&str; 10] = [
     "trial ended",
     "api",
 ];
-pub(super) static DEVICES: [(&str, &str, &str); 7] = [
+pub(crate) static DEVICES: [(&str, &str, &str); 7] = [
     ("mobile", "iPhone 16", "iOS 19.2"),
     ("mobile", "Pixel 9", "Android 16"),
     ("desktop", "MacBook Pro", "macOS 15.5"),

@@ -5,8 +5,10 @@ use http::Method;
 use serde_json::Value;
 
 use super::Simulator;
+use crate::body_fault::BodyFault;
 use crate::config::{Quota, SimulatorConfig};
-use crate::message::{BodyFault, Reply, Request};
+use crate::event_options::{EventClock, Revision, RowOrder};
+use crate::message::{Reply, Request};
 use crate::profiles::OddProfile;
 
 const NOON: Duration = Duration::from_secs(43_200);
@@ -209,4 +211,73 @@ fn users_are_seen_again_while_the_server_runs() {
     // Groups and the records of a file do not change.
     let groups = |simulator: &mut Simulator, now| last_seen(&ask(simulator, "data_group_id=1", now));
     assert_eq!(groups(&mut simulator, after), groups(&mut simulator, 2 * after));
+}
+
+fn export(days: (&str, &str)) -> Request {
+    let query = format!("project_id=12345&from_date={}&to_date={}&time_in_ms=true", days.0, days.1);
+    Request { path: "/api/2.0/export".to_owned(), query, ..request("") }
+}
+
+fn rows(simulator: &mut Simulator, days: (&str, &str), now: Duration) -> Vec<Vec<u8>> {
+    let reply = simulator.handle(&export(days), now);
+    simulator.finish(reply.ticket);
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.whole_body().split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
+}
+
+#[test]
+fn events_occur_and_arrive_while_virtual_time_passes() {
+    let mut config = SimulatorConfig::unlimited().with_profiles(2_000);
+    config.events.clock = EventClock::Running;
+    let mut simulator = Simulator::new(config.clone());
+    let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+    let today = ("2026-09-20", "2026-09-20");
+    let counts = [0, 1, 6, 11, 140].map(|passed| rows(&mut simulator, today, hours(passed)).len());
+    assert!(counts.is_sorted_by(|first, second| first < second), "{counts:?}");
+    // The first second of the next day in the project.
+    let tomorrow = ("2026-09-21", "2026-09-21");
+    let before = hours(12) - Duration::from_secs(1);
+    let mut simulator = Simulator::new(config.clone());
+    assert_eq!(simulator.handle(&export(tomorrow), before).status, 400);
+    assert_eq!(simulator.handle(&export(tomorrow), hours(12)).status, 200);
+    // Without the clock, nothing changes.
+    config.events.clock = EventClock::Frozen;
+    let mut simulator = Simulator::new(config);
+    assert_eq!(rows(&mut simulator, today, hours(0)), rows(&mut simulator, today, hours(140)));
+}
+
+#[test]
+fn the_same_exports_give_the_same_replies() {
+    let trace = |seed| {
+        let mut config = SimulatorConfig { seed, ..SimulatorConfig::unlimited().with_profiles(100) };
+        config.events.order = RowOrder::Shuffled;
+        config.events.late_rows = 0.2;
+        config.events.revision = Revision::OnRefetch;
+        let faults = ["probability=0.3 status=500", "every=4 cut=50", "every=5 terminated-early rows=2"];
+        config.export_faults = faults.map(|fault| fault.parse().expect("a fault")).to_vec();
+        let mut simulator = Simulator::new(config);
+        (0..12).map(|_| simulator.handle(&export(("2026-08-01", "2026-08-05")), NOON)).collect::<Vec<_>>()
+    };
+    assert_eq!(trace(3), trace(3));
+    assert_ne!(trace(3), trace(4));
+    let cut = trace(3).into_iter().find(|reply| reply.fault.is_some()).expect("a cut");
+    assert!(matches!(cut.fault, Some(BodyFault::Cut { after: 50, .. })));
+}
+
+#[test]
+fn garbage_never_makes_an_export_panic() {
+    let mut simulator = Simulator::new(SimulatorConfig::unlimited().with_profiles(3));
+    for query in [
+        "from_date=-9999-01-01&to_date=9999-12-31",
+        "from_date=2000-01-01&to_date=2026-09-20&limit=99999999999999999999",
+        "from_date=2026-09-01&to_date=2026-09-01&where=%FF",
+        "from_date=2026-09-01&to_date=2026-09-01&event=%5B1%5D",
+        "from_date=2000-01-01&to_date=2000-01-02",
+        "from_date=%00&to_date=%00",
+    ] {
+        let request = Request { query: format!("project_id=12345&{query}"), ..export(("", "")) };
+        let reply = simulator.handle(&request, NOON);
+        assert!(matches!(reply.status.as_u16(), 200 | 400), "{query}");
+        reply.whole_body();
+    }
 }

@@ -2,6 +2,9 @@
 #![expect(clippy::disallowed_methods, reason = "real time is measured here")]
 
 mod client;
+mod events;
+mod export;
+mod export_faults;
 mod faults;
 mod limits;
 mod odd;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use jiff::civil::Date;
-use mixpanel_simulator::{Fault, Quota};
+use mixpanel_simulator::{EventWords, ExportFault, Fault, Quota};
 
 use super::duration::parse_duration;
 
@@ -59,7 +59,8 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "DATE", value_parser = parse_day, conflicts_with = "file")]
     pub(crate) today: Option<Date>,
 
-    /// Let N generated users per minute be seen again while it runs, as `--since last` needs; 0 for none
+    /// Let N generated users per minute be seen again while it runs, as `--since last` needs; with 0, time stands still for
+    /// events too
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=10_000))]
     pub(crate) active: u32,
 
@@ -79,6 +80,10 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "QUOTA", default_value = "60/h", value_parser = parse_quota)]
     pub(crate) quota: QuotaChoice,
 
+    /// Allow N exports of events per rolling window; `off` for no limit
+    #[arg(long, value_name = "QUOTA", default_value = "60/h", value_parser = parse_quota)]
+    pub(crate) export_quota: QuotaChoice,
+
     /// Count pages after the first as well
     #[arg(long)]
     pub(crate) count_session_pages: bool,
@@ -92,6 +97,32 @@ pub(crate) struct SimulateArgs {
     /// concurrency-limit, load-shed, body-only-limit, auth-400.
     #[arg(long, value_name = "FAULT")]
     pub(crate) fault: Vec<Fault>,
+
+    /// Set which events there are and how they are exported, such as "per-day=20000 shuffled" (can be repeated)
+    ///
+    /// The events are those of the profiles, about 0.3 per profile and day; `per-day=N` sets how many there are.
+    /// `timezone=Europe/Berlin` makes it an old project, with local times. `elapsed=1d` lets a day pass after `--today`.
+    /// Shares, such as `duplicates=0.01`: `duplicates`, `conflicts` (duplicates with other properties),
+    /// `without-insert-id`, `late` (sessions that arrive up to 5 days late); `clean` sets these to 0. Shares of rows that
+    /// change when their day is fetched again: `late-rows`, `deleted-rows`, `rekeyed`. `odd` adds unusual and invalid
+    /// lines to every day. `history-days=N` refuses older days.
+    ///
+    /// Responses: `shuffled`, `seconds`, `no-final-newline`, `chunk-size=N`, `framing=chunked`, `content-length` or
+    /// `close`, `gzip-threshold=N`, `gzip-level=N`, `gzip-members=N`, `limit-style=json` or `text`, both perhaps with
+    /// `-retry-after`, and the limits `per-second=3` and `concurrency=100`, or `off`.
+    #[arg(long, value_name = "WORDS")]
+    pub(crate) events: Vec<EventWords>,
+
+    /// Inject a fault into exports, such as "days=2026-01-05 times=2 cut=100" (can be repeated)
+    ///
+    /// Requests: `requests=0,3-7`, `first=2`, `every=3`, `probability=0.1`, `days=2026-01-05..2026-01-07` (those for at
+    /// least one of these days), `longer=7` (those for more days); all by default, and all given ones must match. `times=2`
+    /// limits it to the first requests of each slice, `total=2` to two in all. Then one of: `status=429` with `body="..."`
+    /// or `header=Retry-After:5`; `cut=100` with `framing=close`; `stall=100 for=30s`; `delay=2s`; an end of the body
+    /// after `rows=100`: terminated-early, error-line, cut-error-line, cut-line; or a name: no-gzip-trailer,
+    /// truncated-gzip, reset, html, empty, auth-400, hourly-limit, rate-limit, concurrency-limit.
+    #[arg(long, value_name = "FAULT")]
+    pub(crate) export_fault: Vec<ExportFault>,
 
     /// Read faults from this file, a JSON array such as [{"pages": "3,7", "status": 500, "times": 2}]
     #[arg(long, value_name = "PATH")]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use mixpanel_simulator::{Fault, ProfileSource, Records, Server, SessionPages, SimulatorConfig, Stats};
+use mixpanel_simulator::{EventClock, Fault, ProfileSource, Records, Server, SessionPages, SimulatorConfig, Stats};
 use serde_json::json;
 
 use super::temporary::temporary_directory;
@@ -98,14 +98,15 @@ fn print_variables(context: &Context, variables: &[(&str, String)]) -> Result<()
 }
 
 fn summary(stats: &Stats) -> String {
-    let refused = stats.too_many_requests;
+    let (refused, export) = (stats.too_many_requests, &stats.export);
     let refused = refused.hourly + refused.concurrency + refused.load_shed + refused.body_only;
+    let refused = refused + export.refused_hourly + export.refused_per_second + export.refused_concurrency;
     format!(
         "{} answered, {} counted, {refused} refused with 429, {} applied, at most {} at once",
         counted(stats.requests, "request"),
-        stats.counted_requests,
+        stats.counted_requests + export.counted_requests,
         counted(stats.faults_applied, "fault"),
-        stats.max_concurrency,
+        stats.max_concurrency.max(export.max_concurrency),
     )
 }
 
@@ -123,11 +124,18 @@ fn config(arguments: SimulateArgs) -> Result<SimulatorConfig, Failure> {
         faults,
         today,
         active,
+        export_quota,
+        events,
+        export_fault,
         ..
     } = arguments;
     let mut config = SimulatorConfig { seed, latency, jitter, page_size, quota: quota.0, ..SimulatorConfig::default() };
     config.reference_time = reference_time(today);
     config.active_per_minute = active;
+    config.events.clock = if active > 0 { EventClock::Running } else { EventClock::Frozen };
+    config.export_quota = export_quota.0;
+    config.export_faults = export_fault;
+    events.iter().for_each(|words| words.apply(&mut config));
     config.profiles = match file {
         Some(file) => ProfileSource::Records(Arc::new(records(&file)?)),
         None => ProfileSource::Generated(profiles),

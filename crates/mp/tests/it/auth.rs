@@ -101,7 +101,7 @@ fn credentials_are_tested_with_one_query() {
     let simulator = Simulator::start(SimulatorConfig::default());
     let home = Home::new().with_server(&simulator);
     let run = home.run(&["auth", "test"]).exits(0);
-    let expected = json!({"success": true, "account": null, "project_id": PROJECT, "region": "us", "events_found": 6});
+    let expected = json!({"success": true, "account": null, "project_id": PROJECT, "region": "us", "events_found": 9});
     assert_eq!(run.json(), expected);
     assert_eq!(simulator.stats().requests, 1);
 

@@ -1,6 +1,6 @@
 //! `mp simulate`.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -57,7 +57,7 @@ fn the_printed_variables_are_all_that_a_fetch_needs() {
         &["--profiles", "250", "--page-size", "100", "--fault", "pages=1 status=503 times=1"],
     );
     let home = running.home();
-    assert_eq!(home.run(&["auth", "test"]).exits(0).json()["events_found"], 6);
+    assert_eq!(home.run(&["auth", "test"]).exits(0).json()["events_found"], 9);
     let result = home.run(&["fetch", "profiles", "--parallel"]).exits(0).json();
     assert_eq!((&result["total_rows"], &result["retries"]), (&250.into(), &1.into()));
     // The database, the accounts and the quota are those of the simulator, and go with it.
@@ -149,4 +149,53 @@ fn an_address_can_be_given_by_name_and_one_in_use_is_named() {
     for address in ["localhost:70000", "example.com:80", "http://localhost:1"] {
         assert_run!(home.run(&["simulate", "--addr", address]).exits(3).prints_nothing(), address);
     }
+}
+
+/// Returns the response to an export of one day, head and body.
+fn exported(running: &Running, day: &str) -> String {
+    let variable = |name: &str| {
+        let found = running.variables.iter().find(|(other, _)| name == other);
+        found.unwrap_or_else(|| panic!("{name} is not printed")).1.clone()
+    };
+    let address = variable("MP_BASE_URL").replace("http://", "");
+    let mut stream = std::net::TcpStream::connect(&address).expect("a connection");
+    let request = format!(
+        "GET /api/2.0/export?project_id={}&from_date={day}&to_date={day} HTTP/1.1\r\nHost: {address}\r\n\
+         Authorization: Basic {}:{}\r\nConnection: close\r\n\r\n",
+        variable("MP_PROJECT_ID"),
+        variable("MP_USERNAME"),
+        variable("MP_SECRET"),
+    );
+    stream.write_all(request.as_bytes()).expect("a request");
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).expect("a response");
+    String::from_utf8_lossy(&response).into_owned()
+}
+
+#[test]
+fn events_are_exported_as_the_options_say() {
+    let options = [
+        &["--today", "2026-11-26", "--profiles", "200", "--active", "0", "--export-quota", "4/h"][..],
+        &[
+            "--events",
+            "per-day=500 framing=content-length",
+            "--events",
+            "odd elapsed=1d per-second=off",
+            "--export-fault",
+            "first=1 cut=100",
+        ],
+    ];
+    let running = Running::start(&Home::new(), &options.concat());
+    let cut = exported(&running, "2026-11-20");
+    let (head, body) = cut.split_once("\r\n\r\n").expect("a head");
+    assert!(head.contains("content-length: ") && body.len() == 100, "{cut}");
+    let whole = exported(&running, "2026-11-20");
+    assert!(whole.contains("{\"event\":\"Odd\",") && whole.matches("\"App Open\"").count() > 50, "{whole}");
+    // A day has passed.
+    assert!(exported(&running, "2026-11-27").starts_with("HTTP/1.1 200 OK\r\n"));
+    let refused = exported(&running, "2026-11-28");
+    assert!(refused.contains("to_date cannot be later than today"), "{refused}");
+    assert!(exported(&running, "2026-11-20").starts_with("HTTP/1.1 429 "));
+    let run = running.stop().exits(143);
+    assert_run!(run);
 }

@@ -72,6 +72,8 @@ fn wrong_arguments_are_refused_before_the_command_runs() {
         (&["--addr", "0.0.0.0:0"], "addr"),
         (&["--today", "2026-02-30"], "today"),
         (&["--active", "10001"], "active"),
+        (&["--events", "late=2"], "events"),
+        (&["--export-fault", "days=2026-01-05 lost-session"], "export-fault"),
     ] {
         let run = home.run(&[&["simulate"], options, &touch].concat()).prints_nothing();
         assert_ne!(run.code, Some(0), "{run:?}");

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Fault, FaultKind, PageSelector, Times};
+use crate::body_fault::Framing;
 use crate::duration::parse_duration;
 use crate::limit_kind::LimitKind;
-use crate::message::Framing;
 
 const FORM: &str = "expected pages, a fault and perhaps times, such as \"pages=3,7-9 status=500 times=2\"";
 const NAMES: [(&str, FaultKind); 15] = [
@@ -111,9 +111,7 @@ impl FaultFields {
             Some(Pages::One(page)) => Ok(PageSelector::List(vec![*page..=*page])),
             Some(Pages::Several(pages)) => Ok(PageSelector::List(pages.iter().map(|page| *page..=*page).collect())),
             Some(Pages::Text(text)) if text == "all" => Ok(PageSelector::All),
-            Some(Pages::Text(text)) => {
-                text.split(',').map(page_range).collect::<Result<_, _>>().map(PageSelector::List)
-            }
+            Some(Pages::Text(text)) => number_ranges("pages", text).map(PageSelector::List),
         }
     }
 
@@ -237,8 +235,21 @@ impl FromStr for Fault {
     }
 }
 
+/// Parses the kind of a fault from words of the one-line notation, without selectors.
+///
+/// # Errors
+///
+/// Returns a message that says what is wrong, and what is accepted.
+pub(crate) fn parse_kind(words: &[(&str, &str)]) -> Result<FaultKind, String> {
+    let mut fields = FaultFields::default();
+    for (name, value) in words {
+        fields.set(name, value)?;
+    }
+    fields.kind()
+}
+
 /// Splits a line at spaces outside double quotes.
-fn words(line: &str) -> Result<Vec<String>, String> {
+pub(crate) fn words(line: &str) -> Result<Vec<String>, String> {
     let mut words = vec![String::new()];
     let mut quoted = false;
     for character in line.chars() {
@@ -259,16 +270,24 @@ fn named(name: &str) -> Result<FaultKind, String> {
     })
 }
 
-fn page_range(text: &str) -> Result<RangeInclusive<u64>, String> {
+/// Parses numbers and ranges such as `3,7-9`.
+pub(crate) fn number_ranges(name: &str, text: &str) -> Result<Vec<RangeInclusive<u64>>, String> {
+    text.split(',').map(|range| number_range(name, range)).collect()
+}
+
+fn number_range(name: &str, text: &str) -> Result<RangeInclusive<u64>, String> {
     let parse = || {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
         (first <= last).then_some(first..=last)
     };
-    parse().ok_or_else(|| format!("pages: expected \"all\", or numbers and ranges such as 3,7-9, got {text:?}"))
+    parse().ok_or_else(|| {
+        let all = if name == "pages" { "\"all\", or " } else { "" };
+        format!("{name}: expected {all}numbers and ranges such as 3,7-9, got {text:?}")
+    })
 }
 
-fn number<T: FromStr>(name: &str, text: &str) -> Result<T, String> {
+pub(crate) fn number<T: FromStr>(name: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("{name}: expected a number, got {text:?}"))
 }
 
