@@ -79,8 +79,8 @@ pub use credentials::{Credentials, ProjectId, Region, Secret};
 pub use error::{Error, ErrorKind, Fault, Result};
 pub use event_query::{Day, Dedupe};
 pub use fetch::{
-    EVENT_TARGET, FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch, RunOptions,
-    RunState, UnfinishedRun,
+    EVENT_TARGET, FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch, RunKind,
+    RunOptions, RunState, UnfinishedRun,
 };
 pub use hash_key::HashKey;
 pub use note::Note;

@@ -1,15 +1,16 @@
-//! All limits and defaults of the library, with units, derivations and sources. The public ones are those that a caller
-//! can set or may want to show.
-
-use std::time::Duration;
+//! All limits and defaults of the library, with units and sources. The public ones are those that a caller can set.
 
 mod event_fetch;
 mod event_load;
 mod events;
+mod slices;
+
+use std::time::Duration;
 
 pub use event_fetch::*;
 pub(crate) use event_load::*;
 pub use events::*;
+pub(crate) use slices::*;
 
 /// Mixpanel's concurrency limit per project (`docs/mixpanel-api.md#quotas`), and therefore the maximum number of
 /// workers of one fetch.

@@ -28,6 +28,11 @@ pub enum Note {
         /// The start time, in the form `2026-11-23T10:00:00`.
         since: String,
     },
+    /// The last day of the fetch has not begun in the project's time zone, so it is left out.
+    DayNotBegun {
+        /// The day.
+        day: String,
+    },
     /// A refresh resumes an unfinished run.
     Resuming {
         /// The run.
@@ -52,6 +57,9 @@ impl fmt::Display for Note {
                 write!(f, "`{table}` is an SQL keyword: in queries, write \"{table}\" in double quotes")
             }
             Self::NothingNew { since } => write!(f, "no profile was seen since {} UTC", since.replace('T', " ")),
+            Self::DayNotBegun { day } => {
+                write!(f, "{day} has not begun yet in the project's time zone; fetching the days before it")
+            }
             Self::Resuming { run_id, pages_done } => {
                 write!(f, "resuming run {run_id}, which has {}", counted(*pages_done, "page"))
             }

@@ -35,7 +35,6 @@ impl RequestedRules {
     /// # Errors
     /// Same as [`check`](Self::check), and `InvalidInput` if they concern what identifies an event: its time must stay,
     /// and its insert id may only be hashed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
     pub(crate) fn check_for_events(&self) -> Result<Option<Arc<ActiveRules>>> {
         let has = |names: &[String], name: &str| names.iter().any(|own| own == name);
         if let Some(name) = [TIME, INSERT_ID].into_iter().find(|name| has(&self.drop, name)) {

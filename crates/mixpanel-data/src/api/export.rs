@@ -51,13 +51,11 @@ impl ApiClient {
     ///
     /// # Errors
     /// `Tls` if the certificates cannot be read; `InvalidInput` for proxy settings that cannot be used.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
     pub(crate) fn prepare_export(&self) -> Result<()> {
         self.exports().map(|_| ())
     }
 
     /// Returns the host of the export API, with its port if it is not the usual one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
     pub(crate) fn export_host(&self) -> String {
         self.transport.server().host(Host::Data)
     }

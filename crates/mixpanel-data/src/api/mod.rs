@@ -8,6 +8,7 @@ mod discovery;
 mod endpoint;
 mod engage;
 mod export;
+mod export_quota;
 mod failure;
 mod inflate;
 mod network;

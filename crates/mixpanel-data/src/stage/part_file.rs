@@ -108,8 +108,16 @@ fn write_batch(file: &mut NewFile, batch: &RecordBatch, facts: Vec<KeyValue>) ->
 /// # Errors
 /// `Storage` when the file cannot be read.
 pub(crate) fn read_part(path: &Path) -> Result<Vec<RecordBatch>> {
+    part_batches(path)?.collect()
+}
+
+/// Reads the rows of a staged part batch by batch, in order. Only one batch is in memory.
+///
+/// # Errors
+/// `Storage` when the file cannot be read.
+pub(crate) fn part_batches(path: &Path) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
     let reader = open(path)?.build().map_err(|error| damaged(path).with_source(error))?;
-    reader.map(|batch| batch.map_err(|error| damaged(path).with_source(error))).collect()
+    Ok(reader.map(|batch| batch.map_err(|error| damaged(path).with_source(error))))
 }
 
 /// Reads the metadata of a staged page. A readable footer shows that the file is complete.

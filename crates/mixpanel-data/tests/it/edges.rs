@@ -224,6 +224,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
         "fetch/core",
         &[
             "fetch",
+            "fetch/events/receive.rs",
             "fetch/profiles/page.rs",
             "fetch/profiles/prior_run.rs",
             "quota",
@@ -232,10 +233,24 @@ const ROOMS: [(&str, &[&str]); 11] = [
             "api/retry.rs",
             "parse/unstored.rs",
             "stage/manifest.rs",
+            "stage/slice_plan.rs",
         ],
     ),
     ("fetch/profiles", &["fetch", "fetch/core/outcome.rs", "fetch/core/parts.rs", "api", "parse", "quota", "stage"]),
-    ("fetch/events", &["api", "parse", "stage"]),
+    (
+        "fetch/events",
+        &[
+            "fetch",
+            "fetch/core/outcome.rs",
+            "fetch/core/parts.rs",
+            "fetch/profiles/prior_run.rs",
+            "api",
+            "parse",
+            "quota",
+            "stage",
+            "store",
+        ],
+    ),
     ("workspace", &["api", "fetch", "parse", "quota", "stage", "store", "load"]),
 ];
 

@@ -82,7 +82,6 @@ pub(crate) struct LastEventLoad {
 ///
 /// # Errors
 /// `DatabaseLocked`, `DatabaseUnusable`, `Storage`; a missing database is not an error.
-#[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
 pub(crate) fn last_event_load(database: &Path, table: &TableName) -> Result<Option<LastEventLoad>> {
     let database = match Database::open(database, Access::ReadOnly) {
         Err(error) if error.kind() == ErrorKind::DatabaseNotFound => return Ok(None),
