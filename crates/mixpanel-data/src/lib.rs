@@ -67,6 +67,7 @@ mod row_sum;
 mod slice;
 mod sql_value;
 mod stage;
+mod statistics;
 mod store;
 pub mod text;
 mod types;
@@ -90,6 +91,11 @@ pub use project_time_zone::ProjectTimeZone;
 pub use properties::{FrequentValue, PropertyInfo};
 pub use quota::Quota;
 pub use sql_value::{SqlPart, SqlValue};
+pub use statistics::{
+    ColumnStatsResult, ColumnSummary, ColumnValue, CountType, DailyCount, DailyCountsResult, DayRange,
+    EngagementBucket, EngagementDistributionResult, EventBreakdownResult, EventStats, NumericPropertySummaryResult,
+    PropertyCoverage, PropertyCoverageResult, PropertyDistributionResult, PropertyValueCount, SummaryResult, TopEvent,
+};
 pub use types::{
     BatchProgress, ColumnInfo, EventCounts, EventEstimate, EventFetchResult, EventStreamResult, FetchEstimate,
     FetchResult, LoadedTable, ObjectInfo, ParallelFetchResult, ParallelProfileResult, ProfileFetchResult,
@@ -101,7 +107,7 @@ pub use workspace::Workspace;
 
 /// A point in time, for [`ProfileFetch::since`].
 pub use jiff::Timestamp;
-/// A date, for [`Day::Date`].
+/// A date, for [`Day::Date`] and [`DayRange`].
 pub use jiff::civil::Date;
 /// Compiles the example in the README.
 #[cfg(doctest)]

@@ -1,5 +1,6 @@
 //! All limits and defaults of the library, with units and sources. The public ones are those that a caller can set.
 
+mod analysis;
 mod event_fetch;
 mod event_load;
 mod events;
@@ -7,6 +8,7 @@ mod slices;
 
 use std::time::Duration;
 
+pub(crate) use analysis::{ENGAGEMENT_BUCKETS, ENGAGEMENT_BUCKETS_MAX, PERCENTILES};
 pub use event_fetch::*;
 pub(crate) use event_load::*;
 pub use events::*;

@@ -1,6 +1,7 @@
 //! The facade of the library: one project and one database.
 
 mod database;
+mod statistics;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

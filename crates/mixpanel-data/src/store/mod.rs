@@ -6,7 +6,9 @@
 //! - `database`: opens a file, sandboxed from the rest of the machine; `access`: the settings for each purpose; `lease`:
 //!   ensures that a file is open at most once per process; `undo`: undoes a checkpoint that was interrupted;
 //! - `schema`: looks up tables, views, columns and indexes; `label`: reads the entries of `_metadata`;
-//! - `catalog`: lists, describes, samples and drops tables; `own_objects`: the macro and views that loads maintain;
+//! - `catalog`: lists, describes, samples and drops tables; `own_objects`: the macros and views that loads maintain;
+//!   `macros`: the table macros that analyze events;
+//! - `statistics`: describes tables, columns, events and their properties;
 //! - `query`: runs user queries, which `statements` splits; `spill`: what does not fit into memory; `values` and `iso`:
 //!   convert results;
 //! - `export`: writes the result of a query to a Parquet file; `version`: the version of the DuckDB library;
@@ -21,6 +23,7 @@ mod iso;
 pub(crate) mod label;
 mod lease;
 pub(crate) mod location;
+pub(crate) mod macros;
 pub(crate) mod own_objects;
 mod query;
 pub(crate) mod schema;
@@ -28,6 +31,7 @@ pub(crate) mod settings;
 mod spill;
 pub(crate) mod sql_text;
 mod statements;
+pub(crate) mod statistics;
 pub(crate) mod table_name;
 mod undo;
 mod values;

@@ -1,4 +1,4 @@
-//! The macro and the views that loads maintain in a database for its users. Their comments tell them apart from objects
+//! The macros and the views that loads maintain in a database for its users. Their comments tell them apart from objects
 //! of the same name that users made, which are never replaced.
 
 use duckdb::Connection;
@@ -32,33 +32,82 @@ pub(crate) enum Owner {
     User,
 }
 
-/// Returns who made the macro `prop`.
-pub(crate) fn owner_of_prop(connection: &Connection) -> Result<Owner> {
+/// A macro that loads maintain.
+#[derive(Debug)]
+pub(crate) struct OwnMacro {
+    /// Its name, in lower case.
+    pub(crate) name: &'static str,
+    /// What it returns.
+    pub(crate) kind: MacroKind,
+    /// Its parameters, as SQL.
+    pub(crate) parameters: &'static str,
+    /// The expression or the query.
+    pub(crate) body: String,
+    /// Its description, which is shown in `duckdb_functions()`.
+    pub(crate) comment: &'static str,
+}
+
+/// What a macro returns. DuckDB keeps the two kinds apart, so they do not conflict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MacroKind {
+    /// A value.
+    Scalar,
+    /// A table.
+    Table,
+}
+
+impl MacroKind {
+    /// Returns DuckDB's name for it in `duckdb_functions()`.
+    fn function_type(self) -> &'static str {
+        match self {
+            Self::Scalar => "macro",
+            Self::Table => "table_macro",
+        }
+    }
+}
+
+/// Returns who made the macro with this name and kind.
+pub(crate) fn owner_of_macro(connection: &Connection, name: &str, kind: MacroKind) -> Result<Owner> {
     let sql = "SELECT comment FROM duckdb_functions() WHERE database_name = current_database()
-               AND schema_name = 'main' AND function_type = 'macro' AND system.main.lower(function_name) = ?";
+               AND schema_name = 'main' AND function_type = ? AND system.main.lower(function_name) = ?";
     let comments = || -> Result<Vec<Option<String>>, duckdb::Error> {
-        connection.prepare(sql)?.query_map([PROP], |row| row.get(0))?.collect()
+        connection.prepare(sql)?.query_map([kind.function_type(), name], |row| row.get(0))?.collect()
     };
-    let comments = comments().map_err(|error| statement("look for the macro `prop`", &error))?;
+    let comments = comments().map_err(|error| statement(&format!("look for the macro `{name}`"), &error))?;
     Ok(match comments.first() {
         None => Owner::Absent,
         Some(comment) => owner(comment.as_deref()),
     })
 }
 
-/// Creates the macro `prop`, or brings that of an earlier version up to date. A user's own macro stays.
-pub(crate) fn ensure_prop(connection: &Connection) -> Result<()> {
-    let comment = literal(&format!("{PROP_COMMENT}; {MARK}"));
+/// Creates a macro, or brings that of an earlier version up to date. A user's own macro stays.
+pub(crate) fn ensure_macro(connection: &Connection, own: &OwnMacro) -> Result<()> {
+    let OwnMacro { name, kind, parameters, body, .. } = own;
+    let table = if *kind == MacroKind::Table { "TABLE" } else { "" };
+    let comment = literal(&format!("{}; {MARK}", own.comment));
     let create = |verb: &str| {
         connection.execute_batch(&format!(
-            "{verb} MACRO main.{PROP}(properties, name) AS {PROP_BODY}; COMMENT ON MACRO main.{PROP} IS {comment}"
+            "{verb} MACRO main.{name}({parameters}) AS {table} {body};
+             COMMENT ON MACRO {table} main.{name} IS {comment}"
         ))
     };
     // Looking for the macro takes longer than this, because DuckDB lists all of its functions.
-    if create("CREATE").is_ok() || owner_of_prop(connection)? == Owner::User {
+    if create("CREATE").is_ok() || owner_of_macro(connection, name, *kind)? == Owner::User {
         return Ok(());
     }
-    create("CREATE OR REPLACE").map_err(|error| statement("create the macro `prop`", &error))
+    create("CREATE OR REPLACE").map_err(|error| statement(&format!("create the macro `{name}`"), &error))
+}
+
+/// Returns who made the macro `prop`.
+pub(crate) fn owner_of_prop(connection: &Connection) -> Result<Owner> {
+    owner_of_macro(connection, PROP, MacroKind::Scalar)
+}
+
+/// Creates the macro `prop`, or brings that of an earlier version up to date. A user's own macro stays.
+pub(crate) fn ensure_prop(connection: &Connection) -> Result<()> {
+    let (kind, parameters) = (MacroKind::Scalar, "properties, name");
+    let own = OwnMacro { name: PROP, kind, parameters, body: PROP_BODY.to_owned(), comment: PROP_COMMENT };
+    ensure_macro(connection, &own)
 }
 
 /// Returns the JSON pointer to a property, as an SQL literal.

@@ -130,6 +130,64 @@ const EXAMPLES: &[(&str, Examples)] = &[
     ),
     ("inspect schema", &[("Show the columns of a table", "mp inspect schema profiles --format table")]),
     ("inspect sample", &[("Show three rows of a table", "mp inspect sample profiles -n 3")]),
+    (
+        "inspect breakdown",
+        &[
+            ("Count the events of the table `events`", "mp inspect breakdown"),
+            ("Write them to a CSV file", "mp inspect breakdown events --format csv > events.csv"),
+        ],
+    ),
+    (
+        "inspect daily",
+        &[
+            ("Count all events of each day", "mp inspect daily"),
+            ("Count two events of a week", "mp inspect daily --from 2026-03-01 --to 2026-03-07 -e 'Sign Up,Purchase'"),
+        ],
+    ),
+    (
+        "inspect engagement",
+        &[
+            ("Count users by their number of events", "mp inspect engagement"),
+            ("Count users by their number of purchases", "mp inspect engagement -e Purchase --buckets 1,2,3,10"),
+        ],
+    ),
+    (
+        "inspect coverage",
+        &[("Show how often two properties have a value", "mp inspect coverage -e Purchase -p plan,amount")],
+    ),
+    (
+        "inspect distribution",
+        &[("Show the five most frequent plans of buyers", "mp inspect distribution -e Purchase -p plan -l 5")],
+    ),
+    (
+        "inspect numeric",
+        &[
+            ("Summarize the amounts of purchases", "mp inspect numeric -e Purchase -p amount"),
+            ("Print the median", "mp inspect numeric -e Purchase -p amount --jq '.percentiles.\"50\"'"),
+        ],
+    ),
+    (
+        "inspect top-events",
+        &[
+            ("Show the most frequent events of the last day", "mp inspect top-events"),
+            ("Show the events that most users have", "mp inspect top-events --type unique -l 3"),
+        ],
+    ),
+    (
+        "inspect keys",
+        &[
+            ("List the properties of all events", "mp inspect keys"),
+            ("List those of one event, one per line", "mp inspect keys -e Purchase --format plain"),
+        ],
+    ),
+    (
+        "inspect column",
+        &[
+            ("Describe the names of the events", "mp inspect column -c event_name"),
+            ("Describe a property", "mp inspect column -c \"prop(properties, 'plan')\" --top 3"),
+        ],
+    ),
+    ("inspect summarize", &[("Describe every column", "mp inspect summarize events --format table")]),
     ("inspect drop", &[("Drop a table without a prompt", "mp inspect drop profiles --force")]),
     ("verify", &[("Check the table `profiles`", "mp verify profiles")]),
     (

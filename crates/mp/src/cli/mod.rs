@@ -16,6 +16,7 @@ mod scope;
 mod simulate;
 mod since;
 mod size;
+mod statistics;
 
 pub(crate) use auth::{AddArgs, AuthCommand, EditArgs};
 pub(crate) use export::{ExportArgs, FileArgs, FileFormat};
@@ -32,3 +33,6 @@ pub(crate) use query::{QueryCommand, SqlArgs};
 pub(crate) use root::{Cli, Command, Format, GlobalArgs, Needs};
 pub(crate) use simulate::{DemoArgs, SimulateArgs};
 pub(crate) use since::SinceArg;
+pub(crate) use statistics::{
+    ColumnArgs, CoverageArgs, DailyArgs, DistributionArgs, EngagementArgs, KeysArgs, NumericArgs, TopEventsArgs,
+};

@@ -1,7 +1,9 @@
-//! `mp inspect`: the tables of the database.
+//! `mp inspect`: the tables of the database, and statistics over them.
 
+mod charts;
 mod properties;
 mod properties_table;
+mod statistics;
 
 use mixpanel_data::{TableInfo, TableSchema};
 use serde_json::json;
@@ -21,6 +23,16 @@ pub(crate) fn run(context: &Context, command: InspectCommand) -> Result<Exit, Fa
         InspectCommand::Properties { table, named } => properties::run(context, table.or(named))?,
         InspectCommand::Schema { table } => schema(context, table.name())?,
         InspectCommand::Sample { table, rows, expanded } => sample(context, table.name(), rows, expanded)?,
+        InspectCommand::Breakdown { table } => statistics::breakdown(context, table.name())?,
+        InspectCommand::Daily(arguments) => statistics::daily(context, &arguments)?,
+        InspectCommand::Engagement(arguments) => statistics::engagement(context, &arguments)?,
+        InspectCommand::Coverage(arguments) => statistics::coverage(context, &arguments)?,
+        InspectCommand::Distribution(arguments) => statistics::distribution(context, &arguments)?,
+        InspectCommand::Numeric(arguments) => statistics::numeric(context, &arguments)?,
+        InspectCommand::TopEvents(arguments) => statistics::top_events(context, &arguments)?,
+        InspectCommand::Keys(arguments) => statistics::keys(context, &arguments)?,
+        InspectCommand::Column(arguments) => statistics::column(context, &arguments)?,
+        InspectCommand::Summarize { table } => statistics::summarize(context, table.name())?,
         InspectCommand::Drop { table, force } => drop_table(context, table.name(), force)?,
     }
     Ok(Exit::Success)

@@ -57,6 +57,10 @@ fn home_for(line: &str, simulator: &Simulator) -> Home {
     std::fs::write(home.path().join("report.sql"), "SELECT count(*) FROM profiles").expect("a file");
     std::fs::write(home.path().join("ids.txt"), "a\nb\n").expect("a file");
     let needs = |words: &[&str]| words.iter().any(|word| line.contains(word));
+    if line.starts_with("mp inspect ") && !needs(&[" tables", " properties", " schema", " sample", " drop"]) {
+        crate::statistics::create_events(&home);
+        return home;
+    }
     if needs(&["query sql", "export", "inspect", "verify", "--since", "--replace"]) {
         home.run(&["fetch", "profiles", "-q"]).exits(0);
         std::fs::copy(home.database(), home.path().join("my.db")).expect("a copy");

@@ -54,6 +54,7 @@ mod simulate_command;
 mod since;
 mod snapshot;
 mod state_files;
+mod statistics;
 mod status;
 mod stream;
 #[cfg(target_os = "linux")]

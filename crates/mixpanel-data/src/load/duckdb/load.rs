@@ -62,7 +62,7 @@ use crate::store::access::Access;
 use crate::store::database::{CommitError, Database};
 use crate::store::failure::statement;
 use crate::store::label;
-use crate::store::own_objects::ensure_prop;
+use crate::store::macros::ensure_macros;
 use crate::store::schema::{Target, rename};
 use crate::store::settings::{Effort, Tuning};
 use crate::store::table_name::TableName;
@@ -175,7 +175,7 @@ fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, Table
     let views =
         request.options.seen.as_ref().map(|seen| seen.check(connection, request)).transpose()?.unwrap_or_default();
     metadata::ensure(connection)?;
-    ensure_prop(connection)?;
+    ensure_macros(connection)?;
     let is_by_day = request.package.run.dataset.is_by_day();
     let mut loaded = match choose_action(connection, request)? {
         TableAction::Make => make(connection, request, None)?,

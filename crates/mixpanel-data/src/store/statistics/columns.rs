@@ -1,0 +1,103 @@
+//! Statistics about the columns of any table, and the keys of its properties.
+
+use std::path::Path;
+
+use super::{first, float, number, percent, table, text};
+use crate::error::Result;
+use crate::statistics::{ColumnStatsResult, ColumnSummary, ColumnValue, SummaryResult};
+use crate::store::TableName;
+use crate::store::access::Access;
+use crate::store::database::Database;
+use crate::store::query::rows;
+use crate::store::schema::columns;
+use crate::store::sql_text::literal;
+
+/// Returns the names of all properties, sorted.
+pub(crate) fn property_keys(path: &Path, name: &str, event: Option<&str>) -> Result<Vec<String>> {
+    let needed = if event.is_some() { &["event_name", "properties"][..] } else { &["properties"] };
+    let table = table(path, name, needed)?;
+    let condition = event.map(|event| format!("WHERE event_name = {}", literal(event))).unwrap_or_default();
+    let sql = format!(
+        "SELECT DISTINCT unnest(json_keys(properties)) AS key FROM {} {condition} ORDER BY key",
+        table.quoted()
+    );
+    Ok(rows(path, &sql)?.rows.iter().filter_map(|row| text(row.first())).collect())
+}
+
+/// Describes a column, or an SQL expression over the columns.
+pub(crate) fn column_stats(path: &Path, name: &str, column: &str, top_n: u32) -> Result<ColumnStatsResult> {
+    let table = table(path, name, &[])?;
+    let expression = expression(path, &table, column)?;
+    let source = format!("(SELECT ({expression}) AS v FROM {})", table.quoted());
+    let dtype = text(first(rows(path, &format!("SELECT any_value(typeof(v)) FROM {source}"))?.rows).first());
+    let dtype = dtype.unwrap_or_else(|| "NULL".to_owned());
+    let is_numeric = ["INT", "DOUBLE", "FLOAT", "DECIMAL"].iter().any(|kind| dtype.contains(kind))
+        && !["INTERVAL", "[", "(STRUCT", "STRUCT", "MAP"].iter().any(|kind| dtype.contains(kind));
+    let moments = if is_numeric { "avg(v), stddev_samp(v)" } else { "NULL, NULL" };
+    let sql = format!(
+        "SELECT count(*), count(v), approx_count_distinct(v), min(v)::VARCHAR, max(v)::VARCHAR, {moments} FROM {source}"
+    );
+    let found = first(rows(path, &sql)?.rows);
+    let (total, count) = (number(found.first()), number(found.get(1)));
+    // An estimate can be too large.
+    let unique_count = number(found.get(2)).min(count);
+    let sql = format!(
+        "SELECT v, count(*) AS n FROM {source} WHERE v IS NOT NULL GROUP BY v ORDER BY n DESC, v::VARCHAR LIMIT {top_n}"
+    );
+    let top_values = rows(path, &sql)?.rows.into_iter().map(|row| {
+        let count = number(row.get(1));
+        ColumnValue { value: row.into_iter().next().unwrap_or_default(), count }
+    });
+    Ok(ColumnStatsResult {
+        table: table.as_str().to_owned(),
+        column: column.to_owned(),
+        dtype,
+        count,
+        null_count: total - count,
+        null_pct: percent(total - count, total),
+        unique_count,
+        unique_pct: percent(unique_count, count),
+        top_values: top_values.collect(),
+        min: text(found.get(3)),
+        max: text(found.get(4)),
+        mean: float(found.get(5)),
+        std: float(found.get(6)),
+    })
+}
+
+/// Returns the quoted name of the column, or else the expression as it is.
+fn expression(path: &Path, table: &TableName, column: &str) -> Result<String> {
+    let database = Database::open(path, Access::ReadOnly)?;
+    let columns = columns(database.connection(), table)?;
+    let own = columns.into_iter().find(|own| own.name.eq_ignore_ascii_case(column));
+    // The line end ends a comment.
+    Ok(own.map_or_else(|| format!("{column}\n"), |own| TableName::listed(own.name).quoted()))
+}
+
+/// Returns DuckDB's summary of every column.
+pub(crate) fn summarize(path: &Path, name: &str) -> Result<SummaryResult> {
+    let table = table(path, name, &[])?;
+    let quoted = table.quoted();
+    let row_count = number(first(rows(path, &format!("SELECT count(*) FROM {quoted}"))?.rows).first());
+    let sql = format!(
+        "SELECT column_name, column_type, min, max, approx_unique, avg, std, q25, q50, q75, count,
+                coalesce(null_percentage, 0)::DOUBLE
+         FROM (SUMMARIZE {quoted})"
+    );
+    let described = |row: Vec<serde_json::Value>| ColumnSummary {
+        column_name: text(row.first()).unwrap_or_default(),
+        column_type: text(row.get(1)).unwrap_or_default(),
+        min: text(row.get(2)),
+        max: text(row.get(3)),
+        approx_unique: number(row.get(4)),
+        avg: float(row.get(5)),
+        std: float(row.get(6)),
+        q25: text(row.get(7)),
+        q50: text(row.get(8)),
+        q75: text(row.get(9)),
+        count: number(row.get(10)),
+        null_percentage: float(row.get(11)).unwrap_or_default(),
+    };
+    let columns = rows(path, &sql)?.rows.into_iter().map(described).collect();
+    Ok(SummaryResult { table: table.as_str().to_owned(), row_count, columns })
+}

@@ -1,0 +1,132 @@
+//! Statistics about the properties of an event.
+
+use std::path::Path;
+
+use super::{first, float, number, percent, select};
+use crate::error::{Error, Result};
+use crate::limits::PERCENTILES;
+use crate::statistics::{
+    DayRange, NumericPropertySummaryResult, PropertyCoverage, PropertyCoverageResult, PropertyDistributionResult,
+    PropertyValueCount,
+};
+use crate::store::own_objects::pointer;
+use crate::store::query::rows;
+
+/// Counts the events in which each property has a value.
+pub(crate) fn property_coverage(
+    path: &Path,
+    name: &str,
+    event: &str,
+    properties: &[String],
+    days: &DayRange,
+) -> Result<PropertyCoverageResult> {
+    let selected = select(path, name, days, &[event.to_owned()])?;
+    let counts = properties.iter().map(|property| {
+        format!(", count(*) FILTER (coalesce(json_type(properties, {}), 'NULL') <> 'NULL')", pointer(property))
+    });
+    let sql = format!(
+        "SELECT count(*){} FROM {} WHERE {}",
+        counts.collect::<String>(),
+        selected.table.quoted(),
+        selected.condition
+    );
+    let found = first(rows(path, &sql)?.rows);
+    let total_events = number(found.first());
+    let coverage = properties.iter().zip(found.iter().skip(1)).map(|(property, count)| {
+        let defined_count = number(Some(count));
+        PropertyCoverage {
+            property: property.clone(),
+            defined_count,
+            null_count: total_events - defined_count,
+            coverage_percentage: percent(defined_count, total_events),
+        }
+    });
+    Ok(PropertyCoverageResult {
+        event: event.to_owned(),
+        from_date: selected.days.from,
+        to_date: selected.days.to,
+        total_events,
+        coverage: coverage.collect(),
+    })
+}
+
+/// Returns the most frequent values of a property.
+pub(crate) fn property_distribution(
+    path: &Path,
+    name: &str,
+    event: &str,
+    property: &str,
+    days: &DayRange,
+    limit: u32,
+) -> Result<PropertyDistributionResult> {
+    let selected = select(path, name, days, &[event.to_owned()])?;
+    // A missing property and null are the same value.
+    let sql = format!(
+        "SELECT coalesce(json_extract(properties, {pointer}), 'null'::JSON) AS value, count(*) AS events,
+                (sum(count(*)) OVER ())::BIGINT AS total
+         FROM {} WHERE {} GROUP BY value ORDER BY events DESC, value::VARCHAR LIMIT {limit}",
+        selected.table.quoted(),
+        selected.condition,
+        pointer = pointer(property),
+    );
+    let found = rows(path, &sql)?.rows;
+    let total_count = found.first().map(|row| number(row.get(2))).unwrap_or_default();
+    let values = found.into_iter().map(|row| {
+        let count = number(row.get(1));
+        let value = row.into_iter().next().unwrap_or_default();
+        PropertyValueCount { value, count, percentage: percent(count, total_count) }
+    });
+    Ok(PropertyDistributionResult {
+        event: event.to_owned(),
+        property_name: property.to_owned(),
+        from_date: selected.days.from,
+        to_date: selected.days.to,
+        total_count,
+        values: values.collect(),
+    })
+}
+
+/// Summarizes the numbers of a property. No percentiles are the default ones.
+pub(crate) fn numeric_summary(
+    path: &Path,
+    name: &str,
+    event: &str,
+    property: &str,
+    days: &DayRange,
+    percentiles: &[f64],
+) -> Result<NumericPropertySummaryResult> {
+    let percentiles = if percentiles.is_empty() { &PERCENTILES[..] } else { percentiles };
+    if percentiles.iter().any(|percentile| !(0.0..=100.0).contains(percentile)) {
+        return Err(Error::invalid("invalid percentiles: use numbers from 0 to 100"));
+    }
+    let selected = select(path, name, days, &[event.to_owned()])?;
+    let quantiles = percentiles.iter().map(|percentile| format!(", quantile_cont(x, {})", percentile / 100.0));
+    let sql = format!(
+        "SELECT count(x), min(x), max(x), sum(x), avg(x), stddev_pop(x){} FROM (
+             SELECT CASE WHEN json_type(properties, {pointer}) IN ('BIGINT', 'UBIGINT', 'DOUBLE', 'HUGEINT', 'UHUGEINT')
+                    THEN json_extract_string(properties, {pointer})::DOUBLE END AS x FROM {} WHERE {})",
+        quantiles.collect::<String>(),
+        selected.table.quoted(),
+        selected.condition,
+        pointer = pointer(property),
+    );
+    let found = first(rows(path, &sql)?.rows);
+    let value = |position: usize| float(found.get(position));
+    Ok(NumericPropertySummaryResult {
+        event: event.to_owned(),
+        property_name: property.to_owned(),
+        from_date: selected.days.from,
+        to_date: selected.days.to,
+        count: number(found.first()),
+        min: value(1),
+        max: value(2),
+        sum: value(3),
+        avg: value(4),
+        stddev: value(5),
+        percentiles: percentiles
+            .iter()
+            .enumerate()
+            .map(|(at, percentile)| (percentile.to_string(), value(6 + at)))
+            .collect(),
+    })
+}

@@ -1,0 +1,182 @@
+//! The statistics over small tables whose numbers can be counted by hand, and over random ones.
+
+use duckdb::Connection;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::statistics::CountType;
+
+struct Fixture {
+    _directory: TempDir,
+    path: std::path::PathBuf,
+}
+
+/// A table `events` with three days, one event without a user, and odd properties; a view of it; a table of profiles.
+fn fixture() -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("project.db");
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            r#"CREATE TABLE events (event_name VARCHAR NOT NULL, event_time TIMESTAMP NOT NULL, distinct_id VARCHAR NOT NULL,
+                   insert_id VARCHAR PRIMARY KEY, properties JSON);
+               INSERT INTO events VALUES
+                   ('View', '2026-03-01 00:00:00', 'a', '1', '{"n": 1, "page": "x", "odd/~key": true}'),
+                   ('View', '2026-03-01 23:59:59.999', 'b', '2', '{"n": 2.5, "page": "x"}'),
+                   ('View', '2026-03-02 00:00:00', 'a', '3', '{"n": "7", "page": null}'),
+                   ('Buy', '2026-03-02 12:00:00', 'a', '4', '{"n": -4}'),
+                   ('View', '2026-03-03 08:00:00', '', '5', '{"page": ["x"]}'),
+                   ('View', '2026-03-03 09:00:00', 'c', '6', '{"n": 10, "page": "y"}'),
+                   ('View', '2026-03-03 09:00:00', 'c', '7', '{"n": 10, "page": "y"}'),
+                   ('O''Dd', '2026-03-03 09:00:00', 'c', '8', NULL);
+               CREATE VIEW viewed AS SELECT * FROM events;
+               CREATE TABLE empty AS FROM events LIMIT 0;
+               CREATE TABLE profiles AS SELECT 'a' AS distinct_id, '{"k": 1}'::JSON AS properties"#,
+        )
+        .unwrap();
+    Fixture { _directory: directory, path }
+}
+
+fn days(from: &str, to: &str) -> DayRange {
+    DayRange { from: from.parse().ok(), to: to.parse().ok() }
+}
+
+fn as_json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value).unwrap()
+}
+
+#[test]
+fn breakdown_counts_events_and_users() {
+    let fixture = fixture();
+    for table in ["events", "EVENTS", "viewed"] {
+        let found = as_json(&event_breakdown(&fixture.path, table).unwrap());
+        assert_eq!(found["total_events"], 8, "{table}");
+        assert_eq!(found["total_users"], 3, "an empty id is no user");
+        assert_eq!(found["date_range"], json!(["2026-03-01T00:00:00", "2026-03-03T09:00:00"]));
+        assert_eq!(
+            found["events"][0],
+            json!({
+                "event_name": "View", "count": 6, "unique_users": 3, "first_seen": "2026-03-01T00:00:00",
+                "last_seen": "2026-03-03T09:00:00", "pct_of_total": 75.0
+            })
+        );
+        let names: Vec<_> =
+            found["events"].as_array().unwrap().iter().map(|event| event["event_name"].clone()).collect();
+        assert_eq!(names, ["View", "Buy", "O'Dd"]);
+    }
+    let empty = event_breakdown(&fixture.path, "empty").unwrap();
+    assert_eq!((empty.total_events, empty.date_range, empty.events.len()), (0, None, 0));
+}
+
+#[test]
+fn days_are_inclusive_and_of_utc() {
+    let fixture = fixture();
+    let counts = |range: DayRange, events: &[&str]| {
+        let events: Vec<String> = events.iter().map(|event| (*event).to_owned()).collect();
+        let found = daily_counts(&fixture.path, "events", &range, &events).unwrap();
+        let counts = found.counts.iter().map(|count| format!("{} {} {}", &count.date[8..], count.event, count.count));
+        (found.from_date.unwrap(), found.to_date.unwrap(), counts.collect::<Vec<_>>())
+    };
+    let all = ["01 View 2", "02 Buy 1", "02 View 1", "03 O'Dd 1", "03 View 3"].map(str::to_owned).to_vec();
+    assert_eq!(counts(DayRange::default(), &[]), ("2026-03-01".to_owned(), "2026-03-03".to_owned(), all));
+    let one = vec!["01 View 2".to_owned()];
+    assert_eq!(counts(days("2026-03-01", "2026-03-01"), &["View", "O'Dd"]).2, one);
+    assert_eq!(counts(days("", "2026-03-01"), &[]), ("2026-03-01".to_owned(), "2026-03-01".to_owned(), one));
+    assert_eq!(counts(days("2026-03-02", ""), &["O'Dd"]).2, ["03 O'Dd 1"]);
+    let error = daily_counts(&fixture.path, "events", &days("2026-03-02", "2026-03-01"), &[]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    let empty = daily_counts(&fixture.path, "empty", &DayRange::default(), &[]).unwrap();
+    assert_eq!((empty.from_date, empty.counts.len()), (None, 0));
+}
+
+#[test]
+fn engagement_counts_users_by_their_events() {
+    let fixture = fixture();
+    let found = |buckets: &[u64]| {
+        let result = engagement_distribution(&fixture.path, "events", &DayRange::default(), &[], buckets)?;
+        let buckets =
+            result.buckets.iter().map(|own| format!("{} {} {}", own.bucket_label, own.user_count, own.percentage));
+        Ok::<_, Error>((result.total_users, buckets.collect::<Vec<_>>()))
+    };
+    let by_default = ["1 1 33.33", "2-4 2 66.67", "5-9 0 0", "10-24 0 0", "25-49 0 0", "50-99 0 0", "100+ 0 0"];
+    assert_eq!(found(&[]).unwrap(), (3, by_default.map(str::to_owned).to_vec()));
+    assert_eq!(found(&[3]).unwrap(), (3, vec!["3+ 2 66.67".to_owned()]), "users below the first range are in none");
+    for wrong in [&[0, 1][..], &[2, 1], &[1, 1]] {
+        assert_eq!(found(wrong).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+}
+
+#[test]
+fn properties_of_an_event() {
+    let fixture = fixture();
+    let all = DayRange::default();
+    let names = ["n", "page", "odd/~key", "missing"].map(str::to_owned);
+    let coverage = property_coverage(&fixture.path, "events", "View", &names, &all).unwrap();
+    let found: Vec<_> = coverage.coverage.iter().map(|own| (own.defined_count, own.null_count)).collect();
+    assert_eq!((coverage.total_events, found), (6, vec![(5, 1), (5, 1), (1, 5), (0, 6)]));
+    let distribution = property_distribution(&fixture.path, "events", "View", "page", &all, 3).unwrap();
+    let found: Vec<_> = distribution.values.iter().map(|own| (own.value.clone(), own.count, own.percentage)).collect();
+    assert_eq!(distribution.total_count, 6);
+    assert_eq!(found, [(json!("x"), 2, 33.33), (json!("y"), 2, 33.33), (json!(["x"]), 1, 16.67)]);
+    let summary = numeric_summary(&fixture.path, "events", "View", "n", &all, &[0.0, 50.0, 99.5]).unwrap();
+    assert_eq!((summary.count, summary.min, summary.max), (4, Some(1.0), Some(10.0)), "text is no number");
+    assert_eq!((summary.sum, summary.avg), (Some(23.5), Some(5.875)));
+    let names: Vec<_> = summary.percentiles.iter().map(|(name, value)| (name.as_str(), value.unwrap())).collect();
+    assert_eq!(names[0], ("0", 1.0));
+    assert_eq!(names[1], ("50", 6.25));
+    let none = numeric_summary(&fixture.path, "events", "None", "n", &all, &[]).unwrap();
+    assert_eq!((none.count, none.avg, none.percentiles.len()), (0, None, 6));
+    assert!(numeric_summary(&fixture.path, "events", "View", "n", &all, &[101.0]).is_err());
+}
+
+#[test]
+fn top_events_are_those_of_the_last_day() {
+    let fixture = fixture();
+    let found = |kind| {
+        let events = top_events(&fixture.path, "events", kind, 10).unwrap();
+        events.into_iter().map(|own| (own.event, own.count, own.percent_change)).collect::<Vec<_>>()
+    };
+    let (view, odd) = ("View".to_owned(), "O'Dd".to_owned());
+    assert_eq!(found(CountType::General), [(view.clone(), 3.0, Some(2.0)), (odd.clone(), 1.0, None)]);
+    assert_eq!(found(CountType::Unique), [(odd.clone(), 1.0, None), (view.clone(), 1.0, Some(0.0))]);
+    assert_eq!(found(CountType::Average), [(view, 3.0, Some(2.0)), (odd, 1.0, None)]);
+    assert!(top_events(&fixture.path, "empty", CountType::General, 10).unwrap().is_empty());
+}
+
+#[test]
+fn keys_and_columns() {
+    let fixture = fixture();
+    assert_eq!(property_keys(&fixture.path, "events", None).unwrap(), ["n", "odd/~key", "page"]);
+    assert_eq!(property_keys(&fixture.path, "events", Some("Buy")).unwrap(), ["n"]);
+    assert_eq!(property_keys(&fixture.path, "profiles", None).unwrap(), ["k"]);
+    let stats = column_stats(&fixture.path, "events", "EVENT_NAME", 1).unwrap();
+    assert_eq!((stats.count, stats.null_count, stats.unique_count, stats.mean), (8, 0, 3, None));
+    assert_eq!(as_json(&stats.top_values), json!([{ "value": "View", "count": 6 }]));
+    let stats = column_stats(&fixture.path, "events", "(properties->>'n')::DOUBLE -- a comment", 10).unwrap();
+    assert_eq!(
+        (stats.count, stats.null_count, stats.min.as_deref(), stats.max.as_deref()),
+        (6, 2, Some("-4.0"), Some("10.0"))
+    );
+    assert_eq!((stats.mean, stats.null_pct, stats.dtype.as_str()), (Some(4.416666666666667), 25.0, "DOUBLE"));
+    let empty = column_stats(&fixture.path, "empty", "event_time", 10).unwrap();
+    assert_eq!((empty.count, empty.null_pct, empty.top_values.len()), (0, 0.0, 0));
+    assert_eq!(column_stats(&fixture.path, "events", "nope", 1).unwrap_err().kind(), ErrorKind::Query);
+    let summary = summarize(&fixture.path, "events").unwrap();
+    let names: Vec<_> = summary.columns.iter().map(|column| column.column_name.as_str()).collect();
+    assert_eq!(names, ["event_name", "event_time", "distinct_id", "insert_id", "properties"]);
+    assert_eq!((summary.row_count, summary.columns[0].count), (8, 8));
+    assert_eq!(summary.columns[4].null_percentage, 12.5);
+}
+
+#[test]
+fn errors_name_what_is_missing() {
+    let fixture = fixture();
+    let error = event_breakdown(&fixture.path, "none").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TableNotFound);
+    let error = event_breakdown(&fixture.path, "profiles").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Query);
+    assert_eq!(error.to_string(), "`profiles` is not a table of events: it has no columns `event_name`, `event_time`");
+    let error = daily_counts(&fixture.path, "profiles", &DayRange::default(), &[]).unwrap_err();
+    assert!(error.to_string().contains("not a table of events"), "{error}");
+}
