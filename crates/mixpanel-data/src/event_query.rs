@@ -15,7 +15,7 @@ use crate::limits::{
 use crate::profile_query::FetchMode;
 use crate::project_time_zone::ProjectTimeZone;
 
-/// The first day that Mixpanel accepts; it answers "bad year" to earlier ones (`docs/mixpanel-api.md#export`).
+/// The first day that Mixpanel accepts; it answers "bad year" to earlier ones (`docs/mixpanel-api.md#export-request`).
 const FIRST_DAY: Date = date(2000, 1, 1);
 
 /// A day of the project's time zone, absolute or relative to the day on which the fetch starts.

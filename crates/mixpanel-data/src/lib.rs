@@ -46,7 +46,6 @@ mod dataset;
 mod drift;
 mod durable;
 pub mod error;
-#[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
 mod event_query;
 mod fetch;
 mod hash_key;
@@ -97,13 +96,13 @@ pub use statistics::{
     PropertyCoverage, PropertyCoverageResult, PropertyDistributionResult, PropertyValueCount, SummaryResult, TopEvent,
 };
 pub use types::{
-    BatchProgress, ColumnInfo, EventCounts, EventEstimate, EventFetchResult, EventStreamResult, FetchEstimate,
-    FetchResult, LoadedTable, ObjectInfo, ParallelFetchResult, ParallelProfileResult, ProfileFetchResult,
-    ProfilePageResult, ProfileProgress, ProfileStreamResult, ProfileWriteTask, QuotaUsage, SqlResult, TableInfo,
-    TableSchema, VerifyReport,
+    AuditedDay, BatchProgress, ColumnInfo, EventAudit, EventCounts, EventEstimate, EventFetchResult, EventStreamResult,
+    FetchEstimate, FetchResult, LoadedTable, ObjectInfo, ParallelFetchResult, ParallelProfileResult,
+    ProfileFetchResult, ProfilePageResult, ProfileProgress, ProfileStreamResult, ProfileWriteTask, QuotaUsage,
+    SqlResult, TableInfo, TableSchema, VerifyReport,
 };
 pub use warning::Warning;
-pub use workspace::Workspace;
+pub use workspace::{EventFetch, Workspace};
 
 /// A point in time, for [`ProfileFetch::since`].
 pub use jiff::Timestamp;

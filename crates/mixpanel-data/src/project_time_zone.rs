@@ -81,7 +81,6 @@ impl ProjectTimeZone {
     }
 
     /// Returns the project's day at `now`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
     pub(crate) fn today(&self, now: Timestamp) -> Date {
         self.to_local(now).date()
     }

@@ -9,7 +9,8 @@ use crate::counts::FetchCounts;
 use crate::parse::ProfileRows;
 
 pub use event_result::{
-    BatchProgress, EventCounts, EventEstimate, EventFetchResult, EventStreamResult, ParallelFetchResult,
+    AuditedDay, BatchProgress, EventAudit, EventCounts, EventEstimate, EventFetchResult, EventStreamResult,
+    ParallelFetchResult,
 };
 pub use fetch_result::{FetchResult, LoadedTable, ParallelProfileResult, ProfileFetchResult};
 

@@ -90,13 +90,14 @@ impl Host {
 pub(super) enum Endpoint {
     Engage,
     EventNames,
+    EventCounts,
     Export,
 }
 
 impl Endpoint {
     pub(super) const fn host(self) -> Host {
         match self {
-            Self::Engage | Self::EventNames => Host::Query,
+            Self::Engage | Self::EventNames | Self::EventCounts => Host::Query,
             Self::Export => Host::Data,
         }
     }
@@ -106,6 +107,7 @@ impl Endpoint {
         match self {
             Self::Engage => "api/query/engage",
             Self::EventNames => "api/query/events/names",
+            Self::EventCounts => "api/query/events",
             Self::Export => "api/2.0/export",
         }
     }
@@ -113,7 +115,7 @@ impl Endpoint {
     pub(super) const fn method(self) -> Method {
         match self {
             Self::Engage => Method::POST,
-            Self::EventNames | Self::Export => Method::GET,
+            Self::EventNames | Self::EventCounts | Self::Export => Method::GET,
         }
     }
 
@@ -122,6 +124,7 @@ impl Endpoint {
         match self {
             Self::Engage => "page of profiles",
             Self::EventNames => "list of event names",
+            Self::EventCounts => "table of event counts",
             Self::Export => "list of events",
         }
     }
@@ -129,7 +132,7 @@ impl Endpoint {
     /// Returns the media type to ask for.
     pub(super) const fn media_type(self) -> &'static str {
         match self {
-            Self::Engage | Self::EventNames => "application/json",
+            Self::Engage | Self::EventNames | Self::EventCounts => "application/json",
             Self::Export => "text/plain",
         }
     }

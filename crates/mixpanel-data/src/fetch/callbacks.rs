@@ -19,7 +19,7 @@ pub(crate) struct Callbacks {
 
 impl Callbacks {
     /// Passes an event to the callbacks. A callback that panics is not called again, and the fetch continues.
-    pub(super) fn tell(&mut self, event: &FetchEvent) {
+    pub(crate) fn tell(&mut self, event: &FetchEvent) {
         match event {
             // An event callback, if set, receives the warning below. `mp` displays events and filters this target out
             // of its log.

@@ -44,8 +44,13 @@ mod writer;
 pub(crate) use estimate::plan_fetch;
 #[cfg(feature = "benchmarks")]
 pub(crate) use events::{EndOfBody, SliceRequest, read_slice};
+pub(crate) use events::{
+    EventsReport, EventsRequest, fetch_events_into_table, plan_events, resume_events_into_table, run_to_resume,
+    stream_events, waiting_for_database,
+};
 pub use options::RunOptions;
 pub use progress::{EVENT_TARGET, FetchEvent};
+pub(crate) use request::Control;
 pub use request::{ProfileFetch, ResumeFetch};
 pub use services::{FetcherService, ParallelProfileFetcherService};
 pub(crate) use stage_roots::stage_roots;

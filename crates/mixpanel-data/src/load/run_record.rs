@@ -47,7 +47,6 @@ pub(crate) struct RunRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RunQuery {
     Profiles(ProfileQuery),
-    #[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
     Events(EventLoad),
 }
 

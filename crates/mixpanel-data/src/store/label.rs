@@ -76,7 +76,7 @@ pub(crate) fn of_table(connection: &Connection, table: &TableName) -> Option<Lab
 
 /// Removes the entries of a table that no longer exists: its row in `_metadata`, its properties, days and rejects.
 pub(crate) fn forget(connection: &Connection, table: &TableName) -> Result<()> {
-    for own in ["_metadata", "_properties", "_days", "_rejects"] {
+    for own in ["_metadata", "_properties", "_days", "_day_counts", "_rejects"] {
         if matches!(find(connection, &TableName::listed(own))?, Target::Table(_)) {
             connection
                 .execute(

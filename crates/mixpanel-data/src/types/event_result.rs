@@ -362,6 +362,36 @@ pub struct EventEstimate {
     pub advice: Vec<String>,
 }
 
+/// The result of `Workspace::audit_events`: the settled days of a table, compared with Mixpanel's counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct EventAudit {
+    /// The table.
+    pub table: String,
+    /// Number of compared days.
+    pub days: u32,
+    /// Number of days that were not compared because they may still change; a refresh fetches them again.
+    pub open_days: u32,
+    /// The days that differ, in order.
+    pub differing_days: Vec<AuditedDay>,
+    /// When Mixpanel counted, in UTC, ISO 8601.
+    pub counted_at: String,
+}
+
+/// A day whose events differ from Mixpanel's count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AuditedDay {
+    /// The day.
+    pub day: String,
+    /// Number of rows in the table.
+    pub rows: u64,
+    /// Number of events that Mixpanel counts now.
+    pub counted: u64,
+    /// Number that Mixpanel counted when the day was last repaired, if it was.
+    pub counted_before: Option<u64>,
+}
+
 /// The result of `Workspace::stream_events`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

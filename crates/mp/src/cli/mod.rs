@@ -17,6 +17,7 @@ mod simulate;
 mod since;
 mod size;
 mod statistics;
+mod verify;
 
 pub(crate) use auth::{AddArgs, AuthCommand, EditArgs};
 pub(crate) use export::{ExportArgs, FileArgs, FileFormat};
@@ -36,3 +37,4 @@ pub(crate) use since::SinceArg;
 pub(crate) use statistics::{
     ColumnArgs, CoverageArgs, DailyArgs, DistributionArgs, EngagementArgs, KeysArgs, NumericArgs, TopEventsArgs,
 };
+pub(crate) use verify::VerifyArgs;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mixpanel_data::{Error, ErrorKind, RunOptions, Workspace};
 
-use super::fetched::Fetched;
+use super::fetched::{Fetched, Records};
 use super::summary::{Summary, first_rows};
 use super::unfinished::{discard_command, resume_command, to_name};
 use super::warnings;
@@ -63,7 +63,7 @@ impl<'a> Project<'a> {
         work: impl AsyncFnOnce(&Interrupts) -> Result<Exit, Failure>,
     ) -> Result<Exit, Failure> {
         self.context.block_on(async {
-            let interrupts = Interrupts::listen(&self.context.output, stop_message)?;
+            let interrupts = Interrupts::listen(&self.context.output, |grace| stop_message(grace, Records::Profiles))?;
             let result = work(&interrupts).await;
             interrupts.settle(result).map_err(|failure| match failure.exit {
                 Exit::Auth => failure.hint(self.origin()),
@@ -73,8 +73,9 @@ impl<'a> Project<'a> {
     }
 }
 
-fn stop_message(grace: Duration) -> String {
-    format!("stopping: waiting up to {} for pages in flight; signal again to stop at once", about(grace))
+fn stop_message(grace: Duration, records: Records) -> String {
+    let parts = if records == Records::Profiles { "pages" } else { "batches" };
+    format!("stopping: waiting up to {} for {parts} in flight; signal again to stop at once", about(grace))
 }
 
 /// Warns if `--workers` has no effect.
@@ -107,13 +108,6 @@ pub(super) fn shown(no_progress: bool) -> Shown {
     if no_progress { Shown::No } else { Shown::Yes }
 }
 
-/// What a fetch fetches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Records {
-    Profiles,
-    Events,
-}
-
 /// A fetch into a table.
 pub(super) struct IntoTable<'a> {
     pub(super) project: &'a Project<'a>,
@@ -136,12 +130,12 @@ impl IntoTable<'_> {
     ) -> Result<Exit, Failure> {
         let context = self.project.context;
         self.interrupts.set_exit_hint(self.hint_from_events());
-        let progress = self.progress.clone();
+        let (progress, records) = (self.progress.clone(), self.records);
         self.interrupts.set_stop_message(move |grace| match progress.is_loading() {
             true => {
                 "stopping: the load is rolled back unless its commit has begun; signal again to stop at once".to_owned()
             }
-            false => stop_message(grace),
+            false => stop_message(grace, records),
         });
         let result: Fetched = self.wait(work).await?.into();
         let is_for_people = context.is_for_people();
@@ -225,11 +219,18 @@ impl IntoTable<'_> {
     }
 
     fn grace_expired(&self) -> Failure {
-        let error = Error::new(ErrorKind::Cancelled, "the fetch was stopped before the pages in flight arrived");
+        let error = Error::new(ErrorKind::Cancelled, self.stopped());
         let failure = Failure::library(self.headline(), &error);
         match self.hint_from_events()() {
             Some(hint) => failure.hint(hint),
             None => failure,
+        }
+    }
+
+    fn stopped(&self) -> &'static str {
+        match self.records {
+            Records::Profiles => "the fetch was stopped before the pages in flight arrived",
+            Records::Events => "the fetch was stopped before the batches in flight arrived",
         }
     }
 

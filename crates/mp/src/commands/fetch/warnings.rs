@@ -2,7 +2,7 @@
 
 use mixpanel_data::{Error, ErrorKind, FetchCounts, UnfinishedRun, Workspace};
 
-use super::project::Records;
+use super::fetched::Records;
 use super::unfinished::{of_table, pages, resume_command};
 use crate::context::Context;
 use crate::failure::Exit;
