@@ -116,7 +116,8 @@ fn arguments_have_ranges() {
     ] {
         assert_eq!(of(change), Ok(()));
     }
-    let table: [(fn(&mut EventArguments), &str); 11] = [
+    type Change = fn(&mut EventArguments);
+    let table: [(Change, &str); 11] = [
         (|of| of.limit = Some(0), "limit 0: use 1 to 100000"),
         (|of| of.limit = Some(100_001), "limit 100001: use 1 to 100000"),
         (|of| of.chunk_days = Some(0), "chunk days 0: use 1 to 100"),
