@@ -394,9 +394,5 @@ pub(crate) const LEDGER_LOCK_PAUSE: Duration = Duration::from_micros(500);
 /// Minimum growth of a wait for it to be announced again.
 pub(crate) const WAIT_GROWTH_REPORTED: Duration = Duration::from_secs(1);
 
-/// Smallest and largest accepted `batch_size`. It has no effect: pages are the unit of processing
-/// (`docs/decisions/0004-differences-from-the-python-package.md`).
-pub const BATCH_SIZE_RANGE: std::ops::RangeInclusive<u32> = 100..=100_000;
-
 /// Maximum length of a table name, in characters.
 pub(crate) const TABLE_NAME_CHARS_MAX: usize = 255;

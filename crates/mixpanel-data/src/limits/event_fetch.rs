@@ -1,4 +1,4 @@
-//! Limits and defaults of the arguments of a fetch of events.
+//! Limits and defaults of the arguments of a fetch, mostly of events.
 
 use std::ops::RangeInclusive;
 
@@ -36,3 +36,7 @@ pub(crate) const AUDITED_NAMES_BYTES_MAX: usize = 6_000;
 /// Maximum size of the event names in a query, in bytes. They are part of the request's address, and servers commonly
 /// accept 8 KB of it; escaping can double the size.
 pub const EVENT_NAMES_BYTES_MAX: usize = 3_000;
+
+/// Smallest and largest accepted `batch_size`. It has no effect: pages and slices are the units of processing
+/// (`docs/decisions/0004-differences-from-the-python-package.md`).
+pub const BATCH_SIZE_RANGE: RangeInclusive<u32> = 100..=100_000;
