@@ -14,9 +14,10 @@ fn clean() -> SimulatorConfig {
     at_present(SimulatorConfig { events, ..SimulatorConfig::default() }.with_profiles(500))
 }
 
-/// Lets the data end now, because `mp` counts days back from today.
+/// Lets the data end now, because `mp` counts days back from today. The server does not limit the requests per second:
+/// on a busy machine, requests that were sent apart arrive together.
 fn at_present(config: SimulatorConfig) -> SimulatorConfig {
-    SimulatorConfig { reference_time: jiff::Timestamp::now(), ..config }
+    SimulatorConfig { reference_time: jiff::Timestamp::now(), export_per_second: None, ..config }
 }
 
 fn with_faults(mut config: SimulatorConfig, faults: &[&str]) -> SimulatorConfig {
