@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use mixpanel_bench::{PROFILES, bodies};
-use mixpanel_data::benchmarks::{Staging, parse};
+use mixpanel_data::benchmarks::{Staging, parse, read_export};
 use mixpanel_data::{ProfileWriteTask, Result};
 use tempfile::TempDir;
 
 /// Number of pages per load.
 const LOADED: u64 = 100;
+
+/// Number of events per export.
+const EVENTS: u64 = 100_000;
 
 fn main() -> Result<()> {
     let mut criterion = Criterion::default().warm_up_time(Duration::from_secs(1)).configure_from_args();
@@ -19,6 +22,7 @@ fn main() -> Result<()> {
     let pages: Result<Vec<_>> = (0..).zip(&bodies).map(|(index, body)| parse(body, index)).collect();
     bench_parse(&mut criterion, &bodies[0]);
     bench_stage(&mut criterion, &pages?)?;
+    bench_export(&mut criterion)?;
     criterion.final_summary();
     Ok(())
 }
@@ -57,6 +61,36 @@ fn bench_stage(criterion: &mut Criterion, pages: &[ProfileWriteTask]) -> Result<
     });
     group.finish();
     Ok(())
+}
+
+/// Reads an export, and writes its events to the files of a slice.
+fn bench_export(criterion: &mut Criterion) -> Result<()> {
+    let directory = directory();
+    let staging = Staging::create(&directory.path().join("x.db"))?;
+    let names = ["App Open", "View Item", "Add to Cart", "Purchase", "Sign Up", "Page View"];
+    let body: String = (0..EVENTS).zip(names.iter().cycle()).map(|(number, name)| event(number, name)).collect();
+
+    let mut group = criterion.benchmark_group("export");
+    group.sampling_mode(SamplingMode::Flat).sample_size(10).measurement_time(Duration::from_secs(10));
+    group.throughput(Throughput::Bytes(body.len() as u64));
+    group.bench_function("100,000 events", |bencher| {
+        bencher.iter(|| read_export(black_box(body.as_bytes()), &staging, 0).expect("the export can be read"));
+    });
+    group.finish();
+    Ok(())
+}
+
+/// Returns the line of an event of about 340 bytes.
+fn event(number: u64, name: &str) -> String {
+    let (time, user) = (1_767_225_600_000 + number * 7_919 % (31 * 86_400_000), number * 31 % 50_000);
+    let (received, amount, insert_id) = (time + 1_234, number % 977, number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    format!(
+        r#"{{"event":"{name}","properties":{{"time":{time},"distinct_id":"user-{user:08x}","$device_id":"{user:012x}","#
+    ) + &format!(
+        r#""$insert_id":"{insert_id:016x}-{user:04x}","$mp_api_timestamp_ms":{received},"mp_processing_time_ms":{time},"#
+    ) + &format!(
+        r#""mp_country_code":"PT","$city":"Lisboa","$browser":"Chrome","$os":"Mac OS X","plan":"pro","amount":{amount}.50}}}}"#
+    ) + "\n"
 }
 
 /// Creates a directory on the disk of the target directory. `/tmp` is often in memory, where syncing takes no time.

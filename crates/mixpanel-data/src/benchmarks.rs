@@ -2,20 +2,25 @@
 //!
 //! Built only with the `benchmarks` feature; may change at any time.
 
+use std::io::BufRead;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::date;
 
+use crate::api::{ApiClient, ApiOptions, ExportHead};
 use crate::counts::FetchCounts;
+use crate::credentials::{Credentials, Region, Secret};
 use crate::dataset::PROFILES;
 use crate::error::{Error, Result};
-use crate::fetch::{part_of, stage_roots};
+use crate::fetch::{EndOfBody, SliceRequest, part_of, read_slice, stage_roots};
 use crate::limits::MEMORY_DEFAULT;
 use crate::load::{LoadKind, LoadOptions, LoadPackage, LoadRequest, LoadStop, RunRecord, load};
-use crate::parse::{RecordForm, parse_page};
+use crate::parse::{EventReading, RecordForm, parse_page};
 use crate::profile_query::{IfExists, MissingPages};
+use crate::slice::Slice;
 use crate::stage::{Manifest, Stage};
 use crate::store::TableName;
 use crate::types::ProfileWriteTask;
@@ -29,10 +34,24 @@ pub fn parse(body: &str, page_index: u32) -> Result<ProfileWriteTask> {
     Ok(ProfileWriteTask { page_index, rows: page.rows })
 }
 
+/// Reads the body of an export, compressed or not, and writes its events to the files of a slice, which is not staged.
+/// Returns the number of rows.
+///
+/// # Errors
+/// `Internal` when the body is not an export; same as staging a page.
+pub fn read_export(body: impl BufRead, staging: &Staging, part: u32) -> Result<u64> {
+    let slice = Slice { from: date(2026, 1, 1), to: date(2026, 1, 31), events: Vec::new() };
+    let request = SliceRequest { part, slice, filter: None, limit: None };
+    let (reading, directory) = (EventReading::default(), staging.stage.slice_directory());
+    let received = read_slice(&staging.head, body, EndOfBody::Known, &request, &reading, &directory);
+    received.map(|slice| slice.facts.rows).map_err(|failure| Error::internal(format!("{failure:?}")))
+}
+
 /// A stage and the pages that were added to it.
 #[derive(Debug)]
 pub struct Staging {
     stage: Stage,
+    head: ExportHead,
     pages: Vec<PathBuf>,
     rows: u64,
 }
@@ -44,7 +63,11 @@ impl Staging {
     /// Same as creating the stage of a run.
     pub fn create(database: &Path) -> Result<Self> {
         let manifest = Manifest::new("benchmark".to_owned(), Timestamp::UNIX_EPOCH, "12345", "us");
-        Ok(Self { stage: Stage::create(&stage_roots(database), manifest)?, pages: Vec::new(), rows: 0 })
+        let stage = Stage::create(&stage_roots(database), manifest)?;
+        let credentials = Credentials::new("someone", Secret::new("secret"), "12345", Region::Us)?;
+        let options = ApiOptions { base_url: Some("http://127.0.0.1:9".to_owned()), ..ApiOptions::default() };
+        let head = ApiClient::new(credentials, &options)?.export_head();
+        Ok(Self { stage, head, pages: Vec::new(), rows: 0 })
     }
 
     /// Encodes a page and writes it to disk, as the writer does.

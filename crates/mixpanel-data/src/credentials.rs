@@ -74,6 +74,16 @@ impl Region {
             Self::In => "in.mixpanel.com",
         }
     }
+
+    /// Returns the host of the Export API (`docs/mixpanel-api.md#hosts-and-regions`).
+    #[must_use]
+    pub const fn data_host(self) -> &'static str {
+        match self {
+            Self::Us => "data.mixpanel.com",
+            Self::Eu => "data-eu.mixpanel.com",
+            Self::In => "data-in.mixpanel.com",
+        }
+    }
 }
 
 impl fmt::Display for Region {

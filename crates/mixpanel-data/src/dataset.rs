@@ -1,4 +1,4 @@
-//! The columns of a dataset, and the rule that decides which of several rows with the same key is kept.
+//! The columns of a dataset, and the rules that decide which of several rows with the same key is kept.
 
 /// A dataset that Mixpanel exports.
 #[derive(Debug)]
@@ -9,10 +9,22 @@ pub(crate) struct Dataset {
     pub(crate) columns: &'static [Column],
     /// The columns that identify a row.
     pub(crate) key: &'static [&'static str],
-    /// The time column that decides which row is newer. Of several rows with the same key, the newest is kept; a row
-    /// without a time counts as the oldest, and on a tie the first to arrive wins. A fetched row replaces the one in
-    /// the table, unless the latter is newer.
+    /// The time column. If a key identifies a row in the whole table, it decides which row is newer: of several rows with
+    /// the same key, the newest is kept; a row without a time counts as the oldest, and on a tie the first to arrive
+    /// wins. A fetched row replaces the one in the table, unless the latter is newer.
     pub(crate) newest: &'static str,
+    /// Where rows with the same key can be.
+    pub(crate) scope: Scope,
+}
+
+/// Where rows with the same key can be, and therefore what a load has to look at together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Anywhere in the table.
+    Table,
+    /// On one day of the project's time zone. Staged rows also have the columns `_ingested` and `_day`. Of several rows
+    /// with the same key, the one ingested last is kept, and rows are ordered by day and time.
+    Day,
 }
 
 /// A column that a load creates.
@@ -37,15 +49,36 @@ pub(crate) const PROFILES: Dataset = Dataset {
     ],
     key: &["distinct_id"],
     newest: "last_seen",
+    scope: Scope::Table,
+};
+
+/// Events, one row each.
+pub(crate) const EVENTS: Dataset = Dataset {
+    kind: "events",
+    columns: &[
+        Column { name: "event_name", kind: "VARCHAR", accepts: &["VARCHAR"], is_json: false },
+        Column { name: "event_time", kind: "TIMESTAMP", accepts: &["TIMESTAMP"], is_json: false },
+        Column { name: "distinct_id", kind: "VARCHAR", accepts: &["VARCHAR"], is_json: false },
+        Column { name: "insert_id", kind: "VARCHAR", accepts: &["VARCHAR"], is_json: false },
+        Column { name: "properties", kind: "JSON", accepts: &["JSON", "VARCHAR"], is_json: true },
+    ],
+    key: &["event_name", "distinct_id", "event_time", "insert_id"],
+    newest: "event_time",
+    scope: Scope::Day,
 };
 
 /// Every dataset.
-const ALL: [&Dataset; 1] = [&PROFILES];
+const ALL: [&Dataset; 2] = [&PROFILES, &EVENTS];
 
 impl Dataset {
     /// Returns the dataset that has this name in `_metadata.type`.
     pub(crate) fn of_kind(kind: &str) -> Option<&'static Self> {
         ALL.into_iter().find(|dataset| dataset.kind == kind)
+    }
+
+    /// Returns whether rows with the same key are on one day, so that a load can look at one day after another.
+    pub(crate) fn is_by_day(&self) -> bool {
+        self.scope == Scope::Day
     }
 
     /// Returns the column names as an SQL list.
@@ -157,9 +190,9 @@ mod tests {
 
     #[test]
     fn composite_keys_compare_all_columns() {
-        let events = Dataset { kind: "events", key: &["name", "id"], ..PROFILES };
-        assert_eq!(events.key_is_in(Some("r"), "_loading"), "(r.name, r.id) IN (SELECT name, id FROM _loading)");
-        assert_eq!(events.same_key("t", "p"), "t.name = p.name AND t.id = p.id");
+        let pairs = Dataset { key: &["name", "id"], ..EVENTS };
+        assert_eq!(pairs.key_is_in(Some("r"), "_loading"), "(r.name, r.id) IN (SELECT name, id FROM _loading)");
+        assert_eq!(pairs.same_key("t", "p"), "t.name = p.name AND t.id = p.id");
         assert_eq!(PROFILES.key_is_in(None, "_loading"), "distinct_id IN (SELECT distinct_id FROM _loading)");
     }
 }

@@ -56,6 +56,8 @@ pub enum ErrorKind {
     SessionLost,
     /// An argument is wrong: correct it. Nothing was sent.
     InvalidInput,
+    /// A sequential fetch of events has too many days: fetch in parallel, or fewer days. Nothing was sent.
+    DateRangeTooLarge,
     /// The table exists, and the fetch does not append, upsert or replace.
     TableExists,
     /// The table or its database has changed since the fetch began: check it, then resume the run, which accepts the
@@ -104,6 +106,7 @@ impl ErrorKind {
             Self::Tls => "TLS_ERROR",
             Self::UnexpectedReply | Self::SessionLost => "API_ERROR",
             Self::InvalidInput => "INVALID_INPUT",
+            Self::DateRangeTooLarge => "DATE_RANGE_TOO_LARGE",
             Self::TableExists => "TABLE_EXISTS",
             Self::TableChanged => "TABLE_CHANGED",
             Self::TableNotFound => "TABLE_NOT_FOUND",

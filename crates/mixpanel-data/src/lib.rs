@@ -46,6 +46,7 @@ mod dataset;
 mod drift;
 mod durable;
 pub mod error;
+mod event_query;
 mod fetch;
 mod hash_key;
 mod kill_point;
@@ -57,10 +58,12 @@ mod note;
 mod overlap;
 mod parse;
 mod profile_query;
+mod project_time_zone;
 mod properties;
 mod property_rules;
 mod quota;
 mod row_sum;
+mod slice;
 mod sql_value;
 mod stage;
 mod statistics;
@@ -74,14 +77,16 @@ pub use api::{ApiClient, ApiOptions, NetworkVariables, Timeouts};
 pub use counts::FetchCounts;
 pub use credentials::{Credentials, ProjectId, Region, Secret};
 pub use error::{Error, ErrorKind, Fault, Result};
+pub use event_query::{Day, Dedupe};
 pub use fetch::{
-    EVENT_TARGET, FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch, RunOptions,
-    RunState, UnfinishedRun,
+    EVENT_TARGET, FetchEvent, FetcherService, ParallelProfileFetcherService, ProfileFetch, ResumeFetch, RunKind,
+    RunOptions, RunState, UnfinishedRun,
 };
 pub use hash_key::HashKey;
 pub use note::Note;
 pub use parse::{ProfileRow, ProfileRows, RecordForm, Reject, Unstored};
 pub use profile_query::{FetchMode, IfExists, IncludeUsers, ProfileQuery};
+pub use project_time_zone::ProjectTimeZone;
 pub use properties::{FrequentValue, PropertyInfo};
 pub use quota::Quota;
 pub use sql_value::{SqlPart, SqlValue};
@@ -91,16 +96,17 @@ pub use statistics::{
     PropertyCoverage, PropertyCoverageResult, PropertyDistributionResult, PropertyValueCount, SummaryResult, TopEvent,
 };
 pub use types::{
-    ColumnInfo, FetchEstimate, FetchResult, LoadedTable, ObjectInfo, ParallelProfileResult, ProfileFetchResult,
-    ProfilePageResult, ProfileProgress, ProfileStreamResult, ProfileWriteTask, QuotaUsage, SqlResult, TableInfo,
-    TableSchema, VerifyReport,
+    AuditedDay, BatchProgress, ColumnInfo, EventAudit, EventCounts, EventEstimate, EventFetchResult, EventStreamResult,
+    FetchEstimate, FetchResult, LoadedTable, ObjectInfo, ParallelFetchResult, ParallelProfileResult,
+    ProfileFetchResult, ProfilePageResult, ProfileProgress, ProfileStreamResult, ProfileWriteTask, QuotaUsage,
+    SqlResult, TableInfo, TableSchema, VerifyReport,
 };
 pub use warning::Warning;
-pub use workspace::Workspace;
+pub use workspace::{EventFetch, Workspace};
 
 /// A point in time, for [`ProfileFetch::since`].
 pub use jiff::Timestamp;
-/// A day, for [`DayRange`].
+/// A date, for [`Day::Date`] and [`DayRange`].
 pub use jiff::civil::Date;
 /// Compiles the example in the README.
 #[cfg(doctest)]

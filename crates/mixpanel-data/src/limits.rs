@@ -1,11 +1,18 @@
-//! All limits and defaults of the library, with units, derivations and sources. The public ones are those that a caller
-//! can set or may want to show.
+//! All limits and defaults of the library, with units and sources. The public ones are those that a caller can set.
 
 mod analysis;
+mod event_fetch;
+mod event_load;
+mod events;
+mod slices;
 
 use std::time::Duration;
 
 pub(crate) use analysis::{ENGAGEMENT_BUCKETS, ENGAGEMENT_BUCKETS_MAX, PERCENTILES};
+pub use event_fetch::*;
+pub(crate) use event_load::*;
+pub use events::*;
+pub(crate) use slices::*;
 
 /// Mixpanel's concurrency limit per project (`docs/mixpanel-api.md#quotas`), and therefore the maximum number of
 /// workers of one fetch.
@@ -386,10 +393,6 @@ pub(crate) const LEDGER_LOCK_PAUSE: Duration = Duration::from_micros(500);
 
 /// Minimum growth of a wait for it to be announced again.
 pub(crate) const WAIT_GROWTH_REPORTED: Duration = Duration::from_secs(1);
-
-/// Smallest and largest accepted `batch_size`. It has no effect: pages are the unit of processing
-/// (`docs/decisions/0004-differences-from-the-python-package.md`).
-pub const BATCH_SIZE_RANGE: std::ops::RangeInclusive<u32> = 100..=100_000;
 
 /// Maximum length of a table name, in characters.
 pub(crate) const TABLE_NAME_CHARS_MAX: usize = 255;

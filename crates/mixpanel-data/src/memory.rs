@@ -2,12 +2,18 @@
 
 use crate::limits::{
     ENGINE_MEMORY_RATIO, ENGINE_MEMORY_RATIO_LAST, FLIGHT_BYTES_MAX, FLIGHT_MEMORY_SHARE, MEMORY_RANGE,
-    PAGES_READY_MAX, PROGRAM_BYTES, PROGRAM_BYTES_LAST, STAGED_BYTES_PER_KEPT, WORKERS_MAX,
+    PAGES_READY_MAX, PROGRAM_BYTES, PROGRAM_BYTES_LAST, SLICE_MEMORY_BYTES, STAGED_BYTES_PER_KEPT, WORKERS_MAX,
 };
 
 /// Returns the maximum decoded bytes of pages in flight in a process with a budget of `memory` bytes.
 pub(crate) fn flight_bytes(memory: u64) -> usize {
     usize::try_from(memory / FLIGHT_MEMORY_SHARE).unwrap_or(usize::MAX).min(FLIGHT_BYTES_MAX)
+}
+
+/// Returns the maximum number of slices of events in flight in a process with a budget of `memory` bytes. Half of it is
+/// for the slices, because a line may be much longer than usual.
+pub(crate) fn slices_in_flight(memory: u64) -> u32 {
+    u32::try_from(memory / 2 / SLICE_MEMORY_BYTES).unwrap_or(u32::MAX).max(1)
 }
 
 /// Returns DuckDB's `memory_limit` for a load of `staged_bytes` in pages of `page_bytes`, chosen so that the whole

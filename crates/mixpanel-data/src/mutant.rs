@@ -16,6 +16,10 @@ pub(crate) enum Mutant {
     LoadLeavesRowsOut,
     /// The load adds an hour to `last_seen`.
     LoadShiftsTimes,
+    /// The plan of the slices is not recorded when it changes.
+    PlanNotRecorded,
+    /// A slice that others replace is fetched as well.
+    ReplacedSliceFetched,
     /// A page counts as staged although its file was not renamed.
     PageNotRenamed,
     /// A page counts as staged as soon as it is passed to the writer.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::text::counted;
+use crate::text::{counted, thousands};
 
 /// A note about a fetch. Unlike a [`Warning`](crate::Warning), it needs no attention. `Display` writes it as one
 /// sentence.
@@ -28,12 +28,31 @@ pub enum Note {
         /// The start time, in the form `2026-11-23T10:00:00`.
         since: String,
     },
+    /// The last day of the fetch has not begun in the project's time zone, so it is left out.
+    DayNotBegun {
+        /// The day.
+        day: String,
+    },
+    /// The last day of a fetch of events is after the project's today, so the fetch ends today.
+    LastDayReduced {
+        /// The requested day.
+        asked: String,
+        /// The project's today.
+        today: String,
+    },
     /// A refresh resumes an unfinished run.
     Resuming {
         /// The run.
         run_id: String,
         /// The number of its pages on disk.
         pages_done: u32,
+    },
+    /// A refresh of events resumes an unfinished run.
+    ResumingEvents {
+        /// The run.
+        run_id: String,
+        /// The number of its date ranges on disk.
+        batches_done: u32,
     },
 }
 
@@ -52,8 +71,18 @@ impl fmt::Display for Note {
                 write!(f, "`{table}` is an SQL keyword: in queries, write \"{table}\" in double quotes")
             }
             Self::NothingNew { since } => write!(f, "no profile was seen since {} UTC", since.replace('T', " ")),
+            Self::DayNotBegun { day } => {
+                write!(f, "{day} has not begun yet in the project's time zone; fetching the days before it")
+            }
+            Self::LastDayReduced { asked, today } => {
+                write!(f, "{asked} is in the future; fetching up to {today}, which is today in the project's time zone")
+            }
             Self::Resuming { run_id, pages_done } => {
                 write!(f, "resuming run {run_id}, which has {}", counted(*pages_done, "page"))
+            }
+            Self::ResumingEvents { run_id, batches_done: 1 } => write!(f, "resuming run {run_id}, which has 1 batch"),
+            Self::ResumingEvents { run_id, batches_done } => {
+                write!(f, "resuming run {run_id}, which has {} batches", thousands(u64::from(*batches_done)))
             }
         }
     }

@@ -15,6 +15,10 @@ pub(crate) const ID: &str = "$distinct_id";
 /// The names of the id: in Mixpanel, and of the column. Properties with these names are treated like the id.
 const ID_NAMES: [&str; 2] = [ID, "distinct_id"];
 
+/// The properties that identify an event, besides the id.
+const TIME: &str = "time";
+const INSERT_ID: &str = "$insert_id";
+
 /// The rules that a caller sets for a fetch.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RequestedRules {
@@ -26,6 +30,22 @@ pub(crate) struct RequestedRules {
 }
 
 impl RequestedRules {
+    /// Checks the rules for a fetch of events. Returns `None` if there are none.
+    ///
+    /// # Errors
+    /// Same as [`check`](Self::check), and `InvalidInput` if they concern what identifies an event: its time must stay,
+    /// and its insert id may only be hashed.
+    pub(crate) fn check_for_events(&self) -> Result<Option<Arc<ActiveRules>>> {
+        let has = |names: &[String], name: &str| names.iter().any(|own| own == name);
+        if let Some(name) = [TIME, INSERT_ID].into_iter().find(|name| has(&self.drop, name)) {
+            return Err(Error::invalid(format!("property `{name}` cannot be dropped, because it identifies an event")));
+        }
+        if has(&self.hash, TIME) {
+            return Err(Error::invalid(format!("property `{TIME}` cannot be hashed, because it is a column")));
+        }
+        self.check()
+    }
+
     /// Checks the rules. Returns `None` if there are none.
     ///
     /// # Errors
@@ -225,6 +245,23 @@ mod tests {
             assert_eq!(rules.check().unwrap_err().message(), expected);
         }
         assert!(requested(&[], &[], key).check().unwrap().is_none());
+    }
+
+    #[test]
+    fn what_identifies_an_event_is_kept() {
+        let check = |drop: &[&str], hash: &[&str]| {
+            let checked = requested(drop, hash, Some(key(KEY))).check_for_events();
+            checked.map(|rules| rules.is_some()).map_err(|error| error.message().to_owned())
+        };
+        assert_eq!(
+            check(&["time"], &[]).unwrap_err(),
+            "property `time` cannot be dropped, because it identifies an event"
+        );
+        assert!(check(&["$insert_id"], &[]).unwrap_err().starts_with("property `$insert_id` cannot be dropped"));
+        assert_eq!(check(&[], &["time"]).unwrap_err(), "property `time` cannot be hashed, because it is a column");
+        assert!(check(&["distinct_id"], &[]).unwrap_err().contains("hash it instead"));
+        assert_eq!(check(&["$time", "Time"], &["$insert_id", "distinct_id"]), Ok(true));
+        assert_eq!(check(&[], &[]), Ok(false));
     }
 
     #[test]

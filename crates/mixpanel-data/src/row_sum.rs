@@ -40,7 +40,12 @@ impl RowSum {
     /// Returns the sum of the rows in a batch. `None` if it does not have the columns of the dataset.
     pub(crate) fn of_batch(dataset: &Dataset, rows: &RecordBatch) -> Option<Self> {
         let names: Vec<&str> = dataset.columns.iter().map(|column| column.name).collect();
-        Some(hash_rows(rows, &names)?.into_iter().collect())
+        Self::of_columns(&names, rows)
+    }
+
+    /// Returns the sum of these columns of the rows in a batch. `None` if it does not have them.
+    pub(crate) fn of_columns(columns: &[&str], rows: &RecordBatch) -> Option<Self> {
+        Some(hash_rows(rows, columns)?.into_iter().collect())
     }
 
     /// Returns the sum of the rejects of a page.

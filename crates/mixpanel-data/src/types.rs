@@ -1,5 +1,6 @@
 //! The result types and their guarantees (T002 to T005, `docs/traceability.md`).
 
+mod event_result;
 mod fetch_result;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::counts::FetchCounts;
 use crate::parse::ProfileRows;
 
+pub use event_result::{
+    AuditedDay, BatchProgress, EventAudit, EventCounts, EventEstimate, EventFetchResult, EventStreamResult,
+    ParallelFetchResult,
+};
 pub use fetch_result::{FetchResult, LoadedTable, ParallelProfileResult, ProfileFetchResult};
 
 /// Reports one finished page during a fetch.

@@ -1,6 +1,9 @@
 //! The facade of the library: one project and one database.
 
+mod audit;
 mod database;
+mod event_fetch;
+mod events;
 mod statistics;
 
 use std::ops::ControlFlow;
@@ -19,6 +22,8 @@ use crate::quota::Quota;
 use crate::stage::{discard, sweep};
 use crate::store::{self, QueryLimits};
 use crate::types::{FetchEstimate, ProfileFetchResult, ProfileStreamResult, QuotaUsage};
+
+pub use event_fetch::EventFetch;
 
 /// One Mixpanel project and one database, with every operation on them.
 ///

@@ -6,9 +6,7 @@ use std::io::IsTerminal as _;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::cli::{
-    AuthCommand, Cli, Command, FetchCommand, GlobalArgs, ParseError, is_valid_as_value, overview, parse, usage_of,
-};
+use crate::cli::{AuthCommand, Cli, Command, GlobalArgs, ParseError, is_valid_as_value, overview, parse, usage_of};
 use crate::commands;
 use crate::completion;
 use crate::context::Context;
@@ -111,7 +109,7 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
         Some(Command::Query(command)) => commands::query::run(&context, command),
         Some(Command::Export(arguments)) => commands::export::run(&context, &arguments),
         Some(Command::Inspect(command)) => commands::inspect::run(&context, command),
-        Some(Command::Verify { table }) => commands::verify::run(&context, table.name()),
+        Some(Command::Verify(arguments)) => commands::verify::run(&context, &arguments),
         Some(Command::Auth(command)) => commands::auth::run(&context, command),
         Some(Command::Demo(arguments)) => commands::demo::run(&context, &arguments),
         Some(Command::Simulate(arguments)) => commands::simulate::run(&context, arguments),
@@ -140,7 +138,7 @@ fn check_jq(global: &GlobalArgs, command: Option<&Command>) -> Result<(), Failur
         );
     }
     match command {
-        Some(Command::Fetch(FetchCommand::Profiles(arguments))) if arguments.stdout => {
+        Some(Command::Fetch(command)) if command.is_to_stdout() => {
             Err(Failure::usage("`--jq` cannot be used with `--stdout`").hint("pipe the output into `jq`"))
         }
         Some(Command::Demo(_) | Command::Simulate(_)) if global.format.is_none() => {

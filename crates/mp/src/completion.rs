@@ -74,7 +74,7 @@ fn candidates(path: &str, argument: &str) -> Option<fn() -> Vec<CompletionCandid
         (_, "region") => Some(regions),
         (_, "run") => Some(run_ids),
         ("fetch resume" | "fetch discard", "name") => Some(unfinished_tables),
-        ("fetch profiles", "name") | (_, "table" | "table_option") => Some(tables),
+        ("fetch profiles" | "fetch events", "name") | (_, "table" | "table_option") => Some(tables),
         _ => None,
     }
 }

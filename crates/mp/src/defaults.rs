@@ -8,7 +8,8 @@ use toml_edit::Item;
 
 use crate::accounts::Accounts;
 use crate::cli::{
-    Command, ConfiguredRules, FetchCommand, Format, QueryCommand, WorkerArgs, is_page_size, parse_memory, parse_workers,
+    Command, ConfiguredRules, EventWorkerArgs, FetchCommand, Format, QueryCommand, WorkerArgs, is_page_size,
+    parse_memory, parse_workers,
 };
 use crate::config_keys::DEFAULTS_KEYS;
 use crate::credential_text::credential_text;
@@ -118,6 +119,15 @@ impl Defaults {
             Command::Fetch(FetchCommand::Profiles(arguments)) => {
                 self.apply_to_workers(&mut arguments.workers);
                 arguments.page_size = arguments.page_size.or(self.page_size);
+                arguments.rules.configured = self.rules.clone();
+            }
+            Command::Fetch(FetchCommand::Events(arguments)) => {
+                let mut workers = arguments.workers();
+                self.apply_to_workers(&mut workers);
+                // A sample is fetched with one request.
+                let parallel = workers.parallel && arguments.filters.limit.is_none();
+                let WorkerArgs { workers, memory, parallel_is_off, .. } = workers;
+                arguments.how = EventWorkerArgs { parallel, workers, memory, parallel_is_off, ..arguments.how };
                 arguments.rules.configured = self.rules.clone();
             }
             Command::Fetch(FetchCommand::Resume(arguments)) => self.apply_to_workers(&mut arguments.workers),

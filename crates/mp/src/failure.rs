@@ -52,9 +52,10 @@ impl From<Exit> for ExitCode {
 }
 
 /// Commands that hints suggest and that use the database or the account of this call.
-const SUGGESTED: [&[&str]; 6] = [
+const SUGGESTED: [&[&str]; 7] = [
     &["auth", "test"],
     &["fetch", "discard"],
+    &["fetch", "events"],
     &["fetch", "profiles"],
     &["fetch", "status"],
     &["inspect", "tables"],
@@ -210,6 +211,7 @@ fn exit_of(kind: ErrorKind) -> Exit {
         | ErrorKind::NotFound
         | ErrorKind::Rejected
         | ErrorKind::InvalidInput
+        | ErrorKind::DateRangeTooLarge
         | ErrorKind::Query => Exit::Usage,
         ErrorKind::TableNotFound | ErrorKind::DatabaseNotFound | ErrorKind::RunNotFound => Exit::NotFound,
         ErrorKind::RateLimited => Exit::RateLimit,

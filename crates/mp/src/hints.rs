@@ -4,7 +4,7 @@
 use mixpanel_data::{Error, ErrorKind, Fault};
 use rustix::io::Errno;
 
-use crate::cli::{AuthCommand, Command, FetchCommand, FetchProfilesArgs};
+use crate::cli::{AuthCommand, Command, FetchCommand, FetchEventsArgs, FetchProfilesArgs};
 use crate::os_error::{errno_of, file_hint};
 use crate::text::{duration, shell_quoted};
 
@@ -21,6 +21,8 @@ pub(crate) enum Purpose {
     Test,
     /// Starts a fetch.
     Fetch(QueryParts),
+    /// Starts a fetch of events.
+    FetchEvents(QueryParts),
     /// Resumes a fetch.
     Resume,
 }
@@ -39,6 +41,7 @@ impl Purpose {
         match command {
             Some(Command::Auth(AuthCommand::Test { .. } | AuthCommand::Add(_) | AuthCommand::Edit(_))) => Self::Test,
             Some(Command::Fetch(FetchCommand::Profiles(arguments))) => Self::Fetch(query_parts(arguments)),
+            Some(Command::Fetch(FetchCommand::Events(arguments))) => Self::FetchEvents(event_query_parts(arguments)),
             Some(Command::Fetch(FetchCommand::Resume(_))) => Self::Resume,
             _ => Self::Local,
         }
@@ -52,6 +55,13 @@ fn query_parts(arguments: &FetchProfilesArgs) -> QueryParts {
         QueryParts::Options
     } else {
         QueryParts::Everything
+    }
+}
+
+fn event_query_parts(arguments: &FetchEventsArgs) -> QueryParts {
+    match arguments.filters.filter.is_some() || !arguments.filters.events.is_empty() {
+        true => QueryParts::Filters,
+        false => QueryParts::Everything,
     }
 }
 
@@ -80,7 +90,7 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
         }
         ErrorKind::NotFound => REGION_AND_PROJECT,
         ErrorKind::Rejected => rejection_hint(error, purpose),
-        ErrorKind::RateLimited => return Some(rate_limit_hint(error)),
+        ErrorKind::RateLimited => return Some(rate_limit_hint(error, purpose)),
         ErrorKind::ServerError => "the server has a problem: try again later",
         ErrorKind::Unreachable => {
             "check the network connection, HTTPS_PROXY if you use a proxy, and the region, which selects the host"
@@ -89,6 +99,10 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
             "if this persists, a proxy or a network login page may be answering instead of Mixpanel"
         }
         ErrorKind::SessionLost => "run the same command again",
+        ErrorKind::TableExists if matches!(purpose, Purpose::FetchEvents(_)) => {
+            "use `--since last` to bring the table up to date, `--append` to add events that it does not have, `--replace` to replace the table, or another table name"
+        }
+        ErrorKind::DateRangeTooLarge => "use `--parallel`, which has no limit, or fewer days",
         ErrorKind::TableExists if purpose == Purpose::Resume => {
             "use `--append` to add new profiles, `--upsert` to also update existing ones, or `--replace` to replace the table"
         }
@@ -150,8 +164,11 @@ fn rejection_hint(error: &Error, purpose: Purpose) -> &'static str {
             Purpose::Fetch(QueryParts::Filters) => {
                 "correct the filter; `mp fetch profiles --help` shows the accepted forms"
             }
+            Purpose::FetchEvents(QueryParts::Filters) => {
+                "correct the filter or the event names; `mp fetch events --help` shows the accepted forms"
+            }
             Purpose::Fetch(QueryParts::Options) => "try without `--page-size` and `--since`",
-            Purpose::Fetch(QueryParts::Everything) => {
+            Purpose::Fetch(QueryParts::Everything) | Purpose::FetchEvents(_) => {
                 "no filter was given, so check the region (us, eu or in) and the project id with `mp auth test`"
             }
             Purpose::Resume => {
@@ -226,9 +243,12 @@ fn name_list(names: &[&str]) -> String {
     quoted.collect::<Vec<_>>().join(",")
 }
 
-fn rate_limit_hint(error: &Error) -> String {
+fn rate_limit_hint(error: &Error, purpose: Purpose) -> String {
     match error.retry_after() {
         Some(pause) => format!("try again in {}", duration(pause)),
+        None if matches!(purpose, Purpose::FetchEvents(_)) => {
+            "Mixpanel allows 60 exports per hour and project: try again later".to_owned()
+        }
         None => "Mixpanel allows 60 counted queries per hour and 5 at a time per project: try again later".to_owned(),
     }
 }

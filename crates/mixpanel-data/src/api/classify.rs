@@ -14,7 +14,7 @@ use super::rate_limit::{self, RateLimitKind};
 use super::redact::Redactor;
 
 /// The status and headers of a response.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -66,8 +66,12 @@ impl Classifier {
             401 => FailureKind::Unauthorized { status: 401 },
             400 if said.contains("Unable to authenticate request") => FailureKind::Unauthorized { status: 400 },
             400 if has_session && reports_lost_session(&said) => FailureKind::SessionLost,
+            400 if reports_future_date(&said) => FailureKind::FutureDate,
             402 => FailureKind::PaymentRequired,
-            403 => FailureKind::Forbidden,
+            403 => match history_limit(&said) {
+                Some(days) => FailureKind::HistoryLimit { days },
+                None => FailureKind::Forbidden,
+            },
             404 => FailureKind::NotFound,
             408 => FailureKind::Timeout,
             // The network responded in place of the server (RFC 6585, 6).
@@ -101,6 +105,18 @@ impl Classifier {
             }
             _ => Failure::new(kind, message),
         }
+    }
+
+    /// Returns the failure of a response with a success status that contains this error text instead of all events.
+    pub(super) fn error_in_export(&self, head: &Head, said: &str) -> Failure {
+        if rate_limit::reports_exceeded_limit(said) {
+            return self.limited(head, said.as_bytes());
+        }
+        let message = match said.trim() {
+            "" => "the response ends with an error".to_owned(),
+            said => format!("the response ends with an error: {}", self.redactor.quote(said)),
+        };
+        Failure::new(FailureKind::Incomplete, message)
     }
 
     /// Returns the failure of a request that exceeded one of the server's limits, whatever the response's status.
@@ -168,9 +184,36 @@ fn reports_lost_session(said: &str) -> bool {
             && ["expired", "unknown", "invalid", "not found"].iter().any(|word| said.contains(word)))
 }
 
+/// Returns whether an error text says that the last day of an export is in the future.
+fn reports_future_date(said: &str) -> bool {
+    said.to_ascii_lowercase().contains("to_date cannot be later than today")
+}
+
+/// Returns the number of days that a project shows, if an error text says that the request goes back further:
+/// "Date range exceeds 90 days into the past".
+fn history_limit(said: &str) -> Option<u32> {
+    let said = said.to_ascii_lowercase();
+    let before = said.split_once(" days into the past")?.0;
+    before.rsplit_once("exceeds ")?.1.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_how_far_back_a_project_goes() {
+        for (said, expected) in [
+            ("Date range exceeds 90 days into the past", Some(90)),
+            ("Error: date range exceeds 365 days into the past.", Some(365)),
+            ("Date range exceeds many days into the past", None),
+            ("exceeds 90 days", None),
+        ] {
+            assert_eq!(history_limit(said), expected, "{said}");
+        }
+        assert!(reports_future_date("Error in to_date: to_date cannot be later than today"));
+        assert!(!reports_future_date("to_date is missing"));
+    }
 
     #[test]
     fn recognizes_region_mismatch_messages() {

@@ -1,7 +1,7 @@
 //! The API client: sends single requests, with retries and within the quota.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -12,11 +12,12 @@ use crate::clock;
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{BUSY_POLL_INTERVAL, ERROR_BODY_BYTES_MAX, PAGE_BYTES_MAX, PAGES_READY_MAX, RATE_LIMIT_WAIT_MAX};
-use crate::quota::{Acquired, Pool, RateLimiter, RequestClass, why_wait};
+use crate::quota::{Acquired, Pool, Quota, RateLimiter, RequestClass};
 use crate::text::{about, printable};
 
 use super::body::html_title;
 use super::endpoint::{ApiOptions, Endpoint, Host};
+use super::export_quota::{ExportQuota, open_ledger};
 use super::failure::{Failure, FailureKind, Fault};
 use super::rate_limit::RateLimitKind;
 use super::retry::{Decision, decide};
@@ -33,8 +34,13 @@ pub struct ApiClient {
     /// Limits the number of responses parsed at once to the number of processors, at most four. A higher limit
     /// only uses more memory.
     pub(super) readers: Arc<Semaphore>,
+    /// The connections to the export API, which most fetches do not need, and how to set them up.
+    exports: Arc<OnceLock<Transport>>,
+    options: Arc<ApiOptions>,
     /// Why the quota ledger in the state directory could not be opened; `None` if it was opened or none is configured.
     ledger_failure: Option<String>,
+    /// The quota of the export API, whose ledger is opened when it is first needed.
+    export_quota: Arc<ExportQuota>,
 }
 
 impl ApiClient {
@@ -46,29 +52,16 @@ impl ApiClient {
     /// own requests against the quota, and a fetch reports that.
     pub fn new(credentials: Credentials, options: &ApiOptions) -> Result<Self> {
         let project_id = credentials.project_id.clone();
-        let transport = Transport::new(credentials, options)?;
+        let transport = Transport::new(credentials, options, Host::Query)?;
+        let host = transport.server().host(Host::Query);
         let directory = options.state_directory.as_deref();
-        let open = |directory| {
-            RateLimiter::open(
-                Pool::QUERY,
-                directory,
-                &transport.server().host(Host::Query),
-                project_id.as_str(),
-                options.quota,
-            )
-        };
-        let (limiter, ledger_failure) = match open(directory) {
-            Ok(limiter) => (limiter, None),
-            Err(error) if directory.is_some() && error.kind() != ErrorKind::InvalidInput => {
-                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                let failure = format!("the queries of this fetch are not recorded in the quota ledger: {error}{cause}");
-                (open(None)?, Some(failure))
-            }
-            Err(error) => return Err(error),
-        };
+        let (limiter, ledger_failure) = open_ledger(Pool::QUERY, directory, &host, project_id.as_str(), options.quota)?;
+        let export_quota = ExportQuota::new(options.state_directory.clone(), options.quota);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let readers = Arc::new(Semaphore::new(processors.min(PAGES_READY_MAX as usize)));
-        Ok(Self { transport, limiter, readers, ledger_failure })
+        let options = Arc::new(options.clone());
+        let export_quota = Arc::new(export_quota);
+        Ok(Self { transport, limiter, readers, exports: Arc::default(), export_quota, options, ledger_failure })
     }
 
     /// Returns the reason if other processes cannot see this client's queries, or if earlier counts were lost.
@@ -86,13 +79,45 @@ impl ApiClient {
     /// # Errors
     /// `Tls` if the certificates can no longer be read.
     pub(super) fn reconnected(&self, options: &ApiOptions) -> Result<Self> {
-        let transport = Transport::new(self.credentials().clone(), options)?;
-        Ok(Self { transport, ..self.clone() })
+        let transport = Transport::new(self.credentials().clone(), options, Host::Query)?;
+        let options = Arc::new(options.clone());
+        Ok(Self { transport, exports: Arc::default(), options, ..self.clone() })
+    }
+
+    /// Returns the connections to the export API. The first call sets them up.
+    ///
+    /// # Errors
+    /// `Tls` if the certificates cannot be read; `InvalidInput` for proxy settings that cannot be used.
+    pub(super) fn exports(&self) -> Result<&Transport> {
+        if let Some(exports) = self.exports.get() {
+            return Ok(exports);
+        }
+        let exports = self.transport.for_exports(&self.options)?;
+        Ok(self.exports.get_or_init(|| exports))
     }
 
     /// Returns the rate limiter that enforces the project's quota.
     pub(crate) fn limiter(&self) -> &RateLimiter {
         &self.limiter
+    }
+
+    /// Returns the rate limiter for exports, which have a quota of their own. The first call opens its ledger, or counts
+    /// only the exports of this client if that fails. Blocks.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the quota is out of range.
+    pub(crate) fn export_limiter(&self) -> Result<RateLimiter> {
+        self.export_quota.limiter(&self.export_host(), self.credentials().project_id.as_str())
+    }
+
+    /// Returns the reason if other processes cannot see this client's exports, or if earlier counts were lost.
+    pub(crate) fn export_ledger_notice(&self) -> Option<String> {
+        self.export_quota.notice()
+    }
+
+    /// Returns the quota to enforce, which applies to queries and to exports, each counted on their own.
+    pub(crate) fn quota(&self) -> Quota {
+        self.export_quota.quota()
     }
 
     /// Formats text that contains server output for a message: truncated and without secrets.
@@ -205,11 +230,17 @@ impl ApiClient {
                     return Err(Error::new(ErrorKind::RateLimited, message));
                 }
                 Acquired::NoFreeSlot => tokio::time::sleep(BUSY_POLL_INTERVAL).await,
+                Acquired::TooSoon { at } => {
+                    tokio::time::sleep(Duration::try_from(at.duration_since(now)).unwrap_or_default()).await;
+                }
                 Acquired::NotBefore { at, cause, used, limit } => {
                     let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
                     if wait > RATE_LIMIT_WAIT_MAX {
-                        let message =
-                            format!("{}; the next is available in {}", why_wait(cause, used, limit), about(wait));
+                        let message = format!(
+                            "{}; the next is available in {}",
+                            self.limiter.why_wait(cause, used, limit),
+                            about(wait)
+                        );
                         return Err(
                             Error::new(ErrorKind::RateLimited, message).with_detail("retry_after", wait.as_secs_f64())
                         );

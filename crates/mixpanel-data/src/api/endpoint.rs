@@ -43,6 +43,11 @@ pub struct Timeouts {
     pub idle: Duration,
     /// A whole response; default [`limits::PAGE_TIMEOUT`].
     pub page: Duration,
+    /// From sending an export request to the first byte of the response; default
+    /// [`limits::EXPORT_FIRST_BYTE_TIMEOUT`].
+    pub export_first_byte: Duration,
+    /// Between two chunks of an export; default [`limits::EXPORT_IDLE_TIMEOUT`]. A whole export has no time limit.
+    pub export_idle: Duration,
     /// A call other than a fetch, such as a credentials check, including all attempts and pauses; default
     /// [`limits::CALL_TIMEOUT`]. A fetch has `max_wait` instead.
     pub call: Duration,
@@ -55,6 +60,8 @@ impl Default for Timeouts {
             first_byte: limits::FIRST_BYTE_TIMEOUT,
             idle: limits::IDLE_TIMEOUT,
             page: limits::PAGE_TIMEOUT,
+            export_first_byte: limits::EXPORT_FIRST_BYTE_TIMEOUT,
+            export_idle: limits::EXPORT_IDLE_TIMEOUT,
             call: limits::CALL_TIMEOUT,
         }
     }
@@ -65,12 +72,15 @@ impl Default for Timeouts {
 pub(super) enum Host {
     /// The query API.
     Query,
+    /// The export API.
+    Data,
 }
 
 impl Host {
     const fn name(self, region: Region) -> &'static str {
         match self {
             Self::Query => region.query_host(),
+            Self::Data => region.data_host(),
         }
     }
 }
@@ -80,12 +90,15 @@ impl Host {
 pub(super) enum Endpoint {
     Engage,
     EventNames,
+    EventCounts,
+    Export,
 }
 
 impl Endpoint {
     pub(super) const fn host(self) -> Host {
         match self {
-            Self::Engage | Self::EventNames => Host::Query,
+            Self::Engage | Self::EventNames | Self::EventCounts => Host::Query,
+            Self::Export => Host::Data,
         }
     }
 
@@ -94,13 +107,15 @@ impl Endpoint {
         match self {
             Self::Engage => "api/query/engage",
             Self::EventNames => "api/query/events/names",
+            Self::EventCounts => "api/query/events",
+            Self::Export => "api/2.0/export",
         }
     }
 
     pub(super) const fn method(self) -> Method {
         match self {
             Self::Engage => Method::POST,
-            Self::EventNames => Method::GET,
+            Self::EventNames | Self::EventCounts | Self::Export => Method::GET,
         }
     }
 
@@ -109,6 +124,16 @@ impl Endpoint {
         match self {
             Self::Engage => "page of profiles",
             Self::EventNames => "list of event names",
+            Self::EventCounts => "table of event counts",
+            Self::Export => "list of events",
+        }
+    }
+
+    /// Returns the media type to ask for.
+    pub(super) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Engage | Self::EventNames | Self::EventCounts => "application/json",
+            Self::Export => "text/plain",
         }
     }
 }

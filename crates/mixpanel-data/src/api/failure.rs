@@ -19,6 +19,10 @@ pub(crate) enum FailureKind {
     PaymentRequired,
     /// 403.
     Forbidden,
+    /// A 403 that reports that the project keeps or shows only this many days (`docs/mixpanel-api.md#export-limits`).
+    HistoryLimit { days: u32 },
+    /// A 400 that reports that the last day is in the future, in the project's time zone.
+    FutureDate,
     /// 404.
     NotFound,
     /// A 4xx that reports that the project belongs to another region.
@@ -43,6 +47,10 @@ pub(crate) enum FailureKind {
     Connection,
     /// A complete response that is not a page.
     BadReply,
+    /// A response that began, but whose end is missing or reports an error.
+    Incomplete,
+    /// An export that the server says it terminated early.
+    TerminatedEarly,
     /// A bug in this library, such as a panic.
     Internal,
 }
@@ -50,7 +58,14 @@ pub(crate) enum FailureKind {
 impl FailureKind {
     /// Returns whether all later requests of this run are bound to fail.
     pub(crate) fn ends_the_run(self) -> bool {
-        matches!(self, Self::Unauthorized { .. } | Self::PaymentRequired | Self::Forbidden | Self::ProxyRefused { .. })
+        matches!(
+            self,
+            Self::Unauthorized { .. }
+                | Self::PaymentRequired
+                | Self::Forbidden
+                | Self::HistoryLimit { .. }
+                | Self::ProxyRefused { .. }
+        )
     }
 
     /// Returns whether the server counts the request towards the quota (`docs/mixpanel-api.md#what-counts`).
@@ -112,11 +127,11 @@ impl Failure {
         let kind = match self.kind {
             FailureKind::Unauthorized { .. } => ErrorKind::Unauthorized,
             FailureKind::PaymentRequired => ErrorKind::PaymentRequired,
-            FailureKind::Forbidden => ErrorKind::Forbidden,
+            FailureKind::Forbidden | FailureKind::HistoryLimit { .. } => ErrorKind::Forbidden,
             FailureKind::NotFound => ErrorKind::NotFound,
             // A status below 400 does not mean that the request was invalid: an intermediary responded.
             FailureKind::Rejected(..400) => ErrorKind::UnexpectedReply,
-            FailureKind::Rejected(_) | FailureKind::WrongRegion { .. } => ErrorKind::Rejected,
+            FailureKind::Rejected(_) | FailureKind::WrongRegion { .. } | FailureKind::FutureDate => ErrorKind::Rejected,
             FailureKind::SessionLost => ErrorKind::SessionLost,
             FailureKind::RateLimited { .. } => ErrorKind::RateLimited,
             FailureKind::Server { .. } => ErrorKind::ServerError,
@@ -125,7 +140,9 @@ impl Failure {
             | FailureKind::Unreachable
             | FailureKind::ProxyRefused { .. }
             | FailureKind::Untrusted => ErrorKind::Unreachable,
-            FailureKind::BadReply => ErrorKind::UnexpectedReply,
+            FailureKind::BadReply | FailureKind::Incomplete | FailureKind::TerminatedEarly => {
+                ErrorKind::UnexpectedReply
+            }
             FailureKind::Internal => ErrorKind::Internal,
         };
         let error = Error::new(kind, self.message);
@@ -137,6 +154,10 @@ impl Failure {
             FailureKind::Unauthorized { status } => error.with_detail("status_code", status),
             FailureKind::PaymentRequired => error.with_detail("status_code", 402),
             FailureKind::Forbidden => error.with_detail("status_code", 403),
+            FailureKind::HistoryLimit { days } => {
+                error.with_detail("status_code", 403).with_detail("max_history_days", days)
+            }
+            FailureKind::FutureDate => error.with_detail("status_code", 400),
             FailureKind::NotFound => error.with_detail("status_code", 404),
             FailureKind::Rejected(status)
             | FailureKind::WrongRegion { status }

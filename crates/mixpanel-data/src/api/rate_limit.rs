@@ -125,8 +125,8 @@ const EXHAUSTED_WORDS: [&str; 11] = [
     "out of",
 ];
 /// Words for a limit on concurrent queries.
-const CONCURRENT_WORDS: [&str; 6] =
-    ["concurrent", "concurrently", "concurrency", "simultaneous", "at once", "in parallel"];
+const CONCURRENT_WORDS: [&str; 7] =
+    ["concurrent", "concurrently", "concurrency", "simultaneous", "at once", "in parallel", "in progress"];
 
 /// Returns the text in lower case, without HTML tags and JSON escapes, and with whitespace collapsed.
 fn plain(text: &str) -> String {
@@ -266,6 +266,7 @@ mod tests {
             ),
             ("", "5/5 queries running concurrently and 61/60 queries running in the last hour.", RateLimitKind::Hourly),
             ("", "too many queries at once", RateLimitKind::Concurrent),
+            ("", "too many export requests in progress for this project", RateLimitKind::Concurrent),
             ("", "the server is overloaded; hours of operation", RateLimitKind::LoadShed),
             ("", "see https://x.example/help/h1/hourglass", RateLimitKind::LoadShed),
             (r#""project";r=10"#, "", RateLimitKind::LoadShed),

@@ -28,12 +28,16 @@ pub(crate) fn decide(failure: &Failure, attempt: u32, fraction: f64) -> Decision
         | FailureKind::Connection
         | FailureKind::Unreachable
         | FailureKind::BadReply
+        | FailureKind::Incomplete
+        | FailureKind::TerminatedEarly
         | FailureKind::Internal => transient(attempt, None, fraction),
         FailureKind::Server { retry_after, .. } => transient(attempt, retry_after, fraction),
         FailureKind::RateLimited { retry_after, .. } => rate_limited(retry_after, attempt, fraction),
         FailureKind::Unauthorized { .. }
         | FailureKind::PaymentRequired
         | FailureKind::Forbidden
+        | FailureKind::HistoryLimit { .. }
+        | FailureKind::FutureDate
         | FailureKind::NotFound
         | FailureKind::WrongRegion { .. }
         | FailureKind::ProxyRefused { .. }

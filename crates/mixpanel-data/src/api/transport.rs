@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
-use http::HeaderMap;
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, DATE, HeaderValue};
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, DATE, HeaderValue, TRANSFER_ENCODING};
+use http::{HeaderMap, Version};
 use tokio::time::timeout;
 
 use crate::clock::{Stopwatch, wall_clock};
@@ -23,7 +24,7 @@ use super::rate_limit;
 use super::redact::Redactor;
 use super::trust::named_certificates;
 
-/// The HTTP client for one server and account.
+/// The HTTP client for one server and account. Its connections are set up for one of the server's hosts.
 #[derive(Clone)]
 pub(super) struct Transport {
     http: reqwest::Client,
@@ -41,7 +42,7 @@ fn without_certificates(error: reqwest::Error) -> Error {
 }
 
 impl Transport {
-    pub(super) fn new(credentials: Credentials, options: &ApiOptions) -> Result<Self> {
+    pub(super) fn new(credentials: Credentials, options: &ApiOptions, host: Host) -> Result<Self> {
         let server = match &options.base_url {
             Some(base_url) => Server::loopback(base_url)?,
             None => Server::Mixpanel(credentials.region),
@@ -55,7 +56,7 @@ impl Transport {
             .pool_max_idle_per_host(crate::limits::WORKERS_MAX as usize)
             .https_only(!server.is_loopback());
         let proxy =
-            if server.is_loopback() { None } else { Proxy::resolve(&options.network, &server.host_name(Host::Query))? };
+            if server.is_loopback() { None } else { Proxy::resolve(&options.network, &server.host_name(host))? };
         // Otherwise the client reads the environment itself and ignores settings that it cannot parse.
         builder = builder.no_proxy();
         if let Some(proxy) = &proxy {
@@ -81,6 +82,14 @@ impl Transport {
             timeouts: options.timeouts,
             clock_ahead: Arc::default(),
         })
+    }
+
+    /// Creates a client for the export API, which shares what is known about the server's clock.
+    pub(super) fn for_exports(&self, options: &ApiOptions) -> Result<Self> {
+        let new = Self::new(self.credentials.clone(), options, Host::Data)?;
+        let Timeouts { export_first_byte, export_idle, .. } = options.timeouts;
+        let timeouts = Timeouts { first_byte: export_first_byte, idle: export_idle, ..options.timeouts };
+        Ok(Self { timeouts, clock_ahead: Arc::clone(&self.clock_ahead), ..new })
     }
 
     /// Returns the server that requests are sent to.
@@ -134,7 +143,7 @@ impl Transport {
             .query(&[("project_id", self.credentials.project_id.as_str())])
             .query(&request.query)
             .header(AUTHORIZATION, self.authorization())
-            .header(ACCEPT, "application/json")
+            .header(ACCEPT, endpoint.media_type())
             .header(ACCEPT_ENCODING, "gzip");
         if let Some(fields) = &request.form {
             builder = builder.form(fields);
@@ -224,6 +233,13 @@ pub(super) struct Response<'a> {
 }
 
 impl Response<'_> {
+    /// Returns the body, to be read in chunks as they arrive.
+    pub(super) fn into_chunks(self) -> Chunks {
+        let Self { transport, head, endpoint, page, watch, body } = self;
+        let transport = transport.clone();
+        Chunks { transport, head, endpoint, page, watch, body, bytes: 0 }
+    }
+
     /// Reads and decodes the whole body, which may have up to `most` bytes both before and after decoding.
     pub(super) async fn bytes(mut self, most: usize) -> Result<Vec<u8>, Failure> {
         let (bytes, end) = self.read(most).await;
@@ -253,6 +269,48 @@ impl Response<'_> {
             tracing::debug!(?endpoint, page, status, bytes, elapsed = ?watch.elapsed(), "response received");
         }
         (bytes, end)
+    }
+}
+
+/// The body of a successful response, which is read in chunks as they arrive.
+pub(super) struct Chunks {
+    pub(super) transport: Transport,
+    pub(super) head: Head,
+    endpoint: Endpoint,
+    page: Option<u32>,
+    /// Started when the request was sent.
+    watch: Stopwatch,
+    body: reqwest::Response,
+    bytes: u64,
+}
+
+impl Chunks {
+    /// Returns the next chunk; `None` after the last one.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        let limit = self.transport.timeouts.idle;
+        match timeout(limit, self.body.chunk()).await {
+            Ok(Ok(Some(chunk))) => {
+                self.bytes += chunk.len() as u64;
+                Ok(Some(chunk))
+            }
+            Ok(Ok(None)) => {
+                let Self { endpoint, page, watch, bytes, .. } = &self;
+                tracing::debug!(?endpoint, page, bytes, elapsed = ?watch.elapsed(), "response received");
+                Ok(None)
+            }
+            Ok(Err(error)) => Err(self.transport.explain(self.endpoint, &error).await),
+            Err(_) => Err(too_slow("the next part of the response", limit)),
+        }
+    }
+
+    /// Returns whether the end of the body is marked: by its announced length, by a last chunk, or by the end of an
+    /// HTTP/2 stream. Otherwise only the end of the connection shows it, which may also be a fault.
+    pub(super) fn is_delimited(&self) -> bool {
+        let codings = self.head.headers.get_all(TRANSFER_ENCODING).iter();
+        let is_chunked = codings
+            .filter_map(|coding| coding.to_str().ok())
+            .any(|coding| coding.to_ascii_lowercase().contains("chunked"));
+        is_chunked || self.head.headers.contains_key(CONTENT_LENGTH) || self.body.version() >= Version::HTTP_2
     }
 }
 

@@ -49,6 +49,15 @@ pub(super) enum Loss {
     Everything,
 }
 
+/// Parts that take the place of another one.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Replacement {
+    /// The event to report to the caller.
+    pub(super) event: FetchEvent,
+    /// Whether the replaced part was at fault, so that a run in which nothing arrives must not continue for ever.
+    pub(super) is_fault: bool,
+}
+
 /// A part that an earlier process staged.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KeptPart {

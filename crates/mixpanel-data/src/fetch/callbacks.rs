@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::types::ProfileProgress;
+use crate::types::{BatchProgress, ProfileProgress};
 
 use super::progress::{EVENT_TARGET, FetchEvent};
 
@@ -13,12 +13,13 @@ pub(super) type Callback<T> = Box<dyn FnMut(&T) + Send>;
 #[derive(Default)]
 pub(crate) struct Callbacks {
     pub(crate) page: Option<Callback<ProfileProgress>>,
+    pub(crate) batch: Option<Callback<BatchProgress>>,
     pub(crate) event: Option<Callback<FetchEvent>>,
 }
 
 impl Callbacks {
     /// Passes an event to the callbacks. A callback that panics is not called again, and the fetch continues.
-    pub(super) fn tell(&mut self, event: &FetchEvent) {
+    pub(crate) fn tell(&mut self, event: &FetchEvent) {
         match event {
             // An event callback, if set, receives the warning below. `mp` displays events and filters this target out
             // of its log.
@@ -28,10 +29,15 @@ impl Callbacks {
             FetchEvent::Retry { page_index, attempt, reason, .. } => {
                 tracing::debug!(page_index, attempt, "{reason}; retrying");
             }
+            FetchEvent::BatchRetry { from_date, to_date, attempt, reason, .. } => {
+                tracing::debug!(from_date, to_date, attempt, "{reason}; retrying");
+            }
             _ => {}
         }
-        if let FetchEvent::Page(progress) = event {
-            call(&mut self.page, progress);
+        match event {
+            FetchEvent::Page(progress) => call(&mut self.page, progress),
+            FetchEvent::Batch(progress) => call(&mut self.batch, progress),
+            _ => {}
         }
         call(&mut self.event, event);
     }

@@ -10,6 +10,7 @@ mod coordinator;
 mod outcome;
 mod pacing;
 mod parts;
+mod slices;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -22,11 +23,12 @@ use crate::error::Error;
 use crate::limits::RATE_LIMIT_WAIT_MAX;
 use crate::mutant::{Mutant, is_active};
 use crate::parse::Unstored;
-use crate::quota::{Acquired, Permit, RateLimiter, why_wait};
+use crate::quota::{Acquired, Permit, RateLimiter};
 use crate::warning::Warning;
 
+use super::part::PartRequest;
 use super::progress::FetchEvent;
-use super::source::{Page, PageRequest};
+use super::source::Page;
 use super::writer::{Message, Report};
 use coordinator::{PartDecision, Step};
 
@@ -45,10 +47,11 @@ pub(crate) struct Now {
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Send this request, which has a permit, and report the result with [`Core::reply_received`] or
+    /// [`Core::request_failed`]; that of a slice with [`Core::slice_arrived`], [`Core::slice_not_stored`] or
     /// [`Core::request_failed`].
-    Send(PageRequest),
+    Send(PartRequest),
     /// Parse this response, and report the result with [`Core::part_arrived`] or [`Core::request_failed`].
-    Parse(PageRequest, Vec<u8>),
+    Parse(PartRequest, Vec<u8>),
     /// Send this to the writer after all earlier messages, and forward its report to [`Core::writer_reported`].
     Write(Message),
     /// Abort the requests of session epochs before this one.
@@ -78,7 +81,7 @@ pub(crate) struct End {
 pub(crate) struct Core {
     coordinator: Coordinator,
     limiter: RateLimiter,
-    /// Permits of requests in flight, by session epoch and page.
+    /// Permits of requests in flight, by session epoch and part.
     permits: HashMap<(u32, u32), Permit>,
     is_ledger_broken: bool,
     /// Actions that were decided but not yet returned.
@@ -142,13 +145,16 @@ impl Core {
             };
             match self.limiter.acquire(request.class(), at.wall) {
                 Ok(Acquired::Granted(permit)) => {
-                    self.permits.insert((request.epoch, request.page), permit);
+                    self.permits.insert((request.epoch, request.part), permit);
                     return self.send(request);
                 }
                 Ok(Acquired::NotBefore { at: moment, cause, used, limit }) => {
                     let kind = FailureKind::RateLimited { kind: RateLimitKind::Hourly, retry_after: None };
-                    let failure = Failure::new(kind, why_wait(cause, used, limit));
+                    let failure = Failure::new(kind, self.limiter.why_wait(cause, used, limit));
                     self.coordinator.quota_exhausted(failure, at.run, at.run + from_to(at.wall, moment));
+                }
+                Ok(Acquired::TooSoon { at: moment }) => {
+                    self.coordinator.too_soon(at.run + from_to(at.wall, moment));
                 }
                 Ok(Acquired::NoFreeSlot) => self.coordinator.all_busy(at.run),
                 // The server enforces the quota too, so the fetch continues even if the ledger fails.
@@ -160,8 +166,8 @@ impl Core {
         }
     }
 
-    fn send(&mut self, request: PageRequest) -> Action {
-        self.coordinator.sent(request.page);
+    fn send(&mut self, request: PartRequest) -> Action {
+        self.coordinator.sent(request.part);
         Action::Send(request)
     }
 
@@ -175,12 +181,13 @@ impl Core {
             }
             self.begin_epoch();
         }
+        if let Some(plan) = self.coordinator.changed_plan().filter(|_| !is_active(Mutant::PlanNotRecorded)) {
+            self.actions.push_back(Action::Write(Message::Plan(plan)));
+        }
+        while let Some(part) = self.coordinator.next_given_up() {
+            self.actions.push_back(Action::Write(Message::Missing(part)));
+        }
         while let Some(event) = self.coordinator.next_event() {
-            if let FetchEvent::Page(progress) = &event
-                && !progress.success
-            {
-                self.actions.push_back(Action::Write(Message::Missing(progress.page_index)));
-            }
             self.actions.push_back(Action::Tell(event));
         }
     }
@@ -194,13 +201,13 @@ impl Core {
     }
 
     /// Handles a complete response with status 200. It is parsed if it can still be used.
-    pub(crate) fn reply_received(&mut self, request: PageRequest, body: Vec<u8>, at: Now) {
+    pub(crate) fn reply_received(&mut self, request: PartRequest, body: Vec<u8>, at: Now) {
         if let Some(permit) = self.permit(&request) {
             let told = permit.succeeded(at.wall);
             self.note(told);
         }
         if self.is_current(&request) {
-            self.coordinator.reply_received(request.page);
+            self.coordinator.reply_received(request.part);
             self.actions.push_back(Action::Parse(request, body));
         }
     }
@@ -208,7 +215,7 @@ impl Core {
     /// Handles a parsed page. `server_time` is the latest time that the server reported.
     pub(crate) fn part_arrived(
         &mut self,
-        request: &PageRequest,
+        request: &PartRequest,
         mut page: Page,
         server_time: Option<Timestamp>,
         at: Now,
@@ -217,8 +224,8 @@ impl Core {
         if !self.is_current(request) {
             return;
         }
-        self.coordinator.cut(request.page, &mut page);
-        let verdict = self.coordinator.part_arrived(request.page, &page.facts, at.run, fraction);
+        self.coordinator.cut(request.part, &mut page);
+        let verdict = self.coordinator.part_arrived(request.part, &page.facts, at.run, fraction);
         self.drop_stale_permits();
         if verdict == PartDecision::Store {
             self.unstored.add(page.unstored());
@@ -226,9 +233,9 @@ impl Core {
                 self.record_session(server_time, at);
             }
             if is_active(Mutant::PageStagedTooEarly) {
-                self.coordinator.part_staged(request.page, page.rows());
+                self.coordinator.part_staged(request.part, page.rows());
             }
-            self.actions.push_back(Action::Write(Message::Page(Box::new(page.into_task(request.page)))));
+            self.actions.push_back(Action::Write(Message::Page(Box::new(page.into_task(request.part)))));
             self.record_session(server_time, at);
         }
     }
@@ -250,14 +257,14 @@ impl Core {
     }
 
     /// Handles a request that failed or returned nothing usable.
-    pub(crate) fn request_failed(&mut self, request: &PageRequest, failure: Failure, at: Now, fraction: f64) {
+    pub(crate) fn request_failed(&mut self, request: &PartRequest, failure: Failure, at: Now, fraction: f64) {
         let until = self.record_failure(request, &failure, at);
         if !self.is_current(request) {
             return;
         }
         match until {
-            Some(until) => self.coordinator.quota_refused(request.page, failure, at.run, until),
-            None => self.coordinator.request_failed(request.page, failure, at.run, fraction),
+            Some(until) => self.coordinator.quota_refused(request.part, failure, at.run, until),
+            None => self.coordinator.request_failed(request.part, failure, at.run, fraction),
         }
         self.drop_stale_permits();
     }
@@ -265,10 +272,10 @@ impl Core {
     /// Handles a report from the writer. `None` means that its thread ended without a report.
     pub(crate) fn writer_reported(&mut self, report: Option<Report>) {
         match report {
-            // The page belongs to a session that has since been lost.
+            // The part belongs to a session that has since been lost.
             Some(Report::Staged { epoch, .. }) if epoch != self.coordinator.epoch() => {}
             Some(Report::Staged { .. }) if is_active(Mutant::PageStagedTooEarly) => {}
-            Some(Report::Staged { page, rows, .. }) => self.coordinator.part_staged(page, rows),
+            Some(Report::Staged { part, rows, .. }) => self.coordinator.part_staged(part, rows),
             Some(Report::Failed(error)) => {
                 self.writer_error = Some(error);
                 self.coordinator.writer_failed();
@@ -291,7 +298,7 @@ impl Core {
 
     /// Records a failed request in the ledger. If the server reported an exhausted quota, returns the time when
     /// requests may be sent again.
-    fn record_failure(&mut self, request: &PageRequest, failure: &Failure, at: Now) -> Option<Duration> {
+    fn record_failure(&mut self, request: &PartRequest, failure: &Failure, at: Now) -> Option<Duration> {
         let permit = self.permit(request);
         if let FailureKind::RateLimited { kind: RateLimitKind::Hourly, retry_after } = failure.kind {
             let moment = permit.map(|permit| permit.refused_hourly(at.wall, retry_after));
@@ -320,14 +327,14 @@ impl Core {
     }
 
     /// Returns whether a response belongs to the current session epoch; others cannot be used.
-    fn is_current(&self, request: &PageRequest) -> bool {
+    fn is_current(&self, request: &PartRequest) -> bool {
         request.epoch == self.coordinator.epoch() || is_active(Mutant::LostSessionUsed)
     }
 
     /// Takes the permit of a request. There is none while its response is being parsed, because it was returned when
     /// the response arrived.
-    fn permit(&mut self, request: &PageRequest) -> Option<Permit> {
-        self.permits.remove(&(request.epoch, request.page))
+    fn permit(&mut self, request: &PartRequest) -> Option<Permit> {
+        self.permits.remove(&(request.epoch, request.part))
     }
 
     fn note(&mut self, told: crate::error::Result<()>) {

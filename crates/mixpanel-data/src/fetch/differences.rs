@@ -2,27 +2,52 @@
 
 use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind};
+use crate::stage::Manifest;
 use crate::store::TableName;
 use crate::text::counted;
 use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
 use super::core::Outcome;
+use super::events::date_ranges;
 use super::progress::FetchEvent;
+use super::record::failed_slices;
 
 /// Maximum number of missing pages that an error lists.
 const PAGES_NAMED_MAX: usize = 30;
 
+/// Maximum number of missing date ranges that an error lists.
+const RANGES_NAMED_MAX: usize = 5;
+
 /// Returns the error for an incomplete fetch that left its table unchanged.
-pub(super) fn incomplete(outcome: &Outcome, table: &TableName) -> Error {
+pub(super) fn incomplete(outcome: &Outcome, table: &TableName, manifest: &Manifest) -> Error {
     if let Some(text) = outcome.shortfall_text() {
         let message = format!("{text}, so table `{}` was left unchanged", table.as_str());
         return Error::new(ErrorKind::Incomplete, message).with_detail("shortfall", outcome.counts.shortfall);
     }
     let cause = outcome.failed.values().next().map(ToString::to_string).unwrap_or_default();
+    if manifest.events.is_some() {
+        return incomplete_events(outcome, table, manifest, &cause);
+    }
     let message = format!("{}, so table `{}` was left unchanged; {cause}", missing_pages(outcome), table.as_str());
     Error::new(ErrorKind::Incomplete, message)
         .with_detail("failed_page_indices", outcome.failed.keys().copied().collect::<Vec<_>>())
+}
+
+/// Returns the error for an incomplete fetch of events that left its table unchanged.
+fn incomplete_events(outcome: &Outcome, table: &TableName, manifest: &Manifest, cause: &str) -> Error {
+    let ranges = date_ranges(&failed_slices(manifest, outcome));
+    let name = |(from, to): &(String, String)| if from == to { from.clone() } else { format!("{from} to {to}") };
+    let named: Vec<String> = ranges.iter().take(RANGES_NAMED_MAX).map(name).collect();
+    let more = ranges.len() - named.len();
+    let message = format!(
+        "the events of {}{} are missing, so table `{}` was left unchanged; {cause}",
+        named.join(", "),
+        if more > 0 { format!(" and {}", counted(more as u64, "other range")) } else { String::new() },
+        table.as_str(),
+    );
+    let ranges: Vec<Vec<String>> = ranges.into_iter().map(|(from, to)| vec![from, to]).collect();
+    Error::new(ErrorKind::Incomplete, message).with_detail("failed_date_ranges", ranges)
 }
 
 /// Describes the failed pages. A page that may not exist does not count.

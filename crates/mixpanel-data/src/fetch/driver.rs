@@ -12,42 +12,66 @@ use crate::api::{ApiClient, EngageForm, Failure, FailureKind, PageReply};
 use crate::blocking::blocking;
 use crate::clock::{Stopwatch, random_fraction, wall_clock};
 use crate::error::{Error, Result};
+use crate::event_query::EventQuery;
 use crate::limits::SLEEP_MAX;
-use crate::parse::Reading;
+use crate::parse::{EventReading, Reading, RecordForm};
+use crate::quota::RateLimiter;
+use crate::stage::SliceDirectory;
 use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
 use super::core::{Action, Coordinator, Core, End, Now, Outcome};
+use super::events::{ReceiveFailure, ReceivedSlice, SliceRequest, receive};
+use super::part::{PartRequest, Requested};
 use super::progress::FetchEvent;
 use super::rules::Rules;
-use super::source::{PageRequest, PriorRun};
+use super::source::PriorRun;
 use super::writer::{Message, Write, Writer};
 
 /// The inputs of a run.
 pub(super) struct Run {
     pub(super) client: ApiClient,
-    pub(super) request: EngageForm,
+    pub(super) requests: Requests,
     pub(super) rules: Rules,
     /// The state left by an earlier process, if this run is resumed.
     pub(super) earlier: Option<PriorRun>,
-    pub(super) reading: Reading,
-    /// Properties of which a warning says that no profile has them.
-    pub(super) expected_properties: Vec<String>,
     pub(super) cancel: CancellationToken,
     pub(super) stop_grace: Duration,
 }
 
-/// How a run ended, and the target its pages were written to.
+/// What the requests of a run have in common.
+#[derive(Clone)]
+pub(super) enum Requests {
+    /// Pages of profiles.
+    Profiles {
+        form: EngageForm,
+        reading: Reading,
+        /// Properties of which a warning says that no profile has them.
+        expected_properties: Vec<String>,
+    },
+    /// Slices of events.
+    Events {
+        query: EventQuery,
+        reading: EventReading,
+        /// Where the slices are received.
+        directory: SliceDirectory,
+        /// The quota of the export API.
+        limiter: RateLimiter,
+    },
+}
+
+/// How a run ended, and the target its parts were written to.
 pub(super) struct Finished<T> {
     pub(super) outcome: Outcome,
     pub(super) target: T,
     pub(super) writer_error: Option<Error>,
 }
 
-/// The result of a task. Receiving a response and parsing it are separate tasks.
+/// The result of a task. For pages, receiving a response and parsing it are separate tasks.
 enum TaskResult {
     Reply(Result<Vec<u8>, Failure>),
     Page(Box<Result<PageReply, Failure>>),
+    Slice(Box<Result<ReceivedSlice, ReceiveFailure>>),
 }
 
 /// Performs the actions that the core returns.
@@ -57,14 +81,30 @@ struct Driver<'a, T> {
     writer: Writer<T>,
     tasks: JoinSet<TaskResult>,
     /// Request and abort handle of each task.
-    requests: HashMap<tokio::task::Id, (PageRequest, AbortHandle)>,
+    requests: HashMap<tokio::task::Id, (PartRequest, AbortHandle)>,
     watch: Stopwatch,
     callbacks: &'a mut Callbacks,
     stopped: bool,
 }
 
 impl Run {
-    /// Fetches all pages into `target`; the writer thread calls `write` for each message. A partial result is an
+    /// Returns the same run, whose profiles are read in this form.
+    pub(super) fn with_form(mut self, form: RecordForm) -> Self {
+        if let Requests::Profiles { reading, .. } = &mut self.requests {
+            reading.form = form;
+        }
+        self
+    }
+
+    /// Returns the same run, of which no warning says that properties are missing.
+    pub(super) fn without_expectations(mut self) -> Self {
+        if let Requests::Profiles { expected_properties, .. } = &mut self.requests {
+            expected_properties.clear();
+        }
+        self
+    }
+
+    /// Fetches all parts into `target`; the writer thread calls `write` for each message. A partial result is an
     /// outcome, not an error.
     pub(super) async fn drive<T: Send + 'static>(
         self,
@@ -72,14 +112,18 @@ impl Run {
         write: Write<T>,
         callbacks: &mut Callbacks,
     ) -> Result<Finished<T>> {
-        let writer = Writer::spawn(target, write)?;
+        let writer = Writer::spawn(target, write, self.rules.workers)?;
+        let limiter = match &self.requests {
+            Requests::Profiles { .. } => self.client.limiter().clone(),
+            Requests::Events { limiter, .. } => limiter.clone(),
+        };
         let staged_epoch = self.earlier.as_ref().map_or(0, |earlier| earlier.epoch);
         let coordinator = match &self.earlier {
             Some(earlier) => Coordinator::resume(self.rules, earlier),
             None => Coordinator::new(self.rules),
         };
         let mut driver = Driver {
-            core: Arc::new(Mutex::new(Core::new(coordinator, staged_epoch, self.client.limiter().clone()))),
+            core: Arc::new(Mutex::new(Core::new(coordinator, staged_epoch, limiter))),
             run: self,
             writer,
             tasks: JoinSet::new(),
@@ -95,8 +139,11 @@ impl Run {
             let what = driver.run.client.quote(&warning);
             driver.callbacks.tell(&FetchEvent::Warning(Warning::NotKept { what }));
         }
-        let missing = driver.run.expected_properties.iter().filter(|name| !unstored.has_matched(name));
-        let names: Vec<String> = missing.cloned().collect();
+        let expected = match &driver.run.requests {
+            Requests::Profiles { expected_properties, .. } => expected_properties.as_slice(),
+            Requests::Events { .. } => &[],
+        };
+        let names: Vec<String> = expected.iter().filter(|name| !unstored.has_matched(name)).cloned().collect();
         if !names.is_empty() && outcome.is_whole() && outcome.counts.received > 0 {
             driver.callbacks.tell(&FetchEvent::Warning(Warning::PropertiesNeverSeen { names }));
         }
@@ -144,29 +191,45 @@ impl<T: Send + 'static> Driver<'_, T> {
         }
     }
 
-    fn send(&mut self, request: PageRequest) {
-        let client = self.run.client.clone();
-        let engage = self.run.request.clone();
-        let (page, session) = (request.page, request.session.clone());
-        let task = self
-            .tasks
-            .spawn(async move { TaskResult::Reply(client.request_body(&engage, page, session.as_deref()).await) });
+    fn send(&mut self, request: PartRequest) {
+        let (client, part) = (self.run.client.clone(), request.part);
+        let task = match (self.run.requests.clone(), &request.what) {
+            (Requests::Profiles { form, .. }, Requested::Page { session }) => {
+                let session = session.clone();
+                self.tasks
+                    .spawn(async move { TaskResult::Reply(client.request_body(&form, part, session.as_deref()).await) })
+            }
+            (
+                Requests::Events { query: EventQuery { filter, limit, .. }, reading, directory, .. },
+                Requested::Slice(slice),
+            ) => {
+                let slice = SliceRequest { part, slice: slice.clone(), filter, limit };
+                self.tasks.spawn(async move {
+                    TaskResult::Slice(Box::new(receive(&client, &slice, &reading, directory).await))
+                })
+            }
+            (Requests::Profiles { .. }, Requested::Slice(_)) | (Requests::Events { .. }, Requested::Page { .. }) => {
+                let message = "a request of another source; this is a bug";
+                self.tasks.spawn(async move { TaskResult::Reply(Err(Failure::new(FailureKind::Internal, message))) })
+            }
+        };
         self.requests.insert(task.id(), (request, task));
     }
 
     /// Parses a response in the background, so that the next request does not wait for it.
-    fn parse(&mut self, request: PageRequest, body: Vec<u8>) {
-        let (client, reading) = (self.run.client.clone(), self.run.reading.clone());
+    fn parse(&mut self, request: PartRequest, body: Vec<u8>) {
+        let client = self.run.client.clone();
+        let Requests::Profiles { reading, .. } = self.run.requests.clone() else { return };
         let task =
             self.tasks.spawn(async move { TaskResult::Page(Box::new(client.read_in_background(body, reading).await)) });
         self.requests.insert(task.id(), (request, task));
     }
 
-    /// Sends a message to the writer. The inbox has room for every page that can be in flight. If it is closed, the
+    /// Sends a message to the writer. The inbox has room for every part that can be in flight. If it is closed, the
     /// writer has stopped, and its last report says why.
     async fn write(&mut self, message: Message) {
         if self.writer.inbox.send(message).await.is_err() {
-            tracing::debug!("the writer accepts no more pages");
+            tracing::debug!("the writer accepts no more parts");
         }
     }
 
@@ -216,6 +279,17 @@ impl<T: Send + 'static> Driver<'_, T> {
                     return Ok(());
                 }
                 Err(failure) => failure,
+            },
+            Ok((_, TaskResult::Slice(slice))) => match *slice {
+                Ok(slice) => {
+                    let fraction = random_fraction();
+                    return self.step(move |core, now| core.slice_arrived(&request, slice, now, fraction)).await;
+                }
+                Err(ReceiveFailure::Storage(error)) => {
+                    return self.step(move |core, now| core.slice_not_stored(&request, error, now)).await;
+                }
+                Err(ReceiveFailure::Request(failure)) => failure,
+                Err(ReceiveFailure::Abandoned) => Failure::new(FailureKind::Incomplete, "the response ended early"),
             },
             Ok((_, TaskResult::Reply(Err(failure)))) => failure,
             Err(_) => Failure::new(FailureKind::Internal, "a request's task panicked; this is a bug"),

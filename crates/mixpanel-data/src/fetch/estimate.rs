@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::api::ApiClient;
 use crate::blocking::blocking;
 use crate::clock::{Stopwatch, wall_clock};
+use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{LOAD_ROWS_PER_SECOND, PAGE_SIZE_MAX};
 use crate::profile_query::{FetchMode, ProfileQuery};
@@ -32,10 +33,11 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     }
     let if_exists = fetch.if_exists;
     // An estimate does not write into the table; only the fetch needs to know what happens to an existing one.
-    let table_exists = match preflight(&mut fetch.control, database, &table, if_exists, &valid.recorded_rules()).await {
-        Err(error) if error.kind() == ErrorKind::TableExists => true,
-        checked => checked.map(|()| false)?,
-    };
+    let table_exists =
+        match preflight(&mut fetch.control, database, &PROFILES, &table, if_exists, &valid.recorded_rules()).await {
+            Err(error) if error.kind() == ErrorKind::TableExists => true,
+            checked => checked.map(|()| false)?,
+        };
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
     valid.announce(client, &mut callbacks);
     let mut manifest = new_manifest(client, &fetch, &valid);
@@ -53,7 +55,7 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
     let run = valid.into_run(client, &fetch.control, None);
     let rules = Rules { extent: Extent::FirstPage, workers: 1, ..run.rules };
     // A property that is not in page 0 may be in another one.
-    let run = Run { rules, expected_properties: Vec::new(), ..run };
+    let run = Run { rules, ..run.without_expectations() };
     let watch = Stopwatch::start();
     let Finished { outcome, target: mut stage, writer_error } = run.drive(stage, into_stage, &mut callbacks).await?;
     let page_seconds = (watch.elapsed().as_secs_f64() - outcome.counts.waited_seconds).max(0.0);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::api::ApiClient;
 use crate::blocking::blocking;
 use crate::clock::{Stopwatch, wall_clock};
-use crate::dataset::PROFILES;
+use crate::dataset::{Dataset, PROFILES};
 use crate::drift::allowed_drift;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hash_key::HashKey;
@@ -20,11 +20,14 @@ use crate::store::TableName;
 use super::core::Outcome;
 use super::driver::Finished;
 use super::ending::settle;
+use super::events::ValidEvents;
 use super::identity::{check_base, check_same_run};
-use super::loading::{Job, TableReport, check_table_owner, look_for_commit};
+use super::loading::{Job, check_table_owner, look_for_commit};
 use super::progress::FetchEvent;
+use super::report::TableReport;
 use super::request::{Control, ProfileFetch, ResumeFetch};
 use super::same_rules::check_same_rules;
+use super::selection::Selection;
 use super::source::PriorRun;
 use super::stage_roots::stage_roots;
 use super::start::{check_sample, new_manifest, preflight, repair, tell, validate_for_table};
@@ -43,27 +46,47 @@ pub(super) async fn fetch_into_table(
     let watch = Stopwatch::start();
     let (table, valid) = validate_for_table(client, database, &mut fetch).await?;
     let if_exists = fetch.if_exists;
-    preflight(&mut fetch.control, database, &table, if_exists, &valid.recorded_rules()).await?;
+    preflight(&mut fetch.control, database, &PROFILES, &table, if_exists, &valid.recorded_rules()).await?;
     let manifest = new_manifest(client, &fetch, &valid);
-    let (path, name) = (database.to_owned(), table.clone());
-    let (stage, seen) = blocking(move || {
-        let stage = new_or_planned(&path, manifest)?;
-        // Another fetch may have created the table since the preflight. The short wait is for the preflights of other
-        // fetches, which also open the database.
-        match load::look(&path, &PROFILES, &name, if_exists, LoadKind::First, SECOND_CHECK_LOCK_WAIT) {
-            Ok(seen) => Ok((stage, seen)),
-            Err(error) => Err(undo(stage, error)),
-        }
-    })
-    .await?;
-    let run = TableRun { client, database, stage, table, seen, valid, missing: MissingPages::Fetch, watch };
-    run.finish(fetch.control).await
+    let run = NewRun { client, database, table, if_exists, watch };
+    run.fetch(manifest, Selection::Profiles(Box::new(valid)), fetch.control).await
 }
 
-/// Resumes an unfinished run.
+/// A validated fetch into a table, before its stage exists.
+pub(super) struct NewRun<'a> {
+    pub(super) client: &'a ApiClient,
+    pub(super) database: &'a Path,
+    pub(super) table: TableName,
+    pub(super) if_exists: IfExists,
+    pub(super) watch: Stopwatch,
+}
+
+impl NewRun<'_> {
+    /// Creates the stage, fetches everything and loads it.
+    pub(super) async fn fetch(self, manifest: Manifest, selection: Selection, control: Control) -> Result<TableReport> {
+        let Self { client, database, table, if_exists, watch } = self;
+        let (path, name) = (database.to_owned(), table.clone());
+        let (stage, seen) = blocking(move || {
+            let dataset = manifest.dataset();
+            let stage = new_or_planned(&path, manifest)?;
+            // Another fetch may have created the table since the preflight. The short wait is for the preflights of
+            // other fetches, which also open the database.
+            match load::look(&path, dataset, &name, if_exists, LoadKind::First, SECOND_CHECK_LOCK_WAIT) {
+                Ok(seen) => Ok((stage, seen)),
+                Err(error) => Err(undo(stage, error)),
+            }
+        })
+        .await?;
+        let run = TableRun { client, database, stage, table, seen, selection, missing: MissingPages::Fetch, watch };
+        run.finish(control).await
+    }
+}
+
+/// Resumes an unfinished run of a dataset.
 pub(super) async fn resume_into_table(
     client: &ApiClient,
     database: &Path,
+    dataset: &'static Dataset,
     mut resume: ResumeFetch,
 ) -> Result<(FetchMode, TableReport)> {
     let watch = Stopwatch::start();
@@ -71,6 +94,7 @@ pub(super) async fn resume_into_table(
     let (path, name, run_id) = (database.to_owned(), resume.table.clone(), resume.run_id.clone());
     let stage = blocking(move || open_run(&path, &name, run_id.as_deref())).await?;
     let run_id = stage.manifest().run_id.clone();
+    check_dataset(stage.manifest(), dataset)?;
     resume_stage(client, database, stage, resume, watch).await.map_err(|error| error.with_run_id(run_id))
 }
 
@@ -97,12 +121,17 @@ async fn resume_stage(
     let table = TableName::parse(&manifest.table)?;
     // A different mode applies only to this resume, and determines the variant of the result.
     let mode = resume.mode.unwrap_or(manifest.mode);
-    let now = wall_clock().as_second();
-    let valid = validate(&manifest.query, mode, None, &resume.control.options, now)?;
-    let valid = Validated { rules, ..valid };
+    let selection = match manifest.events.clone() {
+        Some(run) => Selection::Events(Box::new(ValidEvents::of_run(client, run, mode, &resume.control, rules).await?)),
+        None => {
+            let now = wall_clock().as_second();
+            let valid = validate(&manifest.query, mode, None, &resume.control.options, now)?;
+            Selection::Profiles(Box::new(Validated { rules, ..valid }))
+        }
+    };
     let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
     let look = move |stage: Stage| {
-        let checked = load::preflight(&path, &PROFILES, &name, stage.manifest().if_exists, kind, wait);
+        let checked = load::preflight(&path, stage.manifest().dataset(), &name, stage.manifest().if_exists, kind, wait);
         (stage, checked)
     };
     let (stage, Checked { seen, warnings }) = waiting(&mut resume.control, at_most, stage, look).await?;
@@ -110,8 +139,21 @@ async fn resume_stage(
     check_base(stage.manifest(), client, database, &table, &mut resume.control).await?;
     let Manifest { if_exists, property_rules, .. } = stage.manifest();
     check_same_rules(&mut resume.control, database, &table, *if_exists, property_rules).await?;
-    let run = TableRun { client, database, stage, table, seen, valid, missing: resume.missing_pages, watch };
+    let run = TableRun { client, database, stage, table, seen, selection, missing: resume.missing_pages, watch };
     Ok((mode, run.finish(resume.control).await?))
+}
+
+/// Checks that a run is one of this dataset.
+///
+/// # Errors
+/// `InvalidInput`.
+fn check_dataset(manifest: &Manifest, dataset: &Dataset) -> Result<()> {
+    let kind = manifest.dataset().kind;
+    if kind == dataset.kind {
+        return Ok(());
+    }
+    let message = format!("run `{}` fetches {kind}, not {}", manifest.run_id, dataset.kind);
+    Err(Error::invalid(message).with_detail("difference", "dataset"))
 }
 
 /// Returns the rules that a run applies to its pages. A run that only has to be loaded may be without its key.
@@ -189,19 +231,19 @@ struct TableRun<'a> {
     stage: Stage,
     table: TableName,
     seen: Seen,
-    valid: Validated,
+    selection: Selection,
     missing: MissingPages,
     watch: Stopwatch,
 }
 
 impl TableRun<'_> {
-    /// Fetches the missing pages and loads the run.
+    /// Fetches the missing parts and loads the run.
     async fn finish(self, mut control: Control) -> Result<TableReport> {
-        let TableRun { client, database, stage, table, seen, valid, missing, watch } = self;
+        let TableRun { client, database, stage, table, seen, selection, missing, watch } = self;
         let run_id = stage.manifest().run_id.clone();
         let keep_run = |error: Error| error.with_run_id(run_id.clone());
         let mut callbacks = std::mem::take(&mut control.callbacks);
-        valid.announce(client, &mut callbacks);
+        selection.announce(client, &mut callbacks);
         let (stage, earlier) = blocking(move || {
             let mut stage = stage;
             let earlier = earlier(&mut stage)?;
@@ -216,7 +258,7 @@ impl TableRun<'_> {
             )));
         }
 
-        let finished = if valid.request.is_empty {
+        let finished = if selection.is_empty() {
             Finished { outcome: Outcome::empty(), target: stage, writer_error: None }
         } else if is_complete(stage.manifest(), &earlier, control.options.allow_drift)
             || missing == MissingPages::Accept
@@ -226,11 +268,11 @@ impl TableRun<'_> {
             Finished { outcome, target: stage, writer_error: None }
         } else {
             // A page of a complete run is damaged, and the key to fetch it again is missing.
-            if valid.recorded_rules() != stage.manifest().property_rules {
+            if selection.recorded_rules() != stage.manifest().property_rules {
                 let whose = format!("run `{run_id}`");
                 stage.manifest().property_rules.with_key(None, &whose).map_err(keep_run)?;
             }
-            let run = valid.into_run(client, &control, Some(earlier));
+            let run = selection.into_run(client, &control, earlier, &stage);
             run.drive(stage, into_stage, &mut callbacks).await.map_err(keep_run)?
         };
         let (stage, outcome, unmatched) = blocking(move || {
@@ -259,7 +301,8 @@ pub(super) fn earlier(stage: &mut Stage) -> Result<PriorRun> {
     }
     let manifest = stage.manifest();
     let (epoch, session_over, lacking) = (manifest.epoch, manifest.session_over, manifest.lacking);
-    Ok(PriorRun { epoch, session: manifest.session.clone(), staged, session_over, lacking })
+    let (session, slices) = (manifest.session.clone(), manifest.slice_plan());
+    Ok(PriorRun { epoch, session, staged, session_over, lacking, slices })
 }
 
 /// Returns whether every page is on disk, so that only the load remains. This includes a session that ended with fewer

@@ -10,13 +10,12 @@ use tokio_util::sync::CancellationToken;
 use crate::blocking::blocking;
 use crate::clock::{Stopwatch, corrected, differs, wall_clock};
 use crate::counts::{FetchCounts, to_millis};
-use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::LOCK_POLL_INTERVAL;
 use crate::load::{
-    self, Announced, Found, LoadKind, LoadOptions, LoadPackage, LoadReport, LoadRequest, LoadStop, OnLockWait,
-    RunRecord, Seen, TableChange,
+    self, Announced, Found, LoadKind, LoadOptions, LoadPackage, LoadReport, LoadRequest, LoadStop, OnLockWait, Seen,
+    TableChange,
 };
 use crate::mutant::{Mutant, is_active};
 use crate::profile_query::{IfExists, MissingPages};
@@ -29,24 +28,13 @@ use super::callbacks::Callbacks;
 use super::core::Outcome;
 use super::differences::{incomplete, warn_of_differences, warn_of_duplicates};
 use super::progress::FetchEvent;
+use super::record::{fetched_events, record};
+use super::report::TableReport;
 use super::request::Control;
 
 /// Interval at which the request to stop a load is repeated, because a statement that has not started yet misses the
 /// interrupt.
 const STOP_INTERVAL: Duration = Duration::from_millis(20);
-
-/// The result of a fetch into a table, in any mode.
-pub(super) struct TableReport {
-    pub(super) table: String,
-    pub(super) rows: u64,
-    pub(super) staged_pages: u32,
-    pub(super) failed_pages: Vec<u32>,
-    pub(super) duration_seconds: f64,
-    pub(super) fetched_at: String,
-    pub(super) counts: FetchCounts,
-    pub(super) run_id: String,
-    pub(super) loaded: LoadedTable,
-}
 
 /// The result of the blocking steps of a load.
 pub(super) struct FinishedLoad {
@@ -139,6 +127,7 @@ impl Job {
             fetched_at: finished_at.to_string(),
             counts: FetchCounts { duplicates: loaded.duplicates, limit, waited_seconds, ..counts },
             run_id: manifest.run_id.clone(),
+            events: fetched_events(&manifest, &outcome, change.days),
             loaded: LoadedTable {
                 database,
                 table_rows: change.table_rows,
@@ -161,7 +150,7 @@ impl Job {
         let is_replacement = manifest.if_exists == IfExists::Replace && manifest.loaded.is_none();
         let must_be_whole = is_replacement && self.seen.found == Found::Table && self.missing == MissingPages::Fetch;
         if (must_be_whole || is_of_another_session(manifest)) && !self.outcome.is_whole() {
-            return Err(incomplete(&self.outcome, &self.table));
+            return Err(incomplete(&self.outcome, &self.table, manifest));
         }
         Ok(())
     }
@@ -267,7 +256,8 @@ fn announced(outcome: &Outcome, manifest: &Manifest, missing: MissingPages, allo
 fn refused(error: Error, stage: &mut Stage, outcome: &mut Outcome, table: &TableName) -> Error {
     let Some(shortfall) = error.shortfall() else { return error };
     outcome.lacks(shortfall);
-    let error = if outcome.counts.expected_rows.is_some() { incomplete(outcome, table) } else { error };
+    let error =
+        if outcome.counts.expected_rows.is_some() { incomplete(outcome, table, stage.manifest()) } else { error };
     if let Err(error) = stage.update(|manifest| lacks(manifest, outcome, error.message())) {
         tracing::warn!("{error}");
     }
@@ -337,27 +327,6 @@ impl Manifest {
     /// Records that the pending load was committed.
     fn note_commit(&mut self) {
         self.loaded.clone_from(&self.loading);
-    }
-}
-
-/// Returns the record of the run. The costs in the manifest include those of this process.
-fn record(manifest: &Manifest, outcome: &Outcome, finished_at: jiff::Timestamp) -> RunRecord {
-    let page_count = u32::try_from(outcome.staged.len()).unwrap_or(u32::MAX);
-    RunRecord {
-        dataset: &PROFILES,
-        load_id: manifest.load_id(manifest.epoch, &outcome.staged),
-        run_id: manifest.run_id.clone(),
-        started_at: manifest.recorded_start(),
-        finished_at,
-        project_id: manifest.project_id.clone(),
-        region: manifest.region.clone(),
-        query: manifest.query.clone(),
-        property_rules: manifest.property_rules.clone(),
-        updates: manifest.updates,
-        mode: manifest.mode,
-        counts: outcome.counts.with_costs_of(&manifest.counts),
-        page_count,
-        failed_pages: outcome.failed.keys().copied().collect(),
     }
 }
 

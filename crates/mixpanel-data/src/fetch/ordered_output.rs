@@ -142,10 +142,10 @@ pub(super) fn into_stream(stream: &mut StreamOutput, message: Message) -> Result
             let (page, rows) = (task.page_index, task.rows.len() as u64);
             let flow = stream.accept(&task)?;
             // A stream has only one session, because delivered records cannot be taken back.
-            Ok(Some(if flow.is_break() { Report::Ended } else { Report::Staged { epoch: 0, page, rows } }))
+            Ok(Some(if flow.is_break() { Report::Ended } else { Report::Staged { epoch: 0, part: page, rows } }))
         }
         Message::Missing(page) => Ok(stream.skip(page)?.is_break().then_some(Report::Ended)),
-        Message::Session(_) | Message::Restart(_) => Ok(None),
+        Message::Session(_) | Message::Restart(_) | Message::Slice(_) | Message::Plan(_) => Ok(None),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::note::Note;
-use crate::types::ProfileProgress;
+use crate::types::{BatchProgress, ProfileProgress};
 use crate::warning::Warning;
 
 /// Target of log messages that duplicate a [`FetchEvent`]. They are logged if the fetch has no `on_event` callback; a
@@ -27,6 +27,45 @@ pub enum FetchEvent {
     },
     /// A page was staged or failed for good.
     Page(ProfileProgress),
+    /// The date ranges of a fetch of events are planned.
+    BatchesPlanned {
+        /// The first day.
+        from_date: String,
+        /// The last day.
+        to_date: String,
+        /// Number of date ranges, each fetched with one request. It changes when the sizes of the first ones are known.
+        total_batches: u32,
+        /// Number of these that are already staged, by an earlier process.
+        staged_batches: u32,
+        /// Maximum number of date ranges requested at a time.
+        workers: u32,
+    },
+    /// A date range of events was staged or failed for good.
+    Batch(BatchProgress),
+    /// The request for a date range of events failed and will be retried.
+    BatchRetry {
+        /// The first day.
+        from_date: String,
+        /// The last day.
+        to_date: String,
+        /// The attempt that failed, counted from 1.
+        attempt: u32,
+        /// Why it failed.
+        reason: String,
+        /// Pause before the next attempt.
+        pause: Duration,
+    },
+    /// A date range of events is too large for the server or the network, and is fetched in parts.
+    BatchSplit {
+        /// The first day.
+        from_date: String,
+        /// The last day.
+        to_date: String,
+        /// Number of parts.
+        into: u32,
+        /// Why.
+        reason: String,
+    },
     /// A request failed and will be retried.
     Retry {
         /// Page index.

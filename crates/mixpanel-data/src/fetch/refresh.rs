@@ -84,6 +84,7 @@ fn is_of_refresh(manifest: &Manifest, client: &ApiClient, fetch: &ProfileFetch, 
     let query = ProfileQuery { since: None, ..manifest.query.clone() };
     manifest.table.eq_ignore_ascii_case(&fetch.table)
         && manifest.progress != Progress::Planned
+        && manifest.events.is_none()
         && selects_all
         && manifest.property_rules == *rules
         && check_same_run(manifest, client, None).is_ok()

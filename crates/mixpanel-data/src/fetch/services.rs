@@ -9,8 +9,8 @@ use crate::profile_query::FetchMode;
 use crate::types::{FetchResult, ParallelProfileResult, ProfileFetchResult};
 
 use super::into_table::{fetch_into_table, resume_into_table};
-use super::loading::TableReport;
 use super::refresh::{RefreshStep, choose_step};
+use super::report::TableReport;
 use super::request::{ProfileFetch, ResumeFetch};
 
 /// Fetches profiles into a table, sequentially or in parallel, as the [`ProfileFetch`] specifies.
@@ -67,7 +67,7 @@ impl FetcherService {
     /// # Cancellation
     /// Same as [`Workspace::fetch_profiles`](crate::Workspace::fetch_profiles).
     pub async fn resume_fetch(&self, resume: ResumeFetch) -> Result<ProfileFetchResult> {
-        let (mode, report) = resume_into_table(&self.client, &self.database, resume).await?;
+        let (mode, report) = resume_into_table(&self.client, &self.database, &PROFILES, resume).await?;
         Ok(match mode {
             FetchMode::Sequential => sequential(report),
             FetchMode::Parallel { .. } => ProfileFetchResult::Parallel(report.into()),
@@ -116,7 +116,9 @@ fn sequential(report: TableReport) -> ProfileFetchResult {
         date_range: None,
         fetched_at: report.fetched_at,
         failed_page_indices: report.failed_pages,
+        failed_date_ranges: Vec::new(),
         counts: report.counts,
+        events: None,
         run_id: report.run_id,
         loaded: report.loaded,
     })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::api::ApiClient;
 use crate::blocking::blocking;
 use crate::clock::{new_run_id, wall_clock};
-use crate::dataset::PROFILES;
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::limits::{PREFLIGHT_LOCK_WAIT, STOP_GRACE};
 use crate::load::{self, Found, LoadKind};
@@ -19,7 +19,7 @@ use crate::store::{self, TableName};
 use crate::warning::Warning;
 
 use super::callbacks::Callbacks;
-use super::driver::Run;
+use super::driver::{Requests, Run};
 use super::identity::{since_last_load, since_text};
 use super::progress::FetchEvent;
 use super::request::{Control, ProfileFetch, Since};
@@ -123,13 +123,14 @@ pub(super) async fn repair(control: &mut Control, database: &Path) -> Result<()>
 pub(super) async fn preflight(
     control: &mut Control,
     database: &Path,
+    dataset: &'static Dataset,
     table: &TableName,
     if_exists: IfExists,
     rules: &PropertyRules,
 ) -> Result<()> {
     let at_most = control.options.preflight_wait();
     let (path, name, wait) = (database.to_owned(), table.clone(), at_most.min(PREFLIGHT_LOCK_WAIT));
-    let look = move |()| ((), load::preflight(&path, &PROFILES, &name, if_exists, LoadKind::First, wait));
+    let look = move |()| ((), load::preflight(&path, dataset, &name, if_exists, LoadKind::First, wait));
     let ((), checked) = waiting(control, at_most, (), look).await?;
     check_same_rules(control, database, table, if_exists, rules).await?;
     tell(control, checked.warnings);
@@ -189,11 +190,13 @@ impl Validated {
         let expected_properties = if has_earlier_pages { Vec::new() } else { self.expected_properties() };
         Run {
             client: client.clone(),
-            request: self.request,
+            requests: Requests::Profiles {
+                form: self.request,
+                reading: Reading { form: RecordForm::Row, rules: self.rules },
+                expected_properties,
+            },
             rules: Rules { limit: self.query.limit, ..control.options.rules(self.workers) },
             earlier,
-            reading: Reading { form: RecordForm::Row, rules: self.rules },
-            expected_properties,
             cancel: control.cancel.clone(),
             stop_grace: STOP_GRACE,
         }

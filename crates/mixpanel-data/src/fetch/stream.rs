@@ -7,7 +7,7 @@ use crate::blocking::blocking;
 use crate::counts::FetchCounts;
 use crate::drift::allowed_drift;
 use crate::error::{Error, Result};
-use crate::parse::{Reading, RecordForm};
+use crate::parse::RecordForm;
 use crate::stage::{self, STREAM_PREFIX, Stage};
 use crate::types::ProfileStreamResult;
 
@@ -56,8 +56,7 @@ pub(crate) async fn stream_profiles(
     } else {
         let run = valid.into_run(client, &fetch.control, None);
         // Delivered records cannot be taken back, so a second session is not allowed.
-        let reading = Reading { form, ..run.reading };
-        let run = Run { rules: Rules { restarts_max: 0, ..run.rules }, reading, ..run };
+        let run = Run { rules: Rules { restarts_max: 0, ..run.rules }, ..run.with_form(form) };
         let Finished { outcome, target: output, writer_error } = run.drive(output, into_stream, &mut callbacks).await?;
         let ending = writer_error.or_else(|| ending_error(&outcome));
         (outcome, output, ending)

@@ -9,7 +9,7 @@ use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::load;
 use crate::profile_query::{IfExists, ProfileQuery};
-use crate::stage::{self, Listed, Manifest, Progress, Stage};
+use crate::stage::{self, EventRun, Listed, Manifest, Progress, Stage};
 use crate::store::TableName;
 
 use super::profiles::PageLayout;
@@ -25,7 +25,10 @@ pub struct UnfinishedRun {
     pub run_id: String,
     /// How far it got. If its manifest is unreadable, the fields taken from it are `None`.
     pub state: RunState,
-    /// The table into which its profiles will be loaded.
+    /// What it fetches.
+    #[serde(default)]
+    pub kind: RunKind,
+    /// The table into which its rows will be loaded.
     pub table: Option<String>,
     /// The project.
     pub project_id: Option<String>,
@@ -44,9 +47,9 @@ pub struct UnfinishedRun {
     pub started_at: Option<String>,
     /// Seconds since the run began; 0 if the start time is unknown.
     pub age_seconds: u64,
-    /// Number of pages on disk.
+    /// Number of pages on disk; for events, of date ranges.
     pub pages_done: u32,
-    /// Total number of pages, if known.
+    /// Total number of pages or date ranges, if known.
     pub pages_total: Option<u32>,
     /// Bytes used on disk.
     pub bytes: u64,
@@ -89,6 +92,18 @@ impl UnfinishedRun {
     }
 }
 
+/// What a run fetches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RunKind {
+    /// Profiles, in pages. Also that of a run whose manifest cannot be read.
+    #[default]
+    Profiles,
+    /// Events, in date ranges.
+    Events,
+}
+
 /// How far an unfinished run got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -123,6 +138,9 @@ pub(super) fn is_superseded(manifest: &Manifest, database: &Path) -> Result<bool
     if manifest.progress == Progress::Planned {
         return Ok(false);
     }
+    if let Some(run) = &manifest.events {
+        return is_superseded_by_days(manifest, run, database);
+    }
     let last = match load::last_load(database, &PROFILES, &TableName::parse(&manifest.table)?) {
         Ok(Some(last)) => last,
         Ok(None) => return Ok(false),
@@ -135,12 +153,26 @@ pub(super) fn is_superseded(manifest: &Manifest, database: &Path) -> Result<bool
             || without_since(&last.query) == without_since(&manifest.query)))
 }
 
-/// Checks that a run does not replace a table by older profiles.
+/// Returns whether the table has days of the run that were fetched after the run began, and that its load would replace
+/// by what it fetched before.
+fn is_superseded_by_days(manifest: &Manifest, run: &EventRun, database: &Path) -> Result<bool> {
+    let replaces_all = matches!(manifest.if_exists, IfExists::Fail | IfExists::Replace);
+    let Some((from, to)) = (if replaces_all { Some((run.query.from, run.query.to)) } else { run.replaced_days }) else {
+        return Ok(false);
+    };
+    let last = load::last_event_load(database, &TableName::parse(&manifest.table)?)?;
+    let began = manifest.recorded_start();
+    Ok(last.iter().flat_map(|last| &last.days).any(|day| (from..=to).contains(&day.day) && day.fetched_at > began))
+}
+
+/// Checks that a run does not replace a table by older rows.
 ///
 /// # Errors
 /// `TableChanged`, for which [`Error::is_superseded`] is true; `DatabaseLocked`, `DatabaseUnusable`, `Storage`.
 pub(super) fn check_not_superseded(manifest: &Manifest, if_exists: IfExists, database: &Path) -> Result<()> {
-    if if_exists != IfExists::Replace || !is_superseded(manifest, database)? {
+    let replaces =
+        if_exists == IfExists::Replace || manifest.events.as_ref().is_some_and(|run| run.replaced_days.is_some());
+    if !replaces || !is_superseded(manifest, database)? {
         return Ok(());
     }
     let message = format!("table `{}` has a complete load that began after this run", manifest.table);
@@ -206,6 +238,7 @@ fn to_unfinished_run(listed: Listed) -> UnfinishedRun {
     let run = UnfinishedRun {
         run_id,
         state,
+        kind: RunKind::Profiles,
         table: None,
         project_id: None,
         region: None,
@@ -225,6 +258,7 @@ fn to_unfinished_run(listed: Listed) -> UnfinishedRun {
     let Ok(manifest) = manifest else { return run };
     UnfinishedRun {
         pages_total: pages_total(&manifest),
+        kind: if manifest.events.is_some() { RunKind::Events } else { RunKind::Profiles },
         is_loaded_in_part: manifest.loaded.is_some(),
         table: Some(manifest.table),
         project_id: Some(manifest.project_id),
@@ -236,6 +270,10 @@ fn to_unfinished_run(listed: Listed) -> UnfinishedRun {
     }
 }
 
+fn is_of_events(listed: &Listed) -> bool {
+    listed.manifest.as_ref().is_ok_and(|manifest| manifest.events.is_some())
+}
+
 /// Returns how far a run got, and why it is unfinished.
 fn state(listed: &Listed) -> (RunState, String) {
     match &listed.manifest {
@@ -245,7 +283,8 @@ fn state(listed: &Listed) -> (RunState, String) {
             (RunState::Planned, "only page 0 was fetched, for an estimate".to_owned())
         }
         Ok(Manifest { progress: Progress::Complete { .. }, .. }) => {
-            (RunState::Complete, "all pages are staged; only the load remains".to_owned())
+            let parts = if is_of_events(listed) { "date ranges" } else { "pages" };
+            (RunState::Complete, format!("all {parts} are staged; only the load remains"))
         }
         Ok(Manifest { progress: Progress::Fetching { reason }, .. }) if reason.is_empty() => {
             (RunState::Stopped, "the process exited without recording a reason".to_owned())
@@ -268,6 +307,9 @@ fn with_causes(error: &Error) -> String {
 fn pages_total(manifest: &Manifest) -> Option<u32> {
     if let Progress::Complete { pages } = manifest.progress {
         return Some(pages);
+    }
+    if let Some(plan) = manifest.slice_plan() {
+        return u32::try_from(plan.active().count()).ok();
     }
     let facts = manifest.session.as_ref()?;
     facts.total?;

@@ -145,7 +145,7 @@ fn nothing_received(query: &ProfileQuery) -> Option<FetchEvent> {
 
 /// Returns the events for a complete fetch into a table. An unreadable page is left for the load to report.
 pub(super) fn events_of_stage(stage: &Stage, outcome: &Outcome) -> Vec<FetchEvent> {
-    if !outcome.is_whole() {
+    if !outcome.is_whole() || stage.manifest().events.is_some() {
         return Vec::new();
     }
     let Manifest { query, property_rules, .. } = stage.manifest();

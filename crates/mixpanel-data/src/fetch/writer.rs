@@ -1,4 +1,4 @@
-//! The writer thread. It alone owns the stage, and receives parsed pages over a bounded channel.
+//! The writer thread. It alone owns the stage, and receives complete parts over a bounded channel.
 
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -7,13 +7,12 @@ use tokio::sync::mpsc;
 
 use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind, Result};
-use crate::limits::{PAGES_READY_MAX, WORKERS_MAX};
+use crate::limits::PAGES_READY_MAX;
 use crate::parse::{ProfileRows, fingerprint};
-use crate::stage::{self, Part, SessionFacts, Stage};
+use crate::stage::{self, Part, SessionFacts, SliceRecord, Stage};
 use crate::types::ProfileWriteTask;
 
-/// More than the maximum number of pages in flight, so that sending never blocks.
-const INBOX_PAGES: usize = (WORKERS_MAX + PAGES_READY_MAX) as usize + 1;
+use super::events::ReceivedSlice;
 
 /// A message to the writer.
 #[derive(Debug)]
@@ -22,7 +21,11 @@ pub(crate) enum Message {
     Session(SessionFacts),
     /// A page to store.
     Page(Box<ProfileWriteTask>),
-    /// A page that will not arrive.
+    /// A slice to store. Its file is complete, but does not count yet.
+    Slice(Box<ReceivedSlice>),
+    /// The plan of the slices has changed.
+    Plan(Vec<SliceRecord>),
+    /// A part that will not arrive.
     Missing(u32),
     /// The session is lost; all further pages belong to this session epoch.
     Restart(u32),
@@ -31,8 +34,8 @@ pub(crate) enum Message {
 /// A report from the writer.
 #[derive(Debug)]
 pub(crate) enum Report {
-    /// The page is stored and can no longer be lost.
-    Staged { epoch: u32, page: u32, rows: u64 },
+    /// The part is stored and can no longer be lost.
+    Staged { epoch: u32, part: u32, rows: u64 },
     /// The receiver of the stream wants no more records.
     Ended,
     /// Nothing more can be stored.
@@ -51,9 +54,12 @@ pub(super) struct Writer<T> {
 }
 
 impl<T: Send + 'static> Writer<T> {
-    pub(super) fn spawn(target: T, write: Write<T>) -> Result<Self> {
-        let (inbox, messages) = mpsc::channel(2 * INBOX_PAGES);
-        let (report_sender, reports) = mpsc::channel(2 * INBOX_PAGES);
+    /// Starts the thread. At most `workers` requests are in flight.
+    pub(super) fn spawn(target: T, write: Write<T>, workers: u32) -> Result<Self> {
+        // More than the maximum number of parts in flight, so that sending never blocks.
+        let parts = (workers + PAGES_READY_MAX) as usize + 1;
+        let (inbox, messages) = mpsc::channel(2 * parts);
+        let (report_sender, reports) = mpsc::channel(2 * parts);
         let thread = std::thread::Builder::new()
             .name("mp-writer".to_owned())
             .spawn(move || write_all(target, write, messages, &report_sender))
@@ -99,8 +105,14 @@ pub(super) fn into_stage(stage: &mut Stage, message: Message) -> Result<Option<R
         Message::Page(task) => {
             stage.write_part(&part_of(&task))?;
             let epoch = stage.manifest().epoch;
-            return Ok(Some(Report::Staged { epoch, page: task.page_index, rows: task.rows.len() as u64 }));
+            return Ok(Some(Report::Staged { epoch, part: task.page_index, rows: task.rows.len() as u64 }));
         }
+        Message::Slice(slice) => {
+            let (part, rows) = (slice.facts.part, slice.facts.rows);
+            stage.commit_slice(slice.file)?;
+            return Ok(Some(Report::Staged { epoch: 0, part, rows }));
+        }
+        Message::Plan(slices) => stage.record_plan(slices)?,
         Message::Missing(_) => {}
     }
     Ok(None)

@@ -9,5 +9,8 @@ pub(crate) use self::duckdb::{
     is_keyword, is_loaded, last_load, load, look, maker, preflight, recreated_by_another_run, rules_of_table,
     table_query, verify,
 };
+pub(crate) use self::duckdb::{DayState, LastEventLoad, RecordedDay, last_event_load};
+pub(crate) use package::DayChange;
 pub(crate) use package::{Announced, LoadKind, LoadPackage, LoadReport, TableChange};
-pub(crate) use run_record::RunRecord;
+pub(crate) use run_record::EventLoad;
+pub(crate) use run_record::{RunQuery, RunRecord};

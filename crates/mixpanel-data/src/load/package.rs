@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jiff::civil::Date;
+
 use super::run_record::RunRecord;
 use crate::drift::allowed_drift;
 
@@ -11,8 +13,8 @@ pub(crate) struct LoadPackage {
     /// The stage: the only directory that the load can access. It spills to the subdirectory `spill`, which is removed
     /// afterwards.
     pub(crate) directory: PathBuf,
-    /// Parquet files in page order, with the columns of the dataset and JSON as text. If there are none, the table is
-    /// empty.
+    /// Parquet files in the order of their part numbers, with the columns of the dataset and JSON as text. If there are
+    /// none, the table is empty.
     pub(crate) pages: Vec<PathBuf>,
     /// Parquet files with `page INTEGER`, `position INTEGER`, `reason VARCHAR`, `raw VARCHAR`, one for each page with
     /// rejects. Together they hold all rejects of the run.
@@ -75,7 +77,7 @@ pub(crate) struct LoadReport {
 }
 
 /// How a load changed its table.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TableChange {
     /// All rows in the table now.
     pub(crate) table_rows: u64,
@@ -83,4 +85,29 @@ pub(crate) struct TableChange {
     pub(crate) updated: Option<u64>,
     /// Fetched rows that are not in the table because it keeps its own row with the same id; `None` if unknown.
     pub(crate) unchanged: Option<u64>,
+    /// What a load of events reports in addition.
+    pub(crate) days: Option<DayChange>,
+}
+
+/// How a load of events changed the days of its table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct DayChange {
+    /// Duplicates whose properties differ from those of the row that was kept.
+    pub(crate) conflicting_duplicates: u64,
+    /// Rows of the table that are gone because their days were replaced.
+    pub(crate) replaced_rows: u64,
+    /// Staged rows whose insert id was generated.
+    pub(crate) without_insert_id: u64,
+    /// Staged rows without a distinct id.
+    pub(crate) without_distinct_id: u64,
+    /// Staged rows of days that their slices did not ask for.
+    pub(crate) outside: u64,
+    /// Staged rows whose local time occurred twice.
+    pub(crate) repeated_hour: u64,
+    /// Staged rows whose local time did not exist.
+    pub(crate) skipped_hour: u64,
+    /// The size of the decoded responses, in bytes.
+    pub(crate) bytes: u64,
+    /// The fetched days that may still change, in order.
+    pub(crate) open_days: Vec<Date>,
 }

@@ -1,10 +1,12 @@
 //! The facts about a run that a load records.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use crate::counts::FetchCounts;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
+use crate::event_query::EventQuery;
 use crate::profile_query::{FetchMode, ProfileQuery};
 use crate::property_rules::PropertyRules;
 
@@ -25,8 +27,8 @@ pub(crate) struct RunRecord {
     pub(crate) project_id: String,
     /// Its region, such as `us`.
     pub(crate) region: String,
-    /// The filters.
-    pub(crate) query: ProfileQuery,
+    /// What was fetched.
+    pub(crate) query: RunQuery,
     /// Which properties were dropped or hashed.
     pub(crate) property_rules: PropertyRules,
     /// Whether the run fetched what changed since the table's last complete load.
@@ -41,6 +43,33 @@ pub(crate) struct RunRecord {
     pub(crate) failed_pages: Vec<u32>,
 }
 
+/// What a run fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RunQuery {
+    Profiles(ProfileQuery),
+    Events(EventLoad),
+}
+
+/// What a load of events needs to know about its run, besides what the staged slices say about themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EventLoad {
+    pub(crate) query: EventQuery,
+    /// A day is settled if its fetch began at least this many days after it ended.
+    pub(crate) refresh_days: u32,
+    /// First and last of the days whose rows in the table the fetched ones replace, even those that were not fetched
+    /// again. A day is replaced only if it was fetched completely; otherwise its rows are appended.
+    pub(crate) replaced_days: Option<(Date, Date)>,
+    /// First and last day of every slice that failed permanently.
+    pub(crate) failed_days: Vec<(Date, Date)>,
+}
+
+impl EventLoad {
+    /// Returns whether a slice of this day failed.
+    pub(crate) fn is_failed(&self, day: Date) -> bool {
+        self.failed_days.iter().any(|(from, to)| (*from..=*to).contains(&day))
+    }
+}
+
 impl RunRecord {
     /// Returns the record of a run without pages.
     pub(crate) fn empty(dataset: &'static Dataset, run_id: &str, load_id: &str) -> Self {
@@ -52,7 +81,7 @@ impl RunRecord {
             finished_at: Timestamp::UNIX_EPOCH,
             project_id: "12345".to_owned(),
             region: "us".to_owned(),
-            query: ProfileQuery::default(),
+            query: RunQuery::Profiles(ProfileQuery::default()),
             property_rules: PropertyRules::default(),
             updates: false,
             mode: FetchMode::Sequential,
@@ -67,10 +96,30 @@ impl RunRecord {
         !self.failed_pages.is_empty() || self.counts.shortfall > 0
     }
 
+    /// Returns what a load of events needs; `None` for another dataset.
+    pub(crate) fn events(&self) -> Option<&EventLoad> {
+        match &self.query {
+            RunQuery::Events(events) => Some(events),
+            RunQuery::Profiles(_) => None,
+        }
+    }
+
+    /// Returns the query of a run that fetched profiles.
+    #[cfg(test)]
+    pub(crate) fn profiles(&mut self) -> &mut ProfileQuery {
+        match &mut self.query {
+            RunQuery::Profiles(query) => query,
+            RunQuery::Events(_) => panic!("the run fetched events"),
+        }
+    }
+
     /// Returns the filters as JSON.
     pub(crate) fn filters(&self) -> Result<String> {
-        serde_json::to_string(&self.query)
-            .map_err(|error| Error::internal("cannot write the filters").with_source(error))
+        let text = match &self.query {
+            RunQuery::Profiles(query) => serde_json::to_string(query),
+            RunQuery::Events(events) => serde_json::to_string(&events.query),
+        };
+        text.map_err(|error| Error::internal("cannot write the filters").with_source(error))
     }
 
     /// Returns the rules for properties as JSON, if there are any.

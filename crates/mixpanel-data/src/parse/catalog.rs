@@ -12,7 +12,7 @@ use crate::limits::PROPERTY_NAMES_MAX;
 pub(crate) const CATALOG_KEY: &str = "property_catalog";
 
 /// The format of a recorded catalog. Catalogs of other formats are computed again from the rows.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// The properties of a set of profiles.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -261,6 +261,30 @@ impl Catalog {
                 None => self.others += property.profiles(),
             }
         }
+    }
+
+    /// Returns the catalog of the profiles of all of these.
+    pub(crate) fn sum<'a>(catalogs: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        let mut places = HashMap::new();
+        for catalog in catalogs {
+            sum.profiles += catalog.profiles;
+            sum.others += catalog.others;
+            for property in &catalog.properties {
+                match places.get(property.name.as_str()) {
+                    Some(place) => {
+                        let own: &mut Property = &mut sum.properties[*place];
+                        own.add(property);
+                    }
+                    None if sum.properties.len() < PROPERTY_NAMES_MAX => {
+                        places.insert(property.name.as_str(), sum.properties.len());
+                        sum.properties.push(property.clone());
+                    }
+                    None => sum.others += property.profiles(),
+                }
+            }
+        }
+        sum
     }
 
     /// Removes the profiles of `other`. `None` if some of them were not counted here.

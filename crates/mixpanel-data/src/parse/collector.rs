@@ -3,11 +3,9 @@
 use std::collections::HashMap;
 
 use super::catalog::{Catalog, Property};
-use super::object::{Cursor, is_key, text_end};
+use super::object::{Cursor, text_end};
+use super::role::Role;
 use crate::limits::{PROPERTY_NAME_BYTES_MAX, PROPERTY_NAMES_MAX};
-
-/// The property that a row has as a column of its own.
-const LAST_SEEN: &str = "$last_seen";
 
 /// The properties that followed another one lately, likeliest first. Profiles mostly have their properties in one
 /// order, so that nearly every key is found without hashing it.
@@ -31,6 +29,7 @@ pub(crate) struct Collector {
     before: Option<u32>,
     first: Successors,
     others: u64,
+    is_full: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -38,7 +37,7 @@ struct Entry {
     /// The key as received, with its quotes.
     key: Box<str>,
     property: Property,
-    is_last_seen: bool,
+    role: Role,
     /// The position among the entries with a value, by their first one.
     rank: Option<u32>,
     /// The number of the last profile with this property.
@@ -60,7 +59,7 @@ impl Entry {
 pub(super) struct Key {
     /// The place of its property; `None` if it has none yet.
     pub(super) place: Option<u32>,
-    pub(super) is_last_seen: bool,
+    pub(super) role: Role,
 }
 
 impl Collector {
@@ -74,6 +73,7 @@ impl Collector {
             before: None,
             first: [0; 2],
             others: 0,
+            is_full: false,
         }
     }
 
@@ -100,14 +100,14 @@ impl Collector {
                 let key = cursor.key();
                 match self.look_up(key, self.used as usize + UNUSED_MAX) {
                     Some(found) => found,
-                    None => return Key { place: None, is_last_seen: is_key(key, LAST_SEEN) },
+                    None => return Key { place: None, role: Role::of_key(key) },
                 }
             };
             *self.successors() = [found, likely];
             found
         };
         self.before = Some(place);
-        Key { place: Some(place), is_last_seen: self.entries[place as usize].is_last_seen }
+        Key { place: Some(place), role: self.entries[place as usize].role }
     }
 
     /// Counts a value of the current profile; `key` returns its key as received, in case it has no place yet. Of a
@@ -154,6 +154,16 @@ impl Collector {
         }
     }
 
+    /// Returns the number of names, including those without a value.
+    pub(super) fn names(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Adds no more names; the values of others are only counted.
+    pub(super) fn close(&mut self) {
+        self.is_full = true;
+    }
+
     /// Returns the catalog.
     pub(crate) fn finish(self) -> Catalog {
         let mut entries: Vec<Entry> = self.entries.into_iter().filter(|entry| entry.rank.is_some()).collect();
@@ -180,13 +190,13 @@ impl Collector {
         }
         let place = match self.names.get(&name) {
             Some(place) => *place,
-            None if self.entries.len() >= entries_max => return None,
+            None if self.is_full || self.entries.len() >= entries_max => return None,
             None => {
                 let place = u32::try_from(self.entries.len()).ok()?;
                 self.entries.push(Entry {
                     key: key.into(),
+                    role: Role::of(&name),
                     property: Property::new(name.clone()),
-                    is_last_seen: name == LAST_SEEN,
                     rank: None,
                     last_profile: 0,
                     next: [0; 2],

@@ -4,6 +4,7 @@ mod catalog;
 mod collector;
 mod depth;
 mod envelope;
+mod events;
 mod fingerprint;
 mod last_seen;
 mod object;
@@ -13,12 +14,17 @@ mod property_kind;
 mod reading;
 mod recover;
 mod rewrite;
+mod role;
 mod rows;
 mod scan;
+mod surrogates;
 mod unstored;
 
 pub(crate) use catalog::{Bounds, CATALOG_KEY, Catalog, Property};
 pub(crate) use collector::{Collector, decoded, for_each_member};
+pub(crate) use events::{
+    BodyFault, EVENT_CATALOGS_KEY, EVENT_COLUMNS, EventCatalogs, EventReader, EventReading, event_schema, for_each_line,
+};
 pub(crate) use fingerprint::fingerprint;
 pub(crate) use page::{PageBody, parse_page};
 pub(crate) use property_kind::{Kind, column_type};

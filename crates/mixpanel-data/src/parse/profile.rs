@@ -7,8 +7,10 @@ use super::depth::is_deeper_than;
 use super::last_seen::{parse_canonical, parse_lenient};
 use super::object::{Cursor, is_key, text_end};
 use super::reading::Reading;
-use super::rewrite::Rewriter;
+use super::rewrite::{PROFILE, Rewriter};
+use super::role::Role;
 use super::rows::RowsBuilder;
+use super::surrogates::has_lone_surrogate;
 use super::{DISTINCT_ID, PROPERTIES};
 use crate::limits::{JSON_DEPTH_MAX, PROFILE_BYTES_MAX, UNSTORED_NAMES_MAX};
 
@@ -32,7 +34,10 @@ pub(super) struct Scratch {
 
 impl Scratch {
     pub(super) fn new(reading: &Reading) -> Self {
-        Self { rewriter: reading.rules.as_ref().map(|rules| Box::new(Rewriter::new(rules))), ..Self::default() }
+        Self {
+            rewriter: reading.rules.as_ref().map(|rules| Box::new(Rewriter::new(PROFILE, rules))),
+            ..Self::default()
+        }
     }
 
     /// Notes which of the rules' properties occurred.
@@ -50,7 +55,7 @@ struct Member {
     end: usize,
     /// The place of its property in the collector, if it has one.
     place: Option<u32>,
-    is_last_seen: bool,
+    role: Role,
 }
 
 /// Appends a record to `rows`: as a row if possible, otherwise as a reject. An invalid record does not affect the
@@ -139,11 +144,11 @@ fn read_properties(raw: &str, start: usize, members: &mut Vec<Member>, collector
     collector.begin_keys();
     while cursor.seek_key() {
         let key_start = cursor.position() - start;
-        let Key { place, is_last_seen } = collector.key(&mut cursor);
+        let Key { place, role } = collector.key(&mut cursor);
         let value_start = cursor.position() - start;
         cursor.skip_value();
         let end = cursor.position() - start;
-        members.push(Member { start: key_start, value_start, end, place, is_last_seen });
+        members.push(Member { start: key_start, value_start, end, place, role });
     }
     cursor.position()
 }
@@ -181,7 +186,7 @@ fn collect(rows: &mut RowsBuilder, properties: &str, members: &[Member], cut: Op
 /// once, the last one counts.
 fn lift_last_seen<'a>(properties: &'a str, scratch: &'a mut Scratch) -> (Option<i64>, &'a str, Option<usize>) {
     let Scratch { members, text, .. } = scratch;
-    let mut found = members.iter().enumerate().rev().filter(|(_, member)| member.is_last_seen);
+    let mut found = members.iter().enumerate().rev().filter(|(_, member)| member.role == Role::LastSeen);
     let Some((index, last)) = found.next() else { return (None, properties, None) };
     let raw = &properties[last.value_start..last.end];
     let inner = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
@@ -211,31 +216,6 @@ fn write_without(properties: &str, members: &[Member], index: usize, text: &mut 
     };
     text.push_str(&properties[..cut_from]);
     text.push_str(&properties[cut_to..]);
-}
-
-/// Returns whether an escape such as `\ud83d` lacks the other half of its surrogate pair.
-fn has_lone_surrogate(json: &str) -> bool {
-    let bytes = json.as_bytes();
-    let mut at = 0;
-    let mut high_ends_at = None;
-    while let Some(found) = memchr::memchr(b'\\', &bytes[at..]) {
-        let escape = at + found;
-        if bytes.get(escape + 1) != Some(&b'u') {
-            at = escape + 2;
-            continue;
-        }
-        let unit = json.get(escape + 2..escape + 6).and_then(|hex| u16::from_str_radix(hex, 16).ok()).unwrap_or(0);
-        let follows_high = high_ends_at == Some(escape);
-        match unit {
-            0xDC00..=0xDFFF if follows_high => high_ends_at = None,
-            0xDC00..=0xDFFF => return true,
-            _ if high_ends_at.is_some() => return true,
-            0xD800..=0xDBFF => high_ends_at = Some(escape + 6),
-            _ => {}
-        }
-        at = escape + 6;
-    }
-    high_ends_at.is_some()
 }
 
 #[cfg(test)]

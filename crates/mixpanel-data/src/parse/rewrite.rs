@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::object::{Cursor, is_blank, is_key, value_end};
 use super::unstored::Unstored;
-use super::{DISTINCT_ID, PROPERTIES};
 use crate::hash_key::ValueHasher;
 use crate::limits::{HASHED_PAGE_BYTES_MAX, HASHED_RECORD_BYTES_MAX};
 use crate::property_rules::{ActiveRules, Treatment};
@@ -15,8 +14,39 @@ use crate::property_rules::{ActiveRules, Treatment};
 /// Why a record cannot be rewritten if the text of a hashed value is not Unicode.
 const HALF_A_PAIR: &str = "a string holds half a surrogate pair, which is not Unicode";
 
-/// Applies rules to the records of one page.
+/// The form of the records of a dataset.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RecordShape {
+    /// What a record is, for messages.
+    what: &'static str,
+    /// The member that holds the properties.
+    properties: &'static str,
+    /// The member or property that holds the id.
+    id: &'static str,
+    id_level: Level,
+    /// The members of a record that are not properties, so that no rule applies to them.
+    kept: &'static [&'static str],
+}
+
+pub(super) const PROFILE: RecordShape = RecordShape {
+    what: "a profile",
+    properties: super::PROPERTIES,
+    id: super::DISTINCT_ID,
+    id_level: Level::Record,
+    kept: &[],
+};
+
+pub(super) const EVENT: RecordShape = RecordShape {
+    what: "an event",
+    properties: "properties",
+    id: "distinct_id",
+    id_level: Level::Properties,
+    kept: &["event", "error"],
+};
+
+/// Applies rules to the records of one response.
 pub(super) struct Rewriter {
+    shape: RecordShape,
     rules: Arc<ActiveRules>,
     hasher: Option<ValueHasher>,
     /// Which of the rules' properties occurred.
@@ -45,8 +75,9 @@ enum Action {
 }
 
 impl Rewriter {
-    pub(super) fn new(rules: &Arc<ActiveRules>) -> Self {
+    pub(super) fn new(shape: RecordShape, rules: &Arc<ActiveRules>) -> Self {
         Self {
+            shape,
             hasher: rules.hasher(),
             matched: vec![false; rules.names().count()],
             rules: Arc::clone(rules),
@@ -55,13 +86,18 @@ impl Rewriter {
         }
     }
 
+    /// Forgets how much space earlier records took, because they are no longer in memory.
+    pub(super) fn begin(&mut self) {
+        self.room = HASHED_PAGE_BYTES_MAX;
+    }
+
     /// Applies the rules to a record, which must be valid JSON.
     ///
     /// # Errors
     /// Why the rules cannot be applied. Nothing of the record may then be stored.
     pub(super) fn rewrite(&mut self, raw: &str) -> Result<&str, String> {
         if !raw.starts_with('{') {
-            return Err("not a profile: not an object".to_owned());
+            return Err(format!("not {}: not an object", self.shape.what));
         }
         self.text.clear();
         self.object(raw, 0, Level::Record)?;
@@ -124,8 +160,11 @@ impl Rewriter {
 
     /// Returns what happens to the member with this key, and notes that its property occurred.
     fn action(&mut self, key: &str, level: Level) -> Action {
-        if level == Level::Record && is_key(key, PROPERTIES) {
+        if level == Level::Record && is_key(key, self.shape.properties) {
             return Action::Enter;
+        }
+        if level == Level::Record && self.shape.kept.iter().any(|kept| is_key(key, kept)) {
+            return Action::Keep;
         }
         let inner = key.get(1..key.len().saturating_sub(1)).unwrap_or_default();
         let rule = match inner.contains('\\') {
@@ -137,7 +176,7 @@ impl Rewriter {
         self.matched[position] = true;
         match treatment {
             Treatment::Drop => Action::Drop,
-            Treatment::Hash if level == Level::Record && is_key(key, DISTINCT_ID) => Action::HashId,
+            Treatment::Hash if level == self.shape.id_level && is_key(key, self.shape.id) => Action::HashId,
             Treatment::Hash => Action::Hash,
         }
     }
@@ -148,9 +187,9 @@ impl Rewriter {
         match (action, first) {
             (Action::Hash, Some(b'[')) => self.elements(value),
             (Action::Hash, _) | (Action::HashId, Some(b'"' | b'-' | b'0'..=b'9' | b'n')) => self.hash(value),
-            (Action::HashId, _) => Err("`$distinct_id` is neither text nor a number".to_owned()),
+            (Action::HashId, _) => Err(format!("`{}` is neither text nor a number", self.shape.id)),
             // Anything else has no names that the rules could apply to.
-            (Action::Enter, _) if value != "null" => Err("`$properties` is not an object".to_owned()),
+            (Action::Enter, _) if value != "null" => Err(format!("`{}` is not an object", self.shape.properties)),
             _ => {
                 self.text.push_str(value);
                 Ok(())

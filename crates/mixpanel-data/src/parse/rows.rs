@@ -64,7 +64,12 @@ pub struct Reject {
 
 impl Reject {
     /// Creates a reject whose text takes at most `room` bytes.
-    fn new(position: u32, mut reason: String, raw: &[u8], room: usize) -> Self {
+    fn new(position: u32, reason: String, raw: &[u8], room: usize) -> Self {
+        Self::of_part(position, reason, raw, raw.len() as u64, room)
+    }
+
+    /// Creates a reject of a record of `bytes` bytes, of which `raw` is the beginning.
+    pub(super) fn of_part(position: u32, mut reason: String, raw: &[u8], bytes: u64, room: usize) -> Self {
         let (text, kept) = match std::str::from_utf8(raw) {
             Ok(text) => {
                 let kept = text.floor_char_boundary(room);
@@ -72,8 +77,8 @@ impl Reject {
             }
             Err(_) => escape(raw, room),
         };
-        if kept < raw.len() {
-            let _ = write!(reason, "; only the first {kept} of {} bytes are kept", raw.len());
+        if (kept as u64) < bytes {
+            let _ = write!(reason, "; only the first {kept} of {bytes} bytes are kept");
         }
         Self { position, reason, raw: text }
     }

@@ -16,10 +16,17 @@ pub struct Unstored {
     trailing_bytes: u64,
     /// The names of properties that were dropped or hashed.
     matched: BTreeSet<String>,
+    /// Whether the records are events.
+    is_of_events: bool,
 }
 
 impl Unstored {
-    /// Returns the names of members other than `$distinct_id` and `$properties`, in the order seen. If there are many,
+    /// Creates it for records that are events.
+    pub(super) fn of_events() -> Self {
+        Self { is_of_events: true, ..Self::default() }
+    }
+
+    /// Returns the names of members other than `$distinct_id` and `$properties` (of events, `event` and `properties`), in the order seen. If there are many,
     /// returns only the first few.
     #[must_use]
     pub fn names(&self) -> &[String] {
@@ -41,6 +48,7 @@ impl Unstored {
     /// Adds the data of another page.
     pub(crate) fn add(&mut self, other: &Self) {
         other.names.iter().for_each(|name| self.note_name(name));
+        self.is_of_events |= other.is_of_events;
         self.records += other.records;
         self.trailing_bytes += other.trailing_bytes;
         self.matched.extend(other.matched.iter().cloned());
@@ -64,8 +72,9 @@ impl Unstored {
             let more = if self.names.len() < UNSTORED_NAMES_MAX { "" } else { " and possibly others" };
             let records = counted(self.records, "record");
             let verb = if self.records == 1 { "has" } else { "have" };
+            let known = if self.is_of_events { "`event` and `properties`" } else { "`$distinct_id` and `$properties`" };
             warnings.push(format!(
-                "{records} {verb} members other than `$distinct_id` and `$properties`, which are not stored: \
+                "{records} {verb} members other than {known}, which are not stored: \
                  {names}{more}; `--stdout --raw` prints records unchanged"
             ));
         }

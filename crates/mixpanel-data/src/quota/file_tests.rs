@@ -65,7 +65,7 @@ fn processes_share_slots_and_a_dead_process_frees_its_own() {
 
 #[test]
 fn each_pool_has_its_own_window_and_slots() {
-    let other = Pool { prefix: "other", slots: 1 };
+    let other = Pool { prefix: "other", slots: 1, ..Pool::QUERY };
     let directory = tempfile::tempdir().unwrap();
     let one = open(directory.path());
     let other = RateLimiter::open(other, Some(directory.path()), HOST, PROJECT, quota("3/h")).unwrap();

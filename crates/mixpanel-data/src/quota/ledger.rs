@@ -67,6 +67,9 @@ pub(super) struct Ledger {
     pub(super) session_pages_refused_at: Option<Micros>,
     pub(super) refusal: Option<Refusal>,
     entries: Vec<Entry>,
+    /// When the last requests were sent, earliest first, in a pool that limits how fast they may follow each other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    starts: Vec<Micros>,
 }
 
 /// Whether a request may be sent.
@@ -94,6 +97,7 @@ impl Ledger {
             session_pages_refused_at: None,
             refusal: None,
             entries: Vec::new(),
+            starts: Vec::new(),
         }
     }
 
@@ -109,7 +113,8 @@ impl Ledger {
         self.clock = now.max(self.clock.saturating_sub(set_back));
         // No future times are ever written, so any that remain are damaged. They are clamped to the current time.
         let clock = self.clock;
-        for moment in self.entries.iter_mut().map(|entry| &mut entry.at).chain(&mut self.session_pages_refused_at) {
+        let moments = self.entries.iter_mut().map(|entry| &mut entry.at).chain(&mut self.starts);
+        for moment in moments.chain(&mut self.session_pages_refused_at) {
             *moment = moment.saturating_sub(set_back).min(clock);
         }
         if let Some(refusal) = &mut self.refusal {
@@ -169,6 +174,13 @@ impl Ledger {
         }
     }
 
+    /// Returns when the next request may be sent without following the last ones too fast; `None` means now.
+    pub(super) fn next_start(&self, params: &WindowParams) -> Option<Micros> {
+        let (requests, within) = params.starts?;
+        let oldest = self.starts.len().checked_sub(requests).and_then(|index| self.starts.get(index))?;
+        Some(oldest.saturating_add(within)).filter(|moment| *moment > self.clock)
+    }
+
     /// Adds a request that is about to be sent and returns its ID.
     pub(super) fn add(&mut self, class: RequestClass, slot: usize, params: &WindowParams) -> u64 {
         for entry in &mut self.entries {
@@ -180,6 +192,11 @@ impl Ledger {
         let id = self.last_id.saturating_add(1).max(u64::try_from(self.clock).unwrap_or(0));
         self.last_id = id;
         self.entries.push(Entry { id, at: self.clock, class, state: State::InFlight(slot) });
+        if let Some((requests, _)) = params.starts {
+            self.starts.push(self.clock);
+            let surplus = self.starts.len().saturating_sub(requests);
+            self.starts.drain(..surplus);
+        }
         let counts = self.counts(class);
         if let Some(refusal) = self.refusal.as_mut().filter(|_| counts) {
             refusal.note_probe(id);
@@ -282,9 +299,9 @@ impl Ledger {
 
     /// Returns whether the ledger must be written, that is, whether more than its clock has changed.
     pub(super) fn has_changed(&self, before: &Self) -> bool {
-        let Self { clock: _, last_id, fence, session_pages_refused_at, refusal, entries } = self;
+        let Self { clock: _, last_id, fence, session_pages_refused_at, refusal, entries, starts } = self;
         let same = (last_id, fence, session_pages_refused_at)
             == (&before.last_id, &before.fence, &before.session_pages_refused_at);
-        !same || refusal != &before.refusal || entries != &before.entries
+        !same || refusal != &before.refusal || entries != &before.entries || starts != &before.starts
     }
 }

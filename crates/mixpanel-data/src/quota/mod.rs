@@ -2,7 +2,8 @@
 //! `docs/decisions/0006-quota.md`).
 //!
 //! Mixpanel limits the counted requests to a project in a rolling window, and allows five requests in flight, across
-//! all clients. A [`RateLimiter`] enforces both limits for one [`Pool`], host and project: every request first acquires
+//! all clients. The export API has limits of its own, also for how fast requests follow each other. A [`RateLimiter`]
+//! enforces the limits for one [`Pool`], host and project: every request first acquires
 //! a [`Permit`], and the caller reports the outcome to the permit. With a state directory, all processes that use it
 //! share the limits, and counts survive a killed process.
 //!
@@ -21,6 +22,8 @@
 //! set back at any time. If it is set forward, requests leave the window early, and the server's 429 corrects the
 //! count.
 
+#[cfg(test)]
+mod export_tests;
 mod file;
 #[cfg(test)]
 mod file_tests;
@@ -42,6 +45,6 @@ mod window;
 mod window_tests;
 
 pub(crate) use pool::Pool;
-pub(crate) use rate_limiter::{Acquired, Permit, RateLimiter, Usage, why_wait};
+pub(crate) use rate_limiter::{Acquired, Permit, RateLimiter, Usage};
 pub use setting::Quota;
 pub(crate) use window::RequestClass;

@@ -118,6 +118,7 @@ impl<'a> World<'a> {
                 assert!(at > self.now(), "a wait that is over");
                 assert!(used >= limit && limit == self.quota.usable());
             }
+            Acquired::TooSoon { .. } => panic!("the pool does not limit how fast requests follow each other"),
             Acquired::NoFreeSlot => assert_eq!(self.flights.len(), WORKERS_MAX as usize),
         }
     }

@@ -21,6 +21,7 @@ pub(crate) struct RateLimiter(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    pool: Pool,
     quota: Quota,
     params: WindowParams,
     place: Place,
@@ -50,20 +51,23 @@ pub(crate) enum Acquired {
         /// Maximum number of counted requests in the window: the quota minus the reserve.
         limit: u32,
     },
+    /// Requests follow each other too fast; this one may be sent at `at`, which is moments away and later than `now`.
+    TooSoon { at: Timestamp },
     /// All concurrency slots are in use. Another process frees its slot without notice, so retry soon.
     NoFreeSlot,
 }
 
-/// Describes why a request must wait.
-pub(crate) fn why_wait(cause: Cause, used: u32, limit: u32) -> String {
+/// Describes why a request of a pool must wait.
+fn why_wait(pool: Pool, cause: Cause, used: u32, limit: u32) -> String {
+    let (one, many) = pool.nouns;
     match (used, limit) {
         _ if cause == Cause::Refused && used < limit => format!(
-            "the server reports that its quota is exhausted, although only {used} of {limit} queries are counted here"
+            "the server reports that its quota is exhausted, although only {used} of {limit} {many} are counted here"
         ),
         _ if cause == Cause::Refused => "the server reports that its quota is exhausted".to_owned(),
-        (1, 1) => "the quota of 1 query is used".to_owned(),
-        (used, limit) if used > limit => format!("{used} queries count towards the quota, which allows {limit}"),
-        _ => format!("{used} of the {limit} queries in the quota are used"),
+        (1, 1) => format!("the quota of 1 {one} is used"),
+        (used, limit) if used > limit => format!("{used} {many} count towards the quota, which allows {limit}"),
+        _ => format!("{used} of the {limit} {many} in the quota are used"),
     }
 }
 
@@ -106,7 +110,12 @@ impl RateLimiter {
                 (Place::Disk(file), slots)
             }
         };
-        Ok(Self(Arc::new(Shared { quota, params: WindowParams::new(&quota, pool), place, slots })))
+        Ok(Self(Arc::new(Shared { pool, quota, params: WindowParams::new(&quota, pool), place, slots })))
+    }
+
+    /// Describes why a request must wait.
+    pub(crate) fn why_wait(&self, cause: Cause, used: u32, limit: u32) -> String {
+        why_wait(self.0.pool, cause, used, limit)
     }
 
     /// Returns the notice about a damaged ledger that this limiter set aside, if any.
@@ -130,6 +139,9 @@ impl RateLimiter {
                 let used = ledger.departures(params).len();
                 let (at, used, limit) = (timestamp(at), count(used), count(params.usable));
                 return Ok(Acquired::NotBefore { at, cause, used, limit });
+            }
+            if let Some(at) = ledger.next_start(params) {
+                return Ok(Acquired::TooSoon { at: timestamp(at) });
             }
             let Some(slot) = slots.take()? else { return Ok(Acquired::NoFreeSlot) };
             let id = ledger.add(class, slot.index(), params);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ledger::Cause;
 use super::testing::{Opening, Session, at, in_memory};
-use super::{Acquired, RateLimiter, why_wait};
+use super::{Acquired, RateLimiter};
 
 #[test]
 fn a_refusal_caused_by_others_is_probed_once_then_waited_out() {
@@ -49,13 +49,14 @@ fn the_reason_of_a_wait_names_its_cause() {
         match limiter.acquire(Opening, at(21)).unwrap() {
             Acquired::NotBefore { cause, used, limit, .. } => {
                 assert_eq!(cause == Cause::Refused, is_refused, "{quota} {sent}");
-                assert_eq!(why_wait(cause, used, limit), reason);
+                assert_eq!(limiter.why_wait(cause, used, limit), reason);
             }
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(why_wait(Cause::Refused, 5, 5), "the server reports that its quota is exhausted");
-    assert_eq!(why_wait(Cause::Full, 10, 5), "10 queries count towards the quota, which allows 5");
+    let limiter = in_memory("5/h");
+    assert_eq!(limiter.why_wait(Cause::Refused, 5, 5), "the server reports that its quota is exhausted");
+    assert_eq!(limiter.why_wait(Cause::Full, 10, 5), "10 queries count towards the quota, which allows 5");
 }
 
 #[test]

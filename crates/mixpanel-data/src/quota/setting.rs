@@ -52,7 +52,7 @@ impl Quota {
     }
 
     /// Returns the number of counted requests that may be used here.
-    pub(super) const fn usable(&self) -> u32 {
+    pub(crate) const fn usable(&self) -> u32 {
         self.requests.saturating_sub(self.reserve)
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct WindowParams {
     pub(super) grace: Micros,
     /// Maximum number of requests in flight.
     pub(super) slots: usize,
+    /// Maximum number of requests that may be sent within a time, margin included.
+    pub(super) starts: Option<(usize, Micros)>,
 }
 
 impl WindowParams {
@@ -50,6 +52,7 @@ impl WindowParams {
             margin: micros(margin),
             grace: micros(grace),
             slots: pool.slots,
+            starts: pool.starts.map(|starts| (starts.requests, micros(starts.within + limits::QUOTA_MARGIN_MIN))),
         }
     }
 }

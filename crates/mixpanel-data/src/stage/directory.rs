@@ -13,10 +13,11 @@ use crate::text::printable;
 use super::files::{
     NewFile, directory_of, lock_directory, make_directory, make_root, open_file, replace_file, sync_directory,
 };
-use super::manifest::{FORMAT, FORMAT_WITH_RULES, Manifest, SessionFacts};
+use super::manifest::{FORMAT, FORMAT_OF_EVENTS, Manifest, SessionFacts};
 use super::names::{Content, Name, files_in};
 use super::part_file::{Part, StagedPage, read_facts, write_rejects, write_rows};
 use super::root::StageRoots;
+use super::slice_plan::SliceRecord;
 
 const MANIFEST: &str = "manifest.json";
 
@@ -91,6 +92,11 @@ impl Stage {
     /// Records the session facts from page 0, before any page that depends on them is staged.
     pub(crate) fn record_session(&mut self, facts: SessionFacts) -> Result<()> {
         self.update(|manifest| manifest.session = Some(facts))
+    }
+
+    /// Records a changed plan of slices, before any slice that it adds is staged.
+    pub(crate) fn record_plan(&mut self, slices: Vec<SliceRecord>) -> Result<()> {
+        self.update(|manifest| manifest.slices = slices)
     }
 
     /// Starts a new session epoch. Pages of the previous session stay in their own directory and are no longer used.
@@ -223,6 +229,16 @@ impl Stage {
         remove_run(&self.root, &self.directory)
     }
 
+    /// Records that a file of the current session is complete.
+    pub(super) fn note_file(&mut self, part: u32, content: Content, path: PathBuf) {
+        self.files.insert((part, content), path);
+    }
+
+    /// Returns the directory of the current session.
+    pub(super) fn parts_directory(&self) -> PathBuf {
+        self.pages_directory(self.manifest.epoch)
+    }
+
     fn pages_directory(&self, epoch: u32) -> PathBuf {
         self.directory.join(epoch_directory_name(epoch))
     }
@@ -256,12 +272,12 @@ pub(super) fn read_manifest(directory: &Path) -> Result<Manifest> {
             .with_source(error)
     };
     let value: serde_json::Value = serde_json::from_reader(file).map_err(unreadable)?;
-    let is_known = |format: u64| [FORMAT, FORMAT_WITH_RULES].map(u64::from).contains(&format);
+    let is_known = |format: u64| (u64::from(FORMAT)..=u64::from(FORMAT_OF_EVENTS)).contains(&format);
     if !value.get("format").and_then(serde_json::Value::as_u64).is_some_and(is_known) {
         let format = value.get("format").map_or_else(|| "unknown".to_owned(), ToString::to_string);
         let message = format!(
             "`{}` was written by another version of this program: its format is {format}, but this version reads \
-             {FORMAT} and {FORMAT_WITH_RULES}",
+             {FORMAT} to {FORMAT_OF_EVENTS}",
             path.display()
         );
         return Err(Error::new(ErrorKind::Storage, message).with_path(&path));

@@ -6,6 +6,7 @@ use std::io::{self, Read as _, Write};
 #[cfg(unix)]
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
@@ -87,6 +88,14 @@ impl NewFile {
         sync_directory(&directory)
     }
 
+    /// Writes the bytes to disk, so that [`finish`](Self::finish) has less to wait for.
+    ///
+    /// # Errors
+    /// `Storage` or `DiskFull`.
+    pub(super) fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|error| Error::io("write to disk", &self.path, error))
+    }
+
     /// Leaves half of the file under its temporary name, as a killed process does.
     #[cfg(test)]
     pub(super) fn leave_half(self) {
@@ -113,6 +122,75 @@ impl Write for NewFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+/// A file being written that is removed when this value is dropped, unless it was taken out.
+#[derive(Debug)]
+pub(super) struct Disposable {
+    file: Option<NewFile>,
+    failure: WriteFailure,
+}
+
+/// The failure of a write, which the encoder hides behind its own error.
+#[derive(Debug, Clone, Default)]
+pub(super) struct WriteFailure(Arc<OnceLock<(PathBuf, i32)>>);
+
+impl WriteFailure {
+    /// Returns the error, if there was one.
+    pub(super) fn get(&self) -> Option<Error> {
+        self.0.get().map(|(path, code)| Error::io("write", path, io::Error::from_raw_os_error(*code)))
+    }
+}
+
+impl Disposable {
+    pub(super) fn new(file: NewFile) -> Self {
+        Self { file: Some(file), failure: WriteFailure::default() }
+    }
+
+    /// Returns what will hold the failure of a write, even when this value is gone.
+    pub(super) fn failure(&self) -> WriteFailure {
+        self.failure.clone()
+    }
+
+    /// Writes the bytes to disk.
+    ///
+    /// # Errors
+    /// `Storage` or `DiskFull`.
+    pub(super) fn sync(&self) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), NewFile::sync)
+    }
+
+    /// Returns the file, which is then kept.
+    pub(super) fn take(mut self) -> Option<NewFile> {
+        self.file.take()
+    }
+}
+
+impl Drop for Disposable {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take()
+            && let Err(error) = fs::remove_file(&file.temporary)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            // The next process that opens the stage removes it.
+            tracing::warn!("cannot remove `{}`: {error}", file.temporary.display());
+        }
+    }
+}
+
+impl Write for Disposable {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(file) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
+        let written = file.write(bytes);
+        if let Some(code) = file.failure {
+            let _ = self.failure.0.set((file.path.clone(), code));
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), NewFile::flush)
     }
 }
 

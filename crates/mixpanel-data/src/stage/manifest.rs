@@ -4,14 +4,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::corrected;
 use crate::counts::FetchCounts;
+use crate::dataset::{Dataset, EVENTS, PROFILES};
 use crate::profile_query::{FetchMode, IfExists, ProfileQuery};
 use crate::property_rules::PropertyRules;
+
+use super::slice_plan::{EventRun, SlicePlan, SliceRecord};
 
 /// The stage format that this version writes.
 pub(super) const FORMAT: u32 = 2;
 
 /// The format of a run that drops or hashes properties. Versions that would ignore these rules do not read it.
-pub(super) const FORMAT_WITH_RULES: u32 = 3;
+const FORMAT_WITH_RULES: u32 = 3;
+
+/// The format of a run of events. Versions that know only profiles do not read it.
+pub(super) const FORMAT_OF_EVENTS: u32 = 4;
 
 /// Describes a run. Written before the first page, and again after every change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +36,13 @@ pub(crate) struct Manifest {
     pub(crate) server: String,
     /// The filters as sent, including the reference time of `behaviors`.
     pub(crate) query: ProfileQuery,
+    /// What the run fetches if its dataset is the events; `None` for profiles, which `query` selects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) events: Option<EventRun>,
+    /// The slices of a run of events, in the order of their part numbers. They are written before the first request for
+    /// them, and never change their meaning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) slices: Vec<SliceRecord>,
     /// Which properties are dropped or hashed.
     #[serde(default, skip_serializing_if = "PropertyRules::are_none")]
     pub(crate) property_rules: PropertyRules,
@@ -151,8 +164,33 @@ impl Manifest {
 
     /// Sets the properties that are dropped or hashed.
     pub(crate) fn set_rules(&mut self, rules: PropertyRules) {
-        self.format = if rules.are_none() { FORMAT } else { FORMAT_WITH_RULES };
         self.property_rules = rules;
+        self.set_format();
+    }
+
+    /// Makes this a run of events with these slices.
+    pub(crate) fn set_events(&mut self, events: EventRun, slices: Vec<SliceRecord>) {
+        (self.events, self.slices) = (Some(events), slices);
+        self.set_format();
+    }
+
+    /// Sets the format to the oldest one that every version that reads it understands completely.
+    fn set_format(&mut self) {
+        self.format = match &self.events {
+            Some(_) => FORMAT_OF_EVENTS,
+            None if self.property_rules.are_none() => FORMAT,
+            None => FORMAT_WITH_RULES,
+        };
+    }
+
+    /// Returns the dataset that the run fetches.
+    pub(crate) fn dataset(&self) -> &'static Dataset {
+        if self.events.is_some() { &EVENTS } else { &PROFILES }
+    }
+
+    /// Returns the plan of a run of events.
+    pub(crate) fn slice_plan(&self) -> Option<SlicePlan> {
+        self.events.as_ref().map(|events| events.plan(&self.slices))
     }
 
     pub(crate) fn new(run_id: String, started_at: jiff::Timestamp, project_id: &str, region: &str) -> Self {
@@ -164,6 +202,8 @@ impl Manifest {
             region: region.to_owned(),
             server: String::new(),
             query: ProfileQuery::default(),
+            events: None,
+            slices: Vec::new(),
             property_rules: PropertyRules::default(),
             table: String::new(),
             if_exists: IfExists::Fail,

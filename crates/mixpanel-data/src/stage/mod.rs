@@ -11,6 +11,8 @@ mod manifest;
 mod names;
 mod part_file;
 mod root;
+mod slice_file;
+mod slice_plan;
 #[cfg(test)]
 mod testing;
 
@@ -19,7 +21,9 @@ pub(crate) use list::{Listed, STREAM_PREFIX, discard, list, sweep};
 pub(crate) use manifest::{Loaded, Manifest, Over, Progress, SessionFacts};
 #[cfg(test)]
 pub(crate) use part_file::properties as page_properties;
-pub(crate) use part_file::{Part, StagedPage, damaged, read_part};
+pub(crate) use part_file::{Part, StagedPage, damaged, part_batches, read_part};
 pub(crate) use root::{StageRoots, lock_for_start};
+pub(crate) use slice_file::{SliceDirectory, SliceWriter, UnfinishedSlice};
+pub(crate) use slice_plan::{EventRun, SlicePlan, SliceRecord, SliceState};
 #[cfg(test)]
 pub(crate) use testing::{damage_a_page, leave_rejects, leave_temporary};

@@ -65,24 +65,28 @@ pub(super) fn write_rows(file: &mut NewFile, part: &Part<'_>) -> Result<()> {
 
 /// Writes a part's rejects as Parquet.
 pub(super) fn write_rejects(file: &mut NewFile, part: &Part<'_>) -> Result<()> {
-    let rejects = part.rejects;
+    let batch = rejects_batch(part.number, part.rejects);
+    write_batch(file, &batch, vec![fact(SUM_KEY, RowSum::of_rejects(part.number, part.rejects).to_text())])
+}
+
+/// Returns the rejects of a part as the columns of their file.
+pub(super) fn rejects_batch(part: u32, rejects: &[Reject]) -> RecordBatch {
     let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
     let text =
         |read: fn(&Reject) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rejects.iter().map(read))) };
-    let pages: ArrayRef = Arc::new(Int32Array::from_value(number(part.number), rejects.len()));
+    let pages: ArrayRef = Arc::new(Int32Array::from_value(number(part), rejects.len()));
     let positions: ArrayRef =
         Arc::new(Int32Array::from_iter_values(rejects.iter().map(|reject| number(reject.position))));
-    let batch = RecordBatch::try_from_iter([
+    RecordBatch::try_from_iter([
         ("page", pages),
         ("position", positions),
         ("reason", text(|reject| &reject.reason)),
         ("raw", text(|reject| &reject.raw)),
     ])
-    .expect("the columns have one length");
-    write_batch(file, &batch, vec![fact(SUM_KEY, RowSum::of_rejects(part.number, rejects).to_text())])
+    .expect("the columns have one length")
 }
 
-fn fact(key: &str, value: String) -> KeyValue {
+pub(super) fn fact(key: &str, value: String) -> KeyValue {
     KeyValue::new(key.to_owned(), value)
 }
 
@@ -104,8 +108,16 @@ fn write_batch(file: &mut NewFile, batch: &RecordBatch, facts: Vec<KeyValue>) ->
 /// # Errors
 /// `Storage` when the file cannot be read.
 pub(crate) fn read_part(path: &Path) -> Result<Vec<RecordBatch>> {
+    part_batches(path)?.collect()
+}
+
+/// Reads the rows of a staged part batch by batch, in order. Only one batch is in memory.
+///
+/// # Errors
+/// `Storage` when the file cannot be read.
+pub(crate) fn part_batches(path: &Path) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
     let reader = open(path)?.build().map_err(|error| damaged(path).with_source(error))?;
-    reader.map(|batch| batch.map_err(|error| damaged(path).with_source(error))).collect()
+    Ok(reader.map(|batch| batch.map_err(|error| damaged(path).with_source(error))))
 }
 
 /// Reads the metadata of a staged page. A readable footer shows that the file is complete.
@@ -130,7 +142,7 @@ pub(super) fn read_facts(path: &Path, page: u32) -> Result<StagedPage> {
     }
 }
 
-fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
+pub(super) fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
     let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
     ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(path).with_source(error))
 }
@@ -145,6 +157,11 @@ pub(crate) fn damaged(path: &Path) -> Error {
 pub(crate) fn properties(batch: &RecordBatch, facts: Vec<KeyValue>) -> WriterProperties {
     let row_bytes = batch.get_array_memory_size() / batch.num_rows().max(1);
     let group_rows = (STAGED_GROUP_BYTES / row_bytes.max(1)).clamp(1, STAGED_GROUP_ROWS);
+    properties_for_groups(group_rows, facts)
+}
+
+/// Returns the writer properties of a part whose row groups have up to this number of rows.
+pub(super) fn properties_for_groups(group_rows: usize, facts: Vec<KeyValue>) -> WriterProperties {
     WriterProperties::builder()
         .set_compression(Compression::LZ4_RAW)
         .set_dictionary_enabled(false)

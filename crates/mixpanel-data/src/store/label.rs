@@ -74,9 +74,9 @@ pub(crate) fn of_table(connection: &Connection, table: &TableName) -> Option<Lab
     all(connection).remove(&table.as_str().to_lowercase())
 }
 
-/// Removes the entries of a table that no longer exists: its row in `_metadata`, its properties and its rejects.
+/// Removes the entries of a table that no longer exists: its row in `_metadata`, its properties, days and rejects.
 pub(crate) fn forget(connection: &Connection, table: &TableName) -> Result<()> {
-    for own in ["_metadata", "_properties", "_rejects"] {
+    for own in ["_metadata", "_properties", "_days", "_day_counts", "_rejects"] {
         if matches!(find(connection, &TableName::listed(own))?, Target::Table(_)) {
             connection
                 .execute(

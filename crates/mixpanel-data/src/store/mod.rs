@@ -6,6 +6,7 @@
 //! - `database`: opens a file, sandboxed from the rest of the machine; `access`: the settings for each purpose; `lease`:
 //!   ensures that a file is open at most once per process; `undo`: undoes a checkpoint that was interrupted;
 //! - `schema`: looks up tables, views, columns and indexes; `label`: reads the entries of `_metadata`;
+//! - `day_counts`: Mixpanel's own counts of the days of a table of events;
 //! - `catalog`: lists, describes, samples and drops tables; `own_objects`: the macros and views that loads maintain;
 //!   `macros`: the table macros that analyze events;
 //! - `statistics`: describes tables, columns, events and their properties;
@@ -17,6 +18,7 @@
 pub(crate) mod access;
 pub(crate) mod catalog;
 pub(crate) mod database;
+mod day_counts;
 pub(crate) mod export;
 pub(crate) mod failure;
 mod iso;
@@ -39,6 +41,7 @@ mod version;
 
 pub(crate) use catalog::{drop_tables, objects, sample, sample_exact, table_schema, tables};
 pub(crate) use database::repair;
+pub(crate) use day_counts::{DayCount, day_counts, record_day_counts};
 pub(crate) use query::{QueryLimits, each, exact, result_count, rows, scalar};
 pub(crate) use table_name::TableName;
 pub(crate) use version::duckdb_version;

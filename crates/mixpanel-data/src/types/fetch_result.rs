@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::event_result::EventCounts;
 use crate::counts::FetchCounts;
 
-/// The result of a sequential fetch.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// The result of a sequential fetch. In JSON, a fetch of events has `failed_date_ranges` and the fields of
+/// [`EventCounts`], and none of the fields that depend on pages and sessions; a fetch of profiles has the latter only.
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct FetchResult {
     /// The table.
     pub table: String,
     /// Rows that the run put into the table: new rows, and rows that replaced older ones.
     pub rows: u64,
-    /// What the table holds: `profiles`.
-    #[serde(rename = "type")]
+    /// What the table holds: `profiles` or `events`; `type` in JSON.
     pub kind: &'static str,
     /// Seconds from the call to the committed load, in this process.
     pub duration_seconds: f64,
@@ -24,23 +25,62 @@ pub struct FetchResult {
     pub date_range: Option<(String, String)>,
     /// When the last page was staged and the load began, in UTC, ISO 8601.
     pub fetched_at: String,
-    /// Pages that failed for good, in order.
+    /// Pages that failed for good, in order; none for events.
     pub failed_page_indices: Vec<u32>,
+    /// First and last day of each date range that failed for good, in order; none for profiles.
+    pub failed_date_ranges: Vec<(String, String)>,
     /// Counters for records, requests and waiting time.
-    #[serde(flatten)]
     pub counts: FetchCounts,
+    /// Counters for events; `None` for profiles.
+    pub events: Option<EventCounts>,
     /// The id of the run.
     pub run_id: String,
     /// The table after the load.
-    #[serde(flatten)]
     pub loaded: LoadedTable,
 }
 
 impl FetchResult {
-    /// Returns whether profiles are missing from the table.
+    /// Returns whether profiles or events are missing from the table.
     #[must_use]
     pub fn has_failures(&self) -> bool {
-        !self.failed_page_indices.is_empty() || self.counts.shortfall > 0
+        !self.failed_page_indices.is_empty() || !self.failed_date_ranges.is_empty() || self.counts.shortfall > 0
+    }
+}
+
+impl Serialize for FetchResult {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct OfProfiles<'a> {
+            table: &'a str,
+            rows: u64,
+            #[serde(rename = "type")]
+            kind: &'a str,
+            duration_seconds: f64,
+            date_range: Option<&'a (String, String)>,
+            fetched_at: &'a str,
+            failed_page_indices: &'a [u32],
+            #[serde(flatten)]
+            counts: &'a FetchCounts,
+            run_id: &'a str,
+            #[serde(flatten)]
+            loaded: &'a LoadedTable,
+        }
+        if let Some(events) = &self.events {
+            return self.serialize_events(events, serializer);
+        }
+        OfProfiles {
+            table: &self.table,
+            rows: self.rows,
+            kind: self.kind,
+            duration_seconds: self.duration_seconds,
+            date_range: self.date_range.as_ref(),
+            fetched_at: &self.fetched_at,
+            failed_page_indices: &self.failed_page_indices,
+            counts: &self.counts,
+            run_id: &self.run_id,
+            loaded: &self.loaded,
+        }
+        .serialize(serializer)
     }
 }
 
@@ -197,6 +237,6 @@ impl ProfileFetchResult {
     }
 }
 
-fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&path.display())
 }

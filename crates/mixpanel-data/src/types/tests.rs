@@ -92,7 +92,9 @@ fn a_sequential_result_has_its_own_shape() {
         date_range: None,
         fetched_at: "2026-01-01T00:00:00Z".into(),
         failed_page_indices: vec![],
+        failed_date_ranges: vec![],
         counts: counts(),
+        events: None,
         run_id: "run".into(),
         loaded: loaded(),
     };
@@ -102,4 +104,69 @@ fn a_sequential_result_has_its_own_shape() {
         (&value["rows"], &value["type"], &value["date_range"]),
         (&json!(8_000), &json!("profiles"), &json!(null))
     );
+}
+
+fn event_counts() -> EventCounts {
+    EventCounts {
+        conflicting_duplicates: 1,
+        without_insert_id: 3,
+        open_days: vec!["2026-11-26".into()],
+        ..EventCounts::default()
+    }
+}
+
+#[test]
+fn results_of_events_have_the_fields_of_the_specification_and_the_added_ones() {
+    let range = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+    let parallel = ParallelFetchResult {
+        table: "events".into(),
+        total_rows: 8_000,
+        successful_batches: 8,
+        failed_batches: 2,
+        failed_date_ranges: vec![range("2026-11-03", "2026-11-04")],
+        date_range: range("2026-11-01", "2026-11-26"),
+        duration_seconds: 2.5,
+        fetched_at: "2026-11-26T00:00:00Z".into(),
+        counts: counts(),
+        events: event_counts(),
+        run_id: "run".into(),
+        loaded: loaded(),
+    };
+    assert!(parallel.has_failures());
+    let shared = json!({
+        "table": "events", "rows": 8_000, "type": "events", "failed_date_ranges": [["2026-11-03", "2026-11-04"]],
+        "date_range": ["2026-11-01", "2026-11-26"], "duration_seconds": 2.5, "fetched_at": "2026-11-26T00:00:00Z",
+        "received": 8_003, "duplicates": 2, "rejected": 1, "requests": 12, "retries": 2, "waited_seconds": 1.5,
+        "conflicting_duplicates": 1, "without_insert_id": 3, "without_distinct_id": 0, "outside_range": 0,
+        "repeated_hour": 0, "skipped_hour": 0, "replaced_rows": 0, "received_bytes": 0, "open_days": ["2026-11-26"], "run_id": "run",
+        "database": "/data/12345.db", "table_rows": 9_000, "updated_rows": 0, "unchanged_rows": null,
+        "run_waited_seconds": 3.5,
+    });
+    let mut expected = shared.clone();
+    for (name, value) in [("total_rows", 8_000), ("successful_batches", 8), ("failed_batches", 2)] {
+        expected[name] = value.into();
+    }
+    assert_eq!(serde_json::to_value(&parallel).unwrap(), expected);
+    let sequential = FetchResult {
+        table: parallel.table.clone(),
+        rows: parallel.total_rows,
+        kind: "events",
+        duration_seconds: parallel.duration_seconds,
+        date_range: Some(parallel.date_range.clone()),
+        fetched_at: parallel.fetched_at.clone(),
+        failed_page_indices: Vec::new(),
+        failed_date_ranges: parallel.failed_date_ranges.clone(),
+        counts: counts(),
+        events: Some(event_counts()),
+        run_id: "run".into(),
+        loaded: loaded(),
+    };
+    assert!(sequential.has_failures());
+    assert_eq!(serde_json::to_value(&sequential).unwrap(), shared);
+    let (sequential, parallel) = (EventFetchResult::Sequential(sequential), EventFetchResult::Parallel(parallel));
+    for result in [sequential, parallel] {
+        assert_eq!((result.table(), result.rows(), result.run_id()), ("events", 8_000, "run"));
+        assert_eq!((result.events(), result.counts(), result.loaded()), (&event_counts(), &counts(), &loaded()));
+        assert_eq!(result.failed_date_ranges(), [range("2026-11-03", "2026-11-04")]);
+    }
 }

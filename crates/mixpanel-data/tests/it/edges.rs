@@ -200,20 +200,31 @@ impl Crate {
 
 /// The rooms of the library, each with the rooms and files that it may use. Files that belong to no room are below all
 /// of them. `api`, `stage` and `load` are independent of each other; `fetch` connects them.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     ("api", &["parse", "quota"]),
     ("parse", &[]),
     ("quota", &[]),
     ("stage", &["parse"]),
     ("store", &[]),
-    ("load", &["store", "parse/rows.rs", "parse/catalog.rs", "parse/collector.rs", "parse/property_kind.rs"]),
-    ("fetch", &["api", "parse", "quota", "stage", "store", "load", "fetch/core", "fetch/profiles"]),
+    (
+        "load",
+        &[
+            "store",
+            "parse/rows.rs",
+            "parse/catalog.rs",
+            "parse/collector.rs",
+            "parse/property_kind.rs",
+            "parse/events/catalogs.rs",
+        ],
+    ),
+    ("fetch", &["api", "parse", "quota", "stage", "store", "load", "fetch/core", "fetch/profiles", "fetch/events"]),
     // The core is independent of the dataset: it uses only the exports of `fetch/source.rs` and the failures of the
     // API.
     (
         "fetch/core",
         &[
             "fetch",
+            "fetch/events/receive.rs",
             "fetch/profiles/page.rs",
             "fetch/profiles/prior_run.rs",
             "quota",
@@ -222,9 +233,24 @@ const ROOMS: [(&str, &[&str]); 10] = [
             "api/retry.rs",
             "parse/unstored.rs",
             "stage/manifest.rs",
+            "stage/slice_plan.rs",
         ],
     ),
     ("fetch/profiles", &["fetch", "fetch/core/outcome.rs", "fetch/core/parts.rs", "api", "parse", "quota", "stage"]),
+    (
+        "fetch/events",
+        &[
+            "fetch",
+            "fetch/core/outcome.rs",
+            "fetch/core/parts.rs",
+            "fetch/profiles/prior_run.rs",
+            "api",
+            "parse",
+            "quota",
+            "stage",
+            "store",
+        ],
+    ),
     ("workspace", &["api", "fetch", "parse", "quota", "stage", "store", "load"]),
 ];
 

@@ -8,6 +8,7 @@ mod connections;
 #[path = "../../../mp/tests/it/conservation.rs"]
 mod conservation;
 mod edges;
+mod events;
 mod examples;
 mod failures;
 mod fetch;

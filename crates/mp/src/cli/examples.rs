@@ -12,6 +12,7 @@ const EXAMPLES: &[(&str, Examples)] = &[
             ("Store a service account", "mp auth add"),
             ("Fetch all profiles, five pages at a time", "mp fetch profiles --parallel"),
             ("Query them", "mp query sql 'SELECT count(*) FROM profiles'"),
+            ("Fetch the events of the last 7 days", "mp fetch events --from 7d --to today --parallel"),
         ],
     ),
     (
@@ -52,6 +53,7 @@ const EXAMPLES: &[(&str, Examples)] = &[
         "fetch",
         &[
             ("Fetch all profiles, five pages at a time", "mp fetch profiles --parallel"),
+            ("Fetch the events of the last 7 days", "mp fetch events --from 7d --to today --parallel"),
             ("List what is unfinished", "mp fetch status"),
         ],
     ),
@@ -71,6 +73,19 @@ const EXAMPLES: &[(&str, Examples)] = &[
             ("Replace the table", "mp fetch profiles --replace --parallel"),
             ("Store no names, and e-mail addresses only as hashes", "mp fetch profiles --drop '$name' --hash '$email'"),
             ("Write JSON lines instead of a table", "mp fetch profiles --stdout > profiles.jsonl"),
+        ],
+    ),
+    (
+        "fetch events",
+        &[
+            ("Fetch the events of the last 7 days", "mp fetch events --from 7d --to today --parallel"),
+            ("Estimate requests and waits first", "mp fetch events --from 2020-01-01 --to today --parallel --plan"),
+            ("Fetch some events of two days", "mp fetch events some --from yesterday --to today -e 'Sign Up,Purchase'"),
+            ("Update the table with what may have changed and what is new", "mp fetch events --since last"),
+            ("Create a table, and keep it up to date from cron", "mp fetch events --from 9d --refresh --parallel -q"),
+            ("Fetch the days of an import again", "mp fetch events --since 14d --parallel"),
+            ("Look at a sample before fetching everything", "mp fetch events sample --from 7d --to today --limit 100"),
+            ("Write JSON lines instead of a table", "mp fetch events --from 2d --to today --stdout > events.jsonl"),
         ],
     ),
     (
@@ -189,7 +204,13 @@ const EXAMPLES: &[(&str, Examples)] = &[
     ),
     ("inspect summarize", &[("Describe every column", "mp inspect summarize events --format table")]),
     ("inspect drop", &[("Drop a table without a prompt", "mp inspect drop profiles --force")]),
-    ("verify", &[("Check the table `profiles`", "mp verify profiles")]),
+    (
+        "verify",
+        &[
+            ("Check the table `profiles`", "mp verify profiles"),
+            ("Compare the days of the table `events` with Mixpanel's counts", "mp verify events --against mixpanel"),
+        ],
+    ),
     (
         "info",
         &[

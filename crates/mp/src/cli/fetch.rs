@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use mixpanel_data::{Quota, RunOptions};
 
 use super::duration::parse_duration;
+use super::fetch_events::FetchEventsArgs;
 use super::property_rules::PropertyRuleArgs;
 use super::since::{SinceArg, parse_interval, parse_since};
 use super::size::parse_size;
@@ -20,6 +21,11 @@ pub(crate) enum FetchCommand {
     ///
     /// Pages are staged on disk as they arrive and loaded into the table at the end, in one transaction.
     Profiles(Box<FetchProfilesArgs>),
+    /// Fetch the events of a range of days into a table
+    ///
+    /// The range is requested in parts of one or more days, which are staged on disk as they arrive and loaded into the
+    /// table at the end, in one transaction. Times in the table are in UTC.
+    Events(Box<FetchEventsArgs>),
     /// Resume an unfinished run
     ///
     /// The run keeps its filters, and only missing pages are requested. Filters given here must be those of the run. If
@@ -35,6 +41,17 @@ pub(crate) enum FetchCommand {
     ///
     /// Tables are not changed. A run that a process is working on cannot be discarded.
     Discard(DiscardArgs),
+}
+
+impl FetchCommand {
+    /// Returns whether the command prints records instead of storing them.
+    pub(crate) fn is_to_stdout(&self) -> bool {
+        match self {
+            Self::Profiles(arguments) => arguments.stdout,
+            Self::Events(arguments) => arguments.stdout,
+            Self::Resume(_) | Self::Status | Self::Discard(_) => false,
+        }
+    }
 }
 
 /// What to fetch, where to, and how.
@@ -313,7 +330,7 @@ pub(crate) struct WaitArgs {
     #[arg(long, value_name = "N", help_heading = "Waiting")]
     pub(crate) reserve: Option<u32>,
 
-    /// Give up after this long without a new page, whatever the reason [default: 24h]
+    /// Give up after this long without progress, whatever the reason [default: 24h]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = "Waiting")]
     pub(crate) max_wait: Option<Duration>,
 

@@ -22,7 +22,7 @@ const REFERENCE: &[(&str, &[&str])] = &[
             "MP_DB            Database file, like --db",
             "MP_FORMAT        Output format, like --format",
             "MP_PARALLEL      1: like --parallel; 0: overrides the config file",
-            "MP_HASH_KEY      Key of `mp fetch profiles --hash`",
+            "MP_HASH_KEY      Key of `--hash`",
             "MP_HOME          Directory of all files below [default: ~/.mp]",
             "MP_CONFIG_PATH   Config file [default: ~/.mp/accounts.toml]",
             "HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE",

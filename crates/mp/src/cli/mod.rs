@@ -5,6 +5,7 @@ mod duration;
 mod examples;
 mod export;
 mod fetch;
+mod fetch_events;
 mod help;
 mod inspect;
 mod parse;
@@ -16,6 +17,7 @@ mod simulate;
 mod since;
 mod size;
 mod statistics;
+mod verify;
 
 pub(crate) use auth::{AddArgs, AuthCommand, EditArgs};
 pub(crate) use export::{ExportArgs, FileArgs, FileFormat};
@@ -23,6 +25,7 @@ pub(crate) use fetch::{
     AcceptArgs, DiscardArgs, FetchCommand, FetchProfilesArgs, FilterArgs, ReportArgs, ResumeArgs, WaitArgs, WorkerArgs,
     is_page_size, parse_memory, parse_workers,
 };
+pub(crate) use fetch_events::{EventWorkerArgs, FetchEventsArgs, SinceDayArg};
 pub(crate) use help::{documented, overview};
 pub(crate) use inspect::InspectCommand;
 pub(crate) use parse::{ParseError, is_valid_as_value, parse, usage_of};
@@ -34,3 +37,4 @@ pub(crate) use since::SinceArg;
 pub(crate) use statistics::{
     ColumnArgs, CoverageArgs, DailyArgs, DistributionArgs, EngagementArgs, KeysArgs, NumericArgs, TopEventsArgs,
 };
+pub(crate) use verify::VerifyArgs;

@@ -7,9 +7,8 @@ use clap::Args;
 pub(crate) struct PropertyRuleArgs {
     /// Store nothing of these properties, separated by commas (can be repeated): '$phone,$name'
     ///
-    /// They are removed before anything is written to disk. Names are case-sensitive, and quoted like those of
-    /// --output-properties; properties within other ones have no name. `drop` under `[defaults]` in the config file
-    /// adds to these.
+    /// They are removed before anything is written to disk. Names are case-sensitive; quote one that has a comma:
+    /// '"a,b",c'. Properties within other ones have no name. `drop` under `[defaults]` in the config file adds to these.
     #[arg(long, value_name = "NAMES", conflicts_with = "raw", help_heading = "Personal data")]
     pub(crate) drop: Vec<String>,
 

@@ -9,11 +9,12 @@ use mixpanel_data::limits::MEMORY_DEFAULT;
 use super::auth::AuthCommand;
 use super::export::ExportArgs;
 use super::fetch::FetchCommand;
-use super::inspect::{InspectCommand, TableArg};
+use super::inspect::InspectCommand;
 use super::query::QueryCommand;
 use super::simulate::{DemoArgs, SimulateArgs};
+use super::verify::VerifyArgs;
 
-/// Export Mixpanel user profiles to DuckDB and query them with SQL
+/// Export Mixpanel profiles and events to DuckDB and query them with SQL
 #[derive(Debug, Parser)]
 #[command(
     name = "mp",
@@ -59,8 +60,9 @@ impl Cli {
             Some(Command::Inspect(command)) => !matches!(command, InspectCommand::Drop { .. }),
             Some(Command::Auth(command)) => matches!(command, AuthCommand::List | AuthCommand::Show { .. }),
             Some(Command::Fetch(FetchCommand::Profiles(arguments))) => arguments.stdout || arguments.plan,
+            Some(Command::Fetch(FetchCommand::Events(arguments))) => arguments.stdout || arguments.plan,
             Some(Command::Fetch(command)) => matches!(command, FetchCommand::Status),
-            Some(Command::Verify { .. } | Command::Man { .. }) => false,
+            Some(Command::Verify(_) | Command::Man { .. }) => false,
         }
     }
 }
@@ -160,11 +162,9 @@ pub(crate) enum Command {
     Inspect(InspectCommand),
     /// Check that a table has not changed since its last load
     ///
-    /// Reads every row. Exits with 0 if the table is intact, else with 1.
-    Verify {
-        #[command(flatten)]
-        table: TableArg,
-    },
+    /// Reads every row. Exits with 0 if the table is intact, else with 1. With --against mixpanel, compares the number of
+    /// events on each day with Mixpanel's counts.
+    Verify(VerifyArgs),
     /// Manage accounts
     ///
     /// Accounts are stored in `~/.mp/accounts.toml`, readable only by you, or in the file that MP_CONFIG_PATH names. If
@@ -182,7 +182,8 @@ pub(crate) enum Command {
     /// Tour with simulated data; needs no account
     ///
     /// Starts a simulated Mixpanel that takes 400 ms per page, fetches 25,000 profiles one page at a time and then five
-    /// at a time, and runs some queries. It needs no account and no network, and leaves nothing behind.
+    /// at a time, then the events of the same people, and runs some queries. It needs no account and no network, and
+    /// leaves nothing behind.
     Demo(DemoArgs),
     /// Run a simulated Mixpanel on this machine
     ///
@@ -235,8 +236,10 @@ impl Command {
                 Some(fetch(Some(arguments.workers.memory.unwrap_or(MEMORY_DEFAULT) / 4)))
             }
             Self::Fetch(FetchCommand::Profiles(arguments)) => Some(fetch(arguments.workers.memory)),
+            Self::Fetch(FetchCommand::Events(arguments)) => Some(fetch(arguments.how.memory)),
             Self::Fetch(FetchCommand::Resume(arguments)) => Some(fetch(arguments.workers.memory)),
-            Self::Fetch(_) | Self::Query(_) | Self::Export(_) | Self::Inspect(_) | Self::Verify { .. } | Self::Info => {
+            Self::Verify(arguments) if arguments.repair => Some(fetch(None)),
+            Self::Fetch(_) | Self::Query(_) | Self::Export(_) | Self::Inspect(_) | Self::Verify(_) | Self::Info => {
                 Some(Needs { descriptors: 6, memory: RESERVED })
             }
             Self::Auth(AuthCommand::Test { .. } | AuthCommand::Add(_) | AuthCommand::Edit(_)) | Self::Simulate(_) => {

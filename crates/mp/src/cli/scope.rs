@@ -32,8 +32,9 @@ impl Command {
     fn scopes(&self) -> &'static [Scope] {
         use Scope::{Account, Database, Format, Project, Server};
         match self {
+            Self::Verify(arguments) if arguments.against.is_some() => &[Account, Project, Database, Server, Format],
             Self::Fetch(_) | Self::Info => &[Account, Project, Database, Server, Format],
-            Self::Query(_) | Self::Export(_) | Self::Inspect(_) | Self::Verify { .. } => {
+            Self::Query(_) | Self::Export(_) | Self::Inspect(_) | Self::Verify(_) => {
                 &[Account, Project, Database, Format]
             }
             Self::Auth(AuthCommand::Test { .. }) => &[Account, Project, Server, Format],

@@ -1,5 +1,7 @@
-//! `mp demo`: two fetches from a simulated Mixpanel, and some queries. Needs no account or network, and leaves nothing
+//! `mp demo`: two fetches of profiles and one of events from a simulated Mixpanel, and some queries. Needs no account or network, and leaves nothing
 //! behind unless `--keep` is given.
+
+mod second_act;
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -7,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::civil::Date;
-use mixpanel_data::{Credentials, ErrorKind, ProfileFetch, ProfileFetchResult, Region, Secret, SqlResult, Workspace};
+use mixpanel_data::{
+    Credentials, ErrorKind, EventFetchResult, ProfileFetch, ProfileFetchResult, Region, Secret, SqlResult, Workspace,
+};
 use mixpanel_simulator::{Server, SimulatorConfig};
 use serde_json::{Value, json};
 
@@ -140,7 +144,6 @@ impl Tour<'_> {
         let parallel = ProfileFetch::new(PARALLEL).max_workers(WORKERS);
         let parallel = self.fetch(&workspace, PARALLEL, parallel).await?;
         self.print_story(&format!("Up to five pages at a time:  {}", fetched(&parallel)))?;
-        server.shutdown().await;
         self.check_same(&workspace)?;
         let speedup = self.size.is_comparable.then(|| seconds(&sequential) / seconds(&parallel));
         self.print_story(&match speedup {
@@ -149,9 +152,14 @@ impl Tour<'_> {
                      wait for at the same time: run `mp demo` to compare the two.\n"
                 .to_owned(),
         })?;
-        let results = self.query(&workspace)?;
+        let mut results = self.query(&workspace, &QUERIES)?;
+        let days = (self.today, self.shown);
+        let events = second_act::fetch(self.context, &workspace, days, self.interrupts).await?;
+        server.shutdown().await;
+        self.print_story(&second_act::fetched(&events))?;
+        results.extend(self.query(&workspace, &second_act::QUERIES)?);
         if !self.is_story() {
-            return self.report(&sequential, &parallel, speedup, &results);
+            return self.report((&sequential, &parallel, speedup), &events, &results);
         }
         if self.place.kept {
             self.print_story(&self.next_steps())
@@ -211,9 +219,9 @@ impl Tour<'_> {
         }
     }
 
-    fn query(&self, workspace: &Workspace) -> Result<Vec<SqlResult>, Failure> {
+    fn query(&self, workspace: &Workspace, queries: &[(&str, &str)]) -> Result<Vec<SqlResult>, Failure> {
         let mut results = Vec::new();
-        for (heading, query) in QUERIES {
+        for (heading, query) in queries {
             let result = workspace.sql(query).map_err(|error| Failure::library("could not run a query", &error))?;
             if self.is_story() {
                 self.print_story(&format!("{heading}:"))?;
@@ -241,12 +249,11 @@ impl Tour<'_> {
 
     fn report(
         &self,
-        sequential: &ProfileFetchResult,
-        parallel: &ProfileFetchResult,
-        speedup: Option<f64>,
+        (sequential, parallel, speedup): (&ProfileFetchResult, &ProfileFetchResult, Option<f64>),
+        events: &EventFetchResult,
         results: &[SqlResult],
     ) -> Result<(), Failure> {
-        let queries = QUERIES.iter().zip(results).map(|((heading, query), result)| {
+        let queries = QUERIES.iter().chain(&second_act::QUERIES).zip(results).map(|((heading, query), result)| {
             let rows: Vec<Value> = result
                 .rows
                 .iter()
@@ -262,6 +269,8 @@ impl Tour<'_> {
             "sequential_seconds": seconds(sequential),
             "parallel_seconds": seconds(parallel),
             "speedup": speedup,
+            "events": events.rows(),
+            "events_seconds": events.duration().as_secs_f64(),
             "queries": queries.collect::<Vec<_>>(),
             "database": database,
         }))

@@ -13,3 +13,4 @@ pub(crate) mod simulate;
 mod spill;
 mod temporary;
 pub(crate) mod verify;
+mod verify_events;

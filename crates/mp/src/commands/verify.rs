@@ -1,11 +1,17 @@
 //! `mp verify`: checks that a table has not changed since it was loaded.
 
+use super::verify_events;
+use crate::cli::VerifyArgs;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::text::counted;
 
 /// Runs `mp verify`.
-pub(crate) fn run(context: &Context, table: &str) -> Result<Exit, Failure> {
+pub(crate) fn run(context: &Context, arguments: &VerifyArgs) -> Result<Exit, Failure> {
+    let table = arguments.table.name();
+    if arguments.against.is_some() {
+        return verify_events::run(context, table, arguments.repair);
+    }
     let report = context.database()?.verify_table(table);
     let report = report.map_err(|error| Failure::library(format!("could not verify `{table}`"), &error))?;
     let words = format!(

@@ -6,8 +6,9 @@ use console::measure_text_width;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use mixpanel_data::limits::SESSION_RESTARTS_MAX;
-use mixpanel_data::{FetchEvent, Note, ProfileProgress};
+use mixpanel_data::{BatchProgress, FetchEvent, Note, ProfileProgress};
 
+use super::words::{Words, days, planned_batches, range_of};
 use crate::text::{about, counted, duration, thousands, wrapped};
 
 /// A wait is reported again only if its end moves by more than this.
@@ -16,6 +17,7 @@ const SAME_END: Duration = Duration::from_secs(2);
 /// The state of a fetch, as displayed.
 #[derive(Debug)]
 pub(super) struct State {
+    words: Words,
     /// The name of the destination.
     target: String,
     total_pages: Option<u32>,
@@ -79,6 +81,7 @@ impl State {
     /// Creates the state with this number of pages already on disk.
     pub(super) fn new(target: String, pages: u32) -> Self {
         Self {
+            words: Words::Profiles,
             target,
             total_pages: None,
             pages,
@@ -93,6 +96,16 @@ impl State {
         }
     }
 
+    /// Sets what is counted.
+    pub(super) fn count(&mut self, words: Words) {
+        self.words = words;
+    }
+
+    /// Returns what is counted.
+    pub(super) fn words(&self) -> Words {
+        self.words
+    }
+
     /// Applies an event and returns its progress line, or `None` if the event is not worth one.
     pub(super) fn apply(&mut self, event: &FetchEvent, now: &Timestamps) -> Option<String> {
         match event {
@@ -101,14 +114,26 @@ impl State {
                 (self.pages, self.on_disk) = (*staged_pages, *staged_pages);
                 planned_line((*total_pages)?, (*expected_rows)?, *workers)
             }
+            FetchEvent::BatchesPlanned { from_date, to_date, total_batches, staged_batches, workers } => {
+                self.total_pages = Some(*total_batches);
+                (self.pages, self.on_disk) = (*staged_batches, *staged_batches);
+                Some(planned_batches(&days(from_date, to_date), *total_batches, *staged_batches, *workers))
+            }
             FetchEvent::Page(page) => {
                 self.page(page, now.at);
-                // Once a fetch has given up, most pages fail for the same reason, which the summary names.
-                match self.failures.len() {
-                    REPORTED_FAILURES_MAX.. if !page.success => (self.failures.len() == REPORTED_FAILURES_MAX)
-                        .then(|| "further failed pages are not listed here".to_owned()),
-                    _ => Some(self.page_line(page)),
-                }
+                self.finished_line(page.success, || self.page_line(page))
+            }
+            FetchEvent::Batch(batch) => {
+                self.batch(batch, now.at);
+                self.finished_line(batch.success, || self.batch_line(batch))
+            }
+            FetchEvent::BatchRetry { from_date, to_date, attempt, reason, pause } => {
+                self.retries += 1;
+                let (days, pause) = (days(from_date, to_date), duration(*pause));
+                Some(format!("{days}: attempt {attempt} failed, retrying in {pause}: {reason}"))
+            }
+            FetchEvent::BatchSplit { from_date, to_date, into, reason } => {
+                Some(format!("{}: split into {into} batches: {reason}", days(from_date, to_date)))
             }
             FetchEvent::Retry { page_index, attempt, reason, pause } => {
                 self.retries += 1;
@@ -123,7 +148,9 @@ impl State {
                 self.start_again();
                 None
             }
-            FetchEvent::Note(Note::Resuming { pages_done, .. }) => {
+            FetchEvent::Note(
+                Note::Resuming { pages_done, .. } | Note::ResumingEvents { batches_done: pages_done, .. },
+            ) => {
                 (self.pages, self.on_disk) = (*pages_done, *pages_done);
                 None
             }
@@ -131,20 +158,45 @@ impl State {
             FetchEvent::Loading { rows } => {
                 self.wait = None;
                 self.load = Some((*rows, now.at));
-                Some(format!("loading {} into {}", counted(*rows, "profile"), self.target))
+                Some(format!("loading {} into {}", self.words.records(*rows), self.target))
             }
             _ => None,
         }
     }
 
+    /// Returns the line of a finished part. Once a fetch has given up, most parts fail for the same reason, which the
+    /// summary names.
+    fn finished_line(&self, success: bool, line: impl FnOnce() -> String) -> Option<String> {
+        match self.failures.len() {
+            REPORTED_FAILURES_MAX.. if !success => {
+                let parts = if self.words == Words::Profiles { "pages" } else { "batches" };
+                (self.failures.len() == REPORTED_FAILURES_MAX)
+                    .then(|| format!("further failed {parts} are not listed here"))
+            }
+            _ => Some(line()),
+        }
+    }
+
     fn page(&mut self, page: &ProfileProgress, at: Instant) {
-        self.pages += 1;
-        self.on_disk += u32::from(page.success);
-        self.total_pages = page.total_pages.or(self.total_pages);
-        self.rows = page.cumulative_rows;
         if !page.success {
             self.failures.push((page.page_index, page.error.clone().unwrap_or_default()));
         }
+        self.finished(page.success, page.total_pages, page.cumulative_rows, at);
+    }
+
+    fn batch(&mut self, batch: &BatchProgress, at: Instant) {
+        if !batch.success {
+            let reason = format!("{}: {}", range_of(batch), batch.error.as_deref().unwrap_or_default());
+            self.failures.push((batch.batch_index, reason));
+        }
+        self.finished(batch.success, Some(batch.total_batches), batch.cumulative_rows, at);
+    }
+
+    fn finished(&mut self, success: bool, total: Option<u32>, rows: u64, at: Instant) {
+        self.pages += 1;
+        self.on_disk += u32::from(success);
+        self.total_pages = total.or(self.total_pages);
+        self.rows = rows;
         let mark = PageCounts { at, pages: self.pages, rows: self.rows };
         self.first_page.get_or_insert(mark);
         self.last_page = Some(mark);
@@ -165,9 +217,9 @@ impl State {
     /// Resets the counts: the pages received so far belong to a lost session.
     fn start_again(&mut self) {
         let target = std::mem::take(&mut self.target);
-        let retries = self.retries;
+        let (retries, words) = (self.retries, self.words);
         *self = Self::new(target, 0);
-        self.retries = retries;
+        (self.retries, self.words) = (retries, words);
     }
 
     /// Returns the number of pages on disk.
@@ -200,7 +252,7 @@ impl State {
         if let Some((rows, since)) = self.load {
             let elapsed = duration(now.saturating_duration_since(since));
             return Status::Working(vec![
-                (0, format!("loading {} into {}", counted(rows, "profile"), self.target)),
+                (0, format!("loading {} into {}", self.words.records(rows), self.target)),
                 (1, elapsed),
             ]);
         }
@@ -211,7 +263,7 @@ impl State {
         }
         let mut parts = vec![(0, self.pages_done("/"))];
         if self.last_page.is_some() {
-            parts.push((2, counted(self.rows, "profile")));
+            parts.push((2, self.words.records(self.rows)));
             parts.extend(self.rate().map(|rate| (3, format!("{}/s", thousands(rate)))));
             parts.extend(self.time_left(now).map(|left| (1, format!("{} left", whole_seconds(left)))));
         }
@@ -222,9 +274,9 @@ impl State {
     /// Returns how many pages are on disk and how many failed: `27/30 pages, 1 failed`.
     fn pages_done(&self, of: &str) -> String {
         let done = match self.total_pages() {
-            Some(total) => format!("{}{of}{}", self.on_disk, counted(total.into(), "page")),
-            None if self.pages == 0 => "requesting the first page".to_owned(),
-            None => counted(u64::from(self.on_disk), "page"),
+            Some(total) => format!("{}{of}{}", self.on_disk, self.words.parts(total.into())),
+            None if self.pages == 0 => self.words.beginning().to_owned(),
+            None => self.words.parts(self.on_disk.into()),
         };
         match self.failures.len() {
             0 => done,
@@ -247,6 +299,14 @@ impl State {
         let pace = last.at.duration_since(first.at) / pages;
         let to_come = self.total_pages?.checked_sub(self.pages).filter(|pages| *pages > 0)?;
         Some((pace * to_come).saturating_sub(now.duration_since(last.at)))
+    }
+
+    fn batch_line(&self, batch: &BatchProgress) -> String {
+        let (range, done, all) = (range_of(batch), self.pages_done(" of "), self.words.records(batch.cumulative_rows));
+        match &batch.error {
+            None => format!("{range}: {} ({done}, {all})", self.words.records(batch.rows)),
+            Some(error) => format!("{range}: failed: {error} ({done}, {all})"),
+        }
     }
 
     fn page_line(&self, page: &ProfileProgress) -> String {

@@ -156,3 +156,45 @@ fn eighty_columns_are_enough() {
     let status = run(&events, 200);
     assert!(status.len() < 80 - 13, "{status}");
 }
+
+fn batch(index: u32, from: &str, to: &str, rows: u64, error: Option<&str>) -> FetchEvent {
+    let batch = json!({
+        "from_date": from, "to_date": to, "batch_index": index, "total_batches": 3, "rows": rows,
+        "success": error.is_none(), "error": error, "cumulative_rows": 1_000 + rows, "bytes": 5, "events": [],
+    });
+    FetchEvent::Batch(serde_json::from_value(batch).expect("these are its fields"))
+}
+
+#[test]
+fn events_are_counted_in_batches() {
+    let mut story = Story::begin(0);
+    story.state.count(super::words::Words::Events);
+    assert_eq!(story.status(0), "requesting the first batch");
+    let (from_date, to_date) = ("2026-11-01".to_owned(), "2026-11-14".to_owned());
+    let planned = FetchEvent::BatchesPlanned { from_date, to_date, total_batches: 3, staged_batches: 1, workers: 10 };
+    let reason = "the response was cut".to_owned();
+    let (from_date, to_date) = ("2026-11-08".to_owned(), "2026-11-08".to_owned());
+    let pause = Duration::from_secs(2);
+    let retry = FetchEvent::BatchRetry { from_date, to_date, attempt: 1, reason: reason.clone(), pause };
+    let (from_date, to_date) = ("2026-11-09".to_owned(), "2026-11-14".to_owned());
+    let split = FetchEvent::BatchSplit { from_date, to_date, into: 2, reason };
+    for (second, event, line) in [
+        (0, planned, "fetching 2026-11-01 to 2026-11-14 in 3 batches, up to 10 at a time, 1 already on disk"),
+        (
+            1,
+            batch(1, "2026-11-01", "2026-11-07", 500, None),
+            "2026-11-01 to 2026-11-07: 500 events (2 of 3 batches, 1,500 events)",
+        ),
+        (2, retry, "2026-11-08: attempt 1 failed, retrying in 2.0s: the response was cut"),
+        (3, split, "2026-11-09 to 2026-11-14: split into 2 batches: the response was cut"),
+        (
+            4,
+            batch(2, "2026-11-08", "2026-11-08", 0, Some("gone")),
+            "2026-11-08: failed: gone (2 of 3 batches, 1 failed, 1,000 events)",
+        ),
+        (5, FetchEvent::Loading { rows: 1 }, "loading 1 event into `users`"),
+    ] {
+        assert_eq!(story.tell(second, &event).as_deref(), Some(line));
+    }
+    assert_eq!(story.state.failures(), [(2, "2026-11-08: gone".to_owned())]);
+}

@@ -10,6 +10,7 @@ use mixpanel_data::FetchEvent;
 use tokio::time::MissedTickBehavior;
 
 use super::state::{State, Status, Timestamps, announcement};
+use super::words::Words;
 use crate::output::Output;
 use crate::terminal;
 use crate::text::wrapped;
@@ -84,6 +85,12 @@ impl Progress {
         Self { shared: Arc::new(Mutex::new(shared)) }
     }
 
+    /// Counts events and date ranges instead of profiles and pages.
+    pub(crate) fn of_events(self) -> Self {
+        self.lock().state.count(Words::Events);
+        self
+    }
+
     /// Mentions `--parallel` if many pages are fetched one at a time, and `is_wanted`.
     pub(crate) fn suggest_parallel(self, is_wanted: bool) -> Self {
         self.lock().suggests_parallel = is_wanted;
@@ -150,10 +157,7 @@ impl Shared {
             self.output.note(&text);
         }
         if is_slow(event, self.state.on_disk()) && std::mem::take(&mut self.suggests_parallel) {
-            self.output.note(
-                "pages are fetched one at a time; `--parallel` takes about a fifth of the time (MP_PARALLEL=1 makes it \
-                 the default, MP_PARALLEL=0 hides this note)",
-            );
+            self.output.note(self.state.words().suggestion());
         }
         match (&self.view, line) {
             (View::Lines, Some(line)) => self.output.progress_line(&line),
@@ -162,7 +166,9 @@ impl Shared {
                 self.output.note(&line);
             }
             // The library logs retries itself.
-            (_, Some(line)) if !matches!(event, FetchEvent::Retry { .. }) => tracing::debug!("{line}"),
+            (_, Some(line)) if !matches!(event, FetchEvent::Retry { .. } | FetchEvent::BatchRetry { .. }) => {
+                tracing::debug!("{line}");
+            }
             _ => {}
         }
         self.refresh(now.at);
@@ -199,7 +205,7 @@ impl Shared {
 fn is_wait(event: &FetchEvent) -> bool {
     match event {
         FetchEvent::Waiting { .. } | FetchEvent::Resumed => true,
-        FetchEvent::Retry { pause, .. } => *pause > LONG_PAUSE,
+        FetchEvent::Retry { pause, .. } | FetchEvent::BatchRetry { pause, .. } => *pause > LONG_PAUSE,
         _ => false,
     }
 }
@@ -207,6 +213,9 @@ fn is_wait(event: &FetchEvent) -> bool {
 /// Returns whether many pages are about to be fetched one at a time. `on_disk` is the number of pages that are there.
 fn is_slow(event: &FetchEvent, on_disk: u32) -> bool {
     match event {
+        FetchEvent::BatchesPlanned { total_batches, workers: 1, .. } => {
+            total_batches.saturating_sub(on_disk) >= PAGES_FOR_PARALLEL
+        }
         FetchEvent::Planned { total_pages: Some(total), workers: 1, .. } => {
             // Page 0 has arrived when the fetch is planned.
             total.saturating_sub(on_disk.max(1)) >= PAGES_FOR_PARALLEL

@@ -16,6 +16,9 @@ fn demo_prints_its_story_and_leaves_no_files() {
         "enterprise",
         "country",
         "signups",
+        "The events of the same people in 42 days: ",
+        "pct_of_first",
+        "week_3",
     ] {
         assert!(run.stdout.contains(text), "no {text:?} in:\n{}", run.stdout);
     }
@@ -32,6 +35,7 @@ fn demo_report_is_available_as_json() {
     assert_eq!(report.stderr, "");
     let report = report.json();
     assert_eq!(report["profiles"], 2_000);
+    assert!(report["events"].as_u64() > Some(1_000), "{report}");
     let number = |field: &str| report[field].as_f64().expect("a number");
     assert!(number("sequential_seconds") > 0.0 && number("parallel_seconds") > 0.0, "{report}");
     assert!(report["speedup"].is_null(), "the two times of a fast demo cannot be compared: {report}");

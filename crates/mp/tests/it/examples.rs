@@ -43,6 +43,8 @@ fn examples(help: &str) -> Vec<String> {
 fn simulator(faults: &[&str]) -> Simulator {
     let mut config = SimulatorConfig { page_size: 100, ..SimulatorConfig::default() }.with_profiles(250);
     config.faults = faults.iter().map(|fault| fault.parse().expect("a fault")).collect();
+    // Days such as `7d` are counted back from today.
+    config.reference_time = jiff::Timestamp::now();
     Simulator::start_for(USER, config)
 }
 
@@ -64,6 +66,10 @@ fn home_for(line: &str, simulator: &Simulator) -> Home {
     if needs(&["query sql", "export", "inspect", "verify", "--since", "--replace"]) {
         home.run(&["fetch", "profiles", "-q"]).exits(0);
         std::fs::copy(home.database(), home.path().join("my.db")).expect("a copy");
+    }
+    if needs(&["fetch events --since", "verify events"]) {
+        let days = ["--from", "10d", "--to", "today", "--chunk-days", "6"];
+        home.run(&[&["fetch", "events", "-q"], &days[..]].concat()).exits(0);
     }
     if needs(&["fetch resume", "fetch discard", "fetch status"]) {
         home.run(&["fetch", "profiles", "-q"]).exits(1);

@@ -86,6 +86,9 @@ fn every_command_works_as_printed_and_in_order() {
     let home = Home::new().with("MP_BASE_URL", &simulator.base_url());
     let mut skipped = Vec::new();
     let mut second = None;
+    // The days of the commands are counted back from today.
+    let now = SimulatorConfig { reference_time: jiff::Timestamp::now(), ..SimulatorConfig::default() };
+    let of_events = Simulator::start_for(USER, now.with_profiles(300));
     for block in blocks() {
         if let Some(reason) = &block.not_run {
             skipped.push((block.text, reason.clone()));
@@ -99,6 +102,9 @@ fn every_command_works_as_printed_and_in_order() {
                 if text.contains("mp fetch resume") {
                     let simulator = second.insert(interrupt_a_fetch(&home));
                     script = format!("MP_BASE_URL={}; export MP_BASE_URL\n{script}", simulator.base_url());
+                }
+                if text.contains("mp fetch events") {
+                    script = format!("MP_BASE_URL={}; export MP_BASE_URL\n{script}", of_events.base_url());
                 }
                 let run = home.shell_with_mp(&script);
                 assert_eq!(run.code, Some(0), "{text}\nstdout:\n{}\nstderr:\n{}", run.stdout, run.stderr);

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
+use mixpanel_simulator::SimulatorConfig;
+
 use crate::support::{CANARY, Home, PROJECT, Simulator, USERNAME};
 
 const DOCUMENT: &str = include_str!("../../../../docs/schedule.md");
@@ -20,8 +22,12 @@ fn commands() -> Vec<String> {
 fn the_documented_command_lines_work_repeatedly_and_print_nothing_to_mail() {
     let simulator = Simulator::with_faults(250, &[]);
     let commands = commands();
-    assert_eq!(commands.len(), 3, "{commands:?}");
+    assert_eq!(commands.len(), 4, "{commands:?}");
+    let now = SimulatorConfig { reference_time: jiff::Timestamp::now(), ..SimulatorConfig::default() };
+    let of_events = Simulator::start(now.with_profiles(300));
     for command in commands {
+        let is_of_events = command.contains("fetch events");
+        let simulator = if is_of_events { &of_events } else { &simulator };
         let home = Home::new().with("MP_BASE_URL", &simulator.base_url());
         let is_service = command.contains("CREDENTIALS_DIRECTORY");
         let home = if is_service {
@@ -43,6 +49,9 @@ fn the_documented_command_lines_work_repeatedly_and_print_nothing_to_mail() {
             let run = home.shell(&format!("PATH=\"$HOME:$PATH\"; {command}")).exits(0);
             assert_eq!(run.stderr, "", "{command}");
             assert!(is_service || run.stdout.is_empty(), "{command}: {}", run.stdout);
+        }
+        if is_of_events {
+            continue;
         }
         let count = ["query", "sql", "-s", "-f", "plain", "select count(*) from profiles"];
         assert_eq!(home.run(&count).exits(0).stdout, "250\n", "{command}");

@@ -241,6 +241,11 @@ impl Run {
         hint.split('`').find(|part| part.contains(" fetch resume ")).expect("a command in backticks").to_owned()
     }
 
+    /// Returns the number of lines on standard output.
+    pub(crate) fn json_lines(&self) -> usize {
+        self.stdout.lines().count()
+    }
+
     /// Reads standard output as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}:\n{}", self.stdout))
@@ -249,7 +254,10 @@ impl Run {
 
 /// Checks that no plural follows the number 1.
 fn check_numbers(text: &str) {
-    let nouns = ["pages", "profiles", "rows", "records", "requests", "files", "bytes", "members", "tables", "runs"];
+    let nouns = [
+        "pages", "batches", "events", "days", "profiles", "rows", "records", "requests", "files", "bytes", "members",
+        "tables", "runs",
+    ];
     for noun in
         nouns.into_iter().chain(["retries", "attempts", "columns", "threads", "accounts", "are", "were rejected"])
     {

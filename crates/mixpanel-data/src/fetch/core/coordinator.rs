@@ -15,11 +15,13 @@ use jiff::Timestamp;
 
 use crate::counts::FetchCounts;
 use crate::mutant::{Mutant, is_active};
+use crate::stage::SliceRecord;
 
 use super::super::arrival::{Arrival, Meaning, Resumed};
+use super::super::part::PartFacts;
 use super::super::progress::FetchEvent;
 use super::super::rules::Rules;
-use super::super::source::{Page, PageFacts, PriorRun, SessionFacts, Source};
+use super::super::source::{Page, PriorRun, SessionFacts, Source};
 use super::outcome::Ending;
 use super::pacing::Pacing;
 use super::parts::{PartState, Parts};
@@ -40,6 +42,8 @@ pub(crate) struct Coordinator {
     writing: u32,
     /// While other processes hold all concurrency slots: when to check again, and since when they have held them.
     busy: Option<(Duration, Duration)>,
+    /// When the next request may be sent, because requests must not follow each other too fast.
+    next_start: Duration,
     part_deadline: PartDeadline,
     /// When [`next`](Self::next) was last called.
     decided_at: Duration,
@@ -52,6 +56,8 @@ pub(crate) struct Coordinator {
     counts: FetchCounts,
     /// Number of rows in staged parts.
     rows: u64,
+    /// Parts that were given up and not yet reported by [`next_given_up`](Self::next_given_up).
+    given_up: VecDeque<u32>,
     events: VecDeque<FetchEvent>,
 }
 
@@ -76,6 +82,7 @@ impl Coordinator {
             coordinator.counts.rejected += part.rejected;
             coordinator.rows += part.rows;
         }
+        coordinator.parts.replace_all(&coordinator.source.replaced_parts());
         coordinator.events.extend(event);
         coordinator
     }
@@ -91,6 +98,7 @@ impl Coordinator {
             reading: 0,
             writing: 0,
             busy: None,
+            next_start: Duration::ZERO,
             part_deadline: PartDeadline::default(),
             decided_at: Duration::ZERO,
             left_parts: false,
@@ -98,6 +106,7 @@ impl Coordinator {
             stop_deadline: None,
             counts: FetchCounts::default(),
             rows: 0,
+            given_up: VecDeque::new(),
             events: VecDeque::new(),
         }
     }
@@ -105,6 +114,16 @@ impl Coordinator {
     /// Removes and returns the oldest queued event.
     pub(crate) fn next_event(&mut self) -> Option<FetchEvent> {
         self.events.pop_front()
+    }
+
+    /// Removes and returns the oldest part that was given up and not yet returned.
+    pub(crate) fn next_given_up(&mut self) -> Option<u32> {
+        self.given_up.pop_front()
+    }
+
+    /// Returns the plan of the parts if it has changed since the last call.
+    pub(crate) fn changed_plan(&mut self) -> Option<Vec<SliceRecord>> {
+        self.source.changed_plan()
     }
 
     /// Queues an event of another component for the caller.
@@ -149,6 +168,9 @@ impl Coordinator {
         }
         if let Some((until, _)) = self.busy.filter(|(until, _)| now < *until) {
             return Step::WaitUntil(until);
+        }
+        if now < self.next_start {
+            return Step::WaitUntil(self.next_start);
         }
         if !self.pacing.allows_another(self.in_flight, self.reading, self.writing) {
             return Step::WaitForEvent;
@@ -207,21 +229,28 @@ impl Coordinator {
     }
 
     /// Handles the parsed response for `part`.
-    pub(crate) fn part_arrived(&mut self, part: u32, facts: &PageFacts, now: Duration, fraction: f64) -> PartDecision {
+    pub(crate) fn part_arrived<'a>(
+        &mut self,
+        part: u32,
+        facts: impl Into<PartFacts<'a>>,
+        now: Duration,
+        fraction: f64,
+    ) -> PartDecision {
+        let facts = facts.into();
         let Arrival { meaning, events, fatal, hopeless } = self.source.accept(part, facts, &self.parts);
         self.events.extend(events);
         fatal.into_iter().for_each(|failure| self.end(Ending::Fatal(failure)));
         let mut verdict = PartDecision::Drop;
         match meaning {
             Meaning::Store { lacks } => {
-                self.record_good_response(facts.bytes, now);
+                self.record_good_response(facts.memory(), now);
                 lacks.iter().for_each(|(part, failure)| self.give_up(*part, failure));
                 self.writing += 1;
-                self.parts.set(part, PartState::Writing { received: facts.received });
+                self.parts.set(part, PartState::Writing { received: facts.received() });
                 verdict = PartDecision::Store;
             }
             Meaning::TooShort { reason } => {
-                self.record_good_response(facts.bytes, now);
+                self.record_good_response(facts.memory(), now);
                 self.retry_for_length(part, reason, now);
             }
             Meaning::PastEnd => {
@@ -231,6 +260,7 @@ impl Coordinator {
             Meaning::Unusable(failure) => self.request_failed(part, failure, now, fraction),
         }
         self.parts.forget_retries(&hopeless);
+        self.parts.replace_all(&self.source.replaced_parts());
         verdict
     }
 
@@ -264,3 +294,6 @@ mod waits_tests;
 
 #[cfg(test)]
 mod announced_tests;
+
+#[cfg(test)]
+mod slices_tests;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::api::{RateLimitKind, backoff};
 use crate::limits::{
     BACKOFF_INITIAL, CONCURRENCY_BACKOFF_MAX, CONCURRENCY_RAISE_PAGES, CONSECUTIVE_FAILURES_MAX,
-    CONSECUTIVE_FAULTS_MAX, OUTAGE_BACKOFF_MAX, PAGES_READY_MAX, RATE_LIMIT_BACKOFF_INITIAL, RATE_LIMIT_WAIT_MAX,
+    CONSECUTIVE_FAULTS_MAX, FRUITLESS_FAULTS_MAX, OUTAGE_BACKOFF_MAX, PAGES_READY_MAX, RATE_LIMIT_BACKOFF_INITIAL,
+    RATE_LIMIT_WAIT_MAX,
 };
 
 use super::super::rules::Rules;
@@ -80,6 +81,11 @@ impl Pacing {
     /// Records a failed attempt to fetch a part.
     pub(super) fn attempt_failed(&mut self) {
         self.faults_in_a_row += 1;
+    }
+
+    /// Returns whether so many requests in a row have failed that splitting parts is no remedy.
+    pub(super) fn is_fruitless(&self) -> bool {
+        self.faults_in_a_row >= FRUITLESS_FAULTS_MAX
     }
 
     /// Records that a part was given up. Returns true after [`CONSECUTIVE_FAILURES_MAX`] in a row, because the fault then lies with

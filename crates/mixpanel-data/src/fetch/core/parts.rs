@@ -24,6 +24,8 @@ pub(crate) enum PartState {
     Failed,
     /// Requested, but past the last part.
     PastEnd,
+    /// Other parts take its place.
+    Replaced,
 }
 
 /// Failed attempts to fetch a part. Failures unrelated to the part, such as rate limits, are not counted.
@@ -88,6 +90,11 @@ impl Parts {
         self.failures.remove(&part);
     }
 
+    /// Records that other parts take the place of these.
+    pub(super) fn replace_all(&mut self, parts: &[u32]) {
+        parts.iter().for_each(|part| self.set(*part, PartState::Replaced));
+    }
+
     /// Returns the parts that were given up, and why.
     pub(crate) fn failures(&self) -> &BTreeMap<u32, Failure> {
         &self.failures
@@ -106,10 +113,11 @@ impl Parts {
         }
     }
 
-    /// Returns the first part that has not been requested, skipping parts that an earlier process staged.
+    /// Returns the first part that has not been requested, skipping those that an earlier process staged, and
+    /// those that were replaced.
     pub(crate) fn next_pending(&self) -> u32 {
         let mut part = self.next_pending;
-        while self.state(part) == PartState::Staged {
+        while matches!(self.state(part), PartState::Staged | PartState::Replaced) {
             part += 1;
         }
         part
@@ -161,10 +169,12 @@ impl Parts {
         (0..).zip(&self.states).filter(|(_, state)| **state == PartState::Staged).map(|(part, _)| part).collect()
     }
 
-    /// Returns the parts among the first `count` that are not staged, failed or past the end, in order.
+    /// Returns the parts among the first `count` that are not staged, failed, replaced or past the end, in order.
     pub(super) fn unfinished(&self, count: u32) -> Vec<u32> {
-        let finished =
-            |part: &u32| matches!(self.state(*part), PartState::Staged | PartState::Failed | PartState::PastEnd);
+        let finished = |part: &u32| {
+            let state = self.state(*part);
+            matches!(state, PartState::Staged | PartState::Failed | PartState::PastEnd | PartState::Replaced)
+        };
         (0..count).filter(|part| !finished(part)).collect()
     }
 }

@@ -10,6 +10,6 @@ mod prior_run;
 mod short_pages;
 
 pub(super) use layout::PageLayout;
-pub(super) use page::{Page, PageFacts, PageRequest};
+pub(super) use page::{Page, PageFacts};
 pub(super) use paging::Paging;
 pub(super) use prior_run::PriorRun;

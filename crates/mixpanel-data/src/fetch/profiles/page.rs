@@ -1,25 +1,8 @@
-//! A page as the core sees it: the request, the parsed response, and its metadata.
+//! A page as the core sees it: the parsed response, and its metadata.
 
 use crate::api::PageReply;
 use crate::parse::{ProfileRows, Unstored, fingerprint};
-use crate::quota::RequestClass;
 use crate::types::ProfileWriteTask;
-
-/// A request to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PageRequest {
-    /// The session epoch that it belongs to. Results of requests from an earlier epoch are ignored.
-    pub(crate) epoch: u32,
-    pub(crate) page: u32,
-    pub(crate) session: Option<String>,
-}
-
-impl PageRequest {
-    /// Returns the quota class of the request, which depends on whether it opens a session.
-    pub(crate) fn class(&self) -> RequestClass {
-        if self.session.is_some() { RequestClass::Session } else { RequestClass::Opening }
-    }
-}
 
 /// A parsed page.
 #[derive(Debug)]

@@ -15,9 +15,10 @@ use crate::text::counted;
 
 use super::super::arrival::{Arrival, Loss, Meaning};
 use super::super::core::Parts;
+use super::super::part::{PartRequest, Requested};
 use super::super::rules::{Extent, Rules};
 use super::layout::PageLayout;
-use super::page::{Page, PageFacts, PageRequest};
+use super::page::{Page, PageFacts};
 use super::short_pages::ShortPages;
 use announced::{RedundantPages, ResponseAfterGivingUp};
 
@@ -84,9 +85,9 @@ impl Paging {
     }
 
     /// Returns the request for a page. Without a session, the request opens one, so no other request may be in flight.
-    pub(crate) fn request(&self, epoch: u32, page: u32) -> PageRequest {
+    pub(crate) fn request(&self, epoch: u32, page: u32) -> PartRequest {
         let session = self.session.as_ref().and_then(|session| session.facts.session_id.clone());
-        PageRequest { epoch, page, session }
+        PartRequest { epoch, part: page, what: Requested::Page { session } }
     }
 
     /// Cuts a page at the end of a sample, as if the server had no more profiles.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::api::{Failure, FailureKind};
 use crate::counts::FetchCounts;
-use crate::stage::{Over, SessionFacts, StagedPage};
+use crate::stage::{Over, SessionFacts, SlicePlan, StagedPage};
 
 use super::super::arrival::{KeptPart, Resumed};
 use super::super::core::Outcome;
@@ -24,6 +24,8 @@ pub(crate) struct PriorRun {
     pub(crate) session_over: Option<Over>,
     /// Number of profiles that a load found to be missing although every page is on disk.
     pub(crate) lacking: u64,
+    /// The slices of a run of events, which has no session.
+    pub(crate) slices: Option<SlicePlan>,
 }
 
 impl PriorRun {
@@ -108,6 +110,9 @@ impl Paging {
 impl Outcome {
     /// Returns the outcome of a run that sends no more requests: pages that are not on disk count as missing.
     pub(crate) fn of_staged(prior: &PriorRun) -> Self {
+        if let Some(plan) = &prior.slices {
+            return Self::of_slices(plan, &prior.staged);
+        }
         let staged: Vec<u32> = prior.staged.iter().map(|page| page.page).collect();
         let mut layout = prior.layout();
         // An unchecked tail page may exist, whatever the server announced.

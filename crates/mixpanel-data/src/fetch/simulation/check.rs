@@ -7,8 +7,8 @@ use mixpanel_simulator::{Quota, SessionPages};
 
 use crate::api::{Failure, FailureKind, RateLimitKind};
 
+use super::super::part::PartRequest;
 use super::super::progress::FetchEvent;
-use super::super::source::PageRequest;
 use super::scenario::Scenario;
 
 /// Checks requests and events against the invariants.
@@ -48,17 +48,17 @@ impl Watch {
 
     /// Checks a request before it is sent. A page on disk must not be requested again in the same session, and no
     /// session may be opened while the current one has pages on disk.
-    pub(super) fn asked(&mut self, request: &PageRequest, on_disk: u32, damaged: &BTreeSet<u32>) {
-        let is_on_disk = self.staged.contains(&(request.epoch, request.page)) && !damaged.contains(&request.page);
-        assert!(!is_on_disk, "page {} of session {} is staged and asked for again", request.page, request.epoch);
-        let begins = request.session.is_none();
+    pub(super) fn asked(&mut self, request: &PartRequest, on_disk: u32, damaged: &BTreeSet<u32>) {
+        let is_on_disk = self.staged.contains(&(request.epoch, request.part)) && !damaged.contains(&request.part);
+        assert!(!is_on_disk, "page {} of session {} is staged and asked for again", request.part, request.epoch);
+        let begins = request.session().is_none();
         let has_pages = self.staged.iter().any(|(epoch, page)| *epoch == request.epoch && !damaged.contains(page));
         assert!(!(begins && has_pages), "a session is begun beside the pages of another one");
         assert!(request.epoch >= on_disk, "a request of an earlier session");
     }
 
     /// Checks that no request of a lost session is still in flight when one of a later session is sent.
-    pub(super) fn in_flight(&self, request: &PageRequest, mut epochs: impl Iterator<Item = u32>) {
+    pub(super) fn in_flight(&self, request: &PartRequest, mut epochs: impl Iterator<Item = u32>) {
         assert!(epochs.all(|other| other == request.epoch), "a request of a lost session is still in flight");
     }
 
@@ -73,9 +73,9 @@ impl Watch {
     }
 
     /// Records the status of the server's response, which is determined when the request is sent.
-    pub(super) fn answered(&mut self, request: &PageRequest, now: Duration, status: u16, is_hourly: bool) {
+    pub(super) fn answered(&mut self, request: &PartRequest, now: Duration, status: u16, is_hourly: bool) {
         let Some(quota) = self.quota else { return };
-        let is_of_window = request.session.is_none() || self.session_pages == SessionPages::Counted;
+        let is_of_window = request.session().is_none() || self.session_pages == SessionPages::Counted;
         if !is_of_window {
             return;
         }
@@ -84,7 +84,7 @@ impl Watch {
             self.after_refusal.clear();
         }
         if self.refusal.is_some() {
-            self.after_refusal.insert((request.epoch, request.page));
+            self.after_refusal.insert((request.epoch, request.part));
         }
         if !is_hourly && !matches!(status, 401 | 402 | 429) {
             self.counted.push_back(now);
@@ -95,14 +95,14 @@ impl Watch {
 
     /// Records a failure that the client receives. After the first hourly 429, at most one more request may be refused
     /// for the same reason.
-    pub(super) fn failed(&mut self, request: &PageRequest, failure: &Failure, now: Duration) {
+    pub(super) fn failed(&mut self, request: &PartRequest, failure: &Failure, now: Duration) {
         let Some(quota) = self.quota else { return };
         if !matches!(failure.kind, FailureKind::RateLimited { kind: RateLimitKind::Hourly, .. }) {
             return;
         }
         match &mut self.refusal {
             Some(refusal) if now < refusal.free_at => {
-                if self.after_refusal.remove(&(request.epoch, request.page)) {
+                if self.after_refusal.remove(&(request.epoch, request.part)) {
                     refusal.probes += 1;
                     assert!(refusal.probes <= 1, "more than one request after the quota was known to be used up");
                 }

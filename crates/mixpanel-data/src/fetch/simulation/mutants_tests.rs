@@ -22,6 +22,8 @@ fn after(mutant: Mutant) -> Option<Mutant> {
         SessionRecordedTooLate => StagedPageRequested,
         StagedPageRequested => StageRemovedTooEarly,
         StageRemovedTooEarly => return None,
+        // The simulation of slices finds these.
+        PlanNotRecorded | ReplacedSliceFetched => return None,
     })
 }
 

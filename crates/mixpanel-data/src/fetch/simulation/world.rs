@@ -21,8 +21,8 @@ use crate::stage::{Stage, damage_a_page, leave_rejects, leave_temporary};
 
 use super::super::core::{Action, Coordinator, Core, Now, Outcome};
 use super::super::into_table::{earlier, is_complete};
+use super::super::part::PartRequest;
 use super::super::rules::Rules;
-use super::super::source::PageRequest;
 use super::super::writer::{Message, Report, into_stage, part_of};
 use super::check::Watch;
 use super::oracle;
@@ -36,9 +36,9 @@ enum Event {
     /// A request frees its slot in the server's concurrency limit.
     Leave(Ticket),
     /// The response to a request arrives, or the request fails.
-    Reply(PageRequest, Result<Vec<u8>, Failure>),
+    Reply(PartRequest, Result<Vec<u8>, Failure>),
     /// A response has been parsed.
-    Read(PageRequest, Box<Result<PageReply, Failure>>),
+    Read(PartRequest, Box<Result<PageReply, Failure>>),
     /// The writer has handled the oldest message in its inbox.
     Written,
     /// The user stops the run.
@@ -240,7 +240,7 @@ impl World {
         Now { run: self.now - process.began, wall: self.wall() }
     }
 
-    fn send(&mut self, process: &mut Process, request: PageRequest) {
+    fn send(&mut self, process: &mut Process, request: PartRequest) {
         self.trace(|| format!("request {request:?}"));
         self.watch.asked(&request, process.stage.manifest().epoch, &self.damaged);
         self.watch.in_flight(&request, process.in_flight());
@@ -251,14 +251,14 @@ impl World {
         }
         let plain = EngageForm::new(&ProfileQuery::default(), 0).unwrap();
         let mut form = form_urlencoded::Serializer::new(String::new());
-        form.extend_pairs(plain.form(request.page, request.session.as_deref()));
+        form.extend_pairs(plain.form(request.part, request.session()));
         let before = self.simulator.stats().too_many_requests.hourly;
         let reply = self.simulator.handle(&oracle::request(&form.finish(), &self.scenario.config), self.now);
         let is_hourly = self.simulator.stats().too_many_requests.hourly > before;
         self.watch.answered(&request, self.now, reply.status.as_u16(), is_hourly);
         let due = self.now + reply.delay;
         process.later(due, Event::Leave(reply.ticket));
-        let (moment, outcome) = deliver(reply, due, request.session.is_some());
+        let (moment, outcome) = deliver(reply, due, request.session().is_some());
         process.later(moment, Event::Reply(request, outcome));
     }
 
@@ -275,7 +275,7 @@ impl World {
             }
             Event::Reply(request, Ok(body)) => process.core.reply_received(request, body, at),
             Event::Reply(request, Err(failure)) => {
-                self.trace(|| format!("page {} failed: {:?} {}", request.page, failure.kind, failure.message));
+                self.trace(|| format!("page {} failed: {:?} {}", request.part, failure.kind, failure.message));
                 self.watch.failed(&request, &failure, self.now);
                 let fraction = self.draw.fraction();
                 process.core.request_failed(&request, failure, at, fraction);
@@ -284,7 +284,7 @@ impl World {
                 let fraction = self.draw.fraction();
                 match *page {
                     Ok(page) => {
-                        self.trace(|| format!("page {} came: {} records", request.page, page.body.rows.received()));
+                        self.trace(|| format!("page {} came: {} records", request.part, page.body.rows.received()));
                         process.core.part_arrived(&request, page.into(), Some(self.wall()), at, fraction);
                     }
                     Err(failure) => process.core.request_failed(&request, failure, at, fraction),
@@ -309,7 +309,7 @@ impl World {
             assert!(process.stage.manifest().session.is_some(), "a page is staged before its session is recorded");
         }
         let report = into_stage(&mut process.stage, message).unwrap();
-        if let Some(Report::Staged { epoch, page, .. }) = &report {
+        if let Some(Report::Staged { epoch, part: page, .. }) = &report {
             self.watch.staged(*epoch, *page);
             self.damaged.remove(page);
         }

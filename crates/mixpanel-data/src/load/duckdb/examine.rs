@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::canonical::canonical;
-use super::collect::each_properties;
+use super::catalogs::each_row;
 use super::properties::{self, Recorded};
 use super::value_counts::ValueCounts;
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ pub(crate) fn examine(path: &Path, table: &str) -> Result<Vec<PropertyInfo>> {
     }
     let mut values = Values::default();
     let mut collector = Collector::new();
-    each_properties(connection, &format!("{} AS r", table.quoted()), |properties| {
+    each_row(connection, "r", "NULL::VARCHAR", &format!("{} AS r", table.quoted()), |_, properties| {
         collector.profile(properties);
         values.add(properties);
     })

@@ -2,15 +2,18 @@
 //!
 //! Until the commit, every reader sees the old table. The staged pages are never changed.
 //!
-//! **Duplicates.** Of several rows with the same id, the one with the latest `last_seen` is kept (a missing one counts
+//! **Duplicates of profiles.** Of several rows with the same id, the one with the latest `last_seen` is kept (a missing one counts
 //! as earliest); ties go to the lowest page, then to the first row in the page. The kept row stays in place. The table
 //! therefore depends only on the contents of the pages.
+//!
+//! **Duplicates of events.** Of several rows with the same identity, the one ingested last is kept, and among equals the last
+//! in the stage. The rows of a load are ordered by day and time.
 //!
 //! **Verification.** The stage contains a sum of the rows, computed when they were received. Before the commit, it is
 //! compared with the sum of the rows that DuckDB returns, and the load fails if they differ.
 //!
-//! `pages` reads the staged pages; `merge` merges them into a table that already has rows; `settle` checks the file
-//! after the commit.
+//! `pages` reads the staged pages; `merge` merges them into a table that already has rows; `by_day` does both for events;
+//! `settle` checks the file after the commit.
 
 #[cfg(test)]
 mod complete_tests;
@@ -34,6 +37,7 @@ use std::path::Path;
 use duckdb::Connection;
 
 use super::announced;
+use super::by_day::{self, EarlierDays, Gone, StagedSlice};
 use super::digest;
 use super::merge;
 use super::metadata::{self, CatalogChange, Counts, Loaded, Origin};
@@ -46,13 +50,14 @@ use super::settle;
 use super::spill::Spill;
 use super::staged::catalog_of_pages;
 use super::target;
-use super::tuning::{for_load, memory_needed};
+use super::tuning::{Steps, for_load, memory_needed};
 use crate::durable::Trust;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kill_point::kill_point;
 use crate::limits::VECTOR_ROWS;
-use crate::load::package::{LoadKind, LoadReport, TableChange};
+use crate::load::package::{DayChange, LoadKind, LoadReport, TableChange};
 use crate::profile_query::{IfExists, MissingPages};
+use crate::row_sum::RowSum;
 use crate::store::access::Access;
 use crate::store::database::{CommitError, Database};
 use crate::store::failure::statement;
@@ -83,9 +88,10 @@ pub(crate) fn load(request: &LoadRequest, on_lock_wait: &mut OnLockWait<'_>) -> 
     let _spill = Spill::create(&stage_directory)?;
     let mut effort = Effort::Usual;
     loop {
-        let tuning = for_load(request.options.memory, &request.package.pages, &request.package.rejects, effort);
+        let package = &request.package;
+        let tuning = for_load(package.run.dataset, request.options.memory, (&package.pages, &package.rejects), effort);
         let error = match attempt(request, &stage_directory, tuning, on_lock_wait) {
-            Ok((Counts { rows, duplicates, shortfall, altered }, change)) => {
+            Ok((Counts { rows, duplicates, shortfall, altered, .. }, change)) => {
                 // An earlier process may have loaded the same pages, and this one may accept a larger shortfall.
                 let shortfall = request.package.announced.map_or(0, |announced| announced.lacks(shortfall));
                 return Ok((LoadReport { rows, duplicates, shortfall, altered }, change));
@@ -128,10 +134,11 @@ fn attempt(
     let database = Database::open_waiting(&request.database, access, request.options.lock_wait, on_lock_wait)?;
     if let Some(counts) = metadata::find_load(database.connection(), &request.package.run.load_id)? {
         let table_rows = rows_now(database.connection(), &request.options.table)?;
+        let days = earlier_change(database.connection(), request)?;
         // The process that committed it may have exited before it synced the file.
         database.close_durably(Trust::Disk)?;
         settle::check_contents(request)?;
-        return Ok((counts, TableChange { table_rows, ..TableChange::default() }));
+        return Ok((counts, TableChange { table_rows, days, ..TableChange::default() }));
     }
     let connection = database.connection();
     let fail = |error| statement("begin the load", &error);
@@ -169,9 +176,11 @@ fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, Table
         request.options.seen.as_ref().map(|seen| seen.check(connection, request)).transpose()?.unwrap_or_default();
     metadata::ensure(connection)?;
     ensure_macros(connection)?;
-    let loaded = match choose_action(connection, request)? {
+    let is_by_day = request.package.run.dataset.is_by_day();
+    let mut loaded = match choose_action(connection, request)? {
         TableAction::Make => make(connection, request, None)?,
         TableAction::Replace(old) => make(connection, request, Some(old))?,
+        TableAction::Merge(table) if is_by_day => by_day::merge(connection, request, table)?,
         TableAction::Merge(table) => merge::merge(connection, request, table)?,
     };
     request.options.seen.as_ref().map_or(Ok(()), |seen| seen.check_views(connection, &views, request))?;
@@ -182,7 +191,13 @@ fn fill(connection: &Connection, request: &LoadRequest) -> Result<(Counts, Table
     // Before `_metadata`, whose number of rows still is that of the last load.
     properties::record(connection, &loaded, &run)?;
     let table_rows = metadata::record(connection, &loaded, request.options.if_exists, &run)?;
-    Ok((loaded.counts, TableChange { table_rows, updated: loaded.updated, unchanged: loaded.unchanged }))
+    if let Some(days) = &mut loaded.days {
+        let slices = StagedSlice::look(&request.package.pages)?;
+        let earlier = if loaded.origin == Origin::Made { EarlierDays::Remove } else { EarlierDays::Keep };
+        days.open_days = by_day::record(connection, &loaded.table, &run, &slices, earlier)?;
+    }
+    let change = TableChange { table_rows, updated: loaded.updated, unchanged: loaded.unchanged, days: loaded.days };
+    Ok((loaded.counts, change))
 }
 
 /// What the load does to the table. Names are as the database spells them.
@@ -279,11 +294,10 @@ fn table_appeared(table: &TableName) -> Error {
 fn make(connection: &Connection, request: &LoadRequest, old: Option<TableName>) -> Result<Loaded> {
     let fail = |error| statement(&format!("load into table `{}`", &request.options.table), &error);
     pages::create(connection, request.package.run.dataset, pages::LoadingTable::Permanent)?;
-    let staged = pages::read(connection, request)?;
-    let shortfall = announced::check(connection, request, &staged, old.as_ref())?;
-    let StagedRows { staged, kept, steps, duplicates } = staged;
-    let catalog = catalog_of_pages(&request.package.pages)?.and_then(|catalog| catalog.minus(&duplicates));
-    let catalog = catalog.map_or(CatalogChange::Unknown, CatalogChange::Whole);
+    let Read { kept, steps, catalog, counts, days } = match request.package.run.dataset.is_by_day() {
+        true => read_days(connection, request)?,
+        false => read_pages(connection, request, old.as_ref())?,
+    };
     let loading = TableName::listed(LOADING);
     let table = match old {
         Some(old) => {
@@ -299,8 +313,53 @@ fn make(connection: &Connection, request: &LoadRequest, old: Option<TableName>) 
     };
     let found = sum_of_table(connection, request.package.run.dataset, &table, steps).map_err(fail)?;
     check(request, &format!("table `{table}`"), kept, found)?;
-    let counts = Counts { rows: kept.rows, duplicates: staged - kept.rows, shortfall, altered: 0 };
     let digest = digest::to_text(connection, kept).map_err(fail)?;
     let (updated, unchanged) = (Some(0), Some(0));
-    Ok(Loaded { table, origin: Origin::Made, counts, updated, unchanged, digest, catalog, steps })
+    Ok(Loaded { table, origin: Origin::Made, counts, updated, unchanged, digest, catalog, steps, days })
+}
+
+/// What was read into the new table.
+struct Read {
+    kept: RowSum,
+    steps: Steps,
+    catalog: CatalogChange,
+    counts: Counts,
+    days: Option<DayChange>,
+}
+
+fn read_pages(connection: &Connection, request: &LoadRequest, old: Option<&TableName>) -> Result<Read> {
+    let staged = pages::read(connection, request)?;
+    let shortfall = announced::check(connection, request, &staged, old)?;
+    let StagedRows { staged, kept, steps, duplicates } = staged;
+    let catalog = catalog_of_pages(&request.package.pages)?.and_then(|catalog| catalog.minus(&duplicates));
+    let catalog = catalog.map_or(CatalogChange::Unknown, |catalog| CatalogChange::Whole(catalog.into()));
+    let counts = Counts { rows: kept.rows, duplicates: staged - kept.rows, shortfall, altered: 0, conflicting: 0 };
+    Ok(Read { kept, steps, catalog, counts, days: None })
+}
+
+fn read_days(connection: &Connection, request: &LoadRequest) -> Result<Read> {
+    let slices = StagedSlice::look(&request.package.pages)?;
+    let mut gone = Gone::default();
+    let inserted = by_day::fill(connection, request, &slices, LOADING, &mut gone)?;
+    pages::check_received(&request.package.run, inserted.staged.rows)?;
+    let (rows, conflicting) = (inserted.added.rows, inserted.conflicting);
+    let duplicates = inserted.staged.rows - rows;
+    let catalog = by_day::catalogs_of(&slices, gone)?.map_or(CatalogChange::Unknown, CatalogChange::Whole);
+    let days = DayChange { conflicting_duplicates: conflicting, ..by_day::change_of_slices(&slices) };
+    Ok(Read {
+        kept: inserted.added,
+        steps: Steps::of_staged(&request.package.pages),
+        catalog,
+        counts: Counts { rows, duplicates, shortfall: 0, altered: 0, conflicting },
+        days: Some(days),
+    })
+}
+
+/// Returns what the process that committed this load reported about its days.
+fn earlier_change(connection: &Connection, request: &LoadRequest) -> Result<Option<DayChange>> {
+    if !request.package.run.dataset.is_by_day() {
+        return Ok(None);
+    }
+    let slices = StagedSlice::look(&request.package.pages)?;
+    by_day::change_of(connection, &request.options.table, &request.package.run, &slices)
 }

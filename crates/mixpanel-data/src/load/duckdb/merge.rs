@@ -12,7 +12,7 @@
 use duckdb::Connection;
 
 use super::announced;
-use super::collect::collect;
+use super::catalogs::CatalogCollector;
 use super::digest::{self, sum_hashes, sum_of};
 use super::metadata::{self, CatalogChange, Counts, Loaded, Origin};
 use super::pages::{self, LoadingTable};
@@ -25,7 +25,6 @@ use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::load::package::LoadKind;
-use crate::parse::Collector;
 use crate::profile_query::IfExists;
 use crate::row_sum::RowSum;
 use crate::store::failure::statement;
@@ -56,7 +55,7 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest, table: Table
     let old = recorded(connection, &table, before).map_err(fail)?;
     let replaces = request.options.if_exists == IfExists::Upsert || request.package.kind == LoadKind::Completing;
     let find = format!("SELECT rowid AS place FROM {} WHERE {}", table.quoted(), dataset.key_is_in(None, "_loading"));
-    let (mut removed_properties, mut added_properties) = (Collector::new(), Collector::new());
+    let (mut removed_properties, mut added_properties) = (CatalogCollector::default(), CatalogCollector::default());
     let removed = match replaces {
         true => {
             let (quoted, collector) = (table.quoted(), &mut removed_properties);
@@ -64,7 +63,7 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest, table: Table
         }
         false => RowSum::default(),
     };
-    collect(connection, "_loading", "true", steps, &mut added_properties).map_err(fail)?;
+    added_properties.add_matching(connection, dataset, "_loading", "true", steps).map_err(fail)?;
     add(connection, dataset, &table, steps).map_err(fail)?;
     let found =
         sum_of(connection, dataset, &table.quoted(), &dataset.key_is_in(Some("r"), "_loading"), steps).map_err(fail)?;
@@ -77,14 +76,14 @@ pub(super) fn merge(connection: &Connection, request: &LoadRequest, table: Table
     };
     drop_helpers(connection).map_err(fail)?;
     let rows = earlier.rows + added.rows - earlier.replaced;
-    let counts = Counts { rows, duplicates: staged - rows, shortfall, altered: earlier.altered };
+    let counts = Counts { rows, duplicates: staged - rows, shortfall, altered: earlier.altered, conflicting: 0 };
     // A load that completes a run cannot tell the run's own rows from older ones.
     let is_first = request.package.kind == LoadKind::First;
     let (updated, unchanged) = (is_first.then_some(removed.rows), is_first.then_some(known.rows));
     let digest = digest::to_text(connection, sum).map_err(fail)?;
-    let (added, removed) = (added_properties.finish(), removed_properties.finish());
+    let (added, removed) = (added_properties.finish_listed(), removed_properties.finish_listed());
     let catalog = CatalogChange::Rows { rows_before: before, added, removed };
-    Ok(Loaded { table, origin: Origin::Changed, counts, updated, unchanged, digest, catalog, steps })
+    Ok(Loaded { table, origin: Origin::Changed, counts, updated, unchanged, digest, catalog, steps, days: None })
 }
 
 /// Returns the query for the rows in `_loading` that must not replace rows in the table.
@@ -197,7 +196,7 @@ fn read_previous(connection: &Connection, request: &LoadRequest) -> Result<()> {
 
 /// Returns the sum that the last load recorded. Updating it, rather than computing a new sum, keeps later changes by
 /// others detectable.
-fn recorded(connection: &Connection, table: &TableName, rows: u64) -> Result<Option<RowSum>, duckdb::Error> {
+pub(super) fn recorded(connection: &Connection, table: &TableName, rows: u64) -> Result<Option<RowSum>, duckdb::Error> {
     match label::of_table(connection, table).and_then(|label| label.digest) {
         Some(text) => digest::read(connection, &text, rows),
         None => Ok(None),

@@ -3,6 +3,7 @@
 //! `_metadata` is the Python package's table with columns appended, so that each program can use the other's files. Any
 //! program may have written its contents, so they are treated only as data.
 
+mod days;
 #[cfg(test)]
 mod tests;
 
@@ -10,12 +11,13 @@ use duckdb::types::{TimeUnit, Value};
 use duckdb::{Connection, params};
 use jiff::Timestamp;
 
+use super::catalogs::Catalogs;
 use super::tuning::Steps;
 use crate::counts::FetchCounts;
 use crate::dataset::Dataset;
 use crate::error::Result;
+use crate::load::package::DayChange;
 use crate::load::run_record::RunRecord;
-use crate::parse::Catalog;
 use crate::profile_query::{FetchMode, IfExists};
 use crate::store::failure::statement;
 use crate::store::label::{self, Label};
@@ -46,7 +48,20 @@ const CREATE: &str = "
     ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS made_table BOOLEAN;
     ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS shortfall BIGINT;
     ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS property_rules JSON;
-    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS updates BOOLEAN;";
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS updates BOOLEAN;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS from_date DATE;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS to_date DATE;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS time_zone VARCHAR;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS conflicting_duplicates BIGINT;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS without_insert_id BIGINT;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS without_distinct_id BIGINT;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS outside BIGINT;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS repeated_hour BIGINT;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS skipped_hour BIGINT;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS received_bytes BIGINT;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS replaced_from DATE;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS replaced_to DATE;
+    ALTER TABLE _fetches ADD COLUMN IF NOT EXISTS replaced_rows BIGINT;";
 
 /// The row counts of a load, as recorded in `_fetches`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +71,8 @@ pub(super) struct Counts {
     pub(super) shortfall: u64,
     /// Rows of earlier loads of the run that others have changed or removed since. Not recorded.
     pub(super) altered: u64,
+    /// Duplicates whose properties differ from those of the row that was kept.
+    pub(super) conflicting: u64,
 }
 
 /// How a load put its rows into the table.
@@ -84,19 +101,21 @@ pub(super) struct Loaded {
     pub(super) catalog: CatalogChange,
     /// The number of rows of the table to read at once.
     pub(super) steps: Steps,
+    /// How a load of events changed the days of the table.
+    pub(super) days: Option<DayChange>,
 }
 
 /// How a load changed the properties of the rows.
 #[derive(Debug)]
 pub(super) enum CatalogChange {
     /// The catalog of the whole table.
-    Whole(Catalog),
+    Whole(Catalogs),
     /// The catalogs of the rows that the load added and removed.
     Rows {
         /// The number of rows in the table before the load.
         rows_before: u64,
-        added: Catalog,
-        removed: Catalog,
+        added: Catalogs,
+        removed: Catalogs,
     },
     /// It must be computed from the table.
     Unknown,
@@ -130,14 +149,17 @@ pub(super) fn find_load(connection: &Connection, load_id: &str) -> Result<Option
     if !columns.contains("load_id") {
         return Ok(None);
     }
-    let shortfall = if columns.contains("shortfall") { "shortfall" } else { "NULL" };
-    let sql = format!("SELECT rows, duplicates, {shortfall}::UBIGINT FROM _fetches WHERE load_id = ?");
+    let count = |name: &'static str| if columns.contains(name) { name } else { "NULL" };
+    let (shortfall, conflicting) = (count("shortfall"), count("conflicting_duplicates"));
+    let sql = format!(
+        "SELECT rows, duplicates, {shortfall}::UBIGINT, {conflicting}::UBIGINT FROM _fetches WHERE load_id = ?"
+    );
     first_counts(connection, &sql, &[load_id])
 }
 
 /// Returns the counts of the run's last load into the table.
 pub(super) fn last_counts(connection: &Connection, table: &TableName, run_id: &str) -> Result<Option<Counts>> {
-    let sql = "SELECT rows, duplicates, shortfall FROM _fetches WHERE run_id = ? AND system.main.lower(table_name) = system.main.lower(?)
+    let sql = "SELECT rows, duplicates, shortfall, conflicting_duplicates FROM _fetches WHERE run_id = ? AND system.main.lower(table_name) = system.main.lower(?)
                ORDER BY rowid DESC LIMIT 1";
     first_counts(connection, sql, &[run_id, table.as_str()])
 }
@@ -146,8 +168,9 @@ fn first_counts(connection: &Connection, sql: &str, values: &[&str]) -> Result<O
     let fail = |error| statement("read the table `_fetches`", &error);
     let mut query = connection.prepare(sql).map_err(fail)?;
     let counts = |row: &duckdb::Row<'_>| {
-        let shortfall = row.get::<_, Option<u64>>(2)?.unwrap_or(0);
-        Ok(Counts { rows: row.get(0)?, duplicates: row.get(1)?, shortfall, altered: 0 })
+        let [shortfall, conflicting] = [2, 3].map(|column| row.get::<_, Option<u64>>(column));
+        let (shortfall, conflicting) = (shortfall?.unwrap_or(0), conflicting?.unwrap_or(0));
+        Ok(Counts { rows: row.get(0)?, duplicates: row.get(1)?, shortfall, altered: 0, conflicting })
     };
     let mut found = query.query_map(duckdb::params_from_iter(values), counts).map_err(fail)?;
     found.next().transpose().map_err(fail)
@@ -216,6 +239,7 @@ pub(super) fn record(connection: &Connection, loaded: &Loaded, if_exists: IfExis
             ],
         )
         .map_err(|error| statement("record the run in `_fetches`", &error))?;
+    days::record(connection, loaded, run)?;
     Ok(table_rows)
 }
 
@@ -231,11 +255,15 @@ fn label_table(connection: &Connection, loaded: &Loaded, run: &RunRecord) -> Res
         Origin::Made => Gaps::of_made(run),
         Origin::Changed => Gaps::of_changed(label::of_table(connection, table).as_ref(), run),
     };
+    // Those of events are recorded with the days of the run.
+    let dates = if run.dataset.is_by_day() { "" } else { "from_date = NULL, to_date = NULL," };
     let updated = connection
         .execute(
-            "UPDATE _metadata SET type = ?, fetched_at = ?, from_date = NULL, to_date = NULL, row_count = ?, filters = ?,
-                 run_id = ?, partial = ?, digest = ?, partial_run_id = ?
-             WHERE system.main.lower(table_name) = system.main.lower(?)",
+            &format!(
+                "UPDATE _metadata SET type = ?, fetched_at = ?, {dates} row_count = ?, filters = ?,
+                     run_id = ?, partial = ?, digest = ?, partial_run_id = ?
+                 WHERE system.main.lower(table_name) = system.main.lower(?)"
+            ),
             params![
                 run.dataset.kind,
                 fetched_at,
@@ -308,12 +336,13 @@ pub(super) fn check_file_system(
     let loaded = Loaded {
         table: table.clone(),
         origin: Origin::Changed,
-        counts: Counts { rows: 0, duplicates: 0, shortfall: 0, altered: 0 },
+        counts: Counts { rows: 0, duplicates: 0, shortfall: 0, altered: 0, conflicting: 0 },
         updated: None,
         unchanged: None,
         digest: String::new(),
         catalog: CatalogChange::Unknown,
         steps: Steps::of_staged(&[]),
+        days: None,
     };
     // A run may be loaded more than once.
     for load_id in ["rehearsal-1", "rehearsal-2"] {

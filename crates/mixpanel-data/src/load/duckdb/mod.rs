@@ -9,16 +9,18 @@
 //! - `target`: checks and replaces the existing table; `dependents`: describes what a replacement drops; `seen`: the
 //!   state of the table before the first request; `changes`: compares it with the current state;
 //! - `metadata`: writes `_metadata` and `_fetches`; `rejects`: writes `_rejects`; `digest`: sums the table's contents;
+//! - `by_day`: loads events, one batch of days after another, and writes `_days`;
 //! - `properties`: writes `_properties` and the typed views, whose query `typed_view` generates; `table_query`: the same
-//!   rows for exports; `collect`: reads the properties of rows; `examine`, `value_counts` and `canonical`: describe the
+//!   rows for exports; `catalogs`: reads the properties of rows; `examine`, `value_counts` and `canonical`: describe the
 //!   properties of a table;
 //! - `known` and `last_load`: read the records of earlier loads; `verify`: checks that a table is unchanged since its
 //!   last load.
 
 mod announced;
+mod by_day;
 mod canonical;
+mod catalogs;
 mod changes;
-mod collect;
 mod dependents;
 mod digest;
 mod examine;
@@ -48,6 +50,7 @@ mod unreadable;
 mod value_counts;
 mod verify;
 
+pub(crate) use by_day::{DayState, LastEventLoad, RecordedDay, last_event_load};
 pub(crate) use examine::examine;
 pub(crate) use known::{exists, is_keyword, is_loaded, maker, rules_of_table};
 pub(crate) use last_load::{LastLoad, last_load};

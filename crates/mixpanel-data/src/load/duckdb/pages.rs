@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use duckdb::Connection;
 
-use super::collect::collect;
+use super::catalogs::CatalogCollector;
 use super::digest::sum_of;
 use super::request::LoadRequest;
 use super::rows::{StagedRows, number, run};
@@ -16,7 +16,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::LOAD_PAGES_PER_STATEMENT;
 use crate::load::run_record::RunRecord;
 use crate::mutant::{Mutant, is_active};
-use crate::parse::Collector;
 use crate::row_sum::RowSum;
 use crate::store::failure::{is_malformed_json, statement};
 use crate::text::counted;
@@ -61,9 +60,14 @@ pub(super) fn read(connection: &Connection, request: &LoadRequest) -> Result<Sta
         hashes if hashes == received.rows => hashes,
         _ => count(&key)?,
     };
-    let mut duplicates = Collector::new();
+    let mut duplicates = CatalogCollector::default();
     if distinct == received.rows {
-        return Ok(StagedRows { staged: received.rows, kept: received, steps, duplicates: duplicates.finish() });
+        return Ok(StagedRows {
+            staged: received.rows,
+            kept: received,
+            steps,
+            duplicates: duplicates.finish_listed().all,
+        });
     }
     let mut find = dataset.find_duplicates("_loading");
     if is_active(Mutant::DuplicateKeptByArrival) {
@@ -73,7 +77,7 @@ pub(super) fn read(connection: &Connection, request: &LoadRequest) -> Result<Sta
     let left = count(&key)?;
     if left == distinct && received.rows.checked_sub(removed.rows) == Some(distinct) {
         let kept = received.minus(removed);
-        return Ok(StagedRows { staged: received.rows, kept, steps, duplicates: duplicates.finish() });
+        return Ok(StagedRows { staged: received.rows, kept, steps, duplicates: duplicates.finish_listed().all });
     }
     Err(Error::internal(format!(
         "rows staged: {}, with different keys: {distinct}; duplicates removed: {}, keys left: {left}",
@@ -102,11 +106,11 @@ pub(super) fn collect_and_remove(
     table: &str,
     find: &str,
     steps: Steps,
-    collector: &mut Collector,
+    collector: &mut CatalogCollector,
 ) -> Result<RowSum, duckdb::Error> {
     run(connection, &format!("CREATE TEMP TABLE _removed AS {find}"))?;
     let removed = sum_of(connection, dataset, table, IS_REMOVED, steps)?;
-    collect(connection, table, IS_REMOVED, steps, collector)?;
+    collector.add_matching(connection, dataset, table, IS_REMOVED, steps)?;
     remove_found(connection, table)?;
     Ok(removed)
 }
@@ -142,7 +146,7 @@ fn insert(connection: &Connection, request: &LoadRequest) -> Result<()> {
 
 /// Returns the error for a page with text that DuckDB rejects as JSON, naming the page. Only valid JSON is staged, so
 /// the page is damaged.
-fn malformed_page(connection: &Connection, dataset: &Dataset, pages: &[PathBuf]) -> Error {
+pub(super) fn malformed_page(connection: &Connection, dataset: &Dataset, pages: &[PathBuf]) -> Error {
     let culprit = read_parquet(pages, Extra::Place).ok().and_then(|rows| {
         let sql = format!(
             "SELECT parse_filename(filename), file_row_number FROM {rows} WHERE {} LIMIT 1",
@@ -161,7 +165,7 @@ fn malformed_page(connection: &Connection, dataset: &Dataset, pages: &[PathBuf])
 }
 
 /// Checks that every received record is a staged row or a reject.
-fn check_received(run: &RunRecord, staged: u64) -> Result<()> {
+pub(super) fn check_received(run: &RunRecord, staged: u64) -> Result<()> {
     if staged + run.counts.rejected == run.counts.received {
         return Ok(());
     }

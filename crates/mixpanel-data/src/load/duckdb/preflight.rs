@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use duckdb::Connection;
 
+use super::by_day;
 use super::dependents;
 use super::metadata;
 use super::pages::{self, LOADING, LoadingTable};
@@ -138,6 +139,7 @@ fn check_file_system(
     recorded
         .and_then(|()| properties::check_file_system(connection, table, &RunRecord::empty(dataset, "rehearsal", "")))
         .and_then(|()| rejects::check_file_system(connection, table))
+        .and_then(|()| if dataset.is_by_day() { by_day::check_file_system(connection, table) } else { Ok(()) })
         .map_err(not_ours)?;
     Ok(seen)
 }
@@ -159,7 +161,7 @@ fn names_taken(connection: &Connection, table: &TableName) -> Result<Vec<Warning
 fn not_ours(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Storage | ErrorKind::InvalidInput | ErrorKind::ConstraintViolated => Error::invalid(
-            "`_metadata`, `_fetches`, `_properties` or `_rejects` in this database has an unexpected schema",
+            "`_metadata`, `_fetches`, `_properties`, `_days` or `_rejects` in this database has an unexpected schema",
         )
         .with_detail("suggestion", "rename that table, or use another database file")
         .with_source(error),

@@ -4,6 +4,7 @@
 //! column types also cover values that have since been replaced. The name of a column never changes, and its row stays
 //! when a replaced table no longer has the property, so that the columns of the view stay.
 
+mod events;
 #[cfg(test)]
 mod tests;
 
@@ -12,27 +13,31 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use duckdb::types::Value;
 use duckdb::{Connection, params};
 
-use super::collect::collect;
+use super::catalogs::{CatalogCollector, Catalogs};
 use super::metadata::{CatalogChange, Loaded, Origin, timestamp};
 use super::tuning::Steps;
 use super::typed_view::{Grouping, TypedColumn, view_query};
+use crate::dataset::Dataset;
 use crate::error::Result;
+use crate::limits::CATALOG_EVENTS_MAX;
 use crate::load::run_record::RunRecord;
-use crate::parse::{Bounds, Catalog, Collector, Kind, Property, column_type};
+use crate::parse::{Bounds, Catalog, Kind, Property, column_type};
 use crate::store::failure::statement;
 use crate::store::label;
 use crate::store::own_objects::{Owner, create_view, owner_of_view};
-use crate::store::schema::{Target, find};
+use crate::store::schema::{Target, column_names, find};
 use crate::store::table_name::TableName;
 
 /// `types` maps each kind of value to the number of profiles that have it; 0 means that values of this kind were
-/// replaced. `name` is NULL in the row that counts the values of all properties beyond the limit.
+/// replaced. `name` is NULL in the row that counts the values of all properties beyond the limit. `event_name` is NULL in the
+/// rows that describe the whole table; in a table of events, there are others for each event.
 const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS _properties (
         table_name VARCHAR NOT NULL, name VARCHAR, column_name VARCHAR, column_type VARCHAR, profiles BIGINT NOT NULL,
         nulls BIGINT NOT NULL, types JSON, min_value VARCHAR, max_value VARCHAR,
         first_seen TIMESTAMP, updated_at TIMESTAMP, run_id VARCHAR
-    )";
+    );
+    ALTER TABLE _properties ADD COLUMN IF NOT EXISTS event_name VARCHAR";
 
 /// The name of the column for the property with the empty name, because DuckDB has no empty identifiers.
 const EMPTY_NAME: &str = "_";
@@ -55,18 +60,19 @@ pub(super) fn record(connection: &Connection, loaded: &Loaded, run: &RunRecord) 
     connection.execute_batch(CREATE).map_err(|error| statement("create the table `_properties`", &error))?;
     let table = &loaded.table;
     let before = read(connection, table)?;
-    let catalog = match &loaded.catalog {
-        CatalogChange::Whole(catalog) => catalog.clone(),
+    let catalogs = match &loaded.catalog {
+        CatalogChange::Whole(catalogs) => catalogs.clone(),
         CatalogChange::Rows { rows_before, added, removed } => {
-            match updated(connection, table, &before, (*rows_before, added, removed))? {
-                Some(catalog) => catalog,
-                None => of_table(connection, table, loaded.steps)?,
+            match updated(connection, run.dataset, table, &before, (*rows_before, added, removed))? {
+                Some(catalogs) => catalogs,
+                None => of_table(connection, run.dataset, table, loaded.steps)?,
             }
         }
-        CatalogChange::Unknown => of_table(connection, table, loaded.steps)?,
+        CatalogChange::Unknown => of_table(connection, run.dataset, table, loaded.steps)?,
     };
-    let now = merged(before, &catalog, loaded.origin, run.finished_at.as_microsecond());
-    write(connection, table, &now, catalog.others, run)?;
+    let now = merged(before, &catalogs.all, loaded.origin, run);
+    write(connection, table, &now, catalogs.all.others, run)?;
+    events::write(connection, table, &catalogs.by_event, &now, run)?;
     if owner_of_view(connection, table)? == Owner::User {
         return Ok(());
     }
@@ -77,26 +83,36 @@ pub(super) fn record(connection: &Connection, loaded: &Loaded, run: &RunRecord) 
 /// exactly the rows that were in the table.
 fn updated(
     connection: &Connection,
+    dataset: &Dataset,
     table: &TableName,
     before: &[Recorded],
-    (rows_before, added, removed): (u64, &Catalog, &Catalog),
-) -> Result<Option<Catalog>> {
+    (rows_before, added, removed): (u64, &Catalogs, &Catalogs),
+) -> Result<Option<Catalogs>> {
     let is_current = label::of_table(connection, table).and_then(|label| label.row_count) == Some(rows_before);
     if !is_current || before.is_empty() {
         return Ok(None);
     }
     let properties = before.iter().map(|recorded| recorded.property.clone()).collect();
-    let mut catalog = Catalog { profiles: rows_before, properties, others: others(connection, table)? };
-    catalog.add(added);
-    Ok(catalog.minus(removed))
+    let all = Catalog { profiles: rows_before, properties, others: others(connection, table)? };
+    let by_event = match dataset.is_by_day() {
+        true => events::read(connection, table)?,
+        false => BTreeMap::new(),
+    };
+    if dataset.is_by_day() && by_event.is_empty() {
+        return Ok(None);
+    }
+    let mut catalogs = Catalogs { all, by_event };
+    catalogs.add(added);
+    Ok(catalogs.minus(removed).filter(|catalogs| catalogs.by_event.len() <= CATALOG_EVENTS_MAX))
 }
 
-/// Computes the catalog of a whole table.
-fn of_table(connection: &Connection, table: &TableName, steps: Steps) -> Result<Catalog> {
-    let mut collector = Collector::new();
-    collect(connection, &table.quoted(), "true", steps, &mut collector)
+/// Computes the catalogs of a whole table.
+fn of_table(connection: &Connection, dataset: &Dataset, table: &TableName, steps: Steps) -> Result<Catalogs> {
+    let mut collector = CatalogCollector::default();
+    collector
+        .add_matching(connection, dataset, &table.quoted(), "true", steps)
         .map_err(|error| statement(&format!("read the properties of table `{table}`"), &error))?;
-    Ok(collector.finish())
+    Ok(collector.finish_listed())
 }
 
 /// Reads the recorded properties of a table, in the order of their columns.
@@ -104,13 +120,28 @@ pub(super) fn read(connection: &Connection, table: &TableName) -> Result<Vec<Rec
     if !matches!(find(connection, &TableName::listed("_properties"))?, Target::Table(_)) {
         return Ok(Vec::new());
     }
+    // Earlier versions did not record events.
+    let has_events = column_names(connection, &TableName::listed("_properties"))?.contains("event_name");
+    let of_table = if has_events { "event_name IS NULL" } else { "true" };
+    let found = read_where(connection, table, of_table, "NULL")?;
+    Ok(found.into_iter().map(|(_, recorded)| recorded).collect())
+}
+
+/// Reads the recorded properties that match a condition, each with the value of `event`, which is an SQL expression.
+fn read_where(
+    connection: &Connection,
+    table: &TableName,
+    condition: &str,
+    event: &str,
+) -> Result<Vec<(Option<String>, Recorded)>> {
     let fail = |error| statement("read the table `_properties`", &error);
-    let mut query = connection
-        .prepare(
-            "SELECT name, column_name, column_type, types::VARCHAR, min_value, max_value, system.main.epoch_us(first_seen)
-             FROM main._properties WHERE system.main.lower(table_name) = system.main.lower(?) AND name IS NOT NULL ORDER BY rowid",
-        )
-        .map_err(fail)?;
+    let sql = format!(
+        "SELECT name, column_name, column_type, types::VARCHAR, min_value, max_value, system.main.epoch_us(first_seen),
+             {event}::VARCHAR
+         FROM main._properties
+         WHERE system.main.lower(table_name) = system.main.lower(?) AND name IS NOT NULL AND {condition} ORDER BY rowid"
+    );
+    let mut query = connection.prepare(&sql).map_err(fail)?;
     let rows = query
         .query_map([table.as_str()], |row| {
             let (name, column, kind): (String, Option<String>, Option<String>) =
@@ -127,7 +158,9 @@ pub(super) fn read(connection: &Connection, table: &TableName) -> Result<Vec<Rec
             if let Some((least, greatest)) = least.zip(greatest) {
                 property.bounds = Bounds::read(&column_type, &least, &greatest);
             }
-            Ok(Recorded { property, kinds: types.into_keys().collect(), column, column_type, first_seen: row.get(6)? })
+            let kinds = types.into_keys().collect();
+            let recorded = Recorded { property, kinds, column, column_type, first_seen: row.get(6)? };
+            Ok((row.get(7)?, recorded))
         })
         .map_err(fail)?;
     rows.collect::<Result<_, _>>().map_err(fail)
@@ -135,16 +168,17 @@ pub(super) fn read(connection: &Connection, table: &TableName) -> Result<Vec<Rec
 
 fn others(connection: &Connection, table: &TableName) -> Result<u64> {
     let sql = "SELECT coalesce(sum(profiles), 0)::UBIGINT FROM main._properties
-               WHERE system.main.lower(table_name) = system.main.lower(?) AND name IS NULL";
+               WHERE system.main.lower(table_name) = system.main.lower(?) AND name IS NULL AND event_name IS NULL";
     connection
         .query_row(sql, [table.as_str()], |row| row.get(0))
         .map_err(|error| statement("read the table `_properties`", &error))
 }
 
 /// Applies the current catalog to the recorded properties. Known columns keep their names and places.
-fn merged(before: Vec<Recorded>, catalog: &Catalog, origin: Origin, now: i64) -> Vec<Recorded> {
+fn merged(before: Vec<Recorded>, catalog: &Catalog, origin: Origin, run: &RunRecord) -> Vec<Recorded> {
     let fold = |name: &str| name.to_ascii_lowercase();
-    let mut taken: BTreeSet<String> = ["distinct_id", "last_seen"].map(fold).into();
+    let fixed = run.dataset.columns.iter().filter(|column| !column.is_json);
+    let mut taken: BTreeSet<String> = fixed.map(|column| fold(column.name)).collect();
     taken.extend(before.iter().filter_map(|recorded| recorded.column.as_deref()).map(fold));
     let mut current: HashMap<&str, &Property> =
         catalog.properties.iter().map(|property| (property.name.as_str(), property)).collect();
@@ -165,7 +199,7 @@ fn merged(before: Vec<Recorded>, catalog: &Catalog, origin: Origin, now: i64) ->
                 kinds: BTreeSet::new(),
                 column,
                 column_type: String::new(),
-                first_seen: Some(now),
+                first_seen: Some(run.finished_at.as_microsecond()),
             };
             recorded.update(property, Origin::Made);
             merged.push(recorded);

@@ -124,7 +124,7 @@ pub(super) fn differs(dataset: &Dataset, pages: &[PathBuf], what: &str, expected
     }
 }
 
-fn unreadable(path: &Path) -> Error {
+pub(super) fn unreadable(path: &Path) -> Error {
     Error::new(ErrorKind::Storage, format!("the staged file `{}` cannot be read", path.display())).with_path(path)
 }
 
@@ -134,6 +134,8 @@ pub(super) enum Extra {
     Nothing,
     /// `filename` and `file_row_number`.
     Place,
+    /// `file_row_number`.
+    RowNumber,
 }
 
 /// Returns the SQL that reads exactly these files and, apart from `extra`, only their own columns.
@@ -152,9 +154,9 @@ pub(super) fn read_parquet(files: &[PathBuf], extra: Extra) -> Result<String> {
         };
         write!(list, "{},", literal(&as_pattern(text))).expect("a string can be written to");
     }
-    let place = extra == Extra::Place;
+    let (place, number) = (extra == Extra::Place, extra != Extra::Nothing);
     Ok(format!(
         "read_parquet([{list}], hive_partitioning = false, hive_types_autocast = false, union_by_name = false,
-             binary_as_string = false, filename = {place}, file_row_number = {place})"
+             binary_as_string = false, filename = {place}, file_row_number = {number})"
     ))
 }

@@ -23,7 +23,7 @@ use crate::dataset::PROFILES;
 use crate::error::Result;
 use crate::limits::MEMORY_DEFAULT;
 use crate::load::package::{LoadKind, LoadPackage, LoadReport};
-use crate::load::run_record::RunRecord;
+use crate::load::run_record::{RunQuery, RunRecord};
 use crate::parse::ProfileRows;
 use crate::profile_query::{FetchMode, IfExists, MissingPages, ProfileQuery};
 use crate::property_rules::PropertyRules;
@@ -138,7 +138,10 @@ impl Fixture {
             finished_at: "2024-05-06T08:08:09.5Z".parse().unwrap(),
             project_id: "12345".to_owned(),
             region: "eu".to_owned(),
-            query: ProfileQuery { where_: Some("properties[\"plan\"] == 'pro'".to_owned()), ..ProfileQuery::default() },
+            query: RunQuery::Profiles(ProfileQuery {
+                where_: Some("properties[\"plan\"] == 'pro'".to_owned()),
+                ..ProfileQuery::default()
+            }),
             property_rules: PropertyRules::default(),
             updates: false,
             mode: FetchMode::Parallel { max_workers: None },

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use duckdb::Connection;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 
+use crate::dataset::Dataset;
 use crate::limits::{
     ENGINE_BYTES_MIN, LOAD_THREADS_MAX, READ_STEP_BYTES, ROW_GROUP_BYTES, ROW_GROUP_ROWS, ROW_GROUPS_IN_MEMORY,
-    TEXT_BLOCK_BYTES, TEXT_INLINE_BYTES, VECTOR_ROWS,
+    SLICE_MEMORY_BYTES, TEXT_BLOCK_BYTES, TEXT_INLINE_BYTES, VECTOR_ROWS,
 };
 use crate::memory::{engine_bytes, engine_bytes_last, memory_for};
 use crate::store::settings::{Effort, Tuning};
@@ -18,11 +19,18 @@ const SAMPLED_PAGES: usize = 8;
 
 /// Returns the settings for a load of these pages and rejects in a process that may use `memory` bytes. Starts with
 /// `effort` and skips any effort that cannot succeed.
-pub(super) fn for_load(memory: u64, pages: &[PathBuf], rejects: &[PathBuf], effort: Effort) -> Tuning {
+pub(super) fn for_load(
+    dataset: &Dataset,
+    memory: u64,
+    (pages, rejects): (&[PathBuf], &[PathBuf]),
+    effort: Effort,
+) -> Tuning {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = u32::try_from(processors).unwrap_or(LOAD_THREADS_MAX).clamp(1, LOAD_THREADS_MAX);
     let staged = StagedSize::of(pages);
-    let engine = engine_bytes(memory, staged.bytes, staged.page_bytes);
+    // A slice is never held in memory as a whole.
+    let page_bytes = if dataset.is_by_day() { staged.page_bytes.min(SLICE_MEMORY_BYTES) } else { staged.page_bytes };
+    let engine = engine_bytes(memory, staged.bytes, page_bytes);
     // Rows and rejects are written one after the other.
     let vector_bytes = staged.large_vector_bytes().max(StagedSize::of(rejects).large_vector_bytes());
     let needs = |threads: u32| vector_bytes.saturating_mul(threads.into()).saturating_add(ENGINE_BYTES_MIN);
@@ -38,7 +46,10 @@ pub(super) fn for_load(memory: u64, pages: &[PathBuf], rejects: &[PathBuf], effo
     Tuning {
         memory_mb: engine / 1_000_000,
         threads: if effort == Effort::Usual { threads } else { 1 },
-        row_group_rows: row_group_rows(row_group, staged.row_bytes),
+        row_group_rows: match row_group_rows(row_group, staged.row_bytes) {
+            rows if dataset.is_by_day() => sorted_group_rows(rows),
+            rows => rows,
+        },
         effort,
     }
 }
@@ -136,6 +147,16 @@ fn row_group_rows(bytes: u64, row_bytes: u64) -> u64 {
     rows.clamp(*ROW_GROUP_ROWS.start(), *ROW_GROUP_ROWS.end())
 }
 
+/// Returns the largest number of rows in a row group, up to `rows`, of which DuckDB fills several with what a sort returns
+/// at once. Otherwise it writes half of the sorted rows twice, and the file is 40 % larger (measured with 1.5.5).
+fn sorted_group_rows(rows: u64) -> u64 {
+    let sorted = *ROW_GROUP_ROWS.end();
+    let fits = |parts: &u64| {
+        sorted.is_multiple_of(*parts) && (sorted / parts).is_multiple_of(VECTOR_ROWS) && sorted / parts <= rows
+    };
+    (1..=sorted / VECTOR_ROWS).find(fits).map_or(VECTOR_ROWS, |parts| sorted / parts)
+}
+
 /// The uncompressed size of the staged pages, in bytes, estimated from the footers of a sample. Unreadable pages are
 /// ignored here and reported by the load.
 #[derive(Debug, PartialEq, Eq)]
@@ -189,6 +210,7 @@ fn footer(page: &Path) -> Option<ParquetMetaData> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::PROFILES;
     use crate::limits::{MEMORY_DEFAULT, MEMORY_RANGE};
     use crate::load::duckdb::testing::Fixture;
 
@@ -207,8 +229,17 @@ mod tests {
     }
 
     #[test]
+    fn row_groups_of_sorted_rows_divide_what_a_sort_returns() {
+        for (rows, expected) in
+            [(122_880, 122_880), (122_879, 61_440), (61_440, 61_440), (59_392, 40_960), (2_048, 2_048), (2_049, 2_048)]
+        {
+            assert_eq!(sorted_group_rows(rows), expected, "{rows}");
+        }
+    }
+
+    #[test]
     fn the_memory_budget_is_divided() {
-        let tuned = |memory| for_load(memory, &[], &[], Effort::Usual);
+        let tuned = |memory| for_load(&PROFILES, memory, (&[], &[]), Effort::Usual);
         assert!((200..300).contains(&tuned(MEMORY_DEFAULT).memory_mb), "{:?}", tuned(MEMORY_DEFAULT));
         // The value with which the minimum memory was tested.
         assert!((40..50).contains(&tuned(*MEMORY_RANGE.start()).memory_mb), "{:?}", tuned(*MEMORY_RANGE.start()));
@@ -219,8 +250,9 @@ mod tests {
     #[test]
     fn large_rows_are_loaded_by_one_thread_and_with_more_memory_if_need_be() {
         let mut fixture = Fixture::new();
-        let effort =
-            |fixture: &Fixture, memory| for_load(memory, &fixture.pages, &fixture.rejects, Effort::Usual).effort;
+        let effort = |fixture: &Fixture, memory| {
+            for_load(&PROFILES, memory, (&fixture.pages, &fixture.rejects), Effort::Usual).effort
+        };
         let least = *MEMORY_RANGE.start();
         for (kib, pages, expected) in [
             (1, 20, [Effort::Usual, Effort::Usual]),

@@ -11,12 +11,13 @@ use super::digest::{self, sum_of};
 use super::tuning::Steps;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
+use crate::limits::IDENTITIES_AT_ONCE;
 use crate::store::access::Access;
 use crate::store::catalog::existing;
 use crate::store::database::Database;
 use crate::store::failure::statement;
 use crate::store::label::{self, Label};
-use crate::store::schema::column_names;
+use crate::store::schema::{Target, column_names, find};
 use crate::store::table_name::{TableName, name_excerpt};
 use crate::text::counted;
 use crate::types::VerifyReport;
@@ -69,6 +70,8 @@ struct TableContents {
     digest: String,
     /// Whether the recorded digest can be compared with this one.
     comparable: bool,
+    /// Whether rows with the same identity were kept on purpose.
+    may_repeat: bool,
 }
 
 impl TableContents {
@@ -79,10 +82,14 @@ impl TableContents {
         table: &TableName,
     ) -> Result<Self, duckdb::Error> {
         let quoted = table.quoted();
-        let key = dataset.key(None);
-        let counts = format!("SELECT count(*), count({key}), count(DISTINCT {key}) FROM {quoted}");
-        let (rows, ids, distinct_ids) =
-            connection.query_row(&counts, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let (rows, ids, distinct_ids) = match dataset.is_by_day() {
+            true => count_identities(connection, dataset, &quoted)?,
+            false => {
+                let key = dataset.key(None);
+                let counts = format!("SELECT count(*), count({key}), count(DISTINCT {key}) FROM {quoted}");
+                connection.query_row(&counts, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            }
+        };
         let sum = sum_of(connection, dataset, &quoted, "true", Steps::of_table(database, rows))?;
         let digest = digest::to_text(connection, sum)?;
         let recorded = label::of_table(connection, table).and_then(|label| label.digest);
@@ -90,8 +97,35 @@ impl TableContents {
             Some(text) => digest::read(connection, &text, rows)?.is_some(),
             None => false,
         };
-        Ok(Self { rows, ids, distinct_ids, digest, comparable })
+        let may_repeat = dataset.is_by_day() && keeps_duplicates(connection, table)?;
+        Ok(Self { rows, ids, distinct_ids, digest, comparable, may_repeat })
     }
+}
+
+/// Returns whether a load into the table kept all rows with one identity (`--dedupe none`).
+fn keeps_duplicates(connection: &Connection, table: &TableName) -> Result<bool, duckdb::Error> {
+    let sql = "SELECT count(*) > 0 FROM main._fetches WHERE system.main.lower(table_name) = system.main.lower(?)
+               AND (TRY_CAST(filters AS JSON)->>'dedupe') = 'none'";
+    // A table of the Python package has no such record.
+    let has_fetches = matches!(find(connection, &TableName::listed("_fetches")), Ok(Target::Table(_)));
+    if has_fetches { connection.query_row(sql, [table.as_str()], |row| row.get(0)) } else { Ok(false) }
+}
+
+/// Counts the rows and their different identities, as hashes, and only some of them at a time: a table of events can have
+/// more of them than fit into memory.
+fn count_identities(connection: &Connection, dataset: &Dataset, table: &str) -> Result<(u64, u64, u64), duckdb::Error> {
+    let rows: u64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
+    let hash = format!("system.main.hash({})", dataset.key_names());
+    let parts = rows.div_ceil(IDENTITIES_AT_ONCE).max(1);
+    let mut distinct = 0;
+    for part in 0..parts {
+        let sql = format!("SELECT count(DISTINCT {hash}) FROM {table} WHERE {hash} % {parts} = {part}");
+        distinct += connection.query_row(&sql, [], |row| row.get::<_, u64>(0))?;
+    }
+    let is_missing: Vec<String> = dataset.key.iter().map(|name| format!("{name} IS NULL")).collect();
+    let sql = format!("SELECT count(*) FROM {table} WHERE {}", is_missing.join(" OR "));
+    let missing: u64 = connection.query_row(&sql, [], |row| row.get(0))?;
+    Ok((rows, rows - missing, distinct))
 }
 
 fn problems(found: &TableContents, label: &Label) -> Vec<String> {
@@ -106,7 +140,7 @@ fn problems(found: &TableContents, label: &Label) -> Vec<String> {
     if found.ids < found.rows {
         problems.push(rows(found.rows - found.ids, "no id"));
     }
-    if found.distinct_ids < found.ids {
+    if found.distinct_ids < found.ids && !found.may_repeat {
         problems.push(rows(found.ids - found.distinct_ids, "a duplicate id"));
     }
     match &label.digest {

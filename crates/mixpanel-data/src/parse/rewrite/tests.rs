@@ -27,7 +27,7 @@ fn quoted(text: &str) -> String {
 }
 
 fn rewritten(drop: &[&str], hash: &[&str], raw: &str) -> Result<String, String> {
-    let mut rewriter = Rewriter::new(&rules_for_tests(drop, hash, KEY));
+    let mut rewriter = Rewriter::new(PROFILE, &rules_for_tests(drop, hash, KEY));
     rewriter.rewrite(raw).map(str::to_owned)
 }
 

@@ -2,10 +2,10 @@
 
 use std::io::IsTerminal as _;
 
-use mixpanel_data::UnfinishedRun;
+use mixpanel_data::{RunKind, UnfinishedRun};
 use serde_json::json;
 
-use super::unfinished::{choose, list, named, of_table};
+use super::unfinished::{choose, list, named, of_table, parts};
 use super::warnings;
 use crate::cli::DiscardArgs;
 use crate::context::Context;
@@ -59,7 +59,7 @@ fn in_words(discarded: &[&UnfinishedRun]) -> String {
         format!(
             "Discarded {} ({}, {})",
             named.trim_end_matches(','),
-            counted(run.pages_done.into(), "page"),
+            parts(run.kind, run.pages_done.into()),
             size(run.bytes)
         )
     });
@@ -79,7 +79,13 @@ fn chosen<'a>(runs: &'a [UnfinishedRun], arguments: &DiscardArgs) -> Result<Vec<
 }
 
 fn confirm(context: &Context, chosen: &[&UnfinishedRun]) -> Result<(), Failure> {
-    let pages: u64 = chosen.iter().map(|run| u64::from(run.pages_done)).sum();
+    let count = |kind: RunKind| chosen.iter().filter(|run| run.kind == kind).map(|run| u64::from(run.pages_done)).sum();
+    let (pages, batches): (u64, u64) = (count(RunKind::Profiles), count(RunKind::Events));
+    let content = match (pages, batches) {
+        (pages, 0) => parts(RunKind::Profiles, pages),
+        (0, batches) => parts(RunKind::Events, batches),
+        (pages, batches) => format!("{} and {}", parts(RunKind::Profiles, pages), parts(RunKind::Events, batches)),
+    };
     let bytes = chosen.iter().map(|run| run.bytes).sum();
     let runs = match chosen {
         [run] => named(run),
@@ -89,7 +95,7 @@ fn confirm(context: &Context, chosen: &[&UnfinishedRun]) -> Result<(), Failure> 
         return Err(Failure::usage(format!("cannot confirm the removal of {runs}: standard input is not a terminal"))
             .hint("use `--force` to skip the confirmation prompt"));
     }
-    let question = format!("Discard {runs} with {} ({})?", counted(pages, "page"), size(bytes));
+    let question = format!("Discard {runs} with {content} ({})?", size(bytes));
     match prompt::confirm(&context.output, &question)? {
         Answer::Yes => Ok(()),
         Answer::No => Err(Failure::new("nothing was discarded").hint("use `--force` to skip the confirmation prompt")),

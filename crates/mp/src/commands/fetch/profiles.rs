@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use mixpanel_data::{IfExists, ProfileFetch, ProfileQuery};
 
+use super::fetched::Records;
 use super::filters::query;
 use super::project::{IntoTable, Project, check_workers, options, shown};
 use super::property_rules::with_rules;
@@ -20,7 +21,7 @@ pub(super) fn run(context: &Context, arguments: &FetchProfilesArgs) -> Result<Ex
     let mut query = query(context, &arguments.filters)?;
     query.page_size = arguments.page_size;
     query.limit = arguments.limit;
-    let fetch = with_rules(context, arguments, fetch(arguments, query))?;
+    let fetch = with_rules(context, &arguments.rules, arguments.raw, fetch(arguments, query))?;
     let project = Project::open(context, &arguments.waits)?;
     if arguments.refresh {
         warnings::unreadable(context, &project.workspace.unfinished_runs().unwrap_or_default());
@@ -42,8 +43,16 @@ pub(super) fn run(context: &Context, arguments: &FetchProfilesArgs) -> Result<Ex
             .suggest_parallel(arguments.workers.may_suggest_parallel());
         let fetch = fetch.on_event(progress.listener());
         let report = &arguments.report;
-        let table =
-            IntoTable { project: &project, interrupts, table: name, run: None, progress, report, is_resumed: false };
+        let table = IntoTable {
+            project: &project,
+            interrupts,
+            table: name,
+            records: Records::Profiles,
+            run: None,
+            progress,
+            report,
+            is_resumed: false,
+        };
         if arguments.refresh {
             return table.finish(project.workspace.refresh_profiles(fetch)).await;
         }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use mixpanel_data::{Error, ErrorKind, ProfileFetchResult, RunOptions, Workspace};
-use serde_json::Value;
+use mixpanel_data::{Error, ErrorKind, RunOptions, Workspace};
 
+use super::fetched::{Fetched, Records};
 use super::summary::{Summary, first_rows};
 use super::unfinished::{discard_command, resume_command, to_name};
 use super::warnings;
@@ -63,7 +63,7 @@ impl<'a> Project<'a> {
         work: impl AsyncFnOnce(&Interrupts) -> Result<Exit, Failure>,
     ) -> Result<Exit, Failure> {
         self.context.block_on(async {
-            let interrupts = Interrupts::listen(&self.context.output, stop_message)?;
+            let interrupts = Interrupts::listen(&self.context.output, |grace| stop_message(grace, Records::Profiles))?;
             let result = work(&interrupts).await;
             interrupts.settle(result).map_err(|failure| match failure.exit {
                 Exit::Auth => failure.hint(self.origin()),
@@ -73,8 +73,9 @@ impl<'a> Project<'a> {
     }
 }
 
-fn stop_message(grace: Duration) -> String {
-    format!("stopping: waiting up to {} for pages in flight; signal again to stop at once", about(grace))
+fn stop_message(grace: Duration, records: Records) -> String {
+    let parts = if records == Records::Profiles { "pages" } else { "batches" };
+    format!("stopping: waiting up to {} for {parts} in flight; signal again to stop at once", about(grace))
 }
 
 /// Warns if `--workers` has no effect.
@@ -107,11 +108,12 @@ pub(super) fn shown(no_progress: bool) -> Shown {
     if no_progress { Shown::No } else { Shown::Yes }
 }
 
-/// A fetch of profiles into a table.
+/// A fetch into a table.
 pub(super) struct IntoTable<'a> {
     pub(super) project: &'a Project<'a>,
     pub(super) interrupts: &'a Interrupts,
     pub(super) table: &'a str,
+    pub(super) records: Records,
     /// The run to name in suggested commands; `None` for the table's newest run.
     pub(super) run: Option<&'a str>,
     pub(super) progress: Progress,
@@ -124,22 +126,22 @@ impl IntoTable<'_> {
     /// Waits for `work`, prints its outcome and suggests how to continue.
     pub(super) async fn finish(
         &self,
-        work: impl Future<Output = Result<ProfileFetchResult, Error>>,
+        work: impl Future<Output = Result<impl Into<Fetched>, Error>>,
     ) -> Result<Exit, Failure> {
         let context = self.project.context;
         self.interrupts.set_exit_hint(self.hint_from_events());
-        let progress = self.progress.clone();
+        let (progress, records) = (self.progress.clone(), self.records);
         self.interrupts.set_stop_message(move |grace| match progress.is_loading() {
             true => {
                 "stopping: the load is rolled back unless its commit has begun; signal again to stop at once".to_owned()
             }
-            false => stop_message(grace),
+            false => stop_message(grace, records),
         });
-        let result = self.wait(work).await?;
+        let result: Fetched = self.wait(work).await?.into();
         let is_for_people = context.is_for_people();
-        let printed = if is_for_people { Ok(()) } else { context.print(as_record(&result, self.report)) };
+        let printed = if is_for_people { Ok(()) } else { context.print(result.as_record(self.report)) };
         let next = self.warn(&result, is_for_people);
-        let rejects = warnings::rejects(context, &result, self.report.allow_rejects);
+        let rejects = warnings::rejects(context, result.counts(), result.run_id(), self.report.allow_rejects);
         // What is missing comes first, and the next command last.
         let printed = if is_for_people { self.summarize(&result, next) } else { printed };
         let exit = if result.has_failures() { Exit::Failure } else { rejects };
@@ -154,30 +156,32 @@ impl IntoTable<'_> {
 
     /// Warns if profiles are missing. Returns the command to suggest in the summary, if one `is_shown`; without a
     /// summary, a hint suggests it.
-    fn warn(&self, result: &ProfileFetchResult, is_shown: bool) -> Option<String> {
+    fn warn(&self, result: &Fetched, is_shown: bool) -> Option<String> {
         let context = self.project.context;
         if !result.has_failures() {
             let rows = result.loaded().table_rows;
             return (rows > 0).then(|| context.command(&["query", "sql", &first_rows(result.table())]));
         }
         let command = self.resume_command(result.run_id());
-        if result.failed_page_indices().is_empty() {
+        let target = &format!("`{}`", self.table);
+        if !result.failed_ranges().is_empty() {
+            let missing = warnings::missing_days(target, result.failed_ranges(), &self.progress.failures());
+            context.output.warning(&missing);
+        } else if result.failed_pages().is_empty() {
             context.output.hint(&warnings::shortfall_hint(&command));
             return None;
+        } else {
+            let (failed, unchecked) = (result.failed_pages(), result.loaded().unchecked_page);
+            let missing = warnings::MissingPages { target, failed, unchecked };
+            context.output.warning(&missing.text(&self.progress.failures()));
         }
-        let missing = warnings::MissingPages {
-            target: &format!("`{}`", self.table),
-            failed: result.failed_page_indices(),
-            unchecked: result.loaded().unchecked_page,
-        };
-        context.output.warning(&missing.text(&self.progress.failures()));
         if !is_shown {
-            context.output.hint(&warnings::missing_hint(&command));
+            context.output.hint(&warnings::missing_hint(&command, self.records));
         }
         Some(command)
     }
 
-    fn summarize(&self, result: &ProfileFetchResult, next: Option<String>) -> Result<(), Failure> {
+    fn summarize(&self, result: &Fetched, next: Option<String>) -> Result<(), Failure> {
         let output = &self.project.context.output;
         let summary = Summary::of(self.project.context, result, self.is_resumed, next);
         output.show(&summary.text(output.width().into()))
@@ -185,10 +189,7 @@ impl IntoTable<'_> {
 
     /// Waits for `work`; after a signal, only for the grace period. A load is always awaited, because it stops by
     /// itself.
-    async fn wait(
-        &self,
-        work: impl Future<Output = Result<ProfileFetchResult, Error>>,
-    ) -> Result<ProfileFetchResult, Failure> {
+    async fn wait<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
         let mut work = std::pin::pin!(self.progress.watch(work));
         let result = tokio::select! {
             result = &mut work => result,
@@ -210,7 +211,7 @@ impl IntoTable<'_> {
                     let memory = error.memory_needed().map(|bytes| format!(" --memory {}MB", bytes / 1_000_000));
                     let memory = memory.unwrap_or_default();
                     let command = format!("{}{memory}", self.resume_command(run_id));
-                    failure.hint(warnings::kept(&error, &command))
+                    failure.hint(warnings::kept(&error, &command, self.records))
                 }
                 None => failure,
             }
@@ -218,7 +219,7 @@ impl IntoTable<'_> {
     }
 
     fn grace_expired(&self) -> Failure {
-        let error = Error::new(ErrorKind::Cancelled, "the fetch was stopped before the pages in flight arrived");
+        let error = Error::new(ErrorKind::Cancelled, self.stopped());
         let failure = Failure::library(self.headline(), &error);
         match self.hint_from_events()() {
             Some(hint) => failure.hint(hint),
@@ -226,18 +227,28 @@ impl IntoTable<'_> {
         }
     }
 
+    fn stopped(&self) -> &'static str {
+        match self.records {
+            Records::Profiles => "the fetch was stopped before the pages in flight arrived",
+            Records::Events => "the fetch was stopped before the batches in flight arrived",
+        }
+    }
+
     fn headline(&self) -> String {
-        format!("could not fetch profiles into `{}`", self.table)
+        match self.records {
+            Records::Profiles => format!("could not fetch profiles into `{}`", self.table),
+            Records::Events => format!("could not fetch events into `{}`", self.table),
+        }
     }
 
     /// Returns a function that builds the resume hint from page events alone, for use when there is no time to read the
     /// disk.
     fn hint_from_events(&self) -> impl Fn() -> Option<String> + Send + use<> {
         let progress = self.progress.clone();
-        let command = resume_command(self.project.context, self.table, self.run);
+        let (command, records) = (resume_command(self.project.context, self.table, self.run), self.records);
         move || {
-            let pages = progress.on_disk();
-            (pages > 0).then(|| warnings::kept_hint(pages.into(), &command))
+            let parts = progress.on_disk();
+            (parts > 0).then(|| warnings::kept_hint(parts.into(), &command, records))
         }
     }
 
@@ -253,23 +264,4 @@ impl IntoTable<'_> {
         let runs = self.project.workspace.unfinished_runs().unwrap_or_default();
         resume_command(self.project.context, self.table, to_name(&runs, self.table, run_id))
     }
-}
-
-/// Returns the result's fields, `has_failures`, and the reasons if the command fails.
-fn as_record(result: &ProfileFetchResult, report: &ReportArgs) -> Value {
-    let counts = result.counts();
-    let reasons = [
-        ("failed_pages", !result.failed_page_indices().is_empty()),
-        ("missing_profiles", counts.shortfall > 0),
-        ("rejected_records", counts.rejected > 0 && !report.allow_rejects),
-    ];
-    let reasons: Vec<_> = reasons.into_iter().filter(|(_, applies)| *applies).map(|(reason, _)| reason).collect();
-    let mut record = serde_json::to_value(result).expect("a result is plain data");
-    if let Value::Object(fields) = &mut record {
-        fields.insert("has_failures".to_owned(), (result.has_failures() || !reasons.is_empty()).into());
-        if !reasons.is_empty() {
-            fields.insert("failure_reasons".to_owned(), reasons.into());
-        }
-    }
-    record
 }

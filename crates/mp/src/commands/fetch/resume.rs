@@ -1,7 +1,8 @@
 //! `mp fetch resume`: resumes an unfinished run.
 
-use mixpanel_data::{IfExists, ProfileQuery, ResumeFetch, UnfinishedRun};
+use mixpanel_data::{IfExists, ProfileQuery, ResumeFetch, RunKind, UnfinishedRun};
 
+use super::fetched::Records;
 use super::filters::query_if_given;
 use super::project::{IntoTable, Project, check_workers, options, shown};
 use super::unfinished::{cannot_read, choose, list, to_name};
@@ -25,6 +26,14 @@ pub(super) fn run(context: &Context, arguments: &ResumeArgs) -> Result<Exit, Fai
     if arguments.run.is_none() {
         warnings::unreadable(context, &runs);
     }
+    let records = match run.kind {
+        RunKind::Events if query.is_some() || arguments.upsert => {
+            return Err(Failure::usage(format!("run {} fetches events, which do not have this option", run.run_id))
+                .hint("omit the filters and `--upsert`: a run keeps its own filters"));
+        }
+        RunKind::Events => Records::Events,
+        _ => Records::Profiles,
+    };
     let key = match run.hashed_properties.is_empty() {
         true => None,
         false => hash_key::read(context.environment(), &context.hash_key, &context.output)?,
@@ -32,17 +41,23 @@ pub(super) fn run(context: &Context, arguments: &ResumeArgs) -> Result<Exit, Fai
     let named = to_name(&runs, table, &run.run_id);
     project.interruptible(async |interrupts| {
         let shown = shown(arguments.report.no_progress);
-        let progress = Progress::begin_with(&context.output, format!("`{table}`"), shown, run.pages_done)
-            .suggest_parallel(arguments.workers.may_suggest_parallel());
+        let progress = Progress::begin_with(&context.output, format!("`{table}`"), shown, run.pages_done);
+        let progress = match records {
+            Records::Profiles => progress.suggest_parallel(arguments.workers.may_suggest_parallel()),
+            Records::Events => progress.of_events(),
+        };
         let resume = match key {
             Some(key) => resume(arguments, table, run, query).hash_key(key),
             None => resume(arguments, table, run, query),
         };
         let resume = resume.cancel_with(interrupts.token()).on_event(progress.listener());
-        let work = project.workspace.resume_fetch(resume);
         let report = &arguments.report;
-        let fetch = IntoTable { project: &project, interrupts, table, run: named, progress, report, is_resumed: true };
-        fetch.finish(work).await
+        let fetch =
+            IntoTable { project: &project, interrupts, table, records, run: named, progress, report, is_resumed: true };
+        match records {
+            Records::Profiles => fetch.finish(project.workspace.resume_fetch(resume)).await,
+            Records::Events => fetch.finish(project.workspace.resume_events(resume)).await,
+        }
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mixpanel_data::{RunState, UnfinishedRun, Workspace};
+use mixpanel_data::{RunKind, RunState, UnfinishedRun, Workspace};
 use serde_json::{Value, json};
 
 use super::unfinished::{discard_command, list, pages, resume_command, to_name};
@@ -157,7 +157,8 @@ fn reason(run: &UnfinishedRun) -> String {
         None => run.reason.clone(),
     };
     if run.is_loaded_in_part {
-        reason.push_str("; the pages received are in the table");
+        let parts = if run.kind == RunKind::Events { "batches" } else { "pages" };
+        reason.push_str(&format!("; the {parts} received are in the table"));
     }
     if run.is_superseded {
         reason.push_str("; superseded by a newer complete load");

@@ -1,46 +1,18 @@
 //! `mp fetch profiles --stdout`: prints JSON lines instead of loading a table.
 
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mixpanel_data::{Error, ErrorKind, ProfileFetch, RecordForm};
 
 use super::project::{Project, shown};
+use super::sink::{Sink, flush_in_time};
 use super::warnings;
 use crate::cli::FetchProfilesArgs;
 use crate::failure::{Exit, Failure};
-use crate::output::{Data, Escape};
 use crate::progress::Progress;
 use crate::signals::Interrupts;
 use crate::text::counted;
-
-/// Standard output as the sink of a fetch, with the first write failure, if any.
-struct Sink {
-    data: Data,
-    failure: Option<Failure>,
-    /// Number of records written.
-    written: Arc<AtomicU64>,
-    /// Whether each line is flushed immediately.
-    is_terminal: bool,
-}
-
-impl Sink {
-    fn take(&mut self, record: &str) -> ControlFlow<()> {
-        let written = self.data.line(record).and_then(|()| if self.is_terminal { self.data.flush() } else { Ok(()) });
-        match written {
-            Ok(()) => {
-                self.written.fetch_add(1, Ordering::Relaxed);
-                ControlFlow::Continue(())
-            }
-            Err(failure) => {
-                self.failure = Some(failure);
-                ControlFlow::Break(())
-            }
-        }
-    }
-}
 
 const CANNOT_RESUME: &str =
     "the output is incomplete and cannot be resumed; a fetch into a table can: `mp fetch profiles TABLE`";
@@ -53,22 +25,6 @@ fn incomplete(records: u64) -> String {
          into a table to be able to resume",
         counted(records, "profile")
     )
-}
-
-/// Maximum time that a stopped fetch waits for the reader of its standard output.
-const LAST_FLUSH_MAX: Duration = Duration::from_secs(1);
-
-/// Flushes the sink, but gives up if the reader has stopped reading.
-fn flush_in_time(sink: &Arc<Mutex<Sink>>) {
-    let (done, flushed) = mpsc::channel();
-    let sink = Arc::clone(sink);
-    let flush = move || {
-        let result = sink.lock().unwrap_or_else(PoisonError::into_inner).data.flush();
-        let _ = done.send(result);
-    };
-    if std::thread::Builder::new().spawn(flush).is_ok() {
-        let _ = flushed.recv_timeout(LAST_FLUSH_MAX);
-    }
 }
 
 /// Fetches to standard output.
@@ -85,13 +41,7 @@ pub(super) async fn run(
     let progress = Progress::begin(output, "standard output", shown(hidden))
         .suggest_parallel(arguments.workers.may_suggest_parallel());
     let written = Arc::new(AtomicU64::new(0));
-    let sink = Sink {
-        data: output.data(Escape::Json),
-        failure: None,
-        written: Arc::clone(&written),
-        is_terminal: output.stdout_is_terminal(),
-    };
-    let sink = Arc::new(Mutex::new(sink));
+    let sink = Arc::new(Mutex::new(Sink::new(output, &written)));
     let form = if arguments.raw { RecordForm::Raw } else { RecordForm::Row };
     let receiver = Arc::clone(&sink);
     let take = move |record: &str| receiver.lock().unwrap_or_else(PoisonError::into_inner).take(record);

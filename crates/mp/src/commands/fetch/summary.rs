@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use mixpanel_data::ProfileFetchResult;
-
+use super::fetched::Fetched;
 use crate::context::Context;
 use crate::text::{counted, duration, thousands, wrapped};
 
@@ -17,16 +16,24 @@ const WAIT_MIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct Summary {
     table: String,
+    /// What a row is: `profile` or `event`.
+    noun: &'static str,
     /// Rows that the run put into the table; `updated` of them replaced older ones.
     rows: u64,
     updated: u64,
     unchanged: u64,
+    /// First and last day, if there are days.
+    days: Option<(String, String)>,
+    /// Days that may still change.
+    open_days: usize,
+    /// Rows of the table that the fetched days replaced.
+    replaced: u64,
     /// Rows in the table now.
     table_rows: u64,
     is_complete: bool,
     expected: Option<u64>,
     received: u64,
-    /// Received profiles that repeated others, without those that the table had already.
+    /// Received records that repeated others, without those that the table had already.
     duplicates: u64,
     rejected: u64,
     duration: Duration,
@@ -41,11 +48,15 @@ pub(super) struct Summary {
 
 impl Summary {
     /// Describes a result. `next` is the command to suggest.
-    pub(super) fn of(context: &Context, result: &ProfileFetchResult, is_resumed: bool, next: Option<String>) -> Self {
+    pub(super) fn of(context: &Context, result: &Fetched, is_resumed: bool, next: Option<String>) -> Self {
         let (counts, loaded) = (result.counts(), result.loaded());
         let unchanged = loaded.unchanged_rows.unwrap_or(0);
         Self {
             table: result.table().to_owned(),
+            noun: result.noun(),
+            days: result.days(),
+            open_days: result.open_days(),
+            replaced: result.replaced_rows(),
             rows: result.rows(),
             updated: loaded.updated_rows.unwrap_or(0),
             unchanged,
@@ -72,6 +83,9 @@ impl Summary {
             let line = format!("  {label:width$}{value}", width = LABEL_COLUMNS - 2);
             text.push_str(&format!("\n{}", wrapped(&line, width, LABEL_COLUMNS)));
         };
+        if let Some(days) = self.days_and_state() {
+            fact("days", &days);
+        }
         if let Some(rows) = self.other_rows() {
             fact("table", &rows);
         }
@@ -92,15 +106,15 @@ impl Summary {
         let is_only_run = self.rows == self.table_rows && self.updated + self.unchanged == 0;
         let done = if is_only_run { "loaded" } else { "added" };
         let new = self.rows - self.updated.min(self.rows);
-        let profiles = match self.expected.filter(|expected| !self.is_complete && *expected > self.received) {
-            Some(expected) if is_only_run => format!("{} of {}", thousands(new), counted(expected, "profile")),
-            _ => counted(new, "profile"),
+        let records = match self.expected.filter(|expected| !self.is_complete && *expected > self.received) {
+            Some(expected) if is_only_run => format!("{} of {}", thousands(new), counted(expected, self.noun)),
+            _ => counted(new, self.noun),
         };
         let updated = match self.updated {
             0 => String::new(),
             updated => format!(" and updated {}", thousands(updated)),
         };
-        let text = format!("{done} {profiles} to `{table}`{updated} in {time}");
+        let text = format!("{done} {records} to `{table}`{updated} in {time}");
         let text = if is_only_run { text.replacen(" to `", " into `", 1) } else { text };
         match self.is_complete {
             true => capitalized(&text),
@@ -115,9 +129,26 @@ impl Summary {
         }
         let unchanged = match self.unchanged {
             0 => String::new(),
-            unchanged => format!("; {} there already", counted(unchanged, "fetched profile") + were(unchanged)),
+            unchanged => {
+                format!("; {} there already", counted(unchanged, &format!("fetched {}", self.noun)) + were(unchanged))
+            }
         };
-        Some(format!("{} now{unchanged}", counted(self.table_rows, "row")))
+        let replaced = match self.replaced {
+            0 => String::new(),
+            replaced => format!(", {} of which replace {} of the same days", thousands(self.rows), thousands(replaced)),
+        };
+        Some(format!("{} now{replaced}{unchanged}", counted(self.table_rows, "row")))
+    }
+
+    /// Describes the days and how many of them may still change.
+    fn days_and_state(&self) -> Option<String> {
+        let (from, to) = self.days.as_ref()?;
+        let days = if from == to { from.clone() } else { format!("{from} to {to}") };
+        Some(match self.open_days {
+            0 => days,
+            1 => format!("{days}; 1 day may still change"),
+            open => format!("{days}; {} days may still change", thousands(open as u64)),
+        })
     }
 
     fn conservation(&self) -> String {
@@ -190,6 +221,10 @@ mod tests {
     fn summary() -> Summary {
         Summary {
             table: "users".to_owned(),
+            noun: "profile",
+            days: None,
+            open_days: 0,
+            replaced: 0,
             rows: 30_000,
             updated: 0,
             unchanged: 0,
@@ -269,6 +304,31 @@ mod tests {
         for (summary, first) in table {
             assert_eq!(summary.text(200).lines().next(), Some(first), "{summary:?}");
         }
+    }
+
+    #[test]
+    fn events_have_days() {
+        let events = Summary {
+            table: "events".to_owned(),
+            noun: "event",
+            days: Some(("2026-11-20".to_owned(), "2026-11-26".to_owned())),
+            open_days: 6,
+            replaced: 29_000,
+            table_rows: 900_000,
+            ..summary()
+        };
+        assert_eq!(
+            events.text(200),
+            "Added 30,000 events to `events` in 2.3s\n\
+             \x20 days      2026-11-20 to 2026-11-26; 6 days may still change\n\
+             \x20 table     900,000 rows now, 30,000 of which replace 29,000 of the same days\n\
+             \x20 requests  31\n\
+             \x20 database  ~/.mp/data/12345.db\n\
+             Next: mp query sql 'SELECT * FROM users LIMIT 10'\n"
+        );
+        let day = ("2026-11-20".to_owned(), "2026-11-20".to_owned());
+        let one = Summary { days: Some(day), open_days: 1, replaced: 0, ..events };
+        assert!(one.text(200).contains("days      2026-11-20; 1 day may still change\n"), "{}", one.text(200));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Lists, selects and names unfinished runs.
 
-use mixpanel_data::{UnfinishedRun, Workspace};
+use mixpanel_data::{RunKind, UnfinishedRun, Workspace};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::text::counted;
+use crate::text::{counted, thousands};
 
 /// Lists the unfinished runs of the database, newest first.
 pub(super) fn list(workspace: &Workspace) -> Result<Vec<UnfinishedRun>, Failure> {
@@ -73,7 +73,7 @@ pub(super) fn choose<'a>(
         if !unreadable.is_empty() {
             return Err(cannot_read("there is no readable unfinished run".to_owned(), &unreadable));
         }
-        return Err(Failure::not_found("there is no unfinished run").hint("nothing to resume: `mp inspect tables` lists the loaded tables, and `mp fetch profiles` starts a new fetch"));
+        return Err(Failure::not_found("there is no unfinished run").hint("nothing to resume: `mp inspect tables` lists the loaded tables, and `mp fetch profiles` or `mp fetch events` starts a new fetch"));
     };
     if let Some(others) = several_tables(runs) {
         return Err(
@@ -91,7 +91,9 @@ pub(super) fn cannot_read(headline: String, runs: &[&UnfinishedRun]) -> Failure 
     let discard = runs
         .first()
         .map_or_else(String::new, |run| format!(", or remove it with `mp fetch discard --run {}`", run.run_id));
-    failure.hint(format!("the run is unchanged: resume it with the version of mp that wrote it, start a new fetch with `mp fetch profiles`{discard}"))
+    failure.hint(format!(
+        "the run is unchanged: resume it with the version of mp that wrote it, or start a new fetch{discard}"
+    ))
 }
 
 /// Returns a phrase that names a run and its table.
@@ -116,8 +118,17 @@ fn several_tables(runs: &[UnfinishedRun]) -> Option<String> {
 /// Describes the progress of a run: `12 of 80 pages`.
 pub(super) fn pages(run: &UnfinishedRun) -> String {
     match run.pages_total {
-        Some(total) => format!("{} of {}", run.pages_done, counted(u64::from(total), "page")),
-        None => counted(u64::from(run.pages_done), "page"),
+        Some(total) => format!("{} of {}", run.pages_done, parts(run.kind, total.into())),
+        None => parts(run.kind, run.pages_done.into()),
+    }
+}
+
+/// Formats a number of pages, or of batches of events.
+pub(super) fn parts(kind: RunKind, number: u64) -> String {
+    match kind {
+        RunKind::Events if number == 1 => "1 batch".to_owned(),
+        RunKind::Events => format!("{} batches", thousands(number)),
+        _ => counted(number, "page"),
     }
 }
 
@@ -196,5 +207,9 @@ mod tests {
         let mut run = example("1", "users");
         (run.pages_total, run.pages_done) = (None, 1);
         assert_eq!(pages(&run), "1 page");
+        (run.kind, run.pages_total) = (RunKind::Events, Some(30));
+        assert_eq!(pages(&run), "1 of 30 batches");
+        run.pages_total = None;
+        assert_eq!(pages(&run), "1 batch");
     }
 }

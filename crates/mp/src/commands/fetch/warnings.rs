@@ -1,7 +1,8 @@
 //! Warnings about missing data, and hints on how to continue.
 
-use mixpanel_data::{Error, ErrorKind, FetchCounts, ProfileFetchResult, UnfinishedRun, Workspace};
+use mixpanel_data::{Error, ErrorKind, FetchCounts, UnfinishedRun, Workspace};
 
+use super::fetched::Records;
 use super::unfinished::{of_table, pages, resume_command};
 use crate::context::Context;
 use crate::failure::Exit;
@@ -50,9 +51,25 @@ impl MissingPages<'_> {
     }
 }
 
-/// Returns the hint after a load that lacks the failed pages.
-pub(super) fn missing_hint(command: &str) -> String {
-    format!("fetch the missing pages with `{command}`")
+/// Returns the warning about date ranges that are missing, with the reasons by the number of the range.
+pub(super) fn missing_days(target: &str, failed: &[(String, String)], reasons: &[(u32, String)]) -> String {
+    let ranges = failed.iter().map(|(from, to)| if from == to { from.clone() } else { format!("{from} to {to}") });
+    let mut text = format!("{target} lacks events of {}", ranges.collect::<Vec<_>>().join(", "));
+    for (_, reason) in reasons.iter().take(REASONS_MAX) {
+        text.push_str(&format!("\n{reason}"));
+    }
+    if reasons.len() > REASONS_MAX {
+        text.push_str(&format!("\nand {} more", reasons.len() - REASONS_MAX));
+    }
+    text
+}
+
+/// Returns the hint after a load that lacks what failed.
+pub(super) fn missing_hint(command: &str, records: Records) -> String {
+    match records {
+        Records::Profiles => format!("fetch the missing pages with `{command}`"),
+        Records::Events => format!("fetch the missing days with `{command}`"),
+    }
 }
 
 /// Returns the hint after a fetch that received every page but too few profiles.
@@ -60,23 +77,27 @@ pub(super) fn shortfall_hint(command: &str) -> String {
     format!("`{command}` fetches everything again; add `--allow-drift PERCENT` to accept the profiles received")
 }
 
-/// Returns the hint after a fetch that loaded nothing and keeps its pages on disk.
-pub(super) fn kept(error: &Error, command: &str) -> String {
+/// Returns the hint after a fetch that loaded nothing and keeps on disk what it fetched.
+pub(super) fn kept(error: &Error, command: &str, records: Records) -> String {
+    let (parts, what) = match records {
+        Records::Profiles => ("pages", "profiles"),
+        Records::Events => ("batches", "events"),
+    };
     if error.emptied_rows().is_some() {
         return format!("if that is correct, `{command} --allow-empty` empties the table");
     }
     if error.is_superseded() {
         return format!(
-            "the table is newer than this run, so it was kept; `{command} --replace --force` replaces it by the older profiles"
+            "the table is newer than this run, so it was kept; `{command} --replace --force` replaces it by the older {what}"
         );
     }
     if error.kind() == ErrorKind::TableChanged {
         return match error.is_of_update() {
             true => format!(
-                "the pages fetched so far are kept: restore the table and run `{command}`, or fetch again with `--since last`"
+                "the {parts} fetched so far are kept: restore the table and run `{command}`, or fetch again with `--since last`"
             ),
             false => format!(
-                "the pages fetched so far are kept: restore the table if rows are missing, then load them with `{command}`"
+                "the {parts} fetched so far are kept: restore the table if rows are missing, then load them with `{command}`"
             ),
         };
     }
@@ -85,25 +106,28 @@ pub(super) fn kept(error: &Error, command: &str) -> String {
     }
     // The same command without an option would fail again.
     if error.kind() == ErrorKind::TableExists {
-        return format!("the pages fetched so far are kept: `{command} --append` adds them to the table");
+        return format!("the {parts} fetched so far are kept: `{command} --append` adds them to the table");
     }
     error.staged_pages().map_or_else(
-        || format!("the pages fetched so far are kept: `{command}` resumes the fetch"),
-        |pages| kept_hint(pages, command),
+        || format!("the {parts} fetched so far are kept: `{command}` resumes the fetch"),
+        |parts| kept_hint(parts, command, records),
     )
 }
 
-/// Returns the hint to resume if only the number of pages is known.
-pub(super) fn kept_hint(pages: u64, command: &str) -> String {
-    match pages {
-        1 => format!("the one page fetched so far is kept: `{command}` resumes the fetch"),
-        pages => format!("the {} pages fetched so far are kept: `{command}` resumes the fetch", thousands(pages)),
+/// Returns the hint to resume if only the number of pages or batches is known.
+pub(super) fn kept_hint(parts: u64, command: &str, records: Records) -> String {
+    let (one, many) = match records {
+        Records::Profiles => ("page", "pages"),
+        Records::Events => ("batch", "batches"),
+    };
+    match parts {
+        1 => format!("the one {one} fetched so far is kept: `{command}` resumes the fetch"),
+        parts => format!("the {} {many} fetched so far are kept: `{command}` resumes the fetch", thousands(parts)),
     }
 }
 
 /// Warns about rejected records and returns the resulting exit code.
-pub(super) fn rejects(context: &Context, result: &ProfileFetchResult, is_allowed: bool) -> Exit {
-    let counts = result.counts();
+pub(super) fn rejects(context: &Context, counts: &FetchCounts, run_id: &str, is_allowed: bool) -> Exit {
     if counts.rejected == 0 {
         return Exit::Success;
     }
@@ -113,7 +137,7 @@ pub(super) fn rejects(context: &Context, result: &ProfileFetchResult, is_allowed
         return Exit::Success;
     }
     context.output.warning(&text);
-    let query = format!("select * from _rejects where run_id = '{}'", result.run_id());
+    let query = format!("select * from _rejects where run_id = '{run_id}'");
     let command = context.command(&["query", "sql", &query]);
     context.output.hint(&format!("`{command}` shows them; `--allow-rejects` accepts them"));
     Exit::Failure

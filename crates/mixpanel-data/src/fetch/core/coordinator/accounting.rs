@@ -5,22 +5,13 @@ use std::time::Duration;
 use crate::api::Failure;
 use crate::counts::FetchCounts;
 use crate::limits::PAGES_LISTED_MAX;
-use crate::types::ProfileProgress;
 
-use super::super::super::progress::FetchEvent;
 use super::super::outcome::{Ending, Outcome};
 use super::Coordinator;
 
 impl Coordinator {
     pub(super) fn report(&mut self, part: u32, result: Result<u64, String>) {
-        self.events.push_back(FetchEvent::Page(ProfileProgress {
-            page_index: part,
-            total_pages: self.source.total_parts(),
-            rows: *result.as_ref().unwrap_or(&0),
-            success: result.is_ok(),
-            error: result.err(),
-            cumulative_rows: self.rows,
-        }));
+        self.events.push_back(self.source.progress(part, result, self.rows));
     }
 
     /// Records why the fetch ends. The first reason wins, unless a later one is more severe. From most to least severe:

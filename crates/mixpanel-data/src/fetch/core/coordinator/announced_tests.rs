@@ -180,11 +180,11 @@ fn unannounced_pages_are_requested_at_ten_per_second() {
         match coordinator.next(now) {
             Step::Send(request) => {
                 sent.push(now);
-                coordinator.sent(request.page);
-                coordinator.reply_received(request.page);
-                let verdict = coordinator.part_arrived(request.page, &facts(&model, request.page, SIZE, "S"), now, 0.5);
+                coordinator.sent(request.part);
+                coordinator.reply_received(request.part);
+                let verdict = coordinator.part_arrived(request.part, &facts(&model, request.part, SIZE, "S"), now, 0.5);
                 assert_eq!(verdict, PartDecision::Store);
-                coordinator.part_staged(request.page, SIZE);
+                coordinator.part_staged(request.part, SIZE);
             }
             Step::WaitUntil(moment) => now = moment,
             other => panic!("{other:?} after {} requests", sent.len()),

@@ -6,7 +6,7 @@ use crate::api::{Decision, Failure, FailureKind, RateLimitKind, decide};
 use crate::limits::{BUSY_POLL_INTERVAL, OUTAGE_WAIT_MAX};
 use crate::text;
 
-use super::super::super::arrival::Loss;
+use super::super::super::arrival::{Loss, Replacement};
 use super::super::super::progress::FetchEvent;
 use super::super::outcome::Ending;
 use super::super::parts::{FailedAttempts, PartState, Parts};
@@ -61,6 +61,12 @@ impl Coordinator {
     /// exhausted until `until`.
     pub(crate) fn quota_exhausted(&mut self, failure: Failure, now: Duration, until: Duration) {
         self.open_breaker(failure, now, until);
+    }
+
+    /// Records that the request returned by [`next`](Self::next) was not sent: it may be sent at `moment`, which is
+    /// too soon for a report.
+    pub(crate) fn too_soon(&mut self, moment: Duration) {
+        self.next_start = moment;
     }
 
     /// Records that the request returned by [`next`](Self::next) was not sent: other processes hold all concurrency
@@ -134,6 +140,15 @@ impl Coordinator {
     ) {
         failed.by_fault += 1;
         self.pacing.attempt_failed();
+        if let Some(Replacement { event, is_fault }) = self.source.replace(part, &failure, failed.by_fault) {
+            self.parts.set(part, PartState::Replaced);
+            self.parts.replace_all(&self.source.replaced_parts());
+            self.events.push_back(event);
+            if is_fault && self.pacing.is_fruitless() {
+                self.end(Ending::Halted(failure));
+            }
+            return;
+        }
         let decision = match decide(&failure, failed.by_fault, fraction) {
             _ if self.source.attempts_max(part).is_some_and(|most| failed.by_fault >= most) => Decision::Fail,
             decision => decision,
@@ -142,7 +157,7 @@ impl Coordinator {
             Decision::Retry(pause) => {
                 self.parts.retry(part, failed, now + pause);
                 let (attempt, reason) = (failed.by_fault, failure.message);
-                self.events.push_back(FetchEvent::Retry { page_index: part, attempt, reason, pause });
+                self.events.push_back(self.source.retry(part, attempt, reason, pause));
             }
             Decision::Pause(pause) => self.pause(part, failed, failure, now, now + pause),
             Decision::Fail => match self.source.failed(part, &failure) {
@@ -158,6 +173,7 @@ impl Coordinator {
 
     pub(super) fn give_up(&mut self, part: u32, failure: &Failure) {
         self.parts.set_failed(part, failure.clone());
+        self.given_up.push_back(part);
         self.report(part, Err(failure.message.clone()));
         if self.pacing.gave_up() {
             self.end(Ending::Halted(failure.clone()));
@@ -186,6 +202,6 @@ impl Coordinator {
         failed.by_length += 1;
         self.parts.retry(part, failed, now);
         let (attempt, pause) = (failed.by_length, Duration::ZERO);
-        self.events.push_back(FetchEvent::Retry { page_index: part, attempt, reason, pause });
+        self.events.push_back(self.source.retry(part, attempt, reason, pause));
     }
 }

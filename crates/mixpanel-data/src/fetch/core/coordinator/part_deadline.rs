@@ -65,12 +65,13 @@ impl Coordinator {
             return;
         }
         let limit = text::limit(self.patience_limit());
+        let noun = self.source.noun();
         let failure = match self.part_deadline.last.take() {
             Some(last) => {
-                Failure { message: format!("{} (no page arrived within the limit of {limit})", last.message), ..last }
+                Failure { message: format!("{} (no {noun} arrived within the limit of {limit})", last.message), ..last }
             }
             None => {
-                let message = format!("no page arrived within the limit of {limit}");
+                let message = format!("no {noun} arrived within the limit of {limit}");
                 Failure::new(FailureKind::Timeout, message)
             }
         };

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::super::super::source::PageRequest;
+use super::super::super::part::PartRequest;
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Send this request if the quota has room for it. Confirm with [`sent`](super::Coordinator::sent), and report the
     /// result.
-    Send(PageRequest),
+    Send(PartRequest),
     /// Wait for an event until this time.
     WaitUntil(Duration),
     /// Wait for an event.

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::api::{Failure, FailureKind};
 use crate::fetch::core::outcome::Outcome;
-use crate::fetch::source::PageRequest;
+use crate::fetch::part::PartRequest;
+use crate::fetch::profiles::PageFacts;
 
 /// Returns the model's answer by page and attempt (from 1).
 pub(super) type Script = fn(page: u32, attempt: u32) -> Answer;
@@ -106,8 +107,9 @@ pub(super) fn simulate(model: &Model) -> Seen {
         let step = coordinator.next(now);
         seen.events.extend(std::iter::from_fn(|| coordinator.next_event()));
         let until = match step {
-            Step::Send(PageRequest { epoch, page, session }) => {
-                assert!(session.is_some() || page == 0, "pages after the first name the session");
+            Step::Send(request) => {
+                let PartRequest { epoch, part: page, .. } = request;
+                assert!(request.session().is_some() || page == 0, "pages after the first name the session");
                 coordinator.sent(page);
                 let attempt = *attempts.entry(page).and_modify(|attempt| *attempt += 1).or_insert(1);
                 in_progress.push((now + SECOND, epoch, page, attempt));
@@ -344,11 +346,11 @@ fn rate_limits_and_faults_are_counted_apart() {
 fn a_stop_deadline_applies_even_after_a_fatal_error() {
     let mut coordinator = Coordinator::new(Rules::new(5));
     let model = model(195, pages_of::<195>);
-    assert!(matches!(coordinator.next(Duration::ZERO), Step::Send(PageRequest { page: 0, .. })));
+    assert!(matches!(coordinator.next(Duration::ZERO), Step::Send(PartRequest { part: 0, .. })));
     coordinator.sent(0);
     answer(&mut coordinator, &model, 0, 1, SECOND);
     while let Step::Send(request) = coordinator.next(SECOND) {
-        coordinator.sent(request.page);
+        coordinator.sent(request.part);
     }
     coordinator.request_failed(1, Failure::new(FailureKind::Unauthorized { status: 401 }, "no"), SECOND, 1.0);
     assert_eq!(coordinator.next(SECOND), Step::WaitForEvent, "pages in flight may land");

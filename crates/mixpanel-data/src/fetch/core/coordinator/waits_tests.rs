@@ -3,7 +3,7 @@
 use super::tests::*;
 use super::*;
 use crate::api::{Failure, FailureKind};
-use crate::fetch::source::PageRequest;
+use crate::fetch::part::PartRequest;
 
 #[test]
 fn a_rate_limit_pauses_all_requests_and_sends_one_first() {
@@ -181,8 +181,9 @@ fn a_resumed_run_requests_only_missing_pages() {
     let mut coordinator = Coordinator::resume(Rules::new(5), &earlier);
     let model = model(95, pages_of::<95>);
     let mut asked = Vec::new();
-    while let Step::Send(PageRequest { epoch, page, session }) = coordinator.next(SECOND) {
-        assert_eq!((epoch, session.as_deref()), (3, Some("S")));
+    while let Step::Send(request) = coordinator.next(SECOND) {
+        let PartRequest { epoch, part: page, .. } = request;
+        assert_eq!((epoch, request.session()), (3, Some("S")));
         coordinator.sent(page);
         asked.push(page);
         answer(&mut coordinator, &model, page, 1, SECOND);

@@ -29,7 +29,7 @@ fn fetch_with(
 }
 
 fn since(run: &mut RunRecord) {
-    run.query.since = Some("2024-05-01T00:00:00".to_owned());
+    run.profiles().since = Some("2024-05-01T00:00:00".to_owned());
 }
 
 fn update(run: &mut RunRecord) {
@@ -45,7 +45,7 @@ fn seconds(fixture: &Fixture) -> Option<(i64, Option<i64>)> {
 #[test]
 fn last_load_is_the_newest_complete_one() {
     let mut fixture = Fixture::new();
-    let run = fetch(&mut fixture, "r1", 100, IfExists::Fail);
+    let mut run = fetch(&mut fixture, "r1", 100, IfExists::Fail);
     let expected = LastLoad {
         started_at: run.started_at,
         full_at: Some(run.started_at),
@@ -53,7 +53,7 @@ fn last_load_is_the_newest_complete_one() {
         newest_seen: None,
         rows: 1,
         recorded_rows: Some(1),
-        query: run.query,
+        query: run.profiles().clone(),
         project_id: "12345".to_owned(),
         region: "eu".to_owned(),
     };
@@ -77,7 +77,7 @@ fn only_loads_that_leave_no_gap_count() {
     assert_eq!(seconds(&fixture), Some((200, Some(100))), "an update");
     fetch_with(&mut fixture, "r3", 300, IfExists::Upsert, since);
     assert_eq!(seconds(&fixture), Some((200, Some(100))), "a start time of the user's choice");
-    fetch_with(&mut fixture, "r4", 400, IfExists::Upsert, |run| run.query.limit = Some(1));
+    fetch_with(&mut fixture, "r4", 400, IfExists::Upsert, |run| run.profiles().limit = Some(1));
     assert_eq!(seconds(&fixture), Some((200, Some(100))), "a sample");
     fetch(&mut fixture, "r5", 500, IfExists::Append);
     assert_eq!(seconds(&fixture), Some((200, Some(100))), "rows that were not updated");
@@ -93,7 +93,7 @@ fn only_loads_that_leave_no_gap_count() {
 
 #[test]
 fn a_table_of_recent_profiles_is_complete_after_a_load_of_all() {
-    for first in [since as fn(&mut RunRecord), update, |run: &mut RunRecord| run.query.limit = Some(1)] {
+    for first in [since as fn(&mut RunRecord), update, |run: &mut RunRecord| run.profiles().limit = Some(1)] {
         let mut fixture = Fixture::new();
         fetch_with(&mut fixture, "r1", 100, IfExists::Upsert, first);
         assert_eq!(seconds(&fixture), None);

@@ -21,6 +21,14 @@ pub(in crate::load::duckdb) fn defect(sql: &str) -> String {
     })
 }
 
+/// Loads with mutated statements.
+pub(in crate::load::duckdb) fn with_defect<T>(from: &str, to: &str, load: impl FnOnce() -> T) -> T {
+    DEFECT.set(Some((from.to_owned(), to.to_owned())));
+    let result = load();
+    DEFECT.set(None);
+    result
+}
+
 /// Loads with a mutated statement. The table and the stage must stay unchanged.
 fn refuses(fixture: &Fixture, if_exists: IfExists, from: &str, to: &str) {
     let stage = fixture.stage_contents();

@@ -222,7 +222,10 @@ fn an_unknown_commit_outcome_is_settled_by_inspection() {
     };
     let error = duckdb::Error::DuckDBFailure(duckdb::ffi::Error::new(1), Some("FATAL Error: it broke".to_owned()));
     fixture.load("r1", IfExists::Fail).unwrap();
-    assert_eq!(settle("r1", &error).unwrap(), Counts { rows: 1, duplicates: 0, shortfall: 0, altered: 0 });
+    assert_eq!(
+        settle("r1", &error).unwrap(),
+        Counts { rows: 1, duplicates: 0, shortfall: 0, altered: 0, conflicting: 0 }
+    );
 
     let failed = settle("r2", &error).unwrap_err();
     assert_eq!((failed.kind(), failed.detail("outcome")), (ErrorKind::Storage, None));
@@ -320,7 +323,7 @@ fn waits_for_a_lock_and_then_names_its_holder() {
         drop(holder.take());
         ControlFlow::Continue(())
     });
-    let change = TableChange { table_rows: 1, updated: Some(0), unchanged: Some(1) };
+    let change = TableChange { table_rows: 1, updated: Some(0), unchanged: Some(1), days: None };
     assert_eq!(loaded.unwrap(), (report(0, 1), change));
     assert_eq!(told[0].0, ErrorKind::DatabaseLocked);
     assert!(told[0].1.as_ref().is_some_and(Value::is_u64), "{told:?}");

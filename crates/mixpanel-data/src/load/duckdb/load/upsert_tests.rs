@@ -56,10 +56,10 @@ fn a_load_tells_how_it_changed_the_table() {
             ("d", r#"{"v":2}"#, None),
             ("d", r#"{"v":2}"#, None),
         ]);
-        let expected = TableChange { table_rows, updated: Some(updated), unchanged: Some(unchanged) };
+        let expected = TableChange { table_rows, updated: Some(updated), unchanged: Some(unchanged), days: None };
         assert_eq!(change(&fixture, if_exists), expected, "{if_exists:?}");
         // The record of a load does not tell this.
-        let again = TableChange { table_rows, updated: None, unchanged: None };
+        let again = TableChange { table_rows, updated: None, unchanged: None, days: None };
         assert_eq!(change(&fixture, if_exists), again, "{if_exists:?}");
     }
 }

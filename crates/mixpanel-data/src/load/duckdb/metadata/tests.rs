@@ -53,7 +53,20 @@ fn databases_of_the_first_version_still_work() {
             "made_table",
             "shortfall",
             "property_rules",
-            "updates"
+            "updates",
+            "from_date",
+            "to_date",
+            "time_zone",
+            "conflicting_duplicates",
+            "without_insert_id",
+            "without_distinct_id",
+            "outside",
+            "repeated_hour",
+            "skipped_hour",
+            "received_bytes",
+            "replaced_from",
+            "replaced_to",
+            "replaced_rows"
         ]
     );
     assert!(tables(&fixture.database).unwrap()[0].partial, "the pages of r0 are still missing");

@@ -1,0 +1,115 @@
+//! Bodies that are cut anywhere.
+
+use super::*;
+
+#[tokio::test]
+async fn a_body_cut_at_any_byte_is_incomplete_and_leaves_nothing() {
+    let mut bench = Bench::new().await;
+    let text = [line(0, "a"), line(1, "é🚀\\u2028"), line(2, "")].concat();
+    let modes = [
+        (text.clone().into_bytes(), "", Framing::Length),
+        (text.clone().into_bytes(), "", Framing::Chunked(50)),
+        (gzip(text.as_bytes()), GZIP, Framing::Length),
+        (gzip(text.as_bytes()), GZIP, Framing::Chunked(50)),
+        ([gzip(&text.as_bytes()[..60]), gzip(&text.as_bytes()[60..])].concat(), GZIP, Framing::Chunked(70)),
+    ];
+    for (body, coding, framing) in modes {
+        let (head, sent) = response(&body, coding, framing);
+        for cut in 0..sent.len() {
+            bench.server.sends([head.as_slice(), &sent[..cut]].concat());
+            let failure = bench.failure().await;
+            assert_eq!(failure.kind, FailureKind::Incomplete, "{coding}{framing:?} cut after {cut}: {failure}");
+        }
+        bench.server.sends([head.as_slice(), &sent].concat());
+        let received = bench.receive().await.unwrap();
+        assert_eq!((received.facts.rows, received.facts.bytes), (3, text.len() as u64), "{coding}{framing:?}");
+        assert_eq!(received.facts.received_bytes, body.len() as u64);
+        assert_eq!(bench.stage(received).len(), 3);
+        bench.clear();
+    }
+}
+
+#[tokio::test]
+async fn a_complete_transfer_of_a_cut_export_is_incomplete() {
+    let bench = Bench::new().await;
+    let text = [line(0, "a"), line(1, "b")].concat();
+    let zipped = gzip(text.as_bytes());
+    for cut in 2..zipped.len() {
+        let (head, sent) = response(&zipped[..cut], GZIP, Framing::Length);
+        bench.server.sends([head, sent].concat());
+        let failure = bench.failure().await;
+        assert_eq!(failure.kind, FailureKind::Incomplete, "gzip cut after {cut}: {failure}");
+    }
+    let first = line(0, "a").len();
+    for cut in first + 1..text.len() - 1 {
+        let (head, sent) = response(&text.as_bytes()[..cut], "", Framing::Length);
+        bench.server.sends([head, sent].concat());
+        let failure = bench.failure().await;
+        assert_eq!(failure.kind, FailureKind::Incomplete, "cut after {cut}: {failure}");
+        assert_eq!(failure.message, "the last line of the response is incomplete");
+    }
+    for position in zipped.len() - 8..zipped.len() {
+        let mut damaged = zipped.clone();
+        damaged[position] ^= 0x10;
+        let (head, sent) = response(&damaged, GZIP, Framing::Chunked(40));
+        bench.server.sends([head, sent].concat());
+        assert_eq!(bench.failure().await.kind, FailureKind::Incomplete);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_with_the_body_proves_nothing_unless_a_checksum_does() {
+    let mut bench = Bench::new().await;
+    let text = [line(0, "a"), line(1, "b")].concat();
+    let (one, other) = text.split_at(line(0, "a").len());
+    for body in [text.clone().into_bytes(), Vec::new(), [gzip(one.as_bytes()), gzip(other.as_bytes())].concat()] {
+        let (head, sent) = response(&body, "", Framing::Close);
+        bench.server.sends([head, sent].concat());
+        let failure = bench.failure().await;
+        assert_eq!(failure.kind, FailureKind::Incomplete);
+        assert!(failure.message.contains("without anything that shows whether it is complete"), "{failure}");
+    }
+    let (head, sent) = response(&gzip(text.as_bytes()), GZIP, Framing::Close);
+    for cut in 0..sent.len() {
+        bench.server.sends([head.as_slice(), &sent[..cut]].concat());
+        assert_eq!(bench.failure().await.kind, FailureKind::Incomplete, "cut after {cut}");
+    }
+    bench.server.sends([head, sent].concat());
+    let received = bench.receive().await.unwrap();
+    assert_eq!(bench.stage(received).len(), 2);
+}
+
+#[tokio::test]
+async fn an_export_that_was_terminated_early_is_incomplete_wherever_it_says_so() {
+    let bench = Bench::new().await;
+    for sentinel in ["export terminated early", "terminated early\n", "\nexport terminated early", "[terminated early]"]
+    {
+        for before in ["", &line(0, "a"), &line(0, "a").repeat(3_000)] {
+            for (coding, framing) in [("", Framing::Length), (GZIP, Framing::Chunked(100))] {
+                let text = format!("{before}{sentinel}");
+                let body = if coding.is_empty() { text.into_bytes() } else { gzip(text.as_bytes()) };
+                let (head, sent) = response(&body, coding, framing);
+                bench.server.sends([head, sent].concat());
+                let failure = bench.failure().await;
+                assert_eq!(failure.kind, FailureKind::TerminatedEarly, "{sentinel:?} {coding}: {failure}");
+            }
+        }
+    }
+    for (error, kind) in [
+        (r#"{"error":"#, FailureKind::Incomplete),
+        (r#"{"error":"too big"}"#, FailureKind::Incomplete),
+        (r#"{"error":"secret-7f3a"}"#, FailureKind::Incomplete),
+        (
+            r#"{"error":"rate limit reached"}"#,
+            FailureKind::RateLimited { kind: RateLimitKind::LoadShed, retry_after: None },
+        ),
+    ] {
+        for before in [String::new(), line(0, "a")] {
+            let (head, sent) = response(format!("{before}{error}").as_bytes(), "", Framing::Chunked(7));
+            bench.server.sends([head, sent].concat());
+            let failure = bench.failure().await;
+            assert_eq!(failure.kind, kind, "{error}: {failure}");
+            assert!(!failure.message.contains("7f3a"));
+        }
+    }
+}

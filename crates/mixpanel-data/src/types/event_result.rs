@@ -1,0 +1,415 @@
+//! The results of a fetch of events, and its progress.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::fetch_result::{FetchResult, LoadedTable, as_text};
+use crate::counts::FetchCounts;
+
+/// Reports one finished date range of a fetch of events.
+///
+/// Sent once per range, including failed ones, in the order in which they finish. A range is finished when it is staged
+/// (and so can no longer be lost) or has failed for good. A range that is split reports its parts instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BatchProgress {
+    /// First day, such as `2026-11-01`.
+    pub from_date: String,
+    /// Last day, inclusive.
+    pub to_date: String,
+    /// Number of the range, counted from 0.
+    pub batch_index: u32,
+    /// Number of ranges. It grows when a range is split, and can shrink or grow as sizes become known.
+    pub total_batches: u32,
+    /// Events in this range; 0 for a failed one.
+    pub rows: u64,
+    /// Whether the range is staged.
+    pub success: bool,
+    /// Why the range failed, if it did.
+    pub error: Option<String>,
+    /// Events in all ranges so far, including duplicates, which the load removes.
+    pub cumulative_rows: u64,
+    /// Decoded bytes of this range.
+    pub bytes: u64,
+    /// The event names of this range, if a day was split by them; else empty.
+    pub events: Vec<String>,
+}
+
+/// What only a fetch of events counts; [`FetchCounts`] has the other counters.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct EventCounts {
+    /// Dropped duplicates whose properties differ from those of the event that was kept.
+    pub conflicting_duplicates: u64,
+    /// Events without `$insert_id`. Their column `insert_id` begins with `gen-`.
+    pub without_insert_id: u64,
+    /// Events without a usable `distinct_id`, which is stored as an empty text.
+    pub without_distinct_id: u64,
+    /// Events of another day than those requested. They are kept; a wrong project time zone causes them.
+    pub outside_range: u64,
+    /// Events whose local time occurred twice because the clock was set back; the earlier one is stored.
+    pub repeated_hour: u64,
+    /// Events whose local time did not occur because the clock was set forward; they are stored an hour later.
+    pub skipped_hour: u64,
+    /// Rows that left the table because their days were replaced by fetched ones.
+    pub replaced_rows: u64,
+    /// Decoded bytes of the responses.
+    pub received_bytes: u64,
+    /// Fetched days whose events may still change, in order.
+    pub open_days: Vec<String>,
+}
+
+/// The result of a parallel fetch of events.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ParallelFetchResult {
+    /// The table.
+    pub table: String,
+    /// Rows that the run put into the table; in JSON, also under the name `rows`.
+    pub total_rows: u64,
+    /// Number of ranges whose events are in the table.
+    pub successful_batches: u32,
+    /// Number of ranges that failed for good.
+    pub failed_batches: u32,
+    /// First and last day of each range that failed for good, in order; adjacent ones are merged.
+    pub failed_date_ranges: Vec<(String, String)>,
+    /// First and last day.
+    pub date_range: (String, String),
+    /// Seconds from the call to the committed load, in this process.
+    pub duration_seconds: f64,
+    /// When the last range was staged and the load began, in UTC, ISO 8601.
+    pub fetched_at: String,
+    /// Counters for records, requests and waiting time.
+    pub counts: FetchCounts,
+    /// Counters for events.
+    pub events: EventCounts,
+    /// The id of the run.
+    pub run_id: String,
+    /// The table after the load.
+    pub loaded: LoadedTable,
+}
+
+impl ParallelFetchResult {
+    /// Returns whether events are missing from the table.
+    #[must_use]
+    pub fn has_failures(&self) -> bool {
+        self.failed_batches > 0
+    }
+}
+
+impl Serialize for ParallelFetchResult {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Shared {
+            table: &self.table,
+            rows: self.total_rows,
+            total_rows: Some(self.total_rows),
+            kind: "events",
+            successful_batches: Some(self.successful_batches),
+            failed_batches: Some(self.failed_batches),
+            failed_date_ranges: &self.failed_date_ranges,
+            date_range: Some(&self.date_range),
+            duration_seconds: self.duration_seconds,
+            fetched_at: &self.fetched_at,
+            counts: Counts(&self.counts),
+            events: &self.events,
+            run_id: &self.run_id,
+            loaded: &self.loaded,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl FetchResult {
+    /// Serialises the result of a fetch of events.
+    pub(super) fn serialize_events<S: Serializer>(&self, events: &EventCounts, to: S) -> Result<S::Ok, S::Error> {
+        Shared {
+            table: &self.table,
+            rows: self.rows,
+            total_rows: None,
+            kind: self.kind,
+            successful_batches: None,
+            failed_batches: None,
+            failed_date_ranges: &self.failed_date_ranges,
+            date_range: self.date_range.as_ref(),
+            duration_seconds: self.duration_seconds,
+            fetched_at: &self.fetched_at,
+            counts: Counts(&self.counts),
+            events,
+            run_id: &self.run_id,
+            loaded: &self.loaded,
+        }
+        .serialize(to)
+    }
+}
+
+/// The JSON fields of both results.
+#[derive(Serialize)]
+struct Shared<'a> {
+    table: &'a str,
+    rows: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_rows: Option<u64>,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    successful_batches: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_batches: Option<u32>,
+    failed_date_ranges: &'a [(String, String)],
+    date_range: Option<&'a (String, String)>,
+    duration_seconds: f64,
+    fetched_at: &'a str,
+    #[serde(flatten)]
+    counts: Counts<'a>,
+    #[serde(flatten)]
+    events: &'a EventCounts,
+    run_id: &'a str,
+    #[serde(flatten, serialize_with = "loaded_fields")]
+    loaded: &'a LoadedTable,
+}
+
+/// The counters that a fetch of events shares with one of profiles: the others depend on pages and sessions.
+struct Counts<'a>(&'a FetchCounts);
+
+impl Serialize for Counts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let FetchCounts { limit, received, duplicates, rejected, requests, retries, waited_seconds, .. } = self.0;
+        let mut fields = serializer.serialize_struct("Counts", 7)?;
+        match limit {
+            Some(limit) => fields.serialize_field("limit", limit)?,
+            None => fields.skip_field("limit")?,
+        }
+        fields.serialize_field("received", received)?;
+        fields.serialize_field("duplicates", duplicates)?;
+        fields.serialize_field("rejected", rejected)?;
+        fields.serialize_field("requests", requests)?;
+        fields.serialize_field("retries", retries)?;
+        fields.serialize_field("waited_seconds", waited_seconds)?;
+        fields.end()
+    }
+}
+
+fn loaded_fields<S: Serializer>(loaded: &LoadedTable, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Fields<'a> {
+        #[serde(serialize_with = "as_text")]
+        database: &'a Path,
+        table_rows: u64,
+        updated_rows: Option<u64>,
+        unchanged_rows: Option<u64>,
+        run_waited_seconds: f64,
+    }
+    Fields {
+        database: &loaded.database,
+        table_rows: loaded.table_rows,
+        updated_rows: loaded.updated_rows,
+        unchanged_rows: loaded.unchanged_rows,
+        run_waited_seconds: loaded.run_waited_seconds,
+    }
+    .serialize(serializer)
+}
+
+/// The result of `fetch_events`; its shape depends on the requested mode.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum EventFetchResult {
+    /// The result of a sequential fetch.
+    Sequential(FetchResult),
+    /// The result of a parallel fetch.
+    Parallel(ParallelFetchResult),
+}
+
+impl EventFetchResult {
+    /// Returns the name of the table, as the database spells it.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        match self {
+            Self::Sequential(result) => &result.table,
+            Self::Parallel(result) => &result.table,
+        }
+    }
+
+    /// Returns the absolute path of the database file.
+    #[must_use]
+    pub fn database(&self) -> &Path {
+        &self.loaded().database
+    }
+
+    /// Returns the number of rows that the run put into the table.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        match self {
+            Self::Sequential(result) => result.rows,
+            Self::Parallel(result) => result.total_rows,
+        }
+    }
+
+    /// Returns the time from the call to the committed load, to the millisecond. Earlier processes that worked on the
+    /// run are not included.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        let seconds = match self {
+            Self::Sequential(result) => result.duration_seconds,
+            Self::Parallel(result) => result.duration_seconds,
+        };
+        Duration::try_from_secs_f64(seconds).unwrap_or_default()
+    }
+
+    /// Returns the first and last day of each range that failed for good, in order.
+    #[must_use]
+    pub fn failed_date_ranges(&self) -> &[(String, String)] {
+        match self {
+            Self::Sequential(result) => &result.failed_date_ranges,
+            Self::Parallel(result) => &result.failed_date_ranges,
+        }
+    }
+
+    /// Returns the first and last day of the fetch.
+    #[must_use]
+    pub fn date_range(&self) -> Option<&(String, String)> {
+        match self {
+            Self::Sequential(result) => result.date_range.as_ref(),
+            Self::Parallel(result) => Some(&result.date_range),
+        }
+    }
+
+    /// Returns whether events are missing from the table.
+    #[must_use]
+    pub fn has_failures(&self) -> bool {
+        match self {
+            Self::Sequential(result) => result.has_failures(),
+            Self::Parallel(result) => result.has_failures(),
+        }
+    }
+
+    /// Returns the id of the run.
+    #[must_use]
+    pub fn run_id(&self) -> &str {
+        match self {
+            Self::Sequential(result) => &result.run_id,
+            Self::Parallel(result) => &result.run_id,
+        }
+    }
+
+    /// Returns the counters for records, requests and waiting time.
+    #[must_use]
+    pub fn counts(&self) -> &FetchCounts {
+        match self {
+            Self::Sequential(result) => &result.counts,
+            Self::Parallel(result) => &result.counts,
+        }
+    }
+
+    /// Returns the counters for events.
+    #[must_use]
+    pub fn events(&self) -> &EventCounts {
+        const NONE: &EventCounts = &EventCounts {
+            conflicting_duplicates: 0,
+            without_insert_id: 0,
+            without_distinct_id: 0,
+            outside_range: 0,
+            repeated_hour: 0,
+            skipped_hour: 0,
+            replaced_rows: 0,
+            received_bytes: 0,
+            open_days: Vec::new(),
+        };
+        match self {
+            Self::Sequential(result) => result.events.as_ref().unwrap_or(NONE),
+            Self::Parallel(result) => &result.events,
+        }
+    }
+
+    /// Returns what the result says about the table after the load.
+    #[must_use]
+    pub fn loaded(&self) -> &LoadedTable {
+        match self {
+            Self::Sequential(result) => &result.loaded,
+            Self::Parallel(result) => &result.loaded,
+        }
+    }
+}
+
+/// An estimate of the requests and time that a fetch of events needs, made without a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EventEstimate {
+    /// The table.
+    pub table: String,
+    /// First day.
+    pub from_date: String,
+    /// Last day, inclusive.
+    pub to_date: String,
+    /// Number of days.
+    pub days: u32,
+    /// First and last day of each request, in order.
+    pub batches: Vec<(String, String)>,
+    /// Number of requests, if no range has to be split or requested again. Each counts towards the quota.
+    pub requests: u32,
+    /// Maximum number of requests in flight.
+    pub workers: u32,
+    /// Seconds that the fetch waits for the quota. The time for the transfer depends on the number of events, which is
+    /// not known in advance.
+    pub wait_seconds: f64,
+    /// Exports from this machine in the current quota window.
+    pub quota_used: u32,
+    /// Exports that the quota allows per window, less the reserve.
+    pub quota_limit: u32,
+    /// Ways to make the fetch smaller or faster, and what it needs if the table exists; one sentence each.
+    pub advice: Vec<String>,
+}
+
+/// The result of `Workspace::audit_events`: the settled days of a table, compared with Mixpanel's counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct EventAudit {
+    /// The table.
+    pub table: String,
+    /// Number of compared days.
+    pub days: u32,
+    /// Number of days that were not compared because they may still change; a refresh fetches them again.
+    pub open_days: u32,
+    /// The days that differ, in order.
+    pub differing_days: Vec<AuditedDay>,
+    /// When Mixpanel counted, in UTC, ISO 8601.
+    pub counted_at: String,
+}
+
+/// A day whose events differ from Mixpanel's count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AuditedDay {
+    /// The day.
+    pub day: String,
+    /// Number of rows in the table.
+    pub rows: u64,
+    /// Number of events that Mixpanel counts now.
+    pub counted: u64,
+    /// Number that Mixpanel counted when the day was last repaired, if it was.
+    pub counted_before: Option<u64>,
+}
+
+/// The result of `Workspace::stream_events`.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct EventStreamResult {
+    /// Events passed to the sink.
+    pub rows: u64,
+    /// Number of ranges whose events were passed to the sink.
+    pub successful_batches: u32,
+    /// First and last day of each range that failed for good, in order.
+    pub failed_date_ranges: Vec<(String, String)>,
+    /// First and last day.
+    pub date_range: (String, String),
+    /// Whether the sink ended the stream.
+    pub ended_early: bool,
+    /// Counters for records, requests and waiting time. `duplicates` is 0: streams are not checked for duplicates.
+    pub counts: FetchCounts,
+    /// Counters for events.
+    pub events: EventCounts,
+    /// The id of the run.
+    pub run_id: String,
+}

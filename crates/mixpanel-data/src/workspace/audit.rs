@@ -1,0 +1,195 @@
+//! Compares the days of a table of events with Mixpanel's own counts, and fetches those that differ again.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::Workspace;
+use super::event_fetch::EventFetch;
+use crate::blocking::blocking;
+use crate::clock::wall_clock;
+use crate::error::{Error, Result};
+use crate::limits::AUDITED_NAMES_BYTES_MAX;
+use crate::load::{self, DayState, LastEventLoad, RecordedDay};
+use crate::store::{self, DayCount, TableName};
+use crate::types::{AuditedDay, EventAudit, EventFetchResult};
+
+impl Workspace {
+    /// Compares the settled days of a table of events with the numbers that Mixpanel counts now; costs one query.
+    ///
+    /// Mixpanel's counts leave out duplicates and hidden events, so they can differ from the table for good. A day that
+    /// was fetched again because of a difference is therefore compared with the count at that time: it is listed again
+    /// only if Mixpanel's count changes. Changes that do not change the number of events are not detected.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a table without a recorded load of events, and for one that a `where` expression or a limit
+    /// filters; otherwise the same as [`ApiClient::event_names`](crate::ApiClient::event_names) and
+    /// [`table_schema`](Self::table_schema).
+    ///
+    /// # Cancellation
+    /// Dropping the future abandons the request.
+    pub async fn audit_events(&self, table: &str) -> Result<EventAudit> {
+        let name = TableName::parse(table)?;
+        let database = self.database.clone();
+        let (last, recorded, names) = blocking(move || {
+            let last = load::last_event_load(&database, &name)?.ok_or_else(|| no_load(&name))?;
+            check_filters(&name, &last)?;
+            let names = match last.query.events.is_empty() {
+                true => names(&database, &name)?,
+                false => last.query.events.clone(),
+            };
+            Ok((last, store::day_counts(&database, &name)?, names))
+        })
+        .await?;
+        let settled: Vec<&RecordedDay> = last.days.iter().filter(|day| day.state == DayState::Settled).collect();
+        let (counted_at, open_days) = (wall_clock(), last.days.len() - settled.len());
+        let mut audit = EventAudit {
+            table: table.to_owned(),
+            days: u32::try_from(settled.len()).unwrap_or(u32::MAX),
+            open_days: u32::try_from(open_days).unwrap_or(u32::MAX),
+            differing_days: Vec::new(),
+            counted_at: counted_at.to_string(),
+        };
+        let (Some(first), Some(end)) = (settled.first(), settled.last()) else { return Ok(audit) };
+        if names.is_empty() {
+            return Ok(audit);
+        }
+        let counts = self.connected().await?.event_counts(&names, first.day, end.day).await?;
+        audit.differing_days = settled.into_iter().filter_map(|day| difference(day, &counts, &recorded)).collect();
+        Ok(audit)
+    }
+
+    /// Fetches the differing days of an audit again; each replaces the rows of that day. `fetch` sets how: its table,
+    /// days and filters are ignored. Afterwards, Mixpanel's counts of the audit are recorded.
+    ///
+    /// # Errors
+    /// Same as [`fetch_events`](Self::fetch_events). Ranges of days that were fetched before the error stay replaced.
+    ///
+    /// # Cancellation
+    /// Same as [`fetch_events`](Self::fetch_events).
+    pub async fn repair_events(
+        &self,
+        audit: &EventAudit,
+        mut fetch: impl FnMut(EventFetch) -> EventFetch,
+    ) -> Result<Vec<EventFetchResult>> {
+        let name = TableName::parse(&audit.table)?;
+        let counted_at: Timestamp = audit.counted_at.parse().unwrap_or_else(|_| wall_clock());
+        let database = self.database.clone();
+        let (path, table) = (database.clone(), name.clone());
+        let last = blocking(move || load::last_event_load(&path, &table)?.ok_or_else(|| no_load(&table))).await?;
+        let days: Vec<(Date, u64)> =
+            audit.differing_days.iter().filter_map(|day| Some((day.day.parse().ok()?, day.counted))).collect();
+        let mut results = Vec::new();
+        for range in ranges(&days) {
+            let (Some((from, _)), Some((to, _))) = (range.first(), range.last()) else { continue };
+            let mut repair = fetch(EventFetch::new(name.as_str())).replacing_days(*from, *to);
+            repair.arguments.events.clone_from(&last.query.events);
+            repair.arguments.dedupe = last.query.dedupe;
+            let result = self.fetch_events(repair).await?;
+            if !result.has_failures() {
+                let (path, table, counts) = (database.clone(), name.clone(), range.to_vec());
+                blocking(move || store::record_day_counts(&path, &table, &counts, counted_at)).await?;
+            }
+            results.push(result);
+        }
+        Ok(results)
+    }
+}
+
+fn no_load(table: &TableName) -> Error {
+    Error::invalid(format!("table `{table}` has no recorded load of events"))
+}
+
+/// Checks that Mixpanel can count the same events.
+fn check_filters(table: &TableName, last: &LastEventLoad) -> Result<()> {
+    let filter = match (&last.query.filter, last.query.limit) {
+        (Some(_), _) => "a where expression",
+        (None, Some(_)) => "a limit",
+        (None, None) => return Ok(()),
+    };
+    Err(Error::invalid(format!("the last load of table `{table}` has {filter}, and Mixpanel counts all events")))
+}
+
+/// Returns the event names in a table.
+fn names(database: &std::path::Path, table: &TableName) -> Result<Vec<String>> {
+    let query = format!("SELECT DISTINCT event_name FROM main.{} ORDER BY event_name", table.quoted());
+    let rows = store::rows(database, &query)?.rows.into_iter().flatten();
+    let names: Vec<String> = rows.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    let bytes: usize = names.iter().map(String::len).sum();
+    if bytes > AUDITED_NAMES_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "table `{table}` has {} event names, which are too many for one request",
+            names.len()
+        )));
+    }
+    Ok(names)
+}
+
+/// Returns how a day differs from Mixpanel's count, if it does.
+fn difference(
+    day: &RecordedDay,
+    counts: &BTreeMap<Date, u64>,
+    recorded: &BTreeMap<Date, DayCount>,
+) -> Option<AuditedDay> {
+    let counted = counts.get(&day.day).copied().unwrap_or(0);
+    // A count from before the day was fetched says nothing about its rows.
+    let before = recorded.get(&day.day).filter(|count| count.counted_at <= day.fetched_at).map(|count| count.events);
+    (counted != before.unwrap_or(day.rows)).then(|| AuditedDay {
+        day: day.day.to_string(),
+        rows: day.rows,
+        counted,
+        counted_before: before,
+    })
+}
+
+/// Divides days into ranges without gaps.
+fn ranges(days: &[(Date, u64)]) -> Vec<&[(Date, u64)]> {
+    days.chunk_by(|(day, _), (next, _)| day.tomorrow().is_ok_and(|tomorrow| tomorrow == *next)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    #[test]
+    fn differing_days_are_fetched_in_ranges() {
+        let day = |day| (date(2026, 2, day), 1);
+        let days = [day(26), day(27), day(28), (date(2026, 3, 1), 1), (date(2026, 3, 3), 1)];
+        let ranges = ranges(&days);
+        assert_eq!(ranges.iter().map(|range| range.len()).collect::<Vec<_>>(), [4, 1]);
+        assert!(super::ranges(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_repaired_day_is_compared_with_the_count_at_that_time() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let first = date(2026, 2, 1);
+        let of = |counted: u64, recorded: Option<(u64, i64)>| {
+            let day = RecordedDay {
+                day: first,
+                rows: 100,
+                received: 100,
+                bytes: 1,
+                fetched_at: at(50),
+                state: DayState::Settled,
+                time_zone: "UTC".to_owned(),
+            };
+            let counts = if counted == 0 { BTreeMap::new() } else { BTreeMap::from([(first, counted)]) };
+            let recorded = recorded
+                .map(|(events, second)| (first, DayCount { events, counted_at: at(second) }))
+                .into_iter()
+                .collect();
+            difference(&day, &counts, &recorded).map(|day| (day.counted, day.counted_before))
+        };
+        assert_eq!(of(100, None), None);
+        assert_eq!(of(98, None), Some((98, None)));
+        assert_eq!(of(0, None), Some((0, None)));
+        // The repair counts before it fetches.
+        assert_eq!(of(98, Some((98, 40))), None);
+        assert_eq!(of(97, Some((98, 40))), Some((97, Some(98))));
+        assert_eq!(of(100, Some((98, 60))), None);
+    }
+}

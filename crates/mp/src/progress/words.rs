@@ -1,0 +1,71 @@
+//! The words of progress texts: a fetch of profiles has pages, and one of events has batches, which are date ranges.
+
+use mixpanel_data::BatchProgress;
+
+use crate::text::{counted, thousands};
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Words {
+    Profiles,
+    Events,
+}
+
+impl Words {
+    /// Formats a number of pages or batches.
+    pub(super) fn parts(self, number: u64) -> String {
+        match self {
+            Self::Profiles => counted(number, "page"),
+            Self::Events if number == 1 => "1 batch".to_owned(),
+            Self::Events => format!("{} batches", thousands(number)),
+        }
+    }
+
+    /// Formats a number of profiles or events.
+    pub(super) fn records(self, number: u64) -> String {
+        counted(number, if self == Self::Profiles { "profile" } else { "event" })
+    }
+
+    /// Returns the status before the first part.
+    pub(super) fn beginning(self) -> &'static str {
+        match self {
+            Self::Profiles => "requesting the first page",
+            Self::Events => "requesting the first batch",
+        }
+    }
+
+    /// Returns the note about a fetch that requests one part at a time.
+    pub(super) fn suggestion(self) -> &'static str {
+        match self {
+            Self::Profiles => {
+                "pages are fetched one at a time; `--parallel` takes about a fifth of the time (MP_PARALLEL=1 makes it \
+                 the default, MP_PARALLEL=0 hides this note)"
+            }
+            Self::Events => {
+                "days are fetched one after another; `--parallel` fetches up to 10 at a time (MP_PARALLEL=1 makes it \
+                 the default, MP_PARALLEL=0 hides this note)"
+            }
+        }
+    }
+}
+
+/// Names a range of days, and the events if it is limited to some.
+pub(super) fn range_of(batch: &BatchProgress) -> String {
+    let days = days(&batch.from_date, &batch.to_date);
+    match batch.events.len() {
+        0 => days,
+        names => format!("{days} ({})", counted(names as u64, "event name")),
+    }
+}
+
+/// Names a range of days.
+pub(super) fn days(from: &str, to: &str) -> String {
+    if from == to { from.to_owned() } else { format!("{from} to {to}") }
+}
+
+/// Describes what a fetch of events is about to request.
+pub(super) fn planned_batches(days: &str, batches: u32, staged: u32, workers: u32) -> String {
+    let at_once = if workers > 1 && batches > 1 { format!(", up to {workers} at a time") } else { String::new() };
+    let staged = if staged > 0 { format!(", {} already on disk", thousands(staged.into())) } else { String::new() };
+    format!("fetching {days} in {}{at_once}{staged}", Words::Events.parts(batches.into()))
+}
