@@ -59,7 +59,10 @@ fn received_slices_are_loaded() {
         assert_eq!((report.rows, report.duplicates), (4, 1));
         let days = change.days.unwrap();
         assert_eq!((days.conflicting_duplicates, days.without_insert_id), (1, 2));
-        assert_eq!(fixture.texts("SELECT json_extract_string(properties, '/$city') FROM events WHERE insert_id LIKE '0c9e%'"), ["Porto"]);
+        assert_eq!(
+            fixture.texts("SELECT json_extract_string(properties, '/$city') FROM events WHERE insert_id LIKE '0c9e%'"),
+            ["Porto"]
+        );
         let page_views = "SELECT properties FROM events WHERE event_name = 'Page View'";
         let expected =
             r#"{"order":9007199254740993,"big":1e21,"note":"a\u2028b\"c\\n","tags":["x",{"k":null}],"id":1,"Id":"1"}"#;
