@@ -22,9 +22,10 @@ pub(crate) use into_table::{fetch_events_into_table, resume_events_into_table};
 #[cfg(test)]
 pub(super) use planner::{days_of_slice, divide};
 pub(super) use ranges::date_ranges;
-#[cfg(test)]
-pub(super) use receive::{EndOfBody, read_slice};
-pub(super) use receive::{ReceiveFailure, ReceivedSlice, SliceRequest, receive};
+pub(crate) use receive::SliceRequest;
+#[cfg(any(test, feature = "benchmarks"))]
+pub(crate) use receive::{EndOfBody, read_slice};
+pub(super) use receive::{ReceiveFailure, ReceivedSlice, receive};
 pub(crate) use refresh::{run_to_resume, waiting_for_database};
 pub(crate) use request::{EventsReport, EventsRequest};
 pub(super) use slices::Slices;
