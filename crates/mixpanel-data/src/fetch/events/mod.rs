@@ -9,7 +9,6 @@ mod outcome;
 mod planner;
 mod ranges;
 mod receive;
-mod refresh;
 mod request;
 mod slices;
 mod stream;
@@ -25,7 +24,6 @@ pub(super) use ranges::date_ranges;
 #[cfg(test)]
 pub(super) use receive::{EndOfBody, read_slice};
 pub(super) use receive::{ReceiveFailure, ReceivedSlice, SliceRequest, receive};
-pub(crate) use refresh::{run_to_resume, waiting_for_database};
 pub(crate) use request::{EventsReport, EventsRequest};
 pub(super) use slices::Slices;
 pub(crate) use stream::stream_events;
