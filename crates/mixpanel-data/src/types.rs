@@ -1,18 +1,22 @@
 //! The result types and their guarantees (T002 to T005, `docs/traceability.md`).
 
+mod event_counts;
+mod event_json;
 mod event_result;
 mod fetch_result;
+mod loaded_table;
 
 use serde::{Deserialize, Serialize};
 
 use crate::counts::FetchCounts;
 use crate::parse::ProfileRows;
 
+pub use event_counts::EventCounts;
 pub use event_result::{
-    AuditedDay, BatchProgress, EventAudit, EventCounts, EventEstimate, EventFetchResult, EventStreamResult,
-    ParallelFetchResult,
+    AuditedDay, BatchProgress, EventAudit, EventEstimate, EventFetchResult, EventStreamResult, ParallelFetchResult,
 };
-pub use fetch_result::{FetchResult, LoadedTable, ParallelProfileResult, ProfileFetchResult};
+pub use fetch_result::{FetchResult, ParallelProfileResult, ProfileFetchResult};
+pub use loaded_table::LoadedTable;
 
 /// Reports one finished page during a fetch.
 ///

@@ -23,6 +23,7 @@ mod profiles;
 mod progress;
 mod record;
 mod refresh;
+mod refresh_events;
 mod report;
 mod request;
 mod rules;
@@ -45,11 +46,11 @@ pub(crate) use estimate::plan_fetch;
 #[cfg(feature = "benchmarks")]
 pub(crate) use events::{EndOfBody, SliceRequest, read_slice};
 pub(crate) use events::{
-    EventsReport, EventsRequest, fetch_events_into_table, plan_events, resume_events_into_table, run_to_resume,
-    stream_events, waiting_for_database,
+    EventsReport, EventsRequest, fetch_events_into_table, plan_events, resume_events_into_table, stream_events,
 };
 pub use options::RunOptions;
 pub use progress::{EVENT_TARGET, FetchEvent};
+pub(crate) use refresh_events::{run_to_resume, waiting_for_database};
 pub(crate) use request::Control;
 pub use request::{ProfileFetch, ResumeFetch};
 pub use services::{FetcherService, ParallelProfileFetcherService};

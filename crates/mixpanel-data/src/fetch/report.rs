@@ -48,6 +48,7 @@ impl TableReport {
             duration_seconds: self.duration_seconds,
             run_id: self.run_id,
             successful_batches: self.staged_pages,
+            failed_batches: u32::try_from(failed.len()).unwrap_or(u32::MAX),
             failed_date_ranges: date_ranges(&failed),
             counts: self.counts,
             events: event_counts(change),

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::fetch_result::{FetchResult, LoadedTable, as_text};
+use super::event_counts::EventCounts;
+use super::event_json::{Counts, EventFields};
+use super::fetch_result::FetchResult;
+use super::loaded_table::LoadedTable;
 use crate::counts::FetchCounts;
 
 /// Reports one finished date range of a fetch of events.
@@ -36,30 +38,6 @@ pub struct BatchProgress {
     pub bytes: u64,
     /// The event names of this range, if a day was split by them; else empty.
     pub events: Vec<String>,
-}
-
-/// What only a fetch of events counts; [`FetchCounts`] has the other counters.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct EventCounts {
-    /// Dropped duplicates whose properties differ from those of the event that was kept.
-    pub conflicting_duplicates: u64,
-    /// Events without `$insert_id`. Their column `insert_id` begins with `gen-`.
-    pub without_insert_id: u64,
-    /// Events without a usable `distinct_id`, which is stored as an empty text.
-    pub without_distinct_id: u64,
-    /// Events of another day than those requested. They are kept; a wrong project time zone causes them.
-    pub outside_range: u64,
-    /// Events whose local time occurred twice because the clock was set back; the earlier one is stored.
-    pub repeated_hour: u64,
-    /// Events whose local time did not occur because the clock was set forward; they are stored an hour later.
-    pub skipped_hour: u64,
-    /// Rows that left the table because their days were replaced by fetched ones.
-    pub replaced_rows: u64,
-    /// Decoded bytes of the responses.
-    pub received_bytes: u64,
-    /// Fetched days whose events may still change, in order.
-    pub open_days: Vec<String>,
 }
 
 /// The result of a parallel fetch of events.
@@ -102,7 +80,7 @@ impl ParallelFetchResult {
 
 impl Serialize for ParallelFetchResult {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Shared {
+        EventFields {
             table: &self.table,
             rows: self.total_rows,
             total_rows: Some(self.total_rows),
@@ -120,96 +98,6 @@ impl Serialize for ParallelFetchResult {
         }
         .serialize(serializer)
     }
-}
-
-impl FetchResult {
-    /// Serialises the result of a fetch of events.
-    pub(super) fn serialize_events<S: Serializer>(&self, events: &EventCounts, to: S) -> Result<S::Ok, S::Error> {
-        Shared {
-            table: &self.table,
-            rows: self.rows,
-            total_rows: None,
-            kind: self.kind,
-            successful_batches: None,
-            failed_batches: None,
-            failed_date_ranges: &self.failed_date_ranges,
-            date_range: self.date_range.as_ref(),
-            duration_seconds: self.duration_seconds,
-            fetched_at: &self.fetched_at,
-            counts: Counts(&self.counts),
-            events,
-            run_id: &self.run_id,
-            loaded: &self.loaded,
-        }
-        .serialize(to)
-    }
-}
-
-/// The JSON fields of both results.
-#[derive(Serialize)]
-struct Shared<'a> {
-    table: &'a str,
-    rows: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total_rows: Option<u64>,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    successful_batches: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failed_batches: Option<u32>,
-    failed_date_ranges: &'a [(String, String)],
-    date_range: Option<&'a (String, String)>,
-    duration_seconds: f64,
-    fetched_at: &'a str,
-    #[serde(flatten)]
-    counts: Counts<'a>,
-    #[serde(flatten)]
-    events: &'a EventCounts,
-    run_id: &'a str,
-    #[serde(flatten, serialize_with = "loaded_fields")]
-    loaded: &'a LoadedTable,
-}
-
-/// The counters that a fetch of events shares with one of profiles: the others depend on pages and sessions.
-struct Counts<'a>(&'a FetchCounts);
-
-impl Serialize for Counts<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let FetchCounts { limit, received, duplicates, rejected, requests, retries, waited_seconds, .. } = self.0;
-        let mut fields = serializer.serialize_struct("Counts", 7)?;
-        match limit {
-            Some(limit) => fields.serialize_field("limit", limit)?,
-            None => fields.skip_field("limit")?,
-        }
-        fields.serialize_field("received", received)?;
-        fields.serialize_field("duplicates", duplicates)?;
-        fields.serialize_field("rejected", rejected)?;
-        fields.serialize_field("requests", requests)?;
-        fields.serialize_field("retries", retries)?;
-        fields.serialize_field("waited_seconds", waited_seconds)?;
-        fields.end()
-    }
-}
-
-fn loaded_fields<S: Serializer>(loaded: &LoadedTable, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Fields<'a> {
-        #[serde(serialize_with = "as_text")]
-        database: &'a Path,
-        table_rows: u64,
-        updated_rows: Option<u64>,
-        unchanged_rows: Option<u64>,
-        run_waited_seconds: f64,
-    }
-    Fields {
-        database: &loaded.database,
-        table_rows: loaded.table_rows,
-        updated_rows: loaded.updated_rows,
-        unchanged_rows: loaded.unchanged_rows,
-        run_waited_seconds: loaded.run_waited_seconds,
-    }
-    .serialize(serializer)
 }
 
 /// The result of `fetch_events`; its shape depends on the requested mode.

@@ -1,11 +1,13 @@
 //! The results of a fetch into a table.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::event_result::EventCounts;
+use super::event_counts::EventCounts;
+use super::event_json::{Counts, EventFields};
+use super::loaded_table::LoadedTable;
 use crate::counts::FetchCounts;
 
 /// The result of a sequential fetch. In JSON, a fetch of events has `failed_date_ranges` and the fields of
@@ -66,7 +68,23 @@ impl Serialize for FetchResult {
             loaded: &'a LoadedTable,
         }
         if let Some(events) = &self.events {
-            return self.serialize_events(events, serializer);
+            let fields = EventFields {
+                table: &self.table,
+                rows: self.rows,
+                total_rows: None,
+                kind: self.kind,
+                successful_batches: None,
+                failed_batches: None,
+                failed_date_ranges: &self.failed_date_ranges,
+                date_range: self.date_range.as_ref(),
+                duration_seconds: self.duration_seconds,
+                fetched_at: &self.fetched_at,
+                counts: Counts(&self.counts),
+                events,
+                run_id: &self.run_id,
+                loaded: &self.loaded,
+            };
+            return fields.serialize(serializer);
         }
         OfProfiles {
             table: &self.table,
@@ -120,29 +138,6 @@ impl ParallelProfileResult {
     pub fn has_failures(&self) -> bool {
         self.failed_pages > 0 || self.counts.shortfall > 0
     }
-}
-
-/// What the result of every fetch says about its table, whatever the mode.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct LoadedTable {
-    /// The database file, as an absolute path. In JSON, bytes that are not UTF-8 are replaced.
-    #[serde(serialize_with = "as_text")]
-    pub database: PathBuf,
-    /// All rows in the table after the load.
-    pub table_rows: u64,
-    /// How many of the result's `rows` replaced older rows of the table; the others are new. `None` if unknown: for an
-    /// upsert that was loaded in several steps, and for a load that an earlier process committed.
-    pub updated_rows: Option<u64>,
-    /// Fetched profiles that are not in the table because it keeps its own row with the same id; `None` if unknown, as
-    /// above. They are also among the `duplicates`.
-    pub unchanged_rows: Option<u64>,
-    /// The page among the failed ones of which it is unknown whether it exists: nothing announced it, and the fetch
-    /// ended before it could be requested, or its requests failed.
-    pub unchecked_page: Option<u32>,
-    /// Seconds that the whole run waited, including earlier processes: like `waited_seconds`, which covers this process
-    /// only. Waits of earlier processes for the database are not included.
-    pub run_waited_seconds: f64,
 }
 
 /// The result of `fetch_profiles`; its shape depends on the requested mode.
@@ -235,8 +230,4 @@ impl ProfileFetchResult {
             Self::Parallel(result) => &result.loaded,
         }
     }
-}
-
-pub(super) fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&path.display())
 }

@@ -272,7 +272,7 @@ fn result(mode: FetchMode, report: EventsReport) -> EventFetchResult {
             table: report.table,
             total_rows: report.rows,
             successful_batches: report.successful_batches,
-            failed_batches: u32::try_from(report.failed_date_ranges.len()).unwrap_or(u32::MAX),
+            failed_batches: report.failed_batches,
             failed_date_ranges: report.failed_date_ranges,
             date_range,
             duration_seconds: report.duration_seconds,

@@ -251,7 +251,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
             "store",
         ],
     ),
-    ("workspace", &["api", "fetch", "parse", "quota", "stage", "store", "load"]),
+    ("workspace", &["api", "fetch", "fetch/events", "parse", "quota", "stage", "store", "load"]),
 ];
 
 /// Files without a room that use one: public results contain rows, row sums count rejects, and benchmarks call into

@@ -1,58 +1,18 @@
-//! The arguments of `mp fetch`.
+//! The arguments of `mp fetch profiles`, `resume` and `discard`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use mixpanel_data::{Quota, RunOptions};
 
 use super::duration::parse_duration;
-use super::fetch_events::FetchEventsArgs;
 use super::property_rules::PropertyRuleArgs;
 use super::since::{SinceArg, parse_interval, parse_since};
 use super::size::parse_size;
 
 /// The page sizes that Mixpanel accepts.
 const PAGE_SIZES: RangeInclusive<i64> = 1..=40_000;
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum FetchCommand {
-    /// Fetch user profiles, or group profiles, into a table
-    ///
-    /// Pages are staged on disk as they arrive and loaded into the table at the end, in one transaction.
-    Profiles(Box<FetchProfilesArgs>),
-    /// Fetch the events of a range of days into a table
-    ///
-    /// The range is requested in parts of one or more days, which are staged on disk as they arrive and loaded into the
-    /// table at the end, in one transaction. Times in the table are in UTC.
-    Events(Box<FetchEventsArgs>),
-    /// Resume an unfinished run
-    ///
-    /// The run keeps its filters, and only missing pages are requested. Filters given here must be those of the run. If
-    /// the server has forgotten the session, the run restarts from page 0. A run also drops and hashes the same
-    /// properties; if it hashes any, it needs the same key, in MP_HASH_KEY or the config file.
-    Resume(Box<ResumeArgs>),
-    /// List the unfinished runs of the database
-    ///
-    /// Shows the progress of each, why it stopped, and the command that resumes it. A run is superseded if a complete
-    /// load into its table began later; the command then discards it.
-    Status,
-    /// Remove unfinished runs and their pages
-    ///
-    /// Tables are not changed. A run that a process is working on cannot be discarded.
-    Discard(DiscardArgs),
-}
-
-impl FetchCommand {
-    /// Returns whether the command prints records instead of storing them.
-    pub(crate) fn is_to_stdout(&self) -> bool {
-        match self {
-            Self::Profiles(arguments) => arguments.stdout,
-            Self::Events(arguments) => arguments.stdout,
-            Self::Resume(_) | Self::Status | Self::Discard(_) => false,
-        }
-    }
-}
 
 /// What to fetch, where to, and how.
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod duration;
 mod examples;
 mod export;
 mod fetch;
+mod fetch_command;
 mod fetch_events;
 mod help;
 mod inspect;
@@ -22,9 +23,10 @@ mod verify;
 pub(crate) use auth::{AddArgs, AuthCommand, EditArgs};
 pub(crate) use export::{ExportArgs, FileArgs, FileFormat};
 pub(crate) use fetch::{
-    AcceptArgs, DiscardArgs, FetchCommand, FetchProfilesArgs, FilterArgs, ReportArgs, ResumeArgs, WaitArgs, WorkerArgs,
-    is_page_size, parse_memory, parse_workers,
+    AcceptArgs, DiscardArgs, FetchProfilesArgs, FilterArgs, ReportArgs, ResumeArgs, WaitArgs, WorkerArgs, is_page_size,
+    parse_memory, parse_workers,
 };
+pub(crate) use fetch_command::FetchCommand;
 pub(crate) use fetch_events::{EventWorkerArgs, FetchEventsArgs, SinceDayArg};
 pub(crate) use help::{documented, overview};
 pub(crate) use inspect::InspectCommand;

@@ -8,7 +8,7 @@ use mixpanel_data::limits::MEMORY_DEFAULT;
 
 use super::auth::AuthCommand;
 use super::export::ExportArgs;
-use super::fetch::FetchCommand;
+use super::fetch_command::FetchCommand;
 use super::inspect::InspectCommand;
 use super::query::QueryCommand;
 use super::simulate::{DemoArgs, SimulateArgs};

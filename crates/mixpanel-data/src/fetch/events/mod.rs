@@ -9,7 +9,6 @@ mod outcome;
 mod planner;
 mod ranges;
 mod receive;
-mod refresh;
 mod request;
 mod slices;
 mod stream;

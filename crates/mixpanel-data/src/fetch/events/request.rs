@@ -39,6 +39,7 @@ pub(crate) struct EventsReport {
     pub(crate) duration_seconds: f64,
     pub(crate) run_id: String,
     pub(crate) successful_batches: u32,
+    pub(crate) failed_batches: u32,
     /// First and last day of each range that failed for good, in order; adjacent ones are merged.
     pub(crate) failed_date_ranges: Vec<(String, String)>,
     pub(crate) counts: FetchCounts,

@@ -14,11 +14,11 @@ use crate::property_rules::RequestedRules;
 use crate::stage::{self, Manifest, Progress};
 use crate::store::TableName;
 
-use super::super::identity::check_same_run;
-use super::super::request::Control;
-use super::super::stage_roots::stage_roots;
-use super::super::unfinished::check_alone;
-use super::super::waiting::waiting;
+use super::identity::check_same_run;
+use super::request::Control;
+use super::stage_roots::stage_roots;
+use super::unfinished::check_alone;
+use super::waiting::waiting;
 
 /// A run that a refresh resumes.
 #[derive(Debug)]
