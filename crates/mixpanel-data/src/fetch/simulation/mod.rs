@@ -14,4 +14,5 @@ mod mutants_tests;
 mod oracle;
 mod scenario;
 mod seeds_tests;
+mod slices;
 mod world;

@@ -1,0 +1,342 @@
+//! Runs the simulation with ranges of seeds.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::ToSpan as _;
+use jiff::civil::Date;
+use mixpanel_simulator::{Revision, Simulator, SimulatorConfig};
+
+use crate::clock::Stopwatch;
+use crate::error::{Error, ErrorKind};
+use crate::event_query::{Dedupe, EventQuery};
+use crate::fetch::stage_roots;
+use crate::load::{Found, LoadStop, Seen};
+use crate::mutant::{self, Mutant};
+use crate::profile_query::{FetchMode, IfExists, MissingPages};
+use crate::project_time_zone::ProjectTimeZone;
+use crate::stage::{EventRun, Manifest, SliceRecord, SliceState, Stage, list};
+use crate::store::TableName;
+
+use super::super::super::driver::Finished;
+use super::super::super::ending::settle;
+use super::super::super::events::{days_of_slice, divide};
+use super::super::super::loading::{FinishedLoad, Job, look_for_commit};
+use super::super::super::request::Control;
+use super::super::scenario::{Draw, LoadFault};
+use super::scenario::scenario;
+use super::table::{Days, Table, lines, load};
+use super::world::{Ended, World};
+
+/// Number of uninterrupted processes that a run gets after its interruptions.
+const LAST_PROCESSES: usize = 6;
+
+/// Totals over all seeds, for the summary.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    processes: AtomicU64,
+    steps: AtomicU64,
+    complete: AtomicU64,
+    refreshed: AtomicU64,
+}
+
+fn run_seed(seed: u64, tally: &Tally) {
+    let mut world = World::new(seed, scenario(seed));
+    let mut draw = Draw::new(seed ^ 0xA11);
+    let today = world.simulator.events(Duration::ZERO).today();
+    world.trace(|| format!("{:#?}, today is {today}", world.scenario));
+    let (from, mut to) = (today.saturating_sub(world.scenario.days.days()), today.saturating_sub(1.day()));
+    if world.scenario.includes_tomorrow {
+        to = today.saturating_add(1.day());
+    }
+    let mut table = Table::default();
+    let mut load_faults = world.scenario.load_faults.clone();
+    let mut expected = Days::new();
+    let is_whole = run(&mut world, &mut table, &mut load_faults, &mut draw, tally, "run-1", (from, to), None, 0);
+    check_quota(&world);
+    if !is_whole {
+        return;
+    }
+    tally.complete.fetch_add(1, Ordering::Relaxed);
+    let last = to.min(today);
+    add_days(&world, &mut expected, (from, last), 0);
+    check(&table, &expected);
+    // The events of the last days have changed since.
+    world.scenario.config.events.revision = Revision::Fixed(1);
+    world.scenario.config.export_faults.clear();
+    world.simulator = Simulator::new(world.scenario.config.clone());
+    world.now += Duration::from_secs(86_400);
+    let first = last.saturating_sub((world.scenario.refreshed_days - 1).days());
+    let days = (first, last);
+    let is_whole = run(&mut world, &mut table, &mut load_faults, &mut draw, tally, "run-2", days, Some(days), 1);
+    if is_whole {
+        tally.refreshed.fetch_add(1, Ordering::Relaxed);
+        expected.retain(|day, _| *day < first);
+        add_days(&world, &mut expected, days, 1);
+    }
+    check(&table, &expected);
+    tally.steps.fetch_add(world.steps, Ordering::Relaxed);
+}
+
+fn add_days(world: &World, expected: &mut Days, (from, to): (Date, Date), revision: u32) {
+    let events = world.simulator.events(Duration::ZERO);
+    for day in from.series(1.day()).take_while(|day| *day <= to) {
+        let lines = lines(&events, day, revision, &world.scenario.names);
+        if !lines.is_empty() {
+            expected.insert(day, lines);
+        }
+    }
+}
+
+/// Checks that the client kept the limits that it knows.
+fn check_quota(world: &World) {
+    let (config, stats) = (&world.scenario.config, &world.simulator.stats().export);
+    let is_scripted = |word: &str| config.export_faults.iter().any(|fault| format!("{:?}", fault.kind).contains(word));
+    if !is_scripted("PerSecond") {
+        assert_eq!(stats.refused_per_second, 0, "requests follow each other too fast");
+    }
+    let is_known = config.export_quota.is_none_or(|quota| quota.requests >= world.scenario.quota.requests);
+    if is_known && !is_scripted("Hourly") {
+        assert_eq!(stats.refused_hourly, 0, "more requests than the quota allows");
+    }
+}
+
+/// Runs a fetch to its end, over all its processes. Returns whether the table has all of its days.
+#[expect(clippy::too_many_arguments, reason = "a test")]
+fn run(
+    world: &mut World,
+    table: &mut Table,
+    load_faults: &mut Vec<LoadFault>,
+    draw: &mut Draw,
+    tally: &Tally,
+    run_id: &str,
+    (from, to): (Date, Date),
+    replaced_days: Option<(Date, Date)>,
+    revision: u32,
+) -> bool {
+    let roots = stage_roots(&world.database());
+    let mut interruptions: Vec<_> = world.scenario.interruptions.iter().copied().rev().collect();
+    let manifest = manifest(world, run_id, (from, to), replaced_days);
+    let mut next = Some(Stage::create(&roots, manifest).unwrap());
+    for _ in 0..interruptions.len() + LAST_PROCESSES {
+        let Some(stage) = next.take() else { return false };
+        tally.processes.fetch_add(1, Ordering::Relaxed);
+        let before = table.days.clone();
+        match world.process(stage, interruptions.pop()) {
+            Ended::Crashed => assert_eq!(table.days, before, "a killed process changed the table"),
+            Ended::Finished(end_of) => {
+                let (stage, outcome) = *end_of;
+                let finished = Finished { outcome, target: stage, writer_error: None };
+                if end(world, table, load_faults, before, finished, revision) {
+                    return true;
+                }
+            }
+        }
+        if !list(&roots).unwrap().is_empty() {
+            let mut stage = Stage::open(&roots, run_id).unwrap();
+            look_for_commit(&mut stage, |load_id| Ok(table.is_loaded(load_id))).unwrap();
+            next = Some(stage);
+        }
+        world.now += Duration::from_secs(1 + draw.pick(&[0, 60, 7_200, 86_400]));
+    }
+    false
+}
+
+fn manifest(world: &World, run_id: &str, (from, to): (Date, Date), replaced_days: Option<(Date, Date)>) -> Manifest {
+    let scenario = &world.scenario;
+    let mut manifest = Manifest::new(run_id.to_owned(), world.wall(), "12345", "us");
+    manifest.table = "events".into();
+    manifest.mode = FetchMode::Parallel { max_workers: Some(scenario.workers) };
+    manifest.if_exists = if replaced_days.is_some() { IfExists::Append } else { IfExists::Fail };
+    let query = EventQuery {
+        from,
+        to,
+        events: scenario.names.clone(),
+        filter: None,
+        limit: None,
+        timezone: ProjectTimeZone::utc(),
+        dedupe: Dedupe::None,
+    };
+    let size = scenario.chunk_days.unwrap_or_else(|| days_of_slice(query.days(), scenario.requests));
+    let planned = |slice| SliceRecord { slice, state: SliceState::Planned };
+    let slices = divide(from, to, &query.events, size).into_iter().map(planned).collect();
+    let run = EventRun {
+        query,
+        chunk_days: scenario.chunk_days,
+        requests: scenario.requests,
+        refresh_days: 5,
+        replaced_days,
+    };
+    manifest.set_events(run, slices);
+    manifest
+}
+
+/// Handles the end of a process that was not killed. Returns whether the run is complete.
+fn end(
+    world: &World,
+    table: &mut Table,
+    load_faults: &mut Vec<LoadFault>,
+    before: Option<Days>,
+    finished: Finished<Stage>,
+    revision: u32,
+) -> bool {
+    let (stage, outcome) = match settle(finished) {
+        Ok(settled) => settled,
+        Err(error) => {
+            world.trace(|| format!("ended: {error:?}"));
+            let remains = !list(&stage_roots(&world.database())).unwrap().is_empty();
+            assert_eq!(error.run_id().is_some(), remains, "{error:?}");
+            assert_eq!(table.days, before, "a failed run changed the table");
+            return false;
+        }
+    };
+    let staged = outcome.staged.clone();
+    let slices = stage.manifest().slices.clone();
+    let job = Job {
+        database: world.database(),
+        table: TableName::parse("events").unwrap(),
+        seen: Seen::assumed(if before.is_some() { Found::Table } else { Found::Nothing }),
+        stage,
+        outcome,
+        missing: MissingPages::Fetch,
+        control: Control::default(),
+        watch: Stopwatch::start(),
+        clock_ahead: None,
+    };
+    job.check_whole().unwrap();
+    let (sender, _receiver) = tokio::sync::mpsc::channel(1);
+    let fault = load_faults.pop();
+    let loaded = job.run(world.wall(), &sender, &LoadStop::default(), |request, _| {
+        if fault == Some(LoadFault::Before) {
+            return Err(Error::new(ErrorKind::DiskFull, "no space left"));
+        }
+        match load(table, request) {
+            Ok(_) if fault == Some(LoadFault::After) => Err(Error::new(ErrorKind::Storage, "unplugged")),
+            report => report,
+        }
+    });
+    let remains = !list(&stage_roots(&world.database())).unwrap().is_empty();
+    let FinishedLoad { report, outcome, .. } = match loaded {
+        Ok(loaded) => loaded,
+        Err(_) => {
+            assert!(remains, "the stage is gone and the load has failed");
+            if fault == Some(LoadFault::Before) {
+                assert_eq!(table.days, before, "a failed load changed the table");
+            }
+            return false;
+        }
+    };
+    world.trace(|| format!("loaded {report:?} from {:?}, missing {:?}", outcome.staged, outcome.failed.keys()));
+    assert_eq!(report.rows + outcome.counts.rejected, outcome.counts.received, "rows are not conserved");
+    assert_eq!(remains, !outcome.is_whole(), "the stage stays exactly while slices are missing");
+    // Every slice is here, listed as failed, or replaced by others.
+    let events = world.simulator.events(Duration::ZERO);
+    for (part, record) in (0..).zip(&slices) {
+        let is_staged = staged.contains(&part);
+        let is_listed = is_staged || outcome.failed.contains_key(&part) || record.state == SliceState::Replaced;
+        assert!(is_listed, "part {part} is neither here nor listed as failed");
+        if is_staged {
+            for day in record.slice.from.series(1.day()).take(record.slice.days() as usize) {
+                let table = table.days.as_ref().unwrap();
+                let of_table = table.get(&day).cloned().unwrap_or_default();
+                let wanted = lines(&events, day, revision, &record.slice.events);
+                let missing = wanted.iter().find(|line| of_table.binary_search(line).is_err());
+                assert!(missing.is_none(), "the table lacks a line of {day}: {missing:?}");
+            }
+        }
+    }
+    outcome.is_whole()
+}
+
+/// Checks that the table has exactly these lines. A failure message names only the first wrong day.
+fn check(table: &Table, expected: &Days) {
+    let days = table.days.as_ref().expect("there is no table after the load");
+    for (day, lines) in expected {
+        let found = days.get(day).map_or(0, Vec::len);
+        assert!(days.get(day) == Some(lines), "{day} has {found} lines, not the expected {}", lines.len());
+    }
+    let other = days.keys().find(|day| !expected.contains_key(day));
+    assert!(other.is_none(), "the table has lines of {other:?}, which was not fetched");
+}
+
+/// Runs seeds on all cores. Returns the totals, and each failed seed with its message. With a mutant, stops at the
+/// first failure.
+pub(super) fn run_seeds(seeds: Range<u64>, mutant: Option<Mutant>) -> (Tally, Vec<(u64, String)>) {
+    let (tally, next, failed) = (Tally::default(), AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
+    std::panic::set_hook(Box::new(|_| {}));
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                mutant::activate(mutant);
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let is_found = mutant.is_some() && !failed.lock().unwrap().is_empty();
+                    if seed >= seeds.end || is_found {
+                        return;
+                    }
+                    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run_seed(seed, &tally))) {
+                        let text = panic.downcast_ref::<String>().cloned();
+                        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                        failed.lock().unwrap().push((seed, text.unwrap_or_default()));
+                    }
+                }
+            });
+        }
+    });
+    let _ = std::panic::take_hook();
+    (tally, failed.into_inner().unwrap())
+}
+
+fn seeds(default: Range<u64>) -> Range<u64> {
+    let range = std::env::var("MP_SIM_SLICES_SEEDS").ok().and_then(|text| {
+        let (from, to) = text.split_once("..")?;
+        Some(from.parse().ok()?..to.parse().ok()?)
+    });
+    range.unwrap_or(default)
+}
+
+#[test]
+fn seeds_hold() {
+    let seeds = seeds(0..150);
+    let count = seeds.end - seeds.start;
+    let (tally, failed) = run_seeds(seeds, None);
+    let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+    println!(
+        "simulation of slices: {count} seeds, {} processes, {} steps, {} whole tables, {} refreshed ones",
+        read(&tally.processes),
+        read(&tally.steps),
+        read(&tally.complete),
+        read(&tally.refreshed)
+    );
+    for (seed, text) in failed.iter().take(20) {
+        println!("failing seed: {seed}: {}", text.lines().take(6).collect::<Vec<_>>().join(" | "));
+    }
+    assert!(failed.is_empty(), "{} of {count} seeds failed; replay one with MP_SIM_SLICES_SEEDS=N..N+1", failed.len());
+    assert!(read(&tally.complete) * 2 > count && read(&tally.refreshed) * 3 > count, "{tally:?}");
+}
+
+/// A seed determines the whole world: two runs of it must be identical, step for step.
+#[test]
+fn a_seed_is_always_the_same() {
+    for seed in 0..10 {
+        let steps = || {
+            let tally = Tally::default();
+            run_seed(seed, &tally);
+            (tally.steps.into_inner(), tally.processes.into_inner())
+        };
+        assert_eq!(steps(), steps(), "seed {seed}");
+    }
+}
+
+#[test]
+fn revisions_differ() {
+    let mut config: SimulatorConfig = scenario(1).config;
+    config.events.revision = Revision::Fixed(0);
+    let events = Simulator::new(config).events(Duration::ZERO);
+    let day = events.today().saturating_sub(2.days());
+    assert_ne!(lines(&events, day, 0, &[]), lines(&events, day, 1, &[]));
+}
