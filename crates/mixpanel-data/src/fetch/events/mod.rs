@@ -25,7 +25,6 @@ pub(crate) use receive::SliceRequest;
 #[cfg(any(test, feature = "benchmarks"))]
 pub(crate) use receive::{EndOfBody, read_slice};
 pub(super) use receive::{ReceiveFailure, ReceivedSlice, receive};
-pub(crate) use refresh::{run_to_resume, waiting_for_database};
 pub(crate) use request::{EventsReport, EventsRequest};
 pub(super) use slices::Slices;
 pub(crate) use stream::stream_events;
