@@ -5,16 +5,18 @@
 //! when a replaced table no longer has the property, so that the columns of the view stay.
 
 mod events;
+mod rows;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use duckdb::types::Value;
-use duckdb::{Connection, params};
+use duckdb::Connection;
+
+use rows::Row;
 
 use super::catalogs::{CatalogCollector, Catalogs};
-use super::metadata::{CatalogChange, Loaded, Origin, timestamp};
+use super::metadata::{CatalogChange, Loaded, Origin};
 use super::tuning::Steps;
 use super::typed_view::{Grouping, TypedColumn, view_query};
 use crate::dataset::Dataset;
@@ -257,58 +259,23 @@ fn write(
     others: u64,
     run: &RunRecord,
 ) -> Result<()> {
-    let fail = |error| statement("record the properties in `_properties`", &error);
     connection
         .execute("DELETE FROM _properties WHERE system.main.lower(table_name) = system.main.lower(?)", [table.as_str()])
-        .map_err(fail)?;
-    let mut insert = connection
-        .prepare(
-            "INSERT INTO _properties (table_name, name, column_name, column_type, profiles, nulls, types, min_value,
-                 max_value, first_seen, updated_at, run_id)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, system.main.make_timestamp(?), ?, ?)",
-        )
-        .map_err(fail)?;
-    let updated_at = timestamp(run.finished_at);
-    for recorded in properties {
-        let property = &recorded.property;
-        let (least, greatest) = property.bounds.to_texts(&recorded.column_type).unzip();
-        insert
-            .execute(params![
-                table.as_str(),
-                property.name,
-                recorded.column,
-                recorded.column_type,
-                property.profiles(),
-                property.count(Kind::Null),
-                recorded.types().to_string(),
-                least,
-                greatest,
-                recorded.first_seen,
-                updated_at,
-                run.run_id
-            ])
-            .map_err(fail)?;
-    }
-    if others > 0 {
-        let (none, at) = (Value::Null, &updated_at);
-        insert
-            .execute(params![
-                table.as_str(),
-                none,
-                none,
-                none,
-                others,
-                0,
-                none,
-                none,
-                none,
-                run.finished_at.as_microsecond(),
-                at,
-                run.run_id
-            ])
-            .map_err(fail)?;
-    }
-    Ok(())
+        .map_err(|error| statement("record the properties in `_properties`", &error))?;
+    let listed = properties.iter().map(|recorded| Row {
+        name: Some(&recorded.property.name),
+        column: recorded.column.as_deref(),
+        column_type: Some(&recorded.column_type),
+        profiles: recorded.property.profiles(),
+        nulls: recorded.property.count(Kind::Null),
+        types: Some(recorded.types().to_string()),
+        bounds: recorded.property.bounds.to_texts(&recorded.column_type),
+        first_seen: recorded.first_seen,
+        event: None,
+    });
+    let first_seen = Some(run.finished_at.as_microsecond());
+    let others = (others > 0).then(|| Row { profiles: others, first_seen, ..Row::default() });
+    rows::insert(connection, table, run, listed.chain(others))
 }
 
 /// Rehearses the changes to `_properties` of a load into a table.

@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use duckdb::{Connection, params};
+use duckdb::Connection;
 
-use super::super::metadata::timestamp;
+use super::rows::Row;
 use super::{Recorded, read_where};
 use crate::error::Result;
 use crate::limits::EVENT_PROPERTIES_MAX;
 use crate::load::run_record::RunRecord;
 use crate::parse::{Catalog, Kind, Property};
-use crate::store::failure::statement;
 use crate::store::table_name::TableName;
 
 /// Reads the recorded catalogs of the events of a table. The number of rows of each event is not recorded.
@@ -35,44 +34,28 @@ pub(super) fn write(
     if catalogs.is_empty() {
         return Ok(());
     }
-    let fail = |error| statement("record the properties in `_properties`", &error);
     let recorded: HashMap<&str, &Recorded> =
         whole.iter().map(|recorded| (recorded.property.name.as_str(), recorded)).collect();
-    let mut insert = connection
-        .prepare(
-            "INSERT INTO _properties (table_name, name, column_name, column_type, profiles, nulls, types, min_value,
-                 max_value, first_seen, updated_at, run_id, event_name)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, system.main.make_timestamp(?), ?, ?, ?)",
-        )
-        .map_err(fail)?;
-    let updated_at = timestamp(run.finished_at);
     let current = |property: &&Property| property.profiles() > 0;
     let rows = catalogs
         .iter()
         .flat_map(|(event, catalog)| catalog.properties.iter().filter(current).map(move |property| (event, property)));
-    for (event, property) in rows.take(EVENT_PROPERTIES_MAX) {
-        let column_type = property.column_type();
-        let (least, greatest) = property.bounds.to_texts(column_type).unzip();
+    let listed = rows.take(EVENT_PROPERTIES_MAX).map(|(event, property)| {
         let known = recorded.get(property.name.as_str());
-        insert
-            .execute(params![
-                table.as_str(),
-                property.name,
-                known.and_then(|known| known.column.clone()),
-                column_type,
-                property.profiles(),
-                property.count(Kind::Null),
-                types(property),
-                least,
-                greatest,
-                known.and_then(|known| known.first_seen),
-                updated_at,
-                run.run_id,
-                event
-            ])
-            .map_err(fail)?;
-    }
-    Ok(())
+        let column_type = property.column_type();
+        Row {
+            name: Some(&property.name),
+            column: known.and_then(|known| known.column.as_deref()),
+            column_type: Some(column_type),
+            profiles: property.profiles(),
+            nulls: property.count(Kind::Null),
+            types: Some(types(property)),
+            bounds: property.bounds.to_texts(column_type),
+            first_seen: known.and_then(|known| known.first_seen),
+            event: Some(event),
+        }
+    });
+    super::rows::insert(connection, table, run, listed)
 }
 
 fn types(property: &Property) -> String {
