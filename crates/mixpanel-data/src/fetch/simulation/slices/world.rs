@@ -29,8 +29,9 @@ use super::super::super::writer::{Message, Report, into_stage};
 use super::super::scenario::Draw;
 use super::scenario::{Interruption, Scenario};
 
-/// Exceeds the number of steps of any process; one that takes more never ends.
-const STEPS_MAX: u64 = 20_000;
+/// Exceeds the number of steps of any process; one that takes more never ends. A server that refuses nearly every request
+/// for hours takes 25,000.
+const STEPS_MAX: u64 = 100_000;
 
 /// A scheduled event; events are ordered by time.
 enum Event {
