@@ -32,6 +32,8 @@ mod keyed_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
+mod received_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;

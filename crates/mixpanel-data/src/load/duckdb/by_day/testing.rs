@@ -82,7 +82,9 @@ pub(super) struct Fixture {
     pub(super) load: EventLoad,
     pub(super) failed: Vec<u32>,
     pub(super) started_at: jiff::Timestamp,
-    received: u64,
+    pub(super) rejects: Vec<PathBuf>,
+    pub(super) rejected: u64,
+    pub(super) received: u64,
     files: usize,
     /// Distinguishes the loads of a run.
     loads: usize,
@@ -112,6 +114,8 @@ impl Fixture {
             load,
             failed: Vec::new(),
             started_at: "2026-02-10T00:00:00Z".parse().unwrap(),
+            rejects: Vec::new(),
+            rejected: 0,
             received: 0,
             files: 0,
             loads: 0,
@@ -205,7 +209,7 @@ impl Fixture {
             started_at: self.started_at,
             finished_at: self.started_at,
             query: RunQuery::Events(self.load.clone()),
-            counts: FetchCounts { received: self.received, ..FetchCounts::default() },
+            counts: FetchCounts { received: self.received, rejected: self.rejected, ..FetchCounts::default() },
             page_count: u32::try_from(self.pages.len()).unwrap(),
             failed_pages: self.failed.clone(),
             ..RunRecord::empty(&EVENTS, run_id, &format!("{run_id}-{}", self.loads))
@@ -215,7 +219,7 @@ impl Fixture {
             package: LoadPackage {
                 directory: self.stage.clone(),
                 pages: self.pages.clone(),
-                rejects: Vec::new(),
+                rejects: self.rejects.clone(),
                 previous: self.previous.clone(),
                 kind: if self.previous.is_empty() { LoadKind::First } else { LoadKind::Completing },
                 announced: None,
