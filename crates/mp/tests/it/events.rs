@@ -239,7 +239,8 @@ fn events_are_printed_as_lines() {
     let run = fetch(&home, &events, (2, 0), &["--stdout", "--raw"]).exits(0);
     let mut lines: Vec<Value> = run.stdout.lines().map(|line| value(line.as_bytes())).collect();
     let key = |value: &Value| value.to_string();
-    (lines.sort_by_key(key), expected.sort_by_key(key));
+    lines.sort_by_key(key);
+    expected.sort_by_key(key);
     assert_eq!(lines, expected);
     let run = fetch(&home, &events, (2, 0), &["--stdout"]).exits(0);
     assert_eq!(run.stdout.lines().count(), expected.len());
@@ -275,7 +276,7 @@ fn events_are_filtered_by_name() {
 fn local_times_of_old_projects_are_converted() {
     let zone = jiff::tz::TimeZone::get("America/New_York").expect("a zone");
     let mut config = clean();
-    config.events.timezone = zone.clone();
+    config.events.timezone = zone;
     let (_simulator, home, events) = start(config);
     let zoned = ["--project-timezone", "America/New_York"];
     let result = fetch(&home, &events, (3, 0), &zoned).exits(0).json();
