@@ -18,7 +18,7 @@ use crate::fetch::{
     FetcherService, ProfileFetch, ResumeFetch, UnfinishedRun, plan_fetch, stage_roots, stream_profiles, unfinished_runs,
 };
 use crate::parse::RecordForm;
-use crate::quota::Quota;
+use crate::quota::{Quota, Usage};
 use crate::stage::{discard, sweep};
 use crate::store::{self, QueryLimits};
 use crate::types::{FetchEstimate, ProfileFetchResult, ProfileStreamResult, QuotaUsage};
@@ -242,14 +242,15 @@ impl Workspace {
     /// # Errors
     /// Same as [`client`](Self::client); `Storage` or `DiskFull` if the quota ledger cannot be read or written.
     pub fn quota_usage(&self) -> Result<QuotaUsage> {
-        let usage = self.client()?.limiter().usage(wall_clock())?;
-        Ok(QuotaUsage {
-            used: usage.used,
-            limit: usage.limit,
-            reserve: usage.reserve,
-            window_seconds: usage.window.as_secs(),
-            next_free_at: usage.next_free_at.map(|moment| moment.to_string()),
-        })
+        Ok(in_public(self.client()?.limiter().usage(wall_clock())?))
+    }
+
+    /// Like [`quota_usage`](Self::quota_usage), for exports of events, which Mixpanel counts separately.
+    ///
+    /// # Errors
+    /// Same as [`quota_usage`](Self::quota_usage).
+    pub fn export_quota_usage(&self) -> Result<QuotaUsage> {
+        Ok(in_public(self.client()?.export_limiter()?.usage(wall_clock())?))
     }
 
     /// Returns the version of the DuckDB library, such as `v1.5.5`.
@@ -297,5 +298,15 @@ impl Workspace {
             .as_ref()
             .ok_or_else(|| Error::new(ErrorKind::InvalidInput, "this workspace was opened without credentials"))?;
         self.client.get(credentials, &self.options)
+    }
+}
+
+fn in_public(usage: Usage) -> QuotaUsage {
+    QuotaUsage {
+        used: usage.used,
+        limit: usage.limit,
+        reserve: usage.reserve,
+        window_seconds: usage.window.as_secs(),
+        next_free_at: usage.next_free_at.map(|moment| moment.to_string()),
     }
 }

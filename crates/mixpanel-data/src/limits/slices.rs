@@ -8,6 +8,10 @@ pub(crate) const EXPORT_STARTS_MAX: usize = 3;
 /// The window of [`EXPORT_STARTS_MAX`].
 pub(crate) const EXPORT_STARTS_WINDOW: Duration = Duration::from_secs(1);
 
+/// Added to [`EXPORT_STARTS_WINDOW`]. The server counts requests when they arrive, so three that were delayed by a slow
+/// connection can fall into one second with the next three. A refused request costs more than this wait.
+pub(crate) const EXPORT_STARTS_MARGIN: Duration = Duration::from_millis(250);
+
 /// Share of the quota that the plan of a fetch uses before it makes slices longer than a day, in percent: 50 of 60
 /// requests an hour. The others are for slices that fail.
 pub(crate) const PLANNED_QUOTA_PERCENT: u32 = 84;

@@ -1,4 +1,4 @@
-//! `mp info`: versions, paths, the account, the database and the quota.
+//! `mp info`: versions, paths, the account, the database and the quotas.
 
 use std::path::Path;
 
@@ -24,7 +24,8 @@ pub(crate) fn run(context: &Context) -> Result<Exit, Failure> {
     };
     let config_path = known(context, Accounts::path_of(context.environment()));
     let database = context.settings.database(&context.output.silent()).ok();
-    let quota = identity.as_ref().and_then(|identity| quota(context, identity));
+    let quotas = identity.as_ref().and_then(|identity| quotas(context, identity));
+    let (quota, export_quota) = quotas.unwrap_or_default();
     let of_identity = |field: fn(&Identity) -> String| identity.as_ref().map(field);
     let mut record = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -39,9 +40,12 @@ pub(crate) fn run(context: &Context) -> Result<Exit, Failure> {
     });
     if let Value::Object(fields) = &mut record {
         fields.append(&mut database.as_deref().map_or_else(unknown_database, |path| about_database(context, path)));
-        fields.insert("quota".to_owned(), serde_json::to_value(&quota).expect("a quota is plain data"));
+        let quotas = [("quota", quota), ("export_quota", export_quota)];
+        for (field, quota) in &quotas {
+            fields.insert((*field).to_owned(), serde_json::to_value(quota).expect("a quota is plain data"));
+        }
         if !matches!(context.format(), Format::Json | Format::Jsonl) {
-            make_readable(fields, quota.as_ref());
+            make_readable(fields, &quotas);
         }
     }
     context.print(record).map(|()| Exit::Success)
@@ -63,12 +67,13 @@ fn host(context: &Context, identity: &Identity) -> String {
     context.settings.base_url.clone().unwrap_or_else(of_region)
 }
 
-fn quota(context: &Context, identity: &Identity) -> Option<QuotaUsage> {
+/// Returns how much of the quotas for queries and for exports is used.
+fn quotas(context: &Context, identity: &Identity) -> Option<(Option<QuotaUsage>, Option<QuotaUsage>)> {
     let workspace = known(context, context.settings.workspace(identity, &context.output.silent()))?;
-    let usage = context.block_on(async {
-        workspace.quota_usage().map_err(|error| Failure::library("could not read the quota ledger", &error))
-    });
-    known(context, usage)
+    let failed = |error| Failure::library("could not read the quota ledger", &error);
+    let both = context.block_on(async { Ok((workspace.quota_usage(), workspace.export_quota_usage())) });
+    let (queries, exports) = known(context, both)?;
+    Some((known(context, queries.map_err(failed)), known(context, exports.map_err(failed))))
 }
 
 fn unknown_database() -> Map<String, Value> {
@@ -91,8 +96,8 @@ fn about_database(context: &Context, path: &Path) -> Map<String, Value> {
     fields
 }
 
-/// Replaces lists, sizes and the quota by text.
-fn make_readable(fields: &mut Map<String, Value>, quota: Option<&QuotaUsage>) {
+/// Replaces lists, sizes and quotas by text.
+fn make_readable(fields: &mut Map<String, Value>, quotas: &[(&str, Option<QuotaUsage>)]) {
     let bytes = fields.get("database_bytes").and_then(Value::as_u64);
     fields.insert("database_bytes".to_owned(), bytes.map(size).into());
     let tables = fields.get("tables").and_then(Value::as_array).map(|names| {
@@ -100,7 +105,9 @@ fn make_readable(fields: &mut Map<String, Value>, quota: Option<&QuotaUsage>) {
         names.join(", ")
     });
     fields.insert("tables".to_owned(), tables.into());
-    fields.insert("quota".to_owned(), quota.map(quota_text).into());
+    for (field, quota) in quotas {
+        fields.insert((*field).to_owned(), quota.as_ref().map(quota_text).into());
+    }
 }
 
 fn quota_text(quota: &QuotaUsage) -> String {

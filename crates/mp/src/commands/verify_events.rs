@@ -77,6 +77,10 @@ async fn repair(
 
 fn in_words(audit: &EventAudit, repaired: usize) -> String {
     let (table, days) = (&audit.table, counted(audit.days.into(), "day"));
+    if audit.days == 0 {
+        let open = counted(audit.open_days.into(), "day");
+        return format!("no day of `{table}` was compared: {open} of it may still change");
+    }
     let open = match audit.open_days {
         0 => String::new(),
         open => format!("; {} that may still change were not compared", counted(open.into(), "day")),

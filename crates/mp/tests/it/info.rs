@@ -30,6 +30,7 @@ fn info_works_without_an_account_and_a_database() {
         "tables": null,
         "unfinished_runs": null,
         "quota": null,
+        "export_quota": null,
     });
     let run = home.run(&["info", "--format", "json"]).exits(0);
     assert_eq!((run.json(), run.stderr.as_str()), (expected, ""));
@@ -61,6 +62,8 @@ fn info_shows_the_account_the_database_and_the_quota() {
     let quota = &shown["quota"];
     assert_eq!((&quota["used"], &quota["limit"], &quota["next_free_at"]), (&2.into(), &60.into(), &Value::Null));
     assert_eq!(quota["window_seconds"], 3_600);
+    // Exports of events are counted separately.
+    assert_eq!((&shown["export_quota"]["used"], &shown["export_quota"]["limit"]), (&0.into(), &60.into()));
     let requests = simulator.stats().requests;
     let table = home.run(&["info", "--format", "table"]).exits(0).stdout;
     for text in ["users", "2 of 60 requests used; the next one is possible now", " MB"] {

@@ -9,7 +9,7 @@ use crate::api::ApiClient;
 use crate::clock::wall_clock;
 use crate::dataset::EVENTS;
 use crate::error::{ErrorKind, Result};
-use crate::limits::{EXPORT_STARTS_MAX, EXPORT_STARTS_WINDOW};
+use crate::limits::{EXPORT_STARTS_MARGIN, EXPORT_STARTS_MAX, EXPORT_STARTS_WINDOW};
 use crate::parse::RecordForm;
 use crate::profile_query::FetchMode;
 use crate::quota::Usage;
@@ -67,7 +67,7 @@ fn wait(requests: u32, usage: &Usage, now: Timestamp) -> Duration {
         usage.next_free_at.map_or(Duration::ZERO, |at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
     let windows = requests.saturating_sub(free).div_ceil(usage.limit.max(1));
     let starts = usize::try_from(requests.min(usage.limit)).unwrap_or(usize::MAX) / EXPORT_STARTS_MAX;
-    let starts = EXPORT_STARTS_WINDOW * u32::try_from(starts).unwrap_or(u32::MAX);
+    let starts = (EXPORT_STARTS_WINDOW + EXPORT_STARTS_MARGIN) * u32::try_from(starts).unwrap_or(u32::MAX);
     match windows {
         0 => starts,
         // The first of them begins when the oldest request leaves the window.
