@@ -137,6 +137,30 @@ impl EventQuery {
         ];
         parts.into_iter().find(|(_, differs)| *differs).map(|(part, _)| part)
     }
+
+    /// Describes a part that [`difference`](Self::difference) returned.
+    pub(crate) fn in_words(&self, part: &str) -> String {
+        match part {
+            "event names" if self.events.is_empty() => "all events".to_owned(),
+            "event names" => format!("the events {}", self.events.join(", ")),
+            "where expression" => match &self.filter {
+                Some(filter) => format!("the where expression `{filter}`"),
+                None => "no where expression".to_owned(),
+            },
+            "limit" => self.limit.map_or_else(|| "no limit".to_owned(), |limit| format!("the limit {limit}")),
+            "project time zone" => format!("the project time zone {}", self.timezone.name()),
+            _ => match self.dedupe {
+                Dedupe::Exact => "duplicates removed by time".to_owned(),
+                Dedupe::Day => "duplicates removed by day".to_owned(),
+                Dedupe::None => "duplicates kept".to_owned(),
+            },
+        }
+    }
+
+    /// Returns whether the query leaves out events of its days.
+    pub(crate) fn selects_some(&self) -> bool {
+        !self.events.is_empty() || self.filter.is_some() || self.limit.is_some()
+    }
 }
 
 /// Counts the days of an inclusive range; 0 if it is empty.

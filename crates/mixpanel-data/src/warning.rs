@@ -58,6 +58,25 @@ pub enum Warning {
         /// Number of rows after the last load.
         loaded_rows: u64,
     },
+    /// Rows of some days were removed from a table of events since these days were loaded, so they are fetched again, with
+    /// all later days.
+    EventsRemoved {
+        /// The table.
+        table: String,
+        /// Number of these days.
+        days: u64,
+        /// The first of them.
+        first: String,
+    },
+    /// A table of events lacks days between its first and its last.
+    DaysMissing {
+        /// The table.
+        table: String,
+        /// Number of these days.
+        days: u64,
+        /// The first of them.
+        first: String,
+    },
     /// A process was stopped while it wrote to the database. What it had overwritten was restored.
     DatabaseRepaired {
         /// The database file.
@@ -204,6 +223,18 @@ impl fmt::Display for Warning {
                 let rows = counted(*rows, "row");
                 write!(f, "`{table}` has {rows} and had {loaded_rows} after its last load; fetching all profiles")
             }
+            Self::EventsRemoved { table, days, first } => write!(
+                f,
+                "`{table}` has fewer rows of {} than were loaded; fetching all days since {first}",
+                counted(*days, "day")
+            ),
+            Self::DaysMissing { table, days, first } => write!(
+                f,
+                "{} between the first and the last of `{table}` {} never fetched; `--since {first}` fetches {}",
+                counted(*days, "day"),
+                if *days == 1 { "was" } else { "were" },
+                if *days == 1 { "it and all later ones" } else { "them and all later ones" }
+            ),
             Self::DatabaseRepaired { database } => write!(
                 f,
                 "a process was stopped while it wrote to `{}`; what it had overwritten was restored",

@@ -1,7 +1,10 @@
 //! Lists and opens unfinished runs, and checks whether one of them blocks a new fetch.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan as _};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{moment_of, wall_clock};
@@ -153,9 +156,19 @@ pub(super) fn is_superseded(manifest: &Manifest, database: &Path) -> Result<bool
             || without_since(&last.query) == without_since(&manifest.query)))
 }
 
-/// Returns whether the table has days of the run that were fetched after the run began, and that its load would replace
-/// by what it fetched before.
+/// Returns whether every day of the run is in the table, fetched after the run began or by the run itself.
 fn is_superseded_by_days(manifest: &Manifest, run: &EventRun, database: &Path) -> Result<bool> {
+    let Some(last) = load::last_event_load(database, &TableName::parse(&manifest.table)?)? else { return Ok(false) };
+    let began = manifest.recorded_start();
+    let days: BTreeMap<Date, Timestamp> = last.days.iter().map(|day| (day.day, day.fetched_at)).collect();
+    let mut of_run = run.query.from.series(1.day()).take_while(|day| *day <= run.query.to);
+    let is_newer = days.range(run.query.from..=run.query.to).any(|(_, fetched_at)| *fetched_at > began);
+    Ok(is_newer && of_run.all(|day| days.get(&day).is_some_and(|fetched_at| *fetched_at >= began)))
+}
+
+/// Returns whether the table has days that were fetched after the run began, and that its load would replace by what it
+/// fetched before.
+fn replaces_newer_days(manifest: &Manifest, run: &EventRun, database: &Path) -> Result<bool> {
     let replaces_all = matches!(manifest.if_exists, IfExists::Fail | IfExists::Replace);
     let Some((from, to)) = (if replaces_all { Some((run.query.from, run.query.to)) } else { run.replaced_days }) else {
         return Ok(false);
@@ -172,7 +185,11 @@ fn is_superseded_by_days(manifest: &Manifest, run: &EventRun, database: &Path) -
 pub(super) fn check_not_superseded(manifest: &Manifest, if_exists: IfExists, database: &Path) -> Result<()> {
     let replaces =
         if_exists == IfExists::Replace || manifest.events.as_ref().is_some_and(|run| run.replaced_days.is_some());
-    if !replaces || !is_superseded(manifest, database)? {
+    let is_newer = match &manifest.events {
+        Some(run) if replaces => replaces_newer_days(manifest, run, database)?,
+        _ => replaces && is_superseded(manifest, database)?,
+    };
+    if !is_newer {
         return Ok(());
     }
     let message = format!("table `{}` has a complete load that began after this run", manifest.table);

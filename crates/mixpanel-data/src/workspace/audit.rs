@@ -42,8 +42,12 @@ impl Workspace {
             Ok((last, store::day_counts(&database, &name)?, names))
         })
         .await?;
-        let settled: Vec<&RecordedDay> = last.days.iter().filter(|day| day.state == DayState::Settled).collect();
-        let (counted_at, open_days) = (wall_clock(), last.days.len() - settled.len());
+        let (settled, open): (Vec<RecordedDay>, Vec<RecordedDay>) =
+            last.days.iter().cloned().partition(|day| day.state == DayState::Settled);
+        let mut settled: Vec<RecordedDay> =
+            settled.into_iter().chain(last.missing_days().into_iter().map(missing)).collect();
+        settled.sort_by_key(|day| day.day);
+        let (counted_at, open_days) = (wall_clock(), open.len());
         let mut audit = EventAudit {
             table: table.to_owned(),
             days: u32::try_from(settled.len()).unwrap_or(u32::MAX),
@@ -56,7 +60,7 @@ impl Workspace {
             return Ok(audit);
         }
         let counts = self.connected().await?.event_counts(&names, first.day, end.day).await?;
-        audit.differing_days = settled.into_iter().filter_map(|day| difference(day, &counts, &recorded)).collect();
+        audit.differing_days = settled.iter().filter_map(|day| difference(day, &counts, &recorded)).collect();
         Ok(audit)
     }
 
@@ -126,6 +130,20 @@ fn names(database: &std::path::Path, table: &TableName) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Describes a day that was never fetched.
+fn missing(day: Date) -> RecordedDay {
+    RecordedDay {
+        day,
+        rows: 0,
+        rows_now: 0,
+        received: 0,
+        bytes: 0,
+        fetched_at: Timestamp::UNIX_EPOCH,
+        state: DayState::Settled,
+        time_zone: String::new(),
+    }
+}
+
 /// Returns how a day differs from Mixpanel's count, if it does.
 fn difference(
     day: &RecordedDay,
@@ -135,12 +153,8 @@ fn difference(
     let counted = counts.get(&day.day).copied().unwrap_or(0);
     // A count from before the day was fetched says nothing about its rows.
     let before = recorded.get(&day.day).filter(|count| count.counted_at <= day.fetched_at).map(|count| count.events);
-    (counted != before.unwrap_or(day.rows)).then(|| AuditedDay {
-        day: day.day.to_string(),
-        rows: day.rows,
-        counted,
-        counted_before: before,
-    })
+    let is_changed = counted != before.unwrap_or(day.rows) || day.rows_now != day.rows;
+    is_changed.then(|| AuditedDay { day: day.day.to_string(), rows: day.rows_now, counted, counted_before: before })
 }
 
 /// Divides days into ranges without gaps.
@@ -171,6 +185,7 @@ mod tests {
             let day = RecordedDay {
                 day: first,
                 rows: 100,
+                rows_now: 100,
                 received: 100,
                 bytes: 1,
                 fetched_at: at(50),

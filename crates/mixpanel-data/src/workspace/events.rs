@@ -7,18 +7,19 @@ use super::event_fetch::{EventFetch, Replaces, Start};
 use crate::blocking::blocking;
 use crate::clock::wall_clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event_query::EventQuery;
+use crate::event_query::{Dedupe, EventQuery};
 use crate::fetch::{
     Control, EventsReport, EventsRequest, FetchEvent, ResumeFetch, fetch_events_into_table, plan_events,
     resume_events_into_table, run_to_resume, stream_events, waiting_for_database,
 };
-use crate::load::{self, DayState, LastEventLoad};
+use crate::load::{self, DayState, LastEventLoad, RecordedDay};
 use crate::note::Note;
 use crate::parse::RecordForm;
 use crate::profile_query::{FetchMode, IfExists};
 use crate::project_time_zone::ProjectTimeZone;
 use crate::store::TableName;
 use crate::types::{EventEstimate, EventFetchResult, EventStreamResult, FetchResult, ParallelFetchResult};
+use crate::warning::Warning;
 
 impl Workspace {
     /// Fetches the events of a range of days into a table. The range is requested in parts of one or more days; each is
@@ -175,13 +176,18 @@ impl Workspace {
             (Start::LastLoad, Some(last)) => {
                 // A machine whose clock was ahead may have recorded days that have not begun.
                 let first = first_day(last).map_or(zone.today(now), |day| day.min(zone.today(now)));
+                warnings(&table, last)
+                    .into_iter()
+                    .for_each(|warning| fetch.control.callbacks.tell(&FetchEvent::Warning(warning)));
                 fetch.until_today(first);
                 Replaces::Days
             }
         };
         let (request, control) = fetch.into_request(zone, now, replaces)?;
-        if let Some(last) = last.filter(|_| replaces == Replaces::Days) {
-            self.check_same_events(&table, &last, &request.query)?;
+        match last {
+            Some(last) if replaces == Replaces::Days => self.check_same_events(&table, &last, &request.query)?,
+            Some(last) if request.if_exists == IfExists::Append => check_dedupe(&table, &last, &request.query)?,
+            _ => {}
         }
         Ok((request, control))
     }
@@ -203,9 +209,6 @@ impl Workspace {
 
     /// Checks that a fetch which replaces days selects the same events as the table's last load.
     fn check_same_events(&self, table: &TableName, last: &LastEventLoad, query: &EventQuery) -> Result<()> {
-        if last.query.limit.is_some() {
-            return Err(Error::invalid(format!("the last load of table `{table}` is a sample; replace the table")));
-        }
         if let Some(credentials) = &self.credentials
             && (credentials.project_id.as_str(), credentials.region.as_str()) != (&*last.project_id, &*last.region)
         {
@@ -215,16 +218,57 @@ impl Workspace {
             ))
             .with_detail("difference", "project"));
         }
-        match last.query.difference(query) {
-            None => Ok(()),
-            Some(part) => Err(Error::invalid(format!("the last load of table `{table}` has another {part}"))),
-        }
+        // All events of a day may replace those that narrower loads brought, but not the other way around.
+        let is_whole = |recorded: &&EventQuery| !recorded.selects_some() && recorded.difference(query).is_none();
+        let differs = match query.selects_some() {
+            true => last.queries.iter().find_map(|recorded| recorded.difference(query).map(|part| (part, recorded))),
+            false if last.queries.iter().any(|recorded| is_whole(&recorded)) => None,
+            false => last.query.difference(query).map(|part| (part, &last.query)),
+        };
+        let Some((part, recorded)) = differs else { return Ok(()) };
+        Err(Error::invalid(format!(
+            "table `{table}` was loaded with {}, and this fetch has {}; its days would not be replaced by the same events",
+            recorded.in_words(part),
+            query.in_words(part)
+        )))
     }
 }
 
-/// Returns the first day that may still change, else the one after the last.
+/// Checks that an append with `Dedupe::None` meets no day that the table already has: which of its events are already
+/// there cannot be told.
+fn check_dedupe(table: &TableName, last: &LastEventLoad, query: &EventQuery) -> Result<()> {
+    let known = last.days.iter().find(|day| (query.from..=query.to).contains(&day.day));
+    match known.filter(|_| query.dedupe == Dedupe::None) {
+        None => Ok(()),
+        Some(day) => Err(Error::invalid(format!(
+            "table `{table}` already has events of {}, and without removing duplicates it cannot be told which events are \
+             new; `--since` replaces whole days",
+            day.day
+        ))),
+    }
+}
+
+/// Returns the warnings about days that a table should have.
+fn warnings(table: &TableName, last: &LastEventLoad) -> Vec<Warning> {
+    let removed: Vec<&RecordedDay> = last.days.iter().filter(|day| day.rows_now < day.rows).collect();
+    let removed = removed.first().map(|first| Warning::EventsRemoved {
+        table: table.to_string(),
+        days: removed.len() as u64,
+        first: first.day.to_string(),
+    });
+    let gaps = last.missing_days();
+    let missing = gaps.first().map(|first| Warning::DaysMissing {
+        table: table.to_string(),
+        days: gaps.len() as u64,
+        first: first.to_string(),
+    });
+    removed.into_iter().chain(missing).collect()
+}
+
+/// Returns the first day that may still change or lacks rows, else the one after the last.
 fn first_day(last: &LastEventLoad) -> Option<jiff::civil::Date> {
-    let open = last.days.iter().find(|day| day.state == DayState::Open).map(|day| day.day);
+    let is_to_fetch = |day: &&RecordedDay| day.state == DayState::Open || day.rows_now < day.rows;
+    let open = last.days.iter().find(is_to_fetch).map(|day| day.day);
     open.or_else(|| last.days.last().and_then(|day| day.day.tomorrow().ok()))
 }
 

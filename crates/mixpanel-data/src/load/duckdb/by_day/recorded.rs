@@ -56,6 +56,8 @@ pub(crate) struct RecordedDay {
     pub(crate) day: Date,
     /// Rows of the table after the last load that touched the day.
     pub(crate) rows: u64,
+    /// Rows of the table now.
+    pub(crate) rows_now: u64,
     /// Rows in the responses of the last fetch of the day, without rejects.
     pub(crate) received: u64,
     /// The size of these rows, in bytes of the decoded responses.
@@ -70,12 +72,24 @@ pub(crate) struct RecordedDay {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LastEventLoad {
     pub(crate) query: EventQuery,
+    /// What all loads selected since the one that created the table, each once.
+    pub(crate) queries: Vec<EventQuery>,
     pub(crate) project_id: String,
     pub(crate) region: String,
     /// Whether slices are missing from the table.
     pub(crate) partial: bool,
     /// The days, in order.
     pub(crate) days: Vec<RecordedDay>,
+}
+
+impl LastEventLoad {
+    /// Returns the days between the first and the last that were never fetched.
+    pub(crate) fn missing_days(&self) -> Vec<Date> {
+        let known: BTreeSet<Date> = self.days.iter().map(|day| day.day).collect();
+        let Some((first, last)) = known.first().zip(known.last()) else { return Vec::new() };
+        let days = first.series(1.day()).take_while(|day| day < last);
+        days.filter(|day| !known.contains(day)).collect()
+    }
 }
 
 /// Returns the last load of events into a table. `None` if there is none, or its record cannot be read.
@@ -102,9 +116,35 @@ pub(crate) fn last_event_load(database: &Path, table: &TableName) -> Result<Opti
     };
     let found = query.query_map([&run_id, table.as_str()], read).map_err(fail)?.next().transpose().map_err(fail)?;
     let Some([Some(filters), Some(project_id), Some(region)]) = found else { return Ok(None) };
-    let Ok(query) = serde_json::from_str(&filters) else { return Ok(None) };
-    let days = read_days(connection, &table)?;
-    Ok(Some(LastEventLoad { query, project_id, region, partial: label.partial, days }))
+    let Ok(query) = serde_json::from_str::<EventQuery>(&filters) else { return Ok(None) };
+    let mut days = read_days(connection, &table)?;
+    let counts = count_days(connection, &table, &query.timezone, days.iter().map(|day| day.day))?;
+    for day in &mut days {
+        day.rows_now = counts.get(&day.day).copied().unwrap_or(0);
+    }
+    let queries = recorded_queries(connection, &table)?;
+    Ok(Some(LastEventLoad { query, queries, project_id, region, partial: label.partial, days }))
+}
+
+/// Returns what the loads of a table selected since the one that created it. Queries that differ only in their days are
+/// returned once.
+fn recorded_queries(connection: &Connection, table: &TableName) -> Result<Vec<EventQuery>> {
+    if !matches!(find(connection, &TableName::listed("_fetches"))?, Target::Table(_)) {
+        return Ok(Vec::new());
+    }
+    let fail = |error| statement("read the table `_fetches`", &error);
+    let created =
+        format!("SELECT max(rowid) FROM main._fetches WHERE {OF_TABLE} AND on_existing IN ('fail', 'replace')");
+    let created: Option<i64> = connection.query_row(&created, [table.as_str()], |row| row.get(0)).map_err(fail)?;
+    let sql = format!("SELECT filters::VARCHAR FROM main._fetches WHERE {OF_TABLE} AND rowid >= ? ORDER BY rowid");
+    let mut query = connection.prepare(&sql).map_err(fail)?;
+    let rows = query.query_map(params![table.as_str(), created.unwrap_or(0)], |row| row.get::<_, Option<String>>(0));
+    let mut queries: Vec<EventQuery> = Vec::new();
+    for filters in rows.map_err(fail)? {
+        let recorded = filters.map_err(fail)?.and_then(|filters| serde_json::from_str::<EventQuery>(&filters).ok());
+        queries.extend(recorded.filter(|recorded| queries.iter().all(|query| query.difference(recorded).is_some())));
+    }
+    Ok(queries)
 }
 
 fn has_days(connection: &Connection) -> Result<bool> {
@@ -127,6 +167,7 @@ fn read_days(connection: &Connection, table: &TableName) -> Result<Vec<RecordedD
         Ok(day.zip(fetched_at).map(|(day, fetched_at)| RecordedDay {
             day,
             rows,
+            rows_now: rows,
             received,
             bytes,
             fetched_at,
@@ -173,6 +214,9 @@ pub(in crate::load::duckdb) fn record(
     }
     let counts = count_days(connection, table, &load.query.timezone, touched.keys().copied())?;
     let covered = covered_days(slices, load);
+    // A fetch of some events says nothing about the others.
+    let is_part = load.query.selects_some()
+        && recorded_queries(connection, table)?.iter().any(|other| other.difference(&load.query).is_some());
     let mut open = Vec::new();
     for (day, (received, bytes)) in touched {
         let rows = counts.get(&day).copied().unwrap_or(0);
@@ -182,7 +226,7 @@ pub(in crate::load::duckdb) fn record(
             connection.execute(sql, key).map_err(fail)?;
             continue;
         }
-        let state = if covered.contains(&day) { state(day, run, load) } else { DayState::Open };
+        let state = if covered.contains(&day) && !is_part { state(day, run, load) } else { DayState::Open };
         if state == DayState::Open {
             open.push(day);
         }
