@@ -12,6 +12,7 @@ mod conservation;
 mod defaults;
 mod demo;
 mod discard;
+mod event_days;
 mod events;
 mod exact;
 mod examples;

@@ -1,0 +1,111 @@
+//! Days of events that are missing, were removed, or were fetched in part.
+
+use serde_json::json;
+
+use crate::events::{clean, count, days, fetch, number, start, with_faults};
+use crate::support::{Home, Simulator};
+
+fn change(home: &Home, sql: &str) {
+    duckdb::Connection::open(home.database()).expect("a database").execute_batch(sql).expect("SQL");
+}
+
+#[test]
+fn a_refresh_fetches_days_whose_rows_were_removed() {
+    let (_simulator, home, events) = start(clean());
+    fetch(&home, &events, (8, 0), &["--parallel"]).exits(0);
+    let expected = count(&events, &days(&events, 8, 0));
+    let old = days(&events, 7, 7)[0];
+    for removed in [
+        "true".to_owned(),
+        format!("event_time::DATE = '{old}'"),
+        format!("rowid IN (SELECT max(rowid) FROM events WHERE event_time::DATE = '{old}')"),
+    ] {
+        change(&home, &format!("DELETE FROM events WHERE {removed}"));
+        let refreshed = home.run(&["fetch", "events", "--refresh", "--parallel"]).exits(0);
+        assert!(refreshed.stderr.contains("than were loaded; fetching all days since"), "{}", refreshed.stderr);
+        assert_eq!(number(&home, "SELECT count(*) FROM events"), expected, "{removed}");
+        let next = home.run(&["fetch", "events", "--refresh", "--parallel"]).exits(0);
+        assert!(!next.stderr.contains("than were loaded"), "{}", next.stderr);
+    }
+}
+
+#[test]
+fn a_failed_day_is_never_called_superseded_and_is_fetched_by_a_refresh() {
+    let (_simulator, home, events) = start(clean());
+    let day = days(&events, 8, 8)[0].to_string();
+    let server = Simulator::start(with_faults(clean(), &[&format!("days={day}..{day} times=4 total=4 status=500")]));
+    let home = home.with("MP_BASE_URL", &server.base_url());
+    fetch(&home, &events, (9, 0), &["--parallel", "--chunk-days", "1"]).exits(1);
+    let since = home.run(&["fetch", "events", "--since", "last", "--parallel"]).exits(0);
+    assert!(since.stderr.contains(&format!("`--since {day}` fetches it and all later ones")), "{}", since.stderr);
+    let status = home.run(&["fetch", "status", "-f", "json"]).exits(0).json();
+    assert_eq!(status[0]["is_superseded"], false, "{status}");
+    home.run(&["fetch", "events", "--refresh", "--parallel"]).exits(0);
+    assert_eq!(number(&home, "SELECT count(*) FROM events"), count(&events, &days(&events, 9, 0)));
+}
+
+#[test]
+fn a_run_is_superseded_when_all_of_its_days_were_fetched_since() {
+    let (_simulator, home, events) = start(clean());
+    let day = days(&events, 2, 2)[0].to_string();
+    let server = Simulator::start(with_faults(clean(), &[&format!("days={day}..{day} times=4 total=4 status=500")]));
+    let home = home.with("MP_BASE_URL", &server.base_url());
+    fetch(&home, &events, (3, 0), &["--chunk-days", "1", "--replace"]).exits(1);
+    fetch(&home, &events, (3, 0), &["--replace"]).exits(0);
+    let status = home.run(&["fetch", "status", "-f", "json"]).exits(0).json();
+    assert_eq!(status[0]["is_superseded"], true, "{status}");
+}
+
+#[test]
+fn a_gap_is_announced_and_found_by_the_comparison_with_mixpanel() {
+    let (_simulator, home, events) = start(clean());
+    fetch(&home, &events, (12, 10), &["--parallel"]).exits(0);
+    home.run(&["fetch", "events", "--since", "7d", "--parallel"]).exits(0);
+    let last = home.run(&["fetch", "events", "--since", "last", "--parallel"]).exits(0);
+    assert!(
+        last.stderr.contains("2 days between the first and the last of `events` were never fetched"),
+        "{}",
+        last.stderr
+    );
+    let verify = ["verify", "events", "--against", "mixpanel"];
+    let gap = days(&events, 9, 8).into_iter().filter(|day| events.count(*day) > 0).count();
+    assert_eq!(home.run(&verify).exits(1).json()["differing_days"].as_array().map(Vec::len), Some(gap));
+    home.run(&[&verify[..], &["--repair"]].concat()).exits(0);
+    assert_eq!(number(&home, "SELECT count(*) FROM events"), count(&events, &days(&events, 12, 0)));
+    // Rows that were removed differ as well.
+    let old = days(&events, 11, 11)[0];
+    change(&home, &format!("DELETE FROM events WHERE event_time::DATE = '{old}'"));
+    let found = home.run(&verify).exits(1).json();
+    assert_eq!(
+        (&found["differing_days"][0]["day"], &found["differing_days"][0]["rows"]),
+        (&json!(old.to_string()), &json!(0))
+    );
+}
+
+#[test]
+fn a_fetch_of_some_events_neither_replaces_nor_settles_the_days_of_all() {
+    let (_simulator, home, events) = start(clean());
+    fetch(&home, &events, (6, 0), &["--parallel"]).exits(0);
+    let all = count(&events, &days(&events, 6, 0));
+    let some = ["-w", r#"properties["plan"] == "pro""#];
+    fetch(&home, &events, (6, 0), &[&["--append", "--parallel", "--refresh-days", "0"][..], &some].concat()).exits(0);
+    let open = "SELECT count(*) FROM _days WHERE state = 'open'";
+    assert_eq!(number(&home, open), 7, "a part of the events settled a day");
+    let refused = home.run(&[&["fetch", "events", "--since", "last"][..], &some].concat()).exits(3);
+    assert!(refused.stderr.contains("no where expression"), "{}", refused.stderr);
+    assert_eq!(number(&home, "SELECT count(*) FROM events"), all);
+    // All events of the days may be fetched again.
+    home.run(&["fetch", "events", "--refresh", "--parallel"]).exits(0);
+    assert_eq!(number(&home, "SELECT count(*) FROM events"), all);
+}
+
+#[test]
+fn an_append_that_keeps_duplicates_is_refused_for_days_that_the_table_has() {
+    let (_simulator, home, events) = start(clean());
+    fetch(&home, &events, (6, 3), &["--parallel", "--dedupe", "none"]).exits(0);
+    let refused = fetch(&home, &events, (4, 0), &["--append", "--dedupe", "none"]).exits(3);
+    assert!(refused.stderr.contains("`--since` replaces whole days"), "{}", refused.stderr);
+    fetch(&home, &events, (2, 0), &["--append", "--dedupe", "none"]).exits(0);
+    home.run(&["fetch", "events", "--since", "4d", "--dedupe", "none"]).exits(0);
+    assert_eq!(number(&home, "SELECT count(*) FROM events"), count(&events, &days(&events, 6, 0)));
+}
