@@ -69,6 +69,7 @@ pub(crate) struct RecordedDay {
 /// The last load of events into a table, and the days that were fetched into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LastEventLoad {
+    pub(crate) run_id: String,
     pub(crate) query: EventQuery,
     pub(crate) project_id: String,
     pub(crate) region: String,
@@ -104,7 +105,7 @@ pub(crate) fn last_event_load(database: &Path, table: &TableName) -> Result<Opti
     let Some([Some(filters), Some(project_id), Some(region)]) = found else { return Ok(None) };
     let Ok(query) = serde_json::from_str(&filters) else { return Ok(None) };
     let days = read_days(connection, &table)?;
-    Ok(Some(LastEventLoad { query, project_id, region, partial: label.partial, days }))
+    Ok(Some(LastEventLoad { run_id, query, project_id, region, partial: label.partial, days }))
 }
 
 fn has_days(connection: &Connection) -> Result<bool> {
