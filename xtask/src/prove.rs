@@ -23,10 +23,11 @@ pub(crate) fn prove(cargo: &Cargo<'_>, places: &Paths, wanted: &Wanted) -> Resul
     commands.extend(fuzz(cargo, wanted, &work_dir));
     let mut failed = None;
     for mut command in commands {
-        let (seeds, duckdb_seeds) = wanted.seeds();
+        let seeds = wanted.seeds();
         command
-            .env("MP_SIM_SEEDS", format!("0..{seeds}"))
-            .env("MP_SIM_DUCKDB_SEEDS", format!("0..{duckdb_seeds}"))
+            .env("MP_SIM_SEEDS", format!("0..{}", seeds.model))
+            .env("MP_SIM_DUCKDB_SEEDS", format!("0..{}", seeds.duckdb))
+            .env("MP_SIM_SLICES_SEEDS", format!("0..{}", seeds.slices))
             .env("MP_PROVE", wanted.length.pick("long", "quick"))
             // The system's temporary directory is often in memory, where syncs of the stage cost nothing.
             .env("TMPDIR", &work_dir.path)

@@ -56,8 +56,9 @@ const fn part(name: &'static str, program: Program, tests: &'static str, usual: 
 }
 
 /// The tests that read seeds from the environment.
-const SEEDS_TESTS: &str =
-    "fetch::simulation::seeds_tests::seeds_hold|fetch::simulation::seeds_tests::seeds_hold_with_duckdb";
+const SEEDS_TESTS: &str = "fetch::simulation::seeds_tests::seeds_hold|\
+     fetch::simulation::seeds_tests::seeds_hold_with_duckdb|\
+     fetch::simulation::slices::seeds_tests::seeds_hold";
 
 /// The test that enables each mutant and prints the seed that finds it.
 const MUTANTS_TEST: &str = "fetch::simulation::mutants_tests::every_mutant_is_found";
@@ -74,11 +75,25 @@ pub(super) static PARTS: [Part; 8] = [
     part("mutants", Program::Library, MUTANTS_TEST, (false, false)),
 ];
 
-/// The number of seeds with a simulated load, in the long and the quick form.
+/// The number of seeds of fetches of profiles with a simulated load, in the long and the quick form.
 const SEEDS: (u64, u64) = (20_000, 300);
 
 /// The number of seeds with a load by DuckDB, in the long and the quick form.
 const DUCKDB_SEEDS: (u64, u64) = (1_500, 20);
+
+/// The number of seeds of fetches of events, in the long and the quick form.
+const SLICES_SEEDS: (u64, u64) = (5_000, 150);
+
+/// How many seeds each test of the simulation runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seeds {
+    /// Fetches of profiles with a simulated load.
+    pub(super) model: u64,
+    /// Fetches of profiles with a load by DuckDB.
+    pub(super) duckdb: u64,
+    /// Fetches of events.
+    pub(super) slices: u64,
+}
 
 /// The selected options.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,10 +109,11 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// Returns the number of seeds with a simulated load, and the number with a load by DuckDB.
-    pub(super) fn seeds(&self) -> (u64, u64) {
-        let seeds = self.seeds.unwrap_or(self.length.pick(SEEDS.0, SEEDS.1));
-        (seeds, self.length.pick(DUCKDB_SEEDS.0, DUCKDB_SEEDS.1).min(seeds))
+    /// Returns the number of seeds of each test.
+    pub(super) fn seeds(&self) -> Seeds {
+        let model = self.seeds.unwrap_or(self.length.pick(SEEDS.0, SEEDS.1));
+        let at_most = |(long, quick): (u64, u64)| self.length.pick(long, quick).min(model);
+        Seeds { model, duckdb: at_most(DUCKDB_SEEDS), slices: self.seeds.unwrap_or_else(|| at_most(SLICES_SEEDS)) }
     }
 
     /// Parses the arguments of `cargo xtask prove`. Without named parts, the default ones run.
@@ -157,8 +173,10 @@ mod tests {
         assert_eq!(names("--quick"), ["simulation", "kills", "quota", "disks", "terminals"]);
         assert_eq!(names("--mutants"), ["mutants"]);
         assert_eq!(names("--quick disks kills"), ["disks", "kills"]);
-        assert_eq!(read("simulation").unwrap().seeds(), (20_000, 1_500));
-        assert_eq!(read("simulation --seeds 50").unwrap().seeds(), (50, 50));
+        let seeds = |line| read(line).unwrap().seeds();
+        assert_eq!(seeds("simulation"), Seeds { model: 20_000, duckdb: 1_500, slices: 5_000 });
+        assert_eq!(seeds("simulation --quick"), Seeds { model: 300, duckdb: 20, slices: 150 });
+        assert_eq!(seeds("simulation --seeds 50"), Seeds { model: 50, duckdb: 50, slices: 50 });
     }
 
     #[test]

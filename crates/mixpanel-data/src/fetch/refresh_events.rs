@@ -66,11 +66,12 @@ pub(crate) async fn run_to_resume(
 }
 
 /// Returns whether the run can still load its events: no load has fetched one of its days since, and the table does not
-/// exist if the run creates it.
+/// exist if the run creates it. A run that has loaded them already can be completed, which removes its files.
 fn can_load(manifest: &Manifest, query: &EventQuery, last: Option<&LastEventLoad>) -> bool {
     let Some(last) = last else { return true };
-    // A run that has loaded a part of its events completes that load.
-    if manifest.loaded.is_some() {
+    // A run that has loaded a part of its events completes that load. The manifest of a process that was killed after the
+    // commit does not mention the load.
+    if manifest.loaded.is_some() || last.run_id == manifest.run_id {
         return true;
     }
     let began: Timestamp = manifest.started_at;

@@ -5,32 +5,49 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cases::{Failures, Length, has_kill_points};
-use crate::fetches::{Kind, Undisturbed, resume_from_hint, server, table};
+use crate::fetches::{Kind, Undisturbed, resume_from_hint};
 use crate::support::{Home, Simulator};
 use crate::tools::{finish, is_root, skip_unless};
 
 /// Number of sizes per kind of fetch: long, quick.
 const SIZES: (u64, u64) = (30, 3);
 
+/// The same for events.
+const EVENTS_SIZES: (u64, u64) = (10, 2);
+
 /// A size that is always sufficient, in KiB.
 pub(crate) const ENOUGH: u64 = 64 << 10;
 
 #[test]
 fn a_full_disk_fails_the_fetch_and_freeing_space_allows_resume() {
-    if !has_kill_points() || !skip_unless(is_root(), "only root can mount a small file system") {
-        return;
+    if can_fill_disks() {
+        fill(&Undisturbed::fetch(), [Kind::New, Kind::Replace], SIZES);
     }
-    let sizes = Length::wanted().pick(SIZES.0, SIZES.1);
-    let (simulator, undisturbed, failures) = (server(), Undisturbed::fetch(), Failures::default());
+}
+
+#[test]
+fn a_full_disk_fails_the_fetch_of_events_and_freeing_space_allows_resume() {
+    if can_fill_disks() {
+        fill(&Undisturbed::fetch_events(), [Kind::NewEvents, Kind::SinceLast], EVENTS_SIZES);
+    }
+}
+
+fn can_fill_disks() -> bool {
+    has_kill_points() && skip_unless(is_root(), "only root can mount a small file system")
+}
+
+fn fill(undisturbed: &Undisturbed, kinds: [Kind; 2], sizes: (u64, u64)) {
+    let sizes = Length::wanted().pick(sizes.0, sizes.1);
+    let failures = Failures::default();
     let mut full = 0;
-    for kind in [Kind::New, Kind::Replace] {
-        let needed = needed(&undisturbed, &simulator, kind);
+    for kind in kinds {
+        let needed = needed(undisturbed, &kind.server(), kind);
         let least = undisturbed.old_size(kind).div_ceil(1024) + 16;
         for step in 1..=sizes {
             // From almost nothing to slightly more than needed.
             let kib = least + 8 + (needed.saturating_sub(least) * step * 23) / (sizes * 20);
             failures.watch(&format!("{kind:?} on a disk of {kib} KiB"), || {
-                full += u64::from(is_too_small(&undisturbed, kind, kib));
+                full += u64::from(is_too_small(undisturbed, kind, kib));
             });
         }
     }
@@ -50,19 +67,19 @@ fn needed(undisturbed: &Undisturbed, simulator: &Simulator, kind: Kind) -> u64 {
 
 /// Fetches onto a disk of this size and resumes with more space. Returns whether the disk was too small.
 fn is_too_small(undisturbed: &Undisturbed, kind: Kind, kib: u64) -> bool {
-    let simulator = server();
+    let simulator = kind.server();
     let home = Home::new().with_server(&simulator);
     let mount = Mount::new(data(&home), kib);
     undisturbed.put_old(kind, &home);
     let (before, after) = (undisturbed.before(kind), &undisturbed.after);
     let run = home.run(&kind.fetch());
     if run.code == Some(0) {
-        assert_eq!(table(&home), *after, "it ended with success");
+        assert_eq!(kind.table(&home), *after, "it ended with success");
         return false;
     }
     mount.resize(ENOUGH);
     let run = run.exits(1).says(&["free up"]);
-    assert_eq!(table(&home), before);
+    assert_eq!(kind.table(&home), before);
     resume_from_hint(&home, &simulator, kind, &run, after);
     true
 }

@@ -1,5 +1,8 @@
 //! Disturbed fetches, and the invariants checked after each.
 
+mod events;
+mod kind;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +13,9 @@ use serde_json::Value;
 
 use crate::support::{Home, Run, Simulator};
 use crate::tools::{finish, mode};
+use events::PROJECT;
+
+pub(crate) use kind::Kind;
 
 /// The filter for the profiles that are in the table before the fetch.
 const SOME: &str = r#"properties["plan"] == "enterprise""#;
@@ -23,31 +29,6 @@ pub(crate) fn server() -> Simulator {
     let latency = Duration::from_millis(15);
     let config = SimulatorConfig { page_size: 100, latency, quota: None, ..SimulatorConfig::default() };
     Simulator::start(config.with_profiles(2_350))
-}
-
-/// Whether the table exists before the fetch, and how the fetch changes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// There is no table.
-    New,
-    Replace,
-    Append,
-    Upsert,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::New, Self::Replace, Self::Append, Self::Upsert];
-
-    /// Returns the arguments of the fetch.
-    pub(crate) fn fetch(self) -> Vec<&'static str> {
-        let option = match self {
-            Self::New => None,
-            Self::Replace => Some("--replace"),
-            Self::Append => Some("--append"),
-            Self::Upsert => Some("--upsert"),
-        };
-        ["fetch", "profiles", "profiles", "--parallel"].into_iter().chain(option).collect()
-    }
 }
 
 /// The digest of a table; `None` if there is no table.
@@ -64,6 +45,7 @@ pub(crate) struct Undisturbed {
 }
 
 impl Undisturbed {
+    /// Fetches profiles.
     pub(crate) fn fetch() -> Self {
         let simulator = server();
         // `Home::run` compares the table with what the server sent.
@@ -72,15 +54,48 @@ impl Undisturbed {
         let home = Home::new().with_server(&simulator);
         let _some = home.run(&["fetch", "profiles", "--parallel", "--where", SOME]).exits(0);
         let old = table(&home);
-        let mut undisturbed = Self { home, old, after: table(&whole), takes: Duration::ZERO };
-        for kind in Kind::ALL {
-            let home = undisturbed.begin(kind, &simulator);
+        let undisturbed = Self { home, old, after: table(&whole), takes: Duration::ZERO };
+        undisturbed.measure(&Kind::PROFILES)
+    }
+
+    /// Fetches events. The settled days of the old table are those of the new one. The tables must equal the simulator's
+    /// own reference.
+    pub(crate) fn fetch_events() -> Self {
+        let (now, earlier) = (PROJECT.server(1), PROJECT.server(0));
+        let home = Home::new().with_server(&now);
+        let range = ["fetch", "events", "--parallel", "--from"];
+        let settled = [&range[..], &[&PROJECT.first, "--to", &PROJECT.last_settled]].concat();
+        let _settled = home.run(&settled).exits(0);
+        let home = home.with("MP_BASE_URL", &earlier.base_url());
+        let open = [&range[..], &[&PROJECT.first_open, "--to", &PROJECT.today, "--append"]].concat();
+        let _open = home.run(&open).exits(0);
+        let (old, after) = (PROJECT.expected(0), PROJECT.expected(1));
+        assert_eq!(events::table(&home).as_ref(), Some(&old));
+        assert_ne!(old, after, "no event has changed");
+        let undisturbed = Self { home, old: Some(old), after: Some(after), takes: Duration::ZERO };
+        undisturbed.measure(&Kind::EVENTS)
+    }
+
+    /// Measures fetches of these kinds, which must have the same result.
+    fn measure(mut self, kinds: &[Kind]) -> Self {
+        for kind in kinds {
+            let simulator = kind.server();
+            let home = self.begin(*kind, &simulator);
+            let (settled, requests) = (kind.not_to_request(&home), Requests::to(&simulator));
             let begun = Instant::now();
             let _fetched = finish(home.command(&kind.fetch())).exits(0);
-            undisturbed.takes = undisturbed.takes.max(begun.elapsed());
-            assert_eq!(table(&home), undisturbed.after, "{kind:?}");
+            self.takes = self.takes.max(begun.elapsed());
+            requests.check(&settled);
+            assert_eq!(kind.table(&home), self.after, "{kind:?}");
         }
-        undisturbed
+        self
+    }
+
+    /// Checks that each day of a table of events has its old rows or its new ones.
+    pub(crate) fn check_days(&self, kind: Kind, found: &Table) {
+        if let (true, Some(found), Some(new)) = (kind.is_of_events(), found, &self.after) {
+            events::check_days(found, self.before(kind).as_deref().unwrap_or_default(), new);
+        }
     }
 
     /// Returns a home with the initial database for this kind of fetch.
@@ -94,17 +109,17 @@ impl Undisturbed {
     pub(crate) fn put_old(&self, kind: Kind, home: &Home) {
         let database = home.database();
         fs::create_dir_all(database.parent().expect("a directory")).expect("a directory");
-        if kind != Kind::New {
+        if !kind.is_new() {
             fs::copy(self.home.database(), database).expect("a copy");
         }
     }
 
     pub(crate) fn old_size(&self, kind: Kind) -> u64 {
-        if kind == Kind::New { 0 } else { fs::metadata(self.home.database()).expect("the database").len() }
+        if kind.is_new() { 0 } else { fs::metadata(self.home.database()).expect("the database").len() }
     }
 
     pub(crate) fn before(&self, kind: Kind) -> Table {
-        self.old.clone().filter(|_| kind != Kind::New)
+        self.old.clone().filter(|_| !kind.is_new())
     }
 }
 
@@ -137,14 +152,14 @@ fn stages(home: &Home) -> PathBuf {
     name.into()
 }
 
-/// Returns the unfinished runs, each with the staged pages of its session, and whether a run is partly removed.
-fn runs(home: &Home) -> (BTreeMap<String, BTreeSet<u64>>, bool) {
+/// Returns the directories of the unfinished runs, and whether a run is partly removed.
+fn runs(home: &Home) -> (BTreeMap<String, PathBuf>, bool) {
     let (removed, runs): (Vec<_>, Vec<_>) =
         entries(&stages(home)).into_iter().partition(|(name, _)| name.starts_with('.'));
-    (runs.into_iter().map(|(name, path)| (name, pages(&path))).collect(), !removed.is_empty())
+    (runs.into_iter().collect(), !removed.is_empty())
 }
 
-/// Returns the staged pages of a run's newest session.
+/// Returns the staged pages of a run's newest session, or the numbers of the staged slices.
 fn pages(run: &Path) -> BTreeSet<u64> {
     let generation = |name: &str| name.strip_prefix("generation-")?.parse::<u64>().ok();
     let newest = entries(run).into_iter().filter_map(|(name, path)| Some((generation(&name)?, path))).max();
@@ -159,9 +174,27 @@ fn entries(directory: &Path) -> Vec<(String, PathBuf)> {
     entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path())).collect()
 }
 
-/// Returns all staged pages.
-pub(crate) fn staged(home: &Home) -> BTreeSet<u64> {
-    runs(home).0.into_values().flatten().collect()
+/// Returns the names of all staged pages, and the staged days.
+pub(crate) fn staged(home: &Home) -> BTreeSet<String> {
+    runs(home).0.values().flat_map(|run| staged_of(run)).collect()
+}
+
+fn staged_of(run: &Path) -> Vec<String> {
+    let pages = pages(run);
+    if pages.is_empty() {
+        return Vec::new();
+    }
+    let manifest = fs::read(run.join("manifest.json")).expect("a manifest");
+    let plan = events::plan(&serde_json::from_slice(&manifest).expect("JSON"));
+    let names = |page: u64| match plan.is_empty() {
+        true => vec![page_name(page)],
+        false => plan[usize::try_from(page).expect("a few")].clone(),
+    };
+    pages.into_iter().flat_map(names).collect()
+}
+
+fn page_name(page: u64) -> String {
+    format!("page {page}")
 }
 
 /// Checks that only the user can read the database and its stages.
@@ -197,7 +230,8 @@ pub(crate) fn unfinished(home: &Home) -> Vec<Unfinished> {
     };
     let runs_told: Vec<Unfinished> = list.as_array().expect("a list").iter().map(read).collect();
     let told: BTreeMap<String, u64> = runs_told.iter().map(|run| (run.run_id.clone(), run.pages_done)).collect();
-    let found: BTreeMap<String, u64> = runs(home).0.into_iter().map(|(id, pages)| (id, pages.len() as u64)).collect();
+    let found: BTreeMap<String, u64> =
+        runs(home).0.into_iter().map(|(id, path)| (id, pages(&path).len() as u64)).collect();
     assert_eq!(told, found, "`mp fetch status` says the one, and the other is there");
     runs_told
 }
@@ -218,44 +252,63 @@ pub(crate) fn discard_unusable(home: &Home) {
 /// The requests that a simulator receives from now on.
 pub(crate) struct Requests<'a> {
     simulator: &'a Simulator,
-    before: BTreeMap<u64, u64>,
+    before: BTreeMap<String, u64>,
 }
 
 impl<'a> Requests<'a> {
     pub(crate) fn to(simulator: &'a Simulator) -> Self {
-        Self { simulator, before: simulator.stats().hits_per_page }
+        Self { simulator, before: hits(simulator) }
     }
 
-    /// Checks that no staged page was requested, and no other page more than once.
-    pub(crate) fn check(&self, staged: &BTreeSet<u64>) {
-        for (page, hits) in self.simulator.stats().hits_per_page {
-            let hits = hits - self.before.get(&page).copied().unwrap_or(0);
-            assert!(hits == 0 || !staged.contains(&page), "page {page} was staged and was requested again");
-            assert!(hits <= 1, "page {page} was requested {hits} times");
+    /// Checks that no staged page or day was requested, and no other one more than once.
+    pub(crate) fn check(&self, staged: &BTreeSet<String>) {
+        for (name, hits) in hits(self.simulator) {
+            let hits = hits - self.before.get(&name).copied().unwrap_or(0);
+            assert!(hits == 0 || !staged.contains(&name), "{name} was staged or settled, and was requested again");
+            assert!(hits <= 1, "{name} was requested {hits} times");
         }
     }
 }
 
-/// Runs a command that completes the fetch. It must request only the missing pages, and leave the expected table and no
-/// unfinished run.
-pub(crate) fn complete(home: &Home, simulator: &Simulator, expected: &Table, command: impl FnOnce() -> Run) {
+/// Returns how often each page and each day of events was requested.
+fn hits(simulator: &Simulator) -> BTreeMap<String, u64> {
+    let stats = simulator.stats();
+    let mut names: BTreeMap<String, u64> =
+        stats.hits_per_page.iter().map(|(page, hits)| (page_name(*page), *hits)).collect();
+    for (slice, hits) in &stats.export.hits_per_slice {
+        for day in events::days_of_slice(slice) {
+            *names.entry(day).or_default() += hits;
+        }
+    }
+    names
+}
+
+/// Runs a command that completes the fetch. It must request only the missing pages or days, and leave the expected table
+/// and no unfinished run.
+pub(crate) fn complete(
+    home: &Home,
+    simulator: &Simulator,
+    kind: Kind,
+    expected: &Table,
+    command: impl FnOnce() -> Run,
+) {
     let (staged, requests) = (staged(home), Requests::to(simulator));
     let _completed = command().exits(0);
     requests.check(&staged);
-    assert_eq!(table(home), *expected);
+    assert_eq!(kind.table(home), *expected);
     assert!(unfinished(home).is_empty(), "runs are unfinished after the end");
 }
 
 /// Completes a failed fetch with the command from its hint, or starts again if nothing was staged.
 pub(crate) fn resume_from_hint(home: &Home, simulator: &Simulator, kind: Kind, failed: &Run, after: &Table) {
     if !staged(home).is_empty() {
-        return complete(home, simulator, after, || home.shell(&failed.resume_command()));
+        return complete(home, simulator, kind, after, || home.shell(&failed.resume_command()));
     }
     for run in unfinished(home) {
         let _discarded = home.run(&["fetch", "discard", "--run", &run.run_id, "--force"]).exits(0);
     }
-    if table(home) != *after {
-        complete(home, simulator, after, || home.run(&kind.fetch()));
+    if kind.table(home) != *after {
+        complete(home, simulator, kind, after, || home.run(&kind.fetch()));
     }
 }
 

@@ -1,7 +1,8 @@
 //! The process is killed at many points, and the fetch is resumed.
 //!
 //! After every kill, the table must be either the old one or the new one, and a staged page must never be requested
-//! again. At the end, the table must equal the result of an undisturbed fetch.
+//! again. At the end, the table must equal the result of an undisturbed fetch. The same holds for events, whose slices
+//! are staged like pages.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,13 +11,19 @@ use std::time::{Duration, Instant};
 use crate::cases::{Failures, Length, has_kill_points, seed};
 use crate::fetches::{
     Kind, Requests, Undisturbed, can_resume, check_no_stage, check_private, complete, discard_unusable,
-    has_partial_removal, server, staged, table, unfinished,
+    has_partial_removal, unfinished,
 };
 use crate::support::{Home, Run};
 use crate::tools::finish;
 
-/// Number of kills: long, quick.
-const KILLS: (u64, u64) = (300, 14);
+/// What is killed, where, and how often.
+struct Series {
+    /// Number of kills: long, quick.
+    kills: (u64, u64),
+    kinds: [Kind; 4],
+    /// The kill points, the table that a kill there leaves, and how often the point is passed before the kill.
+    places: [(&'static str, TableAfterKill, &'static [u32]); 13],
+}
 
 /// Number of cases that run in parallel.
 const WORKERS: usize = 2;
@@ -55,23 +62,49 @@ impl fmt::Display for Kill {
     }
 }
 
-/// The kill points, the table that a kill there leaves, and how often the point is passed before the kill. A fetch
-/// stages 24 pages and writes its manifest at the start, after page 0, after the last page and before the load.
-const PLACES: [(&str, TableAfterKill, &[u32]); 13] = [
-    ("load-begin", TableAfterKill::Old, &[0]),
-    ("load-filled", TableAfterKill::Old, &[0]),
-    ("undo-written", TableAfterKill::Old, &[0]),
-    ("undo-saved", TableAfterKill::Old, &[0]),
-    ("load-commit", TableAfterKill::Old, &[0]),
-    ("load-committed", TableAfterKill::New, &[0]),
-    ("load-checkpointed", TableAfterKill::New, &[0]),
-    ("load-done", TableAfterKill::New, &[0]),
-    ("stage-renamed", TableAfterKill::New, &[0]),
-    ("page-staged", TableAfterKill::Old, &[1, 0, 5, 22, 23]),
-    ("file-written", TableAfterKill::Old, &[1, 0, 2, 3, 12, 25, 26, 27]),
-    ("file-synced", TableAfterKill::Old, &[1, 0, 2, 3, 12, 25, 26, 27]),
-    ("file-renamed", TableAfterKill::Old, &[1, 0, 2, 3, 12, 25, 26, 27]),
-];
+/// A fetch of profiles stages 24 pages and writes its manifest at the start, after page 0, after the last page and before
+/// the load.
+static PROFILES: Series = Series {
+    kills: (300, 14),
+    kinds: Kind::PROFILES,
+    places: [
+        ("load-begin", TableAfterKill::Old, &[0]),
+        ("load-filled", TableAfterKill::Old, &[0]),
+        ("undo-written", TableAfterKill::Old, &[0]),
+        ("undo-saved", TableAfterKill::Old, &[0]),
+        ("load-commit", TableAfterKill::Old, &[0]),
+        ("load-committed", TableAfterKill::New, &[0]),
+        ("load-checkpointed", TableAfterKill::New, &[0]),
+        ("load-done", TableAfterKill::New, &[0]),
+        ("stage-renamed", TableAfterKill::New, &[0]),
+        ("page-staged", TableAfterKill::Old, &[1, 0, 5, 22, 23]),
+        ("file-written", TableAfterKill::Old, &[1, 0, 2, 3, 12, 25, 26, 27]),
+        ("file-synced", TableAfterKill::Old, &[1, 0, 2, 3, 12, 25, 26, 27]),
+        ("file-renamed", TableAfterKill::Old, &[1, 0, 2, 3, 12, 25, 26, 27]),
+    ],
+};
+
+/// A fetch of events stages nine slices, or six if it replaces the days that may have changed. The quick form tries only
+/// the first places.
+static EVENTS: Series = Series {
+    kills: (120, 6),
+    kinds: Kind::EVENTS,
+    places: [
+        ("page-staged", TableAfterKill::Old, &[1, 0, 2, 4, 5]),
+        ("file-renamed", TableAfterKill::Old, &[1, 0, 2, 3, 4, 5, 6]),
+        ("load-filled", TableAfterKill::Old, &[0]),
+        ("load-commit", TableAfterKill::Old, &[0]),
+        ("load-committed", TableAfterKill::New, &[0]),
+        ("load-done", TableAfterKill::New, &[0]),
+        ("load-begin", TableAfterKill::Old, &[0]),
+        ("undo-written", TableAfterKill::Old, &[0]),
+        ("undo-saved", TableAfterKill::Old, &[0]),
+        ("load-checkpointed", TableAfterKill::New, &[0]),
+        ("stage-renamed", TableAfterKill::New, &[0]),
+        ("file-written", TableAfterKill::Old, &[1, 0, 2, 3, 4, 5, 6]),
+        ("file-synced", TableAfterKill::Old, &[1, 0, 2, 3, 4, 5, 6]),
+    ],
+};
 
 /// A fetch that is killed, resumed, and killed again.
 struct Case {
@@ -87,34 +120,36 @@ impl fmt::Display for Case {
     }
 }
 
-/// Returns the first kill of each case at a kill point. The long form tries the load with every kind of fetch.
-fn places(length: Length) -> Vec<(Kind, Kill)> {
-    let mut cases = Vec::new();
-    for (at, (name, leaves, counts)) in PLACES.into_iter().enumerate() {
-        let kinds = if name.starts_with("load") { length.pick(4, 1) } else { 1 };
-        for passed in &counts[..length.pick(counts.len(), 1)] {
-            for kind in 0..kinds {
-                let kind = Kind::ALL[(at + kind + *passed as usize) % Kind::ALL.len()];
-                cases.push((kind, Kill::Place { name, passed: *passed, leaves }));
+impl Series {
+    /// Returns the first kill of each case at a kill point. The long form tries the load with every kind of fetch.
+    fn firsts(&self, length: Length) -> Vec<(Kind, Kill)> {
+        let mut cases = Vec::new();
+        for (at, (name, leaves, counts)) in self.places.into_iter().enumerate() {
+            let kinds = if name.starts_with("load") { length.pick(4, 1) } else { 1 };
+            for passed in &counts[..length.pick(counts.len(), 1)] {
+                for kind in 0..kinds {
+                    let kind = self.kinds[(at + kind + *passed as usize) % self.kinds.len()];
+                    cases.push((kind, Kill::Place { name, passed: *passed, leaves }));
+                }
             }
         }
+        cases
     }
-    cases
-}
 
-/// Returns a case by its number: first every kill point, then an unlimited number of random instants.
-fn case(number: usize, seed: u64, length: Length) -> Case {
-    let places = places(length);
-    let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
-    let drawn = (Kind::ALL[number % Kind::ALL.len()], Kill::At(random.f64() * LATEST));
-    let (kind, first) = places.get(number).copied().unwrap_or(drawn);
-    let mut kills = vec![first];
-    // In the quick form, every kill is at a kill point.
-    for _ in 0..length.pick(random.usize(..NESTED), 0) {
-        let (_, place) = places[random.usize(..places.len())];
-        kills.push(if random.bool() { place } else { Kill::At(random.f64() * LATEST * SHORTER) });
+    /// Returns a case by its number: first every kill point, then an unlimited number of random instants.
+    fn case(&self, number: usize, seed: u64, length: Length) -> Case {
+        let firsts = self.firsts(length);
+        let mut random = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
+        let drawn = (self.kinds[number % self.kinds.len()], Kill::At(random.f64() * LATEST));
+        let (kind, first) = firsts.get(number).copied().unwrap_or(drawn);
+        let mut kills = vec![first];
+        // In the quick form, every kill is at a kill point.
+        for _ in 0..length.pick(random.usize(..NESTED), 0) {
+            let (_, place) = firsts[random.usize(..firsts.len())];
+            kills.push(if random.bool() { place } else { Kill::At(random.f64() * LATEST * SHORTER) });
+        }
+        Case { number, kind, kills }
     }
-    Case { number, kind, kills }
 }
 
 /// Number of kills by depth: of a fetch, of its resume, of the next resume.
@@ -126,19 +161,28 @@ fn total(killed: &Killed) -> u64 {
 
 #[test]
 fn a_killed_fetch_leaves_the_old_table_or_the_new_one_and_can_be_resumed() {
-    if !has_kill_points() {
-        return;
+    if has_kill_points() {
+        kill_all(&PROFILES, &Undisturbed::fetch());
     }
+}
+
+#[test]
+fn a_killed_fetch_of_events_leaves_each_day_old_or_new_and_can_be_resumed() {
+    if has_kill_points() {
+        kill_all(&EVENTS, &Undisturbed::fetch_events());
+    }
+}
+
+fn kill_all(series: &Series, undisturbed: &Undisturbed) {
     let (length, seed) = (Length::wanted(), seed());
-    let target = length.pick(KILLS.0, KILLS.1);
-    let undisturbed = Undisturbed::fetch();
+    let target = length.pick(series.kills.0, series.kills.1);
     let (next, killed, failures) = (AtomicU64::new(0), Killed::default(), Failures::default());
     let work = || {
         while total(&killed) < target {
             let number = usize::try_from(next.fetch_add(1, Ordering::SeqCst)).expect("a few hundred");
-            let case = case(number, seed, length);
+            let case = series.case(number, seed, length);
             failures
-                .watch(&format!("{case} (MP_PROVE_SEED={seed})"), || kill_and_complete(&undisturbed, &case, &killed));
+                .watch(&format!("{case} (MP_PROVE_SEED={seed})"), || kill_and_complete(undisturbed, &case, &killed));
             assert!(number < 3_000, "nothing is killed");
         }
     };
@@ -155,17 +199,19 @@ fn a_killed_fetch_leaves_the_old_table_or_the_new_one_and_can_be_resumed() {
 }
 
 fn kill_and_complete(undisturbed: &Undisturbed, case: &Case, killed: &Killed) {
-    let simulator = server();
-    let home = undisturbed.begin(case.kind, &simulator);
-    let (before, after) = (undisturbed.before(case.kind), &undisturbed.after);
+    let kind = case.kind;
+    let simulator = kind.server();
+    let home = undisturbed.begin(kind, &simulator);
+    let (before, after) = (undisturbed.before(kind), &undisturbed.after);
     for (depth, kill) in case.kills.iter().enumerate() {
-        if table(&home) == *after && !can_resume(&home) {
+        if kind.table(&home) == *after && !can_resume(&home) {
             break;
         }
-        let (staged, requests) = (staged(&home), Requests::to(&simulator));
-        let run = run_and_kill(&home, case.kind, *kill, undisturbed.takes);
+        let (staged, requests) = (kind.not_to_request(&home), Requests::to(&simulator));
+        let run = run_and_kill(&home, kind, *kill, undisturbed.takes);
         requests.check(&staged);
-        let found = table(&home);
+        let found = kind.table(&home);
+        undisturbed.check_days(kind, &found);
         if run.code.is_some() {
             // It ended before the kill, or never reaches this kill point.
             let _ended = run.exits(0);
@@ -185,21 +231,20 @@ fn kill_and_complete(undisturbed: &Undisturbed, case: &Case, killed: &Killed) {
     }
     discard_unusable(&home);
     if can_resume(&home) {
-        complete(&home, &simulator, after, || home.run(&["fetch", "resume"]));
-    } else if table(&home) != *after {
-        complete(&home, &simulator, after, || home.run(&case.kind.fetch()));
+        complete(&home, &simulator, kind, after, || home.run(&kind.resume()));
+    } else if kind.table(&home) != *after {
+        complete(&home, &simulator, kind, after, || home.run(&kind.fetch()));
     }
     if has_partial_removal(&home) {
         // The next fetch finishes a cleanup that was killed.
-        complete(&home, &simulator, after, || home.run(&Kind::Replace.fetch()));
+        complete(&home, &simulator, kind, after, || home.run(&kind.replace()));
         check_no_stage(&home);
     }
 }
 
 /// Starts a fetch, or resumes it if possible, and kills it.
 fn run_and_kill(home: &Home, kind: Kind, kill: Kill, takes: Duration) -> Run {
-    let resume = vec!["fetch", "resume", "profiles", "--parallel"];
-    let mut command = home.command(&if can_resume(home) { resume } else { kind.fetch() });
+    let mut command = home.command(&if can_resume(home) { kind.resume() } else { kind.fetch() });
     let part = match kill {
         Kill::At(part) => part,
         Kill::Place { name, passed, .. } => {
@@ -220,18 +265,22 @@ fn run_and_kill(home: &Home, kind: Kind, kill: Kill, takes: Duration) -> Run {
 
 #[test]
 fn every_kill_point_is_tried_in_both_forms() {
-    for (length, at_least) in [(Length::Quick, 13), (Length::Long, 13 + 18 + 4 + 21)] {
-        let cases: Vec<Case> = (0..200).map(|number| case(number, 1, length)).collect();
-        let at = |wanted: &str| {
-            let is_there = |kill: &Kill| matches!(kill, Kill::Place { name, .. } if *name == wanted);
-            cases.iter().filter(|case| is_there(&case.kills[0])).count()
-        };
-        assert!(PLACES.iter().all(|(name, ..)| at(name) > 0), "{length:?}");
-        assert!(PLACES.iter().map(|(name, ..)| at(name)).sum::<usize>() >= at_least, "{length:?}");
-        assert_eq!(at("load-committed"), length.pick(4, 1));
-        assert!(cases.iter().all(|case| case.kills.len() <= NESTED));
+    for series in [&PROFILES, &EVENTS] {
+        for length in [Length::Quick, Length::Long] {
+            let cases: Vec<Case> = (0..200).map(|number| series.case(number, 1, length)).collect();
+            let at = |wanted: &str| {
+                let is_there = |kill: &Kill| matches!(kill, Kill::Place { name, .. } if *name == wanted);
+                cases.iter().filter(|case| is_there(&case.kills[0])).count()
+            };
+            for (name, _, counts) in series.places {
+                let kinds = if name.starts_with("load") { 4 } else { 1 };
+                assert_eq!(at(name), length.pick(counts.len() * kinds, 1), "{name}, {length:?}");
+            }
+            assert!(cases.iter().all(|case| case.kills.len() <= NESTED));
+        }
+        let shown =
+            |seed| (0..100).map(|number| series.case(number, seed, Length::Long).to_string()).collect::<Vec<_>>();
+        assert_eq!(shown(3), shown(3), "a number and a seed say the case");
+        assert_ne!(shown(3), shown(4));
     }
-    let shown = |seed| (0..100).map(|number| case(number, seed, Length::Long).to_string()).collect::<Vec<_>>();
-    assert_eq!(shown(3), shown(3), "a number and a seed say the case");
-    assert_ne!(shown(3), shown(4));
 }

@@ -71,6 +71,7 @@ pub(crate) struct RecordedDay {
 /// The last load of events into a table, and the days that were fetched into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LastEventLoad {
+    pub(crate) run_id: String,
     pub(crate) query: EventQuery,
     /// What all loads selected since the one that created the table, each once.
     pub(crate) queries: Vec<EventQuery>,
@@ -123,7 +124,7 @@ pub(crate) fn last_event_load(database: &Path, table: &TableName) -> Result<Opti
         day.rows_now = counts.get(&day.day).copied().unwrap_or(0);
     }
     let queries = recorded_queries(connection, &table)?;
-    Ok(Some(LastEventLoad { query, queries, project_id, region, partial: label.partial, days }))
+    Ok(Some(LastEventLoad { run_id, query, queries, project_id, region, partial: label.partial, days }))
 }
 
 /// Returns what the loads of a table selected since the one that created it. Queries that differ only in their days are
