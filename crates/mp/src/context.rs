@@ -104,7 +104,7 @@ impl Context {
         let program = if program.contains('/') { program } else { "mp" };
         // Commands reject options that they would ignore.
         let ignored = match words.first() {
-            Some(&("query" | "export" | "inspect" | "verify")) => "--base-url",
+            Some(&("query" | "export" | "inspect" | "models" | "verify")) => "--base-url",
             Some(&"auth") => "--db",
             _ => "",
         };

@@ -204,6 +204,14 @@ const EXAMPLES: &[(&str, Examples)] = &[
     ),
     ("inspect summarize", &[("Describe every column", "mp inspect summarize events --format table")]),
     ("inspect drop", &[("Drop a table without a prompt", "mp inspect drop profiles --force")]),
+    ("models", &[("Write a dbt project for the table `events`", "mp models dbt dbt-mixpanel")]),
+    (
+        "models dbt",
+        &[
+            ("Write a project for the table `events`", "mp models dbt dbt-mixpanel"),
+            ("Replace the files of the project", "mp models dbt dbt-mixpanel --force"),
+        ],
+    ),
     (
         "verify",
         &[

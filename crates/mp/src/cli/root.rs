@@ -10,6 +10,7 @@ use super::auth::AuthCommand;
 use super::export::ExportArgs;
 use super::fetch_command::FetchCommand;
 use super::inspect::InspectCommand;
+use super::models::ModelsCommand;
 use super::query::QueryCommand;
 use super::simulate::{DemoArgs, SimulateArgs};
 use super::verify::VerifyArgs;
@@ -62,7 +63,7 @@ impl Cli {
             Some(Command::Fetch(FetchCommand::Profiles(arguments))) => arguments.stdout || arguments.plan,
             Some(Command::Fetch(FetchCommand::Events(arguments))) => arguments.stdout || arguments.plan,
             Some(Command::Fetch(command)) => matches!(command, FetchCommand::Status),
-            Some(Command::Verify(_) | Command::Man { .. }) => false,
+            Some(Command::Models(_) | Command::Verify(_) | Command::Man { .. }) => false,
         }
     }
 }
@@ -160,6 +161,9 @@ pub(crate) enum Command {
     /// Show the tables of the database
     #[command(subcommand)]
     Inspect(InspectCommand),
+    /// Write models of the data for other programs, such as dbt
+    #[command(subcommand)]
+    Models(ModelsCommand),
     /// Check that a table has not changed since its last load
     ///
     /// Reads every row. Exits with 0 if the table is intact, else with 1. With --against mixpanel, compares the number of
@@ -239,9 +243,13 @@ impl Command {
             Self::Fetch(FetchCommand::Events(arguments)) => Some(fetch(arguments.how.memory)),
             Self::Fetch(FetchCommand::Resume(arguments)) => Some(fetch(arguments.workers.memory)),
             Self::Verify(arguments) if arguments.repair => Some(fetch(None)),
-            Self::Fetch(_) | Self::Query(_) | Self::Export(_) | Self::Inspect(_) | Self::Verify(_) | Self::Info => {
-                Some(Needs { descriptors: 6, memory: RESERVED })
-            }
+            Self::Fetch(_)
+            | Self::Query(_)
+            | Self::Export(_)
+            | Self::Inspect(_)
+            | Self::Models(_)
+            | Self::Verify(_)
+            | Self::Info => Some(Needs { descriptors: 6, memory: RESERVED }),
             Self::Auth(AuthCommand::Test { .. } | AuthCommand::Add(_) | AuthCommand::Edit(_)) | Self::Simulate(_) => {
                 Some(Needs { descriptors: 16, memory: RESERVED / 4 })
             }

@@ -34,7 +34,7 @@ impl Command {
         match self {
             Self::Verify(arguments) if arguments.against.is_some() => &[Account, Project, Database, Server, Format],
             Self::Fetch(_) | Self::Info => &[Account, Project, Database, Server, Format],
-            Self::Query(_) | Self::Export(_) | Self::Inspect(_) | Self::Verify(_) => {
+            Self::Query(_) | Self::Export(_) | Self::Inspect(_) | Self::Models(_) | Self::Verify(_) => {
                 &[Account, Project, Database, Format]
             }
             Self::Auth(AuthCommand::Test { .. }) => &[Account, Project, Server, Format],

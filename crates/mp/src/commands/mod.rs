@@ -8,6 +8,7 @@ pub(crate) mod fetch;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod man;
+pub(crate) mod models;
 pub(crate) mod query;
 pub(crate) mod simulate;
 mod spill;

@@ -25,7 +25,7 @@ fn values_are_completed_from_the_users_files() {
     let run_id = home.run(&["fetch", "status", "-f", "plain"]).exits(0).stdout.trim().to_owned();
     let accounts: &[&str] = &["production", "test"];
     let tables: &[&str] = &["groups", "users"];
-    let table: [(&[&str], &[&str]); 17] = [
+    let table: [(&[&str], &[&str]); 18] = [
         (&["--account", ""], accounts),
         (&["-a", "p"], &["production"]),
         (&["fetch", "profiles", "--account", "t"], &["test"]),
@@ -38,6 +38,7 @@ fn values_are_completed_from_the_users_files() {
         (&["inspect", "drop", "-t", "u"], &["users"]),
         (&["inspect", "schema", "g"], &["groups"]),
         (&["export", "g"], &["groups"]),
+        (&["models", "dbt", "project", "g"], &["groups"]),
         (&["fetch", "resume", ""], &["broken"]),
         (&["fetch", "resume", "--run", ""], &[&run_id]),
         (&["fetch", "discard", "--run", "2"], &[&run_id]),

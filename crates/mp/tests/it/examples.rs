@@ -59,7 +59,8 @@ fn home_for(line: &str, simulator: &Simulator) -> Home {
     std::fs::write(home.path().join("report.sql"), "SELECT count(*) FROM profiles").expect("a file");
     std::fs::write(home.path().join("ids.txt"), "a\nb\n").expect("a file");
     let needs = |words: &[&str]| words.iter().any(|word| line.contains(word));
-    if line.starts_with("mp inspect ") && !needs(&[" tables", " properties", " schema", " sample", " drop"]) {
+    let is_of_events = line.starts_with("mp inspect ") || line.starts_with("mp models ");
+    if is_of_events && !needs(&[" tables", " properties", " schema", " sample", " drop"]) {
         crate::statistics::create_events(&home);
         return home;
     }

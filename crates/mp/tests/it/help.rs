@@ -30,7 +30,7 @@ fn every_command_has_its_help() {
 #[test]
 fn no_command_prints_help() {
     let home = Home::new();
-    for command in [&[][..], &["auth"], &["fetch"], &["query"], &["inspect"]] {
+    for command in [&[][..], &["auth"], &["fetch"], &["query"], &["inspect"], &["models"]] {
         let help = home.run(command);
         assert_eq!(help.stdout.is_empty(), help.code != Some(0));
         assert_run!(help, command.join(" "));

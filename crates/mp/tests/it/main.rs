@@ -27,6 +27,7 @@ mod info;
 mod jq;
 mod limits;
 mod meanwhile;
+mod models;
 mod odd_paths;
 mod odd_records;
 mod outputs;

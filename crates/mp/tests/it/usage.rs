@@ -221,6 +221,7 @@ fn options_that_a_command_ignores_are_refused() {
         &["verify", "x", "--base-url", "http://127.0.0.1:1"],
         &["export", "x", "x.csv", "--base-url", "http://127.0.0.1:1"],
         &["query", "sql", "select 1", "--base-url", "http://127.0.0.1:1"],
+        &["models", "dbt", "x", "--base-url", "http://127.0.0.1:1"],
         &["man", "x", "--csv-safe"],
     ];
     for arguments in table {
