@@ -21,7 +21,7 @@ use crate::text::excerpt;
 use super::catalogs::{Collectors, EventCatalogs};
 use super::columns::Columns;
 use super::event::{Event, Refused, id, ingested, read_event, value};
-use super::fault::{BodyFault, error_text, is_terminated_early};
+use super::fault::{BodyFault, is_terminated_early};
 use super::lines::Line;
 use super::members::{Member, first, write_rest};
 use super::moment::{Moment, Moments, date_of};
@@ -124,11 +124,8 @@ impl EventReader {
 
     /// Handles a line that is not valid JSON.
     fn not_json(&mut self, line: Line<'_>, bytes: &[u8], reason: String) -> Result<(), BodyFault> {
-        if is_terminated_early(bytes) {
-            return Err(BodyFault::TerminatedEarly);
-        }
-        if let Some(text) = error_text(bytes) {
-            return Err(BodyFault::Error(text));
+        if let Some(fault) = BodyFault::reported_in(bytes) {
+            return Err(fault);
         }
         // Invalid UTF-8 does not show that a line is cut, unless it is the cut that makes it invalid.
         let repaired = String::from_utf8_lossy(bytes);
