@@ -254,6 +254,7 @@ fn explain(head: &ExportHead, end: EndOfBody, stop: Stop) -> ReceiveFailure {
         Stop::Fault(BodyFault::Cut) => {
             failed(FailureKind::Incomplete, "the last line of the response is incomplete".to_owned())
         }
+        Stop::Fault(BodyFault::EndsWithMessage(said)) => ReceiveFailure::Request(head.ends_with_message(&said)),
         Stop::Fault(BodyFault::Error(said)) => ReceiveFailure::Request(head.error(&said)),
         Stop::Fault(BodyFault::NotAnExport(beginning)) => ReceiveFailure::Request(head.not_an_export(&beginning)),
     }

@@ -11,6 +11,9 @@ pub(crate) enum BodyFault {
     Cut,
     /// No line is an event; this is how the body begins.
     NotAnExport(String),
+    /// The last line is not an event. It is probably a message that took the place of the remaining events; this is how
+    /// it begins.
+    EndsWithMessage(String),
 }
 
 impl BodyFault {

@@ -152,3 +152,38 @@ async fn data_after_the_end_of_a_compressed_body_is_not_ignored() {
     bench.server.sends([head, sent].concat());
     assert_eq!(bench.failure().await.kind, FailureKind::Incomplete);
 }
+
+#[tokio::test]
+async fn an_export_that_ends_with_a_message_is_incomplete() {
+    let mut bench = Bench::new().await;
+    let rows = [line(0, "a"), line(1, "b")].concat();
+    for message in [
+        "<html><title>Bad Gateway</title></html>",
+        "Internal Server Error",
+        "export terminated early: deadline exceeded",
+        r#"{"status":"error","message":"secret-7f3a"}"#,
+        r#"{"event":"A","properties":{"ti{"error":"timeout"}"#,
+    ] {
+        for ending in ["", "\n", "\r\n\n"] {
+            let text = format!("{rows}{message}{ending}");
+            for (body, coding, framing) in [
+                (text.clone().into_bytes(), "", Framing::Length),
+                (gzip(text.as_bytes()), GZIP, Framing::Chunked(50)),
+                (gzip(text.as_bytes()), GZIP, Framing::Close),
+            ] {
+                let (head, sent) = response(&body, coding, framing);
+                bench.server.sends([head, sent].concat());
+                let failure = bench.failure().await;
+                assert_eq!(failure.kind, FailureKind::Incomplete, "{message} {ending:?} {framing:?}: {failure}");
+                assert!(!failure.message.contains("7f3a"), "{failure}");
+            }
+        }
+        let text = format!("{}{message}\n{}", line(0, "a"), line(1, "b"));
+        let (head, sent) = response(text.as_bytes(), "", Framing::Length);
+        bench.server.sends([head, sent].concat());
+        let received = bench.receive().await.unwrap();
+        assert_eq!((received.facts.rows, received.facts.rejected), (2, 1), "{message}");
+        assert_eq!(bench.stage(received).len(), 2);
+        bench.clear();
+    }
+}
