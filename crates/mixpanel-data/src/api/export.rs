@@ -150,6 +150,12 @@ impl ExportHead {
         self.transport.classifier.error_in_export(&self.head, said)
     }
 
+    /// Returns the failure of a body whose last line is not an event but begins with this text.
+    pub(crate) fn ends_with_message(&self, said: &str) -> Failure {
+        let message = format!("the last line of the response is not an event: {}", self.transport.quote(said));
+        Failure::new(FailureKind::Incomplete, message)
+    }
+
     /// Returns the failure of a body that begins with this text and contains no event.
     pub(crate) fn not_an_export(&self, beginning: &str) -> Failure {
         if let Some(page) = web_page(beginning.as_bytes()) {

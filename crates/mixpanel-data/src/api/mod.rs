@@ -27,7 +27,7 @@ pub use endpoint::{ApiOptions, Timeouts};
 pub(crate) use engage::EngageForm;
 pub(crate) use export::{ExportBody, ExportHead, ExportRequest};
 pub(crate) use failure::{Failure, FailureKind};
-pub(crate) use inflate::Inflated;
+pub(crate) use inflate::{Inflated, TrailingData};
 pub use network::NetworkVariables;
 pub(crate) use profiles::PageReply;
 pub(crate) use rate_limit::RateLimitKind;

@@ -120,8 +120,15 @@ impl OddEvent {
         LINES[self as usize]
     }
 
-    /// All kinds, in order of declaration.
+    /// All kinds, in the order in which a day has them. Those that are no events come first: a complete export does not end
+    /// with one.
     pub const ALL: [Self; 48] = [
+        Self::RawControlByte,
+        Self::NotAnObject,
+        Self::Array,
+        Self::NameMissing,
+        Self::Unfinished,
+        Self::TrailingText,
         Self::InsertIdMissing,
         Self::InsertIdNull,
         Self::InsertIdEmpty,
@@ -143,7 +150,6 @@ impl OddEvent {
         Self::NumberExponent,
         Self::LineSeparators,
         Self::ControlCharacters,
-        Self::RawControlByte,
         Self::Megabyte,
         Self::NestedNames,
         Self::DuplicateKeys,
@@ -160,14 +166,9 @@ impl OddEvent {
         Self::Spaces,
         Self::CarriageReturn,
         Self::BlankLine,
-        Self::NotAnObject,
-        Self::Array,
-        Self::NameMissing,
         Self::NameNumber,
         Self::PropertiesMissing,
         Self::PropertiesNull,
-        Self::Unfinished,
-        Self::TrailingText,
         Self::InvalidUtf8,
         Self::LoneSurrogate,
     ];

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::api::{ApiClient, ExportBody, ExportHead, ExportRequest, Failure, FailureKind, Inflated};
+use crate::api::{ApiClient, ExportBody, ExportHead, ExportRequest, Failure, FailureKind, Inflated, TrailingData};
 use crate::error::Error;
 use crate::limits::CHUNKS_AHEAD_MAX;
 use crate::parse::{BodyFault, EventReader, EventReading, Unstored, for_each_line};
@@ -238,7 +238,13 @@ fn explain(head: &ExportHead, end: EndOfBody, stop: Stop) -> ReceiveFailure {
     match stop {
         Stop::Storage(error) => ReceiveFailure::Storage(error),
         Stop::Body(error) if error.kind() == io::ErrorKind::ConnectionAborted => ReceiveFailure::Abandoned,
-        Stop::Body(error) => failed(FailureKind::Incomplete, format!("the compressed response is damaged: {error}")),
+        Stop::Body(error) => {
+            let trailing = error.get_ref().and_then(|error| error.downcast_ref::<TrailingData>());
+            match trailing.and_then(|data| BodyFault::reported_in(&data.0)) {
+                Some(fault) => explain(head, end, Stop::Fault(fault)),
+                None => failed(FailureKind::Incomplete, format!("the compressed response is damaged: {error}")),
+            }
+        }
         Stop::Fault(BodyFault::TerminatedEarly) => {
             failed(FailureKind::TerminatedEarly, "Mixpanel terminated the export early".to_owned())
         }
@@ -248,6 +254,7 @@ fn explain(head: &ExportHead, end: EndOfBody, stop: Stop) -> ReceiveFailure {
         Stop::Fault(BodyFault::Cut) => {
             failed(FailureKind::Incomplete, "the last line of the response is incomplete".to_owned())
         }
+        Stop::Fault(BodyFault::EndsWithMessage(said)) => ReceiveFailure::Request(head.ends_with_message(&said)),
         Stop::Fault(BodyFault::Error(said)) => ReceiveFailure::Request(head.error(&said)),
         Stop::Fault(BodyFault::NotAnExport(beginning)) => ReceiveFailure::Request(head.not_an_export(&beginning)),
     }

@@ -27,8 +27,10 @@ pub(super) struct Event<'a> {
 /// Why a line is not an event.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// It is a reject, for this reason.
+    /// It is an event that is a reject, for this reason.
     Reject(String),
+    /// It is no event, for this reason. In the middle of an export, it is a reject too.
+    NotAnEvent(&'static str),
     /// It is an error of the server.
     Error,
 }
@@ -44,7 +46,7 @@ pub(super) fn read_event<'a>(
     collectors: &mut Collectors,
 ) -> Result<Event<'a>, Refused> {
     if !text.starts_with('{') {
-        return reject("not an event: not an object");
+        return Err(Refused::NotAnEvent("not an event: not an object"));
     }
     let mut cursor = Cursor::enter(text, 0);
     let (mut event, mut properties, mut is_error) = (None, None, false);
@@ -80,7 +82,8 @@ pub(super) fn read_event<'a>(
         }
     }
     let Some(raw) = event else {
-        return if is_error { Err(Refused::Error) } else { reject("not an event: `event` is missing") };
+        let missing = Refused::NotAnEvent("not an event: `event` is missing");
+        return Err(if is_error { Refused::Error } else { missing });
     };
     let name = match raw.as_bytes().first() {
         Some(b'"') => text_of(raw).ok_or_else(|| Refused::Reject(HALF_A_PAIR.to_owned()))?,
@@ -103,6 +106,22 @@ pub(super) fn read_event<'a>(
         place
     });
     Ok(Event { name, properties: (start, end), collector, unknown })
+}
+
+/// Returns whether a line is a JSON object with an `event`, though possibly an invalid one.
+pub(super) fn has_event(line: &str) -> bool {
+    let text = line.trim_ascii();
+    if !text.starts_with('{') || serde_json::from_str::<&serde_json::value::RawValue>(text).is_err() {
+        return false;
+    }
+    let mut cursor = Cursor::enter(text, 0);
+    while let Some(key) = cursor.next_key() {
+        if is_key(key, "event") {
+            return true;
+        }
+        cursor.skip_value();
+    }
+    false
 }
 
 const HALF_A_PAIR: &str = "a string holds half a surrogate pair, which is not Unicode";

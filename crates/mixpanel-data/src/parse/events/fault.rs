@@ -11,6 +11,16 @@ pub(crate) enum BodyFault {
     Cut,
     /// No line is an event; this is how the body begins.
     NotAnExport(String),
+    /// The last line is not an event. It is probably a message that took the place of the remaining events; this is how
+    /// it begins.
+    EndsWithMessage(String),
+}
+
+impl BodyFault {
+    /// Returns what the server reports in a line that is not JSON; `None` if it is no known message.
+    pub(crate) fn reported_in(line: &[u8]) -> Option<Self> {
+        if is_terminated_early(line) { Some(Self::TerminatedEarly) } else { error_text(line).map(Self::Error) }
+    }
 }
 
 /// The text with which the server ends an export that it cannot finish.
@@ -29,7 +39,7 @@ pub(super) fn is_terminated_early(line: &[u8]) -> bool {
 }
 
 /// Returns the text of an error that begins like a JSON object with `error` as its first member, whole or cut.
-pub(super) fn error_text(line: &[u8]) -> Option<String> {
+fn error_text(line: &[u8]) -> Option<String> {
     let inner = line.trim_ascii_start().strip_prefix(b"{")?.trim_ascii_start();
     let rest = inner.strip_prefix(b"\"error\"")?.trim_ascii_start();
     let text = rest.strip_prefix(b":").unwrap_or_default();

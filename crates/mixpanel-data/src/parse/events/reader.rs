@@ -20,8 +20,8 @@ use crate::text::excerpt;
 
 use super::catalogs::{Collectors, EventCatalogs};
 use super::columns::Columns;
-use super::event::{Event, Refused, id, ingested, read_event, value};
-use super::fault::{BodyFault, error_text, is_terminated_early};
+use super::event::{Event, Refused, has_event, id, ingested, read_event, value};
+use super::fault::{BodyFault, is_terminated_early};
 use super::lines::Line;
 use super::members::{Member, first, write_rest};
 use super::moment::{Moment, Moments, date_of};
@@ -56,6 +56,8 @@ pub(crate) struct EventReader {
     unstored: Unstored,
     /// How the body begins, until an event was read.
     beginning: Option<String>,
+    /// The beginning of the last line that is not blank, if it is not an event.
+    message: Option<String>,
 }
 
 /// What is known at the end of a slice.
@@ -89,6 +91,7 @@ impl EventReader {
             facts,
             unstored: Unstored::of_events(),
             beginning: Some(String::new()),
+            message: None,
         }
     }
 
@@ -104,9 +107,13 @@ impl EventReader {
         if line.last.is_none() || bytes.is_empty() {
             return Ok(());
         }
+        self.message = None;
         if line.is_too_long() {
             if !line.is_ended && line.last != Some(b'}') {
                 return Err(BodyFault::Cut);
+            }
+            if !bytes.trim_ascii_start().starts_with(b"{") || line.last != Some(b'}') {
+                self.note_message(&String::from_utf8_lossy(bytes));
             }
             let reason = format!("larger than {} MiB", EVENT_LINE_BYTES_MAX >> 20);
             self.reject_as_received(reason, bytes, line.bytes);
@@ -124,11 +131,8 @@ impl EventReader {
 
     /// Handles a line that is not valid JSON.
     fn not_json(&mut self, line: Line<'_>, bytes: &[u8], reason: String) -> Result<(), BodyFault> {
-        if is_terminated_early(bytes) {
-            return Err(BodyFault::TerminatedEarly);
-        }
-        if let Some(text) = error_text(bytes) {
-            return Err(BodyFault::Error(text));
+        if let Some(fault) = BodyFault::reported_in(bytes) {
+            return Err(fault);
         }
         // Invalid UTF-8 does not show that a line is cut, unless it is the cut that makes it invalid.
         let repaired = String::from_utf8_lossy(bytes);
@@ -141,6 +145,9 @@ impl EventReader {
             };
         }
         self.note_beginning(&repaired);
+        if !has_event(&repaired) {
+            self.note_message(&repaired);
+        }
         self.reject_as_received(reason, bytes, line.bytes);
         Ok(())
     }
@@ -152,6 +159,9 @@ impl EventReader {
         let result = match rewriter.rewrite(text) {
             Ok(rewritten) => self.event(rewritten),
             Err(reason) => {
+                if !has_event(text) {
+                    self.note_message(text);
+                }
                 self.reject_as_received(reason, text.as_bytes(), text.len() as u64);
                 Ok(())
             }
@@ -170,15 +180,23 @@ impl EventReader {
             Err(refused) => Err(refused),
         };
         self.members = members;
-        match result {
-            Ok(()) => Ok(()),
-            Err(Refused::Error) => Err(error_of(text)),
-            Err(Refused::Reject(reason)) => {
-                self.note_beginning(text);
-                self.reject(reason, text.as_bytes(), text.len() as u64);
-                Ok(())
+        let reason = match result {
+            Ok(()) => return Ok(()),
+            Err(Refused::Error) => return Err(error_of(text)),
+            Err(Refused::Reject(reason)) => reason,
+            Err(Refused::NotAnEvent(reason)) => {
+                self.note_message(text);
+                reason.to_owned()
             }
-        }
+        };
+        self.note_beginning(text);
+        self.reject(reason, text.as_bytes(), text.len() as u64);
+        Ok(())
+    }
+
+    /// Notes a line that is not an event, in case that it is the last one.
+    fn note_message(&mut self, line: &str) {
+        self.message = Some(self.joined("", line));
     }
 
     /// Notes a line that is not an event, unless there was an event.
@@ -302,10 +320,13 @@ impl EventReader {
     /// Returns what is known at the end of a complete body of `bytes` bytes, `received_bytes` as transferred.
     ///
     /// # Errors
-    /// `NotAnExport` if there is text but no event.
+    /// `NotAnExport` if there is text but no event; `EndsWithMessage` if the last line is not an event.
     pub(crate) fn finish(mut self, bytes: u64, received_bytes: u64) -> Result<SliceEnd, BodyFault> {
         if let Some(beginning) = self.beginning.take().filter(|beginning| !beginning.is_empty()) {
             return Err(BodyFault::NotAnExport(beginning));
+        }
+        if let Some(message) = self.message.take() {
+            return Err(BodyFault::EndsWithMessage(message));
         }
         if let Some(rewriter) = &self.rewriter {
             rewriter.note_matched(&mut self.unstored);

@@ -113,3 +113,77 @@ async fn an_export_that_was_terminated_early_is_incomplete_wherever_it_says_so()
         }
     }
 }
+
+#[tokio::test]
+async fn data_after_the_end_of_a_compressed_body_is_not_ignored() {
+    let bench = Bench::new().await;
+    let half = gzip(line(0, "a").as_bytes());
+    let rest = gzip(line(1, "b").as_bytes());
+    let limited = FailureKind::RateLimited { kind: RateLimitKind::LoadShed, retry_after: None };
+    for (after, kind) in [
+        (b"\nexport terminated early".to_vec(), FailureKind::TerminatedEarly),
+        (b"terminated early\n".to_vec(), FailureKind::TerminatedEarly),
+        (b"\0\0export terminated early".to_vec(), FailureKind::TerminatedEarly),
+        (b"\nexport terminated early: deadline exceeded".to_vec(), FailureKind::Incomplete),
+        (br#"{"error":"oops"}"#.to_vec(), FailureKind::Incomplete),
+        (br#"{"error":"#.to_vec(), FailureKind::Incomplete),
+        (br#"{"error":"rate limit reached"}"#.to_vec(), limited),
+        (line(1, "b").into_bytes(), FailureKind::Incomplete),
+        (b"\n".to_vec(), FailureKind::Incomplete),
+        ([&[0; 9], rest.as_slice()].concat(), FailureKind::Incomplete),
+        ([rest.as_slice(), b"\0\0", &rest].concat(), FailureKind::Incomplete),
+        (rest[..1].to_vec(), FailureKind::Incomplete),
+        (rest[..2].to_vec(), FailureKind::Incomplete),
+        (rest[..rest.len() - 1].to_vec(), FailureKind::Incomplete),
+        ([rest.as_slice(), b"\x1f"].concat(), FailureKind::Incomplete),
+    ] {
+        let body = [half.as_slice(), &after].concat();
+        for framing in [Framing::Length, Framing::Chunked(1), Framing::Chunked(64), Framing::Close] {
+            for body in [gzip(&body), body.clone()] {
+                let (head, sent) = response(&body, GZIP, framing);
+                bench.server.sends([head, sent].concat());
+                let failure = bench.failure().await;
+                assert_eq!(failure.kind, kind, "{} {framing:?}: {failure}", after.escape_ascii());
+            }
+        }
+    }
+    // Padding shows nothing about the end of a body that only the connection ends.
+    let (head, sent) = response(&[half.as_slice(), &[0; 9]].concat(), GZIP, Framing::Close);
+    bench.server.sends([head, sent].concat());
+    assert_eq!(bench.failure().await.kind, FailureKind::Incomplete);
+}
+
+#[tokio::test]
+async fn an_export_that_ends_with_a_message_is_incomplete() {
+    let mut bench = Bench::new().await;
+    let rows = [line(0, "a"), line(1, "b")].concat();
+    for message in [
+        "<html><title>Bad Gateway</title></html>",
+        "Internal Server Error",
+        "export terminated early: deadline exceeded",
+        r#"{"status":"error","message":"secret-7f3a"}"#,
+        r#"{"event":"A","properties":{"ti{"error":"timeout"}"#,
+    ] {
+        for ending in ["", "\n", "\r\n\n"] {
+            let text = format!("{rows}{message}{ending}");
+            for (body, coding, framing) in [
+                (text.clone().into_bytes(), "", Framing::Length),
+                (gzip(text.as_bytes()), GZIP, Framing::Chunked(50)),
+                (gzip(text.as_bytes()), GZIP, Framing::Close),
+            ] {
+                let (head, sent) = response(&body, coding, framing);
+                bench.server.sends([head, sent].concat());
+                let failure = bench.failure().await;
+                assert_eq!(failure.kind, FailureKind::Incomplete, "{message} {ending:?} {framing:?}: {failure}");
+                assert!(!failure.message.contains("7f3a"), "{failure}");
+            }
+        }
+        let text = format!("{}{message}\n{}", line(0, "a"), line(1, "b"));
+        let (head, sent) = response(text.as_bytes(), "", Framing::Length);
+        bench.server.sends([head, sent].concat());
+        let received = bench.receive().await.unwrap();
+        assert_eq!((received.facts.rows, received.facts.rejected), (2, 1), "{message}");
+        assert_eq!(bench.stage(received).len(), 2);
+        bench.clear();
+    }
+}
