@@ -190,7 +190,7 @@ pub struct NumericPropertySummaryResult {
     pub to_date: Option<String>,
     /// Number of events with a number. Without any, all other fields are `None`.
     pub count: u64,
-    /// The smallest number.
+    /// The smallest number; like the other fields, `None` if an `f64` cannot represent it.
     pub min: Option<f64>,
     /// The largest number.
     pub max: Option<f64>,
@@ -253,9 +253,9 @@ pub struct ColumnStatsResult {
     pub min: Option<String>,
     /// The largest value, as text.
     pub max: Option<String>,
-    /// The mean of a numeric column.
+    /// The mean of a numeric column; `None` if it is infinite or NaN.
     pub mean: Option<f64>,
-    /// The standard deviation of a numeric column (of a sample).
+    /// The standard deviation of a numeric column (of a sample); `None` if it is infinite or NaN.
     pub std: Option<f64>,
 }
 
@@ -273,9 +273,9 @@ pub struct ColumnSummary {
     pub max: Option<String>,
     /// Approximate number of different values.
     pub approx_unique: u64,
-    /// The mean of a numeric column.
+    /// The mean of a numeric column; `None` if it is infinite or NaN.
     pub avg: Option<f64>,
-    /// The standard deviation of a numeric column (of a sample).
+    /// The standard deviation of a numeric column (of a sample); `None` if it is infinite or NaN.
     pub std: Option<f64>,
     /// A quarter of the values are smaller, approximately; as text.
     pub q25: Option<String>,

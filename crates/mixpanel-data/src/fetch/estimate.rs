@@ -1,6 +1,9 @@
 //! Estimates the cost of a fetch from page 0, which the fetch itself then reuses.
 
 use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use crate::api::ApiClient;
 use crate::blocking::blocking;
@@ -9,7 +12,7 @@ use crate::dataset::PROFILES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{LOAD_ROWS_PER_SECOND, PAGE_SIZE_MAX};
 use crate::profile_query::{FetchMode, ProfileQuery};
-use crate::quota::Usage;
+use crate::quota::{Pace, Usage};
 use crate::stage::{self, Progress, Stage, StageRoots};
 use crate::types::FetchEstimate;
 
@@ -88,6 +91,15 @@ fn drop_older_plans(roots: &StageRoots, manifest: &stage::Manifest) -> Result<()
     Ok(())
 }
 
+/// Estimates the seconds until `requests` requests are answered, of which `counted` count towards the quota: rounds of
+/// parallel requests, and waits for the quota.
+fn request_seconds(requests: u32, counted: u32, workers: u32, page_seconds: f64, usage: &Usage, now: Timestamp) -> f64 {
+    let workers = workers.max(1);
+    let within = Duration::try_from_secs_f64(page_seconds).unwrap_or_default();
+    let pace = Pace { starts: usize::try_from(workers).unwrap_or(usize::MAX), within };
+    f64::from(requests.div_ceil(workers)) * page_seconds + usage.wait(counted, pace, now).as_secs_f64()
+}
+
 /// The inputs of an estimate.
 struct Estimate<'a> {
     stage: &'a Stage,
@@ -123,13 +135,11 @@ impl Estimate<'_> {
         }
     }
 
-    /// Estimates the duration in seconds: rounds of parallel requests, the load, and waits for the quota.
+    /// Estimates the duration in seconds: the requests and the load.
     fn seconds(&self, layout: &PageLayout, requests: u32, counted: u32) -> f64 {
-        let rounds = f64::from(requests.div_ceil(self.workers.max(1)));
         let load = layout.total().unwrap_or(0) as f64 / LOAD_ROWS_PER_SECOND;
-        let free = self.usage.limit.saturating_sub(self.usage.used);
-        let windows = counted.saturating_sub(free).div_ceil(self.usage.limit.max(1));
-        let seconds = rounds * self.page_seconds + load + f64::from(windows) * self.usage.window.as_secs_f64();
+        let seconds =
+            request_seconds(requests, counted, self.workers, self.page_seconds, &self.usage, wall_clock()) + load;
         (seconds * 10.0).round() / 10.0
     }
 
@@ -162,5 +172,47 @@ impl Estimate<'_> {
             );
         }
         advice
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[test]
+    fn each_counted_request_waits_for_the_next_departure() {
+        let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+        let at = |seconds| now + SignedDuration::from_secs(seconds);
+        let usage = |departures: Vec<Timestamp>| Usage {
+            used: departures.len().try_into().unwrap(),
+            limit: 3,
+            reserve: 0,
+            window: Duration::from_secs(3_600),
+            counted_for: Duration::from_secs(3_606),
+            next_free_at: departures.first().filter(|_| departures.len() == 3).copied(),
+            departures,
+            session_pages_count: true,
+        };
+        let used = || usage(vec![at(10), at(500), at(900)]);
+        let free = || usage(Vec::new());
+        #[rustfmt::skip]
+        let cases = [
+            // usage, requests, counted, workers, seconds with 2 s per page
+            (used(), 7, 0, 1, 14.0),
+            (used(), 1, 1, 1, 12.0),
+            (used(), 3, 3, 1, 900.0 + 2.0),
+            (free(), 3, 3, 1, 6.0),
+            (free(), 3, 3, 3, 2.0),
+            (free(), 4, 4, 1, 3_606.0 + 2.0),
+            (free(), 6, 6, 3, 3_606.0 + 2.0),
+        ];
+        for (usage, requests, counted, workers, expected) in cases {
+            let seconds = request_seconds(requests, counted, workers, 2.0, &usage, now);
+            // A request that waits may overlap with the round of the one before.
+            let slack = 2.0 * f64::from(requests.div_ceil(workers) - 1);
+            assert!((expected..=expected + slack).contains(&seconds), "{requests} by {workers}: {seconds}");
+        }
     }
 }

@@ -11,6 +11,7 @@
 //! - `pool.rs`: [`Pool`], the requests that the server counts together.
 //! - `window.rs`: time units, request classes, and the quota in ledger units.
 //! - `ledger.rs`: the requests in the window, and the time at which the next one fits. Pure.
+//! - `forecast.rs`: how long future requests wait for the quota. Pure.
 //! - `refusal.rs`: how to proceed after a 429 about the window. Pure.
 //! - `file.rs`: the ledger as a small file under a file lock.
 //! - `lock_file.rs`: opens regular files, accessible only to this user.
@@ -27,6 +28,9 @@ mod export_tests;
 mod file;
 #[cfg(test)]
 mod file_tests;
+mod forecast;
+#[cfg(test)]
+mod forecast_tests;
 mod ledger;
 mod lock_file;
 #[cfg(test)]
@@ -44,6 +48,7 @@ mod window;
 #[cfg(test)]
 mod window_tests;
 
+pub(crate) use forecast::Pace;
 pub(crate) use pool::Pool;
 pub(crate) use rate_limiter::{Acquired, Permit, RateLimiter, Usage};
 pub use setting::Quota;

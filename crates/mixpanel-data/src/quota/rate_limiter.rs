@@ -72,7 +72,7 @@ fn why_wait(pool: Pool, cause: Cause, used: u32, limit: u32) -> String {
 }
 
 /// The state of a quota at one point in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Usage {
     /// Counted requests in the window, including those of other processes that share the state directory.
     pub(crate) used: u32,
@@ -82,6 +82,11 @@ pub(crate) struct Usage {
     pub(crate) reserve: u32,
     /// The length of the window.
     pub(crate) window: Duration,
+    /// How long a request counts once it is answered: the window and a margin.
+    pub(crate) counted_for: Duration,
+    /// When the counted requests in the window leave it, earliest first. At most the last `limit` of them: the next
+    /// request has to wait for the others in any case.
+    pub(crate) departures: Vec<Timestamp>,
     /// Whether session pages count: the server refused one because of the window in the last seven days.
     pub(crate) session_pages_count: bool,
     /// When the next counted request may be sent; `None` means now.
@@ -161,11 +166,15 @@ impl RateLimiter {
                 Admission::Now => None,
                 Admission::NotBefore(at, _) => Some(timestamp(at)),
             };
+            let departures = ledger.departures(params);
+            let surplus = departures.len().saturating_sub(params.usable);
             Ok(Usage {
-                used: count(ledger.departures(params).len()),
+                used: count(departures.len()),
                 limit: quota.usable(),
                 reserve: quota.reserve,
                 window: quota.window,
+                counted_for: duration(params.window.saturating_add(params.margin)),
+                departures: departures.into_iter().skip(surplus).map(timestamp).collect(),
                 session_pages_count: ledger.session_pages_count(),
                 next_free_at,
             })
@@ -244,6 +253,10 @@ impl Permit {
 
 fn timestamp(moment: Micros) -> Timestamp {
     Timestamp::from_microsecond(moment).unwrap_or(Timestamp::MAX)
+}
+
+fn duration(span: Micros) -> Duration {
+    Duration::from_micros(u64::try_from(span).unwrap_or(0))
 }
 
 fn count(requests: usize) -> u32 {

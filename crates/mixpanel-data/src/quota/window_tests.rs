@@ -70,11 +70,16 @@ fn the_reserve_is_never_touched() {
         limit: 2,
         reserve: 3,
         window: std::time::Duration::from_secs(3600),
+        counted_for: std::time::Duration::from_secs(3606),
+        departures: vec![at(3606); 2],
         session_pages_count: false,
         next_free_at: Some(at(3606)),
     };
     assert_eq!(limiter.usage(at(0)).unwrap(), expected);
-    assert_eq!(limiter.usage(at(3606)).unwrap(), Usage { used: 0, next_free_at: None, ..expected });
+    assert_eq!(
+        limiter.usage(at(3606)).unwrap(),
+        Usage { used: 0, departures: Vec::new(), next_free_at: None, ..expected }
+    );
     let everything = Quota { reserve: 5, ..quota };
     assert!(RateLimiter::open(Pool::QUERY, None, "mixpanel.com", "12345", everything).is_err());
 }

@@ -102,10 +102,29 @@ fn number(value: Option<&Value>) -> u64 {
     value.and_then(Value::as_u64).unwrap_or_default()
 }
 
-/// Returns a floating-point number, also one that is given as text.
+/// Returns a floating-point number, also one that is given as text. JSON has no infinity and no NaN.
 fn float(value: Option<&Value>) -> Option<f64> {
     let value = value?;
-    value.as_f64().or_else(|| value.as_str()?.parse().ok())
+    value.as_f64().or_else(|| value.as_str()?.parse().ok()).filter(|number| number.is_finite())
+}
+
+/// Returns SQL for `sum` or `avg` over an expression of type DOUBLE. Scaling by a power of two is exact and avoids an
+/// overflow on the way to a result that can be represented.
+fn total(aggregate: &str, value: &str) -> String {
+    format!(
+        "CASE WHEN isfinite({aggregate}({value})) THEN {aggregate}({value})
+              ELSE {aggregate}({value} * pow(2, -600)) * pow(2, 600) END"
+    )
+}
+
+/// Returns SQL for a standard deviation (`stddev_pop`, `stddev_samp`) over an expression of type DOUBLE; NULL if a value
+/// is infinite or NaN. DuckDB's aggregates fail when a square overflows, so they never see a value whose square could.
+fn deviation(aggregate: &str, value: &str) -> String {
+    format!(
+        "CASE WHEN max(abs({value})) < 1e145 THEN {aggregate}({value}) FILTER (abs({value}) < 1e145)
+              WHEN bool_and(isfinite({value}))
+              THEN {aggregate}({value} * pow(2, -600)) FILTER (isfinite({value})) * pow(2, 600) END"
+    )
 }
 
 /// Returns a percentage with two decimals; 0 of nothing.

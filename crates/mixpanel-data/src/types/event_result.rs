@@ -239,7 +239,7 @@ pub struct EventEstimate {
     pub requests: u32,
     /// Maximum number of requests in flight.
     pub workers: u32,
-    /// Seconds that the fetch waits for the quota. The time for the transfer depends on the number of events, which is
+    /// Seconds that the fetch waits for the quota, if requests take no time. The time for the transfer depends on the number of events, which is
     /// not known in advance.
     pub wait_seconds: f64,
     /// Exports from this machine in the current quota window.

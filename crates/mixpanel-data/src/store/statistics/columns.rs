@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{first, float, number, percent, table, text};
+use super::{deviation, first, float, number, percent, table, text, total};
 use crate::error::Result;
 use crate::statistics::{ColumnStatsResult, ColumnSummary, ColumnValue, SummaryResult};
 use crate::store::TableName;
@@ -11,6 +11,9 @@ use crate::store::database::Database;
 use crate::store::query::rows;
 use crate::store::schema::columns;
 use crate::store::sql_text::literal;
+
+/// The types whose values can be too large for a sum or a square.
+const FLOATS: [&str; 2] = ["DOUBLE", "FLOAT"];
 
 /// Returns the names of all properties, sorted.
 pub(crate) fn property_keys(path: &Path, name: &str, event: Option<&str>) -> Result<Vec<String>> {
@@ -33,7 +36,13 @@ pub(crate) fn column_stats(path: &Path, name: &str, column: &str, top_n: u32) ->
     let dtype = dtype.unwrap_or_else(|| "NULL".to_owned());
     let is_numeric = ["INT", "DOUBLE", "FLOAT", "DECIMAL"].iter().any(|kind| dtype.contains(kind))
         && !["INTERVAL", "[", "(STRUCT", "STRUCT", "MAP"].iter().any(|kind| dtype.contains(kind));
-    let moments = if is_numeric { "avg(v), stddev_samp(v)" } else { "NULL, NULL" };
+    let moments = match dtype.as_str() {
+        _ if FLOATS.contains(&dtype.as_str()) => {
+            format!("{}, {}", total("avg", "v::DOUBLE"), deviation("stddev_samp", "v::DOUBLE"))
+        }
+        _ if is_numeric => "avg(v), stddev_samp(v)".to_owned(),
+        _ => "NULL, NULL".to_owned(),
+    };
     let sql = format!(
         "SELECT count(*), count(v), approx_count_distinct(v), min(v)::VARCHAR, max(v)::VARCHAR, {moments} FROM {source}"
     );
@@ -79,10 +88,14 @@ pub(crate) fn summarize(path: &Path, name: &str) -> Result<SummaryResult> {
     let table = table(path, name, &[])?;
     let quoted = table.quoted();
     let row_count = number(first(rows(path, &format!("SELECT count(*) FROM {quoted}"))?.rows).first());
+    let floats = float_columns(path, &table)?;
+    // One value that is too large for a standard deviation fails the whole SUMMARIZE.
+    let replaced: Vec<String> = floats.iter().map(|(name, kind)| format!("NULL::{kind} AS {name}")).collect();
+    let replaced = if replaced.is_empty() { String::new() } else { format!("REPLACE ({})", replaced.join(", ")) };
     let sql = format!(
         "SELECT column_name, column_type, min, max, approx_unique, avg, std, q25, q50, q75, count,
                 coalesce(null_percentage, 0)::DOUBLE
-         FROM (SUMMARIZE {quoted})"
+         FROM (SUMMARIZE SELECT * {replaced} FROM {quoted})"
     );
     let described = |row: Vec<serde_json::Value>| ColumnSummary {
         column_name: text(row.first()).unwrap_or_default(),
@@ -98,6 +111,43 @@ pub(crate) fn summarize(path: &Path, name: &str) -> Result<SummaryResult> {
         count: number(row.get(10)),
         null_percentage: float(row.get(11)).unwrap_or_default(),
     };
-    let columns = rows(path, &sql)?.rows.into_iter().map(described).collect();
+    let mut columns: Vec<_> = rows(path, &sql)?.rows.into_iter().map(described).collect();
+    if !floats.is_empty() {
+        let names = floats.iter().map(|(name, _)| float_summary(name)).collect::<Vec<_>>().join(", ");
+        let found = first(rows(path, &format!("SELECT {names} FROM {quoted}"))?.rows);
+        let summaries = columns.iter_mut().filter(|column| FLOATS.contains(&column.column_type.as_str()));
+        for (column, row) in summaries.zip(found.chunks(FLOAT_SUMMARY_FIELDS)) {
+            column.min = text(row.first());
+            column.max = text(row.get(1));
+            column.approx_unique = number(row.get(2));
+            column.avg = float(row.get(3));
+            column.std = float(row.get(4));
+            [column.q25, column.q50, column.q75] = [5, 6, 7].map(|field| text(row.get(field)));
+            column.null_percentage = percent(number(row.get(8)), row_count);
+        }
+    }
     Ok(SummaryResult { table: table.as_str().to_owned(), row_count, columns })
+}
+
+/// Returns the quoted names and the types of the columns that hold floating-point numbers.
+fn float_columns(path: &Path, table: &TableName) -> Result<Vec<(String, String)>> {
+    let database = Database::open(path, Access::ReadOnly)?;
+    let columns = columns(database.connection(), table)?;
+    let floats = columns.into_iter().filter(|column| FLOATS.contains(&column.kind.as_str()));
+    Ok(floats.map(|column| (TableName::listed(column.name).quoted(), column.kind)).collect())
+}
+
+/// Number of fields of [`float_summary`].
+const FLOAT_SUMMARY_FIELDS: usize = 9;
+
+/// Returns SQL for what SUMMARIZE says about a column of floating-point numbers, for values of any size.
+fn float_summary(column: &str) -> String {
+    let double = format!("{column}::DOUBLE");
+    format!(
+        "min({column})::VARCHAR, max({column})::VARCHAR, approx_count_distinct({column}), {}, {},
+         approx_quantile({column}, 0.25)::VARCHAR, approx_quantile({column}, 0.5)::VARCHAR,
+         approx_quantile({column}, 0.75)::VARCHAR, count(*) - count({column})",
+        total("avg", &double),
+        deviation("stddev_samp", &double),
+    )
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{first, float, number, percent, select};
+use super::{deviation, first, float, number, percent, select, total};
 use crate::error::{Error, Result};
 use crate::limits::PERCENTILES;
 use crate::statistics::{
@@ -102,9 +102,12 @@ pub(crate) fn numeric_summary(
     let selected = select(path, name, days, &[event.to_owned()])?;
     let quantiles = percentiles.iter().map(|percentile| format!(", quantile_cont(x, {})", percentile / 100.0));
     let sql = format!(
-        "SELECT count(x), min(x), max(x), sum(x), avg(x), stddev_pop(x){} FROM (
+        "SELECT count(x), min(x), max(x), {}, {}, {}{} FROM (
              SELECT CASE WHEN json_type(properties, {pointer}) IN ('BIGINT', 'UBIGINT', 'DOUBLE', 'HUGEINT', 'UHUGEINT')
                     THEN json_extract_string(properties, {pointer})::DOUBLE END AS x FROM {} WHERE {})",
+        total("sum", "x"),
+        total("avg", "x"),
+        deviation("stddev_pop", "x"),
         quantiles.collect::<String>(),
         selected.table.quoted(),
         selected.condition,

@@ -169,6 +169,126 @@ fn keys_and_columns() {
     assert_eq!(summary.columns[4].null_percentage, 12.5);
 }
 
+/// A table of events with these values in the property `x` and the column `the x`, and infinity in the column `f`.
+fn numbers(values: &[&str]) -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("project.db");
+    let connection = Connection::open(&path).unwrap();
+    let row = |value: &&str| {
+        format!(
+            "('E', TIMESTAMP '2026-03-01', 'a', '{{\"x\": {value}}}'::JSON, '{value}'::DOUBLE, 'inf'::FLOAT, 1::BIGINT)"
+        )
+    };
+    let values: Vec<String> = values.iter().map(row).collect();
+    connection
+        .execute_batch(&format!(
+            "CREATE TABLE events AS FROM (VALUES {}) v(event_name, event_time, distinct_id, properties, \"the x\", f, n)",
+            values.join(", ")
+        ))
+        .unwrap();
+    Fixture { _directory: directory, path }
+}
+
+/// Sum, mean, and standard deviation of the population.
+type Moments = (Option<f64>, Option<f64>, Option<f64>);
+
+#[track_caller]
+fn assert_near(found: Option<f64>, expected: Option<f64>, values: &[&str]) {
+    match (found, expected) {
+        (Some(found), Some(expected)) => {
+            assert!((found - expected).abs() <= expected.abs() / 1e12, "{values:?}: {found} instead of {expected}");
+        }
+        (found, expected) => assert_eq!(found, expected, "{values:?}"),
+    }
+}
+
+/// Checks all statistics of numbers.
+fn check_numbers(values: &[&str], (min, max, median): (f64, f64, f64), (sum, avg, stddev): Moments) {
+    let Fixture { _directory, path } = numbers(values);
+    let found = numeric_summary(&path, "events", "E", "x", &DayRange::default(), &[50.0]).unwrap();
+    assert_eq!((found.count, found.min, found.max), (values.len() as u64, Some(min), Some(max)), "{values:?}");
+    assert_near(found.percentiles["50"], Some(median), values);
+    assert_near(found.sum, sum, values);
+    assert_near(found.avg, avg, values);
+    assert_near(found.stddev, stddev, values);
+    let column = column_stats(&path, "events", "the x", 10).unwrap();
+    let summary = summarize(&path, "events").unwrap();
+    let names: Vec<_> = summary.columns.iter().map(|column| column.column_name.as_str()).collect();
+    assert_eq!(names, ["event_name", "event_time", "distinct_id", "properties", "the x", "f", "n"]);
+    let described = &summary.columns[4];
+    let count = values.len() as f64;
+    let sample = stddev.map(|stddev| stddev * (count / (count - 1.0)).sqrt());
+    for (mean, std, low, high) in [
+        (column.mean, column.std, &column.min, &column.max),
+        (described.avg, described.std, &described.min, &described.max),
+    ] {
+        assert_near(mean, avg, values);
+        assert_near(std, sample, values);
+        let parsed = |text: &Option<String>| text.as_ref().unwrap().parse::<f64>().unwrap();
+        assert_eq!((parsed(low), parsed(high)), (min, max), "{values:?}");
+    }
+}
+
+#[test]
+fn numbers_of_any_size_are_summarized() {
+    let max = f64::MAX.to_string();
+    let spread = (2.0f64 / 3.0).sqrt() * 1e308;
+    let half = f64::MAX / 2.0;
+    let of = |sum, avg, stddev| (Some(sum), Some(avg), Some(stddev));
+    check_numbers(&["1", "2", "6"], (1.0, 6.0, 2.0), of(9.0, 3.0, (14.0f64 / 3.0).sqrt()));
+    check_numbers(&["1e-100", "3e-100"], (1e-100, 3e-100, 2e-100), of(4e-100, 2e-100, 1e-100));
+    check_numbers(&["1e200", "3e200"], (1e200, 3e200, 2e200), of(4e200, 2e200, 1e200));
+    check_numbers(&["1e308", "-1e308", "5"], (-1e308, 1e308, 5.0), of(5.0, 5.0 / 3.0, spread));
+    check_numbers(&[&max, "0"], (0.0, f64::MAX, half), of(f64::MAX, half, half));
+    check_numbers(&["1e308"; 3], (1e308, 1e308, 1e308), (None, Some(1e308), Some(0.0)));
+}
+
+#[test]
+fn infinite_numbers_have_no_mean_and_no_deviation() {
+    // JSON allows numbers that no DOUBLE can hold.
+    let Fixture { _directory, path } = numbers(&["1e999", "1"]);
+    let found = numeric_summary(&path, "events", "E", "x", &DayRange::default(), &[0.0]).unwrap();
+    assert_eq!((found.count, found.min, found.max, found.stddev), (2, Some(1.0), None, None));
+    assert_eq!((found.sum, found.avg, found.percentiles["0"]), (None, None, Some(1.0)));
+    let summary = summarize(&path, "events").unwrap();
+    for column in &summary.columns[4..6] {
+        assert_eq!((column.max.as_deref(), column.avg, column.std), (Some("inf"), None, None));
+        let stats = column_stats(&path, "events", &column.column_name, 10).unwrap();
+        assert_eq!((stats.max.as_deref(), stats.mean, stats.std), (Some("inf"), None, None));
+    }
+    assert_eq!(summary.columns[6].avg, Some(1.0));
+}
+
+#[test]
+fn ordinary_numbers_are_described_as_duckdb_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("project.db");
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE t AS SELECT if(i % 7 = 0, NULL, i * 0.37 - 20) ::DOUBLE AS x, (i / 3)::FLOAT AS y, NULL::DOUBLE AS z,
+                 i AS n, i::DECIMAL(9, 2) AS d, i::VARCHAR AS s FROM range(300) r(i);
+             CREATE TABLE empty AS FROM t LIMIT 0",
+        )
+        .unwrap();
+    drop(connection);
+    for table in ["t", "empty"] {
+        let found = summarize(&path, table).unwrap();
+        let sql = format!(
+            "SELECT * REPLACE (coalesce(null_percentage, 0)::DOUBLE AS null_percentage) FROM (SUMMARIZE {table})"
+        );
+        let expected = query::rows(&path, &sql).unwrap().rows;
+        assert_eq!(found.columns.len(), expected.len());
+        for (column, row) in found.columns.iter().zip(&expected) {
+            let texts = [&column.min, &column.max, &column.q25, &column.q50, &column.q75].map(Clone::clone);
+            assert_eq!(texts, [2, 3, 7, 8, 9].map(|field| text(row.get(field))), "{}", column.column_name);
+            assert_eq!((column.avg, column.std), (float(row.get(5)), float(row.get(6))), "{}", column.column_name);
+            assert_eq!((column.approx_unique, column.count), (number(row.get(4)), number(row.get(10))));
+            assert_eq!(Some(column.null_percentage), float(row.get(11)), "{}", column.column_name);
+        }
+    }
+}
+
 #[test]
 fn errors_name_what_is_missing() {
     let fixture = fixture();
