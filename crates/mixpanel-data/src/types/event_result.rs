@@ -239,8 +239,8 @@ pub struct EventEstimate {
     pub requests: u32,
     /// Maximum number of requests in flight.
     pub workers: u32,
-    /// Seconds that the fetch waits for the quota, if requests take no time. The time for the transfer depends on the number of events, which is
-    /// not known in advance.
+    /// Seconds that the fetch waits for the quota, if requests take no time. The time for the transfer depends on the
+    /// number of events, which is not known in advance.
     pub wait_seconds: f64,
     /// Exports from this machine in the current quota window.
     pub quota_used: u32,
