@@ -109,7 +109,7 @@ mod tests {
             session_pages_count: false,
             next_free_at,
         };
-        for (requests, used, expected) in [(1, 0, 0), (60, 0, 20), (61, 0, 3_600), (120, 0, 3_600), (121, 0, 7_200)] {
+        for (requests, used, expected) in [(1, 0, 0), (60, 0, 25), (61, 0, 3_600), (120, 0, 3_600), (121, 0, 7_200)] {
             assert_eq!(wait(requests, &usage(used, None), now), Duration::from_secs(expected), "{requests}");
         }
         let soon = now + jiff::SignedDuration::from_secs(600);
