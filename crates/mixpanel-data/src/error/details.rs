@@ -37,6 +37,8 @@ pub enum Fault {
     NameResolution,
     /// The requested number of profiles per page.
     PageSize,
+    /// The clock of this machine or the time zone of the project: the server says that a day is in the future.
+    FutureDay,
     /// The query, which accesses files; it may access only the database.
     FileAccess,
     /// The key for hashing properties, which is missing or is not that of the run or the table.

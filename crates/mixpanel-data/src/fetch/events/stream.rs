@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::api::ApiClient;
 use crate::blocking::blocking;
+use crate::clock::wall_clock;
 use crate::counts::FetchCounts;
 use crate::error::{Error, Result};
 use crate::parse::RecordForm;
@@ -50,7 +51,7 @@ pub(crate) async fn stream_events(
         let roots = stage_roots(&path);
         stage::sweep(&roots);
         let mut stage = Stage::create(&roots, manifest)?;
-        let earlier = earlier(&mut stage)?;
+        let earlier = earlier(&mut stage, wall_clock())?;
         Ok((stage, earlier))
     })
     .await?;
