@@ -89,6 +89,9 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
             "check the region (us, eu or in), the project id, and the ids in the filter"
         }
         ErrorKind::NotFound => REGION_AND_PROJECT,
+        ErrorKind::Rejected if error.history_days().is_some() => {
+            "the project's plan or settings limit its history: request only later days"
+        }
         ErrorKind::Rejected => rejection_hint(error, purpose),
         ErrorKind::RateLimited => return Some(rate_limit_hint(error, purpose)),
         ErrorKind::ServerError => "the server has a problem: try again later",

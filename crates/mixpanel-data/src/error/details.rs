@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -83,6 +84,18 @@ impl Error {
     #[must_use]
     pub fn status_code(&self) -> Option<u16> {
         self.number("status_code").and_then(|status| status.try_into().ok())
+    }
+
+    /// Returns how many days of events the project keeps, if a request went back further than that.
+    #[must_use]
+    pub fn history_days(&self) -> Option<u32> {
+        self.number("max_history_days").and_then(|days| days.try_into().ok())
+    }
+
+    /// Returns the first day that a fetch of events can request, if it went back further than the project's history.
+    #[must_use]
+    pub fn first_day(&self) -> Option<Date> {
+        self.text("first_day").and_then(|day| day.parse().ok())
     }
 
     /// Returns how long to wait before retrying, for `RateLimited`.

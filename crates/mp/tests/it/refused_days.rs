@@ -8,7 +8,11 @@ use serde_json::json;
 use crate::support::{Home, Run, Simulator};
 
 fn start(faults: &[String]) -> (Simulator, Home, Events) {
-    let events = EventOptions { per_day: Some(40), ..EventOptions::clean() };
+    start_with(EventOptions::clean(), faults)
+}
+
+fn start_with(events: EventOptions, faults: &[String]) -> (Simulator, Home, Events) {
+    let events = EventOptions { per_day: Some(40), ..events };
     let mut config = SimulatorConfig { events, ..SimulatorConfig::default() }.with_profiles(500);
     // `mp` counts days back from today.
     (config.reference_time, config.export_per_second) = (jiff::Timestamp::now(), None);
@@ -82,4 +86,61 @@ fn a_fetch_of_which_every_day_is_refused_fails_and_leaves_no_table() {
         }
         home.run(&["query", "sql", "select count(*) from events"]).exits(4);
     }
+}
+
+/// Starts a server that exports the last five days and today.
+fn start_with_history() -> (Simulator, Home, Events) {
+    start_with(EventOptions { history_days: Some(5), ..EventOptions::clean() }, &[])
+}
+
+/// Returns the command of the hint on how to fetch later days.
+fn suggested(run: &Run) -> String {
+    let hint = run.stderr.lines().find(|line| line.contains("fetches all days that the project keeps"));
+    let hint = hint.unwrap_or_else(|| panic!("no hint in:\n{}", run.stderr));
+    hint.split('`').nth(1).expect("a command in backticks").to_owned()
+}
+
+#[test]
+fn a_fetch_that_goes_back_too_far_suggests_the_command_that_works() {
+    let filter = r#"properties["plan"] == "it's""#;
+    for options in [
+        &["--from", "10d", "--to", "today"][..],
+        &["visits", "--from=10d", "--to=1d", "--parallel", "--chunk-days", "2"],
+        &["--since", "10d"],
+        &["--refresh", "--from", "10d"],
+        &["--from", "10d", "--to", "today", "--stdout", "-w", filter],
+    ] {
+        let (_simulator, home, events) = start_with_history();
+        let database = home.path().join("my events.db");
+        let database = database.to_str().expect("a path");
+        let arguments = [&["fetch", "events"], options, &["--db", database]].concat();
+        let run = home.run(&arguments).exits(3).prints_nothing();
+        let first = ago(&events, 5);
+        let run = run.says(&[&format!("the project keeps 5 days of events, so {first} is the first day to fetch")]);
+        assert!(!run.stderr.contains("role") && !run.stderr.contains("credentials"), "{}", run.stderr);
+        let command = suggested(&run);
+        assert!(command.contains(&format!(" {first} ")), "{command}");
+        assert_eq!(command.matches("--db").count(), 1, "{command}");
+        let fetched = home.shell(&command).exits(0);
+        if !options.contains(&"--stdout") {
+            let last = i64::from(options.contains(&"--to=1d"));
+            assert_eq!(fetched.json()["rows"], count(&events, 5, last), "{command}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_goes_back_too_far_loads_what_it_has() {
+    let (_, _, events) = start(&[]);
+    let refused = format!("days={0}..{0} status=403 body=\"Date range exceeds 5 days into the past\"", ago(&events, 2));
+    let (_simulator, home, events) = start(&[refused]);
+    let run = fetch(&home, "4d", &[]).exits(3).prints_nothing();
+    let command = run.resume_command();
+    assert!(command.ends_with(" --accept-partial"), "{command}");
+    let resumed = home.shell(command.trim_end_matches(" --accept-partial")).exits(3).prints_nothing();
+    let day = ago(&events, 5);
+    let resumed = resumed.says(&[&format!("earlier days cannot be fetched: start a new fetch with `--from {day}`")]);
+    assert_eq!(resumed.resume_command(), command);
+    let loaded = home.shell(&command).exits(1).json();
+    assert_eq!(loaded["rows"], count(&events, 4, 3));
 }

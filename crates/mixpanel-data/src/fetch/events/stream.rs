@@ -18,6 +18,7 @@ use super::super::into_table::earlier;
 use super::super::ordered_output::RecordSink;
 use super::super::request::Control;
 use super::super::stage_roots::stage_roots;
+use super::history::with_first_day;
 use super::ordered_slices::{EventStream, Streamed, into_stream};
 use super::ranges::date_ranges;
 use super::request::EventsRequest;
@@ -61,7 +62,7 @@ pub(crate) async fn stream_events(
     let ending = writer_error.or_else(|| ending_error(&outcome));
     let Streamed { rows, batches, slices, events, ended } = blocking(move || Ok(output.finish())).await?;
     if let Some(error) = ending {
-        return Err(error);
+        return Err(with_first_day(error, request.query.timezone.today(wall_clock())));
     }
     let failed: Vec<Slice> =
         outcome.failed.keys().filter_map(|part| Some(slices.get(*part as usize)?.slice.clone())).collect();
