@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
+use jiff::civil::Date;
 use mixpanel_data::{Error, ErrorKind, Fault, Region, Workspace};
 use serde_json::{Map, Value};
 
@@ -10,6 +11,7 @@ use crate::accounts::Accounts;
 use crate::cli::Format;
 use crate::env::{Environment, MP_REGION};
 use crate::failure::Failure;
+use crate::first_day::from_day;
 use crate::format::{print_record, print_records};
 use crate::hash_key::ConfiguredKey;
 use crate::hints::Purpose;
@@ -100,8 +102,6 @@ impl Context {
 
     /// Returns a command line to suggest: these words and the global options of the current call.
     pub(crate) fn command(&self, words: &[&str]) -> String {
-        let program = &self.environment().program;
-        let program = if program.contains('/') { program } else { "mp" };
         // Commands reject options that they would ignore.
         let ignored = match words.first() {
             Some(&("query" | "export" | "inspect" | "models" | "verify")) => "--base-url",
@@ -110,14 +110,38 @@ impl Context {
         };
         let given = self.settings.given.iter().filter(|[option, _]| option != ignored);
         let given = given.flatten().map(String::as_str);
-        let words = std::iter::once(program).chain(words.iter().copied()).chain(given);
+        let words = std::iter::once(self.program()).chain(words.iter().copied()).chain(given);
         words.map(shell_quoted).collect::<Vec<_>>().join(" ")
+    }
+
+    fn program(&self) -> &str {
+        let program = &self.environment().program;
+        if program.contains('/') { program } else { "mp" }
+    }
+
+    /// Returns the hint for a fetch of events that goes back further than `first`, the first day that can be fetched.
+    fn later_days_hint(&self, first: Date) -> String {
+        let words: Option<Vec<String>> = std::env::args_os().skip(1).map(|word| word.into_string().ok()).collect();
+        match words.filter(|_| matches!(self.purpose, Purpose::FetchEvents(_))) {
+            Some(words) => {
+                let words = from_day(words, first);
+                let words = std::iter::once(self.program()).chain(words.iter().map(String::as_str));
+                format!(
+                    "`{}` fetches all days that the project keeps",
+                    words.map(shell_quoted).collect::<Vec<_>>().join(" ")
+                )
+            }
+            None => format!("earlier days cannot be fetched: start a new fetch with `--from {first}`"),
+        }
     }
 
     /// Converts a library error into a failure, with a hint that depends on the server in use.
     pub(crate) fn failed(&self, headline: impl Into<String>, error: &Error) -> Failure {
         if error.fault() == Some(Fault::Region) {
             return Failure::without_hint(headline, error).hint(self.region_hint(None));
+        }
+        if let Some(day) = error.first_day() {
+            return Failure::without_hint(headline, error).hint(self.later_days_hint(day));
         }
         match &self.settings.base_url {
             Some(base_url) if error.kind() == ErrorKind::Unreachable && error.fault().is_none() => {

@@ -62,6 +62,9 @@ const SUGGESTED: [&[&str]; 7] = [
     &["query", "sql"],
 ];
 
+/// Options that complete a suggested command, so one that has them is complete.
+const COMPLETING: [&str; 4] = ["--account", "--base-url", "--db", "--project"];
+
 /// Why a command failed, ready for display.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -97,7 +100,8 @@ impl Failure {
                 let is_code = index % 2 == 1;
                 // A quoted argument is more than one of these words.
                 let is_plain = !part.contains(['"', '\'']) && !words.contains(&"--help");
-                let is_suggested = is_plain && SUGGESTED.iter().any(|start| words.starts_with(start));
+                let is_complete = words.iter().any(|word| COMPLETING.contains(word));
+                let is_suggested = is_plain && !is_complete && SUGGESTED.iter().any(|start| words.starts_with(start));
                 if is_code && is_suggested { command(&words) } else { part.to_owned() }
             });
             *hint = completed.collect::<Vec<_>>().join("`");

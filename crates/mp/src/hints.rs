@@ -89,6 +89,9 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
             "check the region (us, eu or in), the project id, and the ids in the filter"
         }
         ErrorKind::NotFound => REGION_AND_PROJECT,
+        ErrorKind::Rejected if error.history_days().is_some() => {
+            "the project's plan or settings limit its history: request only later days"
+        }
         ErrorKind::Rejected => rejection_hint(error, purpose),
         ErrorKind::RateLimited => return Some(rate_limit_hint(error, purpose)),
         ErrorKind::ServerError => "the server has a problem: try again later",
@@ -202,6 +205,7 @@ fn fault_hint(fault: Fault, error: &Error) -> Option<String> {
         Fault::NetworkLogin => "open any web page in a browser to log in to the network".to_owned(),
         Fault::Intermediary => INTERMEDIARY_HINT.to_owned(),
         Fault::NameResolution => "use `socks5h://` instead of `socks5://` in the proxy URL, so that the proxy resolves names".to_owned(),
+        Fault::FutureDay => "check the date and time of this machine; if the project was created before 2023, check its time zone and give it with `--project-timezone`".to_owned(),
         Fault::PageSize => "request fewer profiles per page with `--page-size`".to_owned(),
         Fault::FileAccess => "a query can access only the database: to write its result to a file, use `--output FILE`; to write a whole table, `mp export TABLE FILE`".to_owned(),
         Fault::HashKey if is_of_run(error) => "set MP_HASH_KEY to that key, or `hash_key_file` under `[defaults]` in the config file; without it, `--accept-partial` loads the pages fetched so far".to_owned(),

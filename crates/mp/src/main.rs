@@ -16,6 +16,7 @@ mod ctrl_c;
 mod defaults;
 mod env;
 mod failure;
+mod first_day;
 mod format;
 mod hash_key;
 mod hidden;

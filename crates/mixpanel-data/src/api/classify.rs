@@ -95,6 +95,7 @@ impl Classifier {
         match kind {
             FailureKind::BadReply => Failure::new(kind, format!("{message} (expected status 200)")),
             FailureKind::WrongRegion { .. } => Failure::new(kind, message).with_fault(Fault::Region),
+            FailureKind::FutureDate => Failure::new(kind, message).with_fault(Fault::FutureDay),
             FailureKind::Unreachable => {
                 let message = format!("the network requires a login before it lets requests through: {message}");
                 Failure::new(kind, message).with_fault(Fault::NetworkLogin)

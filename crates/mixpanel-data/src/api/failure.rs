@@ -127,11 +127,14 @@ impl Failure {
         let kind = match self.kind {
             FailureKind::Unauthorized { .. } => ErrorKind::Unauthorized,
             FailureKind::PaymentRequired => ErrorKind::PaymentRequired,
-            FailureKind::Forbidden | FailureKind::HistoryLimit { .. } => ErrorKind::Forbidden,
+            FailureKind::Forbidden => ErrorKind::Forbidden,
             FailureKind::NotFound => ErrorKind::NotFound,
             // A status below 400 does not mean that the request was invalid: an intermediary responded.
             FailureKind::Rejected(..400) => ErrorKind::UnexpectedReply,
-            FailureKind::Rejected(_) | FailureKind::WrongRegion { .. } | FailureKind::FutureDate => ErrorKind::Rejected,
+            FailureKind::Rejected(_)
+            | FailureKind::WrongRegion { .. }
+            | FailureKind::FutureDate
+            | FailureKind::HistoryLimit { .. } => ErrorKind::Rejected,
             FailureKind::SessionLost => ErrorKind::SessionLost,
             FailureKind::RateLimited { .. } => ErrorKind::RateLimited,
             FailureKind::Server { .. } => ErrorKind::ServerError,

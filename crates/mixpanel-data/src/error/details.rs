@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -37,6 +38,8 @@ pub enum Fault {
     NameResolution,
     /// The requested number of profiles per page.
     PageSize,
+    /// The clock of this machine or the time zone of the project: the server says that a day is in the future.
+    FutureDay,
     /// The query, which accesses files; it may access only the database.
     FileAccess,
     /// The key for hashing properties, which is missing or is not that of the run or the table.
@@ -81,6 +84,18 @@ impl Error {
     #[must_use]
     pub fn status_code(&self) -> Option<u16> {
         self.number("status_code").and_then(|status| status.try_into().ok())
+    }
+
+    /// Returns how many days of events the project keeps, if a request went back further than that.
+    #[must_use]
+    pub fn history_days(&self) -> Option<u32> {
+        self.number("max_history_days").and_then(|days| days.try_into().ok())
+    }
+
+    /// Returns the first day that a fetch of events can request, if it went back further than the project's history.
+    #[must_use]
+    pub fn first_day(&self) -> Option<Date> {
+        self.text("first_day").and_then(|day| day.parse().ok())
     }
 
     /// Returns how long to wait before retrying, for `RateLimited`.

@@ -1,11 +1,13 @@
 //! Records how a run ended.
 
 use crate::api::FailureKind;
+use crate::clock::wall_clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::stage::{Manifest, Progress, Stage};
 
 use super::core::{Ending, Outcome};
 use super::driver::Finished;
+use super::events::with_first_day;
 
 /// Records in the manifest how far the run got, and returns an error if the run ended in a way that rules out a load. A
 /// stage without pages is useless and is removed.
@@ -13,6 +15,10 @@ pub(super) fn settle(finished: Finished<Stage>) -> Result<(Stage, Outcome)> {
     let Finished { outcome, target: mut stage, writer_error } = finished;
     let error = writer_error.or_else(|| ending_error(&outcome)).or_else(|| no_pages_error(&outcome));
     if let Some(error) = error {
+        let error = match &stage.manifest().events {
+            Some(events) => with_first_day(error, events.query.timezone.today(wall_clock())),
+            None => error,
+        };
         // The reason for having no pages matters more than a failure to remove the directory.
         let is_empty = outcome.staged.is_empty() && !outcome.has_unused_pages;
         if is_empty && stage.manifest().loaded.is_none() && outcome.counts.session_restarts == 0 {

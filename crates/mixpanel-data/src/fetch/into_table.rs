@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::api::ApiClient;
 use crate::blocking::blocking;
 use crate::clock::{Stopwatch, wall_clock};
@@ -246,7 +248,7 @@ impl TableRun<'_> {
         selection.announce(client, &mut callbacks);
         let (stage, earlier) = blocking(move || {
             let mut stage = stage;
-            let earlier = earlier(&mut stage)?;
+            let earlier = earlier(&mut stage, wall_clock())?;
             Ok((stage, earlier))
         })
         .await
@@ -293,7 +295,8 @@ impl TableRun<'_> {
     }
 }
 
-pub(super) fn earlier(stage: &mut Stage) -> Result<PriorRun> {
+/// Returns the state of the run that earlier processes left, for a process that begins at `now`.
+pub(super) fn earlier(stage: &mut Stage, now: Timestamp) -> Result<PriorRun> {
     let staged = stage.find_pages()?;
     let mut counted = stage.manifest().clone();
     if counted.count_staged(staged.len() as u64) {
@@ -301,7 +304,7 @@ pub(super) fn earlier(stage: &mut Stage) -> Result<PriorRun> {
     }
     let manifest = stage.manifest();
     let (epoch, session_over, lacking) = (manifest.epoch, manifest.session_over, manifest.lacking);
-    let (session, slices) = (manifest.session.clone(), manifest.slice_plan());
+    let (session, slices) = (manifest.session.clone(), manifest.slice_plan(now));
     Ok(PriorRun { epoch, session, staged, session_over, lacking, slices })
 }
 

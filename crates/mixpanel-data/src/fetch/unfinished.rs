@@ -325,7 +325,7 @@ fn pages_total(manifest: &Manifest) -> Option<u32> {
     if let Progress::Complete { pages } = manifest.progress {
         return Some(pages);
     }
-    if let Some(plan) = manifest.slice_plan() {
+    if let Some(plan) = manifest.slice_plan(wall_clock()) {
         return u32::try_from(plan.active().count()).ok();
     }
     let facts = manifest.session.as_ref()?;

@@ -188,9 +188,9 @@ impl Manifest {
         if self.events.is_some() { &EVENTS } else { &PROFILES }
     }
 
-    /// Returns the plan of a run of events.
-    pub(crate) fn slice_plan(&self) -> Option<SlicePlan> {
-        self.events.as_ref().map(|events| events.plan(&self.slices))
+    /// Returns the plan of a run of events, for a process that begins at `now`.
+    pub(crate) fn slice_plan(&self, now: jiff::Timestamp) -> Option<SlicePlan> {
+        self.events.as_ref().map(|events| events.plan(&self.slices, now))
     }
 
     pub(crate) fn new(run_id: String, started_at: jiff::Timestamp, project_id: &str, region: &str) -> Self {

@@ -1,5 +1,6 @@
 //! What the manifest of a run of events holds: the selection, and the plan of its slices.
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,8 @@ pub(crate) struct SlicePlan {
     pub(crate) is_sample: bool,
     /// The number of requests that the plan may need without a wait for the quota.
     pub(crate) requests: u32,
+    /// The project's day when this process began to work on the run, by the local clock.
+    pub(crate) today: Date,
 }
 
 impl SlicePlan {
@@ -70,14 +73,15 @@ impl SlicePlan {
 }
 
 impl EventRun {
-    /// Returns the plan with these slices.
-    pub(super) fn plan(&self, records: &[SliceRecord]) -> SlicePlan {
+    /// Returns the plan with these slices, for a process that begins at `now`.
+    pub(super) fn plan(&self, records: &[SliceRecord], now: Timestamp) -> SlicePlan {
         SlicePlan {
             records: records.to_vec(),
             events: self.query.events.clone(),
             is_fixed: self.chunk_days.is_some(),
             is_sample: self.query.limit.is_some(),
             requests: self.requests,
+            today: self.query.timezone.today(now),
         }
     }
 }

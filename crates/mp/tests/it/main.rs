@@ -43,6 +43,7 @@ mod readme;
 mod recording;
 mod refresh;
 mod refusals;
+mod refused_days;
 mod rejects;
 mod replace;
 mod replies;

@@ -3,6 +3,7 @@
 //! `planner` divides days into slices, and `slices` picks the next one and handles those that arrive or fail.
 
 mod estimate;
+mod history;
 mod into_table;
 mod ordered_slices;
 mod outcome;
@@ -17,6 +18,7 @@ mod testing;
 mod valid;
 
 pub(crate) use estimate::plan_events;
+pub(super) use history::with_first_day;
 pub(crate) use into_table::{fetch_events_into_table, resume_events_into_table};
 #[cfg(test)]
 pub(super) use planner::{days_of_slice, divide};

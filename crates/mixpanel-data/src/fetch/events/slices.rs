@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::civil::Date;
+
 use crate::api::{Failure, FailureKind};
 use crate::limits::SLICE_CUTS_MAX;
 use crate::mutant::{Mutant, is_active};
@@ -33,8 +35,6 @@ pub(crate) struct Slices {
     has_begun: bool,
     sizes: BTreeMap<u32, SliceSize>,
     learned: LearnedSize,
-    /// The last day that the server knows, if it has rejected a later one.
-    last_day: Option<jiff::civil::Date>,
 }
 
 impl Slices {
@@ -48,7 +48,6 @@ impl Slices {
             has_begun: !staged.is_empty(),
             sizes: BTreeMap::new(),
             learned: LearnedSize::default(),
-            last_day: None,
         };
         let planned = slices.planned(&rules, u32::try_from(staged.len()).unwrap_or(u32::MAX));
         let kept =
@@ -150,8 +149,8 @@ impl Slices {
     /// Returns the slices that take the place of one whose request has failed `attempts` times, after marking it.
     pub(crate) fn replace(&mut self, part: u32, failure: &Failure, attempts: u32) -> Option<Replacement> {
         let slice = self.slice(part).clone();
-        if failure.kind == FailureKind::FutureDate {
-            return self.shorten(part, slice);
+        if failure.kind == FailureKind::FutureDate && self.may_have_not_begun(slice.to) {
+            return Some(self.shorten(part, slice));
         }
         if self.plan.is_sample || attempts < SLICE_CUTS_MAX || !is_cut(failure.kind) {
             return None;
@@ -164,21 +163,24 @@ impl Slices {
         Some(Replacement { event, is_fault: true })
     }
 
-    /// Leaves the last day out, because it has not begun in the time zone of the project. That can be so for one day
-    /// only: the last one of the fetch.
-    fn shorten(&mut self, part: u32, slice: Slice) -> Option<Replacement> {
-        let last = match self.last_day {
-            Some(last) => last,
-            None => slice.to.yesterday().ok()?,
-        };
-        if slice.to <= last {
-            return None;
-        }
-        self.last_day = Some(last);
+    /// Returns whether a day may not have begun for the server. That can be so for one day only, the last one of the
+    /// fetch, and only if it is today or yesterday: the local clock or the time zone may be off by a day. A fetch of that
+    /// day alone has nothing left without it, so it fails.
+    fn may_have_not_begun(&self, day: Date) -> bool {
+        // What was replaced counts too, so that a resumed run does not leave out another day.
+        let days = || self.plan.records.iter().map(|record| &record.slice);
+        let (first, last) = (days().map(|slice| slice.from).min(), days().map(|slice| slice.to).max());
+        let is_last = last == Some(day) && first < last;
+        is_last && day.tomorrow().is_ok_and(|next| next >= self.plan.today)
+    }
+
+    /// Leaves the last day of a slice out.
+    fn shorten(&mut self, part: u32, slice: Slice) -> Replacement {
         self.mark_replaced(part);
         let event = FetchEvent::Note(Note::DayNotBegun { day: slice.to.to_string() });
-        self.append((slice.from <= last).then_some(Slice { to: last, ..slice }));
-        Some(Replacement { event, is_fault: false })
+        let rest = slice.to.yesterday().ok().filter(|last| slice.from <= *last);
+        self.append(rest.map(|to| Slice { to, ..slice }));
+        Replacement { event, is_fault: false }
     }
 
     /// Decides what the permanent failure of a slice means for the fetch. If the server rejects the first requests,

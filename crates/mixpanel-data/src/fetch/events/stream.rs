@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::api::ApiClient;
 use crate::blocking::blocking;
+use crate::clock::wall_clock;
 use crate::counts::FetchCounts;
 use crate::error::{Error, Result};
 use crate::parse::RecordForm;
@@ -17,6 +18,7 @@ use super::super::into_table::earlier;
 use super::super::ordered_output::RecordSink;
 use super::super::request::Control;
 use super::super::stage_roots::stage_roots;
+use super::history::with_first_day;
 use super::ordered_slices::{EventStream, Streamed, into_stream};
 use super::ranges::date_ranges;
 use super::request::EventsRequest;
@@ -50,7 +52,7 @@ pub(crate) async fn stream_events(
         let roots = stage_roots(&path);
         stage::sweep(&roots);
         let mut stage = Stage::create(&roots, manifest)?;
-        let earlier = earlier(&mut stage)?;
+        let earlier = earlier(&mut stage, wall_clock())?;
         Ok((stage, earlier))
     })
     .await?;
@@ -60,7 +62,7 @@ pub(crate) async fn stream_events(
     let ending = writer_error.or_else(|| ending_error(&outcome));
     let Streamed { rows, batches, slices, events, ended } = blocking(move || Ok(output.finish())).await?;
     if let Some(error) = ending {
-        return Err(error);
+        return Err(with_first_day(error, request.query.timezone.today(wall_clock())));
     }
     let failed: Vec<Slice> =
         outcome.failed.keys().filter_map(|part| Some(slices.get(*part as usize)?.slice.clone())).collect();

@@ -125,7 +125,7 @@ impl World {
 
     /// Runs a process that works on the run until it is done or interrupted.
     pub(super) fn process(&mut self, mut stage: Stage, interruption: Option<Interruption>) -> Ended {
-        let earlier = earlier(&mut stage).unwrap();
+        let earlier = earlier(&mut stage, self.wall()).unwrap();
         if is_complete(stage.manifest(), &earlier, ALLOWED_DRIFT_PERCENT) {
             let outcome = Outcome::whole(&earlier);
             return Ended::Finished(Box::new((stage, outcome)));

@@ -101,6 +101,10 @@ pub(super) fn kept(error: &Error, command: &str, records: Records) -> String {
             ),
         };
     }
+    // Resuming would request the same days again.
+    if error.history_days().is_some() {
+        return format!("the {parts} fetched so far are kept: `{command} --accept-partial` loads them");
+    }
     if error.shortfall().is_some() {
         return shortfall_hint(command);
     }

@@ -9,6 +9,7 @@ use super::*;
 use crate::api::{Failure, FailureKind, RateLimitKind};
 use crate::fetch::core::Outcome;
 use crate::fetch::part::{Requested, SliceSize};
+use crate::note::Note;
 use crate::slice::Slice;
 use crate::stage::{SlicePlan, SliceState, StagedPage};
 
@@ -26,7 +27,9 @@ fn slice(first: i64, last: i64, events: &[&str]) -> Slice {
 fn plan(slices: &[Slice], is_fixed: bool) -> SlicePlan {
     let planned = |slice: &Slice| SliceRecord { slice: slice.clone(), state: SliceState::Planned };
     let events = slices.first().map(|slice| slice.events.clone()).unwrap_or_default();
-    SlicePlan { records: slices.iter().map(planned).collect(), events, is_fixed, is_sample: false, requests: 50 }
+    let today = slices.iter().map(|slice| slice.to).max().unwrap();
+    let records = slices.iter().map(planned).collect();
+    SlicePlan { records, events, is_fixed, is_sample: false, requests: 50, today }
 }
 
 /// What a run did.
@@ -208,9 +211,69 @@ fn a_last_day_that_has_not_begun_is_left_out() {
         let notes = seen.events.iter().filter(|event| matches!(event, FetchEvent::Note(_))).count();
         assert_eq!(notes, 1);
     }
-    // Only the last day can lie in the future, whatever the server says.
-    let (_, outcome) = run(&plan(&[slice(0, 4, &[])], true), &[], 2, |_, _| Err(FailureKind::FutureDate));
-    assert!(!outcome.is_whole() || outcome.ending.is_some());
+}
+
+/// Returns the slices that failed, and the days that a note says have not begun.
+fn refused(seen: &Run, outcome: &Outcome) -> (Vec<Slice>, Vec<String>) {
+    let failed = outcome.failed.keys().map(|part| seen.records[*part as usize].slice.clone()).collect();
+    let note = |event: &FetchEvent| match event {
+        FetchEvent::Note(Note::DayNotBegun { day }) => Some(day.clone()),
+        _ => None,
+    };
+    (failed, seen.events.iter().filter_map(note).collect())
+}
+
+#[test]
+fn only_the_last_day_is_left_out_and_only_if_it_is_about_today() {
+    // Five days, in slices of one day or in a single one; the server refuses every slice that ends at `refused` or later.
+    for (today, refused_from, is_left_out) in [
+        (4, 4, true),
+        (5, 4, true),
+        (3, 4, true),
+        (6, 4, false),
+        (10, 4, false),
+        (4, 3, true),
+        (5, 3, true),
+        (6, 2, false),
+    ] {
+        for slices in [(0..5).map(|number| slice(number, number, &[])).collect(), vec![slice(0, 4, &[])]] {
+            for workers in [1, 5] {
+                let case = format!("today {today}, refused from {refused_from}, {} slices, {workers}", slices.len());
+                let plan = SlicePlan { today: day(today), ..plan(&slices, true) };
+                let (seen, outcome) = run(&plan, &[], workers, |slice, _| {
+                    if slice.to >= day(refused_from) { Err(FailureKind::FutureDate) } else { Ok(SMALL) }
+                });
+                let (failed, left_out) = refused(&seen, &outcome);
+                assert_eq!(left_out, if is_left_out { vec![day(4).to_string()] } else { Vec::new() }, "{case}");
+                let last = if is_left_out { 3 } else { 4 };
+                let all: Vec<Slice> = seen.staged.iter().cloned().chain(failed.clone()).collect();
+                assert_covers(&all, 0, last, &[]);
+                assert_eq!(failed.is_empty(), is_left_out && refused_from == 4, "{case}: {failed:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_resumed_run_leaves_no_further_day_out() {
+    let mut plan = plan(&[slice(0, 3, &[]), slice(4, 4, &[])], true);
+    plan.records[1].state = SliceState::Replaced;
+    let (seen, outcome) = run(&plan, &[], 1, |_, _| Err(FailureKind::FutureDate));
+    assert_eq!(refused(&seen, &outcome), (vec![slice(0, 3, &[])], Vec::new()));
+}
+
+#[test]
+fn a_fetch_of_which_every_day_is_refused_is_not_whole() {
+    for (count, names) in [(1, &[][..]), (1, &["a", "b"]), (2, &[]), (5, &[])] {
+        for workers in [1, 4] {
+            let slices: Vec<Slice> = (0..count).map(|number| slice(number, number, names)).collect();
+            let (seen, outcome) = run(&plan(&slices, true), &[], workers, |_, _| Err(FailureKind::FutureDate));
+            assert!(seen.staged.is_empty() && !outcome.failed.is_empty(), "{count} days");
+            assert!(!outcome.is_whole(), "{count} days");
+            let left_out = refused(&seen, &outcome).1.len();
+            assert_eq!(left_out, usize::from(count > 1), "{count} days");
+        }
+    }
 }
 
 #[test]

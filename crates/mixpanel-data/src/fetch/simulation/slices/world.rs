@@ -110,7 +110,7 @@ impl World {
 
     /// Runs a process that works on the run until it is done or interrupted.
     pub(super) fn process(&mut self, mut stage: Stage, interruption: Option<Interruption>) -> Ended {
-        let earlier = earlier(&mut stage).unwrap();
+        let earlier = earlier(&mut stage, self.wall()).unwrap();
         self.staged = earlier.staged.iter().map(|slice| slice.page).collect();
         if is_complete(stage.manifest(), &earlier, ALLOWED_DRIFT_PERCENT) {
             let outcome = Outcome::whole(&earlier);
