@@ -88,7 +88,7 @@ impl BufRead for Inflated<'_> {
     }
 }
 
-/// A body of which a few bytes were read ahead.
+/// A body whose first bytes were read ahead.
 struct Peeked<R> {
     inner: R,
     ahead: Vec<u8>,

@@ -46,7 +46,7 @@ pub(super) enum Requests {
     Profiles {
         form: EngageForm,
         reading: Reading,
-        /// Properties of which a warning says that no profile has them.
+        /// Properties for which a warning is given if no profile has them.
         expected_properties: Vec<String>,
     },
     /// Slices of events.

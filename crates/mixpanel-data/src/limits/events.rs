@@ -34,7 +34,7 @@ pub(crate) const CHUNKS_AHEAD_MAX: usize = 8;
 /// Maximum bytes of rejects that are held before they are written.
 pub(crate) const REJECTS_HELD_BYTES: usize = 1 << 20;
 
-/// Maximum number of days of which a slice can have rows: 274 years. An event of one more day is rejected.
+/// Maximum number of days that the rows of a slice can span: 100,000, or 274 years. Rows of further days are rejects.
 pub(crate) const SLICE_DAYS_MAX: usize = 100_000;
 
 /// Maximum number of event names with a property catalog of their own; those of other events are added up in one.

@@ -19,7 +19,7 @@ fn gzip(sim: &Sim) -> reqwest::RequestBuilder {
         .header("Accept-Encoding", "gzip")
 }
 
-/// Reads a response as far as it goes; returns the bytes, and whether the transport says that they are all.
+/// Reads a response to its end; returns the bytes, and whether the transport proves that they are complete.
 async fn read(request: reqwest::RequestBuilder) -> (Vec<u8>, bool) {
     let mut response = request.send().await.expect("the head arrives");
     let mut bytes = Vec::new();
