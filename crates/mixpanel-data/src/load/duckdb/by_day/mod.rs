@@ -12,6 +12,7 @@
 mod batches;
 mod compare;
 mod duplicates;
+mod existing;
 mod insert;
 mod keyed;
 mod known;
