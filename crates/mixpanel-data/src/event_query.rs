@@ -32,7 +32,8 @@ const FIRST_DAY: Date = date(2000, 1, 1);
 pub enum Day {
     /// This date.
     Date(Date),
-    /// This many days before the day on which the fetch starts; 0 is that day.
+    /// This many days before the day on which the fetch starts; 0 is that day. More than
+    /// [`DAYS_AGO_MAX`](crate::limits::DAYS_AGO_MAX) count as that many.
     Ago(u32),
 }
 
@@ -215,7 +216,7 @@ impl EventArguments {
         }
         match self.mode {
             FetchMode::Parallel { .. } if self.limit.is_some() => {
-                Err(Error::invalid("a limit cannot be combined with parallel mode"))
+                Err(Error::invalid("a limit cannot be combined with parallel mode; leave out one of them"))
             }
             FetchMode::Parallel { max_workers: Some(workers) } if !(1..=EVENT_WORKERS_MAX).contains(&workers) => {
                 Err(Error::invalid(format!("{workers} workers: use 1 to {EVENT_WORKERS_MAX}")))

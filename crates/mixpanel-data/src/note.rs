@@ -36,7 +36,7 @@ pub enum Note {
     /// The last day of a fetch of events is after the project's today, so the fetch ends today.
     LastDayReduced {
         /// The requested day.
-        asked: String,
+        requested: String,
         /// The project's today.
         today: String,
     },
@@ -74,8 +74,11 @@ impl fmt::Display for Note {
             Self::DayNotBegun { day } => {
                 write!(f, "{day} has not begun yet in the project's time zone; fetching the days before it")
             }
-            Self::LastDayReduced { asked, today } => {
-                write!(f, "{asked} is in the future; fetching up to {today}, which is today in the project's time zone")
+            Self::LastDayReduced { requested, today } => {
+                write!(
+                    f,
+                    "{requested} is in the future; fetching up to {today}, which is today in the project's time zone"
+                )
             }
             Self::Resuming { run_id, pages_done } => {
                 write!(f, "resuming run {run_id}, which has {}", counted(*pages_done, "page"))

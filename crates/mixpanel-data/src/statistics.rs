@@ -80,7 +80,7 @@ pub struct DailyCountsResult {
     pub from_date: Option<String>,
     /// The last day.
     pub to_date: Option<String>,
-    /// The events that were asked for; `None` for all.
+    /// The requested events; `None` for all.
     pub events: Option<Vec<String>>,
     /// The counts, by day and event.
     pub counts: Vec<DailyCount>,

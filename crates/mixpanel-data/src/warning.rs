@@ -105,9 +105,9 @@ pub enum Warning {
     },
     /// The database has an object of the user with the name of one that loads maintain. It is left unchanged.
     NameTaken {
-        /// The name: `prop`, or that of the typed view of a table.
+        /// The name: that of a macro, such as `prop`, or of the typed view of a table.
         name: String,
-        /// The table that gets no typed view; `None` for the macro `prop`.
+        /// The table that gets no typed view; `None` for a macro.
         table: Option<String>,
     },
     /// Pages contained data that the table has no column for.

@@ -242,15 +242,15 @@ impl Workspace {
     /// # Errors
     /// Same as [`client`](Self::client); `Storage` or `DiskFull` if the quota ledger cannot be read or written.
     pub fn quota_usage(&self) -> Result<QuotaUsage> {
-        Ok(in_public(self.client()?.limiter().usage(wall_clock())?))
+        Ok(self.client()?.limiter().usage(wall_clock())?.into())
     }
 
-    /// Like [`quota_usage`](Self::quota_usage), for exports of events, which Mixpanel counts separately.
+    /// Returns how much of the quota for exports of events is used; Mixpanel counts it separately.
     ///
     /// # Errors
     /// Same as [`quota_usage`](Self::quota_usage).
     pub fn export_quota_usage(&self) -> Result<QuotaUsage> {
-        Ok(in_public(self.client()?.export_limiter()?.usage(wall_clock())?))
+        Ok(self.client()?.export_limiter()?.usage(wall_clock())?.into())
     }
 
     /// Returns the version of the DuckDB library, such as `v1.5.5`.
@@ -301,12 +301,14 @@ impl Workspace {
     }
 }
 
-fn in_public(usage: Usage) -> QuotaUsage {
-    QuotaUsage {
-        used: usage.used,
-        limit: usage.limit,
-        reserve: usage.reserve,
-        window_seconds: usage.window.as_secs(),
-        next_free_at: usage.next_free_at.map(|moment| moment.to_string()),
+impl From<Usage> for QuotaUsage {
+    fn from(usage: Usage) -> Self {
+        Self {
+            used: usage.used,
+            limit: usage.limit,
+            reserve: usage.reserve,
+            window_seconds: usage.window.as_secs(),
+            next_free_at: usage.next_free_at.map(|moment| moment.to_string()),
+        }
     }
 }

@@ -130,7 +130,7 @@ fn arguments_have_ranges() {
         (|of| of.events = vec!["a".to_owned(), String::new()], "one of the event names is empty"),
         (
             |of| (of.limit, of.mode) = (Some(5), FetchMode::Parallel { max_workers: None }),
-            "a limit cannot be combined with parallel mode",
+            "a limit cannot be combined with parallel mode; leave out one of them",
         ),
     ];
     for (change, reason) in table {

@@ -76,8 +76,18 @@ pub(crate) fn of_table(connection: &Connection, table: &TableName) -> Option<Lab
 
 /// Removes the entries of a table that no longer exists: its row in `_metadata`, its properties, days and rejects.
 pub(crate) fn forget(connection: &Connection, table: &TableName) -> Result<()> {
-    for own in ["_metadata", "_properties", "_days", "_day_counts", "_rejects"] {
-        if matches!(find(connection, &TableName::listed(own))?, Target::Table(_)) {
+    remove_entries(connection, table, &["_metadata", "_properties", "_rejects"])?;
+    forget_days(connection, table)
+}
+
+/// Removes what is recorded about the days of a table of events.
+pub(crate) fn forget_days(connection: &Connection, table: &TableName) -> Result<()> {
+    remove_entries(connection, table, &["_days", "_day_counts"])
+}
+
+fn remove_entries(connection: &Connection, table: &TableName, own_tables: &[&str]) -> Result<()> {
+    for own in own_tables {
+        if matches!(find(connection, &TableName::listed(*own))?, Target::Table(_)) {
             connection
                 .execute(
                     &format!("DELETE FROM {own} WHERE system.main.lower(table_name) = system.main.lower(?)"),

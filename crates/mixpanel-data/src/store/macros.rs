@@ -6,7 +6,7 @@
 
 use duckdb::Connection;
 
-use super::own_objects::{MacroKind, OwnMacro, ensure_own_macros, prop};
+use super::own_objects::{MacroKind, OwnMacro, Owner, ensure_own_macros, owners_of_macros, prop};
 use crate::error::Result;
 
 #[cfg(test)]
@@ -117,11 +117,27 @@ const FUNCTIONS: [&str; 34] = [
     "unnest",
 ];
 
+/// Returns the names of the macros that loads do not create, because the user has one of that name.
+///
+/// # Errors
+/// `Storage`.
+pub(crate) fn taken_names(connection: &Connection) -> Result<Vec<&'static str>> {
+    let own = own_macros();
+    let names: Vec<&str> = own.iter().map(|own| own.name).collect();
+    let owners = owners_of_macros(connection, &names)?;
+    let is_taken = |own: &OwnMacro| owners.get(&(own.name.to_owned(), own.kind)) == Some(&Owner::User);
+    Ok(own.into_iter().filter(is_taken).map(|own| own.name).collect())
+}
+
 /// Creates the macros, or brings those of an earlier version up to date. A user's own macros stay.
 ///
 /// # Errors
 /// `Storage`, `DiskFull`.
 pub(crate) fn ensure_macros(connection: &Connection) -> Result<()> {
+    ensure_own_macros(connection, &own_macros())
+}
+
+fn own_macros() -> Vec<OwnMacro> {
     let analyses = ANALYSES.iter().map(|analysis| OwnMacro {
         name: analysis.name,
         kind: MacroKind::Table,
@@ -129,8 +145,7 @@ pub(crate) fn ensure_macros(connection: &Connection) -> Result<()> {
         body: qualified(analysis.query),
         comment: analysis.comment,
     });
-    let macros: Vec<OwnMacro> = std::iter::once(prop()).chain(analyses).collect();
-    ensure_own_macros(connection, &macros)
+    std::iter::once(prop()).chain(analyses).collect()
 }
 
 /// Returns a query without its comments, in which every function of DuckDB is called by its full name.

@@ -81,13 +81,14 @@ impl OwnMacro {
 }
 
 /// Returns who made the macro with this name and kind.
+#[cfg(test)]
 pub(crate) fn owner_of_macro(connection: &Connection, name: &str, kind: MacroKind) -> Result<Owner> {
     let owners = owners_of_macros(connection, &[name])?;
     Ok(owners.get(&(name.to_owned(), kind)).copied().unwrap_or(Owner::Absent))
 }
 
 /// Returns who made the macros of these names. Takes some 20 ms, because DuckDB lists all of its functions.
-fn owners_of_macros(connection: &Connection, names: &[&str]) -> Result<HashMap<(String, MacroKind), Owner>> {
+pub(crate) fn owners_of_macros(connection: &Connection, names: &[&str]) -> Result<HashMap<(String, MacroKind), Owner>> {
     let sql = "SELECT system.main.lower(function_name), function_type, comment FROM duckdb_functions()
                WHERE database_name = current_database() AND schema_name = 'main'
                  AND function_type IN ('macro', 'table_macro')";
@@ -120,11 +121,6 @@ pub(crate) fn ensure_own_macros(connection: &Connection, macros: &[OwnMacro]) ->
         }
     }
     Ok(())
-}
-
-/// Returns who made the macro `prop`.
-pub(crate) fn owner_of_prop(connection: &Connection) -> Result<Owner> {
-    owner_of_macro(connection, PROP, MacroKind::Scalar)
 }
 
 /// Returns the macro `prop`.
@@ -249,17 +245,17 @@ mod tests {
     #[test]
     fn a_macro_of_the_user_stays() {
         let connection = connection();
-        assert_eq!(owner_of_prop(&connection).unwrap(), Owner::Mp);
+        assert_eq!(owner_of_macro(&connection, PROP, MacroKind::Scalar).unwrap(), Owner::Mp);
         ensure_own_macros(&connection, &[prop()]).unwrap();
         connection.execute_batch("CREATE OR REPLACE MACRO PROP(a) AS a + 1").unwrap();
-        assert_eq!(owner_of_prop(&connection).unwrap(), Owner::User);
+        assert_eq!(owner_of_macro(&connection, PROP, MacroKind::Scalar).unwrap(), Owner::User);
         ensure_own_macros(&connection, &[prop()]).unwrap();
         assert_eq!(connection.query_row("SELECT prop(1)", [], |row| row.get::<_, i32>(0)).unwrap(), 2);
         connection.execute_batch("DROP MACRO prop").unwrap();
-        assert_eq!(owner_of_prop(&connection).unwrap(), Owner::Absent);
+        assert_eq!(owner_of_macro(&connection, PROP, MacroKind::Scalar).unwrap(), Owner::Absent);
         // A table macro is called in another place, so it does not conflict.
         connection.execute_batch("CREATE MACRO prop(a) AS TABLE SELECT a").unwrap();
-        assert_eq!(owner_of_prop(&connection).unwrap(), Owner::Absent);
+        assert_eq!(owner_of_macro(&connection, PROP, MacroKind::Scalar).unwrap(), Owner::Absent);
     }
 
     #[test]

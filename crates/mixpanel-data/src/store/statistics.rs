@@ -1,5 +1,5 @@
 //! Statistics over a table: looks up the table, and reads the results of the queries in `events`, `event_properties` and
-//! `columns`.
+//! `columns`. They call DuckDB's functions by their full names, because macros of the user could have the same ones.
 
 mod columns;
 mod event_properties;
@@ -78,7 +78,10 @@ fn select(path: &Path, name: &str, days: &DayRange, events: &[String]) -> Result
     }
     let mut found = Days { from: days.from.map(|day| day.to_string()), to: days.to.map(|day| day.to_string()) };
     if found.from.is_none() || found.to.is_none() {
-        let sql = format!("SELECT min(event_time)::DATE, max(event_time)::DATE FROM {}", table.quoted());
+        let sql = format!(
+            "SELECT system.main.min(event_time)::DATE, system.main.max(event_time)::DATE FROM {}",
+            table.quoted()
+        );
         let row = first(query::rows(path, &sql)?.rows);
         found = Days { from: found.from.or_else(|| text(row.first())), to: found.to.or_else(|| text(row.get(1))) };
     }
@@ -108,12 +111,16 @@ fn float(value: Option<&Value>) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok()).filter(|number| number.is_finite())
 }
 
+const IS_FINITE: &str = "system.main.isfinite";
+
+const POWER: &str = "system.main.pow";
+
 /// Returns SQL for `sum` or `avg` over an expression of type DOUBLE. Scaling by a power of two is exact and avoids an
 /// overflow on the way to a result that can be represented.
 fn total(aggregate: &str, value: &str) -> String {
     format!(
-        "CASE WHEN isfinite({aggregate}({value})) THEN {aggregate}({value})
-              ELSE {aggregate}({value} * pow(2, -600)) * pow(2, 600) END"
+        "CASE WHEN {IS_FINITE}(system.main.{aggregate}({value})) THEN system.main.{aggregate}({value})
+              ELSE system.main.{aggregate}({value} * {POWER}(2, -600)) * {POWER}(2, 600) END"
     )
 }
 
@@ -121,9 +128,11 @@ fn total(aggregate: &str, value: &str) -> String {
 /// is infinite or NaN. DuckDB's aggregates fail when a square overflows, so they never see a value whose square could.
 fn deviation(aggregate: &str, value: &str) -> String {
     format!(
-        "CASE WHEN max(abs({value})) < 1e145 THEN {aggregate}({value}) FILTER (abs({value}) < 1e145)
-              WHEN bool_and(isfinite({value}))
-              THEN {aggregate}({value} * pow(2, -600)) FILTER (isfinite({value})) * pow(2, 600) END"
+        "CASE WHEN system.main.max(system.main.abs({value})) < 1e145
+              THEN system.main.{aggregate}({value}) FILTER (system.main.abs({value}) < 1e145)
+              WHEN system.main.bool_and({IS_FINITE}({value}))
+              THEN system.main.{aggregate}({value} * {POWER}(2, -600)) FILTER ({IS_FINITE}({value})) * {POWER}(2, 600)
+              END"
     )
 }
 

@@ -11,7 +11,7 @@ use super::loaded_table::LoadedTable;
 use crate::counts::FetchCounts;
 
 /// The result of a sequential fetch. In JSON, a fetch of events has `failed_date_ranges` and the fields of
-/// [`EventCounts`], and none of the fields that depend on pages and sessions; a fetch of profiles has the latter only.
+/// [`EventCounts`]; a fetch of profiles has the fields about pages and sessions instead.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct FetchResult {

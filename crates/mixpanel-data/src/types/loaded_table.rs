@@ -14,7 +14,8 @@ pub struct LoadedTable {
     /// All rows in the table after the load.
     pub table_rows: u64,
     /// How many of the result's `rows` replaced older rows of the table; the others are new. `None` if unknown: for an
-    /// upsert that was loaded in several steps, and for a load that an earlier process committed.
+    /// upsert that was loaded in several steps, for a completed append of events, and for a load that an earlier
+    /// process committed.
     pub updated_rows: Option<u64>,
     /// Fetched profiles that are not in the table because it keeps its own row with the same id; `None` if unknown, as
     /// above. They are also among the `duplicates`.

@@ -23,23 +23,25 @@ impl Workspace {
     /// only if Mixpanel's count changes. Changes that do not change the number of events are not detected.
     ///
     /// # Errors
-    /// `InvalidInput` for a table without a recorded load of events, and for one that a `where` expression or a limit
-    /// filters; otherwise the same as [`ApiClient::event_names`](crate::ApiClient::event_names) and
-    /// [`table_schema`](Self::table_schema).
+    /// `InvalidInput` for a table without a recorded load of events, of another project, with a load that a `where`
+    /// expression or a limit filters, or without any of its rows; otherwise the same as
+    /// [`ApiClient::event_names`](crate::ApiClient::event_names) and [`table_schema`](Self::table_schema).
     ///
     /// # Cancellation
     /// Dropping the future abandons the request.
     pub async fn audit_events(&self, table: &str) -> Result<EventAudit> {
         let name = TableName::parse(table)?;
-        let database = self.database.clone();
+        let workspace = self.clone();
         let (last, recorded, names) = blocking(move || {
-            let last = load::last_event_load(&database, &name)?.ok_or_else(|| no_load(&name))?;
+            let database = &workspace.database;
+            let last = load::last_event_load(database, &name)?.ok_or_else(|| no_load(&name))?;
+            workspace.check_project(&name, &last)?;
             check_filters(&name, &last)?;
             let names = match last.query.events.is_empty() {
-                true => names(&database, &name)?,
+                true => names(database, &name)?,
                 false => last.query.events.clone(),
             };
-            Ok((last, store::day_counts(&database, &name)?, names))
+            Ok((last, store::day_counts(database, &name)?, names))
         })
         .await?;
         let (settled, open): (Vec<RecordedDay>, Vec<RecordedDay>) =
@@ -57,7 +59,8 @@ impl Workspace {
         };
         let (Some(first), Some(end)) = (settled.first(), settled.last()) else { return Ok(audit) };
         if names.is_empty() {
-            return Ok(audit);
+            // Mixpanel counts events by name.
+            return if settled.iter().all(|day| day.rows == 0) { Ok(audit) } else { Err(no_rows(table, first.day)) };
         }
         let counts = self.connected().await?.event_counts(&names, first.day, end.day).await?;
         audit.differing_days = settled.iter().filter_map(|day| difference(day, &counts, &recorded)).collect();
@@ -88,7 +91,9 @@ impl Workspace {
         for range in ranges(&days) {
             let (Some((from, _)), Some((to, _))) = (range.first(), range.last()) else { continue };
             let mut repair = fetch(EventFetch::new(name.as_str())).replacing_days(*from, *to);
+            name.as_str().clone_into(&mut repair.table);
             repair.arguments.events.clone_from(&last.query.events);
+            (repair.arguments.filter, repair.arguments.limit) = (None, None);
             repair.arguments.dedupe = last.query.dedupe;
             let result = self.fetch_events(repair).await?;
             if !result.has_failures() {
@@ -102,7 +107,14 @@ impl Workspace {
 }
 
 fn no_load(table: &TableName) -> Error {
-    Error::invalid(format!("table `{table}` has no recorded load of events"))
+    Error::invalid(format!("table `{table}` has no recorded load of events; fetch events into it first"))
+}
+
+fn no_rows(table: &str, first: Date) -> Error {
+    Error::invalid(format!(
+        "table `{table}` has no rows any more, so it is unknown which events to count; `--since {first}` fetches its days \
+         again"
+    ))
 }
 
 /// Checks that Mixpanel can count the same events.
@@ -112,7 +124,10 @@ fn check_filters(table: &TableName, last: &LastEventLoad) -> Result<()> {
         (None, Some(_)) => "a limit",
         (None, None) => return Ok(()),
     };
-    Err(Error::invalid(format!("the last load of table `{table}` has {filter}, and Mixpanel counts all events")))
+    Err(Error::invalid(format!(
+        "the last load of table `{table}` has {filter}, and Mixpanel counts all events; compare a table that was loaded \
+         without it"
+    )))
 }
 
 /// Returns the event names in a table.
@@ -123,7 +138,8 @@ fn names(database: &std::path::Path, table: &TableName) -> Result<Vec<String>> {
     let bytes: usize = names.iter().map(String::len).sum();
     if bytes > AUDITED_NAMES_BYTES_MAX {
         return Err(Error::invalid(format!(
-            "table `{table}` has {} event names, which are too many for one request",
+            "table `{table}` has {} event names, which are too many for one request; compare a table that was loaded \
+             with fewer event names",
             names.len()
         )));
     }
@@ -151,7 +167,7 @@ fn difference(
     recorded: &BTreeMap<Date, DayCount>,
 ) -> Option<AuditedDay> {
     let counted = counts.get(&day.day).copied().unwrap_or(0);
-    // A count from before the day was fetched says nothing about its rows.
+    // A repair counts before it fetches, so a later count does not belong to these rows.
     let before = recorded.get(&day.day).filter(|count| count.counted_at <= day.fetched_at).map(|count| count.events);
     let is_changed = counted != before.unwrap_or(day.rows) || day.rows_now != day.rows;
     is_changed.then(|| AuditedDay { day: day.day.to_string(), rows: day.rows_now, counted, counted_before: before })

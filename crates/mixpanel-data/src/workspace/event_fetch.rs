@@ -119,7 +119,8 @@ impl EventFetch {
         self.days(from, to)
     }
 
-    /// Fetches only events with these names.
+    /// Fetches only events with these names, which take up to
+    /// [`EVENT_NAMES_BYTES_MAX`](crate::limits::EVENT_NAMES_BYTES_MAX) bytes in a request.
     #[must_use]
     pub fn events(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.arguments.events = names.into_iter().map(Into::into).collect();
@@ -202,7 +203,7 @@ impl EventFetch {
     }
 
     /// Sets the number of days after its end from which on a day counts as settled, and is not fetched again by
-    /// [`since_last_load`](Self::since_last_load); the default is
+    /// [`since_last_load`](Self::since_last_load): 0 to [`REFRESH_DAYS_MAX`](crate::limits::REFRESH_DAYS_MAX), by default
     /// [`REFRESH_DAYS_DEFAULT`](crate::limits::REFRESH_DAYS_DEFAULT).
     #[must_use]
     pub fn refresh_days(mut self, days: u32) -> Self {
@@ -275,10 +276,12 @@ impl EventFetch {
             return Ok(());
         }
         if self.if_exists != IfExists::Fail {
-            return Err(Error::invalid("a fetch since a day determines what happens to the table by itself"));
+            return Err(Error::invalid(
+                "a fetch since a day replaces whole days of the table; leave out whether to append or replace",
+            ));
         }
         if self.arguments.limit.is_some() {
-            return Err(Error::invalid("a sample cannot bring a table up to date"));
+            return Err(Error::invalid("a sample cannot bring a table up to date; leave out the limit"));
         }
         Ok(())
     }
@@ -295,11 +298,11 @@ impl EventFetch {
         replaces: Replaces,
     ) -> Result<(EventsRequest, Control)> {
         let today = time_zone.today(now);
-        let asked = self.arguments.to.map(|to| to.on(today));
+        let requested = self.arguments.to.map(|to| to.on(today));
         let EventArguments { mode, chunk_days, refresh_days, .. } = self.arguments;
         let query = self.arguments.query(time_zone, today)?;
-        if let Some(asked) = asked.filter(|asked| *asked > query.to) {
-            let note = Note::LastDayReduced { asked: asked.to_string(), today: today.to_string() };
+        if let Some(requested) = requested.filter(|requested| *requested > query.to) {
+            let note = Note::LastDayReduced { requested: requested.to_string(), today: today.to_string() };
             self.control.callbacks.tell(&FetchEvent::Note(note));
         }
         let replaced_days = (replaces == Replaces::Days).then_some((query.from, query.to));

@@ -4,9 +4,10 @@ use std::ops::ControlFlow;
 
 use super::Workspace;
 use super::event_fetch::{EventFetch, Replaces, Start};
+use crate::api::ApiClient;
 use crate::blocking::blocking;
 use crate::clock::wall_clock;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::event_query::{Dedupe, EventQuery};
 use crate::fetch::{
     Control, EventsReport, EventsRequest, FetchEvent, ResumeFetch, fetch_events_into_table, plan_events,
@@ -41,8 +42,17 @@ impl Workspace {
     pub async fn fetch_events(&self, fetch: EventFetch) -> Result<EventFetchResult> {
         let client = self.connected().await?;
         let (request, control) = self.request(fetch).await?;
+        self.fetch_into_table(&client, request, control).await
+    }
+
+    async fn fetch_into_table(
+        &self,
+        client: &ApiClient,
+        request: EventsRequest,
+        control: Control,
+    ) -> Result<EventFetchResult> {
         let mode = request.mode;
-        let report = fetch_events_into_table(&client, &self.database, request, control).await?;
+        let report = fetch_events_into_table(client, &self.database, request, control).await?;
         Ok(result(mode, report))
     }
 
@@ -60,10 +70,12 @@ impl Workspace {
     /// Same as [`fetch_events`](Self::fetch_events).
     pub async fn refresh_events(&self, mut fetch: EventFetch) -> Result<EventFetchResult> {
         if fetch.start != Start::Given || fetch.arguments.to.is_some() || fetch.if_exists != IfExists::Fail {
-            return Err(Error::invalid("a refresh determines the days and what happens to the table by itself"));
+            return Err(Error::invalid(
+                "a refresh determines the days and replaces them; set at most the first day, for a new table",
+            ));
         }
         if fetch.arguments.limit.is_some() {
-            return Err(Error::invalid("a sample cannot bring a table up to date"));
+            return Err(Error::invalid("a sample cannot bring a table up to date; leave out the limit"));
         }
         fetch.check()?;
         let client = self.connected().await?;
@@ -84,14 +96,13 @@ impl Workspace {
             resume.control = fetch.control;
             return self.resume_events(resume).await;
         }
-        match (last, fetch.arguments.from) {
-            (Some(_), _) => self.fetch_events(fetch.since_last_load()).await,
-            (None, Some(from)) => {
-                fetch.until_today(from);
-                self.fetch_events(fetch).await
-            }
-            (None, None) => Err(nothing_to_continue(&table)),
+        match (&last, fetch.arguments.from) {
+            (Some(_), _) => fetch = fetch.since_last_load(),
+            (None, Some(from)) => fetch.until_today(from),
+            (None, None) => return Err(nothing_to_continue(&table)),
         }
+        let (request, control) = self.request_after(fetch, &table, last)?;
+        self.fetch_into_table(&client, request, control).await
     }
 
     /// Resumes an unfinished run of events: requests the date ranges that are not on disk, then loads. If the other
@@ -159,6 +170,16 @@ impl Workspace {
         fetch.check()?;
         let table = TableName::parse(&fetch.table)?;
         let last = self.last_load(&table, &mut fetch.control).await?;
+        self.request_after(fetch, &table, last)
+    }
+
+    /// Determines the days of a fetch into a table with this last load.
+    fn request_after(
+        &self,
+        mut fetch: EventFetch,
+        table: &TableName,
+        last: Option<LastEventLoad>,
+    ) -> Result<(EventsRequest, Control)> {
         let zone = time_zone(&fetch, last.as_ref())?;
         let now = wall_clock();
         let replaces = match (fetch.start, &last) {
@@ -172,11 +193,11 @@ impl Workspace {
                 fetch.until_today(day);
                 Replaces::Days
             }
-            (Start::LastLoad, None) => return Err(nothing_to_continue(&table)),
+            (Start::LastLoad, None) => return Err(nothing_to_continue(table)),
             (Start::LastLoad, Some(last)) => {
                 // A machine whose clock was ahead may have recorded days that have not begun.
                 let first = first_day(last).map_or(zone.today(now), |day| day.min(zone.today(now)));
-                warnings(&table, last)
+                warnings(table, last)
                     .into_iter()
                     .for_each(|warning| fetch.control.callbacks.tell(&FetchEvent::Warning(warning)));
                 fetch.until_today(first);
@@ -185,8 +206,8 @@ impl Workspace {
         };
         let (request, control) = fetch.into_request(zone, now, replaces)?;
         match last {
-            Some(last) if replaces == Replaces::Days => self.check_same_events(&table, &last, &request.query)?,
-            Some(last) if request.if_exists == IfExists::Append => check_dedupe(&table, &last, &request.query)?,
+            Some(last) if replaces == Replaces::Days => self.check_same_events(table, &last, &request.query)?,
+            Some(last) if request.if_exists == IfExists::Append => check_dedupe(table, &last, &request.query)?,
             _ => {}
         }
         Ok((request, control))
@@ -197,27 +218,25 @@ impl Workspace {
         let (database, name) = (self.database.clone(), table.clone());
         let repaired = self.clone();
         blocking(move || Ok(repaired.repair_database().unwrap_or_default())).await?;
-        let look = move |()| {
-            let last = match load::last_event_load(&database, &name) {
-                Err(error) if error.kind() == ErrorKind::DatabaseNotFound => Ok(None),
-                last => last,
-            };
-            ((), last)
-        };
-        waiting_for_database(control, look).await
+        waiting_for_database(control, move |()| ((), load::last_event_load(&database, &name))).await
+    }
+
+    /// Checks that the last load of a table is one of the workspace's project.
+    pub(super) fn check_project(&self, table: &TableName, last: &LastEventLoad) -> Result<()> {
+        match &self.credentials {
+            Some(own) if (own.project_id.as_str(), own.region.as_str()) != (&*last.project_id, &*last.region) => {
+                Err(Error::invalid(format!(
+                    "table `{table}` belongs to project {} in region {}; use that project, or another table",
+                    last.project_id, last.region
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Checks that a fetch which replaces days selects the same events as the table's last load.
     fn check_same_events(&self, table: &TableName, last: &LastEventLoad, query: &EventQuery) -> Result<()> {
-        if let Some(credentials) = &self.credentials
-            && (credentials.project_id.as_str(), credentials.region.as_str()) != (&*last.project_id, &*last.region)
-        {
-            return Err(Error::invalid(format!(
-                "table `{table}` belongs to project {} in region {}",
-                last.project_id, last.region
-            ))
-            .with_detail("difference", "project"));
-        }
+        self.check_project(table, last)?;
         // All events of a day may replace those that narrower loads brought, but not the other way around.
         let is_whole = |recorded: &&EventQuery| !recorded.selects_some() && recorded.difference(query).is_none();
         let differs = match query.selects_some() {

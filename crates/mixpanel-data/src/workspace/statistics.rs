@@ -33,7 +33,7 @@ impl Workspace {
     }
 
     /// Counts users by their number of events. Without names, all events count. `buckets` are the smallest numbers of
-    /// the ranges, by default 1, 2, 5, 10, 25, 50 and 100.
+    /// the ranges, at most 1,000 and increasing from 1 on, by default 1, 2, 5, 10, 25, 50 and 100.
     ///
     /// # Errors
     /// See [`daily_counts`](Self::daily_counts); `InvalidInput` for buckets that do not increase or begin with 0.

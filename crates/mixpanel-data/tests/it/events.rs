@@ -141,7 +141,7 @@ async fn a_last_day_in_the_future_is_reported() {
     });
     let result = bench.workspace().fetch_events(fetch).await.unwrap();
     let today = events.today().to_string();
-    let expected = Note::LastDayReduced { asked: "2199-01-01".to_owned(), today: today.clone() };
+    let expected = Note::LastDayReduced { requested: "2199-01-01".to_owned(), today: today.clone() };
     assert!(notes.lock().unwrap().contains(&expected));
     assert_eq!(result.date_range(), Some(&(today.clone(), today)));
 }

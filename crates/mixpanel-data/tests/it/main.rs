@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests time what they wait for")]
 
 mod attacks;
+mod audit;
 mod client;
 mod connections;
 #[expect(dead_code, reason = "the tests of the command use all of it")]

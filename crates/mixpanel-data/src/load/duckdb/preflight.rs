@@ -27,7 +27,8 @@ use crate::store::access::Access;
 use crate::store::database::Database;
 use crate::store::failure::statement;
 use crate::store::location::{Location, ensure_directory, locate};
-use crate::store::own_objects::{self, Owner, PROP};
+use crate::store::macros;
+use crate::store::own_objects::{self, Owner};
 use crate::store::schema::{Target, rename};
 use crate::store::table_name::TableName;
 use crate::warning::Warning;
@@ -146,10 +147,9 @@ fn check_file_system(
 
 /// Returns a warning for each object of the user that has the name of one that the load would maintain.
 fn names_taken(connection: &Connection, table: &TableName) -> Result<Vec<Warning>> {
-    let mut warnings = Vec::new();
-    if own_objects::owner_of_prop(connection)? == Owner::User {
-        warnings.push(Warning::NameTaken { name: PROP.to_owned(), table: None });
-    }
+    let taken = macros::taken_names(connection)?;
+    let mut warnings: Vec<Warning> =
+        taken.into_iter().map(|name| Warning::NameTaken { name: name.to_owned(), table: None }).collect();
     if own_objects::owner_of_view(connection, table)? == Owner::User {
         let name = own_objects::typed_view(table).to_string();
         warnings.push(Warning::NameTaken { name, table: Some(table.to_string()) });

@@ -121,7 +121,7 @@ fn tables(connection: &Connection) -> Result<Vec<String>> {
     let mut query = connection
         .prepare(
             "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE database_name = current_database()
-             AND NOT internal AND table_name NOT IN ('_metadata', '_fetches', '_properties', '_rejects', '_days') ORDER BY 1",
+             AND NOT internal AND NOT system.main.starts_with(table_name, '_') ORDER BY 1",
         )
         .map_err(fail)?;
     let names = query.query_map([], |row| row.get(0)).map_err(fail)?;

@@ -7,17 +7,19 @@ use std::path::Path;
 
 use duckdb::Connection;
 
+use super::by_day;
 use super::digest::{self, sum_of};
 use super::tuning::Steps;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
+use crate::event_query::{Dedupe, EventQuery};
 use crate::limits::IDENTITIES_AT_ONCE;
 use crate::store::access::Access;
 use crate::store::catalog::existing;
 use crate::store::database::Database;
 use crate::store::failure::statement;
 use crate::store::label::{self, Label};
-use crate::store::schema::{Target, column_names, find};
+use crate::store::schema::column_names;
 use crate::store::table_name::{TableName, name_excerpt};
 use crate::text::counted;
 use crate::types::VerifyReport;
@@ -45,7 +47,8 @@ pub(crate) fn verify(path: &Path, table: &str) -> Result<VerifyReport> {
     if let Some(missing) = dataset.columns.iter().find(|column| !columns.contains(column.name)) {
         return refuse(format!("it has no column `{}`", missing.name));
     }
-    let found = TableContents::read(connection, dataset, path, &table)
+    let may_repeat = keeps_duplicates(connection, dataset, &table)?;
+    let found = TableContents::read(connection, dataset, path, &table, may_repeat)
         .map_err(|error| statement(&format!("read table `{table}`"), &error))?;
     let problems = problems(&found, &label);
     Ok(VerifyReport {
@@ -80,6 +83,7 @@ impl TableContents {
         dataset: &Dataset,
         database: &Path,
         table: &TableName,
+        may_repeat: bool,
     ) -> Result<Self, duckdb::Error> {
         let quoted = table.quoted();
         let (rows, ids, distinct_ids) = match dataset.is_by_day() {
@@ -97,18 +101,14 @@ impl TableContents {
             Some(text) => digest::read(connection, &text, rows)?.is_some(),
             None => false,
         };
-        let may_repeat = dataset.is_by_day() && keeps_duplicates(connection, table)?;
         Ok(Self { rows, ids, distinct_ids, digest, comparable, may_repeat })
     }
 }
 
-/// Returns whether a load into the table kept all rows with one identity (`--dedupe none`).
-fn keeps_duplicates(connection: &Connection, table: &TableName) -> Result<bool, duckdb::Error> {
-    let sql = "SELECT count(*) > 0 FROM main._fetches WHERE system.main.lower(table_name) = system.main.lower(?)
-               AND (TRY_CAST(filters AS JSON)->>'dedupe') = 'none'";
-    // A table of the Python package has no such record.
-    let has_fetches = matches!(find(connection, &TableName::listed("_fetches")), Ok(Target::Table(_)));
-    if has_fetches { connection.query_row(sql, [table.as_str()], |row| row.get(0)) } else { Ok(false) }
+/// Returns whether a load into the table, since it was created, kept all rows with one identity (`--dedupe none`).
+fn keeps_duplicates(connection: &Connection, dataset: &Dataset, table: &TableName) -> Result<bool> {
+    let is_kept = |query: &EventQuery| query.dedupe == Dedupe::None;
+    Ok(dataset.is_by_day() && by_day::recorded_queries(connection, table)?.iter().any(is_kept))
 }
 
 /// Counts the rows and their different identities, as hashes, and only some of them at a time: a table of events can have

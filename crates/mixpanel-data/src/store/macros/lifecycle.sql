@@ -5,7 +5,7 @@ SELECT period,
   CASE WHEN period = changed_on THEN resurrected ELSE 0 END AS resurrected,
   CASE WHEN period = changed_on THEN dormant ELSE 0 END AS dormant
 FROM (
--- In periods that nobody enters, leaves or stays in, there is nobody.
+-- A period without a change has no users.
   SELECT *, unnest(generate_series(changed_on,
     coalesce(next_on - INTERVAL 1 DAY, changed_on), ('1 ' || unit)::INTERVAL))::DATE AS period
   FROM (

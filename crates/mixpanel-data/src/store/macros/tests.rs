@@ -44,18 +44,28 @@ fn functions_of_the_user_are_not_called() {
             assert!(!is_name || keywords.contains(&part), "{name} calls `{part}` by its short name");
         }
     }
-    let connection = database(&events(5));
-    let expected: Vec<_> = CALLS.iter().map(|call| rows(&connection, call)).collect();
+    let many = (5..).map(events).find(|events| events.len() >= 40).unwrap();
+    let connection = database(&many);
+    let found = || CALLS.iter().map(|call| values(&connection, call)).collect::<Vec<_>>();
+    let expected = found();
     for function in FUNCTIONS {
         let sql = format!("CREATE MACRO {function}(a) AS 'wrong'; CREATE MACRO {function}(a) AS TABLE SELECT 'wrong'");
         connection.execute_batch(&sql).unwrap();
     }
-    let quoted = |call: &str| format!("SELECT * FROM ({call})");
-    let found = |call: &&str| {
-        let mut statement = connection.prepare(&quoted(call)).unwrap();
-        statement.query_map([], |_| Ok(())).unwrap().count()
-    };
-    assert_eq!(CALLS.iter().map(found).collect::<Vec<_>>(), expected.iter().map(Vec::len).collect::<Vec<_>>());
+    assert!(expected.iter().all(|rows| !rows.is_empty()));
+    assert_eq!(found(), expected);
+}
+
+/// Returns the rows of a query as text, without the help of DuckDB's functions.
+fn values(connection: &Connection, query: &str) -> Vec<String> {
+    let mut statement = connection.prepare(query).unwrap();
+    let mut rows = statement.query([]).unwrap();
+    let mut texts = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        let columns = row.as_ref().column_count();
+        texts.push((0..columns).map(|column| format!("{:?} ", row.get_ref(column).unwrap())).collect());
+    }
+    texts
 }
 
 #[test]
@@ -133,5 +143,5 @@ fn the_macros_are_in_the_file() {
     other.execute_batch("USE project").unwrap();
     assert_eq!(CALLS.iter().map(|call| rows(&other, call)).collect::<Vec<_>>(), expected);
     let names: BTreeSet<_> = ANALYSES.iter().map(|analysis| analysis.name).collect();
-    assert!(CALLS.iter().all(|call| names.iter().any(|name| call.contains(name))));
+    assert!(names.iter().all(|name| CALLS.iter().any(|call| call.contains(name))));
 }

@@ -15,13 +15,30 @@ use crate::store::sql_text::literal;
 /// The types whose values can be too large for a sum or a square.
 const FLOATS: [&str; 2] = ["DOUBLE", "FLOAT"];
 
+/// The types that have a mean, without their parameters.
+const NUMBERS: [&str; 13] = [
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "UHUGEINT",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL",
+];
+
 /// Returns the names of all properties, sorted.
 pub(crate) fn property_keys(path: &Path, name: &str, event: Option<&str>) -> Result<Vec<String>> {
     let needed = if event.is_some() { &["event_name", "properties"][..] } else { &["properties"] };
     let table = table(path, name, needed)?;
     let condition = event.map(|event| format!("WHERE event_name = {}", literal(event))).unwrap_or_default();
     let sql = format!(
-        "SELECT DISTINCT unnest(json_keys(properties)) AS key FROM {} {condition} ORDER BY key",
+        "SELECT DISTINCT system.main.unnest(system.main.json_keys(properties)) AS key FROM {} {condition} ORDER BY key",
         table.quoted()
     );
     Ok(rows(path, &sql)?.rows.iter().filter_map(|row| text(row.first())).collect())
@@ -32,26 +49,27 @@ pub(crate) fn column_stats(path: &Path, name: &str, column: &str, top_n: u32) ->
     let table = table(path, name, &[])?;
     let expression = expression(path, &table, column)?;
     let source = format!("(SELECT ({expression}) AS v FROM {})", table.quoted());
-    let dtype = text(first(rows(path, &format!("SELECT any_value(typeof(v)) FROM {source}"))?.rows).first());
+    let sql = format!("SELECT system.main.any_value(system.main.typeof(v)) FROM {source}");
+    let dtype = text(first(rows(path, &sql)?.rows).first());
     let dtype = dtype.unwrap_or_else(|| "NULL".to_owned());
-    let is_numeric = ["INT", "DOUBLE", "FLOAT", "DECIMAL"].iter().any(|kind| dtype.contains(kind))
-        && !["INTERVAL", "[", "(STRUCT", "STRUCT", "MAP"].iter().any(|kind| dtype.contains(kind));
     let moments = match dtype.as_str() {
         _ if FLOATS.contains(&dtype.as_str()) => {
             format!("{}, {}", total("avg", "v::DOUBLE"), deviation("stddev_samp", "v::DOUBLE"))
         }
-        _ if is_numeric => "avg(v), stddev_samp(v)".to_owned(),
+        _ if is_numeric(&dtype) => "system.main.avg(v), system.main.stddev_samp(v)".to_owned(),
         _ => "NULL, NULL".to_owned(),
     };
     let sql = format!(
-        "SELECT count(*), count(v), approx_count_distinct(v), min(v)::VARCHAR, max(v)::VARCHAR, {moments} FROM {source}"
+        "SELECT system.main.count(*), system.main.count(v), system.main.approx_count_distinct(v),
+             system.main.min(v)::VARCHAR, system.main.max(v)::VARCHAR, {moments} FROM {source}"
     );
     let found = first(rows(path, &sql)?.rows);
     let (total, count) = (number(found.first()), number(found.get(1)));
     // An estimate can be too large.
     let unique_count = number(found.get(2)).min(count);
     let sql = format!(
-        "SELECT v, count(*) AS n FROM {source} WHERE v IS NOT NULL GROUP BY v ORDER BY n DESC, v::VARCHAR LIMIT {top_n}"
+        "SELECT v, system.main.count(*) AS n FROM {source} WHERE v IS NOT NULL GROUP BY v
+         ORDER BY n DESC, v::VARCHAR LIMIT {top_n}"
     );
     let top_values = rows(path, &sql)?.rows.into_iter().map(|row| {
         let count = number(row.get(1));
@@ -74,6 +92,13 @@ pub(crate) fn column_stats(path: &Path, name: &str, column: &str, top_n: u32) ->
     })
 }
 
+/// Returns whether DuckDB's type of this name has a mean.
+fn is_numeric(dtype: &str) -> bool {
+    // Other types can contain the names of these: `ENUM('PRINT')`, `UNION(n INTEGER)`, `DECIMAL(9,2)[]`.
+    let name = dtype.split_once('(').map_or(dtype, |(name, _)| name);
+    !dtype.ends_with(']') && NUMBERS.contains(&name)
+}
+
 /// Returns the quoted name of the column, or else the expression as it is.
 fn expression(path: &Path, table: &TableName, column: &str) -> Result<String> {
     let database = Database::open(path, Access::ReadOnly)?;
@@ -87,7 +112,7 @@ fn expression(path: &Path, table: &TableName, column: &str) -> Result<String> {
 pub(crate) fn summarize(path: &Path, name: &str) -> Result<SummaryResult> {
     let table = table(path, name, &[])?;
     let quoted = table.quoted();
-    let row_count = number(first(rows(path, &format!("SELECT count(*) FROM {quoted}"))?.rows).first());
+    let row_count = number(first(rows(path, &format!("SELECT system.main.count(*) FROM {quoted}"))?.rows).first());
     let floats = float_columns(path, &table)?;
     // One value that is too large for a standard deviation fails the whole SUMMARIZE.
     let replaced: Vec<String> = floats.iter().map(|(name, kind)| format!("NULL::{kind} AS {name}")).collect();
@@ -144,9 +169,10 @@ const FLOAT_SUMMARY_FIELDS: usize = 9;
 fn float_summary(column: &str) -> String {
     let double = format!("{column}::DOUBLE");
     format!(
-        "min({column})::VARCHAR, max({column})::VARCHAR, approx_count_distinct({column}), {}, {},
-         approx_quantile({column}, 0.25)::VARCHAR, approx_quantile({column}, 0.5)::VARCHAR,
-         approx_quantile({column}, 0.75)::VARCHAR, count(*) - count({column})",
+        "system.main.min({column})::VARCHAR, system.main.max({column})::VARCHAR,
+         system.main.approx_count_distinct({column}), {}, {},
+         system.main.approx_quantile({column}, 0.25)::VARCHAR, system.main.approx_quantile({column}, 0.5)::VARCHAR,
+         system.main.approx_quantile({column}, 0.75)::VARCHAR, system.main.count(*) - system.main.count({column})",
         total("avg", &double),
         deviation("stddev_samp", &double),
     )

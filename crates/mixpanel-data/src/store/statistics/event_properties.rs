@@ -22,10 +22,13 @@ pub(crate) fn property_coverage(
 ) -> Result<PropertyCoverageResult> {
     let selected = select(path, name, days, &[event.to_owned()])?;
     let counts = properties.iter().map(|property| {
-        format!(", count(*) FILTER (coalesce(json_type(properties, {}), 'NULL') <> 'NULL')", pointer(property))
+        format!(
+            ", system.main.count(*) FILTER (coalesce(system.main.json_type(properties, {}), 'NULL') <> 'NULL')",
+            pointer(property)
+        )
     });
     let sql = format!(
-        "SELECT count(*){} FROM {} WHERE {}",
+        "SELECT system.main.count(*){} FROM {} WHERE {}",
         counts.collect::<String>(),
         selected.table.quoted(),
         selected.condition
@@ -62,8 +65,8 @@ pub(crate) fn property_distribution(
     let selected = select(path, name, days, &[event.to_owned()])?;
     // A missing property and null are the same value.
     let sql = format!(
-        "SELECT coalesce(json_extract(properties, {pointer}), 'null'::JSON) AS value, count(*) AS events,
-                (sum(count(*)) OVER ())::BIGINT AS total
+        "SELECT coalesce(system.main.json_extract(properties, {pointer}), 'null'::JSON) AS value,
+                system.main.count(*) AS events, (system.main.sum(system.main.count(*)) OVER ())::BIGINT AS total
          FROM {} WHERE {} GROUP BY value ORDER BY events DESC, value::VARCHAR LIMIT {limit}",
         selected.table.quoted(),
         selected.condition,
@@ -100,11 +103,13 @@ pub(crate) fn numeric_summary(
         return Err(Error::invalid("invalid percentiles: use numbers from 0 to 100"));
     }
     let selected = select(path, name, days, &[event.to_owned()])?;
-    let quantiles = percentiles.iter().map(|percentile| format!(", quantile_cont(x, {})", percentile / 100.0));
+    let quantile = |percentile: &f64| format!(", system.main.quantile_cont(x, {})", percentile / 100.0);
+    let quantiles = percentiles.iter().map(quantile);
     let sql = format!(
-        "SELECT count(x), min(x), max(x), {}, {}, {}{} FROM (
-             SELECT CASE WHEN json_type(properties, {pointer}) IN ('BIGINT', 'UBIGINT', 'DOUBLE', 'HUGEINT', 'UHUGEINT')
-                    THEN json_extract_string(properties, {pointer})::DOUBLE END AS x FROM {} WHERE {})",
+        "SELECT system.main.count(x), system.main.min(x), system.main.max(x), {}, {}, {}{} FROM (
+             SELECT CASE WHEN system.main.json_type(properties, {pointer})
+                             IN ('BIGINT', 'UBIGINT', 'DOUBLE', 'HUGEINT', 'UHUGEINT')
+                    THEN system.main.json_extract_string(properties, {pointer})::DOUBLE END AS x FROM {} WHERE {})",
         total("sum", "x"),
         total("avg", "x"),
         deviation("stddev_pop", "x"),

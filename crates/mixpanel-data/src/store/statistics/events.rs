@@ -11,13 +11,16 @@ use crate::statistics::{
 };
 use crate::store::query::rows;
 
+/// SQL for the number of users; an empty id is none.
+const USERS: &str = "system.main.count(DISTINCT distinct_id) FILTER (distinct_id <> '')";
+
 /// Counts the events of a table by name.
 pub(crate) fn event_breakdown(path: &Path, name: &str) -> Result<EventBreakdownResult> {
     let table = table(path, name, &EVENT_COLUMNS)?;
     let quoted = table.quoted();
     let sql = format!(
-        "SELECT event_name, count(*), count(DISTINCT nullif(distinct_id, '')), min(event_time), max(event_time)
-         FROM {quoted} GROUP BY event_name ORDER BY count(*) DESC, event_name"
+        "SELECT event_name, system.main.count(*), {USERS}, system.main.min(event_time), system.main.max(event_time)
+         FROM {quoted} GROUP BY event_name ORDER BY system.main.count(*) DESC, event_name"
     );
     let found = rows(path, &sql)?.rows;
     let total_events = found.iter().map(|row| number(row.get(1))).sum();
@@ -32,7 +35,7 @@ pub(crate) fn event_breakdown(path: &Path, name: &str) -> Result<EventBreakdownR
             pct_of_total: percent(number(row.get(1)), total_events),
         })
         .collect();
-    let sql = format!("SELECT count(DISTINCT nullif(distinct_id, '')), min(event_time), max(event_time) FROM {quoted}");
+    let sql = format!("SELECT {USERS}, system.main.min(event_time), system.main.max(event_time) FROM {quoted}");
     let totals = first(rows(path, &sql)?.rows);
     Ok(EventBreakdownResult {
         table: table.as_str().to_owned(),
@@ -47,7 +50,7 @@ pub(crate) fn event_breakdown(path: &Path, name: &str) -> Result<EventBreakdownR
 pub(crate) fn daily_counts(path: &Path, name: &str, days: &DayRange, events: &[String]) -> Result<DailyCountsResult> {
     let selected = select(path, name, days, events)?;
     let sql = format!(
-        "SELECT event_time::DATE AS day, event_name, count(*) FROM {} WHERE {} GROUP BY ALL ORDER BY ALL",
+        "SELECT event_time::DATE AS day, event_name, system.main.count(*) FROM {} WHERE {} GROUP BY ALL ORDER BY ALL",
         selected.table.quoted(),
         selected.condition
     );
@@ -81,8 +84,9 @@ pub(crate) fn engagement_distribution(
     let selected = select(path, name, days, events)?;
     let starts: Vec<String> = buckets.iter().map(u64::to_string).collect();
     let sql = format!(
-        "SELECT len(list_filter([{}]::UBIGINT[], lambda start: start <= events)) AS bucket, count(*)
-         FROM (SELECT count(*) AS events FROM {} WHERE {} AND distinct_id <> '' GROUP BY distinct_id)
+        "SELECT system.main.len(system.main.list_filter([{}]::UBIGINT[], lambda start: start <= events)) AS bucket,
+             system.main.count(*)
+         FROM (SELECT system.main.count(*) AS events FROM {} WHERE {} AND distinct_id <> '' GROUP BY distinct_id)
          GROUP BY bucket",
         starts.join(", "),
         selected.table.quoted(),
@@ -117,16 +121,16 @@ pub(crate) fn top_events(path: &Path, name: &str, kind: CountType, limit: u32) -
     let table = table(path, name, &EVENT_COLUMNS)?;
     let quoted = table.quoted();
     let value = match kind {
-        CountType::General => "count(*)",
-        CountType::Unique => "count(DISTINCT nullif(distinct_id, ''))",
-        CountType::Average => "count(*) / count(DISTINCT nullif(distinct_id, ''))",
+        CountType::General => "system.main.count(*)".to_owned(),
+        CountType::Unique => USERS.to_owned(),
+        CountType::Average => format!("system.main.count(*) / {USERS}"),
     };
     let sql = format!(
-        "WITH last AS (SELECT max(event_time)::DATE AS day FROM {quoted}),
+        "WITH last AS (SELECT system.main.max(event_time)::DATE AS day FROM {quoted}),
          counts AS (SELECT event_name, event_time::DATE AS day, ({value})::DOUBLE AS value FROM {quoted}, last
                     WHERE event_time >= last.day - INTERVAL 1 DAY GROUP BY event_name, event_time::DATE)
-         SELECT event_name, coalesce(max(value) FILTER (counts.day = last.day), 0) AS today,
-                max(value) FILTER (counts.day < last.day) AS yesterday
+         SELECT event_name, coalesce(system.main.max(value) FILTER (counts.day = last.day), 0) AS today,
+                system.main.max(value) FILTER (counts.day < last.day) AS yesterday
          FROM counts, last GROUP BY event_name HAVING today > 0 ORDER BY today DESC, event_name LIMIT {limit}"
     );
     let described = |row: Vec<serde_json::Value>| {

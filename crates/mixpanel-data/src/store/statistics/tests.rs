@@ -300,3 +300,88 @@ fn errors_name_what_is_missing() {
     let error = daily_counts(&fixture.path, "profiles", &DayRange::default(), &[]).unwrap_err();
     assert!(error.to_string().contains("not a table of events"), "{error}");
 }
+
+#[test]
+fn only_numbers_have_a_mean() {
+    let Fixture { _directory, path } = fixture();
+    for number in ["TINYINT", "USMALLINT", "INTEGER", "BIGINT", "UHUGEINT", "DECIMAL(9,2)", "FLOAT", "DOUBLE"] {
+        let stats = column_stats(&path, "events", &format!("3::{number}"), 10).unwrap();
+        assert_eq!((stats.dtype.as_str(), stats.mean), (number, Some(3.0)));
+    }
+    for other in [
+        "'PRINT'::ENUM('PRINT')",
+        "1::UNION(n INTEGER, d DOUBLE)",
+        "[1]",
+        "[1.5::DECIMAL(9,2)]",
+        "[1.5, 2]::DOUBLE[2]",
+        "{n: 1}",
+        "MAP {1: 2.5}",
+        "INTERVAL 1 DAY",
+        "TIMESTAMP '2026-01-01 00:00:00'",
+        "'1'",
+    ] {
+        let stats = column_stats(&path, "events", other, 10).unwrap_or_else(|error| panic!("{other}: {error}"));
+        assert_eq!((stats.count, stats.mean, stats.std), (8, None, None), "{other}: {}", stats.dtype);
+    }
+}
+
+/// Every statistic but DuckDB's `SUMMARIZE`, which calls functions by their short names, as text.
+fn all_statistics(path: &Path) -> String {
+    let range = DayRange::default();
+    let names = ["n".to_owned(), "page".to_owned()];
+    let columns = ["event_name", "1.5::DOUBLE", "3", "properties"];
+    format!(
+        "{:#?}",
+        (
+            event_breakdown(path, "events").unwrap(),
+            daily_counts(path, "events", &range, &[]).unwrap(),
+            engagement_distribution(path, "events", &range, &[], &[]).unwrap(),
+            [CountType::General, CountType::Unique, CountType::Average]
+                .map(|kind| top_events(path, "events", kind, 10).unwrap()),
+            property_coverage(path, "events", "View", &names, &range).unwrap(),
+            property_distribution(path, "events", "View", "page", &range, 10).unwrap(),
+            numeric_summary(path, "events", "View", "n", &range, &[]).unwrap(),
+            property_keys(path, "events", None).unwrap(),
+            columns.map(|column| column_stats(path, "events", column, 10).unwrap()),
+        )
+    )
+}
+
+/// A user's macros with the names of functions change nothing.
+#[test]
+fn hostile_macros_are_not_called() {
+    let Fixture { _directory, path } = fixture();
+    let connection = Connection::open(&path).unwrap();
+    let expected = all_statistics(&path);
+    for function in [
+        "abs",
+        "any_value",
+        "approx_count_distinct",
+        "approx_quantile",
+        "avg",
+        "bool_and",
+        "count",
+        "isfinite",
+        "json_extract",
+        "json_extract_string",
+        "json_keys",
+        "json_type",
+        "len",
+        "list_filter",
+        "max",
+        "min",
+        "nullif",
+        "pow",
+        "quantile_cont",
+        "stddev_pop",
+        "stddev_samp",
+        "sum",
+        "typeof",
+        "unnest",
+    ] {
+        let sql = format!("CREATE MACRO \"{function}\"(a) AS 'wrong', (a, b) AS 'wrong'");
+        connection.execute_batch(&sql).unwrap();
+    }
+    drop(connection);
+    assert_eq!(all_statistics(&path), expected);
+}

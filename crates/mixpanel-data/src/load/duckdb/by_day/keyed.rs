@@ -1,7 +1,7 @@
 //! Merges into a table with a primary key on `insert_id`, as the Python package makes it.
 //!
-//! Mixpanel does not promise that an insert id is unique in a project, so that key loses events. A row whose id another row has gets
-//! `<id>#<8 hex digits>`, with a hash of its identity, so that it gets the same id in every load.
+//! Mixpanel does not promise that an insert id is unique in a project, so that key loses events. A row whose id another
+//! row has gets `<id>#<8 hex digits>`, with a hash of its identity, so that it gets the same id in every load.
 //!
 //! The package also stored times without milliseconds. Its rows count as the same as those of the same second.
 
@@ -9,8 +9,10 @@ use duckdb::Connection;
 
 use super::super::rows::{number, run};
 use super::compare::{IS_SAME, is_later, narrow};
+use super::existing::{Existing, rows_with_days};
 use super::source::Source;
 use crate::error::Result;
+use crate::event_query::Dedupe;
 use crate::store::failure::statement;
 use crate::store::table_name::TableName;
 
@@ -31,35 +33,49 @@ pub(super) fn is_keyed(connection: &Connection, table: &TableName) -> Result<boo
     found.map(|found| found > 0).map_err(|error| statement("read the constraints of the table", &error))
 }
 
-/// Returns the SQL expression for a text that differs between rows with one insert id.
-fn digest(row: &str) -> String {
+/// Returns the SQL expression for a text that differs between rows with one insert id, of the row at `time`.
+fn digest(row: &str, time: &str) -> String {
     format!(
         "system.main.md5(system.main.concat_ws(system.main.chr(0), {row}.event_name, {row}.distinct_id,
-             system.main.epoch_us({row}.event_time)::VARCHAR, {row}.insert_id))"
+             system.main.epoch_us({time})::VARCHAR, {row}.insert_id))"
     )
 }
 
 /// Returns the SQL expression for an insert id with this many digits of the digest.
-fn derived(row: &str, digits: u32) -> String {
-    format!("{row}.insert_id || '#' || system.main.substr({}, 1, {digits})", digest(row))
+fn derived(row: &str, time: &str, digits: u32) -> String {
+    format!("{row}.insert_id || '#' || system.main.substr({}, 1, {digits})", digest(row, time))
 }
 
 /// Lists the pairs of staged rows and rows of the table that have one identity.
-pub(super) fn pair(connection: &Connection, source: &Source<'_>, table: &str) -> Result<(), duckdb::Error> {
+pub(super) fn pair(connection: &Connection, source: &Source<'_>, existing: &Existing) -> Result<(), duckdb::Error> {
     let second = |row: &str| format!("system.main.date_trunc('second', {row}.event_time)");
+    let (own, same_time, times, time) = match source.dedupe {
+        Dedupe::Exact | Dedupe::None => (
+            format!("(SELECT rowid AS place, * FROM {})", existing.table),
+            format!("{} = {}", second("t"), second("b")),
+            format!("t.event_time IN (b.event_time, {})", second("b")),
+            "b.event_time",
+        ),
+        // A row of another time of the day got its id with that time.
+        Dedupe::Day => (
+            format!("({})", rows_with_days(source, existing)),
+            "t.day = b._day".to_owned(),
+            "true".to_owned(),
+            "t.event_time",
+        ),
+    };
     let sql = format!(
         "CREATE TEMP TABLE _pairs AS
-         SELECT b._part, b._row, t.rowid AS place, b.staged, t.event_time = b.event_time AS is_exact,
-             {IS_SAME} AND is_exact AS is_same, {later} AND is_exact AS is_later
-         FROM {staged} JOIN {table} AS t
-         ON t.event_name = b.event_name AND t.distinct_id = b.distinct_id AND {own_second} = {second}
-         WHERE t.event_time IN (b.event_time, {second}) AND t.insert_id IN (b.insert_id, {short}, {long})",
+         SELECT b._part, b._row, t.place, b.staged, t.event_time = b.event_time AS is_exact,
+             {IS_SAME} AND is_exact AS is_same, {later} AND (is_exact OR t.event_time <> {second}) AS is_later
+         FROM {staged} JOIN {own} AS t
+         ON t.event_name = b.event_name AND t.distinct_id = b.distinct_id AND {same_time}
+         WHERE {times} AND t.insert_id IN (b.insert_id, {short}, {long})",
         later = is_later("t.properties"),
         staged = narrow(source),
-        own_second = second("t"),
         second = second("b"),
-        short = derived("b", SHORT),
-        long = derived("b", LONG),
+        short = derived("b", time, SHORT),
+        long = derived("b", time, LONG),
     );
     run(connection, &sql)?;
     // A row of the table that a staged row equals is not one of another staged row.
@@ -79,7 +95,7 @@ pub(super) fn rename(connection: &Connection, source: &mut Source<'_>, table: &s
         if digits == LONG && !source.has_fates {
             return Ok(());
         }
-        let new_id = derived("x", digits).replace("x.insert_id", &format!("x.{received}"));
+        let new_id = derived("x", "x.event_time", digits).replace("x.insert_id", &format!("x.{received}"));
         let sql = format!(
             "CREATE TEMP TABLE _clashes AS SELECT x._part, x._row, {new_id} AS new_id FROM (
                  SELECT b.*, row_number() OVER (

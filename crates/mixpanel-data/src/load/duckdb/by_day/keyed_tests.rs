@@ -1,6 +1,7 @@
 //! Tables of the Python package, with a primary key on `insert_id`.
 
 use super::testing::{Event, Fixture};
+use crate::event_query::Dedupe;
 use crate::load::duckdb::verify;
 use crate::profile_query::IfExists;
 
@@ -72,4 +73,41 @@ fn other_rows_with_the_same_id_get_another() {
     assert_eq!((report.rows, report.duplicates, change.unchanged), (0, 6, Some(5)));
     assert_eq!(fixture.texts(ROWS), first);
     assert!(verify(&fixture.database, "events").unwrap().is_intact());
+}
+
+#[test]
+fn by_day_rows_of_another_time_are_the_same() {
+    let (a, b) = (r#"a 2026-01-01 01:00:00 {"p":1}"#, r#"b 2026-01-01 02:00:00 {"p":1,"mp_processing_time_ms":9}"#);
+    let mut precise = Event::new("A", 1, 2, "b").with("{}", 8);
+    precise.time += 123_000;
+    for (event, expected) in [
+        (Event::new("A", 1, 5, "a"), [b, "a 2026-01-01 05:00:00 {}"]),
+        (Event::new("A", 1, 1, "a").with("{}", None), ["a 2026-01-01 01:00:00 {}", b]),
+        // The one ingested later stays, unless it has no milliseconds.
+        (Event::new("A", 1, 7, "b").with("{}", 8), [a, b]),
+        (Event::new("A", 1, 7, "b").with("{}", 10), [a, "b 2026-01-01 07:00:00 {}"]),
+        (precise, [a, "b 2026-01-01 02:00:00.123 {}"]),
+    ] {
+        let mut fixture = fixture();
+        fixture.load.query.dedupe = Dedupe::Day;
+        fixture.slice(1, 1, std::slice::from_ref(&event)).load("r1", IfExists::Append).unwrap();
+        assert_eq!(fixture.texts(ROWS), expected, "{event:?}");
+        assert!(verify(&fixture.database, "events").unwrap().is_intact(), "{event:?}");
+    }
+}
+
+#[test]
+fn by_day_a_row_is_found_by_the_id_that_it_got() {
+    let mut fixture = fixture();
+    fixture.load.query.dedupe = Dedupe::Day;
+    let others =
+        "SELECT insert_id[:2] || ' ' || event_time FROM events WHERE insert_id NOT IN ('a', 'b') ORDER BY event_time";
+    for hour in [1, 3, 2, 2] {
+        fixture.restage().slice(7, 8, &[Event::new("A", 7, hour, "a"), Event::new("A", 8, hour, "a")]);
+        fixture.load(&format!("r{hour}"), IfExists::Append).unwrap();
+        let expected = [7, 8].map(|day| format!("a# 2026-01-0{day} 0{hour}:00:00"));
+        assert_eq!(fixture.texts(others), expected);
+        assert!(verify(&fixture.database, "events").unwrap().is_intact());
+    }
+    assert_eq!(fixture.texts("SELECT count(*)::VARCHAR FROM events"), ["4"]);
 }

@@ -8,24 +8,12 @@ use duckdb::Connection;
 use super::super::catalogs::CatalogCollector;
 use super::super::pages::collect_and_remove;
 use super::super::rows::{number, run};
-use super::super::tuning::Steps;
 use super::compare::{IS_SAME, is_later, narrow};
+use super::existing::{Existing, rows_with_days};
 use super::keyed;
 use super::source::Source;
 use crate::event_query::Dedupe;
-use crate::project_time_zone::ProjectTimeZone;
 use crate::row_sum::RowSum;
-
-/// The table that staged rows are merged into.
-pub(super) struct Existing {
-    /// Its name, quoted.
-    pub(super) table: String,
-    /// Whether it has a primary key or a unique index on `insert_id`, as the Python package makes it.
-    pub(super) is_keyed: bool,
-    pub(super) zone: ProjectTimeZone,
-    /// The number of rows to read at once.
-    pub(super) steps: Steps,
-}
 
 /// Pairs of staged rows and rows of the table that have one identity.
 const CREATE_PAIRS: &str = "CREATE TEMP TABLE _pairs AS SELECT _part, _row, place, staged, is_same, is_later FROM";
@@ -46,7 +34,7 @@ pub(super) fn resolve(
         return keyed_only(connection, source, existing).map(|()| RowSum::default());
     }
     match is_keyed {
-        true => keyed::pair(connection, source, table)?,
+        true => keyed::pair(connection, source, existing)?,
         false => run(connection, &format!("{CREATE_PAIRS} ({})", pairs(source, existing, &rows))).map(drop)?,
     }
     if source.dedupe != Dedupe::None {
@@ -90,23 +78,6 @@ fn pairs(source: &Source<'_>, existing: &Existing, times: &str) -> String {
         later = is_later("t.properties"),
         staged = narrow(source),
     )
-}
-
-/// Returns the rows of the table with their days in the project's time zone.
-fn rows_with_days(source: &Source<'_>, existing: &Existing) -> String {
-    let mut day = source.days.0;
-    let mut days = Vec::new();
-    while day <= source.days.1 {
-        let rows = super::source::is_between(&existing.zone, "r", (day, day));
-        days.push(format!(
-            "SELECT rowid AS place, DATE '{day}' AS day, event_name, event_time, distinct_id, insert_id, properties
-             FROM {} AS r WHERE {rows}",
-            existing.table
-        ));
-        let Ok(next) = day.tomorrow() else { break };
-        day = next;
-    }
-    days.join(" UNION ALL ")
 }
 
 /// Lists the staged rows of which the table keeps its own row.

@@ -12,6 +12,7 @@
 mod batches;
 mod compare;
 mod duplicates;
+mod existing;
 mod insert;
 mod keyed;
 mod known;
@@ -24,7 +25,7 @@ mod source;
 pub(super) use insert::{Gone, fill};
 pub(super) use merge::{catalogs_of, merge};
 pub(crate) use recorded::{DayState, LastEventLoad, RecordedDay, last_event_load};
-pub(super) use recorded::{EarlierDays, change_of, check_file_system, record};
+pub(super) use recorded::{EarlierDays, change_of, check_file_system, record, recorded_queries};
 pub(super) use slices::{StagedSlice, change_of_slices};
 
 #[cfg(test)]
@@ -33,6 +34,8 @@ mod keyed_tests;
 mod model_tests;
 #[cfg(test)]
 mod received_tests;
+#[cfg(test)]
+mod records_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -105,7 +105,10 @@ pub(crate) fn last_event_load(database: &Path, table: &TableName) -> Result<Opti
     let connection = database.connection();
     let Target::Table(table) = find(connection, table)? else { return Ok(None) };
     let Some(label) = label::of_table(connection, &table) else { return Ok(None) };
-    let Some(run_id) = label.run_id.filter(|_| has_days(connection).unwrap_or(false)) else { return Ok(None) };
+    let Some(run_id) = label.run_id else { return Ok(None) };
+    if !has_days(connection)? {
+        return Ok(None);
+    }
     let fail = |error| statement("read the table `_fetches`", &error);
     let sql = format!(
         "SELECT filters::VARCHAR, project_id::VARCHAR, region::VARCHAR FROM main._fetches
@@ -129,7 +132,7 @@ pub(crate) fn last_event_load(database: &Path, table: &TableName) -> Result<Opti
 
 /// Returns what the loads of a table selected since the one that created it. Queries that differ only in their days are
 /// returned once.
-fn recorded_queries(connection: &Connection, table: &TableName) -> Result<Vec<EventQuery>> {
+pub(in crate::load::duckdb) fn recorded_queries(connection: &Connection, table: &TableName) -> Result<Vec<EventQuery>> {
     if !matches!(find(connection, &TableName::listed("_fetches"))?, Target::Table(_)) {
         return Ok(Vec::new());
     }
@@ -201,7 +204,7 @@ pub(in crate::load::duckdb) fn record(
     let fail = |error| statement("record the days in `_days`", &error);
     connection.execute_batch(CREATE).map_err(fail)?;
     if earlier == EarlierDays::Remove {
-        connection.execute(&format!("DELETE FROM _days WHERE {OF_TABLE}"), [table.as_str()]).map_err(fail)?;
+        label::forget_days(connection, table)?;
     }
     let requested = requested_days(slices);
     let known: BTreeSet<Date> = read_days(connection, table)?.into_iter().map(|day| day.day).collect();

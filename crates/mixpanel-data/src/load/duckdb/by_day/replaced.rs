@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::super::catalogs::CatalogCollector;
 use super::super::pages::collect_and_remove;
-use super::known::Existing;
+use super::existing::Existing;
 use super::source::is_between;
 use crate::dataset::Dataset;
 use crate::load::run_record::EventLoad;

@@ -113,7 +113,7 @@ impl Footer {
     }
 }
 
-/// Returns the days that the slices asked for.
+/// Returns the requested days.
 pub(super) fn requested_days(slices: &[StagedSlice]) -> BTreeSet<Date> {
     let mut days = BTreeSet::new();
     for StagedSlice { slice, .. } in slices {
@@ -122,7 +122,7 @@ pub(super) fn requested_days(slices: &[StagedSlice]) -> BTreeSet<Date> {
     days
 }
 
-/// Returns the days that the slices asked for and of which no slice is missing.
+/// Returns the requested days of which no slice is missing.
 pub(super) fn covered_days(slices: &[StagedSlice], load: &EventLoad) -> BTreeSet<Date> {
     let mut days = requested_days(slices);
     days.retain(|day| !load.is_failed(*day));

@@ -336,3 +336,41 @@ fn a_directory_that_cannot_be_written_in() {
     );
     assert_eq!(workspace.drop_tables(&["profiles".to_owned()]).unwrap_err().kind(), ErrorKind::Storage);
 }
+
+#[test]
+fn macros_of_the_user_are_named() {
+    let own = [
+        "prop",
+        "mp_funnel",
+        "mp_retention",
+        "mp_active_users",
+        "mp_lifecycle",
+        "mp_sessions",
+        "mp_identities",
+        "mp_growth",
+    ];
+    let fixture = Fixture::new();
+    fixture.execute("CREATE TABLE other (a INTEGER)");
+    let taken = || {
+        let table = TableName::parse("profiles").unwrap();
+        let (first, none) = (LoadKind::First, std::time::Duration::ZERO);
+        let checked = preflight(&fixture.database, &PROFILES, &table, IfExists::Append, first, none).unwrap();
+        let name = |warning: &Warning| match warning {
+            Warning::NameTaken { name, table: None } => Some(name.clone()),
+            _ => None,
+        };
+        checked.warnings.iter().filter_map(name).collect::<Vec<_>>()
+    };
+    for (number, name) in own.iter().enumerate() {
+        assert_eq!(taken(), own[..number]);
+        let (of_another_kind, kind) = if *name == "prop" { ("TABLE SELECT", "") } else { ("", "TABLE SELECT") };
+        fixture.execute(&format!("CREATE MACRO {name}(a) AS {of_another_kind} a"));
+        assert_eq!(taken(), own[..number], "{name} of the other kind");
+        fixture.execute(&format!("CREATE MACRO {}(a) AS {kind} a", name.to_uppercase()));
+    }
+    assert_eq!(taken(), own);
+    // Those of a load are no user's.
+    let fixture = Fixture::new();
+    fixture.load("r1", IfExists::Fail).unwrap();
+    assert!(macros::taken_names(&Connection::open(&fixture.database).unwrap()).unwrap().is_empty());
+}
