@@ -112,7 +112,9 @@ impl EventReader {
             if !line.is_ended && line.last != Some(b'}') {
                 return Err(BodyFault::Cut);
             }
-            if !bytes.trim_ascii_start().starts_with(b"{") || line.last != Some(b'}') {
+            if bytes.trim_ascii_start().starts_with(b"{") && line.last == Some(b'}') {
+                self.beginning = None;
+            } else {
                 self.note_message(&String::from_utf8_lossy(bytes));
             }
             let reason = format!("larger than {} MiB", EVENT_LINE_BYTES_MAX >> 20);
@@ -144,10 +146,7 @@ impl EventReader {
                 _ => Err(BodyFault::Cut),
             };
         }
-        self.note_beginning(&repaired);
-        if !has_event(&repaired) {
-            self.note_message(&repaired);
-        }
+        self.note_refused(&repaired);
         self.reject_as_received(reason, bytes, line.bytes);
         Ok(())
     }
@@ -159,9 +158,7 @@ impl EventReader {
         let result = match rewriter.rewrite(text) {
             Ok(rewritten) => self.event(rewritten),
             Err(reason) => {
-                if !has_event(text) {
-                    self.note_message(text);
-                }
+                self.note_refused(text);
                 self.reject_as_received(reason, text.as_bytes(), text.len() as u64);
                 Ok(())
             }
@@ -184,24 +181,25 @@ impl EventReader {
             Ok(()) => return Ok(()),
             Err(Refused::Error) => return Err(error_of(text)),
             Err(Refused::Reject(reason)) => reason,
-            Err(Refused::NotAnEvent(reason)) => {
-                self.note_message(text);
-                reason.to_owned()
-            }
         };
-        self.note_beginning(text);
+        self.note_refused(text);
         self.reject(reason, text.as_bytes(), text.len() as u64);
         Ok(())
+    }
+
+    /// Notes a line that becomes a reject: an event shows that the body is an export, anything else may be a message.
+    fn note_refused(&mut self, line: &str) {
+        if has_event(line) {
+            self.beginning = None;
+        } else {
+            self.beginning = self.beginning.take().map(|beginning| self.joined(&beginning, line));
+            self.note_message(line);
+        }
     }
 
     /// Notes a line that is not an event, in case that it is the last one.
     fn note_message(&mut self, line: &str) {
         self.message = Some(self.joined("", line));
-    }
-
-    /// Notes a line that is not an event, unless there was an event.
-    fn note_beginning(&mut self, line: &str) {
-        self.beginning = self.beginning.take().map(|beginning| self.joined(&beginning, line));
     }
 
     /// Adds a line to the beginning of a body.
