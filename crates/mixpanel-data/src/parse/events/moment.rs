@@ -74,15 +74,17 @@ impl Moments {
     pub(super) fn convert(&mut self, raw: &str) -> Result<Moment, String> {
         match parse(raw).ok_or("`time` is not a time")? {
             Received::Number(number) => {
-                let (from, to) = (i64::from(*self.days.start()), i64::from(*self.days.end()));
-                let near = (from - DAYS_NEAR)..=(to + DAYS_NEAR);
-                let is_in_seconds = is_in_seconds(number, |ms| near.contains(&ms.div_euclid(DAY_MS)));
+                let is_in_seconds = self.is_in_seconds(number);
                 let ms = if is_in_seconds { number * 1_000 } else { number };
                 if !RANGE_MS.contains(&ms) {
                     return Err(out_of_range());
                 }
                 Ok(Moment { is_in_seconds, ..self.of_local(ms * 1_000)? })
             }
+            Received::Fraction(ms) if self.is_in_seconds(ms / 1_000) => {
+                Ok(Moment { is_in_seconds: true, ..self.of_local(ms * 1_000)? })
+            }
+            Received::Fraction(_) => Err("`time` is not in whole milliseconds".to_owned()),
             Received::Local(micros) => self.of_local(micros),
             Received::Instant(micros) => {
                 let instant = jiff::Timestamp::from_microsecond(micros).map_err(|_| out_of_range())?;
@@ -91,6 +93,12 @@ impl Moments {
                 Ok(Moment { micros, day, shift: Shift::None, is_in_seconds: false })
             }
         }
+    }
+
+    fn is_in_seconds(&self, number: i64) -> bool {
+        let (from, to) = (i64::from(*self.days.start()), i64::from(*self.days.end()));
+        let near = (from - DAYS_NEAR)..=(to + DAYS_NEAR);
+        is_in_seconds(number, |ms| near.contains(&ms.div_euclid(DAY_MS)))
     }
 
     /// Converts a local time, in microseconds since 1970 as if it were UTC.
