@@ -1,5 +1,6 @@
 //! The configuration of the simulated project's events.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -117,6 +118,19 @@ pub enum ExportFraming {
     ContentLength,
     /// The connection closes, as with HTTP/1.0. A cut looks like the end.
     CloseDelimited,
+}
+
+impl FromStr for ExportFraming {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "chunked" => Ok(Self::Chunked),
+            "content-length" => Ok(Self::ContentLength),
+            "close" => Ok(Self::CloseDelimited),
+            _ => Err(format!("framing: expected chunked, content-length or close, got {text:?}")),
+        }
+    }
 }
 
 /// Whether the last line ends with a newline.

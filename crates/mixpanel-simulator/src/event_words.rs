@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use crate::config::SimulatorConfig;
 use crate::duration::parse_duration;
-use crate::event_options::{EventOptions, ExportFraming, ExportLimitStyle, FinalNewline, Revision, RowOrder, TimeUnit};
+use crate::event_options::{EventOptions, ExportLimitStyle, FinalNewline, Revision, RowOrder, TimeUnit};
 use crate::events::OddEvent;
 use crate::fault::{number, words};
 
@@ -68,10 +68,8 @@ impl EventWords {
     }
 
     fn try_apply(&self, config: &mut SimulatorConfig) -> Result<(), String> {
-        let changes = ["late-rows", "deleted-rows", "rekeyed"];
-        let name = |word: &String| word.split_once('=').map_or(word.clone(), |(name, _)| name.to_owned());
-        let names: Vec<String> = self.0.iter().map(name).collect();
-        if names.iter().any(|name| changes.contains(&name.as_str())) && !names.iter().any(|name| name == "revision") {
+        let has = |name: &str| self.0.iter().any(|word| word.split('=').next() == Some(name));
+        if ["late-rows", "deleted-rows", "rekeyed"].into_iter().any(has) && !has("revision") {
             config.events.revision = Revision::OnRefetch;
         }
         for word in &self.0 {
@@ -125,14 +123,7 @@ fn set(config: &mut SimulatorConfig, name: &str, value: &str) -> Result<(), Stri
         "gzip-threshold" => events.gzip_threshold = number(name, value)?,
         "gzip-level" => events.gzip_level = number(name, value)?,
         "gzip-members" => events.gzip_members = number(name, value)?,
-        "framing" => {
-            events.framing = match value {
-                "chunked" => ExportFraming::Chunked,
-                "content-length" => ExportFraming::ContentLength,
-                "close" => ExportFraming::CloseDelimited,
-                _ => return Err(format!("framing: expected chunked, content-length or close, got {value:?}")),
-            }
-        }
+        "framing" => events.framing = value.parse()?,
         "chunk-size" => events.chunk_size = number(name, value)?,
         "limit-style" => {
             events.limit_style = match value {
@@ -171,6 +162,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::event_options::ExportFraming;
 
     fn applied(line: &str) -> SimulatorConfig {
         let mut config = SimulatorConfig::default();
