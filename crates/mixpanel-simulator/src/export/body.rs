@@ -77,7 +77,7 @@ impl ExportBody {
     pub(super) fn is_longer_than(&self, bytes: usize) -> bool {
         let mut text = Vec::new();
         let mut rows = self.rows.clone();
-        while rows.write(&mut text, bytes.saturating_add(1)) && text.len() <= bytes {}
+        rows.write(&mut text, bytes.saturating_add(1));
         text.len() + self.tail.as_ref().map_or(0, Bytes::len) > bytes
     }
 }
