@@ -42,9 +42,16 @@ const WORDS: [&str; 26] = [
 
 /// Changes to the options of events, written as words such as `per-day=20000 late-rows=0.02 shuffled`.
 ///
-/// The words have the names of the fields of [`EventOptions`], and of [`SimulatorConfig::export_per_second`] and
-/// [`SimulatorConfig::export_concurrency`]. `clean` stands for [`EventOptions::clean`], and `odd` for all odd lines.
-/// Rows that change when their day is fetched again imply [`Revision::OnRefetch`], unless there is a `revision`.
+/// A word that is not listed here sets the field of [`EventOptions`] with its name:
+///
+/// - `clean` sets `duplicates`, `conflicts`, `without-insert-id` and `late` as in [`EventOptions::clean`];
+/// - `odd` sets [`EventOptions::odd`] to all kinds of odd lines;
+/// - `on-refetch` is [`Revision::OnRefetch`], which `late-rows`, `deleted-rows` and `rekeyed` imply unless there is a
+///   `revision`;
+/// - `shuffled` is [`RowOrder::Shuffled`], `seconds` is [`TimeUnit::AlwaysSeconds`], and `no-final-newline` is
+///   [`FinalNewline::Missing`];
+/// - `per-second` and `concurrency` set [`SimulatorConfig::export_per_second`] and
+///   [`SimulatorConfig::export_concurrency`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventWords(Vec<String>);
 
