@@ -54,7 +54,7 @@ pub(crate) struct EventReader {
     by_day: BTreeMap<i32, (u64, u64)>,
     facts: SliceFacts,
     unstored: Unstored,
-    /// How the body begins, until an event was read.
+    /// How the body begins, until a line has an event.
     beginning: Option<String>,
     /// The beginning of the last line that is not blank, if it is not an event.
     message: Option<String>,
@@ -217,9 +217,8 @@ impl EventReader {
         let time = first(members, Role::Time);
         let received = time.ok_or("`time` is missing")?;
         let moment = self.moments.convert(value(text, &members[received]))?;
-        let is_known_day = self.by_day.contains_key(&moment.day) || self.by_day.len() < SLICE_DAYS_MAX;
-        if !is_known_day {
-            return Err(format!("its day is one more than {SLICE_DAYS_MAX}"));
+        if self.by_day.len() >= SLICE_DAYS_MAX && !self.by_day.contains_key(&moment.day) {
+            return Err(format!("the response already has rows of {SLICE_DAYS_MAX} other days"));
         }
         let distinct_id = id(text, members, Role::DistinctId);
         let insert_id = id(text, members, Role::InsertId).filter(|id| !id.text.is_empty());
