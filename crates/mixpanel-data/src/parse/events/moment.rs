@@ -4,10 +4,11 @@ use std::ops::RangeInclusive;
 
 use jiff::civil::{Date, date};
 
+use crate::parse::last_seen::as_if_utc;
 use crate::project_time_zone::{LocalTimes, ProjectTimeZone, Shift};
 use crate::slice::Slice;
 
-use super::time::{RANGE_MS, Received, as_if_utc, is_in_seconds, parse};
+use super::time::{RANGE_MS, Received, is_in_seconds, parse};
 
 /// The time of an event.
 #[derive(Debug, Clone, Copy)]

@@ -1,13 +1,6 @@
 //! Reads the time of an event.
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::fmt::temporal::DateTimeParser;
-use jiff::tz::TimeZone;
-
-use crate::parse::last_seen::parse_lenient;
-
-static PARSER: DateTimeParser = DateTimeParser::new();
+use crate::parse::last_seen::{parse_instant, parse_local};
 
 /// The time of an event as received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +33,7 @@ pub(super) fn parse(value: &str) -> Option<Received> {
             if let Some(number) = received_number(text) {
                 return Some(number);
             }
-            if let Ok(instant) = PARSER.parse_timestamp(text) {
-                return Some(Received::Instant(instant.as_microsecond()));
-            }
-            parse_lenient(text).map(Received::Local)
+            parse_instant(text).map(Received::Instant).or_else(|| parse_local(text).map(Received::Local))
         }
         _ => None,
     }
@@ -101,11 +91,6 @@ fn thousandths(text: &str) -> Option<i64> {
 /// milliseconds is near the requested days.
 pub(super) fn is_in_seconds(number: i64, is_expected: impl Fn(i64) -> bool) -> bool {
     SECONDS.contains(&number.unsigned_abs()) && !is_expected(number)
-}
-
-/// Returns the local time of an instant, in microseconds since 1970 as if it were UTC.
-pub(super) fn as_if_utc(local: DateTime) -> Option<i64> {
-    TimeZone::UTC.to_timestamp(local).ok().map(Timestamp::as_microsecond)
 }
 
 #[cfg(test)]
