@@ -6,7 +6,7 @@ use crate::limits::{JSON_DEPTH_MAX, UNSTORED_NAMES_MAX};
 use crate::parse::depth::is_deeper_than;
 use crate::parse::object::{Cursor, is_key};
 use crate::parse::role::Role;
-use crate::parse::surrogates::has_lone_surrogate;
+use crate::parse::surrogates::{HALF_A_PAIR, has_lone_surrogate};
 
 use super::catalogs::Collectors;
 use super::members::{Member, first, read_members};
@@ -120,8 +120,6 @@ pub(super) fn has_event(line: &str) -> bool {
     }
     false
 }
-
-const HALF_A_PAIR: &str = "a string holds half a surrogate pair, which is not Unicode";
 
 /// Returns the text of a JSON string without escapes.
 fn plain(raw: &str) -> Option<&str> {
