@@ -16,7 +16,7 @@ use crate::parse::unstored::Unstored;
 use crate::project_time_zone::{ProjectTimeZone, Shift};
 use crate::property_rules::ActiveRules;
 use crate::slice::{DayFacts, Slice, SliceFacts};
-use crate::text::excerpt;
+use crate::text::{excerpt, hexadecimal};
 
 use super::catalogs::{Collectors, EventCatalogs};
 use super::columns::Columns;
@@ -357,12 +357,7 @@ fn reason_of(error: &serde_json::Error, is_withheld: bool) -> String {
 
 /// Returns the insert id for an event without one, which depends only on its text.
 fn generated_id(text: &str) -> String {
-    let mut id = String::with_capacity(36);
-    id.push_str("gen-");
-    for byte in &Sha256::digest(text.as_bytes())[..16] {
-        let _ = write!(id, "{byte:02x}");
-    }
-    id
+    format!("gen-{}", hexadecimal(&Sha256::digest(text.as_bytes())[..16]))
 }
 
 #[cfg(test)]
