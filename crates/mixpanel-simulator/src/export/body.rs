@@ -83,12 +83,13 @@ impl ExportBody {
 }
 
 impl ExportChunks {
-    /// Returns the number of rows in the chunks so far; those of the current piece included.
+    /// Returns the number of rows in the chunks so far, including those of the current piece.
     pub fn rows(&self) -> u64 {
         self.rows.written()
     }
 
-    /// Returns the number of bytes in the chunks so far, before compression; those of the current piece included.
+    /// Returns the number of bytes in the chunks so far, before compression, including those of the current
+    /// piece.
     pub fn plain_bytes(&self) -> u64 {
         self.plain_bytes
     }

@@ -32,7 +32,7 @@ pub(super) struct Moments {
 
 pub(super) const DAY_MS: i64 = 86_400_000;
 
-/// The days by which a row can miss the slice without being taken for one whose time has another unit.
+/// How many days outside the slice a time in milliseconds may be before it is read as seconds.
 const DAYS_NEAR: i64 = 2;
 
 const UNIX_EPOCH: Date = date(1970, 1, 1);

@@ -18,8 +18,8 @@ pub(super) enum Received {
 /// The times that can be stored, in milliseconds since 1970: the years 1 to 9999. Few programs print any other year.
 pub(super) const RANGE_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
-/// Numbers of seconds that are not taken for milliseconds: the years 1973 to 5138. As milliseconds, they would be in the
-/// first three years after 1970, which no export asks for.
+/// Numbers of seconds that are not taken for milliseconds: the years 1973 to 5138. As milliseconds, they are
+/// less than four years from 1970, which exports do not request.
 const SECONDS: std::ops::Range<u64> = 100_000_000..100_000_000_000;
 
 /// Reads a time, given as JSON. `None` if it is not a time: a number may have up to three decimal places, and a text is
