@@ -35,14 +35,15 @@ pub struct ProjectTimeZone {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shift {
     None,
-    /// The local time occurred twice, because clocks were set back; it is taken for the earlier one.
+    /// The local time occurred twice, because clocks were set back; the earlier one is used.
     Repeated,
     /// The local time did not occur, because clocks were set forward; it is moved forward by as much.
     Skipped,
 }
 
 impl ProjectTimeZone {
-    /// Finds a time zone by its IANA name, in any case.
+    /// Finds a time zone by its IANA name, in any case; white space around it is ignored. `UTC`, `Etc/UTC` and `Z` are
+    /// UTC.
     ///
     /// # Errors
     /// `InvalidInput` if there is none of that name.
@@ -68,7 +69,7 @@ impl ProjectTimeZone {
         Self { name: "UTC".to_owned(), zone: None }
     }
 
-    /// Returns the name.
+    /// Returns the IANA name, such as `Europe/Lisbon`, or `UTC`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

@@ -1,4 +1,4 @@
-//! Which properties of profiles are dropped or hashed before they are stored.
+//! Which properties of records are dropped or hashed before they are stored.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,11 +37,15 @@ impl RequestedRules {
     /// and its insert id may only be hashed.
     pub(crate) fn check_for_events(&self) -> Result<Option<Arc<ActiveRules>>> {
         let has = |names: &[String], name: &str| names.iter().any(|own| own == name);
-        if let Some(name) = [TIME, INSERT_ID].into_iter().find(|name| has(&self.drop, name)) {
-            return Err(Error::invalid(format!("property `{name}` cannot be dropped, because it identifies an event")));
+        if has(&self.drop, TIME) || has(&self.hash, TIME) {
+            return Err(Error::invalid(format!(
+                "property `{TIME}` cannot be dropped or hashed, because events are ordered by it; remove it from the rules"
+            )));
         }
-        if has(&self.hash, TIME) {
-            return Err(Error::invalid(format!("property `{TIME}` cannot be hashed, because it is a column")));
+        if has(&self.drop, INSERT_ID) {
+            return Err(Error::invalid(format!(
+                "property `{INSERT_ID}` cannot be dropped, because it identifies an event; hash it instead"
+            )));
         }
         self.check()
     }
@@ -253,12 +257,14 @@ mod tests {
             let checked = requested(drop, hash, Some(key(KEY))).check_for_events();
             checked.map(|rules| rules.is_some()).map_err(|error| error.message().to_owned())
         };
+        let time = "property `time` cannot be dropped or hashed, because events are ordered by it; \
+                    remove it from the rules";
+        assert_eq!(check(&["time"], &[]).unwrap_err(), time);
+        assert_eq!(check(&[], &["time"]).unwrap_err(), time);
         assert_eq!(
-            check(&["time"], &[]).unwrap_err(),
-            "property `time` cannot be dropped, because it identifies an event"
+            check(&["$insert_id"], &[]).unwrap_err(),
+            "property `$insert_id` cannot be dropped, because it identifies an event; hash it instead"
         );
-        assert!(check(&["$insert_id"], &[]).unwrap_err().starts_with("property `$insert_id` cannot be dropped"));
-        assert_eq!(check(&[], &["time"]).unwrap_err(), "property `time` cannot be hashed, because it is a column");
         assert!(check(&["distinct_id"], &[]).unwrap_err().contains("hash it instead"));
         assert_eq!(check(&["$time", "Time"], &["$insert_id", "distinct_id"]), Ok(true));
         assert_eq!(check(&[], &[]), Ok(false));

@@ -1,6 +1,7 @@
 //! Formats text and numbers for messages.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Returns whether a character moves the cursor, is invisible, or reorders the text around it.
@@ -29,6 +30,14 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
+}
+
+/// Formats bytes as lower-case hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string can be written to");
+        text
+    })
 }
 
 /// Quotes the name of a property, which may be empty: `` `plan` ``, `` `""` ``.

@@ -98,7 +98,8 @@ pub struct SimulatorConfig {
     /// The number of exports that may start within a second; `None` means no limit. Default 3, as documented.
     pub export_per_second: Option<u32>,
     /// The number of concurrent exports; `None` means no limit. Default 100, as documented. An export takes its slot
-    /// until its body is sent.
+    /// until its body is sent, or with [`ExportFraming::ContentLength`](crate::ExportFraming::ContentLength) until just
+    /// before the first byte.
     pub export_concurrency: Option<u32>,
     /// The faults of exports, in order of precedence.
     pub export_faults: Vec<ExportFault>,

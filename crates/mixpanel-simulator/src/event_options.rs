@@ -1,5 +1,6 @@
 //! The configuration of the simulated project's events.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -9,7 +10,8 @@ use crate::events::OddEvent;
 /// Which events exist, and how the export endpoint sends them.
 ///
 /// The events are those of the profiles, from the signup of each user on. Their days and times are wall-clock time of the
-/// project. The default has small shares of everything that occurs in real data; [`clean`](Self::clean) has none of it.
+/// project. By default, small shares are duplicates, late, or without `$insert_id`; [`clean`](Self::clean) has none of
+/// these. A share is a number from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventOptions {
     /// About how many events a weekday near the reference time has. `None`, the default, means about 0.3 per generated
@@ -53,14 +55,15 @@ pub struct EventOptions {
     pub time_unit: TimeUnit,
     /// The size in bytes above which a body is compressed, if the client accepts gzip. Default 1,400, as documented.
     pub gzip_threshold: usize,
-    /// The compression level, from 1 to 9, or 0 for gzip without compression, which takes no time. Default 1.
+    /// The compression level, from 1 to 9 (more counts as 9), or 0 for gzip without compression, which takes no time.
+    /// Default 1.
     pub gzip_level: u32,
-    /// The number of gzip members that a compressed body consists of; at least 1, and the last ones may be empty.
+    /// The number of gzip members that a compressed body consists of; 0 counts as 1, and the last ones may be empty.
     /// Default 1.
     pub gzip_members: u32,
     /// The framing of the body. Default [`ExportFraming::Chunked`].
     pub framing: ExportFraming,
-    /// The size of a chunk in bytes; at least 1. Default 64 KiB.
+    /// The size of a chunk in bytes; 0 counts as 1. Default 64 KiB.
     pub chunk_size: usize,
     /// Whether the last line ends with a newline. Default [`FinalNewline::Present`].
     pub final_newline: FinalNewline,
@@ -117,6 +120,19 @@ pub enum ExportFraming {
     ContentLength,
     /// The connection closes, as with HTTP/1.0. A cut looks like the end.
     CloseDelimited,
+}
+
+impl FromStr for ExportFraming {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "chunked" => Ok(Self::Chunked),
+            "content-length" => Ok(Self::ContentLength),
+            "close" => Ok(Self::CloseDelimited),
+            _ => Err(format!("framing: expected chunked, content-length or close, got {text:?}")),
+        }
+    }
 }
 
 /// Whether the last line ends with a newline.

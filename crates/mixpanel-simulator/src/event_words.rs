@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use crate::config::SimulatorConfig;
 use crate::duration::parse_duration;
-use crate::event_options::{EventOptions, ExportFraming, ExportLimitStyle, FinalNewline, Revision, RowOrder, TimeUnit};
+use crate::event_options::{EventOptions, ExportLimitStyle, FinalNewline, Revision, RowOrder, TimeUnit};
 use crate::events::OddEvent;
 use crate::fault::{number, words};
 
@@ -42,9 +42,16 @@ const WORDS: [&str; 26] = [
 
 /// Changes to the options of events, written as words such as `per-day=20000 late-rows=0.02 shuffled`.
 ///
-/// The words have the names of the fields of [`EventOptions`], and of [`SimulatorConfig::export_per_second`] and
-/// [`SimulatorConfig::export_concurrency`]. `clean` stands for [`EventOptions::clean`], and `odd` for all odd lines.
-/// Rows that change when their day is fetched again imply [`Revision::OnRefetch`], unless there is a `revision`.
+/// A word that is not listed here sets the field of [`EventOptions`] with its name:
+///
+/// - `clean` sets `duplicates`, `conflicts`, `without-insert-id` and `late` as in [`EventOptions::clean`];
+/// - `odd` sets [`EventOptions::odd`] to all kinds of odd lines;
+/// - `on-refetch` is [`Revision::OnRefetch`], which `late-rows`, `deleted-rows` and `rekeyed` imply unless there is a
+///   `revision`;
+/// - `shuffled` is [`RowOrder::Shuffled`], `seconds` is [`TimeUnit::AlwaysSeconds`], and `no-final-newline` is
+///   [`FinalNewline::Missing`];
+/// - `per-second` and `concurrency` set [`SimulatorConfig::export_per_second`] and
+///   [`SimulatorConfig::export_concurrency`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventWords(Vec<String>);
 
@@ -68,10 +75,8 @@ impl EventWords {
     }
 
     fn try_apply(&self, config: &mut SimulatorConfig) -> Result<(), String> {
-        let changes = ["late-rows", "deleted-rows", "rekeyed"];
-        let name = |word: &String| word.split_once('=').map_or(word.clone(), |(name, _)| name.to_owned());
-        let names: Vec<String> = self.0.iter().map(name).collect();
-        if names.iter().any(|name| changes.contains(&name.as_str())) && !names.iter().any(|name| name == "revision") {
+        let has = |name: &str| self.0.iter().any(|word| word.split('=').next() == Some(name));
+        if ["late-rows", "deleted-rows", "rekeyed"].into_iter().any(has) && !has("revision") {
             config.events.revision = Revision::OnRefetch;
         }
         for word in &self.0 {
@@ -125,14 +130,7 @@ fn set(config: &mut SimulatorConfig, name: &str, value: &str) -> Result<(), Stri
         "gzip-threshold" => events.gzip_threshold = number(name, value)?,
         "gzip-level" => events.gzip_level = number(name, value)?,
         "gzip-members" => events.gzip_members = number(name, value)?,
-        "framing" => {
-            events.framing = match value {
-                "chunked" => ExportFraming::Chunked,
-                "content-length" => ExportFraming::ContentLength,
-                "close" => ExportFraming::CloseDelimited,
-                _ => return Err(format!("framing: expected chunked, content-length or close, got {value:?}")),
-            }
-        }
+        "framing" => events.framing = value.parse()?,
         "chunk-size" => events.chunk_size = number(name, value)?,
         "limit-style" => {
             events.limit_style = match value {
@@ -171,6 +169,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::event_options::ExportFraming;
 
     fn applied(line: &str) -> SimulatorConfig {
         let mut config = SimulatorConfig::default();

@@ -102,7 +102,7 @@ impl Ledger {
         self.window.len()
     }
 
-    /// Returns the number of requests in the window that are at most a second old.
+    /// Returns the number of requests in the window that are less than a second old.
     pub(crate) fn in_last_second(&self, now: Duration) -> usize {
         self.window.iter().rev().take_while(|(_, taken)| now < *taken + Duration::from_secs(1)).count()
     }

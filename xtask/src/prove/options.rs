@@ -60,8 +60,9 @@ const SEEDS_TESTS: &str = "fetch::simulation::seeds_tests::seeds_hold|\
      fetch::simulation::seeds_tests::seeds_hold_with_duckdb|\
      fetch::simulation::slices::seeds_tests::seeds_hold";
 
-/// The test that enables each mutant and prints the seed that finds it.
-const MUTANTS_TEST: &str = "fetch::simulation::mutants_tests::every_mutant_is_found";
+/// The tests that enable each mutant and print the seed that finds it.
+const MUTANTS_TESTS: &str = "fetch::simulation::mutants_tests::every_mutant_is_found|\
+     fetch::simulation::slices::mutants_tests::every_mutant_of_slices_is_found";
 
 /// All parts. `cargo xtask test` already runs `mutants`; `instructions` and `fuzz` have no quick form.
 pub(super) static PARTS: [Part; 8] = [
@@ -72,7 +73,7 @@ pub(super) static PARTS: [Part; 8] = [
     part("terminals", Program::Mp, "terminals", (true, true)),
     part("instructions", Program::Mp, "instructions", (true, false)),
     part("fuzz", Program::Fuzz, "json", (true, false)),
-    part("mutants", Program::Library, MUTANTS_TEST, (false, false)),
+    part("mutants", Program::Library, MUTANTS_TESTS, (false, false)),
 ];
 
 /// The number of seeds of fetches of profiles with a simulated load, in the long and the quick form.

@@ -251,13 +251,21 @@ impl Catalog {
 
     /// Adds the profiles of `other`.
     pub(crate) fn add(&mut self, other: &Self) {
+        let mut places = self.places();
+        self.add_at(other, &mut places);
+    }
+
+    /// Adds the profiles of `other`, given the places of the properties.
+    fn add_at(&mut self, other: &Self, places: &mut HashMap<String, usize>) {
         self.profiles += other.profiles;
         self.others += other.others;
-        let places: HashMap<String, usize> = self.places();
         for property in &other.properties {
             match places.get(&property.name) {
                 Some(place) => self.properties[*place].add(property),
-                None if self.properties.len() < PROPERTY_NAMES_MAX => self.properties.push(property.clone()),
+                None if self.properties.len() < PROPERTY_NAMES_MAX => {
+                    places.insert(property.name.clone(), self.properties.len());
+                    self.properties.push(property.clone());
+                }
                 None => self.others += property.profiles(),
             }
         }
@@ -267,23 +275,7 @@ impl Catalog {
     pub(crate) fn sum<'a>(catalogs: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut sum = Self::default();
         let mut places = HashMap::new();
-        for catalog in catalogs {
-            sum.profiles += catalog.profiles;
-            sum.others += catalog.others;
-            for property in &catalog.properties {
-                match places.get(property.name.as_str()) {
-                    Some(place) => {
-                        let own: &mut Property = &mut sum.properties[*place];
-                        own.add(property);
-                    }
-                    None if sum.properties.len() < PROPERTY_NAMES_MAX => {
-                        places.insert(property.name.as_str(), sum.properties.len());
-                        sum.properties.push(property.clone());
-                    }
-                    None => sum.others += property.profiles(),
-                }
-            }
-        }
+        catalogs.into_iter().for_each(|catalog| sum.add_at(catalog, &mut places));
         sum
     }
 

@@ -10,16 +10,27 @@ static PARSER: DateTimeParser = DateTimeParser::new();
 /// (which is applied). Returns microseconds since 1970, rounded toward zero; a leap second maps to the second before
 /// it.
 pub(super) fn parse_lenient(text: &str) -> Option<i64> {
-    if let Ok(timestamp) = PARSER.parse_timestamp(text) {
-        return Some(timestamp.as_microsecond());
-    }
+    parse_instant(text).or_else(|| parse_local(text))
+}
+
+/// Parses a time with a UTC offset like [`parse_lenient`].
+pub(super) fn parse_instant(text: &str) -> Option<i64> {
+    PARSER.parse_timestamp(text).ok().map(Timestamp::as_microsecond)
+}
+
+/// Parses a time without a UTC offset like [`parse_lenient`], as if it were UTC.
+pub(super) fn parse_local(text: &str) -> Option<i64> {
     // Without this check, the civil time parser would silently drop an invalid offset.
     let after_date = text.get(10..).unwrap_or_default();
     if after_date.contains(['+', '-', 'Z', 'z', '[']) {
         return None;
     }
-    let civil: DateTime = PARSER.parse_datetime(text).ok()?;
-    TimeZone::UTC.to_timestamp(civil).ok().map(Timestamp::as_microsecond)
+    as_if_utc(PARSER.parse_datetime(text).ok()?)
+}
+
+/// Returns a local time in microseconds since 1970, as if it were UTC.
+pub(super) fn as_if_utc(local: DateTime) -> Option<i64> {
+    TimeZone::UTC.to_timestamp(local).ok().map(Timestamp::as_microsecond)
 }
 
 /// Parses a time as Mixpanel sends it, `YYYY-MM-DDTHH:MM:SS` without a zone, as UTC (`docs/mixpanel-api.md#records`).

@@ -10,7 +10,7 @@ use super::reading::Reading;
 use super::rewrite::{PROFILE, Rewriter};
 use super::role::Role;
 use super::rows::RowsBuilder;
-use super::surrogates::has_lone_surrogate;
+use super::surrogates::{HALF_A_PAIR, has_lone_surrogate};
 use super::{DISTINCT_ID, PROPERTIES};
 use crate::limits::{JSON_DEPTH_MAX, PROFILE_BYTES_MAX, UNSTORED_NAMES_MAX};
 
@@ -96,7 +96,7 @@ fn try_push<'a>(rows: &mut RowsBuilder, raw: &'a str, scratch: &mut Scratch) -> 
         return Err(format!("`$properties` is larger than {} MiB", PROFILE_BYTES_MAX >> 20));
     }
     if has_lone_surrogate(properties) {
-        return Err("a string holds half a surrogate pair, which is not Unicode".to_owned());
+        return Err(HALF_A_PAIR.to_owned());
     }
     let (last_seen, kept, cut) = lift_last_seen(properties, scratch);
     rows.push(&distinct_id, kept, last_seen);

@@ -6,13 +6,11 @@
 use std::sync::Arc;
 
 use super::object::{Cursor, is_blank, is_key, value_end};
+use super::surrogates::HALF_A_PAIR;
 use super::unstored::Unstored;
 use crate::hash_key::ValueHasher;
 use crate::limits::{HASHED_PAGE_BYTES_MAX, HASHED_RECORD_BYTES_MAX};
 use crate::property_rules::{ActiveRules, Treatment};
-
-/// Why a record cannot be rewritten if the text of a hashed value is not Unicode.
-const HALF_A_PAIR: &str = "a string holds half a surrogate pair, which is not Unicode";
 
 /// The form of the records of a dataset.
 #[derive(Debug, Clone, Copy)]

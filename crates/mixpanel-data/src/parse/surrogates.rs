@@ -1,5 +1,8 @@
 //! Finds escapes that are not Unicode.
 
+/// Why a text is not stored.
+pub(super) const HALF_A_PAIR: &str = "a string holds half a surrogate pair, which is not Unicode";
+
 /// Returns whether an escape such as `\ud83d` lacks the other half of its surrogate pair.
 pub(super) fn has_lone_surrogate(json: &str) -> bool {
     let bytes = json.as_bytes();

@@ -26,8 +26,8 @@ impl Unstored {
         Self { is_of_events: true, ..Self::default() }
     }
 
-    /// Returns the names of members other than `$distinct_id` and `$properties` (of events, `event` and `properties`), in the order seen. If there are many,
-    /// returns only the first few.
+    /// Returns the names of the members that are not stored, in the order seen. If there are many, returns only the first
+    /// few.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{LEDGER_BYTES_MAX, LEDGER_LOCK_ATTEMPTS, LEDGER_LOCK_PAUSE, LEDGERS_ASIDE_MAX};
+use crate::text::hexadecimal;
 
 use super::ledger::Ledger;
 use super::lock_file::{OpenError, make_directory, open_lock_file, open_regular, private};
@@ -242,6 +243,6 @@ fn file_stem(pool: Pool, host: &str, project: &str) -> String {
     hash.update((host.len() as u64).to_le_bytes());
     hash.update(host);
     hash.update(project);
-    let hash: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let hash = hexadecimal(&hash.finalize()[..6]);
     format!("{}-{}-{}-{hash}", pool.prefix, readable(host), readable(project))
 }

@@ -12,8 +12,6 @@
 //! | STRUCT, MAP | an object; keys that are not text are written as JSON; a list if the members have no names |
 //! | UNION | the value of its member |
 
-use std::fmt::Write as _;
-
 use arrow::array::{Array, ArrayRef, AsArray, StructArray};
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int8Type, Int16Type,
@@ -25,6 +23,7 @@ use serde_json::{Number, Value};
 
 use super::iso;
 use crate::sql_value::SqlValue;
+use crate::text::hexadecimal;
 
 /// The number of values that 18 decimal digits have.
 const DIGITS_GROUP: u128 = 1_000_000_000_000_000_000;
@@ -224,11 +223,4 @@ fn bits(bytes: &[u8]) -> String {
     let Some((padding, bytes)) = bytes.split_first() else { return String::new() };
     let digits: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
     digits.get(usize::from(*padding)..).unwrap_or_default().to_owned()
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string can be written to");
-        text
-    })
 }

@@ -4,7 +4,8 @@ use super::calendar::weekday_factor;
 use super::people::People;
 use crate::hash::{mix, mix2};
 
-/// Users whose `$last_seen` is more than this long before the reference time left then; all others are still there.
+/// Users whose `$last_seen` is more than this many seconds before the reference time have no events after it; all others
+/// stay active.
 const GONE: u64 = 120 * 86_400;
 /// The maximum number of sessions of a user on a day.
 const SESSIONS_MAX: u64 = 1_000;

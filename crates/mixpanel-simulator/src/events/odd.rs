@@ -120,8 +120,8 @@ impl OddEvent {
         LINES[self as usize]
     }
 
-    /// All kinds, in the order in which a day has them. Those that are no events come first: a complete export does not end
-    /// with one.
+    /// All kinds, in the order in which a day has them. Those that are not events come first, so that a complete export
+    /// does not end with one, unless its rows are shuffled.
     pub const ALL: [Self; 48] = [
         Self::RawControlByte,
         Self::NotAnObject,

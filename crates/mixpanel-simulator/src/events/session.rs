@@ -4,7 +4,7 @@ use super::activity::{Activity, Calendar};
 use super::calendar::{DAY_MS, time_of_day, to_utc, to_wall};
 use super::kind::Kind;
 use super::state::{DataState, Project};
-use crate::hash::{Sequence, below, mix, mix2};
+use crate::hash::{Sequence, below, chance, mix, mix2};
 
 /// How late a session from an offline device arrives at most: five days.
 const LATE_MAX_MS: u64 = 5 * DAY_MS;
@@ -120,9 +120,9 @@ impl<'a> DayPlan<'a> {
         let people = self.project.people.len();
         let other = (index + people / 2) % people;
         let random = mix2(mix(self.project.seed ^ other), self.calendar.day ^ 0xD0_0B1E);
-        let sending = if is_chosen(random, options.duplicates) {
+        let sending = if chance(random, options.duplicates) {
             Sending::Again
-        } else if is_chosen(mix(random), options.conflicts) {
+        } else if chance(mix(random), options.conflicts) {
             Sending::AgainChanged
         } else {
             return;
@@ -136,7 +136,7 @@ impl<'a> DayPlan<'a> {
     fn prepare(&mut self, index: u64, activity: &Activity, number: u64, sending: Sending) {
         let (project, hash) = (self.project, mix2(activity.hash, number));
         let options = &project.options;
-        let flag = |purpose: u64, share: f64| share > 0.0 && is_chosen(mix(hash ^ purpose), share);
+        let flag = |purpose: u64, share: f64| chance(mix(hash ^ purpose), share);
         let is_anonymous = project.people.is_anonymous(index);
         let is_signup = number == 0 && activity.signup.is_some() && !is_anonymous;
         let is_rekeyed = flag(0x4E7, options.rekeyed) && !is_anonymous && !is_signup;
@@ -181,9 +181,9 @@ impl<'a> DayPlan<'a> {
                 step.received += 3_600_000 + (step.hash & 0x7F_FFFF);
             }
             step.received + processing_ms(step.hash) <= state.now_ms
-                && !(is_chosen(mix(step.hash ^ 0x1), options.late_rows)
+                && !(chance(mix(step.hash ^ 0x1), options.late_rows)
                     && u64::from(state.revision) <= below(step.hash.rotate_left(20), 2))
-                && !(is_chosen(mix(step.hash ^ 0x2), options.deleted_rows)
+                && !(chance(mix(step.hash ^ 0x2), options.deleted_rows)
                     && u64::from(state.revision) > below(step.hash.rotate_left(20), 3))
         });
     }
@@ -192,10 +192,6 @@ impl<'a> DayPlan<'a> {
 /// Returns how long the processing of an event takes after it is received, in milliseconds.
 pub(super) fn processing_ms(hash: u64) -> u64 {
     200 + (hash >> 20) % 1_800
-}
-
-fn is_chosen(random: u64, share: f64) -> bool {
-    share > 0.0 && crate::hash::chance(random, share)
 }
 
 /// What happens in a session.

@@ -7,10 +7,11 @@ use super::odd::OddEvent;
 use super::people::People;
 use crate::config::SimulatorConfig;
 use crate::event_options::{EventClock, EventOptions};
+use crate::profiles::SIGNUP_DAYS;
 use crate::project_profiles::reference;
 
-/// The period of signups before the reference time, in days, and a day for the time zone.
-const HISTORY_DAYS: u64 = 1_097;
+/// The days before the reference time that can have events: the period of signups, and a day for the time zone.
+const HISTORY_DAYS: u64 = SIGNUP_DAYS + 1;
 
 /// The project whose events are generated.
 #[derive(Debug, Clone)]
@@ -74,7 +75,8 @@ impl Project {
 
 /// Returns the scale at which this many people have this many events a day.
 fn scale(per_day: u64, people: u64) -> u64 {
-    /// The number of events per thousand people on a weekday near the reference time, measured by a test of `reference`.
+    /// The number of events per thousand people on a weekday near the reference time, checked by the test
+    /// `the_number_of_events_is_about_what_is_asked_for`.
     const NATURAL_PER_THOUSAND: u64 = 300;
     let natural = (people * NATURAL_PER_THOUSAND / 1_000).max(1);
     u64::try_from((u128::from(per_day) << 16) / u128::from(natural)).unwrap_or(u64::MAX)

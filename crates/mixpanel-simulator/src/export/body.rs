@@ -77,18 +77,19 @@ impl ExportBody {
     pub(super) fn is_longer_than(&self, bytes: usize) -> bool {
         let mut text = Vec::new();
         let mut rows = self.rows.clone();
-        while rows.write(&mut text, bytes.saturating_add(1)) && text.len() <= bytes {}
+        rows.write(&mut text, bytes.saturating_add(1));
         text.len() + self.tail.as_ref().map_or(0, Bytes::len) > bytes
     }
 }
 
 impl ExportChunks {
-    /// Returns the number of rows in the chunks so far; those of the current piece included.
+    /// Returns the number of rows in the chunks so far, including those of the current piece.
     pub fn rows(&self) -> u64 {
         self.rows.written()
     }
 
-    /// Returns the number of bytes in the chunks so far, before compression; those of the current piece included.
+    /// Returns the number of bytes in the chunks so far, before compression, including those of the current
+    /// piece.
     pub fn plain_bytes(&self) -> u64 {
         self.plain_bytes
     }

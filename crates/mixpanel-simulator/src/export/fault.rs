@@ -13,7 +13,8 @@ use crate::hash::{chance, mix2};
 /// The notation is a line such as `days=2026-01-05 times=2 terminated-early`. These fields select the requests, and all
 /// of them must match:
 ///
-/// - `requests`: the numbers of the export requests, from 0, such as `0,3-7`;
+/// - `requests`: the numbers of the export requests that no limit and no authentication check rejected, from 0, such as
+///   `0,3-7`;
 /// - `first`: this many requests, so `first=2` is `requests=0-1`;
 /// - `every`: each request whose number plus one is divisible by this;
 /// - `probability`, with `seed` (default 0): each request with this probability, from 0 to 1;

@@ -91,14 +91,7 @@ impl<'a> Fields<'a> {
             "total" => self.total = Some(number(name, value)?),
             "rows" => self.rows = Some(number(name, value)?),
             "text" => self.text = Some(value),
-            "framing" => {
-                self.framing = Some(match value {
-                    "chunked" => ExportFraming::Chunked,
-                    "content-length" => ExportFraming::ContentLength,
-                    "close" => ExportFraming::CloseDelimited,
-                    _ => return Err(format!("framing: expected chunked, content-length or close, got {value:?}")),
-                });
-            }
+            "framing" => self.framing = Some(value.parse()?),
             "fault" => self.name = Some(value),
             "status" | "body" | "header" | "cut" | "stall" | "for" | "delay" => self.common.push((name, value)),
             _ => return Err(format!("unknown field {name:?}; {FORM}")),

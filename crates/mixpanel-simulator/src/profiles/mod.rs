@@ -18,7 +18,7 @@ pub(crate) use activity::Visits;
 pub use copies::{CopyChange, ProfileCopy};
 pub use jsonl::{Records, RecordsError};
 pub use odd::OddProfile;
-pub(crate) use person::{Life, home, is_anonymous, push_distinct_id};
+pub(crate) use person::{Life, SIGNUP_DAYS, home, is_anonymous, push_distinct_id};
 pub(crate) use population::Population;
 pub(crate) use record::{RecordView, pick_properties, push_projection};
 pub(crate) use tables::DEVICES;

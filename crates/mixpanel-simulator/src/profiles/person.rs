@@ -4,8 +4,8 @@ use super::tables::{BIOS, BY_PERCENT, CAMPAIGNS, COUNTRIES, Country, DEVICES, DO
 use super::write::{push, push_date, push_hex, push_hundredths, push_number, push_time, push_two};
 use crate::hash::{Sequence, mix, mix2};
 
-/// The period of signups, in days: three years.
-const SIGNUP_DAYS: u64 = 1_096;
+/// The period of signups before the reference time, in days: three years.
+pub(crate) const SIGNUP_DAYS: u64 = 1_096;
 /// The offset of account numbers from profile indices, chosen so that no account number fits into the 53-bit mantissa
 /// of a float.
 const FIRST_ACCOUNT: u64 = (1 << 53) + 1;

@@ -227,6 +227,32 @@ async fn counts_agree_with_the_events() {
 }
 
 #[tokio::test]
+async fn counts_are_repeated_until_the_days_are_revised() {
+    let sim = Sim::start(with(|events| events.late_rows = 0.3)).await;
+    let counts = async || {
+        let params = [
+            ("project_id", "12345"),
+            ("event", "[\"App Open\"]"),
+            ("type", "general"),
+            ("unit", "day"),
+            ("from_date", "2026-09-08"),
+            ("to_date", "2026-09-20"),
+        ];
+        let request = sim.http.get(sim.url("/api/query/events")).query(&params);
+        let reply = request.basic_auth("simulator", Some("simulator-secret")).send().await.expect("a reply");
+        let series = Got::from(reply).await.json()["data"]["values"]["App Open"].clone();
+        // The first of these days is settled, the last one is open.
+        ["2026-09-08", "2026-09-20"].map(|day| series[day].as_u64().expect("a count"))
+    };
+    let first = counts().await;
+    assert_eq!(counts().await, first);
+    sim.server.revise();
+    let revised = counts().await;
+    assert!(revised[0] > first[0] && revised[1] > first[1], "{revised:?}, after {first:?}");
+    assert_eq!(counts().await, revised);
+}
+
+#[tokio::test]
 async fn the_number_of_events_is_about_what_is_asked_for() {
     let count = |people: u64, per_day: Option<u64>| {
         let config = SimulatorConfig::unlimited().with_profiles(people);

@@ -104,8 +104,9 @@ pub(crate) struct SimulateArgs {
     /// `timezone=Europe/Berlin` makes it an old project, with local times. `elapsed=1d` lets a day pass after `--today`.
     /// Shares, such as `duplicates=0.01`: `duplicates`, `conflicts` (duplicates with other properties),
     /// `without-insert-id`, `late` (sessions that arrive up to 5 days late); `clean` sets these to 0. Shares of rows that
-    /// change when their day is fetched again: `late-rows`, `deleted-rows`, `rekeyed`. `odd` adds unusual and invalid
-    /// lines to every day. `history-days=N` refuses older days.
+    /// change when their day is fetched again (`on-refetch`): `late-rows`, `deleted-rows`, `rekeyed`. `revision=N` sends
+    /// one revision of every day instead, from 0. `odd` adds unusual and invalid lines to every day. `history-days=N`
+    /// refuses older days.
     ///
     /// Responses: `shuffled`, `seconds`, `no-final-newline`, `chunk-size=N`, `framing=chunked`, `content-length` or
     /// `close`, `gzip-threshold=N`, `gzip-level=N`, `gzip-members=N`, `limit-style=json` or `text`, both perhaps with

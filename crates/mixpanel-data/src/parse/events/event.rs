@@ -6,7 +6,7 @@ use crate::limits::{JSON_DEPTH_MAX, UNSTORED_NAMES_MAX};
 use crate::parse::depth::is_deeper_than;
 use crate::parse::object::{Cursor, is_key};
 use crate::parse::role::Role;
-use crate::parse::surrogates::has_lone_surrogate;
+use crate::parse::surrogates::{HALF_A_PAIR, has_lone_surrogate};
 
 use super::catalogs::Collectors;
 use super::members::{Member, first, read_members};
@@ -24,13 +24,11 @@ pub(super) struct Event<'a> {
     pub(super) unknown: Vec<&'a str>,
 }
 
-/// Why a line is not an event.
+/// Why a line is not a row.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// It is an event that is a reject, for this reason.
+    /// It is a reject, for this reason.
     Reject(String),
-    /// It is no event, for this reason. In the middle of an export, it is a reject too.
-    NotAnEvent(&'static str),
     /// It is an error of the server.
     Error,
 }
@@ -46,7 +44,7 @@ pub(super) fn read_event<'a>(
     collectors: &mut Collectors,
 ) -> Result<Event<'a>, Refused> {
     if !text.starts_with('{') {
-        return Err(Refused::NotAnEvent("not an event: not an object"));
+        return reject("not an event: not an object");
     }
     let mut cursor = Cursor::enter(text, 0);
     let (mut event, mut properties, mut is_error) = (None, None, false);
@@ -82,8 +80,7 @@ pub(super) fn read_event<'a>(
         }
     }
     let Some(raw) = event else {
-        let missing = Refused::NotAnEvent("not an event: `event` is missing");
-        return Err(if is_error { Refused::Error } else { missing });
+        return if is_error { Err(Refused::Error) } else { reject("not an event: `event` is missing") };
     };
     let name = match raw.as_bytes().first() {
         Some(b'"') => text_of(raw).ok_or_else(|| Refused::Reject(HALF_A_PAIR.to_owned()))?,
@@ -123,8 +120,6 @@ pub(super) fn has_event(line: &str) -> bool {
     }
     false
 }
-
-const HALF_A_PAIR: &str = "a string holds half a surrogate pair, which is not Unicode";
 
 /// Returns the text of a JSON string without escapes.
 fn plain(raw: &str) -> Option<&str> {

@@ -4,10 +4,11 @@ use std::ops::RangeInclusive;
 
 use jiff::civil::{Date, date};
 
+use crate::parse::last_seen::as_if_utc;
 use crate::project_time_zone::{LocalTimes, ProjectTimeZone, Shift};
 use crate::slice::Slice;
 
-use super::time::{RANGE_MS, Received, as_if_utc, is_in_seconds, parse};
+use super::time::{RANGE_MS, Received, is_in_seconds, parse};
 
 /// The time of an event.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +32,7 @@ pub(super) struct Moments {
 
 pub(super) const DAY_MS: i64 = 86_400_000;
 
-/// The days by which a row can miss the slice without being taken for one whose time has another unit.
+/// How many days outside the slice a time in milliseconds may be before it is read as seconds.
 const DAYS_NEAR: i64 = 2;
 
 const UNIX_EPOCH: Date = date(1970, 1, 1);
@@ -74,15 +75,17 @@ impl Moments {
     pub(super) fn convert(&mut self, raw: &str) -> Result<Moment, String> {
         match parse(raw).ok_or("`time` is not a time")? {
             Received::Number(number) => {
-                let (from, to) = (i64::from(*self.days.start()), i64::from(*self.days.end()));
-                let near = (from - DAYS_NEAR)..=(to + DAYS_NEAR);
-                let is_in_seconds = is_in_seconds(number, |ms| near.contains(&ms.div_euclid(DAY_MS)));
+                let is_in_seconds = self.is_in_seconds(number);
                 let ms = if is_in_seconds { number * 1_000 } else { number };
                 if !RANGE_MS.contains(&ms) {
                     return Err(out_of_range());
                 }
                 Ok(Moment { is_in_seconds, ..self.of_local(ms * 1_000)? })
             }
+            Received::Fraction(ms) if self.is_in_seconds(ms / 1_000) => {
+                Ok(Moment { is_in_seconds: true, ..self.of_local(ms * 1_000)? })
+            }
+            Received::Fraction(_) => Err("`time` is not in whole milliseconds".to_owned()),
             Received::Local(micros) => self.of_local(micros),
             Received::Instant(micros) => {
                 let instant = jiff::Timestamp::from_microsecond(micros).map_err(|_| out_of_range())?;
@@ -91,6 +94,12 @@ impl Moments {
                 Ok(Moment { micros, day, shift: Shift::None, is_in_seconds: false })
             }
         }
+    }
+
+    fn is_in_seconds(&self, number: i64) -> bool {
+        let (from, to) = (i64::from(*self.days.start()), i64::from(*self.days.end()));
+        let near = (from - DAYS_NEAR)..=(to + DAYS_NEAR);
+        is_in_seconds(number, |ms| near.contains(&ms.div_euclid(DAY_MS)))
     }
 
     /// Converts a local time, in microseconds since 1970 as if it were UTC.

@@ -16,7 +16,7 @@ use crate::parse::unstored::Unstored;
 use crate::project_time_zone::{ProjectTimeZone, Shift};
 use crate::property_rules::ActiveRules;
 use crate::slice::{DayFacts, Slice, SliceFacts};
-use crate::text::excerpt;
+use crate::text::{excerpt, hexadecimal};
 
 use super::catalogs::{Collectors, EventCatalogs};
 use super::columns::Columns;
@@ -54,7 +54,7 @@ pub(crate) struct EventReader {
     by_day: BTreeMap<i32, (u64, u64)>,
     facts: SliceFacts,
     unstored: Unstored,
-    /// How the body begins, until an event was read.
+    /// How the body begins, until a line has an event.
     beginning: Option<String>,
     /// The beginning of the last line that is not blank, if it is not an event.
     message: Option<String>,
@@ -112,7 +112,9 @@ impl EventReader {
             if !line.is_ended && line.last != Some(b'}') {
                 return Err(BodyFault::Cut);
             }
-            if !bytes.trim_ascii_start().starts_with(b"{") || line.last != Some(b'}') {
+            if bytes.trim_ascii_start().starts_with(b"{") && line.last == Some(b'}') {
+                self.beginning = None;
+            } else {
                 self.note_message(&String::from_utf8_lossy(bytes));
             }
             let reason = format!("larger than {} MiB", EVENT_LINE_BYTES_MAX >> 20);
@@ -144,10 +146,7 @@ impl EventReader {
                 _ => Err(BodyFault::Cut),
             };
         }
-        self.note_beginning(&repaired);
-        if !has_event(&repaired) {
-            self.note_message(&repaired);
-        }
+        self.note_refused(&repaired);
         self.reject_as_received(reason, bytes, line.bytes);
         Ok(())
     }
@@ -159,9 +158,7 @@ impl EventReader {
         let result = match rewriter.rewrite(text) {
             Ok(rewritten) => self.event(rewritten),
             Err(reason) => {
-                if !has_event(text) {
-                    self.note_message(text);
-                }
+                self.note_refused(text);
                 self.reject_as_received(reason, text.as_bytes(), text.len() as u64);
                 Ok(())
             }
@@ -184,24 +181,25 @@ impl EventReader {
             Ok(()) => return Ok(()),
             Err(Refused::Error) => return Err(error_of(text)),
             Err(Refused::Reject(reason)) => reason,
-            Err(Refused::NotAnEvent(reason)) => {
-                self.note_message(text);
-                reason.to_owned()
-            }
         };
-        self.note_beginning(text);
+        self.note_refused(text);
         self.reject(reason, text.as_bytes(), text.len() as u64);
         Ok(())
+    }
+
+    /// Notes a line that becomes a reject: an event shows that the body is an export, anything else may be a message.
+    fn note_refused(&mut self, line: &str) {
+        if has_event(line) {
+            self.beginning = None;
+        } else {
+            self.beginning = self.beginning.take().map(|beginning| self.joined(&beginning, line));
+            self.note_message(line);
+        }
     }
 
     /// Notes a line that is not an event, in case that it is the last one.
     fn note_message(&mut self, line: &str) {
         self.message = Some(self.joined("", line));
-    }
-
-    /// Notes a line that is not an event, unless there was an event.
-    fn note_beginning(&mut self, line: &str) {
-        self.beginning = self.beginning.take().map(|beginning| self.joined(&beginning, line));
     }
 
     /// Adds a line to the beginning of a body.
@@ -219,9 +217,8 @@ impl EventReader {
         let time = first(members, Role::Time);
         let received = time.ok_or("`time` is missing")?;
         let moment = self.moments.convert(value(text, &members[received]))?;
-        let is_known_day = self.by_day.contains_key(&moment.day) || self.by_day.len() < SLICE_DAYS_MAX;
-        if !is_known_day {
-            return Err(format!("its day is one more than {SLICE_DAYS_MAX}"));
+        if self.by_day.len() >= SLICE_DAYS_MAX && !self.by_day.contains_key(&moment.day) {
+            return Err(format!("the response already has rows of {SLICE_DAYS_MAX} other days"));
         }
         let distinct_id = id(text, members, Role::DistinctId);
         let insert_id = id(text, members, Role::InsertId).filter(|id| !id.text.is_empty());
@@ -360,12 +357,7 @@ fn reason_of(error: &serde_json::Error, is_withheld: bool) -> String {
 
 /// Returns the insert id for an event without one, which depends only on its text.
 fn generated_id(text: &str) -> String {
-    let mut id = String::with_capacity(36);
-    id.push_str("gen-");
-    for byte in &Sha256::digest(text.as_bytes())[..16] {
-        let _ = write!(id, "{byte:02x}");
-    }
-    id
+    format!("gen-{}", hexadecimal(&Sha256::digest(text.as_bytes())[..16]))
 }
 
 #[cfg(test)]

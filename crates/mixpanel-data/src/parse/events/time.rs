@@ -1,19 +1,14 @@
 //! Reads the time of an event.
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::fmt::temporal::DateTimeParser;
-use jiff::tz::TimeZone;
-
-use crate::parse::last_seen::parse_lenient;
-
-static PARSER: DateTimeParser = DateTimeParser::new();
+use crate::parse::last_seen::{parse_instant, parse_local};
 
 /// The time of an event as received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Received {
-    /// A number, which is local time in old projects.
+    /// A whole number, which is local time in old projects.
     Number(i64),
+    /// A number with a fraction, in thousandths.
+    Fraction(i64),
     /// Local time as text, in microseconds since 1970 as if it were UTC.
     Local(i64),
     /// A text with an offset from UTC, in microseconds since 1970.
@@ -23,41 +18,73 @@ pub(super) enum Received {
 /// The times that can be stored, in milliseconds since 1970: the years 1 to 9999. Few programs print any other year.
 pub(super) const RANGE_MS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
-/// Numbers of seconds that are not taken for milliseconds: the years 1973 to 5138. As milliseconds, they would be in the
-/// first three years after 1970, which no export asks for.
+/// Numbers of seconds that are not taken for milliseconds: the years 1973 to 5138. As milliseconds, they are
+/// less than four years from 1970, which exports do not request.
 const SECONDS: std::ops::Range<u64> = 100_000_000..100_000_000_000;
 
-/// Reads a time, given as JSON. `None` if it is not a time: a number must be an integer, and a text a date with a time.
+/// Reads a time, given as JSON. `None` if it is not a time: a number may have up to three decimal places, and a text is
+/// such a number or a date, possibly with a time of day.
 pub(super) fn parse(value: &str) -> Option<Received> {
     match value.as_bytes().first()? {
-        b'-' | b'0'..=b'9' => number(value).map(Received::Number),
+        b'-' | b'0'..=b'9' => received_number(value),
         b'"' => {
             let text: String = serde_json::from_str(value).ok()?;
             let text = text.trim();
-            if let Some(number) = number(text) {
-                return Some(Received::Number(number));
+            if let Some(number) = received_number(text) {
+                return Some(number);
             }
-            if let Ok(instant) = PARSER.parse_timestamp(text) {
-                return Some(Received::Instant(instant.as_microsecond()));
-            }
-            parse_lenient(text).map(Received::Local)
+            parse_instant(text).map(Received::Instant).or_else(|| parse_local(text).map(Received::Local))
         }
         _ => None,
     }
 }
 
-/// Reads an integer, possibly with a decimal point or an exponent.
-pub(super) fn number(text: &str) -> Option<i64> {
-    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
-    if let Ok(integer) = text.parse::<i64>() {
-        return Some(integer);
+fn received_number(text: &str) -> Option<Received> {
+    if let Ok(integer) = text.parse() {
+        return Some(Received::Number(integer));
     }
-    if !text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E')) {
+    let thousandths = thousandths(text)?;
+    Some(match thousandths % 1_000 {
+        0 => Received::Number(thousandths / 1_000),
+        _ => Received::Fraction(thousandths),
+    })
+}
+
+/// Reads a whole number, possibly with a decimal point or an exponent.
+pub(super) fn number(text: &str) -> Option<i64> {
+    match received_number(text)? {
+        Received::Number(number) => Some(number),
+        _ => None,
+    }
+}
+
+/// Reads a decimal number in thousandths. `None` if it is not a whole number of them. Does not use floats, which would
+/// round it.
+fn thousandths(text: &str) -> Option<i64> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (is_negative, unsigned) = match mantissa.strip_prefix('-') {
+        Some(unsigned) => (true, unsigned),
+        None => (false, mantissa.strip_prefix('+').unwrap_or(mantissa)),
+    };
+    let (whole, decimals) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    if unsigned.bytes().any(|byte| !byte.is_ascii_digit() && byte != b'.') {
         return None;
     }
-    let number: f64 = text.parse().ok()?;
-    #[expect(clippy::cast_possible_truncation, reason = "it is a small integer")]
-    (number.fract() == 0.0 && number.abs() < EXACT_MAX).then_some(number as i64)
+    let digits = [whole, decimals].concat();
+    if digits.is_empty() || decimals.contains('.') {
+        return None;
+    }
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
+        return Some(0);
+    }
+    let zeros = i32::try_from(digits.len() - significant.len()).ok()?;
+    let power = exponent.checked_add(3 + zeros)?.checked_sub(i32::try_from(decimals.len()).ok()?)?;
+    let magnitude = significant.parse::<i64>().ok()?.checked_mul(10_i64.checked_pow(u32::try_from(power).ok()?)?)?;
+    Some(if is_negative { -magnitude } else { magnitude })
 }
 
 /// Returns whether a number that should be in milliseconds is in seconds. `is_expected` tells whether a time in
@@ -66,26 +93,44 @@ pub(super) fn is_in_seconds(number: i64, is_expected: impl Fn(i64) -> bool) -> b
     SECONDS.contains(&number.unsigned_abs()) && !is_expected(number)
 }
 
-/// Returns the local time of an instant, in microseconds since 1970 as if it were UTC.
-pub(super) fn as_if_utc(local: DateTime) -> Option<i64> {
-    TimeZone::UTC.to_timestamp(local).ok().map(Timestamp::as_microsecond)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn times_are_read_in_every_form() {
-        use Received::{Instant, Local, Number};
+        use Received::{Fraction, Instant, Local, Number};
         for (value, expected) in [
             ("1767225600123", Some(Number(1_767_225_600_123))),
             ("-86400", Some(Number(-86_400))),
             ("0", Some(Number(0))),
             ("1767225600123.0", Some(Number(1_767_225_600_123))),
             ("1.767225600123e12", Some(Number(1_767_225_600_123))),
-            ("1767225600123.5", None),
+            ("1609459200.0", Some(Number(1_609_459_200))),
+            ("1.6094592e9", Some(Number(1_609_459_200))),
+            ("1.6094592E+9", Some(Number(1_609_459_200))),
+            ("16094592000e-1", Some(Number(1_609_459_200))),
+            ("1609459200.00000000000000000000000", Some(Number(1_609_459_200))),
+            ("-0.0", Some(Number(0))),
+            ("1609459200.5", Some(Fraction(1_609_459_200_500))),
+            ("1609459200.123", Some(Fraction(1_609_459_200_123))),
+            ("1609459200.1230", Some(Fraction(1_609_459_200_123))),
+            ("1609459200123e-3", Some(Fraction(1_609_459_200_123))),
+            ("-1609459200.001", Some(Fraction(-1_609_459_200_001))),
+            (r#""1609459200.25""#, Some(Fraction(1_609_459_200_250))),
+            ("1767225600123.5", Some(Fraction(1_767_225_600_123_500))),
+            ("1609459200.1234", None),
+            ("1609459200.5000000000000000001", None),
+            // As floats, these are whole.
+            ("1767225600123.00001", None),
+            ("1e-400", None),
             ("1e300", None),
+            ("1e2147483647", None),
+            ("1e99999999999", None),
+            (r#"".""#, None),
+            (r#""1e""#, None),
+            (r#""1.2.3""#, None),
+            (r#""--1.5""#, None),
             ("9223372036854775808", None),
             (r#""1767225600123""#, Some(Number(1_767_225_600_123))),
             (r#""2026-01-01T00:00:00""#, Some(Local(1_767_225_600_000_000))),

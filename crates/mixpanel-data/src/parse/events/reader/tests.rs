@@ -212,13 +212,23 @@ fn rows_outside_the_slice_are_kept_and_counted() {
 
 #[test]
 fn times_in_seconds_are_recognized_and_counted() {
-    let body: String = ["1767225600", "1767225600123", "1767225601.0", "\"1767225602\""]
-        .iter()
-        .map(|time| event(&format!("{{\"time\":{time}}}")))
-        .collect();
-    let outcome = read(&body).unwrap();
-    let seconds: Vec<i64> = outcome.rows.iter().map(|row| row.micros / 1_000 - NEW_YEAR).collect();
-    assert_eq!((seconds, outcome.facts().in_seconds), (vec![0, 123, 1_000, 2_000], 3));
+    for (time, ms, is_in_seconds) in [
+        ("1767225600", 0, true),
+        ("1767225600123", 123, false),
+        ("1767225600123.0", 123, false),
+        ("1.767225600123e12", 123, false),
+        ("1767225601.0", 1_000, true),
+        ("1.767225601e9", 1_000, true),
+        ("\"1767225602\"", 2_000, true),
+        ("1767225602.5", 2_500, true),
+        ("1767225602.123", 2_123, true),
+        ("1767225602123e-3", 2_123, true),
+        ("\"1767225602.25\"", 2_250, true),
+    ] {
+        let outcome = read(&event(&format!("{{\"time\":{time}}}"))).unwrap();
+        let times: Vec<i64> = outcome.rows.iter().map(|row| row.micros - NEW_YEAR * 1_000).collect();
+        assert_eq!((times, outcome.facts().in_seconds), (vec![ms * 1_000], u64::from(is_in_seconds)), "{time}");
+    }
 }
 
 #[test]
@@ -264,7 +274,10 @@ fn odd_lines_are_rejected_once_and_their_neighbours_are_not() {
         (r#"{"event":"A","properties":{}}"#, "`time` is missing"),
         (r#"{"event":"A","properties":{"time":"soon"}}"#, "`time` is not a time"),
         (r#"{"event":"A","properties":{"time":null}}"#, "`time` is not a time"),
-        (r#"{"event":"A","properties":{"time":1767225600123.5}}"#, "`time` is not a time"),
+        (r#"{"event":"A","properties":{"time":1767225600123.5}}"#, "`time` is not in whole milliseconds"),
+        (r#"{"event":"A","properties":{"time":1.5}}"#, "`time` is not in whole milliseconds"),
+        (r#"{"event":"A","properties":{"time":1767225600.1234}}"#, "`time` is not a time"),
+        (r#"{"event":"A","properties":{"time":1767225600123.00001}}"#, "`time` is not a time"),
         (r#"{"event":"A","properties":{"time":253402300800000}}"#, "`time` is outside the years 1 to 9999"),
         (r#"{"event":"A","properties":{"time":-62135596800001}}"#, "`time` is outside the years 1 to 9999"),
         (r#"{"event":"A","properties":{"time":9223372036854775807}}"#, "`time` is outside the years 1 to 9999"),

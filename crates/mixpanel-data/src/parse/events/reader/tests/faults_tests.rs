@@ -112,6 +112,13 @@ fn a_last_line_that_is_an_event_may_be_a_reject() {
             let body = [good.as_bytes(), line, ending.as_bytes()].concat();
             let outcome = read_with(&body, 1 << 10, january(), &EventReading::default()).unwrap();
             assert_eq!((outcome.rows.len(), outcome.rejects.len()), (1, 1), "{}", line.escape_ascii());
+            // Without any row, and after a line that is not an event.
+            for (before, rejects) in [("", 1), ("[]\n", 2)] {
+                let body = [before.as_bytes(), line, ending.as_bytes()].concat();
+                let outcome = read_with(&body, 1 << 10, january(), &EventReading::default());
+                let outcome = outcome.unwrap_or_else(|fault| panic!("{}: {fault:?}", body.escape_ascii()));
+                assert_eq!((outcome.rows.len(), outcome.rejects.len()), (0, rejects), "{}", body.escape_ascii());
+            }
         }
     }
 }
@@ -132,6 +139,7 @@ fn the_end_of_a_line_over_the_limit_shows_whether_it_is_an_event() {
             Err(other) => panic!("{other:?}"),
         }
         assert_eq!(read(&format!("{line}{good}")).unwrap().rejects.len(), 1);
+        assert_eq!(read(&format!("[]\n{line}")).is_ok(), is_event);
     }
 }
 
@@ -143,6 +151,7 @@ fn text_without_any_event_is_not_an_export() {
         "<html>\n<title>Log in</title>\n</html>",
         "[]\n",
         "{\n\"message\": \"no\"\n}\n",
+        r#"{"properties":{"time":1},"properties":{}}"#,
         "42",
     ] {
         let Err(BodyFault::NotAnExport(beginning)) = read(body) else { panic!("{body}") };

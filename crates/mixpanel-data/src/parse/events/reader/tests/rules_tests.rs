@@ -57,6 +57,26 @@ fn what_the_rules_cannot_be_applied_to_is_withheld() {
 }
 
 #[test]
+fn an_event_that_the_rules_cannot_be_applied_to_shows_that_the_body_is_an_export() {
+    let hash = ["mail", "distinct_id"];
+    for line in [
+        r#"{"event":"A","properties":{"mail":"\ud800"}}"#,
+        r#"{"event":"A","properties":{"distinct_id":{}}}"#,
+        r#"{"event":"A","properties":"x"}"#,
+    ] {
+        for (before, rejects) in [("", 1), ("[]\n", 2), ("garbage\n", 2)] {
+            let outcome = read_with_rules(&format!("{before}{line}\n"), &[], &hash);
+            let outcome = outcome.unwrap_or_else(|fault| panic!("{before}{line}: {fault:?}"));
+            assert_eq!((outcome.rows.len(), outcome.rejects.len()), (0, rejects), "{before}{line}");
+        }
+    }
+    for body in ["[]\n", "42", r#"{"properties":"x"}"#, "garbage\n"] {
+        let fault = read_with_rules(body, &[], &hash).unwrap_err();
+        assert!(matches!(fault, BodyFault::NotAnExport(_)), "{body}: {fault:?}");
+    }
+}
+
+#[test]
 fn rules_do_not_hide_what_the_server_says() {
     let good = event(r#"{"time":1767225600123}"#);
     for (line, expected) in [
