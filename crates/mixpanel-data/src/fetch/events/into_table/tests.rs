@@ -105,6 +105,17 @@ async fn a_run_that_was_stopped_is_resumed_without_its_staged_slices() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_resume_cannot_upsert_events() {
+    let bench = Bench::start(&[]).await;
+    let mut resume = ResumeFetch::new("events");
+    resume.if_exists = Some(IfExists::Upsert);
+    let resumed = resume_events_into_table(&client(&bench.server), &bench.database(), resume).await;
+    let error = resumed.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("events cannot be upserted"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn replaced_days_lose_the_events_that_are_gone() {
     let bench = Bench::start(&[]).await;
     let (from, to) = range(&bench.server, 8);
