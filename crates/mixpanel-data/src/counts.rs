@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct FetchCounts {
     /// Number of profiles that the server announced, if any; in a sample, at most its size.
     pub expected_rows: Option<u64>,
-    /// Maximum number of profiles of a sample; `None` if all profiles were requested.
+    /// Maximum number of records of a sample; `None` if all records were requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
     /// Records in all staged pages.

@@ -12,11 +12,22 @@ use crate::limits::{
     BATCH_SIZE_RANGE, CHUNK_DAYS_RANGE, DAYS_AGO_MAX, EVENT_LIMIT_RANGE, EVENT_NAMES_BYTES_MAX, EVENT_WORKERS_MAX,
     REFRESH_DAYS_MAX, SEQUENTIAL_DAYS_MAX,
 };
-use crate::profile_query::FetchMode;
+use crate::profile_query::{FetchMode, IfExists};
 use crate::project_time_zone::ProjectTimeZone;
 
 /// The first day that Mixpanel accepts; it answers "bad year" to earlier ones (`docs/mixpanel-api.md#export-request`).
 const FIRST_DAY: Date = date(2000, 1, 1);
+
+/// Checks what happens to an existing table of events.
+///
+/// # Errors
+/// `InvalidInput` for `Upsert`.
+pub(crate) fn check_no_upsert(if_exists: IfExists) -> Result<()> {
+    if if_exists == IfExists::Upsert {
+        return Err(Error::invalid("events cannot be upserted; append them, or replace whole days"));
+    }
+    Ok(())
+}
 
 /// A day of the project's time zone, absolute or relative to the day on which the fetch starts.
 ///

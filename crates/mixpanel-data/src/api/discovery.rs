@@ -20,7 +20,7 @@ struct CountsReply {
 #[derive(Deserialize)]
 struct CountsData {
     /// The counts by name, then by day; days without events may be missing.
-    values: BTreeMap<String, BTreeMap<String, u64>>,
+    values: BTreeMap<String, BTreeMap<Date, u64>>,
 }
 
 impl ApiClient {
@@ -48,10 +48,21 @@ impl ApiClient {
         let reply: CountsReply = self.call(Endpoint::EventCounts, query).await?;
         let mut counts = BTreeMap::new();
         for (day, count) in reply.data.values.into_values().flatten() {
-            if let Ok(day) = day.parse() {
-                *counts.entry(day).or_insert(0) += count;
-            }
+            *counts.entry(day).or_insert(0) += count;
         }
         Ok(counts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CountsReply;
+
+    #[test]
+    fn a_day_that_does_not_parse_makes_the_reply_unreadable() {
+        for (day, is_valid) in [("2026-11-01", true), ("2026-11-31", false), ("yesterday", false), ("", false)] {
+            let reply = format!(r#"{{"data": {{"values": {{"Purchase": {{"{day}": 3}}}}}}}}"#);
+            assert_eq!(serde_json::from_str::<CountsReply>(&reply).is_ok(), is_valid, "{day}");
+        }
     }
 }

@@ -107,9 +107,9 @@ impl Job {
         let makes_table =
             matches!(manifest.if_exists, IfExists::Fail | IfExists::Replace) && kind_of(&manifest) == LoadKind::First;
         let repeated = if makes_table { loaded.duplicates } else { 0 };
-        let limit = manifest.query.limit;
+        let limit = manifest.events.as_ref().map_or(manifest.query.limit, |run| run.query.limit.map(u64::from));
         // No profile can be missing from a sample.
-        if limit.is_none() {
+        if manifest.query.limit.is_none() {
             warn_of_differences(&outcome, repeated, callbacks);
             warn_of_duplicates(&outcome, repeated, allow_drift, callbacks);
         }

@@ -93,7 +93,7 @@ fn is_of_refresh(manifest: &Manifest, client: &ApiClient, fetch: &ProfileFetch, 
 
 /// Returns whether the run can still load its pages: no newer load covers it, and no other load has created its table.
 fn can_load(manifest: &Manifest, database: &Path, table_exists: bool) -> Result<bool> {
-    if is_superseded(manifest, database)? {
+    if is_superseded(manifest, manifest.if_exists, database)? {
         return Ok(false);
     }
     if manifest.if_exists != IfExists::Fail || !table_exists {

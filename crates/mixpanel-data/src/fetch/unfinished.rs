@@ -129,15 +129,18 @@ pub(crate) fn unfinished_runs(database: &Path) -> Result<Vec<UnfinishedRun>> {
     let runs = stage::list(&stage_roots(database))?.into_iter();
     let runs = runs.map(|listed| {
         let is_superseded = listed.held_by.is_none()
-            && listed.manifest.as_ref().is_ok_and(|manifest| is_superseded(manifest, database).unwrap_or(false));
+            && listed
+                .manifest
+                .as_ref()
+                .is_ok_and(|manifest| is_superseded(manifest, manifest.if_exists, database).unwrap_or(false));
         UnfinishedRun { is_superseded, ..to_unfinished_run(listed) }
     });
     Ok(runs.collect())
 }
 
-/// Returns whether a complete load into the run's table began after the run and covers it: the run would create or
-/// replace the table, or has the same filters.
-pub(super) fn is_superseded(manifest: &Manifest, database: &Path) -> Result<bool> {
+/// Returns whether a complete load into the run's table began after the run and covers it: with `if_exists`, the run
+/// would create or replace the table, or it has the same filters.
+pub(super) fn is_superseded(manifest: &Manifest, if_exists: IfExists, database: &Path) -> Result<bool> {
     if manifest.progress == Progress::Planned {
         return Ok(false);
     }
@@ -152,7 +155,7 @@ pub(super) fn is_superseded(manifest: &Manifest, database: &Path) -> Result<bool
     };
     let without_since = |query: &ProfileQuery| ProfileQuery { since: None, ..query.clone() };
     Ok(last.started_at > manifest.recorded_start()
-        && (matches!(manifest.if_exists, IfExists::Fail | IfExists::Replace)
+        && (matches!(if_exists, IfExists::Fail | IfExists::Replace)
             || without_since(&last.query) == without_since(&manifest.query)))
 }
 
@@ -166,10 +169,10 @@ fn is_superseded_by_days(manifest: &Manifest, run: &EventRun, database: &Path) -
     Ok(is_newer && of_run.all(|day| days.get(&day).is_some_and(|fetched_at| *fetched_at >= began)))
 }
 
-/// Returns whether the table has days that were fetched after the run began, and that its load would replace by what it
-/// fetched before.
-fn replaces_newer_days(manifest: &Manifest, run: &EventRun, database: &Path) -> Result<bool> {
-    let replaces_all = matches!(manifest.if_exists, IfExists::Fail | IfExists::Replace);
+/// Returns whether the table has days that were fetched after the run began, and that a load with `if_exists` would
+/// replace by what the run fetched before.
+fn replaces_newer_days(manifest: &Manifest, run: &EventRun, if_exists: IfExists, database: &Path) -> Result<bool> {
+    let replaces_all = matches!(if_exists, IfExists::Fail | IfExists::Replace);
     let Some((from, to)) = (if replaces_all { Some((run.query.from, run.query.to)) } else { run.replaced_days }) else {
         return Ok(false);
     };
@@ -186,8 +189,8 @@ pub(super) fn check_not_superseded(manifest: &Manifest, if_exists: IfExists, dat
     let replaces =
         if_exists == IfExists::Replace || manifest.events.as_ref().is_some_and(|run| run.replaced_days.is_some());
     let is_newer = match &manifest.events {
-        Some(run) if replaces => replaces_newer_days(manifest, run, database)?,
-        _ => replaces && is_superseded(manifest, database)?,
+        Some(run) if replaces => replaces_newer_days(manifest, run, if_exists, database)?,
+        _ => replaces && is_superseded(manifest, if_exists, database)?,
     };
     if !is_newer {
         return Ok(());

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
-use crate::event_query::{Day, Dedupe, EventArguments};
+use crate::event_query::{Day, Dedupe, EventArguments, check_no_upsert};
 use crate::fetch::{Control, EventsRequest, FetchEvent, RunOptions};
 use crate::hash_key::HashKey;
 use crate::limits::{EVENT_WORKERS_DEFAULT, REFRESH_DAYS_DEFAULT};
@@ -266,9 +266,7 @@ impl EventFetch {
     /// `InvalidInput` that names the argument and the rule.
     pub(super) fn check(&self) -> Result<()> {
         self.arguments.check()?;
-        if self.if_exists == IfExists::Upsert {
-            return Err(Error::invalid("events cannot be upserted; append them, or replace whole days"));
-        }
+        check_no_upsert(self.if_exists)?;
         if self.arguments.limit.is_some() && self.if_exists == IfExists::Replace {
             return Err(Error::invalid("a sample does not replace a table; fetch it into a new table, or append it"));
         }

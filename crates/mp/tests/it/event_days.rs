@@ -57,6 +57,22 @@ fn a_run_is_superseded_when_all_of_its_days_were_fetched_since() {
 }
 
 #[test]
+fn a_resume_that_replaces_needs_force_if_days_were_fetched_since() {
+    for option in ["--append", "--replace"] {
+        let (_simulator, home, events) = start(clean());
+        let day = days(&events, 2, 2)[0].to_string();
+        let server = Simulator::start(with_faults(clean(), &[&format!("days={day}..{day} times=1 status=401")]));
+        let home = home.with("MP_BASE_URL", &server.base_url());
+        fetch(&home, &events, (3, 0), &["--chunk-days", "1", option]).exits(2);
+        fetch(&home, &events, (3, 0), &["--append"]).exits(0);
+        let run = home.run(&["fetch", "resume", "events", "--replace"]).exits(1);
+        assert!(run.stderr.contains("has a complete load that began after this run"), "{option}: {}", run.stderr);
+        home.shell(&run.resume_command()).exits(0);
+        assert_eq!(number(&home, "SELECT count(*) FROM events"), count(&events, &days(&events, 3, 0)), "{option}");
+    }
+}
+
+#[test]
 fn a_gap_is_announced_and_found_by_the_comparison_with_mixpanel() {
     let (_simulator, home, events) = start(clean());
     fetch(&home, &events, (12, 10), &["--parallel"]).exits(0);

@@ -260,6 +260,7 @@ fn a_sample_is_fetched_with_one_request() {
     let (simulator, home, events) = start(clean());
     let result = fetch(&home, &events, (9, 0), &["sample", "--limit", "25"]).exits(0).json();
     assert_eq!((&result["rows"], simulator.stats().export.requests), (&json!(25), 1));
+    assert_eq!(result["limit"], 25);
 }
 
 #[test]

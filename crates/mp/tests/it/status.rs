@@ -141,6 +141,19 @@ fn a_run_older_than_a_complete_load_is_superseded_and_replaces_it_only_by_force(
 }
 
 #[test]
+fn a_resume_that_replaces_needs_force_after_a_load_of_other_profiles() {
+    for option in ["--append", "--replace"] {
+        let simulator = Simulator::with_faults(950, &["pages=5 status=401 times=1"]);
+        let home = Home::new().with_server(&simulator);
+        unfinished(&home, option);
+        home.run(&["fetch", "profiles", "users", "--append", "-q", "--distinct-id", "nobody"]).exits(0);
+        let run = home.run(&["fetch", "resume", "users", "--replace"]).exits(1);
+        assert!(run.stderr.contains("has a complete load that began after this run"), "{option}: {}", run.stderr);
+        home.shell(&run.resume_command()).exits(0);
+    }
+}
+
+#[test]
 fn a_superseded_run_is_discarded_with_the_command_that_is_shown() {
     let simulator = Simulator::with_faults(950, &["pages=5 status=401 times=2"]);
     let home = Home::new().with_server(&simulator);

@@ -6,6 +6,7 @@ use crate::api::ApiClient;
 use crate::clock::Stopwatch;
 use crate::dataset::EVENTS;
 use crate::error::Result;
+use crate::event_query::check_no_upsert;
 use crate::parse::RecordForm;
 use crate::profile_query::FetchMode;
 use crate::store::TableName;
@@ -47,6 +48,7 @@ pub(crate) async fn resume_events_into_table(
     database: &Path,
     resume: ResumeFetch,
 ) -> Result<(FetchMode, EventsReport)> {
+    check_no_upsert(resume.if_exists.unwrap_or_default())?;
     let (mode, report) = resume_into_table(client, database, &EVENTS, resume).await?;
     Ok((mode, report.into_events()?))
 }

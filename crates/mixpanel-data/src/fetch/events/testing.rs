@@ -15,7 +15,7 @@ use crate::property_rules::RequestedRules;
 /// Returns a simulator with a few hundred events a day, and these faults.
 pub(super) async fn server(faults: &[&str]) -> Server {
     let mut config = SimulatorConfig::unlimited().with_profiles(300);
-    config.events = EventOptions::default();
+    config.events = EventOptions { late_rows: 0.1, deleted_rows: 0.1, ..EventOptions::default() };
     config.export_faults = faults.iter().map(|fault| fault.parse::<ExportFault>().unwrap()).collect();
     Server::start(config, ([127, 0, 0, 1], 0).into()).await.unwrap()
 }

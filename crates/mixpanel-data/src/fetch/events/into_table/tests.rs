@@ -105,6 +105,17 @@ async fn a_run_that_was_stopped_is_resumed_without_its_staged_slices() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_resume_cannot_upsert_events() {
+    let bench = Bench::start(&[]).await;
+    let mut resume = ResumeFetch::new("events");
+    resume.if_exists = Some(IfExists::Upsert);
+    let resumed = resume_events_into_table(&client(&bench.server), &bench.database(), resume).await;
+    let error = resumed.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("events cannot be upserted"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn replaced_days_lose_the_events_that_are_gone() {
     let bench = Bench::start(&[]).await;
     let (from, to) = range(&bench.server, 8);
@@ -115,7 +126,9 @@ async fn replaced_days_lose_the_events_that_are_gone() {
     (again.if_exists, again.replaced_days) = (IfExists::Append, Some((first, to)));
     bench.fetch(again, Control::default()).await.unwrap();
     let mut expected = bench.expected(from, first.yesterday().unwrap(), 0);
-    expected.extend(bench.expected(first, to, 1));
+    let (before, after) = (bench.expected(first, to, 0), bench.expected(first, to, 1));
+    assert!(!before.is_subset(&after), "no event is gone");
+    expected.extend(after);
     assert_eq!(bench.rows(), expected);
 }
 

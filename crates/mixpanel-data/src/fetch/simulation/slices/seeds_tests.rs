@@ -58,6 +58,7 @@ fn run_seed(seed: u64, tally: &Tally) {
     let is_whole = run(&mut world, &mut table, &mut load_faults, &mut draw, tally, "run-1", (from, to), None, 0);
     check_quota(&world);
     if !is_whole {
+        tally.steps.fetch_add(world.steps, Ordering::Relaxed);
         return;
     }
     tally.complete.fetch_add(1, Ordering::Relaxed);
