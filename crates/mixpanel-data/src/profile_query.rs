@@ -71,16 +71,17 @@ pub enum IfExists {
     Replace,
 }
 
-/// How pages are requested.
+/// How pages of profiles, or date ranges of events, are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FetchMode {
-    /// One page at a time.
+    /// One at a time.
     Sequential,
-    /// Several pages at a time.
+    /// Several at a time.
     Parallel {
-        /// Maximum number of pages at a time: 1 to 5, default 5. Larger values are capped at 5 with a warning; 0 is an
-        /// error.
+        /// Maximum number at a time; 0 is an error. Pages: 1 to 5, default 5; larger values are capped at 5 with a
+        /// warning. Date ranges: 1 to [`EVENT_WORKERS_MAX`](crate::limits::EVENT_WORKERS_MAX), default
+        /// [`EVENT_WORKERS_DEFAULT`](crate::limits::EVENT_WORKERS_DEFAULT), but not more than there is memory for.
         max_workers: Option<u32>,
     },
 }

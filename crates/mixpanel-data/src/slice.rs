@@ -65,6 +65,20 @@ impl fmt::Display for Slice {
     }
 }
 
+/// Joins adjacent and overlapping ranges of days, given as first and last day. Returns them in order.
+pub(crate) fn joined(ranges: impl IntoIterator<Item = (Date, Date)>) -> Vec<(Date, Date)> {
+    let mut sorted: Vec<(Date, Date)> = ranges.into_iter().collect();
+    sorted.sort_unstable();
+    let mut joined: Vec<(Date, Date)> = Vec::new();
+    for (from, to) in sorted {
+        match joined.last_mut() {
+            Some((_, last)) if from <= *last || last.tomorrow().is_ok_and(|next| next == from) => *last = to.max(*last),
+            _ => joined.push((from, to)),
+        }
+    }
+    joined
+}
+
 /// What is known about a slice that was received. Also recorded in the metadata of its staged file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SliceFacts {
@@ -160,6 +174,21 @@ mod tests {
             seen.dedup();
             prop_assert_eq!(seen.len(), pieces.len());
         }
+    }
+
+    #[test]
+    fn adjacent_and_overlapping_ranges_are_joined() {
+        let days = |ranges: &[(i8, i8)]| {
+            let day = |day: i8| date(2026, 1, day);
+            let joined = joined(ranges.iter().map(|(from, to)| (day(*from), day(*to))));
+            joined.iter().map(|(from, to)| (from.day(), to.day())).collect::<Vec<_>>()
+        };
+        assert_eq!(days(&[]), []);
+        assert_eq!(days(&[(3, 4), (1, 2)]), [(1, 4)]);
+        assert_eq!(days(&[(1, 9), (2, 3), (9, 9), (11, 12)]), [(1, 9), (11, 12)]);
+        assert_eq!(days(&[(5, 5), (5, 5), (7, 7)]), [(5, 5), (7, 7)]);
+        let leap_year = [date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1)];
+        assert_eq!(joined(leap_year.map(|day| (day, day))), [(leap_year[0], leap_year[2])]);
     }
 
     #[test]

@@ -44,8 +44,17 @@ fn wrapped_line(line: &str, width: usize, indent: usize) -> String {
 
 /// Formats a number and a noun, in the plural if needed.
 pub(crate) fn counted(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
+    let plural = match number {
+        1 => "",
+        _ if noun.ends_with("ch") => "es",
+        _ => "s",
+    };
     format!("{} {noun}{plural}", thousands(number))
+}
+
+/// Formats a range of days: `2026-11-20 to 2026-11-26`, or a single day.
+pub(crate) fn day_range(from: &str, to: &str) -> String {
+    if from == to { from.to_owned() } else { format!("{from} to {to}") }
 }
 
 /// Formats a size: `512 B`, `1.2 MB`, `34 GB`.
@@ -95,6 +104,9 @@ mod tests {
         );
         assert_eq!(counted(1, "page"), "1 page");
         assert_eq!(counted(0, "page"), "0 pages");
+        assert_eq!([1, 2].map(|number| counted(number, "batch")), ["1 batch", "2 batches"]);
+        assert_eq!(day_range("2026-11-20", "2026-11-20"), "2026-11-20");
+        assert_eq!(day_range("2026-11-20", "2026-11-26"), "2026-11-20 to 2026-11-26");
         let sizes = [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (1_290_000, "1.2 MB"), (34_900_000_000, "34 GB")];
         for (bytes, text) in sizes {
             assert_eq!(size(bytes), text);

@@ -8,7 +8,7 @@ use duckdb::Connection;
 use serde_json::Value;
 
 use super::access::Access;
-use super::database::{CommitError, Database};
+use super::database::Database;
 use super::failure::{refused, statement};
 use super::label::{self, Label};
 use super::location::{Location, locate, not_found};
@@ -187,12 +187,7 @@ pub(crate) fn drop_tables(database: &Path, tables: &[String]) -> Result<()> {
         })?;
         label::forget(connection, &table)?;
     }
-    database.commit().map_err(|error| match error {
-        CommitError::Unknown(error) | CommitError::NotOnDisk { committed: Err(error), .. } => {
-            statement("drop tables", &error)
-        }
-        CommitError::NotBegun(error) | CommitError::NotOnDisk { committed: Ok(()), error } => error,
-    })
+    database.commit().map_err(|error| error.into_error("drop tables"))
 }
 
 /// Finds a table or view. Returns its name as the database spells it.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use duckdb::Connection;
 
 use super::access::{Access, CHECKPOINT_ALWAYS, fences, settings};
-use super::failure::{is_log_failure, opening};
+use super::failure::{is_log_failure, opening, statement};
 use super::lease::{self, Lease};
 use super::location::{Location, check_magic, create, locate, not_found};
 use super::sql_text::literal;
@@ -43,6 +43,16 @@ pub(crate) enum CommitError {
         /// The error of the sync.
         error: Error,
     },
+}
+
+impl CommitError {
+    /// Returns the error of a statement that could not do `what`.
+    pub(crate) fn into_error(self, what: &str) -> Error {
+        match self {
+            Self::Unknown(error) | Self::NotOnDisk { committed: Err(error), .. } => statement(what, &error),
+            Self::NotBegun(error) | Self::NotOnDisk { committed: Ok(()), error } => error,
+        }
+    }
 }
 
 impl Database {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::access::Access;
-use super::database::{CommitError, Database};
+use super::database::Database;
 use super::failure::statement;
 use super::schema::{Target, find};
 use super::table_name::TableName;
@@ -59,7 +59,8 @@ pub(crate) fn record_day_counts(
     counts: &[(Date, u64)],
     counted_at: Timestamp,
 ) -> Result<()> {
-    let failed = |error: duckdb::Error| statement("record the counts of days", &error);
+    let what = "record the counts of days";
+    let failed = |error: duckdb::Error| statement(what, &error);
     let database = Database::open(database, Access::ReadWrite)?;
     let connection = database.connection();
     connection
@@ -81,10 +82,7 @@ pub(crate) fn record_day_counts(
             )
             .map_err(failed)?;
     }
-    database.commit().map_err(|error| match error {
-        CommitError::Unknown(error) | CommitError::NotOnDisk { committed: Err(error), .. } => failed(error),
-        CommitError::NotBegun(error) | CommitError::NotOnDisk { committed: Ok(()), error } => error,
-    })
+    database.commit().map_err(|error| error.into_error(what))
 }
 
 #[cfg(test)]

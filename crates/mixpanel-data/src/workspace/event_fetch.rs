@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::event_query::{Day, Dedupe, EventArguments, check_no_upsert};
 use crate::fetch::{Control, EventsRequest, FetchEvent, RunOptions};
 use crate::hash_key::HashKey;
-use crate::limits::{EVENT_WORKERS_DEFAULT, REFRESH_DAYS_DEFAULT};
+use crate::limits::REFRESH_DAYS_DEFAULT;
 use crate::note::Note;
 use crate::profile_query::{FetchMode, IfExists};
 use crate::project_time_zone::ProjectTimeZone;
@@ -309,7 +309,6 @@ impl EventFetch {
             query,
             if_exists: if replaced_days.is_some() { IfExists::Append } else { self.if_exists },
             mode,
-            workers: workers(mode),
             chunk_days,
             replaced_days,
             refresh_days,
@@ -331,13 +330,6 @@ pub(super) enum Replaces {
     Nothing,
     /// The rows of the fetched days.
     Days,
-}
-
-fn workers(mode: FetchMode) -> u32 {
-    match mode {
-        FetchMode::Sequential => 1,
-        FetchMode::Parallel { max_workers } => max_workers.unwrap_or(EVENT_WORKERS_DEFAULT),
-    }
 }
 
 impl fmt::Debug for EventFetch {

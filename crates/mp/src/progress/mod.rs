@@ -9,3 +9,4 @@ mod view;
 mod words;
 
 pub(crate) use view::{Progress, Shown};
+pub(crate) use words::Records;

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use mixpanel_data::limits::SESSION_RESTARTS_MAX;
 use mixpanel_data::{BatchProgress, FetchEvent, Note, ProfileProgress};
 
-use super::words::{Words, days, planned_batches, range_of};
-use crate::text::{about, counted, duration, thousands, wrapped};
+use super::words::{Records, planned_batches, range_of};
+use crate::text::{about, counted, day_range, duration, thousands, wrapped};
 
 /// A wait is reported again only if its end moves by more than this.
 const SAME_END: Duration = Duration::from_secs(2);
@@ -17,7 +17,7 @@ const SAME_END: Duration = Duration::from_secs(2);
 /// The state of a fetch, as displayed.
 #[derive(Debug)]
 pub(super) struct State {
-    words: Words,
+    records: Records,
     /// The name of the destination.
     target: String,
     total_pages: Option<u32>,
@@ -81,7 +81,7 @@ impl State {
     /// Creates the state with this number of pages already on disk.
     pub(super) fn new(target: String, pages: u32) -> Self {
         Self {
-            words: Words::Profiles,
+            records: Records::Profiles,
             target,
             total_pages: None,
             pages,
@@ -97,13 +97,13 @@ impl State {
     }
 
     /// Sets what is counted.
-    pub(super) fn count(&mut self, words: Words) {
-        self.words = words;
+    pub(super) fn count(&mut self, records: Records) {
+        self.records = records;
     }
 
     /// Returns what is counted.
-    pub(super) fn words(&self) -> Words {
-        self.words
+    pub(super) fn records(&self) -> Records {
+        self.records
     }
 
     /// Applies an event and returns its progress line, or `None` if the event is not worth one.
@@ -117,7 +117,7 @@ impl State {
             FetchEvent::BatchesPlanned { from_date, to_date, total_batches, staged_batches, workers } => {
                 self.total_pages = Some(*total_batches);
                 (self.pages, self.on_disk) = (*staged_batches, *staged_batches);
-                Some(planned_batches(&days(from_date, to_date), *total_batches, *staged_batches, *workers))
+                Some(planned_batches(&day_range(from_date, to_date), *total_batches, *staged_batches, *workers))
             }
             FetchEvent::Page(page) => {
                 self.page(page, now.at);
@@ -129,11 +129,11 @@ impl State {
             }
             FetchEvent::BatchRetry { from_date, to_date, attempt, reason, pause } => {
                 self.retries += 1;
-                let (days, pause) = (days(from_date, to_date), duration(*pause));
+                let (days, pause) = (day_range(from_date, to_date), duration(*pause));
                 Some(format!("{days}: attempt {attempt} failed, retrying in {pause}: {reason}"))
             }
             FetchEvent::BatchSplit { from_date, to_date, into, reason } => {
-                Some(format!("{}: split into {into} batches: {reason}", days(from_date, to_date)))
+                Some(format!("{}: split into {into} batches: {reason}", day_range(from_date, to_date)))
             }
             FetchEvent::Retry { page_index, attempt, reason, pause } => {
                 self.retries += 1;
@@ -158,7 +158,7 @@ impl State {
             FetchEvent::Loading { rows } => {
                 self.wait = None;
                 self.load = Some((*rows, now.at));
-                Some(format!("loading {} into {}", self.words.records(*rows), self.target))
+                Some(format!("loading {} into {}", self.records.counted(*rows), self.target))
             }
             _ => None,
         }
@@ -169,7 +169,7 @@ impl State {
     fn finished_line(&self, success: bool, line: impl FnOnce() -> String) -> Option<String> {
         match self.failures.len() {
             REPORTED_FAILURES_MAX.. if !success => {
-                let parts = if self.words == Words::Profiles { "pages" } else { "batches" };
+                let parts = if self.records == Records::Profiles { "pages" } else { "batches" };
                 (self.failures.len() == REPORTED_FAILURES_MAX)
                     .then(|| format!("further failed {parts} are not listed here"))
             }
@@ -217,9 +217,9 @@ impl State {
     /// Resets the counts: the pages received so far belong to a lost session.
     fn start_again(&mut self) {
         let target = std::mem::take(&mut self.target);
-        let (retries, words) = (self.retries, self.words);
+        let (retries, records) = (self.retries, self.records);
         *self = Self::new(target, 0);
-        (self.retries, self.words) = (retries, words);
+        (self.retries, self.records) = (retries, records);
     }
 
     /// Returns the number of pages on disk.
@@ -252,7 +252,7 @@ impl State {
         if let Some((rows, since)) = self.load {
             let elapsed = duration(now.saturating_duration_since(since));
             return Status::Working(vec![
-                (0, format!("loading {} into {}", self.words.records(rows), self.target)),
+                (0, format!("loading {} into {}", self.records.counted(rows), self.target)),
                 (1, elapsed),
             ]);
         }
@@ -263,7 +263,7 @@ impl State {
         }
         let mut parts = vec![(0, self.pages_done("/"))];
         if self.last_page.is_some() {
-            parts.push((2, self.words.records(self.rows)));
+            parts.push((2, self.records.counted(self.rows)));
             parts.extend(self.rate().map(|rate| (3, format!("{}/s", thousands(rate)))));
             parts.extend(self.time_left(now).map(|left| (1, format!("{} left", whole_seconds(left)))));
         }
@@ -274,9 +274,9 @@ impl State {
     /// Returns how many pages are on disk and how many failed: `27/30 pages, 1 failed`.
     fn pages_done(&self, of: &str) -> String {
         let done = match self.total_pages() {
-            Some(total) => format!("{}{of}{}", self.on_disk, self.words.parts(total.into())),
-            None if self.pages == 0 => self.words.beginning().to_owned(),
-            None => self.words.parts(self.on_disk.into()),
+            Some(total) => format!("{}{of}{}", self.on_disk, self.records.parts(total.into())),
+            None if self.pages == 0 => self.records.beginning().to_owned(),
+            None => self.records.parts(self.on_disk.into()),
         };
         match self.failures.len() {
             0 => done,
@@ -302,9 +302,10 @@ impl State {
     }
 
     fn batch_line(&self, batch: &BatchProgress) -> String {
-        let (range, done, all) = (range_of(batch), self.pages_done(" of "), self.words.records(batch.cumulative_rows));
+        let (range, done, all) =
+            (range_of(batch), self.pages_done(" of "), self.records.counted(batch.cumulative_rows));
         match &batch.error {
-            None => format!("{range}: {} ({done}, {all})", self.words.records(batch.rows)),
+            None => format!("{range}: {} ({done}, {all})", self.records.counted(batch.rows)),
             Some(error) => format!("{range}: failed: {error} ({done}, {all})"),
         }
     }

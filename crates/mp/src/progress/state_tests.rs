@@ -168,7 +168,7 @@ fn batch(index: u32, from: &str, to: &str, rows: u64, error: Option<&str>) -> Fe
 #[test]
 fn events_are_counted_in_batches() {
     let mut story = Story::begin(0);
-    story.state.count(super::words::Words::Events);
+    story.state.count(super::words::Records::Events);
     assert_eq!(story.status(0), "requesting the first batch");
     let (from_date, to_date) = ("2026-11-01".to_owned(), "2026-11-14".to_owned());
     let planned = FetchEvent::BatchesPlanned { from_date, to_date, total_batches: 3, staged_batches: 1, workers: 10 };

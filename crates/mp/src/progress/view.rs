@@ -10,7 +10,7 @@ use mixpanel_data::FetchEvent;
 use tokio::time::MissedTickBehavior;
 
 use super::state::{State, Status, Timestamps, announcement};
-use super::words::Words;
+use super::words::Records;
 use crate::output::Output;
 use crate::terminal;
 use crate::text::wrapped;
@@ -87,7 +87,7 @@ impl Progress {
 
     /// Counts events and date ranges instead of profiles and pages.
     pub(crate) fn of_events(self) -> Self {
-        self.lock().state.count(Words::Events);
+        self.lock().state.count(Records::Events);
         self
     }
 
@@ -157,7 +157,7 @@ impl Shared {
             self.output.note(&text);
         }
         if is_slow(event, self.state.on_disk()) && std::mem::take(&mut self.suggests_parallel) {
-            self.output.note(self.state.words().suggestion());
+            self.output.note(self.state.records().suggestion());
         }
         match (&self.view, line) {
             (View::Lines, Some(line)) => self.output.progress_line(&line),

@@ -1,28 +1,33 @@
 //! The words of progress texts: a fetch of profiles has pages, and one of events has batches, which are date ranges.
 
-use mixpanel_data::BatchProgress;
+use mixpanel_data::{BatchProgress, RunKind};
 
-use crate::text::{counted, thousands};
+use crate::text::{counted, day_range, thousands};
 
-/// What is counted.
+/// What a fetch fetches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Words {
+pub(crate) enum Records {
     Profiles,
     Events,
 }
 
-impl Words {
-    /// Formats a number of pages or batches.
-    pub(super) fn parts(self, number: u64) -> String {
-        match self {
-            Self::Profiles => counted(number, "page"),
-            Self::Events if number == 1 => "1 batch".to_owned(),
-            Self::Events => format!("{} batches", thousands(number)),
+impl From<RunKind> for Records {
+    fn from(kind: RunKind) -> Self {
+        match kind {
+            RunKind::Events => Self::Events,
+            _ => Self::Profiles,
         }
+    }
+}
+
+impl Records {
+    /// Formats a number of pages or batches.
+    pub(crate) fn parts(self, number: u64) -> String {
+        counted(number, if self == Self::Profiles { "page" } else { "batch" })
     }
 
     /// Formats a number of profiles or events.
-    pub(super) fn records(self, number: u64) -> String {
+    pub(super) fn counted(self, number: u64) -> String {
         counted(number, if self == Self::Profiles { "profile" } else { "event" })
     }
 
@@ -51,21 +56,16 @@ impl Words {
 
 /// Names a range of days, and the events if it is limited to some.
 pub(super) fn range_of(batch: &BatchProgress) -> String {
-    let days = days(&batch.from_date, &batch.to_date);
+    let days = day_range(&batch.from_date, &batch.to_date);
     match batch.events.len() {
         0 => days,
         names => format!("{days} ({})", counted(names as u64, "event name")),
     }
 }
 
-/// Names a range of days.
-pub(super) fn days(from: &str, to: &str) -> String {
-    if from == to { from.to_owned() } else { format!("{from} to {to}") }
-}
-
 /// Describes what a fetch of events is about to request.
 pub(super) fn planned_batches(days: &str, batches: u32, staged: u32, workers: u32) -> String {
     let at_once = if workers > 1 && batches > 1 { format!(", up to {workers} at a time") } else { String::new() };
     let staged = if staged > 0 { format!(", {} already on disk", thousands(staged.into())) } else { String::new() };
-    format!("fetching {days} in {}{at_once}{staged}", Words::Events.parts(batches.into()))
+    format!("fetching {days} in {}{at_once}{staged}", Records::Events.parts(batches.into()))
 }

@@ -4,7 +4,7 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 
 use crate::limits::{CHUNK_DAYS_RANGE, SLICE_BYTES_TARGET, SLICE_ROWS_TARGET};
-use crate::slice::Slice;
+use crate::slice::{Slice, joined};
 
 /// Maximum number of days in a planned slice.
 const DAYS_MAX: u32 = *CHUNK_DAYS_RANGE.end();
@@ -71,14 +71,9 @@ pub(super) fn divide_again(pending: &[Slice], learned: LearnedSize, requests: u3
     if !is_too_large && !is_too_small {
         return None;
     }
-    let mut ranges: Vec<Slice> = Vec::new();
-    for slice in pending {
-        match ranges.last_mut() {
-            Some(range) if range.to.tomorrow().is_ok_and(|next| next == slice.from) => range.to = slice.to,
-            _ => ranges.push(slice.clone()),
-        }
-    }
-    Some(ranges.iter().flat_map(|range| divide(range.from, range.to, &range.events, size)).collect())
+    let events = &pending.first()?.events;
+    let ranges = joined(pending.iter().map(|slice| (slice.from, slice.to)));
+    Some(ranges.into_iter().flat_map(|(from, to)| divide(from, to, events, size)).collect())
 }
 
 #[cfg(test)]

@@ -16,8 +16,6 @@ pub(crate) struct EventsRequest {
     pub(crate) if_exists: IfExists,
     /// As recorded with the run.
     pub(crate) mode: FetchMode,
-    /// Maximum number of requests in flight.
-    pub(crate) workers: u32,
     /// Number of days of a slice; `None` leaves it to the planner.
     pub(crate) chunk_days: Option<u32>,
     /// These days of the table are replaced as a whole.

@@ -32,7 +32,6 @@ pub(super) fn request(from: Date, to: Date, workers: u32, chunk_days: Option<u32
         query: EventQuery { from, to, events: Vec::new(), filter: None, limit: None, timezone, dedupe: Dedupe::Exact },
         if_exists: IfExists::Fail,
         mode: FetchMode::Parallel { max_workers: Some(workers) },
-        workers,
         chunk_days,
         replaced_days: None,
         refresh_days: 5,

@@ -57,7 +57,7 @@ impl ValidEvents {
             refresh_days: request.refresh_days,
             replaced_days: request.replaced_days,
         };
-        let workers = request.workers.min(slices_in_flight(control.options.memory));
+        let workers = workers(request.mode, control);
         Ok(Self { run, workers, rules, limiter, form })
     }
 
@@ -73,11 +73,7 @@ impl ValidEvents {
         rules: Option<Arc<ActiveRules>>,
     ) -> Result<Self> {
         control.options.check()?;
-        let workers = match mode {
-            FetchMode::Sequential => 1,
-            FetchMode::Parallel { max_workers } => max_workers.unwrap_or(EVENT_WORKERS_DEFAULT).max(1),
-        };
-        let workers = workers.min(slices_in_flight(control.options.memory));
+        let workers = workers(mode, control);
         let limiter = open_limiter(client).await?;
         Ok(Self { run, workers, rules, limiter, form: RecordForm::Row })
     }
@@ -152,6 +148,15 @@ impl ValidEvents {
             stop_grace: STOP_GRACE,
         }
     }
+}
+
+/// Returns the maximum number of requests in flight, for which there is memory.
+fn workers(mode: FetchMode, control: &Control) -> u32 {
+    let workers = match mode {
+        FetchMode::Sequential => 1,
+        FetchMode::Parallel { max_workers } => max_workers.unwrap_or(EVENT_WORKERS_DEFAULT).max(1),
+    };
+    workers.min(slices_in_flight(control.options.memory))
 }
 
 /// Opens the quota ledger for exports, and checks that the server can be connected to.

@@ -176,31 +176,16 @@ impl Fixture {
                 announced: None,
                 run,
             },
-            options: LoadOptions {
-                table: self.table.clone(),
-                if_exists,
-                seen: None,
-                missing: MissingPages::Fetch,
-                allow_empty: false,
-                lock_wait: Duration::ZERO,
-                memory: MEMORY_DEFAULT,
-                stop: LoadStop::default(),
-            },
+            options: options(self.table.clone(), if_exists),
         }
     }
 
-    /// Runs statements in the database, as another program might.
     pub(super) fn execute(&self, sql: &str) {
-        Connection::open(&self.database).unwrap().execute_batch(sql).unwrap();
+        execute(&self.database, sql);
     }
 
-    /// Returns the values of a query with one VARCHAR column; a null becomes the text `NULL`.
     pub(super) fn texts(&self, sql: &str) -> Vec<String> {
-        let connection = Connection::open(&self.database).unwrap();
-        let mut query = connection.prepare(sql).unwrap();
-        let text =
-            |row: &duckdb::Row<'_>| row.get::<_, Option<String>>(0).map(|text| text.unwrap_or("NULL".to_owned()));
-        query.query_map([], text).unwrap().collect::<Result<_, _>>().unwrap()
+        texts(&self.database, sql)
     }
 
     pub(super) fn ids(&self) -> Vec<String> {
@@ -216,11 +201,39 @@ impl Fixture {
     }
 }
 
+/// Returns the options of a load into a table, as most tests need them.
+pub(super) fn options(table: TableName, if_exists: IfExists) -> LoadOptions {
+    LoadOptions {
+        table,
+        if_exists,
+        seen: None,
+        missing: MissingPages::Fetch,
+        allow_empty: false,
+        lock_wait: Duration::ZERO,
+        memory: MEMORY_DEFAULT,
+        stop: LoadStop::default(),
+    }
+}
+
+/// Runs statements in a database, as another program might.
+pub(super) fn execute(database: &Path, sql: &str) {
+    Connection::open(database).unwrap().execute_batch(sql).unwrap();
+}
+
+/// Returns the values of a query with one VARCHAR column; a null becomes the text `NULL`.
+pub(super) fn texts(database: &Path, sql: &str) -> Vec<String> {
+    let connection = Connection::open(database).unwrap();
+    let mut query = connection.prepare(sql).unwrap();
+    let text = |row: &duckdb::Row<'_>| row.get::<_, Option<String>>(0).map(|text| text.unwrap_or("NULL".to_owned()));
+    query.query_map([], text).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
 fn write_parquet(path: &Path, batch: &RecordBatch) {
     write_parquet_with(path, batch, Vec::new());
 }
 
-fn write_parquet_with(path: &Path, batch: &RecordBatch, facts: Vec<KeyValue>) {
+/// Writes a staged file with these facts in its metadata.
+pub(super) fn write_parquet_with(path: &Path, batch: &RecordBatch, facts: Vec<KeyValue>) {
     let properties = page_properties(batch, facts);
     let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
     writer.write(batch).unwrap();

@@ -5,11 +5,12 @@ use std::io::IsTerminal as _;
 use mixpanel_data::{RunKind, UnfinishedRun};
 use serde_json::json;
 
-use super::unfinished::{choose, list, named, of_table, parts};
+use super::unfinished::{choose, list, named, of_table};
 use super::warnings;
 use crate::cli::DiscardArgs;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::progress::Records;
 use crate::prompt::{self, Answer};
 use crate::text::{counted, size};
 
@@ -59,7 +60,7 @@ fn in_words(discarded: &[&UnfinishedRun]) -> String {
         format!(
             "Discarded {} ({}, {})",
             named.trim_end_matches(','),
-            parts(run.kind, run.pages_done.into()),
+            Records::from(run.kind).parts(run.pages_done.into()),
             size(run.bytes)
         )
     });
@@ -82,9 +83,9 @@ fn confirm(context: &Context, chosen: &[&UnfinishedRun]) -> Result<(), Failure> 
     let count = |kind: RunKind| chosen.iter().filter(|run| run.kind == kind).map(|run| u64::from(run.pages_done)).sum();
     let (pages, batches): (u64, u64) = (count(RunKind::Profiles), count(RunKind::Events));
     let content = match (pages, batches) {
-        (pages, 0) => parts(RunKind::Profiles, pages),
-        (0, batches) => parts(RunKind::Events, batches),
-        (pages, batches) => format!("{} and {}", parts(RunKind::Profiles, pages), parts(RunKind::Events, batches)),
+        (pages, 0) => Records::Profiles.parts(pages),
+        (0, batches) => Records::Events.parts(batches),
+        (pages, batches) => format!("{} and {}", Records::Profiles.parts(pages), Records::Events.parts(batches)),
     };
     let bytes = chosen.iter().map(|run| run.bytes).sum();
     let runs = match chosen {

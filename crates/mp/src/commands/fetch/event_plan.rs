@@ -8,7 +8,7 @@ use super::project::{Project, shown};
 use crate::cli::FetchEventsArgs;
 use crate::failure::{Exit, Failure};
 use crate::progress::Progress;
-use crate::text::{about, counted, thousands};
+use crate::text::{about, counted, day_range, thousands};
 
 /// Prints the estimate.
 pub(super) async fn run(
@@ -33,10 +33,10 @@ pub(super) async fn run(
 
 /// Describes an estimate in words.
 fn in_words(plan: &EventEstimate) -> String {
-    let days = match plan.from_date == plan.to_date {
-        true => plan.from_date.clone(),
-        false => format!("{} to {}, {}", plan.from_date, plan.to_date, counted(plan.days.into(), "day")),
-    };
+    let mut days = day_range(&plan.from_date, &plan.to_date);
+    if plan.from_date != plan.to_date {
+        days.push_str(&format!(", {}", counted(plan.days.into(), "day")));
+    }
     let at_once = match plan.workers.min(plan.requests) {
         0 | 1 => String::new(),
         workers => format!(", up to {workers} at a time"),

@@ -2,7 +2,6 @@
 
 use mixpanel_data::{EventFetch, IfExists};
 
-use super::fetched::Records;
 use super::lists::split_names;
 use super::project::{IntoTable, Project, check_workers, options, shown};
 use super::property_rules::with_rules;
@@ -10,7 +9,7 @@ use super::{event_output, event_plan, warnings};
 use crate::cli::{FetchEventsArgs, Format, SinceDayArg};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::progress::Progress;
+use crate::progress::{Progress, Records};
 
 /// Runs `mp fetch events`.
 pub(super) fn run(context: &Context, arguments: &FetchEventsArgs) -> Result<Exit, Failure> {

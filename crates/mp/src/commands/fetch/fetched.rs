@@ -8,13 +8,6 @@ use serde_json::Value;
 
 use crate::cli::ReportArgs;
 
-/// What a fetch fetches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Records {
-    Profiles,
-    Events,
-}
-
 /// What a fetch loaded.
 #[derive(Debug, Clone)]
 pub(super) enum Fetched {

@@ -5,7 +5,6 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use mixpanel_data::{IfExists, ProfileFetch, ProfileQuery};
 
-use super::fetched::Records;
 use super::filters::query;
 use super::project::{IntoTable, Project, check_workers, options, shown};
 use super::property_rules::with_rules;
@@ -13,7 +12,7 @@ use super::{plan, stream, warnings};
 use crate::cli::{FetchProfilesArgs, Format, SinceArg};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::progress::Progress;
+use crate::progress::{Progress, Records};
 
 /// Runs `mp fetch profiles`.
 pub(super) fn run(context: &Context, arguments: &FetchProfilesArgs) -> Result<Exit, Failure> {

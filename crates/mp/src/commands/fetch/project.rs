@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use mixpanel_data::{Error, ErrorKind, RunOptions, Workspace};
 
-use super::fetched::{Fetched, Records};
+use super::fetched::Fetched;
 use super::summary::{Summary, first_rows};
 use super::unfinished::{discard_command, resume_command, to_name};
 use super::warnings;
 use crate::cli::{AcceptArgs, ReportArgs, WaitArgs, WorkerArgs};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
-use crate::progress::{Progress, Shown};
+use crate::progress::{Progress, Records, Shown};
 use crate::settings::Identity;
 use crate::signals::Interrupts;
 use crate::text::about;

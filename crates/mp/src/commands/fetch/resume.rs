@@ -2,7 +2,6 @@
 
 use mixpanel_data::{IfExists, ProfileQuery, ResumeFetch, RunKind, UnfinishedRun};
 
-use super::fetched::Records;
 use super::filters::query_if_given;
 use super::project::{IntoTable, Project, check_workers, options, shown};
 use super::unfinished::{cannot_read, choose, list, to_name};
@@ -11,7 +10,7 @@ use crate::cli::ResumeArgs;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::hash_key;
-use crate::progress::Progress;
+use crate::progress::{Progress, Records};
 
 /// Runs `mp fetch resume`.
 pub(super) fn run(context: &Context, arguments: &ResumeArgs) -> Result<Exit, Failure> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fetched::Fetched;
 use crate::context::Context;
-use crate::text::{counted, duration, thousands, wrapped};
+use crate::text::{counted, day_range, duration, thousands, wrapped};
 
 /// The columns before the values.
 const LABEL_COLUMNS: usize = 12;
@@ -143,7 +143,7 @@ impl Summary {
     /// Describes the days and how many of them may still change.
     fn days_and_state(&self) -> Option<String> {
         let (from, to) = self.days.as_ref()?;
-        let days = if from == to { from.clone() } else { format!("{from} to {to}") };
+        let days = day_range(from, to);
         Some(match self.open_days {
             0 => days,
             1 => format!("{days}; 1 day may still change"),

@@ -1,10 +1,10 @@
 //! Lists, selects and names unfinished runs.
 
-use mixpanel_data::{RunKind, UnfinishedRun, Workspace};
+use mixpanel_data::{UnfinishedRun, Workspace};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::text::{counted, thousands};
+use crate::progress::Records;
 
 /// Lists the unfinished runs of the database, newest first.
 pub(super) fn list(workspace: &Workspace) -> Result<Vec<UnfinishedRun>, Failure> {
@@ -118,17 +118,8 @@ fn several_tables(runs: &[UnfinishedRun]) -> Option<String> {
 /// Describes the progress of a run: `12 of 80 pages`.
 pub(super) fn pages(run: &UnfinishedRun) -> String {
     match run.pages_total {
-        Some(total) => format!("{} of {}", run.pages_done, parts(run.kind, total.into())),
-        None => parts(run.kind, run.pages_done.into()),
-    }
-}
-
-/// Formats a number of pages, or of batches of events.
-pub(super) fn parts(kind: RunKind, number: u64) -> String {
-    match kind {
-        RunKind::Events if number == 1 => "1 batch".to_owned(),
-        RunKind::Events => format!("{} batches", thousands(number)),
-        _ => counted(number, "page"),
+        Some(total) => format!("{} of {}", run.pages_done, Records::from(run.kind).parts(total.into())),
+        None => Records::from(run.kind).parts(run.pages_done.into()),
     }
 }
 
@@ -151,6 +142,8 @@ pub(super) fn unreadable_example(run_id: &str) -> UnfinishedRun {
 
 #[cfg(test)]
 mod tests {
+    use mixpanel_data::RunKind;
+
     use super::*;
 
     fn chosen(runs: &[UnfinishedRun], table: Option<&str>, run_id: Option<&str>) -> Result<String, u8> {

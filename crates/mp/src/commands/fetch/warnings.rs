@@ -2,12 +2,12 @@
 
 use mixpanel_data::{Error, ErrorKind, FetchCounts, UnfinishedRun, Workspace};
 
-use super::fetched::Records;
 use super::unfinished::{of_table, pages, resume_command};
 use crate::context::Context;
 use crate::failure::Exit;
 use crate::output::Output;
-use crate::text::{counted, page_list, thousands};
+use crate::progress::Records;
+use crate::text::{counted, day_range, page_list, thousands};
 
 /// Maximum number of failed pages whose reasons are shown; the others are only listed.
 const REASONS_MAX: usize = 5;
@@ -53,7 +53,7 @@ impl MissingPages<'_> {
 
 /// Returns the warning about date ranges that are missing, with the reasons by the number of the range.
 pub(super) fn missing_days(target: &str, failed: &[(String, String)], reasons: &[(u32, String)]) -> String {
-    let ranges = failed.iter().map(|(from, to)| if from == to { from.clone() } else { format!("{from} to {to}") });
+    let ranges = failed.iter().map(|(from, to)| day_range(from, to));
     let mut text = format!("{target} lacks events of {}", ranges.collect::<Vec<_>>().join(", "));
     for (_, reason) in reasons.iter().take(REASONS_MAX) {
         text.push_str(&format!("\n{reason}"));

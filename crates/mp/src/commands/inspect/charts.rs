@@ -3,7 +3,7 @@
 use console::{measure_text_width, pad_str, truncate_str};
 use mixpanel_data::Date;
 
-use crate::text::{printable, thousands};
+use crate::text::{day_range, printable, thousands};
 
 /// The width of a terminal from which a bar has this many cells.
 const BARS: [(usize, usize); 3] = [(100, 24), (60, 10), (0, 0)];
@@ -88,8 +88,7 @@ fn axis(from: Date, to: Date, cells: usize) -> String {
     let (from, to) = (from.to_string(), to.to_string());
     match cells.checked_sub(from.len() + to.len()) {
         Some(gap) if gap > 0 => format!("{from}{}{to}", " ".repeat(gap)),
-        _ if from == to => from,
-        _ => format!("{from} to {to}"),
+        _ => day_range(&from, &to),
     }
 }
 

@@ -1,16 +1,13 @@
 //! Stages and loads of events for the tests.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::{ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use duckdb::Connection;
 use jiff::civil::{Date, date};
-use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
 use tempfile::TempDir;
 
@@ -18,18 +15,16 @@ use crate::counts::FetchCounts;
 use crate::dataset::EVENTS;
 use crate::error::Result;
 use crate::event_query::{Dedupe, EventQuery};
-use crate::limits::MEMORY_DEFAULT;
 use crate::load::duckdb::load::load;
-use crate::load::duckdb::load_stop::LoadStop;
 use crate::load::duckdb::request::{LoadOptions, LoadRequest};
+use crate::load::duckdb::testing::{execute, options, texts, write_parquet_with};
 use crate::load::package::{LoadKind, LoadPackage, LoadReport, TableChange};
 use crate::load::run_record::{EventLoad, RunQuery, RunRecord};
 use crate::parse::{CATALOG_KEY, Collector, EVENT_CATALOGS_KEY, EventCatalogs};
-use crate::profile_query::{IfExists, MissingPages};
+use crate::profile_query::IfExists;
 use crate::project_time_zone::ProjectTimeZone;
 use crate::row_sum::{RowSum, SUM_KEY};
 use crate::slice::{DayFacts, Slice};
-use crate::stage::page_properties;
 use crate::store::table_name::TableName;
 
 /// A staged event.
@@ -176,10 +171,7 @@ impl Fixture {
             fact(CATALOG_KEY, catalogs.total().to_text()),
             fact(EVENT_CATALOGS_KEY, catalogs.to_text()),
         ];
-        let properties = page_properties(&batch, facts);
-        let mut writer = ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
+        write_parquet_with(&path, &batch, facts);
         self.pages.push(path);
         self.received += events.len() as u64;
         self.files += 1;
@@ -225,16 +217,7 @@ impl Fixture {
                 announced: None,
                 run,
             },
-            options: LoadOptions {
-                table: TableName::parse("events").unwrap(),
-                if_exists,
-                seen: None,
-                missing: MissingPages::Fetch,
-                allow_empty: true,
-                lock_wait: Duration::ZERO,
-                memory: MEMORY_DEFAULT,
-                stop: LoadStop::default(),
-            },
+            options: LoadOptions { allow_empty: true, ..options(TableName::parse("events").unwrap(), if_exists) },
         }
     }
 
@@ -242,18 +225,12 @@ impl Fixture {
         load(&self.request(run_id, if_exists), &mut |_| ControlFlow::Continue(()))
     }
 
-    /// Runs statements in the database, as another program might.
     pub(super) fn execute(&self, sql: &str) {
-        Connection::open(&self.database).unwrap().execute_batch(sql).unwrap();
+        execute(&self.database, sql);
     }
 
-    /// Returns the values of a query with one VARCHAR column; a null becomes the text `NULL`.
     pub(super) fn texts(&self, sql: &str) -> Vec<String> {
-        let connection = Connection::open(&self.database).unwrap();
-        let mut query = connection.prepare(sql).unwrap();
-        let text =
-            |row: &duckdb::Row<'_>| row.get::<_, Option<String>>(0).map(|text| text.unwrap_or("NULL".to_owned()));
-        query.query_map([], text).unwrap().collect::<Result<_, _>>().unwrap()
+        texts(&self.database, sql)
     }
 
     /// Returns the rows of the table in their order: name, time, ids and properties.
