@@ -11,7 +11,7 @@ use crate::accounts::Accounts;
 use crate::cli::Format;
 use crate::env::{Environment, MP_REGION};
 use crate::failure::Failure;
-use crate::first_day::from_day;
+use crate::first_day::{from_day, is_before, last_day};
 use crate::format::{print_record, print_records};
 use crate::hash_key::ConfiguredKey;
 use crate::hints::Purpose;
@@ -119,10 +119,14 @@ impl Context {
         if program.contains('/') { program } else { "mp" }
     }
 
-    /// Returns the hint for a fetch of events that goes back further than `first`, the first day that can be fetched.
-    fn later_days_hint(&self, first: Date) -> String {
+    /// Returns the hint for a fetch of events that goes back further than `first`, the first day that can be fetched:
+    /// this many days before today.
+    fn later_days_hint(&self, first: Date, days: u32) -> String {
         let words: Option<Vec<String>> = std::env::args_os().skip(1).map(|word| word.into_string().ok()).collect();
-        match words.filter(|_| matches!(self.purpose, Purpose::FetchEvents(_))) {
+        match words.filter(|_| self.purpose.is_new_fetch_of_events()) {
+            Some(words) if is_before(last_day(&words), first, days) => {
+                format!("earlier days cannot be fetched: use {first} as the first day, or a later one")
+            }
             Some(words) => {
                 let words = from_day(words, first);
                 let words = std::iter::once(self.program()).chain(words.iter().map(String::as_str));
@@ -137,11 +141,17 @@ impl Context {
 
     /// Converts a library error into a failure, with a hint that depends on the server in use.
     pub(crate) fn failed(&self, headline: impl Into<String>, error: &Error) -> Failure {
+        self.failed_to(self.purpose, headline, error)
+    }
+
+    /// Like [`failed`](Self::failed), for work of which more is known than the command.
+    pub(crate) fn failed_to(&self, purpose: Purpose, headline: impl Into<String>, error: &Error) -> Failure {
         if error.fault() == Some(Fault::Region) {
             return Failure::without_hint(headline, error).hint(self.region_hint(None));
         }
         if let Some(day) = error.first_day() {
-            return Failure::without_hint(headline, error).hint(self.later_days_hint(day));
+            return Failure::without_hint(headline, error)
+                .hint(self.later_days_hint(day, error.history_days().unwrap_or(0)));
         }
         match &self.settings.base_url {
             Some(base_url) if error.kind() == ErrorKind::Unreachable && error.fault().is_none() => {
@@ -157,7 +167,7 @@ impl Context {
             Some(base_url) if error.kind() == ErrorKind::NotFound => Failure::without_hint(headline, error).hint(format!(
                 "check the address {base_url} (from `--base-url` or MP_BASE_URL), the project id, and the ids in the filter"
             )),
-            _ => Failure::of_command(headline, error, self.purpose),
+            _ => Failure::of_command(headline, error, purpose),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Rewrites a command line of `mp fetch events` so that it begins at another day.
 
 use jiff::civil::Date;
+use mixpanel_data::Day;
 
 /// Returns the arguments with `first` as the first day: that of `--from` or `--since`. `--refresh` becomes `--since`,
 /// because a refresh determines the first day by itself.
@@ -28,9 +29,46 @@ pub(crate) fn from_day(words: Vec<String>, first: Date) -> Vec<String> {
     rewritten
 }
 
+/// Returns the day of `--to`, if it is given.
+pub(crate) fn last_day(words: &[String]) -> Option<Day> {
+    let options: Vec<&String> = words.iter().take_while(|word| *word != "--").collect();
+    let position = options.iter().position(|word| *word == "--to" || word.starts_with("--to="))?;
+    let value = match options[position].split_once('=') {
+        Some((_, value)) => value,
+        None => options.get(position + 1)?,
+    };
+    value.parse().ok()
+}
+
+/// Returns whether a last day is before `first`, which is this many days before today.
+pub(crate) fn is_before(last: Option<Day>, first: Date, days: u32) -> bool {
+    match last {
+        Some(Day::Date(date)) => date < first,
+        Some(Day::Ago(ago)) => ago > days,
+        None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_last_day_before_the_first_is_recognized() {
+        for (given, expected) in [
+            ("fetch events --from 10d --to 7d", true),
+            ("fetch events --from 10d --to=6d -p", true),
+            ("fetch events --from 10d --to 5d", false),
+            ("fetch events --to yesterday --from 10d", false),
+            ("fetch events --to=2026-11-20 --from 10d", true),
+            ("fetch events --to 2026-11-21 --from 10d", false),
+            ("fetch events --since 10d", false),
+            ("fetch events --from 10d --to today -- --to=7d", false),
+        ] {
+            let words: Vec<String> = given.split(' ').map(str::to_owned).collect();
+            assert_eq!(is_before(last_day(&words), jiff::civil::date(2026, 11, 21), 5), expected, "{given}");
+        }
+    }
 
     #[test]
     fn only_the_first_day_changes() {

@@ -23,8 +23,12 @@ pub(crate) enum Purpose {
     Fetch(QueryParts),
     /// Starts a fetch of events.
     FetchEvents(QueryParts),
+    /// Starts a fetch of a sample of events.
+    FetchSample(QueryParts),
     /// Resumes a fetch.
     Resume,
+    /// Resumes a fetch of events.
+    ResumeEvents,
 }
 
 /// The parts of a fetch's query that the server may reject.
@@ -41,10 +45,18 @@ impl Purpose {
         match command {
             Some(Command::Auth(AuthCommand::Test { .. } | AuthCommand::Add(_) | AuthCommand::Edit(_))) => Self::Test,
             Some(Command::Fetch(FetchCommand::Profiles(arguments))) => Self::Fetch(query_parts(arguments)),
-            Some(Command::Fetch(FetchCommand::Events(arguments))) => Self::FetchEvents(event_query_parts(arguments)),
+            Some(Command::Fetch(FetchCommand::Events(arguments))) => {
+                let parts = event_query_parts(arguments);
+                if arguments.filters.limit.is_some() { Self::FetchSample(parts) } else { Self::FetchEvents(parts) }
+            }
             Some(Command::Fetch(FetchCommand::Resume(_))) => Self::Resume,
             _ => Self::Local,
         }
+    }
+
+    /// Returns whether the command starts a fetch of events.
+    pub(crate) fn is_new_fetch_of_events(self) -> bool {
+        matches!(self, Self::FetchEvents(_) | Self::FetchSample(_))
     }
 }
 
@@ -102,12 +114,18 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
             "if this persists, a proxy or a network login page may be answering instead of Mixpanel"
         }
         ErrorKind::SessionLost => "run the same command again",
-        ErrorKind::TableExists if matches!(purpose, Purpose::FetchEvents(_)) => {
+        ErrorKind::TableExists if purpose.is_new_fetch_of_events() => {
             "use `--since last` to bring the table up to date, `--append` to add events that it does not have, `--replace` to replace the table, or another table name"
+        }
+        ErrorKind::DateRangeTooLarge if matches!(purpose, Purpose::FetchSample(_)) => {
+            "use fewer days: `--limit` sends one request"
         }
         ErrorKind::DateRangeTooLarge => "use `--parallel`, which has no limit, or fewer days",
         ErrorKind::TableExists if purpose == Purpose::Resume => {
             "use `--append` to add new profiles, `--upsert` to also update existing ones, or `--replace` to replace the table"
+        }
+        ErrorKind::TableExists if purpose == Purpose::ResumeEvents => {
+            "use `--append` to add events that the table does not have, or `--replace` to replace the table"
         }
         ErrorKind::TableExists => {
             "use `--append` to add new profiles, `--replace` to replace the table, or another table name"
@@ -116,7 +134,9 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
         ErrorKind::OutOfMemory if error.memory_needed().is_none() => {
             "use a larger memory budget, such as `--memory 1GB`"
         }
-        ErrorKind::DatabaseNotFound => "run `mp fetch profiles` first, or specify another file with `--db`",
+        ErrorKind::DatabaseNotFound => {
+            "run `mp fetch profiles` or `mp fetch events` first, or specify another file with `--db`"
+        }
         ErrorKind::DatabaseLocked => return Some(lock_hint(error)),
         ErrorKind::DatabaseUnusable if error.path().is_some_and(|path| path.is_dir()) => {
             "specify a file with `--db`, such as one in this directory"
@@ -167,15 +187,18 @@ fn rejection_hint(error: &Error, purpose: Purpose) -> &'static str {
             Purpose::Fetch(QueryParts::Filters) => {
                 "correct the filter; `mp fetch profiles --help` shows the accepted forms"
             }
-            Purpose::FetchEvents(QueryParts::Filters) => {
+            Purpose::FetchEvents(QueryParts::Filters) | Purpose::FetchSample(QueryParts::Filters) => {
                 "correct the filter or the event names; `mp fetch events --help` shows the accepted forms"
             }
             Purpose::Fetch(QueryParts::Options) => "try without `--page-size` and `--since`",
-            Purpose::Fetch(QueryParts::Everything) | Purpose::FetchEvents(_) => {
+            Purpose::Fetch(QueryParts::Everything) | Purpose::FetchEvents(_) | Purpose::FetchSample(_) => {
                 "no filter was given, so check the region (us, eu or in) and the project id with `mp auth test`"
             }
             Purpose::Resume => {
                 "a run keeps its original filters; `mp fetch profiles` starts a new one with other filters"
+            }
+            Purpose::ResumeEvents => {
+                "a run keeps its original filters; `mp fetch events` starts a new one with other filters"
             }
             Purpose::Test | Purpose::Local => REGION_AND_PROJECT,
         },
@@ -239,7 +262,7 @@ fn property_rules_hint(error: &Error) -> String {
 }
 
 /// Writes names as an option takes them: separated by commas, and in quotes if they contain one.
-fn name_list(names: &[&str]) -> String {
+pub(crate) fn name_list(names: &[&str]) -> String {
     let quoted = names.iter().map(|name| match name.contains([',', '"']) {
         true => format!("\"{}\"", name.replace('"', "\"\"")),
         false => (*name).to_owned(),
@@ -250,7 +273,7 @@ fn name_list(names: &[&str]) -> String {
 fn rate_limit_hint(error: &Error, purpose: Purpose) -> String {
     match error.retry_after() {
         Some(pause) => format!("try again in {}", duration(pause)),
-        None if matches!(purpose, Purpose::FetchEvents(_)) => {
+        None if purpose.is_new_fetch_of_events() || purpose == Purpose::ResumeEvents => {
             "Mixpanel allows 60 exports per hour and project: try again later".to_owned()
         }
         None => "Mixpanel allows 60 counted queries per hour and 5 at a time per project: try again later".to_owned(),

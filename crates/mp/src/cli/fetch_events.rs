@@ -82,8 +82,8 @@ pub(crate) struct FetchEventsArgs {
     #[arg(long, conflicts_with = "stdout", help_heading = "How")]
     pub(crate) plan: bool,
 
-    /// Print events as JSON lines instead of storing them
-    #[arg(long, conflicts_with_all = ["append", "replace"], help_heading = "Output")]
+    /// Print events as JSON lines instead of storing them; duplicates are kept
+    #[arg(long, conflicts_with_all = ["append", "replace", "dedupe"], help_heading = "Output")]
     pub(crate) stdout: bool,
 
     /// With --stdout: print events as the server sent them
@@ -286,6 +286,8 @@ mod tests {
             &["--append", "--replace"],
             &["--raw"],
             &["--stdout", "--replace"],
+            &["--stdout", "--dedupe", "exact"],
+            &["--dedupe", "none", "--stdout", "--raw"],
             &["--batch-size", "99"],
             &["--dedupe", "all"],
             &["--refresh-days", "-1"],

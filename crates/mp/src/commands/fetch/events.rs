@@ -21,7 +21,7 @@ pub(super) fn run(context: &Context, arguments: &FetchEventsArgs) -> Result<Exit
     } else if !arguments.stdout {
         warnings::unfinished(context, &project.workspace, &arguments.name);
     }
-    project.interruptible(async |interrupts| {
+    project.interruptible(Records::Events, async |interrupts| {
         let fetch = fetch.cancel_with(interrupts.token());
         if arguments.stdout {
             return event_output::run(&project, interrupts, arguments, fetch).await;

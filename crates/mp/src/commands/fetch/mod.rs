@@ -24,9 +24,26 @@ mod summary;
 mod unfinished;
 mod warnings;
 
+use mixpanel_data::{Error, Workspace};
+
+use unfinished::{resume_command, to_name};
+
 use crate::cli::FetchCommand;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::progress::Records;
+
+/// Returns the hint to resume a fetch of events that ended with this error, if it keeps a run.
+pub(super) fn resume_hint(context: &Context, workspace: &Workspace, table: &str, error: &Error) -> Option<String> {
+    warnings::resume_hint(context, workspace, table, error, Records::Events)
+}
+
+/// Returns the hint to fetch what these runs of the table lack.
+pub(super) fn missing_days_hint(context: &Context, workspace: &Workspace, table: &str, run_ids: &[&str]) -> String {
+    let runs = workspace.unfinished_runs().unwrap_or_default();
+    let commands = run_ids.iter().map(|run_id| resume_command(context, table, to_name(&runs, table, run_id)));
+    warnings::missing_hint(&commands.collect::<Vec<_>>().join("` and `"), Records::Events)
+}
 
 /// Runs `mp fetch ...`.
 pub(crate) fn run(context: &Context, command: FetchCommand) -> Result<Exit, Failure> {

@@ -29,7 +29,7 @@ pub(super) fn run(context: &Context, arguments: &FetchProfilesArgs) -> Result<Ex
     } else if arguments.plan {
         warnings::unreadable(context, &project.workspace.unfinished_runs().unwrap_or_default());
     }
-    project.interruptible(async |interrupts| {
+    project.interruptible(Records::Profiles, async |interrupts| {
         let fetch = fetch.cancel_with(interrupts.token());
         if arguments.stdout {
             return stream::run(&project, interrupts, arguments, fetch).await;

@@ -11,6 +11,7 @@ use super::warnings;
 use crate::cli::{AcceptArgs, ReportArgs, WaitArgs, WorkerArgs};
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::hints::Purpose;
 use crate::progress::{Progress, Records, Shown};
 use crate::settings::Identity;
 use crate::signals::Interrupts;
@@ -57,13 +58,18 @@ impl<'a> Project<'a> {
         }
     }
 
-    /// Runs `work` so that a signal can stop it.
+    /// Runs `work`, which fetches these records, so that a signal can stop it.
     pub(super) fn interruptible(
         &self,
+        records: Records,
         work: impl AsyncFnOnce(&Interrupts) -> Result<Exit, Failure>,
     ) -> Result<Exit, Failure> {
         self.context.block_on(async {
-            let interrupts = Interrupts::listen(&self.context.output, |grace| stop_message(grace, Records::Profiles))?;
+            let message = match records {
+                Records::Profiles => |grace| stop_message(grace, Records::Profiles),
+                Records::Events => |grace| stop_message(grace, Records::Events),
+            };
+            let interrupts = Interrupts::listen(&self.context.output, message)?;
             let result = work(&interrupts).await;
             interrupts.settle(result).map_err(|failure| match failure.exit {
                 Exit::Auth => failure.hint(self.origin()),
@@ -204,18 +210,22 @@ impl IntoTable<'_> {
             let failure = match self.discard_command(&error) {
                 Some(command) => Failure::without_hint(self.headline(), &error)
                     .hint(format!("`{command}` discards the run, which is older than the table")),
-                None => self.project.context.failed(self.headline(), &error),
+                None => self.project.context.failed_to(self.purpose(), self.headline(), &error),
             };
-            match error.run_id() {
-                Some(run_id) => {
-                    let memory = error.memory_needed().map(|bytes| format!(" --memory {}MB", bytes / 1_000_000));
-                    let memory = memory.unwrap_or_default();
-                    let command = format!("{}{memory}", self.resume_command(run_id));
-                    failure.hint(warnings::kept(&error, &command, self.records))
-                }
+            let project = self.project;
+            match warnings::resume_hint(project.context, &project.workspace, self.table, &error, self.records) {
+                Some(hint) => failure.hint(hint),
                 None => failure,
             }
         })
+    }
+
+    /// Returns the purpose of the command; whether it resumes events is known only here.
+    fn purpose(&self) -> Purpose {
+        match (self.project.context.purpose, self.records) {
+            (Purpose::Resume, Records::Events) => Purpose::ResumeEvents,
+            (purpose, _) => purpose,
+        }
     }
 
     fn grace_expired(&self) -> Failure {

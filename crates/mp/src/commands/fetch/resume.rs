@@ -38,7 +38,7 @@ pub(super) fn run(context: &Context, arguments: &ResumeArgs) -> Result<Exit, Fai
         false => hash_key::read(context.environment(), &context.hash_key, &context.output)?,
     };
     let named = to_name(&runs, table, &run.run_id);
-    project.interruptible(async |interrupts| {
+    project.interruptible(records, async |interrupts| {
         let shown = shown(arguments.report.no_progress);
         let progress = Progress::begin_with(&context.output, format!("`{table}`"), shown, run.pages_done);
         let progress = match records {

@@ -2,7 +2,7 @@
 
 use mixpanel_data::{Error, ErrorKind, FetchCounts, UnfinishedRun, Workspace};
 
-use super::unfinished::{of_table, pages, resume_command};
+use super::unfinished::{of_table, pages, resume_command, to_name};
 use crate::context::Context;
 use crate::failure::Exit;
 use crate::output::Output;
@@ -77,8 +77,23 @@ pub(super) fn shortfall_hint(command: &str) -> String {
     format!("`{command}` fetches everything again; add `--allow-drift PERCENT` to accept the profiles received")
 }
 
+/// Returns the hint to resume the run of an error, if it keeps one.
+pub(super) fn resume_hint(
+    context: &Context,
+    workspace: &Workspace,
+    table: &str,
+    error: &Error,
+    records: Records,
+) -> Option<String> {
+    let run_id = error.run_id()?;
+    let runs = workspace.unfinished_runs().unwrap_or_default();
+    let memory = error.memory_needed().map(|bytes| format!(" --memory {}MB", bytes / 1_000_000)).unwrap_or_default();
+    let command = format!("{}{memory}", resume_command(context, table, to_name(&runs, table, run_id)));
+    Some(kept(error, &command, records))
+}
+
 /// Returns the hint after a fetch that loaded nothing and keeps on disk what it fetched.
-pub(super) fn kept(error: &Error, command: &str, records: Records) -> String {
+fn kept(error: &Error, command: &str, records: Records) -> String {
     let (parts, what) = match records {
         Records::Profiles => ("pages", "profiles"),
         Records::Events => ("batches", "events"),
