@@ -1,12 +1,14 @@
-//! Benchmarks `mp fetch profiles` end to end: whole processes of the release build against a local simulator.
+//! Benchmarks `mp fetch profiles` and `mp fetch events` end to end: whole processes of the release build against a local simulator.
 //!
 //! - [`scenario`]: the matrix of fetches, and the time each one spends waiting for the server;
 //! - [`fetches`]: runs `mp` against the [`simulator`]; [`run`] measures each process;
 //! - [`alone`]: the baselines, DuckDB alone and the load alone;
+//! - [`events`]: fetches, refreshes and a funnel of events;
 //! - [`micro`]: single steps;
 //! - [`report`]: all results as tables, [`targets`] first; [`page`] writes them into the documentation.
 
 mod alone;
+mod events;
 mod fetches;
 mod micro;
 mod page;
@@ -148,6 +150,7 @@ fn measure(fetches: &Fetches<'_>, duckdb: Option<PathBuf>, extent: Extent) -> Re
             results.limited = Some(fetches.measure(scenario, extent.repeats(), &MEMORY)?);
         }
     }
+    results.events = events::measure(&alone, extent)?;
     Ok(results)
 }
 

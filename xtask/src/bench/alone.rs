@@ -88,7 +88,13 @@ impl Alone<'_> {
     }
 
     /// Runs SQL statements on a new database, with `directory` as the working directory.
-    fn by_duckdb(&self, program: &Path, sql: &[&str], directory: &Path, expected: u64) -> Result<Run, Failure> {
+    pub(super) fn by_duckdb(
+        &self,
+        program: &Path,
+        sql: &[&str],
+        directory: &Path,
+        expected: u64,
+    ) -> Result<Run, Failure> {
         let target = self.directory("duckdb");
         make_empty(&target)?;
         let database = target.join("x.db");
@@ -188,8 +194,7 @@ fn statements(printed: &str, expected: u64) -> Result<Duration, Failure> {
     if rows == expected {
         return Duration::try_from_secs_f64(seconds).map_err(|_| unreadable());
     }
-    let problem =
-        format!("DuckDB alone should have loaded {} profiles, but reports {}", grouped(expected), grouped(rows));
+    let problem = format!("DuckDB alone should have loaded {} rows, but reports {}", grouped(expected), grouped(rows));
     Err(Failure::new(problem).hint("the result is wrong; check the statements in xtask/src/bench/alone.rs"))
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::events::{DAYS, EventResults, REFRESHED, SLOW_WORKERS};
 use super::results::{Measured, Results};
 use super::run::{Run, Runs};
 use super::scenario::{PARALLEL, SEQUENTIAL, Scenario, grouped};
@@ -13,11 +14,14 @@ const FETCH_COLUMNS: &str = "profiles:|a page:|latency:|mode|wall s:|profiles/s:
                              simulator CPU s:|peak MiB:|database MiB:|runs:";
 const LOAD_COLUMNS: &str =
     "profiles:|who loads what|s:|s per 100,000:|times DuckDB alone:|CPU s:|peak MiB:|database MiB:";
+const EVENT_COLUMNS: &str =
+    "what|wall s:|compared with s:|ratio:|CPU s:|simulator CPU s:|peak MiB:|database MiB:|runs:";
 
 impl Results {
     /// Returns all tables, in reading order.
     pub(super) fn tables(&self) -> Vec<Table> {
-        vec![targets::table(&targets::evaluate(self)), self.fetch_table(), self.load_table()]
+        let judged = targets::table(&targets::evaluate(self));
+        vec![judged, self.fetch_table(), self.load_table(), event_table(&self.events)]
     }
 
     fn fetch_table(&self) -> Table {
@@ -75,6 +79,43 @@ impl Results {
         }
         lines
     }
+}
+
+/// Returns the table of events.
+fn event_table(results: &EventResults) -> Table {
+    let mut rows = Vec::new();
+    let mut row = |what: String, runs: Option<&Runs>, base: Option<Duration>| {
+        rows.extend(runs.map(|runs| event_row(what, runs, base)));
+    };
+    let events = grouped(results.events);
+    row(format!("DuckDB alone, {events} events from JSONL"), results.alone.as_ref(), None);
+    let alone = results.alone.as_ref().map(Runs::wall);
+    row(format!("fetch of {events} events of {DAYS} days"), results.all.as_ref(), alone);
+    if let Some((events, runs)) = &results.large {
+        row(format!("fetch of {} events", grouped(*events)), Some(runs), None);
+    }
+    row(format!("fetch of the last {REFRESHED} days and today"), results.few.as_ref(), None);
+    let few = results.few.as_ref().map(Runs::wall);
+    row("the same, replaced in the table of all days".to_owned(), results.refreshed.as_ref(), few);
+    row("`mp_funnel` of three steps within 7 days".to_owned(), results.funnel.as_ref(), None);
+    let what = format!("fetch of 24 days, 2 s to each first byte, {SLOW_WORKERS} workers");
+    row(what, results.slow.as_ref(), Some(EventResults::slow_ideal()));
+    Table { title: "Events", columns: EVENT_COLUMNS, rows }
+}
+
+fn event_row(what: String, runs: &Runs, base: Option<Duration>) -> Vec<String> {
+    let Run { wall, usage, simulator_cpu, database } = runs.median();
+    vec![
+        what,
+        seconds(wall),
+        or_dash(base.map(seconds)),
+        or_dash(base.map(|base| format!("{:.2}", ratio(wall, base)))),
+        or_dash(usage.cpu.map(seconds)),
+        or_dash(simulator_cpu.map(seconds)),
+        or_dash(runs.peak_kib().map(|kib| grouped(kib.div_ceil(1024)))),
+        if database == 0 { "-".to_owned() } else { mebibytes(database) },
+        runs.0.len().to_string(),
+    ]
 }
 
 fn load_row(profiles: u64, what: &str, runs: &Runs, base: Option<Duration>) -> Vec<String> {
@@ -141,6 +182,24 @@ mod tests {
         assert_eq!(results.fetch_table().markdown(), expected);
         let line = "24,600 profiles at 400 ms, 1,000 a page, parallel: 4.00 times as fast as sequential.";
         assert_eq!(results.speedups(), [line]);
+    }
+
+    #[test]
+    fn the_report_relates_events_to_what_they_are_compared_with() {
+        let [alone, all, few, refreshed, slow] = [20_000, 30_000, 1_000, 1_200, 10_150].map(|ms| Some(runs(&[ms])));
+        let events = EventResults { events: 9_000_000, alone, all, few, refreshed, slow, ..EventResults::default() };
+        let rows = event_table(&events).rows;
+        let related: Vec<[&str; 3]> = rows.iter().map(|row| [&*row[1], &*row[2], &*row[3]]).collect();
+        let expected = [
+            ["20.00", "-", "-"],
+            ["30.00", "20.00", "1.50"],
+            ["1.00", "-", "-"],
+            ["1.20", "1.00", "1.20"],
+            // 24 starts, 3 a second: the last one after 7.67 s, answered 2 s later.
+            ["10.15", "9.67", "1.05"],
+        ];
+        assert_eq!(related, expected);
+        assert!(rows[1][0].contains("9,000,000 events"), "{rows:?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::events::EventResults;
 use super::run::Runs;
 use super::scenario::Scenario;
 
@@ -47,6 +48,7 @@ pub(super) struct Results {
     pub(super) query: Option<(Duration, u64)>,
     /// The fetch of a million profiles with a low memory limit.
     pub(super) limited: Option<Measured>,
+    pub(super) events: EventResults,
 }
 
 impl Results {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::events::{EventResults, REFRESHED, SLOW_WORKERS};
 use super::results::Results;
+use super::run::Runs;
 use super::scenario::{MIDDLE, MILLION, SLOW_MIDDLE, SLOW_SMALL, Scenario, grouped};
 use super::table::{Table, mebibytes, per_100_000, ratio};
 
@@ -29,6 +31,19 @@ const LIMITED_PEAK_MAX: f64 = 300.0;
 const LIMITED_RATIO_MAX: f64 = 1.5;
 /// The maximum factor by which the time grows for ten times the profiles.
 const GROWTH_MAX: f64 = 10.5;
+
+/// The maximum ratio of the fetch of all events to the load of their lines by DuckDB alone.
+const EVENTS_RATIO_MAX: f64 = 1.6;
+/// The maximum memory peak of a fetch of events in MiB, and the maximum ratio of the peaks for three times as many.
+const EVENTS_PEAK_MAX: f64 = 400.0;
+const EVENTS_PEAK_GROWTH_MAX: f64 = 1.1;
+/// The maximum ratio of replacing days in a large table to fetching them into a new one.
+const REFRESH_RATIO_MAX: f64 = 1.3;
+/// The maximum time in seconds and memory peak in MiB of a funnel.
+const FUNNEL_MAX: f64 = 20.0;
+const FUNNEL_PEAK_MAX: f64 = 1_024.0;
+/// The maximum ratio of a fetch from a slow server to the ideal.
+const EVENTS_SLOW_MAX: f64 = 1.1;
 
 /// A target and its measured value.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,7 +98,29 @@ pub(super) fn evaluate(results: &Results) -> Vec<Target> {
     let size = results.query.map_or_else(|| "?".to_owned(), |(_, size)| mebibytes(size));
     let query = results.query.map(|(wall, _)| milliseconds(wall));
     target(format!("mp query sql 'select 1', database of {size} MiB"), QUERY_MAX, " ms", query);
+    of_events(&results.events, &mut target);
     all
+}
+
+/// Compares the results of events with their targets.
+fn of_events(events: &EventResults, target: &mut impl FnMut(String, f64, &'static str, Option<f64>)) {
+    let [all, few, refreshed, funnel] =
+        [&events.all, &events.few, &events.refreshed, &events.funnel].map(Option::as_ref);
+    let name = format!("{} events", grouped(events.events));
+    let alone = all.zip(events.alone.as_ref()).map(|(all, alone)| ratio(all.wall(), alone.wall()));
+    target(format!("{name}: wall / DuckDB alone from JSONL"), EVENTS_RATIO_MAX, "", alone);
+    let peak = |runs: &Runs| runs.peak_kib().map(in_mib);
+    target(format!("{name}: peak memory"), EVENTS_PEAK_MAX, " MiB", all.and_then(peak));
+    let large = events.large.as_ref().and_then(|(_, runs)| peak(runs));
+    let growth = large.zip(all.and_then(peak)).map(|(large, peak)| large / peak);
+    target("peak memory for three times as many / as many".to_owned(), EVENTS_PEAK_GROWTH_MAX, "", growth);
+    let refresh = refreshed.zip(few).map(|(refreshed, few)| ratio(refreshed.wall(), few.wall()));
+    target(format!("refresh of {REFRESHED} days / their fetch alone"), REFRESH_RATIO_MAX, "", refresh);
+    let what = format!("24 days at 2 s, {SLOW_WORKERS} workers, 3 starts per second: wall / ideal");
+    let slow = events.slow.as_ref().map(|runs| ratio(runs.wall(), EventResults::slow_ideal()));
+    target(what, EVENTS_SLOW_MAX, "", slow);
+    target(format!("funnel over {name}"), FUNNEL_MAX, " s", funnel.map(|runs| runs.wall().as_secs_f64()));
+    target(format!("funnel over {name}: peak memory"), FUNNEL_PEAK_MAX, " MiB", funnel.and_then(peak));
 }
 
 fn beside_waiting_and_load(results: &Results, scenario: Scenario) -> Option<f64> {
@@ -170,6 +207,16 @@ mod tests {
             version: Duration::from_millis(12),
             query: Some((Duration::from_millis(81), 900 << 20)),
             limited: Some(measured(MILLION, 18_001, 301)),
+            events: EventResults {
+                events: 9_000_000,
+                alone: Some(runs(20_000, 1)),
+                all: Some(runs(32_001, 400)),
+                large: Some((27_000_000, runs(96_000, 439))),
+                few: Some(runs(1_000, 1)),
+                refreshed: Some(runs(1_300, 1)),
+                funnel: Some(runs(900, 1_025)),
+                slow: Some(runs(10_000, 1)),
+            },
         };
         let rows = table(&evaluate(&results)).rows;
         let judged: Vec<[&str; 3]> = rows.iter().map(|row| [&*row[0], &*row[2], &*row[3]]).collect();
@@ -189,6 +236,13 @@ mod tests {
             ["time for ten times the profiles, at 0 ms", "10.01", "met"],
             ["mp --version", "12.00 ms", "met"],
             ["mp query sql 'select 1', database of 900.0 MiB", "81.00 ms", "NOT MET"],
+            ["9,000,000 events: wall / DuckDB alone from JSONL", "1.601", "NOT MET"],
+            ["9,000,000 events: peak memory", "400 MiB", "met"],
+            ["peak memory for three times as many / as many", "1.098", "met"],
+            ["refresh of 5 days / their fetch alone", "1.300", "met"],
+            ["24 days at 2 s, 8 workers, 3 starts per second: wall / ideal", "1.035", "met"],
+            ["funnel over 9,000,000 events", "0.900 s", "met"],
+            ["funnel over 9,000,000 events: peak memory", "1025 MiB", "NOT MET"],
         ];
         assert_eq!(judged, expected);
     }
