@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use crate::api::{Failure, FailureKind};
-use crate::limits::SLICE_CUTS_MAX;
+use crate::limits::SLICE_SPLIT_ATTEMPTS;
 use crate::mutant::{Mutant, is_active};
 use crate::note::Note;
 use crate::slice::Slice;
@@ -152,7 +152,7 @@ impl Slices {
         if failure.kind == FailureKind::FutureDate && self.may_have_not_begun(slice.to) {
             return Some(self.shorten(part, slice));
         }
-        if self.plan.is_sample || attempts < SLICE_CUTS_MAX || !is_cut(failure.kind) {
+        if self.plan.is_sample || attempts < SLICE_SPLIT_ATTEMPTS || !is_cut(failure.kind) {
             return None;
         }
         let (first, second) = slice.halves()?;
