@@ -29,13 +29,9 @@ pub const REFRESH_DAYS_MAX: u32 = 3_650;
 /// Largest number of days in a relative day such as `7d`; longer than Mixpanel exists.
 pub const DAYS_AGO_MAX: u32 = 36_500;
 
-/// Maximum size of the event names of a table whose days are compared with Mixpanel's counts, in bytes: all of them are
-/// in one address.
-pub(crate) const AUDITED_NAMES_BYTES_MAX: usize = 6_000;
-
-/// Maximum size of the event names in a query, in bytes. They are part of the request's address, and servers commonly
-/// accept 8 KB of it; escaping can double the size.
-pub const EVENT_NAMES_BYTES_MAX: usize = 3_000;
+/// Maximum size of the event names in a request, in bytes of its address: as JSON, and percent-encoded. Servers commonly
+/// accept addresses of 8 KB; the other parameters take less than 200 bytes, except for a filter.
+pub const EVENT_NAMES_BYTES_MAX: usize = 7_900;
 
 /// Smallest and largest accepted `batch_size`. It has no effect: pages and slices are the units of processing
 /// (`docs/decisions/0004-differences-from-the-python-package.md`).
