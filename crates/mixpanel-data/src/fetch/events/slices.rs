@@ -207,8 +207,8 @@ impl Slices {
     /// Returns the event that reports a slice.
     pub(crate) fn progress(&self, part: u32, result: Result<u64, String>, cumulative_rows: u64) -> FetchEvent {
         let slice = self.slice(part);
-        let order = |slice: &Slice| (slice.from, slice.events.clone());
-        let batch_index = self.active().filter(|(_, other)| order(other) < order(slice)).count();
+        let is_before = |other: &Slice| (other.from, &other.events) < (slice.from, &slice.events);
+        let batch_index = self.active().filter(|(_, other)| is_before(other)).count();
         FetchEvent::Batch(BatchProgress {
             from_date: slice.from.to_string(),
             to_date: slice.to.to_string(),
