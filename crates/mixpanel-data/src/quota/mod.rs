@@ -48,8 +48,7 @@ mod window;
 #[cfg(test)]
 mod window_tests;
 
-pub(crate) use forecast::Pace;
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Pace, Pool};
 pub(crate) use rate_limiter::{Acquired, Permit, RateLimiter, Usage};
 pub use setting::Quota;
 pub(crate) use window::RequestClass;
