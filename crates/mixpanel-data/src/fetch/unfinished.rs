@@ -302,7 +302,7 @@ fn state(listed: &Listed) -> (RunState, String) {
             (RunState::Planned, "only page 0 was fetched, for an estimate".to_owned())
         }
         Ok(Manifest { progress: Progress::Complete { .. }, .. }) => {
-            let parts = if is_of_events(listed) { "date ranges" } else { "pages" };
+            let parts = if is_of_events(listed) { "batches" } else { "pages" };
             (RunState::Complete, format!("all {parts} are staged; only the load remains"))
         }
         Ok(Manifest { progress: Progress::Fetching { reason }, .. }) if reason.is_empty() => {
