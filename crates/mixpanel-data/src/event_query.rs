@@ -218,11 +218,11 @@ impl EventArguments {
         if self.events.iter().any(|name| name.is_empty()) {
             return Err(Error::invalid("one of the event names is empty"));
         }
-        let bytes: usize = self.events.iter().map(|name| name.len() + 3).sum();
+        let bytes = encoded_bytes(&self.events);
         if bytes > EVENT_NAMES_BYTES_MAX {
             return Err(Error::invalid(format!(
-                "the event names take {bytes} bytes, and a request can hold {EVENT_NAMES_BYTES_MAX}; fetch fewer, or \
-                 all events"
+                "the event names take {bytes} percent-encoded bytes, and a request can hold {EVENT_NAMES_BYTES_MAX}; \
+                 fetch fewer, or all events"
             )));
         }
         match self.mode {
@@ -273,6 +273,14 @@ impl EventArguments {
         events.dedup();
         Ok(EventQuery { from, to, events, filter: self.filter, limit: self.limit, timezone, dedupe: self.dedupe })
     }
+}
+
+/// Returns the size of these event names in the address of a request, in bytes: as JSON, and encoded as in a form
+/// (<https://url.spec.whatwg.org/#application/x-www-form-urlencoded>), where most punctuation and every byte of other
+/// than ASCII characters take three.
+pub(crate) fn encoded_bytes(names: &[String]) -> usize {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b" *-._".contains(&byte);
+    serde_json::json!(names).to_string().bytes().map(|byte| if is_plain(byte) { 1 } else { 3 }).sum()
 }
 
 #[cfg(test)]

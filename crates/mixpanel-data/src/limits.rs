@@ -1,4 +1,5 @@
-//! All limits and defaults of the library, with units and sources. The public ones are those that a caller can set.
+//! All limits and defaults of the library, with units and sources. The public ones are those
+//! that a caller can set or may want to show.
 
 mod analysis;
 mod event_fetch;

@@ -19,7 +19,6 @@ pub(crate) struct Slice {
     pub(crate) events: Vec<String>,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
 impl Slice {
     /// Returns the number of days; 0 if the last day is before the first.
     pub(crate) fn days(&self) -> u32 {
@@ -28,6 +27,7 @@ impl Slice {
     }
 
     /// Returns whether a day belongs to the slice.
+    #[cfg(test)]
     pub(crate) fn contains(&self, day: Date) -> bool {
         (self.from..=self.to).contains(&day)
     }

@@ -14,11 +14,11 @@ use crate::text;
 
 use super::failure::{Failure, FailureKind};
 
-/// The most content codings that may be nested.
-const CODINGS_MAX: usize = 2;
+/// The most content codings that may be nested. Intermediaries have compressed bodies that were compressed already.
+pub(super) const CODINGS_MAX: usize = 2;
 
 /// The first two bytes of a gzip member (RFC 1952, 2.3.1).
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Decodes a body according to its `Content-Encoding`, last coding first (RFC 9110, 8.4). Requests accept only gzip,
 /// but a server or an intermediary may still use `deflate`, which needs no further dependency. Coding names are
@@ -29,16 +29,13 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// than `most` bytes or has an implausible compression ratio.
 pub(super) fn decode(headers: &HeaderMap, bytes: Vec<u8>, most: usize) -> Result<Vec<u8>, Failure> {
     let bad = |message: String| Err(Failure::new(FailureKind::BadReply, message));
-    let list = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let list = list.collect::<Vec<_>>().join(",").to_ascii_lowercase();
-    let codings: Vec<&str> =
-        list.split(',').map(str::trim).filter(|coding| !matches!(*coding, "" | "identity")).collect();
+    let codings = codings(headers);
     if codings.len() > CODINGS_MAX {
         return bad(format!("the response is compressed {} times", codings.len()));
     }
     let mut bytes = bytes;
     for coding in codings.into_iter().rev() {
-        bytes = match coding {
+        bytes = match coding.as_str() {
             "gzip" | "x-gzip" => inflate(&bytes, GzipMembers::new(&bytes), most)?,
             // Some servers omit the zlib wrapper that the standard requires.
             "deflate" => match inflate(&bytes, ZlibDecoder::new(bytes.as_slice()), most) {
@@ -54,6 +51,14 @@ pub(super) fn decode(headers: &HeaderMap, bytes: Vec<u8>, most: usize) -> Result
         };
     }
     Ok(bytes)
+}
+
+/// Returns the codings that the headers name, in lower case and in the order of their application, without `identity`.
+pub(super) fn codings(headers: &HeaderMap) -> Vec<String> {
+    let list = headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let list = list.collect::<Vec<_>>().join(",").to_ascii_lowercase();
+    let codings = list.split(',').map(str::trim).filter(|coding| !matches!(*coding, "" | "identity"));
+    codings.map(str::to_owned).collect()
 }
 
 /// Reads all members of a gzip body. Ignores bytes after the last member that do not begin another one, as gzip itself

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::CONTENT_ENCODING;
 use jiff::civil::Date;
 use serde_json::json;
 
 use crate::error::Result;
 
+use super::body::codings;
 use super::classify::Head;
 use super::client::{ApiClient, web_page};
 use super::endpoint::{Endpoint, Host};
@@ -95,11 +95,8 @@ impl ApiClient {
 
 /// Returns the first coding in the headers that cannot be decoded.
 fn check_coding(head: &Head) -> Result<(), String> {
-    let list = head.headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let list = list.collect::<Vec<_>>().join(",").to_ascii_lowercase();
-    let is_known = |coding: &&str| matches!(*coding, "" | "identity" | "gzip" | "x-gzip");
-    match list.split(',').map(str::trim).find(|coding| !is_known(coding)) {
-        Some(other) => Err(other.to_owned()),
+    match codings(&head.headers).into_iter().find(|coding| !matches!(coding.as_str(), "gzip" | "x-gzip")) {
+        Some(other) => Err(other),
         None => Ok(()),
     }
 }

@@ -7,11 +7,7 @@ use std::rc::Rc;
 
 use flate2::bufread::GzDecoder;
 
-/// The first two bytes of a gzip member (RFC 1952, 2.3.1).
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-
-/// The most times that a body is decompressed. Intermediaries have compressed bodies that were compressed already.
-const CODINGS_MAX: usize = 2;
+use super::body::{CODINGS_MAX, GZIP_MAGIC};
 
 /// Size of the buffer for decoded bytes.
 const BUFFER_BYTES: usize = 128 << 10;

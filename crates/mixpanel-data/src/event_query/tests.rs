@@ -141,6 +141,27 @@ fn arguments_have_ranges() {
 }
 
 #[test]
+fn event_names_fit_into_the_address_of_a_request() {
+    // Each name begins with a number of five digits; its quotes and the comma take 9 bytes.
+    for (rest, bytes) in
+        [("", 0), (" x-_.*", 6), ("/", 3), ("é", 6), ("日", 9), ("😀", 12), ("\"", 6), ("\\", 6), ("\n", 4)]
+    {
+        let rest = rest.repeat(10);
+        let most = (EVENT_NAMES_BYTES_MAX - 3) / (14 + 10 * bytes);
+        for (count, fits) in [(1, true), (most, true), (most + 1, false), (2 * most, false)] {
+            let case = format!("{count} names with {rest:?}");
+            let names: Vec<String> = (0..count).map(|number| format!("{number:05}{rest}")).collect();
+            let json = serde_json::json!(names).to_string();
+            let encoded: usize = form_urlencoded::byte_serialize(json.as_bytes()).map(str::len).sum();
+            assert_eq!(encoded_bytes(&names), encoded, "{case}");
+            assert_eq!(encoded, 3 + count * (14 + 10 * bytes), "{case}");
+            let result = EventArguments { events: names, ..arguments("today", "today") }.check();
+            assert_eq!(result.is_ok(), fits, "{case}: {result:?}");
+        }
+    }
+}
+
+#[test]
 fn queries_are_compared_without_their_days() {
     let base = query("7d", "today").unwrap();
     assert_eq!(base.difference(&query("2d", "yesterday").unwrap()), None);

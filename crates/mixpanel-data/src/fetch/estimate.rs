@@ -9,7 +9,7 @@ use crate::api::ApiClient;
 use crate::blocking::blocking;
 use crate::clock::{Stopwatch, wall_clock};
 use crate::dataset::PROFILES;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::limits::{LOAD_ROWS_PER_SECOND, PAGE_SIZE_MAX};
 use crate::profile_query::{FetchMode, ProfileQuery};
 use crate::quota::{Pace, Usage};
@@ -22,7 +22,7 @@ use super::profiles::PageLayout;
 use super::request::ProfileFetch;
 use super::rules::{Extent, Rules};
 use super::stage_roots::stage_roots;
-use super::start::{new_manifest, preflight, validate_for_table};
+use super::start::{new_manifest, preflight_estimate, validate_for_table};
 use super::writer::into_stage;
 
 /// Estimated disk use per staged byte: the stage itself, and two copies of the table while one replaces the other.
@@ -35,12 +35,8 @@ pub(crate) async fn plan_fetch(client: &ApiClient, database: &Path, mut fetch: P
         return Err(Error::invalid("an empty list of ids selects no profiles, so there is nothing to estimate"));
     }
     let if_exists = fetch.if_exists;
-    // An estimate does not write into the table; only the fetch needs to know what happens to an existing one.
-    let table_exists =
-        match preflight(&mut fetch.control, database, &PROFILES, &table, if_exists, &valid.recorded_rules()).await {
-            Err(error) if error.kind() == ErrorKind::TableExists => true,
-            checked => checked.map(|()| false)?,
-        };
+    let rules = valid.recorded_rules();
+    let table_exists = preflight_estimate(&mut fetch.control, database, &PROFILES, &table, if_exists, &rules).await?;
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
     valid.announce(client, &mut callbacks);
     let mut manifest = new_manifest(client, &fetch, &valid);

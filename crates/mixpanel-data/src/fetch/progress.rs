@@ -29,11 +29,11 @@ pub enum FetchEvent {
     Page(ProfileProgress),
     /// The date ranges of a fetch of events are planned.
     BatchesPlanned {
-        /// The first day.
+        /// First day, such as `2026-11-01`.
         from_date: String,
-        /// The last day.
+        /// Last day, inclusive.
         to_date: String,
-        /// Number of date ranges, each fetched with one request. It changes when the sizes of the first ones are known.
+        /// Number of date ranges, each fetched with one request. It changes when ranges are split or combined.
         total_batches: u32,
         /// Number of these that are already staged, by an earlier process.
         staged_batches: u32,
@@ -44,9 +44,9 @@ pub enum FetchEvent {
     Batch(BatchProgress),
     /// The request for a date range of events failed and will be retried.
     BatchRetry {
-        /// The first day.
+        /// First day, such as `2026-11-01`.
         from_date: String,
-        /// The last day.
+        /// Last day, inclusive.
         to_date: String,
         /// The attempt that failed, counted from 1.
         attempt: u32,
@@ -57,13 +57,13 @@ pub enum FetchEvent {
     },
     /// A date range of events is too large for the server or the network, and is fetched in parts.
     BatchSplit {
-        /// The first day.
+        /// First day, such as `2026-11-01`.
         from_date: String,
-        /// The last day.
+        /// Last day, inclusive.
         to_date: String,
-        /// Number of parts.
+        /// Number of date ranges that replace it.
         into: u32,
-        /// Why.
+        /// Why it is split.
         reason: String,
     },
     /// A request failed and will be retried.

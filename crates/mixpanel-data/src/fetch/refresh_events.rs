@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
-
 use crate::api::ApiClient;
 use crate::blocking::blocking;
 use crate::error::Result;
@@ -74,9 +72,7 @@ fn can_load(manifest: &Manifest, query: &EventQuery, last: Option<&LastEventLoad
     if manifest.loaded.is_some() || last.run_id == manifest.run_id {
         return true;
     }
-    let began: Timestamp = manifest.started_at;
-    let is_newer = last.days.iter().any(|day| (query.from..=query.to).contains(&day.day) && day.fetched_at > began);
-    !is_newer && manifest.if_exists != IfExists::Fail
+    !last.has_newer(&(query.from..=query.to), manifest.recorded_start()) && manifest.if_exists != IfExists::Fail
 }
 
 /// Calls `look`, retrying for as long as the checks before the first request may take while another process has the

@@ -7,14 +7,14 @@ use crate::api::ApiClient;
 use crate::blocking::blocking;
 use crate::clock::{new_run_id, wall_clock};
 use crate::dataset::Dataset;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{PREFLIGHT_LOCK_WAIT, STOP_GRACE};
 use crate::load::{self, Found, LoadKind};
 use crate::note::Note;
 use crate::parse::{Reading, RecordForm};
 use crate::profile_query::{IfExists, ProfileQuery};
 use crate::property_rules::{ID, PropertyRules};
-use crate::stage::Manifest;
+use crate::stage::{self, Manifest, STREAM_PREFIX, Stage};
 use crate::store::{self, TableName};
 use crate::warning::Warning;
 
@@ -26,6 +26,7 @@ use super::request::{Control, ProfileFetch, Since};
 use super::rules::Rules;
 use super::same_rules::check_same_rules;
 use super::source::PriorRun;
+use super::stage_roots::stage_roots;
 use super::validate::{Validated, validate};
 use super::waiting::waiting;
 
@@ -141,8 +142,46 @@ pub(super) async fn preflight(
     Ok(())
 }
 
+/// Like [`preflight`], for an estimate, which does not write into the table: only the fetch needs to know what happens
+/// to an existing one. Returns whether the fetch would fail because the table exists.
+pub(super) async fn preflight_estimate(
+    control: &mut Control,
+    database: &Path,
+    dataset: &'static Dataset,
+    table: &TableName,
+    if_exists: IfExists,
+    rules: &PropertyRules,
+) -> Result<bool> {
+    match preflight(control, database, dataset, table, if_exists, rules).await {
+        Err(error) if error.kind() == ErrorKind::TableExists => Ok(true),
+        checked => checked.map(|()| false),
+    }
+}
+
 pub(super) fn tell(control: &mut Control, warnings: Vec<Warning>) {
     warnings.into_iter().for_each(|warning| control.callbacks.tell(&FetchEvent::Warning(warning)));
+}
+
+/// Checks that raw records are not requested together with rules for properties.
+///
+/// # Errors
+/// `InvalidInput`.
+pub(super) fn check_raw(form: RecordForm, has_rules: bool) -> Result<()> {
+    if form == RecordForm::Raw && has_rules {
+        return Err(Error::invalid("raw records are passed on as received, so no property can be dropped or hashed"));
+    }
+    Ok(())
+}
+
+/// Creates the stage of a stream. It cannot be resumed, because delivered records are not kept.
+///
+/// # Errors
+/// `Storage` or `DiskFull`.
+pub(super) fn create_stream_stage(database: &Path, mut manifest: Manifest) -> Result<Stage> {
+    manifest.run_id.insert_str(0, STREAM_PREFIX);
+    let roots = stage_roots(database);
+    stage::sweep(&roots);
+    Stage::create(&roots, manifest)
 }
 
 /// Creates the manifest of a new run.

@@ -8,7 +8,6 @@ use crate::counts::FetchCounts;
 use crate::drift::allowed_drift;
 use crate::error::{Error, Result};
 use crate::parse::RecordForm;
-use crate::stage::{self, STREAM_PREFIX, Stage};
 use crate::types::ProfileStreamResult;
 
 use super::core::Outcome;
@@ -18,8 +17,7 @@ use super::ending::ending_error;
 use super::ordered_output::{RecordSink, StreamOutput, Streamed, into_stream};
 use super::request::{ProfileFetch, Since};
 use super::rules::Rules;
-use super::stage_roots::stage_roots;
-use super::start::{check_full_every, new_manifest, validate_fetch};
+use super::start::{check_full_every, check_raw, create_stream_stage, new_manifest, validate_fetch};
 
 /// Fetches profiles and passes them to `sink` in page order.
 pub(crate) async fn stream_profiles(
@@ -34,22 +32,13 @@ pub(crate) async fn stream_profiles(
     }
     check_full_every(&fetch)?;
     let valid = validate_fetch(&mut fetch)?;
-    if form == RecordForm::Raw && valid.rules.is_some() {
-        return Err(Error::invalid("raw records are passed on as received, so no property can be dropped or hashed"));
-    }
+    check_raw(form, valid.rules.is_some())?;
     let mut callbacks = std::mem::take(&mut fetch.control.callbacks);
     valid.announce(client, &mut callbacks);
-    let mut manifest = new_manifest(client, &fetch, &valid);
-    // A stream cannot be resumed, because delivered records are not kept.
-    manifest.run_id.insert_str(0, STREAM_PREFIX);
-    let run_id = manifest.run_id.clone();
+    let manifest = new_manifest(client, &fetch, &valid);
     let path = database.to_owned();
-    let stage = blocking(move || {
-        let roots = stage_roots(&path);
-        stage::sweep(&roots);
-        Stage::create(&roots, manifest)
-    })
-    .await?;
+    let stage = blocking(move || create_stream_stage(&path, manifest)).await?;
+    let run_id = stage.manifest().run_id.clone();
     let output = StreamOutput::new(stage, form, sink);
     let (mut outcome, output, ending) = if valid.request.is_empty {
         (Outcome::empty(), output, None)

@@ -165,8 +165,8 @@ fn is_superseded_by_days(manifest: &Manifest, run: &EventRun, database: &Path) -
     let began = manifest.recorded_start();
     let days: BTreeMap<Date, Timestamp> = last.days.iter().map(|day| (day.day, day.fetched_at)).collect();
     let mut of_run = run.query.from.series(1.day()).take_while(|day| *day <= run.query.to);
-    let is_newer = days.range(run.query.from..=run.query.to).any(|(_, fetched_at)| *fetched_at > began);
-    Ok(is_newer && of_run.all(|day| days.get(&day).is_some_and(|fetched_at| *fetched_at >= began)))
+    Ok(last.has_newer(&(run.query.from..=run.query.to), began)
+        && of_run.all(|day| days.get(&day).is_some_and(|fetched_at| *fetched_at >= began)))
 }
 
 /// Returns whether the table has days that were fetched after the run began, and that a load with `if_exists` would
@@ -177,8 +177,7 @@ fn replaces_newer_days(manifest: &Manifest, run: &EventRun, if_exists: IfExists,
         return Ok(false);
     };
     let last = load::last_event_load(database, &TableName::parse(&manifest.table)?)?;
-    let began = manifest.recorded_start();
-    Ok(last.iter().flat_map(|last| &last.days).any(|day| (from..=to).contains(&day.day) && day.fetched_at > began))
+    Ok(last.is_some_and(|last| last.has_newer(&(from..=to), manifest.recorded_start())))
 }
 
 /// Checks that a run does not replace a table by older rows.
@@ -303,7 +302,7 @@ fn state(listed: &Listed) -> (RunState, String) {
             (RunState::Planned, "only page 0 was fetched, for an estimate".to_owned())
         }
         Ok(Manifest { progress: Progress::Complete { .. }, .. }) => {
-            let parts = if is_of_events(listed) { "date ranges" } else { "pages" };
+            let parts = if is_of_events(listed) { "batches" } else { "pages" };
             (RunState::Complete, format!("all {parts} are staged; only the load remains"))
         }
         Ok(Manifest { progress: Progress::Fetching { reason }, .. }) if reason.is_empty() => {

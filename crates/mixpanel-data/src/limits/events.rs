@@ -12,7 +12,7 @@ pub const EXPORT_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 pub const EXPORT_IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Maximum size of an event in bytes, as a line; a longer one is rejected. Mixpanel accepts events of up to 1 MB.
-pub const EVENT_LINE_BYTES_MAX: usize = 64 << 20;
+pub(crate) const EVENT_LINE_BYTES_MAX: usize = 64 << 20;
 
 /// Maximum rows per row group in a staged slice: with events of 300 bytes, as many bytes as
 /// [`EVENT_GROUP_BYTES`].
@@ -24,7 +24,7 @@ pub(crate) const EVENT_GROUP_BYTES: usize = super::STAGED_GROUP_BYTES;
 
 /// Memory of a slice that is being received, in bytes: received chunks, a row group in memory and as Parquet, and the
 /// catalogs. An event that is longer than a row group takes about four times its size in addition.
-pub const SLICE_MEMORY_BYTES: u64 = 16 << 20;
+pub(crate) const SLICE_MEMORY_BYTES: u64 = 16 << 20;
 
 const _: () = assert!(SLICE_MEMORY_BYTES * 8 < PROGRAM_BYTES, "a fetch with eight workers stays within its memory");
 

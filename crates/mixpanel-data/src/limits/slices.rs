@@ -23,8 +23,9 @@ pub(crate) const SLICE_BYTES_TARGET: u64 = 500_000_000;
 /// Number of events in a slice above which later slices have fewer days.
 pub(crate) const SLICE_ROWS_TARGET: u64 = 1_500_000;
 
-/// Number of attempts at a slice that were cut, after which it is divided into halves.
-pub(crate) const SLICE_CUTS_MAX: u32 = 2;
+/// Number of failed attempts at a slice from which on it is divided into halves, if the last one was cut. All failures
+/// of the slice count: they show that repeating it as a whole is costly.
+pub(crate) const SLICE_SPLIT_ATTEMPTS: u32 = 2;
 
 /// Consecutive failed requests, with nothing received in between, after which slices are no longer divided and the
 /// fetch ends: 20 slices that were cut twice each.

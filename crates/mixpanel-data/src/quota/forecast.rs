@@ -6,14 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::pool::Pace;
 use super::rate_limiter::Usage;
-
-/// How fast requests follow each other while the quota has room: at most `starts` of them `within` a time.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
-    pub(crate) starts: usize,
-    pub(crate) within: Duration,
-}
 
 impl Usage {
     /// Returns how long `requests` counted requests wait for the quota in total, if they are sent as early as the quota

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::forecast::Pace;
+use super::pool::Pace;
 use super::testing::{Opening, at, at_milliseconds};
 use super::{Acquired, Pool, Quota, RateLimiter};
 

@@ -2,10 +2,10 @@
 //! `docs/decisions/0006-quota.md`).
 //!
 //! Mixpanel limits the counted requests to a project in a rolling window, and allows five requests in flight, across
-//! all clients. The export API has limits of its own, also for how fast requests follow each other. A [`RateLimiter`]
-//! enforces the limits for one [`Pool`], host and project: every request first acquires
-//! a [`Permit`], and the caller reports the outcome to the permit. With a state directory, all processes that use it
-//! share the limits, and counts survive a killed process.
+//! all clients. The export API has its own limits, including one on requests per second. A [`RateLimiter`] enforces the
+//! limits of one [`Pool`], host and project. Every request first acquires a [`Permit`], and the caller reports the
+//! outcome to it. With a state directory, all processes that use it share the limits, and counts survive a killed
+//! process.
 //!
 //! - `setting.rs`: [`Quota`], the limit as users write it.
 //! - `pool.rs`: [`Pool`], the requests that the server counts together.
@@ -48,8 +48,7 @@ mod window;
 #[cfg(test)]
 mod window_tests;
 
-pub(crate) use forecast::Pace;
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Pace, Pool};
 pub(crate) use rate_limiter::{Acquired, Permit, RateLimiter, Usage};
 pub use setting::Quota;
 pub(crate) use window::RequestClass;

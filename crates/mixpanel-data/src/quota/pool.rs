@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::limits::{EVENT_WORKERS_MAX, EXPORT_STARTS_MAX, EXPORT_STARTS_WINDOW, WORKERS_MAX};
+use crate::limits::{EVENT_WORKERS_MAX, EXPORT_STARTS_MARGIN, EXPORT_STARTS_MAX, EXPORT_STARTS_WINDOW, WORKERS_MAX};
 
 /// A group of requests that the server counts together and apart from all others, with their own window and
 /// concurrency slots (`docs/mixpanel-api.md#quotas`).
@@ -14,15 +14,16 @@ pub(crate) struct Pool {
     pub(super) nouns: (&'static str, &'static str),
     /// Maximum number of requests in flight.
     pub(super) slots: usize,
-    /// How fast requests may follow each other; `None` if that is not limited.
-    pub(super) starts: Option<StartLimit>,
+    /// How fast requests may follow each other, whether or not they count towards the quota; `None` if that is not
+    /// limited.
+    pub(super) starts: Option<Pace>,
 }
 
-/// How many requests may be sent in a short time, whether or not they count towards the quota.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct StartLimit {
-    pub(super) requests: usize,
-    pub(super) within: Duration,
+/// How fast requests follow each other while the quota has room: at most `starts` of them `within` a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    pub(crate) starts: usize,
+    pub(crate) within: Duration,
 }
 
 impl Pool {
@@ -35,11 +36,15 @@ impl Pool {
     pub(crate) const QUERY: Self =
         Self { prefix: "quota", nouns: ("query", "queries"), slots: WORKERS_MAX as usize, starts: None };
 
+    /// How fast exports are sent, whatever the quota allows.
+    pub(crate) const EXPORT_PACE: Pace =
+        Pace { starts: EXPORT_STARTS_MAX, within: EXPORT_STARTS_WINDOW.saturating_add(EXPORT_STARTS_MARGIN) };
+
     /// The raw export API.
     pub(crate) const EXPORT: Self = Self {
         prefix: "export",
         nouns: ("export", "exports"),
         slots: EVENT_WORKERS_MAX as usize,
-        starts: Some(StartLimit { requests: EXPORT_STARTS_MAX, within: EXPORT_STARTS_WINDOW }),
+        starts: Some(Self::EXPORT_PACE),
     };
 }

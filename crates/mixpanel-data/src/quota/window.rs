@@ -52,7 +52,7 @@ impl WindowParams {
             margin: micros(margin),
             grace: micros(grace),
             slots: pool.slots,
-            starts: pool.starts.map(|starts| (starts.requests, micros(starts.within + limits::EXPORT_STARTS_MARGIN))),
+            starts: pool.starts.map(|pace| (pace.starts, micros(pace.within))),
         }
     }
 }

@@ -7,7 +7,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
-use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::kill_point::kill_point;
@@ -19,7 +18,9 @@ use crate::slice::SliceFacts;
 use super::directory::Stage;
 use super::files::{Disposable, NewFile};
 use super::names::Content;
-use super::part_file::{damaged, fact, open, properties_for_groups, rejects_batch};
+#[cfg(test)]
+use super::part_file::{damaged, open};
+use super::part_file::{fact, properties_for_groups, rejects_batch};
 
 /// Distinguishes the files of several attempts at a part. One that was given up may still be writing.
 static ATTEMPTS: AtomicU64 = AtomicU64::new(0);
@@ -131,7 +132,7 @@ impl SliceWriter {
 
 impl UnfinishedSlice {
     /// Returns the number of the part.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
+    #[cfg(test)]
     pub(crate) fn part(&self) -> u32 {
         self.part
     }
@@ -197,12 +198,13 @@ fn counts(facts: &SliceFacts) -> [(&'static str, u64); 10] {
 ///
 /// # Errors
 /// `Storage` when the file cannot be read, or is not a slice.
+#[cfg(test)]
 fn read_slice_facts(path: &Path) -> Result<SliceFacts> {
     let builder = open(path)?;
     let pairs = builder.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let text = |key: &str| pairs.iter().find(|pair| pair.key == key)?.value.as_deref();
     let number = |key: &str| text(key)?.parse::<u64>().ok();
-    fn json<T: DeserializeOwned>(text: Option<&str>) -> Option<T> {
+    fn json<T: serde::de::DeserializeOwned>(text: Option<&str>) -> Option<T> {
         serde_json::from_str(text?).ok()
     }
     let read = || {
@@ -225,7 +227,6 @@ fn read_slice_facts(path: &Path) -> Result<SliceFacts> {
     read().ok_or_else(|| damaged(path))
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the events fetch uses it"))]
 impl Stage {
     /// Returns the directory in which slices are written.
     pub(crate) fn slice_directory(&self) -> SliceDirectory {
@@ -254,6 +255,7 @@ impl Stage {
     ///
     /// # Errors
     /// `Storage` when its file cannot be read.
+    #[cfg(test)]
     pub(crate) fn slice_facts(&self, part: u32) -> Result<SliceFacts> {
         read_slice_facts(&self.page_path(part))
     }

@@ -10,7 +10,8 @@ use super::event_fetch::EventFetch;
 use crate::blocking::blocking;
 use crate::clock::wall_clock;
 use crate::error::{Error, Result};
-use crate::limits::AUDITED_NAMES_BYTES_MAX;
+use crate::event_query::encoded_bytes;
+use crate::limits::EVENT_NAMES_BYTES_MAX;
 use crate::load::{self, DayState, LastEventLoad, RecordedDay};
 use crate::store::{self, DayCount, TableName};
 use crate::types::{AuditedDay, EventAudit, EventFetchResult};
@@ -41,6 +42,7 @@ impl Workspace {
                 true => names(database, &name)?,
                 false => last.query.events.clone(),
             };
+            check_names(&name, &names)?;
             Ok((last, store::day_counts(database, &name)?, names))
         })
         .await?;
@@ -134,16 +136,19 @@ fn check_filters(table: &TableName, last: &LastEventLoad) -> Result<()> {
 fn names(database: &std::path::Path, table: &TableName) -> Result<Vec<String>> {
     let query = format!("SELECT DISTINCT event_name FROM main.{} ORDER BY event_name", table.quoted());
     let rows = store::rows(database, &query)?.rows.into_iter().flatten();
-    let names: Vec<String> = rows.filter_map(|name| name.as_str().map(str::to_owned)).collect();
-    let bytes: usize = names.iter().map(String::len).sum();
-    if bytes > AUDITED_NAMES_BYTES_MAX {
+    Ok(rows.filter_map(|name| name.as_str().map(str::to_owned)).collect())
+}
+
+/// Checks that one request can name all of these events.
+fn check_names(table: &TableName, names: &[String]) -> Result<()> {
+    if encoded_bytes(names) > EVENT_NAMES_BYTES_MAX {
         return Err(Error::invalid(format!(
             "table `{table}` has {} event names, which are too many for one request; compare a table that was loaded \
              with fewer event names",
             names.len()
         )));
     }
-    Ok(names)
+    Ok(())
 }
 
 /// Describes a day that was never fetched.
@@ -191,6 +196,19 @@ mod tests {
         let ranges = ranges(&days);
         assert_eq!(ranges.iter().map(|range| range.len()).collect::<Vec<_>>(), [4, 1]);
         assert!(super::ranges(&[]).is_empty());
+    }
+
+    #[test]
+    fn event_names_that_do_not_fit_into_a_request_are_refused() {
+        let table = TableName::parse("events").unwrap();
+        // What the address has for each name: its bytes, and 9 for the quotes and the comma.
+        for (name, bytes) in [("e", 1), (" ", 1), ("/", 3), ("é", 6), ("日", 9), ("😀", 12)] {
+            let fitting = (EVENT_NAMES_BYTES_MAX - 3) / (9 + 20 * bytes);
+            for (count, fits) in [(fitting, true), (fitting + 1, false)] {
+                let result = check_names(&table, &vec![name.repeat(20); count]);
+                assert_eq!(result.is_ok(), fits, "{count} times {name}: {result:?}");
+            }
+        }
     }
 
     #[test]

@@ -88,8 +88,8 @@ impl Pacing {
         self.faults_in_a_row >= FRUITLESS_FAULTS_MAX
     }
 
-    /// Records that a part was given up. Returns true after [`CONSECUTIVE_FAILURES_MAX`] in a row, because the fault then lies with
-    /// the server, not with the parts.
+    /// Records that a part was given up. Returns true after [`CONSECUTIVE_FAILURES_MAX`] in a row, because the fault then
+    /// lies with the server, not with the parts.
     pub(super) fn gave_up(&mut self) -> bool {
         self.given_up_in_a_row += 1;
         self.given_up_in_a_row >= CONSECUTIVE_FAILURES_MAX

@@ -5,24 +5,19 @@ use std::path::Path;
 use crate::api::ApiClient;
 use crate::clock::wall_clock;
 use crate::dataset::EVENTS;
-use crate::error::{ErrorKind, Result};
-use crate::limits::{EXPORT_STARTS_MARGIN, EXPORT_STARTS_MAX, EXPORT_STARTS_WINDOW};
+use crate::error::Result;
 use crate::parse::RecordForm;
 use crate::profile_query::FetchMode;
-use crate::quota::{Pace, Usage};
+use crate::quota::{Pool, Usage};
 use crate::store::TableName;
 use crate::types::EventEstimate;
 
 use super::super::request::Control;
-use super::super::start::{preflight, repair};
+use super::super::start::{preflight_estimate, repair};
 use super::request::EventsRequest;
 use super::valid::ValidEvents;
 
-/// The limiter sends exports no faster, whatever the quota allows.
-const PACE: Pace =
-    Pace { starts: EXPORT_STARTS_MAX, within: EXPORT_STARTS_WINDOW.saturating_add(EXPORT_STARTS_MARGIN) };
-
-/// Returns the plan of a fetch of events.
+/// Returns the estimate of a fetch of events.
 ///
 /// # Errors
 /// Same as [`fetch_events_into_table`](super::fetch_events_into_table), except for those of requests.
@@ -36,11 +31,7 @@ pub(crate) async fn plan_events(
     repair(&mut control, database).await?;
     let valid = ValidEvents::of_request(client, &request, &control, RecordForm::Row).await?;
     let rules = valid.recorded_rules();
-    // An estimate does not write into the table; only the fetch needs to know what happens to an existing one.
-    let table_exists = match preflight(&mut control, database, &EVENTS, &table, request.if_exists, &rules).await {
-        Err(error) if error.kind() == ErrorKind::TableExists => true,
-        checked => checked.map(|()| false)?,
-    };
+    let table_exists = preflight_estimate(&mut control, database, &EVENTS, &table, request.if_exists, &rules).await?;
     valid.announce(client, &mut control.callbacks);
     let slices = valid.slices();
     let usage = valid.usage().await?;
@@ -53,7 +44,7 @@ pub(crate) async fn plan_events(
         batches: slices.iter().map(|slice| (slice.from.to_string(), slice.to.to_string())).collect(),
         requests,
         workers: valid.workers,
-        wait_seconds: usage.wait(requests, PACE, wall_clock()).as_secs_f64(),
+        wait_seconds: usage.wait(requests, Pool::EXPORT_PACE, wall_clock()).as_secs_f64(),
         quota_used: usage.used,
         quota_limit: usage.limit,
         advice: advice(&request, requests, &usage, table_exists),

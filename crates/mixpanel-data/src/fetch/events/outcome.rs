@@ -20,8 +20,6 @@ impl Outcome {
             rejected: staged.iter().map(|slice| slice.rejected).sum(),
             ..FetchCounts::default()
         };
-        let empty = Self::empty();
-        let counts = FetchCounts { expected_rows: None, ..counts };
-        Self { counts, failed, staged: on_disk.into_iter().collect(), ..empty }
+        Self { counts, failed, staged: on_disk.into_iter().collect(), ..Self::empty() }
     }
 }

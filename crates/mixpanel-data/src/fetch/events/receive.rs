@@ -46,7 +46,7 @@ pub(crate) enum ReceiveFailure {
     Request(Failure),
     /// The slice cannot be written. Another attempt would fail too.
     Storage(Error),
-    /// The rest of the body will not come. Why not is known to the one who was to send it.
+    /// The sender stopped before the end of the body; its own error says why.
     Abandoned,
 }
 
@@ -81,7 +81,7 @@ pub(crate) async fn receive(
     match (received, sent) {
         (Err(ReceiveFailure::Abandoned) | Ok(_), Err(failure)) => Err(ReceiveFailure::Request(failure)),
         (Err(ReceiveFailure::Abandoned), Ok(())) => {
-            let message = "a body ended without an end; this is a bug";
+            let message = "a body ended without its end marker; this is a bug";
             Err(ReceiveFailure::Request(Failure::new(FailureKind::Internal, message)))
         }
         (received, _) => received,

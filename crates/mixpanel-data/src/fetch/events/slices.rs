@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use crate::api::{Failure, FailureKind};
-use crate::limits::SLICE_CUTS_MAX;
+use crate::limits::SLICE_SPLIT_ATTEMPTS;
 use crate::mutant::{Mutant, is_active};
 use crate::note::Note;
 use crate::slice::Slice;
@@ -152,7 +152,7 @@ impl Slices {
         if failure.kind == FailureKind::FutureDate && self.may_have_not_begun(slice.to) {
             return Some(self.shorten(part, slice));
         }
-        if self.plan.is_sample || attempts < SLICE_CUTS_MAX || !is_cut(failure.kind) {
+        if self.plan.is_sample || attempts < SLICE_SPLIT_ATTEMPTS || !is_cut(failure.kind) {
             return None;
         }
         let (first, second) = slice.halves()?;
@@ -207,8 +207,8 @@ impl Slices {
     /// Returns the event that reports a slice.
     pub(crate) fn progress(&self, part: u32, result: Result<u64, String>, cumulative_rows: u64) -> FetchEvent {
         let slice = self.slice(part);
-        let order = |slice: &Slice| (slice.from, slice.events.clone());
-        let batch_index = self.active().filter(|(_, other)| order(other) < order(slice)).count();
+        let is_before = |other: &Slice| (other.from, &other.events) < (slice.from, &slice.events);
+        let batch_index = self.active().filter(|(_, other)| is_before(other)).count();
         FetchEvent::Batch(BatchProgress {
             from_date: slice.from.to_string(),
             to_date: slice.to.to_string(),

@@ -6,10 +6,9 @@ use crate::api::ApiClient;
 use crate::blocking::blocking;
 use crate::clock::wall_clock;
 use crate::counts::FetchCounts;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::parse::RecordForm;
 use crate::slice::Slice;
-use crate::stage::{self, STREAM_PREFIX, Stage};
 use crate::types::EventStreamResult;
 
 use super::super::driver::Finished;
@@ -17,7 +16,7 @@ use super::super::ending::ending_error;
 use super::super::into_table::earlier;
 use super::super::ordered_output::RecordSink;
 use super::super::request::Control;
-use super::super::stage_roots::stage_roots;
+use super::super::start::create_stream_stage;
 use super::history::with_first_day;
 use super::ordered_slices::{EventStream, Streamed, into_stream};
 use super::ranges::date_ranges;
@@ -38,24 +37,17 @@ pub(crate) async fn stream_events(
     sink: RecordSink,
 ) -> Result<EventStreamResult> {
     let valid = ValidEvents::of_request(client, &request, &control, form).await?;
-    if form == RecordForm::Raw && valid.rules.is_some() {
-        return Err(Error::invalid("raw records are passed on as received, so no property can be dropped or hashed"));
-    }
     let mut callbacks = std::mem::take(&mut control.callbacks);
     valid.announce(client, &mut callbacks);
-    let mut manifest = valid.manifest(client, &request);
-    // A stream cannot be resumed, because delivered records are not kept.
-    manifest.run_id.insert_str(0, STREAM_PREFIX);
-    let run_id = manifest.run_id.clone();
+    let manifest = valid.manifest(client, &request);
     let path = database.to_owned();
     let (stage, earlier) = blocking(move || {
-        let roots = stage_roots(&path);
-        stage::sweep(&roots);
-        let mut stage = Stage::create(&roots, manifest)?;
+        let mut stage = create_stream_stage(&path, manifest)?;
         let earlier = earlier(&mut stage, wall_clock())?;
         Ok((stage, earlier))
     })
     .await?;
+    let run_id = stage.manifest().run_id.clone();
     let run = valid.into_run(client, &control, earlier, stage.slice_directory());
     let output = EventStream::new(stage, form, sink);
     let Finished { outcome, target: output, writer_error } = run.drive(output, into_stream, &mut callbacks).await?;

@@ -21,6 +21,7 @@ use super::super::driver::{Requests, Run};
 use super::super::progress::FetchEvent;
 use super::super::request::Control;
 use super::super::source::PriorRun;
+use super::super::start::check_raw;
 use super::planner::{days_of_slice, divide};
 use super::request::EventsRequest;
 
@@ -49,6 +50,7 @@ impl ValidEvents {
     ) -> Result<Self> {
         control.options.check()?;
         let rules = request.rules.check_for_events()?;
+        check_raw(form, rules.is_some())?;
         let limiter = open_limiter(client).await?;
         let run = EventRun {
             query: request.query.clone(),

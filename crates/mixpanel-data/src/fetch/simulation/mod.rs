@@ -13,6 +13,7 @@ mod model;
 mod mutants_tests;
 mod oracle;
 mod scenario;
+mod seeds;
 mod seeds_tests;
 mod slices;
 mod world;

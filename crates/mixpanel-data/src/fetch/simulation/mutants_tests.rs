@@ -36,7 +36,7 @@ fn found(mutant: Mutant) -> Option<(u64, String)> {
         CommitNotChecked | DuplicateKeptByArrival | LoadLeavesRowsOut | LoadShiftsTimes => Engine::DuckDb,
         _ => Engine::Model,
     };
-    run_seeds((0..SEEDS).collect(), engine, Some(mutant)).1.into_iter().min()
+    run_seeds(&(0..SEEDS).collect::<Vec<_>>(), engine, Some(mutant)).1.into_iter().min()
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Runs the simulation with ranges of seeds.
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,7 +8,7 @@ use crate::clock::Stopwatch;
 use crate::error::{Error, ErrorKind};
 use crate::fetch::stage_roots;
 use crate::load::{self, Found, LoadKind, LoadStop, Seen};
-use crate::mutant::{self, Mutant};
+use crate::mutant::Mutant;
 use crate::profile_query::{IfExists, MissingPages};
 use crate::stage::{Manifest, Stage, list};
 use crate::store::{self, TableName};
@@ -22,6 +20,7 @@ use super::super::request::Control;
 use super::model::{self, Model};
 use super::oracle::{Oracle, Row, Rows};
 use super::scenario::{Draw, LoadFault, scenario};
+use super::seeds::{assert_none_failed, run_each, seeds};
 use super::world::{Ended, World};
 
 /// Number of uninterrupted processes that a run gets after its interruptions, up to a day apart.
@@ -260,46 +259,17 @@ fn check_error(world: &World, error: &Error) {
     assert_eq!(error.run_id().is_some(), remains, "{error:?}");
 }
 
-/// Runs seeds on all cores. Returns the totals, and each failed seed with its message. With a mutant, stops at the
-/// first failure.
-pub(super) fn run_seeds(seeds: Vec<u64>, engine: Engine, mutant: Option<Mutant>) -> (Tally, Vec<(u64, String)>) {
-    let (tally, next, failed) = (Tally::default(), AtomicU64::new(0), Mutex::new(Vec::new()));
-    std::panic::set_hook(Box::new(|_| {}));
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                mutant::activate(mutant);
-                loop {
-                    let index = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap();
-                    let is_found = mutant.is_some() && !failed.lock().unwrap().is_empty();
-                    let Some(seed) = seeds.get(index).filter(|_| !is_found) else { return };
-                    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run_seed(*seed, engine, &tally))) {
-                        let text = panic.downcast_ref::<String>().cloned();
-                        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-                        failed.lock().unwrap().push((*seed, text.unwrap_or_default()));
-                    }
-                }
-            });
-        }
-    });
-    let _ = std::panic::take_hook();
-    (tally, failed.into_inner().unwrap())
-}
-
-fn seeds(variable: &str, default: Range<u64>) -> Vec<u64> {
-    let range = std::env::var(variable).ok().and_then(|text| {
-        let (from, to) = text.split_once("..")?;
-        Some(from.parse().ok()?..to.parse().ok()?)
-    });
-    let known = include_str!("seeds.txt").lines().filter_map(|line| line.split('#').next()?.trim().parse::<u64>().ok());
-    range.unwrap_or(default).chain(known).collect()
+/// Runs seeds. Returns the totals, and each failed seed with its message.
+pub(super) fn run_seeds(seeds: &[u64], engine: Engine, mutant: Option<Mutant>) -> (Tally, Vec<(u64, String)>) {
+    let tally = Tally::default();
+    let failed = run_each(seeds, mutant, |seed| run_seed(seed, engine, &tally));
+    (tally, failed)
 }
 
 fn hold(variable: &str, default: Range<u64>, engine: Engine) {
-    let seeds = seeds(variable, default);
+    let seeds = seeds(variable, default, include_str!("seeds.txt"));
     let count = seeds.len();
-    let (tally, failed) = run_seeds(seeds, engine, None);
+    let (tally, failed) = run_seeds(&seeds, engine, None);
     let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
     println!(
         "simulation: {count} seeds, {} processes, {} steps, {} faults, {} whole tables",
@@ -308,10 +278,7 @@ fn hold(variable: &str, default: Range<u64>, engine: Engine) {
         read(&tally.faults),
         read(&tally.complete)
     );
-    for (seed, text) in &failed {
-        println!("failing seed: {seed}: {}", text.lines().take(6).collect::<Vec<_>>().join(" | "));
-    }
-    assert!(failed.is_empty(), "{} of {count} seeds failed; replay one with {variable}=N..N+1", failed.len());
+    assert_none_failed(&failed, count, variable);
 }
 
 #[test]

@@ -37,6 +37,8 @@ fn plan(slices: &[Slice], is_fixed: bool) -> SlicePlan {
 struct Run {
     /// The slices that were requested, in order.
     requests: Vec<Slice>,
+    /// When each of them was sent.
+    starts: Vec<Duration>,
     staged: Vec<Slice>,
     records: Vec<SliceRecord>,
     events: Vec<FetchEvent>,
@@ -70,6 +72,7 @@ fn run(
                 assert_eq!(seen.records[request.part as usize].slice, slice, "the part number has another meaning");
                 coordinator.sent(request.part);
                 seen.requests.push(slice.clone());
+                seen.starts.push(now);
                 in_flight.push((now + SECOND, request.part, slice));
                 assert!(in_flight.len() <= workers as usize);
                 continue;
@@ -302,7 +305,17 @@ fn a_429_pauses_all_requests() {
         if slice.from == day(9) && !std::mem::replace(&mut refused, true) { Err(limited) } else { Ok(SMALL) }
     });
     assert!(outcome.is_whole());
-    assert!(seen.events.iter().any(|event| matches!(event, FetchEvent::Waiting { .. })));
+    let pause = |event: &FetchEvent| match event {
+        FetchEvent::Waiting { pause, .. } => Some(*pause),
+        _ => None,
+    };
+    let pauses: Vec<Duration> = seen.events.iter().filter_map(pause).collect();
+    let [pause] = pauses[..] else { panic!("{pauses:?}") };
+    let refused = seen.requests.iter().position(|request| request.from == day(9)).unwrap();
+    let begin = seen.starts[refused] + SECOND;
+    let during = seen.starts.iter().filter(|start| (begin..begin + pause).contains(start)).count();
+    assert_eq!(during, 0, "requests were sent within the pause");
+    assert!(pause > Duration::ZERO && seen.starts.contains(&(begin + pause)), "{:?}", seen.starts);
     assert_covers(&seen.staged, 0, 19, &[]);
 }
 

@@ -2,7 +2,7 @@
 //! against the simulator's own core, through cut responses, refusals, stops, crashes and resumes, and a second fetch
 //! that replaces days whose events have changed since.
 //!
-//! `MP_SIM_SLICES_SEEDS=FROM..TO` selects the seeds.
+//! `MP_SIM_SLICES_SEEDS=FROM..TO` selects the seeds; `seeds.txt` lists seeds that once failed and now always run.
 
 mod mutants_tests;
 mod scenario;

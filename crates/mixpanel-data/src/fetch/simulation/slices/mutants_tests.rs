@@ -17,7 +17,7 @@ fn every_mutant_of_slices_is_found() {
         Mutant::CommitNotChecked,
         Mutant::StageRemovedTooEarly,
     ] {
-        match run_seeds(0..SEEDS, Some(mutant)).1.into_iter().min() {
+        match run_seeds(&(0..SEEDS).collect::<Vec<_>>(), Some(mutant)).1.into_iter().min() {
             Some((seed, how)) => {
                 println!("mutant: {mutant:?}: seed {seed}: {}", how.lines().next().unwrap_or_default());
             }

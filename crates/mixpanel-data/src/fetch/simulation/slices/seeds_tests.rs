@@ -1,8 +1,5 @@
 //! Runs the simulation with ranges of seeds.
 
-use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -15,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event_query::{Dedupe, EventQuery};
 use crate::fetch::stage_roots;
 use crate::load::{Found, LoadStop, Seen};
-use crate::mutant::{self, Mutant};
+use crate::mutant::Mutant;
 use crate::profile_query::{FetchMode, IfExists, MissingPages};
 use crate::project_time_zone::ProjectTimeZone;
 use crate::stage::{EventRun, Manifest, SliceRecord, SliceState, Stage, list};
@@ -27,9 +24,13 @@ use super::super::super::events::{days_of_slice, divide};
 use super::super::super::loading::{FinishedLoad, Job, look_for_commit};
 use super::super::super::request::Control;
 use super::super::scenario::{Draw, LoadFault};
+use super::super::seeds::{assert_none_failed, run_each, seeds};
 use super::scenario::scenario;
 use super::table::{Days, Table, lines, load};
 use super::world::{Ended, World};
+
+/// Selects the seeds.
+const VARIABLE: &str = "MP_SIM_SLICES_SEEDS";
 
 /// Number of uninterrupted processes that a run gets after its interruptions.
 const LAST_PROCESSES: usize = 6;
@@ -263,48 +264,18 @@ fn check(table: &Table, expected: &Days) {
     assert!(other.is_none(), "the table has lines of {other:?}, which was not fetched");
 }
 
-/// Runs seeds on all cores. Returns the totals, and each failed seed with its message. With a mutant, stops at the
-/// first failure.
-pub(super) fn run_seeds(seeds: Range<u64>, mutant: Option<Mutant>) -> (Tally, Vec<(u64, String)>) {
-    let (tally, next, failed) = (Tally::default(), AtomicU64::new(seeds.start), Mutex::new(Vec::new()));
-    std::panic::set_hook(Box::new(|_| {}));
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                mutant::activate(mutant);
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let is_found = mutant.is_some() && !failed.lock().unwrap().is_empty();
-                    if seed >= seeds.end || is_found {
-                        return;
-                    }
-                    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run_seed(seed, &tally))) {
-                        let text = panic.downcast_ref::<String>().cloned();
-                        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-                        failed.lock().unwrap().push((seed, text.unwrap_or_default()));
-                    }
-                }
-            });
-        }
-    });
-    let _ = std::panic::take_hook();
-    (tally, failed.into_inner().unwrap())
-}
-
-fn seeds(default: Range<u64>) -> Range<u64> {
-    let range = std::env::var("MP_SIM_SLICES_SEEDS").ok().and_then(|text| {
-        let (from, to) = text.split_once("..")?;
-        Some(from.parse().ok()?..to.parse().ok()?)
-    });
-    range.unwrap_or(default)
+/// Runs seeds. Returns the totals, and each failed seed with its message.
+pub(super) fn run_seeds(seeds: &[u64], mutant: Option<Mutant>) -> (Tally, Vec<(u64, String)>) {
+    let tally = Tally::default();
+    let failed = run_each(seeds, mutant, |seed| run_seed(seed, &tally));
+    (tally, failed)
 }
 
 #[test]
 fn seeds_hold() {
-    let seeds = seeds(0..150);
-    let count = seeds.end - seeds.start;
-    let (tally, failed) = run_seeds(seeds, None);
+    let seeds = seeds(VARIABLE, 0..150, include_str!("seeds.txt"));
+    let (tally, failed) = run_seeds(&seeds, None);
+    let count = seeds.len() as u64;
     let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
     println!(
         "simulation of slices: {count} seeds, {} processes, {} steps, {} whole tables, {} refreshed ones",
@@ -313,10 +284,7 @@ fn seeds_hold() {
         read(&tally.complete),
         read(&tally.refreshed)
     );
-    for (seed, text) in failed.iter().take(20) {
-        println!("failing seed: {seed}: {}", text.lines().take(6).collect::<Vec<_>>().join(" | "));
-    }
-    assert!(failed.is_empty(), "{} of {count} seeds failed; replay one with MP_SIM_SLICES_SEEDS=N..N+1", failed.len());
+    assert_none_failed(&failed, seeds.len(), VARIABLE);
     assert!(read(&tally.complete) * 2 > count && read(&tally.refreshed) * 3 > count, "{tally:?}");
 }
 

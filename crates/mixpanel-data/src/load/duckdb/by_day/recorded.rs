@@ -1,6 +1,7 @@
 //! The table `_days`: the days that were fetched into a table of events, and whether they may still change.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use duckdb::{Connection, params};
@@ -90,6 +91,11 @@ impl LastEventLoad {
         let Some((first, last)) = known.first().zip(known.last()) else { return Vec::new() };
         let days = first.series(1.day()).take_while(|day| day < last);
         days.filter(|day| !known.contains(day)).collect()
+    }
+
+    /// Returns whether one of these days was fetched after a run that began at this time.
+    pub(crate) fn has_newer(&self, days: &RangeInclusive<Date>, began: Timestamp) -> bool {
+        self.days.iter().any(|day| days.contains(&day.day) && day.fetched_at > began)
     }
 }
 
