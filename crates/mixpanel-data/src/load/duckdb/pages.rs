@@ -93,8 +93,7 @@ pub(super) fn remove(
     find: &str,
     steps: Steps,
 ) -> Result<RowSum, duckdb::Error> {
-    run(connection, &format!("CREATE TEMP TABLE _removed AS {find}"))?;
-    let removed = sum_of(connection, dataset, table, IS_REMOVED, steps)?;
+    let removed = sum_of(connection, dataset, table, &list_removed(connection, find)?, steps)?;
     remove_found(connection, table)?;
     Ok(removed)
 }
@@ -108,14 +107,21 @@ pub(super) fn collect_and_remove(
     steps: Steps,
     collector: &mut CatalogCollector,
 ) -> Result<RowSum, duckdb::Error> {
-    run(connection, &format!("CREATE TEMP TABLE _removed AS {find}"))?;
-    let removed = sum_of(connection, dataset, table, IS_REMOVED, steps)?;
-    collector.add_matching(connection, dataset, table, IS_REMOVED, steps)?;
+    let condition = list_removed(connection, find)?;
+    let removed = sum_of(connection, dataset, table, &condition, steps)?;
+    collector.add_matching(connection, dataset, table, &condition, steps)?;
     remove_found(connection, table)?;
     Ok(removed)
 }
 
-const IS_REMOVED: &str = "r.rowid IN (SELECT place FROM _removed)";
+/// Lists the row ids that a query returns as `place` in `_removed`. Returns the condition for these rows of `r`.
+fn list_removed(connection: &Connection, find: &str) -> Result<String, duckdb::Error> {
+    run(connection, &format!("CREATE TEMP TABLE _removed AS {find}"))?;
+    let range = "SELECT coalesce(min(place), 0), coalesce(max(place), -1) FROM _removed";
+    let (first, last): (i64, i64) = connection.query_row(range, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // Without the range, DuckDB reads the row ids of the whole table.
+    Ok(format!("r.rowid IN (SELECT place FROM _removed) AND r.rowid BETWEEN {first} AND {last}"))
+}
 
 fn remove_found(connection: &Connection, table: &str) -> Result<(), duckdb::Error> {
     run(connection, &format!("DELETE FROM {table} WHERE rowid IN (SELECT place FROM _removed)"))?;

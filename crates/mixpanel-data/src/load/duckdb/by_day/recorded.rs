@@ -287,7 +287,9 @@ fn count_days(
     let mut counts = BTreeMap::new();
     if zone.is_utc() {
         let sql = format!(
-            "SELECT r.event_time::DATE::VARCHAR, count(*) FROM {} AS r WHERE {} GROUP BY 1",
+            "SELECT day::VARCHAR, count FROM (
+                 SELECT r.event_time::DATE AS day, count(*) AS count FROM {} AS r WHERE {} GROUP BY day
+             )",
             table.quoted(),
             is_between(zone, "r", (first, last))
         );
