@@ -44,8 +44,8 @@ impl DaysArg {
 /// The events of a statistic.
 #[derive(Debug, Args)]
 pub(crate) struct EventsArg {
-    /// Only these events, separated by commas
-    #[arg(short, long, value_name = "EVENTS", value_delimiter = ',')]
+    /// Only these events, separated by commas; quote a name that has one: '"a,b",c'
+    #[arg(short, long, value_name = "EVENTS")]
     pub(crate) events: Vec<String>,
 }
 
@@ -96,8 +96,8 @@ pub(crate) struct CoverageArgs {
     #[command(flatten)]
     pub(crate) of: EventArgs,
 
-    /// The properties, separated by commas
-    #[arg(short, long, value_name = "PROPERTIES", value_delimiter = ',', required = true)]
+    /// The properties, separated by commas; quote a name that has one: '"a,b",c'
+    #[arg(short, long, value_name = "PROPERTIES", required = true)]
     pub(crate) properties: Vec<String>,
 }
 
