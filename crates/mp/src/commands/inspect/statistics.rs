@@ -97,9 +97,9 @@ pub(super) fn daily(context: &Context, arguments: &DailyArgs) -> Result<(), Fail
 
 /// Runs `mp inspect engagement`.
 pub(super) fn engagement(context: &Context, arguments: &EngagementArgs) -> Result<(), Failure> {
-    let (table, events) = (arguments.table.name(), events(&arguments.events.events)?);
-    let result =
-        context.database()?.engagement_distribution(table, &arguments.days.range(), &events, &arguments.buckets);
+    let (table, of) = (arguments.of.table.name(), &arguments.of);
+    let (days, events) = (of.days.range(), events(&of.events.events)?);
+    let result = context.database()?.engagement_distribution(table, &days, &events, &arguments.buckets);
     let result = result.map_err(|error| failed("count the users of", table, &error))?;
     let columns = ["bucket_min", "bucket_label", "user_count", "percentage"];
     print(context, &result, &result.buckets, &columns, "user_count")
@@ -148,7 +148,7 @@ pub(super) fn numeric(context: &Context, arguments: &NumericArgs) -> Result<(), 
 
 /// Runs `mp inspect top-events`.
 pub(super) fn top_events(context: &Context, arguments: &TopEventsArgs) -> Result<(), Failure> {
-    let table = arguments.table();
+    let table = arguments.table.name();
     let events = context.database()?.top_events(table, arguments.kind(), arguments.limit);
     let events = events.map_err(|error| failed("count the events of", table, &error))?;
     let columns = ["event", "count", "percent_change"];
