@@ -44,8 +44,8 @@ impl DaysArg {
 /// The events of a statistic.
 #[derive(Debug, Args)]
 pub(crate) struct EventsArg {
-    /// Only these events, separated by commas
-    #[arg(short, long, value_name = "EVENTS", value_delimiter = ',')]
+    /// Only these events, separated by commas; quote a name that has one: '"a,b",c'
+    #[arg(short, long, value_name = "EVENTS")]
     pub(crate) events: Vec<String>,
 }
 
@@ -78,13 +78,7 @@ pub(crate) struct DailyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct EngagementArgs {
     #[command(flatten)]
-    pub(crate) table: SourceArg,
-
-    #[command(flatten)]
-    pub(crate) days: DaysArg,
-
-    #[command(flatten)]
-    pub(crate) events: EventsArg,
+    pub(crate) of: DailyArgs,
 
     /// Smallest numbers of events of the ranges [default: 1,2,5,10,25,50,100]
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
@@ -96,8 +90,8 @@ pub(crate) struct CoverageArgs {
     #[command(flatten)]
     pub(crate) of: EventArgs,
 
-    /// The properties, separated by commas
-    #[arg(short, long, value_name = "PROPERTIES", value_delimiter = ',', required = true)]
+    /// The properties, separated by commas; quote a name that has one: '"a,b",c'
+    #[arg(short, long, value_name = "PROPERTIES", required = true)]
     pub(crate) properties: Vec<String>,
 }
 
@@ -130,14 +124,10 @@ pub(crate) struct NumericArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("table_option", |argument| argument.short(None)))] // `-t` is `--type`.
 pub(crate) struct TopEventsArgs {
-    /// The table [default: events]
-    #[arg(value_name = "TABLE")]
-    table: Option<String>,
-
-    /// The table, as an option
-    #[arg(long = "table", value_name = "TABLE", conflicts_with = "table")]
-    table_option: Option<String>,
+    #[command(flatten)]
+    pub(crate) table: SourceArg,
 
     /// What to count
     #[arg(short, long = "type", value_name = "TYPE", value_enum, default_value_t = CountArg::General)]
@@ -149,11 +139,6 @@ pub(crate) struct TopEventsArgs {
 }
 
 impl TopEventsArgs {
-    /// Returns the name of the table.
-    pub(crate) fn table(&self) -> &str {
-        self.table.as_deref().or(self.table_option.as_deref()).unwrap_or("events")
-    }
-
     /// Returns what is counted.
     pub(crate) fn kind(&self) -> CountType {
         match self.kind {

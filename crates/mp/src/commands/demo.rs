@@ -1,6 +1,7 @@
-//! `mp demo`: two fetches of profiles and one of events from a simulated Mixpanel, and some queries. Needs no account or network, and leaves nothing
-//! behind unless `--keep` is given.
+//! `mp demo`: two fetches of profiles and one of events from a simulated Mixpanel, and some queries. Needs no account or
+//! network, and leaves nothing behind unless `--keep` is given.
 
+mod failed;
 mod second_act;
 
 use std::fs::DirBuilder;
@@ -10,10 +11,12 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 use mixpanel_data::{
-    Credentials, ErrorKind, EventFetchResult, ProfileFetch, ProfileFetchResult, Region, Secret, SqlResult, Workspace,
+    Credentials, EventFetchResult, ProfileFetch, ProfileFetchResult, Region, Secret, SqlResult, Workspace,
 };
 use mixpanel_simulator::{Server, SimulatorConfig};
 use serde_json::{Value, json};
+
+use failed::fetch_failed;
 
 use super::simulate::reference_time;
 use super::temporary::temporary_directory;
@@ -195,11 +198,7 @@ impl Tour<'_> {
         let progress = Progress::begin(&self.context.output, format!("`{table}`"), self.shown);
         let fetch = fetch.cancel_with(self.interrupts.token()).on_event(progress.listener());
         let result = progress.watch(workspace.fetch_profiles(fetch)).await;
-        let result = result.map_err(|error| match error.kind() {
-            // No hint to resume: the staged pages are removed with the temporary directory.
-            ErrorKind::Cancelled => Failure::new("the demo was stopped").exit(Exit::Signal(2)),
-            _ => Failure::library(format!("could not fetch profiles into `{table}`"), &error),
-        })?;
+        let result = result.map_err(|error| fetch_failed("profiles", table, &error))?;
         if result.has_failures() {
             return Err(Failure::new("pages from the simulator failed unexpectedly"));
         }

@@ -7,6 +7,7 @@ pub(crate) mod export;
 pub(crate) mod fetch;
 pub(crate) mod info;
 pub(crate) mod inspect;
+mod lists;
 pub(crate) mod man;
 pub(crate) mod models;
 pub(crate) mod query;

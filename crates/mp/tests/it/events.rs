@@ -287,6 +287,15 @@ fn local_times_of_old_projects_are_converted() {
     let other = fetch(&home, &events, (3, 0), &["--append", "--project-timezone", "UTC"]).exits(3);
     assert!(other.stderr.contains("are those of America/New_York, not of UTC"), "{}", other.stderr);
     fetch(&home, &events, (3, 0), &["--append"]).exits(0);
+    // Another table keeps the same local times, in hours that the zone is behind UTC.
+    fetch(&home, &events, (3, 0), &["local"]).exits(0);
+    let hours = rows(
+        &home,
+        "SELECT DISTINCT date_diff('minute', local.event_time, events.event_time) IN (240, 300) AS is_offset,
+                (SELECT count(*) FROM events) = (SELECT count(*) FROM local) AS has_all
+         FROM events FULL JOIN local USING (event_name, distinct_id, insert_id)",
+    );
+    assert_eq!(hours, json!([{ "is_offset": true, "has_all": true }]));
 }
 
 #[test]

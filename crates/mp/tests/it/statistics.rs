@@ -132,6 +132,50 @@ fn values_are_typed() {
     assert_eq!(keys, json!(["amount", "odd name", "page", "plan"]));
 }
 
+#[test]
+fn names_may_contain_commas() {
+    let home = home();
+    let connection = Connection::open(home.database()).expect("a database");
+    connection
+        .execute_batch(
+            r#"CREATE TABLE named AS FROM events LIMIT 0;
+               INSERT INTO named
+               SELECT ['a,b', 'a,b', 'a,b', 'a', 'a', 'c'][i + 1], TIMESTAMP '2026-02-01', 'user-' || i, 'id-' || i,
+                      CASE WHEN i < 3 THEN '{"x,y": 1, "z": 2}' ELSE '{"x": 1}' END
+               FROM range(6) AS r(i)"#,
+        )
+        .expect("the table can be created");
+    drop(connection);
+    let counts = "[.counts[] | [.event, .count]]";
+    let coverage = "[.coverage[] | [.property, .defined_count]]";
+    for (words, filter, expected) in [
+        (&["daily", "-e", "\"a,b\",c"][..], counts, json!([["a,b", 3], ["c", 1]])),
+        (&["daily", "-e", "\"a,b\"", "-e", "c"], counts, json!([["a,b", 3], ["c", 1]])),
+        (&["daily", "--events", "a, c"], counts, json!([["a", 2], ["c", 1]])),
+        (&["engagement", "-e", "\"a,b\",c"], "[.buckets[].user_count] | add", json!(4)),
+        (&["coverage", "-e", "a,b", "-p", "\"x,y\",z"], coverage, json!([["x,y", 3], ["z", 3]])),
+        (&["coverage", "-e", "a,b", "-p", "z", "-p", "\"x,y\""], coverage, json!([["z", 3], ["x,y", 3]])),
+        (&["distribution", "-e", "a,b", "-p", "x,y"], "[.values[] | [.value, .count]]", json!([[1, 3]])),
+        (&["numeric", "-e", "a,b", "-p", "x,y"], ".count", json!(3)),
+        (&["keys", "-e", "a,b"], ".", json!(["x,y", "z"])),
+        (&["column", "-c", "properties ->> 'x,y'"], ".count", json!(3)),
+    ] {
+        let result = home.run(&[&["inspect"], words, &["-t", "named", "-f", "json", "--jq", filter]].concat());
+        assert_eq!(result.exits(0).json(), expected, "{words:?}");
+    }
+    for (words, says) in [
+        (&["daily", "-e", ""][..], "`--events` names no event"),
+        (&["engagement", "-e", "a", "-e", ","], "`--events` names no event"),
+        (&["daily", "-e", "a,,c"], "item 2 of `--events` is missing"),
+        (&["coverage", "-e", "a", "-p", ""], "`--properties` names no property"),
+        (&["coverage", "-e", "a", "-p", "x,"], "item 2 of `--properties` is missing"),
+        (&["coverage", "-e", "a", "-p", "\"x"], "`--properties` has an unclosed quote"),
+    ] {
+        let run = home.run(&[&["inspect"], words, &["-t", "named"]].concat());
+        run.exits(3).prints_nothing().says(&[says, "hint: "]);
+    }
+}
+
 /// No line is longer than the terminal, whose width the shell sets.
 #[cfg(target_os = "linux")]
 #[test]

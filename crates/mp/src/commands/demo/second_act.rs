@@ -1,13 +1,14 @@
 //! The second act of `mp demo`: events of the same people, a funnel and a retention table.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
-use mixpanel_data::{ErrorKind, EventFetch, EventFetchResult, Workspace};
+use mixpanel_data::{EventFetch, EventFetchResult, Workspace};
 
+use super::failed::fetch_failed;
 use crate::context::Context;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::progress::{Progress, Shown};
 use crate::signals::Interrupts;
 use crate::text::{counted, duration};
@@ -42,18 +43,13 @@ pub(super) async fn fetch(
     interrupts: &Interrupts,
 ) -> Result<EventFetchResult, Failure> {
     let progress = Progress::begin(&context.output, format!("`{TABLE}`"), shown).of_events();
-    let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
-    let today = now.to_zoned_datetime(TimeZone::UTC).date();
+    let today = Timestamp::now().to_zoned_datetime(TimeZone::UTC).date();
     let last = last_day.map_or(today, |day| day.min(today));
     let first = last.checked_sub((DAYS - 1).days()).unwrap_or(last);
     let fetch = EventFetch::new(TABLE).days(first, last).chunk_days(CHUNK_DAYS).parallel();
     let fetch = fetch.cancel_with(interrupts.token()).on_event(progress.listener());
     let result = progress.watch(workspace.fetch_events(fetch)).await;
-    let result = result.map_err(|error| match error.kind() {
-        // No hint to resume: what is staged is removed with the temporary directory.
-        ErrorKind::Cancelled => Failure::new("the demo was stopped").exit(Exit::Signal(2)),
-        _ => Failure::library(format!("could not fetch events into `{TABLE}`"), &error),
-    })?;
+    let result = result.map_err(|error| fetch_failed("events", TABLE, &error))?;
     if result.has_failures() {
         return Err(Failure::new("requests to the simulator failed unexpectedly"));
     }

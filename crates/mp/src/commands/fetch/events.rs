@@ -2,11 +2,11 @@
 
 use mixpanel_data::{EventFetch, IfExists};
 
-use super::lists::split_names;
 use super::project::{IntoTable, Project, check_workers, options, shown};
 use super::property_rules::with_rules;
 use super::{event_output, event_plan, warnings};
 use crate::cli::{FetchEventsArgs, Format, SinceDayArg};
+use crate::commands::lists::split_lists;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::progress::{Progress, Records};
@@ -74,7 +74,7 @@ fn fetch(arguments: &FetchEventsArgs) -> Result<EventFetch, Failure> {
     let accept = arguments.accept();
     let mut fetch = EventFetch::new(&arguments.name)
         .if_exists(if_exists)
-        .events(names(&filters.events)?)
+        .events(split_lists("--events", &filters.events, "event", "leave it out to fetch all events")?)
         .options(options(&arguments.workers(), &accept, &arguments.waits));
     fetch = match (filters.from, filters.to) {
         (Some(from), Some(to)) => fetch.days(from, to),
@@ -112,13 +112,4 @@ fn fetch(arguments: &FetchEventsArgs) -> Result<EventFetch, Failure> {
         (true, None) => fetch.parallel(),
         (false, _) => fetch,
     })
-}
-
-/// Returns the event names of all lists.
-fn names(lists: &[String]) -> Result<Vec<String>, Failure> {
-    let names = lists.iter().map(|list| split_names("--events", list)).collect::<Result<Vec<_>, _>>()?;
-    if names.iter().any(Vec::is_empty) {
-        return Err(Failure::usage("`--events` names no event").hint("leave it out to fetch all events"));
-    }
-    Ok(names.concat())
 }

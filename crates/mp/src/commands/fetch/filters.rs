@@ -3,19 +3,15 @@
 use mixpanel_data::{IncludeUsers, ProfileQuery};
 
 use super::ids::ids;
-use super::lists::split_names;
 use crate::cli::FilterArgs;
+use crate::commands::lists::split_lists;
 use crate::context::Context;
 use crate::failure::Failure;
 
 /// Builds a query from the filters. Ids may come from a file or standard input.
 pub(super) fn query(context: &Context, filters: &FilterArgs) -> Result<ProfileQuery, Failure> {
-    let lists = filters.output_properties.iter();
-    let properties = lists.map(|list| split_names("--output-properties", list)).collect::<Result<Vec<_>, _>>()?;
-    if properties.iter().any(Vec::is_empty) {
-        return Err(Failure::usage("`--output-properties` names no property").hint("leave it out to fetch all"));
-    }
-    let properties = properties.concat();
+    let lists = &filters.output_properties;
+    let properties = split_lists("--output-properties", lists, "property", "leave it out to fetch all")?;
     let distinct_ids = match &filters.distinct_ids[..] {
         [] => None,
         values => Some(ids(context, values)?),

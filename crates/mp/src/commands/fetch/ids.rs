@@ -7,7 +7,7 @@ use std::path::Path;
 
 use mixpanel_data::limits::DISTINCT_IDS_MAX;
 
-use super::lists::split_ids;
+use crate::commands::lists::split_ids;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
 use crate::streams::Stdin;

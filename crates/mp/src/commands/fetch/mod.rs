@@ -11,7 +11,6 @@ mod events;
 mod fetched;
 mod filters;
 mod ids;
-mod lists;
 mod plan;
 mod profiles;
 mod project;

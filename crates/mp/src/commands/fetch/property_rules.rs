@@ -2,9 +2,9 @@
 
 use mixpanel_data::{EventFetch, HashKey, ProfileFetch};
 
-use super::lists::split_names;
 use crate::accounts::Accounts;
 use crate::cli::PropertyRuleArgs;
+use crate::commands::lists::{quoting_hint, split_lists};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::hash_key::{self, HOW_TO_MAKE_ONE};
@@ -78,11 +78,5 @@ fn no_key(context: &Context) -> Failure {
 
 /// Returns the names in the lists of an option.
 fn names(lists: &[String], option: &str) -> Result<Vec<String>, Failure> {
-    let names = lists.iter().map(|list| split_names(option, list)).collect::<Result<Vec<_>, _>>()?;
-    if names.iter().any(Vec::is_empty) {
-        return Err(Failure::usage(format!("`{option}` names no property")).hint(format!(
-            "put the names in single quotes, because a shell replaces `$email` elsewhere: `{option} '$email'`"
-        )));
-    }
-    Ok(names.concat())
+    split_lists(option, lists, "property", quoting_hint(option))
 }

@@ -8,6 +8,7 @@ use super::charts::{bar, bar_cells, heatmap};
 use crate::cli::{
     ColumnArgs, CoverageArgs, DailyArgs, DistributionArgs, EngagementArgs, Format, KeysArgs, NumericArgs, TopEventsArgs,
 };
+use crate::commands::lists::{quoting_hint, split_lists};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::format::print_value;
@@ -73,10 +74,15 @@ pub(super) fn breakdown(context: &Context, table: &str) -> Result<(), Failure> {
     print(context, &result, &result.events, &columns, "count")
 }
 
+/// Returns the events to count; none means all.
+fn events(lists: &[String]) -> Result<Vec<String>, Failure> {
+    split_lists("--events", lists, "event", "leave it out to count all events")
+}
+
 /// Runs `mp inspect daily`.
 pub(super) fn daily(context: &Context, arguments: &DailyArgs) -> Result<(), Failure> {
-    let table = arguments.table.name();
-    let result = context.database()?.daily_counts(table, &arguments.days.range(), &arguments.events.events);
+    let (table, events) = (arguments.table.name(), events(&arguments.events.events)?);
+    let result = context.database()?.daily_counts(table, &arguments.days.range(), &events);
     let result = result.map_err(|error| failed("count the events of", table, &error))?;
     if context.format() == Format::Table
         && context.output.stdout_is_terminal()
@@ -91,9 +97,9 @@ pub(super) fn daily(context: &Context, arguments: &DailyArgs) -> Result<(), Fail
 
 /// Runs `mp inspect engagement`.
 pub(super) fn engagement(context: &Context, arguments: &EngagementArgs) -> Result<(), Failure> {
-    let (table, events) = (arguments.table.name(), &arguments.events.events);
-    let result =
-        context.database()?.engagement_distribution(table, &arguments.days.range(), events, &arguments.buckets);
+    let (table, of) = (arguments.of.table.name(), &arguments.of);
+    let (days, events) = (of.days.range(), events(&of.events.events)?);
+    let result = context.database()?.engagement_distribution(table, &days, &events, &arguments.buckets);
     let result = result.map_err(|error| failed("count the users of", table, &error))?;
     let columns = ["bucket_min", "bucket_label", "user_count", "percentage"];
     print(context, &result, &result.buckets, &columns, "user_count")
@@ -102,7 +108,9 @@ pub(super) fn engagement(context: &Context, arguments: &EngagementArgs) -> Resul
 /// Runs `mp inspect coverage`.
 pub(super) fn coverage(context: &Context, arguments: &CoverageArgs) -> Result<(), Failure> {
     let (table, of) = (arguments.of.table.name(), &arguments.of);
-    let result = context.database()?.property_coverage(table, &of.event, &arguments.properties, &of.days.range());
+    let option = "--properties";
+    let properties = split_lists(option, &arguments.properties, "property", quoting_hint(option))?;
+    let result = context.database()?.property_coverage(table, &of.event, &properties, &of.days.range());
     let result = result.map_err(|error| failed("read the properties of", table, &error))?;
     let columns = ["property", "defined_count", "null_count", "coverage_percentage"];
     print(context, &result, &result.coverage, &columns, "coverage_percentage")
@@ -140,7 +148,7 @@ pub(super) fn numeric(context: &Context, arguments: &NumericArgs) -> Result<(), 
 
 /// Runs `mp inspect top-events`.
 pub(super) fn top_events(context: &Context, arguments: &TopEventsArgs) -> Result<(), Failure> {
-    let table = arguments.table();
+    let table = arguments.table.name();
     let events = context.database()?.top_events(table, arguments.kind(), arguments.limit);
     let events = events.map_err(|error| failed("count the events of", table, &error))?;
     let columns = ["event", "count", "percent_change"];

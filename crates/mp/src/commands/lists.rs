@@ -1,12 +1,36 @@
 //! Splits the comma-separated lists of options.
 
+use std::fmt::Display;
+
 use crate::failure::Failure;
+
+/// Returns the names in all lists of an option.
+///
+/// # Errors
+/// Those of [`split_names`], and a usage error with this hint for a list that names no `what`.
+pub(super) fn split_lists(
+    option: &str,
+    lists: &[String],
+    what: &str,
+    hint: impl Display,
+) -> Result<Vec<String>, Failure> {
+    let names = lists.iter().map(|list| split_names(option, list)).collect::<Result<Vec<_>, _>>()?;
+    if names.iter().any(Vec::is_empty) {
+        return Err(Failure::usage(format!("`{option}` names no {what}")).hint(hint.to_string()));
+    }
+    Ok(names.concat())
+}
+
+/// Returns the hint for a list of properties whose names a shell may have replaced.
+pub(super) fn quoting_hint(option: &str) -> String {
+    format!("put the names in single quotes, because a shell replaces `$email` elsewhere: `{option} '$email'`")
+}
 
 /// Splits a list of names; a list without items is empty.
 ///
 /// # Errors
 /// Those of [`items`], and a usage error for a missing item, as in `a,,b`: a shell may have replaced its name.
-pub(super) fn split_names(option: &str, list: &str) -> Result<Vec<String>, Failure> {
+fn split_names(option: &str, list: &str) -> Result<Vec<String>, Failure> {
     let items = items(option, list)?;
     if items.iter().all(Item::is_missing) {
         return Ok(Vec::new());
