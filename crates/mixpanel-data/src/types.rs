@@ -167,8 +167,11 @@ pub struct VerifyReport {
     pub rows: u64,
     /// Number of rows after the last load.
     pub expected_rows: Option<u64>,
-    /// Number of distinct ids.
+    /// Number of distinct ids; for events, the number of distinct events: names, times, ids and insert ids.
     pub distinct_ids: u64,
+    /// Whether the table holds events.
+    #[serde(skip)]
+    pub is_events: bool,
     /// Digest of the table, prefixed with the name of its algorithm. It changes if any row changes, but does not depend
     /// on row order.
     pub digest: String,

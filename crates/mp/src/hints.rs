@@ -179,8 +179,13 @@ fn storage_hint(error: &Error, purpose: Purpose) -> String {
 /// Returns the hint for a rejected request. It mentions filters and options only if they were given.
 fn rejection_hint(error: &Error, purpose: Purpose) -> &'static str {
     let filtered = purpose == Purpose::Fetch(QueryParts::Filters);
+    let filters_events =
+        matches!(purpose, Purpose::FetchEvents(QueryParts::Filters) | Purpose::FetchSample(QueryParts::Filters));
     match error.status_code() {
         Some(413 | 414 | 431 | 494) if filtered => "request less: fewer ids or properties, or a shorter filter",
+        Some(413 | 414 | 431 | 494) if filters_events => {
+            "the request is too long: use a shorter `--where` expression, or fewer names in `--events`"
+        }
         Some(410 | 426) => "Mixpanel no longer offers this: check for a newer version of mp",
         Some(451) => "the request is blocked for legal reasons or by a network filter: ask your network administrator",
         None | Some(400 | 422) => match purpose {

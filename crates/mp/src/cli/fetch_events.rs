@@ -43,7 +43,7 @@ pub(crate) struct FetchEventsArgs {
     )]
     pub(crate) refresh: bool,
 
-    /// Days after its end from which on a day counts as settled and is not fetched again [default: 5]
+    /// Days after which a day counts as settled and is not fetched again [default: 5]
     ///
     /// Mixpanel's SDKs send events up to five days late. Imports can add events to any day.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(REFRESH_DAYS_MAX)), help_heading = "The table")]
@@ -57,7 +57,7 @@ pub(crate) struct FetchEventsArgs {
     #[arg(long, help_heading = "The table")]
     pub(crate) append: bool,
 
-    /// Which of several events with one identity are kept [default: exact]
+    /// Which events count as duplicates [default: exact]
     #[arg(long, value_name = "RULE", value_enum, help_heading = "The table")]
     pub(crate) dedupe: Option<DedupeArg>,
 
@@ -155,18 +155,20 @@ pub(crate) struct EventFilterArgs {
 /// Concurrency and memory of a fetch of events.
 #[derive(Debug, Default, Args)]
 pub(crate) struct EventWorkerArgs {
-    /// Fetch several date ranges at a time; required for more than 100 days [env: MP_PARALLEL]
+    /// Fetch several batches at a time; required for more than 100 days [env: MP_PARALLEL]
     #[arg(short, long, help_heading = "How")]
     pub(crate) parallel: bool,
 
-    /// With --parallel: fetch at most N date ranges at a time; Mixpanel allows 100 [default: 10]
+    /// With --parallel: fetch at most N batches at a time; Mixpanel allows 100 [default: 10]
+    ///
+    /// The memory budget limits N as well: 11 with the default of 400MB, and one more for every 34 MB of --memory.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(EVENT_WORKERS_MAX)), help_heading = "How")]
     pub(crate) workers: Option<u32>,
 
     /// Days per request, 1 to 100 [default: as the quota and the size of the days allow]
     ///
     /// Mixpanel allows 60 requests per hour. Up to 50 days are fetched one by one; more are combined, but large days are
-    /// not. A date range that arrives incompletely twice is split.
+    /// not. A batch that arrives incompletely twice is split.
     #[arg(
         long,
         value_name = "N",

@@ -18,7 +18,7 @@ pub(crate) fn run(context: &Context, arguments: &VerifyArgs) -> Result<Exit, Fai
         "`{}` is as it was loaded: {}, {}",
         report.table,
         counted(report.rows, "row"),
-        counted(report.distinct_ids, "distinct id")
+        counted(report.distinct_ids, if report.is_events { "distinct event" } else { "distinct id" })
     );
     let record = serde_json::to_value(&report).expect("a report is plain data");
     // The warning below says what differs.

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 use mixpanel_data::limits::SESSION_RESTARTS_MAX;
 use mixpanel_data::{BatchProgress, FetchEvent, Note, ProfileProgress};
 
-use super::words::{Records, planned_batches, range_of};
+use super::words::{Records, planned_batches, planned_pages, range_of, retries};
 use crate::text::{about, counted, day_range, duration, thousands, wrapped};
 
 /// A wait is reported again only if its end moves by more than this.
@@ -18,6 +18,8 @@ const SAME_END: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct State {
     records: Records,
+    /// Whether no request is sent.
+    is_estimate: bool,
     /// The name of the destination.
     target: String,
     total_pages: Option<u32>,
@@ -82,6 +84,7 @@ impl State {
     pub(super) fn new(target: String, pages: u32) -> Self {
         Self {
             records: Records::Profiles,
+            is_estimate: false,
             target,
             total_pages: None,
             pages,
@@ -101,6 +104,11 @@ impl State {
         self.records = records;
     }
 
+    /// Declares that no request is sent.
+    pub(super) fn estimate(&mut self) {
+        self.is_estimate = true;
+    }
+
     /// Returns what is counted.
     pub(super) fn records(&self) -> Records {
         self.records
@@ -112,7 +120,7 @@ impl State {
             FetchEvent::Planned { total_pages, expected_rows, workers, staged_pages } => {
                 self.total_pages = *total_pages;
                 (self.pages, self.on_disk) = (*staged_pages, *staged_pages);
-                planned_line((*total_pages)?, (*expected_rows)?, *workers)
+                planned_pages((*total_pages)?, (*expected_rows)?, *workers)
             }
             FetchEvent::BatchesPlanned { from_date, to_date, total_batches, staged_batches, workers } => {
                 self.total_pages = Some(*total_batches);
@@ -169,7 +177,7 @@ impl State {
     fn finished_line(&self, success: bool, line: impl FnOnce() -> String) -> Option<String> {
         match self.failures.len() {
             REPORTED_FAILURES_MAX.. if !success => {
-                let parts = if self.records == Records::Profiles { "pages" } else { "batches" };
+                let parts = self.records.plural();
                 (self.failures.len() == REPORTED_FAILURES_MAX)
                     .then(|| format!("further failed {parts} are not listed here"))
             }
@@ -267,7 +275,7 @@ impl State {
             parts.extend(self.rate().map(|rate| (3, format!("{}/s", thousands(rate)))));
             parts.extend(self.time_left(now).map(|left| (1, format!("{} left", whole_seconds(left)))));
         }
-        parts.extend((self.retries > 0).then(|| (4, counted_retries(self.retries))));
+        parts.extend((self.retries > 0).then(|| (4, retries(self.retries))));
         Status::Working(parts)
     }
 
@@ -275,6 +283,7 @@ impl State {
     fn pages_done(&self, of: &str) -> String {
         let done = match self.total_pages() {
             Some(total) => format!("{}{of}{}", self.on_disk, self.records.parts(total.into())),
+            None if self.is_estimate => "estimating the requests".to_owned(),
             None if self.pages == 0 => self.records.beginning().to_owned(),
             None => self.records.parts(self.on_disk.into()),
         };
@@ -359,22 +368,19 @@ impl Status {
 const REPORTED_FAILURES_MAX: usize = 30;
 
 /// Returns the message for an event that is announced even if progress is hidden.
-pub(super) fn announcement(event: &FetchEvent) -> Option<String> {
+pub(super) fn announcement(event: &FetchEvent, records: Records) -> Option<String> {
     match event {
         FetchEvent::Restarted { restart, reason } => Some(format!(
             "restarting from page 0 in a new session (restart {restart} of {SESSION_RESTARTS_MAX})\n{reason}"
         )),
         FetchEvent::Note(note) => Some(note.to_string()),
-        FetchEvent::DatabaseBusy { reason, at_most } => {
-            Some(format!("waiting up to {} for the database: {reason}; all pages are on disk", about(*at_most)))
-        }
+        FetchEvent::DatabaseBusy { reason, at_most } => Some(format!(
+            "waiting up to {} for the database: {reason}; all {} are on disk",
+            about(*at_most),
+            records.plural()
+        )),
         _ => None,
     }
-}
-
-fn planned_line(pages: u32, rows: u64, workers: u32) -> Option<String> {
-    let at_once = if workers > 1 { format!(", up to {workers} at a time") } else { String::new() };
-    Some(format!("fetching {} in {}{at_once}", counted(rows, "profile"), counted(u64::from(pages), "page")))
 }
 
 /// Returns the local time at the end of a pause, with the date if that is not today.
@@ -389,8 +395,4 @@ fn wall_time(now: &ZonedDateTime, pause: Duration) -> String {
 fn whole_seconds(time: Duration) -> String {
     let seconds = time.as_secs_f64().ceil();
     if seconds < 60.0 { format!("{seconds}s") } else { duration(Duration::from_secs_f64(seconds)) }
-}
-
-fn counted_retries(retries: u64) -> String {
-    if retries == 1 { "1 retry".to_owned() } else { format!("{} retries", thousands(retries)) }
 }

@@ -8,6 +8,7 @@ use mixpanel_data::{FetchEvent, ProfileProgress};
 use serde_json::{Value, json};
 
 use super::state::{State, Timestamps, announcement};
+use super::words::Records;
 
 fn progress(fields: Value) -> ProfileProgress {
     serde_json::from_value(fields).expect("these are its fields")
@@ -105,10 +106,10 @@ fn a_restart_resets_the_progress() {
     let events = [(1, page(0, 1_000, 25)), (2, page(1, 1_000, 25)), (3, restart)];
     assert_eq!(run(&events, 3), "requesting the first page");
     assert_eq!(
-        announcement(&events[2].1).as_deref(),
+        announcement(&events[2].1, Records::Profiles).as_deref(),
         Some("restarting from page 0 in a new session (restart 1 of 2)\nstatus 400: page 3 in uncached query")
     );
-    assert_eq!(announcement(&events[0].1), None);
+    assert_eq!(announcement(&events[0].1, Records::Profiles), None);
 }
 
 #[test]
@@ -142,11 +143,10 @@ fn the_load_and_the_wait_for_the_database_have_their_own_lines() {
     assert_eq!(run(&events[..3], 3), waiting);
     assert_eq!(run(&events, 6), "loading 1,000 profiles into `users`, 5.0s");
     assert_eq!(run(&[(1, busy.clone()), (2, loading)], 3), "loading 1,000 profiles into `users`, 1.0s");
-    let words = announcement(&busy);
-    assert_eq!(
-        words.as_deref(),
-        Some("waiting up to 10m for the database: process 4711 has it open; all pages are on disk")
-    );
+    for (records, parts) in [(Records::Profiles, "pages"), (Records::Events, "batches")] {
+        let expected = format!("waiting up to 10m for the database: process 4711 has it open; all {parts} are on disk");
+        assert_eq!(announcement(&busy, records), Some(expected));
+    }
 }
 
 #[test]
@@ -168,8 +168,19 @@ fn batch(index: u32, from: &str, to: &str, rows: u64, error: Option<&str>) -> Fe
 #[test]
 fn events_are_counted_in_batches() {
     let mut story = Story::begin(0);
-    story.state.count(super::words::Records::Events);
+    story.state.count(Records::Events);
     assert_eq!(story.status(0), "requesting the first batch");
+    let mut estimate = Story::begin(0);
+    estimate.state.count(Records::Events);
+    estimate.state.estimate();
+    assert_eq!(estimate.status(0), "estimating the requests");
+    let mut waits = Story::begin(0);
+    waits.state.count(Records::Events);
+    assert_eq!(
+        waits.tell(10, &waiting(60)).as_deref(),
+        Some("waiting until 14:31:10 (60s): rate limited by the server")
+    );
+    assert_eq!(waits.status(11), "requesting the first batch, waiting 59s until 14:31:10: rate limited by the server");
     let (from_date, to_date) = ("2026-11-01".to_owned(), "2026-11-14".to_owned());
     let planned = FetchEvent::BatchesPlanned { from_date, to_date, total_batches: 3, staged_batches: 1, workers: 10 };
     let reason = "the response was cut".to_owned();

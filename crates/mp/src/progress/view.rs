@@ -85,9 +85,15 @@ impl Progress {
         Self { shared: Arc::new(Mutex::new(shared)) }
     }
 
-    /// Counts events and date ranges instead of profiles and pages.
+    /// Counts events and batches instead of profiles and pages.
     pub(crate) fn of_events(self) -> Self {
         self.lock().state.count(Records::Events);
+        self
+    }
+
+    /// Says that the requests are estimated, and none is sent.
+    pub(crate) fn of_estimate(self) -> Self {
+        self.lock().state.estimate();
         self
     }
 
@@ -153,7 +159,7 @@ impl Shared {
         if let FetchEvent::Warning(warning) = event {
             self.output.warning(&warning.to_string());
         }
-        if let Some(text) = announcement(event) {
+        if let Some(text) = announcement(event, self.state.records()) {
             self.output.note(&text);
         }
         if is_slow(event, self.state.on_disk()) && std::mem::take(&mut self.suggests_parallel) {

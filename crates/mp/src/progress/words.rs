@@ -26,6 +26,11 @@ impl Records {
         counted(number, if self == Self::Profiles { "page" } else { "batch" })
     }
 
+    /// Returns the name of pages or batches.
+    pub(crate) fn plural(self) -> &'static str {
+        if self == Self::Profiles { "pages" } else { "batches" }
+    }
+
     /// Formats a number of profiles or events.
     pub(super) fn counted(self, number: u64) -> String {
         counted(number, if self == Self::Profiles { "profile" } else { "event" })
@@ -63,9 +68,20 @@ pub(super) fn range_of(batch: &BatchProgress) -> String {
     }
 }
 
+/// Describes what a fetch of profiles is about to request.
+pub(super) fn planned_pages(pages: u32, rows: u64, workers: u32) -> Option<String> {
+    let at_once = if workers > 1 { format!(", up to {workers} at a time") } else { String::new() };
+    Some(format!("fetching {} in {}{at_once}", counted(rows, "profile"), counted(u64::from(pages), "page")))
+}
+
 /// Describes what a fetch of events is about to request.
 pub(super) fn planned_batches(days: &str, batches: u32, staged: u32, workers: u32) -> String {
     let at_once = if workers > 1 && batches > 1 { format!(", up to {workers} at a time") } else { String::new() };
     let staged = if staged > 0 { format!(", {} already on disk", thousands(staged.into())) } else { String::new() };
     format!("fetching {days} in {}{at_once}{staged}", Records::Events.parts(batches.into()))
+}
+
+/// Formats a number of retries.
+pub(super) fn retries(number: u64) -> String {
+    if number == 1 { "1 retry".to_owned() } else { format!("{} retries", thousands(number)) }
 }

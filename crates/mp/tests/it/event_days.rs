@@ -1,5 +1,6 @@
 //! Days of events that are missing, were removed, or were fetched in part.
 
+use mixpanel_simulator::{Events, Revision};
 use serde_json::json;
 
 use crate::events::{clean, count, days, fetch, number, start, with_faults};
@@ -124,4 +125,54 @@ fn an_append_that_keeps_duplicates_is_refused_for_days_that_the_table_has() {
     fetch(&home, &events, (2, 0), &["--append", "--dedupe", "none"]).exits(0);
     home.run(&["fetch", "events", "--since", "4d", "--dedupe", "none"]).exits(0);
     assert_eq!(number(&home, "SELECT count(*) FROM events"), count(&events, &days(&events, 6, 0)));
+}
+
+/// Starts a server whose events of some settled days were deleted after they were fetched with these options.
+fn start_with_deleted_events(options: &[&str], faults: &[&str]) -> (Simulator, Home) {
+    let mut config = clean();
+    config.events.deleted_rows = 0.2;
+    let (_first, home, events) = start(config.clone());
+    fetch(&home, &events, (9, 0), &[&["--chunk-days", "5"], options].concat()).exits(0);
+    config.events.revision = Revision::Fixed(1);
+    let later = Simulator::start(with_faults(config, faults));
+    let home = home.with("MP_BASE_URL", &later.base_url());
+    (later, home)
+}
+
+const REPAIR: [&str; 5] = ["verify", "events", "--against", "mixpanel", "--repair"];
+
+#[test]
+fn a_repair_of_a_table_with_rules_suggests_a_fetch_with_the_same_rules() {
+    let (_simulator, home) = start_with_deleted_events(&["--drop", "plan"], &[]);
+    let run = home.run(&REPAIR);
+    assert_ne!(run.code, Some(0));
+    let hint = run.stderr.lines().find(|line| line.contains("fetches all days from then on again"));
+    let command = hint.unwrap_or_else(|| panic!("no hint in:\n{}", run.stderr)).split('`').nth(1).expect("a command");
+    assert!(command.contains(" --drop plan"), "{command}");
+    home.shell(command).exits(0);
+    home.run(&REPAIR[..4]).exits(0);
+    assert_eq!(number(&home, "SELECT count(*) FROM events WHERE prop(properties, 'plan') IS NOT NULL"), 0);
+}
+
+#[test]
+fn days_that_a_repair_could_not_fetch_are_fetched_by_resume() {
+    let day = days(&Events::new(&clean()), 8, 8)[0];
+    let fault = format!("days={day}..{day} times=4 total=4 status=500");
+    let (_simulator, home) = start_with_deleted_events(&[], &[&fault]);
+    let run = home.run(&REPAIR).exits(1);
+    assert!(!run.stderr.contains("--repair"), "{}", run.stderr);
+    home.shell(&run.resume_command()).exits(0);
+    home.run(&REPAIR[..4]).exits(0);
+}
+
+#[test]
+fn a_resume_into_an_existing_table_is_offered_the_options_of_events() {
+    let (_simulator, home, events) = start(with_faults(clean(), &["requests=3 total=1 status=403"]));
+    fetch(&home, &events, (6, 0), &["--chunk-days", "1"]).exits(2);
+    let status = home.run(&["fetch", "status", "-f", "table"]).exits(0);
+    assert!(status.stdout.contains("3/7 batches"), "{}", status.stdout);
+    fetch(&home, &events, (2, 0), &[]).exits(0);
+    let run = home.run(&["fetch", "resume", "events"]).prints_nothing();
+    let run = run.says(&["`--append` to add events that the table does not have, or `--replace`"]);
+    assert!(!run.stderr.contains("upsert") && !run.stderr.contains("profiles"), "{}", run.stderr);
 }

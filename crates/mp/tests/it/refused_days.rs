@@ -144,3 +144,20 @@ fn a_run_that_goes_back_too_far_loads_what_it_has() {
     let loaded = home.shell(&command).exits(1).json();
     assert_eq!(loaded["rows"], count(&events, 4, 3));
 }
+
+#[test]
+fn a_request_that_is_refused_gets_a_hint_that_fits_its_options() {
+    let long = "--from 1d --to today --where true";
+    for (status, options, hint) in [
+        ("414", long, "the request is too long: use a shorter `--where` expression, or fewer names in `--events`"),
+        ("413", "--from 1d --to today -e a,b", "the request is too long"),
+        ("413", "--from 1d --to today", "a proxy, a firewall or a network login page may"),
+        ("200", "--from 200d --to today --limit 5", "use fewer days: `--limit` sends one request"),
+        ("200", "--from 200d --to today", "use `--parallel`, which has no limit, or fewer days"),
+    ] {
+        let (_simulator, home, _) = start(&[format!("status={status}")]);
+        let words: Vec<&str> = ["fetch", "events"].into_iter().chain(options.split(' ')).collect();
+        let run = home.run(&words).exits(3).prints_nothing().says(&[hint]);
+        assert_eq!(run.stderr.matches("hint:").count(), 1, "{}", run.stderr);
+    }
+}

@@ -55,6 +55,30 @@ fn the_second_signal_ends_it_at_once() {
     assert!(run.resume_command().ends_with("/mp fetch resume profiles"), "{}", run.stderr);
 }
 
+#[test]
+fn the_message_of_a_signal_names_what_is_in_flight() {
+    if is_ignored(Signal::INT) {
+        return println!("skipped: the signal is ignored here");
+    }
+    let mut config = SimulatorConfig { reference_time: jiff::Timestamp::now(), ..SimulatorConfig::default() };
+    config.export_faults = vec!["delay=300s".parse().expect("a fault")];
+    let simulator = Simulator::start(config.with_profiles(50));
+    let range = ["fetch", "events", "--from", "3d", "--to", "1d"];
+    for options in [&[][..], &["--stdout"]] {
+        let home = Home::new().with_server(&simulator);
+        let (child, mut stderr) = start(&home, &[&range, options].concat(), "fetching ");
+        send(&child, Signal::INT);
+        let mut line = String::new();
+        while !line.starts_with("stopping: ") {
+            line.clear();
+            assert!(stderr.read_line(&mut line).expect("a line") > 0, "no message");
+        }
+        assert!(line.contains("for batches in flight"), "{line}");
+        send(&child, Signal::INT);
+        end(child, stderr).exits(130).prints_nothing();
+    }
+}
+
 /// Starts a server that never responds to the request for page 1.
 fn stuck() -> Simulator {
     let config = SimulatorConfig {

@@ -80,7 +80,7 @@ fn status_prints_a_table_and_the_next_command() {
     let home = Home::new().with_server(&simulator);
     home.run(&["fetch", "profiles", "users", "-q"]).exits(2);
     let run = assert_run!(home.run(&["fetch", "status", "-f", "table"]).exits(0));
-    for text in ["RUN ID", "TABLE", "PAGES", "AGE", "SIZE", "STATE", "users", "5/10", " kB"] {
+    for text in ["RUN ID", "TABLE", "FETCHED", "AGE", "SIZE", "STATE", "users", "5/10 pages", " kB"] {
         assert!(run.stdout.contains(text), "no {text:?} in {}", run.stdout);
     }
 }

@@ -50,12 +50,13 @@ pub(crate) fn verify(path: &Path, table: &str) -> Result<VerifyReport> {
     let may_repeat = keeps_duplicates(connection, dataset, &table)?;
     let found = TableContents::read(connection, dataset, path, &table, may_repeat)
         .map_err(|error| statement(&format!("read table `{table}`"), &error))?;
-    let problems = problems(&found, &label);
+    let problems = problems(&found, &label, dataset);
     Ok(VerifyReport {
         table: table.as_str().to_owned(),
         rows: found.rows,
         expected_rows: label.row_count,
         distinct_ids: found.distinct_ids,
+        is_events: dataset.is_by_day(),
         digest: found.digest,
         expected_digest: label.digest,
         run_id: label.run_id,
@@ -128,7 +129,8 @@ fn count_identities(connection: &Connection, dataset: &Dataset, table: &str) -> 
     Ok((rows, rows - missing, distinct))
 }
 
-fn problems(found: &TableContents, label: &Label) -> Vec<String> {
+fn problems(found: &TableContents, label: &Label, dataset: &Dataset) -> Vec<String> {
+    let is_events = dataset.is_by_day();
     let mut problems = Vec::new();
     match label.row_count {
         Some(expected) if expected != found.rows => {
@@ -138,10 +140,11 @@ fn problems(found: &TableContents, label: &Label) -> Vec<String> {
         None => problems.push("no row count is recorded, so the rows cannot be compared".to_owned()),
     }
     if found.ids < found.rows {
-        problems.push(rows(found.rows - found.ids, "no id"));
+        problems.push(rows(found.rows - found.ids, if is_events { "no name, time or id" } else { "no id" }));
     }
     if found.distinct_ids < found.ids && !found.may_repeat {
-        problems.push(rows(found.ids - found.distinct_ids, "a duplicate id"));
+        problems
+            .push(rows(found.ids - found.distinct_ids, if is_events { "a duplicate event" } else { "a duplicate id" }));
     }
     match &label.digest {
         None => problems.push("no digest is recorded, so the contents cannot be compared".to_owned()),

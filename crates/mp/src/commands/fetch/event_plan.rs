@@ -17,7 +17,8 @@ pub(super) async fn run(
     fetch: EventFetch,
 ) -> Result<Exit, Failure> {
     let context = project.context;
-    let progress = Progress::begin(&context.output, "a plan", shown(arguments.report.no_progress)).of_events();
+    let shown = shown(arguments.report.no_progress);
+    let progress = Progress::begin(&context.output, "an estimate", shown).of_events().of_estimate();
     let plan = progress.watch(project.workspace.plan_events(fetch.on_event(progress.listener()))).await;
     let plan = plan.map_err(|error| context.failed("could not estimate the fetch", &error))?;
     let words = in_words(&plan);
@@ -50,7 +51,7 @@ fn in_words(plan: &EventEstimate) -> String {
     );
     match Duration::try_from_secs_f64(plan.wait_seconds) {
         Ok(wait) if wait >= Duration::from_secs(1) => {
-            text.push_str(&format!("\nwaits about {} for the quota, and the transfer takes its own time", about(wait)));
+            text.push_str(&format!("\nwaits about {} for the quota, plus the transfer", about(wait)));
         }
         _ => text.push_str("\nno wait for the quota"),
     }
@@ -83,7 +84,7 @@ mod tests {
             in_words(&plan),
             "2025-01-01\n\
              1 request to send; the quota allows 60, and 60 are used\n\
-             waits about 60m for the quota, and the transfer takes its own time"
+             waits about 60m for the quota, plus the transfer"
         );
     }
 }

@@ -80,7 +80,7 @@ impl<'a> Project<'a> {
 }
 
 fn stop_message(grace: Duration, records: Records) -> String {
-    let parts = if records == Records::Profiles { "pages" } else { "batches" };
+    let parts = records.plural();
     format!("stopping: waiting up to {} for {parts} in flight; signal again to stop at once", about(grace))
 }
 

@@ -28,7 +28,7 @@ const FIELDS: [&str; 11] = [
 /// The columns before the values in the text for people.
 const LABEL_COLUMNS: usize = 10;
 
-const COLUMNS: [&str; 7] = ["run_id", "table", "pages", "age", "size", "state", "reason"];
+const COLUMNS: [&str; 7] = ["run_id", "table", "fetched", "age", "size", "state", "reason"];
 
 /// On a narrower terminal, the last column is left out, and notes give the reasons.
 const TABLE_WIDTH_MIN: u16 = 110;
@@ -128,11 +128,10 @@ fn next(context: &Context, runs: &[UnfinishedRun], run: &UnfinishedRun) -> Optio
 }
 
 fn for_people(run: &UnfinishedRun) -> Value {
-    let total = run.pages_total.map_or_else(|| "?".to_owned(), |total| total.to_string());
     json!({
         "run_id": run.run_id,
         "table": run.table.as_deref().unwrap_or("?"),
-        "pages": format!("{}/{total}", run.pages_done),
+        "fetched": pages(run, "/"),
         "age": duration(Duration::from_secs(run.age_seconds)),
         "size": size(run.bytes),
         "state": state(run),
@@ -170,7 +169,7 @@ fn reason(run: &UnfinishedRun) -> String {
 fn described(run: &UnfinishedRun, next: Option<&Next>, width: usize) -> String {
     let table = run.table.as_deref().map_or_else(|| "unknown table".to_owned(), |table| format!("`{table}`"));
     let age = duration(Duration::from_secs(run.age_seconds));
-    let first = format!("{table}: {}, {} ({}), begun {age} ago", state(run), pages(run), size(run.bytes));
+    let first = format!("{table}: {}, {} ({}), begun {age} ago", state(run), pages(run, " of "), size(run.bytes));
     let reason = indented(&format!("  reason  {}", reason(run)), LABEL_COLUMNS);
     let (first, reason) = (wrapped(&indented(&first, 2), width, 2), wrapped(&reason, width, LABEL_COLUMNS));
     let mut text = format!("{first}\n{reason}\n  run     {}", printable(&run.run_id));
@@ -192,7 +191,7 @@ mod tests {
         let expected = json!({
             "run_id": "r1",
             "table": "users",
-            "pages": "12/80",
+            "fetched": "12/80 pages",
             "age": "2h 10m",
             "size": "1.2 MB",
             "state": "stopped",
@@ -201,7 +200,10 @@ mod tests {
         assert_eq!(for_people(&run), expected);
         let mut run = example("r1", "users");
         run.pages_total = None;
-        assert_eq!((&for_people(&run)["pages"], &for_people(&run)["reason"]), (&json!("12/?"), &json!("interrupted")));
+        assert_eq!(
+            (&for_people(&run)["fetched"], &for_people(&run)["reason"]),
+            (&json!("12 pages"), &json!("interrupted"))
+        );
         let unreadable = for_people(&unreadable_example("r1"));
         assert_eq!((&unreadable["table"], &unreadable["state"]), (&json!("?"), &json!("unreadable")));
     }

@@ -115,10 +115,10 @@ fn several_tables(runs: &[UnfinishedRun]) -> Option<String> {
     (tables.len() > 1).then(|| tables.iter().map(|table| format!("`{table}`")).collect::<Vec<_>>().join(", "))
 }
 
-/// Describes the progress of a run: `12 of 80 pages`.
-pub(super) fn pages(run: &UnfinishedRun) -> String {
+/// Describes the progress of a run: `12 of 80 pages`, with ` of ` as `of`.
+pub(super) fn pages(run: &UnfinishedRun, of: &str) -> String {
     match run.pages_total {
-        Some(total) => format!("{} of {}", run.pages_done, Records::from(run.kind).parts(total.into())),
+        Some(total) => format!("{}{of}{}", run.pages_done, Records::from(run.kind).parts(total.into())),
         None => Records::from(run.kind).parts(run.pages_done.into()),
     }
 }
@@ -196,13 +196,13 @@ mod tests {
         let runs = [example("3", "users"), example("2", "groups"), example("1", "Users")];
         assert_eq!(several_tables(&runs).as_deref(), Some("`users`, `groups`"));
         assert_eq!(several_tables(&[example("3", "users"), example("1", "Users"), unreadable_example("0")]), None);
-        assert_eq!(pages(&runs[0]), "12 of 80 pages");
+        assert_eq!(pages(&runs[0], " of "), "12 of 80 pages");
         let mut run = example("1", "users");
         (run.pages_total, run.pages_done) = (None, 1);
-        assert_eq!(pages(&run), "1 page");
+        assert_eq!(pages(&run, " of "), "1 page");
         (run.kind, run.pages_total) = (RunKind::Events, Some(30));
-        assert_eq!(pages(&run), "1 of 30 batches");
+        assert_eq!(pages(&run, " of "), "1 of 30 batches");
         run.pages_total = None;
-        assert_eq!(pages(&run), "1 batch");
+        assert_eq!(pages(&run, " of "), "1 batch");
     }
 }

@@ -208,7 +208,7 @@ pub(super) fn unfinished(context: &Context, workspace: &Workspace, table: &str) 
     let command = resume_command(context, table, None);
     context
         .output
-        .note(&format!("an unfinished run of `{table}` has {}: `{command}` resumes it{others}", pages(newest)));
+        .note(&format!("an unfinished run of `{table}` has {}: `{command}` resumes it{others}", pages(newest, " of ")));
 }
 
 #[cfg(test)]
