@@ -8,4 +8,5 @@ mod mutants_tests;
 mod scenario;
 mod seeds_tests;
 mod table;
+mod tally;
 mod world;

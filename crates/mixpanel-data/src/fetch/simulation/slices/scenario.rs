@@ -27,6 +27,8 @@ pub(super) struct Scenario {
     pub(super) quota: crate::quota::Quota,
     pub(super) outages: Vec<(Duration, Duration)>,
     pub(super) interruptions: Vec<Interruption>,
+    /// The same for the second fetch, which takes fewer steps.
+    pub(super) refresh_interruptions: Vec<Interruption>,
     /// Faults of the first loads, one per load.
     pub(super) load_faults: Vec<LoadFault>,
 }
@@ -71,7 +73,7 @@ pub(super) fn scenario(seed: u64) -> Scenario {
     } else {
         Vec::new()
     };
-    let interruptions = (0..draw.pick(&[0, 0, 1, 1, 2, 3])).map(|_| interruption(draw)).collect();
+    let interruptions = (0..draw.pick(&[0, 0, 1, 1, 2, 3])).map(|_| interruption(draw, 60)).collect();
     let window = config.export_quota.unwrap_or_default();
     let quota = crate::quota::Quota { window: window.window, ..crate::quota::Quota::default() };
     // Half of the clients use the server's quota; the others assume the documented one.
@@ -94,14 +96,16 @@ pub(super) fn scenario(seed: u64) -> Scenario {
         load_faults: (0..draw.pick(&[0, 0, 0, 1, 2]))
             .map(|_| draw.pick(&[LoadFault::Before, LoadFault::After]))
             .collect(),
+        refresh_interruptions: (0..draw.pick(&[0, 1, 1, 2])).map(|_| interruption(draw, 12)).collect(),
     }
 }
 
-fn interruption(draw: &mut Draw) -> Interruption {
+/// Returns an interruption; a crash comes before step `steps`.
+fn interruption(draw: &mut Draw, steps: u64) -> Interruption {
     if draw.once_in(4) {
         return Interruption::Stop { after: Duration::from_millis(draw.below(30_000)) };
     }
-    Interruption::Crash { step: draw.below(60), damages: draw.once_in(4) }
+    Interruption::Crash { step: draw.below(steps), damages: draw.once_in(4) }
 }
 
 fn server(draw: &mut Draw, seed: u64) -> SimulatorConfig {

@@ -65,6 +65,15 @@ pub(super) struct World {
     pub(super) steps: u64,
     is_traced: bool,
     draw: Draw,
+    killed: Killed,
+}
+
+/// What killed processes held. A killed process removes no files, so these are dropped, which removes them, only with the
+/// world. Leaked, they would keep their files open.
+#[derive(Default)]
+struct Killed {
+    events: Vec<Event>,
+    messages: VecDeque<Message>,
 }
 
 /// The state of a running process.
@@ -90,6 +99,7 @@ impl World {
             steps: 0,
             is_traced: std::env::var_os("MP_SIM_TRACE").is_some(),
             draw: Draw::new(seed ^ 0xD1CE),
+            killed: Killed::default(),
         }
     }
 
@@ -136,14 +146,13 @@ impl World {
         for event in std::mem::take(&mut process.events).into_values() {
             match event {
                 Event::Leave(ticket) => self.simulator.finish(ticket),
-                // A killed process removes no files.
-                event if is_killed => std::mem::forget(event),
+                event if is_killed => self.killed.events.push(event),
                 _ => {}
             }
         }
         match ended {
             None => {
-                std::mem::take(&mut process.inbox).into_iter().for_each(std::mem::forget);
+                self.killed.messages.append(&mut process.inbox);
                 Ended::Crashed
             }
             Some(outcome) => Ended::Finished(Box::new((process.stage, outcome))),
