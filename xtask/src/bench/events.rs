@@ -59,8 +59,10 @@ pub(super) struct EventResults {
     pub(super) all: Option<Runs>,
     /// The number of events, and the fetch, of three times as many; not with `--quick`.
     pub(super) large: Option<(u64, Runs)>,
-    /// Fetches of the last days into a new table, and of the same days into the table of all days.
+    /// Fetches of the last days into a new database, into the table that has only these days, and into the table of all
+    /// days.
     pub(super) few: Option<Runs>,
+    pub(super) few_again: Option<Runs>,
     pub(super) refreshed: Option<Runs>,
     /// Funnels over the table of all days.
     pub(super) funnel: Option<Runs>,
@@ -84,7 +86,8 @@ pub(super) fn measure(alone: &Alone<'_>, extent: Extent) -> Result<EventResults,
     let (events, duckdb) = bench.lines_alone(&simulator)?;
     let all = bench.fetch_all(&simulator, bench.count, events)?;
     (results.events, results.alone, results.all) = (events, duckdb, Some(all));
-    (results.few, results.refreshed) = bench.refresh(&simulator)?;
+    let [few, few_again, refreshed] = bench.refresh(&simulator)?;
+    (results.few, results.few_again, results.refreshed) = (Some(few), Some(few_again), Some(refreshed));
     results.funnel = Some(bench.funnel(&simulator)?);
     drop(simulator);
     if extent == Extent::Full {
@@ -178,26 +181,30 @@ impl Bench<'_> {
         })
     }
 
-    /// Fetches the last days into a new table and into the table of all days, in turn.
-    fn refresh(&self, simulator: &Simulator) -> Result<(Option<Runs>, Option<Runs>), Failure> {
-        let table = self.directory("events").join("x.db");
+    /// Fetches the last days into a new database, again into the same table, and into the table of all days, in turn.
+    fn refresh(&self, simulator: &Simulator) -> Result<[Runs; 3], Failure> {
+        let (few, all) = (self.directory("few").join("x.db"), self.directory("events").join("x.db"));
         let days = format!("{REFRESHED}d");
         let in_one = (REFRESHED + 1).to_string();
-        let (mut few, mut refreshed) = (Vec::new(), Vec::new());
+        let fetch = |database: &Path, days: &[&str]| {
+            let mut command = self.fetch(simulator, database);
+            command.args(["--chunk-days", &in_one]).args(days);
+            run::timed(command, 0)
+        };
+        let mut runs = [(); 3].map(|()| Vec::new());
         for _ in 0..self.count {
             make_empty(&self.directory("few"))?;
-            let mut command = self.fetch(simulator, &self.directory("few").join("x.db"));
-            command.args(["--from", &days, "--to", "today", "--chunk-days", &in_one]);
-            let (run, new) = run::timed(command, 0)?;
-            few.push(run);
-            let mut command = self.fetch(simulator, &table);
-            command.args(["--since", &days, "--chunk-days", &in_one]);
-            let (run, replaced) = run::timed(command, 0)?;
-            refreshed.push(run);
-            check(&replaced, received(&new)?)?;
+            let (new, printed) = fetch(&few, &["--from", &days, "--to", "today"])?;
+            let events = received(&printed)?;
+            runs[0].push(new);
+            for (place, database) in [(1, &few), (2, &all)] {
+                let (replaced, printed) = fetch(database, &["--since", &days])?;
+                check(&printed, events)?;
+                runs[place].push(replaced);
+            }
         }
         remove(&self.directory("few"))?;
-        Ok((Some(Runs(few)), Some(Runs(refreshed))))
+        Ok(runs.map(Runs))
     }
 
     fn funnel(&self, simulator: &Simulator) -> Result<Runs, Failure> {
