@@ -3,6 +3,7 @@
 
 mod cuts;
 mod odd_lines;
+mod revisions;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
