@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::events::{DAYS, EventResults, REFRESHED, SLOW_WORKERS};
-use super::results::{Measured, Results};
+use super::event_scenario::{DAYS, REFRESHED, SLOW_WORKERS, slow_ideal};
+use super::results::{EventResults, Measured, Results};
 use super::run::{Run, Runs};
 use super::scenario::{PARALLEL, SEQUENTIAL, Scenario, grouped};
 use super::table::{Table, mebibytes, per_100_000, ratio};
@@ -100,7 +100,7 @@ fn event_table(results: &EventResults) -> Table {
     row("the same, replacing these days of all days".to_owned(), results.refreshed.as_ref(), few_again);
     row("`mp_funnel` of three steps within 7 days".to_owned(), results.funnel.as_ref(), None);
     let what = format!("fetch of 24 days, 2 s to each first byte, {SLOW_WORKERS} workers");
-    row(what, results.slow.as_ref(), Some(EventResults::slow_ideal()));
+    row(what, results.slow.as_ref(), Some(slow_ideal()));
     Table { title: "Events", columns: EVENT_COLUMNS, rows }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::events::{EventResults, REFRESHED, SLOW_WORKERS};
-use super::results::Results;
+use super::event_scenario::{REFRESHED, SLOW_WORKERS, slow_ideal};
+use super::results::{EventResults, Results};
 use super::run::Runs;
 use super::scenario::{MIDDLE, MILLION, SLOW_MIDDLE, SLOW_SMALL, Scenario, grouped};
 use super::table::{Table, mebibytes, per_100_000, ratio};
@@ -122,7 +122,7 @@ fn of_events(events: &EventResults, target: &mut impl FnMut(String, f64, &'stati
         refresh,
     );
     let what = format!("24 days at 2 s, {SLOW_WORKERS} workers, 3 starts per 1.25 s: wall / ideal");
-    let slow = events.slow.as_ref().map(|runs| ratio(runs.wall(), EventResults::slow_ideal()));
+    let slow = events.slow.as_ref().map(|runs| ratio(runs.wall(), slow_ideal()));
     target(what, EVENTS_SLOW_MAX, "", slow);
     target(format!("funnel over {name}"), FUNNEL_MAX, " s", funnel.map(|runs| runs.wall().as_secs_f64()));
     target(format!("funnel over {name}: peak memory"), FUNNEL_PEAK_MAX, " MiB", funnel.and_then(peak));
