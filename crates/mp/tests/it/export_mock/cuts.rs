@@ -7,6 +7,7 @@ use fastrand::Rng;
 use jiff::civil::{Date, date};
 
 use super::{Framing, assert_rows, expected, gzip, gzip_members, response, serve, start_of, table, whole};
+use crate::support::Home;
 
 const FIRST: Date = date(2026, 1, 1);
 
@@ -108,4 +109,19 @@ fn an_empty_body_is_a_day_without_events() {
         let result = home.run(&["fetch", "events", "--from", "2026-01-01", "--to", "2026-01-01"]).exits(0).json();
         assert_eq!((&result["rows"], server.connections()), (&0.into(), 1), "{coding} {framing:?}");
     }
+}
+
+fn has_table(home: &Home) -> bool {
+    let sql = "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'events'";
+    let connection = duckdb::Connection::open(home.database()).expect("a database");
+    connection.query_row(sql, [], |row| row.get(0)).expect("a number")
+}
+
+#[test]
+fn text_that_only_the_end_of_the_connection_ends_is_never_complete() {
+    let server = serve(|_| whole((lines(FIRST, 10).join("\n") + "\n").as_bytes(), "", Framing::Close));
+    let home = server.home("http");
+    let run = home.run(&["fetch", "events", "--from", "2026-01-01", "--to", "2026-01-01"]).exits(1);
+    run.says(&["without anything that shows whether it is complete"]);
+    assert!(server.connections() > 1 && !has_table(&home), "{}", server.connections());
 }

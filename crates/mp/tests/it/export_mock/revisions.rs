@@ -86,7 +86,7 @@ fn rows<'a>(events: impl Iterator<Item = &'a Event>) -> Vec<Row> {
 }
 
 /// Fetches ten days, then those that are open, and at last all of them, from a project that changes before each fetch.
-fn follow(seed: u64) {
+fn follow(seed: u64, chunk_days: &str) {
     let mut random = Rng::with_seed(seed);
     let today = jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now()).date();
     let ago = |days: i64| today.checked_sub(jiff::ToSpan::days(days)).expect("a day");
@@ -109,7 +109,7 @@ fn follow(seed: u64) {
     let home = server.home("http");
     let fetch = |options: &[&str], events: &[Event]| {
         events.clone_into(&mut present.lock().unwrap_or_else(PoisonError::into_inner).0);
-        let options = [&["fetch", "events", "--parallel", "--chunk-days", "4"], options].concat();
+        let options = [&["fetch", "events", "--parallel", "--chunk-days", chunk_days], options].concat();
         home.run(&options).exits(0);
     };
     let from = days[0].to_string();
@@ -132,8 +132,8 @@ fn follow(seed: u64) {
 #[test]
 fn a_refresh_gives_exactly_the_events_that_the_project_has_now() {
     std::thread::scope(|scope| {
-        for seed in 0..3 {
-            scope.spawn(move || follow(seed));
+        for (seed, chunk_days) in (0..).zip(["1", "4", "10"]) {
+            scope.spawn(move || follow(seed, chunk_days));
         }
     });
 }
