@@ -3,11 +3,12 @@
 //! - [`scenario`]: the matrix of fetches, and the time each one spends waiting for the server;
 //! - [`fetches`]: runs `mp` against the [`simulator`]; [`run`] measures each process;
 //! - [`alone`]: the baselines, DuckDB alone and the load alone;
-//! - [`events`]: fetches, refreshes and a funnel of events;
+//! - [`events`]: fetches, refreshes and a funnel of events, as [`event_scenario`] describes them;
 //! - [`micro`]: single steps;
 //! - [`report`]: all results as tables, [`targets`] first; [`page`] writes them into the documentation.
 
 mod alone;
+mod event_scenario;
 mod events;
 mod fetches;
 mod micro;

@@ -1,10 +1,13 @@
 //! Times of the steps of a fetch. `cargo bench -p mixpanel-bench --bench times` takes less than a minute once built.
 
 use std::hint::black_box;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use mixpanel_bench::{PROFILES, bodies};
 use mixpanel_data::benchmarks::{Staging, parse, read_export};
 use mixpanel_data::{ProfileWriteTask, Result};
@@ -75,6 +78,12 @@ fn bench_export(criterion: &mut Criterion) -> Result<()> {
     group.throughput(Throughput::Bytes(body.len() as u64));
     group.bench_function("100,000 events", |bencher| {
         bencher.iter(|| read_export(black_box(body.as_bytes()), &staging, 0).expect("the export can be read"));
+    });
+    let mut compressed = GzEncoder::new(Vec::new(), Compression::default());
+    compressed.write_all(body.as_bytes()).expect("memory can be written to");
+    let compressed = compressed.finish().expect("memory can be written to");
+    group.bench_function("100,000 events, gzip", |bencher| {
+        bencher.iter(|| read_export(black_box(compressed.as_slice()), &staging, 0).expect("the export can be read"));
     });
     group.finish();
     Ok(())

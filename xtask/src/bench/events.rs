@@ -9,30 +9,18 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::alone::Alone;
+use super::event_scenario::{DAYS, DAYS_PER_REQUEST, REFRESHED, SLOW_DAYS, SLOW_LATENCY, SLOW_WORKERS};
 use super::fetches::{make_empty, remove, size};
+use super::results::EventResults;
 use super::run::{self, Run, Runs, cpu_of};
 use super::scenario::{Extent, grouped};
 use super::simulator::Simulator;
 use crate::failure::Failure;
 
-/// The days of the table, and the number of days that one request is for.
-pub(super) const DAYS: u64 = 400;
-const DAYS_PER_REQUEST: u64 = 10;
-/// Days before today that are refreshed.
-pub(super) const REFRESHED: u64 = 5;
 /// The events per day that the simulator is asked for, which make about 10 million events in [`DAYS`] days, because its
 /// first years have fewer users. The second number makes three times as many.
 const PER_DAY: u64 = 38_000;
 const PER_DAY_LARGE: u64 = 3 * PER_DAY;
-
-/// The fetch from a slow server: one request per day, the time to the first byte, and concurrent requests.
-const SLOW_DAYS: u64 = 24;
-pub(super) const SLOW_WORKERS: u64 = 8;
-const SLOW_LATENCY: Duration = Duration::from_secs(2);
-/// How many exports `mp` starts within a time: Mixpanel allows three per second (`docs/mixpanel-api.md`, "Export
-/// limits"), and a quarter of a second more allows for requests that are delayed on the way.
-const STARTS: u64 = 3;
-const STARTS_WITHIN: Duration = Duration::from_millis(1_250);
 
 /// Loads the lines of exports from a JSONL file. `mp` also removes duplicates and what is stored in other columns from
 /// the properties; this SQL only copies.
@@ -48,34 +36,6 @@ const FROM_JSONL: [&str; 3] = [
 /// A funnel over most of the events.
 const FUNNEL: &str = "SELECT * FROM mp_funnel(['App Open', 'View Item', 'Purchase'], INTERVAL 7 DAY)";
 
-/// The results of the benchmarks of events.
-#[derive(Clone, Debug, Default)]
-pub(super) struct EventResults {
-    /// The number of events in the table.
-    pub(super) events: u64,
-    /// DuckDB alone, from a JSONL file; the time of its statements only.
-    pub(super) alone: Option<Runs>,
-    /// Fetches of all days.
-    pub(super) all: Option<Runs>,
-    /// The number of events, and the fetch, of three times as many; not with `--quick`.
-    pub(super) large: Option<(u64, Runs)>,
-    /// Fetches of the last days into a new table, and of the same days into the table of all days.
-    pub(super) few: Option<Runs>,
-    pub(super) refreshed: Option<Runs>,
-    /// Funnels over the table of all days.
-    pub(super) funnel: Option<Runs>,
-    /// Fetches from a slow server.
-    pub(super) slow: Option<Runs>,
-}
-
-impl EventResults {
-    /// Returns the least time in which the slow server can answer [`SLOW_DAYS`] requests.
-    pub(super) fn slow_ideal() -> Duration {
-        let waits = u32::try_from((SLOW_DAYS - 1) / STARTS).unwrap_or(u32::MAX);
-        STARTS_WITHIN * waits + SLOW_LATENCY
-    }
-}
-
 /// Measures everything about events.
 pub(super) fn measure(alone: &Alone<'_>, extent: Extent) -> Result<EventResults, Failure> {
     let bench = Bench { alone, count: extent.repeats() };
@@ -84,7 +44,8 @@ pub(super) fn measure(alone: &Alone<'_>, extent: Extent) -> Result<EventResults,
     let (events, duckdb) = bench.lines_alone(&simulator)?;
     let all = bench.fetch_all(&simulator, bench.count, events)?;
     (results.events, results.alone, results.all) = (events, duckdb, Some(all));
-    (results.few, results.refreshed) = bench.refresh(&simulator)?;
+    let [few, few_again, refreshed] = bench.refresh(&simulator)?;
+    (results.few, results.few_again, results.refreshed) = (Some(few), Some(few_again), Some(refreshed));
     results.funnel = Some(bench.funnel(&simulator)?);
     drop(simulator);
     if extent == Extent::Full {
@@ -178,26 +139,30 @@ impl Bench<'_> {
         })
     }
 
-    /// Fetches the last days into a new table and into the table of all days, in turn.
-    fn refresh(&self, simulator: &Simulator) -> Result<(Option<Runs>, Option<Runs>), Failure> {
-        let table = self.directory("events").join("x.db");
+    /// Fetches the last days into a new database, again into the same table, and into the table of all days, in turn.
+    fn refresh(&self, simulator: &Simulator) -> Result<[Runs; 3], Failure> {
+        let (few, all) = (self.directory("few").join("x.db"), self.directory("events").join("x.db"));
         let days = format!("{REFRESHED}d");
         let in_one = (REFRESHED + 1).to_string();
-        let (mut few, mut refreshed) = (Vec::new(), Vec::new());
+        let fetch = |database: &Path, days: &[&str]| {
+            let mut command = self.fetch(simulator, database);
+            command.args(["--chunk-days", &in_one]).args(days);
+            run::timed(command, 0)
+        };
+        let mut runs = [(); 3].map(|()| Vec::new());
         for _ in 0..self.count {
             make_empty(&self.directory("few"))?;
-            let mut command = self.fetch(simulator, &self.directory("few").join("x.db"));
-            command.args(["--from", &days, "--to", "today", "--chunk-days", &in_one]);
-            let (run, new) = run::timed(command, 0)?;
-            few.push(run);
-            let mut command = self.fetch(simulator, &table);
-            command.args(["--since", &days, "--chunk-days", &in_one]);
-            let (run, replaced) = run::timed(command, 0)?;
-            refreshed.push(run);
-            check(&replaced, received(&new)?)?;
+            let (new, printed) = fetch(&few, &["--from", &days, "--to", "today"])?;
+            let events = received(&printed)?;
+            runs[0].push(new);
+            for (place, database) in [(1, &few), (2, &all)] {
+                let (replaced, printed) = fetch(database, &["--since", &days])?;
+                check(&printed, events)?;
+                runs[place].push(replaced);
+            }
         }
         remove(&self.directory("few"))?;
-        Ok((Some(Runs(few)), Some(Runs(refreshed))))
+        Ok(runs.map(Runs))
     }
 
     fn funnel(&self, simulator: &Simulator) -> Result<Runs, Failure> {

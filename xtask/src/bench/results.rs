@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::events::EventResults;
 use super::run::Runs;
 use super::scenario::Scenario;
 
@@ -35,6 +34,28 @@ impl Loads {
         let of = u32::try_from(self.staged.max(1)).unwrap_or(u32::MAX);
         self.ours.wall() * share / of
     }
+}
+
+/// The results of the benchmarks of events.
+#[derive(Clone, Debug, Default)]
+pub(super) struct EventResults {
+    /// The number of events in the table.
+    pub(super) events: u64,
+    /// DuckDB alone, from a JSONL file; the time of its statements only.
+    pub(super) alone: Option<Runs>,
+    /// Fetches of all days.
+    pub(super) all: Option<Runs>,
+    /// The number of events, and the fetch, of three times as many; not with `--quick`.
+    pub(super) large: Option<(u64, Runs)>,
+    /// Fetches of the last days into a new database, into the table that has only these days, and into the table of all
+    /// days.
+    pub(super) few: Option<Runs>,
+    pub(super) few_again: Option<Runs>,
+    pub(super) refreshed: Option<Runs>,
+    /// Funnels over the table of all days.
+    pub(super) funnel: Option<Runs>,
+    /// Fetches from a slow server.
+    pub(super) slow: Option<Runs>,
 }
 
 /// All results.

@@ -69,7 +69,8 @@ fn a_table_is_not_replaced_by_fewer_rows_than_announced() {
         let simulator = Simulator::start(SimulatorConfig { total: TotalMode::OffBy(off), ..project() });
         let (home, run) = fetch(&simulator, home, &[&["--parallel", "--replace"], more].concat());
         let case = format!("{off} {more:?}");
-        assert!(simulator.stats().requests < 45, "{case}: {:?}", simulator.stats().requests);
+        // The server has 25 pages. How many are requested past the end depends on the order of the responses.
+        assert!(simulator.stats().requests < 60, "{case}: {:?}", simulator.stats().requests);
         if accepted {
             let result = run.exits(0).json();
             assert_eq!(number(&result, "drift"), u64::try_from(off.max(0)).unwrap(), "{case}");

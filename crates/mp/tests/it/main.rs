@@ -17,6 +17,7 @@ mod events;
 mod exact;
 mod examples;
 mod export;
+mod export_mock;
 mod fetch;
 mod formats;
 mod help;

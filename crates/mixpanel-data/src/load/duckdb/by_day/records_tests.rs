@@ -62,7 +62,7 @@ fn duplicates_of_an_earlier_table_explain_none_of_the_next() {
         }
         fixture.execute("INSERT INTO events SELECT * FROM events LIMIT 1");
         let problems = verify(&fixture.database, "events").unwrap().problems.join("; ");
-        assert_eq!(!problems.contains("a duplicate id"), is_explained, "{loads:?}: {problems}");
+        assert_eq!(!problems.contains("a duplicate event"), is_explained, "{loads:?}: {problems}");
     }
 }
 

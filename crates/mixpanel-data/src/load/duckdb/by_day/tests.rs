@@ -279,7 +279,7 @@ fn changes_by_others_are_found() {
     fixture.execute("UPDATE events SET properties = '{\"x\":1}' WHERE insert_id = 'a'");
     assert!(problems().contains("the digests differ"));
     fixture.execute("INSERT INTO events SELECT * FROM events WHERE insert_id = 'a'");
-    assert!(problems().contains("1 row has a duplicate id"), "{}", problems());
+    assert!(problems().contains("1 row has a duplicate event"), "{}", problems());
 }
 
 /// A user's macros with the names of functions change nothing.

@@ -29,6 +29,37 @@ async fn a_body_cut_at_any_byte_is_incomplete_and_leaves_nothing() {
     }
 }
 
+/// Such a body arrives in many reads, and its compressed form has several blocks.
+#[tokio::test]
+async fn a_large_body_cut_at_random_bytes_is_incomplete_and_leaves_nothing() {
+    // The generator of Knuth's MMIX.
+    let mut state = 7_u64;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 24
+    };
+    let bench = Bench::new().await;
+    let text: String =
+        (0..1_000).map(|number| line(number, &format!("{:x}é\u{2028}{:x}", random(), random()))).collect();
+    let (one, other) = text.as_bytes().split_at(text.len() / 3);
+    let forms = [
+        (text.clone().into_bytes(), "", Framing::Length),
+        (text.clone().into_bytes(), "", Framing::Chunked(8_191)),
+        (gzip(text.as_bytes()), GZIP, Framing::Length),
+        (gzip(text.as_bytes()), GZIP, Framing::Chunked(1_000)),
+        ([gzip(one), gzip(other)].concat(), GZIP, Framing::Chunked(1_000)),
+    ];
+    for (body, coding, framing) in forms {
+        let (head, sent) = response(&body, coding, framing);
+        for _ in 0..200 {
+            let cut = usize::try_from(random()).unwrap() % sent.len();
+            bench.server.sends([head.as_slice(), &sent[..cut]].concat());
+            let failure = bench.failure().await;
+            assert_eq!(failure.kind, FailureKind::Incomplete, "{coding}{framing:?} cut after {cut}: {failure}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_complete_transfer_of_a_cut_export_is_incomplete() {
     let bench = Bench::new().await;
