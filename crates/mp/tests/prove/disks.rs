@@ -13,7 +13,7 @@ use crate::tools::{finish, is_root, skip_unless};
 const SIZES: (u64, u64) = (30, 3);
 
 /// The same for events.
-const EVENTS_SIZES: (u64, u64) = (10, 2);
+const EVENTS_SIZES: (u64, u64) = (30, 2);
 
 /// A size that is always sufficient, in KiB.
 pub(crate) const ENOUGH: u64 = 64 << 10;

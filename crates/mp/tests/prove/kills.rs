@@ -87,7 +87,7 @@ static PROFILES: Series = Series {
 /// A fetch of events stages nine slices, or six if it replaces the days that may have changed. The quick form tries only
 /// the first places.
 static EVENTS: Series = Series {
-    kills: (120, 6),
+    kills: (300, 6),
     kinds: Kind::EVENTS,
     places: [
         ("page-staged", TableAfterKill::Old, &[1, 0, 2, 4, 5]),
