@@ -224,7 +224,7 @@ fn parse_since_day(text: &str) -> Result<SinceDayArg, String> {
     day.map_err(|_| "expected `last`, `yesterday`, days ago such as 7d, or a date such as 2026-11-01".to_owned())
 }
 
-fn parse_day(text: &str) -> Result<Day, String> {
+pub(super) fn parse_day(text: &str) -> Result<Day, String> {
     text.parse().map_err(|error: mixpanel_data::Error| error.message().to_owned())
 }
 
