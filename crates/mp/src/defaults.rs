@@ -117,20 +117,23 @@ impl Defaults {
     pub(crate) fn apply(&self, command: &mut Command) {
         match command {
             Command::Fetch(FetchCommand::Profiles(arguments)) => {
-                self.apply_to_workers(&mut arguments.workers);
+                self.apply_to_workers(&mut arguments.workers, self.parallel);
                 arguments.page_size = arguments.page_size.or(self.page_size);
                 arguments.rules.configured = self.rules.clone();
             }
             Command::Fetch(FetchCommand::Events(arguments)) => {
                 let mut workers = arguments.workers();
-                self.apply_to_workers(&mut workers);
                 // A sample is fetched with one request.
-                let parallel = workers.parallel && arguments.filters.limit.is_none();
-                let WorkerArgs { workers, memory, parallel_is_off, .. } = workers;
+                let is_sample = arguments.filters.limit.is_some();
+                let parallel = self.parallel.filter(|parallel| !(*parallel && is_sample));
+                self.apply_to_workers(&mut workers, parallel);
+                let WorkerArgs { parallel, workers, memory, parallel_is_off } = workers;
                 arguments.how = EventWorkerArgs { parallel, workers, memory, parallel_is_off, ..arguments.how };
                 arguments.rules.configured = self.rules.clone();
             }
-            Command::Fetch(FetchCommand::Resume(arguments)) => self.apply_to_workers(&mut arguments.workers),
+            Command::Fetch(FetchCommand::Resume(arguments)) => {
+                self.apply_to_workers(&mut arguments.workers, self.parallel);
+            }
             Command::Export(arguments) => arguments.options.memory = arguments.options.memory.or(self.memory),
             Command::Query(QueryCommand::Sql(arguments)) if arguments.output.is_some() => {
                 arguments.file_options.memory = arguments.file_options.memory.or(self.memory);
@@ -139,9 +142,10 @@ impl Defaults {
         }
     }
 
-    fn apply_to_workers(&self, arguments: &mut WorkerArgs) {
-        arguments.parallel |= self.parallel == Some(true);
-        arguments.parallel_is_off = self.parallel == Some(false);
+    /// Sets the options that were not given; `parallel` is the default of `--parallel`.
+    fn apply_to_workers(&self, arguments: &mut WorkerArgs, parallel: Option<bool>) {
+        arguments.parallel |= parallel == Some(true);
+        arguments.parallel_is_off = parallel == Some(false);
         if arguments.parallel {
             arguments.workers = arguments.workers.or(self.workers);
         }

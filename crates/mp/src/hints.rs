@@ -114,6 +114,9 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
             "if this persists, a proxy or a network login page may be answering instead of Mixpanel"
         }
         ErrorKind::SessionLost => "run the same command again",
+        ErrorKind::TableExists if error.has_no_load() => {
+            "fetch once with `--from`, `--to` and `--append` to add the events that the table does not have, or with `--replace` to replace it; or use another table name"
+        }
         ErrorKind::TableExists if purpose.is_new_fetch_of_events() => {
             "use `--since last` to bring the table up to date, `--append` to add events that it does not have, `--replace` to replace the table, or another table name"
         }
@@ -156,6 +159,9 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
         ErrorKind::Incomplete => "run the same command again to get a complete table",
         ErrorKind::InvalidInput if error.difference().is_some() => {
             "omit the filters to resume the run with its own, or discard the run with `mp fetch discard`"
+        }
+        ErrorKind::InvalidInput if let Some(rule) = error.dedupe() => {
+            return Some(format!("use `--dedupe {rule}`, or replace the table with `--replace`"));
         }
         ErrorKind::RunNotFound => "`mp fetch status` lists the unfinished runs",
         ErrorKind::RunBusy => return Some(busy_hint(error)),

@@ -137,6 +137,20 @@ impl Error {
         self.texts("hashed")
     }
 
+    /// Returns whether the table has no load of events that a fetch could continue, such as one of the Python package,
+    /// for `TableExists`.
+    #[must_use]
+    pub fn has_no_load(&self) -> bool {
+        self.detail("has_no_load").and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    /// Returns the rule for duplicates with which the table was loaded, as [`Dedupe`](crate::Dedupe) displays it, if a
+    /// fetch has another one.
+    #[must_use]
+    pub fn dedupe(&self) -> Option<&str> {
+        self.text("dedupe")
+    }
+
     /// Returns the number of pages that remain staged, if any.
     #[must_use]
     pub fn staged_pages(&self) -> Option<u64> {

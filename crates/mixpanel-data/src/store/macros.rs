@@ -80,7 +80,7 @@ const ANALYSES: [Analysis; 7] = [
 
 /// The functions of DuckDB that the queries call. They are called by their full names, because macros of the user could
 /// have the same ones.
-const FUNCTIONS: [&str; 34] = [
+const FUNCTIONS: [&str; 35] = [
     "any_value",
     "arg_min",
     "count",
@@ -89,9 +89,10 @@ const FUNCTIONS: [&str; 34] = [
     "epoch_us",
     "error",
     "first_value",
-    "from_json",
     "generate_series",
+    "json_extract",
     "json_extract_string",
+    "json_type",
     "lag",
     "lead",
     "least",

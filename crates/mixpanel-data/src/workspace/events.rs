@@ -244,7 +244,10 @@ impl Workspace {
             false if last.queries.iter().any(|recorded| is_whole(&recorded)) => None,
             false => last.query.difference(query).map(|part| (part, &last.query)),
         };
-        let Some((part, recorded)) = differs else { return Ok(()) };
+        let Some((part, recorded)) = differs else { return check_rule(table, last, query) };
+        if part == "deduplication" {
+            return Err(other_rule(table, recorded, query));
+        }
         Err(Error::invalid(format!(
             "table `{table}` was loaded with {}, and this fetch has {}; its days would not be replaced by the same events",
             recorded.in_words(part),
@@ -253,9 +256,21 @@ impl Workspace {
     }
 }
 
-/// Checks that an append with `Dedupe::None` meets no day that the table already has: which of its events are already
-/// there cannot be told.
+/// Checks that a fetch removes the same duplicates as the table's last load.
+fn check_rule(table: &TableName, last: &LastEventLoad, query: &EventQuery) -> Result<()> {
+    if last.query.dedupe == query.dedupe { Ok(()) } else { Err(other_rule(table, &last.query, query)) }
+}
+
+fn other_rule(table: &TableName, recorded: &EventQuery, query: &EventQuery) -> Error {
+    let (of_table, given) = (recorded.in_words("deduplication"), query.in_words("deduplication"));
+    Error::invalid(format!("table `{table}` was loaded with {of_table}, and this fetch has {given}"))
+        .with_detail("dedupe", recorded.dedupe.to_string())
+}
+
+/// Checks that an append has the rule of the table, and that one with `Dedupe::None` meets no day that the table already
+/// has: which of its events are already there cannot be told.
 fn check_dedupe(table: &TableName, last: &LastEventLoad, query: &EventQuery) -> Result<()> {
+    check_rule(table, last, query)?;
     let known = last.days.iter().find(|day| (query.from..=query.to).contains(&day.day));
     match known.filter(|_| query.dedupe == Dedupe::None) {
         None => Ok(()),

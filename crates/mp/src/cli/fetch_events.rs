@@ -146,8 +146,8 @@ pub(crate) struct EventFilterArgs {
     /// Time zone of the project: an IANA name such as Europe/Lisbon [default: the table's, else UTC]
     ///
     /// Projects created before 2023 count days, and send times, in the time zone of their settings. The times are
-    /// converted to UTC; in the hour that is skipped when clocks are set forward, an hour is added, and in the hour that
-    /// is repeated when they are set back, the earlier time is stored. The table keeps the name of the zone.
+    /// converted to UTC; in the gap when clocks are set forward, usually an hour, the length of the gap is added, and
+    /// in the time that is repeated when they are set back, the earlier time is stored. The table keeps the name of the zone.
     #[arg(long, value_name = "ZONE", help_heading = "Which events")]
     pub(crate) project_timezone: Option<String>,
 }
@@ -224,7 +224,7 @@ fn parse_since_day(text: &str) -> Result<SinceDayArg, String> {
     day.map_err(|_| "expected `last`, `yesterday`, days ago such as 7d, or a date such as 2026-11-01".to_owned())
 }
 
-fn parse_day(text: &str) -> Result<Day, String> {
+pub(super) fn parse_day(text: &str) -> Result<Day, String> {
     text.parse().map_err(|error: mixpanel_data::Error| error.message().to_owned())
 }
 

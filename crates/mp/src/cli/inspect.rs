@@ -38,7 +38,7 @@ pub(crate) enum InspectCommand {
         #[command(flatten)]
         table: TableArg,
         /// Number of rows
-        #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 10, value_parser = super::statistics::parse_positive::<u32>)]
         rows: u32,
         /// Show one field per line
         #[arg(short = 'x', long)]

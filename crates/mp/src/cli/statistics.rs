@@ -1,7 +1,13 @@
 //! The arguments of the statistics in `mp inspect`, which read a fetched table.
 
+use std::str::FromStr;
+
 use clap::{Args, ValueEnum};
-use mixpanel_data::{CountType, Date, DayRange};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use mixpanel_data::{CountType, Day, DayRange};
+
+use super::fetch_events::parse_day;
 
 /// The table of a statistic, as an argument or as an option.
 #[derive(Debug, Args)]
@@ -25,19 +31,28 @@ impl SourceArg {
 /// The days of a statistic.
 #[derive(Debug, Args)]
 pub(crate) struct DaysArg {
-    /// First day, YYYY-MM-DD in UTC [default: the first in the table]
-    #[arg(long, value_name = "DATE")]
-    from: Option<Date>,
+    /// First day in UTC: 2026-11-01, today, yesterday or 7d [default: the first in the table]
+    #[arg(long, value_name = "DAY", value_parser = parse_day)]
+    from: Option<Day>,
 
-    /// Last day, inclusive [default: the last in the table]
-    #[arg(long, value_name = "DATE")]
-    to: Option<Date>,
+    /// Last day, inclusive, in the same form [default: the last in the table]
+    #[arg(long, value_name = "DAY", value_parser = parse_day)]
+    to: Option<Day>,
 }
 
 impl DaysArg {
     /// Returns the days.
-    pub(crate) fn range(&self) -> DayRange {
-        DayRange { from: self.from, to: self.to }
+    pub(crate) fn range(&self, now: Timestamp) -> DayRange {
+        let today = TimeZone::UTC.to_datetime(now).date();
+        DayRange { from: self.from.map(|day| day.on(today)), to: self.to.map(|day| day.on(today)) }
+    }
+}
+
+/// Parses a whole number from 1.
+pub(super) fn parse_positive<N: FromStr + PartialEq + From<u8>>(text: &str) -> Result<N, String> {
+    match text.parse::<N>().map_err(|_| "expected a whole number from 1".to_owned())? {
+        zero if zero == N::from(0) => Err("must be at least 1".to_owned()),
+        number => Ok(number),
     }
 }
 
@@ -81,7 +96,7 @@ pub(crate) struct EngagementArgs {
     pub(crate) of: DailyArgs,
 
     /// Smallest numbers of events of the ranges [default: 1,2,5,10,25,50,100]
-    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = parse_positive::<u64>)]
     pub(crate) buckets: Vec<u64>,
 }
 
@@ -105,7 +120,7 @@ pub(crate) struct DistributionArgs {
     pub(crate) property: String,
 
     /// Maximum number of values
-    #[arg(short, long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long, value_name = "N", default_value_t = 20, value_parser = parse_positive::<u32>)]
     pub(crate) limit: u32,
 }
 
@@ -134,7 +149,7 @@ pub(crate) struct TopEventsArgs {
     kind: CountArg,
 
     /// Maximum number of events
-    #[arg(short, long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long, value_name = "N", default_value_t = 10, value_parser = parse_positive::<u32>)]
     pub(crate) limit: u32,
 }
 

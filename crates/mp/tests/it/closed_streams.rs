@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use crate::attacks::tools::has_program;
+use crate::events::{clean, start, with_faults};
 use crate::snapshot::assert_run;
 use crate::support::{Home, Simulator};
 
@@ -66,6 +67,19 @@ fn closing_stderr_midway_does_not_stop_a_fetch() {
         assert_eq!(output.status.code(), Some(0), "{options:?}");
         assert_eq!(rows(&home, "users"), "950\n");
     }
+}
+
+/// The server never answers: the fetch ends because nobody reads its output.
+#[test]
+fn a_stream_without_a_reader_ends_while_it_waits() {
+    let profiles = Simulator::with_faults(300, &["pages=all delay=600s times=always"]);
+    let home = Home::new().with_server(&profiles);
+    let _head = home.shell(&format!("({MP} fetch profiles --stdout -q; echo $? > code) | head -n 0"));
+    assert_eq!(std::fs::read_to_string(home.path().join("code")).expect("a code"), "0\n");
+    let (_simulator, home, _) = start(with_faults(clean(), &["requests=1 delay=600s times=always"]));
+    let line = "fetch events --stdout -q --from 7d --to today";
+    let _head = home.shell(&format!("({MP} {line}; echo $? > code) | head -n 0"));
+    assert_eq!(std::fs::read_to_string(home.path().join("code")).expect("a code"), "0\n");
 }
 
 #[test]

@@ -176,3 +176,31 @@ fn a_resume_into_an_existing_table_is_offered_the_options_of_events() {
     let run = run.says(&["`--append` to add events that the table does not have, or `--replace`"]);
     assert!(!run.stderr.contains("upsert") && !run.stderr.contains("profiles"), "{}", run.stderr);
 }
+
+#[test]
+fn a_table_keeps_its_rule_for_duplicates() {
+    let (_simulator, home, events) = start(clean());
+    fetch(&home, &events, (6, 3), &["--dedupe", "day"]).exits(0);
+    for other in [&["--since", "last"][..], &["--refresh"], &["--since", "2d", "--dedupe", "none"]] {
+        let run = home.run(&[&["fetch", "events"], other].concat()).exits(3).prints_nothing();
+        run.says(&["was loaded with duplicates removed by day, and this fetch has", "hint: use `--dedupe day`, or"]);
+    }
+    fetch(&home, &events, (2, 0), &["--append"]).exits(3).says(&["duplicates removed by time", "`--dedupe day`"]);
+    fetch(&home, &events, (2, 1), &["--append", "--dedupe", "day"]).exits(0);
+    home.run(&["fetch", "events", "--since", "last", "--dedupe", "day"]).exits(0);
+}
+
+/// A table that mp did not load has no load to continue, so `--since last` is not suggested for it.
+#[test]
+fn a_table_without_a_load_can_be_appended_to_or_replaced() {
+    let (_simulator, home, events) = start(clean());
+    crate::statistics::create_events(&home);
+    let first = days(&events, 3, 3)[0].to_string();
+    for words in [&["--refresh", "--from", &first][..], &["--since", &first], &["--from", &first, "--to", "today"]] {
+        let run = home.run(&[&["fetch", "events"], words].concat()).prints_nothing();
+        let run = run.says(&["already exists", "`--from`, `--to` and `--append`"]);
+        assert!(!run.stderr.contains("--since last"), "{}", run.stderr);
+    }
+    fetch(&home, &events, (3, 1), &["--append"]).exits(0);
+    home.run(&["fetch", "events", "--refresh", "--from", &first]).exits(0);
+}

@@ -261,6 +261,10 @@ fn a_sample_is_fetched_with_one_request() {
     let result = fetch(&home, &events, (9, 0), &["sample", "--limit", "25"]).exits(0).json();
     assert_eq!((&result["rows"], simulator.stats().export.requests), (&json!(25), 1));
     assert_eq!(result["limit"], 25);
+    // The defaults for parallel fetches do not concern it.
+    home.write_config("[defaults]\nparallel = true\nworkers = 8\n");
+    let run = fetch(&home, &events, (9, 0), &["other", "--limit", "25"]).exits(0);
+    assert!(!run.stderr.contains("--workers"), "{}", run.stderr);
 }
 
 #[test]

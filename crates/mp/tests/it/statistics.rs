@@ -91,6 +91,13 @@ fn days_are_inclusive() {
     assert_eq!(days(&["--from", "2026-02-03", "--to", "2026-02-04"]), ["2026-02-03", "2026-02-04"]);
     assert_eq!(days(&["--to", "2026-02-01"]), ["2026-02-01"]);
     assert_eq!(days(&["--from", "2030-01-01"]), [""; 0]);
+    assert_eq!(days(&["--from", "yesterday", "--to", "today"]), [""; 0]);
+    assert_eq!(days(&["--from", "36500d", "--to", "2026-02-01"]), ["2026-02-01"]);
+    home.run(&["inspect", "daily", "--from", "soon"]).exits(3).says(&["such as 2026-11-01, `today`"]);
+    home.run(&["inspect", "engagement", "--buckets", "0"]).exits(3).says(&["must be at least 1"]);
+    for of in [&["distribution", "-e", "a", "-p", "b", "-l", "0"][..], &["top-events", "-l", "0"]] {
+        home.run(&[&["inspect"], of].concat()).exits(3).says(&["must be at least 1"]);
+    }
     for wrong in
         [&["--from", "2026-02-30"][..], &["--from", "1.2.2026"], &["--from", "2026-02-02", "--to", "2026-02-01"]]
     {

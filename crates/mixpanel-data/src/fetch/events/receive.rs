@@ -19,7 +19,7 @@ pub(crate) struct SliceRequest {
     pub(crate) slice: Slice,
     /// A segmentation expression.
     pub(crate) filter: Option<String>,
-    /// The most events that the server sends.
+    /// The most events that the server should send, and that are kept.
     pub(crate) limit: Option<u32>,
 }
 
@@ -206,6 +206,10 @@ pub(crate) fn read_slice(
     let explain = |stop| explain(head, end, stop);
     let mut text = Inflated::new(body).map_err(Stop::Body).map_err(explain)?;
     let bytes = for_each_line(&mut text, |line| {
+        // A server may ignore the limit.
+        if request.limit.is_some_and(|limit| reader.received() >= limit.into()) {
+            return Ok(());
+        }
         reader.line(line).map_err(Stop::Fault)?;
         if let Some(rows) = reader.take_full_group() {
             writer.write(&rows).map_err(Stop::Storage)?;

@@ -273,7 +273,7 @@ impl EventReader {
     }
 
     /// Returns the number of records so far: rows and rejects.
-    fn received(&self) -> u64 {
+    pub(crate) fn received(&self) -> u64 {
         self.facts.rows + self.facts.rejected
     }
 

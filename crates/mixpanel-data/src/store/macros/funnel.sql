@@ -3,7 +3,12 @@ SELECT step::INTEGER AS step, steps[step] AS event_name, users,
   round(100e0 * users / nullif(coalesce(lag(users) OVER (ORDER BY step), users), 0), 2) AS pct_of_previous
 FROM (
   SELECT step, coalesce(sum(users) FILTER (reached >= step), 0)::BIGINT AS users
-  FROM (SELECT unnest(range(1, len(steps) + 1)) AS step)
+  FROM (
+  SELECT unnest(CASE WHEN steps IS NULL THEN error('steps must be a list of event names')
+    WHEN coalesce("within"::INTERVAL < INTERVAL 0 DAY, true) THEN error('within must be an interval of at least 0')
+    WHEN coalesce(grace::INTERVAL < INTERVAL 0 DAY, true) THEN error('grace must be an interval of at least 0')
+    ELSE range(1, len(steps) + 1) END) AS step
+)
   LEFT JOIN (
     SELECT reached, count(*) AS users
     FROM (

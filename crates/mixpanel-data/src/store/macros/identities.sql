@@ -1,17 +1,28 @@
 WITH RECURSIVE raw AS (
   SELECT event_name, event_time, distinct_id,
-    json_extract_string(properties, ['/$user_id', '/$device_id', '/$distinct_id_before_identity', '/$identified_id',
+    json_extract(properties, ['/$user_id', '/$device_id', '/$distinct_id_before_identity', '/$identified_id',
       '/$anon_id', '/alias', '/$distinct_ids']) AS ids
   FROM query_table(source)
 ),
-evidence AS MATERIALIZED (
-  SELECT distinct_id, ids[1] AS user_id, ids[2] AS device_id, nullif(ids[3], '0') AS id_before,
-    CASE WHEN event_name = '$identify' THEN ids[4] END AS identified_id,
-    CASE WHEN event_name = '$identify' THEN ids[5] END AS anon_id,
-    CASE WHEN event_name = '$create_alias' THEN ids[6] END AS alias,
+grouped AS (
+  SELECT distinct_id, ids[1:3] || CASE event_name WHEN '$identify' THEN [ids[4], ids[5], NULL]
+      WHEN '$create_alias' THEN [NULL, NULL, ids[6]] ELSE [NULL, NULL, NULL] END AS ids,
     CASE WHEN event_name = '$merge' THEN ids[7] END AS merged,
     min(event_time) AS first_at
   FROM raw GROUP BY ALL
+),
+-- Only text is an id.
+decoded AS (
+  SELECT distinct_id, first_at,
+    list_transform(ids, lambda v: CASE WHEN json_type(v) = 'VARCHAR' THEN json_extract_string(v, '$') END) AS ids,
+    CASE WHEN json_type(merged) = 'ARRAY' THEN list_filter(list_transform(json_extract(merged, '$[*]'),
+      lambda v: CASE WHEN json_type(v) = 'VARCHAR' THEN json_extract_string(v, '$') END), lambda v: v IS NOT NULL) END AS merged
+  FROM grouped
+),
+evidence AS MATERIALIZED (
+  SELECT distinct_id, ids[1] AS user_id, ids[2] AS device_id, nullif(ids[3], '0') AS id_before, ids[4] AS identified_id,
+    ids[5] AS anon_id, ids[6] AS alias, merged, first_at
+  FROM decoded
 ),
 -- A device belongs to the first user seen on it, as in Mixpanel, so that a shared device does not merge its users.
 owners AS (
@@ -27,7 +38,7 @@ pairs AS (
   UNION SELECT distinct_id, id_before FROM evidence
   UNION SELECT identified_id, anon_id FROM evidence
   UNION SELECT distinct_id, alias FROM evidence
-  UNION SELECT ids[1], unnest(ids[2:]) FROM (SELECT from_json(merged, '["VARCHAR"]') AS ids FROM evidence WHERE merged IS NOT NULL)
+  UNION SELECT merged[1], unnest(merged[2:]) FROM evidence
 ),
 edges AS (
   SELECT a, b FROM pairs WHERE a <> '' AND b <> '' AND a <> b

@@ -156,3 +156,28 @@ fn a_shared_device_does_not_merge_its_users() {
     let found = rows(&connection, "FROM mp_identities() ORDER BY distinct_id");
     assert_eq!(found, ["$device:d|u1", "d|u1", "u1|u1", "u2|u2"]);
 }
+
+/// Members of another type than Mixpanel's are neither ids nor an error.
+#[test]
+fn only_text_is_an_id() {
+    let odd = [json!(["u2"]), json!({"id": "u2"}), json!(7), json!(true), Value::Null];
+    let keys = ["$user_id", "$device_id", "$distinct_id_before_identity", "$identified_id", "$anon_id", "alias"];
+    let connection = database(&[]);
+    for name in ["a", "$identify", "$create_alias", "$merge"] {
+        for (key, value) in keys.iter().flat_map(|key| odd.iter().map(move |value| (*key, value))) {
+            let properties = json!({"$identified_id": "", "$anon_id": "u3", "$device_id": "u1", key: value});
+            let properties = properties.as_object().unwrap().clone();
+            fill(&connection, &[(name, 0, "u1".to_owned(), properties)]);
+            let found = rows(&connection, "FROM mp_identities() WHERE distinct_id NOT LIKE '$device:%'");
+            assert_eq!(found, ["u1|u1"], "{name} {key} {value}");
+        }
+    }
+    for merged in
+        [json!("u9"), json!("[\"u1\",\"u9\"]"), json!({"a": "u9"}), json!(9), json!([7, "u1", ["u9"], null, ""])]
+    {
+        let mut properties = Map::new();
+        properties.insert("$distinct_ids".to_owned(), merged.clone());
+        fill(&connection, &[("$merge", 0, "u1".to_owned(), properties)]);
+        assert_eq!(rows(&connection, "FROM mp_identities()"), ["u1|u1"], "{merged}");
+    }
+}

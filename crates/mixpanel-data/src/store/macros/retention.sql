@@ -39,9 +39,10 @@ FROM (
                 FILTER (return_event IS NULL OR event_name = return_event) AS returns
             FROM query_table(source)
             WHERE distinct_id <> '' AND (born IS NULL OR return_event IS NULL OR event_name IN (born, return_event))
-              AND CASE WHEN unit NOT IN ('day', 'week', 'month') THEN error('unit must be day, week or month')
-                WHEN mode NOT IN ('rolling', 'calendar') THEN error('mode must be rolling or calendar')
-                WHEN cohorts NOT IN ('first', 'each') THEN error('cohorts must be first or each') ELSE true END
+              AND CASE WHEN coalesce(unit NOT IN ('day', 'week', 'month'), true) THEN error('unit must be day, week or month')
+                WHEN coalesce(mode NOT IN ('rolling', 'calendar'), true) THEN error('mode must be rolling or calendar')
+                WHEN coalesce(cohorts NOT IN ('first', 'each'), true) THEN error('cohorts must be first or each')
+                WHEN coalesce(n < 0, true) THEN error('n must be at least 0') ELSE true END
             GROUP BY distinct_id
           )
           WHERE births IS NOT NULL

@@ -12,7 +12,11 @@ FROM (
     FROM (
       SELECT distinct_id, list_sort(list({time: event_time, name: event_name})) AS events
       FROM query_table(source)
-      WHERE distinct_id <> '' AND NOT list_contains(excluded, event_name)
+      WHERE distinct_id <> '' AND CASE
+        WHEN coalesce(gap::INTERVAL < INTERVAL 0 DAY, true) THEN error('gap must be an interval of at least 0')
+        WHEN at_midnight IS NULL THEN error('at_midnight must be true or false')
+        WHEN excluded IS NULL THEN error('excluded must be a list of event names')
+        ELSE NOT list_contains(excluded, event_name) END
       GROUP BY distinct_id
     )
   )

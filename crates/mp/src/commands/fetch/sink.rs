@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::failure::Failure;
 use crate::output::{Data, Escape, Output};
 
@@ -41,6 +43,24 @@ impl Sink {
                 self.failure = Some(failure);
                 ControlFlow::Break(())
             }
+        }
+    }
+}
+
+/// How often a fetch checks that its standard output has a reader.
+const READER_CHECK: Duration = Duration::from_millis(500);
+
+/// Returns when the reader of standard output has closed it. Without this, a fetch would notice only at its next write,
+/// which may be an hour away.
+pub(super) async fn reader_is_gone() {
+    let mut checks = tokio::time::interval(READER_CHECK);
+    loop {
+        checks.tick().await;
+        let mut streams = [PollFd::from_borrowed_fd(rustix::stdio::stdout(), PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let polled = poll(&mut streams, Some(&now));
+        if polled.is_ok() && streams[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) {
+            return;
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mixpanel_data::{Error, ErrorKind, ProfileFetch, RecordForm};
 
 use super::project::{Project, shown};
-use super::sink::{Sink, flush_in_time};
+use super::sink::{Sink, flush_in_time, reader_is_gone};
 use super::warnings;
 use crate::cli::FetchProfilesArgs;
 use crate::failure::{Exit, Failure};
@@ -57,6 +57,7 @@ pub(super) async fn run(
     interrupts.set_exit_hint(|| Some(CANNOT_RESUME.to_owned()));
     let result = tokio::select! {
         result = progress.watch(project.workspace.stream_profiles(fetch, form, take)) => result,
+        () = reader_is_gone(), if !output.stdout_is_terminal() => return Err(Failure::closed_pipe()),
         () = interrupts.time_is_up() => {
             flush_in_time(&sink);
             let stopped = "the fetch was stopped before the pages in flight arrived";

@@ -1,5 +1,6 @@
 //! The statistics of `mp inspect`: JSON prints the library's result, CSV its rows, and a terminal shows bars.
 
+use jiff::Timestamp;
 use mixpanel_data::{Error, SqlValue};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -82,7 +83,7 @@ fn events(lists: &[String]) -> Result<Vec<String>, Failure> {
 /// Runs `mp inspect daily`.
 pub(super) fn daily(context: &Context, arguments: &DailyArgs) -> Result<(), Failure> {
     let (table, events) = (arguments.table.name(), events(&arguments.events.events)?);
-    let result = context.database()?.daily_counts(table, &arguments.days.range(), &events);
+    let result = context.database()?.daily_counts(table, &arguments.days.range(Timestamp::now()), &events);
     let result = result.map_err(|error| failed("count the events of", table, &error))?;
     if context.format() == Format::Table
         && context.output.stdout_is_terminal()
@@ -98,7 +99,7 @@ pub(super) fn daily(context: &Context, arguments: &DailyArgs) -> Result<(), Fail
 /// Runs `mp inspect engagement`.
 pub(super) fn engagement(context: &Context, arguments: &EngagementArgs) -> Result<(), Failure> {
     let (table, of) = (arguments.of.table.name(), &arguments.of);
-    let (days, events) = (of.days.range(), events(&of.events.events)?);
+    let (days, events) = (of.days.range(Timestamp::now()), events(&of.events.events)?);
     let result = context.database()?.engagement_distribution(table, &days, &events, &arguments.buckets);
     let result = result.map_err(|error| failed("count the users of", table, &error))?;
     let columns = ["bucket_min", "bucket_label", "user_count", "percentage"];
@@ -110,7 +111,7 @@ pub(super) fn coverage(context: &Context, arguments: &CoverageArgs) -> Result<()
     let (table, of) = (arguments.of.table.name(), &arguments.of);
     let option = "--properties";
     let properties = split_lists(option, &arguments.properties, "property", quoting_hint(option))?;
-    let result = context.database()?.property_coverage(table, &of.event, &properties, &of.days.range());
+    let result = context.database()?.property_coverage(table, &of.event, &properties, &of.days.range(Timestamp::now()));
     let result = result.map_err(|error| failed("read the properties of", table, &error))?;
     let columns = ["property", "defined_count", "null_count", "coverage_percentage"];
     print(context, &result, &result.coverage, &columns, "coverage_percentage")
@@ -120,7 +121,8 @@ pub(super) fn coverage(context: &Context, arguments: &CoverageArgs) -> Result<()
 pub(super) fn distribution(context: &Context, arguments: &DistributionArgs) -> Result<(), Failure> {
     let (table, of, limit) = (arguments.of.table.name(), &arguments.of, arguments.limit);
     let workspace = context.database()?;
-    let result = workspace.property_distribution(table, &of.event, &arguments.property, &of.days.range(), limit);
+    let result =
+        workspace.property_distribution(table, &of.event, &arguments.property, &of.days.range(Timestamp::now()), limit);
     let result = result.map_err(|error| failed("read the properties of", table, &error))?;
     print(context, &result, &result.values, &["value", "count", "percentage"], "count")
 }
@@ -129,8 +131,13 @@ pub(super) fn distribution(context: &Context, arguments: &DistributionArgs) -> R
 pub(super) fn numeric(context: &Context, arguments: &NumericArgs) -> Result<(), Failure> {
     let (table, of) = (arguments.of.table.name(), &arguments.of);
     let workspace = context.database()?;
-    let result =
-        workspace.numeric_summary(table, &of.event, &arguments.property, &of.days.range(), &arguments.percentiles);
+    let result = workspace.numeric_summary(
+        table,
+        &of.event,
+        &arguments.property,
+        &of.days.range(Timestamp::now()),
+        &arguments.percentiles,
+    );
     let result = record(&result.map_err(|error| failed("read the properties of", table, &error))?);
     if context.format() != Format::Table {
         return context.print(result);

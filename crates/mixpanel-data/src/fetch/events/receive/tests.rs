@@ -88,6 +88,7 @@ struct Bench {
     server: Server,
     client: ApiClient,
     stage: Stage,
+    request: SliceRequest,
     _directory: tempfile::TempDir,
 }
 
@@ -104,12 +105,18 @@ impl Bench {
         let roots = StageRoots { root: directory.path().join("my.db.stage"), earlier: None };
         let manifest = Manifest::new("run-1".into(), jiff::Timestamp::UNIX_EPOCH, "12345", "us");
         let stage = Stage::create(&roots, manifest).unwrap();
-        Self { server, client: ApiClient::new(credentials, &options).unwrap(), stage, _directory: directory }
+        Self {
+            server,
+            client: ApiClient::new(credentials, &options).unwrap(),
+            stage,
+            request: request(),
+            _directory: directory,
+        }
     }
 
     async fn receive(&self) -> Result<ReceivedSlice, ReceiveFailure> {
         let reading = EventReading::default();
-        receive(&self.client, &request(), &reading, self.stage.slice_directory()).await
+        receive(&self.client, &self.request, &reading, self.stage.slice_directory()).await
     }
 
     /// Receives a slice that must fail, and returns the failure. Nothing is left of it.
@@ -149,7 +156,7 @@ impl Bench {
 
 fn request() -> SliceRequest {
     let slice = Slice { from: date(2026, 1, 1), to: date(2026, 1, 2), events: vec!["A \"b\"".to_owned()] };
-    SliceRequest { part: 3, slice, filter: Some("properties[\"a\"] > 1".to_owned()), limit: Some(100) }
+    SliceRequest { part: 3, slice, filter: Some("properties[\"a\"] > 1".to_owned()), limit: Some(100_000) }
 }
 
 fn properties(path: &Path) -> Vec<String> {

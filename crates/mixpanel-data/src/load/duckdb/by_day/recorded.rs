@@ -108,7 +108,14 @@ pub(crate) fn last_event_load(database: &Path, table: &TableName) -> Result<Opti
         Err(error) if error.kind() == ErrorKind::DatabaseNotFound => return Ok(None),
         opened => opened?,
     };
-    let connection = database.connection();
+    last_event_load_in(database.connection(), table)
+}
+
+/// Does the same in an open database.
+pub(in crate::load::duckdb) fn last_event_load_in(
+    connection: &Connection,
+    table: &TableName,
+) -> Result<Option<LastEventLoad>> {
     let Target::Table(table) = find(connection, table)? else { return Ok(None) };
     let Some(label) = label::of_table(connection, &table) else { return Ok(None) };
     let Some(run_id) = label.run_id else { return Ok(None) };

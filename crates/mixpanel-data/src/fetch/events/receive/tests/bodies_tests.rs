@@ -14,7 +14,7 @@ async fn the_request_is_as_documented() {
     assert_eq!(
         first,
         "GET /api/2.0/export?project_id=12345&from_date=2026-01-01&to_date=2026-01-02&event=%5B%22A+%5C%22b%5C%22%22%5D\
-         &where=properties%5B%22a%22%5D+%3E+1&limit=100&time_in_ms=true HTTP/1.1"
+         &where=properties%5B%22a%22%5D+%3E+1&limit=100000&time_in_ms=true HTTP/1.1"
     );
     let fields = fields.to_ascii_lowercase();
     for field in ["accept-encoding: gzip\r\n", "accept: text/plain\r\n", "authorization: basic "] {
@@ -117,4 +117,21 @@ async fn what_is_not_an_export_is_no_slice() {
     let head = String::from_utf8(head).unwrap().replace("200 OK", "400 Bad Request");
     bench.server.sends([head.into_bytes(), sent].concat());
     assert_eq!(bench.failure().await.kind, FailureKind::FutureDate);
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_the_limit_sends_more_than_is_kept() {
+    let mut bench = Bench::new().await;
+    let body: String = (0..100).map(|number| line(number, "a")).collect();
+    for limit in [1, 5, 99, 100, 101] {
+        bench.request.limit = Some(limit);
+        for framing in [Framing::Length, Framing::Chunked(64)] {
+            let (head, sent) = response(&gzip(body.as_bytes()), GZIP, framing);
+            bench.server.sends([head, sent].concat());
+            let received = bench.receive().await.unwrap();
+            let rows = u64::from(limit.min(100));
+            assert_eq!((received.facts.rows, received.facts.rejected), (rows, 0), "{limit} {framing:?}");
+            bench.clear();
+        }
+    }
 }
