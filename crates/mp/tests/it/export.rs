@@ -246,8 +246,9 @@ fn a_signal_or_the_next_query_removes_what_a_query_spilled() {
         while !has_files() && begun.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(Duration::from_millis(10));
         }
+        assert!(has_files(), "{signal}");
         let status = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
-        assert!(status.success() && has_files(), "{signal}");
+        assert!(status.success(), "{signal}");
         child.wait().unwrap();
         assert_eq!(spilled().len(), usize::from(signal == "KILL"), "{signal}");
     }
