@@ -104,6 +104,7 @@ impl Context {
     pub(crate) fn command(&self, words: &[&str]) -> String {
         // Commands reject options that they would ignore.
         let ignored = match words.first() {
+            Some(&"verify") if words.contains(&"--against") => "",
             Some(&("query" | "export" | "inspect" | "models" | "verify")) => "--base-url",
             Some(&"auth") => "--db",
             _ => "",

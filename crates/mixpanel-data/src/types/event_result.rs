@@ -10,6 +10,7 @@ use super::event_json::{Counts, EventFields};
 use super::fetch_result::FetchResult;
 use super::loaded_table::LoadedTable;
 use crate::counts::FetchCounts;
+use crate::event_query::Dedupe;
 
 /// Reports one finished date range of a fetch of events.
 ///
@@ -264,6 +265,12 @@ pub struct EventAudit {
     pub differing_days: Vec<AuditedDay>,
     /// When Mixpanel counted, in UTC, ISO 8601.
     pub counted_at: String,
+    /// Names of the events that the last load selected; empty if it selected all. Not serialized.
+    #[serde(skip)]
+    pub events: Vec<String>,
+    /// Rule for duplicates of the last load. Not serialized.
+    #[serde(skip)]
+    pub dedupe: Dedupe,
 }
 
 /// A day whose events differ from Mixpanel's count.

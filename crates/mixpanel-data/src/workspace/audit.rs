@@ -24,8 +24,9 @@ impl Workspace {
     /// only if Mixpanel's count changes. Changes that do not change the number of events are not detected.
     ///
     /// # Errors
-    /// `InvalidInput` for a table without a recorded load of events, of another project, with a load that a `where`
-    /// expression or a limit filters, or without any of its rows; otherwise the same as
+    /// `InvalidInput` for a table without a recorded load of events, of another project, whose last load has a `where`
+    /// expression or a limit, without any of its rows, or with more event names than fit into a request
+    /// ([`EVENT_NAMES_BYTES_MAX`](crate::limits::EVENT_NAMES_BYTES_MAX)); otherwise the same as
     /// [`ApiClient::event_names`](crate::ApiClient::event_names) and [`table_schema`](Self::table_schema).
     ///
     /// # Cancellation
@@ -58,6 +59,8 @@ impl Workspace {
             open_days: u32::try_from(open_days).unwrap_or(u32::MAX),
             differing_days: Vec::new(),
             counted_at: counted_at.to_string(),
+            events: last.query.events.clone(),
+            dedupe: last.query.dedupe,
         };
         let (Some(first), Some(end)) = (settled.first(), settled.last()) else { return Ok(audit) };
         if names.is_empty() {

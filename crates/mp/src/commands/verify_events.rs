@@ -100,10 +100,12 @@ async fn repair(
 /// Returns the hint for a table whose last load dropped or hashed properties, which a repair cannot do.
 fn rules_hint(context: &Context, audit: &EventAudit, error: &Error) -> String {
     let (dropped, hashed) = (name_list(&error.dropped_properties()), name_list(&error.hashed_properties()));
+    let (events, dedupe) =
+        (name_list(&audit.events.iter().map(String::as_str).collect::<Vec<_>>()), audit.dedupe.to_string());
     let first = audit.differing_days.first().map_or("", |day| day.day.as_str());
     let mut words = vec!["fetch", "events", &audit.table, "--since", first, "--parallel"];
     words.extend(
-        [("--drop", &dropped), ("--hash", &hashed)]
+        [("--drop", &dropped), ("--hash", &hashed), ("--events", &events), ("--dedupe", &dedupe)]
             .into_iter()
             .filter(|(_, names)| !names.is_empty())
             .flat_map(|(option, names)| [option, names.as_str()]),

@@ -143,15 +143,27 @@ const REPAIR: [&str; 5] = ["verify", "events", "--against", "mixpanel", "--repai
 
 #[test]
 fn a_repair_of_a_table_with_rules_suggests_a_fetch_with_the_same_rules() {
-    let (_simulator, home) = start_with_deleted_events(&["--drop", "plan"], &[]);
-    let run = home.run(&REPAIR);
-    assert_ne!(run.code, Some(0));
-    let hint = run.stderr.lines().find(|line| line.contains("fetches all days from then on again"));
-    let command = hint.unwrap_or_else(|| panic!("no hint in:\n{}", run.stderr)).split('`').nth(1).expect("a command");
-    assert!(command.contains(" --drop plan"), "{command}");
-    home.shell(command).exits(0);
-    home.run(&REPAIR[..4]).exits(0);
-    assert_eq!(number(&home, "SELECT count(*) FROM events WHERE prop(properties, 'plan') IS NOT NULL"), 0);
+    for rules in [&["--drop", "plan"][..], &["--drop", "plan", "--dedupe", "day", "--events", "View Item,App Open"]] {
+        let (_simulator, home) = start_with_deleted_events(rules, &[]);
+        let run = home.run(&REPAIR);
+        assert_ne!(run.code, Some(0));
+        let hint = run.stderr.lines().find(|line| line.contains("fetches all days from then on again"));
+        let command =
+            hint.unwrap_or_else(|| panic!("no hint in:\n{}", run.stderr)).split('`').nth(1).expect("a command");
+        assert!(command.contains(" --drop plan"), "{command}");
+        home.shell(command).exits(0);
+        home.run(&REPAIR[..4]).exits(0);
+        assert_eq!(number(&home, "SELECT count(*) FROM events WHERE prop(properties, 'plan') IS NOT NULL"), 0);
+    }
+}
+
+#[test]
+fn the_command_that_repairs_goes_to_the_same_server() {
+    let (simulator, home) = start_with_deleted_events(&[], &[]);
+    let server = simulator.base_url();
+    let run = home.run(&[&["--base-url", server.as_str()][..], &REPAIR[..4]].concat()).exits(1);
+    let hint = run.stderr.lines().find(|line| line.contains("fetches these days again")).expect("a hint");
+    assert!(hint.contains(&format!("--repair --base-url {server}")), "{hint}");
 }
 
 #[test]
