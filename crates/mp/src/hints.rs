@@ -114,7 +114,7 @@ pub(crate) fn hint_of(error: &Error, purpose: Purpose) -> Option<String> {
             "if this persists, a proxy or a network login page may be answering instead of Mixpanel"
         }
         ErrorKind::SessionLost => "run the same command again",
-        ErrorKind::TableExists if error.has_no_load() => {
+        ErrorKind::TableExists if error.has_no_load() && purpose.is_new_fetch_of_events() => {
             "fetch once with `--from`, `--to` and `--append` to add the events that the table does not have, or with `--replace` to replace it; or use another table name"
         }
         ErrorKind::TableExists if purpose.is_new_fetch_of_events() => {

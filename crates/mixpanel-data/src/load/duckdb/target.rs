@@ -4,7 +4,7 @@ use duckdb::Connection;
 
 use super::by_day::last_event_load_in;
 use super::dependents::comments;
-use crate::dataset::{Column, Dataset, EVENTS};
+use crate::dataset::{Column, Dataset};
 use crate::error::{Error, ErrorKind, Result};
 use crate::load::package::LoadKind;
 use crate::profile_query::IfExists;
@@ -32,7 +32,7 @@ pub(super) fn check(
             return Ok(target);
         }
         (Target::Table(_), IfExists::Replace, LoadKind::First) => return Ok(target),
-        (_, IfExists::Fail, LoadKind::First) => return Err(exists(connection, dataset, table)),
+        (_, IfExists::Fail, LoadKind::First) => return Err(exists(connection, dataset, table, &target)),
         (Target::View(_), ..) => {
             return Err(Error::invalid(format!(
                 "`{table}` is a view; {} can only be loaded into a table",
@@ -80,9 +80,10 @@ pub(crate) fn recreated_by_another_run(table: &TableName, run_id: &str) -> Error
         .with_detail("suggestion", "append to it, upsert into it, replace it, or discard the run")
 }
 
-fn exists(connection: &Connection, dataset: &Dataset, table: &TableName) -> Error {
+fn exists(connection: &Connection, dataset: &Dataset, table: &TableName, target: &Target) -> Error {
+    let can_hold = matches!(target, Target::Table(found) if check_shape(connection, dataset, found).is_ok());
     let is_foreign =
-        dataset.kind == EVENTS.kind && last_event_load_in(connection, table).is_ok_and(|last| last.is_none());
+        dataset.is_by_day() && can_hold && last_event_load_in(connection, table).is_ok_and(|last| last.is_none());
     let error = Error::new(ErrorKind::TableExists, format!("table `{table}` already exists"))
         .with_detail("table_name", table.as_str())
         .with_detail("suggestion", "append to it, replace it, or choose another name");
