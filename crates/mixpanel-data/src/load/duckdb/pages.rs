@@ -117,7 +117,7 @@ pub(super) fn collect_and_remove(
 /// Lists the row ids that a query returns as `place` in `_removed`. Returns the condition for these rows of `r`.
 fn list_removed(connection: &Connection, find: &str) -> Result<String, duckdb::Error> {
     run(connection, &format!("CREATE TEMP TABLE _removed AS {find}"))?;
-    let range = "SELECT coalesce(min(place), 0), coalesce(max(place), -1) FROM _removed";
+    let range = "SELECT coalesce(system.main.min(place), 0), coalesce(system.main.max(place), -1) FROM _removed";
     let (first, last): (i64, i64) = connection.query_row(range, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     // Without the range, DuckDB reads the row ids of the whole table.
     Ok(format!("r.rowid IN (SELECT place FROM _removed) AND r.rowid BETWEEN {first} AND {last}"))
