@@ -1,7 +1,7 @@
 //! Benchmarks `mp fetch events`, refreshing a table, and a funnel.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -103,7 +103,8 @@ impl Bench<'_> {
         command.args(["--stdout", "--raw"]).stdout(lines.try_clone().map_err(cannot)?);
         run::timed(command, 0)?;
         lines.sync_all().map_err(cannot)?;
-        let events = count_lines(BufReader::with_capacity(1 << 20, File::open(&file).map_err(cannot)?));
+        let reader = BufReader::with_capacity(1 << 20, File::open(&file).map_err(cannot)?);
+        let events = count_lines(reader).map_err(cannot)?;
         let what = format!("DuckDB alone, {} events from JSONL", grouped(events));
         let by_duckdb = |program: &Path| {
             Runs::of(&what, self.count, || self.alone.by_duckdb(program, &FROM_JSONL, &directory, events))
@@ -120,7 +121,8 @@ impl Bench<'_> {
         let mut command = self.fetch_days(simulator, &directory.join("x.db"));
         let cannot = |error| Failure::new(format!("cannot run mp: {error}"));
         let mut child = command.args(["--stdout", "--raw"]).stderr(Stdio::null()).spawn().map_err(cannot)?;
-        let lines = count_lines(BufReader::with_capacity(1 << 20, child.stdout.take().expect("it was made a pipe")));
+        let stdout = child.stdout.take().expect("it was made a pipe");
+        let lines = count_lines(BufReader::with_capacity(1 << 20, stdout)).map_err(cannot)?;
         let status = child.wait().map_err(cannot)?;
         if status.success() { Ok(lines) } else { Err(Failure::new(format!("mp exited with {status}"))) }
     }
@@ -187,22 +189,26 @@ impl Bench<'_> {
             let mut command = self.fetch(&simulator, &self.directory("slow").join("x.db"));
             command.args(["--from", &format!("{SLOW_DAYS}d"), "--to", "yesterday", "--chunk-days", "1"]);
             command.args(["--workers", &SLOW_WORKERS.to_string()]);
-            Ok(run::timed(command, 0)?.0)
+            let (run, printed) = run::timed(command, 0)?;
+            if received(&printed)? == 0 {
+                return Err(Failure::new("the slow server sent no events"));
+            }
+            Ok(run)
         })
     }
 }
 
-fn count_lines(mut lines: impl BufRead) -> u64 {
+fn count_lines(mut lines: impl BufRead) -> io::Result<u64> {
     let mut count = 0;
-    while let Ok(bytes) = lines.fill_buf() {
+    loop {
+        let bytes = lines.fill_buf()?;
         if bytes.is_empty() {
-            break;
+            return Ok(count);
         }
         count += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
         let length = bytes.len();
         lines.consume(length);
     }
-    count
 }
 
 /// Returns the number of events that a fetch received, according to its result.
