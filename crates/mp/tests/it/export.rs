@@ -249,7 +249,7 @@ fn a_signal_or_the_next_query_removes_what_a_query_spilled() {
         assert!(has_files(), "{signal}");
         let status = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
         assert!(status.success(), "{signal}");
-        child.wait().unwrap();
+        assert!(!child.wait().unwrap().success(), "{signal}");
         assert_eq!(spilled().len(), usize::from(signal == "KILL"), "{signal}");
     }
     home.run(&["query", "sql", "SELECT 1", "--memory", "400MB"]).exits(0);

@@ -48,14 +48,17 @@ fn the_documented_command_lines_work_repeatedly_and_print_nothing_to_mail() {
             home
         };
         symlink(env!("CARGO_BIN_EXE_mp"), home.path().join("mp")).expect("a link");
+        let table = if is_of_events { "events" } else { "profiles" };
+        let query = format!("select count(*) from {table}");
+        let mut counts = Vec::new();
         for _ in 0..2 {
             let run = home.shell(&format!("PATH=\"$HOME:$PATH\"; {command}")).exits(0);
             assert_eq!(run.stderr, "", "{command}");
             assert!(is_service || run.stdout.is_empty(), "{command}: {}", run.stdout);
+            counts.push(home.run(&["query", "sql", "-s", "-f", "plain", &query]).exits(0).stdout);
         }
-        let table = if is_of_events { "events" } else { "profiles" };
-        let query = format!("select count(*) from {table}");
-        let count = home.run(&["query", "sql", "-s", "-f", "plain", &query]).exits(0).stdout;
+        let count = &counts[1];
+        assert_eq!(&counts[0], count, "{command}");
         match is_of_events {
             true => assert!(count.trim().parse::<u64>().is_ok_and(|rows| rows > 100), "{command}: {count}"),
             false => assert_eq!(count, "250\n", "{command}"),

@@ -171,6 +171,7 @@ fn exports_stay_within_their_limit_and_wait_as_estimated() {
     }
 
     let waits = check_announced(&exports, &lines);
+    assert!(waits > 0, "no wait was long enough to be checked");
     // From the last export that fits into the first window, each waits until an earlier one leaves the window.
     let waited = (exports[exports.len() - 1] - exports[limit - 1]).as_secs_f64();
     let tolerance = (window / 10).max(Duration::from_secs(2)).as_secs_f64();

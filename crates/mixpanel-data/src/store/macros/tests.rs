@@ -124,6 +124,10 @@ fn wrong_arguments_are_refused() {
         ("FROM mp_funnel(['a'], NULL)", "within must be an interval of at least 0"),
         ("FROM mp_funnel(['a'], INTERVAL '-1' DAY)", "within must be an interval of at least 0"),
         ("FROM mp_funnel(['a'], INTERVAL 1 DAY, grace := NULL)", "grace must be an interval of at least 0"),
+        (
+            "FROM mp_funnel(['a'], INTERVAL 1 DAY, grace := INTERVAL '-1' DAY)",
+            "grace must be an interval of at least 0",
+        ),
         ("FROM mp_sessions(gap := NULL)", "gap must be an interval of at least 0"),
         ("FROM mp_sessions(gap := INTERVAL '-1' DAY)", "gap must be an interval of at least 0"),
         ("FROM mp_sessions(at_midnight := NULL)", "at_midnight must be true or false"),

@@ -131,6 +131,8 @@ async fn a_server_that_ignores_the_limit_sends_more_than_is_kept() {
             let received = bench.receive().await.unwrap();
             let rows = u64::from(limit.min(100));
             assert_eq!((received.facts.rows, received.facts.rejected), (rows, 0), "{limit} {framing:?}");
+            let first: Vec<String> = (0..rows).map(|number| format!("{{\"n\":{number},\"x\":\"a\"}}")).collect();
+            assert_eq!(bench.stage(received), first, "{limit} {framing:?}");
             bench.clear();
         }
     }
