@@ -155,6 +155,9 @@ impl EventFetch {
     }
 
     /// Sets which of several events with one identity are kept; the default is [`Dedupe::Exact`].
+    ///
+    /// A fetch that appends events or replaces days needs the rule of the table's last load; another one is
+    /// `InvalidInput`, with [`Error::dedupe`](crate::Error::dedupe).
     #[must_use]
     pub fn dedupe(mut self, dedupe: Dedupe) -> Self {
         self.arguments.dedupe = dedupe;

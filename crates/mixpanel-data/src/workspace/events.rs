@@ -263,7 +263,9 @@ fn check_rule(table: &TableName, last: &LastEventLoad, query: &EventQuery) -> Re
 
 fn other_rule(table: &TableName, recorded: &EventQuery, query: &EventQuery) -> Error {
     let (of_table, given) = (recorded.in_words("deduplication"), query.in_words("deduplication"));
-    Error::invalid(format!("table `{table}` was loaded with {of_table}, and this fetch has {given}"))
+    Error::invalid(format!(
+        "table `{table}` was loaded with {of_table}, and this fetch has {given}; use the table's rule, or replace the table"
+    ))
         .with_detail("dedupe", recorded.dedupe.to_string())
 }
 

@@ -168,7 +168,7 @@ pub(crate) struct EventWorkerArgs {
     /// Days per request, 1 to 100 [default: as the quota and the size of the days allow]
     ///
     /// Mixpanel allows 60 requests per hour. Up to 50 days are fetched one by one; more are combined, but large days are
-    /// not. A batch that arrives incompletely twice is split.
+    /// not. A batch is split if its second or a later attempt arrives incomplete.
     #[arg(
         long,
         value_name = "N",

@@ -69,7 +69,7 @@ fn closing_stderr_midway_does_not_stop_a_fetch() {
     }
 }
 
-/// The server never answers: the fetch ends because nobody reads its output.
+/// The server never answers: the fetch ends because its output has no reader.
 #[test]
 fn a_stream_without_a_reader_ends_while_it_waits() {
     let profiles = Simulator::with_faults(300, &["pages=all delay=600s times=always"]);
