@@ -22,8 +22,8 @@ Tasks:
                         minutes once built. --quick measures only the scenarios with targets, in 4 to 7 minutes; --write
                         writes the results to docs/performance.md; --built uses the programs in DIRECTORY
   prove [--quick] [--seeds N] [PARTS]
-                        Run the stress tests: simulation, kills, quota, disks, terminals, instructions, fuzz; an
-                        estimated 30 to 40 minutes once built. PARTS select some of them. --mutants shows which seed finds which mutant;
+                        Run the stress tests: simulation, kills, quota, disks, terminals, instructions, fuzz; about 30
+                        minutes once built. PARTS select some of them. --mutants shows which seed finds which mutant;
                         `prove instructions --update` records the current cost of a page
   recording             Record `mp demo` in a terminal and write docs/demo.svg, which the README shows
   engine                Print the directory of the DuckDB engine; fetch it if necessary
