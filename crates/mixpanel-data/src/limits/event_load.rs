@@ -12,3 +12,7 @@ pub(crate) const EVENT_PROPERTIES_MAX: usize = 50_000;
 
 /// Number of identities that are compared at once, as hashes. DuckDB takes about 40 bytes for each.
 pub(crate) const IDENTITIES_AT_ONCE: u64 = 20_000_000;
+
+/// Memory of a load of events that neither DuckDB's limit nor the shares of a load of profiles cover, in bytes: measured
+/// with 10 million events, most of it while the rows of a batch of days are sorted.
+pub(crate) const SORT_BYTES: u64 = 10_000_000;

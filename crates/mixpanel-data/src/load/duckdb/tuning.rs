@@ -9,7 +9,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMe
 use crate::dataset::Dataset;
 use crate::limits::{
     ENGINE_BYTES_MIN, LOAD_THREADS_MAX, READ_STEP_BYTES, ROW_GROUP_BYTES, ROW_GROUP_ROWS, ROW_GROUPS_IN_MEMORY,
-    SLICE_MEMORY_BYTES, TEXT_BLOCK_BYTES, TEXT_INLINE_BYTES, VECTOR_ROWS,
+    SLICE_MEMORY_BYTES, SORT_BYTES, TEXT_BLOCK_BYTES, TEXT_INLINE_BYTES, VECTOR_ROWS,
 };
 use crate::memory::{engine_bytes, engine_bytes_last, memory_for};
 use crate::store::settings::{Effort, Tuning};
@@ -29,7 +29,10 @@ pub(super) fn for_load(
     let threads = u32::try_from(processors).unwrap_or(LOAD_THREADS_MAX).clamp(1, LOAD_THREADS_MAX);
     let staged = StagedSize::of(pages);
     // A slice is never held in memory as a whole.
-    let page_bytes = if dataset.is_by_day() { staged.page_bytes.min(SLICE_MEMORY_BYTES) } else { staged.page_bytes };
+    let (page_bytes, memory) = match dataset.is_by_day() {
+        true => (staged.page_bytes.min(SLICE_MEMORY_BYTES), memory.saturating_sub(SORT_BYTES)),
+        false => (staged.page_bytes, memory),
+    };
     let engine = engine_bytes(memory, staged.bytes, page_bytes);
     // Rows and rejects are written one after the other.
     let vector_bytes = staged.large_vector_bytes().max(StagedSize::of(rejects).large_vector_bytes());
