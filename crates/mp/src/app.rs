@@ -23,13 +23,11 @@ use crate::streams::stdout_was_closed;
 use crate::text::shell_quoted;
 
 /// Runs the command line and returns the exit code.
-pub(crate) fn run() -> Exit {
-    let environment = Environment::read();
-    let words: Vec<_> = std::env::args_os().collect();
+pub(crate) fn run(environment: Environment) -> Exit {
     if environment.is_completion {
-        return conclude(completion::answer(), &Output::new(&environment, true));
+        return conclude(completion::answer(&environment.words), &Output::new(&environment, true));
     }
-    let cli = match parse(&words, environment.help_width()) {
+    let cli = match parse(&environment.words, environment.help_width()) {
         Ok(cli) => cli,
         Err(ParseError::ValueMissing { option, next }) => {
             return conclude(Err(value_missing(&option, &next)), &Output::new(&environment, false));
@@ -39,7 +37,7 @@ pub(crate) fn run() -> Exit {
             let wants_help = !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
             let shown = match wants_help {
                 true => help(&error.render(), &environment, &output),
-                false => Err(usage_failure(&error, &words)),
+                false => Err(usage_failure(&error, &environment.words)),
             };
             return conclude(shown.map(|()| Exit::Success), &output);
         }
@@ -73,7 +71,7 @@ fn conclude(result: Result<Exit, Failure>, output: &Output) -> Exit {
 fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit, Failure> {
     let Cli { global, show_completion, install_completion, mut command } = cli;
     check_jq(&global, command.as_ref())?;
-    check_scope(&global, command.as_ref())?;
+    check_scope(&global, command.as_ref(), &environment.words)?;
     let mut defaults = Defaults::default();
     if command.as_ref().is_some_and(Command::reads_environment) {
         environment.check()?;
@@ -123,11 +121,10 @@ fn dispatch(cli: Cli, environment: Environment, output: &Output) -> Result<Exit,
 }
 
 /// Checks that the command uses every global option that is given.
-fn check_scope(global: &GlobalArgs, command: Option<&Command>) -> Result<(), Failure> {
+fn check_scope(global: &GlobalArgs, command: Option<&Command>, words: &[OsString]) -> Result<(), Failure> {
     let Some(option) = command.and_then(|command| command.ignored_option(global)) else { return Ok(()) };
-    let words: Vec<_> = std::env::args_os().collect();
     Err(Failure::usage(format!("this command does not use `{option}`"))
-        .hint(format!("omit the option; usage: {}", usage_of(&words))))
+        .hint(format!("omit the option; usage: {}", usage_of(words))))
 }
 
 /// Checks the filter of `--jq`, and that the command prints JSON that it can be applied to.
@@ -186,8 +183,8 @@ fn help(text: &StyledStr, environment: &Environment, output: &Output) -> Result<
 
 /// Returns whether the unexpected argument may be a secret, as after `--secret` or `mp auth add`. Such an argument is
 /// not echoed.
-fn may_show_secret(error: &clap::Error) -> bool {
-    let words = || std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+fn may_show_secret(error: &clap::Error, words: &[OsString]) -> bool {
+    let words = || words.iter().map(|word| word.to_string_lossy());
     let adds_account = words().any(|word| word == "auth") && words().any(|word| word == "add");
     let names_secret = adds_account || words().any(|word| word.starts_with("--secret"));
     let unexpected = match error.get(ContextKind::InvalidArg) {
@@ -212,9 +209,8 @@ fn plain_range(text: &str) -> String {
 }
 
 /// Returns the hint for `mp query "SELECT ..."`, which lacks a subcommand.
-fn sql_hint(error: &clap::Error) -> Option<String> {
+fn sql_hint(error: &clap::Error, words: &[OsString]) -> Option<String> {
     let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidSubcommand) else { return None };
-    let words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let place = |of: &str| words.iter().position(|word| word == of);
     let follows_query = place("query") < place(unknown) && place("query").is_some();
     let is_sql = follows_query && unknown.contains(char::is_whitespace);
@@ -231,14 +227,14 @@ fn output_hint(error: &clap::Error, words: &[OsString]) -> Option<&'static str> 
 
 /// Converts a parser error into a [`Failure`].
 fn usage_failure(error: &clap::Error, words: &[OsString]) -> Failure {
-    if may_show_secret(error) {
+    if may_show_secret(error, words) {
         return Failure::usage("the secret cannot be given as an argument")
             .hint("arguments are visible to every user of the machine; pipe it into `mp auth add NAME --secret-stdin`, set MP_SECRET, or omit it to be prompted for it");
     }
     let rendered = error.render().to_string();
     let mut headline = String::new();
     let output_hint = output_hint(error, words);
-    let mut hints: Vec<String> = sql_hint(error).into_iter().chain(output_hint.map(str::to_owned)).collect();
+    let mut hints: Vec<String> = sql_hint(error, words).into_iter().chain(output_hint.map(str::to_owned)).collect();
     let mut has_usage = false;
     for line in rendered.lines() {
         let text = line.trim();

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Command, CommandFactory as _};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
@@ -17,25 +18,25 @@ use crate::output::Output;
 use crate::settings::{Given, Settings};
 
 /// Answers a request of a completion script: prints the words that may follow.
-pub(crate) fn answer() -> Result<Exit, Failure> {
-    let hides_options = !completed_word().to_string_lossy().starts_with('-');
-    let command = move || {
-        let command = with_candidates(Cli::command(), "");
+pub(crate) fn answer(words: &[OsString]) -> Result<Exit, Failure> {
+    let hides_options = !completed_word(words).to_string_lossy().starts_with('-');
+    let command = || {
+        let command = with_candidates(Cli::command(), "", &Arc::from(words));
         if hides_options { without_options(command) } else { command }
     };
     let completion = CompleteEnv::with_factory(command).var(MP_COMPLETE);
     let directory = std::env::current_dir().ok();
     completion
-        .try_complete(std::env::args_os(), directory.as_deref())
+        .try_complete(words, directory.as_deref())
         .map(|_| Exit::Success)
         .map_err(|error| Failure::usage("cannot complete the command line").caused_by(&error))
 }
 
 /// Returns the word that is being completed: the one whose position the script passes, or the last one.
-fn completed_word() -> OsString {
-    let words: Vec<_> = std::env::args_os().skip_while(|word| word != "--").skip(1).collect();
+fn completed_word(words: &[OsString]) -> OsString {
+    let words: Vec<_> = words.iter().skip_while(|word| *word != "--").skip(1).collect();
     let position = std::env::var("_CLAP_COMPLETE_INDEX").ok().and_then(|position| position.parse::<usize>().ok());
-    position.and_then(|position| words.get(position)).or(words.last()).cloned().unwrap_or_default()
+    position.and_then(|position| words.get(position)).or(words.last()).copied().cloned().unwrap_or_default()
 }
 
 /// Hides the options: they are then offered only if there are no other candidates.
@@ -55,19 +56,25 @@ pub(crate) fn script(shell: &str) -> Option<String> {
 }
 
 /// Adds the candidates for the values that depend on the user's files.
-fn with_candidates(command: Command, path: &str) -> Command {
+fn with_candidates(command: Command, path: &str, words: &Arc<[OsString]>) -> Command {
     let command = command.mut_args(|argument| match candidates(path, argument.get_id().as_str()) {
-        Some(list) => argument.add(ArgValueCandidates::new(list)),
+        Some(list) => {
+            let words = Arc::clone(words);
+            argument.add(ArgValueCandidates::new(move || list(&words)))
+        }
         None => argument,
     });
     command.mut_subcommands(|below| {
         let path = format!("{path} {}", below.get_name());
-        with_candidates(below, path.trim_start())
+        with_candidates(below, path.trim_start(), words)
     })
 }
 
+/// Lists the candidates of an argument. The words of the command line so far may select an account and a database.
+type List = fn(&[OsString]) -> Vec<CompletionCandidate>;
+
 /// Returns the function that lists the candidates of an argument.
-fn candidates(path: &str, argument: &str) -> Option<fn() -> Vec<CompletionCandidate>> {
+fn candidates(path: &str, argument: &str) -> Option<List> {
     match (path, argument) {
         (_, "account") => Some(accounts),
         ("auth edit" | "auth remove" | "auth switch" | "auth show" | "auth test", "name") => Some(accounts),
@@ -79,52 +86,52 @@ fn candidates(path: &str, argument: &str) -> Option<fn() -> Vec<CompletionCandid
     }
 }
 
-fn regions() -> Vec<CompletionCandidate> {
+fn regions(_: &[OsString]) -> Vec<CompletionCandidate> {
     [Region::Us, Region::Eu, Region::In].into_iter().map(|region| CompletionCandidate::new(region.as_str())).collect()
 }
 
-fn accounts() -> Vec<CompletionCandidate> {
-    let environment = Environment::read();
+fn accounts(_: &[OsString]) -> Vec<CompletionCandidate> {
+    let environment = Environment::read(Vec::new());
     let output = quiet(&environment);
     let accounts = Accounts::load(&environment, &output);
     let names = accounts.iter().flat_map(|accounts| accounts.config().names());
     names.map(CompletionCandidate::new).collect()
 }
 
-fn tables() -> Vec<CompletionCandidate> {
-    let tables = workspace().and_then(|workspace| workspace.tables().ok()).unwrap_or_default();
+fn tables(words: &[OsString]) -> Vec<CompletionCandidate> {
+    let tables = workspace(words).and_then(|workspace| workspace.tables().ok()).unwrap_or_default();
     tables.into_iter().map(|table| CompletionCandidate::new(table.name)).collect()
 }
 
-fn unfinished_tables() -> Vec<CompletionCandidate> {
-    let mut tables: Vec<_> = runs().into_iter().filter_map(|run| run.table).collect();
+fn unfinished_tables(words: &[OsString]) -> Vec<CompletionCandidate> {
+    let mut tables: Vec<_> = runs(words).into_iter().filter_map(|run| run.table).collect();
     tables.sort();
     tables.dedup();
     tables.into_iter().map(CompletionCandidate::new).collect()
 }
 
-fn run_ids() -> Vec<CompletionCandidate> {
+fn run_ids(words: &[OsString]) -> Vec<CompletionCandidate> {
     let described = |run: UnfinishedRun| {
         let table = run.table.map(|table| format!("unfinished run of {table}").into());
         CompletionCandidate::new(run.run_id).help(table)
     };
-    runs().into_iter().map(described).collect()
+    runs(words).into_iter().map(described).collect()
 }
 
-fn runs() -> Vec<UnfinishedRun> {
-    workspace().and_then(|workspace| workspace.unfinished_runs().ok()).unwrap_or_default()
+fn runs(words: &[OsString]) -> Vec<UnfinishedRun> {
+    workspace(words).and_then(|workspace| workspace.unfinished_runs().ok()).unwrap_or_default()
 }
 
 /// Returns the database that the command line so far selects.
-fn workspace() -> Option<Workspace> {
-    let words: Vec<_> = std::env::args_os().filter_map(|word| word.into_string().ok()).collect();
+fn workspace(words: &[OsString]) -> Option<Workspace> {
+    let words: Vec<_> = words.iter().filter_map(|word| word.to_str().map(str::to_owned)).collect();
     let given = Given {
         account: value_of(&words, &["--account", "-a"]),
         project: value_of(&words, &["--project"]),
         db: value_of(&words, &["--db"]).map(PathBuf::from),
         base_url: None,
     };
-    let environment = Environment::read();
+    let environment = Environment::read(Vec::new());
     let output = quiet(&environment);
     let defaults = Defaults::read(&environment, &output).unwrap_or_default();
     let settings = Settings::new(environment, given).and_then(|it| it.with_default_database(defaults.db));

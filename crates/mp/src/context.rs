@@ -116,15 +116,14 @@ impl Context {
     }
 
     fn program(&self) -> &str {
-        let program = &self.environment().program;
+        let program = self.environment().program();
         if program.contains('/') { program } else { "mp" }
     }
 
     /// Returns the hint for a fetch of events that goes back further than `first`, the first day that can be fetched:
     /// this many days before today.
     fn later_days_hint(&self, first: Date, days: u32) -> String {
-        let words: Option<Vec<String>> = std::env::args_os().skip(1).map(|word| word.into_string().ok()).collect();
-        match words.filter(|_| self.purpose.is_new_fetch_of_events()) {
+        match self.environment().arguments().filter(|_| self.purpose.is_new_fetch_of_events()) {
             Some(words) if is_before(last_day(&words), first, days) => {
                 format!("earlier days cannot be fetched: use {first} as the first day, or a later one")
             }

@@ -1,5 +1,6 @@
-//! The environment variables that `mp` reads. No other module reads them.
+//! The environment variables that `mp` reads, and the words of its command line. No other module reads them.
 
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
@@ -90,16 +91,18 @@ pub(crate) struct Environment {
     pub(crate) home: Option<PathBuf>,
     /// MP_HOME, with a leading `~` expanded.
     pub(crate) mp_home: Option<PathBuf>,
-    /// The program name as invoked (`argv[0]`); empty if it is not valid UTF-8.
-    pub(crate) program: String,
+    /// The command line. Its first word is the program's name, and the others are the arguments.
+    ///
+    /// The arguments of the process are something else: those of a Python script begin with the interpreter.
+    pub(crate) words: Vec<OsString>,
     columns: Option<u16>,
     /// An invalid variable and the reason.
     unusable: Option<(&'static str, &'static str)>,
 }
 
 impl Environment {
-    /// Reads the environment.
-    pub(crate) fn read() -> Self {
+    /// Reads the environment, for a command line of these words.
+    pub(crate) fn read(words: Vec<OsString>) -> Self {
         let mut unusable = None;
         let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
         let mut own = |name: &'static str| {
@@ -132,7 +135,7 @@ impl Environment {
                 _ => path,
             }),
             home,
-            program: std::env::args_os().next().and_then(|program| program.into_string().ok()).unwrap_or_default(),
+            words,
             columns: text(COLUMNS).and_then(|columns| columns.parse().ok()),
             unusable,
         }
@@ -149,6 +152,16 @@ impl Environment {
     /// home directory is unknown.
     pub(crate) fn directory(&self) -> Option<PathBuf> {
         self.mp_home.clone().or_else(|| Some(self.home.as_ref()?.join(".mp")))
+    }
+
+    /// Returns the program name as invoked (`argv[0]`); empty if it is not valid UTF-8.
+    pub(crate) fn program(&self) -> &str {
+        self.words.first().and_then(|word| word.to_str()).unwrap_or_default()
+    }
+
+    /// Returns the arguments; `None` if one is not valid UTF-8.
+    pub(crate) fn arguments(&self) -> Option<Vec<String>> {
+        self.words.iter().skip(1).map(|word| word.to_str().map(str::to_owned)).collect()
     }
 
     /// Returns the width of the terminal on standard output, in columns, or a default if it is unknown.

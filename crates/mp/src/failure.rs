@@ -1,7 +1,6 @@
 //! Failures as shown to the user: headline, causes, hints and exit code. Only [`render`](Failure::render) formats them.
 
 use std::error::Error as StdError;
-use std::process::ExitCode;
 
 use mixpanel_data::{Error, ErrorKind};
 
@@ -42,12 +41,6 @@ impl Exit {
             Self::Signal(number) => 128 + number,
             Self::Command(code) => code,
         }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit.code())
     }
 }
 

@@ -18,6 +18,9 @@ static CLOSED_AT_START: AtomicU8 = AtomicU8::new(0);
 const SPURIOUS_READY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Checks the streams before `std` replaces the closed ones. Must not allocate, print or panic.
+///
+/// In a shared library, such as the native module of the Python package, this runs when the library is loaded. There it
+/// only sees what the program has made of the streams until then, and nothing but the command `mp` uses the result.
 #[ctor::ctor]
 fn detect_closed_streams() {
     let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];

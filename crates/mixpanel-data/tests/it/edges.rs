@@ -35,7 +35,9 @@ fn sources(directory: &str) -> Vec<Source> {
                 continue;
             }
             let mut module: Module = name.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
-            module.pop_if(|last| ["mod", "lib", "main"].contains(&last.as_str()));
+            // The program of a package with a library is a crate of its own, which nothing here can name.
+            let is_program = name == "main.rs" && root.join("lib.rs").exists();
+            module.pop_if(|last| ["mod", "lib", "main"].contains(&last.as_str()) && !is_program);
             let file = syn::parse_file(&fs::read_to_string(&path).expect("UTF-8")).expect("Rust");
             sources.push(Source { name, module, file });
         }
@@ -341,6 +343,21 @@ fn modules_have_no_dependency_cycles() {
         })
         .collect();
     assert!(circles.is_empty(), "\n{}\n", circles.join("\n\n"));
+}
+
+/// The command is also run by a Python script, where the arguments of the process begin with the interpreter.
+#[test]
+fn only_the_program_itself_reads_its_arguments() {
+    let command = Crate::read("crates/mp");
+    let reads =
+        |path: &Vec<String>| path.iter().any(|name| ["args", "args_os", "current_exe"].contains(&name.as_str()));
+    let readers: Vec<&str> = command
+        .paths
+        .iter()
+        .filter(|(_, paths)| paths.others.iter().chain(paths.imports.iter().map(|(_, path)| path)).any(reads))
+        .map(|(module, _)| command.names[module].as_str())
+        .collect();
+    assert_eq!(readers, ["main.rs"]);
 }
 
 #[test]

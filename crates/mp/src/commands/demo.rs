@@ -276,7 +276,7 @@ impl Tour<'_> {
     }
 
     fn next_steps(&self) -> String {
-        let program = &self.context.environment().program;
+        let program = self.context.environment().program();
         let program = shell_quoted(if program.contains('/') { program } else { "mp" });
         let path = self.place.database.display().to_string();
         let database = shell_quoted(&path);
