@@ -10,6 +10,7 @@ use mixpanel_data::Credentials;
 use crate::config::{Config, Owner, unknown_account};
 use crate::env::Environment;
 use crate::failure::Failure;
+use crate::home::{expanded, no_home};
 use crate::output::Output;
 use crate::private_file::{PrivateFile, chmod};
 
@@ -146,15 +147,10 @@ fn check_is_ours(config: &Config, path: &Path) -> Result<(), Failure> {
 impl AccountPaths {
     fn of(environment: &Environment) -> Result<Self, Failure> {
         if let Some(path) = &environment.config_path {
-            return Ok(Self { own: path.clone(), shared: None });
+            return Ok(Self { own: expanded(path, environment.home.as_deref())?, shared: None });
         }
         let directory = environment.directory().ok_or_else(no_home)?;
         let shared = environment.mp_home.is_none().then(|| directory.join("config.toml"));
         Ok(Self { own: directory.join("accounts.toml"), shared })
     }
-}
-
-/// Returns the failure for an unknown home directory.
-pub(crate) fn no_home() -> Failure {
-    Failure::new("the home directory is unknown").hint("set HOME, or specify files with MP_CONFIG_PATH and `--db`")
 }

@@ -15,8 +15,9 @@ use crate::first_day::{from_day, is_before, last_day};
 use crate::format::{print_record, print_records};
 use crate::hash_key::ConfiguredKey;
 use crate::hints::Purpose;
+use crate::home::expanded;
 use crate::output::Output;
-use crate::settings::{Settings, expanded};
+use crate::settings::Settings;
 use crate::text::{indented, printable, shell_quoted, wrapped};
 
 /// The settings, the output and the requested output format.

@@ -10,9 +10,9 @@ use rustix::fs::{FileType, Mode, OFlags};
 use crate::credential_text::{CREDENTIAL_BYTES_MAX, credential_text};
 use crate::env::{Environment, MP_HASH_KEY};
 use crate::failure::{Exit, Failure};
+use crate::home::expanded;
 use crate::output::Output;
 use crate::private_file::chmod;
-use crate::settings::expanded;
 
 /// How to make a key.
 pub(crate) const HOW_TO_MAKE_ONE: &str = "`openssl rand -hex 32`";

@@ -24,6 +24,7 @@ mod format;
 mod hash_key;
 mod hidden;
 mod hints;
+mod home;
 mod logging;
 mod os_error;
 mod output;

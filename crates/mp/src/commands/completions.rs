@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap_complete::Shell;
 
-use crate::accounts::no_home;
 use crate::completion;
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
+use crate::home::no_home;
 use crate::output::Escape;
 
 /// Prints the completion script of a shell, by default the user's.

@@ -20,6 +20,13 @@ fn the_format_comes_from_the_option_the_environment_or_the_config_file() {
 }
 
 #[test]
+fn a_config_file_below_an_unexpanded_tilde_has_defaults_too() {
+    let home = home("").with("MP_DB", "x.db").with("MP_CONFIG_PATH", "~/.mp/accounts.toml");
+    home.write_config("[defaults]\nformat = \"csv\"\n");
+    assert_eq!(home.run(&SQL).exits(0).stdout, "a\n1\n");
+}
+
+#[test]
 fn the_database_comes_from_the_option_the_environment_or_the_config_file() {
     let home = home("CREATE TABLE x (a INTEGER)");
     let names =
